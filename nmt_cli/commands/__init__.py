@@ -1,0 +1,1 @@
+"""The verbs: wiring only, one file per command."""

@@ -1,0 +1,124 @@
+"""Talk on stderr: messages, progress, tables. Results never pass here."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Say nothing but warnings and errors from now on."""
+    global _quiet
+    _quiet = quiet
+
+
+def say(message: str) -> None:
+    """Tell what happens, on a line of its own above any progress bar."""
+    if not _quiet:
+        _write(message)
+
+
+def warn(message: str) -> None:
+    """Tell what may be wrong; the work goes on."""
+    _write(f"nmt: warning: {message}")
+
+
+def error(message: str) -> None:
+    """Tell what went wrong, one line for each mistake."""
+    for line in message.split("\n"):
+        _write(f"nmt: error: {line}")
+
+
+def table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Show rows under columns; all columns but the first are aligned right."""
+    if _quiet:
+        return
+    drawn = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        drawn.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        drawn.add_row(*(str(cell) for cell in row))
+    Console(stderr=True).print(drawn)
+
+
+class Progress:
+    """Work that takes long: a bar with time left on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, description: str, unit: str, total: int | None = None, done: int = 0) -> None:
+        self.description, self.unit, self.total, self.done = description, unit, total, done
+        self._started, self._first, self._next_line = time.monotonic(), done, time.monotonic() + 10
+        self._bar: tqdm[Any] | None = None
+        if _is_terminal() and not _quiet:
+            self._bar = tqdm(
+                desc=description,
+                unit=f" {unit}",
+                total=total,
+                initial=done,
+                dynamic_ncols=True,
+                file=sys.stderr,
+            )
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance(self, amount: int = 1, plain_line: bool = True, **facts: str) -> None:
+        """Count work done; `facts` stand beside the bar. Off a terminal a line is printed every ten seconds."""
+        self.done += amount
+        if self._bar is not None:
+            if facts:
+                self._bar.set_postfix(facts, refresh=False)
+            self._bar.update(amount)
+        elif plain_line and time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + 10
+            of_total = f" of {self.total:,}" if self.total else ""
+            left = self.time_left()
+            say(
+                f"{self.description}: {self.done:,}{of_total} {self.unit}"
+                + (f", {left} left" if left else "")
+            )
+
+    def time_left(self) -> str:
+        """Time to the end at the pace so far, such as 1:23:45; empty while unknown."""
+        done = self.done - self._first
+        if not self.total or done <= 0:
+            return ""
+        return duration((time.monotonic() - self._started) / done * (self.total - self.done))
+
+
+def track(items: Iterable[Any], description: str, unit: str, total: int | None = None) -> Iterator[Any]:
+    """Yield items and show the progress made."""
+    with Progress(description, unit, total) as progress:
+        for item in items:
+            yield item
+            progress.advance()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 1:23:45 or 23:45."""
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _write(line: str) -> None:
+    if sys.stderr is None:
+        return
+    try:
+        tqdm.write(line, file=sys.stderr)
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass  # a closed or full stderr must not stop the work

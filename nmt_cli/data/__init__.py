@@ -1,0 +1,1 @@
+"""Text → batches: corpora, tokenizer, prepared data, batches."""

@@ -1,0 +1,1 @@
+"""Scores → text: search strategies, rules, translator."""

@@ -1,0 +1,39 @@
+"""Device, precision, threads, rank and world size; the only file that reads the environment."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+Precision = Literal["fp32", "bf16"]
+
+
+def pick_device() -> torch.device:
+    """The first CUDA device if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, for logs and reports."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def arithmetic(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """The context in which a model computes: bf16 where it is safe, or plain fp32."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def environment() -> dict[str, str | int]:
+    """What a run's results may depend on besides its recipe."""
+    device = pick_device()
+    return {
+        "device": describe(device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "job": os.environ.get("SLURM_JOB_ID", ""),
+    }

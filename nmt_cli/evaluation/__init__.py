@@ -1,0 +1,1 @@
+"""Text → numbers: metrics over strings, of any system."""

@@ -1,0 +1,174 @@
+"""Writing whole or not at all, hashes and manifests, locks."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from nmt_cli.errors import DataError, NmtError, ResourceError, RunInUseError
+
+MANIFEST = "manifest.json"
+_TEMPORARY = ".tmp"
+
+
+def temporary(path: Path) -> Path:
+    """Where a file or folder is written before it takes its name."""
+    return path.with_name(path.name + _TEMPORARY)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write `path` into a message."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise ResourceError(
+                f"{path}: no space left to write it; free some and run the same command again"
+            ) from error
+        raise ResourceError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name only when all of it is on disk."""
+    if path.is_dir():
+        raise DataError(f"{path}: is a directory, not a file")
+    unfinished = temporary(path)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with unfinished.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder that takes its name, in place of any older one, only when all of it is on disk."""
+    unfinished = temporary(path)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove(unfinished)
+        unfinished.mkdir()
+        try:
+            yield unfinished
+            _sync_tree(unfinished)
+        except BaseException:
+            remove(unfinished)
+            raise
+        remove(path)
+        unfinished.rename(path)
+        _sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or folder if there is one. A folder's manifest goes first, so no remainder is believed."""
+    if path.is_dir() and not path.is_symlink():
+        (path / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write strict JSON, whole or not at all."""
+    with new_file(path) as file:
+        file.write(json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Readable JSON that any parser accepts: no NaN."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_json(path: Path, kind: type[NmtError] = DataError) -> Any:
+    """Read JSON; `kind` of error if it cannot be."""
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise kind(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise kind(f"{path}: is not valid JSON: {error}") from error
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, contents: dict[str, Any]) -> None:
+    """Close a folder: its manifest, written last, names size and hash of each file in it."""
+    files = {
+        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / MANIFEST
+    }
+    write_json(folder / MANIFEST, {**contents, "files": files})
+
+
+def read_manifest(folder: Path, kind: type[NmtError]) -> dict[str, Any]:
+    """The manifest of a folder, after checking each file against it; `kind` of error names the first bad one."""
+    manifest = read_json(folder / MANIFEST, kind)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise kind(f"{folder / MANIFEST}: is not a manifest of nmt")
+    for name, expected in manifest["files"].items():
+        path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
+            raise kind(f"{path}: is missing, or is no file")
+        size = path.stat().st_size
+        if size != expected.get("bytes"):
+            raise kind(f"{path}: has {size} bytes, but {expected.get('bytes')} were written; it is damaged")
+        if sha256(path) != expected.get("sha256"):
+            raise kind(f"{path}: is damaged (its contents do not match its SHA-256)")
+    return manifest
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold `path` for this process alone; the kernel lets go however the process ends."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise RunInUseError(f"{path.parent}: is in use by {holder}; wait for it, or stop it") from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {os.uname().nodename}")
+        file.flush()
+        yield
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            _sync_folder(path)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

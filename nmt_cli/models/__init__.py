@@ -1,0 +1,1 @@
+"""Tensors → scores: the models, behind one contract."""

@@ -1,0 +1,82 @@
+"""What loss and search may ask of a model.
+
+Shapes, here and everywhere: B sentences, S source and T target positions, k hypotheses of each
+sentence, D model width, H heads, V words of the target vocabulary.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Vocabularies:
+    """What a model knows of the words: how many there are, and which are special."""
+
+    source_size: int
+    target_size: int
+    start: int
+    """The decoder's first input."""
+    end: int
+    """Ends each source and each target."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Source sentences as tokens [B,S], each ending with `end`; lengths [B], or None if all fill S."""
+
+    tokens: Tensor
+    lengths: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the decoder says at each position: vectors [B,T,D] and, if asked for, attention [B,T,S]."""
+
+    vectors: Tensor
+    attention: Tensor | None = None
+
+
+class State(Protocol):
+    """What a model remembers of k hypotheses for each of B sentences while it searches."""
+
+    def select(self, rows: Tensor) -> Self:
+        """Keep, repeat, reorder or drop hypotheses and sentences.
+
+        rows [B',k'] numbers hypotheses as sentence·k + place; a row of it holds hypotheses of one
+        sentence only, so what belongs to a sentence is held once.
+        """
+        ...
+
+
+class TranslationModel(nn.Module, ABC):
+    """The contract: the loss uses encode, decode and scores; search uses encode, start and step."""
+
+    def __init__(self, vocabularies: Vocabularies) -> None:
+        super().__init__()
+        self.vocabularies = vocabularies
+
+    @abstractmethod
+    def encode(self, source: Source) -> Any:
+        """Read the source; the result, the model's own, has one row per sentence."""
+
+    @abstractmethod
+    def decode(self, memory: Any, target_in: Tensor, attention: bool = False) -> Decoded:
+        """Read whole targets [B,T], each beginning with `start`, position t seeing only up to t."""
+
+    @abstractmethod
+    def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
+        """Scores [n,V] of the word after each position; positions [n] count through B·T, None means all.
+
+        Scores are any values whose log-softmax is the distribution.
+        """
+
+    @abstractmethod
+    def start(self, memory: Any) -> State:
+        """Begin to search, with one empty hypothesis for each sentence."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Say tokens [B,k] (at first `start`, k = 1) and give scores [B,k,V] of what follows."""

@@ -1,0 +1,1 @@
+"""What to do: the recipe's schema, presets and YAML loading. No torch here."""

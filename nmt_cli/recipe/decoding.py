@@ -1,0 +1,73 @@
+"""The sections `decoding` and `evaluation`."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from nmt_cli.recipe.section import Count, Section
+
+
+class SearchSettings(Section):
+    """What every search strategy can be told."""
+
+    n_best: Count = 1
+    """Translations of each line in the formats that show several."""
+    length_penalty: float = 1.0
+    """Translations are ranked by log-probability / length^length_penalty; larger prefers longer ones."""
+    max_length_ratio: Annotated[float, Field(gt=0, le=100)] = 2.0
+    """Longest translation: this many times the source, in subwords, plus ten."""
+    batch_tokens: Count = 4096
+    """Padded source tokens translated at once, every hypothesis counted."""
+
+
+class BeamSettings(SearchSettings):
+    """Beam search (Graves 2012; Sutskever et al. 2014); a beam of one is greedy search."""
+
+    strategy: Literal["beam"] = "beam"
+    beam_size: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Hypotheses kept of each sentence."""
+
+    @model_validator(mode="after")
+    def check_n_best(self) -> Self:
+        if self.n_best > self.beam_size:
+            raise ValueError(
+                f"n_best: {self.n_best} translations need a beam_size of as many, not {self.beam_size}"
+            )
+        return self
+
+
+class SamplingSettings(SearchSettings):
+    """Each word is drawn by chance; n_best draws are made of each line."""
+
+    strategy: Literal["sampling"]
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Below one, likely words become likelier."""
+    top_k: Count | None = None
+    """Draw among this many likeliest words."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Draw among the likeliest words that together have this probability (Holtzman et al. 2020)."""
+    seed: int = 1
+    """The same seed draws the same words."""
+
+
+def _strategy(given: Any) -> str:
+    """The tag of a decoding section, which may be left out."""
+    found = given.get("strategy", "beam") if isinstance(given, dict) else getattr(given, "strategy", "beam")
+    return found if isinstance(found, str) else "beam"
+
+
+Decoding = Annotated[
+    Annotated[BeamSettings, Tag("beam")] | Annotated[SamplingSettings, Tag("sampling")],
+    Discriminator(_strategy),
+]
+
+
+class Evaluation(Section):
+    """How translations are scored."""
+
+    metrics: Annotated[list[Literal["bleu", "chrf"]], Field(min_length=1)] = ["bleu", "chrf"]
+    """Corpus scores, by sacreBLEU."""
+    bleu_tokenizer: Literal["13a", "intl", "zh", "char", "none"] = "13a"
+    """How BLEU splits words: 13a for most languages, zh for Chinese."""
+    samples: Annotated[int, Field(ge=0)] = 10
+    """Translations shown in the report."""

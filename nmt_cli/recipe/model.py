@@ -1,0 +1,132 @@
+"""The section `model`: one class for each architecture, told apart by `architecture`."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nmt_cli.recipe.section import Count, Rate, Section
+
+Preset = Literal["tiny", "small", "base", "big"]
+Tying = Literal["none", "decoder", "all"]
+
+
+class PresetSection(Section):
+    """A section whose `preset` fills in the sizes that are not given."""
+
+    preset: Preset = "base"
+    """Sizes to start from; any of them can be given beside it."""
+
+    sizes: ClassVar[dict[str, dict[str, int]]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def fill_in_preset(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        preset = given.get("preset", cls.model_fields["preset"].default)
+        return {**cls.sizes.get(preset, {}), **given} if isinstance(preset, str) else given
+
+
+class Norm(Section):
+    """Normalisation of the Transformer's layers."""
+
+    place: Literal["pre", "post"] = "pre"
+    """Before each sublayer, with one more at the end, or after each residual sum."""
+    type: Literal["layer", "rms"] = "layer"
+    """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang & Sennrich 2019)."""
+
+
+class Positions(Section):
+    """How the Transformer knows the order of words."""
+
+    type: Literal["sinusoidal", "rotary"] = "sinusoidal"
+    """Added sine waves (Vaswani et al. 2017) or rotated queries and keys (Su et al. 2021)."""
+
+
+class TransformerSettings(PresetSection):
+    """Transformer encoder-decoder (Vaswani et al. 2017)."""
+
+    sizes: ClassVar[dict[str, dict[str, int]]] = {
+        "tiny": {"width": 128, "feed_forward": 256, "encoder_layers": 4, "decoder_layers": 4, "heads": 4},
+        "small": {"width": 256, "feed_forward": 1024, "encoder_layers": 3, "decoder_layers": 3, "heads": 4},
+        "base": {"width": 512, "feed_forward": 2048, "encoder_layers": 6, "decoder_layers": 6, "heads": 8},
+        "big": {"width": 1024, "feed_forward": 4096, "encoder_layers": 6, "decoder_layers": 6, "heads": 16},
+    }
+
+    architecture: Literal["transformer"]
+    width: Annotated[int, Field(ge=2, le=16384, multiple_of=2)]
+    """Size of the vector at each position."""
+    feed_forward: Annotated[int, Field(ge=1, le=65536)]
+    """Size inside the feed-forward sublayer."""
+    encoder_layers: Annotated[int, Field(ge=1, le=256)]
+    decoder_layers: Annotated[int, Field(ge=1, le=256)]
+    heads: Annotated[int, Field(ge=1, le=256)]
+    """Attention heads; width is a multiple of it."""
+    key_value_heads: Count | None = None
+    """Heads of keys and values, each shared by heads/key_value_heads queries (Ainslie et al. 2023); all if not given."""
+    activation: Literal["relu", "gelu", "swiglu"] = "relu"
+    """Of the feed-forward sublayer; swiglu is gated (Shazeer 2020)."""
+    norm: Norm = Norm()
+    positions: Positions = Positions()
+    tied_embeddings: Tying = "all"
+    """Which of source embedding, target embedding and output layer are one matrix."""
+    dropout: Rate = 0.1
+    """Of embeddings and of what each sublayer adds."""
+    attention_dropout: Rate = 0.1
+    """Of attention weights."""
+    activation_dropout: Rate = 0.1
+    """Inside the feed-forward sublayer."""
+
+    @model_validator(mode="after")
+    def check_heads(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"heads: {self.heads} does not divide the width {self.width}")
+        if self.heads % (self.key_value_heads or self.heads):
+            raise ValueError(
+                f"key_value_heads: {self.key_value_heads} does not divide the {self.heads} heads"
+            )
+        if self.positions.type == "rotary" and self.width // self.heads % 2:
+            raise ValueError(
+                f"heads: rotary positions need an even width per head, not {self.width}/{self.heads}"
+            )
+        return self
+
+
+class RnnSettings(PresetSection):
+    """Recurrent encoder-decoder (Sutskever et al. 2014; Bahdanau et al. 2015; Luong et al. 2015)."""
+
+    sizes: ClassVar[dict[str, dict[str, int]]] = {
+        "tiny": {"width": 128, "embedding_width": 128, "encoder_layers": 1, "decoder_layers": 1},
+        "small": {"width": 256, "embedding_width": 256, "encoder_layers": 1, "decoder_layers": 1},
+        "base": {"width": 512, "embedding_width": 512, "encoder_layers": 2, "decoder_layers": 2},
+        "big": {"width": 1024, "embedding_width": 1024, "encoder_layers": 4, "decoder_layers": 4},
+    }
+
+    architecture: Literal["rnn"]
+    cell: Literal["rnn", "gru", "lstm"] = "gru"
+    """Elman's tanh cell, GRU (Cho et al. 2014) or LSTM (Hochreiter & Schmidhuber 1997)."""
+    width: Annotated[int, Field(ge=2, le=16384, multiple_of=2)]
+    """Size of the decoder's state, and of the encoder's (both directions together)."""
+    embedding_width: Annotated[int, Field(ge=1, le=16384)]
+    """Size of a word's vector."""
+    encoder_layers: Annotated[int, Field(ge=1, le=64)]
+    decoder_layers: Annotated[int, Field(ge=1, le=64)]
+    bidirectional: bool = True
+    """Read the source in both directions."""
+    attention: Literal["none", "additive", "dot", "general"] = "general"
+    """None (the encoder's last state alone), Bahdanau's additive, or Luong's dot product or general form."""
+    input_feeding: bool = False
+    """Give each step the last step's attention result (Luong et al. 2015); slower to train."""
+    tied_embeddings: Tying = "all"
+    """Which of source embedding, target embedding and output layer are one matrix."""
+    dropout: Rate = 0.2
+    """Of embeddings, between layers, and of the vector that predicts a word."""
+
+    @model_validator(mode="after")
+    def check_feeding(self) -> Self:
+        if self.input_feeding and self.attention == "none":
+            raise ValueError("input_feeding: needs an attention, but attention is none")
+        return self
+
+
+ModelSettings = Annotated[TransformerSettings | RnnSettings, Field(discriminator="architecture")]

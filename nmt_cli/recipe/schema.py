@@ -1,0 +1,34 @@
+"""A whole recipe: every setting, its type and its only default."""
+
+from typing import Self
+
+from pydantic import model_validator
+
+from nmt_cli.recipe.data import Data, TokenizerSettings
+from nmt_cli.recipe.decoding import BeamSettings, Decoding, Evaluation
+from nmt_cli.recipe.model import ModelSettings
+from nmt_cli.recipe.section import File, Section
+from nmt_cli.recipe.training import Training
+
+
+class Recipe(Section):
+    """Everything that makes a model: read by all four commands."""
+
+    run: File
+    """The run directory: checkpoints, journal, model and scores go there."""
+    seed: int = 1
+    """Of weights, dropout and the order of the data."""
+    data: Data
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    model: ModelSettings
+    training: Training = Training()
+    decoding: Decoding = BeamSettings()
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def check_tying(self) -> Self:
+        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
+            raise ValueError(
+                "model.tied_embeddings: all needs tokenizer.joint; use decoder, or a joint vocabulary"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""Runs → pages people read."""

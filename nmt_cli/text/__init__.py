@@ -1,0 +1,1 @@
+"""Lines: reading them, normalising them, judging a pair of them."""

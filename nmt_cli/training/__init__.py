@@ -1,0 +1,1 @@
+"""Loss → better weights: objectives, optimizer, loop, validation."""
