@@ -82,10 +82,7 @@ class Progress:
             self._next_line = time.monotonic() + 10
             of_total = f" of {self.total:,}" if self.total else ""
             left = self.time_left()
-            say(
-                f"{self.description}: {self.done:,}{of_total} {self.unit}"
-                + (f", {left} left" if left else "")
-            )
+            say(f"{self.description}: {self.done:,}{of_total} {self.unit}" + (f", {left} left" if left else ""))
 
     def time_left(self) -> str:
         """Time to the end at the pace so far, such as 1:23:45; empty while unknown."""

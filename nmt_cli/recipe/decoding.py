@@ -30,9 +30,7 @@ class BeamSettings(SearchSettings):
     @model_validator(mode="after")
     def check_n_best(self) -> Self:
         if self.n_best > self.beam_size:
-            raise ValueError(
-                f"n_best: {self.n_best} translations need a beam_size of as many, not {self.beam_size}"
-            )
+            raise ValueError(f"n_best: {self.n_best} translations need a beam_size of as many, not {self.beam_size}")
         return self
 
 

@@ -63,7 +63,7 @@ class TransformerSettings(PresetSection):
     heads: Annotated[int, Field(ge=1, le=256)]
     """Attention heads; width is a multiple of it."""
     key_value_heads: Count | None = None
-    """Heads of keys and values, each shared by heads/key_value_heads queries (Ainslie et al. 2023); all if not given."""
+    """Heads of keys and values, fewer to share them among queries (Ainslie et al. 2023); as many as heads if not given."""
     activation: Literal["relu", "gelu", "swiglu"] = "relu"
     """Of the feed-forward sublayer; swiglu is gated (Shazeer 2020)."""
     norm: Norm = Norm()
@@ -82,13 +82,9 @@ class TransformerSettings(PresetSection):
         if self.width % self.heads:
             raise ValueError(f"heads: {self.heads} does not divide the width {self.width}")
         if self.heads % (self.key_value_heads or self.heads):
-            raise ValueError(
-                f"key_value_heads: {self.key_value_heads} does not divide the {self.heads} heads"
-            )
+            raise ValueError(f"key_value_heads: {self.key_value_heads} does not divide the {self.heads} heads")
         if self.positions.type == "rotary" and self.width // self.heads % 2:
-            raise ValueError(
-                f"heads: rotary positions need an even width per head, not {self.width}/{self.heads}"
-            )
+            raise ValueError(f"heads: rotary positions need an even width per head, not {self.width}/{self.heads}")
         return self
 
 

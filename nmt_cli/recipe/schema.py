@@ -28,7 +28,5 @@ class Recipe(Section):
     @model_validator(mode="after")
     def check_tying(self) -> Self:
         if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
-            raise ValueError(
-                "model.tied_embeddings: all needs tokenizer.joint; use decoder, or a joint vocabulary"
-            )
+            raise ValueError("model.tied_embeddings: all needs tokenizer.joint; use decoder, or a joint vocabulary")
         return self
