@@ -5,7 +5,7 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -35,7 +35,7 @@ class Format(StrEnum):
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file that describes the experiment.")]
 Overrides = Annotated[
-    Optional[list[str]],
+    list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as decoding.beam_size=1; repeatable."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
@@ -71,7 +71,7 @@ def preprocess(recipe: RecipePath, set_: Overrides = None, dry_run: DryRun = Fal
 def train(
     recipe: RecipePath,
     run: Annotated[
-        Optional[Path], typer.Option(metavar="DIR", help="Run directory, in place of the recipe's `run`.")
+        Path | None, typer.Option(metavar="DIR", help="Run directory, in place of the recipe's `run`.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Move an old run aside and start anew.")] = False,
     set_: Overrides = None,
@@ -97,10 +97,10 @@ def translate(
         list[Path], typer.Argument(metavar="MODEL", help="A run, a recipe (its run), a checkpoint or a model folder.")
     ],
     input_: Annotated[
-        Optional[Path], typer.Option("--input", "-i", metavar="FILE", help="Lines to translate; stdin if not given.")
+        Path | None, typer.Option("--input", "-i", metavar="FILE", help="Lines to translate; stdin if not given.")
     ] = None,
     output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Where to write; stdout if not given.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; stdout if not given.")
     ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to write translations.")] = Format.text,
     set_: Overrides = None,
@@ -119,14 +119,14 @@ def translate(
 )
 def evaluate(
     model: Annotated[
-        Optional[Path], typer.Argument(metavar="[MODEL]", help="A run, a recipe, a checkpoint or a model folder.")
+        Path | None, typer.Argument(metavar="[MODEL]", help="A run, a recipe, a checkpoint or a model folder.")
     ] = None,
     test: Annotated[
-        Optional[list[str]], typer.Option(metavar="NAME", help="Only this test set of the recipe; repeatable.")
+        list[str] | None, typer.Option(metavar="NAME", help="Only this test set of the recipe; repeatable.")
     ] = None,
-    hypothesis: Annotated[Optional[Path], typer.Option(metavar="FILE", help="Score this file, of any system.")] = None,
+    hypothesis: Annotated[Path | None, typer.Option(metavar="FILE", help="Score this file, of any system.")] = None,
     reference: Annotated[
-        Optional[list[Path]], typer.Option(metavar="FILE", help="Reference translations; repeatable.")
+        list[Path] | None, typer.Option(metavar="FILE", help="Reference translations; repeatable.")
     ] = None,
     set_: Overrides = None,
     json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,

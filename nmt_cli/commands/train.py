@@ -1,30 +1,26 @@
 """nmt train: prepared data → a run directory with checkpoints and a model."""
 
-import signal
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 
 import torch
 
 from nmt_cli import __version__, console, files
 from nmt_cli.commands.loading import build_with_weights, config_of, vocabularies_of
+from nmt_cli.commands.signals import noted_signals
 from nmt_cli.data.prepared import Prepared, open_prepared
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.devices import describe, environment, pick_device
-from nmt_cli.errors import DataError, ModelError, RecipeError, StoppedError
+from nmt_cli.errors import ModelError, StoppedError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.models import build
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.recipe.differences import refuse_changes
-from nmt_cli.recipe.loading import load_recipe, resolved_yaml
+from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import CONFIG, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
-from nmt_cli.runs.journal import Journal, read_summary, update_summary
+from nmt_cli.runs.journal import Journal, update_summary
+from nmt_cli.runs.opening import move_aside, open_run, refuse_foreign_folder
 from nmt_cli.text.lines import read_lines
 from nmt_cli.training.feed import feed
 from nmt_cli.training.loop import Hooks, Progress, finished, updates
@@ -51,10 +47,10 @@ def train(
         _describe(recipe, prepared, run)
         return
     if fresh:
-        _move_aside(run)
-    _refuse_foreign_folder(run)
+        move_aside(run)
+    refuse_foreign_folder(run)
     with files.lock(run.lock):
-        _begin(run, recipe, recipe_path, prepared)
+        open_run(run, recipe, recipe_path, prepared.fingerprint, prepared.tokenizer.save, environment())
         _Session(run, recipe, prepared).run()
 
 
@@ -91,18 +87,18 @@ class _Session:
         portions = feed(self._prepared, settings, self._recipe.seed, progress.epoch, progress.used)
         steps = updates(self._objective, self._optimizer, portions, settings, progress, self._device)
         scores = _translation_scores(self._model, self._recipe, self._prepared, self._device)
-        with _catching_signals() as caught:
+        with noted_signals() as noted:
             hooks = Hooks(
                 validate=lambda: validate(self._objective, self._prepared, settings, scores, self._device),
                 save=self._save,
-                stopping=lambda: bool(caught),
+                stopping=lambda: bool(noted),
             )
             done = run_loop(steps, settings, progress, self._journal, hooks)
         if not done:
             update_summary(run, status="stopped", step=progress.step)
-            name = signal.Signals(caught[0]).name
             raise StoppedError(
-                f"stopped by {name} at update {progress.step:,}; all is saved: the same command goes on", caught[0]
+                f"stopped by {noted[0].name} at update {progress.step:,}; all is saved: the same command goes on",
+                noted[0],
             )
         self._publish()
 
@@ -169,59 +165,6 @@ class _Session:
         )
 
 
-def _begin(run: RunDirectory, recipe: Recipe, recipe_path: Path, prepared: Prepared) -> None:
-    """Open a new run, or check that an old one was made by this recipe from these data."""
-    for unfinished in run.checkpoints.glob("*.tmp"):
-        files.remove(unfinished)
-    if run.steps():
-        refuse_changes(load_recipe(run.resolved), recipe)
-        if read_summary(run).get("data") != prepared.fingerprint:
-            raise DataError(
-                f"{recipe.data.prepared}: is not the data this run began with; put that back, or start anew with --fresh"
-            )
-    if not run.tokenizer.is_dir():
-        with files.new_folder(run.tokenizer) as folder:
-            prepared.tokenizer.save(folder)
-    with files.new_file(run.recipe) as file:
-        file.write(recipe_path.read_bytes())
-    with files.new_file(run.resolved) as file:
-        file.write(resolved_yaml(recipe).encode())
-    started = read_summary(run)["started"] if run.summary.is_file() else time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    update_summary(
-        run,
-        format=1,
-        nmt=__version__,
-        status="running",
-        started=started,
-        command=["nmt", *sys.argv[1:]],
-        data=prepared.fingerprint,
-        environment=environment(),
-    )
-
-
-def _refuse_foreign_folder(run: RunDirectory) -> None:
-    if run.path.is_file():
-        raise RecipeError(f"{run.path}: is a file; `run` names a directory")
-    if run.path.is_dir() and not run.summary.is_file():
-        others = [path.name for path in run.path.iterdir() if path != run.lock]
-        if others and set(others) - {TOKENIZER, run.recipe.name, run.resolved.name, "tokenizer.tmp"}:
-            raise RecipeError(
-                f"{run.path}: holds other files ({sorted(others)[0]}); choose an empty directory as `run`"
-            )
-
-
-def _move_aside(run: RunDirectory) -> None:
-    """Give the old run another name, so that nothing of it is lost."""
-    if not run.path.exists():
-        return
-    with files.lock(run.lock):
-        number = 1
-        while (aside := run.path.with_name(f"{run.path.name}.old{number}")).exists():
-            number += 1
-        run.path.rename(aside)
-    console.say(f"{run.path}: the old run is now {aside}")
-
-
 def _translation_scores(
     model: TranslationModel, recipe: Recipe, prepared: Prepared, device: torch.device
 ) -> TranslationScores:
@@ -240,27 +183,6 @@ def _translation_scores(
         return {found.key: found.value for found in score(hypotheses, [references], settings)}
 
     return scores
-
-
-@contextmanager
-def _catching_signals() -> Iterator[list[int]]:
-    """Collect the first SIGTERM, SIGINT or SIGHUP instead of dying of it; a second one kills at once."""
-    caught: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        console.say("stopping after this update; once more to stop at once")
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _describe(recipe: Recipe, prepared: Prepared, run: RunDirectory) -> None:

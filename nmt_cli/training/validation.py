@@ -21,7 +21,10 @@ def validate(
     translation_scores: TranslationScores,
     device: torch.device,
 ) -> dict[str, dict[str, float]]:
-    """Loss in nats per target token (without label smoothing), BLEU and chrF of each set; the model stays in training mode."""
+    """Loss in nats per target token (without label smoothing), BLEU and chrF of each set.
+
+    The model is in training mode before and after.
+    """
     objective.eval()
     scores = {}
     for name, corpus in prepared.valid.items():
