@@ -30,7 +30,8 @@ class SelfAttention(nn.Module):
         """Mix vectors [B,T,D] of all positions, or of those visible [B,1,1,T], or if causal, of those up to each."""
         query, keys, values = self._project(vectors, rotation)
         rate = self.dropout if self.training else 0.0
-        return self.output(_merge(attend(query, keys, values, visible, causal=causal, rate=rate)))
+        mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, causal=causal, rate=rate)))
+        return mixed
 
     def step(self, vectors: Tensor, rotation: Rotation | None, cache: Tensor) -> Tensor:
         """Mix the newest position [B,k,D] of each hypothesis with those before it.
@@ -41,11 +42,12 @@ class SelfAttention(nn.Module):
         cache[-1, 0] = key.squeeze(2)
         cache[-1, 1] = value.squeeze(2)
         keys, values = cache.permute(1, 2, 3, 0, 4)  # each [B·k,K,T,d]
-        return self.output(_merge(attend(query, keys, values))).view_as(vectors)
+        mixed: Tensor = self.output(_merge(attend(query, keys, values)))
+        return mixed.view_as(vectors)
 
     def _project(self, vectors: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
         heads = _split(self.query_key_value(vectors), self.head_width)
-        query, keys, values = heads.split(self.heads, dim=1)
+        query, keys, values = torch.split_with_sizes(heads, self.heads, dim=1)
         if rotation is not None:
             query, keys = rotation.turn(query), rotation.turn(keys)
         return query, keys, values
@@ -64,15 +66,16 @@ class SourceAttention(nn.Module):
 
     def remember(self, memory: Tensor) -> Tensor:
         """What does not depend on the target: memory [B,S,D] → keys and values [2,B,K,S,d]."""
-        heads = _split(self.key_value(memory), self.head_width)
-        return heads.unflatten(1, (2, -1)).transpose(0, 1)
+        both: Tensor = self.key_value(memory)
+        return both.view(*both.shape[:2], 2, -1, self.head_width).permute(2, 0, 3, 1, 4)
 
     def forward(self, vectors: Tensor, remembered: Tensor, visible: Tensor | None) -> Tensor:
         """Mix what is remembered, [2,B,K,S,d], of visible [B,1,1,S] positions for each vector [B,T,D]."""
         keys, values = remembered
         query = _split(self.query(vectors), self.head_width)
         rate = self.dropout if self.training else 0.0
-        return self.output(_merge(attend(query, keys, values, visible, rate=rate)))
+        mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, rate=rate)))
+        return mixed
 
     def weights(self, vectors: Tensor, remembered: Tensor, visible: Tensor | None) -> Tensor:
         """How much each position looks at each of the source, [B,T,S]: the mean over heads, without dropout."""
@@ -124,7 +127,7 @@ def _mix(weights: Tensor, values: Tensor) -> Tensor:
 
 def _split(projected: Tensor, head_width: int) -> Tensor:
     """Cut projections into heads: [B,T,n·d] → [B,n,T,d]."""
-    return projected.unflatten(-1, (-1, head_width)).transpose(1, 2)
+    return projected.view(*projected.shape[:2], -1, head_width).transpose(1, 2)
 
 
 def _merge(heads: Tensor) -> Tensor:

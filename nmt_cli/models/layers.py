@@ -77,7 +77,8 @@ class FeedForward(nn.Module):
         self.outer = nn.Linear(settings.feed_forward, settings.width)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        return self.outer(self.dropout(self._activate(self.inner(vectors))))
+        changed: Tensor = self.outer(self.dropout(self._activate(self.inner(vectors))))
+        return changed
 
     def _activate(self, values: Tensor) -> Tensor:
         if self.activation == "relu":

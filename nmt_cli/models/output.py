@@ -27,5 +27,6 @@ class Output(nn.Module):
         if positions is not None:
             vectors = vectors.index_select(0, positions)
         if self.projection is not None:
-            return self.projection(vectors)
+            scores: Tensor = self.projection(vectors)
+            return scores
         return functional.linear(self.fit(vectors), embeddings.weight)

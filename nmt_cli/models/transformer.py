@@ -1,7 +1,8 @@
 """The Transformer encoder-decoder (Vaswani et al. 2017) and its search state."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -104,10 +105,11 @@ class Transformer(TranslationModel):
         return Decoded(self.decoder_norm(vectors), weights)
 
     def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
-        return self.output(decoded, self.embeddings.target, positions)
+        scores: Tensor = self.output(decoded, self.embeddings.target, positions)
+        return scores
 
     def start(self, memory: Memory) -> TransformerState:
-        source = torch.stack([layer.source_attention.remember(memory.vectors) for layer in self.decoder])
+        source = torch.stack([layer.source_attention.remember(memory.vectors) for layer in self._decoder_layers()])
         layers, two, sentences, heads, _, width = source.shape
         cache = source.new_empty(0, layers, two, sentences, heads, width)
         return TransformerState(cache, 0, 1, source, memory.visible)
@@ -118,16 +120,20 @@ class Transformer(TranslationModel):
         vectors = self._place(self.embeddings.read_target(tokens), positions)
         rotation = self._rotation(positions)
         length = state.length + 1
-        for number, layer in enumerate(self.decoder):
+        for number, layer in enumerate(self._decoder_layers()):
             cache = state.cache[:length, number]
             vectors = layer.step(vectors, rotation, cache, state.source[number], state.visible)
         scores = self.scores(Decoded(self.decoder_norm(vectors)))
         return scores.view(*tokens.shape, -1), replace(state, length=length)
 
+    def _decoder_layers(self) -> Sequence[DecoderLayer]:
+        return cast("Sequence[DecoderLayer]", self.decoder)
+
     def _place(self, vectors: Tensor, positions: Tensor) -> Tensor:
         if not self.rotary:
             vectors = vectors + sinusoids(positions, vectors.size(-1))
-        return self.dropout(vectors)
+        placed: Tensor = self.dropout(vectors)
+        return placed
 
     def _rotation(self, positions: Tensor) -> Rotation | None:
         return Rotation.of(positions, self.head_width) if self.rotary else None
