@@ -54,7 +54,8 @@ class Progress:
         self.description, self.unit, self.total, self.done = description, unit, total, done
         self._started, self._first, self._next_line = time.monotonic(), done, time.monotonic() + 10
         self._bar: tqdm[Any] | None = None
-        if _is_terminal() and not _quiet:
+        self.on_terminal = _is_terminal() and not _quiet
+        if self.on_terminal:
             self._bar = tqdm(
                 desc=description,
                 unit=f" {unit}",

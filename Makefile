@@ -1,0 +1,52 @@
+# `make` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NMT := $(BIN)/nmt
+DEMO := recipes/number_words_transformer.yaml
+DEMO_DATA := data/number_words
+
+.PHONY: help demo install check format test clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+demo: $(NMT) ## number words, English to German: data, training and scores in a few minutes
+	@$(BIN)/python data_scripts/number_words.py --output $(DEMO_DATA)
+	@$(NMT) preprocess $(DEMO)
+	@$(NMT) train $(DEMO)
+	@$(NMT) evaluate $(DEMO)
+	@$(BIN)/python data_scripts/show_demo.py
+
+install: $(VENV)/dev ## the environment in .venv, with what developers need
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+
+# On Linux without a GPU, torch's CPU build spares gigabytes; TORCH_INDEX names where to get it.
+$(NMT): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/dev: $(NMT)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+check: $(VENV)/dev ## format, lint, types, layers, fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -n 2
+
+format: $(VENV)/dev ## put the code in shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: check ## check, and the slow tests
+	$(BIN)/pytest -m slow -n 2
+
+clean: ## remove the environment and caches; data and runs stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

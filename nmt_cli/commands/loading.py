@@ -1,0 +1,140 @@
+"""A model on disk → a model that can translate, with its tokenizer and settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from nmt_cli import files
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.devices import pick_device
+from nmt_cli.errors import ModelError
+from nmt_cli.models import build
+from nmt_cli.models.contract import TranslationModel, Vocabularies
+from nmt_cli.recipe.decoding import Decoding, Evaluation
+from nmt_cli.recipe.loading import load_recipe, override_section
+from nmt_cli.recipe.model import ModelSettings
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.section import Language, Section
+from nmt_cli.runs.checkpoints import read_tensors
+from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS, ModelFiles, RunDirectory, find_model
+
+
+class ModelConfig(Section):
+    """The config.json of a model folder: all that a model needs besides weights and tokenizer."""
+
+    format: int
+    source_language: Language
+    target_language: Language
+    vocabularies: dict[str, int]
+    model: ModelSettings
+    decoding: Decoding
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to translate."""
+
+    model: TranslationModel
+    tokenizer: Tokenizer
+    config: ModelConfig
+    device: torch.device
+    files: ModelFiles
+
+    @property
+    def run(self) -> RunDirectory | None:
+        """The run it came from, unless the model folder stands alone."""
+        return self.files.run
+
+
+def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
+    """Load what `path` names: a recipe (its run), a run, a checkpoint or a model folder.
+
+    `overrides` change settings of `decoding` and `evaluation`. ModelError says what is missing, damaged
+    or does not fit together, before memory is taken for it.
+    """
+    found = locate_model(path)
+    files.read_manifest(found.folder, ModelError)
+    config = _read_config(found)
+    tokenizer_folder = found.folder if found.standalone or found.run is None else found.run.path
+    tokenizer = Tokenizer.load(tokenizer_folder / TOKENIZER)
+    vocabularies = Vocabularies(**config.vocabularies)
+    if vocabularies != vocabularies_of(tokenizer):
+        raise ModelError(
+            f"{tokenizer_folder / TOKENIZER}: this vocabulary does not belong to the model in {found.folder}"
+        )
+    weights = read_tensors(found.folder / WEIGHTS)
+    model = build_with_weights(config.model, vocabularies, weights, found.folder / WEIGHTS)
+    device = pick_device()
+    changed = {
+        "decoding": override_section("decoding", config.decoding, overrides),
+        "evaluation": override_section("evaluation", config.evaluation, overrides),
+    }
+    return LoadedModel(model.to(device).eval(), tokenizer, config.model_copy(update=changed), device, found)
+
+
+def locate_model(path: Path) -> ModelFiles:
+    """The files of the model that `path` names."""
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return find_model(load_recipe(path).run)
+    return find_model(path)
+
+
+def vocabularies_of(tokenizer: Tokenizer) -> Vocabularies:
+    """What a model must know of a tokenizer."""
+    return Vocabularies(tokenizer.source_size, tokenizer.target_size, tokenizer.start, tokenizer.end)
+
+
+def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
+    """The configuration of a recipe's model."""
+    return ModelConfig(
+        format=1,
+        source_language=recipe.data.source_language,
+        target_language=recipe.data.target_language,
+        vocabularies=asdict(vocabularies_of(tokenizer)),
+        model=recipe.model,
+        decoding=recipe.decoding,
+        evaluation=recipe.evaluation,
+    )
+
+
+def build_with_weights(
+    settings: ModelSettings, vocabularies: Vocabularies, weights: Mapping[str, Tensor], path: Path
+) -> TranslationModel:
+    """A model with the weights read from `path`, which must be exactly its own in name and shape."""
+    with torch.device("meta"):
+        outline = {name: tuple(weight.shape) for name, weight in build(settings, vocabularies).named_parameters()}
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    for name in sorted(outline.keys() | found.keys()):
+        if outline.get(name) != found.get(name):
+            raise ModelError(
+                f"{path}: weight {name} has shape {found.get(name, 'none')}, but the model's settings say"
+                f" {outline.get(name, 'none')}; these weights belong to another model"
+            )
+    model = build(settings, vocabularies)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.copy_(weights[name])
+    return model
+
+
+def _read_config(found: ModelFiles) -> ModelConfig:
+    if not found.standalone:
+        assert found.run is not None
+        return config_of(load_recipe(found.run.resolved), Tokenizer.load(found.run.tokenizer))
+    content: Any = files.read_json(found.folder / CONFIG, ModelError)
+    if isinstance(content, dict) and content.get("format", 1) != 1:
+        raise ModelError(
+            f"{found.folder / CONFIG}: was written by a newer nmt (format {content['format']}); update nmt"
+        )
+    try:
+        return TypeAdapter(ModelConfig).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{found.folder / CONFIG}: {key}: {first['msg']}") from error

@@ -1,0 +1,135 @@
+"""Multi-head attention: queries, keys and values → mixtures of values."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt_cli.models.dropout import dropout
+from nmt_cli.models.embeddings import Rotation
+
+
+class SelfAttention(nn.Module):
+    """Each position looks at its own sentence, in many heads (Vaswani et al. 2017).
+
+    Keys and values may have fewer heads than queries, K for H, each shared by a group (Ainslie et al. 2023).
+    """
+
+    def __init__(self, width: int, heads: int, key_value_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = [heads, key_value_heads, key_value_heads]
+        self.head_width = width // heads
+        self.dropout = dropout
+        # One product instead of three. Xavier's bound is smaller for the whole than for each part: a calmer start,
+        # which post-norm needs.
+        self.query_key_value = nn.Linear(width, sum(self.heads) * self.head_width)
+        self.output = nn.Linear(width, width)
+
+    def forward(
+        self, vectors: Tensor, rotation: Rotation | None, visible: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
+        """Mix vectors [B,T,D] of all positions, or of those visible [B,1,1,T], or if causal, of those up to each."""
+        query, keys, values = self._project(vectors, rotation)
+        rate = self.dropout if self.training else 0.0
+        mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, causal=causal, rate=rate)))
+        return mixed
+
+    def step(self, vectors: Tensor, rotation: Rotation | None, cache: Tensor) -> Tensor:
+        """Mix the newest position [B,k,D] of each hypothesis with those before it.
+
+        The cache [T,2,B·k,K,d] holds keys and values; its last row is written here.
+        """
+        query, key, value = self._project(vectors.flatten(0, 1).unsqueeze(1), rotation)
+        cache[-1, 0] = key.squeeze(2)
+        cache[-1, 1] = value.squeeze(2)
+        keys, values = cache.permute(1, 2, 3, 0, 4)  # each [B·k,K,T,d]
+        mixed: Tensor = self.output(_merge(attend(query, keys, values)))
+        return mixed.view_as(vectors)
+
+    def _project(self, vectors: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
+        heads = _split(self.query_key_value(vectors), self.head_width)
+        query, keys, values = torch.split_with_sizes(heads, self.heads, dim=1)
+        if rotation is not None:
+            query, keys = rotation.turn(query), rotation.turn(keys)
+        return query, keys, values
+
+
+class SourceAttention(nn.Module):
+    """Each target position looks at the source, in many heads."""
+
+    def __init__(self, width: int, heads: int, key_value_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.head_width = width // heads
+        self.dropout = dropout
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * key_value_heads * self.head_width)
+        self.output = nn.Linear(width, width)
+
+    def remember(self, memory: Tensor) -> Tensor:
+        """What does not depend on the target: memory [B,S,D] → keys and values [2,B,K,S,d]."""
+        both: Tensor = self.key_value(memory)
+        return both.view(*both.shape[:2], 2, -1, self.head_width).permute(2, 0, 3, 1, 4)
+
+    def forward(self, vectors: Tensor, remembered: Tensor, visible: Tensor | None) -> Tensor:
+        """Mix what is remembered, [2,B,K,S,d], of visible [B,1,1,S] positions for each vector [B,T,D]."""
+        keys, values = remembered
+        query = _split(self.query(vectors), self.head_width)
+        rate = self.dropout if self.training else 0.0
+        mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, rate=rate)))
+        return mixed
+
+    def weights(self, vectors: Tensor, remembered: Tensor, visible: Tensor | None) -> Tensor:
+        """How much each position looks at each of the source, [B,T,S]: the mean over heads, without dropout."""
+        query = _split(self.query(vectors), self.head_width)
+        return _weights(query, remembered[0], visible).mean(1)
+
+
+def attend(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    visible: Tensor | None = None,
+    *,
+    causal: bool = False,
+    rate: float = 0.0,
+) -> Tensor:
+    """Scaled dot-product attention: [B,H,T,d], [B,K,S,d], [B,K,S,d] → [B,H,T,d], by what is fastest.
+
+    On a CPU the backward pass of torch's kernel is many times slower than plain products in bf16, and any dropout sends
+    it to a slow path as well.
+    """
+    if query.device.type == "cpu" and (rate > 0 or query.dtype == torch.bfloat16):
+        return _mix(dropout(_weights(query, keys, visible, causal=causal), rate), values)
+    shared = query.size(1) != keys.size(1)
+    return functional.scaled_dot_product_attention(
+        query, keys, values, visible, dropout_p=rate, is_causal=causal, enable_gqa=shared
+    )
+
+
+def _weights(query: Tensor, keys: Tensor, visible: Tensor | None, *, causal: bool = False) -> Tensor:
+    """Attention weights [B,H,T,S]."""
+    batch, heads, length, width = query.shape
+    # The queries of a group of heads are more queries to their one key head.
+    query = (query * width**-0.5).reshape(batch, keys.size(1), -1, width)
+    scores = (query @ keys.transpose(2, 3)).view(batch, heads, length, -1)
+    if visible is not None:
+        scores = scores.masked_fill(~visible, -torch.inf)
+    if causal:
+        future = torch.full((length, length), -torch.inf, dtype=scores.dtype, device=scores.device).triu(1)
+        scores = scores + future
+    return scores.softmax(-1)
+
+
+def _mix(weights: Tensor, values: Tensor) -> Tensor:
+    """Values [B,K,S,d] mixed by weights [B,H,T,S] → [B,H,T,d]."""
+    grouped = weights.reshape(values.size(0), values.size(1), -1, values.size(2))
+    return (grouped @ values).view(*weights.shape[:3], -1)
+
+
+def _split(projected: Tensor, head_width: int) -> Tensor:
+    """Cut projections into heads: [B,T,n·d] → [B,n,T,d]."""
+    return projected.view(*projected.shape[:2], -1, head_width).transpose(1, 2)
+
+
+def _merge(heads: Tensor) -> Tensor:
+    """Put heads side by side again: [B,H,T,d] → [B,T,H·d]."""
+    return heads.transpose(1, 2).flatten(2)

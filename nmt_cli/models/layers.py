@@ -1,0 +1,120 @@
+"""The layers of the Transformer."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt_cli.models.attention import SelfAttention, SourceAttention
+from nmt_cli.models.dropout import Dropout
+from nmt_cli.models.embeddings import Rotation
+from nmt_cli.recipe.model import TransformerSettings
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.self_attention = SelfAttention(*_attention_sizes(settings))
+        self.feed_forward = FeedForward(settings)
+        self.around_self = Residual(settings)
+        self.around_feed_forward = Residual(settings)
+
+    def forward(self, vectors: Tensor, rotation: Rotation | None, visible: Tensor | None) -> Tensor:
+        """Vectors [B,S,D] → [B,S,D]; visible [B,1,1,S] marks words, None if there is no padding."""
+        mixed = self.self_attention(self.around_self.enter(vectors), rotation, visible)
+        vectors = self.around_self.leave(vectors, mixed)
+        changed = self.feed_forward(self.around_feed_forward.enter(vectors))
+        return self.around_feed_forward.leave(vectors, changed)
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, attention to the source, and feed-forward."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.self_attention = SelfAttention(*_attention_sizes(settings))
+        self.source_attention = SourceAttention(*_attention_sizes(settings))
+        self.feed_forward = FeedForward(settings)
+        self.around_self = Residual(settings)
+        self.around_source = Residual(settings)
+        self.around_feed_forward = Residual(settings)
+
+    def forward(
+        self, vectors: Tensor, rotation: Rotation | None, memory: Tensor, visible: Tensor | None, attention: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Whole targets [B,T,D] → [B,T,D], and if asked for, attention [B,T,S] to the memory [B,S,D]."""
+        mixed = self.self_attention(self.around_self.enter(vectors), rotation, causal=True)
+        vectors = self.around_self.leave(vectors, mixed)
+        remembered = self.source_attention.remember(memory)
+        query = self.around_source.enter(vectors)
+        weights = self.source_attention.weights(query, remembered, visible) if attention else None
+        return self._finish(vectors, query, remembered, visible), weights
+
+    def step(
+        self, vectors: Tensor, rotation: Rotation | None, cache: Tensor, remembered: Tensor, visible: Tensor | None
+    ) -> Tensor:
+        """One position of each hypothesis, [B,k,D] → [B,k,D]; the hypotheses are k queries to one remembered source."""
+        mixed = self.self_attention.step(self.around_self.enter(vectors), rotation, cache)
+        vectors = self.around_self.leave(vectors, mixed)
+        return self._finish(vectors, self.around_source.enter(vectors), remembered, visible)
+
+    def _finish(self, vectors: Tensor, query: Tensor, remembered: Tensor, visible: Tensor | None) -> Tensor:
+        mixed = self.source_attention(query, remembered, visible)
+        vectors = self.around_source.leave(vectors, mixed)
+        changed = self.feed_forward(self.around_feed_forward.enter(vectors))
+        return self.around_feed_forward.leave(vectors, changed)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with an activation between; swiglu has a gate (Shazeer 2020)."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.activation = settings.activation
+        gates = 2 if self.activation == "swiglu" else 1
+        self.inner = nn.Linear(settings.width, gates * settings.feed_forward)
+        self.dropout = Dropout(settings.activation_dropout)
+        self.outer = nn.Linear(settings.feed_forward, settings.width)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        changed: Tensor = self.outer(self.dropout(self._activate(self.inner(vectors))))
+        return changed
+
+    def _activate(self, values: Tensor) -> Tensor:
+        if self.activation == "relu":
+            return functional.relu(values)
+        if self.activation == "gelu":
+            return functional.gelu(values)
+        gate, passed = values.chunk(2, dim=-1)
+        return functional.silu(gate) * passed
+
+
+class Residual(nn.Module):
+    """What surrounds a sublayer: dropout, the sum with its input, and the norm, before it or after the sum."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.before = settings.norm.place == "pre"
+        self.norm = new_norm(settings)
+        self.dropout = Dropout(settings.dropout)
+
+    def enter(self, vectors: Tensor) -> Tensor:
+        """What the sublayer reads."""
+        return self.norm(vectors) if self.before else vectors
+
+    def leave(self, vectors: Tensor, change: Tensor) -> Tensor:
+        """The vectors with what the sublayer made of them."""
+        vectors = vectors + self.dropout(change)
+        return vectors if self.before else self.norm(vectors)
+
+
+def new_norm(settings: TransformerSettings) -> nn.Module:
+    """LayerNorm, or RMSNorm with an epsilon that does not depend on the precision."""
+    if settings.norm.type == "layer":
+        return nn.LayerNorm(settings.width)
+    return nn.RMSNorm(settings.width, eps=1e-6)
+
+
+def _attention_sizes(settings: TransformerSettings) -> tuple[int, int, int, float]:
+    shared = settings.key_value_heads or settings.heads
+    return settings.width, settings.heads, shared, settings.attention_dropout

@@ -1,0 +1,79 @@
+"""Opening a run directory: a new one, one to go on with, or one to move aside."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nmt_cli import __version__, console, files
+from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.recipe.differences import refuse_changes
+from nmt_cli.recipe.loading import load_recipe, resolved_yaml
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs.directory import RunDirectory
+from nmt_cli.runs.journal import read_summary, update_summary
+
+
+def refuse_foreign_folder(run: RunDirectory) -> None:
+    """A run directory is new, empty, or was made by us."""
+    if run.path.is_file():
+        raise RecipeError(f"{run.path}: is a file; `run` names a directory")
+    ours = {run.lock.name, run.summary.name, files.temporary(run.summary).name}
+    if run.path.is_dir() and not run.summary.is_file():
+        others = sorted({path.name for path in run.path.iterdir()} - ours)
+        if others:
+            raise RecipeError(f"{run.path}: holds other files ({others[0]}); choose an empty directory as `run`")
+
+
+def move_aside(run: RunDirectory) -> None:
+    """Give an old run another name, so that nothing of it is lost."""
+    if not run.path.exists():
+        return
+    with files.lock(run.lock):
+        number = 1
+        while (aside := run.path.with_name(f"{run.path.name}.old{number}")).exists():
+            number += 1
+        run.path.rename(aside)
+    console.say(f"{run.path}: the old run is now {aside}")
+
+
+def open_run(
+    run: RunDirectory,
+    recipe: Recipe,
+    recipe_path: Path,
+    data: str,
+    save_tokenizer: Callable[[Path], None],
+    environment: Mapping[str, Any],
+) -> None:
+    """Write what a run is made of; if it has checkpoints, first refuse another recipe or other data.
+
+    `data` is the fingerprint of the prepared data.
+    """
+    if run.steps():
+        refuse_changes(load_recipe(run.resolved), recipe)
+        if read_summary(run).get("data") != data:
+            raise DataError(
+                f"{recipe.data.prepared}: is not the data this run began with;"
+                " put that back, or start anew with --fresh"
+            )
+    started = read_summary(run).get("started") if run.summary.is_file() else None
+    update_summary(
+        run,
+        format=1,
+        nmt=__version__,
+        status="running",
+        started=started or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        command=["nmt", *sys.argv[1:]],
+        data=data,
+        environment=dict(environment),
+    )
+    for unfinished in run.checkpoints.glob("*.tmp"):
+        files.remove(unfinished)
+    if not run.steps():
+        with files.new_folder(run.tokenizer) as folder:
+            save_tokenizer(folder)
+    with files.new_file(run.recipe) as file:
+        file.write(recipe_path.read_bytes())
+    with files.new_file(run.resolved) as file:
+        file.write(resolved_yaml(recipe).encode())

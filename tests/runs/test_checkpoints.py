@@ -1,0 +1,95 @@
+"""Checkpoints are whole or not there, verified when loaded, and averaged exactly."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt_cli.errors import ModelError
+from nmt_cli.runs import checkpoints
+from nmt_cli.runs.directory import OPTIMIZER, STATE, WEIGHTS, RunDirectory
+
+
+def weights(value: float) -> dict[str, Tensor]:
+    return {"layer.weight": torch.full((3, 2), value), "layer.bias": torch.arange(2.0) * value}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    run = RunDirectory(tmp_path / "run")
+    for step in (10, 9, 100):
+        checkpoints.save_checkpoint(run, step, weights(step), {"exp_avg/layer.bias": torch.ones(2)}, {"step": step})
+    return run
+
+
+def test_what_is_saved_is_what_is_read(run: RunDirectory) -> None:
+    folder = run.checkpoint(9)
+    read = checkpoints.read_tensors(folder / WEIGHTS)
+    assert all(torch.equal(read[name], tensor) for name, tensor in weights(9).items())
+    assert checkpoints.read_state(folder) == {"step": 9}
+
+
+def test_the_last_checkpoint_is_the_one_of_the_highest_number(run: RunDirectory) -> None:
+    assert run.steps() == [9, 10, 100]
+    assert checkpoints.last_good_checkpoint(run) == run.checkpoint(100)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, OPTIMIZER, STATE, "manifest.json"])
+@pytest.mark.parametrize("damage", ["flip a bit", "cut", "remove"])
+def test_a_damaged_checkpoint_is_named_and_passed_over(
+    run: RunDirectory, name: str, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run.checkpoint(100) / name
+    content = bytearray(path.read_bytes())
+    if damage == "remove":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[:-3])
+    else:
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+    assert checkpoints.last_good_checkpoint(run) == run.checkpoint(10)
+    assert f"{run.checkpoint(100)}" in capsys.readouterr().err
+
+
+def test_no_whole_checkpoint_is_an_error_and_never_a_silent_new_start(run: RunDirectory) -> None:
+    for step in run.steps():
+        (run.checkpoint(step) / WEIGHTS).write_bytes(b"")
+    with pytest.raises(ModelError, match="no checkpoint is whole"):
+        checkpoints.last_good_checkpoint(run)
+
+
+def test_an_unfinished_checkpoint_is_no_checkpoint(run: RunDirectory) -> None:
+    (run.checkpoints / "step_200.tmp").mkdir()
+    assert checkpoints.last_good_checkpoint(run) == run.checkpoint(100)
+
+
+def test_pruning_keeps_what_it_is_told_to_keep(run: RunDirectory) -> None:
+    checkpoints.prune(run, keep=[9, 100, 7])
+    assert run.steps() == [9, 100]
+
+
+def test_the_average_of_one_checkpoint_is_itself(run: RunDirectory) -> None:
+    averaged = checkpoints.average([run.checkpoint(9)])
+    assert all(torch.equal(averaged[name], tensor) for name, tensor in weights(9).items())
+
+
+def test_the_average_is_the_mean(run: RunDirectory) -> None:
+    averaged = checkpoints.average([run.checkpoint(9), run.checkpoint(10), run.checkpoint(100)])
+    assert torch.allclose(averaged["layer.weight"], torch.full((3, 2), 119 / 3))
+
+
+def test_checkpoints_of_other_shapes_are_not_averaged(run: RunDirectory) -> None:
+    checkpoints.save_checkpoint(run, 3, {"layer.weight": torch.ones(1)}, {}, {})
+    with pytest.raises(ModelError, match="step_3: its weights differ"):
+        checkpoints.average([run.checkpoint(9), run.checkpoint(3)])
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\xff" * 8 + b"{}", b"\x80\x04\x95pickle"])
+def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / WEIGHTS
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=WEIGHTS):
+        checkpoints.read_tensors(path)

@@ -1,0 +1,54 @@
+"""What a path names: a run, a checkpoint, a model folder, or nothing of ours."""
+
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.errors import ModelError
+from nmt_cli.runs.directory import CONFIG, STATE, RunDirectory, find_model
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    run = RunDirectory(tmp_path / "run")
+    for file in (run.summary, run.checkpoint(5) / STATE, run.checkpoint(20) / STATE):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+    return run
+
+
+def test_a_run_without_a_model_is_its_last_checkpoint(run: RunDirectory) -> None:
+    found = find_model(run.path)
+    assert (found.folder, found.standalone) == (run.checkpoint(20), False)
+
+
+def test_a_run_with_a_model_is_its_model(run: RunDirectory) -> None:
+    run.model.mkdir()
+    (run.model / CONFIG).write_text("{}")
+    found = find_model(run.path)
+    assert (found.folder, found.standalone, found.run) == (run.model, True, run)
+
+
+def test_a_checkpoint_belongs_to_its_run(run: RunDirectory) -> None:
+    assert find_model(run.checkpoint(5)).run == run
+
+
+def test_a_model_folder_elsewhere_stands_alone(tmp_path: Path) -> None:
+    (tmp_path / CONFIG).write_text("{}")
+    assert find_model(tmp_path).run is None
+
+
+def test_what_is_not_ours_is_said_so(tmp_path: Path, run: RunDirectory) -> None:
+    with pytest.raises(ModelError, match="there is no such model"):
+        find_model(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match="is no model, checkpoint or run"):
+        find_model(tmp_path)
+    outside = run.checkpoint(5).rename(tmp_path / "step_5")
+    with pytest.raises(ModelError, match="outside its run"):
+        find_model(outside)
+
+
+def test_only_folders_named_by_a_number_are_checkpoints(run: RunDirectory) -> None:
+    for name in ("step_7.tmp", "step_x", "other"):
+        (run.checkpoints / name).mkdir()
+    assert run.steps() == [5, 20]
