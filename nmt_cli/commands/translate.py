@@ -1,0 +1,137 @@
+"""`nmt translate`: lines of text through a model, from file or stdin to file or stdout."""
+
+import io
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+from nmt_cli import console, files
+from nmt_cli.commands.loading import load_model
+from nmt_cli.decoding.formats import FORMATS
+from nmt_cli.decoding.translator import Translator
+from nmt_cli.decoding.windows import arriving
+from nmt_cli.devices import Precision
+from nmt_cli.errors import DataError, RecipeError, ResourceError
+from nmt_cli.text.lines import decode_lines, open_text
+
+Format = Literal["text", "nbest", "jsonl", "tsv"]
+_BROKEN_PIPE = 128 + 13
+
+
+def translate(
+    models: Sequence[Path],
+    *,
+    input: Path | None = None,
+    output: Path | None = None,
+    format: Format = "text",
+    overrides: Sequence[str] = (),
+    precision: Precision = "fp32",
+) -> None:
+    """Translate each line of `input` (None: stdin) into `output` (None: stdout), written whole or not at all."""
+    if len(models) != 1:
+        raise RecipeError("ensembles are not supported yet; name one model")
+    _check_paths(input, output)
+    with _reading(input) as (source, name):
+        loaded = load_model(models[0], overrides)
+        translator = Translator(loaded.model, loaded.tokenizer, loaded.decoding, loaded.device, precision)
+        started = time.monotonic()
+        with _writing(output) as target, console.Progress("translating", "lines") as progress:
+            lines = translate_stream(translator, source, target, format, name, progress.advance)
+    seconds = time.monotonic() - started
+    console.say(f"translated {lines:,} lines in {console.duration(seconds)}, {lines / max(seconds, 1e-9):,.1f} lines/s")
+
+
+def translate_stream(
+    translator: Translator,
+    source: IO[bytes],
+    target: IO[bytes],
+    format: Format = "text",
+    name: str = "input",
+    translated: Callable[[int], object] = lambda sentences: None,
+) -> int:
+    """Translate a binary stream into another, and count lines; what stands in `source` is answered without waiting."""
+    write, invalid, number = FORMATS[format], list[int](), 0
+    for window in arriving(decode_lines(source, name, invalid.append)):
+        translations = translator.translate_window(window, number + 1, translated)
+        answer = "".join(write(place, translation) for place, translation in enumerate(translations, number))
+        target.write(answer.encode())
+        target.flush()
+        number += len(window)
+    if invalid:
+        others = f" and {len(invalid) - 1:,} other lines" if len(invalid) > 1 else ""
+        console.warn(f"{name}: line {invalid[0]}{others}: not UTF-8; what is not was read as U+FFFD")
+    return number
+
+
+def _check_paths(input: Path | None, output: Path | None) -> None:
+    """Refuse, before any work, what would destroy the input."""
+    if output is None:
+        return
+    if output.is_dir():
+        raise RecipeError(f"{output}: is a directory; name a file for the translations")
+    if input is not None and output.is_file() and input.exists() and output.samefile(input):
+        raise RecipeError(f"{output}: is the input too; name another file for the translations")
+
+
+@contextmanager
+def _reading(path: Path | None) -> Iterator[tuple[IO[bytes], str]]:
+    """A binary stream, and its name in messages."""
+    if path is not None:
+        with open_text(path) as stream:
+            yield stream, str(path)
+        return
+    if sys.stdin is None:
+        raise RecipeError("stdin is closed; name a file with --input")
+    if sys.stdin.isatty():
+        console.say("reading lines from the terminal; Ctrl-D ends them")
+    yield _unshared(sys.stdin.buffer), "stdin"
+
+
+def _unshared(stream: IO[bytes]) -> IO[bytes]:
+    """The same input behind another buffer: Python, when it exits, must not wait for a thread that reads stdin."""
+    try:
+        return io.BufferedReader(io.FileIO(stream.fileno(), closefd=False))
+    except io.UnsupportedOperation:  # not a file, as in tests
+        return stream
+
+
+@contextmanager
+def _writing(path: Path | None) -> Iterator[IO[bytes]]:
+    """A file that appears when it is complete; stdout, pipes and devices are written through."""
+    if path is None:
+        with _stdout() as stream:
+            yield stream
+    elif path.exists() and not path.is_file():
+        with files.disk_errors(path), path.open("wb") as stream:
+            yield stream
+    else:
+        with files.new_file(path.resolve()) as stream:
+            yield stream
+
+
+@contextmanager
+def _stdout() -> Iterator[IO[bytes]]:
+    """stdout in bytes. A reader that goes away ends the program quietly, as a signal would; other errors are told."""
+    if sys.stdout is None:
+        raise ResourceError("stdout is closed; name a file with --output")
+    stream = sys.stdout.buffer
+    try:
+        with files.disk_errors(Path("stdout")):
+            yield stream
+            stream.flush()
+    except ResourceError as error:
+        _drop_stdout()
+        if isinstance(error.__cause__, BrokenPipeError):
+            raise SystemExit(_BROKEN_PIPE) from None
+        raise
+
+
+def _drop_stdout() -> None:
+    """Let what stdout still holds go nowhere, or Python would complain of it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

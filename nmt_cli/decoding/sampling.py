@@ -1,0 +1,84 @@
+"""Sampling: every word is drawn by chance, from all words or the likeliest (Fan et al. 2018; Holtzman et al. 2020)."""
+
+import itertools
+import random
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nmt_cli.decoding.hypotheses import Hypothesis, before_end, best_first, longest_translations
+from nmt_cli.decoding.rules import Rule
+from nmt_cli.models.contract import Source, TranslationModel
+from nmt_cli.recipe.decoding import SamplingSettings
+
+
+@torch.inference_mode()
+def sample(
+    model: TranslationModel, source: Source, settings: SamplingSettings, rules: Sequence[Rule], lines: Sequence[int]
+) -> list[list[Hypothesis]]:
+    """`n_best` independent draws for each sentence, best first; none if the model's scores are not numbers.
+
+    Chance depends on the seed, a sentence's number in `lines` and the number of the draw alone, so a sentence gets
+    the same words in any company. A draw that reaches the greatest length is cut off, and has no end.
+    """
+    end, draws = model.vocabularies.end, settings.n_best
+    longest = longest_translations(source, settings.max_length_ratio).unsqueeze(1)  # [B,1]
+    chances = _chances(settings.seed, lines, draws, int(longest.max()) + 1).to(longest.device)  # [B,n,T]
+    words = torch.full_like(chances, end, dtype=torch.long)
+    log_probability = torch.zeros_like(chances[:, :, 0])
+    lengths = torch.zeros_like(words[:, :, 0])
+    here = torch.arange(len(lines), device=longest.device)  # the sentences still in the batch
+    over = torch.zeros_like(lengths, dtype=torch.bool)
+    state = model.start(model.encode(source)).select(here.unsqueeze(1).expand(-1, draws))
+    said = torch.full_like(lengths, model.vocabularies.start)
+    for length in itertools.count(1):  # of a draw that ends in this step, its end counted
+        scores, state = model.step(said, state)
+        scores = scores.float()
+        total = scores.logsumexp(-1)
+        for rule in rules:
+            rule(scores, length)
+        said = _draw(scores, settings, chances[here, :, length - 1])
+        counts = ~over & ((length <= longest[here]) | (said == end))
+        words[here, :, length - 1] = said.where(counts, end)
+        log_probability[here] += (scores.gather(-1, said.unsqueeze(-1)).squeeze(-1) - total).where(counts, 0)
+        lengths[here] += counts
+        over |= (said == end) | (length > longest[here])
+        kept = over.all(1).logical_not().nonzero()[:, 0]  # the step's one host synchronisation
+        if not len(kept):
+            break
+        if len(kept) < len(here):
+            state = state.select(kept.unsqueeze(1) * draws + torch.arange(draws, device=kept.device))
+            here, said, over = here[kept], said[kept], over[kept]
+    score = log_probability / lengths.clamp(min=1) ** settings.length_penalty
+    return [
+        best_first(
+            Hypothesis(before_end(row, end), total, ranked)
+            for row, total, ranked in zip(*sentence, strict=True)
+            if total > -torch.inf  # it is a number
+        )
+        for sentence in zip(words.tolist(), log_probability.tolist(), score.tolist(), strict=True)
+    ]
+
+
+def _draw(scores: Tensor, settings: SamplingSettings, chance: Tensor) -> Tensor:
+    """One word [B,k] after each hypothesis, by inversion of the cumulative distribution at `chance` in [0,1)."""
+    scores, tokens = scores / settings.temperature, None
+    if settings.top_k is not None or settings.top_p is not None:
+        scores, tokens = scores.topk(min(settings.top_k or scores.size(-1), scores.size(-1)))
+    probability = scores.double().softmax(-1)
+    if settings.top_p is not None:  # what the likelier words have together decides, so the likeliest always stays
+        probability = probability.masked_fill(probability.cumsum(-1) - probability >= settings.top_p, 0)
+    cumulative = probability.cumsum(-1)
+    place = torch.searchsorted(cumulative, chance.unsqueeze(-1) * cumulative[..., -1:], right=True)
+    place = place.clamp(max=scores.size(-1) - 1)  # scores that are not numbers have no place
+    return (place if tokens is None else tokens.gather(-1, place)).squeeze(-1)
+
+
+def _chances(seed: int, lines: Sequence[int], draws: int, steps: int) -> Tensor:
+    """Uniform numbers [B,draws,steps] in [0,1), a generator of its own for each draw of each line."""
+    rows = []
+    for line, draw in itertools.product(lines, range(draws)):
+        generator = random.Random(f"{seed} {line} {draw}")
+        rows.append([generator.random() for _ in range(steps)])
+    return torch.tensor(rows, dtype=torch.double).view(len(lines), draws, steps)

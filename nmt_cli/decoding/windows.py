@@ -1,0 +1,64 @@
+"""Lines in windows: what is translated together, so that lines of like length can share a batch."""
+
+import itertools
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+
+_SMALLEST, _LARGEST = 32, 2048
+_PATIENCE = 0.05
+"""Seconds to wait for one more line before those at hand are translated."""
+
+
+def windows(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Cut lines into windows that grow, so that the first answers come early."""
+    lines = iter(lines)
+    for size in _sizes():
+        window = list(itertools.islice(lines, size))
+        if not window:
+            return
+        yield window
+
+
+def arriving(lines: Iterable[str]) -> Iterator[list[str]]:
+    """As `windows`, but a window also ends when no further line arrives for a moment.
+
+    So whoever writes one line into a pipe, and waits for its translation before the next, gets it. Lines are read
+    in a thread of their own; what goes wrong there is raised here.
+    """
+    waiting: queue.Queue[str | BaseException | None] = queue.Queue(2 * _LARGEST)
+    threading.Thread(target=_read, args=(lines, waiting), daemon=True).start()
+    for size in _sizes():
+        window: list[str] = []
+        item = waiting.get()
+        while isinstance(item, str):
+            window.append(item)
+            if len(window) == size:
+                break
+            try:
+                item = waiting.get(timeout=_PATIENCE)
+            except queue.Empty:
+                break
+        if window:
+            yield window
+        if isinstance(item, BaseException):
+            raise item
+        if item is None:
+            return
+
+
+def _read(lines: Iterable[str], waiting: "queue.Queue[str | BaseException | None]") -> None:
+    try:
+        for line in lines:
+            waiting.put(line)
+    except BaseException as error:
+        waiting.put(error)
+    else:
+        waiting.put(None)
+
+
+def _sizes() -> Iterator[int]:
+    size = _SMALLEST
+    while True:
+        yield size
+        size = min(2 * size, _LARGEST)

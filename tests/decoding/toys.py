@@ -1,0 +1,109 @@
+"""Small models that keep the contract, each true to it in its own way: search must not care which it is given."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
+
+PAD, UNKNOWN, START, END = range(4)
+
+
+@dataclass(frozen=True)
+class PrefixState:
+    """All that was said so far [B,k,t], beside what belongs to the sentence [B,...]."""
+
+    said: Tensor
+    memory: Tensor
+
+    def select(self, rows: Tensor) -> "PrefixState":
+        sentences = rows[:, 0] // self.said.size(1)
+        assert torch.equal(sentences.unsqueeze(1).expand_as(rows), rows // self.said.size(1))
+        return PrefixState(self.said.flatten(0, 1)[rows], self.memory[sentences])
+
+
+class _Toy(TranslationModel):
+    """Keeps whole prefixes as its state, and computes everything from them again at each step."""
+
+    def __init__(self, size: int, seed: int = 1) -> None:
+        super().__init__(Vocabularies(size, size, START, END))
+        self.generator = torch.Generator().manual_seed(seed)
+        self.rows_stepped: list[tuple[int, int]] = []
+
+    def start(self, memory: Any) -> PrefixState:
+        return PrefixState(torch.empty(len(memory), 1, 0, dtype=torch.long), memory)
+
+    def step(self, tokens: Tensor, state: PrefixState) -> tuple[Tensor, PrefixState]:
+        state = PrefixState(torch.cat([state.said, tokens.unsqueeze(-1)], dim=2), state.memory)
+        self.rows_stepped.append(tuple(tokens.shape))
+        batch, beam = tokens.shape
+        memory = state.memory.repeat_interleave(beam, dim=0)
+        decoded = self.decode(memory, state.said.flatten(0, 1))
+        scores = self.scores(Decoded(decoded.vectors[:, -1:]))
+        return scores.view(batch, beam, -1), state
+
+
+class TableModel(_Toy):
+    """A bigram table, one of a few by the first source token."""
+
+    def __init__(self, size: int, seed: int = 1, spread: float = 2.0) -> None:
+        super().__init__(size, seed)
+        self.table = nn.Parameter(spread * torch.randn(size, size, size, generator=self.generator))
+
+    def encode(self, source: Source) -> Tensor:
+        return source.tokens[:, 0]
+
+    def decode(self, memory: Tensor, target_in: Tensor, attention: bool = False) -> Decoded:
+        return Decoded(self.table[memory.unsqueeze(1), target_in])
+
+    def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
+        scores = decoded.vectors.flatten(0, 1)
+        return scores.clone() if positions is None else scores[positions]
+
+
+class GruModel(_Toy):
+    """A tiny untrained GRU: each score depends on the whole source and on all that was said."""
+
+    def __init__(self, size: int, seed: int = 1, width: int = 8, spread: float = 1.0) -> None:
+        super().__init__(size, seed)
+        self.embedding, self.output = nn.Embedding(size, width), nn.Linear(width, size)
+        self.encoder, self.decoder = nn.GRU(width, width, batch_first=True), nn.GRU(width, width, batch_first=True)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=spread, generator=self.generator)
+
+    def encode(self, source: Source) -> Tensor:
+        vectors = self.encoder(self.embedding(source.tokens))[0]
+        lengths = torch.full((len(vectors),), vectors.size(1)) if source.lengths is None else source.lengths
+        return vectors[torch.arange(len(vectors)), lengths - 1]
+
+    def decode(self, memory: Tensor, target_in: Tensor, attention: bool = False) -> Decoded:
+        return Decoded(self.decoder(self.embedding(target_in), memory.unsqueeze(0).contiguous())[0])
+
+    def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
+        vectors = decoded.vectors.flatten(0, 1)
+        return self.output(vectors if positions is None else vectors[positions])
+
+
+def forced_log_probability(
+    model: TranslationModel, source: Source, tokens: tuple[int, ...], ended: bool = True
+) -> float:
+    """log P(tokens | source), of one sentence, by the half of the contract that search does not use."""
+    said = [*tokens, END] if ended else list(tokens)
+    with torch.no_grad():
+        decoded = model.decode(model.encode(source), torch.tensor([[START, *said][: len(said)]]))
+        log_probabilities = model.scores(decoded).log_softmax(-1)
+    return float(log_probabilities[torch.arange(len(said)), torch.tensor(said)].double().sum())
+
+
+def one(*tokens: int) -> Source:
+    """A source of one sentence, its end added."""
+    return Source(torch.tensor([[*tokens, END]]))
+
+
+def batch_of(sentences: list[list[int]]) -> Source:
+    """Sentences of any lengths as one source, ends added."""
+    longest = max(map(len, sentences)) + 1
+    rows = [sentence + [END] * (longest - len(sentence)) for sentence in sentences]
+    return Source(torch.tensor(rows), torch.tensor([len(sentence) + 1 for sentence in sentences]))
