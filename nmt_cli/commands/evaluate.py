@@ -1,6 +1,5 @@
 """nmt evaluate: test sets, or files of translations → scores and a report."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,8 +11,8 @@ from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.evaluation.metrics import Score, exact_match, length_ratio, score
 from nmt_cli.evaluation.suspicions import suspicions
 from nmt_cli.recipe.data import TestSet
-from nmt_cli.recipe.decoding import Evaluation
-from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.decoding import AfterTraining
+from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.report import REPORT, EvaluatedSet, Provenance, Sentence, read_evaluation, write_evaluation
 from nmt_cli.runs.directory import ModelFiles, find_model
@@ -68,7 +67,6 @@ def evaluate(
     tests: Sequence[str] = (),
     hypothesis: Path | None = None,
     references: Sequence[Path] = (),
-    source: Path | None = None,
     overrides: Sequence[str] = (),
     as_json: bool = False,
 ) -> None:
@@ -76,7 +74,7 @@ def evaluate(
 
     Scores go to stdout, as lines or as one JSON document. A model's translations, scores and report go into its run.
     """
-    if model is not None and (hypothesis or references or source):
+    if model is not None and (hypothesis or references):
         raise RecipeError(
             "give either a MODEL or --hypothesis with --reference; a MODEL's test sets are named in its recipe,"
             " and --set data.test.NAME.source=FILE adds one"
@@ -84,7 +82,7 @@ def evaluate(
     if model is not None:
         evaluate_system(open_system(model, overrides), tests, as_json)
     elif hypothesis is not None and references and not tests:
-        evaluate_files(hypothesis, references, source, overrides, as_json)
+        evaluate_files(hypothesis, references, overrides, as_json)
     else:
         raise RecipeError("give a MODEL, with or without --test NAME, or --hypothesis FILE and --reference FILE")
 
@@ -106,13 +104,10 @@ def evaluate_system(system: System, tests: Sequence[str], as_json: bool) -> None
         _print_json(results)
 
 
-def evaluate_files(
-    hypothesis: Path, references: Sequence[Path], source: Path | None, overrides: Sequence[str], as_json: bool
-) -> None:
-    """Score a file of translations, of any system; nothing is written. The source only has its lines counted."""
-    settings = _evaluation_settings(overrides)
-    hypotheses, *others = _read_parallel([hypothesis, *references, *([source] if source else [])])
-    expected = others[: len(references)]
+def evaluate_files(hypothesis: Path, references: Sequence[Path], overrides: Sequence[str], as_json: bool) -> None:
+    """Score a file of translations, of any system; nothing is written."""
+    settings = override(AfterTraining(), overrides).evaluation
+    hypotheses, *expected = _read_parallel([hypothesis, *references])
     scores = score(hypotheses, expected, settings)
     for warning in suspicions(hypotheses, expected):
         console.warn(f"{hypothesis}: {warning}")
@@ -229,12 +224,6 @@ def _evaluate_set(system: System, name: str, text: TestText) -> dict[str, Any]:
         provenance=text.provenance,
     )
     return write_evaluation(system.folder(name), evaluated)
-
-
-def _evaluation_settings(overrides: Sequence[str]) -> Evaluation:
-    from nmt_cli.recipe.loading import override_section
-
-    return override_section("evaluation", Evaluation(), overrides)
 
 
 def _print_scores(name: str, scores: Sequence[Mapping[str, Any]], matched: float) -> None:
