@@ -21,7 +21,7 @@ _CACHE_GROWTH = 32
 
 
 @dataclass(frozen=True)
-class Memory:
+class TransformerMemory:
     """The encoded source: vectors [B,S,D], and which are visible [B,1,1,S], None if all."""
 
     vectors: Tensor
@@ -92,7 +92,7 @@ class Transformer(TranslationModel):
         self.output = Output(width, self.embeddings.target, tying)
         self.apply(initialise)
 
-    def encode(self, source: Source) -> Memory:
+    def encode(self, source: Source) -> TransformerMemory:
         visible = None
         positions = torch.arange(source.tokens.size(1), device=source.tokens.device)
         if source.lengths is not None:
@@ -101,9 +101,9 @@ class Transformer(TranslationModel):
         rotation = self._rotation(positions)
         for layer in self.encoder:
             vectors = layer(vectors, rotation, visible)
-        return Memory(self.encoder_norm(vectors), visible)
+        return TransformerMemory(self.encoder_norm(vectors), visible)
 
-    def decode(self, memory: Memory, target_in: Tensor, attention: bool = False) -> Decoded:
+    def decode(self, memory: TransformerMemory, target_in: Tensor, attention: bool = False) -> Decoded:
         """See the contract; attention is that of the last layer, the mean over heads."""
         positions = torch.arange(target_in.size(1), device=target_in.device)
         vectors = self._place(self.embeddings.read_target(target_in), positions)
@@ -118,8 +118,8 @@ class Transformer(TranslationModel):
         scores: Tensor = self.output(decoded, self.embeddings.target, positions)
         return scores
 
-    @torch.no_grad()
-    def start(self, memory: Memory) -> TransformerState:
+    @torch.no_grad()  # the cache is written in place
+    def start(self, memory: TransformerMemory) -> TransformerState:
         source = torch.stack([layer.source_attention.remember(memory.vectors) for layer in self._decoder_layers()])
         layers, two, sentences, heads, _, width = source.shape
         cache = source.new_empty(0, layers, two, sentences, heads, width)
@@ -128,7 +128,7 @@ class Transformer(TranslationModel):
     @torch.no_grad()
     def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         state = state.with_room()
-        positions = torch.tensor([state.length], device=tokens.device)
+        positions = torch.full((1,), state.length, device=tokens.device)
         vectors = self._place(self.embeddings.read_target(tokens), positions)
         rotation = self._rotation(positions)
         length = state.length + 1

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from nmt_cli.models import attention as attention_module
-from nmt_cli.models.attention import SelfAttention, SourceAttention, attend
+from nmt_cli.models.attention import SelfAttention, SourceAttention, _mix, _weights, attend
 
 
 def test_self_attention_equals_that_of_torch() -> None:
     torch.manual_seed(1)
-    ours = SelfAttention(16, heads=4, key_value_heads=4, dropout=0.0)
+    ours = SelfAttention(16, heads=4, key_value_heads=4, rate=0.0)
     theirs = nn.MultiheadAttention(16, 4, batch_first=True)
     copy_self_attention(theirs, ours)
     vectors, lengths = torch.randn(3, 5, 16), torch.tensor([5, 2, 4])
@@ -22,7 +22,7 @@ def test_self_attention_equals_that_of_torch() -> None:
 
 def test_source_attention_equals_that_of_torch_and_shows_its_weights() -> None:
     torch.manual_seed(1)
-    ours = SourceAttention(16, heads=4, key_value_heads=4, dropout=0.0)
+    ours = SourceAttention(16, heads=4, key_value_heads=4, rate=0.0)
     theirs = nn.MultiheadAttention(16, 4, batch_first=True)
     copy_source_attention(theirs, ours)
     vectors, memory = torch.randn(3, 2, 16), torch.randn(3, 5, 16)
@@ -34,7 +34,7 @@ def test_source_attention_equals_that_of_torch_and_shows_its_weights() -> None:
 
 def test_causal_attention_equals_that_of_torch() -> None:
     torch.manual_seed(1)
-    ours = SelfAttention(16, heads=2, key_value_heads=2, dropout=0.0)
+    ours = SelfAttention(16, heads=2, key_value_heads=2, rate=0.0)
     theirs = nn.MultiheadAttention(16, 2, batch_first=True)
     copy_self_attention(theirs, ours)
     vectors = torch.randn(3, 5, 16)
@@ -43,13 +43,15 @@ def test_causal_attention_equals_that_of_torch() -> None:
     assert_close(ours(vectors, None, causal=True), expected)
 
 
-@pytest.mark.parametrize("rate", [0.0, 1e-9], ids=["kernel", "products"])
-def test_grouped_heads_equal_repeated_ones(rate: float) -> None:
-    query, keys, values = heads(query_heads=6, key_value_heads=2)
-    repeated = [part.repeat_interleave(3, dim=1) for part in (keys, values)]
-    assert_close(
-        attend(query, keys, values, causal=True, rate=rate), attend(query, *repeated, causal=True), atol=1e-3, rtol=1e-3
-    )
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("key_value_heads", [6, 2, 1])
+def test_plain_products_equal_the_kernel_and_grouped_heads_repeated_ones(causal: bool, key_value_heads: int) -> None:
+    query, keys, values = heads(query_heads=6, key_value_heads=key_value_heads)
+    visible = None if causal else torch.tensor([True, True, False, True, False])[None, None, None]
+    repeated = [part.repeat_interleave(6 // key_value_heads, dim=1) for part in (keys, values)]
+    expected = attend(query, *repeated, visible, causal=causal)
+    assert_close(attend(query, keys, values, visible, causal=causal), expected)
+    assert_close(_mix(_weights(query, keys, visible, causal=causal), values), expected)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -77,7 +79,7 @@ def test_torchs_kernel_never_sees_bf16_or_dropout_on_a_cpu(monkeypatch: pytest.M
 
 def test_attention_dropout_is_off_in_evaluation_and_keeps_the_mean_in_training() -> None:
     torch.manual_seed(1)
-    attention = SelfAttention(8, heads=2, key_value_heads=2, dropout=0.3)
+    attention = SelfAttention(8, heads=2, key_value_heads=2, rate=0.3)
     vectors = torch.randn(1, 6, 8)
     expected = attention.eval()(vectors, None)
     assert_close(attention(vectors, None), expected)

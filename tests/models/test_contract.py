@@ -15,7 +15,7 @@ from nmt_cli.recipe.model import Norm, Positions, RnnSettings, TransformerSettin
 WORDS = 13
 VOCABULARIES = Vocabularies(source_size=WORDS, target_size=WORDS, start=1, end=2)
 
-type_of_settings = TransformerSettings | RnnSettings
+Settings = TransformerSettings | RnnSettings
 
 
 def transformer(**changes: object) -> TransformerSettings:
@@ -63,7 +63,7 @@ all_models = pytest.mark.parametrize("settings", ALL.values(), ids=ALL.keys())
 
 
 @all_models
-def test_stepwise_scores_equal_teacher_forcing(settings: type_of_settings) -> None:
+def test_stepwise_scores_equal_teacher_forcing(settings: Settings) -> None:
     model, target = new(settings), words(3, 5)
     memory = model.encode(Source(words(3, 4), torch.tensor([4, 1, 3])))
     expected = model.scores(model.decode(memory, target)).view(3, 5, WORDS)
@@ -75,7 +75,7 @@ def test_stepwise_scores_equal_teacher_forcing(settings: type_of_settings) -> No
 
 
 @some_models
-def test_selected_hypotheses_go_on_as_if_they_were_alone(settings: type_of_settings) -> None:
+def test_selected_hypotheses_go_on_as_if_they_were_alone(settings: Settings) -> None:
     model = new(settings)
     sources = [words(1, 4), words(1, 2), words(1, 3)]
     state = model.start(model.encode(pad(sources)))
@@ -98,7 +98,7 @@ def test_selected_hypotheses_go_on_as_if_they_were_alone(settings: type_of_setti
 
 
 @some_models
-def test_padding_changes_nothing(settings: type_of_settings) -> None:
+def test_padding_changes_nothing(settings: Settings) -> None:
     model, source, target = new(settings), words(2, 4), words(2, 3)
     lengths = torch.tensor([4, 2])
     expected = teacher_forced(model, Source(source, lengths), target)
@@ -107,14 +107,14 @@ def test_padding_changes_nothing(settings: type_of_settings) -> None:
 
 
 @some_models
-def test_lengths_that_fill_the_batch_change_nothing(settings: type_of_settings) -> None:
+def test_lengths_that_fill_the_batch_change_nothing(settings: Settings) -> None:
     model, source, target = new(settings), words(2, 4), words(2, 3)
     filled = teacher_forced(model, Source(source, torch.tensor([4, 4])), target)
     assert_close(filled, teacher_forced(model, Source(source), target))
 
 
 @some_models
-def test_a_batch_gives_what_each_sentence_gives_alone(settings: type_of_settings) -> None:
+def test_a_batch_gives_what_each_sentence_gives_alone(settings: Settings) -> None:
     model, target = new(settings), words(3, 4)
     sources = [words(1, 5), words(1, 1), words(1, 3)]
     together = teacher_forced(model, pad(sources), target)
@@ -123,7 +123,7 @@ def test_a_batch_gives_what_each_sentence_gives_alone(settings: type_of_settings
 
 
 @some_models
-def test_future_words_change_nothing(settings: type_of_settings) -> None:
+def test_future_words_change_nothing(settings: Settings) -> None:
     model, source, target = new(settings), Source(words(2, 4)), words(2, 6)
     changed = target.clone()
     changed[:, 3:] = (changed[:, 3:] + 1) % WORDS
@@ -133,7 +133,7 @@ def test_future_words_change_nothing(settings: type_of_settings) -> None:
 
 
 @some_models
-def test_attention_is_a_distribution_over_the_words_of_the_source(settings: type_of_settings) -> None:
+def test_attention_is_a_distribution_over_the_words_of_the_source(settings: Settings) -> None:
     model = new(settings)
     memory = model.encode(Source(words(2, 4), torch.tensor([4, 2])))
     attention = model.decode(memory, words(2, 3), attention=True).attention
@@ -148,7 +148,7 @@ def test_attention_is_a_distribution_over_the_words_of_the_source(settings: type
 
 
 @some_models
-def test_scores_at_positions_are_rows_of_all_scores(settings: type_of_settings) -> None:
+def test_scores_at_positions_are_rows_of_all_scores(settings: Settings) -> None:
     model = new(settings)
     decoded = model.decode(model.encode(Source(words(2, 4))), words(2, 3))
     positions = torch.tensor([5, 0, 3])
@@ -157,7 +157,7 @@ def test_scores_at_positions_are_rows_of_all_scores(settings: type_of_settings) 
 
 @some_models
 @pytest.mark.parametrize("lengths", [None, torch.tensor([1])])
-def test_one_word_is_enough(settings: type_of_settings, lengths: Tensor | None) -> None:
+def test_one_word_is_enough(settings: Settings, lengths: Tensor | None) -> None:
     model, source = new(settings), Source(words(1, 1), lengths)
     start = torch.ones(1, 1, dtype=torch.long)
     scores, _ = model.step(start, model.start(model.encode(source)))
@@ -165,7 +165,7 @@ def test_one_word_is_enough(settings: type_of_settings, lengths: Tensor | None) 
 
 
 @some_models
-def test_bf16_is_close_to_fp32(settings: type_of_settings) -> None:
+def test_bf16_is_close_to_fp32(settings: Settings) -> None:
     model, source, target = new(settings), Source(words(3, 4), torch.tensor([4, 2, 3])), words(3, 5)
     exact = teacher_forced(model, source, target)
     with torch.autocast("cpu", torch.bfloat16):
@@ -177,26 +177,25 @@ def test_bf16_is_close_to_fp32(settings: type_of_settings) -> None:
 
 @some_models
 @pytest.mark.parametrize("is_bf16", [False, True])
-def test_every_parameter_learns(settings: type_of_settings, is_bf16: bool) -> None:
+def test_every_parameter_learns(settings: Settings, is_bf16: bool) -> None:
     model = new(settings).train()
     with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
         source = Source(words(3, 4), torch.tensor([4, 2, 3]))
         scores = teacher_forced(model, source, words(3, 5)).flatten(0, 1)
         functional.cross_entropy(scores.float(), words(15)).backward()
     still = [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
-    # Its gate multiplies the first state only, where it can matter, so nothing else may be on this list.
     assert still == []
 
 
 @some_models
-def test_the_seed_decides_the_weights(settings: type_of_settings) -> None:
+def test_the_seed_decides_the_weights(settings: Settings) -> None:
     first, second = new(settings).state_dict(), new(settings).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.slow
 @some_models
-def test_four_pairs_can_be_learnt_by_heart(settings: type_of_settings) -> None:
+def test_four_pairs_can_be_learnt_by_heart(settings: Settings) -> None:
     model = new(settings.model_copy(update={"dropout": 0.0}))
     source, target_in, target_out = Source(words(4, 5)), words(4, 6), words(24)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -208,7 +207,7 @@ def test_four_pairs_can_be_learnt_by_heart(settings: type_of_settings) -> None:
     assert loss < 0.05
 
 
-def new(settings: type_of_settings) -> TranslationModel:
+def new(settings: Settings) -> TranslationModel:
     torch.manual_seed(1)
     return build(settings, VOCABULARIES).eval()
 

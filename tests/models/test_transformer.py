@@ -48,9 +48,8 @@ def test_the_cache_grows_without_forgetting() -> None:
 
 def test_selection_leaves_the_source_where_it_is_while_all_sentences_stay() -> None:
     model = Transformer(settings(), VOCABULARIES).eval()
-    _, state = model.step(
-        torch.ones(2, 1, dtype=torch.long), model.start(model.encode(Source(torch.ones(2, 3).long())))
-    )
+    words = torch.ones(2, 3, dtype=torch.long)
+    _, state = model.step(words[:, :1], model.start(model.encode(Source(words))))
     expanded = state.select(torch.tensor([[0, 0, 0], [1, 1, 1]]))
     assert expanded.source is state.source
     assert expanded.select(torch.tensor([[4, 5]])).source.size(2) == 1
