@@ -45,11 +45,11 @@ def make_recipe(tmp_path: Path) -> Callable[..., Recipe]:
                     "source_language": "aa",
                     "target_language": "bb",
                     "prepared": str(tmp_path / "prepared"),
-                    "max_length": 40,
+                    "max_length": 80,
                     **data,
                 },
                 "tokenizer": {"vocabulary_size": 300, **tokenizer},
-                "model": {"architecture": "transformer", "preset": "tiny"},
+                "model": {"architecture": "transformer", "preset": "tiny", "tied_embeddings": "decoder"},
             }
         )
 

@@ -161,7 +161,9 @@ def test_a_cut_segmenter_is_a_model_error(tmp_path: Path, tokenizer: Tokenizer) 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
 def test_the_largest_possible_vocabulary_is_named_and_is_possible(sentences: Sentences, algorithm: str) -> None:
-    with pytest.raises(RecipeError, match=r"tokenizer\.vocabulary_size: is too large .* set it to \d+ or less") as caught:
+    with pytest.raises(
+        RecipeError, match=r"tokenizer\.vocabulary_size: is too large .* set it to \d+ or less"
+    ) as caught:
         trained(sentences(0, 50), size=8000, algorithm=algorithm)
     largest = int(str(caught.value).split()[-3])
     assert trained(sentences(0, 50), size=largest, algorithm=algorithm).source_size == largest
@@ -171,7 +173,9 @@ def test_the_largest_possible_vocabulary_is_named_and_is_possible(sentences: Sen
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
 def test_the_smallest_possible_vocabulary_is_named(sentences: Sentences, algorithm: str) -> None:
-    with pytest.raises(RecipeError, match=r"tokenizer\.vocabulary_size: is too small .* set it to \d+ or more") as caught:
+    with pytest.raises(
+        RecipeError, match=r"tokenizer\.vocabulary_size: is too small .* set it to \d+ or more"
+    ) as caught:
         trained(sentences(0, 50), size=100, algorithm=algorithm)
     smallest = int(str(caught.value).split()[-3])
     assert trained(sentences(0, 50), size=smallest, algorithm=algorithm).source_size == smallest
@@ -190,9 +194,14 @@ def test_of_too_many_sentences_a_sample_is_learned_from(sentences: Sentences, mo
 
 
 def test_long_lines_are_learned_from_too(sentences: Sentences) -> None:
-    one_line = " ".join(sentences(0, 400))
-    assert len(one_line) > 8000
-    assert trained([one_line]).source_size == 330
+    long = [" ".join(sentences(0, 400)), " ".join(sentences(1, 400))]
+    assert min(map(len, long)) > 8000
+    assert trained(long, size=310).source_size == 310
+
+
+def test_one_freak_line_changes_little(sentences: Sentences) -> None:
+    lines = sentences(0, 400)
+    assert set("abcdefghij") <= set(trained([*lines, "日" * 1_000_000]).source.vocabulary)
 
 
 def test_learning_is_silent(sentences: Sentences, capfd: pytest.CaptureFixture[str]) -> None:
