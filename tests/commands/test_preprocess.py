@@ -6,6 +6,7 @@ import pytest
 
 from nmt_cli import console, files
 from nmt_cli.commands.preprocess import preprocess
+from nmt_cli.errors import DataError
 from nmt_cli.recipe.schema import Recipe
 
 
@@ -62,6 +63,12 @@ def test_a_dry_run_only_tells(recipe: Recipe, tmp_path: Path, capsys: pytest.Cap
     preprocess(recipe, dry_run=True)
     assert "would prepare" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_dry_run_finds_what_is_missing(recipe: Recipe) -> None:
+    recipe.data.valid["tiny"].target.unlink()
+    with pytest.raises(DataError, match=r"valid\.target: does not exist"):
+        preprocess(recipe, dry_run=True)
 
 
 def test_quiet_says_nothing(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:

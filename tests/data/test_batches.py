@@ -1,5 +1,6 @@
 """An epoch is every pair once, in batches of one source length within the budget; a batch holds what was written."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def corpora(
 
 
 def written(folder: Path, tokenizer: Tokenizer, sources: list[str], targets: list[str]) -> TokenCorpus:
-    write_corpus(folder, zip(sources, targets, strict=True), tokenizer, None, Tally())
+    write_corpus(folder, zip(sources, targets, strict=True), tokenizer, math.inf, Tally())
     return TokenCorpus(folder, tokenizer.source_size, tokenizer.target_size)
 
 

@@ -79,6 +79,12 @@ def test_bad_utf8_is_named_by_file_and_line(tmp_path: Path) -> None:
         pairs_of(corpus(tmp_path, b"a\nb\n", b"c\n\xff\n"))
 
 
+def test_text_written_by_one_reading_is_the_same_in_the_next(tmp_path: Path) -> None:
+    first, _ = pairs_of(corpus(tmp_path, "\ufeff\ufeffa\n".encode(), "\ufeff b\r\r\n".encode()), "none")
+    second, _ = pairs_of(corpus(tmp_path, *(f"{line}\n".encode() for line in first[0])), "none")
+    assert first == second == [("a", " b ")]
+
+
 @pytest.mark.parametrize("normalization", ["nfkc", "none"])
 def test_any_pairs_keep_their_order_and_company(tmp_path: Path, normalization: str) -> None:
     normalize = NORMALIZATIONS[normalization]

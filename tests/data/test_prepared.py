@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -191,12 +192,23 @@ def test_any_damaged_or_missing_file_is_noticed_and_mended(make_recipe: MakeReci
                 path.write_bytes(content)
             if name != files.MANIFEST:
                 assert not is_current(recipe)
-                with pytest.raises(DataError):
+                with pytest.raises(DataError, match="run `nmt preprocess` again"):
                     open_prepared(recipe)
         path.write_bytes(whole[name])
     (recipe.data.prepared / "train/corpus/source.bin").unlink()
     prepare(recipe)
     assert contents(recipe.data.prepared) == whole
+
+
+def test_a_damaged_manifest_is_never_a_crash(make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe()
+    prepare(recipe)
+    manifest = recipe.data.prepared / files.MANIFEST
+    whole = manifest.read_bytes()
+    for place in range(0, len(whole), 13):
+        manifest.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with suppress(DataError):  # some bits do not matter, such as those of counts
+            open_prepared(recipe)
 
 
 def test_fingerprints_tell_data_apart(make_recipe: MakeRecipe, sentences: Sentences) -> None:
