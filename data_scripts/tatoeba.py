@@ -4,10 +4,10 @@
     python data_scripts/tatoeba.py --from deu.txt --valid 0.01 --test 0.01
     python data_scripts/tatoeba.py --from folder
 
-leaves {train,valid,test}.{en,de} in data/tatoeba-en-de. The export is that of manythings.org/anki: lines of English, German
-and their authors, with tabs between; zip, text or gzip. A folder holds aligned files, one sentence on a line, such as a.en
-and a.de, or a.en.gz and a.de.gz; all of them are taken together. Where a pair goes depends on its English sentence alone, so
-that no English sentence is in two parts, and that it stays there when the export grows.
+leaves {train,valid,test}.{en,de} in data/tatoeba-en-de. The export is that of manythings.org/anki: lines of English,
+German and their authors, with tabs between; zip, text or gzip. A folder holds aligned files, one sentence on a line,
+such as a.en and a.de, or a.en.gz and a.de.gz; all of them are taken together. Where a pair goes depends on its English
+sentence alone, so no English sentence is in two parts, and each stays in its part when the export grows.
 """
 
 import argparse
@@ -25,12 +25,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", type=Path, dest="origin", required=True, metavar="PATH", help="export or folder")
     parser.add_argument("--to", type=Path, default=Path("data/tatoeba-en-de"), metavar="DIR", help="where to write")
-    parser.add_argument(
-        "--valid", type=_share, default=0.012, metavar="SHARE", help="share of English sentences (0.012)"
-    )
-    parser.add_argument(
-        "--test", type=_share, default=0.012, metavar="SHARE", help="share of English sentences (0.012)"
-    )
+    parser.add_argument("--valid", type=_share, default=0.012, metavar="SHARE", help="share of sentences (0.012)")
+    parser.add_argument("--test", type=_share, default=0.012, metavar="SHARE", help="share of sentences (0.012)")
     options = parser.parse_args()
     if options.valid + options.test >= 1:
         parser.error("--valid and --test leave nothing to train on")
@@ -74,7 +70,7 @@ def read_folder(folder: Path) -> Iterator[Pair]:
         german = [line for _, line in _text_lines(german_path.read_bytes(), str(german_path))]
         if len(english) != len(german):
             raise corpora.CorpusError(
-                f"{english_path} has {len(english):,} lines, but {german_path} has {len(german):,}; they are not aligned"
+                f"{english_path} has {len(english):,} lines, {german_path} {len(german):,}; they are not aligned"
             )
         yield from zip(english, german, strict=True)
 
@@ -91,9 +87,8 @@ def _unzipped(path: Path) -> tuple[str, bytes]:
     """The one list in a zip file; notes about the export begin with an underscore."""
     try:
         with zipfile.ZipFile(path) as archive:
-            lists = [
-                name for name in archive.namelist() if name.endswith((".txt", ".tsv")) and not name.startswith("_")
-            ]
+            names = [name for name in archive.namelist() if not name.startswith("_")]
+            lists = [name for name in names if name.endswith((".txt", ".tsv"))]
             if len(lists) != 1:
                 raise corpora.CorpusError(f"{path}: should hold one list of sentences (.txt), but holds {len(lists)}")
             return f"{path}/{lists[0]}", archive.read(lists[0])

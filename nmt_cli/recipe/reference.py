@@ -38,7 +38,10 @@ def _section(key: SectionKey, section: type[Section], title: str) -> Iterator[st
     """The lines on one section: a row for each of its settings."""
     yield from ("", f"## {title}", "", _sentences(section), "")
     yield from ("| key | value | default | what it does |", "|---|---|---|---|")
-    for name, schema in section.model_json_schema()["properties"].items():
+    settings = section.model_json_schema()["properties"]
+    for name, schema in sorted(
+        settings.items(), key=lambda setting: "const" not in setting[1]
+    ):  # what decides is first
         inner_key, inner = _section_within((*key, name))
         value = _links(inner_key, inner) if inner else _value(schema)
         description = section.model_fields[name].description or (_sentences(inner[0]) if inner else "")
@@ -97,7 +100,8 @@ def _value(schema: dict[str, Any]) -> str:
     if "const" in schema or "enum" in schema:
         return ", ".join(f"`{known}`" for known in schema.get("enum", [schema.get("const")]))
     if schema["type"] == "array":
-        return f"list: {_value(schema['items'])}"
+        exactly = schema.get("minItems") if schema.get("minItems") == schema.get("maxItems") else None
+        return f"list{f' of {exactly}' if exactly else ''}: {_value(schema['items'])}"
     if schema["type"] in ("integer", "number"):
         return ", ".join([{"integer": "whole number", "number": "number"}[schema["type"]], *_bounds(schema)])
     if schema["type"] == "boolean":
