@@ -95,6 +95,8 @@ def _wrong(key: Key, detail: ErrorDetails, root: type[Section], document: Docume
         classes = section_at(root, key)
         decider = choice(classes)
         known, given = [chosen_by(other, decider) for other in classes], detail["input"]
+        if decider not in given and (close := get_close_matches(decider, given, 1, _VERY_SIMILAR)):
+            return (*key, close[0]), f"is not a setting; did you mean {decider}?"
         return (*key, decider), _choose(known, given.get(decider), decider in given)
     shown = _shown(detail["input"], document.typed.get(key))
     if kind == "literal_error":
