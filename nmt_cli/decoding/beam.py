@@ -7,7 +7,8 @@ finished; the `beam_size` best of those that do not end live on. A sentence is d
   than its present log-probability at the most favourable length still possible, or
 - its translations may not become longer. Only if none is finished by then, the live ones are the result, scored by
   their log-probability and length, without an end.
-Of equal continuations the one of the better prefix comes first, then the one of the lower token number.
+Of equal continuations the one of the better prefix comes first, then the one of the lower token number; but which of
+equal words are among the best `beam_size` + 1 after a hypothesis is torch's choice.
 """
 
 import itertools

@@ -46,11 +46,12 @@ class _Toy(TranslationModel):
 
 
 class TableModel(_Toy):
-    """A bigram table, one of a few by the first source token."""
+    """A bigram table for each first source token."""
 
-    def __init__(self, size: int, seed: int = 1, spread: float = 2.0) -> None:
+    def __init__(self, size: int, seed: int = 1, end_bias: float = 0.0) -> None:
         super().__init__(size, seed)
-        self.table = nn.Parameter(spread * torch.randn(size, size, size, generator=self.generator))
+        self.table = nn.Parameter(torch.randn(size, size, size, generator=self.generator))
+        self.table.data[..., END] += end_bias
 
     def encode(self, source: Source) -> Tensor:
         return source.tokens[:, 0]
@@ -66,12 +67,13 @@ class TableModel(_Toy):
 class GruModel(_Toy):
     """A tiny untrained GRU: each score depends on the whole source and on all that was said."""
 
-    def __init__(self, size: int, seed: int = 1, width: int = 8, spread: float = 1.0) -> None:
+    def __init__(self, size: int, seed: int = 1, end_bias: float = 0.0, width: int = 8) -> None:
         super().__init__(size, seed)
         self.embedding, self.output = nn.Embedding(size, width), nn.Linear(width, size)
         self.encoder, self.decoder = nn.GRU(width, width, batch_first=True), nn.GRU(width, width, batch_first=True)
         for parameter in self.parameters():
-            nn.init.normal_(parameter, std=spread, generator=self.generator)
+            nn.init.normal_(parameter, std=1.0, generator=self.generator)
+        self.output.bias.data[END] += end_bias
 
     def encode(self, source: Source) -> Tensor:
         vectors = self.encoder(self.embedding(source.tokens))[0]
