@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from nmt_cli.recipe.section import Count, Section
+from nmt_cli.recipe.section import MOST, Count, Section
 
 
 class SearchSettings(Section):
@@ -44,7 +44,7 @@ class SamplingSettings(SearchSettings):
     """Draw among this many likeliest words."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     """Draw among the likeliest words that together have this probability (Holtzman et al. 2020)."""
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """The same seed draws the same words."""
 
 
@@ -67,5 +67,12 @@ class Evaluation(Section):
     """Corpus scores, by sacreBLEU."""
     bleu_tokenizer: Literal["13a", "intl", "zh", "char", "none"] = "13a"
     """How BLEU splits words: 13a for most languages, zh for Chinese."""
-    samples: Annotated[int, Field(ge=0)] = 10
+    samples: Annotated[int, Field(ge=0, le=MOST)] = 10
     """Translations shown in the report."""
+
+
+class AfterTraining(Section):
+    """The sections that do not shape the weights, so that they can change when a model stands."""
+
+    decoding: Decoding = BeamSettings()
+    evaluation: Evaluation = Evaluation()

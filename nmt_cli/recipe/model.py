@@ -63,7 +63,7 @@ class TransformerSettings(PresetSection):
     heads: Annotated[int, Field(ge=1, le=256)]
     """Attention heads; width is a multiple of it."""
     key_value_heads: Count | None = None
-    """Heads of keys and values, if fewer, each shared by several query heads (Ainslie et al. 2023)."""
+    """Heads of keys and values, fewer to share them among queries (Ainslie et al. 2023); as many if not given."""
     activation: Literal["relu", "gelu", "swiglu"] = "relu"
     """Of the feed-forward sublayer; swiglu is gated (Shazeer 2020)."""
     norm: Norm = Norm()

@@ -1,8 +1,8 @@
 """A whole recipe: every setting, its type and its only default."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from nmt_cli.recipe.data import Data, TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings, Decoding, Evaluation
@@ -16,7 +16,7 @@ class Recipe(Section):
 
     run: File
     """The run directory: checkpoints, journal, model and scores go there."""
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """Of weights, dropout and the order of the data."""
     data: Data
     tokenizer: TokenizerSettings = TokenizerSettings()

@@ -1,9 +1,12 @@
 """What every section of a recipe has in common, and the types its fields are made of."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+MOST = 10**12
+"""Above any count that makes sense, and well within 64 bits."""
 
 
 class Section(BaseModel):
@@ -14,7 +17,13 @@ class Section(BaseModel):
     )
 
 
-File = Annotated[Path, Field(strict=False)]
+def _file_name(value: Any) -> Any:
+    if isinstance(value, str) and (not value or "\0" in value):
+        raise ValueError("must be a file name, not empty and without a zero byte")
+    return value
+
+
+File = Annotated[Path, Field(strict=False), BeforeValidator(_file_name)]
 """A path, relative to the working directory."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -22,4 +31,4 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 Language = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=MOST)]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nmt_cli.recipe.section import Count, Rate, Section
+from nmt_cli.recipe.section import MOST, Count, Rate, Section
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -28,7 +28,7 @@ class Schedule(Section):
 
     type: Literal["inverse_sqrt", "linear", "cosine"] = "inverse_sqrt"
     """After the warm-up: as one over the square root of the update, or down to zero at limits.updates."""
-    warmup: Annotated[int, Field(ge=0)] = 1000
+    warmup: Annotated[int, Field(ge=0, le=MOST)] = 1000
     """Updates over which the rate rises from zero."""
 
 

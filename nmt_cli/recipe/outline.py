@@ -1,0 +1,62 @@
+"""What settings there are: the sections of the schema, and the keys of each."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Literal, get_args, get_origin
+
+from nmt_cli.recipe.section import Section
+
+SectionKey = tuple[str, ...]
+NAME = "NAME"
+"""Stands in a SectionKey for the name that a user gives a corpus or test set."""
+
+
+@cache
+def sections(root: type[Section]) -> dict[SectionKey, tuple[type[Section], ...]]:
+    """Every section below `root` in order, with its class, or its classes where a choice decides which it is."""
+    found: dict[SectionKey, tuple[type[Section], ...]] = {}
+
+    def visit(key: SectionKey, section: type[Section]) -> None:
+        if section not in found.get(key, ()):
+            found[key] = (*found.get(key, ()), section)
+        for name, field in section.model_fields.items():
+            for inner_key, inner in _sections_in(field.annotation, (*key, name)):
+                visit(inner_key, inner)
+
+    visit((), root)
+    return found
+
+
+def section_at(root: type[Section], key: tuple[str | int, ...]) -> tuple[type[Section], ...]:
+    """The class or classes of the section at `key`, whose corpora have real names; none if nothing is there."""
+    for known, classes in sections(root).items():
+        if len(known) == len(key) and all(ours in (NAME, theirs) for ours, theirs in zip(known, key, strict=True)):
+            return classes
+    return ()
+
+
+def choice(classes: tuple[type[Section], ...]) -> str:
+    """The key that decides which of several classes a section is, such as `architecture`."""
+    first = classes[0]
+    return next(
+        name
+        for name, field in first.model_fields.items()
+        if get_origin(field.annotation) is Literal
+        and all(name in other.model_fields for other in classes)
+        and len({other.model_fields[name].annotation for other in classes}) == len(classes)
+    )
+
+
+def chosen_by(section: type[Section], key: str) -> str:
+    """The value of the deciding key that chooses this class."""
+    return str(get_args(section.model_fields[key].annotation)[0])
+
+
+def _sections_in(annotation: Any, key: SectionKey) -> Iterator[tuple[SectionKey, type[Section]]]:
+    """The sections inside a field's type: itself, those of a union, or those of a dictionary by name."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield key, annotation
+        return
+    inner_key = (*key, NAME) if get_origin(annotation) is dict else key
+    for argument in get_args(annotation):
+        yield from _sections_in(argument, inner_key)
