@@ -14,35 +14,31 @@ from nmt_cli.commands.loading import load_model
 from nmt_cli.decoding.formats import FORMATS
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.decoding.windows import arriving
-from nmt_cli.devices import Precision
-from nmt_cli.errors import DataError, RecipeError, ResourceError
+from nmt_cli.errors import RecipeError, ResourceError
 from nmt_cli.text.lines import decode_lines, open_text
 
 Format = Literal["text", "nbest", "jsonl", "tsv"]
-_BROKEN_PIPE = 128 + 13
 
 
 def translate(
     models: Sequence[Path],
-    *,
     input: Path | None = None,
     output: Path | None = None,
     format: Format = "text",
     overrides: Sequence[str] = (),
-    precision: Precision = "fp32",
 ) -> None:
-    """Translate each line of `input` (None: stdin) into `output` (None: stdout), written whole or not at all."""
+    """Translate each line of `input` (None: stdin) into `output` (None: stdout), a file whole or not at all."""
     if len(models) != 1:
         raise RecipeError("ensembles are not supported yet; name one model")
     _check_paths(input, output)
     with _reading(input) as (source, name):
         loaded = load_model(models[0], overrides)
-        translator = Translator(loaded.model, loaded.tokenizer, loaded.decoding, loaded.device, precision)
+        translator = Translator(loaded.model, loaded.tokenizer, loaded.config.decoding, loaded.device)
         started = time.monotonic()
-        with _writing(output) as target, console.Progress("translating", "lines") as progress:
-            lines = translate_stream(translator, source, target, format, name, progress.advance)
+        with _writing(output) as target, _progress(output) as translated:
+            lines = translate_stream(translator, source, target, format, name, translated)
     seconds = time.monotonic() - started
-    console.say(f"translated {lines:,} lines in {console.duration(seconds)}, {lines / max(seconds, 1e-9):,.1f} lines/s")
+    console.say(f"translated {lines:,} lines in {console.duration(seconds)}: {lines / max(seconds, 1e-3):,.1f} lines/s")
 
 
 def translate_stream(
@@ -53,7 +49,7 @@ def translate_stream(
     name: str = "input",
     translated: Callable[[int], object] = lambda sentences: None,
 ) -> int:
-    """Translate a binary stream into another, and count lines; what stands in `source` is answered without waiting."""
+    """Translate a binary stream into another and count its lines; those that have arrived are not kept waiting."""
     write, invalid, number = FORMATS[format], list[int](), 0
     for window in arriving(decode_lines(source, name, invalid.append)):
         translations = translator.translate_window(window, number + 1, translated)
@@ -100,12 +96,22 @@ def _unshared(stream: IO[bytes]) -> IO[bytes]:
 
 
 @contextmanager
+def _progress(output: Path | None) -> Iterator[Callable[[int], object]]:
+    """What to tell of each batch; no bar where the translations themselves go to a terminal."""
+    if output is None and sys.stdout is not None and sys.stdout.isatty():
+        yield lambda sentences: None
+        return
+    with console.Progress("translating", "lines") as progress:
+        yield progress.advance
+
+
+@contextmanager
 def _writing(path: Path | None) -> Iterator[IO[bytes]]:
     """A file that appears when it is complete; stdout, pipes and devices are written through."""
     if path is None:
         with _stdout() as stream:
             yield stream
-    elif path.exists() and not path.is_file():
+    elif path.exists() and (not path.is_file() or path.is_relative_to("/dev")):
         with files.disk_errors(path), path.open("wb") as stream:
             yield stream
     else:
@@ -115,7 +121,7 @@ def _writing(path: Path | None) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _stdout() -> Iterator[IO[bytes]]:
-    """stdout in bytes. A reader that goes away ends the program quietly, as a signal would; other errors are told."""
+    """stdout in bytes. BrokenPipeError if its reader has gone, which is no mistake; ResourceError otherwise."""
     if sys.stdout is None:
         raise ResourceError("stdout is closed; name a file with --output")
     stream = sys.stdout.buffer
@@ -126,7 +132,7 @@ def _stdout() -> Iterator[IO[bytes]]:
     except ResourceError as error:
         _drop_stdout()
         if isinstance(error.__cause__, BrokenPipeError):
-            raise SystemExit(_BROKEN_PIPE) from None
+            raise error.__cause__ from None
         raise
 
 

@@ -7,7 +7,8 @@ finished; the `beam_size` best of those that do not end live on. A sentence is d
   than its present log-probability at the most favourable length still possible, or
 - its translations may not become longer. Only if none is finished by then, the live ones are the result, scored by
   their log-probability and length, without an end.
-Of equal continuations the one of the better prefix comes first, then the one of the lower token number.
+Of equal continuations the one of the better prefix comes first, then the one of the lower token number; but which of
+equal words are among the best `beam_size` + 1 after a hypothesis is torch's choice.
 """
 
 import itertools
@@ -44,7 +45,7 @@ def beam_search(
         found = _continuations(scores.float(), live, beam, rules, length)
         finished = finished.including(found.ending(end, beam), live, end, length**penalty)
         going_on = found.not_ending(end, beam)
-        hopeless = finished.score[:, -1] >= _best_possible(going_on.log_probability[:, 0], length, longest, penalty)
+        hopeless = finished.score[:, -1] > _best_possible(going_on.log_probability[:, 0], length, longest, penalty)
         done = ((finished.count >= beam) | (length > longest) | hopeless).cpu()
         kept, left = done.logical_not().nonzero()[:, 0], done.nonzero()[:, 0]
         if len(left):
@@ -173,7 +174,7 @@ def _best_words(scores: Tensor, beam: int) -> tuple[Tensor, Tensor]:
 def _best_possible(log_probability: Tensor, length: int, longest: Tensor, penalty: float) -> Tensor:
     """The score [B] that a hypothesis, now with `length` tokens and no end, cannot pass however it goes on."""
     favourable = longest.double() + 1 if penalty > 0 else torch.full_like(longest, length + 1, dtype=torch.double)
-    return log_probability.nan_to_num(-torch.inf) / favourable**penalty
+    return log_probability / favourable**penalty
 
 
 def _rows(tokens: Tensor, places: Tensor) -> Tensor:

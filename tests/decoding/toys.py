@@ -46,11 +46,12 @@ class _Toy(TranslationModel):
 
 
 class TableModel(_Toy):
-    """A bigram table, one of a few by the first source token."""
+    """A bigram table for each first source token."""
 
-    def __init__(self, size: int, seed: int = 1, spread: float = 2.0) -> None:
+    def __init__(self, size: int, seed: int = 1, end_bias: float = 0.0) -> None:
         super().__init__(size, seed)
-        self.table = nn.Parameter(spread * torch.randn(size, size, size, generator=self.generator))
+        self.table = nn.Parameter(torch.randn(size, size, size, generator=self.generator))
+        self.table.data[..., END] += end_bias
 
     def encode(self, source: Source) -> Tensor:
         return source.tokens[:, 0]
@@ -66,12 +67,13 @@ class TableModel(_Toy):
 class GruModel(_Toy):
     """A tiny untrained GRU: each score depends on the whole source and on all that was said."""
 
-    def __init__(self, size: int, seed: int = 1, width: int = 8, spread: float = 1.0) -> None:
+    def __init__(self, size: int, seed: int = 1, end_bias: float = 0.0, width: int = 8) -> None:
         super().__init__(size, seed)
         self.embedding, self.output = nn.Embedding(size, width), nn.Linear(width, size)
         self.encoder, self.decoder = nn.GRU(width, width, batch_first=True), nn.GRU(width, width, batch_first=True)
         for parameter in self.parameters():
-            nn.init.normal_(parameter, std=spread, generator=self.generator)
+            nn.init.normal_(parameter, std=1.0, generator=self.generator)
+        self.output.bias.data[END] += end_bias
 
     def encode(self, source: Source) -> Tensor:
         vectors = self.encoder(self.embedding(source.tokens))[0]
@@ -107,3 +109,47 @@ def batch_of(sentences: list[list[int]]) -> Source:
     longest = max(map(len, sentences)) + 1
     rows = [sentence + [END] * (longest - len(sentence)) for sentence in sentences]
     return Source(torch.tensor(rows), torch.tensor([len(sentence) + 1 for sentence in sentences]))
+
+
+class EchoModel(TranslationModel):
+    """Says its source word for word, and surely: what comes out shows which line was translated."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(Vocabularies(size, size, START, END))
+        self.largest_batch = 0
+
+    def encode(self, source: Source) -> Tensor:
+        self.largest_batch = max(self.largest_batch, source.tokens.numel())
+        return source.tokens
+
+    def decode(self, memory: Tensor, target_in: Tensor, attention: bool = False) -> Decoded:
+        raise NotImplementedError
+
+    def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
+        raise NotImplementedError
+
+    def start(self, memory: Tensor) -> PrefixState:
+        return PrefixState(torch.empty(len(memory), 1, 0, dtype=torch.long), memory)
+
+    def step(self, tokens: Tensor, state: PrefixState) -> tuple[Tensor, PrefixState]:
+        said = torch.cat([state.said, tokens.unsqueeze(-1)], dim=2)
+        place = min(said.size(2), state.memory.size(1)) - 1
+        words = state.memory[:, place].view(-1, 1, 1).expand(-1, tokens.size(1), 1)
+        scores = torch.zeros(*tokens.shape, self.vocabularies.target_size).scatter_(2, words, 20.0)
+        return scores, PrefixState(said, state.memory)
+
+
+class CharacterTokenizer:
+    """A token for each character that it has met; the table is as large as the texts are varied."""
+
+    pad, unknown = PAD, UNKNOWN
+
+    def __init__(self) -> None:
+        self.characters: dict[str, int] = {}
+
+    def encode_source(self, lines: list[str]) -> list[list[int]]:
+        return [[self.characters.setdefault(each, len(self.characters) + 4) for each in line] for line in lines]
+
+    def decode_target(self, rows: list[list[int]]) -> list[str]:
+        names = {number: character for character, number in self.characters.items()}
+        return ["".join(names[token] for token in row if token in names) for row in rows]

@@ -1,0 +1,239 @@
+"""Beam search against searches so plain that they can be trusted, over models that share only the contract."""
+
+import itertools
+import math
+import random
+
+import pytest
+import torch
+from toys import END, PAD, START, UNKNOWN, GruModel, TableModel, batch_of, forced_log_probability, one
+
+from nmt_cli.decoding import beam
+from nmt_cli.decoding.beam import beam_search
+from nmt_cli.decoding.hypotheses import Hypothesis
+from nmt_cli.decoding.rules import Forbid
+from nmt_cli.models.contract import Source, TranslationModel
+from nmt_cli.recipe.decoding import BeamSettings
+
+NOT_WORDS = Forbid([PAD, UNKNOWN, START])
+PENALTIES = [-0.5, 0.0, 0.6, 1.0, 2.0]
+MODELS = [TableModel(9, seed=3, end_bias=1.0), GruModel(9, seed=4, end_bias=2.0), GruModel(9, seed=5, end_bias=3.0)]
+
+
+def sentences(number: int, seed: int = 1) -> list[list[int]]:
+    chance = random.Random(seed)
+    return [[chance.randrange(4, 9) for _ in range(chance.randrange(1, 7))] for _ in range(number)]
+
+
+def search(model: TranslationModel, source: Source, settings: BeamSettings) -> list[list[Hypothesis]]:
+    return beam_search(model, source, settings, [NOT_WORDS], range(len(source.tokens)))
+
+
+def next_log_probabilities(model: TranslationModel, source: Source, said: tuple[int, ...]) -> list[float]:
+    """By forced decoding of the whole prefix: no state, no cache."""
+    with torch.no_grad():
+        decoded = model.decode(model.encode(source), torch.tensor([[START, *said]]))
+        return model.scores(decoded)[-1].log_softmax(-1).tolist()
+
+
+def greedily(model: TranslationModel, source: Source, longest: int) -> tuple[int, ...]:
+    said: tuple[int, ...] = ()
+    while True:
+        words = next_log_probabilities(model, source, said)
+        best = max((word for word in range(len(words)) if word not in NOT_WORDS.tokens), key=words.__getitem__)
+        if best == END or len(said) == longest:
+            return said
+        said = (*said, best)
+
+
+def plain_beam_search(
+    model: TranslationModel, source: Source, settings: BeamSettings, longest: int
+) -> list[tuple[float, tuple[int, ...]]]:
+    """The rules that `beam.py` states, one hypothesis after the other, and without its shortcut for the hopeless."""
+    live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    finished: list[tuple[float, tuple[int, ...]]] = []
+    for length in itertools.count(1):
+        found = [
+            (total + log_probability, said, word)
+            for total, said in live
+            for word, log_probability in enumerate(next_log_probabilities(model, source, said))
+            if word not in NOT_WORDS.tokens
+        ]
+        found.sort(key=lambda continuation: -continuation[0])
+        finished += [
+            (total / length**settings.length_penalty, said)
+            for total, said, word in found[: settings.beam_size]
+            if word == END
+        ]
+        if len(finished) >= settings.beam_size or length > longest:
+            break
+        live = [(total, (*said, word)) for total, said, word in found if word != END][: settings.beam_size]
+    unfinished = [(total / max(1, len(said)) ** settings.length_penalty, said) for total, said in live]
+    return sorted(finished or unfinished, key=lambda pair: -pair[0])[: settings.n_best]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_beam_of_one_is_greedy_search(model: TranslationModel) -> None:
+    for sentence in sentences(8):
+        found = search(model, one(*sentence), BeamSettings(beam_size=1))[0]
+
+        assert [hypothesis.tokens for hypothesis in found] == [greedily(model, one(*sentence), 2 * len(sentence) + 10)]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("beam_size", [1, 2, 5])
+@pytest.mark.parametrize("penalty", [-0.5, 0.0, 1.0, 3.0])
+def test_search_keeps_its_own_rules(model: TranslationModel, beam_size: int, penalty: float) -> None:
+    for sentence in sentences(3):
+        settings = BeamSettings(
+            beam_size=beam_size, n_best=min(2, beam_size), length_penalty=penalty, max_length_ratio=0.5
+        )
+        found = search(model, one(*sentence), settings)[0]
+        expected = plain_beam_search(model, one(*sentence), settings, len(sentence) // 2 + 10)
+
+        assert [hypothesis.tokens for hypothesis in found] == [said for _, said in expected]
+        assert [hypothesis.score for hypothesis in found] == pytest.approx([score for score, _ in expected], abs=1e-4)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_wide_beam_finds_the_best_of_all_translations(
+    monkeypatch: pytest.MonkeyPatch, penalty: float, seed: int
+) -> None:
+    longest = 5
+    monkeypatch.setattr(beam, "longest_translations", lambda source, ratio: torch.tensor([longest]))
+    model, source = GruModel(7, seed, end_bias=1.0), one(4, 5, 6)
+    every = [said for length in range(longest + 1) for said in itertools.product([4, 5, 6], repeat=length)]
+    scores = {said: forced_log_probability(model, source, said) / (len(said) + 1) ** penalty for said in every}
+    best = sorted(every, key=scores.__getitem__, reverse=True)[:5]
+
+    found = search(model, source, BeamSettings(beam_size=1000, n_best=5, length_penalty=penalty))[0]
+
+    assert [hypothesis.tokens for hypothesis in found] == best
+    assert [hypothesis.score for hypothesis in found] == pytest.approx([scores[said] for said in best], abs=1e-4)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_a_batch_is_searched_as_its_sentences_alone(model: TranslationModel, beam_size: int) -> None:
+    given, settings = sentences(9), BeamSettings(beam_size=beam_size, n_best=beam_size)
+
+    together = search(model, batch_of(given), settings)
+
+    for sentence, found in zip(given, together, strict=True):
+        alone = search(model, one(*sentence), settings)[0]
+        assert [hypothesis.tokens for hypothesis in found] == [hypothesis.tokens for hypothesis in alone]
+        assert [hypothesis.score for hypothesis in found] == pytest.approx([other.score for other in alone], abs=1e-5)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_log_probability_is_what_forced_decoding_says(model: TranslationModel) -> None:
+    given = sentences(6)
+    settings = BeamSettings(beam_size=4, n_best=4, length_penalty=0.7)
+
+    for sentence, found in zip(given, search(model, batch_of(given), settings), strict=True):
+        for hypothesis in found:
+            expected = forced_log_probability(model, one(*sentence), hypothesis.tokens)
+            assert hypothesis.log_probability == pytest.approx(expected, abs=1e-4)
+            length = len(hypothesis.tokens) + 1
+            assert hypothesis.score == pytest.approx(hypothesis.log_probability / length**0.7, abs=1e-5)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_hypotheses_differ_and_the_best_comes_first(model: TranslationModel) -> None:
+    for found in search(model, batch_of(sentences(6)), BeamSettings(beam_size=6, n_best=6)):
+        scores = [hypothesis.score for hypothesis in found]
+        assert scores == sorted(scores, reverse=True)
+        assert len({hypothesis.tokens for hypothesis in found}) == len(found) > 1
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_finished_sentences_leave_the_batch(beam_size: int) -> None:
+    model, given = GruModel(9, seed=5, end_bias=3.0), sentences(8)
+    settings = BeamSettings(beam_size=beam_size)
+    steps_alone = []
+    for sentence in given:
+        model.rows_stepped.clear()
+        search(model, one(*sentence), settings)
+        steps_alone.append(len(model.rows_stepped))
+    model.rows_stepped.clear()
+
+    search(model, batch_of(given), settings)
+
+    expected = [sum(steps > step for steps in steps_alone) for step in range(max(steps_alone))]
+    assert [batch for batch, _ in model.rows_stepped] == expected
+    assert expected[0] > expected[-1]
+
+
+def test_no_further_step_is_made_once_nothing_can_win() -> None:
+    model = TableModel(9, end_bias=3.0)
+    steps = []
+    for penalty in (0.0, 1.0):
+        model.rows_stepped.clear()
+        search(model, one(4, 5), BeamSettings(beam_size=8, length_penalty=penalty))
+        steps.append(len(model.rows_stepped))
+
+    assert steps[0] < steps[1]  # without a penalty a longer hypothesis can only be worse
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_what_never_ends_is_cut_off_and_scored_without_an_end(beam_size: int) -> None:
+    model, source = GruModel(9, end_bias=-1e4), one(4, 5, 6)
+
+    best = search(model, source, BeamSettings(beam_size=beam_size, n_best=beam_size, max_length_ratio=1.5))[0][0]
+
+    assert len(best.tokens) == 14
+    assert best.log_probability == pytest.approx(
+        forced_log_probability(model, source, best.tokens, ended=False), abs=1e-4
+    )
+    assert best.score == pytest.approx(best.log_probability / 14)
+
+
+def test_a_cut_off_hypothesis_is_dropped_if_another_is_finished() -> None:
+    model, source = GruModel(9, seed=2, end_bias=2.0), one(4, 5, 6)
+
+    found = search(model, source, BeamSettings(beam_size=50, n_best=50, max_length_ratio=0.01))[0]
+
+    for hypothesis in found:
+        expected = forced_log_probability(model, source, hypothesis.tokens)
+        assert hypothesis.log_probability == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_beam_may_be_larger_than_the_vocabulary() -> None:
+    model = TableModel(6, end_bias=2.0)
+
+    found = search(model, one(4, 5), BeamSettings(beam_size=40, n_best=40))[0]
+
+    assert len({hypothesis.tokens for hypothesis in found}) == len(found) > 10
+    assert all(math.isfinite(hypothesis.score) for hypothesis in found)
+
+
+def test_a_larger_penalty_gives_longer_translations() -> None:
+    model, source = GruModel(9, seed=5, end_bias=2.0), batch_of(sentences(10))
+
+    lengths = [
+        sum(len(found[0].tokens) for found in search(model, source, BeamSettings(beam_size=8, length_penalty=penalty)))
+        for penalty in (0.0, 1.0, 3.0)
+    ]
+
+    assert lengths[0] < lengths[1] < lengths[2]
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 3])
+def test_of_equal_words_the_lowest_number_comes_first(beam_size: int) -> None:
+    model = TableModel(9)
+    torch.nn.init.zeros_(model.table)
+    model.table.data[:, START, [5, 7]] = 5.0
+    model.table.data[:, [5, 7], END] = 5.0
+
+    found = search(model, one(4), BeamSettings(beam_size=beam_size, n_best=beam_size))[0]
+
+    assert [hypothesis.tokens for hypothesis in found][:2] == [(5,), (7,)][:beam_size]
+
+
+def test_scores_that_are_not_numbers_give_no_hypothesis() -> None:
+    model = TableModel(9)
+    torch.nn.init.constant_(model.table, math.nan)
+
+    for beam_size in (1, 3):
+        assert search(model, batch_of([[4], [5, 6]]), BeamSettings(beam_size=beam_size)) == [[], []]

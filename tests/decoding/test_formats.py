@@ -1,0 +1,57 @@
+"""What is written can be read back, whatever stands in the text."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt_cli.decoding.formats import FORMATS
+from nmt_cli.decoding.translator import TranslatedText, Translation
+
+LINES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])) | st.sampled_from(
+    [" ||| ", "a\tb", '"\\', "F0= 1", "\u2028", "||| F0= -1 ||| 2"]
+)
+NUMBERS = st.floats(-1e4, 0).map(lambda number: round(number, 4))
+TRANSLATIONS = st.builds(
+    Translation, LINES, st.lists(st.builds(TranslatedText, LINES, NUMBERS, NUMBERS), min_size=1, max_size=3).map(tuple)
+)
+
+
+@given(TRANSLATIONS)
+def test_text_is_the_best_translation_on_a_line(translation: Translation) -> None:
+    assert FORMATS["text"](3, translation) == translation.hypotheses[0].text + "\n"
+
+
+@given(TRANSLATIONS)
+def test_n_best_lists_parse_back(translation: Translation) -> None:
+    *written, rest = FORMATS["nbest"](3, translation).split("\n")
+
+    assert rest == ""
+    for line, found in zip(written, translation.hypotheses, strict=True):
+        number, others = line.split(" ||| ", 1)
+        text, log_probability, score = others.rsplit(" ||| ", 2)
+        assert (number, text, float(score)) == ("3", found.text, found.score)
+        assert float(log_probability.removeprefix("F0= ")) == found.log_probability
+
+
+@given(TRANSLATIONS)
+def test_json_lines_parse_back(translation: Translation) -> None:
+    written = FORMATS["jsonl"](3, translation)
+
+    assert written.count("\n") == 1
+    record = json.loads(written)
+    fields = [
+        {"hypothesis": found.text, "log_probability": found.log_probability, "score": found.score}
+        for found in translation.hypotheses
+    ]
+    expected = {"id": 3, "source": translation.source, **fields[0]}
+    assert record == (expected if len(fields) == 1 else {**expected, "hypotheses": fields})
+
+
+@given(TRANSLATIONS)
+def test_tab_separated_values_have_three_columns(translation: Translation) -> None:
+    source, hypothesis, score = FORMATS["tsv"](3, translation).removesuffix("\n").split("\t")
+
+    assert source == translation.source.replace("\t", " ")
+    assert hypothesis == translation.best.text.replace("\t", " ")
+    assert float(score) == translation.best.score

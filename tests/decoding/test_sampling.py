@@ -1,0 +1,141 @@
+"""Sampling draws from the model's own distribution, and each line draws for itself."""
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+from toys import END, PAD, START, UNKNOWN, GruModel, TableModel, batch_of, forced_log_probability, one
+
+from nmt_cli.decoding.beam import beam_search
+from nmt_cli.decoding.hypotheses import Hypothesis
+from nmt_cli.decoding.rules import Forbid
+from nmt_cli.decoding.sampling import sample
+from nmt_cli.models.contract import TranslationModel
+from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
+
+NOT_WORDS = Forbid([PAD, UNKNOWN, START])
+GIVEN = [[4, 5, 6], [7], [8, 4, 4, 5, 6], [5, 6], [4, 5]]
+
+
+def settings(**changes: float | int | None) -> SamplingSettings:
+    return SamplingSettings.model_validate({"strategy": "sampling", **changes})
+
+
+def words_after_start(model: TranslationModel, draws: int, chosen: SamplingSettings) -> Counter[int]:
+    """The first word of many draws for one source, the end counted as END."""
+    found = sample(model, one(4), chosen.model_copy(update={"n_best": draws}), [], [1])[0]
+    return Counter(hypothesis.tokens[0] if hypothesis.tokens else END for hypothesis in found)
+
+
+def first_probabilities(model: TableModel, temperature: float = 1.0) -> torch.Tensor:
+    return (model.table[4, START].detach() / temperature).softmax(-1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_words_come_as_often_as_the_model_says(temperature: float) -> None:
+    model, draws = TableModel(9, end_bias=1.0), 4000
+
+    counted = words_after_start(model, draws, settings(temperature=temperature))
+
+    for word, probability in enumerate(first_probabilities(model, temperature).tolist()):
+        deviation = math.sqrt(draws * probability * (1 - probability))
+        assert abs(counted[word] - draws * probability) < 4.5 * deviation + 1
+
+
+@pytest.mark.parametrize("top_k", [1, 3, 100])
+def test_top_k_draws_among_the_likeliest(top_k: int) -> None:
+    model = TableModel(9, end_bias=1.0)
+    expected = first_probabilities(model).topk(min(top_k, 9)).indices.tolist()
+
+    counted = words_after_start(model, 2000, settings(top_k=top_k))
+
+    assert set(counted) == set(expected)
+
+
+def test_top_p_draws_among_the_fewest_that_reach_it() -> None:
+    model = TableModel(9, end_bias=1.0)
+    ordered = first_probabilities(model).sort(descending=True)
+    needed = int((ordered.values.cumsum(0) < 0.6).sum()) + 1
+
+    counted = words_after_start(model, 2000, settings(top_p=0.6))
+
+    assert set(counted) == set(ordered.indices[:needed].tolist())
+
+
+def test_a_tiny_top_p_leaves_the_likeliest_word() -> None:
+    model = TableModel(9, end_bias=1.0)
+
+    assert set(words_after_start(model, 50, settings(top_p=1e-9))) == {int(first_probabilities(model).argmax())}
+
+
+@pytest.mark.parametrize("model", [TableModel(9, end_bias=1.0), GruModel(9, seed=4, end_bias=2.0)])
+def test_drawing_among_one_word_is_greedy_search(model: TranslationModel) -> None:
+    source, lines = batch_of(GIVEN), range(len(GIVEN))
+
+    drawn = sample(model, source, settings(top_k=1), [NOT_WORDS], lines)
+
+    greedy = beam_search(model, source, BeamSettings(beam_size=1), [NOT_WORDS], lines)
+    assert [found[0].tokens for found in drawn] == [found[0].tokens for found in greedy]
+    assert [found[0].score for found in drawn] == pytest.approx([found[0].score for found in greedy], abs=1e-5)
+
+
+@pytest.mark.parametrize("model", [TableModel(9, end_bias=1.0), GruModel(9, seed=4, end_bias=2.0)])
+def test_a_line_draws_the_same_in_any_company(model: TranslationModel) -> None:
+    chosen = settings(n_best=3, temperature=1.3)
+
+    together = sample(model, batch_of(GIVEN), chosen, [NOT_WORDS], range(len(GIVEN)))
+
+    for line, sentence in enumerate(GIVEN):
+        alone = sample(model, one(*sentence), chosen, [NOT_WORDS], [line])[0]
+        assert sorted(hypothesis.tokens for hypothesis in alone) == sorted(found.tokens for found in together[line])
+
+
+def test_the_seed_the_line_and_the_draw_decide() -> None:
+    model = GruModel(9, seed=4, end_bias=-1e4)
+
+    def tokens(seed: int, line: int) -> list[tuple[int, ...]]:
+        found = sample(model, one(4, 5), settings(seed=seed, n_best=2), [], [line])[0]
+        return [hypothesis.tokens for hypothesis in found]
+
+    assert tokens(1, 1) == tokens(1, 1)
+    assert len({*tokens(1, 1), *tokens(2, 1), *tokens(1, 2)}) == 6
+
+
+@pytest.mark.parametrize("end_bias", [1.0, -1e4])
+def test_log_probability_is_that_of_the_whole_distribution(end_bias: float) -> None:
+    model = GruModel(9, seed=4, end_bias=end_bias)
+    chosen = settings(n_best=4, temperature=0.5, top_k=4, top_p=0.9, length_penalty=0.5)
+
+    for sentence, found in zip(GIVEN, sample(model, batch_of(GIVEN), chosen, [NOT_WORDS], range(5)), strict=True):
+        for hypothesis in found:
+            ended = len(hypothesis.tokens) < 2 * len(sentence) + 10
+            expected = forced_log_probability(model, one(*sentence), hypothesis.tokens, ended)
+            length = len(hypothesis.tokens) + ended
+            assert hypothesis.log_probability == pytest.approx(expected, abs=1e-3)
+            assert hypothesis.score == pytest.approx(expected / length**0.5, abs=1e-3)
+
+
+def test_sentences_leave_the_batch_when_all_their_draws_are_over() -> None:
+    model = GruModel(9, seed=4, end_bias=2.0)
+
+    found = sample(model, batch_of(GIVEN), settings(n_best=2), [NOT_WORDS], range(5))
+
+    longest = [max(len(hypothesis.tokens) + 1 for hypothesis in draws) for draws in found]
+    expected = [sum(steps > step for steps in longest) for step in range(max(longest))]
+    assert [batch for batch, _ in model.rows_stepped] == expected
+    assert expected[0] > expected[-1]
+
+
+def test_the_best_draw_comes_first() -> None:
+    found: list[Hypothesis] = sample(GruModel(9, end_bias=2.0), one(4, 5), settings(n_best=8), [], [1])[0]
+
+    scores = [hypothesis.score for hypothesis in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_scores_that_are_not_numbers_give_no_hypothesis() -> None:
+    model = TableModel(9)
+    torch.nn.init.constant_(model.table, math.nan)
+
+    assert sample(model, batch_of([[4], [5, 6]]), settings(top_p=0.5), [], [1, 2]) == [[], []]

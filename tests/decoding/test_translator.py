@@ -1,0 +1,210 @@
+"""n lines in, n lines out, in order, whatever the lines, the batches and the memory are."""
+
+import math
+import random
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import CharacterTokenizer, EchoModel, GruModel
+
+from nmt_cli.decoding import translator as module
+from nmt_cli.decoding.translator import Translator
+from nmt_cli.errors import ModelError, ResourceError
+from nmt_cli.models.contract import Source, TranslationModel
+from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
+
+CPU = torch.device("cpu")
+GREEDY = BeamSettings(beam_size=1)
+CHANCE = random.Random(1)
+LINES = ["".join(CHANCE.choices("abcde", k=CHANCE.randrange(9))) for _ in range(40)]
+
+
+def echo(size: int = 200, **changes: Any) -> Translator:
+    return Translator(EchoModel(size), CharacterTokenizer(), GREEDY.model_copy(update=changes), CPU)
+
+
+def gru(decoding: BeamSettings | SamplingSettings, end_bias: float = 2.0) -> Translator:
+    tokenizer = CharacterTokenizer()
+    tokenizer.encode_source(["abcde"])
+    return Translator(GruModel(9, seed=4, end_bias=end_bias), tokenizer, decoding, CPU)
+
+
+def texts(translator: Translator, lines: list[str]) -> list[str]:
+    return [translation.best.text for translation in translator.translate(lines)]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.text(max_size=8), max_size=80), st.integers(1, 50))
+def test_each_line_is_answered_in_its_place(lines: list[str], batch_tokens: int) -> None:
+    translator = echo(2000, batch_tokens=batch_tokens)
+
+    found = list(translator.translate(iter(lines)))
+
+    assert [translation.source for translation in found] == lines
+    for line, translation in zip(lines, found, strict=True):
+        assert translation.best.text in ("", line)
+        assert translation.best.text == line or not any(each.isalnum() for each in line)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u200b", "\x0c", "\ufeff \t", "\u2028"])
+def test_a_line_without_visible_text_is_not_translated(blank: str) -> None:
+    translator = gru(BeamSettings(n_best=3))
+    translator.model.encode = None  # type: ignore[assignment]
+
+    (translation,) = translator.translate([blank])
+
+    assert [(found.text, found.log_probability, found.score) for found in translation.hypotheses] == [("", 0.0, 0.0)]
+
+
+@pytest.mark.parametrize(
+    "decoding",
+    [BeamSettings(beam_size=1), BeamSettings(beam_size=3), SamplingSettings(strategy="sampling", n_best=2)],
+)
+def test_order_and_batch_size_change_nothing(decoding: BeamSettings | SamplingSettings) -> None:
+    expected = texts(gru(decoding), LINES)
+
+    for batch_tokens in (1, 50):
+        assert texts(gru(decoding.model_copy(update={"batch_tokens": batch_tokens})), LINES) == expected
+    if isinstance(decoding, BeamSettings):  # chance depends on a line's number
+        assert texts(gru(decoding), LINES[::-1]) == expected[::-1]
+    assert len(set(expected)) > 5
+
+
+def test_windows_change_nothing() -> None:
+    translator = gru(SamplingSettings(strategy="sampling"))
+
+    found = translator.translate_window(LINES[:15]) + translator.translate_window(LINES[15:], 16)
+
+    assert [translation.best.text for translation in found] == texts(translator, LINES)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_batches_keep_to_their_tokens(beam_size: int) -> None:
+    translator = echo(beam_size=beam_size, batch_tokens=100)
+
+    texts(translator, LINES)
+
+    assert 50 < translator.model.largest_batch * beam_size <= 100
+
+
+def test_batches_are_heard_of() -> None:
+    heard: list[int] = []
+
+    list(echo(batch_tokens=30).translate(LINES, heard.append))
+
+    assert sum(heard) == sum(bool(line) for line in LINES)
+    assert len(heard) > 5
+
+
+def test_answers_come_before_the_input_ends() -> None:
+    def endless() -> Any:
+        while True:
+            yield "abc"
+
+    assert next(echo().translate(endless())).best.text == "abc"
+
+
+def test_lengths_are_given_where_they_differ() -> None:
+    translator, seen = echo(), list[Source]()
+    encode = translator.model.encode
+    translator.model.encode = lambda source: seen.append(source) or encode(source)  # type: ignore[assignment]
+
+    texts(translator, ["abc", "b"])
+    texts(translator, ["abc", "cba"])
+
+    assert seen[0].lengths is not None and seen[0].lengths.tolist() == [4, 2]
+    assert seen[1].lengths is None
+
+
+def test_n_best_translations_are_given_best_first() -> None:
+    (translation,) = gru(BeamSettings(beam_size=5, n_best=4)).translate(["abc"])
+
+    scores = [found.score for found in translation.hypotheses]
+    assert len(scores) == 4
+    assert scores == sorted(scores, reverse=True)
+
+
+class Forgetful(EchoModel):
+    """Has memory for so many tokens only."""
+
+    def __init__(self, memory: int, error: Exception) -> None:
+        super().__init__(200)
+        self.memory, self.error = memory, error
+
+    def encode(self, source: Source) -> torch.Tensor:
+        if source.tokens.numel() > self.memory:
+            raise self.error
+        return super().encode(source)
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_without_memory_batches_are_halved(error: Exception) -> None:
+    model = Forgetful(30, error)
+
+    assert texts(Translator(model, CharacterTokenizer(), GREEDY, CPU), LINES) == LINES
+    assert model.largest_batch <= 30
+
+
+def test_a_sentence_that_memory_cannot_hold_is_named() -> None:
+    translator = Translator(Forgetful(3, OUT_OF_MEMORY[0]), CharacterTokenizer(), GREEDY, CPU)
+
+    with pytest.raises(ResourceError, match="line 2: not enough memory"):
+        texts(translator, ["a", "abcdef"])
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory() -> None:
+    translator = Translator(Forgetful(3, RuntimeError("shape mismatch")), CharacterTokenizer(), GREEDY, CPU)
+
+    with pytest.raises(RuntimeError, match="shape"):
+        texts(translator, ["abcdef", "abcdef"])
+
+
+def test_a_long_line_is_translated_in_pieces_and_said_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_SENTENCE", 20)
+    long = "one two three. four five six. seven eight nine."
+
+    found = list(echo().translate(["abc", long, "def"]))
+
+    assert [" ".join(each.best.text.split()) for each in found] == ["abc", long, "def"]
+    warning = capsys.readouterr().err
+    assert "line 2" in warning and "47 subwords" in warning and "pieces" in warning
+
+
+def test_pieces_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_SENTENCE", 5)
+    translator = gru(BeamSettings(beam_size=2, n_best=2, length_penalty=0.5), end_bias=5.0)
+    parts = [each.hypotheses[1] for each in translator.translate(["abc", "cba"])]
+
+    (whole,) = translator.translate(["abccba"])
+
+    assert whole.hypotheses[1].text == " ".join(part.text for part in parts)
+    assert whole.hypotheses[1].log_probability == pytest.approx(sum(part.log_probability for part in parts))
+
+
+def test_a_model_without_numbers_is_refused() -> None:
+    translator = gru(GREEDY)
+    torch.nn.init.constant_(next(translator.model.parameters()), math.nan)
+
+    with pytest.raises(ModelError, match="line 2"):
+        texts(translator, ["", "abc"])
+
+
+def test_dropout_is_off() -> None:
+    translator = gru(GREEDY)
+    model: TranslationModel = translator.model.train()
+
+    texts(translator, ["abc"])
+
+    assert not model.training
