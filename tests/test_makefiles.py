@@ -33,7 +33,7 @@ data:
   train: {{corpus: {{source: data/train.en, target: data/train.de}}}}
   valid: {{dev: {{source: data/valid.en, target: data/valid.de}}}}
   test: {{test: {{source: data/test.en, target: data/test.de}}}}
-tokenizer: {{vocabulary_size: 40, byte_fallback: false}}
+tokenizer: {{vocabulary_size: 35, byte_fallback: false}}
 model: {{{model}}}
 training:
   update_tokens: 256
@@ -44,9 +44,10 @@ training:
 decoding: {{beam_size: 2}}
 """
 
+SIZES = "encoder_layers: 1, decoder_layers: 1, width: 16"
 MODELS = {
-    "transformer": "architecture: transformer, width: 16, feed_forward: 32, encoder_layers: 1, decoder_layers: 1, heads: 2",
-    "gru": "architecture: rnn, width: 16, embedding_width: 16, encoder_layers: 1, decoder_layers: 1",
+    "transformer": f"architecture: transformer, {SIZES}, feed_forward: 32, heads: 2",
+    "gru": f"architecture: rnn, {SIZES}, embedding_width: 16",
 }
 
 
