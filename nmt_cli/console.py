@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -48,10 +48,16 @@ def table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> None
 
 
 class Progress:
-    """Work that takes long: a bar with time left on a terminal, a plain line now and then elsewhere."""
+    """Work that takes long: a bar with time left on a terminal, a plain line now and then elsewhere.
 
-    def __init__(self, description: str, unit: str, total: int | None = None, done: int = 0) -> None:
+    With plain_lines off there is nothing but the bar, for those who print lines of their own.
+    """
+
+    def __init__(
+        self, description: str, unit: str, total: int | None = None, done: int = 0, plain_lines: bool = True
+    ) -> None:
         self.description, self.unit, self.total, self.done = description, unit, total, done
+        self._silent = not plain_lines
         self._started, self._first, self._next_line = time.monotonic(), done, time.monotonic() + 10
         self._bar: tqdm[Any] | None = None
         self.on_terminal = _is_terminal() and not _quiet
@@ -72,14 +78,14 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def advance(self, amount: int = 1, plain_line: bool = True, **facts: str) -> None:
+    def advance(self, amount: int = 1, facts: Mapping[str, str] | None = None) -> None:
         """Count work done; `facts` stand beside the bar. Off a terminal a line is printed every ten seconds."""
         self.done += amount
         if self._bar is not None:
             if facts:
                 self._bar.set_postfix(facts, refresh=False)
             self._bar.update(amount)
-        elif plain_line and time.monotonic() >= self._next_line:
+        elif not self._silent and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + 10
             of_total = f" of {self.total:,}" if self.total else ""
             left = self.time_left()

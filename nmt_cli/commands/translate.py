@@ -33,7 +33,7 @@ def translate(
     _check_paths(input, output)
     with _reading(input) as (source, name):
         loaded = load_model(models[0], overrides)
-        translator = Translator(loaded.model, loaded.tokenizer, loaded.config.decoding, loaded.device)
+        translator = Translator(loaded.model, loaded.tokenizer, loaded.decoding, loaded.device)
         started = time.monotonic()
         with _writing(output) as target, _progress(output) as translated:
             lines = translate_stream(translator, source, target, format, name, translated)

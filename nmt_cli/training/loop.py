@@ -173,7 +173,7 @@ class _Report:
 
     def __init__(self, settings: Training, progress: Progress, journal: Journal) -> None:
         self._settings, self._progress, self._journal = settings, progress, journal
-        self.bar = console.Progress("training", "updates", settings.limits.updates, done=progress.step)
+        self.bar = console.Progress("training", "updates", settings.limits.updates, progress.step, plain_lines=False)
         self._losses: list[Tensor] = []
         self._tokens = 0
         self._counted = self._since = time.monotonic()
@@ -205,7 +205,7 @@ class _Report:
                 target_tokens_per_second=speed,
             )
             self._start_anew()
-        self.bar.advance(plain_line=False, **facts)
+        self.bar.advance(facts=facts)
         if facts and not self.bar.on_terminal:
             left = self.bar.time_left()
             console.say(
