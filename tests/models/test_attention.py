@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 from nmt_cli.models import attention as attention_module
 from nmt_cli.models.attention import SelfAttention, SourceAttention, _mix, _weights, attend
+from nmt_cli.models.embeddings import Rotation
 
 
 def test_self_attention_equals_that_of_torch() -> None:
@@ -75,6 +76,17 @@ def test_torchs_kernel_never_sees_bf16_or_dropout_on_a_cpu(monkeypatch: pytest.M
     attend(query.bfloat16(), keys.bfloat16(), values.bfloat16())
     with pytest.raises(AssertionError, match="slow path"):
         attend(query, keys, values)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_rotated_attention_knows_distances_and_not_places(causal: bool) -> None:
+    torch.manual_seed(1)
+    attention, vectors = SelfAttention(16, heads=2, key_value_heads=1, rate=0.0), torch.randn(3, 5, 16)
+    here = attention(vectors, Rotation.of(torch.arange(5), 8), causal=causal)
+    there = attention(vectors, Rotation.of(torch.arange(5) + 100, 8), causal=causal)
+    assert_close(here, there, atol=1e-4, rtol=1e-4)
+    stretched = attention(vectors, Rotation.of(torch.arange(5) * 2, 8), causal=causal)
+    assert not torch.allclose(here, stretched, atol=1e-3)
 
 
 def test_attention_dropout_is_off_in_evaluation_and_keeps_the_mean_in_training() -> None:

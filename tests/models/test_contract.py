@@ -98,6 +98,17 @@ def test_selected_hypotheses_go_on_as_if_they_were_alone(settings: Settings) -> 
 
 
 @some_models
+def test_a_search_may_begin_by_choosing_sentences(settings: Settings) -> None:
+    model, sources = new(settings), [words(1, 4), words(1, 2), words(1, 3)]
+    state = model.start(model.encode(pad(sources))).select(torch.tensor([[2, 2], [0, 0]]))
+    tokens = words(2, 2)
+    scores, _ = model.step(tokens, state)
+    for place, sentence in enumerate((2, 0)):
+        expected = last_scores(model, sources[sentence], tokens[place].unsqueeze(1))
+        assert_close(scores[place], expected, atol=1e-5, rtol=1e-4)
+
+
+@some_models
 def test_padding_changes_nothing(settings: Settings) -> None:
     model, source, target = new(settings), words(2, 4), words(2, 3)
     lengths = torch.tensor([4, 2])
