@@ -45,6 +45,15 @@ def test_tokens_and_text_are_those_of_the_files(make_recipe: MakeRecipe, sentenc
     assert len(prepared.valid["corpus"]) == 5
 
 
+def test_the_folder_holds_what_is_read_and_nothing_else(make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe()
+    prepare(recipe)
+    kinds = {f"{side}.{kind}" for side in ("source", "target") for kind in ("bin", "offsets", "txt")}
+    expected = {f"{corpus}/corpus/{kind}" for corpus in ("train", "valid") for kind in kinds}
+    tokenizer = {f"tokenizer/{name}" for name in ("tokenizer.json", "joint.model", "joint.vocabulary.json")}
+    assert contents(recipe.data.prepared).keys() == expected | tokenizer | {files.MANIFEST}
+
+
 def test_separate_vocabularies_have_sizes_of_their_own(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe(joint=False, vocabulary_size=290)
     tokenizer = prepare(recipe).tokenizer

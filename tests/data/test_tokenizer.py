@@ -1,5 +1,6 @@
 """Text becomes ids and text again; nothing written in it is taken for a special token."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from nmt_cli.data import segmenter_training
-from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizer import Subwords, Tokenizer
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
 
@@ -51,6 +53,30 @@ def test_special_tokens_in_the_training_text_stay_text(sentences: Sentences) -> 
         rows = tokenizer.encode_source(WRITTEN)
         assert min(token for row in rows for token in row) >= len(SPECIAL)
         assert tokenizer.decode_target(rows) == [tokenizer.normalize(line) for line in WRITTEN]
+
+
+def test_a_learned_piece_that_looks_like_a_special_token_is_none() -> None:
+    model = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(["</s>", "x</s>x", "</s> x"] * 20),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=12,
+        split_by_unicode_script=False,
+        bos_id=-1,
+        eos_id=-1,
+        minloglevel=3,
+    )
+    processor = SentencePieceProcessor(model_proto=model.getvalue())
+    pieces = [processor.id_to_piece(number) for number in range(1, 12)]
+    assert "</s>" in pieces
+    subwords = Subwords(model.getvalue(), [*SPECIAL, *pieces])
+    rows = subwords.encode(["x</s>x"])
+    assert len(SPECIAL) + pieces.index("</s>") in rows[0]
+    assert Tokenizer.end not in rows[0]
+    assert subwords.decode(rows) == ["x</s>x"]
+    without = Subwords(model.getvalue(), [*SPECIAL, *(piece for piece in pieces if piece != "</s>")])
+    assert Tokenizer.end not in without.encode(["x</s>x"])[0]
 
 
 def test_the_vocabulary_has_the_size_asked_for_special_tokens_included(sentences: Sentences) -> None:

@@ -69,6 +69,11 @@ def test_what_is_not_utf8_is_named_by_line_and_byte(tmp_path: Path, bad: bytes, 
     assert "\n" not in str(caught.value)
 
 
+def test_a_byte_order_mark_counts_among_the_bytes(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1: .* byte 4 of the file \(0xff\)"):
+        list(read_lines(written(tmp_path / "text", b"\xef\xbb\xbfa\xff\n")))
+
+
 def test_gzip_is_known_by_its_content_not_its_name(tmp_path: Path) -> None:
     packed = written(tmp_path / "plain-name", gzip.compress(b"a\nb\n"))
     plain = written(tmp_path / "name.gz", b"a\nb\n")

@@ -20,6 +20,11 @@ def test_nfkc_composes(line: str, expected: str) -> None:
     assert nfkc(line) == expected
 
 
+@pytest.mark.parametrize("mark", "\x00\n\x0b\x0c\r\x1c\x1d\x1e\x85\u2028\u2029")
+def test_whatever_ends_a_line_somewhere_becomes_a_space(mark: str) -> None:
+    assert one_line(f"a{mark}{mark}b") == none(f"a{mark}{mark}b") == "a  b"
+
+
 def test_a_byte_order_mark_within_a_line_vanishes() -> None:
     assert nfkc("a\ufeffb") == "ab"
 
