@@ -2,14 +2,17 @@
 
 import hashlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
-from conftest import RunScript
 
 sys.path.append(str(Path(__file__).parents[2] / "data_scripts"))
 
 from number_words import draw, english, german
+
+RunScript = Callable[..., CompletedProcess[str]]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 import gzip
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
-from conftest import RunScript
+
+RunScript = Callable[..., CompletedProcess[str]]
 
 AUTHORS = "CC-BY 2.0 (France) Attribution: tatoeba.org #1 & #2"
 
