@@ -97,3 +97,11 @@ def test_a_file_where_the_folder_belongs_is_one_line(run_script: RunScript, tmp_
     (tmp_path / "corpus").touch()
     result = run_script("number_words.py", "--to", "corpus")
     assert (result.returncode, result.stderr) == (3, "number_words.py: error: corpus: File exists\n")
+
+
+def test_all_files_are_written_or_none(run_script: RunScript, tmp_path: Path) -> None:
+    (tmp_path / "corpus" / "test.de").mkdir(parents=True)
+    result = run_script("number_words.py", "--to", "corpus", "--train", "9")
+    message = "number_words.py: error: corpus/test.de: is a directory, but a file belongs there\n"
+    assert (result.returncode, result.stderr) == (3, message)
+    assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["test.de"]
