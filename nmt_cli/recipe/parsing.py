@@ -35,7 +35,7 @@ class Place:
     column: int = 0
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+        return _one_line(f"{self.source}:{self.line}:{self.column}" if self.line else self.source)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Mistake:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {'.'.join(map(str, self.key))}{': ' if self.key else ''}{self.message}"
+        key = f"{'.'.join(map(str, self.key))}: " if self.key else ""
+        return _one_line(f"{self.place}: {key}{self.message}")
 
 
 @dataclass
@@ -201,6 +202,10 @@ def _entries(node: yaml.MappingNode, section: Key, document: Document) -> Iterat
         else:
             document.places[*section, name.value] = place
             yield name.value, value
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", "\\n")
 
 
 def _place(node: yaml.Node, document: Document) -> Place:

@@ -55,6 +55,7 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: st
     ("override", "message"),
     [
         ('training.batch_tokens="ten"', 'must be a whole number, not "ten"'),
+        ('training.limits.updates="ten"', 'must be a whole number, not "ten"'),
         ("training.batch_tokens=0", "must be at least 1, not 0"),
         ("training.batch_tokens=true", "must be a whole number, not true"),
         ("training.batch_tokens=1.5", "must be a whole number, not 1.5"),

@@ -1,6 +1,6 @@
 """The sections of the schema and their keys."""
 
-from nmt_cli.recipe.data import Corpus, TestSet
+from nmt_cli.recipe import data
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 from nmt_cli.recipe.model import Norm, RnnSettings, TransformerSettings
 from nmt_cli.recipe.outline import choice, chosen_by, section_at, sections
@@ -14,8 +14,8 @@ def test_sections_come_in_the_order_of_the_schema() -> None:
 
 
 def test_a_section_is_found_under_the_names_that_users_give() -> None:
-    assert section_at(Recipe, ("data", "train", "news")) == (Corpus,)
-    assert section_at(Recipe, ("data", "test", "x")) == (TestSet,)
+    assert section_at(Recipe, ("data", "train", "news")) == (data.Corpus,)
+    assert section_at(Recipe, ("data", "test", "x")) == (data.TestSet,)
     assert section_at(Recipe, ("model", "norm")) == (Norm,)
     assert section_at(Recipe, ("data", "train")) == ()
     assert section_at(Recipe, ("seed",)) == ()

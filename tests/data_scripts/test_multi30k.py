@@ -1,0 +1,92 @@
+"""Multi30k, from a folder; what is fetched is checked in the same way."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+RunScript = Callable[..., CompletedProcess[str]]
+
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "multi30k"
+needs_corpus = pytest.mark.skipif(not SHARED.is_dir(), reason="the Multi30k files are not there")
+
+NAMES = [f"{part}.{language}" for part in ("train", "valid", "test2016") for language in ("en", "de", "fr")]
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Path:
+    """A folder with the original files, without gzip."""
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    for path in SHARED.glob("*[a-z0-9].??.gz"):
+        (folder / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    return folder
+
+
+@needs_corpus
+def test_packed_and_plain_files_give_the_same_corpus(run_script: RunScript, tmp_path: Path, unpacked: Path) -> None:
+    packed_result = run_script("multi30k.py", "--from", SHARED, "--to", "a")
+    plain_result = run_script("multi30k.py", "--from", unpacked, "--to", "b")
+    assert packed_result.returncode == plain_result.returncode == 0
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(NAMES)
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in NAMES)
+    assert (tmp_path / "a" / "valid.de").read_bytes() == (unpacked / "val.de").read_bytes()
+
+
+@needs_corpus
+def test_right_files_are_left_alone_and_wrong_ones_mended(run_script: RunScript, tmp_path: Path) -> None:
+    run_script("multi30k.py", "--url", SHARED.resolve().as_uri(), "--to", "a")
+    assert (
+        run_script("multi30k.py", "--from", "nowhere", "--to", "a").stdout
+        == "a: all files are there, as they should be\n"
+    )
+    (tmp_path / "a" / "valid.en").write_bytes(b"broken\n")
+    result = run_script("multi30k.py", "--from", SHARED, "--to", "a")
+    assert result.stdout.startswith("a/valid.en  1,014 lines  sha256 1f2a23d9")
+    assert result.stdout.count("\n") == 1
+
+
+@needs_corpus
+def test_a_wrong_file_leaves_nothing_behind(run_script: RunScript, tmp_path: Path, unpacked: Path) -> None:
+    with (unpacked / "test_2016_flickr.fr").open("ab") as file:
+        file.write(b"one more\n")
+    result = run_script("multi30k.py", "--from", unpacked, "--to", "a")
+    assert result.returncode == 3
+    assert result.stderr.startswith(f"multi30k.py: error: {unpacked}/test_2016_flickr.fr: is not the file expected")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(b"a\n")[:-9], "is damaged or incomplete: "),
+        (
+            b"a\n",
+            "is not the file expected: its text has the SHA-256 87428fc5",
+        ),
+    ],
+)
+def test_a_damaged_file_is_named(content: bytes, message: str, run_script: RunScript, tmp_path: Path) -> None:
+    (tmp_path / "train.en.gz").write_bytes(content)
+    result = run_script("multi30k.py", "--from", ".")
+    assert (result.returncode, result.stdout) == (3, "")
+    assert result.stderr.startswith(f"multi30k.py: error: train.en.gz: {message}")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_missing_file_is_named_in_both_forms(run_script: RunScript, tmp_path: Path) -> None:
+    result = run_script("multi30k.py", "--from", ".")
+    assert (result.returncode, result.stderr) == (3, "multi30k.py: error: .: has neither train.en.gz nor train.en\n")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/raw", "file:///no/such/folder", "nonsense"])
+def test_a_failed_download_says_what_to_do_and_leaves_nothing(url: str, run_script: RunScript, tmp_path: Path) -> None:
+    result = run_script("multi30k.py", "--url", url)
+    assert (result.returncode, result.stdout) == (3, "")
+    assert result.stderr.startswith(f"multi30k.py: error: {url}/train.en.gz: cannot be fetched (")
+    assert result.stderr.endswith("try again later, or get the files in another way and name their folder by --from\n")
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
