@@ -1,10 +1,11 @@
 """nmt evaluate: test sets, or files of translations → scores and a report."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nmt_cli import __version__, console, files
 from nmt_cli.errors import DataError, ModelError, RecipeError
@@ -17,6 +18,9 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.report import REPORT, EvaluatedSet, Provenance, Sentence, read_evaluation, write_evaluation
 from nmt_cli.runs.directory import ModelFiles, find_model
 from nmt_cli.text.lines import read_lines
+
+if TYPE_CHECKING:
+    from nmt_cli.decoding.translator import Translator
 
 
 class Translated(Protocol):
@@ -54,7 +58,7 @@ class System:
 
 
 @dataclass(frozen=True)
-class TestText:
+class _Texts:
     """A test set as read from its files."""
 
     sources: list[str]
@@ -76,8 +80,7 @@ def evaluate(
     """
     if model is not None and (hypothesis or references):
         raise RecipeError(
-            "give either a MODEL or --hypothesis with --reference; a MODEL's test sets are named in its recipe,"
-            " and --set data.test.NAME.source=FILE adds one"
+            "give either a MODEL, whose test sets are those of its recipe, or --hypothesis with --reference"
         )
     if model is not None:
         evaluate_system(open_system(model, overrides), tests, as_json)
@@ -131,7 +134,7 @@ def open_system(path: Path, overrides: Sequence[str]) -> System:
         weights=_describe_weights(content),
         sha256=files.sha256(manifest),
         folder=lambda name: run.evaluation(name if is_final else f"{name}@{found.folder.name}"),
-        translate=lambda lines: _translate(found.folder, recipe, lines),
+        translate=_translating(found.folder, recipe),
     )
 
 
@@ -148,13 +151,23 @@ def _find(path: Path, overrides: Sequence[str]) -> tuple[ModelFiles, Recipe]:
     return found, load_recipe(found.run.resolved, overrides)
 
 
-def _translate(folder: Path, recipe: Recipe, lines: Sequence[str]) -> Iterable[Translated]:
-    from nmt_cli.commands.loading import load_model  # torch takes seconds; files and stored scores do without
-    from nmt_cli.decoding.translator import Translator
+def _translating(folder: Path, recipe: Recipe) -> Translate:
+    """Translates with the model in `folder`, which is loaded once, when it is first needed."""
 
-    loaded = load_model(folder)
-    translator = Translator(loaded.model, loaded.tokenizer, recipe.decoding, loaded.device)
-    return (translation.hypotheses[0] for translation in translator.translate(lines))
+    @cache
+    def translator() -> "Translator":
+        from nmt_cli.commands.loading import load_model  # torch takes seconds; files and stored scores do without
+        from nmt_cli.decoding.translator import Translator
+
+        loaded = load_model(folder)
+        return Translator(loaded.model, loaded.tokenizer, recipe.decoding, loaded.device)
+
+    def translate(lines: Sequence[str]) -> Iterator[Translated]:
+        with console.Progress("translating", "lines", total=len(lines)) as progress:
+            for translation in translator().translate(lines, progress.advance):
+                yield translation.hypotheses[0]
+
+    return translate
 
 
 def _describe_weights(manifest: Any) -> str:
@@ -167,14 +180,14 @@ def _describe_weights(manifest: Any) -> str:
 
 def _choose(known: Mapping[str, TestSet], wanted: Sequence[str]) -> dict[str, TestSet]:
     if not known:
-        raise RecipeError("data.test: this recipe names no test set; add one, or --set data.test.NAME.source=FILE")
+        raise RecipeError("data.test: this recipe names no test set; add one, with its source and target")
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise RecipeError(f"--test {unknown[0]}: the recipe has no such test set; it has {', '.join(known)}")
     return {name: known[name] for name in dict.fromkeys(wanted or known)}
 
 
-def _read_test_set(system: System, test: TestSet) -> TestText:
+def _read_test_set(system: System, test: TestSet) -> _Texts:
     sources, *references = _read_parallel([test.source, *test.target])
     provenance = Provenance(
         model=system.sha256,
@@ -184,7 +197,7 @@ def _read_test_set(system: System, test: TestSet) -> TestText:
         evaluation=system.recipe.evaluation.model_dump(mode="json"),
         versions={"nmt": __version__, "sacrebleu": version("sacrebleu")},
     )
-    return TestText(sources, references, provenance)
+    return _Texts(sources, references, provenance)
 
 
 def _read_parallel(paths: Sequence[Path]) -> list[list[str]]:
@@ -201,7 +214,7 @@ def _read_parallel(paths: Sequence[Path]) -> list[list[str]]:
     return texts
 
 
-def _evaluate_set(system: System, name: str, text: TestText) -> dict[str, Any]:
+def _evaluate_set(system: System, name: str, text: _Texts) -> dict[str, Any]:
     recipe, references = system.recipe, text.references
     best = list(system.translate(text.sources))
     hypotheses = [found.text for found in best]

@@ -15,13 +15,13 @@ from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
 from nmt_cli.models.contract import TranslationModel, Vocabularies
-from nmt_cli.recipe.decoding import Decoding, Evaluation
-from nmt_cli.recipe.loading import load_recipe, override_section
+from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, Decoding, Evaluation, SamplingSettings
+from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Language, Section
 from nmt_cli.runs.checkpoints import read_tensors
-from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS, ModelFiles, RunDirectory, find_model
+from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS, ModelFiles, find_model
 
 
 class ModelConfig(Section):
@@ -43,13 +43,10 @@ class LoadedModel:
     model: TranslationModel
     tokenizer: Tokenizer
     config: ModelConfig
+    decoding: BeamSettings | SamplingSettings
+    """The model's own, as changed on the command line."""
     device: torch.device
     files: ModelFiles
-
-    @property
-    def run(self) -> RunDirectory | None:
-        """The run it came from, unless the model folder stands alone."""
-        return self.files.run
 
 
 def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
@@ -71,11 +68,8 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     weights = read_tensors(found.folder / WEIGHTS)
     model = build_with_weights(config.model, vocabularies, weights, found.folder / WEIGHTS)
     device = pick_device()
-    changed = {
-        "decoding": override_section("decoding", config.decoding, overrides),
-        "evaluation": override_section("evaluation", config.evaluation, overrides),
-    }
-    return LoadedModel(model.to(device).eval(), tokenizer, config.model_copy(update=changed), device, found)
+    settings = override(AfterTraining(decoding=config.decoding, evaluation=config.evaluation), overrides)
+    return LoadedModel(model.to(device).eval(), tokenizer, config, settings.decoding, device, found)
 
 
 def locate_model(path: Path) -> ModelFiles:

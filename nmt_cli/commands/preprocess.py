@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from nmt_cli.console import say, table
-from nmt_cli.data.prepared import Prepared, is_current, prepare, refuse_foreign
+from nmt_cli.data.prepared import Prepared, check_paths, is_current, prepare
 from nmt_cli.recipe.schema import Recipe
 
 
 def preprocess(recipe: Recipe, dry_run: bool = False) -> None:
     """Fill the recipe's prepared folder, unless it already holds just that."""
     folder = recipe.data.prepared
-    refuse_foreign(folder)
+    check_paths(recipe)
     if is_current(recipe):
         say(f"{folder} is up to date; nothing to do")
         return

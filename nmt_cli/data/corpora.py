@@ -8,7 +8,7 @@ from itertools import zip_longest
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import Corpus
 from nmt_cli.text.lines import read_lines
-from nmt_cli.text.pairs import fault
+from nmt_cli.text.pairs import Fault, fault
 
 
 @dataclass
@@ -18,6 +18,10 @@ class Tally:
     read: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     """By reason."""
+
+    def drop(self, reason: Fault, pairs: int = 1) -> None:
+        if pairs:
+            self.dropped[reason] += pairs
 
     @property
     def kept(self) -> int:
@@ -37,7 +41,7 @@ def read_pairs(corpus: Corpus, normalize: Callable[[str], str], tally: Tally) ->
         source, target = normalize(source), normalize(target)
         tally.read += 1
         if reason := fault(source, target):
-            tally.dropped[reason] += 1
+            tally.drop(reason)
         else:
             yield source, target
     if sources != targets:

@@ -1,6 +1,7 @@
 """The prepared folder: tokenizer, token arrays and normalised text of a recipe's corpora, closed by a manifest."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +41,7 @@ class Prepared:
 def prepare(recipe: Recipe) -> Prepared:
     """Fill the recipe's prepared folder anew, whole or not at all; what else may be in its place is never replaced."""
     folder = recipe.data.prepared
-    refuse_foreign(folder)
+    check_paths(recipe)
     inputs = {name: _describe(path) for name, path in _inputs(recipe).items()}
     with files.disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +65,7 @@ def is_current(recipe: Recipe) -> bool:
         inputs = {name: _describe(path) for name, path in _inputs(recipe).items()}
     except NmtError:
         return False
-    return bool(manifest["settings"] == _settings(recipe) and _hashes(manifest["inputs"]) == _hashes(inputs))
+    return bool(manifest["settings"] == _settings(recipe) and manifest["inputs"] == inputs)
 
 
 def open_prepared(recipe: Recipe) -> Prepared:
@@ -86,8 +87,11 @@ def open_prepared(recipe: Recipe) -> Prepared:
     )
 
 
-def refuse_foreign(folder: Path) -> None:
-    """DataError if something is in the folder's place that `prepare` did not make."""
+def check_paths(recipe: Recipe) -> None:
+    """DataError if a corpus is not there, or if what is in the folder's place was not made by `prepare`."""
+    for path in _inputs(recipe).values():
+        _check_file(path)
+    folder = recipe.data.prepared
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
@@ -122,22 +126,22 @@ def _inputs(recipe: Recipe) -> dict[str, Path]:
     }
 
 
-def _describe(path: Path) -> dict[str, Any]:
+def _check_file(path: Path) -> None:
     if path.is_dir():
         raise DataError(f"{path}: is a directory, not a file")
     if not path.exists():
         raise DataError(f"{path}: does not exist")
     if not path.is_file():
         raise DataError(f"{path}: is no regular file, but must be read more than once")
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    """What is in a file, its only trait that matters: names and times may change."""
+    _check_file(path)
     try:
-        return {"file": str(path), "bytes": path.stat().st_size, "sha256": files.sha256(path)}
+        return {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _hashes(inputs: dict[str, Any]) -> dict[str, str]:
-    """Names and times of files do not matter, only what is in them."""
-    return {name: described["sha256"] for name, described in inputs.items()}
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
@@ -185,7 +189,7 @@ def _train_tokenizer(recipe: Recipe, folder: Path) -> Tokenizer:
 def _encode(recipe: Recipe, name: str, folder: Path, tokenizer: Tokenizer, tally: Tally) -> dict[str, Any]:
     """Cut the normalised text of a corpus into tokens; a validation set keeps its long pairs."""
     source, target = _normalized(folder)
-    longest = recipe.data.max_length if name.startswith("train/") else None
+    longest = recipe.data.max_length if name.startswith("train/") else math.inf
     with Progress(f"cutting {name}", "pairs", total=tally.kept) as progress:
 
         def pairs() -> Iterator[tuple[str, str]]:
@@ -220,8 +224,14 @@ def _read_manifest(recipe: Recipe) -> dict[str, Any]:
     folder = recipe.data.prepared
     if not (folder / files.MANIFEST).is_file():
         raise DataError(f"{folder}: holds no prepared data; run `nmt preprocess` first")
-    manifest = files.read_manifest(folder, DataError)
-    if manifest.get("kind") != _KIND or manifest.get("format") != _FORMAT:
+    try:
+        manifest = files.read_manifest(folder, DataError)
+    except DataError as error:
+        raise DataError(f"{error}; run `nmt preprocess` again") from error
+    parts = [manifest.get(part) for part in ("settings", "inputs", "corpora")]
+    if (manifest.get("kind"), manifest.get("format")) != (_KIND, _FORMAT) or not all(
+        isinstance(p, dict) for p in parts
+    ):
         raise DataError(f"{folder}: is not data prepared by this version of nmt; run `nmt preprocess`")
     return manifest
 
@@ -240,5 +250,5 @@ def _check_settings(recipe: Recipe, manifest: dict[str, Any]) -> None:
 
 def _check_inputs(recipe: Recipe, manifest: dict[str, Any]) -> None:
     for name, path in _inputs(recipe).items():
-        if path.exists() and _describe(path)["sha256"] != manifest["inputs"][name]["sha256"]:
+        if path.exists() and _describe(path) != manifest["inputs"].get(name):
             raise DataError(f"{path}: has changed since it was prepared; run `nmt preprocess` again")

@@ -92,33 +92,28 @@ class TokenCounts:
 
 
 def write_corpus(
-    folder: Path, pairs: Iterable[tuple[str, str]], tokenizer: Tokenizer, max_length: int | None, tally: Tally
+    folder: Path, pairs: Iterable[tuple[str, str]], tokenizer: Tokenizer, max_length: float, tally: Tally
 ) -> TokenCounts:
     """Cut normalised pairs into tokens and fill `folder`; those with a longer side are counted as `too_long`."""
+
+    def may_fit(pair: tuple[str, str]) -> bool:  # a line of megabytes is not worth cutting
+        return max(tokenizer.source.fewest(pair[0]), tokenizer.target.fewest(pair[1])) <= max_length
+
     folder.mkdir(parents=True, exist_ok=True)
+    remaining = iter(pairs)
     with (
         _SideWriter(folder, "source", tokenizer.source_size) as source,
         _SideWriter(folder, "target", tokenizer.target_size) as target,
     ):
-        pairs = iter(pairs)
-        while some := list(islice(pairs, _PAIRS_AT_ONCE)):
-            read = len(some)
-            if max_length is not None:  # a line of megabytes is not worth cutting
-                fewest = (tokenizer.source.fewest, tokenizer.target.fewest)
-                some = [(s, t) for s, t in some if fewest[0](s) <= max_length and fewest[1](t) <= max_length]
-            sources, targets = [s for s, _ in some], [t for _, t in some]
-            rows = zip(
-                sources,
-                tokenizer.encode_source(sources),
-                targets,
-                tokenizer.encode_target(targets),
-                strict=True,
-            )
-            kept = [row for row in rows if max_length is None or max(len(row[1]), len(row[3])) <= max_length]
-            source.write([row[0] for row in kept], [row[1] for row in kept])
-            target.write([row[2] for row in kept], [row[3] for row in kept])
-            if len(kept) < read:
-                tally.dropped["too_long"] += read - len(kept)
+        while some := list(islice(remaining, _PAIRS_AT_ONCE)):
+            fitting = list(filter(may_fit, some))
+            source_rows = tokenizer.encode_source([pair[0] for pair in fitting])
+            target_rows = tokenizer.encode_target([pair[1] for pair in fitting])
+            lengths = map(max, map(len, source_rows), map(len, target_rows))
+            kept = [number for number, length in enumerate(lengths) if length <= max_length]
+            source.write([fitting[number][0] for number in kept], [source_rows[number] for number in kept])
+            target.write([fitting[number][1] for number in kept], [target_rows[number] for number in kept])
+            tally.drop("too_long", len(some) - len(kept))
     return TokenCounts(source.tokens, target.tokens)
 
 

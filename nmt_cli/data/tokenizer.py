@@ -16,6 +16,7 @@ from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.text.normalization import NORMALIZATIONS, one_line
 
 _SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
+_SILENT = {number for number, token in enumerate(_SPECIAL) if token != "<unk>"}
 _SETTINGS = "tokenizer.json"
 _LARGEST_FILE = 256 * 2**20
 
@@ -49,7 +50,7 @@ class Subwords:
         return cls(segmenter, [*_SPECIAL, *pieces])
 
     def fewest(self, line: str) -> int:
-        """A number of tokens that `line` surely has, known without cutting it."""
+        """How many known tokens it takes at least to write `line`, found without cutting it."""
         return len(line) // self._longest
 
     def encode(self, lines: list[str]) -> list[list[int]]:
@@ -57,8 +58,8 @@ class Subwords:
         return [[number[piece] for piece in row] for row in self._processor.encode(lines)]
 
     def decode(self, rows: list[list[int]]) -> list[str]:
-        piece, special = self._piece, {number for number, name in enumerate(_SPECIAL) if name != "<unk>"}
-        decoded: list[str] = self._processor.decode([[piece[i] for i in row if i not in special] for row in rows])
+        piece = self._piece
+        decoded: list[str] = self._processor.decode([[piece[i] for i in row if i not in _SILENT] for row in rows])
         return decoded
 
 

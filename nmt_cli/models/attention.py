@@ -14,11 +14,11 @@ class SelfAttention(nn.Module):
     Keys and values may have fewer heads than queries, K for H, each shared by a group (Ainslie et al. 2023).
     """
 
-    def __init__(self, width: int, heads: int, key_value_heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, key_value_heads: int, rate: float) -> None:
         super().__init__()
         self.heads = [heads, key_value_heads, key_value_heads]
         self.head_width = width // heads
-        self.dropout = dropout
+        self.rate = rate
         # One product instead of three. Xavier's bound is smaller for the whole than for each part: a calmer start,
         # which post-norm needs.
         self.query_key_value = nn.Linear(width, sum(self.heads) * self.head_width)
@@ -29,7 +29,7 @@ class SelfAttention(nn.Module):
     ) -> Tensor:
         """Mix vectors [B,T,D] of all positions, or of those visible [B,1,1,T], or if causal, of those up to each."""
         query, keys, values = self._project(vectors, rotation)
-        rate = self.dropout if self.training else 0.0
+        rate = self.rate if self.training else 0.0
         mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, causal=causal, rate=rate)))
         return mixed
 
@@ -56,10 +56,10 @@ class SelfAttention(nn.Module):
 class SourceAttention(nn.Module):
     """Each target position looks at the source, in many heads."""
 
-    def __init__(self, width: int, heads: int, key_value_heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, key_value_heads: int, rate: float) -> None:
         super().__init__()
         self.head_width = width // heads
-        self.dropout = dropout
+        self.rate = rate
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * key_value_heads * self.head_width)
         self.output = nn.Linear(width, width)
@@ -73,7 +73,7 @@ class SourceAttention(nn.Module):
         """Mix what is remembered, [2,B,K,S,d], of visible [B,1,1,S] positions for each vector [B,T,D]."""
         keys, values = remembered
         query = _split(self.query(vectors), self.head_width)
-        rate = self.dropout if self.training else 0.0
+        rate = self.rate if self.training else 0.0
         mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, rate=rate)))
         return mixed
 

@@ -1,4 +1,4 @@
-"""The layers of the Transformer."""
+"""The layers of the Transformer, and how weights begin."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -113,6 +113,14 @@ def new_norm(settings: TransformerSettings) -> nn.Module:
     if settings.norm.type == "layer":
         return nn.LayerNorm(settings.width)
     return nn.RMSNorm(settings.width, eps=1e-6)
+
+
+def initialise(module: nn.Module) -> None:
+    """Give a linear layer its first weights (Glorot & Bengio 2010), and no bias; to be applied to a whole model."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def _attention_sizes(settings: TransformerSettings) -> tuple[int, int, int, float]:

@@ -1,5 +1,6 @@
 """The Transformer encoder-decoder (Vaswani et al. 2017) and its search state."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self, cast
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Embeddings, Rotation, sinusoids
-from nmt_cli.models.layers import DecoderLayer, EncoderLayer, new_norm
+from nmt_cli.models.layers import DecoderLayer, EncoderLayer, initialise, new_norm
 from nmt_cli.models.output import Output
+from nmt_cli.models.selection import sentences_of
 from nmt_cli.recipe.model import TransformerSettings
 
 _CACHE_GROWTH = 32
@@ -19,7 +21,7 @@ _CACHE_GROWTH = 32
 
 
 @dataclass(frozen=True)
-class Memory:
+class TransformerMemory:
     """The encoded source: vectors [B,S,D], and which are visible [B,1,1,S], None if all."""
 
     vectors: Tensor
@@ -30,11 +32,13 @@ class Memory:
 class TransformerState:
     """Keys and values of what k hypotheses of each sentence have said, and of the source.
 
-    A step writes into the cache, so of two states only the later may be stepped from.
+    `step` and `select` write into this memory: a state is spent once it has been given to either.
     """
 
     cache: Tensor
     """[capacity,L,2,B·k,K,d]: time comes first, so that what is filled is one contiguous block."""
+    spare: Tensor
+    """The cache before the last selection. Memory that is new each time would cost several times the copy itself."""
     length: int
     hypotheses: int
     source: Tensor
@@ -44,12 +48,12 @@ class TransformerState:
     def select(self, rows: Tensor) -> Self:
         """See State.select."""
         filled = self.cache[: self.length]
-        cache = self.cache.new_empty(*self.cache.shape[:3], rows.numel(), *self.cache.shape[4:])
+        shape = (*self.cache.shape[:3], rows.numel(), *self.cache.shape[4:])
+        cache = _room(self.spare, shape)
         torch.index_select(filled, 3, rows.flatten(), out=cache[: self.length])
-        kept = replace(self, cache=cache, hypotheses=rows.size(1))
-        sentences = rows[:, 0] // self.hypotheses
-        count = self.source.size(2)
-        if len(sentences) == count and torch.equal(sentences, torch.arange(count, device=rows.device)):
+        kept = replace(self, cache=cache, spare=self.cache, hypotheses=rows.size(1))
+        sentences = sentences_of(rows, self.hypotheses, self.source.size(2))
+        if sentences is None:
             return kept
         visible = None if self.visible is None else self.visible.index_select(0, sentences)
         return replace(kept, source=self.source.index_select(2, sentences), visible=visible)
@@ -61,6 +65,12 @@ class TransformerState:
         cache = self.cache.new_empty(self.length + _CACHE_GROWTH, *self.cache.shape[1:])
         cache[: self.length] = self.cache
         return replace(self, cache=cache)
+
+
+def _room(spare: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A tensor of this shape, in the spare memory if that is large enough."""
+    size = math.prod(shape)
+    return spare.flatten()[:size].view(shape) if spare.numel() >= size else spare.new_empty(shape)
 
 
 class Transformer(TranslationModel):
@@ -80,9 +90,9 @@ class Transformer(TranslationModel):
         self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self.output = Output(width, self.embeddings.target, tying)
-        self.apply(_initialise)
+        self.apply(initialise)
 
-    def encode(self, source: Source) -> Memory:
+    def encode(self, source: Source) -> TransformerMemory:
         visible = None
         positions = torch.arange(source.tokens.size(1), device=source.tokens.device)
         if source.lengths is not None:
@@ -91,9 +101,9 @@ class Transformer(TranslationModel):
         rotation = self._rotation(positions)
         for layer in self.encoder:
             vectors = layer(vectors, rotation, visible)
-        return Memory(self.encoder_norm(vectors), visible)
+        return TransformerMemory(self.encoder_norm(vectors), visible)
 
-    def decode(self, memory: Memory, target_in: Tensor, attention: bool = False) -> Decoded:
+    def decode(self, memory: TransformerMemory, target_in: Tensor, attention: bool = False) -> Decoded:
         """See the contract; attention is that of the last layer, the mean over heads."""
         positions = torch.arange(target_in.size(1), device=target_in.device)
         vectors = self._place(self.embeddings.read_target(target_in), positions)
@@ -108,15 +118,17 @@ class Transformer(TranslationModel):
         scores: Tensor = self.output(decoded, self.embeddings.target, positions)
         return scores
 
-    def start(self, memory: Memory) -> TransformerState:
+    @torch.no_grad()  # the cache is written in place
+    def start(self, memory: TransformerMemory) -> TransformerState:
         source = torch.stack([layer.source_attention.remember(memory.vectors) for layer in self._decoder_layers()])
         layers, two, sentences, heads, _, width = source.shape
         cache = source.new_empty(0, layers, two, sentences, heads, width)
-        return TransformerState(cache, 0, 1, source, memory.visible)
+        return TransformerState(cache, cache, 0, 1, source, memory.visible)
 
+    @torch.no_grad()
     def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         state = state.with_room()
-        positions = torch.tensor([state.length], device=tokens.device)
+        positions = torch.full((1,), state.length, device=tokens.device)
         vectors = self._place(self.embeddings.read_target(tokens), positions)
         rotation = self._rotation(positions)
         length = state.length + 1
@@ -137,10 +149,3 @@ class Transformer(TranslationModel):
 
     def _rotation(self, positions: Tensor) -> Rotation | None:
         return Rotation.of(positions, self.head_width) if self.rotary else None
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

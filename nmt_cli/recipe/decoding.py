@@ -24,6 +24,7 @@ class BeamSettings(SearchSettings):
     """Beam search (Graves 2012; Sutskever et al. 2014); a beam of one is greedy search."""
 
     strategy: Literal["beam"] = "beam"
+    """How translations are searched for."""
     beam_size: Annotated[int, Field(ge=1, le=1000)] = 5
     """Hypotheses kept of each sentence."""
 
@@ -38,6 +39,7 @@ class SamplingSettings(SearchSettings):
     """Each word is drawn by chance; n_best draws are made of each line."""
 
     strategy: Literal["sampling"]
+    """How translations are searched for."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Below one, likely words become likelier."""
     top_k: Count | None = None

@@ -114,8 +114,7 @@ def _set(document: Document, option: str) -> None:
 def _split(dotted: str, section: Any) -> tuple[str, ...]:
     """The names in a dotted key. A name that is in the document may have dots itself, such as news.2016."""
     parts = dotted.split(".")
-    for size in range(len(parts) - 1, 0, -1):
-        name = ".".join(parts[:size])
-        if isinstance(section, dict) and (name in section or size == 1):
-            return (name, *_split(".".join(parts[size:]), section.get(name)))
-    return (dotted,)
+    known = section if isinstance(section, dict) else {}
+    size = next((size for size in range(len(parts), 0, -1) if ".".join(parts[:size]) in known), 1)
+    name, rest = ".".join(parts[:size]), ".".join(parts[size:])
+    return (name, *_split(rest, known.get(name))) if size < len(parts) else (name,)

@@ -94,10 +94,10 @@ def _wrong(key: Key, detail: ErrorDetails, root: type[Section], document: Docume
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         classes = section_at(root, key)
         decider = choice(classes)
-        given = detail["input"].get(decider)
-        return (*key, decider), _choose(
-            [chosen_by(other, decider) for other in classes], given, decider in detail["input"]
-        )
+        known, given = [chosen_by(other, decider) for other in classes], detail["input"]
+        if decider not in given and (close := get_close_matches(decider, given, 1, _VERY_SIMILAR)):
+            return (*key, close[0]), f"is not a setting; did you mean {decider}?"
+        return (*key, decider), _choose(known, given.get(decider), decider in given)
     shown = _shown(detail["input"], document.typed.get(key))
     if kind == "literal_error":
         return key, _choose(re.findall(r"'([^']*)'", context["expected"]), detail["input"])
@@ -111,10 +111,8 @@ def _wrong(key: Key, detail: ErrorDetails, root: type[Section], document: Docume
     if kind in ("too_short", "too_long"):
         few, limit = kind == "too_short", context.get("min_length", context.get("max_length"))
         return key, f"must have at {'least' if few else 'most'} {limit}, not {context['actual_length']}"
-    wording = _WORDING.get(kind)
-    message = (
-        wording.format_map({name: _number(bound) for name, bound in context.items()}) if wording else detail["msg"]
-    )
+    bounds = {name: _number(bound) for name, bound in context.items()}
+    message = _WORDING[kind].format_map(bounds) if kind in _WORDING else detail["msg"]
     return key, f"{message}, not {shown}{_as_whole_number(kind, document.typed.get(key))}"
 
 

@@ -54,12 +54,15 @@ class TransformerSettings(PresetSection):
     }
 
     architecture: Literal["transformer"]
+    """Which kind of model it is."""
     width: Annotated[int, Field(ge=2, le=16384, multiple_of=2)]
     """Size of the vector at each position."""
     feed_forward: Annotated[int, Field(ge=1, le=65536)]
     """Size inside the feed-forward sublayer."""
     encoder_layers: Annotated[int, Field(ge=1, le=256)]
+    """Depth of the encoder."""
     decoder_layers: Annotated[int, Field(ge=1, le=256)]
+    """Depth of the decoder."""
     heads: Annotated[int, Field(ge=1, le=256)]
     """Attention heads; width is a multiple of it."""
     key_value_heads: Count | None = None
@@ -99,6 +102,7 @@ class RnnSettings(PresetSection):
     }
 
     architecture: Literal["rnn"]
+    """Which kind of model it is."""
     cell: Literal["rnn", "gru", "lstm"] = "gru"
     """Elman's tanh cell, GRU (Cho et al. 2014) or LSTM (Hochreiter & Schmidhuber 1997)."""
     width: Annotated[int, Field(ge=2, le=16384, multiple_of=2)]
@@ -106,7 +110,9 @@ class RnnSettings(PresetSection):
     embedding_width: Annotated[int, Field(ge=1, le=16384)]
     """Size of a word's vector."""
     encoder_layers: Annotated[int, Field(ge=1, le=64)]
+    """Depth of the encoder."""
     decoder_layers: Annotated[int, Field(ge=1, le=64)]
+    """Depth of the decoder."""
     bidirectional: bool = True
     """Read the source in both directions."""
     attention: Literal["none", "additive", "dot", "general"] = "general"

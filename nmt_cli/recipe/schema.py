@@ -21,8 +21,10 @@ class Recipe(Section):
     data: Data
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings
+    """What scores translations."""
     training: Training = Training()
     decoding: Decoding = BeamSettings()
+    """How translations are found."""
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ class Optimizer(Section):
     betas: Annotated[list[Rate], Field(min_length=2, max_length=2)] = [0.9, 0.98]
     """Decay of the running means of gradient and squared gradient."""
     epsilon: Positive = 1e-9
+    """Added to the root of the mean squared gradient."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Share of each matrix, times the learning rate, that is taken off at each update."""
 
@@ -36,7 +37,9 @@ class Limits(Section):
     """When training ends, whichever comes first; early stopping apart."""
 
     updates: Count = 100_000
+    """Steps of the optimizer."""
     epochs: Count | None = None
+    """Passes over the training data."""
 
 
 class Validation(Section):
@@ -56,6 +59,7 @@ class Checkpoints(Section):
     every: Count | None = None
     """Save as often as this, too, in updates."""
     keep_last: Count = 1
+    """The newest ones; a run resumes from the last."""
     keep_best: Count = 5
     """The weights of these are averaged into the run's model."""
 

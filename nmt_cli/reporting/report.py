@@ -98,7 +98,7 @@ def write_evaluation(folder: Path, evaluated: EvaluatedSet) -> dict[str, Any]:
     content = _scores(evaluated)
     files.remove(folder / SCORES)  # older scores do not belong to the files that come now
     with files.new_file(folder / HYPOTHESES) as file:
-        for number, sentence in enumerate(evaluated.sentences, 1):
+        for number, sentence in enumerate(evaluated.sentences):
             line = json.dumps({"id": number, **asdict(sentence)}, ensure_ascii=False, allow_nan=False)
             file.write(line.encode() + b"\n")
     with files.new_file(folder / REPORT) as file:

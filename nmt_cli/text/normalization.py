@@ -7,6 +7,7 @@ from collections.abc import Callable
 _LINE_BREAKS = re.compile("[\x00\n\x0b\x0c\r\x1c\x1d\x1e\x85\u2028\u2029]")
 _SEPARATORS = re.compile("[\x00-\x1f\x7f-\x9f\u200b]")
 _SEGMENTER_SPACE = "\u2581"
+_BOM = "\ufeff"
 
 
 def one_line(text: str) -> str:
@@ -18,9 +19,10 @@ def _unchanged(line: str) -> str:
     """Leave all as it is, but for what cannot be kept.
 
     Line breaks of any kind and NUL become spaces, since a line must stay one line. U+2581, by which
-    SentencePiece writes a space, becomes the low line that it looks like.
+    SentencePiece writes a space, becomes the low line that it looks like. Byte order marks at the
+    beginning vanish, as they would be taken for one of the file.
     """
-    return one_line(line).replace(_SEGMENTER_SPACE, "_")
+    return one_line(line).replace(_SEGMENTER_SPACE, "_").lstrip(_BOM)
 
 
 def _nfkc(line: str) -> str:
@@ -28,7 +30,7 @@ def _nfkc(line: str) -> str:
 
     Stray byte order marks vanish.
     """
-    line = _SEPARATORS.sub(" ", line).replace("\ufeff", "").replace(_SEGMENTER_SPACE, "_")
+    line = _SEPARATORS.sub(" ", line).replace(_BOM, "").replace(_SEGMENTER_SPACE, "_")
     return " ".join(unicodedata.normalize("NFKC", line).split())
 
 

@@ -26,11 +26,12 @@ def validate(
     The model is in training mode before and after.
     """
     objective.eval()
+    words = prepared.tokenizer
     scores = {}
     for name, corpus in prepared.valid.items():
         total, tokens = 0.0, 0
         with torch.inference_mode(), arithmetic(device, settings.precision):
-            for batch in validation_batches(corpus, settings.batch_tokens, prepared.tokenizer):
+            for batch in validation_batches(corpus, settings.batch_tokens, words.start, words.end, words.pad):
                 loss, count = objective(batch.to(device))
                 total, tokens = total + float(loss), tokens + count
         scores[name] = {"loss": total / max(tokens, 1), **translation_scores(name)}

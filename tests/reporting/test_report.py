@@ -59,7 +59,7 @@ def test_hypotheses_hold_every_line_with_its_number(tmp_path: Path) -> None:
     assert [list(json.loads(line)) for line in lines] == [
         ["id", "source", "hypothesis", "references", "log_probability", "score"]
     ] * 2
-    assert [json.loads(line)["id"] for line in lines] == [1, 2]
+    assert [json.loads(line)["id"] for line in lines] == [0, 1]
     assert [json.loads(line)["hypothesis"] for line in lines] == ["ein\u2028Satz", 'zwei\t"Sätze"\r']
 
 
@@ -108,7 +108,7 @@ def test_the_report_shows_scores_with_signatures_and_where_they_come_from() -> N
     assert "| BLEU | 38.12 |" in page
     assert "BLEU|nrefs:1|tok:13a = 38.12 70.0/40.0/30.0/20.0 (BP = 1.000)" in page
     assert "| exact match | 12.5 % |" in page
-    assert "| beam\\_size | 5 |" in page
+    assert "| `beam_size` | 5 |" in page
     assert "`runs/x/model` (update 7)" in page
 
 

@@ -1,0 +1,67 @@
+"""What the data scripts share: reading text, writing whole corpora, and errors of one line."""
+
+import gzip
+import hashlib
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+
+class CorpusError(Exception):
+    """What is wrong with the data, where, and what to do; one line."""
+
+
+def run(script: Callable[[], None]) -> None:
+    """Run a script; a mistake in the data is one line on stderr and exit code 3."""
+    name = Path(sys.argv[0]).name
+    try:
+        script()
+    except CorpusError as error:
+        sys.exit(_say(f"{name}: error: {error}", 3))
+    except OSError as error:
+        sys.exit(_say(f"{name}: error: {error.filename}: {error.strerror}", 3))
+    except KeyboardInterrupt:
+        sys.exit(_say(f"{name}: stopped; nothing was written", 130))
+
+
+def unpacked(content: bytes, name: str) -> bytes:
+    """The text in a file's bytes, which may be gzip."""
+    if not content.startswith(b"\x1f\x8b"):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, OSError, zlib.error) as error:
+        raise CorpusError(f"{name}: is damaged or incomplete: {error}") from error
+
+
+def lines(text: bytes) -> list[bytes]:
+    """The lines of a text; only a line feed ends one."""
+    return text.removesuffix(b"\n").split(b"\n") if text else []
+
+
+def sha256(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def write(folder: Path, texts: dict[str, bytes]) -> None:
+    """Write files by name, all of them or none, and tell their lines and hashes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = {folder / name: folder / f"{name}.tmp" for name in texts}
+    try:
+        for (path, temporary), text in zip(unfinished.items(), texts.values(), strict=True):
+            if path.is_dir():
+                raise CorpusError(f"{path}: is a directory, but a file belongs there")
+            temporary.write_bytes(text)
+        for path, temporary in unfinished.items():
+            temporary.replace(path)
+    finally:
+        for temporary in unfinished.values():
+            temporary.unlink(missing_ok=True)
+    for path, text in zip(unfinished, texts.values(), strict=True):
+        print(f"{path}  {len(lines(text)):,} lines  sha256 {sha256(text)}")
+
+
+def _say(message: str, exit_code: int) -> int:
+    print(message, file=sys.stderr)
+    return exit_code

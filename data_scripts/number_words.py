@@ -1,0 +1,98 @@
+"""Make a small real task: numbers below a million in words, English to German, which has exactly one right answer.
+
+    python data_scripts/number_words.py
+    python data_scripts/number_words.py --train 100000 --seed 2 --to data/more_number_words
+
+leaves {train,valid,test}.{en,de} in data/number_words. No number is in two of the three.
+"""
+
+import argparse
+import random
+from pathlib import Path
+
+import corpora
+
+ENGLISH = [
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+]
+ENGLISH_TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+GERMAN = [
+    *("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"),
+    *("elf", "zwölf", "dreizehn", "vierzehn", "fünfzehn", "sechzehn", "siebzehn", "achtzehn", "neunzehn"),
+]
+GERMAN_TENS = ["", "", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"]
+
+DIGITS = 6
+MOST = 500_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", type=_size, default=30_000, metavar="N", help="pairs to train on (30000)")
+    parser.add_argument("--valid", type=_size, default=500, metavar="N", help="pairs to choose a checkpoint by (500)")
+    parser.add_argument("--test", type=_size, default=1_000, metavar="N", help="pairs to score (1000)")
+    parser.add_argument("--seed", type=int, default=1, help="another one draws other numbers (1)")
+    parser.add_argument("--to", type=Path, default=Path("data/number_words"), metavar="DIR", help="where to write")
+    options = parser.parse_args()
+    sizes = {"train": options.train, "valid": options.valid, "test": options.test}
+    if sum(sizes.values()) > MOST:
+        parser.error(f"asks for {sum(sizes.values()):,} different numbers; at most {MOST:,} are drawn")
+    numbers = iter(draw(sum(sizes.values()), options.seed))
+    texts = {}
+    for name, size in sizes.items():
+        chosen = [next(numbers) for _ in range(size)]
+        texts[f"{name}.en"] = "".join(f"{english(number)}\n" for number in chosen).encode()
+        texts[f"{name}.de"] = "".join(f"{german(number)}\n" for number in chosen).encode()
+    corpora.write(options.to, texts)
+
+
+def draw(count: int, seed: int) -> list[int]:
+    """Different numbers in random order. Short ones are likelier than chance, so that all of them are learnt."""
+    random_numbers = random.Random(seed)
+    drawn: dict[int, None] = {}
+    while len(drawn) < count:
+        drawn[random_numbers.randrange(10 ** random_numbers.randint(1, DIGITS))] = None
+    numbers = list(drawn)
+    random_numbers.shuffle(numbers)
+    return numbers
+
+
+def english(number: int) -> str:
+    """221 → two hundred twenty-one."""
+    if number < 20:
+        return ENGLISH[number]
+    if number < 100:
+        tens, units = divmod(number, 10)
+        return ENGLISH_TENS[tens] + (f"-{ENGLISH[units]}" if units else "")
+    size, name = (1000, "thousand") if number >= 1000 else (100, "hundred")
+    many, rest = divmod(number, size)
+    return f"{english(many)} {name}" + (f" {english(rest)}" if rest else "")
+
+
+def german(number: int) -> str:
+    """221 → zweihunderteinundzwanzig. One is eins at the end of a number, ein before anything else."""
+    if number < 20:
+        return GERMAN[number]
+    if number < 100:
+        tens, units = divmod(number, 10)
+        return (f"{_ein(units)}und" if units else "") + GERMAN_TENS[tens]
+    size, name = (1000, "tausend") if number >= 1000 else (100, "hundert")
+    many, rest = divmod(number, size)
+    return f"{_ein(many)}{name}" + (german(rest) if rest else "")
+
+
+def _ein(number: int) -> str:
+    words = german(number)
+    return words.removesuffix("s") if words.endswith("eins") else words
+
+
+def _size(text: str) -> int:
+    size = int(text)
+    if size < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return size
+
+
+if __name__ == "__main__":
+    corpora.run(main)

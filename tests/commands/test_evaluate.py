@@ -1,0 +1,288 @@
+"""nmt evaluate: what it prints, what it writes, what it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt_cli.commands.evaluate import System, evaluate, evaluate_system, open_system
+from nmt_cli.errors import DataError, ModelError, RecipeError
+from nmt_cli.evaluation.metrics import score
+from nmt_cli.recipe.decoding import Evaluation
+from nmt_cli.recipe.loading import resolved_yaml
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs.directory import RunDirectory
+
+SOURCES = ["A dog runs.", "", "Two\u2028children."]
+REFERENCES = ["Ein Hund läuft.", "", "Zwei Kinder."]
+
+
+@dataclass(frozen=True)
+class Translation:
+    text: str
+    log_probability: float = -1.5
+    score: float = -0.5
+
+
+@dataclass
+class Shouting:
+    """Translates by shouting, and counts how often it was asked."""
+
+    calls: int = 0
+
+    def __call__(self, lines: Sequence[str]) -> Iterator[Translation]:
+        self.calls += 1
+        return (Translation(line.upper()) for line in lines)
+
+
+@dataclass
+class Bench:
+    """A recipe with two test sets, and a system to evaluate on them."""
+
+    folder: Path
+    translate: Shouting = field(default_factory=Shouting)
+
+    def __post_init__(self) -> None:
+        for name in ("one", "two"):
+            self.write(f"{name}.en", SOURCES)
+            self.write(f"{name}.de", REFERENCES)
+
+    def write(self, name: str, lines: list[str]) -> Path:
+        path = self.folder / name
+        path.write_bytes("".join(f"{line}\n" for line in lines).encode())
+        return path
+
+    @property
+    def recipe(self) -> Recipe:
+        pair = {"source": str(self.folder / "one.en"), "target": str(self.folder / "one.de")}
+        sets = {
+            name: {"source": str(self.folder / f"{name}.en"), "target": [str(self.folder / f"{name}.de")]}
+            for name in ("one", "two")
+        }
+        data: dict[str, Any] = {"source_language": "en", "target_language": "de", "prepared": "prepared"}
+        data |= {"train": {"one": pair}, "valid": {"one": pair}, "test": sets}
+        model = {"architecture": "transformer", "preset": "tiny"}
+        return Recipe.model_validate({"run": str(self.folder / "run"), "data": data, "model": model})
+
+    @property
+    def system(self) -> System:
+        run = RunDirectory(self.folder / "run")
+        return System(self.recipe, run.model, "update 7", "abc", run.evaluation, self.translate)
+
+    def times(self) -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in (self.folder / "run").rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_every_test_set_is_scored_and_written(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate_system(bench.system, [], as_json=False)
+
+    printed, told = capsys.readouterr()
+    assert [line.split("  ")[0] for line in printed.split("\n")[:-1]] == ["one"] * 3 + ["two"] * 3
+    [bleu, chrf] = score([line.upper() for line in SOURCES], [REFERENCES], Evaluation())
+    assert f"one  BLEU {bleu.value:.2f}  ({bleu.signature})\n" in printed
+    assert f"one  chrF2 {chrf.value:.2f}  ({chrf.signature})\n" in printed
+    assert "one  exact match 33.3 %\n" in printed
+    for name in ("one", "two"):
+        folder = bench.folder / "run" / "evaluation" / name
+        assert sorted(path.name for path in folder.iterdir()) == ["hypotheses.jsonl", "report.md", "scores.json"]
+        assert f"report: {folder / 'report.md'}" in told
+
+
+def test_hypotheses_keep_every_line_in_its_place(bench: Bench) -> None:
+    evaluate_system(bench.system, ["one"], as_json=False)
+    lines = (bench.folder / "run/evaluation/one/hypotheses.jsonl").read_bytes().split(b"\n")[:-1]
+    assert [json.loads(line)["hypothesis"] for line in lines] == [line.upper() for line in SOURCES]
+    assert [json.loads(line)["references"] for line in lines] == [[line] for line in REFERENCES]
+
+
+def test_json_is_one_document_and_nothing_else(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate_system(bench.system, [], as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert list(document) == ["one", "two"]
+    assert document["one"] == json.loads((bench.folder / "run/evaluation/one/scores.json").read_bytes())
+
+
+def test_scores_that_are_current_are_shown_again_and_left_alone(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate_system(bench.system, [], as_json=False)
+    first, times = capsys.readouterr().out, bench.times()
+
+    evaluate_system(bench.system, [], as_json=False)
+
+    assert capsys.readouterr().out == first
+    assert bench.times() == times
+    assert bench.translate.calls == 2
+
+
+@pytest.mark.parametrize("change", ["model", "source", "reference", "beam_size", "metrics"])
+def test_scores_are_made_again_when_anything_changed(bench: Bench, change: str) -> None:
+    system = bench.system
+    evaluate_system(system, ["one"], as_json=False)
+    if change == "model":
+        system = replace(system, sha256="def")
+    if change == "source":
+        bench.write("one.en", ["Another dog.", "", "x"])
+    if change == "reference":
+        bench.write("one.de", ["Noch ein Hund.", "", "x"])
+    if change in ("beam_size", "metrics"):
+        section, value = {"beam_size": ("decoding", 2), "metrics": ("evaluation", ["chrf"])}[change]
+        changed = getattr(system.recipe, section).model_copy(update={change: value})
+        system = replace(system, recipe=system.recipe.model_copy(update={section: changed}))
+
+    evaluate_system(system, ["one"], as_json=False)
+
+    assert bench.translate.calls == 2
+
+
+def test_one_test_set_can_be_chosen(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate_system(bench.system, ["two", "two"], as_json=True)
+    assert list(json.loads(capsys.readouterr().out)) == ["two"]
+
+
+def test_an_unknown_test_set_is_refused_and_the_known_are_named(bench: Bench) -> None:
+    with pytest.raises(RecipeError, match=r"--test three.*it has one, two"):
+        evaluate_system(bench.system, ["one", "three"], as_json=False)
+
+
+def test_files_of_unequal_length_stop_all_before_any_translation(bench: Bench) -> None:
+    bench.write("two.de", REFERENCES[:2])
+    with pytest.raises(DataError, match=r"two.en has 3 lines but .*two.de has 2"):
+        evaluate_system(bench.system, [], as_json=False)
+    assert bench.translate.calls == 0
+    assert not (bench.folder / "run").exists()
+
+
+def test_files_are_scored_without_a_model(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    hypotheses = bench.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
+
+    evaluate(None, [], hypotheses, [bench.folder / "one.de"])
+
+    printed = capsys.readouterr().out.split("\n")
+    assert printed[0].startswith("out.de  BLEU ")
+    assert printed[2] == "out.de  exact match 66.7 %"
+    assert not (bench.folder / "run").exists()
+
+
+def test_files_are_scored_as_the_settings_say(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    hypotheses = bench.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
+    overrides = ["evaluation.metrics=[bleu]", "evaluation.bleu_tokenizer=char"]
+    evaluate(None, [], hypotheses, [bench.folder / "one.de"], overrides, as_json=True)
+    [bleu] = json.loads(capsys.readouterr().out)
+    assert (bleu["name"], bleu["tok"]) == ("BLEU", "char")
+
+
+def test_several_references_are_given_one_after_another(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    references = [bench.folder / "one.de", bench.write("other.de", ["Ein Hund rennt.", "", "Zwei Kinder."])]
+    evaluate(None, [], bench.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."]), references, as_json=True)
+    assert {found["nrefs"] for found in json.loads(capsys.readouterr().out)} == {"2"}
+
+
+def test_suspicious_text_is_warned_about_on_stderr(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    hypotheses = bench.write("out.de", ["▁Ein ▁Hund", "", "Zwei Kinder."])
+    evaluate(None, [], hypotheses, [bench.folder / "one.de"])
+    assert "nmt: warning: " in capsys.readouterr().err
+
+
+def test_an_empty_file_is_refused(bench: Bench) -> None:
+    with pytest.raises(DataError, match=r"empty\.de: has no lines"):
+        evaluate(None, [], bench.write("empty.de", []), [bench.write("none.de", [])])
+
+
+def test_text_that_is_not_utf8_is_refused_by_file_and_line(bench: Bench) -> None:
+    (bench.folder / "latin.de").write_bytes("eins\nläuft\ndrei\n".encode("latin1"))
+    with pytest.raises(DataError, match=r"latin\.de.*2"):
+        evaluate(None, [], bench.folder / "latin.de", [bench.folder / "one.de"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"model": None},
+        {"model": None, "hypothesis": Path("x")},
+        {"model": None, "references": [Path("x")]},
+        {"model": None, "hypothesis": Path("x"), "references": [Path("x")], "tests": ["one"]},
+        {"model": Path("run"), "hypothesis": Path("x")},
+        {"model": Path("run"), "references": [Path("x")]},
+    ],
+)
+def test_half_a_request_is_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="MODEL"):
+        evaluate(**arguments)
+
+
+def write_run(bench: Bench) -> RunDirectory:
+    """What evaluation needs to see of a finished run."""
+    run = RunDirectory(bench.folder / "run")
+    for folder in (run.model, run.checkpoint(7)):
+        folder.mkdir(parents=True)
+    run.summary.write_text("{}")
+    run.resolved.write_text(resolved_yaml(bench.recipe))
+    (run.model / "config.json").write_text("{}")
+    (run.model / "manifest.json").write_text('{"averaged_updates": [9, 7], "files": {}}')
+    (run.checkpoint(7) / "state.json").write_text("{}")
+    (run.checkpoint(7) / "manifest.json").write_text('{"step": 7, "files": {}}')
+    return run
+
+
+def test_a_recipe_and_its_run_and_its_model_name_the_same_system(bench: Bench) -> None:
+    run = write_run(bench)
+    recipe = bench.folder / "recipe.yaml"
+    recipe.write_text(resolved_yaml(bench.recipe))
+    systems = [open_system(path, []) for path in (recipe, run.path, run.model)]
+    assert {(each.model, each.weights, each.folder("one")) for each in systems} == {
+        (run.model, "average of updates 7, 9", run.evaluation("one"))
+    }
+
+
+def test_a_checkpoint_does_not_overwrite_the_scores_of_the_final_model(bench: Bench) -> None:
+    run = write_run(bench)
+    system = open_system(run.checkpoint(7), [])
+    assert system.weights == "update 7"
+    assert system.folder("one") == run.evaluation("one@step_7")
+
+
+def test_overrides_change_how_a_run_is_evaluated(bench: Bench) -> None:
+    run = write_run(bench)
+    system = open_system(run.path, ["decoding.beam_size=1"])
+    assert system.recipe.decoding.model_dump()["beam_size"] == 1
+
+
+def test_a_model_apart_from_its_run_has_no_test_sets(bench: Bench) -> None:
+    folder = bench.folder / "deployed"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="stands apart from its run"):
+        open_system(folder, [])
+
+
+def test_a_model_that_is_not_there_is_named(bench: Bench) -> None:
+    with pytest.raises(ModelError, match="nowhere"):
+        open_system(bench.folder / "nowhere", [])
+
+
+def test_a_recipe_without_test_sets_is_refused(bench: Bench) -> None:
+    data = bench.recipe.data.model_copy(update={"test": {}})
+    system = replace(bench.system, recipe=bench.recipe.model_copy(update={"data": data}))
+    with pytest.raises(RecipeError, match=r"data\.test"):
+        evaluate_system(system, [], as_json=False)
+
+
+def test_scoring_files_needs_no_torch(bench: Bench) -> None:
+    program = (
+        "import sys; from pathlib import Path; from nmt_cli.commands.evaluate import evaluate;"
+        "evaluate(None, [], Path('one.de'), [Path('two.de')]); assert 'torch' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", program], cwd=bench.folder, env=environment, check=True, capture_output=True)

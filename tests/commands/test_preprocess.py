@@ -1,0 +1,80 @@
+"""nmt preprocess says what it does, does it once, and shows what became of each pair."""
+
+from pathlib import Path
+
+import pytest
+
+from nmt_cli import console, files
+from nmt_cli.commands.preprocess import preprocess
+from nmt_cli.errors import DataError
+from nmt_cli.recipe.schema import Recipe
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    """Ten different lines and an empty one for training, two for validation."""
+    lines = [f"{word} {other}\n" for word in ("ab", "bcd", "cde", "dab", "eca") for other in ("abc", "edc")]
+    paths = {}
+    for name, text in (("train", [*lines, "\n"]), ("valid", lines[:2])):
+        for side in ("source", "target"):
+            (tmp_path / f"{name}.{side}").write_text("".join(text))
+        paths[name] = {"tiny": {side: str(tmp_path / f"{name}.{side}") for side in ("source", "target")}}
+    return Recipe.model_validate(
+        {
+            "run": "run",
+            "data": {"source_language": "a", "target_language": "b", "prepared": str(tmp_path / "data"), **paths},
+            "tokenizer": {"vocabulary_size": 12, "byte_fallback": False},
+            "model": {"architecture": "transformer", "preset": "tiny"},
+        }
+    )
+
+
+def test_it_reports_each_corpus_on_stderr_and_names_the_next_command(
+    recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preprocess(recipe)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "nmt train" in err
+    row = next(line for line in err.split("\n") if "train/tiny" in line)
+    assert [cell.strip() for cell in row.split("│")[2:5]] == ["11", "1", "10"]
+
+
+def test_a_second_time_nothing_is_touched(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+    preprocess(recipe)
+    manifest = recipe.data.prepared / files.MANIFEST
+    before = manifest.stat()
+    capsys.readouterr()
+    preprocess(recipe)
+    assert (manifest.stat().st_mtime_ns, manifest.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert capsys.readouterr().err == f"{recipe.data.prepared} is up to date; nothing to do\n"
+
+
+def test_a_changed_recipe_does_the_work_again(recipe: Recipe) -> None:
+    preprocess(recipe)
+    before = (recipe.data.prepared / files.MANIFEST).read_bytes()
+    tokenizer = recipe.tokenizer.model_copy(update={"algorithm": "bpe"})
+    preprocess(recipe.model_copy(update={"tokenizer": tokenizer}))
+    assert (recipe.data.prepared / files.MANIFEST).read_bytes() != before
+
+
+def test_a_dry_run_only_tells(recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(tmp_path.iterdir())
+    preprocess(recipe, dry_run=True)
+    assert "would prepare" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_dry_run_finds_what_is_missing(recipe: Recipe) -> None:
+    recipe.data.valid["tiny"].target.unlink()
+    with pytest.raises(DataError, match=r"valid\.target: does not exist"):
+        preprocess(recipe, dry_run=True)
+
+
+def test_quiet_says_nothing(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+    console.set_quiet(True)
+    try:
+        preprocess(recipe)
+    finally:
+        console.set_quiet(False)
+    assert capsys.readouterr() == ("", "")

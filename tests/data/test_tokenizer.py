@@ -1,0 +1,211 @@
+"""Text becomes ids and text again; nothing written in it is taken for a special token."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt_cli.data import segmenter_training
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.recipe.data import TokenizerSettings
+
+Sentences = Callable[[int, int], list[str]]
+SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
+WRITTEN = ["<s> </s> <unk> <pad>", "a</s>b", "▁a ▁ ▁▁b", "<0x41> <0x0A>", "@@ ⁇ <2de>", "\\n \"'", "⁇"]
+
+
+def trained(lines: list[str], other: list[str] | None = None, size: int = 330, **chosen: object) -> Tokenizer:
+    recipe = TokenizerSettings.model_validate({"vocabulary_size": size, **chosen})
+    return Tokenizer.train(recipe, lines, lines if other is None else other, seed=1)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(sentences: Sentences) -> Tokenizer:
+    return trained(sentences(0, 200))
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+@pytest.mark.parametrize("normalization", ["nfkc", "none"])
+def test_any_text_comes_back_as_normalised(sentences: Sentences, algorithm: str, normalization: str) -> None:
+    tokenizer = trained(sentences(0, 200), algorithm=algorithm, normalization=normalization)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(WRITTEN)))
+    def check(lines: list[str]) -> None:
+        rows = tokenizer.encode_target(lines)
+        assert tokenizer.decode_target(rows) == [tokenizer.normalize(line) for line in lines]
+        assert all(4 <= token < tokenizer.target_size for row in rows for token in row)
+
+    check()
+
+
+def test_special_tokens_in_the_training_text_stay_text(sentences: Sentences) -> None:
+    text = [f"{special} {special}{line}" for line in sentences(0, 100) for special in (*SPECIAL, "<0x41>")]
+    for algorithm in ("unigram", "bpe"):
+        tokenizer = trained(text, algorithm=algorithm, size=320)
+        rows = tokenizer.encode_source(WRITTEN)
+        assert min(token for row in rows for token in row) >= len(SPECIAL)
+        assert tokenizer.decode_target(rows) == [tokenizer.normalize(line) for line in WRITTEN]
+
+
+def test_the_vocabulary_has_the_size_asked_for_special_tokens_included(sentences: Sentences) -> None:
+    joint = trained(sentences(0, 200), size=310)
+    assert joint.source is joint.target
+    assert joint.source_size == joint.target_size == 310
+    assert joint.source.vocabulary[:4] == SPECIAL
+    assert (joint.pad, joint.unknown, joint.start, joint.end) == (0, 1, 2, 3)
+
+    apart = trained(sentences(0, 200), sentences(1, 200), size=310, joint=False)
+    assert apart.source.vocabulary != apart.target.vocabulary
+    assert apart.source_size == apart.target_size == 310
+
+
+def test_without_byte_fallback_an_unseen_character_is_unknown(sentences: Sentences) -> None:
+    tokenizer = trained(sentences(0, 200), size=60, byte_fallback=False)
+    rows = tokenizer.encode_target(["abc 日 abc"])
+    assert tokenizer.unknown in rows[0]
+    assert tokenizer.decode_target(rows) == ["abc ⁇ abc"]
+
+
+def test_special_tokens_are_left_out_of_text(tokenizer: Tokenizer) -> None:
+    row = tokenizer.encode_target(["abc def"])[0]
+    framed = [tokenizer.start, *row[:1], tokenizer.pad, *row[1:], tokenizer.end, tokenizer.pad]
+    assert tokenizer.decode_target([framed, []]) == ["abc def", ""]
+
+
+def test_bytes_that_spell_a_line_break_still_give_one_line(tokenizer: Tokenizer) -> None:
+    pieces = tokenizer.target.vocabulary
+    spelt = [[pieces.index(f"<0x{byte:02X}>") for byte in text.encode()] for text in ("a\nb", "a\rb", "a\u2028b", "\0")]
+    assert tokenizer.decode_target(spelt) == ["a b", "a b", "a b", " "]
+
+
+def test_any_row_of_ids_gives_one_line(tokenizer: Tokenizer) -> None:
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.lists(st.integers(0, tokenizer.target_size - 1))))
+    def check(rows: list[list[int]]) -> None:
+        texts = tokenizer.decode_target(rows)
+        assert len(texts) == len(rows)
+        assert all(len(f"{text}x".splitlines()) == 1 for text in texts)
+
+    check()
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_a_saved_tokenizer_is_the_same_when_loaded(tmp_path: Path, sentences: Sentences, joint: bool) -> None:
+    tokenizer = trained(sentences(0, 200), sentences(1, 200), joint=joint, normalization="none")
+    tokenizer.save(tmp_path / "tokenizer")
+    loaded = Tokenizer.load(tmp_path / "tokenizer")
+    assert loaded.fingerprint == tokenizer.fingerprint
+    assert loaded.joint == joint
+    assert loaded.encode_source([" a  bc"]) == tokenizer.encode_source([" a  bc"])
+    assert loaded.encode_target([" a  bc"]) == tokenizer.encode_target([" a  bc"])
+
+
+def test_pieces_of_any_characters_survive_saving(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    tokenizer.save(tmp_path)
+    odd = [*tokenizer.source.vocabulary, "a b", "\t", "\r", "\u2028", '"', "\\", ""]
+    (tmp_path / "joint.vocabulary.json").write_text(json.dumps(odd))
+    assert Tokenizer.load(tmp_path).source.vocabulary == odd
+
+
+def test_ids_are_places_in_the_vocabulary_not_numbers_of_sentencepiece(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    tokenizer.save(tmp_path)
+    pieces = tokenizer.source.vocabulary
+    (tmp_path / "joint.vocabulary.json").write_text(json.dumps(pieces[:4] + pieces[:3:-1]))
+    turned = Tokenizer.load(tmp_path)
+    expected = [[len(pieces) + 3 - token for token in row] for row in tokenizer.encode_source(["abc de"])]
+    assert turned.encode_source(["abc de"]) == expected
+    assert turned.decode_target(expected) == ["abc de"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("tokenizer.json", "{}"),
+        ("tokenizer.json", '{"format": 1, "normalization": "nfc", "joint": true}'),
+        ("tokenizer.json", "not json"),
+        ("joint.vocabulary.json", "[1]"),
+        ("joint.vocabulary.json", '["a"]'),
+        ("joint.vocabulary.json", json.dumps([*SPECIAL, "a", "a"])),
+        ("joint.model", ""),
+        ("joint.model", "text"),
+        ("joint.model", None),
+        ("tokenizer.json", None),
+    ],
+)
+def test_a_damaged_tokenizer_is_a_model_error(
+    tmp_path: Path, tokenizer: Tokenizer, file: str, content: str | None
+) -> None:
+    tokenizer.save(tmp_path)
+    if content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(ModelError, match=file):
+        Tokenizer.load(tmp_path)
+
+
+def test_a_cut_segmenter_is_a_model_error(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    tokenizer.save(tmp_path)
+    whole = (tmp_path / "joint.model").read_bytes()
+    for tenth in range(10):
+        (tmp_path / "joint.model").write_bytes(whole[: len(whole) * tenth // 10])
+        with pytest.raises(ModelError, match=r"joint\.model"):
+            Tokenizer.load(tmp_path)
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_the_largest_possible_vocabulary_is_named_and_is_possible(sentences: Sentences, algorithm: str) -> None:
+    with pytest.raises(
+        RecipeError, match=r"tokenizer\.vocabulary_size: is too large .* set it to \d+ or less"
+    ) as caught:
+        trained(sentences(0, 50), size=8000, algorithm=algorithm)
+    largest = int(str(caught.value).split()[-3])
+    assert trained(sentences(0, 50), size=largest, algorithm=algorithm).source_size == largest
+    with pytest.raises(RecipeError):
+        trained(sentences(0, 50), size=largest + 1, algorithm=algorithm)
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_the_smallest_possible_vocabulary_is_named(sentences: Sentences, algorithm: str) -> None:
+    with pytest.raises(
+        RecipeError, match=r"tokenizer\.vocabulary_size: is too small .* set it to \d+ or more"
+    ) as caught:
+        trained(sentences(0, 50), size=100, algorithm=algorithm)
+    smallest = int(str(caught.value).split()[-3])
+    assert trained(sentences(0, 50), size=smallest, algorithm=algorithm).source_size == smallest
+
+
+def test_the_same_text_gives_the_same_tokenizer(sentences: Sentences) -> None:
+    assert trained(sentences(0, 100)).fingerprint == trained(sentences(0, 100)).fingerprint
+    assert trained(sentences(0, 100)).fingerprint != trained(sentences(1, 100)).fingerprint
+
+
+def test_of_too_many_sentences_a_sample_is_learned_from(sentences: Sentences, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segmenter_training, "MOST_SENTENCES", 50)
+    learned = TokenizerSettings(vocabulary_size=300)
+    first, again, other = (Tokenizer.train(learned, sentences(0, 900), [], seed) for seed in (1, 1, 2))
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+
+
+def test_long_lines_are_learned_from_too(sentences: Sentences) -> None:
+    long = [" ".join(sentences(0, 400)), " ".join(sentences(1, 400))]
+    assert min(map(len, long)) > 8000
+    assert trained(long, size=310).source_size == 310
+
+
+def test_one_freak_line_changes_little(sentences: Sentences) -> None:
+    lines = sentences(0, 400)
+    assert set("abcdefghij") <= set(trained([*lines, "日" * 1_000_000]).source.vocabulary)
+
+
+def test_learning_is_silent(sentences: Sentences, capfd: pytest.CaptureFixture[str]) -> None:
+    algorithms: tuple[Literal["unigram", "bpe"], ...] = ("unigram", "bpe")
+    for algorithm in algorithms:
+        trained(sentences(0, 100), algorithm=algorithm)
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,109 @@
+"""Our attention against torch's own, and its fast paths against each other."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from nmt_cli.models import attention as attention_module
+from nmt_cli.models.attention import SelfAttention, SourceAttention, _mix, _weights, attend
+
+
+def test_self_attention_equals_that_of_torch() -> None:
+    torch.manual_seed(1)
+    ours = SelfAttention(16, heads=4, key_value_heads=4, rate=0.0)
+    theirs = nn.MultiheadAttention(16, 4, batch_first=True)
+    copy_self_attention(theirs, ours)
+    vectors, lengths = torch.randn(3, 5, 16), torch.tensor([5, 2, 4])
+    hidden = torch.arange(5) >= lengths[:, None]
+    expected, _ = theirs(vectors, vectors, vectors, key_padding_mask=hidden, need_weights=False)
+    assert_close(ours(vectors, None, ~hidden[:, None, None]), expected)
+
+
+def test_source_attention_equals_that_of_torch_and_shows_its_weights() -> None:
+    torch.manual_seed(1)
+    ours = SourceAttention(16, heads=4, key_value_heads=4, rate=0.0)
+    theirs = nn.MultiheadAttention(16, 4, batch_first=True)
+    copy_source_attention(theirs, ours)
+    vectors, memory = torch.randn(3, 2, 16), torch.randn(3, 5, 16)
+    expected, weights = theirs(vectors, memory, memory)
+    remembered = ours.remember(memory)
+    assert_close(ours(vectors, remembered, None), expected)
+    assert_close(ours.weights(vectors, remembered, None), weights)
+
+
+def test_causal_attention_equals_that_of_torch() -> None:
+    torch.manual_seed(1)
+    ours = SelfAttention(16, heads=2, key_value_heads=2, rate=0.0)
+    theirs = nn.MultiheadAttention(16, 2, batch_first=True)
+    copy_self_attention(theirs, ours)
+    vectors = torch.randn(3, 5, 16)
+    future = nn.Transformer.generate_square_subsequent_mask(5)
+    expected, _ = theirs(vectors, vectors, vectors, attn_mask=future, is_causal=True, need_weights=False)
+    assert_close(ours(vectors, None, causal=True), expected)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("key_value_heads", [6, 2, 1])
+def test_plain_products_equal_the_kernel_and_grouped_heads_repeated_ones(causal: bool, key_value_heads: int) -> None:
+    query, keys, values = heads(query_heads=6, key_value_heads=key_value_heads)
+    visible = None if causal else torch.tensor([True, True, False, True, False])[None, None, None]
+    repeated = [part.repeat_interleave(6 // key_value_heads, dim=1) for part in (keys, values)]
+    expected = attend(query, *repeated, visible, causal=causal)
+    assert_close(attend(query, keys, values, visible, causal=causal), expected)
+    assert_close(_mix(_weights(query, keys, visible, causal=causal), values), expected)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("key_value_heads", [4, 2])
+def test_plain_products_in_bf16_are_close_to_the_kernel_in_fp32(causal: bool, key_value_heads: int) -> None:
+    query, keys, values = heads(query_heads=4, key_value_heads=key_value_heads)
+    visible = None if causal else torch.tensor([True, True, False, True, False])[None, None, None]
+    exact = attend(query, keys, values, visible, causal=causal)
+    rough = attend(query.bfloat16(), keys.bfloat16(), values.bfloat16(), visible, causal=causal)
+    assert rough.dtype == torch.bfloat16
+    assert_close(rough.float(), exact, atol=0.03, rtol=0.03)
+
+
+def test_torchs_kernel_never_sees_bf16_or_dropout_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> Tensor:
+        raise AssertionError("slow path")
+
+    monkeypatch.setattr(attention_module.functional, "scaled_dot_product_attention", refuse)
+    query, keys, values = heads(query_heads=4, key_value_heads=4)
+    attend(query, keys, values, rate=0.1)
+    attend(query.bfloat16(), keys.bfloat16(), values.bfloat16())
+    with pytest.raises(AssertionError, match="slow path"):
+        attend(query, keys, values)
+
+
+def test_attention_dropout_is_off_in_evaluation_and_keeps_the_mean_in_training() -> None:
+    torch.manual_seed(1)
+    attention = SelfAttention(8, heads=2, key_value_heads=2, rate=0.3)
+    vectors = torch.randn(1, 6, 8)
+    expected = attention.eval()(vectors, None)
+    assert_close(attention(vectors, None), expected)
+    repeated = attention.train()(vectors.expand(4000, -1, -1), None)
+    assert not torch.allclose(repeated[0], repeated[1])
+    assert_close(repeated.mean(0, keepdim=True), expected, atol=0.02, rtol=0.02)
+
+
+def heads(query_heads: int, key_value_heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(1)
+    keys, values = torch.randn(2, 3, key_value_heads, 5, 8)
+    return torch.randn(3, query_heads, 5, 8), keys, values
+
+
+def copy_self_attention(theirs: nn.MultiheadAttention, ours: SelfAttention) -> None:
+    nn.init.normal_(theirs.in_proj_bias)
+    ours.query_key_value.load_state_dict({"weight": theirs.in_proj_weight, "bias": theirs.in_proj_bias})
+    ours.output.load_state_dict(theirs.out_proj.state_dict())
+
+
+def copy_source_attention(theirs: nn.MultiheadAttention, ours: SourceAttention) -> None:
+    nn.init.normal_(theirs.in_proj_bias)
+    width = ours.query.in_features
+    weight, bias = theirs.in_proj_weight, theirs.in_proj_bias
+    ours.query.load_state_dict({"weight": weight[:width], "bias": bias[:width]})
+    ours.key_value.load_state_dict({"weight": weight[width:], "bias": bias[width:]})
+    ours.output.load_state_dict(theirs.out_proj.state_dict())

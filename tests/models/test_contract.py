@@ -1,0 +1,231 @@
+"""What every model promises to loss and search, whatever it is made of."""
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.testing import assert_close
+
+from nmt_cli.models import build
+from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.recipe.model import Norm, Positions, RnnSettings, TransformerSettings
+
+WORDS = 13
+VOCABULARIES = Vocabularies(source_size=WORDS, target_size=WORDS, start=1, end=2)
+
+Settings = TransformerSettings | RnnSettings
+
+
+def transformer(**changes: object) -> TransformerSettings:
+    sizes = {"width": 16, "feed_forward": 24, "encoder_layers": 2, "decoder_layers": 2, "heads": 4}
+    return TransformerSettings.model_validate({"architecture": "transformer", **sizes, **changes})
+
+
+def rnn(**changes: object) -> RnnSettings:
+    sizes = {"width": 16, "embedding_width": 12, "encoder_layers": 2, "decoder_layers": 2}
+    return RnnSettings.model_validate({"architecture": "rnn", **sizes, **changes})
+
+
+ROTARY = Positions(type="rotary")
+SOME = {
+    "transformer": transformer(),
+    "post": transformer(norm=Norm(place="post"), activation="gelu"),
+    "modern": transformer(norm=Norm(type="rms"), positions=ROTARY, activation="swiglu", key_value_heads=2),
+    "gru": rnn(),
+    "lstm-fed": rnn(cell="lstm", input_feeding=True, attention="additive", decoder_layers=1),
+    "rnn-none": rnn(cell="rnn", attention="none", bidirectional=False, encoder_layers=1),
+}
+ALL = SOME | {
+    f"{place}-{norm}-{positions}-{shared}-{activation}": transformer(
+        norm=Norm(place=place, type=norm),
+        positions=Positions(type=positions),
+        key_value_heads=shared,
+        activation=activation,
+    )
+    for place, norm, positions, shared, activation in product(
+        ("pre", "post"), ("layer", "rms"), ("sinusoidal", "rotary"), (4, 2, 1), ("relu", "swiglu")
+    )
+}
+ALL |= {
+    f"{cell}-{attention}-{'fed' if feeding else 'unfed'}-{tying}": rnn(
+        cell=cell, attention=attention, input_feeding=feeding, tied_embeddings=tying
+    )
+    for cell, attention, feeding, tying in product(
+        ("rnn", "gru", "lstm"), ("none", "additive", "dot", "general"), (False, True), ("none", "decoder", "all")
+    )
+    if attention != "none" or not feeding
+}
+
+some_models = pytest.mark.parametrize("settings", SOME.values(), ids=SOME.keys())
+all_models = pytest.mark.parametrize("settings", ALL.values(), ids=ALL.keys())
+
+
+@all_models
+def test_stepwise_scores_equal_teacher_forcing(settings: Settings) -> None:
+    model, target = new(settings), words(3, 5)
+    memory = model.encode(Source(words(3, 4), torch.tensor([4, 1, 3])))
+    expected = model.scores(model.decode(memory, target)).view(3, 5, WORDS)
+    state, steps = model.start(memory), []
+    for tokens in target.split(1, dim=1):
+        scores, state = model.step(tokens, state)
+        steps.append(scores)
+    assert_close(torch.cat(steps, dim=1), expected, atol=1e-5, rtol=1e-4)
+
+
+@some_models
+def test_selected_hypotheses_go_on_as_if_they_were_alone(settings: Settings) -> None:
+    model = new(settings)
+    sources = [words(1, 4), words(1, 2), words(1, 3)]
+    state = model.start(model.encode(pad(sources)))
+    prefixes, sentences = torch.ones(3, 1, 0, dtype=torch.long), torch.arange(3)
+    selections = [
+        [[0, 0, 0], [1, 1, 1], [2, 2, 2]],  # expand
+        [[1, 0, 0], [4, 5, 3], [8, 6, 7]],  # reorder
+        [[7, 6], [0, 2]],  # drop one of each and a sentence, and swap the others
+        [[1, 0], [3, 3]],  # reorder in the memory of an earlier, larger selection
+        [[2, 3]],
+    ]
+    for rows in [torch.tensor(rows) for rows in selections]:
+        tokens = words(*prefixes.shape[:2])
+        scores, state = model.step(tokens, state)
+        prefixes = torch.cat([prefixes, tokens.unsqueeze(2)], dim=2)
+        for place, sentence in enumerate(sentences.tolist()):
+            assert_close(scores[place], last_scores(model, sources[sentence], prefixes[place]), atol=1e-5, rtol=1e-4)
+        sentences = sentences[rows[:, 0] // prefixes.size(1)]
+        prefixes, state = prefixes.flatten(0, 1)[rows], state.select(rows)
+
+
+@some_models
+def test_padding_changes_nothing(settings: Settings) -> None:
+    model, source, target = new(settings), words(2, 4), words(2, 3)
+    lengths = torch.tensor([4, 2])
+    expected = teacher_forced(model, Source(source, lengths), target)
+    padded = torch.cat([source, words(2, 3)], dim=1)
+    assert_close(teacher_forced(model, Source(padded, lengths), target), expected)
+
+
+@some_models
+def test_lengths_that_fill_the_batch_change_nothing(settings: Settings) -> None:
+    model, source, target = new(settings), words(2, 4), words(2, 3)
+    filled = teacher_forced(model, Source(source, torch.tensor([4, 4])), target)
+    assert_close(filled, teacher_forced(model, Source(source), target))
+
+
+@some_models
+def test_a_batch_gives_what_each_sentence_gives_alone(settings: Settings) -> None:
+    model, target = new(settings), words(3, 4)
+    sources = [words(1, 5), words(1, 1), words(1, 3)]
+    together = teacher_forced(model, pad(sources), target)
+    for place, source in enumerate(sources):
+        assert_close(together[place : place + 1], teacher_forced(model, Source(source), target[place : place + 1]))
+
+
+@some_models
+def test_future_words_change_nothing(settings: Settings) -> None:
+    model, source, target = new(settings), Source(words(2, 4)), words(2, 6)
+    changed = target.clone()
+    changed[:, 3:] = (changed[:, 3:] + 1) % WORDS
+    before, after = teacher_forced(model, source, target), teacher_forced(model, source, changed)
+    assert_close(before[:, :3], after[:, :3])
+    assert not torch.allclose(before[:, 3:], after[:, 3:])
+
+
+@some_models
+def test_attention_is_a_distribution_over_the_words_of_the_source(settings: Settings) -> None:
+    model = new(settings)
+    memory = model.encode(Source(words(2, 4), torch.tensor([4, 2])))
+    attention = model.decode(memory, words(2, 3), attention=True).attention
+    if settings.architecture == "rnn" and settings.attention == "none":
+        assert attention is None
+        return
+    assert attention is not None
+    assert attention.shape == (2, 3, 4)
+    assert_close(attention.sum(-1), torch.ones(2, 3))
+    assert attention[1, :, 2:].abs().max() == 0
+    assert model.decode(memory, words(2, 3)).attention is None
+
+
+@some_models
+def test_scores_at_positions_are_rows_of_all_scores(settings: Settings) -> None:
+    model = new(settings)
+    decoded = model.decode(model.encode(Source(words(2, 4))), words(2, 3))
+    positions = torch.tensor([5, 0, 3])
+    assert_close(model.scores(decoded, positions), model.scores(decoded)[positions])
+
+
+@some_models
+@pytest.mark.parametrize("lengths", [None, torch.tensor([1])])
+def test_one_word_is_enough(settings: Settings, lengths: Tensor | None) -> None:
+    model, source = new(settings), Source(words(1, 1), lengths)
+    start = torch.ones(1, 1, dtype=torch.long)
+    scores, _ = model.step(start, model.start(model.encode(source)))
+    assert_close(scores, teacher_forced(model, source, start))
+
+
+@some_models
+def test_bf16_is_close_to_fp32(settings: Settings) -> None:
+    model, source, target = new(settings), Source(words(3, 4), torch.tensor([4, 2, 3])), words(3, 5)
+    exact = teacher_forced(model, source, target)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = teacher_forced(model, source, target)
+        stepped, _ = model.step(target[:, :1], model.start(model.encode(source)))
+    assert_close(rough.float(), exact, atol=0.06, rtol=0.06)
+    assert_close(stepped.float(), exact[:, :1], atol=0.06, rtol=0.06)
+
+
+@some_models
+@pytest.mark.parametrize("is_bf16", [False, True])
+def test_every_parameter_learns(settings: Settings, is_bf16: bool) -> None:
+    model = new(settings).train()
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
+        source = Source(words(3, 4), torch.tensor([4, 2, 3]))
+        scores = teacher_forced(model, source, words(3, 5)).flatten(0, 1)
+        functional.cross_entropy(scores.float(), words(15)).backward()
+    still = [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert still == []
+
+
+@some_models
+def test_the_seed_decides_the_weights(settings: Settings) -> None:
+    first, second = new(settings).state_dict(), new(settings).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+@some_models
+def test_four_pairs_can_be_learnt_by_heart(settings: Settings) -> None:
+    model = new(settings.model_copy(update={"dropout": 0.0}))
+    source, target_in, target_out = Source(words(4, 5)), words(4, 6), words(24)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(teacher_forced(model, source, target_in).flatten(0, 1), target_out)
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.05
+
+
+def new(settings: Settings) -> TranslationModel:
+    torch.manual_seed(1)
+    return build(settings, VOCABULARIES).eval()
+
+
+def words(*shape: int) -> Tensor:
+    return torch.randint(WORDS, shape)
+
+
+def pad(sources: list[Tensor]) -> Source:
+    lengths = torch.tensor([source.size(1) for source in sources])
+    longest = int(lengths.max())
+    return Source(torch.cat([functional.pad(source, (0, longest - source.size(1))) for source in sources]), lengths)
+
+
+def teacher_forced(model: TranslationModel, source: Source, target: Tensor) -> Tensor:
+    scores = model.scores(model.decode(model.encode(source), target))
+    return scores.view(*target.shape, WORDS)
+
+
+def last_scores(model: TranslationModel, source: Tensor, prefixes: Tensor) -> Tensor:
+    return torch.cat([teacher_forced(model, Source(source), prefix.unsqueeze(0))[:, -1] for prefix in prefixes])

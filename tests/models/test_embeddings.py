@@ -1,0 +1,61 @@
+"""Word vectors are tied as the recipe says, and positions are told as the papers say."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from nmt_cli.errors import RecipeError
+from nmt_cli.models.contract import Vocabularies
+from nmt_cli.models.embeddings import Embeddings, Rotation, sinusoids
+
+JOINT = Vocabularies(source_size=9, target_size=9, start=1, end=2)
+SEPARATE = Vocabularies(source_size=9, target_size=7, start=1, end=2)
+
+
+def test_tying_all_reads_both_languages_from_one_matrix() -> None:
+    embeddings, tokens = Embeddings(JOINT, 4, "all"), torch.tensor([[3, 5]])
+    assert [tuple(weight.shape) for weight in embeddings.parameters()] == [(9, 4)]
+    assert_close(embeddings.read_source(tokens), embeddings.read_target(tokens))
+
+
+@pytest.mark.parametrize("tying", ["none", "decoder"])
+def test_other_tying_gives_each_language_its_own(tying: str) -> None:
+    embeddings = Embeddings(SEPARATE, 4, tying)
+    assert sorted(tuple(weight.shape) for weight in embeddings.parameters()) == [(7, 4), (9, 4)]
+    assert embeddings.read_source(torch.tensor([[8]])).shape == (1, 1, 4)
+
+
+def test_tying_all_needs_one_vocabulary() -> None:
+    with pytest.raises(RecipeError, match=r"^model\.tied_embeddings: all needs one vocabulary.* 9 .* 7"):
+        Embeddings(SEPARATE, 4, "all")
+
+
+def test_scaled_embeddings_have_values_of_order_one() -> None:
+    torch.manual_seed(1)
+    vocabularies = Vocabularies(source_size=500, target_size=500, start=1, end=2)
+    embeddings = Embeddings(vocabularies, 64, "all", scale=8.0)
+    assert abs(embeddings.read_target(torch.arange(500)[None]).std().item() - 1) < 0.02
+
+
+def test_sinusoids_follow_the_formula_at_any_position() -> None:
+    waves = sinusoids(torch.tensor([0, 7, 12345]), 8)
+    for row, position in enumerate((0, 7, 12345)):
+        angles = [position / 10000 ** (2 * pair / 8) for pair in range(4)]
+        expected = [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
+        assert_close(waves[row], torch.tensor(expected), atol=2e-3, rtol=0.0)
+
+
+def test_rotation_keeps_lengths_and_shows_only_distances() -> None:
+    torch.manual_seed(1)
+    query, key = torch.randn(2, 1, 1, 1, 8)
+
+    def match(query_position: int, key_position: int) -> torch.Tensor:
+        turned = Rotation.of(torch.tensor([query_position]), 8).turn(query)
+        assert_close(turned.norm(), query.norm())
+        return (turned * Rotation.of(torch.tensor([key_position]), 8).turn(key)).sum()
+
+    assert_close(match(7, 3), match(104, 100), atol=1e-4, rtol=1e-4)
+    assert abs(match(7, 3) - match(7, 4)) > 1e-3
+    assert_close(match(0, 0), (query * key).sum())

@@ -1,0 +1,60 @@
+"""What is the Transformer's own: its parameters and its cache."""
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from nmt_cli.models.contract import Source, Vocabularies
+from nmt_cli.models.transformer import Transformer
+from nmt_cli.recipe.model import Norm, TransformerSettings
+
+VOCABULARIES = Vocabularies(source_size=11, target_size=11, start=1, end=2)
+
+
+@pytest.mark.parametrize(("tying", "matrices"), [("all", 1), ("decoder", 2), ("none", 3)])
+def test_tying_saves_matrices_and_a_checkpoint_names_each_once(tying: str, matrices: int) -> None:
+    model = Transformer(settings(tied_embeddings=tying), VOCABULARIES)
+    assert sum(weight.shape == (11, 16) for weight in model.parameters()) == matrices
+    assert len({weight.data_ptr() for weight in model.state_dict().values()}) == len(model.state_dict())
+
+
+def test_parameters_are_as_many_as_the_paper_has() -> None:
+    # Vaswani et al. 2017, table 3: 65 million in the base model, of a joint vocabulary of about 37,000.
+    vocabularies = Vocabularies(source_size=37000, target_size=37000, start=1, end=2)
+    base = TransformerSettings(architecture="transformer", norm=Norm(place="post"))
+    with torch.device("meta"):
+        count = sum(weight.numel() for weight in Transformer(base, vocabularies).parameters())
+    assert 62e6 < count < 66e6
+
+
+def test_only_pre_norm_ends_with_a_norm() -> None:
+    pre, post = (Transformer(settings(norm=Norm(place=place)), VOCABULARIES) for place in ("pre", "post"))
+    assert isinstance(pre.decoder_norm, nn.LayerNorm)
+    assert isinstance(post.decoder_norm, nn.Identity)
+
+
+def test_the_cache_grows_without_forgetting() -> None:
+    torch.manual_seed(1)
+    model, target = Transformer(settings(), VOCABULARIES).eval(), torch.randint(11, (2, 80))
+    memory = model.encode(Source(torch.randint(11, (2, 3))))
+    state, steps = model.start(memory), []
+    for tokens in target.split(1, dim=1):
+        scores, state = model.step(tokens, state)
+        state = state.select(torch.tensor([[1], [0]])).select(torch.tensor([[1], [0]]))
+        steps.append(scores)
+    assert_close(torch.cat(steps, 1).flatten(0, 1), model.scores(model.decode(memory, target)), atol=1e-4, rtol=1e-4)
+
+
+def test_selection_leaves_the_source_where_it_is_while_all_sentences_stay() -> None:
+    model = Transformer(settings(), VOCABULARIES).eval()
+    words = torch.ones(2, 3, dtype=torch.long)
+    _, state = model.step(words[:, :1], model.start(model.encode(Source(words))))
+    expanded = state.select(torch.tensor([[0, 0, 0], [1, 1, 1]]))
+    assert expanded.source is state.source
+    assert expanded.select(torch.tensor([[4, 5]])).source.size(2) == 1
+
+
+def settings(**changes: object) -> TransformerSettings:
+    sizes = {"width": 16, "feed_forward": 24, "encoder_layers": 2, "decoder_layers": 2, "heads": 4}
+    return TransformerSettings.model_validate({"architecture": "transformer", **sizes, **changes})

@@ -1,0 +1,59 @@
+"""A small recipe to break in many ways."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.errors import RecipeError
+from nmt_cli.recipe.loading import load_recipe
+
+GOOD = """\
+run: runs/small
+data:
+  source_language: en
+  target_language: de
+  prepared: data/prepared
+  train:
+    news: {source: news.en, target: news.de}
+  valid:
+    dev: {source: dev.en, target: dev.de}
+  test:
+    blind: {source: test.en, target: [test.de, test2.de]}
+model:
+  architecture: transformer
+  preset: tiny
+training:
+  limits: {updates: 100}
+"""
+
+
+@pytest.fixture
+def good() -> str:
+    return GOOD
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | bytes], Path]:
+    """Writes a recipe to r.yaml of the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def write_recipe(text: str | bytes) -> Path:
+        path = Path("r.yaml")
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write_recipe
+
+
+@pytest.fixture
+def mistakes_in(write: Callable[[str | bytes], Path]) -> Callable[..., list[str]]:
+    """The lines that loading a wrong recipe says."""
+
+    def load_wrong_recipe(text: str | bytes, *overrides: str) -> list[str]:
+        with pytest.raises(RecipeError) as caught:
+            load_recipe(write(text), overrides)
+        assert caught.value.exit_code == 2
+        return str(caught.value).split("\n")
+
+    return load_wrong_recipe

@@ -1,0 +1,237 @@
+"""Recipes in, settings of the command line over them, resolved recipes out."""
+
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from nmt_cli.errors import RecipeError
+from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, Evaluation, SamplingSettings
+from nmt_cli.recipe.loading import load_recipe, override, resolved_yaml
+from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.recipe.outline import sections
+from nmt_cli.recipe.schema import Recipe
+
+Write = Callable[[str | bytes], Path]
+
+SETTINGS = sorted(
+    {name for classes in sections(Recipe).values() for section in classes for name in section.model_fields}
+)
+with_files = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def test_a_recipe_is_its_settings_and_the_defaults_of_all_others(good: str, write: Write) -> None:
+    recipe = load_recipe(write(good))
+    assert recipe.run == Path("runs/small")
+    assert recipe.data.test["blind"].target == [Path("test.de"), Path("test2.de")]
+    assert recipe.training.limits.updates == 100
+    assert recipe.training.limits.epochs is None
+    assert recipe.decoding == BeamSettings()
+
+
+def test_a_preset_gives_way_to_sizes_beside_it(good: str, write: Write) -> None:
+    model = load_recipe(write(good), ["model.width=64"]).model
+    assert isinstance(model, TransformerSettings)
+    assert (model.width, model.feed_forward, model.heads) == (64, 256, 4)
+
+
+@pytest.mark.parametrize("word", ["no", "on", "off", "yes", "true", "NO"])
+def test_a_language_may_have_any_name(word: str, good: str, write: Write) -> None:
+    recipe = load_recipe(write(good.replace(": en", f": {word}").replace("news.en", word)))
+    assert recipe.data.source_language == word
+    assert recipe.data.train["news"].source == Path(word)
+
+
+@pytest.mark.parametrize("typed", ["010", "1:30", "1_000", "1.10", "2016-01-01", "0x10", "1e4", ".inf", "-0", "True"])
+def test_text_stays_as_it_was_typed(typed: str, good: str, write: Write) -> None:
+    recipe = load_recipe(write(good.replace("runs/small", typed).replace("test.de", typed)), [f"data.prepared={typed}"])
+    assert recipe.run == recipe.data.prepared == recipe.data.test["blind"].target[0] == Path(typed)
+    assert load_recipe(write(resolved_yaml(recipe))) == recipe
+
+
+@pytest.mark.parametrize(("typed", "value"), [("3e-4", 3e-4), ("1e-4", 1e-4), ("1.e-4", 1e-4), ("1", 1.0), (".5", 0.5)])
+def test_a_learning_rate_is_read_in_every_notation(typed: str, value: float, good: str, write: Write) -> None:
+    assert (
+        load_recipe(write(good), [f"training.optimizer.learning_rate={typed}"]).training.optimizer.learning_rate
+        == value
+    )
+
+
+@pytest.mark.parametrize(("typed", "value"), [("010", 10), ("0x10", 16)])
+def test_a_whole_number_is_read_in_every_notation(typed: str, value: int, good: str, write: Write) -> None:
+    assert load_recipe(write(good.replace("100", typed))).training.limits.updates == value
+
+
+@pytest.mark.parametrize("name", ["a b", "é", "-x", "x" * 250, "a#b", "~/x", "a'b", "a\\b", "日本"])
+def test_odd_file_names_are_kept(name: str, good: str, write: Write) -> None:
+    assert load_recipe(write(good.replace("runs/small", f'"{name}"' if "\\" not in name else name))).run == Path(name)
+
+
+@given(st.text(st.characters(exclude_characters="\0"), min_size=1))
+@example("no").via("a word")
+@example("1e4").via("a number")
+@example("a\nb ").via("lines")
+@example("\udcff").via("not UTF-8")
+@with_files
+def test_a_resolved_recipe_is_the_same_recipe(write: Write, good: str, name: str) -> None:
+    recipe = load_recipe(write(good)).model_copy(update={"run": Path(name)})
+    assert load_recipe(write(resolved_yaml(recipe))) == recipe
+
+
+def test_a_resolved_recipe_says_every_setting(good: str, write: Write) -> None:
+    text = resolved_yaml(load_recipe(write(good)))
+    for name in set(SETTINGS) - set(RnnSettings.model_fields) - set(SamplingSettings.model_fields):
+        assert f"{name}:" in text
+
+
+# Settings of the command line
+
+
+def test_the_command_line_wins_and_the_last_of_it_most(good: str, write: Write) -> None:
+    recipe = load_recipe(write(good), ["training.limits.updates=5", "seed=2", "seed=3", "run=runs/=x"])
+    assert (recipe.training.limits.updates, recipe.seed, recipe.run) == (5, 3, Path("runs/=x"))
+
+
+def test_the_command_line_reaches_into_sections_that_the_recipe_leaves_out(good: str, write: Write) -> None:
+    recipe = load_recipe(write(good), ["tokenizer.joint=false", "model.norm.type=rms", "model.tied_embeddings=none"])
+    assert not recipe.tokenizer.joint
+    assert isinstance(recipe.model, TransformerSettings)
+    assert recipe.model.norm.type == "rms"
+
+
+def test_the_command_line_knows_the_names_of_corpora(good: str, write: Write) -> None:
+    text = good.replace("blind:", "blind.2016:")
+    added = "data.train.more={source: m.en, target: m.de}"
+    data = load_recipe(write(text), ["data.test.blind.2016.source=x", added]).data
+    assert data.test["blind.2016"].source == Path("x")
+    assert list(data.train) == ["news", "more"]
+
+
+def test_the_command_line_mends_the_recipe(good: str, write: Write) -> None:
+    assert load_recipe(write(good.replace("100", "many")), ["training.limits.updates=7"]).training.limits.updates == 7
+
+
+@pytest.mark.parametrize("option", ["seed", "=3", ""])
+def test_an_option_without_key_or_value_is_refused(option: str, good: str, write: Write) -> None:
+    with pytest.raises(RecipeError, match=rf"^--set {option}: is not of the form key=value"):
+        load_recipe(write(good), [option])
+
+
+@pytest.mark.parametrize(
+    "option", ["seed=[", "seed=1: 2: 3", "seed=*x", "seed=!!int 3", "seed={a: 1, a: 2}", "run.x=3"]
+)
+def test_an_option_that_cannot_be_is_named(option: str, good: str, write: Write) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(good), [option])
+    assert all(line.startswith(f"--set {option}: ") for line in str(caught.value).split("\n"))
+
+
+def test_another_architecture_can_be_chosen_on_the_command_line(good: str, write: Write) -> None:
+    text = good.replace("preset: tiny", "preset: tiny\n  heads: 2\n  dropout: 0.3")
+    model = load_recipe(write(text), ["model.architecture=rnn"]).model
+    assert isinstance(model, RnnSettings)
+    assert model.dropout == 0.3
+
+
+# What may change when a model stands
+
+
+def test_settings_of_a_model_change_and_the_others_stay() -> None:
+    stored = AfterTraining(decoding=BeamSettings(beam_size=4, length_penalty=0.6))
+    changed = override(stored, ["decoding.beam_size=1", "evaluation.samples=0"])
+    assert changed.decoding == BeamSettings(beam_size=1, length_penalty=0.6)
+    assert changed.evaluation == Evaluation(samples=0)
+    assert override(stored, []) == stored
+
+
+def test_choosing_another_strategy_forgets_what_only_the_old_one_knew() -> None:
+    stored = AfterTraining(decoding=BeamSettings(beam_size=4, length_penalty=0.6))
+    changed = override(stored, ["decoding.strategy=sampling", "decoding.top_k=10"])
+    assert changed.decoding == SamplingSettings(strategy="sampling", length_penalty=0.6, top_k=10)
+    assert override(changed, ["decoding.strategy=beam"]).decoding == BeamSettings(length_penalty=0.6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["decoding.strategy=sampling", "decoding.beam_size=3"],
+            "--set decoding.beam_size=3: decoding.beam_size: is a setting of strategy beam, not of sampling",
+        ),
+        (
+            ["training.limits.updates=3"],
+            "--set training.limits.updates=3: training: is not a setting; the settings here are decoding, evaluation",
+        ),
+        (
+            ["decoding.n_best=6"],
+            "--set decoding.n_best=6: decoding.n_best: 6 translations need a beam_size of as many, not 5",
+        ),
+    ],
+)
+def test_what_does_not_fit_a_model_is_refused(options: list[str], message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        override(AfterTraining(), options)
+    assert str(caught.value) == message
+
+
+# Whatever a recipe holds, it is a recipe or a mistake that is told
+
+scalars = st.one_of(
+    st.sampled_from(
+        ["", "~", "no", "true", "ten", ".nan", "-.inf", "1e400", "-1", "0", "1.5", "1_0", "'", '"', "&a", "*a"]
+    ),
+    st.integers().map(str),
+    st.floats().map(str),
+    st.text(string.printable, max_size=8),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+        st.dictionaries(st.sampled_from(SETTINGS), inner, max_size=3).map(
+            lambda items: f"{{{', '.join(f'{name}: {value}' for name, value in items.items())}}}"
+        ),
+    ),
+    max_leaves=4,
+)
+keys = st.lists(st.sampled_from([*SETTINGS, "news", "x"]), min_size=1, max_size=4).map(".".join)
+
+
+def loads_or_is_refused(path: Path, overrides: list[str]) -> None:
+    try:
+        recipe = load_recipe(path, overrides)
+    except RecipeError as error:
+        assert all(
+            line.startswith(("r.yaml:", "--set ")) for line in str(error).split("\n") if "\n" not in str(overrides)
+        )
+    else:
+        path.write_text(resolved_yaml(recipe))
+        assert load_recipe(path) == recipe
+
+
+@given(key=keys, value=values)
+@with_files
+def test_any_value_of_any_key_is_right_or_refused(write: Write, good: str, key: str, value: str) -> None:
+    loads_or_is_refused(write(good), [f"{key}={value}"])
+
+
+@given(data=st.data())
+@with_files
+def test_any_change_to_the_text_of_a_recipe_is_right_or_refused(write: Write, good: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(good)))
+    end = data.draw(st.integers(start, min(len(good), start + 8)))
+    inserted = data.draw(st.one_of(scalars, st.text(max_size=4), st.sampled_from(SETTINGS))).encode("utf-8", "replace")
+    loads_or_is_refused(write(good[:start].encode() + inserted + good[end:].encode()), [])
+
+
+@given(data=st.data())
+@with_files
+def test_any_line_of_another_depth_or_place_is_right_or_refused(write: Write, good: str, data: st.DataObject) -> None:
+    lines = good.split("\n")
+    moved = lines.pop(data.draw(st.integers(0, len(lines) - 1))).strip()
+    depth = data.draw(st.integers(0, 4))
+    lines.insert(data.draw(st.integers(0, len(lines))), " " * depth + moved)
+    loads_or_is_refused(write("\n".join(lines)), [])

@@ -1,0 +1,156 @@
+"""Each mistake in a recipe is one line that helps."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.recipe.decoding import Evaluation
+from nmt_cli.recipe.loading import load_recipe, resolved_yaml
+from nmt_cli.recipe.outline import sections
+from nmt_cli.recipe.schema import Recipe
+
+MistakesIn = Callable[..., list[str]]
+Write = Callable[[str | bytes], Path]
+
+NAMES = {"news", "dev", "blind"}
+HOMES = {
+    name: [
+        ".".join(key) for key, others in sections(Recipe).items() if any(name in other.model_fields for other in others)
+    ]
+    for classes in sections(Recipe).values()
+    for section in classes
+    for name in section.model_fields
+    if name not in Evaluation.model_fields
+}
+
+
+@pytest.mark.parametrize("architecture", ["transformer", "rnn"])
+def test_every_misspelt_key_is_told_with_its_line_and_the_right_one(
+    architecture: str, good: str, write: Write, mistakes_in: MistakesIn
+) -> None:
+    lines = resolved_yaml(load_recipe(write(good.replace("transformer", architecture)))).split("\n")
+    tried = 0
+    for number, line in enumerate(lines, 1):
+        key = re.match(r" *([a-z_]+):", line)
+        if key is None or key[1] in NAMES or (architecture == "rnn" and not 30 < number < 50):
+            continue
+        misspelt = key[1][: len(key[1]) // 2] + key[1][len(key[1]) // 2 + 1 :]
+        found = mistakes_in("\n".join([*lines[: number - 1], line.replace(key[1], misspelt, 1), *lines[number:]]))
+        assert len(found) == 1, found
+        assert re.fullmatch(rf"r\.yaml:{number}:\d+: .*{misspelt}: is not a setting; did you mean {key[1]}\?", found[0])
+        tried += 1
+    assert tried > 10
+
+
+@pytest.mark.parametrize("name", HOMES)
+def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: str, mistakes_in: MistakesIn) -> None:
+    (mistake,) = mistakes_in(good + f"evaluation:\n  {name}: 1\n")
+    assert mistake.startswith(f"r.yaml:18:3: evaluation.{name}: belongs under ")
+    assert all((home or "the top level") in mistake for home in HOMES[name])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ('training.batch_tokens="ten"', 'must be a whole number, not "ten"'),
+        ("training.batch_tokens=0", "must be at least 1, not 0"),
+        ("training.batch_tokens=true", "must be a whole number, not true"),
+        ("training.batch_tokens=1.5", "must be a whole number, not 1.5"),
+        ("training.batch_tokens=1e4", "must be a whole number, not 1e4; write 10000"),
+        ("training.batch_tokens=10_000", 'must be a whole number, not "10_000"; write 10000'),
+        ("training.batch_tokens=", "must be a whole number, not empty"),
+        ("training.batch_tokens=[1]", "must be a whole number, not a list"),
+        (f"training.batch_tokens=1{'0' * 200}", f"must be at most 1000000000000, not 1{'0' * 56}…"),
+        ("training.label_smoothing=1", "must be less than 1, not 1"),
+        ("training.label_smoothing=-0.5", "must be at least 0, not -0.5"),
+        ("training.label_smoothing=.nan", "must be a finite number, not .nan"),
+        ("training.label_smoothing=ten", 'must be a number, not "ten"'),
+        ("training.optimizer.learning_rate=0", "must be more than 0, not 0"),
+        ("training.optimizer.learning_rate=.inf", "must be a finite number, not .inf"),
+        ("training.optimizer.betas=[0.9]", "must have at least 2, not 1"),
+        ("training.optimizer.betas=0.9", "must be a list, not 0.9"),
+        ("training.optimizer=adamw", 'must be a section of settings such as type, learning_rate or betas, not "adamw"'),
+        ("training=", "must be a section of settings such as update_tokens, batch_tokens or precision, not empty"),
+        ("model.activation=rellu", 'must be one of relu, gelu, swiglu, not "rellu"; did you mean relu?'),
+        ("model.width=31", "must be a multiple of 2, not 31"),
+        ("model.heads=3", "3 does not divide the width 128"),
+        ("model.tied_embeddings=1", 'must be one of none, decoder, all, not "1"'),
+        ("tokenizer.joint=yes", 'must be true or false, not "yes"'),
+        (
+            "data.source_language=a b",
+            'must be a plain name of letters, digits, - and _, such as en or news-2016, not "a b"',
+        ),
+        ("data.train=", "must be a section of names, not empty"),
+        ("data.train={}", "must have at least 1, not 0"),
+        ("data.train.source=x", 'is taken for a name of your choice; under it belong source and target, not "x"'),
+        ("run=''", "must be a file name, not empty and without a zero byte"),
+        ('run="a\\0b"', "must be a file name, not empty and without a zero byte"),
+        ("run=[]", "must be a file name, not a list"),
+        ("evaluation.bananas=1", "is not a setting; the settings here are metrics, bleu_tokenizer, samples"),
+        ("evaluation.metrics=[]", "must have at least 1, not 0"),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_may_be(
+    override: str, message: str, good: str, mistakes_in: MistakesIn
+) -> None:
+    key = override.partition("=")[0]
+    assert mistakes_in(good, override) == [f"--set {override}: {key}: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("model: {}", "model.architecture: is missing; it must be one of transformer, rnn"),
+        (
+            "model: {architecture: transfomer}",
+            'model.architecture: must be one of transformer, rnn, not "transfomer"; did you mean transformer?',
+        ),
+        (
+            "model: {architecture: rnn, heads: 4}",
+            "model.heads: is a setting of architecture transformer, not of rnn",
+        ),
+        (
+            "model: {architecture: rnn, preset: tny}",
+            'model.preset: must be one of tiny, small, base, big, not "tny"; did you mean tiny?',
+        ),
+        ("model: rnn", 'model: must be a section of settings such as preset, architecture or width, not "rnn"'),
+        (
+            "model: {architecture: rnn}\ntokenizer: {joint: false}",
+            "model.tied_embeddings: all needs tokenizer.joint; use decoder, or a joint vocabulary",
+        ),
+    ],
+)
+def test_a_wrong_model_is_one_mistake(line: str, message: str, good: str, mistakes_in: MistakesIn) -> None:
+    text = re.sub(r"model:\n.*\n.*\n", line + "\n", good)
+    (mistake,) = mistakes_in(text)
+    assert mistake.startswith("r.yaml:12:")
+    assert mistake.endswith(f": {message}")
+
+
+def test_a_check_across_keys_stands_at_the_key_it_names(good: str, mistakes_in: MistakesIn) -> None:
+    found = mistakes_in(good + "decoding:\n  beam_size: 2\n  n_best: 3\n")
+    assert found == ["r.yaml:19:3: decoding.n_best: 3 translations need a beam_size of as many, not 2"]
+
+
+def test_a_missing_key_stands_at_the_section_around_it(good: str, mistakes_in: MistakesIn) -> None:
+    found = mistakes_in(good.replace("  source_language: en\n", "").replace("run: runs/small\n", ""))
+    assert found == ["r.yaml:1:1: run: is missing", "r.yaml:1:1: data.source_language: is missing"]
+
+
+def test_all_mistakes_are_told_at_once_in_order_of_lines(good: str, mistakes_in: MistakesIn) -> None:
+    text = good.replace("run:", "rum:").replace("updates: 100", "updates: ten").replace("preset: tiny", "preset: 3")
+    assert mistakes_in(text + "run: x\nrun: y\n", "training.limit.updates=3") == [
+        "r.yaml:1:1: rum: is not a setting; did you mean run?",
+        'r.yaml:14:3: model.preset: must be one of tiny, small, base, big, not "3"',
+        'r.yaml:16:12: training.limits.updates: must be a whole number, not "ten"',
+        "r.yaml:18:1: run: is given twice; the first is on line 17",
+        "--set training.limit.updates=3: training.limit: is not a setting; did you mean limits?",
+    ]
+
+
+def test_a_flood_of_mistakes_is_cut_short(good: str, mistakes_in: MistakesIn) -> None:
+    found = mistakes_in(good + "".join(f"bananas{number}: 1\n" for number in range(60)))
+    assert len(found) == 51
+    assert found[-1] == "r.yaml:1:1: and 10 more mistakes"

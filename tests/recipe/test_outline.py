@@ -1,0 +1,28 @@
+"""The sections of the schema and their keys."""
+
+from nmt_cli.recipe.data import Corpus, TestSet
+from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
+from nmt_cli.recipe.model import Norm, RnnSettings, TransformerSettings
+from nmt_cli.recipe.outline import choice, chosen_by, section_at, sections
+from nmt_cli.recipe.schema import Recipe
+
+
+def test_sections_come_in_the_order_of_the_schema() -> None:
+    found = list(sections(Recipe))
+    assert found[:5] == [(), ("data",), ("data", "train", "NAME"), ("data", "valid", "NAME"), ("data", "test", "NAME")]
+    assert found[-1] == ("evaluation",)
+
+
+def test_a_section_is_found_under_the_names_that_users_give() -> None:
+    assert section_at(Recipe, ("data", "train", "news")) == (Corpus,)
+    assert section_at(Recipe, ("data", "test", "x")) == (TestSet,)
+    assert section_at(Recipe, ("model", "norm")) == (Norm,)
+    assert section_at(Recipe, ("data", "train")) == ()
+    assert section_at(Recipe, ("seed",)) == ()
+
+
+def test_a_section_of_several_classes_says_what_decides() -> None:
+    assert section_at(Recipe, ("model",)) == (TransformerSettings, RnnSettings)
+    assert choice((TransformerSettings, RnnSettings)) == "architecture"
+    assert choice((BeamSettings, SamplingSettings)) == "strategy"
+    assert chosen_by(SamplingSettings, "strategy") == "sampling"

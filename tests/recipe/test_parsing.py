@@ -1,0 +1,150 @@
+"""YAML 1.2, and files that are no recipe."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt_cli.errors import RecipeError
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.parsing import Place, parse, read_document, scalar
+
+MistakesIn = Callable[..., list[str]]
+
+
+@pytest.mark.parametrize("text", ["no", "on", "off", "yes", "y", "NO", "1:30", "1_000", "2016-01-01", "1.10.3", "0b1"])
+def test_what_older_yaml_took_for_something_else_is_text(text: str) -> None:
+    assert scalar(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3e-4", 3e-4),
+        ("1e4", 1e4),
+        ("1.e-4", 1e-4),
+        (".5", 0.5),
+        ("1.10", 1.1),
+        ("-1E+2", -100.0),
+        ("-.inf", float("-inf")),
+    ],
+)
+def test_floats_of_every_form_are_floats(text: str, value: float) -> None:
+    found = scalar(text)
+    assert isinstance(found, float)
+    assert found == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("010", 10), ("0x10", 16), ("0o10", 8), ("-3", -3), ("+3", 3)])
+def test_a_leading_zero_does_not_change_the_base(text: str, value: int) -> None:
+    assert scalar(text) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("FALSE", False), ("null", None), ("~", None), ("", None)])
+def test_truth_and_nothing(text: str, value: Any) -> None:
+    assert scalar(text) is value
+
+
+def test_a_number_with_very_many_digits_is_no_crash() -> None:
+    assert scalar("1" * 100_000) == float("inf")
+
+
+def test_keys_are_always_text() -> None:
+    document = parse("2016: a\nno: b\n1.10: c\ntrue: d\n", Place("f", 1, 1))
+    assert document.values == {"2016": "a", "no": "b", "1.10": "c", "true": "d"}
+
+
+def test_every_value_has_its_place() -> None:
+    document = parse("a:\n  b: [x, y]\n", Place("f", 1, 1))
+    assert str(document.place(("a", "b"))) == "f:2:3"
+    assert str(document.place(("a", "b", 1))) == "f:2:10"
+    assert str(document.place(("a", "unknown"))) == "f:1:1"
+
+
+def test_a_key_given_twice_is_told_with_both_lines() -> None:
+    document = parse("a: 1\nb: {c: 1, c: 2}\na: 2\n", Place("f", 1, 1))
+    assert [str(mistake) for mistake in document.mistakes] == [
+        "f:2:11: b.c: is given twice; the first is on line 2",
+        "f:3:1: a: is given twice; the first is on line 1",
+    ]
+    assert document.values == {"a": 1, "b": {"c": 1}}
+
+
+@pytest.mark.parametrize("text", [b"\xef\xbb\xbfrun: x\n", b"run: x\r\n", b"---\nrun: x\n...\n", b"# first\nrun: x"])
+def test_byte_order_marks_and_windows_lines_are_accepted(text: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_bytes(text)
+    assert read_document(path).values == {"run": "x"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "r.yaml:1:1: is empty; a recipe has at least run, data and model"),
+        (b"# nothing\n", "r.yaml:1:1: is empty; a recipe has at least run, data and model"),
+        (b"\n- a\n- b\n", "r.yaml:2:1: is a list, but a recipe is made of settings such as `run: runs/first`"),
+        (b"hello\n", "r.yaml:1:1: is text, but a recipe is made of settings such as `run: runs/first`"),
+        (b"a: 1\n---\nb: 2\n", "r.yaml:2:1: begins a second document; a recipe is one"),
+        (b"a:\n\tb: 1\n", "r.yaml:2:1: has a tab; indent with spaces"),
+        (b"a: \x07\n", "r.yaml:1:4: holds a character that text does not: U+0007"),
+        (b"a: 1\nb: \xff\n", "r.yaml:2: is not UTF-8 text; this is no recipe, or in another encoding"),
+        ("a: 1\n".encode("utf-16"), "r.yaml:1: is not UTF-8 text; this is no recipe, or in another encoding"),
+        (b"a: &x 1\nb: *x\n", "r.yaml:1:4: & and * are not used in recipes; write the value out"),
+        (b"a: *x\n", "r.yaml:1:4: & and * are not used in recipes; write the value out"),
+        (b"a: !!float 1\n", "r.yaml:1:4: tags (!) are not used in recipes; leave it out"),
+    ],
+)
+def test_what_is_no_recipe_is_told_with_its_place(content: bytes, message: str, mistakes_in: MistakesIn) -> None:
+    assert mistakes_in(content) == [message]
+
+
+@pytest.mark.parametrize("text", ["a: b: c", "{a: 1", "a: 'x", "a: 1\n b: 2", "a: [1, 2", "a\nb: 1", "]", "%"])
+def test_what_is_not_yaml_is_one_line_with_its_place(text: str, mistakes_in: MistakesIn) -> None:
+    (mistake,) = mistakes_in(text)
+    assert mistake.startswith("r.yaml:")
+    assert int(mistake.split(":")[1]) <= 2
+
+
+def test_a_tag_runs_nothing(tmp_path: Path, mistakes_in: MistakesIn) -> None:
+    canary = tmp_path / "canary"
+    (mistake,) = mistakes_in(f"run: !!python/object/apply:os.system ['touch {canary}']\n")
+    assert mistake == "r.yaml:1:6: tags (!) are not used in recipes; leave it out"
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 90_000, "- " * 40_000, "{a: " * 20_000, "x" * 50_000_000, "a: &a [x, x]\n" + "b: &b [*a, *a, *a]\n" * 4_000],
+    ids=["brackets", "dashes", "braces", "50 MB", "aliases"],
+)
+def test_hostile_files_are_refused_at_once(text: str, mistakes_in: MistakesIn) -> None:
+    started = time.process_time()
+    (mistake,) = mistakes_in(text)
+    assert len(mistake) < 200
+    assert time.process_time() - started < 2
+
+
+def test_a_missing_recipe_is_named() -> None:
+    with pytest.raises(RecipeError, match=r"^no/such\.yaml: cannot be read: No such file or directory$"):
+        load_recipe(Path("no/such.yaml"))
+
+
+def test_a_directory_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r": is a directory, not a recipe$"):
+        load_recipe(tmp_path)
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(RecipeError, match="is not a file name"):
+        load_recipe(Path("a\0b"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_recipe_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "secret.yaml"
+    path.touch(mode=0)
+    with pytest.raises(RecipeError, match=r"secret\.yaml: cannot be read: Permission denied$"):
+        load_recipe(path)

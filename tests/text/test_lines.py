@@ -1,0 +1,124 @@
+"""Lines come out as they stand in the file, or the first bad one is named."""
+
+import gzip
+import io
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.errors import DataError
+from nmt_cli.text import lines as lines_module
+from nmt_cli.text.lines import decode_lines, read_lines
+
+SEPARATORS = ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"]
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_only_newline_ends_a_line(tmp_path: Path, separator: str) -> None:
+    text = f"a{separator}b\n{separator}c\nd{separator}e\n"
+    file = written(tmp_path / "text", text.encode())
+    assert list(read_lines(file)) == text.split("\n")[:-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"\n\n", ["", ""]),
+        (b"a", ["a"]),
+        (b"a\nb", ["a", "b"]),
+        (b"a\r\nb\r\n", ["a", "b"]),
+        (b"a\r\r\n", ["a\r"]),
+        (b"a\r", ["a"]),
+    ],
+)
+def test_lines_are_those_that_wc_counts(tmp_path: Path, content: bytes, expected: list[str]) -> None:
+    assert list(read_lines(written(tmp_path / "text", content))) == expected
+
+
+def test_a_byte_order_mark_is_left_out_with_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path / "text", b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n")
+    assert list(read_lines(file)) == ["a", "\ufeffb"]
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == 1
+    assert str(file) in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("bad", "offset"),
+    [
+        (b"gr\xfcn", 5),  # latin-1
+        (b"\xe2\x82", 3),  # cut off
+        (b"x\xed\xa0\x80", 4),  # a surrogate
+        (b"\xc0\xaf", 3),  # overlong
+        ("grün".encode("utf-16"), 3),
+    ],
+)
+def test_what_is_not_utf8_is_named_by_line_and_byte(tmp_path: Path, bad: bytes, offset: int) -> None:
+    file = written(tmp_path / "text", b"ok\n" + bad + b"\nok\n")
+    with pytest.raises(DataError, match=rf"text: line 2: .* byte {offset} ") as caught:
+        list(read_lines(file))
+    assert "\n" not in str(caught.value)
+
+
+def test_gzip_is_known_by_its_content_not_its_name(tmp_path: Path) -> None:
+    packed = written(tmp_path / "plain-name", gzip.compress(b"a\nb\n"))
+    plain = written(tmp_path / "name.gz", b"a\nb\n")
+    assert list(read_lines(packed)) == list(read_lines(plain)) == ["a", "b"]
+
+
+def test_any_cut_through_gzip_is_noticed(tmp_path: Path) -> None:
+    packed = gzip.compress(b"a line of text\n" * 20)
+    for length in range(2, len(packed)):
+        with pytest.raises(DataError, match="damaged gzip"):
+            list(read_lines(written(tmp_path / "text.gz", packed[:length])))
+
+
+def test_a_flipped_bit_in_gzip_is_noticed(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(b"a line of text\n" * 20))
+    packed[-6] ^= 1
+    with pytest.raises(DataError, match="damaged gzip"):
+        list(read_lines(written(tmp_path / "text.gz", bytes(packed))))
+
+
+def test_a_missing_file_and_a_directory_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere: does not exist"):
+        list(read_lines(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="is a directory"):
+        list(read_lines(tmp_path))
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_line_may_be_so_long_and_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
+    monkeypatch.setattr(lines_module, "LONGEST_LINE", 10)
+    assert list(read_lines(written(tmp_path / "text", b"x" * 10 + end))) == ["x" * 10]
+    with pytest.raises(DataError, match="line 2: is longer than 10 bytes"):
+        list(read_lines(written(tmp_path / "text", b"a\n" + b"x" * 11 + end)))
+
+
+def test_replacing_tells_which_lines_were_bad() -> None:
+    bad: list[int] = []
+    stream = io.BytesIO(b"\xef\xbb\xbfgood\n\xff\n\ngr\xfcn\r\nlast")
+    assert list(decode_lines(stream, "stdin", bad.append)) == ["good", "\ufffd", "", "gr\ufffdn", "last"]
+    assert bad == [2, 4]
+
+
+def test_a_line_comes_through_a_pipe_before_the_next_is_written() -> None:
+    readable, writable = os.pipe()
+    with os.fdopen(readable, "rb") as stream, os.fdopen(writable, "wb", buffering=0) as pipe:
+        alarm = threading.Timer(10, pipe.close)  # a reader that waits for more would hang
+        alarm.start()
+        lines = decode_lines(stream, "stdin", lambda number: None)
+        for line in ("one", "two"):
+            pipe.write(f"{line}\n".encode())
+            assert next(lines) == line
+            assert not pipe.closed
+        alarm.cancel()

@@ -1,0 +1,50 @@
+"""Normalisations do what their names say, once and for all."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt_cli.text.normalization import NORMALIZATIONS, one_line
+
+lines = st.text(st.characters(exclude_categories=["Cs"]))
+nfkc, none = NORMALIZATIONS["nfkc"], NORMALIZATIONS["none"]
+
+
+@pytest.mark.parametrize("space", "\t\x00\x0b\x0c\r\x1c\x1f\x85\xa0\u1680\u2003\u200b\u2028\u2029\u202f\u3000")
+def test_nfkc_makes_one_space_of_whatever_separates(space: str) -> None:
+    assert nfkc(f"{space}a{space}{space} b{space}") == "a b"
+
+
+@pytest.mark.parametrize(("line", "expected"), [("ﬁ", "fi"), ("①", "1"), ("e\u0301", "é"), ("Ａ", "A"), ("…", "...")])
+def test_nfkc_composes(line: str, expected: str) -> None:
+    assert nfkc(line) == expected
+
+
+def test_a_byte_order_mark_within_a_line_vanishes() -> None:
+    assert nfkc("a\ufeffb") == "ab"
+
+
+def test_none_keeps_spaces_and_compatibility_characters() -> None:
+    line = "  ﬁ\t\xa0①  e\u0301\u200b "
+    assert none(line) == line
+
+
+@given(lines)
+def test_none_changes_only_what_cannot_be_kept(line: str) -> None:
+    kept = [(a, b) for a, b in zip(line.lstrip("\ufeff"), none(line), strict=True) if a != b]
+    assert all((a == "▁" and b == "_") or one_line(a) == b == " " for a, b in kept)
+
+
+@given(lines)
+@pytest.mark.parametrize("name", list(NORMALIZATIONS))
+def test_a_second_time_changes_nothing(name: str, line: str) -> None:
+    normalize = NORMALIZATIONS[name]
+    assert normalize(normalize(line)) == normalize(line)
+
+
+@given(lines)
+@pytest.mark.parametrize("normalize", [*NORMALIZATIONS.values(), one_line])
+def test_the_result_is_one_line_for_every_program(normalize: object, line: str) -> None:
+    assert callable(normalize)
+    assert len((normalize(line) + "x").splitlines()) == 1
+    assert "\x00" not in normalize(line)
