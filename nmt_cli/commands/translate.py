@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -121,7 +122,7 @@ def _writing(path: Path | None) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _stdout() -> Iterator[IO[bytes]]:
-    """stdout in bytes. BrokenPipeError if its reader has gone, which is no mistake; ResourceError otherwise."""
+    """stdout in bytes. If its reader has gone, which is no mistake, the program ends without a word."""
     if sys.stdout is None:
         raise ResourceError("stdout is closed; name a file with --output")
     stream = sys.stdout.buffer
@@ -132,7 +133,7 @@ def _stdout() -> Iterator[IO[bytes]]:
     except ResourceError as error:
         _drop_stdout()
         if isinstance(error.__cause__, BrokenPipeError):
-            raise error.__cause__ from None
+            raise SystemExit(128 + signal.SIGPIPE) from None
         raise
 
 

@@ -31,7 +31,7 @@ def test_a_text_that_fits_is_one_piece() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("One two three. Four five six.", ["One two three. ", "Four five six."]),
+        ("One two three. Be one four five six.", ["One two three. ", "Be one four five six."]),
         ("one two three four five six", ["one two three ", "four five six"]),
         ("我们去那里。他们也去那里。", ["我们去那里。", "他们也去那里。"]),
         ("onetwothreefour", ["onetwot", "hreefour"]),

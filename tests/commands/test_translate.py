@@ -1,0 +1,235 @@
+"""`nmt translate` as a pipe: lines answered in time, and every way in which input and output can fail."""
+
+import io
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt_cli.commands import translate as module
+from nmt_cli.commands.translate import translate, translate_stream
+from nmt_cli.decoding.translator import TranslatedText, Translation
+from nmt_cli.errors import DataError, RecipeError, ResourceError
+
+
+class Shouting:
+    """Translates by upper case."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.windows: list[int] = []
+
+    def translate_window(self, lines: Sequence[str], first: int, translated: Any) -> list[Translation]:
+        assert first == sum(self.windows) + 1
+        self.windows.append(len(lines))
+        translated(len(lines))
+        return [Translation(line, (TranslatedText(line.upper(), -1.0, -0.5),)) for line in lines]
+
+
+@pytest.fixture
+def shouting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command without a model."""
+    monkeypatch.setattr(module, "Translator", Shouting)
+    monkeypatch.setattr(module, "load_model", _Anything)
+
+
+class _Anything:
+    def __init__(self, *arguments: Any) -> None: ...
+
+    def __getattr__(self, name: str) -> "_Anything":
+        return self
+
+
+def streamed(given: bytes, format: Any = "text") -> bytes:
+    target = io.BytesIO()
+    translate_stream(Shouting(), io.BytesIO(given), target, format)  # type: ignore[arg-type]
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (b"", b""),
+        (b"\n", b"\n"),
+        (b"one\ntwo\n", b"ONE\nTWO\n"),
+        (b"one\n\n\ntwo", b"ONE\n\n\nTWO\n"),
+        (b"one\r\ntwo\r\n", b"ONE\nTWO\n"),
+        ("a\u2028b\x0bc\x85d\n".encode(), "A\u2028B\x0bC\x85D\n".encode()),
+        (b"good\nb\xffad\n", "GOOD\nB\ufffdAD\n".encode()),
+    ],
+)
+def test_n_lines_in_n_lines_out(given: bytes, expected: bytes) -> None:
+    assert streamed(given) == expected
+
+
+def test_lines_are_numbered_across_windows() -> None:
+    written = streamed(b"line\n" * 100, "nbest").decode().splitlines()
+
+    assert [line.split(" ||| ")[0] for line in written] == [str(number) for number in range(100)]
+
+
+def test_what_is_not_utf_8_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    streamed(b"good\nb\xffad\nw\xferse\n")
+
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_whoever_waits_for_an_answer_gets_it() -> None:
+    to_us, from_us = os.pipe(), os.pipe()
+    files = [os.fdopen(to_us[0], "rb"), os.fdopen(from_us[1], "wb")]
+    thread = threading.Thread(target=translate_stream, args=(Shouting(), *files), daemon=True)
+    thread.start()
+    with os.fdopen(to_us[1], "wb", buffering=0) as question, os.fdopen(from_us[0], "rb") as answer:
+        for number in range(5):
+            question.write(f"line {number}\n".encode())
+            assert answer.readline() == f"LINE {number}\n".encode()
+        question.close()
+        thread.join(5)
+        for file in files:
+            file.close()
+
+
+@pytest.mark.usefixtures("shouting")
+class TestFiles:
+    def test_the_output_appears_beside_nothing_else(self, tmp_path: Path) -> None:
+        (tmp_path / "in").write_bytes(b"one\n")
+
+        translate([Path("model")], tmp_path / "in", tmp_path / "new" / "out")
+
+        assert (tmp_path / "new" / "out").read_bytes() == b"ONE\n"
+        assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "out"]
+
+    def test_an_old_output_stays_if_translation_fails(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "in").write_bytes(b"one\n" * 100)
+        (tmp_path / "out").write_bytes(b"old\n")
+        monkeypatch.setattr(Shouting, "translate_window", lambda *arguments: 1 / 0)
+
+        with pytest.raises(ZeroDivisionError):
+            translate([Path("model")], tmp_path / "in", tmp_path / "out")
+
+        assert (tmp_path / "out").read_bytes() == b"old\n"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+    def test_a_link_is_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "in").write_bytes(b"one\n")
+        (tmp_path / "link").symlink_to(tmp_path / "target")
+
+        translate([Path("model")], tmp_path / "in", tmp_path / "link")
+
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "target").read_bytes() == b"ONE\n"
+
+    def test_a_device_is_written_through(self, tmp_path: Path) -> None:
+        (tmp_path / "in").write_bytes(b"one\n")
+
+        translate([Path("model")], tmp_path / "in", Path("/dev/null"))
+
+        assert Path("/dev/null").is_char_device()
+
+    def test_a_pipe_is_written_through(self, tmp_path: Path) -> None:
+        (tmp_path / "in").write_bytes(b"one\n")
+        os.mkfifo(tmp_path / "pipe")
+        arguments = ([Path("model")], tmp_path / "in", tmp_path / "pipe")
+        thread = threading.Thread(target=translate, args=arguments, daemon=True)
+        thread.start()
+
+        assert (tmp_path / "pipe").read_bytes() == b"ONE\n"
+        thread.join(5)
+        assert (tmp_path / "pipe").is_fifo()
+
+    def test_the_input_is_not_overwritten(self, tmp_path: Path) -> None:
+        (tmp_path / "in").write_bytes(b"one\n")
+        (tmp_path / "link").symlink_to(tmp_path / "in")
+
+        for output in ("in", "link"):
+            with pytest.raises(RecipeError, match="is the input too"):
+                translate([Path("model")], tmp_path / "in", tmp_path / output)
+        assert (tmp_path / "in").read_bytes() == b"one\n"
+
+    def test_a_folder_is_no_output(self, tmp_path: Path) -> None:
+        (tmp_path / "in").write_bytes(b"one\n")
+
+        with pytest.raises(RecipeError, match="is a directory"):
+            translate([Path("model")], tmp_path / "in", tmp_path)
+
+    def test_an_input_must_be_a_file(self, tmp_path: Path) -> None:
+        for path in (tmp_path, tmp_path / "missing"):
+            with pytest.raises(DataError, match=str(path)):
+                translate([Path("model")], path, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+    def test_a_full_device_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "in").write_bytes(b"one\n")
+
+        with pytest.raises(ResourceError, match="no space left"):
+            translate([Path("model")], tmp_path / "in", Path("/dev/full"))
+
+    def test_several_models_are_refused(self) -> None:
+        with pytest.raises(RecipeError, match="ensembles"):
+            translate([Path("one"), Path("two")])
+
+    @pytest.mark.parametrize("name", ["stdin", "stdout"])
+    def test_closed_streams_are_told(self, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path) -> None:
+        (tmp_path / "in").write_bytes(b"one\n")
+        monkeypatch.setattr(sys, name, None)
+
+        with pytest.raises((RecipeError, ResourceError), match=f"{name} is closed"):
+            translate([Path("model")], None if name == "stdin" else tmp_path / "in")
+
+
+_PROGRAM = """
+import sys
+sys.path.insert(0, {folder!r})
+from test_translate import Shouting, _Anything
+from nmt_cli import cli
+from nmt_cli.commands import translate as module
+module.Translator, module.load_model = Shouting, _Anything
+sys.argv = ["nmt", "translate", "model"]
+cli.main()
+"""
+
+
+def in_shell(line: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of bash in which $NMT is the command, without a model."""
+    program = _PROGRAM.format(folder=str(Path(__file__).parent))
+    environment = {**os.environ, "PROGRAM": program, "PYTHON": sys.executable}
+    line = line.replace("$NMT", '"$PYTHON" -W error::ResourceWarning -c "$PROGRAM"')
+    return subprocess.run(["bash", "-c", line], env=environment, capture_output=True, timeout=60, check=False)
+
+
+@pytest.mark.slow
+def test_stdin_to_stdout_is_pure() -> None:
+    done = in_shell("printf 'one\\n\\ntwo' | $NMT")
+
+    assert (done.returncode, done.stdout) == (0, b"ONE\n\nTWO\n")
+    assert b"translated 3 lines" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["yes one", "(yes one | head -300000; sleep 2)"])
+def test_a_reader_that_goes_away_ends_it_quietly(source: str) -> None:
+    done = in_shell(f"{source} | $NMT | head -1; exit ${{PIPESTATUS[1]}}")
+
+    assert (done.returncode, done.stdout, done.stderr) == (141, b"ONE\n", b"")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("echo one | $NMT > /dev/full", 5, b"stdout: no space left"),
+        ("yes one | head -100000 | $NMT > /dev/full", 5, b"stdout: no space left"),
+        ("echo one | $NMT >&-", 5, b"stdout is closed"),
+        ("$NMT <&-", 2, b"stdin is closed"),
+    ],
+)
+def test_failures_are_one_line(line: str, code: int, message: bytes) -> None:
+    done = in_shell(line)
+
+    assert done.returncode == code
+    assert done.stderr.startswith(b"nmt: error: " + message)
+    assert done.stderr.count(b"\n") == 1
