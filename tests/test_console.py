@@ -61,7 +61,7 @@ def test_off_a_terminal_progress_is_a_plain_line_every_ten_seconds(
     with console.Progress("reading", "lines", total=4000) as progress:
         for _ in range(4):
             clock[0] += 6
-            progress.advance(1000, speed="fast")
+            progress.advance(1000, {"speed": "fast"})
     assert capsys.readouterr().err == (
         "reading: 2,000 of 4,000 lines, 0:12 left\nreading: 4,000 of 4,000 lines, 0:00 left\n"
     )
@@ -108,7 +108,7 @@ def test_a_bar_on_a_terminal_gives_way_to_messages() -> None:
     program = (
         "from nmt_cli import console\n"
         "with console.Progress('reading', 'lines', total=2) as progress:\n"
-        "    progress.advance(1, loss='2.5'); console.say('a message'); progress.advance()\n"
+        "    progress.advance(1, {'loss': '2.5'}); console.say('a message'); progress.advance()\n"
         "print('done')\n"
     )
     ours, theirs = pty.openpty()
