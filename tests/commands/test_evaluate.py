@@ -288,8 +288,7 @@ def test_a_recipe_without_test_sets_is_refused(bench: Bench) -> None:
 
 def test_scoring_files_needs_no_torch(bench: Bench) -> None:
     program = (
-        "import sys; from pathlib import Path; from nmt_cli import files
-from nmt_cli.commands.evaluate import evaluate;"
+        "import sys; from pathlib import Path; from nmt_cli.commands.evaluate import evaluate;"
         "evaluate(None, [], Path('one.de'), [Path('two.de')]); assert 'torch' not in sys.modules"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
