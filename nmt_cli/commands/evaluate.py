@@ -97,7 +97,7 @@ def evaluate_system(system: System, tests: Sequence[str], as_json: bool) -> None
     results = {}
     for name, text in texts.items():
         folder = system.folder(name)
-        results[name] = read_evaluation(folder, text.provenance) or _evaluate_set(system, name, text)
+        results[name] = read_evaluation(folder, text.provenance) or _evaluate_alone(system, name, text)
         for warning in results[name]["warnings"]:
             console.warn(f"{name}: {warning}")
         if not as_json:
@@ -212,6 +212,12 @@ def _read_parallel(paths: Sequence[Path]) -> list[list[str]]:
     if not texts[0]:
         raise DataError(f"{first}: has no lines, so there is nothing to score")
     return texts
+
+
+def _evaluate_alone(system: System, name: str, text: _Texts) -> dict[str, Any]:
+    """Evaluate a set while no other process does; RunInUseError if one is at it."""
+    with files.lock(system.folder(name) / ".lock"):
+        return _evaluate_set(system, name, text)
 
 
 def _evaluate_set(system: System, name: str, text: _Texts) -> dict[str, Any]:

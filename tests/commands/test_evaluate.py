@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from nmt_cli import files
 from nmt_cli.commands.evaluate import System, evaluate, evaluate_system, open_system
-from nmt_cli.errors import DataError, ModelError, RecipeError
+from nmt_cli.errors import DataError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.recipe.decoding import Evaluation
 from nmt_cli.recipe.loading import resolved_yaml
@@ -95,7 +96,7 @@ def test_every_test_set_is_scored_and_written(bench: Bench, capsys: pytest.Captu
     assert "one  exact match 33.3 %\n" in printed
     for name in ("one", "two"):
         folder = bench.folder / "run" / "evaluation" / name
-        assert sorted(path.name for path in folder.iterdir()) == ["hypotheses.jsonl", "report.md", "scores.json"]
+        assert sorted(path.name for path in folder.glob("[!.]*")) == ["hypotheses.jsonl", "report.md", "scores.json"]
         assert f"report: {folder / 'report.md'}" in told
 
 
@@ -162,6 +163,12 @@ def test_files_of_unequal_length_stop_all_before_any_translation(bench: Bench) -
         evaluate_system(bench.system, [], as_json=False)
     assert bench.translate.calls == 0
     assert not (bench.folder / "run").exists()
+
+
+def test_two_processes_do_not_evaluate_the_same_set(bench: Bench) -> None:
+    with files.lock(bench.system.folder("one") / ".lock"), pytest.raises(RunInUseError):
+        evaluate_system(bench.system, ["one"], as_json=False)
+    assert bench.translate.calls == 0
 
 
 def test_files_are_scored_without_a_model(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

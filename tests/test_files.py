@@ -1,0 +1,279 @@
+"""Files appear whole or not at all; manifests notice every change; locks hold between processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nmt_cli import files
+from nmt_cli.errors import DataError, ModelError, ResourceError, RunInUseError
+
+ROOT = Path(__file__).parents[1]
+
+
+def start(program: str, *arguments: Path) -> "subprocess.Popen[str]":
+    """Run a program that has `files` and `Path` in a process of its own."""
+    opening = "import os, resource, sys, time\nfrom pathlib import Path\nfrom nmt_cli import files\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", opening + program, *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    with files.new_file(path) as file:
+        file.write(b"half")
+        assert not path.exists()
+        file.write(b" and half")
+    assert path.read_bytes() == b"half and half"
+    assert names(path.parent) == ["file"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyError), files.new_file(path) as file:
+        file.write(b"new")
+        raise KeyError
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_killed_while_writing_the_old_file_stands(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    program = """
+with files.new_file(Path(sys.argv[1])) as file:
+    file.write(b"new" * 100_000)
+    file.flush()
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+    with start(program, path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        process.kill()
+
+    assert path.read_bytes() == b"old"
+    with files.new_file(path) as file:  # what the kill left is no obstacle
+        file.write(b"newer")
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    program = """
+from nmt_cli.errors import ResourceError
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    with files.new_file(Path(sys.argv[1])) as file:
+        file.write(b"x" * 100_000)
+except ResourceError as error:
+    print(error, error.exit_code)
+"""
+    with start(program, path) as process:
+        said, complaint = process.communicate(timeout=30)
+    assert said == f"{path}: no space left to write it; free some and run the same command again 5\n", complaint
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_directory_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a directory"), files.new_file(tmp_path):
+        pass
+
+
+def test_a_file_where_a_folder_belongs_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ResourceError, match="cannot be written"), files.new_file(tmp_path / "file" / "other"):
+        pass
+
+
+def test_a_folder_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    with files.new_folder(path) as unfinished:
+        (unfinished / "file").write_bytes(b"1")
+        assert not path.exists()
+    assert names(tmp_path) == ["folder"]
+    assert names(path) == ["file"]
+
+
+def test_a_folder_replaces_an_older_one_completely(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    for name in ("old", "new"):
+        with files.new_folder(path) as unfinished:
+            (unfinished / name).write_bytes(b"1")
+    assert names(path) == ["new"]
+
+
+def test_a_failure_leaves_the_old_folder(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    with files.new_folder(path) as unfinished:
+        (unfinished / "old").write_bytes(b"1")
+    with pytest.raises(KeyError), files.new_folder(path) as unfinished:
+        raise KeyError
+    assert names(path) == ["old"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_what_a_killed_process_left_of_a_folder_does_not_get_into_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    program = """
+with files.new_folder(Path(sys.argv[1])) as unfinished:
+    (unfinished / "stray").write_bytes(b"1")
+    os.kill(os.getpid(), 9)
+"""
+    with start(program, path) as process:
+        process.wait(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    assert not path.exists()
+    with files.new_folder(path) as unfinished:
+        (unfinished / "file").write_bytes(b"1")
+    assert names(path) == ["file"]
+
+
+def test_removing_takes_files_folders_links_and_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"1")
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    (tmp_path / "file").write_bytes(b"1")
+
+    files.remove(tmp_path / "link")
+    assert names(tmp_path / "folder") == ["file"]
+    for name in ("folder", "file", "nothing"):
+        files.remove(tmp_path / name)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [float("-inf")]}])
+def test_json_that_others_could_not_read_is_not_written(tmp_path: Path, value: object) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "file", value)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\xfd", b"[" * 100_000, b"1 2"])
+def test_json_that_is_damaged_is_told_as_the_callers_kind_of_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="is not valid JSON"):
+        files.read_json(path, ModelError)
+
+
+def test_json_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="file: cannot be read: No such file"):
+        files.read_json(tmp_path / "file")
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """A folder with two files and their manifest."""
+    folder = tmp_path / "closed"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "weights").write_bytes(bytes(range(40)))
+    (folder / "inner" / "words").write_bytes(b"one\ntwo\n")
+    files.write_manifest(folder, {"format": 1})
+    return folder
+
+
+def test_a_manifest_names_size_and_hash_of_each_file(closed: Path) -> None:
+    manifest = files.read_manifest(closed, ModelError)
+    assert manifest["format"] == 1
+    assert list(manifest["files"]) == ["inner/words", "weights"]
+    assert manifest["files"]["weights"] == {"bytes": 40, "sha256": files.sha256(closed / "weights")}
+
+
+def test_each_flipped_bit_is_noticed(closed: Path) -> None:
+    whole = (closed / "weights").read_bytes()
+    for place in range(len(whole)):
+        for bit in (1, 128):
+            (closed / "weights").write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+            with pytest.raises(ModelError, match=r"weights: is damaged"):
+                files.read_manifest(closed, ModelError)
+
+
+@pytest.mark.parametrize("size", [0, 1, 39, 41])
+def test_each_other_size_is_noticed(closed: Path, size: int) -> None:
+    (closed / "weights").write_bytes(bytes(range(size)))
+    with pytest.raises(ModelError, match=f"weights: has {size} bytes, but 40 were written"):
+        files.read_manifest(closed, ModelError)
+
+
+@pytest.mark.parametrize("name", ["weights", "inner/words", "manifest.json"])
+def test_each_missing_file_is_named(closed: Path, name: str) -> None:
+    (closed / name).unlink()
+    with pytest.raises(ModelError, match=name):
+        files.read_manifest(closed, ModelError)
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../outside", "inner/../../outside"])
+def test_a_manifest_cannot_point_outside_its_folder(closed: Path, name: str) -> None:
+    (closed.parent / "outside").write_bytes(b"")
+    content = {"files": {name: {"bytes": 0, "sha256": files.sha256(closed.parent / "outside")}}}
+    (closed / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="is missing, or is no file"):
+        files.read_manifest(closed, ModelError)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"files": []}', "null"])
+def test_other_json_is_no_manifest(closed: Path, content: str) -> None:
+    (closed / "manifest.json").write_text(content)
+    with pytest.raises(ModelError, match="is not a manifest of nmt"):
+        files.read_manifest(closed, ModelError)
+
+
+HOLD = """
+with files.lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_is_for_one_process_and_names_it(tmp_path: Path) -> None:
+    with start(HOLD, tmp_path / "lock") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(RunInUseError, match=f"in use by process {process.pid} on "), files.lock(tmp_path / "lock"):
+            pass
+        process.kill()
+
+
+def test_a_killed_process_lets_go(tmp_path: Path) -> None:
+    with start(HOLD, tmp_path / "lock") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    with files.lock(tmp_path / "lock"):
+        assert f"process {os.getpid()} on " in (tmp_path / "lock").read_text()
+
+
+def test_of_many_at_once_exactly_one_gets_the_lock(tmp_path: Path) -> None:
+    program = """
+while not Path(sys.argv[2]).exists():
+    time.sleep(0.001)
+try:
+    with files.lock(Path(sys.argv[1])):
+        print("won", flush=True)
+        time.sleep(0.5)
+except Exception as error:
+    print(type(error).__name__)
+"""
+    processes = [start(program, tmp_path / "lock", tmp_path / "go") for _ in range(4)]
+    time.sleep(0.3)
+    (tmp_path / "go").touch()
+    said = sorted(process.communicate(timeout=30)[0] for process in processes)
+    assert said == ["RunInUseError\n"] * 3 + ["won\n"]
