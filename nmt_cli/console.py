@@ -1,8 +1,10 @@
 """Talk on stderr: messages, progress, tables. Results never pass here."""
 
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +12,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 _quiet = False
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # could steer the terminal, from a file's name or text
 
 
 def set_quiet(quiet: bool) -> None:
@@ -37,14 +40,15 @@ def error(message: str) -> None:
 
 def table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
     """Show rows under columns; all columns but the first are aligned right."""
-    if _quiet:
+    if _quiet or sys.stderr is None:
         return
     drawn = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
         drawn.add_column(column, justify="right" if number else "left")
     for row in rows:
         drawn.add_row(*(str(cell) for cell in row))
-    Console(stderr=True).print(drawn)
+    with suppress(OSError):
+        Console(stderr=True, markup=False, emoji=False, highlight=False).print(drawn)
 
 
 class Progress:
@@ -121,8 +125,7 @@ def _is_terminal() -> bool:
 def _write(line: str) -> None:
     if sys.stderr is None:
         return
-    try:
-        tqdm.write(line, file=sys.stderr)
+    visible = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
+    with suppress(OSError, ValueError):  # a closed or full stderr must not stop the work
+        tqdm.write(visible, file=sys.stderr)
         sys.stderr.flush()
-    except (OSError, ValueError):
-        pass  # a closed or full stderr must not stop the work

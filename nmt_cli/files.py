@@ -15,6 +15,7 @@ from nmt_cli.errors import DataError, NmtError, ResourceError, RunInUseError
 
 MANIFEST = "manifest.json"
 _TEMPORARY = ".tmp"
+_REPLACED = ".replaced.tmp"
 
 
 def temporary(path: Path) -> Path:
@@ -37,9 +38,17 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name only when all of it is on disk."""
+    """A file that appears under its name only when all of it is on disk.
+
+    Behind a link, the file it leads to is replaced; a device or pipe is written to as it is.
+    """
     if path.is_dir():
         raise DataError(f"{path}: is a directory, not a file")
+    if path.exists() and not path.is_file():
+        with disk_errors(path), path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve() if path.is_symlink() else path
     unfinished = temporary(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,9 +78,13 @@ def new_folder(path: Path) -> Iterator[Path]:
         except BaseException:
             remove(unfinished)
             raise
-        remove(path)
+        aside = path.with_name(path.name + _REPLACED)
+        remove(aside)
+        if path.exists():
+            path.rename(aside)  # deleting takes long; between these two renames a kill can hardly fall
         unfinished.rename(path)
         _sync_folder(path.parent)
+        remove(aside)
 
 
 def remove(path: Path) -> None:
@@ -130,6 +143,8 @@ def read_manifest(folder: Path, kind: type[NmtError]) -> dict[str, Any]:
         if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
             raise kind(f"{path}: is missing, or is no file")
         size = path.stat().st_size
+        if not isinstance(expected, dict):
+            raise kind(f"{folder / MANIFEST}: says nothing of {name}; it is damaged")
         if size != expected.get("bytes"):
             raise kind(f"{path}: has {size} bytes, but {expected.get('bytes')} were written; it is damaged")
         if sha256(path) != expected.get("sha256"):
@@ -146,13 +161,16 @@ def lock(path: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise RunInUseError(f"{path.parent}: is in use by {holder}; wait for it, or stop it") from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {os.uname().nodename}")
-        file.flush()
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be locked on this file system: {error.strerror}") from error
+        with disk_errors(path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {os.uname().nodename}")
+            file.flush()
         yield
 
 

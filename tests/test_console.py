@@ -5,6 +5,7 @@ import pty
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,33 @@ def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(text in told for text in ("Corpora", "corpus", "lines", "train", "29,000", "dev", "1,014"))
 
 
+def test_brackets_in_a_table_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+    console.table("[/runs]", ["a"], [["[red]b :smile:"]])
+    told = capsys.readouterr().err
+    assert "[/runs]" in told
+    assert "[red]b :smile:" in told
+
+
+def test_a_message_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    console.warn("file \x1b]0;owned\x07: grün\tund gut")
+    assert capsys.readouterr().err == "nmt: warning: file \\x1b]0;owned\\x07: grün\tund gut\n"
+
+
+def test_a_terminal_that_has_gone_does_not_stop_the_work() -> None:
+    program = (
+        "import time; from nmt_cli import console\n"
+        "with console.Progress('reading', 'lines', total=2) as progress:\n"
+        "    time.sleep(0.5); progress.advance(); console.say('x'); progress.advance()\n"
+        "print('done')\n"
+    )
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        time.sleep(0.3)
+        os.close(ours)
+        assert process.communicate(timeout=30)[0] == b"done\n"
+
+
 def test_off_a_terminal_progress_is_a_plain_line_every_ten_seconds(
     capsys: pytest.CaptureFixture[str], clock: list[float]
 ) -> None:
@@ -98,7 +126,8 @@ def test_durations_read_as_a_clock(seconds: float, shown: str) -> None:
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2>/dev/null"])
 def test_a_stderr_that_takes_nothing_does_not_stop_the_work(redirection: str) -> None:
-    program = "from nmt_cli import console; console.say('x'); console.warn('y'); console.error('z'); print('done')"
+    talk = "console.say('x'); console.error('z'); console.table('t', ['a'], [['b']])"
+    program = f"from nmt_cli import console; {talk}; print('done')"
     command = f"exec '{sys.executable}' -c \"{program}\" {redirection}"
     found = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, check=True)
     assert found.stdout == b"done\n"

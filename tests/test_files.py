@@ -103,6 +103,43 @@ def test_a_file_where_a_folder_belongs_is_told(tmp_path: Path) -> None:
         pass
 
 
+def test_behind_a_link_the_file_itself_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "elsewhere" / "file")
+    for content in (b"first", b"second"):
+        with files.new_file(link) as file:
+            file.write(content)
+        assert link.is_symlink()
+        assert (tmp_path / "elsewhere" / "file").read_bytes() == content
+
+
+def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with files.new_file(pipe) as file:
+        file.write(b"through")
+    assert os.read(reader, 100) == b"through"
+    assert pipe.is_fifo()
+    os.close(reader)
+
+
+def test_killed_while_replacing_a_folder_one_of_both_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    with files.new_folder(path) as unfinished:
+        (unfinished / "file").write_bytes(b"old")
+    program = """
+files.remove = lambda path, remove=files.remove: os.kill(os.getpid(), 9) if path.exists() else None
+with files.new_folder(Path(sys.argv[1])) as unfinished:
+    (unfinished / "file").write_bytes(b"new")
+"""
+    with start(program, path) as process:
+        process.wait(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    assert (path / "file").read_bytes() == b"new"
+
+
 def test_a_folder_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "folder"
     with files.new_folder(path) as unfinished:
@@ -226,6 +263,12 @@ def test_a_manifest_cannot_point_outside_its_folder(closed: Path, name: str) -> 
     content = {"files": {name: {"bytes": 0, "sha256": files.sha256(closed.parent / "outside")}}}
     (closed / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(ModelError, match="is missing, or is no file"):
+        files.read_manifest(closed, ModelError)
+
+
+def test_a_manifest_of_odd_content_is_told(closed: Path) -> None:
+    (closed / "manifest.json").write_text('{"files": {"weights": 40}}')
+    with pytest.raises(ModelError, match="weights"):
         files.read_manifest(closed, ModelError)
 
 

@@ -15,8 +15,8 @@ from nmt_cli.recipe.data import TestSet
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.reporting.report import REPORT, EvaluatedSet, Provenance, Sentence, read_evaluation, write_evaluation
-from nmt_cli.runs.directory import ModelFiles, find_model
+from nmt_cli.reporting.report import EvaluatedSet, Provenance, Sentence, read_evaluation, write_evaluation
+from nmt_cli.runs.directory import REPORT, ModelFiles, find_model
 from nmt_cli.text.lines import read_lines
 
 if TYPE_CHECKING:

@@ -52,10 +52,11 @@ class LoadedModel:
 def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     """Load what `path` names: a recipe (its run), a run, a checkpoint or a model folder.
 
-    `overrides` change settings of `decoding` and `evaluation`. ModelError says what is missing, damaged
-    or does not fit together, before memory is taken for it.
+    Settings of `decoding` are the recipe's, or else the model's own; `overrides` change them. ModelError says
+    what is missing, damaged or does not fit together, before memory is taken for it.
     """
-    found = locate_model(path)
+    recipe = load_recipe(path) if path.suffix in (".yaml", ".yml") and path.is_file() else None
+    found = find_model(path if recipe is None else recipe.run)
     files.read_manifest(found.folder, ModelError)
     config = _read_config(found)
     tokenizer_folder = found.folder if found.standalone or found.run is None else found.run.path
@@ -68,15 +69,9 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     weights = read_tensors(found.folder / WEIGHTS)
     model = build_with_weights(config.model, vocabularies, weights, found.folder / WEIGHTS)
     device = pick_device()
-    settings = override(AfterTraining(decoding=config.decoding, evaluation=config.evaluation), overrides)
+    given = recipe or config
+    settings = override(AfterTraining(decoding=given.decoding, evaluation=given.evaluation), overrides)
     return LoadedModel(model.to(device).eval(), tokenizer, config, settings.decoding, device, found)
-
-
-def locate_model(path: Path) -> ModelFiles:
-    """The files of the model that `path` names."""
-    if path.suffix in (".yaml", ".yml") and path.is_file():
-        return find_model(load_recipe(path).run)
-    return find_model(path)
 
 
 def vocabularies_of(tokenizer: Tokenizer) -> Vocabularies:

@@ -12,7 +12,7 @@ from nmt_cli.console import warn
 from nmt_cli.decoding import STRATEGIES
 from nmt_cli.decoding.hypotheses import Hypothesis
 from nmt_cli.decoding.pieces import pieces
-from nmt_cli.decoding.rules import Forbid
+from nmt_cli.decoding.rules import Forbid, MinimumLength, Rule
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision, arithmetic
 from nmt_cli.errors import ModelError, ResourceError
@@ -76,7 +76,11 @@ class Translator:
         self.model, self.tokenizer, self.settings = model.to(device), tokenizer, settings
         self.device, self.precision = device, precision
         words = model.vocabularies
-        self._rules = [Forbid(sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end}))]
+        # What can be seen of a line never becomes nothing.
+        self._rules: list[Rule] = [
+            Forbid(sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})),
+            MinimumLength(1, words.end),
+        ]
         self._width = settings.beam_size if isinstance(settings, BeamSettings) else settings.n_best
 
     def translate(

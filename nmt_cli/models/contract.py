@@ -33,14 +33,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What the decoder says at each position: vectors [B,T,D] and, if asked for, attention [B,T,S]."""
+    """What the decoder says at each position: vectors [B,T,D] and, if asked for, attention [B,T,S].
+
+    A model that has no attention gives none.
+    """
 
     vectors: Tensor
     attention: Tensor | None = None
 
 
 class State(Protocol):
-    """What a model remembers of k hypotheses for each of B sentences while it searches."""
+    """What a model remembers of k hypotheses for each of B sentences while it searches.
+
+    A state is spent once it was given to `step` or `select`; only what they return can be gone on with.
+    """
 
     def select(self, rows: Tensor) -> Self:
         """Keep, repeat, reorder or drop hypotheses and sentences.
@@ -79,4 +85,4 @@ class TranslationModel(nn.Module, ABC):
 
     @abstractmethod
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Say tokens [B,k] (at first `start`, k = 1) and give scores [B,k,V] of what follows."""
+        """Say tokens [B,k] (at first `start`, k = 1); scores [B,k,V] of what follows are the caller's to change."""

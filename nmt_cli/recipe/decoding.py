@@ -12,7 +12,7 @@ class SearchSettings(Section):
 
     n_best: Count = 1
     """Translations of each line in the formats that show several."""
-    length_penalty: float = 1.0
+    length_penalty: Annotated[float, Field(ge=-10, le=10)] = 1.0
     """Translations are ranked by log-probability / length^length_penalty; larger prefers longer ones."""
     max_length_ratio: Annotated[float, Field(gt=0, le=100)] = 2.0
     """Longest translation: this many times the source, in subwords, plus ten."""

@@ -8,8 +8,16 @@ from typing import Any
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.schema import Recipe
 
-MAY_CHANGE = ("run", "training.limits", "training.logging", "training.validation", "training.checkpoints")
-"""What a run may be resumed with: it can be moved, and be told when to stop, report, validate and save."""
+MAY_CHANGE = (
+    "run",
+    "data.test",
+    "training.limits",
+    "training.logging",
+    "training.validation",
+    "training.checkpoints",
+    "evaluation",
+)
+"""What a run may be resumed with: it can be moved, tested on more, and told when to stop, report, validate and save."""
 
 _ABSENT = object()
 

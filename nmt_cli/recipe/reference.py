@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from nmt_cli.recipe.loading.outline import NAME, SectionKey, choice, chosen_by, sections
 from nmt_cli.recipe.model import PresetSection
-from nmt_cli.recipe.outline import NAME, SectionKey, choice, chosen_by, sections
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import MOST, Section
 

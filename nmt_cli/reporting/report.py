@@ -11,10 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from nmt_cli import files
 from nmt_cli.errors import DataError
 from nmt_cli.reporting.markdown import code, text
-
-HYPOTHESES = "hypotheses.jsonl"
-REPORT = "report.md"
-SCORES = "scores.json"
+from nmt_cli.runs.directory import HYPOTHESES, REPORT, SCORES
 
 
 class Scored(Protocol):

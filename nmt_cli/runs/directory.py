@@ -10,6 +10,9 @@ OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer"
+HYPOTHESES = "hypotheses.jsonl"
+SCORES = "scores.json"
+REPORT = "report.md"
 _STEP = "step_"
 
 

@@ -31,9 +31,10 @@ def test_equal_recipes_have_no_changes(load: Load) -> None:
         "training.logging.every=1",
         "training.validation.metric=chrf",
         "training.checkpoints.keep_best=2",
+        "evaluation.samples=3",
     ],
 )
-def test_limits_logging_validation_and_keep_settings_may_change(option: str, load: Load) -> None:
+def test_limits_logging_validation_keep_settings_and_tests_may_change(option: str, load: Load) -> None:
     new = load(option)
     assert len(changes(load(), new)) == 1
     refuse_changes(load(), new)

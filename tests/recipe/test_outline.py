@@ -2,8 +2,8 @@
 
 from nmt_cli.recipe import data
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
+from nmt_cli.recipe.loading.outline import choice, chosen_by, section_at, sections
 from nmt_cli.recipe.model import Norm, RnnSettings, TransformerSettings
-from nmt_cli.recipe.outline import choice, chosen_by, section_at, sections
 from nmt_cli.recipe.schema import Recipe
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.recipe.parsing import Place, parse, read_document, scalar
+from nmt_cli.recipe.loading.parsing import Place, parse, read_document, scalar
 
 MistakesIn = Callable[..., list[str]]
 

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from nmt_cli.recipe.loading.outline import choice, chosen_by, section_at, sections
+from nmt_cli.recipe.loading.parsing import Document, Key, Mistake, scalar
 from nmt_cli.recipe.model import PresetSection
-from nmt_cli.recipe.outline import choice, chosen_by, section_at, sections
-from nmt_cli.recipe.parsing import Document, Key, Mistake, scalar
 from nmt_cli.recipe.section import Section
 
 _SIMILAR, _VERY_SIMILAR = 0.6, 0.8

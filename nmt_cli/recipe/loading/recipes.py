@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.decoding import AfterTraining
-from nmt_cli.recipe.mistakes import key_of, mistakes
-from nmt_cli.recipe.outline import choice, chosen_by, sections
-from nmt_cli.recipe.parsing import Document, Mistake, Place, parse, read_document
+from nmt_cli.recipe.loading.mistakes import key_of, mistakes
+from nmt_cli.recipe.loading.outline import choice, chosen_by, sections
+from nmt_cli.recipe.loading.parsing import Document, Mistake, Place, parse, read_document
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Section
 
