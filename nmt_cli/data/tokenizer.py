@@ -114,8 +114,8 @@ class Tokenizer:
         return self.target.encode([self.normalize(line) for line in lines])
 
     def decode_target(self, rows: list[list[int]]) -> list[str]:
-        """Text of each row, normalised and always one line; special tokens are left out, unknown ones read ⁇."""
-        return [self.normalize(one_line(text)) for text in self.target.decode(rows)]
+        """Text of each row, always one line; special tokens are left out, unknown ones read ⁇."""
+        return [one_line(text) for text in self.target.decode(rows)]
 
     def save(self, folder: Path) -> None:
         """Write into a folder: settings, and for each side the segmenter and the list of pieces."""
