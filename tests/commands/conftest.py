@@ -1,0 +1,65 @@
+"""A tiny task that the real commands can run in seconds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+RECIPE = """\
+run: run
+data:
+  source_language: en
+  target_language: de
+  prepared: prepared
+  train: {digits: {source: train.en, target: train.de}}
+  valid: {dev: {source: dev.en, target: dev.de}}
+  test: {test: {source: dev.en, target: dev.de}}
+tokenizer: {vocabulary_size: 28, byte_fallback: false}
+model: MODEL
+training:
+  update_tokens: 100
+  batch_tokens: 50
+  schedule: {warmup: 4}
+  limits: {updates: 12}
+  validation: {every: 4, metric: chrf}
+  checkpoints: {keep_last: 2, keep_best: 2}
+  logging: {every: 2}
+decoding: {beam_size: 2}
+evaluation: {bleu_tokenizer: char}
+"""
+MODELS = {
+    "transformer": "{architecture: transformer, preset: tiny, width: 16, feed_forward: 16, heads: 2}",
+    "rnn": "{architecture: rnn, preset: tiny, width: 16, embedding_width: 8, attention: additive, input_feeding: true}",
+}
+ENGLISH = ["one", "two", "three", "four", "five"]
+GERMAN = ["eins", "zwei", "drei", "vier", "fünf"]
+
+
+def lines(words: list[str], count: int, first: int) -> bytes:
+    """Lines of one to four words, the same numbers in both languages."""
+    texts = (
+        " ".join(words[(i * 7 + k * (1 + i % 3)) % 5] for k in range(1 + i % 4)) for i in range(first, first + count)
+    )
+    return "".join(f"{text}\n" for text in texts).encode()
+
+
+@pytest.fixture(params=list(MODELS))
+def architecture(request: pytest.FixtureRequest) -> str:
+    """Each architecture in turn; tests for which it does not matter fix one."""
+    return str(request.param)
+
+
+@pytest.fixture
+def recipe(architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A recipe in a folder of its own, which is the working directory, with its data prepared."""
+    from nmt_cli.commands.preprocess import preprocess
+    from nmt_cli.recipe.loading import load_recipe
+
+    monkeypatch.chdir(tmp_path)
+    for name, count, first in (("train", 120, 0), ("dev", 8, 500)):
+        Path(f"{name}.en").write_bytes(lines(ENGLISH, count, first))
+        Path(f"{name}.de").write_bytes(lines(GERMAN, count, first))
+    path = Path("recipe.yaml")
+    path.write_text(RECIPE.replace("MODEL", MODELS[architecture]))
+    preprocess(load_recipe(path))
+    yield path

@@ -1,0 +1,223 @@
+"""nmt train: what a run holds, how it goes on, what it refuses."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nmt_cli import files
+from nmt_cli.commands.loading import load_model
+from nmt_cli.commands.preprocess import preprocess
+from nmt_cli.commands.train import train
+from nmt_cli.decoding.translator import Translator
+from nmt_cli.errors import DataError, DivergedError, ModelError, RecipeError, RunInUseError
+from nmt_cli.evaluation.metrics import score
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.runs.directory import RunDirectory
+from nmt_cli.text.lines import read_lines
+
+ROOT = Path(__file__).parents[2]
+only_transformer = pytest.mark.parametrize("architecture", ["transformer"])
+
+
+def records(run: RunDirectory, kind: str) -> list[dict[str, object]]:
+    every = [json.loads(line) for line in run.metrics.read_bytes().split(b"\n")[:-1]]
+    return [record for record in every if record["kind"] == kind]
+
+
+def state(run: RunDirectory) -> dict[str, str]:
+    """The hash of each file that must not depend on when a run was stopped, but for the time it took."""
+    found = {}
+    for step in run.steps():
+        for path in sorted(run.checkpoint(step).iterdir()):
+            if path.suffix == ".safetensors":
+                found[f"{step}/{path.name}"] = files.sha256(path)
+            elif path.name == "state.json":
+                found[f"{step}/{path.name}"] = str({**json.loads(path.read_bytes()), "seconds": None})
+    return {**found, "model": files.sha256(run.model / "model.safetensors")}
+
+
+def start(recipe: Path, *options: str) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "nmt_cli", "train", str(recipe), *options]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+
+
+def test_a_run_holds_what_it_should(recipe: Path) -> None:
+    train(recipe)
+    run = RunDirectory(Path("run"))
+    assert run.recipe.read_bytes() == recipe.read_bytes()
+    assert load_recipe(run.resolved) == load_recipe(recipe)
+    assert json.loads(run.summary.read_bytes())["status"] == "finished"
+    assert run.pointer("last").is_file()
+    assert len(run.steps()) <= 4
+    files.read_manifest(run.model, ModelError)
+    assert [record["step"] for record in records(run, "train")] == [2, 4, 6, 8, 10, 12]
+    assert [record["step"] for record in records(run, "valid")] == [4, 8, 12]
+    keys = {"time", "step", "epoch", "target_tokens", "kind", "loss", "learning_rate", "gradient_norm"}
+    assert keys < set(records(run, "train")[0])
+
+
+def test_a_run_stopped_and_resumed_equals_one_never_stopped(recipe: Path) -> None:
+    train(recipe, run_path=Path("straight"))
+    for updates in (3, 4, 7, 12):
+        train(recipe, [f"training.limits.updates={updates}", "training.validation.patience=null"], Path("halting"))
+    straight, halting = state(RunDirectory(Path("straight"))), state(RunDirectory(Path("halting")))
+    assert straight["12/model.safetensors"] == halting["12/model.safetensors"]
+    assert straight["12/optimizer.safetensors"] == halting["12/optimizer.safetensors"]
+
+
+@pytest.mark.slow
+def test_killed_anywhere_a_run_ends_as_one_never_killed(recipe: Path) -> None:
+    train(recipe, ["training.checkpoints.every=1"], Path("straight"))
+    moments = random.Random(1)
+    for _ in range(3):
+        process = start(recipe, "--run", "killed", "--set", "training.checkpoints.every=1")
+        wait_for(Path("killed/checkpoints"), process)
+        time.sleep(moments.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+    train(recipe, ["training.checkpoints.every=1"], Path("killed"))
+    assert state(RunDirectory(Path("straight"))) == state(RunDirectory(Path("killed")))
+    steps = [record["step"] for record in records(RunDirectory(Path("killed")), "train")]
+    assert steps == [2, 4, 6, 8, 10, 12]
+
+
+@only_transformer
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_same_command_goes_on(recipe: Path, number: signal.Signals, code: int) -> None:
+    train(recipe, ["training.limits.updates=400"], Path("straight"))
+    process = start(recipe, "--run", "stopped", "--set", "training.limits.updates=400")
+    wait_for(Path("stopped/checkpoints/last.json"), process)
+    process.send_signal(number)
+    told = process.communicate(timeout=10)[1]
+    assert process.returncode == code
+    assert f"nmt: error: stopped by {number.name} at update" in told
+    assert json.loads(Path("stopped/run.json").read_bytes())["status"] == "stopped"
+
+    train(recipe, ["training.limits.updates=400"], Path("stopped"))
+    assert state(RunDirectory(Path("straight"))) == state(RunDirectory(Path("stopped")))
+
+
+@only_transformer
+def test_a_finished_run_is_left_alone(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(recipe)
+    before = {path: path.stat().st_mtime_ns for path in Path("run/model").rglob("*")}
+    train(recipe)
+    assert {path: path.stat().st_mtime_ns for path in Path("run/model").rglob("*")} == before
+    assert "training is finished: the limit of 12 updates" in capsys.readouterr().err
+
+
+@only_transformer
+def test_another_recipe_is_refused_and_fresh_moves_the_run_aside(recipe: Path) -> None:
+    train(recipe)
+    weights = files.sha256(Path("run/model/model.safetensors"))
+    with pytest.raises(RecipeError, match=r"seed: was 1 when the run began, now 2; .*--fresh"):
+        train(recipe, ["seed=2"])
+    train(recipe, ["seed=2"], fresh=True)
+    assert files.sha256(Path("run.old1/model/model.safetensors")) == weights
+    assert files.sha256(Path("run/model/model.safetensors")) != weights
+
+
+@only_transformer
+def test_other_data_are_refused(recipe: Path) -> None:
+    train(recipe)
+    with Path("train.en").open("ab") as english, Path("train.de").open("ab") as german:
+        english.write(b"one\n")
+        german.write(b"eins\n")
+    with pytest.raises(DataError, match="has changed since it was prepared"):
+        train(recipe)
+    preprocess(load_recipe(recipe))
+    with pytest.raises(DataError, match="is not the data this run began with"):
+        train(recipe)
+
+
+@only_transformer
+def test_a_run_in_use_is_told(recipe: Path) -> None:
+    run = RunDirectory(Path("run"))
+    with files.lock(run.lock), pytest.raises(RunInUseError, match="run: is in use by process"):
+        train(recipe)
+
+
+@only_transformer
+def test_a_folder_of_somebody_else_is_not_touched(recipe: Path) -> None:
+    Path("run").mkdir()
+    Path("run/letters.txt").write_text("dear")
+    with pytest.raises(RecipeError, match=r"run: holds other files \(letters.txt\)"):
+        train(recipe)
+    assert list(Path("run").iterdir()) == [Path("run/letters.txt")]
+
+
+@only_transformer
+def test_a_damaged_last_checkpoint_is_passed_over_and_learned_again(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(recipe)
+    expected = state(RunDirectory(Path("run")))
+    weights = Path("run/checkpoints/step_12/model.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    files.remove(Path("run/model"))
+
+    train(recipe)
+
+    assert f"{weights}: is damaged" in capsys.readouterr().err
+    assert state(RunDirectory(Path("run")))["12/model.safetensors"] == expected["12/model.safetensors"]
+
+
+@only_transformer
+def test_divergence_is_told_and_nothing_bad_is_saved(recipe: Path) -> None:
+    with pytest.raises(DivergedError, match="is not finite"):
+        train(recipe, ["training.optimizer.learning_rate=1e30", "training.clip_norm=null"])
+    assert RunDirectory(Path("run")).steps() == []
+
+
+@only_transformer
+def test_a_dry_run_writes_nothing(recipe: Path) -> None:
+    train(recipe, dry_run=True)
+    assert not Path("run").exists()
+
+
+def test_the_score_of_a_validation_is_that_of_its_checkpoint(recipe: Path) -> None:
+    train(recipe)
+    record = records(RunDirectory(Path("run")), "valid")[-1]
+    loaded = load_model(Path("run/checkpoints/step_12"))
+    translator = Translator(loaded.model, loaded.tokenizer, loaded.decoding, loaded.device)
+    hypotheses = [translation.best.text for translation in translator.translate(read_lines(Path("dev.en")))]
+    found = score(hypotheses, [list(read_lines(Path("dev.de")))], loaded.config.evaluation)
+    assert [record["bleu"], record["chrf"]] == pytest.approx([each.value for each in found], abs=1e-6)
+
+
+@only_transformer
+def test_a_model_with_another_tokenizer_is_refused(recipe: Path) -> None:
+    train(recipe)
+    preprocess(load_recipe(recipe, ["tokenizer.vocabulary_size=24"]))
+    files.remove(Path("run/model/tokenizer"))
+    Path("prepared/tokenizer").rename("run/model/tokenizer")
+    files.write_manifest(Path("run/model"), {"format": 1})
+    with pytest.raises(ModelError, match="tokenizer: this vocabulary does not belong to the model"):
+        load_model(Path("run"))
+
+
+@only_transformer
+def test_weights_of_another_shape_are_refused_by_name(recipe: Path) -> None:
+    train(recipe)
+    config = Path("run/model/config.json")
+    config.write_text(config.read_text().replace('"feed_forward": 16', '"feed_forward": 60000'))
+    files.write_manifest(Path("run/model"), {"format": 1})
+    with pytest.raises(ModelError, match=r"weight .*feed_forward.* belong to another model"):
+        load_model(Path("run"))
