@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NMT := $(BIN)/nmt
 DEMO := recipes/number_words_transformer.yaml
-DEMO_DATA := data/number_words
+DEMO_HYPOTHESES := runs/number_words_transformer/evaluation/number_words/hypotheses.jsonl
 
 .PHONY: help demo install check format test clean
 .DELETE_ON_ERROR:
@@ -13,11 +13,11 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 demo: $(NMT) ## number words, English to German: data, training and scores in a few minutes
-	@$(BIN)/python data_scripts/number_words.py --output $(DEMO_DATA)
+	@$(BIN)/python data_scripts/number_words.py
 	@$(NMT) preprocess $(DEMO)
 	@$(NMT) train $(DEMO)
 	@$(NMT) evaluate $(DEMO)
-	@$(BIN)/python data_scripts/show_demo.py
+	@$(BIN)/python data_scripts/number_words.py --check $(DEMO_HYPOTHESES)
 
 install: $(VENV)/dev ## the environment in .venv, with what developers need
 
@@ -25,7 +25,6 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade pip
 
-# On Linux without a GPU, torch's CPU build spares gigabytes; TORCH_INDEX names where to get it.
 $(NMT): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	@touch $@

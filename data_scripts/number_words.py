@@ -2,11 +2,14 @@
 
     python data_scripts/number_words.py
     python data_scripts/number_words.py --train 100000 --seed 2 --to data/more_number_words
+    python data_scripts/number_words.py --check runs/number_words_transformer/evaluation/number_words/hypotheses.jsonl
 
-leaves {train,valid,test}.{en,de} in data/number_words. No number is in two of the three.
+leaves {train,valid,test}.{en,de} in data/number_words. No number is in two of the three. --check shows some of a
+system's translations, wrong ones first, and how many are right.
 """
 
 import argparse
+import json
 import random
 from pathlib import Path
 
@@ -34,7 +37,13 @@ def main() -> None:
     parser.add_argument("--test", type=_size, default=1_000, metavar="N", help="pairs to score (1000)")
     parser.add_argument("--seed", type=int, default=1, help="another one draws other numbers (1)")
     parser.add_argument("--to", type=Path, default=Path("data/number_words"), metavar="DIR", help="where to write")
+    parser.add_argument(
+        "--check", type=Path, metavar="FILE", help="translations to look at, as nmt evaluate writes them"
+    )
     options = parser.parse_args()
+    if options.check:
+        check(options.check)
+        return
     sizes = {"train": options.train, "valid": options.valid, "test": options.test}
     if sum(sizes.values()) > MOST:
         parser.error(f"asks for {sum(sizes.values()):,} different numbers; at most {MOST:,} are drawn")
@@ -56,6 +65,22 @@ def draw(count: int, seed: int) -> list[int]:
     numbers = list(drawn)
     random_numbers.shuffle(numbers)
     return numbers
+
+
+def check(path: Path, shown: int = 6) -> None:
+    """Print some translations, and as the last line, how many are right."""
+    try:
+        rows = [json.loads(line) for line in corpora.lines(path.read_bytes())]
+        pairs = [(row["source"], row["hypothesis"], row["references"][0]) for row in rows]
+    except (ValueError, LookupError, TypeError) as error:
+        raise corpora.CorpusError(f"{path}: is not what nmt evaluate writes: {error}") from error
+    if not pairs:
+        raise corpora.CorpusError(f"{path}: holds no translation")
+    wrong = [pair for pair in pairs if pair[1] != pair[2]]
+    right = [pair for pair in pairs if pair[1] == pair[2]]
+    for source, hypothesis, reference in (wrong[: shown // 2] + right)[:shown]:
+        print(f"{source} → {hypothesis}" + ("" if hypothesis == reference else f"  (wrong: {reference})"))
+    print(f"exact match: {100 * len(right) / len(pairs):.1f} %")
 
 
 def english(number: int) -> str:

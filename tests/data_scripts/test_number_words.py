@@ -105,3 +105,24 @@ def test_all_files_are_written_or_none(run_script: RunScript, tmp_path: Path) ->
     message = "number_words.py: error: corpus/test.de: is a directory, but a file belongs there\n"
     assert (result.returncode, result.stderr) == (3, message)
     assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["test.de"]
+
+
+def test_a_check_shows_wrong_translations_first_and_ends_with_the_share_that_is_right(
+    run_script: RunScript, tmp_path: Path
+) -> None:
+    rows = [("one", "eins"), ("two", "drei"), ("three", "drei")]
+    texts = (
+        f'{{"source": "{s}", "hypothesis": "{h}", "references": ["{german(i)}"]}}\n' for i, (s, h) in enumerate(rows, 1)
+    )
+    (tmp_path / "hypotheses.jsonl").write_text("".join(texts))
+    told = run_script("number_words.py", "--check", "hypotheses.jsonl").stdout.split("\n")
+    assert told == ["two → drei  (wrong: zwei)", "one → eins", "three → drei", "exact match: 66.7 %", ""]
+
+
+@pytest.mark.parametrize("content", ["", "{}\n", "no JSON\n"])
+def test_what_cannot_be_checked_is_one_line(content: str, run_script: RunScript, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(content)
+    result = run_script("number_words.py", "--check", "file")
+    assert result.returncode == 3
+    assert result.stderr.startswith("number_words.py: error: file: ")
+    assert result.stderr.count("\n") == 1
