@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from nmt_cli import console, files
 from nmt_cli.commands.loading import load_model
 from nmt_cli.decoding.formats import FORMATS
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.decoding.windows import arriving
+from nmt_cli.decoding.windows import arriving, windows
 from nmt_cli.errors import RecipeError, ResourceError
 from nmt_cli.text.lines import decode_lines, open_text
 
@@ -52,7 +53,8 @@ def translate_stream(
 ) -> int:
     """Translate a binary stream into another and count its lines; those that have arrived are not kept waiting."""
     write, invalid, number = FORMATS[format], list[int](), 0
-    for window in arriving(decode_lines(source, name, invalid.append)):
+    cut = windows if _is_file(source) else arriving
+    for window in cut(decode_lines(source, name, invalid.append)):
         translations = translator.translate_window(window, number + 1, translated)
         answer = "".join(write(place, translation) for place, translation in enumerate(translations, number))
         target.write(answer.encode())
@@ -62,6 +64,14 @@ def translate_stream(
         others = f" and {len(invalid) - 1:,} other lines" if len(invalid) > 1 else ""
         console.warn(f"{name}: line {invalid[0]}{others}: not UTF-8; what is not was read as U+FFFD")
     return number
+
+
+def _is_file(stream: IO[bytes]) -> bool:
+    """Whether all lines are there already; then windows, and so the bytes that come out, do not depend on time."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # bytes in memory, as in tests
+        return True
 
 
 def _check_paths(input: Path | None, output: Path | None) -> None:
