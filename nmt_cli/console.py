@@ -48,7 +48,8 @@ def table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> None
     for row in rows:
         drawn.add_row(*(str(cell) for cell in row))
     with suppress(OSError):
-        Console(stderr=True, markup=False, emoji=False, highlight=False).print(drawn)
+        width = None if _is_terminal() else 120  # a log has no width of its own
+        Console(stderr=True, markup=False, emoji=False, highlight=False, width=width).print(drawn)
 
 
 class Progress:

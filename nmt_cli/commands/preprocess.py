@@ -20,7 +20,7 @@ def preprocess(recipe: Recipe, dry_run: bool = False) -> None:
     if dry_run:
         return
     _report(prepare(recipe))
-    say(f"{folder} is ready; next: nmt train RECIPE")
+    say(f"{folder} is ready; next: nmt train, with the same recipe")
 
 
 def _report(prepared: Prepared) -> None:

@@ -107,7 +107,7 @@ class Hooks:
     """What the loop asks of the rest of the house."""
 
     validate: Callable[[], Mapping[str, Scores]]
-    """Scores of each validation set; the first decides."""
+    """Scores of each validation set; the first one decides what is best."""
     save: Callable[[Progress], None]
     """Save a checkpoint and drop those no longer kept."""
     stopping: Callable[[], bool]

@@ -1,0 +1,216 @@
+"""Is this device right, and how fast is it? Correctness against the CPU, then training and decoding speed.
+
+    python benchmarks/device_check.py                # everything, under 8 minutes on one data-centre GPU
+    python benchmarks/device_check.py --quick        # tiny sizes, a minute on a CPU: does the program itself run?
+
+Prints one table of checks and one of speeds. Exit code 1 if a check fails. Data are drawn at random with the lengths
+of short captions (mean 15) or news sentences (mean 28); speeds count target tokens without padding.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nmt_cli.data.batches import Batch
+from nmt_cli.decoding.beam import beam_search
+from nmt_cli.devices import Precision, arithmetic, describe, pick_device
+from nmt_cli.models import build
+from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.recipe.decoding import BeamSettings
+from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.recipe.training import Optimizer
+from nmt_cli.training.objectives import CrossEntropy
+from nmt_cli.training.optimizer import build_optimizer
+
+WORDS = 8000
+VOCABULARIES = Vocabularies(WORDS, WORDS, 2, 3)
+LENGTHS = {"captions": 15, "news": 28}
+
+
+@dataclass(frozen=True)
+class Check:
+    """A figure, the largest that it may be, and whether it is."""
+
+    name: str
+    found: float
+    allowed: float
+
+    @property
+    def passed(self) -> bool:
+        return self.found <= self.allowed
+
+
+def transformer(preset: str) -> TransformerSettings:
+    return TransformerSettings.model_validate({"architecture": "transformer", "preset": preset})
+
+
+def gru(preset: str, feeding: bool = False) -> RnnSettings:
+    return RnnSettings.model_validate(
+        {"architecture": "rnn", "preset": preset, "attention": "additive", "input_feeding": feeding}
+    )
+
+
+def batch(length: int, tokens: int, seed: int = 1) -> Batch:
+    """Sentences of one source length and targets of about that length, padded tokens within a budget."""
+    generator = np.random.default_rng(seed)
+    sentences = max(1, tokens // (length + 2))
+    lengths = np.sort(generator.integers(length - 2, length + 3, sentences))
+    target = generator.integers(4, WORDS, (sentences, length + 3))
+    time_steps = np.arange(target.shape[1])
+    real = time_steps < lengths[:, None]
+    target_in = np.concatenate([np.full((sentences, 1), 2), target[:, :-1]], axis=1)
+    return Batch(
+        torch.from_numpy(generator.integers(4, WORDS, (sentences, length))),
+        torch.from_numpy(target_in),
+        torch.from_numpy(np.flatnonzero(real)),
+        torch.from_numpy(target[real]),
+        np.arange(sentences),
+    )
+
+
+def checks(device: torch.device, preset: str) -> list[Check]:
+    """The device against the CPU: scores, gradients, translations; and that it learns in bf16."""
+    found = []
+    for name, settings in (("transformer", transformer(preset)), ("gru", gru(preset)), ("gru, fed", gru(preset, True))):
+        torch.manual_seed(1)
+        here = build(settings, VOCABULARIES).eval()
+        there = build(settings, VOCABULARIES).eval()
+        there.load_state_dict(here.state_dict())
+        there.to(device)
+        rows = batch(12, 400)
+        for precision, allowed in (("fp32", 2e-3), ("bf16", 8e-2)):
+            difference = relative(scores(here, rows, "fp32"), scores(there, rows.to(device), precision).cpu())
+            found.append(Check(f"{name}: scores in {precision}", difference, allowed))
+        expected, translated = search(here, rows.source), search(there, rows.source.to(device))
+        others = sum(one != other for one, other in zip(expected, translated, strict=True)) / len(expected)
+        found.append(Check(f"{name}: share of other translations", others, 0.1))
+        found.append(Check(f"{name}: loss of a batch learned by heart in bf16", learned(settings, device), 0.5))
+    return found
+
+
+def scores(model: TranslationModel, rows: Batch, precision: Precision) -> torch.Tensor:
+    with torch.inference_mode(), arithmetic(rows.source.device, precision):
+        return model.scores(model.decode(model.encode(Source(rows.source)), rows.target_in)).float().log_softmax(-1)
+
+
+def relative(expected: torch.Tensor, found: torch.Tensor) -> float:
+    return float((expected - found).abs().max() / expected.abs().max())
+
+
+def search(model: TranslationModel, sources: torch.Tensor) -> list[tuple[int, ...]]:
+    settings = BeamSettings(beam_size=3, max_length_ratio=1.0)
+    found = beam_search(model, Source(sources), settings, [], range(len(sources)))
+    return [hypotheses[0].tokens for hypotheses in found]
+
+
+def learned(settings: TransformerSettings | RnnSettings, device: torch.device) -> float:
+    """The loss, in nats per token, after a hundred updates on one small batch."""
+    torch.manual_seed(1)
+    model = build(settings, VOCABULARIES).to(device)
+    objective = CrossEntropy(model, 0.0).eval()
+    optimizer = build_optimizer(Optimizer(learning_rate=2e-3), model)
+    rows = batch(8, 60).to(device)
+    for _ in range(100):
+        with arithmetic(device, "bf16"):
+            loss, tokens = objective(rows)
+        (loss / tokens).backward()
+        torch.nn.utils.clip_grad_norm_(list(model.parameters()), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    return float(loss.detach()) / tokens
+
+
+def training_speed(
+    settings: TransformerSettings | RnnSettings, device: torch.device, precision: Precision, rows: Batch, seconds: float
+) -> tuple[float, float]:
+    """Target tokens a second, and useful TFLOP/s (six for each weight that multiplies and token)."""
+    torch.manual_seed(1)
+    model = build(settings, VOCABULARIES).to(device)
+    objective = CrossEntropy(model, 0.1).train()
+    optimizer = build_optimizer(Optimizer(), model)
+    rows = rows.to(device)
+    weights = list(model.parameters())
+    started, updates = 0.0, -3  # the first three warm up
+    while updates < 3 or time.monotonic() - started < seconds:
+        if updates == 0:
+            _wait(device)
+            started = time.monotonic()
+        with arithmetic(device, precision):
+            loss, tokens = objective(rows)
+        (loss / tokens).backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        updates += 1
+        if updates % 5 == 0:
+            _wait(device)
+    _wait(device)
+    speed = updates * rows.target_tokens / (time.monotonic() - started)
+    multiplying = sum(weight.numel() for weight in weights if weight.dim() > 1)
+    return speed, 6 * multiplying * speed / 1e12
+
+
+def decoding_speed(
+    settings: TransformerSettings | RnnSettings, device: torch.device, precision: Precision, beam: int, sentences: int
+) -> float:
+    """Target tokens a second of translations forced to the length of their source plus ten."""
+    torch.manual_seed(1)
+    model = build(settings, VOCABULARIES).to(device).eval()
+    sources = torch.randint(4, WORDS, (sentences, 16), device=device)
+    search_settings = BeamSettings(beam_size=beam, max_length_ratio=1.0)
+    with arithmetic(device, precision):
+        beam_search(model, Source(sources[:2]), search_settings, [NoEnd()], range(2))
+        _wait(device)
+        started = time.monotonic()
+        found = beam_search(model, Source(sources), search_settings, [NoEnd()], range(sentences))
+        _wait(device)
+    return sum(len(hypotheses[0].tokens) for hypotheses in found) / (time.monotonic() - started)
+
+
+class NoEnd:
+    """No translation ends before it must, so that all devices do the same work."""
+
+    def __call__(self, scores: torch.Tensor, length: int) -> None:
+        scores[..., VOCABULARIES.end] = -torch.inf
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes")
+    quick = parser.parse_args().quick
+    device = pick_device()
+    print(f"{describe(device)}, torch {torch.__version__}")
+
+    found = checks(device, "tiny")
+    for check in found:
+        print(f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.found:.2g} (at most {check.allowed})")
+
+    presets = ["tiny"] if quick else ["small", "base", "big"]
+    tokens, seconds, sentences = (512, 1.0, 8) if quick else (25_000, 8.0, 256)
+    print("\ntraining               data      precision  target tokens/s  useful TFLOP/s")
+    for preset in presets:
+        for data, length in LENGTHS.items():
+            for name, settings in ((f"transformer {preset}", transformer(preset)), (f"gru {preset}", gru(preset))):
+                for precision in ("fp32", "bf16"):
+                    speed, useful = training_speed(settings, device, precision, batch(length, tokens), seconds)
+                    print(f"{name:<22} {data:<9} {precision:<9} {speed:>16,.0f} {useful:>15.2f}", flush=True)
+    print("\ndecoding               beam  precision  target tokens/s")
+    for preset in presets:
+        for beam in (1, 5):
+            for precision in ("fp32", "bf16"):
+                speed = decoding_speed(transformer(preset), device, precision, beam, sentences)
+                print(f"{f'transformer {preset}':<22} {beam:>4}  {precision:<9} {speed:>16,.0f}", flush=True)
+    sys.exit(0 if all(check.passed for check in found) else 1)
+
+
+if __name__ == "__main__":
+    main()
