@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import sys
 import zlib
 from collections.abc import Callable
@@ -17,8 +18,12 @@ def run(script: Callable[[], None]) -> None:
     name = Path(sys.argv[0]).name
     try:
         script()
+        sys.stdout.flush()
     except CorpusError as error:
         sys.exit(_say(f"{name}: error: {error}", 3))
+    except BrokenPipeError:  # nobody reads what is printed any more, and Python must not try again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except OSError as error:
         sys.exit(_say(f"{name}: error: {error.filename}: {error.strerror}", 3))
     except KeyboardInterrupt:
