@@ -80,7 +80,7 @@ class _Session:
     def run(self) -> None:
         """Train to the end, or until a signal stops it."""
         settings, progress, run = self._recipe.training, self._progress, self._run
-        if finished(settings, progress) and (run.model / files.MANIFEST).is_file():
+        if finished(settings, progress) and self._is_published():
             console.say(f"{run.path}: training is finished: {finished(settings, progress)}")
             return
         self._announce()
@@ -146,10 +146,22 @@ class _Session:
         load_optimizer(self._optimizer, self._model, tensors)
         checkpoints.forget_later(self._run, self._progress.step)
 
+    def _to_average(self) -> list[int]:
+        """Updates whose checkpoints make the model: the best, or the last if none had a score."""
+        keep = self._recipe.training.checkpoints.keep_best
+        best = [step for _, step in self._progress.best[:keep] if self._run.checkpoint(step).is_dir()]
+        return sorted(best or self._run.steps()[-1:])
+
+    def _is_published(self) -> bool:
+        """Whether the run's model is what `_publish` would make of the checkpoints."""
+        manifest = self._run.model / files.MANIFEST
+        return (
+            manifest.is_file() and files.read_json(manifest, ModelError).get("averaged_updates") == self._to_average()
+        )
+
     def _publish(self) -> None:
         """Average the best checkpoints into the run's model."""
-        run, progress = self._run, self._progress
-        best = [step for _, step in progress.best if run.checkpoint(step).is_dir()] or run.steps()[-1:]
+        run, progress, best = self._run, self._progress, self._to_average()
         weights = checkpoints.average([run.checkpoint(step) for step in best])
         with files.new_folder(run.model) as folder:
             files.write_json(folder / CONFIG, config_of(self._recipe, self._prepared.tokenizer).model_dump(mode="json"))
@@ -160,7 +172,7 @@ class _Session:
         update_summary(run, status="finished", reason=reason, step=progress.step, seconds=round(progress.seconds))
         console.say(
             f"finished after {console.duration(progress.seconds)}: {reason}\n"
-            f"{run.model}: the average of {len(best)} checkpoints (updates {', '.join(map(str, sorted(best)))})\n"
+            f"{run.model}: the average of {len(best)} checkpoints (updates {', '.join(map(str, best))})\n"
             f"next: nmt evaluate {run.path}"
         )
 

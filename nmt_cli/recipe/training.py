@@ -60,7 +60,7 @@ class Checkpoints(Section):
     """Save as often as this, too, in updates."""
     keep_last: Count = 1
     """The newest ones; a run resumes from the last."""
-    keep_best: Count = 5
+    keep_best: Count = 3
     """The weights of these are averaged into the run's model."""
 
 

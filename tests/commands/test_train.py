@@ -122,6 +122,17 @@ def test_a_finished_run_is_left_alone(recipe: Path, capsys: pytest.CaptureFixtur
 
 
 @only_transformer
+def test_asked_to_keep_fewer_a_finished_run_averages_fewer(recipe: Path) -> None:
+    train(recipe)
+    train(recipe, ["training.checkpoints.keep_best=1"])
+    manifest = files.read_manifest(Path("run/model"), ModelError)
+    best = json.loads(Path("run/checkpoints/best.json").read_bytes())["step"]
+    assert manifest["averaged_updates"] == [best]
+    weights = {path.name: files.sha256(path) for path in Path("run/model").glob("*.safetensors")}
+    assert weights["model.safetensors"] == files.sha256(Path(f"run/checkpoints/step_{best}/model.safetensors"))
+
+
+@only_transformer
 def test_another_recipe_is_refused_and_fresh_moves_the_run_aside(recipe: Path) -> None:
     train(recipe)
     weights = files.sha256(Path("run/model/model.safetensors"))
