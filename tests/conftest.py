@@ -1,5 +1,5 @@
-"""What all tests share: one thread, so that they are fast side by side and give the same numbers."""
+"""What all tests share: one thread, here and in programs they start; so they run well side by side and repeat exactly."""
 
-import torch
+import os
 
-torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded
