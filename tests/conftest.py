@@ -1,4 +1,4 @@
-"""What all tests share: one thread, here and in programs they start; so they run well side by side and repeat exactly."""
+"""What all tests share: one thread, here and in programs they start, so that they repeat exactly."""
 
 import os
 

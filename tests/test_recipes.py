@@ -1,5 +1,6 @@
 """The recipes that are shipped."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,13 @@ def test_a_shipped_recipe_loads_is_short_and_says_what_it_is(path: Path) -> None
     assert len(lines) - 1 <= 40
     assert lines[0].startswith(b"# ")
     assert recipe.run == Path("runs") / path.stem
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/makefiles.md"])
+def test_a_recipe_in_the_documentation_loads(page: str, tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(block)
+        load_recipe(path)
