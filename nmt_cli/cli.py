@@ -12,10 +12,21 @@ import typer
 from nmt_cli import __version__, console
 from nmt_cli.errors import NmtError
 
+
+def _examples(*commands: str) -> str:
+    """The end of a help page; the mark keeps lines as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
 app = typer.Typer(
     name="nmt",
     help="Neural machine translation: from raw parallel text to a trustworthy score, in four commands.",
-    epilog="nmt preprocess recipe.yaml, nmt train recipe.yaml, nmt evaluate recipe.yaml, nmt translate recipe.yaml",
+    epilog=_examples(
+        "nmt preprocess recipe.yaml",
+        "nmt train recipe.yaml",
+        "nmt evaluate recipe.yaml",
+        "nmt translate recipe.yaml < in.txt > out.txt",
+    ),
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -57,9 +68,14 @@ def _options(
     pass
 
 
-@app.command(epilog="Example: nmt preprocess recipes/multi30k_transformer.yaml")
+@app.command(
+    epilog=_examples("nmt preprocess recipe.yaml", "nmt preprocess recipe.yaml --set tokenizer.vocabulary_size=4000")
+)
 def preprocess(recipe: RecipePath, set_: Overrides = None, dry_run: DryRun = False, quiet: Quiet = False) -> None:
-    """Learn subwords and turn the recipe's text into arrays to train on."""
+    """Learn subwords and prepare the recipe's text.
+
+    Does nothing if that is done already.
+    """
     console.set_quiet(quiet)
     from nmt_cli.commands.preprocess import preprocess as command
     from nmt_cli.recipe.loading import load_recipe
@@ -67,7 +83,13 @@ def preprocess(recipe: RecipePath, set_: Overrides = None, dry_run: DryRun = Fal
     command(load_recipe(recipe, set_ or []), dry_run)
 
 
-@app.command(epilog="Example: nmt train recipes/multi30k_transformer.yaml --set training.limits.updates=2000")
+@app.command(
+    epilog=_examples(
+        "nmt train recipe.yaml",
+        "nmt train recipe.yaml --run runs/short --set training.limits.updates=2000",
+        "nmt train recipe.yaml --fresh",
+    )
+)
 def train(
     recipe: RecipePath,
     run: Annotated[
@@ -78,7 +100,11 @@ def train(
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the recipe's model; on an existing run, go on where it stopped."""
+    """Train the recipe's model, or go on with it.
+
+    On an existing run, training goes on exactly where it was stopped or killed. Limits, logging, validation,
+    checkpoints, test sets and evaluation may have other settings then; anything else needs --fresh.
+    """
     console.set_quiet(quiet)
     from nmt_cli.recipe.loading import load_recipe
 
@@ -89,8 +115,13 @@ def train(
 
 
 @app.command(
-    epilog="Examples: nmt translate runs/de-en -i in.de -o out.en; nmt translate runs/de-en < in.de > out.en;"
-    " nmt translate runs/de-en --set decoding.beam_size=1 --format jsonl < in.de"
+    epilog=_examples(
+        "nmt translate runs/en-de -i in.en -o out.de",
+        "nmt translate runs/en-de < in.en > out.de",
+        "nmt translate runs/en-de -i in.en --set decoding.beam_size=1",
+        "nmt translate runs/en-de -i in.en --format nbest --set decoding.n_best=5",
+        "nmt translate runs/en-de -i in.en --set decoding.strategy=sampling --set decoding.top_k=10",
+    )
 )
 def translate(
     model: Annotated[
@@ -114,8 +145,11 @@ def translate(
 
 
 @app.command(
-    epilog="Examples: nmt evaluate runs/de-en; nmt evaluate runs/de-en --test test2016 --json;"
-    " nmt evaluate --hypothesis out.en --reference test.en"
+    epilog=_examples(
+        "nmt evaluate recipe.yaml",
+        "nmt evaluate runs/en-de --test test2016 --json",
+        "nmt evaluate --hypothesis out.de --reference test.de",
+    )
 )
 def evaluate(
     model: Annotated[
@@ -132,7 +166,10 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score a model on its test sets, or any translations against references."""
+    """Score a model, or translations of any system.
+
+    A model's translations, scores and a report to read go to evaluation/ in its run.
+    """
     console.set_quiet(quiet)
     from nmt_cli.commands.evaluate import evaluate as command
 
