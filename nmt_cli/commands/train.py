@@ -20,7 +20,7 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import CONFIG, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
 from nmt_cli.runs.journal import Journal, update_summary
-from nmt_cli.runs.opening import move_aside, open_run, refuse_foreign_folder
+from nmt_cli.runs.opening import begin, move_aside, refuse_another_experiment, refuse_foreign_folder
 from nmt_cli.text.lines import read_lines
 from nmt_cli.training.feed import feed
 from nmt_cli.training.loop import Hooks, Progress, finished, updates
@@ -50,8 +50,12 @@ def train(
         move_aside(run)
     refuse_foreign_folder(run)
     with files.lock(run.lock):
-        open_run(run, recipe, recipe_path, prepared.fingerprint, prepared.tokenizer.save, environment())
-        _Session(run, recipe, prepared).run()
+        refuse_another_experiment(run, recipe, prepared.fingerprint)
+        session = _Session(run, recipe, prepared)
+        if session.is_over():
+            return  # and no file has changed
+        begin(run, recipe, recipe_path, prepared.fingerprint, prepared.tokenizer.save, environment())
+        session.run()
 
 
 class _Session:
@@ -75,14 +79,20 @@ class _Session:
         self._optimizer = build_optimizer(recipe.training.optimizer, self._model)
         if checkpoint is not None:
             self._restore(checkpoint)
-        self._journal.rewind(self._progress.step)
+
+    def is_over(self) -> bool:
+        """Whether there is nothing left to do; if so, it says why."""
+        reason = finished(self._recipe.training, self._progress)
+        over = bool(reason) and self._is_published()
+        if over:
+            console.say(f"{self._run.path}: training is finished: {reason}")
+        return over
 
     def run(self) -> None:
         """Train to the end, or until a signal stops it."""
         settings, progress, run = self._recipe.training, self._progress, self._run
-        if finished(settings, progress) and self._is_published():
-            console.say(f"{run.path}: training is finished: {finished(settings, progress)}")
-            return
+        checkpoints.forget_later(run, progress.step)
+        self._journal.rewind(progress.step)
         self._announce()
         portions = feed(self._prepared, settings, self._recipe.seed, progress.epoch, progress.used)
         steps = updates(self._objective, self._optimizer, portions, settings, progress, self._device)
@@ -138,13 +148,12 @@ class _Session:
         try:
             self._progress = Progress.from_state(checkpoints.read_state(checkpoint))
             torch.set_rng_state(tensors.pop("random/cpu"))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{checkpoint}: is not the checkpoint of a training: {error}") from error
         cuda_state = tensors.pop("random/cuda", None)
         if cuda_state is not None and self._device.type == "cuda":
             torch.cuda.set_rng_state(cuda_state, self._device)
         load_optimizer(self._optimizer, self._model, tensors)
-        checkpoints.forget_later(self._run, self._progress.step)
 
     def _to_average(self) -> list[int]:
         """Updates whose checkpoints make the model: the best, or the last if none had a score."""

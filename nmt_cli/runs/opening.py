@@ -1,4 +1,4 @@
-"""Opening a run directory: a new one, one to go on with, or one to move aside."""
+"""Opening a run directory: what it may be, what may go on in it, and what a run begins with."""
 
 import sys
 import time
@@ -38,7 +38,18 @@ def move_aside(run: RunDirectory) -> None:
     console.say(f"{run.path}: the old run is now {aside}")
 
 
-def open_run(
+def refuse_another_experiment(run: RunDirectory, recipe: Recipe, data: str) -> None:
+    """A run that has checkpoints goes on only with its own recipe, and with its own data, by their fingerprint."""
+    if not run.steps():
+        return
+    refuse_changes(load_recipe(run.resolved), recipe)
+    if read_summary(run).get("data") != data:
+        raise DataError(
+            f"{recipe.data.prepared}: is not the data this run began with; put that back, or start anew with --fresh"
+        )
+
+
+def begin(
     run: RunDirectory,
     recipe: Recipe,
     recipe_path: Path,
@@ -46,17 +57,7 @@ def open_run(
     save_tokenizer: Callable[[Path], None],
     environment: Mapping[str, Any],
 ) -> None:
-    """Write what a run is made of; if it has checkpoints, first refuse another recipe or other data.
-
-    `data` is the fingerprint of the prepared data.
-    """
-    if run.steps():
-        refuse_changes(load_recipe(run.resolved), recipe)
-        if read_summary(run).get("data") != data:
-            raise DataError(
-                f"{recipe.data.prepared}: is not the data this run began with;"
-                " put that back, or start anew with --fresh"
-            )
+    """Write what a run is made of before its first checkpoint; `data` is the fingerprint of the prepared data."""
     started = read_summary(run).get("started") if run.summary.is_file() else None
     update_summary(
         run,
