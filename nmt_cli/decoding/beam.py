@@ -1,8 +1,10 @@
 """Beam search (Graves 2012; Sutskever et al. 2014); greedy search is a beam of one.
 
 Each step looks at all continuations of a sentence's live hypotheses. Of the `beam_size` best, those that end are
-finished; the `beam_size` best of those that do not end live on. A sentence is done, and leaves the batch, when
-- `beam_size` hypotheses are finished, or
+finished; the `beam_size` best of those that do not end live on; in a beam of one, only the best continuation counts. A
+sentence is done, and leaves the batch, when
+- `beam_size` hypotheses are finished, and no live one would be among the `n_best` if it ended with its next word
+  (bad ones finish early, one each step, so their number alone says nothing of a good one that is still going), or
 - no live hypothesis can still be ranked among the `n_best`: since log-probabilities only fall, none will score better
   than its present log-probability at the most favourable length still possible, or
 - its translations may not become longer. Only if none is finished by then, the live ones are the result, scored by
@@ -45,8 +47,10 @@ def beam_search(
         found = _continuations(scores.float(), live, beam, rules, length)
         finished = finished.including(found.ending(end, beam), live, end, length**penalty)
         going_on = found.not_ending(end, beam)
-        hopeless = finished.score[:, -1] > _best_possible(going_on.log_probability[:, 0], length, longest, penalty)
-        done = ((finished.count >= beam) | (length > longest) | hopeless).cpu()
+        worst, best_live = finished.score[:, -1], going_on.log_probability[:, 0]
+        hopeless = worst > _best_possible(best_live, length, longest, penalty)
+        enough = (finished.count >= beam) & (worst >= best_live / (length + 1) ** penalty)
+        done = (enough | (length > longest) | hopeless).cpu()
         kept, left = done.logical_not().nonzero()[:, 0], done.nonzero()[:, 0]
         if len(left):
             here = left.to(longest.device)

@@ -60,14 +60,21 @@ def plain_beam_search(
             if word not in NOT_WORDS.tokens
         ]
         found.sort(key=lambda continuation: -continuation[0])
+        if settings.beam_size == 1:
+            found = found[:1]  # greedy: what ends has no rival
         finished += [
             (total / length**settings.length_penalty, said)
             for total, said, word in found[: settings.beam_size]
             if word == END
         ]
-        if len(finished) >= settings.beam_size or length > longest:
+        going_on = [(total, (*said, word)) for total, said, word in found if word != END][: settings.beam_size]
+        enough = len(finished) >= settings.beam_size and (
+            sorted(finished, reverse=True)[settings.n_best - 1][0]
+            >= max((total for total, _ in going_on), default=-math.inf) / (length + 1) ** settings.length_penalty
+        )
+        if enough or length > longest:
             break
-        live = [(total, (*said, word)) for total, said, word in found if word != END][: settings.beam_size]
+        live = going_on
     unfinished = [(total / max(1, len(said)) ** settings.length_penalty, said) for total, said in live]
     return sorted(finished or unfinished, key=lambda pair: -pair[0])[: settings.n_best]
 
@@ -174,6 +181,18 @@ def test_no_further_step_is_made_once_nothing_can_win() -> None:
         steps.append(len(model.rows_stepped))
 
     assert steps[0] < steps[1]  # without a penalty a longer hypothesis can only be worse
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 5, 8])
+def test_many_bad_ends_do_not_cut_off_a_good_translation_that_is_still_going(beam_size: int) -> None:
+    model, said = TableModel(9), [START, 4, 5, 6, 7, 8, END]
+    model.table.data.zero_()  # any word is as unlikely as any other, the end too
+    for word, following in itertools.pairwise(said):
+        model.table.data[:, word, following] = 12.0
+
+    found = search(model, one(4, 5), BeamSettings(beam_size=beam_size))[0]
+
+    assert list(found[0].tokens) == said[1:-1]
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
