@@ -96,8 +96,7 @@ def check_paths(recipe: Recipe) -> None:
         return
     if not folder.is_dir():
         raise DataError(f"{folder}: is a file, where data.prepared names a folder")
-    half_removed = files.temporary(folder).is_dir()  # killed while the new was to take the place of the old
-    if not half_removed and not _is_ours(folder):
+    if not _is_ours(folder):
         raise DataError(f"{folder}: holds files that nmt did not make; name another folder as data.prepared")
 
 

@@ -278,7 +278,6 @@ KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 KILLED_AT = {
     "writing": f"prepared.write_corpus = lambda *_: {KILL}",
     "manifest": f"files.write_manifest = lambda *_: {KILL}",
-    "removing": f"shutil.rmtree = lambda path: ((path / 'train/corpus/source.bin').unlink(), {KILL})",
     "renaming": f"pathlib.Path.rename = lambda *_: {KILL}",
 }
 
@@ -301,6 +300,19 @@ def test_a_kill_leaves_nothing_that_is_believed(make_recipe: MakeRecipe, moment:
     prepare(new)
     assert contents(new.data.prepared) == after_kill
     assert not files.temporary(new.data.prepared).exists()
+
+
+@pytest.mark.slow
+def test_killed_while_the_old_is_removed_the_new_is_whole(make_recipe: MakeRecipe) -> None:
+    prepare(make_recipe())
+    new = make_recipe(vocabulary_size=310)
+    kill = f"shutil.rmtree = lambda path: ((path / 'train/corpus/source.bin').unlink(), {KILL})"
+    assert run_in_new_process(new, f"{kill}; prepare(recipe)") == -signal.SIGKILL
+    assert is_current(new)
+    after_kill = contents(new.data.prepared)
+    prepare(new)
+    assert contents(new.data.prepared) == after_kill
+    assert [path.name for path in new.data.prepared.parent.glob("*.tmp")] == []
 
 
 def run_in_new_process(recipe: Recipe, statements: str, **environment: str) -> int:
