@@ -51,14 +51,14 @@ def train(
     refuse_foreign_folder(run)
     with files.lock(run.lock):
         refuse_another_experiment(run, recipe, prepared.fingerprint)
-        session = _Session(run, recipe, prepared)
-        if session.is_over():
+        start = _Start(run, recipe, prepared)
+        if start.is_over():
             return  # and no file has changed
         begin(run, recipe, recipe_path, prepared.fingerprint, prepared.tokenizer.save, environment())
-        session.run()
+        start.run()
 
 
-class _Session:
+class _Start:
     """One start of `nmt train` on a run that is open and locked."""
 
     def __init__(self, run: RunDirectory, recipe: Recipe, prepared: Prepared) -> None:
@@ -115,10 +115,10 @@ class _Session:
     def _announce(self) -> None:
         weights = sum(weight.numel() for weight in self._model.parameters())
         pairs = sum(len(corpus) for corpus in self._prepared.train)
-        start = f", going on after update {self._progress.step:,}" if self._progress.step else ""
+        going_on = f", going on after update {self._progress.step:,}" if self._progress.step else ""
         console.say(
             f"{self._run.path}: {self._recipe.model.architecture} with {weights:,} weights,"
-            f" {pairs:,} sentence pairs, {describe(self._device)}{start}"
+            f" {pairs:,} sentence pairs, {describe(self._device)}{going_on}"
         )
         self._journal.write(
             "event",

@@ -194,11 +194,8 @@ class _Report:
             loss = float(torch.stack(self._losses).sum()) / self._tokens
             speed = self._tokens / (time.monotonic() - self._since)
             facts = {"loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}", "epoch": f"{progress.epochs:.1f}"}
-            self._journal.write(
+            self._record(
                 "train",
-                progress.step,
-                progress.epochs,
-                progress.target_tokens,
                 loss=loss,
                 learning_rate=update.learning_rate,
                 gradient_norm=update.gradient_norm,
@@ -217,18 +214,14 @@ class _Report:
         """Report the scores of all validation sets."""
         progress = self._progress
         for name, values in scores.items():
-            self._journal.write(
-                "valid",
-                progress.step,
-                progress.epochs,
-                progress.target_tokens,
-                set=name,
-                stale=progress.stale,
-                **values,
-            )
+            self._record("valid", set=name, stale=progress.stale, **values)
             shown = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
             console.say(f"update {progress.step:,}  {name}: {shown}" + ("" if progress.stale else "  (best so far)"))
         self._start_anew()
+
+    def _record(self, kind: str, **values: Any) -> None:
+        progress = self._progress
+        self._journal.write(kind, progress.step, progress.epochs, progress.target_tokens, **values)
 
     def _start_anew(self) -> None:
         """Begin a new stretch of updates; a validation in between must not count as slow training."""
