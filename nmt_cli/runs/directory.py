@@ -109,4 +109,4 @@ def find_model(path: Path) -> ModelFiles:
         raise ModelError(f"{path}: this run has no checkpoint yet; train it first")
     if path.exists():
         raise ModelError(f"{path}: is no model, checkpoint or run of nmt")
-    raise ModelError(f"{path}: there is no such model")
+    raise ModelError(f"{path}: there is no such model; nmt train makes one")
