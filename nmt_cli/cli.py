@@ -1,6 +1,5 @@
 """Arguments in, one command called, exit code out."""
 
-import os
 import signal
 import sys
 from enum import StrEnum
@@ -186,10 +185,6 @@ def main() -> None:
     except KeyboardInterrupt:
         console.error("stopped")
         sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
     except MemoryError:
         console.error("out of memory; lower training.batch_tokens or decoding.batch_tokens")
         sys.exit(5)

@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -102,14 +102,6 @@ class Progress:
         if not self.total or done <= 0:
             return ""
         return duration((time.monotonic() - self._started) / done * (self.total - self.done))
-
-
-def track(items: Iterable[Any], description: str, unit: str, total: int | None = None) -> Iterator[Any]:
-    """Yield items and show the progress made."""
-    with Progress(description, unit, total) as progress:
-        for item in items:
-            yield item
-            progress.advance()
 
 
 def duration(seconds: float) -> str:

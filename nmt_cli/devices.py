@@ -1,6 +1,5 @@
-"""Device, precision, threads, rank and world size; the only file that reads the environment."""
+"""Device, precision and threads; the only file that may read environment variables."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
@@ -35,5 +34,4 @@ def environment() -> dict[str, str | int]:
         "device": describe(device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "job": os.environ.get("SLURM_JOB_ID", ""),
     }

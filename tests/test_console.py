@@ -111,11 +111,6 @@ def test_work_done_before_does_not_count_as_speed(clock: list[float]) -> None:
         assert progress.time_left() == "1:30"
 
 
-def test_tracked_items_pass_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(console.track(range(3), "counting", "numbers")) == [0, 1, 2]
-    assert capsys.readouterr().out == ""
-
-
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (3600, "1:00:00"), (86400, "24:00:00"), (-1, "0:00")],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nmt_cli import __version__, console, files
+from nmt_cli.commands.results import stdout
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.evaluation.metrics import Score, exact_match, length_ratio, score
 from nmt_cli.evaluation.suspicions import suspicions
@@ -246,10 +247,14 @@ def _evaluate_set(system: System, name: str, text: _Texts) -> dict[str, Any]:
 
 
 def _print_scores(name: str, scores: Sequence[Mapping[str, Any]], matched: float) -> None:
-    for found in scores:
-        print(f"{name}  {found['name']} {found['score']:.2f}  ({found['signature']})")
-    print(f"{name}  exact match {matched:.1f} %", flush=True)
+    lines = [f"{name}  {found['name']} {found['score']:.2f}  ({found['signature']})" for found in scores]
+    _print("".join(f"{line}\n" for line in [*lines, f"{name}  exact match {matched:.1f} %"]).encode())
 
 
 def _print_json(content: Any) -> None:
-    print(files.json_bytes(content).decode(), end="", flush=True)
+    _print(files.json_bytes(content))
+
+
+def _print(result: bytes) -> None:
+    with stdout() as stream:
+        stream.write(result)

@@ -46,9 +46,9 @@ def train(
     if dry_run:
         _describe(recipe, prepared, run)
         return
+    refuse_foreign_folder(run)
     if fresh:
         move_aside(run)
-    refuse_foreign_folder(run)
     with files.lock(run.lock):
         refuse_another_experiment(run, recipe, prepared.fingerprint)
         start = _Start(run, recipe, prepared)

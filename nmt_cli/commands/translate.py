@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 import stat
 import sys
 import time
@@ -13,10 +12,11 @@ from typing import IO, Literal
 
 from nmt_cli import console, files
 from nmt_cli.commands.loading import load_model
+from nmt_cli.commands.results import stdout
 from nmt_cli.decoding.formats import FORMATS
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.decoding.windows import arriving, windows
-from nmt_cli.errors import RecipeError, ResourceError
+from nmt_cli.errors import RecipeError
 from nmt_cli.text.lines import decode_lines, open_text
 
 Format = Literal["text", "nbest", "jsonl", "tsv"]
@@ -120,35 +120,11 @@ def _progress(output: Path | None) -> Iterator[Callable[[int], object]]:
 def _writing(path: Path | None) -> Iterator[IO[bytes]]:
     """A file that appears when it is complete; stdout, pipes and devices are written through."""
     if path is None:
-        with _stdout() as stream:
+        with stdout() as stream:
             yield stream
-    elif path.exists() and (not path.is_file() or path.is_relative_to("/dev")):
+    elif path.is_relative_to("/dev"):  # such as /dev/stdout, behind which may be a file that is open already
         with files.disk_errors(path), path.open("wb") as stream:
             yield stream
     else:
-        with files.new_file(path.resolve()) as stream:
+        with files.new_file(path) as stream:
             yield stream
-
-
-@contextmanager
-def _stdout() -> Iterator[IO[bytes]]:
-    """stdout in bytes. If its reader has gone, which is no mistake, the program ends without a word."""
-    if sys.stdout is None:
-        raise ResourceError("stdout is closed; name a file with --output")
-    stream = sys.stdout.buffer
-    try:
-        with files.disk_errors(Path("stdout")):
-            yield stream
-            stream.flush()
-    except ResourceError as error:
-        _drop_stdout()
-        if isinstance(error.__cause__, BrokenPipeError):
-            raise SystemExit(128 + signal.SIGPIPE) from None
-        raise
-
-
-def _drop_stdout() -> None:
-    """Let what stdout still holds go nowhere, or Python would complain of it at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

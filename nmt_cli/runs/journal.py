@@ -1,6 +1,7 @@
 """The journal of a run: metrics.jsonl, one JSON object a line, and run.json, its summary."""
 
 import json
+import math
 import time
 from typing import Any
 
@@ -59,6 +60,4 @@ def update_summary(run: RunDirectory, **changes: Any) -> None:
 
 
 def _finite(value: Any) -> Any:
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return round(value, 6) if isinstance(value, float) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -293,3 +293,29 @@ def test_scoring_files_needs_no_torch(bench: Bench) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run([sys.executable, "-c", program], cwd=bench.folder, env=environment, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "told"),
+    [
+        (">&-", 5, "nmt: error: stdout is closed"),
+        ("> /dev/full", 5, "nmt: error: stdout: no space left"),
+        ("| true", 141, ""),
+    ],
+)
+def test_scores_that_nobody_gets_are_told(redirection: str, code: int, told: str, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("A dog runs .\n" * 3)
+    command = f"'{sys.executable}' -m nmt_cli evaluate --hypothesis text --reference text"
+    shell = (
+        f"(sleep 1; {command}; echo $? >&2) {redirection}"
+        if "|" in redirection
+        else f"{command} {redirection}; echo $? >&2"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    found = subprocess.run(
+        ["sh", "-c", shell], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    *lines, exit_code = found.stderr.rstrip("\n").split("\n")
+    assert int(exit_code) == code
+    assert "Traceback" not in found.stderr
+    assert told in "\n".join(lines)
