@@ -22,8 +22,8 @@ from nmt_cli.models import build
 from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
-from nmt_cli.recipe.training import Optimizer
-from nmt_cli.training.objectives import CrossEntropy
+from nmt_cli.recipe.training.optimization import Optimizer
+from nmt_cli.training.objectives.cross_entropy import CrossEntropy
 from nmt_cli.training.optimizer import build_optimizer
 
 WORDS = 8000

@@ -25,7 +25,7 @@ from nmt_cli.text.lines import read_lines
 from nmt_cli.training.feed import feed
 from nmt_cli.training.loop import Hooks, Progress, finished, updates
 from nmt_cli.training.loop import train as run_loop
-from nmt_cli.training.objectives import CrossEntropy
+from nmt_cli.training.objectives.cross_entropy import CrossEntropy
 from nmt_cli.training.optimizer import build_optimizer, load_optimizer, optimizer_tensors
 from nmt_cli.training.validation import TranslationScores, validate
 

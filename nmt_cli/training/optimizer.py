@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.errors import ModelError
-from nmt_cli.recipe.training import Optimizer, Schedule
+from nmt_cli.recipe.training.optimization import Optimizer, Schedule
 
 
 def build_optimizer(settings: Optimizer, model: nn.Module) -> torch.optim.Optimizer:

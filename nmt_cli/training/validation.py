@@ -8,7 +8,7 @@ from nmt_cli.data.batches import validation_batches
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.devices import arithmetic
 from nmt_cli.recipe.training import Training
-from nmt_cli.training.objectives import CrossEntropy
+from nmt_cli.training.objectives.cross_entropy import CrossEntropy
 
 TranslationScores = Callable[[str], Mapping[str, float]]
 """Translates a validation set, by name, and scores what comes out."""

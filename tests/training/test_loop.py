@@ -19,7 +19,7 @@ from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import Journal
 from nmt_cli.training.feed import Portion
 from nmt_cli.training.loop import Hooks, Progress, finished, record_validation, train, updates
-from nmt_cli.training.objectives import CrossEntropy
+from nmt_cli.training.objectives.cross_entropy import CrossEntropy
 from nmt_cli.training.optimizer import build_optimizer
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from nmt_cli.errors import ModelError
-from nmt_cli.recipe.training import Optimizer, Schedule
+from nmt_cli.recipe.training.optimization import Optimizer, Schedule
 from nmt_cli.training.optimizer import build_optimizer, learning_rate, load_optimizer, optimizer_tensors
 
 

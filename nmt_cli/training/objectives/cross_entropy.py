@@ -1,4 +1,4 @@
-"""Objectives: a module that holds the model and turns a batch into a summed loss."""
+"""Label-smoothed cross-entropy."""
 
 import torch
 from torch import Tensor, nn
