@@ -1,1 +1,1 @@
-"""Objectives: a module that holds the model and turns a batch into a summed loss; it is what is wrapped for many devices."""
+"""Objectives: a module that holds the model and turns a batch into a summed loss; devices share that module."""
