@@ -87,6 +87,7 @@ def preprocess(recipe: RecipePath, set_: Overrides = None, dry_run: DryRun = Fal
         "nmt train recipe.yaml",
         "nmt train recipe.yaml --run runs/short --set training.limits.updates=2000",
         "nmt train recipe.yaml --fresh",
+        "nmt train recipe.yaml --nproc 4",
     )
 )
 def train(
@@ -96,13 +97,16 @@ def train(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Move an old run aside and start anew.")] = False,
     set_: Overrides = None,
+    nproc: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Processes; one for each GPU if not given, else one.")
+    ] = None,
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
     """Train the recipe's model, or go on with it.
 
     On an existing run, training goes on exactly where it was stopped or killed. Limits, logging, validation,
-    checkpoints, test sets and evaluation may have other settings then; anything else needs --fresh.
+    checkpoints, test sets, evaluation and the number of processes may change then; anything else needs --fresh.
     """
     console.set_quiet(quiet)
     from nmt_cli.recipe.loading import load_recipe
@@ -110,7 +114,7 @@ def train(
     load_recipe(recipe, set_ or [])  # mistakes are told before torch is loaded
     from nmt_cli.commands.train import train as command
 
-    command(recipe, set_ or [], run, fresh, dry_run)
+    command(recipe, set_ or [], run, fresh, dry_run, nproc)
 
 
 @app.command(
@@ -180,7 +184,8 @@ def main() -> None:
     try:
         app()
     except NmtError as mistake:
-        console.error(str(mistake))
+        if str(mistake):
+            console.error(str(mistake))
         sys.exit(mistake.exit_code)
     except KeyboardInterrupt:
         console.error("stopped")

@@ -1,23 +1,64 @@
-"""Device, precision and threads; the only file that may read environment variables."""
+"""Device, precision, threads, rank and memory; the only file that may read environment variables."""
 
+import os
+import resource
+import time
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
 Precision = Literal["fp32", "bf16"]
 
+_PRODUCT_SIZE = {"cpu": 768, "cuda": 8192}
+"""Rows of the square matrices whose product shows what a device can do: large enough, and done in a blink."""
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Which of the processes that train together this one is."""
+
+    number: int = 0
+    count: int = 1
+    local: int = 0
+    """Its number on this machine."""
+
+
+def rank() -> Rank:
+    """What torchrun, or our own --nproc, says this process is; alone if neither started it."""
+    here = os.environ
+    return Rank(int(here.get("RANK", 0)), int(here.get("WORLD_SIZE", 1)), int(here.get("LOCAL_RANK", 0)))
+
+
+def is_rank() -> bool:
+    """Whether this process was started as a rank, even as the only one."""
+    return "RANK" in os.environ
+
+
+def is_restarted() -> bool:
+    """Whether torchrun has started this process again after one of the ranks failed."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
+def default_processes() -> int:
+    """One for each CUDA device, else one."""
+    return max(1, torch.cuda.device_count())
+
 
 def pick_device() -> torch.device:
-    """The first CUDA device if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The CUDA device of this rank if there is one, else the CPU."""
+    return torch.device("cuda", rank().local) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def describe(device: torch.device) -> str:
     """The device in words, for logs and reports."""
+    ranks = rank().count
+    together = f"{ranks} × " if ranks > 1 else ""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+        return together + torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{together}CPU, {threads} {'thread' if threads == 1 else 'threads'}"
 
 
 def arithmetic(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
@@ -32,6 +73,40 @@ def environment() -> dict[str, str | int]:
     device = pick_device()
     return {
         "device": describe(device),
+        "ranks": rank().count,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
+
+
+def product_speed(device: torch.device, precision: Precision) -> float:
+    """FLOP/s of a large matrix product, measured now: what no training can surpass."""
+    size = _PRODUCT_SIZE[device.type]
+    factor = torch.ones(size, size, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    times = []
+    for _ in range(4):  # the first warms up
+        _wait(device)
+        before = time.perf_counter()
+        torch.mm(factor, factor)
+        _wait(device)
+        times.append(time.perf_counter() - before)
+    return float(2 * size**3 / min(times))
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most bytes held so far: by tensors on a CUDA device, or by this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the operating system, refused an allocation."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # what the CPU's allocator says
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

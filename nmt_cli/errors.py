@@ -7,7 +7,8 @@ NmtError              1  a bug of ours, when raised as such
 ├── ResourceError     5  disk, memory
 ├── DivergedError     6  training lost its way
 ├── RunInUseError     7  another process works in this run directory
-└── StoppedError  128+n  stopped by signal n after a clean save
+├── StoppedError  128+n  stopped by signal n after a clean save
+└── LaunchedError         a process started for this command has told its mistake and its exit code
 """
 
 
@@ -59,3 +60,11 @@ class StoppedError(NmtError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class LaunchedError(NmtError):
+    """A process that was started to do the work failed; it has said why."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code

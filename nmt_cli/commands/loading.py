@@ -97,19 +97,24 @@ def build_with_weights(
 ) -> TranslationModel:
     """A model with the weights read from `path`, which must be exactly its own in name and shape."""
     with torch.device("meta"):
-        outline = {name: tuple(weight.shape) for name, weight in build(settings, vocabularies).named_parameters()}
-    found = {name: tuple(weight.shape) for name, weight in weights.items()}
-    for name in sorted(outline.keys() | found.keys()):
-        if outline.get(name) != found.get(name):
-            raise ModelError(
-                f"{path}: weight {name} has shape {found.get(name, 'none')}, but the model's settings say"
-                f" {outline.get(name, 'none')}; these weights belong to another model"
-            )
+        check_weights(build(settings, vocabularies), weights, path)
     model = build(settings, vocabularies)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.copy_(weights[name])
     return model
+
+
+def check_weights(model: TranslationModel, weights: Mapping[str, Tensor], path: Path) -> None:
+    """ModelError if weights read from `path` are not exactly the model's own in name and shape."""
+    wanted = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise ModelError(
+                f"{path}: weight {name} has shape {found.get(name, 'none')}, but the model's settings say"
+                f" {wanted.get(name, 'none')}; these weights belong to another model"
+            )
 
 
 def _read_config(found: ModelFiles) -> ModelConfig:

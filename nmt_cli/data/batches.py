@@ -35,6 +35,39 @@ class Batch:
         """Tokens to predict: n."""
         return self.labels.numel()
 
+    @property
+    def padded_tokens(self) -> int:
+        """Target positions, padding included: B·T."""
+        return self.target_in.numel()
+
+    def pieces(self, most: int) -> list["Batch"]:
+        """The same pairs in batches of at most `most` padded target tokens, or of one pair."""
+        rows, length = self.target_in.shape
+        each = max(1, most // length)
+        if rows <= each:
+            return [self]
+        borders = torch.searchsorted(self.positions, torch.arange(0, rows, each) * length).tolist()
+        return [
+            Batch(
+                self.source[row : row + each],
+                self.target_in[row : row + each],
+                self.positions[first:end] - row * length,
+                self.labels[first:end],
+                self.pairs[row : row + each],
+            )
+            for row, first, end in zip(range(0, rows, each), borders, [*borders[1:], len(self.labels)], strict=True)
+        ]
+
+    def pinned(self) -> "Batch":
+        """The same batch in pinned memory."""
+        return Batch(
+            self.source.pin_memory(),
+            self.target_in.pin_memory(),
+            self.positions.pin_memory(),
+            self.labels.pin_memory(),
+            self.pairs,
+        )
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device; from pinned memory the copy runs beside other work."""
         return Batch(

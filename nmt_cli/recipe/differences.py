@@ -11,13 +11,16 @@ from nmt_cli.recipe.schema import Recipe
 MAY_CHANGE = (
     "run",
     "data.test",
+    "training.batch_tokens",
+    "training.divergence",
     "training.limits",
     "training.logging",
     "training.validation",
     "training.checkpoints",
+    "training.parallel",
     "evaluation",
 )
-"""What a run may be resumed with: it can be moved, tested on more, and told when to stop, report, validate and save."""
+"""What may change when a run goes on: where it runs, on what it is tested, when it stops, reports and saves."""
 
 _ABSENT = object()
 

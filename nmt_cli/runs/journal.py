@@ -11,14 +11,14 @@ from nmt_cli.runs.directory import RunDirectory
 
 
 class Journal:
-    """Appends records to metrics.jsonl; each is one line, flushed at once."""
+    """Appends records to metrics.jsonl; each is one line, flushed at once. Without a run it keeps nothing."""
 
-    def __init__(self, run: RunDirectory) -> None:
-        self._path = run.metrics
+    def __init__(self, run: RunDirectory | None) -> None:
+        self._path = run.metrics if run else None
 
     def rewind(self, step: int) -> None:
         """Drop records of updates after `step`, and a line that a kill cut short: they will come again."""
-        if not self._path.exists():
+        if self._path is None or not self._path.exists():
             return
         kept = []
         for line in self._path.read_bytes().split(b"\n"):
@@ -32,6 +32,8 @@ class Journal:
 
     def write(self, kind: str, step: int, epoch: float, target_tokens: int, **values: Any) -> None:
         """Add a record of kind train, valid or event; numbers that are not finite become null."""
+        if self._path is None:
+            return
         record = {
             "time": round(time.time(), 3),
             "step": step,

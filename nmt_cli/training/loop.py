@@ -2,104 +2,106 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nmt_cli import console
-from nmt_cli.devices import arithmetic
-from nmt_cli.errors import DivergedError
-from nmt_cli.recipe.training import Limits, Training
-from nmt_cli.runs.journal import Journal
+from nmt_cli.devices import arithmetic, is_out_of_memory
+from nmt_cli.errors import DivergedError, ResourceError
 from nmt_cli.training.feed import Portion
+from nmt_cli.training.learner import Learner
 from nmt_cli.training.optimizer import learning_rate
-
-Scores = Mapping[str, float]
-"""Loss, BLEU, chrF of one validation set."""
-
-
-@dataclass
-class Progress:
-    """All that must survive a restart besides weights, optimizer and random state."""
-
-    step: int = 0
-    epoch: int = 0
-    used: int = 0
-    """Batches of this epoch already learned from."""
-    epochs: float = 0.0
-    target_tokens: int = 0
-    seconds: float = 0.0
-    """Time spent in training, validations included, over all starts."""
-    best: list[tuple[float, int]] = field(default_factory=list)
-    """Score and update of the best validations, best first."""
-    stale: int = 0
-    """Validations since the last best one."""
-
-    def as_state(self) -> dict[str, Any]:
-        """Plain data for a checkpoint."""
-        return asdict(self)
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "Progress":
-        """What `as_state` gave."""
-        return cls(**{**state, "best": [(score, step) for score, step in state["best"]]})
+from nmt_cli.training.parallel import Ranks, sharing, whole
+from nmt_cli.training.progress import Progress, Scores, Update, finished, record_validation
+from nmt_cli.training.report import Report
 
 
-@dataclass(frozen=True)
-class Update:
-    """What one update did."""
+def updates(learner: Learner, portions: Iterator[Portion], seed: int) -> Iterator[Update]:
+    """Learn from one portion after another; the learner's progress stands after the update that was just yielded.
 
-    loss: Tensor
-    """Sum over its tokens, in nats."""
-    tokens: int
-    gradient_norm: float
-    learning_rate: float
-
-
-def updates(
-    objective: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    portions: Iterable[Portion],
-    settings: Training,
-    progress: Progress,
-    device: torch.device,
-) -> Iterator[Update]:
-    """Learn from one portion after another; `progress` stands after the update that was just yielded.
-
-    The gradient is that of the mean loss per target token of the whole update, however its batches
-    were cut. A loss or gradient that is not finite raises DivergedError before it reaches a weight.
+    The gradient is that of the mean loss per target token of the whole update, however its batches were cut and shared
+    out to ranks. An update whose gradient is not finite is skipped on all ranks alike; DivergedError if too many are.
     """
-    weights = list(objective.parameters())
-    clip_norm = settings.clip_norm or math.inf
-    for portion in portions:
-        tokens = portion.target_tokens
-        total = torch.zeros((), device=device)
-        for batch in portion.batches:
-            with arithmetic(device, settings.precision):
-                loss, _ = objective(batch.to(device))
-            (loss / tokens).backward()
-            total += loss.detach()
-        norm = float(nn.utils.clip_grad_norm_(weights, clip_norm))
-        if not math.isfinite(norm):
-            pairs = ", ".join(str(pair) for batch in portion.batches for pair in batch.pairs[:3])
-            raise DivergedError(
-                f"update {progress.step + 1}: the gradient is not finite (pairs {pairs}, …);"
-                " lower training.optimizer.learning_rate or lengthen training.schedule.warmup"
-            )
-        rate = learning_rate(
+    settings, progress = learner.settings, learner.progress
+    weights = [weight for weight in learner.model.parameters() if weight.requires_grad]
+    skipped = 0
+    while True:
+        asked = time.perf_counter()
+        portion = next(portions)
+        waited = time.perf_counter() - asked
+        loss = _gradient(learner, portion, seed)
+        norm = float(whole(nn.utils.clip_grad_norm_(weights, settings.clip_norm or math.inf)))
+        rate = progress.rate_factor * learning_rate(
             settings.schedule, settings.optimizer.learning_rate, progress.step + 1, settings.limits.updates
         )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad()
-        progress.step += 1
-        progress.epoch, progress.used, progress.epochs = portion.epoch, portion.used, portion.epochs
-        progress.target_tokens += tokens
-        yield Update(total, tokens, norm, rate)
+        pairs = [int(pair) for part in portion.parts for pair in part.batch.pairs[:3]]
+        update = Update(loss, portion.target_tokens, norm, rate, waited, pairs)
+        skipped = skipped + 1 if update.is_skipped else 0
+        if not skipped:
+            for group in learner.optimizer.param_groups:
+                group["lr"] = rate
+            learner.optimizer.step()
+            progress.step += 1
+            progress.target_tokens += portion.target_tokens
+        learner.optimizer.zero_grad()
+        progress.epoch, progress.used, progress.cut = portion.epoch, portion.used, portion.cut
+        progress.epochs = portion.epochs
+        yield update
+        if skipped > settings.divergence.skips:
+            raise DivergedError(f"update {progress.step + 1}: {skipped} gradients in a row are not finite")
+
+
+def _gradient(learner: Learner, portion: Portion, seed: int) -> Tensor:
+    """Leave the gradient of a portion in the weights; its loss, summed over this rank's tokens.
+
+    Where memory does not hold a batch, all is done again in smaller pieces.
+    """
+    while True:
+        try:
+            return _accumulate(learner, portion, seed)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            largest = max(part.batch.padded_tokens for part in portion.parts)
+            tried = min(largest, learner.fits or largest)
+            longest = max(part.batch.target_in.size(1) for part in portion.parts)
+            if tried <= longest or not learner.may_try_again:
+                raise ResourceError(
+                    f"out of memory with {tried:,} target tokens at once; lower training.batch_tokens"
+                    " (what is trained so far is saved: the same command goes on)"
+                ) from error
+        # Outside `except`: the error's traceback would keep what filled the memory.
+        learner.fits = tried // 2
+        learner.optimizer.zero_grad()
+        if learner.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _accumulate(learner: Learner, portion: Portion, seed: int) -> Tensor:
+    settings, total = learner.settings, torch.zeros((), device=learner.device)
+    scale = learner.ranks.count / portion.target_tokens  # the ranks' gradients will be averaged
+    # Once ranks exchange gradients, or shares of weights, none of them can begin again by itself.
+    learner.may_try_again = learner.ranks.count == 1 or settings.parallel.type == "ddp"
+    for part in portion.parts:
+        pieces = part.batch.pieces(learner.fits) if learner.fits else [part.batch]
+        torch.manual_seed(_draws(seed, learner.progress.step, part.number))
+        for piece in pieces:
+            is_last = part is portion.parts[-1] and piece is pieces[-1]
+            with sharing(learner.shared, is_last):
+                with arithmetic(learner.device, settings.precision):
+                    loss, _ = learner.shared(piece.to(learner.device))
+                learner.may_try_again &= learner.ranks.count == 1 or not is_last
+                (loss * (part.weight * scale)).backward()
+            total += loss.detach() * part.weight
+    return total
+
+
+def _draws(seed: int, step: int, number: int) -> int:
+    """The seed of all random draws for one batch of one update: the same on whatever rank, after whatever restart."""
+    return int(np.random.SeedSequence([seed, step, number]).generate_state(1, np.uint64)[0])
 
 
 @dataclass(frozen=True)
@@ -108,32 +110,35 @@ class Hooks:
 
     validate: Callable[[], Mapping[str, Scores]]
     """Scores of each validation set; the first one decides what is best."""
-    save: Callable[[Progress], None]
+    save: Callable[[], None]
     """Save a checkpoint and drop those no longer kept."""
     stopping: Callable[[], bool]
-    """Whether a signal asked to stop."""
+    """Whether this process was asked to stop."""
 
 
-def train(steps: Iterator[Update], settings: Training, progress: Progress, journal: Journal, hooks: Hooks) -> bool:
+def train(steps: Iterator[Update], learner: Learner, report: Report, hooks: Hooks) -> bool:
     """Run until a limit, early stopping or a signal; True if training is finished, False if it was stopped.
 
     A checkpoint is saved after each validation, at the end, and when stopped.
     """
+    settings, progress = learner.settings, learner.progress
     if finished(settings, progress):
         return True
-    report = _Report(settings, progress, journal)
+    clock = _Clock(progress, learner.ranks)
     with report.bar:
         for update in steps:
+            stopping = clock.tick(hooks.stopping())
             report.add(update)
-            done = _limit_reached(settings.limits, progress)
-            validating = done or progress.step % settings.validation.every == 0
+            over = progress.share(settings.limits) >= 1
+            validating = not update.is_skipped and (over or progress.step % settings.validation.every == 0)
             if validating:
-                report.validated(record_validation(settings, progress, hooks.validate()))
-            stopping = hooks.stopping()
+                scores = hooks.validate()
+                record_validation(settings, progress, scores)
+                report.validated(scores)
+                stopping = clock.tick(hooks.stopping())
             every = settings.checkpoints.every
-            if validating or stopping or (every and progress.step % every == 0):
-                report.count_time()
-                hooks.save(progress)
+            if validating or stopping or (every and progress.step % every == 0 and not update.is_skipped):
+                hooks.save()
             if finished(settings, progress):
                 return True
             if stopping:
@@ -141,88 +146,18 @@ def train(steps: Iterator[Update], settings: Training, progress: Progress, journ
     raise AssertionError("the feed never ends")
 
 
-def finished(settings: Training, progress: Progress) -> str:
-    """Why training is over, or an empty string."""
-    if _limit_reached(settings.limits, progress):
-        return f"the limit of {progress.step:,} updates or {progress.epochs:.1f} epochs is reached"
-    patience = settings.validation.patience
-    if patience is not None and progress.stale >= patience:
-        return f"{settings.validation.metric} has not improved in {progress.stale} validations"
-    return ""
+class _Clock:
+    """Counts the training's time, that of the first rank, and lets one rank's wish to stop reach all."""
 
+    def __init__(self, progress: Progress, ranks: Ranks) -> None:
+        self._progress, self._ranks = progress, ranks
+        self._counted = time.monotonic()
 
-def record_validation(settings: Training, progress: Progress, scores: Mapping[str, Scores]) -> Mapping[str, Scores]:
-    """Rank this update among the best by the first set's score; a score that is no number is never best."""
-    metric = settings.validation.metric
-    score = next(iter(scores.values()))[metric]
-    sign = -1.0 if metric == "loss" else 1.0
-    improved = math.isfinite(score) and (not progress.best or sign * score > sign * progress.best[0][0])
-    progress.stale = 0 if improved else progress.stale + 1
-    if math.isfinite(score):
-        ranked = sorted([*progress.best, (score, progress.step)], key=lambda entry: (-sign * entry[0], entry[1]))
-        progress.best = ranked[: settings.checkpoints.keep_best]
-    return scores
-
-
-def _limit_reached(limits: Limits, progress: Progress) -> bool:
-    return progress.step >= limits.updates or (limits.epochs is not None and progress.epochs >= limits.epochs)
-
-
-class _Report:
-    """Tells the journal and the terminal how training goes."""
-
-    def __init__(self, settings: Training, progress: Progress, journal: Journal) -> None:
-        self._settings, self._progress, self._journal = settings, progress, journal
-        self.bar = console.Progress("training", "updates", settings.limits.updates, progress.step, plain_lines=False)
-        self._losses: list[Tensor] = []
-        self._tokens = 0
-        self._counted = self._since = time.monotonic()
-
-    def count_time(self) -> None:
-        """Add the time since last asked to the training's total."""
+    def tick(self, stopping: bool) -> bool:
+        """Add the time since the last tick to the total; whether any rank is to stop."""
         now = time.monotonic()
-        self._progress.seconds += now - self._counted
+        passed = now - self._counted if self._ranks.is_first else 0.0
+        seconds, wishes = self._ranks.sum(passed, stopping)
         self._counted = now
-
-    def add(self, update: Update) -> None:
-        """Count an update, and report when it is time."""
-        self._losses.append(update.loss)
-        self._tokens += update.tokens
-        progress = self._progress
-        facts: dict[str, str] = {}
-        if progress.step % self._settings.logging.every == 0:
-            loss = float(torch.stack(self._losses).sum()) / self._tokens
-            speed = self._tokens / (time.monotonic() - self._since)
-            facts = {"loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}", "epoch": f"{progress.epochs:.1f}"}
-            self._record(
-                "train",
-                loss=loss,
-                learning_rate=update.learning_rate,
-                gradient_norm=update.gradient_norm,
-                target_tokens_per_second=speed,
-            )
-            self._start_anew()
-        self.bar.advance(facts=facts)
-        if facts and not self.bar.on_terminal:
-            left = self.bar.time_left()
-            console.say(
-                f"update {progress.step:,}  epoch {facts['epoch']}  loss {facts['loss']}"
-                f"  {facts['tokens/s']} tokens/s" + (f"  {left} left" if left else "")
-            )
-
-    def validated(self, scores: Mapping[str, Scores]) -> None:
-        """Report the scores of all validation sets."""
-        progress = self._progress
-        for name, values in scores.items():
-            self._record("valid", set=name, stale=progress.stale, **values)
-            shown = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
-            console.say(f"update {progress.step:,}  {name}: {shown}" + ("" if progress.stale else "  (best so far)"))
-        self._start_anew()
-
-    def _record(self, kind: str, **values: Any) -> None:
-        progress = self._progress
-        self._journal.write(kind, progress.step, progress.epochs, progress.target_tokens, **values)
-
-    def _start_anew(self) -> None:
-        """Begin a new stretch of updates; a validation in between must not count as slow training."""
-        self._losses, self._tokens, self._since = [], 0, time.monotonic()
+        self._progress.seconds += seconds
+        return wishes > 0

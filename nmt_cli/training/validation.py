@@ -1,39 +1,59 @@
-"""Validation: the loss and the translations' scores of each validation set."""
+"""Validation: the loss and the translations' scores of each validation set, the work shared by all ranks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
 from nmt_cli.data.batches import validation_batches
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.devices import arithmetic
-from nmt_cli.recipe.training import Training
-from nmt_cli.training.objectives.cross_entropy import CrossEntropy
+from nmt_cli.models.contract import TranslationModel
+from nmt_cli.training.learner import Learner
 
-TranslationScores = Callable[[str], Mapping[str, float]]
-"""Translates a validation set, by name, and scores what comes out."""
+_BATCH_TOKENS = 4096
+"""Padded target tokens at once; there is no gradient to be held."""
 
 
-def validate(
-    objective: CrossEntropy,
-    prepared: Prepared,
-    settings: Training,
-    translation_scores: TranslationScores,
-    device: torch.device,
-) -> dict[str, dict[str, float]]:
-    """Loss in nats per target token (without label smoothing), BLEU and chrF of each set.
+@dataclass(frozen=True)
+class Translation:
+    """How the sets are translated and scored, which is not training's to know."""
 
-    The model is in training mode before and after.
-    """
-    objective.eval()
-    words = prepared.tokenizer
+    sources: Mapping[str, Sequence[str]]
+    """Source lines of each set."""
+    translate: Callable[[TranslationModel, Sequence[str]], list[str]]
+    score: Callable[[str, list[str]], Mapping[str, float]]
+    """BLEU and chrF of a set's translations."""
+
+
+def validate(learner: Learner, prepared: Prepared, translation: Translation) -> dict[str, dict[str, float]]:
+    """Loss in nats per target token (without label smoothing), BLEU and chrF of each set; the same on all ranks."""
     scores = {}
-    for name, corpus in prepared.valid.items():
-        total, tokens = 0.0, 0
-        with torch.inference_mode(), arithmetic(device, settings.precision):
-            for batch in validation_batches(corpus, settings.batch_tokens, words.start, words.end, words.pad):
-                loss, count = objective(batch.to(device))
-                total, tokens = total + float(loss), tokens + count
-        scores[name] = {"loss": total / max(tokens, 1), **translation_scores(name)}
-    objective.train()
+    with learner.evaluating() as model:
+        for name in prepared.valid:
+            loss = _loss(learner, prepared, name)
+            hypotheses = _hypotheses(learner, model, translation, translation.sources[name])
+            scores[name] = {"loss": loss, **translation.score(name, hypotheses)}
     return scores
+
+
+def _loss(learner: Learner, prepared: Prepared, name: str) -> float:
+    words, ranks, settings = prepared.tokenizer, learner.ranks, learner.settings
+    batches = list(validation_batches(prepared.valid[name], _BATCH_TOKENS, words.start, words.end, words.pad))
+    total, tokens = 0.0, 0
+    with torch.no_grad(), arithmetic(learner.device, settings.precision):
+        for batch in islice(batches, ranks.number, None, ranks.count):
+            loss, count = learner.objective(batch.to(learner.device))
+            total, tokens = total + float(loss), tokens + count
+    total, summed = ranks.sum(total, tokens)
+    return total / max(summed, 1)
+
+
+def _hypotheses(
+    learner: Learner, model: TranslationModel, translation: Translation, sources: Sequence[str]
+) -> list[str]:
+    """Translations of all lines, of which each rank makes every n-th."""
+    ranks = learner.ranks
+    parts = ranks.gather(translation.translate(model, sources[ranks.number :: ranks.count]))
+    return [parts[line % ranks.count][line // ranks.count] for line in range(len(sources))]

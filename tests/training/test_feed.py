@@ -1,14 +1,20 @@
 """The feed gives each pair once an epoch, in updates of the size asked for, from any place on."""
 
-from itertools import islice
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain, islice, takewhile
 
 import numpy as np
 import pytest
+import torch
 
 from nmt_cli.data.prepared import Prepared, prepare
+from nmt_cli.devices import Rank
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.recipe.training import Training
-from nmt_cli.training.feed import Portion, feed
+from nmt_cli.training.feed import Portion, ahead, feed
+from nmt_cli.training.parallel import Ranks
+from nmt_cli.training.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -30,48 +36,115 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return prepare(recipe)
 
 
-SETTINGS = Training(update_tokens=100, batch_tokens=30)
+BEGINNING, ALONE = Progress(), Ranks()
 
 
-def first_epoch(prepared: Prepared, settings: Training = SETTINGS) -> list[Portion]:
-    portions = list(islice(feed(prepared, settings, seed=1, epoch=0, used=0), 200))
-    assert portions[-1].epoch > 0
-    return [portion for portion in portions if portion.epoch == 0]
+def portions(
+    prepared: Prepared,
+    update_tokens: int = 100,
+    batch_tokens: int = 30,
+    seed: int = 1,
+    start: Progress = BEGINNING,
+    ranks: Ranks = ALONE,
+) -> Iterator[Portion]:
+    return feed(prepared, update_tokens, batch_tokens, seed, start, ranks)
+
+
+def rest_of_epoch(found: Iterator[Portion]) -> list[Portion]:
+    first = next(found)
+    return [first, *takewhile(lambda portion: portion.epoch == first.epoch, found)]
+
+
+def pairs(portion: Portion) -> list[int]:
+    """The pairs that an update learns from; those taken to stay in step do not count."""
+    return [int(pair) for part in portion.parts if part.weight for pair in part.batch.pairs]
+
+
+def place(portion: Portion) -> Progress:
+    return Progress(epoch=portion.epoch, used=portion.used, cut=portion.cut)
 
 
 def test_each_pair_comes_once_in_an_epoch(prepared: Prepared) -> None:
-    pairs = np.concatenate([batch.pairs for portion in first_epoch(prepared) for batch in portion.batches])
-    assert sorted(pairs) == list(range(400))
+    assert sorted(chain.from_iterable(map(pairs, rest_of_epoch(portions(prepared))))) == list(range(400))
 
 
 def test_updates_have_the_tokens_asked_for_on_average(prepared: Prepared) -> None:
-    sizes = [portion.target_tokens for portion in first_epoch(prepared)]
+    sizes = [portion.target_tokens for portion in rest_of_epoch(portions(prepared))]
     assert 75 < np.mean(sizes) < 125
 
 
+def test_an_update_counts_the_tokens_of_its_batches(prepared: Prepared) -> None:
+    for portion in rest_of_epoch(portions(prepared)):
+        assert portion.target_tokens == sum(part.batch.target_tokens for part in portion.parts)
+
+
 def test_a_batch_is_never_larger_than_an_update(prepared: Prepared) -> None:
-    portions = first_epoch(prepared, Training(update_tokens=40, batch_tokens=4096))
-    assert max(batch.target_in.numel() for portion in portions for batch in portion.batches) <= 40
+    found = rest_of_epoch(portions(prepared, update_tokens=40, batch_tokens=4096))
+    assert max(part.batch.padded_tokens for portion in found for part in portion.parts) <= 40
 
 
 def test_the_feed_goes_on_from_any_place(prepared: Prepared) -> None:
-    whole = list(islice(feed(prepared, SETTINGS, 1, 0, 0), 60))
-    for place in (0, 3, 40):
-        before = whole[place]
-        rest = list(islice(feed(prepared, SETTINGS, 1, before.epoch, before.used), 5))
-        expected = whole[place + 1 : place + 6]
-        assert [[list(b.pairs) for b in p.batches] for p in rest] == [
-            [list(b.pairs) for b in p.batches] for p in expected
-        ]
-        assert [(p.epoch, p.used, p.epochs) for p in rest] == [(p.epoch, p.used, p.epochs) for p in expected]
+    whole = list(islice(portions(prepared), 60))
+    for number in (0, 3, 40):
+        rest = islice(portions(prepared, start=place(whole[number])), 5)
+        expected = whole[number + 1 : number + 6]
+        assert [(pairs(p), place(p)) for p in rest] == [(pairs(p), place(p)) for p in expected]
 
 
 def test_epochs_and_seeds_have_orders_of_their_own(prepared: Prepared) -> None:
     def order(seed: int, epoch: int) -> list[int]:
         return [
-            int(p) for portion in islice(feed(prepared, SETTINGS, seed, epoch, 0), 5) for p in portion.batches[0].pairs
+            pair for p in islice(portions(prepared, seed=seed, start=Progress(epoch=epoch)), 5) for pair in pairs(p)
         ]
 
     assert order(1, 0) == order(1, 0)
     assert order(1, 0) != order(1, 1)
     assert order(1, 0) != order(2, 0)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_ranks_share_out_what_one_would_learn_from(prepared: Prepared, count: int) -> None:
+    of_ranks = [rest_of_epoch(portions(prepared, ranks=Ranks(Rank(number, count)))) for number in range(count)]
+    for together in zip(*of_ranks, strict=True):
+        assert len({len(portion.parts) for portion in together}) == 1
+        assert len({(portion.target_tokens, portion.epoch, portion.used, portion.cut) for portion in together}) == 1
+        learned = sum(part.batch.target_tokens for portion in together for part in portion.parts if part.weight)
+        assert learned == together[0].target_tokens
+        numbers = [part.number for portion in together for part in portion.parts]
+        assert sorted(numbers) == list(range(len(numbers)))
+    every = [pair for rank in of_ranks for portion in rank for pair in pairs(portion)]
+    assert sorted(every) == list(range(400))
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3)])
+def test_another_number_of_ranks_goes_on_with_the_epoch(prepared: Prepared, before: int, after: int) -> None:
+    def rest(count: int, start: Progress) -> list[list[Portion]]:
+        return [rest_of_epoch(portions(prepared, start=start, ranks=Ranks(Rank(n, count)))) for n in range(count)]
+
+    first = [rank[:7] for rank in rest(before, Progress())]
+    second = rest(after, place(first[0][-1]))
+    every = [pair for rank in first + second for portion in rank for pair in pairs(portion)]
+    assert sorted(every) == list(range(400))
+
+
+def test_batches_made_ahead_are_the_same(prepared: Prepared) -> None:
+    with closing(ahead(portions(prepared), torch.device("cpu"))) as made:
+        assert [pairs(p) for p in islice(made, 60)] == [pairs(p) for p in islice(portions(prepared), 60)]
+
+
+def test_an_error_while_making_batches_ahead_is_raised_where_they_are_used(prepared: Prepared) -> None:
+    def broken() -> Iterator[Portion]:
+        yield next(portions(prepared))
+        raise ValueError("broken")
+
+    made = ahead(broken(), torch.device("cpu"))
+    next(made)
+    with pytest.raises(ValueError, match="broken"):
+        next(made)
+
+
+def test_no_thread_is_left_when_batches_made_ahead_are_no_longer_wanted(prepared: Prepared) -> None:
+    made = ahead(portions(prepared), torch.device("cpu"))
+    next(made)
+    made.close()
+    assert "feed" not in [thread.name for thread in threading.enumerate()]

@@ -10,30 +10,33 @@ import torch
 from torch import nn
 
 from nmt_cli.data.batches import Batch
-from nmt_cli.errors import DivergedError
+from nmt_cli.errors import DivergedError, ResourceError
 from nmt_cli.models import build
 from nmt_cli.models.contract import TranslationModel, Vocabularies
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.training import Training
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import Journal
-from nmt_cli.training.feed import Portion
-from nmt_cli.training.loop import Hooks, Progress, finished, record_validation, train, updates
+from nmt_cli.training.feed import Part, Portion
+from nmt_cli.training.learner import Learner
+from nmt_cli.training.loop import Hooks, train, updates
 from nmt_cli.training.objectives.cross_entropy import CrossEntropy
-from nmt_cli.training.optimizer import build_optimizer
+from nmt_cli.training.parallel import Ranks
+from nmt_cli.training.progress import Progress, finished, record_validation
+from nmt_cli.training.report import Report
 
 CPU = torch.device("cpu")
 START, END = 2, 3
 
 
-def tiny_model() -> TranslationModel:
+def tiny_model(dropout: float = 0.0) -> TranslationModel:
     torch.manual_seed(1)
     settings = TransformerSettings.model_validate(
         {"architecture": "transformer", "preset": "tiny", "width": 8, "feed_forward": 8, "heads": 2}
         | {
             "encoder_layers": 1,
             "decoder_layers": 1,
-            "dropout": 0.0,
+            "dropout": dropout,
             "attention_dropout": 0.0,
             "activation_dropout": 0.0,
         }
@@ -53,18 +56,35 @@ def batch(rows: list[list[int]]) -> Batch:
 
 
 def portion(*batches: Batch) -> Portion:
-    return Portion(batches, 0, 1, 0.5)
+    parts = [Part(each, number) for number, each in enumerate(batches)]
+    return Portion(parts, sum(each.target_tokens for each in batches), 0, 1, 4096, 0.5)
+
+
+def learner(dropout: float = 0.0, **settings: object) -> Learner:
+    """Plain gradient descent by large steps: Adam's first step would hide how long the gradient is."""
+    training = Training.model_validate(
+        {
+            "clip_norm": None,
+            "optimizer": {"learning_rate": 1.0},
+            "schedule": {"warmup": 0, "type": "linear"},
+            **settings,
+        }
+    )
+    made = Learner(tiny_model(dropout), training, CPU, Ranks())
+    made.optimizer = torch.optim.SGD(made.model.parameters())
+    return made
+
+
+def learn(learner: Learner, *portions: Portion) -> None:
+    steps = updates(learner, iter(portions), seed=1)
+    for _ in portions:
+        next(steps)
 
 
 def after_one_update(*batches: Batch) -> nn.Module:
-    """Weights that moved by the gradient itself, and far: Adam's first step would hide how long the gradient is."""
-    objective = CrossEntropy(tiny_model(), 0.1)
-    settings = Training.model_validate(
-        {"clip_norm": None, "optimizer": {"learning_rate": 1.0}, "schedule": {"warmup": 0, "type": "linear"}}
-    )
-    optimizer = torch.optim.SGD(objective.parameters())
-    list(updates(objective, optimizer, [portion(*batches)], settings, Progress(), CPU))
-    return objective
+    made = learner()
+    learn(made, portion(*batches))
+    return made.model
 
 
 def test_an_update_is_the_same_however_its_batches_are_cut() -> None:
@@ -98,18 +118,97 @@ def test_label_smoothing_spreads_its_share_evenly() -> None:
     torch.testing.assert_close(loss, -(0.7 * hits + 0.3 * scores.mean(-1)).sum())
 
 
-def test_a_loss_that_is_no_number_stops_before_it_reaches_a_weight() -> None:
-    objective = CrossEntropy(tiny_model(), 0.1)
+def same(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_what_is_drawn_follows_from_the_seed_and_the_place_alone() -> None:
+    """So a restart, or another rank, draws the same without any state."""
+    first, second, again = portion(batch([[4, 5]])), portion(batch([[6, 7, 8]])), learner(dropout=0.5)
+    straight = learner(dropout=0.5)
+    learn(straight, first, second)
+    learn(again, first)
+    torch.rand(100)
+    learn(again, second)
+    assert same(straight.model, again.model)
+
+
+def test_batches_of_an_update_draw_differently() -> None:
+    """Were the draws the same, two equal batches would move the weights as one does."""
+    twice, once = learner(dropout=0.5), learner(dropout=0.5)
+    learn(twice, portion(batch([[4, 5]]), batch([[4, 5]])))
+    learn(once, portion(batch([[4, 5]])))
+    assert not same(twice.model, once.model)
+
+
+def poisoned() -> Portion:
+    """A portion whose loss is no number: a weight that is infinite is used by these words alone."""
+    return portion(batch([[8]]))
+
+
+def vulnerable(**settings: object) -> Learner:
+    made = learner(**settings)
     with torch.no_grad():
-        next(objective.parameters())[5] = math.nan
-    before = copy.deepcopy(objective.state_dict())
-    optimizer = build_optimizer(Training().optimizer, objective)
-    with pytest.raises(DivergedError, match="update 1: the gradient is not finite"):
-        list(updates(objective, optimizer, [portion(batch([[4]]))], Training(), Progress(), CPU))
-    assert all(
-        torch.equal(before[name], weight) or before[name].isnan().any()
-        for name, weight in objective.state_dict().items()
-    )
+        made.model.embeddings.target.weight[8] = math.inf
+    return made
+
+
+def test_an_update_whose_gradient_is_no_number_is_skipped() -> None:
+    made = vulnerable()
+    before = copy.deepcopy(made.model)
+    steps = updates(made, iter([poisoned(), poisoned()]), seed=1)
+    assert next(steps).is_skipped
+    assert next(steps).is_skipped
+    assert made.progress.step == 0
+    assert made.progress.used == 1, "it is not tried again"
+    assert same(before, made.model)
+
+
+def test_too_many_skipped_in_a_row_end_the_training() -> None:
+    steps = updates(vulnerable(divergence={"skips": 2}), iter([poisoned()] * 4), seed=1)
+    for _ in range(3):
+        next(steps)
+    with pytest.raises(DivergedError, match="update 1: 3 gradients in a row are not finite"):
+        next(steps)
+
+
+class Forgetful(CrossEntropy):
+    """Runs out of memory with more than `most` target positions, in the middle of an update."""
+
+    most = 10**9
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, int]:
+        loss, tokens = super().forward(batch)
+        if batch.padded_tokens > self.most:
+            raise torch.OutOfMemoryError("no more")
+        return loss, tokens
+
+
+def with_memory_for(most: int) -> Learner:
+    made = learner()
+    made.objective = made.shared = Forgetful(made.model, 0.1).train()
+    made.objective.most = most
+    return made
+
+
+@pytest.mark.parametrize("most", [18, 10, 6])
+def test_where_memory_runs_out_the_gradient_is_that_of_smaller_batches(most: int) -> None:
+    batches = portion(batch([[4, 5]]), batch([[6, 7, 8, 4, 5], [6, 7], [8, 8, 8], [4]]))
+    ample, scarce = with_memory_for(10**9), with_memory_for(most)
+    learn(ample, batches)
+    learn(scarce, batches)
+    assert ample.fits is None
+    assert scarce.fits is not None
+    assert scarce.fits <= most
+    for one, other in zip(ample.model.parameters(), scarce.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_memory_that_does_not_hold_one_pair_is_a_mistake_to_tell() -> None:
+    with pytest.raises(
+        ResourceError, match=r"out of memory with 6 target tokens at once; lower training\.batch_tokens"
+    ):
+        learn(with_memory_for(5), portion(batch([[6, 7, 8, 4, 5], [4]])))
 
 
 def validated(*scores: float, metric: str = "bleu", keep_best: int = 2) -> Progress:
@@ -167,20 +266,21 @@ def test_progress_survives_json() -> None:
     ],
 )
 def test_when_it_is_saved(settings: dict[str, object], saved: list[int], done: bool, tmp_path: Path) -> None:
-    training, progress, found = Training.model_validate(settings), Progress(), list[int]()
-    objective = CrossEntropy(tiny_model(), 0.1)
-    steps = updates(
-        objective,
-        build_optimizer(training.optimizer, objective),
-        iter(lambda: portion(batch([[4]])), None),
-        training,
-        progress,
-        CPU,
-    )
+    made, found = learner(**settings), list[int]()
+    progress = made.progress
+    steps = updates(made, iter(lambda: portion(batch([[4]])), None), seed=1)
     hooks = Hooks(
         validate=lambda: {"valid": {"loss": 1.0, "bleu": float(progress.step)}},
-        save=lambda progress: found.append(progress.step),
+        save=lambda: found.append(progress.step),
         stopping=lambda: progress.step == 6,
     )
-    assert train(steps, training, progress, Journal(RunDirectory(tmp_path)), hooks) is done
+    assert train(steps, made, Report(made, Journal(RunDirectory(tmp_path))), hooks) is done
     assert found == saved
+
+
+def test_training_ends_when_its_time_is_over() -> None:
+    made = learner(limits={"minutes": 1e-9}, validation={"every": 100})
+    steps = updates(made, iter(lambda: portion(batch([[4]])), None), seed=1)
+    hooks = Hooks(lambda: {"valid": {"loss": 1.0, "bleu": 1.0}}, lambda: None, lambda: False)
+    assert train(steps, made, Report(made, Journal(None)), hooks)
+    assert made.progress.step == 1

@@ -1,6 +1,8 @@
 """The section `training`."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from nmt_cli.recipe.section import Count, Positive, Rate, Section
 from nmt_cli.recipe.training.optimization import Optimizer, Schedule
@@ -13,6 +15,8 @@ class Limits(Section):
     """Steps of the optimizer."""
     epochs: Count | None = None
     """Passes over the training data."""
+    minutes: Positive | None = None
+    """Time, validations included. Such a run depends on how fast the machine is, and so does its learning rate."""
 
 
 class Validation(Section):
@@ -44,13 +48,33 @@ class Logging(Section):
     """Updates between reports."""
 
 
+class Divergence(Section):
+    """What to do when a loss or gradient is no longer a number; such an update is never made."""
+
+    skips: Annotated[int, Field(ge=0)] = 3
+    """Updates in a row that may be skipped."""
+    returns: Annotated[int, Field(ge=0)] = 2
+    """How often to go back, then, to the last good checkpoint, before giving up."""
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """What the learning rate is multiplied by at each return."""
+
+
+class Parallel(Section):
+    """Many devices and machines; nmt train --nproc N, or torchrun, starts a process for each device."""
+
+    type: Literal["ddp", "fsdp"] = "ddp"
+    """Each device holds all weights (DDP), or a share of them and of the optimizer (FSDP2), for models too large."""
+    timeout: Positive = 300
+    """Seconds after which a process that does not answer is given up."""
+
+
 class Training(Section):
     """From prepared data to weights."""
 
     update_tokens: Count = 4096
     """Target tokens of one update, all devices together; batches are accumulated until there are as many."""
-    batch_tokens: Count = 4096
-    """Padded target tokens of one forward pass on one device: what memory allows."""
+    batch_tokens: Count | Literal["auto"] = 4096
+    """Padded target tokens of one forward pass on one device: what memory allows; auto tries what does."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the arithmetic; weights are always kept in fp32."""
     label_smoothing: Rate = 0.1
@@ -62,4 +86,6 @@ class Training(Section):
     limits: Limits = Limits()
     validation: Validation = Validation()
     checkpoints: Checkpoints = Checkpoints()
+    divergence: Divergence = Divergence()
+    parallel: Parallel = Parallel()
     logging: Logging = Logging()

@@ -1,0 +1,47 @@
+"""Several processes of one command on this machine, by torch's own launcher."""
+
+import signal
+import sys
+import uuid
+
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from nmt_cli.errors import LaunchedError, ResourceError, StoppedError
+
+_LEAVING = 300
+"""Seconds that processes have to save and end when they are told to stop."""
+
+
+def launch(processes: int) -> None:
+    """Run this very command once for each rank, and end as it does.
+
+    LaunchedError carries on the exit code of a rank that has told its mistake; ResourceError names one that was killed.
+    """
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+        monitor_interval=0.1,
+        shutdown_timeout=_LEAVING,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "nmt_cli", *sys.argv[1:])
+    except SignalException as stopped:
+        number = signal.Signals(stopped.sigval)
+        raise StoppedError(f"stopped by {number.name}, and all {processes} processes with it", number) from stopped
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:
+            name = signal.Signals(-failure.exitcode).name
+            raise ResourceError(
+                f"rank {rank} was killed by {name}; the others have ended: the same command goes on from the last"
+                " checkpoint"
+            ) from error
+        raise LaunchedError(failure.exitcode) from error
