@@ -96,7 +96,7 @@ def _value(schema: dict[str, Any]) -> str:
     """The type and range of a setting, from its JSON schema."""
     if "anyOf" in schema:
         inner = [other for other in schema["anyOf"] if other != {"type": "null"}]
-        return f"{_value(inner[0])}; or `null`"
+        return "; or ".join([*map(_value, inner), "`null`"][: len(schema["anyOf"])])
     if "const" in schema or "enum" in schema:
         return ", ".join(f"`{known}`" for known in schema.get("enum", [schema.get("const")]))
     if schema["type"] == "array":

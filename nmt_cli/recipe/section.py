@@ -1,9 +1,9 @@
 """What every section of a recipe has in common, and the types its fields are made of."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WrapValidator
 
 MOST = 10**12
 """Above any count that makes sense, and well within 64 bits."""
@@ -33,3 +33,12 @@ Language = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=MOST)]
+
+
+def _count_or_auto(value: Any, _validate_both: Any) -> Any:
+    # A union would tell two mistakes, of which one is that the value is not "auto".
+    return value if value == "auto" else _COUNT.validate_python(value, strict=True)
+
+
+_COUNT: TypeAdapter[int] = TypeAdapter(Count)
+CountOrAuto = Annotated[Count | Literal["auto"], WrapValidator(_count_or_auto)]

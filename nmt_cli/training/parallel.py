@@ -79,7 +79,7 @@ def shared(objective: nn.Module, settings: Parallel, ranks: Ranks, device: torch
     if ranks.count == 1:
         return objective
     if settings.type == "ddp":
-        return DistributedDataParallel(objective, broadcast_buffers=False, gradient_as_bucket_view=True)
+        return DistributedDataParallel(objective, gradient_as_bucket_view=True)
     mesh = distributed.device_mesh.init_device_mesh(device.type, (ranks.count,))
     for module in list(objective.modules()):
         if isinstance(module, nn.ModuleList):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nmt_cli.recipe.section import Count, Positive, Rate, Section
+from nmt_cli.recipe.section import Count, CountOrAuto, Positive, Rate, Section
 from nmt_cli.recipe.training.optimization import Optimizer, Schedule
 
 
@@ -73,7 +73,7 @@ class Training(Section):
 
     update_tokens: Count = 4096
     """Target tokens of one update, all devices together; batches are accumulated until there are as many."""
-    batch_tokens: Count | Literal["auto"] = 4096
+    batch_tokens: CountOrAuto = 4096
     """Padded target tokens of one forward pass on one device: what memory allows; auto tries what does."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the arithmetic; weights are always kept in fp32."""
