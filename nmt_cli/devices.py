@@ -46,6 +46,11 @@ def default_processes() -> int:
     return max(1, torch.cuda.device_count())
 
 
+def share_threads(processes: int) -> None:
+    """Give each of the processes that will be started here its part of the cores, unless the user has said how many."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+
+
 def pick_device() -> torch.device:
     """The CUDA device of this rank if there is one, else the CPU."""
     return torch.device("cuda", rank().local) if torch.cuda.is_available() else torch.device("cpu")

@@ -1,5 +1,6 @@
 """Several processes of one command on this machine, by torch's own launcher."""
 
+import logging
 import signal
 import sys
 import uuid
@@ -8,9 +9,10 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from nmt_cli.errors import LaunchedError, ResourceError, StoppedError
+from nmt_cli.devices import share_threads
+from nmt_cli.errors import LaunchedError, ResourceError
 
-_LEAVING = 300
+_LEAVING = 30
 """Seconds that processes have to save and end when they are told to stop."""
 
 
@@ -19,6 +21,8 @@ def launch(processes: int) -> None:
 
     LaunchedError carries on the exit code of a rank that has told its mistake; ResourceError names one that was killed.
     """
+    logging.disable(logging.ERROR)  # torch's launcher would say in many lines what we say in one
+    share_threads(processes)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -34,8 +38,7 @@ def launch(processes: int) -> None:
     try:
         elastic_launch(config, sys.executable)("-m", "nmt_cli", *sys.argv[1:])
     except SignalException as stopped:
-        number = signal.Signals(stopped.sigval)
-        raise StoppedError(f"stopped by {number.name}, and all {processes} processes with it", number) from stopped
+        raise LaunchedError(128 + int(stopped.sigval)) from stopped
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:

@@ -58,10 +58,10 @@ class Session:
 
     def run(self) -> None:
         """Train to the end, or until a signal stops it; should training diverge, go back and on more slowly."""
-        with noted_signals() as noted:
+        with noted_signals() as asked_to_stop:
             while True:
                 try:
-                    done = self._train(lambda: bool(noted))
+                    done = self._train(lambda: asked_to_stop() is not None)
                     break
                 except DivergedError as error:
                     self._go_back(error)
@@ -71,10 +71,9 @@ class Session:
             return
         if self._ranks.is_first:
             update_summary(self._run, status="stopped", step=progress.step)
-        asked = noted[0] if noted else signal.SIGTERM  # another rank was asked
-        raise StoppedError(
-            f"stopped by {asked.name} at update {progress.step:,}; all is saved: the same command goes on", asked
-        )
+        number = asked_to_stop() or signal.SIGTERM  # or another rank was asked
+        told = f"stopped by {number.name} at update {progress.step:,}; all is saved: the same command goes on"
+        raise StoppedError(told if self._ranks.is_first else "", number)
 
     def _train(self, stopping: Callable[[], bool]) -> bool:
         settings, learner = self._recipe.training, self._learner

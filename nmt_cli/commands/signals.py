@@ -1,19 +1,26 @@
 """Stopping politely: a signal is noted, and obeyed when it is safe."""
 
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from nmt_cli import console
+from nmt_cli.devices import is_rank
 
 _POLITE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
-def noted_signals() -> Iterator[list[signal.Signals]]:
-    """Collect the first signal that asks to stop, instead of dying of it; a second one ends the process at once."""
+def noted_signals() -> Iterator[Callable[[], signal.Signals | None]]:
+    """Note the first signal that asks to stop, instead of dying of it; a second one ends the process at once.
+
+    What is yielded tells the signal, if there was one. A rank whose launcher is gone is asked to stop, too: nobody
+    else would ever stop it.
+    """
     noted: list[signal.Signals] = []
+    parent = os.getppid()
     before = {number: signal.getsignal(number) for number in _POLITE}
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -22,10 +29,15 @@ def noted_signals() -> Iterator[list[signal.Signals]]:
             signal.signal(each, signal.SIG_DFL)
         console.say("stopping after this update; once more to stop at once")
 
+    def asked() -> signal.Signals | None:
+        if not noted and is_rank() and os.getppid() != parent:
+            noted.append(signal.SIGTERM)
+        return noted[0] if noted else None
+
     for number in _POLITE:
         signal.signal(number, note)
     try:
-        yield noted
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

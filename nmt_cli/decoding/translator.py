@@ -73,7 +73,7 @@ class Translator:
         device: torch.device,
         precision: Precision = "fp32",
     ) -> None:
-        self.model, self.tokenizer, self.settings = model.to(device), tokenizer, settings
+        self.model, self.tokenizer, self.settings = model, tokenizer, settings
         self.device, self.precision = device, precision
         words = model.vocabularies
         # What can be seen of a line never becomes nothing.

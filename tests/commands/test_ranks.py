@@ -1,0 +1,148 @@
+"""nmt train on several processes: the same training as on one, and an end for all when one is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nmt_cli import files
+from nmt_cli.commands.train import train
+from nmt_cli.runs.checkpoints import read_tensors
+from nmt_cli.runs.directory import RunDirectory
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
+SETTINGS = ["training.update_tokens=200", "training.validation.patience=null"]
+"""Updates of four batches, so that two ranks have two each."""
+
+
+def start(recipe: Path, run: str, *settings: str, launcher: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    changes = [word for setting in [*SETTINGS, *settings] for word in ("--set", setting)]
+    command = [sys.executable, "-m", *(launcher or ("nmt_cli", "train", "--nproc", "2")), str(recipe), "--run", run]
+    return subprocess.Popen([*command, *changes], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def run_to_end(recipe: Path, run: str, *settings: str, launcher: tuple[str, ...] = ()) -> str:
+    process = start(recipe, run, *settings, launcher=launcher)
+    told = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, told
+    return told
+
+
+def rank_process(launcher: "subprocess.Popen[str]", number: int) -> int:
+    """The process id of a rank."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    for child in children:
+        if f"RANK={number}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            return int(child)
+    raise AssertionError(f"there is no rank {number} among {children}")
+
+
+def wait_until_it_trains(run: str, process: "subprocess.Popen[str]") -> None:
+    while not Path(run, "checkpoints", "last.json").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+
+
+def moments(run: str, step: int = 12) -> dict[str, object]:
+    """Adam's mean gradients: unlike the weights, they do not blow up what rounding leaves of a gradient of zero."""
+    tensors = read_tensors(RunDirectory(Path(run)).checkpoint(step) / "optimizer.safetensors")
+    return {name: tensor for name, tensor in tensors.items() if name.startswith("exp_avg/")}
+
+
+def assert_same_training(one: str, other: str) -> None:
+    import torch
+
+    torch.testing.assert_close(moments(one), moments(other), rtol=1e-4, atol=1e-6)
+    losses = [
+        [json.loads(line).get("loss") for line in Path(run, "metrics.jsonl").read_bytes().split(b"\n")[:-1]]
+        for run in (one, other)
+    ]
+    assert losses[0][1:] == pytest.approx(losses[1][1:], rel=1e-4)
+
+
+def test_two_ranks_equal_one_that_accumulates_with_ddp_and_fsdp_and_torchrun(recipe: Path) -> None:
+    """Dropout is on: what a batch draws does not depend on the rank that has it."""
+    train(recipe, SETTINGS, Path("one"))
+    run_to_end(recipe, "ddp")
+    run_to_end(recipe, "fsdp", "training.parallel.type=fsdp")
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "nmt_cli", "train")
+    run_to_end(recipe, "torchrun", launcher=torchrun)
+    for other in ("ddp", "fsdp", "torchrun"):
+        assert_same_training("one", other)
+    assert files.sha256(Path("ddp/model/model.safetensors")) == files.sha256(Path("torchrun/model/model.safetensors"))
+
+
+def test_a_run_goes_on_with_another_number_of_ranks(recipe: Path) -> None:
+    train(recipe, SETTINGS, Path("straight"))
+    train(recipe, [*SETTINGS, "training.limits.updates=5"], Path("changing"))
+    run_to_end(recipe, "changing", "training.limits.updates=9", "training.parallel.type=fsdp")
+    run_to_end(recipe, "changing", "training.limits.updates=10")
+    train(recipe, SETTINGS, Path("changing"))
+    import torch
+
+    torch.testing.assert_close(moments("straight"), moments("changing"), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
+def test_one_rank_killed_ends_all_soon_and_the_same_command_goes_on(recipe: Path, sharding: str) -> None:
+    settings = ("training.limits.updates=400", f"training.parallel.type={sharding}")
+    process = start(recipe, "run", *settings)
+    wait_until_it_trains("run", process)
+    ranks = [rank_process(process, number) for number in range(2)]
+    os.kill(ranks[1], signal.SIGKILL)
+    told = process.communicate(timeout=15)[1]
+    assert process.returncode == 5
+    assert "rank 1 was killed by SIGKILL" in told
+    assert "Traceback" not in told
+    assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
+    assert "going on after update" in run_to_end(recipe, "run", "training.limits.updates=20")
+
+
+def test_a_frozen_rank_is_given_up_after_the_timeout(recipe: Path) -> None:
+    process = start(recipe, "run", "training.limits.updates=100000", "training.parallel.timeout=3")
+    wait_until_it_trains("run", process)
+    os.kill(rank_process(process, 1), signal.SIGSTOP)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 5
+    assert "rank 0: another process has ended, or did not answer for 3 seconds" in told
+
+
+@pytest.mark.parametrize("whom", ["launcher", "rank 0", "rank 1"])
+def test_told_to_stop_all_ranks_stop_at_the_same_update_and_save_once(recipe: Path, whom: str) -> None:
+    process = start(recipe, "run", "training.limits.updates=100000")
+    wait_until_it_trains("run", process)
+    os.kill(process.pid if whom == "launcher" else rank_process(process, int(whom[-1])), signal.SIGTERM)
+    told = process.communicate(timeout=15)[1]
+    assert process.returncode == 143
+    assert told.count("nmt: error: stopped by SIGTERM at update") == 1
+    assert json.loads(Path("run/run.json").read_bytes())["status"] == "stopped"
+    step = json.loads(Path("run/checkpoints/last.json").read_bytes())["step"]
+    assert f"at update {step:,}" in told
+
+
+def test_ranks_whose_launcher_is_gone_save_and_end(recipe: Path) -> None:
+    process = start(recipe, "run", "training.limits.updates=100000")
+    wait_until_it_trains("run", process)
+    ranks = [rank_process(process, number) for number in range(2)]
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 15
+    while any(Path(f"/proc/{rank}").exists() for rank in ranks) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
+    assert json.loads(Path("run/run.json").read_bytes())["status"] == "stopped"
+
+
+def test_a_run_in_use_ends_all_ranks_with_one_line(recipe: Path) -> None:
+    with files.lock(RunDirectory(Path("run")).lock):
+        process = start(recipe, "run")
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == 7
+    assert told.count("run: is in use by process") == 1
