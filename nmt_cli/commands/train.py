@@ -1,6 +1,7 @@
 """nmt train: prepared data → a run directory with checkpoints and a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -22,11 +23,13 @@ from nmt_cli.runs.directory import CONFIG, OPTIMIZER, TOKENIZER, WEIGHTS, RunDir
 from nmt_cli.runs.journal import Journal, update_summary
 from nmt_cli.runs.opening import begin, move_aside, refuse_another_experiment, refuse_foreign_folder
 from nmt_cli.text.lines import read_lines
+from nmt_cli.training.averaging import WeightAverage
 from nmt_cli.training.feed import feed
-from nmt_cli.training.loop import Hooks, Progress, finished, updates
+from nmt_cli.training.freezing import freeze
+from nmt_cli.training.loop import Hooks, Progress, Scores, Update, finished, updates
 from nmt_cli.training.loop import train as run_loop
 from nmt_cli.training.objectives.cross_entropy import CrossEntropy
-from nmt_cli.training.optimizer import build_optimizer, load_optimizer, optimizer_tensors
+from nmt_cli.training.optimizer import build_optimizer
 from nmt_cli.training.validation import TranslationScores, validate
 
 
@@ -76,7 +79,11 @@ class _Start:
             model = build_with_weights(recipe.model, vocabularies, weights, checkpoint / WEIGHTS)
             self._model = model.to(self._device)
         self._objective = CrossEntropy(self._model, recipe.training.label_smoothing).train()
-        self._optimizer = build_optimizer(recipe.training.optimizer, self._model)
+        freeze(self._model, recipe.training.freeze)
+        self._optimizers = build_optimizer(recipe.training.optimizer, self._model)
+        # A checkpoint's model is the average, and the weights that learn are beside it: see _save.
+        decay = recipe.training.ema_decay
+        self._average = None if decay is None else WeightAverage(self._model, decay)
         if checkpoint is not None:
             self._restore(checkpoint)
 
@@ -95,11 +102,13 @@ class _Start:
         self._journal.rewind(progress.step)
         self._announce()
         portions = feed(self._prepared, settings, self._recipe.seed, progress.epoch, progress.used)
-        steps = updates(self._objective, self._optimizer, portions, settings, progress, self._device)
+        width = self._recipe.model.width
+        steps = updates(self._objective, self._optimizers, portions, settings, progress, self._device, width)
+        steps = self._averaging(steps)
         scores = _translation_scores(self._model, self._recipe, self._prepared, self._device)
         with noted_signals() as noted:
             hooks = Hooks(
-                validate=lambda: validate(self._objective, self._prepared, settings, scores, self._device),
+                validate=lambda: self._validate(scores),
                 save=self._save,
                 stopping=lambda: bool(noted),
             )
@@ -111,6 +120,17 @@ class _Start:
                 noted[0],
             )
         self._publish()
+
+    def _averaging(self, steps: Iterator[Update]) -> Iterator[Update]:
+        """The same updates; after each, the average takes in the weights."""
+        for update in steps:
+            if self._average is not None:
+                self._average.update(self._progress.step)
+            yield update
+
+    def _validate(self, scores: TranslationScores) -> Mapping[str, Scores]:
+        with self._average.swapped() if self._average is not None else nullcontext():
+            return validate(self._objective, self._prepared, self._recipe.training, scores, self._device)
 
     def _announce(self) -> None:
         weights = sum(weight.numel() for weight in self._model.parameters())
@@ -130,11 +150,14 @@ class _Start:
         )
 
     def _save(self, progress: Progress) -> None:
-        tensors = optimizer_tensors(self._optimizer, self._model)
+        tensors = self._optimizers.tensors()
         tensors["random/cpu"] = torch.get_rng_state()
         if self._device.type == "cuda":
             tensors["random/cuda"] = torch.cuda.get_rng_state(self._device)
-        weights = dict(self._model.named_parameters())
+        weights: dict[str, torch.Tensor] = dict(self._model.named_parameters())
+        if self._average is not None:
+            tensors |= {f"weight/{name}": weight for name, weight in weights.items()}
+            weights |= self._average.tensors()
         checkpoints.save_checkpoint(self._run, progress.step, weights, tensors, progress.as_state())
         keep = self._recipe.training.checkpoints
         best = [step for _, step in progress.best]
@@ -153,7 +176,9 @@ class _Start:
         cuda_state = tensors.pop("random/cuda", None)
         if cuda_state is not None and self._device.type == "cuda":
             torch.cuda.set_rng_state(cuda_state, self._device)
-        load_optimizer(self._optimizer, self._model, tensors)
+        if self._average is not None:
+            self._model.load_state_dict({name: tensors.pop(f"weight/{name}") for name in self._model.state_dict()})
+        self._optimizers.load(tensors)
 
     def _to_average(self) -> list[int]:
         """Updates whose checkpoints make the model: the best, or the last if none had a score."""

@@ -15,7 +15,8 @@ from nmt_cli.errors import DivergedError
 from nmt_cli.recipe.training import Limits, Training
 from nmt_cli.runs.journal import Journal
 from nmt_cli.training.feed import Portion
-from nmt_cli.training.optimizer import learning_rate
+from nmt_cli.training.optimizer import Optimizers
+from nmt_cli.training.schedule import after_validation, learning_rate
 
 Scores = Mapping[str, float]
 """Loss, BLEU, chrF of one validation set."""
@@ -37,6 +38,8 @@ class Progress:
     """Score and update of the best validations, best first."""
     stale: int = 0
     """Validations since the last best one."""
+    rate_factor: float = 1.0
+    """What the schedule's learning rate is multiplied by."""
 
     def as_state(self) -> dict[str, Any]:
         """Plain data for a checkpoint."""
@@ -61,11 +64,12 @@ class Update:
 
 def updates(
     objective: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Optimizers,
     portions: Iterable[Portion],
     settings: Training,
     progress: Progress,
     device: torch.device,
+    width: int,
 ) -> Iterator[Update]:
     """Learn from one portion after another; `progress` stands after the update that was just yielded.
 
@@ -89,13 +93,13 @@ def updates(
                 f"update {progress.step + 1}: the gradient is not finite (pairs {pairs}, …);"
                 " lower training.optimizer.learning_rate or lengthen training.schedule.warmup"
             )
-        rate = learning_rate(
-            settings.schedule, settings.optimizer.learning_rate, progress.step + 1, settings.limits.updates
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad()
+        step = progress.step + 1
+        done = _share_done(settings.limits, step, portion.epochs)
+        peak = settings.optimizer.learning_rate
+        rate = progress.rate_factor * learning_rate(settings.schedule, peak, step, done, width)
+        optimizers.set_rate(rate)
+        optimizers.step()
+        optimizers.zero_grad()
         progress.step += 1
         progress.epoch, progress.used, progress.epochs = portion.epoch, portion.used, portion.epochs
         progress.target_tokens += tokens
@@ -158,6 +162,7 @@ def record_validation(settings: Training, progress: Progress, scores: Mapping[st
     sign = -1.0 if metric == "loss" else 1.0
     improved = math.isfinite(score) and (not progress.best or sign * score > sign * progress.best[0][0])
     progress.stale = 0 if improved else progress.stale + 1
+    progress.rate_factor = after_validation(settings.schedule, progress.stale, progress.rate_factor)
     if math.isfinite(score):
         ranked = sorted([*progress.best, (score, progress.step)], key=lambda entry: (-sign * entry[0], entry[1]))
         progress.best = ranked[: settings.checkpoints.keep_best]
@@ -165,7 +170,12 @@ def record_validation(settings: Training, progress: Progress, scores: Mapping[st
 
 
 def _limit_reached(limits: Limits, progress: Progress) -> bool:
-    return progress.step >= limits.updates or (limits.epochs is not None and progress.epochs >= limits.epochs)
+    return _share_done(limits, progress.step, progress.epochs) >= 1
+
+
+def _share_done(limits: Limits, step: int, epochs: float) -> float:
+    """How much of the training is over, in [0,1], by whichever limit comes first."""
+    return min(max(step / limits.updates, epochs / limits.epochs if limits.epochs is not None else 0.0), 1.0)
 
 
 class _Report:

@@ -72,7 +72,7 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: st
         ("training.optimizer.learning_rate=.inf", "must be a finite number, not .inf"),
         ("training.optimizer.betas=[0.9]", "must have at least 2, not 1"),
         ("training.optimizer.betas=0.9", "must be a list, not 0.9"),
-        ("training.optimizer=adamw", 'must be a section of settings such as type, learning_rate or betas, not "adamw"'),
+        ("training.optimizer=adamw", 'must be a section of settings such as type, learning_rate or weight_decay, not "adamw"'),
         ("training=", "must be a section of settings such as update_tokens, batch_tokens or precision, not empty"),
         ("model.activation=rellu", 'must be one of relu, gelu, swiglu, not "rellu"; did you mean relu?'),
         ("model.width=31", "must be a multiple of 2, not 31"),
@@ -116,7 +116,7 @@ def test_a_wrong_value_is_told_with_what_may_be(
             "model: {architecture: rnn, preset: tny}",
             'model.preset: must be one of tiny, small, base, big, not "tny"; did you mean tiny?',
         ),
-        ("model: rnn", 'model: must be a section of settings such as preset, architecture or width, not "rnn"'),
+        ("model: rnn", 'model: must be a section of settings such as architecture, preset or width, not "rnn"'),
         (
             "model: {architecture: rnn}\ntokenizer: {joint: false}",
             "model.tied_embeddings: all needs tokenizer.joint; use decoder, or a joint vocabulary",

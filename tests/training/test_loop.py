@@ -60,10 +60,14 @@ def after_one_update(*batches: Batch) -> nn.Module:
     """Weights that moved by the gradient itself, and far: Adam's first step would hide how long the gradient is."""
     objective = CrossEntropy(tiny_model(), 0.1)
     settings = Training.model_validate(
-        {"clip_norm": None, "optimizer": {"learning_rate": 1.0}, "schedule": {"warmup": 0, "type": "linear"}}
+        {
+            "clip_norm": None,
+            "optimizer": {"type": "sgd", "learning_rate": 1.0},
+            "schedule": {"warmup": 0, "type": "linear"},
+        }
     )
-    optimizer = torch.optim.SGD(objective.parameters())
-    list(updates(objective, optimizer, [portion(*batches)], settings, Progress(), CPU))
+    optimizers = build_optimizer(settings.optimizer, objective)
+    list(updates(objective, optimizers, [portion(*batches)], settings, Progress(), CPU, 8))
     return objective
 
 
@@ -103,9 +107,9 @@ def test_a_loss_that_is_no_number_stops_before_it_reaches_a_weight() -> None:
     with torch.no_grad():
         next(objective.parameters())[5] = math.nan
     before = copy.deepcopy(objective.state_dict())
-    optimizer = build_optimizer(Training().optimizer, objective)
+    optimizers = build_optimizer(Training().optimizer, objective)
     with pytest.raises(DivergedError, match="update 1: the gradient is not finite"):
-        list(updates(objective, optimizer, [portion(batch([[4]]))], Training(), Progress(), CPU))
+        list(updates(objective, optimizers, [portion(batch([[4]]))], Training(), Progress(), CPU, 8))
     assert all(
         torch.equal(before[name], weight) or before[name].isnan().any()
         for name, weight in objective.state_dict().items()
@@ -176,6 +180,7 @@ def test_when_it_is_saved(settings: dict[str, object], saved: list[int], done: b
         training,
         progress,
         CPU,
+        8,
     )
     hooks = Hooks(
         validate=lambda: {"valid": {"loss": 1.0, "bleu": float(progress.step)}},
