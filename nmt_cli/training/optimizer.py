@@ -107,12 +107,12 @@ def _adam(settings: AdamSettings, weights: list[nn.Parameter]) -> torch.optim.Op
 
 
 def _sgd(settings: SgdSettings, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+    # Not fused: torch's fused kernel does not know sharded weights.
     return torch.optim.SGD(
         _groups(settings, weights),
         settings.learning_rate,
         settings.momentum,
         nesterov=settings.nesterov,
-        fused=True,
     )
 
 
