@@ -22,9 +22,9 @@ from nmt_cli.models import build
 from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
-from nmt_cli.recipe.training.optimization import Optimizer
+from nmt_cli.recipe.training.optimization import AdamWSettings
 from nmt_cli.training.objectives.cross_entropy import CrossEntropy
-from nmt_cli.training.optimizer import build_optimizer
+from nmt_cli.training.optimization.optimizer import build_optimizer
 
 WORDS = 8000
 VOCABULARIES = Vocabularies(WORDS, WORDS, 2, 3)
@@ -112,7 +112,7 @@ def learned(settings: TransformerSettings | RnnSettings, device: torch.device) -
     torch.manual_seed(1)
     model = build(settings, VOCABULARIES).to(device)
     objective = CrossEntropy(model, 0.0).eval()
-    optimizer = build_optimizer(Optimizer(learning_rate=2e-3), model)
+    optimizer = build_optimizer(AdamWSettings(learning_rate=2e-3), model)
     rows = batch(8, 60).to(device)
     for _ in range(100):
         with arithmetic(device, "bf16"):
@@ -131,7 +131,7 @@ def training_speed(
     torch.manual_seed(1)
     model = build(settings, VOCABULARIES).to(device)
     objective = CrossEntropy(model, 0.1).train()
-    optimizer = build_optimizer(Optimizer(), model)
+    optimizer = build_optimizer(AdamWSettings(), model)
     rows = rows.to(device)
     weights = list(model.parameters())
     started, updates = 0.0, -3  # the first three warm up

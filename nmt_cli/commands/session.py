@@ -43,7 +43,7 @@ class Session:
         self._journal = Journal(run if ranks.is_first else None)
         self._returns = 0
         checkpoint = checkpoints.last_good_checkpoint(run)
-        self._learner = Learner(self._first_model(), recipe.training, device, ranks)
+        self._learner = Learner(self._first_model(), recipe.model.width, recipe.training, device, ranks)
         if checkpoint is not None:
             self._restore(checkpoint)
 

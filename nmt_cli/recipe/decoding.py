@@ -1,10 +1,10 @@
 """The sections `decoding` and `evaluation`."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, Tag, model_validator
 
-from nmt_cli.recipe.section import MOST, Count, Section
+from nmt_cli.recipe.section import MOST, Count, Section, told_by
 
 
 class SearchSettings(Section):
@@ -50,15 +50,9 @@ class SamplingSettings(SearchSettings):
     """The same seed draws the same words."""
 
 
-def _strategy(given: Any) -> str:
-    """The tag of a decoding section, which may be left out."""
-    found = given.get("strategy", "beam") if isinstance(given, dict) else getattr(given, "strategy", "beam")
-    return found if isinstance(found, str) else "beam"
-
-
 Decoding = Annotated[
     Annotated[BeamSettings, Tag("beam")] | Annotated[SamplingSettings, Tag("sampling")],
-    Discriminator(_strategy),
+    told_by("strategy", "beam"),
 ]
 
 

@@ -67,8 +67,12 @@ def _title(key: SectionKey, section: type[Section], classes: tuple[type[Section]
 
 def _links(key: SectionKey, classes: tuple[type[Section], ...]) -> str:
     """Where the settings of a section are described."""
-    titles = [_title(key, section, classes) for section in classes]
-    return "section " + " or ".join(f"[{title}](#{_anchor(title)})" for title in titles)
+    anchors = [_anchor(_title(key, section, classes)) for section in classes]
+    if len(classes) == 1:
+        return f"section [{_title(key, classes[0], classes)}](#{anchors[0]})"
+    names = [chosen_by(section, choice(classes)) for section in classes]
+    links = ", ".join(f"[`{name}`](#{anchor})" for name, anchor in zip(names, anchors, strict=True))
+    return f"section by `{choice(classes)}`: {links}"
 
 
 def _anchor(title: str) -> str:
@@ -106,7 +110,9 @@ def _value(schema: dict[str, Any]) -> str:
         return ", ".join([{"integer": "whole number", "number": "number"}[schema["type"]], *_bounds(schema)])
     if schema["type"] == "boolean":
         return "`true` or `false`"
-    return "file name" if schema.get("format") == "path" else "name of letters, digits, `-` and `_`"
+    if schema.get("format") == "path":
+        return "file name"
+    return "name of letters, digits, `-` and `_`" if "pattern" in schema else "text"
 
 
 def _bounds(schema: dict[str, Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WrapValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, TypeAdapter, WrapValidator
 
 MOST = 10**12
 """Above any count that makes sense, and well within 64 bits."""
@@ -15,6 +15,15 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+def told_by(key: str, default: str) -> Discriminator:
+    """Which class of a union a section is: the one with the tag that `key` says, or `default` if it is left out."""
+
+    def tag(given: Any) -> str:
+        return str(given.get(key, default) if isinstance(given, dict) else getattr(given, key, default))
+
+    return Discriminator(tag)
 
 
 def _file_name(value: Any) -> Any:

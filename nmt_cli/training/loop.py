@@ -13,7 +13,6 @@ from nmt_cli.devices import arithmetic, is_out_of_memory
 from nmt_cli.errors import DivergedError, ResourceError
 from nmt_cli.training.feed import Portion
 from nmt_cli.training.learner import Learner
-from nmt_cli.training.optimizer import learning_rate
 from nmt_cli.training.parallel import Ranks, sharing, whole
 from nmt_cli.training.progress import Progress, Scores, Update, finished, record_validation
 from nmt_cli.training.report import Report
@@ -34,21 +33,16 @@ def updates(learner: Learner, portions: Iterator[Portion], seed: int) -> Iterato
         waited = time.perf_counter() - asked
         loss = _gradient(learner, portion, seed)
         norm = float(whole(nn.utils.clip_grad_norm_(weights, settings.clip_norm or math.inf)))
-        rate = progress.rate_factor * learning_rate(
-            settings.schedule, settings.optimizer.learning_rate, progress.step + 1, settings.limits.updates
-        )
+        progress.epoch, progress.used, progress.cut = portion.epoch, portion.used, portion.cut
+        progress.epochs = portion.epochs
+        rate = learner.rate()
         pairs = [int(pair) for part in portion.parts for pair in part.batch.pairs[:3]]
         update = Update(loss, portion.target_tokens, norm, rate, waited, pairs)
         skipped = skipped + 1 if update.is_skipped else 0
         if not skipped:
-            for group in learner.optimizer.param_groups:
-                group["lr"] = rate
-            learner.optimizer.step()
-            progress.step += 1
+            learner.learn(rate)
             progress.target_tokens += portion.target_tokens
-        learner.optimizer.zero_grad()
-        progress.epoch, progress.used, progress.cut = portion.epoch, portion.used, portion.cut
-        progress.epochs = portion.epochs
+        learner.optimizers.zero_grad()
         yield update
         if skipped > settings.divergence.skips:
             raise DivergedError(f"update {progress.step + 1}: {skipped} gradients in a row are not finite")
@@ -75,7 +69,7 @@ def _gradient(learner: Learner, portion: Portion, seed: int) -> Tensor:
                 ) from error
         # Outside `except`: the error's traceback would keep what filled the memory.
         learner.fits = tried // 2
-        learner.optimizer.zero_grad()
+        learner.optimizers.zero_grad()
         if learner.device.type == "cuda":
             torch.cuda.empty_cache()
 

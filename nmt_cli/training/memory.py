@@ -55,5 +55,5 @@ def _fits(learner: Learner, batch: Batch) -> bool:
             raise
         return False
     finally:
-        learner.optimizer.zero_grad()
+        learner.optimizers.zero_grad()
     return True

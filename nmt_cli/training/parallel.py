@@ -125,9 +125,14 @@ def whole(tensor: Tensor) -> Tensor:
 def fill(tensor: Tensor, value: Tensor) -> None:
     """Give a tensor, or this rank's share of it, the values of a whole one."""
     with torch.no_grad():
-        if isinstance(tensor, DTensor):
-            value = distribute_tensor(value.to(tensor.device), tensor.device_mesh, tensor.placements)
-        tensor.copy_(value)
+        tensor.copy_(share_like(tensor, value))
+
+
+def share_like(tensor: Tensor | None, value: Tensor) -> Tensor:
+    """A whole value of the tensor's shape as the tensor is: whole, or this rank's share."""
+    if isinstance(tensor, DTensor) and value.shape == tensor.shape:
+        return distribute_tensor(value.to(tensor.device), tensor.device_mesh, tensor.placements)
+    return value
 
 
 def _is_lost_contact(error: RuntimeError) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from nmt_cli.recipe.training import Limits, Training
+from nmt_cli.training.optimization.schedule import after_validation
 
 Scores = Mapping[str, float]
 """Loss, BLEU, chrF of one validation set."""
@@ -95,6 +96,7 @@ def record_validation(settings: Training, progress: Progress, scores: Mapping[st
     sign = -1.0 if metric == "loss" else 1.0
     improved = math.isfinite(score) and (not progress.best or sign * score > sign * progress.best[0][0])
     progress.stale = 0 if improved else progress.stale + 1
+    progress.rate_factor = after_validation(settings.schedule, progress.stale, progress.rate_factor)
     if math.isfinite(score):
         ranked = sorted([*progress.best, (score, progress.step)], key=lambda entry: (-sign * entry[0], entry[1]))
         progress.best = ranked[: settings.checkpoints.keep_best]

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from nmt_cli import files
 from nmt_cli.commands.loading import load_model
@@ -19,6 +20,7 @@ from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import DataError, DivergedError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.runs.checkpoints import read_tensors
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.text.lines import read_lines
 
@@ -77,6 +79,45 @@ def test_a_run_stopped_and_resumed_equals_one_never_stopped(recipe: Path) -> Non
     straight, halting = state(RunDirectory(Path("straight"))), state(RunDirectory(Path("halting")))
     assert straight["12/model.safetensors"] == halting["12/model.safetensors"]
     assert straight["12/optimizer.safetensors"] == halting["12/optimizer.safetensors"]
+
+
+@only_transformer
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["training.optimizer.type=muon", "training.freeze=[embeddings.*]", "training.ema_decay=0.5"],
+        ["training.optimizer.type=adafactor", "training.schedule.type=plateau", "training.schedule.patience=1"],
+    ],
+)
+def test_optimizer_average_and_plateau_go_on_as_if_never_stopped(recipe: Path, options: list[str]) -> None:
+    options = [*options, "training.validation.every=3"]
+    train(recipe, options, Path("straight"))
+    for updates in (6, 12):
+        train(recipe, [*options, f"training.limits.updates={updates}"], Path("halting"))
+    straight, halting = state(RunDirectory(Path("straight"))), state(RunDirectory(Path("halting")))
+    for name in ("12/model.safetensors", "12/optimizer.safetensors"):
+        assert straight[name] == halting[name]
+
+
+@only_transformer
+def test_frozen_weights_stay_as_they_began(recipe: Path) -> None:
+    train(recipe, ["training.freeze=[encoder.*]"])
+    run = RunDirectory(Path("run"))
+    first, last = (read_tensors(run.checkpoint(step) / "model.safetensors") for step in (4, 12))
+    changed = {name for name, weight in first.items() if not torch.equal(weight, last[name])}
+    assert changed
+    assert not [name for name in changed if name.startswith("encoder.")]
+
+
+@only_transformer
+def test_a_checkpoint_of_averaged_weights_has_those_that_learn_beside_them(recipe: Path) -> None:
+    train(recipe, ["training.ema_decay=0.5"], Path("averaged"))
+    train(recipe, [], Path("plain"))
+    averaged, plain = RunDirectory(Path("averaged")).checkpoint(12), RunDirectory(Path("plain")).checkpoint(12)
+    weights, memory = read_tensors(plain / "model.safetensors"), read_tensors(averaged / "optimizer.safetensors")
+    assert all(torch.equal(memory[f"weight/{name}"], weight) for name, weight in weights.items())
+    means = read_tensors(averaged / "model.safetensors")
+    assert not any(torch.equal(mean, weights[name]) for name, mean in means.items())
 
 
 @pytest.mark.slow
@@ -207,8 +248,9 @@ def test_a_dry_run_writes_nothing(recipe: Path) -> None:
     assert not Path("run").exists()
 
 
-def test_the_score_of_a_validation_is_that_of_its_checkpoint(recipe: Path) -> None:
-    train(recipe)
+@pytest.mark.parametrize("decay", ["null", "0.5"])
+def test_the_score_of_a_validation_is_that_of_its_checkpoint(recipe: Path, decay: str) -> None:
+    train(recipe, [f"training.ema_decay={decay}"])
     record = records(RunDirectory(Path("run")), "valid")[-1]
     loaded = load_model(Path("run/checkpoints/step_12"))
     translator = Translator(loaded.model, loaded.tokenizer, loaded.decoding, loaded.device)

@@ -72,7 +72,17 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: st
         ("training.optimizer.learning_rate=.inf", "must be a finite number, not .inf"),
         ("training.optimizer.betas=[0.9]", "must have at least 2, not 1"),
         ("training.optimizer.betas=0.9", "must be a list, not 0.9"),
-        ("training.optimizer=adamw", 'must be a section of settings such as type, learning_rate or betas, not "adamw"'),
+        (
+            "training.optimizer=adamw",
+            'must be a section of settings such as type, learning_rate or weight_decay, not "adamw"',
+        ),
+        ("training.optimizer.momentum=0.5", "is a setting of type sgd, not of adamw"),
+        (
+            "training.optimizer.type=adm",
+            'must be one of adamw, adam, sgd, adafactor, muon, not "adm"; did you mean adam?',
+        ),
+        ("training.optimizer.type=3", "must be one of adamw, adam, sgd, adafactor, muon, not 3"),
+        ("training.freeze=encoder.*", 'must be a list, not "encoder.*"'),
         ("training=", "must be a section of settings such as update_tokens, batch_tokens or precision, not empty"),
         ("model.activation=rellu", 'must be one of relu, gelu, swiglu, not "rellu"; did you mean relu?'),
         ("model.width=31", "must be a multiple of 2, not 31"),
@@ -116,7 +126,7 @@ def test_a_wrong_value_is_told_with_what_may_be(
             "model: {architecture: rnn, preset: tny}",
             'model.preset: must be one of tiny, small, base, big, not "tny"; did you mean tiny?',
         ),
-        ("model: rnn", 'model: must be a section of settings such as preset, architecture or width, not "rnn"'),
+        ("model: rnn", 'model: must be a section of settings such as architecture, preset or width, not "rnn"'),
         (
             "model: {architecture: rnn}\ntokenizer: {joint: false}",
             "model.tied_embeddings: all needs tokenizer.joint; use decoder, or a joint vocabulary",
@@ -133,6 +143,19 @@ def test_a_wrong_model_is_one_mistake(line: str, message: str, good: str, mistak
 def test_a_check_across_keys_stands_at_the_key_it_names(good: str, mistakes_in: MistakesIn) -> None:
     found = mistakes_in(good + "decoding:\n  beam_size: 2\n  n_best: 3\n")
     assert found == ["r.yaml:19:3: decoding.n_best: 3 translations need a beam_size of as many, not 2"]
+
+
+def test_nesterov_needs_a_momentum(good: str, mistakes_in: MistakesIn) -> None:
+    found = mistakes_in(good + "  optimizer: {type: sgd, momentum: 0, nesterov: true}\n")
+    assert found == ["r.yaml:17:39: training.optimizer.nesterov: needs a momentum, but momentum is 0"]
+
+
+def test_a_plateau_must_come_before_the_end(good: str, mistakes_in: MistakesIn) -> None:
+    found = mistakes_in(good + "  schedule: {type: plateau, patience: 4}\n  validation: {patience: 4}\n")
+    assert found == [
+        "r.yaml:17:29: training.schedule.patience: 4 is not less than validation.patience,"
+        " so that training would stop (4) before the rate falls"
+    ]
 
 
 def test_a_missing_key_stands_at_the_section_around_it(good: str, mistakes_in: MistakesIn) -> None:

@@ -65,14 +65,12 @@ def learner(dropout: float = 0.0, **settings: object) -> Learner:
     training = Training.model_validate(
         {
             "clip_norm": None,
-            "optimizer": {"learning_rate": 1.0},
+            "optimizer": {"type": "sgd", "learning_rate": 1.0, "momentum": 0.0},
             "schedule": {"warmup": 0, "type": "linear"},
             **settings,
         }
     )
-    made = Learner(tiny_model(dropout), training, CPU, Ranks())
-    made.optimizer = torch.optim.SGD(made.model.parameters())
-    return made
+    return Learner(tiny_model(dropout), 8, training, CPU, Ranks())
 
 
 def learn(learner: Learner, *portions: Portion) -> None:

@@ -1,11 +1,17 @@
 """The section `training`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nmt_cli.recipe.section import Count, CountOrAuto, Positive, Rate, Section
-from nmt_cli.recipe.training.optimization import Optimizer, Schedule
+from nmt_cli.recipe.training.optimization import (
+    AdamWSettings,
+    InverseSqrtSettings,
+    Optimizer,
+    PlateauSettings,
+    Schedule,
+)
 
 
 class Limits(Section):
@@ -81,11 +87,27 @@ class Training(Section):
     """Probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
     clip_norm: Positive | None = 1.0
     """Largest norm of an update's gradient; longer ones are scaled down."""
-    optimizer: Optimizer = Optimizer()
-    schedule: Schedule = Schedule()
+    optimizer: Optimizer = AdamWSettings()
+    """How gradients change weights."""
+    schedule: Schedule = InverseSqrtSettings()
+    """The learning rate over time."""
+    ema_decay: Rate | None = None
+    """Validate and publish a running mean of the weights with this decay (Polyak & Juditsky 1992), such as 0.999."""
+    freeze: list[str] = []
+    """Weights that stay as they are, by name: `embeddings.*` are all that begin so."""
     limits: Limits = Limits()
     validation: Validation = Validation()
     checkpoints: Checkpoints = Checkpoints()
     divergence: Divergence = Divergence()
     parallel: Parallel = Parallel()
     logging: Logging = Logging()
+
+    @model_validator(mode="after")
+    def check_patience(self) -> Self:
+        schedule, stop = self.schedule, self.validation.patience
+        if isinstance(schedule, PlateauSettings) and stop is not None and schedule.patience >= stop:
+            raise ValueError(
+                f"schedule.patience: {schedule.patience} is not less than validation.patience,"
+                f" so that training would stop ({stop}) before the rate falls"
+            )
+        return self
