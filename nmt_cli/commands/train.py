@@ -25,7 +25,7 @@ from nmt_cli.text.lines import read_lines
 from nmt_cli.training.feed import feed
 from nmt_cli.training.loop import Hooks, Progress, finished, updates
 from nmt_cli.training.loop import train as run_loop
-from nmt_cli.training.objectives.cross_entropy import CrossEntropy
+from nmt_cli.training.objectives import build_objective
 from nmt_cli.training.optimizer import build_optimizer, load_optimizer, optimizer_tensors
 from nmt_cli.training.validation import TranslationScores, validate
 
@@ -75,7 +75,7 @@ class _Start:
             weights = checkpoints.read_tensors(checkpoint / WEIGHTS)
             model = build_with_weights(recipe.model, vocabularies, weights, checkpoint / WEIGHTS)
             self._model = model.to(self._device)
-        self._objective = CrossEntropy(self._model, recipe.training.label_smoothing).train()
+        self._objective = build_objective(recipe.training, self._model, prepared.tokenizer.unknown).train()
         self._optimizer = build_optimizer(recipe.training.optimizer, self._model)
         if checkpoint is not None:
             self._restore(checkpoint)

@@ -84,7 +84,7 @@ class Rnn(TranslationModel):
 
     def encode(self, source: Source) -> RnnMemory:
         words = self.dropout(self.embeddings.read_source(source.tokens))
-        vectors, ends = self.encoder(words, source.lengths)
+        vectors, ends = self._compute(self.encoder, words, source.lengths)
         keys = vectors if self.attention is None else self.attention.keys(vectors)
         visible = None
         if source.lengths is not None:
@@ -115,14 +115,15 @@ class Rnn(TranslationModel):
         """Whole targets [B,T,E] at once."""
         vectors = words
         for number, layer in enumerate(self.decoder):
-            vectors = layer(self.dropout(vectors) if number else vectors, memory.initial[number])
-        return self._look(vectors, memory)
+            vectors = self._compute(layer, self.dropout(vectors) if number else vectors, memory.initial[number])
+        looked: Decoded = self._compute(self._look, vectors, memory)
+        return looked
 
     def _walk(self, words: Tensor, memory: RnnMemory) -> Decoded:
         """Whole targets [B,T,E] step by step, as each step reads what the last one said."""
         state, steps = self.start(memory), []
         for word in torch.split(words, 1, dim=1):
-            decoded, state = self._advance(word, state)
+            decoded, state = self._compute(self._advance, word, state)
             steps.append(decoded)
         vectors = torch.cat([step.vectors for step in steps], dim=1)
         return Decoded(vectors, torch.cat([step.attention for step in steps if step.attention is not None], dim=1))

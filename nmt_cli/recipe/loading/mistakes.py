@@ -52,9 +52,11 @@ def mistakes(error: ValidationError, root: type[Section], document: Document) ->
 
 def key_of(detail: ErrorDetails, root: type[Section]) -> Key:
     """Where in the recipe an error is: pydantic's location without the marks that it adds of its own."""
-    key = detail["loc"]
-    if len(section_at(root, key[:1])) > 1:
-        key = key[:1] + key[2:]  # which class of a union it tried
+    key: Key = ()
+    is_tag = False
+    for part in detail["loc"]:
+        key = key if is_tag else (*key, part)
+        is_tag = not is_tag and len(section_at(root, key)) > 1  # next comes which class of a union it tried
     return key[:-1] if key and key[-1] == "[key]" else key
 
 
@@ -66,7 +68,7 @@ def _unknown(key: Key, detail: ErrorDetails, root: type[Section]) -> tuple[str, 
     if len(classes) > 1 and any(name in other.model_fields for other in classes):
         decider = choice(classes)
         owner = next(other for other in classes if name in other.model_fields)
-        return f"is a setting of {decider} {chosen_by(owner, decider)}, not of {detail['loc'][1]}", set()
+        return f"is a setting of {decider} {chosen_by(owner, decider)}, not of {detail['loc'][len(section)]}", set()
     homes = [home for home, others in sections(root).items() if any(name in other.model_fields for other in others)]
     if homes:
         return f"belongs under {_one_of(map(_dotted, homes))}", {(*home, name) for home in homes}

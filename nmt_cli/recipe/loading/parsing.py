@@ -66,6 +66,13 @@ class Document:
             key = key[:-1]
         return self.places[key]
 
+    def value(self, key: Key) -> Any:
+        """The value of a key; None if it is not there."""
+        value = self.values
+        for name in key:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
     def is_option(self, key: Key) -> bool:
         """Whether the command line gave this key."""
         return key in self.places and not self.places[key].line

@@ -77,7 +77,7 @@ def _keep_text_as_typed(error: ValidationError, root: type[Section], document: D
 def _forget_other_choices(root: type[Section], document: Document) -> None:
     """Where the command line chooses another class for a section, drop the keys that only the old one knew."""
     for key, classes in sections(root).items():
-        section = document.values.get(key[0]) if len(key) == 1 else None
+        section = document.value(key)
         if len(classes) == 1 or not isinstance(section, dict):
             continue
         decider = choice(classes)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from nmt_cli.recipe.section import Count, Positive, Rate, Section
 from nmt_cli.recipe.training.optimization import Optimizer, Schedule
+from nmt_cli.recipe.training.regularization import Consistency, GuidedAlignment, ScheduledSampling, WordDropout
 
 
 class Limits(Section):
@@ -55,6 +56,13 @@ class Training(Section):
     """Of the arithmetic; weights are always kept in fp32."""
     label_smoothing: Rate = 0.1
     """Probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    consistency: Consistency | None = None
+    """A second pass that must agree with the first; the training loss then tells both together, validation does not."""
+    word_dropout: WordDropout = WordDropout()
+    scheduled_sampling: ScheduledSampling | None = None
+    guided_alignment: GuidedAlignment | None = None
+    gradient_checkpointing: bool = False
+    """Compute each layer again for its gradient instead of keeping it (Chen et al. 2016): less memory, more time."""
     clip_norm: Positive | None = 1.0
     """Largest norm of an update's gradient; longer ones are scaled down."""
     optimizer: Optimizer = Optimizer()
