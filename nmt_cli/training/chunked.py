@@ -1,4 +1,4 @@
-"""Losses over the target vocabulary in chunks of positions, so that [positions, vocabulary] is never whole in memory."""
+"""Losses over the target vocabulary in chunks of positions, so that not all scores are held at once."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def loss_in_chunks(
     apart = [_apart(decoded) for decoded in decodings]
     rows = _rows(model.vocabularies.target_size * len(decodings), positions.device)
     losses, leaves, gradients = list[Tensor](), list[Tensor](), list[Tensor]()
-    for places, words in zip(positions.split(rows), labels.split(rows), strict=True):
+    for places, words in zip(torch.split(positions, rows), torch.split(labels, rows), strict=True):
         part = loss([model.scores(decoded, places) for decoded in apart], words)
         losses.append(part.detach())
         if part.requires_grad:
@@ -43,7 +43,8 @@ def loss_in_chunks(
     if not leaves:
         return total
     origins = dict(zip(map(id, _tensors(apart)), _tensors(decodings), strict=True))
-    known: Tensor = _KnownGradients.apply(total, gradients, *(origins.get(id(leaf), leaf) for leaf in leaves))
+    inputs = [origins.get(id(leaf), leaf) for leaf in leaves]
+    known: Tensor = _KnownGradients.apply(total, gradients, *inputs)  # type: ignore[no-untyped-call]
     return known
 
 

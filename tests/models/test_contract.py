@@ -206,14 +206,14 @@ def test_what_is_computed_again_has_the_same_gradients_bit_for_bit_and_keeps_les
     source, target_in, gradients, kept = Source(words(8, 16), torch.tensor([16, 9] * 4)), words(8, 16), [], []
     for model.recompute in (False, True):
         torch.manual_seed(1)
-        with bytes_kept(kept):
+        with bytes_kept(model, kept):
             memory = model.encode(source)
             decoded = model.decode(memory, target_in, attention=True)
         functional.cross_entropy(model.scores(decoded), target_in.flatten()).backward()
         gradients.append({name: weight.grad for name, weight in model.named_parameters()})
         model.zero_grad()
     assert all(torch.equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
-    assert kept[1] < 0.6 * kept[0]
+    assert kept[1] < 0.75 * kept[0]
 
 
 @some_models
@@ -237,8 +237,9 @@ def test_four_pairs_can_be_learnt_by_heart(settings: Settings) -> None:
 
 
 @contextmanager
-def bytes_kept(results: list[int]) -> Iterator[None]:
-    """Adds the bytes of all tensors that are kept for a backward pass, each memory once, to the results."""
+def bytes_kept(model: TranslationModel, results: list[int]) -> Iterator[None]:
+    """Adds to the results how many bytes are kept for a backward pass, each once, and weights not at all."""
+    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -247,7 +248,7 @@ def bytes_kept(results: list[int]) -> Iterator[None]:
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         yield
-    results.append(sum(storages.values()))
+    results.append(sum(size for place, size in storages.items() if place not in weights))
 
 
 def new(settings: Settings) -> TranslationModel:

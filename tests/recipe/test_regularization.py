@@ -37,13 +37,16 @@ def test_the_command_line_may_choose_another_consistency(good: str, write: Write
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("training.consistency={type: rdrop}", "type: must be one of r_drop, simcut, not \"rdrop\"; did you mean r_drop?"),
+        (
+            "training.consistency={type: rdrop}",
+            'type: must be one of r_drop, simcut, not "rdrop"; did you mean r_drop?',
+        ),
         ("training.consistency={type: r_drop, cut: 0.1}", "cut: is a setting of type simcut, not of r_drop"),
         ("training.consistency={type: r_drop, weight: -1}", "weight: must be at least 0, not -1"),
         ("training.scheduled_sampling={start: 10, full: 10}", "full: 10 is not after start, 10"),
         ("training.word_dropout={source: 1}", "source: must be less than 1, not 1"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_told(override: str, message: str, good: str, mistakes_in: MistakesIn) -> None:
     key = override.partition("=")[0]
     assert mistakes_in(good, override) == [f"--set {override}: {key}.{message}"]

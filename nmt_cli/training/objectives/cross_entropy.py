@@ -39,7 +39,7 @@ def smoothed_cross_entropy(scores: Tensor, labels: Tensor, smoothing: float) -> 
 
     It is functional.cross_entropy with fewer passes over the scores.
     """
-    loss: Tensor = _SmoothedCrossEntropy.apply(scores, labels, smoothing)
+    loss: Tensor = _SmoothedCrossEntropy.apply(scores, labels, smoothing)  # type: ignore[no-untyped-call]
     return loss
 
 
