@@ -10,7 +10,7 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class RDropSettings(Section):
-    """R-Drop (Liang et al. 2021): two passes, unlike in their dropout alone, must agree; takes twice the work."""
+    """R-Drop (Liang et al. 2021): two passes, unlike in their dropout alone, must agree; twice the work and memory."""
 
     type: Literal["r_drop"]
     """Which consistency is asked for."""
@@ -19,7 +19,7 @@ class RDropSettings(Section):
 
 
 class SimCutSettings(Section):
-    """SimCut (Gao et al. 2022): a pass that does not see some of the words must agree; takes twice the work."""
+    """SimCut (Gao et al. 2022): a pass that does not see some of the words must agree; twice the work and memory."""
 
     type: Literal["simcut"]
     """Which consistency is asked for."""

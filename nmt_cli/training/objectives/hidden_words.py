@@ -44,8 +44,6 @@ def with_own_words(
         # One place later each is read; a place more takes what is expected after the last row.
         expected = target_in.new_zeros(target_in.numel() + 1).index_copy_(0, positions + 1, torch.cat(best))
         expected = expected[:-1].view_as(target_in)
-    # What autocast has cast without a gradient must not serve the pass that needs one.
-    torch.clear_autocast_cache()
     own = _draw(words, share) & (expected != model.vocabularies.end)
     return torch.where(own, expected, target_in)
 

@@ -23,10 +23,10 @@ from nmt_cli.training.objectives.hidden_words import (
 
 
 class Regularized(CrossEntropy):
-    """A criterion over one or two readings of each batch, some words of which are hidden or the model's own.
+    """A criterion over one or two readings of each batch, in which some words are hidden or the model's own.
 
-    Both readings are one pass of twice the sentences. Dropout, hidden words and own words are drawn for each apart.
-    In evaluation it is plain cross-entropy.
+    Two readings are one pass over twice the sentences; dropout, hidden words and own words are drawn anew for each. In
+    evaluation it is plain cross-entropy.
     """
 
     def __init__(self, model: TranslationModel, settings: Training, unknown: int) -> None:
@@ -50,13 +50,10 @@ class Regularized(CrossEntropy):
     def _decode(self, batch: Batch) -> Decoded:
         """All readings of a batch, one below the other."""
         model, readings = self.model, len(self.criterion.cuts)
-        words = words_of_source(batch, model.vocabularies.end)
-        source = self._hide([batch.source] * readings, words, self.word_dropout.source)
-        memory = model.encode(Source(source))
-        words = words_of_target(batch)
-        target_in = batch.target_in.repeat(readings, 1)
-        share = share_of_own_words(self.sampling, self.step)
-        if share > 0:
+        source_words, words = words_of_source(batch, model.vocabularies.end), words_of_target(batch)
+        source = self._hide([batch.source] * readings, source_words, self.word_dropout.source)
+        memory, target_in = model.encode(Source(source)), batch.target_in.repeat(readings, 1)
+        if (share := share_of_own_words(self.sampling, self.step)) > 0:
             positions = torch.cat([batch.positions + place * batch.target_in.numel() for place in range(readings)])
             target_in = with_own_words(model, memory, target_in, words.repeat(readings, 1), positions, share)
         target_in = self._hide(target_in.chunk(readings), words, self.word_dropout.target)
