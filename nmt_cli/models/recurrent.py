@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from torch.utils.checkpoint import checkpoint
 
 from nmt_cli.models.dropout import Dropout
+from nmt_cli.models.linear import Linear
 from nmt_cli.recipe.model import RnnSettings
 
 Cell = Literal["rnn", "gru", "lstm"]
@@ -106,7 +107,7 @@ class GeneralAttention(DotAttention):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.key = nn.Linear(width, width, bias=False)
+        self.key = Linear(width, width, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
         keys: Tensor = self.key(memory)
@@ -118,9 +119,9 @@ class AdditiveAttention(RecurrentAttention):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width, bias=False)
-        self.score = nn.Linear(width, 1, bias=False)
+        self.query = Linear(width, width)
+        self.key = Linear(width, width, bias=False)
+        self.score = Linear(width, 1, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
         keys: Tensor = self.key(memory)
