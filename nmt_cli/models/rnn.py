@@ -11,6 +11,7 @@ from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabular
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Embeddings
 from nmt_cli.models.layers import initialise
+from nmt_cli.models.linear import Linear
 from nmt_cli.models.output import Output
 from nmt_cli.models.recurrent import RecurrentEncoder, RecurrentLayer, new_attention
 from nmt_cli.models.selection import sentences_of
@@ -72,13 +73,13 @@ class Rnn(TranslationModel):
         self.dropout = Dropout(settings.dropout)
         self.encoder = RecurrentEncoder(settings)
         parts = 2 if settings.cell == "lstm" else 1
-        self.bridges = nn.ModuleList(nn.Linear(parts * width, parts * width) for _ in range(settings.decoder_layers))
+        self.bridges = nn.ModuleList(Linear(parts * width, parts * width) for _ in range(settings.decoder_layers))
         self.input_feeding = settings.input_feeding
         fed_width = width if self.input_feeding else 0
         widths = [settings.embedding_width + fed_width, *[width] * (settings.decoder_layers - 1)]
         self.decoder = nn.ModuleList(RecurrentLayer(settings.cell, w, width) for w in widths)
         self.attention = new_attention(settings)
-        self.combine = nn.Linear(2 * width, width) if self.attention else nn.Identity()
+        self.combine = Linear(2 * width, width) if self.attention else nn.Identity()
         self.output = Output(width, self.embeddings.target, tying)
         self.apply(initialise)
 
