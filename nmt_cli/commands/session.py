@@ -27,6 +27,7 @@ from nmt_cli.training.feed import ahead, feed
 from nmt_cli.training.learner import Learner
 from nmt_cli.training.loop import Hooks, train, updates
 from nmt_cli.training.memory import batch_tokens_that_fit
+from nmt_cli.training.objectives import build_objective
 from nmt_cli.training.parallel import Ranks
 from nmt_cli.training.progress import Progress, finished
 from nmt_cli.training.report import Report
@@ -43,7 +44,8 @@ class Session:
         self._journal = Journal(run if ranks.is_first else None)
         self._returns = 0
         checkpoint = checkpoints.last_good_checkpoint(run)
-        self._learner = Learner(self._first_model(), recipe.model.width, recipe.training, device, ranks)
+        objective = build_objective(recipe.training, self._first_model(), prepared.tokenizer.unknown)
+        self._learner = Learner(objective, recipe.model.width, recipe.training, device, ranks)
         if checkpoint is not None:
             self._restore(checkpoint)
 

@@ -16,6 +16,26 @@ Pairs = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Alignment:
+    """Which source words the m links of a batch tie to which of its target words."""
+
+    positions: Tensor
+    """[m], numbers through B·T of the target places, as in Batch.positions."""
+    sources: Tensor
+    """[m], source places, 0 to S - 1."""
+    weights: Tensor
+    """[m], fp32; those of each target place that has a link sum to 1."""
+
+    def to(self, device: torch.device) -> "Alignment":
+        """The same links on a device; from pinned memory the copy runs beside other work."""
+        return Alignment(
+            self.positions.to(device, non_blocking=True),
+            self.sources.to(device, non_blocking=True),
+            self.weights.to(device, non_blocking=True),
+        )
+
+
+@dataclass(frozen=True)
 class Batch:
     """B pairs; all sources are equally long, so no source position is padding."""
 
@@ -29,6 +49,8 @@ class Batch:
     """[n], what is to be predicted there."""
     pairs: Pairs
     """[B], which pairs these are."""
+    alignment: Alignment | None = None
+    """Word alignments, if the data has them."""
 
     @property
     def target_tokens(self) -> int:
@@ -76,6 +98,7 @@ class Batch:
             self.positions.to(device, non_blocking=True),
             self.labels.to(device, non_blocking=True),
             self.pairs,
+            None if self.alignment is None else self.alignment.to(device),
         )
 
 

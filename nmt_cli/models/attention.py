@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from nmt_cli.models.dropout import dropout
 from nmt_cli.models.embeddings import Rotation
+from nmt_cli.models.linear import Linear
 
 
 class SelfAttention(nn.Module):
@@ -21,8 +22,8 @@ class SelfAttention(nn.Module):
         self.rate = rate
         # One product instead of three. Xavier's bound is smaller for the whole than for each part: a calmer start,
         # which post-norm needs.
-        self.query_key_value = nn.Linear(width, sum(self.heads) * self.head_width)
-        self.output = nn.Linear(width, width)
+        self.query_key_value = Linear(width, sum(self.heads) * self.head_width)
+        self.output = Linear(width, width)
 
     def forward(
         self, vectors: Tensor, rotation: Rotation | None, visible: Tensor | None = None, causal: bool = False
@@ -60,9 +61,9 @@ class SourceAttention(nn.Module):
         super().__init__()
         self.head_width = width // heads
         self.rate = rate
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * key_value_heads * self.head_width)
-        self.output = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key_value = Linear(width, 2 * key_value_heads * self.head_width)
+        self.output = Linear(width, width)
 
     def remember(self, memory: Tensor) -> Tensor:
         """What does not depend on the target: memory [B,S,D] → keys and values [2,B,K,S,d]."""

@@ -5,10 +5,13 @@ sentence, D model width, H heads, V words of the target vocabulary.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ class State(Protocol):
 class TranslationModel(nn.Module, ABC):
     """The contract: the loss uses encode, decode and scores; search uses encode, start and step."""
 
+    recompute = False
+    """Whether to keep only what enters each part of the model, and compute the part again for its gradient."""
+
     def __init__(self, vocabularies: Vocabularies) -> None:
         super().__init__()
         self.vocabularies = vocabularies
@@ -86,3 +92,20 @@ class TranslationModel(nn.Module, ABC):
     @abstractmethod
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Say tokens [B,k] (at first `start`, k = 1); scores [B,k,V] of what follows are the caller's to change."""
+
+    def _compute(self, part: Callable[..., Any], *inputs: Any) -> Any:
+        """What a part of the model makes of its inputs; computed again, with the same dropout, if so asked."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(part, *inputs, use_reentrant=False)
+        return part(*inputs)
+
+
+def sentences_of(rows: Tensor, hypotheses: int, sentences: int) -> Tensor | None:
+    """The sentence [B'] of each row of hypothesis numbers [B',k'], counted sentence·hypotheses + place.
+
+    None if these are all the sentences in their order, so that what is held for each sentence can stay where it is.
+    """
+    kept = rows[:, 0] // hypotheses
+    if len(kept) == sentences and torch.equal(kept, torch.arange(sentences, device=rows.device)):
+        return None
+    return kept

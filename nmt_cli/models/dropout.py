@@ -34,6 +34,7 @@ def dropout(values: Tensor, rate: float) -> Tensor:
     dropped = min(max(round(rate * _LEVELS), 1), _LEVELS - 1)
     draws = torch.empty(values.numel() // 4 + 1, dtype=torch.int64).random_(-(2**63), None)
     words = draws.view(torch.int16)[: values.numel()].view(values.shape)
-    kept = words >= dropped - _LEVELS // 2
-    # A product with a mask of the same type is twice as fast as `where`, forwards and backwards.
-    return values * kept.to(values.dtype).mul_(_LEVELS / (_LEVELS - dropped))
+    # Compared in place, 0 or 1 in the same integers: other comparisons and conversions are many times slower. And a
+    # product with a mask of the same type is twice as fast as `where`, forwards and backwards.
+    kept = words.ge_(dropped - _LEVELS // 2).to(values.dtype)
+    return values * kept.mul_(_LEVELS / (_LEVELS - dropped))

@@ -6,6 +6,7 @@ from torch.nn import functional
 from nmt_cli.models.attention import SelfAttention, SourceAttention
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Rotation
+from nmt_cli.models.linear import Linear
 from nmt_cli.recipe.model import TransformerSettings
 
 
@@ -72,9 +73,9 @@ class FeedForward(nn.Module):
         super().__init__()
         self.activation = settings.activation
         gates = 2 if self.activation == "swiglu" else 1
-        self.inner = nn.Linear(settings.width, gates * settings.feed_forward)
+        self.inner = Linear(settings.width, gates * settings.feed_forward)
         self.dropout = Dropout(settings.activation_dropout)
-        self.outer = nn.Linear(settings.feed_forward, settings.width)
+        self.outer = Linear(settings.feed_forward, settings.width)
 
     def forward(self, vectors: Tensor) -> Tensor:
         changed: Tensor = self.outer(self.dropout(self._activate(self.inner(vectors))))

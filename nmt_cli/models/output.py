@@ -1,9 +1,9 @@
 """Decoder vectors → scores of the next word."""
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nmt_cli.models.contract import Decoded
+from nmt_cli.models.linear import Linear, linear
 from nmt_cli.recipe.model import Tying
 
 
@@ -17,9 +17,9 @@ class Output(nn.Module):
     def __init__(self, width: int, embeddings: nn.Embedding, tying: Tying) -> None:
         super().__init__()
         words, embedding_width = embeddings.weight.shape
-        self.projection = nn.Linear(width, words) if tying == "none" else None
+        self.projection = Linear(width, words) if tying == "none" else None
         needs_fitting = tying != "none" and width != embedding_width
-        self.fit = nn.Linear(width, embedding_width, bias=False) if needs_fitting else nn.Identity()
+        self.fit = Linear(width, embedding_width, bias=False) if needs_fitting else nn.Identity()
 
     def forward(self, decoded: Decoded, embeddings: nn.Embedding, positions: Tensor | None = None) -> Tensor:
         """Scores [n,V] at positions [n] of B·T, or at all; rows are taken first, so that n bounds the memory."""
@@ -29,4 +29,4 @@ class Output(nn.Module):
         if self.projection is not None:
             scores: Tensor = self.projection(vectors)
             return scores
-        return functional.linear(self.fit(vectors), embeddings.weight)
+        return linear(self.fit(vectors), embeddings.weight)

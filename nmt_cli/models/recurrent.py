@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from torch.utils.checkpoint import checkpoint
 
 from nmt_cli.models.dropout import Dropout
+from nmt_cli.models.linear import Linear, linear
 from nmt_cli.recipe.model import RnnSettings
 
 Cell = Literal["rnn", "gru", "lstm"]
@@ -71,12 +72,19 @@ class RecurrentLayer(nn.Module):
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """One position, with the same weights: [B,I] → the next state [P,B,D]."""
-        weights = tuple(self.cells.parameters())
+        # torch's own steps multiply by MKL, see `linear`.
+        input_weight, state_weight, input_bias, state_bias = self.cells.parameters()
+        heard, known = linear(inputs, input_weight, input_bias), linear(state[0], state_weight, state_bias)
         if isinstance(self.cells, nn.LSTM):
-            return torch.stack(torch.lstm_cell(inputs, state.unbind(0), *weights))
+            enter, keep, new, leave = (heard + known).chunk(4, dim=-1)
+            cell = keep.sigmoid() * state[1] + enter.sigmoid() * new.tanh()
+            return torch.stack([leave.sigmoid() * cell.tanh(), cell])
         if isinstance(self.cells, nn.GRU):
-            return torch.gru_cell(inputs, state[0], *weights).unsqueeze(0)
-        return torch.rnn_tanh_cell(inputs, state[0], *weights).unsqueeze(0)
+            width = state.size(-1)
+            reset, keep = (heard[:, : 2 * width] + known[:, : 2 * width]).sigmoid().chunk(2, dim=-1)
+            new = torch.tanh(heard[:, 2 * width :] + reset * known[:, 2 * width :])
+            return (new + keep * (state[0] - new)).unsqueeze(0)
+        return torch.tanh(heard + known).unsqueeze(0)
 
 
 class RecurrentAttention(nn.Module, ABC):
@@ -106,7 +114,7 @@ class GeneralAttention(DotAttention):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.key = nn.Linear(width, width, bias=False)
+        self.key = Linear(width, width, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
         keys: Tensor = self.key(memory)
@@ -118,9 +126,9 @@ class AdditiveAttention(RecurrentAttention):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width, bias=False)
-        self.score = nn.Linear(width, 1, bias=False)
+        self.query = Linear(width, width)
+        self.key = Linear(width, width, bias=False)
+        self.score = Linear(width, 1, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
         keys: Tensor = self.key(memory)

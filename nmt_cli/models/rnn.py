@@ -7,13 +7,13 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies, sentences_of
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Embeddings
 from nmt_cli.models.layers import initialise
+from nmt_cli.models.linear import Linear
 from nmt_cli.models.output import Output
 from nmt_cli.models.recurrent import RecurrentEncoder, RecurrentLayer, new_attention
-from nmt_cli.models.selection import sentences_of
 from nmt_cli.recipe.model import RnnSettings
 
 
@@ -72,19 +72,19 @@ class Rnn(TranslationModel):
         self.dropout = Dropout(settings.dropout)
         self.encoder = RecurrentEncoder(settings)
         parts = 2 if settings.cell == "lstm" else 1
-        self.bridges = nn.ModuleList(nn.Linear(parts * width, parts * width) for _ in range(settings.decoder_layers))
+        self.bridges = nn.ModuleList(Linear(parts * width, parts * width) for _ in range(settings.decoder_layers))
         self.input_feeding = settings.input_feeding
         fed_width = width if self.input_feeding else 0
         widths = [settings.embedding_width + fed_width, *[width] * (settings.decoder_layers - 1)]
         self.decoder = nn.ModuleList(RecurrentLayer(settings.cell, w, width) for w in widths)
         self.attention = new_attention(settings)
-        self.combine = nn.Linear(2 * width, width) if self.attention else nn.Identity()
+        self.combine = Linear(2 * width, width) if self.attention else nn.Identity()
         self.output = Output(width, self.embeddings.target, tying)
         self.apply(initialise)
 
     def encode(self, source: Source) -> RnnMemory:
         words = self.dropout(self.embeddings.read_source(source.tokens))
-        vectors, ends = self.encoder(words, source.lengths)
+        vectors, ends = self._compute(self.encoder, words, source.lengths)
         keys = vectors if self.attention is None else self.attention.keys(vectors)
         visible = None
         if source.lengths is not None:
@@ -115,14 +115,15 @@ class Rnn(TranslationModel):
         """Whole targets [B,T,E] at once."""
         vectors = words
         for number, layer in enumerate(self.decoder):
-            vectors = layer(self.dropout(vectors) if number else vectors, memory.initial[number])
-        return self._look(vectors, memory)
+            vectors = self._compute(layer, self.dropout(vectors) if number else vectors, memory.initial[number])
+        looked: Decoded = self._compute(self._look, vectors, memory)
+        return looked
 
     def _walk(self, words: Tensor, memory: RnnMemory) -> Decoded:
         """Whole targets [B,T,E] step by step, as each step reads what the last one said."""
         state, steps = self.start(memory), []
         for word in torch.split(words, 1, dim=1):
-            decoded, state = self._advance(word, state)
+            decoded, state = self._compute(self._advance, word, state)
             steps.append(decoded)
         vectors = torch.cat([step.vectors for step in steps], dim=1)
         return Decoded(vectors, torch.cat([step.attention for step in steps if step.attention is not None], dim=1))

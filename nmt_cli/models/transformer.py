@@ -8,12 +8,11 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies, sentences_of
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Embeddings, Rotation, sinusoids
 from nmt_cli.models.layers import DecoderLayer, EncoderLayer, initialise, new_norm
 from nmt_cli.models.output import Output
-from nmt_cli.models.selection import sentences_of
 from nmt_cli.recipe.model import TransformerSettings
 
 _CACHE_GROWTH = 32
@@ -83,6 +82,7 @@ class Transformer(TranslationModel):
         self.rotary = settings.positions.type == "rotary"
         self.embeddings = Embeddings(vocabularies, width, tying, scale=width**0.5)
         self.dropout = Dropout(settings.dropout)
+        self.layer_drop = settings.layer_drop
         self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
         # Post-norm layers end with a norm of their own.
@@ -100,7 +100,8 @@ class Transformer(TranslationModel):
         vectors = self._place(self.embeddings.read_source(source.tokens), positions)
         rotation = self._rotation(positions)
         for layer in self.encoder:
-            vectors = layer(vectors, rotation, visible)
+            if not self._skips_layer():
+                vectors = self._compute(layer, vectors, rotation, visible)
         return TransformerMemory(self.encoder_norm(vectors), visible)
 
     def decode(self, memory: TransformerMemory, target_in: Tensor, attention: bool = False) -> Decoded:
@@ -111,7 +112,8 @@ class Transformer(TranslationModel):
         weights = None
         for layer in self.decoder:
             wanted = attention and layer is self.decoder[-1]
-            vectors, weights = layer(vectors, rotation, memory.vectors, memory.visible, wanted)
+            if wanted or not self._skips_layer():
+                vectors, weights = self._compute(layer, vectors, rotation, memory.vectors, memory.visible, wanted)
         return Decoded(self.decoder_norm(vectors), weights)
 
     def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
@@ -137,6 +139,10 @@ class Transformer(TranslationModel):
             vectors = layer.step(vectors, rotation, cache, state.source[number], state.visible)
         scores = self.scores(Decoded(self.decoder_norm(vectors)))
         return scores.view(*tokens.shape, -1), replace(state, length=length)
+
+    def _skips_layer(self) -> bool:
+        """Whether to leave out a layer; drawn on the CPU, so that no device is waited for."""
+        return self.training and self.layer_drop > 0 and float(torch.rand((), device="cpu")) < self.layer_drop
 
     def _decoder_layers(self) -> Sequence[DecoderLayer]:
         return cast("Sequence[DecoderLayer]", self.decoder)

@@ -79,6 +79,8 @@ class TransformerSettings(PresetSection):
     """Of attention weights."""
     activation_dropout: Rate = 0.1
     """Inside the feed-forward sublayer."""
+    layer_drop: Rate = 0.0
+    """Probability of each layer to be left out of an update's pass (Fan et al. 2020)."""
 
     @model_validator(mode="after")
     def check_heads(self) -> Self:

@@ -32,3 +32,15 @@ class Recipe(Section):
         if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
             raise ValueError("model.tied_embeddings: all needs tokenizer.joint; use decoder, or a joint vocabulary")
         return self
+
+    @model_validator(mode="after")
+    def check_sharding(self) -> Self:
+        if self.training.parallel.type == "fsdp" and getattr(self.model, "layer_drop", 0):
+            raise ValueError("model.layer_drop: does not go with training.parallel.type fsdp, whose ranks keep in step")
+        return self
+
+    @model_validator(mode="after")
+    def check_alignment(self) -> Self:
+        if self.training.guided_alignment is not None and getattr(self.model, "attention", "") == "none":
+            raise ValueError("training.guided_alignment: needs an attention, but model.attention is none")
+        return self

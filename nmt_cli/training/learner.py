@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmt_cli.errors import ModelError
 from nmt_cli.models.contract import TranslationModel
@@ -27,13 +27,13 @@ class Learner:
     """One rank's part of what learns."""
 
     def __init__(
-        self, model: TranslationModel, width: int, settings: Training, device: torch.device, ranks: Ranks
+        self, objective: CrossEntropy, width: int, settings: Training, device: torch.device, ranks: Ranks
     ) -> None:
         self.settings, self.device, self.ranks = settings, device, ranks
         self._width = width
-        self.model = model.to(device)
+        self.objective = objective.to(device).train()
+        self.model = objective.model
         freeze(self.model, settings.freeze)
-        self.objective: nn.Module = CrossEntropy(self.model, settings.label_smoothing).train()
         self.shared = shared(self.objective, settings.parallel, ranks, device)
         """The objective as it must be called to learn from it."""
         self.optimizers = build_optimizer(settings.optimizer, self.model)

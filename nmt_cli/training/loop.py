@@ -79,6 +79,7 @@ def _accumulate(learner: Learner, portion: Portion, seed: int) -> Tensor:
     scale = learner.ranks.count / portion.target_tokens  # the ranks' gradients will be averaged
     # Once ranks exchange gradients, or shares of weights, none of them can begin again by itself.
     learner.may_try_again = learner.ranks.count == 1 or settings.parallel.type == "ddp"
+    learner.objective.step = learner.progress.step
     for part in portion.parts:
         pieces = part.batch.pieces(learner.fits) if learner.fits else [part.batch]
         torch.manual_seed(_draws(seed, learner.progress.step, part.number))

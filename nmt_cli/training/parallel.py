@@ -79,7 +79,9 @@ def shared(objective: nn.Module, settings: Parallel, ranks: Ranks, device: torch
     if ranks.count == 1:
         return objective
     if settings.type == "ddp":
-        return DistributedDataParallel(objective, gradient_as_bucket_view=True)
+        # Where layers are left out by chance, some weights have no gradient on some ranks.
+        drops_layers = any(getattr(module, "layer_drop", 0) for module in objective.modules())
+        return DistributedDataParallel(objective, gradient_as_bucket_view=True, find_unused_parameters=drops_layers)
     mesh = distributed.device_mesh.init_device_mesh(device.type, (ranks.count,))
     for module in list(objective.modules()):
         if isinstance(module, nn.ModuleList):

@@ -1,5 +1,7 @@
 """What every model promises to loss and search, whatever it is made of."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 
 import pytest
@@ -199,6 +201,22 @@ def test_every_parameter_learns(settings: Settings, is_bf16: bool) -> None:
 
 
 @some_models
+def test_what_is_computed_again_has_the_same_gradients_bit_for_bit_and_keeps_less(settings: Settings) -> None:
+    model = new(settings.model_copy(update={"dropout": 0.3})).train()
+    source, target_in, gradients, kept = Source(words(8, 16), torch.tensor([16, 9] * 4)), words(8, 16), [], []
+    for model.recompute in (False, True):
+        torch.manual_seed(1)
+        with bytes_kept(model, kept):
+            memory = model.encode(source)
+            decoded = model.decode(memory, target_in, attention=True)
+        functional.cross_entropy(model.scores(decoded), target_in.flatten()).backward()
+        gradients.append({name: weight.grad for name, weight in model.named_parameters()})
+        model.zero_grad()
+    assert all(torch.equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
+    assert kept[1] < 0.75 * kept[0]
+
+
+@some_models
 def test_the_seed_decides_the_weights(settings: Settings) -> None:
     first, second = new(settings).state_dict(), new(settings).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -216,6 +234,21 @@ def test_four_pairs_can_be_learnt_by_heart(settings: Settings) -> None:
         loss.backward()
         optimizer.step()
     assert loss < 0.05
+
+
+@contextmanager
+def bytes_kept(model: TranslationModel, results: list[int]) -> Iterator[None]:
+    """Adds to the results how many bytes are kept for a backward pass, each once, and weights not at all."""
+    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    storages: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        yield
+    results.append(sum(size for place, size in storages.items() if place not in weights))
 
 
 def new(settings: Settings) -> TranslationModel:

@@ -2,7 +2,7 @@
 
 import torch
 
-from nmt_cli.models.selection import sentences_of
+from nmt_cli.models.contract import sentences_of
 
 
 def test_reordered_hypotheses_leave_the_sentences_alone() -> None:

@@ -55,6 +55,33 @@ def test_selection_leaves_the_source_where_it_is_while_all_sentences_stay() -> N
     assert expanded.select(torch.tensor([[4, 5]])).source.size(2) == 1
 
 
+def test_layers_are_left_out_as_often_as_asked_for() -> None:
+    model = Transformer(settings(layer_drop=0.3), VOCABULARIES).train()
+    passes = [0] * 4
+    for number, layer in enumerate([*model.encoder, *model.decoder]):
+        layer.register_forward_hook(lambda *_, number=number: passes.__setitem__(number, passes[number] + 1))
+    torch.manual_seed(1)
+    for _ in range(300):
+        model.decode(model.encode(Source(torch.ones(1, 1, dtype=torch.long))), torch.ones(1, 1, dtype=torch.long))
+    assert all(210 - 32 < count < 210 + 32 for count in passes)  # four standard deviations
+    assert len(set(passes)) > 1
+
+
+def test_no_layer_is_left_out_in_evaluation() -> None:
+    torch.manual_seed(1)
+    words = torch.ones(1, 3, dtype=torch.long)
+    model = Transformer(settings(layer_drop=0.9), VOCABULARIES).eval()
+    whole = Transformer(settings(), VOCABULARIES).eval()
+    whole.load_state_dict(model.state_dict())
+    first, second = (each.decode(each.encode(Source(words)), words).vectors for each in (model, whole))
+    assert torch.equal(first, second)
+
+
+def test_the_layer_whose_attention_is_asked_for_stays() -> None:
+    model, words = Transformer(settings(layer_drop=0.99), VOCABULARIES).train(), torch.ones(1, 3, dtype=torch.long)
+    assert model.decode(model.encode(Source(words)), words, attention=True).attention is not None
+
+
 def settings(**changes: object) -> TransformerSettings:
     sizes = {"width": 16, "feed_forward": 24, "encoder_layers": 2, "decoder_layers": 2, "heads": 4}
     return TransformerSettings.model_validate({"architecture": "transformer", **sizes, **changes})

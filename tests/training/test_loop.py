@@ -70,7 +70,7 @@ def learner(dropout: float = 0.0, **settings: object) -> Learner:
             **settings,
         }
     )
-    return Learner(tiny_model(dropout), 8, training, CPU, Ranks())
+    return Learner(CrossEntropy(tiny_model(dropout), 0.1), 8, training, CPU, Ranks())
 
 
 def learn(learner: Learner, *portions: Portion) -> None:

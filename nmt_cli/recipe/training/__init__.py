@@ -12,6 +12,7 @@ from nmt_cli.recipe.training.optimization import (
     PlateauSettings,
     Schedule,
 )
+from nmt_cli.recipe.training.regularization import Consistency, GuidedAlignment, ScheduledSampling, WordDropout
 
 
 class Limits(Section):
@@ -85,6 +86,13 @@ class Training(Section):
     """Of the arithmetic; weights are always kept in fp32."""
     label_smoothing: Rate = 0.1
     """Probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    consistency: Consistency | None = None
+    """A second pass that must agree with the first; the training loss then tells both together, validation does not."""
+    word_dropout: WordDropout = WordDropout()
+    scheduled_sampling: ScheduledSampling | None = None
+    guided_alignment: GuidedAlignment | None = None
+    gradient_checkpointing: bool = False
+    """Compute each layer again for its gradient instead of keeping it (Chen et al. 2016): less memory, more time."""
     clip_norm: Positive | None = 1.0
     """Largest norm of an update's gradient; longer ones are scaled down."""
     optimizer: Optimizer = AdamWSettings()

@@ -1,0 +1,60 @@
+"""Regularisation is off until it is asked for, and what cannot be is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.training.regularization import RDropSettings, SimCutSettings
+
+Write = Callable[[str | bytes], Path]
+MistakesIn = Callable[..., list[str]]
+
+
+def test_all_of_it_is_off_by_default(good: str, write: Write) -> None:
+    training = load_recipe(write(good)).training
+    assert training.consistency is None
+    assert (training.word_dropout.source, training.word_dropout.target) == (0.0, 0.0)
+    assert training.scheduled_sampling is None
+    assert training.guided_alignment is None
+    assert not training.gradient_checkpointing
+
+
+def test_the_type_chooses_the_consistency(good: str, write: Write) -> None:
+    chosen = good + "  consistency: {type: r_drop, weight: 2.0}\n"
+    assert load_recipe(write(chosen)).training.consistency == RDropSettings(type="r_drop", weight=2.0)
+    changed = load_recipe(write(good), ["training.consistency={type: simcut, cut: 0.1}"])
+    assert changed.training.consistency == SimCutSettings(type="simcut", cut=0.1)
+
+
+def test_the_command_line_may_choose_another_consistency(good: str, write: Write) -> None:
+    chosen = good + "  consistency: {type: simcut, weight: 2.0, cut: 0.1}\n"
+    recipe = load_recipe(write(chosen), ["training.consistency.type=r_drop"])
+    assert recipe.training.consistency == RDropSettings(type="r_drop", weight=2.0)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "training.consistency={type: rdrop}",
+            'type: must be one of r_drop, simcut, not "rdrop"; did you mean r_drop?',
+        ),
+        ("training.consistency={type: r_drop, cut: 0.1}", "cut: is a setting of type simcut, not of r_drop"),
+        ("training.consistency={type: r_drop, weight: -1}", "weight: must be at least 0, not -1"),
+        ("training.scheduled_sampling={start: 10, full: 10}", "full: 10 is not after start, 10"),
+        ("training.word_dropout={source: 1}", "source: must be less than 1, not 1"),
+    ],
+)
+def test_what_cannot_be_is_told(override: str, message: str, good: str, mistakes_in: MistakesIn) -> None:
+    key = override.partition("=")[0]
+    assert mistakes_in(good, override) == [f"--set {override}: {key}.{message}"]
+
+
+def test_guided_alignment_needs_an_attention(good: str, write: Write, mistakes_in: MistakesIn) -> None:
+    guided = good + "  guided_alignment: {}\n"
+    assert load_recipe(write(guided)).training.guided_alignment is not None
+    without = guided.replace("transformer", "rnn")
+    (mistake,) = mistakes_in(without, "model.attention=none")
+    assert mistake.endswith("training.guided_alignment: needs an attention, but model.attention is none")

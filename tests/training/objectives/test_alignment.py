@@ -1,0 +1,69 @@
+"""Guided alignment is the cross-entropy of links under the attention, and teaches the attention."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from sentences import UNKNOWN, models, new, some, training
+
+from nmt_cli.data.batches import Alignment, Batch
+from nmt_cli.models.contract import Source
+from nmt_cli.training.objectives import build_objective
+from nmt_cli.training.objectives.alignment import alignment_loss
+
+
+def aligned() -> Batch:
+    """Links of single words, of one word with two, and words without any."""
+    links = Alignment(
+        torch.tensor([0, 1, 6, 6, 13]), torch.tensor([2, 0, 1, 3, 0]), torch.tensor([1, 1, 0.25, 0.75, 1])
+    )
+    return replace(some(), alignment=links)
+
+
+def test_it_is_the_weighted_logarithm_of_the_attention_of_each_link() -> None:
+    torch.manual_seed(1)
+    attention = torch.rand(3, 6, 4).softmax(-1)
+    links = aligned().alignment
+    assert links is not None
+    expected = 0.0
+    for position, source, weight in zip(links.positions, links.sources, links.weights, strict=True):
+        expected -= float(weight) * math.log(attention[position // 6, position % 6, source])
+    assert float(alignment_loss(links, attention)) == pytest.approx(expected)
+
+
+def test_attention_of_zero_has_a_finite_loss_and_gradient() -> None:
+    attention = torch.zeros(3, 6, 4, requires_grad=True)
+    links = aligned().alignment
+    assert links is not None
+    loss = alignment_loss(links, attention)
+    loss.backward()
+    assert loss.isfinite()
+    assert attention.grad is not None
+    assert attention.grad.isfinite().all()
+
+
+@models
+def test_a_batch_without_alignments_is_plain_cross_entropy(name: str) -> None:
+    model, rows = new(name), some()
+    guided, _ = build_objective(training(guided_alignment={}), model, UNKNOWN)(rows)
+    plain, _ = build_objective(training(), model, UNKNOWN)(rows)
+    torch.testing.assert_close(guided, plain)
+
+
+@models
+def test_attention_learns_to_look_where_the_links_are(name: str) -> None:
+    model, rows = new(name), aligned()
+    links = rows.alignment
+    assert links is not None
+    objective = build_objective(training(guided_alignment={"weight": 1.0}), model, UNKNOWN)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        objective(rows)[0].backward()
+        optimizer.step()
+        attention = model.decode(model.encode(Source(rows.source)), rows.target_in, attention=True).attention
+        assert attention is not None
+        losses.append(alignment_loss(links, attention).item())
+    assert losses[-1] < losses[0] / 2
