@@ -35,7 +35,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def check_sharding(self) -> Self:
-        if self.training.parallel.type == "fsdp" and getattr(self.model, "layer_drop", 0):
+        if self.training.parallel.type == "fsdp" and getattr(self.model, "layer_drop", False):
             raise ValueError("model.layer_drop: does not go with training.parallel.type fsdp, whose ranks keep in step")
         return self
 
