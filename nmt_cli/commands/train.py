@@ -8,6 +8,7 @@ import torch
 from nmt_cli import __version__, console, files
 from nmt_cli.commands.loading import build_with_weights, config_of, vocabularies_of
 from nmt_cli.commands.signals import noted_signals
+from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.data.prepared import Prepared, open_prepared
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.devices import describe, environment, pick_device
@@ -41,7 +42,8 @@ def train(
     recipe = load_recipe(recipe_path, overrides)
     if run_path is not None:
         recipe = recipe.model_copy(update={"run": run_path})
-    prepared = open_prepared(recipe)
+    taken = recipe.tokenizer.take_from
+    prepared = open_prepared(recipe, taken_tokenizer(recipe) if taken and taken.exists() else None)
     run = RunDirectory(recipe.run)
     if dry_run:
         _describe(recipe, prepared, run)

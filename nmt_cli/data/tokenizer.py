@@ -3,10 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import sentencepiece
 
 from nmt_cli.data.segmenter_training import train_segmenter
@@ -48,6 +51,12 @@ class Subwords:
         learned = range(processor.get_piece_size())
         pieces = [processor.id_to_piece(i) for i in learned if i != processor.unk_id()]
         return cls(segmenter, [*_SPECIAL, *pieces])
+
+    @cached_property
+    def begins_word(self) -> npt.NDArray[np.bool_]:
+        """By number: whether a piece begins a word. Each word begins with one, and no piece reaches into two."""
+        assert "▁" in self.vocabulary and not any("▁" in piece[1:] for piece in self.vocabulary)
+        return np.array([piece.startswith("▁") for piece in self.vocabulary])
 
     def fewest(self, line: str) -> int:
         """How many known tokens it takes at least to write `line`, found without cutting it."""
@@ -126,6 +135,11 @@ class Tokenizer:
                 file.write(side.segmenter)
             write_json(folder / f"{name}.vocabulary.json", side.vocabulary)
         write_json(folder / _SETTINGS, {"format": 1, "normalization": self.normalization, "joint": self.joint})
+
+    @staticmethod
+    def is_saved_in(folder: Path) -> bool:
+        """Whether a folder is one that `save` filled."""
+        return (folder / _SETTINGS).is_file()
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":

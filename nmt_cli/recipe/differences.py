@@ -19,8 +19,6 @@ MAY_CHANGE = (
 )
 """What a run may be resumed with: it can be moved, tested on more, and told when to stop, report, validate and save."""
 
-_ABSENT = object()
-
 
 @dataclass(frozen=True)
 class Change:
@@ -35,9 +33,9 @@ def changes(old: Recipe, new: Recipe) -> list[Change]:
     """The settings that differ, in the order of the schema; names of corpora count as settings."""
     before, after = dict(_settings(old.model_dump(mode="json"))), dict(_settings(new.model_dump(mode="json")))
     return [
-        Change(key, _in_words(before.get(key, _ABSENT)), _in_words(after.get(key, _ABSENT)))
+        Change(key, _in_words(before.get(key)), _in_words(after.get(key)))
         for key in dict.fromkeys([*before, *after])
-        if before.get(key, _ABSENT) != after.get(key, _ABSENT)
+        if before.get(key) != after.get(key)
     ]
 
 
@@ -62,4 +60,4 @@ def _settings(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _in_words(value: Any) -> str:
-    return "nothing" if value is _ABSENT or value is None else json.dumps(value, ensure_ascii=False)
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
