@@ -34,6 +34,11 @@ class Prepared:
     manifest: dict[str, Any] = field(repr=False)
 
     @property
+    def max_length(self) -> int:
+        """Tokens of the longest side that a training pair may have."""
+        return int(self.manifest["settings"]["data.max_length"])
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of all files' contents: equal data, equal fingerprint, wherever it came from."""
         return hashlib.sha256(files.json_bytes(self.manifest["files"])).hexdigest()

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 from nmt_cli.data.batches import Batch, assemble, plan_epoch
 from nmt_cli.data.prepared import Prepared
+from nmt_cli.data.subword_sampling.resegmentation import Resegmenter, sampled_epochs
+from nmt_cli.data.token_corpus import TokenPairs
 from nmt_cli.recipe.training import Training
 
 
@@ -30,10 +33,14 @@ def feed(prepared: Prepared, settings: Training, seed: int, epoch: int, used: in
     As many batches make an update as give `update_tokens` on average over the epoch; equal numbers
     keep updates independent of how far a batch is filled.
     """
-    tokenizer, corpora = prepared.tokenizer, prepared.train
-    tokens = sum(int(corpus.target_lengths.sum()) + len(corpus) for corpus in corpora)
-    while True:
+    tokenizer = prepared.tokenizer
+    epochs: Iterator[Sequence[TokenPairs]] = repeat(prepared.train)
+    if settings.subword_sampling:
+        resegmenter = Resegmenter(tokenizer, settings.subword_sampling, seed, prepared.max_length)
+        epochs = sampled_epochs(prepared.train, resegmenter, epoch)
+    for corpora in epochs:
         plan = plan_epoch(corpora, min(settings.batch_tokens, settings.update_tokens), seed, epoch)
+        tokens = sum(int(corpus.target_lengths.sum()) + len(corpus) for corpus in corpora)
         together = max(1, round(settings.update_tokens * len(plan) / tokens))
         for first in range(used, len(plan), together):
             chosen = plan[first : first + together]

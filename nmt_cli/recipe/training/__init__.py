@@ -4,6 +4,7 @@ from typing import Literal
 
 from nmt_cli.recipe.section import Count, Positive, Rate, Section
 from nmt_cli.recipe.training.optimization import Optimizer, Schedule
+from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 
 
 class Limits(Section):
@@ -55,6 +56,7 @@ class Training(Section):
     """Of the arithmetic; weights are always kept in fp32."""
     label_smoothing: Rate = 0.1
     """Probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    subword_sampling: SubwordSampling | None = None
     clip_norm: Positive | None = 1.0
     """Largest norm of an update's gradient; longer ones are scaled down."""
     optimizer: Optimizer = Optimizer()
