@@ -4,10 +4,12 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import torch
 
 from nmt_cli.data.prepared import Prepared, prepare
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Training
+from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 from nmt_cli.training.feed import Portion, feed
 
 
@@ -64,6 +66,20 @@ def test_the_feed_goes_on_from_any_place(prepared: Prepared) -> None:
             [list(b.pairs) for b in p.batches] for p in expected
         ]
         assert [(p.epoch, p.used, p.epochs) for p in rest] == [(p.epoch, p.used, p.epochs) for p in expected]
+
+
+def test_with_subword_sampling_it_goes_on_with_the_same_batches(prepared: Prepared) -> None:
+    settings = SETTINGS.model_copy(update={"subword_sampling": SubwordSampling(alpha=0.2)})
+    whole = list(islice(feed(prepared, settings, 1, 0, 0), 60))
+    assert whole[-1].epoch > 1
+    for place in (0, 3, 40):
+        rest = islice(feed(prepared, settings, 1, whole[place].epoch, whole[place].used), 5)
+        for portion, expected in zip(rest, whole[place + 1 : place + 6], strict=True):
+            for batch, other in zip(portion.batches, expected.batches, strict=True):
+                assert torch.equal(batch.source, other.source)
+                assert torch.equal(batch.target_in, other.target_in)
+    plain = first_epoch(prepared)
+    assert sum(portion.target_tokens for portion in whole if not portion.epoch) > sum(p.target_tokens for p in plain)
 
 
 def test_epochs_and_seeds_have_orders_of_their_own(prepared: Prepared) -> None:

@@ -30,14 +30,13 @@ class Resegmenter:
 
     def resegmented(self, corpus: TokenCorpus, epoch: int) -> TokenPairs:
         """The corpus in another cut. A pair cut longer than `max_length` by chance is left as it was."""
-        sources = self._cut(self._source, corpus.sources, [self._seed, epoch, zlib.crc32(corpus.name.encode()), 1])
-        targets = self._cut(self._target, corpus.targets, [self._seed, epoch, zlib.crc32(corpus.name.encode()), 2])
+        seed = [self._seed, epoch, zlib.crc32(corpus.name.encode())]
+        sources = self._cut(self._source, corpus.sources, [*seed, 1])
+        targets = self._cut(self._target, corpus.targets, [*seed, 2])
         too_long = np.maximum(sources.lengths, targets.lengths) > self._max_length
         if too_long.any():
-            sources, targets = (
-                _restored(sources, corpus.sources, too_long),
-                _restored(targets, corpus.targets, too_long),
-            )
+            sources = _restored(sources, corpus.sources, too_long)
+            targets = _restored(targets, corpus.targets, too_long)
         return TokenPairs(sources, targets, corpus.links)
 
     def _cut(self, sampler: "_SideSampler | None", plain: TokenLines, seed: list[int]) -> Lines:

@@ -8,14 +8,10 @@ from nmt_cli.recipe.section import Section
 
 
 class SubwordSampling(Section):
-    """Cut the text anew in each epoch, at random: from the unigram model (Kudo 2018), or by BPE-dropout.
-
-    BPE-dropout is by Provilkov et al. 2020. Validation and translation cut as ever.
-    """
+    """Cut text anew in each epoch, at random: unigram (Kudo 2018) or BPE-dropout (Provilkov et al. 2020)."""
 
     alpha: Annotated[float, Field(gt=0, le=1)]
-    """bpe: chance to leave out a merge, such as 0.1; unigram: power of the cuts' probabilities, such as 0.3, where less
-    is more random."""
+    """bpe: share of merges left out (0.1); unigram: power of a cut's probability, where less varies more (0.3)."""
     source: bool = True
     """Do it to sources."""
     target: bool = True
