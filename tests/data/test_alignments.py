@@ -185,12 +185,12 @@ def test_in_a_mixed_batch_only_rows_with_links_have_them(
     tmp_path: Path, corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]
 ) -> None:
     plain = written(tmp_path / "plain", tokenizer, pairs, aligned=False)
-    for first, second in (([plain, corpus], 1), ([corpus, plain], 0)):
-        offset = second * len(pairs)
-        both = np.array([5, 5 + len(pairs)])
-        found = weights_in(assembled(first, both))
-        assert found[5 + offset] == pytest.approx(expected_weights(corpus, tokenizer, pairs, 5))
-        assert found[5 + len(pairs) - offset] == {}
+    assert pairs[-1].links
+    for corpora, aligned in (([plain, corpus], 1), ([corpus, plain], 0)):
+        last = [len(pairs) - 1, 2 * len(pairs) - 1]
+        found = weights_in(assembled(corpora, np.array(last)))
+        assert found[last[aligned]] == pytest.approx(expected_weights(corpus, tokenizer, pairs, len(pairs) - 1))
+        assert found[last[1 - aligned]] == {}
 
 
 def test_a_batch_moves_with_its_alignment(corpus: TokenCorpus) -> None:

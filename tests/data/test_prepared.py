@@ -292,9 +292,11 @@ def links_of(recipe: Recipe) -> list[list[list[int]]]:
 
 def test_a_dropped_pair_takes_its_alignment_along(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     long = " ".join(sentences(0, 40))
-    recipe = make_recipe(["a b", "", *sentences(0, 60), long, "a"], ["c d", "x", *sentences(1, 60), "b", "c"])
-    recipe = aligned(recipe, ["0-1 1-0", "7-7", *[""] * 60, "100-0", "0-0"])
-    assert prepare(recipe).manifest["corpora"]["train/corpus"]["dropped"] == {"empty": 1, "too_long": 1}
+    recipe = make_recipe(
+        ["a b", "", *sentences(0, 60), long, "x" * 90, "a"], ["c d", "x", *sentences(1, 60), "b", "b", "c"]
+    )
+    recipe = aligned(recipe, ["0-1 1-0", "7-7", *[""] * 60, "100-0", "0-0", "0-0"])
+    assert prepare(recipe).manifest["corpora"]["train/corpus"]["dropped"] == {"empty": 1, "too_long": 2}
     assert links_of(recipe) == [[[0, 1], [1, 0]], *[[]] * 60, [[0, 0]]]
     assert is_current(recipe)
 
