@@ -116,7 +116,7 @@ def test_lines_end_at_newlines_only(file: Path) -> None:
 
 
 def test_no_folder_outgrows_ten_files() -> None:
-    counts = Counter(file.parent.name for file in FILES if file.name != "__init__.py")
+    counts = Counter(str(file.parent.relative_to(PACKAGE)) for file in FILES if file.name != "__init__.py")
     del counts["commands"]
     assert not {folder: count for folder, count in counts.items() if count > 10}
 

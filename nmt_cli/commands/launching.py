@@ -40,11 +40,14 @@ def launch(processes: int) -> None:
     except SignalException as stopped:
         raise LaunchedError(128 + int(stopped.sigval)) from stopped
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        if failure.exitcode < 0:
-            name = signal.Signals(-failure.exitcode).name
+        # A rank that was killed, or has told a mistake of its own, comes before those that lost contact with it.
+        codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        rank = min(codes, key=lambda rank: (codes[rank] == ResourceError.exit_code, rank))
+        exit_code = codes[rank]
+        if exit_code < 0:
+            name = signal.Signals(-exit_code).name
             raise ResourceError(
                 f"rank {rank} was killed by {name}; the others have ended: the same command goes on from the last"
                 " checkpoint"
             ) from error
-        raise LaunchedError(failure.exitcode) from error
+        raise LaunchedError(exit_code) from error

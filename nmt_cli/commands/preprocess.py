@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.console import say, table
 from nmt_cli.data.prepared import Prepared, check_paths, is_current, prepare
 from nmt_cli.recipe.schema import Recipe
@@ -12,14 +13,17 @@ def preprocess(recipe: Recipe, dry_run: bool = False) -> None:
     """Fill the recipe's prepared folder, unless it already holds just that."""
     folder = recipe.data.prepared
     check_paths(recipe)
-    if is_current(recipe):
+    taken = taken_tokenizer(recipe)
+    if is_current(recipe, taken):
         say(f"{folder} is up to date; nothing to do")
         return
     corpora = {**recipe.data.train, **recipe.data.valid}
+    if taken:
+        say(f"the tokenizer is that of {recipe.tokenizer.take_from}; other settings of it do not count")
     say(f"{'would prepare' if dry_run else 'preparing'} {', '.join(corpora)} in {folder}")
     if dry_run:
         return
-    _report(prepare(recipe))
+    _report(prepare(recipe, taken))
     say(f"{folder} is ready; next: nmt train, with the same recipe")
 
 

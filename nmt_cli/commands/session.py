@@ -88,9 +88,7 @@ class Session:
             batch_tokens = settings.batch_tokens
         report = Report(learner, self._journal)
         self._announce(report)
-        portions = feed(
-            self._prepared, settings.update_tokens, batch_tokens, self._recipe.seed, learner.progress, self._ranks
-        )
+        portions = feed(self._prepared, settings, batch_tokens, self._recipe.seed, learner.progress, self._ranks)
         translation = _translation(self._recipe, self._prepared, learner.device)
         hooks = Hooks(lambda: validate(learner, self._prepared, translation), self._save, stopping)
         with closing(ahead(portions, learner.device)) as made:

@@ -10,6 +10,7 @@ from nmt_cli import console, files
 from nmt_cli.commands.launching import launch
 from nmt_cli.commands.loading import vocabularies_of
 from nmt_cli.commands.session import Session
+from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.data.prepared import Prepared, open_prepared
 from nmt_cli.devices import default_processes, describe, environment, is_rank, is_restarted, pick_device, rank
 from nmt_cli.models import build
@@ -36,11 +37,11 @@ def train(
     if run_path is not None:
         recipe = recipe.model_copy(update={"run": run_path})
     if dry_run:
-        _describe(recipe, open_prepared(recipe))
+        _describe(recipe, _open_prepared(recipe))
         return
     processes = processes or default_processes()
     if processes > 1 and not is_rank():
-        open_prepared(recipe)  # mistakes are told once
+        _open_prepared(recipe)  # mistakes are told once
         launch(processes)
         return
     device = pick_device()
@@ -48,7 +49,7 @@ def train(
         if not ranks.is_first:
             console.set_quiet(True)
         run = RunDirectory(recipe.run)
-        prepared = open_prepared(recipe)
+        prepared = _open_prepared(recipe)
         if ranks.is_first:
             refuse_foreign_folder(run)
             if fresh and not is_restarted():
@@ -69,6 +70,12 @@ def _go_on(
     if ranks.is_first:
         begin(run, recipe, recipe_path, prepared.fingerprint, prepared.tokenizer.save, environment())
     session.run()
+
+
+def _open_prepared(recipe: Recipe) -> Prepared:
+    """The prepared data; a tokenizer that was taken over may be gone since, but not changed."""
+    taken = recipe.tokenizer.take_from
+    return open_prepared(recipe, taken_tokenizer(recipe) if taken and taken.exists() else None)
 
 
 def _describe(recipe: Recipe, prepared: Prepared) -> None:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nmt_cli.data.token_corpus import TokenCorpus, TokenLines
+from nmt_cli.data.alignments import Side, token_links
+from nmt_cli.data.token_corpus import Lines, TokenPairs
 
 Pairs = npt.NDArray[np.int64]
 """Global numbers of pairs: those of the first corpus, then those of the second, and so on."""
@@ -33,6 +34,15 @@ class Alignment:
             self.sources.to(device, non_blocking=True),
             self.weights.to(device, non_blocking=True),
         )
+
+    def between(self, begins: int, ends: int) -> "Alignment":
+        """The links of target places from `begins` up to `ends`, which are counted from `begins` then."""
+        inside = (begins <= self.positions) & (self.positions < ends)
+        return Alignment(self.positions[inside] - begins, self.sources[inside], self.weights[inside])
+
+    def pinned(self) -> "Alignment":
+        """The same links in pinned memory."""
+        return Alignment(self.positions.pin_memory(), self.sources.pin_memory(), self.weights.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -68,17 +78,19 @@ class Batch:
         each = max(1, most // length)
         if rows <= each:
             return [self]
-        borders = torch.searchsorted(self.positions, torch.arange(0, rows, each) * length).tolist()
-        return [
-            Batch(
-                self.source[row : row + each],
-                self.target_in[row : row + each],
-                self.positions[first:end] - row * length,
-                self.labels[first:end],
-                self.pairs[row : row + each],
-            )
-            for row, first, end in zip(range(0, rows, each), borders, [*borders[1:], len(self.labels)], strict=True)
-        ]
+        return [self._rows(first, min(first + each, rows)) for first in range(0, rows, each)]
+
+    def _rows(self, first: int, end: int) -> "Batch":
+        begins, ends = first * self.target_in.size(1), end * self.target_in.size(1)
+        inside = (begins <= self.positions) & (self.positions < ends)
+        return Batch(
+            self.source[first:end],
+            self.target_in[first:end],
+            self.positions[inside] - begins,
+            self.labels[inside],
+            self.pairs[first:end],
+            None if self.alignment is None else self.alignment.between(begins, ends),
+        )
 
     def pinned(self) -> "Batch":
         """The same batch in pinned memory."""
@@ -88,6 +100,7 @@ class Batch:
             self.positions.pin_memory(),
             self.labels.pin_memory(),
             self.pairs,
+            None if self.alignment is None else self.alignment.pinned(),
         )
 
     def to(self, device: torch.device) -> "Batch":
@@ -102,7 +115,7 @@ class Batch:
         )
 
 
-def plan_epoch(corpora: Sequence[TokenCorpus], batch_tokens: int, seed: int, epoch: int) -> list[Pairs]:
+def plan_epoch(corpora: Sequence[TokenPairs], batch_tokens: int, seed: int, epoch: int) -> list[Pairs]:
     """Which pairs make up each batch of an epoch: every pair once, the same for the same seed and epoch.
 
     A batch has at most `batch_tokens` padded target tokens and twice as many source tokens, end
@@ -117,7 +130,7 @@ def plan_epoch(corpora: Sequence[TokenCorpus], batch_tokens: int, seed: int, epo
     return [batches[number] for number in generator.permutation(len(batches))]
 
 
-def validation_batches(corpus: TokenCorpus, batch_tokens: int, start: int, end: int, pad: int) -> Iterator[Batch]:
+def validation_batches(corpus: TokenPairs, batch_tokens: int, start: int, end: int, pad: int) -> Iterator[Batch]:
     """All pairs of a corpus, in batches from short to long."""
     sources, targets = corpus.source_lengths + 1, corpus.target_lengths + 1
     order = np.lexsort((targets, sources))
@@ -125,7 +138,7 @@ def validation_batches(corpus: TokenCorpus, batch_tokens: int, start: int, end: 
         yield assemble([corpus], pairs, start, end, pad)
 
 
-def assemble(corpora: Sequence[TokenCorpus], pairs: Pairs, start: int, end: int, pad: int) -> Batch:
+def assemble(corpora: Sequence[TokenPairs], pairs: Pairs, start: int, end: int, pad: int) -> Batch:
     """Gather the tokens of pairs that have sources of one length."""
     places = _places(corpora, pairs)
     source_lengths = _lengths(places, [corpus.sources for corpus in corpora])
@@ -150,7 +163,23 @@ def assemble(corpora: Sequence[TokenCorpus], pairs: Pairs, start: int, end: int,
         torch.from_numpy(np.flatnonzero(real)),
         torch.from_numpy(target[:, 1:][real]),
         pairs,
+        _alignment(corpora, places, Side(source[:, :-1], source_lengths), Side(target_in[:, 1:], target_lengths)),
     )
+
+
+def _alignment(corpora: Sequence[TokenPairs], places: "list[_Place]", source: Side, target: Side) -> Alignment | None:
+    """The links of those rows that have any; None if no corpus here has alignments."""
+    positions, sources = [], []
+    for place in places:
+        if links := corpora[place.corpus].links:
+            found = token_links(links, place.lines, source.of(place.rows), target.of(place.rows))
+            positions.append(place.rows[found.rows] * (target.tokens.shape[1] + 1) + found.targets)
+            sources.append(found.sources)
+    if not positions:
+        return None
+    position, place_of = np.concatenate(positions), np.concatenate(sources)
+    weights = 1 / np.bincount(position)[position]
+    return Alignment(*map(torch.from_numpy, (position, place_of, weights.astype(np.float32))))
 
 
 def _cut(order: Pairs, sources: Pairs, targets: Pairs, batch_tokens: int) -> list[Pairs]:
@@ -178,7 +207,7 @@ class _Place:
     lines: Pairs
 
 
-def _places(corpora: Sequence[TokenCorpus], pairs: Pairs) -> list[_Place]:
+def _places(corpora: Sequence[TokenPairs], pairs: Pairs) -> list[_Place]:
     ends = np.cumsum([len(corpus) for corpus in corpora])
     which = np.searchsorted(ends, pairs, "right")
     places = []
@@ -188,14 +217,14 @@ def _places(corpora: Sequence[TokenCorpus], pairs: Pairs) -> list[_Place]:
     return places
 
 
-def _lengths(places: list[_Place], sides: Sequence[TokenLines]) -> Pairs:
+def _lengths(places: list[_Place], sides: Sequence[Lines]) -> Pairs:
     lengths = np.empty(sum(len(place.rows) for place in places), np.int64)
     for place in places:
         lengths[place.rows] = sides[place.corpus].lengths[place.lines]
     return lengths
 
 
-def _gather(places: list[_Place], sides: Sequence[TokenLines], lengths: Pairs) -> npt.NDArray[Any]:
+def _gather(places: list[_Place], sides: Sequence[Lines], lengths: Pairs) -> npt.NDArray[Any]:
     """The tokens of all rows, one row after another."""
     row_ends = np.cumsum(lengths)
     gathered = np.empty(row_ends[-1], np.int64)

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 
+from nmt_cli.data.alignments import normalized_links
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import Corpus
 from nmt_cli.text.lines import read_lines
@@ -28,24 +30,53 @@ class Tally:
         return self.read - self.dropped.total()
 
 
-def read_pairs(corpus: Corpus, normalize: Callable[[str], str], tally: Tally) -> Iterator[tuple[str, str]]:
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A source and its translation, normalised."""
+
+    source: str
+    target: str
+    links: str = ""
+    """Between words of the two, such as `0-0 1-2`."""
+
+
+def read_pairs(corpus: Corpus, normalize: Callable[[str], str], tally: Tally) -> Iterator[Pair]:
     """The usable pairs of a corpus, normalised, in order; `tally` counts as they pass.
 
-    Files of unequal length raise DataError at the end, when the lines of both are counted.
+    Files of unequal length raise DataError at the end, when the lines of all are counted.
     """
-    sources, targets = 0, 0
-    for source, target in zip_longest(read_lines(corpus.source), read_lines(corpus.target)):
-        sources, targets = sources + (source is not None), targets + (target is not None)
-        if source is None or target is None:
+    number, paths = 0, corpus.files
+    missing: Counter[str] = Counter()
+    for number, row in enumerate(zip_longest(*map(read_lines, paths.values())), 1):
+        lines = [line for line in row if line is not None]
+        if len(lines) < len(paths):
+            missing.update(side for side, line in zip(paths, row, strict=True) if line is None)
             continue
-        source, target = normalize(source), normalize(target)
+        pair = Pair(normalize(lines[0]), normalize(lines[1]))
         tally.read += 1
-        if reason := fault(source, target):
+        if reason := fault(pair.source, pair.target):
             tally.drop(reason)
+        elif len(lines) == 2:
+            yield pair
         else:
-            yield source, target
-    if sources != targets:
-        raise DataError(
-            f"{corpus.source} has {sources:,} lines, but {corpus.target} has {targets:,}; "
-            "line n of one must be the translation of line n of the other"
-        )
+            yield _linked(pair, lines, normalize, f"{paths['alignment']}: line {number}")
+    _refuse_unequal(paths, {side: number - missing[side] for side in paths})
+
+
+def _linked(pair: Pair, raw: list[str], normalize: Callable[[str], str], place: str) -> Pair:
+    """The pair with the links that stand in the third of the raw lines."""
+    try:
+        links = normalized_links(raw[2], raw[:2], (pair.source, pair.target), normalize)
+    except ValueError as error:
+        raise DataError(f"{place}: {error}; it must be made from the very lines of this corpus") from error
+    return Pair(pair.source, pair.target, links)
+
+
+def _refuse_unequal(paths: dict[str, Path], lines: dict[str, int]) -> None:
+    for side, means in (("target", "be the translation of"), ("alignment", "link the words of")):
+        if side in paths and lines[side] != lines["source"]:
+            raise DataError(
+                f"{paths['source']} has {lines['source']:,} lines, but {paths[side]} has {lines[side]:,}; "
+                f"line n of {'one' if side == 'target' else 'the second'} must {means} "
+                f"line n of the {'other' if side == 'target' else 'first'}"
+            )

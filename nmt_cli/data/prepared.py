@@ -2,14 +2,15 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
 from nmt_cli.console import Progress, say
-from nmt_cli.data.corpora import Tally, read_pairs
+from nmt_cli.data.corpora import Pair, Tally, read_pairs
 from nmt_cli.data.token_corpus import TokenCorpus, write_corpus
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, NmtError
@@ -33,56 +34,67 @@ class Prepared:
     manifest: dict[str, Any] = field(repr=False)
 
     @property
+    def max_length(self) -> int:
+        """Tokens of the longest side that a training pair may have."""
+        return int(self.manifest["settings"]["data.max_length"])
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of all files' contents: equal data, equal fingerprint, wherever it came from."""
         return hashlib.sha256(files.json_bytes(self.manifest["files"])).hexdigest()
 
 
-def prepare(recipe: Recipe) -> Prepared:
-    """Fill the recipe's prepared folder anew, whole or not at all; what else may be in its place is never replaced."""
+def prepare(recipe: Recipe, taken: Tokenizer | None = None) -> Prepared:
+    """Fill the recipe's prepared folder anew, whole or not at all; what else may be in its place is never replaced.
+
+    `taken` is what the recipe's tokenizer.take_from names; without it, a tokenizer is learned.
+    """
     folder = recipe.data.prepared
     check_paths(recipe)
     inputs = {name: _describe(path) for name, path in _inputs(recipe).items()}
     with files.disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with files.lock(folder.with_name(folder.name + ".lock")), files.new_folder(folder) as unfinished:
-        tallies = {name: _normalize(recipe, name, unfinished / name) for name in _corpora(recipe)}
-        say(f"learning {recipe.tokenizer.vocabulary_size:,} subwords")
-        tokenizer = _train_tokenizer(recipe, unfinished)
+        assert bool(taken) == bool(recipe.tokenizer.take_from), "the caller finds the tokenizer that the recipe names"
+        normalize = taken.normalize if taken else NORMALIZATIONS[recipe.tokenizer.normalization]
+        tallies = {name: _normalize(recipe, name, unfinished / name, normalize) for name in _corpora(recipe)}
+        tokenizer = taken or _train_tokenizer(recipe, unfinished)
         tokenizer.save(unfinished / "tokenizer")
         counts = {name: _encode(recipe, name, unfinished / name, tokenizer, tallies[name]) for name in tallies}
         files.write_manifest(
             unfinished,
-            {"kind": _KIND, "format": _FORMAT, "settings": _settings(recipe), "inputs": inputs, "corpora": counts},
+            {"kind": _KIND, "format": _FORMAT, "settings": _settings(recipe, tokenizer.fingerprint), "inputs": inputs}
+            | {"corpora": counts},
         )
-    return open_prepared(recipe)
+    return open_prepared(recipe, taken)
 
 
-def is_current(recipe: Recipe) -> bool:
+def is_current(recipe: Recipe, taken: Tokenizer | None = None) -> bool:
     """Whether the prepared folder is whole, and is what `prepare` would make of the recipe and its files today."""
     try:
         manifest = _read_manifest(recipe)
         inputs = {name: _describe(path) for name, path in _inputs(recipe).items()}
     except NmtError:
         return False
-    return bool(manifest["settings"] == _settings(recipe) and manifest["inputs"] == inputs)
+    return not _differences(recipe, taken, manifest) and bool(manifest["inputs"] == inputs)
 
 
-def open_prepared(recipe: Recipe) -> Prepared:
+def open_prepared(recipe: Recipe, taken: Tokenizer | None = None) -> Prepared:
     """Check that the prepared folder is whole and belongs to the recipe, and open it.
 
-    The corpora it was made from need not be there any more; those that are must not have changed.
+    The corpora it was made from, and the tokenizer taken over, need not be there any more; those that are must not
+    have changed.
     """
     manifest = _read_manifest(recipe)
-    _check_settings(recipe, manifest)
+    if differences := _differences(recipe, taken, manifest):
+        raise DataError("\n".join(differences))
     _check_inputs(recipe, manifest)
     folder = recipe.data.prepared
     tokenizer = Tokenizer.load(folder / "tokenizer")
-    sizes = tokenizer.source_size, tokenizer.target_size
     return Prepared(
         tokenizer,
-        [TokenCorpus(folder / "train" / name, *sizes) for name in recipe.data.train],
-        {name: TokenCorpus(folder / "valid" / name, *sizes) for name in recipe.data.valid},
+        [TokenCorpus(folder / "train" / name, tokenizer) for name in recipe.data.train],
+        {name: TokenCorpus(folder / "valid" / name, tokenizer) for name in recipe.data.valid},
         manifest,
     )
 
@@ -118,11 +130,7 @@ def _corpora(recipe: Recipe) -> dict[str, Corpus]:
 
 def _inputs(recipe: Recipe) -> dict[str, Path]:
     """All files that are read, by corpus and side."""
-    return {
-        f"{name}/{side}": path
-        for name, corpus in _corpora(recipe).items()
-        for side, path in (("source", corpus.source), ("target", corpus.target))
-    }
+    return {f"{name}/{side}": path for name, corpus in _corpora(recipe).items() for side, path in corpus.files.items()}
 
 
 def _check_file(path: Path) -> None:
@@ -143,62 +151,67 @@ def _describe(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    """What decides the result, besides the files, by the recipe's keys."""
-    tokenizer = {f"tokenizer.{key}": value for key, value in recipe.tokenizer.model_dump(mode="json").items()}
-    return tokenizer | {
+def _settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
+    """What decides the result, besides the files, by the recipe's keys; of a tokenizer taken over, its fingerprint."""
+    if recipe.tokenizer.take_from is None:
+        settings = recipe.tokenizer.model_dump(mode="json")
+    else:
+        settings = {"take_from": tokenizer}
+    return {f"tokenizer.{key}": value for key, value in settings.items()} | {
         "data.max_length": recipe.data.max_length,
         "data.train": list(recipe.data.train),
         "data.valid": list(recipe.data.valid),
     }
 
 
-def _normalize(recipe: Recipe, name: str, folder: Path) -> Tally:
+def _normalize(recipe: Recipe, name: str, folder: Path, normalize: Callable[[str], str]) -> Tally:
     """Write the usable pairs of a corpus as normalised text, for the tokenizer to learn from and then to cut."""
     corpus, tally = _corpora(recipe)[name], Tally()
     folder.mkdir(parents=True)
-    source, target = _normalized(folder)
     with (
-        source.open("wb") as sources,
-        target.open("wb") as targets,
+        ExitStack() as opened,
         Progress(f"reading {name}", "pairs") as progress,
     ):
-        for one, other in read_pairs(corpus, NORMALIZATIONS[recipe.tokenizer.normalization], tally):
-            sources.write(f"{one}\n".encode())
-            targets.write(f"{other}\n".encode())
+        sources, targets, links = (opened.enter_context(path.open("wb")) for path in _normalized(folder))
+        for pair in read_pairs(corpus, normalize, tally):
+            sources.write(f"{pair.source}\n".encode())
+            targets.write(f"{pair.target}\n".encode())
+            links.write(f"{pair.links}\n".encode())
             progress.advance()
     _refuse_useless(corpus, tally)
     return tally
 
 
-def _normalized(folder: Path) -> tuple[Path, Path]:
-    return folder / "source.normalized", folder / "target.normalized"
+def _normalized(folder: Path) -> list[Path]:
+    """Sources, targets and their links."""
+    return [folder / f"{part}.normalized" for part in ("source", "target", "alignment")]
 
 
 def _train_tokenizer(recipe: Recipe, folder: Path) -> Tokenizer:
+    say(f"learning {recipe.tokenizer.vocabulary_size:,} subwords")
     sides = [_normalized(folder / "train" / name) for name in recipe.data.train]
     return Tokenizer.train(
         recipe.tokenizer,
-        (line for source, _ in sides for line in read_lines(source)),
-        (line for _, target in sides for line in read_lines(target)),
+        (line for source, *_ in sides for line in read_lines(source)),
+        (line for _, target, _ in sides for line in read_lines(target)),
         _SAMPLING_SEED,
     )
 
 
 def _encode(recipe: Recipe, name: str, folder: Path, tokenizer: Tokenizer, tally: Tally) -> dict[str, Any]:
     """Cut the normalised text of a corpus into tokens; a validation set keeps its long pairs."""
-    source, target = _normalized(folder)
+    normalized, aligned = _normalized(folder), "alignment" in _corpora(recipe)[name].files
     longest = recipe.data.max_length if name.startswith("train/") else math.inf
     with Progress(f"cutting {name}", "pairs", total=tally.kept) as progress:
 
-        def pairs() -> Iterator[tuple[str, str]]:
-            for pair in zip(read_lines(source), read_lines(target), strict=True):
-                yield pair
+        def pairs() -> Iterator[Pair]:
+            for lines in zip(*map(read_lines, normalized), strict=True):
+                yield Pair(*lines)
                 progress.advance()
 
-        tokens = write_corpus(folder, pairs(), tokenizer, longest, tally)
-    source.unlink()
-    target.unlink()
+        tokens = write_corpus(folder, pairs(), tokenizer, longest, tally, aligned)
+    for path in normalized:
+        path.unlink()
     _refuse_useless(_corpora(recipe)[name], tally)
     return {
         "read": tally.read,
@@ -235,16 +248,20 @@ def _read_manifest(recipe: Recipe) -> dict[str, Any]:
     return manifest
 
 
-def _check_settings(recipe: Recipe, manifest: dict[str, Any]) -> None:
-    wanted, found = _settings(recipe), manifest["settings"]
-    differences = [
-        f"{recipe.data.prepared}: was prepared with {key} {found.get(key)}, but the recipe says {value}; "
+def _differences(recipe: Recipe, taken: Tokenizer | None, manifest: dict[str, Any]) -> list[str]:
+    """In words, how the recipe differs from what was prepared; a tokenizer that is not there any more is believed."""
+    found = manifest["settings"]
+    wanted = _settings(recipe, taken.fingerprint if taken else found.get("tokenizer.take_from") or "unknown")
+    folder, other = recipe.data.prepared, recipe.tokenizer.take_from
+    if wanted["tokenizer.take_from"] != found.get("tokenizer.take_from"):
+        asked = f"that of {other}" if other else "one learned from this text, as the recipe says"
+        return [f"{folder}: was prepared with another tokenizer than {asked}; run `nmt preprocess` with this recipe"]
+    return [
+        f"{folder}: was prepared with {key} {found.get(key)}, but the recipe says {value}; "
         "run `nmt preprocess` with this recipe"
         for key, value in wanted.items()
         if value != found.get(key)
     ]
-    if differences:
-        raise DataError("\n".join(differences))
 
 
 def _check_inputs(recipe: Recipe, manifest: dict[str, Any]) -> None:

@@ -3,10 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import sentencepiece
 
 from nmt_cli.data.segmenter_training import train_segmenter
@@ -19,6 +23,17 @@ _SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
 _SILENT = {number for number, token in enumerate(_SPECIAL) if token != "<unk>"}
 _SETTINGS = "tokenizer.json"
 _LARGEST_FILE = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a word, as SentencePiece knows it."""
+
+    text: str
+    score: float
+    """unigram: its log-probability; bpe: 0 for what is merged first, -1 for the next, and so on."""
+    number: int
+    """In the vocabulary."""
 
 
 class Subwords:
@@ -48,6 +63,28 @@ class Subwords:
         learned = range(processor.get_piece_size())
         pieces = [processor.id_to_piece(i) for i in learned if i != processor.unk_id()]
         return cls(segmenter, [*_SPECIAL, *pieces])
+
+    @cached_property
+    def begins_word(self) -> npt.NDArray[np.bool_]:
+        """By number: whether a piece begins a word. Each word begins with one, and no piece reaches into two."""
+        assert "▁" in self.vocabulary and not any("▁" in piece[1:] for piece in self.vocabulary)
+        return np.array([piece.startswith("▁") for piece in self.vocabulary])
+
+    def pieces(self) -> list[Piece]:
+        """What text is cut into, in the segmenter's order; not what stands for the rest: bytes, the unknown piece."""
+        known = self._processor
+        return [
+            Piece(known.id_to_piece(i), known.get_score(i), self._number[i])
+            for i in range(known.get_piece_size())
+            if not (known.is_unknown(i) or known.is_byte(i) or known.is_control(i) or known.is_unused(i))
+        ]
+
+    def spell(self, text: str) -> list[int]:
+        """The tokens of characters that no piece holds: their bytes, or an unknown token for all together."""
+        pieces = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in text.encode()]
+        if self._processor.unk_id() in pieces:
+            return [_SPECIAL.index("<unk>")]
+        return [self._number[piece] for piece in pieces]
 
     def fewest(self, line: str) -> int:
         """How many known tokens it takes at least to write `line`, found without cutting it."""
@@ -126,6 +163,11 @@ class Tokenizer:
                 file.write(side.segmenter)
             write_json(folder / f"{name}.vocabulary.json", side.vocabulary)
         write_json(folder / _SETTINGS, {"format": 1, "normalization": self.normalization, "joint": self.joint})
+
+    @staticmethod
+    def is_saved_in(folder: Path) -> bool:
+        """Whether a folder is one that `save` filled."""
+        return (folder / _SETTINGS).is_file()
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":

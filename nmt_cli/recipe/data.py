@@ -1,5 +1,6 @@
 """The sections `data` and `tokenizer`."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -14,6 +15,23 @@ class Corpus(Section):
     """Lines in the source language."""
     target: File
     """Their translations."""
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What is read in step, by key."""
+        return {"source": self.source, "target": self.target}
+
+
+class TrainingCorpus(Corpus):
+    """Two files, line n of one being the translation of line n of the other; plain text or gzip."""
+
+    alignment: File | None = None
+    """Line n links the words of pair n, such as `0-0 1-2`: source word, target word, as they stand between spaces."""
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What is read in step, by key."""
+        return super().files | ({} if self.alignment is None else {"alignment": self.alignment})
 
 
 def _as_list(value: Any) -> Any:
@@ -38,7 +56,7 @@ class Data(Section):
     """Code of the language to translate into, such as `de`."""
     prepared: File
     """Folder that `nmt preprocess` fills with tokenizer, token arrays and normalised text."""
-    train: Annotated[dict[Name, Corpus], Field(min_length=1)]
+    train: Annotated[dict[Name, TrainingCorpus], Field(min_length=1)]
     """Corpora to learn from, by name."""
     valid: Annotated[dict[Name, Corpus], Field(min_length=1)]
     """Corpora that choose the best checkpoint, by name; the first one decides, the others are reported."""
@@ -51,6 +69,8 @@ class Data(Section):
 class TokenizerSettings(Section):
     """How text becomes subwords."""
 
+    take_from: File | None = None
+    """Run, checkpoint, model or tokenizer folder whose tokenizer is used as it is; the keys below then say nothing."""
     normalization: Literal["nfkc", "none"] = "nfkc"
     """What is done to text first: Unicode NFKC and single spaces, or nothing."""
     algorithm: Literal["unigram", "bpe"] = "unigram"

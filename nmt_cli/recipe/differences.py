@@ -22,8 +22,6 @@ MAY_CHANGE = (
 )
 """What may change when a run goes on: where it runs, on what it is tested, when it stops, reports and saves."""
 
-_ABSENT = object()
-
 
 @dataclass(frozen=True)
 class Change:
@@ -38,9 +36,9 @@ def changes(old: Recipe, new: Recipe) -> list[Change]:
     """The settings that differ, in the order of the schema; names of corpora count as settings."""
     before, after = dict(_settings(old.model_dump(mode="json"))), dict(_settings(new.model_dump(mode="json")))
     return [
-        Change(key, _in_words(before.get(key, _ABSENT)), _in_words(after.get(key, _ABSENT)))
+        Change(key, _in_words(before.get(key)), _in_words(after.get(key)))
         for key in dict.fromkeys([*before, *after])
-        if before.get(key, _ABSENT) != after.get(key, _ABSENT)
+        if before.get(key) != after.get(key)
     ]
 
 
@@ -65,4 +63,4 @@ def _settings(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _in_words(value: Any) -> str:
-    return "nothing" if value is _ABSENT or value is None else json.dumps(value, ensure_ascii=False)
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)

@@ -29,7 +29,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def check_tying(self) -> Self:
-        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
+        learns = self.tokenizer.take_from is None  # another model's tokenizer is not known yet
+        if learns and self.model.tied_embeddings == "all" and not self.tokenizer.joint:
             raise ValueError("model.tied_embeddings: all needs tokenizer.joint; use decoder, or a joint vocabulary")
         return self
 

@@ -5,12 +5,17 @@ import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import numpy as np
 import torch
 
 from nmt_cli.data.batches import Batch, assemble, plan_epoch
 from nmt_cli.data.prepared import Prepared
+from nmt_cli.data.subword_sampling.resegmentation import Resegmenter, sampled_epochs
+from nmt_cli.data.token_corpus import TokenPairs
+from nmt_cli.recipe.training import Training
+from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 from nmt_cli.training.parallel import Ranks
 from nmt_cli.training.progress import Progress
 
@@ -50,7 +55,7 @@ class Portion:
 
 
 def feed(
-    prepared: Prepared, update_tokens: int, batch_tokens: int, seed: int, start: Progress, ranks: Ranks
+    prepared: Prepared, settings: Training, batch_tokens: int, seed: int, start: Progress, ranks: Ranks
 ) -> Iterator[Portion]:
     """One rank's portions without end, from a place in the data on.
 
@@ -58,9 +63,9 @@ def feed(
     place is counted in batches of all ranks, and an epoch once begun keeps the size of its batches, so that another
     number of ranks can go on with it: no pair is lost or comes twice.
     """
-    words, corpora = prepared.tokenizer, prepared.train
+    words, update_tokens = prepared.tokenizer, settings.update_tokens
     epoch, used, cut = start.epoch, start.used, start.cut
-    while True:
+    for corpora in _epochs(prepared, settings.subword_sampling, seed, epoch):
         cut = cut or max(1, min(batch_tokens, update_tokens // ranks.count))
         plan = plan_epoch(corpora, cut, seed, epoch)
         tokens = np.concatenate([corpus.target_lengths for corpus in corpora]) + 1
@@ -76,6 +81,15 @@ def feed(
             target_tokens = int(tokens[np.concatenate(chosen)].sum())
             yield Portion(parts, target_tokens, epoch, used, cut, epoch + used / len(plan))
         epoch, used, cut = epoch + 1, 0, 0
+
+
+def _epochs(
+    prepared: Prepared, sampling: SubwordSampling | None, seed: int, first: int
+) -> Iterator[Sequence[TokenPairs]]:
+    """The corpora as each epoch sees them, without end."""
+    if sampling is None:
+        return repeat(prepared.train)
+    return sampled_epochs(prepared.train, Resegmenter(prepared.tokenizer, sampling, seed, prepared.max_length), first)
 
 
 def ahead(portions: Iterator[Portion], device: torch.device) -> Generator[Portion]:

@@ -69,7 +69,8 @@ class Learner:
         found = self.optimizers.tensors()
         if self._average is not None:
             found |= {_WEIGHT + name: weight for name, weight in self.model.named_parameters()}
-        return {key: whole(value) for key, value in found.items()}
+        # In one order on all ranks, as each share is gathered from all.
+        return {key: whole(found[key]) for key in sorted(found)}
 
     def restore(self, weights: Mapping[str, Tensor], memory: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Be again what gave these weights, this memory and this `Progress.as_state`.

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
+
+if TYPE_CHECKING:  # these take most of a second to import, which few trainings need
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
 
 from nmt_cli.devices import Rank
 from nmt_cli.errors import ResourceError
@@ -82,6 +84,8 @@ def shared(objective: nn.Module, settings: Parallel, ranks: Ranks, device: torch
         # Where layers are left out by chance, some weights have no gradient on some ranks.
         drops_layers = any(getattr(module, "layer_drop", 0) for module in objective.modules())
         return DistributedDataParallel(objective, gradient_as_bucket_view=True, find_unused_parameters=drops_layers)
+    from torch.distributed.fsdp import fully_shard
+
     mesh = distributed.device_mesh.init_device_mesh(device.type, (ranks.count,))
     for module in list(objective.modules()):
         if isinstance(module, nn.ModuleList):
@@ -94,7 +98,7 @@ def shared(objective: nn.Module, settings: Parallel, ranks: Ranks, device: torch
 @contextmanager
 def sharing(objective: nn.Module, last: bool) -> Iterator[None]:
     """Ranks exchange gradients after the `last` batch of an update only."""
-    if isinstance(objective, FSDPModule):
+    if _has_shared_weights(objective):
         objective.set_requires_gradient_sync(last)
     if isinstance(objective, DistributedDataParallel) and not last:
         with objective.no_sync():
@@ -106,21 +110,21 @@ def sharing(objective: nn.Module, last: bool) -> Iterator[None]:
 @contextmanager
 def whole_weights(objective: nn.Module) -> Iterator[None]:
     """Within, every weight is whole on every rank, so that each can use the model by itself."""
-    sharded = [module for module in objective.modules() if isinstance(module, FSDPModule)]
+    sharded = [module for module in objective.modules() if _has_shared_weights(module)]
     for module in sharded:
         module.set_reshard_after_forward(False, recurse=False)
         module.unshard()
     try:
         yield
     finally:
-        for module in sharded:
-            module.set_reshard_after_forward(module is not objective, recurse=False)
+        for number, module in enumerate(sharded):  # the first is the objective, which is never resharded
+            module.set_reshard_after_forward(number > 0, recurse=False)
             module.reshard()
 
 
 def whole(tensor: Tensor) -> Tensor:
     """A tensor of which each rank may hold a share, whole on the CPU; to be called by all ranks alike."""
-    gathered = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    gathered = tensor.full_tensor() if is_share(tensor) else tensor
     return gathered.detach().cpu()
 
 
@@ -132,9 +136,22 @@ def fill(tensor: Tensor, value: Tensor) -> None:
 
 def share_like(tensor: Tensor | None, value: Tensor) -> Tensor:
     """A whole value of the tensor's shape as the tensor is: whole, or this rank's share."""
-    if isinstance(tensor, DTensor) and value.shape == tensor.shape:
-        return distribute_tensor(value.to(tensor.device), tensor.device_mesh, tensor.placements)
-    return value
+    if tensor is None or not is_share(tensor) or value.shape != tensor.shape:
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    # Each rank takes its share of a value that all have.
+    return distribute_tensor(value.to(tensor.device), tensor.device_mesh, tensor.placements, src_data_rank=None)
+
+
+def is_share(tensor: Tensor) -> "TypeGuard[DTensor]":
+    """Whether this is a rank's share of a tensor."""
+    return hasattr(tensor, "full_tensor")
+
+
+def _has_shared_weights(module: object) -> "TypeGuard[FSDPModule]":
+    """Whether the ranks share out the weights of a module."""
+    return hasattr(module, "unshard")
 
 
 def _is_lost_contact(error: RuntimeError) -> bool:

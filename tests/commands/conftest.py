@@ -19,6 +19,7 @@ model: MODEL
 training:
   update_tokens: 100
   batch_tokens: 50
+  subword_sampling: {alpha: 0.3}
   schedule: {warmup: 4}
   limits: {updates: 12}
   validation: {every: 4, metric: chrf}

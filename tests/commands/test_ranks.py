@@ -23,9 +23,9 @@ SETTINGS = ["training.update_tokens=200", "training.validation.patience=null"]
 
 def start(recipe: Path, run: str, *settings: str, launcher: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    changes = [word for setting in [*SETTINGS, *settings] for word in ("--set", setting)]
-    command = [sys.executable, "-m", *(launcher or ("nmt_cli", "train", "--nproc", "2")), str(recipe), "--run", run]
-    return subprocess.Popen([*command, *changes], env=environment, stderr=subprocess.PIPE, text=True)
+    changes = [word for setting in [f"run={run}", *SETTINGS, *settings] for word in ("--set", setting)]
+    command = [sys.executable, "-m", *(launcher or ("nmt_cli", "train", "--nproc", "2")), str(recipe), *changes]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def run_to_end(recipe: Path, run: str, *settings: str, launcher: tuple[str, ...] = ()) -> str:

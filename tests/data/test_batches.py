@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nmt_cli.data.batches import Batch, assemble, plan_epoch, validation_batches
-from nmt_cli.data.corpora import Tally
+from nmt_cli.data.corpora import Pair, Tally
 from nmt_cli.data.token_corpus import TokenCorpus, write_corpus
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
@@ -33,8 +33,8 @@ def corpora(
 
 
 def written(folder: Path, tokenizer: Tokenizer, sources: list[str], targets: list[str]) -> TokenCorpus:
-    write_corpus(folder, zip(sources, targets, strict=True), tokenizer, math.inf, Tally())
-    return TokenCorpus(folder, tokenizer.source_size, tokenizer.target_size)
+    write_corpus(folder, map(Pair, sources, targets), tokenizer, math.inf, Tally())
+    return TokenCorpus(folder, tokenizer)
 
 
 def assembled(corpora: list[TokenCorpus], pairs: np.ndarray) -> Batch:

@@ -29,7 +29,7 @@ def corpus(folder: Path, source: bytes, target: bytes) -> Corpus:
 
 def pairs_of(read: Corpus, normalization: str = "nfkc") -> tuple[list[tuple[str, str]], Tally]:
     tally = Tally()
-    return list(read_pairs(read, NORMALIZATIONS[normalization], tally)), tally
+    return [(pair.source, pair.target) for pair in read_pairs(read, NORMALIZATIONS[normalization], tally)], tally
 
 
 @pytest.mark.parametrize("mark", BREAKS)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 
 from nmt_cli import files
 from nmt_cli.data.prepared import is_current, open_prepared, prepare
+from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, RecipeError, RunInUseError
 from nmt_cli.recipe.schema import Recipe
 
@@ -272,6 +274,105 @@ def test_two_at_a_time_are_refused(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     with files.lock(recipe.data.prepared.with_name("prepared.lock")), pytest.raises(RunInUseError):
         prepare(recipe)
+
+
+def aligned(recipe: Recipe, lines: list[str]) -> Recipe:
+    """The recipe, its training corpus with these alignments."""
+    path = recipe.run.with_name("train.alignment")
+    path.write_text("".join(f"{line}\n" for line in lines))
+    corpora = {name: corpus.model_copy(update={"alignment": path}) for name, corpus in recipe.data.train.items()}
+    return changed(recipe, train=corpora)
+
+
+def links_of(recipe: Recipe) -> list[list[list[int]]]:
+    links = open_prepared(recipe).train[0].links
+    assert links is not None
+    return [links.words[one:end].tolist() for one, end in pairwise(links.offsets)]
+
+
+def test_a_dropped_pair_takes_its_alignment_along(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+    long = " ".join(sentences(0, 40))
+    recipe = make_recipe(
+        ["a b", "", *sentences(0, 60), long, "x" * 90, "a"], ["c d", "x", *sentences(1, 60), "b", "b", "c"]
+    )
+    recipe = aligned(recipe, ["0-1 1-0", "7-7", *[""] * 60, "100-0", "0-0", "0-0"])
+    assert prepare(recipe).manifest["corpora"]["train/corpus"]["dropped"] == {"empty": 1, "too_long": 2}
+    assert links_of(recipe) == [[[0, 1], [1, 0]], *[[]] * 60, [[0, 0]]]
+    assert is_current(recipe)
+
+
+def test_alignments_count_words_of_the_raw_text(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+    recipe = make_recipe(["1\xa0000 b", *sentences(0, 60)], ["c d", *sentences(1, 60)])
+    recipe = aligned(recipe, ["0-0 1-1", *[""] * 60])
+    prepare(recipe)
+    assert links_of(recipe)[0] == [[0, 0], [1, 0], [2, 1]]
+
+
+@pytest.mark.parametrize("lines", [0, 59, 61])
+def test_alignments_of_another_number_are_refused_with_both_counts(make_recipe: MakeRecipe, lines: int) -> None:
+    recipe = aligned(make_recipe(), [""] * lines)
+    with pytest.raises(DataError, match=rf"source has 60 lines, but .*train\.alignment has {lines}"):
+        prepare(recipe)
+    assert not recipe.data.prepared.exists()
+
+
+def test_a_link_of_no_word_is_told_with_file_and_line(make_recipe: MakeRecipe) -> None:
+    with pytest.raises(DataError, match=r"train\.alignment: line 3: link 99-0: the source has \d words"):
+        prepare(aligned(make_recipe(), ["", "0-0", "99-0", *[""] * 57]))
+
+
+def test_changed_alignments_are_noticed(make_recipe: MakeRecipe) -> None:
+    prepare(aligned(make_recipe(), ["0-0"] * 60))
+    recipe = aligned(make_recipe(), [""] * 60)
+    assert not is_current(recipe)
+    with pytest.raises(DataError, match=r"train\.alignment: has changed"):
+        open_prepared(recipe)
+
+
+def test_alignments_are_asked_for_and_given_up_by_the_recipe(make_recipe: MakeRecipe) -> None:
+    plain, linked = make_recipe(), aligned(make_recipe(), ["0-0"] * 60)
+    for old, new in ((plain, linked), (linked, plain)):
+        prepare(old)
+        assert not is_current(new)
+
+
+@pytest.fixture
+def taken(make_recipe: MakeRecipe, sentences: Sentences) -> Tokenizer:
+    """A tokenizer learned elsewhere, without normalisation."""
+    settings = make_recipe(normalization="none", algorithm="bpe", vocabulary_size=320).tokenizer
+    return Tokenizer.train(settings, sentences(5, 60), sentences(6, 60), seed=1)
+
+
+def test_a_tokenizer_taken_over_is_used_as_it_is(make_recipe: MakeRecipe, taken: Tokenizer, tmp_path: Path) -> None:
+    recipe = make_recipe(["a  b"] * 60, take_from=str(tmp_path / "other"))
+    prepared = prepare(recipe, taken)
+    assert prepared.tokenizer.fingerprint == taken.fingerprint
+    assert prepared.train[0].source_text() == ["a  b"] * 60  # its own normalisation leaves both spaces
+    assert prepared.train[0].source(0).tolist() == taken.encode_source(["a  b"])[0]
+    assert is_current(recipe, taken)
+    assert open_prepared(recipe).fingerprint == prepared.fingerprint  # though the other is not there any more
+
+
+def test_the_keys_that_it_replaces_do_not_matter(make_recipe: MakeRecipe, taken: Tokenizer) -> None:
+    prepare(make_recipe(take_from="there"), taken)
+    assert is_current(make_recipe(take_from="elsewhere", vocabulary_size=1000, algorithm="bpe"), taken)
+
+
+def test_another_tokenizer_than_the_one_taken_over_is_noticed(
+    make_recipe: MakeRecipe, sentences: Sentences, taken: Tokenizer
+) -> None:
+    recipe = make_recipe(take_from="other")
+    new = Tokenizer.train(recipe.tokenizer, sentences(0, 60), sentences(1, 60), seed=1)
+    prepare(recipe, taken)
+    assert not is_current(recipe, new)
+    with pytest.raises(DataError, match="with another tokenizer than that of other"):
+        open_prepared(recipe, new)
+    with pytest.raises(DataError, match="with another tokenizer than one learned from this text"):
+        open_prepared(make_recipe())
+    prepare(make_recipe())
+    assert not is_current(recipe, taken)
+    with pytest.raises(DataError, match="with another tokenizer than that of other"):
+        open_prepared(recipe)
 
 
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"

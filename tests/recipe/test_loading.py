@@ -85,6 +85,7 @@ def test_odd_file_names_are_kept(name: str, good: str, write: Write) -> None:
 @example("1e4").via("a number")
 @example("a\nb ").via("lines")
 @example("\udcff").via("not UTF-8")
+@example("a\x85b\u2028").via("what YAML takes for a line break")
 @few
 def test_a_resolved_recipe_is_the_same_recipe(write: Write, good: str, name: str) -> None:
     recipe = load_recipe(write(good)).model_copy(update={"run": Path(name)})

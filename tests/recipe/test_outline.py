@@ -14,7 +14,7 @@ def test_sections_come_in_the_order_of_the_schema() -> None:
 
 
 def test_a_section_is_found_under_the_names_that_users_give() -> None:
-    assert section_at(Recipe, ("data", "train", "news")) == (data.Corpus,)
+    assert section_at(Recipe, ("data", "train", "news")) == (data.TrainingCorpus,)
     assert section_at(Recipe, ("data", "test", "x")) == (data.TestSet,)
     assert section_at(Recipe, ("model", "norm")) == (Norm,)
     assert section_at(Recipe, ("data", "train")) == ()

@@ -12,6 +12,8 @@ import torch
 from nmt_cli.data.prepared import Prepared, prepare
 from nmt_cli.devices import Rank
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.training import Training
+from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 from nmt_cli.training.feed import Portion, ahead, feed
 from nmt_cli.training.parallel import Ranks
 from nmt_cli.training.progress import Progress
@@ -46,8 +48,10 @@ def portions(
     seed: int = 1,
     start: Progress = BEGINNING,
     ranks: Ranks = ALONE,
+    sampling: SubwordSampling | None = None,
 ) -> Iterator[Portion]:
-    return feed(prepared, update_tokens, batch_tokens, seed, start, ranks)
+    settings = Training(update_tokens=update_tokens, subword_sampling=sampling)
+    return feed(prepared, settings, batch_tokens, seed, start, ranks)
 
 
 def rest_of_epoch(found: Iterator[Portion]) -> list[Portion]:
@@ -89,6 +93,20 @@ def test_the_feed_goes_on_from_any_place(prepared: Prepared) -> None:
         rest = islice(portions(prepared, start=place(whole[number])), 5)
         expected = whole[number + 1 : number + 6]
         assert [(pairs(p), place(p)) for p in rest] == [(pairs(p), place(p)) for p in expected]
+
+
+def test_with_subword_sampling_it_goes_on_with_the_same_batches(prepared: Prepared) -> None:
+    sampling = SubwordSampling(alpha=0.2)
+    whole = list(islice(portions(prepared, sampling=sampling), 60))
+    assert whole[-1].epoch > 1
+    for number in (0, 3, 40):
+        rest = islice(portions(prepared, start=place(whole[number]), sampling=sampling), 5)
+        for portion, expected in zip(rest, whole[number + 1 : number + 6], strict=True):
+            for part, other in zip(portion.parts, expected.parts, strict=True):
+                assert torch.equal(part.batch.source, other.batch.source)
+                assert torch.equal(part.batch.target_in, other.batch.target_in)
+    plain = rest_of_epoch(portions(prepared))
+    assert sum(p.target_tokens for p in whole if not p.epoch) > sum(p.target_tokens for p in plain)
 
 
 def test_epochs_and_seeds_have_orders_of_their_own(prepared: Prepared) -> None:

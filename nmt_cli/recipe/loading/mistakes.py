@@ -111,7 +111,8 @@ def _wrong(key: Key, detail: ErrorDetails, root: type[Section], document: Docume
         if len(classes) > 1:
             names.sort(key=choice(classes).__ne__)  # what decides is first
         if not section_at(root, key[:-1]):
-            return key, f"is taken for a name of your choice; under it belong {' and '.join(names)}, not {shown}"
+            needed = [name for name in names if section_at(root, key)[0].model_fields[name].is_required()]
+            return key, f"is taken for a name of your choice; under it belong {' and '.join(needed)}, not {shown}"
         return key, f"must be a section of settings such as {_one_of(names[:3])}, not {shown}"
     if kind in ("too_short", "too_long"):
         few, limit = kind == "too_short", context.get("min_length", context.get("max_length"))

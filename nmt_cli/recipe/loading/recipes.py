@@ -37,7 +37,19 @@ def override(settings: AfterTraining, overrides: Sequence[str]) -> AfterTraining
 
 def resolved_yaml(recipe: Recipe) -> str:
     """The recipe with every default filled in; loading it gives an equal recipe, whatever the defaults are then."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=10_000)
+    settings = recipe.model_dump(mode="json")
+    return yaml.dump(settings, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what YAML takes for a line break, though it is none to us, as an escape."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        breaks = any(character in data for character in "\x85\u2028\u2029")
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if breaks else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def _checked(root: type[_Root], document: Document, overrides: Sequence[str]) -> _Root:

@@ -13,6 +13,7 @@ from nmt_cli.recipe.training.optimization import (
     Schedule,
 )
 from nmt_cli.recipe.training.regularization import Consistency, GuidedAlignment, ScheduledSampling, WordDropout
+from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 
 
 class Limits(Section):
@@ -86,6 +87,7 @@ class Training(Section):
     """Of the arithmetic; weights are always kept in fp32."""
     label_smoothing: Rate = 0.1
     """Probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    subword_sampling: SubwordSampling | None = None
     consistency: Consistency | None = None
     """A second pass that must agree with the first; the training loss then tells both together, validation does not."""
     word_dropout: WordDropout = WordDropout()
@@ -109,6 +111,14 @@ class Training(Section):
     divergence: Divergence = Divergence()
     parallel: Parallel = Parallel()
     logging: Logging = Logging()
+
+    @model_validator(mode="after")
+    def check_sharding(self) -> Self:
+        if self.parallel.type == "fsdp" and self.optimizer.type == "adafactor":
+            raise ValueError(
+                "optimizer.type: adafactor does not go with parallel.type fsdp, which shares out its memory"
+            )
+        return self
 
     @model_validator(mode="after")
     def check_patience(self) -> Self:

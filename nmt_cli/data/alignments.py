@@ -1,0 +1,177 @@
+"""Word alignments: Pharaoh lines → links between normalised words on disk → links between a batch's tokens.
+
+A normalised word is what stands between two spaces, so that in any cut of the line, sampled or not, a
+word is a piece that begins with ▁ and all pieces up to the next such one.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.errors import DataError
+
+Integers = npt.NDArray[np.int64]
+Truths = npt.NDArray[np.bool_]
+
+_LINK = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
+_WORD = re.compile(r"[^ \t]+")
+_BOM = "\ufeff"
+_TYPE = np.dtype("<u4")
+
+
+def normalized_links(links: str, raw: Sequence[str], normal: Sequence[str], normalize: Callable[[str], str]) -> str:
+    """Links between the words of a raw source and target, as links between the words they are normalised to.
+
+    A word that normalisation takes apart passes its links on to all its parts; of one that vanishes they
+    vanish. ValueError says which link is none, or has the number of no word.
+    """
+    source, target = (_normal_words(line, after, normalize) for line, after in zip(raw, normal, strict=True))
+    found = set()
+    for link in links.split():
+        match = _LINK.fullmatch(link)
+        if not match:
+            raise ValueError(f"{link!r} is no link, which looks like 0-0")
+        for side, words, number in (("source", source, match[1]), ("target", target, match[2])):
+            if int(number) >= len(words):
+                raise ValueError(f"link {link}: the {side} has {len(words)} words, of which the first is number 0")
+        found |= {(one, other) for one in source[int(match[1])] for other in target[int(match[2])]}
+    return " ".join(f"{one}-{other}" for one, other in sorted(found))
+
+
+def _normal_words(raw: str, normal: str, normalize: Callable[[str], str]) -> list[range]:
+    """For each word of a raw line, which words of the normalised line hold its characters."""
+    before, after = _WORD.findall(raw), normal.split(" ")
+    if before == after:
+        return [range(number, number + 1) for number in range(len(before))]
+    spelled = [_spelling(normalize(word)) for word in before]
+    assert "".join(spelled) == _spelling(normal), "words are normalised one by one as they are together"
+    ends = list(accumulate(len(_spelling(word)) for word in after))
+    places = pairwise(accumulate(map(len, spelled), initial=0))
+    return [
+        range(bisect_right(ends, one), bisect_left(ends, end) + 1) if one < end else range(0) for one, end in places
+    ]
+
+
+def _spelling(text: str) -> str:
+    """Without white space and byte order marks, which normalisation treats differently at a line's beginning."""
+    return "".join(text.split()).replace(_BOM, "")
+
+
+class LinkWriter:
+    """Appends the links of lines to the two files of a corpus."""
+
+    def __init__(self, folder: Path) -> None:
+        self._links = 0
+        self._link_file = (folder / "alignment.bin").open("wb")
+        self._offset_file = (folder / "alignment.offsets").open("wb")
+        self._offset_file.write(np.zeros(1, "<i8").tobytes())
+
+    def __enter__(self) -> "LinkWriter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._link_file.close()
+        self._offset_file.close()
+
+    def write(self, lines: list[str]) -> None:
+        """Append lines as `normalized_links` gives them."""
+        rows = [line.split() for line in lines]
+        ends = self._links + np.cumsum([len(row) for row in rows], dtype="<i8")
+        numbers = [int(number) for row in rows for link in row for number in link.split("-")]
+        self._offset_file.write(ends.tobytes())
+        self._link_file.write(np.array(numbers, _TYPE).tobytes())
+        self._links += len(numbers) // 2
+
+
+class WordLinks:
+    """Links of a prepared corpus, memory-mapped: those of line i are words[offsets[i]:offsets[i+1]]."""
+
+    def __init__(self, folder: Path, source_starts: Truths, target_starts: Truths) -> None:
+        self.source_starts, self.target_starts = source_starts, target_starts
+        self.offsets: Integers = np.fromfile(folder / "alignment.offsets", dtype="<i8")
+        path = folder / "alignment.bin"
+        if not self.offsets.size or self.offsets[-1] * 2 * _TYPE.itemsize != path.stat().st_size:
+            raise DataError(f"{path}: does not fit its offsets; run `nmt preprocess` again")
+        self.words: npt.NDArray[Any] = np.empty((0, 2), _TYPE)
+        if self.offsets[-1]:
+            self.words = np.asarray(np.memmap(path, _TYPE, "r")).reshape(-1, 2)
+
+
+def open_links(folder: Path, tokenizer: Tokenizer) -> WordLinks | None:
+    """The links of a prepared corpus, if it has any."""
+    if not (folder / "alignment.bin").is_file():
+        return None
+    return WordLinks(folder, tokenizer.source.begins_word, tokenizer.target.begins_word)
+
+
+@dataclass(frozen=True)
+class TokenLinks:
+    """The links between tokens of some rows: row, place in the target and place in the source of each."""
+
+    rows: Integers
+    targets: Integers
+    sources: Integers
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of R rows of tokens: padded [R,L], and the lengths [R]."""
+
+    tokens: Integers
+    lengths: Integers
+
+    def of(self, rows: Integers) -> "Side":
+        """Some of the rows."""
+        return Side(self.tokens[rows], self.lengths[rows])
+
+
+def token_links(links: WordLinks, lines: Integers, source: Side, target: Side) -> TokenLinks:
+    """Tie each token of a target word to all tokens of the source words that the word is linked to.
+
+    `lines` are the numbers of the R rows in their corpus.
+    """
+    counts = links.offsets[lines + 1] - links.offsets[lines]
+    rows, within = _runs(counts)
+    words = links.words[links.offsets[lines][rows] + within].astype(np.int64)
+    from_words, to_words = _Words(source, links.source_starts), _Words(target, links.target_starts)
+    ones, others = from_words.number(rows, words[:, 0]), to_words.number(rows, words[:, 1])
+    sizes = from_words.sizes[ones]
+    which, within = _runs(sizes * to_words.sizes[others])
+    return TokenLinks(
+        rows[which],
+        to_words.begins[others][which] + within // sizes[which],
+        from_words.begins[ones][which] + within % sizes[which],
+    )
+
+
+def _runs(counts: Integers) -> tuple[Integers, Integers]:
+    """For counts 2, 0, 3: to which each belongs, 0 0 2 2 2, and its number there, 0 1 0 1 2."""
+    which = np.repeat(np.arange(len(counts)), counts)
+    return which, np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+class _Words:
+    """The words of all rows, one after another: where in its row each begins, and how many tokens it has."""
+
+    def __init__(self, side: Side, starts: Truths) -> None:
+        begins_word = starts[side.tokens] & (np.arange(side.tokens.shape[1]) < side.lengths[:, None])
+        self._in_row = begins_word.sum(1)
+        self._before = np.cumsum(self._in_row) - self._in_row
+        rows, self.begins = np.nonzero(begins_word)
+        ends = np.append(self.begins[1:], 0)
+        is_last = np.append(rows[1:] != rows[:-1], True)[: len(rows)]
+        self.sizes = np.where(is_last, side.lengths[rows], ends[: len(rows)]) - self.begins
+
+    def number(self, rows: Integers, words: Integers) -> Integers:
+        """The numbers among all words of those that are given by row and place in it."""
+        assert (words < self._in_row[rows]).all(), "each word of a line begins with one piece"
+        numbers: Integers = self._before[rows] + words
+        return numbers

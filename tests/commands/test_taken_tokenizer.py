@@ -1,0 +1,73 @@
+"""A recipe can take over the tokenizer of whatever model it names."""
+
+from pathlib import Path
+
+import pytest
+
+from nmt_cli import files
+from nmt_cli.commands.preprocess import preprocess
+from nmt_cli.commands.taken_tokenizer import taken_tokenizer
+from nmt_cli.commands.train import train
+from nmt_cli.data.prepared import open_prepared
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.errors import DataError, ModelError, RecipeError
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.schema import Recipe
+
+pytestmark = pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
+
+
+def taking(recipe: Path, path: str, *overrides: str) -> Recipe:
+    """The recipe of a second model, which takes over the first one's tokenizer."""
+    return load_recipe(recipe, [f"tokenizer.take_from={path}", "data.prepared=other", "run=other_run", *overrides])
+
+
+def test_it_is_found_by_run_checkpoint_model_and_folder(recipe: Path) -> None:
+    own = open_prepared(load_recipe(recipe)).tokenizer.fingerprint
+    train(recipe)
+    for path in ("run", "run/model", "run/checkpoints/step_12", "run/tokenizer", "run/model/tokenizer"):
+        taken = taken_tokenizer(taking(recipe, path))
+        assert taken is not None
+        assert taken.fingerprint == own
+    assert taken_tokenizer(load_recipe(recipe)) is None
+
+
+def test_preprocess_learns_nothing_then_and_says_so(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    second = taking(recipe, "prepared/tokenizer", "tokenizer.vocabulary_size=30")
+    preprocess(second)
+    said = capsys.readouterr().err
+    assert "the tokenizer is that of prepared/tokenizer" in said
+    assert "learning" not in said
+    found = open_prepared(second).tokenizer
+    assert found.fingerprint == open_prepared(load_recipe(recipe)).tokenizer.fingerprint
+    preprocess(second)
+    assert "up to date" in capsys.readouterr().err
+
+
+def test_training_notices_that_it_has_changed(recipe: Path) -> None:
+    second = taking(recipe, "prepared/tokenizer")
+    preprocess(second)
+    preprocess(load_recipe(recipe, ["tokenizer.algorithm=bpe"]))
+    options = ["tokenizer.take_from=prepared/tokenizer", "data.prepared=other", "run=other_run"]
+    with pytest.raises(DataError, match="another tokenizer than that of prepared/tokenizer"):
+        train(recipe, options)
+    files.remove(Path("prepared"))
+    train(recipe, options)
+    assert Tokenizer.load(Path("other_run/tokenizer")).fingerprint == open_prepared(second).tokenizer.fingerprint
+
+
+def test_what_is_no_model_is_told(recipe: Path) -> None:
+    with pytest.raises(ModelError, match="there is no such model"):
+        preprocess(taking(recipe, "nowhere"))
+    Path("empty").mkdir()
+    with pytest.raises(ModelError, match="is no model, checkpoint or run"):
+        preprocess(taking(recipe, "empty"))
+
+
+def test_separate_vocabularies_do_not_fit_a_model_that_ties_them(recipe: Path) -> None:
+    size = ["tokenizer.joint=false", "tokenizer.vocabulary_size=20"]
+    separate = load_recipe(recipe, [*size, "data.prepared=separate", "model.tied_embeddings=decoder"])
+    preprocess(separate)
+    with pytest.raises(RecipeError, match="tied_embeddings: all needs a joint vocabulary"):
+        preprocess(taking(recipe, "separate/tokenizer", "model.tied_embeddings=all"))
+    preprocess(taking(recipe, "separate/tokenizer", "model.tied_embeddings=decoder"))

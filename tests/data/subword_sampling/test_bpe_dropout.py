@@ -1,0 +1,65 @@
+"""Merges are left out as the paper says: at each step, each that could be made."""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from nmt_cli.data.subword_sampling.bpe_dropout import BpeDropout
+from nmt_cli.data.subword_sampling.words import Inventory
+from nmt_cli.data.tokenizer import Tokenizer
+
+DRAWS = 20_000
+
+
+def chances(cut: tuple[str, ...], ranks: dict[str, int], dropout: float) -> Counter[tuple[str, ...]]:
+    """The probability of each end of the merging that begins at `cut`, from the algorithm as published."""
+    merges = sorted(
+        (ranks[one + other], place) for place, (one, other) in enumerate(pairwise(cut)) if one + other in ranks
+    )
+    found: Counter[tuple[str, ...]] = Counter()
+    left = 1.0
+    for _, place in merges:  # this one is made if all better ones were left out, and it was not
+        merged = (*cut[:place], cut[place] + cut[place + 1], *cut[place + 2 :])
+        for end, chance in chances(merged, ranks, dropout).items():
+            found[end] += left * (1 - dropout) * chance
+        left *= dropout
+    found[cut] += left
+    return found
+
+
+@pytest.mark.parametrize("dropout", [0.1, 0.6])
+def test_each_cut_is_as_frequent_as_the_algorithm_makes_it(bpe: Tokenizer, dropout: float) -> None:
+    word = "stafradi"
+    ranks = {piece.text: -int(piece.score) for piece in bpe.source.pieces()}
+    expected = chances(tuple(f"▁{word}"), ranks, dropout)
+    assert len(expected) > 8
+    assert sum(expected.values()) == pytest.approx(1)
+    inventory = Inventory(bpe.source)
+    words = inventory.words([word] * DRAWS)
+    tokens, lengths = inventory.tokens(words, BpeDropout(inventory, dropout).cut(words, np.random.default_rng(1)))
+    rows = np.split(tokens, np.cumsum(lengths)[:-1])
+    found = Counter(tuple(bpe.source.vocabulary[token] for token in row) for row in rows)
+    assert found.keys() <= expected.keys()
+    for cut, chance in expected.items():
+        assert abs(found[cut] - DRAWS * chance) < 5 * math.sqrt(DRAWS * chance) + 1
+
+
+def test_where_no_merge_is_left_out_the_cut_is_the_plain_one(
+    bpe: Tokenizer, text: Callable[[int, int], list[str]]
+) -> None:
+    inventory = Inventory(bpe.source)
+    lines = [*text(7, 100), "ab ü字字b  a", "字", " a"]
+    words = inventory.words(lines)
+    tokens, lengths = inventory.tokens(words, BpeDropout(inventory, 1e-12).cut(words, np.random.default_rng(1)))
+    assert [row.tolist() for row in np.split(tokens, np.cumsum(lengths)[:-1])] == bpe.source.encode(lines)
+
+
+def test_where_all_are_left_out_it_is_characters(bpe: Tokenizer) -> None:
+    inventory = Inventory(bpe.source)
+    words = inventory.words(["sta gu"])
+    tokens, _ = inventory.tokens(words, BpeDropout(inventory, 1.0).cut(words, np.random.default_rng(1)))
+    assert [bpe.source.vocabulary[token] for token in tokens] == ["▁", "s", "t", "a", "▁", "g", "u"]

@@ -1,0 +1,199 @@
+"""Links keep to their words: through normalisation, on disk, and in any cut of the words into tokens."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt_cli.data.alignments import normalized_links
+from nmt_cli.data.batches import Batch, assemble, plan_epoch
+from nmt_cli.data.corpora import Pair, Tally
+from nmt_cli.data.subword_sampling.resegmentation import Resegmenter
+from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, write_corpus
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.training.subword_sampling import SubwordSampling
+from nmt_cli.text.normalization import NORMALIZATIONS
+
+Sentences = Callable[[int, int], list[str]]
+
+
+def links_after(links: str, source: str, target: str, normalization: str = "nfkc") -> str:
+    normalize = NORMALIZATIONS[normalization]
+    return normalized_links(links, (source, target), (normalize(source), normalize(target)), normalize)
+
+
+@pytest.mark.parametrize("normalization", ["nfkc", "none"])
+def test_links_of_plain_words_stay(normalization: str) -> None:
+    assert links_after("2-0 0-1 1-1 0-1", "a b c", "d e", normalization) == "0-1 1-1 2-0"
+    assert links_after("", "a b c", "d e", normalization) == ""
+
+
+def test_more_than_one_space_makes_no_word() -> None:
+    assert links_after("1-1", " a  b\t", "c \t d") == "1-1"
+    assert (
+        links_after("0-0 1-1", " a  b", "c d", "none") == "1-0 3-1"
+    )  # the line stays: an empty word before each space
+
+
+def test_a_word_taken_apart_passes_its_links_on() -> None:
+    no_break_space, accent_with_a_space_inside = "10\xa0000 b", "it´s b"
+    assert links_after("0-0 1-1", no_break_space, accent_with_a_space_inside) == "0-0 0-1 1-0 1-1 2-2"
+
+
+def test_a_word_that_vanishes_takes_its_links_along() -> None:
+    assert links_after("0-0 1-1 2-2", "a \u200b c", "a b c") == "0-0 1-2"
+
+
+def test_words_that_become_one_share_their_links() -> None:
+    assert links_after("0-0 1-0", "a\tb", "c", "none") == "0-0"
+
+
+@pytest.mark.parametrize(
+    ("link", "message"),
+    [
+        ("3-0", "link 3-0: the source has 3 words"),
+        ("0-2", "link 0-2: the target has 2 words"),
+        ("0-0 1", "'1' is no link"),
+        ("-1-0", "'-1-0' is no link"),
+        ("0–0", "'0–0' is no link"),
+        ("²-0", "'²-0' is no link"),
+    ],
+)
+def test_what_links_no_words_is_refused(link: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        links_after(link, "a b c", "d e")
+
+
+@given(st.text(st.sampled_from("ab \t\xa0\u0301\u00b4\u200b\ufeff\u3000\x85\u2581\ufb01\u1100\u1161"), max_size=12))
+@pytest.mark.parametrize("normalization", ["nfkc", "none"])
+def test_any_words_keep_their_characters(normalization: str, line: str) -> None:
+    normalize = NORMALIZATIONS[normalization]
+    after = normalize(line).split(" ")
+    words = [word for word in line.replace("\t", " ").split(" ") if word]
+    for number, word in enumerate(words):
+        links = normalized_links(f"{number}-0", (line, "x"), (normalize(line), "x"), normalize)
+        linked = "".join(after[int(link.split("-")[0])] for link in links.split())
+        spelled = normalize(word).replace(" ", "")
+        assert set(spelled) - {"\ufeff", "\xa0", "\u3000"} <= set(linked)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(sentences: Sentences) -> Tokenizer:
+    settings = TokenizerSettings(vocabulary_size=300, joint=False)
+    return Tokenizer.train(settings, sentences(0, 100), sentences(1, 100), seed=1)
+
+
+def written(folder: Path, tokenizer: Tokenizer, pairs: list[Pair], aligned: bool) -> TokenCorpus:
+    write_corpus(folder, pairs, tokenizer, 1000, Tally(), aligned)
+    return TokenCorpus(folder, tokenizer)
+
+
+@pytest.fixture(scope="module")
+def pairs(sentences: Sentences) -> list[Pair]:
+    """Pairs with links at random; the first has none."""
+    generator = np.random.default_rng(1)
+    found = []
+    for source, target in zip(sentences(0, 60), sentences(1, 60), strict=True):
+        grid = generator.random((len(source.split()), len(target.split()))) < 0.3
+        found.append(
+            Pair(source, target, " ".join(f"{i}-{j}" for i, j in np.argwhere(grid if found else grid & False)))
+        )
+    return [*found, Pair("ü字 a", "b ü", "0-1 1-0 1-1")]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, pairs: list[Pair]) -> TokenCorpus:
+    return written(tmp_path_factory.mktemp("aligned"), tokenizer, pairs, aligned=True)
+
+
+def assembled(corpora: list[TokenPairs], pairs: np.ndarray) -> Batch:
+    return assemble(corpora, pairs, Tokenizer.start, Tokenizer.end, Tokenizer.pad)
+
+
+def words_of(tokens: list[int], vocabulary: list[str]) -> list[int]:
+    """Which word each token belongs to."""
+    found, word = [], -1
+    for token in tokens:
+        word += vocabulary[token].startswith("▁")
+        found.append(word)
+    return found
+
+
+def expected_weights(
+    cut: TokenPairs, tokenizer: Tokenizer, pairs: list[Pair], number: int
+) -> dict[tuple[int, int], float]:
+    """Weight by target and source place, token by token."""
+    source = words_of(cut.source(number).tolist(), tokenizer.source.vocabulary)
+    target = words_of(cut.target(number).tolist(), tokenizer.target.vocabulary)
+    sources: dict[int, list[int]] = defaultdict(list)
+    for link in pairs[number].links.split():
+        one, other = map(int, link.split("-"))
+        for place, word in enumerate(target):
+            if word == other:
+                sources[place] += [begin for begin, word in enumerate(source) if word == one]
+    return {(place, begin): 1 / len(begins) for place, begins in sources.items() for begin in begins}
+
+
+def weights_in(batch: Batch) -> dict[int, dict[tuple[int, int], float]]:
+    """What a batch says, by pair."""
+    assert batch.alignment is not None
+    length = batch.target_in.shape[1]
+    found: dict[int, dict[tuple[int, int], float]] = {int(pair): {} for pair in batch.pairs}
+    rows = zip(*(part.tolist() for part in vars(batch.alignment).values()), strict=True)
+    for position, source, weight in rows:
+        assert found[int(batch.pairs[position // length])].setdefault((position % length, source), weight) == weight
+    return found
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_tokens_are_linked_as_their_words(
+    corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair], sampled: bool
+) -> None:
+    cut: TokenPairs = corpus
+    if sampled:
+        cut = Resegmenter(tokenizer, SubwordSampling(alpha=0.1), 1, 1000).resegmented(corpus, 0)
+        assert cut.targets.tokens.tolist() != corpus.targets.tokens.tolist()
+    plan = plan_epoch([cut], 150, seed=1, epoch=0)
+    assert max(map(len, plan)) > 1
+    for numbers in plan:
+        batch = assembled([cut], numbers)
+        for number, weights in weights_in(batch).items():
+            assert weights == pytest.approx(expected_weights(cut, tokenizer, pairs, number))
+
+
+def test_weights_of_each_linked_place_sum_to_one(corpus: TokenCorpus) -> None:
+    for numbers in plan_epoch([corpus], 150, seed=1, epoch=0):
+        batch = assembled([corpus], numbers)
+        assert batch.alignment is not None
+        sums = torch.zeros(batch.target_in.numel()).index_add(0, batch.alignment.positions, batch.alignment.weights)
+        torch.testing.assert_close(sums[sums > 0], torch.ones(int((sums > 0).sum())))
+        assert batch.alignment.weights.dtype == torch.float32
+
+
+def test_without_alignments_there_are_none(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+    plain = written(tmp_path / "plain", tokenizer, pairs, aligned=False)
+    assert assembled([plain], np.array([3])).alignment is None
+
+
+def test_in_a_mixed_batch_only_rows_with_links_have_them(
+    tmp_path: Path, corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]
+) -> None:
+    plain = written(tmp_path / "plain", tokenizer, pairs, aligned=False)
+    assert pairs[-1].links
+    for corpora, aligned in (([plain, corpus], 1), ([corpus, plain], 0)):
+        last = [len(pairs) - 1, 2 * len(pairs) - 1]
+        found = weights_in(assembled(corpora, np.array(last)))
+        assert found[last[aligned]] == pytest.approx(expected_weights(corpus, tokenizer, pairs, len(pairs) - 1))
+        assert found[last[1 - aligned]] == {}
+
+
+def test_a_batch_moves_with_its_alignment(corpus: TokenCorpus) -> None:
+    moved = assembled([corpus], np.array([5])).to(torch.device("meta")).alignment
+    assert moved is not None
+    assert {part.device.type for part in (moved.positions, moved.sources, moved.weights)} == {"meta"}
