@@ -117,8 +117,8 @@ def _sgd(settings: SgdSettings, weights: list[nn.Parameter]) -> torch.optim.Opti
 
 
 def _adafactor(settings: AdafactorSettings, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
-    # The paper adds 1e-30 to squared gradients. torch squares its epsilon, and by default takes one that is larger than
-    # most of a model's mean squared gradients.
+    # The paper adds 1e-30 to squared gradients. torch squares its epsilon, and takes 1e-7 if none is given: more than
+    # the gradients of rare words.
     return torch.optim.Adafactor(_groups(settings, weights), settings.learning_rate, eps=(1e-15, 1e-3))
 
 
