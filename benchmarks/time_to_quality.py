@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics.bleu import BLEU
 
 from nmt_cli.data.tokenizer import Tokenizer
 from peers import PEERS
@@ -135,14 +135,14 @@ def _peer(name: str, corpus: Corpus, folder: Path, options: argparse.Namespace) 
     )
     refusal = system.refusal(work)
     if refusal:
-        raise SystemExit(f"{name}: cannot do this, it {refusal}")
+        raise SystemExit(f"{name} cannot do this: {refusal}")
     for number, arguments in enumerate(system.preparation(work, folder)):
         run(arguments, options.cores, folder / f"preparation_{number}.log")
     preparation = time.monotonic() - started
     log = folder / "train.log"
-    child = Child(system.training(work, folder), options.cores, log)
-    tokens = _watch(child, Journal(system.journal(folder, log)), system, 60 * options.minutes - preparation)
-    training = child.seconds()
+    with Child(system.training(work, folder), options.cores, log) as child:
+        tokens = _watch(child, Journal(system.journal(folder, log)), system, 60 * options.minutes - preparation)
+        training = child.seconds()
     tokenizer = Tokenizer.load(corpus.prepared / "tokenizer")
     source, output = folder / "test.source", folder / "test.output"
     rows = tokenizer.encode_source(_lines(options.source))
@@ -156,12 +156,11 @@ def _watch(child: Child, journal: Journal, system: System, seconds: float) -> in
     tokens = 0
     while child.seconds() < seconds:
         if child.ended():
-            child.end()
             raise child.failure("training ended too soon")
         for line in journal.new_lines():
             tokens = system.count(line, tokens)
         time.sleep(_POLL)
-    child.end()
+    child.end()  # without warning: no system gets more time to save than another
     return tokens
 
 

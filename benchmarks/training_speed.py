@@ -147,15 +147,15 @@ def measure_one(
     what = f"{work.corpus.name} {work.model} {work.batch_tokens} {work.precision} {name}"
     refusal = system.refusal(work)
     if refusal:
-        print(f"{what}: left out, it {refusal}", flush=True)
+        print(f"{what}: left out: {refusal}", flush=True)
         return None
     place = _emptied(folder)
     try:
         for number, command in enumerate(system.preparation(work, place)):
             run(command, options.cores, place / f"preparation_{number}.log")
         log = place / "log"
-        child = Child(system.training(work, place), options.cores, log)
-        speed = measure(child, system.journal(place, log), system.count, options.seconds)
+        with Child(system.training(work, place), options.cores, log) as child:
+            speed = measure(child, system.journal(place, log), system.count, options.seconds)
     except ChildError as error:
         print(f"{what}: left out: {error}", flush=True)
         return None

@@ -50,7 +50,10 @@ class _Moment:
 
 
 class Child:
-    """A started command, in a session of its own, pinned to `cores` with as many threads; output goes to `log`."""
+    """A started command, in a session of its own, pinned to `cores` with as many threads; output goes to `log`.
+
+    A context: whatever happens inside, all its processes have ended afterwards.
+    """
 
     def __init__(self, arguments: list[str], cores: str, log: Path) -> None:
         self.log = log
@@ -65,6 +68,13 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._process.returncode is None:
+            self.end()
 
     def seconds(self) -> float:
         """Since the start."""
@@ -135,7 +145,6 @@ def measure(child: Child, journal: Path, count: Callable[[str, int], int], secon
             moments.append(_Moment(tokens, child.seconds(), child.cpu_seconds()))
             memory = max(memory, device_memory() - idle)
         elif ended or child.seconds() - moments[-1].wall > _PATIENCE:
-            child.end()
             raise child.failure("training ended too soon" if ended else f"no report in {_PATIENCE:.0f} s")
         time.sleep(_POLL)
     resident = child.end()
@@ -152,11 +161,11 @@ def measure(child: Child, journal: Path, count: Callable[[str, int], int], secon
 
 def run(arguments: list[str], cores: str, log: Path) -> float:
     """Run a command to its end, and say how many seconds it took; ChildError if it fails."""
-    child = Child(arguments, cores, log)
-    child.end(kill=False)
-    if child.exit_code:
-        raise child.failure(f"{' '.join(arguments[:4])} … exited with {child.exit_code}")
-    return child.seconds()
+    with Child(arguments, cores, log) as child:
+        child.end(kill=False)
+        if child.exit_code:
+            raise child.failure(f"{' '.join(arguments[:4])} … exited with {child.exit_code}")
+        return child.seconds()
 
 
 def count_cores(cores: str) -> int:

@@ -118,3 +118,11 @@ class System(Protocol):
 
     def translation(self, work: Work, folder: Path, source: Path, output: Path) -> list[str]:
         """The command that translates lines of pieces into lines of pieces by the last checkpoint, beam 5."""
+
+
+def last_checkpoint(folder: Path, pattern: str) -> Path:
+    """The file of the highest number at the end of its name."""
+    found = sorted(folder.glob(pattern), key=lambda path: int(path.stem.rpartition("_")[2]))
+    if not found:
+        raise FileNotFoundError(f"{folder}: holds no checkpoint; give more --minutes or a smaller --save-every")
+    return found[-1]

@@ -42,16 +42,16 @@ def unpack_multi30k(text: Path, corpus: Corpus) -> None:
         corpus.text(split, side).write_bytes(gzip.decompress((text / name).read_bytes()))
 
 
-def news(like: Corpus, folder: Path, cores: str) -> Corpus:
+def news(like: Corpus, folder: Path, cores: str, pairs: int = NEWS_PAIRS) -> Corpus:
     """Words of `like`, one after another, cut into lines of lengths drawn as NEWS says; no line means anything."""
     corpus = Corpus("news", folder)
     if not corpus.vocabulary.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         generator = np.random.default_rng(1)
         median = math.log(NEWS_MEAN) - NEWS_SPREAD**2 / 2
-        for split, pairs in (("train", NEWS_PAIRS), ("valid", 500)):
-            source = generator.lognormal(median, NEWS_SPREAD, pairs)
-            target = source * generator.lognormal(0.0, 0.2, pairs)
+        for split, number in (("train", pairs), ("valid", 500)):
+            source = generator.lognormal(median, NEWS_SPREAD, number)
+            target = source * generator.lognormal(0.0, 0.2, number)
             for side, lengths in (("source", source), ("target", target)):
                 lines = _lines_of_lengths(like, side, np.clip(np.rint(lengths), 1, NEWS_LONGEST).astype(int))
                 corpus.text(split, side).write_bytes("".join(f"{line}\n" for line in lines).encode())

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from peers.contract import BETAS, CLIP_NORM, DROPOUT, LABEL_SMOOTHING, Transformer, Work
+from peers.contract import BETAS, CLIP_NORM, DROPOUT, LABEL_SMOOTHING, Transformer, Work, last_checkpoint
 
 
 class Fairseq:
@@ -87,7 +87,7 @@ class Fairseq:
         return so_far + round(float(json.loads(line.partition(marker)[2])["wpb"]))
 
     def translation(self, work: Work, folder: Path, source: Path, output: Path) -> list[str]:
-        saved = max((folder / "model").glob("checkpoint_*.pt"), key=lambda path: int(path.stem.rpartition("_")[2]))
+        saved = last_checkpoint(folder / "model", "checkpoint_[0-9]*.pt")
         options = ["--path", str(saved), "--input", str(source), "--buffer-size", "1000", "--max-tokens", "4096"]
         options += ["--source-lang", "source", "--target-lang", "target", "--beam", "5", "--max-len-b", "128"]
         program = Path(__file__).with_name("fairseq_lines.py")

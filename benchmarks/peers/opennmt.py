@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from peers.contract import BETAS, CLIP_NORM, DROPOUT, LABEL_SMOOTHING, Lstm, Transformer, Work
+from peers.contract import BETAS, CLIP_NORM, DROPOUT, LABEL_SMOOTHING, Lstm, Transformer, Work, last_checkpoint
 
 _REPORT = re.compile(r" Step +(\d+)/.*bsz: +\d+/ *(\d+)/")
 _NEVER = 10**8
@@ -120,7 +120,7 @@ class OpenNmtPy(_OpenNmt):
         return [str(self.python), "-P", "-m", "onmt.bin.train", "-config", str(folder / "settings.yaml")]
 
     def translation(self, work: Work, folder: Path, source: Path, output: Path) -> list[str]:
-        saved = max((folder / "model").glob("saved_step_*.pt"), key=lambda path: int(path.stem.rpartition("_")[2]))
+        saved = last_checkpoint(folder / "model", "saved_step_*.pt")
         places = ["-model", str(saved), "-src", str(source), "-output", str(output)]
         # The checkpoint is a pickle, which torch reads only if told that it is trusted.
         trusted = ["env", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1", str(self.python), "-P", "-m", "onmt.bin.translate"]
