@@ -101,6 +101,19 @@ def test_a_training_is_measured_and_then_ended(tmp_path: Path) -> None:
     assert log.stat().st_size == length
 
 
+def test_no_child_outlives_a_benchmark_that_is_stopped(tmp_path: Path) -> None:
+    program = "import time\nwhile True: print('x', flush=True); time.sleep(0.05)"
+    log = tmp_path / "log"
+
+    with pytest.raises(KeyboardInterrupt), Child([sys.executable, "-c", program], "0", log):
+        time.sleep(0.5)
+        raise KeyboardInterrupt
+
+    length = log.stat().st_size
+    time.sleep(0.3)
+    assert log.stat().st_size == length
+
+
 def test_a_command_that_fails_shows_the_end_of_its_log(tmp_path: Path) -> None:
     with pytest.raises(ChildError, match=r"exited with 3[^\n]*\n  no such thing"):
         run([sys.executable, "-c", "print('no such thing'); raise SystemExit(3)"], "0", tmp_path / "log")
