@@ -24,6 +24,7 @@ What is told:
   first        seconds from the start of the process to its first report (on a CPU its first update), and processor time
   ratio        to the fastest peer at the same work, in this precision or, where no peer has it, in fp32; by
                tok/CPU-s on a CPU and tok/s on a GPU
+  to fp32      ratio to the fastest peer in fp32
 """
 
 import argparse
@@ -33,7 +34,7 @@ import shutil
 import statistics
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from peers import PEERS
@@ -57,6 +58,7 @@ _COLUMNS = {
     "first, s": "--:",
     "first, CPU-s": "--:",
     "ratio": "--:",
+    "to fp32": "--:",
 }
 
 
@@ -182,7 +184,8 @@ def table(results: list[Result]) -> list[str]:
     }
     lines = [_row(_COLUMNS), _row(_COLUMNS.values())]
     for work in works:
-        fastest = _fastest_peer(work, rates)
+        fastest_in_fp32 = _fastest_peer(work, "fp32", rates)
+        fastest = _fastest_peer(work, work.precision, rates) or fastest_in_fp32
         for name in dict.fromkeys(result.system for result in results if result.work == work):
             same = [result for result in results if (result.work, result.system) == (work, name)]
             cells = [
@@ -198,6 +201,7 @@ def table(results: list[Result]) -> list[str]:
                 f"{statistics.median(result.speed.first_report for result in same):.1f}",
                 f"{statistics.median(result.speed.first_report_cpu for result in same):.1f}",
                 f"{rates[work, name] / fastest:.2f}" if fastest else "",
+                f"{rates[work, name] / fastest_in_fp32:.2f}" if fastest_in_fp32 else "",
             ]
             lines.append(_row(cells))
     return lines
@@ -207,18 +211,10 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _fastest_peer(work: Work, rates: dict[tuple[Work, str], float]) -> float | None:
-    for precision in dict.fromkeys((work.precision, "fp32")):
-        found = [
-            rate
-            for (other, name), rate in rates.items()
-            if name != OURS
-            and other.precision == precision
-            and (other.corpus, other.model, other.batch_tokens) == (work.corpus, work.model, work.batch_tokens)
-        ]
-        if found:
-            return max(found)
-    return None
+def _fastest_peer(work: Work, precision: str, rates: dict[tuple[Work, str], float]) -> float | None:
+    """The best rate of a peer at the same work in a precision, if any was measured."""
+    same = replace(work, precision=precision)
+    return max((rate for (other, name), rate in rates.items() if name != OURS and other == same), default=None)
 
 
 def _heading(yardstick: Yardstick, options: argparse.Namespace) -> list[str]:
