@@ -11,6 +11,7 @@ class Fairseq:
 
     def __init__(self, python: Path) -> None:
         self._python = [str(python), "-P", "-m"]
+        self._report_every = 1
 
     def refusal(self, work: Work) -> str | None:
         if not isinstance(work.size, Transformer):
@@ -37,6 +38,7 @@ class Fairseq:
     def training(self, work: Work, folder: Path) -> list[str]:
         size = work.size
         assert isinstance(size, Transformer)
+        self._report_every = work.report_every
         options: dict[str, object] = {
             "arch": "transformer",
             "encoder-embed-dim": size.width,
@@ -84,7 +86,7 @@ class Fairseq:
         marker = "| INFO | train_inner | "
         if marker not in line:
             return so_far
-        return so_far + round(float(json.loads(line.partition(marker)[2])["wpb"]))
+        return so_far + round(float(json.loads(line.partition(marker)[2])["wpb"]) * self._report_every)
 
     def translation(self, work: Work, folder: Path, source: Path, output: Path) -> list[str]:
         saved = last_checkpoint(folder / "model", "checkpoint_[0-9]*.pt")

@@ -17,6 +17,7 @@ class _OpenNmt:
 
     def __init__(self, python: Path) -> None:
         self.python = python
+        self._report_every = 1
 
     def preparation(self, work: Work, folder: Path) -> list[list[str]]:
         return []
@@ -28,8 +29,6 @@ class _OpenNmt:
         """A report gives the mean target tokens of a batch; exact where every update is reported."""
         found = _REPORT.search(line)
         return so_far + int(found[2]) * self._report_every if found else so_far
-
-    _report_every = 1
 
     def _settings(self, work: Work, folder: Path) -> dict[str, Any]:
         corpus, vocabulary = work.corpus, str(work.corpus.vocabulary)

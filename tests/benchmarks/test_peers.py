@@ -1,5 +1,6 @@
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,16 @@ def test_reports_of_each_peer_are_understood(name: str) -> None:
 
     assert system.count(REPORTS[name], 100) == 3692
     assert system.count("[2026-01-01 00:00:00,000 INFO] Start training loop", 100) == 100
+
+
+@pytest.mark.parametrize("name", ["eole", "opennmt-py", "fairseq"])
+def test_a_report_of_means_counts_for_all_its_updates(name: str, tmp_path: Path) -> None:
+    five = replace(work(tmp_path), report_every=5)
+    system = PEERS[name](Path("python"))
+
+    system.training(five, tmp_path)
+
+    assert system.count(REPORTS[name], 100) == 100 + 5 * 3592
 
 
 @pytest.mark.parametrize("name", PEERS)
