@@ -1,0 +1,247 @@
+"""How good a model do a few minutes on a few cores give, from raw text on, with us and with other toolkits?
+
+    python benchmarks/time_to_quality.py --minutes 4.5 --cores 0
+    python benchmarks/time_to_quality.py --minutes 40 --cores 0 --systems nmt,fairseq \\
+        --peer-python fairseq=/opt/fairseq/bin/python --output benchmarks/results/time_to_quality.md
+    python benchmarks/time_to_quality.py --minutes 12 --recipe mine.yaml --set training.optimizer.learning_rate=1e-3
+
+One system after another trains on Multi30k, English to German, then translates test2016 (or --source, scored against
+--reference) with beam 5 and is scored by sacreBLEU.
+
+What counts: everything from the start of the first process to the end of the last one before translation. For us
+that is `nmt preprocess` (normalising, learning subwords, cutting the text) and `nmt train` (start, training,
+validation, writing the model). For a peer: our `nmt preprocess`, so that the subwords are of the same kind, writing
+them as text, the peer's own preparation if it has one, and training, which is killed when the time is over; its last
+checkpoint translates. What does not count: translating and scoring.
+
+Ours is a recipe: the built-in one (preset small, bf16, a learning rate that falls to zero over the time given) or
+--recipe, whose run, data, tokenizer and decoding sections are replaced. It is given the time that is left after
+preprocessing, less --reserve, as training.limits.minutes; or --updates in its place. A peer has the same model (sizes,
+dropout 0.1 everywhere, tied embeddings), Adam, a rate that falls with the square root of the update's number after
+--warmup, and --precision.
+"""
+
+import argparse
+import gzip
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sacrebleu.metrics.bleu import BLEU
+
+from nmt_cli.data.tokenizer import Tokenizer
+from peers import PEERS
+from peers.child import REPOSITORY, Child, Journal, run
+from peers.contract import Corpus, System, Work
+from peers.corpora import as_pieces, from_pieces, mean_length, unpack_multi30k, write_pieces
+from peers.ours import command, data_sections
+
+OURS = "nmt"
+_VALIDATION_PAIRS = 200
+_POLL = 0.2
+_RECIPE = {
+    "model": {"architecture": "transformer", "preset": "small"},
+    "training": {
+        "update_tokens": 1024,
+        "batch_tokens": 1024,
+        "precision": "bf16",
+        "optimizer": {"learning_rate": 2e-3},
+        "schedule": {"type": "linear", "warmup": 100},
+        "validation": {"every": 10**9, "metric": "loss"},
+        "logging": {"every": 10},
+    },
+}
+"""Preset small has the sizes that the peers are given."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a system made of its time."""
+
+    system: str
+    preparation: float
+    """Seconds until training was started."""
+    training: float
+    """Seconds from then on until the model stood."""
+    target_tokens: int
+    bleu: float
+    length_ratio: float
+    signature: str
+
+
+def main() -> None:
+    options = _options()
+    outcomes = []
+    for name in options.systems:
+        folder = options.folder.resolve() / name
+        if folder.exists():
+            shutil.rmtree(folder)
+        corpus = Corpus("multi30k", folder / "data")
+        unpack_multi30k(options.text, corpus)
+        _shorten(corpus, _VALIDATION_PAIRS)
+        outcome = _ours(corpus, folder, options) if name == OURS else _peer(name, corpus, folder, options)
+        outcomes.append(outcome)
+        print("\n".join([*_table([outcome]), ""]), flush=True)
+    lines = [f"{options.minutes} minutes, cores {options.cores}", "", *_table(outcomes), "", outcomes[0].signature]
+    print("\n".join(lines))
+    if options.output:
+        options.output.write_text("\n".join(lines) + "\n")
+
+
+def _ours(corpus: Corpus, folder: Path, options: argparse.Namespace) -> Outcome:
+    recipe = folder / "recipe.yaml"
+    given: dict[str, Any] = yaml.safe_load(options.recipe.read_text()) if options.recipe else _RECIPE
+    replaced = {"run": str(folder / "run"), **data_sections(corpus), "decoding": {"beam_size": 1}}
+    recipe.write_text(yaml.safe_dump({**given, **replaced}, sort_keys=False))
+    started = time.monotonic()
+    run(command("preprocess", recipe), options.cores, folder / "preprocess.log")
+    preparation = time.monotonic() - started
+    left = options.minutes - (preparation + options.reserve) / 60
+    limit = f"updates={options.updates}" if options.updates else f"minutes={left:.3f}"
+    settings = [f"training.limits.{limit}", *options.set]
+    sets = [text for setting in settings for text in ("--set", setting)]
+    training = run(command("train", recipe, *sets), options.cores, folder / "train.log")
+    records = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().split("\n")[:-1]]
+    source, output = _plain(options.source, folder / "test.source"), folder / "test.output"
+    translate = command("translate", folder / "run", "-i", source, "-o", output, "--set", "decoding.beam_size=5")
+    run(translate, options.cores, folder / "translate.log")
+    tokens = max(record["target_tokens"] for record in records)
+    return _scored(OURS, preparation, training, tokens, _lines(output), options)
+
+
+def _peer(name: str, corpus: Corpus, folder: Path, options: argparse.Namespace) -> Outcome:
+    system = PEERS[name](options.pythons[name])
+    started = time.monotonic()
+    recipe = folder / "recipe.yaml"
+    sections = {"run": str(folder / "none"), **data_sections(corpus), "model": {"architecture": "transformer"}}
+    recipe.write_text(yaml.safe_dump(sections, sort_keys=False))
+    run(command("preprocess", recipe), options.cores, folder / "preprocess.log")
+    write_pieces(corpus)
+    work = Work(
+        corpus,
+        options.model,
+        options.precision,
+        options.batch,
+        "cpu",
+        mean_length(corpus),
+        report_every=5,
+        save_every=options.save_every,
+        learning_rate=options.learning_rate,
+        warmup=options.warmup,
+    )
+    refusal = system.refusal(work)
+    if refusal:
+        raise SystemExit(f"{name} cannot do this: {refusal}")
+    for number, arguments in enumerate(system.preparation(work, folder)):
+        run(arguments, options.cores, folder / f"preparation_{number}.log")
+    preparation = time.monotonic() - started
+    log = folder / "train.log"
+    with Child(system.training(work, folder), options.cores, log) as child:
+        tokens = _watch(child, Journal(system.journal(folder, log)), system, 60 * options.minutes - preparation)
+        training = child.seconds()
+    tokenizer = Tokenizer.load(corpus.prepared / "tokenizer")
+    source, output = folder / "test.source", folder / "test.output"
+    rows = tokenizer.encode_source(_lines(options.source))
+    source.write_text("".join(f"{line}\n" for line in as_pieces(tokenizer, rows)))
+    run(system.translation(work, folder, source, output), options.cores, folder / "translate.log")
+    return _scored(name, preparation, training, tokens, from_pieces(tokenizer, _lines(output)), options)
+
+
+def _watch(child: Child, journal: Journal, system: System, seconds: float) -> int:
+    """Let a training run for so long, then kill it; the target tokens that it had learned from."""
+    tokens = 0
+    while child.seconds() < seconds:
+        if child.ended():
+            raise child.failure("training ended too soon")
+        for line in journal.new_lines():
+            tokens = system.count(line, tokens)
+        time.sleep(_POLL)
+    child.end()  # without warning: no system gets more time to save than another
+    return tokens
+
+
+def _scored(
+    system: str, preparation: float, training: float, tokens: int, hypotheses: list[str], options: argparse.Namespace
+) -> Outcome:
+    metric = BLEU()
+    found = metric.corpus_score(hypotheses, [_lines(options.reference)])
+    ratio = found.sys_len / found.ref_len
+    return Outcome(system, preparation, training, tokens, found.score, ratio, str(metric.get_signature()))
+
+
+def _table(outcomes: list[Outcome]) -> list[str]:
+    lines = [
+        "| system | minutes | of them preparation | target tokens | BLEU | length ratio |",
+        "|:--|--:|--:|--:|--:|--:|",
+    ]
+    for outcome in outcomes:
+        total = outcome.preparation + outcome.training
+        cells = [
+            outcome.system,
+            f"{total / 60:.2f}",
+            f"{outcome.preparation / 60:.2f}",
+            f"{outcome.target_tokens:,}",
+            f"{outcome.bleu:.2f}",
+            f"{outcome.length_ratio:.2f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _shorten(corpus: Corpus, pairs: int) -> None:
+    """Keep the first pairs of the validation set: validation costs time too."""
+    for side in ("source", "target"):
+        path = corpus.text("valid", side)
+        path.write_bytes(b"".join(line + b"\n" for line in path.read_bytes().split(b"\n")[:pairs]))
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines of a text, packed or not."""
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return content.decode().removesuffix("\n").split("\n")
+
+
+def _plain(path: Path, copy: Path) -> Path:
+    copy.write_text("".join(f"{line}\n" for line in _lines(path)))
+    return copy
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add, multi30k = parser.add_argument, REPOSITORY.parent / "shared/data/multi30k"
+    add("--minutes", type=float, default=4.5, help="from the first process to the model (default 4.5)")
+    add("--cores", default="0", help="cores to run on, as 0 or 0-3 (default 0); as many threads")
+    add("--systems", default=OURS, help=f"{OURS} (default), {', '.join(PEERS)}, in the order given")
+    add("--peer-python", action="append", default=[], metavar="NAME=PATH", help="Python that has the peer; repeatable")
+    add("--recipe", type=Path, help="ours: a recipe in place of the built-in one")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="ours: change a setting; repeatable")
+    add("--updates", type=int, help="ours: train for so many updates, whatever time they take")
+    add("--reserve", type=float, default=8.0, help="ours: seconds kept for starting and writing the model (default 8)")
+    add("--model", default="small", help="peers: small (default), base, big, lstm or lstm_fed")
+    add("--precision", default="fp32", help="peers: fp32 (default) or bf16")
+    add("--batch", type=int, default=1024, help="peers: padded tokens of a batch (default 1024)")
+    add("--learning-rate", type=float, default=1e-3, help="peers: the highest (default 1e-3)")
+    add("--warmup", type=int, default=50, help="peers: updates until it is reached (default 50)")
+    add("--save-every", type=int, default=50, help="peers: updates between checkpoints (default 50)")
+    add("--text", type=Path, default=multi30k, help="folder of Multi30k's *.gz files")
+    add("--source", type=Path, default=multi30k / "test_2016_flickr.en.gz", help="text to translate")
+    add("--reference", type=Path, default=multi30k / "test_2016_flickr.de.gz", help="its translation")
+    add("--folder", type=Path, default=REPOSITORY / "runs/time_to_quality", help="for data and runs; emptied")
+    add("--output", type=Path, help="write the table to this file")
+    options = parser.parse_args()
+    options.systems = options.systems.split(",")
+    options.pythons = {name: Path(path).absolute() for name, _, path in (e.partition("=") for e in options.peer_python)}
+    for name in options.systems:
+        if name != OURS and name not in PEERS:
+            parser.error(f"unknown system {name}")
+        if name != OURS and not options.pythons.get(name, Path()).is_file():
+            parser.error(f"--peer-python {name}=PATH must name the Python that has it")
+    return options
+
+
+if __name__ == "__main__":
+    main()

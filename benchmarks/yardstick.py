@@ -1,0 +1,71 @@
+"""What the machine can do and what models weigh; a program of its own, so that the one that measures stays small.
+
+    python benchmarks/yardstick.py SECONDS RECIPE...
+
+prints JSON: the speed of a square matrix product in fp32 and bf16, and the weights of each recipe's model.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from nmt_cli.devices import describe, pick_device
+from nmt_cli.models import build
+from nmt_cli.models.contract import Vocabularies
+from nmt_cli.recipe.loading import load_recipe
+
+
+def product_speed(device: torch.device, dtype: torch.dtype, seconds: float) -> dict[str, float]:
+    """Floating-point operations in a second, and in a second of the process's processor time."""
+    size = 8192 if device.type == "cuda" else 1024
+    one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    for _ in range(2):
+        one @ other
+    _wait(device)
+    started, processor, products = time.monotonic(), time.process_time(), 0
+    while time.monotonic() - started < seconds:
+        one @ other
+        products += 1
+        if products % 10 == 0:
+            _wait(device)
+    _wait(device)
+    operations = 2.0 * size**3 * products
+    return {
+        "wall": operations / (time.monotonic() - started),
+        "cpu": operations / (time.process_time() - processor),
+    }
+
+
+def weights(recipe: Path) -> int:
+    """All weights of a recipe's model, tied ones once."""
+    settings = load_recipe(recipe)
+    size = settings.tokenizer.vocabulary_size
+    with torch.device("meta"):
+        return sum(weight.numel() for weight in build(settings.model, Vocabularies(size, size, 2, 3)).parameters())
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def main() -> None:
+    seconds, recipes = float(sys.argv[1]), [Path(path) for path in sys.argv[2:]]
+    device = pick_device()
+    found = {
+        "device": device.type,
+        "description": f"{describe(device)}, torch {torch.__version__}",
+        "products": {
+            name: product_speed(device, dtype, seconds)
+            for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))
+        },
+        "weights": [weights(recipe) for recipe in recipes],
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
