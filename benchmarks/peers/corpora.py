@@ -103,7 +103,7 @@ def _prepare(corpus: Corpus, cores: str) -> None:
 
 def _tokens(corpus: Corpus, split: str) -> TokenCorpus:
     tokenizer = Tokenizer.load(corpus.prepared / "tokenizer")
-    return TokenCorpus(corpus.prepared / split / "text", tokenizer.source_size, tokenizer.target_size)
+    return TokenCorpus(corpus.prepared / split / "text", tokenizer)
 
 
 def _lines_of_lengths(like: Corpus, side: str, lengths: np.ndarray) -> list[str]:
