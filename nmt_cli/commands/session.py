@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from nmt_cli import console, files
-from nmt_cli.commands.loading import check_weights, vocabularies_of
+from nmt_cli.commands.loading import check_weights, load_model, vocabularies_of
 from nmt_cli.commands.publishing import is_published, publish, updates_to_average
 from nmt_cli.commands.signals import noted_signals
 from nmt_cli.data.prepared import Prepared
@@ -28,7 +28,7 @@ from nmt_cli.training.learner import Learner
 from nmt_cli.training.loop import Hooks, train, updates
 from nmt_cli.training.memory import batch_tokens_that_fit
 from nmt_cli.training.objectives import build_objective
-from nmt_cli.training.parallel import Ranks
+from nmt_cli.training.parallel import Ranks, fill
 from nmt_cli.training.progress import Progress, finished
 from nmt_cli.training.report import Report
 from nmt_cli.training.validation import Translation, validate
@@ -44,7 +44,8 @@ class Session:
         self._journal = Journal(run if ranks.is_first else None)
         self._returns = 0
         checkpoint = checkpoints.last_good_checkpoint(run)
-        objective = build_objective(recipe.training, self._first_model(), prepared.tokenizer.unknown)
+        model = self._first_model() if checkpoint is None else build(recipe.model, vocabularies_of(prepared.tokenizer))
+        objective = build_objective(recipe.training, model, prepared.tokenizer.unknown)
         self._learner = Learner(objective, recipe.model.width, recipe.training, device, ranks)
         if checkpoint is not None:
             self._restore(checkpoint)
@@ -146,8 +147,23 @@ class Session:
         console.warn(f"{error}; back to update {progress.step:,}, the learning rate times {rate_factor:g}")
 
     def _first_model(self) -> TranslationModel:
+        """A model of random weights, or of those that the recipe starts from."""
         torch.manual_seed(self._recipe.seed)
-        return build(self._recipe.model, vocabularies_of(self._prepared.tokenizer))
+        model = build(self._recipe.model, vocabularies_of(self._prepared.tokenizer))
+        path = self._recipe.training.start_from
+        if path is None:
+            return model
+        given = load_model(path)
+        if given.tokenizer.fingerprint != self._prepared.tokenizer.fingerprint:
+            raise ModelError(
+                f"training.start_from: {path} has another tokenizer than {self._recipe.data.prepared};"
+                f" say tokenizer.take_from: {path}, and preprocess again"
+            )
+        weights = dict(given.model.named_parameters())
+        check_weights(model, weights, path)
+        for name, weight in model.named_parameters():
+            fill(weight, weights[name])
+        return model
 
     def _publish(self) -> None:
         """Make the run's model of its best checkpoints."""

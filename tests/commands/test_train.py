@@ -278,3 +278,32 @@ def test_weights_of_another_shape_are_refused_by_name(recipe: Path) -> None:
     files.write_manifest(Path("run/model"), {"format": 1})
     with pytest.raises(ModelError, match=r"weight .*feed_forward.* belong to another model"):
         load_model(Path("run"))
+
+
+@only_transformer
+def test_another_run_starts_from_its_weights_with_its_tokenizer(recipe: Path) -> None:
+    """Everything but the embeddings is frozen, so that what the start gave can be seen."""
+    train(recipe, [], Path("parent"))
+    settings = ["training.start_from=parent", "tokenizer.take_from=parent", "data.prepared=prepared_again"]
+    settings += ["training.freeze=[encoder.*, decoder.*, decoder_norm.*]", "training.limits.updates=1"]
+    preprocess(load_recipe(recipe, settings))
+    train(recipe, settings, Path("child"))
+    parent, child = (read_tensors(Path(run, "model/model.safetensors")) for run in ("parent", "child"))
+    for name, weight in parent.items():
+        assert torch.equal(weight, child[name]) == (name.startswith(("encoder.", "decoder"))), name
+
+
+@only_transformer
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("tokenizer.vocabulary_size=27", "has another tokenizer than prepared_again; say tokenizer.take_from: parent"),
+        ("model.width=32", r"weight .* has shape .* these weights belong to another model"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(recipe: Path, change: str, told: str) -> None:
+    train(recipe, ["training.limits.updates=1"], Path("parent"))
+    settings = [change, "training.start_from=parent", "data.prepared=prepared_again"]
+    preprocess(load_recipe(recipe, settings))
+    with pytest.raises(ModelError, match=told):
+        train(recipe, settings, Path("child"))

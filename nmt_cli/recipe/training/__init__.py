@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nmt_cli.recipe.section import Count, CountOrAuto, Positive, Rate, Section
+from nmt_cli.recipe.section import Count, CountOrAuto, File, Positive, Rate, Section
 from nmt_cli.recipe.training.optimization import (
     AdamWSettings,
     InverseSqrtSettings,
@@ -103,6 +103,8 @@ class Training(Section):
     """The learning rate over time."""
     ema_decay: Rate | None = None
     """Validate and publish a running mean of the weights with this decay (Polyak & Juditsky 1992), such as 0.999."""
+    start_from: File | None = None
+    """A run, checkpoint or model whose weights are the first; its tokenizer comes by `tokenizer.take_from`."""
     freeze: list[str] = []
     """Weights that stay as they are, by name: `embeddings.*` are all that begin so."""
     limits: Limits = Limits()
