@@ -15,6 +15,9 @@ from nmt_cli.errors import LaunchedError, ResourceError
 _LEAVING = 30
 """Seconds that processes have to save and end when they are told to stop."""
 
+_LATER = {ResourceError.exit_code: 1, -signal.SIGTERM: 2}
+"""How ranks end that lost contact with another, or were told to end because of it: the cause is the other."""
+
 
 def launch(processes: int) -> None:
     """Run this very command once for each rank, and end as it does.
@@ -40,9 +43,8 @@ def launch(processes: int) -> None:
     except SignalException as stopped:
         raise LaunchedError(128 + int(stopped.sigval)) from stopped
     except ChildFailedError as error:
-        # A rank that was killed, or has told a mistake of its own, comes before those that lost contact with it.
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        rank = min(codes, key=lambda rank: (codes[rank] == ResourceError.exit_code, rank))
+        rank = min(codes, key=lambda rank: (_LATER.get(codes[rank], 0), rank))
         exit_code = codes[rank]
         if exit_code < 0:
             name = signal.Signals(-exit_code).name

@@ -17,8 +17,8 @@ from nmt_cli.runs.directory import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
-SETTINGS = ["training.update_tokens=200", "training.validation.patience=null"]
-"""Updates of four batches, so that two ranks have two each."""
+SETTINGS = ["training.update_tokens=200", "training.validation.patience=null", "training.subword_sampling=null"]
+"""Updates of six batches, whether one rank learns from them or two."""
 
 
 def start(recipe: Path, run: str, *settings: str, launcher: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
