@@ -10,21 +10,28 @@ of short captions (mean 15) or news sentences (mean 28); speeds count target tok
 import argparse
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
 
 from nmt_cli.data.batches import Batch
 from nmt_cli.decoding.beam import beam_search
-from nmt_cli.devices import Precision, arithmetic, describe, pick_device
+from nmt_cli.devices import Precision, arithmetic, describe, peak_memory, pick_device, product_speed
 from nmt_cli.models import build
 from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.recipe.training import Training
 from nmt_cli.recipe.training.optimization import AdamWSettings
+from nmt_cli.training.feed import Part, Portion, ahead
+from nmt_cli.training.learner import Learner
+from nmt_cli.training.loop import updates
 from nmt_cli.training.objectives.cross_entropy import CrossEntropy
 from nmt_cli.training.optimization.optimizer import build_optimizer
+from nmt_cli.training.parallel import Ranks
 
 WORDS = 8000
 VOCABULARIES = Vocabularies(WORDS, WORDS, 2, 3)
@@ -124,34 +131,42 @@ def learned(settings: TransformerSettings | RnnSettings, device: torch.device) -
     return float(loss.detach()) / tokens
 
 
+@dataclass(frozen=True)
+class Speed:
+    """How fast the engine trains: the loop, its batches made ahead, and the optimizer, as `nmt train` runs them."""
+
+    tokens_per_second: float
+    share_of_peak: float
+    """Six operations for each weight and target token, of those a matrix product makes here in this precision."""
+    share_waiting: float
+    """Of the time, for batches."""
+    memory: int
+    """Most bytes held."""
+
+
 def training_speed(
     settings: TransformerSettings | RnnSettings, device: torch.device, precision: Precision, rows: Batch, seconds: float
-) -> tuple[float, float]:
-    """Target tokens a second, and useful TFLOP/s (six for each weight that multiplies and token)."""
+) -> Speed:
     torch.manual_seed(1)
-    model = build(settings, VOCABULARIES).to(device)
-    objective = CrossEntropy(model, 0.1).train()
-    optimizer = build_optimizer(AdamWSettings(), model)
-    rows = rows.to(device)
-    weights = list(model.parameters())
-    started, updates = 0.0, -3  # the first three warm up
-    while updates < 3 or time.monotonic() - started < seconds:
-        if updates == 0:
-            _wait(device)
-            started = time.monotonic()
-        with arithmetic(device, precision):
-            loss, tokens = objective(rows)
-        (loss / tokens).backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        updates += 1
-        if updates % 5 == 0:
-            _wait(device)
-    _wait(device)
-    speed = updates * rows.target_tokens / (time.monotonic() - started)
-    multiplying = sum(weight.numel() for weight in weights if weight.dim() > 1)
-    return speed, 6 * multiplying * speed / 1e12
+    objective = CrossEntropy(build(settings, VOCABULARIES), 0.1)
+    learner = Learner(objective, settings.width, Training(precision=precision), device, Ranks())
+    portion = Portion([Part(rows, 0)], rows.target_tokens, epoch=0, used=1, cut=rows.padded_tokens, epochs=0.0)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with closing(ahead(repeat(portion), device)) as portions:
+        steps = updates(learner, portions, seed=1)
+        for _ in range(3):  # these warm up
+            next(steps)
+        made, waited, started = 0, 0.0, time.monotonic()
+        while made < 3 or time.monotonic() - started < seconds:
+            waited += next(steps).waited  # the norm of its gradient was read: it is over
+            made += 1
+        _wait(device)
+        passed = time.monotonic() - started
+    speed = made * rows.target_tokens / passed
+    weights = sum(weight.numel() for weight in learner.model.parameters())
+    peak = product_speed(device, precision)
+    return Speed(speed, 6 * weights * speed / peak, waited / passed, peak_memory(device))
 
 
 def decoding_speed(
@@ -196,19 +211,23 @@ def main() -> None:
 
     presets = ["tiny"] if quick else ["small", "base", "big"]
     tokens, seconds, sentences = (512, 1.0, 8) if quick else (25_000, 8.0, 256)
-    print("\ntraining               data      precision  target tokens/s  useful TFLOP/s")
+    print("\ntraining               data      precision  target tokens/s  share of peak  waiting  GiB")
     for preset in presets:
         for data, length in LENGTHS.items():
             for name, settings in ((f"transformer {preset}", transformer(preset)), (f"gru {preset}", gru(preset))):
                 for precision in ("fp32", "bf16"):
-                    speed, useful = training_speed(settings, device, precision, batch(length, tokens), seconds)
-                    print(f"{name:<22} {data:<9} {precision:<9} {speed:>16,.0f} {useful:>15.2f}", flush=True)
+                    speed = training_speed(settings, device, precision, batch(length, tokens), seconds)
+                    print(
+                        f"{name:<22} {data:<9} {precision:<9} {speed.tokens_per_second:>16,.0f}"
+                        f" {speed.share_of_peak:>13.1%} {speed.share_waiting:>8.1%} {speed.memory / 2**30:>6.1f}",
+                        flush=True,
+                    )
     print("\ndecoding               beam  precision  target tokens/s")
     for preset in presets:
         for beam in (1, 5):
             for precision in ("fp32", "bf16"):
-                speed = decoding_speed(transformer(preset), device, precision, beam, sentences)
-                print(f"{f'transformer {preset}':<22} {beam:>4}  {precision:<9} {speed:>16,.0f}", flush=True)
+                found_speed = decoding_speed(transformer(preset), device, precision, beam, sentences)
+                print(f"{f'transformer {preset}':<22} {beam:>4}  {precision:<9} {found_speed:>16,.0f}", flush=True)
     sys.exit(0 if all(check.passed for check in found) else 1)
 
 
