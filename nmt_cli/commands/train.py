@@ -10,7 +10,7 @@ from nmt_cli.commands.loading import build_with_weights, config_of, vocabularies
 from nmt_cli.commands.signals import noted_signals
 from nmt_cli.data.prepared import Prepared, open_prepared
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.devices import describe, environment, pick_device
+from nmt_cli.devices import describe, environment, keep_freed_memory, pick_device
 from nmt_cli.errors import ModelError, StoppedError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.models import build
@@ -94,6 +94,7 @@ class _Start:
         checkpoints.forget_later(run, progress.step)
         self._journal.rewind(progress.step)
         self._announce()
+        keep_freed_memory()
         portions = feed(self._prepared, settings, self._recipe.seed, progress.epoch, progress.used)
         steps = updates(self._objective, self._optimizer, portions, settings, progress, self._device)
         scores = _translation_scores(self._model, self._recipe, self._prepared, self._device)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+import torch
 from torch import Tensor, nn
 
 
@@ -86,3 +87,14 @@ class TranslationModel(nn.Module, ABC):
     @abstractmethod
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Say tokens [B,k] (at first `start`, k = 1); scores [B,k,V] of what follows are the caller's to change."""
+
+
+def sentences_of(rows: Tensor, hypotheses: int, sentences: int) -> Tensor | None:
+    """The sentence [B'] of each row of hypothesis numbers [B',k'], counted sentence·hypotheses + place.
+
+    None if these are all the sentences in their order, so that what is held for each sentence can stay where it is.
+    """
+    kept = rows[:, 0] // hypotheses
+    if len(kept) == sentences and torch.equal(kept, torch.arange(sentences, device=rows.device)):
+        return None
+    return kept

@@ -7,14 +7,13 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies, sentences_of
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Embeddings
 from nmt_cli.models.layers import initialise
 from nmt_cli.models.linear import Linear
 from nmt_cli.models.output import Output
 from nmt_cli.models.recurrent import RecurrentEncoder, RecurrentLayer, new_attention
-from nmt_cli.models.selection import sentences_of
 from nmt_cli.recipe.model import RnnSettings
 
 
@@ -159,5 +158,5 @@ class Rnn(TranslationModel):
             end = ends[max(0, number + surplus)]
             first = torch.tanh(bridge(end.transpose(0, 1).flatten(1)))
             initial.append(first.view(first.size(0), len(end), -1).transpose(0, 1))
-        # In fp32 whatever the precision: a recurrent state adds up many small changes.
-        return torch.stack(initial).float()
+        # As precise as the weights, whatever the arithmetic: a recurrent state adds up many small changes.
+        return torch.stack(initial).to(self.embeddings.target.weight.dtype)

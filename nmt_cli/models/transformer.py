@@ -8,12 +8,11 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies, sentences_of
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Embeddings, Rotation, sinusoids
 from nmt_cli.models.layers import DecoderLayer, EncoderLayer, initialise, new_norm
 from nmt_cli.models.output import Output
-from nmt_cli.models.selection import sentences_of
 from nmt_cli.recipe.model import TransformerSettings
 
 _CACHE_GROWTH = 32
