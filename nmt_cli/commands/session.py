@@ -13,7 +13,7 @@ from nmt_cli.commands.publishing import is_published, publish, updates_to_averag
 from nmt_cli.commands.signals import noted_signals
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.devices import describe, environment
+from nmt_cli.devices import describe, environment, keep_freed_memory
 from nmt_cli.errors import DivergedError, ModelError, StoppedError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.models import build
@@ -61,6 +61,7 @@ class Session:
 
     def run(self) -> None:
         """Train to the end, or until a signal stops it; should training diverge, go back and on more slowly."""
+        keep_freed_memory()
         with noted_signals() as asked_to_stop:
             while True:
                 try:

@@ -159,5 +159,5 @@ class Rnn(TranslationModel):
             end = ends[max(0, number + surplus)]
             first = torch.tanh(bridge(end.transpose(0, 1).flatten(1)))
             initial.append(first.view(first.size(0), len(end), -1).transpose(0, 1))
-        # In fp32 whatever the precision: a recurrent state adds up many small changes.
-        return torch.stack(initial).float()
+        # As precise as the weights, whatever the arithmetic: a recurrent state adds up many small changes.
+        return torch.stack(initial).to(self.embeddings.target.weight.dtype)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from nmt_cli.models import build
-from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import Source, TranslationModel, Vocabularies, sentences_of
 from nmt_cli.recipe.model import Norm, Positions, RnnSettings, TransformerSettings
 
 WORDS = 13
@@ -249,6 +249,22 @@ def bytes_kept(model: TranslationModel, results: list[int]) -> Iterator[None]:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         yield
     results.append(sum(size for place, size in storages.items() if place not in weights))
+
+
+def test_reordered_hypotheses_leave_the_sentences_alone() -> None:
+    assert sentences_of(torch.tensor([[2, 0, 1], [5, 5, 3]]), hypotheses=3, sentences=2) is None
+
+
+def test_dropped_sentences_are_gone() -> None:
+    kept = sentences_of(torch.tensor([[3, 4], [8, 6]]), hypotheses=3, sentences=3)
+    assert kept is not None
+    assert kept.tolist() == [1, 2]
+
+
+def test_swapped_sentences_are_swapped() -> None:
+    kept = sentences_of(torch.tensor([[1], [0]]), hypotheses=1, sentences=2)
+    assert kept is not None
+    assert kept.tolist() == [1, 0]
 
 
 def new(settings: Settings) -> TranslationModel:

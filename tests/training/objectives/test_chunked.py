@@ -1,0 +1,174 @@
+"""A loss in chunks is the loss of the whole, its value and every gradient, whatever the chunks."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.testing import assert_close
+
+from nmt_cli.models import build
+from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
+from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.training import chunked
+from nmt_cli.training.objectives.chunked import ChunkLoss, loss_in_chunks
+from nmt_cli.training.objectives.cross_entropy import smoothed_cross_entropy
+
+WORDS = 11
+POSITIONS = torch.tensor([0, 1, 2, 4, 5, 6, 7, 8, 10])
+LABELS = torch.tensor([3, 4, 2, 9, 2, 5, 5, 6, 2])
+
+MODELS = {
+    f"{architecture}-{tying}": (architecture, tying)
+    for architecture in ("transformer", "rnn")
+    for tying in ("all", "none")
+}
+models = pytest.mark.parametrize("kind", MODELS.values(), ids=MODELS.keys())
+
+
+@models
+@pytest.mark.parametrize("rows", [1, 4, 9, 100])
+def test_loss_and_all_gradients_are_those_of_the_whole(
+    kind: tuple[str, str], rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks_of(rows, monkeypatch)
+    assert_same(new(*kind), cross_entropy)
+
+
+@models
+def test_two_decodings_share_one_loss(kind: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks_of(4, monkeypatch, decodings=2)
+    assert_same(new(*kind), both_and_their_distance, decodings=2)
+
+
+@models
+@pytest.mark.parametrize("learning", ["embeddings", "output", "decoder", "encoder", "nothing"])
+def test_frozen_weights_get_no_gradient_and_change_no_other(
+    kind: tuple[str, str], learning: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks_of(4, monkeypatch)
+    model = new(*kind)
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(name.startswith(learning))
+    if any(weight.requires_grad for weight in model.parameters()):
+        assert_same(model, cross_entropy)
+    else:
+        assert not in_chunks(model, cross_entropy).requires_grad
+
+
+def test_no_more_scores_than_those_of_a_chunk_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks_of(4, monkeypatch)
+    model, asked = new("transformer", "all"), list[int]()
+    scores = model.scores
+
+    def recorded(decoded: Decoded, positions: Tensor | None = None) -> Tensor:
+        found = scores(decoded, positions)
+        asked.append(len(found))
+        return found
+
+    monkeypatch.setattr(model, "scores", recorded)
+    in_chunks(model, cross_entropy).backward()
+    assert asked == [4, 4, 1]
+
+
+def test_no_scores_wait_for_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks_of(4, monkeypatch)
+    model, waiting, seen = new("transformer", "all"), [], set()
+    waiting.append(in_chunks(model, cross_entropy).grad_fn)
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting.extend(following for following, _ in node.next_functions)
+    shapes = {tuple(kept.shape) for node in seen for kept in getattr(node, "saved_tensors", ())}
+    assert (WORDS, 8) in shapes  # the gradient of the output's weights
+    assert not {(rows, WORDS) for rows in (1, 4, 9)} & shapes
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_without_gradients_only_the_loss_is_computed(mode: type[torch.no_grad]) -> None:
+    model = new("transformer", "all")
+    expected = whole(model, cross_entropy).detach()
+    with mode():
+        loss = in_chunks(model, cross_entropy)
+    assert not loss.requires_grad
+    assert_close(loss, expected)
+
+
+@models
+def test_bf16_is_close(kind: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks_of(4, monkeypatch)
+    model = new(*kind).float()
+    exact = gradients(model, whole(model, cross_entropy))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = in_chunks(model, cross_entropy)
+    assert loss.dtype == torch.float32
+    assert_close(loss, whole(model, cross_entropy), atol=0.05, rtol=0.01)
+    for name, gradient in gradients(model, loss).items():
+        assert gradient.dtype == torch.float32
+        assert_close(gradient, exact[name], atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_smoothed_cross_entropy_is_that_of_torch(smoothing: float, scale: float) -> None:
+    torch.manual_seed(1)
+    scores = (torch.randn(9, WORDS, dtype=torch.float64) * scale).requires_grad_()
+    expected = functional.cross_entropy(scores, LABELS, reduction="sum", label_smoothing=smoothing)
+    found = smoothed_cross_entropy(scores, LABELS, smoothing)
+    assert_close(found, expected)
+    (ours,), (theirs,) = (torch.autograd.grad(3 * loss, scores) for loss in (found, expected))
+    assert_close(ours, theirs)
+
+
+def new(architecture: str, tying: str) -> TranslationModel:
+    torch.manual_seed(1)
+    words = Vocabularies(WORDS, WORDS, start=1, end=2)
+    given = {"architecture": architecture, "preset": "tiny", "width": 8, "tied_embeddings": tying}
+    if architecture == "rnn":
+        model = build(RnnSettings.model_validate(given | {"embedding_width": 8}), words)
+    else:
+        sizes = {"feed_forward": 12, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+        model = build(TransformerSettings.model_validate(given | sizes), words)
+    return model.double().eval()
+
+
+def decode(model: TranslationModel, seed: int = 1) -> Decoded:
+    torch.manual_seed(seed)
+    source, target_in = torch.randint(WORDS, (3, 5)), torch.randint(WORDS, (3, 4))
+    return model.decode(model.encode(Source(source)), target_in, attention=True)
+
+
+def whole(model: TranslationModel, loss: ChunkLoss, decodings: int = 1) -> Tensor:
+    return loss([model.scores(decode(model, seed), POSITIONS) for seed in range(decodings)], LABELS)
+
+
+def in_chunks(model: TranslationModel, loss: ChunkLoss, decodings: int = 1) -> Tensor:
+    return loss_in_chunks(model, [decode(model, seed) for seed in range(decodings)], POSITIONS, LABELS, loss)
+
+
+def gradients(model: TranslationModel, loss: Tensor) -> dict[str, Tensor]:
+    model.zero_grad()
+    (loss / 7).backward()
+    return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+
+
+def assert_same(model: TranslationModel, loss: ChunkLoss, decodings: int = 1) -> None:
+    expected, found = whole(model, loss, decodings), in_chunks(model, loss, decodings)
+    assert_close(found, expected)
+    assert_close(gradients(model, found), gradients(model, expected))
+
+
+def chunks_of(rows: int, monkeypatch: pytest.MonkeyPatch, decodings: int = 1) -> None:
+    monkeypatch.setattr(chunked, "_SCORES_ON_CPU", rows * WORDS * decodings)
+
+
+def cross_entropy(scores: Sequence[Tensor], labels: Tensor) -> Tensor:
+    return functional.cross_entropy(scores[0], labels, reduction="sum", label_smoothing=0.1)
+
+
+def both_and_their_distance(scores: Sequence[Tensor], labels: Tensor) -> Tensor:
+    first, second = (part.log_softmax(-1) for part in scores)
+    distance = functional.kl_div(first, second, reduction="sum", log_target=True)
+    return functional.nll_loss(first, labels, reduction="sum") + distance
