@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from nmt_cli.models import build
 from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
-from nmt_cli.training import chunked
+from nmt_cli.training.objectives import chunked
 from nmt_cli.training.objectives.chunked import ChunkLoss, loss_in_chunks
 from nmt_cli.training.objectives.cross_entropy import smoothed_cross_entropy
 
