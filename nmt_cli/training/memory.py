@@ -10,7 +10,7 @@ from nmt_cli.devices import arithmetic, is_out_of_memory
 from nmt_cli.training.learner import Learner
 
 _FEWEST = 512
-_MOST_ON_CPU = 2048
+_PER_THREAD_ON_CPU = 1024
 """Larger batches are slower on a CPU: what a layer makes no longer stays in its caches."""
 _SHARE = 0.8
 """Of what just fitted, as memory gets fragmented."""
@@ -23,7 +23,7 @@ def batch_tokens_that_fit(learner: Learner, prepared: Prepared) -> int:
     """
     most = max(_FEWEST, learner.settings.update_tokens // learner.ranks.count)
     if learner.device.type == "cpu":
-        return min(most, _MOST_ON_CPU)
+        return min(most, _PER_THREAD_ON_CPU * torch.get_num_threads())
     # What the optimizer will hold must be left free.
     held = [torch.zeros_like(weight) for weight in learner.model.parameters() for _ in range(2)]
     fitting, tokens = 0, _FEWEST

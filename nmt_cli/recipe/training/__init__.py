@@ -81,8 +81,8 @@ class Training(Section):
 
     update_tokens: Count = 4096
     """Target tokens of one update, all devices together; batches are accumulated until there are as many."""
-    batch_tokens: CountOrAuto = 4096
-    """Padded target tokens of one forward pass on one device: what memory allows; auto tries what does."""
+    batch_tokens: CountOrAuto = "auto"
+    """Padded target tokens of one forward pass on one device; auto finds what its memory holds, or its caches like."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the arithmetic; weights are always kept in fp32."""
     label_smoothing: Rate = 0.1
