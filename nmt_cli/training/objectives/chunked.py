@@ -14,10 +14,10 @@ ChunkLoss = Callable[[Sequence[Tensor], Tensor], Tensor]
 """Scores [c,V], one for each decoding, and labels [c] → a loss summed over the c positions."""
 
 _SCORES_ON_CPU = 2**22
-"""Scores that a chunk has on a CPU: few enough for its cache, enough for full speed of the products."""
+"""Scores that a chunk has on a CPU: fewer are slower, more cost memory for hardly any speed."""
 
 _SCORES_ELSEWHERE = 2**27
-"""On other devices a chunk must keep thousands of cores busy."""
+"""On other devices a chunk must keep thousands of cores busy; not measured yet."""
 
 
 def loss_in_chunks(
