@@ -92,6 +92,11 @@ def keep_freed_memory() -> None:
             mallopt(option, value)
 
 
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether bf16 products are fast: a CPU without instructions for them is many times slower than in fp32."""
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def environment() -> dict[str, str | int]:
     """What a run's results may depend on besides its recipe."""
     device = pick_device()

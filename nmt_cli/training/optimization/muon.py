@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.devices import multiplies_bf16
 from nmt_cli.models.attention import SelfAttention, SourceAttention
 from nmt_cli.models.layers import FeedForward
 from nmt_cli.models.output import Output
@@ -80,13 +81,14 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """Nearly the closest matrices [n,R,C] with orthogonal rows or columns, by Newton-Schulz in bf16.
+    """Nearly the closest matrices [n,R,C] with orthogonal rows or columns, by Newton-Schulz, in bf16 where it is fast.
 
     All singular values become about one, between 0.7 and 1.2: the coefficients are made to bring up small ones fast.
     """
     a, b, c = _COEFFICIENTS
     tall = matrices.size(1) > matrices.size(2)
-    wide = (matrices.mT if tall else matrices).bfloat16()
+    precision = torch.bfloat16 if multiplies_bf16(matrices.device) else matrices.dtype
+    wide = (matrices.mT if tall else matrices).to(precision)
     wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)  # no singular value is above one
     for _ in range(_ITERATIONS):
         square = wide @ wide.mT
