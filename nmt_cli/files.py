@@ -84,11 +84,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def remove(path: Path) -> None:
     """Delete a file or folder if there is one. A folder's manifest goes first, so no remainder is believed."""
-    if path.is_dir() and not path.is_symlink():
-        (path / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    with disk_errors(path):
+        if path.is_dir() and not path.is_symlink():
+            (path / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

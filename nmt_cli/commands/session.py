@@ -157,6 +157,10 @@ class Session:
                 f"{error}, after {before.returns} returns to a good checkpoint with a lower learning rate;"
                 " lower training.optimizer.learning_rate, or lengthen training.schedule.warmup"
             )
+        if self._ranks.is_first and self._run.steps()[-1:] == [before.step]:
+            # No update has followed it: what went wrong is in the checkpoint, and no lower rate would change that.
+            checkpoints.forget_later(self._run, before.step - 1)
+        self._ranks.wait()
         checkpoint = checkpoints.last_good_checkpoint(self._run)
         if checkpoint is None:
             self._learner.restore(dict(self._first_model().named_parameters()), {}, Progress().as_state())
@@ -166,7 +170,8 @@ class Session:
         progress.returns = before.returns + 1
         progress.rate_factor = before.rate_factor * divergence.factor
         self._settle()
-        record_event(self._journal, progress, "returned", diverged_after=before.step, rate_factor=progress.rate_factor)
+        told = {"diverged_after": before.step, "returns": progress.returns, "rate_factor": progress.rate_factor}
+        record_event(self._journal, progress, "returned", **told)
         console.warn(f"{error}; back to update {progress.step:,}, the learning rate times {progress.rate_factor:g}")
 
     def _first_model(self) -> TranslationModel:

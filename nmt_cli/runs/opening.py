@@ -34,7 +34,8 @@ def move_aside(run: RunDirectory) -> None:
         number = 1
         while (aside := run.path.with_name(f"{run.path.name}.old{number}")).exists():
             number += 1
-        run.path.rename(aside)
+        with files.disk_errors(run.path):
+            run.path.rename(aside)
     console.say(f"{run.path}: the old run is now {aside}")
 
 

@@ -1,5 +1,6 @@
-"""Lives of a run: nmt train in processes forked from this one, where torch is loaded already, so that a start is cheap."""
+"""Lives of a run: nmt train in processes forked from this one, in which torch is loaded already: a start is cheap."""
 
+import itertools
 import json
 import os
 import shutil
@@ -23,11 +24,11 @@ from nmt_cli.commands.train import train
 from nmt_cli.errors import StoppedError
 from nmt_cli.runs.directory import RunDirectory
 
-SMALL = {
-    "transformer": ["model.encoder_layers=1", "model.decoder_layers=1"],
-    "rnn": ["model.encoder_layers=1", "model.decoder_layers=1"],
-}
+SMALL = ["model.encoder_layers=1", "model.decoder_layers=1"]
 """Settings of the least model of each kind that still has all its parts."""
+
+
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Life:
         """Send a signal to all of it."""
         os.killpg(self.process, number)
 
-    def exit_code(self, timeout: float = 30) -> int:
+    def exit_code(self, timeout: float = 120) -> int:
         """Wait for the end: an exit code, or minus the signal that ended it."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -61,7 +62,7 @@ class Life:
 
 def start(run: str, settings: list[str], before: Callable[[], object] = lambda: None) -> Life:
     """Start `nmt train recipe.yaml` in another process; `before` is done there first."""
-    log = Path(f"{run}.log")
+    log = Path(f"life{next(_numbers)}.log")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that other threads are not forked along
         process = os.fork()
@@ -87,7 +88,7 @@ def start(run: str, settings: list[str], before: Callable[[], object] = lambda: 
     raise AssertionError
 
 
-def wait_for(is_so: Callable[[], bool], life: Life, timeout: float = 30) -> None:
+def wait_for(is_so: Callable[[], bool], life: Life, timeout: float = 120) -> None:
     """Wait until something is true while nmt train goes on."""
     deadline = time.monotonic() + timeout
     while not is_so():

@@ -51,7 +51,7 @@ def last_record(run: str) -> int:
 
 
 def test_killed_at_random_moments_a_run_ends_as_one_never_killed(recipe: Path, architecture: str) -> None:
-    settings = [*SMALL[architecture], *EVERYTHING, SCHEDULES[architecture]]
+    settings = [*SMALL, *EVERYTHING, SCHEDULES[architecture]]
     began = time.monotonic()
     life = start("straight", settings)
     assert life.exit_code() == 0, life.told
@@ -79,7 +79,7 @@ def test_killed_at_random_moments_a_run_ends_as_one_never_killed(recipe: Path, a
 
 
 class Dying:
-    """Kills this process instead of its n-th operation on files of a folder."""
+    """Kills this process instead of its n-th operation that changes a file of a folder."""
 
     def __init__(self, folder: Path, operation: int) -> None:
         self._folder, self._left = str(folder.resolve()), operation
@@ -87,11 +87,13 @@ class Dying:
         self._fsync, os.fsync = os.fsync, self._dying_fsync
 
     def _on_event(self, event: str, arguments: tuple[object, ...]) -> None:
-        if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir") and isinstance(
-            arguments[0], str | os.PathLike
-        ):
-            if str(Path.cwd() / os.fspath(arguments[0])).startswith(self._folder):
+        if event == "open":
+            path, _, flags = arguments
+            writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)
+            if writes and isinstance(path, str | os.PathLike) and self._folder in str(Path.cwd() / path):
                 self._count()
+        elif event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+            self._count()
 
     def _dying_fsync(self, descriptor: int) -> None:
         self._count()
@@ -101,3 +103,34 @@ class Dying:
         self._left -= 1
         if not self._left:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+STEPWISE = [
+    *SMALL,
+    "training.limits.updates=2",
+    "training.validation={every: 1, metric: loss, patience: null}",
+    "training.checkpoints={keep_last: 1, keep_best: 1}",
+    "training.logging.every=1",
+    "decoding.beam_size=1",
+]
+
+
+@pytest.mark.parametrize("architecture", ["transformer"])
+def test_killed_at_each_step_of_saving_and_publishing_a_run_ends_as_one_never_killed(recipe: Path) -> None:
+    """Only one checkpoint is kept, so that each save also removes the one before."""
+    train(recipe, STEPWISE, Path("straight"))
+    expected = outcome("straight")
+    train(recipe, [*STEPWISE, "training.limits.updates=1"], Path("begun"))
+    assert last_update("begun") == 1
+    operation = 0
+    while True:
+        operation += 1
+        life = start(copy_of("begun", "killed"), STEPWISE, before=lambda: Dying(Path("killed"), operation))  # noqa: B023
+        code = life.exit_code()
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL, life.told
+        assert last_update("killed") >= 1
+        train(recipe, STEPWISE, Path("killed"))
+        assert outcome("killed") == expected, f"killed at operation {operation}"
+    assert operation > 100
