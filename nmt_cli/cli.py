@@ -1,5 +1,6 @@
 """Arguments in, one command called, exit code out."""
 
+import os
 import signal
 import sys
 from enum import StrEnum
@@ -181,6 +182,7 @@ def evaluate(
 
 def main() -> None:
     """Run `nmt`; every mistake of a user ends in one line and the exit code of its kind."""
+    _fill_closed_streams()
     try:
         app()
     except NmtError as mistake:
@@ -193,3 +195,12 @@ def main() -> None:
     except MemoryError:
         console.error("out of memory; lower training.batch_tokens or decoding.batch_tokens")
         sys.exit(5)
+
+
+def _fill_closed_streams() -> None:
+    """Let no file take the number of a standard stream that is closed: libraries would print into that file."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free

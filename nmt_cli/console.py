@@ -119,6 +119,7 @@ def _write(line: str) -> None:
     if sys.stderr is None:
         return
     visible = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
-    with suppress(OSError, ValueError):  # a closed or full stderr must not stop the work
+    # A closed or full stderr must not stop the work, nor a signal that speaks while a line is being written.
+    with suppress(OSError, ValueError, RuntimeError):
         tqdm.write(visible, file=sys.stderr)
         sys.stderr.flush()

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,22 +79,17 @@ def new_folder(path: Path) -> Iterator[Path]:
         except BaseException:
             remove(unfinished)
             raise
-        aside = path.with_name(path.name + _REPLACED)
-        remove(aside)
-        if path.exists():
-            path.rename(aside)  # deleting takes long; between these two renames a kill can hardly fall
-        unfinished.rename(path)
-        _sync_folder(path.parent)
-        remove(aside)
+        _take_place(unfinished, path)
 
 
 def remove(path: Path) -> None:
     """Delete a file or folder if there is one. A folder's manifest goes first, so no remainder is believed."""
-    if path.is_dir() and not path.is_symlink():
-        (path / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    with disk_errors(path):
+        if path.is_dir() and not path.is_symlink():
+            (path / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -110,9 +106,8 @@ def json_bytes(value: Any) -> bytes:
 def read_json(path: Path, kind: type[NmtError] = DataError) -> Any:
     """Read JSON; `kind` of error if it cannot be."""
     try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise kind(f"{path}: cannot be read: {error.strerror}") from error
+        with _read_errors(path, kind):
+            return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise kind(f"{path}: is not valid JSON: {error}") from error
 
@@ -142,12 +137,13 @@ def read_manifest(folder: Path, kind: type[NmtError]) -> dict[str, Any]:
         path = folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
             raise kind(f"{path}: is missing, or is no file")
-        size = path.stat().st_size
+        with _read_errors(path, kind):
+            size, contents = path.stat().st_size, sha256(path)
         if not isinstance(expected, dict):
             raise kind(f"{folder / MANIFEST}: says nothing of {name}; it is damaged")
         if size != expected.get("bytes"):
             raise kind(f"{path}: has {size} bytes, but {expected.get('bytes')} were written; it is damaged")
-        if sha256(path) != expected.get("sha256"):
+        if contents != expected.get("sha256"):
             raise kind(f"{path}: is damaged (its contents do not match its SHA-256)")
     return manifest
 
@@ -162,6 +158,7 @@ def lock(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            time.sleep(0.1)  # who has just got it will have written its name by then
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise RunInUseError(f"{path.parent}: is in use by {holder}; wait for it, or stop it") from error
@@ -172,6 +169,31 @@ def lock(path: Path) -> Iterator[None]:
             file.write(f"process {os.getpid()} on {os.uname().nodename}")
             file.flush()
         yield
+
+
+def _take_place(unfinished: Path, path: Path) -> None:
+    """Give a finished folder its name; should that fail, all is as it was before it was begun."""
+    aside = path.with_name(path.name + _REPLACED)
+    try:
+        remove(aside)
+        if path.exists():
+            path.rename(aside)  # deleting takes long; between these two renames a kill can hardly fall
+        unfinished.rename(path)
+    except BaseException:
+        if aside.exists() and not path.exists():
+            aside.rename(path)
+        remove(unfinished)
+        raise
+    _sync_folder(path.parent)
+    remove(aside)
+
+
+@contextmanager
+def _read_errors(path: Path, kind: type[NmtError]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _sync_tree(folder: Path) -> None:

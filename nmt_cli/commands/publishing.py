@@ -17,9 +17,11 @@ def updates_to_average(run: RunDirectory, recipe: Recipe, progress: Progress) ->
 
 
 def is_published(run: RunDirectory, updates: list[int]) -> bool:
-    """Whether the run's model is the average of these updates."""
-    manifest = run.model / files.MANIFEST
-    return manifest.is_file() and files.read_json(manifest, ModelError).get("averaged_updates") == updates
+    """Whether the run's model is whole, and the average of these updates."""
+    try:
+        return bool(files.read_manifest(run.model, ModelError).get("averaged_updates") == updates)
+    except ModelError:
+        return False
 
 
 def publish(run: RunDirectory, recipe: Recipe, tokenizer: Tokenizer, updates: list[int]) -> None:

@@ -13,15 +13,15 @@ from nmt_cli.commands.publishing import is_published, publish, updates_to_averag
 from nmt_cli.commands.signals import noted_signals
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.devices import describe, environment, keep_freed_memory
-from nmt_cli.errors import DivergedError, ModelError, StoppedError
+from nmt_cli.devices import describe, environment, keep_freed_memory, multiplies_bf16
+from nmt_cli.errors import DivergedError, ModelError, ResourceError, StoppedError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.models import build
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import OPTIMIZER, WEIGHTS, RunDirectory
-from nmt_cli.runs.journal import Journal, update_summary
+from nmt_cli.runs.journal import Journal, read_summary, update_summary
 from nmt_cli.text.lines import read_lines
 from nmt_cli.training.feed import ahead, feed
 from nmt_cli.training.learner import Learner
@@ -30,7 +30,7 @@ from nmt_cli.training.memory import batch_tokens_that_fit
 from nmt_cli.training.objectives import build_objective
 from nmt_cli.training.parallel import Ranks, fill
 from nmt_cli.training.progress import Progress, finished
-from nmt_cli.training.report import Report
+from nmt_cli.training.report import Report, record_event
 from nmt_cli.training.validation import Translation, validate
 
 
@@ -42,7 +42,6 @@ class Session:
     ) -> None:
         self._run, self._recipe, self._prepared, self._ranks = run, recipe, prepared, ranks
         self._journal = Journal(run if ranks.is_first else None)
-        self._returns = 0
         checkpoint = checkpoints.last_good_checkpoint(run)
         model = self._first_model() if checkpoint is None else build(recipe.model, vocabularies_of(prepared.tokenizer))
         objective = build_objective(recipe.training, model, prepared.tokenizer.unknown)
@@ -54,7 +53,12 @@ class Session:
         """Whether there is nothing left to do; if so, it says why."""
         progress = self._learner.progress
         reason = finished(self._recipe.training, progress)
-        over = bool(reason) and is_published(self._run, updates_to_average(self._run, self._recipe, progress))
+        # "finished" is written last of all: without it, a kill may have left something to do or to clear away.
+        over = (
+            bool(reason)
+            and read_summary(self._run).get("status") == "finished"
+            and is_published(self._run, updates_to_average(self._run, self._recipe, progress))
+        )
         if over:
             console.say(f"{self._run.path}: training is finished: {reason}")
         return over
@@ -63,6 +67,8 @@ class Session:
         """Train to the end, or until a signal stops it; should training diverge, go back and on more slowly."""
         keep_freed_memory()
         with noted_signals() as asked_to_stop:
+            self._settle()
+            self._announce()
             while True:
                 try:
                     done = self._train(lambda: asked_to_stop() is not None)
@@ -81,42 +87,61 @@ class Session:
 
     def _train(self, stopping: Callable[[], bool]) -> bool:
         settings, learner = self._recipe.training, self._learner
-        if self._ranks.is_first:
-            checkpoints.forget_later(self._run, learner.progress.step)
-            self._journal.rewind(learner.progress.step)
         if settings.batch_tokens == "auto":
             batch_tokens = batch_tokens_that_fit(learner, self._prepared)
         else:
             batch_tokens = settings.batch_tokens
         report = Report(learner, self._journal)
-        self._announce(report)
         portions = feed(self._prepared, settings, batch_tokens, self._recipe.seed, learner.progress, self._ranks)
         translation = _translation(self._recipe, self._prepared, learner.device)
         hooks = Hooks(lambda: validate(learner, self._prepared, translation), self._save, stopping)
         with closing(ahead(portions, learner.device)) as made:
             return train(updates(learner, made, self._recipe.seed), learner, report, hooks)
 
-    def _announce(self, report: Report) -> None:
+    def _settle(self) -> None:
+        """Let the files of the run agree with where the learner stands: a kill, or a return, may have parted them."""
+        run, progress = self._run, self._learner.progress
+        if not self._ranks.is_first:
+            return
+        checkpoints.forget_later(run, progress.step)
+        self._journal.rewind(progress.step)
+        if progress.step:
+            self._follow()
+
+    def _announce(self) -> None:
         weights = sum(weight.numel() for weight in self._learner.model.parameters())
         pairs = sum(len(corpus) for corpus in self._prepared.train)
         step = self._learner.progress.step
+        if self._recipe.training.precision == "bf16" and not multiplies_bf16(self._learner.device):
+            console.warn("training.precision: this processor has no instructions for bf16; fp32 is faster on it")
         console.say(
             f"{self._run.path}: {self._recipe.model.architecture} with {weights:,} weights, {pairs:,} sentence pairs,"
             f" {describe(self._learner.device)}" + (f", going on after update {step:,}" if step else "")
         )
-        report.event("resumed" if step else "started", **environment())
+        record_event(self._journal, self._learner.progress, "resumed" if step else "started", **environment())
 
     def _save(self) -> None:
         learner, run, progress = self._learner, self._run, self._learner.progress
         weights, memory = learner.weights(), learner.memory()
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in (*weights.values(), *memory.values())):
+            raise DivergedError(f"update {progress.step:,}: some weights are not finite")
         if not self._ranks.is_first:
             return
+        if not run.summary.is_file():
+            raise ResourceError(f"{run.path}: was moved or removed; update {progress.step:,} could not be saved")
         checkpoints.save_checkpoint(run, progress.step, weights, memory, progress.as_state())
-        keep = self._recipe.training.checkpoints
+        self._follow()
+
+    def _follow(self) -> None:
+        """Let pointers, the checkpoints that are kept and the summary follow the newest checkpoint."""
+        run, progress = self._run, self._learner.progress
         best = [step for _, step in progress.best]
+        files.write_json(run.pointer("last"), {"step": progress.step})
         if best:
             files.write_json(run.pointer("best"), {"step": best[0], "score": progress.best[0][0]})
-        checkpoints.prune(run, {*run.steps()[-keep.keep_last :], *best})
+        else:
+            files.remove(run.pointer("best"))
+        checkpoints.prune(run, {*run.steps()[-self._recipe.training.checkpoints.keep_last :], *best})
         update_summary(run, step=progress.step, best=[list(entry) for entry in progress.best])
 
     def _restore(self, checkpoint: Path) -> None:
@@ -130,22 +155,28 @@ class Session:
 
     def _go_back(self, error: DivergedError) -> None:
         """Be again what the last good checkpoint holds, or the start, with a lower learning rate."""
-        divergence, progress = self._recipe.training.divergence, self._learner.progress
-        if self._returns == divergence.returns:
+        divergence, before = self._recipe.training.divergence, self._learner.progress
+        if before.returns >= divergence.returns:
             raise DivergedError(
-                f"{error}, after {self._returns} returns to a good checkpoint with a lower learning rate;"
+                f"{error}, after {before.returns} returns to a good checkpoint with a lower learning rate;"
                 " lower training.optimizer.learning_rate, or lengthen training.schedule.warmup"
             )
-        self._returns += 1
-        rate_factor = progress.rate_factor * divergence.factor
+        if self._ranks.is_first and self._run.steps()[-1:] == [before.step]:
+            # No update has followed it: what went wrong is in the checkpoint, and no lower rate would change that.
+            checkpoints.forget_later(self._run, before.step - 1)
+        self._ranks.wait()
         checkpoint = checkpoints.last_good_checkpoint(self._run)
         if checkpoint is None:
             self._learner.restore(dict(self._first_model().named_parameters()), {}, Progress().as_state())
         else:
             self._restore(checkpoint)
         progress = self._learner.progress
-        progress.rate_factor = rate_factor
-        console.warn(f"{error}; back to update {progress.step:,}, the learning rate times {rate_factor:g}")
+        progress.returns = before.returns + 1
+        progress.rate_factor = before.rate_factor * divergence.factor
+        self._settle()
+        told = {"diverged_after": before.step, "returns": progress.returns, "rate_factor": progress.rate_factor}
+        record_event(self._journal, progress, "returned", **told)
+        console.warn(f"{error}; back to update {progress.step:,}, the learning rate times {progress.rate_factor:g}")
 
     def _first_model(self) -> TranslationModel:
         """A model of random weights, or of those that the recipe starts from."""
@@ -171,6 +202,7 @@ class Session:
         run, progress = self._run, self._learner.progress
         if not self._ranks.is_first:
             return
+        checkpoints.forget_damaged(run, updates_to_average(run, self._recipe, progress))
         best = updates_to_average(run, self._recipe, progress)
         publish(run, self._recipe, self._prepared.tokenizer, best)
         reason = finished(self._recipe.training, progress)

@@ -21,11 +21,13 @@ def noted_signals() -> Iterator[Callable[[], signal.Signals | None]]:
     """
     noted: list[signal.Signals] = []
     parent = os.getppid()
+    # What whoever started this process has it ignore stays ignored: hangups under nohup, Ctrl-C in the background.
     before = {number: signal.getsignal(number) for number in _POLITE}
+    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
 
     def note(number: int, _frame: FrameType | None) -> None:
         noted.append(signal.Signals(number))
-        for each in _POLITE:
+        for each in before:
             signal.signal(each, signal.SIG_DFL)
         console.say("stopping after this update; once more to stop at once")
 
@@ -34,7 +36,7 @@ def noted_signals() -> Iterator[Callable[[], signal.Signals | None]]:
             noted.append(signal.SIGTERM)
         return noted[0] if noted else None
 
-    for number in _POLITE:
+    for number in before:
         signal.signal(number, note)
     try:
         yield asked

@@ -10,8 +10,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from nmt_cli import console, files
-from nmt_cli.errors import ModelError
+from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.runs.directory import OPTIMIZER, STATE, WEIGHTS, RunDirectory
+
+_FORMAT = 1
 
 
 def save_checkpoint(
@@ -21,15 +23,32 @@ def save_checkpoint(
     optimizer: Mapping[str, Tensor],
     state: Mapping[str, Any],
 ) -> None:
-    """Write `step_N/` and point `last` at it; a kill at any moment leaves the earlier checkpoints as they were."""
+    """Write `step_N/`; a kill at any moment leaves the earlier checkpoints as they were, and so does a full disk."""
     if run.checkpoint(step).exists():
         return  # the same update gives the same bytes
-    with files.new_folder(run.checkpoint(step)) as folder:
-        write_tensors(folder / WEIGHTS, weights)
-        write_tensors(folder / OPTIMIZER, optimizer)
-        files.write_json(folder / STATE, dict(state))
-        files.write_manifest(folder, {"format": 1, "step": step})
-    files.write_json(run.pointer("last"), {"step": step})
+    try:
+        with files.new_folder(run.checkpoint(step)) as folder:
+            write_tensors(folder / WEIGHTS, weights)
+            write_tensors(folder / OPTIMIZER, optimizer)
+            files.write_json(folder / STATE, dict(state))
+            files.write_manifest(folder, {"format": _FORMAT, "step": step})
+    except ResourceError as error:
+        saved = run.steps()
+        last = f"update {saved[-1]:,} is the last that is" if saved else "none is yet"
+        raise ResourceError(f"update {step:,} could not be saved, {last}: {error}") from error
+
+
+def verify(run: RunDirectory, step: int) -> None:
+    """ModelError, which names the file, unless the checkpoint holds all that was written at this very update."""
+    folder = run.checkpoint(step)
+    manifest = files.read_manifest(folder, ModelError)
+    if manifest != {"format": _FORMAT, "step": step, "files": manifest["files"]}:
+        raise ModelError(
+            f"{folder / files.MANIFEST}: is not that of update {step:,}, or of this version; it is damaged"
+        )
+    for name in (WEIGHTS, OPTIMIZER, STATE):
+        if name not in manifest["files"]:
+            raise ModelError(f"{folder / files.MANIFEST}: says nothing of {name}; it is damaged")
 
 
 def last_good_checkpoint(run: RunDirectory) -> Path | None:
@@ -37,7 +56,7 @@ def last_good_checkpoint(run: RunDirectory) -> Path | None:
     damaged = 0
     for step in reversed(run.steps()):
         try:
-            files.read_manifest(run.checkpoint(step), ModelError)
+            verify(run, step)
         except ModelError as error:
             console.warn(f"{error}; falling back to the checkpoint before it")
             damaged += 1
@@ -52,6 +71,16 @@ def forget_later(run: RunDirectory, after: int) -> None:
     """Remove checkpoints of later updates than the one that is gone on from."""
     for step in run.steps():
         if step > after:
+            files.remove(run.checkpoint(step))
+
+
+def forget_damaged(run: RunDirectory, steps: Iterable[int]) -> None:
+    """Remove those of these checkpoints that are not whole, and say so."""
+    for step in steps:
+        try:
+            verify(run, step)
+        except ModelError as error:
+            console.warn(f"{error}; this checkpoint is left out")
             files.remove(run.checkpoint(step))
 
 

@@ -34,7 +34,8 @@ def move_aside(run: RunDirectory) -> None:
         number = 1
         while (aside := run.path.with_name(f"{run.path.name}.old{number}")).exists():
             number += 1
-        run.path.rename(aside)
+        with files.disk_errors(run.path):
+            run.path.rename(aside)
     console.say(f"{run.path}: the old run is now {aside}")
 
 
@@ -58,13 +59,15 @@ def begin(
     environment: Mapping[str, Any],
 ) -> None:
     """Write what a run is made of before its first checkpoint; `data` is the fingerprint of the prepared data."""
-    started = read_summary(run).get("started") if run.summary.is_file() else None
+    before = read_summary(run) if run.summary.is_file() else {}
+    if run.steps():
+        _warn_of_another_machine(run, before.get("environment", {}), environment)
     update_summary(
         run,
         format=1,
         nmt=__version__,
         status="running",
-        started=started or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        started=before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         command=["nmt", *sys.argv[1:]],
         data=data,
         environment=dict(environment),
@@ -78,3 +81,12 @@ def begin(
         file.write(recipe_path.read_bytes())
     with files.new_file(run.resolved) as file:
         file.write(resolved_yaml(recipe).encode())
+
+
+def _warn_of_another_machine(run: RunDirectory, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Sums are rounded in another order by other threads, ranks, devices and versions of torch."""
+    for key in ("device", "torch"):
+        if before.get(key, now[key]) != now[key]:
+            console.warn(
+                f"{run.path}: goes on, but not bit for bit as it would have: {key} was {before[key]}, is now {now[key]}"
+            )

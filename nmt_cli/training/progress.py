@@ -37,6 +37,8 @@ class Progress:
     """Validations since the last best one."""
     rate_factor: float = 1.0
     """What the schedule's learning rate is multiplied by."""
+    returns: int = 0
+    """How often training went back after it had diverged."""
 
     def as_state(self) -> dict[str, Any]:
         """Plain data for a checkpoint."""

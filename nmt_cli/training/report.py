@@ -11,7 +11,12 @@ from nmt_cli import console
 from nmt_cli.devices import peak_memory, product_speed
 from nmt_cli.runs.journal import Journal
 from nmt_cli.training.learner import Learner
-from nmt_cli.training.progress import Scores, Update
+from nmt_cli.training.progress import Progress, Scores, Update
+
+
+def record_event(journal: Journal, progress: Progress, event: str, **values: Any) -> None:
+    """Record something that is neither an update nor a validation."""
+    journal.write("event", progress.step, progress.epochs, progress.target_tokens, event=event, **values)
 
 
 class Report:
@@ -53,10 +58,6 @@ class Report:
             shown = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
             console.say(f"update {progress.step:,}  {name}: {shown}" + ("" if progress.stale else "  (best so far)"))
         self._start_anew()
-
-    def event(self, event: str, **values: Any) -> None:
-        """Record something that is neither an update nor a validation."""
-        self._record("event", event=event, **values)
 
     def _tell_stretch(self, update: Update) -> dict[str, str]:
         """Report the updates since the last report."""
@@ -101,14 +102,15 @@ class Report:
             f"out of memory: from now on at most {self._fits:,} padded target tokens at once;"
             " the gradients stay the same, but a lower training.batch_tokens is faster"
         )
-        self.event("out of memory", batch_tokens=self._fits)
+        record_event(self._journal, self._learner.progress, "out of memory", batch_tokens=self._fits)
 
     def _tell_skipped(self, update: Update) -> None:
         pairs = ", ".join(map(str, update.pairs[:6]))
         console.warn(
             f"update {self._learner.progress.step + 1:,}: the gradient is not finite (pairs {pairs}, …); skipped"
         )
-        self.event("skipped", pairs=update.pairs, learning_rate=update.learning_rate)
+        told = {"pairs": update.pairs, "learning_rate": update.learning_rate}
+        record_event(self._journal, self._learner.progress, "skipped", **told)
 
     def _record(self, kind: str, **values: Any) -> None:
         progress = self._learner.progress

@@ -1,0 +1,142 @@
+"""nmt train on a disk that is full, fails, or is taken away: one message, exit 5, and no harm to what was saved."""
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from lives import SMALL, Life, copy_of, outcome, start, wait_for
+
+from nmt_cli.commands.train import train
+from nmt_cli.runs.checkpoints import last_good_checkpoint
+from nmt_cli.runs.directory import RunDirectory
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
+RECIPE = Path("recipe.yaml")
+SHORT = [
+    *SMALL,
+    "training.limits.updates=2",
+    "training.validation={every: 1, metric: loss, patience: null}",
+    "training.checkpoints={keep_last: 2, keep_best: 1}",
+    "decoding.beam_size=1",
+]
+
+
+@pytest.fixture
+def begun(recipe: Path) -> str:
+    """A run of which one of two updates is saved."""
+    train(recipe, SHORT, Path("straight"))
+    train(recipe, [*SHORT, "training.limits.updates=1"], Path("begun"))
+    shutil.rmtree("begun/model")
+    return "begun"
+
+
+def assert_told(life: Life, *expected: str) -> None:
+    assert life.exit_code() == 5, life.told
+    assert life.told.count("nmt: error:") == 1, life.told
+    assert "Traceback" not in life.told
+    for text in expected:
+        assert text in life.told
+
+
+def assert_goes_on(run: str) -> None:
+    train(RECIPE, SHORT, Path(run))
+    assert outcome(run) == outcome("straight")
+
+
+def room_for(largest: int) -> None:
+    """No file may become larger."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors"])
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_a_full_disk_harms_no_checkpoint_and_is_told(begun: str, name: str, share: float) -> None:
+    size = RunDirectory(Path(begun)).checkpoint(1).joinpath(name).stat().st_size
+    before = outcome(begun)
+    life = start(begun, SHORT, before=lambda: room_for(int(share * size)))
+    assert_told(life, "update 2 could not be saved, update 1 is the last that is: ", "step_2.tmp/", "no space left")
+    after = outcome(begun)
+    assert {key: after[key] for key in after if key.startswith("checkpoints/")} == {
+        key: before[key] for key in before if key.startswith("checkpoints/")
+    }
+    assert after["unfinished"] == []
+    assert_goes_on(begun)
+
+
+def test_a_disk_full_from_the_start_is_told(recipe: Path) -> None:
+    train(recipe, SHORT, Path("straight"))
+    assert_told(start("run", SHORT, before=lambda: room_for(20_000)), "update 1 could not be saved, none is yet")
+    assert_goes_on("run")
+
+
+class Refusing:
+    """The operating system refuses the n-th operation that changes a file, with an error."""
+
+    def __init__(self, number: int, operation: int) -> None:
+        self._number, self._left = number, operation
+        sys.addaudithook(self._on_event)
+        self._fsync, os.fsync = os.fsync, self._refusing_fsync
+
+    def _on_event(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+            self._count()
+
+    def _refusing_fsync(self, descriptor: int) -> None:
+        self._count()
+        self._fsync(descriptor)
+
+    def _count(self) -> None:
+        self._left -= 1
+        if not self._left:
+            raise OSError(self._number, os.strerror(self._number))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOSPC])
+def test_whatever_the_disk_refuses_is_told_and_harms_nothing(begun: str, number: int) -> None:
+    for operation in range(number % 7 + 1, 100, 7):
+        run = copy_of(begun, "refused")
+        life = start(run, SHORT, before=lambda: Refusing(number, operation))  # noqa: B023
+        assert_told(life)
+        assert last_good_checkpoint(RunDirectory(Path(run))) is not None
+        assert_goes_on(run)
+
+
+@pytest.mark.parametrize("takes_away", [shutil.rmtree, lambda run: run.rename("moved")], ids=["removed", "moved"])
+def test_a_run_taken_away_while_it_trains_ends_with_a_message(recipe: Path, takes_away: object) -> None:
+    assert callable(takes_away)
+    life = start("run", [*SHORT, "training.limits.updates=100000", "training.validation.every=100000"])
+    wait_for(Path("run/metrics.jsonl").exists, life)
+    takes_away(Path("run"))
+    life.end(signal.SIGTERM)
+    assert_told(life, "run")
+    assert not Path("run").exists()
+
+
+def test_where_nothing_may_be_written_it_is_told_before_the_first_update(recipe: Path) -> None:
+    Path("locked").mkdir(mode=0o555)
+
+    def as_somebody_else() -> None:
+        if os.getuid() == 0:  # who may write everywhere
+            Path.cwd().chmod(0o755)
+            os.setuid(65534)
+
+    life = start("locked/run", SHORT, before=as_somebody_else)
+    assert_told(life, "locked/run: cannot be written: Permission denied")
+    assert "update 1" not in life.told
+
+
+def test_of_two_started_at_once_one_trains_and_the_other_names_it(recipe: Path) -> None:
+    train(recipe, SHORT, Path("straight"))
+    for attempt in range(5):
+        run = f"run{attempt}"
+        lives = [start(run, SHORT), start(run, SHORT)]
+        codes = [life.exit_code() for life in lives]
+        assert sorted(codes) == [0, 7], [life.told for life in lives]
+        winner, loser = lives[codes.index(0)], lives[codes.index(7)]
+        assert f"{run}: is in use by process {winner.process} on " in loser.told
+        assert outcome(run) == outcome("straight")

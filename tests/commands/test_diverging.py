@@ -1,0 +1,109 @@
+"""nmt train that loses its way goes back and on more slowly, says so, and never keeps what is no number."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lives import SMALL, outcome, records, train_in_lives
+
+from nmt_cli.commands import session
+from nmt_cli.commands.train import train
+from nmt_cli.errors import DivergedError
+from nmt_cli.runs.checkpoints import read_tensors
+from nmt_cli.runs.directory import RunDirectory
+from nmt_cli.training.learner import Learner
+
+pytestmark = pytest.mark.parametrize("architecture", ["transformer"])
+SHORT = [
+    *SMALL,
+    "training.limits.updates=8",
+    "training.validation={every: 4, metric: loss, patience: null}",
+    "training.checkpoints={every: 1, keep_last: 20, keep_best: 2}",
+    "training.logging.every=1",
+    "decoding.beam_size=1",
+]
+
+
+def assert_all_finite(run: str) -> None:
+    paths = list(Path(run).rglob("*.safetensors"))
+    assert paths
+    for path in paths:
+        assert all(torch.isfinite(tensor).all() for tensor in read_tensors(path).values()), path
+
+
+def events(run: str, kind: str) -> list[dict[str, Any]]:
+    return [record for record in records(run, "event") if record["event"] == kind]
+
+
+def test_a_rate_that_is_far_too_high_is_lowered(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = [
+        *SHORT,
+        "training.optimizer={type: sgd, learning_rate: 1e30}",
+        "training.clip_norm=null",
+        "training.divergence={skips: 1, returns: 1, factor: 1e-31}",
+    ]
+    train(recipe, settings, Path("run"))
+    assert "back to update 0" in capsys.readouterr().err, "that of update 1 is finite, and yet too large"
+    assert [(event["returns"], event["rate_factor"]) for event in events("run", "returned")] == [(1, 1e-31)]
+    assert json.loads(Path("run/run.json").read_bytes())["status"] == "finished"
+    assert [record["step"] for record in records("run", "train")] == list(range(1, 9))
+    assert_all_finite("run")
+
+
+@pytest.fixture
+def rough(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Update 6 has a rate at which no weight stays a number, as long as training has never gone back."""
+    rate = Learner.rate
+
+    def rough_rate(learner: Learner) -> float:
+        progress = learner.progress
+        return math.inf if progress.step == 5 and not progress.returns else rate(learner)
+
+    monkeypatch.setattr(Learner, "rate", rough_rate)
+    yield
+
+
+def test_weights_that_are_no_numbers_are_never_saved_and_training_goes_back(recipe: Path, rough: None) -> None:
+    train(recipe, SHORT, Path("run"))
+    assert_all_finite("run")
+    [event] = events("run", "returned")
+    assert event["step"] == 5
+    assert event["diverged_after"] == 6
+    rates = [record["learning_rate"] for record in records("run", "train")]
+    assert rates[:5] == pytest.approx([0.00025, 0.0005, 0.00075, 0.001, 0.001 * (4 / 5) ** 0.5])
+    assert rates[5:] == pytest.approx([0.5 * 0.001 * (4 / step) ** 0.5 for step in (6, 7, 8)])
+
+
+def test_stopped_again_and_again_it_goes_back_just_the_same(
+    recipe: Path, rough: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(recipe, SHORT, Path("straight"))
+    assert train_in_lives(monkeypatch, "stopped", SHORT, updates=1) > 5
+    assert outcome("stopped") == outcome("straight")
+    state = RunDirectory(Path("stopped")).checkpoint(8) / "state.json"
+    assert json.loads(state.read_bytes())["returns"] == 1
+
+
+def test_it_gives_up_after_as_many_returns_even_if_stopped_in_between(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Learner, "rate", lambda learner: math.inf if learner.progress.step >= 4 else 1e-3)
+    told = r"update 5: some weights are not finite, after 2 returns to a good checkpoint"
+    for _ in range(2):
+        with pytest.raises(DivergedError, match=told):
+            train(recipe, SHORT, Path("run"))
+        assert RunDirectory(Path("run")).steps()[-1] == 4
+        assert_all_finite("run")
+
+
+def test_a_validation_without_a_score_is_never_best(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([1.5, math.nan, math.inf, 1.25])
+    monkeypatch.setattr(session, "validate", lambda *_: {"dev": {"loss": next(scores), "bleu": 0.0, "chrf": math.nan}})
+    train(recipe, [*SHORT, "training.validation.every=2"], Path("run"))
+    assert json.loads(Path("run/checkpoints/best.json").read_bytes()) == {"step": 8, "score": 1.25}
+    assert json.loads(Path("run/run.json").read_bytes())["best"] == [[1.25, 8], [1.5, 2]]
+    assert [record["loss"] for record in records("run", "valid")] == [1.5, None, None, 1.25]

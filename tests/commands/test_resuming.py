@@ -1,0 +1,131 @@
+"""nmt train stopped again and again ends, to the bit, as if never stopped, whatever is switched on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lives import SMALL, outcome, records, train_in_lives
+
+from nmt_cli.commands import session
+from nmt_cli.commands import train as command
+from nmt_cli.commands.train import train
+from nmt_cli.training.feed import Portion
+from nmt_cli.training.learner import Learner
+
+RECIPE = Path("recipe.yaml")
+SHORT = [
+    *SMALL,
+    "training.batch_tokens=40",
+    "training.limits.updates=9",
+    "training.validation={every: 4, metric: loss, patience: null}",
+    "training.checkpoints={keep_last: 1, keep_best: 2}",
+    "training.logging.every=1",
+    "decoding.beam_size=1",
+]
+"""More than an epoch, in updates of several batches; subwords are cut anew in each epoch."""
+only_transformer = pytest.mark.parametrize("architecture", ["transformer"])
+
+
+def assert_same_in_lives(monkeypatch: pytest.MonkeyPatch, settings: list[str], updates: int = 1) -> None:
+    train(RECIPE, settings, Path("straight"))
+    lives = train_in_lives(monkeypatch, "stopped", settings, updates)
+    assert lives > 2
+    assert outcome("stopped") == outcome("straight")
+
+
+def test_stopped_after_each_update(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_same_in_lives(monkeypatch, [*SHORT, "training.ema_decay=0.5", "training.word_dropout.source=0.2"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("updates", [2, 4])
+def test_stopped_now_and_then(recipe: Path, monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
+    assert_same_in_lives(monkeypatch, SHORT, updates)
+
+
+@pytest.mark.slow
+@only_transformer
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["optimizer.type=adam", "schedule={type: noam, warmup: 4}"],
+        ["optimizer={type: sgd, nesterov: true}", "schedule={type: linear, warmup: 2}", "ema_decay=0.9"],
+        ["optimizer.type=muon", "schedule={type: cosine, warmup: 2}"],
+        ["optimizer.type=adafactor", "schedule={type: wsd, warmup: 2, decay: 0.5}"],
+        ["optimizer.type=adamw", "schedule={type: plateau, warmup: 0, patience: 1}", "validation.every=2"],
+        ["consistency.type=r_drop", "word_dropout={source: 0.2, target: 0.2}"],
+        ["consistency.type=simcut", "subword_sampling=null", "freeze=[encoder.*]"],
+    ],
+    ids=str,
+)
+def test_stopped_with_each_optimizer_schedule_and_regularization(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str]
+) -> None:
+    assert_same_in_lives(monkeypatch, [*SHORT, *(f"training.{setting}" for setting in settings)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["rnn"])
+def test_stopped_with_scheduled_sampling(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_same_in_lives(monkeypatch, [*SHORT, "training.scheduled_sampling={most: 0.5, full: 5}"])
+
+
+@only_transformer
+def test_each_pair_comes_exactly_once_in_an_epoch(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[int, list[int]] = {}
+
+    def noting(learner: Learner, portions: Iterator[Portion], seed: int) -> Any:
+        def noted() -> Iterator[Portion]:
+            for portion in portions:
+                for part in portion.parts:
+                    seen.setdefault(portion.epoch, []).extend(map(int, part.batch.pairs))
+                yield portion
+
+        return updates(learner, noted(), seed)
+
+    updates = session.updates
+    monkeypatch.setattr(session, "updates", noting)
+    settings = [*SHORT, "training.limits={updates: 100, epochs: 2}", "training.validation.every=1000"]
+    train_in_lives(monkeypatch, "stopped", settings, updates=2)
+    assert {epoch: sorted(pairs) for epoch, pairs in seen.items()} == {0: list(range(120)), 1: list(range(120))}
+    assert seen[0] != seen[1]
+
+
+@only_transformer
+def test_patience_and_the_best_are_remembered(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a rate of next to nothing, translations stay as bad as they are."""
+    settings = [
+        *SHORT,
+        "training.limits.updates=50",
+        "training.optimizer.learning_rate=1e-9",
+        "training.validation={every: 2, metric: bleu, patience: 3}",
+    ]
+    assert_same_in_lives(monkeypatch, settings)
+    assert [record["stale"] for record in records("stopped", "valid")] == [0, 1, 2, 3]
+
+
+@only_transformer
+def test_a_run_may_be_moved_and_goes_on(recipe: Path) -> None:
+    train(recipe, SHORT, Path("straight"))
+    train(recipe, [*SHORT, "training.limits.updates=4"], Path("begun"))
+    Path("elsewhere").mkdir()
+    Path("begun").rename("elsewhere/moved")
+    train(recipe, SHORT, Path("elsewhere/moved"))
+    assert outcome("elsewhere/moved") == outcome("straight")
+
+
+@only_transformer
+def test_other_threads_or_another_torch_are_told(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(recipe, [*SHORT, "training.limits.updates=1"], Path("run"))
+    here = command.environment()
+    monkeypatch.setattr(command, "environment", lambda: {**here, "device": "CPU, 64 threads"})
+    capsys.readouterr()
+    train(recipe, [*SHORT, "training.limits.updates=2"], Path("run"))
+    told = capsys.readouterr().err
+    assert told.count("not bit for bit") == 1
+    assert f"device was {here['device']}, is now CPU, 64 threads" in told
+    train(recipe, [*SHORT, "training.limits.updates=3"], Path("run"))
+    assert "not bit for bit" not in capsys.readouterr().err

@@ -1,0 +1,108 @@
+"""nmt train told to stop saves, ends soon with the code of the signal, and goes on later as if never stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lives import SMALL, outcome, start, wait_for
+
+from nmt_cli.commands import session
+from nmt_cli.commands.train import train
+from nmt_cli.runs import checkpoints
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
+SHORT = [
+    *SMALL,
+    "training.limits.updates=12",
+    "training.validation={every: 4, metric: loss, patience: null}",
+    "training.checkpoints={keep_last: 1, keep_best: 2}",
+    "training.logging.every=1",
+    "decoding.beam_size=1",
+]
+MOMENTS = {
+    "before update 1": (session, "feed"),
+    "in a validation": (session, "validate"),
+    "in a save": (checkpoints, "save_checkpoint"),
+}
+
+
+def told_at(moment: str, *signals: signal.Signals) -> Callable[[], None]:
+    """Makes a process tell itself to stop at some moment."""
+
+    def prepare() -> None:
+        module, name = MOMENTS[moment]
+        original = getattr(module, name)
+
+        def interrupted(*arguments: Any) -> Any:
+            for number in signals:
+                os.kill(os.getpid(), number)
+            return original(*arguments)
+
+        setattr(module, name, interrupted)
+
+    return prepare
+
+
+def assert_goes_on(recipe: Path) -> None:
+    train(recipe, SHORT, Path("straight"))
+    train(recipe, SHORT, Path("stopped"))
+    assert outcome("stopped") == outcome("straight")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)], ids=str
+)
+def test_a_signal_at_any_moment_saves(recipe: Path, moment: str, number: signal.Signals, code: int) -> None:
+    life = start("stopped", SHORT, before=told_at(moment, number))
+    assert life.exit_code() == code, life.told
+    step = json.loads(Path("stopped/checkpoints/last.json").read_bytes())["step"]
+    assert f"nmt: error: stopped by {number.name} at update {step}; all is saved" in life.told
+    assert json.loads(Path("stopped/run.json").read_bytes())["status"] == "stopped"
+    assert_goes_on(recipe)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_told_twice_it_ends_at_once(recipe: Path, moment: str) -> None:
+    life = start("stopped", SHORT, before=told_at(moment, signal.SIGINT, signal.SIGINT))
+    assert life.exit_code() == -signal.SIGINT, life.told
+    assert_goes_on(recipe)
+
+
+def test_a_process_frozen_for_a_while_goes_on(recipe: Path) -> None:
+    life = start("stopped", SHORT)
+    wait_for(Path("stopped/metrics.jsonl").exists, life)
+    life.end(signal.SIGSTOP)
+    time.sleep(0.5)
+    life.end(signal.SIGCONT)
+    assert life.exit_code() == 0, life.told
+    assert_goes_on(recipe)
+
+
+def test_what_was_to_be_ignored_is_ignored(recipe: Path) -> None:
+    """As nohup has it, or a shell for Ctrl-C in the background."""
+
+    def prepare() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        told_at("in a validation", signal.SIGHUP)()
+
+    life = start("stopped", SHORT, before=prepare)
+    assert life.exit_code() == 0, life.told
+    assert_goes_on(recipe)
+
+
+@pytest.mark.parametrize("closed", ["", "<&- >&- 2>&-"])
+def test_a_run_needs_no_terminal_and_no_order_of_hashes(recipe: Path, closed: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
+    changes = " ".join(f"--set '{setting}'" for setting in SHORT)
+    command = f"exec {sys.executable} -m nmt_cli train {recipe} --run stopped {changes} {closed}"
+    assert subprocess.run(["bash", "-c", command], env=environment, capture_output=True).returncode == 0
+    assert_goes_on(recipe)
