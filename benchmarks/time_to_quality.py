@@ -46,11 +46,10 @@ _POLL = 0.2
 _RECIPE = {
     "model": {"architecture": "transformer", "preset": "small"},
     "training": {
-        "update_tokens": 1024,
-        "batch_tokens": 1024,
+        "update_tokens": 2048,
         "precision": "bf16",
-        "optimizer": {"learning_rate": 2e-3},
-        "schedule": {"type": "linear", "warmup": 100},
+        "optimizer": {"type": "muon", "learning_rate": 8e-3},
+        "schedule": {"type": "linear", "warmup": 50},
         "validation": {"every": 10**9, "metric": "loss"},
         "logging": {"every": 10},
     },
