@@ -88,13 +88,13 @@ class Report:
     def _times_left(self, passed: float) -> dict[str, str]:
         """Time to the next validation and to the end, at the pace so far."""
         settings, progress = self._learner.settings, self._learner.progress
-        each = passed / len(self._losses)
-        left = {"validation": console.duration(each * (-progress.step % settings.validation.every))}
+        validation = passed / len(self._losses) * (-progress.step % settings.validation.every)
         share = progress.share(settings.limits)
-        if share > self._first_share:
-            elapsed = time.monotonic() - self._started
-            left["end"] = console.duration(elapsed * (1 - share) / (share - self._first_share))
-        return left
+        if share <= self._first_share:
+            return {"validation": console.duration(validation)}
+        end = (time.monotonic() - self._started) * (1 - share) / (share - self._first_share)
+        # The last validation comes with the end.
+        return {"validation": console.duration(min(validation, end)), "end": console.duration(end)}
 
     def _tell_what_fits(self) -> None:
         self._fits = self._learner.fits
