@@ -41,7 +41,7 @@ class Session:
         self, run: RunDirectory, recipe: Recipe, prepared: Prepared, device: torch.device, ranks: Ranks
     ) -> None:
         self._run, self._recipe, self._prepared, self._ranks = run, recipe, prepared, ranks
-        self._journal = Journal(run if ranks.is_first else None)
+        self._journal = Journal(run if ranks.is_first else None, recipe.training.logging.tensorboard)
         self._returns = 0
         checkpoint = checkpoints.last_good_checkpoint(run)
         objective = build_objective(recipe.training, self._first_model(), prepared.tokenizer.unknown)

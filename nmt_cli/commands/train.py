@@ -16,6 +16,7 @@ from nmt_cli.devices import default_processes, describe, environment, is_rank, i
 from nmt_cli.models import build
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs.curves import require_tensorboard
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.opening import begin, move_aside, refuse_another_experiment, refuse_foreign_folder
 from nmt_cli.training.parallel import Ranks, joined
@@ -36,6 +37,8 @@ def train(
     recipe = load_recipe(recipe_path, overrides)
     if run_path is not None:
         recipe = recipe.model_copy(update={"run": run_path})
+    if recipe.training.logging.tensorboard:
+        require_tensorboard()
     if dry_run:
         _describe(recipe, _open_prepared(recipe))
         return
