@@ -42,7 +42,7 @@ def is_restarted() -> bool:
 
 
 def may_hang_when_restarted() -> bool:
-    """Whether torchrun will start failed ranks again, but let them read where the dead ones listened (PyTorch #135712)."""
+    """Whether torchrun starts failed ranks again, but lets them read where dead ones listened (PyTorch #135712)."""
     here = os.environ
     return here.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0" and here.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 

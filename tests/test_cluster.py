@@ -47,7 +47,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from nmt_cli.recipe.loading import load_recipe
 
     monkeypatch.chdir(tmp_path)
-    english, german = "one two three four five".split(), "eins zwei drei vier fünf".split()
+    english, german = ["one", "two", "three", "four", "five"], ["eins", "zwei", "drei", "vier", "fünf"]
     for name, numbers in (("train", range(120)), ("dev", range(500, 508))):
         for suffix, words in (("en", english), ("de", german)):
             lines = (" ".join(words[(i * 7 + k) % 5] for k in range(1 + i % 4)) for i in numbers)
