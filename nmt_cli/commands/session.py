@@ -158,9 +158,10 @@ class Session:
         publish(run, self._recipe, self._prepared.tokenizer, best)
         reason = finished(self._recipe.training, progress)
         update_summary(run, status="finished", reason=reason, step=progress.step, seconds=round(progress.seconds))
+        several = f"the average of {len(best)} checkpoints, updates" if len(best) > 1 else "the checkpoint of update"
         console.say(
             f"finished after {console.duration(progress.seconds)}: {reason}\n"
-            f"{run.model}: the average of {len(best)} checkpoints (updates {', '.join(map(str, best))})\n"
+            f"{run.model}: {several} {', '.join(map('{:,}'.format, best))}\n"
             f"next: nmt evaluate {run.path}"
         )
 
