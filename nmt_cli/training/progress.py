@@ -88,7 +88,7 @@ def finished(settings: Training, progress: Progress) -> str:
             limit = f"{limits.epochs:,} epochs"
         else:
             limit = f"{limits.minutes:g} minutes"
-        return f"the limit of {limit} is reached, after update {progress.step:,} and {progress.epochs:.1f} epochs"
+        return f"the limit of {limit} is reached (update {progress.step:,}, epoch {progress.epochs:.1f})"
     patience = settings.validation.patience
     if patience is not None and progress.stale >= patience:
         return f"{settings.validation.metric} has not improved in {progress.stale} validations"
