@@ -89,6 +89,7 @@ def preprocess(recipe: RecipePath, set_: Overrides = None, dry_run: DryRun = Fal
         "nmt train recipe.yaml --run runs/short --set training.limits.updates=2000",
         "nmt train recipe.yaml --fresh",
         "nmt train recipe.yaml --nproc 4",
+        "nmt train recipe.yaml --set training.limits.minutes=30",
     )
 )
 def train(
@@ -107,7 +108,8 @@ def train(
     """Train the recipe's model, or go on with it.
 
     On an existing run, training goes on exactly where it was stopped or killed. Limits, logging, validation,
-    checkpoints, test sets, evaluation and the number of processes may change then; anything else needs --fresh.
+    checkpoints, batch_tokens, divergence, parallel, test sets, evaluation and the number of processes may change then;
+    anything else needs --fresh. Ctrl-C saves and stops. docs/training.md tells the rest.
     """
     console.set_quiet(quiet)
     from nmt_cli.recipe.loading import load_recipe

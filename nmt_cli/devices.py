@@ -46,6 +46,12 @@ def is_restarted() -> bool:
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
+def may_hang_when_restarted() -> bool:
+    """Whether torchrun starts failed ranks again, but lets them read where dead ones listened (PyTorch #135712)."""
+    here = os.environ
+    return here.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0" and here.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
 def default_processes() -> int:
     """One for each CUDA device, else one."""
     return max(1, torch.cuda.device_count())

@@ -41,7 +41,7 @@ class Session:
         self, run: RunDirectory, recipe: Recipe, prepared: Prepared, device: torch.device, ranks: Ranks
     ) -> None:
         self._run, self._recipe, self._prepared, self._ranks = run, recipe, prepared, ranks
-        self._journal = Journal(run if ranks.is_first else None)
+        self._journal = Journal(run if ranks.is_first else None, recipe.training.logging.tensorboard)
         checkpoint = checkpoints.last_good_checkpoint(run)
         model = self._first_model() if checkpoint is None else build(recipe.model, vocabularies_of(prepared.tokenizer))
         objective = build_objective(recipe.training, model, prepared.tokenizer.unknown)
@@ -207,9 +207,10 @@ class Session:
         publish(run, self._recipe, self._prepared.tokenizer, best)
         reason = finished(self._recipe.training, progress)
         update_summary(run, status="finished", reason=reason, step=progress.step, seconds=round(progress.seconds))
+        several = f"the average of {len(best)} checkpoints, updates" if len(best) > 1 else "the checkpoint of update"
         console.say(
             f"finished after {console.duration(progress.seconds)}: {reason}\n"
-            f"{run.model}: the average of {len(best)} checkpoints (updates {', '.join(map(str, best))})\n"
+            f"{run.model}: {several} {', '.join(map('{:,}'.format, best))}\n"
             f"next: nmt evaluate {run.path}"
         )
 

@@ -12,10 +12,21 @@ from nmt_cli.commands.loading import vocabularies_of
 from nmt_cli.commands.session import Session
 from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.data.prepared import Prepared, open_prepared
-from nmt_cli.devices import default_processes, describe, environment, is_rank, is_restarted, pick_device, rank
+from nmt_cli.devices import (
+    default_processes,
+    describe,
+    environment,
+    is_rank,
+    is_restarted,
+    may_hang_when_restarted,
+    pick_device,
+    rank,
+)
+from nmt_cli.errors import RecipeError
 from nmt_cli.models import build
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs.curves import require_tensorboard
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.opening import begin, move_aside, refuse_another_experiment, refuse_foreign_folder
 from nmt_cli.training.parallel import Ranks, joined
@@ -36,6 +47,8 @@ def train(
     recipe = load_recipe(recipe_path, overrides)
     if run_path is not None:
         recipe = recipe.model_copy(update={"run": run_path})
+    if recipe.training.logging.tensorboard:
+        require_tensorboard()
     if dry_run:
         _describe(recipe, _open_prepared(recipe))
         return
@@ -44,6 +57,12 @@ def train(
         _open_prepared(recipe)  # mistakes are told once
         launch(processes)
         return
+    if may_hang_when_restarted():
+        told = (
+            "torchrun --max-restarts: processes that are started again may wait for ever for those that are dead;"
+            " set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 wherever torchrun is started, as docs/cluster/torchrun.sh does"
+        )
+        raise RecipeError("" if rank().number else told)
     device = pick_device()
     with joined(rank(), device, recipe.training.parallel.timeout) as ranks, ExitStack() as open_files:
         if not ranks.is_first:

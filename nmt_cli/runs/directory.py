@@ -43,6 +43,11 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     @property
+    def tensorboard(self) -> Path:
+        """The journal's numbers as curves, if asked for."""
+        return self.path / "tensorboard"
+
+    @property
     def tokenizer(self) -> Path:
         """A copy of the tokenizer, so that the run needs nothing outside."""
         return self.path / TOKENIZER

@@ -82,9 +82,15 @@ class Update:
 
 def finished(settings: Training, progress: Progress) -> str:
     """Why training is over, or an empty string."""
-    if progress.share(settings.limits) >= 1:
-        minutes = f" or {progress.seconds / 60:.1f} minutes" if settings.limits.minutes is not None else ""
-        return f"the limit of {progress.step:,} updates or {progress.epochs:.1f} epochs{minutes} is reached"
+    limits = settings.limits
+    if progress.share(limits) >= 1:
+        if progress.step >= limits.updates:
+            limit = f"{limits.updates:,} updates"
+        elif limits.epochs is not None and progress.epochs >= limits.epochs:
+            limit = f"{limits.epochs:,} epochs"
+        else:
+            limit = f"{limits.minutes:g} minutes"
+        return f"the limit of {limit} is reached (update {progress.step:,}, epoch {progress.epochs:.1f})"
     patience = settings.validation.patience
     if patience is not None and progress.stale >= patience:
         return f"{settings.validation.metric} has not improved in {progress.stale} validations"

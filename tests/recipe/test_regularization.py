@@ -53,8 +53,14 @@ def test_what_cannot_be_is_told(override: str, message: str, good: str, mistakes
 
 
 def test_guided_alignment_needs_an_attention(good: str, write: Write, mistakes_in: MistakesIn) -> None:
-    guided = good + "  guided_alignment: {}\n"
+    aligned = good.replace("target: news.de", "target: news.de, alignment: news.links")
+    guided = aligned + "  guided_alignment: {}\n"
     assert load_recipe(write(guided)).training.guided_alignment is not None
     without = guided.replace("transformer", "rnn")
     (mistake,) = mistakes_in(without, "model.attention=none")
     assert mistake.endswith("training.guided_alignment: needs an attention, but model.attention is none")
+
+
+def test_guided_alignment_needs_alignments(good: str, mistakes_in: MistakesIn) -> None:
+    (mistake,) = mistakes_in(good, "training.guided_alignment={}")
+    assert mistake.endswith("training.guided_alignment: needs data.train.NAME.alignment, which no corpus has")

@@ -54,6 +54,8 @@ class Logging(Section):
 
     every: Count = 50
     """Updates between reports."""
+    tensorboard: bool = False
+    """Write all numbers for TensorBoard, too; needs `pip install 'nmt-cli[tensorboard]'`."""
 
 
 class Divergence(Section):
