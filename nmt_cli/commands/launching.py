@@ -12,6 +12,8 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from nmt_cli.devices import share_threads
 from nmt_cli.errors import LaunchedError, ResourceError
 
+_EXCUSES = (ResourceError.exit_code, -signal.SIGTERM)
+"""How a rank ends that has lost contact, and one that the launcher ends."""
 _LEAVING = 30
 """Seconds that processes have to save and end when they are told to stop."""
 
@@ -40,9 +42,10 @@ def launch(processes: int) -> None:
     except SignalException as stopped:
         raise LaunchedError(128 + int(stopped.sigval)) from stopped
     except ChildFailedError as error:
-        # A rank that was killed, or has told a mistake of its own, comes before those that lost contact with it.
+        # A rank that was killed, or has told a mistake of its own, comes before those that lost contact with it, and
+        # these before those that the launcher then ended.
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        rank = min(codes, key=lambda rank: (codes[rank] == ResourceError.exit_code, rank))
+        rank = min(codes, key=lambda rank: (_EXCUSES.index(codes[rank]) if codes[rank] in _EXCUSES else -1, rank))
         exit_code = codes[rank]
         if exit_code < 0:
             name = signal.Signals(-exit_code).name
