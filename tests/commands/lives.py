@@ -29,6 +29,7 @@ SMALL = ["model.encoder_layers=1", "model.decoder_layers=1"]
 
 
 _numbers = itertools.count()
+_ended: dict[int, int] = {}
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,13 @@ class Life:
     def exit_code(self, timeout: float = 120) -> int:
         """Wait for the end: an exit code, or minus the signal that ended it."""
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+        while self.process not in _ended and time.monotonic() < deadline:
             done, status = os.waitpid(self.process, os.WNOHANG)
             if done:
-                return os.waitstatus_to_exitcode(status)
+                _ended[self.process] = os.waitstatus_to_exitcode(status)
             time.sleep(0.002)
+        if self.process in _ended:
+            return _ended[self.process]
         self.end(signal.SIGKILL)
         os.waitpid(self.process, 0)
         raise AssertionError(f"did not end within {timeout:g} seconds:\n{self.told}")

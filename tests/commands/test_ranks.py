@@ -21,10 +21,15 @@ SETTINGS = ["training.update_tokens=200", "training.validation.patience=null", "
 """Updates of six batches, whether one rank learns from them or two."""
 
 
-def start(recipe: Path, run: str, *settings: str, launcher: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+def start(
+    recipe: Path, run: str, *settings: str, launcher: tuple[str, ...] = (), limit: int | None = None
+) -> "subprocess.Popen[str]":
+    """Start two ranks; no file may be larger than the limit."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     changes = [word for setting in [f"run={run}", *SETTINGS, *settings] for word in ("--set", setting)]
     command = [sys.executable, "-m", *(launcher or ("nmt_cli", "train", "--nproc", "2")), str(recipe), *changes]
+    if limit:
+        command = ["bash", "-c", f'ulimit -f {limit // 1024}; exec "$@"', "bash", *command]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
@@ -138,6 +143,15 @@ def test_ranks_whose_launcher_is_gone_save_and_end(recipe: Path) -> None:
         time.sleep(0.1)
     assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
     assert json.loads(Path("run/run.json").read_bytes())["status"] == "stopped"
+
+
+def test_a_save_that_fails_ends_all_ranks_and_says_why(recipe: Path) -> None:
+    process = start(recipe, "run", limit=20_000)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 5
+    assert "was killed" not in told
+    assert "update 4 could not be saved, none is yet" in told
+    assert "going on after" not in run_to_end(recipe, "run")
 
 
 def test_a_run_in_use_ends_all_ranks_with_one_line(recipe: Path) -> None:

@@ -39,11 +39,11 @@ def told_at(moment: str, *signals: signal.Signals) -> Callable[[], None]:
 
     def prepare() -> None:
         module, name = MOMENTS[moment]
-        original = getattr(module, name)
+        original, left = getattr(module, name), list(signals)
 
         def interrupted(*arguments: Any) -> Any:
-            for number in signals:
-                os.kill(os.getpid(), number)
+            while left:
+                os.kill(os.getpid(), left.pop())
             return original(*arguments)
 
         setattr(module, name, interrupted)
