@@ -244,7 +244,7 @@ def test_training_is_finished_by_updates_epochs_or_patience() -> None:
     settings = Training.model_validate({"limits": {"updates": 10, "epochs": 3}, "validation": {"patience": 2}})
     assert not finished(settings, Progress(step=9, epochs=2.9, stale=1))
     assert "10 updates" in finished(settings, Progress(step=10))
-    assert "3.0 epochs" in finished(settings, Progress(epochs=3.0))
+    assert "the limit of 3 epochs" in finished(settings, Progress(epochs=3.0))
     assert "bleu has not improved in 2" in finished(settings, Progress(stale=2))
 
 
