@@ -12,7 +12,8 @@ round in the other order, so that noise hits all; figures are medians over round
 The work is the same for all: text (Multi30k English to German, or its words in sentences as long as those of news),
 subwords (one joint SentencePiece unigram vocabulary of 8,000, made by `nmt preprocess`), sizes, dropout 0.1 on
 residual sums, attention weights and feed-forward activations, label smoothing 0.1, Adam, gradient norm clipped at 1,
-one batch an update. A batch is counted in padded tokens: by us of the target, by eole, OpenNMT-py and fairseq of the
+one batch an update. We work through it in the passes that `batch_tokens: auto` finds, as users do: on a CPU 1,024
+tokens for each thread, with the gradient of the whole. A batch is counted in padded tokens: by us of the target, by eole, OpenNMT-py and fairseq of the
 longer side; Hugging Face counts sentences, and is given as many as hold that many target tokens on average.
 
 What is told:

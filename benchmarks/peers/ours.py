@@ -50,7 +50,7 @@ class Ours:
             "model": model_section(work.size),
             "training": {
                 "update_tokens": work.batch_tokens,
-                "batch_tokens": work.batch_tokens,
+                "batch_tokens": "auto",  # as unless told: an update of the same size, in passes that suit the device
                 "precision": work.precision,
                 "label_smoothing": LABEL_SMOOTHING,
                 "clip_norm": CLIP_NORM,
