@@ -64,7 +64,7 @@ def test_each_peer_can_be_started_or_says_why_not(name: str, model: str, tmp_pat
 def test_our_recipe_is_a_recipe(model: str, tmp_path: Path) -> None:
     Ours().training(work(tmp_path, model), tmp_path)
 
-    assert load_recipe(tmp_path / "recipe.yaml").training.batch_tokens == 1024
+    assert load_recipe(tmp_path / "recipe.yaml").training.update_tokens == 1024
 
 
 @pytest.fixture
