@@ -19,9 +19,10 @@ import torch
 
 from nmt_cli.data.batches import Batch
 from nmt_cli.decoding.beam import beam_search
-from nmt_cli.devices import Precision, arithmetic, describe, peak_memory, pick_device, product_speed
+from nmt_cli.devices import Precision, arithmetic, describe, peak_memory, pick_device
 from nmt_cli.models import build
 from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.models.linear import product_speed
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 from nmt_cli.recipe.training import Training
@@ -165,7 +166,7 @@ def training_speed(
         passed = time.monotonic() - started
     speed = made * rows.target_tokens / passed
     weights = sum(weight.numel() for weight in learner.model.parameters())
-    peak = product_speed(device, precision)
+    peak = product_speed(device, torch.bfloat16 if precision == "bf16" else torch.float32)
     return Speed(speed, 6 * weights * speed / peak, waited / passed, peak_memory(device))
 
 

@@ -13,14 +13,15 @@ The work is the same for all: text (Multi30k English to German, or its words in 
 subwords (one joint SentencePiece unigram vocabulary of 8,000, made by `nmt preprocess`), sizes, dropout 0.1 on
 residual sums, attention weights and feed-forward activations, label smoothing 0.1, Adam, gradient norm clipped at 1,
 one batch an update. We work through it in the passes that `batch_tokens: auto` finds, as users do: on a CPU 1,024
-tokens for each thread, with the gradient of the whole. A batch is counted in padded tokens: by us of the target, by eole, OpenNMT-py and fairseq of the
-longer side; Hugging Face counts sentences, and is given as many as hold that many target tokens on average.
+tokens for each thread, with the gradient of the whole. A batch is counted in padded tokens: by us of the target, by
+eole, OpenNMT-py and fairseq of the longer side; Hugging Face counts sentences, and is given as many as hold that many
+target tokens on average.
 
 What is told:
   tok/s        target tokens in a second, padding not counted, end tokens counted
   tok/CPU-s    the same in a second of processor time of the process: fair where others use the machine too
-  of product   useful operations, 6 x weights (tied ones once) x target tokens, as a share of the speed of a square
-               matrix product in the same precision, on the same cores, measured in the same round
+  of product   useful operations, 6 x weights (tied ones once, words only looked up not) x target tokens, as a share of
+               the speed of a square matrix product in the same precision, on the same cores, measured in the same round
   memory       largest resident set of the process; on a GPU what its driver saw in use
   first        seconds from the start of the process to its first report (on a CPU its first update), and processor time
   ratio        to the fastest peer at the same work, in this precision or, where no peer has it, in fp32; by

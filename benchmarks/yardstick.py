@@ -2,7 +2,7 @@
 
     python benchmarks/yardstick.py SECONDS RECIPE...
 
-prints JSON: the speed of a square matrix product in fp32 and bf16, and the weights of each recipe's model.
+prints JSON: the speed of a matrix product in fp32 and bf16, and how many weights multiply in each recipe's model.
 """
 
 import json
@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from nmt_cli.devices import describe, pick_device
 from nmt_cli.models import build
 from nmt_cli.models.contract import Vocabularies
+from nmt_cli.models.linear import linear
 from nmt_cli.recipe.loading import load_recipe
 
 
@@ -23,11 +25,11 @@ def product_speed(device: torch.device, dtype: torch.dtype, seconds: float) -> d
     size = 8192 if device.type == "cuda" else 1024
     one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     for _ in range(2):
-        one @ other
+        linear(one, other)
     _wait(device)
     started, processor, products = time.monotonic(), time.process_time(), 0
     while time.monotonic() - started < seconds:
-        one @ other
+        linear(one, other)
         products += 1
         if products % 10 == 0:
             _wait(device)
@@ -40,11 +42,14 @@ def product_speed(device: torch.device, dtype: torch.dtype, seconds: float) -> d
 
 
 def weights(recipe: Path) -> int:
-    """All weights of a recipe's model, tied ones once."""
+    """The weights of a recipe's model that multiply: tied ones count once, words that are only looked up not at all."""
     settings = load_recipe(recipe)
     size = settings.tokenizer.vocabulary_size
     with torch.device("meta"):
-        return sum(weight.numel() for weight in build(settings.model, Vocabularies(size, size, 2, 3)).parameters())
+        model = build(settings.model, Vocabularies(size, size, 2, 3))
+    tables = [module.weight.numel() for module in model.modules() if isinstance(module, nn.Embedding)]
+    looked_up = {"all": 0, "decoder": tables[0], "none": sum(tables)}[settings.model.tied_embeddings]
+    return sum(weight.numel() for weight in model.parameters()) - looked_up
 
 
 def _wait(device: torch.device) -> None:

@@ -4,7 +4,6 @@ import ctypes
 import os
 import resource
 import sys
-import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -13,11 +12,11 @@ import torch
 
 Precision = Literal["fp32", "bf16"]
 
+_KEPT_PRIMITIVES = 128
+"""Somewhat more than the layers of one batch need, which share shapes."""
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Options of glibc's mallopt."""
-
-_PRODUCT_SIZE = {"cpu": 512, "cuda": 8192}
-"""Rows of the square matrices whose product shows what a device can do: large enough, and done in a blink."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +83,14 @@ def arithmetic(device: torch.device, precision: Precision) -> AbstractContextMan
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def keep_freed_memory() -> None:
-    """Let glibc's malloc keep what is freed, to be called before a training; elsewhere it does nothing.
+def keep_memory_in_bounds() -> None:
+    """Prepare this process for a training: to be called before its first product of matrices.
 
-    By default blocks of many megabytes, which each update needs again, go back to the system, which fills them with
-    zeros the next time.
+    oneDNN keeps the programs that it makes for each shape, by default so many that they come to hundreds of megabytes:
+    batches seldom have a shape again. And glibc's malloc gives blocks of many megabytes, which each update needs again,
+    back to the system, which fills them with zeros the next time; it is told to keep them.
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KEPT_PRIMITIVES))
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -114,20 +115,6 @@ def environment() -> dict[str, str | int]:
     }
 
 
-def product_speed(device: torch.device, precision: Precision) -> float:
-    """FLOP/s of a large matrix product, measured now: what no training can surpass."""
-    size = _PRODUCT_SIZE[device.type]
-    factor = torch.ones(size, size, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
-    times = []
-    for _ in range(12):  # the first warm up; on a shared machine, some are disturbed
-        _wait(device)
-        before = time.perf_counter()
-        torch.mm(factor, factor)
-        _wait(device)
-        times.append(time.perf_counter() - before)
-    return float(2 * size**3 / min(times))
-
-
 def peak_memory(device: torch.device) -> int:
     """Most bytes held so far: by tensors on a CUDA device, or by this process on a CPU."""
     if device.type == "cuda":
@@ -140,8 +127,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # what the CPU's allocator says
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -13,7 +13,7 @@ from nmt_cli.commands.publishing import is_published, publish, updates_to_averag
 from nmt_cli.commands.signals import noted_signals
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.devices import describe, environment, keep_freed_memory, multiplies_bf16
+from nmt_cli.devices import describe, environment, keep_memory_in_bounds, multiplies_bf16
 from nmt_cli.errors import DivergedError, ModelError, ResourceError, StoppedError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.models import build
@@ -65,7 +65,7 @@ class Session:
 
     def run(self) -> None:
         """Train to the end, or until a signal stops it; should training diverge, go back and on more slowly."""
-        keep_freed_memory()
+        keep_memory_in_bounds()
         with noted_signals() as asked_to_stop:
             self._settle()
             self._announce()

@@ -1,5 +1,6 @@
 """Linear layers that are as fast as the processor allows."""
 
+import time
 from typing import Any
 
 import torch
@@ -8,6 +9,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+
+_LARGE = {"cpu": 512, "cuda": 8192}
+"""Rows of square matrices whose product shows what a device can do, and is done in a blink."""
 
 _FEW_ROWS = 4
 """Up to so many rows torch's own product is faster."""
@@ -36,6 +40,25 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
         outputs: Tensor = _OneDnnLinear.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]
         return outputs
     return functional.linear(inputs, weight, bias)
+
+
+def product_speed(device: torch.device, precision: torch.dtype) -> float:
+    """FLOP/s of a large product of matrices, measured now: what no training can surpass."""
+    size = _LARGE[device.type]
+    factor = torch.ones(size, size, device=device, dtype=precision)
+    times = []
+    for _ in range(12):  # the first warm up; on a shared machine, some are disturbed
+        _wait(device)
+        before = time.perf_counter()
+        linear(factor, factor)
+        _wait(device)
+        times.append(time.perf_counter() - before)
+    return float(2 * size**3 / min(times))
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 class _OneDnnLinear(torch.autograd.Function):

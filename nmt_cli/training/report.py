@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from nmt_cli import console
-from nmt_cli.devices import peak_memory, product_speed
+from nmt_cli.devices import peak_memory
+from nmt_cli.models.linear import product_speed
 from nmt_cli.runs.journal import Journal
 from nmt_cli.training.learner import Learner
 from nmt_cli.training.progress import Progress, Scores, Update
@@ -29,7 +30,8 @@ class Report:
         total = limits.updates if is_counted_in_updates else None
         self.bar = console.Progress("training", "updates", total, progress.step, plain_lines=False)
         self._weights = sum(weight.numel() for weight in learner.model.parameters())
-        self._product_speed = product_speed(learner.device, learner.settings.precision) * learner.ranks.count
+        precision = torch.bfloat16 if learner.settings.precision == "bf16" else torch.float32
+        self._product_speed = product_speed(learner.device, precision) * learner.ranks.count
         self._first_share, self._started = progress.share(limits), time.monotonic()
         self._fits = learner.fits
         self._start_anew()
