@@ -167,6 +167,26 @@ def test_a_failure_leaves_the_old_folder(tmp_path: Path) -> None:
     assert names(tmp_path) == ["folder"]
 
 
+def test_where_a_folder_cannot_take_its_name_the_older_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").write_bytes(b"")
+    rename = Path.rename
+
+    def refusing(path: Path, target: Path) -> Path:
+        if path == files.temporary(folder):
+            raise PermissionError(13, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with pytest.raises(ResourceError, match="folder: cannot be written: Permission denied"), files.new_folder(folder):
+        pass
+    assert names(folder) == ["old"]
+    assert names(tmp_path) == ["folder"]
+
+
 def test_what_a_killed_process_left_of_a_folder_does_not_get_into_the_next(tmp_path: Path) -> None:
     path = tmp_path / "folder"
     program = """
