@@ -113,3 +113,15 @@ def test_a_wrong_recipe_is_told_before_torch_is_loaded(tmp_path: Path) -> None:
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert found.stdout == "2 False\n"
+
+
+def test_no_file_takes_the_number_of_a_stream_that_is_closed(tmp_path: Path) -> None:
+    """Whatever a library prints would else get into that file, such as a run's journal."""
+    program = (
+        "import os; from nmt_cli import cli; cli._fill_closed_streams()\n"
+        f"files = [open(f'{tmp_path}/{{number}}', 'w') for number in range(3)]\n"
+        "os.write(1, b'noise'); os.write(2, b'noise')\n"
+    )
+    command = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", sys.executable, "-c", program]
+    subprocess.run(command, cwd=ROOT, check=True)
+    assert [path.read_text() for path in sorted(tmp_path.iterdir())] == ["", "", ""]
