@@ -77,7 +77,7 @@ RULES: list[tuple[dict[str, object], Callable[[Tensor, list[Tensor], float], Ten
 ALL = [{"type": "adamw"}, {"type": "adam"}, {"type": "sgd"}, {"type": "adafactor"}, {"type": "muon"}]
 
 
-@pytest.mark.parametrize(("given", "rule"), RULES, ids=str)
+@pytest.mark.parametrize(("given", "rule"), RULES, ids=[str(given) for given, _ in RULES])
 @pytest.mark.parametrize("size", [1.0, 1e-5])
 def test_steps_are_those_of_the_paper(given: dict[str, object], rule: Rule, size: float) -> None:
     generator = torch.Generator().manual_seed(1)
