@@ -10,7 +10,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,12 @@ def start(run: str, settings: list[str], before: Callable[[], object] = lambda: 
         warnings.simplefilter("ignore", DeprecationWarning)  # that other threads are not forked along
         process = os.fork()
     if process:
+        with suppress(ProcessLookupError, PermissionError):  # it may be that far, or over, by itself
+            os.setpgid(process, process)
         return Life(process, log)
     code = 1
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         with log.open("wb") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)

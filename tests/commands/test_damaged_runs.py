@@ -37,6 +37,7 @@ def flip_a_bit(path: Path, place: int) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_the_last_checkpoint_that_is_whole(begun: str, capsys: pytest.CaptureFixture[str]) -> None:
     names = sorted(path.name for path in RunDirectory(Path(begun)).checkpoint(2).iterdir())
     for number, name in enumerate(names):
@@ -50,6 +51,7 @@ def test_a_run_goes_on_from_the_last_checkpoint_that_is_whole(begun: str, capsys
         assert outcome("damaged") == outcome("straight")
 
 
+@pytest.mark.slow
 def test_where_no_checkpoint_is_whole_it_is_told_and_nothing_is_touched(begun: str) -> None:
     run = RunDirectory(Path(begun))
     for step in run.steps():
@@ -60,6 +62,7 @@ def test_where_no_checkpoint_is_whole_it_is_told_and_nothing_is_touched(begun: s
     assert outcome(begun) == before
 
 
+@pytest.mark.slow
 def test_a_damaged_one_of_the_best_is_left_out_of_the_model(begun: str, capsys: pytest.CaptureFixture[str]) -> None:
     train(RECIPE, SHORT, Path(begun))
     best = files.read_manifest(Path(begun, "model"), ModelError)["averaged_updates"]
@@ -71,6 +74,7 @@ def test_a_damaged_one_of_the_best_is_left_out_of_the_model(begun: str, capsys: 
     assert files.read_manifest(Path(begun, "model"), ModelError)["averaged_updates"] == best[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "manifest.json"])
 def test_a_damaged_model_of_a_finished_run_is_made_again(begun: str, name: str) -> None:
     train(RECIPE, SHORT, Path(begun))

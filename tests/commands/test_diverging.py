@@ -39,6 +39,7 @@ def events(run: str, kind: str) -> list[dict[str, Any]]:
     return [record for record in records(run, "event") if record["event"] == kind]
 
 
+@pytest.mark.slow
 def test_a_rate_that_is_far_too_high_is_lowered(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = [
         *SHORT,
@@ -79,6 +80,7 @@ def test_weights_that_are_no_numbers_are_never_saved_and_training_goes_back(reci
     assert rates[5:] == pytest.approx([0.5 * 0.001 * (4 / step) ** 0.5 for step in (6, 7, 8)])
 
 
+@pytest.mark.slow
 def test_stopped_again_and_again_it_goes_back_just_the_same(
     recipe: Path, rough: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +91,7 @@ def test_stopped_again_and_again_it_goes_back_just_the_same(
     assert json.loads(state.read_bytes())["returns"] == 1
 
 
+@pytest.mark.slow
 def test_it_gives_up_after_as_many_returns_even_if_stopped_in_between(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

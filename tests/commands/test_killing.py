@@ -15,13 +15,14 @@ from nmt_cli.runs.checkpoints import last_good_checkpoint
 from nmt_cli.runs.directory import RunDirectory
 
 pytestmark = pytest.mark.slow
+UPDATES, KILLS = 24, 25
 EVERYTHING = [
     "training.update_tokens=100",
     "training.batch_tokens=40",
     "training.ema_decay=0.9",
     "training.word_dropout.source=0.1",
-    "training.limits.updates=60",
-    "training.validation={every: 10, metric: chrf, patience: null}",
+    f"training.limits.updates={UPDATES}",
+    "training.validation={every: 8, metric: chrf, patience: null}",
     "training.checkpoints={every: 2, keep_last: 1, keep_best: 2}",
     "training.logging.every=1",
     "decoding.beam_size=1",
@@ -30,7 +31,6 @@ SCHEDULES = {
     "transformer": "training.schedule={type: plateau, patience: 1, warmup: 4}",
     "rnn": "training.schedule={type: linear, warmup: 4}",
 }
-KILLS = 25
 
 
 def last_update(run: str) -> int:
@@ -57,25 +57,31 @@ def test_killed_at_random_moments_a_run_ends_as_one_never_killed(recipe: Path, a
     assert life.exit_code() == 0, life.told
     took, moments = time.monotonic() - began, random.Random(architecture)
 
-    killed, starts, reached = 0, 0, 0
+    killed, runs = 0, 0
     while killed < KILLS:
-        life, starts = start("killed", settings), starts + 1
-        time.sleep(moments.uniform(0, 0.35 * took if killed % 5 else 0.05 * took))
+        runs += 1
+        killed += kills_until_finished(f"killed{runs}", settings, moments, took)
+        assert outcome(f"killed{runs}") == outcome("straight")
+        assert [record["step"] for record in records(f"killed{runs}", "train")] == list(range(1, UPDATES + 1))
+
+
+def kills_until_finished(run: str, settings: list[str], moments: random.Random, took: float) -> int:
+    """Kill a run again and again; each start must go on from at least the last checkpoint that was announced."""
+    killed, reached = 0, 0
+    while True:
+        life = start(run, settings)
+        time.sleep(moments.uniform(0, 0.3 * took if killed % 4 else 0.05 * took))
         life.end(signal.SIGKILL)
         code = life.exit_code()
-        assert code in (0, -signal.SIGKILL), life.told
-        killed += code != 0
-        if not Path("killed", "run.json").exists():
-            continue
-        saved = last_update("killed")
-        assert saved >= reached, "what was saved once is never lost"
-        assert last_record("killed") - saved <= 2, "at most one save interval is lost"
-        reached = saved
-
-    life = start("killed", settings)
-    assert life.exit_code() == 0, life.told
-    assert outcome("killed") == outcome("straight")
-    assert [record["step"] for record in records("killed", "train")] == list(range(1, 61))
+        if code == 0:
+            return killed
+        assert code == -signal.SIGKILL, life.told
+        killed += 1
+        if Path(run, "run.json").exists():
+            saved = last_update(run)
+            assert saved >= reached, "what was saved once is never lost"
+            assert last_record(run) - saved <= 2, "at most one save interval is lost"
+            reached = saved
 
 
 class Dying:

@@ -92,6 +92,7 @@ def test_each_pair_comes_exactly_once_in_an_epoch(recipe: Path, monkeypatch: pyt
     assert seen[0] != seen[1]
 
 
+@pytest.mark.slow
 @only_transformer
 def test_patience_and_the_best_are_remembered(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a rate of next to nothing, translations stay as bad as they are."""
@@ -105,6 +106,7 @@ def test_patience_and_the_best_are_remembered(recipe: Path, monkeypatch: pytest.
     assert [record["stale"] for record in records("stopped", "valid")] == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 @only_transformer
 def test_a_run_may_be_moved_and_goes_on(recipe: Path) -> None:
     train(recipe, SHORT, Path("straight"))
