@@ -82,6 +82,7 @@ def test_a_run_stopped_and_resumed_equals_one_never_stopped(recipe: Path) -> Non
 
 
 @only_transformer
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -110,6 +111,7 @@ def test_frozen_weights_stay_as_they_began(recipe: Path) -> None:
 
 
 @only_transformer
+@pytest.mark.slow
 def test_a_checkpoint_of_averaged_weights_has_those_that_learn_beside_them(recipe: Path) -> None:
     train(recipe, ["training.ema_decay=0.5"], Path("averaged"))
     train(recipe, [], Path("plain"))
@@ -248,7 +250,7 @@ def test_a_dry_run_writes_nothing(recipe: Path) -> None:
     assert not Path("run").exists()
 
 
-@pytest.mark.parametrize("decay", ["null", "0.5"])
+@pytest.mark.parametrize("decay", ["null", pytest.param("0.5", marks=pytest.mark.slow)])
 def test_the_score_of_a_validation_is_that_of_its_checkpoint(recipe: Path, decay: str) -> None:
     train(recipe, [f"training.ema_decay={decay}"])
     record = records(RunDirectory(Path("run")), "valid")[-1]
