@@ -1,5 +1,6 @@
 """Many processes that train one model: how they agree, and how they share gradients or weights."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,6 +18,9 @@ if TYPE_CHECKING:  # these take most of a second to import, which few trainings 
 from nmt_cli.devices import Rank
 from nmt_cli.errors import ResourceError
 from nmt_cli.recipe.training import Parallel
+
+_AFTER_YOU = 2.0
+"""Seconds for which a rank that has lost contact stays, so that the one that failed first is also seen to end first."""
 
 
 class Ranks:
@@ -67,6 +71,7 @@ def joined(rank: Rank, device: torch.device, timeout: float) -> Iterator[Ranks]:
     except RuntimeError as error:
         if not _is_lost_contact(error):
             raise
+        time.sleep(_AFTER_YOU)
         raise ResourceError(
             f"rank {rank.number}: another process has ended, or did not answer for {timeout:g} seconds;"
             " all is saved up to the last checkpoint: the same command goes on from there"
