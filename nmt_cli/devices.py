@@ -3,16 +3,29 @@
 import os
 import resource
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
+from nmt_cli.errors import ResourceError
+
 Precision = Literal["fp32", "bf16"]
 
 _PRODUCT_SIZE = {"cpu": 768, "cuda": 8192}
 """Rows of the square matrices whose product shows what a device can do: large enough, and done in a blink."""
+
+_REFUSALS = (
+    "can't allocate memory",
+    "could not create a primitive",
+    "could not create a memory object",
+    "bad_alloc",
+    "can't start new thread",
+    "Resource temporarily unavailable",
+)
+"""What the CPU's allocator, oneDNN, the C++ library and threads to be say where there is no memory left."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, or the operating system, refused an allocation."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # what the CPU's allocator says
+    return isinstance(error, RuntimeError) and any(refusal in str(error) for refusal in _REFUSALS)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn refusals of memory into a message."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ResourceError("out of memory; lower training.batch_tokens or decoding.batch_tokens") from error
 
 
 def _wait(device: torch.device) -> None:

@@ -12,7 +12,16 @@ from nmt_cli.commands.loading import vocabularies_of
 from nmt_cli.commands.session import Session
 from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.data.prepared import Prepared, open_prepared
-from nmt_cli.devices import default_processes, describe, environment, is_rank, is_restarted, pick_device, rank
+from nmt_cli.devices import (
+    default_processes,
+    describe,
+    environment,
+    is_rank,
+    is_restarted,
+    memory_errors,
+    pick_device,
+    rank,
+)
 from nmt_cli.models import build
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
@@ -57,7 +66,8 @@ def train(
             open_files.enter_context(files.lock(run.lock))
             refuse_another_experiment(run, recipe, prepared.fingerprint)
         ranks.wait()
-        _go_on(run, recipe, recipe_path, prepared, device, ranks)
+        with memory_errors():
+            _go_on(run, recipe, recipe_path, prepared, device, ranks)
 
 
 def _go_on(
