@@ -4,11 +4,14 @@ import ctypes
 import os
 import resource
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
+
+from nmt_cli.errors import ResourceError
 
 Precision = Literal["fp32", "bf16"]
 
@@ -17,6 +20,16 @@ _KEPT_PRIMITIVES = 128
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Options of glibc's mallopt."""
+
+_REFUSALS = (
+    "can't allocate memory",
+    "could not create a primitive",
+    "could not create a memory object",
+    "bad_alloc",
+    "can't start new thread",
+    "Resource temporarily unavailable",
+)
+"""What the CPU's allocator, oneDNN, the C++ library and threads to be say where there is no memory left."""
 
 
 @dataclass(frozen=True)
@@ -126,4 +139,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, or the operating system, refused an allocation."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # what the CPU's allocator says
+    return isinstance(error, RuntimeError) and any(refusal in str(error) for refusal in _REFUSALS)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn refusals of memory into a message."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ResourceError("out of memory; lower training.batch_tokens or decoding.batch_tokens") from error

@@ -19,6 +19,7 @@ from nmt_cli.devices import (
     is_rank,
     is_restarted,
     may_hang_when_restarted,
+    memory_errors,
     pick_device,
     rank,
 )
@@ -76,7 +77,8 @@ def train(
             open_files.enter_context(files.lock(run.lock))
             refuse_another_experiment(run, recipe, prepared.fingerprint)
         ranks.wait()
-        _go_on(run, recipe, recipe_path, prepared, device, ranks)
+        with memory_errors():
+            _go_on(run, recipe, recipe_path, prepared, device, ranks)
 
 
 def _go_on(

@@ -44,9 +44,9 @@ def prepare(lines: int, words: int) -> None:
 
 
 def test_where_memory_is_short_batches_are_split_and_the_weights_are_the_same(recipe: Path) -> None:
-    prepare(lines=300, words=10)
-    settings = [*SETTINGS, "model.feed_forward=10000"]
-    for run, mebibytes in (("ample", 8192), ("scarce", 300)):
+    prepare(lines=150, words=10)
+    settings = [*SETTINGS, "model.feed_forward=20000"]
+    for run, mebibytes in (("ample", 8192), ("scarce", 600)):
         life = start(run, settings, before=lambda: memory_for(mebibytes))  # noqa: B023
         assert life.exit_code() == 0, life.told
         split = [record for record in records(run, "event") if record["event"] == "out of memory"]
@@ -61,5 +61,5 @@ def test_where_not_even_one_pair_fits_it_is_told(recipe: Path) -> None:
     prepare(lines=4, words=500)
     life = start("run", [*SETTINGS, "model.feed_forward=60000"], before=lambda: memory_for(300))
     assert life.exit_code() == 5, life.told
-    assert life.told.count("nmt: error: out of memory with ") == 1
+    assert life.told.count("nmt: error: out of memory") == 1
     assert "Traceback" not in life.told
