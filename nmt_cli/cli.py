@@ -44,6 +44,12 @@ class Format(StrEnum):
     tsv = "tsv"
 
 
+class Form(StrEnum):
+    """Other programs' forms of models."""
+
+    ctranslate2 = "ctranslate2"
+
+
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file that describes the experiment.")]
 Overrides = Annotated[
     list[str] | None,
@@ -180,6 +186,25 @@ def evaluate(
     from nmt_cli.commands.evaluate import evaluate as command
 
     command(model, test or [], hypothesis, reference or [], set_ or [], json)
+
+
+@app.command(epilog=_examples("nmt export runs/en-de --to ctranslate2 -o en-de.ctranslate2"))
+def export(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A run, a recipe (its run), a checkpoint or a model folder.")
+    ],
+    to: Annotated[Form, typer.Option("--to", help="The program that is to use it.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where to write the model.")],
+    quiet: Quiet = False,
+) -> None:
+    """Write a model in the form of another program, with a guide to its use.
+
+    Needs that program's Python package: pip install 'nmt-cli[ctranslate2]'.
+    """
+    console.set_quiet(quiet)
+    from nmt_cli.commands.export import export as command
+
+    command(model, to.value, output)
 
 
 def main() -> None:
