@@ -14,6 +14,7 @@ from nmt_cli import console, files
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.results import stdout
 from nmt_cli.decoding.formats import FORMATS
+from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.decoding.windows import arriving, windows
 from nmt_cli.errors import RecipeError
@@ -54,7 +55,7 @@ def translate_stream(
     """Translate a binary stream into another and count its lines; those that have arrived are not kept waiting."""
     write, invalid, number = FORMATS[format], list[int](), 0
     cut = windows if _is_file(source) else arriving
-    for window in cut(decode_lines(source, name, invalid.append)):
+    for window in cut(map(Request, decode_lines(source, name, invalid.append))):
         translations = translator.translate_window(window, number + 1, translated)
         answer = "".join(write(place, translation) for place, translation in enumerate(translations, number))
         target.write(answer.encode())

@@ -13,6 +13,7 @@ import pytest
 
 from nmt_cli.commands import translate as module
 from nmt_cli.commands.translate import translate, translate_stream
+from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import TranslatedText, Translation
 from nmt_cli.errors import DataError, RecipeError, ResourceError
 
@@ -23,11 +24,11 @@ class Shouting:
     def __init__(self, *arguments: Any) -> None:
         self.windows: list[int] = []
 
-    def translate_window(self, lines: Sequence[str], first: int, translated: Any) -> list[Translation]:
+    def translate_window(self, requests: Sequence[Request], first: int, translated: Any) -> list[Translation]:
         assert first == sum(self.windows) + 1
-        self.windows.append(len(lines))
-        translated(len(lines))
-        return [Translation(line, (TranslatedText(line.upper(), -1.0, -0.5),)) for line in lines]
+        self.windows.append(len(requests))
+        translated(len(requests))
+        return [Translation(request.text, (TranslatedText(request.text.upper(), -1.0, -0.5),)) for request in requests]
 
 
 @pytest.fixture
