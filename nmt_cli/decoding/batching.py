@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 
 from nmt_cli.decoding.rules import Forbid, MinimumLength, Rule
-from nmt_cli.decoding.search import STRATEGIES, Hypothesis
+from nmt_cli.decoding.search import STRATEGIES
+from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.devices import Precision, arithmetic, is_out_of_memory
 from nmt_cli.errors import ModelError, ResourceError

@@ -12,7 +12,7 @@ from nmt_cli.console import warn
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.pieces import pieces
 from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.search import Hypothesis
+from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision

@@ -6,7 +6,8 @@ import pytest
 from toys import END, GruModel, batch_of, forced_log_probability, one
 
 from nmt_cli.decoding.rules import Forbid, MinimumLength, Rule
-from nmt_cli.decoding.search import STRATEGIES, Hypothesis
+from nmt_cli.decoding.search import STRATEGIES
+from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
 
