@@ -5,14 +5,14 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
 from nmt_cli import console, files
-from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.results import stdout
+from nmt_cli.commands.translators import TranslatorOptions, open_translator
 from nmt_cli.decoding.formats import FORMATS
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translator
@@ -24,19 +24,15 @@ Format = Literal["text", "nbest", "jsonl", "tsv"]
 
 
 def translate(
-    models: Sequence[Path],
+    options: TranslatorOptions,
     input: Path | None = None,
     output: Path | None = None,
     format: Format = "text",
-    overrides: Sequence[str] = (),
 ) -> None:
     """Translate each line of `input` (None: stdin) into `output` (None: stdout), a file whole or not at all."""
-    if len(models) != 1:
-        raise RecipeError("ensembles are not supported yet; name one model")
     _check_paths(input, output)
     with _reading(input) as (source, name):
-        loaded = load_model(models[0], overrides)
-        translator = Translator(loaded.model, loaded.tokenizer, loaded.decoding, loaded.device)
+        translator = open_translator(options)
         started = time.monotonic()
         with _writing(output) as target, _progress(output) as translated:
             lines = translate_stream(translator, source, target, format, name, translated)
