@@ -18,7 +18,9 @@ import numpy as np
 import torch
 
 from nmt_cli.data.batches import Batch
-from nmt_cli.decoding.beam import beam_search
+from nmt_cli.decoding.rules import Said
+from nmt_cli.decoding.search.beam import beam_search
+from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.devices import Precision, arithmetic, describe, peak_memory, pick_device
 from nmt_cli.models import build
 from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
@@ -111,7 +113,7 @@ def relative(expected: torch.Tensor, found: torch.Tensor) -> float:
 
 def search(model: TranslationModel, sources: torch.Tensor) -> list[tuple[int, ...]]:
     settings = BeamSettings(beam_size=3, max_length_ratio=1.0)
-    found = beam_search(model, Source(sources), settings, [], range(len(sources)))
+    found = beam_search(model, Source(sources), settings, [], _numbered(sources))
     return [hypotheses[0].tokens for hypotheses in found]
 
 
@@ -179,18 +181,24 @@ def decoding_speed(
     sources = torch.randint(4, WORDS, (sentences, 16), device=device)
     search_settings = BeamSettings(beam_size=beam, max_length_ratio=1.0)
     with arithmetic(device, precision):
-        beam_search(model, Source(sources[:2]), search_settings, [NoEnd()], range(2))
+        beam_search(model, Source(sources[:2]), search_settings, [NoEnd()], _numbered(sources[:2]))
         _wait(device)
         started = time.monotonic()
-        found = beam_search(model, Source(sources), search_settings, [NoEnd()], range(sentences))
+        found = beam_search(model, Source(sources), search_settings, [NoEnd()], _numbered(sources))
         _wait(device)
     return sum(len(hypotheses[0].tokens) for hypotheses in found) / (time.monotonic() - started)
+
+
+def _numbered(sources: torch.Tensor) -> list[Sentence]:
+    return [Sentence(line, tokens) for line, tokens in enumerate(sources.tolist(), 1)]
 
 
 class NoEnd:
     """No translation ends before it must, so that all devices do the same work."""
 
-    def __call__(self, scores: torch.Tensor, length: int) -> None:
+    soft = False
+
+    def __call__(self, scores: torch.Tensor, said: Said) -> None:
         scores[..., VOCABULARIES.end] = -torch.inf
 
 

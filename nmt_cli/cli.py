@@ -152,8 +152,9 @@ def translate(
     """Translate lines: one out for each one in, in the same order."""
     console.set_quiet(quiet)
     from nmt_cli.commands.translate import translate as command
+    from nmt_cli.commands.translators import TranslatorOptions
 
-    command(model, input_, output, format_.value, set_ or [])
+    command(TranslatorOptions(tuple(model), tuple(set_ or [])), input_, output, format_.value)
 
 
 @app.command(

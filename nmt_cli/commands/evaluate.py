@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nmt_cli import __version__, console, files
 from nmt_cli.commands.results import stdout
+from nmt_cli.decoding.requests import Request
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.evaluation.metrics import Score, exact_match, length_ratio, score
 from nmt_cli.evaluation.suspicions import suspicions
@@ -165,7 +166,7 @@ def _translating(folder: Path, recipe: Recipe) -> Translate:
 
     def translate(lines: Sequence[str]) -> Iterator[Translated]:
         with console.Progress("translating", "lines", total=len(lines)) as progress:
-            for translation in translator().translate(lines, progress.advance):
+            for translation in translator().translate(map(Request, lines), progress.advance):
                 yield translation.hypotheses[0]
 
     return translate

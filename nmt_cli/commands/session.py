@@ -12,6 +12,7 @@ from nmt_cli.commands.loading import check_weights, load_model, vocabularies_of
 from nmt_cli.commands.publishing import is_published, publish, updates_to_average
 from nmt_cli.commands.signals import noted_signals
 from nmt_cli.data.prepared import Prepared
+from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.devices import describe, environment, keep_memory_in_bounds, multiplies_bf16
 from nmt_cli.errors import DivergedError, ModelError, ResourceError, StoppedError
@@ -223,7 +224,7 @@ def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Tr
 
     def translate(model: TranslationModel, lines: Sequence[str]) -> list[str]:
         translator = Translator(model, prepared.tokenizer, recipe.decoding, device)
-        return [translation.best.text for translation in translator.translate(lines)]
+        return [translation.best.text for translation in translator.translate(map(Request, lines))]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:
         return {found.key: found.value for found in score(hypotheses, [references[name]], metrics)}

@@ -5,15 +5,16 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
 from nmt_cli import console, files
-from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.results import stdout
+from nmt_cli.commands.translators import TranslatorOptions, open_translator
 from nmt_cli.decoding.formats import FORMATS
+from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.decoding.windows import arriving, windows
 from nmt_cli.errors import RecipeError
@@ -23,19 +24,15 @@ Format = Literal["text", "nbest", "jsonl", "tsv"]
 
 
 def translate(
-    models: Sequence[Path],
+    options: TranslatorOptions,
     input: Path | None = None,
     output: Path | None = None,
     format: Format = "text",
-    overrides: Sequence[str] = (),
 ) -> None:
     """Translate each line of `input` (None: stdin) into `output` (None: stdout), a file whole or not at all."""
-    if len(models) != 1:
-        raise RecipeError("ensembles are not supported yet; name one model")
     _check_paths(input, output)
     with _reading(input) as (source, name):
-        loaded = load_model(models[0], overrides)
-        translator = Translator(loaded.model, loaded.tokenizer, loaded.decoding, loaded.device)
+        translator = open_translator(options)
         started = time.monotonic()
         with _writing(output) as target, _progress(output) as translated:
             lines = translate_stream(translator, source, target, format, name, translated)
@@ -54,7 +51,7 @@ def translate_stream(
     """Translate a binary stream into another and count its lines; those that have arrived are not kept waiting."""
     write, invalid, number = FORMATS[format], list[int](), 0
     cut = windows if _is_file(source) else arriving
-    for window in cut(decode_lines(source, name, invalid.append)):
+    for window in cut(map(Request, decode_lines(source, name, invalid.append))):
         translations = translator.translate_window(window, number + 1, translated)
         answer = "".join(write(place, translation) for place, translation in enumerate(translations, number))
         target.write(answer.encode())

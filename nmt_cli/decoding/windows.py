@@ -1,37 +1,39 @@
-"""Lines in windows: what is translated together, so that lines of like length can share a batch."""
+"""Requests in windows: what is translated together, so that lines of like length can share a batch."""
 
 import itertools
 import queue
 import threading
 from collections.abc import Iterable, Iterator
 
+from nmt_cli.decoding.requests import Request
+
 _SMALLEST, _LARGEST = 32, 2048
 _PATIENCE = 0.05
 """Seconds to wait for one more line before those at hand are translated."""
 
 
-def windows(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Cut lines into windows that grow, so that the first answers come early."""
-    lines = iter(lines)
+def windows(requests: Iterable[Request]) -> Iterator[list[Request]]:
+    """Cut requests into windows that grow, so that the first answers come early."""
+    requests = iter(requests)
     for size in _sizes():
-        window = list(itertools.islice(lines, size))
+        window = list(itertools.islice(requests, size))
         if not window:
             return
         yield window
 
 
-def arriving(lines: Iterable[str]) -> Iterator[list[str]]:
+def arriving(requests: Iterable[Request]) -> Iterator[list[Request]]:
     """As `windows`, but a window also ends when no further line arrives for a moment.
 
     So whoever writes one line into a pipe, and waits for its translation before the next, gets it. Lines are read
     in a thread of their own; what goes wrong there is raised here.
     """
-    waiting: queue.Queue[str | BaseException | None] = queue.Queue(2 * _LARGEST)
-    threading.Thread(target=_read, args=(lines, waiting), daemon=True).start()
+    waiting: queue.Queue[Request | BaseException | None] = queue.Queue(2 * _LARGEST)
+    threading.Thread(target=_read, args=(requests, waiting), daemon=True).start()
     for size in _sizes():
-        window: list[str] = []
+        window: list[Request] = []
         item = waiting.get()
-        while isinstance(item, str):
+        while isinstance(item, Request):
             window.append(item)
             if len(window) == size:
                 break
@@ -47,10 +49,10 @@ def arriving(lines: Iterable[str]) -> Iterator[list[str]]:
             return
 
 
-def _read(lines: Iterable[str], waiting: "queue.Queue[str | BaseException | None]") -> None:
+def _read(requests: Iterable[Request], waiting: "queue.Queue[Request | BaseException | None]") -> None:
     try:
-        for line in lines:
-            waiting.put(line)
+        for request in requests:
+            waiting.put(request)
     except BaseException as error:
         waiting.put(error)
     else:

@@ -16,6 +16,7 @@ from nmt_cli import files
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.preprocess import preprocess
 from nmt_cli.commands.train import train
+from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import DataError, DivergedError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score
@@ -256,7 +257,9 @@ def test_the_score_of_a_validation_is_that_of_its_checkpoint(recipe: Path, decay
     record = records(RunDirectory(Path("run")), "valid")[-1]
     loaded = load_model(Path("run/checkpoints/step_12"))
     translator = Translator(loaded.model, loaded.tokenizer, loaded.decoding, loaded.device)
-    hypotheses = [translation.best.text for translation in translator.translate(read_lines(Path("dev.en")))]
+    hypotheses = [
+        translation.best.text for translation in translator.translate(map(Request, read_lines(Path("dev.en"))))
+    ]
     found = score(hypotheses, [list(read_lines(Path("dev.de")))], loaded.config.evaluation)
     assert [record["bleu"], record["chrf"]] == pytest.approx([each.value for each in found], abs=1e-9)
 

@@ -13,8 +13,12 @@ import pytest
 
 from nmt_cli.commands import translate as module
 from nmt_cli.commands.translate import translate, translate_stream
+from nmt_cli.commands.translators import TranslatorOptions
+from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import TranslatedText, Translation
 from nmt_cli.errors import DataError, RecipeError, ResourceError
+
+MODEL = TranslatorOptions((Path("model"),))
 
 
 class Shouting:
@@ -23,25 +27,17 @@ class Shouting:
     def __init__(self, *arguments: Any) -> None:
         self.windows: list[int] = []
 
-    def translate_window(self, lines: Sequence[str], first: int, translated: Any) -> list[Translation]:
+    def translate_window(self, requests: Sequence[Request], first: int, translated: Any) -> list[Translation]:
         assert first == sum(self.windows) + 1
-        self.windows.append(len(lines))
-        translated(len(lines))
-        return [Translation(line, (TranslatedText(line.upper(), -1.0, -0.5),)) for line in lines]
+        self.windows.append(len(requests))
+        translated(len(requests))
+        return [Translation(request.text, (TranslatedText(request.text.upper(), -1.0, -0.5),)) for request in requests]
 
 
 @pytest.fixture
 def shouting(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command without a model."""
-    monkeypatch.setattr(module, "Translator", Shouting)
-    monkeypatch.setattr(module, "load_model", _Anything)
-
-
-class _Anything:
-    def __init__(self, *arguments: Any) -> None: ...
-
-    def __getattr__(self, name: str) -> "_Anything":
-        return self
+    monkeypatch.setattr(module, "open_translator", Shouting)
 
 
 def streamed(given: bytes, format: Any = "text") -> bytes:
@@ -98,7 +94,7 @@ class TestFiles:
     def test_the_output_appears_beside_nothing_else(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
 
-        translate([Path("model")], tmp_path / "in", tmp_path / "new" / "out")
+        translate(MODEL, tmp_path / "in", tmp_path / "new" / "out")
 
         assert (tmp_path / "new" / "out").read_bytes() == b"ONE\n"
         assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "out"]
@@ -109,7 +105,7 @@ class TestFiles:
         monkeypatch.setattr(Shouting, "translate_window", lambda *arguments: 1 / 0)
 
         with pytest.raises(ZeroDivisionError):
-            translate([Path("model")], tmp_path / "in", tmp_path / "out")
+            translate(MODEL, tmp_path / "in", tmp_path / "out")
 
         assert (tmp_path / "out").read_bytes() == b"old\n"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
@@ -118,7 +114,7 @@ class TestFiles:
         (tmp_path / "in").write_bytes(b"one\n")
         (tmp_path / "link").symlink_to(tmp_path / "target")
 
-        translate([Path("model")], tmp_path / "in", tmp_path / "link")
+        translate(MODEL, tmp_path / "in", tmp_path / "link")
 
         assert (tmp_path / "link").is_symlink()
         assert (tmp_path / "target").read_bytes() == b"ONE\n"
@@ -126,14 +122,14 @@ class TestFiles:
     def test_a_device_is_written_through(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
 
-        translate([Path("model")], tmp_path / "in", Path("/dev/null"))
+        translate(MODEL, tmp_path / "in", Path("/dev/null"))
 
         assert Path("/dev/null").is_char_device()
 
     def test_a_pipe_is_written_through(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
         os.mkfifo(tmp_path / "pipe")
-        arguments = ([Path("model")], tmp_path / "in", tmp_path / "pipe")
+        arguments = (MODEL, tmp_path / "in", tmp_path / "pipe")
         thread = threading.Thread(target=translate, args=arguments, daemon=True)
         thread.start()
 
@@ -147,30 +143,26 @@ class TestFiles:
 
         for output in ("in", "link"):
             with pytest.raises(RecipeError, match="is the input too"):
-                translate([Path("model")], tmp_path / "in", tmp_path / output)
+                translate(MODEL, tmp_path / "in", tmp_path / output)
         assert (tmp_path / "in").read_bytes() == b"one\n"
 
     def test_a_folder_is_no_output(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
 
         with pytest.raises(RecipeError, match="is a directory"):
-            translate([Path("model")], tmp_path / "in", tmp_path)
+            translate(MODEL, tmp_path / "in", tmp_path)
 
     def test_an_input_must_be_a_file(self, tmp_path: Path) -> None:
         for path in (tmp_path, tmp_path / "missing"):
             with pytest.raises(DataError, match=str(path)):
-                translate([Path("model")], path, tmp_path / "out")
+                translate(MODEL, path, tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
     def test_a_full_device_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
 
         with pytest.raises(ResourceError, match="no space left"):
-            translate([Path("model")], tmp_path / "in", Path("/dev/full"))
-
-    def test_several_models_are_refused(self) -> None:
-        with pytest.raises(RecipeError, match="ensembles"):
-            translate([Path("one"), Path("two")])
+            translate(MODEL, tmp_path / "in", Path("/dev/full"))
 
     @pytest.mark.parametrize("name", ["stdin", "stdout"])
     def test_closed_streams_are_told(self, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path) -> None:
@@ -178,16 +170,16 @@ class TestFiles:
         monkeypatch.setattr(sys, name, None)
 
         with pytest.raises((RecipeError, ResourceError), match=f"{name} is closed"):
-            translate([Path("model")], None if name == "stdin" else tmp_path / "in")
+            translate(MODEL, None if name == "stdin" else tmp_path / "in")
 
 
 _PROGRAM = """
 import sys
 sys.path.insert(0, {folder!r})
-from test_translate import Shouting, _Anything
+from test_translate import Shouting
 from nmt_cli import cli
 from nmt_cli.commands import translate as module
-module.Translator, module.load_model = Shouting, _Anything
+module.open_translator = Shouting
 sys.argv = ["nmt", "translate", "model"]
 cli.main()
 """

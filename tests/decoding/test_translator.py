@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import CharacterTokenizer, EchoModel, GruModel
+from toys import CharacterTokenizer, EchoModel, GruModel, requests
 
 from nmt_cli.decoding import translator as module
 from nmt_cli.decoding.translator import Translator
@@ -33,7 +33,7 @@ def gru(decoding: BeamSettings | SamplingSettings, end_bias: float = 2.0) -> Tra
 
 
 def texts(translator: Translator, lines: list[str]) -> list[str]:
-    return [translation.best.text for translation in translator.translate(lines)]
+    return [translation.best.text for translation in translator.translate(requests(lines))]
 
 
 @settings(deadline=None, max_examples=40)
@@ -41,7 +41,7 @@ def texts(translator: Translator, lines: list[str]) -> list[str]:
 def test_each_line_is_answered_in_its_place(lines: list[str], batch_tokens: int) -> None:
     translator = echo(2000, batch_tokens=batch_tokens)
 
-    found = list(translator.translate(iter(lines)))
+    found = list(translator.translate(requests(iter(lines))))
 
     assert [translation.source for translation in found] == lines
     for line, translation in zip(lines, found, strict=True):
@@ -52,9 +52,9 @@ def test_each_line_is_answered_in_its_place(lines: list[str], batch_tokens: int)
 @pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u200b", "\x0c", "\ufeff \t", "\u2028"])
 def test_a_line_without_visible_text_is_not_translated(blank: str) -> None:
     translator = gru(BeamSettings(n_best=3))
-    translator.model.encode = None  # type: ignore[assignment]
+    translator._searcher.model.encode = None  # type: ignore[assignment]
 
-    (translation,) = translator.translate([blank])
+    (translation,) = translator.translate(requests([blank]))
 
     assert [(found.text, found.log_probability, found.score) for found in translation.hypotheses] == [("", 0.0, 0.0)]
 
@@ -76,7 +76,9 @@ def test_order_and_batch_size_change_nothing(decoding: BeamSettings | SamplingSe
 def test_windows_change_nothing() -> None:
     translator = gru(SamplingSettings(strategy="sampling"))
 
-    found = translator.translate_window(LINES[:15]) + translator.translate_window(LINES[15:], 16)
+    found = translator.translate_window(list(requests(LINES[:15]))) + translator.translate_window(
+        list(requests(LINES[15:])), 16
+    )
 
     assert [translation.best.text for translation in found] == texts(translator, LINES)
 
@@ -87,13 +89,13 @@ def test_batches_keep_to_their_tokens(beam_size: int) -> None:
 
     texts(translator, LINES)
 
-    assert 50 < translator.model.largest_batch * beam_size <= 100
+    assert 50 < translator._searcher.model.largest_batch * beam_size <= 100
 
 
 def test_batches_are_heard_of() -> None:
     heard: list[int] = []
 
-    list(echo(batch_tokens=30).translate(LINES, heard.append))
+    list(echo(batch_tokens=30).translate(requests(LINES), heard.append))
 
     assert sum(heard) == sum(bool(line) for line in LINES)
     assert len(heard) > 5
@@ -104,13 +106,13 @@ def test_answers_come_before_the_input_ends() -> None:
         while True:
             yield "abc"
 
-    assert next(echo().translate(endless())).best.text == "abc"
+    assert next(echo().translate(requests(endless()))).best.text == "abc"
 
 
 def test_lengths_are_given_where_they_differ() -> None:
     translator, seen = echo(), list[Source]()
-    encode = translator.model.encode
-    translator.model.encode = lambda source: seen.append(source) or encode(source)  # type: ignore[assignment]
+    encode = translator._searcher.model.encode
+    translator._searcher.model.encode = lambda source: seen.append(source) or encode(source)  # type: ignore[assignment]
 
     texts(translator, ["abc", "b"])
     texts(translator, ["abc", "cba"])
@@ -120,7 +122,7 @@ def test_lengths_are_given_where_they_differ() -> None:
 
 
 def test_n_best_translations_are_given_best_first() -> None:
-    (translation,) = gru(BeamSettings(beam_size=5, n_best=4)).translate(["abc"])
+    (translation,) = gru(BeamSettings(beam_size=5, n_best=4)).translate(requests(["abc"]))
 
     scores = [found.score for found in translation.hypotheses]
     assert len(scores) == 4
@@ -175,7 +177,7 @@ def test_a_long_line_is_translated_in_pieces_and_said_so(
     monkeypatch.setattr(module, "LONGEST_SENTENCE", 20)
     long = "one two three. four five six. seven eight nine."
 
-    found = list(echo().translate(["abc", long, "def"]))
+    found = list(echo().translate(requests(["abc", long, "def"])))
 
     assert [" ".join(each.best.text.split()) for each in found] == ["abc", long, "def"]
     warning = capsys.readouterr().err
@@ -185,9 +187,9 @@ def test_a_long_line_is_translated_in_pieces_and_said_so(
 def test_pieces_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_SENTENCE", 5)
     translator = gru(BeamSettings(beam_size=2, n_best=2, length_penalty=0.5), end_bias=5.0)
-    parts = [each.hypotheses[1] for each in translator.translate(["abc", "cba"])]
+    parts = [each.hypotheses[1] for each in translator.translate(requests(["abc", "cba"]))]
 
-    (whole,) = translator.translate(["abccba"])
+    (whole,) = translator.translate(requests(["abccba"]))
 
     assert whole.hypotheses[1].text == " ".join(part.text for part in parts)
     assert whole.hypotheses[1].log_probability == pytest.approx(sum(part.log_probability for part in parts))
@@ -195,7 +197,7 @@ def test_pieces_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_model_without_numbers_is_refused() -> None:
     translator = gru(GREEDY)
-    torch.nn.init.constant_(next(translator.model.parameters()), math.nan)
+    torch.nn.init.constant_(next(translator._searcher.model.parameters()), math.nan)
 
     with pytest.raises(ModelError, match="line 2"):
         texts(translator, ["", "abc"])
@@ -203,7 +205,7 @@ def test_a_model_without_numbers_is_refused() -> None:
 
 def test_dropout_is_off() -> None:
     translator = gru(GREEDY)
-    model: TranslationModel = translator.model.train()
+    model: TranslationModel = translator._searcher.model.train()
 
     texts(translator, ["abc"])
 

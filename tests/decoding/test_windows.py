@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
+from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.windows import arriving, windows
 from nmt_cli.errors import DataError
+
+Cut = Callable[[Iterable[Request]], Iterator[list[Request]]]
 
 
 @pytest.mark.parametrize("cut", [windows, arriving])
 @pytest.mark.parametrize("number", [0, 1, 32, 33, 10_000])
-def test_windows_hold_every_line_in_order(cut: Callable[[Iterable[str]], Iterator[list[str]]], number: int) -> None:
-    lines = [str(line) for line in range(number)]
+def test_windows_hold_every_line_in_order(cut: Cut, number: int) -> None:
+    lines = [Request(str(line)) for line in range(number)]
 
     found = list(cut(iter(lines)))
 
@@ -22,8 +25,8 @@ def test_windows_hold_every_line_in_order(cut: Callable[[Iterable[str]], Iterato
 
 
 @pytest.mark.parametrize("cut", [windows, arriving])
-def test_windows_grow_to_a_limit(cut: Callable[[Iterable[str]], Iterator[list[str]]]) -> None:
-    sizes = [len(window) for window in itertools.islice(cut(itertools.repeat("line")), 9)]
+def test_windows_grow_to_a_limit(cut: Cut) -> None:
+    sizes = [len(window) for window in itertools.islice(cut(itertools.repeat(Request("line"))), 9)]
 
     assert sizes == [32, 64, 128, 256, 512, 1024, 2048, 2048, 2048]
 
@@ -31,25 +34,25 @@ def test_windows_grow_to_a_limit(cut: Callable[[Iterable[str]], Iterator[list[st
 def test_lines_that_have_arrived_do_not_wait_for_others() -> None:
     asked = threading.Semaphore(0)
 
-    def slowly() -> Iterator[str]:
+    def slowly() -> Iterator[Request]:
         for line in range(3):
             assert asked.acquire(timeout=5)
-            yield str(line)
+            yield Request(str(line))
 
     found = arriving(slowly())
     for line in range(3):
         asked.release()
-        assert next(found) == [str(line)]
+        assert next(found) == [Request(str(line))]
     assert list(found) == []
 
 
 def test_a_mistake_in_reading_is_raised_after_the_lines_before_it() -> None:
-    def broken() -> Iterator[str]:
-        yield "good"
+    def broken() -> Iterator[Request]:
+        yield Request("good")
         raise DataError("bad")
 
     found = arriving(broken())
 
-    assert next(found) == ["good"]
+    assert next(found) == [Request("good")]
     with pytest.raises(DataError, match="bad"):
         next(found)

@@ -1,11 +1,14 @@
 """Small models that keep the contract, each true to it in its own way: search must not care which it is given."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
 
 PAD, UNKNOWN, START, END = range(4)
@@ -102,6 +105,16 @@ def forced_log_probability(
 def one(*tokens: int) -> Source:
     """A source of one sentence, its end added."""
     return Source(torch.tensor([[*tokens, END]]))
+
+
+def numbered(sentences: list[list[int]], first: int = 0) -> list[Sentence]:
+    """Sentences with the numbers of their lines, and no wishes."""
+    return [Sentence(line, tokens) for line, tokens in enumerate(sentences, first)]
+
+
+def requests(lines: Iterable[str]) -> Iterator[Request]:
+    """Lines to translate, and no wishes."""
+    return map(Request, lines)
 
 
 def batch_of(sentences: list[list[int]]) -> Source:

@@ -5,17 +5,19 @@ from collections.abc import Sequence
 import pytest
 from toys import END, GruModel, batch_of, forced_log_probability, one
 
-from nmt_cli.decoding import STRATEGIES
-from nmt_cli.decoding.hypotheses import Hypothesis
 from nmt_cli.decoding.rules import Forbid, MinimumLength, Rule
+from nmt_cli.decoding.search import STRATEGIES
+from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
 
 GIVEN = [[4, 5, 6], [7], [8, 4, 4, 5, 6]]
+SENTENCES = [Sentence(line, tokens) for line, tokens in enumerate(GIVEN, 1)]
 SETTINGS = [BeamSettings(beam_size=1), BeamSettings(beam_size=4, n_best=4), SamplingSettings(strategy="sampling")]
 
 
 def found_with(model: GruModel, settings: SearchSettings, rules: Sequence[Rule]) -> list[list[Hypothesis]]:
-    return STRATEGIES[type(settings)](model, batch_of(GIVEN), settings, rules, range(len(GIVEN)))
+    return STRATEGIES[type(settings)](model, batch_of(GIVEN), settings, rules, SENTENCES)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)

@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 import torch
-from toys import END, PAD, START, UNKNOWN, GruModel, TableModel, batch_of, forced_log_probability, one
+from toys import END, PAD, START, UNKNOWN, GruModel, TableModel, batch_of, forced_log_probability, numbered, one
 
-from nmt_cli.decoding.beam import beam_search
-from nmt_cli.decoding.hypotheses import Hypothesis
 from nmt_cli.decoding.rules import Forbid
-from nmt_cli.decoding.sampling import sample
+from nmt_cli.decoding.search.beam import beam_search
+from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.search.sampling import sample
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 
@@ -24,7 +24,7 @@ def settings(**changes: float | int | None) -> SamplingSettings:
 
 def words_after_start(model: TranslationModel, draws: int, chosen: SamplingSettings) -> Counter[int]:
     """The first word of many draws for one source, the end counted as END."""
-    found = sample(model, one(4), chosen.model_copy(update={"n_best": draws}), [], [1])[0]
+    found = sample(model, one(4), chosen.model_copy(update={"n_best": draws}), [], numbered([[4]], 1))[0]
     return Counter(hypothesis.tokens[0] if hypothesis.tokens else END for hypothesis in found)
 
 
@@ -71,7 +71,7 @@ def test_a_tiny_top_p_leaves_the_likeliest_word() -> None:
 
 @pytest.mark.parametrize("model", [TableModel(9, end_bias=1.0), GruModel(9, seed=4, end_bias=2.0)])
 def test_drawing_among_one_word_is_greedy_search(model: TranslationModel) -> None:
-    source, lines = batch_of(GIVEN), range(len(GIVEN))
+    source, lines = batch_of(GIVEN), numbered(GIVEN)
 
     drawn = sample(model, source, settings(top_k=1), [NOT_WORDS], lines)
 
@@ -84,10 +84,10 @@ def test_drawing_among_one_word_is_greedy_search(model: TranslationModel) -> Non
 def test_a_line_draws_the_same_in_any_company(model: TranslationModel) -> None:
     chosen = settings(n_best=3, temperature=1.3)
 
-    together = sample(model, batch_of(GIVEN), chosen, [NOT_WORDS], range(len(GIVEN)))
+    together = sample(model, batch_of(GIVEN), chosen, [NOT_WORDS], numbered(GIVEN))
 
     for line, sentence in enumerate(GIVEN):
-        alone = sample(model, one(*sentence), chosen, [NOT_WORDS], [line])[0]
+        alone = sample(model, one(*sentence), chosen, [NOT_WORDS], numbered([sentence], line))[0]
         assert sorted(hypothesis.tokens for hypothesis in alone) == sorted(found.tokens for found in together[line])
 
 
@@ -95,7 +95,7 @@ def test_the_seed_the_line_and_the_draw_decide() -> None:
     model = GruModel(9, seed=4, end_bias=-1e4)
 
     def tokens(seed: int, line: int) -> list[tuple[int, ...]]:
-        found = sample(model, one(4, 5), settings(seed=seed, n_best=2), [], [line])[0]
+        found = sample(model, one(4, 5), settings(seed=seed, n_best=2), [], numbered([[4, 5]], line))[0]
         return [hypothesis.tokens for hypothesis in found]
 
     assert tokens(1, 1) == tokens(1, 1)
@@ -107,7 +107,9 @@ def test_log_probability_is_that_of_the_whole_distribution(end_bias: float) -> N
     model = GruModel(9, seed=4, end_bias=end_bias)
     chosen = settings(n_best=4, temperature=0.5, top_k=4, top_p=0.9, length_penalty=0.5)
 
-    for sentence, found in zip(GIVEN, sample(model, batch_of(GIVEN), chosen, [NOT_WORDS], range(5)), strict=True):
+    for sentence, found in zip(
+        GIVEN, sample(model, batch_of(GIVEN), chosen, [NOT_WORDS], numbered(GIVEN)), strict=True
+    ):
         for hypothesis in found:
             ended = len(hypothesis.tokens) < 2 * len(sentence) + 10
             expected = forced_log_probability(model, one(*sentence), hypothesis.tokens, ended)
@@ -119,7 +121,7 @@ def test_log_probability_is_that_of_the_whole_distribution(end_bias: float) -> N
 def test_sentences_leave_the_batch_when_all_their_draws_are_over() -> None:
     model = GruModel(9, seed=4, end_bias=2.0)
 
-    found = sample(model, batch_of(GIVEN), settings(n_best=2), [NOT_WORDS], range(5))
+    found = sample(model, batch_of(GIVEN), settings(n_best=2), [NOT_WORDS], numbered(GIVEN))
 
     longest = [max(len(hypothesis.tokens) + 1 for hypothesis in draws) for draws in found]
     expected = [sum(steps > step for steps in longest) for step in range(max(longest))]
@@ -128,7 +130,9 @@ def test_sentences_leave_the_batch_when_all_their_draws_are_over() -> None:
 
 
 def test_the_best_draw_comes_first() -> None:
-    found: list[Hypothesis] = sample(GruModel(9, end_bias=2.0), one(4, 5), settings(n_best=8), [], [1])[0]
+    found: list[Hypothesis] = sample(GruModel(9, end_bias=2.0), one(4, 5), settings(n_best=8), [], numbered([[4]], 1))[
+        0
+    ]
 
     scores = [hypothesis.score for hypothesis in found]
     assert scores == sorted(scores, reverse=True)
@@ -138,4 +142,4 @@ def test_scores_that_are_not_numbers_give_no_hypothesis() -> None:
     model = TableModel(9)
     torch.nn.init.constant_(model.table, math.nan)
 
-    assert sample(model, batch_of([[4], [5, 6]]), settings(top_p=0.5), [], [1, 2]) == [[], []]
+    assert sample(model, batch_of([[4], [5, 6]]), settings(top_p=0.5), [], numbered([[4], [5, 6]])) == [[], []]

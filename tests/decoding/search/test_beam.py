@@ -6,12 +6,12 @@ import random
 
 import pytest
 import torch
-from toys import END, PAD, START, UNKNOWN, GruModel, TableModel, batch_of, forced_log_probability, one
+from toys import END, PAD, START, UNKNOWN, GruModel, TableModel, batch_of, forced_log_probability, numbered, one
 
-from nmt_cli.decoding import beam
-from nmt_cli.decoding.beam import beam_search
-from nmt_cli.decoding.hypotheses import Hypothesis
 from nmt_cli.decoding.rules import Forbid
+from nmt_cli.decoding.search import beam
+from nmt_cli.decoding.search.beam import beam_search
+from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.models.contract import Source, TranslationModel
 from nmt_cli.recipe.decoding import BeamSettings
 
@@ -26,7 +26,7 @@ def sentences(number: int, seed: int = 1) -> list[list[int]]:
 
 
 def search(model: TranslationModel, source: Source, settings: BeamSettings) -> list[list[Hypothesis]]:
-    return beam_search(model, source, settings, [NOT_WORDS], range(len(source.tokens)))
+    return beam_search(model, source, settings, [NOT_WORDS], numbered(source.tokens.tolist()))
 
 
 def next_log_probabilities(model: TranslationModel, source: Source, said: tuple[int, ...]) -> list[float]:

@@ -7,41 +7,43 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.hypotheses import Hypothesis, before_end, best_first, longest_translations
-from nmt_cli.decoding.rules import Rule
+from nmt_cli.decoding.rules import Rule, Said, Words
+from nmt_cli.decoding.search.hypotheses import Hypothesis, before_end, best_first, longest_translations
+from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.models.contract import Source, TranslationModel
 from nmt_cli.recipe.decoding import SamplingSettings
 
 
 @torch.inference_mode()
 def sample(
-    model: TranslationModel, source: Source, settings: SamplingSettings, rules: Sequence[Rule], lines: Sequence[int]
+    model: TranslationModel,
+    source: Source,
+    settings: SamplingSettings,
+    rules: Sequence[Rule],
+    sentences: Sequence[Sentence],
 ) -> list[list[Hypothesis]]:
     """`n_best` independent draws for each sentence, best first; none if the model's scores are not numbers.
 
-    Chance depends on the seed, a sentence's number in `lines` and the number of the draw alone, so a sentence gets
+    Chance depends on the seed, the line that a sentence belongs to and the number of the draw alone, so a sentence gets
     the same words in any company. A draw that reaches the greatest length is cut off, and has no end.
     """
-    end, draws = model.vocabularies.end, settings.n_best
+    end, draws, lines = model.vocabularies.end, settings.n_best, [sentence.line for sentence in sentences]
     longest = longest_translations(source, settings.max_length_ratio).unsqueeze(1)  # [B,1]
     chances = _chances(settings.seed, lines, draws, int(longest.max()) + 1).to(longest.device)  # [B,n,T]
-    words = torch.full_like(chances, end, dtype=torch.long)
+    tokens = torch.full((*chances.shape[:2], chances.size(2) + 1), end, device=longest.device)  # with start
+    tokens[:, :, 0] = model.vocabularies.start
     log_probability = torch.zeros_like(chances[:, :, 0])
-    lengths = torch.zeros_like(words[:, :, 0])
-    here = torch.arange(len(lines), device=longest.device)  # the sentences still in the batch
+    lengths = torch.zeros_like(tokens[:, :, 0])
+    here = torch.arange(len(sentences), device=longest.device)  # the sentences still in the batch
     over = torch.zeros_like(lengths, dtype=torch.bool)
     state = model.start(model.encode(source)).select(here.unsqueeze(1).expand(-1, draws))
-    said = torch.full_like(lengths, model.vocabularies.start)
     for length in itertools.count(1):  # of a draw that ends in this step, its end counted
-        scores, state = model.step(said, state)
-        scores = scores.float()
-        total = scores.logsumexp(-1)
-        for rule in rules:
-            rule(scores, length)
-        said = _draw(scores, settings, chances[here, :, length - 1])
+        scores, state = model.step(tokens[here, :, length - 1], state)
+        words = Words.ruled(scores, rules, Said(tokens[here, :, :length], here.cpu()))
+        said = _draw(words.ranked, settings, chances[here, :, length - 1])
         counts = ~over & ((length <= longest[here]) | (said == end))
-        words[here, :, length - 1] = said.where(counts, end)
-        log_probability[here] += (scores.gather(-1, said.unsqueeze(-1)).squeeze(-1) - total).where(counts, 0)
+        tokens[here, :, length] = said.where(counts, end)
+        log_probability[here] += words.log_probability(said.unsqueeze(-1)).squeeze(-1).where(counts, 0)
         lengths[here] += counts
         over |= (said == end) | (length > longest[here])
         kept = over.all(1).logical_not().nonzero()[:, 0]  # the step's one host synchronisation
@@ -49,7 +51,7 @@ def sample(
             break
         if len(kept) < len(here):
             state = state.select(kept.unsqueeze(1) * draws + torch.arange(draws, device=kept.device))
-            here, said, over = here[kept], said[kept], over[kept]
+            here, over = here[kept], over[kept]
     score = log_probability / lengths.clamp(min=1) ** settings.length_penalty
     return [
         best_first(
@@ -57,7 +59,7 @@ def sample(
             for row, total, ranked in zip(*sentence, strict=True)
             if total > -torch.inf  # it is a number
         )
-        for sentence in zip(words.tolist(), log_probability.tolist(), score.tolist(), strict=True)
+        for sentence in zip(tokens[:, :, 1:].tolist(), log_probability.tolist(), score.tolist(), strict=True)
     ]
 
 

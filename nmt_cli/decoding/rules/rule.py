@@ -1,0 +1,34 @@
+"""What a rule of search is, and what it may look at."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Said:
+    """Hypotheses so far."""
+
+    tokens: Tensor
+    """[B,k,t], with start; those that are impossible may hold anything."""
+    sentences: Tensor
+    """[B], on the CPU: the place of each sentence in the batch as it was when the search began."""
+
+    @property
+    def length(self) -> int:
+        """The number of the next word, counted from 1."""
+        return self.tokens.size(2)
+
+
+class Rule(Protocol):
+    """Something that decides, beside the model, which words are said. It never changes a log-probability.
+
+    A rule that is soft adds finite values, which count in the ranking only; others only forbid.
+    """
+
+    soft: bool
+
+    def __call__(self, scores: Tensor, said: Said) -> None:
+        """Change, in place, scores [B,k,V] of the next word: add a bonus in nats, or put -inf to what must not be."""
+        ...

@@ -1,0 +1,143 @@
+"""Beam search (Graves 2012; Sutskever et al. 2014); greedy search is a beam of one.
+
+Each step looks at all continuations of a sentence's live hypotheses; a chooser (see `choosing`) says which of them end
+and are finished, and which live on. A sentence is done, and leaves the batch, when
+- `beam_size` hypotheses are finished, and no live one would be among the `n_best` if it ended with its next word
+  (bad ones finish early, one each step, so their number alone says nothing of a good one that is still going), or
+- no live hypothesis can still be ranked among the `n_best`: since log-probabilities only fall, none will score better
+  than its present rank at the most favourable length still possible (not asked where soft rules can add to a rank), or
+- its translations may not become longer. Only if none is finished by then, the live ones are the result, scored by
+  their rank and length, without an end.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from nmt_cli.decoding.rules import Rule, Said, Words
+from nmt_cli.decoding.search.choosing import BestOfAll, Continuations, Live, rows
+from nmt_cli.decoding.search.hypotheses import Hypothesis, before_end, longest_translations
+from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.models.contract import Source, TranslationModel
+from nmt_cli.recipe.decoding import BeamSettings
+
+
+@torch.inference_mode()
+def beam_search(
+    model: TranslationModel,
+    source: Source,
+    settings: BeamSettings,
+    rules: Sequence[Rule],
+    sentences: Sequence[Sentence],
+) -> list[list[Hypothesis]]:
+    """The `n_best` hypotheses of each sentence, best first; fewer where fewer were finished.
+
+    None at all only if the model's scores are not numbers. One host synchronisation a step.
+    """
+    end, beam, penalty = model.vocabularies.end, settings.beam_size, settings.length_penalty
+    longest = longest_translations(source, settings.max_length_ratio)
+    soft = any(rule.soft for rule in rules)
+    choose = BestOfAll(beam, end)
+    live = Live.only_start(len(sentences), model.vocabularies.start, longest.device)
+    finished = _Finished.none(len(sentences), settings.n_best, longest.device)
+    remaining, ended = torch.arange(len(sentences)), list[_Ended]()
+    state = model.start(model.encode(source))
+    for length in itertools.count(1):  # of a hypothesis that ends in this step, its end counted
+        scores, state = model.step(live.tokens[:, :, -1], state)
+        choice = choose(Words.ruled(scores, rules, Said(live.tokens, remaining)), live, remaining)
+        finished = finished.including(choice.ending, live, end, length**penalty)
+        worst, best_live = finished.score[:, -1], choice.going_on.rank.amax(1)
+        done = (finished.count >= beam) & (worst >= best_live / (length + 1) ** penalty)
+        if not soft:
+            done |= worst > _best_possible(best_live, length, longest, penalty)
+        done = (done | (length > longest)).cpu()
+        kept, left = done.logical_not().nonzero()[:, 0], done.nonzero()[:, 0]
+        if len(left):
+            here = left.to(longest.device)
+            ended.append(
+                _Ended(remaining[left], finished.select(here), live.select(here), max(1, length - 1) ** penalty)
+            )
+        if not len(kept):
+            break
+        here = kept.to(longest.device)
+        if len(left) or beam > 1:
+            state = state.select(here.unsqueeze(1) * live.rank.size(1) + choice.going_on.parents[here])
+        live = live.extended(choice.going_on).select(here)
+        finished, longest, remaining = finished.select(here), longest[here], remaining[kept]
+    return _collected(ended, len(sentences), settings.n_best, end)
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """The best finished hypotheses, best first: tokens [B,n,t] with start, filled up with end; others [B,n].
+
+    Places still free have the score -inf. `count` [B] is of all that were finished, kept or not.
+    """
+
+    tokens: Tensor
+    log_probability: Tensor
+    score: Tensor
+    count: Tensor
+
+    @classmethod
+    def none(cls, batch: int, n_best: int, device: torch.device) -> Self:
+        impossible = torch.full((batch, n_best), -torch.inf, device=device)
+        tokens = torch.empty(batch, n_best, 0, dtype=torch.long, device=device)
+        return cls(tokens, impossible, impossible, torch.zeros(batch, dtype=torch.long, device=device))
+
+    def including(self, ending: Continuations, live: Live, end: int, normalizer: float) -> Self:
+        log_probability = torch.cat([self.log_probability, ending.log_probability], dim=1)
+        score = torch.cat([self.score, ending.rank / normalizer], dim=1)
+        tokens = torch.cat([pad(self.tokens, (0, 1), value=end), rows(live.tokens, ending.parents)], dim=1)
+        order = score.sort(dim=1, descending=True, stable=True).indices[:, : self.score.size(1)]
+        count = self.count + ending.rank.isfinite().sum(1)
+        return type(self)(rows(tokens, order), log_probability.gather(1, order), score.gather(1, order), count)
+
+    def select(self, sentences: Tensor) -> Self:
+        return type(self)(
+            self.tokens[sentences], self.log_probability[sentences], self.score[sentences], self.count[sentences]
+        )
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """Sentences that left the batch, by number, with what they had; read only after the search, without waiting."""
+
+    sentences: Tensor
+    finished: _Finished
+    live: Live
+    normalizer: float
+
+
+def _best_possible(rank: Tensor, length: int, longest: Tensor, penalty: float) -> Tensor:
+    """The score [B] that a hypothesis, now with `length` tokens and no end, cannot pass however it goes on."""
+    favourable = longest.double() + 1 if penalty > 0 else torch.full_like(longest, length + 1, dtype=torch.double)
+    return rank / favourable**penalty
+
+
+def _collected(ended: list[_Ended], batch: int, n_best: int, end: int) -> list[list[Hypothesis]]:
+    found: list[list[Hypothesis]] = [[] for _ in range(batch)]
+    for group in ended:
+        finished, live = group.finished, group.live
+        complete = _hypotheses(finished.tokens, finished.log_probability, finished.score, end)
+        cut_off = _hypotheses(live.tokens, live.log_probability, live.rank / group.normalizer, end)
+        for sentence, some, rest in zip(group.sentences.tolist(), complete, cut_off, strict=True):
+            found[sentence] = (some or rest)[:n_best]
+    return found
+
+
+def _hypotheses(tokens: Tensor, log_probability: Tensor, score: Tensor, end: int) -> list[list[Hypothesis]]:
+    columns = zip(tokens[:, :, 1:].tolist(), log_probability.tolist(), score.tolist(), strict=True)
+    return [
+        [
+            Hypothesis(before_end(row, end), total, ranked)
+            for row, total, ranked in zip(*sentence, strict=True)
+            if ranked > -torch.inf  # neither a free place nor not a number
+        ]
+        for sentence in columns
+    ]

@@ -1,0 +1,136 @@
+"""How a beam chooses: of all ways to go on, those that end now, and those that live on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from nmt_cli.decoding.rules import Words
+
+
+@dataclass(frozen=True)
+class Live:
+    """Unfinished hypotheses; those that are impossible have the rank -inf."""
+
+    tokens: Tensor
+    """[B,k,t], with start."""
+    log_probability: Tensor
+    """[B,k]"""
+    rank: Tensor
+    """[B,k], what decides among those of one length: the log-probability with what rules added to it."""
+
+    @classmethod
+    def only_start(cls, batch: int, start: int, device: torch.device) -> Self:
+        nothing = torch.zeros(batch, 1, device=device)
+        return cls(torch.full((batch, 1, 1), start, device=device), nothing, nothing)
+
+    def extended(self, by: "Continuations") -> Self:
+        tokens = torch.cat([rows(self.tokens, by.parents), by.tokens.unsqueeze(-1)], dim=2)
+        return type(self)(tokens, by.log_probability, by.rank)
+
+    def select(self, sentences: Tensor) -> Self:
+        return type(self)(self.tokens[sentences], self.log_probability[sentences], self.rank[sentences])
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """Ways to go on, each [B,n]: by which word, after which live hypothesis, log-probability and rank with it."""
+
+    tokens: Tensor
+    parents: Tensor
+    log_probability: Tensor
+    rank: Tensor
+
+    @classmethod
+    def by(cls, tokens: Tensor, words: Words, live: Live) -> Self:
+        """Those by the words tokens [B,k,c], c after each hypothesis, n = k·c."""
+        places = torch.arange(tokens.size(1), device=tokens.device).repeat_interleave(tokens.size(2))
+        said = words.log_probability(tokens)
+        ranked = said if words.ranked is words.scores else words.ranked.gather(-1, tokens) - words.total
+        return cls(
+            tokens.flatten(1),
+            places.expand(len(tokens), -1),
+            (live.log_probability.unsqueeze(-1) + said).flatten(1),
+            (live.rank.unsqueeze(-1) + ranked).flatten(1),
+        )
+
+    def best_first(self) -> Self:
+        """By rank; equals stay in order."""
+        return self.take(self.rank.sort(dim=1, descending=True, stable=True).indices)
+
+    def take(self, places: Tensor) -> Self:
+        """Those at places [B,m]."""
+        return self._of(lambda part: part.gather(1, places))
+
+    def first(self, number: int) -> Self:
+        return self._of(lambda part: part[:, :number])
+
+    def ending(self, end: int) -> Self:
+        """Those which end; the others become impossible."""
+        return self._impossible(self.tokens != end)
+
+    def not_ending(self, end: int, number: int) -> Self:
+        """The first of those which do not end; should there be fewer, the rest is impossible."""
+        ends = self.tokens == end
+        order = ends.long().sort(dim=1, stable=True).indices[:, :number]
+        return self._impossible(ends).take(order)
+
+    def _impossible(self, where: Tensor) -> Self:
+        return type(self)(
+            self.tokens,
+            self.parents,
+            self.log_probability.masked_fill(where, -torch.inf),
+            self.rank.masked_fill(where, -torch.inf),
+        )
+
+    def _of(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return type(self)(*map(change, (self.tokens, self.parents, self.log_probability, self.rank)))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a beam makes of its continuations: `ending` ones are finished, `going_on` ones [B,k] live on."""
+
+    ending: Continuations
+    going_on: Continuations
+
+
+class Chooser(Protocol):
+    """Chooses how a beam goes on."""
+
+    def __call__(self, words: Words, live: Live, sentences: Tensor) -> Choice:
+        """sentences [B], on the CPU, are places in the batch as it was when the search began."""
+        ...
+
+
+class BestOfAll:
+    """The plain beam. Of the `beam` best continuations, those that end are finished; the `beam` best of those that
+    do not end live on; in a beam of one, only the best continuation counts.
+
+    Of equal continuations the one of the better prefix comes first, then the one of the lower token number; but which
+    of equal words are among the best `beam` + 1 after a hypothesis is torch's choice.
+    """
+
+    def __init__(self, beam: int, end: int) -> None:
+        self.beam, self.end = beam, end
+
+    def __call__(self, words: Words, live: Live, sentences: Tensor) -> Choice:
+        best = Continuations.by(best_words(words.ranked, self.beam), words, live).best_first()
+        return Choice(best.first(self.beam).ending(self.end), best.not_ending(self.end, self.beam))
+
+
+def best_words(ranked: Tensor, beam: int) -> Tensor:
+    """The best words [B,k,c] after each hypothesis: `beam` that do not end, and the end if good.
+
+    By number, so that a stable sort puts the lower of equals first. A beam of one needs one word: if it ends, all ends.
+    """
+    if beam == 1:
+        return ranked.argmax(-1, keepdim=True)
+    return ranked.topk(min(beam + 1, ranked.size(-1)), sorted=False).indices.sort(-1).values
+
+
+def rows(tokens: Tensor, places: Tensor) -> Tensor:
+    """Tokens [B,n,t] in the order of places [B,n']."""
+    return tokens.gather(1, places.unsqueeze(-1).expand(-1, -1, tokens.size(2)))

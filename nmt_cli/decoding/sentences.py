@@ -1,0 +1,42 @@
+"""What search is given: sentences in tokens, and what is wished of their translations."""
+
+from dataclasses import dataclass
+
+Phrase = tuple[int, ...]
+"""Target tokens in a row."""
+
+
+@dataclass(frozen=True)
+class Favoured:
+    """A phrase that search prefers to say: the bonus, in nats, counts once for all of it."""
+
+    phrase: Phrase
+    bonus: float
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What one translation shall be like, in target tokens."""
+
+    prefix: Phrase = ()
+    """How it begins."""
+    required: tuple[Phrase, ...] = ()
+    """Each is said at least as often as it is named here."""
+    forbidden: tuple[Phrase, ...] = ()
+    """None is said."""
+    favoured: tuple[Favoured, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.prefix or self.required or self.forbidden or self.favoured)
+
+
+NO_WISHES = Wishes()
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What is translated at once, a line or a piece of one: the line's number from 1, source tokens without end."""
+
+    line: int
+    tokens: list[int]
+    wishes: Wishes = NO_WISHES
