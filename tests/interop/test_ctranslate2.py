@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from nmt_cli.data.tokenizer import Subwords, Tokenizer
-from nmt_cli.decoding.beam import beam_search
+from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.search.beam import beam_search
+from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.interop.ctranslate2 import export
@@ -103,7 +105,8 @@ def ours(model: TranslationModel, sources: list[list[int]], beam: int) -> list[t
     source = Source(padded(sources, model.vocabularies.end), torch.tensor([len(row) + 1 for row in sources]))
     # At a ratio of nearly nothing no translation has more than ten tokens.
     settings = BeamSettings(beam_size=beam, max_length_ratio=1e-9)
-    found = beam_search(Endless(model), source, settings, [], range(len(sources)))  # type: ignore[arg-type]
+    sentences = [Sentence(line, row) for line, row in enumerate(sources)]
+    found = beam_search(Endless(model), source, settings, [], sentences)  # type: ignore[arg-type]
     return [hypotheses[0].tokens for hypotheses in found]
 
 
@@ -185,7 +188,7 @@ def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path) -> None:
     longest = 2 * len(tokenizer.encode_source([LINES[0]])[0]) + 10
     program = program.replace("A line to translate.", LINES[0]).replace("1000", str(longest))
     printed = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    expected = Translator(model, tokenizer, BeamSettings(), torch.device("cpu")).translate([LINES[0]])
+    expected = Translator(model, tokenizer, BeamSettings(), torch.device("cpu")).translate([Request(LINES[0])])
     assert printed.stdout == f"{next(expected).best.text}\n"
 
 
