@@ -25,5 +25,7 @@ DECODERS = {
     OURS: Decoder("benchmarks.decoders.ours", ("fp32", "bf16", "int8"), ("transformer", "rnn")),
     CTRANSLATE2: Decoder("benchmarks.decoders.ctranslate2", ("fp32", "int8")),
     "huggingface": Decoder("benchmarks.decoders.huggingface", ("fp32",)),
+    "opennmt-py": Decoder("benchmarks.decoders.opennmt", ("fp32",), ("transformer", "rnn")),
+    "fairseq": Decoder("benchmarks.decoders.fairseq", ("fp32",)),
 }
 """By name. The first two are run by the Python that runs the benchmark, the others by that of their environment."""
