@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__, console
-from nmt_cli.cli import evaluate, preprocess, train, translate
+from nmt_cli.cli import evaluate, export, preprocess, train, translate
 from nmt_cli.cli.options import examples
 from nmt_cli.errors import NmtError
 
 app = typer.Typer(
     name="nmt",
-    help="Neural machine translation: from raw parallel text to a trustworthy score, in four commands.",
+    help="Neural machine translation: from raw parallel text to a trustworthy score.",
     epilog=examples(
         "nmt preprocess recipe.yaml",
         "nmt train recipe.yaml",
@@ -33,6 +33,7 @@ app.command(epilog=preprocess.EXAMPLES)(preprocess.preprocess)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=translate.EXAMPLES)(translate.translate)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=export.EXAMPLES)(export.export)
 
 
 def _version(wanted: bool) -> None:

@@ -12,6 +12,9 @@ def examples(*commands: str) -> str:
 
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file that describes the experiment.")]
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A run, a recipe (its run), a checkpoint or a model folder.")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as decoding.beam_size=1; repeatable."),
