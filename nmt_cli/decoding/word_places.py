@@ -12,13 +12,12 @@ def source_words(tokenizer: Tokenizer, text: str, tokens: Sequence[int]) -> list
 
     Words are what stands between spaces and tabs. Several share a token where the normalised text has no space.
     """
-    normal = tokenizer.normalize(text)
-    after = len(normal.split(" "))
-    raw: list[list[int]] = [[] for _ in range(after)]
-    for number, places in enumerate(normal_words(text, normal, tokenizer.normalize)):
-        for place in places:
-            raw[place].append(number)
-    return [raw[min(place, after - 1)] for place in _places(tokenizer.source, tokens)]
+    return _given_words(tokenizer, tokenizer.source, text, tokens)
+
+
+def given_target_words(tokenizer: Tokenizer, text: str, tokens: Sequence[int]) -> list[list[int]]:
+    """As `source_words`, of a raw target text."""
+    return _given_words(tokenizer, tokenizer.target, text, tokens)
 
 
 def target_words(tokenizer: Tokenizer, text: str, tokens: Sequence[int]) -> list[list[int]]:
@@ -29,6 +28,15 @@ def target_words(tokenizer: Tokenizer, text: str, tokens: Sequence[int]) -> list
     words = words_of(text)
     spelled = overlaps(tokenizer.decode_target(rows), words)
     return [[word for word in spelled[place] if word < len(words)] for place in places]
+
+
+def _given_words(tokenizer: Tokenizer, subwords: Subwords, text: str, tokens: Sequence[int]) -> list[list[int]]:
+    normal = tokenizer.normalize(text)
+    raw: list[list[int]] = [[] for _ in normal.split(" ")]
+    for number, places in enumerate(normal_words(text, normal, tokenizer.normalize)):
+        for place in places:
+            raw[place].append(number)
+    return [raw[min(place, len(raw) - 1)] for place in _places(subwords, tokens)]
 
 
 def _places(subwords: Subwords, tokens: Sequence[int]) -> list[int]:
