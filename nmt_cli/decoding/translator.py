@@ -12,7 +12,7 @@ from nmt_cli.console import warn
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.pieces import pieces
 from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.search.hypotheses import Hypothesis, longest_translation
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
@@ -48,6 +48,8 @@ class Translation:
 
     source: str
     hypotheses: tuple[TranslatedText, ...]
+    endless: bool = False
+    """The best was still going on when it, or a piece of it, had reached the greatest length."""
 
     @property
     def best(self) -> TranslatedText:
@@ -93,10 +95,12 @@ class Translator:
         ]
         together = [sentence for group in sentences for sentence in group]
         found = iter(self._searcher.search(together, self.settings, translated))
-        return [
-            Translation(request.text, self._texts(list(itertools.islice(found, len(group)))))
-            for request, group in zip(requests, sentences, strict=True)
-        ]
+        translations = []
+        for request, group in zip(requests, sentences, strict=True):
+            parts = list(itertools.islice(found, len(group)))
+            endless = any(map(self._is_endless, group, parts))
+            translations.append(Translation(request.text, self._texts(parts), endless))
+        return translations
 
     def _sentences(self, number: int, request: Request, tokens: list[int]) -> list[Sentence]:
         """What to translate of a line: nothing if there is nothing to see, pieces if it is too long."""
@@ -107,6 +111,10 @@ class Translator:
         rows = pieces(request.text, lambda text: self.tokenizer.encode_source([text])[0], LONGEST_SENTENCE)
         warn(f"line {number}: has {len(tokens):,} subwords; it is translated in {len(rows)} pieces")
         return [Sentence(number, row) for row in rows]
+
+    def _is_endless(self, sentence: Sentence, found: list[Hypothesis]) -> bool:
+        """Whether the best hypothesis has as many tokens as it may."""
+        return len(found[0].tokens) >= longest_translation(len(sentence.tokens), self.settings.max_length_ratio)
 
     def _texts(self, found: list[list[Hypothesis]]) -> tuple[TranslatedText, ...]:
         """The translations of a line from those of its pieces: the best of each joined, then the second best, …"""

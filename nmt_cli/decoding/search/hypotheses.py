@@ -31,8 +31,13 @@ def before_end(tokens: Iterable[int], end: int) -> tuple[int, ...]:
     return tuple(itertools.takewhile(lambda token: token != end, tokens))
 
 
+def longest_translation(length: int, ratio: float) -> int:
+    """How many tokens, the end apart, a translation of so many may have."""
+    return int(length * ratio) + 10
+
+
 def longest_translations(source: Source, ratio: float) -> Tensor:
-    """How many tokens [B], the end apart, a translation of each sentence may have: ratio · source length + 10."""
+    """The same [B] for each sentence of a batch."""
     batch, padded = source.tokens.shape
     lengths = source.tokens.new_full((batch,), padded) if source.lengths is None else source.lengths
     return ((lengths - 1).double() * ratio).long() + 10
