@@ -13,6 +13,7 @@ from nmt_cli.commands.translating.inputs import Input, InvalidLines, opened_inpu
 from nmt_cli.commands.translating.interruption import signals_raised
 from nmt_cli.commands.translating.outputs import opened_output, refuse_to_overwrite, write_lines
 from nmt_cli.commands.translating.shards import ALL, Shard
+from nmt_cli.commands.translating.sidecar import sidecar_of
 from nmt_cli.commands.translating.workers import Workers
 from nmt_cli.commands.translators import TranslatorOptions
 from nmt_cli.decoding.requests import Request
@@ -37,14 +38,18 @@ def translate(
     Several `processes` (None: one for each GPU, else one) answer with the same bytes as one.
     """
     refuse_to_overwrite(input, output)
-    with (
-        signals_raised(),
-        opened_input(input, shard) as source,
-        _answers(Opener(options, format), processes) as answers,
-    ):
-        started = time.monotonic()
-        with opened_output(output) as target, _progress(output) as translated:
-            summary = translate_stream(source, target, answers, translated)
+    opener = Opener(options, format)
+    with signals_raised(), opened_input(input, shard) as source:
+        sidecar = sidecar_of(output, source, opener)
+        if sidecar and sidecar.is_true():
+            console.say(f"{output}: is translated already, from the same input by the same model; it stays as it is")
+            return
+        with _answers(opener, processes) as answers:
+            started = time.monotonic()
+            with opened_output(output) as target, _progress(output) as translated:
+                summary = translate_stream(source, target, answers, translated)
+        if sidecar:
+            sidecar.write(summary.lines)
     seconds = time.monotonic() - started
     for warning in summary.warnings():
         console.warn(warning)

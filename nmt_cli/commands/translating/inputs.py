@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from nmt_cli import console
-from nmt_cli.commands.translating.shards import ALL, Shard, section_of
+from nmt_cli.commands.translating.shards import ALL, Section, Shard, section_of
 from nmt_cli.errors import RecipeError
 from nmt_cli.text.lines import open_text
 
@@ -25,6 +25,8 @@ class Input:
     """In messages."""
     first: int = 1
     """Number of its first line."""
+    section: Section | None = None
+    """The bytes of a file, as it is on disk, that are read; None of what can be read only once."""
 
     @property
     def arrives(self) -> bool:
@@ -58,14 +60,14 @@ def opened_input(path: Path | None, shard: Shard = ALL) -> Iterator[Input]:
         yield Input(_stdin(), "stdin")
         return
     with open_text(path) as stream:
-        plain = isinstance(stream, io.BufferedReader) and isinstance(stream.raw, io.FileIO)
-        if plain and stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            section = section_of(stream, shard)
-            yield Input(section.stream(stream), str(path), section.first)
-        elif shard != ALL:
-            raise RecipeError(f"{path}: --shard needs a plain file, which can be read at any place; unpack it first")
-        else:
+        is_plain = isinstance(stream, io.BufferedReader) and isinstance(stream.raw, io.FileIO)
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode) or (shard != ALL and not is_plain):
+            if shard != ALL:
+                raise RecipeError(f"{path}: --shard needs a plain file, which can be read at any place")
             yield Input(stream, str(path))
+            return
+        section = section_of(stream, shard)
+        yield Input(section.stream() if is_plain else stream, str(path), section.first, section)
 
 
 def _stdin() -> IO[bytes]:

@@ -25,6 +25,11 @@ def opened_output(path: Path | None) -> Iterator[IO[bytes]]:
             yield stream
 
 
+def becomes_file(path: Path) -> bool:
+    """Whether what is written under this name stays, and is all that there is."""
+    return not path.is_relative_to("/dev") and (path.is_file() or not path.exists())
+
+
 def write_lines(target: IO[bytes], lines: bytes) -> None:
     """Write lines, and have them leave this process.
 

@@ -4,6 +4,7 @@ A part begins at the first line that starts at or after its share of the bytes, 
 line is in exactly one, whoever cuts, without reading what lies between.
 """
 
+import hashlib
 import io
 import os
 import re
@@ -40,15 +41,21 @@ ALL = Shard(1, 1)
 
 @dataclass(frozen=True)
 class Section:
-    """Bytes of a file, from the start of a line to the end of one, and the number of its first line, from 1."""
+    """Bytes of an open file, from the start of a line to the end of one, and the number of its first line, from 1."""
 
+    file: IO[bytes]
     start: int
     stop: int
-    first: int
+    first: int = 1
 
-    def stream(self, file: IO[bytes]) -> IO[bytes]:
-        """These bytes alone, with a buffer of their own."""
-        return io.BufferedReader(_SectionReader(file.fileno(), self.start, self.stop))
+    def stream(self) -> io.BufferedReader:
+        """These bytes alone, behind a buffer."""
+        return io.BufferedReader(_SectionReader(self))
+
+    def sha256(self) -> str:
+        """Their hash, in hexadecimal."""
+        with self.stream() as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def section_of(file: IO[bytes], shard: Shard) -> Section:
@@ -56,41 +63,35 @@ def section_of(file: IO[bytes], shard: Shard) -> Section:
     size = os.fstat(file.fileno()).st_size
     start = _line_start(file, size * (shard.number - 1) // shard.count, size)
     stop = _line_start(file, size * shard.number // shard.count, size)
-    file.seek(0)
-    return Section(start, stop, 1 + _newlines(file, start))
+    with Section(file, 0, start).stream() as before:
+        newlines = sum(portion.count(b"\n") for portion in iter(lambda: before.read(_PORTION), b""))
+    return Section(file, start, stop, 1 + newlines)
 
 
 def _line_start(file: IO[bytes], offset: int, size: int) -> int:
     """The first place, at or after `offset`, where a line starts, or the end."""
     if offset in (0, size):
         return offset
-    file.seek(offset - 1)
-    while (read := file.readline(_PORTION)) and not read.endswith(b"\n"):
-        pass
-    return min(file.tell(), size)
-
-
-def _newlines(file: IO[bytes], stop: int) -> int:
-    """How many lie before `stop`."""
-    found = 0
-    while stop > 0 and (read := file.read(min(stop, _PORTION))):
-        found += read.count(b"\n")
-        stop -= len(read)
-    return found
+    with Section(file, offset - 1, size).stream() as stream:
+        place = offset - 1
+        while read := stream.readline(_PORTION):
+            place += len(read)
+            if read.endswith(b"\n"):
+                break
+    return place
 
 
 class _SectionReader(io.RawIOBase):
-    """Reads a file from one place to another, without moving anyone else's place in it."""
+    """Reads part of a file, without moving anyone else's place in it."""
 
-    def __init__(self, descriptor: int, start: int, stop: int) -> None:
-        self._descriptor, self._place, self._stop = descriptor, start, stop
+    def __init__(self, section: Section) -> None:
+        self._file, self._place, self._stop = section.file.fileno(), section.start, section.stop
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
-        wanted = min(len(buffer), self._stop - self._place)
-        read = os.pread(self._descriptor, wanted, self._place)
+        read = os.pread(self._file, min(len(buffer), self._stop - self._place), self._place)
         buffer[: len(read)] = read
         self._place += len(read)
         return len(read)
