@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nmt_cli.commands.loading import load_model
-from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import RecipeError
+
+if TYPE_CHECKING:
+    from nmt_cli.decoding.translator import Translator
 
 
 @dataclass(frozen=True)
@@ -17,8 +19,11 @@ class TranslatorOptions:
     overrides: Sequence[str] = ()
 
 
-def open_translator(options: TranslatorOptions) -> Translator:
+def open_translator(options: TranslatorOptions) -> "Translator":
     """Load what the options name."""
+    from nmt_cli.commands.loading import load_model  # torch, which who only hands options on does not need
+    from nmt_cli.decoding.translator import Translator
+
     if len(options.models) != 1:
         raise RecipeError("ensembles are not supported yet; name one model")
     loaded = load_model(options.models[0], options.overrides)

@@ -38,6 +38,8 @@ class Translation:
 
     source: str
     hypotheses: tuple[TranslatedText, ...]
+    endless: bool = False
+    """The best was still going on when it, or a piece of it, had reached the greatest length."""
 
     @property
     def best(self) -> TranslatedText:
@@ -83,10 +85,12 @@ class Translator:
         ]
         together = [sentence for group in sentences for sentence in group]
         found = iter(self.searcher.search(together, self.settings, translated))
-        return [
-            Translation(request.text, self._texts(list(itertools.islice(found, len(group)))))
-            for request, group in zip(requests, sentences, strict=True)
-        ]
+        translations = []
+        for request, group in zip(requests, sentences, strict=True):
+            parts = list(itertools.islice(found, len(group)))
+            endless = not all(part[0].ended for part in parts)
+            translations.append(Translation(request.text, self._texts(parts), endless))
+        return translations
 
     def _sentences(self, number: int, request: Request, tokens: list[int]) -> list[Sentence]:
         """What to translate of a line: nothing if there is nothing to see, pieces if it is too long."""
