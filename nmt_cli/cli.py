@@ -140,6 +140,9 @@ def translate(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; stdout if not given.")
     ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to write translations.")] = Format.text,
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Take translations as they are; the same as --set decoding.check=false.")
+    ] = False,
     set_: Overrides = None,
     quiet: Quiet = False,
 ) -> None:
@@ -148,7 +151,8 @@ def translate(
     from nmt_cli.commands.translate import translate as command
     from nmt_cli.commands.translators import TranslatorOptions
 
-    command(TranslatorOptions(tuple(model), tuple(set_ or [])), input_, output, format_.value)
+    overrides = (*(set_ or []), *(["decoding.check=false"] if no_check else []))
+    command(TranslatorOptions(tuple(model), overrides), input_, output, format_.value)
 
 
 @app.command(

@@ -15,6 +15,7 @@ from nmt_cli.commands.results import stdout
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
 from nmt_cli.decoding.formats import FORMATS
 from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.summary import Summary
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.decoding.windows import arriving, windows
 from nmt_cli.errors import RecipeError
@@ -49,7 +50,7 @@ def translate_stream(
     translated: Callable[[int], object] = lambda sentences: None,
 ) -> int:
     """Translate a binary stream into another and count its lines; those that have arrived are not kept waiting."""
-    write, invalid, number = FORMATS[format], list[int](), 0
+    write, invalid, number, summary = FORMATS[format], list[int](), 0, Summary()
     cut = windows if _is_file(source) else arriving
     for window in cut(map(Request, decode_lines(source, name, invalid.append))):
         translations = translator.translate_window(window, number + 1, translated)
@@ -57,9 +58,12 @@ def translate_stream(
         target.write(answer.encode())
         target.flush()
         number += len(window)
+        summary += Summary.of(translations)
     if invalid:
         others = f" and {len(invalid) - 1:,} other lines" if len(invalid) > 1 else ""
         console.warn(f"{name}: line {invalid[0]}{others}: not UTF-8; what is not was read as U+FFFD")
+    for warning in summary.warnings():
+        console.warn(warning)
     return number
 
 

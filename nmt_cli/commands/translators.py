@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt_cli.commands.loading import load_model
+from nmt_cli.commands.loading import LoadedModel, load_model
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import RecipeError
+from nmt_cli.text.checks import Checker
 
 
 @dataclass(frozen=True)
@@ -21,5 +22,13 @@ def open_translator(options: TranslatorOptions) -> Translator:
     """Load what the options name."""
     if len(options.models) != 1:
         raise RecipeError("ensembles are not supported yet; name one model")
-    loaded = load_model(options.models[0], options.overrides)
-    return Translator(loaded.model, loaded.tokenizer, loaded.decoding, loaded.device)
+    return translator_of(load_model(options.models[0], options.overrides))
+
+
+def translator_of(loaded: LoadedModel) -> Translator:
+    """What translates with a model, as its settings say."""
+    config, settings = loaded.config, loaded.decoding
+    check = Checker(config.source_language, config.target_language) if settings.check else None
+    return Translator(
+        loaded.model, loaded.tokenizer, settings, loaded.device, longest=config.longest_sentence, check=check
+    )

@@ -16,6 +16,10 @@ class SearchSettings(Section):
     """Translations are ranked by log-probability / length^length_penalty; larger prefers longer ones."""
     max_length_ratio: Annotated[float, Field(gt=0, le=100)] = 2.0
     """Longest translation: this many times the source, in subwords, plus ten."""
+    split_above: Annotated[int, Field(ge=0, le=MOST)] | None = 20
+    """Lines of more subwords than this are translated sentence by sentence; null: only those that are too long."""
+    check: bool = True
+    """Look at each translation for loops, lost numbers and the like; one that fails is searched for in other ways."""
     batch_tokens: Count = 4096
     """Padded source tokens translated at once, every hypothesis counted."""
 

@@ -1,7 +1,7 @@
 """Numbers lost or invented, whatever the signs between digits and the script of the digits are.
 
 12.5 equals 12,5; 1,000 equals 1.000 and 1 000; a date equals itself in any order. What may as well be written in words,
-or be said in a rounder way, is not judged: 2, 12, 20, 300, 5000.
+or be said in a rounder way, is not judged: 2, 12, 20, 300, 5000, 2:30.
 """
 
 import re
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 
 from nmt_cli.text.checks.finding import Finding
 
-_NUMBER = re.compile(r"\d+(?:[.,'’٫٬]\d+|[ \u00a0\u2009\u202f]\d{3}(?!\d))*")
+_NUMBER = re.compile(r"\d+(?:[.,:'’٫٬]\d+|[ \u00a0\u2009\u202f]\d{3}(?!\d))*")
 _DIGITS = re.compile(r"\d+")
 _MYRIADS = re.compile(r"\d\s*[千万萬億亿兆천만억조]")
-_TOLD = 3
-"""Digits, zeros at the ends apart, from which a number is judged; two are enough with a decimal sign."""
+_HOURS = 24
+"""Whole numbers up to it are not judged: many are written in words, 6 p.m. is 18 Uhr."""
 
 
 def numbers(source: str, output: str) -> list[Finding]:
@@ -39,10 +39,9 @@ def _missing(given: Iterable[str], present: set[str]) -> list[str]:
 def _is_there(number: str, present: set[str]) -> bool:
     """Whether a number, or each part that is judged, is among these forms."""
     parts = _DIGITS.findall(number)
-    if _is_one(parts):
-        form = _form("".join(parts))
-        return len(form) < (_TOLD if len(parts) == 1 or len(parts[-1]) == 3 else 2) or form in present
-    return all(len(_form(part)) < _TOLD or _form(part) in present for part in parts)
+    if len(parts) > 1 and _is_one(parts) and not _may_be_time(parts):
+        return len(_form("".join(parts))) < 2 or _form("".join(parts)) in present
+    return all(int(part) <= _HOURS or len(_form(part)) < 2 or _form(part) in present for part in parts)
 
 
 def _forms(number: str) -> set[str]:
@@ -53,6 +52,11 @@ def _forms(number: str) -> set[str]:
 def _is_one(parts: list[str]) -> bool:
     """Whether digits with signs between are one number: groups of three, or a decimal sign; not a date or version."""
     return len(parts) <= 2 or all(len(part) == 3 for part in parts[1:-1])
+
+
+def _may_be_time(parts: list[str]) -> bool:
+    """2:30 p.m. is 14.30 Uhr."""
+    return len(parts) == 2 and len(parts[1]) == 2 and int(parts[0]) <= _HOURS and int(parts[1]) < 60
 
 
 def _form(digits: str) -> str:
