@@ -16,8 +16,8 @@ Encode = Callable[[str], list[int]]
 _SHORTENED = "Dr|Mr|Mrs|Ms|Prof|St|No|Nr|vs|etc|bzw|ca|usw|vgl|Abb|Bd|Fig|Vol|Jr|Sr|Mme|Mlle|Sra|Ing|Hr|Fr|al|approx"
 _NOT_ENDING = re.compile(rf"(?:\b\w|\b(?:{_SHORTENED}))\.\s+$")
 """A full stop after a single letter ("z. B.", initials) or a known abbreviation ends no sentence."""
-_CLOSING = "[\"'”“’»)\\]」』）]*"
-_SENTENCE = re.compile(rf"[.!?…؟۔।॥።\u104b។]{_CLOSING}\s+(?![a-zà-öø-ÿ])|[。！？．｡]{_CLOSING}\s*")
+_CLOSING = "[\"'”’»)\\]」』）]*"
+_SENTENCE = re.compile(rf"[.!?…؟۔।॥።\u104b།]“?{_CLOSING}\s+(?![a-zà-öø-ÿ])|[。！？．｡]{_CLOSING}\s*")
 _CLAUSE = re.compile(rf"[,;:،؛፣]{_CLOSING}\s+|\s+[–-]\s+|\s*—\s*|[、，；：]{_CLOSING}\s*")
 _SPACE = re.compile(r"\s+")
 _ANY = re.compile(r"(?<!\u200d)(?=[^\u0300-\u036f\u200d\ufe00-\ufe0f])")
