@@ -43,6 +43,9 @@ Part = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Translate only part I of N, as one of many jobs."),
 ]
+NoCheck = Annotated[
+    bool, typer.Option("--no-check", help="Take translations as they are; the same as --set decoding.check=false.")
+]
 
 
 def translate(
@@ -51,6 +54,7 @@ def translate(
     output: Output = None,
     format_: WrittenAs = Format.text,
     shard: Part = None,
+    no_check: NoCheck = False,
     set_: Overrides = None,
     nproc: Processes = None,
     quiet: Quiet = False,
@@ -61,5 +65,6 @@ def translate(
     from nmt_cli.commands.translating.shards import ALL, Shard
     from nmt_cli.commands.translators import TranslatorOptions
 
-    options = TranslatorOptions(tuple(model), tuple(set_ or []))
+    overrides = (*(set_ or []), *(["decoding.check=false"] if no_check else []))
+    options = TranslatorOptions(tuple(model), overrides)
     command(options, input_, output, format_.value, nproc, Shard.parse(shard) if shard else ALL)

@@ -20,7 +20,7 @@ from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, Decoding, Evalu
 from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.recipe.section import Language, Section
+from nmt_cli.recipe.section import Count, Language, Section
 from nmt_cli.runs.checkpoints import read_tensors
 from nmt_cli.runs.directory import CONFIG, WEIGHTS, ModelFiles
 
@@ -35,6 +35,8 @@ class ModelConfig(Section):
     model: ModelSettings
     decoding: Decoding
     evaluation: Evaluation
+    longest_sentence: Count = 200
+    """What `data.max_length` was in training, or its default in a model from before it was kept."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
         model=recipe.model,
         decoding=recipe.decoding,
         evaluation=recipe.evaluation,
+        longest_sentence=recipe.data.max_length,
     )
 
 
