@@ -1,5 +1,6 @@
 """The layers of the Transformer, and how weights begin."""
 
+from dataclasses import dataclass
 from typing import cast
 
 from torch import Tensor, nn
@@ -30,6 +31,22 @@ class EncoderLayer(nn.Module):
         return self.around_feed_forward.leave(vectors, changed)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What one layer sees in a step of search: what was said, and the source."""
+
+    cache: Tensor
+    """Keys and values [T,2,B·k,K·d] of what was said; at `place` there is room for the newest."""
+    place: int
+    future: Tensor
+    """[1,1,T], -inf at places where nothing is said yet, else 0."""
+    rotation: Rotation | None
+    source: Tensor
+    """Keys and values [2,B,K,S,d]."""
+    padding: Tensor
+    """[B·K,1,S], -inf at padding, else 0."""
+
+
 class DecoderLayer(nn.Module):
     """Causal self-attention, attention to the source, and feed-forward."""
 
@@ -51,18 +68,17 @@ class DecoderLayer(nn.Module):
         remembered = self.source_attention.remember(memory)
         query = self.around_source.enter(vectors)
         weights = self.source_attention.weights(query, remembered, visible) if attention else None
-        return self._finish(vectors, query, remembered, visible), weights
+        return self._finish(vectors, self.source_attention(query, remembered, visible)), weights
 
-    def step(
-        self, vectors: Tensor, rotation: Rotation | None, cache: Tensor, remembered: Tensor, visible: Tensor | None
-    ) -> Tensor:
-        """One position of each hypothesis, [B,k,D] → [B,k,D]; the hypotheses are k queries to one remembered source."""
-        mixed = self.self_attention.step(self.around_self.enter(vectors), rotation, cache)
+    def step(self, vectors: Tensor, seen: Seen) -> Tensor:
+        """One position of each hypothesis, [B·k,D] → [B·k,D]."""
+        query = self.around_self.enter(vectors)
+        mixed = self.self_attention.step(query, seen.rotation, seen.cache, seen.place, seen.future)
         vectors = self.around_self.leave(vectors, mixed)
-        return self._finish(vectors, self.around_source.enter(vectors), remembered, visible)
+        mixed = self.source_attention.step(self.around_source.enter(vectors), seen.source, seen.padding)
+        return self._finish(vectors, mixed)
 
-    def _finish(self, vectors: Tensor, query: Tensor, remembered: Tensor, visible: Tensor | None) -> Tensor:
-        mixed = self.source_attention(query, remembered, visible)
+    def _finish(self, vectors: Tensor, mixed: Tensor) -> Tensor:
         vectors = self.around_source.leave(vectors, mixed)
         changed = self.feed_forward(self.around_feed_forward.enter(vectors))
         return self.around_feed_forward.leave(vectors, changed)
