@@ -41,12 +41,12 @@ class SelfAttention(nn.Module):
         """
         projected: Tensor = self.query_key_value(vectors)
         if rotation is not None:
-            turned, values = projected.unflatten(1, (-1, self.head_width)).split(
-                [self.heads[0] + self.heads[1], self.heads[2]], dim=1
+            turned, values = torch.split_with_sizes(
+                projected.view(len(projected), -1, self.head_width), [sum(self.heads[:2]), self.heads[2]], dim=1
             )
             projected = torch.cat([rotation.turn(turned), values], dim=1).flatten(1)
         width = self.heads[0] * self.head_width
-        cache[place] = projected[:, width:].unflatten(1, (2, -1)).transpose(0, 1)
+        cache[place] = projected[:, width:].view(len(projected), 2, -1).transpose(0, 1)
         # Heads are no axis of their own, so that they and the hypotheses are one, without a copy.
         keys, values = cache.view(*cache.shape[:2], -1, self.head_width).permute(1, 2, 0, 3)  # each [n·K,T,d]
         query = projected[:, :width].reshape(len(keys), -1, self.head_width)
@@ -86,7 +86,7 @@ class SourceAttention(nn.Module):
         return mixed
 
     def step(self, vectors: Tensor, remembered: Tensor, hidden: Tensor) -> Tensor:
-        """Mix what is remembered, [2,B,K,S,d], for the newest position [B·k,D] of each of k hypotheses; hidden: `mix`."""
+        """Mix what is remembered, [2,B,K,S,d], for k hypotheses of each sentence, [B·k,D]; hidden: see `mix`."""
         _, sentences, shared, positions, width = remembered.shape
         keys, values = remembered.view(2, -1, positions, width)
         # The hypotheses of a sentence, and the queries of a group of heads, are more queries to one source.

@@ -9,7 +9,7 @@ from torch.nn import functional
 from nmt_cli.models.attention import SelfAttention, SourceAttention
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Rotation
-from nmt_cli.models.linear import Linear
+from nmt_cli.models.linear import Linear, Packing
 from nmt_cli.recipe.model import TransformerSettings
 
 
@@ -85,25 +85,39 @@ class DecoderLayer(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with an activation between; swiglu has a gate (Shazeer 2020)."""
+    """Two linear layers with an activation between."""
 
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
         self.activation = settings.activation
         gates = 2 if self.activation == "swiglu" else 1
-        self.inner = Linear(settings.width, gates * settings.feed_forward)
-        self.dropout = Dropout(settings.activation_dropout)
+        self.inner: nn.Module = Linear(settings.width, gates * settings.feed_forward)
+        self.activate: nn.Module = Activation(settings)
         self.outer = Linear(settings.feed_forward, settings.width)
 
+    def pack(self, packed: Packing) -> None:
+        """Let the inner product end with the activation, if it can."""
+        if isinstance(self.inner, Linear) and self.activation == "relu":
+            self.inner, self.activate = packed(self.inner.weight, self.inner.bias, True), nn.Identity()
+
     def forward(self, vectors: Tensor) -> Tensor:
-        changed: Tensor = self.outer(self._activate(self.inner(vectors)))
+        changed: Tensor = self.outer(self.activate(self.inner(vectors)))
         return changed
 
-    def _activate(self, values: Tensor) -> Tensor:
-        if self.activation == "relu":
+
+class Activation(nn.Module):
+    """What makes a feed-forward sublayer more than linear, with dropout; swiglu has a gate (Shazeer 2020)."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.function = settings.activation
+        self.dropout = Dropout(settings.activation_dropout)
+
+    def forward(self, values: Tensor) -> Tensor:
+        if self.function == "relu":
             # Dropout first is the same, and the backward pass needs one large tensor less.
             return functional.relu(self.dropout(values))
-        if self.activation == "gelu":
+        if self.function == "gelu":
             return cast(Tensor, self.dropout(functional.gelu(values)))
         gate, passed = values.chunk(2, dim=-1)
         return cast(Tensor, self.dropout(functional.silu(gate) * passed))

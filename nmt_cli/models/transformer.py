@@ -20,7 +20,7 @@ _CACHE_GROWTH = 32
 """Positions by which the cache of a search grows when it is full."""
 
 _FEWEST_SEEN = 16
-"""Positions that each attention of a search sees at least, if hidden: torch's softmax is many times slower over fewer."""
+"""Positions that a search's attention has at least, if hidden ones: torch's softmax is much slower over fewer."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,9 @@ class Transformer(TranslationModel):
         for layer in self.decoder:
             wanted = attention and layer is self.decoder[-1]
             if wanted or not self._skips_layer():
-                vectors, weights = self._compute(layer, vectors, places.rotation, memory.vectors, memory.visible, wanted)
+                vectors, weights = self._compute(
+                    layer, vectors, places.rotation, memory.vectors, memory.visible, wanted
+                )
         return Decoded(self.decoder_norm(vectors), weights)
 
     def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:

@@ -18,6 +18,8 @@ class SearchSettings(Section):
     """Longest translation: this many times the source, in subwords, plus ten."""
     batch_tokens: Count = 4096
     """Padded source tokens translated at once, every hypothesis counted."""
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
+    """Of products with weights; bf16 and int8 are faster and a little less exact, and int8 is for CPUs only."""
 
 
 class BeamSettings(SearchSettings):
