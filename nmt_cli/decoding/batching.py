@@ -161,11 +161,12 @@ def _or_its_halves(
 
 def _width(sentence: Sentence, settings: SearchSettings) -> int:
     """How many hypotheses a sentence has at a time."""
-    if isinstance(settings, BeamSettings):
-        return max(settings.beam_size, 1 + sum(map(len, sentence.wishes.required)))
-    if sentence.wishes.required:
-        raise RecipeError(f"line {sentence.line}: words are required of it; that needs decoding.strategy: beam")
-    return settings.n_best
+    size = settings.beam_size if isinstance(settings, BeamSettings) else settings.n_best
+    if not sentence.wishes.required:
+        return size
+    if not isinstance(settings, BeamSettings) or settings.groups > 1:
+        raise RecipeError(f"line {sentence.line}: words are required of it; that needs a beam, and no groups in it")
+    return max(size, 1 + sum(map(len, sentence.wishes.required)))
 
 
 def _memory(sentence: Sentence, advice: str) -> str:

@@ -40,7 +40,7 @@ class BeamSettings(SearchSettings):
     beam_size: Annotated[int, Field(ge=1, le=1000)] = 5
     """Hypotheses kept of each sentence."""
     early_stop: Literal["settled", "first", "never"] = "settled"
-    """`first`: stop once beam_size are finished; `settled`: and no other would be better if it ended; `never`: or could."""
+    """When beam_size are finished, stop at the `first`, when none would win by ending (`settled`), or `never` so."""
     coverage_penalty: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Rank again by score + coverage_penalty · Σ log min(1, attention to each source word) (Wu et al. 2016)."""
     groups: Count = 1
