@@ -4,11 +4,11 @@ import itertools
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 
 from nmt_cli.console import warn
+from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.pieces import pieces
 from nmt_cli.decoding.requests import Request
@@ -21,16 +21,6 @@ from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 
 LONGEST_SENTENCE = 1000
 """Subwords; a longer line is translated in pieces."""
-
-
-class Tokenizer(Protocol):
-    """What translation asks of a tokenizer. Its rows of tokens hold no start and no end."""
-
-    pad: int
-    unknown: int
-
-    def encode_source(self, lines: list[str]) -> list[list[int]]: ...
-    def decode_target(self, rows: list[list[int]]) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ class Translator:
         self.tokenizer, self.settings = tokenizer, settings
         words = model.vocabularies
         never = sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})
-        self._searcher = Searcher(model, never, device, precision)
+        self.searcher = Searcher(model, never, device, precision)
 
     def translate(
         self, requests: Iterable[Request], translated: Callable[[int], object] = lambda sentences: None
@@ -92,7 +82,7 @@ class Translator:
             for number, (request, tokens) in enumerate(zip(requests, rows, strict=True), first)
         ]
         together = [sentence for group in sentences for sentence in group]
-        found = iter(self._searcher.search(together, self.settings, translated))
+        found = iter(self.searcher.search(together, self.settings, translated))
         return [
             Translation(request.text, self._texts(list(itertools.islice(found, len(group)))))
             for request, group in zip(requests, sentences, strict=True)
@@ -100,7 +90,7 @@ class Translator:
 
     def _sentences(self, number: int, request: Request, tokens: list[int]) -> list[Sentence]:
         """What to translate of a line: nothing if there is nothing to see, pieces if it is too long."""
-        if not tokens or _is_blank(request.text):
+        if not tokens or is_blank(request.text):
             return []
         if len(tokens) <= LONGEST_SENTENCE:
             return [Sentence(number, tokens)]
@@ -125,6 +115,6 @@ def _joined(text: str, parts: Sequence[Hypothesis], length_penalty: float) -> Tr
     return TranslatedText(text, log_probability, log_probability / max(1, length) ** length_penalty)
 
 
-def _is_blank(line: str) -> bool:
+def is_blank(line: str) -> bool:
     """Whether nothing can be seen of a line: only spaces, controls and formats such as U+200B."""
     return all(unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf") for character in line)

@@ -52,7 +52,7 @@ def test_each_line_is_answered_in_its_place(lines: list[str], batch_tokens: int)
 @pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u200b", "\x0c", "\ufeff \t", "\u2028"])
 def test_a_line_without_visible_text_is_not_translated(blank: str) -> None:
     translator = gru(BeamSettings(n_best=3))
-    translator._searcher.model.encode = None  # type: ignore[assignment]
+    translator.searcher.model.encode = None  # type: ignore[assignment]
 
     (translation,) = translator.translate(requests([blank]))
 
@@ -89,7 +89,7 @@ def test_batches_keep_to_their_tokens(beam_size: int) -> None:
 
     texts(translator, LINES)
 
-    assert 50 < translator._searcher.model.largest_batch * beam_size <= 100
+    assert 50 < translator.searcher.model.largest_batch * beam_size <= 100
 
 
 def test_batches_are_heard_of() -> None:
@@ -111,8 +111,8 @@ def test_answers_come_before_the_input_ends() -> None:
 
 def test_lengths_are_given_where_they_differ() -> None:
     translator, seen = echo(), list[Source]()
-    encode = translator._searcher.model.encode
-    translator._searcher.model.encode = lambda source: seen.append(source) or encode(source)  # type: ignore[assignment]
+    encode = translator.searcher.model.encode
+    translator.searcher.model.encode = lambda source: seen.append(source) or encode(source)  # type: ignore[assignment]
 
     texts(translator, ["abc", "b"])
     texts(translator, ["abc", "cba"])
@@ -197,7 +197,7 @@ def test_pieces_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_model_without_numbers_is_refused() -> None:
     translator = gru(GREEDY)
-    torch.nn.init.constant_(next(translator._searcher.model.parameters()), math.nan)
+    torch.nn.init.constant_(next(translator.searcher.model.parameters()), math.nan)
 
     with pytest.raises(ModelError, match="line 2"):
         texts(translator, ["", "abc"])
@@ -205,7 +205,7 @@ def test_a_model_without_numbers_is_refused() -> None:
 
 def test_dropout_is_off() -> None:
     translator = gru(GREEDY)
-    model: TranslationModel = translator._searcher.model.train()
+    model: TranslationModel = translator.searcher.model.train()
 
     texts(translator, ["abc"])
 
