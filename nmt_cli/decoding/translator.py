@@ -10,6 +10,7 @@ import torch
 from nmt_cli.console import warn
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.minimum_risk import Utility, least_risky
 from nmt_cli.decoding.pieces import pieces
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.hypotheses import Hypothesis
@@ -17,7 +18,7 @@ from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
+from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
 
 LONGEST_SENTENCE = 1000
 """Subwords; a longer line is translated in pieces."""
@@ -51,11 +52,13 @@ class Translator:
         self,
         model: TranslationModel,
         tokenizer: Tokenizer,
-        settings: BeamSettings | SamplingSettings,
+        settings: SearchSettings,
         device: torch.device,
         precision: Precision = "fp32",
+        utility: Utility | None = None,
     ) -> None:
-        self.tokenizer, self.settings = tokenizer, settings
+        """`utility` is what minimum risk goes by; only that needs it."""
+        self.tokenizer, self.settings, self._utility = tokenizer, settings, utility
         words = model.vocabularies
         never = sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})
         self.searcher = Searcher(model, never, device, precision)
@@ -82,11 +85,18 @@ class Translator:
             for number, (request, tokens) in enumerate(zip(requests, rows, strict=True), first)
         ]
         together = [sentence for group in sentences for sentence in group]
-        found = iter(self.searcher.search(together, self.settings, translated))
+        found = iter(self._search(together, translated))
         return [
             Translation(request.text, self._texts(list(itertools.islice(found, len(group)))))
             for request, group in zip(requests, sentences, strict=True)
         ]
+
+    def _search(self, sentences: Sequence[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
+        found = self.searcher.search(sentences, self.settings, searched)
+        if isinstance(self.settings, MinimumRiskSettings):
+            assert self._utility is not None
+            found = least_risky(found, self.tokenizer.decode_target, self._utility, self.settings)
+        return found
 
     def _sentences(self, number: int, request: Request, tokens: list[int]) -> list[Sentence]:
         """What to translate of a line: nothing if there is nothing to see, pieces if it is too long."""

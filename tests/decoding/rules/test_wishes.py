@@ -7,7 +7,6 @@ from toys import GruModel, forced_log_probability, occurrences, one, search, tra
 
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import NO_WISHES, Favoured, Wishes
-from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
 
 SOURCES = [[4, 5, 6], [6, 5], [5, 5, 4, 6]]
@@ -33,10 +32,6 @@ WISHES = [
 OVERLAPPING = Wishes(required=((5,), (5, 6), (6, 5, 6), (6, 4), (4, 4, 5)))
 """They may share tokens, but room is left for each on its own."""
 CONTINUES = [(), (6,), (5, 6)]
-
-
-def can_require(settings: SearchSettings) -> bool:
-    return isinstance(settings, BeamSettings) and settings.groups == 1
 
 
 def obeys(tokens: tuple[int, ...], wishes: Wishes, continues: tuple[int, ...]) -> bool:
@@ -84,8 +79,6 @@ def test_every_strategy_heeds_every_wish(settings: SearchSettings, continues: tu
     for wishes in [*WISHES, OVERLAPPING]:
         if any(phrase[0] in continues for phrase in wishes.required):
             continue  # a phrase begins with a word
-        if wishes.required and not can_require(settings):
-            continue
         for sentence, found in zip(SOURCES, search(model, [wishes] * 3, settings, continues), strict=True):
             for hypothesis in found:
                 assert obeys(hypothesis.tokens, wishes, continues)
@@ -105,8 +98,6 @@ def test_a_sentence_without_wishes_is_searched_as_alone(settings: SearchSettings
     (expected,) = search(model, [NO_WISHES], settings)
 
     for wishes, place in itertools.product(WISHES, range(3)):
-        if wishes.required and not can_require(settings):
-            continue
         mixed, sources = [wishes, wishes, wishes], [[6, 5], [6, 5], [6, 5]]
         mixed[place], sources[place] = NO_WISHES, SOURCES[0]
         found = search(model, mixed, settings, sources=sources)[place]
@@ -115,19 +106,10 @@ def test_a_sentence_without_wishes_is_searched_as_alone(settings: SearchSettings
             assert [each.score for each in found] == pytest.approx([each.score for each in expected], abs=1e-5)
 
 
-@pytest.mark.parametrize("settings", NARROW)
-def test_words_are_required_of_plain_beams_only(settings: SearchSettings) -> None:
-    if not can_require(settings):
-        with pytest.raises(RecipeError, match="line 1: words are required of it; that needs a beam"):
-            search(GruModel(9), [Wishes(required=((4,),))], settings)
-
-
 @pytest.mark.parametrize("settings", NARROW[:3])
 def test_sentences_with_wishes_are_searched_as_alone(settings: SearchSettings) -> None:
     model = GruModel(9, seed=4, end_bias=2.0)
     for three in itertools.combinations(WISHES[1::2], 3):
-        if any(wishes.required for wishes in three) and not can_require(settings):
-            continue
         together = search(model, three, settings, (6,))
         for sentence, wishes, found in zip(SOURCES, three, together, strict=True):
             (alone,) = search(model, [wishes], settings, (6,), sources=[sentence])
