@@ -154,18 +154,20 @@ def _collected(ended: list[_Ended], batch: int, n_best: int, end: int) -> list[l
     found: list[list[Hypothesis]] = [[] for _ in range(batch)]
     for group in ended:
         finished, live = group.finished, group.live
-        complete = _hypotheses(finished.tokens, finished.log_probability, finished.score, end)
-        cut_off = _hypotheses(live.tokens, live.log_probability, live.rank / group.normalizer, end)
+        complete = _hypotheses(finished.tokens, finished.log_probability, finished.score, end, ended=True)
+        cut_off = _hypotheses(live.tokens, live.log_probability, live.rank / group.normalizer, end, ended=False)
         for sentence, some, rest in zip(group.sentences.tolist(), complete, cut_off, strict=True):
             found[sentence] = (some or rest)[:n_best]
     return found
 
 
-def _hypotheses(tokens: Tensor, log_probability: Tensor, score: Tensor, end: int) -> list[list[Hypothesis]]:
+def _hypotheses(
+    tokens: Tensor, log_probability: Tensor, score: Tensor, end: int, *, ended: bool
+) -> list[list[Hypothesis]]:
     columns = zip(tokens[:, :, 1:].tolist(), log_probability.tolist(), score.tolist(), strict=True)
     return [
         [
-            Hypothesis(before_end(row, end), total, ranked)
+            Hypothesis(before_end(row, end), total, ranked, ended)
             for row, total, ranked in zip(*sentence, strict=True)
             if ranked > -torch.inf  # neither a free place nor not a number
         ]
