@@ -16,7 +16,7 @@ from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
 from nmt_cli.models.contract import TranslationModel, Vocabularies
-from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, Decoding, Evaluation, SamplingSettings
+from nmt_cli.recipe.decoding import AfterTraining, Decoding, Evaluation, SearchSettings
 from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
@@ -46,8 +46,9 @@ class LoadedModel:
     model: TranslationModel
     tokenizer: Tokenizer
     config: ModelConfig
-    decoding: BeamSettings | SamplingSettings
-    """The model's own, as changed on the command line."""
+    decoding: SearchSettings
+    evaluation: Evaluation
+    """Settings of both are the model's own, as changed on the command line."""
     device: torch.device
     files: ModelFiles
 
@@ -71,7 +72,8 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     device = pick_device()
     given = named.recipe or config
     settings = override(AfterTraining(decoding=given.decoding, evaluation=given.evaluation), overrides)
-    return LoadedModel(model.to(device).eval(), tokenizer, config, settings.decoding, device, found)
+    model = model.to(device).eval()
+    return LoadedModel(model, tokenizer, config, settings.decoding, settings.evaluation, device, found)
 
 
 def vocabularies_of(tokenizer: Tokenizer) -> Vocabularies:
