@@ -1,6 +1,6 @@
 """The sections `decoding` and `evaluation`."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
@@ -37,8 +37,11 @@ class SearchSettings(Section):
 
     def beam(self, size: int, n_best: int) -> "BeamSettings":
         """A plain beam that is told the same."""
-        shared = {name: getattr(self, name) for name in SearchSettings.model_fields}
-        return BeamSettings(**shared | {"beam_size": size, "n_best": n_best})
+        return BeamSettings(**self.shared() | {"beam_size": size, "n_best": n_best})
+
+    def shared(self) -> dict[str, Any]:
+        """What every strategy can be told of these settings."""
+        return {name: getattr(self, name) for name in SearchSettings.model_fields}
 
 
 class BeamSettings(SearchSettings):
@@ -110,18 +113,15 @@ class MinimumRiskSettings(Drawing):
     def check_candidates(self) -> Self:
         if self.n_best > self.candidates:
             raise ValueError(f"n_best: {self.n_best} translations need as many candidates, not {self.candidates}")
-        drawing = {name: field.default for name, field in Drawing.model_fields.items()}
-        changed = [
-            name for name in drawing.keys() - SearchSettings.model_fields if getattr(self, name) != drawing[name]
-        ]
-        if self.candidates_from == "beam" and changed:
-            raise ValueError(f"{min(changed)}: a beam draws nothing; leave it out, or candidates_from")
+        for name in Drawing.model_fields.keys() - SearchSettings.model_fields.keys():
+            if self.candidates_from == "beam" and getattr(self, name) != Drawing.model_fields[name].default:
+                raise ValueError(f"{name}: a beam draws nothing; leave it out, or candidates_from")
         return self
 
     def search(self) -> BeamSettings | SamplingSettings:
         """How the candidates are searched for."""
         if self.candidates_from == "sampling":
-            drawing = {name: getattr(self, name) for name in Drawing.model_fields}
+            drawing: dict[str, Any] = {name: getattr(self, name) for name in Drawing.model_fields}
             return SamplingSettings(strategy="sampling", **drawing | {"n_best": self.candidates})
         return self.beam(self.candidates, n_best=self.candidates)
 
