@@ -47,7 +47,8 @@ class LoadedModel:
     tokenizer: Tokenizer
     config: ModelConfig
     decoding: SearchSettings
-    """The model's own, as changed on the command line."""
+    evaluation: Evaluation
+    """Settings of both are the model's own, as changed on the command line."""
     device: torch.device
     files: ModelFiles
 
@@ -71,7 +72,8 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     device = pick_device()
     given = named.recipe or config
     settings = override(AfterTraining(decoding=given.decoding, evaluation=given.evaluation), overrides)
-    return LoadedModel(model.to(device).eval(), tokenizer, config, settings.decoding, device, found)
+    model = model.to(device).eval()
+    return LoadedModel(model, tokenizer, config, settings.decoding, settings.evaluation, device, found)
 
 
 def vocabularies_of(tokenizer: Tokenizer) -> Vocabularies:

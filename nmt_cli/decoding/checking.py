@@ -49,12 +49,11 @@ def fallbacks(settings: SearchSettings) -> tuple[SearchSettings, ...]:
     """
     beam = settings.beam_size if isinstance(settings, BeamSettings) else 1
     width = max(beam, min(max(2 * beam, 8), _WIDEST))
-    shared = {"max_length_ratio": settings.max_length_ratio, "batch_tokens": settings.batch_tokens}
-    penalty = settings.length_penalty
+    wider = settings.beam(width, n_best=width)
     return (
-        BeamSettings(beam_size=width, n_best=width, length_penalty=penalty, **shared),
-        BeamSettings(beam_size=width, n_best=width, length_penalty=min(penalty + 1, 10.0), **shared),
-        SamplingSettings(strategy="sampling", n_best=16, temperature=0.7, top_k=10, length_penalty=penalty, **shared),
+        wider,
+        wider.model_copy(update={"length_penalty": min(settings.length_penalty + 1, 10.0)}),
+        SamplingSettings(strategy="sampling", temperature=0.7, top_k=10, **settings.shared() | {"n_best": 16}),
     )
 
 

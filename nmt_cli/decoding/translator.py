@@ -9,13 +9,15 @@ import torch
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.checking import Candidate, Check, Mender, Outcome, candidates
+from nmt_cli.decoding.minimum_risk import Utility, least_risky
 from nmt_cli.decoding.pieces import LONGEST, Limits, Piece, join, pieces
 from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.recipe.decoding import SearchSettings
+from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
 from nmt_cli.text.checks import Finding
 
 
@@ -60,9 +62,13 @@ class Translator:
         precision: Precision = "fp32",
         longest: int = LONGEST,
         check: Check | None = None,
+        utility: Utility | None = None,
     ) -> None:
-        """Sentences of more than `longest` subwords are cut; what `check` finds fault with is mended, if it can be."""
-        self.tokenizer, self.settings = tokenizer, settings
+        """Sentences of more than `longest` subwords are cut; what `check` finds fault with is mended, if it can be.
+
+        Minimum risk, and only that, needs a `utility`.
+        """
+        self.tokenizer, self.settings, self._utility = tokenizer, settings, utility
         self._limits = Limits(longest, settings.split_above)
         words = model.vocabularies
         never = sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})
@@ -89,7 +95,7 @@ class Translator:
         parts = self._pieces(lines)
         sentences = [Sentence(number, piece.tokens) for number, group in enumerate(parts, first) for piece in group]
         sources = [line[piece.start : piece.end] for line, group in zip(lines, parts, strict=True) for piece in group]
-        found = self.searcher.search(sentences, self.settings, translated)
+        found = self._search(sentences, translated)
         outcomes = list(map(Outcome, candidates(found, self.tokenizer.decode_target)))
         if self._mender:
             outcomes = self._mender.mend(sentences, sources, outcomes)
@@ -98,6 +104,13 @@ class Translator:
             self._translation(line, group, list(itertools.islice(each, len(group))))
             for line, group in zip(lines, parts, strict=True)
         ]
+
+    def _search(self, sentences: list[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
+        found = self.searcher.search(sentences, self.settings, searched)
+        if not isinstance(self.settings, MinimumRiskSettings):
+            return found
+        assert self._utility is not None
+        return least_risky(found, self.tokenizer.decode_target, self._utility, self.settings)
 
     def _pieces(self, lines: list[str]) -> list[list[Piece]]:
         """What to translate of each line: nothing if there is nothing to see, pieces if it is long."""
