@@ -14,6 +14,8 @@ from nmt_cli.decoding.pieces import pieces
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.steering.spelling import continuing
+from nmt_cli.decoding.steering.wishes import Steering, SteeringSettings
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
 from nmt_cli.models.contract import TranslationModel
@@ -54,11 +56,13 @@ class Translator:
         settings: BeamSettings | SamplingSettings,
         device: torch.device,
         precision: Precision = "fp32",
+        steering: SteeringSettings = SteeringSettings(),
     ) -> None:
         self.tokenizer, self.settings = tokenizer, settings
         words = model.vocabularies
         never = sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})
-        self.searcher = Searcher(model, never, device, precision)
+        self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
+        self._steering = Steering(tokenizer, steering)
 
     def translate(
         self, requests: Iterable[Request], translated: Callable[[int], object] = lambda sentences: None
@@ -93,7 +97,8 @@ class Translator:
         if not tokens or is_blank(request.text):
             return []
         if len(tokens) <= LONGEST_SENTENCE:
-            return [Sentence(number, tokens)]
+            wishes = self._steering.wishes(request, [(0, len(request.text))])[0]
+            return [Sentence(number, tokens, wishes)]
         rows = pieces(request.text, lambda text: self.tokenizer.encode_source([text])[0], LONGEST_SENTENCE)
         warn(f"line {number}: has {len(tokens):,} subwords; it is translated in {len(rows)} pieces")
         return [Sentence(number, row) for row in rows]
