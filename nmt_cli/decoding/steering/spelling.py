@@ -53,6 +53,8 @@ class Speller:
 
     def _all(self, text: str) -> tuple[Phrase, ...]:
         spelled = self._tokenizer.normalize(text).strip().replace(" ", "▁")
+        if not spelled:
+            return ()
         found = [self.usual(text), self._encoded(text), *self._best_spellings("▁" + spelled, _OTHER_SPELLINGS)[-1]]
         if self._within(text) is not None:
             found += self._best_spellings(spelled, _OTHER_SPELLINGS)[-1]
