@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nmt_cli.commands.loading import load_model
-from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import RecipeError
+from nmt_cli.text.checks import Checker
+
+if TYPE_CHECKING:  # torch, which who only hands options on does not need
+    from nmt_cli.commands.loading import LoadedModel
+    from nmt_cli.decoding.translator import Translator
 
 
 @dataclass(frozen=True)
@@ -17,9 +21,21 @@ class TranslatorOptions:
     overrides: Sequence[str] = ()
 
 
-def open_translator(options: TranslatorOptions) -> Translator:
+def open_translator(options: TranslatorOptions) -> "Translator":
     """Load what the options name."""
+    from nmt_cli.commands.loading import load_model
+
     if len(options.models) != 1:
         raise RecipeError("ensembles are not supported yet; name one model")
-    loaded = load_model(options.models[0], options.overrides)
-    return Translator(loaded.model, loaded.tokenizer, loaded.decoding, loaded.device)
+    return translator_of(load_model(options.models[0], options.overrides))
+
+
+def translator_of(loaded: "LoadedModel") -> "Translator":
+    """What translates with a model, as its settings say."""
+    from nmt_cli.decoding.translator import Translator
+
+    config, settings = loaded.config, loaded.decoding
+    check = Checker(config.source_language, config.target_language) if settings.check else None
+    return Translator(
+        loaded.model, loaded.tokenizer, settings, loaded.device, longest=config.longest_sentence, check=check
+    )

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import CharacterTokenizer, EchoModel, GruModel, requests
 
-from nmt_cli.decoding import translator as module
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.models.contract import Source, TranslationModel
@@ -26,10 +25,10 @@ def echo(size: int = 200, **changes: Any) -> Translator:
     return Translator(EchoModel(size), CharacterTokenizer(), GREEDY.model_copy(update=changes), CPU)
 
 
-def gru(decoding: BeamSettings | SamplingSettings, end_bias: float = 2.0) -> Translator:
+def gru(decoding: BeamSettings | SamplingSettings, end_bias: float = 2.0, longest: int = 200) -> Translator:
     tokenizer = CharacterTokenizer()
     tokenizer.encode_source(["abcde"])
-    return Translator(GruModel(9, seed=4, end_bias=end_bias), tokenizer, decoding, CPU)
+    return Translator(GruModel(9, seed=4, end_bias=end_bias), tokenizer, decoding, CPU, longest=longest)
 
 
 def texts(translator: Translator, lines: list[str]) -> list[str]:
@@ -171,27 +170,24 @@ def test_other_errors_are_not_taken_for_lack_of_memory() -> None:
         texts(translator, ["abcdef", "abcdef"])
 
 
-def test_a_long_line_is_translated_in_pieces_and_said_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(module, "LONGEST_SENTENCE", 20)
-    long = "one two three. four five six. seven eight nine."
+def test_a_long_line_is_translated_in_pieces_with_its_own_spacing() -> None:
+    long = "one two three.  four five six, seven eight nine."
+    translator = Translator(EchoModel(200), CharacterTokenizer(), GREEDY, CPU, longest=20)
 
-    found = list(echo().translate(requests(["abc", long, "def"])))
+    found = list(translator.translate(requests(["abc", long, "def. ghi."])))
 
-    assert [" ".join(each.best.text.split()) for each in found] == ["abc", long, "def"]
-    warning = capsys.readouterr().err
-    assert "line 2" in warning and "47 subwords" in warning and "pieces" in warning
+    assert [each.best.text for each in found] == ["abc", long, "def. ghi."]
+    assert [each.cut for each in found] == [False, True, False]
 
 
-def test_pieces_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST_SENTENCE", 5)
-    translator = gru(BeamSettings(beam_size=2, n_best=2, length_penalty=0.5), end_bias=5.0)
+def test_pieces_add_up() -> None:
+    decoding = BeamSettings(beam_size=2, n_best=2, length_penalty=0.5)
+    translator = gru(decoding, end_bias=5.0, longest=5)
     parts = [each.hypotheses[1] for each in translator.translate(requests(["abc", "cba"]))]
 
     (whole,) = translator.translate(requests(["abccba"]))
 
-    assert whole.hypotheses[1].text == " ".join(part.text for part in parts)
+    assert whole.hypotheses[1].text == "".join(part.text for part in parts)
     assert whole.hypotheses[1].log_probability == pytest.approx(sum(part.log_probability for part in parts))
 
 

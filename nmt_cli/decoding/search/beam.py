@@ -62,7 +62,7 @@ def beam_search(
         state = state.select(places.unsqueeze(1).to(longest.device))
     for length in itertools.count(1):  # of a hypothesis that ends in this step, its end counted
         scores, state = model.step(live.tokens[:, :, -1], state)
-        choice = choose(Words.ruled(scores, rules, Said(live.tokens, places[remaining])), live, remaining)
+        choice = choose(Words.ruled(scores, rules, Said(live.tokens, places[remaining], remaining)), live, remaining)
         finished = finished.including(choice.ending, live, end, length**penalty)
         worst, best_live = finished.score[:, -1], choice.going_on.rank.amax(1)
         done = finished.count >= (math.inf if settings.early_stop == "never" else beam)
@@ -80,7 +80,7 @@ def beam_search(
         if not len(kept):
             break
         here = kept.to(longest.device)
-        if len(left) or beam > 1:
+        if len(left) or choice.going_on.parents.size(1) > 1:
             state = state.select(here.unsqueeze(1) * live.rank.size(1) + choice.going_on.parents[here])
         live = live.extended(choice.going_on).select(here)
         finished, longest, remaining = finished.select(here), longest[here], remaining[kept]
@@ -154,18 +154,20 @@ def _collected(ended: list[_Ended], batch: int, n_best: int, end: int) -> list[l
     found: list[list[Hypothesis]] = [[] for _ in range(batch)]
     for group in ended:
         finished, live = group.finished, group.live
-        complete = _hypotheses(finished.tokens, finished.log_probability, finished.score, end)
-        cut_off = _hypotheses(live.tokens, live.log_probability, live.rank / group.normalizer, end)
+        complete = _hypotheses(finished.tokens, finished.log_probability, finished.score, end, ended=True)
+        cut_off = _hypotheses(live.tokens, live.log_probability, live.rank / group.normalizer, end, ended=False)
         for sentence, some, rest in zip(group.sentences.tolist(), complete, cut_off, strict=True):
             found[sentence] = (some or rest)[:n_best]
     return found
 
 
-def _hypotheses(tokens: Tensor, log_probability: Tensor, score: Tensor, end: int) -> list[list[Hypothesis]]:
+def _hypotheses(
+    tokens: Tensor, log_probability: Tensor, score: Tensor, end: int, *, ended: bool
+) -> list[list[Hypothesis]]:
     columns = zip(tokens[:, :, 1:].tolist(), log_probability.tolist(), score.tolist(), strict=True)
     return [
         [
-            Hypothesis(before_end(row, end), total, ranked)
+            Hypothesis(before_end(row, end), total, ranked, ended)
             for row, total, ranked in zip(*sentence, strict=True)
             if ranked > -torch.inf  # neither a free place nor not a number
         ]

@@ -23,6 +23,8 @@ class Hypothesis:
     score: float
     """What ranks it: log_probability / length^length_penalty; the length counts the end token if it was said. To this
     come what soft rules and a coverage penalty add."""
+    ended: bool = True
+    """Whether the model said the end, instead of being cut off at the greatest length."""
     unmet: tuple[Phrase, ...] = ()
     """Required phrases that it does not say, as no translation could say them all."""
 

@@ -36,6 +36,7 @@ def sample(
     lengths = torch.zeros_like(tokens[:, :, 0])
     here = torch.arange(len(sentences), device=longest.device)  # the sentences still in the batch
     over = torch.zeros_like(lengths, dtype=torch.bool)
+    ended = torch.zeros_like(over)
     state = model.start(model.encode(source)).select(here.unsqueeze(1).expand(-1, draws))
     for length in itertools.count(1):  # of a draw that ends in this step, its end counted
         scores, state = model.step(tokens[here, :, length - 1], state)
@@ -45,6 +46,7 @@ def sample(
         tokens[here, :, length] = said.where(counts, end)
         log_probability[here] += words.log_probability(said.unsqueeze(-1)).squeeze(-1).where(counts, 0)
         lengths[here] += counts
+        ended[here] |= counts & (said == end)
         over |= (said == end) | (length > longest[here])
         kept = over.all(1).logical_not().nonzero()[:, 0]  # the step's one host synchronisation
         if not len(kept):
@@ -55,11 +57,13 @@ def sample(
     score = log_probability / lengths.clamp(min=1) ** settings.length_penalty
     return [
         best_first(
-            Hypothesis(before_end(row, end), total, ranked)
-            for row, total, ranked in zip(*sentence, strict=True)
+            Hypothesis(before_end(row, end), total, ranked, complete)
+            for row, total, ranked, complete in zip(*sentence, strict=True)
             if total > -torch.inf  # it is a number
         )
-        for sentence in zip(tokens[:, :, 1:].tolist(), log_probability.tolist(), score.tolist(), strict=True)
+        for sentence in zip(
+            tokens[:, :, 1:].tolist(), log_probability.tolist(), score.tolist(), ended.tolist(), strict=True
+        )
     ]
 
 
