@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -165,6 +166,7 @@ class CharacterTokenizer:
     """A token for each character that it has met; the table is as large as the texts are varied."""
 
     pad, unknown = PAD, UNKNOWN
+    target = SimpleNamespace(vocabulary=[])
 
     def __init__(self) -> None:
         self.characters: dict[str, int] = {}
