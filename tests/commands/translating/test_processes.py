@@ -57,7 +57,10 @@ def started(processes: int, *arguments: str, stdin: int = subprocess.PIPE) -> "I
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=10)
+        process.wait(10)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def wait_until_nobody_is_left(group: int, seconds: float = 5) -> None:
@@ -113,7 +116,6 @@ def test_a_reader_that_goes_away_ends_it_quietly(source: str, settings: str, pro
         ("echo one | $NMT >&-", 5, b"stdout is closed"),
         ("echo one | $NMT -o /proc/nowhere", 5, b"/proc/nowhere: cannot be written"),
         ("$NMT <&-", 2, b"stdin is closed"),
-        ("$NMT < /", 3, b"stdin: is a directory"),
         ("echo one | $NMT --shard 1/2", 2, b"--shard needs a file"),
         ("$NMT -i <(echo one) --shard 1/2", 2, b"/dev/fd/63: --shard needs a plain file"),
     ],
@@ -181,15 +183,12 @@ def test_a_reader_that_sleeps_gets_whole_lines_when_a_signal_ends_it(processes: 
     line = b"a line of some words, %d\n"
     with started(processes) as process:
         assert process.stdin and process.stdout
-        for number in range(8000):
-            if number == 4000:
-                time.sleep(0.5)
-            os.write(process.stdin.fileno(), line % number) if number < 2500 else None
+        process.stdin.write(b"".join(line % number for number in range(5000)))
         time.sleep(2)  # by now the pipe is full, and the next portion waits
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 128 + signal.SIGTERM
         found = process.stdout.read()
-        assert found == b"".join(line.upper() % number for number in range(found.count(b"\n")))
+        assert found == b"".join(line % number for number in range(found.count(b"\n"))).upper()
 
 
 @both
