@@ -9,7 +9,8 @@
 The work is the same for all: sentences of Multi30k's test2016, English to German, in 8,000 joint subwords, sorted by
 length and cut into batches, of which some are taken, spread evenly over all lengths. Weights are random; the
 translations of a batch are forced to the mean length of their references, the end counted. CTranslate2 has our very
-weights, by `nmt export`; other toolkits have models of the same sizes.
+weights, by `nmt export` (on a GPU it computes in float16 where we do in bf16); other toolkits have models of the same
+sizes.
 
 Each engine is a process of its own, pinned to the given cores with as many threads, which loads the model once and then
 decodes what it is asked to. Engines take turns at each batch size and search, in each round in the other order, so that
