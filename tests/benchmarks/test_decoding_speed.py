@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,8 +12,10 @@ from decoders.preparing import MODELS, Prepared
 from decoding_speed import Result, Work, table
 from nmt_cli.decoding.search.hypotheses import longest_translations
 from nmt_cli.models.contract import Source
+from peers.child import REPOSITORY
 
 PYTHON = Path(sys.executable)
+MULTI30K = REPOSITORY.parent / "shared/data/multi30k"
 ECHO = """\
 from benchmarks.decoders.answering import serve
 def load(settings):
@@ -112,3 +116,20 @@ def test_each_model_is_one_of_ours_and_each_engine_says_what_it_has_not(tmp_path
     assert refusals[OURS, "lstm"] is None
     assert refusals[CTRANSLATE2, "base_12_1"] is None
     assert refusals[CTRANSLATE2, "lstm"] == "has no rnn"
+
+
+@pytest.mark.slow
+def test_the_whole_program_measures_us(tmp_path: Path) -> None:
+    if not (MULTI30K / "train.en.gz").is_file():
+        pytest.skip(f"{MULTI30K} is not there")
+    program = [sys.executable, "benchmarks/decoding_speed.py", "--text", str(MULTI30K), "--folder", str(tmp_path)]
+    small = ["--models", "small,lstm", "--batches", "4", "--precisions", "fp32", "--rounds", "1", "--seconds", "0.1"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+    subprocess.run(
+        [*program, *small, "--output", str(tmp_path / "found.md")], cwd=REPOSITORY, env=environment, check=True
+    )
+
+    rows = [line.split(" | ") for line in (tmp_path / "found.md").read_text().split("\n") if line.startswith("| ")]
+    measured = {(row[0].strip("| "), row[1]) for row in rows if row[4] == OURS}
+    assert measured == {(model, search) for model in ("small", "lstm") for search in ("greedy", "beam5")}
