@@ -1,7 +1,7 @@
 """nmt evaluate: test sets, or files of translations → scores and a report."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -159,10 +159,10 @@ def _translating(folder: Path, recipe: Recipe) -> Translate:
     @cache
     def translator() -> "Translator":
         from nmt_cli.commands.loading import load_model  # torch takes seconds; files and stored scores do without
-        from nmt_cli.decoding.translator import Translator
+        from nmt_cli.commands.translators import translator_of
 
-        loaded = load_model(folder)
-        return Translator(loaded.model, loaded.tokenizer, recipe.decoding, loaded.device)
+        # Search alone is measured, as in validation: what looks wrong stays as it is.
+        return translator_of(replace(load_model(folder), decoding=recipe.decoding.model_copy(update={"check": False})))
 
     def translate(lines: Sequence[str]) -> Iterator[Translated]:
         with console.Progress("translating", "lines", total=len(lines)) as progress:
