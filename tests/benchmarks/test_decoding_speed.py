@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from toys import GruModel, numbered
 
+from benchmarks.decoders.ours import of_length
 from decoders import CTRANSLATE2, DECODERS, OURS
 from decoders.asking import Answer, Asked, Asker, AskError, Batch, Sentence, batches_of
 from decoders.preparing import MODELS, Prepared
 from decoding_speed import Result, Work, table
-from nmt_cli.decoding.search.hypotheses import longest_translations
-from nmt_cli.models.contract import Source
+from nmt_cli.decoding.batching import Searcher
 from peers.child import REPOSITORY
 
 PYTHON = Path(sys.executable)
@@ -79,15 +80,15 @@ def test_batches_hold_sentences_of_like_length() -> None:
     assert found == [Batch([0, 3], 4), Batch([6, 1], 4), Batch([4, 2], 6)]
 
 
-@pytest.mark.parametrize("length", [1, 5, 10, 11, 12, 40])
+@pytest.mark.parametrize("length", [2, 5, 11, 40])
 def test_our_search_takes_as_many_steps_as_it_is_asked(length: int) -> None:
-    from benchmarks.decoders.ours import of_length
+    model = GruModel(20)
+    searcher = Searcher(model, [], torch.device("cpu"))
 
-    lengths = torch.tensor([2, 3, 7, 31])
-    settings = of_length(length, 5, lengths)
+    found = searcher.search(numbered([[5], [6, 7, 8]]), of_length(length, 2))
 
-    longest = longest_translations(Source(torch.zeros(4, 31), lengths), settings.max_length_ratio)
-    assert longest.tolist() == 4 * [length - 1]
+    assert [len(hypotheses[0].tokens) for hypotheses in found] == [length - 1, length - 1]
+    assert len(model.rows_stepped) == length
 
 
 def test_a_program_answers_what_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
