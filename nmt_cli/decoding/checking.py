@@ -15,6 +15,8 @@ Search = Callable[[Sequence[Sentence], SearchSettings], list[list[Hypothesis]]]
 
 _WIDEST = 50
 """Hypotheses that a fallback keeps at most; a beam that is wider already stays as it is."""
+_REPEATED = 3
+"""Subwords in a row that a fallback does not say twice."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +45,21 @@ def candidates(found: Sequence[Sequence[Hypothesis]], decode: Decode) -> list[li
 
 
 def fallbacks(settings: SearchSettings) -> tuple[SearchSettings, ...]:
-    """The chain: a wider beam, one that prefers longer translations, then chance, its seed fixed.
+    """The chain: a wider beam; one that never repeats itself, and prefers longer translations; chance, its seed fixed.
 
     All that they find is looked at, not only what they rank first.
     """
+    limits = {"max_length_ratio", "max_length", "min_length", "batch_tokens", "length_penalty", "no_repeat_ngram"}
+    shared = settings.model_dump(include=limits)
     beam = settings.beam_size if isinstance(settings, BeamSettings) else 1
     width = max(beam, min(max(2 * beam, 8), _WIDEST))
-    shared = {"max_length_ratio": settings.max_length_ratio, "batch_tokens": settings.batch_tokens}
-    penalty = settings.length_penalty
-    return (
-        BeamSettings(beam_size=width, n_best=width, length_penalty=penalty, **shared),
-        BeamSettings(beam_size=width, n_best=width, length_penalty=min(penalty + 1, 10.0), **shared),
-        SamplingSettings(strategy="sampling", n_best=16, temperature=0.7, top_k=10, length_penalty=penalty, **shared),
-    )
+    wider = BeamSettings(beam_size=width, n_best=width, **shared)
+    longer = {
+        "length_penalty": min(settings.length_penalty + 1, 10.0),
+        "no_repeat_ngram": settings.no_repeat_ngram or _REPEATED,
+    }
+    chance = SamplingSettings(strategy="sampling", n_best=16, temperature=0.7, top_k=10, **shared)
+    return wider, wider.model_copy(update=longer), chance
 
 
 class Mender:
