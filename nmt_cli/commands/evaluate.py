@@ -161,7 +161,8 @@ def _translating(folder: Path, recipe: Recipe) -> Translate:
         from nmt_cli.commands.loading import load_model  # torch takes seconds; files and stored scores do without
         from nmt_cli.commands.translators import translator_of
 
-        return translator_of(replace(load_model(folder), decoding=recipe.decoding))
+        # Search alone is measured, as in validation: what looks wrong stays as it is.
+        return translator_of(replace(load_model(folder), decoding=recipe.decoding.model_copy(update={"check": False})))
 
     def translate(lines: Sequence[str]) -> Iterator[Translated]:
         with console.Progress("translating", "lines", total=len(lines)) as progress:

@@ -16,7 +16,7 @@ from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
 from nmt_cli.models.contract import TranslationModel, Vocabularies
-from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, Decoding, Evaluation, SamplingSettings
+from nmt_cli.recipe.decoding import AfterTraining, Decoding, Evaluation, SearchSettings
 from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
@@ -46,7 +46,7 @@ class LoadedModel:
     model: TranslationModel
     tokenizer: Tokenizer
     config: ModelConfig
-    decoding: BeamSettings | SamplingSettings
+    decoding: SearchSettings
     """The model's own, as changed on the command line."""
     device: torch.device
     files: ModelFiles

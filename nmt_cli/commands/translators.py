@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nmt_cli.console import warn
 from nmt_cli.errors import RecipeError
 from nmt_cli.text.checks import Checker
 
 if TYPE_CHECKING:  # torch, which who only hands options on does not need
     from nmt_cli.commands.loading import LoadedModel
     from nmt_cli.decoding.translator import Translator
+    from nmt_cli.devices import Precision
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,29 @@ def open_translator(options: TranslatorOptions) -> "Translator":
 
 
 def translator_of(loaded: "LoadedModel") -> "Translator":
-    """What translates with a model, as its settings say."""
+    """A translator with a loaded model, which on a CPU is of no other use from now on."""
     from nmt_cli.decoding.translator import Translator
 
     config, settings = loaded.config, loaded.decoding
+    precision = _packed(loaded)
     check = Checker(config.source_language, config.target_language) if settings.check else None
     return Translator(
-        loaded.model, loaded.tokenizer, settings, loaded.device, longest=config.longest_sentence, check=check
+        loaded.model, loaded.tokenizer, settings, loaded.device, precision, longest=config.longest_sentence, check=check
     )
+
+
+def _packed(loaded: "LoadedModel") -> "Precision":
+    """Make the model fast for search, and say what is left for the arithmetic around it."""
+    from nmt_cli.devices import keep_freed_memory, multiplies_bf16
+    from nmt_cli.models.packed import pack
+
+    precision = loaded.decoding.precision
+    if loaded.device.type != "cpu":
+        if precision == "int8":
+            raise RecipeError("decoding.precision: int8 is for CPUs only; say bf16")
+        return precision
+    if precision == "bf16" and not multiplies_bf16(loaded.device):
+        warn("decoding.precision: this processor has no instructions for bf16; int8 and fp32 are faster on it")
+    keep_freed_memory()
+    pack(loaded.model, precision)
+    return "fp32"

@@ -1,6 +1,7 @@
 """Linear layers that are as fast as the processor allows."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,7 +9,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-_HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+
+Packing = Callable[[Tensor, Tensor | None, bool], nn.Module]
+"""Makes a layer that multiplies by weight [O,I] and adds bias [O], with or without a ReLU after it; see packed.py."""
 
 _LARGE = {"cpu": 512, "cuda": 8192}
 """Rows of square matrices whose product shows what a device can do, and is done in a blink."""
@@ -34,7 +38,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
         inputs.device.type == "cpu"
         and inputs.dtype == weight.dtype == torch.float32
         and inputs.numel() > _FEW_ROWS * inputs.size(-1)
-        and _HAS_ONEDNN
+        and HAS_ONEDNN
         and not torch.is_autocast_enabled("cpu")
     ):
         outputs: Tensor = _OneDnnLinear.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]

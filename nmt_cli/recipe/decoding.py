@@ -28,6 +28,8 @@ class SearchSettings(Section):
     """Look at each translation for loops, lost numbers and the like; one that fails is searched for in other ways."""
     batch_tokens: Count = 4096
     """Padded source tokens translated at once, every hypothesis counted."""
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
+    """Of products with weights; bf16 and int8 are faster and a little less exact, and int8 is for CPUs only."""
 
     @model_validator(mode="after")
     def check_lengths(self) -> Self:
