@@ -67,7 +67,7 @@ class Translator:
         words = model.vocabularies
         never = sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})
         self.searcher = Searcher(model, never, device, precision)
-        self._mender = check and Mender(check, self.searcher.search, tokenizer.decode_target, settings)
+        self._mender = check and Mender(check, self.searcher.search, tokenizer, settings)
 
     def translate(
         self, requests: Iterable[Request], translated: Callable[[int], object] = lambda sentences: None
