@@ -87,7 +87,7 @@ class Translator:
         """What is wished of translations; to be replaced where more than single requests have wishes."""
         self.annotator: Annotator | None = None
         """To be set where words are to be aligned or scored."""
-        self._mender = check and Mender(check, self.searcher.search, tokenizer.decode_target, settings)
+        self._mender = check and Mender(check, self.searcher.search, tokenizer, settings)
 
     def translate(
         self, requests: Iterable[Request], translated: Callable[[int], object] = lambda sentences: None
@@ -126,7 +126,9 @@ class Translator:
         return [
             Sentence(number, piece.tokens, wishes)
             for number, (request, group) in enumerate(zip(requests, parts, strict=True), first)
-            for piece, wishes in zip(group, self.steering.wishes(request, [(each.start, each.end) for each in group]), strict=True)
+            for piece, wishes in zip(
+                group, self.steering.wishes(request, [(each.start, each.end) for each in group]), strict=True
+            )
         ]
 
     def _search(self, sentences: list[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:

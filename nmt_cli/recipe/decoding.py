@@ -22,7 +22,7 @@ class SearchSettings(Section):
     """Shortest translation in subwords."""
     no_repeat_ngram: Count | None = None
     """No so many subwords in a row are said twice (Paulus et al. 2018)."""
-    split_above: Annotated[int, Field(ge=0, le=MOST)] | None = 20
+    split_above: Annotated[int, Field(ge=0, le=MOST)] | None = 10
     """Lines of more subwords than this are translated sentence by sentence; null: only those that are too long."""
     check: bool = True
     """Look at each translation for loops, lost numbers and the like; one that fails is searched for in other ways."""
