@@ -9,7 +9,7 @@ from nmt_cli.console import warn
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.devices import keep_freed_memory, multiplies_bf16
 from nmt_cli.errors import RecipeError
-from nmt_cli.models.packed import pack
+from nmt_cli.models import pack
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 
 
