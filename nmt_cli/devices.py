@@ -74,6 +74,13 @@ def share_threads(processes: int) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
 
 
+def become_worker(number: int, count: int) -> None:
+    """Take this process's part of the machine, as one of `count` that work apart: a CUDA device, or some cores."""
+    os.environ["LOCAL_RANK"] = str(number % default_processes())
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, torch.get_num_threads() // count))
+
+
 def pick_device() -> torch.device:
     """The CUDA device of this rank if there is one, else the CPU."""
     return torch.device("cuda", rank().local) if torch.cuda.is_available() else torch.device("cpu")

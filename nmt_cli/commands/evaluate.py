@@ -1,7 +1,7 @@
 """nmt evaluate: test sets, or files of translations → scores and a report."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -161,7 +161,8 @@ def _translating(folder: Path, recipe: Recipe) -> Translate:
         from nmt_cli.commands.loading import load_model  # torch takes seconds; files and stored scores do without
         from nmt_cli.commands.translators import translator_of
 
-        return translator_of(load_model(folder), recipe.decoding)
+        # Search alone is measured, as in validation: what looks wrong stays as it is.
+        return translator_of(replace(load_model(folder), decoding=recipe.decoding.model_copy(update={"check": False})))
 
     def translate(lines: Sequence[str]) -> Iterator[Translated]:
         with console.Progress("translating", "lines", total=len(lines)) as progress:

@@ -10,18 +10,19 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from nmt_cli import files
+from nmt_cli.commands.finding import named_model
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
 from nmt_cli.models.contract import TranslationModel, Vocabularies
-from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, Decoding, Evaluation, SamplingSettings
+from nmt_cli.recipe.decoding import AfterTraining, Decoding, Evaluation, SearchSettings
 from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.recipe.section import Language, Section
+from nmt_cli.recipe.section import Count, Language, Section
 from nmt_cli.runs.checkpoints import read_tensors
-from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS, ModelFiles, find_model
+from nmt_cli.runs.directory import CONFIG, WEIGHTS, ModelFiles
 
 
 class ModelConfig(Section):
@@ -34,6 +35,8 @@ class ModelConfig(Section):
     model: ModelSettings
     decoding: Decoding
     evaluation: Evaluation
+    longest_sentence: Count = 200
+    """What `data.max_length` was in training, or its default in a model from before it was kept."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class LoadedModel:
     model: TranslationModel
     tokenizer: Tokenizer
     config: ModelConfig
-    decoding: BeamSettings | SamplingSettings
+    decoding: SearchSettings
     """The model's own, as changed on the command line."""
     device: torch.device
     files: ModelFiles
@@ -55,21 +58,18 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     Settings of `decoding` are the recipe's, or else the model's own; `overrides` change them. ModelError says
     what is missing, damaged or does not fit together, before memory is taken for it.
     """
-    recipe = load_recipe(path) if path.suffix in (".yaml", ".yml") and path.is_file() else None
-    found = find_model(path if recipe is None else recipe.run)
+    named = named_model(path)
+    found = named.files
     files.read_manifest(found.folder, ModelError)
     config = _read_config(found)
-    tokenizer_folder = found.folder if found.standalone or found.run is None else found.run.path
-    tokenizer = Tokenizer.load(tokenizer_folder / TOKENIZER)
+    tokenizer = Tokenizer.load(named.tokenizer)
     vocabularies = Vocabularies(**config.vocabularies)
     if vocabularies != vocabularies_of(tokenizer):
-        raise ModelError(
-            f"{tokenizer_folder / TOKENIZER}: this vocabulary does not belong to the model in {found.folder}"
-        )
+        raise ModelError(f"{named.tokenizer}: this vocabulary does not belong to the model in {found.folder}")
     weights = read_tensors(found.folder / WEIGHTS)
     model = build_with_weights(config.model, vocabularies, weights, found.folder / WEIGHTS)
     device = pick_device()
-    given = recipe or config
+    given = named.recipe or config
     settings = override(AfterTraining(decoding=given.decoding, evaluation=given.evaluation), overrides)
     return LoadedModel(model.to(device).eval(), tokenizer, config, settings.decoding, device, found)
 
@@ -89,6 +89,7 @@ def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
         model=recipe.model,
         decoding=recipe.decoding,
         evaluation=recipe.evaluation,
+        longest_sentence=recipe.data.max_length,
     )
 
 

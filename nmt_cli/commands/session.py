@@ -217,13 +217,17 @@ class Session:
 
 
 def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Translation:
-    """Validation sets are translated and scored as `nmt evaluate` does it, from the raw text."""
+    """Validation sets are translated and scored as `nmt evaluate` does it, from the raw text.
+
+    Only that nothing is checked and mended: an early model fails everywhere, and all would be searched for many times.
+    """
     sources = {name: list(read_lines(corpus.source)) for name, corpus in recipe.data.valid.items()}
     references = {name: list(read_lines(corpus.target)) for name, corpus in recipe.data.valid.items()}
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"]})
 
     def translate(model: TranslationModel, lines: Sequence[str]) -> list[str]:
-        translator = Translator(model, prepared.tokenizer, recipe.decoding, device)
+        longest = recipe.data.max_length
+        translator = Translator(model, prepared.tokenizer, recipe.decoding, device, longest=longest)
         return [translation.best.text for translation in translator.translate(map(Request, lines))]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:

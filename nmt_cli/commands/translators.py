@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nmt_cli.commands.loading import LoadedModel, load_model
 from nmt_cli.console import warn
-from nmt_cli.decoding.translator import Translator
-from nmt_cli.devices import keep_freed_memory, multiplies_bf16
 from nmt_cli.errors import RecipeError
-from nmt_cli.models import pack
-from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
+from nmt_cli.text.checks import Checker
+
+if TYPE_CHECKING:  # torch, which who only hands options on does not need
+    from nmt_cli.commands.loading import LoadedModel
+    from nmt_cli.decoding.translator import Translator
+    from nmt_cli.devices import Precision
 
 
 @dataclass(frozen=True)
@@ -21,22 +23,39 @@ class TranslatorOptions:
     overrides: Sequence[str] = ()
 
 
-def open_translator(options: TranslatorOptions) -> Translator:
+def open_translator(options: TranslatorOptions) -> "Translator":
     """Load what the options name."""
+    from nmt_cli.commands.loading import load_model
+
     if len(options.models) != 1:
         raise RecipeError("ensembles are not supported yet; name one model")
-    loaded = load_model(options.models[0], options.overrides)
-    return translator_of(loaded, loaded.decoding)
+    return translator_of(load_model(options.models[0], options.overrides))
 
 
-def translator_of(loaded: LoadedModel, settings: BeamSettings | SamplingSettings) -> Translator:
+def translator_of(loaded: "LoadedModel") -> "Translator":
     """A translator with a loaded model, which on a CPU is of no other use from now on."""
+    from nmt_cli.decoding.translator import Translator
+
+    config, settings = loaded.config, loaded.decoding
+    precision = _packed(loaded)
+    check = Checker(config.source_language, config.target_language) if settings.check else None
+    return Translator(
+        loaded.model, loaded.tokenizer, settings, loaded.device, precision, longest=config.longest_sentence, check=check
+    )
+
+
+def _packed(loaded: "LoadedModel") -> "Precision":
+    """Make the model fast for search, and say what is left for the arithmetic around it."""
+    from nmt_cli.devices import keep_freed_memory, multiplies_bf16
+    from nmt_cli.models import pack
+
+    precision = loaded.decoding.precision
     if loaded.device.type != "cpu":
-        if settings.precision == "int8":
+        if precision == "int8":
             raise RecipeError("decoding.precision: int8 is for CPUs only; say bf16")
-        return Translator(loaded.model, loaded.tokenizer, settings, loaded.device, settings.precision)
-    if settings.precision == "bf16" and not multiplies_bf16(loaded.device):
+        return precision
+    if precision == "bf16" and not multiplies_bf16(loaded.device):
         warn("decoding.precision: this processor has no instructions for bf16; int8 and fp32 are faster on it")
     keep_freed_memory()
-    pack(loaded.model, settings.precision)
-    return Translator(loaded.model, loaded.tokenizer, settings, loaded.device)
+    pack(loaded.model, precision)
+    return "fp32"

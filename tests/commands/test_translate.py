@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.commands import translate as module
-from nmt_cli.commands.translate import translate, translate_stream
+from nmt_cli.commands.translate import in_this_process, translate, translate_stream
+from nmt_cli.commands.translating import answering
+from nmt_cli.commands.translating.answering import Opener
+from nmt_cli.commands.translating.inputs import Input
 from nmt_cli.commands.translators import TranslatorOptions
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import TranslatedText, Translation
@@ -34,15 +36,15 @@ class Shouting:
         return [Translation(request.text, (TranslatedText(request.text.upper(), -1.0, -0.5),)) for request in requests]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def shouting(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command without a model."""
-    monkeypatch.setattr(module, "open_translator", Shouting)
+    monkeypatch.setattr(answering, "open_translator", Shouting)
 
 
 def streamed(given: bytes, format: Any = "text") -> bytes:
     target = io.BytesIO()
-    translate_stream(Shouting(), io.BytesIO(given), target, format)  # type: ignore[arg-type]
+    translate_stream(Input(io.BytesIO(given), "input"), target, in_this_process(Opener(MODEL, format)()))
     return target.getvalue()
 
 
@@ -77,7 +79,8 @@ def test_what_is_not_utf_8_is_told_once(capsys: pytest.CaptureFixture[str]) -> N
 def test_whoever_waits_for_an_answer_gets_it() -> None:
     to_us, from_us = os.pipe(), os.pipe()
     files = [os.fdopen(to_us[0], "rb"), os.fdopen(from_us[1], "wb")]
-    thread = threading.Thread(target=translate_stream, args=(Shouting(), *files), daemon=True)
+    arguments = (Input(files[0], "input"), files[1], in_this_process(Opener(MODEL, "text")()))
+    thread = threading.Thread(target=translate_stream, args=arguments, daemon=True)
     thread.start()
     with os.fdopen(to_us[1], "wb", buffering=0) as question, os.fdopen(from_us[0], "rb") as answer:
         for number in range(5):
@@ -89,7 +92,6 @@ def test_whoever_waits_for_an_answer_gets_it() -> None:
             file.close()
 
 
-@pytest.mark.usefixtures("shouting")
 class TestFiles:
     def test_the_output_appears_beside_nothing_else(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
@@ -178,8 +180,8 @@ import sys
 sys.path.insert(0, {folder!r})
 from test_translate import Shouting
 from nmt_cli import cli
-from nmt_cli.commands import translate as module
-module.open_translator = Shouting
+from nmt_cli.commands.translating import answering
+answering.open_translator = Shouting
 sys.argv = ["nmt", "translate", "model"]
 cli.main()
 """

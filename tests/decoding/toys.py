@@ -127,8 +127,9 @@ def batch_of(sentences: list[list[int]]) -> Source:
 class EchoModel(TranslationModel):
     """Says its source word for word, and surely: what comes out shows which line was translated."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, sureness: float = 20.0) -> None:
         super().__init__(Vocabularies(size, size, START, END))
+        self.sureness = sureness
         self.largest_batch = 0
 
     def encode(self, source: Source) -> Tensor:
@@ -136,10 +137,14 @@ class EchoModel(TranslationModel):
         return source.tokens
 
     def decode(self, memory: Tensor, target_in: Tensor, attention: bool = False) -> Decoded:
-        raise NotImplementedError
+        places = torch.arange(target_in.size(1)).clamp(max=memory.size(1) - 1)
+        looks = nn.functional.one_hot(places, memory.size(1)).float().expand(len(memory), -1, -1)
+        return Decoded(memory[:, places].unsqueeze(-1), looks if attention else None)
 
     def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
-        raise NotImplementedError
+        words = decoded.vectors.flatten(0, 1)
+        words = words if positions is None else words[positions]
+        return torch.zeros(len(words), self.vocabularies.target_size).scatter_(1, words, self.sureness)
 
     def start(self, memory: Tensor) -> PrefixState:
         return PrefixState(torch.empty(len(memory), 1, 0, dtype=torch.long), memory)
@@ -148,7 +153,7 @@ class EchoModel(TranslationModel):
         said = torch.cat([state.said, tokens.unsqueeze(-1)], dim=2)
         place = min(said.size(2), state.memory.size(1)) - 1
         words = state.memory[:, place].view(-1, 1, 1).expand(-1, tokens.size(1), 1)
-        scores = torch.zeros(*tokens.shape, self.vocabularies.target_size).scatter_(2, words, 20.0)
+        scores = torch.zeros(*tokens.shape, self.vocabularies.target_size).scatter_(2, words, self.sureness)
         return scores, PrefixState(said, state.memory)
 
 

@@ -1,6 +1,6 @@
 """How a beam chooses: of all ways to go on, those that end now, and those that live on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -60,6 +60,12 @@ class Continuations:
             (live.rank.unsqueeze(-1) + ranked).flatten(1),
         )
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Continuations]", rows: Tensor) -> Self:
+        """Those of several lots of sentences, in the order of rows [B]."""
+        fields = ((part.tokens, part.parents, part.log_probability, part.rank) for part in parts)
+        return cls(*(torch.cat(field)[rows] for field in zip(*fields, strict=True)))
+
     def best_first(self) -> Self:
         """By rank; equals stay in order."""
         return self.take(self.rank.sort(dim=1, descending=True, stable=True).indices)
@@ -73,15 +79,16 @@ class Continuations:
 
     def ending(self, end: int) -> Self:
         """Those which end; the others become impossible."""
-        return self._impossible(self.tokens != end)
+        return self.without(self.tokens != end)
 
     def not_ending(self, end: int, number: int) -> Self:
         """The first of those which do not end; should there be fewer, the rest is impossible."""
         ends = self.tokens == end
         order = ends.long().sort(dim=1, stable=True).indices[:, :number]
-        return self._impossible(ends).take(order)
+        return self.without(ends).take(order)
 
-    def _impossible(self, where: Tensor) -> Self:
+    def without(self, where: Tensor) -> Self:
+        """Those at [B,n] become impossible."""
         return type(self)(
             self.tokens,
             self.parents,
@@ -105,7 +112,7 @@ class Chooser(Protocol):
     """Chooses how a beam goes on."""
 
     def __call__(self, words: Words, live: Live, sentences: Tensor) -> Choice:
-        """sentences [B], on the CPU, are places in the batch as it was when the search began."""
+        """sentences [B], on the CPU, are rows of the batch as it was when the search began."""
         ...
 
 
