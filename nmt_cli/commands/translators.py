@@ -90,7 +90,7 @@ def _together(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
 def _packed(loaded: "LoadedModel") -> "Precision":
     """Make the model fast for search, and say what is left for the arithmetic around it."""
     from nmt_cli.devices import keep_freed_memory, multiplies_bf16
-    from nmt_cli.models.packed import pack
+    from nmt_cli.models import pack
 
     precision = loaded.decoding.precision
     if loaded.device.type != "cpu":
