@@ -15,7 +15,7 @@ from nmt_cli import files
 from nmt_cli.commands.evaluate import System, evaluate, evaluate_system, open_system
 from nmt_cli.errors import DataError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score
-from nmt_cli.recipe.decoding import Evaluation
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import resolved_yaml
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import RunDirectory

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.recipe.decoding import Evaluation
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
 from nmt_cli.recipe.loading.outline import sections
 from nmt_cli.recipe.schema import Recipe

@@ -14,9 +14,9 @@ from sacrebleu.metrics import BLEU
 
 from nmt_cli.errors import DataError
 from nmt_cli.evaluation.metrics import METRICS, exact_match, length_ratio, score
-from nmt_cli.recipe.decoding import Evaluation
+from nmt_cli.recipe.evaluation import Evaluation
 
-TEST2016 = Path(__file__).parents[3] / "shared/data/multi30k/test_2016_flickr.de.gz"
+TEST2016 = Path(__file__).parents[4] / "shared/data/multi30k/test_2016_flickr.de.gz"
 
 REFERENCES = [
     "The cat sat on the mat, and the dog saw it.",
