@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from nmt_cli.recipe.section import MOST, Count, Name, Positive, Section
+from nmt_cli.recipe.section import MOST, Name, Positive, Section
 
 MetricName = Literal[
     "bleu", "spbleu", "chrf", "chrf++", "ter", "rouge1", "rouge2", "rougeL", "meteor", "exact_match", "wer", "per"
@@ -14,10 +14,10 @@ _PLACEHOLDERS = ("{source}", "{hypothesis}", "{reference}")
 
 
 class ExternalMetric(Section):
-    """A program that scores translations, such as COMET's; it is started without a shell and prints a number for each line."""
+    """A program that scores translations, such as COMET's; started without a shell, it prints a number for each line."""
 
     command: Annotated[list[str], Field(min_length=1)]
-    """Program and arguments; `{hypothesis}`, `{reference}`, `{source}` in them become names of files, a line a sentence."""
+    """Program and arguments; `{hypothesis}`, `{reference}` and `{source}` become names of files, a sentence a line."""
     timeout: Positive = 3600
     """Seconds it may take."""
     lower_is_better: bool = False

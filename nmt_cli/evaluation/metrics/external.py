@@ -29,7 +29,7 @@ def external(name: str, settings: ExternalMetric) -> MeanMetric:
 
 
 def run(name: str, settings: ExternalMetric, texts: Texts) -> list[float]:
-    """One number for each sentence; what goes wrong is a mistake of one line, which names `evaluation.external.NAME`."""
+    """One number for each sentence; whatever goes wrong is told in one line that names `evaluation.external.NAME`."""
     where = f"evaluation.external.{name}"
     if texts.sources is None and any("{source}" in argument for argument in settings.command):
         raise RecipeError(f"{where}: its command wants the source lines; give them with --source FILE")

@@ -20,7 +20,7 @@ from nmt_cli.recipe.evaluation import Evaluation
 
 @dataclass(frozen=True)
 class SacrebleuMetric:
-    """One of sacreBLEU's metrics. Its statistics of a sentence and its score of their sums are what its paired tests use."""
+    """One of sacreBLEU's metrics, by the two functions that its own paired tests are made of."""
 
     key: str
     name: str

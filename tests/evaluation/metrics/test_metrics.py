@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from sacrebleu.metrics import BLEU
 
 from nmt_cli.errors import DataError
 from nmt_cli.evaluation.metrics import METRICS, exact_match, length_ratio, score
-from nmt_cli.recipe.evaluation import Evaluation
+from nmt_cli.recipe.evaluation import Evaluation, MetricName
 
 TEST2016 = Path(__file__).parents[4] / "shared/data/multi30k/test_2016_flickr.de.gz"
 
@@ -85,8 +86,7 @@ def test_the_recipe_chooses_metrics_and_their_order() -> None:
 
 
 def test_every_metric_of_the_schema_exists() -> None:
-    assert set(METRICS) == {"bleu", "chrf"}
-    assert score(HYPOTHESES, [REFERENCES], Evaluation(metrics=list(METRICS)))
+    assert tuple(METRICS) == get_args(MetricName)
 
 
 def test_translations_that_say_nothing_score_zero() -> None:
