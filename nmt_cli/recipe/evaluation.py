@@ -14,7 +14,7 @@ _PLACEHOLDERS = ("{source}", "{hypothesis}", "{reference}")
 
 
 class ExternalMetric(Section):
-    """A program that scores translations, such as COMET's; started without a shell, it prints a number for each line."""
+    """A program that scores translations, such as COMET's; started without a shell, prints a number for each line."""
 
     command: Annotated[list[str], Field(min_length=1)]
     """Program and arguments; `{hypothesis}`, `{reference}` and `{source}` become names of files, a sentence a line."""

@@ -101,7 +101,8 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: st
         ("run=[]", "must be a file name, not a list"),
         (
             "evaluation.bananas=1",
-            "is not a setting; the settings here are metrics, external, bleu_tokenizer, spbleu_tokenizer, resamples, seed, samples",
+            "is not a setting; the settings here are"
+            " metrics, external, bleu_tokenizer, spbleu_tokenizer, resamples, seed, samples",
         ),
         ("evaluation.metrics=[]", "must have at least 1, not 0"),
     ],
