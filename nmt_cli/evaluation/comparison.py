@@ -32,7 +32,7 @@ class System:
 
 
 @dataclass(frozen=True)
-class TestSet:
+class CommonSet:
     """What all systems were given, and what they are judged by."""
 
     name: str
@@ -119,7 +119,7 @@ class Comparison:
     """Of each system."""
 
 
-def compare(systems: Sequence[System], test_set: TestSet, settings: Evaluation, test: PairedTest) -> Comparison:
+def compare(systems: Sequence[System], test_set: CommonSet, settings: Evaluation, test: PairedTest) -> Comparison:
     """Score all systems, and test each against the first."""
     metrics = build_metrics(settings)
     first, *others = scored = [_Scored.of(system, test_set, metrics) for system in systems]
@@ -156,7 +156,7 @@ class _Scored:
     by_metric: list[Trained]
 
     @staticmethod
-    def of(system: System, test_set: TestSet, metrics: Sequence[Metric]) -> "_Scored":
+    def of(system: System, test_set: CommonSet, metrics: Sequence[Metric]) -> "_Scored":
         texts = [Texts(hypotheses, test_set.references, test_set.sources) for hypotheses in system.hypotheses]
         measured = [measure(each, metrics) for each in texts]
         return _Scored(system, texts, list(zip(*measured, strict=True)))
@@ -188,7 +188,7 @@ def _results(first: _Scored, second: _Scored, test: PairedTest) -> Iterator[Resu
         yield Result(metric.key, *names, difference(before, after), p, better, told)
 
 
-def _slices(scored: Sequence[_Scored], test_set: TestSet, settings: Evaluation) -> list[SliceComparison]:
+def _slices(scored: Sequence[_Scored], test_set: CommonSet, settings: Evaluation) -> list[SliceComparison]:
     """The scores of all systems, of several seeds their mean, on every kind of sentence."""
     found = []
     for part in slices(scored[0].texts[0], splitter(settings), test_set.seen, test_set.tags):

@@ -55,6 +55,8 @@ class Provenance:
     """SHA-256 of the source file."""
     references: list[str]
     """SHA-256 of each reference file."""
+    tags: str | None
+    """SHA-256 of the file that says of what kind each line is."""
     decoding: dict[str, Any]
     evaluation: dict[str, Any]
     versions: dict[str, str]
