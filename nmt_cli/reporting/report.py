@@ -55,11 +55,11 @@ class Provenance:
     """SHA-256 of the source file."""
     references: list[str]
     """SHA-256 of each reference file."""
-    tags: str | None
-    """SHA-256 of the file that says of what kind each line is."""
     decoding: dict[str, Any]
     evaluation: dict[str, Any]
     versions: dict[str, str]
+    tags: str | None = None
+    """SHA-256 of the file that says of what kind each line is, if there is one."""
 
 
 @dataclass(frozen=True)
