@@ -12,7 +12,7 @@ from nmt_cli.cli.options import Overrides, Quiet, examples
 EXAMPLES = examples(
     "nmt compare runs/gru runs/transformer",
     "nmt compare runs/gru runs/base_seed1 runs/base_seed2 runs/base_seed3 --test test2016",
-    "nmt compare old.de new.de --reference test.de --source test.en --method randomisation",
+    "nmt compare old.de new.de --reference test.de --source test.en --method bootstrap",
     "nmt compare runs/gru runs/transformer --set evaluation.metrics=[bleu,chrf,ter] --json",
 )
 
@@ -34,10 +34,12 @@ def compare(
         list[Path] | None, typer.Option(metavar="FILE", help="What files are judged by; repeatable.")
     ] = None,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Source lines of files.")] = None,
-    method: Annotated[Method, typer.Option(help="Paired bootstrap, or approximate randomisation.")] = Method.bootstrap,
+    method: Annotated[
+        Method, typer.Option(help="Approximate randomisation, or sacreBLEU's paired bootstrap.")
+    ] = Method.randomisation,
     resamples: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=1_000_000, help="1,000 for the bootstrap, else 10,000 if not given."),
+        typer.Option(metavar="N", min=1, max=1_000_000, help="10,000 if not given; 1,000 for the bootstrap."),
     ] = None,
     set_: Overrides = None,
     json: Annotated[bool, typer.Option("--json", help="Print all that is found as JSON.")] = False,

@@ -29,7 +29,7 @@ class Options:
     tests: Sequence[str] = ()
     references: Sequence[Path] = ()
     source: Path | None = None
-    method: Method = "bootstrap"
+    method: Method = "randomisation"
     resamples: int | None = None
     """None: as many as are usual for the method."""
     overrides: Sequence[str] = ()

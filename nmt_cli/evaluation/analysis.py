@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from nmt_cli.evaluation.metrics import build_metrics, measure
 from nmt_cli.evaluation.metrics.contract import Measured, Score, Texts
 from nmt_cli.evaluation.trust.bootstrap import interval
-from nmt_cli.evaluation.trust.paired import difference, paired_bootstrap
-from nmt_cli.evaluation.where.lines import LineScore, changed_lines, telling, worst_lines
+from nmt_cli.evaluation.trust.paired import RESAMPLES, approximate_randomisation, difference
 from nmt_cli.evaluation.where.ngrams import Ngrams, ngrams
 from nmt_cli.evaluation.where.robustness import Disturbance, DisturbedLine, Drop, Robustness
+from nmt_cli.evaluation.where.single_lines import LineScore, changed_lines, telling, worst_lines
 from nmt_cli.evaluation.where.slices import SliceScores, slice_scores, slices
 from nmt_cli.evaluation.where.words import WordBand, splitter, word_bands
 from nmt_cli.recipe.evaluation import Evaluation
@@ -67,7 +67,7 @@ def robustness(undisturbed: Texts, disturbed: Texts, disturbance: Disturbance, s
             first.value,
             second.value,
             difference([first], [second]),
-            paired_bootstrap([first], [second], settings.resamples or 1000, settings.seed),
+            approximate_randomisation([first], [second], RESAMPLES["randomisation"], settings.seed),
         )
         for first, second in zip(before, after, strict=True)
     ]

@@ -11,8 +11,8 @@ from nmt_cli.evaluation.metrics import build_metrics, measure
 from nmt_cli.evaluation.metrics.contract import Interval, Metric, Texts
 from nmt_cli.evaluation.trust.bootstrap import interval_of, resampled_scores
 from nmt_cli.evaluation.trust.paired import PairedTest, Trained, difference, is_better
-from nmt_cli.evaluation.where.lines import LineChange, changed_lines, telling
 from nmt_cli.evaluation.where.ngrams import Ngrams, ngrams
+from nmt_cli.evaluation.where.single_lines import LineChange, changed_lines, telling
 from nmt_cli.evaluation.where.slices import slices
 from nmt_cli.evaluation.where.words import splitter
 from nmt_cli.recipe.evaluation import Evaluation

@@ -26,7 +26,8 @@ def difference(first: Trained, second: Trained) -> float:
 def paired_bootstrap(first: Trained, second: Trained, resamples: int, seed: int) -> float:
     """p of the difference by paired bootstrap resampling (Koehn 2004), as sacreBLEU and Moses compute it.
 
-    How much larger than the resampled differences' mean are they, how often, than the difference that was seen?
+    How often do resampled differences exceed their mean by more than the difference that was seen? As signs are left
+    out before the mean is taken, this calls more differences shown than its p says; the other test does not.
     Every seed of a system is scored on the same draws, and counts as much as the others.
     """
     seen = abs(difference(first, second))

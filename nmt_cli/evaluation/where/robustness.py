@@ -42,7 +42,7 @@ class Drop:
     difference: float
     """Disturbed less undisturbed."""
     p: float
-    """Of that difference, by paired bootstrap."""
+    """Of that difference, by approximate randomisation."""
 
 
 @dataclass(frozen=True)
