@@ -17,7 +17,8 @@ from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
 from nmt_cli.models.contract import TranslationModel, Vocabularies
-from nmt_cli.recipe.decoding import AfterTraining, Decoding, Evaluation, SearchSettings
+from nmt_cli.recipe.decoding import AfterTraining, Decoding, SearchSettings
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from nmt_cli.console import warn
 from nmt_cli.errors import ModelError, RecipeError
-from nmt_cli.recipe.decoding import Evaluation, MinimumRiskSettings, SearchSettings
+from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.text.checks import Checker
 
 if TYPE_CHECKING:  # torch, which who only hands options on does not need

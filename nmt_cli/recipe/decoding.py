@@ -1,10 +1,11 @@
-"""The sections `decoding` and `evaluation`."""
+"""The section `decoding`, and all that may change when a model stands."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
-from nmt_cli.recipe.section import MOST, Count, Section, told_by
+from nmt_cli.recipe.evaluation import Evaluation
+from nmt_cli.recipe.section import Count, Section, told_by
 
 
 class SearchSettings(Section):
@@ -134,17 +135,6 @@ Decoding = Annotated[
     | Annotated[MinimumRiskSettings, Tag("minimum_risk")],
     told_by("strategy", "beam"),
 ]
-
-
-class Evaluation(Section):
-    """How translations are scored."""
-
-    metrics: Annotated[list[Literal["bleu", "chrf"]], Field(min_length=1)] = ["bleu", "chrf"]
-    """Corpus scores, by sacreBLEU."""
-    bleu_tokenizer: Literal["13a", "intl", "zh", "char", "none"] = "13a"
-    """How BLEU splits words: 13a for most languages, zh for Chinese."""
-    samples: Annotated[int, Field(ge=0, le=MOST)] = 10
-    """Translations shown in the report."""
 
 
 class AfterTraining(Section):
