@@ -1,0 +1,26 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def examples(*commands: str) -> str:
+    """The end of a help page; the mark keeps lines as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file that describes the experiment.")]
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A run, a recipe (its run), a checkpoint or a model folder.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as decoding.beam_size=1; repeatable."),
+]
+Processes = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Processes; one for each GPU if not given, else one.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]

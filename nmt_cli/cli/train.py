@@ -1,0 +1,43 @@
+"""Arguments of `nmt train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt_cli import console
+from nmt_cli.cli.options import DryRun, Overrides, Processes, Quiet, RecipePath, examples
+
+EXAMPLES = examples(
+    "nmt train recipe.yaml",
+    "nmt train recipe.yaml --run runs/short --set training.limits.updates=2000",
+    "nmt train recipe.yaml --fresh",
+    "nmt train recipe.yaml --nproc 4",
+    "nmt train recipe.yaml --set training.limits.minutes=30",
+)
+
+
+def train(
+    recipe: RecipePath,
+    run: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Run directory, in place of the recipe's `run`.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move an old run aside and start anew.")] = False,
+    set_: Overrides = None,
+    nproc: Processes = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the recipe's model, or go on with it.
+
+    On an existing run, training goes on exactly where it was stopped or killed. Limits, logging, validation,
+    checkpoints, batch_tokens, divergence, parallel, test sets, evaluation and the number of processes may change then;
+    anything else needs --fresh. Ctrl-C saves and stops. docs/training.md tells the rest.
+    """
+    console.set_quiet(quiet)
+    from nmt_cli.recipe.loading import load_recipe
+
+    load_recipe(recipe, set_ or [])  # mistakes are told before torch is loaded
+    from nmt_cli.commands.train import train as command
+
+    command(recipe, set_ or [], run, fresh, dry_run, nproc)

@@ -1,0 +1,1 @@
+"""Our models ↔ those of other programs, one file for each format."""

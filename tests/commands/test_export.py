@@ -1,0 +1,51 @@
+"""nmt export: whole or not at all, and nothing else's folder is touched."""
+
+from pathlib import Path
+
+import pytest
+
+from nmt_cli import files
+from nmt_cli.commands.export import export
+from nmt_cli.commands.loading import config_of, vocabularies_of
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.models import build
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.runs.checkpoints import write_tensors
+from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
+
+
+@pytest.fixture
+def architecture() -> str:
+    return "transformer"
+
+
+@pytest.fixture
+def model(recipe: Path) -> Path:
+    """A model folder of random weights."""
+    settings = load_recipe(recipe)
+    tokenizer = Tokenizer.load(settings.data.prepared / "tokenizer")
+    weights = dict(build(settings.model, vocabularies_of(tokenizer)).named_parameters())
+    with files.new_folder(Path("model")) as folder:
+        files.write_json(folder / CONFIG, config_of(settings, tokenizer).model_dump(mode="json"))
+        write_tensors(folder / WEIGHTS, weights)
+        tokenizer.save(folder / TOKENIZER)
+        files.write_manifest(folder, {})
+    return Path("model")
+
+
+def test_an_export_is_whole_and_replaces_an_older_one(model: Path) -> None:
+    ctranslate2 = pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    for _ in range(2):
+        export(model, "ctranslate2", Path("out"))
+
+    assert ctranslate2.contains_model("out")
+    assert files.read_manifest(Path("out"), ModelError)["exported"] == "ctranslate2"
+
+
+@pytest.mark.parametrize("place", ["model", "recipe.yaml", "."])
+def test_what_is_no_export_is_not_replaced(place: str, model: Path) -> None:
+    with pytest.raises(RecipeError, match="is no export of nmt; name another folder"):
+        export(model, "ctranslate2", Path(place))
+
+    assert (model / WEIGHTS).is_file()

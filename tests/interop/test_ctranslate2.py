@@ -1,0 +1,218 @@
+"""What CTranslate2 makes of our models: the same words, with the same probabilities."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+from torch import Tensor
+from torch.testing import assert_close
+
+from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.search.beam import beam_search
+from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.translator import Translator
+from nmt_cli.errors import ModelError, ResourceError
+from nmt_cli.interop.ctranslate2 import export
+from nmt_cli.models import build
+from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.decoding import BeamSettings
+from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+
+WORDS = ["".join(letters) for letters in product("bdgk", "aeiou", "lmnr", ("", "s", "ton"))]
+LINES = [" ".join(WORDS[first::17]) for first in range(60)]
+ALL = {
+    f"{place}-{norm}-{positions}-{shared}-{activation}-{tying}": {
+        "norm": {"place": place, "type": norm},
+        "positions": {"type": positions},
+        "key_value_heads": shared,
+        "activation": activation,
+        "tied_embeddings": tying,
+    }
+    for (place, norm, positions), (shared, activation, tying) in product(
+        product(("pre", "post"), ("layer", "rms"), ("sinusoidal", "rotary")),
+        ((None, "relu", "all"), (2, "swiglu", "decoder"), (1, "gelu", "none")),
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    settings = TokenizerSettings(vocabulary_size=80, byte_fallback=False)
+    return Tokenizer.train(settings, LINES, LINES, seed=1)
+
+
+def transformer(**changes: object) -> TransformerSettings:
+    sizes = {"width": 32, "feed_forward": 48, "encoder_layers": 2, "decoder_layers": 3, "heads": 4}
+    return TransformerSettings.model_validate({"architecture": "transformer", **sizes, **changes})
+
+
+def decided(settings: TransformerSettings, tokenizer: Tokenizer) -> TranslationModel:
+    """A random model whose norms and biases matter, and whose words are seldom equally good."""
+    torch.manual_seed(1)
+    size = tokenizer.source_size
+    model = build(settings, Vocabularies(size, size, tokenizer.start, tokenizer.end)).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.startswith("embeddings"):
+                weight.mul_(0.5)  # what layers add counts for more, so that words are less often repeated
+            else:
+                weight.add_(torch.randn_like(weight), alpha=0.2)
+    return model
+
+
+def rows(tokenizer: Tokenizer) -> list[list[int]]:
+    """Sources of several lengths."""
+    generator = torch.Generator().manual_seed(2)
+    return [
+        torch.randint(4, tokenizer.source_size, (length,), generator=generator).tolist()
+        for length in (1, 3, 3, 5, 8, 8, 13, 2)
+    ]
+
+
+def padded(rows: Sequence[Sequence[int]], end: int) -> Tensor:
+    longest = max(map(len, rows)) + 1
+    return torch.tensor([[*row, *[end] * (longest - len(row))] for row in rows])
+
+
+class Endless:
+    """A model that never ends: CTranslate2, too, takes the end out before it computes probabilities."""
+
+    def __init__(self, model: TranslationModel) -> None:
+        self.vocabularies, self.encode, self.start, self._step = (
+            model.vocabularies,
+            model.encode,
+            model.start,
+            model.step,
+        )
+
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        scores, state = self._step(tokens, state)
+        scores[..., self.vocabularies.end] = -torch.inf
+        return scores, state
+
+
+def ours(model: TranslationModel, sources: list[list[int]], beam: int) -> list[tuple[int, ...]]:
+    """The best translations of ten tokens."""
+    source = Source(padded(sources, model.vocabularies.end), torch.tensor([len(row) + 1 for row in sources]))
+    # At a ratio of nearly nothing no translation has more than ten tokens.
+    settings = BeamSettings(beam_size=beam, max_length_ratio=1e-9)
+    sentences = [Sentence(line, row) for line, row in enumerate(sources)]
+    found = beam_search(Endless(model), source, settings, [], sentences)  # type: ignore[arg-type]
+    return [hypotheses[0].tokens for hypotheses in found]
+
+
+@torch.inference_mode()
+def scored(model: TranslationModel, sources: list[list[int]], targets: list[tuple[int, ...]]) -> list[list[float]]:
+    """Log-probabilities of the words of each target, and of its end."""
+    start, end = model.vocabularies.start, model.vocabularies.end
+    found = []
+    for source, target in zip(sources, targets, strict=True):
+        decoded = model.decode(model.encode(Source(padded([source], end))), torch.tensor([[start, *target]]))
+        log_probabilities = model.scores(decoded).log_softmax(-1)
+        found.append(log_probabilities[range(len(target) + 1), [*target, end]].tolist())
+    return found
+
+
+def theirs(folder: Path, tokenizer: Tokenizer) -> "Theirs":
+    ctranslate2 = pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    return Theirs(ctranslate2.Translator(str(folder), compute_type="float32", intra_threads=1), tokenizer)
+
+
+class Theirs:
+    """CTranslate2, asked in tokens."""
+
+    def __init__(self, translator: Any, tokenizer: Tokenizer) -> None:
+        self.translator, self.names = translator, tokenizer.source.vocabulary
+        self.numbers = {name: number for number, name in enumerate(self.names)}
+
+    def search(self, sources: list[list[int]], beam: int) -> list[tuple[int, ...]]:
+        """The best translations of ten tokens."""
+        found = self.translator.translate_batch(
+            self._named(sources), beam_size=beam, min_decoding_length=10, max_decoding_length=10
+        )
+        return [tuple(self.numbers[name] for name in translation.hypotheses[0]) for translation in found]
+
+    def score(self, sources: list[list[int]], targets: list[tuple[int, ...]]) -> list[list[float]]:
+        """Log-probabilities of the words of each target, and of its end."""
+        return [each.log_probs for each in self.translator.score_batch(self._named(sources), self._named(targets))]
+
+    def _named(self, rows: Sequence[Sequence[int]]) -> list[list[str]]:
+        return [[self.names[token] for token in row] for row in rows]
+
+
+@pytest.mark.parametrize("changes", ALL.values(), ids=ALL.keys())
+def test_ctranslate2_says_the_same(changes: dict[str, object], tokenizer: Tokenizer, tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    settings, sources = transformer(**changes), rows(tokenizer)
+    model = decided(settings, tokenizer)
+
+    export(settings, dict(model.named_parameters()), tokenizer, tmp_path)
+
+    there = theirs(tmp_path, tokenizer)
+    for beam in (1, 5):
+        expected = ours(model, sources, beam)
+        assert there.search(sources, beam) == expected
+        assert_close(there.score(sources, expected), scored(model, sources, expected), atol=1e-4, rtol=0)
+
+
+def test_only_transformers_are_exported(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    settings = RnnSettings.model_validate({"architecture": "rnn", "preset": "tiny"})
+
+    with pytest.raises(ModelError, match=r"model\.architecture: rnn is unknown to CTranslate2"):
+        export(settings, {}, tokenizer, tmp_path)
+
+
+def test_a_missing_ctranslate2_is_told(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+
+    with pytest.raises(ResourceError, match=r"pip install 'nmt-cli\[ctranslate2\]'"):
+        export(transformer(), {}, tokenizer, tmp_path)
+
+
+def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    model = decided(transformer(), tokenizer)
+
+    export(transformer(), dict(model.named_parameters()), tokenizer, tmp_path)
+
+    program = (tmp_path / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    longest = 2 * len(tokenizer.encode_source([LINES[0]])[0]) + 10
+    program = program.replace("A line to translate.", LINES[0]).replace("1000", str(longest))
+    printed = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    expected = Translator(model, tokenizer, BeamSettings(), torch.device("cpu")).translate([Request(LINES[0])])
+    assert printed.stdout == f"{next(expected).best.text}\n"
+
+
+def test_pieces_that_look_like_special_tokens_keep_their_names(tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    segmenter = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(["</s>", "x</s>x", "</s> x"] * 20),
+        model_writer=segmenter,
+        model_type="bpe",
+        vocab_size=12,
+        split_by_unicode_script=False,
+        bos_id=-1,
+        eos_id=-1,
+        minloglevel=3,
+    )
+    processor = SentencePieceProcessor(model_proto=segmenter.getvalue())
+    pieces = [processor.id_to_piece(number) for number in range(1, 12)]
+    assert "</s>" in pieces
+    subwords = Subwords(segmenter.getvalue(), ["<pad>", "<unk>", "<s>", "</s>", *pieces])
+    odd = Tokenizer("none", subwords, subwords)
+    model = decided(transformer(), odd)
+    sources = [odd.encode_source([line])[0] for line in ("x</s>x", "</s> </s>")]
+
+    export(transformer(), dict(model.named_parameters()), odd, tmp_path)
+
+    assert theirs(tmp_path, odd).search(sources, 1) == ours(model, sources, 1)
