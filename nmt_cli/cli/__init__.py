@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__, console
-from nmt_cli.cli import evaluate, export, preprocess, train, translate
+from nmt_cli.cli import evaluate, export, preprocess, report, runs, show, train, translate
 from nmt_cli.cli.options import examples
 from nmt_cli.errors import NmtError
 
@@ -33,6 +33,9 @@ app.command(epilog=preprocess.EXAMPLES)(preprocess.preprocess)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=translate.EXAMPLES)(translate.translate)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=report.EXAMPLES)(report.report)
+app.command(epilog=runs.EXAMPLES)(runs.runs)
+app.command(epilog=show.EXAMPLES)(show.show)
 app.command(epilog=export.EXAMPLES)(export.export)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from nmt_cli.commands.loading import LoadedModel
+from nmt_cli.decoding.forced import force
 from nmt_cli.models.contract import Source
 from nmt_cli.reporting.plots.heatmap import AttentionMap
 
@@ -21,23 +22,21 @@ def attention_maps(loaded: LoadedModel, lines: Iterable[tuple[int, str, str]]) -
     return [found for found in maps if found is not None]
 
 
-@torch.inference_mode()
 def _map(loaded: LoadedModel, number: int, source: str, translation: str) -> AttentionMap | None:
     tokenizer, vocabularies = loaded.tokenizer, loaded.model.vocabularies
     sources = [*tokenizer.encode_source([source])[0], vocabularies.end]
     targets = [*tokenizer.encode_target([translation])[0], vocabularies.end]
     if max(len(sources), len(targets)) > MOST_SUBWORDS:
         return None
-    memory = loaded.model.encode(Source(torch.tensor([sources], device=loaded.device)))
-    read = torch.tensor([[vocabularies.start, *targets[:-1]]], device=loaded.device)
-    attention = loaded.model.decode(memory, read, attention=True).attention
-    if attention is None:
+    source_tokens = Source(torch.tensor([sources], device=loaded.device))
+    (forced,) = force(loaded.model, source_tokens, [targets[:-1]], attention=True)
+    if forced.attention is None:
         return None
     return AttentionMap(
         number,
         _pieces(tokenizer.source.vocabulary, sources),
         _pieces(tokenizer.target.vocabulary, targets),
-        attention[0].float().tolist(),
+        forced.attention.tolist(),
     )
 
 

@@ -10,7 +10,7 @@ from nmt_cli.reporting.plots.axes import Axis, exact_axis, fitting_axis, short
 from nmt_cli.reporting.templates import render_html
 
 WIDTH, HEIGHT = 420, 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 408, 12, 180
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 408, 12, 180
 _MOST_BINS = 40
 _SHOWN = 0.999
 """Lengths up to this quantile fill the picture; longer ones are counted in words."""

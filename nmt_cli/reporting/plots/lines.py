@@ -10,7 +10,7 @@ from nmt_cli.reporting.plots.thinning import Point, thin
 from nmt_cli.reporting.templates import render_html
 
 WIDTH, HEIGHT = 420, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 408, 12, 200
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 408, 12, 200
 _MOST_DOTS = 60
 _STEEP = 50
 """Where the largest is this many times the median, a scale of powers of ten shows both."""
@@ -46,6 +46,8 @@ class Chart:
     from_zero: bool = False
     may_be_logarithmic: bool = False
     note: str = ""
+    last_step: int = 0
+    """Where the axis ends at least, so that charts beside each other agree."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def draw_lines(chart: Chart) -> Markup:
     """A figure with title, legend, curves and note."""
     values = [value for line in chart.lines for value in line.values if value is not None]
     steps = [step for line in chart.lines for step in line.steps]
-    x = exact_axis(min(steps, default=0), max(steps, default=1), _LEFT, _RIGHT)
+    x = exact_axis(0, max([chart.last_step, *steps]), _LEFT, _RIGHT)
     y = _upright(chart, values)
     return render_html(
         "lines.svg.j2",

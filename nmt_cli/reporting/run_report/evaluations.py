@@ -69,8 +69,9 @@ def read_evaluation_folder(folder: Path) -> Evaluation:
 def _score(entry: Any) -> ReadScore | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("score"), int | float):
         return None
-    interval = entry.get("confidence_interval")
-    low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
+    low, high = (entry.get(key) for key in ("confidence_low", "confidence_high"))
+    is_known = isinstance(low, int | float) and isinstance(high, int | float)
+    low, high = (float(low), float(high)) if is_known else (None, None)
     return ReadScore(str(entry.get("name")), float(entry["score"]), str(entry.get("signature", "")), low, high)
 
 

@@ -17,7 +17,6 @@ from nmt_cli.runs.history import History
 from nmt_cli.runs.weights import count_weights
 
 _LONGEST_RECIPE = 100_000
-_NAMES = {"bleu": "BLEU", "chrf": "chrF", "loss": "loss"}
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ def key_figures(
             figures.append(Fact(f"{score.name} on {found.name}", f"{score.value:.2f}", interval))
     best = best_point(history, recipe) if history else None
     if best:
-        name = _NAMES.get(best.metric, best.metric)
-        figures.append(Fact(f"best {name} on {best.set}", f"{best.score:.2f}", f"validation, update {best.step:,}"))
+        figures.append(Fact(f"best {best.name} on {best.set}", f"{best.score:.2f}", f"validation, update {best.step:,}"))
     epochs = f"{history.epochs:.1f} epochs" if history else ""
     step = summary.get("step", history.step if history else 0)
     figures.append(Fact("updates", f"{step:,}" if isinstance(step, int) else str(step), epochs))

@@ -1,7 +1,7 @@
 """How training went: curves from the journal, and what happened on the way."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -11,6 +11,7 @@ from nmt_cli.reporting.plots.lines import Best, Chart, Line, draw_lines
 from nmt_cli.reporting.run_report.section import Section, absent
 from nmt_cli.runs.history import Event, History, Series
 
+METRIC_NAMES = {"loss": "loss", "bleu": "BLEU", "chrf": "chrF"}
 _MOST_EVENTS = 40
 
 
@@ -22,6 +23,11 @@ class BestPoint:
     set: str
     step: int
     score: float
+
+    @property
+    def name(self) -> str:
+        """The metric's name to people."""
+        return METRIC_NAMES.get(self.metric, self.metric)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ def training_section(history: History | None, recipe: Recipe | None, summary: di
     if not history.train and not history.valid:
         return absent(title, "The journal tells of no update yet; curves appear with the first report of training.")
     best = best_point(history, recipe)
-    charts = [draw_lines(chart) for chart in _charts(history, best) if any(line.steps for line in chart.lines)]
+    drawn = [chart for chart in _charts(history, best) if any(line.steps for line in chart.lines)]
+    charts = [draw_lines(replace(chart, last_step=history.step)) for chart in drawn]
     events = [_Happening(event.step, _clock(event.time), _told(event)) for event in history.events]
     shown = events if len(events) <= _MOST_EVENTS else [*events[: _MOST_EVENTS // 2], *events[-_MOST_EVENTS // 2 :]]
     content = _Training(charts, shown, len(events) - len(shown), history.damaged, best)
@@ -73,11 +80,7 @@ def _charts(history: History, best: BestPoint | None) -> list[Chart]:
     losses = [_line("training", train["loss"])] if "loss" in train else []
     charts = [
         Chart("Loss", losses + _valid(history, "loss"), _mark(best, "loss"), note=_LOSS_NOTE if losses else ""),
-        Chart("BLEU", _valid(history, "bleu"), _mark(best, "bleu")),
-        Chart("chrF", _valid(history, "chrf"), _mark(best, "chrf")),
-    ]
-    charts += [
-        Chart(title, _valid(history, name), _mark(best, name)) for name, title in _other_metrics(history).items()
+        *(Chart(METRIC_NAMES.get(name, name), _valid(history, name), _mark(best, name)) for name in _metrics(history)),
     ]
     for name, title in _TRAINING.items():
         if name in train:
@@ -99,9 +102,10 @@ _TRAINING = {
 _SCALES = {"share_of_peak": 100.0, "share_waiting_for_data": 100.0, "memory_bytes": 2.0**-30}
 
 
-def _other_metrics(history: History) -> dict[str, str]:
+def _metrics(history: History) -> list[str]:
+    """What validations scored, in the journal's order."""
     names = dict.fromkeys(name for series in history.valid.values() for name in series)
-    return {name: name for name in names if name not in ("loss", "bleu", "chrf", "stale")}
+    return [name for name in names if name not in ("loss", "stale")]
 
 
 def _valid(history: History, metric: str) -> list[Line]:
