@@ -3,10 +3,10 @@
 import json
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from nmt_cli.errors import ModelError
-from nmt_cli.runs.directory import RunDirectory
 
 _LARGEST = 1e300
 _PLACES = {"time", "step", "epoch", "target_tokens", "kind", "set"}
@@ -53,18 +53,18 @@ class History:
     target_tokens: int = 0
 
 
-def read_history(run: RunDirectory) -> History:
-    """Read metrics.jsonl line by line; ModelError if there is none."""
+def read_journal(path: Path) -> History:
+    """Read a journal line by line; ModelError if there is none."""
     history = History()
     try:
-        with run.metrics.open("rb") as file:
+        with path.open("rb") as file:
             for line in file:
                 if line.strip():
                     history.damaged += not _add(history, line)
     except FileNotFoundError as error:
-        raise ModelError(f"{run.metrics}: does not exist; nmt train writes it") from error
+        raise ModelError(f"{path}: does not exist; nmt train writes it") from error
     except OSError as error:
-        raise ModelError(f"{run.metrics}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     return history
 
 

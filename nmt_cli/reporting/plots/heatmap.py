@@ -8,7 +8,7 @@ from markupsafe import Markup
 from nmt_cli.reporting.templates import render_html
 
 _CELL = 18
-_LETTER = 6.6
+_LETTER = 7.2
 """Pixels, about, of a letter of the labels."""
 _LONGEST_LABEL = 16
 _FAINT = 1 / 64

@@ -1,13 +1,14 @@
 """Evaluated sets of a run as they lie on disk, read whatever may be wrong with one of them."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.errors import NmtError
+from nmt_cli.errors import DataError, NmtError
 from nmt_cli.reporting.report import Sentence
 from nmt_cli.runs.directory import HYPOTHESES, SCORES, RunDirectory
 
@@ -53,26 +54,42 @@ def read_evaluations(run: RunDirectory, trouble: Callable[[str], object]) -> lis
 
 def read_evaluation_folder(folder: Path) -> Evaluation:
     """One set; DataError if its scores cannot be read."""
-    content = files.read_json(folder / SCORES)
-    content = content if isinstance(content, dict) else {}
-    listed = content.get("scores")
-    scores = [score for entry in (listed if isinstance(listed, list) else ()) if (score := _score(entry))]
+    content = _content(folder)
     sentences, damaged = [], 0
     for sentence in _sentences(folder / HYPOTHESES):
         if sentence is None:
             damaged += 1
         else:
             sentences.append(sentence)
-    return Evaluation(folder.name, scores, content, sentences, damaged)
+    return Evaluation(folder.name, _scores(content), content, sentences, damaged)
+
+
+def read_scores(folder: Path) -> list[ReadScore]:
+    """The scores alone; none if the folder is no evaluation, DataError if it is damaged."""
+    return _scores(_content(folder)) if (folder / SCORES).is_file() else []
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    content = files.read_json(folder / SCORES)
+    if not isinstance(content, dict):
+        raise DataError(f"{folder / SCORES}: holds no scores")
+    return content
+
+
+def _scores(content: dict[str, Any]) -> list[ReadScore]:
+    listed = content.get("scores")
+    return [score for entry in (listed if isinstance(listed, list) else ()) if (score := _score(entry))]
 
 
 def _score(entry: Any) -> ReadScore | None:
-    if not isinstance(entry, dict) or not isinstance(entry.get("score"), int | float):
+    if not isinstance(entry, dict) or (value := _number(entry.get("score"))) is None:
         return None
-    low, high = (entry.get(key) for key in ("confidence_low", "confidence_high"))
-    is_known = isinstance(low, int | float) and isinstance(high, int | float)
-    low, high = (float(low), float(high)) if is_known else (None, None)
-    return ReadScore(str(entry.get("name")), float(entry["score"]), str(entry.get("signature", "")), low, high)
+    low, high = (_number(entry.get(key)) for key in ("confidence_low", "confidence_high"))
+    return ReadScore(str(entry.get("name")), value, str(entry.get("signature", "")), low, high)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _sentences(path: Path) -> Iterator[Sentence | None]:

@@ -18,7 +18,7 @@ from nmt_cli.reporting.run_report.section import Section, absent
 from nmt_cli.reporting.run_report.training import training_section
 from nmt_cli.reporting.templates import render_html
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.runs.history import History, read_history
+from nmt_cli.runs.history import History, read_journal
 from nmt_cli.runs.journal import read_summary
 
 
@@ -55,7 +55,7 @@ def read_run(path: Path) -> RunContents:
             return None
 
     recipe = tried(lambda: load_recipe(run.resolved))
-    history = tried(lambda: read_history(run))
+    history = tried(lambda: read_journal(run.metrics))
     return RunContents(
         run,
         summary,
