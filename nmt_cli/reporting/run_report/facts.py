@@ -69,7 +69,7 @@ def environment_section(
         )
         if value
     ]
-    content = _Environment(facts, _cost(run, summary, history), _hashes(run, summary, evaluations))
+    content = _Environment(facts, cost_of(run, summary, history), _hashes(run, summary, evaluations))
     return Section("Environment and cost", "environment.html.j2", content)
 
 
@@ -85,7 +85,8 @@ def recipe_section(run: RunDirectory) -> Section:
     return absent("Recipe", "The run holds no recipe.")
 
 
-def _cost(run: RunDirectory, summary: Mapping[str, Any], history: History | None) -> list[Fact]:
+def cost_of(run: RunDirectory, summary: Mapping[str, Any], history: History | None) -> list[Fact]:
+    """Time, work and memory that a run took."""
     cost = []
     if seconds := _seconds(run, summary):
         cost.append(Fact("training time", duration(seconds), "validations included, over all starts"))

@@ -66,11 +66,12 @@ def sample(line: int, sentence: Sentence) -> Sample:
     words = Counter(sentence.hypothesis.split())
     likest = max(sentence.references or [""], key=lambda reference: (words & Counter(reference.split())).total())
     others = [reference for reference in sentence.references if reference != likest]
-    told = difference(_cut(sentence.hypothesis), _cut(likest))
+    told = difference(cut(sentence.hypothesis), cut(likest))
     if not sentence.hypothesis.strip():
         told = Difference([Part("(empty)", True)], told.reference)
-    return Sample(line, sentence.score, _cut(sentence.source), told, list(map(_cut, others)))
+    return Sample(line, sentence.score, cut(sentence.source), told, list(map(cut, others)))
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A sentence of a length that can be shown."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} … ({len(text) - _LONGEST:,} characters more)"
