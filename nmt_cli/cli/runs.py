@@ -11,7 +11,7 @@ EXAMPLES = examples("nmt runs", "nmt runs experiments --json")
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to look, folders inside it included.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Where to look, folders inside it included.")] = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """List the runs in a folder: status, update, best validation, test scores, size and age."""

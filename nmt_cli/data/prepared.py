@@ -247,9 +247,7 @@ def _read_manifest(recipe: Recipe) -> dict[str, Any]:
     except DataError as error:
         raise DataError(f"{error}; run `nmt preprocess` again") from error
     parts = [manifest.get(part) for part in ("settings", "inputs", "corpora")]
-    if (manifest.get("kind"), manifest.get("format")) != (KIND, _FORMAT) or not all(
-        isinstance(p, dict) for p in parts
-    ):
+    if (manifest.get("kind"), manifest.get("format")) != (KIND, _FORMAT) or not all(isinstance(p, dict) for p in parts):
         raise DataError(f"{folder}: is not data prepared by this version of nmt; run `nmt preprocess`")
     return manifest
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from nmt_cli import files
 from nmt_cli.reporting.compared import Comparison, LineChange, Ngrams, PairOfSystems, Result, SystemScore
-from nmt_cli.reporting.differences import Difference, Part, difference
+from nmt_cli.reporting.differences import Part, difference
 from nmt_cli.reporting.plots.intervals import ScoreInterval, draw_intervals
 from nmt_cli.reporting.plots.lines import Chart, Line, draw_lines
 from nmt_cli.reporting.run_report.facts import cost_of
@@ -199,6 +199,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
 
 
 def _costs(contents: Mapping[str, RunContents]) -> list[tuple[str, list[str]]]:
-    facts = [{fact.name: fact.value for fact in cost_of(run.run, run.summary, run.history)} for run in contents.values()]
+    costs = [cost_of(run.run, run.summary, run.history) for run in contents.values()]
+    facts = [{fact.name: fact.value for fact in cost} for cost in costs]
     names = dict.fromkeys(name for known in facts for name in known)
     return [(name, [known.get(name, "–") for known in facts]) for name in names]

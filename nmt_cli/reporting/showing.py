@@ -71,7 +71,9 @@ def _run(path: Path) -> Shown:
     facts["size"] = size(found.bytes)
     is_over = found.status == "finished"
     evaluate = f"nmt evaluate {path}"
-    advice = f"nmt report {path}" if found.scores else evaluate if is_over else f"nmt train {run.recipe} goes on with it"
+    advice = (
+        f"nmt report {path}" if found.scores else evaluate if is_over else f"nmt train {run.recipe} goes on with it"
+    )
     folders = [*([run.model] if run.model.is_dir() else []), *map(run.checkpoint, steps)]
     return Shown("run", facts, advice, folders)
 
@@ -117,7 +119,9 @@ def _prepared(path: Path) -> Shown:
 
 def _tokenizer(path: Path) -> Shown:
     found = Tokenizer.load(path)
-    subwords = f"{found.source_size:,}" if found.joint else f"{found.source_size:,} source, {found.target_size:,} target"
+    subwords = (
+        f"{found.source_size:,}" if found.joint else f"{found.source_size:,} source, {found.target_size:,} target"
+    )
     facts = {
         "subwords": subwords + (", joint" if found.joint else ""),
         "normalization": found.normalization,

@@ -12,6 +12,7 @@ def count_weights(path: Path) -> int:
     """How many numbers the tensors of a safetensors file hold; ModelError if it is none."""
     try:
         with safe_open(path, framework="numpy") as file:
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118: no dict
+            names = list(file.keys())
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
     except (OSError, SafetensorError, ValueError) as error:
         raise ModelError(f"{path}: is not a whole safetensors file: {error}") from error

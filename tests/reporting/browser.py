@@ -35,7 +35,14 @@ class Browser:
     def __init__(self, profile: Path) -> None:
         read_commands, self._commands = os.pipe()
         self._answers, write_answers = os.pipe()
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run", "--hide-scrollbars"]
+        options = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--remote-debugging-pipe",
+            "--no-first-run",
+            "--hide-scrollbars",
+        ]
         options += ["--disable-background-networking", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
         self._process = subprocess.Popen(
             ["sh", "-c", f'exec "$0" "$@" 3<&{read_commands} 4>&{write_answers}', str(CHROMIUM), *options],

@@ -17,10 +17,14 @@ class Axis:
 
     def place(self, value: float) -> float:
         """The pixel of a value."""
-        low, high, at = (math.log10(part) for part in (self.low, self.high, value)) if self.logarithmic else (
-            self.low,
-            self.high,
-            value,
+        low, high, at = (
+            (math.log10(part) for part in (self.low, self.high, value))
+            if self.logarithmic
+            else (
+                self.low,
+                self.high,
+                value,
+            )
         )
         return self.start + (at - low) / (high - low) * (self.end - self.start)
 

@@ -41,7 +41,9 @@ def key_figures(
             figures.append(Fact(f"{score.name} on {found.name}", f"{score.value:.2f}", interval))
     best = best_point(history, recipe) if history else None
     if best:
-        figures.append(Fact(f"best {best.name} on {best.set}", f"{best.score:.2f}", f"validation, update {best.step:,}"))
+        figures.append(
+            Fact(f"best {best.name} on {best.set}", f"{best.score:.2f}", f"validation, update {best.step:,}")
+        )
     epochs = f"{history.epochs:.1f} epochs" if history else ""
     step = summary.get("step", history.step if history else 0)
     figures.append(Fact("updates", f"{step:,}" if isinstance(step, int) else str(step), epochs))

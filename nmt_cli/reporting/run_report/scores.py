@@ -32,7 +32,9 @@ def _facts(found: Evaluation) -> list[Fact]:
         "length_ratio": ("length ratio", "{:.3f}"),
     }
     return [
-        Fact(name, form.format(known[key])) for key, (name, form) in named.items() if isinstance(known.get(key), int | float)
+        Fact(name, form.format(known[key]))
+        for key, (name, form) in named.items()
+        if isinstance(known.get(key), int | float)
     ]
 
 

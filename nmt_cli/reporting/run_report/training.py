@@ -126,7 +126,7 @@ def _scaled(series: Series, factor: float) -> Series:
 
 
 def _mark(best: BestPoint | None, metric: str) -> Best | None:
-    return best and Best(best.step, best.score if metric == best.metric else None)
+    return None if best is None else Best(best.step, best.score if metric == best.metric else None)
 
 
 def _clock(seconds: float) -> str:
