@@ -19,6 +19,11 @@ def render_html(template: str, **content: Any) -> Markup:
     return Markup(_environment(html=True).get_template(template).render(content))
 
 
+def score_text(value: float) -> str:
+    """A score with two digits, or with four if it is one of those that lie between 0 and 1."""
+    return f"{value:.4f}" if 0 < abs(value) < 1 else f"{value:.2f}"
+
+
 @cache
 def _environment(html: bool) -> Environment:
     environment = Environment(
@@ -30,18 +35,13 @@ def _environment(html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(text=text, code=code, block=_block, score=_score)
+    environment.filters.update(text=text, code=code, block=_block, score=score_text)
     return environment
 
 
 def _block(value: str) -> Markup:
     """Text of several lines that keeps them."""
     return Markup("\n").join(visible(line) for line in value.split("\n"))
-
-
-def _score(value: float) -> str:
-    """Two digits, or four for one of the scores that lie between 0 and 1."""
-    return f"{value:.4f}" if 0 < abs(value) < 1 else f"{value:.2f}"
 
 
 def _shown(value: Any) -> Any:

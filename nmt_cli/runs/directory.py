@@ -13,6 +13,8 @@ TOKENIZER = "tokenizer"
 HYPOTHESES = "hypotheses.jsonl"
 SCORES = "scores.json"
 REPORT = "report.md"
+ANALYSIS = "analysis.json"
+ROBUSTNESS = "robustness.json"
 _STEP = "step_"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from nmt_cli.reporting.plots.axes import fitting_axis, short
-from nmt_cli.reporting.templates import render_html
+from nmt_cli.reporting.templates import render_html, score_text
 
 WIDTH = 420
 _LEFT, _RIGHT, _TOP, _ROW = 12, 408, 10, 42
@@ -50,7 +50,7 @@ def draw_intervals(title: str, scores: Sequence[ScoreInterval], note: str = "") 
             x.place(score.value),
             x.place(score.low),
             x.place(score.high),
-            f"{score.value:.4g} ({score.low:.4g} to {score.high:.4g})",
+            f"{score_text(score.value)} ({score_text(score.low)} to {score_text(score.high)})",
         )
         for number, score in enumerate(scores)
     ]

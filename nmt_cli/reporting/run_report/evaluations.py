@@ -28,6 +28,7 @@ class ReadScore:
 class Evaluation:
     """One evaluated set."""
 
+    folder: Path
     name: str
     """The set's; after an @, the checkpoint that was evaluated in place of the model."""
     scores: list[ReadScore]
@@ -61,7 +62,7 @@ def read_evaluation_folder(folder: Path) -> Evaluation:
             damaged += 1
         else:
             sentences.append(sentence)
-    return Evaluation(folder.name, _scores(content), content, sentences, damaged)
+    return Evaluation(folder, folder.name, _scores(content), content, sentences, damaged)
 
 
 def read_scores(folder: Path) -> list[ReadScore]:

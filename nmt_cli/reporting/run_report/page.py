@@ -9,6 +9,7 @@ from nmt_cli.errors import NmtError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.plots.heatmap import AttentionMap, draw_attention
+from nmt_cli.reporting.run_report.analysis import analysis_section
 from nmt_cli.reporting.run_report.corpora import corpora_section
 from nmt_cli.reporting.run_report.evaluations import Evaluation, read_evaluations
 from nmt_cli.reporting.run_report.facts import environment_section, key_figures, recipe_section
@@ -77,6 +78,7 @@ def render_run_report(contents: RunContents, attention: Attention, lines: Sequen
     recipe, history, summary = contents.recipe, contents.history, contents.summary
     sections = [
         scores_section(contents.evaluations),
+        analysis_section(contents.evaluations),
         training_section(history, recipe, summary),
         corpora_section(recipe, history, summary, contents.evaluations),
         samples_section(contents.evaluations, recipe, lines),

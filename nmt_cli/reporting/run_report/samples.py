@@ -21,6 +21,7 @@ class Sample:
 
     line: int
     score: float
+    """What the search ranked by, or another score by which the line was chosen."""
     source: str
     difference: Difference
     """To the reference that is most like it."""
@@ -61,7 +62,7 @@ def chosen_lines(found: Evaluation, wanted: int, lines: Sequence[int]) -> list[i
     return asked or [place + 1 for place in spread(count, wanted)]
 
 
-def sample(line: int, sentence: Sentence) -> Sample:
+def sample(line: int, sentence: Sentence, score: float | None = None) -> Sample:
     """A sentence beside the reference that shares most words with it."""
     words = Counter(sentence.hypothesis.split())
     likest = max(sentence.references or [""], key=lambda reference: (words & Counter(reference.split())).total())
@@ -69,7 +70,7 @@ def sample(line: int, sentence: Sentence) -> Sample:
     told = difference(cut(sentence.hypothesis), cut(likest))
     if not sentence.hypothesis.strip():
         told = Difference([Part("(empty)", True)], told.reference)
-    return Sample(line, sentence.score, cut(sentence.source), told, list(map(cut, others)))
+    return Sample(line, sentence.score if score is None else score, cut(sentence.source), told, list(map(cut, others)))
 
 
 def cut(text: str) -> str:
