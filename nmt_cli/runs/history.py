@@ -97,14 +97,13 @@ def _add_numbers(series: dict[str, Series], step: int, record: dict[str, Any]) -
     for name, value in record.items():
         if name in _PLACES:
             continue
-        number = _number(value)
-        if number is None and value is not None:
-            continue  # a word, a list: nothing to draw
+        if isinstance(value, bool | str | list | dict):
+            continue  # nothing to draw
         quantity = series.get(name)
         if quantity is None:
             quantity = series[name] = Series()
         quantity.steps.append(step)
-        quantity.values.append(number)
+        quantity.values.append(_number(value))
 
 
 def _is_count(value: Any) -> bool:
