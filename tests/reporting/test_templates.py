@@ -7,7 +7,7 @@ from nmt_cli.reporting.templates import render_html, score_text
 
 def test_html_is_escaped_and_the_invisible_spelt_out() -> None:
     page = render_html("absent.html.j2", content='<b onclick="x">\u202e&\x1b')
-    assert page == Markup("<p class=\"absent\">&lt;b onclick=&#34;x&#34;&gt;\\u202e&amp;\\x1b</p>\n")
+    assert page == Markup('<p class="absent">&lt;b onclick=&#34;x&#34;&gt;\\u202e&amp;\\x1b</p>\n')
 
 
 def test_a_recipe_keeps_its_lines() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.errors import ModelError
+from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.history import read_journal
 from nmt_cli.runs.journal import Journal
-from nmt_cli.runs.directory import RunDirectory
 
 
 def record(**values: object) -> str:

@@ -22,7 +22,9 @@ def places(path: str) -> list[tuple[float, float]]:
 
 
 def curves(picture: str) -> list[str]:
-    return [path.attrib["d"] for path in parsed(picture).iter("path") if path.attrib.get("class", "").startswith("line s")]
+    return [
+        path.attrib["d"] for path in parsed(picture).iter("path") if path.attrib.get("class", "").startswith("line s")
+    ]
 
 
 def test_a_curve_goes_from_its_first_to_its_last_value() -> None:

@@ -44,6 +44,6 @@ def test_a_hundred_thousand_points_become_few_and_the_peak_stays() -> None:
 
     (stretch,) = thin(points, lambda step: int(step / 300))
 
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 2
     assert len(stretch) <= 4 * 334
     assert max(value for _, value in stretch) == 50.0
