@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, Tag, model_validator
 
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.section import Count, Section, told_by
+from nmt_cli.recipe.section import MOST, Count, Section, told_by
 
 
 class SearchSettings(Section):
