@@ -107,10 +107,17 @@ def keep_memory_in_bounds() -> None:
     """Prepare this process for a training: to be called before its first product of matrices.
 
     oneDNN keeps the programs that it makes for each shape, by default so many that they come to hundreds of megabytes:
-    batches seldom have a shape again. And glibc's malloc gives blocks of many megabytes, which each update needs again,
-    back to the system, which fills them with zeros the next time; it is told to keep them.
+    batches seldom have a shape again.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KEPT_PRIMITIVES))
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Keep what is freed for the next update, or the next step of a search.
+
+    glibc's malloc gives blocks of many megabytes back to the system, which fills them with zeros the next time.
+    """
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

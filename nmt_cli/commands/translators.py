@@ -7,14 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nmt_cli.console import warn
 from nmt_cli.errors import ModelError, RecipeError
-from nmt_cli.recipe.decoding import Evaluation, MinimumRiskSettings, SearchSettings
+from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.text.checks import Checker
 
 if TYPE_CHECKING:  # torch, which who only hands options on does not need
     from nmt_cli.commands.loading import LoadedModel
     from nmt_cli.decoding.minimum_risk import Utility
     from nmt_cli.decoding.translator import Translator
+    from nmt_cli.devices import Precision
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def open_translator(options: TranslatorOptions) -> "Translator":
 
 
 def translator_of(loaded: "LoadedModel") -> "Translator":
-    """What translates with a model, as its settings say."""
+    """A translator with a loaded model, which on a CPU is of no other use from now on."""
     from nmt_cli.decoding.translator import Translator
 
     config, settings = loaded.config, loaded.decoding
@@ -49,6 +52,7 @@ def translator_of(loaded: "LoadedModel") -> "Translator":
         loaded.tokenizer,
         settings,
         loaded.device,
+        _packed(loaded),
         longest=config.longest_sentence,
         check=Checker(config.source_language, config.target_language) if settings.check else None,
         utility=utility_of(settings, loaded.evaluation),
@@ -82,3 +86,20 @@ def _together(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
             update={"longest_sentence": min(each.config.longest_sentence for each in models)}
         ),
     )
+
+
+def _packed(loaded: "LoadedModel") -> "Precision":
+    """Make the model fast for search, and say what is left for the arithmetic around it."""
+    from nmt_cli.devices import keep_freed_memory, multiplies_bf16
+    from nmt_cli.models import pack
+
+    precision = loaded.decoding.precision
+    if loaded.device.type != "cpu":
+        if precision == "int8":
+            raise RecipeError("decoding.precision: int8 is for CPUs only; say bf16")
+        return precision
+    if precision == "bf16" and not multiplies_bf16(loaded.device):
+        warn("decoding.precision: this processor has no instructions for bf16; int8 and fp32 are faster on it")
+    keep_freed_memory()
+    pack(loaded.model, precision)
+    return "fp32"

@@ -1,9 +1,10 @@
-"""The sections `decoding` and `evaluation`."""
+"""The section `decoding`, and all that may change when a model stands."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.section import MOST, Count, Section, told_by
 
 
@@ -22,12 +23,14 @@ class SearchSettings(Section):
     """Shortest translation in subwords."""
     no_repeat_ngram: Count | None = None
     """No so many subwords in a row are said twice (Paulus et al. 2018)."""
-    split_above: Annotated[int, Field(ge=0, le=MOST)] | None = 20
+    split_above: Annotated[int, Field(ge=0, le=MOST)] | None = 10
     """Lines of more subwords than this are translated sentence by sentence; null: only those that are too long."""
     check: bool = True
     """Look at each translation for loops, lost numbers and the like; one that fails is searched for in other ways."""
     batch_tokens: Count = 4096
     """Padded source tokens translated at once, every hypothesis counted."""
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
+    """Of products with weights; bf16 and int8 are faster and a little less exact, and int8 is for CPUs only."""
 
     @model_validator(mode="after")
     def check_lengths(self) -> Self:
@@ -133,17 +136,6 @@ Decoding = Annotated[
     | Annotated[MinimumRiskSettings, Tag("minimum_risk")],
     told_by("strategy", "beam"),
 ]
-
-
-class Evaluation(Section):
-    """How translations are scored."""
-
-    metrics: Annotated[list[Literal["bleu", "chrf"]], Field(min_length=1)] = ["bleu", "chrf"]
-    """Corpus scores, by sacreBLEU."""
-    bleu_tokenizer: Literal["13a", "intl", "zh", "char", "none"] = "13a"
-    """How BLEU splits words: 13a for most languages, zh for Chinese."""
-    samples: Annotated[int, Field(ge=0, le=MOST)] = 10
-    """Translations shown in the report."""
 
 
 class AfterTraining(Section):

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -165,12 +166,15 @@ class CharacterTokenizer:
     """A token for each character that it has met; the table is as large as the texts are varied."""
 
     pad, unknown = PAD, UNKNOWN
+    target = SimpleNamespace(vocabulary=[])
 
     def __init__(self) -> None:
         self.characters: dict[str, int] = {}
 
     def encode_source(self, lines: list[str]) -> list[list[int]]:
         return [[self.characters.setdefault(each, len(self.characters) + 4) for each in line] for line in lines]
+
+    encode_target = encode_source
 
     def decode_target(self, rows: list[list[int]]) -> list[str]:
         names = {number: character for character, number in self.characters.items()}
