@@ -7,8 +7,8 @@ and are finished, and which live on. A sentence is done, and leaves the batch, w
   `early_stop: first` it is enough, with `never` it does not matter), or
 - no live hypothesis can still be ranked among the `n_best`: since log-probabilities only fall, none will score better
   than its present rank at the most favourable length still possible (not asked where soft rules can add to a rank), or
-- its translations may not become longer. Only if none is finished by then, the live ones are the result, scored by
-  their rank and length, without an end.
+- its translations may not become longer, or no word may follow any more. Only if none is finished by then, the live
+  ones are the result, scored by their rank and length, without an end.
 """
 
 import itertools
@@ -44,8 +44,8 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The `n_best` hypotheses of each sentence, best first; fewer where fewer were finished.
 
-    None at all only if the model's scores are not numbers, or rules leave nothing to say. One host synchronisation a
-    step. Each group of a diverse beam is searched as a sentence of its own.
+    None at all only if the model's scores are not numbers. One host synchronisation a step. Each group of a diverse
+    beam is searched as a sentence of its own.
     """
     end, groups, penalty = model.vocabularies.end, settings.groups, settings.length_penalty
     beam = settings.beam_size // groups
@@ -71,6 +71,8 @@ def beam_search(
             done &= worst >= best_live / (length + 1) ** penalty
         if not soft:
             done |= worst > _best_possible(best_live, length, longest, penalty)
+        if length > 1:
+            done |= best_live == -torch.inf
         done = (done | (length > longest)).cpu()
         kept, left = done.logical_not().nonzero()[:, 0], done.nonzero()[:, 0]
         if len(left):
