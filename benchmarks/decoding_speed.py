@@ -116,8 +116,20 @@ def main() -> None:
 def _write(lines: list[str], output: Path | None) -> None:
     """Keep what is known so far."""
     if output:
-        title = ["# Decoding speed beside other engines", "", f"`{' '.join(['python', *sys.argv])}`", ""]
+        title = [
+            "# Decoding speed beside other engines",
+            "",
+            f"`{' '.join(['python', *_without_places(sys.argv)])}`",
+            "",
+        ]
         output.write_text("\n".join([*title, *lines]) + "\n")
+
+
+def _without_places(arguments: list[str]) -> list[str]:
+    """What was asked, but for where things lie on this machine."""
+    places = ("--peer-python", "--text", "--folder", "--output")
+    before = ["", *arguments]
+    return [each for each, last in zip(arguments, before, strict=False) if each not in places and last not in places]
 
 
 def measure(prepared: Prepared, model: str, precision: str, options: argparse.Namespace, until: float) -> list[Result]:

@@ -44,7 +44,7 @@ def main() -> None:
         verdict = "" if loss <= ALLOWED else f" (more than {ALLOWED})"
         speed = len(sources) / seconds
         lines.append(f"| {engine} | {precision} | {bleu.value:.2f} | {loss:.2f}{verdict} | {speed:.1f} |")
-    lines = [f"{model} on Multi30k's test2016, with its own settings of search ({signature}):", "", *lines]
+    lines = [f"{model.name} on Multi30k's test2016, with its own settings of search ({signature}):", "", *lines]
     print("\n".join(lines))
 
 

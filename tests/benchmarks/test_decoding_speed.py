@@ -131,6 +131,7 @@ def test_the_whole_program_measures_us(tmp_path: Path) -> None:
         [*program, *small, "--output", str(tmp_path / "found.md")], cwd=REPOSITORY, env=environment, check=True
     )
 
+    assert str(tmp_path) not in (tmp_path / "found.md").read_text()
     rows = [line.split(" | ") for line in (tmp_path / "found.md").read_text().split("\n") if line.startswith("| ")]
     measured = {(row[0].strip("| "), row[1]) for row in rows if row[4] == OURS}
     assert measured == {(model, search) for model in ("small", "lstm") for search in ("greedy", "beam5")}
