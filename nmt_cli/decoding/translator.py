@@ -126,7 +126,9 @@ class Translator:
         return [
             Sentence(number, piece.tokens, wishes)
             for number, (request, group) in enumerate(zip(requests, parts, strict=True), first)
-            for piece, wishes in zip(group, self.steering.wishes(request, [(each.start, each.end) for each in group]), strict=True)
+            for piece, wishes in zip(
+                group, self.steering.wishes(request, [(each.start, each.end) for each in group]), strict=True
+            )
         ]
 
     def _search(self, sentences: list[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:

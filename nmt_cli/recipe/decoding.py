@@ -113,7 +113,9 @@ class MinimumRiskSettings(Drawing):
         if self.n_best > self.candidates:
             raise ValueError(f"n_best: {self.n_best} translations need as many candidates, not {self.candidates}")
         drawing = {name: field.default for name, field in Drawing.model_fields.items()}
-        changed = [name for name in drawing.keys() - SearchSettings.model_fields if getattr(self, name) != drawing[name]]
+        changed = [
+            name for name in drawing.keys() - SearchSettings.model_fields if getattr(self, name) != drawing[name]
+        ]
         if self.candidates_from == "beam" and changed:
             raise ValueError(f"{min(changed)}: a beam draws nothing; leave it out, or candidates_from")
         return self

@@ -60,7 +60,9 @@ class Annotator:
         return Annotation(tuple(links), scores)
 
 
-def annotated_together(text: str, line: str, parts: Sequence[tuple[int, int]], annotations: Sequence[Annotation]) -> Annotation:
+def annotated_together(
+    text: str, line: str, parts: Sequence[tuple[int, int]], annotations: Sequence[Annotation]
+) -> Annotation:
     """The annotations of a line's pieces as one.
 
     `parts` say where in the line each piece begins, and where in `text`, its translation. A word that is cut in two
