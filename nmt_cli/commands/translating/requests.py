@@ -29,10 +29,10 @@ PLAIN = RequestOptions()
 def read_requests(lines: Iterable[str], name: str, first: int, options: RequestOptions) -> Iterator[Request]:
     """A request for each line; the first has the number `first`, and `name` is used in messages.
 
-    A JSON line is an object with a text `source`; `prefix` is a text, `required` and `forbidden` are lists of texts, and
+    A JSON line is an object with a text `source`; `prefix` is a text, `required` and `forbidden` are lists of texts;
     other keys are kept. DataError names the first line that is wrong.
     """
-    requests = map(Request, lines)
+    requests: Iterator[Request] = map(Request, lines)
     if options.format == "jsonl":
         requests = (_of_json(line, f"{name}: line {number}") for number, line in enumerate(lines, first))
     return requests if options.prefixes is None else _with_prefixes(requests, name, first, options.prefixes)
@@ -43,9 +43,7 @@ def _of_json(line: str, place: str) -> Request:
         record = json.loads(line, parse_constant=_not_json)
         json.dumps(record, ensure_ascii=False).encode()  # what it holds must come out again: no half characters
     except (ValueError, RecursionError) as error:
-        raise DataError(
-            f'{place}: is not JSON in UTF-8 ({error}); it is an object such as {{"source": "…"}}'
-        ) from error
+        raise DataError(f'{place}: is not JSON in UTF-8 ({error}); write such as {{"source": "…"}}') from error
     if not isinstance(record, dict) or not isinstance(record.get("source"), str):
         raise DataError(f'{place}: is no object with a text "source"')
     text, prefix = record.pop("source"), record.pop("prefix", "")
@@ -71,9 +69,7 @@ def _with_prefixes(requests: Iterable[Request], name: str, first: int, path: Pat
     for number, request in enumerate(requests, first):
         prefix = next(prefixes, None)
         if prefix is None:
-            raise DataError(
-                f"{path}: has {number - 1:,} lines, but {name} has more; line n of one begins line n of the other"
-            )
+            raise DataError(f"{path}: has {number - 1:,} lines, but {name} has more; line n begins translation n")
         if request.prefix:
             raise DataError(f"{name}: line {number}: has a prefix of its own, beside that of {path}; leave one out")
         yield replace(request, prefix=prefix)
