@@ -27,6 +27,8 @@ class SearchSettings(Section):
     """Lines of more subwords than this are translated sentence by sentence; null: only those that are too long."""
     check: bool = True
     """Look at each translation for loops, lost numbers and the like; one that fails is searched for in other ways."""
+    glossary_bonus: Annotated[float, Field(ge=0, le=100)] = 3.0
+    """What each use of a term of a soft glossary adds to the rank of a translation, in nats."""
     batch_tokens: Count = 4096
     """Padded source tokens translated at once, every hypothesis counted."""
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
