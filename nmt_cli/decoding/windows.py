@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from nmt_cli.decoding.requests import Request
 
 _SMALLEST, _LARGEST = 32, 2048
+"""Lines. Larger windows would save few steps of search (benchmarks/results/window_sizes.md), but be late, and be shared
+out unevenly among processes."""
 _PATIENCE = 0.05
 """Seconds to wait for one more line before those at hand are translated."""
 

@@ -1,4 +1,4 @@
-"""`nmt translate` with a model, in as many processes and parts as one likes: the same bytes, and memory for a window."""
+"""`nmt translate` with a model, in as many processes and parts as one likes: the same bytes, in bounded memory."""
 
 import os
 import subprocess
