@@ -43,9 +43,8 @@ def test_each_system_is_held_against_the_first(references: list[str]) -> None:
 
 
 def test_verdicts_are_sentences(references: list[str]) -> None:
-    systems = [
-        System(name, ("run",), (corrupted(references, right, 3),)) for name, right in zip("ABC", (0.5, 0.95, 0.51))
-    ]
+    shares = {"A": 0.5, "B": 0.95, "C": 0.51}
+    systems = [System(name, ("run",), (corrupted(references, right, 3),)) for name, right in shares.items()]
     found = compare(systems, CommonSet("test", [references]), SETTINGS, TEST)
     assert found.results[0].verdict == "BLEU: B is better than A (p = 0.005)"
     assert found.results[1].verdict == "TER: B is better than A (p = 0.005)"
