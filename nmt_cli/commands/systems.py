@@ -1,7 +1,7 @@
 """What can be evaluated: a trained model and what its recipe says of evaluating it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -87,10 +87,11 @@ def _translating(folder: Path, recipe: Recipe) -> Translate:
     @cache
     def translator() -> "Translator":
         from nmt_cli.commands.loading import load_model  # torch takes seconds; files and stored scores do without
-        from nmt_cli.decoding.translator import Translator
+        from nmt_cli.commands.translators import translator_of
 
-        loaded = load_model(folder)
-        return Translator(loaded.model, loaded.tokenizer, recipe.decoding, loaded.device)
+        # Search alone is measured, as in validation: what looks wrong stays as it is.
+        settings = recipe.decoding.model_copy(update={"check": False})
+        return translator_of(replace(load_model(folder), decoding=settings, evaluation=recipe.evaluation))
 
     def translate(lines: Sequence[str]) -> Iterator[Translated]:
         with console.Progress("translating", "lines", total=len(lines)) as progress:

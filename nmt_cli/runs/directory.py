@@ -65,6 +65,11 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def report(self) -> Path:
+        """The page that `nmt report` makes of all the others."""
+        return self.path / "report.html"
+
+    @property
     def lock(self) -> Path:
         """Held by the one process that trains here."""
         return self.path / ".lock"
