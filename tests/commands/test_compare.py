@@ -172,3 +172,19 @@ def test_a_damaged_set_is_told_by_its_line(line: str, capsys: pytest.CaptureFixt
     path.write_bytes(path.read_bytes() + line.encode() + b"\n")
     with pytest.raises(DataError, match=r"hypotheses\.jsonl: line 31: is not that of an evaluated set"):
         compared([path, path], capsys)
+
+
+def test_a_page_tells_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    files = [write("old.de", POOR), write("new.de", GOOD)]
+    options = Options(references=[write("ref.de", REFERENCES)], resamples=100)
+    compare_systems(files, options, page=Path("page.html"))
+    verdict = "BLEU: new.de is better than old.de"
+    assert verdict in capsys.readouterr().out
+    assert verdict in Path("page.html").read_text()
+
+
+def test_a_page_that_cannot_be_written_leaves_none(capsys: pytest.CaptureFixture[str]) -> None:
+    files = [write("old.de", POOR), write("new.de", GOOD)]
+    Path("page.html").mkdir()
+    with pytest.raises(DataError, match=r"page\.html: is a directory"):
+        compare_systems(files, Options(references=[write("ref.de", REFERENCES)]), page=Path("page.html"))
