@@ -380,9 +380,8 @@ def test_robustness_is_told_once_and_kept(bench: Bench, capsys: pytest.CaptureFi
         "typing mistakes",
         "no final punctuation",
     ]
-    assert (
-        document["robustness"] == json.loads((bench.folder / "run/evaluation/one/robustness.json").read_bytes())["sets"]
-    )
+    kept = json.loads((bench.folder / "run/evaluation/one/robustness.json").read_bytes())
+    assert document["robustness"] == kept["sets"]
     assert bench.translate.calls == calls
 
 
@@ -447,13 +446,8 @@ def test_separators_and_lone_returns_are_scored_alike_by_every_route(
 
 
 def test_a_metric_that_cannot_be_is_told_before_any_translation(bench: Bench) -> None:
-    recipe = bench.recipe.model_copy(
-        update={
-            "evaluation": Evaluation.model_validate(
-                {"external": {"x": {"command": ["no", "{hypothesis}", "{source}"]}}}
-            )
-        }
-    )
-    with pytest.raises(RecipeError, match="no cannot be started"):
+    evaluation = Evaluation.model_validate({"external": {"x": {"command": ["no-such-program", "{hypothesis}"]}}})
+    recipe = bench.recipe.model_copy(update={"evaluation": evaluation})
+    with pytest.raises(RecipeError, match="there is no program no-such-program"):
         evaluate_system(replace(bench.system, recipe=recipe), ["one"], Wanted())
     assert bench.translate.calls == 0
