@@ -83,7 +83,7 @@ def _checkpoint(path: Path) -> Shown:
     facts = {}
     if isinstance(state, dict):
         known = {"step": "update", "epochs": "epochs", "target_tokens": "target subwords"}
-        facts = {label: f"{state[key]:,}" for key, label in known.items() if isinstance(state.get(key), int | float)}
+        facts = {label: _counted(state[key]) for key, label in known.items() if isinstance(state.get(key), int | float)}
         if isinstance(state.get("seconds"), int | float):
             facts["training time"] = duration(state["seconds"])
     facts |= _weights(path)
@@ -180,7 +180,7 @@ def _safetensors(path: Path) -> Shown:
 def _part(path: Path) -> Shown:
     """A file that says nothing without those beside it."""
     around = show_path(path.parent)
-    return Shown(f"part of a {around.kind}", around.facts, f"nmt show {path.parent}", around.folders)
+    return Shown(f"part of the {around.kind}", around.facts, f"nmt show {path.parent}", around.folders)
 
 
 def _of_recipe(path: Path) -> dict[str, str]:
@@ -213,12 +213,25 @@ def _first_record(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _counted(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
 def _is_prepared(path: Path) -> bool:
     try:
         manifest = files.read_json(path / files.MANIFEST)
     except NmtError:
         return False
     return isinstance(manifest, dict) and manifest.get("kind") == KIND
+
+
+def _is_recipe(path: Path) -> bool:
+    """Whether it looks like one, though there may be mistakes in it."""
+    if path.suffix not in (".yaml", ".yml"):
+        return False
+    with path.open("rb") as file:
+        beginnings = [line[:6] for line in file.read(1_000_000).split(b"\n")]
+    return b"model:" in beginnings and any(beginning.startswith(b"data:") for beginning in beginnings)
 
 
 _FOLDERS: list[tuple[Callable[[Path], bool], Callable[[Path], Shown]]] = [
@@ -236,5 +249,5 @@ _FILES: list[tuple[Callable[[Path], bool], Callable[[Path], Shown]]] = [
     (lambda path: {"source", "hypothesis", "references"} <= _first_record(path).keys(), _hypotheses),
     (lambda path: path.suffix == ".safetensors", _safetensors),
     (lambda path: path.name in _PARTS, _part),
-    (lambda path: path.suffix in (".yaml", ".yml"), _recipe),
+    (_is_recipe, _recipe),
 ]
