@@ -1,6 +1,7 @@
 """Is this device right, and how fast is it? Correctness against the CPU, then training and decoding speed.
 
     python benchmarks/device_check.py                # everything, under 8 minutes on one data-centre GPU
+    python benchmarks/device_check.py --only decoding
     python benchmarks/device_check.py --quick        # tiny sizes, a minute on a CPU: does the program itself run?
 
 Prints one table of checks and one of speeds. Exit code 1 if a check fails. Data are drawn at random with the lengths
@@ -8,6 +9,7 @@ of short captions (mean 15) or news sentences (mean 28); speeds count target tok
 """
 
 import argparse
+import itertools
 import sys
 import time
 from contextlib import closing
@@ -18,8 +20,10 @@ import numpy as np
 import torch
 
 from nmt_cli.data.batches import Batch
+from nmt_cli.decoding.forced import force
 from nmt_cli.decoding.rules import Said
 from nmt_cli.decoding.search.beam import beam_search
+from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.devices import Precision, arithmetic, describe, peak_memory, pick_device
 from nmt_cli.models import build
@@ -64,6 +68,20 @@ def gru(preset: str, feeding: bool = False) -> RnnSettings:
     )
 
 
+def some_models(preset: str) -> dict[str, TransformerSettings | RnnSettings]:
+    return {"transformer": transformer(preset), "gru": gru(preset), "gru, fed": gru(preset, True)}
+
+
+def twins(
+    settings: TransformerSettings | RnnSettings, device: torch.device
+) -> tuple[TranslationModel, TranslationModel]:
+    """The same random model on the CPU and on the device."""
+    torch.manual_seed(1)
+    here, there = build(settings, VOCABULARIES), build(settings, VOCABULARIES)
+    there.load_state_dict(here.state_dict())
+    return here.eval(), there.to(device).eval()
+
+
 def batch(length: int, tokens: int, seed: int = 1) -> Batch:
     """Sentences of one source length and targets of about that length, padded tokens within a budget."""
     generator = np.random.default_rng(seed)
@@ -83,21 +101,14 @@ def batch(length: int, tokens: int, seed: int = 1) -> Batch:
 
 
 def checks(device: torch.device, preset: str) -> list[Check]:
-    """The device against the CPU: scores, gradients, translations; and that it learns in bf16."""
+    """The device against the CPU: scores; and that it learns in bf16."""
     found = []
-    for name, settings in (("transformer", transformer(preset)), ("gru", gru(preset)), ("gru, fed", gru(preset, True))):
-        torch.manual_seed(1)
-        here = build(settings, VOCABULARIES).eval()
-        there = build(settings, VOCABULARIES).eval()
-        there.load_state_dict(here.state_dict())
-        there.to(device)
+    for name, settings in some_models(preset).items():
+        here, there = twins(settings, device)
         rows = batch(12, 400)
         for precision, allowed in (("fp32", 2e-3), ("bf16", 8e-2)):
             difference = relative(scores(here, rows, "fp32"), scores(there, rows.to(device), precision).cpu())
             found.append(Check(f"{name}: scores in {precision}", difference, allowed))
-        expected, translated = search(here, rows.source), search(there, rows.source.to(device))
-        others = sum(one != other for one, other in zip(expected, translated, strict=True)) / len(expected)
-        found.append(Check(f"{name}: share of other translations", others, 0.1))
         found.append(Check(f"{name}: loss of a batch learned by heart in bf16", learned(settings, device), 0.5))
     return found
 
@@ -111,10 +122,34 @@ def relative(expected: torch.Tensor, found: torch.Tensor) -> float:
     return float((expected - found).abs().max() / expected.abs().max())
 
 
-def search(model: TranslationModel, sources: torch.Tensor) -> list[tuple[int, ...]]:
-    settings = BeamSettings(beam_size=3, max_length_ratio=1.0)
-    found = beam_search(model, Source(sources), settings, [], _numbered(sources))
-    return [hypotheses[0].tokens for hypotheses in found]
+def decoding_checks(device: torch.device, preset: str) -> list[Check]:
+    """Greedy and beam search: what the device finds, and whether its log-probability is what the CPU gives the same."""
+    found = []
+    for name, settings in some_models(preset).items():
+        here, there = twins(settings, device)
+        sources = torch.randint(4, WORDS, (16, 12))
+        for beam, (precision, allowed) in itertools.product((1, 5), (("fp32", 1e-3), ("bf16", 5e-2))):
+            translations = decoded(there, sources.to(device), precision, beam)
+            forced = force(here, Source(sources), [each.tokens for each in translations])
+            difference = max(
+                abs(sum(expected.log_probabilities[:-1]) - each.log_probability) / len(each.tokens)
+                for each, expected in zip(translations, forced, strict=True)
+            )
+            what = f"{name}: beam {beam} in {precision}"
+            found.append(Check(f"{what}: nats a token from the CPU's log-probability", difference, allowed))
+            if precision == "fp32":
+                expected = decoded(here, sources, precision, beam)
+                others = sum(one.tokens != other.tokens for one, other in zip(expected, translations, strict=True))
+                found.append(Check(f"{what}: share of other translations", others / len(expected), 0.1))
+    return found
+
+
+def decoded(model: TranslationModel, sources: torch.Tensor, precision: Precision, beam: int) -> list[Hypothesis]:
+    """The best translations, forced to the length of their source plus nine."""
+    settings = BeamSettings(beam_size=beam, max_length_ratio=1.0)
+    with arithmetic(sources.device, precision):
+        found = beam_search(model, Source(sources), settings, [NoEnd()], _numbered(sources))
+    return [hypotheses[0] for hypotheses in found]
 
 
 def learned(settings: TransformerSettings | RnnSettings, device: torch.device) -> float:
@@ -172,21 +207,31 @@ def training_speed(
     return Speed(speed, 6 * weights * speed / peak, waited / passed, peak_memory(device))
 
 
+@dataclass(frozen=True)
+class DecodingSpeed:
+    """How fast search is, and the most bytes that it held."""
+
+    tokens_per_second: float
+    memory: int
+
+
 def decoding_speed(
-    settings: TransformerSettings | RnnSettings, device: torch.device, precision: Precision, beam: int, sentences: int
-) -> float:
-    """Target tokens a second of translations forced to the length of their source plus ten."""
+    settings: TransformerSettings, device: torch.device, precision: Precision, beam: int, sentences: int, seconds: float
+) -> DecodingSpeed:
+    """Target tokens a second."""
     torch.manual_seed(1)
     model = build(settings, VOCABULARIES).to(device).eval()
     sources = torch.randint(4, WORDS, (sentences, 16), device=device)
-    search_settings = BeamSettings(beam_size=beam, max_length_ratio=1.0)
-    with arithmetic(device, precision):
-        beam_search(model, Source(sources[:2]), search_settings, [NoEnd()], _numbered(sources[:2]))
-        _wait(device)
-        started = time.monotonic()
-        found = beam_search(model, Source(sources), search_settings, [NoEnd()], _numbered(sources))
-        _wait(device)
-    return sum(len(hypotheses[0].tokens) for hypotheses in found) / (time.monotonic() - started)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    for _ in range(2):  # these warm up
+        decoded(model, sources, precision, beam)
+    _wait(device)
+    made, started = 0, time.monotonic()
+    while made == 0 or time.monotonic() - started < seconds:
+        made += sum(len(each.tokens) for each in decoded(model, sources, precision, beam))
+    _wait(device)
+    return DecodingSpeed(made / (time.monotonic() - started), peak_memory(device))
 
 
 def _numbered(sources: torch.Tensor) -> list[Sentence]:
@@ -210,16 +255,34 @@ def _wait(device: torch.device) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny sizes")
-    quick = parser.parse_args().quick
+    parser.add_argument("--only", choices=("training", "decoding"), help="half of it")
+    options = parser.parse_args()
     device = pick_device()
     print(f"{describe(device)}, torch {torch.__version__}")
+    found: list[Check] = []
+    if options.only != "decoding":
+        found += told(checks(device, "tiny"))
+    if options.only != "training":
+        found += told(decoding_checks(device, "tiny"))
+    presets = ["tiny"] if options.quick else ["small", "base", "big"]
+    if options.only != "decoding":
+        print_training_speeds(device, presets, options.quick)
+    if options.only != "training":
+        print_decoding_speeds(device, presets, options.quick)
+    sys.exit(0 if all(check.passed for check in found) else 1)
 
-    found = checks(device, "tiny")
+
+def told(found: list[Check]) -> list[Check]:
     for check in found:
-        print(f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.found:.2g} (at most {check.allowed})")
+        print(
+            f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.found:.2g} (at most {check.allowed})",
+            flush=True,
+        )
+    return found
 
-    presets = ["tiny"] if quick else ["small", "base", "big"]
-    tokens, seconds, sentences = (512, 1.0, 8) if quick else (25_000, 8.0, 256)
+
+def print_training_speeds(device: torch.device, presets: list[str], quick: bool) -> None:
+    tokens, seconds = (512, 1.0) if quick else (25_000, 8.0)
     print("\ntraining               data      precision  target tokens/s  share of peak  waiting  GiB")
     for preset in presets:
         for data, length in LENGTHS.items():
@@ -231,13 +294,20 @@ def main() -> None:
                         f" {speed.share_of_peak:>13.1%} {speed.share_waiting:>8.1%} {speed.memory / 2**30:>6.1f}",
                         flush=True,
                     )
-    print("\ndecoding               beam  precision  target tokens/s")
-    for preset in presets:
-        for beam in (1, 5):
-            for precision in ("fp32", "bf16"):
-                found_speed = decoding_speed(transformer(preset), device, precision, beam, sentences)
-                print(f"{f'transformer {preset}':<22} {beam:>4}  {precision:<9} {found_speed:>16,.0f}", flush=True)
-    sys.exit(0 if all(check.passed for check in found) else 1)
+
+
+def print_decoding_speeds(device: torch.device, presets: list[str], quick: bool) -> None:
+    """About one and a half minutes on a data-centre GPU."""
+    sizes, seconds = ((1, 8), 0.1) if quick else ((1, 64, 512), 1.0)
+    print("\ndecoding               beam  sentences  precision  target tokens/s  GiB")
+    for preset, beam, sentences in itertools.product(presets, (1, 5), sizes):
+        for precision in ("fp32", "bf16"):
+            speed = decoding_speed(transformer(preset), device, precision, beam, sentences, seconds)
+            print(
+                f"{f'transformer {preset}':<22} {beam:>4} {sentences:>10}  {precision:<9}"
+                f" {speed.tokens_per_second:>16,.0f} {speed.memory / 2**30:>4.1f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

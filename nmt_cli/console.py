@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 _quiet = False
+_tell: Callable[[str], object] | None = None
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # could steer the terminal, from a file's name or text
 
 
@@ -19,6 +20,22 @@ def set_quiet(quiet: bool) -> None:
     """Say nothing but warnings and errors from now on."""
     global _quiet
     _quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Whether only warnings and errors are told."""
+    return _quiet
+
+
+def divert(tell: Callable[[str], object]) -> None:
+    """From now on give each line to `tell`, in place of stderr, such as to another process that knows what is shown."""
+    global _tell
+    _tell = tell
+
+
+def tell(line: str) -> None:
+    """Write a line that another process was about to."""
+    _write(line)
 
 
 def say(message: str) -> None:
@@ -116,6 +133,9 @@ def _is_terminal() -> bool:
 
 
 def _write(line: str) -> None:
+    if _tell is not None:
+        _tell(line)
+        return
     if sys.stderr is None:
         return
     visible = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line)

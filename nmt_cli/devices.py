@@ -74,6 +74,13 @@ def share_threads(processes: int) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
 
 
+def become_worker(number: int, count: int) -> None:
+    """Take this process's part of the machine, as one of `count` that work apart: a CUDA device, or some cores."""
+    os.environ["LOCAL_RANK"] = str(number % default_processes())
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, torch.get_num_threads() // count))
+
+
 def pick_device() -> torch.device:
     """The CUDA device of this rank if there is one, else the CPU."""
     return torch.device("cuda", rank().local) if torch.cuda.is_available() else torch.device("cpu")
@@ -100,10 +107,17 @@ def keep_memory_in_bounds() -> None:
     """Prepare this process for a training: to be called before its first product of matrices.
 
     oneDNN keeps the programs that it makes for each shape, by default so many that they come to hundreds of megabytes:
-    batches seldom have a shape again. And glibc's malloc gives blocks of many megabytes, which each update needs again,
-    back to the system, which fills them with zeros the next time; it is told to keep them.
+    batches seldom have a shape again.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KEPT_PRIMITIVES))
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Keep what is freed for the next update, or the next step of a search.
+
+    glibc's malloc gives blocks of many megabytes back to the system, which fills them with zeros the next time.
+    """
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -62,7 +62,7 @@ class Child:
             self._process = subprocess.Popen(
                 ["taskset", "--cpu-list", cores, *arguments],
                 cwd=REPOSITORY,
-                env={**os.environ, **_threads(count_cores(cores))},
+                env={**os.environ, **threads(count_cores(cores))},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -182,5 +182,6 @@ def device_memory() -> int:
     return int(subprocess.run(query, capture_output=True, text=True, check=True).stdout) * 2**20
 
 
-def _threads(number: int) -> dict[str, str]:
+def threads(number: int) -> dict[str, str]:
+    """What tells libraries, in the environment, how many to use."""
     return {f"{library}_NUM_THREADS": str(number) for library in ("OMP", "MKL", "OPENBLAS")}

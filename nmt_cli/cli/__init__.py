@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__, console
-from nmt_cli.cli import evaluate, export, preprocess, report, runs, show, train, translate
+from nmt_cli.cli import compare, evaluate, export, preprocess, report, runs, score, show, train, translate
 from nmt_cli.cli.options import examples
 from nmt_cli.errors import NmtError
 
@@ -32,7 +32,9 @@ app = typer.Typer(
 app.command(epilog=preprocess.EXAMPLES)(preprocess.preprocess)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=translate.EXAMPLES)(translate.translate)
+app.command(epilog=score.EXAMPLES)(score.score)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=runs.EXAMPLES)(runs.runs)
 app.command(epilog=show.EXAMPLES)(show.show)

@@ -8,6 +8,8 @@ from nmt_cli import __version__, console, files
 from nmt_cli.commands.loading import load_model
 from nmt_cli.errors import RecipeError
 from nmt_cli.interop import ctranslate2
+from nmt_cli.runs.checkpoints import read_tensors
+from nmt_cli.runs.directory import WEIGHTS
 
 Form = Literal["ctranslate2"]
 
@@ -18,8 +20,9 @@ def export(model: Path, to: Form, output: Path) -> None:
     """Write `model` in another form into the folder `output`, whole or not at all; an older export is replaced."""
     _refuse_foreign_folder(output)
     loaded = load_model(model)
+    weights = read_tensors(loaded.files.folder / WEIGHTS)
     with files.new_folder(output) as folder:
-        _EXPORTS[to](loaded.config.model, dict(loaded.model.named_parameters()), loaded.tokenizer, folder)
+        _EXPORTS[to](loaded.config.model, weights, loaded.tokenizer, folder)
         files.write_manifest(folder, {"format": 1, "nmt": __version__, "exported": to})
     console.say(f"{output}: the model for {to}; its README.md shows how to translate with it")
 

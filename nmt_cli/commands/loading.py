@@ -8,20 +8,23 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from nmt_cli import files
+from nmt_cli.commands.finding import named_model
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
 from nmt_cli.models.contract import TranslationModel, Vocabularies
-from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, Decoding, Evaluation, SamplingSettings
+from nmt_cli.recipe.decoding import AfterTraining, Decoding, SearchSettings
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.recipe.section import Language, Section
+from nmt_cli.recipe.section import Count, Language, Section
 from nmt_cli.runs.checkpoints import read_tensors
-from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS, ModelFiles, find_model
+from nmt_cli.runs.directory import CONFIG, WEIGHTS, ModelFiles
 
 
 class ModelConfig(Section):
@@ -34,6 +37,8 @@ class ModelConfig(Section):
     model: ModelSettings
     decoding: Decoding
     evaluation: Evaluation
+    longest_sentence: Count = 200
+    """What `data.max_length` was in training, or its default in a model from before it was kept."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,9 @@ class LoadedModel:
     model: TranslationModel
     tokenizer: Tokenizer
     config: ModelConfig
-    decoding: BeamSettings | SamplingSettings
-    """The model's own, as changed on the command line."""
+    decoding: SearchSettings
+    evaluation: Evaluation
+    """Settings of both are the model's own, as changed on the command line."""
     device: torch.device
     files: ModelFiles
 
@@ -55,23 +61,21 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     Settings of `decoding` are the recipe's, or else the model's own; `overrides` change them. ModelError says
     what is missing, damaged or does not fit together, before memory is taken for it.
     """
-    recipe = load_recipe(path) if path.suffix in (".yaml", ".yml") and path.is_file() else None
-    found = find_model(path if recipe is None else recipe.run)
+    named = named_model(path)
+    found = named.files
     files.read_manifest(found.folder, ModelError)
     config = _read_config(found)
-    tokenizer_folder = found.folder if found.standalone or found.run is None else found.run.path
-    tokenizer = Tokenizer.load(tokenizer_folder / TOKENIZER)
+    tokenizer = Tokenizer.load(named.tokenizer)
     vocabularies = Vocabularies(**config.vocabularies)
     if vocabularies != vocabularies_of(tokenizer):
-        raise ModelError(
-            f"{tokenizer_folder / TOKENIZER}: this vocabulary does not belong to the model in {found.folder}"
-        )
+        raise ModelError(f"{named.tokenizer}: this vocabulary does not belong to the model in {found.folder}")
     weights = read_tensors(found.folder / WEIGHTS)
     model = build_with_weights(config.model, vocabularies, weights, found.folder / WEIGHTS)
     device = pick_device()
-    given = recipe or config
+    given = named.recipe or config
     settings = override(AfterTraining(decoding=given.decoding, evaluation=given.evaluation), overrides)
-    return LoadedModel(model.to(device).eval(), tokenizer, config, settings.decoding, device, found)
+    model = model.to(device).eval()
+    return LoadedModel(model, tokenizer, config, settings.decoding, settings.evaluation, device, found)
 
 
 def vocabularies_of(tokenizer: Tokenizer) -> Vocabularies:
@@ -89,6 +93,7 @@ def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
         model=recipe.model,
         decoding=recipe.decoding,
         evaluation=recipe.evaluation,
+        longest_sentence=recipe.data.max_length,
     )
 
 
@@ -96,9 +101,10 @@ def build_with_weights(
     settings: ModelSettings, vocabularies: Vocabularies, weights: Mapping[str, Tensor], path: Path
 ) -> TranslationModel:
     """A model with the weights read from `path`, which must be exactly its own in name and shape."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         check_weights(build(settings, vocabularies), weights, path)
-    model = build(settings, vocabularies)
+    with _Undrawn():
+        model = build(settings, vocabularies)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.copy_(weights[name])
@@ -132,3 +138,18 @@ def _read_config(found: ModelFiles) -> ModelConfig:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ModelError(f"{found.folder / CONFIG}: {key}: {first['msg']}") from error
+
+
+class _Undrawn(TorchFunctionMode):
+    """Within this, weights are allocated but not drawn, as others will take their place.
+
+    Drawing takes time and, on the meta device, has torch import its compiler, which takes seconds.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ in ("normal_", "uniform_", "kaiming_uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)

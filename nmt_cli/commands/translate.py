@@ -1,26 +1,28 @@
 """`nmt translate`: lines of text through a model, from file or stdin to file or stdout."""
 
-import io
-import os
-import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
-from nmt_cli import console, files
-from nmt_cli.commands.results import stdout
-from nmt_cli.commands.translators import TranslatorOptions, open_translator
-from nmt_cli.decoding.formats import FORMATS
+from nmt_cli import console
+from nmt_cli.commands.translating.answering import Answer, Answering, Format, Opener, Window
+from nmt_cli.commands.translating.inputs import Input, InvalidLines, opened_input
+from nmt_cli.commands.translating.interruption import signals_raised
+from nmt_cli.commands.translating.outputs import opened_output, refuse_to_overwrite, write_lines
+from nmt_cli.commands.translating.shards import ALL, Shard
+from nmt_cli.commands.translating.sidecar import sidecar_of
+from nmt_cli.commands.translating.workers import Workers
+from nmt_cli.commands.translators import TranslatorOptions
 from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.decoding.summary import Summary
 from nmt_cli.decoding.windows import arriving, windows
-from nmt_cli.errors import RecipeError
-from nmt_cli.text.lines import decode_lines, open_text
+from nmt_cli.text.lines import decode_lines
 
-Format = Literal["text", "nbest", "jsonl", "tsv"]
+Answers = Callable[[Iterable[Window], Callable[[int], object]], Iterator[Answer]]
+"""The answer to each window, in order; the function it is given hears how many lines each batch had."""
 
 
 def translate(
@@ -28,79 +30,72 @@ def translate(
     input: Path | None = None,
     output: Path | None = None,
     format: Format = "text",
+    processes: int | None = None,
+    shard: Shard = ALL,
 ) -> None:
-    """Translate each line of `input` (None: stdin) into `output` (None: stdout), a file whole or not at all."""
-    _check_paths(input, output)
-    with _reading(input) as (source, name):
-        translator = open_translator(options)
-        started = time.monotonic()
-        with _writing(output) as target, _progress(output) as translated:
-            lines = translate_stream(translator, source, target, format, name, translated)
+    """Translate each line of `input` (None: stdin) into `output` (None: stdout), a file whole or not at all.
+
+    Several `processes` (None: one for each GPU, else one) answer with the same bytes as one.
+    """
+    refuse_to_overwrite(input, output)
+    opener = Opener(options, format)
+    with signals_raised(), opened_input(input, shard) as source:
+        sidecar = sidecar_of(output, source, opener)
+        if sidecar and sidecar.is_true():
+            console.say(f"{output}: is translated already, from the same input by the same model; it stays as it is")
+            return
+        with _answers(opener, processes) as answers:
+            started = time.monotonic()
+            with opened_output(output) as target, _progress(output) as translated:
+                summary = translate_stream(source, target, answers, translated)
+        if sidecar:
+            sidecar.write(summary.lines)
     seconds = time.monotonic() - started
-    console.say(f"translated {lines:,} lines in {console.duration(seconds)}: {lines / max(seconds, 1e-3):,.1f} lines/s")
+    for warning in summary.warnings():
+        console.warn(warning)
+    rate = summary.lines / max(seconds, 1e-3)
+    console.say(f"translated {summary.lines:,} lines in {console.duration(seconds)}: {rate:,.1f} lines/s")
 
 
 def translate_stream(
-    translator: Translator,
-    source: IO[bytes],
-    target: IO[bytes],
-    format: Format = "text",
-    name: str = "input",
-    translated: Callable[[int], object] = lambda sentences: None,
-) -> int:
-    """Translate a binary stream into another and count its lines; those that have arrived are not kept waiting."""
-    write, invalid, number = FORMATS[format], list[int](), 0
-    cut = windows if _is_file(source) else arriving
-    for window in cut(map(Request, decode_lines(source, name, invalid.append))):
-        translations = translator.translate_window(window, number + 1, translated)
-        answer = "".join(write(place, translation) for place, translation in enumerate(translations, number))
-        target.write(answer.encode())
-        target.flush()
-        number += len(window)
-    if invalid:
-        others = f" and {len(invalid) - 1:,} other lines" if len(invalid) > 1 else ""
-        console.warn(f"{name}: line {invalid[0]}{others}: not UTF-8; what is not was read as U+FFFD")
-    return number
+    source: Input, target: IO[bytes], answers: Answers, translated: Callable[[int], object] = lambda sentences: None
+) -> Summary:
+    """Translate a binary stream into another; lines that have arrived are not kept waiting."""
+    invalid, summary = InvalidLines(), Summary()
+    cut = arriving if source.arrives else windows
+    requests = map(Request, decode_lines(source.stream, source.name, invalid.note, source.first))
+    for answer in answers(_numbered(cut(requests), source.first), translated):
+        write_lines(target, answer.written)
+        summary += answer.summary
+    if invalid.count:
+        console.warn(f"{source.name}: {invalid}: not UTF-8; what is not was read as U+FFFD")
+    return summary
 
 
-def _is_file(stream: IO[bytes]) -> bool:
-    """Whether all lines are there already; then windows, and so the bytes that come out, do not depend on time."""
-    try:
-        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    except OSError:  # bytes in memory, as in tests
-        return True
-
-
-def _check_paths(input: Path | None, output: Path | None) -> None:
-    """Refuse, before any work, what would destroy the input."""
-    if output is None:
-        return
-    if output.is_dir():
-        raise RecipeError(f"{output}: is a directory; name a file for the translations")
-    if input is not None and output.is_file() and input.exists() and output.samefile(input):
-        raise RecipeError(f"{output}: is the input too; name another file for the translations")
+def in_this_process(answering: Answering) -> Answers:
+    """Answers one window after another."""
+    return lambda windows, translated: (answering(window, translated) for window in windows)
 
 
 @contextmanager
-def _reading(path: Path | None) -> Iterator[tuple[IO[bytes], str]]:
-    """A binary stream, and its name in messages."""
-    if path is not None:
-        with open_text(path) as stream:
-            yield stream, str(path)
-        return
-    if sys.stdin is None:
-        raise RecipeError("stdin is closed; name a file with --input")
-    if sys.stdin.isatty():
-        console.say("reading lines from the terminal; Ctrl-D ends them")
-    yield _unshared(sys.stdin.buffer), "stdin"
+def _answers(opener: Opener, processes: int | None) -> Iterator[Answers]:
+    """What answers: workers, which begin to load the model at once, or this process."""
+    if processes is None:
+        from nmt_cli.devices import default_processes
+
+        processes = default_processes()
+    if processes == 1:
+        yield in_this_process(opener())
+    else:
+        with Workers(opener, processes) as workers:
+            yield workers.answers
 
 
-def _unshared(stream: IO[bytes]) -> IO[bytes]:
-    """The same input behind another buffer: Python, when it exits, must not wait for a thread that reads stdin."""
-    try:
-        return io.BufferedReader(io.FileIO(stream.fileno(), closefd=False))
-    except io.UnsupportedOperation:  # not a file, as in tests
-        return stream
+def _numbered(windows: Iterable[list[Request]], first: int) -> Iterator[Window]:
+    """Windows that know the numbers of their lines."""
+    for requests in windows:
+        yield Window(first, requests)
+        first += len(requests)
 
 
 @contextmanager
@@ -111,17 +106,3 @@ def _progress(output: Path | None) -> Iterator[Callable[[int], object]]:
         return
     with console.Progress("translating", "lines") as progress:
         yield progress.advance
-
-
-@contextmanager
-def _writing(path: Path | None) -> Iterator[IO[bytes]]:
-    """A file that appears when it is complete; stdout, pipes and devices are written through."""
-    if path is None:
-        with stdout() as stream:
-            yield stream
-    elif path.is_relative_to("/dev"):  # such as /dev/stdout, behind which may be a file that is open already
-        with files.disk_errors(path), path.open("wb") as stream:
-            yield stream
-    else:
-        with files.new_file(path) as stream:
-            yield stream

@@ -33,7 +33,7 @@ def normalized_links(links: str, raw: Sequence[str], normal: Sequence[str], norm
     A word that normalisation takes apart passes its links on to all its parts; of one that vanishes they
     vanish. ValueError says which link is none, or has the number of no word.
     """
-    source, target = (_normal_words(line, after, normalize) for line, after in zip(raw, normal, strict=True))
+    source, target = (normal_words(line, after, normalize) for line, after in zip(raw, normal, strict=True))
     found = set()
     for link in links.split():
         match = _LINK.fullmatch(link)
@@ -46,15 +46,25 @@ def normalized_links(links: str, raw: Sequence[str], normal: Sequence[str], norm
     return " ".join(f"{one}-{other}" for one, other in sorted(found))
 
 
-def _normal_words(raw: str, normal: str, normalize: Callable[[str], str]) -> list[range]:
+def words_of(line: str) -> list[str]:
+    """The words of a raw line, as alignments count them: what stands between spaces and tabs."""
+    return _WORD.findall(line)
+
+
+def normal_words(raw: str, normal: str, normalize: Callable[[str], str]) -> list[range]:
     """For each word of a raw line, which words of the normalised line hold its characters."""
-    before, after = _WORD.findall(raw), normal.split(" ")
+    before, after = words_of(raw), normal.split(" ")
     if before == after:
         return [range(number, number + 1) for number in range(len(before))]
-    spelled = [_spelling(normalize(word)) for word in before]
-    assert "".join(spelled) == _spelling(normal), "words are normalised one by one as they are together"
-    ends = list(accumulate(len(_spelling(word)) for word in after))
-    places = pairwise(accumulate(map(len, spelled), initial=0))
+    spelled = [normalize(word) for word in before]
+    assert _spelling("".join(spelled)) == _spelling(normal), "words are normalised one by one as they are together"
+    return overlaps(spelled, after)
+
+
+def overlaps(texts: Sequence[str], others: Sequence[str]) -> list[range]:
+    """For each text, which of the others hold its characters: both cut, in other places, what is spelled the same."""
+    ends = list(accumulate(len(_spelling(other)) for other in others))
+    places = pairwise(accumulate((len(_spelling(text)) for text in texts), initial=0))
     return [
         range(bisect_right(ends, one), bisect_left(ends, end) + 1) if one < end else range(0) for one, end in places
     ]

@@ -1,30 +1,38 @@
 """Sentences in batches of like length through a model; memory that runs out halves a batch."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from nmt_cli.decoding.forced import Forced, force
-from nmt_cli.decoding.rules import Forbid, MinimumLength, Rule
+from nmt_cli.decoding.rules import rules_of
+from nmt_cli.decoding.rules.required import unmet
 from nmt_cli.decoding.search import STRATEGIES
-from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.search.hypotheses import Hypothesis, longest_translations
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.devices import Precision, arithmetic, is_out_of_memory
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.models.contract import Source, TranslationModel
-from nmt_cli.recipe.decoding import BeamSettings, SearchSettings
+from nmt_cli.recipe.decoding import BeamSettings, MinimumRiskSettings, SearchSettings
 
 
 class Searcher:
     """Searches with one model, never saying the tokens `never`."""
 
     def __init__(
-        self, model: TranslationModel, never: Sequence[int], device: torch.device, precision: Precision = "fp32"
+        self,
+        model: TranslationModel,
+        never: Sequence[int],
+        device: torch.device,
+        precision: Precision = "fp32",
+        continues: Tensor | None = None,
     ) -> None:
-        self.model, self.device, self.precision = model, device, precision
-        # What can be seen of a line never becomes nothing.
-        self._always: list[Rule] = [Forbid(never), MinimumLength(1, model.vocabularies.end)]
+        """continues [V] are the target tokens that continue a word: a phrase ends where none follows. None: none do."""
+        self.model, self.device, self.precision, self._never = model, device, precision, never
+        self._continues = None if continues is None else continues.to(device)
 
     def search(
         self,
@@ -34,24 +42,20 @@ class Searcher:
     ) -> list[list[Hypothesis]]:
         """At least one hypothesis of each sentence, best first; `searched` hears how many sentences each batch had.
 
-        The longest come first, so that memory runs out at once or not at all.
+        Minimum risk has candidates searched for. Sentences of which phrases are required are searched by a plain beam,
+        whatever the strategy. Where no hypothesis says all that is required, what the best did not say is given up, and
+        named as `unmet`.
         """
-        width = settings.beam_size if isinstance(settings, BeamSettings) else settings.n_best
-        strategy = STRATEGIES[type(settings)]
+        settings = settings.search() if isinstance(settings, MinimumRiskSettings) else settings
+        plain = _plain_beam(settings)
+        if plain is not settings and any(sentence.wishes.required for sentence in sentences):
+            return self._search_apart(sentences, settings, plain, searched)
 
         def search(places: list[int]) -> list[list[Hypothesis]]:
-            batch = [sentences[place] for place in places]
-            with arithmetic(self.device, self.precision):
-                found = strategy(self.model, self.source(batch), settings, self._always, batch)
-            for sentence, hypotheses in zip(batch, found, strict=True):
-                if not hypotheses:
-                    raise ModelError(
-                        f"line {sentence.line}: the model's scores are not numbers; it is damaged, or diverged"
-                    )
-            return found
+            return self._search([sentences[place] for place in places], settings)
 
         self.model.eval()
-        sizes = [(len(sentence.tokens) + 1) * width for sentence in sentences]
+        sizes = [(len(sentence.tokens) + 1) * _width(sentence, settings) for sentence in sentences]
         advice = "lower decoding.beam_size, or use a larger machine"
         return in_batches(
             search, sizes, settings.batch_tokens, lambda place: _memory(sentences[place], advice), searched
@@ -79,6 +83,45 @@ class Searcher:
         sizes = [max(len(one.tokens), len(other)) + 1 for one, other in zip(sentences, targets, strict=True)]
         advice = "it needs a larger machine"
         return in_batches(run, sizes, batch_tokens, lambda place: _memory(sentences[place], advice), forced)
+
+    def _search_apart(
+        self,
+        sentences: Sequence[Sentence],
+        settings: SearchSettings,
+        plain: BeamSettings,
+        searched: Callable[[int], object],
+    ) -> list[list[Hypothesis]]:
+        """Search sentences of which phrases are required by a plain beam, and the others as the settings say."""
+        needy = [sentence for sentence in sentences if sentence.wishes.required]
+        others = [sentence for sentence in sentences if not sentence.wishes.required]
+        first, second = iter(self.search(needy, plain, searched)), iter(self.search(others, settings, searched))
+        return [next(first) if sentence.wishes.required else next(second) for sentence in sentences]
+
+    def _search(self, batch: list[Sentence], settings: SearchSettings) -> list[list[Hypothesis]]:
+        source = self.source(batch)
+        longest = longest_translations(source, settings, batch)
+        rules = rules_of(batch, settings, self._never, self.model.vocabularies.end, longest, self._continues)
+        with arithmetic(self.device, self.precision):
+            found = STRATEGIES[type(settings)](self.model, source, settings, rules, batch)
+        return [
+            self._or_with_less(sentence, hypotheses, settings)
+            for sentence, hypotheses in zip(batch, found, strict=True)
+        ]
+
+    def _or_with_less(
+        self, sentence: Sentence, hypotheses: list[Hypothesis], settings: SearchSettings
+    ) -> list[Hypothesis]:
+        """What was found; or, where phrases are missing from the best, what is found without asking for them."""
+        wishes = sentence.wishes
+        if not hypotheses and not wishes.required:
+            raise ModelError(f"line {sentence.line}: the model's scores are not numbers; it is damaged, or diverged")
+        missing = unmet(wishes.required, hypotheses[0].tokens if hypotheses else (), self._continues)
+        if not missing:
+            return hypotheses
+        possible = tuple(phrase for phrase in wishes.required if phrase not in missing)
+        less = replace(sentence, wishes=replace(wishes, required=possible))
+        (others,) = self._search([less], settings)
+        return [replace(other, unmet=unmet(wishes.required, other.tokens, self._continues)) for other in others]
 
     def source(self, batch: Sequence[Sentence]) -> Source:
         """Sentences as one batch, each with its end."""
@@ -132,6 +175,20 @@ def _or_its_halves(
     torch.cuda.empty_cache()
     middle = len(batch) // 2
     return _or_its_halves(work, batch[:middle], too_large) + _or_its_halves(work, batch[middle:], too_large)
+
+
+def _width(sentence: Sentence, settings: SearchSettings) -> int:
+    """How many hypotheses a sentence has at a time."""
+    if not isinstance(settings, BeamSettings):
+        return settings.n_best
+    return max(settings.beam_size, 1 + sum(map(len, sentence.wishes.required)))
+
+
+def _plain_beam(settings: SearchSettings) -> BeamSettings:
+    """How sentences of which phrases are required are searched."""
+    if isinstance(settings, BeamSettings):
+        return settings if settings.groups == 1 else settings.model_copy(update={"groups": 1})
+    return settings.beam(max(settings.n_best, BeamSettings().beam_size), settings.n_best)
 
 
 def _memory(sentence: Sentence, advice: str) -> str:

@@ -21,10 +21,15 @@ def nbest(number: int, translation: Translation) -> str:
 
 
 def jsonl(number: int, translation: Translation) -> str:
-    """One JSON object a line; with several hypotheses, all are in `hypotheses` too."""
+    """One JSON object a line; with several hypotheses, all are in `hypotheses` too.
+
+    What looks wrong with the best is in `problems`, which is left out if there is nothing.
+    """
     record: dict[str, Any] = {"id": number, "source": translation.source, **_fields(translation.best)}
     if len(translation.hypotheses) > 1:
         record["hypotheses"] = [_fields(found) for found in translation.hypotheses]
+    if translation.problems:
+        record["problems"] = [{"kind": found.problem, "about": found.about} for found in translation.problems]
     return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -1,36 +1,28 @@
 """Lines in, translations out."""
 
 import itertools
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
-from nmt_cli.console import warn
+from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
-from nmt_cli.decoding.pieces import pieces
+from nmt_cli.decoding.checking import Candidate, Check, Mender, Outcome, candidates
+from nmt_cli.decoding.forced.annotation import Annotation, Annotator, Said, annotated_together
+from nmt_cli.decoding.minimum_risk import Utility, least_risky
+from nmt_cli.decoding.pieces import LONGEST, Limits, Piece, join, pieces
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.steering.spelling import continuing
+from nmt_cli.decoding.steering.wishes import Steering, Term
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
-
-LONGEST_SENTENCE = 1000
-"""Subwords; a longer line is translated in pieces."""
-
-
-class Tokenizer(Protocol):
-    """What translation asks of a tokenizer. Its rows of tokens hold no start and no end."""
-
-    pad: int
-    unknown: int
-
-    def encode_source(self, lines: list[str]) -> list[list[int]]: ...
-    def decode_target(self, rows: list[list[int]]) -> list[str]: ...
+from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
+from nmt_cli.text.checks import Finding
 
 
 @dataclass(frozen=True)
@@ -40,6 +32,8 @@ class TranslatedText:
     text: str
     log_probability: float
     score: float
+    annotation: Annotation | None = None
+    """What is known of its words, if that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +42,18 @@ class Translation:
 
     source: str
     hypotheses: tuple[TranslatedText, ...]
+    problems: tuple[Finding, ...] = ()
+    """What looks wrong with the best, whatever was done about it."""
+    mended: bool = False
+    """Whether the best was found only when it was searched for anew."""
+    cut: bool = False
+    """Whether the line holds a sentence that was too long to be translated at once."""
+    endless: bool = False
+    """Whether the best was still going on when it, or a piece of it, had reached the greatest length."""
+    terms: tuple[Term, ...] = ()
+    """The glossary's terms in the line, and which of them the best has used."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What came with the line and goes out with it again."""
 
     @property
     def best(self) -> TranslatedText:
@@ -61,14 +67,27 @@ class Translator:
         self,
         model: TranslationModel,
         tokenizer: Tokenizer,
-        settings: BeamSettings | SamplingSettings,
+        settings: SearchSettings,
         device: torch.device,
         precision: Precision = "fp32",
+        longest: int = LONGEST,
+        check: Check | None = None,
+        utility: Utility | None = None,
     ) -> None:
-        self.tokenizer, self.settings = tokenizer, settings
+        """Sentences of more than `longest` subwords are cut; what `check` finds fault with is mended, if it can be.
+
+        Minimum risk, and only that, needs a `utility`.
+        """
+        self.tokenizer, self.settings, self._utility = tokenizer, settings, utility
+        self._limits = Limits(longest, settings.split_above)
         words = model.vocabularies
         never = sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})
-        self._searcher = Searcher(model, never, device, precision)
+        self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
+        self.steering = Steering(tokenizer)
+        """What is wished of translations; to be replaced where more than single requests have wishes."""
+        self.annotator: Annotator | None = None
+        """To be set where words are to be aligned or scored."""
+        self._mender = check and Mender(check, self.searcher.search, tokenizer, settings)
 
     def translate(
         self, requests: Iterable[Request], translated: Callable[[int], object] = lambda sentences: None
@@ -86,45 +105,95 @@ class Translator:
         translated: Callable[[int], object] = lambda sentences: None,
     ) -> list[Translation]:
         """Translate these lines together; the first has the number `first`, which chance and messages depend on."""
-        rows = self.tokenizer.encode_source([request.text for request in requests])
-        sentences = [
-            self._sentences(number, request, tokens)
-            for number, (request, tokens) in enumerate(zip(requests, rows, strict=True), first)
-        ]
-        together = [sentence for group in sentences for sentence in group]
-        found = iter(self._searcher.search(together, self.settings, translated))
+        lines = [request.text for request in requests]
+        parts = self._pieces(lines)
+        sentences = self._sentences(requests, parts, first)
+        sources = [line[piece.start : piece.end] for line, group in zip(lines, parts, strict=True) for piece in group]
+        found = self._search(sentences, translated)
+        outcomes = list(map(Outcome, candidates(found, self.tokenizer.decode_target)))
+        if self._mender:
+            outcomes = self._mender.mend(sentences, sources, outcomes)
+        if self.annotator:
+            outcomes = self._annotated(self.annotator, sentences, sources, outcomes)
+        each = iter(outcomes)
         return [
-            Translation(request.text, self._texts(list(itertools.islice(found, len(group)))))
-            for request, group in zip(requests, sentences, strict=True)
+            self._translation(request, group, list(itertools.islice(each, len(group))))
+            for request, group in zip(requests, parts, strict=True)
         ]
 
-    def _sentences(self, number: int, request: Request, tokens: list[int]) -> list[Sentence]:
-        """What to translate of a line: nothing if there is nothing to see, pieces if it is too long."""
-        if not tokens or _is_blank(request.text):
-            return []
-        if len(tokens) <= LONGEST_SENTENCE:
-            return [Sentence(number, tokens)]
-        rows = pieces(request.text, lambda text: self.tokenizer.encode_source([text])[0], LONGEST_SENTENCE)
-        warn(f"line {number}: has {len(tokens):,} subwords; it is translated in {len(rows)} pieces")
-        return [Sentence(number, row) for row in rows]
+    def _sentences(self, requests: Sequence[Request], parts: list[list[Piece]], first: int) -> list[Sentence]:
+        """The pieces of all lines, with what is wished of each."""
+        return [
+            Sentence(number, piece.tokens, wishes)
+            for number, (request, group) in enumerate(zip(requests, parts, strict=True), first)
+            for piece, wishes in zip(
+                group, self.steering.wishes(request, [(each.start, each.end) for each in group]), strict=True
+            )
+        ]
 
-    def _texts(self, found: list[list[Hypothesis]]) -> tuple[TranslatedText, ...]:
+    def _search(self, sentences: list[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
+        found = self.searcher.search(sentences, self.settings, searched)
+        if not isinstance(self.settings, MinimumRiskSettings):
+            return found
+        assert self._utility is not None
+        return least_risky(found, self.tokenizer.decode_target, self._utility, self.settings)
+
+    def _pieces(self, lines: list[str]) -> list[list[Piece]]:
+        """What to translate of each line: nothing if there is nothing to see, pieces if it is long."""
+        rows = self.tokenizer.encode_source(lines)
+        return [pieces(line, tokens, self._encode, self._limits) for line, tokens in zip(lines, rows, strict=True)]
+
+    def _encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode_source([text])[0]
+
+    def _annotated(
+        self, annotator: Annotator, sentences: list[Sentence], sources: list[str], outcomes: list[Outcome]
+    ) -> list[Outcome]:
+        said = [
+            Said(source, sentence, candidate.text, candidate.hypothesis.tokens)
+            for source, sentence, outcome in zip(sources, sentences, outcomes, strict=True)
+            for candidate in outcome.candidates
+        ]
+        found = iter(annotator.annotate(said))
+        return [
+            replace(outcome, candidates=[replace(each, annotation=next(found)) for each in outcome.candidates])
+            for outcome in outcomes
+        ]
+
+    def _translation(self, request: Request, parts: list[Piece], outcomes: list[Outcome]) -> Translation:
         """The translations of a line from those of its pieces: the best of each joined, then the second best, …"""
-        combined = list(zip(*found, strict=False)) if found else [()]
-        texts = [" ".join(self.tokenizer.decode_target([list(part.tokens) for part in parts])) for parts in combined]
-        return tuple(
-            _joined(text, parts, self.settings.length_penalty) for text, parts in zip(texts, combined, strict=True)
+        line = request.text
+        combined = list(zip(*(outcome.candidates for outcome in outcomes), strict=False)) if outcomes else [()]
+        texts = [_joined(line, parts, said, self.settings.length_penalty) for said in combined]
+        if request.prefix and parts:
+            texts = [replace(found, text=self.steering.begun(request, found.text)) for found in texts]
+        return Translation(
+            line,
+            tuple(texts),
+            problems=tuple(finding for outcome in outcomes for finding in outcome.problems),
+            mended=any(outcome.mended for outcome in outcomes),
+            cut=any(piece.cut for piece in parts),
+            endless=not all(outcome.candidates[0].hypothesis.ended for outcome in outcomes),
+            terms=self.steering.terms(request, texts[0].text),
+            extra=request.extra,
         )
 
 
-def _joined(text: str, parts: Sequence[Hypothesis], length_penalty: float) -> TranslatedText:
-    log_probability = sum(part.log_probability for part in parts)
-    if len(parts) == 1:
-        return TranslatedText(text, log_probability, parts[0].score)
-    length = sum(len(part.tokens) + 1 for part in parts)
-    return TranslatedText(text, log_probability, log_probability / max(1, length) ** length_penalty)
-
-
-def _is_blank(line: str) -> bool:
-    """Whether nothing can be seen of a line: only spaces, controls and formats such as U+200B."""
-    return all(unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf") for character in line)
+def _joined(line: str, parts: list[Piece], said: Sequence[Candidate], length_penalty: float) -> TranslatedText:
+    if len(said) == 1:
+        hypothesis = said[0].hypothesis
+        return TranslatedText(said[0].text, hypothesis.log_probability, hypothesis.score, said[0].annotation)
+    hypotheses = [candidate.hypothesis for candidate in said]
+    log_probability = sum(hypothesis.log_probability for hypothesis in hypotheses)
+    length = sum(len(hypothesis.tokens) + 1 for hypothesis in hypotheses)
+    texts = [candidate.text for candidate in said]
+    text = join(line, parts, texts)
+    begins = [len(join(line, parts[:end], texts[:end])) - len(texts[end - 1]) for end in range(1, len(texts) + 1)]
+    places = [(piece.start, begin) for piece, begin in zip(parts, begins, strict=True)]
+    annotations = [candidate.annotation for candidate in said if candidate.annotation]
+    return TranslatedText(
+        text,
+        log_probability,
+        log_probability / max(1, length) ** length_penalty,
+        annotated_together(text, line, places, annotations) if len(annotations) == len(said) else None,
+    )

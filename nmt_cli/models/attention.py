@@ -34,17 +34,24 @@ class SelfAttention(nn.Module):
         mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, causal=causal, rate=rate)))
         return mixed
 
-    def step(self, vectors: Tensor, rotation: Rotation | None, cache: Tensor) -> Tensor:
-        """Mix the newest position [B,k,D] of each hypothesis with those before it.
+    def step(self, vectors: Tensor, rotation: Rotation | None, cache: Tensor, place: int, hidden: Tensor) -> Tensor:
+        """Mix the newest position [n,D] of each hypothesis with those before it.
 
-        The cache [T,2,B·k,K,d] holds keys and values; its last row is written here.
+        The cache [T,2,n,K·d] holds keys and values, and at `place` gets the newest ones. Hidden: see `mix`.
         """
-        query, key, value = self._project(vectors.flatten(0, 1).unsqueeze(1), rotation)
-        cache[-1, 0] = key.squeeze(2)
-        cache[-1, 1] = value.squeeze(2)
-        keys, values = cache.permute(1, 2, 3, 0, 4)  # each [B·k,K,T,d]
-        mixed: Tensor = self.output(_merge(attend(query, keys, values)))
-        return mixed.view_as(vectors)
+        projected: Tensor = self.query_key_value(vectors)
+        if rotation is not None:
+            turned, values = torch.split_with_sizes(
+                projected.view(len(projected), -1, self.head_width), [sum(self.heads[:2]), self.heads[2]], dim=1
+            )
+            projected = torch.cat([rotation.turn(turned), values], dim=1).flatten(1)
+        width = self.heads[0] * self.head_width
+        cache[place] = projected[:, width:].view(len(projected), 2, -1).transpose(0, 1)
+        # Heads are no axis of their own, so that they and the hypotheses are one, without a copy.
+        keys, values = cache.view(*cache.shape[:2], -1, self.head_width).permute(1, 2, 0, 3)  # each [n·K,T,d]
+        query = projected[:, :width].reshape(len(keys), -1, self.head_width)
+        mixed: Tensor = self.output(mix(query, keys, values, hidden).view(vectors.shape))
+        return mixed
 
     def _project(self, vectors: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
         heads = _split(self.query_key_value(vectors), self.head_width)
@@ -78,6 +85,17 @@ class SourceAttention(nn.Module):
         mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, rate=rate)))
         return mixed
 
+    def step(self, vectors: Tensor, remembered: Tensor, hidden: Tensor) -> Tensor:
+        """Mix what is remembered, [2,B,K,S,d], for k hypotheses of each sentence, [B·k,D]; hidden: see `mix`."""
+        _, sentences, shared, positions, width = remembered.shape
+        keys, values = remembered.view(2, -1, positions, width)
+        # The hypotheses of a sentence, and the queries of a group of heads, are more queries to one source.
+        query = self.query(vectors).view(sentences, -1, shared, vectors.size(1) // shared)
+        query = query.transpose(1, 2).reshape(sentences * shared, -1, width)
+        mixed = mix(query, keys, values, hidden).view(sentences, shared, -1, vectors.size(1) // shared)
+        result: Tensor = self.output(mixed.transpose(1, 2).reshape(vectors.shape))
+        return result
+
     def weights(self, vectors: Tensor, remembered: Tensor, visible: Tensor | None) -> Tensor:
         """How much each position looks at each of the source, [B,T,S]: the mean over heads, without dropout."""
         query = _split(self.query(vectors), self.head_width)
@@ -104,6 +122,16 @@ def attend(
     return functional.scaled_dot_product_attention(
         query, keys, values, visible, dropout_p=rate, is_causal=causal, enable_gqa=shared
     )
+
+
+def mix(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Tensor:
+    """Attention of a few queries, without gradients: [N,q,d], [N,S,d], [N,S,d] → [N,q,d].
+
+    Hidden [N or 1,1,S] is added to the weights before the softmax: 0, or -inf where nothing is to be seen. For so few
+    queries, plain products are faster than torch's kernel.
+    """
+    weights = torch.baddbmm(hidden, query, keys.transpose(1, 2), alpha=query.size(-1) ** -0.5)
+    return torch.bmm(weights.softmax(-1), values)
 
 
 def _weights(query: Tensor, keys: Tensor, visible: Tensor | None, *, causal: bool = False) -> Tensor:

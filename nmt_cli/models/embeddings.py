@@ -59,11 +59,23 @@ class Rotation:
         angles = positions[:, None] * _frequencies(head_width, positions)
         return cls(angles.cos(), angles.sin())
 
+    def at(self, place: int) -> Self:
+        """The angles of one position."""
+        return type(self)(self.cosine[place], self.sine[place])
+
     def turn(self, vectors: Tensor) -> Tensor:
-        """Turn each pair (i, i + d/2) of vectors [B,H,T,d]."""
+        """Turn each pair (i, i + d/2) of vectors [...,T,d], or [...,d] by the angles of one position."""
         first, second = vectors.chunk(2, dim=-1)
         turned = [first * self.cosine - second * self.sine, second * self.cosine + first * self.sine]
         return torch.cat(turned, dim=-1).to(vectors.dtype)
+
+
+@dataclass(frozen=True)
+class Places:
+    """What positions are known by: waves [T,D] to be added to words, or a rotation."""
+
+    waves: Tensor | None
+    rotation: Rotation | None
 
 
 def _frequencies(width: int, positions: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The layers of the Transformer, and how weights begin."""
 
+from dataclasses import dataclass
 from typing import cast
 
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch.nn import functional
 from nmt_cli.models.attention import SelfAttention, SourceAttention
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Rotation
-from nmt_cli.models.linear import Linear
+from nmt_cli.models.linear import Linear, Packing
 from nmt_cli.recipe.model import TransformerSettings
 
 
@@ -28,6 +29,22 @@ class EncoderLayer(nn.Module):
         vectors = self.around_self.leave(vectors, mixed)
         changed = self.feed_forward(self.around_feed_forward.enter(vectors))
         return self.around_feed_forward.leave(vectors, changed)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one layer sees in a step of search: what was said, and the source."""
+
+    cache: Tensor
+    """Keys and values [T,2,B·k,K·d] of what was said; at `place` there is room for the newest."""
+    place: int
+    future: Tensor
+    """[1,1,T], -inf at places where nothing is said yet, else 0."""
+    rotation: Rotation | None
+    source: Tensor
+    """Keys and values [2,B,K,S,d]."""
+    padding: Tensor
+    """[B·K,1,S], -inf at padding, else 0."""
 
 
 class DecoderLayer(nn.Module):
@@ -51,43 +68,57 @@ class DecoderLayer(nn.Module):
         remembered = self.source_attention.remember(memory)
         query = self.around_source.enter(vectors)
         weights = self.source_attention.weights(query, remembered, visible) if attention else None
-        return self._finish(vectors, query, remembered, visible), weights
+        return self._finish(vectors, self.source_attention(query, remembered, visible)), weights
 
-    def step(
-        self, vectors: Tensor, rotation: Rotation | None, cache: Tensor, remembered: Tensor, visible: Tensor | None
-    ) -> Tensor:
-        """One position of each hypothesis, [B,k,D] → [B,k,D]; the hypotheses are k queries to one remembered source."""
-        mixed = self.self_attention.step(self.around_self.enter(vectors), rotation, cache)
+    def step(self, vectors: Tensor, seen: Seen) -> Tensor:
+        """One position of each hypothesis, [B·k,D] → [B·k,D]."""
+        query = self.around_self.enter(vectors)
+        mixed = self.self_attention.step(query, seen.rotation, seen.cache, seen.place, seen.future)
         vectors = self.around_self.leave(vectors, mixed)
-        return self._finish(vectors, self.around_source.enter(vectors), remembered, visible)
+        mixed = self.source_attention.step(self.around_source.enter(vectors), seen.source, seen.padding)
+        return self._finish(vectors, mixed)
 
-    def _finish(self, vectors: Tensor, query: Tensor, remembered: Tensor, visible: Tensor | None) -> Tensor:
-        mixed = self.source_attention(query, remembered, visible)
+    def _finish(self, vectors: Tensor, mixed: Tensor) -> Tensor:
         vectors = self.around_source.leave(vectors, mixed)
         changed = self.feed_forward(self.around_feed_forward.enter(vectors))
         return self.around_feed_forward.leave(vectors, changed)
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with an activation between; swiglu has a gate (Shazeer 2020)."""
+    """Two linear layers with an activation between."""
 
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
         self.activation = settings.activation
         gates = 2 if self.activation == "swiglu" else 1
         self.inner = Linear(settings.width, gates * settings.feed_forward)
-        self.dropout = Dropout(settings.activation_dropout)
+        self.activate: nn.Module = Activation(settings)
         self.outer = Linear(settings.feed_forward, settings.width)
 
+    def pack(self, packed: Packing) -> None:
+        """Let the inner product end with the activation, if it can."""
+        if self.activation == "relu":
+            self.inner = packed(self.inner.weight, self.inner.bias, True)
+            self.activate = nn.Identity()
+
     def forward(self, vectors: Tensor) -> Tensor:
-        changed: Tensor = self.outer(self._activate(self.inner(vectors)))
+        changed: Tensor = self.outer(self.activate(self.inner(vectors)))
         return changed
 
-    def _activate(self, values: Tensor) -> Tensor:
-        if self.activation == "relu":
+
+class Activation(nn.Module):
+    """What makes a feed-forward sublayer more than linear, with dropout; swiglu has a gate (Shazeer 2020)."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.function = settings.activation
+        self.dropout = Dropout(settings.activation_dropout)
+
+    def forward(self, values: Tensor) -> Tensor:
+        if self.function == "relu":
             # Dropout first is the same, and the backward pass needs one large tensor less.
             return functional.relu(self.dropout(values))
-        if self.activation == "gelu":
+        if self.function == "gelu":
             return cast(Tensor, self.dropout(functional.gelu(values)))
         gate, passed = values.chunk(2, dim=-1)
         return cast(Tensor, self.dropout(functional.silu(gate) * passed))

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from torch.utils.checkpoint import checkpoint
 
 from nmt_cli.models.dropout import Dropout
-from nmt_cli.models.linear import Linear, linear
+from nmt_cli.models.linear import Linear, Packing, linear
 from nmt_cli.recipe.model import RnnSettings
 
 Cell = Literal["rnn", "gru", "lstm"]
@@ -60,6 +60,14 @@ class RecurrentLayer(nn.Module):
     def __init__(self, cell: Cell, input_width: int, width: int) -> None:
         super().__init__()
         self.cells = new_cells(cell, input_width, width)
+        self.by_input: nn.Module | None = None
+        """The cells' products in a step of search, if others than with their weights."""
+        self.by_state: nn.Module | None = None
+
+    def pack(self, packed: Packing) -> None:
+        """Have matrices for the steps of a search."""
+        input_weight, state_weight, input_bias, state_bias = self.cells.parameters()
+        self.by_input, self.by_state = packed(input_weight, input_bias, False), packed(state_weight, state_bias, False)
 
     def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
         """All positions at once: [B,T,I] → [B,T,D]."""
@@ -72,9 +80,7 @@ class RecurrentLayer(nn.Module):
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """One position, with the same weights: [B,I] → the next state [P,B,D]."""
-        # torch's own steps multiply by MKL, see `linear`.
-        input_weight, state_weight, input_bias, state_bias = self.cells.parameters()
-        heard, known = linear(inputs, input_weight, input_bias), linear(state[0], state_weight, state_bias)
+        heard, known = self._products(inputs, state[0])
         if isinstance(self.cells, nn.LSTM):
             enter, keep, new, leave = (heard + known).chunk(4, dim=-1)
             cell = keep.sigmoid() * state[1] + enter.sigmoid() * new.tanh()
@@ -85,6 +91,13 @@ class RecurrentLayer(nn.Module):
             new = torch.tanh(heard[:, 2 * width :] + reset * known[:, 2 * width :])
             return (new + keep * (state[0] - new)).unsqueeze(0)
         return torch.tanh(heard + known).unsqueeze(0)
+
+    def _products(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        if self.by_input is not None and self.by_state is not None:
+            return self.by_input(inputs), self.by_state(state)
+        # torch's own steps multiply by MKL, see `linear`.
+        input_weight, state_weight, input_bias, state_bias = self.cells.parameters()
+        return linear(inputs, input_weight, input_bias), linear(state, state_weight, state_bias)
 
 
 class RecurrentAttention(nn.Module, ABC):

@@ -7,16 +7,20 @@ from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies, sentences_of
 from nmt_cli.models.dropout import Dropout
-from nmt_cli.models.embeddings import Embeddings, Rotation, sinusoids
-from nmt_cli.models.layers import DecoderLayer, EncoderLayer, initialise, new_norm
+from nmt_cli.models.embeddings import Embeddings, Places, Rotation, sinusoids
+from nmt_cli.models.layers import DecoderLayer, EncoderLayer, Seen, initialise, new_norm
 from nmt_cli.models.output import Output
 from nmt_cli.recipe.model import TransformerSettings
 
 _CACHE_GROWTH = 32
 """Positions by which the cache of a search grows when it is full."""
+
+_FEWEST_SEEN = 16
+"""Positions that a search's attention has at least, if hidden ones: torch's softmax is much slower over fewer."""
 
 
 @dataclass(frozen=True)
@@ -35,41 +39,45 @@ class TransformerState:
     """
 
     cache: Tensor
-    """[capacity,L,2,B·k,K,d]: time comes first, so that what is filled is one contiguous block."""
+    """[capacity,L,2,B·k,K·d]: time comes first, so that what is filled is one contiguous block."""
     spare: Tensor
     """The cache before the last selection. Memory that is new each time would cost several times the copy itself."""
     length: int
+    future: Tensor
+    """[capacity], -inf at places where nothing is said yet, else 0."""
+    places: Places
+    """Of as many positions as the cache has."""
     hypotheses: int
     source: Tensor
     """[L,2,B,K,S,d], once for each sentence."""
-    visible: Tensor | None
+    padding: Tensor
+    """[B,K,1,S], -inf at padding, else 0."""
 
     def select(self, rows: Tensor) -> Self:
         """See State.select."""
-        filled = self.cache[: self.length]
-        shape = (*self.cache.shape[:3], rows.numel(), *self.cache.shape[4:])
+        shape = (*self.cache.shape[:3], rows.numel(), self.cache.size(4))
         cache = _room(self.spare, shape)
-        torch.index_select(filled, 3, rows.flatten(), out=cache[: self.length])
+        torch.index_select(self.cache[: self.length], 3, rows.flatten(), out=cache[: self.length])
         kept = replace(self, cache=cache, spare=self.cache, hypotheses=rows.size(1))
         sentences = sentences_of(rows, self.hypotheses, self.source.size(2))
         if sentences is None:
             return kept
-        visible = None if self.visible is None else self.visible.index_select(0, sentences)
-        return replace(kept, source=self.source.index_select(2, sentences), visible=visible)
-
-    def with_room(self) -> Self:
-        """The same, with at least one free position in the cache."""
-        if self.length < len(self.cache):
-            return self
-        cache = self.cache.new_empty(self.length + _CACHE_GROWTH, *self.cache.shape[1:])
-        cache[: self.length] = self.cache
-        return replace(self, cache=cache)
+        return replace(
+            kept, source=self.source.index_select(2, sentences), padding=self.padding.index_select(0, sentences)
+        )
 
 
 def _room(spare: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """A tensor of this shape, in the spare memory if that is large enough."""
+    """A cache of this shape, in the spare memory if that is large enough."""
     size = math.prod(shape)
-    return spare.flatten()[:size].view(shape) if spare.numel() >= size else spare.new_empty(shape)
+    return spare.flatten()[:size].view(shape) if spare.numel() >= size else _new_cache(spare, shape)
+
+
+def _new_cache(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Memory that holds numbers wherever a step may look."""
+    cache = like.new_empty(shape)
+    cache[:_FEWEST_SEEN] = 0
+    return cache
 
 
 class Transformer(TranslationModel):
@@ -78,7 +86,7 @@ class Transformer(TranslationModel):
     def __init__(self, settings: TransformerSettings, vocabularies: Vocabularies) -> None:
         super().__init__(vocabularies)
         width, tying = settings.width, settings.tied_embeddings
-        self.head_width = width // settings.heads
+        self.width, self.head_width = width, width // settings.heads
         self.rotary = settings.positions.type == "rotary"
         self.embeddings = Embeddings(vocabularies, width, tying, scale=width**0.5)
         self.dropout = Dropout(settings.dropout)
@@ -94,26 +102,27 @@ class Transformer(TranslationModel):
 
     def encode(self, source: Source) -> TransformerMemory:
         visible = None
-        positions = torch.arange(source.tokens.size(1), device=source.tokens.device)
+        device, length = source.tokens.device, source.tokens.size(1)
         if source.lengths is not None:
-            visible = (positions < source.lengths[:, None])[:, None, None, :]
-        vectors = self._place(self.embeddings.read_source(source.tokens), positions)
-        rotation = self._rotation(positions)
+            visible = (torch.arange(length, device=device) < source.lengths[:, None])[:, None, None, :]
+        places = self._places(length, device)
+        vectors = self._place(self.embeddings.read_source(source.tokens), places)
         for layer in self.encoder:
             if not self._skips_layer():
-                vectors = self._compute(layer, vectors, rotation, visible)
+                vectors = self._compute(layer, vectors, places.rotation, visible)
         return TransformerMemory(self.encoder_norm(vectors), visible)
 
     def decode(self, memory: TransformerMemory, target_in: Tensor, attention: bool = False) -> Decoded:
         """See the contract; attention is that of the last layer, the mean over heads."""
-        positions = torch.arange(target_in.size(1), device=target_in.device)
-        vectors = self._place(self.embeddings.read_target(target_in), positions)
-        rotation = self._rotation(positions)
+        places = self._places(target_in.size(1), target_in.device)
+        vectors = self._place(self.embeddings.read_target(target_in), places)
         weights = None
         for layer in self.decoder:
             wanted = attention and layer is self.decoder[-1]
             if wanted or not self._skips_layer():
-                vectors, weights = self._compute(layer, vectors, rotation, memory.vectors, memory.visible, wanted)
+                vectors, weights = self._compute(
+                    layer, vectors, places.rotation, memory.vectors, memory.visible, wanted
+                )
         return Decoded(self.decoder_norm(vectors), weights)
 
     def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
@@ -123,22 +132,51 @@ class Transformer(TranslationModel):
     @torch.no_grad()  # the cache is written in place
     def start(self, memory: TransformerMemory) -> TransformerState:
         source = torch.stack([layer.source_attention.remember(memory.vectors) for layer in self._decoder_layers()])
-        layers, two, sentences, heads, _, width = source.shape
-        cache = source.new_empty(0, layers, two, sentences, heads, width)
-        return TransformerState(cache, cache, 0, 1, source, memory.visible)
+        layers, two, sentences, shared, length, width = source.shape
+        padding = source.new_zeros(sentences, shared, 1, length)
+        if memory.visible is not None:
+            padding = padding.masked_fill(~memory.visible, -torch.inf)
+        missing = max(0, _FEWEST_SEEN - length)
+        cache = source.new_empty(0, layers, two, sentences, shared * width)
+        return TransformerState(
+            cache,
+            spare=cache,
+            length=0,
+            future=cache.new_empty(0),
+            places=self._places(0, source.device),
+            hypotheses=1,
+            source=pad(source, (0, 0, 0, missing)),
+            padding=pad(padding, (0, missing), value=-torch.inf),
+        )
 
     @torch.no_grad()
     def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
-        state = state.with_room()
-        positions = torch.full((1,), state.length, device=tokens.device)
-        vectors = self._place(self.embeddings.read_target(tokens), positions)
-        rotation = self._rotation(positions)
-        length = state.length + 1
-        for number, layer in enumerate(self._decoder_layers()):
-            cache = state.cache[:length, number]
-            vectors = layer.step(vectors, rotation, cache, state.source[number], state.visible)
-        scores = self.scores(Decoded(self.decoder_norm(vectors)))
-        return scores.view(*tokens.shape, -1), replace(state, length=length)
+        state = self._with_room(state)
+        place = state.length
+        state.future[place] = 0
+        seen = max(place + 1, _FEWEST_SEEN)
+        future, padding = state.future[:seen].view(1, 1, -1), state.padding.flatten(0, 1)
+        vectors = self.embeddings.read_target(tokens).flatten(0, 1)
+        if state.places.waves is not None:
+            vectors = vectors + state.places.waves[place]
+        rotation = None if state.places.rotation is None else state.places.rotation.at(place)
+        sources, caches = state.source.unbind(0), state.cache[:seen].unbind(1)
+        for layer, cache, source in zip(self._decoder_layers(), caches, sources, strict=True):
+            vectors = layer.step(vectors, Seen(cache, place, future, rotation, source, padding))
+        scores = self.scores(Decoded(self.decoder_norm(vectors).unsqueeze(1)))
+        return scores.view(*tokens.shape, -1), replace(state, length=place + 1)
+
+    def _with_room(self, state: TransformerState) -> TransformerState:
+        """The same state, with at least one free place in the cache."""
+        length = state.length
+        if length < len(state.cache):
+            return state
+        capacity = length + _CACHE_GROWTH
+        cache = _new_cache(state.cache, (capacity, *state.cache.shape[1:]))
+        cache[:length] = state.cache
+        future = torch.full_like(cache[:, 0, 0, 0, 0], -torch.inf)
+        future[:length] = 0
+        return replace(state, cache=cache, future=future, places=self._places(capacity, cache.device))
 
     def _skips_layer(self) -> bool:
         """Whether to leave out a layer; drawn on the CPU, so that no device is waited for."""
@@ -147,11 +185,14 @@ class Transformer(TranslationModel):
     def _decoder_layers(self) -> Sequence[DecoderLayer]:
         return cast("Sequence[DecoderLayer]", self.decoder)
 
-    def _place(self, vectors: Tensor, positions: Tensor) -> Tensor:
-        if not self.rotary:
-            vectors = vectors + sinusoids(positions, vectors.size(-1))
-        placed: Tensor = self.dropout(vectors)
-        return placed
+    def _places(self, positions: int, device: torch.device) -> Places:
+        """What the first positions are known by."""
+        numbers = torch.arange(positions, device=device)
+        if self.rotary:
+            return Places(None, Rotation.of(numbers, self.head_width))
+        return Places(sinusoids(numbers, self.width), None)
 
-    def _rotation(self, positions: Tensor) -> Rotation | None:
-        return Rotation.of(positions, self.head_width) if self.rotary else None
+    def _place(self, vectors: Tensor, places: Places) -> Tensor:
+        """Tell words [B,T,D] where they stand."""
+        placed: Tensor = self.dropout(vectors if places.waves is None else vectors + places.waves)
+        return placed

@@ -37,12 +37,13 @@ def read_lines(path: Path) -> Iterator[str]:
                 ) from error
 
 
-def decode_lines(stream: IO[bytes], name: str, replaced: Callable[[int], None]) -> Iterator[str]:
+def decode_lines(stream: IO[bytes], name: str, replaced: Callable[[int], None], first: int = 1) -> Iterator[str]:
     """The lines of a binary stream, each as soon as it is there; what is not UTF-8 becomes U+FFFD.
 
-    `replaced` is told the number of each line in which that happened; `name` is used in messages.
+    `replaced` is told the number of each line in which that happened; `name` is used in messages. The first line's
+    number is another than 1 where the stream begins within a file.
     """
-    for number, _, line in _raw_lines(stream, name):
+    for number, _, line in _raw_lines(stream, name, first):
         try:
             yield line.decode()
         except UnicodeDecodeError:
@@ -61,9 +62,9 @@ def open_text(path: Path) -> Iterator[IO[bytes]]:
         yield io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file
 
 
-def _raw_lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, int, bytes]]:
-    """Number, counted from 1, offset in bytes, and content of each line."""
-    number, offset = 0, 0
+def _raw_lines(stream: IO[bytes], name: str, first: int = 1) -> Iterator[tuple[int, int, bytes]]:
+    """Number, counted from `first`, offset in bytes, and content of each line."""
+    number, offset = first - 1, 0
     while True:
         with _reading_errors(name):
             line = stream.readline(LONGEST_LINE + 2)  # its end may take two bytes

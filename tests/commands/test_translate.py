@@ -2,7 +2,6 @@
 
 import io
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -11,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.commands import translate as module
-from nmt_cli.commands.translate import translate, translate_stream
+from nmt_cli.commands import translate as command
+from nmt_cli.commands.translate import in_this_process, translate, translate_stream
+from nmt_cli.commands.translating import answering
+from nmt_cli.commands.translating.answering import Opener
+from nmt_cli.commands.translating.inputs import Input
 from nmt_cli.commands.translators import TranslatorOptions
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import TranslatedText, Translation
@@ -34,15 +36,16 @@ class Shouting:
         return [Translation(request.text, (TranslatedText(request.text.upper(), -1.0, -0.5),)) for request in requests]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def shouting(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command without a model."""
-    monkeypatch.setattr(module, "open_translator", Shouting)
+    monkeypatch.setattr(answering, "open_translator", Shouting)
+    monkeypatch.setattr(command, "sidecar_of", lambda *arguments: None)
 
 
 def streamed(given: bytes, format: Any = "text") -> bytes:
     target = io.BytesIO()
-    translate_stream(Shouting(), io.BytesIO(given), target, format)  # type: ignore[arg-type]
+    translate_stream(Input(io.BytesIO(given), "input"), target, in_this_process(Opener(MODEL, format)()))
     return target.getvalue()
 
 
@@ -77,7 +80,8 @@ def test_what_is_not_utf_8_is_told_once(capsys: pytest.CaptureFixture[str]) -> N
 def test_whoever_waits_for_an_answer_gets_it() -> None:
     to_us, from_us = os.pipe(), os.pipe()
     files = [os.fdopen(to_us[0], "rb"), os.fdopen(from_us[1], "wb")]
-    thread = threading.Thread(target=translate_stream, args=(Shouting(), *files), daemon=True)
+    arguments = (Input(files[0], "input"), files[1], in_this_process(Opener(MODEL, "text")()))
+    thread = threading.Thread(target=translate_stream, args=arguments, daemon=True)
     thread.start()
     with os.fdopen(to_us[1], "wb", buffering=0) as question, os.fdopen(from_us[0], "rb") as answer:
         for number in range(5):
@@ -89,7 +93,6 @@ def test_whoever_waits_for_an_answer_gets_it() -> None:
             file.close()
 
 
-@pytest.mark.usefixtures("shouting")
 class TestFiles:
     def test_the_output_appears_beside_nothing_else(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
@@ -171,57 +174,3 @@ class TestFiles:
 
         with pytest.raises((RecipeError, ResourceError), match=f"{name} is closed"):
             translate(MODEL, None if name == "stdin" else tmp_path / "in")
-
-
-_PROGRAM = """
-import sys
-sys.path.insert(0, {folder!r})
-from test_translate import Shouting
-from nmt_cli import cli
-from nmt_cli.commands import translate as module
-module.open_translator = Shouting
-sys.argv = ["nmt", "translate", "model"]
-cli.main()
-"""
-
-
-def in_shell(line: str) -> subprocess.CompletedProcess[bytes]:
-    """Run a line of bash in which $NMT is the command, without a model."""
-    program = _PROGRAM.format(folder=str(Path(__file__).parent))
-    environment = {**os.environ, "PROGRAM": program, "PYTHON": sys.executable}
-    line = line.replace("$NMT", '"$PYTHON" -W error::ResourceWarning -c "$PROGRAM"')
-    return subprocess.run(["bash", "-c", line], env=environment, capture_output=True, timeout=60, check=False)
-
-
-@pytest.mark.slow
-def test_stdin_to_stdout_is_pure() -> None:
-    done = in_shell("printf 'one\\n\\ntwo' | $NMT")
-
-    assert (done.returncode, done.stdout) == (0, b"ONE\n\nTWO\n")
-    assert b"translated 3 lines" in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("source", ["yes one", "(yes one | head -300000; sleep 2)"])
-def test_a_reader_that_goes_away_ends_it_quietly(source: str) -> None:
-    done = in_shell(f"{source} | $NMT | head -1; exit ${{PIPESTATUS[1]}}")
-
-    assert (done.returncode, done.stdout, done.stderr) == (141, b"ONE\n", b"")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("line", "code", "message"),
-    [
-        ("echo one | $NMT > /dev/full", 5, b"stdout: no space left"),
-        ("yes one | head -100000 | $NMT > /dev/full", 5, b"stdout: no space left"),
-        ("echo one | $NMT >&-", 5, b"stdout is closed"),
-        ("$NMT <&-", 2, b"stdin is closed"),
-    ],
-)
-def test_failures_are_one_line(line: str, code: int, message: bytes) -> None:
-    done = in_shell(line)
-
-    assert done.returncode == code
-    assert done.stderr.startswith(b"nmt: error: " + message)
-    assert done.stderr.count(b"\n") == 1

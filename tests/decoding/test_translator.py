@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import CharacterTokenizer, EchoModel, GruModel, requests
 
-from nmt_cli.decoding import translator as module
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.models.contract import Source, TranslationModel
@@ -26,10 +25,10 @@ def echo(size: int = 200, **changes: Any) -> Translator:
     return Translator(EchoModel(size), CharacterTokenizer(), GREEDY.model_copy(update=changes), CPU)
 
 
-def gru(decoding: BeamSettings | SamplingSettings, end_bias: float = 2.0) -> Translator:
+def gru(decoding: BeamSettings | SamplingSettings, end_bias: float = 2.0, longest: int = 200) -> Translator:
     tokenizer = CharacterTokenizer()
     tokenizer.encode_source(["abcde"])
-    return Translator(GruModel(9, seed=4, end_bias=end_bias), tokenizer, decoding, CPU)
+    return Translator(GruModel(9, seed=4, end_bias=end_bias), tokenizer, decoding, CPU, longest=longest)
 
 
 def texts(translator: Translator, lines: list[str]) -> list[str]:
@@ -52,7 +51,7 @@ def test_each_line_is_answered_in_its_place(lines: list[str], batch_tokens: int)
 @pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u200b", "\x0c", "\ufeff \t", "\u2028"])
 def test_a_line_without_visible_text_is_not_translated(blank: str) -> None:
     translator = gru(BeamSettings(n_best=3))
-    translator._searcher.model.encode = None  # type: ignore[assignment]
+    translator.searcher.model.encode = None  # type: ignore[assignment]
 
     (translation,) = translator.translate(requests([blank]))
 
@@ -89,7 +88,7 @@ def test_batches_keep_to_their_tokens(beam_size: int) -> None:
 
     texts(translator, LINES)
 
-    assert 50 < translator._searcher.model.largest_batch * beam_size <= 100
+    assert 50 < translator.searcher.model.largest_batch * beam_size <= 100
 
 
 def test_batches_are_heard_of() -> None:
@@ -111,8 +110,8 @@ def test_answers_come_before_the_input_ends() -> None:
 
 def test_lengths_are_given_where_they_differ() -> None:
     translator, seen = echo(), list[Source]()
-    encode = translator._searcher.model.encode
-    translator._searcher.model.encode = lambda source: seen.append(source) or encode(source)  # type: ignore[assignment]
+    encode = translator.searcher.model.encode
+    translator.searcher.model.encode = lambda source: seen.append(source) or encode(source)  # type: ignore[assignment]
 
     texts(translator, ["abc", "b"])
     texts(translator, ["abc", "cba"])
@@ -171,33 +170,30 @@ def test_other_errors_are_not_taken_for_lack_of_memory() -> None:
         texts(translator, ["abcdef", "abcdef"])
 
 
-def test_a_long_line_is_translated_in_pieces_and_said_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(module, "LONGEST_SENTENCE", 20)
-    long = "one two three. four five six. seven eight nine."
+def test_a_long_line_is_translated_in_pieces_with_its_own_spacing() -> None:
+    long = "one two three.  four five six, seven eight nine."
+    translator = Translator(EchoModel(200), CharacterTokenizer(), GREEDY, CPU, longest=20)
 
-    found = list(echo().translate(requests(["abc", long, "def"])))
+    found = list(translator.translate(requests(["abc", long, "def. ghi."])))
 
-    assert [" ".join(each.best.text.split()) for each in found] == ["abc", long, "def"]
-    warning = capsys.readouterr().err
-    assert "line 2" in warning and "47 subwords" in warning and "pieces" in warning
+    assert [each.best.text for each in found] == ["abc", long, "def. ghi."]
+    assert [each.cut for each in found] == [False, True, False]
 
 
-def test_pieces_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST_SENTENCE", 5)
-    translator = gru(BeamSettings(beam_size=2, n_best=2, length_penalty=0.5), end_bias=5.0)
+def test_pieces_add_up() -> None:
+    decoding = BeamSettings(beam_size=2, n_best=2, length_penalty=0.5)
+    translator = gru(decoding, end_bias=5.0, longest=5)
     parts = [each.hypotheses[1] for each in translator.translate(requests(["abc", "cba"]))]
 
     (whole,) = translator.translate(requests(["abccba"]))
 
-    assert whole.hypotheses[1].text == " ".join(part.text for part in parts)
+    assert whole.hypotheses[1].text == "".join(part.text for part in parts)
     assert whole.hypotheses[1].log_probability == pytest.approx(sum(part.log_probability for part in parts))
 
 
 def test_a_model_without_numbers_is_refused() -> None:
     translator = gru(GREEDY)
-    torch.nn.init.constant_(next(translator._searcher.model.parameters()), math.nan)
+    torch.nn.init.constant_(next(translator.searcher.model.parameters()), math.nan)
 
     with pytest.raises(ModelError, match="line 2"):
         texts(translator, ["", "abc"])
@@ -205,7 +201,7 @@ def test_a_model_without_numbers_is_refused() -> None:
 
 def test_dropout_is_off() -> None:
     translator = gru(GREEDY)
-    model: TranslationModel = translator._searcher.model.train()
+    model: TranslationModel = translator.searcher.model.train()
 
     texts(translator, ["abc"])
 

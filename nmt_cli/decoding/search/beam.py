@@ -3,7 +3,8 @@
 Each step looks at all continuations of a sentence's live hypotheses; a chooser (see `choosing`) says which of them end
 and are finished, and which live on. A sentence is done, and leaves the batch, when
 - `beam_size` hypotheses are finished, and no live one would be among the `n_best` if it ended with its next word
-  (bad ones finish early, one each step, so their number alone says nothing of a good one that is still going), or
+  (bad ones finish early, one each step, so their number alone says nothing of a good one that is still going; with
+  `early_stop: first` it is enough, with `never` it does not matter), or
 - no live hypothesis can still be ranked among the `n_best`: since log-probabilities only fall, none will score better
   than its present rank at the most favourable length still possible (not asked where soft rules can add to a rank), or
 - its translations may not become longer. Only if none is finished by then, the live ones are the result, scored by
@@ -11,6 +12,7 @@ and are finished, and which live on. A sentence is done, and leaves the batch, w
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -20,7 +22,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from nmt_cli.decoding.rules import Rule, Said, Words
-from nmt_cli.decoding.search.choosing import BestOfAll, Continuations, Live, rows
+from nmt_cli.decoding.rules.forbidden import Forbidden
+from nmt_cli.decoding.rules.required import Required
+from nmt_cli.decoding.search.choosing import BestOfAll, Chooser, Continuations, Live, rows
+from nmt_cli.decoding.search.constrained import Constrained, find_rules
+from nmt_cli.decoding.search.coverage import by_coverage
+from nmt_cli.decoding.search.diverse import Diverse, merged
 from nmt_cli.decoding.search.hypotheses import Hypothesis, before_end, longest_translations
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.models.contract import Source, TranslationModel
@@ -37,22 +44,30 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The `n_best` hypotheses of each sentence, best first; fewer where fewer were finished.
 
-    None at all only if the model's scores are not numbers. One host synchronisation a step.
+    None at all only if the model's scores are not numbers, or rules leave nothing to say. One host synchronisation a
+    step. Each group of a diverse beam is searched as a sentence of its own.
     """
-    end, beam, penalty = model.vocabularies.end, settings.beam_size, settings.length_penalty
-    longest = longest_translations(source, settings.max_length_ratio)
+    end, groups, penalty = model.vocabularies.end, settings.groups, settings.length_penalty
+    beam = settings.beam_size // groups
+    places = torch.arange(len(sentences)).repeat_interleave(groups)
+    longest = longest_translations(source, settings, sentences).repeat_interleave(groups)
     soft = any(rule.soft for rule in rules)
-    choose = BestOfAll(beam, end)
-    live = Live.only_start(len(sentences), model.vocabularies.start, longest.device)
-    finished = _Finished.none(len(sentences), settings.n_best, longest.device)
-    remaining, ended = torch.arange(len(sentences)), list[_Ended]()
+    choose = _chooser(settings, rules, end)
+    live = Live.only_start(len(places), model.vocabularies.start, longest.device)
+    most = settings.beam_size if settings.coverage_penalty else settings.n_best
+    finished = _Finished.none(len(places), min(beam, most), longest.device)
+    remaining, ended = torch.arange(len(places)), list[_Ended]()
     state = model.start(model.encode(source))
+    if groups > 1:
+        state = state.select(places.unsqueeze(1).to(longest.device))
     for length in itertools.count(1):  # of a hypothesis that ends in this step, its end counted
         scores, state = model.step(live.tokens[:, :, -1], state)
-        choice = choose(Words.ruled(scores, rules, Said(live.tokens, remaining)), live, remaining)
+        choice = choose(Words.ruled(scores, rules, Said(live.tokens, places[remaining], remaining)), live, remaining)
         finished = finished.including(choice.ending, live, end, length**penalty)
         worst, best_live = finished.score[:, -1], choice.going_on.rank.amax(1)
-        done = (finished.count >= beam) & (worst >= best_live / (length + 1) ** penalty)
+        done = finished.count >= (math.inf if settings.early_stop == "never" else beam)
+        if settings.early_stop == "settled":
+            done &= worst >= best_live / (length + 1) ** penalty
         if not soft:
             done |= worst > _best_possible(best_live, length, longest, penalty)
         done = (done | (length > longest)).cpu()
@@ -65,11 +80,26 @@ def beam_search(
         if not len(kept):
             break
         here = kept.to(longest.device)
-        if len(left) or beam > 1:
+        if len(left) or choice.going_on.parents.size(1) > 1:
             state = state.select(here.unsqueeze(1) * live.rank.size(1) + choice.going_on.parents[here])
         live = live.extended(choice.going_on).select(here)
         finished, longest, remaining = finished.select(here), longest[here], remaining[kept]
-    return _collected(ended, len(sentences), settings.n_best, end)
+    found = _collected(ended, len(places), min(beam, most), end)
+    if groups > 1:
+        found = [merged(found[row : row + groups], most) for row in range(0, len(found), groups)]
+    if settings.coverage_penalty:
+        found = by_coverage(model, source, found, settings.coverage_penalty)
+    return [hypotheses[: settings.n_best] for hypotheses in found]
+
+
+def _chooser(settings: BeamSettings, rules: Sequence[Rule], end: int) -> Chooser:
+    required = next(find_rules(rules, Required), None)
+    forbidden = next((rule for rule in find_rules(rules, Forbidden) if rule.patient), None)
+    if settings.groups > 1:
+        return Diverse(settings.groups, settings.diversity, settings.beam_size // settings.groups, end)
+    if required is not None or forbidden is not None:
+        return Constrained(settings.beam_size, end, required, forbidden)
+    return BestOfAll(settings.beam_size, end)
 
 
 @dataclass(frozen=True)
@@ -124,18 +154,20 @@ def _collected(ended: list[_Ended], batch: int, n_best: int, end: int) -> list[l
     found: list[list[Hypothesis]] = [[] for _ in range(batch)]
     for group in ended:
         finished, live = group.finished, group.live
-        complete = _hypotheses(finished.tokens, finished.log_probability, finished.score, end)
-        cut_off = _hypotheses(live.tokens, live.log_probability, live.rank / group.normalizer, end)
+        complete = _hypotheses(finished.tokens, finished.log_probability, finished.score, end, ended=True)
+        cut_off = _hypotheses(live.tokens, live.log_probability, live.rank / group.normalizer, end, ended=False)
         for sentence, some, rest in zip(group.sentences.tolist(), complete, cut_off, strict=True):
             found[sentence] = (some or rest)[:n_best]
     return found
 
 
-def _hypotheses(tokens: Tensor, log_probability: Tensor, score: Tensor, end: int) -> list[list[Hypothesis]]:
+def _hypotheses(
+    tokens: Tensor, log_probability: Tensor, score: Tensor, end: int, *, ended: bool
+) -> list[list[Hypothesis]]:
     columns = zip(tokens[:, :, 1:].tolist(), log_probability.tolist(), score.tolist(), strict=True)
     return [
         [
-            Hypothesis(before_end(row, end), total, ranked)
+            Hypothesis(before_end(row, end), total, ranked, ended)
             for row, total, ranked in zip(*sentence, strict=True)
             if ranked > -torch.inf  # neither a free place nor not a number
         ]

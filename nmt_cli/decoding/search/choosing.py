@@ -1,13 +1,17 @@
 """How a beam chooses: of all ways to go on, those that end now, and those that live on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from nmt_cli.decoding.rules import Words
+
+_MANY, _GROUP = 2**16, 64
+"""From so many ranks on, the best are sought in two stages, first among the maxima of groups of so many words."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,12 @@ class Continuations:
             (live.rank.unsqueeze(-1) + ranked).flatten(1),
         )
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Continuations]", rows: Tensor) -> Self:
+        """Those of several lots of sentences, in the order of rows [B]."""
+        fields = ((part.tokens, part.parents, part.log_probability, part.rank) for part in parts)
+        return cls(*(torch.cat(field)[rows] for field in zip(*fields, strict=True)))
+
     def best_first(self) -> Self:
         """By rank; equals stay in order."""
         return self.take(self.rank.sort(dim=1, descending=True, stable=True).indices)
@@ -69,15 +79,16 @@ class Continuations:
 
     def ending(self, end: int) -> Self:
         """Those which end; the others become impossible."""
-        return self._impossible(self.tokens != end)
+        return self.without(self.tokens != end)
 
     def not_ending(self, end: int, number: int) -> Self:
         """The first of those which do not end; should there be fewer, the rest is impossible."""
         ends = self.tokens == end
         order = ends.long().sort(dim=1, stable=True).indices[:, :number]
-        return self._impossible(ends).take(order)
+        return self.without(ends).take(order)
 
-    def _impossible(self, where: Tensor) -> Self:
+    def without(self, where: Tensor) -> Self:
+        """Those at [B,n] become impossible."""
         return type(self)(
             self.tokens,
             self.parents,
@@ -101,7 +112,7 @@ class Chooser(Protocol):
     """Chooses how a beam goes on."""
 
     def __call__(self, words: Words, live: Live, sentences: Tensor) -> Choice:
-        """sentences [B], on the CPU, are places in the batch as it was when the search began."""
+        """sentences [B], on the CPU, are rows of the batch as it was when the search began."""
         ...
 
 
@@ -126,9 +137,24 @@ def best_words(ranked: Tensor, beam: int) -> Tensor:
 
     By number, so that a stable sort puts the lower of equals first. A beam of one needs one word: if it ends, all ends.
     """
-    if beam == 1:
-        return ranked.argmax(-1, keepdim=True)
-    return ranked.topk(min(beam + 1, ranked.size(-1)), sorted=False).indices.sort(-1).values
+    number = min(beam + 1, ranked.size(-1)) if beam > 1 else 1
+    words = _best(ranked, number)
+    return words if number == 1 else words.sort(-1).values
+
+
+def _best(ranked: Tensor, number: int) -> Tensor:
+    """The best words [B,k,number] by their rank [B,k,V], in any order; of one, the first of equals."""
+    groups = ranked.size(-1) // _GROUP
+    if ranked.numel() < _MANY or groups <= number or ranked.device.type != "cpu":
+        return ranked.argmax(-1, keepdim=True) if number == 1 else ranked.topk(number, sorted=False).indices
+    # The best words are in the groups with the best maxima, or in the rest, which fills no group.
+    grouped = ranked[..., : groups * _GROUP].view(*ranked.shape[:-1], groups, _GROUP)
+    best = _best(grouped.amax(-1), number)
+    found = grouped.gather(-2, best.unsqueeze(-1).expand(*best.shape, _GROUP)).flatten(-2)
+    found = torch.cat([found, ranked[..., groups * _GROUP :]], dim=-1)
+    best = pad(best, (0, 1), value=groups)
+    places = found.argmax(-1, keepdim=True) if number == 1 else found.topk(number, sorted=False).indices
+    return best.gather(-1, places // _GROUP) * _GROUP + places % _GROUP
 
 
 def rows(tokens: Tensor, places: Tensor) -> Tensor:

@@ -1,12 +1,15 @@
 """What search finds: hypotheses, and the value that ranks them."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from nmt_cli.decoding.sentences import Phrase, Sentence
 from nmt_cli.models.contract import Source
+from nmt_cli.recipe.decoding import SearchSettings
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,12 @@ class Hypothesis:
     log_probability: float
     """Natural logarithm, under the model's own distribution; of the end token too, if the model said it."""
     score: float
-    """What ranks it: log_probability / length^length_penalty; the length counts the end token if it was said."""
+    """What ranks it: log_probability / length^length_penalty; the length counts the end token if it was said. To this
+    come what soft rules and a coverage penalty add."""
+    ended: bool = True
+    """Whether the model said the end, instead of being cut off at the greatest length."""
+    unmet: tuple[Phrase, ...] = ()
+    """Required phrases that it does not say, as no translation could say them all."""
 
 
 def best_first(hypotheses: Iterable[Hypothesis]) -> list[Hypothesis]:
@@ -31,8 +39,16 @@ def before_end(tokens: Iterable[int], end: int) -> tuple[int, ...]:
     return tuple(itertools.takewhile(lambda token: token != end, tokens))
 
 
-def longest_translations(source: Source, ratio: float) -> Tensor:
-    """How many tokens [B], the end apart, a translation of each sentence may have: ratio · source length + 10."""
+def longest_translations(source: Source, settings: SearchSettings, sentences: Sequence[Sentence]) -> Tensor:
+    """How many tokens [B], the end apart, a translation may have: max_length_ratio · source length + 10.
+
+    Other settings come before that, and before these what is wished of a sentence.
+    """
     batch, padded = source.tokens.shape
     lengths = source.tokens.new_full((batch,), padded) if source.lengths is None else source.lengths
-    return ((lengths - 1).double() * ratio).long() + 10
+    longest = ((lengths - 1).double() * settings.max_length_ratio).long() + 10
+    longest = longest.clamp(settings.min_length, settings.max_length)
+    if any(sentence.wishes for sentence in sentences):
+        wished = [each.wishes.longest_beginning + sum(map(len, each.wishes.required)) for each in sentences]
+        longest = longest.maximum(torch.tensor(wished, device=longest.device))
+    return longest

@@ -1,4 +1,4 @@
-"""Sampling: every word is drawn by chance, from all words or the likeliest (Fan et al. 2018; Holtzman et al. 2020)."""
+"""Sampling: every word is drawn by chance, from all words or from the likelier ones."""
 
 import itertools
 import random
@@ -28,7 +28,7 @@ def sample(
     the same words in any company. A draw that reaches the greatest length is cut off, and has no end.
     """
     end, draws, lines = model.vocabularies.end, settings.n_best, [sentence.line for sentence in sentences]
-    longest = longest_translations(source, settings.max_length_ratio).unsqueeze(1)  # [B,1]
+    longest = longest_translations(source, settings, sentences).unsqueeze(1)  # [B,1]
     chances = _chances(settings.seed, lines, draws, int(longest.max()) + 1).to(longest.device)  # [B,n,T]
     tokens = torch.full((*chances.shape[:2], chances.size(2) + 1), end, device=longest.device)  # with start
     tokens[:, :, 0] = model.vocabularies.start
@@ -36,6 +36,7 @@ def sample(
     lengths = torch.zeros_like(tokens[:, :, 0])
     here = torch.arange(len(sentences), device=longest.device)  # the sentences still in the batch
     over = torch.zeros_like(lengths, dtype=torch.bool)
+    ended = torch.zeros_like(over)
     state = model.start(model.encode(source)).select(here.unsqueeze(1).expand(-1, draws))
     for length in itertools.count(1):  # of a draw that ends in this step, its end counted
         scores, state = model.step(tokens[here, :, length - 1], state)
@@ -45,6 +46,7 @@ def sample(
         tokens[here, :, length] = said.where(counts, end)
         log_probability[here] += words.log_probability(said.unsqueeze(-1)).squeeze(-1).where(counts, 0)
         lengths[here] += counts
+        ended[here] |= counts & (said == end)
         over |= (said == end) | (length > longest[here])
         kept = over.all(1).logical_not().nonzero()[:, 0]  # the step's one host synchronisation
         if not len(kept):
@@ -55,11 +57,13 @@ def sample(
     score = log_probability / lengths.clamp(min=1) ** settings.length_penalty
     return [
         best_first(
-            Hypothesis(before_end(row, end), total, ranked)
-            for row, total, ranked in zip(*sentence, strict=True)
+            Hypothesis(before_end(row, end), total, ranked, complete)
+            for row, total, ranked, complete in zip(*sentence, strict=True)
             if total > -torch.inf  # it is a number
         )
-        for sentence in zip(tokens[:, :, 1:].tolist(), log_probability.tolist(), score.tolist(), strict=True)
+        for sentence in zip(
+            tokens[:, :, 1:].tolist(), log_probability.tolist(), score.tolist(), ended.tolist(), strict=True
+        )
     ]
 
 
@@ -69,8 +73,13 @@ def _draw(scores: Tensor, settings: SamplingSettings, chance: Tensor) -> Tensor:
     if settings.top_k is not None or settings.top_p is not None:
         scores, tokens = scores.topk(min(settings.top_k or scores.size(-1), scores.size(-1)))
     probability = scores.double().softmax(-1)
+    likeliest = probability.amax(-1, keepdim=True)
     if settings.top_p is not None:  # what the likelier words have together decides, so the likeliest always stays
         probability = probability.masked_fill(probability.cumsum(-1) - probability >= settings.top_p, 0)
+    if settings.min_p is not None:
+        probability = probability.masked_fill(probability < settings.min_p * likeliest, 0)
+    if settings.epsilon is not None:
+        probability = probability.masked_fill(probability < likeliest.clamp(max=settings.epsilon), 0)
     cumulative = probability.cumsum(-1)
     place = torch.searchsorted(cumulative, chance.unsqueeze(-1) * cumulative[..., -1:], right=True)
     place = place.clamp(max=scores.size(-1) - 1)  # scores that are not numbers have no place

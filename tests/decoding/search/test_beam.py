@@ -108,7 +108,7 @@ def test_a_wide_beam_finds_the_best_of_all_translations(
     monkeypatch: pytest.MonkeyPatch, penalty: float, seed: int
 ) -> None:
     longest = 5
-    monkeypatch.setattr(beam, "longest_translations", lambda source, ratio: torch.tensor([longest]))
+    monkeypatch.setattr(beam, "longest_translations", lambda *_: torch.tensor([longest]))
     model, source = GruModel(7, seed, end_bias=1.0), one(4, 5, 6)
     every = [said for length in range(longest + 1) for said in itertools.product([4, 5, 6], repeat=length)]
     scores = {said: forced_log_probability(model, source, said) / (len(said) + 1) ** penalty for said in every}

@@ -55,7 +55,7 @@ def force(
 def _log_probabilities(model: TranslationModel, decoded: Decoded, positions: Tensor, said: Tensor) -> list[float]:
     """Of what is said [B·T] at some positions [n]."""
     found = []
-    for some in positions.split(_POSITIONS):
+    for some in torch.split(positions, _POSITIONS):
         scores = model.scores(decoded, some).float()
         chosen = scores.gather(1, said[some].unsqueeze(1)).squeeze(1)
         found.append(chosen - scores.logsumexp(1))

@@ -1,0 +1,31 @@
+"""This toolkit's search, with a model that was prepared as `nmt translate` does it."""
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.decoders.answering import Decode, Rows, serve
+from nmt_cli.commands.translators import TranslatorOptions, open_translator
+from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.recipe.decoding import BeamSettings
+from nmt_cli.recipe.section import MOST
+
+
+def load(settings: dict[str, Any]) -> Decode:
+    options = TranslatorOptions([Path(settings["model"])], [f"decoding.precision={settings['precision']}"])
+    searcher = open_translator(options).searcher
+
+    def decode(rows: Rows, length: int, beam: int) -> None:
+        sentences = [Sentence(line, row[:-1]) for line, row in enumerate(rows, 1)]  # search adds the end itself
+        found = searcher.search(sentences, of_length(length, beam))
+        assert all(len(hypotheses[0].tokens) == length - 1 for hypotheses in found)
+
+    return decode
+
+
+def of_length(length: int, beam: int) -> BeamSettings:
+    """Settings under which search takes exactly `length` steps, the last for the end, all sentences in one batch."""
+    return BeamSettings(beam_size=beam, min_length=length - 1, max_length=length - 1, batch_tokens=MOST)
+
+
+if __name__ == "__main__":
+    serve(load)

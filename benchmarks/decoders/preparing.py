@@ -1,0 +1,139 @@
+"""What all engines are given: sentences in subwords, and models of random weights in our form and CTranslate2's."""
+
+import contextlib
+import gzip
+import json
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from decoders.asking import Sentence
+from nmt_cli import __version__, files
+from nmt_cli.commands.export import export
+from nmt_cli.commands.loading import ModelConfig, vocabularies_of
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.devices import describe, pick_device
+from nmt_cli.models import build
+from nmt_cli.recipe.decoding import BeamSettings, Evaluation
+from nmt_cli.recipe.model import ModelSettings
+from nmt_cli.runs.checkpoints import write_tensors
+from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
+from peers.corpora import multi30k
+
+MODELS: dict[str, dict[str, Any]] = {
+    "small": {"architecture": "transformer", "preset": "small"},
+    "base": {"architecture": "transformer", "preset": "base"},
+    "base_6_2": {"architecture": "transformer", "preset": "base", "decoder_layers": 2},
+    "base_12_1": {"architecture": "transformer", "preset": "base", "encoder_layers": 12, "decoder_layers": 1},
+    "lstm": {
+        "architecture": "rnn",
+        "cell": "lstm",
+        "width": 512,
+        "embedding_width": 256,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "attention": "additive",
+        "tied_embeddings": "none",
+    },
+}
+"""Sections `model` of recipes."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The work, in a folder."""
+
+    folder: Path
+    sentences: list[Sentence]
+    words: int
+    device: str
+
+    def model(self, name: str) -> dict[str, Any]:
+        """All settings of a model."""
+        return _settings(name).model_dump()
+
+    def settings(self, name: str, precision: str) -> dict[str, Any]:
+        """What a program that decodes is told."""
+        return {
+            "sentences": str(self.folder / "sentences.json"),
+            "model": str(self.folder / name),
+            "exported": str(self.folder / f"{name}.ctranslate2"),
+            "size": self.model(name),
+            "words": self.words,
+            "precision": precision,
+        }
+
+    def heading(self, cores: str, rounds: int) -> list[str]:
+        """Machine, versions, date."""
+        versions = [f"torch {torch.__version__}"]
+        with contextlib.suppress(PackageNotFoundError):
+            versions.append(f"CTranslate2 {version('ctranslate2')}")
+        return [
+            f"{_processor()}, {describe(pick_device())}; cores {cores}; {rounds} rounds; nmt {__version__}, "
+            f"{', '.join(versions)}, Python {platform.python_version()}; {time.strftime('%Y-%m-%d')}."
+        ]
+
+
+def prepare(text: Path, folder: Path, models: list[str], cores: str) -> Prepared:
+    """Make what is not there yet."""
+    corpus = multi30k(text, folder / "multi30k", cores)
+    tokenizer = Tokenizer.load(corpus.prepared / "tokenizer")
+    sides = (tokenizer.encode_source, tokenizer.encode_target)
+    rows = [
+        [[*row, tokenizer.end] for row in encode(_lines(text / f"test_2016_flickr.{language}.gz"))]
+        for encode, language in zip(sides, ("en", "de"), strict=True)
+    ]
+    (folder / "sentences.json").write_text(json.dumps(rows[0]))
+    sentences = [
+        Sentence(number, len(source), len(target)) for number, (source, target) in enumerate(zip(*rows, strict=True))
+    ]
+    for name in models:
+        if not (folder / name / files.MANIFEST).is_file():
+            _write_model(name, tokenizer, folder / name)
+        exported = folder / f"{name}.ctranslate2"
+        if not exported.is_dir() and MODELS[name]["architecture"] == "transformer" and find_spec("ctranslate2"):
+            export(folder / name, "ctranslate2", exported)
+    return Prepared(folder, sentences, tokenizer.target_size, pick_device().type)
+
+
+def _write_model(name: str, tokenizer: Tokenizer, place: Path) -> None:
+    settings, vocabularies = _settings(name), vocabularies_of(tokenizer)
+    torch.manual_seed(1)
+    config = ModelConfig(
+        format=1,
+        source_language="en",
+        target_language="de",
+        vocabularies=vars(vocabularies),
+        model=settings,
+        decoding=BeamSettings(),
+        evaluation=Evaluation(),
+    )
+    with files.new_folder(place) as folder:
+        files.write_json(folder / CONFIG, config.model_dump(mode="json"))
+        write_tensors(folder / WEIGHTS, dict(build(settings, vocabularies).named_parameters()))
+        tokenizer.save(folder / TOKENIZER)
+        files.write_manifest(folder, {"format": 1})
+
+
+def _settings(name: str) -> Any:
+    return TypeAdapter(ModelSettings).validate_python(MODELS[name])
+
+
+def _lines(path: Path) -> list[str]:
+    return gzip.decompress(path.read_bytes()).decode().split("\n")[:-1]
+
+
+def _processor() -> str:
+    """As the system calls it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().split("\n"):
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

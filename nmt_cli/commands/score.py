@@ -1,0 +1,163 @@
+"""`nmt score`: pairs of lines in, how likely the model thinks each target out."""
+
+import itertools
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from nmt_cli import console
+from nmt_cli.commands.results import stdout
+from nmt_cli.commands.translators import TranslatorOptions, open_translator
+from nmt_cli.decoding.forced.scoring import LONGEST_SIDE, Pair, ScoredPair, Scorer
+from nmt_cli.decoding.windows import windows
+from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.text.lines import decode_lines, open_text
+
+Format = Literal["text", "tsv", "jsonl"]
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What is written of each pair."""
+
+    format: Format = "text"
+    normalize: bool = False
+    """The score that ranks in search, log-probability / length^length_penalty, in place of the log-probability."""
+    word_scores: bool = False
+
+
+@dataclass
+class _Tally:
+    """All pairs so far."""
+
+    pairs: int = 0
+    unscored: int = 0
+    tokens: int = 0
+    log_probability: float = 0.0
+
+    def add(self, scored: ScoredPair) -> None:
+        self.pairs += 1
+        if math.isinf(scored.log_probability):
+            self.unscored += 1
+        else:
+            self.tokens += scored.length
+            self.log_probability += scored.log_probability
+
+
+def score(
+    options: TranslatorOptions,
+    source: Path | None = None,
+    target: Path | None = None,
+    written: ScoreOptions = ScoreOptions(),
+) -> None:
+    """Write to stdout, for each pair of lines of two files, how likely the model thinks the target.
+
+    Without files, the pairs are lines `source<TAB>target` of stdin.
+    """
+    if (source is None) != (target is None):
+        raise RecipeError("--source and --target go together; without both, stdin gives source<TAB>target")
+    with _reading(source, target) as pairs:
+        translator = open_translator(options)
+        scorer = Scorer(translator.searcher, translator.tokenizer, translator.settings)
+        started, tally = time.monotonic(), _Tally()
+        with stdout() as stream, console.Progress("scoring", "pairs") as progress:
+            for window in windows(pairs):
+                scored = scorer.score_window(window, tally.pairs + 1, progress.advance)
+                lines = [_line(number, each, written) for number, each in enumerate(scored, tally.pairs)]
+                stream.write("".join(lines).encode())
+                stream.flush()
+                for each in scored:
+                    tally.add(each)
+    _conclude(tally, time.monotonic() - started)
+
+
+def _conclude(tally: _Tally, seconds: float) -> None:
+    if tally.unscored:
+        console.warn(
+            f"{tally.unscored:,} pairs have the score -inf: only one side has text, or one is longer than"
+            f" {LONGEST_SIDE:,} subwords"
+        )
+    each = -tally.log_probability / max(1, tally.tokens)
+    console.say(
+        f"scored {tally.pairs:,} pairs in {console.duration(seconds)}: {tally.pairs / max(seconds, 1e-3):,.1f} pairs/s;"
+        f" {each:.4f} nats per subword, perplexity {math.exp(min(each, 700)):.2f}"
+    )
+
+
+def _line(number: int, scored: ScoredPair, written: ScoreOptions) -> str:
+    value = scored.score if written.normalize else scored.log_probability
+    if written.format == "jsonl":
+        return _json(number, scored, written)
+    columns = [f"{value:.4f}"]
+    if written.format == "tsv":
+        columns = [scored.pair.source.replace("\t", " "), scored.pair.target.replace("\t", " "), *columns]
+    if written.word_scores:
+        columns.append(" ".join(f"{word:.4f}" for word in scored.words))
+    return "\t".join(columns) + "\n"
+
+
+def _json(number: int, scored: ScoredPair, written: ScoreOptions) -> str:
+    record: dict[str, Any] = {
+        "id": number,
+        "source": scored.pair.source,
+        "target": scored.pair.target,
+        "log_probability": _number(scored.log_probability),
+        "score": _number(scored.score),
+        "length": scored.length,
+    }
+    if written.word_scores:
+        record["word_scores"] = [_number(word) for word in scored.words]
+    return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _number(value: float) -> float | None:
+    """JSON has no infinity."""
+    return None if math.isinf(value) else round(value, 4)
+
+
+@contextmanager
+def _reading(source: Path | None, target: Path | None) -> Iterator[Iterator[Pair]]:
+    if source is not None and target is not None:
+        with open_text(source) as sources, open_text(target) as targets:
+            yield _of_files(_lines(sources, str(source)), _lines(targets, str(target)), f"{source} and {target}")
+        return
+    if sys.stdin is None:
+        raise RecipeError("stdin is closed; name files with --source and --target")
+    if sys.stdin.isatty():
+        console.say("reading source<TAB>target from the terminal; Ctrl-D ends them")
+    yield _of_columns(_lines(sys.stdin.buffer, "stdin"))
+
+
+def _of_columns(lines: Iterator[str]) -> Iterator[Pair]:
+    for number, line in enumerate(lines, 1):
+        columns = line.split("\t")
+        if len(columns) < 2:
+            raise DataError(f"stdin: line {number}: has no tab; each line is source<TAB>target")
+        yield Pair(columns[0], columns[1])
+
+
+def _of_files(sources: Iterator[str], targets: Iterator[str], names: str) -> Iterator[Pair]:
+    """DataError at the end, with both counts, if one has more lines than the other."""
+    for pairs, (source, target) in enumerate(itertools.zip_longest(sources, targets)):
+        if source is None or target is None:
+            more = 1 + sum(1 for _ in (targets if source is None else sources))
+            counts = (pairs, pairs + more) if source is None else (pairs + more, pairs)
+            raise DataError(
+                f"{names}: have {counts[0]:,} and {counts[1]:,} lines; line n of one is line n of the other"
+            )
+        yield Pair(source, target)
+
+
+def _lines(stream: IO[bytes], name: str) -> Iterator[str]:
+    """What is not UTF-8 becomes U+FFFD, and is told at the end."""
+    invalid = list[int]()
+    yield from decode_lines(stream, name, invalid.append)
+    if invalid:
+        others = f" and {len(invalid) - 1:,} other lines" if len(invalid) > 1 else ""
+        console.warn(f"{name}: line {invalid[0]}{others}: not UTF-8; what is not was read as U+FFFD")

@@ -1,0 +1,57 @@
+"""A window of lines in, what is written of their translations out: what each process that translates does."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nmt_cli.commands.translators import TranslatorOptions, open_translator
+from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.summary import Summary
+
+Format = Literal["text", "nbest", "jsonl", "tsv"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Lines that are translated together, and the number of the first, counted from 1."""
+
+    first: int
+    requests: Sequence[Request]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is to be written for a window: whole lines in UTF-8."""
+
+    written: bytes
+    summary: Summary
+
+
+Answering = Callable[[Window, Callable[[int], object]], Answer]
+"""Translates a window; the function it is given hears how many lines each batch had."""
+
+
+@dataclass(frozen=True)
+class Opener:
+    """What to answer with; plain values, so that a process that is yet to start can be told them."""
+
+    options: TranslatorOptions
+    format: Format
+
+    def __call__(self, number: int = 0, count: int = 1) -> Answering:
+        """Load the model; `number` is that of this process among `count`."""
+        from nmt_cli.decoding.formats import FORMATS
+        from nmt_cli.devices import become_worker, memory_errors
+
+        if count > 1:
+            become_worker(number, count)
+        with memory_errors():
+            translator, write = open_translator(self.options), FORMATS[self.format]
+
+        def answer(window: Window, translated: Callable[[int], object]) -> Answer:
+            with memory_errors():
+                translations = translator.translate_window(window.requests, window.first, translated)
+            lines = [write(number, translation) for number, translation in enumerate(translations, window.first - 1)]
+            return Answer("".join(lines).encode(), Summary.of(translations))
+
+        return answer

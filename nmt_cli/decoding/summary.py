@@ -1,0 +1,60 @@
+"""What happened to lines, in numbers that can be added up."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:  # who only adds summaries up needs no torch
+    from nmt_cli.decoding.translator import Translation
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of lines; those of parts, translated wherever, add up to those of the whole."""
+
+    lines: int = 0
+    endless: int = 0
+    """Their translation was still going on when it, or a piece of it, had reached the greatest length."""
+    cut: int = 0
+    """They hold a sentence that was too long to be translated at once."""
+    mended: int = 0
+    """Their first translation looked wrong, and the one that was kept looks better."""
+    failing: int = 0
+    """Their translation still looks wrong."""
+    problems: Counter[str] = field(default_factory=Counter)
+    """How many lines have each kind of problem left."""
+
+    @classmethod
+    def of(cls, translations: Sequence["Translation"]) -> Self:
+        """Count what translations say of themselves."""
+        left = [{finding.problem for finding in translation.problems} for translation in translations]
+        return cls(
+            len(translations),
+            endless=sum(translation.endless for translation in translations),
+            cut=sum(translation.cut for translation in translations),
+            mended=sum(translation.mended for translation in translations),
+            failing=sum(map(bool, left)),
+            problems=Counter(problem for problems in left for problem in problems),
+        )
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
+    def warnings(self) -> list[str]:
+        """What a user should know of, a line for each kind."""
+        found = []
+        if self.endless:
+            found.append(
+                f"{self.endless:,} of {self.lines:,} translations were cut off at the greatest length; "
+                "see decoding.max_length_ratio"
+            )
+        if self.cut:
+            found.append(f"{self.cut:,} of {self.lines:,} lines hold a sentence that is too long; it was cut in pieces")
+        if self.failing:
+            kinds = ", ".join(f"{problem} {count:,}" for problem, count in self.problems.most_common())
+            found.append(
+                f"{self.failing:,} of {self.lines:,} translations look wrong ({kinds}), {self.mended:,} were mended; "
+                "--format jsonl marks them"
+            )
+        return found

@@ -1,0 +1,85 @@
+"""Whether a translation is written in a script of its language."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Set
+from functools import lru_cache
+
+from nmt_cli.text.checks.finding import Finding
+
+_HAN, _KANA = frozenset({"CJK"}), frozenset({"CJK", "HIRAGANA", "KATAKANA"})
+_BY_SCRIPT_CODE = {
+    "latn": {"LATIN"}, "cyrl": {"CYRILLIC"}, "grek": {"GREEK"}, "arab": {"ARABIC"}, "hebr": {"HEBREW"},
+    "deva": {"DEVANAGARI"}, "beng": {"BENGALI"}, "guru": {"GURMUKHI"}, "gujr": {"GUJARATI"}, "orya": {"ORIYA"},
+    "taml": {"TAMIL"}, "telu": {"TELUGU"}, "knda": {"KANNADA"}, "mlym": {"MALAYALAM"}, "sinh": {"SINHALA"},
+    "thai": {"THAI"}, "laoo": {"LAO"}, "khmr": {"KHMER"}, "mymr": {"MYANMAR"}, "tibt": {"TIBETAN"},
+    "geor": {"GEORGIAN"}, "armn": {"ARMENIAN"}, "ethi": {"ETHIOPIC"}, "hang": {"HANGUL", "CJK"},
+    "kore": {"HANGUL", "CJK"}, "hans": _HAN, "hant": _HAN, "hani": _HAN, "jpan": _KANA, "mong": {"MONGOLIAN"},
+}  # fmt: skip
+"""By ISO 15924 code: the first words of the names that Unicode gives to letters of the script."""
+_LANGUAGES = {
+    "latn": "en de fr es it pt nl sv da no nb nn is fi et lv lt pl cs sk sl hr hu ro sq tr mt ga cy eu ca gl la af sw"
+    " id ms tl vi eo lb fy oc br bs ht so zu xh yo ig ha rw mg mi sm haw jv su ceb",
+    "cyrl": "ru uk be bg mk mn ky tg tt ba",
+    "grek": "el",
+    "arab": "ar fa ur ps sd ug ckb",
+    "hebr": "he yi iw",
+    "deva": "hi mr ne sa",
+    "beng": "bn as",
+    "guru": "pa", "gujr": "gu", "orya": "or", "taml": "ta", "telu": "te", "knda": "kn", "mlym": "ml", "sinh": "si",
+    "thai": "th", "laoo": "lo", "khmr": "km", "mymr": "my", "tibt": "bo dz", "geor": "ka", "armn": "hy",
+    "ethi": "am ti", "kore": "ko", "hani": "zh yue", "jpan": "ja",
+}  # fmt: skip
+"""Languages that are written in one script only, by ISO 639-1 or, for want of one, 639-3 code."""
+_LONG_CODES = {
+    "eng": "en", "deu": "de", "ger": "de", "fra": "fr", "fre": "fr", "spa": "es", "ita": "it", "por": "pt", "nld": "nl",
+    "rus": "ru", "ukr": "uk", "pol": "pl", "ces": "cs", "ell": "el", "tur": "tr", "ara": "ar", "heb": "he", "hin": "hi",
+    "zho": "zh", "chi": "zh", "cmn": "zh", "jpn": "ja", "kor": "ko", "vie": "vi", "tha": "th",
+}  # fmt: skip
+_SCRIPTS = {language: script for script, languages in _LANGUAGES.items() for language in languages.split()}
+_KNOWN = frozenset(name for names in _BY_SCRIPT_CODE.values() for name in names)
+_WORD = re.compile(r"\w+")
+_FEW = 2
+"""Letters of a foreign script that may well be a symbol, as in a formula."""
+
+
+def base_language(code: str) -> str:
+    """The language that a code such as `pt_BR` or `por_Latn` begins with."""
+    first = re.split("[-_]", code.lower())[0]
+    return _LONG_CODES.get(first, first)
+
+
+def scripts_of(code: str) -> Set[str]:
+    """The scripts of a language, as Unicode names their letters; none if that is not known."""
+    for part in re.split("[-_]", code.lower())[1:]:
+        if part in _BY_SCRIPT_CODE:
+            return _BY_SCRIPT_CODE[part]
+    return _BY_SCRIPT_CODE.get(_SCRIPTS.get(base_language(code), ""), set())
+
+
+def wrong_script(source: str, output: str, scripts: Set[str]) -> list[Finding]:
+    """Finds letters that the language does not have.
+
+    Words of the source may be taken over as they are. Latin letters, which names and units are written in
+    everywhere, are wrong where they are the most.
+    """
+    if output.isascii() and "LATIN" in scripts:
+        return []
+    known = set(_WORD.findall(source))
+    counts = Counter(_script(letter) for word in _WORD.findall(output) if word not in known for letter in word)
+    counts.pop("", None)
+    foreign = {name: count for name, count in counts.items() if name not in scripts}
+    latin = foreign.pop("LATIN", 0)
+    if latin > 3 * _FEW and 2 * latin > counts.total():
+        foreign["LATIN"] = latin
+    return [
+        Finding("script", f"{count} {name.capitalize()} letters") for name, count in foreign.items() if count > _FEW
+    ]
+
+
+@lru_cache(4096)
+def _script(letter: str) -> str:
+    """The script of a letter; empty if it is none, or of all scripts."""
+    name = unicodedata.name(letter, "").split(" ", 1)[0] if letter.isalpha() else ""
+    return name if name in _KNOWN else ""

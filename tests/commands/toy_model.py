@@ -1,0 +1,53 @@
+"""A model folder as `nmt train` leaves it, made in a moment: the weights are drawn by chance."""
+
+from pathlib import Path
+
+import torch
+
+from nmt_cli import __version__, files
+from nmt_cli.commands.loading import config_of, vocabularies_of
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.models import build
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs import checkpoints
+from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
+
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+def save_toy_model(folder: Path, **decoding: object) -> Path:
+    """A Transformer of one layer that says something for each line; further keys are settings of decoding."""
+    corpus = {"toy": {"source": "toy", "target": "toy"}}
+    recipe = Recipe.model_validate(
+        {
+            "run": str(folder),
+            "data": {
+                "source_language": "en",
+                "target_language": "de",
+                "prepared": str(folder),
+                "train": corpus,
+                "valid": corpus,
+            },
+            "tokenizer": {"vocabulary_size": 28, "byte_fallback": False},
+            "model": {
+                "architecture": "transformer",
+                "preset": "tiny",
+                "width": 16,
+                "feed_forward": 16,
+                "heads": 2,
+                "encoder_layers": 1,
+                "decoder_layers": 1,
+            },
+            "decoding": {"beam_size": 1, "max_length_ratio": 1.0, **decoding},
+        }
+    )
+    lines = [f"{one} {other}" for one in WORDS for other in WORDS]
+    tokenizer = Tokenizer.train(recipe.tokenizer, lines, lines, seed=1)
+    torch.manual_seed(1)
+    model = build(recipe.model, vocabularies_of(tokenizer))
+    with files.new_folder(folder) as unfinished:
+        files.write_json(unfinished / CONFIG, config_of(recipe, tokenizer).model_dump(mode="json"))
+        checkpoints.write_tensors(unfinished / WEIGHTS, dict(model.named_parameters()))
+        tokenizer.save(unfinished / TOKENIZER)
+        files.write_manifest(unfinished, {"format": 1, "nmt": __version__, "averaged_updates": [1]})
+    return folder
