@@ -14,12 +14,13 @@ from nmt_cli.errors import DataError, ModelError
 from nmt_cli.runs.directory import RunDirectory
 
 RUN = RunDirectory(Path("run"))
+FEW_UPDATES = ["training.limits.updates=2", "training.validation.every=2"]
 
 
 @pytest.fixture
 def evaluated(recipe: Path) -> Path:
     """The recipe of a model that is trained and evaluated."""
-    train(recipe)
+    train(recipe, FEW_UPDATES)
     evaluate(recipe)
     return recipe
 
@@ -58,7 +59,7 @@ def test_lines_too_long_to_be_drawn_are_left_out(evaluated: Path) -> None:
 def test_a_report_has_its_place_at_each_time_of_a_run(recipe: Path) -> None:
     with pytest.raises(ModelError):
         report(recipe)
-    train(recipe, ["training.limits.updates=4"])
+    train(recipe, FEW_UPDATES)
     report(recipe)
     assert "No test set is evaluated yet" in page()
     assert "There are no translations to look at yet" in page()
@@ -82,7 +83,7 @@ def test_a_damaged_model_costs_the_attention_alone(evaluated: Path) -> None:
 @pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
 def test_a_model_without_attention_says_so(recipe: Path) -> None:
     changes = ["model.attention=none", "model.input_feeding=false"]
-    train(recipe, changes)
+    train(recipe, [*FEW_UPDATES, *changes])
     evaluate(RUN.path)
     report(RUN.path)
     assert "The model has no attention" in page()
