@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt_cli import console, files
-from nmt_cli.commands.compared import Candidate, common_sets, judged_by, open_candidate, runs, systems
+from nmt_cli import files
+from nmt_cli.commands.compared import Candidate, common_sets, judged_by, open_candidate, systems
 from nmt_cli.commands.evaluate import shown
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.test_sets import words_seen
@@ -17,7 +17,6 @@ from nmt_cli.evaluation.trust.paired import RESAMPLES, Method, PairedTest
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import override
-from nmt_cli.reporting.comparison import write_comparison
 from nmt_cli.text.lines import read_lines
 
 _LINES_SHOWN = 3
@@ -36,15 +35,9 @@ class Options:
     overrides: Sequence[str] = ()
 
 
-def compare_systems(paths: Sequence[Path], options: Options, as_json: bool, page: Path | None = None) -> None:
-    """Compare runs, evaluated sets or files; the result goes to stdout, for people or as one JSON document.
-
-    With `page`, all that was found goes there, too, as HTML.
-    """
+def compare_systems(paths: Sequence[Path], options: Options, as_json: bool) -> None:
+    """Compare runs, evaluated sets or files; the result goes to stdout, for people or as one JSON document."""
     found = comparisons(paths, options)
-    if page is not None:
-        write_comparison(found, runs([open_candidate(path) for path in paths]), page)
-        console.say(f"page: {page}")
     if as_json:
         result = files.json_bytes({name: asdict(each) for name, each in found.items()})
     else:

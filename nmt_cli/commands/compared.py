@@ -150,15 +150,6 @@ def systems(candidates: Sequence[Candidate], found: Sequence[Translations]) -> l
     return made
 
 
-def runs(candidates: Sequence[Candidate]) -> dict[str, Path]:
-    """The folders of those that belong to a run, by the name that each has among the others."""
-    return {
-        name: next(iter(candidate.sets.values())).resolve().parent.parent
-        for name, candidate in zip(_distinct(candidates), candidates, strict=True)
-        if candidate.recipe is not None and candidate.sets
-    }
-
-
 def _experiment(candidate: Candidate) -> str | None:
     """What two trainings have in common that differ in their seed alone; None if no recipe is known."""
     if candidate.recipe is None:

@@ -117,6 +117,13 @@ def _prepared(path: Path) -> Shown:
     return Shown("prepared data", facts, "nmt train, with a recipe that names it as data.prepared", [path])
 
 
+def _export(path: Path) -> Shown:
+    """A model in the form of another program."""
+    manifest = _manifest(path)
+    facts = {"for": str(manifest["exported"]), "written by": f"nmt {manifest.get('nmt')}"}
+    return Shown("export", facts, f"read {path / 'README.md'}", [path])
+
+
 def _tokenizer(path: Path) -> Shown:
     found = Tokenizer.load(path)
     subwords = (
@@ -218,11 +225,20 @@ def _counted(value: float) -> str:
 
 
 def _is_prepared(path: Path) -> bool:
+    return _manifest(path).get("kind") == KIND
+
+
+def _is_export(path: Path) -> bool:
+    return "exported" in _manifest(path)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """What a folder's manifest says; empty if it has none that can be read."""
     try:
-        manifest = files.read_json(path / files.MANIFEST)
+        manifest = files.read_json(folder / files.MANIFEST)
     except NmtError:
-        return False
-    return isinstance(manifest, dict) and manifest.get("kind") == KIND
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def _is_recipe(path: Path) -> bool:
@@ -239,6 +255,7 @@ _FOLDERS: list[tuple[Callable[[Path], bool], Callable[[Path], Shown]]] = [
     (lambda path: (path / CONFIG).is_file() and (path / WEIGHTS).is_file(), _model),
     (lambda path: (path / STATE).is_file() and (path / WEIGHTS).is_file(), _checkpoint),
     (_is_prepared, _prepared),
+    (_is_export, _export),
     (Tokenizer.is_saved_in, _tokenizer),
     (lambda path: (path / SCORES).is_file() and (path / HYPOTHESES).is_file(), _evaluation),
     (lambda path: bool(list_runs(path)), _folder_of_runs),

@@ -19,7 +19,7 @@ WEIGHTS = {"a": torch.zeros(3, 4)}
 
 @pytest.fixture
 def full(written: WrittenRun, tmp_path: Path) -> WrittenRun:
-    """A run with a checkpoint and a model, and a tokenizer beside it."""
+    """A run with a checkpoint and a model; beside it an export and a tokenizer."""
     save_checkpoint(written.run, 300, WEIGHTS, {}, {"step": 300, "epochs": 1 / 3, "seconds": 60.0})
     model = written.run.model
     model.mkdir()
@@ -27,6 +27,8 @@ def full(written: WrittenRun, tmp_path: Path) -> WrittenRun:
     config = {"source_language": "en", "target_language": "de", "model": {"architecture": "rnn"}, "vocabularies": {}}
     files.write_json(model / "config.json", config)
     files.write_manifest(model, {"format": 1, "averaged_updates": [200, 300]})
+    (tmp_path / "export").mkdir()
+    files.write_manifest(tmp_path / "export", {"format": 1, "nmt": "0.1.0", "exported": "ctranslate2"})
     settings = TokenizerSettings(vocabulary_size=13, byte_fallback=False)
     Tokenizer.train(settings, ["ab ac ad ba"] * 20, ["cd db da bc"] * 20, 1).save(tmp_path / "tokenizer")
     return written
@@ -42,6 +44,7 @@ RUN = "runs/small"
         (f"{RUN}/model", "model", ("average of updates", "200, 300")),
         (f"{RUN}/checkpoints/step_300", "checkpoint", ("weights", "12")),
         ("prepared", "prepared data", ("train/small", "1 of 4 pairs, 2 target subwords")),
+        ("export", "export", ("for", "ctranslate2")),
         ("tokenizer", "tokenizer", ("subwords", "13, joint")),
         (f"{RUN}/evaluation/test", "evaluation", ("sentences", "3")),
         (f"{RUN}/metrics.jsonl", "journal of a run", ("last update", "300")),
