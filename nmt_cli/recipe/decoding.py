@@ -1,9 +1,10 @@
-"""The sections `decoding` and `evaluation`."""
+"""The section `decoding`, and all that may change when a model stands."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.section import MOST, Count, Section, told_by
 
 
@@ -22,7 +23,7 @@ class SearchSettings(Section):
     """Shortest translation in subwords."""
     no_repeat_ngram: Count | None = None
     """No so many subwords in a row are said twice (Paulus et al. 2018)."""
-    split_above: Annotated[int, Field(ge=0, le=MOST)] | None = 20
+    split_above: Annotated[int, Field(ge=0, le=MOST)] | None = 10
     """Lines of more subwords than this are translated sentence by sentence; null: only those that are too long."""
     check: bool = True
     """Look at each translation for loops, lost numbers and the like; one that fails is searched for in other ways."""
@@ -37,6 +38,14 @@ class SearchSettings(Section):
             raise ValueError(f"min_length: {self.min_length} is more than max_length, {self.max_length}")
         return self
 
+    def beam(self, size: int, n_best: int) -> "BeamSettings":
+        """A plain beam that is told the same."""
+        return BeamSettings(**self.shared() | {"beam_size": size, "n_best": n_best})
+
+    def shared(self) -> dict[str, Any]:
+        """What every strategy can be told of these settings."""
+        return {name: getattr(self, name) for name in SearchSettings.model_fields}
+
 
 class BeamSettings(SearchSettings):
     """Beam search (Graves 2012; Sutskever et al. 2014); a beam of one is greedy search."""
@@ -46,7 +55,7 @@ class BeamSettings(SearchSettings):
     beam_size: Annotated[int, Field(ge=1, le=1000)] = 5
     """Hypotheses kept of each sentence."""
     early_stop: Literal["settled", "first", "never"] = "settled"
-    """`first`: stop once beam_size are finished; `settled`: and no other would be better if it ended; `never`: or could."""
+    """When beam_size are finished, stop at the `first`, when none would win by ending (`settled`), or `never` so."""
     coverage_penalty: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Rank again by score + coverage_penalty · Σ log min(1, attention to each source word) (Wu et al. 2016)."""
     groups: Count = 1
@@ -67,11 +76,9 @@ class BeamSettings(SearchSettings):
         return self
 
 
-class SamplingSettings(SearchSettings):
-    """Each word is drawn by chance; n_best draws are made of each line."""
+class Drawing(SearchSettings):
+    """How words are drawn by chance."""
 
-    strategy: Literal["sampling"]
-    """How translations are searched for."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Below one, likely words become likelier."""
     top_k: Count | None = None
@@ -86,31 +93,41 @@ class SamplingSettings(SearchSettings):
     """The same seed draws the same words."""
 
 
-Search = Annotated[
-    Annotated[BeamSettings, Tag("beam")] | Annotated[SamplingSettings, Tag("sampling")],
-    told_by("strategy", "beam"),
-]
+class SamplingSettings(Drawing):
+    """Each word is drawn by chance; n_best draws are made of each line."""
+
+    strategy: Literal["sampling"]
+    """How translations are searched for."""
 
 
-class MinimumRiskSettings(Section):
+class MinimumRiskSettings(Drawing):
     """Minimum Bayes risk (Kumar & Byrne 2004; Eikema & Aziz 2020): of many candidates, the one most like the others."""
 
     strategy: Literal["minimum_risk"]
     """How translations are searched for."""
     utility: Literal["chrf", "bleu"] = "chrf"
     """How alike two candidates are: sacreBLEU's score of one, with the other as its reference."""
-    n_best: Count = 1
-    """Translations of each line in the formats that show several."""
-    candidates: Search = SamplingSettings(strategy="sampling", n_best=32, epsilon=0.02)
-    """Their n_best are the candidates: samples count alike, translations of a beam by their probability."""
+    candidates: Annotated[int, Field(ge=1, le=1000)] = 32
+    """How many there are of each line."""
+    candidates_from: Literal["sampling", "beam"] = "sampling"
+    """Draws, which count alike, or the hypotheses of a beam, which count by their probability."""
 
     @model_validator(mode="after")
     def check_candidates(self) -> Self:
-        if self.n_best > self.candidates.n_best:
-            raise ValueError(
-                f"n_best: {self.n_best} translations need as many candidates, not {self.candidates.n_best}"
-            )
+        if self.n_best > self.candidates:
+            raise ValueError(f"n_best: {self.n_best} translations need as many candidates, not {self.candidates}")
+        drawing = {name: each.default for name, each in Drawing.model_fields.items() if name not in self.shared()}
+        given = [name for name, default in drawing.items() if getattr(self, name) != default]
+        if self.candidates_from == "beam" and given:
+            raise ValueError(f"{given[0]}: a beam draws nothing; leave it out, or candidates_from")
         return self
+
+    def search(self) -> BeamSettings | SamplingSettings:
+        """How the candidates are searched for."""
+        if self.candidates_from == "sampling":
+            drawing: dict[str, Any] = {name: getattr(self, name) for name in Drawing.model_fields}
+            return SamplingSettings(strategy="sampling", **drawing | {"n_best": self.candidates})
+        return self.beam(self.candidates, n_best=self.candidates)
 
 
 Decoding = Annotated[
@@ -119,17 +136,6 @@ Decoding = Annotated[
     | Annotated[MinimumRiskSettings, Tag("minimum_risk")],
     told_by("strategy", "beam"),
 ]
-
-
-class Evaluation(Section):
-    """How translations are scored."""
-
-    metrics: Annotated[list[Literal["bleu", "chrf"]], Field(min_length=1)] = ["bleu", "chrf"]
-    """Corpus scores, by sacreBLEU."""
-    bleu_tokenizer: Literal["13a", "intl", "zh", "char", "none"] = "13a"
-    """How BLEU splits words: 13a for most languages, zh for Chinese."""
-    samples: Annotated[int, Field(ge=0, le=MOST)] = 10
-    """Translations shown in the report."""
 
 
 class AfterTraining(Section):

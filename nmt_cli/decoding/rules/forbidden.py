@@ -24,7 +24,9 @@ class Forbidden:
         # What a prefix makes a translation say is still forbidden after that.
         wanted = [{phrase: 1 + len(each.prefix) // len(phrase) for phrase in each.forbidden} for each in wishes]
         self._tracker = Tracker(wanted, continues, device)
-        self.patient = patient and continues is not None
+        self.patient = patient and continues is not None and bool(continues.any())
+        self.most = max(map(len, wanted))
+        """Phrases that a sentence has at most."""
         self._whole = self._tracker.table(lambda automaton, state: automaton.is_whole(state)).bool()
         self._last = self._tracker.table(_last_token)
 
@@ -40,7 +42,7 @@ class Forbidden:
             scores.scatter_reduce_(2, last.clamp(min=0), forbidden, "amin")
 
     def is_risky(self, tokens: Tensor, said: Said) -> Tensor:
-        """Whether hypotheses, if tokens [B,k,c] are said next, end with a phrase, and so must continue its last word."""
+        """Whether hypotheses, if tokens [B,k,c] are said next, end with a phrase, whose last word must then go on."""
         which = self._tracker.which(said.sentences)
         after = self._tracker.after(self._tracker.states(said), tokens, which)
         return self._whole[which.unsqueeze(2), after].any(-1)

@@ -15,8 +15,9 @@ from nmt_cli.decoding.sentences import Phrase, Wishes
 class Required:
     """A translation does not end before it has said its phrases, and leaves room for them.
 
-    What is `missing` is how many tokens it takes at least: one phrase can go on from what is said of it, the others are
-    said anew. So there is always a token with which less is missing; when the length runs out, only such are allowed.
+    What is `missing` is how many tokens it surely takes to say the rest: one phrase goes on from what is said of it,
+    the others are said anew, one after the other. So there is always a token with which less is missing; when the
+    length runs out, only such are allowed.
     """
 
     soft = False
@@ -35,7 +36,7 @@ class Required:
         self._unsaid = table(lambda each, state: (each.times - each.parts(state)[0]) * len(each.phrase))
         self._whole = table(lambda each, state: len(each.phrase) * each.is_whole(state))
         self._partial = table(lambda each, state: 0 if each.is_whole(state) else each.parts(state)[1])
-        self._next = table(lambda each, state: -1 if each.next_token(state) is None else each.next_token(state))
+        self._next = table(_next_token)
         self._next_continues = table(lambda each, state: each.next_token(state) in within).bool()
 
     def __call__(self, scores: Tensor, said: Said) -> None:
@@ -49,7 +50,7 @@ class Required:
         scores.masked_fill_(self._tracker.by_word(self._is_late(others, said)), -torch.inf).scatter_(2, tokens, own)
 
     def missing(self, tokens: Tensor, said: Said) -> Tensor:
-        """How many tokens [B,k,c] it takes at least to say the rest if tokens [B,k,c] are said next."""
+        """How many tokens [B,k,c] it takes to say the rest if tokens [B,k,c] are said next."""
         which = self._tracker.which(said.sentences)
         return self._missing(self._tracker.after(self._tracker.states(said), tokens, which), which.unsqueeze(2))
 
@@ -77,3 +78,8 @@ def unmet(required: Sequence[Phrase], tokens: Sequence[int], continues: Tensor |
         for phrase, times in Counter(required).items()
         if not Automaton(phrase, times).accepts(tokens, lambda token: continues is not None and bool(continues[token]))
     )
+
+
+def _next_token(automaton: Automaton, state: int) -> int:
+    token = automaton.next_token(state)
+    return -1 if token is None else token

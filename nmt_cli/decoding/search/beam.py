@@ -7,8 +7,8 @@ and are finished, and which live on. A sentence is done, and leaves the batch, w
   `early_stop: first` it is enough, with `never` it does not matter), or
 - no live hypothesis can still be ranked among the `n_best`: since log-probabilities only fall, none will score better
   than its present rank at the most favourable length still possible (not asked where soft rules can add to a rank), or
-- its translations may not become longer. Only if none is finished by then, the live ones are the result, scored by
-  their rank and length, without an end.
+- its translations may not become longer, or no word may follow any more. Only if none is finished by then, the live
+  ones are the result, scored by their rank and length, without an end.
 """
 
 import itertools
@@ -44,8 +44,8 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The `n_best` hypotheses of each sentence, best first; fewer where fewer were finished.
 
-    None at all only if the model's scores are not numbers, or rules leave nothing to say. One host synchronisation a
-    step. Each group of a diverse beam is searched as a sentence of its own.
+    None at all only if the model's scores are not numbers. One host synchronisation a step. Each group of a diverse
+    beam is searched as a sentence of its own.
     """
     end, groups, penalty = model.vocabularies.end, settings.groups, settings.length_penalty
     beam = settings.beam_size // groups
@@ -62,7 +62,7 @@ def beam_search(
         state = state.select(places.unsqueeze(1).to(longest.device))
     for length in itertools.count(1):  # of a hypothesis that ends in this step, its end counted
         scores, state = model.step(live.tokens[:, :, -1], state)
-        choice = choose(Words.ruled(scores, rules, Said(live.tokens, places[remaining])), live, remaining)
+        choice = choose(Words.ruled(scores, rules, Said(live.tokens, places[remaining], remaining)), live, remaining)
         if choice.ending is not None:
             finished = finished.including(choice.ending, live, end, length**penalty)
         worst, best_live = finished.score[:, -1], choice.going_on.rank.amax(1)
@@ -71,6 +71,8 @@ def beam_search(
             done &= worst >= best_live / (length + 1) ** penalty
         if not soft:
             done |= worst > _best_possible(best_live, length, longest, penalty)
+        if length > 1:
+            done |= best_live == -torch.inf
         done = (done | (length > longest)).cpu()
         kept, left = done.logical_not().nonzero()[:, 0], done.nonzero()[:, 0]
         if len(left):
@@ -85,7 +87,7 @@ def beam_search(
         if len(left):
             live, finished, parents = live.select(here), finished.select(here), parents[here]
             longest, remaining = longest[here], remaining[kept]
-        if len(left) or beam > 1:
+        if len(left) or parents.size(1) > 1:
             state = state.select(here.unsqueeze(1) * width + parents)
     found = _collected(ended, len(places), min(beam, most), end)
     if groups > 1:

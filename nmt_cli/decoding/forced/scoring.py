@@ -1,0 +1,104 @@
+"""Given pairs of lines in, what the model thinks of each out: how likely the one is as translation of the other."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nmt_cli.data.alignments import words_of
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.forced import Forced
+from nmt_cli.decoding.forced.word_places import given_target_words
+from nmt_cli.decoding.pieces import is_blank
+from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.recipe.decoding import SearchSettings
+
+LONGEST_SIDE = 2500
+"""Subwords; a pair with a longer side is no sentence and its translation, and is not asked for."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and a translation of it, as the user gave them."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class ScoredPair:
+    """What the model thinks of a pair."""
+
+    pair: Pair
+    log_probability: float
+    """Natural logarithm, the end of the translation included; minus infinity for what no model is asked."""
+    length: int
+    """Of the target in subwords, its end counted."""
+    score: float
+    """What would rank it in search: log_probability / length^length_penalty."""
+    words: tuple[float, ...]
+    """The log-probability of each word of the target, between spaces and tabs, and at last of its end."""
+
+
+class Scorer:
+    """Scores pairs with one model, as it would say them."""
+
+    def __init__(self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings) -> None:
+        self.tokenizer, self.settings = tokenizer, settings
+        self._searcher = searcher
+
+    def score_window(
+        self, pairs: Sequence[Pair], first: int = 1, scored: Callable[[int], object] = lambda pairs: None
+    ) -> list[ScoredPair]:
+        """Score these pairs together; `first` is the number of the first, for messages; `scored` hears of batches.
+
+        As in translation, a line without visible text becomes nothing, for certain, and only such a line does: where
+        both sides are blank, the log-probability is 0; where one is, it is minus infinity. So it is where a side is
+        longer than LONGEST_SIDE.
+        """
+        sources = self.tokenizer.encode_source([pair.source for pair in pairs])
+        targets = self.tokenizer.encode_target([pair.target for pair in pairs])
+        blank = [
+            (not source or is_blank(pair.source), not target or is_blank(pair.target))
+            for pair, source, target in zip(pairs, sources, targets, strict=True)
+        ]
+        asked = [
+            place
+            for place, either in enumerate(blank)
+            if not any(either) and max(len(sources[place]), len(targets[place])) <= LONGEST_SIDE
+        ]
+        forced = self._searcher.forced(
+            [Sentence(first + place, sources[place]) for place in asked],
+            [targets[place] for place in asked],
+            self.settings.batch_tokens,
+            forced=scored,
+        )
+        found = dict(zip(asked, forced, strict=True))
+        return [
+            self._scored(pair, targets[place], found[place]) if place in found else _unasked(pair, all(blank[place]))
+            for place, pair in enumerate(pairs)
+        ]
+
+    def _scored(self, pair: Pair, tokens: list[int], forced: Forced) -> ScoredPair:
+        length = len(tokens) + 1
+        score = forced.log_probability / length**self.settings.length_penalty
+        places = given_target_words(self.tokenizer, pair.target, tokens)
+        words = word_scores(len(words_of(pair.target)), places, forced.log_probabilities)
+        return ScoredPair(pair, forced.log_probability, length, score, words)
+
+
+def word_scores(count: int, words: Sequence[Sequence[int]], log_probabilities: Sequence[float]) -> tuple[float, ...]:
+    """Log-probabilities of tokens added up over the `count` words that they belong to; the end's, the last, stays last.
+
+    A token that several words share, or none has, counts for the first of them, or for the word before.
+    """
+    scores, word = [0.0] * max(1, count), 0
+    for places, value in zip(words, log_probabilities, strict=False):
+        word = places[0] if places else word
+        scores[word] += value
+    return (*scores[:count], log_probabilities[-1])
+
+
+def _unasked(pair: Pair, certain: bool) -> ScoredPair:
+    value = 0.0 if certain else -math.inf
+    return ScoredPair(pair, value, 1, value, (*[value] * len(words_of(pair.target)), value))

@@ -1,0 +1,120 @@
+"""What forced decoding says of a translation is what search says, in any company."""
+
+from typing import Any
+
+import pytest
+import torch
+from toys import GruModel, numbered, one
+
+from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.forced import decoding as module
+from nmt_cli.errors import ResourceError
+from nmt_cli.models import build
+from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.recipe.decoding import BeamSettings
+from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+
+CPU = torch.device("cpu")
+SENTENCES = numbered([[4, 5, 6], [7], [6, 4, 8, 5, 7, 9], [5, 5], [4]], 1)
+TARGETS = [[5, 6], [4, 7, 8, 9, 6], [9], [], [8, 8, 8]]
+TINY: dict[str, Any] = {"preset": "tiny", "width": 16, "tied_embeddings": "none"}
+MODELS = {
+    "transformer": TransformerSettings(architecture="transformer", feed_forward=16, heads=2, **TINY),
+    "rnn": RnnSettings(architecture="rnn", **TINY),
+    "rnn with input feeding": RnnSettings(architecture="rnn", input_feeding=True, **TINY),
+    "rnn without attention": RnnSettings(architecture="rnn", attention="none", **TINY),
+}
+
+
+def searcher(name: str) -> Searcher:
+    torch.manual_seed(3)
+    model: TranslationModel = build(MODELS[name], Vocabularies(12, 12, 2, 3))
+    for weights in model.parameters():
+        torch.nn.init.normal_(weights, std=0.4)
+    model.output.projection.bias.data[model.vocabularies.end] += 4
+    return Searcher(model, [0, 1, 2], CPU)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_agrees_with_search(name: str) -> None:
+    settings = BeamSettings(beam_size=4, n_best=4, length_penalty=0.6)
+    found = searcher(name).search(SENTENCES, settings)
+    pairs = [(sentence, hypothesis) for sentence, all in zip(SENTENCES, found, strict=True) for hypothesis in all]
+
+    forced = searcher(name).forced([each for each, _ in pairs], [list(other.tokens) for _, other in pairs], 50)
+
+    ended = 0
+    for (sentence, hypothesis), again in zip(pairs, forced, strict=True):
+        said = list(again.log_probabilities)
+        if len(hypothesis.tokens) == 2 * len(sentence.tokens) + 10:  # it was cut off, and has no end
+            said.pop()
+        else:
+            ended += 1
+        assert sum(said) == pytest.approx(hypothesis.log_probability, abs=1e-4)
+        assert sum(said) / len(said) ** 0.6 == pytest.approx(hypothesis.score, abs=1e-4)
+    assert ended > 10
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("batch_tokens", [1, 12, 1000])
+def test_company_changes_nothing(name: str, batch_tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_POSITIONS", 3)
+    model = searcher(name)
+    alone = [
+        model.forced([one], [other], 100, attention=True)[0] for one, other in zip(SENTENCES, TARGETS, strict=True)
+    ]
+
+    together = model.forced(SENTENCES, TARGETS, batch_tokens, attention=True)
+
+    for single, other, target in zip(alone, together, TARGETS, strict=True):
+        assert len(other.log_probabilities) == len(target) + 1
+        assert other.log_probabilities == pytest.approx(single.log_probabilities, abs=1e-5)
+        if single.attention is None or other.attention is None:
+            assert name == "rnn without attention" and single.attention is other.attention
+        else:
+            torch.testing.assert_close(other.attention, single.attention)
+
+
+@pytest.mark.parametrize("name", ["transformer", "rnn"])
+def test_attention_covers_each_token_and_the_whole_source(name: str) -> None:
+    forced = searcher(name).forced(SENTENCES, TARGETS, 100, attention=True)
+
+    for each, sentence, target in zip(forced, SENTENCES, TARGETS, strict=True):
+        assert each.attention is not None and each.attention.shape == (len(target) + 1, len(sentence.tokens) + 1)
+        torch.testing.assert_close(each.attention.sum(1), torch.ones(len(target) + 1))
+
+
+def test_each_token_has_its_own_probability() -> None:
+    model = GruModel(12, seed=2)
+
+    (forced,) = Searcher(model, [], CPU).forced(numbered([[4, 5]], 1), [[6, 7]], 100)
+
+    with torch.no_grad():
+        decoded = model.decode(model.encode(one(4, 5)), torch.tensor([[2, 6, 7]]))
+    expected = model.scores(decoded).log_softmax(-1)[[0, 1, 2], [6, 7, 3]]
+    assert forced.log_probabilities == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+class Forgetful(GruModel):
+    """Has memory for so many tokens only."""
+
+    memory = 8
+
+    def encode(self, source: Source) -> torch.Tensor:
+        if source.tokens.numel() > self.memory:
+            raise MemoryError
+        return super().encode(source)
+
+
+def test_without_memory_batches_are_halved() -> None:
+    plain = Searcher(GruModel(12), [], CPU).forced(SENTENCES, TARGETS, 1000)
+
+    halved = Searcher(Forgetful(12), [], CPU).forced(SENTENCES, TARGETS, 1000)
+
+    for expected, found in zip(plain, halved, strict=True):
+        assert found.log_probabilities == pytest.approx(expected.log_probabilities, abs=1e-5)
+
+
+def test_a_pair_that_memory_cannot_hold_is_named() -> None:
+    with pytest.raises(ResourceError, match="line 1: not enough memory"):
+        Searcher(Forgetful(12), [], CPU).forced(numbered([[4] * 9], 1), [[5]], 1000)
