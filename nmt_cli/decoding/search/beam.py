@@ -63,7 +63,8 @@ def beam_search(
     for length in itertools.count(1):  # of a hypothesis that ends in this step, its end counted
         scores, state = model.step(live.tokens[:, :, -1], state)
         choice = choose(Words.ruled(scores, rules, Said(live.tokens, places[remaining], remaining)), live, remaining)
-        finished = finished.including(choice.ending, live, end, length**penalty)
+        if choice.ending is not None:
+            finished = finished.including(choice.ending, live, end, length**penalty)
         worst, best_live = finished.score[:, -1], choice.going_on.rank.amax(1)
         done = finished.count >= (math.inf if settings.early_stop == "never" else beam)
         if settings.early_stop == "settled":
@@ -81,11 +82,13 @@ def beam_search(
             )
         if not len(kept):
             break
+        width, live, parents = live.rank.size(1), live.extended(choice.going_on), choice.going_on.parents
         here = kept.to(longest.device)
-        if len(left) or choice.going_on.parents.size(1) > 1:
-            state = state.select(here.unsqueeze(1) * live.rank.size(1) + choice.going_on.parents[here])
-        live = live.extended(choice.going_on).select(here)
-        finished, longest, remaining = finished.select(here), longest[here], remaining[kept]
+        if len(left):
+            live, finished, parents = live.select(here), finished.select(here), parents[here]
+            longest, remaining = longest[here], remaining[kept]
+        if len(left) or parents.size(1) > 1:
+            state = state.select(here.unsqueeze(1) * width + parents)
     found = _collected(ended, len(places), min(beam, most), end)
     if groups > 1:
         found = [merged(found[row : row + groups], most) for row in range(0, len(found), groups)]
@@ -125,7 +128,8 @@ class _Finished:
     def including(self, ending: Continuations, live: Live, end: int, normalizer: float) -> Self:
         log_probability = torch.cat([self.log_probability, ending.log_probability], dim=1)
         score = torch.cat([self.score, ending.rank / normalizer], dim=1)
-        tokens = torch.cat([pad(self.tokens, (0, 1), value=end), rows(live.tokens, ending.parents)], dim=1)
+        missing = live.tokens.size(2) - self.tokens.size(2)
+        tokens = torch.cat([pad(self.tokens, (0, missing), value=end), rows(live.tokens, ending.parents)], dim=1)
         order = score.sort(dim=1, descending=True, stable=True).indices[:, : self.score.size(1)]
         count = self.count + ending.rank.isfinite().sum(1)
         return type(self)(rows(tokens, order), log_probability.gather(1, order), score.gather(1, order), count)
