@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 from nmt_cli import console
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
-from nmt_cli.decoding.scoring import LONGEST_SIDE, Pair, ScoredPair, Scorer
+from nmt_cli.decoding.forced.scoring import LONGEST_SIDE, Pair, ScoredPair, Scorer
 from nmt_cli.decoding.windows import windows
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.text.lines import decode_lines, open_text

@@ -14,9 +14,9 @@ from nmt_cli.decoding.search import STRATEGIES
 from nmt_cli.decoding.search.hypotheses import Hypothesis, longest_translations
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.devices import Precision, arithmetic, is_out_of_memory
-from nmt_cli.errors import ModelError, RecipeError, ResourceError
+from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.models.contract import Source, TranslationModel
-from nmt_cli.recipe.decoding import BeamSettings, SearchSettings
+from nmt_cli.recipe.decoding import BeamSettings, MinimumRiskSettings, SearchSettings
 
 
 class Searcher:
@@ -42,9 +42,14 @@ class Searcher:
     ) -> list[list[Hypothesis]]:
         """At least one hypothesis of each sentence, best first; `searched` hears how many sentences each batch had.
 
-        Where no hypothesis says all that is required, what the best did not say is given up, and named as `unmet`.
-        RecipeError if phrases are required of a search that cannot see to it.
+        Minimum risk has candidates searched for. Sentences of which phrases are required are searched by a plain beam,
+        whatever the strategy. Where no hypothesis says all that is required, what the best did not say is given up, and
+        named as `unmet`.
         """
+        settings = settings.search() if isinstance(settings, MinimumRiskSettings) else settings
+        plain = _plain_beam(settings)
+        if plain is not settings and any(sentence.wishes.required for sentence in sentences):
+            return self._search_apart(sentences, settings, plain, searched)
 
         def search(places: list[int]) -> list[list[Hypothesis]]:
             return self._search([sentences[place] for place in places], settings)
@@ -78,6 +83,19 @@ class Searcher:
         sizes = [max(len(one.tokens), len(other)) + 1 for one, other in zip(sentences, targets, strict=True)]
         advice = "it needs a larger machine"
         return in_batches(run, sizes, batch_tokens, lambda place: _memory(sentences[place], advice), forced)
+
+    def _search_apart(
+        self,
+        sentences: Sequence[Sentence],
+        settings: SearchSettings,
+        plain: BeamSettings,
+        searched: Callable[[int], object],
+    ) -> list[list[Hypothesis]]:
+        """Search sentences of which phrases are required by a plain beam, and the others as the settings say."""
+        needy = [sentence for sentence in sentences if sentence.wishes.required]
+        others = [sentence for sentence in sentences if not sentence.wishes.required]
+        first, second = iter(self.search(needy, plain, searched)), iter(self.search(others, settings, searched))
+        return [next(first) if sentence.wishes.required else next(second) for sentence in sentences]
 
     def _search(self, batch: list[Sentence], settings: SearchSettings) -> list[list[Hypothesis]]:
         source = self.source(batch)
@@ -161,11 +179,16 @@ def _or_its_halves(
 
 def _width(sentence: Sentence, settings: SearchSettings) -> int:
     """How many hypotheses a sentence has at a time."""
+    if not isinstance(settings, BeamSettings):
+        return settings.n_best
+    return max(settings.beam_size, 1 + sum(map(len, sentence.wishes.required)))
+
+
+def _plain_beam(settings: SearchSettings) -> BeamSettings:
+    """How sentences of which phrases are required are searched."""
     if isinstance(settings, BeamSettings):
-        return max(settings.beam_size, 1 + sum(map(len, sentence.wishes.required)))
-    if sentence.wishes.required:
-        raise RecipeError(f"line {sentence.line}: words are required of it; that needs decoding.strategy: beam")
-    return settings.n_best
+        return settings if settings.groups == 1 else settings.model_copy(update={"groups": 1})
+    return settings.beam(max(settings.n_best, BeamSettings().beam_size), settings.n_best)
 
 
 def _memory(sentence: Sentence, advice: str) -> str:

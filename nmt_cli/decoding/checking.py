@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.forced.annotation import Annotation
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
@@ -26,6 +27,7 @@ class Candidate:
 
     text: str
     hypothesis: Hypothesis
+    annotation: Annotation | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Mender:
                 checked[place] = self._better(sources[place], outcome, outcome.candidates[1:])
         for link, settings in enumerate(self._chain):
             failing = [place for place, outcome in enumerate(checked) if outcome.problems]
+            if isinstance(settings, SamplingSettings):  # it cannot see to it that words are said
+                failing = [place for place in failing if not sentences[place].wishes.required]
             if not failing:
                 break
             asked = [sentences[place] for place in failing]

@@ -1,6 +1,8 @@
 """What a user asks for: a line, and what is wished of its translation."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -14,3 +16,5 @@ class Request:
     """Words or phrases that the translation holds."""
     forbidden: tuple[str, ...] = ()
     """Words or phrases that it does not hold."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What came with it, and goes out with its translation again in JSON."""

@@ -20,6 +20,8 @@ class Wishes:
 
     prefix: Phrase = ()
     """How it begins."""
+    openings: tuple[Phrase, ...] = ()
+    """One of these is said after the prefix, if there are any."""
     required: tuple[Phrase, ...] = ()
     """Each is said at least as often as it is named here."""
     forbidden: tuple[Phrase, ...] = ()
@@ -27,7 +29,12 @@ class Wishes:
     favoured: tuple[Favoured, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.prefix or self.required or self.forbidden or self.favoured)
+        return bool(self.prefix or self.openings or self.required or self.forbidden or self.favoured)
+
+    @property
+    def longest_beginning(self) -> int:
+        """How many tokens the prefix and what must follow it may take."""
+        return len(self.prefix) + max(map(len, self.openings), default=0)
 
 
 NO_WISHES = Wishes()

@@ -1,21 +1,27 @@
 """Lines in, translations out."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.checking import Candidate, Check, Mender, Outcome, candidates
+from nmt_cli.decoding.forced.annotation import Annotation, Annotator, Said, annotated_together
+from nmt_cli.decoding.minimum_risk import Utility, least_risky
 from nmt_cli.decoding.pieces import LONGEST, Limits, Piece, join, pieces
 from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.steering.spelling import continuing
+from nmt_cli.decoding.steering.wishes import Steering, Term
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.recipe.decoding import SearchSettings
+from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
 from nmt_cli.text.checks import Finding
 
 
@@ -26,6 +32,8 @@ class TranslatedText:
     text: str
     log_probability: float
     score: float
+    annotation: Annotation | None = None
+    """What is known of its words, if that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,10 @@ class Translation:
     """Whether the line holds a sentence that was too long to be translated at once."""
     endless: bool = False
     """Whether the best was still going on when it, or a piece of it, had reached the greatest length."""
+    terms: tuple[Term, ...] = ()
+    """The glossary's terms in the line, and which of them the best has used."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What came with the line and goes out with it again."""
 
     @property
     def best(self) -> TranslatedText:
@@ -60,13 +72,21 @@ class Translator:
         precision: Precision = "fp32",
         longest: int = LONGEST,
         check: Check | None = None,
+        utility: Utility | None = None,
     ) -> None:
-        """Sentences of more than `longest` subwords are cut; what `check` finds fault with is mended, if it can be."""
-        self.tokenizer, self.settings = tokenizer, settings
+        """Sentences of more than `longest` subwords are cut; what `check` finds fault with is mended, if it can be.
+
+        Minimum risk, and only that, needs a `utility`.
+        """
+        self.tokenizer, self.settings, self._utility = tokenizer, settings, utility
         self._limits = Limits(longest, settings.split_above)
         words = model.vocabularies
         never = sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})
-        self.searcher = Searcher(model, never, device, precision)
+        self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
+        self.steering = Steering(tokenizer)
+        """What is wished of translations; to be replaced where more than single requests have wishes."""
+        self.annotator: Annotator | None = None
+        """To be set where words are to be aligned or scored."""
         self._mender = check and Mender(check, self.searcher.search, tokenizer, settings)
 
     def translate(
@@ -87,17 +107,34 @@ class Translator:
         """Translate these lines together; the first has the number `first`, which chance and messages depend on."""
         lines = [request.text for request in requests]
         parts = self._pieces(lines)
-        sentences = [Sentence(number, piece.tokens) for number, group in enumerate(parts, first) for piece in group]
+        sentences = self._sentences(requests, parts, first)
         sources = [line[piece.start : piece.end] for line, group in zip(lines, parts, strict=True) for piece in group]
-        found = self.searcher.search(sentences, self.settings, translated)
+        found = self._search(sentences, translated)
         outcomes = list(map(Outcome, candidates(found, self.tokenizer.decode_target)))
         if self._mender:
             outcomes = self._mender.mend(sentences, sources, outcomes)
+        if self.annotator:
+            outcomes = self._annotated(self.annotator, sentences, sources, outcomes)
         each = iter(outcomes)
         return [
-            self._translation(line, group, list(itertools.islice(each, len(group))))
-            for line, group in zip(lines, parts, strict=True)
+            self._translation(request, group, list(itertools.islice(each, len(group))))
+            for request, group in zip(requests, parts, strict=True)
         ]
+
+    def _sentences(self, requests: Sequence[Request], parts: list[list[Piece]], first: int) -> list[Sentence]:
+        """The pieces of all lines, with what is wished of each."""
+        return [
+            Sentence(number, piece.tokens, wishes)
+            for number, (request, group) in enumerate(zip(requests, parts, strict=True), first)
+            for piece, wishes in zip(group, self.steering.wishes(request, [(each.start, each.end) for each in group]), strict=True)
+        ]
+
+    def _search(self, sentences: list[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
+        found = self.searcher.search(sentences, self.settings, searched)
+        if not isinstance(self.settings, MinimumRiskSettings):
+            return found
+        assert self._utility is not None
+        return least_risky(found, self.tokenizer.decode_target, self._utility, self.settings)
 
     def _pieces(self, lines: list[str]) -> list[list[Piece]]:
         """What to translate of each line: nothing if there is nothing to see, pieces if it is long."""
@@ -107,24 +144,54 @@ class Translator:
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode_source([text])[0]
 
-    def _translation(self, line: str, parts: list[Piece], outcomes: list[Outcome]) -> Translation:
+    def _annotated(
+        self, annotator: Annotator, sentences: list[Sentence], sources: list[str], outcomes: list[Outcome]
+    ) -> list[Outcome]:
+        said = [
+            Said(source, sentence, candidate.text, candidate.hypothesis.tokens)
+            for source, sentence, outcome in zip(sources, sentences, outcomes, strict=True)
+            for candidate in outcome.candidates
+        ]
+        found = iter(annotator.annotate(said))
+        return [
+            replace(outcome, candidates=[replace(each, annotation=next(found)) for each in outcome.candidates])
+            for outcome in outcomes
+        ]
+
+    def _translation(self, request: Request, parts: list[Piece], outcomes: list[Outcome]) -> Translation:
         """The translations of a line from those of its pieces: the best of each joined, then the second best, …"""
+        line = request.text
         combined = list(zip(*(outcome.candidates for outcome in outcomes), strict=False)) if outcomes else [()]
+        texts = [_joined(line, parts, said, self.settings.length_penalty) for said in combined]
+        if request.prefix and parts:
+            texts = [replace(found, text=self.steering.begun(request, found.text)) for found in texts]
         return Translation(
             line,
-            tuple(_joined(line, parts, said, self.settings.length_penalty) for said in combined),
+            tuple(texts),
             problems=tuple(finding for outcome in outcomes for finding in outcome.problems),
             mended=any(outcome.mended for outcome in outcomes),
             cut=any(piece.cut for piece in parts),
             endless=not all(outcome.candidates[0].hypothesis.ended for outcome in outcomes),
+            terms=self.steering.terms(request, texts[0].text),
+            extra=request.extra,
         )
 
 
 def _joined(line: str, parts: list[Piece], said: Sequence[Candidate], length_penalty: float) -> TranslatedText:
     if len(said) == 1:
-        return TranslatedText(said[0].text, said[0].hypothesis.log_probability, said[0].hypothesis.score)
+        hypothesis = said[0].hypothesis
+        return TranslatedText(said[0].text, hypothesis.log_probability, hypothesis.score, said[0].annotation)
     hypotheses = [candidate.hypothesis for candidate in said]
     log_probability = sum(hypothesis.log_probability for hypothesis in hypotheses)
     length = sum(len(hypothesis.tokens) + 1 for hypothesis in hypotheses)
-    text = join(line, parts, [candidate.text for candidate in said])
-    return TranslatedText(text, log_probability, log_probability / max(1, length) ** length_penalty)
+    texts = [candidate.text for candidate in said]
+    text = join(line, parts, texts)
+    begins = [len(join(line, parts[:end], texts[:end])) - len(texts[end - 1]) for end in range(1, len(texts) + 1)]
+    places = [(piece.start, begin) for piece, begin in zip(parts, begins, strict=True)]
+    annotations = [candidate.annotation for candidate in said if candidate.annotation]
+    return TranslatedText(
+        text,
+        log_probability,
+        log_probability / max(1, length) ** length_penalty,
+        annotated_together(text, line, places, annotations) if len(annotations) == len(said) else None,
+    )

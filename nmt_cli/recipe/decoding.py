@@ -37,6 +37,11 @@ class SearchSettings(Section):
             raise ValueError(f"min_length: {self.min_length} is more than max_length, {self.max_length}")
         return self
 
+    def beam(self, size: int, n_best: int) -> "BeamSettings":
+        """A plain beam that is told the same."""
+        shared = {name: getattr(self, name) for name in SearchSettings.model_fields}
+        return BeamSettings(**shared | {"beam_size": size, "n_best": n_best})
+
 
 class BeamSettings(SearchSettings):
     """Beam search (Graves 2012; Sutskever et al. 2014); a beam of one is greedy search."""
@@ -46,7 +51,7 @@ class BeamSettings(SearchSettings):
     beam_size: Annotated[int, Field(ge=1, le=1000)] = 5
     """Hypotheses kept of each sentence."""
     early_stop: Literal["settled", "first", "never"] = "settled"
-    """`first`: stop once beam_size are finished; `settled`: and no other would be better if it ended; `never`: or could."""
+    """When beam_size are finished, stop at the `first`, when none would win by ending (`settled`), or `never` so."""
     coverage_penalty: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Rank again by score + coverage_penalty · Σ log min(1, attention to each source word) (Wu et al. 2016)."""
     groups: Count = 1
@@ -67,11 +72,9 @@ class BeamSettings(SearchSettings):
         return self
 
 
-class SamplingSettings(SearchSettings):
-    """Each word is drawn by chance; n_best draws are made of each line."""
+class Drawing(SearchSettings):
+    """How words are drawn by chance."""
 
-    strategy: Literal["sampling"]
-    """How translations are searched for."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Below one, likely words become likelier."""
     top_k: Count | None = None
@@ -86,31 +89,41 @@ class SamplingSettings(SearchSettings):
     """The same seed draws the same words."""
 
 
-Search = Annotated[
-    Annotated[BeamSettings, Tag("beam")] | Annotated[SamplingSettings, Tag("sampling")],
-    told_by("strategy", "beam"),
-]
+class SamplingSettings(Drawing):
+    """Each word is drawn by chance; n_best draws are made of each line."""
+
+    strategy: Literal["sampling"]
+    """How translations are searched for."""
 
 
-class MinimumRiskSettings(Section):
+class MinimumRiskSettings(Drawing):
     """Minimum Bayes risk (Kumar & Byrne 2004; Eikema & Aziz 2020): of many candidates, the one most like the others."""
 
     strategy: Literal["minimum_risk"]
     """How translations are searched for."""
     utility: Literal["chrf", "bleu"] = "chrf"
     """How alike two candidates are: sacreBLEU's score of one, with the other as its reference."""
-    n_best: Count = 1
-    """Translations of each line in the formats that show several."""
-    candidates: Search = SamplingSettings(strategy="sampling", n_best=32, epsilon=0.02)
-    """Their n_best are the candidates: samples count alike, translations of a beam by their probability."""
+    candidates: Annotated[int, Field(ge=1, le=1000)] = 32
+    """How many there are of each line."""
+    candidates_from: Literal["sampling", "beam"] = "sampling"
+    """Draws, which count alike, or the hypotheses of a beam, which count by their probability."""
 
     @model_validator(mode="after")
     def check_candidates(self) -> Self:
-        if self.n_best > self.candidates.n_best:
-            raise ValueError(
-                f"n_best: {self.n_best} translations need as many candidates, not {self.candidates.n_best}"
-            )
+        if self.n_best > self.candidates:
+            raise ValueError(f"n_best: {self.n_best} translations need as many candidates, not {self.candidates}")
+        drawing = {name: field.default for name, field in Drawing.model_fields.items()}
+        changed = [name for name in drawing.keys() - SearchSettings.model_fields if getattr(self, name) != drawing[name]]
+        if self.candidates_from == "beam" and changed:
+            raise ValueError(f"{min(changed)}: a beam draws nothing; leave it out, or candidates_from")
         return self
+
+    def search(self) -> BeamSettings | SamplingSettings:
+        """How the candidates are searched for."""
+        if self.candidates_from == "sampling":
+            drawing = {name: getattr(self, name) for name in Drawing.model_fields}
+            return SamplingSettings(strategy="sampling", **drawing | {"n_best": self.candidates})
+        return self.beam(self.candidates, n_best=self.candidates)
 
 
 Decoding = Annotated[

@@ -14,7 +14,7 @@ import pytest
 from nmt_cli.commands import score as module
 from nmt_cli.commands.score import ScoreOptions, score
 from nmt_cli.commands.translators import TranslatorOptions
-from nmt_cli.decoding.scoring import Pair, ScoredPair
+from nmt_cli.decoding.forced.scoring import Pair, ScoredPair
 from nmt_cli.errors import DataError, RecipeError
 
 MODEL = TranslatorOptions((Path("model"),))

@@ -1,15 +1,20 @@
 """Small models that keep the contract, each true to it in its own way: search must not care which it is given."""
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.sentences import Phrase, Sentence, Wishes
 from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
+from nmt_cli.recipe.decoding import SearchSettings
 
 PAD, UNKNOWN, START, END = range(4)
 
@@ -161,6 +166,7 @@ class CharacterTokenizer:
     """A token for each character that it has met; the table is as large as the texts are varied."""
 
     pad, unknown = PAD, UNKNOWN
+    target = SimpleNamespace(vocabulary=[])
 
     def __init__(self) -> None:
         self.characters: dict[str, int] = {}
@@ -173,3 +179,35 @@ class CharacterTokenizer:
     def decode_target(self, rows: list[list[int]]) -> list[str]:
         names = {number: character for character, number in self.characters.items()}
         return ["".join(names[token] for token in row if token in names) for row in rows]
+
+
+def translations(words: Sequence[int], longest: int) -> list[tuple[int, ...]]:
+    """All there are, up to a length."""
+    return [said for length in range(1, longest + 1) for said in itertools.product(words, repeat=length)]
+
+
+def search(
+    model: TranslationModel,
+    wishes: Sequence[Wishes],
+    settings: SearchSettings,
+    continues: Sequence[int] = (),
+    sources: Sequence[list[int]] = ([4, 5, 6], [6, 5], [5, 5, 4, 6]),
+) -> list[list[Hypothesis]]:
+    """Hypotheses for sentences with these wishes; some words continue others."""
+    mask = torch.zeros(model.vocabularies.target_size, dtype=torch.bool)
+    mask[list(continues)] = True
+    searcher = Searcher(model, [PAD, UNKNOWN, START], torch.device("cpu"), continues=mask)
+    sentences = [Sentence(line, *each) for line, each in enumerate(zip(sources, wishes, strict=False), 1)]
+    return searcher.search(sentences, settings)
+
+
+def occurrences(phrase: Phrase, tokens: Sequence[int], continues: Sequence[int] = ()) -> int:
+    """How often a phrase is said as whole words, without overlaps."""
+    found, place = 0, 0
+    while place + len(phrase) <= len(tokens):
+        after = place + len(phrase)
+        if tuple(tokens[place:after]) == phrase and (after == len(tokens) or tokens[after] not in continues):
+            found, place = found + 1, after
+        else:
+            place += 1
+    return found

@@ -7,7 +7,7 @@ from torch import Tensor
 from nmt_cli.decoding.rules.always import Forbid, MinimumLength
 from nmt_cli.decoding.rules.favoured import Favoured
 from nmt_cli.decoding.rules.forbidden import Forbidden
-from nmt_cli.decoding.rules.prefix import Prefix
+from nmt_cli.decoding.rules.prefix import Opening, Prefix
 from nmt_cli.decoding.rules.repeats import NoRepeats
 from nmt_cli.decoding.rules.required import Required
 from nmt_cli.decoding.rules.rule import Rule
@@ -33,6 +33,8 @@ def rules_of(
     if any(each.forbidden for each in wishes):
         has_rivals = isinstance(settings, BeamSettings) and settings.beam_size > settings.groups == 1
         rules.append(Forbidden(wishes, continues, has_rivals, device))
+    if any(each.openings for each in wishes):
+        rules.append(Opening(wishes, device))
     if any(each.prefix for each in wishes):
         rules = [Prefix([each.prefix for each in wishes], rules, device)]
     if any(each.required for each in wishes):

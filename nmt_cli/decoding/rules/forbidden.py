@@ -40,7 +40,7 @@ class Forbidden:
             scores.scatter_reduce_(2, last.clamp(min=0), forbidden, "amin")
 
     def is_risky(self, tokens: Tensor, said: Said) -> Tensor:
-        """Whether hypotheses, if tokens [B,k,c] are said next, end with a phrase, and so must continue its last word."""
+        """Whether hypotheses, if tokens [B,k,c] are said next, end with a phrase, whose last word must then go on."""
         which = self._tracker.which(said.sentences)
         after = self._tracker.after(self._tracker.states(said), tokens, which)
         return self._whole[which.unsqueeze(2), after].any(-1)

@@ -15,8 +15,9 @@ from nmt_cli.decoding.sentences import Phrase, Wishes
 class Required:
     """A translation does not end before it has said its phrases, and leaves room for them.
 
-    What is `missing` is how many tokens it takes at least: one phrase can go on from what is said of it, the others are
-    said anew. So there is always a token with which less is missing; when the length runs out, only such are allowed.
+    What is `missing` is how many tokens it surely takes to say the rest: one phrase goes on from what is said of it,
+    the others are said anew, one after the other. So there is always a token with which less is missing; when the
+    length runs out, only such are allowed.
     """
 
     soft = False
@@ -49,7 +50,7 @@ class Required:
         scores.masked_fill_(self._tracker.by_word(self._is_late(others, said)), -torch.inf).scatter_(2, tokens, own)
 
     def missing(self, tokens: Tensor, said: Said) -> Tensor:
-        """How many tokens [B,k,c] it takes at least to say the rest if tokens [B,k,c] are said next."""
+        """How many tokens [B,k,c] it takes to say the rest if tokens [B,k,c] are said next."""
         which = self._tracker.which(said.sentences)
         return self._missing(self._tracker.after(self._tracker.states(said), tokens, which), which.unsqueeze(2))
 

@@ -14,6 +14,8 @@ class Said:
     """[B,k,t], with start; those that are impossible may hold anything."""
     sentences: Tensor
     """[B], on the CPU: the place of each sentence in the batch as it was when the search began."""
+    rows: Tensor | None = None
+    """[B], on the CPU, rising: the numbers of what is searched apart, such as groups of a beam; None: `sentences`."""
 
     @property
     def length(self) -> int:

@@ -90,7 +90,8 @@ class Tracker:
 
     def _parents(self, said: Said, before: Said, states: Tensor) -> Tensor:
         """The states [B,k,P] of the hypotheses that those said now go on from, found by their words."""
-        rows = torch.searchsorted(before.sentences, said.sentences).to(states.device)
+        known, wanted = (each.sentences if each.rows is None else each.rows for each in (before, said))
+        rows = torch.searchsorted(known, wanted).to(states.device)
         same = (said.tokens[:, :, None, :-1] == before.tokens[rows].unsqueeze(1)).all(-1)
         parents = same.int().argmax(-1, keepdim=True).expand(-1, -1, states.size(2))
         return states[rows].gather(1, parents)

@@ -62,7 +62,7 @@ def beam_search(
         state = state.select(places.unsqueeze(1).to(longest.device))
     for length in itertools.count(1):  # of a hypothesis that ends in this step, its end counted
         scores, state = model.step(live.tokens[:, :, -1], state)
-        choice = choose(Words.ruled(scores, rules, Said(live.tokens, places[remaining])), live, remaining)
+        choice = choose(Words.ruled(scores, rules, Said(live.tokens, places[remaining], remaining)), live, remaining)
         finished = finished.including(choice.ending, live, end, length**penalty)
         worst, best_live = finished.score[:, -1], choice.going_on.rank.amax(1)
         done = finished.count >= (math.inf if settings.early_stop == "never" else beam)
@@ -80,7 +80,7 @@ def beam_search(
         if not len(kept):
             break
         here = kept.to(longest.device)
-        if len(left) or beam > 1:
+        if len(left) or choice.going_on.parents.size(1) > 1:
             state = state.select(here.unsqueeze(1) * live.rank.size(1) + choice.going_on.parents[here])
         live = live.extended(choice.going_on).select(here)
         finished, longest, remaining = finished.select(here), longest[here], remaining[kept]

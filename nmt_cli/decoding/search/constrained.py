@@ -18,10 +18,10 @@ Kind = TypeVar("Kind")
 class Constrained:
     """Candidates are the best words of each hypothesis and what brings each of its phrases forward.
 
-    Those which have said equally much of what is required form a bank. The places of the beam go to banks in turn (as Hu
-    et al. 2019 do it, by sorting), a place each, those with most said first: so hypotheses that say a phrase early, when
-    it costs much, need not compete with those that have not said it yet. A sentence has a place for each bank at least,
-    be the beam as small as it may. Only those that have said all end; the rule `Required` sees to that.
+    Those which have said equally much of what is required form a bank. The places of the beam go to the banks in turn
+    (by sorting, as in Hu et al. 2019), one at a time, those with most said first: hypotheses that have paid for saying
+    a phrase need not compete with those that have not yet. There is a place for each bank at least, be the beam as
+    small as it may. Only those that have said all can end; the rule `Required` sees to that.
 
     Of the rest, at most half may have said a forbidden phrase, and hope that its last word goes on.
 
@@ -33,7 +33,7 @@ class Constrained:
         self._widest = beam if required is None else max(beam, int(required.total.max()) + 1)
 
     def __call__(self, words: Words, live: Live, sentences: Tensor) -> Choice:
-        said = Said(live.tokens, sentences)
+        said = Said(live.tokens, sentences, sentences)
         tokens, is_double = self._candidates(words, said)
         found = Continuations.by(tokens, words, live).without(is_double)
         order = found.rank.sort(dim=1, descending=True, stable=True).indices

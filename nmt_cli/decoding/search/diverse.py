@@ -32,7 +32,7 @@ class Diverse:
             tokens = best_words(mine.ranked - cost.unsqueeze(1), self.beam)
             found = Continuations.by(tokens, mine, live.select(here))
             found = found.take(
-                (found.rank - cost.gather(1, found.tokens)).sort(1, descending=True, stable=True).indices
+                (found.rank - cost.gather(1, found.tokens)).sort(dim=1, descending=True, stable=True).indices
             )
             ending.append(found.first(self.beam).ending(self.end))
             going_on.append(found.not_ending(self.end, self.beam))
@@ -45,7 +45,7 @@ class Diverse:
 
 
 def merged(groups: Sequence[Sequence[Hypothesis]], n_best: int) -> list[Hypothesis]:
-    """The best of each group, then their second best, …, until there are `n_best`; what two groups found counts once."""
+    """The best of each group, then their second best, …, until there are `n_best`, each only once."""
     deepest = max(map(len, groups))
     turns = (best_first(group[place] for group in groups if place < len(group)) for place in range(deepest))
     found = {hypothesis.tokens: hypothesis for turn in turns for hypothesis in turn}

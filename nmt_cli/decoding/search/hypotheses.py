@@ -49,6 +49,6 @@ def longest_translations(source: Source, settings: SearchSettings, sentences: Se
     longest = ((lengths - 1).double() * settings.max_length_ratio).long() + 10
     longest = longest.clamp(settings.min_length, settings.max_length)
     if any(sentence.wishes for sentence in sentences):
-        wished = [len(each.wishes.prefix) + sum(map(len, each.wishes.required)) for each in sentences]
+        wished = [each.wishes.longest_beginning + sum(map(len, each.wishes.required)) for each in sentences]
         longest = longest.maximum(torch.tensor(wished, device=longest.device))
     return longest

@@ -57,11 +57,6 @@ class Glossary:
         return sorted(chosen, key=lambda each: each.start)
 
 
-def says(text: str, phrase: str) -> bool:
-    """Whether a text holds a phrase, as whole words; one in lower case is meant in any case."""
-    return bool(Glossary([Entry(phrase, ())]).occurrences(text))
-
-
 def read_glossary(path: Path) -> Glossary:
     """Read lines `source term<TAB>target term`; blank lines and those that begin with `#` say nothing.
 

@@ -1,6 +1,7 @@
 """Phrases in raw text → target tokens, in the ways in which a model may spell them."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.sentences import Phrase
@@ -8,7 +9,19 @@ from nmt_cli.text.words import kind
 
 _OTHER_SPELLINGS = 16
 """Of a phrase that is forbidden, beside the usual one: those of the fewest subwords, which a model may flee to."""
+_SPELLINGS_WITHIN = 3
+"""Ways to spell the beginning of a word that a prefix ends within, up to each of its characters."""
+_REMEMBERED = 1 << 14
 _LEADS = "。、,.x"
+"""What may stand before a phrase without a space."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How a translation begins: with tokens, and after these with one of some phrases, if there are any."""
+
+    prefix: Phrase
+    openings: tuple[Phrase, ...] = ()
 
 
 class Speller:
@@ -19,24 +32,66 @@ class Speller:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        pieces = [piece for piece in tokenizer.target.pieces() if piece.number != tokenizer.unknown]
-        self._numbers = {piece.text: piece.number for piece in pieces}
-        self._longest = max(map(len, self._numbers), default=1)
-
-    def usual(self, text: str) -> Phrase | None:
+        self.usual = lru_cache(_REMEMBERED)(self._usual)
         """The phrase as a translation is most likely to hold it; None if the model has no tokens for it."""
+        self.all = lru_cache(_REMEMBERED)(self._all)
+        """The usual spelling and others that decode to the same text."""
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        unknown = self._tokenizer.unknown
+        return {piece.text: piece.number for piece in self._tokenizer.target.pieces() if piece.number != unknown}
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, self._numbers), default=1)
+
+    def _usual(self, text: str) -> Phrase | None:
         within = self._within(text)
         phrase = self._encoded(text) if within is None else within
         return phrase if phrase and self._tokenizer.unknown not in phrase else None
 
-    def all(self, text: str) -> list[Phrase]:
-        """The usual spelling and others that decode to the same text."""
+    def _all(self, text: str) -> tuple[Phrase, ...]:
         spelled = self._tokenizer.normalize(text).strip().replace(" ", "▁")
-        found = [self.usual(text), self._encoded(text), *self._others("▁" + spelled)]
+        if not spelled:
+            return ()
+        found = [self.usual(text), self._encoded(text), *self._best_spellings("▁" + spelled, _OTHER_SPELLINGS)[-1]]
         if self._within(text) is not None:
-            found += self._others(spelled)
+            found += self._best_spellings(spelled, _OTHER_SPELLINGS)[-1]
         known = dict.fromkeys(phrase for phrase in found if phrase)
-        return [phrase for phrase in known if self._tokenizer.unknown not in phrase]
+        return tuple(phrase for phrase in known if self._tokenizer.unknown not in phrase)
+
+    def beginning(self, prefix: str) -> Beginning:
+        """How a translation begins that begins with `prefix`, in whose last word it may go on."""
+        whole = tuple(self._tokenizer.encode_target([prefix])[0])
+        if not whole or kind(prefix[-1]) not in ("word", "space"):
+            return Beginning(whole)
+        before, _, last = self._tokenizer.normalize(prefix).rpartition(" ")
+        if prefix[-1].isspace():
+            before, last = f"{before} {last}", ""
+        openings = self._openings("▁" + last)
+        if not openings:
+            return Beginning(whole)
+        return Beginning(tuple(self._tokenizer.encode_target([before])[0]), openings)
+
+    def begun(self, prefix: str, text: str) -> str:
+        """A translation that begins as `beginning` says, with exactly the characters of the prefix."""
+        normal = self._tokenizer.normalize(prefix)
+        if not text.startswith(normal):
+            return text
+        rest = text[len(normal) :]
+        return prefix + (rest.removeprefix(" ") if prefix[-1:].isspace() else rest)
+
+    def _openings(self, word: str) -> tuple[Phrase, ...]:
+        """All ways to spell a word, of the fewest pieces up to any place, that end with it or with a piece beyond it."""
+        best = self._best_spellings(word, _SPELLINGS_WITHIN)
+        return tuple(
+            (*before, number)
+            for start in range(len(word))
+            for before in best[start]
+            for piece, number in self._numbers.items()
+            if piece.startswith(word[start:])
+        )
 
     def _encoded(self, text: str) -> Phrase:
         return tuple(self._tokenizer.encode_target([text.strip()])[0])
@@ -52,18 +107,18 @@ class Speller:
                 return tuple(both[len(alone) :])
         return None
 
-    def _others(self, spelled: str) -> list[Phrase]:
-        """Spellings of the fewest pieces, by dynamic programming over the characters."""
-        best: list[list[Phrase]] = [[()], *([] for _ in spelled)]
-        for end in range(1, len(spelled) + 1):
+    def _best_spellings(self, word: str, most: int) -> list[list[Phrase]]:
+        """Up to each place: spellings of the fewest pieces, by dynamic programming."""
+        best: list[list[Phrase]] = [[()], *([] for _ in word)]
+        for end in range(1, len(word) + 1):
             ways = [
-                (*before, self._numbers[spelled[start:end]])
+                (*before, self._numbers[word[start:end]])
                 for start in range(max(0, end - self._longest), end)
-                if spelled[start:end] in self._numbers
+                if word[start:end] in self._numbers
                 for before in best[start]
             ]
-            best[end] = sorted(ways, key=len)[:_OTHER_SPELLINGS]
-        return best[-1]
+            best[end] = sorted(ways, key=len)[:most]
+        return best
 
 
 def continuing(tokenizer: Tokenizer) -> list[bool]:
@@ -75,9 +130,4 @@ def _goes_on(piece: str) -> bool:
     if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
         byte = int(piece[3:5], 16)
         return byte >= 0x80 or kind(chr(byte)) == "word"
-    return not _is_special(piece) and kind(piece[0]) == "word"
-
-
-def phrases(texts: Sequence[str], speller: Speller) -> tuple[Phrase, ...]:
-    """All spellings of all texts."""
-    return tuple(phrase for text in texts for phrase in speller.all(text))
+    return kind(piece[0]) == "word"

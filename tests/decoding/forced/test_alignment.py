@@ -2,7 +2,7 @@
 
 import torch
 
-from nmt_cli.decoding.alignment import pharaoh, word_alignment
+from nmt_cli.decoding.forced.alignment import pharaoh, word_alignment
 
 SPREAD = torch.tensor(
     [

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.word_places import source_words, target_words
+from nmt_cli.decoding.forced.word_places import source_words, target_words
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n")) | st.sampled_from(
     ["日本 語", "ﬁn½ …", "10\xa0000 b", "it´s b", "a\tb", " a  b ", "a \u200b c", "\ufeff", "▁a ▁", "é e\u0301"]

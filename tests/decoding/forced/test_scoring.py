@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from toys import EchoModel
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding import scoring as module
+from nmt_cli.decoding.forced import scoring as module
 from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.scoring import Pair, ScoredPair, Scorer, word_scores
+from nmt_cli.decoding.forced.scoring import Pair, ScoredPair, Scorer, word_scores
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.recipe.decoding import BeamSettings
 

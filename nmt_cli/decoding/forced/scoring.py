@@ -10,7 +10,7 @@ from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.forced import Forced
 from nmt_cli.decoding.pieces import is_blank
 from nmt_cli.decoding.sentences import Sentence
-from nmt_cli.decoding.word_places import given_target_words
+from nmt_cli.decoding.forced.word_places import given_target_words
 from nmt_cli.recipe.decoding import SearchSettings
 
 LONGEST_SIDE = 2500

@@ -1,0 +1,83 @@
+"""Translations in words: to which words of the source theirs answer, and how likely each was."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nmt_cli.data.alignments import words_of
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.forced import Forced
+from nmt_cli.decoding.forced.alignment import Link, word_alignment
+from nmt_cli.decoding.forced.scoring import word_scores
+from nmt_cli.decoding.forced.word_places import source_words, target_words
+from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Said:
+    """A sentence as text and in tokens, and a translation of it as text and in tokens."""
+
+    source: str
+    sentence: Sentence
+    target: str
+    tokens: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What is known of the words of a translation; words stand between spaces and tabs."""
+
+    alignment: tuple[Link, ...]
+    word_scores: tuple[float, ...]
+    """The log-probability of each word, and at last of the end."""
+
+
+class Annotator:
+    """Annotates what one model has said, by one forced decoding."""
+
+    def __init__(self, searcher: Searcher, tokenizer: Tokenizer, batch_tokens: int, alignment: bool) -> None:
+        """Without `alignment`, word scores are all that is asked for; models that have no attention have these alone."""
+        self._searcher, self._tokenizer = searcher, tokenizer
+        self._batch_tokens, self._alignment = batch_tokens, alignment
+
+    def annotate(self, said: Sequence[Said]) -> list[Annotation]:
+        """ModelError if words are to be aligned and the model has no attention."""
+        forced = self._searcher.forced(
+            [each.sentence for each in said], [each.tokens for each in said], self._batch_tokens, self._alignment
+        )
+        return [self._annotation(each, found) for each, found in zip(said, forced, strict=True)]
+
+    def _annotation(self, said: Said, forced: Forced) -> Annotation:
+        targets = target_words(self._tokenizer, said.target, said.tokens)
+        links: list[Link] = []
+        if self._alignment:
+            if forced.attention is None:
+                raise ModelError("this model has no attention, so it cannot align words; leave out --alignment")
+            sources = source_words(self._tokenizer, said.source, said.sentence.tokens)
+            links = word_alignment(forced.attention, sources, targets)
+        scores = word_scores(len(words_of(said.target)), targets, forced.log_probabilities)
+        return Annotation(tuple(links), scores)
+
+
+def annotated_together(text: str, line: str, parts: Sequence[tuple[int, int]], annotations: Sequence[Annotation]) -> Annotation:
+    """The annotations of a line's pieces as one.
+
+    `parts` say where in the line each piece begins, and where in `text`, its translation. A word that is cut in two
+    adds up; of the ends, too, there is one at last.
+    """
+    scores = [0.0] * len(words_of(text))
+    links, end = [], 0.0
+    for (source_start, target_start), annotation in zip(parts, annotations, strict=True):
+        source, target = _word_at(line, source_start), _word_at(text, target_start)
+        links += [(source + one, target + other) for one, other in annotation.alignment]
+        for place, value in enumerate(annotation.word_scores[:-1], target):
+            scores[place] += value
+        end += annotation.word_scores[-1]
+    return Annotation(tuple(dict.fromkeys(links)), (*scores, end))
+
+
+def _word_at(text: str, place: int) -> int:
+    """The number of the word that a character belongs to, or else of the next."""
+    goes_on = 0 < place < len(text) and not {text[place - 1], text[place]} & {" ", "\t"}
+    return len(words_of(text[:place])) - goes_on

@@ -1,0 +1,121 @@
+"""What a request and a glossary ask of a translation → wishes in tokens; and which terms a translation has used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.sentences import NO_WISHES, Favoured, Phrase, Wishes
+from nmt_cli.decoding.steering.glossary import Entry, Glossary, Occurrence
+from nmt_cli.decoding.steering.spelling import Speller
+from nmt_cli.text.words import words
+
+Mode = Literal["soft", "hard"]
+
+SOFT_BONUS = 4.0
+"""Nats that a favoured term is worth."""
+
+
+@dataclass(frozen=True)
+class SteeringSettings:
+    """What is wished of all translations."""
+
+    glossary: Glossary | None = None
+    mode: Mode = "soft"
+    """Terms of the glossary are favoured, or required."""
+    bonus: float = SOFT_BONUS
+    """Nats that each occurrence of a favoured term is worth in the ranking."""
+    forbidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Term:
+    """A glossary's entry that a line asks for, once for each time that the source term occurs in it."""
+
+    source: str
+    targets: tuple[str, ...]
+    used: bool
+    """Whether the best translation has one of the targets for it."""
+
+
+class Steering:
+    """Knows what is wished of every translation, and learns from each request what else is."""
+
+    def __init__(self, tokenizer: Tokenizer, settings: SteeringSettings = SteeringSettings()) -> None:
+        self.settings = settings
+        self._speller = Speller(tokenizer)
+
+    def wishes(self, request: Request, pieces: Sequence[tuple[int, int]]) -> list[Wishes]:
+        """For each piece of a line, its characters `start` to `end`, in order.
+
+        The prefix and what is required belong to the first, terms to the piece that they begin in.
+        """
+        forbidden = dict.fromkeys((*self.settings.forbidden, *request.forbidden))
+        occurrences = self._occurrences(request)
+        if not (forbidden or occurrences or request.prefix or request.required):
+            return [NO_WISHES] * len(pieces)
+        avoided = tuple(phrase for text in forbidden for phrase in self._speller.all(text))
+        beginning = self._speller.beginning(request.prefix)
+        found = []
+        for number, (start, end) in enumerate(pieces):
+            here = [each for each in occurrences if start <= each.start < end]
+            required, favoured = self._of_terms(request.text, here)
+            if number == 0:
+                required = [*map(self._speller.usual, request.required), *required]
+            found.append(
+                Wishes(
+                    beginning.prefix if number == 0 else (),
+                    beginning.openings if number == 0 else (),
+                    tuple(phrase for phrase in required if phrase),
+                    avoided,
+                    tuple(favoured),
+                )
+            )
+        return found
+
+    def begun(self, request: Request, text: str) -> str:
+        """A translation that begins with exactly the request's prefix."""
+        return self._speller.begun(request.prefix, text) if request.prefix else text
+
+    def terms(self, request: Request, text: str) -> tuple[Term, ...]:
+        """What a translation has made of the glossary's terms; each time that it says a target counts for one."""
+        occurrences = self._occurrences(request)
+        if not occurrences:
+            return ()
+        targets = dict.fromkeys(target for each in occurrences for target in each.entry.targets)
+        said = [each.entry.source for each in Glossary([Entry(target, ()) for target in targets]).occurrences(text)]
+        found = []
+        for occurrence in occurrences:
+            entry = occurrence.entry
+            word = next((target for target in entry.targets if target in said), None)
+            if word is not None:
+                said.remove(word)
+            found.append(Term(entry.source, entry.targets, word is not None))
+        return tuple(found)
+
+    def _occurrences(self, request: Request) -> list[Occurrence]:
+        glossary = self.settings.glossary
+        return [] if glossary is None else glossary.occurrences(request.text)
+
+    def _of_terms(self, text: str, occurrences: Sequence[Occurrence]) -> tuple[list[Phrase | None], list[Favoured]]:
+        """What is required, and what is favoured."""
+        required: list[Phrase | None] = []
+        favoured: list[Favoured] = []
+        for occurrence in occurrences:
+            forms = _forms(text, occurrence)
+            if self.settings.mode == "hard":
+                required.append(self._speller.usual(forms[0]))
+            else:
+                spelled = dict.fromkeys(map(self._speller.usual, forms))
+                favoured += [Favoured(phrase, self.settings.bonus) for phrase in spelled if phrase]
+        return required, favoured
+
+
+def _forms(text: str, occurrence: Occurrence) -> list[str]:
+    """How the targets may be written, the best guess first: at a sentence's beginning, likely with a capital, too."""
+    targets = list(occurrence.entry.targets)
+    if not (occurrence.entry.any_case and text[occurrence.start].isupper()):
+        return targets
+    capital = [target[:1].upper() + target[1:] for target in targets]
+    return [*capital, *targets] if not words(text[: occurrence.start]) else [*targets, *capital]
