@@ -1,16 +1,18 @@
 """What a user says of how to translate → a translator, in this process or in another."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt_cli.console import warn
+from nmt_cli.decoding.steering.glossary import Mode, read_glossary, read_phrases
 from nmt_cli.errors import RecipeError
 from nmt_cli.text.checks import Checker
 
 if TYPE_CHECKING:  # torch, which who only hands options on does not need
     from nmt_cli.commands.loading import LoadedModel
+    from nmt_cli.decoding.steering.wishes import SteeringSettings
     from nmt_cli.decoding.translator import Translator
     from nmt_cli.devices import Precision
 
@@ -21,15 +23,39 @@ class TranslatorOptions:
 
     models: Sequence[Path]
     overrides: Sequence[str] = ()
+    glossary: Path | None = None
+    glossary_mode: Mode = "soft"
+    forbidden: Path | None = None
+    """A file with a word or phrase on each line, which no translation says."""
+    alignment: bool = False
+    word_scores: bool = False
 
 
 def open_translator(options: TranslatorOptions) -> "Translator":
     """Load what the options name."""
     from nmt_cli.commands.loading import load_model
+    from nmt_cli.decoding.forced.annotation import Annotator, Wanted
+    from nmt_cli.decoding.steering.wishes import Steering
 
     if len(options.models) != 1:
         raise RecipeError("ensembles are not supported yet; name one model")
-    return translator_of(load_model(options.models[0], options.overrides))
+    steering = _steering(options)
+    loaded = load_model(options.models[0], options.overrides)
+    translator = translator_of(loaded)
+    translator.steering = Steering(loaded.tokenizer, replace(steering, bonus=loaded.decoding.glossary_bonus))
+    if options.alignment or options.word_scores:
+        wanted = Wanted(options.alignment, options.word_scores)
+        translator.annotator = Annotator(translator.searcher, loaded.tokenizer, loaded.decoding.batch_tokens, wanted)
+    return translator
+
+
+def _steering(options: TranslatorOptions) -> "SteeringSettings":
+    """What options wish of all translations; their files are read, and mistakes told, before the model is loaded."""
+    from nmt_cli.decoding.steering.wishes import SteeringSettings
+
+    glossary = None if options.glossary is None else read_glossary(options.glossary)
+    phrases = () if options.forbidden is None else read_phrases(options.forbidden)
+    return SteeringSettings(glossary, options.glossary_mode, forbidden=phrases)
 
 
 def translator_of(loaded: "LoadedModel") -> "Translator":

@@ -26,6 +26,8 @@ class SearchSettings(Section):
     """Lines of more subwords than this are translated sentence by sentence; null: only those that are too long."""
     check: bool = True
     """Look at each translation for loops, lost numbers and the like; one that fails is searched for in other ways."""
+    glossary_bonus: Annotated[float, Field(ge=0, le=100)] = 3.0
+    """What each use of a term of a soft glossary adds to the rank of a translation, in nats."""
     batch_tokens: Count = 4096
     """Padded source tokens translated at once, every hypothesis counted."""
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
@@ -113,7 +115,9 @@ class MinimumRiskSettings(Drawing):
         if self.n_best > self.candidates:
             raise ValueError(f"n_best: {self.n_best} translations need as many candidates, not {self.candidates}")
         drawing = {name: field.default for name, field in Drawing.model_fields.items()}
-        changed = [name for name in drawing.keys() - SearchSettings.model_fields if getattr(self, name) != drawing[name]]
+        changed = [
+            name for name in drawing.keys() - SearchSettings.model_fields if getattr(self, name) != drawing[name]
+        ]
         if self.candidates_from == "beam" and changed:
             raise ValueError(f"{min(changed)}: a beam draws nothing; leave it out, or candidates_from")
         return self

@@ -8,9 +8,9 @@ from nmt_cli.data.alignments import words_of
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.forced import Forced
+from nmt_cli.decoding.forced.word_places import given_target_words
 from nmt_cli.decoding.pieces import is_blank
 from nmt_cli.decoding.sentences import Sentence
-from nmt_cli.decoding.forced.word_places import given_target_words
 from nmt_cli.recipe.decoding import SearchSettings
 
 LONGEST_SIDE = 2500

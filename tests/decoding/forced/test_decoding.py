@@ -6,8 +6,8 @@ import pytest
 import torch
 from toys import GruModel, numbered, one
 
-from nmt_cli.decoding.forced import decoding as module
 from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.forced import decoding as module
 from nmt_cli.errors import ResourceError
 from nmt_cli.models import build
 from nmt_cli.models.contract import Source, TranslationModel, Vocabularies

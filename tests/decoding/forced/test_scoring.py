@@ -10,8 +10,8 @@ from toys import EchoModel
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.forced import scoring as module
-from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.forced.scoring import Pair, ScoredPair, Scorer, word_scores
+from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.recipe.decoding import BeamSettings
 
