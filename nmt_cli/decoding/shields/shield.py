@@ -5,16 +5,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nmt_cli.decoding.forced.annotation import Annotation, Wanted
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.shields.elements import Hidden
 from nmt_cli.decoding.shields.hiding import hide_markup, hide_spans, hide_tags, shown, spans_of
 from nmt_cli.decoding.shields.placing import put_back
+from nmt_cli.errors import RecipeError
 
 if TYPE_CHECKING:
     from nmt_cli.decoding.translator import TranslatedText, Translation
 
 Translate = Callable[[Sequence[Request]], "list[Translation]"]
 """Translates lines together, and aligns their words."""
+
+
+_NOTHING = Wanted(alignment=False, word_scores=False)
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,12 @@ class Shield:
     say it just as often as it was there.
     """
 
-    def __init__(
-        self, markup: bool = False, protect: re.Pattern[str] | None = None, keep_alignment: bool = False
-    ) -> None:
-        """Without `keep_alignment`, what is known of words serves to place things, and is then forgotten."""
-        self._markup, self._protect, self._keep_alignment = markup, protect, keep_alignment
+    def __init__(self, markup: bool = False, protect: re.Pattern[str] | None = None, shown: Wanted = _NOTHING) -> None:
+        """Of what is known of words, and serves to place things, only what is to be `shown` stays.
+
+        It is said of the text without what was hidden.
+        """
+        self._markup, self._protect, self._shown_words = markup, protect, shown
 
     def through(self, requests: Sequence[Request], translate: Translate) -> "list[Translation]":
         """Translations of lines as if nothing had been hidden."""
@@ -78,6 +84,19 @@ class Shield:
         return replace(translation, source=line.request.text, hypotheses=hypotheses, malformed=line.malformed)
 
     def _with_elements(self, line: _Line, found: "TranslatedText") -> "TranslatedText":
-        links = found.annotation.alignment if found.annotation else ()
-        text = put_back(line.hidden, found.text, links, line.show)
-        return replace(found, text=text, annotation=found.annotation if self._keep_alignment else None)
+        known, shown = found.annotation or Annotation(), self._shown_words
+        text = put_back(line.hidden, found.text, known.alignment or (), line.show)
+        annotation = Annotation(
+            known.alignment if shown.alignment else None, known.word_scores if shown.word_scores else None
+        )
+        return replace(found, text=text, annotation=annotation if shown != _NOTHING else None)
+
+
+def protecting(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    """Regular expressions as one; RecipeError names the first that is none."""
+    for pattern in patterns:
+        try:
+            re.compile(f"(?:{pattern})")
+        except re.error as error:
+            raise RecipeError(f"--protect {pattern!r}: is no regular expression: {error}") from error
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) if patterns else None

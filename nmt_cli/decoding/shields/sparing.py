@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
-from nmt_cli.decoding.forced.annotation import Annotator, Said
+from nmt_cli.decoding.forced.annotation import Annotator, Said, Wanted
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.shields.elements import Hidden
@@ -39,7 +39,7 @@ class Sparing:
         spared = [replace(sentences[place], tokens=rows[place]) for place in asked]
         best = [found[0].tokens for found in self._searcher.search(spared, self._settings)]
         texts = self._tokenizer.decode_target([list(tokens) for tokens in best])
-        annotator = Annotator(self._searcher, self._tokenizer, self._settings.batch_tokens, alignment=True)
+        annotator = Annotator(self._searcher, self._tokenizer, self._settings.batch_tokens, Wanted(True, False))
         try:
             known = annotator.annotate(
                 [
@@ -50,7 +50,7 @@ class Sparing:
         except ModelError:  # no attention
             return [[] for _ in sentences]
         whole = [
-            put_back(hidden[place], text, annotation.alignment, str)
+            put_back(hidden[place], text, annotation.alignment or (), str)
             for place, text, annotation in zip(asked, texts, known, strict=True)
         ]
         said = dict(zip(asked, self._said([sentences[place] for place in asked], whole), strict=True))
