@@ -118,9 +118,12 @@ class Mender:
         failing = [place for place, each in enumerate(lost) if each]
         if not failing:
             return
-        chosen = ([some[place] for place in failing] for some in (sentences, sources, lost))
-        again = candidates(self._spare(*chosen), self._decode)
-        for place, others in zip(failing, again, strict=True):
+        again = self._spare(
+            [sentences[place] for place in failing],
+            [sources[place] for place in failing],
+            [lost[place] for place in failing],
+        )
+        for place, others in zip(failing, candidates(again, self._decode), strict=True):
             checked[place] = self._better(sources[place], checked[place], others)
 
     def _as_first(self, candidate: Candidate) -> Candidate:
