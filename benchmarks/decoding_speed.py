@@ -9,7 +9,8 @@
 The work is the same for all: sentences of Multi30k's test2016, English to German, in 8,000 joint subwords, sorted by
 length and cut into batches, of which some are taken, spread evenly over all lengths. Weights are random; the
 translations of a batch are forced to the mean length of their references, the end counted. CTranslate2 has our very
-weights, by `nmt export`; other toolkits have models of the same sizes.
+weights, by `nmt export` (on a GPU it computes in float16 where we do in bf16); other toolkits have models of the same
+sizes.
 
 Each engine is a process of its own, pinned to the given cores with as many threads, which loads the model once and then
 decodes what it is asked to. Engines take turns at each batch size and search, in each round in the other order, so that
@@ -28,8 +29,10 @@ What is told:
 
 import argparse
 import itertools
+import math
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -37,9 +40,8 @@ from pathlib import Path
 
 from decoders import CTRANSLATE2, DECODERS, OURS
 from decoders.asking import Answer, Asked, Asker, AskError, batches_of
-from decoders.cost import cost_of_precisions
 from decoders.preparing import MODELS, Prepared, prepare
-from peers.child import REPOSITORY, count_cores
+from peers.child import REPOSITORY, count_cores, run
 
 _SEARCHES = {"greedy": 1, "beam5": 5}
 _COLUMNS = {
@@ -97,7 +99,7 @@ def main() -> None:
     options = _options()
     results: list[Result] = []
     heading: list[str] = []
-    print(f"about {_estimate(options) / 60:.0f} minutes", flush=True)
+    print(f"about {math.ceil(_estimate(options) / 60)} minutes", flush=True)
     until = time.monotonic() + 60 * options.minutes
     if options.models:
         prepared = prepare(options.text, options.folder.resolve(), options.models, options.cores)
@@ -106,7 +108,7 @@ def main() -> None:
             results += measure(prepared, model, precision, options, until)
     lines = [*heading, "", *(table(results) if results else [])]
     if options.trained:
-        lines += ["", *cost_of_precisions(options.trained, options.text, options.precisions)]
+        lines += ["", *cost_of_precisions(options)]
     print("\n" + "\n".join(lines))
     if options.output:
         command = " ".join(["python", *sys.argv])
@@ -162,6 +164,15 @@ def _take_turns(
                 flush=True,
             )
     return found
+
+
+def cost_of_precisions(options: argparse.Namespace) -> list[str]:
+    """Lines of Markdown: what each precision costs the trained model in BLEU."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        program = [sys.executable, "-m", "benchmarks.decoders.cost", str(options.trained.resolve())]
+        run([*program, str(options.text.resolve()), ",".join(options.precisions)], options.cores, log)
+        return log.read_text().rstrip("\n").split("\n")
 
 
 def table(results: list[Result]) -> list[str]:

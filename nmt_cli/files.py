@@ -171,6 +171,23 @@ def lock(path: Path) -> Iterator[None]:
         yield
 
 
+def was_left(path: Path) -> bool:
+    """Whether the process of this machine that wrote its name into a lock has ended; False if that is not known."""
+    try:
+        word, number, _, machine = path.read_text().split()
+    except (OSError, ValueError):
+        return False
+    if word != "process" or machine != os.uname().nodename or not number.isdecimal():
+        return False
+    try:
+        os.kill(int(number), 0)  # asks, and does nothing to it
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
 def _take_place(unfinished: Path, path: Path) -> None:
     """Give a finished folder its name; should that fail, all is as it was before it was begun."""
     aside = path.with_name(path.name + _REPLACED)

@@ -23,7 +23,7 @@ OURS, CTRANSLATE2 = "nmt", "ctranslate2"
 
 DECODERS = {
     OURS: Decoder("benchmarks.decoders.ours", ("fp32", "bf16", "int8"), ("transformer", "rnn")),
-    CTRANSLATE2: Decoder("benchmarks.decoders.ctranslate2", ("fp32", "int8")),
+    CTRANSLATE2: Decoder("benchmarks.decoders.ctranslate2", ("fp32", "bf16", "int8")),
     "huggingface": Decoder("benchmarks.decoders.huggingface", ("fp32",)),
     "opennmt-py": Decoder("benchmarks.decoders.opennmt", ("fp32",), ("transformer", "rnn")),
     "fairseq": Decoder("benchmarks.decoders.fairseq", ("fp32",)),

@@ -69,7 +69,7 @@ def batches_of(sentences: Sequence[Sentence], size: int) -> list[Batch]:
     order = sorted(sentences, key=lambda sentence: (sentence.source, sentence.reference, sentence.number))
     groups = [order[first : first + size] for first in range(0, len(order) - size + 1, size)]
     return [
-        Batch([each.number for each in group], max(1, round(sum(each.reference for each in group) / size)))
+        Batch([each.number for each in group], max(2, round(sum(each.reference for each in group) / size)))
         for group in groups
     ]
 

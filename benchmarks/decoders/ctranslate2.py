@@ -1,6 +1,7 @@
 """CTranslate2, on what `nmt export` made of our model."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,18 @@ import ctranslate2
 
 from benchmarks.decoders.answering import Decode, Rows, serve
 
+_COMPUTE = {
+    "cpu": {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"},
+    "cuda": {"fp32": "float32", "bf16": "float16", "int8": "int8_float16"},
+}
+
 
 def load(settings: dict[str, Any]) -> Decode:
     folder = Path(settings["exported"])
     device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
-    compute = {"fp32": "float32", "int8": "int8"}[settings["precision"]]
+    compute = _COMPUTE[device][settings["precision"]]
+    if compute not in ctranslate2.get_supported_compute_types(device):
+        sys.exit(f"has no {compute} on this device")
     translator = ctranslate2.Translator(
         str(folder), device=device, compute_type=compute, intra_threads=settings["threads"]
     )

@@ -38,7 +38,7 @@ def load(settings: dict[str, Any]) -> Decode:
         made = model.generate(
             tokens, attention_mask=mask, num_beams=beam, do_sample=False, min_new_tokens=length, max_new_tokens=length
         )
-        assert made.shape == (len(rows), length + 1)
+        assert all(len(row) == length + 1 for row in made.tolist())
 
     return decode
 

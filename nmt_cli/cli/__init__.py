@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__, console
-from nmt_cli.cli import evaluate, export, preprocess, score, train, translate
+from nmt_cli.cli import compare, evaluate, export, preprocess, report, runs, score, show, train, translate
 from nmt_cli.cli.options import examples
 from nmt_cli.errors import NmtError
 
@@ -34,6 +34,10 @@ app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=translate.EXAMPLES)(translate.translate)
 app.command(epilog=score.EXAMPLES)(score.score)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=compare.EXAMPLES)(compare.compare)
+app.command(epilog=report.EXAMPLES)(report.report)
+app.command(epilog=runs.EXAMPLES)(runs.runs)
+app.command(epilog=show.EXAMPLES)(show.show)
 app.command(epilog=export.EXAMPLES)(export.export)
 
 

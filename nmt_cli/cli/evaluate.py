@@ -11,6 +11,7 @@ from nmt_cli.cli.options import Overrides, Quiet, examples
 EXAMPLES = examples(
     "nmt evaluate recipe.yaml",
     "nmt evaluate runs/en-de --test test2016 --json",
+    "nmt evaluate runs/en-de --robustness",
     "nmt evaluate --hypothesis out.de --reference test.de",
 )
 
@@ -20,12 +21,17 @@ def evaluate(
         Path | None, typer.Argument(metavar="[MODEL]", help="A run, a recipe, a checkpoint or a model folder.")
     ] = None,
     test: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this test set of the recipe; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this test or validation set of the recipe; repeatable."),
     ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Translate capitals, typing mistakes and open ends, too.")
+    ] = False,
     hypothesis: Annotated[Path | None, typer.Option(metavar="FILE", help="Score this file, of any system.")] = None,
     reference: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Reference translations; repeatable.")
     ] = None,
+    source: Annotated[Path | None, typer.Option(metavar="FILE", help="Source lines, if a metric needs them.")] = None,
     set_: Overrides = None,
     json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
     quiet: Quiet = False,
@@ -35,6 +41,8 @@ def evaluate(
     A model's translations, scores and a report to read go to evaluation/ in its run.
     """
     console.set_quiet(quiet)
+    from nmt_cli.commands.evaluate import GivenFiles, Wanted
     from nmt_cli.commands.evaluate import evaluate as command
 
-    command(model, test or [], hypothesis, reference or [], set_ or [], json)
+    given = GivenFiles(hypothesis, tuple(reference or ()), source)
+    command(model, test or [], given, set_ or [], Wanted(json, robustness))

@@ -8,6 +8,7 @@ import typer
 
 from nmt_cli import console
 from nmt_cli.cli.options import Overrides, Processes, Quiet, examples
+from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
     "nmt translate runs/en-de -i in.en -o out.de",
@@ -17,6 +18,7 @@ EXAMPLES = examples(
     "nmt translate runs/en-de -i in.en --set decoding.beam_size=1",
     "nmt translate runs/en-de -i in.en --glossary terms.tsv --format jsonl",
     "nmt translate runs/en-de -i in.en --alignment --word-scores",
+    "nmt translate runs/one runs/two runs/three -i in.en --weights 2,1,1",
     "nmt translate runs/en-de -i in.en --format nbest --set decoding.n_best=5",
     "nmt translate runs/en-de -i in.en --set decoding.strategy=sampling --set decoding.top_k=10",
 )
@@ -59,6 +61,10 @@ Part = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Translate only part I of N, as one of many jobs."),
 ]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="W,W,…", help="How much each of several models counts, as 2,1,1; all alike if not given."),
+]
 NoCheck = Annotated[
     bool, typer.Option("--no-check", help="Take translations as they are; the same as --set decoding.check=false.")
 ]
@@ -93,6 +99,7 @@ def translate(
     output: Output = None,
     format_: WrittenAs = Format.text,
     shard: Part = None,
+    weights: Weights = None,
     no_check: NoCheck = False,
     input_format: ReadAs = InputFormat.text,
     glossary: Glossary = None,
@@ -105,7 +112,10 @@ def translate(
     nproc: Processes = None,
     quiet: Quiet = False,
 ) -> None:
-    """Translate lines: one out for each one in, in the same order."""
+    """Translate lines: one out for each one in, in the same order.
+
+    Several models translate together, if they have one vocabulary: each word's probability is their mean.
+    """
     console.set_quiet(quiet)
     from nmt_cli.commands.translate import translate as command
     from nmt_cli.commands.translating.requests import RequestOptions
@@ -114,7 +124,21 @@ def translate(
 
     overrides = (*(set_ or []), *(["decoding.check=false"] if no_check else []))
     options = TranslatorOptions(
-        tuple(model), overrides, glossary, glossary_mode.value, forbid, alignment=alignment, word_scores=word_scores
+        tuple(model),
+        overrides,
+        _numbers(weights),
+        glossary,
+        glossary_mode.value,
+        forbid,
+        alignment=alignment,
+        word_scores=word_scores,
     )
     reading = RequestOptions(input_format.value, prefix)
     command(options, input_, output, format_.value, nproc, Shard.parse(shard) if shard else ALL, reading)
+
+
+def _numbers(weights: str | None) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, weights.split(","))) if weights else ()
+    except ValueError as error:
+        raise RecipeError(f"--weights: {weights}: must be numbers with commas between, as 2,1,1") from error

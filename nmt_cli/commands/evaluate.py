@@ -1,234 +1,128 @@
-"""nmt evaluate: test sets, or files of translations → scores and a report."""
+"""nmt evaluate: test sets, or files of translations → scores, where they come from, and a report."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import version
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-from nmt_cli import __version__, console, files
+from nmt_cli import console, files
 from nmt_cli.commands.results import stdout
-from nmt_cli.decoding.requests import Request
-from nmt_cli.errors import DataError, ModelError, RecipeError
-from nmt_cli.evaluation.metrics import Score, exact_match, length_ratio, score
+from nmt_cli.commands.systems import System, Translated, open_system
+from nmt_cli.commands.test_sets import SetTexts, choose, read_parallel, read_test_set, words_seen
+from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.evaluation.analysis import analyse, robustness, with_intervals
+from nmt_cli.evaluation.metrics import build_metrics, exact_match, length_ratio, measure
+from nmt_cli.evaluation.metrics.contract import Texts
 from nmt_cli.evaluation.suspicions import suspicions
-from nmt_cli.recipe.data import TestSet
+from nmt_cli.evaluation.where.robustness import DISTURBANCES
 from nmt_cli.recipe.decoding import AfterTraining
-from nmt_cli.recipe.loading import load_recipe, override
-from nmt_cli.recipe.schema import Recipe
-from nmt_cli.reporting.report import EvaluatedSet, Provenance, Sentence, read_evaluation, write_evaluation
-from nmt_cli.runs.directory import REPORT, ModelFiles, find_model
-from nmt_cli.text.lines import read_lines
-
-if TYPE_CHECKING:
-    from nmt_cli.decoding.translator import Translator
-
-
-class Translated(Protocol):
-    """What evaluation keeps of a translation."""
-
-    @property
-    def text(self) -> str: ...
-
-    @property
-    def log_probability(self) -> float: ...
-
-    @property
-    def score(self) -> float: ...
-
-
-Translate = Callable[[Sequence[str]], Iterable[Translated]]
-"""Lines in, the best translation of each out, in order."""
+from nmt_cli.recipe.loading import override
+from nmt_cli.reporting.report import EvaluatedSet, Sentence, read_evaluation, write_evaluation
+from nmt_cli.runs.directory import ANALYSIS, HYPOTHESES, REPORT, ROBUSTNESS, SCORES
 
 
 @dataclass(frozen=True)
-class System:
-    """A trained model and what its recipe says of evaluating it."""
+class Wanted:
+    """What to do, besides scoring, and how to tell it."""
 
-    recipe: Recipe
-    model: Path
-    """Its folder."""
-    weights: str
-    """Which updates it comes from."""
-    sha256: str
-    """Of its manifest."""
-    folder: Callable[[str], Path]
-    """Where the results of a test set go."""
-    translate: Translate
-    """Loads the model when first asked."""
+    as_json: bool = False
+    robustness: bool = False
 
 
 @dataclass(frozen=True)
-class _Texts:
-    """A test set as read from its files."""
+class GivenFiles:
+    """Translations of any system, their references and, for what needs them, their sources."""
 
-    sources: list[str]
-    references: list[list[str]]
-    provenance: Provenance
+    hypothesis: Path | None = None
+    references: Sequence[Path] = ()
+    source: Path | None = None
 
 
 def evaluate(
     model: Path | None,
     tests: Sequence[str] = (),
-    hypothesis: Path | None = None,
-    references: Sequence[Path] = (),
+    given: GivenFiles = GivenFiles(),
     overrides: Sequence[str] = (),
-    as_json: bool = False,
+    wanted: Wanted = Wanted(),
 ) -> None:
     """Score MODEL on the test sets of its recipe (all, or those named), or score a file of translations.
 
     Scores go to stdout, as lines or as one JSON document. A model's translations, scores and report go into its run.
     """
-    if model is not None and (hypothesis or references):
+    if model is not None and given != GivenFiles():
         raise RecipeError(
             "give either a MODEL, whose test sets are those of its recipe, or --hypothesis with --reference"
         )
     if model is not None:
-        evaluate_system(open_system(model, overrides), tests, as_json)
-    elif hypothesis is not None and references and not tests:
-        evaluate_files(hypothesis, references, overrides, as_json)
-    else:
+        evaluate_system(open_system(model, overrides), tests, wanted)
+    elif given.hypothesis is None or not given.references or tests:
         raise RecipeError("give a MODEL, with or without --test NAME, or --hypothesis FILE and --reference FILE")
+    elif wanted.robustness:
+        raise RecipeError("--robustness: needs a MODEL, which translates the disturbed test sets")
+    else:
+        evaluate_files(given, overrides, wanted.as_json)
 
 
-def evaluate_system(system: System, tests: Sequence[str], as_json: bool) -> None:
+def evaluate_system(system: System, tests: Sequence[str], wanted: Wanted) -> None:
     """Translate and score test sets, unless the scores of the same model, files and settings are there already."""
-    chosen = _choose(system.recipe.data.test, tests)
-    texts = {name: _read_test_set(system, test) for name, test in chosen.items()}  # all mistakes before any work
+    build_metrics(system.recipe.evaluation)  # what one lacks is told before any work
+    chosen = choose(system.recipe.data, tests)
+    texts = {name: read_test_set(system, test) for name, test in chosen.items()}
     results = {}
     for name, text in texts.items():
         folder = system.folder(name)
-        results[name] = read_evaluation(folder, text.provenance) or _evaluate_alone(system, name, text)
-        for warning in results[name]["warnings"]:
+        found = _stored(folder, text) or _evaluate_alone(system, name, text)
+        if wanted.robustness:
+            found = {**found, "robustness": _stored_robustness(folder, text) or _disturb_alone(system, name, text)}
+        results[name] = found
+        for warning in found["warnings"]:
             console.warn(f"{name}: {warning}")
-        if not as_json:
-            _print_scores(name, results[name]["scores"], results[name]["exact_match"])
+        if not wanted.as_json:
+            _print_scores(name, found)
         console.say(f"report: {folder / REPORT}")
-    if as_json:
+    if wanted.as_json:
         _print_json(results)
 
 
-def evaluate_files(hypothesis: Path, references: Sequence[Path], overrides: Sequence[str], as_json: bool) -> None:
+def evaluate_files(given: GivenFiles, overrides: Sequence[str], as_json: bool) -> None:
     """Score a file of translations, of any system; nothing is written."""
+    assert given.hypothesis is not None
     settings = override(AfterTraining(), overrides).evaluation
-    hypotheses, *expected = _read_parallel([hypothesis, *references])
-    scores = score(hypotheses, expected, settings)
-    for warning in suspicions(hypotheses, expected):
-        console.warn(f"{hypothesis}: {warning}")
-    fields = [found.as_sacrebleu() for found in scores]
+    metrics = build_metrics(settings)
+    with_source = [] if given.source is None else [given.source]
+    hypotheses, *others = read_parallel([given.hypothesis, *given.references, *with_source])
+    references = others[: len(given.references)]
+    texts = Texts(hypotheses, references, others[-1] if with_source else None)
+    scores = [score.as_sacrebleu() for score in with_intervals(measure(texts, metrics), settings)]
+    for warning in suspicions(hypotheses, references):
+        console.warn(f"{given.hypothesis}: {warning}")
     if as_json:
-        _print_json(fields)
+        _print_json(scores)
     else:
-        _print_scores(hypothesis.name, fields, exact_match(hypotheses, expected))
+        _print_scores(given.hypothesis.name, {"scores": scores, "exact_match": exact_match(hypotheses, references)})
 
 
-def open_system(path: Path, overrides: Sequence[str]) -> System:
-    """The model that `path` names, by its recipe, run, checkpoint or folder; its weights are not loaded yet."""
-    found, recipe = _find(path, overrides)
-    manifest = found.folder / files.MANIFEST
-    content = files.read_json(manifest, ModelError)
-    assert found.run is not None
-    run, is_final = found.run, found.folder.resolve() == found.run.model.resolve()
-    return System(
-        recipe=recipe,
-        model=found.folder,
-        weights=_describe_weights(content),
-        sha256=files.sha256(manifest),
-        folder=lambda name: run.evaluation(name if is_final else f"{name}@{found.folder.name}"),
-        translate=_translating(found.folder, recipe),
-    )
+def _stored(folder: Path, text: SetTexts) -> dict[str, Any] | None:
+    return read_evaluation(folder, text.provenance) if (folder / ANALYSIS).is_file() else None
 
 
-def _find(path: Path, overrides: Sequence[str]) -> tuple[ModelFiles, Recipe]:
-    if path.suffix in (".yaml", ".yml") and path.is_file():
-        recipe = load_recipe(path, overrides)
-        return find_model(recipe.run), recipe
-    found = find_model(path)
-    if found.run is None:
-        raise ModelError(
-            f"{path}: stands apart from its run, so nothing says what to test it on; translate a file with"
-            " nmt translate and score it with nmt evaluate --hypothesis FILE --reference FILE"
-        )
-    return found, load_recipe(found.run.resolved, overrides)
-
-
-def _translating(folder: Path, recipe: Recipe) -> Translate:
-    """Translates with the model in `folder`, which is loaded once, when it is first needed."""
-
-    @cache
-    def translator() -> "Translator":
-        from nmt_cli.commands.loading import load_model  # torch takes seconds; files and stored scores do without
-        from nmt_cli.commands.translators import translator_of
-
-        # Search alone is measured, as in validation: what looks wrong stays as it is.
-        return translator_of(replace(load_model(folder), decoding=recipe.decoding.model_copy(update={"check": False})))
-
-    def translate(lines: Sequence[str]) -> Iterator[Translated]:
-        with console.Progress("translating", "lines", total=len(lines)) as progress:
-            for translation in translator().translate(map(Request, lines), progress.advance):
-                yield translation.hypotheses[0]
-
-    return translate
-
-
-def _describe_weights(manifest: Any) -> str:
-    updates = manifest.get("averaged_updates") if isinstance(manifest, dict) else None
-    if isinstance(updates, list) and updates:
-        shown = ", ".join(str(update) for update in sorted(updates))
-        return f"average of updates {shown}" if len(updates) > 1 else f"update {shown}"
-    return f"update {manifest['step']}" if isinstance(manifest, dict) and "step" in manifest else "updates unknown"
-
-
-def _choose(known: Mapping[str, TestSet], wanted: Sequence[str]) -> dict[str, TestSet]:
-    if not known:
-        raise RecipeError("data.test: this recipe names no test set; add one, with its source and target")
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise RecipeError(f"--test {unknown[0]}: the recipe has no such test set; it has {', '.join(known)}")
-    return {name: known[name] for name in dict.fromkeys(wanted or known)}
-
-
-def _read_test_set(system: System, test: TestSet) -> _Texts:
-    sources, *references = _read_parallel([test.source, *test.target])
-    provenance = Provenance(
-        model=system.sha256,
-        source=files.sha256(test.source),
-        references=[files.sha256(path) for path in test.target],
-        decoding=system.recipe.decoding.model_dump(mode="json"),
-        evaluation=system.recipe.evaluation.model_dump(mode="json"),
-        versions={"nmt": __version__, "sacrebleu": version("sacrebleu")},
-    )
-    return _Texts(sources, references, provenance)
-
-
-def _read_parallel(paths: Sequence[Path]) -> list[list[str]]:
-    """The lines of each file; DataError unless they are as many in all, and at least one."""
-    first, *others = paths
-    texts = [list(read_lines(path)) for path in paths]
-    for path, lines in zip(others, texts[1:], strict=True):
-        if len(lines) != len(texts[0]):
-            raise DataError(
-                f"{first} has {len(texts[0])} lines but {path} has {len(lines)}; line n of one is line n of the other"
-            )
-    if not texts[0]:
-        raise DataError(f"{first}: has no lines, so there is nothing to score")
-    return texts
-
-
-def _evaluate_alone(system: System, name: str, text: _Texts) -> dict[str, Any]:
+def _evaluate_alone(system: System, name: str, text: SetTexts) -> dict[str, Any]:
     """Evaluate a set while no other process does; RunInUseError if one is at it."""
     with files.lock(system.folder(name) / ".lock"):
         return _evaluate_set(system, name, text)
 
 
-def _evaluate_set(system: System, name: str, text: _Texts) -> dict[str, Any]:
-    recipe, references = system.recipe, text.references
-    best = list(system.translate(text.sources))
+def _evaluate_set(system: System, name: str, text: SetTexts) -> dict[str, Any]:
+    recipe, references, folder = system.recipe, text.references, system.folder(name)
+    settings = recipe.evaluation
+    best = _stored_translations(folder, text) or list(system.translate(text.sources))
     hypotheses = [found.text for found in best]
-    scores: list[Score] = score(hypotheses, references, recipe.evaluation)
+    texts = Texts(hypotheses, references, text.sources)
+    measured = measure(texts, build_metrics(settings))
+    analysis = analyse(texts, measured, settings, words_seen(recipe), text.tags)
     sentences = [
-        Sentence(source, found.text, expected, found.log_probability, found.score)
+        Sentence(source, found.text, list(expected), found.log_probability, found.score)
         for source, found, *expected in zip(text.sources, best, *references, strict=True)
     ]
     evaluated = EvaluatedSet(
@@ -237,19 +131,93 @@ def _evaluate_set(system: System, name: str, text: _Texts) -> dict[str, Any]:
         model=str(system.model),
         weights=system.weights,
         sentences=sentences,
-        scores=scores,
+        scores=with_intervals(measured, settings),
         exact_match=exact_match(hypotheses, references),
         length_ratio=length_ratio(hypotheses, references),
         warnings=suspicions(hypotheses, references),
-        samples=recipe.evaluation.samples,
+        samples=settings.samples,
         provenance=text.provenance,
     )
-    return write_evaluation(system.folder(name), evaluated)
+    files.remove(folder / SCORES)  # older scores do not belong to the files that come now
+    files.write_json(folder / ANALYSIS, {"test_set": name, **asdict(analysis)})
+    return write_evaluation(folder, evaluated)
 
 
-def _print_scores(name: str, scores: Sequence[Mapping[str, Any]], matched: float) -> None:
-    lines = [f"{name}  {found['name']} {found['score']:.2f}  ({found['signature']})" for found in scores]
-    _print("".join(f"{line}\n" for line in [*lines, f"{name}  exact match {matched:.1f} %"]).encode())
+@dataclass(frozen=True)
+class _Stored:
+    """A translation that was made before."""
+
+    text: str
+    log_probability: float
+    score: float
+
+
+def _stored_translations(folder: Path, text: SetTexts) -> Sequence[Translated] | None:
+    """The translations of an earlier evaluation, if only what is scored, and how, has changed since."""
+    if not (folder / SCORES).is_file() or not (folder / HYPOTHESES).is_file():
+        return None
+    try:
+        before = files.read_json(folder / SCORES)["provenance"]
+        now = asdict(text.provenance)
+        if any(before[key] != now[key] for key in ("model", "source", "decoding")):
+            return None
+        if before["versions"]["nmt"] != now["versions"]["nmt"]:
+            return None
+        records = [json.loads(line) for line in (folder / HYPOTHESES).read_bytes().split(b"\n")[:-1]]
+        found = [_Stored(each["hypothesis"], each["log_probability"], each["score"]) for each in records]
+        sources = [each["source"] for each in records]
+    except (DataError, KeyError, TypeError, ValueError, OSError):
+        return None  # damaged: to be written again
+    return found if sources == text.sources else None
+
+
+def _stored_robustness(folder: Path, text: SetTexts) -> list[dict[str, Any]] | None:
+    """What the disturbances cost, if that was found before of the same model, files and settings."""
+    try:
+        content = files.read_json(folder / ROBUSTNESS)
+        same = content["provenance"] == asdict(text.provenance)
+        return list(content["sets"]) if same else None
+    except (DataError, KeyError, TypeError):
+        return None
+
+
+def _disturb_alone(system: System, name: str, text: SetTexts) -> list[dict[str, Any]]:
+    """Translate the test set disturbed in every way; the undisturbed one is evaluated already."""
+    folder = system.folder(name)
+    with files.lock(folder / ".lock"):
+        best = _stored_translations(folder, text) or list(system.translate(text.sources))
+        undisturbed = Texts([found.text for found in best], text.references, text.sources)
+        sets = []
+        for disturbance in DISTURBANCES:
+            sources = disturbance.sources(text.sources)
+            hypotheses = [found.text for found in system.translate(sources)]
+            disturbed = Texts(hypotheses, text.references, sources)
+            sets.append(asdict(robustness(undisturbed, disturbed, disturbance, system.recipe.evaluation)))
+        files.write_json(folder / ROBUSTNESS, {"test_set": name, "sets": sets, "provenance": asdict(text.provenance)})
+    return sets
+
+
+def _print_scores(name: str, found: Mapping[str, Any]) -> None:
+    lines = [f"{name}  {each['name']} {_with_interval(each)}  ({each['signature']})" for each in found["scores"]]
+    lines.append(f"{name}  exact match {found['exact_match']:.1f} %")
+    for disturbed in found.get("robustness", ()):
+        drops = "  ".join(
+            f"{drop['metric']} {shown(drop['disturbed'])} ({drop['difference']:+.2f}, p = {drop['p']:.3f})"
+            for drop in disturbed["drops"]
+        )
+        lines.append(f"{name}  {disturbed['name']}: {drops}")
+    _print("".join(f"{line}\n" for line in lines).encode())
+
+
+def _with_interval(score: Mapping[str, Any]) -> str:
+    if "confidence_var" not in score:
+        return shown(score["score"])
+    return f"{shown(score['score'])} ± {shown(score['confidence_var'])}"
+
+
+def shown(value: float) -> str:
+    """A score with two digits, or four if it is one of those that lie between 0 and 1."""
+    return f"{value:.4f}" if 0 < abs(value) < 1 else f"{value:.2f}"
 
 
 def _print_json(content: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from nmt_cli import files
 from nmt_cli.commands.finding import named_model
@@ -16,7 +17,8 @@ from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
 from nmt_cli.models.contract import TranslationModel, Vocabularies
-from nmt_cli.recipe.decoding import AfterTraining, Decoding, Evaluation, SearchSettings
+from nmt_cli.recipe.decoding import AfterTraining, Decoding, SearchSettings
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
@@ -47,7 +49,8 @@ class LoadedModel:
     tokenizer: Tokenizer
     config: ModelConfig
     decoding: SearchSettings
-    """The model's own, as changed on the command line."""
+    evaluation: Evaluation
+    """Settings of both are the model's own, as changed on the command line."""
     device: torch.device
     files: ModelFiles
 
@@ -71,7 +74,8 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     device = pick_device()
     given = named.recipe or config
     settings = override(AfterTraining(decoding=given.decoding, evaluation=given.evaluation), overrides)
-    return LoadedModel(model.to(device).eval(), tokenizer, config, settings.decoding, device, found)
+    model = model.to(device).eval()
+    return LoadedModel(model, tokenizer, config, settings.decoding, settings.evaluation, device, found)
 
 
 def vocabularies_of(tokenizer: Tokenizer) -> Vocabularies:
@@ -97,9 +101,10 @@ def build_with_weights(
     settings: ModelSettings, vocabularies: Vocabularies, weights: Mapping[str, Tensor], path: Path
 ) -> TranslationModel:
     """A model with the weights read from `path`, which must be exactly its own in name and shape."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         check_weights(build(settings, vocabularies), weights, path)
-    model = build(settings, vocabularies)
+    with _Undrawn():
+        model = build(settings, vocabularies)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.copy_(weights[name])
@@ -133,3 +138,18 @@ def _read_config(found: ModelFiles) -> ModelConfig:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ModelError(f"{found.folder / CONFIG}: {key}: {first['msg']}") from error
+
+
+class _Undrawn(TorchFunctionMode):
+    """Within this, weights are allocated but not drawn, as others will take their place.
+
+    Drawing takes time and, on the meta device, has torch import its compiler, which takes seconds.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ in ("normal_", "uniform_", "kaiming_uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)

@@ -11,6 +11,7 @@ from nmt_cli import console, files
 from nmt_cli.commands.loading import check_weights, load_model, vocabularies_of
 from nmt_cli.commands.publishing import is_published, publish, updates_to_average
 from nmt_cli.commands.signals import noted_signals
+from nmt_cli.commands.translators import utility_of
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translator
@@ -227,7 +228,8 @@ def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Tr
 
     def translate(model: TranslationModel, lines: Sequence[str]) -> list[str]:
         longest = recipe.data.max_length
-        translator = Translator(model, prepared.tokenizer, recipe.decoding, device, longest=longest)
+        utility = utility_of(recipe.decoding, recipe.evaluation)
+        translator = Translator(model, prepared.tokenizer, recipe.decoding, device, longest=longest, utility=utility)
         return [translation.best.text for translation in translator.translate(map(Request, lines))]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:

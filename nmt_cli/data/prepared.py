@@ -19,7 +19,8 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
 
-_KIND = "data prepared by nmt"
+KIND = "data prepared by nmt"
+"""What a manifest calls the folder."""
 _FORMAT = 1
 _SAMPLING_SEED = 1  # not the recipe's: runs that differ in seed alone share their data
 
@@ -41,7 +42,7 @@ class Prepared:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all files' contents: equal data, equal fingerprint, wherever it came from."""
-        return hashlib.sha256(files.json_bytes(self.manifest["files"])).hexdigest()
+        return fingerprint_of(self.manifest)
 
 
 def prepare(recipe: Recipe, taken: Tokenizer | None = None) -> Prepared:
@@ -63,7 +64,7 @@ def prepare(recipe: Recipe, taken: Tokenizer | None = None) -> Prepared:
         counts = {name: _encode(recipe, name, unfinished / name, tokenizer, tallies[name]) for name in tallies}
         files.write_manifest(
             unfinished,
-            {"kind": _KIND, "format": _FORMAT, "settings": _settings(recipe, tokenizer.fingerprint), "inputs": inputs}
+            {"kind": KIND, "format": _FORMAT, "settings": _settings(recipe, tokenizer.fingerprint), "inputs": inputs}
             | {"corpora": counts},
         )
     return open_prepared(recipe, taken)
@@ -99,6 +100,11 @@ def open_prepared(recipe: Recipe, taken: Tokenizer | None = None) -> Prepared:
     )
 
 
+def fingerprint_of(manifest: dict[str, Any]) -> str:
+    """SHA-256 of all that a manifest says of its files."""
+    return hashlib.sha256(files.json_bytes(manifest["files"])).hexdigest()
+
+
 def check_paths(recipe: Recipe) -> None:
     """DataError if a corpus is not there, or if what is in the folder's place was not made by `prepare`."""
     for path in _inputs(recipe).values():
@@ -117,7 +123,7 @@ def _is_ours(folder: Path) -> bool:
         manifest = files.read_json(folder / files.MANIFEST)
     except NmtError:
         return False
-    return isinstance(manifest, dict) and manifest.get("kind") == _KIND
+    return isinstance(manifest, dict) and manifest.get("kind") == KIND
 
 
 def _corpora(recipe: Recipe) -> dict[str, Corpus]:
@@ -241,9 +247,7 @@ def _read_manifest(recipe: Recipe) -> dict[str, Any]:
     except DataError as error:
         raise DataError(f"{error}; run `nmt preprocess` again") from error
     parts = [manifest.get(part) for part in ("settings", "inputs", "corpora")]
-    if (manifest.get("kind"), manifest.get("format")) != (_KIND, _FORMAT) or not all(
-        isinstance(p, dict) for p in parts
-    ):
+    if (manifest.get("kind"), manifest.get("format")) != (KIND, _FORMAT) or not all(isinstance(p, dict) for p in parts):
         raise DataError(f"{folder}: is not data prepared by this version of nmt; run `nmt preprocess`")
     return manifest
 

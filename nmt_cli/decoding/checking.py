@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.forced.annotation import Annotation
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
@@ -16,6 +17,8 @@ Search = Callable[[Sequence[Sentence], SearchSettings], list[list[Hypothesis]]]
 
 _WIDEST = 50
 """Hypotheses that a fallback keeps at most; a beam that is wider already stays as it is."""
+_REPEATED = 3
+"""Subwords in a row that a fallback does not say twice."""
 
 
 @dataclass(frozen=True)
@@ -45,33 +48,33 @@ def candidates(found: Sequence[Sequence[Hypothesis]], decode: Decode) -> list[li
 
 
 def fallbacks(settings: SearchSettings) -> tuple[SearchSettings, ...]:
-    """The chain: a wider beam, one that prefers longer translations, then chance, its seed fixed.
+    """The chain: a wider beam; one that never repeats itself, and prefers longer translations; chance, its seed fixed.
 
-    All that they find is looked at, not only what they rank first.
+    All that they find is looked at, not only what they rank first. The first also has to say what was lost.
     """
     beam = settings.beam_size if isinstance(settings, BeamSettings) else 1
     width = max(beam, min(max(2 * beam, 8), _WIDEST))
-    shared = {"max_length_ratio": settings.max_length_ratio, "batch_tokens": settings.batch_tokens}
-    penalty = settings.length_penalty
-    return (
-        BeamSettings(beam_size=width, n_best=width, length_penalty=penalty, **shared),
-        BeamSettings(beam_size=width, n_best=width, length_penalty=min(penalty + 1, 10.0), **shared),
-        SamplingSettings(strategy="sampling", n_best=16, temperature=0.7, top_k=10, length_penalty=penalty, **shared),
-    )
+    wider = settings.beam(width, n_best=width)
+    longer = {
+        "length_penalty": min(settings.length_penalty + 1, 10.0),
+        "no_repeat_ngram": settings.no_repeat_ngram or _REPEATED,
+    }
+    chance = SamplingSettings(strategy="sampling", temperature=0.7, top_k=10, **settings.shared() | {"n_best": 16})
+    return wider, wider.model_copy(update=longer), chance
 
 
 class Mender:
     """Checks translations and mends what it can."""
 
-    def __init__(self, check: Check, search: Search, decode: Decode, settings: SearchSettings) -> None:
-        self._check, self._search, self._decode = check, search, decode
+    def __init__(self, check: Check, search: Search, tokenizer: Tokenizer, settings: SearchSettings) -> None:
+        self._check, self._search, self._tokenizer = check, search, tokenizer
         self._length_penalty, self._chain = settings.length_penalty, fallbacks(settings)
 
     def mend(self, sentences: Sequence[Sentence], sources: Sequence[str], found: Sequence[Outcome]) -> list[Outcome]:
         """What was found for each sentence, given as text too, or something better.
 
-        Better is what has fewer problems; of several such, what the model finds likelier. All sentences that fail go
-        through each link of the chain together.
+        Better is what has no problem; or else fewer, if the model finds it likelier too: to what it finds unlikely, one
+        problem less may have come by chance. All sentences that fail go through each link of the chain together.
         """
         checked = [
             replace(outcome, problems=self._check(source, outcome.candidates[0].text))
@@ -80,15 +83,19 @@ class Mender:
         for place, outcome in enumerate(checked):
             if outcome.problems:
                 checked[place] = self._better(sources[place], outcome, outcome.candidates[1:])
-        for settings in self._chain:
+        for link, settings in enumerate(self._chain):
             failing = [place for place, outcome in enumerate(checked) if outcome.problems]
             if isinstance(settings, SamplingSettings):  # it cannot see to it that words are said
                 failing = [place for place in failing if not sentences[place].wishes.required]
             if not failing:
                 break
-            again = candidates(self._search([sentences[place] for place in failing], settings), self._decode)
+            asked = [sentences[place] for place in failing]
+            if link == 0:
+                asked = [self._insisting(sentences[place], checked[place].problems) for place in failing]
+            again = candidates(self._search(asked, settings), self._tokenizer.decode_target)
             for place, others in zip(failing, again, strict=True):
-                checked[place] = self._better(sources[place], checked[place], map(self._scored, others))
+                mine = (self._as_first(other, sentences[place]) for other in others)
+                checked[place] = self._better(sources[place], checked[place], mine)
         return checked
 
     def _better(self, source: str, outcome: Outcome, others: Iterable[Candidate]) -> Outcome:
@@ -96,15 +103,23 @@ class Mender:
         best, problems = outcome.candidates[0], outcome.problems
         for candidate in sorted(others, key=lambda each: each.hypothesis.score, reverse=True):
             found = self._check(source, candidate.text)
-            if len(found) < len(problems):
+            is_likelier = candidate.hypothesis.score >= best.hypothesis.score
+            if problems and (not found or (len(found) < len(problems) and is_likelier)):
                 best, problems = candidate, found
         if best is outcome.candidates[0]:
             return outcome
         rest = [each for each in outcome.candidates if each.text != best.text]
         return Outcome([best, *rest][: len(outcome.candidates)], problems, mended=True)
 
-    def _scored(self, candidate: Candidate) -> Candidate:
-        """With the score that the first search would have given, its end counted."""
-        length = len(candidate.hypothesis.tokens) + 1
-        score = candidate.hypothesis.log_probability / length**self._length_penalty
-        return replace(candidate, hypothesis=replace(candidate.hypothesis, score=score))
+    def _insisting(self, sentence: Sentence, problems: Iterable[Finding]) -> Sentence:
+        """The sentence, its translation to hold what is lost."""
+        lost = self._tokenizer.encode_target([finding.lost for finding in problems if finding.lost])
+        required = (*sentence.wishes.required, *(tuple(phrase) for phrase in lost if phrase))
+        return replace(sentence, wishes=replace(sentence.wishes, required=required))
+
+    def _as_first(self, candidate: Candidate, sentence: Sentence) -> Candidate:
+        """As the first search would have told it: its score, the end counted, and which of the user's wishes fail."""
+        found = candidate.hypothesis
+        score = found.log_probability / (len(found.tokens) + 1) ** self._length_penalty
+        unmet = tuple(phrase for phrase in found.unmet if phrase in sentence.wishes.required)
+        return replace(candidate, hypothesis=replace(found, score=score, unmet=unmet))

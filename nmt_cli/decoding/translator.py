@@ -87,7 +87,7 @@ class Translator:
         """What is wished of translations; to be replaced where more than single requests have wishes."""
         self.annotator: Annotator | None = None
         """To be set where words are to be aligned or scored."""
-        self._mender = check and Mender(check, self.searcher.search, tokenizer.decode_target, settings)
+        self._mender = check and Mender(check, self.searcher.search, tokenizer, settings)
 
     def translate(
         self, requests: Iterable[Request], translated: Callable[[int], object] = lambda sentences: None

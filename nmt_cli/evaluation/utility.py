@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from nmt_cli.recipe.decoding import Evaluation
+from nmt_cli.recipe.evaluation import Evaluation
 
 Floats = npt.NDArray[np.float64]
 Similarity = Callable[[Sequence[str]], Floats]

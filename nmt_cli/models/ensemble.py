@@ -57,7 +57,9 @@ class Ensemble(TranslationModel):
             for part, share in zip(parts, self._shares, strict=True)
             if part.attention is not None
         ]
-        mean = sum(look * share for look, share in looks) / sum(share for _, share in looks) if looks else None
+        mean = None
+        if looks:
+            mean = torch.stack([look * share for look, share in looks]).sum(0) / sum(share for _, share in looks)
         return EnsembleDecoded(torch.cat([part.vectors for part in parts], dim=-1), mean, parts)
 
     def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:

@@ -91,14 +91,15 @@ class FeedForward(nn.Module):
         super().__init__()
         self.activation = settings.activation
         gates = 2 if self.activation == "swiglu" else 1
-        self.inner: nn.Module = Linear(settings.width, gates * settings.feed_forward)
+        self.inner = Linear(settings.width, gates * settings.feed_forward)
         self.activate: nn.Module = Activation(settings)
         self.outer = Linear(settings.feed_forward, settings.width)
 
     def pack(self, packed: Packing) -> None:
         """Let the inner product end with the activation, if it can."""
-        if isinstance(self.inner, Linear) and self.activation == "relu":
-            self.inner, self.activate = packed(self.inner.weight, self.inner.bias, True), nn.Identity()
+        if self.activation == "relu":
+            self.inner = packed(self.inner.weight, self.inner.bias, True)
+            self.activate = nn.Identity()
 
     def forward(self, vectors: Tensor) -> Tensor:
         changed: Tensor = self.outer(self.activate(self.inner(vectors)))

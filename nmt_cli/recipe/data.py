@@ -45,6 +45,8 @@ class TestSet(Section):
     """Lines in the source language."""
     target: Annotated[list[File], Field(min_length=1), BeforeValidator(_as_list)]
     """The reference file, or a list of them."""
+    tags: File | None = None
+    """Line n says of what kind line n is, such as its domain; every kind is scored on its own, too."""
 
 
 class Data(Section):

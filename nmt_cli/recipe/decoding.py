@@ -1,9 +1,10 @@
-"""The sections `decoding` and `evaluation`."""
+"""The section `decoding`, and all that may change when a model stands."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.section import MOST, Count, Section, told_by
 
 
@@ -22,7 +23,7 @@ class SearchSettings(Section):
     """Shortest translation in subwords."""
     no_repeat_ngram: Count | None = None
     """No so many subwords in a row are said twice (Paulus et al. 2018)."""
-    split_above: Annotated[int, Field(ge=0, le=MOST)] | None = 20
+    split_above: Annotated[int, Field(ge=0, le=MOST)] | None = 10
     """Lines of more subwords than this are translated sentence by sentence; null: only those that are too long."""
     check: bool = True
     """Look at each translation for loops, lost numbers and the like; one that fails is searched for in other ways."""
@@ -41,8 +42,11 @@ class SearchSettings(Section):
 
     def beam(self, size: int, n_best: int) -> "BeamSettings":
         """A plain beam that is told the same."""
-        shared = {name: getattr(self, name) for name in SearchSettings.model_fields}
-        return BeamSettings(**shared | {"beam_size": size, "n_best": n_best})
+        return BeamSettings(**self.shared() | {"beam_size": size, "n_best": n_best})
+
+    def shared(self) -> dict[str, Any]:
+        """What every strategy can be told of these settings."""
+        return {name: getattr(self, name) for name in SearchSettings.model_fields}
 
 
 class BeamSettings(SearchSettings):
@@ -114,18 +118,15 @@ class MinimumRiskSettings(Drawing):
     def check_candidates(self) -> Self:
         if self.n_best > self.candidates:
             raise ValueError(f"n_best: {self.n_best} translations need as many candidates, not {self.candidates}")
-        drawing = {name: field.default for name, field in Drawing.model_fields.items()}
-        changed = [
-            name for name in drawing.keys() - SearchSettings.model_fields if getattr(self, name) != drawing[name]
-        ]
-        if self.candidates_from == "beam" and changed:
-            raise ValueError(f"{min(changed)}: a beam draws nothing; leave it out, or candidates_from")
+        for name in Drawing.model_fields.keys() - SearchSettings.model_fields.keys():
+            if self.candidates_from == "beam" and getattr(self, name) != Drawing.model_fields[name].default:
+                raise ValueError(f"{name}: a beam draws nothing; leave it out, or candidates_from")
         return self
 
     def search(self) -> BeamSettings | SamplingSettings:
         """How the candidates are searched for."""
         if self.candidates_from == "sampling":
-            drawing = {name: getattr(self, name) for name in Drawing.model_fields}
+            drawing: dict[str, Any] = {name: getattr(self, name) for name in Drawing.model_fields}
             return SamplingSettings(strategy="sampling", **drawing | {"n_best": self.candidates})
         return self.beam(self.candidates, n_best=self.candidates)
 
@@ -136,17 +137,6 @@ Decoding = Annotated[
     | Annotated[MinimumRiskSettings, Tag("minimum_risk")],
     told_by("strategy", "beam"),
 ]
-
-
-class Evaluation(Section):
-    """How translations are scored."""
-
-    metrics: Annotated[list[Literal["bleu", "chrf"]], Field(min_length=1)] = ["bleu", "chrf"]
-    """Corpus scores, by sacreBLEU."""
-    bleu_tokenizer: Literal["13a", "intl", "zh", "char", "none"] = "13a"
-    """How BLEU splits words: 13a for most languages, zh for Chinese."""
-    samples: Annotated[int, Field(ge=0, le=MOST)] = 10
-    """Translations shown in the report."""
 
 
 class AfterTraining(Section):

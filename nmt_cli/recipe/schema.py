@@ -5,7 +5,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from nmt_cli.recipe.data import Data, TokenizerSettings
-from nmt_cli.recipe.decoding import BeamSettings, Decoding, Evaluation
+from nmt_cli.recipe.decoding import BeamSettings, Decoding
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.section import File, Section
 from nmt_cli.recipe.training import Training

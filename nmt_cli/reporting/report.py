@@ -58,6 +58,8 @@ class Provenance:
     decoding: dict[str, Any]
     evaluation: dict[str, Any]
     versions: dict[str, str]
+    tags: str | None = None
+    """SHA-256 of the file that says of what kind each line is, if there is one."""
 
 
 @dataclass(frozen=True)

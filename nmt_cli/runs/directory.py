@@ -13,6 +13,8 @@ TOKENIZER = "tokenizer"
 HYPOTHESES = "hypotheses.jsonl"
 SCORES = "scores.json"
 REPORT = "report.md"
+ANALYSIS = "analysis.json"
+ROBUSTNESS = "robustness.json"
 _STEP = "step_"
 
 
@@ -61,6 +63,11 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         """Folder of all checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def report(self) -> Path:
+        """The page that `nmt report` makes of all the others."""
+        return self.path / "report.html"
 
     @property
     def lock(self) -> Path:

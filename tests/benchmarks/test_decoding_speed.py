@@ -1,17 +1,22 @@
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from toys import GruModel, numbered
 
+from benchmarks.decoders.ours import of_length
 from decoders import CTRANSLATE2, DECODERS, OURS
 from decoders.asking import Answer, Asked, Asker, AskError, Batch, Sentence, batches_of
 from decoders.preparing import MODELS, Prepared
 from decoding_speed import Result, Work, table
-from nmt_cli.decoding.search.hypotheses import longest_translations
-from nmt_cli.models.contract import Source
+from nmt_cli.decoding.batching import Searcher
+from peers.child import REPOSITORY
 
 PYTHON = Path(sys.executable)
+MULTI30K = REPOSITORY.parent / "shared/data/multi30k"
 ECHO = """\
 from benchmarks.decoders.answering import serve
 def load(settings):
@@ -75,15 +80,15 @@ def test_batches_hold_sentences_of_like_length() -> None:
     assert found == [Batch([0, 3], 4), Batch([6, 1], 4), Batch([4, 2], 6)]
 
 
-@pytest.mark.parametrize("length", [1, 5, 10, 11, 12, 40])
+@pytest.mark.parametrize("length", [2, 5, 11, 40])
 def test_our_search_takes_as_many_steps_as_it_is_asked(length: int) -> None:
-    from benchmarks.decoders.ours import of_length
+    model = GruModel(20)
+    searcher = Searcher(model, [], torch.device("cpu"))
 
-    lengths = torch.tensor([2, 3, 7, 31])
-    settings = of_length(length, 5, lengths)
+    found = searcher.search(numbered([[5], [6, 7, 8]]), of_length(length, 2))
 
-    longest = longest_translations(Source(torch.zeros(4, 31), lengths), settings.max_length_ratio)
-    assert longest.tolist() == 4 * [length - 1]
+    assert [len(hypotheses[0].tokens) for hypotheses in found] == [length - 1, length - 1]
+    assert len(model.rows_stepped) == length
 
 
 def test_a_program_answers_what_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,3 +117,20 @@ def test_each_model_is_one_of_ours_and_each_engine_says_what_it_has_not(tmp_path
     assert refusals[OURS, "lstm"] is None
     assert refusals[CTRANSLATE2, "base_12_1"] is None
     assert refusals[CTRANSLATE2, "lstm"] == "has no rnn"
+
+
+@pytest.mark.slow
+def test_the_whole_program_measures_us(tmp_path: Path) -> None:
+    if not (MULTI30K / "train.en.gz").is_file():
+        pytest.skip(f"{MULTI30K} is not there")
+    program = [sys.executable, "benchmarks/decoding_speed.py", "--text", str(MULTI30K), "--folder", str(tmp_path)]
+    small = ["--models", "small,lstm", "--batches", "4", "--precisions", "fp32", "--rounds", "1", "--seconds", "0.1"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+    subprocess.run(
+        [*program, *small, "--output", str(tmp_path / "found.md")], cwd=REPOSITORY, env=environment, check=True
+    )
+
+    rows = [line.split(" | ") for line in (tmp_path / "found.md").read_text().split("\n") if line.startswith("| ")]
+    measured = {(row[0].strip("| "), row[1]) for row in rows if row[4] == OURS}
+    assert measured == {(model, search) for model in ("small", "lstm") for search in ("greedy", "beam5")}

@@ -2,7 +2,6 @@
 
 import io
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nmt_cli.commands import translate as command
 from nmt_cli.commands.translate import in_this_process, translate, translate_stream
 from nmt_cli.commands.translating import answering
 from nmt_cli.commands.translating.answering import Opener
@@ -40,6 +40,7 @@ class Shouting:
 def shouting(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command without a model."""
     monkeypatch.setattr(answering, "open_translator", Shouting)
+    monkeypatch.setattr(command, "sidecar_of", lambda *arguments: None)
 
 
 def streamed(given: bytes, format: Any = "text") -> bytes:
@@ -173,57 +174,3 @@ class TestFiles:
 
         with pytest.raises((RecipeError, ResourceError), match=f"{name} is closed"):
             translate(MODEL, None if name == "stdin" else tmp_path / "in")
-
-
-_PROGRAM = """
-import sys
-sys.path.insert(0, {folder!r})
-from test_translate import Shouting
-from nmt_cli import cli
-from nmt_cli.commands.translating import answering
-answering.open_translator = Shouting
-sys.argv = ["nmt", "translate", "model"]
-cli.main()
-"""
-
-
-def in_shell(line: str) -> subprocess.CompletedProcess[bytes]:
-    """Run a line of bash in which $NMT is the command, without a model."""
-    program = _PROGRAM.format(folder=str(Path(__file__).parent))
-    environment = {**os.environ, "PROGRAM": program, "PYTHON": sys.executable}
-    line = line.replace("$NMT", '"$PYTHON" -W error::ResourceWarning -c "$PROGRAM"')
-    return subprocess.run(["bash", "-c", line], env=environment, capture_output=True, timeout=60, check=False)
-
-
-@pytest.mark.slow
-def test_stdin_to_stdout_is_pure() -> None:
-    done = in_shell("printf 'one\\n\\ntwo' | $NMT")
-
-    assert (done.returncode, done.stdout) == (0, b"ONE\n\nTWO\n")
-    assert b"translated 3 lines" in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("source", ["yes one", "(yes one | head -300000; sleep 2)"])
-def test_a_reader_that_goes_away_ends_it_quietly(source: str) -> None:
-    done = in_shell(f"{source} | $NMT | head -1; exit ${{PIPESTATUS[1]}}")
-
-    assert (done.returncode, done.stdout, done.stderr) == (141, b"ONE\n", b"")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("line", "code", "message"),
-    [
-        ("echo one | $NMT > /dev/full", 5, b"stdout: no space left"),
-        ("yes one | head -100000 | $NMT > /dev/full", 5, b"stdout: no space left"),
-        ("echo one | $NMT >&-", 5, b"stdout is closed"),
-        ("$NMT <&-", 2, b"stdin is closed"),
-    ],
-)
-def test_failures_are_one_line(line: str, code: int, message: bytes) -> None:
-    done = in_shell(line)
-
-    assert done.returncode == code
-    assert done.stderr.startswith(b"nmt: error: " + message)
-    assert done.stderr.count(b"\n") == 1

@@ -174,6 +174,8 @@ class CharacterTokenizer:
     def encode_source(self, lines: list[str]) -> list[list[int]]:
         return [[self.characters.setdefault(each, len(self.characters) + 4) for each in line] for line in lines]
 
+    encode_target = encode_source
+
     def decode_target(self, rows: list[list[int]]) -> list[str]:
         names = {number: character for character, number in self.characters.items()}
         return ["".join(names[token] for token in row if token in names) for row in rows]

@@ -7,7 +7,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from nmt_cli.evaluation.utility import bleu, chrf, expected_utilities, similarity
-from nmt_cli.recipe.decoding import Evaluation
+from nmt_cli.recipe.evaluation import Evaluation
 
 TEXTS = ["The cat sat on the mat.", "A cat sat on the mat!", "cat", "", "the the the the the", "Ein Hund, 3.5 km weit"]
 LISTS = st.lists(st.text("ab .,é", max_size=12), min_size=1, max_size=4)

@@ -103,8 +103,7 @@ class Endless:
 def ours(model: TranslationModel, sources: list[list[int]], beam: int) -> list[tuple[int, ...]]:
     """The best translations of ten tokens."""
     source = Source(padded(sources, model.vocabularies.end), torch.tensor([len(row) + 1 for row in sources]))
-    # At a ratio of nearly nothing no translation has more than ten tokens.
-    settings = BeamSettings(beam_size=beam, max_length_ratio=1e-9)
+    settings = BeamSettings(beam_size=beam, max_length=10)
     sentences = [Sentence(line, row) for line, row in enumerate(sources)]
     found = beam_search(Endless(model), source, settings, [], sentences)  # type: ignore[arg-type]
     return [hypotheses[0].tokens for hypotheses in found]
@@ -185,10 +184,11 @@ def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path) -> None:
     export(transformer(), dict(model.named_parameters()), tokenizer, tmp_path)
 
     program = (tmp_path / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
-    longest = 2 * len(tokenizer.encode_source([LINES[0]])[0]) + 10
-    program = program.replace("A line to translate.", LINES[0]).replace("1000", str(longest))
+    program = program.replace("A line to translate.", LINES[0]).replace("1000", "20")
     printed = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    expected = Translator(model, tokenizer, BeamSettings(), torch.device("cpu")).translate([Request(LINES[0])])
+    expected = Translator(model, tokenizer, BeamSettings(max_length=20), torch.device("cpu")).translate(
+        [Request(LINES[0])]
+    )
     assert printed.stdout == f"{next(expected).best.text}\n"
 
 

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, Evaluation, SamplingSettings
+from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, SamplingSettings
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override, resolved_yaml
 from nmt_cli.recipe.loading.outline import sections
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.recipe.decoding import Evaluation
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
 from nmt_cli.recipe.loading.outline import sections
 from nmt_cli.recipe.schema import Recipe
@@ -99,7 +99,11 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: st
         ("run=''", "must be a file name, not empty and without a zero byte"),
         ('run="a\\0b"', "must be a file name, not empty and without a zero byte"),
         ("run=[]", "must be a file name, not a list"),
-        ("evaluation.bananas=1", "is not a setting; the settings here are metrics, bleu_tokenizer, samples"),
+        (
+            "evaluation.bananas=1",
+            "is not a setting; the settings here are"
+            " metrics, external, bleu_tokenizer, spbleu_tokenizer, resamples, seed, samples",
+        ),
         ("evaluation.metrics=[]", "must have at least 1, not 0"),
     ],
 )

@@ -10,7 +10,7 @@ from nmt_cli.recipe.schema import Recipe
 def test_sections_come_in_the_order_of_the_schema() -> None:
     found = list(sections(Recipe))
     assert found[:5] == [(), ("data",), ("data", "train", "NAME"), ("data", "valid", "NAME"), ("data", "test", "NAME")]
-    assert found[-1] == ("evaluation",)
+    assert found[-2:] == [("evaluation",), ("evaluation", "external", "NAME")]
 
 
 def test_a_section_is_found_under_the_names_that_users_give() -> None:

@@ -17,7 +17,7 @@ class Forbid:
         self.tokens = list(tokens)
 
     def __call__(self, scores: Tensor, said: Said) -> None:
-        scores[..., self.tokens] = -torch.inf
+        scores.index_fill_(-1, torch.tensor(self.tokens, device=scores.device), -torch.inf)
 
 
 class MinimumLength:

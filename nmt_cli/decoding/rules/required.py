@@ -36,7 +36,7 @@ class Required:
         self._unsaid = table(lambda each, state: (each.times - each.parts(state)[0]) * len(each.phrase))
         self._whole = table(lambda each, state: len(each.phrase) * each.is_whole(state))
         self._partial = table(lambda each, state: 0 if each.is_whole(state) else each.parts(state)[1])
-        self._next = table(lambda each, state: -1 if each.next_token(state) is None else each.next_token(state))
+        self._next = table(_next_token)
         self._next_continues = table(lambda each, state: each.next_token(state) in within).bool()
 
     def __call__(self, scores: Tensor, said: Said) -> None:
@@ -78,3 +78,8 @@ def unmet(required: Sequence[Phrase], tokens: Sequence[int], continues: Tensor |
         for phrase, times in Counter(required).items()
         if not Automaton(phrase, times).accepts(tokens, lambda token: continues is not None and bool(continues[token]))
     )
+
+
+def _next_token(automaton: Automaton, state: int) -> int:
+    token = automaton.next_token(state)
+    return -1 if token is None else token

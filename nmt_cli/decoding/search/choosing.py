@@ -6,8 +6,12 @@ from typing import Protocol, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from nmt_cli.decoding.rules import Words
+
+_MANY, _GROUP = 2**16, 64
+"""From so many ranks on, the best are sought in two stages, first among the maxima of groups of so many words."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,24 @@ def best_words(ranked: Tensor, beam: int) -> Tensor:
 
     By number, so that a stable sort puts the lower of equals first. A beam of one needs one word: if it ends, all ends.
     """
-    if beam == 1:
-        return ranked.argmax(-1, keepdim=True)
-    return ranked.topk(min(beam + 1, ranked.size(-1)), sorted=False).indices.sort(-1).values
+    number = min(beam + 1, ranked.size(-1)) if beam > 1 else 1
+    words = _best(ranked, number)
+    return words if number == 1 else words.sort(-1).values
+
+
+def _best(ranked: Tensor, number: int) -> Tensor:
+    """The best words [B,k,number] by their rank [B,k,V], in any order; of one, the first of equals."""
+    groups = ranked.size(-1) // _GROUP
+    if ranked.numel() < _MANY or groups <= number or ranked.device.type != "cpu":
+        return ranked.argmax(-1, keepdim=True) if number == 1 else ranked.topk(number, sorted=False).indices
+    # The best words are in the groups with the best maxima, or in the rest, which fills no group.
+    grouped = ranked[..., : groups * _GROUP].view(*ranked.shape[:-1], groups, _GROUP)
+    best = _best(grouped.amax(-1), number)
+    found = grouped.gather(-2, best.unsqueeze(-1).expand(*best.shape, _GROUP)).flatten(-2)
+    found = torch.cat([found, ranked[..., groups * _GROUP :]], dim=-1)
+    best = pad(best, (0, 1), value=groups)
+    places = found.argmax(-1, keepdim=True) if number == 1 else found.topk(number, sorted=False).indices
+    return best.gather(-1, places // _GROUP) * _GROUP + places % _GROUP
 
 
 def rows(tokens: Tensor, places: Tensor) -> Tensor:

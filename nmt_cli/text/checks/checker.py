@@ -1,7 +1,7 @@
 """All checks on one pair."""
 
 from nmt_cli.text.checks.finding import Finding
-from nmt_cli.text.checks.kept import lost_and_invented
+from nmt_cli.text.checks.kept import lost_and_invented, without_kept
 from nmt_cli.text.checks.lengths import length
 from nmt_cli.text.checks.loops import loop
 from nmt_cli.text.checks.numbers import numbers
@@ -24,7 +24,7 @@ class Checker:
         findings = [
             *loop(source, output),
             *length(source, output),
-            *numbers(source, output),
+            *numbers(without_kept(source), without_kept(output)),
             *lost_and_invented(source, output),
         ]
         if self._differ:

@@ -13,3 +13,5 @@ class Finding:
     problem: Problem
     about: str
     """In words, such as `12.5 is lost`."""
+    lost: str = ""
+    """What the translation would have to hold, letter by letter."""

@@ -23,13 +23,18 @@ _TRAILING = ".,;:!?…)]}'’»"
 _NAMES: dict[str, Problem] = {"url": "url", "email": "email", "placeholder": "placeholder", "tag": "tag"}
 
 
+def without_kept(text: str) -> str:
+    """The rest of a text, in which other things can be looked for."""
+    return _KEPT.sub(" ", text) if _SIGNS.search(text) else text
+
+
 def lost_and_invented(source: str, output: str) -> list[Finding]:
     """Finds each of these that the output has less often, or more often, than the source."""
     if not (_SIGNS.search(source) or _SIGNS.search(output)):
         return []
     asked, said = _kept(source), _kept(output)
     return [
-        Finding(problem, f"{text} is {fate}")
+        Finding(problem, f"{text} is {fate}", text if fate == "lost" else "")
         for fate, missing in (("lost", asked - said), ("invented", said - asked))
         for (problem, text), count in missing.items()
         for _ in range(count)

@@ -22,7 +22,7 @@ def numbers(source: str, output: str) -> list[Finding]:
         return []  # words may stand for numbers; 15万 is 150,000
     asked, said = list(_numbers(source)), list(_numbers(output))
     return [
-        Finding("number", f"{number} is {fate}")
+        Finding("number", f"{number} is {fate}", number if fate == "lost" else "")
         for fate, given, other in (("lost", asked, said), ("invented", said, asked))
         for number in _missing(given, {form for number in other for form in _forms(number)})
     ]

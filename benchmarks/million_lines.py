@@ -1,0 +1,196 @@
+"""Do as many lines come out as go in, in their order, while memory stays flat and the first does not wait for the last?
+
+    python benchmarks/million_lines.py --output benchmarks/results/million_lines.md
+
+`nmt translate` is given lines through a pipe and from a file, with one process and with two, by a Transformer of one
+layer, 16 wide, with weights drawn by chance, which says little to each line. It writes `--format tsv`, in which each
+line's source stands beside its translation, so that order is checked, too.
+
+What is told:
+  out          lines that came out, each beside its own source: the program fails if any other comes
+  lines/s      of the whole, start apart
+  memory       resident set of all its processes, after one and nine tenths of the lines
+  per 100,000  growth of memory with each 100,000 lines, by least squares from there to there
+  first        seconds from the start of the program to the first translation, and lines that were given until then
+"""
+
+import argparse
+import itertools
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import torch
+
+from nmt_cli import __version__, files
+from nmt_cli.commands.loading import config_of, vocabularies_of
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.models import build
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs import checkpoints
+from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
+
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+SETTINGS = {"beam_size": 1, "batch_tokens": 50_000, "max_length_ratio": 0.1}
+_MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run."""
+
+    way: str
+    processes: int
+    lines: int
+    seconds: float
+    memory: list[float]
+    """Mebibytes after each tenth of the lines."""
+    first: float
+    given_before_first: int
+
+    @property
+    def growth(self) -> float:
+        """Mebibytes for each 100,000 lines."""
+        places = [self.lines / 10 * tenth for tenth in range(1, len(self.memory) + 1)]
+        return 100_000 * statistics.linear_regression(places, self.memory).slope
+
+    def row(self) -> str:
+        """A row of the table."""
+        cells = [
+            self.way,
+            str(self.processes),
+            f"{self.lines:,}",
+            f"{self.lines / self.seconds:,.0f}",
+            f"{self.memory[0]:,.1f}",
+            f"{self.memory[-1]:,.1f}",
+            f"{self.growth:+.2f}",
+            f"{self.first:.1f}",
+            f"{self.given_before_first:,}",
+        ]
+        return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Measure, and write a page."""
+    arguments = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    arguments.add_argument("--lines", type=int, default=1_000_000)
+    arguments.add_argument("--ways", default="pipe,file")
+    arguments.add_argument("--processes", default="1,2")
+    arguments.add_argument("--output", type=Path)
+    chosen = arguments.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        model = save_model(Path(folder, "model"))
+        for way, processes in itertools.product(chosen.ways.split(","), map(int, chosen.processes.split(","))):
+            rows.append(measure(model, way, processes, chosen.lines).row())
+            print(rows[-1], file=sys.stderr, flush=True)
+    page = "\n".join([*head(), *rows, ""])
+    if chosen.output:
+        chosen.output.write_text(page)
+    print(page)
+
+
+def head() -> list[str]:
+    """What stands above the rows."""
+    return [
+        "# A million lines",
+        "",
+        f"Made by `python {' '.join(['benchmarks/million_lines.py', *sys.argv[1:]])}`: nmt {__version__}, torch "
+        f"{torch.__version__}, Python {platform.python_version()}. Other programs used the cores, too: counts and "
+        "memory are what is measured here.",
+        "",
+        "| lines by | processes | out | lines/s | memory after a tenth, MiB | after nine | per 100,000 | first, s "
+        "| given before |",
+        "|:--|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+
+
+def save_model(folder: Path) -> Path:
+    """A model folder as a training leaves it, with weights drawn by chance."""
+    corpus = {"numbers": {"source": "numbers", "target": "numbers"}}
+    sizes = {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+    data = {"source_language": "en", "target_language": "de", "prepared": "numbers", "train": corpus, "valid": corpus}
+    recipe = Recipe.model_validate(
+        {
+            "run": "numbers",
+            "data": data,
+            "tokenizer": {"vocabulary_size": 28, "byte_fallback": False},
+            "model": {"architecture": "transformer", "preset": "tiny", **sizes},
+            "decoding": SETTINGS,
+        }
+    )
+    texts = [f"{one} {other}" for one in WORDS for other in WORDS]
+    tokenizer = Tokenizer.train(recipe.tokenizer, texts, texts, seed=1)
+    torch.manual_seed(1)
+    model = build(recipe.model, vocabularies_of(tokenizer))
+    with files.new_folder(folder) as unfinished:
+        files.write_json(unfinished / CONFIG, config_of(recipe, tokenizer).model_dump(mode="json"))
+        checkpoints.write_tensors(unfinished / WEIGHTS, dict(model.named_parameters()))
+        tokenizer.save(unfinished / TOKENIZER)
+        files.write_manifest(unfinished, {"format": 1, "nmt": __version__})
+    return folder
+
+
+def source(count: int) -> Iterator[str]:
+    """Lines of one to four words, each with its number among them."""
+    for number in range(count):
+        yield " ".join(WORDS[int(digit)] for digit in str(number)[-4:])
+
+
+def measure(model: Path, way: str, processes: int, lines: int) -> Result:
+    """Give lines to `nmt translate`, and look at what comes back."""
+    command = [sys.executable, "-m", "nmt_cli", "translate", str(model), "--format", "tsv", "--nproc", str(processes)]
+    given = [0]
+    with tempfile.TemporaryDirectory() as folder:
+        if way == "file":
+            command += ["-i", str(write_all(Path(folder, "in"), lines))]
+            given = [lines]
+        started = time.monotonic()
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin and process.stdout
+        if way == "pipe":
+            threading.Thread(target=give, args=(process.stdin, lines, given), daemon=True).start()
+        memory = []
+        for number, (answer, line) in enumerate(zip(process.stdout, source(lines), strict=True)):
+            if number == 0:
+                first, given_before_first = time.monotonic(), given[0]
+            assert answer.decode().split("\t")[0] == line, f"line {number + 1} is answered by {answer!r}"
+            if (number + 1) % (lines // 10) == 0 and number + 1 < lines:
+                memory.append(resident(process.pid))
+        ended = time.monotonic()
+        assert process.wait() == 0
+    return Result(way, processes, lines, ended - first, memory, first - started, given_before_first)
+
+
+def give(stdin: IO[bytes], lines: int, given: list[int]) -> None:
+    """Write all lines, and count them as they are taken."""
+    with stdin:
+        for line in source(lines):
+            stdin.write(f"{line}\n".encode())
+            given[0] += 1
+
+
+def write_all(path: Path, lines: int) -> Path:
+    """A file of all lines."""
+    with path.open("w") as file:
+        file.writelines(f"{line}\n" for line in source(lines))
+    return path
+
+
+def resident(process: int) -> float:
+    """Mebibytes that a process and its children hold."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in [process, *children])
+    return pages * 4096 / _MEBIBYTE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""A model and lines with their translations → where it looked, by one forced decode of each."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from nmt_cli.commands.loading import LoadedModel
+from nmt_cli.decoding.forced import force
+from nmt_cli.models.contract import Source
+from nmt_cli.reporting.plots.heatmap import AttentionMap
+
+MOST_SUBWORDS = 80
+"""Of either side; a larger picture could not be read."""
+
+
+def attention_maps(loaded: LoadedModel, lines: Iterable[tuple[int, str, str]]) -> list[AttentionMap]:
+    """Maps of lines, each a number, a source and its translation.
+
+    Those that are too long to be drawn are left out, and so are all if the model has no attention.
+    """
+    maps = (_map(loaded, number, source, translation) for number, source, translation in lines)
+    return [found for found in maps if found is not None]
+
+
+def _map(loaded: LoadedModel, number: int, source: str, translation: str) -> AttentionMap | None:
+    tokenizer, vocabularies = loaded.tokenizer, loaded.model.vocabularies
+    sources = [*tokenizer.encode_source([source])[0], vocabularies.end]
+    targets = [*tokenizer.encode_target([translation])[0], vocabularies.end]
+    if max(len(sources), len(targets)) > MOST_SUBWORDS:
+        return None
+    source_tokens = Source(torch.tensor([sources], device=loaded.device))
+    (forced,) = force(loaded.model, source_tokens, [targets[:-1]], attention=True)
+    if forced.attention is None:
+        return None
+    return AttentionMap(
+        number,
+        _pieces(tokenizer.source.vocabulary, sources),
+        _pieces(tokenizer.target.vocabulary, targets),
+        forced.attention.tolist(),
+    )
+
+
+def _pieces(vocabulary: Sequence[str], tokens: Sequence[int]) -> list[str]:
+    return [vocabulary[token] for token in tokens]

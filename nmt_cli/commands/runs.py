@@ -1,0 +1,62 @@
+"""nmt runs: a folder → the list of its runs."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nmt_cli import console, files
+from nmt_cli.commands.results import stdout
+from nmt_cli.errors import DataError
+from nmt_cli.reporting.listing import ListedRun, age, list_runs, size
+from nmt_cli.reporting.markdown import visible
+
+_COLUMNS = ["run", "status", "update", "best", "at update", "scores", "size", "changed"]
+
+
+def runs(folder: Path, as_json: bool = False) -> None:
+    """List the runs of a folder on stdout, as a table or as JSON."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is no folder; name the one that holds the runs")
+    found = list_runs(folder)
+    if not found:
+        console.say(f"{folder}: holds no runs; nmt train makes them")
+    if as_json:
+        result = files.json_bytes([_as_json(run) for run in found])
+    else:
+        result = _table([_COLUMNS, *map(_row, found)]) if found else b""
+    with stdout() as stream:
+        stream.write(result)
+
+
+def _as_json(run: ListedRun) -> dict[str, Any]:
+    return {
+        "run": os.fsencode(run.path).decode(errors="replace"),
+        "status": run.status,
+        "step": run.step,
+        "best": run.best,
+        "best_step": run.best_step,
+        "scores": run.scores,
+        "bytes": run.bytes,
+        "changed": run.changed,
+    }
+
+
+def _row(run: ListedRun) -> list[str]:
+    return [
+        visible(str(run.path)),
+        visible(run.status),
+        "–" if run.step is None else f"{run.step:,}",
+        "–" if run.best is None else f"{run.best:.2f}",
+        "–" if run.best_step is None else f"{run.best_step:,}",
+        visible(", ".join(f"{name} {value:.2f}" for name, value in run.scores.items())) or "–",
+        size(run.bytes),
+        f"{age(time.time() - run.changed)} ago",
+    ]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> bytes:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "".join(f"{line}\n" for line in lines).encode()

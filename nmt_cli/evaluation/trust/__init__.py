@@ -1,0 +1,1 @@
+"""How far scores and differences can be trusted: resampled, not assumed."""

@@ -1,0 +1,1 @@
+"""A run → one page that needs nothing else."""

@@ -1,0 +1,108 @@
+"""What a run learned from, and how long its sentences are."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from nmt_cli.data.inventory import CorpusCounts, Inventory, count_lengths, read_inventory
+from nmt_cli.errors import DataError
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.reporting.plots.histogram import Histogram, draw_histogram
+from nmt_cli.reporting.run_report.evaluations import Evaluation
+from nmt_cli.reporting.run_report.section import Section, absent
+from nmt_cli.runs.history import History
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    counts: CorpusCounts
+    share: float
+    """Of all target subwords that training reads, in per cent."""
+    is_training: bool
+
+
+@dataclass(frozen=True)
+class _Corpora:
+    corpora: list[_Corpus]
+    epochs: float
+    target_tokens: int
+    missing: str
+    """Why there are no corpora to show, or empty."""
+    histograms: list[Markup]
+
+
+def corpora_section(
+    recipe: Recipe | None, history: History | None, summary: dict[str, Any], evaluations: Sequence[Evaluation]
+) -> Section:
+    """The mixture that training read, what preprocessing dropped, and histograms of lengths."""
+    missing, inventory, histograms = "", None, []
+    try:
+        inventory = _inventory(recipe, summary)
+        histograms = _training_lengths(inventory)
+    except DataError as error:
+        missing = str(error)
+    histograms += [_evaluated_lengths(found) for found in evaluations if found.sentences]
+    corpora = _shares(inventory) if inventory else []
+    if not corpora and not histograms:
+        return absent("Data", missing)
+    content = _Corpora(
+        corpora,
+        history.epochs if history else 0.0,
+        history.target_tokens if history else 0,
+        missing,
+        [draw_histogram(histogram) for histogram in histograms],
+    )
+    return Section("Data", "corpora.html.j2", content)
+
+
+def _inventory(recipe: Recipe | None, summary: dict[str, Any]) -> Inventory:
+    """The prepared data, if it still is what the run learned from."""
+    if recipe is None:
+        raise DataError("The recipe of the run cannot be read, so its data is not known.")
+    folder = recipe.data.prepared
+    if not folder.is_dir():
+        raise DataError(
+            f"The prepared data is not at {folder}, as seen from here, so its counts are not known;"
+            " make the report where the run was trained."
+        )
+    inventory = read_inventory(folder)
+    if inventory.fingerprint != summary.get("data"):
+        raise DataError(f"{folder} now holds other data than this run learned from, so its counts are not shown.")
+    return inventory
+
+
+def _shares(inventory: Inventory) -> list[_Corpus]:
+    learned = [counts for counts in inventory.corpora if counts.name.startswith("train/")]
+    total = sum(counts.target_tokens for counts in learned) or 1
+    return [
+        _Corpus(counts, 100 * counts.target_tokens / total if counts in learned else 0.0, counts in learned)
+        for counts in inventory.corpora
+    ]
+
+
+def _training_lengths(inventory: Inventory) -> list[Histogram]:
+    sides: dict[str, Counter[int]] = {"source": Counter(), "target": Counter()}
+    for counts in inventory.corpora:
+        if counts.name.startswith("train/"):
+            for side, lengths in count_lengths(inventory.folder / counts.name).items():
+                sides[side].update(lengths)
+    return [Histogram("Lengths in training", "subwords", sides)]
+
+
+def _evaluated_lengths(found: Evaluation) -> Histogram:
+    sentences = found.sentences
+    return Histogram(
+        f"Lengths in {found.name}",
+        "words between spaces",
+        {
+            "translation": _words(sentence.hypothesis for sentence in sentences),
+            "reference": _words(sentence.references[0] for sentence in sentences if sentence.references),
+        },
+    )
+
+
+def _words(lines: Iterable[str]) -> Counter[int]:
+    return Counter(len(line.split()) for line in lines)

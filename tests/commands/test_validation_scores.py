@@ -1,0 +1,36 @@
+"""Validation in training and nmt evaluate are one: the same checkpoint gets the same scores."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.commands.evaluate import Wanted, evaluate
+from nmt_cli.commands.train import train
+
+UPDATES = 12
+
+
+@pytest.fixture(params=["plain", pytest.param("bf16 and ema", marks=pytest.mark.slow)])
+def settings(request: pytest.FixtureRequest) -> list[str]:
+    """Two ways to train."""
+    return [] if request.param == "plain" else ["training.precision=bf16", "training.ema_decay=0.5"]
+
+
+def test_the_scores_of_the_journal_are_those_of_evaluate(
+    recipe: Path, settings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(recipe, ["training.checkpoints.keep_last=9", *settings])
+    records = [json.loads(line) for line in Path("run/metrics.jsonl").read_bytes().split(b"\n")[:-1]]
+    journal = {record["step"]: record for record in records if record["kind"] == "valid"}
+    assert len(journal) == UPDATES // 4
+
+    for step, expected in journal.items():
+        capsys.readouterr()
+        evaluate(Path(f"run/checkpoints/step_{step}"), ["dev"], wanted=Wanted(as_json=True))
+        found = {each["name"]: each["score"] for each in json.loads(capsys.readouterr().out)["dev"]["scores"]}
+        assert found == {
+            "BLEU": pytest.approx(expected["bleu"], abs=1e-9),
+            "chrF2": pytest.approx(expected["chrf"], abs=1e-9),
+        }
+        assert Path(f"run/evaluation/dev@step_{step}/scores.json").is_file()

@@ -1,0 +1,260 @@
+"""`nmt translate` as the system sees it: streams, signals, kills, exit codes, with one process and with two."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+PROGRAM = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from shouting import Shouting
+from nmt_cli import cli
+from nmt_cli.commands import translate
+translate.Opener, translate.sidecar_of = Shouting, lambda *arguments: None
+sys.argv[0] = "nmt"
+cli.main()
+"""
+"""The command without a model."""
+ENVIRONMENT = {**os.environ, "PROGRAM": PROGRAM, "PYTHON": sys.executable}
+SHOUTS = b"nmt: warning: this model shouts\n"
+both = pytest.mark.parametrize("processes", [1, 2])
+
+
+def in_shell(line: str, processes: int = 1) -> "subprocess.CompletedProcess[bytes]":
+    """Run a line of bash in which $NMT is the command."""
+    command = f'"$PYTHON" -W error::ResourceWarning -c "$PROGRAM" translate model --nproc {processes}'
+    return subprocess.run(
+        ["bash", "-c", line.replace("$NMT", command)], env=ENVIRONMENT, capture_output=True, timeout=60, check=False
+    )
+
+
+@contextmanager
+def started(processes: int, *arguments: str, stdin: int = subprocess.PIPE) -> "Iterator[subprocess.Popen[bytes]]":
+    """Start the command, in a process group of its own; whatever happens, none of it is left."""
+    command = [sys.executable, "-c", PROGRAM, "translate", "model", "--nproc", str(processes), *arguments]
+    process = subprocess.Popen(
+        command,
+        env=ENVIRONMENT,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def wait_until_nobody_is_left(group: int, seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while alive := members(group):
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.02)
+
+
+def members(group: int) -> list[str]:
+    """Commands of the processes of a group that are neither dead nor waiting to be buried."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = path.read_text().rpartition(")")
+        except OSError:
+            continue
+        if int(rest.split()[2]) == group and rest.split()[0] != "Z":
+            found.append(name)
+    return found
+
+
+@both
+def test_stdin_to_stdout_is_pure(processes: int) -> None:
+    done = in_shell("printf 'one\\n\\ntwo' | $NMT", processes)
+
+    assert (done.returncode, done.stdout) == (0, b"ONE\n\nTWO\n")
+    assert re.fullmatch(SHOUTS + rb"translated 3 lines in .*\n", done.stderr)
+
+
+def test_what_a_worker_prints_is_no_translation() -> None:
+    done = in_shell("printf 'print\\nwarn\\n' | $NMT --quiet", 2)
+
+    assert done.stdout == b"PRINT\nWARN\n"
+    assert b"noise of a library\n" in done.stderr
+
+
+@both
+@pytest.mark.parametrize("source", ["yes one", "(yes one | head -300000; sleep 2)"])
+@pytest.mark.parametrize("settings", ["", "export PYTHONUNBUFFERED=1; "])
+def test_a_reader_that_goes_away_ends_it_quietly(source: str, settings: str, processes: int) -> None:
+    done = in_shell(f"{settings}{source} | $NMT | head -1; exit ${{PIPESTATUS[1]}}", processes)
+
+    assert (done.returncode, done.stdout, done.stderr) == (141, b"ONE\n", SHOUTS)
+
+
+@both
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("echo one | $NMT > /dev/full", 5, b"stdout: no space left"),
+        ("yes one | head -100000 | $NMT > /dev/full", 5, b"stdout: no space left"),
+        ("echo one | $NMT >&-", 5, b"stdout is closed"),
+        ("echo one | $NMT -o /proc/nowhere", 5, b"/proc/nowhere: cannot be written"),
+        ("$NMT <&-", 2, b"stdin is closed"),
+        ("echo one | $NMT --shard 1/2", 2, b"--shard needs a file"),
+        ("$NMT -i <(echo one) --shard 1/2", 2, b"/dev/fd/63: --shard needs a plain file"),
+    ],
+)
+def test_failures_are_one_line(line: str, code: int, message: bytes, processes: int) -> None:
+    done = in_shell(line, processes)
+
+    assert done.returncode == code
+    assert done.stderr.removeprefix(SHOUTS).startswith(b"nmt: error: " + message)
+    assert done.stderr.removeprefix(SHOUTS).count(b"\n") == 1
+
+
+def test_a_file_that_may_not_grow_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    done = in_shell(f"ulimit -f 4; yes one | head -100000 | $NMT -o {tmp_path}/out")
+
+    assert done.returncode == 5
+    assert b"no space left" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@both
+def test_a_partner_gets_each_answer_before_the_next_question(processes: int) -> None:
+    with started(processes) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write(b"first\n")
+        assert process.stdout.readline() == b"FIRST\n"
+        before = time.monotonic()
+        for number in range(100):
+            process.stdin.write(b"line %d\n" % number)
+            assert process.stdout.readline() == b"LINE %d\n" % number
+        assert time.monotonic() - before < 60
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+def test_a_terminal_is_told_how_to_end() -> None:
+    here, there = pty.openpty()
+    with started(1, stdin=there) as process:
+        os.write(here, b"one\n\x04")
+        assert process.wait(20) == 0
+        assert process.stdout and process.stdout.read() == b"ONE\n"
+        assert process.stderr and b"reading lines from the terminal; Ctrl-D ends them\n" in process.stderr.read()
+    os.close(here)
+    os.close(there)
+
+
+@both
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("to_all", [False, True])
+def test_a_signal_ends_all_soon_and_lines_stay_whole(processes: int, number: signal.Signals, to_all: bool) -> None:
+    """To all: as a terminal's Ctrl-C, and what cluster managers send."""
+    with started(processes) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(b"one\n" * 40 + b"forever\n")
+        assert [process.stdout.readline() for _ in range(32)] == [b"ONE\n"] * 32
+        (os.killpg if to_all else os.kill)(process.pid, number)
+        assert process.wait(5) == 128 + number
+        assert process.stdout.read() == b""
+        assert process.stderr.read().removeprefix(SHOUTS) == f"nmt: error: stopped by {number.name}\n".encode()
+        wait_until_nobody_is_left(process.pid)
+
+
+@both
+def test_a_reader_that_sleeps_gets_whole_lines_when_a_signal_ends_it(processes: int) -> None:
+    line = b"a line of some words, %d\n"
+    with started(processes) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write(b"".join(line % number for number in range(5000)))
+        time.sleep(2)  # by now the pipe is full, and the next portion waits
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 128 + signal.SIGTERM
+        found = process.stdout.read()
+        assert found == b"".join(line % number for number in range(found.count(b"\n"))).upper()
+
+
+@both
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_output_is_old_or_complete(tmp_path: Path, processes: int, number: signal.Signals) -> None:
+    (tmp_path / "in").write_bytes(b"one\n" * 40 + b"forever\n")
+    (tmp_path / "out").write_bytes(b"old\n")
+    with started(processes, "-i", f"{tmp_path}/in", "-o", f"{tmp_path}/out") as process:
+        while not (tmp_path / "out.tmp").exists() or not (tmp_path / "out.tmp").stat().st_size:
+            time.sleep(0.02)
+        process.send_signal(number)
+        process.wait(5)
+        wait_until_nobody_is_left(process.pid)
+    assert (tmp_path / "out").read_bytes() == b"old\n"
+    assert (tmp_path / "out.tmp").exists() == (number == signal.SIGKILL)
+
+    (tmp_path / "in").write_bytes(b"one\n")
+    with started(processes, "-i", f"{tmp_path}/in", "-o", f"{tmp_path}/out") as process:
+        assert process.wait(20) == 0
+    assert (tmp_path / "out").read_bytes() == b"ONE\n"
+    assert not (tmp_path / "out.tmp").exists()
+
+
+def test_a_worker_that_is_killed_ends_all(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"one\n" * 40 + b"die\n")
+    (tmp_path / "out").write_bytes(b"old\n")
+    with started(2, "-i", f"{tmp_path}/in", "-o", f"{tmp_path}/out") as process:
+        assert process.wait(10) == 5
+        assert process.stderr and re.search(rb"nmt: error: worker . was killed by SIGKILL", process.stderr.read())
+        wait_until_nobody_is_left(process.pid)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+    assert (tmp_path / "out").read_bytes() == b"old\n"
+
+
+def test_a_mistake_in_the_middle_comes_after_the_lines_before_it() -> None:
+    done = in_shell("(yes one | head -40; echo mistake) | $NMT", 2)
+
+    assert done.returncode == 4
+    assert b"nmt: error: line 41: is a mistake\n" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_who_only_hands_out_lines_needs_no_torch() -> None:
+    program = PROGRAM.replace("cli.main()", "try: cli.main()\nfinally: assert 'torch' not in sys.modules")
+    command = [sys.executable, "-c", program, "translate", "model", "--nproc", "2"]
+    done = subprocess.run(command, env=ENVIRONMENT, input=b"one\n", capture_output=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout) == (0, b"ONE\n"), done.stderr
+
+
+@pytest.mark.skipif(not Path("/usr/bin/make").exists(), reason="there is no make")
+def test_make_finds_no_part_of_a_target_after_a_kill(tmp_path: Path) -> None:
+    """Eight parts by four jobs, of which one kills itself; the same command then makes what is missing."""
+    (tmp_path / "in").write_bytes(b"".join(b"line %d\n" % number for number in range(2000)))
+    (tmp_path / "Makefile").write_text(
+        "out: $(foreach i,1 2 3 4 5 6 7 8,out.$(i))\n\tcat $^ > $@\n"
+        'out.%: in\n\t"$$PYTHON" -c "$$PROGRAM" translate model --nproc 1 -i in --shard $*/8 -o $@\n'
+    )
+    lines = (tmp_path / "in").read_bytes().split(b"\n")
+    (tmp_path / "in").write_bytes(b"\n".join([*lines[:1100], b"die", *lines[1101:]]))
+
+    assert subprocess.run(["make", "-j4", "-k"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True).returncode == 2
+    made = sorted(path.name for path in tmp_path.glob("out.?"))
+    assert len(made) == 7
+    (tmp_path / "in").write_bytes(b"\n".join(lines))
+    for name in made:
+        os.utime(tmp_path / name)
+    assert subprocess.run(["make", "-j4"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True).returncode == 0
+    assert (tmp_path / "out").read_bytes() == b"\n".join(lines).upper()

@@ -1,0 +1,125 @@
+"""What is done is not done again, and what has another origin is."""
+
+import gzip
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from shouting import Shouting
+
+from nmt_cli import files
+from nmt_cli.commands import translate as command
+from nmt_cli.commands.translate import translate
+from nmt_cli.commands.translating.shards import ALL, Shard
+from nmt_cli.commands.translators import TranslatorOptions
+from nmt_cli.errors import ModelError
+
+MODEL = TranslatorOptions((Path("model"),))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some lines, and a model that can be found but is never loaded."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "Opener", Shouting)
+    Path("in").write_bytes(b"one\ntwo\nthree\n")
+    write_model("model", 1)
+
+
+def write_model(name: str, weights: int) -> None:
+    with files.new_folder(Path(name)) as model:
+        files.write_json(model / "config.json", weights)
+        files.write_manifest(model, {})
+
+
+def is_done_again(options: TranslatorOptions = MODEL, source: str = "in", shard: Shard = ALL) -> bool:
+    """Whether `out` was written by a further translation."""
+    os.utime("out", (1, 1))
+    translate(options, Path(source), Path("out"), processes=1, shard=shard)
+    return Path("out").stat().st_mtime != 1
+
+
+@pytest.fixture
+def done() -> None:
+    translate(MODEL, Path("in"), Path("out"), processes=1)
+
+
+@pytest.mark.usefixtures("done")
+class TestDone:
+    def test_the_same_is_not_done_again(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert not is_done_again()
+        assert "out: is translated already" in capsys.readouterr().err
+        assert Path("out").read_bytes() == b"ONE\nTWO\nTHREE\n"
+
+    def test_a_moved_or_touched_input_is_the_same(self) -> None:
+        Path("in").rename("elsewhere")
+        os.utime("elsewhere", (time.time() + 9, time.time() + 9))
+        assert not is_done_again(source="elsewhere")
+
+    def test_another_input_is_translated(self) -> None:
+        Path("in").write_bytes(b"one\ntwo\nTHREE\n")
+        assert is_done_again()
+
+    def test_more_lines_are_translated(self) -> None:
+        with Path("in").open("ab") as more:
+            more.write(b"four\n")
+        assert is_done_again()
+        assert Path("out").read_bytes() == b"ONE\nTWO\nTHREE\nFOUR\n"
+
+    def test_another_model_translates(self) -> None:
+        write_model("model", 2)
+        assert is_done_again()
+
+    def test_other_settings_translate(self) -> None:
+        assert is_done_again(TranslatorOptions((Path("model"),), ("decoding.beam_size=1",)))
+
+    def test_another_part_is_translated(self) -> None:
+        assert is_done_again(shard=Shard(1, 2))
+        assert not is_done_again(shard=Shard(1, 2))
+        assert is_done_again(shard=Shard(2, 2))
+
+    def test_an_output_that_was_changed_is_replaced(self) -> None:
+        Path("out").write_bytes(b"ONE\nTWO\n")
+        assert is_done_again()
+
+    def test_an_output_that_is_gone_is_made(self) -> None:
+        Path("out").unlink()
+        translate(MODEL, Path("in"), Path("out"), processes=1)
+        assert Path("out").exists()
+
+    @pytest.mark.parametrize("damage", [b"", b"[]", b"{", b'{"origin": 1}'])
+    def test_a_damaged_sidecar_says_nothing(self, damage: bytes) -> None:
+        Path("out.nmt.json").write_bytes(damage)
+        assert is_done_again()
+
+    def test_it_says_what_was_done(self) -> None:
+        said = json.loads(Path("out.nmt.json").read_bytes())
+
+        assert said["lines"] == 3
+        assert said["output"] == {"bytes": 14, "sha256": files.sha256(Path("out"))}
+        assert said["origin"]["input"] == {"first_line": 1, "bytes": 14, "sha256": files.sha256(Path("in"))}
+        assert said["origin"]["models"] == [{"manifest.json": files.sha256(Path("model/manifest.json"))}]
+
+
+def test_something_else_under_that_name_is_replaced() -> None:
+    Path("out").write_bytes(b"old\n")
+    assert is_done_again()
+    assert not is_done_again()
+
+
+def test_packed_input_is_known_again() -> None:
+    Path("in.gz").write_bytes(gzip.compress(b"one\n"))
+    translate(MODEL, Path("in.gz"), Path("out"), processes=1)
+    assert not is_done_again(source="in.gz")
+
+
+def test_what_is_no_file_has_no_sidecar() -> None:
+    translate(MODEL, Path("in"), Path("/dev/null"), processes=1)
+    assert not Path("/dev/null.nmt.json").exists()
+
+
+def test_a_model_is_told_missing_before_torch_is_needed() -> None:
+    with pytest.raises(ModelError, match="nowhere: there is no such model"):
+        translate(TranslatorOptions((Path("nowhere"),)), Path("in"), Path("out"), processes=1)

@@ -1,0 +1,57 @@
+"""spBLEU needs a model that nothing fetches unasked."""
+
+from pathlib import Path
+
+import pytest
+import sentencepiece
+from sacrebleu.metrics import BLEU
+from sacrebleu.tokenizers import tokenizer_spm
+
+from nmt_cli.errors import RecipeError
+from nmt_cli.evaluation.metrics import build_metrics, sacrebleu, score
+from nmt_cli.recipe.evaluation import Evaluation
+
+SPBLEU = Evaluation(metrics=["spbleu"])
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where sacreBLEU looks for its models; a download would fail the test."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("would download")
+
+    for module in (sacrebleu, tokenizer_spm):
+        monkeypatch.setattr(module, "SACREBLEU_DIR", str(tmp_path))
+    monkeypatch.setattr(tokenizer_spm, "download_file", refuse)
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models"
+
+
+@pytest.mark.parametrize("which", ["flores101", "flores200"])
+def test_a_model_that_is_not_there_is_named_and_not_fetched(home: Path, which: str) -> None:
+    with pytest.raises(RecipeError, match=rf"spbleu needs the subword model {home}/.*fetch it once from https://"):
+        build_metrics(Evaluation(metrics=["spbleu"], spbleu_tokenizer=which))
+
+
+def test_a_damaged_model_is_told(home: Path) -> None:
+    (home / "flores200sacrebleuspm").write_bytes(b"no model")
+    with pytest.raises(RecipeError, match="flores200sacrebleuspm: is no SentencePiece model"):
+        build_metrics(SPBLEU)
+
+
+def test_with_its_model_it_is_sacrebleus(home: Path) -> None:
+    text = ["ein Hund läuft schnell", "zwei Hunde laufen langsam", "drei Kinder spielen im Sand"] * 5
+    path = home / "flores200sacrebleuspm"
+    with path.open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(text), model_writer=file, vocab_size=30, minloglevel=2
+        )
+    hypotheses = ["ein Hund läuft langsam", "drei Hunde spielen im Sand"]
+    references = ["ein Hund läuft schnell", "drei Kinder spielen im Sand"]
+
+    [found] = score(hypotheses, [references], SPBLEU)
+
+    expected = BLEU(tokenize="flores200", force=True).corpus_score(hypotheses, [references]).score
+    assert (found.name, found.value) == ("spBLEU", pytest.approx(expected, abs=1e-9))
+    assert "tok:flores200" in found.signature

@@ -1,0 +1,131 @@
+"""A page as headless Chromium sees it, by the DevTools protocol over a pipe."""
+
+import base64
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+_PATIENCE = 60
+
+
+@dataclass
+class Opened:
+    """What happened when a page was opened."""
+
+    complaints: list[str] = field(default_factory=list)
+    """Errors and warnings of the console."""
+    requests: list[str] = field(default_factory=list)
+    """All addresses asked for but the page's own."""
+    load_seconds: float = 0.0
+    width: int = 0
+    """That the content wants, in pixels."""
+    picture: bytes = b""
+
+
+class Browser:
+    """One Chromium; a context manager."""
+
+    def __init__(self, profile: Path) -> None:
+        read_commands, self._commands = os.pipe()
+        self._answers, write_answers = os.pipe()
+        options = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--remote-debugging-pipe",
+            "--no-first-run",
+            "--hide-scrollbars",
+        ]
+        options += ["--disable-background-networking", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
+        self._process = subprocess.Popen(
+            ["sh", "-c", f'exec "$0" "$@" 3<&{read_commands} 4>&{write_answers}', str(CHROMIUM), *options],
+            pass_fds=(read_commands, write_answers),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(read_commands)
+        os.close(write_answers)
+        self._number, self._buffer = 0, b""
+        self.events: list[dict[str, Any]] = []
+
+    def __enter__(self) -> "Browser":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._commands)
+        os.close(self._answers)
+
+    def open(self, page: Path, width: int = 1280, dark: bool = False, top: int = 0, height: int = 0) -> Opened:
+        """Open a page at a width; its picture is of all below `top`, or of the first `height` pixels below it."""
+        target = self.ask("Target.createTarget", {"url": "about:blank"})["targetId"]
+        session = self.ask("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+        self.events.clear()
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.ask(f"{domain}.enable", session=session)
+        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.ask("Emulation.setDeviceMetricsOverride", screen, session)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.ask("Emulation.setEmulatedMedia", {"features": [scheme]}, session)
+        self.ask("Page.navigate", {"url": page.as_uri()}, session)
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self._read()
+        timing = "performance.getEntriesByType('navigation')[0].duration"
+        opened = Opened(load_seconds=self._value(timing, session) / 1000)
+        opened.width = self._value("document.documentElement.scrollWidth", session)
+        tall = height or self._value("document.documentElement.scrollHeight", session)
+        clip = {"x": 0, "y": top, "width": width, "height": min(tall, 16_000), "scale": 1}
+        wanted = {"clip": clip, "captureBeyondViewport": True}
+        opened.picture = base64.b64decode(self.ask("Page.captureScreenshot", wanted, session)["data"])
+        self._note(opened, page)
+        self.ask("Target.closeTarget", {"targetId": target})
+        return opened
+
+    def ask(self, method: str, parameters: dict[str, Any] | None = None, session: str = "") -> dict[str, Any]:
+        """Send a command and wait for its answer."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters or {}}
+        message |= {"sessionId": session} if session else {}
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._read()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer
+                return dict(answer["result"])
+
+    def _value(self, expression: str, session: str) -> Any:
+        return self.ask("Runtime.evaluate", {"expression": expression}, session)["result"]["value"]
+
+    def _read(self) -> dict[str, Any]:
+        """The next message; events are kept, too."""
+        until = time.monotonic() + _PATIENCE
+        while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._answers], [], [], max(0, until - time.monotonic()))
+            assert ready, "Chromium does not answer"
+            self._buffer += os.read(self._answers, 1 << 20)
+        message, _, self._buffer = self._buffer.partition(b"\0")
+        answer: dict[str, Any] = json.loads(message)
+        if "method" in answer:
+            self.events.append(answer)
+        return answer
+
+    def _note(self, opened: Opened, page: Path) -> None:
+        for event in self.events:
+            told = event["params"]
+            match event["method"]:
+                case "Runtime.exceptionThrown":
+                    opened.complaints.append(str(told["exceptionDetails"]))
+                case "Runtime.consoleAPICalled":
+                    opened.complaints.append(str(told["args"]))
+                case "Log.entryAdded" if told["entry"]["level"] in ("error", "warning"):
+                    opened.complaints.append(told["entry"]["text"])
+                case "Network.requestWillBeSent" if told["request"]["url"] != page.as_uri():
+                    opened.requests.append(told["request"]["url"])

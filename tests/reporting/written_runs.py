@@ -1,0 +1,113 @@
+"""A run as it lies on disk, without any training."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmt_cli import files
+from nmt_cli.data.prepared import KIND, fingerprint_of
+from nmt_cli.recipe.loading import resolved_yaml
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs.directory import RunDirectory
+
+HOSTILE = '<script>alert("x")</script><img src=http://example.org/a.png onerror=alert(1)> & \u202e {{ 7 * 7 }}'
+"""What a sentence may hold, and no page may obey."""
+
+
+@dataclass
+class WrittenRun:
+    """A run whose files can be changed and taken away."""
+
+    path: Path
+
+    @property
+    def run(self) -> RunDirectory:
+        return RunDirectory(self.path)
+
+    def journal(self, records: Iterable[dict[str, Any]]) -> None:
+        self.run.metrics.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+
+    def evaluate(self, name: str, sentences: list[dict[str, Any]], **content: Any) -> Path:
+        folder = self.run.evaluation(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "hypotheses.jsonl").write_text("".join(f"{json.dumps(sentence)}\n" for sentence in sentences))
+        score = {"name": "BLEU", "score": 38.25, "signature": "nrefs:1|tok:13a", "confidence_low": 36.5}
+        scores = [score | {"confidence_high": 40.0}, {"name": "chrF2", "score": 61.5, "signature": "nrefs:1|nc:6"}]
+        told = {"test_set": name, "scores": scores, "exact_match": 12.5, "sentences": len(sentences), "warnings": []}
+        files.write_json(folder / "scores.json", told | content)
+        return folder
+
+
+def sentence(number: int, hypothesis: str, reference: str, source: str = "a source") -> dict[str, Any]:
+    texts = {"source": source, "hypothesis": hypothesis, "references": [reference]}
+    return {"id": number, **texts, "log_probability": -1.5, "score": -0.5}
+
+
+def training(step: int, **values: Any) -> dict[str, Any]:
+    place = {"time": 1.7e9 + step, "step": step, "epoch": step / 100, "target_tokens": 50 * step, "kind": "train"}
+    usual = {
+        "loss": 8 / (1 + step / 50),
+        "learning_rate": 1e-3,
+        "gradient_norm": 1.0,
+        "target_tokens_per_second": 900.0,
+    }
+    return place | usual | {"memory_bytes": 2**30} | values
+
+
+def validation(step: int, bleu: float, name: str = "dev") -> dict[str, Any]:
+    place = {"time": 1.7e9 + step, "step": step, "epoch": step / 100, "target_tokens": 50 * step, "kind": "valid"}
+    return place | {"set": name, "stale": 0, "loss": 5 - bleu / 10, "bleu": bleu, "chrf": 2 * bleu}
+
+
+def write_prepared(folder: Path) -> str:
+    """Prepared data of two corpora and its fingerprint."""
+    corpora = {}
+    for name, lengths in (("train/large", [3, 4, 4, 9]), ("train/small", [2]), ("valid/dev", [5])):
+        (folder / name).mkdir(parents=True)
+        offsets = np.cumsum([0, *lengths]).astype("<i8")
+        for side in ("source", "target"):
+            (folder / name / f"{side}.offsets").write_bytes(offsets.tobytes())
+        kept = len(lengths)
+        counts = {"read": kept + 3, "kept": kept, "dropped": {"empty": 2, "too_long": 1}}
+        corpora[name] = counts | {"source_tokens": sum(lengths), "target_tokens": sum(lengths)}
+    files.write_manifest(folder, {"kind": KIND, "format": 1, "settings": {}, "inputs": {}, "corpora": corpora})
+    return fingerprint_of(files.read_json(folder / files.MANIFEST))
+
+
+def write_run(folder: Path, data: str = "aa", prepared: str = "prepared") -> WrittenRun:
+    """A finished run of two corpora, with a journal and one evaluated set, and no model."""
+    corpus = {"source": "x.en", "target": "x.de"}
+    recipe = Recipe.model_validate(
+        {
+            "run": "runs/small",
+            "data": {
+                "source_language": "en",
+                "target_language": "de",
+                "prepared": prepared,
+                "train": {"large": corpus, "small": corpus},
+                "valid": {"dev": corpus},
+                "test": {"test": {"source": "x.en", "target": "x.de"}},
+            },
+            "model": {"architecture": "transformer", "preset": "tiny"},
+            "training": {"validation": {"metric": "bleu"}},
+        }
+    )
+    written = WrittenRun(folder)
+    folder.mkdir(parents=True)
+    written.run.resolved.write_text(resolved_yaml(recipe))
+    written.run.recipe.write_text("# as given\nrun: runs/small\n")
+    summary = {"format": 1, "nmt": "0.1.0", "status": "finished", "started": "2026-01-02", "command": ["nmt", "train"]}
+    measured = {"step": 300, "best": [[30.0, 200], [29.0, 300]], "seconds": 3725, "reason": "the limit is reached"}
+    environment = {"environment": {"device": "CPU, 1 thread", "torch": "2.13.0"}}
+    files.write_json(written.run.summary, summary | measured | environment | {"data": data})
+    started = {"time": 1.7e9, "step": 0, "epoch": 0, "target_tokens": 0, "kind": "event", "event": "started"}
+    updates = [training(step) for step in range(50, 301, 50)]
+    scores = [validation(100, 20.0), validation(200, 30.0), validation(300, 29.0)]
+    written.journal([started, *updates, *scores])
+    pairs = [("Ein Hund rennt.", "Ein Hund läuft."), ("Zwei Kinder.", "Zwei Kinder."), ("", "Nichts.")]
+    written.evaluate("test", [sentence(number, *pair) for number, pair in enumerate(pairs)])
+    return written

@@ -1,0 +1,69 @@
+"""A journal is read, whatever may be wrong with some of its lines."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.errors import ModelError
+from nmt_cli.runs.directory import RunDirectory
+from nmt_cli.runs.history import read_journal
+from nmt_cli.runs.journal import Journal
+
+
+def record(**values: object) -> str:
+    return json.dumps({"time": 1.0, "step": 5, "epoch": 0.5, "target_tokens": 70, "kind": "train"} | values)
+
+
+def journal(folder: Path, *lines: str) -> Path:
+    path = folder / "metrics.jsonl"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def test_what_a_journal_wrote_is_read_again(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    written = Journal(run)
+    written.write("event", 0, 0.0, 0, event="started", device="CPU")
+    written.write("train", 10, 0.5, 300, loss=4.5, learning_rate=0.1)
+    written.write("valid", 10, 0.5, 300, set="dev", stale=0, loss=4.0, bleu=3.0)
+    written.write("train", 20, 1.0, 600, loss=float("nan"), learning_rate=0.2)
+
+    history = read_journal(run.metrics)
+
+    assert history.train["loss"].steps == [10, 20]
+    assert history.train["loss"].values == [4.5, None]
+    assert history.train["learning_rate"].values == [0.1, 0.2]
+    assert history.valid["dev"]["bleu"].values == [3.0]
+    assert [(event.name, event.details) for event in history.events] == [("started", {"device": "CPU"})]
+    assert (history.step, history.epochs, history.target_tokens, history.damaged) == (20, 1.0, 600, 0)
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", "null", "7", '{"step": 1}', '{"step": -1, "kind": "train"}', '{"step": true, "kind": "train"}']
+)
+def test_a_damaged_line_is_counted_and_passed_over(line: str, tmp_path: Path) -> None:
+    history = read_journal(journal(tmp_path, record(loss=2.0), line, record(step=6, loss=1.0)))
+    assert history.damaged == 1
+    assert history.train["loss"].values == [2.0, 1.0]
+
+
+def test_a_line_that_a_kill_cut_short_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(record(loss=2.0) + "\n" + record(loss=1.0)[:30])
+    assert read_journal(path).damaged == 1
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400])
+def test_what_cannot_be_drawn_is_no_number(number: str, tmp_path: Path) -> None:
+    line = record(loss="X").replace('"X"', number)
+    assert read_journal(journal(tmp_path, line)).train["loss"].values == [None]
+
+
+def test_words_among_the_numbers_are_not_drawn(tmp_path: Path) -> None:
+    assert set(read_journal(journal(tmp_path, record(loss=1.0, note="hello", flag=True, rows=[1]))).train) == {"loss"}
+
+
+def test_a_journal_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="metrics.jsonl: does not exist"):
+        read_journal(tmp_path / "metrics.jsonl")
