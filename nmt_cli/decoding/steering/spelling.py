@@ -80,7 +80,7 @@ class Speller:
         if not text.startswith(normal):
             return text
         rest = text[len(normal) :]
-        return prefix + (rest.removeprefix(" ") if prefix[-1:].isspace() else rest)
+        return prefix + (rest.lstrip(" ") if prefix[-1:].isspace() else rest)
 
     def _openings(self, word: str) -> tuple[Phrase, ...]:
         """Ways to spell a word, of the fewest pieces up to any place, that end with it or with a piece beyond it."""

@@ -58,12 +58,12 @@ class Steering:
             here = [each for each in occurrences if start <= each.start < end]
             required, favoured = self._of_terms(request.text, here)
             if number == 0:
-                required = [*map(self._speller.usual, request.required), *required]
+                required = [*filter(None, map(self._speller.usual, request.required)), *required]
             found.append(
                 Wishes(
                     beginning.prefix if number == 0 else (),
                     beginning.openings if number == 0 else (),
-                    tuple(phrase for phrase in required if phrase),
+                    tuple(required),
                     avoided,
                     tuple(favoured),
                 )
@@ -94,17 +94,16 @@ class Steering:
         glossary = self.settings.glossary
         return [] if glossary is None else glossary.occurrences(request.text)
 
-    def _of_terms(self, text: str, occurrences: Sequence[Occurrence]) -> tuple[list[Phrase | None], list[Favoured]]:
+    def _of_terms(self, text: str, occurrences: Sequence[Occurrence]) -> tuple[list[Phrase], list[Favoured]]:
         """What is required, and what is favoured."""
-        required: list[Phrase | None] = []
+        required: list[Phrase] = []
         favoured: list[Favoured] = []
         for occurrence in occurrences:
-            forms = _forms(text, occurrence)
+            spelled = [phrase for form in _forms(text, occurrence) if (phrase := self._speller.usual(form))]
             if self.settings.mode == "hard":
-                required.append(self._speller.usual(forms[0]))
+                required += spelled[:1]
             else:
-                spelled = dict.fromkeys(map(self._speller.usual, forms))
-                favoured += [Favoured(phrase, self.settings.bonus) for phrase in spelled if phrase]
+                favoured += [Favoured(phrase, self.settings.bonus) for phrase in dict.fromkeys(spelled)]
         return required, favoured
 
 

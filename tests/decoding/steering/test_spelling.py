@@ -112,5 +112,6 @@ def test_a_translation_begins_with_exactly_the_prefix() -> None:
 
     assert speller.begun("ein  Ha", "ein Haus ist") == "ein  Haus ist"
     assert speller.begun("ein ", "ein Haus") == "ein Haus"
+    assert speller.begun("ein ", "ein  Haus") == "ein Haus"
     assert speller.begun("ein… ", "ein... Haus") == "ein… Haus"
     assert speller.begun("", "Haus") == "Haus"

@@ -1,0 +1,84 @@
+"""`nmt translate` steered from raw text, with a model, from the command's options to the lines that come out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_model import save_toy_model
+
+from nmt_cli.commands.translate import translate
+from nmt_cli.commands.translating.requests import PLAIN, RequestOptions
+from nmt_cli.commands.translators import TranslatorOptions
+from nmt_cli.errors import DataError
+
+LINES = ["one two three", "", "four one", "Two five two"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that says something for each line."""
+    return save_toy_model(tmp_path_factory.mktemp("toy"), beam_size=3, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where input and output are."""
+    (tmp_path / "in").write_text("".join(f"{line}\n" for line in LINES))
+    return tmp_path
+
+
+def steered(model: Path, folder: Path, reading: RequestOptions = PLAIN, **options: Any) -> list[Any]:
+    """The JSON that comes out."""
+    (folder / "out").unlink(missing_ok=True)
+    translate(TranslatorOptions((model,), **options), folder / "in", folder / "out", "jsonl", reading=reading)
+    return [json.loads(line) for line in (folder / "out").read_text().split("\n")[:-1]]
+
+
+def test_hard_terms_are_used_and_told_of(model: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "glossary").write_text("one\tten ten\ntwo\tsix\n")
+
+    found = steered(model, folder, glossary=folder / "glossary", glossary_mode="hard")
+
+    assert "ten ten" in found[0]["hypothesis"] and "six" in found[0]["hypothesis"].split()
+    assert found[1]["hypothesis"] == "" and "terms" not in found[1]
+    assert all(term["used"] for record in found for term in record.get("terms", []))
+    assert "glossary: used 5 of 5 times (100.0 %), 2 entries" in capsys.readouterr().err
+
+
+def test_a_wrong_glossary_is_told(model: Path, folder: Path) -> None:
+    (folder / "glossary").write_text("one\tten\ntwo six\n")
+
+    with pytest.raises(DataError, match=r"glossary:2: "):
+        steered(model, folder, glossary=folder / "glossary")
+
+
+def test_lines_begin_with_their_prefixes(model: Path, folder: Path) -> None:
+    (folder / "prefixes").write_text("seven eig\nnine\n\nten \n")
+
+    found = steered(model, folder, RequestOptions(prefixes=folder / "prefixes"))
+
+    assert found[0]["hypothesis"].startswith("seven eig")
+    assert found[1]["hypothesis"] == ""
+    assert found[3]["hypothesis"].startswith("ten")
+
+
+def test_json_lines_bring_their_own_wishes(model: Path, folder: Path) -> None:
+    lines = [{"source": "one", "required": ["nine nine"], "document": 7}, {"source": "two", "prefix": "six", "id": "b"}]
+    (folder / "in").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    first, second = steered(model, folder, RequestOptions("jsonl"))
+
+    assert "nine nine" in first["hypothesis"] and (first["id"], first["document"]) == (0, 7)
+    assert second["hypothesis"].startswith("six") and second["id"] == "b"
+
+
+def test_words_are_aligned_and_scored(model: Path, folder: Path) -> None:
+    for record in steered(model, folder, alignment=True, word_scores=True):
+        words = len(record["hypothesis"].split())
+        assert len(record["word_scores"]) == words + 1
+        assert [target for _, target in record["alignment"]] == list(range(words))
+        assert all(source < len(record["source"].split()) for source, _ in record["alignment"])
+        *of_words, of_end = record["word_scores"]
+        whole = [pytest.approx(sum(of_words) + end, abs=1e-3) for end in (of_end, 0)]  # it may have been cut off
+        assert record["log_probability"] in whole
