@@ -17,6 +17,8 @@ EXAMPLES = examples(
     "nmt translate runs/en-de -i in.en -o out.de.3 --shard 3/8",
     "nmt translate runs/en-de -i in.en --set decoding.beam_size=1",
     "nmt translate runs/one runs/two runs/three -i in.en --weights 2,1,1",
+    "nmt translate runs/en-de -i in.en --glossary terms.tsv --format jsonl",
+    "nmt translate runs/en-de -i in.en --alignment --word-scores",
     "nmt translate runs/en-de -i in.en --format nbest --set decoding.n_best=5",
     "nmt translate runs/en-de -i in.en --set decoding.strategy=sampling --set decoding.top_k=10",
 )
@@ -29,6 +31,20 @@ class Format(StrEnum):
     nbest = "nbest"
     jsonl = "jsonl"
     tsv = "tsv"
+
+
+class InputFormat(StrEnum):
+    """Forms of input."""
+
+    text = "text"
+    jsonl = "jsonl"
+
+
+class GlossaryMode(StrEnum):
+    """What a glossary does."""
+
+    soft = "soft"
+    hard = "hard"
 
 
 Models = Annotated[
@@ -53,6 +69,29 @@ NoCheck = Annotated[
     bool, typer.Option("--no-check", help="Take translations as they are; the same as --set decoding.check=false.")
 ]
 
+ReadAs = Annotated[
+    InputFormat,
+    typer.Option(
+        "--input-format",
+        help="jsonl: objects with source and, as you like, prefix, required and forbidden; other keys stay.",
+    ),
+]
+Glossary = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Lines `source term<TAB>target term`; several for a term are alternatives."),
+]
+HowGlossary = Annotated[GlossaryMode, typer.Option("--glossary-mode", help="soft: favour terms; hard: require them.")]
+Forbidden = Annotated[
+    Path | None, typer.Option("--forbid", metavar="FILE", help="Words or phrases, one a line, that are never said.")
+]
+Prefixes = Annotated[
+    Path | None, typer.Option("--prefix", metavar="FILE", help="Line n is how the translation of line n begins.")
+]
+Aligned = Annotated[bool, typer.Option("--alignment", help="Also word alignments, as 0-0 1-2: source-target.")]
+WordScores = Annotated[
+    bool, typer.Option("--word-scores", help="Also the log-probability of each word, and at last of the end.")
+]
+
 
 def translate(
     model: Models,
@@ -62,6 +101,13 @@ def translate(
     shard: Part = None,
     weights: Weights = None,
     no_check: NoCheck = False,
+    input_format: ReadAs = InputFormat.text,
+    glossary: Glossary = None,
+    glossary_mode: HowGlossary = GlossaryMode.soft,
+    forbid: Forbidden = None,
+    prefix: Prefixes = None,
+    alignment: Aligned = False,
+    word_scores: WordScores = False,
     set_: Overrides = None,
     nproc: Processes = None,
     quiet: Quiet = False,
@@ -72,12 +118,23 @@ def translate(
     """
     console.set_quiet(quiet)
     from nmt_cli.commands.translate import translate as command
+    from nmt_cli.commands.translating.requests import RequestOptions
     from nmt_cli.commands.translating.shards import ALL, Shard
     from nmt_cli.commands.translators import TranslatorOptions
 
     overrides = (*(set_ or []), *(["decoding.check=false"] if no_check else []))
-    options = TranslatorOptions(tuple(model), overrides, _numbers(weights))
-    command(options, input_, output, format_.value, nproc, Shard.parse(shard) if shard else ALL)
+    options = TranslatorOptions(
+        tuple(model),
+        overrides,
+        _numbers(weights),
+        glossary,
+        glossary_mode.value,
+        forbid,
+        alignment=alignment,
+        word_scores=word_scores,
+    )
+    reading = RequestOptions(input_format.value, prefix)
+    command(options, input_, output, format_.value, nproc, Shard.parse(shard) if shard else ALL, reading)
 
 
 def _numbers(weights: str | None) -> tuple[float, ...]:

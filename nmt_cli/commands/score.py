@@ -3,21 +3,21 @@
 import itertools
 import json
 import math
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from nmt_cli import console
 from nmt_cli.commands.results import stdout
+from nmt_cli.commands.translating.inputs import Input, InvalidLines, opened_input
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
 from nmt_cli.decoding.forced.scoring import LONGEST_SIDE, Pair, ScoredPair, Scorer
-from nmt_cli.decoding.windows import windows
+from nmt_cli.decoding.windows import arriving, windows
 from nmt_cli.errors import DataError, RecipeError
-from nmt_cli.text.lines import decode_lines, open_text
+from nmt_cli.text.lines import decode_lines
 
 Format = Literal["text", "tsv", "jsonl"]
 
@@ -60,14 +60,12 @@ def score(
 
     Without files, the pairs are lines `source<TAB>target` of stdin.
     """
-    if (source is None) != (target is None):
-        raise RecipeError("--source and --target go together; without both, stdin gives source<TAB>target")
-    with _reading(source, target) as pairs:
+    with _reading(source, target) as (pairs, cut):
         translator = open_translator(options)
         scorer = Scorer(translator.searcher, translator.tokenizer, translator.settings)
         started, tally = time.monotonic(), _Tally()
         with stdout() as stream, console.Progress("scoring", "pairs") as progress:
-            for window in windows(pairs):
+            for window in cut(pairs):
                 scored = scorer.score_window(window, tally.pairs + 1, progress.advance)
                 lines = [_line(number, each, written) for number, each in enumerate(scored, tally.pairs)]
                 stream.write("".join(lines).encode())
@@ -121,17 +119,20 @@ def _number(value: float) -> float | None:
     return None if math.isinf(value) else round(value, 4)
 
 
+Cut = Callable[[Iterator[Pair]], Iterator[list[Pair]]]
+
+
 @contextmanager
-def _reading(source: Path | None, target: Path | None) -> Iterator[Iterator[Pair]]:
+def _reading(source: Path | None, target: Path | None) -> Iterator[tuple[Iterator[Pair], Cut]]:
+    """Pairs, and how to cut them into windows."""
     if source is not None and target is not None:
-        with open_text(source) as sources, open_text(target) as targets:
-            yield _of_files(_lines(sources, str(source)), _lines(targets, str(target)), f"{source} and {target}")
-        return
-    if sys.stdin is None:
-        raise RecipeError("stdin is closed; name files with --source and --target")
-    if sys.stdin.isatty():
-        console.say("reading source<TAB>target from the terminal; Ctrl-D ends them")
-    yield _of_columns(_lines(sys.stdin.buffer, "stdin"))
+        with opened_input(source) as sources, opened_input(target) as targets:
+            yield _of_files(_lines(sources), _lines(targets), f"{source} and {target}"), windows
+    elif source is None and target is None:
+        with opened_input(None) as pairs:
+            yield _of_columns(_lines(pairs)), arriving if pairs.arrives else windows
+    else:
+        raise RecipeError("--source and --target go together; without both, stdin gives source<TAB>target")
 
 
 def _of_columns(lines: Iterator[str]) -> Iterator[Pair]:
@@ -154,10 +155,9 @@ def _of_files(sources: Iterator[str], targets: Iterator[str], names: str) -> Ite
         yield Pair(source, target)
 
 
-def _lines(stream: IO[bytes], name: str) -> Iterator[str]:
+def _lines(source: Input) -> Iterator[str]:
     """What is not UTF-8 becomes U+FFFD, and is told at the end."""
-    invalid = list[int]()
-    yield from decode_lines(stream, name, invalid.append)
-    if invalid:
-        others = f" and {len(invalid) - 1:,} other lines" if len(invalid) > 1 else ""
-        console.warn(f"{name}: line {invalid[0]}{others}: not UTF-8; what is not was read as U+FFFD")
+    invalid = InvalidLines()
+    yield from decode_lines(source.stream, source.name, invalid.note)
+    if invalid.count:
+        console.warn(f"{source.name}: {invalid}: not UTF-8; what is not was read as U+FFFD")

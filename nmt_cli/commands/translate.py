@@ -12,6 +12,7 @@ from nmt_cli.commands.translating.answering import Answer, Answering, Format, Op
 from nmt_cli.commands.translating.inputs import Input, InvalidLines, opened_input
 from nmt_cli.commands.translating.interruption import signals_raised
 from nmt_cli.commands.translating.outputs import opened_output, refuse_to_overwrite, write_lines
+from nmt_cli.commands.translating.requests import PLAIN, RequestOptions, read_requests
 from nmt_cli.commands.translating.shards import ALL, Shard
 from nmt_cli.commands.translating.sidecar import sidecar_of
 from nmt_cli.commands.translating.workers import Workers
@@ -32,6 +33,7 @@ def translate(
     format: Format = "text",
     processes: int | None = None,
     shard: Shard = ALL,
+    reading: RequestOptions = PLAIN,
 ) -> None:
     """Translate each line of `input` (None: stdin) into `output` (None: stdout), a file whole or not at all.
 
@@ -40,30 +42,37 @@ def translate(
     refuse_to_overwrite(input, output)
     opener = Opener(options, format)
     with signals_raised(), opened_input(input, shard) as source:
-        sidecar = sidecar_of(output, source, opener)
+        sidecar = sidecar_of(output, source, opener, reading)
         if sidecar and sidecar.is_true():
             console.say(f"{output}: is translated already, from the same input by the same model; it stays as it is")
             return
         with _answers(opener, processes) as answers:
             started = time.monotonic()
             with opened_output(output) as target, _progress(output) as translated:
-                summary = translate_stream(source, target, answers, translated)
+                summary = translate_stream(source, target, answers, translated, reading)
         if sidecar:
             sidecar.write(summary.lines)
     seconds = time.monotonic() - started
     for warning in summary.warnings():
         console.warn(warning)
+    for line in summary.glossary():
+        console.say(line)
     rate = summary.lines / max(seconds, 1e-3)
     console.say(f"translated {summary.lines:,} lines in {console.duration(seconds)}: {rate:,.1f} lines/s")
 
 
 def translate_stream(
-    source: Input, target: IO[bytes], answers: Answers, translated: Callable[[int], object] = lambda sentences: None
+    source: Input,
+    target: IO[bytes],
+    answers: Answers,
+    translated: Callable[[int], object] = lambda sentences: None,
+    reading: RequestOptions = PLAIN,
 ) -> Summary:
     """Translate a binary stream into another; lines that have arrived are not kept waiting."""
     invalid, summary = InvalidLines(), Summary()
     cut = arriving if source.arrives else windows
-    requests = map(Request, decode_lines(source.stream, source.name, invalid.note, source.first))
+    lines = decode_lines(source.stream, source.name, invalid.note, source.first)
+    requests = read_requests(lines, source.name, source.first, reading)
     for answer in answers(_numbered(cut(requests), source.first), translated):
         write_lines(target, answer.written)
         summary += answer.summary

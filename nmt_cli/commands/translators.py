@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt_cli.console import warn
+from nmt_cli.decoding.steering.glossary import Mode, read_glossary, read_phrases
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
 from nmt_cli.recipe.evaluation import Evaluation
@@ -16,6 +17,7 @@ from nmt_cli.text.checks import Checker
 if TYPE_CHECKING:  # torch, which who only hands options on does not need
     from nmt_cli.commands.loading import LoadedModel
     from nmt_cli.decoding.minimum_risk import Utility
+    from nmt_cli.decoding.steering.wishes import SteeringSettings
     from nmt_cli.decoding.translator import Translator
     from nmt_cli.devices import Precision
 
@@ -29,17 +31,41 @@ class TranslatorOptions:
     overrides: Sequence[str] = ()
     weights: Sequence[float] = ()
     """How much each model counts; none means all alike."""
+    glossary: Path | None = None
+    glossary_mode: Mode = "soft"
+    forbidden: Path | None = None
+    """A file with a word or phrase on each line, which no translation says."""
+    alignment: bool = False
+    word_scores: bool = False
 
 
 def open_translator(options: TranslatorOptions) -> "Translator":
     """Load what the options name."""
     from nmt_cli.commands.loading import load_model
+    from nmt_cli.decoding.forced.annotation import Annotator, Wanted
+    from nmt_cli.decoding.steering.wishes import Steering
 
     weights = options.weights
     if weights and (len(weights) != len(options.models) or not all(0 < weight < math.inf for weight in weights)):
         raise RecipeError(f"--weights: {len(options.models)} models need as many weights, all above zero")
-    loaded = [load_model(path, options.overrides) for path in options.models]
-    return translator_of(_together(loaded, weights) if len(loaded) > 1 else loaded[0])
+    steering = _steering(options)
+    models = [load_model(path, options.overrides) for path in options.models]
+    loaded = _together(models, weights) if len(models) > 1 else models[0]
+    translator = translator_of(loaded)
+    translator.steering = Steering(loaded.tokenizer, replace(steering, bonus=loaded.decoding.glossary_bonus))
+    if options.alignment or options.word_scores:
+        wanted = Wanted(options.alignment, options.word_scores)
+        translator.annotator = Annotator(translator.searcher, loaded.tokenizer, loaded.decoding.batch_tokens, wanted)
+    return translator
+
+
+def _steering(options: TranslatorOptions) -> "SteeringSettings":
+    """What options wish of all translations; their files are read, and mistakes told, before the model is loaded."""
+    from nmt_cli.decoding.steering.wishes import SteeringSettings
+
+    glossary = None if options.glossary is None else read_glossary(options.glossary)
+    phrases = () if options.forbidden is None else read_phrases(options.forbidden)
+    return SteeringSettings(glossary, options.glossary_mode, forbidden=phrases)
 
 
 def translator_of(loaded: "LoadedModel") -> "Translator":

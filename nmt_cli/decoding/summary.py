@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:  # who only adds summaries up needs no torch
     from nmt_cli.decoding.translator import Translation
 
+_MOST = 20
+"""Entries of a glossary that are told of one by one."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -24,6 +27,10 @@ class Summary:
     """Their translation still looks wrong."""
     problems: Counter[str] = field(default_factory=Counter)
     """How many lines have each kind of problem left."""
+    terms: Counter[str] = field(default_factory=Counter)
+    """How often each entry of the glossary was asked for, such as `dog → Hund | Rüde`."""
+    used: Counter[str] = field(default_factory=Counter)
+    """How often it was used."""
 
     @classmethod
     def of(cls, translations: Sequence["Translation"]) -> Self:
@@ -36,6 +43,8 @@ class Summary:
             mended=sum(translation.mended for translation in translations),
             failing=sum(map(bool, left)),
             problems=Counter(problem for problems in left for problem in problems),
+            terms=Counter(str(term) for translation in translations for term in translation.terms),
+            used=Counter(str(term) for translation in translations for term in translation.terms if term.used),
         )
 
     def __add__(self, other: Self) -> Self:
@@ -57,4 +66,18 @@ class Summary:
                 f"{self.failing:,} of {self.lines:,} translations look wrong ({kinds}), {self.mended:,} were mended; "
                 "--format jsonl marks them"
             )
+        return found
+
+    def glossary(self) -> list[str]:
+        """What has become of the glossary's terms; each entry that was not always used, the most neglected first."""
+        if not self.terms:
+            return []
+        asked, used = self.terms.total(), self.used.total()
+        found = [
+            f"glossary: used {used:,} of {asked:,} times ({100 * used / asked:.1f} %), {len(self.terms):,} entries"
+        ]
+        unused = self.terms - self.used
+        found += [f"  {entry}: {self.used[entry]:,} of {self.terms[entry]:,}" for entry, _ in unused.most_common(_MOST)]
+        if len(unused) > _MOST:
+            found.append(f"  and {len(unused) - _MOST:,} more entries that were not always used")
         return found

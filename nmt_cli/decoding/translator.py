@@ -10,7 +10,7 @@ import torch
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.checking import Candidate, Check, Mender, Outcome, candidates
-from nmt_cli.decoding.forced.annotation import Annotation, Annotator, Said, annotated_together
+from nmt_cli.decoding.forced.annotation import Annotation, Annotator, Said
 from nmt_cli.decoding.minimum_risk import Utility, least_risky
 from nmt_cli.decoding.pieces import LONGEST, Limits, Piece, join, pieces
 from nmt_cli.decoding.requests import Request
@@ -164,7 +164,7 @@ class Translator:
         """The translations of a line from those of its pieces: the best of each joined, then the second best, …"""
         line = request.text
         combined = list(zip(*(outcome.candidates for outcome in outcomes), strict=False)) if outcomes else [()]
-        texts = [_joined(line, parts, said, self.settings.length_penalty) for said in combined]
+        texts = [self._joined(line, parts, said) for said in combined]
         if request.prefix and parts:
             texts = [replace(found, text=self.steering.begun(request, found.text)) for found in texts]
         return Translation(
@@ -178,22 +178,21 @@ class Translator:
             extra=request.extra,
         )
 
-
-def _joined(line: str, parts: list[Piece], said: Sequence[Candidate], length_penalty: float) -> TranslatedText:
-    if len(said) == 1:
-        hypothesis = said[0].hypothesis
-        return TranslatedText(said[0].text, hypothesis.log_probability, hypothesis.score, said[0].annotation)
-    hypotheses = [candidate.hypothesis for candidate in said]
-    log_probability = sum(hypothesis.log_probability for hypothesis in hypotheses)
-    length = sum(len(hypothesis.tokens) + 1 for hypothesis in hypotheses)
-    texts = [candidate.text for candidate in said]
-    text = join(line, parts, texts)
-    begins = [len(join(line, parts[:end], texts[:end])) - len(texts[end - 1]) for end in range(1, len(texts) + 1)]
-    places = [(piece.start, begin) for piece, begin in zip(parts, begins, strict=True)]
-    annotations = [candidate.annotation for candidate in said if candidate.annotation]
-    return TranslatedText(
-        text,
-        log_probability,
-        log_probability / max(1, length) ** length_penalty,
-        annotated_together(text, line, places, annotations) if len(annotations) == len(said) else None,
-    )
+    def _joined(self, line: str, parts: list[Piece], said: Sequence[Candidate]) -> TranslatedText:
+        if len(said) == 1:
+            hypothesis = said[0].hypothesis
+            return TranslatedText(said[0].text, hypothesis.log_probability, hypothesis.score, said[0].annotation)
+        hypotheses = [candidate.hypothesis for candidate in said]
+        log_probability = sum(hypothesis.log_probability for hypothesis in hypotheses)
+        length = sum(len(hypothesis.tokens) + 1 for hypothesis in hypotheses)
+        score = log_probability / max(1, length) ** self.settings.length_penalty
+        texts = [candidate.text for candidate in said]
+        text, annotation = join(line, parts, texts), None
+        if self.annotator:
+            begins = [
+                len(join(line, parts[:end], texts[:end])) - len(texts[end - 1]) for end in range(1, len(said) + 1)
+            ]
+            places = [(piece.start, begin) for piece, begin in zip(parts, begins, strict=True)]
+            annotations = [candidate.annotation for candidate in said if candidate.annotation]
+            annotation = self.annotator.joined(text, line, places, annotations)
+        return TranslatedText(text, log_probability, score, annotation)

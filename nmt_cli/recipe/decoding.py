@@ -27,6 +27,8 @@ class SearchSettings(Section):
     """Lines of more subwords than this are translated sentence by sentence; null: only those that are too long."""
     check: bool = True
     """Look at each translation for loops, lost numbers and the like; one that fails is searched for in other ways."""
+    glossary_bonus: Annotated[float, Field(ge=0, le=100)] = 3.0
+    """What each use of a term of a soft glossary adds to the rank of a translation, in nats."""
     batch_tokens: Count = 4096
     """Padded source tokens translated at once, every hypothesis counted."""
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
@@ -116,9 +118,10 @@ class MinimumRiskSettings(Drawing):
     def check_candidates(self) -> Self:
         if self.n_best > self.candidates:
             raise ValueError(f"n_best: {self.n_best} translations need as many candidates, not {self.candidates}")
-        for name in Drawing.model_fields.keys() - SearchSettings.model_fields.keys():
-            if self.candidates_from == "beam" and getattr(self, name) != Drawing.model_fields[name].default:
-                raise ValueError(f"{name}: a beam draws nothing; leave it out, or candidates_from")
+        drawing = {name: each.default for name, each in Drawing.model_fields.items() if name not in self.shared()}
+        given = [name for name, default in drawing.items() if getattr(self, name) != default]
+        if self.candidates_from == "beam" and given:
+            raise ValueError(f"{given[0]}: a beam draws nothing; leave it out, or candidates_from")
         return self
 
     def search(self) -> BeamSettings | SamplingSettings:

@@ -5,7 +5,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt_cli.decoding.forced.annotation import Annotation
 from nmt_cli.decoding.formats import FORMATS
+from nmt_cli.decoding.steering.wishes import Term
 from nmt_cli.decoding.translator import TranslatedText, Translation
 
 LINES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])) | st.sampled_from(
@@ -55,3 +57,35 @@ def test_tab_separated_values_have_three_columns(translation: Translation) -> No
     assert source == translation.source.replace("\t", " ")
     assert hypothesis == translation.best.text.replace("\t", " ")
     assert float(score) == translation.best.score
+
+
+def annotated(alignment: tuple[tuple[int, int], ...] | None, scores: tuple[float, ...] | None) -> Translation:
+    found = TranslatedText("c d", -1.0, -0.5, Annotation(alignment, scores))
+    return Translation("a\nb", (found,), extra={"id": "x", "source": "y", "document": 3})
+
+
+def test_what_is_known_of_words_comes_last() -> None:
+    both = annotated(((1, 0), (0, 1)), (-0.5, -0.25, -0.25))
+
+    assert FORMATS["text"](3, both) == "c d ||| 1-0 0-1 ||| -0.5000 -0.2500 -0.2500\n"
+    assert (
+        FORMATS["nbest"](3, both) == "3 ||| c d ||| F0= -1.0000 ||| -0.5000 ||| 1-0 0-1 ||| -0.5000 -0.2500 -0.2500\n"
+    )
+    assert FORMATS["tsv"](3, both) == "a b\tc d\t-0.5000\t1-0 0-1\t-0.5000 -0.2500 -0.2500\n"
+    assert FORMATS["text"](3, annotated((), None)) == "c d ||| \n"
+    assert FORMATS["text"](3, annotated(None, (-1.0,))) == "c d ||| -1.0000\n"
+
+
+def test_json_holds_what_is_known_and_what_came_with_the_line() -> None:
+    record = json.loads(FORMATS["jsonl"](3, annotated(((1, 0),), (-0.5, -0.25))))
+
+    assert (record["id"], record["source"], record["document"]) == ("x", "a\nb", 3)
+    assert (record["alignment"], record["word_scores"]) == ([[1, 0]], [-0.5, -0.25])
+
+
+def test_json_tells_which_terms_were_used() -> None:
+    translation = Translation("a", (TranslatedText("b", -1.0, -1.0),), terms=(Term("a", ("b", "c"), True),))
+
+    assert json.loads(FORMATS["jsonl"](3, translation))["terms"] == [
+        {"source": "a", "targets": ["b", "c"], "used": True}
+    ]

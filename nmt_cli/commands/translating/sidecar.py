@@ -11,6 +11,7 @@ from nmt_cli.commands.finding import named_model
 from nmt_cli.commands.translating.answering import Opener
 from nmt_cli.commands.translating.inputs import Input
 from nmt_cli.commands.translating.outputs import becomes_file
+from nmt_cli.commands.translating.requests import RequestOptions
 from nmt_cli.errors import DataError, ModelError
 
 Origin = Mapping[str, Any]
@@ -46,7 +47,7 @@ class Sidecar:
         files.write_json(self.path, said)
 
 
-def sidecar_of(output: Path | None, source: Input, opener: Opener) -> Sidecar | None:
+def sidecar_of(output: Path | None, source: Input, opener: Opener, reading: RequestOptions) -> Sidecar | None:
     """What is to be said of an output, if it stays and its input can be read once more; the model is not loaded."""
     if output is None or not becomes_file(output) or source.section is None:
         return None
@@ -60,6 +61,7 @@ def sidecar_of(output: Path | None, source: Input, opener: Opener) -> Sidecar | 
         "models": [_described_model(path) for path in options.pop("models")],
         "options": _plain(options),
         "format": opener.format,
+        "reading": _plain({"format": reading.format, "prefixes": reading.prefixes}),
     }
     return Sidecar(output, origin)
 

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from nmt_cli.errors import DataError
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.words import Word, words
 
 _MOST_MISTAKES = 10
+
+Mode = Literal["soft", "hard"]
+"""Whether terms are favoured, or required."""
 
 Key = tuple[str, ...]
 """Words and signs, by which terms are compared."""
@@ -78,6 +82,11 @@ def read_glossary(path: Path) -> Glossary:
         more = len(mistakes) - _MOST_MISTAKES
         raise DataError("\n".join([*mistakes[:_MOST_MISTAKES], *([f"{path}: … and {more} more"] if more > 0 else [])]))
     return Glossary([Entry(source, tuple(targets)) for source, targets in found.items()])
+
+
+def read_phrases(path: Path) -> tuple[str, ...]:
+    """Read lines of a word or phrase each; blank lines and those that begin with `#` say nothing."""
+    return tuple(line.strip() for line in read_lines(path) if line.strip() and not line.startswith("#"))
 
 
 class _Index:

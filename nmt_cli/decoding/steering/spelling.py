@@ -83,7 +83,7 @@ class Speller:
         return prefix + (rest.removeprefix(" ") if prefix[-1:].isspace() else rest)
 
     def _openings(self, word: str) -> tuple[Phrase, ...]:
-        """All ways to spell a word, of the fewest pieces up to any place, that end with it or with a piece beyond it."""
+        """Ways to spell a word, of the fewest pieces up to any place, that end with it or with a piece beyond it."""
         best = self._best_spellings(word, _SPELLINGS_WITHIN)
         return tuple(
             (*before, number)

@@ -2,19 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.sentences import NO_WISHES, Favoured, Phrase, Wishes
-from nmt_cli.decoding.steering.glossary import Entry, Glossary, Occurrence
+from nmt_cli.decoding.steering.glossary import Entry, Glossary, Mode, Occurrence
 from nmt_cli.decoding.steering.spelling import Speller
 from nmt_cli.text.words import words
-
-Mode = Literal["soft", "hard"]
-
-SOFT_BONUS = 4.0
-"""Nats that a favoured term is worth."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +17,8 @@ class SteeringSettings:
 
     glossary: Glossary | None = None
     mode: Mode = "soft"
-    """Terms of the glossary are favoured, or required."""
-    bonus: float = SOFT_BONUS
-    """Nats that each occurrence of a favoured term is worth in the ranking."""
+    bonus: float = 3.0
+    """See decoding.glossary_bonus."""
     forbidden: tuple[str, ...] = ()
 
 
@@ -37,6 +30,9 @@ class Term:
     targets: tuple[str, ...]
     used: bool
     """Whether the best translation has one of the targets for it."""
+
+    def __str__(self) -> str:
+        return f"{self.source} → {' | '.join(self.targets)}"
 
 
 class Steering:

@@ -1,0 +1,94 @@
+"""Wishes in raw text and what is known of words, through a translator: what was asked for is in the text."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import EchoModel
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.forced.annotation import Annotator, Wanted
+from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.steering.glossary import Entry, Glossary
+from nmt_cli.decoding.steering.wishes import Steering, SteeringSettings
+from nmt_cli.decoding.summary import Summary
+from nmt_cli.decoding.translator import Translation, Translator
+from nmt_cli.recipe.decoding import BeamSettings
+
+WORDS = st.sampled_from(["Nein", "tea", "gross", "dish", "Bad", "nano", "sit"])
+
+
+def echo(tokenizer: Tokenizer, longest: int = 1000) -> Translator:
+    """Says each source again, if nothing else is wished."""
+    decoding = BeamSettings(beam_size=3, split_above=None)
+    return Translator(EchoModel(tokenizer.target_size), tokenizer, decoding, torch.device("cpu"), longest=longest)
+
+
+def translated(translator: Translator, *requests: Request) -> list[Translation]:
+    return translator.translate_window(requests)
+
+
+@settings(deadline=None, max_examples=25)
+@given(source=st.lists(WORDS, min_size=1, max_size=4), prefix=st.lists(WORDS, max_size=2), cut=st.integers(0, 3))
+def test_a_translation_begins_with_the_prefix(
+    plain_tokenizer: Tokenizer, source: list[str], prefix: list[str], cut: int
+) -> None:
+    beginning = " ".join(prefix)[: -cut or None]
+
+    (found,) = translated(echo(plain_tokenizer), Request(" ".join(source), beginning))
+
+    assert found.best.text.startswith(beginning)
+
+
+@settings(deadline=None, max_examples=25)
+@given(data=st.data(), source=st.lists(WORDS, min_size=1, max_size=4))
+def test_what_is_required_is_said_and_what_is_forbidden_is_not(
+    plain_tokenizer: Tokenizer, data: st.DataObject, source: list[str]
+) -> None:
+    required = data.draw(st.lists(WORDS, max_size=2, unique=True))
+    forbidden = data.draw(st.lists(WORDS.filter(lambda word: word not in required), max_size=2, unique=True))
+
+    (found,) = translated(echo(plain_tokenizer), Request(" ".join(source), "", tuple(required), tuple(forbidden)))
+
+    words = found.best.text.split()
+    assert set(required) <= set(words)
+    assert not set(forbidden) & set(words)
+
+
+def test_company_without_wishes_is_left_alone(plain_tokenizer: Tokenizer) -> None:
+    plain, steered = translated(echo(plain_tokenizer), Request("tea dish"), Request("tea dish", required=("Bad",)))
+
+    assert plain.best.text == "tea dish" != steered.best.text
+
+
+def test_terms_are_reported(plain_tokenizer: Tokenizer) -> None:
+    translator = echo(plain_tokenizer)
+    glossary = Glossary([Entry("tea", ("Bad",)), Entry("dish", ("gross", "dish"))])
+    translator.steering = Steering(plain_tokenizer, SteeringSettings(glossary, "soft", bonus=0))
+
+    found = translated(translator, Request("a tea"), Request("dish tea Bad"), Request("sit"))
+
+    assert [[term.used for term in each.terms] for each in found] == [[False], [True, True], []]
+    first, *rest = Summary.of(found).glossary()
+    assert "used 2 of 3 times (66.7 %)" in first and rest == ["  tea → Bad: 1 of 2"]
+
+
+@pytest.mark.parametrize("longest", [1000, 6, 2])
+def test_words_are_aligned_and_scored_through_all_pieces(plain_tokenizer: Tokenizer, longest: int) -> None:
+    translator = echo(plain_tokenizer, longest)
+    wanted = Wanted(alignment=True, word_scores=True)
+    translator.annotator = Annotator(translator.searcher, plain_tokenizer, 1000, wanted)
+
+    line, blank = translated(translator, Request("tea  dish\tBad gross, sit nano"), Request(" "))
+
+    assert line.best.annotation is not None and blank.best.annotation is not None
+    assert line.best.annotation.alignment == tuple((word, word) for word in range(6))
+    assert sum(line.best.annotation.word_scores or ()) == pytest.approx(line.best.log_probability, abs=1e-5)
+    assert len(line.best.annotation.word_scores or ()) == 7
+    assert (blank.best.annotation.alignment, blank.best.annotation.word_scores) == ((), (0.0,))
+
+
+def test_what_came_with_a_line_goes_out_with_it(plain_tokenizer: Tokenizer) -> None:
+    (found,) = translated(echo(plain_tokenizer), Request("tea", extra={"document": 3}))
+
+    assert found.extra == {"document": 3}
