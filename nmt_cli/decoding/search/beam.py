@@ -12,10 +12,9 @@ and are finished, and which live on. A sentence is done, and leaves the batch, w
 """
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -66,9 +65,7 @@ def beam_search(
         if choice.ending is not None:
             finished = finished.including(choice.ending, live, end, length**penalty)
         worst, best_live = finished.score[:, -1], choice.going_on.rank.amax(1)
-        done = finished.count >= (math.inf if settings.early_stop == "never" else beam)
-        if settings.early_stop == "settled":
-            done &= worst >= best_live / (length + 1) ** penalty
+        done = _has_enough(finished, beam, best_live / (length + 1) ** penalty, settings.early_stop)
         if not soft:
             done |= worst > _best_possible(best_live, length, longest, penalty)
         if length > 1:
@@ -148,6 +145,16 @@ class _Ended:
     finished: _Finished
     live: Live
     normalizer: float
+
+
+def _has_enough(
+    finished: _Finished, beam: int, best_if_ended: Tensor, early_stop: Literal["settled", "first", "never"]
+) -> Tensor:
+    """Whether a sentence [B] has finished hypotheses enough to stop, whatever could still come."""
+    if early_stop == "never":
+        return torch.zeros_like(finished.count, dtype=torch.bool)
+    enough = finished.count >= beam
+    return enough if early_stop == "first" else enough & (finished.score[:, -1] >= best_if_ended)
 
 
 def _best_possible(rank: Tensor, length: int, longest: Tensor, penalty: float) -> Tensor:

@@ -70,7 +70,7 @@ class Constrained:
         banks, order = missing.sort(dim=1, stable=True)
         turn = torch.arange(banks.size(1), device=banks.device) - torch.searchsorted(banks, banks)
         turn = turn.masked_fill(banks == self._widest, banks.size(1))
-        return order.gather(1, (turn * (self._widest + 1) + banks).sort(dim=1, stable=True).indices)
+        return order.gather(1, turn.sort(dim=1, stable=True).indices)  # within a turn the banks stay in order
 
 
 def find_rules(rules: Sequence[Rule], kind: type[Kind]) -> Iterator[Kind]:

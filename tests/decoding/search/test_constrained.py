@@ -88,6 +88,7 @@ def test_a_place_for_what_was_said_early_finds_better_translations() -> None:
     model.table.data.zero_()
     for word, following in [(2, 4), (4, 5), (5, 6), (6, 3)]:
         model.table.data[:, word, following] = 6.0  # 4 5 6 is what it would say
+    model.table.data[:, 4, [6, 8]] = 5.0  # enough to fill a beam without 7
     model.table.data[:, 4, 7] = 4.0
     model.table.data[:, 7, 5] = 8.0  # where 7 belongs, if it is asked for
 

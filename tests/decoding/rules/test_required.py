@@ -1,0 +1,37 @@
+"""The rule alone makes even chance say what is required."""
+
+import pytest
+import torch
+from toys import PAD, START, UNKNOWN, GruModel, batch_of, numbered, occurrences
+
+from nmt_cli.decoding.rules import Forbid
+from nmt_cli.decoding.rules.required import Required
+from nmt_cli.decoding.search.hypotheses import longest_translations
+from nmt_cli.decoding.search.sampling import sample
+from nmt_cli.decoding.sentences import Phrase, Wishes
+from nmt_cli.recipe.decoding import SamplingSettings
+
+CONTINUES = (7, 8)
+MASK = torch.tensor([word in CONTINUES for word in range(9)])
+
+
+@pytest.mark.parametrize("end_bias", [2.0, -1e4])
+@pytest.mark.parametrize("required", [((4, 5, 7), (6,), (6,)), ((4, 4, 5), (4,)), ((5, 8), (5,), (5, 8, 7))])
+def test_draws_leave_room_for_what_is_required(required: tuple[Phrase, ...], end_bias: float) -> None:
+    settings = SamplingSettings(strategy="sampling", n_best=20, temperature=3.0, max_length=8)
+    sources, wishes = [[4, 5], [5]], [Wishes(required=required), Wishes()]
+    longest = longest_translations(batch_of(sources), settings, numbered(sources))
+    rule = Required(wishes, longest, 3, MASK, torch.device("cpu"))
+
+    found = sample(
+        GruModel(9, seed=4, end_bias=end_bias),
+        batch_of(sources),
+        settings,
+        [Forbid([PAD, UNKNOWN, START]), rule],
+        numbered(sources),
+    )
+
+    for each in found[0]:
+        assert all(occurrences(phrase, each.tokens, CONTINUES) >= required.count(phrase) for phrase in required)
+        assert len(each.tokens) <= 8
+    assert not all(occurrences(required[0], each.tokens, CONTINUES) for each in found[1])
