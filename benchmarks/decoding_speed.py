@@ -98,21 +98,38 @@ class Result:
 def main() -> None:
     options = _options()
     results: list[Result] = []
-    heading: list[str] = []
     print(f"about {math.ceil(_estimate(options) / 60)} minutes", flush=True)
     until = time.monotonic() + 60 * options.minutes
+    lines: list[str] = []
     if options.models:
         prepared = prepare(options.text, options.folder.resolve(), options.models, options.cores)
-        heading = prepared.heading(options.cores, options.rounds)
         for model, precision in itertools.product(options.models, options.precisions):
             results += measure(prepared, model, precision, options, until)
-    lines = [*heading, "", *(table(results) if results else [])]
+            lines = [*prepared.heading(options.cores, options.rounds), "", *table(results)]
+            _write(lines, options.output)
     if options.trained:
         lines += ["", *cost_of_precisions(options)]
+        _write(lines, options.output)
     print("\n" + "\n".join(lines))
-    if options.output:
-        command = " ".join(["python", *sys.argv])
-        options.output.write_text(f"# Decoding speed beside other engines\n\n`{command}`\n\n" + "\n".join(lines) + "\n")
+
+
+def _write(lines: list[str], output: Path | None) -> None:
+    """Keep what is known so far."""
+    if output:
+        title = [
+            "# Decoding speed beside other engines",
+            "",
+            f"`{' '.join(['python', *_without_places(sys.argv)])}`",
+            "",
+        ]
+        output.write_text("\n".join([*title, *lines]) + "\n")
+
+
+def _without_places(arguments: list[str]) -> list[str]:
+    """What was asked, but for where things lie on this machine."""
+    places = ("--peer-python", "--text", "--folder", "--output")
+    before = ["", *arguments]
+    return [each for each, last in zip(arguments, before, strict=False) if each not in places and last not in places]
 
 
 def measure(prepared: Prepared, model: str, precision: str, options: argparse.Namespace, until: float) -> list[Result]:
@@ -148,22 +165,38 @@ def _take_turns(
         return found
     beam, all_batches = _SEARCHES[work.search], batches_of(prepared.sentences, work.batch)
     warm = Asked(beam, all_batches[len(all_batches) // 2 :][:1])
-    for asker in askers.values():
-        asker.ask(warm)
-    number = int(options.seconds / askers.get(OURS, next(iter(askers.values()))).ask(warm).wall)
+    seconds = {}
+    for _ in range(2):
+        for name in list(askers):
+            if answer := _answer(askers, name, warm, work):
+                seconds[name] = answer.wall if prepared.device == "cuda" else answer.cpu
+    number = int(options.seconds / seconds.get(OURS, max(seconds.values(), default=1.0)))
     number = min(max(1, number), len(all_batches))
     asked = Asked(beam, [all_batches[int((place + 0.5) * len(all_batches) / number)] for place in range(number)])
     for turn in range(options.rounds):
         for name in list(askers)[:: 1 if turn % 2 == 0 else -1]:
-            result = Result(name, work, asked, askers[name].ask(asked), askers[name].start, prepared.device)
+            start, answer = askers[name].start, _answer(askers, name, asked, work)
+            if answer is None:
+                continue
+            result = Result(name, work, asked, answer, start, prepared.device)
             found.append(result)
             print(
                 f"{work.model} {work.search} {work.batch} {work.precision} {name}:"
-                f" {asked.tokens / result.answer.wall:,.0f} tok/s, {asked.tokens / result.answer.cpu:,.0f} tok/CPU-s,"
+                f" {asked.tokens / answer.wall:,.0f} tok/s, {asked.tokens / answer.cpu:,.0f} tok/CPU-s,"
                 f" {asked.sentences / result.seconds:,.1f} sent/s",
                 flush=True,
             )
     return found
+
+
+def _answer(askers: dict[str, Asker], name: str, asked: Asked, work: Work) -> Answer | None:
+    """What an engine answers; one that fails is ended and asked no more, and that is said."""
+    try:
+        return askers[name].ask(asked)
+    except AskError as error:
+        print(f"{work.model} {work.search} {work.batch} {work.precision} {name}: left out: {error}", flush=True)
+        askers.pop(name).end()
+        return None
 
 
 def cost_of_precisions(options: argparse.Namespace) -> list[str]:

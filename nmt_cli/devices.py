@@ -18,7 +18,7 @@ Precision = Literal["fp32", "bf16"]
 _KEPT_PRIMITIVES = 128
 """Somewhat more than the layers of one batch need, which share shapes."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 """Options of glibc's mallopt."""
 
 _REFUSALS = (
@@ -110,19 +110,23 @@ def keep_memory_in_bounds() -> None:
     batches seldom have a shape again.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KEPT_PRIMITIVES))
-    keep_freed_memory()
+    _tell_malloc((_M_TRIM_THRESHOLD, 2**31 - 1), (_M_MMAP_THRESHOLD, 2**25))
 
 
 def keep_freed_memory() -> None:
-    """Keep what is freed for the next update, or the next step of a search.
+    """Prepare this process for searches, which free large blocks, such as their caches, only to need them again.
 
-    glibc's malloc gives blocks of many megabytes back to the system, which fills them with zeros the next time.
+    glibc's malloc gives them back to the system, which fills them with zeros the next time.
     """
+    _tell_malloc((_M_TRIM_THRESHOLD, 2**31 - 1), (_M_MMAP_MAX, 0))
+
+
+def _tell_malloc(*options: tuple[int, int]) -> None:
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for option, value in ((_M_TRIM_THRESHOLD, 2**31 - 1), (_M_MMAP_THRESHOLD, 2**25)):
+        for option, value in options:
             mallopt(option, value)
 
 

@@ -34,7 +34,9 @@ def test_help_names_the_four_verbs() -> None:
     assert all(verb in found.stdout for verb in ("preprocess", "train", "translate", "evaluate"))
 
 
-@pytest.mark.parametrize("verb", ["preprocess", "train", "translate", "score", "evaluate", "export"])
+@pytest.mark.parametrize(
+    "verb", ["preprocess", "train", "translate", "score", "evaluate", "report", "runs", "show", "export"]
+)
 def test_every_command_has_an_example(
     verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

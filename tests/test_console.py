@@ -50,6 +50,18 @@ def test_quiet_leaves_warnings_and_errors(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == "nmt: warning: odd\nnmt: error: wrong\n"
 
 
+def test_what_is_diverted_is_told_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_tell", None)
+    lines: list[str] = []
+    console.divert(lines.append)
+    console.say("a fact")
+    console.warn("odd")
+    assert capsys.readouterr().err == ""
+    assert lines == ["a fact", "nmt: warning: odd"]
+
+
 def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
     console.table("Corpora", ["corpus", "lines"], [["train", "29,000"], ["dev", "1,014"]])
     told = capsys.readouterr().err

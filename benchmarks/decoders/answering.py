@@ -27,7 +27,7 @@ def serve(load: Callable[[dict[str, Any]], Decode]) -> None:
     settings = json.loads(Path(sys.argv[1]).read_text())
     sentences: Rows = json.loads(Path(settings["sentences"]).read_text())
     decode = load(settings)
-    _say(answers, 0.0, 0.0)
+    _say(answers, time.monotonic(), 0.0)  # of the processor, since the process began
     for line in sys.stdin:
         asked = json.loads(line)
         batches = [

@@ -1,5 +1,6 @@
 """The side that asks: starts a program that decodes, and measures how long it takes for what."""
 
+import contextlib
 import json
 import os
 import select
@@ -103,8 +104,9 @@ class Asker:
         """Have it decode."""
         question = {"beam": asked.beam, "batches": [vars(batch) for batch in asked.batches]}
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(question).encode() + b"\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended; there will be no answer
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            self._process.stdin.flush()
         return Answer(**self._answer())
 
     def end(self) -> None:
@@ -113,7 +115,8 @@ class Asker:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            stream.close()
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
         self._folder.cleanup()
 
     def _answer(self) -> dict[str, Any]:

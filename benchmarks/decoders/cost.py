@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from nmt_cli import console
 from nmt_cli.commands.export import export
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
@@ -31,6 +32,7 @@ _BATCH = 64
 
 def main() -> None:
     """BLEU on test2016, English to German, in each precision, its loss to fp32, and the time from lines to lines."""
+    console.set_quiet(True)
     model, text, precisions = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(",")
     sources, references = (_lines(text / f"test_2016_flickr.{language}.gz") for language in ("en", "de"))
     lines = ["| engine | precision | BLEU | loss | sent/CPU-s |", "| :-- | :-- | --: | --: | --: |"]
@@ -38,11 +40,11 @@ def main() -> None:
     for engine, precision, translated, seconds in _translations(model, sources, ["fp32", *precisions]):
         [bleu] = score(translated, [references], Evaluation(metrics=["bleu"]))
         signature = bleu.signature
-        loss = exact.setdefault(engine, bleu.value) - bleu.value
+        loss = round(exact.setdefault(engine, bleu.value) - bleu.value, 2) + 0.0  # and no -0.0
         verdict = "" if loss <= ALLOWED else f" (more than {ALLOWED})"
         speed = len(sources) / seconds
         lines.append(f"| {engine} | {precision} | {bleu.value:.2f} | {loss:.2f}{verdict} | {speed:.1f} |")
-    lines = [f"{model} on Multi30k's test2016, with its own settings of search ({signature}):", "", *lines]
+    lines = [f"{model.name} on Multi30k's test2016, with its own settings of search ({signature}):", "", *lines]
     print("\n".join(lines))
 
 

@@ -10,7 +10,7 @@ from nmt_cli import console
 from nmt_cli.cli.options import Overrides, Quiet, examples
 
 EXAMPLES = examples(
-    "nmt compare runs/gru runs/transformer",
+    "nmt compare runs/gru runs/transformer --html comparison.html",
     "nmt compare runs/gru runs/base_seed1 runs/base_seed2 runs/base_seed3 --test test2016",
     "nmt compare old.de new.de --reference test.de --source test.en --method bootstrap",
     "nmt compare runs/gru runs/transformer --set evaluation.metrics=[bleu,chrf,ter] --json",
@@ -41,6 +41,7 @@ def compare(
         int | None,
         typer.Option(metavar="N", min=1, max=1_000_000, help="10,000 if not given; 1,000 for the bootstrap."),
     ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with pictures, too.")] = None,
     set_: Overrides = None,
     json: Annotated[bool, typer.Option("--json", help="Print all that is found as JSON.")] = False,
     quiet: Quiet = False,
@@ -53,4 +54,4 @@ def compare(
     from nmt_cli.commands.compare import Options, compare_systems
 
     options = Options(test or [], reference or [], source, method.value, resamples, set_ or [])
-    compare_systems(systems, options, json)
+    compare_systems(systems, options, json, html)

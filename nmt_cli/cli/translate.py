@@ -16,9 +16,9 @@ EXAMPLES = examples(
     "nmt translate runs/en-de -i in.en -o out.de --nproc 4",
     "nmt translate runs/en-de -i in.en -o out.de.3 --shard 3/8",
     "nmt translate runs/en-de -i in.en --set decoding.beam_size=1",
+    "nmt translate runs/one runs/two runs/three -i in.en --weights 2,1,1",
     "nmt translate runs/en-de -i in.en --glossary terms.tsv --format jsonl",
     "nmt translate runs/en-de -i in.en --alignment --word-scores",
-    "nmt translate runs/one runs/two runs/three -i in.en --weights 2,1,1",
     "nmt translate runs/en-de -i in.en --format nbest --set decoding.n_best=5",
     "nmt translate runs/en-de -i in.en --set decoding.strategy=sampling --set decoding.top_k=10",
 )

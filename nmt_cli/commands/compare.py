@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt_cli import files
-from nmt_cli.commands.compared import Candidate, common_sets, judged_by, open_candidate, systems
+from nmt_cli import console, files
+from nmt_cli.commands.compared import Candidate, common_sets, judged_by, open_candidate, runs_by_name, systems
 from nmt_cli.commands.evaluate import shown
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.test_sets import words_seen
@@ -17,6 +17,7 @@ from nmt_cli.evaluation.trust.paired import RESAMPLES, Method, PairedTest
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import override
+from nmt_cli.reporting.comparison import write_comparison
 from nmt_cli.text.lines import read_lines
 
 _LINES_SHOWN = 3
@@ -35,9 +36,16 @@ class Options:
     overrides: Sequence[str] = ()
 
 
-def compare_systems(paths: Sequence[Path], options: Options, as_json: bool) -> None:
-    """Compare runs, evaluated sets or files; the result goes to stdout, for people or as one JSON document."""
-    found = comparisons(paths, options)
+def compare_systems(paths: Sequence[Path], options: Options, as_json: bool = False, page: Path | None = None) -> None:
+    """Compare runs, evaluated sets or files; the result goes to stdout, for people or as one JSON document.
+
+    The same, with pictures and how runs were trained, goes to `page` as HTML.
+    """
+    candidates = _open(paths)
+    found = comparisons(candidates, options)
+    if page is not None:
+        write_comparison(found, runs_by_name(candidates), page)
+        console.say(f"report: {page}")
     if as_json:
         result = files.json_bytes({name: asdict(each) for name, each in found.items()})
     else:
@@ -46,11 +54,14 @@ def compare_systems(paths: Sequence[Path], options: Options, as_json: bool) -> N
         stream.write(result)
 
 
-def comparisons(paths: Sequence[Path], options: Options) -> dict[str, Comparison]:
-    """A comparison on each test set that all have in common, the first system being what others are held against."""
+def _open(paths: Sequence[Path]) -> list[Candidate]:
     if len(paths) < 2:
         raise RecipeError("give at least two runs, folders of evaluated sets or files of translations to compare")
-    candidates = [open_candidate(path) for path in paths]
+    return [open_candidate(path) for path in paths]
+
+
+def comparisons(candidates: Sequence[Candidate], options: Options) -> dict[str, Comparison]:
+    """A comparison on each test set that all have in common, the first system being what others are held against."""
     settings = _settings(candidates, options.overrides)
     build_metrics(settings)  # what one lacks is told before any work
     test = PairedTest(options.method, options.resamples or RESAMPLES[options.method], settings.seed)

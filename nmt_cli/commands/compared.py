@@ -37,14 +37,17 @@ class Candidate:
     """A file of translations."""
     recipe: Recipe | None
     """Of the run, if it belongs to one."""
-    weights: str
+    weights: str = ""
     """Which of the run's models: empty for the final one."""
+    run: Path | None = None
+    """The folder of the run, if it belongs to one."""
 
     @property
     def name(self) -> str:
         """Short, such as the name of its run."""
-        name = self.path.resolve().name
-        return f"{self.path.resolve().parent.parent.name}@{name}" if self.weights else name
+        if self.run is None:
+            return self.path.resolve().name
+        return f"{self.run.resolve().name}@{self.weights}" if self.weights else self.run.resolve().name
 
     def translations(self, test_set: str) -> Translations:
         """Its translations of a test set; a file holds those of any."""
@@ -60,12 +63,13 @@ def open_candidate(path: Path) -> Candidate:
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return open_candidate(load_recipe(path).run)
     if path.is_file():
-        return Candidate(path, {}, path, None, "")
+        return Candidate(path, {}, path, None)
     if (path / HYPOTHESES).is_file():
         run = RunDirectory(path.resolve().parent.parent)
-        recipe = load_recipe(run.resolved) if run.summary.is_file() else None
         name, _, weights = path.resolve().name.partition("@")
-        return Candidate(run.path if recipe else path, {name: path}, None, recipe, weights)
+        if not run.summary.is_file():
+            return Candidate(path, {name: path}, None, None)
+        return Candidate(run.path, {name: path}, None, load_recipe(run.resolved), weights, run.path)
     if not path.exists():
         raise RecipeError(f"{path}: does not exist; give runs, folders of evaluated sets or files of translations")
     found = find_model(path)
@@ -80,7 +84,7 @@ def open_candidate(path: Path) -> Candidate:
             sets[name] = folder
     if not sets:
         raise DataError(f"{path}: no test set is evaluated yet; nmt evaluate {path} does it")
-    return Candidate(path, sets, None, load_recipe(found.run.resolved), weights)
+    return Candidate(path, sets, None, load_recipe(found.run.resolved), weights, found.run.path)
 
 
 def common_sets(candidates: Sequence[Candidate], wanted: Sequence[str]) -> list[str]:
@@ -148,6 +152,12 @@ def systems(candidates: Sequence[Candidate], found: Sequence[Translations]) -> l
         name = trainings[0] if len(trainings) == 1 else f"{_shared(trainings)} ({len(trainings)} seeds)"
         made.append(System(name, trainings, tuple(found[number].hypotheses for number in members)))
     return made
+
+
+def runs_by_name(candidates: Sequence[Candidate]) -> dict[str, Path]:
+    """The folders of those that are runs."""
+    named = zip(_distinct(candidates), candidates, strict=True)
+    return {name: candidate.run for name, candidate in named if candidate.run is not None}
 
 
 def _experiment(candidate: Candidate) -> str | None:

@@ -12,6 +12,7 @@ from nmt_cli.commands.systems import System, Translated, open_system
 from nmt_cli.commands.test_sets import SetTexts, choose, read_parallel, read_test_set, words_seen
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.analysis import analyse, robustness, with_intervals
+from nmt_cli.evaluation.comparison import told_p
 from nmt_cli.evaluation.metrics import build_metrics, exact_match, length_ratio, measure
 from nmt_cli.evaluation.metrics.contract import Texts
 from nmt_cli.evaluation.suspicions import suspicions
@@ -202,7 +203,7 @@ def _print_scores(name: str, found: Mapping[str, Any]) -> None:
     lines.append(f"{name}  exact match {found['exact_match']:.1f} %")
     for disturbed in found.get("robustness", ()):
         drops = "  ".join(
-            f"{drop['metric']} {shown(drop['disturbed'])} ({drop['difference']:+.2f}, p = {drop['p']:.3f})"
+            f"{drop['metric']} {shown(drop['disturbed'])} ({drop['difference']:+.2f}, {told_p(drop['p'])})"
             for drop in disturbed["drops"]
         )
         lines.append(f"{name}  {disturbed['name']}: {drops}")

@@ -224,7 +224,7 @@ def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Tr
     """
     sources = {name: list(read_lines(corpus.source)) for name, corpus in recipe.data.valid.items()}
     references = {name: list(read_lines(corpus.target)) for name, corpus in recipe.data.valid.items()}
-    metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"]})
+    metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
 
     def translate(model: TranslationModel, lines: Sequence[str]) -> list[str]:
         longest = recipe.data.max_length

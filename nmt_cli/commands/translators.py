@@ -49,8 +49,8 @@ def open_translator(options: TranslatorOptions) -> "Translator":
     if weights and (len(weights) != len(options.models) or not all(0 < weight < math.inf for weight in weights)):
         raise RecipeError(f"--weights: {len(options.models)} models need as many weights, all above zero")
     steering = _steering(options)
-    several = [load_model(path, options.overrides) for path in options.models]
-    loaded = _together(several, weights) if len(several) > 1 else several[0]
+    models = [load_model(path, options.overrides) for path in options.models]
+    loaded = _together(models, weights) if len(models) > 1 else models[0]
     translator = translator_of(loaded)
     translator.steering = Steering(loaded.tokenizer, replace(steering, bonus=loaded.decoding.glossary_bonus))
     if options.alignment or options.word_scores:

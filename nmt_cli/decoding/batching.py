@@ -12,7 +12,7 @@ from nmt_cli.decoding.rules import rules_of
 from nmt_cli.decoding.rules.required import unmet
 from nmt_cli.decoding.search import STRATEGIES
 from nmt_cli.decoding.search.hypotheses import Hypothesis, longest_translations
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.sentences import Phrase, Sentence
 from nmt_cli.devices import Precision, arithmetic, is_out_of_memory
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.models.contract import Source, TranslationModel
@@ -43,8 +43,8 @@ class Searcher:
         """At least one hypothesis of each sentence, best first; `searched` hears how many sentences each batch had.
 
         Minimum risk has candidates searched for. Sentences of which phrases are required are searched by a plain beam,
-        whatever the strategy. Where no hypothesis says all that is required, what the best did not say is given up, and
-        named as `unmet`.
+        whatever the strategy. Where all that is required cannot be said, what cannot is given up, and what then is not
+        said is named as `unmet`.
         """
         settings = settings.search() if isinstance(settings, MinimumRiskSettings) else settings
         plain = _plain_beam(settings)
@@ -111,17 +111,27 @@ class Searcher:
     def _or_with_less(
         self, sentence: Sentence, hypotheses: list[Hypothesis], settings: SearchSettings
     ) -> list[Hypothesis]:
-        """What was found; or, where phrases are missing from the best, what is found without asking for them."""
+        """What was found; or, where phrases are missing from the best, what is found without those that cannot be said.
+
+        If each can be said alone, but not all together, none is asked for.
+        """
         wishes = sentence.wishes
         if not hypotheses and not wishes.required:
             raise ModelError(f"line {sentence.line}: the model's scores are not numbers; it is damaged, or diverged")
-        missing = unmet(wishes.required, hypotheses[0].tokens if hypotheses else (), self._continues)
-        if not missing:
+        if hypotheses and not unmet(wishes.required, hypotheses[0].tokens, self._continues):
             return hypotheses
-        possible = tuple(phrase for phrase in wishes.required if phrase not in missing)
-        less = replace(sentence, wishes=replace(wishes, required=possible))
+        phrases = set(wishes.required)
+        possible = {phrase for phrase in phrases if len(phrases) > 1 and self._can_say(phrase, sentence, settings)}
+        required = tuple(phrase for phrase in wishes.required if phrase in possible < phrases)
+        less = replace(sentence, wishes=replace(wishes, required=required))
         (others,) = self._search([less], settings)
         return [replace(other, unmet=unmet(wishes.required, other.tokens, self._continues)) for other in others]
+
+    def _can_say(self, phrase: Phrase, sentence: Sentence, settings: SearchSettings) -> bool:
+        """Whether a phrase can be said as often as it is required, if nothing else is."""
+        alone = tuple(each for each in sentence.wishes.required if each == phrase)
+        (found,) = self._search([replace(sentence, wishes=replace(sentence.wishes, required=alone))], settings)
+        return not found[0].unmet
 
     def source(self, batch: Sequence[Sentence]) -> Source:
         """Sentences as one batch, each with its end."""

@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 _SMALLEST, _LARGEST = 32, 2048
+"""Lines. Larger windows would save few steps of search (benchmarks/results/window_sizes.md), but be late, and be shared
+out unevenly among processes."""
 _PATIENCE = 0.05
 """Seconds to wait for one more line before those at hand are translated."""
 

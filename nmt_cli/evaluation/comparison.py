@@ -141,10 +141,15 @@ def verdict(metric: str, first: str, second: str, better: bool | None, p: float,
     if better is None:
         return (
             f"{metric}: no difference between {first} and {second}"
-            f" can be shown with {sentences:,} sentences (p = {p:.3f})"
+            f" can be shown with {sentences:,} sentences ({told_p(p)})"
         )
     winner, loser = (second, first) if better else (first, second)
-    return f"{metric}: {winner} is better than {loser} (p = {p:.3f})"
+    return f"{metric}: {winner} is better than {loser} ({told_p(p)})"
+
+
+def told_p(p: float) -> str:
+    """Such as p = 0.023; three digits are all that resampling gives."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 @dataclass(frozen=True)

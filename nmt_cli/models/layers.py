@@ -98,7 +98,7 @@ class FeedForward(nn.Module):
     def pack(self, packed: Packing) -> None:
         """Let the inner product end with the activation, if it can."""
         if self.activation == "relu":
-            self.inner = packed(self.inner.weight, self.inner.bias, True)
+            self.add_module("inner", packed(self.inner.weight, self.inner.bias, True))
             self.activate = nn.Identity()
 
     def forward(self, vectors: Tensor) -> Tensor:

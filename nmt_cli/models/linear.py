@@ -25,7 +25,9 @@ _ROWS = 32
 _WIDE = 4096
 """From so many outputs on, such as a vocabulary's, oneDNN's int8 product is up to twice as fast as FBGEMM's."""
 
-_INT8, _INT8_RELU = torch.ops.quantized.linear_dynamic.default, torch.ops.quantized.linear_relu_dynamic.default
+_INT8 = torch.ops.quantized.linear_dynamic.default._op
+_INT8_RELU = torch.ops.quantized.linear_relu_dynamic.default._op
+"""Called by what torch's Python calls: on its way there it looks at each argument, which takes as long as a product."""
 
 _ENGINES = ("x86", "onednn", "fbgemm", "qnnpack")
 """torch's int8 products, the fastest first."""
@@ -129,7 +131,9 @@ class _Packed(nn.Module):
         self.after = "relu" if relu else "none"
 
     def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, self.weight, self.bias, self.after, [], "")
+        outputs: Tensor = torch.ops.mkldnn._linear_pointwise.default._op(
+            inputs, self.weight, self.bias, self.after, [], ""
+        )
         return outputs
 
 

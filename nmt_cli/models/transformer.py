@@ -16,7 +16,7 @@ from nmt_cli.models.layers import DecoderLayer, EncoderLayer, Seen, initialise, 
 from nmt_cli.models.output import Output
 from nmt_cli.recipe.model import TransformerSettings
 
-_CACHE_GROWTH = 32
+_CACHE_GROWTH = 16
 """Positions by which the cache of a search grows when it is full."""
 
 _FEWEST_SEEN = 16

@@ -118,9 +118,10 @@ class MinimumRiskSettings(Drawing):
     def check_candidates(self) -> Self:
         if self.n_best > self.candidates:
             raise ValueError(f"n_best: {self.n_best} translations need as many candidates, not {self.candidates}")
-        for name in Drawing.model_fields.keys() - SearchSettings.model_fields.keys():
-            if self.candidates_from == "beam" and getattr(self, name) != Drawing.model_fields[name].default:
-                raise ValueError(f"{name}: a beam draws nothing; leave it out, or candidates_from")
+        drawing = {name: each.default for name, each in Drawing.model_fields.items() if name not in self.shared()}
+        given = [name for name, default in drawing.items() if getattr(self, name) != default]
+        if self.candidates_from == "beam" and given:
+            raise ValueError(f"{given[0]}: a beam draws nothing; leave it out, or candidates_from")
         return self
 
     def search(self) -> BeamSettings | SamplingSettings:

@@ -96,7 +96,7 @@ def render_comparison(comparisons: Mapping[str, Comparison], runs: Mapping[str, 
     contents = {name: read_run(path) for name, path in runs.items()}
     if contents:
         sections.append(Section("Training", "compared_runs.html.j2", _training(contents)))
-    return render_html(
+    page = render_html(
         "run.html.j2",
         title=" · ".join(names),
         kind="Comparison of translation systems",
@@ -105,6 +105,7 @@ def render_comparison(comparisons: Mapping[str, Comparison], runs: Mapping[str, 
         troubles=[f"{name}: {trouble}" for name, run in contents.items() for trouble in run.troubles],
         sections=sections,
     )
+    return str(page)
 
 
 def _compared(found: Comparison) -> _Compared:

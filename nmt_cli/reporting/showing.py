@@ -83,7 +83,7 @@ def _checkpoint(path: Path) -> Shown:
     facts = {}
     if isinstance(state, dict):
         known = {"step": "update", "epochs": "epochs", "target_tokens": "target subwords"}
-        facts = {label: f"{state[key]:,}" for key, label in known.items() if isinstance(state.get(key), int | float)}
+        facts = {label: _counted(state[key]) for key, label in known.items() if isinstance(state.get(key), int | float)}
         if isinstance(state.get("seconds"), int | float):
             facts["training time"] = duration(state["seconds"])
     facts |= _weights(path)
@@ -115,6 +115,13 @@ def _prepared(path: Path) -> Shown:
     facts |= {key: str(value) for key, value in found.settings.items() if key.startswith("tokenizer.")}
     facts["fingerprint"] = found.fingerprint
     return Shown("prepared data", facts, "nmt train, with a recipe that names it as data.prepared", [path])
+
+
+def _export(path: Path) -> Shown:
+    """A model in the form of another program."""
+    manifest = _manifest(path)
+    facts = {"for": str(manifest["exported"]), "written by": f"nmt {manifest.get('nmt')}"}
+    return Shown("export", facts, f"read {path / 'README.md'}", [path])
 
 
 def _tokenizer(path: Path) -> Shown:
@@ -180,7 +187,7 @@ def _safetensors(path: Path) -> Shown:
 def _part(path: Path) -> Shown:
     """A file that says nothing without those beside it."""
     around = show_path(path.parent)
-    return Shown(f"part of a {around.kind}", around.facts, f"nmt show {path.parent}", around.folders)
+    return Shown(f"part of the {around.kind}", around.facts, f"nmt show {path.parent}", around.folders)
 
 
 def _of_recipe(path: Path) -> dict[str, str]:
@@ -213,12 +220,34 @@ def _first_record(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _counted(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
 def _is_prepared(path: Path) -> bool:
+    return _manifest(path).get("kind") == KIND
+
+
+def _is_export(path: Path) -> bool:
+    return "exported" in _manifest(path)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """What a folder's manifest says; empty if it has none that can be read."""
     try:
-        manifest = files.read_json(path / files.MANIFEST)
+        manifest = files.read_json(folder / files.MANIFEST)
     except NmtError:
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _is_recipe(path: Path) -> bool:
+    """Whether it looks like one, though there may be mistakes in it."""
+    if path.suffix not in (".yaml", ".yml"):
         return False
-    return isinstance(manifest, dict) and manifest.get("kind") == KIND
+    with path.open("rb") as file:
+        beginnings = [line[:6] for line in file.read(1_000_000).split(b"\n")]
+    return b"model:" in beginnings and any(beginning.startswith(b"data:") for beginning in beginnings)
 
 
 _FOLDERS: list[tuple[Callable[[Path], bool], Callable[[Path], Shown]]] = [
@@ -226,6 +255,7 @@ _FOLDERS: list[tuple[Callable[[Path], bool], Callable[[Path], Shown]]] = [
     (lambda path: (path / CONFIG).is_file() and (path / WEIGHTS).is_file(), _model),
     (lambda path: (path / STATE).is_file() and (path / WEIGHTS).is_file(), _checkpoint),
     (_is_prepared, _prepared),
+    (_is_export, _export),
     (Tokenizer.is_saved_in, _tokenizer),
     (lambda path: (path / SCORES).is_file() and (path / HYPOTHESES).is_file(), _evaluation),
     (lambda path: bool(list_runs(path)), _folder_of_runs),
@@ -236,5 +266,5 @@ _FILES: list[tuple[Callable[[Path], bool], Callable[[Path], Shown]]] = [
     (lambda path: {"source", "hypothesis", "references"} <= _first_record(path).keys(), _hypotheses),
     (lambda path: path.suffix == ".safetensors", _safetensors),
     (lambda path: path.name in _PARTS, _part),
-    (lambda path: path.suffix in (".yaml", ".yml"), _recipe),
+    (_is_recipe, _recipe),
 ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import GruModel, numbered
+from toys import PAD, GruModel, numbered
 
 from benchmarks.decoders.ours import of_length
 from decoders import CTRANSLATE2, DECODERS, OURS
@@ -83,7 +83,7 @@ def test_batches_hold_sentences_of_like_length() -> None:
 @pytest.mark.parametrize("length", [2, 5, 11, 40])
 def test_our_search_takes_as_many_steps_as_it_is_asked(length: int) -> None:
     model = GruModel(20)
-    searcher = Searcher(model, [], torch.device("cpu"))
+    searcher = Searcher(model, [PAD], torch.device("cpu"))
 
     found = searcher.search(numbered([[5], [6, 7, 8]]), of_length(length, 2))
 
@@ -131,6 +131,7 @@ def test_the_whole_program_measures_us(tmp_path: Path) -> None:
         [*program, *small, "--output", str(tmp_path / "found.md")], cwd=REPOSITORY, env=environment, check=True
     )
 
+    assert str(tmp_path) not in (tmp_path / "found.md").read_text()
     rows = [line.split(" | ") for line in (tmp_path / "found.md").read_text().split("\n") if line.startswith("| ")]
     measured = {(row[0].strip("| "), row[1]) for row in rows if row[4] == OURS}
     assert measured == {(model, search) for model in ("small", "lstm") for search in ("greedy", "beam5")}

@@ -332,3 +332,122 @@ def test_scores_that_nobody_gets_are_told(redirection: str, code: int, told: str
     assert int(exit_code) == code
     assert "Traceback" not in found.stderr
     assert told in "\n".join(lines)
+
+
+def test_a_validation_set_is_scored_if_it_is_named(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    content = bench.recipe.model_dump(mode="json")
+    content["data"]["valid"] = {"dev": content["data"]["valid"]["one"]}
+    system = replace(bench.system, recipe=Recipe.model_validate(content))
+    evaluate_system(system, ["dev"], Wanted(as_json=True))
+    assert list(json.loads(capsys.readouterr().out)) == ["dev"]
+    assert (bench.folder / "run/evaluation/dev/scores.json").is_file()
+    evaluate_system(system, [], Wanted(as_json=True))
+    assert list(json.loads(capsys.readouterr().out)) == ["one", "two"]
+
+
+def test_tags_part_the_lines_and_are_part_of_what_scores_depend_on(bench: Bench) -> None:
+    tags = bench.write("tags", ["news", "chat", "news"])
+    content = bench.recipe.model_dump(mode="json")
+    content["data"]["test"]["one"]["tags"] = str(tags)
+    system = replace(bench.system, recipe=Recipe.model_validate(content))
+    analysis = bench.folder / "run/evaluation/one/analysis.json"
+
+    evaluate_system(system, ["one"], Wanted())
+    parts = [(part["name"], part["sentences"]) for part in json.loads(analysis.read_bytes())["slices"]]
+    assert parts[-2:] == [("chat", 1), ("news", 2)]
+
+    bench.write("tags", ["chat", "chat", "chat"])
+    evaluate_system(system, ["one"], Wanted())
+    assert json.loads(analysis.read_bytes())["slices"][-1]["sentences"] == 3
+    assert bench.translate.calls == 1
+
+    bench.write("tags", ["chat"])
+    with pytest.raises(DataError, match=r"one\.en has 3 lines but .*tags has 1"):
+        evaluate_system(system, ["one"], Wanted())
+
+
+def test_robustness_is_told_once_and_kept(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate_system(bench.system, ["one"], Wanted(robustness=True))
+    printed, calls = capsys.readouterr().out, bench.translate.calls
+    assert "one  upper case: bleu" in printed
+    assert calls == 1 + 4
+
+    evaluate_system(bench.system, ["one"], Wanted(as_json=True, robustness=True))
+    document = json.loads(capsys.readouterr().out)["one"]
+    assert [each["name"] for each in document["robustness"]] == [
+        "upper case",
+        "title case",
+        "typing mistakes",
+        "no final punctuation",
+    ]
+    kept = json.loads((bench.folder / "run/evaluation/one/robustness.json").read_bytes())
+    assert document["robustness"] == kept["sets"]
+    assert bench.translate.calls == calls
+
+
+def test_robustness_needs_a_model(bench: Bench) -> None:
+    given = GivenFiles(bench.folder / "one.de", [bench.folder / "one.de"])
+    with pytest.raises(RecipeError, match="--robustness: needs a MODEL"):
+        evaluate(None, given=given, wanted=Wanted(robustness=True))
+
+
+def test_words_of_the_training_text_tell_rare_lines(bench: Bench) -> None:
+    evaluate_system(bench.system, ["one"], Wanted())
+    analysis = json.loads((bench.folder / "run/evaluation/one/analysis.json").read_bytes())
+    assert {part["name"] for part in analysis["slices"] if part["kind"] == "rarest target word"} == {"1-9"}
+    assert analysis["word_bands"][1]["expected"] > 0
+
+
+def test_training_text_that_has_gone_is_told_and_does_without(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    content = bench.recipe.model_dump(mode="json")
+    content["data"]["train"]["one"]["target"] = str(bench.folder / "gone.de")
+    evaluate_system(replace(bench.system, recipe=Recipe.model_validate(content)), ["one"], Wanted())
+    assert "gone.de: is not here" in capsys.readouterr().err
+    assert json.loads((bench.folder / "run/evaluation/one/analysis.json").read_bytes())["word_bands"] == []
+
+
+@pytest.mark.parametrize("name", ["analysis.json", "hypotheses.jsonl", "scores.json"])
+def test_damaged_results_are_made_again(bench: Bench, name: str) -> None:
+    evaluate_system(bench.system, ["one"], Wanted())
+    path = bench.folder / "run/evaluation/one" / name
+    whole = path.read_bytes()
+    path.unlink()
+    (bench.folder / "run/evaluation/one/scores.json").write_bytes(b'{"provenance": [')
+    evaluate_system(bench.system, ["one"], Wanted())
+    assert path.read_bytes() == whole
+
+
+def test_an_interrupted_evaluation_leaves_no_scores_of_other_translations(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nmt_cli.commands import evaluate as module
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    evaluate_system(bench.system, ["one"], Wanted())
+    monkeypatch.setattr(module, "write_evaluation", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_system(replace(bench.system, sha256="other"), ["one"], Wanted())
+    assert not (bench.folder / "run/evaluation/one/scores.json").exists()
+
+
+def test_separators_and_lone_returns_are_scored_alike_by_every_route(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["Ein\u2028Hund\rläuft.", "a\x85b\x0cc", "Zwei\u2029 Kinder."]
+    plain, returns = bench.write("plain.de", lines), bench.write("crlf.de", [f"{line}\r" for line in lines])
+    marked = bench.folder / "bom.de"
+    marked.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())
+    expected = [found.value for found in score(lines, [REFERENCES], Evaluation())]
+    for path in (plain, returns, marked):
+        evaluate(None, given=GivenFiles(path, [bench.folder / "one.de"]), wanted=Wanted(as_json=True))
+        assert [found["score"] for found in json.loads(capsys.readouterr().out)] == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_metric_that_cannot_be_is_told_before_any_translation(bench: Bench) -> None:
+    evaluation = Evaluation.model_validate({"external": {"x": {"command": ["no-such-program", "{hypothesis}"]}}})
+    recipe = bench.recipe.model_copy(update={"evaluation": evaluation})
+    with pytest.raises(RecipeError, match="there is no program no-such-program"):
+        evaluate_system(replace(bench.system, recipe=recipe), ["one"], Wanted())
+    assert bench.translate.calls == 0

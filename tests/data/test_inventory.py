@@ -37,5 +37,5 @@ def test_a_damaged_manifest_is_refused(content: str, tmp_path: Path) -> None:
 
 
 def test_lengths_that_are_gone_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="source.offsets"):
+    with pytest.raises(DataError, match=r"source\.offsets"):
         count_lengths(tmp_path)

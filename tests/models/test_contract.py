@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.testing import assert_close
 
-from nmt_cli.models import build
+from nmt_cli.models import build, pack
 from nmt_cli.models.contract import Source, TranslationModel, Vocabularies, sentences_of
+from nmt_cli.models.linear import Linear, Precision
 from nmt_cli.recipe.model import Norm, Positions, RnnSettings, TransformerSettings
 
 WORDS = 13
@@ -175,6 +176,35 @@ def test_one_word_is_enough(settings: Settings, lengths: Tensor | None) -> None:
     start = torch.ones(1, 1, dtype=torch.long)
     scores, _ = model.step(start, model.start(model.encode(source)))
     assert_close(scores, teacher_forced(model, source, start))
+
+
+@some_models
+def test_a_long_source_is_seen_in_steps_as_by_teacher_forcing(settings: Settings) -> None:
+    model, target = new(settings), words(2, 20)
+    memory = model.encode(Source(words(2, 24), torch.tensor([24, 19])))
+    expected = model.scores(model.decode(memory, target)).view(2, 20, WORDS)
+    state = model.start(memory).select(torch.tensor([[1, 1], [0, 0]]))  # each twice, swapped
+    for position in range(20):
+        tokens = target.flip(0)[:, position : position + 1].expand(2, 2)
+        scores, state = model.step(tokens, state)
+        assert_close(scores, expected.flip(0)[:, position : position + 1].expand(2, 2, WORDS), atol=1e-5, rtol=1e-4)
+
+
+@some_models
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 0.06), ("int8", 0.1)])
+def test_a_packed_model_says_what_it_said_before(settings: Settings, precision: Precision, tolerance: float) -> None:
+    model, target = new(settings), words(3, 5)
+    source = Source(words(3, 6), torch.tensor([6, 2, 5]))
+    expected = teacher_forced(model, source, target)
+    pack(model, precision)
+    assert not any(isinstance(layer, Linear) for layer in model.modules())
+    with torch.inference_mode():
+        state, steps = model.start(model.encode(source)), []
+        for tokens in target.split(1, dim=1):
+            scores, state = model.step(tokens, state)
+            steps.append(scores)
+        assert_close(teacher_forced(model, source, target), expected, atol=tolerance, rtol=tolerance)
+    assert_close(torch.cat(steps, dim=1), expected, atol=tolerance, rtol=tolerance)
 
 
 @some_models

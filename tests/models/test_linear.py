@@ -5,7 +5,9 @@ import torch
 from torch.nn import functional
 from torch.testing import assert_close
 
-from nmt_cli.models.linear import Linear, linear
+from nmt_cli.errors import RecipeError
+from nmt_cli.models import linear as linear_module
+from nmt_cli.models.linear import Linear, Precision, linear, packing
 
 
 @pytest.mark.parametrize("shape", [(7, 6), (3, 5, 6), (1, 6), (0, 6), (2, 1, 4, 6)])
@@ -37,3 +39,48 @@ def test_autocast_is_obeyed() -> None:
     layer, inputs = Linear(6, 4), torch.randn(8, 6)
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(inputs).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("shape", [(1, 64), (7, 64), (3, 5, 64)])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 0.03), ("int8", 0.03)])
+@torch.inference_mode()
+def test_packed_layers_give_what_torch_gives(
+    shape: tuple[int, ...], relu: bool, has_bias: bool, precision: Precision, tolerance: float
+) -> None:
+    torch.manual_seed(1)
+    inputs, weight, bias = torch.randn(shape), torch.randn(48, 64) / 8, torch.randn(48) if has_bias else None
+    expected = functional.linear(inputs, weight, bias)
+    found = packing(precision)(weight, bias, relu)(inputs)
+    assert found.dtype == torch.float32
+    assert_close(found, expected.relu() if relu else expected, atol=tolerance, rtol=tolerance)
+
+
+@torch.inference_mode()
+def test_a_layer_as_wide_as_a_vocabulary_is_quantised_alike() -> None:
+    torch.manual_seed(1)
+    inputs, weight = torch.randn(40, 16), torch.randn(5000, 16) / 4
+    assert_close(packing("int8")(weight, None, False)(inputs), functional.linear(inputs, weight), atol=0.05, rtol=0.05)
+
+
+@torch.inference_mode()
+def test_each_output_has_a_scale_of_its_own() -> None:
+    torch.manual_seed(1)
+    inputs, weight = torch.randn(4, 16), torch.randn(3, 16) * torch.tensor([[1e-4], [1.0], [0.0]])
+    expected = functional.linear(inputs, weight)
+    error = (packing("int8")(weight, None, False)(inputs) - expected).abs().amax(0)
+    assert error[0] < 1e-5
+    assert error[2] == 0
+
+
+def test_quantising_leaves_torch_as_it_was() -> None:
+    before = torch.backends.quantized.engine
+    packing("int8")(torch.ones(4, 4), None, False)
+    assert torch.backends.quantized.engine == before
+
+
+def test_a_processor_without_int8_products_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_module, "_ENGINES", ())
+    with pytest.raises(RecipeError, match=r"decoding\.precision"):
+        packing("int8")

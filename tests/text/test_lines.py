@@ -116,6 +116,14 @@ def test_replacing_tells_which_lines_were_bad() -> None:
     assert bad == [2, 4]
 
 
+def test_a_stream_may_begin_within_a_file() -> None:
+    bad: list[int] = []
+    stream = io.BytesIO(b"\xef\xbb\xbfkept\n\xff\n")
+
+    assert list(decode_lines(stream, "x", bad.append, first=7)) == ["\ufeffkept", "\ufffd"]
+    assert bad == [8]
+
+
 def test_a_line_comes_through_a_pipe_before_the_next_is_written() -> None:
     readable, writable = os.pipe()
     with os.fdopen(readable, "rb") as stream, os.fdopen(writable, "wb", buffering=0) as pipe:

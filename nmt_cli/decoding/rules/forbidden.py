@@ -24,7 +24,9 @@ class Forbidden:
         # What a prefix makes a translation say is still forbidden after that.
         wanted = [{phrase: 1 + len(each.prefix) // len(phrase) for phrase in each.forbidden} for each in wishes]
         self._tracker = Tracker(wanted, continues, device)
-        self.patient = patient and continues is not None
+        self.patient = patient and continues is not None and bool(continues.any())
+        self.most = max(map(len, wanted))
+        """Phrases that a sentence has at most."""
         self._whole = self._tracker.table(lambda automaton, state: automaton.is_whole(state)).bool()
         self._last = self._tracker.table(_last_token)
 

@@ -7,8 +7,8 @@ and are finished, and which live on. A sentence is done, and leaves the batch, w
   `early_stop: first` it is enough, with `never` it does not matter), or
 - no live hypothesis can still be ranked among the `n_best`: since log-probabilities only fall, none will score better
   than its present rank at the most favourable length still possible (not asked where soft rules can add to a rank), or
-- its translations may not become longer. Only if none is finished by then, the live ones are the result, scored by
-  their rank and length, without an end.
+- its translations may not become longer, or no word may follow any more. Only if none is finished by then, the live
+  ones are the result, scored by their rank and length, without an end.
 """
 
 import itertools
@@ -44,8 +44,8 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The `n_best` hypotheses of each sentence, best first; fewer where fewer were finished.
 
-    None at all only if the model's scores are not numbers, or rules leave nothing to say. One host synchronisation a
-    step. Each group of a diverse beam is searched as a sentence of its own.
+    None at all only if the model's scores are not numbers. One host synchronisation a step. Each group of a diverse
+    beam is searched as a sentence of its own.
     """
     end, groups, penalty = model.vocabularies.end, settings.groups, settings.length_penalty
     beam = settings.beam_size // groups
@@ -63,13 +63,16 @@ def beam_search(
     for length in itertools.count(1):  # of a hypothesis that ends in this step, its end counted
         scores, state = model.step(live.tokens[:, :, -1], state)
         choice = choose(Words.ruled(scores, rules, Said(live.tokens, places[remaining], remaining)), live, remaining)
-        finished = finished.including(choice.ending, live, end, length**penalty)
+        if choice.ending is not None:
+            finished = finished.including(choice.ending, live, end, length**penalty)
         worst, best_live = finished.score[:, -1], choice.going_on.rank.amax(1)
         done = finished.count >= (math.inf if settings.early_stop == "never" else beam)
         if settings.early_stop == "settled":
             done &= worst >= best_live / (length + 1) ** penalty
         if not soft:
             done |= worst > _best_possible(best_live, length, longest, penalty)
+        if length > 1:
+            done |= best_live == -torch.inf
         done = (done | (length > longest)).cpu()
         kept, left = done.logical_not().nonzero()[:, 0], done.nonzero()[:, 0]
         if len(left):
@@ -79,11 +82,13 @@ def beam_search(
             )
         if not len(kept):
             break
+        width, live, parents = live.rank.size(1), live.extended(choice.going_on), choice.going_on.parents
         here = kept.to(longest.device)
-        if len(left) or choice.going_on.parents.size(1) > 1:
-            state = state.select(here.unsqueeze(1) * live.rank.size(1) + choice.going_on.parents[here])
-        live = live.extended(choice.going_on).select(here)
-        finished, longest, remaining = finished.select(here), longest[here], remaining[kept]
+        if len(left):
+            live, finished, parents = live.select(here), finished.select(here), parents[here]
+            longest, remaining = longest[here], remaining[kept]
+        if len(left) or parents.size(1) > 1:
+            state = state.select(here.unsqueeze(1) * width + parents)
     found = _collected(ended, len(places), min(beam, most), end)
     if groups > 1:
         found = [merged(found[row : row + groups], most) for row in range(0, len(found), groups)]
@@ -123,7 +128,8 @@ class _Finished:
     def including(self, ending: Continuations, live: Live, end: int, normalizer: float) -> Self:
         log_probability = torch.cat([self.log_probability, ending.log_probability], dim=1)
         score = torch.cat([self.score, ending.rank / normalizer], dim=1)
-        tokens = torch.cat([pad(self.tokens, (0, 1), value=end), rows(live.tokens, ending.parents)], dim=1)
+        missing = live.tokens.size(2) - self.tokens.size(2)
+        tokens = torch.cat([pad(self.tokens, (0, missing), value=end), rows(live.tokens, ending.parents)], dim=1)
         order = score.sort(dim=1, descending=True, stable=True).indices[:, : self.score.size(1)]
         count = self.count + ending.rank.isfinite().sum(1)
         return type(self)(rows(tokens, order), log_probability.gather(1, order), score.gather(1, order), count)

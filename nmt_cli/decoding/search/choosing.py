@@ -23,7 +23,10 @@ class Live:
     log_probability: Tensor
     """[B,k]"""
     rank: Tensor
-    """[B,k], what decides among those of one length: the log-probability with what rules added to it."""
+    """[B,k], what decides among those of one length: the log-probability with what rules added to it.
+
+    The same tensor while nothing is added, here and in continuations: then it is computed once.
+    """
 
     @classmethod
     def only_start(cls, batch: int, start: int, device: torch.device) -> Self:
@@ -35,7 +38,9 @@ class Live:
         return type(self)(tokens, by.log_probability, by.rank)
 
     def select(self, sentences: Tensor) -> Self:
-        return type(self)(self.tokens[sentences], self.log_probability[sentences], self.rank[sentences])
+        log_probability = self.log_probability[sentences]
+        rank = log_probability if self.rank is self.log_probability else self.rank[sentences]
+        return type(self)(self.tokens[sentences], log_probability, rank)
 
 
 @dataclass(frozen=True)
@@ -50,15 +55,13 @@ class Continuations:
     @classmethod
     def by(cls, tokens: Tensor, words: Words, live: Live) -> Self:
         """Those by the words tokens [B,k,c], c after each hypothesis, n = k·c."""
-        places = torch.arange(tokens.size(1), device=tokens.device).repeat_interleave(tokens.size(2))
+        places = torch.arange(tokens.size(1) * tokens.size(2), device=tokens.device) // tokens.size(2)
         said = words.log_probability(tokens)
-        ranked = said if words.ranked is words.scores else words.ranked.gather(-1, tokens) - words.total
-        return cls(
-            tokens.flatten(1),
-            places.expand(len(tokens), -1),
-            (live.log_probability.unsqueeze(-1) + said).flatten(1),
-            (live.rank.unsqueeze(-1) + ranked).flatten(1),
-        )
+        log_probability = rank = (live.log_probability.unsqueeze(-1) + said).flatten(1)
+        if words.ranked is not words.scores or live.rank is not live.log_probability:
+            ranked = said if words.ranked is words.scores else words.ranked.gather(-1, tokens) - words.total
+            rank = (live.rank.unsqueeze(-1) + ranked).flatten(1)
+        return cls(tokens.flatten(1), places.expand(len(tokens), -1), log_probability, rank)
 
     @classmethod
     def joined(cls, parts: "Sequence[Continuations]", rows: Tensor) -> Self:
@@ -68,14 +71,16 @@ class Continuations:
 
     def best_first(self) -> Self:
         """By rank; equals stay in order."""
+        if self.rank.size(1) == 1:
+            return self
         return self.take(self.rank.sort(dim=1, descending=True, stable=True).indices)
 
     def take(self, places: Tensor) -> Self:
         """Those at places [B,m]."""
-        return self._of(lambda part: part.gather(1, places))
+        return self._each(lambda part: part.gather(1, places))
 
     def first(self, number: int) -> Self:
-        return self._of(lambda part: part[:, :number])
+        return self._each(lambda part: part[:, :number])
 
     def ending(self, end: int) -> Self:
         """Those which end; the others become impossible."""
@@ -89,22 +94,23 @@ class Continuations:
 
     def without(self, where: Tensor) -> Self:
         """Those at [B,n] become impossible."""
-        return type(self)(
-            self.tokens,
-            self.parents,
-            self.log_probability.masked_fill(where, -torch.inf),
-            self.rank.masked_fill(where, -torch.inf),
-        )
+        return self._valued(self.tokens, self.parents, lambda part: part.masked_fill(where, -torch.inf))
 
-    def _of(self, change: Callable[[Tensor], Tensor]) -> Self:
-        return type(self)(*map(change, (self.tokens, self.parents, self.log_probability, self.rank)))
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return self._valued(change(self.tokens), change(self.parents), change)
+
+    def _valued(self, tokens: Tensor, parents: Tensor, change: Callable[[Tensor], Tensor]) -> Self:
+        log_probability = change(self.log_probability)
+        rank = log_probability if self.rank is self.log_probability else change(self.rank)
+        return type(self)(tokens, parents, log_probability, rank)
 
 
 @dataclass(frozen=True)
 class Choice:
     """What a beam makes of its continuations: `ending` ones are finished, `going_on` ones [B,k] live on."""
 
-    ending: Continuations
+    ending: Continuations | None
+    """None if it is known that none ends."""
     going_on: Continuations
 
 
@@ -129,6 +135,8 @@ class BestOfAll:
 
     def __call__(self, words: Words, live: Live, sentences: Tensor) -> Choice:
         best = Continuations.by(best_words(words.ranked, self.beam), words, live).best_first()
+        if best.tokens.device.type == "cpu" and not (best.tokens == self.end).any():  # elsewhere, to look is to wait
+            return Choice(None, best.first(self.beam))
         return Choice(best.first(self.beam).ending(self.end), best.not_ending(self.end, self.beam))
 
 

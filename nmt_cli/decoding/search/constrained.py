@@ -55,7 +55,7 @@ class Constrained:
 
     def _candidates(self, words: Words, said: Said) -> tuple[Tensor, Tensor]:
         """Words [B,k,c] after each hypothesis, by number, and which of them are there a second time."""
-        best = best_words(words.ranked, self.beam)
+        best = best_words(words.ranked, self.beam + (self.forbidden.most if self.forbidden is not None else 0))
         if self.required is None:
             return best, torch.zeros_like(best, dtype=torch.bool).flatten(1)
         following = self.required.next_tokens(said)

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -21,6 +22,10 @@ _MOST_TOLD = 300
 
 def external(name: str, settings: ExternalMetric) -> MeanMetric:
     """The metric `evaluation.external.NAME`; its score is the mean of the numbers that its program prints."""
+    if shutil.which(settings.command[0]) is None:
+        raise RecipeError(
+            f"evaluation.external.{name}: there is no program {settings.command[0]}; install it, or say where"
+        )
 
     def of_sentences(texts: Texts) -> list[float]:
         return run(name, settings, texts)

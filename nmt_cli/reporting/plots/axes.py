@@ -14,6 +14,8 @@ class Axis:
     start: float
     end: float
     logarithmic: bool = False
+    gap: float | None = None
+    """Between marks, if that is settled."""
 
     def place(self, value: float) -> float:
         """The pixel of a value."""
@@ -31,11 +33,11 @@ class Axis:
     def ticks(self) -> list[float]:
         """Round numbers along the side, three to seven."""
         if not self.logarithmic:
-            return _round_numbers(self.low, self.high, 5)
+            return _multiples(self.gap or _gap(self.low, self.high, 5), self.low, self.high)
         first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
         every = max(1, math.ceil((last - first) / 6))
         powers = [10.0**power for power in range(first, last + 1, every)]
-        return powers if len(powers) >= 2 else _round_numbers(self.low, self.high, 4)
+        return powers if len(powers) >= 2 else _multiples(_gap(self.low, self.high, 4), self.low, self.high)
 
 
 def fitting_axis(values: Iterable[float], start: float, end: float, from_zero: bool = False) -> Axis:
@@ -45,7 +47,7 @@ def fitting_axis(values: Iterable[float], start: float, end: float, from_zero: b
     if low == high:
         low, high = (low, high + 1) if low == 0 else (low - abs(low) / 2, high + abs(high) / 2)
     gap = _gap(low, high, 5)
-    return Axis(math.floor(low / gap + 1e-9) * gap, math.ceil(high / gap - 1e-9) * gap, start, end)
+    return Axis(math.floor(low / gap + 1e-9) * gap, math.ceil(high / gap - 1e-9) * gap, start, end, gap=gap)
 
 
 def logarithmic_axis(values: Iterable[float], start: float, end: float) -> Axis:
@@ -74,8 +76,7 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _round_numbers(low: float, high: float, wanted: int) -> list[float]:
-    gap = _gap(low, high, wanted)
+def _multiples(gap: float, low: float, high: float) -> list[float]:
     first, last = math.ceil(low / gap - 1e-9), math.floor(high / gap + 1e-9)
     return [number * gap for number in range(first, last + 1)]
 

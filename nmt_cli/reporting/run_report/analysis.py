@@ -12,6 +12,7 @@ from nmt_cli.errors import DataError, NmtError
 from nmt_cli.reporting.run_report.evaluations import Evaluation
 from nmt_cli.reporting.run_report.samples import Sample, sample
 from nmt_cli.reporting.run_report.section import Section, absent
+from nmt_cli.reporting.run_report.training import METRIC_NAMES
 from nmt_cli.runs.directory import ANALYSIS, ROBUSTNESS
 
 _WORST = 5
@@ -106,7 +107,8 @@ class Robustness:
 class _Analysed:
     set: str
     analysis: Analysis
-    metrics: list[str]
+    metrics: dict[str, str]
+    """Names by key."""
     worst: list[Sample]
     robustness: Robustness | None
 
@@ -133,7 +135,7 @@ def _analysed(found: Evaluation) -> _Analysed:
     return _Analysed(
         found.name,
         analysis,
-        list(dict.fromkeys(metric for part in analysis.slices for metric in part.scores)),
+        {metric: METRIC_NAMES.get(metric, metric) for part in analysis.slices for metric in part.scores},
         [sample(line.line, found.sentences[line.line - 1], line.score) for line in lines[:_WORST]],
         _read(found.folder / ROBUSTNESS, Robustness) if is_tested else None,
     )

@@ -87,7 +87,7 @@ def render_run_report(contents: RunContents, attention: Attention, lines: Sequen
         recipe_section(contents.run),
     ]
     languages = f"{recipe.data.source_language} → {recipe.data.target_language}" if recipe else ""
-    return render_html(
+    page = render_html(
         "run.html.j2",
         title=contents.run.path.resolve().name,
         kind="Report of a training run",
@@ -96,6 +96,7 @@ def render_run_report(contents: RunContents, attention: Attention, lines: Sequen
         troubles=contents.troubles,
         sections=sections,
     )
+    return str(page)
 
 
 def _attention_section(attention: Attention) -> Section:

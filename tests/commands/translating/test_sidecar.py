@@ -109,6 +109,13 @@ def test_something_else_under_that_name_is_replaced() -> None:
     assert not is_done_again()
 
 
+def test_parts_that_read_the_same_are_not_the_same() -> None:
+    """The numbers of their lines differ."""
+    Path("in").write_bytes(b"one\none\n")
+    translate(MODEL, Path("in"), Path("out"), processes=1, shard=Shard(1, 2))
+    assert is_done_again(shard=Shard(2, 2))
+
+
 def test_packed_input_is_known_again() -> None:
     Path("in.gz").write_bytes(gzip.compress(b"one\n"))
     translate(MODEL, Path("in.gz"), Path("out"), processes=1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from toys import END, PAD, START, UNKNOWN, GruModel, TableModel, batch_of, forced_log_probability, numbered, one
 
-from nmt_cli.decoding.rules import Forbid
+from nmt_cli.decoding.rules import Forbid, MinimumLength
 from nmt_cli.decoding.search import beam
 from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.search.hypotheses import Hypothesis
@@ -47,7 +47,7 @@ def greedily(model: TranslationModel, source: Source, longest: int) -> tuple[int
 
 
 def plain_beam_search(
-    model: TranslationModel, source: Source, settings: BeamSettings, longest: int
+    model: TranslationModel, source: Source, settings: BeamSettings, longest: int, first: bool = False
 ) -> list[tuple[float, tuple[int, ...]]]:
     """The rules that `beam.py` states, one hypothesis after the other, and without its shortcut for the hopeless."""
     live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
@@ -69,7 +69,8 @@ def plain_beam_search(
         ]
         going_on = [(total, (*said, word)) for total, said, word in found if word != END][: settings.beam_size]
         enough = len(finished) >= settings.beam_size and (
-            sorted(finished, reverse=True)[settings.n_best - 1][0]
+            first
+            or sorted(finished, reverse=True)[settings.n_best - 1][0]
             >= max((total for total, _ in going_on), default=-math.inf) / (length + 1) ** settings.length_penalty
         )
         if enough or length > longest:
@@ -256,3 +257,43 @@ def test_scores_that_are_not_numbers_give_no_hypothesis() -> None:
 
     for beam_size in (1, 3):
         assert search(model, batch_of([[4], [5, 6]]), BeamSettings(beam_size=beam_size)) == [[], []]
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_a_search_that_stops_later_finds_nothing_worse(penalty: float) -> None:
+    model, source = GruModel(9, seed=5, end_bias=3.0), batch_of(sentences(12))
+    found, steps = {}, {}
+    for rule in ("first", "settled", "never"):
+        model.rows_stepped.clear()
+        settings = BeamSettings(beam_size=4, early_stop=rule, length_penalty=penalty)
+        found[rule] = [hypotheses[0].score for hypotheses in search(model, source, settings)]
+        steps[rule] = sum(batch for batch, _ in model.rows_stepped)
+
+    assert steps["first"] <= steps["settled"] <= steps["never"]
+    assert all(
+        one <= other + 1e-6 <= last + 2e-6
+        for one, other, last in zip(found["first"], found["settled"], found["never"], strict=True)
+    )
+    if penalty:
+        assert steps["first"] < steps["settled"] < steps["never"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_first_to_finish_stop_a_search_that_asks_for_them(model: TranslationModel) -> None:
+    for sentence in sentences(3):
+        settings = BeamSettings(beam_size=3, n_best=3, early_stop="first")
+
+        found = search(model, one(*sentence), settings)[0]
+
+        expected = plain_beam_search(model, one(*sentence), settings, 2 * len(sentence) + 10, first=True)
+        assert [each.tokens for each in found] == [said for _, said in expected]
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_lengths_keep_to_their_bounds(beam_size: int) -> None:
+    model = GruModel(9, seed=4, end_bias=2.0)
+    for least, most in [(1, 2), (3, 3), (5, 6), (30, None)]:
+        settings = BeamSettings(beam_size=beam_size, n_best=beam_size, min_length=least, max_length=most)
+        rules = [NOT_WORDS, MinimumLength(least, END)]
+        for found in beam_search(model, batch_of(sentences(5)), settings, rules, numbered(sentences(5))):
+            assert all(least <= len(each.tokens) <= (most or 30) for each in found)

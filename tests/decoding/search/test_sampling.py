@@ -143,3 +143,47 @@ def test_scores_that_are_not_numbers_give_no_hypothesis() -> None:
     torch.nn.init.constant_(model.table, math.nan)
 
     assert sample(model, batch_of([[4], [5, 6]]), settings(top_p=0.5), [], numbered([[4], [5, 6]])) == [[], []]
+
+
+def truncated(probability: torch.Tensor, chosen: SamplingSettings) -> torch.Tensor:
+    """The distribution that words are drawn from, by the definitions in the papers."""
+    words = sorted(range(len(probability)), key=lambda word: -float(probability[word]))
+    kept = set(words[: chosen.top_k or len(words)])
+    mass = sum(float(probability[word]) for word in kept)
+    if chosen.top_p is not None:
+        reached, nucleus = 0.0, set()
+        for word in words:
+            if word in kept and reached < chosen.top_p:
+                nucleus.add(word)
+                reached += float(probability[word]) / mass
+        kept = nucleus
+    if chosen.min_p is not None:
+        kept = {word for word in kept if probability[word] >= chosen.min_p * probability.max()}
+    if chosen.epsilon is not None:
+        kept = {word for word in kept if float(probability[word]) / mass >= chosen.epsilon} or {words[0]}
+    left = torch.tensor([float(probability[word]) * (word in kept) for word in range(len(probability))])
+    return left / left.sum()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"min_p": 0.3},
+        {"min_p": 1.0},
+        {"epsilon": 0.1},
+        {"epsilon": 0.9},
+        {"epsilon": 0.05, "temperature": 2.0},
+        {"top_k": 4, "min_p": 0.2},
+        {"top_k": 5, "epsilon": 0.15},
+        {"top_p": 0.8, "min_p": 0.25, "epsilon": 0.01},
+    ],
+)
+def test_words_come_as_often_as_what_is_left_says(changes: dict[str, float | int | None]) -> None:
+    model, draws, chosen = TableModel(9, seed=2, end_bias=1.0), 3000, settings(**changes)
+    expected = truncated(first_probabilities(model, chosen.temperature), chosen).tolist()
+
+    counted = words_after_start(model, draws, chosen)
+
+    for word, probability in enumerate(expected):
+        deviation = math.sqrt(draws * probability * (1 - probability))
+        assert abs(counted[word] - draws * probability) <= 4.5 * deviation

@@ -85,9 +85,17 @@ def test_a_failing_program_is_told_with_its_last_line() -> None:
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
-    settings = ExternalMetric(command=["no-such-program", "{hypothesis}"])
-    with pytest.raises(RecipeError, match=r"^evaluation\.external\.mine: no-such-program cannot be started"):
-        run("mine", settings, TEXTS)
+    settings = Evaluation(external={"mine": ExternalMetric(command=["no-such-program", "{hypothesis}"])})
+    with pytest.raises(RecipeError, match=r"^evaluation\.external\.mine: there is no program no-such-program"):
+        build_metrics(settings)
+
+
+def test_a_program_that_cannot_be_started_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "broken"
+    path.write_bytes(b"neither script nor program")
+    path.chmod(0o755)
+    with pytest.raises(RecipeError, match=r"^evaluation\.external\.mine: .*broken cannot be started"):
+        run("mine", ExternalMetric(command=[str(path), "{hypothesis}"]), TEXTS)
 
 
 def test_a_program_that_does_not_end_is_ended_with_all_that_it_started(tmp_path: Path) -> None:

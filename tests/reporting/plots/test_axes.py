@@ -1,6 +1,7 @@
 """Sides of pictures hold all values and are marked with round numbers."""
 
 import math
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ def test_no_values_and_equal_values_have_axes_too() -> None:
 def test_powers_of_ten_are_as_far_from_each_other() -> None:
     axis = logarithmic_axis([0.01, 100], 0, 100)
     places = [axis.place(value) for value in (0.01, 0.1, 1, 10, 100)]
-    gaps = [second - first for first, second in zip(places, places[1:], strict=False)]
+    gaps = [second - first for first, second in pairwise(places)]
     assert max(gaps) - min(gaps) < 1e-9
     assert axis.ticks() == [0.01, 0.1, 1, 10, 100]
 

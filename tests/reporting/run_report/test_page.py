@@ -17,6 +17,7 @@ from nmt_cli.reporting.plots.heatmap import AttentionMap
 from nmt_cli.reporting.run_report import page as page_module
 from nmt_cli.reporting.run_report.page import Attention, read_run, render_run_report, write_run_report
 
+NO_ATTENTION = Attention()
 VOID = {"meta", "link", "br", "img"}
 
 
@@ -57,7 +58,7 @@ def outline(page: str) -> Outline:
     return found
 
 
-def report(written: WrittenRun, attention: Attention = Attention(), lines: tuple[int, ...] = ()) -> Outline:
+def report(written: WrittenRun, attention: Attention = NO_ATTENTION, lines: tuple[int, ...] = ()) -> Outline:
     return outline(render_run_report(read_run(written.path), attention, lines))
 
 

@@ -1,0 +1,65 @@
+"""How many lines should be sorted together before they are translated? What padding and waiting cost, by counting.
+
+    python benchmarks/window_sizes.py ../shared/data/multi30k/train.lc.norm.tok.{en,de}.gz
+
+Lines are cut into windows, each window is sorted by length and cut into batches as search does it, with the default
+of decoding.batch_tokens. Lengths are in words; a translation is as long as the reference.
+
+  batch        sentences in a batch
+  padding      source tokens with padding, for each without
+  steps        steps of search for 1,000 lines: each costs the same however few sentences still take part
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt_cli.recipe.decoding import BeamSettings
+from nmt_cli.text.lines import read_lines
+
+WINDOWS = (32, 128, 512, 2048, 8192, 1_000_000)
+BEAMS = (1, 5)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Lengths of a line and its translation, ends counted."""
+
+    source: int
+    target: int
+
+
+def main() -> None:
+    """Print a table."""
+    arguments = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    arguments.add_argument("source", type=Path)
+    arguments.add_argument("target", type=Path)
+    chosen = arguments.parse_args()
+    pairs = [
+        Pair(len(source.split()) + 1, len(target.split()) + 1)
+        for source, target in zip(read_lines(chosen.source), read_lines(chosen.target), strict=True)
+    ]
+    print(f"{len(pairs):,} lines of {chosen.source.name}, {BeamSettings().batch_tokens:,} tokens in a batch\n")
+    print("| beam | window | batch | padding | steps |\n|--:|--:|--:|--:|--:|")
+    for beam in BEAMS:
+        for window in WINDOWS:
+            found = list(batches(pairs, window, beam))
+            padding = sum(len(batch) * batch[0].source for batch in found) / sum(pair.source for pair in pairs)
+            steps = sum(max(pair.target for pair in batch) for batch in found) / len(pairs) * 1000
+            named = f"{window:,}" if window <= len(pairs) else "all"
+            print(f"| {beam} | {named} | {len(pairs) / len(found):.1f} | {padding:.3f} | {steps:.0f} |")
+
+
+def batches(pairs: list[Pair], window: int, beam: int) -> Iterator[list[Pair]]:
+    """As `Searcher.search` cuts them, window by window."""
+    for start in range(0, len(pairs), window):
+        left = sorted(pairs[start : start + window], key=lambda pair: pair.source, reverse=True)
+        while left:
+            size = max(1, BeamSettings().batch_tokens // (left[0].source * beam))
+            yield left[:size]
+            left = left[size:]
+
+
+if __name__ == "__main__":
+    main()

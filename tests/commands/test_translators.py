@@ -1,0 +1,67 @@
+"""Several models in place of one: what fits together translates together."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import toy_model
+from toy_model import save_toy_model
+
+from nmt_cli.commands.translators import TranslatorOptions, open_translator
+from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.translator import Translation
+from nmt_cli.errors import ModelError, RecipeError
+
+LINES = ["one two", "three", "five six seven", "ten"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    threads = torch.get_num_threads()
+    yield save_toy_model(tmp_path_factory.mktemp("models") / "one", beam_size=3, n_best=3, check=False)
+    torch.set_num_threads(threads)
+
+
+def translated(*models: Path, weights: tuple[float, ...] = (), overrides: tuple[str, ...] = ()) -> list[Translation]:
+    translator = open_translator(TranslatorOptions(models, overrides, weights))
+    return list(translator.translate(map(Request, LINES)))
+
+
+@pytest.mark.parametrize(
+    "overrides", [(), ("decoding.strategy=sampling",), ("decoding.beam_size=1", "decoding.n_best=1")]
+)
+def test_a_model_with_itself_is_itself(model: Path, overrides: tuple[str, ...]) -> None:
+    alone = translated(model, overrides=overrides)
+
+    together = translated(model, model, weights=(2.0, 1.0), overrides=overrides)
+
+    for one, other in zip(alone, together, strict=True):
+        assert [found.text for found in one.hypotheses] == [found.text for found in other.hypotheses]
+        assert [found.log_probability for found in one.hypotheses] == pytest.approx(
+            [found.log_probability for found in other.hypotheses], abs=1e-4
+        )
+
+
+def test_models_of_other_vocabularies_are_refused(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toy_model.WORDS", [word[::-1] for word in toy_model.WORDS])
+    other = save_toy_model(tmp_path / "other")
+
+    with pytest.raises(ModelError, match=r"other: has another vocabulary than .*one; models translate together only"):
+        translated(model, other)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (1.0, 2.0, 3.0), (1.0, 0.0), (1.0, -1.0), (float("nan"), 1.0)])
+def test_each_model_has_a_weight_above_zero(model: Path, weights: tuple[float, ...]) -> None:
+    with pytest.raises(RecipeError, match="--weights: 2 models need as many weights, all above zero"):
+        translated(model, model, weights=weights)
+
+
+def test_minimum_risk_is_wired(model: Path) -> None:
+    chosen = ("decoding.strategy=minimum_risk", "decoding.candidates=8", "decoding.n_best=2")
+
+    for translation in translated(model, overrides=chosen):
+        scores = [found.score for found in translation.hypotheses]
+        assert scores == sorted(scores, reverse=True)
+        assert all(0 <= score <= 100 for score in scores)
+        assert all(found.log_probability < 0 for found in translation.hypotheses)

@@ -1,0 +1,107 @@
+"""`nmt translate` with a model, in as many processes and parts as one likes: the same bytes, in bounded memory."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from toy_model import WORDS, save_toy_model
+
+pytestmark = pytest.mark.slow
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_toy_model(tmp_path_factory.mktemp("toy") / "model", max_length_ratio=0.1, batch_tokens=20_000)
+
+
+def command(model: Path, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", "nmt_cli", "translate", str(model), *map(str, arguments)]
+
+
+def line(number: int) -> str:
+    return " ".join(WORDS[int(digit)] for digit in str(number))
+
+
+def said(record: bytes) -> list[object]:
+    """A line of the output, its scores apart."""
+    return [json.loads(record)[key] for key in ("id", "source", "hypothesis")] if record else []
+
+
+def test_processes_and_parts_give_the_bytes_of_one(model: Path, tmp_path: Path) -> None:
+    """Each part's lines know their numbers in the whole, on which what is drawn by chance depends.
+
+    Their batches are others, so that the last digit of a score may be, too.
+    """
+    source = tmp_path / "in"
+    source.write_text("".join(f"{line(number)}\n" for number in range(300)))
+    settings = ["-i", source, "--format", "jsonl", "--set", "decoding.strategy=sampling"]
+
+    for name, more in (
+        ("whole", []),
+        ("together", ["--nproc", 2]),
+        *((f"part.{part}", ["--shard", f"{part}/3"]) for part in (1, 2, 3)),
+    ):
+        subprocess.run(command(model, *settings, "-o", tmp_path / name, *more), env=ENVIRONMENT, check=True)
+
+    whole = (tmp_path / "whole").read_bytes()
+    assert whole.count(b"\n") == 300
+    assert (tmp_path / "together").read_bytes() == whole
+    parts = b"".join((tmp_path / f"part.{part}").read_bytes() for part in (1, 2, 3))
+    assert list(map(said, parts.split(b"\n"))) == list(map(said, whole.split(b"\n")))
+
+
+def test_thirty_thousand_lines_come_out_in_order_while_memory_stays_flat(model: Path) -> None:
+    lines, memory, given = 30_000, dict[int, int](), 0
+
+    def give() -> None:
+        nonlocal given
+        assert process.stdin
+        with process.stdin:
+            for number in range(lines):
+                process.stdin.write(f"{line(number)}\n".encode())
+                given = number + 1
+
+    with subprocess.Popen(
+        command(model, "--format", "tsv"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
+    ) as process:
+        threading.Thread(target=give, daemon=True).start()
+        assert process.stdout
+        for number, answer in enumerate(process.stdout):
+            assert answer.decode().split("\t")[0] == line(number)
+            if number == 0:
+                assert given < lines
+            if number in (12_000, 24_000):
+                memory[number] = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096
+    assert process.returncode == 0
+    assert number == lines - 1
+    assert memory[24_000] - memory[12_000] < 8 * 2**20
+
+
+def test_a_partner_of_a_model_waits_less_than_two_seconds(model: Path) -> None:
+    with subprocess.Popen(
+        command(model), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT, bufsize=0
+    ) as process:
+        assert process.stdin and process.stdout
+        for number in range(101):
+            asked = time.monotonic()
+            process.stdin.write(b"one two\n")
+            assert process.stdout.readline()
+            assert time.monotonic() - asked < 2 or number == 0  # the model is loaded
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+def test_a_model_is_opened_without_torchs_compiler(model: Path) -> None:
+    """Which would take longer than all the rest."""
+    program = (
+        "import sys; from pathlib import Path; from nmt_cli.commands.loading import load_model\n"
+        f"load_model(Path({str(model)!r})); print({{'torch._dynamo', 'sympy'}} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, check=True)
+    assert done.stdout == b"set()\n"

@@ -1,0 +1,49 @@
+"""The best words, sought in two stages, against torch's own."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from nmt_cli.decoding.rules import Words
+from nmt_cli.decoding.search import choosing
+from nmt_cli.decoding.search.choosing import best_words
+
+
+@pytest.mark.parametrize("words", [30, 64, 65, 127, 128, 700, 4096, 8003])
+@pytest.mark.parametrize("beam", [1, 2, 5, 12])
+def test_two_stages_find_the_best_words(monkeypatch: pytest.MonkeyPatch, words: int, beam: int) -> None:
+    monkeypatch.setattr(choosing, "_MANY", 1)
+    torch.manual_seed(words)
+    ranked = torch.randn(3, beam, words)
+    ranked[0, 0] = -ranked[0, 0].abs()
+    ranked[0, 0, -1] = 1.0  # the best is the very last
+    ranked[1, 0, 1:] = -torch.inf
+
+    found = ranked.gather(-1, best_words(ranked, beam))
+
+    number = min(beam + 1, words) if beam > 1 else 1
+    assert_close(found.sort(descending=True).values, ranked.topk(number).values)
+
+
+def test_words_of_two_stages_are_different(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "_MANY", 1)
+    found = best_words(torch.zeros(2, 3, 1000), 5)
+    assert all(len(set(row)) == 6 for row in found.flatten(0, 1).tolist())
+
+
+def test_of_equal_words_two_stages_find_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "_MANY", 1)
+    ranked = torch.zeros(1, 1, 1000)
+    ranked[..., [77, 78, 500, 999]] = 1.0
+    assert best_words(ranked, 1).item() == 77
+
+
+def test_scores_that_are_not_numbers_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "_MANY", 1)
+    assert best_words(torch.full((2, 3, 1000), torch.nan), 5).shape == (2, 3, 6)
+
+
+def test_the_total_is_the_logarithm_of_the_sum_of_exponentials() -> None:
+    scores = torch.randn(2, 3, 50) * 20
+    expected = scores.logsumexp(-1, keepdim=True)
+    assert_close(Words.ruled(scores, [], None).total, expected)  # type: ignore[arg-type]

@@ -1,0 +1,110 @@
+"""What is required is said whenever it can be, by beams of any size."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import GruModel, TableModel, forced_log_probability, occurrences, one, search
+
+from nmt_cli.decoding.sentences import Phrase, Wishes
+from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
+
+WORDS, CONTINUES = (4, 5, 6), (7, 8)
+PHRASES = st.builds(
+    lambda first, rest: (first, *rest), st.sampled_from(WORDS), st.lists(st.sampled_from(WORDS + CONTINUES), max_size=2)
+)
+SETTINGS = st.builds(
+    BeamSettings,
+    beam_size=st.integers(1, 4),
+    length_penalty=st.sampled_from([0.0, 1.0]),
+    max_length=st.sampled_from([None, 1, 6]),
+    max_length_ratio=st.sampled_from([0.1, 2.0]),
+)
+MODEL = GruModel(9, seed=5, end_bias=3.0)
+
+
+def said_as_required(required: tuple[Phrase, ...], tokens: tuple[int, ...]) -> bool:
+    return all(occurrences(phrase, tokens, CONTINUES) >= required.count(phrase) for phrase in required)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PHRASES, min_size=1, max_size=4).map(tuple), st.lists(st.sampled_from(WORDS), max_size=2), SETTINGS)
+def test_what_is_required_is_always_said(required: tuple[Phrase, ...], prefix: list[int], chosen: BeamSettings) -> None:
+    found = search(MODEL, [Wishes(tuple(prefix), required)], chosen, CONTINUES)[0]
+
+    assert said_as_required(required, found[0].tokens)
+    assert found[0].tokens[: len(prefix)] == tuple(prefix)
+    assert not found[0].unmet
+    room = max(chosen.max_length or 99, len(prefix) + sum(map(len, required)))
+    assert len(found[0].tokens) <= room
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_what_cannot_be_said_is_given_up_and_named(beam_size: int) -> None:
+    wishes = Wishes(required=((4, 5), (6,), (4, 5)), forbidden=((5,),))
+    expected = search(MODEL, [Wishes(required=((6,),), forbidden=((5,),))], BeamSettings(beam_size=beam_size))[0]
+
+    found = search(MODEL, [wishes], BeamSettings(beam_size=beam_size))[0]
+
+    assert [each.tokens for each in found] == [each.tokens for each in expected]
+    assert {each.unmet for each in found} == {((4, 5),)}
+
+
+def test_of_phrases_that_cannot_stand_together_none_is_asked_for() -> None:
+    wishes = Wishes(required=((4, 4), (5,)), forbidden=((4, 5), (5, 4), (6,), (7,), (8,)))
+    expected = search(MODEL, [Wishes(forbidden=wishes.forbidden)], BeamSettings(beam_size=2))[0]
+
+    found = search(MODEL, [wishes], BeamSettings(beam_size=2))[0]
+
+    assert [each.tokens for each in found] == [each.tokens for each in expected]
+    assert found[0].unmet
+    assert set(found[0].unmet) == {each for each in wishes.required if not occurrences(each, found[0].tokens)}
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_where_no_word_may_follow_a_translation_is_cut_off(beam_size: int) -> None:
+    model = GruModel(9, seed=5, end_bias=-1e4)
+
+    found = search(model, [Wishes()], BeamSettings(beam_size=beam_size, no_repeat_ngram=1, min_length=9))[0]
+
+    assert [sorted(each.tokens) for each in found] == [[4, 5, 6, 7, 8]]
+    assert not found[0].ended
+
+
+@pytest.mark.parametrize(
+    "chosen", [SamplingSettings(strategy="sampling", n_best=3), BeamSettings(beam_size=6, n_best=6, groups=3)]
+)
+def test_other_strategies_leave_what_requires_words_to_a_plain_beam(chosen: SearchSettings) -> None:
+    wishes = [Wishes(), Wishes(required=((4, 5), (6,))), Wishes()]
+
+    found = search(MODEL, wishes, chosen, CONTINUES)
+
+    assert all(said_as_required(wishes[1].required, each.tokens) for each in found[1])
+    without = search(MODEL, [Wishes()] * 3, chosen, CONTINUES)
+    assert [found[0], found[2]] == [without[0], without[2]]
+
+
+def test_a_place_for_what_was_said_early_finds_better_translations() -> None:
+    model = TableModel(9)
+    model.table.data.zero_()
+    for word, following in [(2, 4), (4, 5), (5, 6), (6, 3)]:
+        model.table.data[:, word, following] = 6.0  # 4 5 6 is what it would say
+    model.table.data[:, 4, 7] = 4.0
+    model.table.data[:, 7, 5] = 8.0  # where 7 belongs, if it is asked for
+
+    found = search(model, [Wishes(required=((7,),))], BeamSettings(beam_size=3))[0][0]
+
+    assert found.tokens == (4, 7, 5, 6)
+    assert found.log_probability == pytest.approx(forced_log_probability(model, one(4, 5, 6), found.tokens), abs=1e-4)
+
+
+def test_a_beam_is_not_filled_with_forbidden_words_that_would_have_to_go_on() -> None:
+    model = TableModel(9)
+    model.table.data.zero_()
+    model.table.data[:, 2, [4, 5]] = 5.0
+    model.table.data[:, [4, 5], 6] = 6.0  # after both comes 6, and then the end, but 8 is nearly as good
+    model.table.data[:, [4, 5], 8] = 4.0
+    model.table.data[:, [6, 8], 3] = 6.0
+
+    found = search(model, [Wishes(forbidden=((6,),))], BeamSettings(beam_size=2), (7,))[0][0]
+
+    assert found.tokens in [(4, 8), (5, 8)]

@@ -1,0 +1,95 @@
+"""Diverse beam search against one that goes through groups and hypotheses one by one."""
+
+import itertools
+import math
+from collections import Counter
+
+import pytest
+import torch
+from toys import END, START, GruModel, one, search
+
+from nmt_cli.decoding.search.diverse import merged
+from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.sentences import NO_WISHES
+from nmt_cli.recipe.decoding import BeamSettings
+
+SOURCES = [[4, 5, 6], [6, 5], [5, 5, 4, 6]]
+Found = list[tuple[float, tuple[int, ...]]]
+
+
+def plain_diverse_search(model: GruModel, sentence: list[int], settings: BeamSettings) -> Found:
+    """As `beam.py` says it of one beam, with several that step together."""
+    beam, longest, penalty = settings.beam_size // settings.groups, 2 * len(sentence) + 10, settings.length_penalty
+    live: list[Found] = [[(0.0, ())] for _ in range(settings.groups)]
+    last = list(live)
+    finished: list[Found] = [[] for _ in range(settings.groups)]
+    going = set(range(settings.groups))
+    for length in itertools.count(1):
+        said_now = Counter[int]()
+        for group in sorted(going):
+            found = [
+                (total + log_probability, said, word)
+                for total, said in live[group]
+                for word, log_probability in enumerate(_next(model, sentence, said))
+                if word > END or (said and word == END)
+            ]
+            found.sort(key=lambda each: -(each[0] - settings.diversity * said_now[each[2]]))
+            if beam == 1:
+                found = found[:1]
+            finished[group] += [(total / length**penalty, said) for total, said, word in found[:beam] if word == END]
+            last[group] = live[group]
+            live[group] = [(total, (*said, word)) for total, said, word in found if word != END][:beam]
+            said_now.update(said[-1] for _, said in live[group])
+            worst = sorted(finished[group], reverse=True)[: min(beam, settings.n_best)][-1:]
+            best = max((total for total, _ in live[group]), default=-math.inf)
+            enough = len(finished[group]) >= beam and worst[0][0] >= best / (length + 1) ** penalty
+            if enough or length > longest:
+                going.remove(group)
+        if not going:
+            break
+    unfinished = [[(total / max(1, len(said)) ** penalty, said) for total, said in each] for each in last]
+    lists = [sorted(each or rest, reverse=True)[:beam] for each, rest in zip(finished, unfinished, strict=True)]
+    turns = [sorted((each[place] for each in lists if place < len(each)), reverse=True) for place in range(beam)]
+    return sorted(list(dict.fromkeys(itertools.chain(*turns)))[: settings.n_best], reverse=True)
+
+
+def _next(model: GruModel, sentence: list[int], said: tuple[int, ...]) -> list[float]:
+    with torch.no_grad():
+        decoded = model.decode(model.encode(one(*sentence)), torch.tensor([[START, *said]]))
+        values: list[float] = model.scores(decoded)[-1].log_softmax(-1).tolist()
+    return values
+
+
+@pytest.mark.parametrize("groups", [2, 3, 6])
+@pytest.mark.parametrize("diversity", [0.0, 0.7, 5.0])
+def test_groups_go_as_they_should(groups: int, diversity: float) -> None:
+    model = GruModel(9, seed=4, end_bias=2.0)
+    settings = BeamSettings(beam_size=6, n_best=6, groups=groups, diversity=diversity)
+
+    together = search(model, [NO_WISHES] * 3, settings)
+
+    for sentence, found in zip(SOURCES, together, strict=True):
+        expected = plain_diverse_search(model, sentence, settings)
+        assert [each.tokens for each in found] == [said for _, said in expected]
+        assert [each.score for each in found] == pytest.approx([score for score, _ in expected], abs=1e-4)
+
+
+def test_diverse_beams_differ_more() -> None:
+    model = GruModel(9, seed=4, end_bias=2.0)
+
+    def first_words(diversity: float) -> int:
+        chosen = BeamSettings(beam_size=4, n_best=4, groups=4, diversity=diversity)
+        return sum(len({each.tokens[0] for each in found}) for found in search(model, [NO_WISHES] * 3, chosen))
+
+    assert first_words(5.0) > first_words(0.0)
+
+
+def test_each_group_gives_its_best_before_others_their_second() -> None:
+    groups = [
+        [Hypothesis((4,), -1.0, -1.0), Hypothesis((5,), -2.0, -2.0)],
+        [Hypothesis((6,), -9.0, -9.0), Hypothesis((7,), -10.0, -10.0)],
+        [Hypothesis((4,), -1.0, -1.0)],
+    ]
+
+    assert [each.tokens for each in merged(groups, 2)] == [(4,), (6,)]
+    assert [each.tokens for each in merged(groups, 9)] == [(4,), (5,), (6,), (7,)]
