@@ -40,6 +40,12 @@ class InputFormat(StrEnum):
     jsonl = "jsonl"
 
 
+class Markup(StrEnum):
+    """What lines are written in."""
+
+    xml = "xml"
+
+
 class GlossaryMode(StrEnum):
     """What a glossary does."""
 
@@ -91,6 +97,13 @@ Aligned = Annotated[bool, typer.Option("--alignment", help="Also word alignments
 WordScores = Annotated[
     bool, typer.Option("--word-scores", help="Also the log-probability of each word, and at last of the end.")
 ]
+Protected = Annotated[
+    list[str] | None,
+    typer.Option("--protect", metavar="REGEX", help="What this matches comes out as it is, once; repeatable."),
+]
+MarkedUp = Annotated[
+    Markup | None, typer.Option(help="Lines hold tags and entities; each tag comes out once, around its words.")
+]
 
 
 def translate(
@@ -108,6 +121,8 @@ def translate(
     prefix: Prefixes = None,
     alignment: Aligned = False,
     word_scores: WordScores = False,
+    protect: Protected = None,
+    markup: MarkedUp = None,
     set_: Overrides = None,
     nproc: Processes = None,
     quiet: Quiet = False,
@@ -130,8 +145,10 @@ def translate(
         glossary,
         glossary_mode.value,
         forbid,
-        alignment=alignment,
-        word_scores=word_scores,
+        alignment,
+        word_scores,
+        markup=markup is not None,
+        protect=tuple(protect or []),
     )
     reading = RequestOptions(input_format.value, prefix)
     command(options, input_, output, format_.value, nproc, Shard.parse(shard) if shard else ALL, reading)

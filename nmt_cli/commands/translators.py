@@ -37,24 +37,32 @@ class TranslatorOptions:
     """A file with a word or phrase on each line, which no translation says."""
     alignment: bool = False
     word_scores: bool = False
+    markup: bool = False
+    """Whether lines hold XML, whose tags each come out once."""
+    protect: Sequence[str] = ()
+    """Regular expressions; what they match comes out as it is."""
 
 
 def open_translator(options: TranslatorOptions) -> "Translator":
     """Load what the options name."""
     from nmt_cli.commands.loading import load_model
     from nmt_cli.decoding.forced.annotation import Annotator, Wanted
+    from nmt_cli.decoding.shields import Shield, protecting
     from nmt_cli.decoding.steering.wishes import Steering
 
     weights = options.weights
     if weights and (len(weights) != len(options.models) or not all(0 < weight < math.inf for weight in weights)):
         raise RecipeError(f"--weights: {len(options.models)} models need as many weights, all above zero")
-    steering = _steering(options)
+    steering, protect = _steering(options), protecting(options.protect)
     models = [load_model(path, options.overrides) for path in options.models]
     loaded = _together(models, weights) if len(models) > 1 else models[0]
     translator = translator_of(loaded)
     translator.steering = Steering(loaded.tokenizer, replace(steering, bonus=loaded.decoding.glossary_bonus))
-    if options.alignment or options.word_scores:
-        wanted = Wanted(options.alignment, options.word_scores)
+    wanted = Wanted(options.alignment, options.word_scores)
+    if options.markup or protect:
+        translator.shield = Shield(options.markup, protect, shown=wanted)
+        wanted = replace(wanted, alignment=True)
+    if wanted.alignment or wanted.word_scores:
         translator.annotator = Annotator(translator.searcher, loaded.tokenizer, loaded.decoding.batch_tokens, wanted)
     return translator
 

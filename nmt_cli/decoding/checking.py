@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.forced.annotation import Annotation
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
@@ -14,6 +13,8 @@ Check = Callable[[str, str], tuple[Finding, ...]]
 """What looks wrong with a translation, by its source and itself."""
 Decode = Callable[[list[list[int]]], list[str]]
 Search = Callable[[Sequence[Sentence], SearchSettings], list[list[Hypothesis]]]
+Spare = Callable[[Sequence[Sentence], Sequence[str], Sequence[Sequence[str]]], list[list[Hypothesis]]]
+"""Searches for sentences, given as text too, without what their translations lost, and puts that in afterwards."""
 
 _WIDEST = 50
 """Hypotheses that a fallback keeps at most; a beam that is wider already stays as it is."""
@@ -50,7 +51,7 @@ def candidates(found: Sequence[Sequence[Hypothesis]], decode: Decode) -> list[li
 def fallbacks(settings: SearchSettings) -> tuple[SearchSettings, ...]:
     """The chain: a wider beam; one that never repeats itself, and prefers longer translations; chance, its seed fixed.
 
-    All that they find is looked at, not only what they rank first. The first also has to say what was lost.
+    All that they find is looked at, not only what they rank first.
     """
     beam = settings.beam_size if isinstance(settings, BeamSettings) else 1
     width = max(beam, min(max(2 * beam, 8), _WIDEST))
@@ -66,15 +67,16 @@ def fallbacks(settings: SearchSettings) -> tuple[SearchSettings, ...]:
 class Mender:
     """Checks translations and mends what it can."""
 
-    def __init__(self, check: Check, search: Search, tokenizer: Tokenizer, settings: SearchSettings) -> None:
-        self._check, self._search, self._tokenizer = check, search, tokenizer
+    def __init__(self, check: Check, search: Search, spare: Spare, decode: Decode, settings: SearchSettings) -> None:
+        self._check, self._search, self._spare, self._decode = check, search, spare, decode
         self._length_penalty, self._chain = settings.length_penalty, fallbacks(settings)
 
     def mend(self, sentences: Sequence[Sentence], sources: Sequence[str], found: Sequence[Outcome]) -> list[Outcome]:
         """What was found for each sentence, given as text too, or something better.
 
         Better is what has no problem; or else fewer, if the model finds it likelier too: to what it finds unlikely, one
-        problem less may have come by chance. All sentences that fail go through each link of the chain together.
+        problem less may have come by chance. All sentences that fail go through each link of the chain together; those
+        that have lost what must not change are first searched for without it.
         """
         checked = [
             replace(outcome, problems=self._check(source, outcome.candidates[0].text))
@@ -83,19 +85,16 @@ class Mender:
         for place, outcome in enumerate(checked):
             if outcome.problems:
                 checked[place] = self._better(sources[place], outcome, outcome.candidates[1:])
-        for link, settings in enumerate(self._chain):
+        self._spared(sentences, sources, checked)
+        for settings in self._chain:
             failing = [place for place, outcome in enumerate(checked) if outcome.problems]
             if isinstance(settings, SamplingSettings):  # it cannot see to it that words are said
                 failing = [place for place in failing if not sentences[place].wishes.required]
             if not failing:
                 break
-            asked = [sentences[place] for place in failing]
-            if link == 0:
-                asked = [self._insisting(sentences[place], checked[place].problems) for place in failing]
-            again = candidates(self._search(asked, settings), self._tokenizer.decode_target)
+            again = candidates(self._search([sentences[place] for place in failing], settings), self._decode)
             for place, others in zip(failing, again, strict=True):
-                mine = (self._as_first(other, sentences[place]) for other in others)
-                checked[place] = self._better(sources[place], checked[place], mine)
+                checked[place] = self._better(sources[place], checked[place], map(self._as_first, others))
         return checked
 
     def _better(self, source: str, outcome: Outcome, others: Iterable[Candidate]) -> Outcome:
@@ -111,15 +110,22 @@ class Mender:
         rest = [each for each in outcome.candidates if each.text != best.text]
         return Outcome([best, *rest][: len(outcome.candidates)], problems, mended=True)
 
-    def _insisting(self, sentence: Sentence, problems: Iterable[Finding]) -> Sentence:
-        """The sentence, its translation to hold what is lost."""
-        lost = self._tokenizer.encode_target([finding.lost for finding in problems if finding.lost])
-        required = (*sentence.wishes.required, *(tuple(phrase) for phrase in lost if phrase))
-        return replace(sentence, wishes=replace(sentence.wishes, required=required))
+    def _spared(self, sentences: Sequence[Sentence], sources: Sequence[str], checked: list[Outcome]) -> None:
+        """Mend sentences that have lost what should be taken over letter by letter."""
+        lost = [[finding.lost for finding in outcome.problems if finding.lost] for outcome in checked]
+        failing = [place for place, each in enumerate(lost) if each]
+        if not failing:
+            return
+        again = self._spare(
+            [sentences[place] for place in failing],
+            [sources[place] for place in failing],
+            [lost[place] for place in failing],
+        )
+        for place, others in zip(failing, candidates(again, self._decode), strict=True):
+            checked[place] = self._better(sources[place], checked[place], others)
 
-    def _as_first(self, candidate: Candidate, sentence: Sentence) -> Candidate:
-        """As the first search would have told it: its score, the end counted, and which of the user's wishes fail."""
+    def _as_first(self, candidate: Candidate) -> Candidate:
+        """With the score that the first search would have given, its end counted."""
         found = candidate.hypothesis
         score = found.log_probability / (len(found.tokens) + 1) ** self._length_penalty
-        unmet = tuple(phrase for phrase in found.unmet if phrase in sentence.wishes.required)
-        return replace(candidate, hypothesis=replace(found, score=score, unmet=unmet))
+        return replace(candidate, hypothesis=replace(found, score=score))

@@ -21,6 +21,8 @@ class Summary:
     """Their translation was still going on when it, or a piece of it, had reached the greatest length."""
     cut: int = 0
     """They hold a sentence that was too long to be translated at once."""
+    malformed: int = 0
+    """Their tags are not well nested, where they should be."""
     mended: int = 0
     """Their first translation looked wrong, and the one that was kept looks better."""
     failing: int = 0
@@ -40,6 +42,7 @@ class Summary:
             len(translations),
             endless=sum(translation.endless for translation in translations),
             cut=sum(translation.cut for translation in translations),
+            malformed=sum(translation.malformed for translation in translations),
             mended=sum(translation.mended for translation in translations),
             failing=sum(map(bool, left)),
             problems=Counter(problem for problems in left for problem in problems),
@@ -60,6 +63,8 @@ class Summary:
             )
         if self.cut:
             found.append(f"{self.cut:,} of {self.lines:,} lines hold a sentence that is too long; it was cut in pieces")
+        if self.malformed:
+            found.append(f"{self.malformed:,} of {self.lines:,} lines have tags that are not well nested; each is kept")
         if self.failing:
             kinds = ", ".join(f"{problem} {count:,}" for problem, count in self.problems.most_common())
             found.append(

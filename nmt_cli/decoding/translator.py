@@ -16,6 +16,7 @@ from nmt_cli.decoding.pieces import LONGEST, Limits, Piece, join, pieces
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.shields import Shield, Sparing
 from nmt_cli.decoding.steering.spelling import continuing
 from nmt_cli.decoding.steering.wishes import Steering, Term
 from nmt_cli.decoding.windows import windows
@@ -48,6 +49,8 @@ class Translation:
     """Whether the best was found only when it was searched for anew."""
     cut: bool = False
     """Whether the line holds a sentence that was too long to be translated at once."""
+    malformed: bool = False
+    """Whether the line's tags are not well nested, where they should be; each is kept for itself."""
     endless: bool = False
     """Whether the best was still going on when it, or a piece of it, had reached the greatest length."""
     terms: tuple[Term, ...] = ()
@@ -87,7 +90,10 @@ class Translator:
         """What is wished of translations; to be replaced where more than single requests have wishes."""
         self.annotator: Annotator | None = None
         """To be set where words are to be aligned or scored."""
-        self._mender = check and Mender(check, self.searcher.search, tokenizer, settings)
+        self.shield: Shield | None = None
+        """To be set where something must come through untouched; it needs an annotator that aligns."""
+        spare = Sparing(self.searcher, tokenizer, settings)
+        self._mender = check and Mender(check, self.searcher.search, spare, tokenizer.decode_target, settings)
 
     def translate(
         self, requests: Iterable[Request], translated: Callable[[int], object] = lambda sentences: None
@@ -105,6 +111,13 @@ class Translator:
         translated: Callable[[int], object] = lambda sentences: None,
     ) -> list[Translation]:
         """Translate these lines together; the first has the number `first`, which chance and messages depend on."""
+        if self.shield is None:
+            return self._translate_window(requests, first, translated)
+        return self.shield.through(requests, lambda hidden: self._translate_window(hidden, first, translated))
+
+    def _translate_window(
+        self, requests: Sequence[Request], first: int, translated: Callable[[int], object]
+    ) -> list[Translation]:
         lines = [request.text for request in requests]
         parts = self._pieces(lines)
         sentences = self._sentences(requests, parts, first)

@@ -21,14 +21,15 @@ def blame(source: str, output: str) -> tuple[Finding, ...]:
     return tuple(Finding("loop", "x") for letter in output if letter == "x")
 
 
-class Letters:
-    """A tokenizer of characters."""
+def decode(rows: list[list[int]]) -> list[str]:
+    return ["".join(map(chr, row)) for row in rows]
 
-    def encode_target(self, lines: list[str]) -> list[list[int]]:
-        return [list(map(ord, line)) for line in lines]
 
-    def decode_target(self, rows: list[list[int]]) -> list[str]:
-        return ["".join(map(chr, row)) for row in rows]
+def spare(
+    sentences: Sequence[Sentence], sources: Sequence[str], lost: Sequence[Sequence[str]]
+) -> list[list[Hypothesis]]:
+    """Says only what was lost."""
+    return [[hypothesis("".join(each), -3.0)] for each in lost]
 
 
 def hypothesis(text: str, log_probability: float) -> Hypothesis:
@@ -54,7 +55,7 @@ class Searches:
 
 def mend(search: Searches, *outcomes: Outcome) -> list[Outcome]:
     sentences = [Sentence(line, [line]) for line in range(len(outcomes))]
-    return Mender(blame, search, Letters(), BEAM).mend(sentences, [""] * len(outcomes), list(outcomes))
+    return Mender(blame, search, spare, decode, BEAM).mend(sentences, [""] * len(outcomes), list(outcomes))
 
 
 def test_what_is_right_is_not_searched_for() -> None:
@@ -97,17 +98,19 @@ def test_what_the_model_finds_less_likely_must_be_wholly_right() -> None:
     assert (half.candidates[0].text, right.candidates[0].text) == ("xxx", "bc")
 
 
-def test_what_was_lost_has_to_be_said() -> None:
+def test_what_was_lost_is_put_in_before_anything_else() -> None:
     def lost(source: str, output: str) -> tuple[Finding, ...]:
         return () if "12" in output else (Finding("number", "12 is lost", "12"),)
 
-    model, tokenizer = GruModel(9, seed=4, end_bias=2.0), CharacterTokenizer()
-    tokenizer.encode_source(["12abc"])
+    search = Searches()
+    sentences = [Sentence(1, [1]), Sentence(2, [2])]
 
-    translator = Translator(model, tokenizer, BEAM, torch.device("cpu"), check=lost)
-    found = list(translator.translate(requests(["ab12", "c", "cab"])))
+    found = Mender(lost, search, spare, decode, BEAM).mend(
+        sentences, ["", ""], [outcome(("a", -1)), outcome(("12", -1))]
+    )
 
-    assert all("12" in each.best.text and each.mended and not each.problems for each in found)
+    assert [(each.candidates[0].text, each.mended) for each in found] == [("12", True), ("12", False)]
+    assert not search.asked
 
 
 def test_the_first_search_is_asked_first() -> None:
@@ -142,7 +145,7 @@ def test_the_chain_is_other_ways_within_the_same_limits(settings: BeamSettings) 
 
 
 def test_hypotheses_keep_to_their_sentences() -> None:
-    found = candidates([[hypothesis("a", -1), hypothesis("b", -1)], [], [hypothesis("c", -1)]], Letters().decode_target)
+    found = candidates([[hypothesis("a", -1), hypothesis("b", -1)], [], [hypothesis("c", -1)]], decode)
 
     assert [[candidate.text for candidate in group] for group in found] == [["a", "b"], [], ["c"]]
 

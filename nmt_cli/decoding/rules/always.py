@@ -1,4 +1,4 @@
-"""Rules that hold for every sentence: what is never said, and how short a translation may be."""
+"""Rules that hold for every sentence: what is never said, how short a translation may be, and repeats."""
 
 from collections.abc import Sequence
 
@@ -31,3 +31,22 @@ class MinimumLength:
     def __call__(self, scores: Tensor, said: Said) -> None:
         if said.length <= self.tokens:
             scores[..., self.end] = -torch.inf
+
+
+class NoRepeats:
+    """No `length` tokens in a row are said twice (Paulus et al. 2018)."""
+
+    soft = False
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __call__(self, scores: Tensor, said: Said) -> None:
+        words = said.tokens[:, :, 1:]
+        if words.size(2) < self.length:
+            return
+        rows = words.unfold(2, self.length, 1)  # [B,k,t-n,n]
+        recent = words[:, :, words.size(2) - self.length + 1 :].unsqueeze(2)
+        is_repeated = (rows[..., :-1] == recent).all(-1)
+        forbidden = torch.full_like(is_repeated, torch.inf, dtype=scores.dtype).masked_fill(is_repeated, -torch.inf)
+        scores.scatter_reduce_(2, rows[..., -1], forbidden, "amin")

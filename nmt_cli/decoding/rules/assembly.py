@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from nmt_cli.decoding.rules.always import Forbid, MinimumLength
+from nmt_cli.decoding.rules.always import Forbid, MinimumLength, NoRepeats
 from nmt_cli.decoding.rules.favoured import Favoured
 from nmt_cli.decoding.rules.forbidden import Forbidden
 from nmt_cli.decoding.rules.prefix import Opening, Prefix
-from nmt_cli.decoding.rules.repeats import NoRepeats
 from nmt_cli.decoding.rules.required import Required
 from nmt_cli.decoding.rules.rule import Rule
 from nmt_cli.decoding.sentences import Sentence

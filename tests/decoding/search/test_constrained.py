@@ -29,7 +29,7 @@ def said_as_required(required: tuple[Phrase, ...], tokens: tuple[int, ...]) -> b
 @settings(max_examples=60, deadline=None)
 @given(st.lists(PHRASES, min_size=1, max_size=4).map(tuple), st.lists(st.sampled_from(WORDS), max_size=2), SETTINGS)
 def test_what_is_required_is_always_said(required: tuple[Phrase, ...], prefix: list[int], chosen: BeamSettings) -> None:
-    found = search(MODEL, [Wishes(tuple(prefix), required)], chosen, CONTINUES)[0]
+    found = search(MODEL, [Wishes(prefix=tuple(prefix), required=required)], chosen, CONTINUES)[0]
 
     assert said_as_required(required, found[0].tokens)
     assert found[0].tokens[: len(prefix)] == tuple(prefix)

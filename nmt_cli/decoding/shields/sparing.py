@@ -1,0 +1,67 @@
+"""Sentences searched for without what the model always loses, which is put in by word alignment."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.forced.annotation import Annotator, Said, Wanted
+from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.shields.elements import Hidden
+from nmt_cli.decoding.shields.hiding import hide_spans
+from nmt_cli.decoding.shields.placing import put_back
+from nmt_cli.errors import ModelError
+from nmt_cli.recipe.decoding import SearchSettings
+
+
+class Sparing:
+    """Searches as the settings say."""
+
+    def __init__(self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings) -> None:
+        self._searcher, self._tokenizer, self._settings = searcher, tokenizer, settings
+
+    def __call__(
+        self, sentences: Sequence[Sentence], sources: Sequence[str], lost: Sequence[Sequence[str]]
+    ) -> list[list[Hypothesis]]:
+        """The best translation of each sentence, given as text too, that holds what was lost of it.
+
+        What it scores is what the model thinks of the whole. None, if all of the sentence was lost, or if the model has
+        no attention.
+        """
+        hidden = [
+            hide_spans(Hidden(source), re.compile("|".join(map(re.escape, sorted(each, key=len, reverse=True)))))
+            for source, each in zip(sources, lost, strict=True)
+        ]
+        rows = self._tokenizer.encode_source([each.text for each in hidden])
+        asked = [place for place, row in enumerate(rows) if row]
+        spared = [replace(sentences[place], tokens=rows[place]) for place in asked]
+        best = [found[0].tokens for found in self._searcher.search(spared, self._settings)]
+        texts = self._tokenizer.decode_target([list(tokens) for tokens in best])
+        annotator = Annotator(self._searcher, self._tokenizer, self._settings.batch_tokens, Wanted(True, False))
+        try:
+            known = annotator.annotate(
+                [
+                    Said(hidden[place].text, sentence, text, tokens)
+                    for place, sentence, text, tokens in zip(asked, spared, texts, best, strict=True)
+                ]
+            )
+        except ModelError:  # no attention
+            return [[] for _ in sentences]
+        whole = [
+            put_back(hidden[place], text, annotation.alignment or (), str)
+            for place, text, annotation in zip(asked, texts, known, strict=True)
+        ]
+        said = dict(zip(asked, self._said([sentences[place] for place in asked], whole), strict=True))
+        return [[said[place]] if place in said else [] for place in range(len(sentences))]
+
+    def _said(self, sentences: Sequence[Sentence], texts: Sequence[str]) -> list[Hypothesis]:
+        """Texts as hypotheses of the sentences, as if search had found them."""
+        rows = self._tokenizer.encode_target(list(texts))
+        forced = self._searcher.forced(sentences, rows, self._settings.batch_tokens)
+        penalty = self._settings.length_penalty
+        return [
+            Hypothesis(tuple(row), each.log_probability, each.log_probability / (len(row) + 1) ** penalty)
+            for row, each in zip(rows, forced, strict=True)
+        ]

@@ -1,0 +1,182 @@
+"""Whatever is hidden comes out exactly once and nested as it was, and the text around it is what the model said."""
+
+import html
+import re
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt_cli.decoding.forced.annotation import Annotation
+from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.shields.elements import Hidden
+from nmt_cli.decoding.shields.hiding import hide_markup, hide_spans, hide_tags, shown
+from nmt_cli.decoding.shields.placing import Link, put_back
+from nmt_cli.decoding.shields.shield import Shield
+from nmt_cli.decoding.translator import TranslatedText, Translation
+
+TAG = re.compile(r"</?\w+ ?\d*/?>")
+WORDS = st.lists(st.sampled_from(["a", "bc", "H2O", "x.", "<", "&", "…"]), max_size=8).map(" ".join)
+LINKS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 9)), max_size=12)
+PLACEHOLDER = re.compile(r"\{\w*\}")
+
+
+@st.composite
+def marked_up(draw: st.DrawFn, depth: int = 3) -> str:
+    """Text and well nested tags, each with a number of its own; some alone, some glued to words."""
+    numbers = iter(range(100))
+
+    def level(depth: int) -> str:
+        parts = []
+        for _ in range(draw(st.integers(0, 3))):
+            parts.append(draw(WORDS.map(shown)) + draw(st.sampled_from(["", " "])))
+            number, kind = next(numbers), draw(st.sampled_from(["alone", "around"]))
+            if kind == "alone" or depth == 0:
+                parts.append(f"<br {number}/>")
+            else:
+                parts.append(f"<i {number}>{level(depth - 1)}</i>")
+        return "".join(parts) + draw(WORDS.map(shown))
+
+    return level(depth)
+
+
+def without(text: str) -> str:
+    return TAG.sub("", text)
+
+
+def tree(text: str) -> dict[str, str]:
+    """Each element, by its first tag, and the one that it is in."""
+    inside, found = ["top"], {}
+    for tag in TAG.findall(text):
+        if tag.startswith("</"):
+            inside.pop()
+            continue
+        assert tag not in found
+        found[tag] = inside[-1]
+        if not tag.endswith("/>"):
+            inside.append(tag)
+    assert inside == ["top"]
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(marked_up(), WORDS, LINKS)
+def test_each_tag_comes_once_nested_as_it_was_in_what_the_model_said(line: str, said: str, links: list[Link]) -> None:
+    hidden = hide_markup(line)
+    assert hidden is not None
+
+    found = put_back(hidden, said, links, shown)
+
+    assert tree(found) == tree(line)
+    assert html.unescape(without(found)) == said
+
+
+@settings(max_examples=300, deadline=None)
+@given(marked_up(), st.sampled_from(["{a}", "{b}", "{}"]), st.integers(0, 40), WORDS, LINKS)
+def test_spans_and_tags_go_together(line: str, span: str, place: int, said: str, links: list[Link]) -> None:
+    cut = [
+        0,
+        *(found.start() for found in TAG.finditer(line)),
+        *(found.end() for found in TAG.finditer(line)),
+        len(line),
+    ]
+    at = cut[place % len(cut)]
+    line = line[:at] + span + line[at:]
+    hidden = hide_markup(line)
+    assert hidden is not None
+
+    found = put_back(hide_spans(hidden, PLACEHOLDER), said, links, shown)
+
+    assert tree(found) == tree(line)
+    assert found.count(span) == 1
+    assert html.unescape(without(found)).replace(span, "").split() == said.split() or span in said
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(["<b>", "</b>", "</i>", "<br/>", "a", " ", "bc"]), max_size=12).map("".join), WORDS, LINKS
+)
+def test_tags_that_do_not_fit_come_out_once_each(line: str, said: str, links: list[Link]) -> None:
+    found = put_back(hide_tags(line), said, links, str)
+
+    assert sorted(TAG.findall(found)) == sorted(TAG.findall(line))
+    assert "".join(without(found).split()) == "".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "links", "expected"),
+    [
+        ("a <b>red</b> house", "une maison rouge", "0-0 2-1 1-2", "une maison <b>rouge</b>"),
+        ("he <b>is <i>very</i> old</b>.", "er ist sehr alt.", "0-0 1-1 2-2 3-3", "er <b>ist <i>sehr</i> alt</b>."),
+        ("<p>go <b>up</b></p>", "geh hinauf", "0-0 1-1", "<p>geh <b>hinauf</b></p>"),
+        ("look<br/>there", "schau dort", "0-0 1-1", "schau <br/>dort"),
+        ("drink H<sub>2</sub>O now", "trink jetzt H2O", "0-0 1-2 2-1", "trink jetzt H<sub>2</sub>O"),
+        ("<i>a</i> b c d", "x y z w", "0-0 0-3 1-1 2-2", "<i>x</i> y z w"),
+        ("R&amp;D &lt; <b>5</b>", "F&E < 5", "0-0 1-1 2-2", "F&amp;E &lt; <b>5</b>"),
+        ("<b></b>", "", "", "<b></b>"),
+        ('see (<a href="x">here</a>)', "siehe (hier)", "0-0 1-1", 'siehe (<a href="x">hier</a>)'),
+    ],
+)
+def test_tags_go_where_their_words_went(line: str, said: str, links: str, expected: str) -> None:
+    hidden = hide_markup(line)
+    assert hidden is not None
+
+    pairs = [(int(one), int(other)) for one, other in (link.split("-") for link in links.split())]
+
+    assert put_back(hidden, said, pairs, shown) == expected
+
+
+@pytest.mark.parametrize("line", ["<b>a", "a</b>", "<b><i>a</b></i>", "</b><b>"])
+def test_markup_that_is_not_well_nested_is_none(line: str) -> None:
+    assert hide_markup(line) is None
+    assert hide_tags(line).text.strip() == "a" * line.count("a")
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "links", "expected"),
+    [
+        ("Hello {name} there", "Hallo dort", "0-0 1-1", "Hallo {name} dort"),
+        ("Hello there {name}", "Hallo dort", "0-0 1-1", "Hallo dort {name}"),
+        ("{name} waits", "wartet", "0-0", "{name} wartet"),
+        ("{a}{b} wait", "warten", "0-0", "{a}{b} warten"),
+    ],
+)
+def test_spans_are_set_apart_as_they_were(line: str, said: str, links: str, expected: str) -> None:
+    pairs = [(int(one), int(other)) for one, other in (link.split("-") for link in links.split())]
+
+    assert put_back(hide_spans(Hidden(line), PLACEHOLDER), said, pairs, str) == expected
+
+
+def in_reverse(keeps: bool) -> Callable[[Sequence[Request]], list[Translation]]:
+    """Translates by turning the words round; may turn placeholders, too, so that they are lost."""
+
+    def translate(requests: Sequence[Request]) -> list[Translation]:
+        found = []
+        for request in requests:
+            words = request.text.split()[::-1]
+            alignment = tuple((number, len(words) - 1 - number) for number in range(len(words)))
+            text = " ".join(words if keeps else [word.strip("{}") for word in words])
+            found.append(Translation(request.text, (TranslatedText(text, -1.0, -1.0, Annotation(alignment, ())),)))
+        return found
+
+    return translate
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_the_model_does_not_keep_is_put_in(keeps: bool) -> None:
+    lines = ["a {x} b", "", "c", "{x} {x} d"]
+
+    found = Shield(protect=PLACEHOLDER).through(list(map(Request, lines)), in_reverse(keeps))
+
+    assert [each.source for each in found] == lines
+    expected = ["b {x} a", "", "c", "d {x} {x}"] if keeps else ["{x} b a", "", "c", "{x} {x} d"]
+    assert [each.best.text for each in found] == expected
+
+
+def test_malformed_markup_is_kept_and_marked() -> None:
+    good, bad = Shield(markup=True).through([Request("<b>a</b> b"), Request("<b>a & b")], in_reverse(True))
+
+    assert (good.best.text, good.malformed) == ("b <b>a</b>", False)
+    assert (bad.best.text, bad.malformed) == ("b & <b>a", True)
+    assert good.best.annotation is None
