@@ -4,7 +4,8 @@
 
 Noise goes to a random place of each line: a URL or an e-mail address, a number, a placeholder, or a word said four more
 times. Each kind is translated with --no-check and with checks; BLEU is sacreBLEU's, against the references of the lines
-without noise; URLs, addresses and placeholders are taken out of the translations first. Beside it stands how many references the checks would blame: false alarms.
+without noise; URLs, addresses and placeholders are taken out of the translations first. Below stands how many
+references the checks would blame: false alarms.
 """
 
 import argparse
