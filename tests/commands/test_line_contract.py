@@ -1,5 +1,6 @@
 """Any bytes in: n lines in, n lines out, in order, in each format, by file and by pipe."""
 
+import io
 import json
 import os
 import threading
@@ -99,8 +100,6 @@ def test_each_line_is_answered_by_one_in_each_format(
 @settings(max_examples=50, deadline=None)
 @given(LINES)
 def test_formats_tell_the_same_lines(lines: list[bytes]) -> None:
-    import io
-
     content = b"".join(line + b"\n" for line in lines)
     text, nbest, tsv, records = (
         answered(echo(), io.BytesIO(content), format).decode().split("\n")[:-1]
