@@ -36,6 +36,7 @@ def test_any_one_reference_will_do() -> None:
 
 def test_the_closest_reference_counts_for_its_own_length() -> None:
     assert values(["a b c d"], ["a b"], ["a b c x"])[2] == 25  # 2 edits for 2 symbols, or 1 for 4
+    assert values(["a b"], ["a"], ["a b c d"])[2] == 50  # 1 edit for 1 symbol, or 2 for 4
 
 
 def test_nothing_expected_and_nothing_produced_is_no_error() -> None:

@@ -14,12 +14,12 @@ SETTINGS = Evaluation()
 SPLIT = splitter(SETTINGS)
 SOURCES = [
     "In Berlin it rains.",
-    "A dog runs.",
+    "Radio plays.",
     "Three dogs.",
     "It costs 10 euros today in the shop.",
     "Then Anna runs",
 ]
-REFERENCES = ["In Berlin regnet es.", "Ein Hund läuft.", "Drei Hunde.", "Es kostet heute 10 Euro.", "Dann läuft Anna"]
+REFERENCES = ["In Berlin regnet es.", "Radio läuft.", "Drei Hunde.", "Es kostet heute 10 Euro.", "Dann läuft Anna"]
 
 
 def by_kind(found: list[Slice], kind: str) -> dict[str, tuple[int, ...]]:
@@ -52,7 +52,7 @@ def test_lengths_are_in_characters_where_no_spaces_part_words() -> None:
 
 
 def test_lines_are_parted_by_their_rarest_word() -> None:
-    seen = {"Ein": 5000, "Hund": 50, "läuft": 700, "Drei": 3, "Hunde": 20}
+    seen = {"Radio": 50, "läuft": 700, "Drei": 3, "Hunde": 20}
     found = by_kind(slices(Texts(REFERENCES, [REFERENCES], SOURCES), SPLIT, seen), "rarest target word")
     assert found == {"never": (0, 3, 4), "1-9": (2,), "10-99": (1,)}
 
