@@ -6,11 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from nmt_cli import files
 from nmt_cli.errors import DataError
-from nmt_cli.reporting.markdown import code, text
+from nmt_cli.reporting.templates import render_markdown
 from nmt_cli.runs.directory import HYPOTHESES, REPORT, SCORES
 
 
@@ -121,17 +119,9 @@ def read_evaluation(folder: Path, provenance: Provenance) -> dict[str, Any] | No
 
 def render_report(evaluated: EvaluatedSet) -> str:
     """The report as Markdown that reads well raw, too."""
-    environment = Environment(
-        loader=PackageLoader("nmt_cli.reporting"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(text=text, code=code)
     shown = spread(len(evaluated.sentences), evaluated.samples)
     samples = [(index + 1, evaluated.sentences[index]) for index in shown]
-    return environment.get_template("report.md.j2").render(evaluated=evaluated, samples=samples)
+    return render_markdown("report.md.j2", evaluated=evaluated, samples=samples)
 
 
 def spread(count: int, wanted: int) -> list[int]:

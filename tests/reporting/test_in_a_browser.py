@@ -34,6 +34,14 @@ def page(written: WrittenRun, tmp_path: Path) -> Path:
     return output
 
 
+def test_the_browser_tells_of_requests_and_complaints(tmp_path: Path, browser: Browser) -> None:
+    address = "http://127.0.0.1:9/a.png"  # where nobody listens
+    (tmp_path / "bad.html").write_text(f'<img src="{address}"><script>console.error("x")</script>')
+    opened = browser.open(tmp_path / "bad.html")
+    assert opened.requests == [address]
+    assert opened.complaints
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_report_opens_without_complaint_and_asks_for_nothing(

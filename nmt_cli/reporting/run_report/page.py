@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from nmt_cli import files
 from nmt_cli.errors import NmtError
@@ -21,6 +22,8 @@ from nmt_cli.reporting.templates import render_html
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.history import History, read_journal
 from nmt_cli.runs.journal import read_summary
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -45,23 +48,15 @@ class Attention:
 
 def read_run(path: Path) -> RunContents:
     """Read a run, passing over what is missing or damaged; ModelError if there is no run at all."""
-    run, troubles = RunDirectory(path), []
+    run = RunDirectory(path)
+    troubles: list[str] = []
     summary = read_summary(run)
 
-    def tried(read: Callable[[], object]) -> object:
-        try:
-            return read()
-        except NmtError as error:
-            troubles.append(str(error).split("\n")[0])
-            return None
-
-    recipe = tried(lambda: load_recipe(run.resolved))
-    history = tried(lambda: read_journal(run.metrics))
     return RunContents(
         run,
         summary,
-        recipe if isinstance(recipe, Recipe) else None,
-        history if isinstance(history, History) else None,
+        _tried(lambda: load_recipe(run.resolved), troubles),
+        _tried(lambda: read_journal(run.metrics), troubles),
         read_evaluations(run, troubles.append),
         troubles,
     )
@@ -97,6 +92,15 @@ def render_run_report(contents: RunContents, attention: Attention, lines: Sequen
         sections=sections,
     )
     return str(page)
+
+
+def _tried(read: Callable[[], _Read], troubles: list[str]) -> _Read | None:
+    """What `read` gives, or None and one trouble more."""
+    try:
+        return read()
+    except NmtError as error:
+        troubles.append(str(error).split("\n")[0])
+        return None
 
 
 def _attention_section(attention: Attention) -> Section:
