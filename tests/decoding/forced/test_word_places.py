@@ -49,7 +49,7 @@ def test_whatever_a_model_says_each_word_of_it_has_tokens(tokenizer: Tokenizer, 
 
     assert len(found) == len(tokens)
     visible = {place for place, word in enumerate(words_of(text)) if word.split()}
-    assert {word for words in found for word in words} == visible
+    assert visible <= {word for words in found for word in words} <= set(range(len(words_of(text))))
 
 
 def test_a_word_that_normalisation_takes_apart_keeps_its_tokens(plain_tokenizer: Tokenizer) -> None:
