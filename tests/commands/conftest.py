@@ -44,9 +44,12 @@ def lines(words: list[str], count: int, first: int) -> bytes:
     return "".join(f"{text}\n" for text in texts).encode()
 
 
-@pytest.fixture(params=list(MODELS))
+@pytest.fixture(params=["transformer", pytest.param("rnn", marks=pytest.mark.slow)])
 def architecture(request: pytest.FixtureRequest) -> str:
-    """Each architecture in turn; tests for which it does not matter fix one."""
+    """Each architecture in turn; tests for which it does not matter fix one.
+
+    A command is tested with both, but what is particular to one is tested closer to it, and much faster.
+    """
     return str(request.param)
 
 

@@ -83,6 +83,7 @@ def test_a_damaged_model_of_a_finished_run_is_made_again(begun: str, name: str) 
     assert outcome(begun) == outcome("straight")
 
 
+@pytest.mark.slow
 def test_killed_before_its_last_word_a_finished_run_is_finished_by_the_next_start(begun: str) -> None:
     """All that can be missing when the newest checkpoint is there: pointers, pruning, the model's old self, status."""
     train(RECIPE, SHORT, Path(begun))

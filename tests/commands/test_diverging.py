@@ -68,6 +68,7 @@ def rough(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
+@pytest.mark.slow
 def test_weights_that_are_no_numbers_are_never_saved_and_training_goes_back(recipe: Path, rough: None) -> None:
     """Were they, the good ones before them would be gone."""
     train(recipe, [*SHORT, "training.checkpoints={every: 1, keep_last: 1, keep_best: 1}"], Path("run"))
@@ -104,6 +105,7 @@ def test_it_gives_up_after_as_many_returns_even_if_stopped_in_between(
         assert_all_finite("run")
 
 
+@pytest.mark.slow
 def test_a_validation_without_a_score_is_never_best(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([1.5, math.nan, math.inf, 1.25])
     monkeypatch.setattr(session, "validate", lambda *_: {"dev": {"loss": next(scores), "bleu": 0.0, "chrf": math.nan}})

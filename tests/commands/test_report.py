@@ -37,6 +37,7 @@ def test_a_page_tells_all_of_a_trained_and_evaluated_model(evaluated: Path) -> N
     assert not re.search(r'class="absent">(?!No line|none)', page())
 
 
+@pytest.mark.slow
 def test_each_row_of_attention_is_shared_out_among_the_source(evaluated: Path) -> None:
     loaded = load_model(RUN.path)
     (drawn,) = attention_maps(loaded, [(7, "one two three", "eins zwei")])
@@ -49,12 +50,14 @@ def test_each_row_of_attention_is_shared_out_among_the_source(evaluated: Path) -
         assert sum(row) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
 def test_lines_too_long_to_be_drawn_are_left_out(evaluated: Path) -> None:
     lines = [(1, "one " * MOST_SUBWORDS, "eins"), (2, "one", "eins"), (3, "", "")]
     assert [drawn.line for drawn in attention_maps(load_model(RUN.path), lines)] == [2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
 def test_a_report_has_its_place_at_each_time_of_a_run(recipe: Path) -> None:
     with pytest.raises(ModelError):
@@ -72,6 +75,7 @@ def test_a_report_has_its_place_at_each_time_of_a_run(recipe: Path) -> None:
         report(recipe, lines=[9])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
 def test_a_damaged_model_costs_the_attention_alone(evaluated: Path) -> None:
     (RUN.model / "model.safetensors").write_bytes(b"damaged")
@@ -80,6 +84,7 @@ def test_a_damaged_model_costs_the_attention_alone(evaluated: Path) -> None:
     assert "BLEU on test" in page()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
 def test_a_model_without_attention_says_so(recipe: Path) -> None:
     changes = ["model.attention=none", "model.input_feeding=false"]

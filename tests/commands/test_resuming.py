@@ -34,6 +34,7 @@ def assert_same_in_lives(monkeypatch: pytest.MonkeyPatch, settings: list[str], u
     assert outcome("stopped") == outcome("straight")
 
 
+@pytest.mark.slow
 def test_stopped_after_each_update(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_same_in_lives(monkeypatch, [*SHORT, "training.ema_decay=0.5", "training.word_dropout.source=0.2"])
 
@@ -71,6 +72,7 @@ def test_stopped_with_scheduled_sampling(recipe: Path, monkeypatch: pytest.Monke
     assert_same_in_lives(monkeypatch, [*SHORT, "training.scheduled_sampling={most: 0.5, full: 5}"])
 
 
+@pytest.mark.slow
 @only_transformer
 def test_each_pair_comes_exactly_once_in_an_epoch(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[int, list[int]] = {}
@@ -117,6 +119,7 @@ def test_a_run_may_be_moved_and_goes_on(recipe: Path) -> None:
     assert outcome("elsewhere/moved") == outcome("straight")
 
 
+@pytest.mark.slow
 @only_transformer
 def test_other_threads_or_another_torch_are_told(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -101,6 +101,7 @@ def test_optimizer_average_and_plateau_go_on_as_if_never_stopped(recipe: Path, o
         assert straight[name] == halting[name]
 
 
+@pytest.mark.slow
 @only_transformer
 def test_frozen_weights_stay_as_they_began(recipe: Path) -> None:
     train(recipe, ["training.freeze=[encoder.*]"])
@@ -156,6 +157,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(recipe: Path, number: signa
     assert state(RunDirectory(Path("straight"))) == state(RunDirectory(Path("stopped")))
 
 
+@pytest.mark.slow
 @only_transformer
 def test_a_finished_run_is_left_alone(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def times() -> dict[Path, int]:
@@ -168,6 +170,7 @@ def test_a_finished_run_is_left_alone(recipe: Path, capsys: pytest.CaptureFixtur
     assert "training is finished: the limit of 12 updates" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @only_transformer
 def test_asked_to_keep_fewer_a_finished_run_averages_fewer(recipe: Path) -> None:
     train(recipe)
@@ -179,6 +182,7 @@ def test_asked_to_keep_fewer_a_finished_run_averages_fewer(recipe: Path) -> None
     assert weights["model.safetensors"] == files.sha256(Path(f"run/checkpoints/step_{best}/model.safetensors"))
 
 
+@pytest.mark.slow
 @only_transformer
 def test_another_recipe_is_refused_and_fresh_moves_the_run_aside(recipe: Path) -> None:
     train(recipe)
@@ -190,6 +194,7 @@ def test_another_recipe_is_refused_and_fresh_moves_the_run_aside(recipe: Path) -
     assert files.sha256(Path("run/model/model.safetensors")) != weights
 
 
+@pytest.mark.slow
 @only_transformer
 def test_other_data_are_refused(recipe: Path) -> None:
     train(recipe)
@@ -220,6 +225,7 @@ def test_a_folder_of_somebody_else_is_not_touched(recipe: Path) -> None:
     assert list(Path("run").iterdir()) == [Path("run/letters.txt")]
 
 
+@pytest.mark.slow
 @only_transformer
 def test_a_damaged_last_checkpoint_is_passed_over_and_learned_again(
     recipe: Path, capsys: pytest.CaptureFixture[str]
@@ -238,6 +244,7 @@ def test_a_damaged_last_checkpoint_is_passed_over_and_learned_again(
     assert state(RunDirectory(Path("run")))["12/model.safetensors"] == expected["12/model.safetensors"]
 
 
+@pytest.mark.slow
 @only_transformer
 def test_divergence_is_told_and_nothing_bad_is_saved(recipe: Path) -> None:
     with pytest.raises(DivergedError, match="are not finite, after 2 returns"):
@@ -285,6 +292,7 @@ def test_weights_of_another_shape_are_refused_by_name(recipe: Path) -> None:
         load_model(Path("run"))
 
 
+@pytest.mark.slow
 @only_transformer
 def test_another_run_starts_from_its_weights_with_its_tokenizer(recipe: Path) -> None:
     """Everything but the embeddings is frozen, so that what the start gave can be seen."""
