@@ -15,8 +15,8 @@ from nmt_cli.errors import ResourceError
 
 Precision = Literal["fp32", "bf16"]
 
-_KEPT_PRIMITIVES = 128
-"""Somewhat more than the layers of one batch need, which share shapes."""
+_KEPT_PRIMITIVES, _KEPT_DESCRIPTIONS = 128, 32
+"""Of products: somewhat more than the layers of one batch need, and those of one layer, which the next shares."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 """Options of glibc's mallopt."""
@@ -106,10 +106,12 @@ def arithmetic(device: torch.device, precision: Precision) -> AbstractContextMan
 def keep_memory_in_bounds() -> None:
     """Prepare this process for work that takes long: to be called before its first product of matrices.
 
-    oneDNN keeps the programs that it makes for each shape, by default so many that they come to hundreds of megabytes:
-    batches seldom have a shape again.
+    For each shape of a product oneDNN keeps the program that it makes, and torch its description, a quarter of a
+    megabyte each. Batches seldom have a shape again, but 1024 of each would be kept. A description costs next to
+    nothing to make anew while its program is there.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KEPT_PRIMITIVES))
+    os.environ.setdefault("LRU_CACHE_CAPACITY", str(_KEPT_DESCRIPTIONS))
     _tell_malloc((_M_TRIM_THRESHOLD, 2**31 - 1), (_M_MMAP_THRESHOLD, 2**25))
 
 

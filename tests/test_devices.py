@@ -1,6 +1,8 @@
 """The allocator's settings can be given at any time; workers share the machine."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,6 +15,33 @@ def test_memory_that_is_kept_is_still_memory() -> None:
     keep_memory_in_bounds()
     keep_memory_in_bounds()
     assert torch.ones(2**22).sum() == 2**22
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="tells the memory of a process as Linux does")
+def test_products_of_ever_other_shapes_do_not_take_ever_more_memory() -> None:
+    """Each of 800 shapes would leave a quarter of a megabyte or more behind."""
+    program = """
+import torch
+from pathlib import Path
+from nmt_cli.devices import keep_memory_in_bounds
+from nmt_cli.models.linear import linear
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+keep_memory_in_bounds()
+weight = torch.ones(32, 32)
+for rows in range(10, 1010):
+    linear(torch.ones(rows, 32), weight)
+    if rows == 210:
+        before = resident()
+print(resident() - before)
+"""
+    limits = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    environment = {key: value for key, value in os.environ.items() if key not in limits}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, check=True)
+    assert int(done.stdout) < 20 * 2**20
 
 
 def test_workers_share_cores_unless_the_user_has_said_how(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def _together(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
 
 def _packed(loaded: "LoadedModel") -> "Precision":
     """Make the model fast for search, and say what is left for the arithmetic around it."""
-    from nmt_cli.devices import keep_freed_memory, multiplies_bf16
+    from nmt_cli.devices import keep_freed_memory, keep_memory_in_bounds, multiplies_bf16
     from nmt_cli.models import pack
 
     precision = loaded.decoding.precision
@@ -134,6 +134,7 @@ def _packed(loaded: "LoadedModel") -> "Precision":
         return precision
     if precision == "bf16" and not multiplies_bf16(loaded.device):
         warn("decoding.precision: this processor has no instructions for bf16; int8 and fp32 are faster on it")
+    keep_memory_in_bounds()
     keep_freed_memory()
     pack(loaded.model, precision)
     return "fp32"

@@ -41,11 +41,10 @@ class Opener:
     def __call__(self, number: int = 0, count: int = 1) -> Answering:
         """Load the model; `number` is that of this process among `count`."""
         from nmt_cli.decoding.formats import FORMATS
-        from nmt_cli.devices import become_worker, give_back_freed_memory, keep_memory_in_bounds, memory_errors
+        from nmt_cli.devices import become_worker, give_back_freed_memory, memory_errors
 
         if count > 1:
             become_worker(number, count)
-        keep_memory_in_bounds()
         with memory_errors():
             translator, write = open_translator(self.options), FORMATS[self.format]
 
