@@ -58,7 +58,8 @@ def translate(
     for line in summary.glossary():
         console.say(line)
     rate = summary.lines / max(seconds, 1e-3)
-    console.say(f"translated {summary.lines:,} lines in {console.duration(seconds)}: {rate:,.1f} lines/s")
+    lines = "1 line" if summary.lines == 1 else f"{summary.lines:,} lines"
+    console.say(f"translated {lines} in {console.duration(seconds)}: {rate:,.1f} lines/s")
 
 
 def translate_stream(

@@ -6,7 +6,7 @@ import os
 import threading
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -14,13 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import CharacterTokenizer, EchoModel, GruModel
 
-from nmt_cli.decoding.formats import FORMATS
+from nmt_cli.commands.translate import in_this_process, translate_stream
+from nmt_cli.commands.translating.answering import Format, answering_by
+from nmt_cli.commands.translating.inputs import Input
 from nmt_cli.decoding.pieces import is_blank
-from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.decoding.windows import windows
 from nmt_cli.recipe.decoding import BeamSettings, SearchSettings
-from nmt_cli.text.lines import decode_lines
 
 SEPARATORS = ["\r", "\x00", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\ufeff", "\u200b", "\u00a0", "\t"]
 PARTS = st.sampled_from(
@@ -40,15 +39,12 @@ def echo(batch_tokens: int = 4096) -> Translator:
     )
 
 
-def answered(translator: Translator, stream: Any, format: str) -> bytes:
-    """What is written for the lines of a stream."""
-    replaced: list[int] = []
-    written, number = [], 0
-    for window in windows(map(Request, decode_lines(stream, "input", replaced.append))):
-        for translation in translator.translate_window(window, number + 1):
-            written.append(FORMATS[format](number, translation))
-            number += 1
-    return "".join(written).encode()
+def answered(translator: Translator, stream: Any, format: Format) -> bytes:
+    """What `nmt translate` writes for the lines of a stream."""
+    written = io.BytesIO()
+    summary = translate_stream(Input(stream, "input"), written, in_this_process(answering_by(translator, format)))
+    assert summary.lines == written.getvalue().count(b"\n")
+    return written.getvalue()
 
 
 def given_file(path: Path, content: bytes) -> Any:
@@ -101,9 +97,8 @@ def test_each_line_is_answered_by_one_in_each_format(
 @given(LINES)
 def test_formats_tell_the_same_lines(lines: list[bytes]) -> None:
     content = b"".join(line + b"\n" for line in lines)
-    text, nbest, tsv, records = (
-        answered(echo(), io.BytesIO(content), format).decode().split("\n")[:-1]
-        for format in ("text", "nbest", "tsv", "jsonl")
+    text, nbest, records, tsv = (
+        answered(echo(), io.BytesIO(content), format).decode().split("\n")[:-1] for format in get_args(Format)
     )
 
     assert len(text) == len(nbest) == len(tsv) == len(records) == len(lines)

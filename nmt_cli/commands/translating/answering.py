@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.summary import Summary
+
+if TYPE_CHECKING:  # torch, which who only hands options on does not need
+    from nmt_cli.decoding.translator import Translator
 
 Format = Literal["text", "nbest", "jsonl", "tsv"]
 
@@ -40,19 +43,26 @@ class Opener:
 
     def __call__(self, number: int = 0, count: int = 1) -> Answering:
         """Load the model; `number` is that of this process among `count`."""
-        from nmt_cli.decoding.formats import FORMATS
-        from nmt_cli.devices import become_worker, give_back_freed_memory, memory_errors
+        from nmt_cli.devices import become_worker, memory_errors
 
         if count > 1:
             become_worker(number, count)
         with memory_errors():
-            translator, write = open_translator(self.options), FORMATS[self.format]
+            return answering_by(open_translator(self.options), self.format)
 
-        def answer(window: Window, translated: Callable[[int], object]) -> Answer:
-            with memory_errors():
-                translations = translator.translate_window(window.requests, window.first, translated)
-            lines = [write(number, translation) for number, translation in enumerate(translations, window.first - 1)]
-            give_back_freed_memory()
-            return Answer("".join(lines).encode(), Summary.of(translations))
 
-        return answer
+def answering_by(translator: "Translator", format: Format) -> Answering:
+    """Answers in this format by a translator."""
+    from nmt_cli.decoding.formats import FORMATS
+    from nmt_cli.devices import give_back_freed_memory, memory_errors
+
+    write = FORMATS[format]
+
+    def answer(window: Window, translated: Callable[[int], object]) -> Answer:
+        with memory_errors():
+            translations = translator.translate_window(window.requests, window.first, translated)
+        lines = [write(number, translation) for number, translation in enumerate(translations, window.first - 1)]
+        give_back_freed_memory()
+        return Answer("".join(lines).encode(), Summary.of(translations))
+
+    return answer

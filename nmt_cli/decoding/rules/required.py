@@ -58,6 +58,10 @@ class Required:
         """What brings each phrase forward, [B,k,P]; -1 where nothing is left to say."""
         return self._next[self._tracker.which(said.sentences), self._tracker.states(said)]
 
+    def is_begun(self, said: Said) -> Tensor:
+        """Whether some of each phrase, but not all, is said just now, [B,k,P]."""
+        return self._partial[self._tracker.which(said.sentences), self._tracker.states(said)] > 0
+
     def _missing(self, states: Tensor, which: Tensor) -> Tensor:
         """Of states [...,P], in tokens; an end that comes next settles a phrase that is whole."""
         whole = self._whole[which, states].sum(-1, keepdim=True)

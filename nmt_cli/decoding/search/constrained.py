@@ -1,5 +1,6 @@
 """A beam for sentences with phrases to say or to avoid: dynamic beam allocation (Post & Vilar 2018)."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -14,9 +15,16 @@ from nmt_cli.decoding.search.choosing import Choice, Continuations, Live, best_w
 
 Kind = TypeVar("Kind")
 
+_MARGIN = 6.0
+"""Nats by which the first word of a phrase may be less likely than the best word (benchmarks/results/glossary.md)."""
+
 
 class Constrained:
     """Candidates are the best words of each hypothesis and what brings each of its phrases forward.
+
+    A phrase is not begun just anywhere, or hypotheses which have said it where it does not belong fill their bank
+    before the others get there: its first word must be nearly as likely as the best one. It need not if the model would
+    rather say what it may not, as a translation that could end, but for the phrase.
 
     Those which have said equally much of what is required form a bank. The places of the beam go to the banks in turn
     (by sorting, as in Hu et al. 2019), one at a time, those with most said first: hypotheses that have paid for saying
@@ -59,7 +67,12 @@ class Constrained:
         if self.required is None:
             return best, torch.zeros_like(best, dtype=torch.bool).flatten(1)
         following = self.required.next_tokens(said)
-        tokens = torch.cat([best, torch.where(following < 0, best[..., :1], following)], dim=2).sort(2).values
+        likely = words.ranked.gather(-1, following.clamp(min=0)) >= words.ranked.amax(-1, keepdim=True) - _MARGIN
+        allowed = words.scores.masked_fill(words.ranked == -torch.inf, -torch.inf)
+        allowed = allowed.logsumexp(-1, keepdim=True) - words.total
+        fitting = likely | self.required.is_begun(said) | (allowed < math.log(0.5))
+        following = torch.where(fitting & (following >= 0), following, best[..., :1])
+        tokens = torch.cat([best, following], dim=2).sort(2).values
         is_double = torch.zeros_like(tokens, dtype=torch.bool)
         is_double[..., 1:] = tokens[..., 1:] == tokens[..., :-1]
         return tokens, is_double.flatten(1)

@@ -4,10 +4,10 @@ import html
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from nmt_cli.decoding.shields.elements import Element, Hidden
+from nmt_cli.decoding.shields.elements import Beside, Element, Hidden
 
 _TAG = re.compile(r"<!--.*?-->|<(/?)([A-Za-z_][\w:.-]*)(?:\s[^<>]*?|)(/?)>", re.DOTALL)
 _VOID = frozenset(
@@ -18,6 +18,11 @@ _BREAKING = frozenset(
     ["br", "p", "div", "li", "td", "th", "tr", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "dd", "option"]
 )
 """Words on the two sides of such a tag are two, even if no space is between them."""
+
+CLOSING = ".,;:!?…)]}»”’。，、；：！？）」』"
+"""Signs that follow a word without a space."""
+_PAIRS = frozenset(["()", "[]", '""', "''", "“”", "„“", "‘’", "«»", "（）", "「」"])
+_LEADING = frozenset([",", ":", ";"])
 
 
 @dataclass
@@ -60,24 +65,27 @@ def hide_tags(line: str) -> Hidden:
 
 
 def hide_spans(hidden: Hidden, pattern: re.Pattern[str]) -> Hidden:
-    """Take out, too, what a pattern matches in the text."""
-    text, ends, gone, spans = "", list[int](), list[int](), list[Element]()
-    for found in pattern.finditer(hidden.text):
-        if not found[0]:
-            continue
-        text += hidden.text[ends[-1] if ends else 0 : found.start()]
-        before, after = hidden.text[: found.start()][-1:], hidden.text[found.end() : found.end() + 1]
-        spaced = (before.isspace(), after.isspace())
-        spans.append(Element(len(text), len(text), found[0], spaced=spaced))
-        text += " " if text and before.strip() and after.strip() else ""
-        ends.append(found.end())
-        gone.append(found.end() - len(text))
-    text += hidden.text[ends[-1] if ends else 0 :]
+    """Take out, too, what a pattern matches in the text; what stands in a row is taken out together."""
+    line, text = hidden.text, ""
+    ends, gone, spans = [0], [0], list[Element]()
+    for start, end in _stretches(hidden, pattern):
+        text += line[ends[-1] : start]
+        before, after = line[start - 1 : start] if start else "", line[end : end + 1]
+        if after and after in CLOSING and text.rstrip()[-1:].isalnum():
+            text = text[: max(len(text.rstrip()), spans[-1].start if spans else 0)]
+        beside = _beside(text, line[start:end], line[end:])
+        touches = (before.isalnum(), after.isalnum())
+        spans.append(Element(len(text), len(text), line[start:end], beside=beside, touches=touches))
+        if text[-1:].strip() and after.strip() and after not in CLOSING:
+            text += " "
+        ends.append(end)
+        gone.append(end - len(text))
+    text += line[ends[-1] :]
 
     def moved(place: int) -> int:
         """Where a character of the text is now; of one that is gone, where it would be."""
-        number = bisect_right(ends, place)
-        moved = place - (gone[number - 1] if number else 0)
+        number = bisect_right(ends, place) - 1
+        moved = place - gone[number]
         return min(moved, spans[number].start) if number < len(spans) else moved
 
     return Hidden(text, _sorted_in([_moved(element, moved) for element in hidden.elements], spans))
@@ -91,6 +99,47 @@ def spans_of(text: str, pattern: re.Pattern[str]) -> Counter[str]:
 def shown(text: str) -> str:
     """A translation with the signs of markup as entities again."""
     return html.escape(text, quote=False)
+
+
+def _stretches(hidden: Hidden, pattern: re.Pattern[str]) -> list[tuple[int, int]]:
+    """What to take out of a text: matches, those in a row as one, with the brackets or quotes that hold nothing else.
+
+    At the line's beginning the sign after it goes along, as in "{name}: ". No stretch reaches over a tag.
+    """
+    line, tags = hidden.text, set(_boundaries(hidden.elements))
+    found = list[tuple[int, int]]()
+    for start, end in (match.span() for match in pattern.finditer(line) if match[0]):
+        last = found[-1][1] if found else 0
+        if found and not line[last:start].strip() and tags.isdisjoint(range(last, start + 1)):
+            found[-1] = found[-1][0], end
+        else:
+            found.append((start, end))
+    widened = list[tuple[int, int]]()
+    for start, end in found:
+        last = widened[-1][1] if widened else 0
+        if tags.isdisjoint((start, end)):
+            if start > last and line[start - 1] + line[end : end + 1] in _PAIRS:
+                start, end = start - 1, end + 1
+            elif not line[:start].strip() and line[end : end + 1] in _LEADING and line[end + 1 : end + 2].isspace():
+                end += 1
+        widened.append((start, end))
+    return widened
+
+
+def _boundaries(elements: Iterable[Element]) -> Iterator[int]:
+    for element in elements:
+        yield from (element.start, element.end)
+        yield from _boundaries(element.inner)
+
+
+def _beside(before: str, span: str, after: str) -> Beside:
+    """What a span goes with, by what remains of the line before and after it."""
+    before = before.rstrip()
+    if not before:
+        return "first" if span[-1] in _LEADING else "next"
+    if not after.strip():
+        return "previous" if before[-1].isalnum() else "last"
+    return "next" if after[0].isalnum() or after[0].isspace() else "previous"
 
 
 def _moved(element: Element, moved: Callable[[int], int]) -> Element:

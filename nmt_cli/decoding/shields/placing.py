@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from nmt_cli.decoding.shields.elements import Element, Hidden
+from nmt_cli.decoding.shields.hiding import CLOSING
 
 _WORD = re.compile(r"[^ \t]+")
+_OPENING = "([{„«¿¡（「『"
+"""Signs that a word follows without a space."""
 
 Link = tuple[int, int]
 """A word of the source and one of the translation, by number; words stand between spaces and tabs."""
@@ -48,11 +51,10 @@ class _Placing:
         written, place = "", bounds[0]
         for placed in self._side_by_side(elements, bounds):
             element = placed.element
-            before, after = self.target[place : placed.start], ""
-            if element.is_alone and any(element.spaced):
-                before, after = self._apart(before, placed.start, element)
+            written += show(self.target[place : placed.start])
+            lead, tail = self._apart(written[-1:], self.target[placed.start : bounds[1]][:1], element)
             inner = self.write(element.inner, (placed.start, placed.end), show)
-            written += show(before) + element.opening + inner + element.closing + after
+            written += lead + element.opening + inner + element.closing + tail
             place = placed.end
         return written + show(self.target[place : bounds[1]])
 
@@ -72,11 +74,23 @@ class _Placing:
         last = bisect_left([start for start, _ in self.source_words], element.end)
         answers = sorted({other for one, other in self.links if first <= one < last})
         if element.start == element.end or not answers:
-            place = self._before(first)
+            place = self._alone(element, first)
             return place, place
         begin, stop = _densest(answers)
         start = self._character(element.start, first, begin, at_end=False)
         return start, max(start, self._character(element.end, last - 1, stop, at_end=True))
+
+    def _alone(self, element: Element, following: int) -> int:
+        """Where an element goes that encloses nothing; `following` is the next source word."""
+        if element.beside == "first":
+            return 0
+        if element.beside == "last":
+            return len(self.target)
+        before = [other for one, other in self.links if self.source_words[one][0] < element.start]
+        if element.beside == "previous" and before:
+            start, end = self.target_words[before[-1]]
+            return start + len(self.target[start:end].rstrip(CLOSING))
+        return self._before(following)
 
     def _before(self, word: int) -> int:
         """Where the answer to a source word, or to the next that has one, begins; else behind that of the last."""
@@ -102,13 +116,12 @@ class _Placing:
         rest = self.source[source_start:place]
         return end - len(word.lstrip(rest)) if inside and not any(map(str.isalnum, rest)) else start
 
-    def _apart(self, before: str, place: int, element: Element) -> tuple[str, str]:
-        """Spaces that set a span apart as it was: one before it or behind it, whichever is not there yet."""
-        space_before, space_after = element.spaced
-        at_start = place == 0 or self.target[place - 1].isspace()
-        at_end = place == len(self.target) or self.target[place].isspace()
-        lead = " " if not at_start and (space_before or at_end) else ""
-        return before + lead, " " if space_after and not at_end else ""
+    def _apart(self, before: str, after: str, element: Element) -> tuple[str, str]:
+        """The spaces that keep a span from words which it did not touch, by the characters on its two sides."""
+        touches_before, touches_after = element.touches
+        is_led = touches_before or not before.strip() or before in _OPENING
+        is_followed = touches_after or not after.strip() or after in CLOSING
+        return "" if is_led else " ", "" if is_followed else " "
 
 
 def _densest(numbers: Sequence[int]) -> Bounds:

@@ -1,10 +1,15 @@
 """What is required is said whenever it can be, by beams of any size."""
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import GruModel, TableModel, forced_log_probability, occurrences, one, search
 
+from nmt_cli.decoding.rules import Said, Words
+from nmt_cli.decoding.rules.required import Required
+from nmt_cli.decoding.search.choosing import Live
+from nmt_cli.decoding.search.constrained import Constrained
 from nmt_cli.decoding.sentences import Phrase, Wishes
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
 
@@ -109,3 +114,41 @@ def test_a_beam_is_not_filled_with_forbidden_words_that_would_have_to_go_on() ->
     found = search(model, [Wishes(forbidden=((6,),))], BeamSettings(beam_size=2), (7,))[0][0]
 
     assert found.tokens in [(4, 8), (5, 8)]
+
+
+@pytest.mark.parametrize(("nats", "expected"), [(5.0, True), (7.0, False)])
+def test_a_phrase_is_begun_only_where_the_model_nearly_would(nats: float, expected: bool) -> None:
+    scores = torch.full((1, 1, 9), -50.0)
+    scores[..., [4, 5, 6]], scores[..., 7] = 0.0, -nats
+    live, first = Live.only_start(1, 2, torch.device("cpu")), torch.tensor([0])
+    required = Required([Wishes(required=((7, 8),))], torch.tensor([20]), 3, None, torch.device("cpu"))
+    words = Words.ruled(scores, [required], Said(live.tokens, first))
+
+    found = Constrained(2, 3, required, None)(words, live, first).going_on
+
+    assert (7 in found.tokens[found.rank > -torch.inf]) == expected
+
+
+def test_a_phrase_that_is_likely_nowhere_is_said_when_the_rest_is() -> None:
+    model = TableModel(9)
+    model.table.data.zero_()
+    model.table.data[:, :, 7] = -20.0
+    for word, following in [(2, 4), (4, 5), (5, 6), (6, 3), (7, 3)]:
+        model.table.data[:, word, following] = 15.0
+
+    found = search(model, [Wishes(required=((7,),))], BeamSettings(beam_size=3, length_penalty=0))[0][0]
+
+    assert found.tokens == (4, 5, 6, 7)
+
+
+def test_a_phrase_that_is_begun_goes_on_however_unlikely_that_is() -> None:
+    model = TableModel(9)
+    model.table.data.zero_()
+    model.table.data[:, :, 8] = -20.0
+    for word, following in [(2, 4), (4, 5), (5, 6), (6, 3), (8, 5)]:
+        model.table.data[:, word, following] = 15.0
+    model.table.data[:, 4, 7] = 12.0
+
+    found = search(model, [Wishes(required=((7, 8),))], BeamSettings(beam_size=3, length_penalty=0))[0][0]
+
+    assert found.tokens == (4, 7, 8, 5, 6)

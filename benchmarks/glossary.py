@@ -1,0 +1,116 @@
+"""What a glossary costs and brings: terms used, BLEU and seconds without one, with a soft and with a hard one.
+
+    python benchmarks/glossary.py runs/multi30k_transformer --source test.en --reference test.de --lines 250
+
+The glossary is made from the references: nouns (words that German writes with a capital within a sentence), each for the
+source word that mostly answers to it, by the model's own word alignments of the references. So it asks for what people
+have said, if not always in that line. A term is used if the translation holds it as often as the line's source terms
+ask for it. BLEU is sacreBLEU's, against the same references. No output is checked and mended.
+"""
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import sacrebleu
+
+from nmt_cli.commands.loading import load_model
+from nmt_cli.commands.translators import translator_of
+from nmt_cli.decoding.forced.annotation import Annotator, Said, Wanted
+from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.steering.glossary import Entry, Glossary
+from nmt_cli.decoding.steering.wishes import Steering, SteeringSettings
+from nmt_cli.decoding.translator import Translator
+from nmt_cli.text.lines import read_lines
+
+_SIGNS = ".,;:!?\"'()"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of all lines."""
+
+    used: int
+    asked: int
+    bleu: float
+    seconds: float
+
+
+def main() -> None:
+    """Print a table in Markdown: a row for each way to use the glossary."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--reference", type=Path, required=True)
+    parser.add_argument("--lines", type=int, default=250)
+    parser.add_argument("--bonuses", type=float, nargs="*", default=[1.0, 3.0, 6.0, 10.0])
+    parser.add_argument("--set", dest="overrides", action="append", default=["decoding.check=false"])
+    given = parser.parse_args()
+    sources, references = (list(read_lines(path))[: given.lines] for path in (given.source, given.reference))
+    translator = translator_of(load_model(given.model, given.overrides))
+    glossary = glossary_of(translator, sources, references)
+    ways = {
+        "none": SteeringSettings(glossary, "soft", 0.0),
+        **{f"soft, bonus {bonus:g}": SteeringSettings(glossary, "soft", bonus) for bonus in given.bonuses},
+        "hard": SteeringSettings(glossary, "hard"),
+    }
+    print(f"{len(glossary.entries)} terms\n")
+    print("| glossary | terms used | share | BLEU | seconds |\n|:--|--:|--:|--:|--:|", flush=True)
+    for name, settings in ways.items():
+        found = measured(translator, settings, sources, references)
+        share = found.used / found.asked
+        print(
+            f"| {name} | {found.used} of {found.asked} | {share:.1%} | {found.bleu:.2f} | {found.seconds:.1f} |",
+            flush=True,
+        )
+
+
+def measured(
+    translator: Translator, settings: SteeringSettings, sources: Sequence[str], references: Sequence[str]
+) -> Measured:
+    """What comes of one way to use the glossary."""
+    translator.steering = Steering(translator.tokenizer, settings)
+    started = time.perf_counter()
+    found = list(translator.translate(map(Request, sources)))
+    seconds = time.perf_counter() - started
+    terms = [term for each in found for term in each.terms]
+    bleu = sacrebleu.corpus_bleu([each.best.text for each in found], [list(references)]).score
+    return Measured(sum(term.used for term in terms), len(terms), bleu, seconds)
+
+
+def glossary_of(translator: Translator, sources: Sequence[str], references: Sequence[str]) -> Glossary:
+    """The nouns of the references, each for the source word that says it; one for each source word."""
+    pairs, answers = Counter[tuple[str, str]](), Counter[str]()
+    for source, reference, links in zip(sources, references, _alignments(translator, sources, references), strict=True):
+        source_words, target_words = source.split(), reference.split()
+        for one, other in links:
+            word, noun = source_words[one].strip(_SIGNS), target_words[other].strip(_SIGNS)
+            answers[word] += 1
+            if other and noun[:1].isupper() and word.islower():
+                pairs[word, noun] += 1
+    targets: dict[str, str] = {}
+    for (word, noun), count in pairs.most_common():
+        if 2 * count > answers[word]:
+            targets.setdefault(word, noun)
+    return Glossary([Entry(word, (noun,)) for word, noun in sorted(targets.items())])
+
+
+def _alignments(
+    translator: Translator, sources: Sequence[str], references: Sequence[str]
+) -> list[Sequence[tuple[int, int]]]:
+    tokenizer = translator.tokenizer
+    rows = zip(tokenizer.encode_source(list(sources)), tokenizer.encode_target(list(references)), strict=True)
+    said = [
+        Said(source, Sentence(line, tokens), reference, tuple(target))
+        for line, (source, reference, (tokens, target)) in enumerate(zip(sources, references, rows, strict=True), 1)
+    ]
+    annotator = Annotator(translator.searcher, tokenizer, 4096, Wanted(alignment=True, word_scores=False))
+    return [annotation.alignment or () for annotation in annotator.annotate(said)]
+
+
+if __name__ == "__main__":
+    main()
