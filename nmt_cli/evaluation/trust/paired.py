@@ -17,6 +17,9 @@ Trained = Sequence[Measured]
 SIGNIFICANT = 0.05
 """Below this p, a difference counts as shown."""
 
+_FEWEST = 6
+"""Sentences: of fewer, even a difference on all of them is one that 2 in 2^n exchanges make, so none can be shown."""
+
 
 def difference(first: Trained, second: Trained) -> float:
     """The second system's mean score less the first's."""
@@ -31,14 +34,14 @@ def paired_bootstrap(first: Trained, second: Trained, resamples: int, seed: int)
     Every seed of a system is scored on the same draws, and counts as much as the others.
     """
     seen = abs(difference(first, second))
-    if seen == 0:
+    if seen == 0 or len(first[0].rows) < _FEWEST:
         return 1.0
     first_scores, second_scores = (
         np.mean([resampled_scores(measured, resamples, seed) for measured in system], axis=0)
         for system in (first, second)
     )
     differences = np.abs(second_scores - first_scores)
-    return _p(differences - differences.mean(), seen)
+    return _p(np.count_nonzero(differences - differences.mean() > seen), resamples)
 
 
 def approximate_randomisation(first: Trained, second: Trained, resamples: int, seed: int) -> float:
@@ -52,7 +55,8 @@ def approximate_randomisation(first: Trained, second: Trained, resamples: int, s
     pool = [*first, *second]
     dealt = [scores_of(pool[0], sums) for sums in _dealt_sums(pool, resamples, seed)]
     apart = np.mean(dealt[len(first) :], axis=0) - np.mean(dealt[: len(first)], axis=0)
-    return _p(np.abs(apart), seen)
+    as_far = np.abs(apart) >= seen - 1e-9  # ties count: where few sentences differ, many deals are the one seen
+    return _p(np.count_nonzero(as_far), resamples)
 
 
 TESTS: dict[Method, Callable[[Trained, Trained, int, int], float]] = {
@@ -98,9 +102,9 @@ def _dealt_sums(pool: Trained, resamples: int, seed: int) -> list[NDArray[np.flo
     return [np.concatenate(part) for part in parts]
 
 
-def _p(by_chance: NDArray[np.float64], seen: float) -> float:
-    """The share of resamples that exceed what was seen, which is itself counted among them."""
-    return (int(np.count_nonzero(by_chance > seen)) + 1) / (len(by_chance) + 1)
+def _p(by_chance: int, resamples: int) -> float:
+    """The share of resamples that did it by chance; what was seen is itself counted among them."""
+    return (by_chance + 1) / (resamples + 1)
 
 
 def _mean(system: Trained) -> float:
