@@ -6,8 +6,7 @@ from typing import Any
 from nmt_cli.models.contract import TranslationModel, Vocabularies
 from nmt_cli.models.layers import FeedForward
 from nmt_cli.models.linear import HAS_ONEDNN, Linear, Precision, packing
-from nmt_cli.models.recurrent import RecurrentLayer
-from nmt_cli.models.rnn import Rnn
+from nmt_cli.models.recurrent import RecurrentLayer, Rnn
 from nmt_cli.models.transformer import Transformer
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 

@@ -16,9 +16,6 @@ from nmt_cli.models.layers import DecoderLayer, EncoderLayer, Seen, initialise, 
 from nmt_cli.models.output import Output
 from nmt_cli.recipe.model import TransformerSettings
 
-_CACHE_GROWTH = 16
-"""Positions by which the cache of a search grows when it is full."""
-
 _FEWEST_SEEN = 16
 """Positions that a search's attention has at least, if hidden ones: torch's softmax is much slower over fewer."""
 
@@ -171,7 +168,7 @@ class Transformer(TranslationModel):
         length = state.length
         if length < len(state.cache):
             return state
-        capacity = length + _CACHE_GROWTH
+        capacity = length + state.padding.size(-1)  # translations are about as long as their sources
         cache = _new_cache(state.cache, (capacity, *state.cache.shape[1:]))
         cache[:length] = state.cache
         future = torch.full_like(cache[:, 0, 0, 0, 0], -torch.inf)

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt_cli.models import recurrent
+from nmt_cli.models.recurrent import layers
 from nmt_cli.models.contract import Source, Vocabularies
-from nmt_cli.models.recurrent import AdditiveAttention, RecurrentEncoder, RecurrentLayer
-from nmt_cli.models.rnn import Rnn
+from nmt_cli.models.recurrent.layers import AdditiveAttention, RecurrentEncoder, RecurrentLayer
+from nmt_cli.models.recurrent.rnn import Rnn
 from nmt_cli.recipe.model import RnnSettings
 
 
@@ -51,7 +51,7 @@ def test_additive_attention_in_parts_equals_that_in_one(monkeypatch: pytest.Monk
     attention, states, keys = AdditiveAttention(4), torch.randn(2, 7, 4, requires_grad=True), torch.randn(2, 3, 4)
     whole = attention.scores(states, keys)
     expected = torch.autograd.grad(whole.square().sum(), states)
-    monkeypatch.setattr(recurrent, "_ADDITIVE_LIMIT", 2 * keys.numel())
+    monkeypatch.setattr(layers, "_ADDITIVE_LIMIT", 2 * keys.numel())
     parts = attention.scores(states, keys)
     assert_close(parts, whole)
     assert_close(torch.autograd.grad(parts.square().sum(), states), expected)

@@ -13,7 +13,7 @@ from nmt_cli.models.embeddings import Embeddings
 from nmt_cli.models.layers import initialise
 from nmt_cli.models.linear import Linear
 from nmt_cli.models.output import Output
-from nmt_cli.models.recurrent import RecurrentEncoder, RecurrentLayer, new_attention
+from nmt_cli.models.recurrent.layers import RecurrentEncoder, RecurrentLayer, new_attention
 from nmt_cli.recipe.model import RnnSettings
 
 
