@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt_cli.models.recurrent import layers
 from nmt_cli.models.contract import Source, Vocabularies
+from nmt_cli.models.recurrent import layers
 from nmt_cli.models.recurrent.layers import AdditiveAttention, RecurrentEncoder, RecurrentLayer
 from nmt_cli.models.recurrent.rnn import Rnn
 from nmt_cli.recipe.model import RnnSettings
@@ -113,7 +113,7 @@ def gru(layer: RecurrentLayer, word: Tensor, state: Tensor) -> Tensor:
 def match(model: Rnn, state: Tensor, column: Tensor) -> Tensor:
     """How well a source column fits the decoder's state, by Luong et al. 2015 and Bahdanau et al. 2015."""
     attention = model.attention
-    if isinstance(attention, recurrent.GeneralAttention):
+    if isinstance(attention, layers.GeneralAttention):
         return state @ (attention.key.weight @ column)
     if isinstance(attention, AdditiveAttention):
         mixed = attention.query.weight @ state + attention.query.bias + attention.key.weight @ column
