@@ -55,7 +55,7 @@ def fallbacks(settings: SearchSettings) -> tuple[SearchSettings, ...]:
     """
     beam = settings.beam_size if isinstance(settings, BeamSettings) else 1
     width = max(beam, min(max(2 * beam, 8), _WIDEST))
-    wider = settings.beam(width, n_best=width)
+    wider = settings.beam(width, n_best=width).model_copy(update={"early_stop": "first"})  # enough to choose from
     longer = {
         "length_penalty": min(settings.length_penalty + 1, 10.0),
         "no_repeat_ngram": settings.no_repeat_ngram or _REPEATED,

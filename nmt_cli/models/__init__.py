@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import nn
+
 from nmt_cli.models.contract import TranslationModel, Vocabularies
+from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.layers import FeedForward
-from nmt_cli.models.linear import HAS_ONEDNN, Linear, Precision, packing
+from nmt_cli.models.linear import HAS_ONEDNN, Linear, Packing, Precision, Product, packing
 from nmt_cli.models.recurrent import RecurrentLayer, Rnn
 from nmt_cli.models.transformer import Transformer
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
@@ -22,7 +26,10 @@ def build(settings: TransformerSettings | RnnSettings, vocabularies: Vocabularie
 
 
 def pack(model: TranslationModel, precision: Precision) -> None:
-    """Prepare a model on a CPU for search, in place: it cannot learn any more, nor be saved."""
+    """Prepare a model on a CPU for search, in place: it cannot learn any more, nor be saved.
+
+    Simple layers become functions, since a step of a small model takes hardly longer than torch's way to its modules.
+    """
     if precision != "int8" and not HAS_ONEDNN:
         return
     packed = packing(precision)
@@ -31,6 +38,20 @@ def pack(model: TranslationModel, precision: Precision) -> None:
             module.pack(packed)
         if isinstance(module, Transformer | Rnn):
             module.output.pack(module.embeddings.target, packed)
-        for name, layer in module.named_children():
-            if isinstance(layer, Linear):
-                setattr(module, name, packed(layer.weight, layer.bias, False))
+        for name, layer in list(module.named_children()):
+            function = _as_function(layer, packed)
+            if function is not None and not isinstance(module, nn.ModuleList):  # which holds modules only
+                delattr(module, name)
+                setattr(module, name, function)
+
+
+def _as_function(layer: nn.Module, packed: Packing) -> Product | None:
+    """What a layer does in a search, if that is simple."""
+    if isinstance(layer, Linear):
+        return packed(layer.weight, layer.bias, False)
+    if isinstance(layer, nn.LayerNorm):
+        shape, weight, bias, epsilon = layer.normalized_shape, layer.weight.detach(), layer.bias.detach(), layer.eps
+        return lambda vectors: torch.layer_norm(vectors, shape, weight, bias, epsilon)
+    if isinstance(layer, nn.Identity | Dropout):
+        return lambda vectors: vectors
+    return None

@@ -1,5 +1,7 @@
 """Multi-head attention: queries, keys and values → mixtures of values."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -7,6 +9,18 @@ from torch.nn import functional
 from nmt_cli.models.dropout import dropout
 from nmt_cli.models.embeddings import Rotation
 from nmt_cli.models.linear import Linear
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a few queries look at in a step of search, N times K heads of hypotheses or of sentences."""
+
+    keys: Tensor
+    """[N,d,S]"""
+    values: Tensor
+    """[N,S,d]"""
+    hidden: Tensor
+    """[N or 1,1,S], -inf where nothing is to be seen, else 0."""
 
 
 class SelfAttention(nn.Module):
@@ -34,10 +48,10 @@ class SelfAttention(nn.Module):
         mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, causal=causal, rate=rate)))
         return mixed
 
-    def step(self, vectors: Tensor, rotation: Rotation | None, cache: Tensor, place: int, hidden: Tensor) -> Tensor:
+    def step(self, vectors: Tensor, rotation: Rotation | None, said: Seen, newest: Tensor) -> Tensor:
         """Mix the newest position [n,D] of each hypothesis with those before it.
 
-        The cache [T,2,n,K·d] holds keys and values, and at `place` gets the newest ones. Hidden: see `mix`.
+        Its own keys and values are written to `newest` [2,n,K·d], which is a part of what was said.
         """
         projected: Tensor = self.query_key_value(vectors)
         if rotation is not None:
@@ -45,12 +59,10 @@ class SelfAttention(nn.Module):
                 projected.view(len(projected), -1, self.head_width), [sum(self.heads[:2]), self.heads[2]], dim=1
             )
             projected = torch.cat([rotation.turn(turned), values], dim=1).flatten(1)
-        width = self.heads[0] * self.head_width
-        cache[place] = projected[:, width:].view(len(projected), 2, -1).transpose(0, 1)
-        # Heads are no axis of their own, so that they and the hypotheses are one, without a copy.
-        keys, values = cache.view(*cache.shape[:2], -1, self.head_width).permute(1, 2, 0, 3)  # each [n·K,T,d]
-        query = projected[:, :width].reshape(len(keys), -1, self.head_width)
-        mixed: Tensor = self.output(mix(query, keys, values, hidden).view(vectors.shape))
+        query, own = projected.split_with_sizes([vectors.size(1), projected.size(1) - vectors.size(1)], dim=1)
+        newest.copy_(own.view(len(own), 2, -1).transpose(0, 1))
+        query = query.reshape(len(said.keys), -1, self.head_width)
+        mixed: Tensor = self.output(mix(query, said).view(vectors.shape))
         return mixed
 
     def _project(self, vectors: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -66,7 +78,7 @@ class SourceAttention(nn.Module):
 
     def __init__(self, width: int, heads: int, key_value_heads: int, rate: float) -> None:
         super().__init__()
-        self.head_width = width // heads
+        self.head_width, self.shared = width // heads, key_value_heads
         self.rate = rate
         self.query = Linear(width, width)
         self.key_value = Linear(width, 2 * key_value_heads * self.head_width)
@@ -85,14 +97,13 @@ class SourceAttention(nn.Module):
         mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, rate=rate)))
         return mixed
 
-    def step(self, vectors: Tensor, remembered: Tensor, hidden: Tensor) -> Tensor:
-        """Mix what is remembered, [2,B,K,S,d], for k hypotheses of each sentence, [B·k,D]; hidden: see `mix`."""
-        _, sentences, shared, positions, width = remembered.shape
-        keys, values = remembered.view(2, -1, positions, width)
+    def step(self, vectors: Tensor, source: Seen) -> Tensor:
+        """Mix the source for k hypotheses of each sentence, [B·k,D]."""
+        seen, shared = len(source.keys), self.shared
         # The hypotheses of a sentence, and the queries of a group of heads, are more queries to one source.
-        query = self.query(vectors).view(sentences, -1, shared, vectors.size(1) // shared)
-        query = query.transpose(1, 2).reshape(sentences * shared, -1, width)
-        mixed = mix(query, keys, values, hidden).view(sentences, shared, -1, vectors.size(1) // shared)
+        query = self.query(vectors).view(seen // shared, -1, shared, vectors.size(1) // shared)
+        query = query.transpose(1, 2).reshape(seen, -1, self.head_width)
+        mixed = mix(query, source).view(seen // shared, shared, -1, vectors.size(1) // shared)
         result: Tensor = self.output(mixed.transpose(1, 2).reshape(vectors.shape))
         return result
 
@@ -124,14 +135,10 @@ def attend(
     )
 
 
-def mix(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Tensor:
-    """Attention of a few queries, without gradients: [N,q,d], [N,S,d], [N,S,d] → [N,q,d].
-
-    Hidden [N or 1,1,S] is added to the weights before the softmax: 0, or -inf where nothing is to be seen. For so few
-    queries, plain products are faster than torch's kernel.
-    """
-    weights = torch.baddbmm(hidden, query, keys.transpose(1, 2), alpha=query.size(-1) ** -0.5)
-    return torch.bmm(weights.softmax(-1), values)
+def mix(query: Tensor, seen: Seen) -> Tensor:
+    """Attention of a few queries, without gradients, [N,q,d] → [N,q,d]: plain products beat torch's kernel there."""
+    weights = torch.baddbmm(seen.hidden, query, seen.keys, alpha=query.size(-1) ** -0.5)
+    return torch.bmm(weights.softmax(-1), seen.values)
 
 
 def _weights(query: Tensor, keys: Tensor, visible: Tensor | None, *, causal: bool = False) -> Tensor:

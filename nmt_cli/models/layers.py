@@ -1,15 +1,14 @@
 """The layers of the Transformer, and how weights begin."""
 
-from dataclasses import dataclass
 from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt_cli.models.attention import SelfAttention, SourceAttention
+from nmt_cli.models.attention import Seen, SelfAttention, SourceAttention
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Rotation
-from nmt_cli.models.linear import Linear, Packing
+from nmt_cli.models.linear import Linear, Packing, Product
 from nmt_cli.recipe.model import TransformerSettings
 
 
@@ -29,22 +28,6 @@ class EncoderLayer(nn.Module):
         vectors = self.around_self.leave(vectors, mixed)
         changed = self.feed_forward(self.around_feed_forward.enter(vectors))
         return self.around_feed_forward.leave(vectors, changed)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one layer sees in a step of search: what was said, and the source."""
-
-    cache: Tensor
-    """Keys and values [T,2,B·k,K·d] of what was said; at `place` there is room for the newest."""
-    place: int
-    future: Tensor
-    """[1,1,T], -inf at places where nothing is said yet, else 0."""
-    rotation: Rotation | None
-    source: Tensor
-    """Keys and values [2,B,K,S,d]."""
-    padding: Tensor
-    """[B·K,1,S], -inf at padding, else 0."""
 
 
 class DecoderLayer(nn.Module):
@@ -70,12 +53,11 @@ class DecoderLayer(nn.Module):
         weights = self.source_attention.weights(query, remembered, visible) if attention else None
         return self._finish(vectors, self.source_attention(query, remembered, visible)), weights
 
-    def step(self, vectors: Tensor, seen: Seen) -> Tensor:
-        """One position of each hypothesis, [B·k,D] → [B·k,D]."""
-        query = self.around_self.enter(vectors)
-        mixed = self.self_attention.step(query, seen.rotation, seen.cache, seen.place, seen.future)
+    def step(self, vectors: Tensor, rotation: Rotation | None, said: Seen, newest: Tensor, source: Seen) -> Tensor:
+        """One position of each hypothesis, [B·k,D] → [B·k,D]; `newest` is the place for its keys and values."""
+        mixed = self.self_attention.step(self.around_self.enter(vectors), rotation, said, newest)
         vectors = self.around_self.leave(vectors, mixed)
-        mixed = self.source_attention.step(self.around_source.enter(vectors), seen.source, seen.padding)
+        mixed = self.source_attention.step(self.around_source.enter(vectors), source)
         return self._finish(vectors, mixed)
 
     def _finish(self, vectors: Tensor, mixed: Tensor) -> Tensor:
@@ -91,15 +73,16 @@ class FeedForward(nn.Module):
         super().__init__()
         self.activation = settings.activation
         gates = 2 if self.activation == "swiglu" else 1
-        self.inner = Linear(settings.width, gates * settings.feed_forward)
+        self.inner: Product = Linear(settings.width, gates * settings.feed_forward)
         self.activate: nn.Module = Activation(settings)
         self.outer = Linear(settings.feed_forward, settings.width)
 
     def pack(self, packed: Packing) -> None:
         """Let the inner product end with the activation, if it can."""
         if self.activation == "relu":
-            self.add_module("inner", packed(self.inner.weight, self.inner.bias, True))
-            self.activate = nn.Identity()
+            product = packed(self.inner.weight, self.inner.bias, True)
+            del self.inner
+            self.inner, self.activate = product, nn.Identity()
 
     def forward(self, vectors: Tensor) -> Tensor:
         changed: Tensor = self.outer(self.activate(self.inner(vectors)))

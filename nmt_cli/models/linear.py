@@ -14,8 +14,11 @@ from nmt_cli.errors import RecipeError
 
 HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
-Packing = Callable[[Tensor, Tensor | None, bool], nn.Module]
-"""Makes a layer that multiplies by weight [O,I] and adds bias [O], with or without a ReLU after it; see `packing`."""
+Product = Callable[[Tensor], Tensor]
+"""Multiplies inputs [..., I]; no module, for to call one takes as long as a small product."""
+
+Packing = Callable[[Tensor, Tensor | None, bool], Product]
+"""Makes a product with weight [O,I] and bias [O], with or without a ReLU after it; see `packing`."""
 
 Precision = Literal["fp32", "bf16", "int8"]
 
@@ -65,17 +68,17 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 def packing(precision: Precision) -> Packing:
-    """What makes layers for search on a CPU, of weights in the order in which the processor wants them.
+    """What makes products for search on a CPU, of weights in the order in which the processor wants them.
 
     bf16 and int8 are the precision of the products alone; inputs and outputs are fp32. int8 weights have a scale
     for each output, inputs one for all, measured as they come.
     """
     if precision != "int8":
-        return _Packed if precision == "fp32" else _PackedBf16
+        return _packed if precision == "fp32" else _packed_bf16
     supported = torch.backends.quantized.supported_engines
     if not any(engine in supported for engine in _ENGINES):
         raise RecipeError("decoding.precision: this torch has no int8 products for this processor; say fp32")
-    return _PackedInt8
+    return _packed_int8
 
 
 def product_speed(device: torch.device, precision: torch.dtype) -> float:
@@ -121,52 +124,37 @@ def _product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
     return outputs
 
 
-class _Packed(nn.Module):
+def _packed(weight: Tensor, bias: Tensor | None, relu: bool) -> Product:
     """A product by oneDNN."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, relu: bool) -> None:
-        super().__init__()
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _ROWS)
-        self.bias = None if bias is None else bias.detach()
-        self.after = "relu" if relu else "none"
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = torch.ops.mkldnn._linear_pointwise.default._op(
-            inputs, self.weight, self.bias, self.after, [], ""
-        )
-        return outputs
+    order, bias = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _ROWS), _detached(bias)
+    multiply, after = torch.ops.mkldnn._linear_pointwise.default._op, "relu" if relu else "none"
+    return lambda inputs: multiply(inputs, order, bias, after, [], "")
 
 
-class _PackedBf16(_Packed):
+def _packed_bf16(weight: Tensor, bias: Tensor | None, relu: bool) -> Product:
     """A product in bf16, between fp32 inputs and outputs."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, relu: bool) -> None:
-        super().__init__(weight.bfloat16(), None if bias is None else bias.bfloat16(), relu)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return super().forward(inputs.bfloat16()).float()
+    product = _packed(weight.bfloat16(), None if bias is None else bias.bfloat16(), relu)
+    return lambda inputs: product(inputs.bfloat16()).float()
 
 
-class _PackedInt8(nn.Module):
+def _packed_int8(weight: Tensor, bias: Tensor | None, relu: bool) -> Product:
     """A product of 8-bit integers, between fp32 inputs and outputs."""
+    supported = torch.backends.quantized.supported_engines
+    usable = [engine for engine in _ENGINES if engine in supported]
+    is_wide = len(weight) >= _WIDE and "onednn" in supported
+    before, torch.backends.quantized.engine = torch.backends.quantized.engine, "onednn" if is_wide else usable[0]
+    try:
+        packed = torch.ops.quantized.linear_prepack(_quantised(weight.detach()), _detached(bias))
+    finally:
+        torch.backends.quantized.engine = before
+    multiply = _INT8_RELU if relu else _INT8
+    # Without these instructions, sums of products of 8 bits by 8 can overflow.
+    has_seven_bits = not torch.cpu._is_vnni_supported()
+    return lambda inputs: multiply(inputs, packed, has_seven_bits)
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, relu: bool) -> None:
-        super().__init__()
-        supported = torch.backends.quantized.supported_engines
-        usable = [engine for engine in _ENGINES if engine in supported]
-        is_wide = len(weight) >= _WIDE and "onednn" in supported
-        before, torch.backends.quantized.engine = torch.backends.quantized.engine, "onednn" if is_wide else usable[0]
-        try:
-            self.weight = torch.ops.quantized.linear_prepack(_quantised(weight.detach()), bias)
-        finally:
-            torch.backends.quantized.engine = before
-        self.multiply = _INT8_RELU if relu else _INT8
-        # Without these instructions, sums of products of 8 bits by 8 can overflow.
-        self.has_seven_bits = not torch.cpu._is_vnni_supported()
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = self.multiply(inputs, self.weight, self.has_seven_bits)
-        return outputs
+def _detached(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.detach()
 
 
 def _quantised(weight: Tensor) -> Tensor:

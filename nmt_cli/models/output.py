@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from nmt_cli.models.contract import Decoded
-from nmt_cli.models.linear import Linear, Packing, linear
+from nmt_cli.models.linear import Linear, Packing, Product, linear
 from nmt_cli.recipe.model import Tying
 
 
@@ -18,7 +18,7 @@ class Output(nn.Module):
         super().__init__()
         words, embedding_width = embeddings.weight.shape
         self.projection = Linear(width, words) if tying == "none" else None
-        self.packed: nn.Module | None = None
+        self.packed: Product | None = None
         needs_fitting = tying != "none" and width != embedding_width
         self.fit = Linear(width, embedding_width, bias=False) if needs_fitting else nn.Identity()
 
@@ -35,6 +35,6 @@ class Output(nn.Module):
         if positions is not None:
             vectors = vectors.index_select(0, positions)
         vectors = self.fit(vectors)
-        projection = self.packed or self.projection
+        projection: Product | None = self.packed or self.projection
         scores: Tensor = linear(vectors, embeddings.weight) if projection is None else projection(vectors)
         return scores

@@ -9,15 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from nmt_cli.models.attention import Seen
 from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies, sentences_of
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Embeddings, Places, Rotation, sinusoids
-from nmt_cli.models.layers import DecoderLayer, EncoderLayer, Seen, initialise, new_norm
+from nmt_cli.models.layers import DecoderLayer, EncoderLayer, initialise, new_norm
 from nmt_cli.models.output import Output
 from nmt_cli.recipe.model import TransformerSettings
-
-_CACHE_GROWTH = 16
-"""Positions by which the cache of a search grows when it is full."""
 
 _FEWEST_SEEN = 16
 """Positions that a search's attention has at least, if hidden ones: torch's softmax is much slower over fewer."""
@@ -52,6 +50,22 @@ class TransformerState:
     """[L,2,B,K,S,d], once for each sentence."""
     padding: Tensor
     """[B,K,1,S], -inf at padding, else 0."""
+
+    def said(self) -> list[Seen]:
+        """What each layer sees of what was said, and of what is said next."""
+        seen, width = max(self.length + 1, _FEWEST_SEEN), self.source.size(-1)
+        # Heads are no axis of their own, so that they and the hypotheses are one, without a copy.
+        keys, values = self.cache[:seen].view(seen, *self.cache.shape[1:3], -1, width).unbind(2)  # [T,L,n·K,d]
+        future = self.future[:seen].view(1, 1, -1)
+        each = zip(keys.permute(1, 2, 3, 0).unbind(0), values.permute(1, 2, 0, 3).unbind(0), strict=True)
+        return [Seen(key, value, future) for key, value in each]
+
+    def sources(self) -> list[Seen]:
+        """What each layer sees of the source."""
+        keys, values = self.source.flatten(2, 3).unbind(1)  # [L,B·K,S,d]
+        padding = self.padding.flatten(0, 1)
+        each = zip(keys.transpose(2, 3).unbind(0), values.unbind(0), strict=True)
+        return [Seen(key, value, padding) for key, value in each]
 
     def select(self, rows: Tensor) -> Self:
         """See State.select."""
@@ -154,15 +168,14 @@ class Transformer(TranslationModel):
         state = self._with_room(state)
         place = state.length
         state.future[place] = 0
-        seen = max(place + 1, _FEWEST_SEEN)
-        future, padding = state.future[:seen].view(1, 1, -1), state.padding.flatten(0, 1)
         vectors = self.embeddings.read_target(tokens).flatten(0, 1)
         if state.places.waves is not None:
             vectors = vectors + state.places.waves[place]
         rotation = None if state.places.rotation is None else state.places.rotation.at(place)
-        sources, caches = state.source.unbind(0), state.cache[:seen].unbind(1)
-        for layer, cache, source in zip(self._decoder_layers(), caches, sources, strict=True):
-            vectors = layer.step(vectors, Seen(cache, place, future, rotation, source, padding))
+        for layer, said, newest, source in zip(
+            self._decoder_layers(), state.said(), state.cache[place].unbind(0), state.sources(), strict=True
+        ):
+            vectors = layer.step(vectors, rotation, said, newest, source)
         scores = self.scores(Decoded(self.decoder_norm(vectors).unsqueeze(1)))
         return scores.view(*tokens.shape, -1), replace(state, length=place + 1)
 
@@ -171,7 +184,7 @@ class Transformer(TranslationModel):
         length = state.length
         if length < len(state.cache):
             return state
-        capacity = length + _CACHE_GROWTH
+        capacity = length + state.padding.size(-1)  # translations are about as long as their sources
         cache = _new_cache(state.cache, (capacity, *state.cache.shape[1:]))
         cache[:length] = state.cache
         future = torch.full_like(cache[:, 0, 0, 0, 0], -torch.inf)

@@ -29,7 +29,7 @@ class SearchSettings(Section):
     """Look at each translation for loops, lost numbers and the like; one that fails is searched for in other ways."""
     glossary_bonus: Annotated[float, Field(ge=0, le=100)] = 3.0
     """What each use of a term of a soft glossary adds to the rank of a translation, in nats."""
-    batch_tokens: Count = 4096
+    batch_tokens: Count = 8192
     """Padded source tokens translated at once, every hypothesis counted."""
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
     """Of products with weights; bf16 and int8 are faster and a little less exact, and int8 is for CPUs only."""

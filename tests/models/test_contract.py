@@ -197,7 +197,8 @@ def test_a_packed_model_says_what_it_said_before(settings: Settings, precision: 
     source = Source(words(3, 6), torch.tensor([6, 2, 5]))
     expected = teacher_forced(model, source, target)
     pack(model, precision)
-    assert not any(isinstance(layer, Linear) for layer in model.modules())
+    left = [name for name, layer in model.named_modules() if isinstance(layer, Linear) and "bridges" not in name]
+    assert not left
     with torch.inference_mode():
         state, steps = model.start(model.encode(source)), []
         for tokens in target.split(1, dim=1):

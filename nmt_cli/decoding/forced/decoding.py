@@ -56,7 +56,6 @@ def _log_probabilities(model: TranslationModel, decoded: Decoded, positions: Ten
     """Of what is said [B·T] at some positions [n]."""
     found = []
     for some in torch.split(positions, _POSITIONS):
-        scores = model.scores(decoded, some).float()
-        chosen = scores.gather(1, said[some].unsqueeze(1)).squeeze(1)
-        found.append(chosen - scores.logsumexp(1))
+        each = model.scores(decoded, some).float().log_softmax(1)
+        found.append(each.gather(1, said[some].unsqueeze(1)).squeeze(1))
     return [value for part in found for value in part.tolist()]

@@ -2,7 +2,6 @@
 
 from nmt_cli.decoding.rules.always import Forbid, MinimumLength
 from nmt_cli.decoding.rules.assembly import rules_of
-from nmt_cli.decoding.rules.rule import Rule, Said
-from nmt_cli.decoding.rules.words import Words
+from nmt_cli.decoding.rules.rule import Rule, Said, Words
 
 __all__ = ["Forbid", "MinimumLength", "Rule", "Said", "Words", "rules_of"]

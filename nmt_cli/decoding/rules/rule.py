@@ -1,7 +1,8 @@
-"""What a rule of search is, and what it may look at."""
+"""What a rule of search is, what it may look at, and what comes of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from torch import Tensor
 
@@ -34,3 +35,22 @@ class Rule(Protocol):
     def __call__(self, scores: Tensor, said: Said) -> None:
         """Change, in place, scores [B,k,V] of the next word: add a bonus in nats, or put -inf to what must not be."""
         ...
+
+
+@dataclass(frozen=True)
+class Words:
+    """Log-probabilities [B,k,V] of each word after each hypothesis."""
+
+    own: Tensor
+    """The model's own; of words that rules forbid they may be lost."""
+    ranked: Tensor
+    """As rules have changed them; the same tensor where no rule is soft."""
+
+    @classmethod
+    def ruled(cls, scores: Tensor, rules: Sequence[Rule], said: Said) -> Self:
+        """What rules make of a model's scores."""
+        own = scores.float().log_softmax(-1)
+        ranked = own.clone() if any(rule.soft for rule in rules) else own
+        for rule in rules:
+            rule(ranked, said)
+        return cls(own, ranked)

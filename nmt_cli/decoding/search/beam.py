@@ -14,7 +14,7 @@ and are finished, and which live on. A sentence is done, and leaves the batch, w
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -48,9 +48,9 @@ def beam_search(
     """
     end, groups, penalty = model.vocabularies.end, settings.groups, settings.length_penalty
     beam = settings.beam_size // groups
-    places = torch.arange(len(sentences)).repeat_interleave(groups)
+    places = said_by = torch.arange(len(sentences)).repeat_interleave(groups)
     longest = longest_translations(source, settings, sentences).repeat_interleave(groups)
-    soft = any(rule.soft for rule in rules)
+    is_done = _Stopping(settings, beam, soft=any(rule.soft for rule in rules))
     choose = _chooser(settings, rules, end)
     live = Live.only_start(len(places), model.vocabularies.start, longest.device)
     most = settings.beam_size if settings.coverage_penalty else settings.n_best
@@ -61,31 +61,24 @@ def beam_search(
         state = state.select(places.unsqueeze(1).to(longest.device))
     for length in itertools.count(1):  # of a hypothesis that ends in this step, its end counted
         scores, state = model.step(live.tokens[:, :, -1], state)
-        choice = choose(Words.ruled(scores, rules, Said(live.tokens, places[remaining], remaining)), live, remaining)
+        choice = choose(Words.ruled(scores, rules, Said(live.tokens, said_by, remaining)), live, remaining)
         if choice.ending is not None:
             finished = finished.including(choice.ending, live, end, length**penalty)
-        worst, best_live = finished.score[:, -1], choice.going_on.rank.amax(1)
-        done = _has_enough(finished, beam, best_live / (length + 1) ** penalty, settings.early_stop)
-        if not soft:
-            done |= worst > _best_possible(best_live, length, longest, penalty)
-        if length > 1:
-            done |= best_live == -torch.inf
-        done = (done | (length > longest)).cpu()
-        kept, left = done.logical_not().nonzero()[:, 0], done.nonzero()[:, 0]
+        done = is_done(finished, choice.going_on.rank.amax(1), length, longest).cpu()
+        left, before, parents = done.nonzero()[:, 0], live, choice.going_on.parents
+        live = live.extended(choice.going_on)
+        here = torch.arange(len(done), device=longest.device)
         if len(left):
-            here = left.to(longest.device)
-            ended.append(
-                _Ended(remaining[left], finished.select(here), live.select(here), max(1, length - 1) ** penalty)
-            )
-        if not len(kept):
-            break
-        width, live, parents = live.rank.size(1), live.extended(choice.going_on), choice.going_on.parents
-        here = kept.to(longest.device)
-        if len(left):
+            gone, kept = left.to(longest.device), done.logical_not().nonzero()[:, 0]
+            normalizer = max(1, length - 1) ** penalty
+            ended.append(_Ended(remaining[left], finished.select(gone), before.select(gone), normalizer))
+            if not len(kept):
+                break
+            here, remaining, said_by = kept.to(longest.device), remaining[kept], said_by[kept]
             live, finished, parents = live.select(here), finished.select(here), parents[here]
-            longest, remaining = longest[here], remaining[kept]
+            longest = longest[here]
         if len(left) or parents.size(1) > 1:
-            state = state.select(here.unsqueeze(1) * width + parents)
+            state = state.select(here.unsqueeze(1) * before.rank.size(1) + parents)
     found = _collected(ended, len(places), min(beam, most), end)
     if groups > 1:
         found = [merged(found[row : row + groups], most) for row in range(0, len(found), groups)]
@@ -147,20 +140,27 @@ class _Ended:
     normalizer: float
 
 
-def _has_enough(
-    finished: _Finished, beam: int, best_if_ended: Tensor, early_stop: Literal["settled", "first", "never"]
-) -> Tensor:
-    """Whether a sentence [B] has finished hypotheses enough to stop, whatever could still come."""
-    if early_stop == "never":
-        return torch.zeros_like(finished.count, dtype=torch.bool)
-    enough = finished.count >= beam
-    return enough if early_stop == "first" else enough & (finished.score[:, -1] >= best_if_ended)
+@dataclass(frozen=True)
+class _Stopping:
+    """Tells which sentences are done."""
 
+    settings: BeamSettings
+    beam: int
+    soft: bool
+    """Whether rules can add to a rank."""
 
-def _best_possible(rank: Tensor, length: int, longest: Tensor, penalty: float) -> Tensor:
-    """The score [B] that a hypothesis, now with `length` tokens and no end, cannot pass however it goes on."""
-    favourable = longest.double() + 1 if penalty > 0 else torch.full_like(longest, length + 1, dtype=torch.double)
-    return rank / favourable**penalty
+    def __call__(self, finished: _Finished, best_live: Tensor, length: int, longest: Tensor) -> Tensor:
+        """Which [B] are done, the best rank [B] of the live ones, all of `length` tokens, given."""
+        worst, early, penalty = finished.score[:, -1], self.settings.early_stop, self.settings.length_penalty
+        done = length > longest
+        if early != "never":
+            enough = finished.count >= self.beam
+            done |= enough & (worst >= best_live / (length + 1) ** penalty) if early == "settled" else enough
+        if not self.soft:
+            # A hypothesis cannot pass the score of its rank at the most favourable length, however it goes on.
+            favourable = longest.double() + 1 if penalty > 0 else torch.full_like(longest, length + 1).double()
+            done |= worst > best_live / favourable**penalty
+        return done | (best_live == -torch.inf) if length > 1 else done
 
 
 def _collected(ended: list[_Ended], batch: int, n_best: int, end: int) -> list[list[Hypothesis]]:

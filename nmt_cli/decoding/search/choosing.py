@@ -56,10 +56,10 @@ class Continuations:
     def by(cls, tokens: Tensor, words: Words, live: Live) -> Self:
         """Those by the words tokens [B,k,c], c after each hypothesis, n = k·c."""
         places = torch.arange(tokens.size(1) * tokens.size(2), device=tokens.device) // tokens.size(2)
-        said = words.log_probability(tokens)
+        said = words.own.gather(-1, tokens)
         log_probability = rank = (live.log_probability.unsqueeze(-1) + said).flatten(1)
-        if words.ranked is not words.scores or live.rank is not live.log_probability:
-            ranked = said if words.ranked is words.scores else words.ranked.gather(-1, tokens) - words.total
+        if words.ranked is not words.own or live.rank is not live.log_probability:
+            ranked = said if words.ranked is words.own else words.ranked.gather(-1, tokens)
             rank = (live.rank.unsqueeze(-1) + ranked).flatten(1)
         return cls(tokens.flatten(1), places.expand(len(tokens), -1), log_probability, rank)
 

@@ -68,8 +68,7 @@ class Constrained:
             return best, torch.zeros_like(best, dtype=torch.bool).flatten(1)
         following = self.required.next_tokens(said)
         likely = words.ranked.gather(-1, following.clamp(min=0)) >= words.ranked.amax(-1, keepdim=True) - _MARGIN
-        allowed = words.scores.masked_fill(words.ranked == -torch.inf, -torch.inf)
-        allowed = allowed.logsumexp(-1, keepdim=True) - words.total
+        allowed = words.own.masked_fill(words.ranked == -torch.inf, -torch.inf).logsumexp(-1, keepdim=True)
         fitting = likely | self.required.is_begun(said) | (allowed < math.log(0.5))
         following = torch.where(fitting & (following >= 0), following, best[..., :1])
         tokens = torch.cat([best, following], dim=2).sort(2).values

@@ -22,13 +22,13 @@ class Diverse:
         self.groups, self.diversity, self.beam, self.end = groups, diversity, beam, end
 
     def __call__(self, words: Words, live: Live, sentences: Tensor) -> Choice:
-        rows = sentences.to(words.total.device)
+        rows = sentences.to(words.own.device)
         taken = words.ranked.new_zeros(int(sentences.max()) // self.groups + 1, words.ranked.size(-1))  # [B,V]
         ending, going_on, order = list[Continuations](), list[Continuations](), list[Tensor]()
         for group in range(self.groups):
             here = (sentences % self.groups == group).nonzero()[:, 0].to(rows.device)
             cost = self.diversity * taken[rows[here] // self.groups]
-            mine = Words(words.scores[here], words.ranked[here], words.total[here])
+            mine = Words(words.own[here], words.ranked[here])
             tokens = best_words(mine.ranked - cost.unsqueeze(1), self.beam)
             found = Continuations.by(tokens, mine, live.select(here))
             found = found.take(

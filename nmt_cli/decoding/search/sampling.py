@@ -44,7 +44,7 @@ def sample(
         said = _draw(words.ranked, settings, chances[here, :, length - 1])
         counts = ~over & ((length <= longest[here]) | (said == end))
         tokens[here, :, length] = said.where(counts, end)
-        log_probability[here] += words.log_probability(said.unsqueeze(-1)).squeeze(-1).where(counts, 0)
+        log_probability[here] += words.own.gather(-1, said.unsqueeze(-1)).squeeze(-1).where(counts, 0)
         lengths[here] += counts
         ended[here] |= counts & (said == end)
         over |= (said == end) | (length > longest[here])

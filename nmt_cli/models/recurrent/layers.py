@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from torch.utils.checkpoint import checkpoint
 
 from nmt_cli.models.dropout import Dropout
-from nmt_cli.models.linear import Linear, Packing, linear
+from nmt_cli.models.linear import Linear, Packing, Product, linear
 from nmt_cli.recipe.model import RnnSettings
 
 Cell = Literal["rnn", "gru", "lstm"]
@@ -60,9 +60,9 @@ class RecurrentLayer(nn.Module):
     def __init__(self, cell: Cell, input_width: int, width: int) -> None:
         super().__init__()
         self.cells = new_cells(cell, input_width, width)
-        self.by_input: nn.Module | None = None
+        self.by_input: Product | None = None
         """The cells' products in a step of search, if others than with their weights."""
-        self.by_state: nn.Module | None = None
+        self.by_state: Product | None = None
 
     def pack(self, packed: Packing) -> None:
         """Have matrices for the steps of a search."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nmt_cli.decoding.rules import Words
+from nmt_cli.decoding.rules import Forbid, Words
 from nmt_cli.decoding.search import choosing
 from nmt_cli.decoding.search.choosing import best_words
 
@@ -43,7 +43,9 @@ def test_scores_that_are_not_numbers_are_no_error(monkeypatch: pytest.MonkeyPatc
     assert best_words(torch.full((2, 3, 1000), torch.nan), 5).shape == (2, 3, 6)
 
 
-def test_the_total_is_the_logarithm_of_the_sum_of_exponentials() -> None:
+def test_forbidden_words_take_no_probability_from_the_others() -> None:
     scores = torch.randn(2, 3, 50) * 20
-    expected = scores.logsumexp(-1, keepdim=True)
-    assert_close(Words.ruled(scores, [], None).total, expected)  # type: ignore[arg-type]
+    words = Words.ruled(scores, [Forbid([7])], None)  # type: ignore[arg-type]
+    allowed = torch.arange(50) != 7
+    assert_close(words.own[..., allowed], scores.log_softmax(-1)[..., allowed])
+    assert (words.ranked[..., 7] == -torch.inf).all()
