@@ -9,7 +9,7 @@ from torch import nn
 from nmt_cli.models.contract import TranslationModel, Vocabularies
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.layers import FeedForward
-from nmt_cli.models.linear import HAS_ONEDNN, Linear, Packing, Precision, Product, packing
+from nmt_cli.models.linear import HAS_ONEDNN, Linear, Packing, Precision, Product, become, packing
 from nmt_cli.models.recurrent import RecurrentLayer, Rnn
 from nmt_cli.models.transformer import Transformer
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
@@ -41,8 +41,7 @@ def pack(model: TranslationModel, precision: Precision) -> None:
         for name, layer in list(module.named_children()):
             function = _as_function(layer, packed)
             if function is not None and not isinstance(module, nn.ModuleList):  # which holds modules only
-                delattr(module, name)
-                setattr(module, name, function)
+                become(module, name, function)
 
 
 def _as_function(layer: nn.Module, packed: Packing) -> Product | None:

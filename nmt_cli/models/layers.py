@@ -8,7 +8,7 @@ from torch.nn import functional
 from nmt_cli.models.attention import Seen, SelfAttention, SourceAttention
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embeddings import Rotation
-from nmt_cli.models.linear import Linear, Packing, Product
+from nmt_cli.models.linear import Linear, Packing, become
 from nmt_cli.recipe.model import TransformerSettings
 
 
@@ -73,16 +73,15 @@ class FeedForward(nn.Module):
         super().__init__()
         self.activation = settings.activation
         gates = 2 if self.activation == "swiglu" else 1
-        self.inner: Product = Linear(settings.width, gates * settings.feed_forward)
+        self.inner = Linear(settings.width, gates * settings.feed_forward)
         self.activate: nn.Module = Activation(settings)
         self.outer = Linear(settings.feed_forward, settings.width)
 
     def pack(self, packed: Packing) -> None:
         """Let the inner product end with the activation, if it can."""
         if self.activation == "relu":
-            product = packed(self.inner.weight, self.inner.bias, True)
-            del self.inner
-            self.inner, self.activate = product, nn.Identity()
+            become(self, "inner", packed(self.inner.weight, self.inner.bias, True))
+            self.activate = nn.Identity()
 
     def forward(self, vectors: Tensor) -> Tensor:
         changed: Tensor = self.outer(self.activate(self.inner(vectors)))

@@ -81,6 +81,12 @@ def packing(precision: Precision) -> Packing:
     return _packed_int8
 
 
+def become(module: nn.Module, name: str, function: Product) -> None:
+    """Have a function where a module has a part of this name."""
+    delattr(module, name)  # torch lets nothing but another module take the place
+    setattr(module, name, function)
+
+
 def product_speed(device: torch.device, precision: torch.dtype) -> float:
     """FLOP/s of a large product of matrices, measured now: what no training can surpass."""
     size = _LARGE[device.type]

@@ -32,7 +32,7 @@ class SearchSettings(Section):
     batch_tokens: Count = 8192
     """Padded source tokens translated at once, every hypothesis counted."""
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
-    """Of products with weights; bf16 and int8 are faster and a little less exact, and int8 is for CPUs only."""
+    """Of products with weights. bf16 and int8 are faster, less exact; int8, for CPUs only, rounds a batch together."""
 
     @model_validator(mode="after")
     def check_lengths(self) -> Self:

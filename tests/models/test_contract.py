@@ -180,11 +180,11 @@ def test_one_word_is_enough(settings: Settings, lengths: Tensor | None) -> None:
 
 @some_models
 def test_a_long_source_is_seen_in_steps_as_by_teacher_forcing(settings: Settings) -> None:
-    model, target = new(settings), words(2, 20)
+    model, target = new(settings), words(2, 30)  # longer than the source: a cache has to grow
     memory = model.encode(Source(words(2, 24), torch.tensor([24, 19])))
-    expected = model.scores(model.decode(memory, target)).view(2, 20, WORDS)
+    expected = model.scores(model.decode(memory, target)).view(2, 30, WORDS)
     state = model.start(memory).select(torch.tensor([[1, 1], [0, 0]]))  # each twice, swapped
-    for position in range(20):
+    for position in range(30):
         tokens = target.flip(0)[:, position : position + 1].expand(2, 2)
         scores, state = model.step(tokens, state)
         assert_close(scores, expected.flip(0)[:, position : position + 1].expand(2, 2, WORDS), atol=1e-5, rtol=1e-4)
