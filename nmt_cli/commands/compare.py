@@ -11,7 +11,7 @@ from nmt_cli.commands.evaluate import shown
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.test_sets import words_seen
 from nmt_cli.errors import RecipeError
-from nmt_cli.evaluation.comparison import CommonSet, Comparison, SystemScore, compare
+from nmt_cli.evaluation.comparison import CommonSet, Comparison, SystemScore, compare, counted_sentences
 from nmt_cli.evaluation.metrics import build_metrics
 from nmt_cli.evaluation.trust.paired import RESAMPLES, Method, PairedTest
 from nmt_cli.recipe.decoding import AfterTraining
@@ -101,7 +101,7 @@ def _tags(candidates: Sequence[Candidate], name: str, count: int) -> list[str] |
 def _told(found: Comparison) -> Iterator[str]:
     test = found.test
     method = {"bootstrap": "paired bootstrap", "randomisation": "approximate randomisation"}[test.method]
-    yield f"{found.test_set}: {found.sentences:,} sentences, {method} with {test.resamples:,} resamples"
+    yield f"{found.test_set}: {counted_sentences(found.sentences)}, {method} with {test.resamples:,} resamples"
     yield ""
     names = list(dict.fromkeys(score.system for score in found.systems))
     metrics = list(dict.fromkeys((score.metric, score.name) for score in found.systems))
@@ -126,14 +126,17 @@ def _told(found: Comparison) -> Iterator[str]:
                     f"{pair.second} {title} most: line {change.line},"
                     f" {pair.lines_by} {shown(change.first_score)} → {shown(change.second_score)}"
                 )
-                yield from (f"  reference  {reference}" for reference in change.references)
-                yield f"  {pair.first}  {change.first}"
-                yield f"  {pair.second}  {change.second}"
+                said = [("source", change.source)] if change.source is not None else []
+                said += [("reference", reference) for reference in change.references]
+                said += [(pair.first, change.first), (pair.second, change.second)]
+                width = max(len(who) for who, _ in said)
+                yield from (f"  {who:<{width}}  {what}".rstrip() for who, what in said)
 
 
 def _cell(score: SystemScore) -> str:
-    spread = "" if score.spread is None else f", over seeds ± {shown(score.spread)}"
-    return f"{shown(score.value)} ± {shown(score.interval.half_width)}{spread}"
+    interval = "" if score.interval is None else f" ± {shown(score.interval.half_width, score.value)}"
+    spread = "" if score.spread is None else f", over seeds ± {shown(score.spread, score.value)}"
+    return f"{shown(score.value)}{interval}{spread}"
 
 
 def _table(rows: list[list[Any]]) -> Iterator[str]:

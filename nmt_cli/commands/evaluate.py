@@ -131,6 +131,7 @@ def _evaluate_set(system: System, name: str, text: SetTexts) -> dict[str, Any]:
         languages=f"{recipe.data.source_language} → {recipe.data.target_language}",
         model=str(system.model),
         weights=system.weights,
+        recipe=system.recipe_sha256,
         sentences=sentences,
         scores=with_intervals(measured, settings),
         exact_match=exact_match(hypotheses, references),
@@ -200,10 +201,12 @@ def _disturb_alone(system: System, name: str, text: SetTexts) -> list[dict[str, 
 
 def _print_scores(name: str, found: Mapping[str, Any]) -> None:
     lines = [f"{name}  {each['name']} {_with_interval(each)}  ({each['signature']})" for each in found["scores"]]
-    lines.append(f"{name}  exact match {found['exact_match']:.1f} %")
+    if all(each["name"] != "exact match" for each in found["scores"]):
+        lines.append(f"{name}  exact match {found['exact_match']:.1f} %")
     for disturbed in found.get("robustness", ()):
         drops = "  ".join(
-            f"{drop['metric']} {shown(drop['disturbed'])} ({drop['difference']:+.2f}, {told_p(drop['p'])})"
+            f"{drop['metric']} {shown(drop['disturbed'])}"
+            f" ({'+' * (drop['difference'] >= 0)}{shown(drop['difference'], drop['undisturbed'])}, {told_p(drop['p'])})"
             for drop in disturbed["drops"]
         )
         lines.append(f"{name}  {disturbed['name']}: {drops}")
@@ -213,12 +216,13 @@ def _print_scores(name: str, found: Mapping[str, Any]) -> None:
 def _with_interval(score: Mapping[str, Any]) -> str:
     if "confidence_var" not in score:
         return shown(score["score"])
-    return f"{shown(score['score'])} ± {shown(score['confidence_var'])}"
+    return f"{shown(score['score'])} ± {shown(score['confidence_var'], score['score'])}"
 
 
-def shown(value: float) -> str:
-    """A score with two digits, or four if it is one of those that lie between 0 and 1."""
-    return f"{value:.4f}" if 0 < abs(value) < 1 else f"{value:.2f}"
+def shown(value: float, of: float | None = None) -> str:
+    """A score, or what belongs to one, with two digits, or four if it is one of those that lie between 0 and 1."""
+    score = value if of is None else of
+    return f"{value:.4f}" if 0 < abs(score) < 1 else f"{value:.2f}"
 
 
 def _print_json(content: Any) -> None:

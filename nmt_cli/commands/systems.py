@@ -45,6 +45,8 @@ class System:
     """Which updates it comes from."""
     sha256: str
     """Of its manifest."""
+    recipe_sha256: str
+    """Of the run's recipe with every default filled in."""
     folder: Callable[[str], Path]
     """Where the results of a test set go."""
     translate: Translate
@@ -53,7 +55,9 @@ class System:
 
 def open_system(path: Path, overrides: Sequence[str]) -> System:
     """The model that `path` names, by its recipe, run, checkpoint or folder; its weights are not loaded yet."""
-    found, recipe = _find(path, overrides)
+    found, told = _find(path, overrides)
+    # Search alone is measured, as in validation: what looks wrong stays as it is.
+    recipe = told.model_copy(update={"decoding": told.decoding.model_copy(update={"check": False})})
     manifest = found.folder / files.MANIFEST
     content = files.read_json(manifest, ModelError)
     assert found.run is not None
@@ -63,6 +67,7 @@ def open_system(path: Path, overrides: Sequence[str]) -> System:
         model=found.folder,
         weights=_describe_weights(content),
         sha256=files.sha256(manifest),
+        recipe_sha256=files.sha256(run.resolved) if run.resolved.is_file() else "",
         folder=lambda name: run.evaluation(name if is_final else f"{name}@{found.folder.name}"),
         translate=_translating(found.folder, recipe),
     )
@@ -89,9 +94,7 @@ def _translating(folder: Path, recipe: Recipe) -> Translate:
         from nmt_cli.commands.loading import load_model  # torch takes seconds; files and stored scores do without
         from nmt_cli.commands.translators import translator_of
 
-        # Search alone is measured, as in validation: what looks wrong stays as it is.
-        settings = recipe.decoding.model_copy(update={"check": False})
-        return translator_of(replace(load_model(folder), decoding=settings, evaluation=recipe.evaluation))
+        return translator_of(replace(load_model(folder), decoding=recipe.decoding, evaluation=recipe.evaluation))
 
     def translate(lines: Sequence[str]) -> Iterator[Translated]:
         with console.Progress("translating", "lines", total=len(lines)) as progress:

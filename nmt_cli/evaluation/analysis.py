@@ -32,8 +32,8 @@ class Analysis:
 
 
 def with_intervals(measured: Sequence[Measured], settings: Evaluation) -> list[Score]:
-    """The corpus scores, each with its interval unless the settings want none."""
-    if settings.resamples is None:
+    """The corpus scores, each with its interval unless the settings want none, or there is but one sentence to draw."""
+    if settings.resamples is None or len(measured[0].rows) == 1:
         return [each.score() for each in measured]
     return [each.score(interval(each, settings.resamples, settings.seed)) for each in measured]
 

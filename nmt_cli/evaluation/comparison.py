@@ -59,8 +59,8 @@ class SystemScore:
     """The score of each training; one if there are no seeds to tell apart."""
     spread: float | None
     """Standard deviation over seeds; None for a single one."""
-    interval: Interval
-    """Over sentences."""
+    interval: Interval | None
+    """Over sentences; None of a single one."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,15 @@ def verdict(metric: str, first: str, second: str, better: bool | None, p: float,
     if better is None:
         return (
             f"{metric}: no difference between {first} and {second}"
-            f" can be shown with {sentences:,} sentences ({told_p(p)})"
+            f" can be shown with {counted_sentences(sentences)} ({told_p(p)})"
         )
     winner, loser = (second, first) if better else (first, second)
     return f"{metric}: {winner} is better than {loser} ({told_p(p)})"
+
+
+def counted_sentences(count: int) -> str:
+    """Such as 1,000 sentences."""
+    return f"{count:,} sentence{'s' if count != 1 else ''}"
 
 
 def told_p(p: float) -> str:
@@ -170,7 +175,8 @@ class _Scored:
 def _system_scores(scored: _Scored, settings: Evaluation) -> Iterator[SystemScore]:
     for trainings in scored.by_metric:
         metric, values = trainings[0].metric, [each.value for each in trainings]
-        resampled = [resampled_scores(each, settings.resamples or _RESAMPLES, settings.seed) for each in trainings]
+        count = settings.resamples or _RESAMPLES
+        resampled = [resampled_scores(each, count, settings.seed) for each in trainings]
         yield SystemScore(
             system=scored.system.name,
             metric=metric.key,
@@ -180,7 +186,7 @@ def _system_scores(scored: _Scored, settings: Evaluation) -> Iterator[SystemScor
             value=fmean(values),
             seeds=dict(zip(scored.system.trainings, values, strict=True)),
             spread=stdev(values) if len(values) > 1 else None,
-            interval=interval_of(np.mean(resampled, axis=0), settings.seed),
+            interval=interval_of(np.mean(resampled, axis=0), settings.seed) if len(trainings[0].rows) > 1 else None,
         )
 
 

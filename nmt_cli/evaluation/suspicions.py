@@ -22,10 +22,12 @@ def suspicions(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -
             f"{segmented} of {len(hypotheses)} hypotheses contain marks of subwords (▁ or @@);"
             " join the subwords before scoring"
         )
-    if _is_many(_count(_has_capitals, expected), expected) and not _count(_has_capitals, hypotheses):
+    empty = _count(_is_empty, hypotheses)
+    says_something = empty < len(hypotheses)
+    if says_something and _is_many(_count(_has_capitals, expected), expected) and not any(map(_has_capitals, hypotheses)):
         warnings.append("no hypothesis contains a capital letter but the references do; the scores are cased")
-    if _is_many(_count(_is_empty, hypotheses), hypotheses) and not _is_many(_count(_is_empty, expected), expected):
-        warnings.append(f"{_count(_is_empty, hypotheses)} of {len(hypotheses)} hypotheses are empty")
+    if empty > _count(_is_empty, expected):
+        warnings.append(f"{empty} of {len(hypotheses)} hypotheses {'is' if empty == 1 else 'are'} empty")
     return warnings
 
 

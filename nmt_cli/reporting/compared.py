@@ -45,7 +45,10 @@ class SystemScore(Protocol):
         ...
 
     @property
-    def interval(self) -> Interval: ...
+    def interval(self) -> Interval | None:
+        """None if there is but one sentence."""
+        ...
+
 
 
 class Result(Protocol):

@@ -118,7 +118,7 @@ def _compared(found: Comparison) -> _Compared:
         method=f"{_METHODS.get(found.test.method, found.test.method)} with {found.test.resamples:,} resamples",
         results=found.results,
         scores=found.systems,
-        plots=[_plot(scores) for scores in by_metric],
+        plots=[plot for scores in by_metric if (plot := _plot(scores))],
         slices_by=by_metric[0][0].name if by_metric else "",
         slices=_slices(found, names, by_metric[0][0]) if by_metric else [],
         lines=[_lines(pair) for pair in found.pairs],
@@ -126,8 +126,12 @@ def _compared(found: Comparison) -> _Compared:
     )
 
 
-def _plot(scores: Sequence[SystemScore]) -> Markup:
-    rows = [ScoreInterval(score.system, score.value, score.interval.low, score.interval.high) for score in scores]
+def _plot(scores: Sequence[SystemScore]) -> Markup | None:
+    """The intervals of all systems by one metric, if there are any."""
+    known = [(score, score.interval) for score in scores if score.interval is not None]
+    if not known:
+        return None
+    rows = [ScoreInterval(score.system, score.value, interval.low, interval.high) for score, interval in known]
     direction = "Lower is better." if scores[0].lower_is_better else "Higher is better."
     return draw_intervals(scores[0].name, rows, f"{direction} {scores[0].signature}")
 

@@ -12,6 +12,16 @@ from nmt_cli.reporting.templates import render_markdown
 from nmt_cli.runs.directory import HYPOTHESES, REPORT, SCORES
 
 
+class Interval(Protocol):
+    """Where a score would lie, 19 times out of 20, for other sentences of the same kind."""
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
+
+
 class Scored(Protocol):
     """What a report shows of a score."""
 
@@ -26,6 +36,9 @@ class Scored(Protocol):
 
     @property
     def details(self) -> str: ...
+
+    @property
+    def interval(self) -> Interval | None: ...
 
     def as_sacrebleu(self) -> dict[str, str | float]: ...
 
@@ -71,6 +84,8 @@ class EvaluatedSet:
     """Where the model lies."""
     weights: str
     """Which updates the model comes from."""
+    recipe: str
+    """SHA-256 of the run's recipe with every default filled in."""
     sentences: Sequence[Sentence]
     scores: Sequence[Scored]
     exact_match: float
@@ -142,5 +157,6 @@ def _scores(evaluated: EvaluatedSet) -> dict[str, Any]:
         "empty_hypotheses": evaluated.empty_hypotheses,
         "length_ratio": evaluated.length_ratio,
         "warnings": evaluated.warnings,
+        "recipe": evaluated.recipe,
         "provenance": asdict(evaluated.provenance),
     }

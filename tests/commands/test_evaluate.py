@@ -76,7 +76,7 @@ class Bench:
     @property
     def system(self) -> System:
         run = RunDirectory(self.folder / "run")
-        return System(self.recipe, run.model, "update 7", "abc", run.evaluation, self.translate)
+        return System(self.recipe, run.model, "update 7", "abc", "def", run.evaluation, self.translate)
 
     def times(self) -> dict[str, int]:
         return {str(path): path.stat().st_mtime_ns for path in (self.folder / "run").rglob("*") if path.is_file()}

@@ -23,11 +23,18 @@ PROVENANCE = Provenance("aa", "bb", ["cc"], {"strategy": "beam", "beam_size": 5}
 
 
 @dataclass(frozen=True)
+class Interval:
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class BleuLike:
     name: str = "BLEU"
     value: float = 38.123456
     signature: str = "nrefs:1|tok:13a"
     details: str = "70.0/40.0/30.0/20.0 (BP = 1.000)"
+    interval: Interval | None = Interval(36.5, 39.756)
 
     def as_sacrebleu(self) -> dict[str, str | float]:
         return {"name": self.name, "score": self.value, "signature": self.signature}
@@ -36,7 +43,18 @@ class BleuLike:
 def evaluated(*hypotheses: str, samples: int = 2) -> EvaluatedSet:
     sentences = [Sentence(f"source {place}", line, ["expected"], -1.5, -0.5) for place, line in enumerate(hypotheses)]
     return EvaluatedSet(
-        "test2016", "en → de", "runs/x/model", "update 7", sentences, [BleuLike()], 12.5, 0.9, [], samples, PROVENANCE
+        name="test2016",
+        languages="en → de",
+        model="runs/x/model",
+        weights="update 7",
+        recipe="ee",
+        sentences=sentences,
+        scores=[BleuLike()],
+        exact_match=12.5,
+        length_ratio=0.9,
+        warnings=[],
+        samples=samples,
+        provenance=PROVENANCE,
     )
 
 
@@ -105,18 +123,19 @@ def test_an_interrupted_writing_leaves_no_scores_that_do_not_belong(
 def test_the_report_shows_scores_with_signatures_and_where_they_come_from() -> None:
     page = render_report(evaluated("a"))
     assert page.startswith("# test2016: en → de\n")
-    assert "| BLEU | 38.12 |" in page
+    assert "| BLEU | 38.12 | 36.50 to 39.76 |" in page
     assert "BLEU|nrefs:1|tok:13a = 38.12 70.0/40.0/30.0/20.0 (BP = 1.000)" in page
-    assert "| exact match | 12.5 % |" in page
+    assert "| exact match | 12.5 % | |" in page
     assert "| `beam_size` | 5 |" in page
     assert "`runs/x/model` (update 7)" in page
 
 
 def test_every_table_of_the_report_has_even_rows() -> None:
     page = render_report(evaluated("a | b", "`c`", "<b>", ""))
-    rows = [line for line in page.split("\n") if line.startswith("|")]
-    assert rows
-    assert all(len(re.findall(r"(?<!\\)\|", row)) == 3 for row in rows)
+    tables = [block.strip().split("\n") for block in page.split("\n\n") if block.strip().startswith("|")]
+    assert len(tables) > 4
+    for rows in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
 
 
 def test_text_in_the_report_stays_text() -> None:

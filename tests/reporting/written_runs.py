@@ -38,6 +38,7 @@ class WrittenRun:
         score = {"name": "BLEU", "score": 38.25, "signature": "nrefs:1|tok:13a", "confidence_low": 36.5}
         scores = [score | {"confidence_high": 40.0}, {"name": "chrF2", "score": 61.5, "signature": "nrefs:1|nc:6"}]
         told = {"test_set": name, "scores": scores, "exact_match": 12.5, "sentences": len(sentences), "warnings": []}
+        told["provenance"] = {"model": "aa", "source": "bb", "references": ["cc"]}
         files.write_json(folder / "scores.json", told | content)
         return folder
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,6 +13,7 @@ from nmt_cli.reporting.run_report.evaluations import Evaluation
 from nmt_cli.reporting.run_report.samples import Sample, sample
 from nmt_cli.reporting.run_report.section import Section, absent
 from nmt_cli.reporting.run_report.training import METRIC_NAMES
+from nmt_cli.reporting.templates import score_text
 from nmt_cli.runs.directory import ANALYSIS, ROBUSTNESS
 
 _WORST = 5
@@ -101,6 +102,8 @@ class Robustness:
     """What robustness.json holds."""
 
     sets: list[Disturbed]
+    provenance: dict[str, Any]
+    """That of the scores it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +133,17 @@ def _analysed(found: Evaluation) -> _Analysed:
     if not (found.folder / ANALYSIS).is_file():
         raise DataError(f"{found.name} is not analysed; nmt evaluate does it.")
     analysis = _read(found.folder / ANALYSIS, Analysis)
-    is_tested = (found.folder / ROBUSTNESS).is_file()
+    robustness = _read(found.folder / ROBUSTNESS, Robustness) if (found.folder / ROBUSTNESS).is_file() else None
     lines = [line for line in analysis.worst_lines if 1 <= line.line <= len(found.sentences)]
     return _Analysed(
         found.name,
         analysis,
         {metric: METRIC_NAMES.get(metric, metric) for part in analysis.slices for metric in part.scores},
-        [sample(line.line, found.sentences[line.line - 1], line.score) for line in lines[:_WORST]],
-        _read(found.folder / ROBUSTNESS, Robustness) if is_tested else None,
+        [
+            sample(line.line, found.sentences[line.line - 1], f"{analysis.lines_by} {score_text(line.score)}")
+            for line in lines[:_WORST]
+        ],
+        robustness if robustness and robustness.provenance == found.content.get("provenance") else None,
     )
 
 

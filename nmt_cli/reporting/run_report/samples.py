@@ -20,8 +20,8 @@ class Sample:
     """One line, as it is shown."""
 
     line: int
-    score: float
-    """What the search ranked by, or another score by which the line was chosen."""
+    score: str
+    """How likely the model holds it to be, or the score by which the line was chosen."""
     source: str
     difference: Difference
     """To the reference that is most like it."""
@@ -62,15 +62,16 @@ def chosen_lines(found: Evaluation, wanted: int, lines: Sequence[int]) -> list[i
     return asked or [place + 1 for place in spread(count, wanted)]
 
 
-def sample(line: int, sentence: Sentence, score: float | None = None) -> Sample:
+def sample(line: int, sentence: Sentence, score: str = "") -> Sample:
     """A sentence beside the reference that shares most words with it."""
+    score = score or f"log-probability {sentence.log_probability:.2f}"
     words = Counter(sentence.hypothesis.split())
     likest = max(sentence.references or [""], key=lambda reference: (words & Counter(reference.split())).total())
     others = [reference for reference in sentence.references if reference != likest]
     told = difference(cut(sentence.hypothesis), cut(likest))
     if not sentence.hypothesis.strip():
         told = Difference([Part("(empty)", True)], told.reference)
-    return Sample(line, sentence.score if score is None else score, cut(sentence.source), told, list(map(cut, others)))
+    return Sample(line, score, cut(sentence.source), told, list(map(cut, others)))
 
 
 def cut(text: str) -> str:

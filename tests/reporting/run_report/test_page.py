@@ -178,7 +178,9 @@ def test_where_translations_are_good_is_told(written: WrittenRun) -> None:
     }
     files.write_json(folder / "analysis.json", analysis)
     drop = {"metric": "bleu", "undisturbed": 38.0, "disturbed": 21.0, "difference": -17.0, "p": 0.001}
-    files.write_json(folder / "robustness.json", {"sets": [{"name": "upper case", "changed": 3, "drops": [drop]}]})
+    provenance = files.read_json(folder / "scores.json")["provenance"]
+    robustness = {"sets": [{"name": "upper case", "changed": 3, "drops": [drop]}], "provenance": provenance}
+    files.write_json(folder / "robustness.json", robustness)
 
     text = re.sub(r"\s+", " ", report(written).sections["where-it-is-good"])
 
@@ -186,7 +188,19 @@ def test_where_translations_are_good_is_told(written: WrittenRun) -> None:
     assert "never 5 4 3 66.70" in text
     assert "of the <b> 9 2.5" in text
     assert "upper case 3 bleu 38.00 21.00 -17.00 0.001" in text
-    assert "line 3 · score 1.250" in text
+    assert "line 3 · chrF2 1.25" in text
+
+
+def test_what_disturbances_cost_belongs_to_the_scores_or_is_not_told(written: WrittenRun) -> None:
+    sentences = [sentence(0, "Ein Hund.", "Ein Hund.")]
+    folder = written.evaluate("test", sentences, provenance={"model": "aa"})
+    kinds = {"slices": [], "word_bands": [], "ngrams": {"too_often": [], "too_rarely": []}}
+    files.write_json(folder / "analysis.json", kinds | {"lines_by": "chrF2", "worst_lines": []})
+    drop = {"metric": "bleu", "undisturbed": 38.0, "disturbed": 21.0, "difference": -17.0, "p": 0.001}
+    sets = [{"name": "upper case", "changed": 3, "drops": [drop]}]
+    for model in ("aa", "bb"):
+        files.write_json(folder / "robustness.json", {"sets": sets, "provenance": {"model": model}})
+        assert ("upper case" in report(written).sections["where-it-is-good"]) == (model == "aa")
 
 
 def test_a_run_that_is_going_on_is_told_so_far(written: WrittenRun) -> None:
