@@ -219,3 +219,10 @@ def test_spans_stay_in_their_tags(line: str) -> None:
     said = TAG.sub("", PLACEHOLDER.sub("", line)).replace(" ,", ",").split()
 
     assert put_back(hide_spans(hidden, PLACEHOLDER), " ".join(said), [(0, 0), (1, 1)], shown) == line
+
+
+def test_spans_beside_each_other_keep_their_order_before_a_sign() -> None:
+    hidden = hide_markup("A <b>{x}</b> {y}, C")
+    assert hidden is not None
+
+    assert put_back(hide_spans(hidden, PLACEHOLDER), "A, C", [(0, 0), (1, 0), (2, 1)], shown) == "A <b>{x}</b> {y}, C"
