@@ -2,7 +2,7 @@
 
     python benchmarks/glossary.py runs/multi30k_transformer --source test.en --reference test.de --lines 250
 
-The glossary is made from the references: nouns (words that German writes with a capital within a sentence), each for the
+The glossary is made from the references: nouns (words with a capital within a sentence, in German), each for the
 source word that mostly answers to it, by the model's own word alignments of the references. So it asks for what people
 have said, if not always in that line. A term is used if the translation holds it as often as the line's source terms
 ask for it. BLEU is sacreBLEU's, against the same references. No output is checked and mended.

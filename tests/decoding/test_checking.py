@@ -8,7 +8,7 @@ from toys import CharacterTokenizer, GruModel, requests
 
 from nmt_cli.decoding.checking import Candidate, Mender, Outcome, candidates, fallbacks
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.sentences import Sentence, Wishes
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
 from nmt_cli.text.checks import Finding
@@ -75,6 +75,16 @@ def test_all_that_fails_goes_through_each_link_together() -> None:
     assert [lines for lines, _ in search.asked] == [[0, 2], [0, 2]]
     assert [settings for _, settings in search.asked] == list(fallbacks(BEAM))[:2]
     assert [(each.candidates[0].text, each.mended) for each in found] == [("b", True), ("a", False), ("b", True)]
+
+
+def test_what_requires_words_is_not_left_to_chance() -> None:
+    search = Searches()
+    sentences = [Sentence(1, [1], Wishes(required=((5,),))), Sentence(2, [2])]
+
+    Mender(blame, search, spare, decode, BEAM).mend(sentences, ["", ""], [outcome(("x", -1.0))] * 2)
+
+    assert [lines for lines, _ in search.asked] == [[1, 2], [1, 2], [2]]
+    assert isinstance(search.asked[-1][1], SamplingSettings)
 
 
 def test_what_is_not_better_changes_nothing() -> None:

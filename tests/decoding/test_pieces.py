@@ -87,6 +87,15 @@ def test_a_sentence_that_is_too_long_is_cut_evenly(text: str, longest: int, expe
     assert all(piece.cut for piece in fall(text, longest))
 
 
+def test_what_is_too_long_falls_into_sentences_before_they_are_cut() -> None:
+    assert cut("One. Two and three are.", 19, 30) == ["One.", "Two and three are."]
+
+
+@pytest.mark.parametrize(("text", "blank"), [("\u200b\ufeff", True), (" \u2028\x00\u3000", True), ("\u0301", False)])
+def test_a_text_of_nothing_to_see_is_blank(text: str, blank: bool) -> None:
+    assert is_blank(text) == blank
+
+
 @pytest.mark.parametrize(("text", "gap"), [("Ja.  \u3000Nein.", "  \u3000"), ("去。来。", ""), ("A!\x85 B.", "  ")])
 def test_what_stood_between_pieces_comes_back(text: str, gap: str) -> None:
     assert join(text, fall(text, 100, 0), ["x", "y"]) == f"x{gap}y"

@@ -67,15 +67,16 @@ def hide_tags(line: str) -> Hidden:
 def hide_spans(hidden: Hidden, pattern: re.Pattern[str]) -> Hidden:
     """Take out, too, what a pattern matches in the text; what stands in a row is taken out together."""
     line, text = hidden.text, ""
-    ends, gone, spans = [0], [0], list[Element]()
+    ends, gone, places, spans = [0], [0], list[int](), list[Element]()
     for start, end in _stretches(hidden, pattern):
         text += line[ends[-1] : start]
         before, after = line[start - 1 : start] if start else "", line[end : end + 1]
         if after and after in CLOSING and text.rstrip()[-1:].isalnum():
-            text = text[: max(len(text.rstrip()), spans[-1].start if spans else 0)]
+            text = text[: max(len(text.rstrip()), places[-1] if places else 0)]
         beside = _beside(text, line[start:end], line[end:])
         touches = (before.isalnum(), after.isalnum())
-        spans.append(Element(len(text), len(text), line[start:end], beside=beside, touches=touches))
+        spans.append(Element(start, start, line[start:end], beside=beside, touches=touches))
+        places.append(len(text))
         if text[-1:].strip() and after.strip() and after not in CLOSING:
             text += " "
         ends.append(end)
@@ -86,9 +87,9 @@ def hide_spans(hidden: Hidden, pattern: re.Pattern[str]) -> Hidden:
         """Where a character of the text is now; of one that is gone, where it would be."""
         number = bisect_right(ends, place) - 1
         moved = place - gone[number]
-        return min(moved, spans[number].start) if number < len(spans) else moved
+        return min(moved, places[number]) if number < len(places) else moved
 
-    return Hidden(text, _sorted_in([_moved(element, moved) for element in hidden.elements], spans))
+    return Hidden(text, tuple(_moved(element, moved) for element in _sorted_in(hidden.elements, spans)))
 
 
 def spans_of(text: str, pattern: re.Pattern[str]) -> Counter[str]:
@@ -134,17 +135,23 @@ def _boundaries(elements: Iterable[Element]) -> Iterator[int]:
 
 def _beside(before: str, span: str, after: str) -> Beside:
     """What a span goes with, by what remains of the line before and after it."""
-    before = before.rstrip()
+    before_is_touched, before = before[-1:].isalnum(), before.rstrip()
     if not before:
         return "first" if span[-1] in _LEADING else "next"
+    if before_is_touched and after[:1].isspace():
+        return "previous"
     if not after.strip():
         return "previous" if before[-1].isalnum() else "last"
     return "next" if after[0].isalnum() or after[0].isspace() else "previous"
 
 
 def _moved(element: Element, moved: Callable[[int], int]) -> Element:
+    """An element with other places; one of which only spans are left goes where they would."""
     inner = tuple(_moved(each, moved) for each in element.inner)
-    return replace(element, start=moved(element.start), end=moved(element.end), inner=inner)
+    element = replace(element, start=moved(element.start), end=moved(element.end), inner=inner)
+    if element.start < element.end or not inner:
+        return element
+    return replace(element, beside=inner[0].beside, touches=(inner[0].touches[0], inner[-1].touches[1]))
 
 
 def _sorted_in(elements: Sequence[Element], spans: Sequence[Element]) -> tuple[Element, ...]:

@@ -9,8 +9,6 @@ from nmt_cli.decoding.shields.elements import Element, Hidden
 from nmt_cli.decoding.shields.hiding import CLOSING
 
 _WORD = re.compile(r"[^ \t]+")
-_OPENING = "([{„«¿¡（「『"
-"""Signs that a word follows without a space."""
 
 Link = tuple[int, int]
 """A word of the source and one of the translation, by number; words stand between spaces and tabs."""
@@ -119,7 +117,7 @@ class _Placing:
     def _apart(self, before: str, after: str, element: Element) -> tuple[str, str]:
         """The spaces that keep a span from words which it did not touch, by the characters on its two sides."""
         touches_before, touches_after = element.touches
-        is_led = touches_before or not before.strip() or before in _OPENING
+        is_led = touches_before or not before.strip()
         is_followed = touches_after or not after.strip() or after in CLOSING
         return "" if is_led else " ", "" if is_followed else " "
 

@@ -140,6 +140,15 @@ def test_markup_that_is_not_well_nested_is_none(line: str) -> None:
         ("Hello there {name}", "Hallo dort", "0-0 1-1", "Hallo dort {name}"),
         ("{name} waits", "wartet", "0-0", "{name} wartet"),
         ("{a}{b} wait", "warten", "0-0", "{a}{b} warten"),
+        ("{a} {b} wait", "warten", "0-0", "{a} {b} warten"),
+        ("Hello {name}, you there", "Hallo, du da", "0-0 1-1 2-2", "Hallo {name}, du da"),
+        ("Hello {name}, you there", "Du da hallo", "0-2 1-0 2-1", "Du da hallo {name}"),
+        ("They play with {name}.", "Sie spielen mit.", "0-0 1-1 2-2", "Sie spielen mit {name}."),
+        ("They wait {name}", "Sie warten.", "0-0 1-1", "Sie warten {name}."),
+        ("They wait. {name}", "Sie warten hier.", "0-0 1-1", "Sie warten hier. {name}"),
+        ("{name}: they wait", "hier warten sie", "0-2 1-1", "{name}: hier warten sie"),
+        ("A man ({name}) waits", "Da wartet ein Mann", "0-2 1-3 2-1", "Da ({name}) wartet ein Mann"),
+        ("They wait{n} here", "Sie warten hier", "0-0 1-1 2-2", "Sie warten{n} hier"),
     ],
 )
 def test_spans_are_set_apart_as_they_were(line: str, said: str, links: str, expected: str) -> None:
@@ -180,3 +189,40 @@ def test_malformed_markup_is_kept_and_marked() -> None:
     assert (good.best.text, good.malformed) == ("b <b>a</b>", False)
     assert (bad.best.text, bad.malformed) == ("b & <b>a", True)
     assert good.best.annotation is None
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("Hello {a}, you", "Hello, you"),
+        ("Hello {a}{b} {c}!", "Hello!"),
+        ("wait{a}here", "wait here"),
+        ("a man ({a}) waits", "a man  waits"),
+        ("{a}: they wait", " they wait"),
+        ("{a}:they wait", ":they wait"),
+        ("(<b>{a}</b>) waits", "() waits"),
+    ],
+)
+def test_what_is_left_of_a_line_reads_well(line: str, left: str) -> None:
+    hidden = hide_markup(line)
+    assert hidden is not None
+
+    assert hide_spans(hidden, PLACEHOLDER).text == left
+
+
+@pytest.mark.parametrize(
+    "line", ["A <b>{x}</b> {y} C", "A <b>{x}</b> C", "A <b>{x}{y}</b>, C", "<b>{x}</b> A C", "A C <b>{x}</b>"]
+)
+def test_spans_stay_in_their_tags(line: str) -> None:
+    hidden = hide_markup(line)
+    assert hidden is not None
+    said = TAG.sub("", PLACEHOLDER.sub("", line)).replace(" ,", ",").split()
+
+    assert put_back(hide_spans(hidden, PLACEHOLDER), " ".join(said), [(0, 0), (1, 1)], shown) == line
+
+
+def test_spans_beside_each_other_keep_their_order_before_a_sign() -> None:
+    hidden = hide_markup("A <b>{x}</b> {y}, C")
+    assert hidden is not None
+
+    assert put_back(hide_spans(hidden, PLACEHOLDER), "A, C", [(0, 0), (1, 0), (2, 1)], shown) == "A <b>{x}</b> {y}, C"
