@@ -90,7 +90,7 @@ def test_spans_and_tags_go_together(line: str, span: str, place: int, said: str,
 
     assert tree(found) == tree(line)
     assert found.count(span) == 1
-    assert html.unescape(without(found)).replace(span, "").split() == said.split() or span in said
+    assert "".join(html.unescape(without(found)).replace(span, "").split()) == "".join(said.split())
 
 
 @settings(max_examples=300, deadline=None)
@@ -225,4 +225,6 @@ def test_spans_beside_each_other_keep_their_order_before_a_sign() -> None:
     hidden = hide_markup("A <b>{x}</b> {y}, C")
     assert hidden is not None
 
-    assert put_back(hide_spans(hidden, PLACEHOLDER), "A, C", [(0, 0), (1, 0), (2, 1)], shown) == "A <b>{x}</b> {y}, C"
+    starts = [element.start for element in hide_spans(hidden, PLACEHOLDER).elements]
+
+    assert starts == sorted(starts)
