@@ -113,6 +113,7 @@ def test_tags_that_do_not_fit_come_out_once_each(line: str, said: str, links: li
         ("look<br/>there", "schau dort", "0-0 1-1", "schau <br/>dort"),
         ("drink H<sub>2</sub>O now", "trink jetzt H2O", "0-0 1-2 2-1", "trink jetzt H<sub>2</sub>O"),
         ("<i>a</i> b c d", "x y z w", "0-0 0-3 1-1 2-2", "<i>x</i> y z w"),
+        ("<i>a</i> b", "x y z w", "0-0 0-2 0-3 1-1", "x y <i>z w</i>"),
         ("R&amp;D &lt; <b>5</b>", "F&E < 5", "0-0 1-1 2-2", "F&amp;E &lt; <b>5</b>"),
         ("<b></b>", "", "", "<b></b>"),
         ('see (<a href="x">here</a>)', "siehe (hier)", "0-0 1-1", 'siehe (<a href="x">hier</a>)'),
@@ -181,6 +182,23 @@ def test_what_the_model_does_not_keep_is_put_in(keeps: bool) -> None:
     assert [each.source for each in found] == lines
     expected = ["b {x} a", "", "c", "d {x} {x}"] if keeps else ["{x} b a", "", "c", "{x} {x} d"]
     assert [each.best.text for each in found] == expected
+
+
+def test_only_lines_that_lost_something_in_any_translation_are_asked_for_again() -> None:
+    asked = []
+
+    def translate(requests: Sequence[Request]) -> list[Translation]:
+        asked.append([request.text for request in requests])
+        return [
+            Translation(
+                each.text, tuple(TranslatedText(text, -1.0, -1.0) for text in (each.text, each.text.replace("{x}", "")))
+            )
+            for each in requests
+        ]
+
+    Shield(protect=PLACEHOLDER).through([Request("a"), Request("{x} b")], translate)
+
+    assert asked == [["a", "{x} b"], ["", " b"]]
 
 
 def test_malformed_markup_is_kept_and_marked() -> None:
