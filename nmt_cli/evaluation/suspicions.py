@@ -24,7 +24,11 @@ def suspicions(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -
         )
     empty = _count(_is_empty, hypotheses)
     says_something = empty < len(hypotheses)
-    if says_something and _is_many(_count(_has_capitals, expected), expected) and not any(map(_has_capitals, hypotheses)):
+    if (
+        says_something
+        and _is_many(_count(_has_capitals, expected), expected)
+        and not any(map(_has_capitals, hypotheses))
+    ):
         warnings.append("no hypothesis contains a capital letter but the references do; the scores are cased")
     if empty > _count(_is_empty, expected):
         warnings.append(f"{empty} of {len(hypotheses)} hypotheses {'is' if empty == 1 else 'are'} empty")

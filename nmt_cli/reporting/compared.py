@@ -50,7 +50,6 @@ class SystemScore(Protocol):
         ...
 
 
-
 class Result(Protocol):
     """Is a system better than another, by one metric?"""
 
