@@ -1,6 +1,8 @@
 """Any file or folder → what it is, what it holds and what can be done with it."""
 
+import html
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, ModelError, NmtError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.listing import list_runs, listed, size
+from nmt_cli.reporting.parts import above, manifest_of, whole_of
 from nmt_cli.reporting.run_report.evaluations import read_evaluation_folder
 from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory
 from nmt_cli.runs.history import read_journal
@@ -42,6 +45,9 @@ def show_path(path: Path) -> Shown:
     for belongs, describe in kinds:
         if belongs(path):
             return describe(path)
+    if whole := whole_of(path):
+        around = show_path(whole)
+        return Shown(f"part of the {around.kind}", around.facts, f"nmt show {whole}", around.folders)
     what = "folder" if path.is_dir() else "file"
     raise DataError(f"{path}: is unknown; as far as can be told, nmt did not make this {what}")
 
@@ -87,7 +93,7 @@ def _checkpoint(path: Path) -> Shown:
         if isinstance(state.get("seconds"), int | float):
             facts["training time"] = duration(state["seconds"])
     facts |= _weights(path)
-    return Shown("checkpoint", facts, f"nmt translate {path}", [path])
+    return Shown("checkpoint", facts, _translate(path), [path])
 
 
 def _model(path: Path) -> Shown:
@@ -103,7 +109,11 @@ def _model(path: Path) -> Shown:
             facts["subwords"] = f"{vocabularies.get('source_size')} source, {vocabularies.get('target_size')} target"
     if isinstance(manifest, dict) and isinstance(manifest.get("averaged_updates"), list):
         facts["average of updates"] = ", ".join(map(str, manifest["averaged_updates"]))
-    return Shown("model", facts | _weights(path), f"nmt translate {path} < in.txt > out.txt", [path])
+    return Shown("model", facts | _weights(path), _translate(path), [path])
+
+
+def _translate(path: Path) -> str:
+    return f"nmt translate {path} < in.txt > out.txt"
 
 
 def _prepared(path: Path) -> Shown:
@@ -119,7 +129,7 @@ def _prepared(path: Path) -> Shown:
 
 def _export(path: Path) -> Shown:
     """A model in the form of another program."""
-    manifest = _manifest(path)
+    manifest = manifest_of(path)
     facts = {"for": str(manifest["exported"]), "written by": f"nmt {manifest.get('nmt')}"}
     return Shown("export", facts, f"read {path / 'README.md'}", [path])
 
@@ -143,7 +153,7 @@ def _evaluation(path: Path) -> Shown:
     facts |= {score.name: f"{score.value:.2f}  ({score.signature})" for score in found.scores}
     if found.damaged:
         facts["damaged lines"] = f"{found.damaged:,}"
-    run = path.resolve().parent.parent
+    run = above(path, 2)
     advice = f"nmt report {run}" if RunDirectory(run).summary.is_file() else f"read {path / 'report.md'}"
     return Shown("evaluation", facts, advice)
 
@@ -184,10 +194,11 @@ def _safetensors(path: Path) -> Shown:
     return Shown("weights", {"weights": f"{count_weights(path):,}"}, f"nmt show {path.parent}")
 
 
-def _part(path: Path) -> Shown:
-    """A file that says nothing without those beside it."""
-    around = show_path(path.parent)
-    return Shown(f"part of the {around.kind}", around.facts, f"nmt show {path.parent}", around.folders)
+def _page(path: Path) -> Shown:
+    """What nmt report and nmt compare write."""
+    title = re.search(r"<title>(.*) · nmt</title>", path.read_bytes().decode(errors="replace"))
+    facts = {"of": html.unescape(title[1])} if title else {}
+    return Shown("page", facts, "open it in a browser")
 
 
 def _of_recipe(path: Path) -> dict[str, str]:
@@ -225,20 +236,16 @@ def _counted(value: float) -> str:
 
 
 def _is_prepared(path: Path) -> bool:
-    return _manifest(path).get("kind") == KIND
+    return manifest_of(path).get("kind") == KIND
 
 
 def _is_export(path: Path) -> bool:
-    return "exported" in _manifest(path)
+    return "exported" in manifest_of(path)
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    """What a folder's manifest says; empty if it has none that can be read."""
-    try:
-        manifest = files.read_json(folder / files.MANIFEST)
-    except NmtError:
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b'<meta name="generator" content="nmt">' in file.read(1000)
 
 
 def _is_recipe(path: Path) -> bool:
@@ -260,11 +267,10 @@ _FOLDERS: list[tuple[Callable[[Path], bool], Callable[[Path], Shown]]] = [
     (lambda path: (path / SCORES).is_file() and (path / HYPOTHESES).is_file(), _evaluation),
     (lambda path: bool(list_runs(path)), _folder_of_runs),
 ]
-_PARTS = {files.MANIFEST, CONFIG, STATE, SCORES, "run.json", "tokenizer.json", "report.md"}
 _FILES: list[tuple[Callable[[Path], bool], Callable[[Path], Shown]]] = [
     (lambda path: {"kind", "step"} <= _first_record(path).keys(), _journal),
     (lambda path: {"source", "hypothesis", "references"} <= _first_record(path).keys(), _hypotheses),
     (lambda path: path.suffix == ".safetensors", _safetensors),
-    (lambda path: path.name in _PARTS, _part),
+    (_is_page, _page),
     (_is_recipe, _recipe),
 ]

@@ -1,4 +1,4 @@
-"""Lives of a run: nmt train in processes forked from this one, in which torch is loaded already: a start is cheap."""
+"""Lives of a run: nmt in processes forked from this one, in which torch is loaded already: a start is cheap."""
 
 import itertools
 import json
@@ -34,7 +34,7 @@ _ended: dict[int, int] = {}
 
 @dataclass(frozen=True)
 class Life:
-    """One start of nmt train, in a process group of its own."""
+    """One start of nmt, in a process group of its own."""
 
     process: int
     log: Path
@@ -65,6 +65,12 @@ class Life:
 
 def start(run: str, settings: list[str], before: Callable[[], object] = lambda: None) -> Life:
     """Start `nmt train recipe.yaml` in another process; `before` is done there first."""
+    told = [word for setting in settings for word in ("--set", setting)]
+    return start_command(["train", "recipe.yaml", "--run", run, *told], before)
+
+
+def start_command(arguments: list[str], before: Callable[[], object] = lambda: None) -> Life:
+    """Start nmt in another process; `before` is done there first."""
     log = Path(f"life{next(_numbers)}.log")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that other threads are not forked along
@@ -80,8 +86,7 @@ def start(run: str, settings: list[str], before: Callable[[], object] = lambda: 
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-        sys.argv = ["nmt", "train", "recipe.yaml", "--run", run]
-        sys.argv += [word for setting in settings for word in ("--set", setting)]
+        sys.argv = ["nmt", *arguments]
         before()
         main()
     except SystemExit as done:

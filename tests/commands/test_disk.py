@@ -2,14 +2,12 @@
 
 import errno
 import os
-import resource
 import shutil
 import signal
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from faults import Refusing, room_for
 from lives import SMALL, Life, copy_of, outcome, start, wait_for
 
 from nmt_cli.commands.train import train
@@ -49,11 +47,6 @@ def assert_goes_on(run: str) -> None:
     assert outcome(run) == outcome("straight")
 
 
-def room_for(largest: int) -> None:
-    """No file may become larger."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
-
-
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors"])
 @pytest.mark.parametrize("share", [0.1, 0.9])
 def test_a_full_disk_harms_no_checkpoint_and_is_told(begun: str, name: str, share: float) -> None:
@@ -73,28 +66,6 @@ def test_a_disk_full_from_the_start_is_told(recipe: Path) -> None:
     train(recipe, SHORT, Path("straight"))
     assert_told(start("run", SHORT, before=lambda: room_for(20_000)), "update 1 could not be saved, none is yet")
     assert_goes_on("run")
-
-
-class Refusing:
-    """The operating system refuses the n-th operation that changes a file, with an error."""
-
-    def __init__(self, number: int, operation: int) -> None:
-        self._number, self._left = number, operation
-        sys.addaudithook(self._on_event)
-        self._fsync, os.fsync = os.fsync, self._refusing_fsync
-
-    def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in ("os.rename", "os.remove", "os.rmdir") or (event == "os.mkdir" and not Path(arguments[0]).exists()):
-            self._count()
-
-    def _refusing_fsync(self, descriptor: int) -> None:
-        self._count()
-        self._fsync(descriptor)
-
-    def _count(self) -> None:
-        self._left -= 1
-        if not self._left:
-            raise OSError(self._number, os.strerror(self._number))
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOSPC])

@@ -1,13 +1,12 @@
 """nmt train killed: at random moments, and at each step of a save, it goes on by itself and ends as if never killed."""
 
-import os
 import random
 import signal
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from faults import Dying
 from lives import SMALL, copy_of, outcome, records, start
 
 from nmt_cli.commands.train import train
@@ -83,33 +82,6 @@ def kills_until_finished(run: str, settings: list[str], moments: random.Random, 
             assert last_record(run) - saved <= 2, "at most one save interval is lost"
             longest *= 0.8 if saved > reached else 1.2  # however busy the machine is: some progress, and not too much
             reached = saved
-
-
-class Dying:
-    """Kills this process instead of its n-th operation that changes a file of a folder."""
-
-    def __init__(self, folder: Path, operation: int) -> None:
-        self._folder, self._left = str(folder.resolve()), operation
-        sys.addaudithook(self._on_event)
-        self._fsync, os.fsync = os.fsync, self._dying_fsync
-
-    def _on_event(self, event: str, arguments: tuple[object, ...]) -> None:
-        if event == "open":
-            path, _, flags = arguments
-            writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)
-            if writes and isinstance(path, str | os.PathLike) and self._folder in str(Path.cwd() / path):
-                self._count()
-        elif event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
-            self._count()
-
-    def _dying_fsync(self, descriptor: int) -> None:
-        self._count()
-        self._fsync(descriptor)
-
-    def _count(self) -> None:
-        self._left -= 1
-        if not self._left:
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 STEPWISE = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +13,10 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, NmtError, RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.reporting.showing import check, show_path
+from nmt_cli.reporting.templates import render_html
 from nmt_cli.runs.checkpoints import save_checkpoint, write_tensors
 
+NOTHING: dict[str, Any] = {"kind": "", "languages": "", "figures": [], "troubles": [], "sections": []}
 WEIGHTS = {"a": torch.zeros(3, 4)}
 
 
@@ -30,6 +33,9 @@ def full(written: WrittenRun, tmp_path: Path) -> WrittenRun:
     (tmp_path / "export").mkdir()
     files.write_manifest(tmp_path / "export", {"format": 1, "nmt": "0.1.0", "exported": "ctranslate2"})
     settings = TokenizerSettings(vocabulary_size=13, byte_fallback=False)
+    (written.run.evaluation("test") / "analysis.json").write_text("{}")
+    written.run.pointer("last").write_text("{}")
+    written.run.report.write_text(str(render_html("run.html.j2", title="small <1>", **NOTHING)))
     Tokenizer.train(settings, ["ab ac ad ba"] * 20, ["cd db da bc"] * 20, 1).save(tmp_path / "tokenizer")
     return written
 
@@ -52,6 +58,13 @@ RUN = "runs/small"
         (f"{RUN}/resolved.yaml", "recipe", ("architecture", "transformer")),
         (f"{RUN}/run.json", "part of the run", ("status", "finished")),
         (f"{RUN}/evaluation/test/scores.json", "part of the evaluation", ("set", "test")),
+        (f"{RUN}/report.html", "page", ("of", "small <1>")),
+        (f"{RUN}/checkpoints", "part of the run", ("status", "finished")),
+        (f"{RUN}/checkpoints/last.json", "part of the run", ("status", "finished")),
+        (f"{RUN}/checkpoints/step_300/state.json", "part of the checkpoint", ("weights", "12")),
+        (f"{RUN}/evaluation", "part of the run", ("status", "finished")),
+        (f"{RUN}/evaluation/test/analysis.json", "part of the evaluation", ("set", "test")),
+        ("tokenizer/joint.model", "part of the tokenizer", ("subwords", "13, joint")),
         (f"{RUN}/model/model.safetensors", "weights", ("weights", "12")),
         ("runs", "folder of runs", ("runs", "1")),
     ],
@@ -74,6 +87,20 @@ def test_other_files_are_unknown(name: str, content: bytes, tmp_path: Path) -> N
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match="is unknown"):
         show_path(tmp_path / name)
+
+
+def test_all_that_a_run_holds_is_known_from_wherever(full: WrittenRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in [*full.path.rglob("*"), *Path("prepared").rglob("*"), *Path("tokenizer").rglob("*")]:
+        assert show_path(path).next
+    monkeypatch.chdir(full.run.evaluation("test"))
+    assert show_path(Path("scores.json")).facts == show_path(Path(".")).facts
+
+
+def test_what_others_put_into_a_run_is_unknown(full: WrittenRun) -> None:
+    for name in ("notes.txt", "checkpoints/notes.txt", "evaluation/test/notes.txt"):
+        (full.path / name).write_text("mine")
+        with pytest.raises(DataError, match="is unknown"):
+            show_path(full.path / name)
 
 
 def test_other_folders_are_unknown(tmp_path: Path) -> None:

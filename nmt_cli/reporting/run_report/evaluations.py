@@ -62,7 +62,7 @@ def read_evaluation_folder(folder: Path) -> Evaluation:
             damaged += 1
         else:
             sentences.append(sentence)
-    return Evaluation(folder, folder.name, _scores(content), content, sentences, damaged)
+    return Evaluation(folder, folder.resolve().name, _scores(content), content, sentences, damaged)
 
 
 def read_scores(folder: Path) -> list[ReadScore]:

@@ -1,0 +1,161 @@
+"""nmt evaluate, report and compare killed or without room at any moment: results are old or new together, or gone."""
+
+import errno
+import json
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from faults import Dying, Refusing, room_for
+from lives import SMALL, copy_of, start_command
+
+from nmt_cli.commands.train import train
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
+SHORT = [*SMALL, "training.limits.updates=2", "training.validation={every: 2, metric: loss}"]
+BEFORE = ["evaluate", "run", "--robustness", "--set", "decoding.max_length=1"]
+AFTER = ["evaluate", "run", "--robustness", "--set", "evaluation.metrics=[ter]", "--set", "evaluation.samples=3"]
+FOLDER = "evaluation/test"
+FILES = ("hypotheses.jsonl", "analysis.json", "report.md", "scores.json")
+Files = dict[str, bytes]
+
+
+def strictly(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def results(run: str) -> Files:
+    """All files of the evaluated set but locks and what is unfinished; JSON must be whole and strict."""
+    found = {
+        path.name: path.read_bytes()
+        for path in Path(run, FOLDER).iterdir()
+        if path.suffix in (".json", ".jsonl", ".md")
+    }
+    for name, content in found.items():
+        for document in (
+            content.split(b"\n")[:-1] if name.endswith(".jsonl") else [content] if name.endswith(".json") else []
+        ):
+            json.loads(document, parse_constant=strictly)
+    return found
+
+
+def run_to_end(arguments: list[str]) -> None:
+    life = start_command(arguments)
+    assert life.exit_code() == 0, life.told
+
+
+@pytest.fixture
+def both(recipe: Path) -> tuple[Files, Files]:
+    """An evaluated run, its results, and those that another evaluation will replace them by."""
+    train(recipe, SHORT, Path("run"))
+    run_to_end(BEFORE)
+    shutil.copytree("run", "kept")
+    run_to_end(AFTER)
+    after = results("run")
+    assert all(after[name] != results("kept")[name] for name in after)
+    return results("kept"), after
+
+
+def assert_believable(both: tuple[Files, Files]) -> None:
+    """Where there are scores, all files are those of one evaluation; the cost of disturbances names its own."""
+    now, (before, after) = results("run"), both
+    if "scores.json" in now:
+        whole = [each for each in both if all(now.get(name) == each[name] for name in FILES)]
+        assert len(whole) == 1
+    assert all(content in (before[name], after[name]) for name, content in now.items())
+
+
+def assert_done_again(both: tuple[Files, Files]) -> None:
+    run_to_end(AFTER)
+    assert results("run") == both[1]
+    assert not list(Path("run").rglob("*.tmp"))
+
+
+def test_killed_at_each_step_of_writing_results_are_of_one_evaluation(both: tuple[Files, Files]) -> None:
+    operation = 0
+    while True:
+        operation += 1
+        copy_of("kept", "run")
+        life = start_command(AFTER, before=lambda: Dying(Path("run"), operation))  # noqa: B023
+        if life.exit_code() == 0:
+            break
+        assert life.exit_code() == -signal.SIGKILL, life.told
+        assert_believable(both)
+        assert_done_again(both)
+    assert operation > 15
+
+
+def test_killed_at_random_moments_results_are_of_one_evaluation(both: tuple[Files, Files]) -> None:
+    moments, copied = random.Random(1), copy_of("kept", "run")
+    began = time.monotonic()
+    run_to_end([*AFTER, "--quiet"])
+    took = time.monotonic() - began
+    for _ in range(50):
+        copy_of("kept", copied)
+        life = start_command(AFTER)
+        time.sleep(moments.uniform(0, took))
+        life.end(signal.SIGKILL)
+        life.exit_code()
+        assert_believable(both)
+    assert_done_again(both)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_refused_at_each_step_of_writing_it_is_told_and_results_are_of_one_evaluation(
+    both: tuple[Files, Files], number: int
+) -> None:
+    for operation in range(1, 1000):
+        copy_of("kept", "run")
+        life = start_command(AFTER, before=lambda: Refusing(number, operation))  # noqa: B023
+        if life.exit_code() == 0:
+            break
+        assert life.exit_code() == 5, life.told
+        assert life.told.count("nmt: error:") == 1
+        assert "Traceback" not in life.told
+        assert_believable(both)
+        assert not list(Path("run").rglob("*.tmp"))
+    assert operation > 10
+    assert_done_again(both)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+@pytest.mark.parametrize("name", [*FILES, "robustness.json"])
+def test_a_full_disk_leaves_no_part_of_a_result(both: tuple[Files, Files], name: str, share: float) -> None:
+    copy_of("kept", "run")
+    life = start_command(AFTER, before=lambda: room_for(int(share * len(both[1][name]))))
+    assert life.exit_code() == 5, life.told
+    assert "no space left" in life.told
+    assert_believable(both)
+    assert not list(Path("run").rglob("*.tmp"))
+    assert_done_again(both)
+
+
+PAGES: dict[str, list[str]] = {
+    "run/report.html": ["report", "run", "--attention", "0"],
+    "comparison.html": ["compare", "run", "kept", "--html", "comparison.html"],
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(lambda n=n: Dying(Path.cwd(), n) for n in range(1, 6)),
+        *(lambda n=n: Refusing(errno.ENOSPC, n) for n in range(1, 4)),
+        lambda: room_for(4096),
+    ],
+)
+def test_a_page_is_the_old_one_or_complete(both: tuple[Files, Files], page: str, fault: Callable[[], object]) -> None:
+    run_to_end(PAGES[page])
+    complete = Path(page).read_bytes()
+    assert complete.endswith(b"</html>\n")
+    Path(page).write_bytes(b"old")
+    life = start_command(PAGES[page], before=fault)
+    assert life.exit_code() in (0, 5, -signal.SIGKILL), life.told
+    assert Path(page).read_bytes() in (b"old", complete)
+    run_to_end(PAGES[page])
+    assert Path(page).read_bytes() == complete
