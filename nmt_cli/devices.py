@@ -135,7 +135,7 @@ def _tell_malloc(*options: tuple[int, int]) -> None:
 def give_back_freed_memory() -> None:
     """Return to the system what is free between pieces in use, which glibc's malloc keeps.
 
-    Tensors of ever other sizes leave ever other gaps: without this, a process that translates grows for hours.
+    Tensors of ever other sizes leave ever other gaps: without this, a process that translates holds a third more.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
