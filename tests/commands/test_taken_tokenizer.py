@@ -22,6 +22,7 @@ def taking(recipe: Path, path: str, *overrides: str) -> Recipe:
     return load_recipe(recipe, [f"tokenizer.take_from={path}", "data.prepared=other", "run=other_run", *overrides])
 
 
+@pytest.mark.slow
 def test_it_is_found_by_run_checkpoint_model_and_folder(recipe: Path) -> None:
     own = open_prepared(load_recipe(recipe)).tokenizer.fingerprint
     train(recipe)
@@ -44,6 +45,7 @@ def test_preprocess_learns_nothing_then_and_says_so(recipe: Path, capsys: pytest
     assert "up to date" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_training_notices_that_it_has_changed(recipe: Path) -> None:
     second = taking(recipe, "prepared/tokenizer")
     preprocess(second)

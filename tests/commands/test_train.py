@@ -258,6 +258,7 @@ def test_a_dry_run_writes_nothing(recipe: Path) -> None:
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay", ["null", pytest.param("0.5", marks=pytest.mark.slow)])
 def test_the_score_of_a_validation_is_that_of_its_checkpoint(recipe: Path, decay: str) -> None:
     train(recipe, [f"training.ema_decay={decay}"])
@@ -271,6 +272,7 @@ def test_the_score_of_a_validation_is_that_of_its_checkpoint(recipe: Path, decay
     assert [record["bleu"], record["chrf"]] == pytest.approx([each.value for each in found], abs=1e-9)
 
 
+@pytest.mark.slow
 @only_transformer
 def test_a_model_with_another_tokenizer_is_refused(recipe: Path) -> None:
     train(recipe)
@@ -282,6 +284,7 @@ def test_a_model_with_another_tokenizer_is_refused(recipe: Path) -> None:
         load_model(Path("run"))
 
 
+@pytest.mark.slow
 @only_transformer
 def test_weights_of_another_shape_are_refused_by_name(recipe: Path) -> None:
     train(recipe)

@@ -109,6 +109,7 @@ def test_a_system_is_no_better_than_itself(method: Method) -> None:
     assert is_better([same[0]], [same[0]], p) is None
 
 
+@pytest.mark.slow
 def test_systems_that_differ_on_few_sentences_are_not_told_apart() -> None:
     first = references(1000)
     for changed in range(1, 5):
