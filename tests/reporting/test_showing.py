@@ -93,7 +93,7 @@ def test_all_that_a_run_holds_is_known_from_wherever(full: WrittenRun, monkeypat
     for path in [*full.path.rglob("*"), *Path("prepared").rglob("*"), *Path("tokenizer").rglob("*")]:
         assert show_path(path).next
     monkeypatch.chdir(full.run.evaluation("test"))
-    assert show_path(Path("scores.json")).facts == show_path(Path(".")).facts
+    assert show_path(Path("scores.json")).facts == show_path(Path()).facts
 
 
 def test_what_others_put_into_a_run_is_unknown(full: WrittenRun) -> None:
