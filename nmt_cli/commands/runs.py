@@ -11,6 +11,7 @@ from nmt_cli.commands.results import stdout
 from nmt_cli.errors import DataError
 from nmt_cli.reporting.listing import ListedRun, age, list_runs, size
 from nmt_cli.reporting.markdown import visible
+from nmt_cli.reporting.templates import score_text
 
 _COLUMNS = ["run", "status", "update", "best", "at update", "scores", "size", "changed"]
 
@@ -37,20 +38,23 @@ def _as_json(run: ListedRun) -> dict[str, Any]:
         "step": run.step,
         "best": run.best,
         "best_step": run.best_step,
-        "scores": run.scores,
+        "best_metric": run.metric or None,
+        "scores": {name: {"name": score.name, "score": score.value} for name, score in run.scores.items()},
         "bytes": run.bytes,
         "changed": run.changed,
     }
 
 
 def _row(run: ListedRun) -> list[str]:
+    of_model = {name: score for name, score in run.scores.items() if "@" not in name}  # and not of a checkpoint
+    scores = (f"{name} {score.name} {score_text(score.value)}" for name, score in of_model.items())
     return [
         visible(str(run.path)),
         visible(run.status),
         "–" if run.step is None else f"{run.step:,}",
-        "–" if run.best is None else f"{run.best:.2f}",
+        "–" if run.best is None else f"{run.metric} {run.best:.2f}".lstrip(),
         "–" if run.best_step is None else f"{run.best_step:,}",
-        visible(", ".join(f"{name} {value:.2f}" for name, value in run.scores.items())) or "–",
+        visible(", ".join(scores)) or "–",
         size(run.bytes),
         f"{age(time.time() - run.changed)} ago",
     ]

@@ -30,16 +30,22 @@ class SetTexts:
 
 
 def choose(data: Data, wanted: Sequence[str]) -> dict[str, TestSet]:
-    """The test sets of these names, which may be those of validation sets, too; all test sets if none is named."""
+    """The test sets of these names, which may be those of validation sets, too; all test sets if none is named.
+
+    A validation set that has the name of a test set is called valid:NAME.
+    """
     if not wanted and not data.test:
         raise RecipeError("data.test: this recipe names no test set; add one, with its source and target")
-    valid = {name: TestSet(source=each.source, target=[each.target]) for name, each in data.valid.items()}
-    known = {**valid, **data.test}
+    valid = {
+        f"valid:{name}" if name in data.test else name: TestSet(source=each.source, target=[each.target])
+        for name, each in data.valid.items()
+    }
+    known = {**data.test, **valid}
     for name in wanted:
         if name not in known:
-            raise RecipeError(
-                f"--test {name}: the recipe has no such test set; it has {', '.join([*data.test, *valid])}"
-            )
+            raise RecipeError(f"--test {name}: the recipe has no such test set; it has {', '.join(known)}")
+        if f"valid:{name}" in valid:
+            console.say(f"{name}: is the test set of this name; --test valid:{name} is the validation set")
     return {name: known[name] for name in dict.fromkeys(wanted or data.test)}
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.errors import NmtError
-from nmt_cli.reporting.run_report.evaluations import read_scores
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.reporting.run_report.evaluations import ReadScore, read_scores
+from nmt_cli.reporting.run_report.training import METRIC_NAMES
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import read_summary
 
@@ -29,11 +31,13 @@ class ListedRun:
     best: float | None
     """Of the validation that decides."""
     best_step: int | None
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, ReadScore] = field(default_factory=dict)
     """The first score of each evaluated set."""
     bytes: int = 0
     changed: float = 0.0
     """When a file of it last changed, in seconds since 1970."""
+    metric: str = ""
+    """What the best was judged by, such as BLEU; empty if the recipe cannot be read."""
 
 
 def list_runs(folder: Path) -> list[ListedRun]:
@@ -60,6 +64,7 @@ def listed(path: Path) -> ListedRun:
         _scores(run),
         size,
         changed,
+        _metric(run),
     )
 
 
@@ -119,7 +124,15 @@ def _best(best: Any) -> tuple[float | None, int | None]:
     return None, None
 
 
-def _scores(run: RunDirectory) -> dict[str, float]:
+def _metric(run: RunDirectory) -> str:
+    try:
+        metric = load_recipe(run.resolved).training.validation.metric
+    except NmtError:
+        return ""
+    return METRIC_NAMES.get(metric, metric)
+
+
+def _scores(run: RunDirectory) -> dict[str, ReadScore]:
     folder = run.evaluation("any").parent
     scores = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -128,5 +141,5 @@ def _scores(run: RunDirectory) -> dict[str, float]:
         except NmtError:
             continue
         if found:
-            scores[path.name] = found[0].value
+            scores[path.name] = found[0]
     return scores

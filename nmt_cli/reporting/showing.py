@@ -18,6 +18,7 @@ from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.listing import list_runs, listed, size
 from nmt_cli.reporting.parts import above, manifest_of, whole_of
 from nmt_cli.reporting.run_report.evaluations import read_evaluation_folder
+from nmt_cli.reporting.templates import score_text
 from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory
 from nmt_cli.runs.history import read_journal
 from nmt_cli.runs.journal import read_summary
@@ -69,11 +70,11 @@ def _run(path: Path) -> Shown:
     steps = run.steps()
     facts = {"status": found.status, "update": f"{found.step:,}" if found.step is not None else "none yet"}
     if found.best is not None and found.best_step is not None:
-        facts["best validation"] = f"{found.best:.2f} at update {found.best_step:,}"
+        facts["best validation"] = f"{found.metric} {found.best:.2f} at update {found.best_step:,}".lstrip()
     facts |= _of_recipe(run.resolved)
     facts["checkpoints"] = ", ".join(f"{step:,}" for step in steps) or "none"
     facts["model"] = "yes" if (run.model / CONFIG).is_file() else "not yet"
-    facts |= {f"score on {name}": f"{value:.2f}" for name, value in found.scores.items()}
+    facts |= {f"{score.name} on {name}": score_text(score.value) for name, score in found.scores.items()}
     facts["size"] = size(found.bytes)
     is_over = found.status == "finished"
     evaluate = f"nmt evaluate {path}"

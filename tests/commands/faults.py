@@ -60,3 +60,13 @@ class Refusing:
 def room_for(largest: int) -> None:
     """No file may become larger."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+
+
+def room_from(name: str, largest: int) -> None:
+    """As soon as a file of this name is begun, no file may become larger."""
+
+    def limit(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]).endswith(f"{name}.tmp"):
+            room_for(largest)
+
+    sys.addaudithook(limit)

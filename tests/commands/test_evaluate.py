@@ -345,6 +345,26 @@ def test_a_validation_set_is_scored_if_it_is_named(bench: Bench, capsys: pytest.
     assert list(json.loads(capsys.readouterr().out)) == ["one", "two"]
 
 
+def test_a_validation_set_with_the_name_of_a_test_set_has_a_name_of_its_own(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.write("one.de", ["Eine Katze.", "", "Drei."])
+    content = bench.recipe.model_dump(mode="json")
+    content["data"]["valid"]["one"]["target"] = content["data"]["test"]["two"]["target"][0]
+    system = replace(bench.system, recipe=Recipe.model_validate(content))
+    evaluate_system(system, ["one"], Wanted())
+    assert "--test valid:one is the validation set" in capsys.readouterr().err
+    evaluate_system(system, ["valid:one"], Wanted())
+    folder = bench.folder / "run/evaluation"
+    references = [
+        json.loads((folder / name / "hypotheses.jsonl").read_bytes().split(b"\n")[0])["references"][0]
+        for name in ("one", "valid:one")
+    ]
+    assert references == ["Eine Katze.", REFERENCES[0]]
+    with pytest.raises(RecipeError, match="it has one, two, valid:one"):
+        evaluate_system(system, ["other"], Wanted())
+
+
 def test_tags_part_the_lines_and_are_part_of_what_scores_depend_on(bench: Bench) -> None:
     tags = bench.write("tags", ["news", "chat", "news"])
     content = bench.recipe.model_dump(mode="json")

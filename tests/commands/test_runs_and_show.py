@@ -28,7 +28,7 @@ def test_runs_are_a_table(written: WrittenRun, capsys: pytest.CaptureFixture[str
     runs(Path("runs"))
     head, row, end = capsys.readouterr().out.split("\n")
     assert head.split() == ["run", "status", "update", "best", "at", "update", "scores", "size", "changed"]
-    assert row.split()[:7] == ["runs/small", "finished", "300", "30.00", "200", "test", "38.25"]
+    assert row.split()[:9] == ["runs/small", "finished", "300", "BLEU", "30.00", "200", "test", "BLEU", "38.25"]
     assert not end
 
 

@@ -15,7 +15,8 @@ from nmt_cli.reporting.listing import age, list_runs, listed, size
 def test_a_run_is_told_in_a_line(written: WrittenRun) -> None:
     found = listed(written.path)
     assert (found.status, found.step, found.best, found.best_step) == ("finished", 300, 30.0, 200)
-    assert found.scores == {"test": 38.25}
+    assert [(name, score.name, score.value) for name, score in found.scores.items()] == [("test", "BLEU", 38.25)]
+    assert found.metric == "BLEU"
     assert found.bytes == sum(path.stat().st_size for path in written.path.rglob("*") if path.is_file())
 
 

@@ -46,7 +46,7 @@ RUN = "runs/small"
 @pytest.mark.parametrize(
     ("path", "kind", "fact"),
     [
-        (RUN, "run", ("best validation", "30.00 at update 200")),
+        (RUN, "run", ("best validation", "BLEU 30.00 at update 200")),
         (f"{RUN}/model", "model", ("average of updates", "200, 300")),
         (f"{RUN}/checkpoints/step_300", "checkpoint", ("weights", "12")),
         ("prepared", "prepared data", ("train/small", "1 of 4 pairs, 2 target subwords")),
