@@ -218,10 +218,7 @@ class Session:
 
 
 def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Translation:
-    """Validation sets are translated and scored as `nmt evaluate` does it, from the raw text.
-
-    Only that nothing is checked and mended: an early model fails everywhere, and all would be searched for many times.
-    """
+    """Validation sets are translated and scored as `nmt evaluate` does it, from the raw text; nothing is mended."""
     sources = {name: list(read_lines(corpus.source)) for name, corpus in recipe.data.valid.items()}
     references = {name: list(read_lines(corpus.target)) for name, corpus in recipe.data.valid.items()}
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
