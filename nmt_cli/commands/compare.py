@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli import console, files
-from nmt_cli.commands.compared import Candidate, common_sets, judged_by, open_candidate, runs_by_name, systems
+from nmt_cli.commands.compared import (
+    Candidate,
+    common_sets,
+    judged_by,
+    open_candidate,
+    other_decoding,
+    runs_by_name,
+    systems,
+)
 from nmt_cli.commands.evaluate import shown
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.test_sets import words_seen
@@ -70,6 +78,8 @@ def comparisons(candidates: Sequence[Candidate], options: Options) -> dict[str, 
     for name in common_sets(candidates, options.tests):
         translations = [candidate.translations(name) for candidate in candidates]
         references, sources = judged_by(translations, options.references, options.source)
+        for told in other_decoding(candidates, name):
+            console.say(told)
         common = CommonSet(name, references, sources, _tags(candidates, name, len(references[0])), seen)
         compared[name] = compare(systems(candidates, translations), common, settings, test)
     return compared

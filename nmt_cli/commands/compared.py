@@ -1,12 +1,13 @@
 """What can be compared: runs, evaluated sets and plain files of translations, brought to the same test sets."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from nmt_cli import files
 from nmt_cli.commands.test_sets import read_parallel
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.comparison import System
@@ -100,9 +101,9 @@ def common_sets(candidates: Sequence[Candidate], wanted: Sequence[str]) -> list[
     if not common:
         sets = "; ".join(f"{each.path} has {', '.join(each.sets)}" for each in with_sets)
         raise DataError(f"there is no test set that all were evaluated on: {sets}")
-    files = [each.file for each in candidates if each.file is not None]
-    if files and len(wanted or common) > 1:
-        raise RecipeError(f"{files[0]}: say with --test of which set it is a translation: {', '.join(common)}")
+    plain = [each.file for each in candidates if each.file is not None]
+    if plain and len(wanted or common) > 1:
+        raise RecipeError(f"{plain[0]}: say with --test of which set it is a translation: {', '.join(common)}")
     return [*dict.fromkeys(wanted)] or common
 
 
@@ -136,6 +137,19 @@ def judged_by(
     if sources is not None and len(sources) != len(first.hypotheses):
         raise DataError(f"{first.path} has {len(first.hypotheses)} lines but {source} has {len(sources)}")
     return expected, sources
+
+
+def other_decoding(candidates: Sequence[Candidate], test_set: str) -> Iterator[str]:
+    """A sentence for each setting that the first evaluated set was translated with and another was not."""
+    known = [(each, _decoding(each.sets[test_set])) for each in candidates if test_set in each.sets]
+    for other, settings in known[1:]:
+        first, expected = known[0]
+        for key in sorted(expected.keys() & settings.keys()):
+            if settings[key] != expected[key]:
+                yield (
+                    f"{test_set}: {first.name} was translated with {key} {expected[key]},"
+                    f" {other.name} with {key} {settings[key]}"
+                )
 
 
 def systems(candidates: Sequence[Candidate], found: Sequence[Translations]) -> list[System]:
@@ -193,6 +207,15 @@ def _refuse_different(first: Translations, second: Translations) -> None:
                 f"{second.path}: line {number}: has another source or reference than that of {first.path};"
                 " evaluate both on the same files"
             )
+
+
+def _decoding(folder: Path) -> dict[str, Any]:
+    """The settings that a set was translated with; empty if they are not known."""
+    try:
+        found = files.read_json(folder / SCORES)["provenance"]["decoding"]
+    except (DataError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _judged_lines(found: Translations) -> list[tuple[str, ...]]:

@@ -205,9 +205,9 @@ def _print_scores(name: str, found: Mapping[str, Any]) -> None:
         lines.append(f"{name}  exact match {found['exact_match']:.1f} %")
     for disturbed in found.get("robustness", ()):
         drops = "  ".join(
-            f"{drop['metric']} {shown(drop['disturbed'])}"
+            f"{score['name']} {shown(drop['disturbed'])}"
             f" ({'+' * (drop['difference'] >= 0)}{shown(drop['difference'], drop['undisturbed'])}, {told_p(drop['p'])})"
-            for drop in disturbed["drops"]
+            for score, drop in zip(found["scores"], disturbed["drops"], strict=True)
         )
         lines.append(f"{name}  {disturbed['name']}: {drops}")
     _print("".join(f"{line}\n" for line in lines).encode())

@@ -174,6 +174,26 @@ def test_a_damaged_set_is_told_by_its_line(line: str, capsys: pytest.CaptureFixt
         compared([path, path], capsys)
 
 
+def test_sets_translated_with_other_settings_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [write_run("one", POOR), write_run("two", GOOD, width=128), write_run("three", GOOD, width=32)]
+    for run, beam in zip(runs, (5, 1, 5), strict=True):
+        decoding = {"provenance": {"decoding": {"strategy": "beam", "beam_size": beam}}}
+        (run / "evaluation/test/scores.json").write_text(json.dumps(decoding))
+    compare_systems(runs, Options(resamples=10), as_json=True)
+    told = [line for line in capsys.readouterr().err.split("\n") if "was translated" in line]
+    assert told == ["test: one was translated with beam_size 5, two with beam_size 1"]
+
+
+def test_one_sentence_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    files = [write("poor", ["Ja."]), write("good", ["Ein Hund."])]
+    compare_systems(files, Options(references=[write("ref", ["Ein Hund."])]), page=Path("page.html"))
+    printed = capsys.readouterr().out
+    assert printed.startswith("test: 1 sentence, ")
+    assert "no difference between poor and good can be shown with 1 sentence (p = 1.000)" in printed
+    assert "±" not in printed
+    assert "1 sentence, " in Path("page.html").read_text()
+
+
 def test_a_page_tells_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     files = [write("old.de", POOR), write("new.de", GOOD)]
     options = Options(references=[write("ref.de", REFERENCES)], resamples=100)

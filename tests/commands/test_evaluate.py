@@ -201,6 +201,22 @@ def test_files_are_scored_as_the_settings_say(bench: Bench, capsys: pytest.Captu
     assert (bleu["name"], bleu["tok"]) == ("BLEU", "char")
 
 
+def test_one_sentence_has_no_interval(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate(None, given=GivenFiles(bench.write("h", ["Ein Hund läuft."]), [bench.write("r", ["Ein Hund läuft."])]))
+    assert "BLEU 100.00  (" in capsys.readouterr().out
+
+
+def test_intervals_have_the_digits_of_their_scores_and_nothing_is_told_twice(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hypothesis = bench.write("h", ["Ein Hund läuft."] * 300 + ["Ein Hund."])
+    given = GivenFiles(hypothesis, [bench.write("r", ["Ein Hund läuft."] * 301)])
+    evaluate(None, given=given, overrides=["evaluation.metrics=[chrf,exact_match]"])
+    printed = capsys.readouterr().out
+    assert re.search(r"chrF2 99\.\d\d ± 0\.\d\d  ", printed)
+    assert printed.count("exact match") == 1
+
+
 def test_several_references_are_given_one_after_another(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     references = [bench.folder / "one.de", bench.write("other.de", ["Ein Hund rennt.", "", "Zwei Kinder."])]
     hypotheses = bench.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
