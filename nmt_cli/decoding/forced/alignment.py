@@ -28,18 +28,6 @@ def pharaoh(links: Sequence[Link]) -> str:
     return " ".join(f"{source}-{target}" for source, target in links)
 
 
-def densest(numbers: Sequence[int]) -> tuple[int, int]:
-    """The run, first and last, with the most of these numbers, each other one within it taken off."""
-    best, score, start = (numbers[0], numbers[0]), 0, numbers[0]
-    most = 0
-    for place, number in enumerate(numbers):
-        gap = number - numbers[place - 1] - 1 if place else 0
-        score, start = (score - gap + 1, start) if place and score > gap else (1, number)
-        if score > most:
-            most, best = score, (start, number)
-    return best
-
-
 def _by_word(weights: Tensor, words: Sequence[Sequence[int]]) -> Tensor:
     """Rows [n,·], one for each token, added up to rows [w,·], one for each word."""
     pairs = [(place, word) for place, several in enumerate(words) for word in several]

@@ -5,12 +5,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from nmt_cli.decoding.forced.alignment import Link, densest
 from nmt_cli.decoding.shields.elements import Element, Hidden
 from nmt_cli.decoding.shields.hiding import CLOSING
 
 _WORD = re.compile(r"[^ \t]+")
 
+Link = tuple[int, int]
+"""A word of the source and one of the translation, by number; words stand between spaces and tabs."""
 Bounds = tuple[int, int]
 
 
@@ -73,7 +74,7 @@ class _Placing:
         if element.start == element.end or not answers:
             place = self._alone(element, first)
             return place, place
-        begin, stop = densest(answers)
+        begin, stop = _densest(answers)
         start = self._character(element.start, first, begin, at_end=False)
         return start, max(start, self._character(element.end, last - 1, stop, at_end=True))
 
@@ -119,3 +120,15 @@ class _Placing:
         is_led = touches_before or not before.strip()
         is_followed = touches_after or not after.strip() or after in CLOSING
         return "" if is_led else " ", "" if is_followed else " "
+
+
+def _densest(numbers: Sequence[int]) -> Bounds:
+    """The run, first and last, with the most of these numbers, each other one within it taken off."""
+    best, score, start = (numbers[0], numbers[0]), 0, numbers[0]
+    most = 0
+    for place, number in enumerate(numbers):
+        gap = number - numbers[place - 1] - 1 if place else 0
+        score, start = (score - gap + 1, start) if place and score > gap else (1, number)
+        if score > most:
+            most, best = score, (start, number)
+    return best

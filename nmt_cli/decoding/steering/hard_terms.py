@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
-from nmt_cli.decoding.forced.alignment import Link, densest
+from nmt_cli.decoding.forced.alignment import Link
 from nmt_cli.decoding.forced.annotation import Annotator, Said, Wanted
 from nmt_cli.decoding.forced.given import as_hypotheses
 from nmt_cli.decoding.search.hypotheses import Hypothesis
@@ -18,7 +19,18 @@ from nmt_cli.text.words import kind, words
 
 Search = Callable[[Sequence[Sentence], Callable[[int], object]], list[list[Hypothesis]]]
 
+Place = tuple[int, int]
+"""Characters of a translation."""
+
 _WORD = re.compile(r"[^ \t]+")
+
+
+@dataclass(frozen=True)
+class Unsaid:
+    """A term that is still to be put in, and where it may go."""
+
+    target: str
+    places: tuple[Place, ...]
 
 
 class HardTerms:
@@ -77,77 +89,100 @@ class HardTerms:
             links = [each.alignment or () for each in annotator.annotate(said)]
         except ModelError:  # no attention
             return [None] * len(sentences)
-        changed = [
-            substitute(each.source, each.target, some, each.sentence.wishes.terms)
+        unsaid = [
+            unsaid_terms(each.source, each.target, some, each.sentence.wishes.terms)
             for each, some in zip(said, links, strict=True)
         ]
-        able = [place for place, text in enumerate(changed) if text is not None]
-        given = as_hypotheses(
-            self._searcher,
-            self._tokenizer,
-            self._settings,
-            [sentences[place] for place in able],
-            [text for text in changed if text is not None],
-        )
-        known = dict(zip(able, given, strict=True))
+        able = [place for place, terms in enumerate(unsaid) if all(each.places for each in terms)]
+        changed = self._best_places([said[place] for place in able], [unsaid[place] for place in able])
+        sure = [(place, text) for place, text in zip(able, changed, strict=True) if text is not None]
+        given = self._given([(sentences[place], text) for place, text in sure])
+        known = {place: other for (place, _), other in zip(sure, given, strict=True)}
         return [
             other if (other := known.get(place)) and self._grants(sentence.wishes, other) else None
             for place, sentence in enumerate(sentences)
         ]
 
+    def _best_places(self, said: Sequence[Said], unsaid: Sequence[Sequence[Unsaid]]) -> list[str | None]:
+        """Translations with each term put where, alone, it is likeliest; None where two would go to the same words."""
+        trials = [
+            (each.sentence, _replaced(each.target, {place: term.target}))
+            for each, terms in zip(said, unsaid, strict=True)
+            for term in terms
+            for place in term.places
+        ]
+        likely = iter(self._given(trials))
+        changed = list[str | None]()
+        for each, terms in zip(said, unsaid, strict=True):
+            chosen = list[tuple[Place, str]]()
+            for term in terms:
+                found = {place: next(likely).log_probability for place in term.places}
+                chosen.append((max(found, key=found.__getitem__), term.target))
+            ordered = sorted(place for place, _ in chosen)
+            apart = all(one[1] <= other[0] for one, other in pairwise(ordered))
+            changed.append(_replaced(each.target, dict(chosen)) if apart else None)
+        return changed
+
+    def _given(self, pairs: Sequence[tuple[Sentence, str]]) -> list[Hypothesis]:
+        sentences, texts = [sentence for sentence, _ in pairs], [text for _, text in pairs]
+        return as_hypotheses(self._searcher, self._tokenizer, self._settings, sentences, texts)
+
     def _grants(self, wishes: Wishes, hypothesis: Hypothesis) -> bool:
         return self._searcher.grants(wishes, hypothesis.tokens)
 
 
-def substitute(source: str, target: str, links: Sequence[Link], terms: Sequence[HardTerm]) -> str | None:
-    """A translation with each term in the place of the words that answer to its source term.
+def unsaid_terms(source: str, target: str, links: Sequence[Link], terms: Sequence[HardTerm]) -> list[Unsaid]:
+    """Those terms that a translation does not say, where its words answer to the source term or else anywhere."""
+    found = [Unsaid(term.target, _places(source, target, links, term)) for term in terms]
+    free = Counter({term.target: _times(term.target, target) for term in terms})
+    elsewhere = list[Unsaid]()
+    for term in found:
+        if any(_times(term.target, target[start:end]) for start, end in term.places):
+            free[term.target] -= 1
+        else:
+            elsewhere.append(term)
+    unsaid = list[Unsaid]()
+    for term in elsewhere:
+        if free[term.target] > 0:
+            free[term.target] -= 1
+        else:
+            unsaid.append(term)
+    return unsaid
 
-    One that it says already, there or else elsewhere, is left alone. None if one has no place: nothing answers to it,
-    it is but a part of a word, such as "bike" of "bike-rack", or another takes the same words.
+
+def _places(source: str, target: str, links: Sequence[Link], term: HardTerm) -> tuple[Place, ...]:
+    """The words which answer to a source term, each alone and all in a row together, signs around them left out.
+
+    None if the term is but a part of a word, such as "bike" of "bike-rack".
     """
-    target_words = [found.span() for found in _WORD.finditer(target)]
-    places = [_place(source, target, target_words, links, term) for term in terms]
-    unsaid = list[tuple[tuple[int, int] | None, str]]()
-    elsewhere = Counter({term.target: _times(term.target, target) for term in terms})
-    for place, term in zip(places, terms, strict=True):
-        if place and _times(term.target, target[slice(*place)]):
-            elsewhere[term.target] -= 1
-        else:
-            unsaid.append((place, term.target))
-    changed = dict[tuple[int, int], str]()
-    for place, word in unsaid:
-        if elsewhere[word] > 0:
-            elsewhere[word] -= 1
-        elif place is None or any(start < place[1] and place[0] < end for start, end in changed):
-            return None
-        else:
-            changed[place] = word
-    for start, end in sorted(changed, reverse=True):
-        target = target[:start] + changed[start, end] + target[end:]
-    return target
-
-
-def _place(
-    source: str, target: str, target_words: Sequence[tuple[int, int]], links: Sequence[Link], term: HardTerm
-) -> tuple[int, int] | None:
-    """The characters that say a source term, signs around them left out."""
     said = set[int]()
-    for number, found in enumerate(_WORD.finditer(source)):
-        start, end = found.span()
+    for number, (start, end) in enumerate(_spans(source)):
         if start < term.end and term.start < end:
             if _has_letters(source[start : term.start] + source[term.end : end]):
-                return None
+                return ()
             said.add(number)
-    answers = sorted({other for one, other in links if one in said})
-    if not answers:
-        return None
-    first, last = densest(answers)
-    start, end = target_words[first][0], target_words[last][1]
-    text = target[start:end]
-    letters = [place for place, character in enumerate(text, start) if _has_letters(character)]
-    if not letters or any(kind(character) == "unspaced" for character in text):
-        return None
-    return letters[0], letters[-1] + 1
+    words_there = _spans(target)
+    answers = {other for one, other in links if one in said}
+    places = dict[Place, None]()
+    for first in sorted(answers):
+        last = first
+        while last in answers:
+            start, end = words_there[first][0], words_there[last][1]
+            inner = [place for place in range(start, end) if _has_letters(target[place])]
+            if inner and not any(kind(character) == "unspaced" for character in target[start:end]):
+                places[inner[0], inner[-1] + 1] = None
+            last += 1
+    return tuple(places)
+
+
+def _replaced(text: str, words: Mapping[Place, str]) -> str:
+    for start, end in sorted(words, reverse=True):
+        text = text[:start] + words[start, end] + text[end:]
+    return text
+
+
+def _spans(text: str) -> list[Place]:
+    return [found.span() for found in _WORD.finditer(text)]
 
 
 def _has_letters(text: str) -> bool:
