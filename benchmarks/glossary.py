@@ -6,6 +6,11 @@ The glossary is made from the references: nouns (words with a capital within a s
 source word that mostly answers to it, by the model's own word alignments of the references. So it asks for what people
 have said, if not always in that line. A term is used if the translation holds it as often as the line's source terms
 ask for it. BLEU is sacreBLEU's, against the same references. No output is checked and mended.
+
+Terms that no model can know follow: words that are none for the most frequent of those source words. Such a word is in
+its place if it stands between the same two words as the noun that the translation without a glossary has for the source
+word; what has no such noun, or two, is not counted. Hard terms are compared with the same words as required phrases,
+for which there is constrained search alone.
 """
 
 import argparse
@@ -28,6 +33,10 @@ from nmt_cli.decoding.translator import Translator
 from nmt_cli.text.lines import read_lines
 
 _SIGNS = ".,;:!?\"'()"
+_INVENTED = (
+    "Fangel Dropse Mirbel Tulk Grense Wabelo Knirz Solmer Plonke Zwuff"
+    " Harpel Jombe Quaster Rundel Vimse Bolk Trifte Nalzer Schlum Ortke"
+).split()
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,50 @@ def main() -> None:
             f"| {name} | {found.used} of {found.asked} | {share:.1%} | {found.bleu:.2f} | {found.seconds:.1f} |",
             flush=True,
         )
+    compare_places(translator, glossary, sources)
+
+
+def compare_places(translator: Translator, glossary: Glossary, sources: Sequence[str]) -> None:
+    """Print a second table: what becomes of words that are none."""
+    counts = Counter(found.entry for source in sources for found in glossary.occurrences(source))
+    frequent = [entry for entry, _ in counts.most_common(len(_INVENTED))]
+    invented = {entry.source: word for entry, word in zip(frequent, _INVENTED, strict=True)}
+    occurrences = [Glossary(frequent).occurrences(source) for source in sources]
+    translator.steering = Steering(translator.tokenizer)
+    plain = [each.best.text for each in translator.translate(map(Request, sources))]
+    asked = [tuple(invented[found.entry.source] for found in each) for each in occurrences]
+    required = [Request(source, required=words) for source, words in zip(sources, asked, strict=True)]
+    terms = Glossary([Entry(source, (word,)) for source, word in invented.items()])
+    ways = {
+        "required phrases": (SteeringSettings(), required),
+        "hard terms": (SteeringSettings(terms, "hard"), list(map(Request, sources))),
+    }
+    print("\n| invented words as | used | in their place | seconds |\n|:--|--:|--:|--:|")
+    for name, (settings, requests) in ways.items():
+        translator.steering = Steering(translator.tokenizer, settings)
+        started = time.perf_counter()
+        texts = [each.best.text for each in translator.translate(requests)]
+        seconds = time.perf_counter() - started
+        used = [word in _words(text) for text, words in zip(texts, asked, strict=True) for word in words]
+        in_place = [
+            _between(invented[found.entry.source], text) == _between(found.entry.targets[0], before)
+            for text, before, each in zip(texts, plain, occurrences, strict=True)
+            for found in each
+            if _words(before).count(found.entry.targets[0]) == 1
+        ]
+        shares = [f"{sum(each)} of {len(each)} ({sum(each) / len(each):.1%})" for each in (used, in_place)]
+        print(f"| {name} | {' | '.join(shares)} | {seconds:.1f} |", flush=True)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip(_SIGNS) for word in text.split()]
+
+
+def _between(word: str, text: str) -> tuple[str, str] | None:
+    """The words before and after one, if it is there."""
+    around = ["", *_words(text), ""]
+    place = around.index(word) if word in around else None
+    return None if place is None else (around[place - 1], around[place + 1])
 
 
 def measured(

@@ -12,7 +12,7 @@ from nmt_cli.decoding.rules import rules_of
 from nmt_cli.decoding.rules.required import unmet
 from nmt_cli.decoding.search import STRATEGIES
 from nmt_cli.decoding.search.hypotheses import Hypothesis, longest_translations
-from nmt_cli.decoding.sentences import Phrase, Sentence
+from nmt_cli.decoding.sentences import Phrase, Sentence, Wishes
 from nmt_cli.devices import Precision, arithmetic, is_out_of_memory
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.models.contract import Source, TranslationModel
@@ -132,6 +132,15 @@ class Searcher:
         alone = tuple(each for each in sentence.wishes.required if each == phrase)
         (found,) = self._search([replace(sentence, wishes=replace(sentence.wishes, required=alone))], settings)
         return not found[0].unmet
+
+    def grants(self, wishes: Wishes, tokens: Phrase) -> bool:
+        """Whether a translation is as is wished of it; what is favoured is not asked for."""
+        begins, rest = tokens[: len(wishes.prefix)] == wishes.prefix, tokens[len(wishes.prefix) :]
+        opens = not wishes.openings or any(rest[: len(each)] == each for each in wishes.openings)
+        said = set(tokens)
+        forbidden = {phrase for phrase in wishes.forbidden if said.issuperset(phrase)}
+        none_is_said = len(unmet(tuple(forbidden), tokens, self._continues)) == len(forbidden)
+        return begins and opens and none_is_said and not unmet(wishes.required, tokens, self._continues)
 
     def source(self, batch: Sequence[Sentence]) -> Source:
         """Sentences as one batch, each with its end."""

@@ -1,6 +1,7 @@
 """What search is given: sentences in tokens, and what is wished of their translations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 Phrase = tuple[int, ...]
 """Target tokens in a row."""
@@ -12,6 +13,15 @@ class Favoured:
 
     phrase: Phrase
     bonus: float
+
+
+@dataclass(frozen=True)
+class HardTerm:
+    """What characters `start` to `end` of a source text must be translated as."""
+
+    start: int
+    end: int
+    target: str
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,8 @@ class Wishes:
     forbidden: tuple[Phrase, ...] = ()
     """None is said."""
     favoured: tuple[Favoured, ...] = ()
+    terms: tuple[HardTerm, ...] = ()
+    """Whose targets, spelled in tokens, are the last of the required phrases."""
 
     def __bool__(self) -> bool:
         return bool(self.prefix or self.openings or self.required or self.forbidden or self.favoured)
@@ -35,6 +47,9 @@ class Wishes:
     def longest_beginning(self) -> int:
         """How many tokens the prefix and what must follow it may take."""
         return len(self.prefix) + max(map(len, self.openings), default=0)
+
+    def without_terms(self) -> Self:
+        return replace(self, required=self.required[: len(self.required) - len(self.terms)], terms=())
 
 
 NO_WISHES = Wishes()

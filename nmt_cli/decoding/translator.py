@@ -17,6 +17,7 @@ from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.shields import Shield, Sparing
+from nmt_cli.decoding.steering.hard_terms import HardTerms
 from nmt_cli.decoding.steering.spelling import continuing
 from nmt_cli.decoding.steering.wishes import Steering, Term
 from nmt_cli.decoding.windows import windows
@@ -92,6 +93,7 @@ class Translator:
         """To be set where words are to be aligned or scored."""
         self.shield: Shield | None = None
         """To be set where something must come through untouched; it needs an annotator that aligns."""
+        self._hard_terms = HardTerms(self.searcher, tokenizer, settings)
         spare = Sparing(self.searcher, tokenizer, settings)
         self._mender = check and Mender(check, self.searcher.search, spare, tokenizer.decode_target, settings)
 
@@ -122,7 +124,7 @@ class Translator:
         parts = self._pieces(lines)
         sentences = self._sentences(requests, parts, first)
         sources = [line[piece.start : piece.end] for line, group in zip(lines, parts, strict=True) for piece in group]
-        found = self._search(sentences, translated)
+        found = self._search(sentences, sources, translated)
         outcomes = list(map(Outcome, candidates(found, self.tokenizer.decode_target)))
         if self._mender:
             outcomes = self._mender.mend(sentences, sources, outcomes)
@@ -144,7 +146,12 @@ class Translator:
             )
         ]
 
-    def _search(self, sentences: list[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
+    def _search(
+        self, sentences: list[Sentence], sources: list[str], searched: Callable[[int], object]
+    ) -> list[list[Hypothesis]]:
+        return self._hard_terms.search(sentences, sources, self._plainly, searched)
+
+    def _plainly(self, sentences: Sequence[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
         found = self.searcher.search(sentences, self.settings, searched)
         if not isinstance(self.settings, MinimumRiskSettings):
             return found

@@ -7,6 +7,7 @@ from dataclasses import replace
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.forced.annotation import Annotator, Said, Wanted
+from nmt_cli.decoding.forced.given import as_hypotheses
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.shields.elements import Hidden
@@ -53,15 +54,8 @@ class Sparing:
             put_back(hidden[place], text, annotation.alignment or (), str)
             for place, text, annotation in zip(asked, texts, known, strict=True)
         ]
-        said = dict(zip(asked, self._said([sentences[place] for place in asked], whole), strict=True))
+        given = as_hypotheses(
+            self._searcher, self._tokenizer, self._settings, [sentences[place] for place in asked], whole
+        )
+        said = dict(zip(asked, given, strict=True))
         return [[said[place]] if place in said else [] for place in range(len(sentences))]
-
-    def _said(self, sentences: Sequence[Sentence], texts: Sequence[str]) -> list[Hypothesis]:
-        """Texts as hypotheses of the sentences, as if search had found them."""
-        rows = self._tokenizer.encode_target(list(texts))
-        forced = self._searcher.forced(sentences, rows, self._settings.batch_tokens)
-        penalty = self._settings.length_penalty
-        return [
-            Hypothesis(tuple(row), each.log_probability, each.log_probability / (len(row) + 1) ** penalty)
-            for row, each in zip(rows, forced, strict=True)
-        ]

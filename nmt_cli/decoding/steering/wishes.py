@@ -1,11 +1,11 @@
 """What a request and a glossary ask of a translation → wishes in tokens; and which terms a translation has used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.sentences import NO_WISHES, Favoured, Phrase, Wishes
+from nmt_cli.decoding.sentences import NO_WISHES, Favoured, HardTerm, Wishes
 from nmt_cli.decoding.steering.glossary import Entry, Glossary, Mode, Occurrence
 from nmt_cli.decoding.steering.spelling import Speller
 from nmt_cli.text.words import words
@@ -56,16 +56,16 @@ class Steering:
         found = []
         for number, (start, end) in enumerate(pieces):
             here = [each for each in occurrences if start <= each.start < end]
-            required, favoured = self._of_terms(request.text, here)
-            if number == 0:
-                required = [*filter(None, map(self._speller.usual, request.required)), *required]
+            own = request.required if number == 0 else ()
+            hard, favoured = self._of_terms(request.text, here)
             found.append(
                 Wishes(
                     beginning.prefix if number == 0 else (),
                     beginning.openings if number == 0 else (),
-                    tuple(required),
+                    tuple(filter(None, map(self._speller.usual, (*own, *(each.target for each in hard))))),
                     avoided,
                     tuple(favoured),
+                    tuple(replace(each, start=each.start - start, end=each.end - start) for each in hard),
                 )
             )
         return found
@@ -94,16 +94,16 @@ class Steering:
         glossary = self.settings.glossary
         return [] if glossary is None else glossary.occurrences(request.text)
 
-    def _of_terms(self, text: str, occurrences: Sequence[Occurrence]) -> tuple[list[Phrase], list[Favoured]]:
+    def _of_terms(self, text: str, occurrences: Sequence[Occurrence]) -> tuple[list[HardTerm], list[Favoured]]:
         """What is required, and what is favoured."""
-        required: list[Phrase] = []
+        required: list[HardTerm] = []
         favoured: list[Favoured] = []
         for occurrence in occurrences:
-            spelled = [phrase for form in _forms(text, occurrence) if (phrase := self._speller.usual(form))]
+            spelled = {form: phrase for form in _forms(text, occurrence) if (phrase := self._speller.usual(form))}
             if self.settings.mode == "hard":
-                required += spelled[:1]
+                required += [HardTerm(occurrence.start, occurrence.end, form) for form in spelled][:1]
             else:
-                favoured += [Favoured(phrase, self.settings.bonus) for phrase in dict.fromkeys(spelled)]
+                favoured += [Favoured(phrase, self.settings.bonus) for phrase in dict.fromkeys(spelled.values())]
         return required, favoured
 
 

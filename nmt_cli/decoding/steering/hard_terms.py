@@ -1,0 +1,195 @@
+"""Hard terms said in their place: by search, or put where a translation without them says something else."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.forced.alignment import Link
+from nmt_cli.decoding.forced.annotation import Annotator, Said, Wanted
+from nmt_cli.decoding.forced.given import as_hypotheses
+from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.sentences import HardTerm, Sentence, Wishes
+from nmt_cli.errors import ModelError
+from nmt_cli.recipe.decoding import SearchSettings
+from nmt_cli.text.words import kind, words
+
+Search = Callable[[Sequence[Sentence], Callable[[int], object]], list[list[Hypothesis]]]
+
+Place = tuple[int, int]
+"""Characters of a translation."""
+
+_WORD = re.compile(r"[^ \t]+")
+
+
+@dataclass(frozen=True)
+class Unsaid:
+    """A term that is still to be put in, and where it may go."""
+
+    target: str
+    places: tuple[Place, ...]
+
+
+class HardTerms:
+    """Searches for sentences with hard terms.
+
+    They are first searched for as if they had none: mostly a translation holds the terms anyway. Of others, search with
+    constraints knows how to say a term, but not where, if the model thinks it unlikely anywhere. Word alignment knows:
+    where the translation without constraints says the source term. What the model finds likelier is taken, by its
+    log-probability: a score that is normalised by length forgives a term in the wrong place if enough is said after it.
+    """
+
+    def __init__(self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings) -> None:
+        self._searcher, self._tokenizer, self._settings = searcher, tokenizer, settings
+
+    def search(
+        self,
+        sentences: Sequence[Sentence],
+        sources: Sequence[str],
+        search: Search,
+        searched: Callable[[int], object] = lambda sentences: None,
+    ) -> list[list[Hypothesis]]:
+        """The hypotheses of each sentence, given as text too, by `search` or, the best, by substitution.
+
+        `searched` hears once of each sentence.
+        """
+        free = [replace(sentence, wishes=sentence.wishes.without_terms()) for sentence in sentences]
+        found = search(free, searched)
+        lacking = [
+            place
+            for place, sentence in enumerate(sentences)
+            if sentence.wishes.terms and not all(self._grants(sentence.wishes, each) for each in found[place])
+        ]
+        if not lacking:
+            return found
+        needy = [sentences[place] for place in lacking]
+        others = self._substituted(needy, [sources[place] for place in lacking], [found[place][0] for place in lacking])
+        again = search(needy, lambda sentences: None)
+        for place, constrained, other in zip(lacking, again, others, strict=True):
+            found[place] = constrained
+            if other is not None and (constrained[0].unmet or other.log_probability > constrained[0].log_probability):
+                rest = [each for each in constrained if each.tokens != other.tokens]
+                found[place] = [other, *rest][: len(constrained)]
+        return found
+
+    def _substituted(
+        self, sentences: Sequence[Sentence], sources: Sequence[str], found: Sequence[Hypothesis]
+    ) -> list[Hypothesis | None]:
+        """The translation found for each sentence, its terms put in; None if that cannot be."""
+        texts = self._tokenizer.decode_target([list(each.tokens) for each in found])
+        said = [
+            Said(source, sentence, text, each.tokens)
+            for source, sentence, text, each in zip(sources, sentences, texts, found, strict=True)
+        ]
+        annotator = Annotator(self._searcher, self._tokenizer, self._settings.batch_tokens, Wanted(True, False))
+        try:
+            links = [each.alignment or () for each in annotator.annotate(said)]
+        except ModelError:  # no attention
+            return [None] * len(sentences)
+        unsaid = [
+            unsaid_terms(each.source, each.target, some, each.sentence.wishes.terms)
+            for each, some in zip(said, links, strict=True)
+        ]
+        able = [place for place, terms in enumerate(unsaid) if all(each.places for each in terms)]
+        changed = self._best_places([said[place] for place in able], [unsaid[place] for place in able])
+        sure = [(place, text) for place, text in zip(able, changed, strict=True) if text is not None]
+        given = self._given([(sentences[place], text) for place, text in sure])
+        known = {place: other for (place, _), other in zip(sure, given, strict=True)}
+        return [
+            other if (other := known.get(place)) and self._grants(sentence.wishes, other) else None
+            for place, sentence in enumerate(sentences)
+        ]
+
+    def _best_places(self, said: Sequence[Said], unsaid: Sequence[Sequence[Unsaid]]) -> list[str | None]:
+        """Translations with each term put where, alone, it is likeliest; None where two would go to the same words."""
+        trials = [
+            (each.sentence, _replaced(each.target, {place: term.target}))
+            for each, terms in zip(said, unsaid, strict=True)
+            for term in terms
+            for place in term.places
+        ]
+        likely = iter(self._given(trials))
+        changed = list[str | None]()
+        for each, terms in zip(said, unsaid, strict=True):
+            chosen = list[tuple[Place, str]]()
+            for term in terms:
+                found = {place: next(likely).log_probability for place in term.places}
+                chosen.append((max(found, key=found.__getitem__), term.target))
+            ordered = sorted(place for place, _ in chosen)
+            apart = all(one[1] <= other[0] for one, other in pairwise(ordered))
+            changed.append(_replaced(each.target, dict(chosen)) if apart else None)
+        return changed
+
+    def _given(self, pairs: Sequence[tuple[Sentence, str]]) -> list[Hypothesis]:
+        sentences, texts = [sentence for sentence, _ in pairs], [text for _, text in pairs]
+        return as_hypotheses(self._searcher, self._tokenizer, self._settings, sentences, texts)
+
+    def _grants(self, wishes: Wishes, hypothesis: Hypothesis) -> bool:
+        return self._searcher.grants(wishes, hypothesis.tokens)
+
+
+def unsaid_terms(source: str, target: str, links: Sequence[Link], terms: Sequence[HardTerm]) -> list[Unsaid]:
+    """Those terms that a translation does not say, where its words answer to the source term or else anywhere."""
+    found = [Unsaid(term.target, _places(source, target, links, term)) for term in terms]
+    free = Counter({term.target: _times(term.target, target) for term in terms})
+    elsewhere = list[Unsaid]()
+    for term in found:
+        if any(_times(term.target, target[start:end]) for start, end in term.places):
+            free[term.target] -= 1
+        else:
+            elsewhere.append(term)
+    unsaid = list[Unsaid]()
+    for term in elsewhere:
+        if free[term.target] > 0:
+            free[term.target] -= 1
+        else:
+            unsaid.append(term)
+    return unsaid
+
+
+def _places(source: str, target: str, links: Sequence[Link], term: HardTerm) -> tuple[Place, ...]:
+    """The words which answer to a source term, each alone and all in a row together, signs around them left out.
+
+    None if the term is but a part of a word, such as "bike" of "bike-rack".
+    """
+    said = set[int]()
+    for number, (start, end) in enumerate(_spans(source)):
+        if start < term.end and term.start < end:
+            if _has_letters(source[start : term.start] + source[term.end : end]):
+                return ()
+            said.add(number)
+    words_there = _spans(target)
+    answers = {other for one, other in links if one in said}
+    places = dict[Place, None]()
+    for first in sorted(answers):
+        last = first
+        while last in answers:
+            start, end = words_there[first][0], words_there[last][1]
+            inner = [place for place in range(start, end) if _has_letters(target[place])]
+            if inner and not any(kind(character) == "unspaced" for character in target[start:end]):
+                places[inner[0], inner[-1] + 1] = None
+            last += 1
+    return tuple(places)
+
+
+def _replaced(text: str, words: Mapping[Place, str]) -> str:
+    for start, end in sorted(words, reverse=True):
+        text = text[:start] + words[start, end] + text[end:]
+    return text
+
+
+def _spans(text: str) -> list[Place]:
+    return [found.span() for found in _WORD.finditer(text)]
+
+
+def _has_letters(text: str) -> bool:
+    return any(kind(character) in ("word", "unspaced") for character in text)
+
+
+def _times(phrase: str, text: str) -> int:
+    """How often a text says a phrase, as whole words."""
+    wanted, given = ([word.text for word in words(each)] for each in (phrase, text))
+    return sum(given[start : start + len(wanted)] == wanted for start in range(len(given) - len(wanted) + 1))
