@@ -33,10 +33,28 @@ from nmt_cli.decoding.translator import Translator
 from nmt_cli.text.lines import read_lines
 
 _SIGNS = ".,;:!?\"'()"
-_INVENTED = (
-    "Fangel Dropse Mirbel Tulk Grense Wabelo Knirz Solmer Plonke Zwuff"
-    " Harpel Jombe Quaster Rundel Vimse Bolk Trifte Nalzer Schlum Ortke"
-).split()
+_INVENTED = [
+    "Fangel",
+    "Dropse",
+    "Mirbel",
+    "Tulk",
+    "Grense",
+    "Wabelo",
+    "Knirz",
+    "Solmer",
+    "Plonke",
+    "Zwuff",
+    "Harpel",
+    "Jombe",
+    "Quaster",
+    "Rundel",
+    "Vimse",
+    "Bolk",
+    "Trifte",
+    "Nalzer",
+    "Schlum",
+    "Ortke",
+]
 
 
 @dataclass(frozen=True)
