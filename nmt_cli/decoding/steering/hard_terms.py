@@ -1,4 +1,4 @@
-"""Hard terms said in their place: by search, or put where a translation without them says something else."""
+"""Hard terms in their place: where a translation without them says something else for their source terms."""
 
 import re
 from collections import Counter
@@ -11,8 +11,8 @@ from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.forced.alignment import Link
 from nmt_cli.decoding.forced.annotation import Annotator, Said, Wanted
 from nmt_cli.decoding.forced.given import as_hypotheses
-from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.sentences import HardTerm, Sentence, Wishes
+from nmt_cli.decoding.search.hypotheses import Hypothesis, best_first
+from nmt_cli.decoding.sentences import HardTerm, Sentence
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.decoding import SearchSettings
 from nmt_cli.text.words import kind, words
@@ -36,10 +36,10 @@ class Unsaid:
 class HardTerms:
     """Searches for sentences with hard terms.
 
-    They are first searched for as if they had none: mostly a translation holds the terms anyway. Of others, search with
-    constraints knows how to say a term, but not where, if the model thinks it unlikely anywhere. Word alignment knows:
-    where the translation without constraints says the source term. What the model finds likelier is taken, by its
-    log-probability: a score that is normalised by length forgives a term in the wrong place if enough is said after it.
+    They are first searched for as if they had none: mostly a translation holds the terms anyway. If not, terms go where
+    word alignment finds that it says the source terms. Search with constraints would find a place for what the model
+    nearly says; what it does not know is unlikely anywhere, and ends up behind all else. So that is for what alignment
+    cannot place (benchmarks/results/glossary.md).
     """
 
     def __init__(self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings) -> None:
@@ -52,55 +52,50 @@ class HardTerms:
         search: Search,
         searched: Callable[[int], object] = lambda sentences: None,
     ) -> list[list[Hypothesis]]:
-        """The hypotheses of each sentence, given as text too, by `search` or, the best, by substitution.
-
-        `searched` hears once of each sentence.
-        """
-        free = [replace(sentence, wishes=sentence.wishes.without_terms()) for sentence in sentences]
-        found = search(free, searched)
+        """At least one hypothesis of each sentence, given as text too, best first; `searched` hears once of each."""
+        found = search([replace(each, wishes=each.wishes.without_terms()) for each in sentences], searched)
         lacking = [
             place
             for place, sentence in enumerate(sentences)
-            if sentence.wishes.terms and not all(self._grants(sentence.wishes, each) for each in found[place])
+            if sentence.wishes.terms and not all(self._grants(sentence, each) for each in found[place])
         ]
-        if not lacking:
-            return found
-        needy = [sentences[place] for place in lacking]
-        others = self._substituted(needy, [sources[place] for place in lacking], [found[place][0] for place in lacking])
-        again = search(needy, lambda sentences: None)
-        for place, constrained, other in zip(lacking, again, others, strict=True):
-            found[place] = constrained
-            if other is not None and (constrained[0].unmet or other.log_probability > constrained[0].log_probability):
-                rest = [each for each in constrained if each.tokens != other.tokens]
-                found[place] = [other, *rest][: len(constrained)]
+        said = [
+            (place, Said(sources[place], sentences[place], text, each.tokens))
+            for place in lacking
+            for each, text in zip(found[place], self._texts(found[place]), strict=True)
+        ]
+        changed = self._substituted([each for _, each in said])
+        for place in lacking:
+            kept = [each for each in found[place] if self._grants(sentences[place], each)]
+            others = [other for (at, _), other in zip(said, changed, strict=True) if at == place and other is not None]
+            distinct = {each.tokens: each for each in (*others, *kept)}
+            found[place] = best_first(distinct.values())
+        rest = [place for place in lacking if not found[place]]
+        if rest:
+            again = search([sentences[place] for place in rest], lambda sentences: None)
+            for place, hypotheses in zip(rest, again, strict=True):
+                found[place] = hypotheses
         return found
 
-    def _substituted(
-        self, sentences: Sequence[Sentence], sources: Sequence[str], found: Sequence[Hypothesis]
-    ) -> list[Hypothesis | None]:
-        """The translation found for each sentence, its terms put in; None if that cannot be."""
-        texts = self._tokenizer.decode_target([list(each.tokens) for each in found])
-        said = [
-            Said(source, sentence, text, each.tokens)
-            for source, sentence, text, each in zip(sources, sentences, texts, found, strict=True)
-        ]
+    def _substituted(self, said: Sequence[Said]) -> list[Hypothesis | None]:
+        """Translations with their terms put in; None where that cannot be."""
         annotator = Annotator(self._searcher, self._tokenizer, self._settings.batch_tokens, Wanted(True, False))
         try:
             links = [each.alignment or () for each in annotator.annotate(said)]
         except ModelError:  # no attention
-            return [None] * len(sentences)
+            return [None] * len(said)
         unsaid = [
             unsaid_terms(each.source, each.target, some, each.sentence.wishes.terms)
             for each, some in zip(said, links, strict=True)
         ]
         able = [place for place, terms in enumerate(unsaid) if all(each.places for each in terms)]
-        changed = self._best_places([said[place] for place in able], [unsaid[place] for place in able])
-        sure = [(place, text) for place, text in zip(able, changed, strict=True) if text is not None]
-        given = self._given([(sentences[place], text) for place, text in sure])
+        texts = self._best_places([said[place] for place in able], [unsaid[place] for place in able])
+        sure = [(place, text) for place, text in zip(able, texts, strict=True) if text is not None]
+        given = self._given([(said[place].sentence, text) for place, text in sure])
         known = {place: other for (place, _), other in zip(sure, given, strict=True)}
         return [
-            other if (other := known.get(place)) and self._grants(sentence.wishes, other) else None
-            for place, sentence in enumerate(sentences)
+            other if (other := known.get(place)) and self._grants(each.sentence, other) else None
+            for place, each in enumerate(said)
         ]
 
     def _best_places(self, said: Sequence[Said], unsaid: Sequence[Sequence[Unsaid]]) -> list[str | None]:
@@ -127,8 +122,11 @@ class HardTerms:
         sentences, texts = [sentence for sentence, _ in pairs], [text for _, text in pairs]
         return as_hypotheses(self._searcher, self._tokenizer, self._settings, sentences, texts)
 
-    def _grants(self, wishes: Wishes, hypothesis: Hypothesis) -> bool:
-        return self._searcher.grants(wishes, hypothesis.tokens)
+    def _texts(self, hypotheses: Sequence[Hypothesis]) -> list[str]:
+        return self._tokenizer.decode_target([list(each.tokens) for each in hypotheses])
+
+    def _grants(self, sentence: Sentence, hypothesis: Hypothesis) -> bool:
+        return self._searcher.grants(sentence.wishes, hypothesis.tokens)
 
 
 def unsaid_terms(source: str, target: str, links: Sequence[Link], terms: Sequence[HardTerm]) -> list[Unsaid]:
