@@ -15,7 +15,6 @@ from nmt_cli.commands.compared import (
     runs_by_name,
     systems,
 )
-from nmt_cli.commands.evaluate import shown
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.test_sets import words_seen
 from nmt_cli.errors import RecipeError
@@ -26,6 +25,7 @@ from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import override
 from nmt_cli.reporting.comparison import write_comparison
+from nmt_cli.reporting.templates import score_text
 from nmt_cli.text.lines import read_lines
 
 _LINES_SHOWN = 3
@@ -122,7 +122,7 @@ def _told(found: Comparison) -> Iterator[str]:
     yield from (result.verdict for result in found.results)
     key, name = metrics[0]
     parts = [
-        [f"{part.kind}: {part.name}", f"{part.sentences:,}", *(shown(part.scores[key][each]) for each in names)]
+        [f"{part.kind}: {part.name}", f"{part.sentences:,}", *(score_text(part.scores[key][each]) for each in names)]
         for part in found.slices
     ]
     if parts:
@@ -134,7 +134,7 @@ def _told(found: Comparison) -> Iterator[str]:
                 yield ""
                 yield (
                     f"{pair.second} {title} most: line {change.line},"
-                    f" {pair.lines_by} {shown(change.first_score)} → {shown(change.second_score)}"
+                    f" {pair.lines_by} {score_text(change.first_score)} → {score_text(change.second_score)}"
                 )
                 said = [("source", change.source)] if change.source is not None else []
                 said += [("reference", reference) for reference in change.references]
@@ -144,9 +144,9 @@ def _told(found: Comparison) -> Iterator[str]:
 
 
 def _cell(score: SystemScore) -> str:
-    interval = "" if score.interval is None else f" ± {shown(score.interval.half_width, score.value)}"
-    spread = "" if score.spread is None else f", over seeds ± {shown(score.spread, score.value)}"
-    return f"{shown(score.value)}{interval}{spread}"
+    interval = "" if score.interval is None else f" ± {score_text(score.interval.half_width, score.value)}"
+    spread = "" if score.spread is None else f", over seeds ± {score_text(score.spread, score.value)}"
+    return f"{score_text(score.value)}{interval}{spread}"
 
 
 def _table(rows: list[list[Any]]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from nmt_cli.evaluation.where.robustness import DISTURBANCES
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import override
 from nmt_cli.reporting.report import EvaluatedSet, Sentence, read_evaluation, write_evaluation
+from nmt_cli.reporting.templates import score_text
 from nmt_cli.runs.directory import ANALYSIS, HYPOTHESES, REPORT, ROBUSTNESS, SCORES
 
 
@@ -204,25 +205,22 @@ def _print_scores(name: str, found: Mapping[str, Any]) -> None:
     if all(each["name"] != "exact match" for each in found["scores"]):
         lines.append(f"{name}  exact match {found['exact_match']:.1f} %")
     for disturbed in found.get("robustness", ()):
-        drops = "  ".join(
-            f"{score['name']} {shown(drop['disturbed'])}"
-            f" ({'+' * (drop['difference'] >= 0)}{shown(drop['difference'], drop['undisturbed'])}, {told_p(drop['p'])})"
-            for score, drop in zip(found["scores"], disturbed["drops"], strict=True)
-        )
+        named = zip(found["scores"], disturbed["drops"], strict=True)
+        drops = "  ".join(f"{score['name']} {_with_drop(drop)}" for score, drop in named)
         lines.append(f"{name}  {disturbed['name']}: {drops}")
     _print("".join(f"{line}\n" for line in lines).encode())
 
 
+def _with_drop(drop: Mapping[str, Any]) -> str:
+    sign = "+" if drop["difference"] >= 0 else ""
+    difference = f"{sign}{score_text(drop['difference'], drop['undisturbed'])}"
+    return f"{score_text(drop['disturbed'])} ({difference}, {told_p(drop['p'])})"
+
+
 def _with_interval(score: Mapping[str, Any]) -> str:
     if "confidence_var" not in score:
-        return shown(score["score"])
-    return f"{shown(score['score'])} ± {shown(score['confidence_var'], score['score'])}"
-
-
-def shown(value: float, of: float | None = None) -> str:
-    """A score, or what belongs to one, with two digits, or four if it is one of those that lie between 0 and 1."""
-    score = value if of is None else of
-    return f"{value:.4f}" if 0 < abs(score) < 1 else f"{value:.2f}"
+        return score_text(score["score"])
+    return f"{score_text(score['score'])} ± {score_text(score['confidence_var'], score['score'])}"
 
 
 def _print_json(content: Any) -> None:

@@ -8,7 +8,7 @@ from nmt_cli.errors import DataError, ModelError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.run_report.page import Attention, RunContents, read_run, write_run_report
 from nmt_cli.reporting.run_report.samples import chosen_lines
-from nmt_cli.runs.directory import find_model
+from nmt_cli.runs.directory import RunDirectory, find_model
 
 
 def report(path: Path, output: Path | None = None, attention: int = 3, lines: Sequence[int] = ()) -> None:
@@ -17,6 +17,8 @@ def report(path: Path, output: Path | None = None, attention: int = 3, lines: Se
     `attention` is how many lines have their attention drawn; `lines` are the numbers of those to show.
     """
     run = load_recipe(path).run if path.suffix in (".yaml", ".yml") and path.is_file() else path
+    if not RunDirectory(run).summary.is_file():
+        raise ModelError(f"{run}: is no run of nmt; nmt train makes one")
     contents = read_run(run)
     for trouble in contents.troubles:
         console.warn(trouble)
@@ -30,7 +32,9 @@ def _check_lines(contents: RunContents, lines: Sequence[int]) -> None:
     most = max((len(found.sentences) for found in contents.evaluations), default=0)
     for line in lines:
         if not 1 <= line <= most:
-            raise DataError(f"--line {line}: the evaluated sets of {contents.run.path} have {most:,} lines at most")
+            raise DataError(
+                f"--line {line}: the evaluated sets of {contents.run.path} have {most:,} lines at most, counted from 1"
+            )
 
 
 def _attention(contents: RunContents, wanted: int, lines: Sequence[int]) -> Attention:

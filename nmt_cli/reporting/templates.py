@@ -19,9 +19,10 @@ def render_html(template: str, **content: Any) -> Markup:
     return Markup(_environment(html=True).get_template(template).render(content))
 
 
-def score_text(value: float) -> str:
-    """A score with two digits, or with four if it is one of those that lie between 0 and 1."""
-    return f"{value:.4f}" if 0 < abs(value) < 1 else f"{value:.2f}"
+def score_text(value: float, of: float | None = None) -> str:
+    """A score, or what belongs to one, with two digits, or four if that score is one of those between 0 and 1."""
+    score = value if of is None else of
+    return f"{value:.4f}" if 0 < abs(score) < 1 else f"{value:.2f}"
 
 
 @cache

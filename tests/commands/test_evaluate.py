@@ -405,7 +405,7 @@ def test_tags_part_the_lines_and_are_part_of_what_scores_depend_on(bench: Bench)
 def test_robustness_is_told_once_and_kept(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     evaluate_system(bench.system, ["one"], Wanted(robustness=True))
     printed, calls = capsys.readouterr().out, bench.translate.calls
-    assert "one  upper case: bleu" in printed
+    assert "one  upper case: BLEU" in printed
     assert calls == 1 + 4
 
     evaluate_system(bench.system, ["one"], Wanted(as_json=True, robustness=True))

@@ -60,7 +60,7 @@ def test_lines_too_long_to_be_drawn_are_left_out(evaluated: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
 def test_a_report_has_its_place_at_each_time_of_a_run(recipe: Path) -> None:
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match="run: is no run of nmt; nmt train makes one"):
         report(recipe)
     train(recipe, FEW_UPDATES)
     report(recipe)

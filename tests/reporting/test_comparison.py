@@ -24,7 +24,7 @@ def test_verdicts_scores_and_intervals_are_told() -> None:
     text = text_of(render(comparison()))
     assert "BLEU: what is to be said of Ein Satz" in text
     assert "1,000 sentences, paired bootstrap with 1,000 resamples" in text
-    assert "second BLEU 39.50 38.00 to 41.00 ± 0.3500 s1 39.25, s2 39.75" in text
+    assert "second BLEU 39.50 38.00 to 41.00 ± 0.35 s1 39.25, s2 39.75" in text
     assert "length 1-9 words 12 30.00 35.00" in text
 
 

@@ -17,3 +17,4 @@ def test_a_recipe_keeps_its_lines() -> None:
 
 def test_small_scores_have_more_digits() -> None:
     assert [score_text(value) for value in (39.446, 0.81234, 0, 100)] == ["39.45", "0.8123", "0.00", "100.00"]
+    assert [score_text(0.25, of=score) for score in (39.4, 0.8)] == ["0.25", "0.2500"]

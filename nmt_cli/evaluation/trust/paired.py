@@ -41,7 +41,7 @@ def paired_bootstrap(first: Trained, second: Trained, resamples: int, seed: int)
         for system in (first, second)
     )
     differences = np.abs(second_scores - first_scores)
-    return _p(int(np.count_nonzero(differences - differences.mean() > seen)), resamples)
+    return _p(differences - differences.mean() > seen)
 
 
 def approximate_randomisation(first: Trained, second: Trained, resamples: int, seed: int) -> float:
@@ -56,7 +56,7 @@ def approximate_randomisation(first: Trained, second: Trained, resamples: int, s
     dealt = [scores_of(pool[0], sums) for sums in _dealt_sums(pool, resamples, seed)]
     apart = np.mean(dealt[len(first) :], axis=0) - np.mean(dealt[: len(first)], axis=0)
     as_far = np.abs(apart) >= seen - 1e-9  # ties count: where few sentences differ, many deals are the one seen
-    return _p(int(np.count_nonzero(as_far)), resamples)
+    return _p(as_far)
 
 
 TESTS: dict[Method, Callable[[Trained, Trained, int, int], float]] = {
@@ -102,9 +102,9 @@ def _dealt_sums(pool: Trained, resamples: int, seed: int) -> list[NDArray[np.flo
     return [np.concatenate(part) for part in parts]
 
 
-def _p(by_chance: int, resamples: int) -> float:
+def _p(by_chance: NDArray[np.bool_]) -> float:
     """The share of resamples that did it by chance; what was seen is itself counted among them."""
-    return (by_chance + 1) / (resamples + 1)
+    return (int(np.count_nonzero(by_chance)) + 1) / (len(by_chance) + 1)
 
 
 def _mean(system: Trained) -> float:
