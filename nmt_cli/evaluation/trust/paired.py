@@ -18,7 +18,7 @@ SIGNIFICANT = 0.05
 """Below this p, a difference counts as shown."""
 
 _FEWEST = 6
-"""Sentences: of fewer, even a difference on all of them is one that 2 in 2^n exchanges make, so none can be shown."""
+"""Sentences: of fewer, 2 in 2^n exchanges make any difference, which is too often for one to be shown."""
 
 
 def difference(first: Trained, second: Trained) -> float:
@@ -50,7 +50,7 @@ def approximate_randomisation(first: Trained, second: Trained, resamples: int, s
     Were the systems one, each sentence's translations could be dealt out anew: how often are they as far apart then?
     """
     seen = abs(difference(first, second))
-    if seen == 0:
+    if seen == 0 or len(first[0].rows) < _FEWEST:
         return 1.0
     pool = [*first, *second]
     dealt = [scores_of(pool[0], sums) for sums in _dealt_sums(pool, resamples, seed)]
