@@ -13,6 +13,10 @@ from nmt_cli.commands.train import train
 from nmt_cli.runs.checkpoints import last_good_checkpoint
 from nmt_cli.runs.directory import RunDirectory
 
+each_architecture = pytest.mark.parametrize(
+    "architecture", ["transformer", pytest.param("rnn", marks=pytest.mark.slow)]
+)
+
 pytestmark = pytest.mark.slow
 UPDATES, KILLS = 24, 25
 EVERYTHING = [
@@ -49,6 +53,7 @@ def last_record(run: str) -> int:
     return max((int(record["step"]) for record in records(run, "train")), default=0) if whole else 0
 
 
+@each_architecture
 def test_killed_at_random_moments_a_run_ends_as_one_never_killed(recipe: Path, architecture: str) -> None:
     settings = [*SMALL, *EVERYTHING, SCHEDULES[architecture]]
     began = time.monotonic()

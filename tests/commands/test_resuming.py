@@ -24,6 +24,9 @@ SHORT = [
     "decoding.beam_size=1",
 ]
 """More than an epoch, in updates of several batches; subwords are cut anew in each epoch."""
+each_architecture = pytest.mark.parametrize(
+    "architecture", ["transformer", pytest.param("rnn", marks=pytest.mark.slow)]
+)
 only_transformer = pytest.mark.parametrize("architecture", ["transformer"])
 
 
@@ -35,6 +38,7 @@ def assert_same_in_lives(monkeypatch: pytest.MonkeyPatch, settings: list[str], u
 
 
 @pytest.mark.slow
+@each_architecture
 def test_stopped_after_each_update(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_same_in_lives(monkeypatch, [*SHORT, "training.ema_decay=0.5", "training.word_dropout.source=0.2"])
 

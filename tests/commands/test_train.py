@@ -26,6 +26,9 @@ from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.text.lines import read_lines
 
 ROOT = Path(__file__).parents[2]
+each_architecture = pytest.mark.parametrize(
+    "architecture", ["transformer", pytest.param("rnn", marks=pytest.mark.slow)]
+)
 only_transformer = pytest.mark.parametrize("architecture", ["transformer"])
 
 
@@ -58,6 +61,7 @@ def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
         time.sleep(0.01)
 
 
+@each_architecture
 def test_a_run_holds_what_it_should(recipe: Path) -> None:
     train(recipe)
     run = RunDirectory(Path("run"))
@@ -73,6 +77,7 @@ def test_a_run_holds_what_it_should(recipe: Path) -> None:
     assert keys < set(records(run, "train")[0])
 
 
+@each_architecture
 def test_a_run_stopped_and_resumed_equals_one_never_stopped(recipe: Path) -> None:
     train(recipe, run_path=Path("straight"))
     for updates in (3, 4, 7, 12):

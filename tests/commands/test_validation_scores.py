@@ -8,6 +8,10 @@ import pytest
 from nmt_cli.commands.evaluate import Wanted, evaluate
 from nmt_cli.commands.train import train
 
+each_architecture = pytest.mark.parametrize(
+    "architecture", ["transformer", pytest.param("rnn", marks=pytest.mark.slow)]
+)
+
 UPDATES = 12
 
 
@@ -17,6 +21,7 @@ def settings(request: pytest.FixtureRequest) -> list[str]:
     return [] if request.param == "plain" else ["training.precision=bf16", "training.ema_decay=0.5"]
 
 
+@each_architecture
 def test_the_scores_of_the_journal_are_those_of_evaluate(
     recipe: Path, settings: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
