@@ -16,7 +16,9 @@ from nmt_cli.text.checks import Checker
 
 if TYPE_CHECKING:  # torch, which who only hands options on does not need
     from nmt_cli.commands.loading import LoadedModel
+    from nmt_cli.decoding.forced.annotation import Wanted
     from nmt_cli.decoding.minimum_risk import Utility
+    from nmt_cli.decoding.shields import Shield
     from nmt_cli.decoding.steering.wishes import SteeringSettings
     from nmt_cli.decoding.translator import Translator
     from nmt_cli.devices import Precision
@@ -46,9 +48,8 @@ class TranslatorOptions:
 def open_translator(options: TranslatorOptions) -> "Translator":
     """Load what the options name."""
     from nmt_cli.commands.loading import load_model
-    from nmt_cli.decoding.forced.annotation import Annotator, Wanted
+    from nmt_cli.decoding.forced.annotation import Wanted
     from nmt_cli.decoding.shields import Shield, protecting
-    from nmt_cli.decoding.steering.wishes import Steering
 
     weights = options.weights
     if weights and (len(weights) != len(options.models) or not all(0 < weight < math.inf for weight in weights)):
@@ -56,15 +57,11 @@ def open_translator(options: TranslatorOptions) -> "Translator":
     steering, protect = _steering(options), protecting(options.protect)
     models = [load_model(path, options.overrides) for path in options.models]
     loaded = _together(models, weights) if len(models) > 1 else models[0]
-    translator = translator_of(loaded)
-    translator.steering = Steering(loaded.tokenizer, replace(steering, bonus=loaded.decoding.glossary_bonus))
+    steering = replace(steering, bonus=loaded.decoding.glossary_bonus)
     wanted = Wanted(options.alignment, options.word_scores)
-    if options.markup or protect:
-        translator.shield = Shield(options.markup, protect, shown=wanted)
-        wanted = replace(wanted, alignment=True)
-    if wanted.alignment or wanted.word_scores:
-        translator.annotator = Annotator(translator.searcher, loaded.tokenizer, loaded.decoding.batch_tokens, wanted)
-    return translator
+    if not (options.markup or protect):
+        return translator_of(loaded, steering, wanted)
+    return translator_of(loaded, steering, replace(wanted, alignment=True), Shield(options.markup, protect, wanted))
 
 
 def _steering(options: TranslatorOptions) -> "SteeringSettings":
@@ -76,8 +73,15 @@ def _steering(options: TranslatorOptions) -> "SteeringSettings":
     return SteeringSettings(glossary, options.glossary_mode, forbidden=phrases)
 
 
-def translator_of(loaded: "LoadedModel") -> "Translator":
+def translator_of(
+    loaded: "LoadedModel",
+    steering: "SteeringSettings | None" = None,
+    wanted: "Wanted | None" = None,
+    shield: "Shield | None" = None,
+) -> "Translator":
     """A translator with a loaded model, which on a CPU is of no other use from now on."""
+    from nmt_cli.decoding.forced.annotation import NOTHING
+    from nmt_cli.decoding.steering.wishes import NOTHING_WISHED
     from nmt_cli.decoding.translator import Translator
 
     config, settings = loaded.config, loaded.decoding
@@ -90,6 +94,9 @@ def translator_of(loaded: "LoadedModel") -> "Translator":
         longest=config.longest_sentence,
         check=Checker(config.source_language, config.target_language) if settings.check else None,
         utility=utility_of(settings, loaded.evaluation),
+        steering=steering or NOTHING_WISHED,
+        wanted=wanted or NOTHING,
+        shield=shield,
     )
 
 

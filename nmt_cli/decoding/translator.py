@@ -10,7 +10,7 @@ import torch
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.checking import Candidate, Check, Mender, Outcome, candidates
-from nmt_cli.decoding.forced.annotation import Annotation, Annotator, Said
+from nmt_cli.decoding.forced.annotation import NOTHING, Annotation, Annotator, Said, Wanted
 from nmt_cli.decoding.minimum_risk import Utility, least_risky
 from nmt_cli.decoding.pieces import LONGEST, Limits, Piece, join, pieces
 from nmt_cli.decoding.requests import Request
@@ -19,7 +19,7 @@ from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.shields import Shield, Sparing
 from nmt_cli.decoding.steering.hard_terms import HardTerms
 from nmt_cli.decoding.steering.spelling import continuing
-from nmt_cli.decoding.steering.wishes import Steering, Term
+from nmt_cli.decoding.steering.wishes import NOTHING_WISHED, Steering, SteeringSettings, Term
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
 from nmt_cli.models.contract import TranslationModel
@@ -77,22 +77,24 @@ class Translator:
         longest: int = LONGEST,
         check: Check | None = None,
         utility: Utility | None = None,
+        steering: SteeringSettings = NOTHING_WISHED,
+        wanted: Wanted = NOTHING,
+        shield: Shield | None = None,
     ) -> None:
         """Sentences of more than `longest` subwords are cut; what `check` finds fault with is mended, if it can be.
 
-        Minimum risk, and only that, needs a `utility`.
+        Minimum risk, and only that, needs a `utility`. What a shield puts back it places by alignments, so they must be
+        `wanted`.
         """
         self.tokenizer, self.settings, self._utility = tokenizer, settings, utility
         self._limits = Limits(longest, settings.split_above)
         words = model.vocabularies
         never = sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})
         self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
-        self.steering = Steering(tokenizer)
-        """What is wished of translations; to be replaced where more than single requests have wishes."""
-        self.annotator: Annotator | None = None
-        """To be set where words are to be aligned or scored."""
-        self.shield: Shield | None = None
-        """To be set where something must come through untouched; it needs an annotator that aligns."""
+        self.steering = Steering(tokenizer, steering)
+        annotator = Annotator(self.searcher, tokenizer, settings.batch_tokens, wanted)
+        self._annotator = annotator if wanted != NOTHING else None
+        self._shield = shield
         self._hard_terms = HardTerms(self.searcher, tokenizer, settings)
         spare = Sparing(self.searcher, tokenizer, settings)
         self._mender = check and Mender(check, self.searcher.search, spare, tokenizer.decode_target, settings)
@@ -113,9 +115,9 @@ class Translator:
         translated: Callable[[int], object] = lambda sentences: None,
     ) -> list[Translation]:
         """Translate these lines together; the first has the number `first`, which chance and messages depend on."""
-        if self.shield is None:
+        if self._shield is None:
             return self._translate_window(requests, first, translated)
-        return self.shield.through(requests, lambda hidden: self._translate_window(hidden, first, translated))
+        return self._shield.through(requests, lambda hidden: self._translate_window(hidden, first, translated))
 
     def _translate_window(
         self, requests: Sequence[Request], first: int, translated: Callable[[int], object]
@@ -124,12 +126,12 @@ class Translator:
         parts = self._pieces(lines)
         sentences = self._sentences(requests, parts, first)
         sources = [line[piece.start : piece.end] for line, group in zip(lines, parts, strict=True) for piece in group]
-        found = self._search(sentences, sources, translated)
+        found = self._hard_terms.search(sentences, sources, self._search, translated)
         outcomes = list(map(Outcome, candidates(found, self.tokenizer.decode_target)))
         if self._mender:
             outcomes = self._mender.mend(sentences, sources, outcomes)
-        if self.annotator:
-            outcomes = self._annotated(self.annotator, sentences, sources, outcomes)
+        if self._annotator:
+            outcomes = self._annotated(self._annotator, sentences, sources, outcomes)
         each = iter(outcomes)
         return [
             self._translation(request, group, list(itertools.islice(each, len(group))))
@@ -146,12 +148,7 @@ class Translator:
             )
         ]
 
-    def _search(
-        self, sentences: list[Sentence], sources: list[str], searched: Callable[[int], object]
-    ) -> list[list[Hypothesis]]:
-        return self._hard_terms.search(sentences, sources, self._plainly, searched)
-
-    def _plainly(self, sentences: Sequence[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
+    def _search(self, sentences: Sequence[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
         found = self.searcher.search(sentences, self.settings, searched)
         if not isinstance(self.settings, MinimumRiskSettings):
             return found
@@ -208,11 +205,11 @@ class Translator:
         score = log_probability / max(1, length) ** self.settings.length_penalty
         texts = [candidate.text for candidate in said]
         text, annotation = join(line, parts, texts), None
-        if self.annotator:
+        if self._annotator:
             begins = [
                 len(join(line, parts[:end], texts[:end])) - len(texts[end - 1]) for end in range(1, len(said) + 1)
             ]
             places = [(piece.start, begin) for piece, begin in zip(parts, begins, strict=True)]
             annotations = [candidate.annotation for candidate in said if candidate.annotation]
-            annotation = self.annotator.joined(text, line, places, annotations)
+            annotation = self._annotator.joined(text, line, places, annotations)
         return TranslatedText(text, log_probability, score, annotation)

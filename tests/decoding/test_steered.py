@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from toys import EchoModel
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.forced.annotation import Annotator, Wanted
+from nmt_cli.decoding.forced.annotation import NOTHING, Wanted
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.steering.glossary import Entry, Glossary
-from nmt_cli.decoding.steering.wishes import Steering, SteeringSettings
+from nmt_cli.decoding.steering.wishes import NOTHING_WISHED, SteeringSettings
 from nmt_cli.decoding.summary import Summary
 from nmt_cli.decoding.translator import Translation, Translator
 from nmt_cli.recipe.decoding import BeamSettings
@@ -18,10 +18,16 @@ from nmt_cli.recipe.decoding import BeamSettings
 WORDS = st.sampled_from(["Nein", "tea", "gross", "dish", "Bad", "nano", "sit"])
 
 
-def echo(tokenizer: Tokenizer, longest: int = 1000) -> Translator:
+def echo(
+    tokenizer: Tokenizer,
+    longest: int = 1000,
+    steering: SteeringSettings = NOTHING_WISHED,
+    wanted: Wanted = NOTHING,
+) -> Translator:
     """Says each source again, if nothing else is wished."""
-    decoding = BeamSettings(beam_size=3, split_above=None)
-    return Translator(EchoModel(tokenizer.target_size), tokenizer, decoding, torch.device("cpu"), longest=longest)
+    decoding, cpu = BeamSettings(beam_size=3, split_above=None), torch.device("cpu")
+    model = EchoModel(tokenizer.target_size)
+    return Translator(model, tokenizer, decoding, cpu, longest=longest, steering=steering, wanted=wanted)
 
 
 def translated(translator: Translator, *requests: Request) -> list[Translation]:
@@ -62,9 +68,8 @@ def test_company_without_wishes_is_left_alone(plain_tokenizer: Tokenizer) -> Non
 
 
 def test_terms_are_reported(plain_tokenizer: Tokenizer) -> None:
-    translator = echo(plain_tokenizer)
     glossary = Glossary([Entry("tea", ("Bad",)), Entry("dish", ("gross", "dish"))])
-    translator.steering = Steering(plain_tokenizer, SteeringSettings(glossary, "soft", bonus=0))
+    translator = echo(plain_tokenizer, steering=SteeringSettings(glossary, "soft", bonus=0))
 
     found = translated(translator, Request("a tea"), Request("dish tea Bad"), Request("sit"))
 
@@ -75,9 +80,7 @@ def test_terms_are_reported(plain_tokenizer: Tokenizer) -> None:
 
 @pytest.mark.parametrize("longest", [1000, 6, 2])
 def test_words_are_aligned_and_scored_through_all_pieces(plain_tokenizer: Tokenizer, longest: int) -> None:
-    translator = echo(plain_tokenizer, longest)
-    wanted = Wanted(alignment=True, word_scores=True)
-    translator.annotator = Annotator(translator.searcher, plain_tokenizer, 1000, wanted)
+    translator = echo(plain_tokenizer, longest, wanted=Wanted(alignment=True, word_scores=True))
 
     line, blank = translated(translator, Request("tea  dish\tBad gross, sit nano"), Request(" "))
 

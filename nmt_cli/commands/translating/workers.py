@@ -10,7 +10,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -67,7 +67,7 @@ class Workers:
         for worker in self._workers:
             worker.process.kill()  # they have nothing to save
         for worker in self._workers:
-            worker.process.join()
+            worker.ended()
 
     def answers(self, windows: Iterable[Window], translated: Callable[[int], object]) -> Iterator[Answer]:
         """The answer to each window, in order; what a worker fails of, or reading, is raised here."""
@@ -135,6 +135,8 @@ class _Worker:
     number: int
     process: BaseProcess
     connection: "Connection[Window, Answer | int | str | None]"
+    _waiting: threading.Lock = field(default_factory=threading.Lock)
+    """Of two threads that wait for a process, one would be told that there is none before it is known how it ended."""
 
     def serve(self, supply: _Supply, tell: Callable[[_Found | int | str | NmtError], None]) -> None:
         """Have the process answer windows as long as there are any."""
@@ -147,6 +149,12 @@ class _Worker:
         except (EOFError, OSError):
             tell(self._failure())
 
+    def ended(self) -> int:
+        """Wait for the end of the process; its exit code."""
+        with self._waiting:
+            self.process.join()
+        return self.process.exitcode or 0
+
     def _result(self, tell: Callable[[int | str], None]) -> Answer | None:
         """What the process does next; meanwhile it may talk."""
         while isinstance(message := self.connection.recv(), int | str):
@@ -154,8 +162,7 @@ class _Worker:
         return message
 
     def _failure(self) -> NmtError:
-        self.process.join()
-        code = self.process.exitcode or 0
+        code = self.ended()
         if code < 0:
             return ResourceError(
                 f"worker {self.number} was killed by {signal.Signals(-code).name}; if memory was short, "

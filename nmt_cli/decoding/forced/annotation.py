@@ -32,6 +32,9 @@ class Wanted:
     word_scores: bool
 
 
+NOTHING = Wanted(alignment=False, word_scores=False)
+
+
 @dataclass(frozen=True)
 class Annotation:
     """What is known of the words of a translation; words stand between spaces and tabs."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nmt_cli.decoding.forced.annotation import Annotation, Wanted
+from nmt_cli.decoding.forced.annotation import NOTHING, Annotation, Wanted
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.shields.elements import Hidden
 from nmt_cli.decoding.shields.hiding import hide_markup, hide_spans, hide_tags, shown, spans_of
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 Translate = Callable[[Sequence[Request]], "list[Translation]"]
 """Translates lines together, and aligns their words."""
-
-
-_NOTHING = Wanted(alignment=False, word_scores=False)
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Shield:
     say it just as often as it was there.
     """
 
-    def __init__(self, markup: bool = False, protect: re.Pattern[str] | None = None, shown: Wanted = _NOTHING) -> None:
+    def __init__(self, markup: bool = False, protect: re.Pattern[str] | None = None, shown: Wanted = NOTHING) -> None:
         """Of what is known of words, and serves to place things, only what is to be `shown` stays.
 
         It is said of the text without what was hidden.
@@ -89,7 +86,7 @@ class Shield:
         annotation = Annotation(
             known.alignment if shown.alignment else None, known.word_scores if shown.word_scores else None
         )
-        return replace(found, text=text, annotation=annotation if shown != _NOTHING else None)
+        return replace(found, text=text, annotation=annotation if shown != NOTHING else None)
 
 
 def protecting(patterns: Sequence[str]) -> re.Pattern[str] | None:

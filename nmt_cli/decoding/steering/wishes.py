@@ -22,6 +22,9 @@ class SteeringSettings:
     forbidden: tuple[str, ...] = ()
 
 
+NOTHING_WISHED = SteeringSettings()
+
+
 @dataclass(frozen=True)
 class Term:
     """A glossary's entry that a line asks for, once for each time that the source term occurs in it."""
@@ -38,7 +41,7 @@ class Term:
 class Steering:
     """Knows what is wished of every translation, and learns from each request what else is."""
 
-    def __init__(self, tokenizer: Tokenizer, settings: SteeringSettings = SteeringSettings()) -> None:
+    def __init__(self, tokenizer: Tokenizer, settings: SteeringSettings = NOTHING_WISHED) -> None:
         self.settings = settings
         self._speller = Speller(tokenizer)
 
