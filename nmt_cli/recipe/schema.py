@@ -45,6 +45,8 @@ class Recipe(Section):
     def check_alignment(self) -> Self:
         if self.training.guided_alignment is not None and getattr(self.model, "attention", "") == "none":
             raise ValueError("training.guided_alignment: needs an attention, but model.attention is none")
-        if self.training.guided_alignment is not None and not any(c.alignment for c in self.data.train.values()):
+        if self.training.guided_alignment is not None and not any(
+            getattr(corpus, "alignment", None) for corpus in self.data.train.values()
+        ):
             raise ValueError("training.guided_alignment: needs data.train.NAME.alignment, which no corpus has")
         return self

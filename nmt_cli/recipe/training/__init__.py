@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from nmt_cli.recipe.section import Count, CountOrAuto, File, Positive, Rate, Section
+from nmt_cli.recipe.training.mixing import Augmentation, Mixing
 from nmt_cli.recipe.training.optimization import (
     AdamWSettings,
     InverseSqrtSettings,
@@ -89,6 +90,8 @@ class Training(Section):
     """Of the arithmetic; weights are always kept in fp32."""
     label_smoothing: Rate = 0.1
     """Probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    mixing: Mixing = Mixing()
+    augmentation: Augmentation | None = None
     subword_sampling: SubwordSampling | None = None
     consistency: Consistency | None = None
     """A second pass that must agree with the first; the training loss then tells both together, validation does not."""
