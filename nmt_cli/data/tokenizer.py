@@ -53,6 +53,11 @@ class Tokenizer:
             Subwords.train(settings, target, seed, tags),
         )
 
+    def with_tags(self, tags: Sequence[str]) -> "Tokenizer":
+        """The same with these tags, too; those it lacks are put at the end."""
+        source = self.source.with_tags(tags)
+        return Tokenizer(self.normalization, source, source if self.joint else self.target.with_tags(tags))
+
     @property
     def joint(self) -> bool:
         return self.source is self.target

@@ -55,6 +55,7 @@ class Subwords:
         self._piece = [self._processor.unk_id()] * len(vocabulary)
         for piece, number in enumerate(self._number):
             self._piece[number] = piece
+        self._piece[_UNKNOWN] = self._processor.unk_id()
 
     @classmethod
     def train(
@@ -75,6 +76,14 @@ class Subwords:
             raise ModelError(f"the tag {name} is not in this vocabulary, which has {known}")
         return self.tags[name]
 
+    def with_tags(self, tags: Sequence[str]) -> "Subwords":
+        """The same with these tags, too; those it lacks are put at the end."""
+        new = [name for name in dict.fromkeys(tags) if name not in self.tags]
+        if not new:
+            return self
+        numbers = {name: number for number, name in enumerate(new, len(self.vocabulary))}
+        return Subwords(self.segmenter, [*self.vocabulary, *map(_written, new)], self.tags | numbers)
+
     @cached_property
     def begins_word(self) -> npt.NDArray[np.bool_]:
         """By number: whether a piece begins a word. Each word begins with one, and no piece reaches into two."""
@@ -85,6 +94,11 @@ class Subwords:
     def algorithm(self) -> str:
         """How text is cut: unigram, bpe, character (bytes are such, too) or word."""
         return self._model.algorithm
+
+    @property
+    def changes_text(self) -> bool:
+        """Whether other text is cut than is given, such as its small letters; some models from elsewhere do that."""
+        return self._model.normalization not in ("identity", "nfkc", "nmt_nfkc")
 
     def byte_values(self) -> dict[int, int]:
         """By number: the byte that a piece stands for, if it does."""
