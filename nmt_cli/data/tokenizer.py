@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from nmt_cli.data.tokenizing.segmenter_training import more_text
 from nmt_cli.data.tokenizing.subwords import SPECIAL, Piece, Subwords
 from nmt_cli.errors import ModelError
 from nmt_cli.files import json_bytes, new_file, read_json, write_json
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS, one_line
 
 __all__ = ["Piece", "Subwords", "Tokenizer"]
@@ -42,8 +42,9 @@ class Tokenizer:
 
         Both sides have the same `tags`, under the same ids. The settings' `more_text` is read here.
         """
-        source = chain(source, _more_text(settings, settings.more_text.source))
-        target = chain(target, _more_text(settings, settings.more_text.target))
+        normalize = NORMALIZATIONS[settings.normalization]
+        source = chain(source, more_text(settings.more_text.source, normalize))
+        target = chain(target, more_text(settings.more_text.target, normalize))
         if settings.joint:
             both = Subwords.train(settings, chain(source, target), seed, tags)
             return cls(settings.normalization, both, both)
@@ -130,12 +131,6 @@ class Tokenizer:
             _load_side(folder, name, tags.get(name, {})) for name in (["joint"] if joint else ["source", "target"])
         ]
         return cls(normalization, sides[0], sides[-1])
-
-
-def _more_text(settings: TokenizerSettings, paths: Sequence[Path]) -> Iterator[str]:
-    """Lines of the files, normalised, but for those of which nothing is left."""
-    normalize = NORMALIZATIONS[settings.normalization]
-    return filter(None, (normalize(line) for path in paths for line in read_lines(path)))
 
 
 def _load_side(folder: Path, name: str, tags: Any) -> Subwords:
