@@ -7,20 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.data.filters.agreement import Identical
+from nmt_cli.data.filters.agreement import Identical, Repeats, Script, Unmatched
 from nmt_cli.data.filters.contract import KeyFilter, Keys, LocalFilter, Rows
 from nmt_cli.data.filters.duplicates import Duplicates, NearDuplicates
 from nmt_cli.data.filters.held_out import HeldOut, Overlap
 from nmt_cli.data.filters.lengths import Empty, Length, Ratio
+from nmt_cli.data.filters.verdicts import Language, Score
 from nmt_cli.recipe.data import Filter
 
 FILTERS: dict[str, Any] = {
     "length": Length,
     "ratio": Ratio,
     "identical": Identical,
+    "script": Script,
+    "repeats": Repeats,
+    "unmatched": Unmatched,
     "duplicates": Duplicates,
     "near_duplicates": NearDuplicates,
     "overlap": Overlap,
+    "language": Language,
+    "score": Score,
 }
 """By the type that stands in a recipe: made from its section, the corpus' languages, and what is held out."""
 
