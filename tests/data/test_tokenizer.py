@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
-from nmt_cli.data import segmenter_training
 from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.data.tokenizing import segmenter_training
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
 

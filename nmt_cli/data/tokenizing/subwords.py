@@ -1,0 +1,123 @@
+"""One side of a tokenizer: SentencePiece cuts text into pieces, a vocabulary numbers them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+import sentencepiece
+
+from nmt_cli.data.tokenizing.segmenter_training import train_segmenter
+from nmt_cli.errors import ModelError
+from nmt_cli.recipe.data import TokenizerSettings
+
+SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
+"""The first entries of each vocabulary; their numbers are the same everywhere."""
+
+_UNKNOWN = SPECIAL.index("<unk>")
+_SILENT = {number for number in range(len(SPECIAL)) if number != _UNKNOWN}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a word, as SentencePiece knows it."""
+
+    text: str
+    score: float
+    """unigram: its log-probability; bpe: 0 for what is merged first, -1 for the next, and so on."""
+    number: int
+    """In the vocabulary."""
+
+
+class Subwords:
+    """One side: SentencePiece cuts text into pieces, the vocabulary numbers them.
+
+    The numbers are the places in the list `vocabulary`, whatever SentencePiece's own may be. Its
+    first four are the special tokens; others may be tags. No text can reach either: a piece `</s>`,
+    learned from text that contains these characters, has a number of its own.
+    """
+
+    def __init__(self, segmenter: bytes, vocabulary: list[str], tags: Mapping[str, int] | None = None) -> None:
+        """`tags` say which entries are tags, by name."""
+        self.segmenter, self.vocabulary, self.tags = segmenter, vocabulary, dict(tags or {})
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=segmenter)
+        self._silent = _SILENT | set(self.tags.values())
+        no_piece, size = {*range(len(SPECIAL)), *self.tags.values()}, self._processor.get_piece_size()
+        numbers = {piece: number for number, piece in enumerate(vocabulary) if number not in no_piece}
+        self._number = [numbers.get(self._processor.id_to_piece(i), _UNKNOWN) for i in range(size)]
+        self._number[self._processor.unk_id()] = _UNKNOWN
+        self._numbers = np.array(self._number, np.int32)
+        self._longest = max((len(self._processor.id_to_piece(i)) for i in range(size)), default=1)
+        self._piece = [self._processor.unk_id()] * len(vocabulary)
+        for piece, number in enumerate(self._number):
+            self._piece[number] = piece
+
+    @classmethod
+    def train(
+        cls, settings: TokenizerSettings, lines: Iterable[str], seed: int, tags: Sequence[str] = ()
+    ) -> "Subwords":
+        """Learn from normalised lines; special tokens and tags are among the size that the settings say."""
+        first = [*SPECIAL, *map(entry, tags)]
+        segmenter = train_segmenter(settings, settings.vocabulary_size - len(first) + 1, lines, seed)
+        processor = sentencepiece.SentencePieceProcessor(model_proto=segmenter)
+        learned = range(processor.get_piece_size())
+        pieces = [processor.id_to_piece(i) for i in learned if i != processor.unk_id()]
+        return cls(segmenter, [*first, *pieces], {name: number for number, name in enumerate(tags, len(SPECIAL))})
+
+    def tag(self, name: str) -> int:
+        """The number of a tag; ModelError if there is none of this name."""
+        if name not in self.tags:
+            known = ", ".join(self.tags) or "no tags at all"
+            raise ModelError(f"the tag {name} is not in this vocabulary, which has {known}")
+        return self.tags[name]
+
+    @cached_property
+    def begins_word(self) -> npt.NDArray[np.bool_]:
+        """By number: whether a piece begins a word. Each word begins with one, and no piece reaches into two."""
+        assert "▁" in self.vocabulary and not any("▁" in piece[1:] for piece in self.vocabulary)
+        return np.array([piece.startswith("▁") for piece in self.vocabulary])
+
+    def pieces(self) -> list[Piece]:
+        """What text is cut into, in the segmenter's order; not what stands for the rest: bytes, the unknown piece."""
+        known = self._processor
+        return [
+            Piece(known.id_to_piece(i), known.get_score(i), self._number[i])
+            for i in range(known.get_piece_size())
+            if not (known.is_unknown(i) or known.is_byte(i) or known.is_control(i) or known.is_unused(i))
+        ]
+
+    def spell(self, text: str) -> list[int]:
+        """The tokens of characters that no piece holds: their bytes, or an unknown token for all together."""
+        pieces = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in text.encode()]
+        if self._processor.unk_id() in pieces:
+            return [_UNKNOWN]
+        return [self._number[piece] for piece in pieces]
+
+    def fewest(self, line: str) -> int:
+        """How many known tokens it takes at least to write `line`, found without cutting it."""
+        return len(line) // self._longest
+
+    def encode(self, lines: list[str]) -> list[list[int]]:
+        """Ids of each line's pieces."""
+        number = self._number
+        return [[number[piece] for piece in row] for row in self._processor.encode(lines)]
+
+    def encode_flat(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """As `encode`, but the ids of all lines one after another, and how many each line has; in one thread."""
+        rows = self._processor.encode(lines, num_threads=1)
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        pieces = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
+        return self._numbers[pieces], lengths
+
+    def decode(self, rows: list[list[int]]) -> list[str]:
+        """Text of each row; special tokens and tags say nothing, but the unknown one reads ⁇."""
+        piece, silent = self._piece, self._silent
+        decoded: list[str] = self._processor.decode([[piece[i] for i in row if i not in silent] for row in rows])
+        return decoded
+
+
+def entry(tag: str) -> str:
+    """How a vocabulary writes a tag."""
+    return f"<{tag}>"
