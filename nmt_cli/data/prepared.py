@@ -1,8 +1,7 @@
 """The prepared folder: tokenizer, token arrays and normalised text of a recipe's corpora, closed by a manifest."""
 
 import hashlib
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.console import Progress, say
-from nmt_cli.data.corpora import Pair, Tally, read_pairs
-from nmt_cli.data.token_corpus import TokenCorpus, write_corpus
+from nmt_cli.data.corpora import Tally, read_pairs
+from nmt_cli.data.token_corpus import TokenCorpus
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.recipe.data import Corpus
@@ -94,8 +93,14 @@ def open_prepared(recipe: Recipe, taken: Tokenizer | None = None) -> Prepared:
     tokenizer = Tokenizer.load(folder / "tokenizer")
     return Prepared(
         tokenizer,
-        [TokenCorpus(folder / "train" / name, tokenizer) for name in recipe.data.train],
-        {name: TokenCorpus(folder / "valid" / name, tokenizer) for name in recipe.data.valid},
+        [
+            TokenCorpus(folder / "train" / name, manifest["corpora"][f"train/{name}"], tokenizer)
+            for name in recipe.data.train
+        ],
+        {
+            name: TokenCorpus(folder / "valid" / name, manifest["corpora"][f"valid/{name}"], tokenizer)
+            for name in recipe.data.valid
+        },
         manifest,
     )
 
@@ -206,26 +211,7 @@ def _train_tokenizer(recipe: Recipe, folder: Path) -> Tokenizer:
 
 def _encode(recipe: Recipe, name: str, folder: Path, tokenizer: Tokenizer, tally: Tally) -> dict[str, Any]:
     """Cut the normalised text of a corpus into tokens; a validation set keeps its long pairs."""
-    normalized, aligned = _normalized(folder), "alignment" in _corpora(recipe)[name].files
-    longest = recipe.data.max_length if name.startswith("train/") else math.inf
-    with Progress(f"cutting {name}", "pairs", total=tally.kept) as progress:
-
-        def pairs() -> Iterator[Pair]:
-            for lines in zip(*map(read_lines, normalized), strict=True):
-                yield Pair(*lines)
-                progress.advance()
-
-        tokens = write_corpus(folder, pairs(), tokenizer, longest, tally, aligned)
-    for path in normalized:
-        path.unlink()
-    _refuse_useless(_corpora(recipe)[name], tally)
-    return {
-        "read": tally.read,
-        "kept": tally.kept,
-        "dropped": dict(sorted(tally.dropped.items())),
-        "source_tokens": tokens.source,
-        "target_tokens": tokens.target,
-    }
+    raise NotImplementedError
 
 
 def _refuse_useless(corpus: Corpus, tally: Tally) -> None:
