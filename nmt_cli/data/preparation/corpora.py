@@ -1,5 +1,6 @@
 """What is to be prepared: the corpora of a recipe, their files, and all that decides what becomes of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,10 +105,10 @@ def check_file(path: Path) -> None:
         raise DataError(f"{path}: is no regular file, but must be read more than once")
 
 
-def describe(path: Path) -> dict[str, Any]:
+def describe(path: Path, hashed: Callable[[Path], str] = files.sha256) -> dict[str, Any]:
     """What is in a file, its only trait that matters: names and times may change."""
     check_file(path)
     try:
-        return {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
+        return {"bytes": path.stat().st_size, "sha256": hashed(path)}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error

@@ -42,9 +42,7 @@ def count_records(tasks: list[Task]) -> dict[str, int]:
     return found
 
 
-def learn(
-    recipe: Recipe, tasks: list[Task], records: dict[str, int], held_out: HeldOut, processes: int
-) -> Tokenizer:
+def learn(recipe: Recipe, tasks: list[Task], records: dict[str, int], held_out: HeldOut, processes: int) -> Tokenizer:
     """A tokenizer as the recipe says; the same for any number of processes."""
     learned = [task for task in tasks if task.is_learned]
     share = min(1.0, MOST_PAIRS / max(1, sum(records[task.name] for task in learned)))

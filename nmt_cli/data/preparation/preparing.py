@@ -18,6 +18,7 @@ from nmt_cli.data.preparation.merging import Merged, finish, kept_of_all
 from nmt_cli.data.preparation.processes import in_order
 from nmt_cli.data.preparation.shards import Part, Workshop, raw_slabs
 from nmt_cli.data.preparation.slabs import SlabMaker
+from nmt_cli.data.prepared import FORMAT, HASHES, KIND, TOKENIZER
 from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import tags_before
@@ -27,11 +28,6 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
 
-KIND = "data prepared by nmt"
-"""What a manifest calls the folder."""
-FORMAT = 2
-
-_TOKENIZER = "tokenizer"
 _ABOUT = "learned.json"
 
 
@@ -52,7 +48,8 @@ def prepare(recipe: Recipe, taken: Tokenizer | None, job: Job, processes: int) -
     """
     folder = recipe.data.prepared
     check_paths(recipe)
-    described = {name: describe(path) for name, path in inputs(recipe).items()}
+    hashes = files.Hashes(folder / HASHES)
+    described = {name: describe(path, hashes.of) for name, path in inputs(recipe).items()}
     with _locked(folder, job):
         work = folder.with_name(folder.name + ".parts")
         to_do = tasks(recipe)
@@ -62,12 +59,15 @@ def prepare(recipe: Recipe, taken: Tokenizer | None, job: Job, processes: int) -
         what = {"format": FORMAT, "settings": settings(recipe, tokenizer.fingerprint), "inputs": described}
         workshop = Workshop(work, _hash({**what, "tokenizer": tokenizer.fingerprint}))
         if job.part is not None:
-            opener = partial(SlabMaker, recipe, work / _TOKENIZER, held_out)
+            opener = partial(SlabMaker, recipe, work / TOKENIZER, held_out)
             with Progress("cutting", "records", sum(records.values())) as progress:
                 raw = raw_slabs(workshop, to_do, job.part, progress.advance)
                 workshop.write(in_order(processes, opener, raw))
         if job.merges:
             _merge(recipe, tokenizer, workshop, to_do, {"kind": KIND, **what})
+            for name, entry in files.read_json(folder / files.MANIFEST)["files"].items():
+                hashes.believe(folder / name, entry["sha256"])
+            hashes.save()
             files.remove(work)
 
 
@@ -131,10 +131,10 @@ def _tokenizer(
 ) -> tuple[Tokenizer, dict[str, int]]:
     """The tokenizer and the number of records of each corpus: found by the job that comes first, for all others."""
     what = {"settings": settings(recipe, taken.fingerprint if taken else ""), "inputs": described, "format": FORMAT}
-    folder, job = work / _TOKENIZER, _hash(what)
+    folder, job = work / TOKENIZER, _hash(what)
     while (records := _found(folder, job)) is None:
         try:
-            with files.lock(work / f"{_TOKENIZER}.lock"):
+            with files.lock(work / f"{TOKENIZER}.lock"):
                 if _found(folder, job) is None:
                     records = count_records(tasks(recipe))
                     tokenizer = taken or learn(recipe, tasks(recipe), records, held_out, processes)
@@ -155,16 +155,14 @@ def _found(folder: Path, job: str) -> dict[str, int] | None:
     return about["records"] if about["job"] == job else None
 
 
-def _merge(
-    recipe: Recipe, tokenizer: Tokenizer, workshop: Workshop, to_do: list[Task], about: dict[str, Any]
-) -> None:
+def _merge(recipe: Recipe, tokenizer: Tokenizer, workshop: Workshop, to_do: list[Task], about: dict[str, Any]) -> None:
     shards = {task.name: workshop.shards(task) for task in to_do}
     filters = build_filters(recipe.data.filters, to_do[0].languages, HeldOut.of())
     reasons = [each.name for each in filters if isinstance(each, KeyFilter)]
     learned = {task.name: shards[task.name] for task in to_do if task.is_learned}
     kept, losses = kept_of_all(learned, reasons, workshop.folder)
     with files.new_folder(recipe.data.prepared) as unfinished:
-        tokenizer.save(unfinished / _TOKENIZER)
+        tokenizer.save(unfinished / TOKENIZER)
         entries = {}
         for task in to_do:
             merged = Merged()

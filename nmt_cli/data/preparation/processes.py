@@ -24,9 +24,7 @@ _work: Callable[[Any], Any]
 """What this process does to each item."""
 
 
-def in_order(
-    count: int, opener: Callable[[], Callable[[_Item], _Result]], items: Iterable[_Item]
-) -> Iterator[_Result]:
+def in_order(count: int, opener: Callable[[], Callable[[_Item], _Result]], items: Iterable[_Item]) -> Iterator[_Result]:
     """What the worker that `opener` makes, once in each of `count` processes, returns for each item.
 
     Items are taken when there is room for them. What a worker raises is raised here, in its turn; all processes end

@@ -4,12 +4,13 @@ They lie in a folder beside that of the prepared data, and name the job they bel
 is in them. So a job that was stopped goes on where it was, and nothing is taken for what it is not.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from nmt_cli.data.preparation.corpora import Task
 from nmt_cli.data.preparation.sieve import Losses
 from nmt_cli.data.preparation.slabs import RawSlab, Slab
 from nmt_cli.data.reading import read_chunks
-from nmt_cli.errors import DataError, NmtError
+from nmt_cli.errors import DataError, NmtError, RecipeError
 
 SLAB = 8192
 """Records that are read, judged and cut at once; where memory is short, less would do."""
@@ -35,6 +36,18 @@ class Part:
 
     number: int = 1
     count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `2/8`."""
+        found = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+        part = cls(*map(int, found.groups())) if found else None
+        if part is None or not 1 <= part.number <= part.count:
+            raise RecipeError(f"--shard {text}: is not a part; give i/n with i from 1 to n, as 2/8")
+        return part
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
 
     def has(self, shard: int) -> bool:
         """Whether a shard, counted from 0, is in it."""
@@ -93,9 +106,7 @@ class Workshop:
 
     def end(self, task: Task, records: int, shards: int) -> None:
         """Note that a corpus has no more than these."""
-        files.write_json(
-            self.folder / task.name / _END, {"job": self._job, "records": records, "shards": shards}
-        )
+        files.write_json(self.folder / task.name / _END, {"job": self._job, "records": records, "shards": shards})
 
     def _known(self, path: Path) -> Any:
         """What a file says, if it is of this job."""
