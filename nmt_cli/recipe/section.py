@@ -17,11 +17,21 @@ class Section(BaseModel):
     )
 
 
+class Misfit(ValueError):
+    """Values that do not go together: what is wrong, and with which key below the section that is checked."""
+
+    def __init__(self, key: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 def told_by(key: str, default: str) -> Discriminator:
     """Which class of a union a section is: the one with the tag that `key` says, or `default` if it is left out."""
 
     def tag(given: Any) -> str:
-        return str(given.get(key, default) if isinstance(given, dict) else getattr(given, key, default))
+        if isinstance(given, Section):
+            return str(getattr(given, key, default))
+        return str(given.get(key, default)) if isinstance(given, dict) else default
 
     return Discriminator(tag)
 
