@@ -69,11 +69,6 @@ def default_processes() -> int:
     return max(1, torch.cuda.device_count())
 
 
-def default_cores() -> int:
-    """As many as this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def share_threads(processes: int) -> None:
     """Give each of the processes that will be started here its part of the cores, unless the user has said how many."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))

@@ -13,6 +13,7 @@ from nmt_cli.commands.publishing import is_published, publish, updates_to_averag
 from nmt_cli.commands.signals import noted_signals
 from nmt_cli.commands.translators import utility_of
 from nmt_cli.data.prepared import Prepared
+from nmt_cli.data.reading import read_pairs
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.devices import describe, environment, keep_memory_in_bounds, multiplies_bf16
@@ -24,7 +25,6 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import OPTIMIZER, WEIGHTS, RunDirectory
 from nmt_cli.runs.journal import Journal, read_summary, update_summary
-from nmt_cli.text.lines import read_lines
 from nmt_cli.training.feed import ahead, feed
 from nmt_cli.training.learner import Learner
 from nmt_cli.training.loop import Hooks, train, updates
@@ -219,8 +219,10 @@ class Session:
 
 def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Translation:
     """Validation sets are translated and scored as `nmt evaluate` does it, from the raw text; nothing is mended."""
-    sources = {name: list(read_lines(corpus.source)) for name, corpus in recipe.data.valid.items()}
-    references = {name: list(read_lines(corpus.target)) for name, corpus in recipe.data.valid.items()}
+    languages = recipe.data.source_language, recipe.data.target_language
+    pairs = {name: list(read_pairs(corpus, languages)) for name, corpus in recipe.data.valid.items()}
+    sources = {name: [source for source, _ in some] for name, some in pairs.items()}
+    references = {name: [target for _, target in some] for name, some in pairs.items()}
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
 
     def translate(model: TranslationModel, lines: Sequence[str]) -> list[str]:

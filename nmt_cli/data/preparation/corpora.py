@@ -7,7 +7,7 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import AnyCorpus
+from nmt_cli.recipe.data import AnyCorpus, LinesCorpus
 from nmt_cli.recipe.data.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 
@@ -43,7 +43,7 @@ class Task:
 def tasks(recipe: Recipe) -> list[Task]:
     """All corpora to prepare, in the order of the recipe."""
     data = recipe.data
-    named = {f"train/{name}": corpus for name, corpus in data.train.items()}
+    named: dict[str, AnyCorpus] = {f"train/{name}": corpus for name, corpus in data.train.items()}
     named |= {f"valid/{name}": corpus for name, corpus in data.valid.items()}
     return [
         Task(
@@ -91,7 +91,8 @@ def settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
 def _interpretation(corpus: AnyCorpus) -> dict[str, Any]:
     """How a corpus is read; what its files are called does not matter, nor how it is learned from."""
     said = {key: value for key, value in corpus if key not in _LEARNING and not isinstance(value, Path)}
-    said["factors"] = sorted(corpus.factors) if corpus.format == "lines" else corpus.factors
+    if isinstance(corpus, LinesCorpus):
+        said["factors"] = sorted(corpus.factors)
     return said
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
@@ -55,12 +56,15 @@ def learn(recipe: Recipe, tasks: list[Task], records: dict[str, int], held_out: 
     if not sample:
         raise DataError(f"{', '.join(recipe.data.train)}: no pair is left to learn subwords from; see data.filters")
     say(f"learning subwords from {len(sample):,} pairs")
-    normalize, more = NORMALIZATIONS[normalization], recipe.tokenizer.more_text
-    sources, targets = (
-        chain((pair[place] for pair in sample), (normalize(line) for path in paths for line in read_lines(path)))
-        for place, paths in enumerate((more.source, more.target))
-    )
+    more = recipe.tokenizer.more_text
+    sources = chain((source for source, _ in sample), _lines(more.source, normalization))
+    targets = chain((target for _, target in sample), _lines(more.target, normalization))
     return Tokenizer.train(recipe.tokenizer, sources, targets, _SEED, tags_of(recipe.data))
+
+
+def _lines(paths: list[Path], normalization: str) -> Iterator[str]:
+    """Text without translation, normalised."""
+    return map(NORMALIZATIONS[normalization], chain.from_iterable(map(read_lines, paths)))
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,14 @@ from nmt_cli.data.preparation.corpora import Task, check_file, describe, inputs,
 from nmt_cli.data.preparation.learning import count_records, learn
 from nmt_cli.data.preparation.merging import Merged, finish, kept_of_all
 from nmt_cli.data.preparation.processes import in_order
-from nmt_cli.data.preparation.shards import Part, Workshop, raw_slabs
+from nmt_cli.data.preparation.shards import Workshop, raw_slabs
 from nmt_cli.data.preparation.slabs import SlabMaker
 from nmt_cli.data.prepared import FORMAT, HASHES, KIND, TOKENIZER
 from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import tags_before
 from nmt_cli.errors import DataError, NmtError, RunInUseError
+from nmt_cli.parts import ALL, Part
 from nmt_cli.recipe.data.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
@@ -35,7 +36,7 @@ _ABOUT = "learned.json"
 class Job:
     """What one command does of the work."""
 
-    part: Part | None = Part()
+    part: Part | None = ALL
     """Which shards to make, if any."""
     merges: bool = True
 
@@ -51,7 +52,7 @@ def prepare(recipe: Recipe, taken: Tokenizer | None, job: Job, processes: int) -
     hashes = files.Hashes(folder / HASHES)
     described = {name: describe(path, hashes.of) for name, path in inputs(recipe).items()}
     with _locked(folder, job):
-        work = folder.with_name(folder.name + ".parts")
+        work = _workplace(folder)
         to_do = tasks(recipe)
         normalization = taken.normalization if taken else recipe.tokenizer.normalization
         held_out = _held_out(recipe, normalization)
@@ -97,9 +98,17 @@ def _locked(folder: Path, job: Job) -> Iterator[None]:
     """Hold the folder or, for a job that makes some shards only, these."""
     with files.disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    part = "" if job.merges or job.part is None else f".{job.part.number}-of-{job.part.count}"
-    with files.lock(folder.with_name(f"{folder.name}{part}.lock")):
+    if job.merges or job.part is None:
+        path = folder.with_name(folder.name + ".lock")
+    else:
+        path = _workplace(folder) / f"{job.part.number}-of-{job.part.count}.lock"
+    with files.lock(path):
         yield
+
+
+def _workplace(folder: Path) -> Path:
+    """Where shards come to be."""
+    return folder.with_name(folder.name + ".parts")
 
 
 def _held_out(recipe: Recipe, normalization: str) -> HeldOut:

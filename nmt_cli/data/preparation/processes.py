@@ -24,6 +24,11 @@ _work: Callable[[Any], Any]
 """What this process does to each item."""
 
 
+def cores() -> int:
+    """As many as this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def in_order(count: int, opener: Callable[[], Callable[[_Item], _Result]], items: Iterable[_Item]) -> Iterator[_Result]:
     """What the worker that `opener` makes, once in each of `count` processes, returns for each item.
 

@@ -4,13 +4,12 @@ They lie in a folder beside that of the prepared data, and name the job they bel
 is in them. So a job that was stopped goes on where it was, and nothing is taken for what it is not.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import numpy as np
 
@@ -19,7 +18,8 @@ from nmt_cli.data.preparation.corpora import Task
 from nmt_cli.data.preparation.sieve import Losses
 from nmt_cli.data.preparation.slabs import RawSlab, Slab
 from nmt_cli.data.reading import read_chunks
-from nmt_cli.errors import DataError, NmtError, RecipeError
+from nmt_cli.errors import DataError, NmtError
+from nmt_cli.parts import Part
 
 SLAB = 8192
 """Records that are read, judged and cut at once; where memory is short, less would do."""
@@ -28,30 +28,6 @@ SHARD = 128 * SLAB
 
 _ABOUT = "shard.json"
 _END = "end.json"
-
-
-@dataclass(frozen=True)
-class Part:
-    """Part `number`, counted from 1, of `count`: every so many shards."""
-
-    number: int = 1
-    count: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `2/8`."""
-        found = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
-        part = cls(*map(int, found.groups())) if found else None
-        if part is None or not 1 <= part.number <= part.count:
-            raise RecipeError(f"--shard {text}: is not a part; give i/n with i from 1 to n, as 2/8")
-        return part
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
-
-    def has(self, shard: int) -> bool:
-        """Whether a shard, counted from 0, is in it."""
-        return shard % self.count == self.number - 1
 
 
 @dataclass(frozen=True)
@@ -126,7 +102,7 @@ def raw_slabs(
         for chunk in read_chunks(task.corpus, task.languages, SLAB):
             if (chunk.first - 1) // SHARD != shard:
                 shard = (chunk.first - 1) // SHARD
-                wanted = part.has(shard + place) and workshop.read(task, shard) is None
+                wanted = (shard + place) % part.count == part.number - 1 and workshop.read(task, shard) is None
             if wanted:
                 yield RawSlab(task, shard, chunk)
             records += chunk.rows
