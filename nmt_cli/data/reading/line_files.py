@@ -1,6 +1,6 @@
 """Files read in step, some thousand lines at a time, as bytes: neither decoded nor cut into lines."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from nmt_cli.errors import DataError
 from nmt_cli.text import lines as text_lines
 
 _BLOCK = 1 << 18
-_MOST = 1 << 22
+MOST_BYTES = 1 << 22
 """Bytes of one file in a chunk, after which it ends early."""
 _NEWLINE = ord("\n")
 
@@ -33,9 +33,12 @@ class RawChunk:
     """The first line of a table that has names in it."""
 
 
-def read_in_step(paths: dict[str, Path], rows: int, *, has_header: bool = False) -> Iterator[RawChunk]:
+def read_in_step(
+    paths: dict[str, Path], rows: int, check_header: Callable[[bytes], object] | None = None
+) -> Iterator[RawChunk]:
     """Chunks of at most so many lines; none goes over a multiple of `rows`.
 
+    With `check_header`, the first line holds no record but names; it is called with them.
     Files of unequal length raise DataError at the end, when the lines of all are counted.
     """
     with ExitStack() as stack:
@@ -43,9 +46,10 @@ def read_in_step(paths: dict[str, Path], rows: int, *, has_header: bool = False)
             key: _LineFile(stack.enter_context(text_lines.open_text(path)), str(path)) for key, path in paths.items()
         }
         header = None
-        if has_header:
-            for file in files.values():
-                header = file.take(file.available(1)).rstrip(b"\r\n")
+        if check_header is not None:
+            [file] = files.values()
+            header = file.take(file.available(1)).rstrip(b"\r\n")
+            check_header(header)
         first = 1
         while True:
             wanted = rows - (first - 1) % rows
@@ -87,7 +91,7 @@ class _LineFile:
     def available(self, rows: int) -> int:
         """How many lines can be taken now: at most so many, and none only at the end."""
         blocks, size = [self._bytes], len(self._bytes)
-        while not self._is_at_end and self._lines < rows and (size < _MOST or not self._lines):
+        while not self._is_at_end and self._lines < rows and (size < MOST_BYTES or not self._lines):
             block = self._next_block()
             blocks.append(block)
             size += len(block)

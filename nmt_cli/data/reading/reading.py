@@ -1,12 +1,12 @@
 """The chunks of a corpus in any format, and its pairs for those who want nothing else."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from nmt_cli.data.reading import memories, tables
 from nmt_cli.data.reading.decoding import decode
 from nmt_cli.data.reading.line_files import RawChunk, read_in_step
 from nmt_cli.data.reading.records import OnError
-from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import AnyCorpus, TmxCorpus, TsvCorpus
 
 _ROWS = 8192
@@ -21,7 +21,8 @@ def read_chunks(corpus: AnyCorpus, languages: tuple[str, str], rows: int) -> Ite
         case TmxCorpus():
             yield from memories.read_units(corpus, languages, rows)
         case TsvCorpus():
-            yield from _read_table(corpus, rows)
+            check_header = partial(tables.parser, corpus) if tables.has_header(corpus) else None
+            yield from read_in_step(corpus.files, rows, check_header)
         case _:
             yield from read_in_step(corpus.files, rows)
 
@@ -31,14 +32,3 @@ def read_pairs(corpus: AnyCorpus, languages: tuple[str, str], on_error: OnError 
     for chunk in read_chunks(corpus, languages, _ROWS):
         records = decode(corpus, chunk, on_error)
         yield from zip(records.sources, records.targets, strict=True)
-
-
-def _read_table(corpus: TsvCorpus, rows: int) -> Iterator[RawChunk]:
-    has_header = tables.has_header(corpus)
-    chunk = None
-    for chunk in read_in_step(corpus.files, rows, has_header=has_header):
-        if chunk.first == 1:
-            tables.parser(corpus, chunk.header)  # a name that is not there is told at once
-        yield chunk
-    if chunk is None and has_header:
-        raise DataError(f"{corpus.file}: has no line after the one with names")
