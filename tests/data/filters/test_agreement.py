@@ -1,10 +1,15 @@
 """Pairs whose sides are hardly translations of each other."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nmt_cli.data.filters import HeldOut, Rows
 from nmt_cli.data.filters.agreement import Identical, Repeats, Script, Unmatched
 from nmt_cli.recipe.data.filters import IdenticalFilter, RepeatsFilter, ScriptFilter, UnmatchedFilter
+from nmt_cli.text.checks.kept import lost_and_invented, without_kept
+from nmt_cli.text.checks.loops import loop
+from nmt_cli.text.checks.numbers import numbers
 
 NONE = HeldOut.of()
 
@@ -105,3 +110,29 @@ def test_only_what_is_asked_for_must_match() -> None:
     targets = ["schreib mir", "Er hat 78", "siehe dort"]
 
     assert unmatched(Rows(sources, targets)).tolist() == [False, False, True]
+
+
+signs = st.text(st.sampled_from("ab -.漢"), min_size=1, max_size=7)
+going_round = st.builds(
+    lambda start, unit, often, end: start + unit * often + end, signs, signs, st.integers(0, 9), signs
+)
+addresses = st.lists(st.sampled_from(["http://a.b/1", "www.x", "WWW.x", "a@b.c", "77", "٧٧", "{x}", "%s", "„x“", ":"]))
+
+
+@given(st.lists(st.tuples(going_round | st.just(""), going_round | signs), max_size=8))
+def test_repeats_are_what_the_check_of_translations_finds(pairs: list[tuple[str, str]]) -> None:
+    repeats = Repeats(RepeatsFilter(), ("en", "de"), NONE)
+
+    kept = repeats(Rows([source for source, _ in pairs], [target for _, target in pairs]))
+
+    assert kept.tolist() == [not loop(source, target) and not loop(target, source) for source, target in pairs]
+
+
+@pytest.mark.parametrize("what", [["number"], ["url"], ["number", "url", "email", "placeholder", "tag"]])
+@given(source=addresses.map(" ".join), target=addresses.map(" ".join))
+def test_unmatched_is_what_the_checks_of_translations_find(what: list[str], source: str, target: str) -> None:
+    unmatched = Unmatched(UnmatchedFilter(what=what), ("en", "de"), NONE)
+    rest = without_kept(source), without_kept(target)
+    found = [*lost_and_invented(source, target), *numbers(*rest), *numbers(*rest[::-1])]
+
+    assert unmatched(Rows([source], [target])).tolist() == [not {finding.problem for finding in found} & set(what)]
