@@ -4,12 +4,13 @@ import re
 from collections.abc import Set
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmt_cli.data.filters.contract import Rows, Truths
 from nmt_cli.data.filters.held_out import HeldOut
 from nmt_cli.recipe.data.filters import IdenticalFilter, RepeatsFilter, ScriptFilter, UnmatchedFilter
 from nmt_cli.text.checks.kept import lost_and_invented, without_kept
-from nmt_cli.text.checks.loops import loop
+from nmt_cli.text.checks.loops import COPIES, LONGEST_UNIT, longer_run, repeated_phrase
 from nmt_cli.text.checks.numbers import numbers
 from nmt_cli.text.checks.scripts import base_language, script_of, scripts_of
 
@@ -57,8 +58,14 @@ class Repeats:
         pass
 
     def __call__(self, rows: Rows) -> Truths:
-        pairs = zip(rows.sources, rows.targets, strict=True)
-        return np.array([not (loop(*pair) or loop(*pair[::-1])) for pair in pairs], np.bool_)
+        kept = np.ones(len(rows), np.bool_)
+        sides = (rows.sources, rows.targets)
+        for texts, others, lengths in zip(sides, sides[::-1], rows.lengths, strict=True):
+            pairs = zip(texts, others, strict=True)
+            kept &= np.array([not repeated_phrase(other, text) for text, other in pairs], np.bool_)
+            for row in _with_runs(texts, lengths):
+                kept[row] &= not longer_run(others[row], texts[row])
+        return kept
 
 
 class Unmatched:
@@ -75,15 +82,34 @@ class Unmatched:
         return np.array([not self._is_unmatched(source, target) for source, target in pairs], np.bool_)
 
     def _is_unmatched(self, source: str, target: str) -> bool:
+        both = source + target
+        if not (_SIGN.search(both) or "www." in both):
+            return False
         if self._kept and any(found.problem in self._kept for found in lost_and_invented(source, target)):
             return True
-        if not self._numbers or not _DIGIT.search(source + target):
+        if not self._numbers or not _DIGIT.search(both):
             return False
         source, target = without_kept(source), without_kept(target)
         return bool(numbers(source, target) or numbers(target, source))
 
 
+_SIGN = re.compile("[0-9@{%<_:\u0660-\u1fff\u3000-\U0010ffff]")
+"""Without one of these, and `www.`, there is nothing to match; a quick look, as most pairs have none."""
 _DIGIT = re.compile(r"\d")
+
+
+def _with_runs(texts: list[str], lengths: NDArray[np.int64]) -> list[int]:
+    """Rows that may hold a run, and all that do: where signs are equal to those a unit further on, all along."""
+    codes = np.frombuffer("\n".join(texts).encode("utf-32-le"), "<u4")
+    places = [np.empty(0, np.int64)]
+    for unit in range(1, LONGEST_UNIT + 1):
+        equal, span = codes[unit:] == codes[:-unit], 1
+        while 2 * span <= (COPIES - 1) * unit:
+            equal, span = equal[span:] & equal[:-span], 2 * span
+        places.append(np.flatnonzero(equal))
+    ends = np.cumsum(lengths + 1)
+    rows: list[int] = np.unique(np.searchsorted(ends, np.concatenate(places), side="right")).tolist()
+    return rows
 
 
 class _Letters(dict[str, bool | None]):
