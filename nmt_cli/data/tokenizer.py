@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from nmt_cli.data.tokenizing.subwords import SPECIAL, Piece, Subwords
 from nmt_cli.errors import ModelError
 from nmt_cli.files import json_bytes, new_file, read_json, write_json
 from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS, one_line
 
 __all__ = ["Piece", "Subwords", "Tokenizer"]
@@ -39,8 +40,10 @@ class Tokenizer:
     ) -> "Tokenizer":
         """Learn from normalised lines; the same lines and seed give the same tokenizer on any machine.
 
-        Both sides have the same `tags`, under the same ids.
+        Both sides have the same `tags`, under the same ids. The settings' `more_text` is read here.
         """
+        source = chain(source, _more_text(settings, settings.more_text.source))
+        target = chain(target, _more_text(settings, settings.more_text.target))
         if settings.joint:
             both = Subwords.train(settings, chain(source, target), seed, tags)
             return cls(settings.normalization, both, both)
@@ -122,6 +125,12 @@ class Tokenizer:
             _load_side(folder, name, tags.get(name, {})) for name in (["joint"] if joint else ["source", "target"])
         ]
         return cls(normalization, sides[0], sides[-1])
+
+
+def _more_text(settings: TokenizerSettings, paths: Sequence[Path]) -> Iterator[str]:
+    """Lines of the files, normalised, but for those of which nothing is left."""
+    normalize = NORMALIZATIONS[settings.normalization]
+    return filter(None, (normalize(line) for path in paths for line in read_lines(path)))
 
 
 def _load_side(folder: Path, name: str, tags: Any) -> Subwords:

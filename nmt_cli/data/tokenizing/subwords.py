@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
+from nmt_cli.data.tokenizing.model_file import Kind, ModelFile, read_model
 from nmt_cli.data.tokenizing.segmenter_training import train_segmenter
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import TokenizerSettings
@@ -50,6 +51,7 @@ class Subwords:
         self._number[self._processor.unk_id()] = _UNKNOWN
         self._numbers = np.array(self._number, np.int32)
         self._longest = max((len(self._processor.id_to_piece(i)) for i in range(size)), default=1)
+        self._known: dict[str, list[int]] = {}
         self._piece = [self._processor.unk_id()] * len(vocabulary)
         for piece, number in enumerate(self._number):
             self._piece[number] = piece
@@ -59,7 +61,7 @@ class Subwords:
         cls, settings: TokenizerSettings, lines: Iterable[str], seed: int, tags: Sequence[str] = ()
     ) -> "Subwords":
         """Learn from normalised lines; special tokens and tags are among the size that the settings say."""
-        first = [*SPECIAL, *map(entry, tags)]
+        first = [*SPECIAL, *map(_written, tags)]
         segmenter = train_segmenter(settings, settings.vocabulary_size - len(first) + 1, lines, seed)
         processor = sentencepiece.SentencePieceProcessor(model_proto=segmenter)
         learned = range(processor.get_piece_size())
@@ -79,14 +81,31 @@ class Subwords:
         assert "▁" in self.vocabulary and not any("▁" in piece[1:] for piece in self.vocabulary)
         return np.array([piece.startswith("▁") for piece in self.vocabulary])
 
+    @cached_property
+    def algorithm(self) -> str:
+        """How text is cut: unigram, bpe, character (bytes are such, too) or word."""
+        return self._model.algorithm
+
+    def byte_values(self) -> dict[int, int]:
+        """By number: the byte that a piece stands for, if it does."""
+        pieces = [i for i, number in enumerate(self._number) if self._processor.is_byte(i) and number != _UNKNOWN]
+        return {self._number[i]: int(self._processor.id_to_piece(i)[3:5], 16) for i in pieces}
+
     def pieces(self) -> list[Piece]:
-        """What text is cut into, in the segmenter's order; not what stands for the rest: bytes, the unknown piece."""
-        known = self._processor
-        return [
-            Piece(known.id_to_piece(i), known.get_score(i), self._number[i])
-            for i in range(known.get_piece_size())
-            if not (known.is_unknown(i) or known.is_byte(i) or known.is_control(i) or known.is_unused(i))
-        ]
+        """What text is cut into, in the segmenter's order; not symbols, nor what spells the rest: bytes, unknown."""
+        return self._of_kind(Kind.NORMAL)
+
+    def symbols(self) -> list[Piece]:
+        """What is a piece of its own wherever it stands, and never cut."""
+        return self._of_kind(Kind.SYMBOL)
+
+    @cached_property
+    def _model(self) -> ModelFile:
+        return read_model(self.segmenter)
+
+    def _of_kind(self, kind: Kind) -> list[Piece]:
+        entries = zip(self._model.entries, self._number, strict=True)
+        return [Piece(entry.text, entry.score, number) for entry, number in entries if entry.kind == kind]
 
     def spell(self, text: str) -> list[int]:
         """The tokens of characters that no piece holds: their bytes, or an unknown token for all together."""
@@ -101,15 +120,29 @@ class Subwords:
 
     def encode(self, lines: list[str]) -> list[list[int]]:
         """Ids of each line's pieces."""
+        if self.algorithm == "word":
+            return list(map(self._known_words, lines))
         number = self._number
         return [[number[piece] for piece in row] for row in self._processor.encode(lines)]
 
     def encode_flat(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """As `encode`, but the ids of all lines one after another, and how many each line has; in one thread."""
-        rows = self._processor.encode(lines, num_threads=1)
+        of_words = self.algorithm == "word"
+        rows = self.encode(lines) if of_words else self._processor.encode(lines, num_threads=1)
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-        pieces = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
-        return self._numbers[pieces], lengths
+        tokens = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
+        return tokens if of_words else self._numbers[tokens], lengths
+
+    def _known_words(self, line: str) -> list[int]:
+        """Each word, or a space and how the word is spelled. SentencePiece makes one of all that are unknown."""
+        if not line:
+            return []
+        if not self._known:
+            self._known = {piece.text: [piece.number] for piece in self.pieces()}
+        space, found = self._known["▁"], []
+        for word in line.replace("▁", " ").split(" "):
+            found += self._known.get(f"▁{word}") or [*space, *self.spell(word)]
+        return found
 
     def decode(self, rows: list[list[int]]) -> list[str]:
         """Text of each row; special tokens and tags say nothing, but the unknown one reads ⁇."""
@@ -118,6 +151,6 @@ class Subwords:
         return decoded
 
 
-def entry(tag: str) -> str:
+def _written(tag: str) -> str:
     """How a vocabulary writes a tag."""
     return f"<{tag}>"
