@@ -94,7 +94,9 @@ class Session:
         else:
             batch_tokens = settings.batch_tokens
         report = Report(learner, self._journal)
-        portions = feed(self._prepared, settings, batch_tokens, self._recipe.seed, learner.progress, self._ranks)
+        weights = {name: corpus.weight for name, corpus in self._recipe.data.train.items()}
+        seed, progress = self._recipe.seed, learner.progress
+        portions = feed(self._prepared, weights, settings, batch_tokens, seed, progress, self._ranks)
         translation = _translation(self._recipe, self._prepared, learner.device)
         hooks = Hooks(lambda: validate(learner, self._prepared, translation), self._save, stopping)
         with closing(ahead(portions, learner.device)) as made:

@@ -6,7 +6,7 @@ word is a piece that begins with ▁ and all pieces up to the next such one.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -128,6 +128,21 @@ def mapped(path: Path, kind: np.dtype[Any], count: int) -> npt.NDArray[Any]:
         raise DataError(f"{path}: cannot be read: {error.strerror}; run `nmt preprocess` again") from error
 
 
+def moved_links(links: WordLinks, origins: Mapping[int, Sequence[int]], targets: Mapping[int, int]) -> WordLinks:
+    """The links after some lines have changed, given for each: which word each of its source's was, and how many words
+    of its target, counted from the first, there still are.
+    """
+    rows = np.split(links.words, links.offsets[1:-1])
+    for row, words in origins.items():
+        linked: dict[int, list[int]] = {}
+        for one, other in rows[row].tolist():
+            if other < targets[row]:
+                linked.setdefault(one, []).append(other)
+        found = [(word, other) for word, origin in enumerate(words) for other in linked.get(origin, ())]
+        rows[row] = np.array(found, links.words.dtype).reshape(-1, 2)
+    return replace(links, offsets=np.cumsum([0, *map(len, rows)]), words=np.concatenate(rows))
+
+
 @dataclass(frozen=True)
 class TokenLinks:
     """The links between tokens of some rows: row, place in the target and place in the source of each."""
@@ -143,10 +158,6 @@ class Side:
 
     tokens: Integers
     lengths: Integers
-
-    def of(self, rows: Integers) -> "Side":
-        """Some of the rows."""
-        return Side(self.tokens[rows], self.lengths[rows])
 
 
 def token_links(links: WordLinks, lines: Integers, source: Side, target: Side) -> TokenLinks:

@@ -90,14 +90,12 @@ class TokenCorpus:
     def read(self, cells: Cells) -> TokenPairs:
         """The pairs of some stretches, one after another, in memory."""
         places = self._places(cells)
-        sides = [
-            _joined_lines([getattr(shard, side).part(one, end) for shard, one, end in places], kind)
-            for side, kind in zip(("sources", "targets"), self._types, strict=True)
-        ]
+        sources = _joined_lines([shard.sources.part(one, end) for shard, one, end in places], self._types[0])
+        targets = _joined_lines([shard.targets.part(one, end) for shard, one, end in places], self._types[1])
         links = join_links(
             [(shard.links.part(one, end) if shard.links else None, end - one) for shard, one, end in places]
         )
-        return TokenPairs(*sides, links, expanded(cells))
+        return TokenPairs(sources, targets, links, expanded(cells))
 
     def whole(self) -> TokenPairs:
         """All pairs, in memory."""
@@ -106,10 +104,8 @@ class TokenCorpus:
     def read_text(self, cells: Cells) -> tuple[list[str], list[str]]:
         """The normalised sources and targets of some stretches, one after another."""
         places = self._places(cells)
-        sources, targets = (
-            [line for shard, one, end in places for line in getattr(shard, side).text(one, end)]
-            for side in ("sources", "targets")
-        )
+        sources = [line for shard, one, end in places for line in shard.sources.text(one, end)]
+        targets = [line for shard, one, end in places for line in shard.targets.text(one, end)]
         return sources, targets
 
     def source_text(self) -> list[str]:
@@ -191,7 +187,8 @@ def _joined_lines(parts: Sequence[tuple[Integers, Array]], kind: np.dtype[Any]) 
 def expanded(cells: Cells) -> Integers:
     """The numbers of all pairs of some stretches."""
     counts = cells[:, 1] - cells[:, 0]
-    return np.arange(counts.sum()) + np.repeat(cells[:, 0] - np.cumsum(counts) + counts, counts)
+    numbers: Integers = np.arange(counts.sum()) + np.repeat(cells[:, 0] - np.cumsum(counts) + counts, counts)
+    return numbers
 
 
 def joined(parts: Sequence[TokenPairs], firsts: Sequence[int]) -> TokenPairs:
