@@ -8,7 +8,7 @@ from typing import Any
 from nmt_cli.recipe.loading.outline import NAME, NUMBER, SectionKey, choice, chosen_by, sections
 from nmt_cli.recipe.model import PresetSection
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.recipe.section import MOST, Section
+from nmt_cli.recipe.section import MOST, NO_SPACES, Section
 
 _INTRODUCTION = """\
 <!-- Made from the schema by `python -m nmt_cli.recipe.reference > docs/recipe.md`; change nmt_cli/recipe instead. -->
@@ -140,7 +140,7 @@ def _value(schema: dict[str, Any]) -> str:
     if schema.get("format") == "path":
         return "file name"
     if "pattern" in schema:
-        return "text without spaces" if schema["pattern"] == r"^\S+$" else "name of letters, digits, `-` and `_`"
+        return "text without spaces" if schema["pattern"] == NO_SPACES else "name of letters, digits, `-` and `_`"
     return "text"
 
 

@@ -71,10 +71,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def check_symbols(self) -> Self:
-        tags = {corpus.tag for corpus in self.data.train.values()}
+        tags = {f"<{tag}>" for tag in [*self.data.own_tags, *(corpus.tag for corpus in self.data.train.values())]}
         for number, symbol in enumerate(self.tokenizer.symbols):
-            if symbol[1:-1] in tags and symbol == f"<{symbol[1:-1]}>":
-                raise MisfitError(
-                    ("tokenizer", "symbols", number), f"{symbol} is the tag of a corpus, which no text may write"
-                )
+            if symbol in tags:
+                key = ("tokenizer", "symbols", number)
+                raise MisfitError(key, f"{symbol} is a tag, which no text may write; take another name")
         return self

@@ -10,6 +10,9 @@ MOST = 10**12
 """Above any count that makes sense, and well within 64 bits."""
 
 
+NO_SPACES = r"^\S+$"
+"""Pattern of text that is one word."""
+
 SPECIAL = re.compile(r"<(pad|unk|s|/s|0x[0-9A-F]{2})>")
 """Tokens that every tokenizer has, or may have, for purposes of its own."""
 

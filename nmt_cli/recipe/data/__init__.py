@@ -91,9 +91,7 @@ class Data(Section):
 
     @model_validator(mode="after")
     def check_tags(self) -> Self:
-        languages = {each.target_language or self.target_language for _, each in self._corpora()}
-        taken = {f"2{language}": "of a language" for language in languages} if self.language_tags else {}
-        taken |= {"sep": "between the sentences of a context"} if self.context is not None else {}
+        taken = self.own_tags
         for name, corpus in self.train.items():
             tag = corpus.tag or ""
             if tag in taken or SPECIAL.fullmatch(f"<{tag}>"):
@@ -130,6 +128,13 @@ class Data(Section):
                     missing = f"is missing, as data.train.{name} says no score"
                     raise MisfitError(("filters", number, "command"), missing)
         return self
+
+    @property
+    def own_tags(self) -> dict[str, str]:
+        """Tags besides those that are given to corpora, each with what it is the tag of."""
+        languages = [self.target_language, *(each.target_language for _, each in self._corpora())]
+        tags = {f"2{each}": "of a language" for each in languages if each is not None} if self.language_tags else {}
+        return tags | ({"sep": "between the sentences of a context"} if self.context is not None else {})
 
     def _corpora(self) -> Iterator[tuple[tuple[str, str], AnyCorpus | TestSet]]:
         """Corpora and test sets, each with where it stands."""

@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nmt_cli.recipe.section import SPECIAL, Count, File, MisfitError, Section
+from nmt_cli.recipe.section import NO_SPACES, SPECIAL, Count, File, MisfitError, Section
 
-Symbol = Annotated[str, Field(pattern=r"^\S+$")]
+Symbol = Annotated[str, Field(pattern=NO_SPACES)]
 
 
 class Extension(Section):

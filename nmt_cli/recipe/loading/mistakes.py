@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from nmt_cli.recipe.loading.outline import choice, chosen_by, section_at, sections
 from nmt_cli.recipe.loading.parsing import Document, Key, Mistake, dotted, scalar
 from nmt_cli.recipe.model import PresetSection
-from nmt_cli.recipe.section import MisfitError, Section
+from nmt_cli.recipe.section import NO_SPACES, MisfitError, Section
 
 _SIMILAR, _VERY_SIMILAR = 0.6, 0.8
 _WORDING = {
@@ -29,6 +29,7 @@ _WORDING = {
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
     "multiple_of": "must be a multiple of {multiple_of}",
+    "string_too_short": "must be text",
     "string_pattern_mismatch": "must be a plain name of letters, digits, - and _, such as en or news-2016",
 }
 
@@ -114,6 +115,8 @@ def _wrong(key: Key, detail: ErrorDetails, root: type[Section], document: Docume
     if kind in ("too_short", "too_long"):
         few, limit = kind == "too_short", context.get("min_length", context.get("max_length"))
         return key, f"must have at {'least' if few else 'most'} {limit}, not {context['actual_length']}"
+    if context.get("pattern") == NO_SPACES:
+        return key, f"must be text without spaces, not {shown}"
     bounds = {name: _number(bound) for name, bound in context.items()}
     message = _WORDING[kind].format_map(bounds) if kind in _WORDING else detail["msg"]
     return key, f"{message}, not {shown}{_as_whole_number(kind, document.typed.get(key))}"
