@@ -44,7 +44,7 @@ def test_for_old_words_it_scores_as_before_and_new_words_are_the_means_of_their_
         target = [old.start, *old.encode_target([line])[0]]
         before, after = scores(given.model.cpu(), source, target), scores(model, source, target)
         assert after.shape[1] == new.target_size == size + 7
-        assert torch.equal(after[:, :size], before)
+        assert torch.allclose(after[:, :size], before, rtol=1e-5, atol=1e-6)  # sums may be in another order
     weights, grown = dict(given.model.named_parameters()), dict(model.named_parameters())
     rows = [name for name in grown if name.startswith(("embeddings.", "output.projection"))]
     assert len(rows) == {"all": 1, "decoder": 2, "none": 4}[tying]
@@ -66,7 +66,7 @@ def test_the_same_tokenizer_gives_the_same_weights(tmp_path: Path) -> None:
 
 def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     folder = save_toy_model(tmp_path / "old")
-    other = Tokenizer.train(TokenizerSettings(vocabulary_size=270), NEW, NEW, seed=1)
+    other = Tokenizer.train(TokenizerSettings(vocabulary_size=274), NEW, NEW, seed=1)
     model = build(load_model(folder).config.model, vocabularies_of(other))
     with pytest.raises(ModelError, match=r"has another tokenizer than prepared; say tokenizer\.take_from"):
         start_from(model, folder, other, Path("prepared"))
