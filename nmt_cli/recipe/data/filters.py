@@ -84,7 +84,7 @@ class DuplicatesFilter(Section):
 
 
 class NearDuplicatesFilter(Section):
-    """Keeps the first of pairs that differ in case, digits, punctuation and spaces only."""
+    """Keeps the first of pairs that differ in case, accents, digits, punctuation and spaces only."""
 
     type: Literal["near_duplicates"] = "near_duplicates"
     """Which filter it is."""

@@ -1,0 +1,66 @@
+"""The tokenizer to look at text with: the one prepared, or one learned quickly from what was sampled."""
+
+from dataclasses import dataclass
+from itertools import chain
+
+from nmt_cli.data.checking.finding import Finding
+from nmt_cli.data.checking.sampling import Sample, some
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.errors import NmtError, RecipeError
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.text.normalization import NORMALIZATIONS
+
+_PAIRS = 10_000
+"""To learn from: some seconds."""
+_SEED = 1
+
+
+@dataclass(frozen=True)
+class Found:
+    """A tokenizer, if there is any, and what is to be said of it."""
+
+    tokenizer: Tokenizer | None
+    origin: str
+    """Where it is from, in words; empty if there is none."""
+    findings: list[Finding]
+
+
+def find_tokenizer(recipe: Recipe, train: list[Sample]) -> Found:
+    """The tokenizer of the recipe's prepared folder, if it is as the recipe says; else one learned from samples.
+
+    It is not looked for where the recipe takes one over: the caller has that.
+    """
+    if (prepared := _prepared(recipe)) is not None:
+        return Found(prepared, f"the tokenizer of {recipe.data.prepared}", [])
+    corpora = [corpus.sides for corpus in train]
+    each = max(1, _PAIRS // max(1, len(corpora)))
+    sides = [list(chain.from_iterable(some(corpus[side], each) for corpus in corpora)) for side in ("source", "target")]
+    whole = all(corpus.is_whole and len(corpus.pairs) <= each for corpus in train)
+    if not any(sides):
+        return Found(None, "", [])
+    normalize = NORMALIZATIONS[recipe.tokenizer.normalization]
+    sources, targets = ([normalize(line) for line in side] for side in sides)
+    try:
+        tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, _SEED)
+    except RecipeError as error:
+        where, _, what = str(error).partition(": ")
+        if whole:
+            return Found(None, "", [Finding("error", "vocabulary", where, what)])
+        what = (
+            "how well subwords cover the text can be told after `nmt preprocess` only: a sample is too small for them"
+        )
+        return Found(None, "", [Finding("fact", "coverage", "tokenizer", what)])
+    return Found(tokenizer, "subwords learned quickly from a sample", [])
+
+
+def _prepared(recipe: Recipe) -> Tokenizer | None:
+    folder = recipe.data.prepared / "tokenizer"
+    if not Tokenizer.is_saved_in(folder):
+        return None
+    try:
+        found = Tokenizer.load(folder)
+    except NmtError:
+        return None
+    wanted = recipe.tokenizer
+    fits = found.normalization == wanted.normalization and found.joint == wanted.joint
+    return found if fits and max(found.source_size, found.target_size) == wanted.vocabulary_size else None
