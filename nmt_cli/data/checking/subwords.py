@@ -46,7 +46,9 @@ def find_tokenizer(recipe: Recipe, train: list[Sample]) -> Found:
         where, _, what = str(error).partition(": ")
         if whole:
             return Found(None, "", [Finding("error", "vocabulary", where, what)])
-        what = "how well subwords cover the text can be told after `nmt preprocess` only: a sample is too small for them"
+        what = (
+            "how well subwords cover the text can be told after `nmt preprocess` only: a sample is too small for them"
+        )
         return Found(None, "", [Finding("fact", "coverage", "tokenizer", what)])
     return Found(tokenizer, "subwords learned quickly from a sample", [])
 
