@@ -146,7 +146,10 @@ def _tokenizer(
             with files.lock(work / f"{TOKENIZER}.lock"):
                 if _found(folder, job) is None:
                     records = count_records(tasks(recipe))
-                    tokenizer = taken or learn(recipe, tasks(recipe), records, held_out, processes)
+                    if taken is None or recipe.tokenizer.extension:
+                        tokenizer = learn(recipe, tasks(recipe), records, held_out, processes, taken)
+                    else:
+                        tokenizer = taken
                     with files.new_folder(folder) as unfinished:
                         tokenizer.save(unfinished)
                         files.write_json(unfinished / _ABOUT, {"job": job, "records": records})
