@@ -28,6 +28,10 @@ class SetTexts:
     references: list[list[str]]
     tags: list[str] | None
     provenance: Provenance
+    source_language: str | None = None
+    """Of this set, where it says so itself."""
+    target_language: str | None = None
+    """As `source_language`."""
 
 
 def choose(data: Data, wanted: Sequence[str]) -> dict[str, TestSet | AnyCorpus]:
@@ -62,16 +66,17 @@ def read_test_set(system: System, test: TestSet | AnyCorpus) -> SetTexts:
             raise DataError(f"{next(iter(test.files.values()))}: has no pairs, so there is nothing to score")
         sources, references = [source for source, _ in pairs], [[target for _, target in pairs]]
         source, *more = [files.sha256(path) for path in test.files.values()]
+    into = {} if test.target_language is None else {"target_language": test.target_language}
     provenance = Provenance(
         model=system.sha256,
         source=source,
         references=more[: len(more) - len(tagged)],
         tags=more[-1] if tagged else None,
-        decoding=system.recipe.decoding.model_dump(mode="json"),
+        decoding=system.recipe.decoding.model_dump(mode="json") | into,
         evaluation=system.recipe.evaluation.model_dump(mode="json"),
         versions={"nmt": __version__, "sacrebleu": version("sacrebleu")},
     )
-    return SetTexts(sources, references, tags, provenance)
+    return SetTexts(sources, references, tags, provenance, test.source_language, test.target_language)
 
 
 def read_parallel(paths: Sequence[Path]) -> list[list[str]]:
