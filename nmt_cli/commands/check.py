@@ -111,5 +111,3 @@ def _machine(recipe: Recipe, needs: Estimate | None) -> Iterator[Finding]:
     elif needs is not None and needs.bytes > memory_size(device) and recipe.training.batch_tokens != "auto":
         what = "a batch will most likely not fit into the memory of this machine, and be cut"
         yield Finding("warning", "machine", "training.batch_tokens", what, "set it to auto, or lower it")
-
-

@@ -9,7 +9,10 @@ from typing import Literal
 from nmt_cli.data.checking.finding import Finding, share
 
 Unit = Literal["tokens", "characters"]
-BINS: dict[Unit, tuple[int, ...]] = {"tokens": (0, 5, 10, 20, 40, 80, 160), "characters": (0, 20, 40, 80, 160, 320, 640)}
+BINS: dict[Unit, tuple[int, ...]] = {
+    "tokens": (0, 5, 10, 20, 40, 80, 160),
+    "characters": (0, 20, 40, 80, 160, 320, 640),
+}
 """The shortest length of each bin; the last one has no end."""
 _MANY_TOO_LONG = 0.02
 _PARAGRAPH = 100
@@ -43,9 +46,8 @@ def histogram(corpus: str, side: str, unit: Unit, lengths: Sequence[int]) -> His
 
 
 def labels(unit: Unit) -> list[str]:
-    """What each bin is called, such as 5-9."""
-    bins = BINS[unit]
-    return [f"{max(1, least)}-{following - 1}" for least, following in itertools.pairwise(bins)] + [f"{bins[-1]}+"]
+    """What each bin is called: by the length that its lines are below, but for the last."""
+    return [f"<{following}" for following in BINS[unit][1:]] + [f"{BINS[unit][-1]}+"]
 
 
 def too_long(sides: Sequence[Histogram], max_length: int) -> list[Finding]:
@@ -55,7 +57,9 @@ def too_long(sides: Sequence[Histogram], max_length: int) -> list[Finding]:
         longer = len(side.lengths) - bisect_right(side.lengths, max_length)
         if side.unit != "tokens" or not side.lengths:
             continue
-        where = f"the {side.side} of {share(longer, len(side.lengths))} of the pairs has more than {max_length:,} tokens"
+        where = (
+            f"the {side.side} of {share(longer, len(side.lengths))} of the pairs has more than {max_length:,} tokens"
+        )
         if longer > _MANY_TOO_LONG * len(side.lengths):
             advice = "they are dropped; split them into sentences, or raise data.max_length"
             findings.append(Finding("warning", "lengths", side.corpus, where, advice))

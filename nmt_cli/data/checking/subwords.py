@@ -13,6 +13,8 @@ from nmt_cli.text.normalization import NORMALIZATIONS
 _PAIRS = 10_000
 """To learn from: some seconds."""
 _SEED = 1
+_FEWEST = 500
+"""Subwords for which a sample should be enough."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,19 @@ def find_tokenizer(recipe: Recipe, train: list[Sample]) -> Found:
         return Found(None, "", [])
     normalize = NORMALIZATIONS[recipe.tokenizer.normalization]
     sources, targets = ([normalize(line) for line in side] for side in sides)
-    try:
-        tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, _SEED)
-    except RecipeError as error:
-        where, _, what = str(error).partition(": ")
-        if whole:
-            return Found(None, "", [Finding("error", "vocabulary", where, what)])
-        what = "how well subwords cover the text can be told after `nmt preprocess` only: a sample is too small for them"
-        return Found(None, "", [Finding("fact", "coverage", "tokenizer", what)])
-    return Found(tokenizer, "subwords learned quickly from a sample", [])
+    settings = recipe.tokenizer
+    while True:
+        try:
+            tokenizer = Tokenizer.train(settings, sources, targets, _SEED)
+        except RecipeError as error:
+            if whole or settings.vocabulary_size < _FEWEST:
+                where, _, what = str(error).partition(": ")
+                return Found(None, "", [Finding("error" if whole else "fact", "vocabulary", where, what)])
+            # A sample has fewer words than its corpus.
+            settings = settings.model_copy(update={"vocabulary_size": settings.vocabulary_size // 2})
+        else:
+            break
+    return Found(tokenizer, f"{settings.vocabulary_size:,} subwords learned quickly from a sample", [])
 
 
 def _prepared(recipe: Recipe) -> Tokenizer | None:
