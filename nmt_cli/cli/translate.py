@@ -134,8 +134,8 @@ def translate(
     console.set_quiet(quiet)
     from nmt_cli.commands.translate import translate as command
     from nmt_cli.commands.translating.requests import RequestOptions
-    from nmt_cli.commands.translating.shards import ALL, Shard
     from nmt_cli.commands.translators import TranslatorOptions
+    from nmt_cli.parts import ALL, Part
 
     overrides = (*(set_ or []), *(["decoding.check=false"] if no_check else []))
     options = TranslatorOptions(
@@ -151,7 +151,7 @@ def translate(
         protect=tuple(protect or []),
     )
     reading = RequestOptions(input_format.value, prefix)
-    command(options, input_, output, format_.value, nproc, Shard.parse(shard) if shard else ALL, reading)
+    command(options, input_, output, format_.value, nproc, Part.parse(shard) if shard else ALL, reading)
 
 
 def _numbers(weights: str | None) -> tuple[float, ...]:

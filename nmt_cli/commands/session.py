@@ -8,11 +8,13 @@ from pathlib import Path
 import torch
 
 from nmt_cli import console, files
-from nmt_cli.commands.loading import check_weights, load_model, vocabularies_of
+from nmt_cli.commands.loading import check_weights, vocabularies_of
 from nmt_cli.commands.publishing import is_published, publish, updates_to_average
 from nmt_cli.commands.signals import noted_signals
+from nmt_cli.commands.starting import start_from
 from nmt_cli.commands.translators import utility_of
 from nmt_cli.data.prepared import Prepared
+from nmt_cli.data.reading import read_pairs
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.devices import describe, environment, keep_memory_in_bounds, multiplies_bf16
@@ -24,14 +26,13 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import OPTIMIZER, WEIGHTS, RunDirectory
 from nmt_cli.runs.journal import Journal, read_summary, update_summary
-from nmt_cli.text.lines import read_lines
 from nmt_cli.training.feed import ahead, feed
 from nmt_cli.training.health import Health
 from nmt_cli.training.learner import Learner
 from nmt_cli.training.loop import Hooks, train, updates
 from nmt_cli.training.memory import batch_tokens_that_fit
 from nmt_cli.training.objectives import build_objective
-from nmt_cli.training.parallel import Ranks, fill
+from nmt_cli.training.parallel import Ranks
 from nmt_cli.training.progress import Progress, finished
 from nmt_cli.training.report import Report, record_event
 from nmt_cli.training.validation import Translation, validate
@@ -96,7 +97,9 @@ class Session:
             batch_tokens = settings.batch_tokens
         health = Health(learner)
         report = Report(learner, self._journal, health)
-        portions = feed(self._prepared, settings, batch_tokens, self._recipe.seed, learner.progress, self._ranks)
+        weights = {name: corpus.weight for name, corpus in self._recipe.data.train.items()}
+        seed, progress = self._recipe.seed, learner.progress
+        portions = feed(self._prepared, weights, settings, batch_tokens, seed, progress, self._ranks)
         translation = _translation(self._recipe, self._prepared, learner.device)
         hooks = Hooks(lambda: validate(learner, self._prepared, translation), self._save, stopping)
         with closing(ahead(portions, learner.device)) as made:
@@ -189,16 +192,7 @@ class Session:
         path = self._recipe.training.start_from
         if path is None:
             return model
-        given = load_model(path)
-        if given.tokenizer.fingerprint != self._prepared.tokenizer.fingerprint:
-            raise ModelError(
-                f"training.start_from: {path} has another tokenizer than {self._recipe.data.prepared};"
-                f" say tokenizer.take_from: {path}, and preprocess again"
-            )
-        weights = dict(given.model.named_parameters())
-        check_weights(model, weights, path)
-        for name, weight in model.named_parameters():
-            fill(weight, weights[name])
+        start_from(model, path, self._prepared.tokenizer, self._recipe.data.prepared)
         return model
 
     def _publish(self) -> None:
@@ -221,8 +215,10 @@ class Session:
 
 def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Translation:
     """Validation sets are translated and scored as `nmt evaluate` does it, from the raw text; nothing is mended."""
-    sources = {name: list(read_lines(corpus.source)) for name, corpus in recipe.data.valid.items()}
-    references = {name: list(read_lines(corpus.target)) for name, corpus in recipe.data.valid.items()}
+    languages = recipe.data.source_language, recipe.data.target_language
+    pairs = {name: list(read_pairs(corpus, languages)) for name, corpus in recipe.data.valid.items()}
+    sources = {name: [source for source, _ in some] for name, some in pairs.items()}
+    references = {name: [target for _, target in some] for name, some in pairs.items()}
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
 
     def translate(model: TranslationModel, lines: Sequence[str]) -> list[str]:

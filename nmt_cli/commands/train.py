@@ -104,7 +104,7 @@ def _describe(recipe: Recipe, prepared: Prepared) -> None:
     with torch.device("meta"):
         weights = sum(w.numel() for w in build(recipe.model, vocabularies_of(prepared.tokenizer)).parameters())
     pairs = sum(len(corpus) for corpus in prepared.train)
-    tokens = sum(int(corpus.target_lengths.sum()) + len(corpus) for corpus in prepared.train)
+    tokens = sum(corpus.target_tokens + len(corpus) for corpus in prepared.train)
     console.table(
         f"{recipe.run} would be trained on {describe(pick_device())}",
         ["", "number"],

@@ -16,11 +16,9 @@ from nmt_cli.text.checks import Checker
 
 if TYPE_CHECKING:  # torch, which who only hands options on does not need
     from nmt_cli.commands.loading import LoadedModel
-    from nmt_cli.decoding.forced.annotation import Wanted
     from nmt_cli.decoding.minimum_risk import Utility
-    from nmt_cli.decoding.shields import Shield
     from nmt_cli.decoding.steering.wishes import SteeringSettings
-    from nmt_cli.decoding.translator import Translator
+    from nmt_cli.decoding.translator import Demands, Translator
     from nmt_cli.devices import Precision
 
 
@@ -50,6 +48,7 @@ def open_translator(options: TranslatorOptions) -> "Translator":
     from nmt_cli.commands.loading import load_model
     from nmt_cli.decoding.forced.annotation import Wanted
     from nmt_cli.decoding.shields import Shield, protecting
+    from nmt_cli.decoding.translator import Demands
 
     weights = options.weights
     if weights and (len(weights) != len(options.models) or not all(0 < weight < math.inf for weight in weights)):
@@ -60,8 +59,9 @@ def open_translator(options: TranslatorOptions) -> "Translator":
     steering = replace(steering, bonus=loaded.decoding.glossary_bonus)
     wanted = Wanted(options.alignment, options.word_scores)
     if not (options.markup or protect):
-        return translator_of(loaded, steering, wanted)
-    return translator_of(loaded, steering, replace(wanted, alignment=True), Shield(options.markup, protect, wanted))
+        return translator_of(loaded, Demands(steering=steering, wanted=wanted))
+    shield = Shield(options.markup, protect, wanted)
+    return translator_of(loaded, Demands(steering=steering, wanted=replace(wanted, alignment=True), shield=shield))
 
 
 def _steering(options: TranslatorOptions) -> "SteeringSettings":
@@ -73,18 +73,12 @@ def _steering(options: TranslatorOptions) -> "SteeringSettings":
     return SteeringSettings(glossary, options.glossary_mode, forbidden=phrases)
 
 
-def translator_of(
-    loaded: "LoadedModel",
-    steering: "SteeringSettings | None" = None,
-    wanted: "Wanted | None" = None,
-    shield: "Shield | None" = None,
-) -> "Translator":
-    """A translator with a loaded model, which on a CPU is of no other use from now on."""
-    from nmt_cli.decoding.forced.annotation import NOTHING
-    from nmt_cli.decoding.steering.wishes import NOTHING_WISHED
-    from nmt_cli.decoding.translator import Translator
+def translator_of(loaded: "LoadedModel", demands: "Demands | None" = None) -> "Translator":
+    """A translator with a loaded model, which on a CPU is of no other use from now on; its settings may add a check."""
+    from nmt_cli.decoding.translator import Demands, Translator
 
     config, settings = loaded.config, loaded.decoding
+    check = Checker(config.source_language, config.target_language) if settings.check else None
     return Translator(
         loaded.model,
         loaded.tokenizer,
@@ -92,11 +86,8 @@ def translator_of(
         loaded.device,
         _packed(loaded),
         longest=config.longest_sentence,
-        check=Checker(config.source_language, config.target_language) if settings.check else None,
         utility=utility_of(settings, loaded.evaluation),
-        steering=steering or NOTHING_WISHED,
-        wanted=wanted or NOTHING,
-        shield=shield,
+        demands=replace(demands or Demands(), check=check),
     )
 
 

@@ -6,8 +6,8 @@ word is a piece that begins with ▁ and all pieces up to the next such one.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -75,51 +75,72 @@ def _spelling(text: str) -> str:
     return "".join(text.split()).replace(_BOM, "")
 
 
-class LinkWriter:
-    """Appends the links of lines to the two files of a corpus."""
-
-    def __init__(self, folder: Path) -> None:
-        self._links = 0
-        self._link_file = (folder / "alignment.bin").open("wb")
-        self._offset_file = (folder / "alignment.offsets").open("wb")
-        self._offset_file.write(np.zeros(1, "<i8").tobytes())
-
-    def __enter__(self) -> "LinkWriter":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._link_file.close()
-        self._offset_file.close()
-
-    def write(self, lines: list[str]) -> None:
-        """Append lines as `normalized_links` gives them."""
-        rows = [line.split() for line in lines]
-        ends = self._links + np.cumsum([len(row) for row in rows], dtype="<i8")
-        numbers = [int(number) for row in rows for link in row for number in link.split("-")]
-        self._offset_file.write(ends.tobytes())
-        self._link_file.write(np.array(numbers, _TYPE).tobytes())
-        self._links += len(numbers) // 2
+def link_arrays(lines: list[str]) -> tuple[npt.NDArray[Any], Integers]:
+    """The links of lines as `normalized_links` gives them: [m,2] word numbers of all lines, and how many each has."""
+    rows = [line.split() for line in lines]
+    numbers = [int(number) for row in rows for link in row for number in link.split("-")]
+    return np.array(numbers, _TYPE).reshape(-1, 2), np.fromiter(map(len, rows), np.int64, len(rows))
 
 
+@dataclass(frozen=True)
 class WordLinks:
-    """Links of a prepared corpus, memory-mapped: those of line i are words[offsets[i]:offsets[i+1]]."""
+    """Links between the words of some lines: those of line i are words[offsets[i]:offsets[i+1]]."""
 
-    def __init__(self, folder: Path, source_starts: Truths, target_starts: Truths) -> None:
-        self.source_starts, self.target_starts = source_starts, target_starts
-        self.offsets: Integers = np.fromfile(folder / "alignment.offsets", dtype="<i8")
-        path = folder / "alignment.bin"
-        if not self.offsets.size or self.offsets[-1] * 2 * _TYPE.itemsize != path.stat().st_size:
-            raise DataError(f"{path}: does not fit its offsets; run `nmt preprocess` again")
-        self.words: npt.NDArray[Any] = np.empty((0, 2), _TYPE)
-        if self.offsets[-1]:
-            self.words = np.asarray(np.memmap(path, _TYPE, "r")).reshape(-1, 2)
+    offsets: Integers
+    words: npt.NDArray[Any]
+    """[m,2], a word of the source and one of the target."""
+    source_starts: Truths
+    """By token: whether it begins a word."""
+    target_starts: Truths
+
+    def part(self, first: int, end: int) -> "WordLinks":
+        """The links of some lines."""
+        offsets = self.offsets[first : end + 1]
+        return replace(self, offsets=offsets - offsets[0], words=self.words[offsets[0] : offsets[-1]])
 
 
-def open_links(folder: Path, tokenizer: Tokenizer) -> WordLinks | None:
-    """The links of a prepared corpus, if it has any."""
+def open_links(folder: Path, lines: int, tokenizer: Tokenizer) -> WordLinks | None:
+    """The links of a shard of so many lines, memory-mapped, if it has any."""
     if not (folder / "alignment.bin").is_file():
         return None
-    return WordLinks(folder, tokenizer.source.begins_word, tokenizer.target.begins_word)
+    offsets = mapped(folder / "alignment.offsets", np.dtype("<i8"), lines + 1)
+    words = mapped(folder / "alignment.bin", _TYPE, 2 * int(offsets[-1])).reshape(-1, 2)
+    return WordLinks(offsets, words, tokenizer.source.begins_word, tokenizer.target.begins_word)
+
+
+def join_links(parts: Sequence[tuple[WordLinks | None, int]]) -> WordLinks | None:
+    """Links of lines one after another, each part given with the number of its lines; None if no part has any."""
+    given = [links for links, _ in parts if links]
+    if not given:
+        return None
+    counts = [np.diff(links.offsets) if links else np.zeros(lines, np.int64) for links, lines in parts]
+    offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *counts]))
+    return replace(given[0], offsets=offsets, words=np.concatenate([links.words for links in given]))
+
+
+def mapped(path: Path, kind: np.dtype[Any], count: int) -> npt.NDArray[Any]:
+    """A file's numbers, memory-mapped; DataError if it has not so many."""
+    try:
+        if path.stat().st_size != count * kind.itemsize:
+            raise DataError(f"{path}: does not fit the other files of its folder; run `nmt preprocess` again")
+        return np.asarray(np.memmap(path, kind, "r")) if count else np.empty(0, kind)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; run `nmt preprocess` again") from error
+
+
+def moved_links(links: WordLinks, origins: Mapping[int, Sequence[int]], targets: Mapping[int, int]) -> WordLinks:
+    """The links after some lines have changed, given for each: which word each of its source's was, and how many words
+    of its target, counted from the first, there still are.
+    """
+    rows = np.split(links.words, links.offsets[1:-1])
+    for row, words in origins.items():
+        linked: dict[int, list[int]] = {}
+        for one, other in rows[row].tolist():
+            if other < targets[row]:
+                linked.setdefault(one, []).append(other)
+        found = [(word, other) for word, origin in enumerate(words) for other in linked.get(origin, ())]
+        rows[row] = np.array(found, links.words.dtype).reshape(-1, 2)
+    return replace(links, offsets=np.cumsum([0, *map(len, rows)]), words=np.concatenate(rows))
 
 
 @dataclass(frozen=True)
@@ -138,15 +159,11 @@ class Side:
     tokens: Integers
     lengths: Integers
 
-    def of(self, rows: Integers) -> "Side":
-        """Some of the rows."""
-        return Side(self.tokens[rows], self.lengths[rows])
-
 
 def token_links(links: WordLinks, lines: Integers, source: Side, target: Side) -> TokenLinks:
     """Tie each token of a target word to all tokens of the source words that the word is linked to.
 
-    `lines` are the numbers of the R rows in their corpus.
+    `lines` says which of the linked lines each of the R rows is. Tags before the first word belong to no word.
     """
     counts = links.offsets[lines + 1] - links.offsets[lines]
     rows, within = _runs(counts)

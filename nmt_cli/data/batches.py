@@ -9,11 +9,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nmt_cli.data.alignments import Side, token_links
+from nmt_cli.data.alignments import Side, WordLinks, token_links
 from nmt_cli.data.token_corpus import Lines, TokenPairs
 
-Pairs = npt.NDArray[np.int64]
-"""Global numbers of pairs: those of the first corpus, then those of the second, and so on."""
+Rows = npt.NDArray[np.int64]
+"""Which of some pairs."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Batch:
     """[n], numbers through B·T of the places that predict a real token, the end token included."""
     labels: Tensor
     """[n], what is to be predicted there."""
-    pairs: Pairs
-    """[B], which pairs these are."""
+    pairs: Rows
+    """[B], what these pairs are called: of a training batch, their numbers through all corpora."""
     alignment: Alignment | None = None
     """Word alignments, if the data has them."""
 
@@ -115,122 +115,84 @@ class Batch:
         )
 
 
-def plan_epoch(corpora: Sequence[TokenPairs], batch_tokens: int, seed: int, epoch: int) -> list[Pairs]:
-    """Which pairs make up each batch of an epoch: every pair once, the same for the same seed and epoch.
+def plan(pairs: TokenPairs, batch_tokens: int, seed: Sequence[int]) -> list[Rows]:
+    """Which pairs make up each batch: every pair once, the same for the same seed.
 
     A batch has at most `batch_tokens` padded target tokens and twice as many source tokens, end
     tokens included; a pair that is longer is a batch of its own.
     """
-    generator = np.random.default_rng([seed, epoch])
-    sources = np.concatenate([corpus.source_lengths for corpus in corpora]) + 1
-    targets = np.concatenate([corpus.target_lengths for corpus in corpora]) + 1
-    shuffled = generator.permutation(len(sources))
-    order = shuffled[np.lexsort((targets[shuffled], sources[shuffled]))]
+    generator = np.random.default_rng(seed)
+    sources, targets = pairs.source_lengths + 1, pairs.target_lengths + 1
+    # By source, then target, then at random; as no two keys are equal, any way of sorting gives the same order.
+    assert len(pairs) < 1 << 23, "a block is held in memory"
+    order = np.argsort((sources << 43) | (targets << 23) | generator.permutation(len(pairs)))
     batches = _cut(order, sources[order], targets[order], batch_tokens)
     return [batches[number] for number in generator.permutation(len(batches))]
 
 
-def validation_batches(corpus: TokenPairs, batch_tokens: int, start: int, end: int, pad: int) -> Iterator[Batch]:
-    """All pairs of a corpus, in batches from short to long."""
-    sources, targets = corpus.source_lengths + 1, corpus.target_lengths + 1
+def validation_batches(pairs: TokenPairs, batch_tokens: int, start: int, end: int, pad: int) -> Iterator[Batch]:
+    """All pairs, in batches from short to long."""
+    sources, targets = pairs.source_lengths + 1, pairs.target_lengths + 1
     order = np.lexsort((targets, sources))
-    for pairs in _cut(order, sources[order], targets[order], batch_tokens):
-        yield assemble([corpus], pairs, start, end, pad)
+    for rows in _cut(order, sources[order], targets[order], batch_tokens):
+        yield assemble(pairs, rows, start, end, pad)
 
 
-def assemble(corpora: Sequence[TokenPairs], pairs: Pairs, start: int, end: int, pad: int) -> Batch:
+def assemble(pairs: TokenPairs, rows: Rows, start: int, end: int, pad: int) -> Batch:
     """Gather the tokens of pairs that have sources of one length."""
-    places = _places(corpora, pairs)
-    source_lengths = _lengths(places, [corpus.sources for corpus in corpora])
+    source_lengths, target_lengths = pairs.source_lengths[rows], pairs.target_lengths[rows]
     assert (source_lengths == source_lengths[0]).all(), "a batch has sources of one length"
-    target_lengths = _lengths(places, [corpus.targets for corpus in corpora])
+    source = np.full((len(rows), source_lengths[0] + 1), end, np.int64)
+    source[:, :-1] = _gathered(pairs.sources, rows, int(source_lengths[0]))
 
-    source = np.full((len(pairs), source_lengths[0] + 1), end, np.int64)
-    inside = np.ones((len(pairs), source_lengths[0]), bool)
-    source[:, :-1][inside] = _gather(places, [corpus.sources for corpus in corpora], source_lengths)
-
-    time = np.arange(target_lengths.max() + 1)
-    inside = time[:-1] < target_lengths[:, None]
-    target = np.full((len(pairs), time.size + 1), pad, np.int64)
+    longest = int(target_lengths.max())
+    time, lengths = np.arange(longest + 1), target_lengths[:, None]
+    target = np.full((len(rows), longest + 2), pad, np.int64)
     target[:, 0] = start
-    target[:, 1:-1][inside] = _gather(places, [corpus.targets for corpus in corpora], target_lengths)
+    np.copyto(target[:, 1:-1], _gathered(pairs.targets, rows, longest), where=time[:-1] < lengths)
     target_in = np.ascontiguousarray(target[:, :-1])
-    target[np.arange(len(pairs)), target_lengths + 1] = end
-    real = time <= target_lengths[:, None]
+    target[np.arange(len(rows)), target_lengths + 1] = end
+    positions = np.flatnonzero(time <= lengths)
+    alignment = None
+    if pairs.links is not None:
+        sides = Side(source[:, :-1], source_lengths), Side(target_in[:, 1:], target_lengths)
+        alignment = _alignment(pairs.links, rows, *sides)
     return Batch(
         torch.from_numpy(source),
         torch.from_numpy(target_in),
-        torch.from_numpy(np.flatnonzero(real)),
-        torch.from_numpy(target[:, 1:][real]),
-        pairs,
-        _alignment(corpora, places, Side(source[:, :-1], source_lengths), Side(target_in[:, 1:], target_lengths)),
+        torch.from_numpy(positions),
+        torch.from_numpy(target[:, 1:].ravel()[positions]),
+        pairs.numbers[rows],
+        alignment,
     )
 
 
-def _alignment(corpora: Sequence[TokenPairs], places: "list[_Place]", source: Side, target: Side) -> Alignment | None:
-    """The links of those rows that have any; None if no corpus here has alignments."""
-    positions, sources = [], []
-    for place in places:
-        if links := corpora[place.corpus].links:
-            found = token_links(links, place.lines, source.of(place.rows), target.of(place.rows))
-            positions.append(place.rows[found.rows] * (target.tokens.shape[1] + 1) + found.targets)
-            sources.append(found.sources)
-    if not positions:
-        return None
-    position, place_of = np.concatenate(positions), np.concatenate(sources)
+def _gathered(lines: Lines, rows: Rows, length: int) -> npt.NDArray[Any]:
+    """[B,length], the first tokens of some lines; what stands beyond a line's end is of other lines."""
+    if not lines.tokens.size:
+        return np.empty((len(rows), length), np.int64)
+    return lines.tokens.take(lines.offsets[rows, None] + np.arange(length), mode="clip")
+
+
+def _alignment(links: WordLinks, rows: Rows, source: Side, target: Side) -> Alignment:
+    """The links of those rows that have any."""
+    found = token_links(links, rows, source, target)
+    position = found.rows * (target.tokens.shape[1] + 1) + found.targets
     weights = 1 / np.bincount(position)[position]
-    return Alignment(*map(torch.from_numpy, (position, place_of, weights.astype(np.float32))))
+    return Alignment(*map(torch.from_numpy, (position, found.sources, weights.astype(np.float32))))
 
 
-def _cut(order: Pairs, sources: Pairs, targets: Pairs, batch_tokens: int) -> list[Pairs]:
+def _cut(order: Rows, sources: Rows, targets: Rows, batch_tokens: int) -> list[Rows]:
     """Cut sorted pairs, given with their lengths, where the source length changes or the budget ends."""
     group_ends = np.append(np.flatnonzero(np.diff(sources)) + 1, len(sources))
-    batches: list[Pairs] = []
+    batches: list[Rows] = []
     begin = 0
-    for group_end in group_ends:
+    for group_end in group_ends.tolist() if len(order) else ():
         while begin < group_end:
-            most = max(1, min(batch_tokens // targets[begin], 2 * batch_tokens // sources[begin]))
+            most = max(1, min(batch_tokens // int(targets[begin]), 2 * batch_tokens // int(sources[begin])))
             reach = targets[begin : min(begin + most, group_end)]
             fitting = np.searchsorted(reach * np.arange(1, len(reach) + 1), batch_tokens, "right")
             end = begin + max(1, int(fitting))
             batches.append(order[begin:end])
             begin = end
     return batches
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Rows of a batch that come from one corpus, and which of its lines they are."""
-
-    corpus: int
-    rows: Pairs
-    lines: Pairs
-
-
-def _places(corpora: Sequence[TokenPairs], pairs: Pairs) -> list[_Place]:
-    ends = np.cumsum([len(corpus) for corpus in corpora])
-    which = np.searchsorted(ends, pairs, "right")
-    places = []
-    for corpus in np.unique(which):
-        rows = np.flatnonzero(which == corpus)
-        places.append(_Place(int(corpus), rows, pairs[rows] - (ends[corpus] - len(corpora[corpus]))))
-    return places
-
-
-def _lengths(places: list[_Place], sides: Sequence[Lines]) -> Pairs:
-    lengths = np.empty(sum(len(place.rows) for place in places), np.int64)
-    for place in places:
-        lengths[place.rows] = sides[place.corpus].lengths[place.lines]
-    return lengths
-
-
-def _gather(places: list[_Place], sides: Sequence[Lines], lengths: Pairs) -> npt.NDArray[Any]:
-    """The tokens of all rows, one row after another."""
-    row_ends = np.cumsum(lengths)
-    gathered = np.empty(row_ends[-1], np.int64)
-    for place in places:
-        side, counts = sides[place.corpus], lengths[place.rows]
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        found = side.tokens[np.repeat(side.offsets[place.lines], counts) + within]
-        gathered[np.repeat(row_ends[place.rows] - counts, counts) + within] = found
-    return gathered

@@ -1,70 +1,53 @@
-"""A prepared corpus on disk: token arrays, memory-mapped, and the normalised text beside them."""
+"""A prepared corpus on disk: shards of token arrays, mapped when first needed, and the normalised text beside them."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nmt_cli.data.alignments import LinkWriter, WordLinks, open_links
-from nmt_cli.data.corpora import Pair, Tally
+from nmt_cli.data.alignments import WordLinks, join_links, mapped, open_links
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.errors import DataError
-from nmt_cli.text.lines import read_lines
-
-_PAIRS_AT_ONCE = 10_000
 
 Integers = npt.NDArray[np.int64]
+Array = npt.NDArray[Any]
+
+Cells = Integers
+"""[k,2], stretches of neighbouring pairs: the number of the first, and that after the last."""
 
 
 class Lines:
     """One side: line i is tokens[offsets[i]:offsets[i+1]]."""
 
-    def __init__(self, offsets: Integers, tokens: npt.NDArray[Any]) -> None:
+    def __init__(self, offsets: Integers, tokens: Array) -> None:
         self.offsets, self.tokens = offsets, tokens
 
     @cached_property
     def lengths(self) -> Integers:
         return np.diff(self.offsets)
 
-    def __getitem__(self, line: int) -> npt.NDArray[Any]:
+    def __getitem__(self, line: int) -> Array:
         return self.tokens[self.offsets[line] : self.offsets[line + 1]]
 
 
-class TokenLines(Lines):
-    """One side on disk, memory-mapped."""
-
-    def __init__(self, folder: Path, side: str, vocabulary_size: int) -> None:
-        self._text = folder / f"{side}.txt"
-        offsets: Integers = np.fromfile(folder / f"{side}.offsets", dtype="<i8")
-        path = folder / f"{side}.bin"
-        kind = token_type(vocabulary_size)
-        if not offsets.size or offsets[-1] * kind.itemsize != path.stat().st_size:
-            raise DataError(f"{path}: does not fit its offsets; run `nmt preprocess` again")
-        super().__init__(offsets, np.asarray(np.memmap(path, kind, "r")) if offsets[-1] else np.empty(0, kind))
-
-    def read_text(self) -> Iterator[str]:
-        """The normalised text, line by line."""
-        return read_lines(self._text)
-
-
 class TokenPairs:
-    """Pairs of token lines, without special tokens: what batches are made of."""
+    """Pairs of token lines in memory, without start and end tokens: what batches are made of."""
 
-    def __init__(self, sources: Lines, targets: Lines, links: WordLinks | None = None) -> None:
+    def __init__(
+        self, sources: Lines, targets: Lines, links: WordLinks | None = None, numbers: Integers | None = None
+    ) -> None:
         self.sources, self.targets, self.links = sources, targets, links
+        self.numbers: Integers = np.arange(len(self)) if numbers is None else numbers
+        """What each pair is called: its number in the corpus, or through all corpora."""
 
     def __len__(self) -> int:
         return self.sources.offsets.size - 1
 
     @property
     def source_lengths(self) -> Integers:
-        """Tokens of each source, the end token not counted."""
+        """Tokens of each source, tags included, the end token not counted."""
         return self.sources.lengths
 
     @property
@@ -72,101 +55,155 @@ class TokenPairs:
         """Tokens of each target, the end token not counted."""
         return self.targets.lengths
 
-    def source(self, pair: int) -> npt.NDArray[Any]:
+    def source(self, pair: int) -> Array:
         return self.sources[pair]
 
-    def target(self, pair: int) -> npt.NDArray[Any]:
+    def target(self, pair: int) -> Array:
         return self.targets[pair]
 
 
-class TokenCorpus(TokenPairs):
-    """Pairs as `write_corpus` left them in a folder, and their text."""
+class TokenCorpus:
+    """Pairs as `nmt preprocess` left them in the shards of a folder, and their text.
 
-    sources: TokenLines
-    targets: TokenLines
+    Nothing is opened before it is read, so that a corpus of any size is at hand at once.
+    """
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer) -> None:
+    def __init__(self, folder: Path, entry: Mapping[str, Any], tokenizer: Tokenizer) -> None:
+        """`entry` is what the manifest says of the corpus."""
         self.name = folder.name
-        sources = TokenLines(folder, "source", tokenizer.source_size)
-        targets = TokenLines(folder, "target", tokenizer.target_size)
-        super().__init__(sources, targets, open_links(folder, tokenizer))
-        counted = {lines.offsets.size for lines in (sources, targets, self.links) if lines is not None}
-        if len(counted) > 1:
-            raise DataError(f"{folder}: its sides have different numbers of lines; run `nmt preprocess` again")
+        self.prefix: list[int] = list(entry["prefix"])
+        """The tags that each source begins with; the text has none."""
+        self.source_tokens, self.target_tokens = int(entry["source_tokens"]), int(entry["target_tokens"])
+        self._lengths = entry["lengths"]
+        sizes = [int(size) for size in entry["shards"]]
+        self._ends: Integers = np.cumsum([0, *sizes])
+        self._shards = [_Shard(folder / f"{number:05}", size, tokenizer) for number, size in enumerate(sizes)]
+        self._types = token_type(tokenizer.source_size), token_type(tokenizer.target_size)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def longest(self, side: str) -> int:
+        """Most tokens of a `source` or `target`."""
+        return max((int(length) for length in self._lengths[side]), default=0)
+
+    def read(self, cells: Cells) -> TokenPairs:
+        """The pairs of some stretches, one after another, in memory."""
+        places = self._places(cells)
+        sources = _joined_lines([shard.sources.part(one, end) for shard, one, end in places], self._types[0])
+        targets = _joined_lines([shard.targets.part(one, end) for shard, one, end in places], self._types[1])
+        links = join_links(
+            [(shard.links.part(one, end) if shard.links else None, end - one) for shard, one, end in places]
+        )
+        return TokenPairs(sources, targets, links, expanded(cells))
+
+    def whole(self) -> TokenPairs:
+        """All pairs, in memory."""
+        return self.read(np.array([[0, len(self)]]))
+
+    def read_text(self, cells: Cells) -> tuple[list[str], list[str]]:
+        """The normalised sources and targets of some stretches, one after another."""
+        places = self._places(cells)
+        sources = [line for shard, one, end in places for line in shard.sources.text(one, end)]
+        targets = [line for shard, one, end in places for line in shard.targets.text(one, end)]
+        return sources, targets
 
     def source_text(self) -> list[str]:
         """All sources, normalised."""
-        return list(self.sources.read_text())
+        return self.read_text(np.array([[0, len(self)]]))[0]
 
     def target_text(self) -> list[str]:
         """All targets, normalised."""
-        return list(self.targets.read_text())
+        return self.read_text(np.array([[0, len(self)]]))[1]
+
+    def _places(self, cells: Cells) -> "list[tuple[_Shard, int, int]]":
+        """Where the stretches lie: shard, first pair and end in it."""
+        found = []
+        for first, end in cells.tolist():
+            number = int(np.searchsorted(self._ends, first, "right")) - 1
+            while first < end:
+                begins, ends = self._ends[number : number + 2].tolist()
+                if first < ends:
+                    found.append((self._shards[number], first - begins, min(end, ends) - begins))
+                first, number = max(first, ends), number + 1
+        return found
 
 
-@dataclass(frozen=True)
-class TokenCounts:
-    """Tokens of each side of a corpus, end tokens not counted."""
+class _Shard:
+    """A folder with some of a corpus' pairs."""
 
-    source: int
-    target: int
+    def __init__(self, folder: Path, size: int, tokenizer: Tokenizer) -> None:
+        self._folder, self._size, self._tokenizer = folder, size, tokenizer
 
+    @cached_property
+    def sources(self) -> "_Side":
+        return _Side(self._folder, "source", self._size, self._tokenizer.source_size)
 
-def write_corpus(
-    folder: Path, pairs: Iterable[Pair], tokenizer: Tokenizer, max_length: float, tally: Tally, aligned: bool = False
-) -> TokenCounts:
-    """Cut normalised pairs into tokens and fill `folder`; those with a longer side are counted as `too_long`.
+    @cached_property
+    def targets(self) -> "_Side":
+        return _Side(self._folder, "target", self._size, self._tokenizer.target_size)
 
-    If `aligned`, the links of the pairs are kept, too.
-    """
-
-    def may_fit(pair: Pair) -> bool:  # a line of megabytes is not worth cutting
-        return max(tokenizer.source.fewest(pair.source), tokenizer.target.fewest(pair.target)) <= max_length
-
-    folder.mkdir(parents=True, exist_ok=True)
-    remaining = iter(pairs)
-    with (
-        _SideWriter(folder, "source", tokenizer.source_size) as source,
-        _SideWriter(folder, "target", tokenizer.target_size) as target,
-        LinkWriter(folder) if aligned else nullcontext() as links,
-    ):
-        while some := list(islice(remaining, _PAIRS_AT_ONCE)):
-            fitting = list(filter(may_fit, some))
-            source_rows = tokenizer.encode_source([pair.source for pair in fitting])
-            target_rows = tokenizer.encode_target([pair.target for pair in fitting])
-            lengths = map(max, map(len, source_rows), map(len, target_rows))
-            kept = [number for number, length in enumerate(lengths) if length <= max_length]
-            source.write([fitting[number].source for number in kept], [source_rows[number] for number in kept])
-            target.write([fitting[number].target for number in kept], [target_rows[number] for number in kept])
-            if links:
-                links.write([fitting[number].links for number in kept])
-            tally.drop("too_long", len(some) - len(kept))
-    return TokenCounts(source.tokens, target.tokens)
+    @cached_property
+    def links(self) -> WordLinks | None:
+        return open_links(self._folder, self._size, self._tokenizer)
 
 
-class _SideWriter:
-    """Appends lines to the three files of one side."""
+class _Side:
+    """One side of a shard."""
 
-    def __init__(self, folder: Path, side: str, vocabulary_size: int) -> None:
-        self.tokens = 0
-        self._type = token_type(vocabulary_size)
-        self._token_file = (folder / f"{side}.bin").open("wb")
-        self._offset_file = (folder / f"{side}.offsets").open("wb")
-        self._text_file = (folder / f"{side}.txt").open("wb")
-        self._offset_file.write(np.zeros(1, "<i8").tobytes())
+    def __init__(self, folder: Path, side: str, size: int, vocabulary_size: int) -> None:
+        self._folder, self._side, self._size = folder, side, size
+        self._offsets = mapped(folder / f"{side}.offsets", np.dtype("<i8"), size + 1)
+        self._tokens = mapped(folder / f"{side}.bin", token_type(vocabulary_size), int(self._offsets[-1]))
 
-    def __enter__(self) -> "_SideWriter":
-        return self
+    def part(self, first: int, end: int) -> tuple[Integers, Array]:
+        """Lengths and tokens of some lines."""
+        offsets = self._offsets[first : end + 1]
+        return np.diff(offsets), self._tokens[offsets[0] : offsets[-1]]
 
-    def __exit__(self, *exception: object) -> None:
-        for file in (self._token_file, self._offset_file, self._text_file):
-            file.close()
+    def text(self, first: int, end: int) -> list[str]:
+        """Some lines of the normalised text."""
+        begins, ends = self._lines[first], self._lines[end]
+        return self._text[begins:ends].tobytes().decode().split("\n")[:-1]
 
-    def write(self, lines: list[str], rows: list[list[int]]) -> None:
-        ends = self.tokens + np.cumsum([len(row) for row in rows], dtype="<i8")
-        self._offset_file.write(ends.tobytes())
-        self._token_file.write(np.fromiter(chain.from_iterable(rows), self._type).tobytes())
-        self._text_file.write("".join(f"{line}\n" for line in lines).encode())
-        self.tokens += sum(map(len, rows))
+    @cached_property
+    def _lines(self) -> Array:
+        return mapped(self._folder / f"{self._side}.lines", np.dtype("<i8"), self._size + 1)
+
+    @cached_property
+    def _text(self) -> Array:
+        return mapped(self._folder / f"{self._side}.txt", np.dtype("u1"), int(self._lines[-1]))
+
+
+def _joined_lines(parts: Sequence[tuple[Integers, Array]], kind: np.dtype[Any]) -> Lines:
+    """Lines, given by lengths and tokens, one after another."""
+    lengths = [lengths for lengths, _ in parts]
+    tokens = [tokens for _, tokens in parts]
+    return Lines(
+        np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths])), np.concatenate([np.empty(0, kind), *tokens])
+    )
+
+
+def expanded(cells: Cells) -> Integers:
+    """The numbers of all pairs of some stretches."""
+    counts = cells[:, 1] - cells[:, 0]
+    numbers: Integers = np.arange(counts.sum()) + np.repeat(cells[:, 0] - np.cumsum(counts) + counts, counts)
+    return numbers
+
+
+def joined(parts: Sequence[TokenPairs], firsts: Sequence[int]) -> TokenPairs:
+    """Pairs of several corpora, one after another; `firsts` is added to the numbers of those of each."""
+
+    def lines(side: Callable[[TokenPairs], Lines]) -> Lines:
+        return _joined_lines([(side(part).lengths, side(part).tokens) for part in parts], side(parts[0]).tokens.dtype)
+
+    numbers = [part.numbers + first for part, first in zip(parts, firsts, strict=True)]
+    return TokenPairs(
+        lines(lambda part: part.sources),
+        lines(lambda part: part.targets),
+        join_links([(part.links, len(part)) for part in parts]),
+        np.concatenate(numbers),
+    )
 
 
 def token_type(vocabulary_size: int) -> np.dtype[Any]:

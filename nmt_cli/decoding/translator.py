@@ -64,6 +64,18 @@ class Translation:
         return self.hypotheses[0]
 
 
+@dataclass(frozen=True)
+class Demands:
+    """What is asked of translations, besides to be the best that search finds."""
+
+    check: Check | None = None
+    """What it finds fault with is mended, if it can be."""
+    steering: SteeringSettings = NOTHING_WISHED
+    wanted: Wanted = NOTHING
+    shield: Shield | None = None
+    """What it puts back it places by alignments, so they must be `wanted`."""
+
+
 class Translator:
     """Translates lines with one model, as its settings say."""
 
@@ -75,29 +87,24 @@ class Translator:
         device: torch.device,
         precision: Precision = "fp32",
         longest: int = LONGEST,
-        check: Check | None = None,
         utility: Utility | None = None,
-        steering: SteeringSettings = NOTHING_WISHED,
-        wanted: Wanted = NOTHING,
-        shield: Shield | None = None,
+        demands: Demands = Demands(),
     ) -> None:
-        """Sentences of more than `longest` subwords are cut; what `check` finds fault with is mended, if it can be.
-
-        Minimum risk, and only that, needs a `utility`. What a shield puts back it places by alignments, so they must be
-        `wanted`.
-        """
+        """Sentences of more than `longest` subwords are cut. Minimum risk, and only that, needs a `utility`."""
         self.tokenizer, self.settings, self._utility = tokenizer, settings, utility
         self._limits = Limits(longest, settings.split_above)
         words = model.vocabularies
         never = sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})
         self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
-        self.steering = Steering(tokenizer, steering)
-        annotator = Annotator(self.searcher, tokenizer, settings.batch_tokens, wanted)
-        self._annotator = annotator if wanted != NOTHING else None
-        self._shield = shield
+        self.steering = Steering(tokenizer, demands.steering)
+        annotator = Annotator(self.searcher, tokenizer, settings.batch_tokens, demands.wanted)
+        self._annotator = annotator if demands.wanted != NOTHING else None
+        self._shield = demands.shield
         self._hard_terms = HardTerms(self.searcher, tokenizer, settings)
         spare = Sparing(self.searcher, tokenizer, settings)
-        self._mender = check and Mender(check, self.searcher.search, spare, tokenizer.decode_target, settings)
+        self._mender = demands.check and Mender(
+            demands.check, self.searcher.search, spare, tokenizer.decode_target, settings
+        )
 
     def translate(
         self, requests: Iterable[Request], translated: Callable[[int], object] = lambda sentences: None

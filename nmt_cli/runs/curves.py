@@ -1,7 +1,7 @@
 """The numbers of a journal as curves that TensorBoard draws."""
 
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +50,20 @@ class Curves:
             return
         prefix = f"{record['kind']}/{record['set']}" if "set" in record else record["kind"]
         with files.disk_errors(self._folder):
-            for name, value in record.items():
-                if name not in _PLACES and value is not None:
-                    self._writer.add_scalar(f"{prefix}/{name}", value, record["step"], record["time"])
+            for name, value in _numbers(prefix, {name: record[name] for name in record if name not in _PLACES}):
+                self._writer.add_scalar(name, value, record["step"], record["time"])
             self._writer.flush()
 
     def close(self) -> None:
         """Finish the file of events."""
         if self._writer is not None:
             self._writer.close()
+
+
+def _numbers(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """All numbers by name, those of entries with entries of their own as `mixture/NAME/pairs`."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(f"{prefix}/{name}", value)
+        elif value is not None:
+            yield f"{prefix}/{name}", value

@@ -29,7 +29,7 @@ _SPEAKS = 0.5
 """Nats below it: the decoder knows which word follows which."""
 _UNUSED = 0.02
 """Nats that a model loses by reading a wrong source, if it has learned nothing from sources."""
-_HIGH_RATE, _LOW_RATE = 3.0, 0.01
+_HIGH_RATE, _RATHER_HIGH_RATE, _LOW_RATE = 3.0, 1.0, 0.01
 """Of the learning rate times the model's width, at its peak: 0.2 to 0.5 is usual in models of all sizes."""
 _TOO_HIGH = (
     "the learning rate is most likely too high;"
@@ -167,10 +167,19 @@ def judge(signs: Signs) -> Concern | None:
     if gained < _LEARNED:
         return _nothing_learned(signs)
     if signs.step >= CHECKED[-1] and gained > _SPEAKS and signs.wrong_source - signs.loss < _UNUSED:
-        seen = "the model speaks the target language, but makes no use of the source"
-        told = "the two sides are most likely not translations, line by line; look at the text, or ask `nmt check`"
-        return Concern("source unused", f"{seen}: {told}") if signs.way > _FAR else None
+        return _source_unused(signs)
     return None
+
+
+def _source_unused(signs: Signs) -> Concern | None:
+    """Why a model speaks the target language, whatever the source is."""
+    if signs.way < _FAR:
+        return None
+    seen = "the model has learned to speak the target language, but nothing from the source"
+    if signs.rate * signs.width > _RATHER_HIGH_RATE:
+        return Concern("rate too high", f"{seen}: {_TOO_HIGH}")
+    told = "the two sides are most likely not translations, line by line; look at the text, or ask `nmt check`"
+    return Concern("source unused", f"{seen}: {told}")
 
 
 def _nothing_learned(signs: Signs) -> Concern | None:

@@ -33,15 +33,15 @@ def updates(learner: Learner, portions: Iterator[Portion], seed: int) -> Iterato
         waited = time.perf_counter() - asked
         loss = _gradient(learner, portion, seed)
         norm = float(whole(nn.utils.clip_grad_norm_(weights, settings.clip_norm or math.inf)))
-        progress.epoch, progress.used, progress.cut = portion.epoch, portion.used, portion.cut
-        progress.epochs = portion.epochs
+        progress.epoch, progress.block, progress.used = portion.epoch, portion.block, portion.used
+        progress.cut, progress.epochs = portion.cut, portion.epochs
         rate = learner.rate()
         pairs = [int(pair) for part in portion.parts for pair in part.batch.pairs[:3]]
         update = Update(loss, portion.target_tokens, norm, rate, waited, pairs)
         skipped = skipped + 1 if update.is_skipped else 0
         if not skipped:
             learner.learn(rate)
-            progress.target_tokens += portion.target_tokens
+            progress.add(portion.target_tokens, portion.mixture)
         learner.optimizers.zero_grad()
         yield update
         if skipped > settings.divergence.skips:

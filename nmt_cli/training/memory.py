@@ -6,6 +6,7 @@ import torch
 from nmt_cli import console
 from nmt_cli.data.batches import Batch, assemble
 from nmt_cli.data.prepared import Prepared
+from nmt_cli.data.token_corpus import Lines, TokenPairs
 from nmt_cli.devices import arithmetic, is_out_of_memory
 from nmt_cli.training.learner import Learner
 
@@ -38,11 +39,12 @@ def batch_tokens_that_fit(learner: Learner, prepared: Prepared) -> int:
 
 
 def _longest(prepared: Prepared, tokens: int) -> Batch:
-    """A batch of the pair with the longest target, as often as there is room."""
-    lengths = np.concatenate([corpus.target_lengths for corpus in prepared.train])
-    pair, words = int(lengths.argmax()), prepared.tokenizer
-    pairs = np.full(max(1, tokens // (int(lengths[pair]) + 1)), pair)
-    return assemble(prepared.train, pairs, words.start, words.end, words.pad)
+    """A batch of pairs as long as the longest source and the longest target, as many as there is room for."""
+    source, target = (max(corpus.longest(side) for corpus in prepared.train) for side in ("source", "target"))
+    words = prepared.tokenizer
+    sides = [Lines(np.array([0, length]), np.full(length, words.unknown)) for length in (source, target)]
+    rows = np.zeros(max(1, min(tokens // (target + 1), 2 * tokens // (source + 1))), np.int64)
+    return assemble(TokenPairs(sides[0], sides[1]), rows, words.start, words.end, words.pad)
 
 
 def _fits(learner: Learner, batch: Batch) -> bool:

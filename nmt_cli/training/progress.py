@@ -14,6 +14,14 @@ Scores = Mapping[str, float]
 """Loss, BLEU, chrF of one validation set."""
 
 
+@dataclass(frozen=True)
+class Learned:
+    """How much was learned from a corpus; a pair that came twice counts twice."""
+
+    pairs: int = 0
+    target_tokens: int = 0
+
+
 @dataclass
 class Progress:
     """All that must survive a restart besides weights and optimizer.
@@ -23,12 +31,16 @@ class Progress:
 
     step: int = 0
     epoch: int = 0
+    block: int = 0
+    """Of the epoch: the part of it that is learned from."""
     used: int = 0
-    """Batches of this epoch already learned from, all ranks together."""
+    """Batches of this block already learned from, all ranks together."""
     cut: int = 0
-    """Tokens by which this epoch's batches are cut; 0 before the first."""
+    """Tokens by which this block's batches are cut; 0 before the first."""
     epochs: float = 0.0
     target_tokens: int = 0
+    mixture: dict[str, Learned] = field(default_factory=dict)
+    """What was learned from each corpus so far."""
     seconds: float = 0.0
     """Time spent in training, validations included, over all starts."""
     best: list[tuple[float, int]] = field(default_factory=list)
@@ -47,7 +59,16 @@ class Progress:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Progress":
         """What `as_state` gave."""
-        return cls(**{**state, "best": [(score, step) for score, step in state["best"]]})
+        best = [(score, step) for score, step in state["best"]]
+        mixture = {name: Learned(**learned) for name, learned in state["mixture"].items()}
+        return cls(**{**state, "best": best, "mixture": mixture})
+
+    def add(self, target_tokens: int, mixture: "Mapping[str, Learned]") -> None:
+        """Count what an update learned from."""
+        self.target_tokens += target_tokens
+        for name, learned in mixture.items():
+            before = self.mixture.get(name, Learned())
+            self.mixture[name] = Learned(before.pairs + learned.pairs, before.target_tokens + learned.target_tokens)
 
     def share(self, limits: Limits) -> float:
         """How much of the training is over, from 0 to 1, by the limit that ends it first."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -79,6 +80,7 @@ class Report:
             share_of_peak=6 * self._weights * speed / self._product_speed,
             share_waiting_for_data=waited / self._learner.ranks.count / passed,
             memory_bytes=peak_memory(self._learner.device),
+            mixture={name: asdict(learned) for name, learned in progress.mixture.items()},
         )
         facts = {"epoch": f"{progress.epochs:.1f}", "loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"}
         facts |= self._times_left(passed)

@@ -1,7 +1,8 @@
 """Links keep to their words: through normalisation, on disk, and in any cut of the words into tokens."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from shards import written as write
 
 from nmt_cli.data.alignments import normalized_links
-from nmt_cli.data.batches import Batch, assemble, plan_epoch
-from nmt_cli.data.corpora import Pair, Tally
+from nmt_cli.data.batches import Batch, assemble, plan
 from nmt_cli.data.subword_sampling.resegmentation import Resegmenter
-from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, write_corpus
+from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, joined
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.training.mixing import Augmentation
 from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 from nmt_cli.text.normalization import NORMALIZATIONS
 
@@ -89,9 +92,24 @@ def tokenizer(sentences: Sentences) -> Tokenizer:
     return Tokenizer.train(settings, sentences(0, 100), sentences(1, 100), seed=1)
 
 
-def written(folder: Path, tokenizer: Tokenizer, pairs: list[Pair], aligned: bool) -> TokenCorpus:
-    write_corpus(folder, pairs, tokenizer, 1000, Tally(), aligned)
-    return TokenCorpus(folder, tokenizer)
+@dataclass(frozen=True)
+class Pair:
+    source: str
+    target: str
+    links: str
+
+
+def written(
+    folder: Path, tokenizer: Tokenizer, pairs: list[Pair], aligned: bool, prefix: Sequence[int] = ()
+) -> TokenCorpus:
+    """In two shards."""
+    sides = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    links = [pair.links for pair in pairs] if aligned else None
+    return write(folder, tokenizer, *sides, links, prefix, shards=[20, len(pairs) - 20])
+
+
+def everything(corpus: TokenCorpus) -> np.ndarray:
+    return np.array([[0, len(corpus)]])
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +130,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, pairs
     return written(tmp_path_factory.mktemp("aligned"), tokenizer, pairs, aligned=True)
 
 
-def assembled(corpora: list[TokenPairs], pairs: np.ndarray) -> Batch:
-    return assemble(corpora, pairs, Tokenizer.start, Tokenizer.end, Tokenizer.pad)
+def assembled(pairs: TokenPairs, rows: np.ndarray) -> Batch:
+    return assemble(pairs, rows, Tokenizer.start, Tokenizer.end, Tokenizer.pad)
 
 
 def words_of(tokens: list[int], vocabulary: list[str]) -> list[int]:
@@ -151,25 +169,60 @@ def weights_in(batch: Batch) -> dict[int, dict[tuple[int, int], float]]:
     return found
 
 
-@pytest.mark.parametrize("sampled", [False, True])
-def test_tokens_are_linked_as_their_words(
-    corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair], sampled: bool
-) -> None:
-    cut: TokenPairs = corpus
-    if sampled:
-        cut = Resegmenter(tokenizer, SubwordSampling(alpha=0.1), 1, 1000).resegmented(corpus, 0)
-        assert cut.targets.tokens.tolist() != corpus.targets.tokens.tolist()
-    plan = plan_epoch([cut], 150, seed=1, epoch=0)
-    assert max(map(len, plan)) > 1
-    for numbers in plan:
-        batch = assembled([cut], numbers)
-        for number, weights in weights_in(batch).items():
+def assert_linked_as_words(cut: TokenPairs, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+    batches = plan(cut, 150, [1])
+    assert max(map(len, batches)) > 1
+    for rows in batches:
+        for number, weights in weights_in(assembled(cut, rows)).items():
             assert weights == pytest.approx(expected_weights(cut, tokenizer, pairs, number))
 
 
+def test_tokens_are_linked_as_their_words(corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+    assert_linked_as_words(corpus.whole(), tokenizer, pairs)
+
+
+def test_tags_belong_to_no_word(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+    tag = next(n for n, piece in enumerate(tokenizer.source.vocabulary) if n > 3 and not piece.startswith("▁"))
+    tagged = written(tmp_path / "tagged", tokenizer, pairs, aligned=True, prefix=[tag])
+    assert_linked_as_words(tagged.whole(), tokenizer, pairs)
+
+
+def test_sampled_tokens_are_linked_as_their_words(corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+    plain, resegmenter = corpus.whole(), Resegmenter(tokenizer, SubwordSampling(alpha=0.1), None, 1000)
+    cut = resegmenter.resegmented(corpus, everything(corpus), plain, [1])
+    assert cut.targets.tokens.tolist() != plain.targets.tokens.tolist()
+    assert_linked_as_words(cut, tokenizer, pairs)
+
+
+def test_stretches_keep_their_links(corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+    chosen = [*range(18, 25), 60, *range(3)]
+    cut = corpus.read(np.array([[18, 25], [60, 61], [0, 3]]))
+    for row, number in enumerate(chosen):
+        found = weights_in(assembled(cut, np.array([row])))[number]
+        assert found == pytest.approx(expected_weights(cut, tokenizer, [pairs[n] for n in chosen], row))
+
+
+def test_links_follow_words_that_are_lost_repeated_or_swapped(
+    corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]
+) -> None:
+    augmentation, plain = Augmentation(noise=1, no_final_punctuation=1), corpus.whole()
+    changed = Resegmenter(tokenizer, None, augmentation, 1000).resegmented(corpus, everything(corpus), plain, [1])
+    assert changed.links is not None
+    assert plain.links is not None
+    sources = tokenizer.source.decode([changed.source(row).tolist() for row in range(len(changed))])
+    for row, pair in enumerate(pairs):
+        before, after = pair.source.split(" "), sources[row].split(" ")
+        assert before != after or len(set(before)) < len(before)
+        linked = set(map(tuple, changed.links.part(row, row + 1).words.tolist()))
+        words = {(before[int(i)], int(j)) for i, j in (link.split("-") for link in pair.links.split())}
+        if len(set(before)) == len(before):  # so that each word tells where it was
+            assert linked == {(i, j) for i, word in enumerate(after) for known, j in words if known == word}
+
+
 def test_weights_of_each_linked_place_sum_to_one(corpus: TokenCorpus) -> None:
-    for numbers in plan_epoch([corpus], 150, seed=1, epoch=0):
-        batch = assembled([corpus], numbers)
+    pairs = corpus.whole()
+    for rows in plan(pairs, 150, [1]):
+        batch = assembled(pairs, rows)
         assert batch.alignment is not None
         sums = torch.zeros(batch.target_in.numel()).index_add(0, batch.alignment.positions, batch.alignment.weights)
         torch.testing.assert_close(sums[sums > 0], torch.ones(int((sums > 0).sum())))
@@ -178,22 +231,31 @@ def test_weights_of_each_linked_place_sum_to_one(corpus: TokenCorpus) -> None:
 
 def test_without_alignments_there_are_none(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
     plain = written(tmp_path / "plain", tokenizer, pairs, aligned=False)
-    assert assembled([plain], np.array([3])).alignment is None
+    assert assembled(plain.whole(), np.array([3])).alignment is None
 
 
-def test_in_a_mixed_batch_only_rows_with_links_have_them(
+def test_of_joined_corpora_only_rows_with_links_have_them(
     tmp_path: Path, corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]
 ) -> None:
     plain = written(tmp_path / "plain", tokenizer, pairs, aligned=False)
     assert pairs[-1].links
     for corpora, aligned in (([plain, corpus], 1), ([corpus, plain], 0)):
+        both = joined([one.whole() for one in corpora], [0, len(pairs)])
         last = [len(pairs) - 1, 2 * len(pairs) - 1]
-        found = weights_in(assembled(corpora, np.array(last)))
-        assert found[last[aligned]] == pytest.approx(expected_weights(corpus, tokenizer, pairs, len(pairs) - 1))
+        found = weights_in(assembled(both, np.array(last)))
+        assert found[last[aligned]] == pytest.approx(expected_weights(corpus.whole(), tokenizer, pairs, len(pairs) - 1))
         assert found[last[1 - aligned]] == {}
 
 
+def test_files_of_links_that_do_not_fit_are_refused(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+    corpus = written(tmp_path / "aligned", tokenizer, pairs, aligned=True)
+    path = tmp_path / "aligned" / "00001" / "alignment.bin"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(DataError, match=r"alignment\.bin: does not fit"):
+        corpus.whole()
+
+
 def test_a_batch_moves_with_its_alignment(corpus: TokenCorpus) -> None:
-    moved = assembled([corpus], np.array([5])).to(torch.device("meta")).alignment
+    moved = assembled(corpus.whole(), np.array([5])).to(torch.device("meta")).alignment
     assert moved is not None
     assert {part.device.type for part in (moved.positions, moved.sources, moved.weights)} == {"meta"}

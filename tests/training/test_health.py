@@ -57,6 +57,7 @@ def test_of_fine_tuning_nothing_is_said() -> None:
         (replace(LATE, loss=5.82, wrong_source=5.82, unseen=0.9), "vocabulary too large"),
         (replace(EARLY, loss=9.0, wrong_source=9.0, now=9.0, rate=1e-6, peak=1e-6, way=0.01), "rate too low"),
         (replace(LATE, wrong_source=3.952), "source unused"),
+        (replace(LATE, wrong_source=3.952, rate=2e-2, peak=2e-2), "rate too high"),
     ],
 )
 def test_the_likely_cause_is_named(signs: Signs, expected: str) -> None:
@@ -89,7 +90,7 @@ def portion(source: torch.Tensor, target: torch.Tensor) -> Portion:
     batch = Batch(
         beside(START, source, END)[:, 1:], target_in, torch.arange(len(labels)), labels, np.arange(len(source))
     )
-    return Portion([Part(batch, 0)], len(labels), 0, 1, 4096, 0.5)
+    return Portion([Part(batch, 0)], len(labels), {}, 0, 0, 1, 4096, 0.5)
 
 
 def learner(rate: float = 1e-2, **settings: object) -> Learner:

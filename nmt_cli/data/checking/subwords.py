@@ -6,6 +6,7 @@ from itertools import chain
 from nmt_cli.data.checking.finding import Finding
 from nmt_cli.data.checking.sampling import Sample, some
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.errors import NmtError, RecipeError
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.normalization import NORMALIZATIONS
@@ -45,7 +46,7 @@ def find_tokenizer(recipe: Recipe, train: list[Sample]) -> Found:
     settings = recipe.tokenizer
     while True:
         try:
-            tokenizer = Tokenizer.train(settings, sources, targets, _SEED)
+            tokenizer = Tokenizer.train(settings, sources, targets, _SEED, tags_of(recipe.data))
         except RecipeError as error:
             if whole or settings.vocabulary_size < _FEWEST:
                 where, _, what = str(error).partition(": ")

@@ -1,65 +1,95 @@
-"""Corpora cut anew for each epoch."""
+"""Pairs cut anew: text changed by chance, words cut by chance, or both."""
 
-import threading
-import zlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
-from itertools import count, islice
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nmt_cli.data.alignments import WordLinks, moved_links
+from nmt_cli.data.augmentation import Altered, Augmenter
 from nmt_cli.data.subword_sampling.bpe_dropout import BpeDropout
 from nmt_cli.data.subword_sampling.unigram import UnigramSampler
 from nmt_cli.data.subword_sampling.words import Integers, Inventory, Sampler
-from nmt_cli.data.token_corpus import Lines, TokenCorpus, TokenLines, TokenPairs
+from nmt_cli.data.token_corpus import Cells, Lines, TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.recipe.training.mixing import Augmentation
 from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 
 _LINES_AT_ONCE = 10_000
 """Part of what the draws follow from, as each chunk has a generator of its own."""
 
+Truths = npt.NDArray[np.bool_]
+
 
 class Resegmenter:
-    """Cuts corpora anew for an epoch; what comes out follows from text, tokenizer, settings, seed and epoch alone."""
+    """Cuts pairs anew; what comes out follows from text, tokenizer, settings and seed alone."""
 
-    def __init__(self, tokenizer: Tokenizer, settings: SubwordSampling, seed: int, max_length: int) -> None:
-        self._seed, self._max_length = seed, max_length
-        self._source = _SideSampler(tokenizer.source, settings.alpha) if settings.source else None
-        self._target = _SideSampler(tokenizer.target, settings.alpha) if settings.target else None
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        sampling: SubwordSampling | None,
+        augmentation: Augmentation | None,
+        max_length: int,
+    ) -> None:
+        self._max_length = max_length
+        self._augmenter = Augmenter(augmentation, tokenizer.normalize) if augmentation else None
+        alpha = sampling.alpha if sampling else 0.0
+        self._source = _Side(tokenizer.source, alpha if sampling and sampling.source else None)
+        self._target = _Side(tokenizer.target, alpha if sampling and sampling.target else None)
 
-    def resegmented(self, corpus: TokenCorpus, epoch: int) -> TokenPairs:
-        """The corpus in another cut. A pair cut longer than `max_length` by chance is left as it was."""
-        seed = [self._seed, epoch, zlib.crc32(corpus.name.encode())]
-        sources = self._cut(self._source, corpus.sources, [*seed, 1])
-        targets = self._cut(self._target, corpus.targets, [*seed, 2])
+    def resegmented(self, corpus: TokenCorpus, cells: Cells, plain: TokenPairs, seed: Sequence[int]) -> TokenPairs:
+        """The pairs of some stretches of a corpus, given as they were prepared, in another cut.
+
+        A pair that would be longer than `max_length` is left as it was.
+        """
+        altered = Altered.nowhere(*corpus.read_text(cells))
+        if self._augmenter:
+            altered = self._augmenter.altered(altered.sources, altered.targets, np.random.default_rng([*seed, 0]))
+        sources = self._source.cut(plain.sources, altered.sources, altered.changed, corpus.prefix, [*seed, 1])
+        targets = self._target.cut(plain.targets, altered.targets, altered.changed, [], [*seed, 2])
         too_long = np.maximum(sources.lengths, targets.lengths) > self._max_length
         if too_long.any():
-            sources = _restored(sources, corpus.sources, too_long)
-            targets = _restored(targets, corpus.targets, too_long)
-        return TokenPairs(sources, targets, corpus.links)
+            sources = _replaced(sources, plain.sources, too_long)
+            targets = _replaced(targets, plain.targets, too_long)
+        return TokenPairs(sources, targets, _links(plain.links, altered, too_long), plain.numbers)
 
-    def _cut(self, sampler: "_SideSampler | None", plain: TokenLines, seed: list[int]) -> Lines:
-        if sampler is None:
-            return plain
-        text, tokens, lengths = plain.read_text(), [], [np.zeros(1, np.int64)]
-        for chunk in count():
-            lines = list(islice(text, _LINES_AT_ONCE))
-            if not lines:
-                break
-            cut, sizes = sampler.encode(lines, np.random.default_rng([*seed, chunk]))
+
+class _Side:
+    """Cuts the lines of one side."""
+
+    def __init__(self, subwords: Subwords, alpha: float | None) -> None:
+        self._subwords = subwords
+        self._sampler = None if alpha is None else _Sampling(subwords, alpha)
+
+    def cut(self, plain: Lines, lines: list[str], changed: Truths, prefix: Sequence[int], seed: Sequence[int]) -> Lines:
+        """Lines cut by chance, after the tags of the corpus; without sampling, only those that have changed are cut."""
+        if self._sampler is None:
+            return self._with_changes(plain, lines, changed, prefix)
+        tokens, lengths = [np.empty(0, plain.tokens.dtype)], [np.empty(0, np.int64)]
+        for chunk, first in enumerate(range(0, len(lines), _LINES_AT_ONCE)):
+            some = lines[first : first + _LINES_AT_ONCE]
+            cut, sizes = self._sampler.encode(some, np.random.default_rng([*seed, chunk]))
             tokens.append(cut.astype(plain.tokens.dtype))
             lengths.append(sizes)
-        return Lines(np.cumsum(np.concatenate(lengths)), np.concatenate(tokens))
+        return _with_prefix(np.concatenate(lengths), np.concatenate(tokens), prefix)
+
+    def _with_changes(self, plain: Lines, lines: list[str], changed: Truths, prefix: Sequence[int]) -> Lines:
+        rows = self._subwords.encode([lines[row] for row in np.flatnonzero(changed).tolist()]) if changed.any() else []
+        if not rows:
+            return plain
+        counts = np.zeros(len(lines), np.int64)
+        counts[changed] = [len(prefix) + len(row) for row in rows]
+        tokens = np.array([token for row in rows for token in (*prefix, *row)], plain.tokens.dtype)
+        return _replaced(plain, Lines(np.append(0, np.cumsum(counts)), tokens), changed)
 
 
-class _SideSampler:
+class _Sampling:
     """Cuts the lines of one side at random."""
 
     def __init__(self, subwords: Subwords, alpha: float) -> None:
         self._inventory = Inventory(subwords)
-        is_bpe = np.array_equal(self._inventory.scores, -np.arange(len(self._inventory.scores)))  # not probabilities
-        self._sampler: Sampler = (BpeDropout if is_bpe else UnigramSampler)(self._inventory, alpha)
+        self._sampler: Sampler = (BpeDropout if subwords.algorithm == "bpe" else UnigramSampler)(self._inventory, alpha)
 
     def encode(self, lines: Sequence[str], generator: np.random.Generator) -> tuple[Integers, Integers]:
         """Token ids of all lines, and how many each line has."""
@@ -67,32 +97,37 @@ class _SideSampler:
         return self._inventory.tokens(words, self._sampler.cut(words, generator))
 
 
-def _restored(cut: Lines, plain: Lines, chosen: npt.NDArray[np.bool_]) -> Lines:
-    """The lines of `cut`, but the chosen ones as they are in `plain`."""
-    lengths = np.where(chosen, plain.lengths, cut.lengths)
-    tokens = np.empty(lengths.sum(), cut.tokens.dtype)
-    is_plain = np.repeat(chosen, lengths)
-    tokens[is_plain] = plain.tokens[np.repeat(chosen, plain.lengths)]
-    tokens[~is_plain] = cut.tokens[np.repeat(~chosen, cut.lengths)]
+def _with_prefix(lengths: Integers, tokens: npt.NDArray[Any], prefix: Sequence[int]) -> Lines:
+    """Lines, given by lengths and tokens, each after some more tokens."""
+    offsets = np.append(0, np.cumsum(lengths + len(prefix)))
+    if not prefix:
+        return Lines(offsets, tokens)
+    places = offsets[:-1, None] + np.arange(len(prefix))
+    together = np.empty(offsets[-1], tokens.dtype)
+    is_text = np.ones(len(together), bool)
+    is_text[places] = False
+    together[places] = prefix
+    together[is_text] = tokens
+    return Lines(offsets, together)
+
+
+def _links(links: WordLinks | None, altered: Altered, as_before: Truths) -> WordLinks | None:
+    """The links of pairs of which some have other words than they had."""
+    moved = {row: words for row, words in altered.moved.items() if not as_before[row]}
+    if links is None or not moved:
+        return links
+    return moved_links(
+        links,
+        {row: words.origins for row, words in moved.items()},
+        {row: words.targets for row, words in moved.items()},
+    )
+
+
+def _replaced(lines: Lines, others: Lines, chosen: Truths) -> Lines:
+    """The same lines, but the chosen ones as they are in `others`."""
+    lengths = np.where(chosen, others.lengths, lines.lengths)
+    tokens = np.empty(lengths.sum(), lines.tokens.dtype)
+    is_other = np.repeat(chosen, lengths)
+    tokens[is_other] = others.tokens[np.repeat(chosen, others.lengths)]
+    tokens[~is_other] = lines.tokens[np.repeat(~chosen, lines.lengths)]
     return Lines(np.append(0, np.cumsum(lengths)), tokens)
-
-
-def sampled_epochs(corpora: Sequence[TokenCorpus], resegmenter: Resegmenter, first: int) -> Iterator[list[TokenPairs]]:
-    """The corpora as they are cut in epoch `first` and those after it, each made while the one before it is used."""
-
-    def cut(epoch: int) -> "Future[list[TokenPairs]]":
-        future: Future[list[TokenPairs]] = Future()
-
-        def work() -> None:
-            try:
-                future.set_result([resegmenter.resegmented(corpus, epoch) for corpus in corpora])
-            except BaseException as error:
-                future.set_exception(error)
-
-        threading.Thread(target=work, name="subword sampling", daemon=True).start()
-        return future
-
-    coming = cut(first)
-    for epoch in count(first + 1):
-        current, coming = coming.result(), cut(epoch)
-        yield current

@@ -1,21 +1,21 @@
-"""Each epoch has a cut of its own, the same in every process; only the cut changes, never the text."""
+"""Each seed has a cut of its own, the same in every process; only the cut changes, never the text."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+from shards import write_shards, written
 
-from nmt_cli.data.batches import assemble, plan_epoch
-from nmt_cli.data.corpora import Pair, Tally
+from nmt_cli.data.batches import assemble, plan
 from nmt_cli.data.subword_sampling import resegmentation
-from nmt_cli.data.subword_sampling.resegmentation import Resegmenter, sampled_epochs
-from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, write_corpus
+from nmt_cli.data.subword_sampling.resegmentation import Resegmenter
+from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.training.subword_sampling import SubwordSampling
@@ -37,9 +37,15 @@ def corpus(tmp_path: Path, tokenizer: Tokenizer, text: Sentences) -> TokenCorpus
     return written(tmp_path / "corpus", tokenizer, [*text(2, 299), "aü 字 字b"], [*text(3, 299), "ü"])
 
 
-def written(folder: Path, tokenizer: Tokenizer, sources: list[str], targets: list[str]) -> TokenCorpus:
-    write_corpus(folder, map(Pair, sources, targets), tokenizer, MAX_LENGTH, Tally())
-    return TokenCorpus(folder, tokenizer)
+def resegmented(
+    corpus: TokenCorpus,
+    tokenizer: Tokenizer,
+    seed: int = 1,
+    sampling: SubwordSampling = SAMPLING,
+    max_length: int = MAX_LENGTH,
+) -> TokenPairs:
+    everything = np.array([[0, len(corpus)]])
+    return Resegmenter(tokenizer, sampling, None, max_length).resegmented(corpus, everything, corpus.whole(), [seed])
 
 
 def fingerprint(pairs: TokenPairs) -> str:
@@ -48,49 +54,60 @@ def fingerprint(pairs: TokenPairs) -> str:
 
 
 def test_only_the_cut_changes(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    cut = Resegmenter(tokenizer, SAMPLING, 1, MAX_LENGTH).resegmented(corpus, 0)
+    cut, plain = resegmented(corpus, tokenizer), corpus.whole()
     numbers = range(len(corpus))
     assert len(cut) == len(corpus)
     assert tokenizer.source.decode([cut.source(pair).tolist() for pair in numbers]) == corpus.source_text()
     assert tokenizer.target.decode([cut.target(pair).tolist() for pair in numbers]) == corpus.target_text()
-    changed = [not np.array_equal(cut.target(pair), corpus.target(pair)) for pair in numbers]
+    changed = [not np.array_equal(cut.target(pair), plain.target(pair)) for pair in numbers]
     assert sum(changed) > len(corpus) / 6
-    assert cut.sources.tokens.dtype == corpus.sources.tokens.dtype
+    assert cut.sources.tokens.dtype == plain.sources.tokens.dtype
 
 
-def test_seed_and_epoch_decide_the_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    cuts = {
-        (seed, epoch): fingerprint(Resegmenter(tokenizer, SAMPLING, seed, MAX_LENGTH).resegmented(corpus, epoch))
-        for epoch in (1, 0)
-        for seed in (1, 2)
-    }
-    assert len(set(cuts.values())) == 4
-    resegmenter = Resegmenter(tokenizer, SAMPLING, 1, MAX_LENGTH)
-    assert [fingerprint(resegmenter.resegmented(corpus, epoch)) for epoch in (0, 1)] == [cuts[1, 0], cuts[1, 1]]
+def test_the_seed_decides_the_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+    cuts = {seed: fingerprint(resegmented(corpus, tokenizer, seed)) for seed in (1, 2)}
+    assert cuts[1] != cuts[2]
+    assert fingerprint(resegmented(corpus, tokenizer, 1)) == cuts[1]
 
 
-def test_equal_texts_under_two_names_are_cut_differently(tmp_path: Path, tokenizer: Tokenizer, text: Sentences) -> None:
-    one, other = (written(tmp_path / name, tokenizer, text(2, 50), text(3, 50)) for name in "ab")
-    resegmenter = Resegmenter(tokenizer, SAMPLING, 1, MAX_LENGTH)
-    assert fingerprint(resegmenter.resegmented(one, 0)) != fingerprint(resegmenter.resegmented(other, 0))
+def test_only_the_stretches_asked_for_are_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+    cells = np.array([[200, 250], [0, 7]])
+    cut = Resegmenter(tokenizer, SAMPLING, None, MAX_LENGTH).resegmented(corpus, cells, corpus.read(cells), [1])
+    assert cut.numbers.tolist() == [*range(200, 250), *range(7)]
+    expected = [corpus.target_text()[number] for number in cut.numbers]
+    assert tokenizer.target.decode([cut.target(row).tolist() for row in range(57)]) == expected
 
 
-def test_another_process_cuts_alike(corpus: TokenCorpus, tokenizer: Tokenizer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefix", [[9], [9, 10]])
+def test_tags_stay_before_each_source(tmp_path: Path, tokenizer: Tokenizer, text: Sentences, prefix: list[int]) -> None:
+    tagged = written(tmp_path / "tagged", tokenizer, text(2, 50), text(3, 50), prefix=prefix)
+    plain = written(tmp_path / "plain", tokenizer, text(2, 50), text(3, 50))
+    with_tags, without = resegmented(tagged, tokenizer), resegmented(plain, tokenizer)
+    for row in range(50):
+        assert with_tags.source(row).tolist() == [*prefix, *without.source(row).tolist()]
+        assert with_tags.target(row).tolist() == without.target(row).tolist()
+
+
+def test_another_process_cuts_alike(tokenizer: Tokenizer, tmp_path: Path, text: Sentences) -> None:
+    entry = write_shards(tmp_path / "corpus", tokenizer, text(2, 100), text(3, 100))
+    corpus = TokenCorpus(tmp_path / "corpus", entry, tokenizer)
     tokenizer.save(tmp_path / "tokenizer")
     program = (
-        "import sys; from pathlib import Path\n"
+        "import json, sys; from pathlib import Path\n"
+        "import numpy as np\n"
         "from nmt_cli.data.subword_sampling.resegmentation import Resegmenter\n"
         "from nmt_cli.data.token_corpus import TokenCorpus\n"
         "from nmt_cli.data.tokenizer import Tokenizer\n"
         "from nmt_cli.recipe.training.subword_sampling import SubwordSampling\n"
         "folder = Path(sys.argv[1]); tokenizer = Tokenizer.load(folder / 'tokenizer')\n"
-        "resegmenter = Resegmenter(tokenizer, SubwordSampling(alpha=0.3), 1, 200)\n"
-        "cut = resegmenter.resegmented(TokenCorpus(folder / 'corpus', tokenizer), 5)\n"
+        "corpus = TokenCorpus(folder / 'corpus', json.loads(sys.argv[2]), tokenizer)\n"
+        "resegmenter = Resegmenter(tokenizer, SubwordSampling(alpha=0.3), None, 200)\n"
+        "cut = resegmenter.resegmented(corpus, np.array([[0, 100]]), corpus.whole(), [5])\n"
         "print(cut.sources.tokens.tolist(), cut.targets.tokens.tolist())"
     )
-    cut = Resegmenter(tokenizer, SAMPLING, 1, MAX_LENGTH).resegmented(corpus, 5)
+    cut = resegmented(corpus, tokenizer, 5)
     printed = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
+        [sys.executable, "-c", program, str(tmp_path), json.dumps(entry)],
         env={**os.environ, "PYTHONHASHSEED": "7"},
         capture_output=True,
         check=True,
@@ -102,10 +119,8 @@ def test_chunks_are_cut_on_their_own(
     corpus: TokenCorpus, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(resegmentation, "_LINES_AT_ONCE", 100)
-    (tmp_path / "other").mkdir()
-    shorter = written(tmp_path / "other" / "corpus", tokenizer, corpus.source_text()[:200], corpus.target_text()[:200])
-    resegmenter = Resegmenter(tokenizer, SAMPLING, 1, MAX_LENGTH)
-    whole, part = resegmenter.resegmented(corpus, 0), resegmenter.resegmented(shorter, 0)
+    shorter = written(tmp_path / "shorter", tokenizer, corpus.source_text()[:200], corpus.target_text()[:200])
+    whole, part = resegmented(corpus, tokenizer), resegmented(shorter, tokenizer)
     assert len(whole) == 300
     assert all(np.array_equal(whole.source(pair), part.source(pair)) for pair in range(200))
     assert not np.array_equal(whole.source_lengths[:100], whole.source_lengths[100:200])
@@ -114,29 +129,28 @@ def test_chunks_are_cut_on_their_own(
 @pytest.mark.parametrize(("side", "other"), [("source", "target"), ("target", "source")])
 def test_a_side_can_be_left_as_it_is(corpus: TokenCorpus, tokenizer: Tokenizer, side: str, other: str) -> None:
     settings = SubwordSampling.model_validate({"alpha": 0.3, other: False})
-    cut = Resegmenter(tokenizer, settings, 1, MAX_LENGTH).resegmented(corpus, 0)
-    assert getattr(cut, f"{other}s") is getattr(corpus, f"{other}s")
-    assert getattr(cut, f"{side}s").tokens.tolist() != getattr(corpus, f"{side}s").tokens.tolist()
+    cut, plain = resegmented(corpus, tokenizer, sampling=settings), corpus.whole()
+    assert getattr(cut, f"{other}s").tokens.tolist() == getattr(plain, f"{other}s").tokens.tolist()
+    assert getattr(cut, f"{side}s").tokens.tolist() != getattr(plain, f"{side}s").tokens.tolist()
 
 
 def test_more_random_means_more_tokens(corpus: TokenCorpus, tokenizer: Tokenizer, bpe: Tokenizer) -> None:
     alphas = [0.02, 0.1, 0.3, 0.6] if tokenizer is bpe else [1.0, 0.5, 0.3, 0.1]
     tokens = [
-        Resegmenter(tokenizer, SubwordSampling(alpha=alpha), 1, MAX_LENGTH).resegmented(corpus, 0).sources.offsets[-1]
-        for alpha in alphas
+        resegmented(corpus, tokenizer, sampling=SubwordSampling(alpha=alpha)).sources.offsets[-1] for alpha in alphas
     ]
     assert sorted(tokens) == tokens
-    assert tokens[0] > corpus.sources.offsets[-1]
+    assert tokens[0] > corpus.source_tokens
 
 
 def test_a_pair_that_would_be_too_long_keeps_its_plain_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    longest = int(max(corpus.source_lengths.max(), corpus.target_lengths.max()))
-    free = Resegmenter(tokenizer, SAMPLING, 1, MAX_LENGTH).resegmented(corpus, 0)
-    held = Resegmenter(tokenizer, SAMPLING, 1, longest).resegmented(corpus, 0)
+    longest, plain = max(corpus.longest("source"), corpus.longest("target")), corpus.whole()
+    wild = SubwordSampling(alpha=0.2)
+    free, held = (resegmented(corpus, tokenizer, 1, wild, most) for most in (MAX_LENGTH, longest))
     too_long = np.maximum(free.source_lengths, free.target_lengths) > longest
     assert 0 < too_long.sum() < len(corpus)
     for pair in range(len(corpus)):
-        expected = corpus if too_long[pair] else free
+        expected = plain if too_long[pair] else free
         assert np.array_equal(held.source(pair), expected.source(pair))
         assert np.array_equal(held.target(pair), expected.target(pair))
 
@@ -148,32 +162,16 @@ def test_without_bytes_what_no_piece_holds_is_unknown(tmp_path: Path, text: Sent
         )
         tokenizer = Tokenizer.train(settings, text(0, 200), text(1, 200), seed=1)
         corpus = written(tmp_path / algorithm, tokenizer, ["üü a", "字b字"], ["a", "b"])
-        cut = Resegmenter(tokenizer, SAMPLING, 1, MAX_LENGTH).resegmented(corpus, 0)
+        cut, plain = resegmented(corpus, tokenizer), corpus.whole()
         for pair in range(2):
-            assert (cut.source(pair) == Tokenizer.unknown).sum() == (corpus.source(pair) == Tokenizer.unknown).sum()
+            assert (cut.source(pair) == Tokenizer.unknown).sum() == (plain.source(pair) == Tokenizer.unknown).sum()
 
 
 def test_batches_are_made_of_the_new_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    cut = Resegmenter(tokenizer, SAMPLING, 1, MAX_LENGTH).resegmented(corpus, 0)
-    plan = plan_epoch([cut], 200, seed=1, epoch=0)
-    assert sorted(np.concatenate(plan).tolist()) == list(range(len(corpus)))
-    for pairs in plan:
-        batch = assemble([cut], pairs, Tokenizer.start, Tokenizer.end, Tokenizer.pad)
-        assert batch.source[:, :-1].tolist() == [cut.source(pair).tolist() for pair in pairs]
-        assert batch.target_tokens == (cut.target_lengths[pairs] + 1).sum()
-
-
-def test_epochs_come_in_order_from_any_on(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    resegmenter = Resegmenter(tokenizer, SAMPLING, 1, MAX_LENGTH)
-    expected = [fingerprint(resegmenter.resegmented(corpus, epoch)) for epoch in range(4)]
-    for first in (0, 2):
-        epochs = islice(sampled_epochs([corpus], resegmenter, first), 4 - first)
-        assert [fingerprint(cut) for (cut,) in epochs] == expected[first:]
-
-
-def test_a_failure_of_the_thread_is_told(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    epochs = sampled_epochs([corpus], Resegmenter(tokenizer, SAMPLING, 1, MAX_LENGTH), 0)
-    (corpus.sources._text).unlink()
-    with pytest.raises(Exception, match="does not exist"):
-        next(epochs)
-        next(epochs)
+    cut = resegmented(corpus, tokenizer)
+    batches = plan(cut, 200, [1])
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(corpus)))
+    for rows in batches:
+        batch = assemble(cut, rows, Tokenizer.start, Tokenizer.end, Tokenizer.pad)
+        assert batch.source[:, :-1].tolist() == [cut.source(row).tolist() for row in rows]
+        assert batch.target_tokens == (cut.target_lengths[rows] + 1).sum()
