@@ -28,7 +28,7 @@ def coverage(corpus: Sample, tokenizer: Tokenizer) -> list[Finding]:
 def _judge(name: str, side: str, subwords: Subwords, lines: list[str], unknown: int) -> list[Finding]:
     tokens = Counter(token for row in subwords.encode(lines) for token in row)
     spelling = {number for number, piece in enumerate(subwords.vocabulary) if _BYTE.fullmatch(piece)}
-    if not tokens or all(token in spelling or token == unknown for token in tokens):
+    if not tokens or not any(letter.isalpha() for piece in subwords.pieces() for letter in piece.text):
         return []  # nothing to see, or a tokenizer of bytes alone
     lost, spelt = tokens[unknown], sum(tokens[token] for token in spelling)
     if lost > _MANY_UNKNOWN * tokens.total():
