@@ -10,13 +10,12 @@ from nmt_cli.commands.loading import vocabularies_of
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.console import say
-from nmt_cli.data.checking.coverage import coverage
 from nmt_cli.data.checking.estimates import Estimate, estimate
 from nmt_cli.data.checking.finding import Finding
 from nmt_cli.data.checking.lengths import Histogram, histogram, too_long
 from nmt_cli.data.checking.proportions import Size, learning_rate, schedule, vocabulary
 from nmt_cli.data.checking.sampling import Sample, some
-from nmt_cli.data.checking.subwords import Found, find_tokenizer
+from nmt_cli.data.checking.subwords import Found, coverage, find_tokenizer
 from nmt_cli.data.checking.texts import read_texts
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import describe, memory_size, multiplies_bf16, pick_device

@@ -123,14 +123,16 @@ class Health:
         width = 0 if moves_freely else learner.width  # how far these go does not follow from their rates
         peak = peak_rate(settings.optimizer.learning_rate, settings.schedule, learner.width)
         right, wrong = self._losses()
-        shares = self._counts[self._counts > 0] / self._counts.sum()
+        seen, total = self._counts[self._counts > 0], int(self._counts.sum())
+        shares = seen / total
         return Signs(
             step=learner.progress.step,
             start=self._mean(self._first) if len(self._first) == _WINDOW else None,
             now=self._mean(self._last),
             loss=right,
             wrong_source=wrong,
-            entropy=float(-(shares * shares.log()).sum()),
+            # What few words show is too low by so much, about (Miller 1955).
+            entropy=float(-(shares * shares.log()).sum()) + (len(seen) - 1) / (2 * total),
             uniform=math.log(len(self._counts)),
             unseen=float((self._counts == 0).float().mean()),
             rate=max(self._rates),
