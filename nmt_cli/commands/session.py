@@ -28,6 +28,7 @@ from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import OPTIMIZER, WEIGHTS, RunDirectory
 from nmt_cli.runs.journal import Journal, read_summary, update_summary
 from nmt_cli.training.feed import ahead, feed
+from nmt_cli.training.health import Health
 from nmt_cli.training.learner import Learner
 from nmt_cli.training.loop import Hooks, train, updates
 from nmt_cli.training.memory import batch_tokens_that_fit
@@ -95,14 +96,15 @@ class Session:
             batch_tokens = batch_tokens_that_fit(learner, self._prepared)
         else:
             batch_tokens = settings.batch_tokens
-        report = Report(learner, self._journal)
+        health = Health(learner)
+        report = Report(learner, self._journal, health)
         weights = {name: corpus.weight for name, corpus in self._recipe.data.train.items()}
         seed, progress = self._recipe.seed, learner.progress
         portions = feed(self._prepared, weights, settings, batch_tokens, seed, progress, self._ranks)
         translation = _translation(self._recipe, self._prepared, learner.device)
         hooks = Hooks(lambda: validate(learner, self._prepared, translation), self._save, stopping)
         with closing(ahead(portions, learner.device)) as made:
-            return train(updates(learner, made, self._recipe.seed), learner, report, hooks)
+            return train(updates(learner, health.watching(made), self._recipe.seed), learner, report, hooks)
 
     def _settle(self) -> None:
         """Let the files of the run agree with where the learner stands: a kill, or a return, may have parted them."""

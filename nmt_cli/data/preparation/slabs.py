@@ -68,8 +68,9 @@ class SlabMaker:
         target = _Side.cut(words.target.encode_flat, list(compress(targets, fits)), (), self._separator)
         short = np.maximum(source.lengths, target.lengths) <= longest
         kept = np.flatnonzero(fits)[short]
-        too_long = np.setdiff1d(np.arange(len(sources)), kept)
-        sieved.losses.add("too_long", len(too_long), examples_of(sieved.rows, too_long))
+        if len(kept) < len(sources):
+            too_long = np.setdiff1d(np.arange(len(sources)), kept)
+            sieved.losses.add("too_long", len(too_long), examples_of(sieved.rows, too_long))
         pieces = source.pieces("source", short, words.source_size) | target.pieces("target", short, words.target_size)
         if task.is_aligned:
             pieces |= _link_pieces(task, sieved, kept, words)
@@ -86,6 +87,8 @@ class SlabMaker:
 
 def _may_fit(words: Subwords, lines: list[str], longest: float) -> Truths:
     """Which lines are worth cutting: one of megabytes is not."""
+    if not lines or words.fewest(max(lines, key=len)) <= longest:
+        return np.ones(len(lines), bool)
     return np.fromiter((words.fewest(line) <= longest for line in lines), bool, len(lines))
 
 
