@@ -16,7 +16,7 @@ from nmt_cli.data.tokenizer import Subwords, Tokenizer
 from nmt_cli.recipe.training.mixing import Augmentation
 from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 
-_LINES_AT_ONCE = 10_000
+_LINES_AT_ONCE = 50_000
 """Part of what the draws follow from, as each chunk has a generator of its own."""
 
 Truths = npt.NDArray[np.bool_]
