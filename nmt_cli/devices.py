@@ -165,6 +165,13 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
 
 
+def memory_size(device: torch.device) -> int:
+    """Bytes that a CUDA device has, or this machine."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, or the operating system, refused an allocation."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

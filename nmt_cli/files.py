@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -118,6 +118,42 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class Hashes:
+    """SHA-256 of files, remembered in a file: one that has kept its size and time of change is not read again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._is_new = path, False
+        try:
+            known = read_json(path)
+        except NmtError:
+            known = {}
+        self._known: dict[str, Any] = known if isinstance(known, dict) else {}
+
+    def of(self, path: Path) -> str:
+        """As `sha256`."""
+        known = self._known.get(str(path.resolve()))
+        if isinstance(known, list) and known[:-1] == _traits(path):
+            return str(known[-1])
+        self.believe(path, found := sha256(path))
+        return found
+
+    def believe(self, path: Path, found: str) -> None:
+        """Remember the hash of a file as it is now."""
+        self._known[str(path.resolve())] = [*_traits(path), found]
+        self._is_new = True
+
+    def save(self) -> None:
+        """Write them down, if there are new ones and it can be done; without them, all is only read again."""
+        if self._is_new:
+            with suppress(NmtError):
+                write_json(self._path, self._known)
+
+
+def _traits(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
 def write_manifest(folder: Path, contents: dict[str, Any]) -> None:
     """Close a folder: its manifest, written last, names size and hash of each file in it."""
     files = {
@@ -128,7 +164,7 @@ def write_manifest(folder: Path, contents: dict[str, Any]) -> None:
     write_json(folder / MANIFEST, {**contents, "files": files})
 
 
-def read_manifest(folder: Path, kind: type[NmtError]) -> dict[str, Any]:
+def read_manifest(folder: Path, kind: type[NmtError], hashed: Callable[[Path], str] = sha256) -> dict[str, Any]:
     """The manifest of a folder, after checking each file against it; `kind` of error names the first bad one."""
     manifest = read_json(folder / MANIFEST, kind)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
@@ -138,7 +174,7 @@ def read_manifest(folder: Path, kind: type[NmtError]) -> dict[str, Any]:
         if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
             raise kind(f"{path}: is missing, or is no file")
         with _read_errors(path, kind):
-            size, contents = path.stat().st_size, sha256(path)
+            size, contents = path.stat().st_size, hashed(path)
         if not isinstance(expected, dict):
             raise kind(f"{folder / MANIFEST}: says nothing of {name}; it is damaged")
         if size != expected.get("bytes"):
@@ -149,14 +185,14 @@ def read_manifest(folder: Path, kind: type[NmtError]) -> dict[str, Any]:
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Hold `path` for this process alone; the kernel lets go however the process ends."""
+def lock(path: Path, shared: bool = False) -> Iterator[None]:
+    """Hold `path` for this process alone, or with others that share it; the kernel lets go however they end."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             time.sleep(0.1)  # who has just got it will have written its name by then
             file.seek(0)

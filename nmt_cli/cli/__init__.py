@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__, console
-from nmt_cli.cli import compare, evaluate, export, preprocess, report, runs, score, show, train, translate
+from nmt_cli.cli import check, compare, evaluate, export, preprocess, report, runs, score, show, train, translate
 from nmt_cli.cli.options import examples
 from nmt_cli.errors import NmtError
 
@@ -16,6 +16,7 @@ app = typer.Typer(
     name="nmt",
     help="Neural machine translation: from raw parallel text to a trustworthy score.",
     epilog=examples(
+        "nmt check recipe.yaml",
         "nmt preprocess recipe.yaml",
         "nmt train recipe.yaml",
         "nmt evaluate recipe.yaml",
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 
 # In the order in which the help page names them.
+app.command(epilog=check.EXAMPLES)(check.check)
 app.command(epilog=preprocess.EXAMPLES)(preprocess.preprocess)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=translate.EXAMPLES)(translate.translate)

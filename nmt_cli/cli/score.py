@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import Overrides, Quiet, examples
+from nmt_cli.cli.options import CorpusTag, Overrides, Quiet, TargetLanguage, examples
 
 EXAMPLES = examples(
     "nmt score runs/en-de --source in.en --target in.de > log-probabilities",
@@ -52,6 +52,8 @@ def score(
     normalize: Normalize = False,
     format_: WrittenAs = Format.text,
     word_scores: WordScores = False,
+    target_language: TargetLanguage = None,
+    tag: CorpusTag = None,
     set_: Overrides = None,
     quiet: Quiet = False,
 ) -> None:
@@ -65,5 +67,5 @@ def score(
     from nmt_cli.commands.score import score as command
     from nmt_cli.commands.translators import TranslatorOptions
 
-    options = TranslatorOptions(tuple(model), tuple(set_ or []))
+    options = TranslatorOptions(tuple(model), tuple(set_ or []), target_language=target_language, tag=tag)
     command(options, source, target, ScoreOptions(format_.value, normalize, word_scores))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from nmt_cli import __version__, console, files
 from nmt_cli.commands.systems import System
+from nmt_cli.data.reading import read_pairs
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.where.words import frequencies, splitter
-from nmt_cli.recipe.data import Data, TestSet
+from nmt_cli.recipe.data import AnyCorpus, Data, TestSet
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.report import Provenance
 from nmt_cli.text.lines import read_lines
@@ -27,20 +28,21 @@ class SetTexts:
     references: list[list[str]]
     tags: list[str] | None
     provenance: Provenance
+    source_language: str | None = None
+    """Of this set, where it says so itself."""
+    target_language: str | None = None
+    """As `source_language`."""
 
 
-def choose(data: Data, wanted: Sequence[str]) -> dict[str, TestSet]:
+def choose(data: Data, wanted: Sequence[str]) -> dict[str, TestSet | AnyCorpus]:
     """The test sets of these names, which may be those of validation sets, too; all test sets if none is named.
 
     A validation set that has the name of a test set is called valid:NAME.
     """
     if not wanted and not data.test:
         raise RecipeError("data.test: this recipe names no test set; add one, with its source and target")
-    valid = {
-        f"valid:{name}" if name in data.test else name: TestSet(source=each.source, target=[each.target])
-        for name, each in data.valid.items()
-    }
-    known = {**data.test, **valid}
+    valid = {f"valid:{name}" if name in data.test else name: each for name, each in data.valid.items()}
+    known: dict[str, TestSet | AnyCorpus] = {**data.test, **valid}
     for name in wanted:
         if name not in known:
             raise RecipeError(f"--test {name}: the recipe has no such test set; it has {', '.join(known)}")
@@ -49,21 +51,32 @@ def choose(data: Data, wanted: Sequence[str]) -> dict[str, TestSet]:
     return {name: known[name] for name in dict.fromkeys(wanted or data.test)}
 
 
-def read_test_set(system: System, test: TestSet) -> SetTexts:
+def read_test_set(system: System, test: TestSet | AnyCorpus) -> SetTexts:
     """All lines of a test set; DataError unless they are as many in each of its files, and at least one."""
-    tagged = [] if test.tags is None else [test.tags]
-    sources, *others = read_parallel([test.source, *test.target, *tagged])
+    if isinstance(test, TestSet):
+        tagged = [] if test.tags is None else [test.tags]
+        sources, *others = read_parallel([test.source, *test.target, *tagged])
+        references, tags = others[: len(test.target)], others[-1] if tagged else None
+        source, *more = [files.sha256(path) for path in (test.source, *test.target, *tagged)]
+    else:
+        data, tagged, tags = system.recipe.data, [], None
+        languages = test.source_language or data.source_language, test.target_language or data.target_language
+        pairs = list(read_pairs(test, languages))
+        if not pairs:
+            raise DataError(f"{next(iter(test.files.values()))}: has no pairs, so there is nothing to score")
+        sources, references = [source for source, _ in pairs], [[target for _, target in pairs]]
+        source, *more = [files.sha256(path) for path in test.files.values()]
+    into = {} if test.target_language is None else {"target_language": test.target_language}
     provenance = Provenance(
         model=system.sha256,
-        source=files.sha256(test.source),
-        references=[files.sha256(path) for path in test.target],
-        tags=None if test.tags is None else files.sha256(test.tags),
-        decoding=system.recipe.decoding.model_dump(mode="json"),
+        source=source,
+        references=more[: len(more) - len(tagged)],
+        tags=more[-1] if tagged else None,
+        decoding=system.recipe.decoding.model_dump(mode="json") | into,
         evaluation=system.recipe.evaluation.model_dump(mode="json"),
         versions={"nmt": __version__, "sacrebleu": version("sacrebleu")},
     )
-    references = others[: len(test.target)]
-    return SetTexts(sources, references, others[-1] if tagged else None, provenance)
+    return SetTexts(sources, references, tags, provenance, test.source_language, test.target_language)
 
 
 def read_parallel(paths: Sequence[Path]) -> list[list[str]]:
@@ -82,12 +95,17 @@ def read_parallel(paths: Sequence[Path]) -> list[list[str]]:
 
 def words_seen(recipe: Recipe) -> Mapping[str, int] | None:
     """How often each word stands in the target side of the training text; None if none of that is at hand."""
-    paths = [corpus.target for corpus in recipe.data.train.values()]
-    there = [path for path in paths if path.is_file()]
-    for path in paths:
-        if path not in there:
-            console.say(f"{path}: is not here, so its words do not count as seen in training")
+    data, there = recipe.data, list[AnyCorpus]()
+    for corpus in data.train.values():
+        missing = [path for path in corpus.files.values() if not path.is_file()]
+        if missing:
+            console.say(f"{missing[0]}: is not here, so its words do not count as seen in training")
+        else:
+            there.append(corpus)
     if not there:
         return None
-    split = splitter(recipe.evaluation)
-    return frequencies((line for path in there for line in islice(read_lines(path), _MOST_LINES)), split)
+    languages = data.source_language, data.target_language
+    targets = (
+        target for corpus in there for _, target in islice(read_pairs(corpus, languages, data.on_error), _MOST_LINES)
+    )
+    return frequencies(targets, splitter(recipe.evaluation))

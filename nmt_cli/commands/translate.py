@@ -13,13 +13,13 @@ from nmt_cli.commands.translating.inputs import Input, InvalidLines, opened_inpu
 from nmt_cli.commands.translating.interruption import signals_raised
 from nmt_cli.commands.translating.outputs import opened_output, refuse_to_overwrite, write_lines
 from nmt_cli.commands.translating.requests import PLAIN, RequestOptions, read_requests
-from nmt_cli.commands.translating.shards import ALL, Shard
 from nmt_cli.commands.translating.sidecar import sidecar_of
 from nmt_cli.commands.translating.workers import Workers
 from nmt_cli.commands.translators import TranslatorOptions
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.summary import Summary
 from nmt_cli.decoding.windows import arriving, windows
+from nmt_cli.parts import ALL, Part
 from nmt_cli.text.lines import decode_lines
 
 Answers = Callable[[Iterable[Window], Callable[[int], object]], Iterator[Answer]]
@@ -32,7 +32,7 @@ def translate(
     output: Path | None = None,
     format: Format = "text",
     processes: int | None = None,
-    shard: Shard = ALL,
+    shard: Part = ALL,
     reading: RequestOptions = PLAIN,
 ) -> None:
     """Translate each line of `input` (None: stdin) into `output` (None: stdout), a file whole or not at all.

@@ -16,11 +16,10 @@ from nmt_cli.text.checks import Checker
 
 if TYPE_CHECKING:  # torch, which who only hands options on does not need
     from nmt_cli.commands.loading import LoadedModel
-    from nmt_cli.decoding.forced.annotation import Wanted
+    from nmt_cli.data.tokenizing.tags import SourceTags
     from nmt_cli.decoding.minimum_risk import Utility
-    from nmt_cli.decoding.shields import Shield
     from nmt_cli.decoding.steering.wishes import SteeringSettings
-    from nmt_cli.decoding.translator import Translator
+    from nmt_cli.decoding.translator import Demands, Translator
     from nmt_cli.devices import Precision
 
 
@@ -43,6 +42,10 @@ class TranslatorOptions:
     """Whether lines hold XML, whose tags each come out once."""
     protect: Sequence[str] = ()
     """Regular expressions; what they match comes out as it is."""
+    target_language: str | None = None
+    """One of several that a model translates into; None: its own, that of `data.target_language`."""
+    tag: str | None = None
+    """Of a training corpus, like which it translates."""
 
 
 def open_translator(options: TranslatorOptions) -> "Translator":
@@ -50,6 +53,7 @@ def open_translator(options: TranslatorOptions) -> "Translator":
     from nmt_cli.commands.loading import load_model
     from nmt_cli.decoding.forced.annotation import Wanted
     from nmt_cli.decoding.shields import Shield, protecting
+    from nmt_cli.decoding.translator import Demands
 
     weights = options.weights
     if weights and (len(weights) != len(options.models) or not all(0 < weight < math.inf for weight in weights)):
@@ -59,9 +63,18 @@ def open_translator(options: TranslatorOptions) -> "Translator":
     loaded = _together(models, weights) if len(models) > 1 else models[0]
     steering = replace(steering, bonus=loaded.decoding.glossary_bonus)
     wanted = Wanted(options.alignment, options.word_scores)
-    if not (options.markup or protect):
-        return translator_of(loaded, steering, wanted)
-    return translator_of(loaded, steering, replace(wanted, alignment=True), Shield(options.markup, protect, wanted))
+    demands = Demands(steering=steering, wanted=wanted, tags=source_tags(loaded, options.target_language, options.tag))
+    if options.markup or protect:
+        shield = Shield(options.markup, protect, wanted)
+        demands = replace(demands, wanted=replace(wanted, alignment=True), shield=shield)
+    return translator_of(loaded, demands)
+
+
+def source_tags(loaded: "LoadedModel", target_language: str | None = None, tag: str | None = None) -> "SourceTags":
+    """What stands before each source, as the model was taught; RecipeError if it was not taught that."""
+    from nmt_cli.data.tokenizing.tags import SourceTags
+
+    return SourceTags.chosen(loaded.tokenizer.source.tags, loaded.config.target_language, target_language, tag)
 
 
 def _steering(options: TranslatorOptions) -> "SteeringSettings":
@@ -73,18 +86,13 @@ def _steering(options: TranslatorOptions) -> "SteeringSettings":
     return SteeringSettings(glossary, options.glossary_mode, forbidden=phrases)
 
 
-def translator_of(
-    loaded: "LoadedModel",
-    steering: "SteeringSettings | None" = None,
-    wanted: "Wanted | None" = None,
-    shield: "Shield | None" = None,
-) -> "Translator":
-    """A translator with a loaded model, which on a CPU is of no other use from now on."""
-    from nmt_cli.decoding.forced.annotation import NOTHING
-    from nmt_cli.decoding.steering.wishes import NOTHING_WISHED
-    from nmt_cli.decoding.translator import Translator
+def translator_of(loaded: "LoadedModel", demands: "Demands | None" = None) -> "Translator":
+    """A translator with a loaded model, which on a CPU is of no other use from now on; its settings may add a check."""
+    from nmt_cli.decoding.translator import Demands, Translator
 
     config, settings = loaded.config, loaded.decoding
+    demands = demands or Demands(tags=source_tags(loaded))
+    check = Checker(config.source_language, demands.tags.language or config.target_language) if settings.check else None
     return Translator(
         loaded.model,
         loaded.tokenizer,
@@ -92,11 +100,8 @@ def translator_of(
         loaded.device,
         _packed(loaded),
         longest=config.longest_sentence,
-        check=Checker(config.source_language, config.target_language) if settings.check else None,
         utility=utility_of(settings, loaded.evaluation),
-        steering=steering or NOTHING_WISHED,
-        wanted=wanted or NOTHING,
-        shield=shield,
+        demands=replace(demands, check=check),
     )
 
 

@@ -75,30 +75,11 @@ def _spelling(text: str) -> str:
     return "".join(text.split()).replace(_BOM, "")
 
 
-class LinkWriter:
-    """Appends the links of lines to the two files of a corpus."""
-
-    def __init__(self, folder: Path) -> None:
-        self._links = 0
-        self._link_file = (folder / "alignment.bin").open("wb")
-        self._offset_file = (folder / "alignment.offsets").open("wb")
-        self._offset_file.write(np.zeros(1, "<i8").tobytes())
-
-    def __enter__(self) -> "LinkWriter":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._link_file.close()
-        self._offset_file.close()
-
-    def write(self, lines: list[str]) -> None:
-        """Append lines as `normalized_links` gives them."""
-        rows = [line.split() for line in lines]
-        ends = self._links + np.cumsum([len(row) for row in rows], dtype="<i8")
-        numbers = [int(number) for row in rows for link in row for number in link.split("-")]
-        self._offset_file.write(ends.tobytes())
-        self._link_file.write(np.array(numbers, _TYPE).tobytes())
-        self._links += len(numbers) // 2
+def link_arrays(lines: list[str]) -> tuple[npt.NDArray[Any], Integers]:
+    """The links of lines as `normalized_links` gives them: [m,2] word numbers of all lines, and how many each has."""
+    rows = [line.split() for line in lines]
+    numbers = [int(number) for row in rows for link in row for number in link.split("-")]
+    return np.array(numbers, _TYPE).reshape(-1, 2), np.fromiter(map(len, rows), np.int64, len(rows))
 
 
 @dataclass(frozen=True)

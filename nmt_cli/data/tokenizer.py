@@ -2,124 +2,62 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import sentencepiece
-
-from nmt_cli.data.segmenter_training import train_segmenter
+from nmt_cli.data.tokenizing.segmenter_training import more_text
+from nmt_cli.data.tokenizing.subwords import SPECIAL, Piece, Subwords
 from nmt_cli.errors import ModelError
 from nmt_cli.files import json_bytes, new_file, read_json, write_json
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.text.normalization import NORMALIZATIONS, one_line
 
-_SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
-_SILENT = {number for number, token in enumerate(_SPECIAL) if token != "<unk>"}
+__all__ = ["Piece", "Subwords", "Tokenizer"]
+
 _SETTINGS = "tokenizer.json"
 _LARGEST_FILE = 256 * 2**20
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a word, as SentencePiece knows it."""
-
-    text: str
-    score: float
-    """unigram: its log-probability; bpe: 0 for what is merged first, -1 for the next, and so on."""
-    number: int
-    """In the vocabulary."""
-
-
-class Subwords:
-    """One side: SentencePiece cuts text into pieces, the vocabulary numbers them.
-
-    The numbers are the places in the list `vocabulary`, whatever SentencePiece's own may be. Its
-    first four are the special tokens, which no text can reach: a piece `</s>`, learned from text
-    that contains these characters, has a number of its own.
-    """
-
-    def __init__(self, segmenter: bytes, vocabulary: list[str]) -> None:
-        self.segmenter, self.vocabulary = segmenter, vocabulary
-        self._processor = sentencepiece.SentencePieceProcessor(model_proto=segmenter)
-        unknown, size = _SPECIAL.index("<unk>"), self._processor.get_piece_size()
-        numbers = {piece: number for number, piece in enumerate(vocabulary) if number >= len(_SPECIAL)}
-        self._number = [numbers.get(self._processor.id_to_piece(i), unknown) for i in range(size)]
-        self._number[self._processor.unk_id()] = unknown
-        self._longest = max((len(self._processor.id_to_piece(i)) for i in range(size)), default=1)
-        self._piece = [self._processor.unk_id()] * len(vocabulary)
-        for piece, number in enumerate(self._number):
-            self._piece[number] = piece
-
-    @classmethod
-    def train(cls, settings: TokenizerSettings, lines: Iterable[str], seed: int) -> "Subwords":
-        segmenter = train_segmenter(settings, settings.vocabulary_size - len(_SPECIAL) + 1, lines, seed)
-        processor = sentencepiece.SentencePieceProcessor(model_proto=segmenter)
-        learned = range(processor.get_piece_size())
-        pieces = [processor.id_to_piece(i) for i in learned if i != processor.unk_id()]
-        return cls(segmenter, [*_SPECIAL, *pieces])
-
-    @cached_property
-    def begins_word(self) -> npt.NDArray[np.bool_]:
-        """By number: whether a piece begins a word. Each word begins with one, and no piece reaches into two."""
-        assert "▁" in self.vocabulary and not any("▁" in piece[1:] for piece in self.vocabulary)
-        return np.array([piece.startswith("▁") for piece in self.vocabulary])
-
-    def pieces(self) -> list[Piece]:
-        """What text is cut into, in the segmenter's order; not what stands for the rest: bytes, the unknown piece."""
-        known = self._processor
-        return [
-            Piece(known.id_to_piece(i), known.get_score(i), self._number[i])
-            for i in range(known.get_piece_size())
-            if not (known.is_unknown(i) or known.is_byte(i) or known.is_control(i) or known.is_unused(i))
-        ]
-
-    def spell(self, text: str) -> list[int]:
-        """The tokens of characters that no piece holds: their bytes, or an unknown token for all together."""
-        pieces = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in text.encode()]
-        if self._processor.unk_id() in pieces:
-            return [_SPECIAL.index("<unk>")]
-        return [self._number[piece] for piece in pieces]
-
-    def fewest(self, line: str) -> int:
-        """How many known tokens it takes at least to write `line`, found without cutting it."""
-        return len(line) // self._longest
-
-    def encode(self, lines: list[str]) -> list[list[int]]:
-        number = self._number
-        return [[number[piece] for piece in row] for row in self._processor.encode(lines)]
-
-    def decode(self, rows: list[list[int]]) -> list[str]:
-        piece = self._piece
-        decoded: list[str] = self._processor.decode([[piece[i] for i in row if i not in _SILENT] for row in rows])
-        return decoded
 
 
 class Tokenizer:
     """Lists of lines in, lists of token ids out, and back. Joint: both sides are the same object."""
 
-    pad, unknown, start, end = range(len(_SPECIAL))
+    pad, unknown, start, end = range(len(SPECIAL))
 
     def __init__(self, normalization: str, source: Subwords, target: Subwords) -> None:
         self.normalization, self.source, self.target = normalization, source, target
         self.normalize = NORMALIZATIONS[normalization]
 
     @classmethod
-    def train(cls, settings: TokenizerSettings, source: Iterable[str], target: Iterable[str], seed: int) -> "Tokenizer":
-        """Learn from normalised lines; the same lines and seed give the same tokenizer on any machine."""
+    def train(
+        cls,
+        settings: TokenizerSettings,
+        source: Iterable[str],
+        target: Iterable[str],
+        seed: int,
+        tags: Sequence[str] = (),
+    ) -> "Tokenizer":
+        """Learn from normalised lines; the same lines and seed give the same tokenizer on any machine.
+
+        Both sides have the same `tags`, under the same ids. The settings' `more_text` is read here.
+        """
+        normalize = NORMALIZATIONS[settings.normalization]
+        source = chain(source, more_text(settings.more_text.source, normalize))
+        target = chain(target, more_text(settings.more_text.target, normalize))
         if settings.joint:
-            both = Subwords.train(settings, chain(source, target), seed)
+            both = Subwords.train(settings, chain(source, target), seed, tags)
             return cls(settings.normalization, both, both)
         return cls(
             settings.normalization,
-            Subwords.train(settings, source, seed),
-            Subwords.train(settings, target, seed),
+            Subwords.train(settings, source, seed, tags),
+            Subwords.train(settings, target, seed, tags),
         )
+
+    def with_tags(self, tags: Sequence[str]) -> "Tokenizer":
+        """The same with these tags, too; those it lacks are put at the end."""
+        source = self.source.with_tags(tags)
+        return Tokenizer(self.normalization, source, source if self.joint else self.target.with_tags(tags))
 
     @property
     def joint(self) -> bool:
@@ -140,7 +78,13 @@ class Tokenizer:
         for side in (self.source, self.target):
             digest.update(hashlib.sha256(side.segmenter).digest())
             digest.update(hashlib.sha256(json_bytes(side.vocabulary)).digest())
+            if side.tags:
+                digest.update(hashlib.sha256(json_bytes(side.tags)).digest())
         return digest.hexdigest()
+
+    def tag(self, name: str) -> int:
+        """The id of a tag among source tokens; ModelError if there is none of this name."""
+        return self.source.tag(name)
 
     def encode_source(self, lines: list[str]) -> list[list[int]]:
         """Ids of each line's subwords, without special tokens. Lines are normalised first; twice does no harm."""
@@ -151,7 +95,7 @@ class Tokenizer:
         return self.target.encode([self.normalize(line) for line in lines])
 
     def decode_target(self, rows: list[list[int]]) -> list[str]:
-        """Text of each row, always one line; special tokens are left out, unknown ones read ⁇."""
+        """Text of each row, always one line; special tokens and tags are left out, unknown ones read ⁇."""
         return [one_line(text) for text in self.target.decode(rows)]
 
     def save(self, folder: Path) -> None:
@@ -162,7 +106,8 @@ class Tokenizer:
             with new_file(folder / f"{name}.model") as file:
                 file.write(side.segmenter)
             write_json(folder / f"{name}.vocabulary.json", side.vocabulary)
-        write_json(folder / _SETTINGS, {"format": 1, "normalization": self.normalization, "joint": self.joint})
+        settings = {"format": 2, "normalization": self.normalization, "joint": self.joint}
+        write_json(folder / _SETTINGS, settings | {"tags": {name: side.tags for name, side in sides.items()}})
 
     @staticmethod
     def is_saved_in(folder: Path) -> bool:
@@ -175,34 +120,45 @@ class Tokenizer:
         settings = read_json(folder / _SETTINGS, ModelError)
         match settings:
             case {"format": 1, "normalization": str(normalization), "joint": bool(joint)}:
+                tags: dict[str, Any] = {}
+            case {"format": 2, "normalization": str(normalization), "joint": bool(joint), "tags": dict(tags)}:
                 pass
             case _:
                 raise ModelError(f"{folder / _SETTINGS}: is not a tokenizer of this version of nmt")
         if normalization not in NORMALIZATIONS:
             raise ModelError(f"{folder / _SETTINGS}: normalization {normalization!r} is unknown")
-        source = _load_side(folder, "joint" if joint else "source")
-        return cls(normalization, source, source if joint else _load_side(folder, "target"))
+        sides = [
+            _load_side(folder, name, tags.get(name, {})) for name in (["joint"] if joint else ["source", "target"])
+        ]
+        return cls(normalization, sides[0], sides[-1])
 
 
-def _load_side(folder: Path, name: str) -> Subwords:
+def _load_side(folder: Path, name: str, tags: Any) -> Subwords:
     model, pieces = folder / f"{name}.model", folder / f"{name}.vocabulary.json"
     for path in (model, pieces):
         if not path.is_file():
             raise ModelError(f"{path}: is missing")
         if path.stat().st_size > _LARGEST_FILE:
             raise ModelError(f"{path}: is too large to belong to a tokenizer")
-    vocabulary = _checked(read_json(pieces, ModelError), pieces)
+    vocabulary = read_json(pieces, ModelError)
+    if not isinstance(vocabulary, list) or not all(isinstance(piece, str) for piece in vocabulary):
+        raise ModelError(f"{pieces}: is not a list of pieces")
+    if vocabulary[: len(SPECIAL)] != SPECIAL:
+        raise ModelError(f"{pieces}: does not begin with {json.dumps(SPECIAL)}")
+    if not _are_tags(tags, len(vocabulary)):
+        raise ModelError(f"{folder / _SETTINGS}: its tags are not in {pieces}")
+    no_pieces = {*range(len(SPECIAL)), *tags.values()}
+    learned = [piece for number, piece in enumerate(vocabulary) if number not in no_pieces]
+    if len(set(learned)) != len(learned):
+        raise ModelError(f"{pieces}: has a piece twice")
     try:
-        return Subwords(model.read_bytes(), vocabulary)
+        return Subwords(model.read_bytes(), vocabulary, tags)
     except Exception as error:  # SentencePiece raises whatever comes to hand
         raise ModelError(f"{model}: is no SentencePiece model, or is damaged") from error
 
 
-def _checked(vocabulary: Any, path: Path) -> list[str]:
-    if not isinstance(vocabulary, list) or not all(isinstance(piece, str) for piece in vocabulary):
-        raise ModelError(f"{path}: is not a list of pieces")
-    if vocabulary[: len(_SPECIAL)] != _SPECIAL:
-        raise ModelError(f"{path}: does not begin with {json.dumps(_SPECIAL)}")
-    if len(set(vocabulary[len(_SPECIAL) :])) != len(vocabulary) - len(_SPECIAL):
-        raise ModelError(f"{path}: has a piece twice")
-    return vocabulary
+def _are_tags(tags: Any, size: int) -> bool:
+    """Whether each has a number of its own, which is not that of a special token."""
+    if not isinstance(tags, dict) or not all(type(number) is int for number in tags.values()):
+        return False
+    return len({*tags.values()}) == len(tags) and all(len(SPECIAL) <= number < size for number in tags.values())

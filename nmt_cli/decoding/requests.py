@@ -16,5 +16,7 @@ class Request:
     """Words or phrases that the translation holds."""
     forbidden: tuple[str, ...] = ()
     """Words or phrases that it does not hold."""
+    target_language: str | None = None
+    """Into which language, of those that the model knows; None: the usual one."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What came with it, and goes out with its translation again in JSON."""

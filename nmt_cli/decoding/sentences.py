@@ -62,3 +62,10 @@ class Sentence:
     line: int
     tokens: list[int]
     wishes: Wishes = NO_WISHES
+    tags: tuple[int, ...] = ()
+    """Source tokens before them that are none of the text."""
+
+    @property
+    def size(self) -> int:
+        """How many source tokens a model reads, the end included."""
+        return len(self.tags) + len(self.tokens) + 1

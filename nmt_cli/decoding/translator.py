@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.tags import NO_TAGS, SEPARATOR, SourceTags
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.checking import Candidate, Check, Mender, Outcome, candidates
 from nmt_cli.decoding.forced.annotation import NOTHING, Annotation, Annotator, Said, Wanted
@@ -64,6 +65,19 @@ class Translation:
         return self.hypotheses[0]
 
 
+@dataclass(frozen=True)
+class Demands:
+    """What is asked of translations, besides to be the best that search finds."""
+
+    check: Check | None = None
+    """What it finds fault with is mended, if it can be."""
+    steering: SteeringSettings = NOTHING_WISHED
+    wanted: Wanted = NOTHING
+    shield: Shield | None = None
+    """What it puts back it places by alignments, so they must be `wanted`."""
+    tags: SourceTags = NO_TAGS
+
+
 class Translator:
     """Translates lines with one model, as its settings say."""
 
@@ -75,29 +89,25 @@ class Translator:
         device: torch.device,
         precision: Precision = "fp32",
         longest: int = LONGEST,
-        check: Check | None = None,
         utility: Utility | None = None,
-        steering: SteeringSettings = NOTHING_WISHED,
-        wanted: Wanted = NOTHING,
-        shield: Shield | None = None,
+        demands: Demands = Demands(),
     ) -> None:
-        """Sentences of more than `longest` subwords are cut; what `check` finds fault with is mended, if it can be.
-
-        Minimum risk, and only that, needs a `utility`. What a shield puts back it places by alignments, so they must be
-        `wanted`.
-        """
-        self.tokenizer, self.settings, self._utility = tokenizer, settings, utility
+        """Sentences of more than `longest` subwords are cut. Minimum risk, and only that, needs a `utility`."""
+        self.tokenizer, self.settings, self._utility, self.tags = tokenizer, settings, utility, demands.tags
         self._limits = Limits(longest, settings.split_above)
         words = model.vocabularies
-        never = sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})
+        unsaid = {number for name, number in tokenizer.target.tags.items() if name != SEPARATOR}
+        never = sorted({tokenizer.pad, tokenizer.unknown, words.start, *unsaid} - {words.end})
         self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
-        self.steering = Steering(tokenizer, steering)
-        annotator = Annotator(self.searcher, tokenizer, settings.batch_tokens, wanted)
-        self._annotator = annotator if wanted != NOTHING else None
-        self._shield = shield
+        self.steering = Steering(tokenizer, demands.steering)
+        annotator = Annotator(self.searcher, tokenizer, settings.batch_tokens, demands.wanted)
+        self._annotator = annotator if demands.wanted != NOTHING else None
+        self._shield = demands.shield
         self._hard_terms = HardTerms(self.searcher, tokenizer, settings)
         spare = Sparing(self.searcher, tokenizer, settings)
-        self._mender = check and Mender(check, self.searcher.search, spare, tokenizer.decode_target, settings)
+        self._mender = demands.check and Mender(
+            demands.check, self.searcher.search, spare, tokenizer.decode_target, settings
+        )
 
     def translate(
         self, requests: Iterable[Request], translated: Callable[[int], object] = lambda sentences: None
@@ -141,7 +151,7 @@ class Translator:
     def _sentences(self, requests: Sequence[Request], parts: list[list[Piece]], first: int) -> list[Sentence]:
         """The pieces of all lines, with what is wished of each."""
         return [
-            Sentence(number, piece.tokens, wishes)
+            Sentence(number, piece.tokens, wishes, self.tags.ids(request.target_language))
             for number, (request, group) in enumerate(zip(requests, parts, strict=True), first)
             for piece, wishes in zip(
                 group, self.steering.wishes(request, [(each.start, each.end) for each in group]), strict=True

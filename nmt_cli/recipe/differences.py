@@ -33,13 +33,8 @@ class Change:
 
 
 def changes(old: Recipe, new: Recipe) -> list[Change]:
-    """The settings that differ, in the order of the schema; names of corpora count as settings."""
-    before, after = dict(_settings(old.model_dump(mode="json"))), dict(_settings(new.model_dump(mode="json")))
-    return [
-        Change(key, _in_words(before.get(key)), _in_words(after.get(key)))
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
-    ]
+    """The settings that differ, in the order of the schema; names of corpora and places in lists count, too."""
+    return list(_changes(old.model_dump(mode="json"), new.model_dump(mode="json"), ""))
 
 
 def refuse_changes(old: Recipe, new: Recipe) -> None:
@@ -53,13 +48,20 @@ def refuse_changes(old: Recipe, new: Recipe) -> None:
         raise RecipeError("\n".join(refused))
 
 
-def _settings(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values; a list is one value."""
-    for name, value in section.items():
-        if isinstance(value, dict):
-            yield from _settings(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+def _changes(old: Any, new: Any, key: str) -> Iterator[Change]:
+    """The settings of one section that differ; sections of equally long lists are compared one by one, from 1."""
+    if _are_sections(old) and _are_sections(new) and len(old) == len(new):
+        old, new = (dict(enumerate(sections, 1)) for sections in (old, new))
+    if isinstance(old, dict) or isinstance(new, dict):
+        before, after = old or {}, new or {}
+        for name in dict.fromkeys([*before, *after]):
+            yield from _changes(before.get(name), after.get(name), f"{key}.{name}" if key else str(name))
+    elif old != new:
+        yield Change(key, _in_words(old), _in_words(new))
+
+
+def _are_sections(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(inner, dict) for inner in value)
 
 
 def _in_words(value: Any) -> str:

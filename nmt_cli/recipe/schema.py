@@ -8,7 +8,7 @@ from nmt_cli.recipe.data import Data, TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings, Decoding
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.model import ModelSettings
-from nmt_cli.recipe.section import File, Section
+from nmt_cli.recipe.section import File, MisfitError, Section
 from nmt_cli.recipe.training import Training
 
 
@@ -49,4 +49,31 @@ class Recipe(Section):
             getattr(corpus, "alignment", None) for corpus in self.data.train.values()
         ):
             raise ValueError("training.guided_alignment: needs data.train.NAME.alignment, which no corpus has")
+        return self
+
+    @model_validator(mode="after")
+    def check_stages(self) -> Self:
+        for number, stage in enumerate(self.training.mixing.stages):
+            for name in stage.shares:
+                if name not in self.data.train:
+                    key = ("training", "mixing", "stages", number, "shares", name)
+                    raise MisfitError(key, f"is no corpus of data.train, which has {', '.join(self.data.train)}")
+        return self
+
+    @model_validator(mode="after")
+    def check_sampling(self) -> Self:
+        settings = self.tokenizer
+        cuts_one_way = settings.take_from is None and settings.algorithm not in ("unigram", "bpe")
+        if self.training.subword_sampling is not None and cuts_one_way:
+            only = f"{settings.algorithm} cuts text in one way only"
+            raise ValueError(f"training.subword_sampling: needs tokenizer.algorithm unigram or bpe; {only}")
+        return self
+
+    @model_validator(mode="after")
+    def check_symbols(self) -> Self:
+        tags = {f"<{tag}>" for tag in [*self.data.own_tags, *(corpus.tag for corpus in self.data.train.values())]}
+        for number, symbol in enumerate(self.tokenizer.symbols):
+            if symbol in tags:
+                key = ("tokenizer", "symbols", number)
+                raise MisfitError(key, f"{symbol} is a tag, which no text may write; take another name")
         return self

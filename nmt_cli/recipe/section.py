@@ -1,5 +1,6 @@
 """What every section of a recipe has in common, and the types its fields are made of."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -7,6 +8,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 MOST = 10**12
 """Above any count that makes sense, and well within 64 bits."""
+
+
+NO_SPACES = r"^\S+$"
+"""Pattern of text that is one word."""
+
+SPECIAL = re.compile(r"<(pad|unk|s|/s|0x[0-9A-F]{2})>")
+"""Tokens that every tokenizer has, or may have, for purposes of its own."""
 
 
 class Section(BaseModel):
@@ -17,11 +25,21 @@ class Section(BaseModel):
     )
 
 
+class MisfitError(ValueError):
+    """Values that do not go together: what is wrong, and with which key below the section that is checked."""
+
+    def __init__(self, key: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 def told_by(key: str, default: str) -> Discriminator:
     """Which class of a union a section is: the one with the tag that `key` says, or `default` if it is left out."""
 
     def tag(given: Any) -> str:
-        return str(given.get(key, default) if isinstance(given, dict) else getattr(given, key, default))
+        if isinstance(given, Section):
+            return str(getattr(given, key, default))
+        return str(given.get(key, default)) if isinstance(given, dict) else default
 
     return Discriminator(tag)
 

@@ -1,8 +1,5 @@
 """Lines of text: read as bytes, cut at newlines only, decoded as UTF-8."""
 
-import gzip
-import io
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,16 +7,17 @@ from typing import IO
 
 from nmt_cli.console import warn
 from nmt_cli.errors import DataError
+from nmt_cli.text.packed import DamagedError, unpacked
 
 LONGEST_LINE = 10_000_000
 """Bytes; a longer line is no sentence, most likely not even text."""
 
-_GZIP = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark, as it may stand before the first line."""
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a plain or gzip file, one after another; DataError names the first that is not UTF-8.
+    """The lines of a file, plain or packed, one after another; DataError names the first that is not UTF-8.
 
     Only newline ends a line, as for `wc -l`, so that no character inside a sentence can shift the
     lines of one file against those of another. A carriage return before it and a byte order mark
@@ -30,11 +28,7 @@ def read_lines(path: Path) -> Iterator[str]:
             try:
                 yield line.decode()
             except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path}: line {number}: is not UTF-8 at byte {offset + error.start:,} of the file "
-                    f"(0x{line[error.start]:02x}); convert the file, such as with "
-                    "`iconv -f latin1 -t utf-8`, or correct the line"
-                ) from error
+                raise not_utf8(str(path), number, offset, error) from error
 
 
 def decode_lines(stream: IO[bytes], name: str, replaced: Callable[[int], None], first: int = 1) -> Iterator[str]:
@@ -53,46 +47,60 @@ def decode_lines(stream: IO[bytes], name: str, replaced: Callable[[int], None], 
 
 @contextmanager
 def open_text(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes, unpacked if it is gzip by its first two bytes, whatever its name."""
-    with _reading_errors(str(path)):
+    """Open a file for reading bytes, unpacked if it is packed (gzip, xz, zstd) by its content, whatever its name."""
+    with reading_errors(str(path)):
         file = path.open("rb")
     with file:
-        with _reading_errors(str(path)):
-            packed = file.peek(2)[:2] == _GZIP
-        yield io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file
-
-
-def _raw_lines(stream: IO[bytes], name: str, first: int = 1) -> Iterator[tuple[int, int, bytes]]:
-    """Number, counted from `first`, offset in bytes, and content of each line."""
-    number, offset = first - 1, 0
-    while True:
-        with _reading_errors(name):
-            line = stream.readline(LONGEST_LINE + 2)  # its end may take two bytes
-        if not line:
-            return
-        number += 1
-        start, offset = offset, offset + len(line)
-        content = line.removesuffix(b"\n").removesuffix(b"\r")
-        if number == 1 and content.startswith(_BOM):
-            warn(f"{name}: begins with a byte order mark, which is left out")
-            content, start = content.removeprefix(_BOM), start + len(_BOM)
-        if len(content) > LONGEST_LINE:
-            raise DataError(
-                f"{name}: line {number}: is longer than {LONGEST_LINE:,} bytes; "
-                "is this text with one sentence per line?"
-            )
-        yield number, start, content
+        with reading_errors(str(path)):
+            stream = unpacked(file)
+        yield stream
 
 
 @contextmanager
-def _reading_errors(name: str) -> Iterator[None]:
+def reading_errors(name: str) -> Iterator[None]:
+    """Tell as a DataError, in one line, why a file or stream of that name cannot be read."""
     try:
         yield
     except FileNotFoundError as error:
         raise DataError(f"{name}: does not exist") from error
     except IsADirectoryError as error:
         raise DataError(f"{name}: is a directory, not a file") from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{name}: is damaged gzip ({error}); fetch or make it again") from error
+    except DamagedError as error:
+        raise DataError(f"{name}: is {error}; fetch or make it again") from error
     except OSError as error:
         raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def not_utf8(name: str, number: int, offset: int, error: UnicodeDecodeError) -> DataError:
+    """What is said of a line that is not UTF-8 and begins at that byte of its file."""
+    return DataError(
+        f"{name}: line {number}: is not UTF-8 at byte {offset + error.start:,} of the file "
+        f"(0x{error.object[error.start]:02x}); convert the file, such as with "
+        "`iconv -f latin1 -t utf-8`, or correct the line"
+    )
+
+
+def too_long(name: str, number: int) -> DataError:
+    """What is said of a line longer than LONGEST_LINE."""
+    return DataError(
+        f"{name}: line {number}: is longer than {LONGEST_LINE:,} bytes; is this text with one sentence per line?"
+    )
+
+
+def _raw_lines(stream: IO[bytes], name: str, first: int = 1) -> Iterator[tuple[int, int, bytes]]:
+    """Number, counted from `first`, offset in bytes, and content of each line."""
+    number, offset = first - 1, 0
+    while True:
+        with reading_errors(name):
+            line = stream.readline(LONGEST_LINE + 2)  # its end may take two bytes
+        if not line:
+            return
+        number += 1
+        start, offset = offset, offset + len(line)
+        content = line.removesuffix(b"\n").removesuffix(b"\r")
+        if number == 1 and content.startswith(BOM):
+            warn(f"{name}: begins with a byte order mark, which is left out")
+            content, start = content.removeprefix(BOM), start + len(BOM)
+        if len(content) > LONGEST_LINE:
+            raise too_long(name, number)
+        yield number, start, content

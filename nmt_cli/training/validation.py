@@ -22,7 +22,8 @@ class Translation:
 
     sources: Mapping[str, Sequence[str]]
     """Source lines of each set."""
-    translate: Callable[[TranslationModel, Sequence[str]], list[str]]
+    translate: Callable[[TranslationModel, str, Sequence[str]], list[str]]
+    """Translations of some lines of a set."""
     score: Callable[[str, list[str]], Mapping[str, float]]
     """BLEU and chrF of a set's translations."""
 
@@ -33,7 +34,7 @@ def validate(learner: Learner, prepared: Prepared, translation: Translation) -> 
     with learner.evaluating() as model:
         for name in prepared.valid:
             loss = _loss(learner, prepared, name)
-            hypotheses = _hypotheses(learner, model, translation, translation.sources[name])
+            hypotheses = _hypotheses(learner, model, translation, name)
             scores[name] = {"loss": loss, **translation.score(name, hypotheses)}
     return scores
 
@@ -50,10 +51,8 @@ def _loss(learner: Learner, prepared: Prepared, name: str) -> float:
     return total / max(summed, 1)
 
 
-def _hypotheses(
-    learner: Learner, model: TranslationModel, translation: Translation, sources: Sequence[str]
-) -> list[str]:
+def _hypotheses(learner: Learner, model: TranslationModel, translation: Translation, name: str) -> list[str]:
     """Translations of all lines, of which each rank makes every n-th."""
-    ranks = learner.ranks
-    parts = ranks.gather(translation.translate(model, sources[ranks.number :: ranks.count]))
+    ranks, sources = learner.ranks, translation.sources[name]
+    parts = ranks.gather(translation.translate(model, name, sources[ranks.number :: ranks.count]))
     return [parts[line % ranks.count][line // ranks.count] for line in range(len(sources))]

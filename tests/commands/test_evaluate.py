@@ -38,9 +38,11 @@ class Shouting:
     """Translates by shouting, and counts how often it was asked."""
 
     calls: int = 0
+    target_language: str | None = None
 
-    def __call__(self, lines: Sequence[str]) -> Iterator[Translation]:
+    def __call__(self, lines: Sequence[str], target_language: str | None) -> Iterator[Translation]:
         self.calls += 1
+        self.target_language = target_language
         return (Translation(line.upper()) for line in lines)
 
 

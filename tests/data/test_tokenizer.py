@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
-from nmt_cli.data import segmenter_training
 from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.data.tokenizing import segmenter_training
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
 
@@ -31,7 +31,7 @@ def tokenizer(sentences: Sentences) -> Tokenizer:
     return trained(sentences(0, 200))
 
 
-@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe", "character", "byte", "word"])
 @pytest.mark.parametrize("normalization", ["nfkc", "none"])
 def test_any_text_comes_back_as_normalised(sentences: Sentences, algorithm: str, normalization: str) -> None:
     tokenizer = trained(sentences(0, 200), algorithm=algorithm, normalization=normalization)

@@ -9,7 +9,7 @@ from toys import CharacterTokenizer, GruModel, requests
 from nmt_cli.decoding.checking import Candidate, Mender, Outcome, candidates, fallbacks
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence, Wishes
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.decoding.translator import Demands, Translator
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
 from nmt_cli.text.checks import Finding
 
@@ -170,7 +170,7 @@ def test_lines_are_mended_by_a_real_search(decoding: BeamSettings | SamplingSett
     model = GruModel(9, seed=4, end_bias=2.0)
     plain, checked = (
         list(
-            Translator(model, tokenizer, decoding, torch.device("cpu"), check=check).translate(
+            Translator(model, tokenizer, decoding, torch.device("cpu"), demands=Demands(check=check)).translate(
                 requests(["ab", "c", "ed", "bc"])
             )
         )

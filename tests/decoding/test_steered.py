@@ -12,7 +12,7 @@ from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.steering.glossary import Entry, Glossary
 from nmt_cli.decoding.steering.wishes import NOTHING_WISHED, SteeringSettings
 from nmt_cli.decoding.summary import Summary
-from nmt_cli.decoding.translator import Translation, Translator
+from nmt_cli.decoding.translator import Demands, Translation, Translator
 from nmt_cli.recipe.decoding import BeamSettings
 
 WORDS = st.sampled_from(["Nein", "tea", "gross", "dish", "Bad", "nano", "sit"])
@@ -27,7 +27,9 @@ def echo(
     """Says each source again, if nothing else is wished."""
     decoding, cpu = BeamSettings(beam_size=3, split_above=None), torch.device("cpu")
     model = EchoModel(tokenizer.target_size)
-    return Translator(model, tokenizer, decoding, cpu, longest=longest, steering=steering, wanted=wanted)
+    return Translator(
+        model, tokenizer, decoding, cpu, longest=longest, demands=Demands(steering=steering, wanted=wanted)
+    )
 
 
 def translated(translator: Translator, *requests: Request) -> list[Translation]:

@@ -166,7 +166,7 @@ class CharacterTokenizer:
     """A token for each character that it has met; the table is as large as the texts are varied."""
 
     pad, unknown = PAD, UNKNOWN
-    target = SimpleNamespace(vocabulary=[])
+    target = SimpleNamespace(vocabulary=[], tags={}, byte_values=dict)
 
     def __init__(self) -> None:
         self.characters: dict[str, int] = {}

@@ -28,9 +28,54 @@ training:
 """
 
 
+MESSY = """\
+run: runs/messy
+data:
+  source_language: en
+  target_language: de
+  prepared: data/prepared
+  train:
+    clean: {source: news.en, target: news.de, factors: {pos: news.pos}, alignment: news.align}
+    web: {format: tsv, file: web.tsv, source: en, target: 3, weight: 0.5, factors: {pos: 4}}
+    back: {format: jsonl, file: back.jsonl, source: translation.en, tag: bt, factors: {pos: pos}}
+    french: {format: tsv, file: fr.tsv, target_language: fr, factors: {pos: tags}}
+  valid:
+    dev: {source: dev.en, target: dev.de, factors: {pos: dev.pos}}
+  test:
+    blind: {source: test.en, target: [test.de, test2.de], factors: {pos: test.pos}}
+  filters:
+    - {type: length, most: 500}
+    - type: ratio
+      most: 2.5
+    - {type: unmatched, what: [number, url, email]}
+    - {type: language, command: ./language.sh, sides: target}
+  language_tags: true
+  factors: [pos]
+  context: {sentences: 2}
+tokenizer:
+  symbols: [<br>]
+model:
+  architecture: transformer
+  preset: tiny
+training:
+  mixing:
+    stages:
+      - {shares: {back: 7, clean: 3}, passes: {back: 2}}
+      - shares:
+          clean: 1
+  augmentation: {typos: 0.1}
+"""
+
+
 @pytest.fixture
 def good() -> str:
     return GOOD
+
+
+@pytest.fixture
+def messy() -> str:
+    """A recipe with corpora of several formats and lists of sections."""
+    return MESSY
 
 
 @pytest.fixture

@@ -57,10 +57,30 @@ def test_every_other_change_is_refused_by_key(load: Load) -> None:
 def test_corpora_by_name_are_settings(load: Load) -> None:
     new = load("data.train={more: {source: m.en, target: news.de}}")
     assert changes(load(), new) == [
+        Change("data.train.news.format", '"lines"', "nothing"),
         Change("data.train.news.source", '"news.en"', "nothing"),
         Change("data.train.news.target", '"news.de"', "nothing"),
+        Change("data.train.news.weight", "1.0", "nothing"),
+        Change("data.train.more.format", "nothing", '"lines"'),
         Change("data.train.more.source", "nothing", '"m.en"'),
         Change("data.train.more.target", "nothing", '"news.de"'),
+        Change("data.train.more.weight", "nothing", "1.0"),
     ]
     with pytest.raises(RecipeError):
         refuse_changes(load(), new)
+
+
+def test_a_filter_is_told_by_its_number_and_key(load: Load) -> None:
+    new = load(
+        "data.filters=[{type: length, most: 300}, {type: ratio}, {type: repeats}, {type: overlap}, {type: duplicates}]"
+    )
+    assert changes(load(), new) == [
+        Change("data.filters.1.most", "2000", "300"),
+        Change("data.filters.3.type", '"identical"', '"repeats"'),
+    ]
+
+
+def test_lists_of_other_lengths_are_told_whole(load: Load) -> None:
+    old, new = load("data.filters=[]"), load("data.filters=[{type: repeats}]")
+    assert changes(old, new) == [Change("data.filters", "[]", '[{"type": "repeats"}]')]
+    assert changes(old, load("data.filters=[]")) == []

@@ -210,8 +210,9 @@ def test_what_does_not_fit_a_model_is_refused(options: list[str], message: str) 
 
 scalars = st.one_of(
     st.sampled_from(
-        ["", "~", "no", "true", "ten", ".nan", "-.inf", "1e400", "-1", "0", "1.5", "1_0", "'", '"', "&a", "*a"]
+        ["", "~", "no", "true", "ten", ".nan", "-.inf", "1e400", "-1", "0", "1.5", "1_0", "'", '"', "&a", "*a", "0o7"]
     ),
+    st.sampled_from(["{}", "[]", "ratio", "{type: score, most: 1}", "tsv", "{format: tmx, file: x}", "'[key]': x"]),
     st.integers().map(str),
     st.floats().map(str),
     st.text(string.printable, max_size=8),
@@ -226,7 +227,16 @@ values = st.recursive(
     ),
     max_leaves=4,
 )
-keys = st.lists(st.sampled_from([*SETTINGS, "news", "x"]), min_size=1, max_size=4).map(".".join)
+inner_keys = st.one_of(
+    st.sampled_from(["data.train.web", "data.train.x", "data.valid.dev", "data.train.web.factors"]),
+    st.sampled_from(["data.filters", "data.filters.1", "data.filters.2", "tokenizer.symbols.1"]),
+    st.sampled_from(["training.mixing.stages", "training.mixing.stages.1"]),
+)
+keys = st.one_of(
+    st.lists(st.sampled_from([*SETTINGS, "news", "x", "1"]), min_size=1, max_size=4).map(".".join),
+    inner_keys,
+    st.tuples(inner_keys, st.sampled_from([*SETTINGS, "x", "0", "2"])).map(".".join),
+)
 
 
 def loads_or_is_refused(path: Path, overrides: list[str]) -> None:
@@ -259,21 +269,25 @@ def moved_line(draw: st.DrawFn, text: str) -> str:
 
 @given(key=keys, value=values)
 @few
-def test_any_value_of_any_key_is_right_or_refused(write: Write, good: str, key: str, value: str) -> None:
+def test_any_value_of_any_key_is_right_or_refused(write: Write, good: str, messy: str, key: str, value: str) -> None:
     loads_or_is_refused(write(good), [f"{key}={value}"])
+    loads_or_is_refused(write(messy), [f"{key}={value}"])
 
 
 @given(data=st.data())
 @few
-def test_any_change_to_the_text_of_a_recipe_is_right_or_refused(write: Write, good: str, data: st.DataObject) -> None:
-    text = data.draw(st.one_of(changed_text(good), moved_line(good)))
+def test_any_change_to_the_text_of_a_recipe_is_right_or_refused(write: Write, messy: str, data: st.DataObject) -> None:
+    text = data.draw(st.one_of(changed_text(messy), moved_line(messy)))
     loads_or_is_refused(write(text.encode("utf-8", "replace")), [])
 
 
 @pytest.mark.slow
 @given(key=keys, value=values, data=st.data())
 @many
-def test_many_changes_are_right_or_refused(write: Write, good: str, key: str, value: str, data: st.DataObject) -> None:
-    loads_or_is_refused(write(good), [f"{key}={value}"])
-    text = data.draw(st.one_of(changed_text(good), moved_line(good)))
+def test_many_changes_are_right_or_refused(
+    write: Write, good: str, messy: str, key: str, value: str, data: st.DataObject
+) -> None:
+    recipe = data.draw(st.sampled_from([good, messy]))
+    loads_or_is_refused(write(recipe), [f"{key}={value}"])
+    text = data.draw(st.one_of(changed_text(recipe), moved_line(recipe)))
     loads_or_is_refused(write(text.encode("utf-8", "replace")), [])

@@ -33,7 +33,7 @@ def test_every_misspelt_key_is_told_with_its_line_and_the_right_one(
     lines = resolved_yaml(load_recipe(write(good.replace("transformer", architecture)))).split("\n")
     tried = 0
     for number, line in enumerate(lines, 1):
-        key = re.match(r" *([a-z_]+):", line)
+        key = re.match(r"[ -]*([a-z_]+):", line)
         if key is None or key[1] in NAMES or (architecture == "rnn" and not 30 < number < 50):
             continue
         misspelt = key[1][: len(key[1]) // 2] + key[1][len(key[1]) // 2 + 1 :]
@@ -74,9 +74,10 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: st
         ("training.optimizer.betas=0.9", "must be a list, not 0.9"),
         (
             "training.optimizer=adamw",
-            'must be a section of settings such as type, learning_rate or weight_decay, not "adamw"',
+            "must be a section of settings such as type, learning_rate or weight_decay,"
+            ' not "adamw"; write {type: adamw}',
         ),
-        ("training.optimizer.momentum=0.5", "is a setting of type sgd, not of adamw"),
+        ("training.optimizer.momentum=0.5", "is a setting of type sgd or muon, not of adamw"),
         (
             "training.optimizer.type=adm",
             'must be one of adamw, adam, sgd, adafactor, muon, not "adm"; did you mean adam?',
@@ -130,7 +131,11 @@ def test_a_wrong_value_is_told_with_what_may_be(
             "model: {architecture: rnn, preset: tny}",
             'model.preset: must be one of tiny, small, base, big, not "tny"; did you mean tiny?',
         ),
-        ("model: rnn", 'model: must be a section of settings such as architecture, preset or width, not "rnn"'),
+        (
+            "model: rnn",
+            "model: must be a section of settings such as architecture, preset or width,"
+            ' not "rnn"; write {architecture: rnn}',
+        ),
         (
             "model: {architecture: rnn}\ntokenizer: {joint: false}",
             "model.tied_embeddings: all needs tokenizer.joint; use decoder, or a joint vocabulary",

@@ -1,10 +1,12 @@
 """The sections of the schema and their keys."""
 
 from nmt_cli.recipe import data
+from nmt_cli.recipe.data.filters import LengthFilter, RatioFilter
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
-from nmt_cli.recipe.loading.outline import choice, chosen_by, section_at, sections
+from nmt_cli.recipe.loading.outline import choice, chosen, chosen_by, section_at, sections
 from nmt_cli.recipe.model import Norm, RnnSettings, TransformerSettings
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.training.mixing import Stage
 
 
 def test_sections_come_in_the_order_of_the_schema() -> None:
@@ -14,11 +16,24 @@ def test_sections_come_in_the_order_of_the_schema() -> None:
 
 
 def test_a_section_is_found_under_the_names_that_users_give() -> None:
-    assert section_at(Recipe, ("data", "train", "news")) == (data.TrainingCorpus,)
+    assert section_at(Recipe, ("data", "train", "news")) == (
+        data.LearnedLines,
+        data.LearnedTsv,
+        data.LearnedJsonl,
+        data.LearnedTmx,
+    )
     assert section_at(Recipe, ("data", "test", "x")) == (data.TestSet,)
     assert section_at(Recipe, ("model", "norm")) == (Norm,)
     assert section_at(Recipe, ("data", "train")) == ()
     assert section_at(Recipe, ("seed",)) == ()
+
+
+def test_a_section_in_a_list_is_found_under_its_number() -> None:
+    assert section_at(Recipe, ("training", "mixing", "stages", 1)) == (Stage,)
+    assert section_at(Recipe, ("data", "filters", 0))[:2] == (LengthFilter, RatioFilter)
+    assert section_at(Recipe, ("data", "filters")) == ()
+    assert section_at(Recipe, ("data", "filters", "0")) == ()
+    assert section_at(Recipe, ("data", "train", 0)) == ()
 
 
 def test_a_section_of_several_classes_says_what_decides() -> None:
@@ -26,3 +41,6 @@ def test_a_section_of_several_classes_says_what_decides() -> None:
     assert choice((TransformerSettings, RnnSettings)) == "architecture"
     assert choice((BeamSettings, SamplingSettings)) == "strategy"
     assert chosen_by(SamplingSettings, "strategy") == "sampling"
+    assert choice((LengthFilter, RatioFilter)) == "type"
+    assert chosen((LengthFilter, RatioFilter), {"type": "ratio"}) is RatioFilter
+    assert chosen((LengthFilter, RatioFilter), {"most": 3}) is None

@@ -10,7 +10,7 @@ import pytest
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.recipe.loading.parsing import Place, parse, read_document, scalar
+from nmt_cli.recipe.loading.parsing import Mistake, Place, parse, read_document, scalar
 
 MistakesIn = Callable[..., list[str]]
 
@@ -61,7 +61,18 @@ def test_every_value_has_its_place() -> None:
     document = parse("a:\n  b: [x, y]\n", Place("f", 1, 1))
     assert str(document.place(("a", "b"))) == "f:2:3"
     assert str(document.place(("a", "b", 1))) == "f:2:10"
+    assert str(document.place(("a", "b", 1, "unknown"))) == "f:2:10"
     assert str(document.place(("a", "unknown"))) == "f:1:1"
+
+
+def test_sections_in_lists_have_places_and_are_counted_from_1() -> None:
+    document = parse("a:\n  - {b: 1}\n  - c: 2\n    b: 3\n", Place("f", 1, 1))
+    assert str(document.place(("a", 0, "b"))) == "f:2:6"
+    assert str(document.place(("a", 1))) == "f:3:5"
+    assert str(document.place(("a", 1, "b"))) == "f:4:5"
+    assert document.value(("a", 1, "b")) == 3
+    assert document.value(("a", 2, "b")) is document.value(("a", 1, "b", 0)) is None
+    assert str(Mistake(document.place(("a", 1)), ("a", 1, "b"), "is wrong")) == "f:3:5: a.2.b: is wrong"
 
 
 def test_a_key_given_twice_is_told_with_both_lines() -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from nmt_cli import console
-from nmt_cli.commands.translating.shards import ALL, Section, Shard, section_of
+from nmt_cli.commands.translating.shards import Section, section_of
 from nmt_cli.errors import RecipeError
+from nmt_cli.parts import ALL, Part
 from nmt_cli.text.lines import open_text
 
 
@@ -52,7 +53,7 @@ class InvalidLines:
 
 
 @contextmanager
-def opened_input(path: Path | None, shard: Shard = ALL) -> Iterator[Input]:
+def opened_input(path: Path | None, shard: Part = ALL) -> Iterator[Input]:
     """A file's lines, or those of stdin (None); of a plain file those that are there now, even if it grows."""
     if path is None:
         if shard != ALL:

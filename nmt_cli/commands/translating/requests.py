@@ -50,7 +50,7 @@ def _of_json(line: str, place: str) -> Request:
     if not isinstance(prefix, str) or "\n" in prefix:
         raise DataError(f"{place}: prefix: is no text on one line")
     required, forbidden = (_texts(record.pop(key, []), f"{place}: {key}") for key in ("required", "forbidden"))
-    return Request(text, prefix, required, forbidden, record)
+    return Request(text, prefix, required, forbidden, extra=record)
 
 
 def _not_json(constant: str) -> NoReturn:

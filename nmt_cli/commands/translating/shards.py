@@ -7,36 +7,12 @@ line is in exactly one, whoever cuts, without reading what lies between.
 import hashlib
 import io
 import os
-import re
 from dataclasses import dataclass
-from typing import IO, Self
+from typing import IO
 
-from nmt_cli.errors import RecipeError
+from nmt_cli.parts import Part
 
 _PORTION = 2**20
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Part `number`, counted from 1, of `count`."""
-
-    number: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `2/8`."""
-        found = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
-        shard = cls(*map(int, found.groups())) if found else None
-        if shard is None or not 1 <= shard.number <= shard.count:
-            raise RecipeError(f"--shard {text}: is not a part; give i/n with i from 1 to n, as 2/8")
-        return shard
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
-
-
-ALL = Shard(1, 1)
 
 
 @dataclass(frozen=True)
@@ -58,7 +34,7 @@ class Section:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def section_of(file: IO[bytes], shard: Shard) -> Section:
+def section_of(file: IO[bytes], shard: Part) -> Section:
     """Where a part lies in a plain file as it is now. Lines before it are counted, which needs them read."""
     size = os.fstat(file.fileno()).st_size
     start = _line_start(file, size * (shard.number - 1) // shard.count, size)

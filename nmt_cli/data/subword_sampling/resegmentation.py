@@ -89,8 +89,7 @@ class _Sampling:
 
     def __init__(self, subwords: Subwords, alpha: float) -> None:
         self._inventory = Inventory(subwords)
-        is_bpe = np.array_equal(self._inventory.scores, -np.arange(len(self._inventory.scores)))  # not probabilities
-        self._sampler: Sampler = (BpeDropout if is_bpe else UnigramSampler)(self._inventory, alpha)
+        self._sampler: Sampler = (BpeDropout if subwords.algorithm == "bpe" else UnigramSampler)(self._inventory, alpha)
 
     def encode(self, lines: Sequence[str], generator: np.random.Generator) -> tuple[Integers, Integers]:
         """Token ids of all lines, and how many each line has."""

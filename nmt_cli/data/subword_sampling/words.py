@@ -1,5 +1,6 @@
 """The distinct words of some lines as arrays of characters, ready to be cut all at once."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt_cli.data.tokenizer import Subwords
+from nmt_cli.errors import RecipeError
 
 Integers = npt.NDArray[np.int64]
 
@@ -16,6 +18,8 @@ END = -1
 
 _UNKNOWN = -2
 _HIGHEST_CHARACTER = 0x10FFFF
+_STAND_INS = range(0xD800, 0xE000)
+"""Characters that no text can have, each of which stands for a symbol."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,24 @@ class Sampler(Protocol):
 
 
 class Inventory:
-    """The P pieces of one side, and how text is written with them."""
+    """The P pieces of one side, and how text is written with them; a symbol is a piece of one character."""
 
     def __init__(self, subwords: Subwords) -> None:
         self._subwords = subwords
-        pieces = subwords.pieces()
-        self.texts = [piece.text for piece in pieces]
-        self.scores = np.array([piece.score for piece in pieces])
-        self._ids = np.array([piece.number for piece in pieces], np.int64)
+        pieces, symbols = subwords.pieces(), subwords.symbols()
+        if subwords.algorithm == "word":
+            raise RecipeError("training.subword_sampling: this tokenizer cuts text into words, and only in one way")
+        if subwords.changes_text:
+            raise RecipeError("training.subword_sampling: this tokenizer cuts other text than it is given")
+        if len(symbols) > len(_STAND_INS):
+            raise RecipeError(f"training.subword_sampling: this tokenizer has more than {len(_STAND_INS):,} symbols")
+        self._stand_ins = {symbol.text: chr(number) for symbol, number in zip(symbols, _STAND_INS, strict=False)}
+        longest_first = sorted(map(re.escape, self._stand_ins), key=len, reverse=True)
+        self._any_symbol = re.compile("|".join(longest_first)) if symbols else None
+        self.texts = [*(piece.text for piece in pieces), *self._stand_ins.values()]
+        lowest = min((piece.score for piece in pieces), default=0)
+        self.scores = np.array([*(piece.score for piece in pieces), *(lowest - 1 - i for i in range(len(symbols)))])
+        self._ids = np.array([piece.number for piece in pieces + symbols], np.int64)
         self.alphabet = {text: number for number, text in enumerate(self.texts) if len(text) == 1}
         self._symbols = np.full(_HIGHEST_CHARACTER + 1, _UNKNOWN, np.int64)
         self._symbols[[ord(character) for character in self.alphabet]] = list(self.alphabet.values())
@@ -70,10 +84,12 @@ class Inventory:
 
     def words(self, lines: Sequence[str]) -> Words:
         """The words of normalised lines."""
+        if self._any_symbol:
+            lines = [self._any_symbol.sub(lambda found: self._stand_ins[found[0]], line) for line in lines]
         split = " ".join(lines).split(" ")
         number = {word: place for place, word in enumerate(dict.fromkeys(split))}
         text = "".join(f"▁{word}\n" for word in number)
-        symbols = self._symbols[np.frombuffer(text.encode("utf-32-le"), "<u4")]
+        symbols = self._symbols[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")]
         spelled: list[list[int]] = []
         if (symbols == _UNKNOWN).any():
             symbols, spelled = self._with_runs(symbols, text)

@@ -43,9 +43,12 @@ class ScoredPair:
 class Scorer:
     """Scores pairs with one model, as it would say them."""
 
-    def __init__(self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings) -> None:
+    def __init__(
+        self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings, tags: tuple[int, ...] = ()
+    ) -> None:
+        """`tags` stand before each source."""
         self.tokenizer, self.settings = tokenizer, settings
-        self._searcher = searcher
+        self._searcher, self._tags = searcher, tags
 
     def score_window(
         self, pairs: Sequence[Pair], first: int = 1, scored: Callable[[int], object] = lambda pairs: None
@@ -68,7 +71,7 @@ class Scorer:
             if not any(either) and max(len(sources[place]), len(targets[place])) <= LONGEST_SIDE
         ]
         forced = self._searcher.forced(
-            [Sentence(first + place, sources[place]) for place in asked],
+            [Sentence(first + place, sources[place], tags=self._tags) for place in asked],
             [targets[place] for place in asked],
             self.settings.batch_tokens,
             forced=scored,

@@ -39,8 +39,8 @@ class Speller:
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        unknown = self._tokenizer.unknown
-        return {piece.text: piece.number for piece in self._tokenizer.target.pieces() if piece.number != unknown}
+        unknown, target = self._tokenizer.unknown, self._tokenizer.target
+        return {piece.text: piece.number for piece in target.pieces() + target.symbols() if piece.number != unknown}
 
     @cached_property
     def _longest(self) -> int:
@@ -123,11 +123,8 @@ class Speller:
 
 def continuing(tokenizer: Tokenizer) -> list[bool]:
     """By target token: whether it goes on with a word, so that what was said before it is not yet a whole word."""
-    return [_goes_on(piece) for piece in tokenizer.target.vocabulary]
-
-
-def _goes_on(piece: str) -> bool:
-    if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
-        byte = int(piece[3:5], 16)
-        return byte >= 0x80 or kind(chr(byte)) == "word"
-    return kind(piece[0]) == "word"
+    target = tokenizer.target
+    found = [kind(piece[0]) == "word" for piece in target.vocabulary]
+    for number, byte in target.byte_values().items():
+        found[number] = byte >= 0x80 or kind(chr(byte)) == "word"
+    return found

@@ -1,8 +1,9 @@
 """The sections `data` and `tokenizer`."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nmt_cli.recipe.data.corpora import (
     AnyCorpus,
@@ -18,9 +19,9 @@ from nmt_cli.recipe.data.corpora import (
     TrainingCorpus,
     TsvCorpus,
 )
-from nmt_cli.recipe.data.filters import DEFAULT_FILTERS, Filter
+from nmt_cli.recipe.data.filters import DEFAULT_FILTERS, Filter, ScoreFilter
 from nmt_cli.recipe.data.tokenizer import TokenizerSettings
-from nmt_cli.recipe.section import Count, File, Language, Name, Section
+from nmt_cli.recipe.section import SPECIAL, Count, File, Language, MisfitError, Name, Section
 
 __all__ = [
     "AnyCorpus",
@@ -77,3 +78,66 @@ class Data(Section):
     factors: list[Name] = []
     """Features of each source word, such as its part of speech, that every corpus gives; learned with the words."""
     context: Context | None = None
+
+    @model_validator(mode="after")
+    def check_languages(self) -> Self:
+        for key, each in self._corpora():
+            if each.target_language not in (None, self.target_language) and not self.language_tags:
+                other = f"{each.target_language} is not data.target_language, {self.target_language}"
+                raise MisfitError(
+                    (*key, "target_language"), f"{other}; a model of several needs data.language_tags: true"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def check_tags(self) -> Self:
+        taken = self.own_tags
+        for name, corpus in self.train.items():
+            tag = corpus.tag or ""
+            if tag in taken or SPECIAL.fullmatch(f"<{tag}>"):
+                is_taken = f"is the tag {taken[tag]}" if tag in taken else "is a token of the tokenizer's own"
+                raise MisfitError(("train", name, "tag"), f"{tag} {is_taken}; take another name")
+        return self
+
+    @model_validator(mode="after")
+    def check_factors(self) -> Self:
+        for number, factor in enumerate(self.factors):
+            if factor in self.factors[:number]:
+                raise MisfitError(("factors", number), f"{factor} is in the list twice")
+        for key, each in self._corpora():
+            given = {} if isinstance(each, TmxCorpus) else each.factors
+            for factor in given:
+                if factor not in self.factors:
+                    raise MisfitError((*key, "factors", factor), "is not in the list data.factors; add it there")
+            for factor in self.factors:
+                if isinstance(each, TmxCorpus):
+                    raise MisfitError((*key, "format"), f"tmx has no factors, but data.factors wants {factor}")
+                if factor not in given:
+                    raise MisfitError(
+                        (*key, "factors"), f"{factor} is missing, which data.factors wants of every corpus"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def check_scores(self) -> Self:
+        for number, each in enumerate(self.filters):
+            if not isinstance(each, ScoreFilter) or each.command is not None:
+                continue
+            for name, corpus in self.train.items():
+                if getattr(corpus, "score", None) is None:
+                    missing = f"is missing, as data.train.{name} says no score"
+                    raise MisfitError(("filters", number, "command"), missing)
+        return self
+
+    @property
+    def own_tags(self) -> dict[str, str]:
+        """Tags besides those that are given to corpora, each with what it is the tag of."""
+        languages = [self.target_language, *(each.target_language for _, each in self._corpora())]
+        tags = {f"2{each}": "of a language" for each in languages if each is not None} if self.language_tags else {}
+        return tags | ({"sep": "between the sentences of a context"} if self.context is not None else {})
+
+    def _corpora(self) -> Iterator[tuple[tuple[str, str], AnyCorpus | TestSet]]:
+        """Corpora and test sets, each with where it stands."""
+        for kind, sets in (("train", self.train), ("valid", self.valid), ("test", self.test)):
+            for name, each in sets.items():
+                yield (kind, name), each

@@ -1,13 +1,23 @@
 """What is said of a corpus: where it lies, in which format, and how it is learned from."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, Tag
+from pydantic import BeforeValidator, Field, Tag, TypeAdapter, WrapValidator, model_validator
 
 from nmt_cli.recipe.section import Count, File, Language, Name, Positive, Section, told_by
 
-Column = Annotated[Count | Annotated[str, Field(min_length=1)], Field(union_mode="left_to_right")]
+_NAMED: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(min_length=1)])
+_NUMBERED: TypeAdapter[int] = TypeAdapter(Count)
+
+
+def _column(value: Any, _validate_both: Any) -> Any:
+    # A union would tell two mistakes, of which one is that a name is not a number.
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return (_NUMBERED if is_number else _NAMED).validate_python(value, strict=True)
+
+
+Column = Annotated[Count | Annotated[str, Field(min_length=1)], WrapValidator(_column)]
 """Of a table: its number, counted from 1, or its name in the first line."""
 
 FieldName = Annotated[str, Field(min_length=1)]
@@ -32,6 +42,7 @@ class LinesCorpus(_Pairs):
     """Two files, line n of one being the translation of line n of the other; plain or packed (gzip, zstd, xz)."""
 
     format: Literal["lines"] = "lines"
+    """How the corpus is written."""
     source: File
     """Lines in the source language."""
     target: File
@@ -49,6 +60,7 @@ class TsvCorpus(_Pairs):
     """A table, a pair on each line, columns parted by tabs. If a column is named, the first line holds names."""
 
     format: Literal["tsv"] = "tsv"
+    """How the corpus is written."""
     file: File
     """The table; plain or packed."""
     source: Column = 1
@@ -63,11 +75,18 @@ class TsvCorpus(_Pairs):
         """What is read, by key."""
         return {"file": self.file}
 
+    @model_validator(mode="after")
+    def check_columns(self) -> Self:
+        if self.source == self.target:
+            raise ValueError(f"target: {self.target} is the column of the source, too")
+        return self
+
 
 class JsonlCorpus(_Pairs):
     """A JSON object on each line."""
 
     format: Literal["jsonl"] = "jsonl"
+    """How the corpus is written."""
     file: File
     """The objects; plain or packed."""
     source: FieldName = "source"
@@ -82,11 +101,18 @@ class JsonlCorpus(_Pairs):
         """What is read, by key."""
         return {"file": self.file}
 
+    @model_validator(mode="after")
+    def check_fields(self) -> Self:
+        if self.source == self.target:
+            raise ValueError(f"target: {self.target} is the field of the source, too")
+        return self
+
 
 class TmxCorpus(_Pairs):
     """A translation memory: each unit that has both languages is a pair."""
 
     format: Literal["tmx"] = "tmx"
+    """How the corpus is written."""
     file: File
     """The memory; plain or packed."""
 
@@ -105,7 +131,7 @@ class _Learned(Section):
     """Put before each source of this corpus, such as `bt` for back-translations; no text can write it."""
 
 
-class LearnedLines(LinesCorpus, _Learned):
+class LearnedLines(_Learned, LinesCorpus):
     """Two files, line n of one being the translation of line n of the other; plain or packed (gzip, zstd, xz)."""
 
     alignment: File | None = None
@@ -120,7 +146,7 @@ class LearnedLines(LinesCorpus, _Learned):
         return super().files | {key: path for key, path in more.items() if path is not None}
 
 
-class LearnedTsv(TsvCorpus, _Learned):
+class LearnedTsv(_Learned, TsvCorpus):
     """A table, a pair on each line, columns parted by tabs. If a column is named, the first line holds names."""
 
     alignment: Column | None = None
@@ -129,7 +155,7 @@ class LearnedTsv(TsvCorpus, _Learned):
     """Column of a number that says how good a pair is, for the filter `score`."""
 
 
-class LearnedJsonl(JsonlCorpus, _Learned):
+class LearnedJsonl(_Learned, JsonlCorpus):
     """A JSON object on each line."""
 
     alignment: FieldName | None = None
@@ -138,7 +164,7 @@ class LearnedJsonl(JsonlCorpus, _Learned):
     """Field of a number that says how good a pair is, for the filter `score`."""
 
 
-class LearnedTmx(TmxCorpus, _Learned):
+class LearnedTmx(_Learned, TmxCorpus):
     """A translation memory: each unit that has both languages is a pair."""
 
 

@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nmt_cli.recipe.section import Count, File, Section
+from nmt_cli.recipe.section import NO_SPACES, SPECIAL, Count, File, MisfitError, Section
 
-Symbol = Annotated[str, Field(pattern=r"^\S+$")]
+Symbol = Annotated[str, Field(pattern=NO_SPACES)]
 
 
 class Extension(Section):
@@ -51,4 +51,19 @@ class TokenizerSettings(Section):
     def check_extension(self) -> Self:
         if self.extension is not None and self.take_from is None:
             raise ValueError("extension: needs take_from, the tokenizer that it extends")
+        return self
+
+    @model_validator(mode="after")
+    def check_bytes(self) -> Self:
+        if self.take_from is None and self.algorithm == "byte" and not self.byte_fallback:
+            raise ValueError("byte_fallback: must be true, as algorithm is byte: there are no other subwords")
+        return self
+
+    @model_validator(mode="after")
+    def check_symbols(self) -> Self:
+        for number, symbol in enumerate(self.symbols):
+            if SPECIAL.fullmatch(symbol):
+                raise MisfitError(("symbols", number), f"{symbol} is a token of the tokenizer's own; take another name")
+            if symbol in self.symbols[:number]:
+                raise MisfitError(("symbols", number), f"{symbol} is in the list twice")
         return self

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from nmt_cli.recipe.loading.outline import choice, chosen_by, section_at, sections
-from nmt_cli.recipe.loading.parsing import Document, Key, Mistake, scalar
+from nmt_cli.recipe.loading.parsing import Document, Key, Mistake, dotted, scalar
 from nmt_cli.recipe.model import PresetSection
-from nmt_cli.recipe.section import Section
+from nmt_cli.recipe.section import NO_SPACES, MisfitError, Section
 
 _SIMILAR, _VERY_SIMILAR = 0.6, 0.8
 _WORDING = {
@@ -29,6 +29,7 @@ _WORDING = {
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
     "multiple_of": "must be a multiple of {multiple_of}",
+    "string_too_short": "must be text",
     "string_pattern_mismatch": "must be a plain name of letters, digits, - and _, such as en or news-2016",
 }
 
@@ -54,10 +55,11 @@ def key_of(detail: ErrorDetails, root: type[Section]) -> Key:
     """Where in the recipe an error is: pydantic's location without the marks that it adds of its own."""
     key: Key = ()
     is_tag = False
-    for part in detail["loc"]:
+    is_name = detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] == "[key]"
+    for part in detail["loc"][:-1] if is_name else detail["loc"]:
         key = key if is_tag else (*key, part)
         is_tag = not is_tag and len(section_at(root, key)) > 1  # next comes which class of a union it tried
-    return key[:-1] if key and key[-1] == "[key]" else key
+    return key
 
 
 def _unknown(key: Key, detail: ErrorDetails, root: type[Section]) -> tuple[str, set[Key]]:
@@ -65,20 +67,22 @@ def _unknown(key: Key, detail: ErrorDetails, root: type[Section]) -> tuple[str, 
     *within, last = key
     section, name = tuple(within), str(last)
     classes = section_at(root, section)
-    if len(classes) > 1 and any(name in other.model_fields for other in classes):
-        decider = choice(classes)
-        owner = next(other for other in classes if name in other.model_fields)
-        return f"is a setting of {decider} {chosen_by(owner, decider)}, not of {detail['loc'][len(section)]}", set()
+    if len(classes) > 1:
+        decider, chosen = choice(classes), detail["loc"][-2]
+        owners = [chosen_by(other, decider) for other in classes if name in other.model_fields]
+        if owners:
+            return f"is a setting of {decider} {_one_of(owners)}, not of {chosen}", set()
+        classes = tuple(sorted(classes, key=lambda other: chosen_by(other, decider) != chosen))
     homes = [home for home, others in sections(root).items() if any(name in other.model_fields for other in others)]
     if homes:
-        return f"belongs under {_one_of(map(_dotted, homes))}", {(*home, name) for home in homes}
-    here = _names(classes)
+        return f"belongs under {_one_of(map(dotted, homes))}", {(*home, name) for home in homes}
+    here = _names(classes[:1])
     if close := get_close_matches(name, here, 1, _SIMILAR):
         return f"is not a setting; did you mean {close[0]}?", {(*section, close[0])}
     elsewhere = {inner: home for home, others in sections(root).items() for inner in _names(others)}
     if close := get_close_matches(name, elsewhere, 1, _VERY_SIMILAR):
         meant = (*elsewhere[close[0]], close[0])
-        return f"is not a setting; did you mean {_dotted(meant)}?", {meant}
+        return f"is not a setting; did you mean {dotted(meant)}?", {meant}
     return f"is not a setting; the settings here are {', '.join(here)}", set()
 
 
@@ -94,9 +98,11 @@ def _wrong(key: Key, detail: ErrorDetails, root: type[Section], document: Docume
     """What to say of a value that cannot be, and of which key."""
     kind, context = detail["type"], detail.get("ctx", {})
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        classes = section_at(root, key)
+        classes, given = section_at(root, key), detail["input"]
         decider = choice(classes)
-        known, given = [chosen_by(other, decider) for other in classes], detail["input"]
+        known = [chosen_by(other, decider) for other in classes]
+        if not isinstance(given, dict):
+            return key, _no_section(key, classes, given, root, document)
         if decider not in given and (close := get_close_matches(decider, given, 1, _VERY_SIMILAR)):
             return (*key, close[0]), f"is not a setting; did you mean {decider}?"
         return (*key, decider), _choose(known, given.get(decider), decider in given)
@@ -104,26 +110,40 @@ def _wrong(key: Key, detail: ErrorDetails, root: type[Section], document: Docume
     if kind == "literal_error":
         return key, _choose(re.findall(r"'([^']*)'", context["expected"]), detail["input"])
     if kind == "value_error":
-        return _checked(key, str(context["error"]))
+        return _checked(key, context["error"])
     if kind in ("model_type", "model_attributes_type"):
-        classes = section_at(root, key)
-        names = _names(classes)
-        if len(classes) > 1:
-            names.sort(key=choice(classes).__ne__)  # what decides is first
-        if not section_at(root, key[:-1]):
-            needed = [name for name in names if section_at(root, key)[0].model_fields[name].is_required()]
-            return key, f"is taken for a name of your choice; under it belong {' and '.join(needed)}, not {shown}"
-        return key, f"must be a section of settings such as {_one_of(names[:3])}, not {shown}"
+        return key, _no_section(key, section_at(root, key), detail["input"], root, document)
     if kind in ("too_short", "too_long"):
         few, limit = kind == "too_short", context.get("min_length", context.get("max_length"))
         return key, f"must have at {'least' if few else 'most'} {limit}, not {context['actual_length']}"
+    if context.get("pattern") == NO_SPACES:
+        return key, f"must be text without spaces, not {shown}"
     bounds = {name: _number(bound) for name, bound in context.items()}
     message = _WORDING[kind].format_map(bounds) if kind in _WORDING else detail["msg"]
     return key, f"{message}, not {shown}{_as_whole_number(kind, document.typed.get(key))}"
 
 
-def _checked(key: Key, message: str) -> tuple[Key, str]:
+def _no_section(
+    key: Key, classes: tuple[type[Section], ...], given: Any, root: type[Section], document: Document
+) -> str:
+    """What to say of a value where a section belongs."""
+    names, shown = _names(classes), _shown(given, document.typed.get(key))
+    if len(classes) > 1:
+        decider = choice(classes)
+        names.sort(key=decider.__ne__)  # what decides is first
+        if given in [chosen_by(other, decider) for other in classes]:
+            shown += f"; write {{{decider}: {given}}}"
+    if not section_at(root, key[:-1]) and isinstance(key[-1], str):
+        needed = [name for name, setting in classes[0].model_fields.items() if setting.is_required()]
+        return f"is taken for a name of your choice; under it belong {' and '.join(needed)}, not {shown}"
+    return f"must be a section of settings such as {_one_of(names[:3])}, not {shown}"
+
+
+def _checked(key: Key, error: ValueError) -> tuple[Key, str]:
     """A check across keys names the key that it finds wrong, relative to its section: `heads: 3 does not …`."""
+    message = str(error)
+    if isinstance(error, MisfitError):
+        return (*key, *error.key), message
     if named := re.fullmatch(r"([a-z_.]+): (.*)", message, re.DOTALL):
         return (*key, *named[1].split(".")), named[2]
     return key, message
@@ -163,10 +183,6 @@ def _number(bound: Any) -> str:
 
 def _names(classes: Iterable[type[Section]]) -> list[str]:
     return list(dict.fromkeys(name for section in classes for name in section.model_fields))
-
-
-def _dotted(key: Iterable[str | int]) -> str:
-    return ".".join(map(str, key))
 
 
 def _one_of(names: Iterable[str]) -> str:

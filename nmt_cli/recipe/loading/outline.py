@@ -9,6 +9,8 @@ from nmt_cli.recipe.section import Section
 SectionKey = tuple[str, ...]
 NAME = "NAME"
 """Stands in a SectionKey for the name that a user gives a corpus or test set."""
+NUMBER = "NUMBER"
+"""Stands in a SectionKey for the place of a section in a list, which has a number in a Key."""
 
 
 @cache
@@ -28,9 +30,9 @@ def sections(root: type[Section]) -> dict[SectionKey, tuple[type[Section], ...]]
 
 
 def section_at(root: type[Section], key: tuple[str | int, ...]) -> tuple[type[Section], ...]:
-    """The class or classes of the section at `key`, whose corpora have real names; none if nothing is there."""
+    """The class or classes of the section at `key`, with real names and numbers; none if nothing is there."""
     for known, classes in sections(root).items():
-        if len(known) == len(key) and all(ours in (NAME, theirs) for ours, theirs in zip(known, key, strict=True)):
+        if len(known) == len(key) and all(map(_stands_for, known, key)):
             return classes
     return ()
 
@@ -52,11 +54,23 @@ def chosen_by(section: type[Section], key: str) -> str:
     return str(get_args(section.model_fields[key].annotation)[0])
 
 
+def chosen(classes: tuple[type[Section], ...], given: Any) -> type[Section] | None:
+    """The class that the settings of a section choose by their deciding key; None if that has no such value."""
+    decider = choice(classes)
+    return next((known for known in classes if chosen_by(known, decider) == given.get(decider)), None)
+
+
+def _stands_for(ours: str, theirs: str | int) -> bool:
+    if isinstance(theirs, int):
+        return ours == NUMBER
+    return ours in (NAME, theirs)
+
+
 def _sections_in(annotation: Any, key: SectionKey) -> Iterator[tuple[SectionKey, type[Section]]]:
-    """The sections inside a field's type: itself, those of a union, or those of a dictionary by name."""
+    """The sections inside a field's type: itself, those of a union, of a dictionary by name, or of a list."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield key, annotation
         return
-    inner_key = (*key, NAME) if get_origin(annotation) is dict else key
+    mark = {dict: (NAME,), list: (NUMBER,)}.get(get_origin(annotation), ())
     for argument in get_args(annotation):
-        yield from _sections_in(argument, inner_key)
+        yield from _sections_in(argument, (*key, *mark))

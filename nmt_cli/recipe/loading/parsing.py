@@ -11,7 +11,7 @@ import yaml
 from nmt_cli.errors import RecipeError
 
 Key = tuple[str | int, ...]
-"""Where a value stands in a recipe: ("training", "limits", "updates"); numbers count in lists."""
+"""Where a value stands in a recipe: ("training", "limits", "updates"); numbers count in lists, from 0."""
 
 _MOST_BYTES = 100_000
 _DEEPEST = 20
@@ -47,7 +47,7 @@ class Mistake:
     message: str
 
     def __str__(self) -> str:
-        key = f"{'.'.join(map(str, self.key))}: " if self.key else ""
+        key = f"{dotted(self.key)}: " if self.key else ""
         return _one_line(f"{self.place}: {key}{self.message}")
 
 
@@ -70,7 +70,7 @@ class Document:
         """The value of a key; None if it is not there."""
         value = self.values
         for name in key:
-            value = value.get(name) if isinstance(value, dict) else None
+            value = dict(inside(value)).get(name)
         return value
 
     def is_option(self, key: Key) -> bool:
@@ -209,6 +209,19 @@ def _entries(node: yaml.MappingNode, section: Key, document: Document) -> Iterat
         else:
             document.places[*section, name.value] = place
             yield name.value, value
+
+
+def dotted(key: Key) -> str:
+    """A key as people write it: `data.filters.2.most`, where a list begins with 1."""
+    return ".".join(str(name + 1) if isinstance(name, int) else name for name in key)
+
+
+def inside(value: Any) -> Iterator[tuple[str | int, Any]]:
+    """What is in a section by key, or in a list by number; nothing is in another value."""
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, list):
+        yield from enumerate(value)
 
 
 def _one_line(text: str) -> str:

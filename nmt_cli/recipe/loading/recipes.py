@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading.mistakes import key_of, mistakes
-from nmt_cli.recipe.loading.outline import choice, chosen_by, sections
-from nmt_cli.recipe.loading.parsing import Document, Mistake, Place, parse, read_document
+from nmt_cli.recipe.loading.outline import choice, chosen, section_at
+from nmt_cli.recipe.loading.parsing import Document, Key, Mistake, Place, dotted, inside, parse, read_document, scalar
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Section
 
@@ -42,11 +42,12 @@ def resolved_yaml(recipe: Recipe) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what YAML takes for a line break, though it is none to us, as an escape."""
+    """Writes what YAML takes for a line break, though it is none to us, as an escape; and text like `0o7` in quotes."""
 
     def represent_str(self, data: str) -> yaml.ScalarNode:
         breaks = any(character in data for character in "\x85\u2028\u2029")
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if breaks else None)
+        quotes = breaks or not isinstance(scalar(data), str)
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if quotes else None)
 
 
 _Dumper.add_representer(str, _Dumper.represent_str)
@@ -55,8 +56,7 @@ _Dumper.add_representer(str, _Dumper.represent_str)
 def _checked(root: type[_Root], document: Document, overrides: Sequence[str]) -> _Root:
     """The settings that a document and the command line give, if there is no mistake in them."""
     for option in overrides:
-        _set(document, option)
-    _forget_other_choices(root, document)
+        _set(root, document, option)
     settings, error = _validated(root, document)
     if error is not None:
         _keep_text_as_typed(error, root, document)
@@ -86,47 +86,54 @@ def _keep_text_as_typed(error: ValidationError, root: type[Section], document: D
             document.put(key, document.typed[key])
 
 
-def _forget_other_choices(root: type[Section], document: Document) -> None:
-    """Where the command line chooses another class for a section, drop the keys that only the old one knew."""
-    for key, classes in sections(root).items():
-        section = document.value(key)
-        if len(classes) == 1 or not isinstance(section, dict):
-            continue
-        decider = choice(classes)
-        chosen = [known for known in classes if chosen_by(known, decider) == section.get(decider)]
-        if chosen and document.is_option((*key, decider)):
-            others = {name for known in classes for name in known.model_fields} - set(chosen[0].model_fields)
-            for name in others & set(section):
-                if not document.is_option((*key, name)):
-                    del section[name]
-
-
-def _set(document: Document, option: str) -> None:
+def _set(root: type[Section], document: Document, option: str) -> None:
     """Put the value of one `key=value` into the document."""
-    dotted, equals, text = option.partition("=")
+    name, equals, text = option.partition("=")
     place = Place(f"--set {option}")
-    if not equals or not dotted:
+    if not equals or not name:
         raise RecipeError(f"{place}: is not of the form key=value, such as --set seed=2")
     given = parse(text, place)
-    section = document.values
-    key = _split(dotted, section)
-    for depth, name in enumerate(key[:-1], 1):
-        if not isinstance(section.get(name), dict):
+    key = _split(name, document.values)
+    for depth, inner in enumerate(key):
+        within = document.value(key[:depth])
+        if isinstance(within, list) and not isinstance(inner, int):
+            numbers = f"a number from 1 to {len(within)}" if within else "nothing, as it is empty"
+            raise RecipeError(f"{place}: {dotted(key[:depth])} is a list, in which {numbers} can be set, not {inner}")
+        if not isinstance(within, dict | list):
             document.forget(key[:depth])
-            section[name] = {}
-        section = section[name]
+            document.put(key[:depth], {})
         document.places.setdefault(key[:depth], place)
-    section[key[-1]] = given.values
+    _forget_other_choices(root, document, key, given.values)
+    document.put(key, given.values)
     document.forget(key)
     document.places.update({(*key, *inner): where for inner, where in given.places.items()})
     document.typed.update({(*key, *inner): typed for inner, typed in given.typed.items()})
     document.mistakes += [Mistake(place, (*key, *mistake.key), mistake.message) for mistake in given.mistakes]
 
 
-def _split(dotted: str, section: Any) -> tuple[str, ...]:
+def _forget_other_choices(root: type[Section], document: Document, key: Key, value: Any) -> None:
+    """Where the command line chooses another class for the section of `key`, drop what only the old one knew so."""
+    *around, last = key
+    within = tuple(around)
+    classes, section = section_at(root, within), document.value(within)
+    if len(classes) < 2 or last != choice(classes):
+        return
+    old, new = chosen(classes, section) or classes[0], chosen(classes, {last: value})
+    if new is None or new is old:
+        return
+    for name in {name for known in classes for name in known.model_fields} & set(section) - {last}:
+        fields = [known.model_fields[name].annotation for known in (old, new) if name in known.model_fields]
+        is_kept = name in new.model_fields and fields[0] == fields[-1]
+        if not is_kept and not document.is_option((*within, name)):
+            del section[name]
+            document.forget((*within, name))
+
+
+def _split(name: str, section: Any) -> Key:
     """The names in a dotted key. A name that is in the document may have dots itself, such as news.2016."""
-    parts = dotted.split(".")
-    known = section if isinstance(section, dict) else {}
+    parts = name.split(".")
+    known = {str(inner + 1) if isinstance(inner, int) else inner: inner for inner, _ in inside(section)}
     size = next((size for size in range(len(parts), 0, -1) if ".".join(parts[:size]) in known), 1)
-    name, rest = ".".join(parts[:size]), ".".join(parts[size:])
-    return (name, *_split(rest, known.get(name))) if size < len(parts) else (name,)
+    first, rest = ".".join(parts[:size]), ".".join(parts[size:])
+    key = known.get(first, first)
+    return (key, *_split(rest, dict(inside(section)).get(key))) if size < len(parts) else (key,)

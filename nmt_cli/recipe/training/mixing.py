@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from nmt_cli.recipe.section import Name, Positive, Section
+from nmt_cli.recipe.section import MisfitError, Name, Positive, Section
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -21,8 +21,8 @@ class Stage(Section):
     def check_passes(self) -> Self:
         if len(self.passes) > 1:
             raise ValueError("passes: must name one corpus")
-        if self.passes.keys() - self.shares.keys():
-            raise ValueError(f"passes: {next(iter(self.passes))} is not among the shares")
+        for name in self.passes.keys() - self.shares.keys():
+            raise MisfitError(("passes", name), "is not among the shares")
         return self
 
 
@@ -30,16 +30,22 @@ class Mixing(Section):
     """How training corpora are mixed: by their weights, by a temperature, or in stages."""
 
     temperature: Annotated[float, Field(ge=1)] = 1.0
-    """Above 1, small corpora come more often: shares are sizes to the power of 1/temperature; the largest comes once."""
+    """Above 1, small corpora come more often: shares are sizes to the power 1/temperature; the largest comes once."""
     stages: list[Stage] = []
-    """Mixtures that follow one another; weights and temperature then say nothing."""
+    """Mixtures that follow one another; the weights of corpora then say nothing, and temperature must be 1."""
 
     @model_validator(mode="after")
     def check_stages(self) -> Self:
         for number, stage in enumerate(self.stages, 1):
             if bool(stage.passes) == (number == len(self.stages)):
-                last = "the last stage has no end" if stage.passes else "every stage but the last needs an end"
-                raise ValueError(f"stages: stage {number}: {last}")
+                last = "the last stage never ends" if stage.passes else "is missing; every stage but the last ends"
+                raise MisfitError(("stages", number - 1, "passes"), last)
+        return self
+
+    @model_validator(mode="after")
+    def check_temperature(self) -> Self:
+        if self.stages and self.temperature != 1:
+            raise ValueError("temperature: does not go with stages, which say the shares themselves")
         return self
 
 
@@ -53,6 +59,6 @@ class Augmentation(Section):
     no_final_punctuation: Probability = 0.0
     """Probability that a pair loses the full stop, or the like, at its end."""
     typos: Probability = 0.0
-    """Probability that a source gets a typing mistake: a letter too many, too few, another, or two in the wrong order."""
+    """Probability that a source gets a typing mistake: a letter too many, too few or another, or two swapped."""
     noise: Probability = 0.0
     """Probability that a source loses, repeats or swaps a word."""

@@ -7,7 +7,7 @@ from nmt_cli.text.checks.finding import Finding
 _MOST, _SLACK = 3.0, 20
 """One side may be this many times as long as the other, and so many letters more."""
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
-_DENSITY = 2.5
+DENSITY = 2.5
 """A Chinese, Japanese or Korean character says as much as so many letters of an alphabet."""
 _DIGIT = re.compile(r"\d")
 _SPELLED = 10
@@ -16,18 +16,18 @@ _SPELLED = 10
 
 def length(source: str, output: str) -> list[Finding]:
     """Finds an output that is far too short or too long."""
-    asked, said = _weight(source), _weight(output)
-    if _exceeds(said, asked, source) or _exceeds(asked, said, output):
-        return [Finding("length", f"{said / max(asked, 1):.2g} times as long as the source")]
+    if is_far_longer(output, source) or is_far_longer(source, output):
+        return [Finding("length", f"{_weight(output) / max(_weight(source), 1):.2g} times as long as the source")]
     return []
 
 
-def _exceeds(longer: float, shorter: float, text: str) -> bool:
-    """Whether one side is too long beside the other, whose text this is, even if its digits were spelled out."""
-    if longer <= _MOST * shorter + _SLACK:
+def is_far_longer(text: str, other: str, most: float = _MOST, slack: int = _SLACK) -> bool:
+    """Whether one side of a pair is too long beside the other, even if the digits of that were spelled out."""
+    longer, shorter = _weight(text), _weight(other)
+    if longer <= most * shorter + slack:
         return False
-    return longer > _MOST * (shorter + _SPELLED * len(_DIGIT.findall(text))) + _SLACK
+    return longer > most * (shorter + _SPELLED * len(_DIGIT.findall(other))) + slack
 
 
 def _weight(text: str) -> float:
-    return len(text) if text.isascii() else len(text) + (_DENSITY - 1) * len(_DENSE.findall(text))
+    return len(text) if text.isascii() else len(text) + (DENSITY - 1) * len(_DENSE.findall(text))

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from nmt_cli.text.checks.finding import Finding
 
-_RUN = re.compile(r"(\S{1,6}?)\1{5,}")
+LONGEST_UNIT, COPIES = 6, 6
+"""A run is a unit of up to so many characters, at least so many times in a row."""
+_RUN = re.compile(rf"(\S{{1,{LONGEST_UNIT}}}?)\1{{{COPIES - 1},}}")
 _LONGEST_PERIOD = 12
 """Words of the longest phrase whose direct repetition is looked for."""
 _GRAM = 4
@@ -17,9 +19,19 @@ _UNSPACED = 12
 
 def loop(source: str, output: str) -> list[Finding]:
     """Finds a phrase that is repeated more often than the source repeats anything."""
+    return longer_run(source, output) or repeated_phrase(source, output)
+
+
+def longer_run(source: str, output: str) -> list[Finding]:
+    """Characters again and again, in a longer run than any of the source."""
     run = _RUN.search(output)
     if run and len(run[0]) > max((len(other[0]) for other in _RUN.finditer(source)), default=0) + len(run[1]):
         return [Finding("loop", f"{run[1]!r} {len(run[0]) // len(run[1])} times in a row")]
+    return []
+
+
+def repeated_phrase(source: str, output: str) -> list[Finding]:
+    """Words again and again, or characters of a text without spaces."""
     units = _units(output)
     spare = len(units) - len(set(units))
     if spare < 3 and 2 * spare < len(units):

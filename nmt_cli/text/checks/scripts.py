@@ -16,6 +16,9 @@ _BY_SCRIPT_CODE = {
     "thai": {"THAI"}, "laoo": {"LAO"}, "khmr": {"KHMER"}, "mymr": {"MYANMAR"}, "tibt": {"TIBETAN"},
     "geor": {"GEORGIAN"}, "armn": {"ARMENIAN"}, "ethi": {"ETHIOPIC"}, "hang": {"HANGUL", "CJK"},
     "kore": {"HANGUL", "CJK"}, "hans": _HAN, "hant": _HAN, "hani": _HAN, "jpan": _KANA, "mong": {"MONGOLIAN"},
+    "cher": {"CHEROKEE"}, "cans": {"CANADIAN"}, "thaa": {"THAANA"}, "syrc": {"SYRIAC"}, "tfng": {"TIFINAGH"},
+    "nkoo": {"NKO"}, "olck": {"OL"}, "mtei": {"MEETEI"}, "adlm": {"ADLAM"}, "copt": {"COPTIC"}, "goth": {"GOTHIC"},
+    "bopo": {"BOPOMOFO"}, "yiii": {"YI"}, "vaii": {"VAI"}, "lisu": {"LISU"}, "java": {"JAVANESE"},
 }  # fmt: skip
 """By ISO 15924 code: the first words of the names that Unicode gives to letters of the script."""
 _LANGUAGES = {
@@ -29,7 +32,7 @@ _LANGUAGES = {
     "beng": "bn as",
     "guru": "pa", "gujr": "gu", "orya": "or", "taml": "ta", "telu": "te", "knda": "kn", "mlym": "ml", "sinh": "si",
     "thai": "th", "laoo": "lo", "khmr": "km", "mymr": "my", "tibt": "bo dz", "geor": "ka", "armn": "hy",
-    "ethi": "am ti", "kore": "ko", "hani": "zh yue", "jpan": "ja",
+    "ethi": "am ti", "thaa": "dv", "kore": "ko", "hani": "zh yue", "jpan": "ja",
 }  # fmt: skip
 """Languages that are written in one script only, by ISO 639-1 or, for want of one, 639-3 code."""
 _LONG_CODES = {
@@ -58,6 +61,13 @@ def scripts_of(code: str) -> Set[str]:
     return _BY_SCRIPT_CODE.get(_SCRIPTS.get(base_language(code), ""), set())
 
 
+@lru_cache(4096)
+def script_of(letter: str) -> str:
+    """The script of a letter; empty if it is none, or of all scripts."""
+    name = unicodedata.name(letter, "").split(" ", 1)[0] if letter.isalpha() else ""
+    return name if name in _KNOWN else ""
+
+
 def wrong_script(source: str, output: str, scripts: Set[str]) -> list[Finding]:
     """Finds letters that the language does not have.
 
@@ -67,7 +77,7 @@ def wrong_script(source: str, output: str, scripts: Set[str]) -> list[Finding]:
     if output.isascii() and "LATIN" in scripts:
         return []
     known = set(_WORD.findall(source))
-    counts = Counter(_script(letter) for word in _WORD.findall(output) if word not in known for letter in word)
+    counts = Counter(script_of(letter) for word in _WORD.findall(output) if word not in known for letter in word)
     counts.pop("", None)
     foreign = {name: count for name, count in counts.items() if name not in scripts}
     latin = foreign.pop("LATIN", 0)
@@ -76,10 +86,3 @@ def wrong_script(source: str, output: str, scripts: Set[str]) -> list[Finding]:
     return [
         Finding("script", f"{count} {name.capitalize()} letters") for name, count in foreign.items() if count > _FEW
     ]
-
-
-@lru_cache(4096)
-def _script(letter: str) -> str:
-    """The script of a letter; empty if it is none, or of all scripts."""
-    name = unicodedata.name(letter, "").split(" ", 1)[0] if letter.isalpha() else ""
-    return name if name in _KNOWN else ""

@@ -15,7 +15,7 @@ from nmt_cli.decoding.sentences import HardTerm, Sentence
 from nmt_cli.decoding.steering.glossary import Entry, Glossary
 from nmt_cli.decoding.steering.hard_terms import unsaid_terms
 from nmt_cli.decoding.steering.wishes import SteeringSettings
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.decoding.translator import Demands, Translator
 from nmt_cli.models.contract import Decoded
 from nmt_cli.recipe.decoding import BeamSettings
 
@@ -31,8 +31,8 @@ def echo(tokenizer: Tokenizer, kind: type[EchoModel] = EchoModel, **terms: str) 
     """Says each source again, but for hard terms."""
     settings = BeamSettings(beam_size=3, split_above=None)
     glossary = Glossary([Entry(source.replace("_", " "), (target,)) for source, target in terms.items()])
-    steering = SteeringSettings(glossary, "hard")
-    return Translator(kind(tokenizer.target_size), tokenizer, settings, torch.device("cpu"), steering=steering)
+    demands = Demands(steering=SteeringSettings(glossary, "hard"))
+    return Translator(kind(tokenizer.target_size), tokenizer, settings, torch.device("cpu"), demands=demands)
 
 
 def said(translator: Translator, text: str, **wishes: Sequence[str]) -> str:

@@ -1,0 +1,27 @@
+"""Sentences joined to those before them in their document."""
+
+from nmt_cli.data.cutting import SEPARATOR
+from nmt_cli.data.preparation.sieve import Sieved
+from nmt_cli.recipe.data import Context
+from nmt_cli.text.pairs import is_blank
+
+
+def with_context(sieved: Sieved, context: Context | None) -> tuple[list[str], list[str]]:
+    """The sources and targets that are left, each behind its neighbours of the same document.
+
+    A pair with an empty source and target ends a document, and so does the end of a slab. A neighbour that was dropped
+    still is a neighbour.
+    """
+    if context is None:
+        return sieved.rows.sources, sieved.rows.targets
+    sources, targets = sieved.normalized.sources, sieved.normalized.targets
+    first, joined = 0, ([], [])  # type: int, tuple[list[str], list[str]]
+    begins = []
+    for place, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        if is_blank(source) and is_blank(target):
+            first = place + 1
+        begins.append(max(first, place - context.sentences))
+    for place in map(int, sieved.places):
+        joined[0].append(SEPARATOR.join(sources[begins[place] : place + 1]))
+        joined[1].append(SEPARATOR.join(targets[(begins[place] if context.target else place) : place + 1]))
+    return joined

@@ -1,0 +1,97 @@
+"""The tokenizer is learned from a sample of what the filters leave; equal pairs count once."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from nmt_cli.console import Progress, say
+from nmt_cli.data.filters import HeldOut
+from nmt_cli.data.preparation.corpora import Task
+from nmt_cli.data.preparation.processes import in_order
+from nmt_cli.data.preparation.sieve import Sieve
+from nmt_cli.data.reading import RawChunk, read_chunks
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.tags import tags_of
+from nmt_cli.errors import DataError
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.text.lines import read_lines
+from nmt_cli.text.normalization import NORMALIZATIONS
+
+MOST_PAIRS = 1_000_000
+"""More teach nothing new."""
+_CHUNK = 1024
+"""Records that are taken or left together."""
+_SEED = 1  # not the recipe's: runs that differ in seed alone share their data
+
+Texts = list[tuple[str, str]]
+
+
+def count_records(tasks: list[Task]) -> dict[str, int]:
+    """How many records each corpus has; DataError if its files do not go together."""
+    found = {}
+    with Progress("counting", "records") as progress:
+        for task in tasks:
+            found[task.name] = 0
+            for chunk in read_chunks(task.corpus, task.languages, 64 * _CHUNK):
+                found[task.name] += chunk.rows
+                progress.advance(chunk.rows)
+    return found
+
+
+def learn(recipe: Recipe, tasks: list[Task], records: dict[str, int], held_out: HeldOut, processes: int) -> Tokenizer:
+    """A tokenizer as the recipe says; the same for any number of processes."""
+    learned = [task for task in tasks if task.is_learned]
+    share = min(1.0, MOST_PAIRS / max(1, sum(records[task.name] for task in learned)))
+    normalization = recipe.tokenizer.normalization
+    sample: dict[tuple[str, str], None] = {}
+    with Progress("sampling", "records", sum(records[task.name] for task in learned)) as progress:
+        opener = partial(_Sampler, recipe, normalization, held_out)
+        for pairs in in_order(processes, opener, _chosen(learned, share, progress)):
+            sample.update(dict.fromkeys(pairs))
+    if not sample:
+        raise DataError(f"{', '.join(recipe.data.train)}: no pair is left to learn subwords from; see data.filters")
+    say(f"learning subwords from {len(sample):,} pairs")
+    more = recipe.tokenizer.more_text
+    sources = chain((source for source, _ in sample), _lines(more.source, normalization))
+    targets = chain((target for _, target in sample), _lines(more.target, normalization))
+    return Tokenizer.train(recipe.tokenizer, sources, targets, _SEED, tags_of(recipe.data))
+
+
+def _lines(paths: list[Path], normalization: str) -> Iterator[str]:
+    """Text without translation, normalised."""
+    return map(NORMALIZATIONS[normalization], chain.from_iterable(map(read_lines, paths)))
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    task: Task
+    chunk: RawChunk
+
+
+def _chosen(tasks: list[Task], share: float, progress: Progress) -> Iterator[_Chosen]:
+    for task in tasks:
+        name = zlib.crc32(task.name.encode())
+        for chunk in read_chunks(task.corpus, task.languages, _CHUNK):
+            if share == 1 or np.random.default_rng([_SEED, name, chunk.first]).random() < share:
+                yield _Chosen(task, chunk)
+            progress.advance(chunk.rows)
+
+
+class _Sampler:
+    """What is left of chunks of any corpus."""
+
+    def __init__(self, recipe: Recipe, normalization: str, held_out: HeldOut) -> None:
+        self._data, self._normalization, self._held_out = recipe.data, normalization, held_out
+        self._sieves = dict[str, Sieve]()
+
+    def __call__(self, chosen: _Chosen) -> Texts:
+        task = chosen.task
+        if task.name not in self._sieves:
+            self._sieves[task.name] = Sieve(self._data, self._normalization, task, self._held_out)
+        rows = self._sieves[task.name](chosen.chunk).rows
+        return list(zip(rows.sources, rows.targets, strict=True))

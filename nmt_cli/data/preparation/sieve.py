@@ -1,0 +1,97 @@
+"""From records as they were read to normalised pairs that the filters leave."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt_cli.data.filters import HeldOut, Rows, build_filters, sift
+from nmt_cli.data.preparation.corpora import Task
+from nmt_cli.data.reading import RawChunk, Records, decode
+from nmt_cli.recipe.data import Data
+from nmt_cli.text.normalization import normalize_lines
+
+EXAMPLES = 3
+"""As many of what is dropped for each reason are shown."""
+_LONGEST = 200
+"""Characters of an example."""
+
+Example = dict[str, Any]
+"""A pair that was dropped: record, source, target."""
+
+
+@dataclass
+class Losses:
+    """What was dropped, by reason, and some examples of it."""
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[Example]] = field(default_factory=dict)
+
+    def add(self, reason: str, count: int, examples: Sequence[Example]) -> None:
+        """Count more, if there are any."""
+        if count:
+            self.dropped[reason] += count
+            known = self.examples.setdefault(reason, [])
+            known += examples[: EXAMPLES - len(known)]
+
+    def merge(self, other: "Losses") -> None:
+        """Count what another lost, too."""
+        for reason, count in other.dropped.items():
+            self.add(reason, count, other.examples.get(reason, []))
+
+
+@dataclass(frozen=True)
+class Sieved:
+    """What is left of some records."""
+
+    records: Records
+    """As they were read, all that are records."""
+    places: npt.NDArray[np.int64]
+    """Which of them are left."""
+    rows: Rows
+    """Those, normalised."""
+    normalized: Rows
+    """All, normalised."""
+    keys: list[npt.NDArray[np.uint64]]
+    """For each filter that looks at all pairs, the keys of what is left."""
+    losses: Losses
+
+
+class Sieve:
+    """Reads, normalises and filters records of one corpus; of one that is not learned from only empty pairs go."""
+
+    def __init__(self, data: Data, normalization: str, task: Task, held_out: HeldOut) -> None:
+        self._task, self._on_error, self._normalization = task, data.on_error, normalization
+        self.filters = build_filters(data.filters if task.is_learned else [], task.languages, held_out)
+
+    def __call__(self, chunk: RawChunk) -> Sieved:
+        """What is left of a chunk."""
+        records, losses = decode(self._task.corpus, chunk, self._on_error), Losses()
+        for reason, count in records.dropped.counts.items():
+            shown = [example(one.record, one.source, one.target) for one in records.dropped.examples[reason]]
+            losses.add(reason, count, shown)
+        sources, targets = (normalize_lines(self._normalization, side) for side in (records.sources, records.targets))
+        normalized = Rows(sources, targets, records.extras.get("score"), self._task.name, records.numbers)
+        sifted = sift(self.filters, normalized)
+        for reason, places in sifted.dropped.items():
+            losses.add(reason, len(places), examples_of(normalized, places))
+        return Sieved(records, sifted.places, sifted.rows, normalized, sifted.keys, losses)
+
+
+def examples_of(rows: Rows, places: npt.NDArray[np.int64]) -> list[Example]:
+    """The first of the rows at these places."""
+    assert rows.numbers is not None
+    shown = [int(place) for place in places[:EXAMPLES]]
+    return [example(rows.numbers[place], rows.sources[place], rows.targets[place]) for place in shown]
+
+
+def example(record: int, source: str, target: str) -> Example:
+    """A pair that was dropped, as the manifest shows it."""
+    return {"record": record, "source": _short(source), "target": _short(target)}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,0 +1,8 @@
+"""Corpora of any format: read as bytes in one process, decoded into records in any number of others."""
+
+from nmt_cli.data.reading.decoding import decode
+from nmt_cli.data.reading.line_files import RawChunk
+from nmt_cli.data.reading.reading import read_chunks, read_pairs
+from nmt_cli.data.reading.records import Dropped, Example, OnError, Records
+
+__all__ = ["Dropped", "Example", "OnError", "RawChunk", "Records", "decode", "read_chunks", "read_pairs"]

@@ -1,0 +1,1 @@
+"""How a tokenizer is made: learned, taken over from SentencePiece, or extended."""

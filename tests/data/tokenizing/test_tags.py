@@ -1,0 +1,130 @@
+"""Tags are entries of the vocabulary that a recipe's data asks for, and that no text can write."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.tags import tags_before, tags_of
+from nmt_cli.errors import ModelError
+from nmt_cli.recipe.data import Data, TokenizerSettings
+
+Sentences = Callable[[int, int], list[str]]
+TAGS = ["2de", "2fr", "bt", "sep", "s", "0x41"]
+WRITTEN = ["<2de>", "<2de> Haus", "x<bt>y", "<s>", "▁<sep>", "<0x41>", "▁", "<2de", "2de", "<unk>"]
+
+
+def corpus(**more: str) -> dict[str, str]:
+    return {"source": "a", "target": "b", **more}
+
+
+def data(train: dict[str, dict[str, str]], **more: object) -> Data:
+    languages = {"source_language": "en", "target_language": "de"}
+    return Data.model_validate(languages | {"prepared": "p", "train": train, "valid": {"v": corpus()}} | more)
+
+
+def trained(sentences: Sentences, joint: bool = True, **chosen: object) -> Tokenizer:
+    text = [line + " ".join(WRITTEN) for line in sentences(0, 200)]
+    recipe = TokenizerSettings.model_validate({"vocabulary_size": 340, "joint": joint, **chosen})
+    return Tokenizer.train(recipe, text, text[::-1], seed=1, tags=TAGS)
+
+
+def test_plain_data_needs_none() -> None:
+    assert tags_of(data({"t": corpus()})) == []
+
+
+def test_each_language_corpus_tag_and_separator_is_one_tag() -> None:
+    train = {"one": corpus(), "two": corpus(target_language="fr", tag="bt"), "three": corpus(tag="bt")}
+    assert tags_of(data(train, language_tags=True, context={})) == ["2de", "2fr", "bt", "sep"]
+
+
+def test_a_language_that_is_only_validated_has_a_tag() -> None:
+    valid = {"v": corpus(target_language="it")}
+    assert tags_of(data({"t": corpus()}, valid=valid, language_tags=True)) == ["2de", "2it"]
+
+
+def test_before_a_source_the_language_stands_first() -> None:
+    tagged = data({"t": corpus()}, language_tags=True)
+    assert tags_before(tagged, None, None) == ["2de"]
+    assert tags_before(tagged, "fr", "bt") == ["2fr", "bt"]
+    assert tags_before(data({"t": corpus()}), "fr", "bt") == ["bt"]
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_they_stand_behind_the_special_tokens_and_count_among_the_vocabulary(sentences: Sentences, joint: bool) -> None:
+    tokenizer = trained(sentences, joint)
+    for side in (tokenizer.source, tokenizer.target):
+        assert len(side.vocabulary) == 340
+        assert side.vocabulary[4:10] == [f"<{tag}>" for tag in TAGS]
+        assert [side.tag(tag) for tag in TAGS] == [*range(4, 10)]
+    assert tokenizer.tag("bt") == 6
+
+
+def test_a_tag_that_is_not_there_is_told_with_those_that_are(sentences: Sentences) -> None:
+    with pytest.raises(ModelError, match="the tag 2it is not in this vocabulary, which has 2de, 2fr, bt"):
+        trained(sentences).tag("2it")
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_no_text_writes_one(sentences: Sentences, algorithm: str) -> None:
+    tokenizer = trained(sentences, algorithm=algorithm, normalization="none")
+    forbidden = {*range(4), *tokenizer.source.tags.values()}
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.lists(st.lists(st.sampled_from(WRITTEN) | st.text(st.characters(exclude_categories=["Cs"]))).map("".join))
+    )
+    def check(lines: list[str]) -> None:
+        rows = tokenizer.encode_source(lines)
+        assert not any(forbidden.intersection(row) for row in rows)
+        assert tokenizer.decode_target(rows) == [tokenizer.normalize(line) for line in lines]
+
+    check()
+
+
+def test_a_learned_piece_that_looks_like_one_has_a_number_of_its_own(sentences: Sentences) -> None:
+    tokenizer = trained(sentences, algorithm="bpe")
+    (row,) = tokenizer.encode_source(["<0x41>"])
+    assert not set(row) & {*tokenizer.source.tags.values()}
+    assert tokenizer.source.vocabulary.count("<0x41>") == 2  # a tag, and the byte that spells A
+    assert tokenizer.tag("0x41") not in tokenizer.encode_source(["A\u4e00A"])[0]
+
+
+def test_they_are_silent_and_no_pieces(sentences: Sentences) -> None:
+    tokenizer = trained(sentences)
+    (row,) = tokenizer.encode_target(["abc def"])
+    tagged = [tokenizer.tag("2de"), *row[:1], tokenizer.tag("sep"), *row[1:], tokenizer.tag("s")]
+    assert tokenizer.decode_target([tagged]) == ["abc def"]
+    assert not {piece.number for piece in tokenizer.source.pieces()} & {*tokenizer.source.tags.values()}
+    assert not tokenizer.source.begins_word[[*tokenizer.source.tags.values()]].any()
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_they_are_saved(tmp_path: Path, sentences: Sentences, joint: bool) -> None:
+    tokenizer = trained(sentences, joint)
+    tokenizer.save(tmp_path)
+    loaded = Tokenizer.load(tmp_path)
+    assert loaded.source.tags == loaded.target.tags == tokenizer.source.tags
+    assert loaded.fingerprint == tokenizer.fingerprint
+
+
+def test_a_tokenizer_of_the_first_format_has_none(tmp_path: Path, sentences: Sentences) -> None:
+    tokenizer = Tokenizer.train(TokenizerSettings(vocabulary_size=300), sentences(0, 200), [], seed=1)
+    tokenizer.save(tmp_path)
+    (tmp_path / "tokenizer.json").write_text('{"format": 1, "normalization": "nfkc", "joint": true}')
+    loaded = Tokenizer.load(tmp_path)
+    assert loaded.source.tags == {}
+    assert loaded.fingerprint == tokenizer.fingerprint
+
+
+@pytest.mark.parametrize("tags", [[], {"2de": 3}, {"2de": 340}, {"2de": 4, "bt": 4}, {"2de": "4"}, {"2de": True}])
+def test_damaged_tags_are_a_model_error(tmp_path: Path, sentences: Sentences, tags: object) -> None:
+    trained(sentences).save(tmp_path)
+    written = {"format": 2, "normalization": "nfkc", "joint": True, "tags": {"joint": tags}}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(written))
+    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+        Tokenizer.load(tmp_path)

@@ -1,0 +1,195 @@
+"""Lists of sections, and choices in dictionaries: what is wrong in them is told, and the command line reaches them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.recipe.data import LearnedLines, LearnedTsv, TsvCorpus
+from nmt_cli.recipe.data.filters import LanguageFilter, LengthFilter, RatioFilter, RepeatsFilter
+from nmt_cli.recipe.loading import load_recipe, resolved_yaml
+
+MistakesIn = Callable[..., list[str]]
+Write = Callable[[str | bytes], Path]
+
+TYPES = "length, ratio, identical, script, repeats, unmatched, duplicates, near_duplicates, overlap, language, score"
+
+
+def test_formats_and_filters_are_those_that_are_named(messy: str, write: Write) -> None:
+    data = load_recipe(write(messy)).data
+    assert [corpus.format for corpus in data.train.values()] == ["lines", "tsv", "jsonl", "tsv"]
+    assert isinstance(data.train["clean"], LearnedLines)
+    assert data.filters[:2] == [LengthFilter(most=500), RatioFilter(most=2.5)]
+    assert data.filters[3] == LanguageFilter(command="./language.sh", sides="target")
+
+
+def test_a_resolved_recipe_with_lists_is_the_same_recipe(messy: str, write: Write) -> None:
+    recipe = load_recipe(write(messy))
+    assert load_recipe(write(resolved_yaml(recipe))) == recipe
+
+
+@pytest.mark.parametrize("name", ["1", "0o7", "08", "1e4", "true", "~", "no", "+3", "1_0", "-", "a: b"])
+def test_a_column_that_is_a_name_stays_one(name: str, messy: str, write: Write) -> None:
+    recipe = load_recipe(write(messy), [f'data.train.web.source="{name}"'])
+    web = load_recipe(write(resolved_yaml(recipe))).data.train["web"]
+    assert isinstance(web, TsvCorpus)
+    assert web.source == name
+
+
+@pytest.mark.parametrize(("typed", "column"), [("2", 2), ("02", 2), ('"2"', "2"), ("1.10", "1.10"), ("true", "true")])
+def test_a_column_is_a_number_or_a_name(typed: str, column: int | str, messy: str, write: Write) -> None:
+    web = load_recipe(write(messy), [f"data.train.web.source={typed}"]).data.train["web"]
+    assert isinstance(web, TsvCorpus)
+    assert web.source == column
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "message"),
+    [
+        ("- {type: length, most: 0}", "17:22", "data.filters.2.most: must be at least 1, not 0"),
+        ("- {type: ratio, mots: 3}", "17:21", "data.filters.2.mots: is not a setting; did you mean most?"),
+        ("- {type: ratio, what: []}", "17:21", "data.filters.2.what: is a setting of type unmatched, not of ratio"),
+        (
+            "- {type: repeats, slak: 2}",
+            "17:23",
+            "data.filters.2.slak: is not a setting; did you mean data.filters.NUMBER.slack?",
+        ),
+        ("- {typ: ratio}", "17:8", "data.filters.2.typ: is not a setting; did you mean type?"),
+        ("- {}", "17:7", f"data.filters.2.type: is missing; it must be one of {TYPES}"),
+        ("- {most: 3}", "17:7", f"data.filters.2.type: is missing; it must be one of {TYPES}"),
+        (
+            "- {type: rato}",
+            "17:8",
+            f'data.filters.2.type: must be one of {TYPES}, not "rato"; did you mean ratio?',
+        ),
+        ("- {type: [ratio]}", "17:8", f"data.filters.2.type: must be one of {TYPES}, not a list; did you mean ratio?"),
+        (
+            "- ratio",
+            "17:7",
+            "data.filters.2: must be a section of settings such as type, fewest or most,"
+            ' not "ratio"; write {type: ratio}',
+        ),
+        ("- 3", "17:7", "data.filters.2: must be a section of settings such as type, fewest or most, not 3"),
+        ("-", "17:6", "data.filters.2: must be a section of settings such as type, fewest or most, not empty"),
+        ("- [x]", "17:7", "data.filters.2: must be a section of settings such as type, fewest or most, not a list"),
+        ("- {type: unmatched, what: []}", "17:25", "data.filters.2.what: must have at least 1, not 0"),
+        (
+            "- {type: unmatched, what: [url, mail]}",
+            "17:37",
+            "data.filters.2.what.2: must be one of number, url, email, placeholder, tag, not"
+            ' "mail"; did you mean email?',
+        ),
+        ("- {type: language}", "17:7", "data.filters.2.command: is missing"),
+        ("- {type: language, command: ''}", "17:24", 'data.filters.2.command: must be text, not ""'),
+        ("- {type: score, command: x}", "17:7", "data.filters.2.fewest: must be given, or most"),
+    ],
+)
+def test_what_is_wrong_with_an_item_of_a_list_is_one_line(
+    line: str, place: str, message: str, messy: str, mistakes_in: MistakesIn
+) -> None:
+    text = messy.replace("    - type: ratio\n      most: 2.5\n", f"    {line}\n")
+    assert mistakes_in(text) == [f"r.yaml:{place}: {message}"]
+
+
+def test_a_list_that_is_none_is_told(messy: str, mistakes_in: MistakesIn) -> None:
+    assert mistakes_in(messy, "data.filters=ratio") == [
+        '--set data.filters=ratio: data.filters: must be a list, not "ratio"'
+    ]
+    assert mistakes_in(messy, "training.mixing.stages={shares: {clean: 1}}") == [
+        "--set training.mixing.stages={shares: {clean: 1}}: training.mixing.stages: must be a list, not a section"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "place", "message"),
+    [
+        (
+            "{format: foo}",
+            "8:11",
+            'data.train.web.format: must be one of lines, tsv, jsonl, tmx, not "foo"',
+        ),
+        ("{format: tvs}", "8:11", "data.train.web.format: must be one of lines, tsv, jsonl, tmx, not"
+         ' "tvs"; did you mean tsv?'),
+        ("{format: tmx, file: x, source: 1}", "8:33", "data.train.web.source: is a setting of format lines, tsv or"
+         " jsonl, not of tmx"),
+        ("{format: tsv, file: x, weigth: 2}", "8:33", "data.train.web.weigth: is not a setting; did you mean weight?"),
+        ("{format: tsv, file: x, source: 0}", "8:33", "data.train.web.source: must be at least 1, not 0"),
+        ("{format: tsv, file: x, source: [1]}", "8:33", "data.train.web.source: must be text, not a list"),
+        ("{format: tsv, file: x, source: ''}", "8:33", 'data.train.web.source: must be text, not ""'),
+        ("{format: tsv, file: x, source: 2}", "8:5", "data.train.web.target: 2 is the column of the source, too"),
+        ("{format: jsonl, file: x, target: source}", "8:35", "data.train.web.target: source is the field of the"
+         " source, too"),
+        ("{format: tsv}", "8:5", "data.train.web.file: is missing"),
+        ("{source: x}", "8:5", "data.train.web.target: is missing"),
+        ("{source: x, target: y, fromat: lines}", "8:33", "data.train.web.fromat: is not a setting; did you mean"
+         " format?"),
+        ("web.tsv", "8:5", "data.train.web: is taken for a name of your choice; under it belong source and target,"
+         ' not "web.tsv"'),
+        ("", "8:5", "data.train.web: is taken for a name of your choice; under it belong source and target, not empty"),
+        ("{source: x, target: y, tag: a b}", "8:33", "data.train.web.tag: must be a plain name of letters, digits,"
+         ' - and _, such as en or news-2016, not "a b"'),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_corpus_of_any_format_is_one_line(
+    corpus: str, place: str, message: str, messy: str, mistakes_in: MistakesIn
+) -> None:
+    lines = messy.split("\n")
+    lines[7] = f"    web: {corpus}"
+    assert mistakes_in("\n".join(lines)) == [f"r.yaml:{place}: {message}"]
+
+
+@pytest.mark.parametrize("name", ["a b", "[key]", "", "-"])
+def test_a_name_that_cannot_be_a_folder_is_told(name: str, messy: str, mistakes_in: MistakesIn) -> None:
+    text = messy.replace("    web:", f'    "{name}":')
+    rule = "must be a plain name of letters, digits, - and _, such as en or news-2016"
+    assert mistakes_in(text) == [f'r.yaml:8:5: data.train.{name}: {rule}, not "{name}"']
+
+
+@pytest.mark.parametrize("key", ["data.train", "data.test", "data.train.web.factors", "data.context", "data"])
+def test_names_that_look_like_marks_of_the_checker_are_no_crash(key: str, messy: str, mistakes_in: MistakesIn) -> None:
+    assert mistakes_in(messy, f"{key}={{'[key]': 1}}")
+
+
+# Settings of the command line
+
+
+def test_the_command_line_reaches_into_lists_which_it_counts_from_1(messy: str, write: Write) -> None:
+    options = ["data.filters.2.most=4", "data.filters.1={type: repeats}", "training.mixing.stages.1.shares.clean=5"]
+    recipe = load_recipe(write(messy), [*options, "tokenizer.symbols.1=<p>"])
+    assert recipe.data.filters[:2] == [RepeatsFilter(), RatioFilter(most=4)]
+    assert recipe.training.mixing.stages[0].shares == {"back": 7, "clean": 5}
+    assert recipe.tokenizer.symbols == ["<p>"]
+
+
+@pytest.mark.parametrize("number", ["0", "5", "-1", "last", "01", ""])
+def test_a_number_that_is_not_in_a_list_is_refused(number: str, messy: str, mistakes_in: MistakesIn) -> None:
+    option = f"data.filters.{number}.most=3"
+    assert mistakes_in(messy, option) == [
+        f"--set {option}: data.filters is a list, in which a number from 1 to 4 can be set, not {number}"
+    ]
+
+
+def test_another_format_forgets_what_meant_something_else(messy: str, write: Write) -> None:
+    options = ["data.train.clean.format=tsv", "data.train.clean.file=x", "data.train.clean.factors={pos: 3}"]
+    clean = load_recipe(write(messy), options).data.train["clean"]
+    assert clean == LearnedTsv(file=Path("x"), factors={"pos": 3})
+
+
+def test_another_format_keeps_what_means_the_same(messy: str, write: Write) -> None:
+    options = ["data.train.web.format=tmx", "data.train.web.file=x", "data.factors=[]"]
+    with_weight = messy.replace(", factors: {pos: 4}", "")
+    for name in ("clean", "back", "french"):
+        options.append(f"data.train.{name}.factors={{}}")
+    options += ["data.valid.dev.factors={}", "data.test.blind.factors={}"]
+    assert load_recipe(write(with_weight), options).data.train["web"].weight == 0.5
+
+
+def test_what_the_command_line_says_is_kept_in_any_order(messy: str, write: Write) -> None:
+    options = ["data.train.clean.source=5", "data.train.clean.factors={pos: 3}", "data.train.clean.format=tsv"]
+    clean = load_recipe(write(messy), [*options, "data.train.clean.file=x"]).data.train["clean"]
+    assert clean == LearnedTsv(file=Path("x"), source=5, factors={"pos": 3})
+
+
+def test_another_filter_forgets_what_only_the_old_one_knew(messy: str, write: Write) -> None:
+    filters = load_recipe(write(messy), ["data.filters.1.type=ratio"]).data.filters
+    assert filters[0] == RatioFilter()
