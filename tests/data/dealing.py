@@ -21,6 +21,8 @@ def _answer(word: str) -> str | bytes:
     match word:
         case "slow":
             time.sleep(0.3)
+        case "very slow":
+            time.sleep(60)
         case "fail":
             raise DataError("line 7 is wrong")
         case "crash":

@@ -125,9 +125,12 @@ def _workplace(folder: Path) -> Path:
 
 def clear_away(folder: Path) -> None:
     """Remove what a job that was killed at its very end has left beside its prepared folder."""
-    if _workplace(folder).exists() or files.temporary(_workplace(folder)).exists():
+    work = _workplace(folder)
+    if work.exists() or files.remnants(work) or files.remnants(folder):
         with suppress(RunInUseError), _locked(folder, WHOLE):
-            _remove(_workplace(folder))
+            _remove(work)
+            for path in files.remnants(folder):
+                files.remove(path)
 
 
 def _remove(work: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt_cli.data.filters import HeldOut, Rows, build_filters, sift
+from nmt_cli.data.filters import OVERLAP, HeldOut, Rows, build_filters, sift
 from nmt_cli.data.preparation.corpora import Task
 from nmt_cli.data.reading import RawChunk, Records, decode
 from nmt_cli.recipe.data import Data
@@ -55,6 +55,8 @@ class Sieved:
     """Those, normalised."""
     normalized: Rows
     """All, normalised."""
+    held_out: npt.NDArray[np.int64]
+    """Which of them stand in a validation or test set, and are not left for that."""
     keys: list[npt.NDArray[np.uint64]]
     """For each filter that looks at all pairs, the keys of what is left."""
     losses: Losses
@@ -78,7 +80,8 @@ class Sieve:
         sifted = sift(self.filters, normalized)
         for reason, places in sifted.dropped.items():
             losses.add(reason, len(places), examples_of(normalized, places))
-        return Sieved(records, sifted.places, sifted.rows, normalized, sifted.keys, losses)
+        held_out = sifted.dropped.get(OVERLAP, sifted.places[:0])
+        return Sieved(records, sifted.places, sifted.rows, normalized, held_out, sifted.keys, losses)
 
 
 def examples_of(rows: Rows, places: npt.NDArray[np.int64]) -> list[Example]:

@@ -72,6 +72,13 @@ def test_one_that_is_killed_ends_all() -> None:
     assert multiprocessing.active_children() == []
 
 
+def test_one_that_is_killed_is_noticed_while_another_works() -> None:
+    began = time.monotonic()
+    with pytest.raises(ResourceError):
+        list(in_order(2, Shouting(), ["very slow", "kill"]))
+    assert time.monotonic() - began < 10
+
+
 def test_one_that_leaves_ends_all() -> None:
     with pytest.raises(NmtError, match="exit code 9"):
         list(in_order(2, Shouting(), ["one", "exit", "slow", "slow"]))
