@@ -1,12 +1,11 @@
 """Processes, jobs and slabs share the work out as they like: what comes of it is the same, byte for byte."""
 
 import random
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from preparing import MakeRecipe, Sentences, changed, contents, prepared
+from preparing import Sentences, changed, contents, prepared
 
 from nmt_cli.data.preparation import shards
 from nmt_cli.data.preparation.preparing import Job, prepare
@@ -125,7 +124,7 @@ def test_missing_shards_are_named(recipe: Recipe, expected: dict[str, bytes]) ->
     with pytest.raises(DataError, match="the shards of train/one are not there"):
         prepare(recipe, None, MERGE)
     prepare(recipe, None, Job(Part(2, 2), merges=False))
-    with pytest.raises(DataError, match="shards 0, 2 of train/one are not there.*--shard"):
+    with pytest.raises(DataError, match=r"shards 0, 2 of train/one are not there.*--shard"):
         prepare(recipe, None, MERGE)
     assert not recipe.data.prepared.exists()
     prepare(recipe)  # does the rest
