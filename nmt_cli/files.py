@@ -92,6 +92,11 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def remnants(path: Path) -> list[Path]:
+    """What a kill has left beside a folder: an unfinished one, or the one before."""
+    return [each for each in (temporary(path), path.with_name(path.name + _REPLACED)) if each.exists()]
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write strict JSON, whole or not at all."""
     with new_file(path) as file:

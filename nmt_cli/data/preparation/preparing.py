@@ -18,6 +18,7 @@ from nmt_cli.data.preparation.learning import count_records, learn
 from nmt_cli.data.preparation.merging import Merged, finish, kept_of_all
 from nmt_cli.data.preparation.processes import in_order
 from nmt_cli.data.preparation.shards import Workshop, raw_slabs
+from nmt_cli.data.preparation.sieve import reasons
 from nmt_cli.data.preparation.slabs import SlabMaker
 from nmt_cli.data.prepared import FORMAT, HASHES, KIND, TOKENIZER
 from nmt_cli.data.reading import read_pairs
@@ -125,9 +126,12 @@ def _workplace(folder: Path) -> Path:
 
 def clear_away(folder: Path) -> None:
     """Remove what a job that was killed at its very end has left beside its prepared folder."""
-    if _workplace(folder).exists() or files.temporary(_workplace(folder)).exists():
+    work = _workplace(folder)
+    if work.exists() or files.remnants(work) or files.remnants(folder):
         with suppress(RunInUseError), _locked(folder, WHOLE):
-            _remove(_workplace(folder))
+            _remove(work)
+            for path in files.remnants(folder):
+                files.remove(path)
 
 
 def _remove(work: Path) -> None:
@@ -198,9 +202,9 @@ def _tokenizer(
 def _merge(recipe: Recipe, tokenizer: Tokenizer, workshop: Workshop, to_do: list[Task], about: dict[str, Any]) -> None:
     made = {task.name: workshop.shards(task) for task in to_do}
     filters = build_filters(recipe.data.filters, to_do[0].languages, HeldOut.of())
-    reasons = [each.name for each in filters if isinstance(each, KeyFilter)]
+    keyed = [each.name for each in filters if isinstance(each, KeyFilter)]
     learned = {task.name: made[task.name] for task in to_do if task.is_learned}
-    kept, losses = kept_of_all(learned, reasons, workshop.folder)
+    kept, losses = kept_of_all(learned, keyed, workshop.folder)
     with files.new_folder(recipe.data.prepared) as unfinished:
         tokenizer.save(unfinished / TOKENIZER)
         entries = {}
@@ -213,15 +217,15 @@ def _merge(recipe: Recipe, tokenizer: Tokenizer, workshop: Workshop, to_do: list
             _refuse_useless(task, merged)
             tags = tags_before(recipe.data, task.languages[1], task.tag)
             entries[task.name] = merged.entry([tokenizer.tag(tag) for tag in tags])
-        files.write_manifest(unfinished, {**about, "corpora": entries})
+        files.write_manifest(unfinished, {**about, "reasons": reasons(recipe.data), "corpora": entries})
 
 
 def _refuse_useless(task: Task, merged: Merged) -> None:
     if not sum(merged.shards):
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(merged.losses.dropped.items()))
+        why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(merged.losses.dropped.items()))
         raise DataError(
             f"{', '.join(map(str, task.corpus.files.values()))}: 0 usable pairs of {merged.records:,} read"
-            + (f" ({reasons})" if reasons else "")
+            + (f" ({why})" if why else "")
         )
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, cycle, islice
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
@@ -49,11 +49,19 @@ def in_order(count: int, opener: Callable[[], Callable[[_Item], _Result]], items
         under_way = deque[_Worker]()
         for item, worker in zip(chain(first, items), cycle(workers), strict=False):
             if len(under_way) == _AHEAD * len(workers):
-                yield under_way.popleft().result()
+                yield _result(under_way.popleft(), workers)
             worker.take(item)
             under_way.append(worker)
         while under_way:
-            yield under_way.popleft().result()
+            yield _result(under_way.popleft(), workers)
+
+
+def _result(worker: "_Worker", workers: "list[_Worker]") -> Any:
+    """What a worker is next to send; meanwhile no other may end."""
+    ready = wait([worker.connection, *(each.process.sentinel for each in workers)])
+    if worker.connection not in ready:
+        raise next(each for each in workers if each.process.sentinel in ready).failure()
+    return worker.result()
 
 
 @dataclass(frozen=True)
@@ -68,19 +76,20 @@ class _Worker:
         try:
             self.connection.send(item)
         except OSError as error:
-            raise self._failure() from error
+            raise self.failure() from error
 
     def result(self) -> Any:
         """Of the next of its items."""
         try:
             result, error = self.connection.recv()
         except (EOFError, OSError) as gone:
-            raise self._failure() from gone
+            raise self.failure() from gone
         if error is not None:
             raise error
         return result
 
-    def _failure(self) -> NmtError:
+    def failure(self) -> NmtError:
+        """How it ended."""
         self.process.join()
         code = self.process.exitcode or 0
         if code < 0:
