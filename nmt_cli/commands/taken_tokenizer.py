@@ -9,7 +9,8 @@ from nmt_cli.runs.directory import TOKENIZER, find_model
 def taken_tokenizer(recipe: Recipe) -> Tokenizer | None:
     """What tokenizer.take_from names: a run, checkpoint, model folder or tokenizer folder; None if it names nothing.
 
-    RecipeError if it does not fit the model: its two sides must be one vocabulary if all embeddings are tied.
+    RecipeError if it does not fit the model, whose two sides must be one vocabulary if all embeddings are tied, or if it
+    does not know the factors of the data, and only these.
     """
     path = recipe.tokenizer.take_from
     if path is None:
@@ -21,5 +22,11 @@ def taken_tokenizer(recipe: Recipe) -> Tokenizer | None:
     if recipe.model.tied_embeddings == "all" and not tokenizer.joint:
         raise RecipeError(
             f"model.tied_embeddings: all needs a joint vocabulary, but {path} has one for each language; use decoder"
+        )
+    if tokenizer.factors.names != recipe.data.factors:
+        known, wanted = (", ".join(names) or "none" for names in (tokenizer.factors.names, recipe.data.factors))
+        raise RecipeError(
+            f"tokenizer.take_from: {path} knows the source factors {known}, but data.factors says {wanted};"
+            " they must be the same, in the same order"
         )
     return tokenizer

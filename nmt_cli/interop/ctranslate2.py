@@ -68,6 +68,8 @@ def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: To
         raise ModelError(
             f"model.architecture: {settings.architecture} is unknown to CTranslate2; it needs a transformer"
         )
+    if tokenizer.factors.names:
+        raise ModelError(f"data.factors: CTranslate2 cannot be told the {', '.join(tokenizer.factors.names)} of a word")
     spec = specs.TransformerSpec(_encoder(specs, settings, weights), _decoder(specs, settings, weights))
     pad, unknown, start, end = special = _special_words(tokenizer)
     spec.register_source_vocabulary([*special, *tokenizer.source.vocabulary[len(special) :]])
