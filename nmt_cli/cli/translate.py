@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import Overrides, Processes, Quiet, examples
+from nmt_cli.cli.options import Factors, Overrides, Processes, Quiet, examples
 from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
@@ -79,7 +79,7 @@ ReadAs = Annotated[
     InputFormat,
     typer.Option(
         "--input-format",
-        help="jsonl: objects with source and, as you like, prefix, required and forbidden; other keys stay.",
+        help="jsonl: objects with source and, as you like, prefix, required, forbidden, factors; other keys stay.",
     ),
 ]
 Glossary = Annotated[
@@ -119,6 +119,7 @@ def translate(
     glossary_mode: HowGlossary = GlossaryMode.soft,
     forbid: Forbidden = None,
     prefix: Prefixes = None,
+    factors: Factors = None,
     alignment: Aligned = False,
     word_scores: WordScores = False,
     protect: Protected = None,
@@ -133,7 +134,7 @@ def translate(
     """
     console.set_quiet(quiet)
     from nmt_cli.commands.translate import translate as command
-    from nmt_cli.commands.translating.requests import RequestOptions
+    from nmt_cli.commands.translating.requests import RequestOptions, factor_files
     from nmt_cli.commands.translators import TranslatorOptions
     from nmt_cli.parts import ALL, Part
 
@@ -150,7 +151,7 @@ def translate(
         markup=markup is not None,
         protect=tuple(protect or []),
     )
-    reading = RequestOptions(input_format.value, prefix)
+    reading = RequestOptions(input_format.value, prefix, factor_files(factors or []))
     command(options, input_, output, format_.value, nproc, Part.parse(shard) if shard else ALL, reading)
 
 

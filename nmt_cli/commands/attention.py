@@ -16,8 +16,11 @@ MOST_SUBWORDS = 80
 def attention_maps(loaded: LoadedModel, lines: Iterable[tuple[int, str, str]]) -> list[AttentionMap]:
     """Maps of lines, each a number, a source and its translation.
 
-    Those that are too long to be drawn are left out, and so are all if the model has no attention.
+    Those that are too long to be drawn are left out, and so are all if the model has no attention, or learned from
+    factors of words, which the lines do not tell.
     """
+    if loaded.tokenizer.factors.names:
+        return []
     maps = (_map(loaded, number, source, translation) for number, source, translation in lines)
     return [found for found in maps if found is not None]
 

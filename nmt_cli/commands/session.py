@@ -13,8 +13,8 @@ from nmt_cli.commands.publishing import is_published, publish, updates_to_averag
 from nmt_cli.commands.signals import noted_signals
 from nmt_cli.commands.translators import utility_of
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.data.reading import read_pairs
-from nmt_cli.decoding.requests import Request
+from nmt_cli.data.reading import read_whole
+from nmt_cli.decoding.requests import Request, plain_requests
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.devices import describe, environment, keep_memory_in_bounds, multiplies_bf16
 from nmt_cli.errors import DivergedError, ModelError, ResourceError, StoppedError
@@ -222,18 +222,18 @@ class Session:
 def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Translation:
     """Validation sets are translated and scored as `nmt evaluate` does it, from the raw text; nothing is mended."""
     languages = recipe.data.source_language, recipe.data.target_language
-    pairs = {name: list(read_pairs(corpus, languages)) for name, corpus in recipe.data.valid.items()}
-    sources = {name: [source for source, _ in some] for name, some in pairs.items()}
-    references = {name: [target for _, target in some] for name, some in pairs.items()}
+    data = recipe.data
+    sets = {name: read_whole(corpus, languages, data.on_error) for name, corpus in data.valid.items()}
+    sources = {name: plain_requests(records.sources, records.factors) for name, records in sets.items()}
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
 
-    def translate(model: TranslationModel, lines: Sequence[str]) -> list[str]:
+    def translate(model: TranslationModel, requests: Sequence[Request]) -> list[str]:
         longest = recipe.data.max_length
         utility = utility_of(recipe.decoding, recipe.evaluation)
         translator = Translator(model, prepared.tokenizer, recipe.decoding, device, longest=longest, utility=utility)
-        return [translation.best.text for translation in translator.translate(map(Request, lines))]
+        return [translation.best.text for translation in translator.translate(requests)]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:
-        return {found.key: found.value for found in score(hypotheses, [references[name]], metrics)}
+        return {found.key: found.value for found in score(hypotheses, [sets[name].targets], metrics)}
 
     return Translation(sources, translate, scores)

@@ -9,8 +9,8 @@ from nmt_cli.runs.directory import TOKENIZER, find_model
 def taken_tokenizer(recipe: Recipe) -> Tokenizer | None:
     """What tokenizer.take_from names: a run, checkpoint, model folder or tokenizer folder; None if it names nothing.
 
-    RecipeError if it does not fit the model, whose two sides must be one vocabulary if all embeddings are tied, or if it
-    does not know the factors of the data, and only these.
+    RecipeError if it does not fit the model, whose two sides must be one vocabulary if all embeddings are tied, or if
+    the factors that it knows are not those of the data.
     """
     path = recipe.tokenizer.take_from
     if path is None:

@@ -60,6 +60,9 @@ def open_translator(options: TranslatorOptions) -> "Translator":
     wanted = Wanted(options.alignment, options.word_scores)
     if not (options.markup or protect):
         return translator_of(loaded, Demands(steering=steering, wanted=wanted))
+    if names := ", ".join(loaded.tokenizer.factors.names):
+        option = "--markup" if options.markup else "--protect"
+        raise RecipeError(f"{option}: hides parts of words, but this model needs the {names} of each word as it stands")
     shield = Shield(options.markup, protect, wanted)
     return translator_of(loaded, Demands(steering=steering, wanted=replace(wanted, alignment=True), shield=shield))
 

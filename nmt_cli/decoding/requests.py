@@ -1,6 +1,6 @@
 """What a user asks for: a line, and what is wished of its translation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,3 +18,11 @@ class Request:
     """Words or phrases that it does not hold."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What came with it, and goes out with its translation again in JSON."""
+    factors: Mapping[str, str] = field(default_factory=dict)
+    """By name, a value of a factor for each word, with spaces between."""
+
+
+def plain_requests(lines: Sequence[str], factors: Mapping[str, Sequence[str]]) -> list[Request]:
+    """Lines, of which line n has the n-th of each factor's texts, and nothing else is asked."""
+    given = [dict(zip(factors, texts, strict=True)) for texts in zip(*factors.values(), strict=True)]
+    return [Request(line, factors=each) for line, each in zip(lines, given or [{}] * len(lines), strict=True)]

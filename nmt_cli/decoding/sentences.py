@@ -1,5 +1,6 @@
 """What search is given: sentences in tokens, and what is wished of their translations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -62,3 +63,5 @@ class Sentence:
     line: int
     tokens: list[int]
     wishes: Wishes = NO_WISHES
+    factors: Sequence[Sequence[int]] | None = None
+    """Of each token, for a model that knows factors."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 
@@ -20,9 +21,9 @@ _BATCH_TOKENS = 4096
 class Translation:
     """How the sets are translated and scored, which is not training's to know."""
 
-    sources: Mapping[str, Sequence[str]]
-    """Source lines of each set."""
-    translate: Callable[[TranslationModel, Sequence[str]], list[str]]
+    sources: Mapping[str, Sequence[Any]]
+    """What is to be translated of each set: for each line something that `translate` takes."""
+    translate: Callable[[TranslationModel, Sequence[Any]], list[str]]
     score: Callable[[str, list[str]], Mapping[str, float]]
     """BLEU and chrF of a set's translations."""
 
@@ -51,7 +52,7 @@ def _loss(learner: Learner, prepared: Prepared, name: str) -> float:
 
 
 def _hypotheses(
-    learner: Learner, model: TranslationModel, translation: Translation, sources: Sequence[str]
+    learner: Learner, model: TranslationModel, translation: Translation, sources: Sequence[Any]
 ) -> list[str]:
     """Translations of all lines, of which each rank makes every n-th."""
     ranks = learner.ranks
