@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from nmt_cli import console, files
-from nmt_cli.commands.loading import check_weights, load_model, vocabularies_of
+from nmt_cli.commands.loading import check_weights, vocabularies_of
 from nmt_cli.commands.publishing import is_published, publish, updates_to_average
 from nmt_cli.commands.signals import noted_signals
+from nmt_cli.commands.starting import start_from
 from nmt_cli.commands.translators import utility_of
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.reading import read_whole
@@ -30,7 +31,7 @@ from nmt_cli.training.learner import Learner
 from nmt_cli.training.loop import Hooks, train, updates
 from nmt_cli.training.memory import batch_tokens_that_fit
 from nmt_cli.training.objectives import build_objective
-from nmt_cli.training.parallel import Ranks, fill
+from nmt_cli.training.parallel import Ranks
 from nmt_cli.training.progress import Progress, finished
 from nmt_cli.training.report import Report, record_event
 from nmt_cli.training.validation import Translation, validate
@@ -189,16 +190,7 @@ class Session:
         path = self._recipe.training.start_from
         if path is None:
             return model
-        given = load_model(path)
-        if given.tokenizer.fingerprint != self._prepared.tokenizer.fingerprint:
-            raise ModelError(
-                f"training.start_from: {path} has another tokenizer than {self._recipe.data.prepared};"
-                f" say tokenizer.take_from: {path}, and preprocess again"
-            )
-        weights = dict(given.model.named_parameters())
-        check_weights(model, weights, path)
-        for name, weight in model.named_parameters():
-            fill(weight, weights[name])
+        start_from(model, path, self._prepared.tokenizer, self._recipe.data.prepared)
         return model
 
     def _publish(self) -> None:

@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.tokenizing.factors import Factors, are_factors
+from nmt_cli.data.tokenizing.segmenter_training import more_text
 from nmt_cli.data.tokenizing.subwords import SPECIAL, Piece, Subwords
 from nmt_cli.errors import ModelError
 from nmt_cli.files import json_bytes, new_file, read_json, write_json
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS, one_line
 
 __all__ = ["Piece", "Subwords", "Tokenizer"]
@@ -45,8 +45,9 @@ class Tokenizer:
 
         Both sides have the same `tags`, under the same ids. The settings' `more_text` is read here.
         """
-        source = chain(source, _more_text(settings, settings.more_text.source))
-        target = chain(target, _more_text(settings, settings.more_text.target))
+        normalize = NORMALIZATIONS[settings.normalization]
+        source = chain(source, more_text(settings.more_text.source, normalize))
+        target = chain(target, more_text(settings.more_text.target, normalize))
         if settings.joint:
             both = Subwords.train(settings, chain(source, target), seed, tags)
             return cls(settings.normalization, both, both)
@@ -59,6 +60,12 @@ class Tokenizer:
     def with_factors(self, factors: Factors) -> "Tokenizer":
         """The same, for sources whose words have these factors."""
         return Tokenizer(self.normalization, self.source, self.target, factors)
+
+    def with_tags(self, tags: Sequence[str]) -> "Tokenizer":
+        """The same with these tags, too; those it lacks are put at the end."""
+        source = self.source.with_tags(tags)
+        target = source if self.joint else self.target.with_tags(tags)
+        return Tokenizer(self.normalization, source, target, self.factors)
 
     @property
     def joint(self) -> bool:
@@ -138,12 +145,6 @@ class Tokenizer:
             _load_side(folder, name, tags.get(name, {})) for name in (["joint"] if joint else ["source", "target"])
         ]
         return cls(normalization, sides[0], sides[-1], Factors(factors))
-
-
-def _more_text(settings: TokenizerSettings, paths: Sequence[Path]) -> Iterator[str]:
-    """Lines of the files, normalised, but for those of which nothing is left."""
-    normalize = NORMALIZATIONS[settings.normalization]
-    return filter(None, (normalize(line) for path in paths for line in read_lines(path)))
 
 
 def _load_side(folder: Path, name: str, tags: Any) -> Subwords:

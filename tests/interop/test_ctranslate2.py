@@ -26,6 +26,7 @@ from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.text.normalization import NORMALIZATIONS
 
 WORDS = ["".join(letters) for letters in product("bdgk", "aeiou", "lmnr", ("", "s", "ton"))]
 LINES = [" ".join(WORDS[first::17]) for first in range(60)]
@@ -177,8 +178,10 @@ def test_a_missing_ctranslate2_is_told(tokenizer: Tokenizer, tmp_path: Path, mon
         export(transformer(), {}, tokenizer, tmp_path)
 
 
-def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("normalization", list(NORMALIZATIONS))
+def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path, normalization: str) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    tokenizer = Tokenizer(normalization, tokenizer.source, tokenizer.target)
     model = decided(transformer(), tokenizer)
 
     export(transformer(), dict(model.named_parameters()), tokenizer, tmp_path)

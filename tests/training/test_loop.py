@@ -22,7 +22,7 @@ from nmt_cli.training.learner import Learner
 from nmt_cli.training.loop import Hooks, train, updates
 from nmt_cli.training.objectives.cross_entropy import CrossEntropy
 from nmt_cli.training.parallel import Ranks
-from nmt_cli.training.progress import Progress, finished, record_validation
+from nmt_cli.training.progress import Learned, Progress, finished, record_validation
 from nmt_cli.training.report import Report
 
 CPU = torch.device("cpu")
@@ -57,7 +57,8 @@ def batch(rows: list[list[int]]) -> Batch:
 
 def portion(*batches: Batch) -> Portion:
     parts = [Part(each, number) for number, each in enumerate(batches)]
-    return Portion(parts, sum(each.target_tokens for each in batches), 0, 1, 4096, 0.5)
+    tokens = sum(each.target_tokens for each in batches)
+    return Portion(parts, tokens, {"corpus": Learned(1, tokens)}, 0, 0, 1, 4096, 0.5)
 
 
 def learner(dropout: float = 0.0, **settings: object) -> Learner:

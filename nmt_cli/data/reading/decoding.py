@@ -101,18 +101,21 @@ def _parsed(
     dropped: Dropped,
 ) -> tuple[list[int], Columns]:
     """The columns in lines that are records, and the numbers of these."""
-    kept, rows = [], []
-    for number, line in zip(numbers, lines, strict=True):
-        try:
-            row = parse(line)
-        except NoRecordError as error:
-            if on_error == "stop":
-                place = f"{corpus.file}: line {_line_number(chunk, number)}"
-                raise DataError(f"{place}: {error}; correct it, or set data.on_error to skip") from error
-            dropped.add("no_record", Example(number, line, ""))
-        else:
-            kept.append(number)
-            rows.append(row)
+    try:
+        kept, rows = numbers, list(map(parse, lines))
+    except NoRecordError:
+        kept, rows = [], []
+        for number, line in zip(numbers, lines, strict=True):
+            try:
+                row = parse(line)
+            except NoRecordError as error:
+                if on_error == "stop":
+                    place = f"{corpus.file}: line {_line_number(chunk, number)}"
+                    raise DataError(f"{place}: {error}; correct it, or set data.on_error to skip") from error
+                dropped.add("no_record", Example(number, line, ""))
+            else:
+                kept.append(number)
+                rows.append(row)
     keys = columns_of(corpus)
     columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in keys)
     return kept, dict(zip(keys, columns, strict=True))

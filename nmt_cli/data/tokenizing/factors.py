@@ -17,6 +17,11 @@ class Factors:
         self.values = {name: list(known) for name, known in (values or {}).items()}
         self._numbers = [{value: number for number, value in enumerate(each, 1)} for each in self.values.values()]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Factors) and [*self.values.items()] == [*other.values.items()]
+
+    __hash__ = None  # type: ignore[assignment]
+
     @classmethod
     def learn(cls, counts: Mapping[str, Mapping[str, int]]) -> "Factors":
         """From how often each value of each factor was seen; where there are too many, the rarest are not known."""

@@ -3,13 +3,15 @@
 import io
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import sentencepiece
 
 from nmt_cli.data.tokenizing.model_file import Entry, more_entries, read_model
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
 
 MOST_SENTENCES = 2_000_000
@@ -72,6 +74,23 @@ def train_segmenter(settings: TokenizerSettings, pieces: int, lines: Iterable[st
     return _with_space(model.getvalue())
 
 
+def sample(lines: Iterable[str], seed: int) -> list[str]:
+    """All lines or, where there are too many, a random sample that each enters with equal chance (Vitter 1985)."""
+    generator = random.Random(seed)
+    kept: list[str] = []
+    for number, line in enumerate(lines):
+        if number < MOST_SENTENCES:
+            kept.append(line[:_LONGEST])
+        elif (place := int(generator.random() * (number + 1))) < MOST_SENTENCES:
+            kept[place] = line[:_LONGEST]
+    return kept
+
+
+def more_text(paths: Iterable[Path], normalize: Callable[[str], str]) -> Iterator[str]:
+    """Lines of files, normalised, but for those of which nothing is left."""
+    return filter(None, (normalize(line) for path in paths for line in read_lines(path)))
+
+
 def _symbols(settings: TokenizerSettings) -> list[str]:
     """The recipe's symbols as normalised text has them; RecipeError if it never has one, or if it is no piece."""
     normalize = NORMALIZATIONS[settings.normalization]
@@ -95,18 +114,6 @@ def _with_space(segmenter: bytes) -> bytes:
     if any(entry.text == _SPACE for entry in entries):
         return segmenter
     return segmenter + more_entries([Entry(_SPACE, min(entry.score for entry in entries) - 1)])
-
-
-def sample(lines: Iterable[str], seed: int) -> list[str]:
-    """All lines or, where there are too many, a random sample that each enters with equal chance (Vitter 1985)."""
-    generator = random.Random(seed)
-    kept: list[str] = []
-    for number, line in enumerate(lines):
-        if number < MOST_SENTENCES:
-            kept.append(line[:_LONGEST])
-        elif (place := int(generator.random() * (number + 1))) < MOST_SENTENCES:
-            kept[place] = line[:_LONGEST]
-    return kept
 
 
 def _coverage(settings: TokenizerSettings, sentences: list[str]) -> float:
