@@ -92,6 +92,11 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def remnants(path: Path) -> list[Path]:
+    """What a kill has left beside a folder: an unfinished one, or the one before."""
+    return [each for each in (temporary(path), path.with_name(path.name + _REPLACED)) if each.exists()]
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write strict JSON, whole or not at all."""
     with new_file(path) as file:
@@ -185,14 +190,14 @@ def read_manifest(folder: Path, kind: type[NmtError], hashed: Callable[[Path], s
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Hold `path` for this process alone; the kernel lets go however the process ends."""
+def lock(path: Path, shared: bool = False) -> Iterator[None]:
+    """Hold `path` for this process alone, or with others that share it; the kernel lets go however they end."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             time.sleep(0.1)  # who has just got it will have written its name by then
             file.seek(0)

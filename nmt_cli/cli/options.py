@@ -28,3 +28,10 @@ Processes = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+TargetLanguage = Annotated[
+    str | None,
+    typer.Option("--target-language", metavar="CODE", help="One of the languages that the model translates into."),
+]
+CorpusTag = Annotated[
+    str | None, typer.Option("--tag", metavar="NAME", help="Translate as in the training corpora that had this tag.")
+]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import Factors, Overrides, Quiet, examples
+from nmt_cli.cli.options import CorpusTag, Factors, Overrides, Quiet, TargetLanguage, examples
 
 EXAMPLES = examples(
     "nmt score runs/en-de --source in.en --target in.de > log-probabilities",
@@ -65,6 +65,8 @@ def score(
     word_scores: WordScores = False,
     input_format: ReadAs = InputFormat.text,
     factors: Factors = None,
+    target_language: TargetLanguage = None,
+    tag: CorpusTag = None,
     set_: Overrides = None,
     quiet: Quiet = False,
 ) -> None:
@@ -79,6 +81,6 @@ def score(
     from nmt_cli.commands.translating.requests import factor_files
     from nmt_cli.commands.translators import TranslatorOptions
 
-    options = TranslatorOptions(tuple(model), tuple(set_ or []))
+    options = TranslatorOptions(tuple(model), tuple(set_ or []), target_language=target_language, tag=tag)
     reading = PairOptions(input_format.value, factor_files(factors or []))
     command(options, source, target, ScoreOptions(format_.value, normalize, word_scores), reading)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import Factors, Overrides, Processes, Quiet, examples
+from nmt_cli.cli.options import CorpusTag, Factors, Overrides, Processes, Quiet, TargetLanguage, examples
 from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
@@ -19,6 +19,7 @@ EXAMPLES = examples(
     "nmt translate runs/one runs/two runs/three -i in.en --weights 2,1,1",
     "nmt translate runs/en-de -i in.en --glossary terms.tsv --format jsonl",
     "nmt translate runs/en-de -i in.en --alignment --word-scores",
+    "nmt translate runs/en-many -i in.en --target-language fr",
     "nmt translate runs/en-de -i in.en --format nbest --set decoding.n_best=5",
     "nmt translate runs/en-de -i in.en --set decoding.strategy=sampling --set decoding.top_k=10",
 )
@@ -124,6 +125,8 @@ def translate(
     word_scores: WordScores = False,
     protect: Protected = None,
     markup: MarkedUp = None,
+    target_language: TargetLanguage = None,
+    tag: CorpusTag = None,
     set_: Overrides = None,
     nproc: Processes = None,
     quiet: Quiet = False,
@@ -150,6 +153,8 @@ def translate(
         word_scores,
         markup=markup is not None,
         protect=tuple(protect or []),
+        target_language=target_language,
+        tag=tag,
     )
     reading = RequestOptions(input_format.value, prefix, factor_files(factors or []))
     command(options, input_, output, format_.value, nproc, Part.parse(shard) if shard else ALL, reading)

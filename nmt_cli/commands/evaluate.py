@@ -129,7 +129,8 @@ def _evaluate_set(system: System, name: str, text: SetTexts) -> dict[str, Any]:
     ]
     evaluated = EvaluatedSet(
         name=name,
-        languages=f"{recipe.data.source_language} → {recipe.data.target_language}",
+        languages=f"{text.source_language or recipe.data.source_language} → "
+        f"{text.target_language or recipe.data.target_language}",
         model=str(system.model),
         weights=system.weights,
         recipe=system.recipe_sha256,

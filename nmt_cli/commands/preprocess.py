@@ -5,17 +5,19 @@ from typing import Any
 
 from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.console import say, table
-from nmt_cli.data.preparation.preparing import Job, check_paths, prepare
+from nmt_cli.data.preparation.preparing import WHOLE, Job, check_paths, clear_away, prepare
 from nmt_cli.data.prepared import Prepared, is_current, open_prepared
 from nmt_cli.recipe.schema import Recipe
 
 
-def preprocess(recipe: Recipe, job: Job, processes: int, dry_run: bool = False) -> None:
+def preprocess(recipe: Recipe, job: Job = WHOLE, processes: int = 1, dry_run: bool = False) -> None:
     """Fill the recipe's prepared folder, unless it already holds just that; or do one job's part of that."""
     folder = recipe.data.prepared
     check_paths(recipe)
     taken = taken_tokenizer(recipe)
     if is_current(recipe, taken):
+        if not dry_run:
+            clear_away(folder)
         say(f"{folder} is up to date; nothing to do")
         return
     corpora = {**recipe.data.train, **recipe.data.valid}

@@ -74,7 +74,7 @@ def score(
     """
     with _reading(source, target, reading) as (pairs, cut):
         translator = open_translator(options)
-        scorer = Scorer(translator.searcher, translator.tokenizer, translator.settings)
+        scorer = Scorer(translator.searcher, translator.tokenizer, translator.settings, translator.tags.ids())
         started, tally = time.monotonic(), _Tally()
         with stdout() as stream, console.Progress("scoring", "pairs") as progress:
             for window in cut(pairs):

@@ -15,8 +15,9 @@ from nmt_cli.commands.starting import start_from
 from nmt_cli.commands.translators import utility_of
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.reading import read_whole
+from nmt_cli.data.tokenizing.tags import SourceTags
 from nmt_cli.decoding.requests import Request, plain_requests
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.decoding.translator import Demands, Translator
 from nmt_cli.devices import describe, environment, keep_memory_in_bounds, multiplies_bf16
 from nmt_cli.errors import DivergedError, ModelError, ResourceError, StoppedError
 from nmt_cli.evaluation.metrics import score
@@ -27,6 +28,7 @@ from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import OPTIMIZER, WEIGHTS, RunDirectory
 from nmt_cli.runs.journal import Journal, read_summary, update_summary
 from nmt_cli.training.feed import ahead, feed
+from nmt_cli.training.health import Health
 from nmt_cli.training.learner import Learner
 from nmt_cli.training.loop import Hooks, train, updates
 from nmt_cli.training.memory import batch_tokens_that_fit
@@ -94,14 +96,15 @@ class Session:
             batch_tokens = batch_tokens_that_fit(learner, self._prepared)
         else:
             batch_tokens = settings.batch_tokens
-        report = Report(learner, self._journal)
+        health = Health(learner)
+        report = Report(learner, self._journal, health)
         weights = {name: corpus.weight for name, corpus in self._recipe.data.train.items()}
         seed, progress = self._recipe.seed, learner.progress
         portions = feed(self._prepared, weights, settings, batch_tokens, seed, progress, self._ranks)
         translation = _translation(self._recipe, self._prepared, learner.device)
         hooks = Hooks(lambda: validate(learner, self._prepared, translation), self._save, stopping)
         with closing(ahead(portions, learner.device)) as made:
-            return train(updates(learner, made, self._recipe.seed), learner, report, hooks)
+            return train(updates(learner, health.watching(made), self._recipe.seed), learner, report, hooks)
 
     def _settle(self) -> None:
         """Let the files of the run agree with where the learner stands: a kill, or a return, may have parted them."""
@@ -213,16 +216,27 @@ class Session:
 
 def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Translation:
     """Validation sets are translated and scored as `nmt evaluate` does it, from the raw text; nothing is mended."""
-    languages = recipe.data.source_language, recipe.data.target_language
-    data = recipe.data
-    sets = {name: read_whole(corpus, languages, data.on_error) for name, corpus in data.valid.items()}
-    sources = {name: plain_requests(records.sources, records.factors) for name, records in sets.items()}
+    data, words = recipe.data, prepared.tokenizer
+    sets = {
+        name: read_whole(
+            each,
+            (each.source_language or data.source_language, each.target_language or data.target_language),
+            data.on_error,
+        )
+        for name, each in data.valid.items()
+    }
+    sources = {
+        name: plain_requests(records.sources, records.factors, data.valid[name].target_language)
+        for name, records in sets.items()
+    }
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
+    utility, tags = utility_of(recipe.decoding, recipe.evaluation), SourceTags(words.source.tags, data.target_language)
 
     def translate(model: TranslationModel, requests: Sequence[Request]) -> list[str]:
-        longest = recipe.data.max_length
-        utility = utility_of(recipe.decoding, recipe.evaluation)
-        translator = Translator(model, prepared.tokenizer, recipe.decoding, device, longest=longest, utility=utility)
+        demands = Demands(tags=tags)
+        translator = Translator(
+            model, words, recipe.decoding, device, longest=data.max_length, utility=utility, demands=demands
+        )
         return [translation.best.text for translation in translator.translate(requests)]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:

@@ -31,13 +31,17 @@ class SetTexts:
     references: list[list[str]]
     tags: list[str] | None
     provenance: Provenance
+    source_language: str | None = None
+    """Of this set, where it says so itself."""
+    target_language: str | None = None
+    """As `source_language`."""
     factors: dict[str, list[str]] = field(default_factory=dict)
     """By name, a factor of the words of each source."""
 
     @property
     def requests(self) -> list[Request]:
         """What is to be translated."""
-        return plain_requests(self.sources, self.factors)
+        return plain_requests(self.sources, self.factors, self.target_language)
 
     def disturbed(self, sources: Sequence[str]) -> list[Request]:
         """The same with other sources, whose words are these, but for some at the end."""
@@ -48,7 +52,7 @@ class SetTexts:
             ]
             for name, texts in self.factors.items()
         }
-        return plain_requests(sources, factors)
+        return plain_requests(sources, factors, self.target_language)
 
 
 def choose(data: Data, wanted: Sequence[str]) -> dict[str, TestSet | AnyCorpus]:
@@ -87,16 +91,17 @@ def read_test_set(system: System, test: TestSet | AnyCorpus) -> SetTexts:
         source, *more = [files.sha256(path) for path in test.files.values() if path not in valued]
     if valued:
         source = hashlib.sha256(" ".join([source, *map(files.sha256, valued)]).encode()).hexdigest()
+    into = {} if test.target_language is None else {"target_language": test.target_language}
     provenance = Provenance(
         model=system.sha256,
         source=source,
         references=more[: len(more) - len(tagged)],
         tags=more[-1] if tagged else None,
-        decoding=system.recipe.decoding.model_dump(mode="json"),
+        decoding=system.recipe.decoding.model_dump(mode="json") | into,
         evaluation=system.recipe.evaluation.model_dump(mode="json"),
         versions={"nmt": __version__, "sacrebleu": version("sacrebleu")},
     )
-    return SetTexts(sources, references, tags, provenance, factors)
+    return SetTexts(sources, references, tags, provenance, test.source_language, test.target_language, factors)
 
 
 def read_parallel(paths: Sequence[Path]) -> list[list[str]]:

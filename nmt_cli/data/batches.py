@@ -151,13 +151,14 @@ def assemble(pairs: TokenPairs, rows: Rows, start: int, end: int, pad: int) -> B
     source[:, :-1] = _gathered(pairs.sources, rows, int(source_lengths[0]))
 
     longest = int(target_lengths.max())
-    time, lengths = np.arange(longest + 1), target_lengths[:, None]
-    target = np.full((len(rows), longest + 2), pad, np.int64)
-    target[:, 0] = start
-    np.copyto(target[:, 1:-1], _gathered(pairs.targets, rows, longest), where=time[:-1] < lengths)
-    target_in = np.ascontiguousarray(target[:, :-1])
-    target[np.arange(len(rows)), target_lengths + 1] = end
-    positions = np.flatnonzero(time <= lengths)
+    real = np.arange(longest + 1) <= target_lengths[:, None]
+    target_in = np.empty(real.shape, np.int64)
+    target_in[:, 0] = start
+    target_in[:, 1:] = _gathered(pairs.targets, rows, longest)
+    positions = np.flatnonzero(real)
+    labels = target_in.ravel().take(positions + 1, mode="clip")  # what follows, within a row
+    labels[np.cumsum(target_lengths + 1) - 1] = end
+    np.putmask(target_in, ~real, pad)
     alignment = None
     if pairs.links is not None:
         sides = Side(source[:, :-1], source_lengths), Side(target_in[:, 1:], target_lengths)
@@ -166,7 +167,7 @@ def assemble(pairs: TokenPairs, rows: Rows, start: int, end: int, pad: int) -> B
         torch.from_numpy(source),
         torch.from_numpy(target_in),
         torch.from_numpy(positions),
-        torch.from_numpy(target[:, 1:].ravel()[positions]),
+        torch.from_numpy(labels),
         pairs.numbers[rows],
         alignment,
         None if pairs.factors is None else torch.from_numpy(_factors(pairs.factors, pairs.sources, rows)),

@@ -4,11 +4,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nmt_cli import files
-from nmt_cli.data.prepared import KIND, fingerprint_of
+from nmt_cli.data.prepared import FORMAT, KIND, fingerprint_of
 from nmt_cli.errors import DataError
+
+
+@dataclass(frozen=True)
+class DroppedPair:
+    """An example of what was dropped; long lines are cut."""
+
+    record: int
+    """Its number in its corpus, from 1."""
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What was dropped of one corpus for one reason."""
+
+    reason: str
+    """Such as too_long."""
+    words: str
+    """Such as `a side has more than 200 subwords`."""
+    pairs: int
+    examples: list[DroppedPair]
 
 
 @dataclass(frozen=True)
@@ -20,10 +40,11 @@ class CorpusCounts:
     read: int
     """Pairs."""
     kept: int
-    dropped: dict[str, int]
-    """Pairs by reason."""
+    losses: list[Loss]
     source_tokens: int
     target_tokens: int
+    lengths: dict[str, dict[int, int]]
+    """For each side, source and target: how many lines have each length in tokens."""
 
 
 @dataclass(frozen=True)
@@ -39,34 +60,32 @@ class Inventory:
 
 
 def read_inventory(folder: Path) -> Inventory:
-    """The counts of a prepared folder; DataError if it is none, or damaged."""
+    """What the manifest of a prepared folder says; DataError if it is none, or damaged."""
     manifest = files.read_json(folder / files.MANIFEST)
     try:
         if manifest["kind"] != KIND:
             raise DataError(f"{folder}: is not data prepared by nmt")
-        corpora = [_counts(name, counts) for name, counts in manifest["corpora"].items()]
+        if manifest["format"] != FORMAT:
+            raise DataError(f"{folder}: is not data prepared by this version of nmt; run `nmt preprocess`")
+        words = manifest["reasons"]
+        corpora = [_counts(name, entry, words) for name, entry in manifest["corpora"].items()]
         return Inventory(folder, fingerprint_of(manifest), dict(manifest["settings"]), corpora)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{folder / files.MANIFEST}: is damaged, or is not of this version of nmt") from error
 
 
-def _counts(name: str, counts: dict[str, Any]) -> CorpusCounts:
-    dropped = {str(reason): int(count) for reason, count in counts["dropped"].items()}
-    read, kept, sources, targets = (int(counts[key]) for key in ("read", "kept", "source_tokens", "target_tokens"))
-    return CorpusCounts(name, read, kept, dropped, sources, targets)
+def _counts(name: str, entry: dict[str, Any], words: dict[str, str]) -> CorpusCounts:
+    losses = [
+        Loss(reason, str(words.get(reason, reason)), int(pairs), [_pair(one) for one in entry["examples"][reason]])
+        for reason, pairs in entry["dropped"].items()
+    ]
+    read, kept, sources, targets = (int(entry[key]) for key in ("read", "kept", "source_tokens", "target_tokens"))
+    lengths = {
+        side: {int(length): int(pairs) for length, pairs in entry["lengths"][side].items()}
+        for side in ("source", "target")
+    }
+    return CorpusCounts(name, read, kept, losses, sources, targets, lengths)
 
 
-def count_lengths(folder: Path) -> dict[str, dict[int, int]]:
-    """For each side of a corpus folder, source and target: how many lines have each length in tokens."""
-    return {side: _lengths(folder / f"{side}.offsets") for side in ("source", "target")}
-
-
-def _lengths(offsets: Path) -> dict[int, int]:
-    try:
-        lengths = np.diff(np.fromfile(offsets, dtype="<i8"))
-    except OSError as error:
-        raise DataError(f"{offsets}: cannot be read: {error.strerror}") from error
-    if lengths.size and lengths.min() < 0:
-        raise DataError(f"{offsets}: is damaged; run `nmt preprocess` again")
-    found, counts = np.unique(lengths, return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+def _pair(one: dict[str, Any]) -> DroppedPair:
+    return DroppedPair(int(one["record"]), str(one["source"]), str(one["target"]))

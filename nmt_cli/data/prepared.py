@@ -66,13 +66,16 @@ def open_prepared(recipe: Recipe, taken: Tokenizer | None = None) -> Prepared:
     _check_inputs(recipe, manifest, hashes.of)
     hashes.save()
     tokenizer, corpora = Tokenizer.load(folder / TOKENIZER), manifest["corpora"]
-    opened = {name: TokenCorpus(folder / name, entry, tokenizer) for name, entry in corpora.items()}
-    return Prepared(
-        tokenizer,
-        [opened[f"train/{name}"] for name in recipe.data.train],
-        {name: opened[f"valid/{name}"] for name in recipe.data.valid},
-        manifest,
-    )
+
+    def opened(name: str) -> TokenCorpus:
+        return TokenCorpus(folder / name, corpora[name], tokenizer)
+
+    try:
+        train = [opened(f"train/{name}") for name in recipe.data.train]
+        valid = {name: opened(f"valid/{name}") for name in recipe.data.valid}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder / files.MANIFEST}: is damaged; run `nmt preprocess` again") from error
+    return Prepared(tokenizer, train, valid, manifest)
 
 
 def fingerprint_of(manifest: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.tokenizing.factors import Factors, are_factors
-from nmt_cli.data.tokenizing.segmenter_training import more_text
 from nmt_cli.data.tokenizing.subwords import SPECIAL, Piece, Subwords
 from nmt_cli.errors import ModelError
 from nmt_cli.files import json_bytes, new_file, read_json, write_json
@@ -43,11 +42,8 @@ class Tokenizer:
     ) -> "Tokenizer":
         """Learn from normalised lines; the same lines and seed give the same tokenizer on any machine.
 
-        Both sides have the same `tags`, under the same ids. The settings' `more_text` is read here.
+        Both sides have the same `tags`, under the same ids.
         """
-        normalize = NORMALIZATIONS[settings.normalization]
-        source = chain(source, more_text(settings.more_text.source, normalize))
-        target = chain(target, more_text(settings.more_text.target, normalize))
         if settings.joint:
             both = Subwords.train(settings, chain(source, target), seed, tags)
             return cls(settings.normalization, both, both)

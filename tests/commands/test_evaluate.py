@@ -39,9 +39,11 @@ class Shouting:
     """Translates by shouting, and counts how often it was asked."""
 
     calls: int = 0
+    target_language: str | None = None
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[Translation]:
         self.calls += 1
+        self.target_language = requests[0].target_language
         return (Translation(request.text.upper()) for request in requests)
 
 

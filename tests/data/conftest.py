@@ -24,7 +24,10 @@ def sentences() -> Callable[[int, int], list[str]]:
 
 @pytest.fixture
 def make_recipe(tmp_path: Path) -> Callable[..., Recipe]:
-    """A recipe with a training and a validation corpus, written from lines or bytes; further keys override."""
+    """A recipe with a training and a validation corpus, written from lines or bytes, and no filters.
+
+    Further keys are those of the tokenizer.
+    """
 
     def make(
         source: list[str] | bytes | None = None, target: list[str] | bytes | None = None, **tokenizer: Any
@@ -34,7 +37,7 @@ def make_recipe(tmp_path: Path) -> Callable[..., Recipe]:
             lines = _sentences(number, 60) if lines is None else lines
             content = lines if isinstance(lines, bytes) else "".join(f"{line}\n" for line in lines).encode()
             (tmp_path / f"train.{side}").write_bytes(content)
-            (tmp_path / f"valid.{side}").write_text("".join(f"{line}\n" for line in _sentences(number, 5)))
+            (tmp_path / f"valid.{side}").write_text("".join(f"{line}\n" for line in _sentences(number + 10, 5)))
         data = {
             name: {"corpus": {side: str(tmp_path / f"{name}.{side}") for side in sides}} for name in ("train", "valid")
         }
@@ -46,6 +49,7 @@ def make_recipe(tmp_path: Path) -> Callable[..., Recipe]:
                     "target_language": "bb",
                     "prepared": str(tmp_path / "prepared"),
                     "max_length": 80,
+                    "filters": [],
                     **data,
                 },
                 "tokenizer": {"vocabulary_size": 300, **tokenizer},

@@ -71,6 +71,11 @@ def test_final_punctuation_is_lost_unless_there_is_nothing_else(before: str, aft
     assert altered({"no_final_punctuation": 1}, ["x"], [before]).targets == [after]
 
 
+def test_of_joined_sentences_the_last_changes() -> None:
+    found = altered({"upper_case": 1, "no_final_punctuation": 1}, ["Eins.\x1eZwei."], ["One.\x1eTwo."])
+    assert pairs(found) == [("Eins.\x1eZWEI", "One.\x1eTWO")]
+
+
 def test_a_typing_mistake_is_one_letter_of_the_source() -> None:
     found = altered({"typos": 1})
     assert found.targets == TARGETS

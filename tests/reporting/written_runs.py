@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nmt_cli import files
-from nmt_cli.data.prepared import KIND, fingerprint_of
+from nmt_cli.data.prepared import FORMAT, KIND, fingerprint_of
 from nmt_cli.recipe.loading import resolved_yaml
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import RunDirectory
@@ -69,13 +67,23 @@ def write_prepared(folder: Path) -> str:
     corpora = {}
     for name, lengths in (("train/large", [3, 4, 4, 9]), ("train/small", [2]), ("valid/dev", [5])):
         (folder / name).mkdir(parents=True)
-        offsets = np.cumsum([0, *lengths]).astype("<i8")
-        for side in ("source", "target"):
-            (folder / name / f"{side}.offsets").write_bytes(offsets.tobytes())
-        kept = len(lengths)
-        counts = {"read": kept + 3, "kept": kept, "dropped": {"empty": 2, "too_long": 1}}
-        corpora[name] = counts | {"source_tokens": sum(lengths), "target_tokens": sum(lengths)}
-    files.write_manifest(folder, {"kind": KIND, "format": 1, "settings": {}, "inputs": {}, "corpora": corpora})
+        (folder / name / "source.bin").write_bytes(bytes(2 * sum(lengths)))
+        kept, histogram = len(lengths), {str(length): lengths.count(length) for length in sorted({*lengths})}
+        corpora[name] = {
+            "read": kept + 3,
+            "kept": kept,
+            "dropped": {"empty": 2, "too_long": 1},
+            "examples": {
+                "empty": [{"record": record, "source": "", "target": f"alone {record}"} for record in (2, 1002)],
+                "too_long": [{"record": 4, "source": "<b>long & …", "target": "lang …"}],
+            },
+            "source_tokens": sum(lengths),
+            "target_tokens": sum(lengths),
+            "lengths": {"source": histogram, "target": histogram},
+        }
+    words = {"empty": "a side is empty", "too_long": "a side has more than 9 subwords"}
+    about = {"kind": KIND, "format": FORMAT, "settings": {}, "inputs": {}, "reasons": words}
+    files.write_manifest(folder, {**about, "corpora": corpora})
     return fingerprint_of(files.read_json(folder / files.MANIFEST))
 
 

@@ -18,6 +18,7 @@ from nmt_cli.recipe.training import Training
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import Journal
 from nmt_cli.training.feed import Part, Portion
+from nmt_cli.training.health import Health
 from nmt_cli.training.learner import Learner
 from nmt_cli.training.loop import Hooks, train, updates
 from nmt_cli.training.objectives.cross_entropy import CrossEntropy
@@ -273,7 +274,7 @@ def test_when_it_is_saved(settings: dict[str, object], saved: list[int], done: b
         save=lambda: found.append(progress.step),
         stopping=lambda: progress.step == 6,
     )
-    assert train(steps, made, Report(made, Journal(RunDirectory(tmp_path))), hooks) is done
+    assert train(steps, made, Report(made, Journal(RunDirectory(tmp_path)), Health(made)), hooks) is done
     assert found == saved
 
 
@@ -281,5 +282,5 @@ def test_training_ends_when_its_time_is_over() -> None:
     made = learner(limits={"minutes": 1e-9}, validation={"every": 100})
     steps = updates(made, iter(lambda: portion(batch([[4]])), None), seed=1)
     hooks = Hooks(lambda: {"valid": {"loss": 1.0, "bleu": 1.0}}, lambda: None, lambda: False)
-    assert train(steps, made, Report(made, Journal(None)), hooks)
+    assert train(steps, made, Report(made, Journal(None), Health(made)), hooks)
     assert made.progress.step == 1

@@ -103,7 +103,7 @@ def _of_json(line: str, place: str) -> Request:
         raise DataError(f"{place}: prefix: is no text on one line")
     required, forbidden = (_texts(record.pop(key, []), f"{place}: {key}") for key in ("required", "forbidden"))
     factors = read_factors(record.pop("factors", {}), place)
-    return Request(text, prefix, required, forbidden, record, factors)
+    return Request(text, prefix, required, forbidden, extra=record, factors=factors)
 
 
 def _not_json(constant: str) -> NoReturn:

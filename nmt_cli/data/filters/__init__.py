@@ -3,9 +3,10 @@
 from nmt_cli.data.filters.assembly import Sifted, build_filters, sift
 from nmt_cli.data.filters.contract import By, KeyFilter, LocalFilter, Rows
 from nmt_cli.data.filters.first_of_each import first_of_each
-from nmt_cli.data.filters.held_out import HeldOut
+from nmt_cli.data.filters.held_out import OVERLAP, HeldOut
 
 __all__ = [
+    "OVERLAP",
     "By",
     "HeldOut",
     "KeyFilter",

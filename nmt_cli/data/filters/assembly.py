@@ -62,7 +62,7 @@ def sift(filters: Sequence[LocalFilter | KeyFilter], rows: Rows) -> Sifted:
     for judge in local(filters):
         kept = judge(rows)
         if not kept.all():
-            dropped[judge.name] = np.concatenate([dropped.get(judge.name, places[:0]), places[~kept]])
+            dropped[judge.name] = np.sort(np.concatenate([dropped.get(judge.name, places[:0]), places[~kept]]))
             rows, places = rows.where(kept), places[kept]
     return Sifted(rows, places, dropped, [keyed.keys(rows) for keyed in by_key(filters)])
 

@@ -10,6 +10,8 @@ from nmt_cli.data.filters.contract import By, Keys, Rows, Truths, pair_keys
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data.filters import OverlapFilter
 
+OVERLAP = "overlap"
+"""The reason for which such lines are dropped."""
 _SIDES: tuple[By, ...] = ("pair", "source", "target")
 _SHOWN = 80
 """Characters of a line that a message quotes."""
@@ -59,7 +61,7 @@ class Overlap:
     """Finds what stands in a validation or test set; `refuse` raises DataError at the first such pair."""
 
     def __init__(self, settings: OverlapFilter, languages: tuple[str, str], held_out: HeldOut) -> None:
-        self.name = "overlap"
+        self.name = OVERLAP
         what = "source or target" if settings.by == "either" else settings.by
         self.words = f"the {what} stands in a validation or test set"
         self._held_out, self._refuse = held_out, settings.action == "refuse"

@@ -10,15 +10,15 @@ def with_context(sieved: Sieved, context: Context | None) -> tuple[list[str], li
     """The sources and targets that are left, each behind its neighbours of the same document.
 
     A pair with an empty source and target ends a document, and so does the end of a slab. A neighbour that was dropped
-    still is a neighbour.
+    still is a neighbour, unless it stands in a set that training must not see: that is as an end, too.
     """
     if context is None:
         return sieved.rows.sources, sieved.rows.targets
     sources, targets = sieved.normalized.sources, sieved.normalized.targets
     first, joined = 0, ([], [])  # type: int, tuple[list[str], list[str]]
-    begins = []
+    begins, held_out = [], set(sieved.held_out.tolist())
     for place, (source, target) in enumerate(zip(sources, targets, strict=True)):
-        if is_blank(source) and is_blank(target):
+        if place in held_out or (is_blank(source) and is_blank(target)):
             first = place + 1
         begins.append(max(first, place - context.sentences))
     for place in map(int, sieved.places):

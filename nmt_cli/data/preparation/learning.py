@@ -18,6 +18,7 @@ from nmt_cli.data.preparation.processes import in_order
 from nmt_cli.data.preparation.sieve import Sieve
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.extension import extend
 from nmt_cli.data.tokenizing.factors import Factors
 from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.errors import DataError
@@ -53,11 +54,18 @@ def count_records(tasks: list[Task]) -> dict[str, int]:
     return found
 
 
-def learn(recipe: Recipe, tasks: list[Task], records: dict[str, int], held_out: HeldOut, processes: int) -> Tokenizer:
-    """A tokenizer as the recipe says; the same for any number of processes."""
+def learn(
+    recipe: Recipe,
+    tasks: list[Task],
+    records: dict[str, int],
+    held_out: HeldOut,
+    processes: int,
+    taken: Tokenizer | None = None,
+) -> Tokenizer:
+    """A tokenizer as the recipe says, or one that was taken over with more subwords; the same for any `processes`."""
     learned = [task for task in tasks if task.is_learned]
     share = min(1.0, MOST_PAIRS / max(1, sum(records[task.name] for task in learned)))
-    normalization = recipe.tokenizer.normalization
+    normalization = taken.normalization if taken else recipe.tokenizer.normalization
     sample: dict[tuple[str, str], None] = {}
     values = {name: Counter[str]() for name in recipe.data.factors}
     with Progress("sampling", "records", sum(records[task.name] for task in learned)) as progress:
@@ -72,6 +80,8 @@ def learn(recipe: Recipe, tasks: list[Task], records: dict[str, int], held_out: 
     more = recipe.tokenizer.more_text
     sources = chain((source for source, _ in sample), _lines(more.source, normalization))
     targets = chain((target for _, target in sample), _lines(more.target, normalization))
+    if taken:
+        return extend(taken, recipe.tokenizer, sources, targets, _SEED)
     tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, _SEED, tags_of(recipe.data))
     return tokenizer.with_factors(Factors.learn(values))
 

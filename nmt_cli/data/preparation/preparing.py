@@ -2,8 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,13 @@ from typing import Any
 from nmt_cli import files
 from nmt_cli.console import Progress, say
 from nmt_cli.data.filters import HeldOut, KeyFilter, build_filters
+from nmt_cli.data.preparation import shards
 from nmt_cli.data.preparation.corpora import Task, check_file, describe, inputs, settings, tasks
 from nmt_cli.data.preparation.learning import count_records, learn
 from nmt_cli.data.preparation.merging import Merged, finish, kept_of_all
 from nmt_cli.data.preparation.processes import in_order
 from nmt_cli.data.preparation.shards import Workshop, raw_slabs
+from nmt_cli.data.preparation.sieve import reasons
 from nmt_cli.data.preparation.slabs import SlabMaker
 from nmt_cli.data.prepared import FORMAT, HASHES, KIND, TOKENIZER
 from nmt_cli.data.reading import read_pairs
@@ -41,7 +43,10 @@ class Job:
     merges: bool = True
 
 
-def prepare(recipe: Recipe, taken: Tokenizer | None, job: Job, processes: int) -> None:
+WHOLE = Job()
+
+
+def prepare(recipe: Recipe, taken: Tokenizer | None = None, job: Job = WHOLE, processes: int = 1) -> None:
     """Do a job; the one that merges fills the recipe's prepared folder anew, whole or not at all.
 
     `taken` is what the recipe's tokenizer.take_from names; without it, a tokenizer is learned. What may be in the
@@ -56,11 +61,13 @@ def prepare(recipe: Recipe, taken: Tokenizer | None, job: Job, processes: int) -
         to_do = tasks(recipe)
         normalization = taken.normalization if taken else recipe.tokenizer.normalization
         held_out = _held_out(recipe, normalization)
-        tokenizer, records = _tokenizer(recipe, taken, work, described, held_out, processes)
-        what = {"format": FORMAT, "settings": settings(recipe, tokenizer.fingerprint), "inputs": described}
-        workshop = Workshop(work, _hash({**what, "tokenizer": tokenizer.fingerprint}))
+        check = partial(_refuse_changed, recipe, described, hashes)
+        learned = _tokenizer(recipe, taken, work, described, held_out, processes, check)
+        tokenizer, records = Tokenizer.load(learned), files.read_json(learned / _ABOUT)["records"]
+        what = {"format": FORMAT, "settings": settings(recipe, (taken or tokenizer).fingerprint), "inputs": described}
+        workshop = Workshop(work, _hash({**what, "tokenizer": tokenizer.fingerprint, "shard": shards.SHARD}), check)
         if job.part is not None:
-            opener = partial(SlabMaker, recipe, work / TOKENIZER, held_out)
+            opener = partial(SlabMaker, recipe, learned, held_out)
             with Progress("cutting", "records", sum(records.values())) as progress:
                 raw = raw_slabs(workshop, to_do, job.part, progress.advance)
                 workshop.write(in_order(processes, opener, raw))
@@ -69,7 +76,7 @@ def prepare(recipe: Recipe, taken: Tokenizer | None, job: Job, processes: int) -
             for name, entry in files.read_json(folder / files.MANIFEST)["files"].items():
                 hashes.believe(folder / name, entry["sha256"])
             hashes.save()
-            files.remove(work)
+            _remove(work)
 
 
 def check_paths(recipe: Recipe) -> None:
@@ -85,6 +92,12 @@ def check_paths(recipe: Recipe) -> None:
         raise DataError(f"{folder}: holds files that nmt did not make; name another folder as data.prepared")
 
 
+def _refuse_changed(recipe: Recipe, described: dict[str, Any], hashes: files.Hashes) -> None:
+    for name, path in inputs(recipe).items():
+        if describe(path, hashes.of) != described[name]:
+            raise DataError(f"{path}: has changed while it was read; run `nmt preprocess` again")
+
+
 def _is_ours(folder: Path) -> bool:
     try:
         manifest = files.read_json(folder / files.MANIFEST)
@@ -95,20 +108,40 @@ def _is_ours(folder: Path) -> bool:
 
 @contextmanager
 def _locked(folder: Path, job: Job) -> Iterator[None]:
-    """Hold the folder or, for a job that makes some shards only, these."""
+    """Hold the folder or, for a job that makes some shards only, these; the folder is held together with such jobs."""
     with files.disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    if job.merges or job.part is None:
-        path = folder.with_name(folder.name + ".lock")
-    else:
-        path = _workplace(folder) / f"{job.part.number}-of-{job.part.count}.lock"
-    with files.lock(path):
+    makes_some = not job.merges and job.part is not None
+    with files.lock(folder.with_name(folder.name + ".lock"), shared=makes_some), ExitStack() as stack:
+        if makes_some:
+            assert job.part is not None
+            stack.enter_context(files.lock(_workplace(folder) / f"{job.part.number}-of-{job.part.count}.lock"))
         yield
 
 
 def _workplace(folder: Path) -> Path:
     """Where shards come to be."""
     return folder.with_name(folder.name + ".parts")
+
+
+def clear_away(folder: Path) -> None:
+    """Remove what a job that was killed at its very end has left beside its prepared folder."""
+    work = _workplace(folder)
+    if work.exists() or files.remnants(work) or files.remnants(folder):
+        with suppress(RunInUseError), _locked(folder, WHOLE):
+            _remove(work)
+            for path in files.remnants(folder):
+                files.remove(path)
+
+
+def _remove(work: Path) -> None:
+    """Remove a workplace, of which no part is believed while it vanishes."""
+    aside = files.temporary(work)
+    files.remove(aside)
+    if work.exists():
+        with files.disk_errors(work):
+            work.rename(aside)
+        files.remove(aside)
 
 
 def _held_out(recipe: Recipe, normalization: str) -> HeldOut:
@@ -137,60 +170,62 @@ def _tokenizer(
     described: dict[str, Any],
     held_out: HeldOut,
     processes: int,
-) -> tuple[Tokenizer, dict[str, int]]:
-    """The tokenizer and the number of records of each corpus: found by the job that comes first, for all others."""
+    check: Callable[[], object],
+) -> Path:
+    """The folder of the tokenizer and the number of records of each corpus: the first job finds them, for all others.
+
+    It is named by what decides it, so that a job of another recipe cannot change it meanwhile.
+    """
     what = {"settings": settings(recipe, taken.fingerprint if taken else ""), "inputs": described, "format": FORMAT}
-    folder, job = work / TOKENIZER, _hash(what)
-    while (records := _found(folder, job)) is None:
+    folder, is_told = work / f"{TOKENIZER}-{_hash(what)[:16]}", False
+    while not folder.exists():
         try:
-            with files.lock(work / f"{TOKENIZER}.lock"):
-                if _found(folder, job) is None:
+            with files.lock(folder.with_name(folder.name + ".lock")):
+                if not folder.exists():
                     records = count_records(tasks(recipe))
-                    tokenizer = taken or learn(recipe, tasks(recipe), records, held_out, processes)
+                    if taken is None or recipe.tokenizer.extension:
+                        tokenizer = learn(recipe, tasks(recipe), records, held_out, processes, taken)
+                    else:
+                        tokenizer = taken
+                    check()
                     with files.new_folder(folder) as unfinished:
                         tokenizer.save(unfinished)
-                        files.write_json(unfinished / _ABOUT, {"job": job, "records": records})
+                        files.write_json(unfinished / _ABOUT, {"records": records})
         except RunInUseError:
-            say("waiting for the tokenizer, which another job learns")
+            if not is_told:
+                say("waiting for the tokenizer, which another job learns")
+            is_told = True
             time.sleep(1)
-    return Tokenizer.load(folder), records
-
-
-def _found(folder: Path, job: str) -> dict[str, int] | None:
-    try:
-        about = files.read_json(folder / _ABOUT)
-    except NmtError:
-        return None
-    return about["records"] if about["job"] == job else None
+    return folder
 
 
 def _merge(recipe: Recipe, tokenizer: Tokenizer, workshop: Workshop, to_do: list[Task], about: dict[str, Any]) -> None:
-    shards = {task.name: workshop.shards(task) for task in to_do}
+    made = {task.name: workshop.shards(task) for task in to_do}
     filters = build_filters(recipe.data.filters, to_do[0].languages, HeldOut.of())
-    reasons = [each.name for each in filters if isinstance(each, KeyFilter)]
-    learned = {task.name: shards[task.name] for task in to_do if task.is_learned}
-    kept, losses = kept_of_all(learned, reasons, workshop.folder)
+    keyed = [each.name for each in filters if isinstance(each, KeyFilter)]
+    learned = {task.name: made[task.name] for task in to_do if task.is_learned}
+    kept, losses = kept_of_all(learned, keyed, workshop.folder)
     with files.new_folder(recipe.data.prepared) as unfinished:
         tokenizer.save(unfinished / TOKENIZER)
         entries = {}
         for task in to_do:
             merged = Merged()
-            for shard in shards[task.name]:
+            for shard in made[task.name]:
                 finish(shard, kept.get(shard.folder), unfinished / task.name, merged)
             if task.is_learned:
                 merged.losses.merge(losses[task.name])
             _refuse_useless(task, merged)
             tags = tags_before(recipe.data, task.languages[1], task.tag)
             entries[task.name] = merged.entry([tokenizer.tag(tag) for tag in tags])
-        files.write_manifest(unfinished, {**about, "corpora": entries})
+        files.write_manifest(unfinished, {**about, "reasons": reasons(recipe.data), "corpora": entries})
 
 
 def _refuse_useless(task: Task, merged: Merged) -> None:
     if not sum(merged.shards):
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(merged.losses.dropped.items()))
+        why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(merged.losses.dropped.items()))
         raise DataError(
             f"{', '.join(map(str, task.corpus.files.values()))}: 0 usable pairs of {merged.records:,} read"
-            + (f" ({reasons})" if reasons else "")
+            + (f" ({why})" if why else "")
         )
 
 

@@ -43,8 +43,9 @@ class Shard:
 class Workshop:
     """The folder in which the shards of one job come to be."""
 
-    def __init__(self, folder: Path, job: str) -> None:
-        self.folder, self._job = folder, job
+    def __init__(self, folder: Path, job: str, check: Callable[[], object]) -> None:
+        """`check` raises an error if what was read is not what `job` stands for any more."""
+        self.folder, self._job, self._check = folder, job, check
 
     def shard(self, task: Task, number: int) -> Path:
         """Where a shard lies, or will."""
@@ -52,13 +53,14 @@ class Workshop:
 
     def read(self, task: Task, number: int) -> Shard | None:
         """A shard, if it is done."""
-        about = self._known(self.shard(task, number) / _ABOUT)
-        if about is None:
+        folder = self.shard(task, number)
+        about = self._known(folder / _ABOUT)
+        if about is None or about["files"] != _sizes(folder):
             return None
         losses = Losses()
         for reason, count in about["dropped"].items():
             losses.add(reason, count, about["examples"].get(reason, []))
-        return Shard(self.shard(task, number), about["records"], about["pairs"], losses)
+        return Shard(folder, about["records"], about["pairs"], losses)
 
     def shards(self, task: Task) -> list[Shard]:
         """All shards of a corpus; DataError if it is not known that these are all."""
@@ -76,9 +78,11 @@ class Workshop:
     def write(self, slabs: Iterable[Slab]) -> None:
         """Make shards of slabs that come in order."""
         for (name, number), some in groupby(slabs, key=lambda slab: (slab.task.name, slab.shard)):
-            with files.new_folder(self.folder / name / f"{number:05}") as folder:
+            path = self.folder / name / f"{number:05}"
+            with files.lock(path.with_suffix(".lock")), files.new_folder(path) as folder:
                 about = _write_shard(folder, some)
-                files.write_json(folder / _ABOUT, {"job": self._job, **about})
+                self._check()
+                files.write_json(folder / _ABOUT, {"job": self._job, **about, "files": _sizes(folder)})
 
     def end(self, task: Task, records: int, shards: int) -> None:
         """Note that a corpus has no more than these."""
@@ -124,6 +128,10 @@ def _write_shard(folder: Path, slabs: Iterable[Slab]) -> dict[str, Any]:
             losses.merge(slab.losses)
     dropped = dict(sorted(losses.dropped.items()))
     return {"records": records, "pairs": pairs, "dropped": dropped, "examples": losses.examples}
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in folder.iterdir() if path.name != _ABOUT}
 
 
 class _Appender:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt_cli.data.filters import HeldOut, Rows, build_filters, sift
+from nmt_cli.data.filters import OVERLAP, HeldOut, KeyFilter, Rows, build_filters, sift
 from nmt_cli.data.preparation.corpora import Task
 from nmt_cli.data.reading import RawChunk, Records, decode
 from nmt_cli.recipe.data import Data
@@ -21,6 +21,20 @@ _LONGEST = 200
 
 Example = dict[str, Any]
 """A pair that was dropped: record, source, target."""
+
+
+def reasons(data: Data) -> dict[str, str]:
+    """What is dropped for each reason, in words, in the order in which they are looked for."""
+    filters = build_filters(data.filters, (data.source_language, data.target_language), HeldOut.of())
+    local, keyed = ([each for each in filters if isinstance(each, KeyFilter) == is_keyed] for is_keyed in (False, True))
+    return {
+        "not_utf8": "a line is not UTF-8",
+        "no_record": "a line is no record of the format",
+        "no_language": "one of the languages is missing",
+        **{each.name: each.words for each in local},
+        "too_long": f"a side has more than {data.max_length:,} subwords",
+        **{each.name: each.words for each in keyed},
+    }
 
 
 @dataclass
@@ -55,6 +69,8 @@ class Sieved:
     """Those, normalised."""
     normalized: Rows
     """All, normalised."""
+    held_out: npt.NDArray[np.int64]
+    """Which of them stand in a validation or test set, and are not left for that."""
     keys: list[npt.NDArray[np.uint64]]
     """For each filter that looks at all pairs, the keys of what is left."""
     losses: Losses
@@ -78,7 +94,8 @@ class Sieve:
         sifted = sift(self.filters, normalized)
         for reason, places in sifted.dropped.items():
             losses.add(reason, len(places), examples_of(normalized, places))
-        return Sieved(records, sifted.places, sifted.rows, normalized, sifted.keys, losses)
+        held_out = sifted.dropped.get(OVERLAP, sifted.places[:0])
+        return Sieved(records, sifted.places, sifted.rows, normalized, held_out, sifted.keys, losses)
 
 
 def examples_of(rows: Rows, places: npt.NDArray[np.int64]) -> list[Example]:

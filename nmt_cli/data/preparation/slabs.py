@@ -69,8 +69,9 @@ class SlabMaker:
         target = _Side.cut(words.target.encode_flat, list(compress(targets, fits)), (), self._separator)
         short = np.maximum(source.lengths, target.lengths) <= longest
         kept = np.flatnonzero(fits)[short]
-        too_long = np.setdiff1d(np.arange(len(sources)), kept)
-        sieved.losses.add("too_long", len(too_long), examples_of(sieved.rows, too_long))
+        if len(kept) < len(sources):
+            too_long = np.setdiff1d(np.arange(len(sources)), kept)
+            sieved.losses.add("too_long", len(too_long), examples_of(sieved.rows, too_long))
         source, target = source.only(short), target.only(short)
         pieces = source.pieces("source", words.source_size) | target.pieces("target", words.target_size)
         if task.is_aligned:
@@ -90,6 +91,8 @@ class SlabMaker:
 
 def _may_fit(words: Subwords, lines: list[str], longest: float) -> Truths:
     """Which lines are worth cutting: one of megabytes is not."""
+    if not lines or words.fewest(max(lines, key=len)) <= longest:
+        return np.ones(len(lines), bool)
     return np.fromiter((words.fewest(line) <= longest for line in lines), bool, len(lines))
 
 

@@ -16,7 +16,7 @@ import sentencepiece
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.merging import Merging
 from nmt_cli.data.tokenizing.model_file import Entry, Kind, more_entries, other_habits, read_model
-from nmt_cli.data.tokenizing.segmenter_training import more_text, sample
+from nmt_cli.data.tokenizing.segmenter_training import sample
 from nmt_cli.data.tokenizing.subwords import Subwords
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
@@ -49,8 +49,6 @@ def extend(
     if settings.extension is None:
         return tokenizer
     wanted = settings.extension.pieces
-    source = chain(source, more_text(settings.more_text.source, tokenizer.normalize))
-    target = chain(target, more_text(settings.more_text.target, tokenizer.normalize))
     if tokenizer.joint:
         both = _extended(tokenizer.source, chain(source, target), wanted, seed)
         return Tokenizer(tokenizer.normalization, both, both, tokenizer.factors)

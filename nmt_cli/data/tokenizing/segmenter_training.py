@@ -3,15 +3,13 @@
 import io
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
 import sentencepiece
 
 from nmt_cli.data.tokenizing.model_file import Entry, more_entries, read_model
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
 
 MOST_SENTENCES = 2_000_000
@@ -55,7 +53,7 @@ def train_segmenter(settings: TokenizerSettings, pieces: int, lines: Iterable[st
             model_type=_TYPES[settings.algorithm],
             vocab_size=pieces,
             hard_vocab_limit=settings.algorithm not in ("character", "word"),
-            byte_fallback=settings.byte_fallback or settings.algorithm == "byte",
+            byte_fallback=settings.byte_fallback,
             user_defined_symbols=symbols,
             character_coverage=_coverage(settings, sentences),
             normalization_rule_name="identity",
@@ -84,11 +82,6 @@ def sample(lines: Iterable[str], seed: int) -> list[str]:
         elif (place := int(generator.random() * (number + 1))) < MOST_SENTENCES:
             kept[place] = line[:_LONGEST]
     return kept
-
-
-def more_text(paths: Iterable[Path], normalize: Callable[[str], str]) -> Iterator[str]:
-    """Lines of files, normalised, but for those of which nothing is left."""
-    return filter(None, (normalize(line) for path in paths for line in read_lines(path)))
 
 
 def _symbols(settings: TokenizerSettings) -> list[str]:

@@ -11,6 +11,7 @@ import sentencepiece
 
 from nmt_cli.data.tokenizing.model_file import Entry, Kind, ModelFile, more_entries, other_habits, read_model
 from nmt_cli.data.tokenizing.segmenter_training import train_segmenter
+from nmt_cli.data.tokenizing.word_cache import WordCache
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import TokenizerSettings
 
@@ -153,11 +154,30 @@ class Subwords:
 
     def encode_flat(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """As `encode`, but the ids of all lines one after another, and how many each line has; in one thread."""
+        if self._cuts_words_apart:
+            return self._cache.encode(lines)
         of_words = self.algorithm == "word"
         rows = self.encode(lines) if of_words else self._processor.encode(lines, num_threads=1)
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         tokens = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
         return tokens if of_words else self._numbers[tokens], lengths
+
+    @cached_property
+    def _cuts_words_apart(self) -> bool:
+        """Whether each word of a line is cut as it would be alone."""
+        model = self._model
+        plain = model.normalization == "identity" and not model.has_charsmap and model.marks_spaces
+        begins = model.marks_first_word and not model.marks_behind
+        return (
+            self.algorithm in ("unigram", "bpe")
+            and plain
+            and begins
+            and not any("▁" in entry.text[1:] for entry in model.entries)
+        )
+
+    @cached_property
+    def _cache(self) -> WordCache:
+        return WordCache(self.encode)
 
     def _known_words(self, line: str) -> list[int]:
         """Each word, or a space and how the word is spelled. SentencePiece makes one of all that are unknown."""

@@ -46,9 +46,12 @@ class ScoredPair:
 class Scorer:
     """Scores pairs with one model, as it would say them."""
 
-    def __init__(self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings) -> None:
+    def __init__(
+        self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings, tags: tuple[int, ...] = ()
+    ) -> None:
+        """`tags` stand before each source."""
         self.tokenizer, self.settings = tokenizer, settings
-        self._searcher = searcher
+        self._searcher, self._tags = searcher, tags
 
     def score_window(
         self, pairs: Sequence[Pair], first: int = 1, scored: Callable[[int], object] = lambda pairs: None
@@ -85,7 +88,7 @@ class Scorer:
     def _sentence(self, number: int, pair: Pair, tokens: list[int]) -> Sentence:
         whole = (0, len(pair.source), tokens)
         (factors,) = piece_factors(self.tokenizer, number, pair.source, pair.factors, [whole])
-        return Sentence(number, tokens, factors=factors)
+        return Sentence(number, tokens, tags=self._tags, factors=factors)
 
     def _scored(self, pair: Pair, tokens: list[int], forced: Forced) -> ScoredPair:
         length = len(tokens) + 1

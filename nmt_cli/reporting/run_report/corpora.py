@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nmt_cli.data.inventory import CorpusCounts, Inventory, count_lengths, read_inventory
+from nmt_cli.data.inventory import CorpusCounts, Inventory, read_inventory
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.plots.histogram import Histogram, draw_histogram
@@ -87,7 +87,7 @@ def _training_lengths(inventory: Inventory) -> list[Histogram]:
     sides: dict[str, Counter[int]] = {"source": Counter(), "target": Counter()}
     for counts in inventory.corpora:
         if counts.name.startswith("train/"):
-            for side, lengths in count_lengths(inventory.folder / counts.name).items():
+            for side, lengths in counts.lengths.items():
                 sides[side].update(lengths)
     return [Histogram("Lengths in training", "subwords", sides)]
 

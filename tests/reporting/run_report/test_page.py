@@ -96,6 +96,22 @@ def test_the_mixture_and_what_was_dropped_are_told(written: WrittenRun) -> None:
     assert "source: 5 lines, mean 4.4, median 4, longest 9" in text
 
 
+def test_each_reason_is_told_with_examples(written: WrittenRun) -> None:
+    text = re.sub(r"\s+", " ", report(written).sections["data"])
+    assert "train/large empty: a side is empty 2 28.57 % 2 alone 2 1,002 alone 1002" in text
+    assert "too long: a side has more than 9 subwords 1 14.29 % 4 <b>long & … lang …" in text
+
+
+def test_where_nothing_was_dropped_there_is_nothing_to_tell(written: WrittenRun) -> None:
+    manifest = files.read_json(Path("prepared/manifest.json"))
+    for entry in manifest["corpora"].values():
+        entry |= {"dropped": {}, "examples": {}}
+    files.write_json(Path("prepared/manifest.json"), manifest)
+    text = report(written).sections["data"]
+    assert "train/large" in text
+    assert "What was dropped" not in text
+
+
 def test_hashes_of_data_and_evaluation_are_told(written: WrittenRun) -> None:
     provenance = {"model": "m" * 64, "source": "s" * 64, "references": ["r" * 64]}
     written.evaluate("test", [sentence(0, "a", "b")], provenance=provenance)
@@ -129,7 +145,6 @@ def put(name: str, content: str) -> Callable[[WrittenRun], None]:
         (remove("resolved.yaml"), "data", "recipe of the run cannot be read"),
         (remove("../../prepared"), "data", "prepared data is not at prepared"),
         (put("../../prepared/manifest.json", '{"kind": 7}'), "data", "is not data prepared by nmt"),
-        (remove("../../prepared/train/small/source.offsets"), "data", "source.offsets: cannot be read"),
         (remove("run.json"), "", ""),
     ],
 )

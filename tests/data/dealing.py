@@ -1,0 +1,41 @@
+"""Workers for tests of processes, which must be importable where they work."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nmt_cli.errors import DataError
+
+
+@dataclass(frozen=True)
+class Shouting:
+    """Says its word louder, unless it is told to do something else."""
+
+    def __call__(self) -> Callable[[str], str | bytes]:
+        return _answer
+
+
+def _answer(word: str) -> str | bytes:
+    match word:
+        case "slow":
+            time.sleep(0.3)
+        case "very slow":
+            time.sleep(60)
+        case "fail":
+            raise DataError("line 7 is wrong")
+        case "crash":
+            raise ValueError("unforeseen")
+        case "exit":
+            os._exit(9)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "large":
+            return bytes(5_000_000)
+    return word.upper()
+
+
+def unopenable() -> Callable[[str], str]:
+    """A worker that cannot begin."""
+    raise DataError("there is no model")

@@ -1,0 +1,103 @@
+"""Whatever stands in the files, no pair is misaligned, lost or invented, and each that is dropped has its reason."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+from oracle import account_of, assert_agrees
+from preparing import MakeRecipe, changed, prepared
+
+from nmt_cli.data.preparation import shards
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.recipe.data import TokenizerSettings
+
+SEPARATORS = ["\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+PLACEMENTS = ["{0}{1} {2}", "{1}{0}{2}", "{1} {2}{0}"]
+PAIRS = 50
+"""In each example, so that 60 of these are 3,000 cases."""
+
+line = some.text("ab7é \t\ufeff\u2581\u200b\x00" + "".join(SEPARATORS), max_size=9).map(str.encode)
+side = some.one_of(line, line, line, line, some.sampled_from([b"", b"\xff", b"a\xc3", b"a \xed\xa0\x80 b", b"a" * 9]))
+corpora = some.lists(some.tuples(side, side), min_size=PAIRS, max_size=PAIRS)
+
+
+@pytest.fixture(scope="module")
+def byte_tokenizer() -> Tokenizer:
+    """One that knows all text and is learned in no time."""
+    return Tokenizer.train(TokenizerSettings(algorithm="byte"), ["a"], ["b"], seed=1)
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Of 21 records, in slabs of 7."""
+    monkeypatch.setattr(shards, "SLAB", 7)
+    monkeypatch.setattr(shards, "SHARD", 21)
+    yield
+
+
+@pytest.mark.parametrize("normalization", ["nfkc", "none"])
+def test_no_character_that_ends_lines_elsewhere_ends_one_here(
+    make_recipe: MakeRecipe, small_shards: None, normalization: str
+) -> None:
+    pairs = []
+    for number, (separator, placement, is_source) in enumerate(product(SEPARATORS, PLACEMENTS, (True, False))):
+        spoiled, plain = placement.format(separator, f"a{number}", "b"), f"c{number} d"
+        pairs.append((spoiled, plain) if is_source else (plain, spoiled))
+    recipe = make_recipe([source for source, _ in pairs], [target for _, target in pairs])
+    words = TokenizerSettings(algorithm="byte", normalization=normalization)
+    made = prepared(recipe.model_copy(update={"tokenizer": words}))
+    numbers = [
+        [int("".join(filter(str.isdigit, text))) for text in texts]
+        for texts in (made.train[0].source_text(), made.train[0].target_text())
+    ]
+    assert numbers == [list(range(len(pairs)))] * 2
+    source, target = (recipe.data.train["corpus"].files[name].read_bytes() for name in ("source", "target"))
+    assert_agrees(made, account_of(source, target, recipe, made.tokenizer))
+
+
+def agrees(make_recipe: MakeRecipe, tokenizer: Tokenizer, pairs: list[tuple[bytes, bytes]]) -> None:
+    source, target = (b"".join(line + b"\n" for line in lines) for lines in zip(*pairs, (b"a", b"b"), strict=True))
+    recipe = changed(
+        make_recipe(source, target, take_from="there"), on_error="skip", max_length=12, filters=[{"type": "duplicates"}]
+    )
+    expected = account_of(source, target, recipe, tokenizer)
+    assert_agrees(prepared(recipe, tokenizer), expected)
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(pairs=corpora)
+def test_every_record_is_kept_or_dropped_for_a_reason(
+    make_recipe: MakeRecipe, small_shards: None, byte_tokenizer: Tokenizer, pairs: list[tuple[bytes, bytes]]
+) -> None:
+    agrees(make_recipe, byte_tokenizer, pairs)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(pairs=corpora)
+def test_every_record_of_thousands_is_kept_or_dropped_for_a_reason(
+    make_recipe: MakeRecipe, small_shards: None, byte_tokenizer: Tokenizer, pairs: list[tuple[bytes, bytes]]
+) -> None:
+    agrees(make_recipe, byte_tokenizer, pairs)
+
+
+@pytest.mark.parametrize("spoiled", ["source", "target"])
+def test_what_is_not_utf8_is_skipped_and_counted_on_each_side(
+    make_recipe: MakeRecipe, byte_tokenizer: Tokenizer, spoiled: str, tmp_path: Path
+) -> None:
+    lines = [f"line {number}".encode() for number in range(10)]
+    sides = {"source": list(lines), "target": list(lines)}
+    for number in (2, 5, 9):
+        sides[spoiled][number] += b"\xe9"
+    recipe = changed(
+        make_recipe(**{name: b"\n".join(some) for name, some in sides.items()}, take_from="there"), on_error="skip"
+    )
+    made = prepared(recipe, byte_tokenizer)
+    entry = made.manifest["corpora"]["train/corpus"]
+    assert entry["dropped"] == {"not_utf8": 3}
+    assert [example["record"] for example in entry["examples"]["not_utf8"]] == [3, 6, 10]
+    assert entry["examples"]["not_utf8"][0][spoiled] == "line 2\ufffd"
+    assert made.train[0].source_text() == [line.decode() for n, line in enumerate(lines) if n not in (2, 5, 9)]

@@ -1,0 +1,217 @@
+"""Processes, jobs and slabs share the work out as they like: what comes of it is the same, byte for byte."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from preparing import Sentences, changed, contents, prepared
+
+from nmt_cli.data.preparation import shards
+from nmt_cli.data.preparation.preparing import Job, prepare
+from nmt_cli.data.preparation.shards import Workshop
+from nmt_cli.data.preparation.slabs import Slab
+from nmt_cli.errors import DataError, RunInUseError
+from nmt_cli.parts import Part
+from nmt_cli.recipe.schema import Recipe
+
+MERGE = Job(None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_shards() -> Iterator[None]:
+    """Of 60 records, in slabs of 20."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "SLAB", 20)
+        patch.setattr(shards, "SHARD", 60)
+        yield
+
+
+@pytest.fixture(scope="module")
+def corpora(sentences: Sentences, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """Two corpora with all kinds of losses, some of them due to lines far away, one with alignments."""
+    folder, chance = tmp_path_factory.mktemp("corpora"), random.Random(1)
+    pairs = list(zip(sentences(0, 210), sentences(1, 210), strict=True))
+    faulty = [("", "a"), ("b", " "), ("same text", "Same Text"), ("a " * 90, "b " * 90), ("x" * 99, "y")]
+    faulty += [(sentences(10, 1)[0], "held out"), (" ".join(sentences(0, 10)), " ".join(sentences(1, 10)))]
+    faulty += [(f"{source} a", f"{target}!") for source, target in pairs[100:105]]
+    written = {}
+    for name, some, count in (("one", pairs[:130], 167), ("two", pairs[60:], 177), ("valid", [], 5)):
+        if some:
+            some = [*some, *faulty, *chance.choices(some, k=count - len(some) - len(faulty))]
+            chance.shuffle(some)
+        else:
+            some = list(zip(sentences(10, 5), sentences(11, 5), strict=True))
+        written[name] = {side: str(folder / f"{name}.{side}") for side in ("source", "target")}
+        for number, path in enumerate(written[name].values()):
+            Path(path).write_text("".join(f"{pair[number]}\n" for pair in some))
+    (folder / "links").write_text("\n" * 177)
+    train = {"one": written["one"] | {"tag": "one"}, "two": written["two"] | {"alignment": str(folder / "links")}}
+    filters = [{"type": kind} for kind in ("length", "ratio", "identical", "duplicates")]
+    filters += [{"type": "overlap", "by": "either"}, {"type": "near_duplicates", "by": "target"}]
+    data = {
+        "source_language": "aa",
+        "target_language": "bb",
+        "prepared": "nowhere",
+        "max_length": 60,
+        "language_tags": True,
+        "filters": filters,
+    }
+    return Recipe.model_validate(
+        {
+            "run": "run",
+            "data": data | {"train": train, "valid": {"valid": written["valid"]}},
+            "tokenizer": {"vocabulary_size": 300},
+            "model": {"architecture": "transformer", "preset": "tiny"},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(corpora: Recipe, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one process makes in one go."""
+    recipe = changed(corpora, prepared=tmp_path_factory.mktemp("whole") / "prepared")
+    entries = prepared(recipe).manifest["corpora"]
+    for entry in (entries["train/one"], entries["train/two"]):
+        assert len(entry["shards"]) > 1
+    assert entries["train/one"]["dropped"].keys() == REASONS
+    assert entries["train/two"]["dropped"]["duplicates"] > 60  # what the first corpus has, too
+    return contents(recipe.data.prepared)
+
+
+REASONS = {"empty", "ratio", "identical", "overlap", "duplicates", "near_duplicates_target", "too_long"}
+
+
+@pytest.fixture
+def recipe(corpora: Recipe, tmp_path: Path) -> Recipe:
+    """The same, to be prepared in a folder of the test's own."""
+    return changed(corpora, prepared=tmp_path / "prepared")
+
+
+def by_jobs(recipe: Recipe, count: int) -> None:
+    for number in range(1, count + 1):
+        prepare(recipe, None, Job(Part(number, count), merges=False))
+
+
+def test_two_processes_give_the_same_bytes(recipe: Recipe, expected: dict[str, bytes]) -> None:
+    prepare(recipe, processes=2)
+    assert contents(recipe.data.prepared) == expected
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_any_number_of_jobs_gives_the_same_bytes(recipe: Recipe, expected: dict[str, bytes], jobs: int) -> None:
+    by_jobs(recipe, jobs)
+    assert not recipe.data.prepared.exists()
+    prepare(recipe, None, MERGE)
+    assert contents(recipe.data.prepared) == expected
+    assert {path.name for path in recipe.data.prepared.parent.glob("prepared*")} == {"prepared", "prepared.lock"}
+
+
+@pytest.mark.parametrize("slab", [1, 7, 30, 60])
+def test_any_cut_into_slabs_gives_the_same_bytes(
+    recipe: Recipe, expected: dict[str, bytes], slab: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SLAB", slab)
+    if 60 % slab:
+        monkeypatch.setattr(shards, "SLAB", 60)
+        monkeypatch.setattr("nmt_cli.data.reading.line_files.MOST_BYTES", 50)  # chunks end early
+        monkeypatch.setattr("nmt_cli.data.reading.line_files._BLOCK", 64)
+    prepare(recipe)
+    assert contents(recipe.data.prepared) == expected
+
+
+def test_missing_shards_are_named(recipe: Recipe, expected: dict[str, bytes]) -> None:
+    with pytest.raises(DataError, match="the shards of train/one are not there"):
+        prepare(recipe, None, MERGE)
+    prepare(recipe, None, Job(Part(2, 2), merges=False))
+    with pytest.raises(DataError, match=r"shards 0, 2 of train/one are not there.*--shard"):
+        prepare(recipe, None, MERGE)
+    assert not recipe.data.prepared.exists()
+    prepare(recipe)  # does the rest
+    assert contents(recipe.data.prepared) == expected
+
+
+def test_shards_of_another_recipe_are_never_used(recipe: Recipe, expected: dict[str, bytes]) -> None:
+    by_jobs(changed(recipe, max_length=70), 2)
+    with pytest.raises(DataError, match="not of this recipe and these files"):
+        prepare(recipe, None, MERGE)
+    prepare(recipe)
+    assert contents(recipe.data.prepared) == expected
+
+
+def test_shards_of_other_files_are_never_used(recipe: Recipe, expected: dict[str, bytes]) -> None:
+    source = recipe.data.train["two"].files["source"]
+    whole = source.read_bytes()
+    source.write_bytes(whole.replace(b"a", b"b"))
+    by_jobs(recipe, 2)
+    source.write_bytes(whole)
+    with pytest.raises(DataError, match="not of this recipe and these files"):
+        prepare(recipe, None, MERGE)
+    prepare(recipe)
+    assert contents(recipe.data.prepared) == expected
+
+
+@pytest.mark.parametrize("name", ["source.bin", "keys.1", "shard.json"])
+def test_shards_of_which_something_is_missing_are_made_again(
+    recipe: Recipe, expected: dict[str, bytes], name: str
+) -> None:
+    by_jobs(recipe, 1)
+    shard = recipe.data.prepared.with_name("prepared.parts") / "train/one/00001"
+    content = (shard / name).read_bytes()
+    for change in (lambda: (shard / name).write_bytes(content[: len(content) // 2]), lambda: (shard / name).unlink()):
+        change()
+        with pytest.raises(DataError, match="shards 1 of train/one are not there"):
+            prepare(recipe, None, MERGE)
+    prepare(recipe)
+    assert contents(recipe.data.prepared) == expected
+
+
+@pytest.mark.parametrize("slabs", [0, 1, 3, 7, 12])
+def test_work_that_was_stopped_goes_on_where_it_was(
+    recipe: Recipe, expected: dict[str, bytes], slabs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+
+    def counting(workshop: Workshop, given: Iterator[Slab]) -> None:
+        def first() -> Iterator[Slab]:
+            for slab in given:
+                if len(written) == slabs:
+                    raise KeyboardInterrupt
+                written.append(slab)
+                yield slab
+
+        write(workshop, first())
+
+    write = Workshop.write
+    with monkeypatch.context() as patch:
+        patch.setattr(Workshop, "write", counting)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(recipe)
+    assert not recipe.data.prepared.exists()
+
+    again = []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Workshop, "write", lambda workshop, given: write(workshop, (again.append(slab) or slab for slab in given))
+        )
+        prepare(recipe)
+    assert contents(recipe.data.prepared) == expected
+    assert len(again) == TOTAL_SLABS - max(0, slabs - 1) // 3 * 3  # a shard is closed when the next one begins
+
+
+TOTAL_SLABS = 9 + 9 + 1
+"""Of two training corpora and one for validation."""
+
+
+def test_a_job_is_done_by_one_at_a_time_and_no_merge_comes_between(recipe: Recipe) -> None:
+    from nmt_cli import files
+
+    held = recipe.data.prepared.with_name("prepared.lock")
+    with files.lock(held, shared=True):
+        by_jobs(recipe, 2)
+        with pytest.raises(RunInUseError):
+            prepare(recipe, None, MERGE)
+    with files.lock(held), pytest.raises(RunInUseError):
+        by_jobs(recipe, 1)
+    with files.lock(held.with_name("prepared.parts") / "1-of-2.lock"), pytest.raises(RunInUseError):
+        by_jobs(recipe, 2)
