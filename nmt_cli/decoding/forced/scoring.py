@@ -1,10 +1,11 @@
 """Given pairs of lines in, what the model thinks of each out: how likely the one is as translation of the other."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from nmt_cli.data.alignments import words_of
+from nmt_cli.data.context import Joining, with_neighbours
 from nmt_cli.data.factors import piece_factors
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
@@ -26,6 +27,14 @@ class Pair:
     target: str
     factors: Mapping[str, str] = field(default_factory=dict)
     """By name, a value of a factor for each word of the source, with spaces between."""
+    before: tuple["Pair", ...] = ()
+    """The pairs before it in its document, for a model that translates in their context."""
+
+
+def pairs_in_documents(pairs: Iterable[Pair], count: int) -> Iterator[Pair]:
+    """Pairs that know those before them, `count` at most; a pair that is blank on both sides ends a document."""
+    for pair, before in with_neighbours(pairs, count, lambda each: is_blank(each.source) and is_blank(each.target)):
+        yield replace(pair, before=before)
 
 
 @dataclass(frozen=True)
