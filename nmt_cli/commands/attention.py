@@ -20,7 +20,8 @@ def attention_maps(
     """Maps of lines, each a number, a source and its translation.
 
     They are in the model's own target language if no other is named. Those that are too long to be drawn are left out,
-    and so are all if the model has no attention, or learned from factors of words or other lines, which these do not tell.
+    and so are all if the model has no attention, or needs factors of words or other
+    lines, which these do not tell.
     """
     if loaded.tokenizer.factors.names or loaded.config.context is not None:
         return []
