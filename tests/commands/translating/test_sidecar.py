@@ -24,6 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some lines, and a model that can be found but is never loaded."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "Opener", Shouting)
+    monkeypatch.setattr(command, "lines_before", lambda options: 0)
     Path("in").write_bytes(b"one\ntwo\nthree\n")
     write_model("model", 1)
 
