@@ -5,8 +5,8 @@
     python benchmarks/data_speed.py batches ../shared/data/tatoeba-en-de/train.{en,de}.gz
 
 each prints a table in Markdown. `preprocess` runs the command itself, on the corpus and on a synthetic one of so many
-pairs: two pairs of the corpus joined, now and then with a name or number that never came before. Beside it SentencePiece
-cuts the same lines into the same subwords, in one thread, and does nothing else; the tokenizer is learned before.
+pairs: two pairs of the corpus joined, now and then with a word that never came before. Beside it SentencePiece cuts the
+same lines into the same subwords, in one thread, and does nothing else; the tokenizer is learned before.
 
   cpu          processor seconds of all processes; of the command, those of starting and learning apart
   pairs/s      by the clock, and for each core by processor time

@@ -58,8 +58,8 @@ def time_preprocessing(sources: list[str], targets: list[str], synthetic: int) -
             for processes in (1, 2):
                 ours = run(folder, paths, processes)
                 print(
-                    f"| {corpus} | {count:,} | {processes} | {ours.cpu:.1f} | {ours.clock:.1f} | {count / ours.clock:,.0f} "
-                    f"| {count / ours.cpu:,.0f} | {size / ours.cpu / 1e6:.1f} | {alone / ours.cpu:.0%} "
+                    f"| {corpus} | {count:,} | {processes} | {ours.cpu:.1f} | {ours.clock:.1f} "
+                    f"| {count / ours.clock:,.0f} | {count / ours.cpu:,.0f} | {size / ours.cpu / 1e6:.1f} | {alone / ours.cpu:.0%} "
                     f"| {ours.memory / 2**30:.2f} GiB |",
                     flush=True,
                 )
