@@ -50,7 +50,7 @@ def _checked(recipe: Recipe, path: Path) -> Checked:
     if taken is not None:
         found = Found(taken, f"the tokenizer of {recipe.tokenizer.take_from}", [])
     else:
-        say("learning subwords from a sample, to see how they fit")
+        say("looking at how subwords fit")
         found = find_tokenizer(recipe, texts.train)
     sides = [histogram for corpus in corpora for histogram in _histograms(corpus, found.tokenizer)]
     size = _size(texts.train, sides)

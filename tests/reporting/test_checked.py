@@ -1,6 +1,6 @@
 """What a check found is wrapped to 80 columns, the worst first."""
 
-from nmt_cli.data.checking.finding import Finding, share, shown
+from nmt_cli.data.checking.finding import Finding, share
 from nmt_cli.reporting.checked import Checked
 
 
@@ -35,7 +35,3 @@ def test_shares_are_never_rounded_to_nothing_or_all() -> None:
     assert share(10**6 - 1, 10**6) == "more than 99.9 %"
     assert share(1, 40) == "2.5 %"
     assert share(1, 2) == "50 %"
-
-
-def test_long_lines_are_cut() -> None:
-    assert shown("x" * 100) == repr("x" * 39 + "…")
