@@ -19,6 +19,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as decoding.beam_size=1; repeatable."),
 ]
+Factors = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=FILE", help="Line n says a factor of each word of source n; repeatable."),
+]
 Processes = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Processes; one for each GPU if not given, else one.")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import CorpusTag, Overrides, Processes, Quiet, TargetLanguage, examples
+from nmt_cli.cli.options import CorpusTag, Factors, Overrides, Processes, Quiet, TargetLanguage, examples
 from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
@@ -80,7 +80,7 @@ ReadAs = Annotated[
     InputFormat,
     typer.Option(
         "--input-format",
-        help="jsonl: objects with source and, as you like, prefix, required and forbidden; other keys stay.",
+        help="jsonl: objects with source and, as you like, prefix, required, forbidden, factors; other keys stay.",
     ),
 ]
 Glossary = Annotated[
@@ -120,6 +120,7 @@ def translate(
     glossary_mode: HowGlossary = GlossaryMode.soft,
     forbid: Forbidden = None,
     prefix: Prefixes = None,
+    factors: Factors = None,
     alignment: Aligned = False,
     word_scores: WordScores = False,
     protect: Protected = None,
@@ -136,7 +137,7 @@ def translate(
     """
     console.set_quiet(quiet)
     from nmt_cli.commands.translate import translate as command
-    from nmt_cli.commands.translating.requests import RequestOptions
+    from nmt_cli.commands.translating.requests import RequestOptions, factor_files
     from nmt_cli.commands.translators import TranslatorOptions
     from nmt_cli.parts import ALL, Part
 
@@ -155,7 +156,7 @@ def translate(
         target_language=target_language,
         tag=tag,
     )
-    reading = RequestOptions(input_format.value, prefix)
+    reading = RequestOptions(input_format.value, prefix, factor_files(factors or []))
     command(options, input_, output, format_.value, nproc, Part.parse(shard) if shard else ALL, reading)
 
 

@@ -14,9 +14,9 @@ from nmt_cli.commands.signals import noted_signals
 from nmt_cli.commands.starting import start_from
 from nmt_cli.commands.translators import utility_of
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.data.reading import read_pairs
+from nmt_cli.data.reading import read_whole
 from nmt_cli.data.tokenizing.tags import SourceTags
-from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.requests import Request, plain_requests
 from nmt_cli.decoding.translator import Demands, Translator
 from nmt_cli.devices import describe, environment, keep_memory_in_bounds, multiplies_bf16
 from nmt_cli.errors import DivergedError, ModelError, ResourceError, StoppedError
@@ -217,28 +217,29 @@ class Session:
 def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Translation:
     """Validation sets are translated and scored as `nmt evaluate` does it, from the raw text; nothing is mended."""
     data, words = recipe.data, prepared.tokenizer
-    pairs = {
-        name: list(
-            read_pairs(
-                each, (each.source_language or data.source_language, each.target_language or data.target_language)
-            )
+    sets = {
+        name: read_whole(
+            each,
+            (each.source_language or data.source_language, each.target_language or data.target_language),
+            data.on_error,
         )
         for name, each in data.valid.items()
     }
-    sources = {name: [source for source, _ in some] for name, some in pairs.items()}
-    references = {name: [target for _, target in some] for name, some in pairs.items()}
+    sources = {
+        name: plain_requests(records.sources, records.factors, data.valid[name].target_language)
+        for name, records in sets.items()
+    }
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
     utility, tags = utility_of(recipe.decoding, recipe.evaluation), SourceTags(words.source.tags, data.target_language)
 
-    def translate(model: TranslationModel, name: str, lines: Sequence[str]) -> list[str]:
+    def translate(model: TranslationModel, requests: Sequence[Request]) -> list[str]:
         demands = Demands(tags=tags)
         translator = Translator(
             model, words, recipe.decoding, device, longest=data.max_length, utility=utility, demands=demands
         )
-        requests = (Request(line, target_language=data.valid[name].target_language) for line in lines)
         return [translation.best.text for translation in translator.translate(requests)]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:
-        return {found.key: found.value for found in score(hypotheses, [references[name]], metrics)}
+        return {found.key: found.value for found in score(hypotheses, [sets[name].targets], metrics)}
 
     return Translation(sources, translate, scores)

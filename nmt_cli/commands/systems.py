@@ -30,8 +30,8 @@ class Translated(Protocol):
     def score(self) -> float: ...
 
 
-Translate = Callable[[Sequence[str], str | None], Iterable[Translated]]
-"""Lines and the code of the target language in, if that is not the model's own; the best translation of each out."""
+Translate = Callable[[Sequence[Request]], Iterable[Translated]]
+"""Lines in, the best translation of each out, in order."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,8 @@ def _translating(folder: Path, recipe: Recipe) -> Translate:
 
         return translator_of(replace(load_model(folder), decoding=recipe.decoding, evaluation=recipe.evaluation))
 
-    def translate(lines: Sequence[str], target_language: str | None) -> Iterator[Translated]:
-        requests = (Request(line, target_language=target_language) for line in lines)
-        with console.Progress("translating", "lines", total=len(lines)) as progress:
+    def translate(requests: Sequence[Request]) -> Iterator[Translated]:
+        with console.Progress("translating", "lines", total=len(requests)) as progress:
             for translation in translator().translate(requests, progress.advance):
                 yield translation.hypotheses[0]
 

@@ -12,7 +12,8 @@ def taken_tokenizer(recipe: Recipe) -> Tokenizer | None:
     """What tokenizer.take_from names: a run, checkpoint, model or tokenizer folder, or SentencePiece models.
 
     None if it names nothing. It has the tags that the recipe's data needs, but not yet its `extension`. RecipeError if
-    it does not fit the model: its two sides must be one vocabulary if all embeddings are tied.
+    it does not fit the model, whose two sides must be one vocabulary if all embeddings are tied, or if the factors that
+    it knows are not those of the data.
     """
     path = recipe.tokenizer.take_from
     if path is None:
@@ -27,5 +28,11 @@ def taken_tokenizer(recipe: Recipe) -> Tokenizer | None:
     if recipe.model.tied_embeddings == "all" and not tokenizer.joint:
         raise RecipeError(
             f"model.tied_embeddings: all needs a joint vocabulary, but {path} has one for each language; use decoder"
+        )
+    if tokenizer.factors.names != recipe.data.factors:
+        known, wanted = (", ".join(names) or "none" for names in (tokenizer.factors.names, recipe.data.factors))
+        raise RecipeError(
+            f"tokenizer.take_from: {path} knows the source factors {known}, but data.factors says {wanted};"
+            " they must be the same, in the same order"
         )
     return tokenizer.with_tags(tags_of(recipe.data))

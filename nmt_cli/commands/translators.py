@@ -65,6 +65,9 @@ def open_translator(options: TranslatorOptions) -> "Translator":
     wanted = Wanted(options.alignment, options.word_scores)
     demands = Demands(steering=steering, wanted=wanted, tags=source_tags(loaded, options.target_language, options.tag))
     if options.markup or protect:
+        if names := ", ".join(loaded.tokenizer.factors.names):
+            option = "--markup" if options.markup else "--protect"
+            raise RecipeError(f"{option}: hides parts of words, but this model needs the {names} of each, as it stands")
         shield = Shield(options.markup, protect, wanted)
         demands = replace(demands, wanted=replace(wanted, alignment=True), shield=shield)
     return translator_of(loaded, demands)

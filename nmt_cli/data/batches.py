@@ -61,6 +61,8 @@ class Batch:
     """[B], what these pairs are called: of a training batch, their numbers through all corpora."""
     alignment: Alignment | None = None
     """Word alignments, if the data has them."""
+    factors: Tensor | None = None
+    """[B,S,k], the factors of the source's tokens, if the data has them."""
 
     @property
     def target_tokens(self) -> int:
@@ -90,6 +92,7 @@ class Batch:
             self.labels[inside],
             self.pairs[first:end],
             None if self.alignment is None else self.alignment.between(begins, ends),
+            None if self.factors is None else self.factors[first:end],
         )
 
     def pinned(self) -> "Batch":
@@ -101,6 +104,7 @@ class Batch:
             self.labels.pin_memory(),
             self.pairs,
             None if self.alignment is None else self.alignment.pinned(),
+            None if self.factors is None else self.factors.pin_memory(),
         )
 
     def to(self, device: torch.device) -> "Batch":
@@ -112,6 +116,7 @@ class Batch:
             self.labels.to(device, non_blocking=True),
             self.pairs,
             None if self.alignment is None else self.alignment.to(device),
+            None if self.factors is None else self.factors.to(device, non_blocking=True),
         )
 
 
@@ -165,6 +170,7 @@ def assemble(pairs: TokenPairs, rows: Rows, start: int, end: int, pad: int) -> B
         torch.from_numpy(labels),
         pairs.numbers[rows],
         alignment,
+        None if pairs.factors is None else torch.from_numpy(_factors(pairs.factors, pairs.sources, rows)),
     )
 
 
@@ -173,6 +179,14 @@ def _gathered(lines: Lines, rows: Rows, length: int) -> npt.NDArray[Any]:
     if not lines.tokens.size:
         return np.empty((len(rows), length), np.int64)
     return lines.tokens.take(lines.offsets[rows, None] + np.arange(length), mode="clip")
+
+
+def _factors(factors: npt.NDArray[Any], sources: Lines, rows: Rows) -> npt.NDArray[np.int64]:
+    """[B,S,k], those of the tokens of some sources of one length; the end tokens have none."""
+    length = int(sources.lengths[rows[0]])
+    found = np.zeros((len(rows), length + 1, factors.shape[1]), np.int64)
+    found[:, :-1] = factors[sources.offsets[rows, None] + np.arange(length)]
+    return found
 
 
 def _alignment(links: WordLinks, rows: Rows, source: Side, target: Side) -> Alignment:

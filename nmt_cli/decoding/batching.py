@@ -152,8 +152,22 @@ class Searcher:
         rows = [[*one.tags, *one.tokens, *[end] * (1 + longest - one.size)] for one in batch]
         uneven = min(lengths) < longest
         return Source(
-            torch.tensor(rows, device=self.device), torch.tensor(lengths, device=self.device) if uneven else None
+            torch.tensor(rows, device=self.device),
+            torch.tensor(lengths, device=self.device) if uneven else None,
+            self._factors(batch, longest),
         )
+
+    def _factors(self, batch: Sequence[Sentence], longest: int) -> Tensor | None:
+        """[B,S,k], those of the sentences' tokens; tags and ends have none."""
+        count = len(self.model.vocabularies.factors)
+        if not count:
+            return None
+        factors = torch.zeros(len(batch), longest, count, dtype=torch.long)
+        for row, sentence in enumerate(batch):
+            assert sentence.factors is not None and len(sentence.factors) == len(sentence.tokens)
+            if sentence.tokens:
+                factors[row, len(sentence.tags) : sentence.size - 1] = torch.tensor(sentence.factors)
+        return factors.to(self.device)
 
 
 Result = TypeVar("Result")

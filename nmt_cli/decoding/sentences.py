@@ -1,5 +1,6 @@
 """What search is given: sentences in tokens, and what is wished of their translations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -64,6 +65,8 @@ class Sentence:
     wishes: Wishes = NO_WISHES
     tags: tuple[int, ...] = ()
     """Source tokens before them that are none of the text."""
+    factors: Sequence[Sequence[int]] | None = None
+    """Of each token but tags, for a model that knows factors."""
 
     @property
     def size(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from nmt_cli.data.factors import piece_factors
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import NO_TAGS, SEPARATOR, SourceTags
 from nmt_cli.decoding.batching import Searcher
@@ -150,13 +151,15 @@ class Translator:
 
     def _sentences(self, requests: Sequence[Request], parts: list[list[Piece]], first: int) -> list[Sentence]:
         """The pieces of all lines, with what is wished of each."""
-        return [
-            Sentence(number, piece.tokens, wishes, self.tags.ids(request.target_language))
-            for number, (request, group) in enumerate(zip(requests, parts, strict=True), first)
-            for piece, wishes in zip(
-                group, self.steering.wishes(request, [(each.start, each.end) for each in group]), strict=True
-            )
-        ]
+        sentences = list[Sentence]()
+        for number, (request, group) in enumerate(zip(requests, parts, strict=True), first):
+            wishes = self.steering.wishes(request, [(each.start, each.end) for each in group])
+            cut = [(each.start, each.end, each.tokens) for each in group]
+            factors = piece_factors(self.tokenizer, number, request.text, request.factors, cut)
+            tags = self.tags.ids(request.target_language)
+            for piece, wished, numbers in zip(group, wishes, factors, strict=True):
+                sentences.append(Sentence(number, piece.tokens, wished, tags, numbers))
+        return sentences
 
     def _search(self, sentences: Sequence[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
         found = self.searcher.search(sentences, self.settings, searched)

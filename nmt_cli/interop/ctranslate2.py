@@ -79,6 +79,8 @@ def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: To
         raise ModelError(
             f"model.architecture: {settings.architecture} is unknown to CTranslate2; it needs a transformer"
         )
+    if tokenizer.factors.names:
+        raise ModelError(f"data.factors: CTranslate2 cannot be told the {', '.join(tokenizer.factors.names)} of a word")
     if "word" in (tokenizer.source.algorithm, tokenizer.target.algorithm):
         raise ModelError("tokenizer.algorithm: word is cut in another way by SentencePiece, which CTranslate2 goes by")
     spec = specs.TransformerSpec(_encoder(specs, settings, weights), _decoder(specs, settings, weights))

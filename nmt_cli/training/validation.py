@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 
@@ -20,10 +21,10 @@ _BATCH_TOKENS = 4096
 class Translation:
     """How the sets are translated and scored, which is not training's to know."""
 
-    sources: Mapping[str, Sequence[str]]
-    """Source lines of each set."""
-    translate: Callable[[TranslationModel, str, Sequence[str]], list[str]]
-    """Translations of some lines of a set."""
+    sources: Mapping[str, Sequence[Any]]
+    """What is to be translated of each set: for each line something that `translate` takes."""
+    translate: Callable[[TranslationModel, Sequence[Any]], list[str]]
+    """Translations of some lines."""
     score: Callable[[str, list[str]], Mapping[str, float]]
     """BLEU and chrF of a set's translations."""
 
@@ -54,5 +55,5 @@ def _loss(learner: Learner, prepared: Prepared, name: str) -> float:
 def _hypotheses(learner: Learner, model: TranslationModel, translation: Translation, name: str) -> list[str]:
     """Translations of all lines, of which each rank makes every n-th."""
     ranks, sources = learner.ranks, translation.sources[name]
-    parts = ranks.gather(translation.translate(model, name, sources[ranks.number :: ranks.count]))
+    parts = ranks.gather(translation.translate(model, sources[ranks.number :: ranks.count]))
     return [parts[line % ranks.count][line // ranks.count] for line in range(len(sources))]

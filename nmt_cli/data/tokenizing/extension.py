@@ -51,17 +51,19 @@ def extend(
     wanted = settings.extension.pieces
     if tokenizer.joint:
         both = _extended(tokenizer.source, chain(source, target), wanted, seed)
-        return Tokenizer(tokenizer.normalization, both, both)
+        return Tokenizer(tokenizer.normalization, both, both, tokenizer.factors)
     return Tokenizer(
         tokenizer.normalization,
         _extended(tokenizer.source, source, wanted, seed),
         _extended(tokenizer.target, target, wanted, seed),
+        tokenizer.factors,
     )
 
 
 def growth(old: Tokenizer, new: Tokenizer) -> Growth | None:
     """What is new; None if the new tokenizer does not begin with all that the old one has."""
-    if old.normalization != new.normalization or old.joint != new.joint:
+    traits = [(each.normalization, each.joint, each.factors) for each in (old, new)]
+    if traits[0] != traits[1]:
         return None
     sides = [(old.source, new.source), (old.target, new.target)]
     if not all(_begins_with(ours, theirs) for theirs, ours in sides):
