@@ -119,3 +119,98 @@ def journal_mixture(journal: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
     """What came of each corpus up to the last update."""
     found: dict[str, dict[str, int]] = [record for record in journal if record["kind"] == "train"][-1]["mixture"]
     return found
+
+
+FORMATS = {
+    "lines": "{source: some.en, target: some.de, score: some.score}",
+    "tsv": "{format: tsv, file: some.tsv, source: English, target: German, score: score}",
+    "jsonl": "{format: jsonl, file: some.jsonl.gz, source: text.en, target: text.de, score: score}",
+    "tmx": "{format: tmx, file: some.tmx}",
+}
+SOME = """\
+run: runs/some
+data:
+  source_language: en
+  target_language: de
+  prepared: data/some
+  train: {{tatoeba: {corpus}}}
+  valid: {{dev: {{source: data/tatoeba-en-de/valid.en, target: data/tatoeba-en-de/valid.de}}}}
+  filters: [{{type: length}}, {{type: ratio}}, {{type: identical}}, {{type: overlap}}, {{type: duplicates}}{more}]
+tokenizer: {{vocabulary_size: 800}}
+model: {{architecture: transformer, preset: tiny}}
+"""
+
+
+@pytest.fixture(scope="module")
+def pairs(folder: Path) -> list[tuple[str, str]]:
+    """Some thousand pairs of Tatoeba, in all formats."""
+    sides = []
+    for language in ("en", "de"):
+        with (folder / f"data/tatoeba-en-de/train.{language}").open(encoding="utf-8", newline="\n") as file:
+            sides.append([line.rstrip("\n") for line in islice(file, 100_000, 103_000)])
+    found = list(zip(*sides, strict=True))
+    scored = [(source, target, str(number % 10)) for number, (source, target) in enumerate(found)]
+    for column, suffix in enumerate(("en", "de", "score")):
+        (folder / f"some.{suffix}").write_text("".join(f"{row[column]}\n" for row in scored))
+    table = [("English", "German", "score"), *scored]
+    (folder / "some.tsv").write_text("".join("\t".join(row) + "\r\n" for row in table), newline="")
+    objects = [{"text": {"en": source, "de": target}, "score": int(score)} for source, target, score in scored]
+    packed = gzip.compress("".join(f"{json.dumps(each)}\n" for each in objects).encode())
+    (folder / "some.jsonl.gz").write_bytes(packed)
+    units = "".join(
+        f'<tu><tuv xml:lang="de"><seg>{escape(target)}</seg></tuv><tuv xml:lang="en"><seg>{escape(source)}</seg></tuv></tu>'
+        for source, target in found
+    )
+    (folder / "some.tmx").write_text(f'<tmx version="1.4"><header/><body>{units}</body></tmx>')
+    return found
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_same_text_is_left_of_each_format(name: str, folder: Path, pairs: list[tuple[str, str]]) -> None:
+    recipe = folder / f"{name}.yaml"
+    more = "" if name == "tmx" else ", {type: score, fewest: 3}"
+    recipe.write_text(SOME.format(corpus=FORMATS[name], more=more))
+
+    nmt(folder, "preprocess", recipe)
+
+    counts = accounted(folder / "data/some")["train/tatoeba"]
+    seen: dict[tuple[str, str], None] = {}
+    for number, pair in enumerate(pairs):
+        if name == "tmx" or number % 10 >= 3:
+            seen[pair] = None
+    held_out = {(source, target) for source, target in seen} & set(_valid(folder))
+    assert counts["read"] == len(pairs)
+    assert counts["kept"] == len(seen) - len(held_out) - sum(
+        number for reason, number in counts["dropped"].items() if reason in ("length", "ratio", "identical")
+    )
+    assert counts["dropped"].get("score", 0) == (0 if name == "tmx" else 900)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["data.context={sentences: 2}", "tokenizer.algorithm=bpe"],
+        ["tokenizer.algorithm=character", "training.augmentation={upper_case: 0.5, typos: 0.5, noise: 0.5}"],
+        ["tokenizer.normalization=punctuation", "training.mixing.temperature=3"],
+        ["data.filters=[{type: language, command: sed s/.*/en/, sides: source}]"],
+    ],
+    ids=["documents", "augmented", "mixed", "asked"],
+)
+def test_real_text_is_prepared_and_learned_with(
+    options: list[str], folder: Path, pairs: list[tuple[str, str]], request: pytest.FixtureRequest
+) -> None:
+    recipe = folder / f"{request.node.callspec.id}.yaml"
+    recipe.write_text(SOME.format(corpus=FORMATS["lines"], more="").replace("runs/some", f"runs/{recipe.stem}"))
+
+    journal = trained(folder, recipe, *options)
+
+    assert accounted(folder / "data/some")["train/tatoeba"]["read"] == len(pairs)
+    assert any(record["kind"] == "valid" for record in journal)
+    assert nmt(folder, "translate", f"runs/{recipe.stem}", given="Tom is here.\n\nWhy?\n").count("\n") == 3
+
+
+def _valid(folder: Path) -> list[tuple[str, str]]:
+    sides = [
+        (folder / f"data/tatoeba-en-de/valid.{each}").read_text(encoding="utf-8").split("\n") for each in ("en", "de")
+    ]
+    return list(zip(*sides, strict=True))
