@@ -142,11 +142,16 @@ model: {{architecture: transformer, preset: tiny}}
 """
 
 
+MORE = "data.train.captions={source: captions.en, target: captions.de}"
+
+
 @pytest.fixture(scope="module")
 def pairs(folder: Path) -> list[tuple[str, str]]:
     """Some thousand pairs of Tatoeba, in all formats."""
     sides = []
     for language in ("en", "de"):
+        captions = (folder / f"data/multi30k/train.{language}").read_bytes().split(b"\n")[:300]
+        (folder / f"captions.{language}").write_bytes(b"".join(line + b"\n" for line in captions))
         with (folder / f"data/tatoeba-en-de/train.{language}").open(encoding="utf-8", newline="\n") as file:
             sides.append([line.rstrip("\n") for line in islice(file, 100_000, 103_000)])
     found = list(zip(*sides, strict=True))
@@ -195,7 +200,7 @@ def test_the_same_text_is_left_of_each_format(name: str, folder: Path, pairs: li
     [
         ["data.context={sentences: 2}", "tokenizer.algorithm=bpe"],
         ["tokenizer.algorithm=character", "training.augmentation={upper_case: 0.5, typos: 0.5, noise: 0.5}"],
-        ["tokenizer.normalization=punctuation", "training.mixing.temperature=3"],
+        ["tokenizer.normalization=punctuation", MORE, "training.mixing.temperature=3"],
         ["data.filters=[{type: language, command: sed s/.*/en/, sides: source}]"],
     ],
     ids=["documents", "augmented", "mixed", "asked"],
@@ -208,7 +213,13 @@ def test_real_text_is_prepared_and_learned_with(
 
     journal = trained(folder, recipe, *options)
 
-    assert accounted(folder / "data/some")["train/tatoeba"]["read"] == len(pairs)
+    corpora = accounted(folder / "data/some")
+    assert corpora["train/tatoeba"]["read"] == len(pairs)
+    if MORE in options:
+        came = {name: learned["pairs"] for name, learned in journal_mixture(journal).items()}
+        sizes = {name: corpora[f"train/{name}"]["kept"] for name in came}
+        wanted = (sizes["captions"] / sizes["tatoeba"]) ** (1 / 3)
+        assert came["captions"] / came["tatoeba"] == pytest.approx(wanted, rel=0.3)
     assert any(record["kind"] == "valid" for record in journal)
     assert nmt(folder, "translate", f"runs/{recipe.stem}", given="Tom is here.\n\nWhy?\n").count("\n") == 3
 
