@@ -188,7 +188,9 @@ def training_speed(
     torch.manual_seed(1)
     objective = CrossEntropy(build(settings, VOCABULARIES), 0.1)
     learner = Learner(objective, settings.width, Training(precision=precision), device, Ranks())
-    portion = Portion([Part(rows, 0)], rows.target_tokens, epoch=0, used=1, cut=rows.padded_tokens, epochs=0.0)
+    portion = Portion(
+        [Part(rows, 0)], rows.target_tokens, {}, epoch=0, block=0, used=1, cut=rows.padded_tokens, epochs=0.0
+    )
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with closing(ahead(repeat(portion), device)) as portions:

@@ -35,7 +35,7 @@ def test_help_names_the_four_verbs() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["preprocess", "train", "translate", "score", "evaluate", "report", "runs", "show", "export"]
+    "verb", ["check", "preprocess", "train", "translate", "score", "evaluate", "report", "runs", "show", "export"]
 )
 def test_every_command_has_an_example(
     verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -19,8 +19,19 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as decoding.beam_size=1; repeatable."),
 ]
+Factors = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=FILE", help="Line n says a factor of each word of source n; repeatable."),
+]
 Processes = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Processes; one for each GPU if not given, else one.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+TargetLanguage = Annotated[
+    str | None,
+    typer.Option("--target-language", metavar="CODE", help="One of the languages that the model translates into."),
+]
+CorpusTag = Annotated[
+    str | None, typer.Option("--tag", metavar="NAME", help="Translate as in the training corpora that had this tag.")
+]

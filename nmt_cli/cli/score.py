@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import Overrides, Quiet, examples
+from nmt_cli.cli.options import CorpusTag, Factors, Overrides, Quiet, TargetLanguage, examples
 
 EXAMPLES = examples(
     "nmt score runs/en-de --source in.en --target in.de > log-probabilities",
@@ -24,6 +24,13 @@ class Format(StrEnum):
     jsonl = "jsonl"
 
 
+class InputFormat(StrEnum):
+    """Forms of input."""
+
+    text = "text"
+    jsonl = "jsonl"
+
+
 Models = Annotated[
     list[Path], typer.Argument(metavar="MODEL", help="A run, a recipe (its run), a checkpoint or a model folder.")
 ]
@@ -33,6 +40,10 @@ Source = Annotated[
 Target = Annotated[Path | None, typer.Option(metavar="FILE", help="Their translations, line by line.")]
 WrittenAs = Annotated[
     Format, typer.Option("--format", help="Scores alone, source<TAB>target<TAB>score, or JSON objects.")
+]
+ReadAs = Annotated[
+    InputFormat,
+    typer.Option("--input-format", help="jsonl: stdin gives objects with source, target and, as you like, factors."),
 ]
 Normalize = Annotated[
     bool,
@@ -52,6 +63,10 @@ def score(
     normalize: Normalize = False,
     format_: WrittenAs = Format.text,
     word_scores: WordScores = False,
+    input_format: ReadAs = InputFormat.text,
+    factors: Factors = None,
+    target_language: TargetLanguage = None,
+    tag: CorpusTag = None,
     set_: Overrides = None,
     quiet: Quiet = False,
 ) -> None:
@@ -61,9 +76,11 @@ def score(
     both; -inf (JSON: null) where only one side is blank, or one is longer than 2,500 subwords.
     """
     console.set_quiet(quiet)
-    from nmt_cli.commands.score import ScoreOptions
+    from nmt_cli.commands.score import PairOptions, ScoreOptions
     from nmt_cli.commands.score import score as command
+    from nmt_cli.commands.translating.requests import factor_files
     from nmt_cli.commands.translators import TranslatorOptions
 
-    options = TranslatorOptions(tuple(model), tuple(set_ or []))
-    command(options, source, target, ScoreOptions(format_.value, normalize, word_scores))
+    options = TranslatorOptions(tuple(model), tuple(set_ or []), target_language=target_language, tag=tag)
+    reading = PairOptions(input_format.value, factor_files(factors or []))
+    command(options, source, target, ScoreOptions(format_.value, normalize, word_scores), reading)

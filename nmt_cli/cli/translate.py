@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import Overrides, Processes, Quiet, examples
+from nmt_cli.cli.options import CorpusTag, Factors, Overrides, Processes, Quiet, TargetLanguage, examples
 from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
@@ -19,6 +19,7 @@ EXAMPLES = examples(
     "nmt translate runs/one runs/two runs/three -i in.en --weights 2,1,1",
     "nmt translate runs/en-de -i in.en --glossary terms.tsv --format jsonl",
     "nmt translate runs/en-de -i in.en --alignment --word-scores",
+    "nmt translate runs/en-many -i in.en --target-language fr",
     "nmt translate runs/en-de -i in.en --format nbest --set decoding.n_best=5",
     "nmt translate runs/en-de -i in.en --set decoding.strategy=sampling --set decoding.top_k=10",
 )
@@ -79,7 +80,7 @@ ReadAs = Annotated[
     InputFormat,
     typer.Option(
         "--input-format",
-        help="jsonl: objects with source and, as you like, prefix, required and forbidden; other keys stay.",
+        help="jsonl: objects with source and, as you like, prefix, required, forbidden, factors; other keys stay.",
     ),
 ]
 Glossary = Annotated[
@@ -119,10 +120,13 @@ def translate(
     glossary_mode: HowGlossary = GlossaryMode.soft,
     forbid: Forbidden = None,
     prefix: Prefixes = None,
+    factors: Factors = None,
     alignment: Aligned = False,
     word_scores: WordScores = False,
     protect: Protected = None,
     markup: MarkedUp = None,
+    target_language: TargetLanguage = None,
+    tag: CorpusTag = None,
     set_: Overrides = None,
     nproc: Processes = None,
     quiet: Quiet = False,
@@ -133,7 +137,7 @@ def translate(
     """
     console.set_quiet(quiet)
     from nmt_cli.commands.translate import translate as command
-    from nmt_cli.commands.translating.requests import RequestOptions
+    from nmt_cli.commands.translating.requests import RequestOptions, factor_files
     from nmt_cli.commands.translators import TranslatorOptions
     from nmt_cli.parts import ALL, Part
 
@@ -149,8 +153,10 @@ def translate(
         word_scores,
         markup=markup is not None,
         protect=tuple(protect or []),
+        target_language=target_language,
+        tag=tag,
     )
-    reading = RequestOptions(input_format.value, prefix)
+    reading = RequestOptions(input_format.value, prefix, factor_files(factors or []))
     command(options, input_, output, format_.value, nproc, Part.parse(shard) if shard else ALL, reading)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from nmt_cli.commands.loading import LoadedModel
+from nmt_cli.commands.translators import source_tags
 from nmt_cli.decoding.forced import force
 from nmt_cli.models.contract import Source
 from nmt_cli.reporting.plots.heatmap import AttentionMap
@@ -13,18 +14,24 @@ MOST_SUBWORDS = 80
 """Of either side; a larger picture could not be read."""
 
 
-def attention_maps(loaded: LoadedModel, lines: Iterable[tuple[int, str, str]]) -> list[AttentionMap]:
+def attention_maps(
+    loaded: LoadedModel, lines: Iterable[tuple[int, str, str]], target_language: str | None = None
+) -> list[AttentionMap]:
     """Maps of lines, each a number, a source and its translation.
 
-    Those that are too long to be drawn are left out, and so are all if the model has no attention.
+    They are in the model's own target language if no other is named. Those that are too long to be drawn are left out,
+    and so are all if the model has no attention, or learned from factors of words, which the lines do not tell.
     """
-    maps = (_map(loaded, number, source, translation) for number, source, translation in lines)
+    if loaded.tokenizer.factors.names:
+        return []
+    tags = source_tags(loaded).ids(target_language)
+    maps = (_map(loaded, tags, number, source, translation) for number, source, translation in lines)
     return [found for found in maps if found is not None]
 
 
-def _map(loaded: LoadedModel, number: int, source: str, translation: str) -> AttentionMap | None:
+def _map(loaded: LoadedModel, tags: Sequence[int], number: int, source: str, translation: str) -> AttentionMap | None:
     tokenizer, vocabularies = loaded.tokenizer, loaded.model.vocabularies
-    sources = [*tokenizer.encode_source([source])[0], vocabularies.end]
+    sources = [*tags, *tokenizer.encode_source([source])[0], vocabularies.end]
     targets = [*tokenizer.encode_target([translation])[0], vocabularies.end]
     if max(len(sources), len(targets)) > MOST_SUBWORDS:
         return None

@@ -10,13 +10,12 @@ from nmt_cli.commands.loading import vocabularies_of
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.console import say
-from nmt_cli.data.checking.coverage import coverage
 from nmt_cli.data.checking.estimates import Estimate, estimate
 from nmt_cli.data.checking.finding import Finding
 from nmt_cli.data.checking.lengths import Histogram, histogram, too_long
 from nmt_cli.data.checking.proportions import Size, learning_rate, schedule, vocabulary
 from nmt_cli.data.checking.sampling import Sample, some
-from nmt_cli.data.checking.subwords import Found, find_tokenizer
+from nmt_cli.data.checking.subwords import Found, coverage, find_tokenizer
 from nmt_cli.data.checking.texts import read_texts
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import describe, memory_size, multiplies_bf16, pick_device
@@ -51,16 +50,17 @@ def _checked(recipe: Recipe, path: Path) -> Checked:
     if taken is not None:
         found = Found(taken, f"the tokenizer of {recipe.tokenizer.take_from}", [])
     else:
-        say("learning subwords from a sample, to see how they fit")
+        say("looking at how subwords fit")
         found = find_tokenizer(recipe, texts.train)
     sides = [histogram for corpus in corpora for histogram in _histograms(corpus, found.tokenizer)]
     size = _size(texts.train, sides)
+    is_byte = recipe.tokenizer.algorithm == "byte"  # which has no size in the recipe
     findings = [*texts.findings, *found.findings]
     findings += [finding for name in texts.train for finding in too_long(_of(name, sides), recipe.data.max_length)]
     if found.tokenizer is not None:
         findings += [finding for corpus in texts.held_out for finding in coverage(corpus, found.tokenizer)]
     findings += [*vocabulary(recipe, size), *schedule(recipe, size), *learning_rate(recipe)]
-    needs = _estimate(recipe, taken, size) if size.pairs else None
+    needs = _estimate(recipe, found.tokenizer if taken or is_byte else None, size) if size.pairs else None
     findings += _machine(recipe, needs)
     shown = [side for side in sides if not side.corpus.startswith("data.test.")]
     return Checked(str(path), corpora, shown, found.origin, needs, describe(pick_device()), findings)
@@ -89,13 +89,16 @@ def _size(train: list[Sample], sides: list[Histogram]) -> Size:
     return Size(sum(corpus.read for corpus in train), tokens["source"], tokens["target"])
 
 
-def _estimate(recipe: Recipe, taken: Tokenizer | None, size: Size) -> Estimate:
+def _estimate(recipe: Recipe, tokenizer: Tokenizer | None, size: Size) -> Estimate:
     subwords, device = recipe.tokenizer.vocabulary_size, pick_device()
-    known = vocabularies_of(taken) if taken else Vocabularies(subwords, subwords, Tokenizer.start, Tokenizer.end)
+    known = (
+        vocabularies_of(tokenizer) if tokenizer else Vocabularies(subwords, subwords, Tokenizer.start, Tokenizer.end)
+    )
     with torch.device("meta"):
         weights = sum(weight.numel() for weight in build(recipe.model, known).parameters())
     is_fast = recipe.training.precision == "bf16" and multiplies_bf16(device)
-    speed = product_speed(device, torch.bfloat16 if is_fast else torch.float32)
+    precision = torch.bfloat16 if is_fast else torch.float32
+    speed = max(product_speed(device, precision) for _ in range(3))  # other programs may be at work
     return estimate(recipe.training, recipe.model, weights, size.target_tokens, speed)
 
 

@@ -118,7 +118,7 @@ def _evaluate_alone(system: System, name: str, text: SetTexts) -> dict[str, Any]
 def _evaluate_set(system: System, name: str, text: SetTexts) -> dict[str, Any]:
     recipe, references, folder = system.recipe, text.references, system.folder(name)
     settings = recipe.evaluation
-    best = _stored_translations(folder, text) or list(system.translate(text.sources))
+    best = _stored_translations(folder, text) or list(system.translate(text.requests))
     hypotheses = [found.text for found in best]
     texts = Texts(hypotheses, references, text.sources)
     measured = measure(texts, build_metrics(settings))
@@ -129,7 +129,8 @@ def _evaluate_set(system: System, name: str, text: SetTexts) -> dict[str, Any]:
     ]
     evaluated = EvaluatedSet(
         name=name,
-        languages=f"{recipe.data.source_language} → {recipe.data.target_language}",
+        languages=f"{text.source_language or recipe.data.source_language} → "
+        f"{text.target_language or recipe.data.target_language}",
         model=str(system.model),
         weights=system.weights,
         recipe=system.recipe_sha256,
@@ -188,12 +189,12 @@ def _disturb_alone(system: System, name: str, text: SetTexts) -> list[dict[str, 
     """Translate the test set disturbed in every way; the undisturbed one is evaluated already."""
     folder = system.folder(name)
     with files.lock(folder / ".lock"):
-        best = _stored_translations(folder, text) or list(system.translate(text.sources))
+        best = _stored_translations(folder, text) or list(system.translate(text.requests))
         undisturbed = Texts([found.text for found in best], text.references, text.sources)
         sets = []
         for disturbance in DISTURBANCES:
             sources = disturbance.sources(text.sources)
-            hypotheses = [found.text for found in system.translate(sources)]
+            hypotheses = [found.text for found in system.translate(text.disturbed(sources))]
             disturbed = Texts(hypotheses, text.references, sources)
             sets.append(asdict(robustness(undisturbed, disturbed, disturbance, system.recipe.evaluation)))
         files.write_json(folder / ROBUSTNESS, {"test_set": name, "sets": sets, "provenance": asdict(text.provenance)})

@@ -34,6 +34,8 @@ class ModelConfig(Section):
     source_language: Language
     target_language: Language
     vocabularies: dict[str, int]
+    factors: list[int] = []
+    """How many numbers each factor of source words has."""
     model: ModelSettings
     decoding: Decoding
     evaluation: Evaluation
@@ -66,7 +68,7 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     files.read_manifest(found.folder, ModelError)
     config = _read_config(found)
     tokenizer = Tokenizer.load(named.tokenizer)
-    vocabularies = Vocabularies(**config.vocabularies)
+    vocabularies = Vocabularies(**config.vocabularies, factors=tuple(config.factors))
     if vocabularies != vocabularies_of(tokenizer):
         raise ModelError(f"{named.tokenizer}: this vocabulary does not belong to the model in {found.folder}")
     weights = read_tensors(found.folder / WEIGHTS)
@@ -80,16 +82,20 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
 
 def vocabularies_of(tokenizer: Tokenizer) -> Vocabularies:
     """What a model must know of a tokenizer."""
-    return Vocabularies(tokenizer.source_size, tokenizer.target_size, tokenizer.start, tokenizer.end)
+    sizes = tokenizer.source_size, tokenizer.target_size
+    return Vocabularies(*sizes, tokenizer.start, tokenizer.end, tokenizer.factors.sizes)
 
 
 def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
     """The configuration of a recipe's model."""
+    vocabularies = asdict(vocabularies_of(tokenizer))
+    factors = vocabularies.pop("factors")
     return ModelConfig(
         format=1,
         source_language=recipe.data.source_language,
         target_language=recipe.data.target_language,
-        vocabularies=asdict(vocabularies_of(tokenizer)),
+        vocabularies=vocabularies,
+        factors=list(factors),
         model=recipe.model,
         decoding=recipe.decoding,
         evaluation=recipe.evaluation,

@@ -55,5 +55,7 @@ def _attention(contents: RunContents, wanted: int, lines: Sequence[int]) -> Atte
         return Attention(explanation=f"The model cannot be loaded: {error}")
     maps = attention_maps(loaded, [(number, sentence.source, sentence.hypothesis) for number, sentence in chosen])
     if not maps:
-        return Attention(explanation="The model has no attention, or the lines are too long to be drawn.")
+        return Attention(
+            explanation="The model has no attention, or needs factors of words, or the lines are too long to be drawn."
+        )
     return Attention(maps)

@@ -4,15 +4,16 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from nmt_cli import console
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.translating.inputs import Input, InvalidLines, opened_input
+from nmt_cli.commands.translating.requests import lines_of_factors, read_factors, read_object
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
 from nmt_cli.decoding.forced.scoring import LONGEST_SIDE, Pair, ScoredPair, Scorer
 from nmt_cli.decoding.windows import arriving, windows
@@ -30,6 +31,16 @@ class ScoreOptions:
     normalize: bool = False
     """The score that ranks in search, log-probability / length^length_penalty, in place of the log-probability."""
     word_scores: bool = False
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """How pairs are read."""
+
+    format: Literal["text", "jsonl"] = "text"
+    """Of stdin, if there are no files."""
+    factors: Mapping[str, Path] = field(default_factory=dict)
+    """By name, a file whose line n says a factor of each word of source n."""
 
 
 @dataclass
@@ -55,14 +66,15 @@ def score(
     source: Path | None = None,
     target: Path | None = None,
     written: ScoreOptions = ScoreOptions(),
+    reading: PairOptions = PairOptions(),
 ) -> None:
     """Write to stdout, for each pair of lines of two files, how likely the model thinks the target.
 
-    Without files, the pairs are lines `source<TAB>target` of stdin.
+    Without files, the pairs are lines `source<TAB>target` of stdin, or JSON objects.
     """
-    with _reading(source, target) as (pairs, cut):
+    with _reading(source, target, reading) as (pairs, cut):
         translator = open_translator(options)
-        scorer = Scorer(translator.searcher, translator.tokenizer, translator.settings)
+        scorer = Scorer(translator.searcher, translator.tokenizer, translator.settings, translator.tags.ids())
         started, tally = time.monotonic(), _Tally()
         with stdout() as stream, console.Progress("scoring", "pairs") as progress:
             for window in cut(pairs):
@@ -123,16 +135,42 @@ Cut = Callable[[Iterator[Pair]], Iterator[list[Pair]]]
 
 
 @contextmanager
-def _reading(source: Path | None, target: Path | None) -> Iterator[tuple[Iterator[Pair], Cut]]:
+def _reading(source: Path | None, target: Path | None, options: PairOptions) -> Iterator[tuple[Iterator[Pair], Cut]]:
     """Pairs, and how to cut them into windows."""
     if source is not None and target is not None:
+        if options.format == "jsonl":
+            raise RecipeError("--input-format jsonl: is for stdin, whose objects have both sides; leave out the files")
         with opened_input(source) as sources, opened_input(target) as targets:
-            yield _of_files(_lines(sources), _lines(targets), f"{source} and {target}"), windows
+            pairs = _of_files(_lines(sources), _lines(targets), f"{source} and {target}")
+            yield _with_factors(pairs, str(source), options.factors), windows
     elif source is None and target is None:
-        with opened_input(None) as pairs:
-            yield _of_columns(_lines(pairs)), arriving if pairs.arrives else windows
+        with opened_input(None) as given:
+            read = _of_objects if options.format == "jsonl" else _of_columns
+            pairs = _with_factors(read(_lines(given)), given.name, options.factors)
+            yield pairs, arriving if given.arrives else windows
     else:
         raise RecipeError("--source and --target go together; without both, stdin gives source<TAB>target")
+
+
+def _with_factors(pairs: Iterator[Pair], name: str, files: Mapping[str, Path]) -> Iterator[Pair]:
+    """The pairs with the factors that the files give their sources."""
+    if not files:
+        yield from pairs
+        return
+    lines = lines_of_factors(files, name, 1)
+    for number, pair in enumerate(pairs, 1):
+        if pair.factors:
+            raise DataError(f"{name}: line {number}: has factors of its own, beside those of --factors; leave one out")
+        yield replace(pair, factors=next(lines))
+
+
+def _of_objects(lines: Iterator[str]) -> Iterator[Pair]:
+    for number, line in enumerate(lines, 1):
+        place = f"stdin: line {number}"
+        record = read_object(line, place)
+        if not isinstance(record.get("target"), str):
+            raise DataError(f'{place}: is no object with a text "target"')
+        yield Pair(record["source"], record["target"], read_factors(record.get("factors", {}), place))
 
 
 def _of_columns(lines: Iterator[str]) -> Iterator[Pair]:

@@ -8,14 +8,16 @@ from pathlib import Path
 import torch
 
 from nmt_cli import console, files
-from nmt_cli.commands.loading import check_weights, load_model, vocabularies_of
+from nmt_cli.commands.loading import check_weights, vocabularies_of
 from nmt_cli.commands.publishing import is_published, publish, updates_to_average
 from nmt_cli.commands.signals import noted_signals
+from nmt_cli.commands.starting import start_from
 from nmt_cli.commands.translators import utility_of
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.data.reading import read_pairs
-from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.data.reading import read_whole
+from nmt_cli.data.tokenizing.tags import SourceTags
+from nmt_cli.decoding.requests import Request, plain_requests
+from nmt_cli.decoding.translator import Demands, Translator
 from nmt_cli.devices import describe, environment, keep_memory_in_bounds, multiplies_bf16
 from nmt_cli.errors import DivergedError, ModelError, ResourceError, StoppedError
 from nmt_cli.evaluation.metrics import score
@@ -26,11 +28,12 @@ from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import OPTIMIZER, WEIGHTS, RunDirectory
 from nmt_cli.runs.journal import Journal, read_summary, update_summary
 from nmt_cli.training.feed import ahead, feed
+from nmt_cli.training.health import Health
 from nmt_cli.training.learner import Learner
 from nmt_cli.training.loop import Hooks, train, updates
 from nmt_cli.training.memory import batch_tokens_that_fit
 from nmt_cli.training.objectives import build_objective
-from nmt_cli.training.parallel import Ranks, fill
+from nmt_cli.training.parallel import Ranks
 from nmt_cli.training.progress import Progress, finished
 from nmt_cli.training.report import Report, record_event
 from nmt_cli.training.validation import Translation, validate
@@ -93,14 +96,15 @@ class Session:
             batch_tokens = batch_tokens_that_fit(learner, self._prepared)
         else:
             batch_tokens = settings.batch_tokens
-        report = Report(learner, self._journal)
+        health = Health(learner)
+        report = Report(learner, self._journal, health)
         weights = {name: corpus.weight for name, corpus in self._recipe.data.train.items()}
         seed, progress = self._recipe.seed, learner.progress
         portions = feed(self._prepared, weights, settings, batch_tokens, seed, progress, self._ranks)
         translation = _translation(self._recipe, self._prepared, learner.device)
         hooks = Hooks(lambda: validate(learner, self._prepared, translation), self._save, stopping)
         with closing(ahead(portions, learner.device)) as made:
-            return train(updates(learner, made, self._recipe.seed), learner, report, hooks)
+            return train(updates(learner, health.watching(made), self._recipe.seed), learner, report, hooks)
 
     def _settle(self) -> None:
         """Let the files of the run agree with where the learner stands: a kill, or a return, may have parted them."""
@@ -189,16 +193,7 @@ class Session:
         path = self._recipe.training.start_from
         if path is None:
             return model
-        given = load_model(path)
-        if given.tokenizer.fingerprint != self._prepared.tokenizer.fingerprint:
-            raise ModelError(
-                f"training.start_from: {path} has another tokenizer than {self._recipe.data.prepared};"
-                f" say tokenizer.take_from: {path}, and preprocess again"
-            )
-        weights = dict(given.model.named_parameters())
-        check_weights(model, weights, path)
-        for name, weight in model.named_parameters():
-            fill(weight, weights[name])
+        start_from(model, path, self._prepared.tokenizer, self._recipe.data.prepared)
         return model
 
     def _publish(self) -> None:
@@ -221,19 +216,30 @@ class Session:
 
 def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Translation:
     """Validation sets are translated and scored as `nmt evaluate` does it, from the raw text; nothing is mended."""
-    languages = recipe.data.source_language, recipe.data.target_language
-    pairs = {name: list(read_pairs(corpus, languages)) for name, corpus in recipe.data.valid.items()}
-    sources = {name: [source for source, _ in some] for name, some in pairs.items()}
-    references = {name: [target for _, target in some] for name, some in pairs.items()}
+    data, words = recipe.data, prepared.tokenizer
+    sets = {
+        name: read_whole(
+            each,
+            (each.source_language or data.source_language, each.target_language or data.target_language),
+            data.on_error,
+        )
+        for name, each in data.valid.items()
+    }
+    sources = {
+        name: plain_requests(records.sources, records.factors, data.valid[name].target_language)
+        for name, records in sets.items()
+    }
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
+    utility, tags = utility_of(recipe.decoding, recipe.evaluation), SourceTags(words.source.tags, data.target_language)
 
-    def translate(model: TranslationModel, lines: Sequence[str]) -> list[str]:
-        longest = recipe.data.max_length
-        utility = utility_of(recipe.decoding, recipe.evaluation)
-        translator = Translator(model, prepared.tokenizer, recipe.decoding, device, longest=longest, utility=utility)
-        return [translation.best.text for translation in translator.translate(map(Request, lines))]
+    def translate(model: TranslationModel, requests: Sequence[Request]) -> list[str]:
+        demands = Demands(tags=tags)
+        translator = Translator(
+            model, words, recipe.decoding, device, longest=data.max_length, utility=utility, demands=demands
+        )
+        return [translation.best.text for translation in translator.translate(requests)]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:
-        return {found.key: found.value for found in score(hypotheses, [references[name]], metrics)}
+        return {found.key: found.value for found in score(hypotheses, [sets[name].targets], metrics)}
 
     return Translation(sources, translate, scores)

@@ -30,7 +30,7 @@ class Translated(Protocol):
     def score(self) -> float: ...
 
 
-Translate = Callable[[Sequence[str]], Iterable[Translated]]
+Translate = Callable[[Sequence[Request]], Iterable[Translated]]
 """Lines in, the best translation of each out, in order."""
 
 
@@ -96,9 +96,9 @@ def _translating(folder: Path, recipe: Recipe) -> Translate:
 
         return translator_of(replace(load_model(folder), decoding=recipe.decoding, evaluation=recipe.evaluation))
 
-    def translate(lines: Sequence[str]) -> Iterator[Translated]:
-        with console.Progress("translating", "lines", total=len(lines)) as progress:
-            for translation in translator().translate(map(Request, lines), progress.advance):
+    def translate(requests: Sequence[Request]) -> Iterator[Translated]:
+        with console.Progress("translating", "lines", total=len(requests)) as progress:
+            for translation in translator().translate(requests, progress.advance):
                 yield translation.hypotheses[0]
 
     return translate

@@ -1,14 +1,18 @@
 """Test sets as read from their files, and the words that training has seen."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
 from nmt_cli import __version__, console, files
 from nmt_cli.commands.systems import System
-from nmt_cli.data.reading import read_pairs
+from nmt_cli.data.alignments import words_of
+from nmt_cli.data.factors import check_count
+from nmt_cli.data.reading import FACTORS, read_pairs, read_whole
+from nmt_cli.decoding.requests import Request, plain_requests
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.where.words import frequencies, splitter
 from nmt_cli.recipe.data import AnyCorpus, Data, TestSet
@@ -28,6 +32,28 @@ class SetTexts:
     references: list[list[str]]
     tags: list[str] | None
     provenance: Provenance
+    source_language: str | None = None
+    """Of this set, where it says so itself."""
+    target_language: str | None = None
+    """As `source_language`."""
+    factors: dict[str, list[str]] = field(default_factory=dict)
+    """By name, a factor of the words of each source."""
+
+    @property
+    def requests(self) -> list[Request]:
+        """What is to be translated."""
+        return plain_requests(self.sources, self.factors, self.target_language)
+
+    def disturbed(self, sources: Sequence[str]) -> list[Request]:
+        """The same with other sources, whose words are these, but for some at the end."""
+        factors = {
+            name: [
+                " ".join(words_of(values)[: len(words_of(source))])
+                for values, source in zip(texts, sources, strict=True)
+            ]
+            for name, texts in self.factors.items()
+        }
+        return plain_requests(sources, factors, self.target_language)
 
 
 def choose(data: Data, wanted: Sequence[str]) -> dict[str, TestSet | AnyCorpus]:
@@ -50,28 +76,44 @@ def choose(data: Data, wanted: Sequence[str]) -> dict[str, TestSet | AnyCorpus]:
 def read_test_set(system: System, test: TestSet | AnyCorpus) -> SetTexts:
     """All lines of a test set; DataError unless they are as many in each of its files, and at least one."""
     if isinstance(test, TestSet):
-        tagged = [] if test.tags is None else [test.tags]
-        sources, *others = read_parallel([test.source, *test.target, *tagged])
-        references, tags = others[: len(test.target)], others[-1] if tagged else None
+        tagged, valued = [] if test.tags is None else [test.tags], [*test.factors.values()]
+        sources, *others = read_parallel([test.source, *valued, *test.target, *tagged])
+        factors = dict(zip(test.factors, others, strict=False))
+        _check_factors(test, sources, factors)
+        references, tags = others[len(valued) : len(valued) + len(test.target)], others[-1] if tagged else None
         source, *more = [files.sha256(path) for path in (test.source, *test.target, *tagged)]
     else:
         data, tagged, tags = system.recipe.data, [], None
         languages = test.source_language or data.source_language, test.target_language or data.target_language
-        pairs = list(read_pairs(test, languages))
-        if not pairs:
+        records = read_whole(test, languages)
+        if not records.sources:
             raise DataError(f"{next(iter(test.files.values()))}: has no pairs, so there is nothing to score")
-        sources, references = [source for source, _ in pairs], [[target for _, target in pairs]]
-        source, *more = [files.sha256(path) for path in test.files.values()]
+        sources, references, factors = records.sources, [records.targets], records.factors
+        valued = [path for key, path in test.files.items() if key.startswith(FACTORS)]
+        source, *more = [files.sha256(path) for path in test.files.values() if path not in valued]
+    if valued:
+        source = hashlib.sha256(" ".join([source, *map(files.sha256, valued)]).encode()).hexdigest()
+    into = {} if test.target_language is None else {"target_language": test.target_language}
     provenance = Provenance(
         model=system.sha256,
         source=source,
         references=more[: len(more) - len(tagged)],
         tags=more[-1] if tagged else None,
-        decoding=system.recipe.decoding.model_dump(mode="json"),
+        decoding=system.recipe.decoding.model_dump(mode="json") | into,
         evaluation=system.recipe.evaluation.model_dump(mode="json"),
         versions={"nmt": __version__, "sacrebleu": version("sacrebleu")},
     )
-    return SetTexts(sources, references, tags, provenance)
+    return SetTexts(sources, references, tags, provenance, test.source_language, test.target_language, factors)
+
+
+def _check_factors(test: TestSet, sources: list[str], factors: Mapping[str, list[str]]) -> None:
+    """DataError unless each word has a value of each factor."""
+    for name, lines in factors.items():
+        for number, (source, values) in enumerate(zip(sources, lines, strict=True), 1):
+            try:
+                check_count(source, name, values)
+            except ValueError as error:
+                raise DataError(f"{test.factors[name]}: line {number}: has {error}") from error
 
 
 def read_parallel(paths: Sequence[Path]) -> list[list[str]]:

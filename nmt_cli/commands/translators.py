@@ -16,6 +16,7 @@ from nmt_cli.text.checks import Checker
 
 if TYPE_CHECKING:  # torch, which who only hands options on does not need
     from nmt_cli.commands.loading import LoadedModel
+    from nmt_cli.data.tokenizing.tags import SourceTags
     from nmt_cli.decoding.minimum_risk import Utility
     from nmt_cli.decoding.steering.wishes import SteeringSettings
     from nmt_cli.decoding.translator import Demands, Translator
@@ -41,6 +42,10 @@ class TranslatorOptions:
     """Whether lines hold XML, whose tags each come out once."""
     protect: Sequence[str] = ()
     """Regular expressions; what they match comes out as it is."""
+    target_language: str | None = None
+    """One of several that a model translates into; None: its own, that of `data.target_language`."""
+    tag: str | None = None
+    """Of a training corpus, like which it translates."""
 
 
 def open_translator(options: TranslatorOptions) -> "Translator":
@@ -58,10 +63,21 @@ def open_translator(options: TranslatorOptions) -> "Translator":
     loaded = _together(models, weights) if len(models) > 1 else models[0]
     steering = replace(steering, bonus=loaded.decoding.glossary_bonus)
     wanted = Wanted(options.alignment, options.word_scores)
-    if not (options.markup or protect):
-        return translator_of(loaded, Demands(steering=steering, wanted=wanted))
-    shield = Shield(options.markup, protect, wanted)
-    return translator_of(loaded, Demands(steering=steering, wanted=replace(wanted, alignment=True), shield=shield))
+    demands = Demands(steering=steering, wanted=wanted, tags=source_tags(loaded, options.target_language, options.tag))
+    if options.markup or protect:
+        if names := ", ".join(loaded.tokenizer.factors.names):
+            option = "--markup" if options.markup else "--protect"
+            raise RecipeError(f"{option}: hides parts of words, but this model needs the {names} of each, as it stands")
+        shield = Shield(options.markup, protect, wanted)
+        demands = replace(demands, wanted=replace(wanted, alignment=True), shield=shield)
+    return translator_of(loaded, demands)
+
+
+def source_tags(loaded: "LoadedModel", target_language: str | None = None, tag: str | None = None) -> "SourceTags":
+    """What stands before each source, as the model was taught; RecipeError if it was not taught that."""
+    from nmt_cli.data.tokenizing.tags import SourceTags
+
+    return SourceTags.chosen(loaded.tokenizer.source.tags, loaded.config.target_language, target_language, tag)
 
 
 def _steering(options: TranslatorOptions) -> "SteeringSettings":
@@ -78,7 +94,8 @@ def translator_of(loaded: "LoadedModel", demands: "Demands | None" = None) -> "T
     from nmt_cli.decoding.translator import Demands, Translator
 
     config, settings = loaded.config, loaded.decoding
-    check = Checker(config.source_language, config.target_language) if settings.check else None
+    demands = demands or Demands(tags=source_tags(loaded))
+    check = Checker(config.source_language, demands.tags.language or config.target_language) if settings.check else None
     return Translator(
         loaded.model,
         loaded.tokenizer,
@@ -87,7 +104,7 @@ def translator_of(loaded: "LoadedModel", demands: "Demands | None" = None) -> "T
         _packed(loaded),
         longest=config.longest_sentence,
         utility=utility_of(settings, loaded.evaluation),
-        demands=replace(demands or Demands(), check=check),
+        demands=replace(demands, check=check),
     )
 
 

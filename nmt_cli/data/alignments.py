@@ -51,6 +51,12 @@ def words_of(line: str) -> list[str]:
     return _WORD.findall(line)
 
 
+def word_at(text: str, place: int) -> int:
+    """The number of the word that a character belongs to, or else of the next."""
+    goes_on = 0 < place < len(text) and not {text[place - 1], text[place]} & {" ", "\t"}
+    return len(words_of(text[:place])) - goes_on
+
+
 def normal_words(raw: str, normal: str, normalize: Callable[[str], str]) -> list[range]:
     """For each word of a raw line, which words of the normalised line hold its characters."""
     before, after = words_of(raw), normal.split(" ")

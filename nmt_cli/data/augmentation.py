@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from nmt_cli.data.cutting import SEPARATOR
 from nmt_cli.recipe.training.mixing import Augmentation
 
 _FINAL = ".!?…:;。！？．｡؟۔।"
@@ -56,7 +57,7 @@ class Augmenter:
         rows = np.flatnonzero(is_upper | is_title | loses_end | is_noisy | has_typo)
         found = Altered.nowhere(list(sources), list(targets))
         for row, draws in zip(rows.tolist(), generator.random((len(rows), _DRAWS)).tolist(), strict=True):
-            source, target = sources[row].split(" "), targets[row].split(" ")
+            source, target = (_last_sentence(line).split(" ") for line in (sources[row], targets[row]))
             if loses_end[row]:
                 source, target = _without_end(source), _without_end(target)
             order = _noisy_order(len(source), draws[0], draws[1]) if is_noisy[row] else list(range(len(source)))
@@ -70,15 +71,21 @@ class Augmenter:
         return found
 
     def _settle(self, found: Altered, row: int, words: tuple[list[str], list[str]], order: list[int]) -> None:
-        """Put a pair's words in the place of those there were."""
-        before = found.sources[row], found.targets[row]
+        """Put a pair's words in the place of those there were; the sentences before them stay."""
+        lines = found.sources[row], found.targets[row]
+        before = [_last_sentence(line) for line in lines]
         source, target = (self._normalize(" ".join(side)) for side in words)
         if [line.count(" ") + 1 for line in (source, target)] != [len(side) for side in words]:
             return
-        found.changed[row] = (source, target) != before
-        found.sources[row], found.targets[row] = source, target
+        found.changed[row] = [source, target] != before
+        found.sources[row] = lines[0].removesuffix(before[0]) + source
+        found.targets[row] = lines[1].removesuffix(before[1]) + target
         if order != list(range(before[0].count(" ") + 1)) or target.count(" ") != before[1].count(" "):
             found.moved[row] = MovedWords(order, len(words[1]))
+
+
+def _last_sentence(line: str) -> str:
+    return line.rpartition(SEPARATOR)[2]
 
 
 def _without_end(words: list[str]) -> list[str]:

@@ -61,6 +61,8 @@ class Batch:
     """[B], what these pairs are called: of a training batch, their numbers through all corpora."""
     alignment: Alignment | None = None
     """Word alignments, if the data has them."""
+    factors: Tensor | None = None
+    """[B,S,k], the factors of the source's tokens, if the data has them."""
 
     @property
     def target_tokens(self) -> int:
@@ -90,6 +92,7 @@ class Batch:
             self.labels[inside],
             self.pairs[first:end],
             None if self.alignment is None else self.alignment.between(begins, ends),
+            None if self.factors is None else self.factors[first:end],
         )
 
     def pinned(self) -> "Batch":
@@ -101,6 +104,7 @@ class Batch:
             self.labels.pin_memory(),
             self.pairs,
             None if self.alignment is None else self.alignment.pinned(),
+            None if self.factors is None else self.factors.pin_memory(),
         )
 
     def to(self, device: torch.device) -> "Batch":
@@ -112,6 +116,7 @@ class Batch:
             self.labels.to(device, non_blocking=True),
             self.pairs,
             None if self.alignment is None else self.alignment.to(device),
+            None if self.factors is None else self.factors.to(device, non_blocking=True),
         )
 
 
@@ -146,13 +151,14 @@ def assemble(pairs: TokenPairs, rows: Rows, start: int, end: int, pad: int) -> B
     source[:, :-1] = _gathered(pairs.sources, rows, int(source_lengths[0]))
 
     longest = int(target_lengths.max())
-    time, lengths = np.arange(longest + 1), target_lengths[:, None]
-    target = np.full((len(rows), longest + 2), pad, np.int64)
-    target[:, 0] = start
-    np.copyto(target[:, 1:-1], _gathered(pairs.targets, rows, longest), where=time[:-1] < lengths)
-    target_in = np.ascontiguousarray(target[:, :-1])
-    target[np.arange(len(rows)), target_lengths + 1] = end
-    positions = np.flatnonzero(time <= lengths)
+    real = np.arange(longest + 1) <= target_lengths[:, None]
+    target_in = np.empty(real.shape, np.int64)
+    target_in[:, 0] = start
+    target_in[:, 1:] = _gathered(pairs.targets, rows, longest)
+    positions = np.flatnonzero(real)
+    labels = target_in.ravel().take(positions + 1, mode="clip")  # what follows, within a row
+    labels[np.cumsum(target_lengths + 1) - 1] = end
+    np.putmask(target_in, ~real, pad)
     alignment = None
     if pairs.links is not None:
         sides = Side(source[:, :-1], source_lengths), Side(target_in[:, 1:], target_lengths)
@@ -161,9 +167,10 @@ def assemble(pairs: TokenPairs, rows: Rows, start: int, end: int, pad: int) -> B
         torch.from_numpy(source),
         torch.from_numpy(target_in),
         torch.from_numpy(positions),
-        torch.from_numpy(target[:, 1:].ravel()[positions]),
+        torch.from_numpy(labels),
         pairs.numbers[rows],
         alignment,
+        None if pairs.factors is None else torch.from_numpy(_factors(pairs.factors, pairs.sources, rows)),
     )
 
 
@@ -172,6 +179,14 @@ def _gathered(lines: Lines, rows: Rows, length: int) -> npt.NDArray[Any]:
     if not lines.tokens.size:
         return np.empty((len(rows), length), np.int64)
     return lines.tokens.take(lines.offsets[rows, None] + np.arange(length), mode="clip")
+
+
+def _factors(factors: npt.NDArray[Any], sources: Lines, rows: Rows) -> npt.NDArray[np.int64]:
+    """[B,S,k], those of the tokens of some sources of one length; the end tokens have none."""
+    length = int(sources.lengths[rows[0]])
+    found = np.zeros((len(rows), length + 1, factors.shape[1]), np.int64)
+    found[:, :-1] = factors[sources.offsets[rows, None] + np.arange(length)]
+    return found
 
 
 def _alignment(links: WordLinks, rows: Rows, source: Side, target: Side) -> Alignment:

@@ -14,6 +14,9 @@ from nmt_cli.data.tokenizer import Tokenizer
 Integers = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
 
+FACTOR_TYPE = np.dtype("<u2")
+"""How the numbers of factors are stored."""
+
 Cells = Integers
 """[k,2], stretches of neighbouring pairs: the number of the first, and that after the last."""
 
@@ -36,9 +39,16 @@ class TokenPairs:
     """Pairs of token lines in memory, without start and end tokens: what batches are made of."""
 
     def __init__(
-        self, sources: Lines, targets: Lines, links: WordLinks | None = None, numbers: Integers | None = None
+        self,
+        sources: Lines,
+        targets: Lines,
+        links: WordLinks | None = None,
+        numbers: Integers | None = None,
+        factors: Array | None = None,
     ) -> None:
         self.sources, self.targets, self.links = sources, targets, links
+        self.factors = factors
+        """[n,k], of the tokens of all sources one after another; None if they have none."""
         self.numbers: Integers = np.arange(len(self)) if numbers is None else numbers
         """What each pair is called: its number in the corpus, or through all corpora."""
 
@@ -79,6 +89,7 @@ class TokenCorpus:
         self._ends: Integers = np.cumsum([0, *sizes])
         self._shards = [_Shard(folder / f"{number:05}", size, tokenizer) for number, size in enumerate(sizes)]
         self._types = token_type(tokenizer.source_size), token_type(tokenizer.target_size)
+        self._factors = tokenizer.factors.names
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -95,7 +106,11 @@ class TokenCorpus:
         links = join_links(
             [(shard.links.part(one, end) if shard.links else None, end - one) for shard, one, end in places]
         )
-        return TokenPairs(sources, targets, links, expanded(cells))
+        factors = None
+        if self._factors:
+            parts = [shard.factors(one, end) for shard, one, end in places]
+            factors = np.concatenate([np.empty((0, len(self._factors)), FACTOR_TYPE), *parts])
+        return TokenPairs(sources, targets, links, expanded(cells), factors)
 
     def whole(self) -> TokenPairs:
         """All pairs, in memory."""
@@ -147,6 +162,17 @@ class _Shard:
     def links(self) -> WordLinks | None:
         return open_links(self._folder, self._size, self._tokenizer)
 
+    def factors(self, first: int, end: int) -> Array:
+        """[n,k], those of the tokens of some sources."""
+        begins, ends = self.sources.bounds(first, end)
+        return np.stack([factor[begins:ends] for factor in self._factors], axis=-1)
+
+    @cached_property
+    def _factors(self) -> list[Array]:
+        tokens = self.sources.bounds(0, self._size)[1]
+        names = self._tokenizer.factors.names
+        return [mapped(self._folder / factor_file(name), FACTOR_TYPE, tokens) for name in names]
+
 
 class _Side:
     """One side of a shard."""
@@ -160,6 +186,10 @@ class _Side:
         """Lengths and tokens of some lines."""
         offsets = self._offsets[first : end + 1]
         return np.diff(offsets), self._tokens[offsets[0] : offsets[-1]]
+
+    def bounds(self, first: int, end: int) -> tuple[int, int]:
+        """Where the tokens of some lines begin and end."""
+        return int(self._offsets[first]), int(self._offsets[end])
 
     def text(self, first: int, end: int) -> list[str]:
         """Some lines of the normalised text."""
@@ -198,12 +228,19 @@ def joined(parts: Sequence[TokenPairs], firsts: Sequence[int]) -> TokenPairs:
         return _joined_lines([(side(part).lengths, side(part).tokens) for part in parts], side(parts[0]).tokens.dtype)
 
     numbers = [part.numbers + first for part, first in zip(parts, firsts, strict=True)]
+    factors = [part.factors for part in parts if part.factors is not None]
     return TokenPairs(
         lines(lambda part: part.sources),
         lines(lambda part: part.targets),
         join_links([(part.links, len(part)) for part in parts]),
         np.concatenate(numbers),
+        np.concatenate(factors) if factors else None,
     )
+
+
+def factor_file(name: str) -> str:
+    """The file of a shard with a factor of this name: a number for each token of the sources."""
+    return f"factors.{name}.bin"
 
 
 def token_type(vocabulary_size: int) -> np.dtype[Any]:

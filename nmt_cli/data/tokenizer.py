@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from nmt_cli.data.tokenizing.factors import Factors, are_factors
 from nmt_cli.data.tokenizing.subwords import SPECIAL, Piece, Subwords
 from nmt_cli.errors import ModelError
 from nmt_cli.files import json_bytes, new_file, read_json, write_json
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS, one_line
 
 __all__ = ["Piece", "Subwords", "Tokenizer"]
@@ -25,8 +25,10 @@ class Tokenizer:
 
     pad, unknown, start, end = range(len(SPECIAL))
 
-    def __init__(self, normalization: str, source: Subwords, target: Subwords) -> None:
+    def __init__(self, normalization: str, source: Subwords, target: Subwords, factors: Factors | None = None) -> None:
+        """`factors` are those of the source's words, if it has any."""
         self.normalization, self.source, self.target = normalization, source, target
+        self.factors = factors or Factors()
         self.normalize = NORMALIZATIONS[normalization]
 
     @classmethod
@@ -40,10 +42,8 @@ class Tokenizer:
     ) -> "Tokenizer":
         """Learn from normalised lines; the same lines and seed give the same tokenizer on any machine.
 
-        Both sides have the same `tags`, under the same ids. The settings' `more_text` is read here.
+        Both sides have the same `tags`, under the same ids.
         """
-        source = chain(source, _more_text(settings, settings.more_text.source))
-        target = chain(target, _more_text(settings, settings.more_text.target))
         if settings.joint:
             both = Subwords.train(settings, chain(source, target), seed, tags)
             return cls(settings.normalization, both, both)
@@ -52,6 +52,16 @@ class Tokenizer:
             Subwords.train(settings, source, seed, tags),
             Subwords.train(settings, target, seed, tags),
         )
+
+    def with_factors(self, factors: Factors) -> "Tokenizer":
+        """The same, for sources whose words have these factors."""
+        return Tokenizer(self.normalization, self.source, self.target, factors)
+
+    def with_tags(self, tags: Sequence[str]) -> "Tokenizer":
+        """The same with these tags, too; those it lacks are put at the end."""
+        source = self.source.with_tags(tags)
+        target = source if self.joint else self.target.with_tags(tags)
+        return Tokenizer(self.normalization, source, target, self.factors)
 
     @property
     def joint(self) -> bool:
@@ -74,6 +84,8 @@ class Tokenizer:
             digest.update(hashlib.sha256(json_bytes(side.vocabulary)).digest())
             if side.tags:
                 digest.update(hashlib.sha256(json_bytes(side.tags)).digest())
+        if self.factors.names:
+            digest.update(hashlib.sha256(json_bytes([*self.factors.values.items()])).digest())
         return digest.hexdigest()
 
     def tag(self, name: str) -> int:
@@ -101,7 +113,9 @@ class Tokenizer:
                 file.write(side.segmenter)
             write_json(folder / f"{name}.vocabulary.json", side.vocabulary)
         settings = {"format": 2, "normalization": self.normalization, "joint": self.joint}
-        write_json(folder / _SETTINGS, settings | {"tags": {name: side.tags for name, side in sides.items()}})
+        factors = {"factors": self.factors.values} if self.factors.names else {}
+        tags = {"tags": {name: side.tags for name, side in sides.items()}}
+        write_json(folder / _SETTINGS, settings | tags | factors)
 
     @staticmethod
     def is_saved_in(folder: Path) -> bool:
@@ -119,18 +133,14 @@ class Tokenizer:
                 pass
             case _:
                 raise ModelError(f"{folder / _SETTINGS}: is not a tokenizer of this version of nmt")
+        if not are_factors(factors := settings.get("factors", {})):
+            raise ModelError(f"{folder / _SETTINGS}: its factors are not lists of values; it is damaged")
         if normalization not in NORMALIZATIONS:
             raise ModelError(f"{folder / _SETTINGS}: normalization {normalization!r} is unknown")
         sides = [
             _load_side(folder, name, tags.get(name, {})) for name in (["joint"] if joint else ["source", "target"])
         ]
-        return cls(normalization, sides[0], sides[-1])
-
-
-def _more_text(settings: TokenizerSettings, paths: Sequence[Path]) -> Iterator[str]:
-    """Lines of the files, normalised, but for those of which nothing is left."""
-    normalize = NORMALIZATIONS[settings.normalization]
-    return filter(None, (normalize(line) for path in paths for line in read_lines(path)))
+        return cls(normalization, sides[0], sides[-1], Factors(factors))
 
 
 def _load_side(folder: Path, name: str, tags: Any) -> Subwords:

@@ -55,7 +55,7 @@ class Searcher:
             return self._search([sentences[place] for place in places], settings)
 
         self.model.eval()
-        sizes = [(len(sentence.tokens) + 1) * _width(sentence, settings) for sentence in sentences]
+        sizes = [sentence.size * _width(sentence, settings) for sentence in sentences]
         advice = "lower decoding.beam_size, or use a larger machine"
         return in_batches(
             search, sizes, settings.batch_tokens, lambda place: _memory(sentences[place], advice), searched
@@ -71,16 +71,18 @@ class Searcher:
     ) -> list[Forced]:
         """What the model thinks of one given translation, tokens without end, of each sentence; wishes do not matter.
 
+        How it looks at tags is left out of the attention.
         A batch has at most `batch_tokens` tokens, padding included, on its longer side; `forced` hears of each.
         """
 
         def run(places: list[int]) -> list[Forced]:
             with arithmetic(self.device, self.precision):
                 source = self.source([sentences[place] for place in places])
-                return force(self.model, source, [targets[place] for place in places], attention)
+                found = force(self.model, source, [targets[place] for place in places], attention)
+            return [_without_tags(each, sentences[place]) for each, place in zip(found, places, strict=True)]
 
         self.model.eval()
-        sizes = [max(len(one.tokens), len(other)) + 1 for one, other in zip(sentences, targets, strict=True)]
+        sizes = [max(one.size, len(other) + 1) for one, other in zip(sentences, targets, strict=True)]
         advice = "it needs a larger machine"
         return in_batches(run, sizes, batch_tokens, lambda place: _memory(sentences[place], advice), forced)
 
@@ -145,13 +147,27 @@ class Searcher:
     def source(self, batch: Sequence[Sentence]) -> Source:
         """Sentences as one batch, each with its end."""
         end = self.model.vocabularies.end
-        lengths = [len(sentence.tokens) + 1 for sentence in batch]
+        lengths = [sentence.size for sentence in batch]
         longest = max(lengths)
-        rows = [sentence.tokens + [end] * (longest - len(sentence.tokens)) for sentence in batch]
+        rows = [[*one.tags, *one.tokens, *[end] * (1 + longest - one.size)] for one in batch]
         uneven = min(lengths) < longest
         return Source(
-            torch.tensor(rows, device=self.device), torch.tensor(lengths, device=self.device) if uneven else None
+            torch.tensor(rows, device=self.device),
+            torch.tensor(lengths, device=self.device) if uneven else None,
+            self._factors(batch, longest),
         )
+
+    def _factors(self, batch: Sequence[Sentence], longest: int) -> Tensor | None:
+        """[B,S,k], those of the sentences' tokens; tags and ends have none."""
+        count = len(self.model.vocabularies.factors)
+        if not count:
+            return None
+        factors = torch.zeros(len(batch), longest, count, dtype=torch.long)
+        for row, sentence in enumerate(batch):
+            assert sentence.factors is not None and len(sentence.factors) == len(sentence.tokens)
+            if sentence.tokens:
+                factors[row, len(sentence.tags) : sentence.size - 1] = torch.tensor(sentence.factors)
+        return factors.to(self.device)
 
 
 Result = TypeVar("Result")
@@ -194,6 +210,12 @@ def _or_its_halves(
     torch.cuda.empty_cache()
     middle = len(batch) // 2
     return _or_its_halves(work, batch[:middle], too_large) + _or_its_halves(work, batch[middle:], too_large)
+
+
+def _without_tags(forced: Forced, sentence: Sentence) -> Forced:
+    if forced.attention is None or not sentence.tags:
+        return forced
+    return replace(forced, attention=forced.attention[:, len(sentence.tags) :])
 
 
 def _width(sentence: Sentence, settings: SearchSettings) -> int:

@@ -1,5 +1,6 @@
 """What search is given: sentences in tokens, and what is wished of their translations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -62,3 +63,12 @@ class Sentence:
     line: int
     tokens: list[int]
     wishes: Wishes = NO_WISHES
+    tags: tuple[int, ...] = ()
+    """Source tokens before them that are none of the text."""
+    factors: Sequence[Sequence[int]] | None = None
+    """Of each token but tags, for a model that knows factors."""
+
+    @property
+    def size(self) -> int:
+        """How many source tokens a model reads, the end included."""
+        return len(self.tags) + len(self.tokens) + 1

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from nmt_cli.data.factors import piece_factors
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.tags import NO_TAGS, SEPARATOR, SourceTags
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.checking import Candidate, Check, Mender, Outcome, candidates
 from nmt_cli.decoding.forced.annotation import NOTHING, Annotation, Annotator, Said, Wanted
@@ -74,6 +76,7 @@ class Demands:
     wanted: Wanted = NOTHING
     shield: Shield | None = None
     """What it puts back it places by alignments, so they must be `wanted`."""
+    tags: SourceTags = NO_TAGS
 
 
 class Translator:
@@ -91,10 +94,11 @@ class Translator:
         demands: Demands = Demands(),
     ) -> None:
         """Sentences of more than `longest` subwords are cut. Minimum risk, and only that, needs a `utility`."""
-        self.tokenizer, self.settings, self._utility = tokenizer, settings, utility
+        self.tokenizer, self.settings, self._utility, self.tags = tokenizer, settings, utility, demands.tags
         self._limits = Limits(longest, settings.split_above)
         words = model.vocabularies
-        never = sorted({tokenizer.pad, tokenizer.unknown, words.start} - {words.end})
+        unsaid = {number for name, number in tokenizer.target.tags.items() if name != SEPARATOR}
+        never = sorted({tokenizer.pad, tokenizer.unknown, words.start, *unsaid} - {words.end})
         self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
         self.steering = Steering(tokenizer, demands.steering)
         annotator = Annotator(self.searcher, tokenizer, settings.batch_tokens, demands.wanted)
@@ -147,13 +151,15 @@ class Translator:
 
     def _sentences(self, requests: Sequence[Request], parts: list[list[Piece]], first: int) -> list[Sentence]:
         """The pieces of all lines, with what is wished of each."""
-        return [
-            Sentence(number, piece.tokens, wishes)
-            for number, (request, group) in enumerate(zip(requests, parts, strict=True), first)
-            for piece, wishes in zip(
-                group, self.steering.wishes(request, [(each.start, each.end) for each in group]), strict=True
-            )
-        ]
+        sentences = list[Sentence]()
+        for number, (request, group) in enumerate(zip(requests, parts, strict=True), first):
+            wishes = self.steering.wishes(request, [(each.start, each.end) for each in group])
+            cut = [(each.start, each.end, each.tokens) for each in group]
+            factors = piece_factors(self.tokenizer, number, request.text, request.factors, cut)
+            tags = self.tags.ids(request.target_language)
+            for piece, wished, numbers in zip(group, wishes, factors, strict=True):
+                sentences.append(Sentence(number, piece.tokens, wished, tags, numbers))
+        return sentences
 
     def _search(self, sentences: Sequence[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
         found = self.searcher.search(sentences, self.settings, searched)

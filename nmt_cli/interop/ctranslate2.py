@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.models.embeddings import sinusoids
 from nmt_cli.models.layers import new_norm
@@ -32,7 +33,7 @@ import sentencepiece
 source = sentencepiece.SentencePieceProcessor(model_file="source.spm")
 target = sentencepiece.SentencePieceProcessor(model_file="target.spm")
 translator = ctranslate2.Translator(".", compute_type="default")  # "int8" is faster and nearly as good
-
+{tags}
 
 def normalize(line):
     return {normalize}
@@ -40,7 +41,7 @@ def normalize(line):
 
 lines = ["A line to translate."]
 found = translator.translate_batch(
-    source.encode([normalize(line) for line in lines], out_type=str),
+    [{before}source.encode(normalize(line), out_type=str) for line in lines],
     beam_size=5,
     length_penalty=1,
     max_input_length=0,
@@ -52,10 +53,20 @@ for translation in found:
     print(target.decode(translation.hypotheses[0]))
 ```
 """
+_OURS = "from nmt_cli.text.normalization import NORMALIZATIONS\n\n"
 _NORMALIZE = {
     "nfkc": ("import unicodedata\n\n", '" ".join(unicodedata.normalize("NFKC", line).split())'),
+    "quotes": (_OURS, 'NORMALIZATIONS["quotes"](line)'),
+    "punctuation": (_OURS, 'NORMALIZATIONS["punctuation"](line)'),
     "none": ("", "line"),
 }
+"""What the guide imports and does; what is too long for it is ours, since any difference would cost quality."""
+
+
+_TAGS = """\
+tags = {tags}
+before = [tags["{first}"]]  # those that the model was taught to find before such lines; the language comes first
+"""
 
 
 def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: Tokenizer, folder: Path) -> None:
@@ -68,10 +79,15 @@ def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: To
         raise ModelError(
             f"model.architecture: {settings.architecture} is unknown to CTranslate2; it needs a transformer"
         )
+    if tokenizer.factors.names:
+        raise ModelError(f"data.factors: CTranslate2 cannot be told the {', '.join(tokenizer.factors.names)} of a word")
+    if "word" in (tokenizer.source.algorithm, tokenizer.target.algorithm):
+        raise ModelError("tokenizer.algorithm: word is cut in another way by SentencePiece, which CTranslate2 goes by")
     spec = specs.TransformerSpec(_encoder(specs, settings, weights), _decoder(specs, settings, weights))
-    pad, unknown, start, end = special = _special_words(tokenizer)
-    spec.register_source_vocabulary([*special, *tokenizer.source.vocabulary[len(special) :]])
-    spec.register_target_vocabulary([*special, *tokenizer.target.vocabulary[len(special) :]])
+    source, target = words(tokenizer)
+    pad, unknown, start, end = target[:4]
+    spec.register_source_vocabulary(source)
+    spec.register_target_vocabulary(target)
     spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = unknown, start, end
     spec.config.decoder_start_token = start
     spec.config.add_source_eos = True
@@ -82,8 +98,45 @@ def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: To
     (folder / "source.spm").write_bytes(tokenizer.source.segmenter)
     (folder / "target.spm").write_bytes(tokenizer.target.segmenter)
     imports, normalized = _NORMALIZE[tokenizer.normalization]
-    guide = _GUIDE.format(normalize_imports=imports, normalize=normalized, silent=[[pad], [start]])
+    tags = {name: source[number] for name, number in tokenizer.source.tags.items() if name != SEPARATOR}
+    unsaid = [target[number] for name, number in tokenizer.target.tags.items() if name != SEPARATOR]
+    guide = _GUIDE.format(
+        normalize_imports=imports,
+        normalize=normalized,
+        silent=[[word] for word in (pad, start, *unsaid)],
+        tags=_TAGS.format(tags=tags, first=next(iter(tags))) if tags else "",
+        before="before + " if tags else "",
+    )
     (folder / "README.md").write_text(guide, encoding="utf-8")
+
+
+def words(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
+    """Names for the entries of both vocabularies, by number.
+
+    CTranslate2 knows words by their names alone, so special tokens and tags have names that no piece has.
+    """
+    sides = tokenizer.source, tokenizer.target
+    no_pieces = [{*range(4), *side.tags.values()} for side in sides]
+    pieces = {
+        piece
+        for side, others in zip(sides, no_pieces, strict=True)
+        for number, piece in enumerate(side.vocabulary)
+        if number not in others
+    }
+    source, target = (
+        _named(side.vocabulary, sorted(others), pieces) for side, others in zip(sides, no_pieces, strict=True)
+    )
+    return source, target
+
+
+def _named(vocabulary: list[str], others: list[int], pieces: set[str]) -> list[str]:
+    """A vocabulary whose entries at `others` have names of their own."""
+    named, taken = list(vocabulary), set(pieces)
+    for number in others:
+        while named[number] in taken:
+            named[number] += "special"
+        taken.add(named[number])
+    return named
 
 
 def _import_specs() -> Any:
@@ -92,12 +145,6 @@ def _import_specs() -> Any:
     except ImportError as error:
         raise ResourceError("CTranslate2 is not installed; pip install 'nmt-cli[ctranslate2]'") from error
     return specs
-
-
-def _special_words(tokenizer: Tokenizer) -> list[str]:
-    """Names for the special tokens that no piece has: CTranslate2 knows words by their names alone."""
-    pieces = {*tokenizer.source.vocabulary[4:], *tokenizer.target.vocabulary[4:]}
-    return [name if name not in pieces else f"{name}special" for name in tokenizer.source.vocabulary[:4]]
 
 
 def _encoder(specs: Any, settings: TransformerSettings, weights: Mapping[str, Tensor]) -> Any:

@@ -24,14 +24,20 @@ class Vocabularies:
     """The decoder's first input."""
     end: int
     """Ends each source and each target."""
+    factors: tuple[int, ...] = ()
+    """How many numbers each factor of the source's words has; 0 is that of none."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Source sentences as tokens [B,S], each ending with `end`; lengths [B], or None if all fill S."""
+    """Source sentences as tokens [B,S], each ending with `end`; lengths [B], or None if all fill S.
+
+    Factors [B,S,k] are given to a model that knows k of them, and to no other.
+    """
 
     tokens: Tensor
     lengths: Tensor | None = None
+    factors: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.models.contract import Vocabularies
+from nmt_cli.models.contract import Source, Vocabularies
 from nmt_cli.recipe.model import Tying
 
 
 class Embeddings(nn.Module):
-    """Word vectors of both languages; one matrix for both if the recipe ties all."""
+    """Word vectors of both languages; one matrix for both if the recipe ties all.
+
+    Factors of a source word (Sennrich & Haddow 2016) have vectors of the same width, which are added to the word's.
+    """
 
     def __init__(self, vocabularies: Vocabularies, width: int, tying: Tying, *, scale: float = 1.0) -> None:
         super().__init__()
@@ -27,17 +30,22 @@ class Embeddings(nn.Module):
         # The tied matrix has one owner, so that a checkpoint names it once.
         self.target = _embedding(vocabularies.target_size, width)
         self.source = None if tying == "all" else _embedding(vocabularies.source_size, width)
+        self.factors = nn.ModuleList(_embedding(size, width) for size in vocabularies.factors)
 
-    def read_source(self, tokens: Tensor) -> Tensor:
-        """Vectors of source words: [B,S] → [B,S,D]."""
-        return self._read(tokens, self.source or self.target)
+    def read_source(self, source: Source) -> Tensor:
+        """Vectors of source words: tokens [B,S] → [B,S,D]."""
+        vectors: Tensor = (self.source or self.target)(source.tokens)
+        given = () if source.factors is None else source.factors.unbind(-1)
+        assert len(given) == len(self.factors), "a model is given the factors that it knows"
+        for embedding, numbers in zip(self.factors, given, strict=True):
+            vectors = vectors + embedding(numbers)
+        return self._scaled(vectors)
 
     def read_target(self, tokens: Tensor) -> Tensor:
         """Vectors of target words: [B,T] → [B,T,D]."""
-        return self._read(tokens, self.target)
+        return self._scaled(self.target(tokens))
 
-    def _read(self, tokens: Tensor, embedding: nn.Embedding) -> Tensor:
-        vectors: Tensor = embedding(tokens)
+    def _scaled(self, vectors: Tensor) -> Tensor:
         return vectors if self.scale == 1 else vectors * self.scale
 
 

@@ -120,7 +120,7 @@ class Transformer(TranslationModel):
         if source.lengths is not None:
             visible = (torch.arange(length, device=device) < source.lengths[:, None])[:, None, None, :]
         places = self._places(length, device)
-        vectors = self._place(self.embeddings.read_source(source.tokens), places)
+        vectors = self._place(self.embeddings.read_source(source), places)
         for layer in self.encoder:
             if not self._skips_layer():
                 vectors = self._compute(layer, vectors, places.rotation, visible)

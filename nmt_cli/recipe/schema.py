@@ -70,6 +70,14 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def check_factors(self) -> Self:
+        for key in ("subword_sampling", "augmentation"):
+            if self.data.factors and getattr(self.training, key) is not None:
+                reason = "which come with the words as they are in the prepared data"
+                raise MisfitError(("training", key), f"does not go with data.factors, {reason}")
+        return self
+
+    @model_validator(mode="after")
     def check_symbols(self) -> Self:
         tags = {f"<{tag}>" for tag in [*self.data.own_tags, *(corpus.tag for corpus in self.data.train.values())]}
         for number, symbol in enumerate(self.tokenizer.symbols):

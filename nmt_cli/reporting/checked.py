@@ -73,14 +73,13 @@ class Checked:
         if self.estimate is None:
             return []
         needs = self.estimate
-        said = [
+        return [
             f"Training on {self.device}, roughly",
             f"  {'weights':<{_NAME}}  {needs.weights:>13,}",
             f"  {'memory for weights':<{_NAME}}  {_bytes(needs.state_bytes):>13}  with gradients and optimizer",
             f"  {'memory for a batch':<{_NAME}}  {_bytes(needs.batch_bytes):>13}",
             f"  {'time for an epoch':<{_NAME}}  {duration(needs.epoch_seconds):>13}  half or twice as much",
         ]
-        return said
 
     def _findings(self) -> list[str]:
         lines: list[str] = []

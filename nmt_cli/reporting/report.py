@@ -63,7 +63,7 @@ class Provenance:
     model: str
     """SHA-256 of the model's manifest, which holds those of its files."""
     source: str
-    """SHA-256 of the source file."""
+    """SHA-256 of the source file; with factors, of that and those of their files."""
     references: list[str]
     """SHA-256 of each reference file."""
     decoding: dict[str, Any]

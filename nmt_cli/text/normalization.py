@@ -10,7 +10,7 @@ _LINE_BREAKS = re.compile("[\x00\n\x0b\x0c\r\x1c\x1d\x1e\x85\u2028\u2029]")
 _SEPARATORS = re.compile("[\x00-\x1f\x7f-\x9f\u200b]")
 _SEGMENTER_SPACE = "\u2581"
 _BOM = "\ufeff"
-_LINES_AT_ONCE = 32
+_LINES_AT_ONCE, _PARTS = 64, 4
 
 
 def one_line(text: str) -> str:
@@ -92,8 +92,14 @@ _STAYS: dict[str, Callable[[str], bool]] = {
 def normalize_lines(name: str, lines: list[str]) -> list[str]:
     """Each line as the normalisation of that name makes it, many times faster where most are so already."""
     normalize, stays = NORMALIZATIONS[name], _STAYS[name]
-    normalized: list[str] = []
-    for start in range(0, len(lines), _LINES_AT_ONCE):
-        some = lines[start : start + _LINES_AT_ONCE]
-        normalized += some if stays(" ".join(some)) else [line if stays(line) else normalize(line) for line in some]
-    return normalized
+
+    def normalized(some: list[str]) -> list[str]:
+        if stays(" ".join(some)):
+            return some
+        if len(some) == 1:
+            return [normalize(some[0])]
+        step = -(-len(some) // _PARTS)
+        return [line for start in range(0, len(some), step) for line in normalized(some[start : start + step])]
+
+    starts = range(0, len(lines), _LINES_AT_ONCE)
+    return [line for start in starts for line in normalized(lines[start : start + _LINES_AT_ONCE])]

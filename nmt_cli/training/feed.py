@@ -77,12 +77,13 @@ def feed(
     number of ranks can go on with it: no pair is lost or comes twice.
     """
     cut = max(1, min(batch_tokens, settings.update_tokens // ranks.count))
-    blocks = Blocks(prepared.train, weights, settings.mixing, seed, _resegmenter(prepared, settings))
+    blocks = Blocks(prepared.train, weights, settings.mixing, seed, resegmenter_of(prepared, settings))
     for planned in one_ahead(_planned(blocks, seed, start, cut), "blocks"):
         yield from _portions(prepared, planned, settings.update_tokens, ranks)
 
 
-def _resegmenter(prepared: Prepared, settings: Training) -> Resegmenter | None:
+def resegmenter_of(prepared: Prepared, settings: Training) -> Resegmenter | None:
+    """What cuts text anew as it is read, if the settings say so."""
     if settings.subword_sampling is None and settings.augmentation is None:
         return None
     return Resegmenter(prepared.tokenizer, settings.subword_sampling, settings.augmentation, prepared.max_length)

@@ -30,7 +30,7 @@ class Learner:
         self, objective: CrossEntropy, width: int, settings: Training, device: torch.device, ranks: Ranks
     ) -> None:
         self.settings, self.device, self.ranks = settings, device, ranks
-        self._width = width
+        self.width = width
         self.objective = objective.to(device).train()
         self.model = objective.model
         freeze(self.model, settings.freeze)
@@ -49,7 +49,7 @@ class Learner:
         settings, step = self.settings, self.progress.step + 1
         done = replace(self.progress, step=step).share(settings.limits)
         peak = settings.optimizer.learning_rate
-        return self.progress.rate_factor * learning_rate(settings.schedule, peak, step, done, self._width)
+        return self.progress.rate_factor * learning_rate(settings.schedule, peak, step, done, self.width)
 
     def learn(self, rate: float) -> None:
         """Change the weights by their gradients: one update."""

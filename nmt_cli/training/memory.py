@@ -6,7 +6,7 @@ import torch
 from nmt_cli import console
 from nmt_cli.data.batches import Batch, assemble
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.data.token_corpus import Lines, TokenPairs
+from nmt_cli.data.token_corpus import FACTOR_TYPE, Lines, TokenPairs
 from nmt_cli.devices import arithmetic, is_out_of_memory
 from nmt_cli.training.learner import Learner
 
@@ -44,7 +44,9 @@ def _longest(prepared: Prepared, tokens: int) -> Batch:
     words = prepared.tokenizer
     sides = [Lines(np.array([0, length]), np.full(length, words.unknown)) for length in (source, target)]
     rows = np.zeros(max(1, min(tokens // (target + 1), 2 * tokens // (source + 1))), np.int64)
-    return assemble(TokenPairs(sides[0], sides[1]), rows, words.start, words.end, words.pad)
+    factors = np.zeros((source, len(words.factors.names)), FACTOR_TYPE) if words.factors.names else None
+    pairs = TokenPairs(sides[0], sides[1], factors=factors)
+    return assemble(pairs, rows, words.start, words.end, words.pad)
 
 
 def _fits(learner: Learner, batch: Batch) -> bool:

@@ -12,6 +12,7 @@ from nmt_cli import console
 from nmt_cli.devices import peak_memory
 from nmt_cli.models.linear import product_speed
 from nmt_cli.runs.journal import Journal
+from nmt_cli.training.health import Health
 from nmt_cli.training.learner import Learner
 from nmt_cli.training.progress import Progress, Scores, Update
 
@@ -24,8 +25,8 @@ def record_event(journal: Journal, progress: Progress, event: str, **values: Any
 class Report:
     """One rank's; all ranks count together, the first one tells."""
 
-    def __init__(self, learner: Learner, journal: Journal) -> None:
-        self._learner, self._journal = learner, journal
+    def __init__(self, learner: Learner, journal: Journal, health: Health) -> None:
+        self._learner, self._journal, self._health = learner, journal, health
         limits, progress = learner.settings.limits, learner.progress
         is_counted_in_updates = limits.epochs is None and limits.minutes is None
         total = limits.updates if is_counted_in_updates else None
@@ -44,6 +45,7 @@ class Report:
         if update.is_skipped:
             self._tell_skipped(update)
             return
+        self._tell_concern(update)
         self._losses.append(update.loss)
         self._tokens += update.tokens
         self._waited += update.waited
@@ -107,6 +109,16 @@ class Report:
             " the gradients stay the same, but a lower training.batch_tokens is faster"
         )
         record_event(self._journal, self._learner.progress, "out of memory", batch_tokens=self._fits)
+
+    def _tell_concern(self, update: Update) -> None:
+        """Say whether training goes as it should, if it is time to look."""
+        before = time.monotonic()
+        concern = self._health.after(update)
+        self._since += time.monotonic() - before  # looking is no slow training
+        if concern is not None and self._learner.ranks.is_first:
+            progress = self._learner.progress
+            console.warn(f"update {progress.step:,}: {concern.message}")
+            record_event(self._journal, progress, "unhealthy", cause=concern.cause, message=concern.message)
 
     def _tell_skipped(self, update: Update) -> None:
         pairs = ", ".join(map(str, update.pairs[:6]))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 
@@ -20,9 +21,10 @@ _BATCH_TOKENS = 4096
 class Translation:
     """How the sets are translated and scored, which is not training's to know."""
 
-    sources: Mapping[str, Sequence[str]]
-    """Source lines of each set."""
-    translate: Callable[[TranslationModel, Sequence[str]], list[str]]
+    sources: Mapping[str, Sequence[Any]]
+    """What is to be translated of each set: for each line something that `translate` takes."""
+    translate: Callable[[TranslationModel, Sequence[Any]], list[str]]
+    """Translations of some lines."""
     score: Callable[[str, list[str]], Mapping[str, float]]
     """BLEU and chrF of a set's translations."""
 
@@ -33,7 +35,7 @@ def validate(learner: Learner, prepared: Prepared, translation: Translation) -> 
     with learner.evaluating() as model:
         for name in prepared.valid:
             loss = _loss(learner, prepared, name)
-            hypotheses = _hypotheses(learner, model, translation, translation.sources[name])
+            hypotheses = _hypotheses(learner, model, translation, name)
             scores[name] = {"loss": loss, **translation.score(name, hypotheses)}
     return scores
 
@@ -50,10 +52,8 @@ def _loss(learner: Learner, prepared: Prepared, name: str) -> float:
     return total / max(summed, 1)
 
 
-def _hypotheses(
-    learner: Learner, model: TranslationModel, translation: Translation, sources: Sequence[str]
-) -> list[str]:
+def _hypotheses(learner: Learner, model: TranslationModel, translation: Translation, name: str) -> list[str]:
     """Translations of all lines, of which each rank makes every n-th."""
-    ranks = learner.ranks
+    ranks, sources = learner.ranks, translation.sources[name]
     parts = ranks.gather(translation.translate(model, sources[ranks.number :: ranks.count]))
     return [parts[line % ranks.count][line // ranks.count] for line in range(len(sources))]

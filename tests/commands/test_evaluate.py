@@ -15,6 +15,7 @@ import pytest
 from nmt_cli import files
 from nmt_cli.commands.evaluate import GivenFiles, Wanted, evaluate, evaluate_system
 from nmt_cli.commands.systems import System, open_system
+from nmt_cli.decoding.requests import Request
 from nmt_cli.errors import DataError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.recipe.evaluation import Evaluation
@@ -38,10 +39,12 @@ class Shouting:
     """Translates by shouting, and counts how often it was asked."""
 
     calls: int = 0
+    target_language: str | None = None
 
-    def __call__(self, lines: Sequence[str]) -> Iterator[Translation]:
+    def __call__(self, requests: Sequence[Request]) -> Iterator[Translation]:
         self.calls += 1
-        return (Translation(line.upper()) for line in lines)
+        self.target_language = requests[0].target_language
+        return (Translation(request.text.upper()) for request in requests)
 
 
 @dataclass

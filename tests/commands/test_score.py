@@ -14,6 +14,7 @@ import pytest
 from nmt_cli.commands import score as module
 from nmt_cli.commands.score import ScoreOptions, score
 from nmt_cli.commands.translators import TranslatorOptions
+from nmt_cli.data.tokenizing.tags import NO_TAGS
 from nmt_cli.decoding.forced.scoring import Pair, ScoredPair
 from nmt_cli.errors import DataError, RecipeError
 
@@ -40,7 +41,7 @@ class Lengths:
 
 @pytest.fixture(autouse=True)
 def _without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = SimpleNamespace(searcher=None, tokenizer=None, settings=None)
+    opened = SimpleNamespace(searcher=None, tokenizer=None, settings=None, tags=NO_TAGS)
     monkeypatch.setattr(module, "open_translator", lambda options: opened)
     monkeypatch.setattr(module, "Scorer", Lengths)
 

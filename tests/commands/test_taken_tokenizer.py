@@ -73,3 +73,25 @@ def test_separate_vocabularies_do_not_fit_a_model_that_ties_them(recipe: Path) -
     with pytest.raises(RecipeError, match="tied_embeddings: all needs a joint vocabulary"):
         preprocess(taking(recipe, "separate/tokenizer", "model.tied_embeddings=all"))
     preprocess(taking(recipe, "separate/tokenizer", "model.tied_embeddings=decoder"))
+
+
+def test_a_sentencepiece_model_is_taken_with_the_tags_of_the_recipe(recipe: Path) -> None:
+    preprocess(load_recipe(recipe))
+    second = taking(recipe, "prepared/tokenizer/joint.model", "data.language_tags=true")
+    taken = taken_tokenizer(second)
+    assert taken is not None
+    own = Tokenizer.load(Path("prepared/tokenizer")).source
+    assert taken.source.vocabulary == [*own.vocabulary, f"<2{second.data.target_language}>"]
+
+
+def test_an_extension_is_learned_once_from_the_text_of_the_recipe(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("train.de").write_bytes(Path("train.de").read_bytes().replace("fünf".encode(), b"quinque"))
+    second = taking(recipe, "prepared/tokenizer", "tokenizer.extension={pieces: 3}", "data.language_tags=true")
+    preprocess(second)
+    own, found = Tokenizer.load(Path("prepared/tokenizer")), open_prepared(second).tokenizer
+    assert found.source.vocabulary[: own.source_size + 1] == [*own.source.vocabulary, "<2de>"]
+    assert found.source_size == own.source_size + 4
+    preprocess(second)
+    assert "up to date" in capsys.readouterr().err

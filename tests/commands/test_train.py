@@ -75,6 +75,8 @@ def test_a_run_holds_what_it_should(recipe: Path) -> None:
     assert [record["step"] for record in records(run, "valid")] == [4, 8, 12]
     keys = {"time", "step", "epoch", "target_tokens", "kind", "loss", "learning_rate", "gradient_norm"}
     assert keys < set(records(run, "train")[0])
+    last = records(run, "train")[-1]
+    assert last["mixture"]["digits"]["target_tokens"] == last["target_tokens"]
 
 
 @each_architecture

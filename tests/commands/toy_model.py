@@ -1,5 +1,6 @@
 """A model folder as `nmt train` leaves it, made in a moment: the weights are drawn by chance."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
-def save_toy_model(folder: Path, **decoding: object) -> Path:
+def save_toy_model(folder: Path, tags: Sequence[str] = (), tying: str = "all", **decoding: object) -> Path:
     """A Transformer of one layer that says something for each line; further keys are settings of decoding."""
     corpus = {"toy": {"source": "toy", "target": "toy"}}
     recipe = Recipe.model_validate(
@@ -28,7 +29,7 @@ def save_toy_model(folder: Path, **decoding: object) -> Path:
                 "train": corpus,
                 "valid": corpus,
             },
-            "tokenizer": {"vocabulary_size": 28, "byte_fallback": False},
+            "tokenizer": {"vocabulary_size": 28 + len(tags), "byte_fallback": False},
             "model": {
                 "architecture": "transformer",
                 "preset": "tiny",
@@ -37,12 +38,13 @@ def save_toy_model(folder: Path, **decoding: object) -> Path:
                 "heads": 2,
                 "encoder_layers": 1,
                 "decoder_layers": 1,
+                "tied_embeddings": tying,
             },
             "decoding": {"beam_size": 1, "max_length_ratio": 1.0, **decoding},
         }
     )
     lines = [f"{one} {other}" for one in WORDS for other in WORDS]
-    tokenizer = Tokenizer.train(recipe.tokenizer, lines, lines, seed=1)
+    tokenizer = Tokenizer.train(recipe.tokenizer, lines, lines, 1, tags)
     torch.manual_seed(1)
     model = build(recipe.model, vocabularies_of(tokenizer))
     with files.new_folder(folder) as unfinished:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.data.tokenizing.factors import Factors
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.hypotheses import Hypothesis
@@ -166,7 +167,8 @@ class CharacterTokenizer:
     """A token for each character that it has met; the table is as large as the texts are varied."""
 
     pad, unknown = PAD, UNKNOWN
-    target = SimpleNamespace(vocabulary=[])
+    target = SimpleNamespace(vocabulary=[], tags={}, byte_values=dict)
+    factors = Factors()
 
     def __init__(self) -> None:
         self.characters: dict[str, int] = {}

@@ -15,17 +15,19 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.data.tokenizing.tags import SourceTags
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.sentences import Sentence
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.decoding.translator import Demands, Translator
 from nmt_cli.errors import ModelError, ResourceError
-from nmt_cli.interop.ctranslate2 import export
+from nmt_cli.interop.ctranslate2 import export, words
 from nmt_cli.models import build
 from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.text.normalization import NORMALIZATIONS
 
 WORDS = ["".join(letters) for letters in product("bdgk", "aeiou", "lmnr", ("", "s", "ton"))]
 LINES = [" ".join(WORDS[first::17]) for first in range(60)]
@@ -130,7 +132,7 @@ class Theirs:
     """CTranslate2, asked in tokens."""
 
     def __init__(self, translator: Any, tokenizer: Tokenizer) -> None:
-        self.translator, self.names = translator, tokenizer.source.vocabulary
+        self.translator, self.names = translator, words(tokenizer)[0]
         self.numbers = {name: number for number, name in enumerate(self.names)}
 
     def search(self, sources: list[list[int]], beam: int) -> list[tuple[int, ...]]:
@@ -177,8 +179,38 @@ def test_a_missing_ctranslate2_is_told(tokenizer: Tokenizer, tmp_path: Path, mon
         export(transformer(), {}, tokenizer, tmp_path)
 
 
-def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_tags_that_look_like_pieces_are_exported(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    settings = TokenizerSettings.model_validate({"vocabulary_size": 340, "symbols": ["<2de>"]})
+    tagged = Tokenizer.train(settings, LINES * 9, LINES, 1, ["2de", "bt", "s", "sep"])
+    model = decided(transformer(), tagged)
+    sources = [[tagged.tag("2de"), *row] for row in tagged.encode_source([*LINES[:3], "a <2de> b"])]
+
+    export(transformer(), dict(model.named_parameters()), tagged, tmp_path)
+
+    source, target = words(tagged)
+    assert len(set(source)) == len(source)
+    assert source == target
+    assert source[tagged.tag("2de")] == "<2de>special"
+    there = theirs(tmp_path, tagged)
+    expected = ours(model, sources, 1)
+    assert_close(there.score(sources, expected), scored(model, sources, expected), atol=1e-4, rtol=0)
+    guide = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "tags = {'2de': '<2de>special', 'bt': '<bt>', 's': '<s>special'}" in guide
+
+
+def test_words_are_not_exported(tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    settings = TokenizerSettings.model_validate({"vocabulary_size": 300, "algorithm": "word"})
+    with pytest.raises(ModelError, match=r"tokenizer\.algorithm: word is cut in another way"):
+        export(transformer(), {}, Tokenizer.train(settings, LINES, LINES, 1), tmp_path)
+
+
+@pytest.mark.parametrize("tags", [[], ["2de", "2fr"]])
+@pytest.mark.parametrize("normalization", list(NORMALIZATIONS))
+def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path, normalization: str, tags: list[str]) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    tokenizer = Tokenizer(normalization, tokenizer.source, tokenizer.target).with_tags(tags)
     model = decided(transformer(), tokenizer)
 
     export(transformer(), dict(model.named_parameters()), tokenizer, tmp_path)
@@ -186,9 +218,10 @@ def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path) -> None:
     program = (tmp_path / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
     program = program.replace("A line to translate.", LINES[0]).replace("1000", "20")
     printed = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    expected = Translator(model, tokenizer, BeamSettings(max_length=20), torch.device("cpu")).translate(
-        [Request(LINES[0])]
-    )
+    demands = Demands(tags=SourceTags(tokenizer.source.tags, "de"))
+    expected = Translator(
+        model, tokenizer, BeamSettings(max_length=20), torch.device("cpu"), demands=demands
+    ).translate([Request(LINES[0])])
     assert printed.stdout == f"{next(expected).best.text}\n"
 
 

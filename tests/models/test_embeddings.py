@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.models.contract import Vocabularies
+from nmt_cli.models.contract import Source, Vocabularies
 from nmt_cli.models.embeddings import Embeddings, Rotation, sinusoids
 
 JOINT = Vocabularies(source_size=9, target_size=9, start=1, end=2)
@@ -17,14 +17,14 @@ SEPARATE = Vocabularies(source_size=9, target_size=7, start=1, end=2)
 def test_tying_all_reads_both_languages_from_one_matrix() -> None:
     embeddings, tokens = Embeddings(JOINT, 4, "all"), torch.tensor([[3, 5]])
     assert [tuple(weight.shape) for weight in embeddings.parameters()] == [(9, 4)]
-    assert_close(embeddings.read_source(tokens), embeddings.read_target(tokens))
+    assert_close(embeddings.read_source(Source(tokens)), embeddings.read_target(tokens))
 
 
 @pytest.mark.parametrize("tying", ["none", "decoder"])
 def test_other_tying_gives_each_language_its_own(tying: str) -> None:
     embeddings = Embeddings(SEPARATE, 4, tying)
     assert sorted(tuple(weight.shape) for weight in embeddings.parameters()) == [(7, 4), (9, 4)]
-    assert embeddings.read_source(torch.tensor([[8]])).shape == (1, 1, 4)
+    assert embeddings.read_source(Source(torch.tensor([[8]]))).shape == (1, 1, 4)
 
 
 def test_tying_all_needs_one_vocabulary() -> None:

@@ -51,7 +51,6 @@ data:
     - {type: language, command: ./language.sh, sides: target}
   language_tags: true
   factors: [pos]
-  context: {sentences: 2}
 tokenizer:
   symbols: [<br>]
 model:
@@ -63,7 +62,6 @@ training:
       - {shares: {back: 7, clean: 3}, passes: {back: 2}}
       - shares:
           clean: 1
-  augmentation: {typos: 0.1}
 """
 
 

@@ -36,6 +36,17 @@ Write = Callable[[str | bytes], Path]
             "training.mixing.temperature",
             "does not go with stages, which say the shares themselves",
         ),
+        ("data.context={sentences: 1}", "data.context", "does not go with data.factors"),
+        (
+            "training.augmentation={typos: 0.1}",
+            "training.augmentation",
+            "does not go with data.factors, which come with the words as they are in the prepared data",
+        ),
+        (
+            "training.subword_sampling={alpha: 0.1}",
+            "training.subword_sampling",
+            "does not go with data.factors, which come with the words as they are in the prepared data",
+        ),
         ("data.factors=[pos, pos]", "data.factors.2", "pos is in the list twice"),
         (
             "data.test.blind.factors={}",
@@ -59,11 +70,6 @@ Write = Callable[[str | bytes], Path]
         ),
         ("data.train.back.tag=2fr", "data.train.back.tag", "2fr is the tag of a language; take another name"),
         ("data.train.back.tag=2de", "data.train.back.tag", "2de is the tag of a language; take another name"),
-        (
-            "data.train.back.tag=sep",
-            "data.train.back.tag",
-            "sep is the tag between the sentences of a context; take another name",
-        ),
         ("data.train.back.tag=unk", "data.train.back.tag", "unk is a token of the tokenizer's own; take another name"),
         (
             "data.train.back.tag=0x0A",
@@ -97,11 +103,6 @@ Write = Callable[[str | bytes], Path]
             "tokenizer.symbols=[<2fr>]",
             "tokenizer.symbols.1",
             "<2fr> is a tag, which no text may write; take another name",
-        ),
-        (
-            "tokenizer.symbols=[<sep>]",
-            "tokenizer.symbols.1",
-            "<sep> is a tag, which no text may write; take another name",
         ),
         ("tokenizer.symbols=[<p>, <p>]", "tokenizer.symbols.2", "<p> is in the list twice"),
         (
@@ -158,8 +159,7 @@ def test_what_cuts_in_one_way_cannot_be_sampled(algorithm: str, messy: str, mist
     [
         ["tokenizer.algorithm=byte"],
         ["tokenizer={take_from: x, algorithm: byte, byte_fallback: false}"],
-        ["tokenizer={take_from: x, algorithm: word}", "training.subword_sampling={alpha: 0.1}"],
-        ["data.context=null", "data.train.back.tag=sep"],
+        ["data.train.back.tag=sep"],
         ["data.train.back.tag=2nd"],
         ["data.train.web.tag=bt"],
         ["data.language_tags=false", "data.train.french.target_language=de", "data.train.back.tag=2de"],
@@ -171,6 +171,31 @@ def test_what_cuts_in_one_way_cannot_be_sampled(algorithm: str, messy: str, mist
 )
 def test_what_goes_together_is_accepted(options: list[str], messy: str, write: Write) -> None:
     load_recipe(write(messy), options)
+
+
+@pytest.mark.parametrize(
+    ("option", "key", "message"),
+    [
+        (
+            "data.train.news.tag=sep",
+            "data.train.news.tag",
+            "sep is the tag between the sentences of a context; take another name",
+        ),
+        (
+            "tokenizer.symbols=[<sep>]",
+            "tokenizer.symbols.1",
+            "<sep> is a tag, which no text may write; take another name",
+        ),
+    ],
+)
+def test_a_context_takes_a_name_for_itself(
+    option: str, key: str, message: str, good: str, mistakes_in: MistakesIn
+) -> None:
+    assert mistakes_in(good, "data.context={sentences: 2}", option) == [f"--set {option}: {key}: {message}"]
+
+
+def test_a_tokenizer_taken_over_may_be_sampled(good: str, write: Write) -> None:
+    load_recipe(write(good), ["tokenizer={take_from: x, algorithm: word}", "training.subword_sampling={alpha: 0.1}"])
 
 
 def test_a_score_may_come_from_every_corpus(good: str, write: Write) -> None:

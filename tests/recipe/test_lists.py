@@ -138,6 +138,18 @@ def test_what_is_wrong_with_a_corpus_of_any_format_is_one_line(
     assert mistakes_in("\n".join(lines)) == [f"r.yaml:{place}: {message}"]
 
 
+@pytest.mark.parametrize("name", ["a b", "[key]", "", "-"])
+def test_a_name_that_cannot_be_a_folder_is_told(name: str, messy: str, mistakes_in: MistakesIn) -> None:
+    text = messy.replace("    web:", f'    "{name}":')
+    rule = "must be a plain name of letters, digits, - and _, such as en or news-2016"
+    assert mistakes_in(text) == [f'r.yaml:8:5: data.train.{name}: {rule}, not "{name}"']
+
+
+@pytest.mark.parametrize("key", ["data.train", "data.test", "data.train.web.factors", "data.context", "data"])
+def test_names_that_look_like_marks_of_the_checker_are_no_crash(key: str, messy: str, mistakes_in: MistakesIn) -> None:
+    assert mistakes_in(messy, f"{key}={{'[key]': 1}}")
+
+
 # Settings of the command line
 
 

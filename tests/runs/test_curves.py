@@ -42,12 +42,13 @@ def test_numbers_become_curves_and_a_number_that_is_not_finite_a_gap(tmp_path: P
     journal = Journal(run, tensorboard=True)
     journal.rewind(0)
     journal.write("event", 0, 0.0, 0, event="started", ranks=1)
-    journal.write("train", 1, 0.5, 10, loss=2.0)
+    journal.write("train", 1, 0.5, 10, loss=2.0, mixture={"clean": {"pairs": 3}})
     journal.write("train", 2, 1.0, 20, loss=float("nan"))
     journal.write("valid", 2, 1.0, 20, set="dev", bleu=12.5)
     curves = shown(run)
     assert curves["train/loss"] == [(1, 2.0)]
     assert curves["train/target_tokens"] == [(1, 10.0), (2, 20.0)]
+    assert curves["train/mixture/clean/pairs"] == [(1, 3.0)]
     assert curves["valid/dev/bleu"] == [(2, 12.5)]
     assert not [tag for tag in curves if tag.startswith("event")]
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import lzma
+import os
 import random
 import subprocess
 from collections.abc import Callable
@@ -49,6 +50,12 @@ def test_the_name_says_nothing(tmp_path: Path, kind: str) -> None:
     compressed = written(tmp_path / "plain-name", KINDS[kind](b"a\nb\n"))
     plain = written(tmp_path / f"name.{kind}", b"a\nb\n")
     assert list(read_lines(compressed)) == list(read_lines(plain)) == ["a", "b"]
+
+
+@each_kind
+def test_a_stream_tells_the_file_below_it(tmp_path: Path, kind: str) -> None:
+    with open_text(written(tmp_path / "text", KINDS[kind](TEXT))) as stream:
+        assert os.fstat(stream.fileno()).st_size == (tmp_path / "text").stat().st_size
 
 
 @each_kind

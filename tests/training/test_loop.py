@@ -18,11 +18,12 @@ from nmt_cli.recipe.training import Training
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import Journal
 from nmt_cli.training.feed import Part, Portion
+from nmt_cli.training.health import Health
 from nmt_cli.training.learner import Learner
 from nmt_cli.training.loop import Hooks, train, updates
 from nmt_cli.training.objectives.cross_entropy import CrossEntropy
 from nmt_cli.training.parallel import Ranks
-from nmt_cli.training.progress import Progress, finished, record_validation
+from nmt_cli.training.progress import Learned, Progress, finished, record_validation
 from nmt_cli.training.report import Report
 
 CPU = torch.device("cpu")
@@ -57,7 +58,8 @@ def batch(rows: list[list[int]]) -> Batch:
 
 def portion(*batches: Batch) -> Portion:
     parts = [Part(each, number) for number, each in enumerate(batches)]
-    return Portion(parts, sum(each.target_tokens for each in batches), 0, 1, 4096, 0.5)
+    tokens = sum(each.target_tokens for each in batches)
+    return Portion(parts, tokens, {"corpus": Learned(1, tokens)}, 0, 0, 1, 4096, 0.5)
 
 
 def learner(dropout: float = 0.0, **settings: object) -> Learner:
@@ -272,7 +274,7 @@ def test_when_it_is_saved(settings: dict[str, object], saved: list[int], done: b
         save=lambda: found.append(progress.step),
         stopping=lambda: progress.step == 6,
     )
-    assert train(steps, made, Report(made, Journal(RunDirectory(tmp_path))), hooks) is done
+    assert train(steps, made, Report(made, Journal(RunDirectory(tmp_path)), Health(made)), hooks) is done
     assert found == saved
 
 
@@ -280,5 +282,5 @@ def test_training_ends_when_its_time_is_over() -> None:
     made = learner(limits={"minutes": 1e-9}, validation={"every": 100})
     steps = updates(made, iter(lambda: portion(batch([[4]])), None), seed=1)
     hooks = Hooks(lambda: {"valid": {"loss": 1.0, "bleu": 1.0}}, lambda: None, lambda: False)
-    assert train(steps, made, Report(made, Journal(None)), hooks)
+    assert train(steps, made, Report(made, Journal(None), Health(made)), hooks)
     assert made.progress.step == 1

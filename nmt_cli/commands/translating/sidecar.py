@@ -52,6 +52,7 @@ def sidecar_of(output: Path | None, source: Input, opener: Opener, reading: Requ
     if output is None or not becomes_file(output) or source.section is None:
         return None
     options = {field.name: getattr(opener.options, field.name) for field in fields(opener.options)}
+    factors = {"factors": reading.factors} if reading.factors else {}
     origin = {
         "input": {
             "first_line": source.first,
@@ -61,7 +62,7 @@ def sidecar_of(output: Path | None, source: Input, opener: Opener, reading: Requ
         "models": [_described_model(path) for path in options.pop("models")],
         "options": _plain(options),
         "format": opener.format,
-        "reading": _plain({"format": reading.format, "prefixes": reading.prefixes}),
+        "reading": _plain({"format": reading.format, "prefixes": reading.prefixes} | factors),
     }
     return Sidecar(output, origin)
 

@@ -10,7 +10,7 @@ _FLOAT = 4
 """Bytes."""
 _OPERATIONS = 6
 """Floating-point operations for each weight and target token (Kaplan et al. 2020)."""
-_SHARE_OF_PEAK = 0.25
+_SHARE_OF_PEAK = 0.3
 """Of the speed of a large product of matrices that a training reaches: half or twice as much is seen, too."""
 
 

@@ -35,8 +35,3 @@ def share(part: float, whole: float) -> str:
     if 99.9 < percent < 100:
         return "more than 99.9 %"
     return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1f} %"
-
-
-def shown(text: str, most: int = 40) -> str:
-    """The beginning of a line, in quotes."""
-    return repr(text if len(text) <= most else text[: most - 1] + "…")

@@ -17,7 +17,7 @@ _WORDS = 300
 _FUNCTION_WORDS = {
     "en": "the of and to in is that for it was with as on be you are this have not but they from at his her which",
     "de": "der die das und ist nicht ein eine einen ich sie er mit auf für zu den dem es auch sich wir von im",
-    "fr": "le les des et est une dans que qui il elle pas je vous nous pour sur avec ce cette sont au du plus",
+    "fr": "le la un de en les des et est une dans que qui il elle pas je vous nous pour sur avec ce sont au du plus",
     "es": "el los las de una es que por con para se su lo no pero más está este esta como muy yo del",
     "it": "il di che è la per un una non sono con si da del della gli le nel ma ho anche come questo alla",
     "pt": "não uma um os as que para com ele ela você eu isso mais foi do da em por está no na são mas",

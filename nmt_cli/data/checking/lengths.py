@@ -46,9 +46,8 @@ def histogram(corpus: str, side: str, unit: Unit, lengths: Sequence[int]) -> His
 
 
 def labels(unit: Unit) -> list[str]:
-    """What each bin is called, such as 5-9."""
-    bins = BINS[unit]
-    return [f"{max(1, least)}-{following - 1}" for least, following in itertools.pairwise(bins)] + [f"{bins[-1]}+"]
+    """What each bin is called: by the length that its lines are below, but for the last."""
+    return [f"<{following}" for following in BINS[unit][1:]] + [f"{BINS[unit][-1]}+"]
 
 
 def too_long(sides: Sequence[Histogram], max_length: int) -> list[Finding]:

@@ -8,7 +8,7 @@ from nmt_cli.data.checking.finding import Finding
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Training
-from nmt_cli.recipe.training.optimization import AdafactorSettings, SgdSettings
+from nmt_cli.recipe.training.optimization import AdafactorSettings, SgdSettings, peak_rate
 
 _FEW_PER_SUBWORD = 40
 """Tokens for each subword: rare ones are seen too seldom to be learned (Gowda & May 2020 want 100 of most)."""
@@ -56,7 +56,8 @@ def schedule(recipe: Recipe, size: Size) -> list[Finding]:
 def learning_rate(recipe: Recipe) -> list[Finding]:
     """Finds a peak of the learning rate far from what suits the width of the model."""
     settings, width, where = recipe.training, recipe.model.width, "training.optimizer.learning_rate"
-    given, rate = settings.optimizer.learning_rate, peak(settings, width)
+    given = settings.optimizer.learning_rate
+    rate = peak_rate(given, settings.schedule, width)
     if isinstance(settings.optimizer, SgdSettings | AdafactorSettings):
         return []
     lowest, highest = _RATES
@@ -74,14 +75,6 @@ def learning_rate(recipe: Recipe) -> list[Finding]:
     if given == rate and rate * width > highest and given >= 0.5:
         advice += "; a rate of 1 or 2 belongs to the schedule noam"
     return [Finding("warning", "learning rate", where, what, advice)]
-
-
-def peak(settings: Training, width: int) -> float:
-    """The highest learning rate that the schedule reaches."""
-    rate = settings.optimizer.learning_rate
-    if settings.schedule.type == "noam":
-        return rate / math.sqrt(width * settings.schedule.warmup)
-    return rate
 
 
 def _batch(recipe: Recipe, size: Size) -> Iterator[Finding]:
@@ -131,5 +124,5 @@ def _most_updates(settings: Training, size: Size) -> int:
 
 def _rounded(number: float) -> int:
     """To one digit, downwards."""
-    unit = 10 ** int(math.log10(max(number, 1)))
+    unit = int(10 ** math.floor(math.log10(max(number, 1))))
     return int(number // unit) * unit

@@ -72,12 +72,16 @@ def _broken_off(corpus: Sample) -> list[Finding]:
     """Finds a place from which on the sides do not fit any more, such as where one has lost a line."""
     parts = _parts(corpus.stretches)
     found = [_correlation([pair for stretch in part for pair in stretch.pairs]) for part in parts]
-    fits = [not value < _UNRELATED for value in found]  # what is no number says nothing
-    last = max((number for number, is_fitting in enumerate(fits) if is_fitting), default=-1)
-    if last < 0 or len(fits) - 1 - last < 2 or not all(value > _RELATED for value in found[: last + 1]):
+    begin = len(found)
+    while begin and found[begin - 1] < _UNRELATED:
+        begin -= 1
+    if len(found) - begin < 2:
         return []
-    place = parts[last + 1][0].first
-    what = f"the two sides do not fit from about line {place:,} on, though they do before"
+    if begin and found[begin - 1] < _RELATED:
+        begin -= 1  # the place is in this part
+    if not begin or not all(value > _RELATED for value in found[:begin]):
+        return []
+    what = f"the two sides do not fit from about line {parts[begin][0].first:,} on, though they do before"
     return [Finding("error", "alignment", corpus.name, what, "look there for a line that one side lacks")]
 
 

@@ -1,11 +1,14 @@
-"""The tokenizer to look at text with: the one prepared, or one learned quickly from what was sampled."""
+"""The tokenizer to look at text with, and how much of a text it knows."""
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 
-from nmt_cli.data.checking.finding import Finding
+from nmt_cli.data.checking.finding import Finding, share
 from nmt_cli.data.checking.sampling import Sample, some
-from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.errors import NmtError, RecipeError
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.normalization import NORMALIZATIONS
@@ -13,6 +16,14 @@ from nmt_cli.text.normalization import NORMALIZATIONS
 _PAIRS = 10_000
 """To learn from: some seconds."""
 _SEED = 1
+_FEWEST = 500
+"""Subwords for which a sample should be enough."""
+_LINES = 2000
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+_MANY_BYTES, _MANY_UNKNOWN = 0.02, 0.002
+"""Shares of the tokens. Each character that is spelt makes one to four bytes, each of them hard to learn."""
+_NAMED = 6
+"""Characters that are named as examples."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +51,19 @@ def find_tokenizer(recipe: Recipe, train: list[Sample]) -> Found:
         return Found(None, "", [])
     normalize = NORMALIZATIONS[recipe.tokenizer.normalization]
     sources, targets = ([normalize(line) for line in side] for side in sides)
-    try:
-        tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, _SEED)
-    except RecipeError as error:
-        where, _, what = str(error).partition(": ")
-        if whole:
-            return Found(None, "", [Finding("error", "vocabulary", where, what)])
-        what = (
-            "how well subwords cover the text can be told after `nmt preprocess` only: a sample is too small for them"
-        )
-        return Found(None, "", [Finding("fact", "coverage", "tokenizer", what)])
-    return Found(tokenizer, "subwords learned quickly from a sample", [])
+    settings = recipe.tokenizer
+    while True:
+        try:
+            tokenizer = Tokenizer.train(settings, sources, targets, _SEED, tags_of(recipe.data))
+        except RecipeError as error:
+            if whole or settings.vocabulary_size < _FEWEST:
+                where, _, what = str(error).partition(": ")
+                return Found(None, "", [Finding("error" if whole else "fact", "vocabulary", where, what)])
+            # A sample has fewer words than its corpus.
+            settings = settings.model_copy(update={"vocabulary_size": settings.vocabulary_size // 2})
+        else:
+            break
+    return Found(tokenizer, f"{settings.vocabulary_size:,} subwords learned quickly from a sample", [])
 
 
 def _prepared(recipe: Recipe) -> Tokenizer | None:
@@ -64,3 +77,38 @@ def _prepared(recipe: Recipe) -> Tokenizer | None:
     wanted = recipe.tokenizer
     fits = found.normalization == wanted.normalization and found.joint == wanted.joint
     return found if fits and max(found.source_size, found.target_size) == wanted.vocabulary_size else None
+
+
+def coverage(corpus: Sample, tokenizer: Tokenizer) -> list[Finding]:
+    """Finds a side of which much is unknown or spelt in bytes."""
+    findings = []
+    for side, code in zip(("source", "target"), corpus.languages, strict=True):
+        subwords: Subwords = getattr(tokenizer, side)
+        lines = [tokenizer.normalize(line) for line in some(corpus.sides[side], _LINES)]
+        findings += _judge(corpus.name, f"{side} ({code})", subwords, lines, tokenizer.unknown)
+    return findings
+
+
+def _judge(name: str, side: str, subwords: Subwords, lines: list[str], unknown: int) -> list[Finding]:
+    tokens = Counter(token for row in subwords.encode(lines) for token in row)
+    spelling = {number for number, piece in enumerate(subwords.vocabulary) if _BYTE.fullmatch(piece)}
+    if not tokens or not any(letter.isalpha() for piece in subwords.pieces() for letter in piece.text):
+        return []  # nothing to see, or a tokenizer of bytes alone
+    lost, spelt = tokens[unknown], sum(tokens[token] for token in spelling)
+    if lost > _MANY_UNKNOWN * tokens.total():
+        what = f"{share(lost, tokens.total())} of the {side} tokens are unknown{_examples(subwords, lines)}"
+        advice = "set tokenizer.byte_fallback: true, or learn subwords from text that has these characters"
+        return [Finding("warning", "coverage", name, what, advice)]
+    if spelt > _MANY_BYTES * tokens.total():
+        what = f"{share(spelt, tokens.total())} of the {side} tokens are single bytes{_examples(subwords, lines)}"
+        advice = "learn subwords from text that has these characters; is this the language that the model learns?"
+        return [Finding("warning", "coverage", name, what, advice)]
+    return []
+
+
+def _examples(subwords: Subwords, lines: list[str]) -> str:
+    """The most frequent characters that are in no piece."""
+    known = {letter for piece in subwords.pieces() for letter in piece.text}
+    strange = Counter(letter for line in lines for letter in line if letter not in known and letter != " ")
+    named = " ".join(letter for letter, _ in strange.most_common(_NAMED) if letter.isprintable())
+    return f", such as {named}" if named else ""

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
-from pathlib import Path
 
 from nmt_cli.console import Progress
 from nmt_cli.data.checking.finding import Finding
@@ -11,9 +9,9 @@ from nmt_cli.data.checking.languages import named_languages
 from nmt_cli.data.checking.leaks import HeldOut
 from nmt_cli.data.checking.sampling import Pair, Sample, sample
 from nmt_cli.data.checking.sides import alignment, empty_sides, identical_sides
+from nmt_cli.data.reading import read_pairs
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import AnyCorpus, Data, LinesCorpus, TestSet
-from nmt_cli.text.lines import read_lines
 
 _CHECKS: tuple[Callable[[Sample], list[Finding]], ...] = (empty_sides, identical_sides, named_languages, alignment)
 """Of each corpus alone."""
@@ -80,23 +78,7 @@ def _pairs_of(data: Data, corpus: AnyCorpus | TestSet) -> Iterator[Pair]:
     """The pairs of a corpus; those of a test set with each of its references. DataError if they cannot be read."""
     if isinstance(corpus, TestSet):
         for reference in corpus.target:
-            yield from _in_step(corpus.source, reference)
+            pairs = LinesCorpus(source=corpus.source, target=reference)
+            yield from read_pairs(pairs, _languages(data, corpus))
     else:
-        assert isinstance(corpus, LinesCorpus)
-        yield from _in_step(corpus.source, corpus.target)
-
-
-def _in_step(source: Path, target: Path) -> Iterator[Pair]:
-    counts, longer = [0, 0], 0
-    for one, other in zip_longest(read_lines(source), read_lines(target)):
-        counts[0] += one is not None
-        counts[1] += other is not None
-        if one is None or other is None:
-            longer += 1
-            continue
-        yield one, other
-    if longer:
-        raise DataError(
-            f"{source} has {counts[0]:,} lines, but {target} has {counts[1]:,}; "
-            "line n of one must be the translation of line n of the other"
-        )
+        yield from read_pairs(corpus, _languages(data, corpus), data.on_error)

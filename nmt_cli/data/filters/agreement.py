@@ -26,9 +26,12 @@ class Identical:
     def __call__(self, rows: Rows) -> Truths:
         if not self._differ:
             return np.ones(len(rows), np.bool_)
-        pairs = zip(rows.sources, rows.targets, strict=True)
-        kept = [source.casefold() != target.casefold() or not _has_letters(source) for source, target in pairs]
-        return np.array(kept, np.bool_)
+        sources, targets = rows.lengths
+        kept = np.ones(len(rows), np.bool_)
+        for row in np.flatnonzero(sources == targets).tolist():
+            source, target = rows.sources[row], rows.targets[row]
+            kept[row] = source.casefold() != target.casefold() or not _has_letters(source)
+        return kept
 
 
 class Script:

@@ -1,6 +1,7 @@
 """The tokenizer is learned from a sample of what the filters leave; equal pairs count once."""
 
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -10,12 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from nmt_cli.console import Progress, say
+from nmt_cli.data.alignments import words_of
 from nmt_cli.data.filters import HeldOut
 from nmt_cli.data.preparation.corpora import Task
 from nmt_cli.data.preparation.processes import in_order
 from nmt_cli.data.preparation.sieve import Sieve
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.extension import extend
+from nmt_cli.data.tokenizing.factors import Factors
 from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.schema import Recipe
@@ -28,7 +32,14 @@ _CHUNK = 1024
 """Records that are taken or left together."""
 _SEED = 1  # not the recipe's: runs that differ in seed alone share their data
 
-Texts = list[tuple[str, str]]
+
+@dataclass(frozen=True)
+class _Sampled:
+    """What is left of a chunk."""
+
+    pairs: list[tuple[str, str]]
+    values: dict[str, Counter[str]]
+    """How often each factor has each value."""
 
 
 def count_records(tasks: list[Task]) -> dict[str, int]:
@@ -43,23 +54,36 @@ def count_records(tasks: list[Task]) -> dict[str, int]:
     return found
 
 
-def learn(recipe: Recipe, tasks: list[Task], records: dict[str, int], held_out: HeldOut, processes: int) -> Tokenizer:
-    """A tokenizer as the recipe says; the same for any number of processes."""
+def learn(
+    recipe: Recipe,
+    tasks: list[Task],
+    records: dict[str, int],
+    held_out: HeldOut,
+    processes: int,
+    taken: Tokenizer | None = None,
+) -> Tokenizer:
+    """A tokenizer as the recipe says, or one that was taken over with more subwords; the same for any `processes`."""
     learned = [task for task in tasks if task.is_learned]
     share = min(1.0, MOST_PAIRS / max(1, sum(records[task.name] for task in learned)))
-    normalization = recipe.tokenizer.normalization
+    normalization = taken.normalization if taken else recipe.tokenizer.normalization
     sample: dict[tuple[str, str], None] = {}
+    values = {name: Counter[str]() for name in recipe.data.factors}
     with Progress("sampling", "records", sum(records[task.name] for task in learned)) as progress:
         opener = partial(_Sampler, recipe, normalization, held_out)
-        for pairs in in_order(processes, opener, _chosen(learned, share, progress)):
-            sample.update(dict.fromkeys(pairs))
+        for sampled in in_order(processes, opener, _chosen(learned, share, progress)):
+            sample.update(dict.fromkeys(sampled.pairs))
+            for name, counts in sampled.values.items():
+                values[name].update(counts)
     if not sample:
         raise DataError(f"{', '.join(recipe.data.train)}: no pair is left to learn subwords from; see data.filters")
     say(f"learning subwords from {len(sample):,} pairs")
     more = recipe.tokenizer.more_text
     sources = chain((source for source, _ in sample), _lines(more.source, normalization))
     targets = chain((target for _, target in sample), _lines(more.target, normalization))
-    return Tokenizer.train(recipe.tokenizer, sources, targets, _SEED, tags_of(recipe.data))
+    if taken:
+        return extend(taken, recipe.tokenizer, sources, targets, _SEED)
+    tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, _SEED, tags_of(recipe.data))
+    return tokenizer.with_factors(Factors.learn(values))
 
 
 def _lines(paths: list[Path], normalization: str) -> Iterator[str]:
@@ -89,9 +113,13 @@ class _Sampler:
         self._data, self._normalization, self._held_out = recipe.data, normalization, held_out
         self._sieves = dict[str, Sieve]()
 
-    def __call__(self, chosen: _Chosen) -> Texts:
+    def __call__(self, chosen: _Chosen) -> _Sampled:
         task = chosen.task
         if task.name not in self._sieves:
             self._sieves[task.name] = Sieve(self._data, self._normalization, task, self._held_out)
-        rows = self._sieves[task.name](chosen.chunk).rows
-        return list(zip(rows.sources, rows.targets, strict=True))
+        sieved = self._sieves[task.name](chosen.chunk)
+        values = {name: Counter[str]() for name in self._data.factors}
+        for name, counts in values.items():
+            lines = sieved.records.factors[name]
+            counts.update(value for place in sieved.places for value in words_of(lines[place]))
+        return _Sampled(list(zip(sieved.rows.sources, sieved.rows.targets, strict=True)), values)

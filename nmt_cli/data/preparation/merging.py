@@ -69,30 +69,42 @@ def finish(shard: Shard, kept: Truths | None, folder: Path, merged: Merged) -> N
     """Put a shard, without what is not kept, where training looks for it; if nothing is left, leave it out."""
     merged.records += shard.records
     merged.losses.merge(shard.losses)
-    everything = kept is None or bool(kept.all())
     pairs = shard.pairs if kept is None else int(kept.sum())
+    if kept is not None and kept.all():
+        kept = None
     if not pairs:
         return
     target = folder / f"{len(merged.shards):05}"
     target.mkdir(parents=True)
     merged.shards.append(pairs)
-    names = sorted(path.name for path in shard.folder.iterdir())
-    for name in names:
-        if name.endswith((".offsets", ".lines")):
-            data = name.replace(".offsets", ".bin").replace(".lines", ".txt")
-            if everything:
-                _link(shard.folder / name, target / name)
-                _link(shard.folder / data, target / data)
-            else:
-                assert kept is not None
-                _compact(shard.folder, name, data, kept, target)
+    for name in sorted(path.name for path in shard.folder.iterdir()):
+        offsets = _offsets_of(name)
+        if offsets is None:
+            continue
+        if kept is None:
+            _link(shard.folder / name, target / name)
+        elif offsets == name:
+            lengths = np.diff(np.fromfile(shard.folder / name, "<i8"))[kept]
+            np.concatenate([np.zeros(1, "<i8"), np.cumsum(lengths, dtype="<i8")]).tofile(target / name)
+        else:
+            _compact(shard.folder, offsets, name, kept, target)
     for side in _SIDES:
         counts = np.bincount(np.diff(np.fromfile(target / f"{side}.offsets", "<i8")))
         merged.lengths[side].update({int(n): int(counts[n]) for n in np.flatnonzero(counts)})
 
 
+def _offsets_of(name: str) -> str | None:
+    """The file that says where the lines of a file of this name end; itself, if that is its job; None of others."""
+    if name.endswith((".offsets", ".lines")):
+        return name
+    if name.startswith("factors."):
+        return "source.offsets"
+    stem, _, kind = name.rpartition(".")
+    return {"bin": f"{stem}.offsets", "txt": f"{stem}.lines"}.get(kind)
+
+
 def _compact(folder: Path, offsets_name: str, data_name: str, kept: Truths, target: Path) -> None:
-    """Copy those stretches of a file that belong to kept lines, and where they end."""
+    """Copy those stretches of a file that belong to kept lines."""
     offsets = np.fromfile(folder / offsets_name, "<i8")
     lengths = np.diff(offsets)
     data = _mapped(folder / data_name, np.uint8)
@@ -103,7 +115,6 @@ def _compact(folder: Path, offsets_name: str, data_name: str, kept: Truths, targ
             some = slice(begin, begin + _LINES_AT_ONCE)
             stretch = items[offsets[begin] : offsets[min(begin + _LINES_AT_ONCE, len(kept))]]
             file.write(stretch[np.repeat(kept[some], lengths[some])].tobytes())
-    np.concatenate([np.zeros(1, "<i8"), np.cumsum(lengths[kept], dtype="<i8")]).tofile(target / offsets_name)
 
 
 _LINES_AT_ONCE = 65_536

@@ -64,7 +64,7 @@ def prepare(recipe: Recipe, taken: Tokenizer | None = None, job: Job = WHOLE, pr
         check = partial(_refuse_changed, recipe, described, hashes)
         learned = _tokenizer(recipe, taken, work, described, held_out, processes, check)
         tokenizer, records = Tokenizer.load(learned), files.read_json(learned / _ABOUT)["records"]
-        what = {"format": FORMAT, "settings": settings(recipe, tokenizer.fingerprint), "inputs": described}
+        what = {"format": FORMAT, "settings": settings(recipe, (taken or tokenizer).fingerprint), "inputs": described}
         workshop = Workshop(work, _hash({**what, "tokenizer": tokenizer.fingerprint, "shard": shards.SHARD}), check)
         if job.part is not None:
             opener = partial(SlabMaker, recipe, learned, held_out)
@@ -183,7 +183,10 @@ def _tokenizer(
             with files.lock(folder.with_name(folder.name + ".lock")):
                 if not folder.exists():
                     records = count_records(tasks(recipe))
-                    tokenizer = taken or learn(recipe, tasks(recipe), records, held_out, processes)
+                    if taken is None or recipe.tokenizer.extension:
+                        tokenizer = learn(recipe, tasks(recipe), records, held_out, processes, taken)
+                    else:
+                        tokenizer = taken
                     check()
                     with files.new_folder(folder) as unfinished:
                         tokenizer.save(unfinished)

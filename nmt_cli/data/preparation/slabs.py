@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt_cli.data.alignments import link_arrays, normalized_links
+from nmt_cli.data.alignments import link_arrays, normalized_links, words_of
 from nmt_cli.data.cutting import Encode, Integers, cut
+from nmt_cli.data.factors import Valued, token_factors
 from nmt_cli.data.filters import HeldOut
 from nmt_cli.data.preparation.context import with_context
 from nmt_cli.data.preparation.corpora import Task
 from nmt_cli.data.preparation.sieve import Losses, Sieve, Sieved, examples_of
 from nmt_cli.data.reading import RawChunk
-from nmt_cli.data.token_corpus import token_type
+from nmt_cli.data.token_corpus import FACTOR_TYPE, factor_file, token_type
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.subwords import Subwords
 from nmt_cli.data.tokenizing.tags import SEPARATOR, tags_before
@@ -68,11 +69,15 @@ class SlabMaker:
         target = _Side.cut(words.target.encode_flat, list(compress(targets, fits)), (), self._separator)
         short = np.maximum(source.lengths, target.lengths) <= longest
         kept = np.flatnonzero(fits)[short]
-        too_long = np.setdiff1d(np.arange(len(sources)), kept)
-        sieved.losses.add("too_long", len(too_long), examples_of(sieved.rows, too_long))
-        pieces = source.pieces("source", short, words.source_size) | target.pieces("target", short, words.target_size)
+        if len(kept) < len(sources):
+            too_long = np.setdiff1d(np.arange(len(sources)), kept)
+            sieved.losses.add("too_long", len(too_long), examples_of(sieved.rows, too_long))
+        source, target = source.only(short), target.only(short)
+        pieces = source.pieces("source", words.source_size) | target.pieces("target", words.target_size)
         if task.is_aligned:
             pieces |= _link_pieces(task, sieved, kept, words)
+        if self._data.factors:
+            pieces |= _factor_pieces(sieved, kept, words, source)
         if sieved.keys:
             pieces["records"] = np.array(sieved.rows.numbers, "<i8")[kept].tobytes()
             pieces |= {f"keys.{number}": keys[kept].tobytes() for number, keys in enumerate(sieved.keys)}
@@ -86,6 +91,8 @@ class SlabMaker:
 
 def _may_fit(words: Subwords, lines: list[str], longest: float) -> Truths:
     """Which lines are worth cutting: one of megabytes is not."""
+    if not lines or words.fewest(max(lines, key=len)) <= longest:
+        return np.ones(len(lines), bool)
     return np.fromiter((words.fewest(line) <= longest for line in lines), bool, len(lines))
 
 
@@ -101,16 +108,20 @@ class _Side:
     def cut(cls, encode: Encode, lines: list[str], prefix: Sequence[int], separator: int | None) -> "_Side":
         return cls(lines, *cut(encode, lines, prefix, separator))
 
-    def pieces(self, side: str, kept: Truths, vocabulary_size: int) -> dict[str, bytes]:
-        """What is to be written of the kept ones."""
-        lines, tokens, lengths = self.lines, self.tokens, self.lengths
-        if not kept.all():
-            lines, tokens, lengths = list(compress(lines, kept)), tokens[np.repeat(kept, lengths)], lengths[kept]
-        text = "".join([f"{line}\n" for line in lines]).encode()
+    def only(self, kept: Truths) -> "_Side":
+        """Of the pairs that are kept."""
+        if kept.all():
+            return self
+        lines, tokens = list(compress(self.lines, kept)), self.tokens[np.repeat(kept, self.lengths)]
+        return _Side(lines, tokens, self.lengths[kept])
+
+    def pieces(self, side: str, vocabulary_size: int) -> dict[str, bytes]:
+        """What is to be written."""
+        text = "".join([f"{line}\n" for line in self.lines]).encode()
         line_ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
         return {
-            f"{side}.bin": tokens.astype(token_type(vocabulary_size)).tobytes(),
-            f"{side}.offsets": np.cumsum(lengths, dtype="<i8").tobytes(),
+            f"{side}.bin": self.tokens.astype(token_type(vocabulary_size)).tobytes(),
+            f"{side}.offsets": np.cumsum(self.lengths, dtype="<i8").tobytes(),
             f"{side}.txt": text,
             f"{side}.lines": line_ends.astype("<i8").tobytes(),
         }
@@ -130,3 +141,16 @@ def _link_pieces(task: Task, sieved: Sieved, kept: Integers, words: Tokenizer) -
             raise DataError(f"{where}: {error}; it must be made from the very lines of this corpus") from error
     links, counts = link_arrays(lines)
     return {"alignment.bin": links.tobytes(), "alignment.offsets": np.cumsum(counts, dtype="<i8").tobytes()}
+
+
+def _factor_pieces(sieved: Sieved, kept: Integers, words: Tokenizer, source: _Side) -> dict[str, bytes]:
+    """The factors of the tokens of the kept sources, which `source` is made of."""
+    records, names = sieved.records, words.factors.names
+    given = [records.factors[name] for name in names]
+    sources = []
+    for row in kept:
+        place = int(sieved.places[row])
+        values = [words_of(lines[place]) for lines in given]
+        sources.append(Valued(records.sources[place], sieved.rows.sources[row], values))
+    numbers = token_factors(words, sources, source.tokens, source.lengths).astype(FACTOR_TYPE)
+    return {factor_file(name): numbers[:, place].tobytes() for place, name in enumerate(names)}

@@ -2,7 +2,18 @@
 
 from nmt_cli.data.reading.decoding import decode
 from nmt_cli.data.reading.line_files import RawChunk
-from nmt_cli.data.reading.reading import read_chunks, read_pairs
-from nmt_cli.data.reading.records import Dropped, Example, OnError, Records
+from nmt_cli.data.reading.reading import read_chunks, read_pairs, read_whole
+from nmt_cli.data.reading.records import FACTORS, Dropped, Example, OnError, Records
 
-__all__ = ["Dropped", "Example", "OnError", "RawChunk", "Records", "decode", "read_chunks", "read_pairs"]
+__all__ = [
+    "FACTORS",
+    "Dropped",
+    "Example",
+    "OnError",
+    "RawChunk",
+    "Records",
+    "decode",
+    "read_chunks",
+    "read_pairs",
+    "read_whole",
+]

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+from nmt_cli.data.alignments import words_of
 from nmt_cli.data.reading import memories, objects, tables
 from nmt_cli.data.reading.line_files import RawChunk
 from nmt_cli.data.reading.records import (
+    FACTORS,
     Dropped,
     Example,
     NoRecordError,
@@ -25,7 +27,8 @@ Columns = dict[str, list[str]]
 def decode(corpus: AnyCorpus, chunk: RawChunk, on_error: OnError) -> Records:
     """The records of a chunk that `read_chunks` found in this corpus.
 
-    What is not UTF-8, or no record of the format, raises DataError with file and line, or is dropped and counted.
+    What is not UTF-8, or no record of the format, or has not a value of each factor for each word of the source,
+    raises DataError with file and line, or is dropped and counted.
     """
     dropped = Dropped()
     numbers, columns = _texts(corpus, chunk, on_error, dropped)
@@ -40,6 +43,8 @@ def decode(corpus: AnyCorpus, chunk: RawChunk, on_error: OnError) -> Records:
             )
         case TmxCorpus():
             numbers, columns = memories.with_both_languages(numbers, columns, dropped)
+    if getattr(corpus, "factors", None):
+        numbers, columns = _with_factors(corpus, chunk, numbers, columns, on_error, dropped)
     return Records(numbers, columns.pop("source"), columns.pop("target"), columns, dropped)
 
 
@@ -96,18 +101,46 @@ def _parsed(
     dropped: Dropped,
 ) -> tuple[list[int], Columns]:
     """The columns in lines that are records, and the numbers of these."""
-    kept, rows = [], []
-    for number, line in zip(numbers, lines, strict=True):
-        try:
-            row = parse(line)
-        except NoRecordError as error:
-            if on_error == "stop":
-                place = f"{corpus.file}: line {_line_number(chunk, number)}"
-                raise DataError(f"{place}: {error}; correct it, or set data.on_error to skip") from error
-            dropped.add("no_record", Example(number, line, ""))
-        else:
-            kept.append(number)
-            rows.append(row)
+    try:
+        kept, rows = numbers, list(map(parse, lines))
+    except NoRecordError:
+        kept, rows = [], []
+        for number, line in zip(numbers, lines, strict=True):
+            try:
+                row = parse(line)
+            except NoRecordError as error:
+                if on_error == "stop":
+                    place = f"{corpus.file}: line {_line_number(chunk, number)}"
+                    raise DataError(f"{place}: {error}; correct it, or set data.on_error to skip") from error
+                dropped.add("no_record", Example(number, line, ""))
+            else:
+                kept.append(number)
+                rows.append(row)
     keys = columns_of(corpus)
     columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in keys)
     return kept, dict(zip(keys, columns, strict=True))
+
+
+def _with_factors(
+    corpus: AnyCorpus, chunk: RawChunk, numbers: list[int], columns: Columns, on_error: OnError, dropped: Dropped
+) -> tuple[list[int], Columns]:
+    """The columns in rows that have a value of each factor for each word of the source, and the numbers of these."""
+    words = [len(words_of(line)) for line in columns["source"]]
+    wrong = set[int]()
+    for key in (key for key in columns if key.startswith(FACTORS)):
+        for row, values in enumerate(columns[key]):
+            if (given := len(words_of(values))) == words[row] or row in wrong:
+                continue
+            if on_error == "stop":
+                path = corpus.files.get(key) or corpus.files["file"]
+                place = f"{path}: line {_line_number(chunk, numbers[row])}: the factor {key.removeprefix(FACTORS)}"
+                raise DataError(
+                    f"{place} has {given} values for the {words[row]} words of the source;"
+                    " correct it, or set data.on_error to skip"
+                )
+            dropped.add("factors", Example(numbers[row], columns["source"][row], columns["target"][row]))
+            wrong.add(row)
+    if not wrong:
+        return numbers, columns
+    kept = [row for row in range(len(numbers)) if row not in wrong]
+    return [numbers[row] for row in kept], {key: [texts[row] for row in kept] for key, texts in columns.items()}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 from xml.parsers import expat
 
@@ -27,7 +28,8 @@ def read_units(corpus: TmxCorpus, languages: tuple[str, str], rows: int) -> Iter
     found: Counter[str] = Counter()
     first, pairs, units, size = 1, 0, [], 0
     for variants in _units(corpus):
-        found.update(variants.keys())
+        for name in variants:
+            found[name] += 1
         sides = [_of_language(variants, language) for language in wanted]
         missing = [language for language, text in zip(wanted, sides, strict=True) if text is None]
         pairs += not missing
@@ -75,6 +77,7 @@ def _of_language(variants: dict[str, str], language: str) -> str | None:
     return next((text for name, text in variants.items() if name.startswith(f"{wanted}-")), None)
 
 
+@lru_cache(maxsize=1024)
 def _spelled(language: str) -> str:
     return language.strip().lower().replace("_", "-")
 
@@ -109,7 +112,6 @@ class _Memory:
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._characters
         parser.EntityDeclHandler = self._refuse_entity
         parser.SkippedEntityHandler = self._refuse_unknown
 
@@ -131,6 +133,7 @@ class _Memory:
             self._codes += self._codes > 0 or tag in _CODES
         elif tag == "seg":
             self._text, self._size, self._codes = [], 0, 0
+            self._parser.CharacterDataHandler = self._characters
         elif tag == "tuv":
             self._language = _spelled(attributes.get("xml:lang", attributes.get("lang", "")))
         elif tag == "tu":
@@ -143,7 +146,7 @@ class _Memory:
             elif tag == "seg":
                 text = "".join(self._text).replace("\r", " ").replace("\n", " ")
                 self._variants.setdefault(self._language, text)
-                self._text = None
+                self._text = self._parser.CharacterDataHandler = None
         elif tag == "tu":
             self.units.append(self._variants)
 

@@ -6,7 +6,7 @@ from functools import partial
 from nmt_cli.data.reading import memories, tables
 from nmt_cli.data.reading.decoding import decode
 from nmt_cli.data.reading.line_files import RawChunk, read_in_step
-from nmt_cli.data.reading.records import OnError
+from nmt_cli.data.reading.records import OnError, Records
 from nmt_cli.recipe.data import AnyCorpus, TmxCorpus, TsvCorpus
 
 _ROWS = 8192
@@ -29,6 +29,22 @@ def read_chunks(corpus: AnyCorpus, languages: tuple[str, str], rows: int) -> Ite
 
 def read_pairs(corpus: AnyCorpus, languages: tuple[str, str], on_error: OnError = "stop") -> Iterator[tuple[str, str]]:
     """Source and target of all records, in order."""
-    for chunk in read_chunks(corpus, languages, _ROWS):
-        records = decode(corpus, chunk, on_error)
+    for records in _decoded(corpus, languages, on_error):
         yield from zip(records.sources, records.targets, strict=True)
+
+
+def read_whole(corpus: AnyCorpus, languages: tuple[str, str], on_error: OnError = "stop") -> Records:
+    """All records, in order, in memory; nothing is said of those that are dropped."""
+    whole = Records([], [], [])
+    for records in _decoded(corpus, languages, on_error):
+        whole.numbers.extend(records.numbers)
+        whole.sources.extend(records.sources)
+        whole.targets.extend(records.targets)
+        for key, texts in records.extras.items():
+            whole.extras.setdefault(key, []).extend(texts)
+    return whole
+
+
+def _decoded(corpus: AnyCorpus, languages: tuple[str, str], on_error: OnError) -> Iterator[Records]:
+    for chunk in read_chunks(corpus, languages, _ROWS):
+        yield decode(corpus, chunk, on_error)

@@ -7,7 +7,10 @@ from typing import Literal
 from nmt_cli.recipe.data import JsonlCorpus, LearnedJsonl, LearnedTsv, TsvCorpus
 
 OnError = Literal["stop", "skip"]
-Reason = Literal["not_utf8", "no_record", "no_language"]
+Reason = Literal["not_utf8", "no_record", "no_language", "factors"]
+
+FACTORS = "factors."
+"""What the names of factors stand behind."""
 
 EXAMPLES = 5
 """How many of the first that are dropped for a reason are shown."""
@@ -55,13 +58,19 @@ class Records:
     """What the corpus has beside: `alignment`, `score`, `factors.NAME`."""
     dropped: Dropped = field(default_factory=Dropped)
 
+    @property
+    def factors(self) -> dict[str, list[str]]:
+        """By name, a factor of the words of each source."""
+        named = {key: texts for key, texts in self.extras.items() if key.startswith(FACTORS)}
+        return {key.removeprefix(FACTORS): texts for key, texts in named.items()}
+
 
 def columns_of(corpus: TsvCorpus | JsonlCorpus) -> dict[str, int | str]:
     """Where each part of a record stands in its line: number or name of a column, or name of a field."""
     columns: dict[str, int | str | None] = {"source": corpus.source, "target": corpus.target}
     if isinstance(corpus, LearnedTsv | LearnedJsonl):
         columns |= {"alignment": corpus.alignment, "score": corpus.score}
-    columns |= {f"factors.{name}": place for name, place in corpus.factors.items()}
+    columns |= {f"{FACTORS}{name}": place for name, place in corpus.factors.items()}
     return {key: place for key, place in columns.items() if place is not None}
 
 

@@ -1,6 +1,7 @@
 """Pairs cut anew: text changed by chance, words cut by chance, or both."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,15 +9,17 @@ import numpy.typing as npt
 
 from nmt_cli.data.alignments import WordLinks, moved_links
 from nmt_cli.data.augmentation import Altered, Augmenter
+from nmt_cli.data.cutting import cut
 from nmt_cli.data.subword_sampling.bpe_dropout import BpeDropout
 from nmt_cli.data.subword_sampling.unigram import UnigramSampler
 from nmt_cli.data.subword_sampling.words import Integers, Inventory, Sampler
 from nmt_cli.data.token_corpus import Cells, Lines, TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.data.tokenizing import tags
 from nmt_cli.recipe.training.mixing import Augmentation
 from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 
-_LINES_AT_ONCE = 10_000
+_LINES_AT_ONCE = 50_000
 """Part of what the draws follow from, as each chunk has a generator of its own."""
 
 Truths = npt.NDArray[np.bool_]
@@ -60,6 +63,7 @@ class _Side:
 
     def __init__(self, subwords: Subwords, alpha: float | None) -> None:
         self._subwords = subwords
+        self._separator = subwords.tags.get(tags.SEPARATOR)
         self._sampler = None if alpha is None else _Sampling(subwords, alpha)
 
     def cut(self, plain: Lines, lines: list[str], changed: Truths, prefix: Sequence[int], seed: Sequence[int]) -> Lines:
@@ -69,19 +73,20 @@ class _Side:
         tokens, lengths = [np.empty(0, plain.tokens.dtype)], [np.empty(0, np.int64)]
         for chunk, first in enumerate(range(0, len(lines), _LINES_AT_ONCE)):
             some = lines[first : first + _LINES_AT_ONCE]
-            cut, sizes = self._sampler.encode(some, np.random.default_rng([*seed, chunk]))
-            tokens.append(cut.astype(plain.tokens.dtype))
+            encode = partial(self._sampler.encode, generator=np.random.default_rng([*seed, chunk]))
+            ids, sizes = cut(encode, some, prefix, self._separator)
+            tokens.append(ids.astype(plain.tokens.dtype))
             lengths.append(sizes)
-        return _with_prefix(np.concatenate(lengths), np.concatenate(tokens), prefix)
+        return _lines(np.concatenate(lengths), np.concatenate(tokens))
 
     def _with_changes(self, plain: Lines, lines: list[str], changed: Truths, prefix: Sequence[int]) -> Lines:
-        rows = self._subwords.encode([lines[row] for row in np.flatnonzero(changed).tolist()]) if changed.any() else []
-        if not rows:
+        if not changed.any():
             return plain
-        counts = np.zeros(len(lines), np.int64)
-        counts[changed] = [len(prefix) + len(row) for row in rows]
-        tokens = np.array([token for row in rows for token in (*prefix, *row)], plain.tokens.dtype)
-        return _replaced(plain, Lines(np.append(0, np.cumsum(counts)), tokens), changed)
+        some = [lines[row] for row in np.flatnonzero(changed).tolist()]
+        tokens, sizes = cut(self._subwords.encode_flat, some, prefix, self._separator)
+        lengths = np.zeros(len(lines), np.int64)
+        lengths[changed] = sizes
+        return _replaced(plain, _lines(lengths, tokens.astype(plain.tokens.dtype)), changed)
 
 
 class _Sampling:
@@ -97,18 +102,8 @@ class _Sampling:
         return self._inventory.tokens(words, self._sampler.cut(words, generator))
 
 
-def _with_prefix(lengths: Integers, tokens: npt.NDArray[Any], prefix: Sequence[int]) -> Lines:
-    """Lines, given by lengths and tokens, each after some more tokens."""
-    offsets = np.append(0, np.cumsum(lengths + len(prefix)))
-    if not prefix:
-        return Lines(offsets, tokens)
-    places = offsets[:-1, None] + np.arange(len(prefix))
-    together = np.empty(offsets[-1], tokens.dtype)
-    is_text = np.ones(len(together), bool)
-    is_text[places] = False
-    together[places] = prefix
-    together[is_text] = tokens
-    return Lines(offsets, together)
+def _lines(lengths: Integers, tokens: npt.NDArray[Any]) -> Lines:
+    return Lines(np.append(0, np.cumsum(lengths)), tokens)
 
 
 def _links(links: WordLinks | None, altered: Altered, as_before: Truths) -> WordLinks | None:

@@ -66,6 +66,8 @@ class Inventory:
         pieces, symbols = subwords.pieces(), subwords.symbols()
         if subwords.algorithm == "word":
             raise RecipeError("training.subword_sampling: this tokenizer cuts text into words, and only in one way")
+        if subwords.changes_text:
+            raise RecipeError("training.subword_sampling: this tokenizer cuts other text than it is given")
         if len(symbols) > len(_STAND_INS):
             raise RecipeError(f"training.subword_sampling: this tokenizer has more than {len(_STAND_INS):,} symbols")
         self._stand_ins = {symbol.text: chr(number) for symbol, number in zip(symbols, _STAND_INS, strict=False)}

@@ -9,6 +9,7 @@ from nmt_cli.errors import ModelError
 
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _PIECE, _TRAINER, _NORMALIZER = 1, 2, 3
+_UNKNOWN = "⁇".encode()
 _ALGORITHMS = {1: "unigram", 2: "bpe", 3: "word", 4: "character"}
 
 
@@ -89,9 +90,14 @@ def more_entries(entries: Sequence[Entry]) -> bytes:
     return b"".join(_message(_PIECE, _written_entry(entry)) for entry in entries)
 
 
-def other_spaces(*, first_word: bool) -> bytes:
-    """What makes a serialised model keep all spaces, and mark the first word or not, if it is put at its end."""
-    return _message(_NORMALIZER, bytes([3 << 3 | _VARINT, first_word, 4 << 3 | _VARINT, False]))
+def other_habits(*, first_word: bool) -> bytes:
+    """What makes a serialised model have other habits, if it is put at its end.
+
+    It keeps all spaces, marks a line's first word or not, and writes what is unknown without spaces around it.
+    """
+    unknown = _varint(44 << 3 | _BYTES) + _varint(len(_UNKNOWN)) + _UNKNOWN
+    spaces = bytes([3 << 3 | _VARINT, first_word, 4 << 3 | _VARINT, False])
+    return _message(_TRAINER, unknown) + _message(_NORMALIZER, spaces)
 
 
 def _read_entry(content: bytes) -> Entry:

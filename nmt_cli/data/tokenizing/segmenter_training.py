@@ -53,7 +53,7 @@ def train_segmenter(settings: TokenizerSettings, pieces: int, lines: Iterable[st
             model_type=_TYPES[settings.algorithm],
             vocab_size=pieces,
             hard_vocab_limit=settings.algorithm not in ("character", "word"),
-            byte_fallback=settings.byte_fallback or settings.algorithm == "byte",
+            byte_fallback=settings.byte_fallback,
             user_defined_symbols=symbols,
             character_coverage=_coverage(settings, sentences),
             normalization_rule_name="identity",
@@ -70,6 +70,18 @@ def train_segmenter(settings: TokenizerSettings, pieces: int, lines: Iterable[st
     except RuntimeError as error:
         raise _explained(str(error), special) from error
     return _with_space(model.getvalue())
+
+
+def sample(lines: Iterable[str], seed: int) -> list[str]:
+    """All lines or, where there are too many, a random sample that each enters with equal chance (Vitter 1985)."""
+    generator = random.Random(seed)
+    kept: list[str] = []
+    for number, line in enumerate(lines):
+        if number < MOST_SENTENCES:
+            kept.append(line[:_LONGEST])
+        elif (place := int(generator.random() * (number + 1))) < MOST_SENTENCES:
+            kept[place] = line[:_LONGEST]
+    return kept
 
 
 def _symbols(settings: TokenizerSettings) -> list[str]:
@@ -95,18 +107,6 @@ def _with_space(segmenter: bytes) -> bytes:
     if any(entry.text == _SPACE for entry in entries):
         return segmenter
     return segmenter + more_entries([Entry(_SPACE, min(entry.score for entry in entries) - 1)])
-
-
-def sample(lines: Iterable[str], seed: int) -> list[str]:
-    """All lines or, where there are too many, a random sample that each enters with equal chance (Vitter 1985)."""
-    generator = random.Random(seed)
-    kept: list[str] = []
-    for number, line in enumerate(lines):
-        if number < MOST_SENTENCES:
-            kept.append(line[:_LONGEST])
-        elif (place := int(generator.random() * (number + 1))) < MOST_SENTENCES:
-            kept[place] = line[:_LONGEST]
-    return kept
 
 
 def _coverage(settings: TokenizerSettings, sentences: list[str]) -> float:

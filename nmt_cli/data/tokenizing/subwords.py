@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
-from nmt_cli.data.tokenizing.model_file import Kind, ModelFile, read_model
+from nmt_cli.data.tokenizing.model_file import Entry, Kind, ModelFile, more_entries, other_habits, read_model
 from nmt_cli.data.tokenizing.segmenter_training import train_segmenter
+from nmt_cli.data.tokenizing.word_cache import WordCache
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import TokenizerSettings
 
@@ -55,6 +56,7 @@ class Subwords:
         self._piece = [self._processor.unk_id()] * len(vocabulary)
         for piece, number in enumerate(self._number):
             self._piece[number] = piece
+        self._piece[_UNKNOWN] = self._processor.unk_id()
 
     @classmethod
     def train(
@@ -75,6 +77,19 @@ class Subwords:
             raise ModelError(f"the tag {name} is not in this vocabulary, which has {known}")
         return self.tags[name]
 
+    def with_tags(self, tags: Sequence[str]) -> "Subwords":
+        """The same with these tags, too; those it lacks are put at the end."""
+        new = [name for name in dict.fromkeys(tags) if name not in self.tags]
+        if not new:
+            return self
+        numbers = {name: number for number, name in enumerate(new, len(self.vocabulary))}
+        return Subwords(self.segmenter, [*self.vocabulary, *map(_written, new)], self.tags | numbers)
+
+    def with_pieces(self, entries: Sequence[Entry]) -> "Subwords":
+        """The same with these pieces, too; they are put at the end."""
+        vocabulary = [*self.vocabulary, *(entry.text for entry in entries)]
+        return Subwords(self.segmenter + more_entries(entries), vocabulary, self.tags)
+
     @cached_property
     def begins_word(self) -> npt.NDArray[np.bool_]:
         """By number: whether a piece begins a word. Each word begins with one, and no piece reaches into two."""
@@ -85,6 +100,11 @@ class Subwords:
     def algorithm(self) -> str:
         """How text is cut: unigram, bpe, character (bytes are such, too) or word."""
         return self._model.algorithm
+
+    @property
+    def changes_text(self) -> bool:
+        """Whether other text is cut than is given, such as its small letters; some models from elsewhere do that."""
+        return self._model.normalization not in ("identity", "nfkc", "nmt_nfkc")
 
     def byte_values(self) -> dict[int, int]:
         """By number: the byte that a piece stands for, if it does."""
@@ -125,13 +145,39 @@ class Subwords:
         number = self._number
         return [[number[piece] for piece in row] for row in self._processor.encode(lines)]
 
+    def encode_parts(self, texts: list[str]) -> list[list[int]]:
+        """Ids of what parts of words are cut into: in them the beginning of a word is marked by ▁, if there is one."""
+        if self.algorithm == "word":
+            return [self._known_words(text.removeprefix("▁")) for text in texts]
+        known = sentencepiece.SentencePieceProcessor(model_proto=self.segmenter + other_habits(first_word=False))
+        return [[self._number[piece] for piece in row] for row in known.encode(texts)]
+
     def encode_flat(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """As `encode`, but the ids of all lines one after another, and how many each line has; in one thread."""
+        if self._cuts_words_apart:
+            return self._cache.encode(lines)
         of_words = self.algorithm == "word"
         rows = self.encode(lines) if of_words else self._processor.encode(lines, num_threads=1)
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         tokens = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
         return tokens if of_words else self._numbers[tokens], lengths
+
+    @cached_property
+    def _cuts_words_apart(self) -> bool:
+        """Whether each word of a line is cut as it would be alone."""
+        model = self._model
+        plain = model.normalization == "identity" and not model.has_charsmap and model.marks_spaces
+        begins = model.marks_first_word and not model.marks_behind
+        return (
+            self.algorithm in ("unigram", "bpe")
+            and plain
+            and begins
+            and not any("▁" in entry.text[1:] for entry in model.entries)
+        )
+
+    @cached_property
+    def _cache(self) -> WordCache:
+        return WordCache(self.encode)
 
     def _known_words(self, line: str) -> list[int]:
         """Each word, or a space and how the word is spelled. SentencePiece makes one of all that are unknown."""

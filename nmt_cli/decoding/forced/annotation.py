@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nmt_cli.data.alignments import words_of
+from nmt_cli.data.alignments import word_at, words_of
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.forced import Forced
@@ -67,7 +67,7 @@ class Annotator:
         """
         scores, links, end = [0.0] * len(words_of(text)), dict[Link, None](), 0.0
         for (source_start, target_start), annotation in zip(parts, annotations, strict=True):
-            source, target = _word_at(line, source_start), _word_at(text, target_start)
+            source, target = word_at(line, source_start), word_at(text, target_start)
             links |= {(source + one, target + other): None for one, other in annotation.alignment or ()}
             *of_words, of_end = annotation.word_scores or (0.0,)
             for place, value in enumerate(of_words, target):
@@ -88,9 +88,3 @@ class Annotator:
 
     def _wanted(self, links: tuple[Link, ...], scores: tuple[float, ...]) -> Annotation:
         return Annotation(links if self.wanted.alignment else None, scores if self.wanted.word_scores else None)
-
-
-def _word_at(text: str, place: int) -> int:
-    """The number of the word that a character belongs to, or else of the next."""
-    goes_on = 0 < place < len(text) and not {text[place - 1], text[place]} & {" ", "\t"}
-    return len(words_of(text[:place])) - goes_on

@@ -1,10 +1,11 @@
 """Given pairs of lines in, what the model thinks of each out: how likely the one is as translation of the other."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nmt_cli.data.alignments import words_of
+from nmt_cli.data.factors import piece_factors
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.forced import Forced
@@ -23,6 +24,8 @@ class Pair:
 
     source: str
     target: str
+    factors: Mapping[str, str] = field(default_factory=dict)
+    """By name, a value of a factor for each word of the source, with spaces between."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,12 @@ class ScoredPair:
 class Scorer:
     """Scores pairs with one model, as it would say them."""
 
-    def __init__(self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings) -> None:
+    def __init__(
+        self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings, tags: tuple[int, ...] = ()
+    ) -> None:
+        """`tags` stand before each source."""
         self.tokenizer, self.settings = tokenizer, settings
-        self._searcher = searcher
+        self._searcher, self._tags = searcher, tags
 
     def score_window(
         self, pairs: Sequence[Pair], first: int = 1, scored: Callable[[int], object] = lambda pairs: None
@@ -68,7 +74,7 @@ class Scorer:
             if not any(either) and max(len(sources[place]), len(targets[place])) <= LONGEST_SIDE
         ]
         forced = self._searcher.forced(
-            [Sentence(first + place, sources[place]) for place in asked],
+            [self._sentence(first + place, pairs[place], sources[place]) for place in asked],
             [targets[place] for place in asked],
             self.settings.batch_tokens,
             forced=scored,
@@ -78,6 +84,11 @@ class Scorer:
             self._scored(pair, targets[place], found[place]) if place in found else _unasked(pair, all(blank[place]))
             for place, pair in enumerate(pairs)
         ]
+
+    def _sentence(self, number: int, pair: Pair, tokens: list[int]) -> Sentence:
+        whole = (0, len(pair.source), tokens)
+        (factors,) = piece_factors(self.tokenizer, number, pair.source, pair.factors, [whole])
+        return Sentence(number, tokens, tags=self._tags, factors=factors)
 
     def _scored(self, pair: Pair, tokens: list[int], forced: Forced) -> ScoredPair:
         length = len(tokens) + 1

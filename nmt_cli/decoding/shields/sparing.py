@@ -28,9 +28,11 @@ class Sparing:
     ) -> list[list[Hypothesis]]:
         """The best translation of each sentence, given as text too, that holds what was lost of it.
 
-        What it scores is what the model thinks of the whole. None, if all of the sentence was lost, or if the model has
-        no attention.
+        What it scores is what the model thinks of the whole. None, if all of the sentence was lost, if the model has no
+        attention, or if it knows factors, which are those of whole words.
         """
+        if self._tokenizer.factors.names:
+            return [[] for _ in sentences]
         hidden = [
             hide_spans(Hidden(source), re.compile("|".join(map(re.escape, sorted(each, key=len, reverse=True)))))
             for source, each in zip(sources, lost, strict=True)

@@ -83,7 +83,7 @@ class Rnn(TranslationModel):
         self.apply(initialise)
 
     def encode(self, source: Source) -> RnnMemory:
-        words = self.dropout(self.embeddings.read_source(source.tokens))
+        words = self.dropout(self.embeddings.read_source(source))
         vectors, ends = self._compute(self.encoder, words, source.lengths)
         keys = vectors if self.attention is None else self.attention.keys(vectors)
         visible = None

@@ -104,6 +104,8 @@ class Data(Section):
         for number, factor in enumerate(self.factors):
             if factor in self.factors[:number]:
                 raise MisfitError(("factors", number), f"{factor} is in the list twice")
+        if self.factors and self.context is not None:
+            raise MisfitError(("context",), "does not go with data.factors")
         for key, each in self._corpora():
             given = {} if isinstance(each, TmxCorpus) else each.factors
             for factor in given:

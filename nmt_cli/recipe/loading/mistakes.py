@@ -55,10 +55,11 @@ def key_of(detail: ErrorDetails, root: type[Section]) -> Key:
     """Where in the recipe an error is: pydantic's location without the marks that it adds of its own."""
     key: Key = ()
     is_tag = False
-    for part in detail["loc"]:
+    is_name = detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] == "[key]"
+    for part in detail["loc"][:-1] if is_name else detail["loc"]:
         key = key if is_tag else (*key, part)
         is_tag = not is_tag and len(section_at(root, key)) > 1  # next comes which class of a union it tried
-    return key[:-1] if key[-1:] == ("[key]",) and detail["type"] != "extra_forbidden" else key
+    return key
 
 
 def _unknown(key: Key, detail: ErrorDetails, root: type[Section]) -> tuple[str, set[Key]]:

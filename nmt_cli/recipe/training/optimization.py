@@ -1,5 +1,6 @@
 """The sections `training.optimizer` and `training.schedule`: one class for each type."""
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
@@ -158,3 +159,8 @@ Schedule = Annotated[
     | Annotated[PlateauSettings, Tag("plateau")],
     told_by("type", "inverse_sqrt"),
 ]
+
+
+def peak_rate(rate: float, schedule: Schedule, width: int) -> float:
+    """The highest learning rate of a schedule, which noam derives from the model's width and the warm-up."""
+    return rate / math.sqrt(width * schedule.warmup) if isinstance(schedule, NoamSettings) else rate

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from nmt_cli.recipe.training.optimization import PlateauSettings, Schedule, WsdSettings
+from nmt_cli.recipe.training.optimization import PlateauSettings, Schedule, WsdSettings, peak_rate
 
 _LEAST = 1e-3
 """Share of the peak that is left at the end: a rate of exactly zero would be an update for nothing."""
@@ -16,8 +16,7 @@ def learning_rate(schedule: Schedule, peak: float, step: int, done: float, width
     `done` is the share of the whole training that is over with this update, in [0,1], by whichever limit comes first;
     `width` is the model's, for noam.
     """
-    if schedule.type == "noam":
-        peak /= math.sqrt(width * schedule.warmup)
+    peak = peak_rate(peak, schedule, width)
     if step <= schedule.warmup:
         return peak * step / schedule.warmup
     # The warm-up is counted in updates, and all else in shares: the share that it took, if shares grow evenly.

@@ -18,6 +18,7 @@ from nmt_cli.data.subword_sampling.resegmentation import Resegmenter
 from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.training.mixing import Augmentation
 from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 
 Sentences = Callable[[int, int], list[str]]
@@ -86,6 +87,28 @@ def test_tags_stay_before_each_source(tmp_path: Path, tokenizer: Tokenizer, text
     for row in range(50):
         assert with_tags.source(row).tolist() == [*prefix, *without.source(row).tolist()]
         assert with_tags.target(row).tolist() == without.target(row).tolist()
+
+
+@pytest.mark.parametrize(("sampling", "augmentation"), [(SAMPLING, None), (None, Augmentation(upper_case=1))])
+def test_the_token_between_joined_sentences_is_never_cut(
+    tmp_path: Path,
+    tokenizer: Tokenizer,
+    text: Sentences,
+    sampling: SubwordSampling | None,
+    augmentation: Augmentation | None,
+) -> None:
+    sides = (side.with_tags(["sep"]) for side in (tokenizer.source, tokenizer.target))
+    tagged, ones, others = Tokenizer(tokenizer.normalization, *sides), text(2, 50), text(3, 50)
+    joined = [f"{one}\x1e{other}" for one, other in zip(ones, others, strict=True)]
+    corpus = written(tmp_path / "joined", tagged, joined, joined, prefix=[9])
+    resegmenter = Resegmenter(tagged, sampling, augmentation, 10_000)
+    cut = resegmenter.resegmented(corpus, np.array([[0, 50]]), corpus.whole(), [1])
+    for row in range(50):
+        tag, *tokens = cut.source(row).tolist()
+        place = tokens.index(tagged.source.tags["sep"])
+        expected = [ones[row], others[row].upper() if augmentation else others[row]]
+        assert tag == 9
+        assert tagged.source.decode([tokens[:place], tokens[place + 1 :]]) == expected
 
 
 def test_another_process_cuts_alike(tokenizer: Tokenizer, tmp_path: Path, text: Sentences) -> None:

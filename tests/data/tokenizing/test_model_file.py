@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from sentencepiece import SentencePieceProcessor
 
-from nmt_cli.data.tokenizing.model_file import Entry, Kind, more_entries, other_spaces, read_model, written
+from nmt_cli.data.tokenizing.model_file import Entry, Kind, more_entries, other_habits, read_model, written
 from nmt_cli.data.tokenizing.segmenter_training import train_segmenter
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import TokenizerSettings
@@ -41,7 +41,7 @@ def test_it_is_written_as_it_was(sentences: Sentences) -> None:
 
 
 def test_pieces_and_another_way_with_spaces_can_be_put_at_its_end(sentences: Sentences) -> None:
-    content = segmenter(sentences, "unigram") + more_entries([Entry("日本", -20.0)]) + other_spaces(first_word=False)
+    content = segmenter(sentences, "unigram") + more_entries([Entry("日本", -20.0)]) + other_habits(first_word=False)
     processor = SentencePieceProcessor(model_proto=content)
     assert processor.encode("日本", out_type=str) == ["日本"]
     assert read_model(content).entries[-1] == Entry("日本", -20.0)

@@ -68,7 +68,7 @@ def test_decoder_layers_begin_from_the_top_of_the_encoder(
     encoder_layers: int, decoder_layers: int, used: list[int]
 ) -> None:
     model = Rnn(settings(encoder_layers=encoder_layers, decoder_layers=decoder_layers), VOCABULARIES).eval()
-    words = model.embeddings.read_source(torch.randint(11, (2, 4)))
+    words = model.embeddings.read_source(Source(torch.randint(11, (2, 4))))
     _, ends = model.encoder(words, None)
     initial = model._bridge(ends)
     for layer, (bridge, end) in enumerate(zip(model.bridges, used, strict=True)):

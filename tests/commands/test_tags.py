@@ -1,0 +1,115 @@
+"""A model of several languages, or of tagged corpora, is told at each line what is wanted of it."""
+
+from pathlib import Path
+
+import pytest
+from toy_model import save_toy_model
+
+from nmt_cli.commands.attention import attention_maps
+from nmt_cli.commands.loading import load_model
+from nmt_cli.commands.translators import TranslatorOptions, open_translator
+from nmt_cli.data.tokenizing.tags import SourceTags
+from nmt_cli.decoding.forced import force
+from nmt_cli.decoding.forced.scoring import Pair, Scorer
+from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.translator import Translator
+from nmt_cli.errors import RecipeError
+
+TAGS = ["2de", "2fr", "bt"]
+LINES = ["one two", "five", "", "ten three one"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_toy_model(tmp_path_factory.mktemp("toy") / "model", TAGS, check=False)
+
+
+def opened(model: Path, **chosen: str) -> Translator:
+    return open_translator(TranslatorOptions([model], alignment=True, **chosen))  # type: ignore[arg-type]
+
+
+def texts(translator: Translator, language: str | None = None) -> list[tuple[str, float]]:
+    found = translator.translate(Request(line, target_language=language) for line in LINES)
+    return [(each.best.text, each.best.log_probability) for each in found]
+
+
+def by_hand(translator: Translator, line: str, tags: list[str]) -> float:
+    """What the model thinks of the translation, told the tags as tokens like any others."""
+    sources = [*map(translator.tokenizer.tag, tags), *translator.tokenizer.encode_source([line])[0]]
+    (found,) = translator.translate([Request(line)])
+    target = translator.tokenizer.encode_target([found.best.text])[0]
+    from nmt_cli.decoding.sentences import Sentence
+
+    source = translator.searcher.source([Sentence(1, sources)])
+    return force(translator.searcher.model, source, [target])[0].log_probability
+
+
+@pytest.mark.parametrize(
+    ("chosen", "tags"),
+    [
+        ({}, ["2de"]),
+        ({"target_language": "fr"}, ["2fr"]),
+        ({"target_language": "de", "tag": "bt"}, ["2de", "bt"]),
+        ({"tag": "bt"}, ["2de", "bt"]),
+    ],
+)
+def test_tags_stand_before_the_source(model: Path, chosen: dict[str, str], tags: list[str]) -> None:
+    translator = opened(model, **chosen)
+    assert translator.tags.ids() == tuple(map(translator.tokenizer.tag, tags))
+    scorer = Scorer(translator.searcher, translator.tokenizer, translator.settings, translator.tags.ids())
+    for line in filter(None, LINES):
+        (found,) = translator.translate([Request(line)])
+        (scored,) = scorer.score_window([Pair(line, found.best.text)])
+        assert scored.log_probability == pytest.approx(by_hand(translator, line, tags), abs=1e-4)
+
+
+def test_each_line_may_ask_for_a_language_of_its_own(model: Path) -> None:
+    assert texts(opened(model), "fr") == texts(opened(model, target_language="fr"))
+    assert texts(opened(model)) != texts(opened(model, target_language="fr"))
+    assert texts(opened(model), "de") == texts(opened(model))
+
+
+def test_words_are_aligned_to_words_and_never_to_tags(model: Path) -> None:
+    translator = opened(model, target_language="fr", tag="bt")
+    for translation in translator.translate(map(Request, LINES)):
+        links = translation.best.annotation and translation.best.annotation.alignment
+        assert {source for source, _ in links or ()} <= {*range(len(translation.source.split()))}
+
+
+def test_pictures_of_attention_show_them(model: Path) -> None:
+    loaded = load_model(model)
+    (drawn,) = attention_maps(loaded, [(1, "one", "two")])
+    assert drawn.source[0] == "<2de>"
+    (drawn,) = attention_maps(loaded, [(1, "one", "two")], "fr")
+    assert drawn.source[0] == "<2fr>"
+
+
+def test_they_are_never_said(model: Path) -> None:
+    translator = opened(model)
+    assert {*translator.tokenizer.target.tags.values()} <= {*translator.searcher._never}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"target_language": "it"}, "--target-language it: this model translates into de, fr"),
+        ({"tag": "web"}, "--tag web: was no tag in the training of this model, whose tags are bt"),
+        ({"tag": "2fr"}, "--tag 2fr: was no tag"),
+    ],
+)
+def test_what_the_model_was_not_taught_is_refused(model: Path, chosen: dict[str, str], told: str) -> None:
+    with pytest.raises(RecipeError, match=told):
+        opened(model, **chosen)
+
+
+def test_a_model_without_tags_knows_its_own_language_only(tmp_path: Path) -> None:
+    plain = save_toy_model(tmp_path / "model")
+    assert opened(plain, target_language="de").tags.ids() == ()
+    with pytest.raises(RecipeError, match="this model translates into de"):
+        opened(plain, target_language="fr")
+    with pytest.raises(RecipeError, match="which has none"):
+        opened(plain, tag="bt")
+
+
+def test_a_set_in_another_language_changes_nothing_for_a_model_without_tags() -> None:
+    assert SourceTags({}, "de").ids("de-AT") == ()

@@ -1,0 +1,135 @@
+"""A tokenizer learns more subwords, and forgets none: old text is cut no worse, and old ids stay."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt_cli.data.subword_sampling.words import Inventory
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.extension import Growth, extend, growth
+from nmt_cli.errors import RecipeError
+from nmt_cli.recipe.data import TokenizerSettings
+
+Sentences = Callable[[int, int], list[str]]
+ALGORITHMS = ["unigram", "bpe", "character", "byte", "word"]
+CYRILLIC = str.maketrans("abcdefghij", "абвгдежзик")
+
+
+def new_text(sentences: Sentences) -> list[str]:
+    """Of another domain, and of another script."""
+    return [*sentences(7, 200), *(line.translate(CYRILLIC) for line in sentences(8, 300))]
+
+
+def settled(pieces: int, **chosen: object) -> TokenizerSettings:
+    return TokenizerSettings.model_validate({"take_from": "old", "extension": {"pieces": pieces}} | chosen)
+
+
+def learned(sentences: Sentences, algorithm: str, **chosen: object) -> Tokenizer:
+    recipe = TokenizerSettings.model_validate({"vocabulary_size": 330, "algorithm": algorithm} | chosen)
+    return Tokenizer.train(recipe, sentences(0, 200), sentences(1, 200), seed=1, tags=["2de"])
+
+
+def extended(sentences: Sentences, old: Tokenizer, pieces: int) -> Tokenizer:
+    text = new_text(sentences)
+    return extend(old, settled(pieces), text, text, seed=1)
+
+
+def pieces_wanted(algorithm: str) -> int:
+    return 10 if algorithm in ("character", "byte") else 60
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("joint", [True, False])
+def test_new_pieces_stand_behind_all_that_there_was(sentences: Sentences, algorithm: str, joint: bool) -> None:
+    old, number = learned(sentences, algorithm, joint=joint), pieces_wanted(algorithm)
+    new = extended(sentences, old, number)
+    assert new.joint == joint
+    for side, before in ((new.source, old.source), (new.target, old.target)):
+        assert side.vocabulary[: len(before.vocabulary)] == before.vocabulary
+        assert len(side.vocabulary) == len(before.vocabulary) + number
+        assert side.tags == before.tags
+    assert extended(sentences, old, number).fingerprint == new.fingerprint
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_no_text_is_cut_into_more_pieces(sentences: Sentences, algorithm: str) -> None:
+    old = learned(sentences, algorithm)
+    new = extended(sentences, old, pieces_wanted(algorithm))
+    lines = [*sentences(0, 100), *sentences(5, 200), *new_text(sentences)]
+    words = sorted({word for line in lines for word in line.split()})
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.lists(st.sampled_from(words) | st.text(st.characters(exclude_categories=["Cs"]))).map(" ".join))
+    def check(line: str) -> None:
+        line = new.normalize(line)
+        (before,), (after,) = old.source.encode([line]), new.source.encode([line])
+        assert len(after) <= len(before)
+        assert new.source.decode([after]) == [line]
+        assert not {*new.source.tags.values()} & {*after}
+
+    check()
+    for line, before, after in zip(lines, old.source.encode(lines), new.source.encode(lines), strict=True):
+        assert len(after) <= len(before), line
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_new_text_is_cut_into_far_fewer(sentences: Sentences, algorithm: str) -> None:
+    old = learned(sentences, algorithm)
+    new = extended(sentences, old, pieces_wanted(algorithm))
+    lines = [line.translate(CYRILLIC) for line in sentences(8, 50)]
+    assert new.source.encode_flat(lines)[1].sum() < 0.8 * old.source.encode_flat(lines)[1].sum()
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_it_can_still_be_sampled(sentences: Sentences, algorithm: str) -> None:
+    new = extended(sentences, learned(sentences, algorithm), 60)
+    inventory = Inventory(new.source)
+    assert len(inventory.texts) == len(new.source.pieces())
+    if algorithm == "bpe":
+        assert inventory.scores.tolist() == [-float(place) for place in range(len(inventory.scores))]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_each_new_piece_is_made_of_what_the_old_tokenizer_cuts_it_into(sentences: Sentences, algorithm: str) -> None:
+    old = learned(sentences, algorithm)
+    new = extended(sentences, old, pieces_wanted(algorithm)).with_tags(["2ru"])
+    found = growth(old, new)
+    assert found is not None
+    *pieces, tag = found.source
+    assert tag == [old.tag("2de")]
+    for text, parts in zip(new.source.vocabulary[old.source_size : -1], pieces, strict=True):
+        assert spelled(old, parts) == text
+
+
+def spelled(tokenizer: Tokenizer, parts: Sequence[int]) -> str:
+    values = tokenizer.source.byte_values()
+    written = [bytes([values[i]]) if i in values else tokenizer.source.vocabulary[i].encode() for i in parts]
+    return b"".join(written).decode()
+
+
+def test_what_does_not_begin_with_the_old_tokenizer_has_not_grown_from_it(sentences: Sentences) -> None:
+    old, other = learned(sentences, "unigram"), learned(sentences, "bpe")
+    assert growth(old, other) is None
+    assert growth(old.with_tags(["bt"]), old) is None
+    assert growth(old, old) == Growth([], [])
+    apart = learned(sentences, "unigram", joint=False)
+    assert growth(apart, old) is None
+
+
+def test_without_an_extension_all_stays(sentences: Sentences) -> None:
+    old = learned(sentences, "unigram")
+    assert extend(old, TokenizerSettings.model_validate({"take_from": "old"}), [], [], seed=1) is old
+
+
+def test_more_than_the_text_gives_is_told_with_what_it_gives(sentences: Sentences) -> None:
+    old, text = learned(sentences, "unigram"), sentences(7, 40)
+    with pytest.raises(
+        RecipeError, match=r"tokenizer\.extension\.pieces: is too large .* set it to \d+ or less"
+    ) as told:
+        extend(old, settled(5000), text, text, seed=1)
+    most = int(str(told.value).split()[-3])
+    assert extend(old, settled(most), text, text, seed=1).source_size == old.source_size + most
+    with pytest.raises(RecipeError, match=r"leave out tokenizer\.extension"):
+        extend(old, settled(1), [], [], seed=1)

@@ -1,0 +1,126 @@
+"""Factors of source words say something to a model that knows them, and nothing changes for one that does not."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from nmt_cli.models import build, pack
+from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.models.embeddings import Embeddings
+from nmt_cli.models.ensemble import Ensemble
+from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+
+WORDS, SIZES = 13, (5, 3)
+PLAIN = Vocabularies(source_size=WORDS, target_size=WORDS, start=1, end=2)
+FACTORED = Vocabularies(source_size=WORDS, target_size=WORDS, start=1, end=2, factors=SIZES)
+
+Settings = TransformerSettings | RnnSettings
+MODELS = {
+    "transformer": TransformerSettings(
+        architecture="transformer", width=16, feed_forward=24, encoder_layers=2, decoder_layers=2, heads=4
+    ),
+    "rnn": RnnSettings(architecture="rnn", width=16, embedding_width=12, encoder_layers=2, decoder_layers=2),
+}
+each_model = pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS.keys())
+
+
+def new(settings: Settings, vocabularies: Vocabularies = FACTORED, seed: int = 1) -> TranslationModel:
+    torch.manual_seed(seed)
+    return build(settings, vocabularies).eval()
+
+
+def words(*shape: int) -> Tensor:
+    return torch.randint(3, WORDS, shape)
+
+
+def factors(*shape: int) -> Tensor:
+    return torch.stack([torch.randint(1, size, shape) for size in SIZES], dim=-1)
+
+
+def forced(model: TranslationModel, source: Source, target: Tensor) -> Tensor:
+    return model.scores(model.decode(model.encode(source), target)).view(*target.shape, -1)
+
+
+def stepwise(model: TranslationModel, source: Source, target: Tensor) -> Tensor:
+    state, steps = model.start(model.encode(source)), []
+    for tokens in target.split(1, dim=1):
+        scores, state = model.step(tokens, state)
+        steps.append(scores)
+    return torch.cat(steps, dim=1)
+
+
+@each_model
+def test_stepwise_scores_equal_teacher_forcing(settings: Settings) -> None:
+    model, target = new(settings), words(3, 5)
+    source = Source(words(3, 4), torch.tensor([4, 1, 3]), factors(3, 4))
+    assert_close(stepwise(model, source, target), forced(model, source, target), atol=1e-5, rtol=1e-4)
+
+
+@each_model
+def test_each_factor_of_each_word_changes_the_scores(settings: Settings) -> None:
+    model, tokens, target, given = new(settings), words(1, 4), words(1, 3), factors(1, 4)
+    expected = forced(model, Source(tokens, factors=given), target)
+    for place in range(4):
+        for number, size in enumerate(SIZES):
+            others = given.clone()
+            others[0, place, number] = (others[0, place, number] + 1) % size
+            assert not torch.allclose(forced(model, Source(tokens, factors=others), target), expected)
+
+
+@each_model
+def test_padding_changes_nothing(settings: Settings) -> None:
+    model, tokens, given, target = new(settings), words(2, 4), factors(2, 4), words(2, 3)
+    lengths = torch.tensor([4, 2])
+    padded = Source(torch.cat([tokens, words(2, 3)], 1), lengths, torch.cat([given, factors(2, 3)], 1))
+    assert_close(forced(model, padded, target), forced(model, Source(tokens, lengths, given), target))
+
+
+@each_model
+def test_packed_for_search_it_says_the_same(settings: Settings) -> None:
+    model, target = new(settings), words(3, 5)
+    source = Source(words(3, 4), torch.tensor([4, 1, 3]), factors(3, 4))
+    expected = stepwise(model, source, target)
+    with torch.inference_mode():
+        pack(model, "fp32")
+        assert_close(stepwise(model, source, target), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_vectors_of_word_and_factors_are_added() -> None:
+    embeddings = Embeddings(FACTORED, 4, "decoder", scale=2.0)
+    read = embeddings.read_source(Source(torch.tensor([[7]]), factors=torch.tensor([[[3, 0]]])))
+    assert embeddings.source is not None
+    first, second = embeddings.factors
+    expected = 2 * (embeddings.source.weight[7] + first.weight[3] + second.weight[0])
+    assert_close(read[0, 0], expected)
+
+
+@each_model
+def test_a_model_without_factors_has_no_weights_for_them(settings: Settings) -> None:
+    plain, factored = ({name for name, _ in new(settings, each).named_parameters()} for each in (PLAIN, FACTORED))
+    assert factored - plain == {"embeddings.factors.0.weight", "embeddings.factors.1.weight"}
+    assert plain < factored
+
+
+@each_model
+def test_gradients_reach_the_factors(settings: Settings) -> None:
+    model = new(settings)
+    forced(model, Source(words(3, 4), factors=factors(3, 4)), words(3, 5)).logsumexp(-1).sum().backward()
+    for embedding in model.get_submodule("embeddings.factors").children():
+        assert embedding.weight.grad is not None
+        assert embedding.weight.grad.abs().sum() > 0
+
+
+def test_models_of_an_ensemble_are_all_told() -> None:
+    members = [new(MODELS["transformer"], seed=1), new(MODELS["rnn"], seed=2)]
+    source, target = Source(words(2, 4), factors=factors(2, 4)), words(2, 3)
+    each = [forced(member, source, target).softmax(-1) for member in members]
+    assert_close(forced(Ensemble(members), source, target).softmax(-1), sum(each) / 2)
+
+
+@each_model
+def test_factors_are_given_to_a_model_that_knows_them_and_to_no_other(settings: Settings) -> None:
+    with pytest.raises(AssertionError, match="factors"):
+        new(settings).encode(Source(words(1, 2)))
+    with pytest.raises(AssertionError, match="factors"):
+        new(settings, PLAIN).encode(Source(words(1, 2), factors=factors(1, 2)))

@@ -1,0 +1,31 @@
+"""What is tried for its size is as large as any batch can be."""
+
+from pathlib import Path
+
+import pytest
+from shards import written
+
+from nmt_cli.data.prepared import Prepared
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.training.memory import _longest
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepared:
+    settings = TokenizerSettings(vocabulary_size=12, byte_fallback=False)
+    tokenizer = Tokenizer.train(settings, ["a b c", "ab bc ca abc"] * 9, ["a b", "ba cb ac"] * 9, seed=1)
+    texts = {"one": (["a b c", "a"], ["a", "b b"]), "other": (["a"], ["a b a b a"])}
+    train = [written(tmp_path / name, tokenizer, *sides) for name, sides in texts.items()]
+    return Prepared(tokenizer, train, {}, {"settings": {"data.max_length": 200}})
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 100, 1000])
+def test_a_trial_batch_has_the_longest_sides_and_keeps_the_budget(prepared: Prepared, tokens: int) -> None:
+    batch = _longest(prepared, tokens)
+    source, target = (max(corpus.longest(side) for corpus in prepared.train) for side in ("source", "target"))
+    assert batch.source.shape[1] == source + 1
+    assert batch.target_in.shape[1] == target + 1
+    rows = len(batch.source)
+    assert rows == 1 or (batch.padded_tokens <= tokens and batch.source.numel() <= 2 * tokens)
+    assert (rows + 1) * (target + 1) > tokens or (rows + 1) * (source + 1) > 2 * tokens
