@@ -7,7 +7,7 @@ from nmt_cli.data.preparation.preparing import WHOLE, Job, check_paths, clear_aw
 from nmt_cli.data.prepared import is_current, open_prepared
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.reporting.prepared import corpora_table, losses
+from nmt_cli.reporting.data.prepared import corpora_table, losses
 
 
 def preprocess(recipe: Recipe, job: Job = WHOLE, processes: int = 1, dry_run: bool = False) -> None:

@@ -7,7 +7,7 @@ from written_runs import write_prepared
 
 from nmt_cli import files
 from nmt_cli.data.inventory import Inventory, read_inventory
-from nmt_cli.reporting.prepared import corpora_table, losses
+from nmt_cli.reporting.data.prepared import corpora_table, losses
 
 
 def inventory(folder: Path, source: str = "a source") -> Inventory:
