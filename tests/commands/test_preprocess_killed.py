@@ -138,7 +138,7 @@ def test_killed_at_each_step_nothing_half_made_is_believed(
         preprocess(of_size(size))
         expected[size] = contents(Path("prepared"))
     shutil.copytree("prepared", "old")
-    for operation in range(1, 1000, 3):
+    for operation in range(1, 1000, 11):
         shutil.rmtree("prepared")
         shutil.rmtree("prepared.parts", ignore_errors=True)
         shutil.copytree("old", "prepared")

@@ -98,6 +98,15 @@ def test_two_processes_give_the_same_bytes(recipe: Recipe, expected: dict[str, b
     assert contents(recipe.data.prepared) == expected
 
 
+@pytest.mark.slow
+def test_two_processes_learn_the_same(
+    recipe: Recipe, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt_cli.data.preparation.learning._CHUNK", 10)
+    prepare(recipe, processes=2)
+    assert contents(recipe.data.prepared) == expected
+
+
 @pytest.mark.parametrize("jobs", [3, *(pytest.param(jobs, marks=pytest.mark.slow) for jobs in (1, 2))])
 def test_any_number_of_jobs_gives_the_same_bytes(recipe: Recipe, expected: dict[str, bytes], jobs: int) -> None:
     by_jobs(recipe, jobs)
