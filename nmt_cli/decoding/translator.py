@@ -20,7 +20,7 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.shields import Shield, Sparing
 from nmt_cli.decoding.steering.hard_terms import HardTerms
-from nmt_cli.decoding.steering.spelling import continuing
+from nmt_cli.decoding.steering.spelling import continuing, needless
 from nmt_cli.decoding.steering.wishes import NOTHING_WISHED, Steering, SteeringSettings, Term
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
@@ -98,7 +98,7 @@ class Translator:
         self._limits = Limits(longest, settings.split_above)
         words = model.vocabularies
         unsaid = {number for name, number in tokenizer.target.tags.items() if name != SEPARATOR}
-        never = sorted({tokenizer.pad, tokenizer.unknown, words.start, *unsaid} - {words.end})
+        never = sorted({tokenizer.pad, tokenizer.unknown, words.start, *unsaid, *needless(tokenizer)} - {words.end})
         self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
         self.steering = Steering(tokenizer, demands.steering)
         annotator = Annotator(self.searcher, tokenizer, settings.batch_tokens, demands.wanted)
