@@ -64,7 +64,9 @@ def trained(folder: Path, recipe: Path, *options: str) -> list[dict[str, Any]]:
     settings = [word for option in [*QUICK, *options] for word in ("--set", option)]
     nmt(folder, "preprocess", recipe, *settings)
     nmt(folder, "train", recipe, *settings)
-    return [json.loads(line) for line in (folder / "runs" / recipe.stem / "metrics.jsonl").read_bytes().split(b"\n")[:-1]]
+    return [
+        json.loads(line) for line in (folder / "runs" / recipe.stem / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
+    ]
 
 
 def accounted(prepared: Path) -> dict[str, dict[str, Any]]:
@@ -108,7 +110,9 @@ def test_a_cleaned_mixture_goes_from_stage_to_stage(folder: Path) -> None:
     assert corpora["train/captions"]["read"] == 29_000
     dropped = corpora["train/tatoeba"]["dropped"]
     assert dropped.keys() >= {"near_duplicates"}
-    assert sum(dropped.values()) < corpora["train/tatoeba"]["read"] / 100, "the text is clean, and filters should see it"
+    assert sum(dropped.values()) < corpora["train/tatoeba"]["read"] / 100, (
+        "the text is clean, and filters should see it"
+    )
     mixture = {name: came["pairs"] for name, came in journal_mixture(journal).items()}
     assert mixture["captions"] == pytest.approx(mixture["tatoeba"], rel=0.3)
     for options in ([], ["--tag", "captions"]):
