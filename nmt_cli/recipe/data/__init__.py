@@ -121,14 +121,19 @@ class Data(Section):
         return self
 
     @model_validator(mode="after")
-    def check_scores(self) -> Self:
-        for number, each in enumerate(self.filters):
-            if not isinstance(each, ScoreFilter) or each.command is not None:
-                continue
+    def check_context(self) -> Self:
+        if self.context is not None:
             for name, corpus in self.train.items():
-                if getattr(corpus, "score", None) is None:
-                    missing = f"is missing, as data.train.{name} says no score"
-                    raise MisfitError(("filters", number, "command"), missing)
+                if getattr(corpus, "alignment", None) is not None:
+                    raise MisfitError(("train", name, "alignment"), "does not go with data.context")
+        return self
+
+    @model_validator(mode="after")
+    def check_scores(self) -> Self:
+        has_scores = any(getattr(corpus, "score", None) is not None for corpus in self.train.values())
+        for number, each in enumerate(self.filters):
+            if isinstance(each, ScoreFilter) and each.command is None and not has_scores:
+                raise MisfitError(("filters", number, "command"), "is missing, as no corpus of data.train says a score")
         return self
 
     @property
