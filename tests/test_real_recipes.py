@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run([sys.executable, script, "--from", SHARED / name], cwd=folder, check=True, capture_output=True)
     for path in folder.glob("data/*/*"):
         if not path.name.startswith("train"):
-            path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:FEW]))
+            path.write_bytes(b"".join(line + b"\n" for line in path.read_bytes().split(b"\n")[:FEW]))
     return folder
 
 
@@ -64,9 +64,8 @@ def trained(folder: Path, recipe: Path, *options: str) -> list[dict[str, Any]]:
     settings = [word for option in [*QUICK, *options] for word in ("--set", option)]
     nmt(folder, "preprocess", recipe, *settings)
     nmt(folder, "train", recipe, *settings)
-    return [
-        json.loads(line) for line in (folder / "runs" / recipe.stem / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
-    ]
+    journal = (folder / "runs" / recipe.stem / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in journal.removesuffix("\n").split("\n")]
 
 
 def accounted(prepared: Path) -> dict[str, dict[str, Any]]:
@@ -110,9 +109,7 @@ def test_a_cleaned_mixture_goes_from_stage_to_stage(folder: Path) -> None:
     assert corpora["train/captions"]["read"] == 29_000
     dropped = corpora["train/tatoeba"]["dropped"]
     assert dropped.keys() >= {"near_duplicates"}
-    assert sum(dropped.values()) < corpora["train/tatoeba"]["read"] / 100, (
-        "the text is clean, and filters should see it"
-    )
+    assert sum(dropped.values()) < corpora["train/tatoeba"]["read"] / 100, "filters drop clean text"
     mixture = {name: came["pairs"] for name, came in journal_mixture(journal).items()}
     assert mixture["captions"] == pytest.approx(mixture["tatoeba"], rel=0.3)
     for options in ([], ["--tag", "captions"]):
@@ -161,11 +158,14 @@ def pairs(folder: Path) -> list[tuple[str, str]]:
     objects = [{"text": {"en": source, "de": target}, "score": int(score)} for source, target, score in scored]
     packed = gzip.compress("".join(f"{json.dumps(each)}\n" for each in objects).encode())
     (folder / "some.jsonl.gz").write_bytes(packed)
-    units = "".join(
-        f'<tu><tuv xml:lang="de"><seg>{escape(target)}</seg></tuv><tuv xml:lang="en"><seg>{escape(source)}</seg></tuv></tu>'
+    units = [
+        "".join(
+            f'<tuv xml:lang="{code}"><seg>{escape(text)}</seg></tuv>' for code, text in (("de", target), ("en", source))
+        )
         for source, target in found
-    )
-    (folder / "some.tmx").write_text(f'<tmx version="1.4"><header/><body>{units}</body></tmx>')
+    ]
+    body = "".join(f"<tu>{unit}</tu>" for unit in units)
+    (folder / "some.tmx").write_text(f'<tmx version="1.4"><header/><body>{body}</body></tmx>')
     return found
 
 
