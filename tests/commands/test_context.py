@@ -72,8 +72,8 @@ training:
   label_smoothing: 0.0
   optimizer: {type: adamw, learning_rate: 0.01}
   schedule: {warmup: 20}
-  limits: {updates: 120}
-  validation: {every: 120, metric: chrf}
+  limits: {updates: 200}
+  validation: {every: 200, metric: chrf}
   checkpoints: {keep_best: 1}
   logging: {every: 20}
 decoding: {beam_size: 2}
