@@ -59,8 +59,8 @@ def time_preprocessing(sources: list[str], targets: list[str], synthetic: int) -
                 ours = run(folder, paths, processes)
                 print(
                     f"| {corpus} | {count:,} | {processes} | {ours.cpu:.1f} | {ours.clock:.1f} "
-                    f"| {count / ours.clock:,.0f} | {count / ours.cpu:,.0f} | {size / ours.cpu / 1e6:.1f} | {alone / ours.cpu:.0%} "
-                    f"| {ours.memory / 2**30:.2f} GiB |",
+                    f"| {count / ours.clock:,.0f} | {count / ours.cpu:,.0f} | {size / ours.cpu / 1e6:.1f} "
+                    f"| {alone / ours.cpu:.0%} | {ours.memory / 2**30:.2f} GiB |",
                     flush=True,
                 )
 

@@ -17,7 +17,8 @@ from pydantic import TypeAdapter
 from decoders.asking import Sentence
 from nmt_cli import __version__, files
 from nmt_cli.commands.export import export
-from nmt_cli.commands.loading import ModelConfig, vocabularies_of
+from nmt_cli.commands.loading import vocabularies_of
+from nmt_cli.commands.model_config import ModelConfig
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import describe, pick_device
 from nmt_cli.models import build

@@ -20,9 +20,10 @@ def attention_maps(
     """Maps of lines, each a number, a source and its translation.
 
     They are in the model's own target language if no other is named. Those that are too long to be drawn are left out,
-    and so are all if the model has no attention, or learned from factors of words, which the lines do not tell.
+    and so are all if the model has no attention, or needs factors of words or other
+    lines, which these do not tell.
     """
-    if loaded.tokenizer.factors.names:
+    if loaded.tokenizer.factors.names or loaded.config.context is not None:
         return []
     tags = source_tags(loaded).ids(target_language)
     maps = (_map(loaded, tags, number, source, translation) for number, source, translation in lines)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt_cli.commands.model_config import read_config
+from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import TOKENIZER, ModelFiles, find_model
@@ -20,6 +22,13 @@ class NamedModel:
         """The folder of its tokenizer."""
         found = self.files
         return (found.folder if found.standalone or found.run is None else found.run.path) / TOKENIZER
+
+    @property
+    def context(self) -> Context | None:
+        """How it joins lines to those before them."""
+        if self.files.standalone or self.files.run is None:
+            return read_config(self.files.folder).context
+        return load_recipe(self.files.run.resolved).data.context
 
 
 def named_model(path: Path) -> NamedModel:

@@ -6,41 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from nmt_cli import files
 from nmt_cli.commands.finding import named_model
+from nmt_cli.commands.model_config import ModelConfig, read_config
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
 from nmt_cli.models.contract import TranslationModel, Vocabularies
-from nmt_cli.recipe.decoding import AfterTraining, Decoding, SearchSettings
+from nmt_cli.recipe.decoding import AfterTraining, SearchSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.recipe.section import Count, Language, Section
 from nmt_cli.runs.checkpoints import read_tensors
-from nmt_cli.runs.directory import CONFIG, WEIGHTS, ModelFiles
-
-
-class ModelConfig(Section):
-    """The config.json of a model folder: all that a model needs besides weights and tokenizer."""
-
-    format: int
-    source_language: Language
-    target_language: Language
-    vocabularies: dict[str, int]
-    factors: list[int] = []
-    """How many numbers each factor of source words has."""
-    model: ModelSettings
-    decoding: Decoding
-    evaluation: Evaluation
-    longest_sentence: Count = 200
-    """What `data.max_length` was in training, or its default in a model from before it was kept."""
+from nmt_cli.runs.directory import WEIGHTS, ModelFiles
 
 
 @dataclass(frozen=True)
@@ -66,7 +49,7 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     named = named_model(path)
     found = named.files
     files.read_manifest(found.folder, ModelError)
-    config = _read_config(found)
+    config = _config(found)
     tokenizer = Tokenizer.load(named.tokenizer)
     vocabularies = Vocabularies(**config.vocabularies, factors=tuple(config.factors))
     if vocabularies != vocabularies_of(tokenizer):
@@ -100,6 +83,7 @@ def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
         decoding=recipe.decoding,
         evaluation=recipe.evaluation,
         longest_sentence=recipe.data.max_length,
+        context=recipe.data.context,
     )
 
 
@@ -129,21 +113,11 @@ def check_weights(model: TranslationModel, weights: Mapping[str, Tensor], path: 
             )
 
 
-def _read_config(found: ModelFiles) -> ModelConfig:
-    if not found.standalone:
-        assert found.run is not None
-        return config_of(load_recipe(found.run.resolved), Tokenizer.load(found.run.tokenizer))
-    content: Any = files.read_json(found.folder / CONFIG, ModelError)
-    if isinstance(content, dict) and content.get("format", 1) != 1:
-        raise ModelError(
-            f"{found.folder / CONFIG}: was written by a newer nmt (format {content['format']}); update nmt"
-        )
-    try:
-        return TypeAdapter(ModelConfig).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{found.folder / CONFIG}: {key}: {first['msg']}") from error
+def _config(found: ModelFiles) -> ModelConfig:
+    if found.standalone:
+        return read_config(found.folder)
+    assert found.run is not None
+    return config_of(load_recipe(found.run.resolved), Tokenizer.load(found.run.tokenizer))
 
 
 class _Undrawn(TorchFunctionMode):

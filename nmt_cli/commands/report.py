@@ -56,6 +56,6 @@ def _attention(contents: RunContents, wanted: int, lines: Sequence[int]) -> Atte
     maps = attention_maps(loaded, [(number, sentence.source, sentence.hypothesis) for number, sentence in chosen])
     if not maps:
         return Attention(
-            explanation="The model has no attention, or needs factors of words, or the lines are too long to be drawn."
+            explanation="The model has no attention, or needs more than the lines, or they are too long to be drawn."
         )
     return Attention(maps)

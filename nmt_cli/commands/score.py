@@ -15,7 +15,7 @@ from nmt_cli.commands.results import stdout
 from nmt_cli.commands.translating.inputs import Input, InvalidLines, opened_input
 from nmt_cli.commands.translating.requests import lines_of_factors, read_factors, read_object
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
-from nmt_cli.decoding.forced.scoring import LONGEST_SIDE, Pair, ScoredPair, Scorer
+from nmt_cli.decoding.forced.scoring import LONGEST_SIDE, Pair, ScoredPair, Scorer, pairs_in_documents
 from nmt_cli.decoding.windows import arriving, windows
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.text.lines import decode_lines
@@ -74,10 +74,11 @@ def score(
     """
     with _reading(source, target, reading) as (pairs, cut):
         translator = open_translator(options)
-        scorer = Scorer(translator.searcher, translator.tokenizer, translator.settings, translator.tags.ids())
+        searcher, joining, tags = translator.searcher, translator.joining, translator.tags.ids()
+        scorer = Scorer(searcher, translator.tokenizer, translator.settings, tags, joining)
         started, tally = time.monotonic(), _Tally()
         with stdout() as stream, console.Progress("scoring", "pairs") as progress:
-            for window in cut(pairs):
+            for window in cut(pairs_in_documents(pairs, joining.count)):
                 scored = scorer.score_window(window, tally.pairs + 1, progress.advance)
                 lines = [_line(number, each, written) for number, each in enumerate(scored, tally.pairs)]
                 stream.write("".join(lines).encode())

@@ -16,7 +16,7 @@ from nmt_cli.commands.translators import utility_of
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.reading import read_whole
 from nmt_cli.data.tokenizing.tags import SourceTags
-from nmt_cli.decoding.requests import Request, plain_requests
+from nmt_cli.decoding.requests import Request, in_documents, plain_requests
 from nmt_cli.decoding.translator import Demands, Translator
 from nmt_cli.devices import describe, environment, keep_memory_in_bounds, multiplies_bf16
 from nmt_cli.errors import DivergedError, ModelError, ResourceError, StoppedError
@@ -121,7 +121,7 @@ class Session:
         pairs = sum(len(corpus) for corpus in self._prepared.train)
         step = self._learner.progress.step
         if self._recipe.training.precision == "bf16" and not multiplies_bf16(self._learner.device):
-            console.warn("training.precision: this processor has no instructions for bf16; fp32 is faster on it")
+            console.warn("training.precision: this processor has no instructions for bf16; taking fp32")
         console.say(
             f"{self._run.path}: {self._recipe.model.architecture} with {weights:,} weights, {pairs:,} sentence pairs,"
             f" {describe(self._learner.device)}" + (f", going on after update {step:,}" if step else "")
@@ -225,15 +225,18 @@ def _translation(recipe: Recipe, prepared: Prepared, device: torch.device) -> Tr
         )
         for name, each in data.valid.items()
     }
+    count = 0 if data.context is None else data.context.sentences
     sources = {
-        name: plain_requests(records.sources, records.factors, data.valid[name].target_language)
+        name: list(
+            in_documents(plain_requests(records.sources, records.factors, data.valid[name].target_language), count)
+        )
         for name, records in sets.items()
     }
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
     utility, tags = utility_of(recipe.decoding, recipe.evaluation), SourceTags(words.source.tags, data.target_language)
 
     def translate(model: TranslationModel, requests: Sequence[Request]) -> list[str]:
-        demands = Demands(tags=tags)
+        demands = Demands(tags=tags, context=data.context)
         translator = Translator(
             model, words, recipe.decoding, device, longest=data.max_length, utility=utility, demands=demands
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nmt_cli import console, files
-from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.requests import Request, in_documents
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
@@ -98,7 +98,8 @@ def _translating(folder: Path, recipe: Recipe) -> Translate:
 
     def translate(requests: Sequence[Request]) -> Iterator[Translated]:
         with console.Progress("translating", "lines", total=len(requests)) as progress:
-            for translation in translator().translate(requests, progress.advance):
+            in_context = in_documents(requests, translator().joining.count)
+            for translation in translator().translate(in_context, progress.advance):
                 yield translation.hypotheses[0]
 
     return translate

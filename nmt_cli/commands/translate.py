@@ -4,10 +4,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from nmt_cli import console
+from nmt_cli.commands.finding import named_model
 from nmt_cli.commands.translating.answering import Answer, Answering, Format, Opener, Window
 from nmt_cli.commands.translating.inputs import Input, InvalidLines, opened_input
 from nmt_cli.commands.translating.interruption import signals_raised
@@ -19,6 +21,7 @@ from nmt_cli.commands.translators import TranslatorOptions
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.summary import Summary
 from nmt_cli.decoding.windows import arriving, windows
+from nmt_cli.errors import RecipeError
 from nmt_cli.parts import ALL, Part
 from nmt_cli.text.lines import decode_lines
 
@@ -40,7 +43,11 @@ def translate(
     Several `processes` (None: one for each GPU, else one) answer with the same bytes as one.
     """
     refuse_to_overwrite(input, output)
-    opener = Opener(options, format)
+    opener, before = Opener(options, format), lines_before(options)
+    if before and shard != ALL:
+        reason = "this model translates lines in the context of those before (data.context)"
+        raise RecipeError(f"--shard: {reason}; cut the file yourself where a document ends, or use --nproc")
+    reading = replace(reading, before=before)
     with signals_raised(), opened_input(input, shard) as source:
         sidecar = sidecar_of(output, source, opener, reading)
         if sidecar and sidecar.is_true():
@@ -60,6 +67,12 @@ def translate(
     rate = summary.lines / max(seconds, 1e-3)
     lines = "1 line" if summary.lines == 1 else f"{summary.lines:,} lines"
     console.say(f"translated {lines} in {console.duration(seconds)}: {rate:,.1f} lines/s")
+
+
+def lines_before(options: TranslatorOptions) -> int:
+    """How many lines before each matter to its translation."""
+    context = named_model(options.models[0]).context
+    return 0 if context is None else context.sentences
 
 
 def translate_stream(

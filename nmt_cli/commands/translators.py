@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nmt_cli.console import warn
 from nmt_cli.decoding.steering.glossary import Mode, read_glossary, read_phrases
 from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.text.checks import Checker
@@ -61,6 +62,7 @@ def open_translator(options: TranslatorOptions) -> "Translator":
     steering, protect = _steering(options), protecting(options.protect)
     models = [load_model(path, options.overrides) for path in options.models]
     loaded = _together(models, weights) if len(models) > 1 else models[0]
+    _refuse_beside_context(options, loaded.config.context)
     steering = replace(steering, bonus=loaded.decoding.glossary_bonus)
     wanted = Wanted(options.alignment, options.word_scores)
     demands = Demands(steering=steering, wanted=wanted, tags=source_tags(loaded, options.target_language, options.tag))
@@ -78,6 +80,24 @@ def source_tags(loaded: "LoadedModel", target_language: str | None = None, tag: 
     from nmt_cli.data.tokenizing.tags import SourceTags
 
     return SourceTags.chosen(loaded.tokenizer.source.tags, loaded.config.target_language, target_language, tag)
+
+
+def _refuse_beside_context(options: TranslatorOptions, context: Context | None) -> None:
+    """RecipeError for what cannot be done well by a model that joins lines to those before them."""
+    if context is None:
+        return
+    asked = {"--markup": options.markup, "--protect": bool(options.protect)}
+    reason = "reads each line with those before it (data.context)"
+    if context.target:
+        asked |= {
+            "--glossary": options.glossary is not None,
+            "--alignment": options.alignment,
+            "--word-scores": options.word_scores,
+        }
+        reason = "translates the lines before each anew (data.context.target)"
+    for option, is_asked in asked.items():
+        if is_asked:
+            raise RecipeError(f"{option}: does not go with this model, which {reason}")
 
 
 def _steering(options: TranslatorOptions) -> "SteeringSettings":
@@ -104,7 +124,7 @@ def translator_of(loaded: "LoadedModel", demands: "Demands | None" = None) -> "T
         _packed(loaded),
         longest=config.longest_sentence,
         utility=utility_of(settings, loaded.evaluation),
-        demands=replace(demands, check=check),
+        demands=replace(demands, check=check, context=config.context),
     )
 
 
@@ -128,6 +148,8 @@ def _together(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
                 f"{other.files.folder}: has another vocabulary than {first.files.folder};"
                 " models translate together only if they were trained with the same tokenizer"
             )
+        if other.config.context != first.config.context:
+            raise ModelError(f"{other.files.folder}: has another data.context than {first.files.folder}")
     return replace(
         first,
         model=Ensemble([each.model for each in models], weights),
@@ -148,7 +170,8 @@ def _packed(loaded: "LoadedModel") -> "Precision":
             raise RecipeError("decoding.precision: int8 is for CPUs only; say bf16")
         return precision
     if precision == "bf16" and not multiplies_bf16(loaded.device):
-        warn("decoding.precision: this processor has no instructions for bf16; int8 and fp32 are faster on it")
+        warn("decoding.precision: this processor has no instructions for bf16; taking fp32, though int8 is faster")
+        precision = "fp32"
     keep_memory_in_bounds()
     keep_freed_memory()
     pack(loaded.model, precision)

@@ -67,7 +67,10 @@ def fallbacks(settings: SearchSettings) -> tuple[SearchSettings, ...]:
 class Mender:
     """Checks translations and mends what it can."""
 
-    def __init__(self, check: Check, search: Search, spare: Spare, decode: Decode, settings: SearchSettings) -> None:
+    def __init__(
+        self, check: Check, search: Search, spare: Spare | None, decode: Decode, settings: SearchSettings
+    ) -> None:
+        """Without `spare`, that is not tried."""
         self._check, self._search, self._spare, self._decode = check, search, spare, decode
         self._length_penalty, self._chain = settings.length_penalty, fallbacks(settings)
 
@@ -114,7 +117,7 @@ class Mender:
         """Mend sentences that have lost what should be taken over letter by letter."""
         lost = [[finding.lost for finding in outcome.problems if finding.lost] for outcome in checked]
         failing = [place for place, each in enumerate(lost) if each]
-        if not failing:
+        if not failing or self._spare is None:
             return
         again = self._spare(
             [sentences[place] for place in failing],

@@ -1,8 +1,11 @@
 """What a user asks for: a line, and what is wished of its translation."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from nmt_cli.data.context import with_neighbours
+from nmt_cli.decoding.pieces import is_blank
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,17 @@ class Request:
     """What came with it, and goes out with its translation again in JSON."""
     factors: Mapping[str, str] = field(default_factory=dict)
     """By name, a value of a factor for each word, with spaces between."""
+    before: tuple[str, ...] = ()
+    """The lines before it in its document, for a model that translates in their context."""
+
+
+def in_documents(requests: Iterable[Request], count: int) -> Iterator[Request]:
+    """Requests that know the lines before them, `count` at most; a blank line ends a document."""
+    if not count:
+        yield from requests
+        return
+    for request, before in with_neighbours(requests, count, lambda each: is_blank(each.text)):
+        yield replace(request, before=tuple(each.text for each in before))
 
 
 def plain_requests(

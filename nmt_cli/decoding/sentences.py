@@ -67,6 +67,8 @@ class Sentence:
     """Source tokens before them that are none of the text."""
     factors: Sequence[Sequence[int]] | None = None
     """Of each token but tags, for a model that knows factors."""
+    unsaid: int = 0
+    """How many of the tags are of other lines, which are not translated with this one."""
 
     @property
     def size(self) -> int:

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from nmt_cli.data.context import Joining
 from nmt_cli.data.factors import piece_factors
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.tags import NO_TAGS, SEPARATOR, SourceTags
+from nmt_cli.data.tokenizing.tags import NO_TAGS, SourceTags
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.checking import Candidate, Check, Mender, Outcome, candidates
 from nmt_cli.decoding.forced.annotation import NOTHING, Annotation, Annotator, Said, Wanted
@@ -20,11 +21,13 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.shields import Shield, Sparing
 from nmt_cli.decoding.steering.hard_terms import HardTerms
-from nmt_cli.decoding.steering.spelling import continuing
+from nmt_cli.decoding.steering.spelling import continuing, needless
 from nmt_cli.decoding.steering.wishes import NOTHING_WISHED, Steering, SteeringSettings, Term
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
+from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import TranslationModel
+from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
 from nmt_cli.text.checks import Finding
 
@@ -77,6 +80,8 @@ class Demands:
     shield: Shield | None = None
     """What it puts back it places by alignments, so they must be `wanted`."""
     tags: SourceTags = NO_TAGS
+    context: Context | None = None
+    """How lines are joined to those before them, if the model has learned that."""
 
 
 class Translator:
@@ -96,8 +101,9 @@ class Translator:
         """Sentences of more than `longest` subwords are cut. Minimum risk, and only that, needs a `utility`."""
         self.tokenizer, self.settings, self._utility, self.tags = tokenizer, settings, utility, demands.tags
         self._limits = Limits(longest, settings.split_above)
+        self.joining = Joining(tokenizer, demands.context, longest)
         words = model.vocabularies
-        unsaid = {number for name, number in tokenizer.target.tags.items() if name != SEPARATOR}
+        unsaid = {*tokenizer.target.tags.values(), *needless(tokenizer)} - self.joining.separators
         never = sorted({tokenizer.pad, tokenizer.unknown, words.start, *unsaid} - {words.end})
         self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
         self.steering = Steering(tokenizer, demands.steering)
@@ -105,9 +111,9 @@ class Translator:
         self._annotator = annotator if demands.wanted != NOTHING else None
         self._shield = demands.shield
         self._hard_terms = HardTerms(self.searcher, tokenizer, settings)
-        spare = Sparing(self.searcher, tokenizer, settings)
+        spare = None if self.joining.says_all else Sparing(self.searcher, tokenizer, settings)
         self._mender = demands.check and Mender(
-            demands.check, self.searcher.search, spare, tokenizer.decode_target, settings
+            demands.check, self.searcher.search, spare, self.joining.decode, settings
         )
 
     def translate(
@@ -138,7 +144,7 @@ class Translator:
         sentences = self._sentences(requests, parts, first)
         sources = [line[piece.start : piece.end] for line, group in zip(lines, parts, strict=True) for piece in group]
         found = self._hard_terms.search(sentences, sources, self._search, translated)
-        outcomes = list(map(Outcome, candidates(found, self.tokenizer.decode_target)))
+        outcomes = list(map(Outcome, candidates(found, self.joining.decode)))
         if self._mender:
             outcomes = self._mender.mend(sentences, sources, outcomes)
         if self._annotator:
@@ -152,21 +158,32 @@ class Translator:
     def _sentences(self, requests: Sequence[Request], parts: list[list[Piece]], first: int) -> list[Sentence]:
         """The pieces of all lines, with what is wished of each."""
         sentences = list[Sentence]()
-        for number, (request, group) in enumerate(zip(requests, parts, strict=True), first):
+        contexts = self._contexts(requests, parts)
+        for number, (request, group, before) in enumerate(zip(requests, parts, contexts, strict=True), first):
+            if self.joining.says_all and (request.prefix or request.required):
+                reason = "this model translates the lines before it anew (data.context.target)"
+                raise RecipeError(f"line {number}: cannot have a prefix or required words, as {reason}")
             wishes = self.steering.wishes(request, [(each.start, each.end) for each in group])
             cut = [(each.start, each.end, each.tokens) for each in group]
             factors = piece_factors(self.tokenizer, number, request.text, request.factors, cut)
-            tags = self.tags.ids(request.target_language)
+            tags = (*self.tags.ids(request.target_language), *before)
+            unsaid = 0 if self.joining.says_all else len(before)
             for piece, wished, numbers in zip(group, wishes, factors, strict=True):
-                sentences.append(Sentence(number, piece.tokens, wished, tags, numbers))
+                sentences.append(Sentence(number, piece.tokens, wished, tags, numbers, unsaid))
         return sentences
+
+    def _contexts(self, requests: Sequence[Request], parts: list[list[Piece]]) -> list[tuple[int, ...]]:
+        """Source tokens of the lines before each; a line in several pieces, or in none, is without."""
+        before = [request.before if len(group) == 1 else () for request, group in zip(requests, parts, strict=True)]
+        lengths = [sum(len(piece.tokens) for piece in group) for group in parts]
+        return list(map(self.joining.sources, self.joining.fitting(before, lengths)))
 
     def _search(self, sentences: Sequence[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
         found = self.searcher.search(sentences, self.settings, searched)
         if not isinstance(self.settings, MinimumRiskSettings):
             return found
         assert self._utility is not None
-        return least_risky(found, self.tokenizer.decode_target, self._utility, self.settings)
+        return least_risky(found, self.joining.decode, self._utility, self.settings)
 
     def _pieces(self, lines: list[str]) -> list[list[Piece]]:
         """What to translate of each line: nothing if there is nothing to see, pieces if it is long."""

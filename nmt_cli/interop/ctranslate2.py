@@ -69,6 +69,17 @@ before = [tags["{first}"]]  # those that the model was taught to find before suc
 """
 
 
+_CONTEXT = """
+## Lines in context
+
+This model was taught each line together with those before it in its document, as many as `data.context.sentences`
+said. So their pieces stand before those of the line, the word `{source}` after each:
+`[*before, *pieces of the line before, "{source}", *pieces of the line]`. With `data.context.target`, the translation
+has `{target}` between its sentences, and what follows the last one is the translation of the line. Without it, the
+translation is that of the line alone, and `["{target}"]` belongs to `suppress_sequences`.
+"""
+
+
 def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: Tokenizer, folder: Path) -> None:
     """Write into a folder all that CTranslate2 needs, in fp32, with SentencePiece models and a guide, README.md.
 
@@ -107,6 +118,10 @@ def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: To
         tags=_TAGS.format(tags=tags, first=next(iter(tags))) if tags else "",
         before="before + " if tags else "",
     )
+    if SEPARATOR in tokenizer.source.tags:
+        sides = (source, tokenizer.source), (target, tokenizer.target)
+        one, other = (names[side.tag(SEPARATOR)] for names, side in sides)
+        guide += _CONTEXT.format(source=one, target=other)
     (folder / "README.md").write_text(guide, encoding="utf-8")
 
 

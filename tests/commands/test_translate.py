@@ -41,6 +41,7 @@ def shouting(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command without a model."""
     monkeypatch.setattr(answering, "open_translator", Shouting)
     monkeypatch.setattr(command, "sidecar_of", lambda *arguments: None)
+    monkeypatch.setattr(command, "lines_before", lambda options: 0)
 
 
 def streamed(given: bytes, format: Any = "text") -> bytes:

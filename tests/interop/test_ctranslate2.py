@@ -197,6 +197,7 @@ def test_tags_that_look_like_pieces_are_exported(tmp_path: Path) -> None:
     assert_close(there.score(sources, expected), scored(model, sources, expected), atol=1e-4, rtol=0)
     guide = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "tags = {'2de': '<2de>special', 'bt': '<bt>', 's': '<s>special'}" in guide
+    assert '[*before, *pieces of the line before, "<sep>", *pieces of the line]' in guide
 
 
 def test_words_are_not_exported(tmp_path: Path) -> None:

@@ -194,6 +194,13 @@ def test_a_context_takes_a_name_for_itself(
     assert mistakes_in(good, "data.context={sentences: 2}", option) == [f"--set {option}: {key}: {message}"]
 
 
+def test_joined_sentences_have_no_word_alignments(good: str, mistakes_in: MistakesIn) -> None:
+    option = "data.train.news.alignment=news.align"
+    assert mistakes_in(good, "data.context={}", option) == [
+        f"--set {option}: data.train.news.alignment: does not go with data.context"
+    ]
+
+
 def test_a_tokenizer_taken_over_may_be_sampled(good: str, write: Write) -> None:
     load_recipe(write(good), ["tokenizer={take_from: x, algorithm: word}", "training.subword_sampling={alpha: 0.1}"])
 

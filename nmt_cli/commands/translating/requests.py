@@ -7,7 +7,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.requests import Request, in_documents
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.text.lines import read_lines
 
@@ -23,6 +23,8 @@ class RequestOptions:
     """A file whose line n begins the translation of line n."""
     factors: Mapping[str, Path] = field(default_factory=dict)
     """By name, a file whose line n says a factor of each word of line n."""
+    before: int = 0
+    """How many lines before it in its document each line is given with."""
 
 
 PLAIN = RequestOptions()
@@ -39,7 +41,9 @@ def read_requests(lines: Iterable[str], name: str, first: int, options: RequestO
         requests = (_of_json(line, f"{name}: line {number}") for number, line in enumerate(lines, first))
     if options.factors:
         requests = _with_factors(requests, name, first, options.factors)
-    return requests if options.prefixes is None else _with_prefixes(requests, name, first, options.prefixes)
+    if options.prefixes is not None:
+        requests = _with_prefixes(requests, name, first, options.prefixes)
+    return in_documents(requests, options.before)
 
 
 def factor_files(given: Sequence[str]) -> dict[str, Path]:

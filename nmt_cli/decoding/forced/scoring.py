@@ -1,10 +1,11 @@
 """Given pairs of lines in, what the model thinks of each out: how likely the one is as translation of the other."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from nmt_cli.data.alignments import words_of
+from nmt_cli.data.context import Joining, with_neighbours
 from nmt_cli.data.factors import piece_factors
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
@@ -26,6 +27,14 @@ class Pair:
     target: str
     factors: Mapping[str, str] = field(default_factory=dict)
     """By name, a value of a factor for each word of the source, with spaces between."""
+    before: tuple["Pair", ...] = ()
+    """The pairs before it in its document, for a model that translates in their context."""
+
+
+def pairs_in_documents(pairs: Iterable[Pair], count: int) -> Iterator[Pair]:
+    """Pairs that know those before them, `count` at most; a pair that is blank on both sides ends a document."""
+    for pair, before in with_neighbours(pairs, count, lambda each: is_blank(each.source) and is_blank(each.target)):
+        yield replace(pair, before=before)
 
 
 @dataclass(frozen=True)
@@ -47,11 +56,17 @@ class Scorer:
     """Scores pairs with one model, as it would say them."""
 
     def __init__(
-        self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings, tags: tuple[int, ...] = ()
+        self,
+        searcher: Searcher,
+        tokenizer: Tokenizer,
+        settings: SearchSettings,
+        tags: tuple[int, ...] = (),
+        joining: Joining | None = None,
     ) -> None:
-        """`tags` stand before each source."""
+        """`tags` stand before each source; without `joining`, what is before a pair does not matter."""
         self.tokenizer, self.settings = tokenizer, settings
         self._searcher, self._tags = searcher, tags
+        self._joining = joining or Joining(tokenizer, None, LONGEST_SIDE)
 
     def score_window(
         self, pairs: Sequence[Pair], first: int = 1, scored: Callable[[int], object] = lambda pairs: None
@@ -61,6 +76,8 @@ class Scorer:
         As in translation, a line without visible text becomes nothing, for certain, and only such a line does: where
         both sides are blank, the log-probability is 0; where one is, it is minus infinity. So it is where a side is
         longer than LONGEST_SIDE.
+
+        What is before a pair in its document is given; it is not scored with it.
         """
         sources = self.tokenizer.encode_source([pair.source for pair in pairs])
         targets = self.tokenizer.encode_target([pair.target for pair in pairs])
@@ -73,22 +90,40 @@ class Scorer:
             for place, either in enumerate(blank)
             if not any(either) and max(len(sources[place]), len(targets[place])) <= LONGEST_SIDE
         ]
+        before = self._before([pairs[place] for place in asked], [len(sources[place]) for place in asked])
         forced = self._searcher.forced(
-            [self._sentence(first + place, pairs[place], sources[place]) for place in asked],
-            [targets[place] for place in asked],
+            [
+                self._sentence(first + place, pairs[place], sources[place], given)
+                for place, (given, _) in zip(asked, before, strict=True)
+            ],
+            [[*given, *targets[place]] for place, (_, given) in zip(asked, before, strict=True)],
             self.settings.batch_tokens,
             forced=scored,
         )
-        found = dict(zip(asked, forced, strict=True))
+        found = {
+            place: replace(each, log_probabilities=each.log_probabilities[len(given) :])
+            for place, each, (_, given) in zip(asked, forced, before, strict=True)
+        }
         return [
             self._scored(pair, targets[place], found[place]) if place in found else _unasked(pair, all(blank[place]))
             for place, pair in enumerate(pairs)
         ]
 
-    def _sentence(self, number: int, pair: Pair, tokens: list[int]) -> Sentence:
+    def _before(self, pairs: Sequence[Pair], lengths: Sequence[int]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """What stands before source and target of each pair, whose sources are so long."""
+        fitting = self._joining.fitting([[each.source for each in pair.before] for pair in pairs], lengths)
+        kept = [pair.before[len(pair.before) - len(rows) :] for pair, rows in zip(pairs, fitting, strict=True)]
+        lines = list(dict.fromkeys(each.target for several in kept for each in several))
+        tokens = dict(zip(lines, self.tokenizer.encode_target(lines), strict=True))
+        return [
+            (self._joining.sources(rows), self._joining.targets([tokens[each.target] for each in several]))
+            for rows, several in zip(fitting, kept, strict=True)
+        ]
+
+    def _sentence(self, number: int, pair: Pair, tokens: list[int], before: tuple[int, ...]) -> Sentence:
         whole = (0, len(pair.source), tokens)
         (factors,) = piece_factors(self.tokenizer, number, pair.source, pair.factors, [whole])
-        return Sentence(number, tokens, tags=self._tags, factors=factors)
+        return Sentence(number, tokens, tags=(*self._tags, *before), factors=factors)
 
     def _scored(self, pair: Pair, tokens: list[int], forced: Forced) -> ScoredPair:
         length = len(tokens) + 1

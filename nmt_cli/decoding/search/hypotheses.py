@@ -42,10 +42,13 @@ def before_end(tokens: Iterable[int], end: int) -> tuple[int, ...]:
 def longest_translations(source: Source, settings: SearchSettings, sentences: Sequence[Sentence]) -> Tensor:
     """How many tokens [B], the end apart, a translation may have: max_length_ratio · source length + 10.
 
-    Other settings come before that, and before these what is wished of a sentence.
+    Other lines that are not translated do not count. Other settings come before that, and before these what is wished
+    of a sentence.
     """
     batch, padded = source.tokens.shape
     lengths = source.tokens.new_full((batch,), padded) if source.lengths is None else source.lengths
+    if any(sentence.unsaid for sentence in sentences):
+        lengths = lengths - lengths.new_tensor([sentence.unsaid for sentence in sentences])
     longest = ((lengths - 1).double() * settings.max_length_ratio).long() + 10
     longest = longest.clamp(settings.min_length, settings.max_length)
     if any(sentence.wishes for sentence in sentences):

@@ -121,6 +121,14 @@ class Data(Section):
         return self
 
     @model_validator(mode="after")
+    def check_context(self) -> Self:
+        if self.context is not None:
+            for name, corpus in self.train.items():
+                if getattr(corpus, "alignment", None) is not None:
+                    raise MisfitError(("train", name, "alignment"), "does not go with data.context")
+        return self
+
+    @model_validator(mode="after")
     def check_scores(self) -> Self:
         has_scores = any(getattr(corpus, "score", None) is not None for corpus in self.train.values())
         for number, each in enumerate(self.filters):

@@ -1,0 +1,215 @@
+"""Lines are joined to those before them in their document, and the translation of each is its own."""
+
+import math
+from itertools import chain
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from toys import END, START, EchoModel, GruModel
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.tags import SourceTags
+from nmt_cli.decoding.forced import force
+from nmt_cli.decoding.forced.annotation import Wanted
+from nmt_cli.decoding.forced.scoring import Pair, Scorer, pairs_in_documents
+from nmt_cli.decoding.requests import Request, in_documents
+from nmt_cli.decoding.search.hypotheses import longest_translations
+from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.translator import Demands, Translation, Translator
+from nmt_cli.errors import RecipeError
+from nmt_cli.models.contract import Decoded, Source, TranslationModel
+from nmt_cli.recipe.data import Context
+from nmt_cli.recipe.decoding import BeamSettings, MinimumRiskSettings
+from nmt_cli.text.checks import Finding
+
+CPU = torch.device("cpu")
+SETTINGS = BeamSettings(beam_size=2, split_above=None, max_length_ratio=3.0)
+DOCUMENTS = [
+    ["Neat tea", "no tea", "so on", "Gathered", "here again"],
+    ["one"],
+    ["a", "b c", "d e f"],
+    ["No. Tea. So."],
+]
+LINES = [line for document in DOCUMENTS for line in (*document, " \u200b")]
+
+
+@pytest.fixture(scope="module")
+def words(plain_tokenizer: Tokenizer) -> Tokenizer:
+    """With the tag between sentences."""
+    return plain_tokenizer.with_tags(["2de", "sep"])
+
+
+class Watched(EchoModel):
+    """Says what it is given, or only what stands after the last separator; and keeps all that it was given."""
+
+    def __init__(self, size: int, separator: int | None = None) -> None:
+        super().__init__(size)
+        self.separator, self.given = separator, set[tuple[int, ...]]()
+
+    def encode(self, source: Source) -> Tensor:
+        found, self.begins = [], list[int]()
+        for row in source.tokens.tolist():
+            line = row[: row.index(END)]
+            self.given.add(tuple(line))
+            self.begins.append(
+                max((place + 1 for place, token in enumerate(line) if token == self.separator), default=0)
+            )
+            said = line[self.begins[-1] :]
+            found.append([*said, *[END] * (len(row) - len(said))])
+        return super().encode(Source(torch.tensor(found), source.lengths))
+
+    def decode(self, memory: Tensor, target_in: Tensor, attention: bool = False) -> Decoded:
+        places = torch.arange(target_in.size(1)) + torch.tensor(self.begins)[:, None]
+        looks = nn.functional.one_hot(places.clamp(max=memory.size(1) - 1), memory.size(1)).float()
+        return Decoded(super().decode(memory, target_in).vectors, looks if attention else None)
+
+
+def translator(model: TranslationModel, words: Tokenizer, target: bool, count: int = 2, **changes: Any) -> Translator:
+    demands = changes.pop("demands", Demands(context=Context(sentences=count, target=target)))
+    settings = changes.pop("settings", SETTINGS)
+    return Translator(model, words, settings, CPU, demands=demands, **changes)
+
+
+def watched(words: Tokenizer, target: bool) -> Watched:
+    return Watched(words.target_size, None if target else words.tag("sep"))
+
+
+def in_windows(translator: Translator, size: int, lines: list[str] = LINES) -> list[Translation]:
+    requests = list(in_documents(map(Request, lines), translator.joining.count))
+    windows = range(0, len(requests), size)
+    return list(
+        chain.from_iterable(translator.translate_window(requests[first : first + size], first + 1) for first in windows)
+    )
+
+
+def joined(words: Tokenizer, lines: list[str]) -> tuple[int, ...]:
+    rows = words.encode_source(lines)
+    return (*chain.from_iterable((*row, words.tag("sep")) for row in rows[:-1]), *rows[-1])
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("target", [True, False])
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_model_reads_the_lines_before_and_each_line_keeps_its_own_translation(
+    words: Tokenizer, count: int, target: bool, size: int
+) -> None:
+    model = watched(words, target)
+    found = in_windows(translator(model, words, target, count), size)
+
+    assert [each.source for each in found] == LINES
+    assert [each.best.text for each in found] == [line if line.strip("\u200b ") else "" for line in LINES]
+    assert model.given == {
+        joined(words, document[max(0, place - count) : place + 1])
+        for document in DOCUMENTS
+        for place in range(len(document))
+    }
+
+
+@pytest.mark.parametrize("target", [True, False])
+def test_windows_change_nothing(words: Tokenizer, target: bool) -> None:
+    translating = translator(GruModel(words.target_size, seed=4, end_bias=3.0), words, target)
+    whole = in_windows(translating, 100)
+    for size in (1, 2, 5):
+        for one, other in zip(in_windows(translating, size), whole, strict=True):
+            assert one.best.text == other.best.text
+            assert one.best.log_probability == pytest.approx(other.best.log_probability, abs=1e-4)
+    alone = list(translator(translating.searcher.model, words, target).translate(map(Request, LINES)))
+    assert alone[1].best.log_probability != pytest.approx(whole[1].best.log_probability)
+
+
+def test_the_farthest_lines_are_left_out_where_all_do_not_fit(words: Tokenizer) -> None:
+    lines = ["gathered here", "tea", "so"]
+    for longest in range(len(words.encode_source(["so"])[0]), len(joined(words, lines)) + 1):
+        model = watched(words, True)
+        in_windows(translator(model, words, True, longest=longest), 3, lines)
+        (last,) = (given for given in model.given if given[-1:] == joined(words, ["so"])[-1:])
+        fitting = [joined(words, lines[start:]) for start in range(3) if len(joined(words, lines[start:])) <= longest]
+        assert last == fitting[0]
+
+
+def test_a_line_that_is_cut_has_no_context(words: Tokenizer) -> None:
+    model = watched(words, True)
+    settings = SETTINGS.model_copy(update={"split_above": 2})
+    found = in_windows(translator(model, words, True, settings=settings), 9, ["so", "No tea here. So on. ", "so"])
+
+    assert [each.best.text for each in found] == ["so", "No tea here. So on.", "so"]
+    assert joined(words, ["No tea here."]) in model.given
+    assert joined(words, ["so", "No tea here. So on. ", "so"]) in model.given
+
+
+def test_tags_stand_before_the_whole(words: Tokenizer) -> None:
+    model = watched(words, True)
+    demands = Demands(tags=SourceTags(words.source.tags, "de"), context=Context(sentences=1))
+    (_, found) = in_windows(translator(model, words, True, demands=demands), 2, ["so", "tea"])
+
+    assert (words.tag("2de"), *joined(words, ["so", "tea"])) in model.given
+    assert found.best.text.endswith("tea")
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, MinimumRiskSettings(strategy="minimum_risk", split_above=None)])
+def test_only_the_line_itself_is_checked_and_compared(words: Tokenizer, settings: Any) -> None:
+    seen, compared = set[tuple[str, str]](), set[str]()
+
+    def check(source: str, text: str) -> tuple[Finding, ...]:
+        seen.add((source, text))
+        return ()
+
+    def utility(texts: Any, weights: Any) -> list[float]:
+        compared.update(texts)
+        return [0.0] * len(texts)
+
+    demands = Demands(check=check, context=Context(sentences=2))
+    in_windows(translator(watched(words, True), words, True, settings=settings, demands=demands, utility=utility), 9)
+
+    lines = {line for line in LINES if line.strip("\u200b ")}
+    assert seen == {(line, line) for line in lines}
+    assert compared == (lines if isinstance(settings, MinimumRiskSettings) else set())
+
+
+def test_a_line_is_aligned_with_its_own_words(words: Tokenizer) -> None:
+    demands = Demands(wanted=Wanted(alignment=True, word_scores=True), context=Context(sentences=2, target=False))
+    for line, each in zip(
+        LINES, in_windows(translator(watched(words, False), words, False, demands=demands), 4), strict=True
+    ):
+        known = each.best.annotation
+        count = len(line.strip(" \u200b").split())
+        assert (known.alignment if known else ()) == tuple((word, word) for word in range(count))
+        assert math.fsum(known.word_scores or () if known else ()) == pytest.approx(each.best.log_probability, abs=1e-3)
+
+
+@pytest.mark.parametrize("request_", [Request("a", prefix="b"), Request("a", required=("b",))])
+def test_a_model_that_says_all_anew_takes_no_wishes_for_the_line(words: Tokenizer, request_: Request) -> None:
+    with pytest.raises(RecipeError, match=r"line 7: cannot have a prefix or required words.*data\.context\.target"):
+        translator(watched(words, True), words, True).translate_window([request_], 7)
+    (found,) = translator(watched(words, False), words, False).translate_window([request_])
+    assert "b" in found.best.text
+
+
+def test_lines_that_are_not_translated_leave_the_greatest_length_alone() -> None:
+    source = Source(torch.full((2, 11), START))
+    sentences = [Sentence(1, [5] * 4, tags=(5,) * 6, unsaid=6), Sentence(2, [5] * 4, tags=(5,) * 6)]
+    assert longest_translations(source, SETTINGS, sentences).tolist() == [22, 40]
+
+
+@pytest.mark.parametrize("target", [True, False])
+def test_pairs_are_scored_alone_given_those_before(words: Tokenizer, target: bool) -> None:
+    model = GruModel(words.target_size, seed=4)
+    translating = translator(model, words, target)
+    scorer = Scorer(translating.searcher, words, SETTINGS, joining=translating.joining)
+    pairs = list(pairs_in_documents([Pair(line, line.upper()) for line in LINES], 2))
+    found = [each for place in range(0, len(pairs), 3) for each in scorer.score_window(pairs[place : place + 3])]
+
+    expected = []
+    for document in DOCUMENTS:
+        for place in range(len(document)):
+            near = document[max(0, place - 2) : place + 1]
+            said = list(joined(words, [line.upper() for line in near[0 if target else -1 :]]))
+            own = len(words.encode_target([near[-1].upper()])[0]) + 1
+            (forced,) = force(model, Source(torch.tensor([[*joined(words, near), END]])), [said])
+            expected.append(math.fsum(forced.log_probabilities[-own:]))
+        expected.append(0)
+    assert [each.log_probability for each in found] == pytest.approx(expected, abs=1e-3)
+    for each in found:
+        assert math.fsum(each.words) == pytest.approx(each.log_probability, abs=1e-6)
