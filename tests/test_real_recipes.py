@@ -1,4 +1,4 @@
-"""The recipes that mix corpora do on real text what they say, from preprocessing to translation."""
+"""Recipes that mix and clean corpora do on real text what they say, from preprocessing to translation."""
 
 import gzip
 import json
@@ -89,8 +89,7 @@ def test_one_model_learns_three_directions(folder: Path) -> None:
     assert {name: counts["prefix"] for name, counts in learned.items()} == {
         name: [tokenizer.tag(tag)] for name, tag in tags.items()
     }
-    pairs = {name: came["pairs"] for name, came in journal_mixture(journal).items()}
-    assert pairs["en_fr"] == pytest.approx(pairs["en_de"] / 2, rel=0.5)
+    assert journal_mixture(journal).keys() == set(tags)
     assert {record["set"] for record in journal if record["kind"] == "valid"} == set(tags)
     nmt(folder, "evaluate", "runs/multi30k_multilingual")
     for name in tags:
@@ -110,8 +109,7 @@ def test_a_cleaned_mixture_goes_from_stage_to_stage(folder: Path) -> None:
     dropped = corpora["train/tatoeba"]["dropped"]
     assert dropped.keys() >= {"near_duplicates"}
     assert sum(dropped.values()) < corpora["train/tatoeba"]["read"] / 100, "filters drop clean text"
-    mixture = {name: came["pairs"] for name, came in journal_mixture(journal).items()}
-    assert mixture["captions"] == pytest.approx(mixture["tatoeba"], rel=0.3)
+    assert journal_mixture(journal).keys() == {"tatoeba", "captions"}
     for options in ([], ["--tag", "captions"]):
         assert nmt(folder, "translate", "runs/tatoeba_cleaned", *options, given="A man.\n\nNo!\n").count("\n") == 3
 
@@ -142,6 +140,7 @@ model: {{architecture: transformer, preset: tiny}}
 """
 
 
+ONE_EPOCH = ["training.limits={epochs: 1}", "training.validation.every=1000"]
 MORE = "data.train.captions={source: captions.en, target: captions.de}"
 
 
@@ -200,7 +199,7 @@ def test_the_same_text_is_left_of_each_format(name: str, folder: Path, pairs: li
     [
         ["data.context={sentences: 2}", "tokenizer.algorithm=bpe"],
         ["tokenizer.algorithm=character", "training.augmentation={upper_case: 0.5, typos: 0.5, noise: 0.5}"],
-        ["tokenizer.normalization=punctuation", MORE, "training.mixing.temperature=3"],
+        ["tokenizer.normalization=punctuation", MORE, "training.mixing.temperature=3", *ONE_EPOCH],
         ["data.filters=[{type: language, command: sed s/.*/en/, sides: source}]"],
     ],
     ids=["documents", "augmented", "mixed", "asked"],
@@ -219,7 +218,7 @@ def test_real_text_is_prepared_and_learned_with(
         came = {name: learned["pairs"] for name, learned in journal_mixture(journal).items()}
         sizes = {name: corpora[f"train/{name}"]["kept"] for name in came}
         wanted = (sizes["captions"] / sizes["tatoeba"]) ** (1 / 3)
-        assert came["captions"] / came["tatoeba"] == pytest.approx(wanted, rel=0.3)
+        assert came["captions"] / came["tatoeba"] == pytest.approx(wanted, rel=0.05)
     assert any(record["kind"] == "valid" for record in journal)
     assert nmt(folder, "translate", f"runs/{recipe.stem}", given="Tom is here.\n\nWhy?\n").count("\n") == 3
 
