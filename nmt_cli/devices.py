@@ -97,8 +97,8 @@ def describe(device: torch.device) -> str:
 
 
 def arithmetic(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """The context in which a model computes: bf16 where it is safe, or plain fp32."""
-    if precision == "fp32":
+    """The context in which a model computes: bf16 where it is safe and the device can do it, or plain fp32."""
+    if precision == "fp32" or not multiplies_bf16(device):
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 

@@ -26,6 +26,7 @@ data:
   source_language: en
   target_language: de
   prepared: prepared
+  filters: []
   train: {digits: {source: train.en, target: train.de}}
   valid: {dev: {source: dev.en, target: dev.de}}
 tokenizer: {vocabulary_size: 28, byte_fallback: false}

@@ -324,6 +324,22 @@ def test_a_killed_process_lets_go(tmp_path: Path) -> None:
         assert f"process {os.getpid()} on " in (tmp_path / "lock").read_text()
 
 
+def test_a_lock_can_be_shared_but_not_with_one_who_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with files.lock(path, shared=True), files.lock(path, shared=True), pytest.raises(RunInUseError), files.lock(path):
+        pass
+    with files.lock(path), pytest.raises(RunInUseError), files.lock(path, shared=True):
+        pass
+
+
+def test_remnants_are_what_lies_beside_a_folder_after_a_kill(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    assert files.remnants(folder) == []
+    with files.new_folder(folder) as unfinished:
+        assert files.remnants(folder) == [unfinished]
+    assert files.remnants(folder) == []
+
+
 def test_of_many_at_once_exactly_one_gets_the_lock(tmp_path: Path) -> None:
     program = """
 while not Path(sys.argv[2]).exists():

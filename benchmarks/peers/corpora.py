@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from nmt_cli.data.token_corpus import TokenCorpus, TokenLines
+from nmt_cli import files
+from nmt_cli.data.token_corpus import Lines, TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from peers.child import run
 from peers.contract import Corpus
@@ -101,15 +102,16 @@ def _prepare(corpus: Corpus, cores: str) -> None:
     write_pieces(corpus)
 
 
-def _tokens(corpus: Corpus, split: str) -> TokenCorpus:
-    tokenizer = Tokenizer.load(corpus.prepared / "tokenizer")
-    return TokenCorpus(corpus.prepared / split / "text", tokenizer)
+def _tokens(corpus: Corpus, split: str) -> TokenPairs:
+    tokenizer, name = Tokenizer.load(corpus.prepared / "tokenizer"), f"{split}/text"
+    entry = files.read_json(corpus.prepared / files.MANIFEST)["corpora"][name]
+    return TokenCorpus(corpus.prepared / name, entry, tokenizer).whole()
 
 
 def _lines_of_lengths(like: Corpus, side: str, lengths: np.ndarray) -> list[str]:
     """Lines of about so many subwords: whole words, so that the same tokenizer finds the same subwords again."""
     tokenizer = Tokenizer.load(like.prepared / "tokenizer")
-    tokens: TokenLines = getattr(_tokens(like, "train"), f"{side}s")
+    tokens: Lines = getattr(_tokens(like, "train"), f"{side}s")
     pieces = [tokenizer.source.vocabulary[token] for token in tokens.tokens]
     begins = [place for place, piece in enumerate(pieces) if piece.startswith("▁")]
     starts = np.cumsum(lengths) % (len(pieces) - 2 * NEWS_LONGEST)

@@ -26,7 +26,12 @@ def data_sections(corpus: Corpus) -> dict[str, Any]:
     }
     languages = {"source_language": "source", "target_language": "target"}
     return {
-        "data": {**languages, "prepared": str(corpus.prepared), **sides},
+        "data": {
+            **languages,
+            "prepared": str(corpus.prepared),
+            "filters": [],
+            **sides,
+        },  # all learn from the same pairs
         "tokenizer": {"vocabulary_size": VOCABULARY_SIZE},
     }
 

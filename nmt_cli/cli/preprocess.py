@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import DryRun, Overrides, Processes, Quiet, RecipePath, examples
+from nmt_cli.cli.options import DryRun, Overrides, Quiet, RecipePath, examples
 
 EXAMPLES = examples(
     "nmt preprocess recipe.yaml",
@@ -18,7 +18,9 @@ EXAMPLES = examples(
 def preprocess(
     recipe: RecipePath,
     set_: Overrides = None,
-    nproc: Processes = None,
+    nproc: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Processes; one for each core if not given.")
+    ] = None,
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Do one of N parts of the work only; --merge joins them.")
     ] = None,

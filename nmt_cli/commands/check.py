@@ -24,7 +24,7 @@ from nmt_cli.models import build
 from nmt_cli.models.contract import Vocabularies
 from nmt_cli.models.linear import product_speed
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.reporting.checked import Checked
+from nmt_cli.reporting.data.checked import Checked
 
 _LINES = 5000
 """Of each corpus that are cut into tokens to be measured."""

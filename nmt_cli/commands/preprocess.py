@@ -1,13 +1,13 @@
 """nmt preprocess: from raw text to tokenizer and token arrays."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.console import say, table
+from nmt_cli.data.inventory import read_inventory
 from nmt_cli.data.preparation.preparing import WHOLE, Job, check_paths, clear_away, prepare
-from nmt_cli.data.prepared import Prepared, is_current, open_prepared
+from nmt_cli.data.prepared import is_current, open_prepared
+from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.reporting.data.prepared import corpora_table, losses
 
 
 def preprocess(recipe: Recipe, job: Job = WHOLE, processes: int = 1, dry_run: bool = False) -> None:
@@ -23,7 +23,9 @@ def preprocess(recipe: Recipe, job: Job = WHOLE, processes: int = 1, dry_run: bo
     corpora = {**recipe.data.train, **recipe.data.valid}
     if taken:
         say(f"the tokenizer is that of {recipe.tokenizer.take_from}; other settings of it do not count")
-    say(f"{'would prepare' if dry_run else 'preparing'} {', '.join(corpora)} in {folder}")
+    what = f"part {job.part} of " if not job.merges else "the parts made of " if job.part is None else ""
+    doing = ("join" if job.part is None else "prepare") if dry_run else "joining" if job.part is None else "preparing"
+    say(f"{'would ' if dry_run else ''}{doing} {what}{', '.join(corpora)} in {folder}")
     if dry_run:
         return
     prepare(recipe, taken, job, processes)
@@ -31,46 +33,16 @@ def preprocess(recipe: Recipe, job: Job = WHOLE, processes: int = 1, dry_run: bo
         assert job.part is not None
         say(f"part {job.part} is ready; when all are, run: nmt preprocess --merge, with the same recipe")
         return
-    _report(open_prepared(recipe, taken))
+    _report(recipe, open_prepared(recipe, taken).tokenizer)
     say(f"{folder} is ready; next: nmt train, with the same recipe")
 
 
-def _report(prepared: Prepared) -> None:
-    corpora: dict[str, dict[str, Any]] = prepared.manifest["corpora"]
-    table("Corpora", ["corpus", "read", "kept", "source tokens", "target tokens", "mean length"], _rows(corpora))
-    if any(counts["dropped"] for counts in corpora.values()):
-        table("Dropped", ["corpus", "why", "pairs", "of all"], _losses(corpora))
-        _show_examples(corpora)
-    sizes = prepared.tokenizer.source_size, prepared.tokenizer.target_size
-    if prepared.tokenizer.joint:
-        say(f"vocabulary: {sizes[0]:,} subwords for both languages")
+def _report(recipe: Recipe, tokenizer: Tokenizer) -> None:
+    inventory = read_inventory(recipe.data.prepared)
+    table("Corpora: pairs, and subwords of each side", *corpora_table(inventory))
+    for line in losses(inventory):
+        say(line)
+    if tokenizer.joint:
+        say(f"vocabulary: {tokenizer.source_size:,} subwords for both languages")
     else:
-        say(f"vocabularies: {sizes[0]:,} source and {sizes[1]:,} target subwords")
-
-
-def _rows(corpora: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
-    for name, counts in corpora.items():
-        tokens = [counts["source_tokens"], counts["target_tokens"]]
-        means = " → ".join(f"{count / counts['kept']:.1f}" for count in tokens)
-        yield [name, *(f"{number:,}" for number in (counts["read"], counts["kept"], *tokens)), means]
-
-
-def _losses(corpora: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
-    for name, counts in corpora.items():
-        for reason, dropped in counts["dropped"].items():
-            yield [name, reason.replace("_", " "), f"{dropped:,}", f"{dropped / counts['read']:.2%}"]
-
-
-def _show_examples(corpora: dict[str, dict[str, Any]]) -> None:
-    """One of each kind, so that a filter that drops good pairs is noticed; the manifest has more."""
-    for name, counts in corpora.items():
-        for reason, examples in counts["examples"].items():
-            first, texts = examples[0], []
-            for side in ("source", "target"):
-                text = first[side]
-                texts.append(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
-            say(f"{name}: {reason.replace('_', ' ')}, such as record {first['record']:,}: {' ||| '.join(texts)}")
-
-
-_SHOWN = 60
-"""Characters of an example's sides."""
+        say(f"vocabularies: {tokenizer.source_size:,} source and {tokenizer.target_size:,} target subwords")

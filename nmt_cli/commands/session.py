@@ -121,7 +121,7 @@ class Session:
         pairs = sum(len(corpus) for corpus in self._prepared.train)
         step = self._learner.progress.step
         if self._recipe.training.precision == "bf16" and not multiplies_bf16(self._learner.device):
-            console.warn("training.precision: this processor has no instructions for bf16; fp32 is faster on it")
+            console.warn("training.precision: this processor has no instructions for bf16; taking fp32")
         console.say(
             f"{self._run.path}: {self._recipe.model.architecture} with {weights:,} weights, {pairs:,} sentence pairs,"
             f" {describe(self._learner.device)}" + (f", going on after update {step:,}" if step else "")

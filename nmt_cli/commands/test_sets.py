@@ -10,6 +10,7 @@ from pathlib import Path
 from nmt_cli import __version__, console, files
 from nmt_cli.commands.systems import System
 from nmt_cli.data.alignments import words_of
+from nmt_cli.data.factors import check_count
 from nmt_cli.data.reading import FACTORS, read_pairs, read_whole
 from nmt_cli.decoding.requests import Request, plain_requests
 from nmt_cli.errors import DataError, RecipeError
@@ -78,6 +79,7 @@ def read_test_set(system: System, test: TestSet | AnyCorpus) -> SetTexts:
         tagged, valued = [] if test.tags is None else [test.tags], [*test.factors.values()]
         sources, *others = read_parallel([test.source, *valued, *test.target, *tagged])
         factors = dict(zip(test.factors, others, strict=False))
+        _check_factors(test, sources, factors)
         references, tags = others[len(valued) : len(valued) + len(test.target)], others[-1] if tagged else None
         source, *more = [files.sha256(path) for path in (test.source, *test.target, *tagged)]
     else:
@@ -102,6 +104,16 @@ def read_test_set(system: System, test: TestSet | AnyCorpus) -> SetTexts:
         versions={"nmt": __version__, "sacrebleu": version("sacrebleu")},
     )
     return SetTexts(sources, references, tags, provenance, test.source_language, test.target_language, factors)
+
+
+def _check_factors(test: TestSet, sources: list[str], factors: Mapping[str, list[str]]) -> None:
+    """DataError unless each word has a value of each factor."""
+    for name, lines in factors.items():
+        for number, (source, values) in enumerate(zip(sources, lines, strict=True), 1):
+            try:
+                check_count(source, name, values)
+            except ValueError as error:
+                raise DataError(f"{test.factors[name]}: line {number}: has {error}") from error
 
 
 def read_parallel(paths: Sequence[Path]) -> list[list[str]]:

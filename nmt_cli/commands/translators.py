@@ -170,7 +170,8 @@ def _packed(loaded: "LoadedModel") -> "Precision":
             raise RecipeError("decoding.precision: int8 is for CPUs only; say bf16")
         return precision
     if precision == "bf16" and not multiplies_bf16(loaded.device):
-        warn("decoding.precision: this processor has no instructions for bf16; int8 and fp32 are faster on it")
+        warn("decoding.precision: this processor has no instructions for bf16; taking fp32, though int8 is faster")
+        precision = "fp32"
     keep_memory_in_bounds()
     keep_freed_memory()
     pack(loaded.model, precision)

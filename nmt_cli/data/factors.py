@@ -1,8 +1,8 @@
 """Source factors: a value for each word of a raw source → numbers for each of its tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 
 import numpy as np
 import numpy.typing as npt
@@ -39,26 +39,36 @@ def token_factors(
 
     Each token has those of its word. One that holds several raw words has those of the first; tags have none.
     """
-    words = [_normal_words(tokenizer, source) for source in sources]
-    counts = np.fromiter(map(len, words), np.int64, len(words))
-    flat = np.array(list(chain.from_iterable(words)), np.uint16).reshape(-1, len(tokenizer.factors.names))
+    firsts = accumulate((len(source.values[0]) for source in sources), initial=0)
+    origins = [_origins(source, first, tokenizer.normalize) for source, first in zip(sources, firsts, strict=False)]
+    of_words = np.fromiter(chain.from_iterable(origins), np.int64)
+    counts = np.fromiter(map(len, origins), np.int64, len(origins))
     begins = np.append(0, np.cumsum(tokenizer.source.begins_word[tokens]))
     which = np.repeat(np.arange(len(sources)), lengths)
     before = begins[np.cumsum(lengths) - lengths]
     in_line = (begins[1:] - before[which] - 1).clip(0, counts[which] - 1)
-    numbers: Numbers = flat[(np.cumsum(counts) - counts)[which] + in_line]
-    numbers[np.isin(tokens, list(tokenizer.source.tags.values()))] = 0
+    words = of_words[(np.cumsum(counts) - counts)[which] + in_line]
+    words[np.isin(tokens, list(tokenizer.source.tags.values()))] = _NO_WORD
+    values = zip(*(source.values for source in sources), strict=True) if sources else [()] * len(tokenizer.factors)
+    known = tokenizer.factors.numbers([chain.from_iterable(rows) for rows in values])
+    numbers: Numbers = np.array([[*row, 0] for row in known], np.uint16).T[words]
     return numbers
 
 
-def _normal_words(tokenizer: Tokenizer, source: Valued) -> list[tuple[int, ...]]:
-    """The numbers of each word of the normalised source."""
-    found = [(0,) * len(source.values)] * (source.normal.count(" ") + 1)
-    numbers = tokenizer.factors.numbers(source.values)
-    places = normal_words(source.raw, source.normal, tokenizer.normalize)
-    for values, several in reversed(list(zip(numbers, places, strict=True))):  # the first of those that share one stays
-        for place in several:
-            found[place] = values
+_NO_WORD = -1
+"""The place of zeros, behind the numbers of all words."""
+
+
+def _origins(source: Valued, first: int, normalize: Callable[[str], str]) -> Sequence[int]:
+    """For each word of a normalised source, the number of its raw word; that of the source's first word is `first`."""
+    raw, words, normal_count = source.raw, len(source.values[0]), source.normal.count(" ") + 1
+    if raw == source.normal and words == normal_count and "\t" not in raw:
+        return range(first, first + words)
+    found = [_NO_WORD] * normal_count
+    places = normal_words(raw, source.normal, normalize)
+    for word in reversed(range(words)):  # the first of those that share one stays
+        for place in places[word]:
+            found[place] = first + word
     return found
 
 

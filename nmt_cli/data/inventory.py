@@ -75,9 +75,10 @@ def read_inventory(folder: Path) -> Inventory:
 
 
 def _counts(name: str, entry: dict[str, Any], words: dict[str, str]) -> CorpusCounts:
+    order = {reason: place for place, reason in enumerate(words)}  # that in which they are looked for
     losses = [
         Loss(reason, str(words.get(reason, reason)), int(pairs), [_pair(one) for one in entry["examples"][reason]])
-        for reason, pairs in entry["dropped"].items()
+        for reason, pairs in sorted(entry["dropped"].items(), key=lambda item: order.get(item[0], len(order)))
     ]
     read, kept, sources, targets = (int(entry[key]) for key in ("read", "kept", "source_tokens", "target_tokens"))
     lengths = {

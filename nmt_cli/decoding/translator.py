@@ -21,7 +21,7 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.shields import Shield, Sparing
 from nmt_cli.decoding.steering.hard_terms import HardTerms
-from nmt_cli.decoding.steering.spelling import continuing
+from nmt_cli.decoding.steering.spelling import continuing, needless
 from nmt_cli.decoding.steering.wishes import NOTHING_WISHED, Steering, SteeringSettings, Term
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
@@ -103,7 +103,7 @@ class Translator:
         self._limits = Limits(longest, settings.split_above)
         self.joining = Joining(tokenizer, demands.context, longest)
         words = model.vocabularies
-        unsaid = {*tokenizer.target.tags.values()} - self.joining.separators
+        unsaid = {*tokenizer.target.tags.values(), *needless(tokenizer)} - self.joining.separators
         never = sorted({tokenizer.pad, tokenizer.unknown, words.start, *unsaid} - {words.end})
         self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
         self.steering = Steering(tokenizer, demands.steering)

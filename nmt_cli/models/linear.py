@@ -139,16 +139,8 @@ def _packed(weight: Tensor, bias: Tensor | None, relu: bool) -> Product:
 
 def _packed_bf16(weight: Tensor, bias: Tensor | None, relu: bool) -> Product:
     """A product in bf16, between fp32 inputs and outputs."""
-    pack = _packed if torch.ops.mkldnn._is_mkldnn_bf16_supported() else _unpacked
-    product = pack(weight.detach().bfloat16(), None if bias is None else bias.detach().bfloat16(), relu)
+    product = _packed(weight.bfloat16(), None if bias is None else bias.bfloat16(), relu)
     return lambda inputs: product(inputs.bfloat16()).float()
-
-
-def _unpacked(weight: Tensor, bias: Tensor | None, relu: bool) -> Product:
-    """A product by torch, for processors without instructions for bf16, whose weights oneDNN refuses to pack."""
-    if relu:
-        return lambda inputs: functional.linear(inputs, weight, bias).relu_()
-    return lambda inputs: functional.linear(inputs, weight, bias)
 
 
 def _packed_int8(weight: Tensor, bias: Tensor | None, relu: bool) -> Product:

@@ -36,6 +36,14 @@ class Event:
     details: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Came:
+    """How much of a corpus was learned from, counted each time that it came."""
+
+    pairs: int
+    target_tokens: int
+
+
 @dataclass
 class History:
     """All that a journal tells."""
@@ -51,6 +59,8 @@ class History:
     """The last update that is told of."""
     epochs: float = 0.0
     target_tokens: int = 0
+    mixture: dict[str, Came] = field(default_factory=dict)
+    """By corpus, up to the last report."""
 
 
 def read_journal(path: Path) -> History:
@@ -80,6 +90,7 @@ def _add(history: History, line: bytes) -> bool:
     match record.get("kind"):
         case "train":
             _add_numbers(history.train, step, record)
+            history.mixture = _mixture(record.get("mixture")) or history.mixture
         case "valid":
             _add_numbers(history.valid.setdefault(str(record.get("set", "")), {}), step, record)
         case "event":
@@ -104,6 +115,14 @@ def _add_numbers(series: dict[str, Series], step: int, record: dict[str, Any]) -
             quantity = series[name] = Series()
         quantity.steps.append(step)
         quantity.values.append(_number(value))
+
+
+def _mixture(value: Any) -> dict[str, Came]:
+    """What a record says of each corpus; nothing if it is damaged."""
+    try:
+        return {str(name): Came(int(came["pairs"]), int(came["target_tokens"])) for name, came in value.items()}
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        return {}
 
 
 def _is_count(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -87,6 +88,12 @@ def too_long(name: str, number: int) -> DataError:
     )
 
 
+@cache
+def tell_of_mark(name: str) -> None:
+    """Warn of a file's byte order mark; once, however often the file is read."""
+    warn(f"{name}: begins with a byte order mark, which is left out")
+
+
 def _raw_lines(stream: IO[bytes], name: str, first: int = 1) -> Iterator[tuple[int, int, bytes]]:
     """Number, counted from `first`, offset in bytes, and content of each line."""
     number, offset = first - 1, 0
@@ -99,7 +106,7 @@ def _raw_lines(stream: IO[bytes], name: str, first: int = 1) -> Iterator[tuple[i
         start, offset = offset, offset + len(line)
         content = line.removesuffix(b"\n").removesuffix(b"\r")
         if number == 1 and content.startswith(BOM):
-            warn(f"{name}: begins with a byte order mark, which is left out")
+            tell_of_mark(name)
             content, start = content.removeprefix(BOM), start + len(BOM)
         if len(content) > LONGEST_LINE:
             raise too_long(name, number)

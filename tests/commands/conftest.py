@@ -11,6 +11,7 @@ data:
   source_language: en
   target_language: de
   prepared: prepared
+  filters: []
   train: {digits: {source: train.en, target: train.de}}
   valid: {dev: {source: dev.en, target: dev.de}}
   test: {test: {source: dev.en, target: dev.de}}

@@ -198,3 +198,10 @@ def test_a_test_set_is_evaluated_with_its_factors(capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert "test  exact match 100.0 %" not in printed
     assert "dev  exact match 100.0 %" in printed
+
+
+def test_a_test_set_with_too_few_is_told_by_its_file() -> None:
+    Path("short.pos").write_text("N\n" * 20)
+    options = ["data.test.test.factors={pos: short.pos}"]
+    with pytest.raises(DataError, match=r"short\.pos: line \d+: has 1 values of the factor pos for 2 words"):
+        evaluate_system(open_system(Path("recipe.yaml"), options), ["test"], Wanted())

@@ -6,18 +6,22 @@ import pytest
 
 from nmt_cli import console, files
 from nmt_cli.commands.preprocess import preprocess
+from nmt_cli.data.preparation.preparing import Job
+from nmt_cli.data.prepared import is_current
 from nmt_cli.errors import DataError
+from nmt_cli.parts import Part
 from nmt_cli.recipe.schema import Recipe
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
-    """Ten different lines and an empty one for training, two for validation."""
+    """Eight different lines and an empty one for training, two for validation."""
     lines = [f"{word} {other}\n" for word in ("ab", "bcd", "cde", "dab", "eca") for other in ("abc", "edc")]
+    sides = {"source": lines, "target": [" ".join(reversed(line.split())) + "\n" for line in lines]}
     paths = {}
-    for name, text in (("train", [*lines, "\n"]), ("valid", lines[:2])):
-        for side in ("source", "target"):
-            (tmp_path / f"{name}.{side}").write_text("".join(text))
+    for name, first, more in (("train", 2, "\n"), ("valid", 0, "")):
+        for side, text in sides.items():
+            (tmp_path / f"{name}.{side}").write_text("".join(text[first : None if more else 2]) + more)
         paths[name] = {"tiny": {side: str(tmp_path / f"{name}.{side}") for side in ("source", "target")}}
     return Recipe.model_validate(
         {
@@ -37,7 +41,11 @@ def test_it_reports_each_corpus_on_stderr_and_names_the_next_command(
     assert out == ""
     assert "nmt train" in err
     row = next(line for line in err.split("\n") if "train/tiny" in line)
-    assert [cell.strip() for cell in row.split("│")[2:5]] == ["11", "1", "10"]
+    assert [cell.strip() for cell in row.split("│")[2:4]] == ["9", "8"]
+    assert "train/tiny: 1 of 9 pairs dropped (11.11%)" in err
+    assert "1  11.11%  a side is empty (empty)" in err
+    assert "record 9: (nothing)" in err
+    assert all(len(line) <= 80 for line in err.split("\n") if str(recipe.data.prepared) not in line)
 
 
 def test_a_second_time_nothing_is_touched(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,3 +86,29 @@ def test_quiet_says_nothing(recipe: Recipe, capsys: pytest.CaptureFixture[str]) 
     finally:
         console.set_quiet(False)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_part_and_the_joining_of_parts_say_what_comes_next(
+    recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preprocess(recipe, Job(Part(1, 2), merges=False))
+    told = capsys.readouterr().err
+    assert "preparing part 1/2 of tiny" in told
+    assert "part 1/2 is ready; when all are, run: nmt preprocess --merge" in told
+    with pytest.raises(DataError, match="valid/tiny"):
+        preprocess(recipe, Job(None))
+    preprocess(recipe, Job(Part(2, 2), merges=False))
+    capsys.readouterr()
+    preprocess(recipe, Job(None))
+    assert "joining the parts made of tiny" in capsys.readouterr().err
+    assert is_current(recipe)
+
+
+def test_what_a_kill_has_left_is_cleared_away_but_not_in_a_dry_run(recipe: Recipe) -> None:
+    preprocess(recipe)
+    left = recipe.data.prepared.with_name("data.parts")
+    left.mkdir()
+    preprocess(recipe, dry_run=True)
+    assert left.exists()
+    preprocess(recipe)
+    assert not left.exists()

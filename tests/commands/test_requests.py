@@ -33,7 +33,7 @@ def test_other_keys_are_kept(extra: dict[str, object], source: str) -> None:
 def test_wishes_are_read() -> None:
     line = '{"source": "a\\nb", "prefix": "P", "required": ["r", "s"], "forbidden": ["f"], "id": "x"}'
 
-    assert read([line], JSON) == [Request("a\nb", "P", ("r", "s"), ("f",), {"id": "x"})]
+    assert read([line], JSON) == [Request("a\nb", "P", ("r", "s"), ("f",), extra={"id": "x"})]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from nmt_cli.data.tokenizing.factors import Factors
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.training.memory import _longest
 
 Sentences = Callable[[int, int], list[str]]
 MANY = {"n": [f"w{number}" for number in range(40)], "parity": ["even", "odd"]}
@@ -153,7 +154,7 @@ def make(make_recipe: Callable[..., Recipe], sentences: Sentences, tmp_path: Pat
         if wrong is not None:
             factors[wrong] += " X"
         content = recipe.model_dump(mode="json", exclude_unset=True)
-        content["data"] |= {"factors": ["letter"], **data}
+        content["data"] |= {"factors": ["letter"], "filters": [{"type": "duplicates"}], **data}
         lines = (tmp_path / "valid.source").read_text().split("\n")[:-1]
         small = "".join(" ".join(word[0] for word in line.split()) + "\n" for line in lines)
         (tmp_path / "valid.letter").write_text(small)
@@ -187,7 +188,7 @@ def prepared_of(recipe: Recipe, processes: int = 1) -> Prepared:
 def test_prepared_tokens_have_the_factors_of_their_words(make: MakeFactored, format: str) -> None:
     prepared = prepared_of(make(format=format))
     corpus, known = prepared.train[0], prepared.tokenizer.factors
-    assert prepared.manifest["corpora"]["train/corpus"]["dropped"]["duplicates"] >= 5  # so that files were compacted
+    assert prepared.manifest["corpora"]["train/corpus"]["dropped"] == {"duplicates": 10}  # so that files are compacted
     pairs = corpus.whole()
     counts = Counter(word[0].upper() for line in corpus.source_text() for word in line.split())
     assert {*known.values["letter"]} == {*counts}
@@ -227,6 +228,20 @@ def test_a_wrong_number_of_values_is_named_or_left_out(
     entry = prepared.manifest["corpora"]["train/corpus"]
     assert entry["dropped"]["factors"] == 1
     assert [each["record"] for each in entry["examples"]["factors"]] == [8]
+
+
+def test_a_tag_before_the_words_has_none(make: MakeFactored) -> None:
+    prepared = prepared_of(make(language_tags=True))
+    pairs, tag = prepared.train[0].whole(), prepared.tokenizer.tag("2bb")
+    assert pairs.factors is not None
+    assert np.array_equal(pairs.factors[:, 0] == 0, pairs.sources.tokens == tag)
+    assert (pairs.factors == 0).sum() == len(pairs)
+
+
+def test_a_batch_tried_for_memory_has_some(make: MakeFactored) -> None:
+    batch = _longest(prepared_of(make()), 1000)
+    assert batch.factors is not None
+    assert batch.factors.shape == (*batch.source.shape, 1)
 
 
 def test_batches_have_them_beside_their_sources(make: MakeFactored) -> None:

@@ -5,9 +5,12 @@ import torch
 from torch.nn import functional
 from torch.testing import assert_close
 
+from nmt_cli.devices import multiplies_bf16
 from nmt_cli.errors import RecipeError
 from nmt_cli.models import linear as linear_module
 from nmt_cli.models.linear import Linear, Precision, linear, packing
+
+needs_bf16 = pytest.mark.skipif(not multiplies_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
 INPUT_STEP = 1 if torch.cpu._is_vnni_supported() else 2
 """Without these instructions, int8 products take inputs of seven bits, whose steps are twice as wide."""
@@ -47,7 +50,10 @@ def test_autocast_is_obeyed() -> None:
 @pytest.mark.parametrize("shape", [(1, 64), (7, 64), (3, 5, 64)])
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("has_bias", [False, True])
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 0.03), ("int8", 0.04 * INPUT_STEP)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"),
+    [("fp32", 1e-5), pytest.param("bf16", 0.03, marks=needs_bf16), ("int8", 0.04 * INPUT_STEP)],
+)
 @torch.inference_mode()
 def test_packed_layers_give_what_torch_gives(
     shape: tuple[int, ...], relu: bool, has_bias: bool, precision: Precision, tolerance: float

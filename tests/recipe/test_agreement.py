@@ -66,7 +66,7 @@ Write = Callable[[str | bytes], Path]
         (
             "data.filters.1={type: score, fewest: 0.5}",
             "data.filters.1.command",
-            "is missing, as data.train.clean says no score",
+            "is missing, as no corpus of data.train says a score",
         ),
         ("data.train.back.tag=2fr", "data.train.back.tag", "2fr is the tag of a language; take another name"),
         ("data.train.back.tag=2de", "data.train.back.tag", "2de is the tag of a language; take another name"),
@@ -205,7 +205,7 @@ def test_a_tokenizer_taken_over_may_be_sampled(good: str, write: Write) -> None:
     load_recipe(write(good), ["tokenizer={take_from: x, algorithm: word}", "training.subword_sampling={alpha: 0.1}"])
 
 
-def test_a_score_may_come_from_every_corpus(good: str, write: Write) -> None:
+def test_a_score_may_come_from_a_corpus(good: str, write: Write) -> None:
     option = "data.train.news.score=news.score"
     load_recipe(write(good), [option, "data.filters=[{type: score, fewest: 0.5}]"])
 

@@ -7,7 +7,7 @@ import pytest
 
 from nmt_cli.errors import ModelError
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.runs.history import read_journal
+from nmt_cli.runs.history import Came, read_journal
 from nmt_cli.runs.journal import Journal
 
 
@@ -37,6 +37,14 @@ def test_what_a_journal_wrote_is_read_again(tmp_path: Path) -> None:
     assert history.valid["dev"]["bleu"].values == [3.0]
     assert [(event.name, event.details) for event in history.events] == [("started", {"device": "CPU"})]
     assert (history.step, history.epochs, history.target_tokens, history.damaged) == (20, 1.0, 600, 0)
+
+
+def test_the_mixture_is_that_of_the_last_report_that_tells_it(tmp_path: Path) -> None:
+    came = {"clean": {"pairs": 3, "target_tokens": 30}, "crawl": {"pairs": 4, "target_tokens": 20}}
+    later = {**came, "clean": {"pairs": 9, "target_tokens": 90}}
+    lines = [record(mixture=came), record(mixture=later), record(mixture={"clean": {"pairs": "?"}}), record()]
+
+    assert read_journal(journal(tmp_path, *lines)).mixture == {"clean": Came(9, 90), "crawl": Came(4, 20)}
 
 
 @pytest.mark.parametrize(

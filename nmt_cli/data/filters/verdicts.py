@@ -53,11 +53,8 @@ class Score:
 
     def __call__(self, rows: Rows) -> Truths:
         said = rows.scores if self._command is None else self._asked(self._command, rows)
-        if said is None:
-            raise DataError(
-                f"{_where(rows, self.name)}: the corpus gives no score; say where its `score` is, or give the filter a "
-                "`command`"
-            )
+        if said is None:  # a corpus that needs no judgement, such as one made by hand
+            return np.ones(len(rows), np.bool_)
         numbers = np.fromiter((self._number(word, rows, row) for row, word in enumerate(said)), np.float64, len(rows))
         return np.asarray((numbers >= self._fewest) & (numbers <= self._most))
 

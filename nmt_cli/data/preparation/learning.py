@@ -30,6 +30,8 @@ MOST_PAIRS = 1_000_000
 """More teach nothing new."""
 _CHUNK = 1024
 """Records that are taken or left together."""
+_ENOUGH = 16
+"""Chunks for which it is worth to start another process."""
 _SEED = 1  # not the recipe's: runs that differ in seed alone share their data
 
 
@@ -64,11 +66,12 @@ def learn(
 ) -> Tokenizer:
     """A tokenizer as the recipe says, or one that was taken over with more subwords; the same for any `processes`."""
     learned = [task for task in tasks if task.is_learned]
-    share = min(1.0, MOST_PAIRS / max(1, sum(records[task.name] for task in learned)))
+    total = sum(records[task.name] for task in learned)
+    share, processes = min(1.0, MOST_PAIRS / max(1, total)), min(processes, 1 + total // (_ENOUGH * _CHUNK))
     normalization = taken.normalization if taken else recipe.tokenizer.normalization
     sample: dict[tuple[str, str], None] = {}
     values = {name: Counter[str]() for name in recipe.data.factors}
-    with Progress("sampling", "records", sum(records[task.name] for task in learned)) as progress:
+    with Progress("sampling", "records", total) as progress:
         opener = partial(_Sampler, recipe, normalization, held_out)
         for sampled in in_order(processes, opener, _chosen(learned, share, progress)):
             sample.update(dict.fromkeys(sampled.pairs))

@@ -8,7 +8,6 @@ from typing import IO
 
 import numpy as np
 
-from nmt_cli.console import warn
 from nmt_cli.errors import DataError
 from nmt_cli.text import lines as text_lines
 
@@ -130,7 +129,7 @@ class _LineFile:
         with text_lines.reading_errors(self._name):
             block = self._stream.read(_BLOCK)
         if self._is_at_start and block.startswith(text_lines.BOM):
-            warn(f"{self._name}: begins with a byte order mark, which is left out")
+            text_lines.tell_of_mark(self._name)
             self.offset = len(text_lines.BOM)
             block = block.removeprefix(text_lines.BOM) or self._stream.read(_BLOCK)
         self._is_at_start = False

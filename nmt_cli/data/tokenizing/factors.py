@@ -1,6 +1,6 @@
 """Values of source factors, such as parts of speech, and their numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MOST_VALUES = 2**16 - 1
@@ -38,10 +38,12 @@ class Factors:
         """How many numbers each factor has, that of none included."""
         return tuple(len(known) + 1 for known in self.values.values())
 
-    def numbers(self, values: Sequence[Sequence[str]]) -> list[tuple[int, ...]]:
-        """For each word its numbers, k of them, from the values of all words by each factor in turn."""
-        each = [[known.get(value, 0) for value in row] for known, row in zip(self._numbers, values, strict=True)]
-        return list(zip(*each, strict=True))
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def numbers(self, values: Sequence[Iterable[str]]) -> list[list[int]]:
+        """The numbers of values, given for each factor in turn."""
+        return [[known.get(value, 0) for value in row] for known, row in zip(self._numbers, values, strict=True)]
 
 
 def are_factors(values: Any) -> bool:

@@ -128,3 +128,18 @@ def continuing(tokenizer: Tokenizer) -> list[bool]:
     for number, byte in target.byte_values().items():
         found[number] = byte >= 0x80 or kind(chr(byte)) == "word"
     return found
+
+
+def needless(tokenizer: Tokenizer) -> set[int]:
+    """Target tokens that no text is cut into: bytes of characters that have a piece, or that normalising changes.
+
+    No model has learned to say them; said all the same, they would be a spelling of words that nobody looks for.
+    """
+    target = tokenizer.target
+    pieces = {piece.text for piece in target.pieces()}
+    characters = {number: chr(byte) for number, byte in target.byte_values().items() if byte < 0x80}
+    return {
+        number
+        for number, character in characters.items()
+        if character.replace(" ", "▁") in pieces or tokenizer.normalize(f"a{character}a") != f"a{character}a"
+    }

@@ -130,13 +130,10 @@ class Data(Section):
 
     @model_validator(mode="after")
     def check_scores(self) -> Self:
+        has_scores = any(getattr(corpus, "score", None) is not None for corpus in self.train.values())
         for number, each in enumerate(self.filters):
-            if not isinstance(each, ScoreFilter) or each.command is not None:
-                continue
-            for name, corpus in self.train.items():
-                if getattr(corpus, "score", None) is None:
-                    missing = f"is missing, as data.train.{name} says no score"
-                    raise MisfitError(("filters", number, "command"), missing)
+            if isinstance(each, ScoreFilter) and each.command is None and not has_scores:
+                raise MisfitError(("filters", number, "command"), "is missing, as no corpus of data.train says a score")
         return self
 
     @property

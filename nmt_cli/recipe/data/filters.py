@@ -131,7 +131,7 @@ class ScoreFilter(Section):
     type: Literal["score"] = "score"
     """Which filter it is."""
     command: Command | None = None
-    """Gets source, tab, target on each line and says a number; without it, the corpus says a `score`."""
+    """Gets source, tab, target on each line and says a number; without it, corpora that say no `score` are kept."""
     fewest: float | None = None
     """The least score that is kept."""
     most: float | None = None

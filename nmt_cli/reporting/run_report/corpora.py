@@ -1,7 +1,7 @@
 """What a run learned from, and how long its sentences are."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,16 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.plots.histogram import Histogram, draw_histogram
 from nmt_cli.reporting.run_report.evaluations import Evaluation
 from nmt_cli.reporting.run_report.section import Section, absent
-from nmt_cli.runs.history import History
+from nmt_cli.runs.history import Came, History
 
 
 @dataclass(frozen=True)
 class _Corpus:
     counts: CorpusCounts
     share: float
-    """Of all target subwords that training reads, in per cent."""
+    """Of all target subwords that training learned from or, while that is not known, will read; in per cent."""
+    passes: float | None
+    """How often its pairs came, on average; None if that is not known."""
     is_training: bool
 
 
@@ -45,7 +47,7 @@ def corpora_section(
     except DataError as error:
         missing = str(error)
     histograms += [_evaluated_lengths(found) for found in evaluations if found.sentences]
-    corpora = _shares(inventory) if inventory else []
+    corpora = _shares(inventory, history.mixture if history else {}) if inventory else []
     if not corpora and not histograms:
         return absent("Data", missing)
     content = _Corpora(
@@ -74,11 +76,19 @@ def _inventory(recipe: Recipe | None, summary: dict[str, Any]) -> Inventory:
     return inventory
 
 
-def _shares(inventory: Inventory) -> list[_Corpus]:
-    learned = [counts for counts in inventory.corpora if counts.name.startswith("train/")]
-    total = sum(counts.target_tokens for counts in learned) or 1
+def _shares(inventory: Inventory, mixture: Mapping[str, Came]) -> list[_Corpus]:
+    corpora = {counts.name: counts for counts in inventory.corpora if counts.name.startswith("train/")}
+    none = Came(0, 0)
+    came = {name: mixture.get(name.removeprefix("train/"), none) for name in corpora} if mixture else {}
+    tokens = {name: came[name].target_tokens if came else counts.target_tokens for name, counts in corpora.items()}
+    total = sum(tokens.values()) or 1
     return [
-        _Corpus(counts, 100 * counts.target_tokens / total if counts in learned else 0.0, counts in learned)
+        _Corpus(
+            counts,
+            100 * tokens.get(counts.name, 0) / total,
+            came[counts.name].pairs / max(1, counts.kept) if counts.name in came else None,
+            counts.name in corpora,
+        )
         for counts in inventory.corpora
     ]
 

@@ -67,7 +67,7 @@ def agrees(make_recipe: MakeRecipe, tokenizer: Tokenizer, pairs: list[tuple[byte
     assert_agrees(prepared(recipe, tokenizer), expected)
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(pairs=corpora)
 def test_every_record_is_kept_or_dropped_for_a_reason(
     make_recipe: MakeRecipe, small_shards: None, byte_tokenizer: Tokenizer, pairs: list[tuple[bytes, bytes]]

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,10 @@ def random_pairs(chance: random.Random, count: int) -> Pairs:
     return [(" ".join(chance.choices(words, k=2)), chance.choice(words)) for _ in range(count)]
 
 
-@pytest.mark.parametrize("by", SIDES)
-@pytest.mark.parametrize("then", SIDES)
+@pytest.mark.parametrize(
+    ("by", "then"),
+    [pytest.param(*both, marks=pytest.mark.slow if "source" in both else ()) for both in product(SIDES, SIDES)],
+)
 def test_duplicates_are_those_that_one_finds_by_comparing_all(
     make_recipe: MakeRecipe, tmp_path: Path, by: str, then: str
 ) -> None:

@@ -55,17 +55,20 @@ def test_a_mistake_is_told_in_its_turn(processes: int) -> None:
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_what_is_unforeseen_is_told_with_its_place() -> None:
     with pytest.raises(ValueError, match="unforeseen") as raised:
         list(in_order(2, Shouting(), ["crash", "other"]))
     assert "dealing.py" in raised.value.__notes__[0]
 
 
+@pytest.mark.slow
 def test_one_that_cannot_begin_is_told() -> None:
     with pytest.raises(DataError, match="there is no model"):
         list(in_order(2, unopenable, ["one", "two"]))
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_ends_all() -> None:
     with pytest.raises(ResourceError, match="killed by SIGKILL; if memory was short, lower --nproc"):
         list(in_order(2, Shouting(), ["one", "kill", "slow", "slow"]))
@@ -79,6 +82,7 @@ def test_one_that_is_killed_is_noticed_while_another_works() -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_one_that_leaves_ends_all() -> None:
     with pytest.raises(NmtError, match="exit code 9"):
         list(in_order(2, Shouting(), ["one", "exit", "slow", "slow"]))

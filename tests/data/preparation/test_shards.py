@@ -98,7 +98,16 @@ def test_two_processes_give_the_same_bytes(recipe: Recipe, expected: dict[str, b
     assert contents(recipe.data.prepared) == expected
 
 
-@pytest.mark.parametrize("jobs", [1, 2, 3])
+@pytest.mark.slow
+def test_two_processes_learn_the_same(
+    recipe: Recipe, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt_cli.data.preparation.learning._CHUNK", 10)
+    prepare(recipe, processes=2)
+    assert contents(recipe.data.prepared) == expected
+
+
+@pytest.mark.parametrize("jobs", [3, *(pytest.param(jobs, marks=pytest.mark.slow) for jobs in (1, 2))])
 def test_any_number_of_jobs_gives_the_same_bytes(recipe: Recipe, expected: dict[str, bytes], jobs: int) -> None:
     by_jobs(recipe, jobs)
     assert not recipe.data.prepared.exists()
@@ -107,7 +116,7 @@ def test_any_number_of_jobs_gives_the_same_bytes(recipe: Recipe, expected: dict[
     assert {path.name for path in recipe.data.prepared.parent.glob("prepared*")} == {"prepared", "prepared.lock"}
 
 
-@pytest.mark.parametrize("slab", [1, 7, 30, 60])
+@pytest.mark.parametrize("slab", [1, *(pytest.param(slab, marks=pytest.mark.slow) for slab in (7, 30, 60))])
 def test_any_cut_into_slabs_gives_the_same_bytes(
     recipe: Recipe, expected: dict[str, bytes], slab: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,7 +160,9 @@ def test_shards_of_other_files_are_never_used(recipe: Recipe, expected: dict[str
     assert contents(recipe.data.prepared) == expected
 
 
-@pytest.mark.parametrize("name", ["source.bin", "keys.1", "shard.json"])
+@pytest.mark.parametrize(
+    "name", ["source.bin", *(pytest.param(name, marks=pytest.mark.slow) for name in ("keys.1", "shard.json"))]
+)
 def test_shards_of_which_something_is_missing_are_made_again(
     recipe: Recipe, expected: dict[str, bytes], name: str
 ) -> None:
@@ -166,7 +177,7 @@ def test_shards_of_which_something_is_missing_are_made_again(
     assert contents(recipe.data.prepared) == expected
 
 
-@pytest.mark.parametrize("slabs", [0, 1, 3, 7, 12])
+@pytest.mark.parametrize("slabs", [7, *(pytest.param(slabs, marks=pytest.mark.slow) for slabs in (0, 1, 3, 12))])
 def test_work_that_was_stopped_goes_on_where_it_was(
     recipe: Recipe, expected: dict[str, bytes], slabs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

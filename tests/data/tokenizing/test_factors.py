@@ -22,7 +22,7 @@ def test_what_is_frequent_has_a_low_number_and_what_is_not_known_none() -> None:
     factors = Factors.learn({"pos": Counter(VERB=2, NOUN=3, ADJ=2), "case": Counter(up=1)})
     assert factors.values == {"pos": ["NOUN", "ADJ", "VERB"], "case": ["up"]}
     assert factors.sizes == (4, 2)
-    assert factors.numbers([["VERB", "X", "NOUN"], ["up", "up", "down"]]) == [(3, 1), (0, 1), (1, 0)]
+    assert factors.numbers([["VERB", "X", "NOUN"], ["up", "up", "down"]]) == [[3, 0, 1], [1, 1, 0]]
 
 
 def test_a_factor_has_as_many_values_as_two_bytes_can_tell_apart() -> None:

@@ -89,11 +89,19 @@ def test_a_whole_run_is_told_in_sections(written: WrittenRun) -> None:
 
 def test_the_mixture_and_what_was_dropped_are_told(written: WrittenRun) -> None:
     text = re.sub(r"\s+", " ", report(written).sections["data"])
-    assert "train/large 90.9 % 7 4 3 empty 2, too long 1 20 20" in text
-    assert "train/small 9.1 % 4 1 3" in text
-    assert "valid/dev – 4 1 3" in text
-    assert "Training read 15,000 target subwords, which is 3.0 times all of it" in text
+    assert "train/large 90.9 % – 7 4 3 empty 2, too long 1 20 20" in text
+    assert "train/small 9.1 % – 4 1 3" in text
+    assert "valid/dev – – 4 1 3" in text
+    assert "Training read 15,000 target subwords in 3.0 epochs" in text
     assert "source: 5 lines, mean 4.4, median 4, longest 9" in text
+
+
+def test_the_mixture_is_the_realised_one_where_the_journal_tells_it(written: WrittenRun) -> None:
+    came = {"large": {"pairs": 6, "target_tokens": 30}, "small": {"pairs": 3, "target_tokens": 10}}
+    written.journal([training(100), training(200, mixture=came)])
+    text = re.sub(r"\s+", " ", report(written).sections["data"])
+    assert "train/large 75.0 % 1.5 7 4 3" in text
+    assert "train/small 25.0 % 3.0 4 1 3" in text
 
 
 def test_each_reason_is_told_with_examples(written: WrittenRun) -> None:

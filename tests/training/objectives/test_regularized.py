@@ -9,12 +9,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from nmt_cli.data.batches import Alignment, Batch
+from nmt_cli.devices import multiplies_bf16
 from nmt_cli.models.contract import Source, TranslationModel
 from nmt_cli.recipe.training import Training
 from nmt_cli.training.objectives import build_objective
 from nmt_cli.training.objectives.cross_entropy import CrossEntropy
 from nmt_cli.training.objectives.hidden_words import hide, with_own_words, words_of_source, words_of_target
 from nmt_cli.training.objectives.regularized import Regularized
+
+needs_bf16 = pytest.mark.skipif(not multiplies_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
 R_DROP, SIMCUT = {"type": "r_drop"}, {"type": "simcut", "cut": 0.4}
 ALL = {
@@ -118,7 +121,7 @@ def test_everything_together_is_the_sum_of_its_parts(name: str) -> None:
 
 @models
 @consistencies
-@pytest.mark.parametrize("is_bf16", [False, True])
+@pytest.mark.parametrize("is_bf16", [False, pytest.param(True, marks=needs_bf16)])
 def test_gradients_reach_every_weight(name: str, consistency: object, is_bf16: bool) -> None:
     model = new(name, dropout=0.1).float()
     built = objective(model, training(**ALL, consistency=consistency))

@@ -1,7 +1,7 @@
 """What a check found is wrapped to 80 columns, the worst first."""
 
 from nmt_cli.data.checking.finding import Finding, share
-from nmt_cli.reporting.checked import Checked
+from nmt_cli.reporting.data.checked import Checked
 
 
 def checked(*findings: Finding) -> Checked:

@@ -1,0 +1,110 @@
+"""How fast batches come from prepared data, and how soon the first one, wherever a run goes on."""
+
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmt_cli.data.batches import assemble, plan
+from nmt_cli.data.blocks.blocks import Blocks
+from nmt_cli.data.prepared import Prepared
+from nmt_cli.data.token_corpus import TokenCorpus, token_type
+from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.training import Training
+from nmt_cli.training.feed import feed, resegmenter_of
+from nmt_cli.training.parallel import Ranks
+from nmt_cli.training.progress import Progress
+
+PAIRS = 100_000_000
+AUGMENTED = {"augmentation": {"upper_case": 0.05, "title_case": 0.05, "typos": 0.1, "noise": 0.05}}
+CASES: list[tuple[str, str, dict[str, Any], int]] = [
+    ("unigram", "plain", {}, 4_096),
+    ("unigram", "plain", {}, 25_000),
+    ("unigram", "augmentation", AUGMENTED, 4_096),
+    ("unigram", "sampling", {"subword_sampling": {"alpha": 0.3}}, 4_096),
+    ("unigram", "both", {"subword_sampling": {"alpha": 0.3}, **AUGMENTED}, 4_096),
+    ("bpe", "sampling", {"subword_sampling": {"alpha": 0.1}}, 4_096),
+]
+"""Tokenizer, what is switched on, the settings for it, and `batch_tokens`."""
+
+
+def time_batches(sources: list[str], targets: list[str]) -> None:
+    """How fast batches come, with and without what changes their text."""
+    print("| tokenizer | switched on | batch_tokens | block | read | plan | assemble | tokens/s | go on |")
+    print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = {name: prepare(Path(folder) / name, name, sources, targets) for name in ("unigram", "bpe")}
+        for algorithm, name, settings, batch_tokens in CASES:
+            training = Training.model_validate(settings)
+            figures = time_block(prepared[algorithm], training, batch_tokens)
+            going_on = time_going_on(prepared[algorithm], training, batch_tokens)
+            print(f"| {algorithm} | {name} | {batch_tokens:,} | {figures} | {going_on:.2f} |", flush=True)
+
+
+def time_block(prepared: Prepared, settings: Training, batch_tokens: int) -> str:
+    """The middle columns of a row."""
+    weights = dict.fromkeys((corpus.name for corpus in prepared.train), 1.0)
+    blocks = Blocks(prepared.train, weights, settings.mixing, 1, resegmenter_of(prepared, settings))
+    blocks.read(0, 0)  # maps the files
+    times = [time.process_time()]
+    block = blocks.read(0, 1)
+    assert block is not None
+    times.append(time.process_time())
+    batches = plan(block.pairs, batch_tokens, [1])
+    times.append(time.process_time())
+    words, tokens = prepared.tokenizer, 0
+    for rows in batches:
+        tokens += assemble(block.pairs, rows, words.start, words.end, words.pad).target_tokens
+    times.append(time.process_time())
+    parts = " | ".join(f"{seconds:.2f}" for seconds in np.diff(times))
+    return f"{len(block.pairs):,} | {parts} | {tokens / (times[-1] - times[0]):,.0f}"
+
+
+def time_going_on(prepared: Prepared, settings: Training, batch_tokens: int) -> float:
+    """Seconds from the middle of the corpus to the batches of the next update."""
+    weights = dict.fromkeys((corpus.name for corpus in prepared.train), 1.0)
+    place = Progress(epoch=1, block=48, used=5, cut=batch_tokens)
+    began = time.process_time()
+    next(feed(prepared, weights, settings, batch_tokens, 1, place, Ranks()))
+    seconds = time.process_time() - began
+    time.sleep(seconds)  # in which the next block is made, so that it disturbs no other figure
+    return seconds
+
+
+def prepare(folder: Path, algorithm: str, sources: list[str], targets: list[str]) -> Prepared:
+    """The corpus, as `nmt preprocess` would leave it, but for the links."""
+    tokenizer = Tokenizer.train(TokenizerSettings(algorithm=algorithm), sources, targets, seed=1)
+    sources, targets = (list(map(tokenizer.normalize, side)) for side in (sources, targets))
+    shard = folder / "text" / "00000"
+    shard.mkdir(parents=True)
+    sides = {"source": (tokenizer.source, sources), "target": (tokenizer.target, targets)}
+    counts = {side: _write_side(shard, side, *content) for side, content in sides.items()}
+    shards = round(PAIRS / len(sources))
+    for number in range(1, shards):
+        (shard.parent / f"{number:05}").symlink_to("00000")
+    entry = {
+        "shards": [len(sources)] * shards,
+        "prefix": [],
+        "source_tokens": counts["source"].total() * shards,
+        "target_tokens": counts["target"].total() * shards,
+        "lengths": {side: {str(length): count for length, count in found.items()} for side, found in counts.items()},
+    }
+    return Prepared(
+        tokenizer, [TokenCorpus(shard.parent, entry, tokenizer)], {}, {"settings": {"data.max_length": 200}}
+    )
+
+
+def _write_side(shard: Path, side: str, subwords: Subwords, lines: list[str]) -> Counter[int]:
+    """Write the files of one side; how many lines have each length."""
+    rows = subwords.encode(lines)
+    encoded = [f"{line}\n".encode() for line in lines]
+    kind = token_type(len(subwords.vocabulary))
+    (shard / f"{side}.bin").write_bytes(np.array([token for row in rows for token in row], kind).tobytes())
+    (shard / f"{side}.txt").write_bytes(b"".join(encoded))
+    for name, lengths in (("offsets", map(len, rows)), ("lines", map(len, encoded))):
+        (shard / f"{side}.{name}").write_bytes(np.cumsum([0, *lengths], dtype="<i8").tobytes())
+    return Counter(map(len, rows))

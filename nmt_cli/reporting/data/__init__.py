@@ -1,0 +1,1 @@
+"""What is told of data, as text for a screen."""

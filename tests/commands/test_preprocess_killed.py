@@ -1,0 +1,208 @@
+"""nmt preprocess killed, cut off from its processes, or without room: what is there is whole, or is not believed."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from preparing import contents
+
+from nmt_cli.commands.preprocess import preprocess
+from nmt_cli.data.preparation import shards
+from nmt_cli.data.prepared import is_current, open_prepared
+from nmt_cli.errors import DataError
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.schema import Recipe
+
+pytestmark = pytest.mark.slow
+KILLS = 50
+RECIPE = Path("recipe.yaml")
+SIZES = (150, 160)
+"""Vocabularies of two recipes that take turns."""
+
+
+@pytest.fixture
+def made(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, dict[str, bytes]]]:
+    """What comes of both recipes, for a corpus of many small shards, duplicates among them."""
+    chance = random.Random(1)
+    words = ["".join(chance.choices("abcdefgh", k=chance.randint(2, 6))) for _ in range(90)]
+    lines = [" ".join(chance.choices(words, k=5)) for _ in range(3000)]
+    Path("train.en").write_text("".join(f"{line}\n" for line in lines + lines[:500]))
+    Path("train.de").write_text("".join(f"{line[::-1]}\n" for line in lines + lines[:500]))
+    told = recipe.read_text().replace("filters: []", "filters: [{type: duplicates}]")
+    recipe.write_text(told)
+    monkeypatch.setattr(shards, "SLAB", 50)
+    monkeypatch.setattr(shards, "SHARD", 400)
+    found = {}
+    for size in SIZES:
+        preprocess(of_size(size))
+        found[size] = contents(Path("prepared"))
+    yield found
+
+
+def of_size(size: int) -> Recipe:
+    return load_recipe(RECIPE, [f"tokenizer.vocabulary_size={size}"])
+
+
+PROGRAM = """\
+import sys, time
+from pathlib import Path
+from faults import Dying, room_for
+from nmt_cli.cli import main
+from nmt_cli.data.preparation import preparing, shards
+shards.SLAB, shards.SHARD = 50, SHARD
+print("ready", flush=True)
+BEFORE
+main()
+"""
+
+
+class Life:
+    """One start of nmt preprocess, in a process group of its own; no fork, as the segmenter's threads are not."""
+
+    told = ""
+
+    def __init__(self, size: int, processes: int = 1, before: str = "", shard: int = 400) -> None:
+        program = PROGRAM.replace("SHARD\n", f"{shard}\n").replace("BEFORE", before)
+        setting = f"tokenizer.vocabulary_size={size}"
+        command = [sys.executable, "-c", program, "preprocess", "recipe.yaml", "--set", setting]
+        command += ["--nproc", str(processes)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment, start_new_session=True)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n"
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def exit_code(self, timeout: float = 120) -> int:
+        """Wait for the end of it and of all that it started."""
+        self.told = self.process.communicate(timeout=timeout)[1].decode()
+        return self.process.returncode
+
+
+def assert_whole_or_not_believed(made: dict[int, dict[str, bytes]]) -> None:
+    for size in SIZES:
+        recipe = of_size(size)
+        if is_current(recipe):
+            assert contents(Path("prepared")) == made[size]
+        else:
+            with suppress(DataError):
+                open_prepared(recipe)
+                raise AssertionError("what is not current is not opened")
+
+
+def assert_tidy() -> None:
+    assert {path.name for path in Path.cwd().glob("prepared*")} == {"prepared", "prepared.lock"}
+
+
+def test_killed_at_random_moments_nothing_half_made_is_believed(made: dict[int, dict[str, bytes]]) -> None:
+    moments, turn, killed, longest = random.Random(1), 0, 0, 1.0
+    while killed < KILLS:
+        size = SIZES[turn % 2]
+        life = Life(size, 2 if killed % 10 == 9 else 1)
+        time.sleep(moments.uniform(0, longest))
+        life.kill()
+        code = life.exit_code()
+        assert code in (0, -signal.SIGKILL), life.told
+        assert_whole_or_not_believed(made)
+        if code == 0:
+            assert contents(Path("prepared")) == made[size]
+            assert_tidy()
+            turn, longest = turn + 1, longest * 0.8
+        else:
+            killed, longest = killed + 1, longest * 1.02
+    assert turn > 1, "some were finished between the kills"
+    for size in SIZES:
+        preprocess(of_size(size))
+        assert contents(Path("prepared")) == made[size]
+        assert_tidy()
+
+
+def test_killed_at_each_step_nothing_half_made_is_believed(
+    made: dict[int, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD", 2000)  # not so many steps
+    shutil.rmtree("prepared")
+    expected = {}
+    for size in SIZES:
+        preprocess(of_size(size))
+        expected[size] = contents(Path("prepared"))
+    shutil.copytree("prepared", "old")
+    for operation in range(1, 1000, 11):
+        shutil.rmtree("prepared")
+        shutil.rmtree("prepared.parts", ignore_errors=True)
+        shutil.copytree("old", "prepared")
+        life = Life(SIZES[0], before=f"Dying(Path.cwd(), {operation})", shard=2000)
+        code = life.exit_code()
+        assert code in (0, -signal.SIGKILL), life.told
+        assert_whole_or_not_believed(expected)
+        preprocess(of_size(SIZES[0]))
+        assert contents(Path("prepared")) == expected[SIZES[0]], f"killed at operation {operation}"
+        assert_tidy()
+        if code == 0:
+            break
+    assert operation > 50
+
+
+@pytest.mark.parametrize("most", [300, 30_000])
+def test_a_full_disk_is_told_and_the_old_stays(made: dict[int, dict[str, bytes]], most: int) -> None:
+    life = Life(SIZES[0], before=f"room_for({most})")
+    assert life.exit_code() == 5, life.told
+    assert "no space left" in life.told
+    assert "Traceback" not in life.told
+    assert contents(Path("prepared")) == made[SIZES[1]]
+    preprocess(of_size(SIZES[0]))
+    assert contents(Path("prepared")) == made[SIZES[0]]
+    assert_tidy()
+
+
+def test_one_process_killed_ends_all_and_what_was_done_is_used(made: dict[int, dict[str, bytes]]) -> None:
+    life = Life(SIZES[0], 2, SLOW_SHARDS)
+    deadline = time.monotonic() + 60
+    while len(found := workers(life.process.pid)) < 2 or not any(Path("prepared.parts").glob("train/digits/0*[0-9]")):
+        assert time.monotonic() < deadline, life.told
+        time.sleep(0.01)
+    began = time.monotonic()
+    os.kill(found[0], signal.SIGKILL)
+    assert life.exit_code(20) == 5, life.told
+    assert time.monotonic() - began < 10
+    assert "one of the processes was killed by SIGKILL; if memory was short, lower --nproc" in life.told
+    assert not any(map(is_alive, found))
+    assert contents(Path("prepared")) == made[SIZES[1]]
+    assert any(Path("prepared.parts").glob("train/digits/0*[0-9]/shard.json"))
+    preprocess(of_size(SIZES[0]))
+    assert contents(Path("prepared")) == made[SIZES[0]]
+
+
+SLOW_SHARDS = """\
+sizes = shards._sizes
+shards._sizes = lambda folder: (time.sleep(0.3), sizes(folder))[1]
+"""
+
+
+def workers(process: int) -> list[int]:
+    """The processes that work for another."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == process and b"spawn_main" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return sorted(found)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

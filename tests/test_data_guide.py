@@ -1,0 +1,111 @@
+"""What the guide to data shows can be typed as it stands, and prints what stands there."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from nmt_cli.recipe.data.filters import Filter
+from nmt_cli.recipe.loading import load_recipe
+
+ROOT = Path(__file__).parents[1]
+GUIDE = (ROOT / "docs" / "data.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", GUIDE, flags=re.DOTALL | re.MULTILINE)
+RECIPE = next(text for kind, text in BLOCKS if text.startswith("# en-de.yaml\n"))
+PARTS = [text for kind, text in BLOCKS if kind == "yaml" and text != RECIPE]
+
+Run = tuple[str, str, str]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the guide's recipe and Makefile, and with nmt."""
+    folder = tmp_path_factory.mktemp("guide")
+    (folder / "nmt").write_text(f'#!/bin/sh\nexec {sys.executable} -m nmt_cli "$@"\n')
+    (folder / "nmt").chmod(0o755)
+    (folder / "en-de.yaml").write_text(RECIPE)
+    [makefile] = [text for kind, text in BLOCKS if kind == "make"]
+    (folder / "Makefile").write_text(makefile)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def said(project: Path) -> list[Run]:
+    """All blocks of commands, run one after another: commands, what they say, and what the guide shows of that."""
+    found = []
+    for (kind, commands), (next_kind, shown) in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True):
+        if kind == "sh":
+            is_shown = next_kind == "" and f"{commands}```\n\n```\n{shown}" in GUIDE
+            found.append((commands, run(project, commands), shown if is_shown else ""))
+    return found
+
+
+def run(folder: Path, commands: str) -> str:
+    """What a shell says that stops at the first mistake."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{folder}:{os.environ['PATH']}"}
+    found = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert found.returncode == 0, f"{commands}\n{found.stdout}"
+    return found.stdout
+
+
+@pytest.mark.slow
+def test_commands_say_what_the_guide_shows(said: list[Run]) -> None:
+    assert sum(bool(shown) for _, _, shown in said) >= 5
+    for commands, told, shown in said:
+        lines = iter(line.rstrip() for line in told.split("\n"))
+        for line in shown.split("\n"):
+            assert line.rstrip() in lines, f"{line!r} is missing, or in another order:\n{commands}\n{told}"
+
+
+@pytest.mark.slow
+def test_every_line_of_the_three_files_is_accounted_for(project: Path, said: list[Run]) -> None:
+    corpora = json.loads((project / "prepared/manifest.json").read_bytes())["corpora"]
+
+    assert [counts["read"] for counts in corpora.values()] == [6, 6, 3, 2]
+    for counts in corpora.values():
+        assert counts["read"] == counts["kept"] + sum(counts["dropped"].values())
+
+
+@pytest.mark.slow
+def test_make_does_the_parts_at_the_same_time(project: Path, said: list[Run]) -> None:
+    before = (project / "prepared/manifest.json").read_bytes()
+    run(project, "rm -r prepared; make -j3 2>&1")
+    assert (project / "prepared/manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_a_recipe_goes_with_that_of_the_guide(part: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(_joined(yaml.safe_load(RECIPE), yaml.safe_load(part)), sort_keys=False))
+    load_recipe(path)
+
+
+def test_every_filter_is_told() -> None:
+    for each in get_args(get_args(Filter)[0]):
+        [name] = get_args(get_args(each)[0].model_fields["type"].annotation)
+        assert re.search(rf"^\| `{name}`", GUIDE, flags=re.MULTILINE), name
+
+
+def _joined(recipe: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """The recipe with the part's settings; its corpora are replaced by the part's, as a reader would."""
+    found = dict(recipe)
+    for key, value in part.items():
+        is_section = isinstance(value, dict) and isinstance(found.get(key), dict) and key not in ("train", "valid")
+        found[key] = _joined(found[key], value) if is_section else value
+    if "train" in part:
+        scored = any("score" in corpus for corpus in part["train"].values())
+        found["filters"] = [each for each in found["filters"] if scored or each["type"] != "score"]
+    return found

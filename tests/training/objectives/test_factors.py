@@ -1,0 +1,30 @@
+"""Every reading of a batch is told the factors of its words."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from sentences import END, MODELS, START, UNKNOWN, WORDS, some, training
+from torch.testing import assert_close
+
+from nmt_cli.models import build
+from nmt_cli.models.contract import Vocabularies
+from nmt_cli.training.objectives import build_objective
+
+
+@pytest.mark.parametrize("consistency", [None, {"type": "r_drop"}])
+def test_all_readings_are_told_the_factors(consistency: object) -> None:
+    torch.manual_seed(1)
+    settings = MODELS["transformer"].model_copy(
+        update={"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
+    )
+    model = build(settings, Vocabularies(WORDS, WORDS, START, END, factors=(5,))).double().train()
+    rows = some()
+    rows = replace(rows, factors=torch.randint(5, (*rows.source.shape, 1)))
+    plain = build_objective(training(), model, UNKNOWN).train()
+    other = build_objective(training(consistency=consistency), model, UNKNOWN).train()
+    assert_close(other(rows)[0], plain(rows)[0])
+    assert rows.factors is not None
+    changed = replace(rows, factors=rows.factors.flip(0))
+    assert_close(other(changed)[0], plain(changed)[0])
+    assert (plain(changed)[0] - plain(rows)[0]).abs() > 1e-4
