@@ -167,7 +167,7 @@ class CharacterTokenizer:
     """A token for each character that it has met; the table is as large as the texts are varied."""
 
     pad, unknown = PAD, UNKNOWN
-    target = SimpleNamespace(vocabulary=[], tags={}, byte_values=dict)
+    target = SimpleNamespace(vocabulary=[], tags={}, byte_values=dict, pieces=list)
     factors = Factors()
 
     def __init__(self) -> None:
