@@ -24,9 +24,10 @@ data:
   source_language: en
   target_language: de
   prepared: prepared
+  filters: []
   train: {{corpus: {{source: train.en, target: train.de}}}}
   valid: {{dev: {{source: train.en, target: train.de}}}}
-tokenizer: {{vocabulary_size: 320}}
+tokenizer: {{vocabulary_size: 310}}
 model: {{architecture: transformer, encoder_layers: 1, decoder_layers: 1, width: 16, feed_forward: 32, heads: 2}}
 seed: {seed}
 training: {{update_tokens: 64, limits: {{updates: 20}}, schedule: {{warmup: 5}}, validation: {{every: 10}}}}

@@ -111,7 +111,7 @@ def _write_model(name: str, tokenizer: Tokenizer, place: Path) -> None:
         format=1,
         source_language="en",
         target_language="de",
-        vocabularies=vars(vocabularies),
+        vocabularies={name: size for name, size in vars(vocabularies).items() if name != "factors"},
         model=settings,
         decoding=BeamSettings(),
         evaluation=Evaluation(),

@@ -48,7 +48,7 @@ def assert_goes_on(run: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors"])
-@pytest.mark.parametrize("share", [0.1, 0.9])
+@pytest.mark.parametrize("share", [0.3, 0.9])
 def test_a_full_disk_harms_no_checkpoint_and_is_told(begun: str, name: str, share: float) -> None:
     size = RunDirectory(Path(begun)).checkpoint(1).joinpath(name).stat().st_size
     before = outcome(begun)

@@ -51,14 +51,14 @@ def test_each_row_of_attention_is_shared_out_among_the_source(evaluated: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
+@pytest.mark.parametrize("architecture", ["rnn"])
 def test_lines_too_long_to_be_drawn_are_left_out(evaluated: Path) -> None:
     lines = [(1, "one " * MOST_SUBWORDS, "eins"), (2, "one", "eins"), (3, "", "")]
     assert [drawn.line for drawn in attention_maps(load_model(RUN.path), lines)] == [2, 3]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
+@pytest.mark.parametrize("architecture", ["rnn"])
 def test_a_report_has_its_place_at_each_time_of_a_run(recipe: Path) -> None:
     with pytest.raises(ModelError, match="run: is no run of nmt; nmt train makes one"):
         report(recipe)
@@ -76,7 +76,7 @@ def test_a_report_has_its_place_at_each_time_of_a_run(recipe: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
+@pytest.mark.parametrize("architecture", ["rnn"])
 def test_a_damaged_model_costs_the_attention_alone(evaluated: Path) -> None:
     (RUN.model / "model.safetensors").write_bytes(b"damaged")
     report(RUN.path)
@@ -85,7 +85,7 @@ def test_a_damaged_model_costs_the_attention_alone(evaluated: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
+@pytest.mark.parametrize("architecture", ["rnn"])
 def test_a_model_without_attention_says_so(recipe: Path) -> None:
     changes = ["model.attention=none", "model.input_feeding=false"]
     train(recipe, [*FEW_UPDATES, *changes])

@@ -14,7 +14,7 @@ from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 
-pytestmark = pytest.mark.parametrize("architecture", ["rnn"], indirect=True)
+pytestmark = pytest.mark.parametrize("architecture", ["rnn"])
 
 
 def taking(recipe: Path, path: str, *overrides: str) -> Recipe:

@@ -5,7 +5,7 @@ is in them. So a job that was stopped goes on where it was, and nothing is taken
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +18,7 @@ from nmt_cli.data.preparation.corpora import Task
 from nmt_cli.data.preparation.sieve import Losses
 from nmt_cli.data.preparation.slabs import RawSlab, Slab
 from nmt_cli.data.reading import read_chunks
-from nmt_cli.errors import DataError, NmtError
+from nmt_cli.errors import DataError, NmtError, RunInUseError
 from nmt_cli.parts import Part
 
 SLAB = 8192
@@ -86,7 +86,9 @@ class Workshop:
 
     def end(self, task: Task, records: int, shards: int) -> None:
         """Note that a corpus has no more than these."""
-        files.write_json(self.folder / task.name / _END, {"job": self._job, "records": records, "shards": shards})
+        path = self.folder / task.name / _END
+        with suppress(RunInUseError), files.lock(path.with_suffix(".lock")):  # whoever holds it writes the same
+            files.write_json(path, {"job": self._job, "records": records, "shards": shards})
 
     def _known(self, path: Path) -> Any:
         """What a file says, if it is of this job."""
