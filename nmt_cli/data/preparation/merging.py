@@ -106,18 +106,12 @@ def _offsets_of(name: str) -> str | None:
 def _compact(folder: Path, offsets_name: str, data_name: str, kept: Truths, target: Path) -> None:
     """Copy those stretches of a file that belong to kept lines."""
     offsets = np.fromfile(folder / offsets_name, "<i8")
-    lengths = np.diff(offsets)
     data = _mapped(folder / data_name, np.uint8)
     unit = len(data) // int(offsets[-1]) if offsets[-1] else 1
-    items = data.reshape(-1, unit)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], kept, [False]])))
     with (target / data_name).open("wb") as file:
-        for begin in range(0, len(kept), _LINES_AT_ONCE):
-            some = slice(begin, begin + _LINES_AT_ONCE)
-            stretch = items[offsets[begin] : offsets[min(begin + _LINES_AT_ONCE, len(kept))]]
-            file.write(stretch[np.repeat(kept[some], lengths[some])].tobytes())
-
-
-_LINES_AT_ONCE = 65_536
+        for begin, end in (offsets[edges] * unit).reshape(-1, 2).tolist():
+            file.write(data[begin:end])
 
 
 def _examples(shard: Shard, places: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
