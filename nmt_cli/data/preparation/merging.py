@@ -111,7 +111,7 @@ def _compact(folder: Path, offsets_name: str, data_name: str, kept: Truths, targ
     edges = np.flatnonzero(np.diff(np.concatenate([[False], kept, [False]])))
     with (target / data_name).open("wb") as file:
         for begin, end in (offsets[edges] * unit).reshape(-1, 2).tolist():
-            file.write(data[begin:end])
+            file.write(data[begin:end].tobytes())
 
 
 def _examples(shard: Shard, places: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
