@@ -15,7 +15,7 @@ from nmt_cli.data.alignments import words_of
 from nmt_cli.data.filters import HeldOut
 from nmt_cli.data.preparation.corpora import Task
 from nmt_cli.data.preparation.processes import in_order
-from nmt_cli.data.preparation.sieve import Sieve
+from nmt_cli.data.preparation.sieve import Sieves
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import extend
@@ -113,14 +113,11 @@ class _Sampler:
     """What is left of chunks of any corpus."""
 
     def __init__(self, recipe: Recipe, normalization: str, held_out: HeldOut) -> None:
-        self._data, self._normalization, self._held_out = recipe.data, normalization, held_out
-        self._sieves = dict[str, Sieve]()
+        self._data = recipe.data
+        self._sieves = Sieves(recipe.data, normalization, held_out)
 
     def __call__(self, chosen: _Chosen) -> _Sampled:
-        task = chosen.task
-        if task.name not in self._sieves:
-            self._sieves[task.name] = Sieve(self._data, self._normalization, task, self._held_out)
-        sieved = self._sieves[task.name](chosen.chunk)
+        sieved = self._sieves.of(chosen.task)(chosen.chunk)
         values = {name: Counter[str]() for name in self._data.factors}
         for name, counts in values.items():
             lines = sieved.records.factors[name]

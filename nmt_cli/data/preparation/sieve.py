@@ -98,6 +98,20 @@ class Sieve:
         return Sieved(records, sifted.places, sifted.rows, normalized, held_out, sifted.keys, losses)
 
 
+class Sieves:
+    """The sieve of each corpus of a recipe, made when its first records come."""
+
+    def __init__(self, data: Data, normalization: str, held_out: HeldOut) -> None:
+        self._data, self._normalization, self._held_out = data, normalization, held_out
+        self._made = dict[str, Sieve]()
+
+    def of(self, task: Task) -> Sieve:
+        """That of one corpus."""
+        if task.name not in self._made:
+            self._made[task.name] = Sieve(self._data, self._normalization, task, self._held_out)
+        return self._made[task.name]
+
+
 def examples_of(rows: Rows, places: npt.NDArray[np.int64]) -> list[Example]:
     """The first of the rows at these places."""
     assert rows.numbers is not None

@@ -15,7 +15,7 @@ from nmt_cli.data.factors import Valued, token_factors
 from nmt_cli.data.filters import HeldOut
 from nmt_cli.data.preparation.context import with_context
 from nmt_cli.data.preparation.corpora import Task
-from nmt_cli.data.preparation.sieve import Losses, Sieve, Sieved, examples_of
+from nmt_cli.data.preparation.sieve import Losses, Sieved, Sieves, examples_of
 from nmt_cli.data.reading import RawChunk
 from nmt_cli.data.token_corpus import FACTOR_TYPE, factor_file, token_type
 from nmt_cli.data.tokenizer import Tokenizer
@@ -54,14 +54,14 @@ class SlabMaker:
     """Makes slabs of any corpus of a recipe."""
 
     def __init__(self, recipe: Recipe, tokenizer: Path, held_out: HeldOut) -> None:
-        self._data, self._words, self._held_out = recipe.data, Tokenizer.load(tokenizer), held_out
-        self._sieves = dict[str, Sieve]()
+        self._data, self._words = recipe.data, Tokenizer.load(tokenizer)
+        self._sieves = Sieves(recipe.data, self._words.normalization, held_out)
         self._separator = None if self._data.context is None else self._words.tag(SEPARATOR)
 
     def __call__(self, raw: RawSlab) -> Slab:
         """Read, sift and cut one slab."""
         task, words, longest = raw.task, self._words, self._data.max_length if raw.task.is_learned else math.inf
-        sieved = self._sieve(task)(raw.chunk)
+        sieved = self._sieves.of(task)(raw.chunk)
         sources, targets = with_context(sieved, self._data.context)
         fits = _may_fit(words.source, sources, longest) & _may_fit(words.target, targets, longest)
         prefix = [words.tag(tag) for tag in tags_before(self._data, task.languages[1], task.tag)]
@@ -82,11 +82,6 @@ class SlabMaker:
             pieces["records"] = np.array(sieved.rows.numbers, "<i8")[kept].tobytes()
             pieces |= {f"keys.{number}": keys[kept].tobytes() for number, keys in enumerate(sieved.keys)}
         return Slab(task, raw.shard, raw.chunk.rows, len(kept), sieved.losses, pieces)
-
-    def _sieve(self, task: Task) -> Sieve:
-        if task.name not in self._sieves:
-            self._sieves[task.name] = Sieve(self._data, self._words.normalization, task, self._held_out)
-        return self._sieves[task.name]
 
 
 def _may_fit(words: Subwords, lines: list[str], longest: float) -> Truths:
