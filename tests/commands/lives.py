@@ -29,15 +29,16 @@ SMALL = ["model.encoder_layers=1", "model.decoder_layers=1"]
 
 
 _numbers = itertools.count()
-_ended: dict[int, int] = {}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Life:
     """One start of nmt, in a process group of its own."""
 
     process: int
     log: Path
+    ended: int | None = None
+    """Its exit code once it was waited for; kept here, as the system may give another life the same number."""
 
     def end(self, number: int) -> None:
         """Send a signal to all of it."""
@@ -46,13 +47,13 @@ class Life:
     def exit_code(self, timeout: float = 120) -> int:
         """Wait for the end: an exit code, or minus the signal that ended it."""
         deadline = time.monotonic() + timeout
-        while self.process not in _ended and time.monotonic() < deadline:
+        while self.ended is None and time.monotonic() < deadline:
             done, status = os.waitpid(self.process, os.WNOHANG)
             if done:
-                _ended[self.process] = os.waitstatus_to_exitcode(status)
+                self.ended = os.waitstatus_to_exitcode(status)
             time.sleep(0.002)
-        if self.process in _ended:
-            return _ended[self.process]
+        if self.ended is not None:
+            return self.ended
         self.end(signal.SIGKILL)
         os.waitpid(self.process, 0)
         raise AssertionError(f"did not end within {timeout:g} seconds:\n{self.told}")
@@ -72,6 +73,7 @@ def start(run: str, settings: list[str], before: Callable[[], object] = lambda: 
 def start_command(arguments: list[str], before: Callable[[], object] = lambda: None) -> Life:
     """Start nmt in another process; `before` is done there first."""
     log = Path(f"life{next(_numbers)}.log")
+    log.touch()  # it may be killed before it says anything
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that other threads are not forked along
         process = os.fork()
