@@ -71,7 +71,7 @@ def read(line: bytes, first: bool) -> str:
 
 @pytest.mark.parametrize("opened", [given_file, given_pipe])
 @pytest.mark.parametrize("batch_tokens", [1, 100, 4096])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(lines=LINES, ended=st.booleans())
 def test_each_line_is_answered_by_one_in_each_format(
     tmp_path_factory: pytest.TempPathFactory, opened: Any, batch_tokens: int, lines: list[bytes], ended: bool
@@ -93,7 +93,7 @@ def test_each_line_is_answered_by_one_in_each_format(
         assert ("\ufffd" in record["hypothesis"]) == ("\ufffd" in source)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(LINES)
 def test_formats_tell_the_same_lines(lines: list[bytes]) -> None:
     content = b"".join(line + b"\n" for line in lines)

@@ -21,7 +21,7 @@ def read(lines: list[str], options: RequestOptions, first: int = 1) -> list[Requ
     return list(read_requests(lines, "input", first, options))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), VALUES), st.text(max_size=5))
 def test_other_keys_are_kept(extra: dict[str, object], source: str) -> None:
     extra = {key: extra[key] for key in extra if key not in ("source", "prefix", "required", "forbidden", "factors")}

@@ -23,7 +23,7 @@ def cut(text: str, longest: int, sentences: int | None = None) -> list[str]:
     return [text[piece.start : piece.end] for piece in fall(text, longest, sentences)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(TEXTS, st.integers(1, 20), st.integers(0, 30) | st.none())
 def test_between_pieces_stands_nothing_that_can_be_seen(text: str, longest: int, sentences: int | None) -> None:
     found = fall(text, longest, sentences)
@@ -35,7 +35,7 @@ def test_between_pieces_stands_nothing_that_can_be_seen(text: str, longest: int,
     assert all(is_blank(text[start:end]) for start, end in zip(ends[::2], ends[1::2], strict=True))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(TEXTS, st.integers(1, 20))
 def test_pieces_that_are_echoed_give_the_line_on_one_line(text: str, longest: int) -> None:
     found = fall(text, longest, 0)

@@ -38,7 +38,7 @@ def translated(translator: Translator, *requests: Request) -> list[Translation]:
     return translator.translate_window(requests)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(source=st.lists(WORDS, min_size=1, max_size=4), prefix=st.lists(WORDS, max_size=2), cut=st.integers(0, 3))
 def test_a_translation_begins_with_the_prefix(
     plain_tokenizer: Tokenizer, source: list[str], prefix: list[str], cut: int
@@ -50,7 +50,7 @@ def test_a_translation_begins_with_the_prefix(
     assert found.best.text.startswith(beginning)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(data=st.data(), source=st.lists(WORDS, min_size=1, max_size=4))
 def test_what_is_required_is_said_and_what_is_forbidden_is_not(
     plain_tokenizer: Tokenizer, data: st.DataObject, source: list[str]

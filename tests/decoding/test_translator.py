@@ -35,7 +35,7 @@ def texts(translator: Translator, lines: list[str]) -> list[str]:
     return [translation.best.text for translation in translator.translate(requests(lines))]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.text(max_size=8), max_size=80), st.integers(1, 50))
 def test_each_line_is_answered_in_its_place(lines: list[str], batch_tokens: int) -> None:
     translator = echo(2000, batch_tokens=batch_tokens)

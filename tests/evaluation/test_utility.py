@@ -13,7 +13,7 @@ TEXTS = ["The cat sat on the mat.", "A cat sat on the mat!", "cat", "", "the the
 LISTS = st.lists(st.text("ab .,é", max_size=12), min_size=1, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LISTS)
 def test_chrf_is_that_of_sacrebleu(texts: list[str]) -> None:
     for chosen in (texts, TEXTS):
@@ -21,7 +21,7 @@ def test_chrf_is_that_of_sacrebleu(texts: list[str]) -> None:
         assert chrf(chosen).tolist() == [pytest.approx(row) for row in expected]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LISTS)
 def test_bleu_is_that_of_sacrebleu(texts: list[str]) -> None:
     metric = BLEU(effective_order=True)

@@ -23,7 +23,7 @@ Write = Callable[[str | bytes], Path]
 SETTINGS = sorted(
     {name for classes in sections(Recipe).values() for section in classes for name in section.model_fields}
 )
-few = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 many = settings(few, max_examples=1000)
 
 

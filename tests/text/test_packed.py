@@ -67,7 +67,7 @@ def test_an_empty_text_is_empty(tmp_path: Path, kind: str) -> None:
 def test_members_follow_one_another(tmp_path: Path, kind: str) -> None:
     pack = KINDS[kind]
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5))
     def check(members: list[bytes]) -> None:
         path = written(tmp_path / "text", b"".join(map(pack, members)))

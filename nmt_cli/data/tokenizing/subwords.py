@@ -154,8 +154,10 @@ class Subwords:
 
     def encode_flat(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """As `encode`, but the ids of all lines one after another, and how many each line has; in one thread."""
-        if self._cuts_words_apart:
-            return self._cache.encode(lines)
+        return self._cache.encode(lines) if self._cuts_words_apart else self._cut(lines)
+
+    def _cut(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """The same, not word by word."""
         of_words = self.algorithm == "word"
         rows = self.encode(lines) if of_words else self._processor.encode(lines, num_threads=1)
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
@@ -177,7 +179,7 @@ class Subwords:
 
     @cached_property
     def _cache(self) -> WordCache:
-        return WordCache(self.encode)
+        return WordCache(self._cut)
 
     def _known_words(self, line: str) -> list[int]:
         """Each word, or a space and how the word is spelled. SentencePiece makes one of all that are unknown."""

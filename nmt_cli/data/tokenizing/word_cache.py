@@ -1,7 +1,8 @@
 """Lines cut word by word, each distinct word once: text repeats its words, and no piece reaches over a space."""
 
+from collections import defaultdict
 from collections.abc import Callable
-from itertools import chain, count, repeat
+from itertools import chain, count, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -14,23 +15,20 @@ _LONGEST = 40
 _LINE_END = "\n"
 """Word number 0, which has no tokens; no line holds one."""
 
-_NEW = -1
-"""In place of the number of a word that is not known yet."""
-
 Tokens = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]
 
 
 class WordCache:
-    """Cuts lines as `encode`, which gives the token ids of each of some texts, cuts their words.
+    """Cuts lines as `cut` cuts their words: texts in; the tokens of all, one after another, and how many each has.
 
-    That is how `encode` would cut the lines themselves, if each word begins with a piece of its own. Where two cuts of
+    That is how `cut` would cut the lines themselves, if each word begins with a piece of its own. Where two cuts of
     a word are equally probable but for rounding, what stands before it in a line may sway SentencePiece, but not us.
     """
 
-    def __init__(self, encode: Callable[[list[str]], list[list[int]]]) -> None:
-        self._encode = encode
-        self._numbers: dict[str, int]
+    def __init__(self, cut: Callable[[list[str]], tuple[Tokens, Integers]]) -> None:
+        self._cut = cut
+        self._numbers: defaultdict[str, int]
         self._starts: Integers
         self._lengths: Integers
         self._tokens: Tokens
@@ -48,29 +46,27 @@ class WordCache:
             words = list(chain.from_iterable(parts))
         else:
             words = [*text.split(" "), _LINE_END]
-        numbers = np.fromiter(map(self._numbers.get, words, repeat(_NEW)), np.int64, len(words))
-        if (new := np.flatnonzero(numbers == _NEW)).size:
-            numbers[new] = self._learn([words[place] for place in new])
+        numbers = np.fromiter(map(self._numbers.__getitem__, words), np.int64, len(words))
+        if (new := int(numbers.max()) + 1 - len(self._starts)) > 0:
+            self._learn(new)
         lengths = self._lengths[numbers]
         ends = np.cumsum(lengths)
         places = np.repeat(self._starts[numbers] - (ends - lengths), lengths) + np.arange(ends[-1])
         return self._tokens[places], np.diff(ends[numbers == 0], prepend=0)
 
-    def _learn(self, words: list[str]) -> list[int]:
-        """Cut words that are not known yet; their numbers."""
-        distinct = list(dict.fromkeys(words))
-        rows = self._encode(distinct)
-        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-        tokens = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
-        numbers = dict(zip(distinct, count(len(self._starts)), strict=False))
+    def _learn(self, new: int) -> None:
+        """Cut the words that were numbered last."""
+        words = list(islice(reversed(self._numbers), new))[::-1]
+        tokens, lengths = self._cut(words)
         self._starts = np.concatenate([self._starts, len(self._tokens) + np.cumsum(lengths) - lengths])
         self._lengths = np.concatenate([self._lengths, lengths])
         self._tokens = np.concatenate([self._tokens, tokens])
-        self._numbers |= {word: number for word, number in numbers.items() if len(word) <= _LONGEST}
-        return [numbers[word] for word in words]
+        for word in words:
+            if len(word) > _LONGEST:
+                del self._numbers[word]
 
     def _forget(self) -> None:
-        self._numbers = {_LINE_END: 0}
+        self._numbers = defaultdict(count(1).__next__, {_LINE_END: 0})  # a new word gets the next number
         self._starts, self._lengths = np.zeros(1, np.int64), np.zeros(1, np.int64)
         self._tokens = np.empty(0, np.int32)
 

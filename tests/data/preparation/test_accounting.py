@@ -67,7 +67,7 @@ def agrees(make_recipe: MakeRecipe, tokenizer: Tokenizer, pairs: list[tuple[byte
     assert_agrees(prepared(recipe, tokenizer), expected)
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=3, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(pairs=corpora)
 def test_every_record_is_kept_or_dropped_for_a_reason(
     make_recipe: MakeRecipe, small_shards: None, byte_tokenizer: Tokenizer, pairs: list[tuple[bytes, bytes]]
@@ -76,7 +76,7 @@ def test_every_record_is_kept_or_dropped_for_a_reason(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(pairs=corpora)
 def test_every_record_of_thousands_is_kept_or_dropped_for_a_reason(
     make_recipe: MakeRecipe, small_shards: None, byte_tokenizer: Tokenizer, pairs: list[tuple[bytes, bytes]]

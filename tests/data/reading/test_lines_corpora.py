@@ -63,7 +63,7 @@ def test_any_pairs_keep_their_order_and_company_for_any_size_of_chunk(
     line = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=12)
     sizes = st.integers(1, 40)
 
-    @settings(max_examples=cases, deadline=None)
+    @settings(max_examples=cases)
     @given(st.lists(st.tuples(line, line), min_size=1), sizes, sizes, sizes, st.sampled_from(["\n", "\r\n"]))
     def check(written: list[tuple[str, str]], rows: int, block: int, most: int, end: str) -> None:
         monkeypatch.setattr(line_files, "_BLOCK", block)

@@ -149,7 +149,7 @@ def test_any_pairs_come_back_for_any_size_of_chunk(tmp_path: Path, monkeypatch: 
     text = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=9)
     size = st.integers(1, 50)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.lists(st.tuples(text, text), min_size=1), size, size, size)
     def check(written: list[tuple[str, str]], rows: int, block: int, most: int) -> None:
         monkeypatch.setattr(memories, "_BLOCK", block)

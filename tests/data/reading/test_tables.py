@@ -92,7 +92,7 @@ def test_bad_utf8_below_a_header_is_named_by_line_and_byte(tmp_path: Path) -> No
 def test_any_cells_come_back_for_any_size_of_chunk(tmp_path: Path) -> None:
     cell = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\t\r"), max_size=9)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.lists(st.tuples(cell, cell), min_size=1), st.integers(1, 9))
     def check(written: list[tuple[str, str]], rows: int) -> None:
         content = "t\ts\n" + "".join(f"{target}\t{source}\n" for source, target in written)

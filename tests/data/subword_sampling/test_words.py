@@ -32,7 +32,7 @@ def test_symbols_stay_whole_and_text_stays_text(text: Sentences, algorithm: str)
         tokens, _ = inventory.tokens(words, sampler.cut(words, np.random.default_rng(1)))
         return [int(token) for token in tokens]
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(LINES.map("".join).map(tokenizer.normalize).filter(bool))
     def check(line: str) -> None:
         (plain,) = subwords.encode([line])

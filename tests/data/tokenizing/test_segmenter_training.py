@@ -66,7 +66,7 @@ def test_each_word_begins_with_one_piece_that_begins_a_word(
     size = 340 if byte_fallback else 80
     tokenizer = trained(sentences(0, 200), size, algorithm=algorithm, byte_fallback=byte_fallback)
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(TEXT | st.sampled_from(sentences(1, 20)))
     def check(line: str) -> None:
         line = tokenizer.normalize(line)
@@ -82,7 +82,7 @@ def test_a_symbol_is_one_piece_wherever_it_stands(sentences: Sentences, algorith
     tokenizer = trained([f"{line}<br>{line}" for line in sentences(0, 200)], symbols=symbols, algorithm=algorithm)
     assert {piece.text for piece in tokenizer.source.symbols()} == {"<br>", "<b", 'a,"b', "<2de>", "fix", "|"}
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.lists(st.sampled_from([*symbols, "ab", " ", "日"]) | TEXT).map("".join))
     def check(line: str) -> None:
         pieces = cut(tokenizer, line)

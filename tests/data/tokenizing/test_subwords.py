@@ -19,7 +19,7 @@ def test_all_at_once_is_the_same_as_line_by_line(sentences: Sentences, byte_fall
     learned = TokenizerSettings(vocabulary_size=330 if byte_fallback else 80, byte_fallback=byte_fallback)
     subwords = Subwords.train(learned, sentences(0, 200), 1, ["2de"])
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(
         st.lists(
             st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"))

@@ -42,7 +42,7 @@ def test_a_translation_has_the_score_that_search_gave_it(translator: Translator)
         assert pair.score == pytest.approx(best.score, abs=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(*[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"))] * 2)))
 def test_every_pair_has_a_score_and_its_words_add_up(translator: Translator, pairs: list[tuple[str, str]]) -> None:
     for (source, target), found in zip(pairs, scored(translator, *pairs), strict=True):

@@ -60,7 +60,7 @@ def tree(text: str) -> dict[str, str]:
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(marked_up(), WORDS, LINKS)
 def test_each_tag_comes_once_nested_as_it_was_in_what_the_model_said(line: str, said: str, links: list[Link]) -> None:
     hidden = hide_markup(line)
@@ -72,7 +72,7 @@ def test_each_tag_comes_once_nested_as_it_was_in_what_the_model_said(line: str, 
     assert html.unescape(without(found)) == said
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(marked_up(), st.sampled_from(["{a}", "{b}", "{}"]), st.integers(0, 40), WORDS, LINKS)
 def test_spans_and_tags_go_together(line: str, span: str, place: int, said: str, links: list[Link]) -> None:
     cut = [
@@ -93,7 +93,7 @@ def test_spans_and_tags_go_together(line: str, span: str, place: int, said: str,
     assert "".join(html.unescape(without(found)).replace(span, "").split()) == "".join(said.split())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from(["<b>", "</b>", "</i>", "<br/>", "a", " ", "bc"]), max_size=12).map("".join), WORDS, LINKS
 )

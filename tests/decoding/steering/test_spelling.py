@@ -25,7 +25,7 @@ def trained(**changes: object) -> Tokenizer:
 JOINT = trained()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.text(st.sampled_from("Hausdeirnt ü我北😀"), min_size=1))
 def test_all_spellings_are_the_phrase(text: str) -> None:
     speller = Speller(JOINT)
@@ -100,7 +100,7 @@ def test_where_no_word_goes_on_the_tokens_are_the_usual(prefix: str) -> None:
     assert (beginning.prefix, beginning.openings) == (tuple(JOINT.encode_target([prefix])[0]), ())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.text(st.sampled_from("Hausdei ,我😀"), max_size=12))
 def test_all_beginnings_spell_the_prefix(prefix: str) -> None:
     for text in opened(Speller(JOINT), prefix):

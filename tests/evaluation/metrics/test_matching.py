@@ -3,7 +3,7 @@
 from functools import cache
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from nmt_cli.evaluation.metrics import score
@@ -63,7 +63,6 @@ def slow_edits(first: tuple[str, ...], second: tuple[str, ...]) -> int:
     return between(len(first), len(second))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SYMBOLS, SYMBOLS)
 def test_edits_are_those_of_the_definition(first: str, second: str) -> None:
     assert edits(first, second) == slow_edits(tuple(first), tuple(second))

@@ -180,7 +180,7 @@ def test_translations_that_say_nothing_score_zero() -> None:
     assert [each.value for each in found] == [0.0, 0.0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(some.lists(some.tuples(some.text(), some.text()), min_size=1, max_size=5))
 def test_any_text_gets_a_score_that_is_a_plain_number(pairs: list[tuple[str, str]]) -> None:
     hypotheses, references = map(list, zip(*pairs, strict=True))

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from nmt_cli.evaluation.metrics.contract import Texts
@@ -32,7 +32,6 @@ def test_about_one_word_in_ten_is_mistyped() -> None:
     assert 0.07 < sum(one != other for one, other in pairs) / len(pairs) < 0.13
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(some.text(max_size=30), some.integers())
 def test_typing_badly_moves_few_letters_and_breaks_no_word(line: str, seed: int) -> None:
     disturbed = type_badly(line, random.Random(seed))

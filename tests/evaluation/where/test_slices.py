@@ -1,7 +1,7 @@
 """Kinds of sentences."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from nmt_cli.evaluation.metrics import build_metrics, measure, score
@@ -36,7 +36,6 @@ def test_a_kind_that_all_lines_are_of_says_nothing() -> None:
     assert by_kind(slices(Texts(["a"], [["a"]], ["a"]), SPLIT), "numbers") == {}
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(some.lists(some.integers(0, 30), min_size=1, max_size=40))
 def test_every_line_has_one_length(lengths: list[int]) -> None:
     sources = [" ".join(["words"] * length) for length in lengths]

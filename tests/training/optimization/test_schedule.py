@@ -15,7 +15,7 @@ TYPES = ["inverse_sqrt", "noam", "linear", "cosine", "wsd", "plateau"]
 PEAK, WIDTH = 2.0, 64
 types = st.sampled_from(TYPES)
 warmups = st.integers(1, 200)
-few = settings(deadline=None, max_examples=30)
+few = settings(max_examples=30)
 
 
 def schedule(**settings: object) -> Schedule:
