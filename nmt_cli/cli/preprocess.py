@@ -35,9 +35,9 @@ def preprocess(
     console.set_quiet(quiet)
     from nmt_cli.commands.preprocess import preprocess as command
     from nmt_cli.data.preparation.preparing import Job
-    from nmt_cli.data.preparation.processes import cores
     from nmt_cli.errors import RecipeError
     from nmt_cli.parts import Part
+    from nmt_cli.processes import cores
     from nmt_cli.recipe.loading import load_recipe
 
     if shard and merge:

@@ -10,19 +10,19 @@ from typing import IO
 
 from nmt_cli import console
 from nmt_cli.commands.finding import named_model
-from nmt_cli.commands.translating.answering import Answer, Answering, Format, Opener, Window
+from nmt_cli.commands.translating.answering import Answer, Answering, Format, Opener, Window, WorkerOpener
 from nmt_cli.commands.translating.inputs import Input, InvalidLines, opened_input
 from nmt_cli.commands.translating.interruption import signals_raised
 from nmt_cli.commands.translating.outputs import opened_output, refuse_to_overwrite, write_lines
 from nmt_cli.commands.translating.requests import PLAIN, RequestOptions, read_requests
 from nmt_cli.commands.translating.sidecar import sidecar_of
-from nmt_cli.commands.translating.workers import Workers
 from nmt_cli.commands.translators import TranslatorOptions
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.summary import Summary
 from nmt_cli.decoding.windows import arriving, windows
 from nmt_cli.errors import RecipeError
 from nmt_cli.parts import ALL, Part
+from nmt_cli.processes import Workers
 from nmt_cli.text.lines import decode_lines
 
 Answers = Callable[[Iterable[Window], Callable[[int], object]], Iterator[Answer]]
@@ -110,8 +110,9 @@ def _answers(opener: Opener, processes: int | None) -> Iterator[Answers]:
     if processes == 1:
         yield in_this_process(opener())
     else:
-        with Workers(opener, processes) as workers:
-            yield workers.answers
+        openers = [WorkerOpener(opener, number, processes) for number in range(processes)]
+        with Workers(openers, "lower --nproc or decoding.batch_tokens") as workers:
+            yield workers.results
 
 
 def _numbered(windows: Iterable[list[Request]], first: int) -> Iterator[Window]:

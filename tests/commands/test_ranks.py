@@ -102,7 +102,7 @@ def test_one_rank_killed_ends_all_soon_and_the_same_command_goes_on(recipe: Path
     wait_until_it_trains("run", process)
     ranks = [rank_process(process, number) for number in range(2)]
     os.kill(ranks[1], signal.SIGKILL)
-    told = process.communicate(timeout=15)[1]
+    told = process.communicate(timeout=25)[1]
     assert process.returncode == 5
     assert "rank 1 was killed by SIGKILL" in told
     assert "Traceback" not in told
@@ -124,7 +124,7 @@ def test_told_to_stop_all_ranks_stop_at_the_same_update_and_save_once(recipe: Pa
     process = start(recipe, "run", "training.limits.updates=100000")
     wait_until_it_trains("run", process)
     os.kill(process.pid if whom == "launcher" else rank_process(process, int(whom[-1])), signal.SIGTERM)
-    told = process.communicate(timeout=15)[1]
+    told = process.communicate(timeout=25)[1]
     assert process.returncode == 143
     assert told.count("nmt: error: stopped by SIGTERM at update") == 1
     assert json.loads(Path("run/run.json").read_bytes())["status"] == "stopped"
@@ -138,7 +138,7 @@ def test_ranks_whose_launcher_is_gone_save_and_end(recipe: Path) -> None:
     ranks = [rank_process(process, number) for number in range(2)]
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 25
     while any(Path(f"/proc/{rank}").exists() for rank in ranks) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)

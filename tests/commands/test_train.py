@@ -155,7 +155,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(recipe: Path, number: signa
     process = start(recipe, "--run", "stopped", "--set", "training.limits.updates=400")
     wait_for(Path("stopped/checkpoints/last.json"), process)
     process.send_signal(number)
-    told = process.communicate(timeout=10)[1]
+    told = process.communicate(timeout=60)[1]
     assert process.returncode == code
     assert f"nmt: error: stopped by {number.name} at update" in told
     assert json.loads(Path("stopped/run.json").read_bytes())["status"] == "stopped"

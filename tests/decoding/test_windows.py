@@ -36,7 +36,7 @@ def test_lines_that_have_arrived_do_not_wait_for_others() -> None:
 
     def slowly() -> Iterator[Request]:
         for line in range(3):
-            assert asked.acquire(timeout=5)
+            assert asked.acquire(timeout=60)
             yield Request(str(line))
 
     found = arriving(slowly())

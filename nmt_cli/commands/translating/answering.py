@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.summary import Summary
+from nmt_cli.processes import report
 
 if TYPE_CHECKING:  # torch, which who only hands options on does not need
     from nmt_cli.decoding.translator import Translator
@@ -42,13 +43,27 @@ class Opener:
     format: Format
 
     def __call__(self, number: int = 0, count: int = 1) -> Answering:
-        """Load the model; `number` is that of this process among `count`."""
+        """Load the model; `number` is that of this process among `count`, which each have a part of the machine."""
         from nmt_cli.devices import become_worker, memory_errors
 
         if count > 1:
             become_worker(number, count)
         with memory_errors():
             return answering_by(open_translator(self.options), self.format)
+
+
+@dataclass(frozen=True)
+class WorkerOpener:
+    """What to answer with in a process among several."""
+
+    opener: Callable[[int, int], Answering]
+    number: int
+    count: int
+
+    def __call__(self) -> Callable[[Window], Answer]:
+        """Load the model; whoever asks for the answers hears of batches, too."""
+        answering = self.opener(self.number, self.count)
+        return lambda window: answering(window, report)
 
 
 def answering_by(translator: "Translator", format: Format) -> Answering:

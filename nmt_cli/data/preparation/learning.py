@@ -14,7 +14,6 @@ from nmt_cli.console import Progress, say
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.filters import HeldOut
 from nmt_cli.data.preparation.corpora import Task
-from nmt_cli.data.preparation.processes import in_order
 from nmt_cli.data.preparation.sieve import Sieves
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.tokenizer import Tokenizer
@@ -22,6 +21,7 @@ from nmt_cli.data.tokenizing.extension import extend
 from nmt_cli.data.tokenizing.factors import Factors
 from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.errors import DataError
+from nmt_cli.processes import in_order
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS

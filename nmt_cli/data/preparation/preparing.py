@@ -16,7 +16,6 @@ from nmt_cli.data.preparation import shards
 from nmt_cli.data.preparation.corpora import Task, check_file, describe, inputs, settings, tasks
 from nmt_cli.data.preparation.learning import count_records, learn
 from nmt_cli.data.preparation.merging import Merged, finish, kept_of_all
-from nmt_cli.data.preparation.processes import in_order
 from nmt_cli.data.preparation.shards import Workshop, raw_slabs
 from nmt_cli.data.preparation.sieve import reasons
 from nmt_cli.data.preparation.slabs import SlabMaker
@@ -26,6 +25,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import tags_before
 from nmt_cli.errors import DataError, NmtError, RunInUseError
 from nmt_cli.parts import ALL, Part
+from nmt_cli.processes import in_order
 from nmt_cli.recipe.data.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines

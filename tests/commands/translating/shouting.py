@@ -49,8 +49,3 @@ class Shouting:
     def __call__(self, number: int = 0, count: int = 1) -> Answering:
         console.warn("this model shouts")
         return shout
-
-
-def unloadable(number: int, count: int) -> Answering:
-    """Takes the place of an opener, too."""
-    raise ModelError("weights: are damaged")

@@ -3,9 +3,11 @@
 import itertools
 import multiprocessing
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +15,8 @@ from pathlib import Path
 import pytest
 from dealing import Shouting, unopenable
 
-from nmt_cli.data.preparation.processes import in_order
 from nmt_cli.errors import DataError, NmtError, ResourceError
+from nmt_cli.processes import Workers, in_order
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -62,10 +64,59 @@ def test_what_is_unforeseen_is_told_with_its_place() -> None:
     assert "dealing.py" in raised.value.__notes__[0]
 
 
-@pytest.mark.slow
-def test_one_that_cannot_begin_is_told() -> None:
-    with pytest.raises(DataError, match="there is no model"):
-        list(in_order(2, unopenable, ["one", "two"]))
+def test_one_that_cannot_begin_is_told_before_there_are_items() -> None:
+    never = threading.Event()
+
+    def waiting() -> Iterator[str]:
+        never.wait(20)
+        yield "late"
+
+    with Workers([unopenable] * 2) as workers, pytest.raises(DataError, match="there is no model"):
+        list(workers.results(waiting()))
+    never.set()
+
+
+def test_a_result_does_not_wait_for_the_next_item() -> None:
+    words: queue.Queue[str | None] = queue.Queue()
+    with Workers([Shouting()] * 2) as workers:
+        found = workers.results(iter(lambda: words.get(timeout=60), None))
+        for word in ("one", "two", "three"):
+            words.put(word)
+            assert next(found) == word.upper()
+        words.put(None)
+        assert list(found) == []
+
+
+def test_what_goes_wrong_in_reading_is_raised_in_its_turn() -> None:
+    def broken() -> Iterator[str]:
+        yield from ("slow", "two")
+        raise DataError("bad")
+
+    found = in_order(2, Shouting(), broken())
+
+    assert [next(found), next(found)] == ["SLOW", "TWO"]
+    with pytest.raises(DataError, match="bad"):
+        next(found)
+
+
+def test_what_workers_say_and_report_is_heard_here(capfd: pytest.CaptureFixture[str]) -> None:
+    heard: list[int] = []
+    with Workers([Shouting()] * 2) as workers:
+        list(workers.results(["warn", "print", "word", "warn"], heard.append))
+
+    assert sorted(heard) == [4, 4, 4, 5]
+    told = capfd.readouterr()
+    lines = ["nmt: warning: an odd word", "nmt: warning: here we shout", "noise of a library"]
+    assert sorted(told.err.rstrip("\n").split("\n")) == lines, "what all of them say is told once"
+    assert told.out == ""
+
+
+def test_they_end_when_nobody_wants_more_results() -> None:
+    began = time.monotonic()
+    with Workers([Shouting()] * 2) as workers:
+        assert next(workers.results(["one", "very slow"])) == "ONE"
+    assert time.monotonic() - began < 45
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.slow
@@ -79,7 +130,7 @@ def test_one_that_is_killed_is_noticed_while_another_works() -> None:
     began = time.monotonic()
     with pytest.raises(ResourceError):
         list(in_order(2, Shouting(), ["very slow", "kill"]))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 45
 
 
 @pytest.mark.slow
@@ -99,27 +150,27 @@ def test_one_that_is_killed_amid_a_large_result_ends_all() -> None:
     began = time.monotonic()
     with pytest.raises(ResourceError):
         list(found)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 45
 
 
 def test_however_the_first_process_ends_so_do_the_others(tmp_path: Path) -> None:
     program = (
         "import itertools, multiprocessing\n"
         "from dealing import Shouting\n"
-        "from nmt_cli.data.preparation.processes import in_order\n"
+        "from nmt_cli.processes import in_order\n"
         "if __name__ == '__main__':\n"
         "    for _ in in_order(2, Shouting(), itertools.repeat('slow')):\n"
         "        print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
     )
     (tmp_path / "first.py").write_text(program)
-    places = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
+    places = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     command = [sys.executable, str(tmp_path / "first.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **places}) as first:
         assert first.stdout is not None
         others = list(map(int, first.stdout.readline().split()))
         first.kill()
     assert len(others) == 2
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 45
     while any(is_alive(other) for other in others):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Workers for tests of processes, which must be importable where they work."""
+"""Workers for tests of processes, which must be importable where they work. Some words are orders."""
 
 import os
 import signal
@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nmt_cli import console
 from nmt_cli.errors import DataError
+from nmt_cli.processes import report
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,7 @@ class Shouting:
     """Says its word louder, unless it is told to do something else."""
 
     def __call__(self) -> Callable[[str], str | bytes]:
+        console.warn("here we shout")
         return _answer
 
 
@@ -22,7 +25,7 @@ def _answer(word: str) -> str | bytes:
         case "slow":
             time.sleep(0.3)
         case "very slow":
-            time.sleep(60)
+            time.sleep(1000)
         case "fail":
             raise DataError("line 7 is wrong")
         case "crash":
@@ -33,6 +36,11 @@ def _answer(word: str) -> str | bytes:
             os.kill(os.getpid(), signal.SIGKILL)
         case "large":
             return bytes(5_000_000)
+        case "print":
+            os.write(1, b"noise of a library\n")
+        case "warn":
+            console.warn("an odd word")
+    report(len(word))
     return word.upper()
 
 
