@@ -44,9 +44,9 @@ def prepare(lines: int, words: int) -> None:
 
 
 def test_where_memory_is_short_batches_are_split_and_the_weights_are_the_same(recipe: Path) -> None:
-    prepare(lines=150, words=10)
+    prepare(lines=300, words=10)
     settings = [*SETTINGS, "model.feed_forward=20000"]
-    for run, mebibytes in (("ample", 8192), ("scarce", 600)):
+    for run, mebibytes in (("ample", 8192), ("scarce", 850)):
         life = start(run, settings, before=lambda: memory_for(mebibytes))  # noqa: B023
         assert life.exit_code() == 0, life.told
         split = [record for record in records(run, "event") if record["event"] == "out of memory"]
