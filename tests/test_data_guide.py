@@ -14,6 +14,7 @@ import yaml
 from nmt_cli.recipe.data.filters import Filter
 from nmt_cli.recipe.loading import load_recipe
 
+pytestmark = pytest.mark.xdist_group("data_guide")  # what takes long is made once for all of them
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs" / "data.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", GUIDE, flags=re.DOTALL | re.MULTILINE)

@@ -38,8 +38,10 @@ _ENGINES = ("x86", "onednn", "fbgemm", "qnnpack")
 _LARGE = {"cpu": 512, "cuda": 8192}
 """Rows of square matrices whose product shows what a device can do, and is done in a blink."""
 
-_FEW_ROWS = 4
-"""Up to so many rows torch's own product is faster."""
+_MKL_HOLDS_BACK = torch.backends.cpu.get_cpu_capability() == "AVX512"
+"""Not on processors with AVX2 alone, whoever made them; nor on Intel's, but there the other is as fast."""
+_FEW_ROWS, _FEW_MULTIPLICATIONS = 4, 2**21
+"""Up to these torch's own product is faster, also since oneDNN makes a program for each shape in half a millisecond."""
 
 
 class Linear(nn.Linear):
@@ -52,14 +54,16 @@ class Linear(nn.Linear):
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Inputs [..., I], weight [O,I] and bias [O] → [..., O].
 
-    In fp32 on a CPU torch multiplies by MKL, which holds back on processors that are not Intel's; oneDNN, which torch
-    has too and uses in bf16, is up to twice as fast there.
+    In fp32 on a CPU torch multiplies by MKL, which holds back on processors with AVX-512 that are not Intel's; oneDNN,
+    which torch has too and uses in bf16, is up to twice as fast there.
     """
     if (
-        inputs.device.type == "cpu"
+        _MKL_HOLDS_BACK
+        and HAS_ONEDNN
+        and inputs.device.type == "cpu"
         and inputs.dtype == weight.dtype == torch.float32
         and inputs.numel() > _FEW_ROWS * inputs.size(-1)
-        and HAS_ONEDNN
+        and inputs.numel() * weight.size(0) > _FEW_MULTIPLICATIONS
         and not torch.is_autocast_enabled("cpu")
     ):
         outputs: Tensor = _OneDnnLinear.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.devices import arithmetic, is_out_of_memory
+from nmt_cli.devices import arithmetic, is_out_of_memory, seed_draws
 from nmt_cli.errors import DivergedError, ResourceError
 from nmt_cli.training.feed import Portion
 from nmt_cli.training.learner import Learner
@@ -82,7 +82,7 @@ def _accumulate(learner: Learner, portion: Portion, seed: int) -> Tensor:
     learner.objective.step = learner.progress.step
     for part in portion.parts:
         pieces = part.batch.pieces(learner.fits) if learner.fits else [part.batch]
-        torch.manual_seed(_draws(seed, learner.progress.step, part.number))
+        seed_draws(learner.device, _draws(seed, learner.progress.step, part.number))
         for piece in pieces:
             is_last = part is portion.parts[-1] and piece is pieces[-1]
             with sharing(learner.shared, is_last):

@@ -24,10 +24,6 @@ from nmt_cli.commands.train import train
 from nmt_cli.errors import StoppedError
 from nmt_cli.runs.directory import RunDirectory
 
-SMALL = ["model.encoder_layers=1", "model.decoder_layers=1"]
-"""Settings of the least model of each kind that still has all its parts."""
-
-
 _numbers = itertools.count()
 
 

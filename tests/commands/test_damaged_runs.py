@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from lives import SMALL, copy_of, outcome
+from lives import copy_of, outcome
 
 from nmt_cli import files
 from nmt_cli.commands.train import train
@@ -14,7 +14,6 @@ from nmt_cli.runs.directory import RunDirectory
 pytestmark = pytest.mark.parametrize("architecture", ["transformer"])
 RECIPE = Path("recipe.yaml")
 SHORT = [
-    *SMALL,
     "training.limits.updates=3",
     "training.validation={every: 1, metric: loss, patience: null}",
     "training.checkpoints={keep_last: 3, keep_best: 2}",

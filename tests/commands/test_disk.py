@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from faults import Refusing, room_for
-from lives import SMALL, Life, copy_of, outcome, start, wait_for
+from lives import Life, copy_of, outcome, start, wait_for
 
 from nmt_cli.commands.train import train
 from nmt_cli.runs.checkpoints import last_good_checkpoint
@@ -17,7 +17,6 @@ from nmt_cli.runs.directory import RunDirectory
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
 RECIPE = Path("recipe.yaml")
 SHORT = [
-    *SMALL,
     "training.limits.updates=2",
     "training.validation={every: 1, metric: loss, patience: null}",
     "training.checkpoints={keep_last: 2, keep_best: 1}",

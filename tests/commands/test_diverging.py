@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from lives import SMALL, outcome, records, train_in_lives
+from lives import outcome, records, train_in_lives
 
 from nmt_cli.commands import session
 from nmt_cli.commands.train import train
@@ -19,7 +19,6 @@ from nmt_cli.training.learner import Learner
 
 pytestmark = pytest.mark.parametrize("architecture", ["transformer"])
 SHORT = [
-    *SMALL,
     "training.limits.updates=8",
     "training.validation={every: 4, metric: loss, patience: null}",
     "training.checkpoints={every: 1, keep_last: 20, keep_best: 2}",

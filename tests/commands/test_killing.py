@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from faults import Dying
-from lives import SMALL, copy_of, outcome, records, start
+from lives import copy_of, outcome, records, start
 
 from nmt_cli.commands.train import train
 from nmt_cli.runs.checkpoints import last_good_checkpoint
@@ -55,7 +55,7 @@ def last_record(run: str) -> int:
 
 @each_architecture
 def test_killed_at_random_moments_a_run_ends_as_one_never_killed(recipe: Path, architecture: str) -> None:
-    settings = [*SMALL, *EVERYTHING, SCHEDULES[architecture]]
+    settings = [*EVERYTHING, SCHEDULES[architecture]]
     began = time.monotonic()
     life = start("straight", settings)
     assert life.exit_code() == 0, life.told
@@ -90,12 +90,11 @@ def kills_until_finished(run: str, settings: list[str], moments: random.Random, 
 
 
 STEPWISE = [
-    *SMALL,
     "training.limits.updates=2",
     "training.validation={every: 1, metric: loss, patience: null}",
     "training.checkpoints={keep_last: 1, keep_best: 1}",
     "training.logging.every=1",
-    "decoding.beam_size=1",
+    "decoding={beam_size: 1, max_length: 1}",
 ]
 
 

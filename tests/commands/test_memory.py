@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lives import SMALL, records, start
+from lives import records, start
 
 from nmt_cli.commands.preprocess import preprocess
 from nmt_cli.recipe.loading import load_recipe
@@ -13,7 +13,6 @@ from nmt_cli.runs.checkpoints import read_tensors
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
 SETTINGS = [
-    *SMALL,
     "tokenizer.vocabulary_size=24",
     "data.max_length=4000",
     "model.dropout=0",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lives import SMALL, outcome, records, train_in_lives
+from lives import outcome, records, train_in_lives
 
 from nmt_cli.commands import session
 from nmt_cli.commands import train as command
@@ -15,7 +15,6 @@ from nmt_cli.training.learner import Learner
 
 RECIPE = Path("recipe.yaml")
 SHORT = [
-    *SMALL,
     "training.batch_tokens=40",
     "training.limits.updates=9",
     "training.validation={every: 4, metric: loss, patience: null}",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lives import SMALL, outcome, start, wait_for
+from lives import outcome, start, wait_for
 
 from nmt_cli.commands import session
 from nmt_cli.commands.train import train
@@ -20,7 +20,6 @@ from nmt_cli.runs import checkpoints
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
 SHORT = [
-    *SMALL,
     "training.limits.updates=12",
     "training.validation={every: 4, metric: loss, patience: null}",
     "training.checkpoints={keep_last: 1, keep_best: 2}",

@@ -151,8 +151,9 @@ def test_killed_anywhere_a_run_ends_as_one_never_killed(recipe: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_the_same_command_goes_on(recipe: Path, number: signal.Signals, code: int) -> None:
-    train(recipe, ["training.limits.updates=400"], Path("straight"))
-    process = start(recipe, "--run", "stopped", "--set", "training.limits.updates=400")
+    settings = ["training.limits.updates=100", "training.validation.every=10"]
+    train(recipe, settings, Path("straight"))
+    process = start(recipe, "--run", "stopped", *(word for setting in settings for word in ("--set", setting)))
     wait_for(Path("stopped/checkpoints/last.json"), process)
     process.send_signal(number)
     told = process.communicate(timeout=60)[1]
@@ -160,7 +161,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(recipe: Path, number: signa
     assert f"nmt: error: stopped by {number.name} at update" in told
     assert json.loads(Path("stopped/run.json").read_bytes())["status"] == "stopped"
 
-    train(recipe, ["training.limits.updates=400"], Path("stopped"))
+    train(recipe, settings, Path("stopped"))
     assert state(RunDirectory(Path("straight"))) == state(RunDirectory(Path("stopped")))
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from faults import Dying, Refusing, room_for, room_from
-from lives import SMALL, copy_of, start_command
+from lives import copy_of, start_command
 
 from nmt_cli.commands.train import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
-SHORT = [*SMALL, "training.limits.updates=2", "training.validation={every: 2, metric: loss}"]
+SHORT = ["training.limits.updates=2", "training.validation={every: 2, metric: loss}"]
 BEFORE = ["evaluate", "run", "--robustness", "--set", "decoding.max_length=1"]
 AFTER = ["evaluate", "run", "--robustness", "--set", "evaluation.metrics=[ter]", "--set", "evaluation.samples=3"]
 FOLDER = "evaluation/test"
@@ -48,16 +48,26 @@ def run_to_end(arguments: list[str]) -> None:
     assert life.exit_code() == 0, life.told
 
 
+_evaluated = list[Path]()
+"""Where what all tests begin with lies, once it was made."""
+
+
 @pytest.fixture
-def both(recipe: Path) -> tuple[Files, Files]:
+def both(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Files, Files]:
     """An evaluated run, its results, and those that another evaluation will replace them by."""
-    train(recipe, SHORT, Path("run"))
-    run_to_end(BEFORE)
-    shutil.copytree("run", "kept")
-    run_to_end(AFTER)
-    after = results("run")
-    assert all(after[name] != results("kept")[name] for name in after)
-    return results("kept"), after
+    if not _evaluated:
+        train(recipe, SHORT, Path("run"))
+        run_to_end(BEFORE)
+        shutil.copytree("run", "kept")
+        run_to_end(AFTER)
+        _evaluated.append(tmp_path_factory.mktemp("evaluated"))
+        for name in ("run", "kept"):
+            shutil.copytree(name, _evaluated[0] / name)
+    for name in ("run", "kept"):
+        copy_of(str(_evaluated[0] / name), name)
+    before, after = results("kept"), results("run")
+    assert all(after[name] != before[name] for name in after)
+    return before, after
 
 
 def assert_believable(both: tuple[Files, Files]) -> None:

@@ -16,6 +16,14 @@ INPUT_STEP = 1 if torch.cpu._is_vnni_supported() else 2
 """Without these instructions, int8 products take inputs of seven bits, whose steps are twice as wide."""
 
 
+@pytest.fixture(params=[True, False], ids=["onednn", "mkl"])
+def either_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of any size are oneDNN's, or none is."""
+    monkeypatch.setattr(linear_module, "_MKL_HOLDS_BACK", request.param)
+    monkeypatch.setattr(linear_module, "_FEW_MULTIPLICATIONS", 0)
+
+
+@pytest.mark.usefixtures("either_library")
 @pytest.mark.parametrize("shape", [(7, 6), (3, 5, 6), (1, 6), (0, 6), (2, 1, 4, 6)])
 @pytest.mark.parametrize("has_bias", [False, True])
 def test_values_and_gradients_are_those_of_torch(shape: tuple[int, ...], has_bias: bool) -> None:
@@ -28,6 +36,7 @@ def test_values_and_gradients_are_those_of_torch(shape: tuple[int, ...], has_bia
     assert_close(torch.autograd.grad(ours, given, change), torch.autograd.grad(theirs, given, change))
 
 
+@pytest.mark.usefixtures("either_library")
 @pytest.mark.parametrize("learning", [0, 1, 2])
 def test_only_what_learns_gets_a_gradient(learning: int) -> None:
     given = [torch.randn(8, 6), torch.randn(4, 6), torch.randn(4)]
@@ -36,11 +45,13 @@ def test_only_what_learns_gets_a_gradient(learning: int) -> None:
     assert [part.grad is not None for part in given] == [place == learning for place in range(3)]
 
 
+@pytest.mark.usefixtures("either_library")
 def test_strides_do_not_matter() -> None:
     inputs, weight = torch.randn(6, 9, 5).transpose(0, 2), torch.randn(6, 4).t()
     assert_close(linear(inputs, weight), functional.linear(inputs, weight))
 
 
+@pytest.mark.usefixtures("either_library")
 def test_autocast_is_obeyed() -> None:
     layer, inputs = Linear(6, 4), torch.randn(8, 6)
     with torch.autocast("cpu", torch.bfloat16):
