@@ -9,20 +9,18 @@ import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Self, TypeVar
 
 from nmt_cli import console
 from nmt_cli.errors import NmtError, ResourceError
+from nmt_cli.processes.worker import Done, Failed, Outcome, Reported, Told, work
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that ask a process to stop."""
@@ -37,17 +35,10 @@ _Result = TypeVar("_Result")
 Opener = Callable[[], Callable[[_Item], _Result]]
 """Makes what is made of items. It goes to another process, as items and results do: all of them are pickled."""
 
-_report: Callable[[int], object] = lambda number: None  # noqa: E731
-
 
 def cores() -> int:
     """As many as this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def report(number: int) -> None:
-    """In a worker: have `heard`, where the results are asked for, called with a number."""
-    _report(number)
 
 
 def in_order(count: int, opener: Opener[_Item, _Result], items: Iterable[_Item]) -> Iterator[_Result]:
@@ -62,35 +53,8 @@ def in_order(count: int, opener: Opener[_Item, _Result], items: Iterable[_Item])
 
 
 @dataclass(frozen=True)
-class _Done:
-    """What a worker sends when it is ready, and for each item."""
-
-    result: Any = None
-
-
-@dataclass(frozen=True)
-class _Failed:
-    """The same if it went wrong."""
-
-    error: Exception
-
-
-@dataclass(frozen=True)
-class _Reported:
-    number: int
-
-
-@dataclass(frozen=True)
-class _Told:
-    line: str
-
-
-@dataclass(frozen=True)
 class _End:
     """There are no more items."""
-
-
-_Outcome = _Done | _Failed
 
 
 @dataclass(frozen=True)
@@ -98,10 +62,10 @@ class _Found:
     """What became of the item at a place."""
 
     place: int
-    outcome: _Outcome | _End
+    outcome: Outcome | _End
 
 
-_News = _Found | _Reported | _Told | _Failed
+_News = _Found | Reported | Told | Failed
 """What a thread hands on; a failure that is not of an item ends all."""
 
 
@@ -124,7 +88,7 @@ class Workers(Generic[_Item, _Result]):
         try:
             for number, opener in enumerate(self._openers, 1):
                 here, there = context.Pipe()
-                process = context.Process(target=_work, args=(opener, there, console.is_quiet()), daemon=True)
+                process = context.Process(target=work, args=(opener, there, console.is_quiet()), daemon=True)
                 process.start()
                 there.close()  # so that it is closed when the worker is gone
                 self._workers.append(_Worker(number, process, here, self._when_short))
@@ -149,7 +113,7 @@ class Workers(Generic[_Item, _Result]):
         supply = _Supply(items, _AHEAD * len(self._workers))
         for worker in self._workers:
             threading.Thread(target=worker.serve, args=(supply, news.put), daemon=True).start()
-        found, place = dict[int, _Outcome | _End](), 0
+        found, place = dict[int, Outcome | _End](), 0
         try:
             for one in _all_found(news, heard):
                 found[one.place] = one.outcome
@@ -157,9 +121,9 @@ class Workers(Generic[_Item, _Result]):
                     match found.pop(place):
                         case _End():
                             return
-                        case _Failed(error):
+                        case Failed(error):
                             raise error
-                        case _Done(result):
+                        case Done(result):
                             yield result
                     supply.done()
                     place += 1
@@ -174,14 +138,14 @@ def _all_found(news: "queue.SimpleQueue[_News]", heard: Callable[[int], object])
         match news.get():
             case _Found() as one:
                 yield one
-            case _Reported(number):
+            case Reported(number):
                 heard(number)
-            case _Told(line):
+            case Told(line):
                 if line not in told:  # all workers say what is to be said of what all of them open
                     console.tell(line)
                 if len(told) < _REMEMBERED:
                     told.add(line)
-            case _Failed(error):
+            case Failed(error):
                 raise error
 
 
@@ -203,7 +167,7 @@ class _Supply:
                 except StopIteration:
                     tell(_Found(place, _End()))
                 except Exception as error:
-                    tell(_Found(place, _Failed(error)))
+                    tell(_Found(place, Failed(error)))
                 self._is_over = True
         self._free.release()
         return None
@@ -224,7 +188,7 @@ class _Worker:
 
     number: int
     process: BaseProcess
-    connection: "Connection[Any, _Outcome | _Reported | _Told]"
+    connection: "Connection[Any, Outcome | Reported | Told]"
     when_short: str
     _waiting: threading.Lock = field(default_factory=threading.Lock)
     """Of two threads that wait for a process, one would be told that there is none before it is known how it ended."""
@@ -232,7 +196,7 @@ class _Worker:
     def serve(self, supply: _Supply, tell: Callable[[_News], None]) -> None:
         """Have the process do items as long as there are any."""
         try:
-            if isinstance(began := self._outcome(tell), _Failed):
+            if isinstance(began := self._outcome(tell), Failed):
                 tell(began)
                 return
             while (taken := supply.take(tell)) is not None:
@@ -240,7 +204,7 @@ class _Worker:
                 self.connection.send(item)
                 tell(_Found(place, self._outcome(tell)))
         except (EOFError, OSError):
-            tell(_Failed(self._failure()))
+            tell(Failed(self._failure()))
 
     def ended(self) -> int:
         """Wait for the end of the process; its exit code."""
@@ -248,9 +212,9 @@ class _Worker:
             self.process.join()
         return self.process.exitcode or 0
 
-    def _outcome(self, tell: Callable[[_Reported | _Told], None]) -> _Outcome:
+    def _outcome(self, tell: Callable[[Reported | Told], None]) -> Outcome:
         """What the process does next; meanwhile it may talk."""
-        while isinstance(message := self.connection.recv(), _Reported | _Told):
+        while isinstance(message := self.connection.recv(), Reported | Told):
             tell(message)
         return message
 
@@ -260,42 +224,3 @@ class _Worker:
             name = signal.Signals(-code).name
             return ResourceError(f"process {self.number} was killed by {name}; if memory was short, {self.when_short}")
         return NmtError(f"process {self.number} ended with exit code {code}")
-
-
-def _work(opener: Opener[Any, Any], connection: "Connection[_Outcome | _Reported | _Told, Any]", quiet: bool) -> None:
-    """What a worker does: it opens what it works with, and does one item after another, until its parent is gone."""
-    global _report
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.dup2(2, 1)  # what a library prints is no result, and nobody who reads stdout waits for this process
-    console.set_quiet(quiet)
-    console.divert(lambda line: connection.send(_Told(line)))
-    _report = lambda number: connection.send(_Reported(number))  # noqa: E731
-    with suppress(EOFError, BrokenPipeError):  # the parent is gone
-        try:
-            make = opener()
-        except Exception as error:
-            connection.send(_failed(error))
-            return
-        connection.send(_Done())
-        while True:
-            item = connection.recv()
-            try:
-                outcome: _Outcome = _Done(make(item))
-            except Exception as error:
-                outcome = _failed(error)
-            connection.send(outcome)
-
-
-def _failed(error: Exception) -> _Failed:
-    if not isinstance(error, NmtError):
-        error.add_note(traceback.format_exc())
-    return _Failed(error)
-
-
-def _end_with_parent() -> None:
-    """However the parent ended, do not go on with an item that nobody waits for."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    sys.stderr.flush()
-    os._exit(1)
