@@ -213,7 +213,7 @@ def test_the_same_text_gives_the_same_tokenizer(sentences: Sentences) -> None:
 
 
 def test_of_too_many_sentences_a_sample_is_learned_from(sentences: Sentences, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmenter_training, "MOST_SENTENCES", 50)
+    monkeypatch.setattr(segmenter_training, "MOST_CHARACTERS", 2000)
     learned = TokenizerSettings(vocabulary_size=300)
     first, again, other = (Tokenizer.train(learned, sentences(0, 900), [], seed) for seed in (1, 1, 2))
     assert first.fingerprint == again.fingerprint != other.fingerprint

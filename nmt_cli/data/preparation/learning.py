@@ -19,6 +19,7 @@ from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import extend
 from nmt_cli.data.tokenizing.factors import Factors
+from nmt_cli.data.tokenizing.segmenter_training import MOST_CHARACTERS
 from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.errors import DataError
 from nmt_cli.processes import in_order
@@ -26,8 +27,6 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
 
-MOST_PAIRS = 1_000_000
-"""More teach nothing new."""
 _CHUNK = 1024
 """Records that are taken or left together."""
 _ENOUGH = 16
@@ -44,30 +43,41 @@ class _Sampled:
     """How often each factor has each value."""
 
 
-def count_records(tasks: list[Task]) -> dict[str, int]:
-    """How many records each corpus has; DataError if its files do not go together."""
+@dataclass(frozen=True)
+class Size:
+    """How large a corpus is."""
+
+    records: int
+    bytes: int
+    """Of text, unpacked."""
+
+
+def measure(tasks: list[Task]) -> dict[str, Size]:
+    """The size of each corpus; DataError if its files do not go together."""
     found = {}
     with Progress("counting", "records") as progress:
         for task in tasks:
-            found[task.name] = 0
+            records, length = 0, 0
             for chunk in read_chunks(task.corpus, task.languages, 64 * _CHUNK):
-                found[task.name] += chunk.rows
+                records, length = records + chunk.rows, length + sum(map(len, chunk.columns.values()))
                 progress.advance(chunk.rows)
+            found[task.name] = Size(records, length)
     return found
 
 
 def learn(
     recipe: Recipe,
     tasks: list[Task],
-    records: dict[str, int],
+    sizes: dict[str, Size],
     held_out: HeldOut,
     processes: int,
     taken: Tokenizer | None = None,
 ) -> Tokenizer:
     """A tokenizer as the recipe says, or one that was taken over with more subwords; the same for any `processes`."""
     learned = [task for task in tasks if task.is_learned]
-    total = sum(records[task.name] for task in learned)
-    share, processes = min(1.0, MOST_PAIRS / max(1, total)), min(processes, 1 + total // (_ENOUGH * _CHUNK))
+    total = sum(sizes[task.name].records for task in learned)
+    length = sum(sizes[task.name].bytes for task in learned)
+    share, processes = min(1.0, MOST_CHARACTERS / max(1, length)), min(processes, 1 + total // (_ENOUGH * _CHUNK))
     normalization = taken.normalization if taken else recipe.tokenizer.normalization
     sample: dict[tuple[str, str], None] = {}
     values = {name: Counter[str]() for name in recipe.data.factors}

@@ -14,7 +14,7 @@ from nmt_cli.console import Progress, say
 from nmt_cli.data.filters import HeldOut, KeyFilter, build_filters
 from nmt_cli.data.preparation import shards
 from nmt_cli.data.preparation.corpora import Task, check_file, describe, inputs, settings, tasks
-from nmt_cli.data.preparation.learning import count_records, learn
+from nmt_cli.data.preparation.learning import learn, measure
 from nmt_cli.data.preparation.merging import Merged, finish, kept_of_all
 from nmt_cli.data.preparation.shards import Workshop, raw_slabs
 from nmt_cli.data.preparation.sieve import reasons
@@ -182,14 +182,15 @@ def _tokenizer(
         try:
             with files.lock(folder.with_name(folder.name + ".lock")):
                 if not folder.exists():
-                    records = count_records(tasks(recipe))
+                    sizes = measure(tasks(recipe))
                     if taken is None or recipe.tokenizer.extension:
-                        tokenizer = learn(recipe, tasks(recipe), records, held_out, processes, taken)
+                        tokenizer = learn(recipe, tasks(recipe), sizes, held_out, processes, taken)
                     else:
                         tokenizer = taken
                     check()
                     with files.new_folder(folder) as unfinished:
                         tokenizer.save(unfinished)
+                        records = {name: size.records for name, size in sizes.items()}
                         files.write_json(unfinished / _ABOUT, {"records": records})
         except RunInUseError:
             if not is_told:

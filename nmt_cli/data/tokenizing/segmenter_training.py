@@ -3,6 +3,7 @@
 import io
 import random
 import re
+from array import array
 from collections.abc import Iterable
 
 import sentencepiece
@@ -12,8 +13,8 @@ from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.text.normalization import NORMALIZATIONS
 
-MOST_SENTENCES = 2_000_000
-"""More teach nothing new; a random sample of this many is learned from."""
+MOST_CHARACTERS = 50_000_000
+"""More teach nothing new; a random sample of so many is learned from. Each takes unigram learning some 20 bytes."""
 
 _LONGEST = 1000
 """Characters. Of a longer line the beginning is learned from, so that no freak line outweighs all others."""
@@ -73,14 +74,20 @@ def train_segmenter(settings: TokenizerSettings, pieces: int, lines: Iterable[st
 
 
 def sample(lines: Iterable[str], seed: int) -> list[str]:
-    """All lines or, where there are too many, a random sample that each enters with equal chance (Vitter 1985)."""
-    generator = random.Random(seed)
-    kept: list[str] = []
-    for number, line in enumerate(lines):
-        if number < MOST_SENTENCES:
+    """All lines or, where they are too long together, a random part of them; the chance is the same for each line."""
+    generator, chance, characters = random.Random(seed), 1.0, 0
+    kept, drawn = list[str](), array("d")
+    for line in lines:
+        number = generator.random()
+        if number < chance:
             kept.append(line[:_LONGEST])
-        elif (place := int(generator.random() * (number + 1))) < MOST_SENTENCES:
-            kept[place] = line[:_LONGEST]
+            drawn.append(number)
+            characters += len(kept[-1])
+        while characters > MOST_CHARACTERS:
+            chance *= 0.9
+            kept = [line for line, number in zip(kept, drawn, strict=True) if number < chance]
+            drawn = array("d", (number for number in drawn if number < chance))
+            characters = sum(map(len, kept))
     return kept
 
 

@@ -79,7 +79,8 @@ def test_of_many_pairs_a_part_is_enough(
 ) -> None:
     from nmt_cli.data.preparation import learning
 
-    monkeypatch.setattr(learning, "MOST_PAIRS", 500)
+    text = sum(len(line) + 1 for side in (0, 1) for line in sentences(side, 2000))
+    monkeypatch.setattr(learning, "MOST_CHARACTERS", text // 4)
     monkeypatch.setattr(learning, "_CHUNK", 10)
     seen, train = list[str](), Tokenizer.train
 

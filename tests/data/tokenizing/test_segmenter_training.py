@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing import segmenter_training
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
 
@@ -111,3 +112,18 @@ def test_the_least_size_is_named_and_is_possible(algorithm: str, least: int) -> 
     with pytest.raises(RecipeError, match=rf"is too small .* set it to {least} or more"):
         trained(["ab cd"], size=least - 1, algorithm=algorithm)
     assert trained(["ab cd"], size=least, algorithm=algorithm).source_size == least
+
+
+def test_a_sample_is_short_enough_and_from_all_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segmenter_training, "MOST_CHARACTERS", 30_000)
+    lines = [f"{number:06}" for number in range(40_000)]
+    found = segmenter_training.sample(iter(lines), seed=1)
+    assert 4000 < len(found) <= 5000
+    assert found == sorted(set(found)), "in order, and none twice"
+    for quarter in range(4):
+        part = sum(lines[quarter * 10_000] <= line < f"{(quarter + 1) * 10_000:06}" for line in found)
+        assert part == pytest.approx(len(found) / 4, rel=0.1)
+
+
+def test_of_little_text_all_is_learned_from() -> None:
+    assert segmenter_training.sample(["b", "a", "b"], seed=1) == ["b", "a", "b"]
