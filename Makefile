@@ -45,7 +45,7 @@ format: $(VENV)/dev ## put the code in shape
 	$(BIN)/ruff check --fix .
 
 test: check ## check, and the slow tests
-	$(BIN)/pytest -m slow -n 2 --dist loadgroup
+	$(BIN)/pytest -m slow -n 2
 
 clean: ## remove the environment and caches; data and runs stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -14,7 +14,6 @@ import yaml
 from nmt_cli.recipe.data.filters import Filter
 from nmt_cli.recipe.loading import load_recipe
 
-pytestmark = pytest.mark.xdist_group("data_guide")  # what takes long is made once for all of them
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs" / "data.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", GUIDE, flags=re.DOTALL | re.MULTILINE)
@@ -24,10 +23,10 @@ PARTS = [text for kind, text in BLOCKS if kind == "yaml" and text != RECIPE]
 Run = tuple[str, str, str]
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
     """A folder with the guide's recipe and Makefile, and with nmt."""
-    folder = tmp_path_factory.mktemp("guide")
+    folder = tmp_path
     (folder / "nmt").write_text(f'#!/bin/sh\nexec {sys.executable} -m nmt_cli "$@"\n')
     (folder / "nmt").chmod(0o755)
     (folder / "en-de.yaml").write_text(RECIPE)
@@ -36,8 +35,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def said(project: Path) -> list[Run]:
+def run_all(project: Path) -> list[Run]:
     """All blocks of commands, run one after another: commands, what they say, and what the guide shows of that."""
     found = []
     for (kind, commands), (next_kind, shown) in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True):
@@ -63,28 +61,25 @@ def run(folder: Path, commands: str) -> str:
 
 
 @pytest.mark.slow
-def test_commands_say_what_the_guide_shows(said: list[Run]) -> None:
+def test_the_guide_can_be_typed_as_it_stands(project: Path) -> None:
+    """Its commands say what it shows, every line of its three files is accounted for, and make does the parts."""
+    said = run_all(project)
+
     assert sum(bool(shown) for _, _, shown in said) >= 5
     for commands, told, shown in said:
         lines = iter(line.rstrip() for line in told.split("\n"))
         for line in shown.split("\n"):
             assert line.rstrip() in lines, f"{line!r} is missing, or in another order:\n{commands}\n{told}"
 
-
-@pytest.mark.slow
-def test_every_line_of_the_three_files_is_accounted_for(project: Path, said: list[Run]) -> None:
-    corpora = json.loads((project / "prepared/manifest.json").read_bytes())["corpora"]
-
+    manifest = project / "prepared/manifest.json"
+    before = manifest.read_bytes()
+    corpora = json.loads(before)["corpora"]
     assert [counts["read"] for counts in corpora.values()] == [6, 6, 3, 2]
     for counts in corpora.values():
         assert counts["read"] == counts["kept"] + sum(counts["dropped"].values())
 
-
-@pytest.mark.slow
-def test_make_does_the_parts_at_the_same_time(project: Path, said: list[Run]) -> None:
-    before = (project / "prepared/manifest.json").read_bytes()
     run(project, "rm -r prepared; make -j3 2>&1")
-    assert (project / "prepared/manifest.json").read_bytes() == before
+    assert manifest.read_bytes() == before
 
 
 @pytest.mark.parametrize("part", PARTS)

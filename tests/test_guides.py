@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from nmt_cli.cli import app
 
-pytestmark = pytest.mark.xdist_group("guides")  # what takes long is made once for all of them
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs" / "translating.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", GUIDE, flags=re.DOTALL | re.MULTILINE)

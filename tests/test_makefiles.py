@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("makefiles")  # what takes long is made once for all of them
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "makefiles.md"
 
