@@ -22,6 +22,8 @@ Packing = Callable[[Tensor, Tensor | None, bool], Product]
 
 Precision = Literal["fp32", "bf16", "int8"]
 
+_LITTLE = 2**18
+"""Weights up to which a call of oneDNN takes longer than torch's own product of a single row."""
 _ROWS = 32
 """Rows of inputs that oneDNN is to expect; what it makes of the weights hardly depends on it."""
 
@@ -135,7 +137,20 @@ def _product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
 
 
 def _packed(weight: Tensor, bias: Tensor | None, relu: bool) -> Product:
-    """A product by oneDNN."""
+    """A product by oneDNN; for a single row, if that is soon done, torch's own."""
+    many = _by_onednn(weight, bias, relu)
+    if weight.numel() > _LITTLE:
+        return many
+    weight, bias = weight.detach(), _detached(bias)
+
+    def single(inputs: Tensor) -> Tensor:
+        outputs = functional.linear(inputs, weight, bias)
+        return outputs.relu_() if relu else outputs
+
+    return lambda inputs: single(inputs) if inputs.numel() == inputs.size(-1) else many(inputs)
+
+
+def _by_onednn(weight: Tensor, bias: Tensor | None, relu: bool) -> Product:
     order, bias = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _ROWS), _detached(bias)
     multiply, after = torch.ops.mkldnn._linear_pointwise.default._op, "relu" if relu else "none"
     return lambda inputs: multiply(inputs, order, bias, after, [], "")
@@ -143,7 +158,7 @@ def _packed(weight: Tensor, bias: Tensor | None, relu: bool) -> Product:
 
 def _packed_bf16(weight: Tensor, bias: Tensor | None, relu: bool) -> Product:
     """A product in bf16, between fp32 inputs and outputs."""
-    product = _packed(weight.bfloat16(), None if bias is None else bias.bfloat16(), relu)
+    product = _by_onednn(weight.bfloat16(), None if bias is None else bias.bfloat16(), relu)
     return lambda inputs: product(inputs.bfloat16()).float()
 
 
