@@ -113,7 +113,7 @@ def gru(decoding: SearchSettings) -> Translator:
     return Translator(GruModel(11, seed=4, end_bias=2.0), tokenizer, decoding, CPU)
 
 
-@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("beam_size", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_the_same_input_gives_the_same_bytes_in_any_batches(tmp_path: Path, beam_size: int) -> None:
     chosen = torch.randint(0, 7, (60, 9), generator=torch.Generator().manual_seed(1)).tolist()
     content = "".join("".join("abcde. "[each] for each in row[: row[0] + 2]) + "\n" for row in chosen).encode()

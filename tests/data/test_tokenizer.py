@@ -36,7 +36,7 @@ def tokenizer(sentences: Sentences) -> Tokenizer:
 def test_any_text_comes_back_as_normalised(sentences: Sentences, algorithm: str, normalization: str) -> None:
     tokenizer = trained(sentences(0, 200), algorithm=algorithm, normalization=normalization)
 
-    @settings(max_examples=150)
+    @settings(max_examples=60)
     @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(WRITTEN)))
     def check(lines: list[str]) -> None:
         rows = tokenizer.encode_target(lines)
@@ -111,7 +111,7 @@ def test_bytes_that_spell_a_line_break_still_give_one_line(tokenizer: Tokenizer)
 
 
 def test_any_row_of_ids_gives_one_line(tokenizer: Tokenizer) -> None:
-    @settings(max_examples=100)
+    @settings(max_examples=60)
     @given(st.lists(st.lists(st.integers(0, tokenizer.target_size - 1))))
     def check(rows: list[list[int]]) -> None:
         texts = tokenizer.decode_target(rows)

@@ -22,7 +22,7 @@ each_name = pytest.mark.parametrize("name", list(NORMALIZATIONS))
 
 
 @each_name
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.lists(lines, max_size=40))
 def test_many_lines_are_normalised_as_each_alone(name: str, some: list[str]) -> None:
     assert normalize_lines(name, some) == [NORMALIZATIONS[name](line) for line in some]
@@ -37,7 +37,7 @@ def test_no_character_anywhere_is_overlooked(name: str) -> None:
 
 
 @each_name
-@settings(max_examples=400)
+@settings(max_examples=100)
 @given(st.text(st.sampled_from(SIGNS)))
 def test_signs_are_normalised_once_and_for_all(name: str, line: str) -> None:
     once = NORMALIZATIONS[name](line)
@@ -45,7 +45,7 @@ def test_signs_are_normalised_once_and_for_all(name: str, line: str) -> None:
 
 
 @each_name
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.text(st.sampled_from(SIGNS.replace("\n", ""))))
 def test_words_can_be_found_again_in_the_normalised_line(name: str, line: str) -> None:
     normalize = NORMALIZATIONS[name]
@@ -53,7 +53,7 @@ def test_words_can_be_found_again_in_the_normalised_line(name: str, line: str) -
 
 
 @each_name
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(lines)
 def test_none_but_none_leaves_two_spaces(name: str, line: str) -> None:
     normal = NORMALIZATIONS[name](line)

@@ -60,7 +60,7 @@ def test_no_text_is_cut_into_more_pieces(sentences: Sentences, algorithm: str) -
     lines = [*sentences(0, 100), *sentences(5, 200), *new_text(sentences)]
     words = sorted({word for line in lines for word in line.split()})
 
-    @settings(max_examples=300)
+    @settings(max_examples=100)
     @given(st.lists(st.sampled_from(words) | st.text(st.characters(exclude_categories=["Cs"]))).map(" ".join))
     def check(line: str) -> None:
         line = new.normalize(line)

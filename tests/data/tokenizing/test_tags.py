@@ -74,7 +74,7 @@ def test_no_text_writes_one(sentences: Sentences, algorithm: str) -> None:
     tokenizer = trained(sentences, algorithm=algorithm, normalization="none")
     forbidden = {*range(4), *tokenizer.source.tags.values()}
 
-    @settings(max_examples=200)
+    @settings(max_examples=80)
     @given(
         st.lists(st.lists(st.sampled_from(WRITTEN) | st.text(st.characters(exclude_categories=["Cs"]))).map("".join))
     )

@@ -27,7 +27,7 @@ def test_the_tokens_of_a_word_spell_it(tokenizer: Tokenizer, text: str) -> None:
     assert spelled(tokenizer, tokens, target_words(tokenizer, text, tokens)) == text.split()
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(text=TEXT)
 def test_each_visible_word_of_a_source_has_tokens(tokenizer: Tokenizer, text: str) -> None:
     (tokens,) = tokenizer.encode_source([text])
@@ -39,7 +39,7 @@ def test_each_visible_word_of_a_source_has_tokens(tokenizer: Tokenizer, text: st
     assert visible <= {word for words in found for word in words} <= set(range(len(words_of(text))))
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_whatever_a_model_says_each_word_of_it_has_tokens(tokenizer: Tokenizer, data: st.DataObject) -> None:
     tokens = data.draw(st.lists(st.integers(0, tokenizer.target_size - 1), max_size=12))

@@ -306,6 +306,7 @@ def test_the_same_run_makes_the_same_page(written: WrittenRun) -> None:
     assert len(pages) == 1
 
 
+@pytest.mark.slow
 def test_a_run_of_a_hundred_thousand_updates_is_quick_and_small(written: WrittenRun) -> None:
     """Each update reported: a hundred times as many records as usual."""
     records = [training(step, loss=3 + (step * 7919 % 1000) / 1000) for step in range(1, 100_001)]
