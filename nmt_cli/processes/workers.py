@@ -205,6 +205,8 @@ class _Worker:
                 tell(_Found(place, self._outcome(tell)))
         except (EOFError, OSError):
             tell(Failed(self._failure()))
+        except Exception as error:  # what was sent cannot be unpickled
+            tell(Failed(error))
 
     def ended(self) -> int:
         """Wait for the end of the process; its exit code."""

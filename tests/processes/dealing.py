@@ -11,6 +11,13 @@ from nmt_cli.errors import DataError
 from nmt_cli.processes import report
 
 
+class OddError(Exception):
+    """Cannot be sent: it is made again from its message alone."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(f"{message} {number}")
+
+
 @dataclass(frozen=True)
 class Shouting:
     """Says its word louder, unless it is told to do something else."""
@@ -30,6 +37,8 @@ def _answer(word: str) -> str | bytes:
             raise DataError("line 7 is wrong")
         case "crash":
             raise ValueError("unforeseen")
+        case "odd":
+            raise OddError("unforeseen", 7)
         case "exit":
             os._exit(9)
         case "kill":

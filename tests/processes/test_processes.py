@@ -64,6 +64,12 @@ def test_what_is_unforeseen_is_told_with_its_place() -> None:
     assert "dealing.py" in raised.value.__notes__[0]
 
 
+@pytest.mark.slow
+def test_what_cannot_be_sent_is_no_reason_to_wait_for_ever() -> None:
+    with pytest.raises(TypeError, match="number"):
+        list(in_order(2, Shouting(), ["one", "odd", "other"]))
+
+
 def test_one_that_cannot_begin_is_told_before_there_are_items() -> None:
     never = threading.Event()
 
