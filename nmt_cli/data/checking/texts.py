@@ -1,5 +1,6 @@
 """All text that a recipe names, read once: counted, sampled, and training compared with what is held out."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ from nmt_cli.data.checking.languages import named_languages
 from nmt_cli.data.checking.leaks import HeldOut
 from nmt_cli.data.checking.sampling import Pair, Sample, sample
 from nmt_cli.data.checking.sides import alignment, empty_sides, identical_sides
-from nmt_cli.data.reading import read_pairs
+from nmt_cli.data.preparation.sieve import reasons
+from nmt_cli.data.reading import read_pairs, read_records
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import AnyCorpus, Data, LinesCorpus, TestSet
 
@@ -34,7 +36,9 @@ def read_texts(data: Data) -> Texts:
     sets: dict[str, list[Pair]] = {}
     for name, described in _held_out(data).items():
         try:
-            sets[name] = list(_pairs_of(data, described))
+            skipped = Counter[str]()
+            sets[name] = list(_pairs_of(data, described, skipped))
+            findings += _skipped(data, name, skipped)
         except DataError as error:
             findings.append(_unreadable(name, error))
         else:
@@ -44,9 +48,11 @@ def read_texts(data: Data) -> Texts:
     for name, corpus in data.train.items():
         key = f"data.train.{name}"
         try:
+            skipped = Counter[str]()
             with Progress(f"reading {name}", "pairs") as progress:
-                pairs = leaks.watch(key, _counted(_pairs_of(data, corpus), progress))
+                pairs = leaks.watch(key, _counted(_pairs_of(data, corpus, skipped), progress))
                 train.append(sample(key, _languages(data, corpus), pairs))
+            findings += _skipped(data, key, skipped)
         except DataError as error:
             findings.append(_unreadable(key, error))
     corpora = [*train, *held_out.values()]
@@ -68,17 +74,30 @@ def _unreadable(name: str, error: DataError) -> Finding:
     return Finding("error", "files", name, str(error))
 
 
+def _skipped(data: Data, name: str, skipped: Counter[str]) -> list[Finding]:
+    words, advice = reasons(data), "they are left out; see whether the file is what the recipe says"
+    return [
+        Finding("warning", "files", name, f"{count:,} {'record' if count == 1 else 'records'}: {words[reason]}", advice)
+        for reason, count in skipped.items()
+    ]
+
+
 def _counted(pairs: Iterator[Pair], progress: Progress) -> Iterator[Pair]:
     for pair in pairs:
         progress.advance()
         yield pair
 
 
-def _pairs_of(data: Data, corpus: AnyCorpus | TestSet) -> Iterator[Pair]:
-    """The pairs of a corpus; those of a test set with each of its references. DataError if they cannot be read."""
+def _pairs_of(data: Data, corpus: AnyCorpus | TestSet, skipped: Counter[str]) -> Iterator[Pair]:
+    """The pairs of a corpus; those of a test set with each of its references. DataError if they cannot be read.
+
+    What is no record is counted in `skipped`, by reason.
+    """
     if isinstance(corpus, TestSet):
         for reference in corpus.target:
             pairs = LinesCorpus(source=corpus.source, target=reference)
             yield from read_pairs(pairs, _languages(data, corpus))
     else:
-        yield from read_pairs(corpus, _languages(data, corpus), data.on_error)
+        for records in read_records(corpus, _languages(data, corpus), data.on_error):
+            skipped.update(records.dropped.counts)
+            yield from zip(records.sources, records.targets, strict=True)

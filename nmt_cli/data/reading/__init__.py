@@ -2,7 +2,7 @@
 
 from nmt_cli.data.reading.decoding import decode
 from nmt_cli.data.reading.line_files import RawChunk
-from nmt_cli.data.reading.reading import read_chunks, read_pairs, read_whole
+from nmt_cli.data.reading.reading import read_chunks, read_pairs, read_records, read_whole
 from nmt_cli.data.reading.records import FACTORS, Dropped, Example, OnError, Records
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "decode",
     "read_chunks",
     "read_pairs",
+    "read_records",
     "read_whole",
 ]

@@ -29,14 +29,14 @@ def read_chunks(corpus: AnyCorpus, languages: tuple[str, str], rows: int) -> Ite
 
 def read_pairs(corpus: AnyCorpus, languages: tuple[str, str], on_error: OnError = "stop") -> Iterator[tuple[str, str]]:
     """Source and target of all records, in order."""
-    for records in _decoded(corpus, languages, on_error):
+    for records in read_records(corpus, languages, on_error):
         yield from zip(records.sources, records.targets, strict=True)
 
 
 def read_whole(corpus: AnyCorpus, languages: tuple[str, str], on_error: OnError = "stop") -> Records:
     """All records, in order, in memory; nothing is said of those that are dropped."""
     whole = Records([], [], [])
-    for records in _decoded(corpus, languages, on_error):
+    for records in read_records(corpus, languages, on_error):
         whole.numbers.extend(records.numbers)
         whole.sources.extend(records.sources)
         whole.targets.extend(records.targets)
@@ -45,6 +45,7 @@ def read_whole(corpus: AnyCorpus, languages: tuple[str, str], on_error: OnError 
     return whole
 
 
-def _decoded(corpus: AnyCorpus, languages: tuple[str, str], on_error: OnError) -> Iterator[Records]:
+def read_records(corpus: AnyCorpus, languages: tuple[str, str], on_error: OnError = "stop") -> Iterator[Records]:
+    """All records, some thousand at once, and what was no record among them."""
     for chunk in read_chunks(corpus, languages, _ROWS):
         yield decode(corpus, chunk, on_error)

@@ -56,6 +56,17 @@ def test_files_that_are_missing_or_unequal_are_all_told(folder: Path) -> None:
     assert "800" in texts.findings[1].what
 
 
+def test_records_that_will_be_skipped_are_counted(folder: Path) -> None:
+    for name in ("train", "valid"):
+        lines = (folder / f"{name}.de").read_bytes().split(b"\n")
+        lines[3:5] = [b"Stra\xdfe", b"Stra\xdfe"]
+        (folder / f"{name}.de").write_bytes(b"\n".join(lines))
+    texts = read(folder, on_error="skip")
+    assert told(texts) == [("warning", "files", "data.valid.dev"), ("warning", "files", "data.train.news")]
+    assert {found.what for found in texts.findings} == {"2 records: a line is not UTF-8"}
+    assert [corpus.read for corpus in texts.train] == [798]
+
+
 def test_text_that_is_not_utf8_is_told(folder: Path) -> None:
     (folder / "test.de").write_bytes(b"Stra\xdfe\n" * 100)
     texts = read(folder)
