@@ -69,7 +69,8 @@ def prepare(recipe: Recipe, taken: Tokenizer | None = None, job: Job = WHOLE, pr
         if job.part is not None:
             opener = partial(SlabMaker, recipe, learned, held_out)
             with Progress("cutting", "records", sum(records.values())) as progress:
-                raw = raw_slabs(workshop, to_do, job.part, progress.advance)
+                context = recipe.data.context.sentences if recipe.data.context else 0
+                raw = raw_slabs(workshop, to_do, job.part, context, progress.advance)
                 workshop.write(in_order(processes, opener, raw))
         if job.merges:
             _merge(recipe, tokenizer, workshop, to_do, {"kind": KIND, **what})

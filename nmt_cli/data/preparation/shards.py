@@ -17,7 +17,7 @@ from nmt_cli import files
 from nmt_cli.data.preparation.corpora import Task
 from nmt_cli.data.preparation.sieve import Losses
 from nmt_cli.data.preparation.slabs import RawSlab, Slab
-from nmt_cli.data.reading import read_chunks
+from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.errors import DataError, NmtError, RunInUseError
 from nmt_cli.parts import Part
 
@@ -100,17 +100,23 @@ class Workshop:
 
 
 def raw_slabs(
-    workshop: Workshop, tasks: Iterable[Task], part: Part, advance: Callable[[int], object]
+    workshop: Workshop, tasks: Iterable[Task], part: Part, context: int, advance: Callable[[int], object]
 ) -> Iterator[RawSlab]:
-    """The slabs of all shards of a part that are not done yet; `advance` hears of all records that pass."""
+    """The slabs of all shards of a part that are not done yet, with the `context` records before each.
+
+    `advance` hears of all records that pass.
+    """
     for place, task in enumerate(tasks):
+        before: RawChunk | None = None
         records, shard, wanted = 0, -1, False
         for chunk in read_chunks(task.corpus, task.languages, SLAB):
             if (chunk.first - 1) // SHARD != shard:
                 shard = (chunk.first - 1) // SHARD
                 wanted = (shard + place) % part.count == part.number - 1 and workshop.read(task, shard) is None
             if wanted:
-                yield RawSlab(task, shard, chunk)
+                yield RawSlab(task, shard, chunk, before)
+            if context:
+                before = (before.followed_by(chunk) if before else chunk).last(context)
             records += chunk.rows
             advance(chunk.rows)
         workshop.end(task, records, shard + 1)

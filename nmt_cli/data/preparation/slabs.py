@@ -34,6 +34,8 @@ class RawSlab:
     task: Task
     shard: int
     chunk: RawChunk
+    before: RawChunk | None = None
+    """Those before them, if they are their context."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,10 @@ class SlabMaker:
     def __call__(self, raw: RawSlab) -> Slab:
         """Read, sift and cut one slab."""
         task, words, longest = raw.task, self._words, self._data.max_length if raw.task.is_learned else math.inf
-        sieved = self._sieves.of(task)(raw.chunk)
-        sources, targets = with_context(sieved, self._data.context)
+        sieve = self._sieves.of(task)
+        sieved = sieve(raw.chunk)
+        before = sieve(raw.before) if raw.before else None
+        sources, targets = with_context(sieved, self._data.context, before)
         fits = _may_fit(words.source, sources, longest) & _may_fit(words.target, targets, longest)
         prefix = [words.tag(tag) for tag in tags_before(self._data, task.languages[1], task.tag)]
         source = _Side.cut(words.source.encode_flat, list(compress(sources, fits)), prefix, self._separator)

@@ -31,6 +31,31 @@ class RawChunk:
     header: bytes | None = None
     """The first line of a table that has names in it."""
 
+    def last(self, rows: int) -> "RawChunk":
+        """The same without what stands before the last so many records."""
+        begins = {key: _last_lines(content, rows) for key, content in self.columns.items()}
+        return RawChunk(
+            max(self.first, self.first + self.rows - rows),
+            min(self.rows, rows),
+            {key: content[begins[key] :] for key, content in self.columns.items()},
+            {key: offset + begins[key] for key, offset in self.offsets.items()},
+            self.header,
+        )
+
+    def followed_by(self, other: "RawChunk") -> "RawChunk":
+        """The same, and the records after them."""
+        columns = {key: content + other.columns[key] for key, content in self.columns.items()}
+        return RawChunk(self.first, self.rows + other.rows, columns, self.offsets, self.header)
+
+
+def _last_lines(content: bytes, count: int) -> int:
+    """Where the last so many lines begin."""
+    begin = len(content)
+    for _ in range(count):
+        if begin:
+            begin = content.rfind(b"\n", 0, begin - 1) + 1
+    return begin
+
 
 def read_in_step(
     paths: dict[str, Path], rows: int, check_header: Callable[[bytes], object] | None = None

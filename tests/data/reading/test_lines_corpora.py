@@ -185,3 +185,18 @@ def test_a_line_may_be_so_long_and_no_longer(
 def test_columns_are_bytes_as_they_stand(tmp_path: Path) -> None:
     [chunk] = read_chunks(corpus(tmp_path, b"a\r\n\xff", b"c\nd\n"), LANGUAGES, 5)
     assert chunk == RawChunk(1, 2, {"source": b"a\r\n\xff\n", "target": b"c\nd\n"}, {"source": 0, "target": 0})
+
+
+@given(st.lists(st.binary(max_size=5).map(lambda line: line.replace(b"\n", b"")), max_size=12), st.data())
+def test_the_last_records_of_chunks_put_together_are_those_of_the_whole(
+    lines: list[bytes], data: st.DataObject
+) -> None:
+    def chunk(first: int, some: list[bytes]) -> RawChunk:
+        content, offset = b"".join(line + b"\n" for line in some), sum(map(len, lines[:first])) + first
+        return RawChunk(
+            first + 1, len(some), {"source": content, "target": content}, {"source": offset, "target": offset}
+        )
+
+    cut, count = data.draw(st.integers(0, len(lines))), data.draw(st.integers(1, 5))
+    found = chunk(0, lines[:cut]).followed_by(chunk(cut, lines[cut:])).last(count)
+    assert found == chunk(max(0, len(lines) - count), lines[-count:])
