@@ -44,7 +44,7 @@ class TokenizerSettings(Section):
     byte_fallback: bool = True
     """Spell characters never seen in training as bytes, so that nothing is unknown."""
     symbols: list[Symbol] = []
-    """Pieces that are never cut, such as `<br>`, wherever text has them."""
+    """Pieces that are never cut, such as `<br>`, wherever text has them; but unigram may cut one of common letters."""
     more_text: MoreText = MoreText()
 
     @model_validator(mode="after")
