@@ -1,6 +1,7 @@
 """How fast is the data engine: from text to prepared data, and from prepared data to batches?
 
     python benchmarks/data_speed.py preprocess ../shared/data/tatoeba-en-de/train.{en,de}.gz [--pairs 10_000_000]
+    python benchmarks/data_speed.py learning ../shared/data/tatoeba-en-de/train.{en,de}.gz [--pairs 2_000_000]
     python benchmarks/data_speed.py filters ../shared/data/tatoeba-en-de/train.{en,de}.gz
     python benchmarks/data_speed.py batches ../shared/data/tatoeba-en-de/train.{en,de}.gz
 
@@ -13,6 +14,8 @@ same lines into the same subwords, in one thread, and does nothing else; the tok
   MB/s         of plain text, both sides, for each core
   of SP        SentencePiece's processor time for the same lines as a share of ours: 100 % would be for free
   memory       most of all processes together (proportional set size)
+
+`learning` learns 32,000 subwords from such a synthetic corpus before it cuts it, in one process.
 
 `filters` tells what each filter adds, in microseconds of processor time for a pair.
 
@@ -32,7 +35,7 @@ from pathlib import Path
 import torch
 
 from data_engine.batches import time_batches
-from data_engine.preprocessing import time_filters, time_preprocessing
+from data_engine.preprocessing import time_filters, time_learning, time_preprocessing
 from nmt_cli.text.lines import read_lines
 
 
@@ -40,17 +43,19 @@ def main() -> None:
     """Print the table that is asked for."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     tables = arguments.add_subparsers(dest="table", required=True)
-    for name in ("preprocess", "filters", "batches"):
+    for name in ("preprocess", "learning", "filters", "batches"):
         table = tables.add_parser(name)
         table.add_argument("source", type=Path)
         table.add_argument("target", type=Path)
-        if name == "preprocess":
+        if name in ("preprocess", "learning"):
             table.add_argument("--pairs", type=int, default=10_000_000, help="of the synthetic corpus")
     chosen = arguments.parse_args()
     torch.set_num_threads(1)
     sources, targets = list(read_lines(chosen.source)), list(read_lines(chosen.target))
     if chosen.table == "preprocess":
         time_preprocessing(sources, targets, chosen.pairs)
+    elif chosen.table == "learning":
+        time_learning(sources, targets, chosen.pairs)
     elif chosen.table == "filters":
         time_filters(sources, targets)
     else:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 import yaml
@@ -108,14 +109,33 @@ class Run:
 
 def run(folder: Path, paths: list[Path], processes: int) -> Run:
     """Prepare these files; what a run that has two lines only takes, too, is not counted."""
-    for path, source in zip(("few.source", "few.target"), paths, strict=True):
-        (folder / path).write_text("".join(f"{line}\n" for line in islice(read_lines(source), 2)))
-    few = [folder / "few.source", folder / "few.target"]
-    nothing, all_ = (_run(folder, some, few, processes) for some in (few, paths))
+    few, tokenizer = _beginnings(folder, paths), {"take_from": str(folder / "tokenizer")}
+    nothing, all_ = (_run(folder, some, few, tokenizer, processes) for some in (few, paths))
     return Run(all_.cpu - nothing.cpu, all_.clock - nothing.clock, all_.memory)
 
 
-def _run(folder: Path, paths: list[Path], valid: list[Path], processes: int) -> Run:
+def time_learning(sources: list[str], targets: list[str], synthetic: int) -> None:
+    """The table `learning`."""
+    print("| algorithm | pairs | clock | memory |\n|---|--:|--:|--:|", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = [folder / "source", folder / "target"]
+        count = write(islice(joined(sources, targets), synthetic), paths)
+        for algorithm in ("unigram", "bpe"):
+            tokenizer = {"algorithm": algorithm, "vocabulary_size": 32_000}
+            ours = _run(folder, paths, _beginnings(folder, paths), tokenizer, 1)
+            print(f"| {algorithm} | {count:,} | {ours.clock:.0f} | {ours.memory / 2**30:.2f} GiB |", flush=True)
+
+
+def _beginnings(folder: Path, paths: list[Path]) -> list[Path]:
+    """Two lines of each file, in files of their own."""
+    few = [folder / "few.source", folder / "few.target"]
+    for path, source in zip(few, paths, strict=True):
+        path.write_text("".join(f"{line}\n" for line in islice(read_lines(source), 2)))
+    return few
+
+
+def _run(folder: Path, paths: list[Path], valid: list[Path], tokenizer: dict[str, Any], processes: int) -> Run:
     with tempfile.TemporaryDirectory(dir=folder) as prepared:
         recipe = folder / "recipe.yaml"
         corpora = {
@@ -127,7 +147,7 @@ def _run(folder: Path, paths: list[Path], valid: list[Path], processes: int) -> 
         settings = {
             "run": f"{prepared}/run",
             "data": data | corpora,
-            "tokenizer": {"take_from": str(folder / "tokenizer")},
+            "tokenizer": tokenizer,
             "model": {"architecture": "transformer", "preset": "tiny"},
         }
         recipe.write_text(yaml.safe_dump(settings))

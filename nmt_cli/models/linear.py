@@ -41,9 +41,9 @@ _LARGE = {"cpu": 512, "cuda": 8192}
 """Rows of square matrices whose product shows what a device can do, and is done in a blink."""
 
 _MKL_HOLDS_BACK = torch.backends.cpu.get_cpu_capability() == "AVX512"
-"""Where a processor has AVX2 alone it does not, and is the faster of the two (measured on an AMD EPYC)."""
+"""Where a processor has AVX2 alone it does not: there training is faster with it (measured on an AMD EPYC)."""
 _FEW_ROWS, _FEW_MULTIPLICATIONS = 4, 2**21
-"""Up to these torch's own product is faster, also since oneDNN makes a program for each shape in half a millisecond."""
+"""Up to these torch's own product is faster, also since oneDNN makes a program for each shape, within a millisecond."""
 
 
 class Linear(nn.Linear):

@@ -5,7 +5,7 @@ import numpy as np
 from nmt_cli.data.filters.contract import Rows, Truths
 from nmt_cli.data.filters.held_out import HeldOut
 from nmt_cli.recipe.data.filters import LengthFilter, RatioFilter
-from nmt_cli.text.checks.lengths import DENSITY, FIRST_DENSE, is_far_longer
+from nmt_cli.text.checks.lengths import DENSITY, is_far_longer
 from nmt_cli.text.pairs import is_blank
 
 
@@ -45,8 +45,7 @@ class Ratio:
     def __call__(self, rows: Rows) -> Truths:
         sources, targets = rows.lengths
         shorter, longer = np.minimum(sources, targets), np.maximum(sources, targets)
-        most_dense = DENSITY if _may_be_dense(rows.sources) or _may_be_dense(rows.targets) else 1.0
-        kept = np.asarray(longer * most_dense <= self._most * shorter + self._slack)
+        kept = np.asarray(longer * DENSITY <= self._most * shorter + self._slack)
         for row in np.flatnonzero(~kept).tolist():
             source, target = rows.sources[row], rows.targets[row]
             kept[row] = not (
@@ -54,12 +53,6 @@ class Ratio:
                 or is_far_longer(target, source, self._most, self._slack)
             )
         return kept
-
-
-def _may_be_dense(lines: list[str]) -> bool:
-    """Whether dense characters may stand in them, told by their first byte; other rare ones are like them."""
-    text = np.frombuffer("".join(lines).encode(), np.uint8)
-    return bool(text.max(initial=0) >= FIRST_DENSE.encode()[0])
 
 
 def _is_seen(lines: list[str]) -> Truths:

@@ -40,7 +40,7 @@ class BpeDropout:
         count, together = len(words.running), self._distinct(words)
         leaves = generator.geometric(self._alpha, count)  # at which step, from 1, the best merge is left out
         order = np.argsort(leaves, kind="stable")
-        steps = np.arange(np.diff(together.begins, append=len(together.symbols)).max(initial=0) + 1)
+        steps = np.arange(together.lengths.max(initial=0) + 1)
         done, done_alone, alone = list[_State](), list[_State](), list[_State]()
         for begin, end in pairwise(np.searchsorted(leaves[order], steps, "right").tolist()):
             best = together.best(np.flatnonzero(together.merges != _NONE))
@@ -69,7 +69,7 @@ class BpeDropout:
         return possible[generator.random(len(possible)) >= self._alpha]
 
     def _advanced(self, state: "_State", best: Integers) -> "tuple[_State, _State]":
-        """The words that have no best merge, which are done, and the others after theirs."""
+        """The words that have no best merge, which are done, and the others after theirs; `state` is spent."""
         going_on = best != _NONE
         keep = np.repeat(going_on, state.lengths)
         done = state.only(~keep)

@@ -6,8 +6,7 @@ from nmt_cli.text.checks.finding import Finding
 
 _MOST, _SLACK = 3.0, 20
 """One side may be this many times as long as the other, and so many letters more."""
-FIRST_DENSE = "\u3040"
-_DENSE = re.compile(rf"[{FIRST_DENSE}-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
+_DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
 DENSITY = 2.5
 """A Chinese, Japanese or Korean character says as much as so many letters of an alphabet."""
 _DIGIT = re.compile(r"\d")
