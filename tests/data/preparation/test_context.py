@@ -73,7 +73,11 @@ def joined(sentences: list[list[int]], separator: int) -> list[int]:
     return list(chain.from_iterable([*([separator] if number else []), *one] for number, one in enumerate(sentences)))
 
 
-def test_what_is_held_out_is_no_context(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+@pytest.mark.parametrize("slab", [8192, 31, 1])
+def test_what_is_held_out_is_no_context(
+    make_recipe: MakeRecipe, sentences: Sentences, monkeypatch: pytest.MonkeyPatch, slab: int
+) -> None:
+    monkeypatch.setattr(shards, "SLAB", slab)
     sources, targets = sentences(0, 60), sentences(1, 60)
     sources[30], targets[30] = sentences(10, 1)[0], sentences(11, 1)[0]  # as for validation
     recipe = changed(make_recipe(sources, targets), context={"sentences": 2}, filters=[{"type": "overlap"}])
