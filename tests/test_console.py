@@ -1,4 +1,4 @@
-"""Talk goes to stderr, in plain lines where nobody watches, and never stops the work."""
+"""Messages go to stderr, as plain lines off a terminal, and never stop the work."""
 
 import os
 import pty
@@ -17,74 +17,74 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
-def loud_again() -> Iterator[None]:
+def restore_verbosity() -> Iterator[None]:
     yield
     console.set_quiet(False)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What `time.monotonic` says, as its only item."""
+    """A list whose only item is the value of `time.monotonic`."""
     now = [100.0]
     monkeypatch.setattr("nmt_cli.console.time.monotonic", lambda: now[0])
     return now
 
 
-def test_talk_goes_to_stderr_and_results_never_do(capsys: pytest.CaptureFixture[str]) -> None:
-    console.say("working")
+def test_messages_go_to_stderr_only(capsys: pytest.CaptureFixture[str]) -> None:
+    console.info("working")
     console.warn("odd")
     console.error("wrong here\nwrong there")
     console.table("Counts", ["name", "lines"], [["a", 3]])
-    printed, told = capsys.readouterr()
+    printed, captured = capsys.readouterr()
     assert printed == ""
-    assert told.startswith("working\nnmt: warning: odd\nnmt: error: wrong here\nnmt: error: wrong there\n")
-    assert "Counts" in told
+    assert captured.startswith("working\nnmt: warning: odd\nnmt: error: wrong here\nnmt: error: wrong there\n")
+    assert "Counts" in captured
 
 
-def test_quiet_leaves_warnings_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_keeps_warnings_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
     console.set_quiet(True)
-    console.say("working")
+    console.info("working")
     console.table("Counts", ["name"], [["a"]])
     console.warn("odd")
     console.error("wrong")
     assert capsys.readouterr().err == "nmt: warning: odd\nnmt: error: wrong\n"
 
 
-def test_what_is_diverted_is_told_elsewhere(
+def test_redirected_lines_do_not_reach_stderr(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console, "_tell", None)
+    monkeypatch.setattr(console, "_write_elsewhere", None)
     lines: list[str] = []
-    console.divert(lines.append)
-    console.say("a fact")
+    console.redirect(lines.append)
+    console.info("a message")
     console.warn("odd")
     assert capsys.readouterr().err == ""
-    assert lines == ["a fact", "nmt: warning: odd"]
+    assert lines == ["a message", "nmt: warning: odd"]
 
 
-def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
     console.table("Corpora", ["corpus", "lines"], [["train", "29,000"], ["dev", "1,014"]])
-    told = capsys.readouterr().err
-    assert all(text in told for text in ("Corpora", "corpus", "lines", "train", "29,000", "dev", "1,014"))
+    captured = capsys.readouterr().err
+    assert all(text in captured for text in ("Corpora", "corpus", "lines", "train", "29,000", "dev", "1,014"))
 
 
-def test_brackets_in_a_table_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_prints_markup_verbatim(capsys: pytest.CaptureFixture[str]) -> None:
     console.table("[/runs]", ["a"], [["[red]b :smile:"]])
-    told = capsys.readouterr().err
-    assert "[/runs]" in told
-    assert "[red]b :smile:" in told
+    captured = capsys.readouterr().err
+    assert "[/runs]" in captured
+    assert "[red]b :smile:" in captured
 
 
-def test_a_message_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     console.warn("file \x1b]0;owned\x07: grün\tund gut")
     assert capsys.readouterr().err == "nmt: warning: file \\x1b]0;owned\\x07: grün\tund gut\n"
 
 
-def test_a_terminal_that_has_gone_does_not_stop_the_work() -> None:
+def test_closed_terminal_does_not_stop_the_work() -> None:
     program = (
         "import time; from nmt_cli import console\n"
-        "with console.Progress('reading', 'lines', total=2) as progress:\n"
-        "    time.sleep(0.5); progress.advance(); console.say('x'); progress.advance()\n"
+        "with console.ProgressBar('reading', 'lines', total=2) as progress:\n"
+        "    time.sleep(0.5); progress.advance(); console.info('x'); progress.advance()\n"
         "print('done')\n"
     )
     ours, theirs = pty.openpty()
@@ -95,10 +95,10 @@ def test_a_terminal_that_has_gone_does_not_stop_the_work() -> None:
         assert process.communicate(timeout=30)[0] == b"done\n"
 
 
-def test_off_a_terminal_progress_is_a_plain_line_every_ten_seconds(
+def test_progress_bar_off_terminal_prints_line_every_ten_seconds(
     capsys: pytest.CaptureFixture[str], clock: list[float]
 ) -> None:
-    with console.Progress("reading", "lines", total=4000) as progress:
+    with console.ProgressBar("reading", "lines", total=4000) as progress:
         for _ in range(4):
             clock[0] += 6
             progress.advance(1000, {"speed": "fast"})
@@ -107,16 +107,16 @@ def test_off_a_terminal_progress_is_a_plain_line_every_ten_seconds(
     )
 
 
-def test_quiet_progress_says_nothing(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+def test_progress_bar_quiet_prints_nothing(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
     console.set_quiet(True)
-    with console.Progress("reading", "lines") as progress:
+    with console.ProgressBar("reading", "lines") as progress:
         clock[0] += 60
         progress.advance()
     assert capsys.readouterr().err == ""
 
 
-def test_work_done_before_does_not_count_as_speed(clock: list[float]) -> None:
-    with console.Progress("training", "updates", total=1000, done=900) as progress:
+def test_time_left_ignores_items_of_earlier_run(clock: list[float]) -> None:
+    with console.ProgressBar("training", "updates", total=1000, done=900) as progress:
         assert progress.time_left() == ""
         clock[0] += 10
         progress.advance(10)
@@ -127,24 +127,24 @@ def test_work_done_before_does_not_count_as_speed(clock: list[float]) -> None:
     ("seconds", "shown"),
     [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (3600, "1:00:00"), (86400, "24:00:00"), (-1, "0:00")],
 )
-def test_durations_read_as_a_clock(seconds: float, shown: str) -> None:
+def test_duration_formats_seconds(seconds: float, shown: str) -> None:
     assert console.duration(seconds) == shown
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2>/dev/null"])
-def test_a_stderr_that_takes_nothing_does_not_stop_the_work(redirection: str) -> None:
-    talk = "console.say('x'); console.error('z'); console.table('t', ['a'], [['b']])"
-    program = f"from nmt_cli import console; {talk}; print('done')"
+def test_unwritable_stderr_does_not_stop_the_work(redirection: str) -> None:
+    calls = "console.info('x'); console.error('z'); console.table('t', ['a'], [['b']])"
+    program = f"from nmt_cli import console; {calls}; print('done')"
     command = f"exec '{sys.executable}' -c \"{program}\" {redirection}"
     found = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, check=True)
     assert found.stdout == b"done\n"
 
 
-def test_a_bar_on_a_terminal_gives_way_to_messages() -> None:
+def test_progress_bar_on_terminal_leaves_room_for_messages() -> None:
     program = (
         "from nmt_cli import console\n"
-        "with console.Progress('reading', 'lines', total=2) as progress:\n"
-        "    progress.advance(1, {'loss': '2.5'}); console.say('a message'); progress.advance()\n"
+        "with console.ProgressBar('reading', 'lines', total=2) as progress:\n"
+        "    progress.advance(1, {'loss': '2.5'}); console.info('a message'); progress.advance()\n"
         "print('done')\n"
     )
     ours, theirs = pty.openpty()
@@ -160,12 +160,12 @@ def test_a_bar_on_a_terminal_gives_way_to_messages() -> None:
 
 
 def read_all(descriptor: int) -> str:
-    """What was shown on a terminal until its other end was closed."""
+    """Read all output of a terminal until the process at its other end closes it."""
     shown = b""
     while True:
         try:
             part = os.read(descriptor, 4096)
-        except OSError:  # Linux says so when the last writer has gone
+        except OSError:  # Linux raises it after the last writer has closed the terminal
             part = b""
         if not part:
             os.close(descriptor)

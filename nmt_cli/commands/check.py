@@ -9,7 +9,7 @@ from nmt_cli import files
 from nmt_cli.commands.loading import vocabularies_of
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.taken_tokenizer import taken_tokenizer
-from nmt_cli.console import say
+from nmt_cli.console import info
 from nmt_cli.data.checking.estimates import Estimate, estimate
 from nmt_cli.data.checking.finding import Finding
 from nmt_cli.data.checking.lengths import Histogram, histogram, too_long
@@ -50,7 +50,7 @@ def _checked(recipe: Recipe, path: Path) -> Checked:
     if taken is not None:
         found = Found(taken, f"the tokenizer of {recipe.tokenizer.take_from}", [])
     else:
-        say("looking at how subwords fit")
+        info("looking at how subwords fit")
         found = find_tokenizer(recipe, texts.train)
     sides = [histogram for corpus in corpora for histogram in _histograms(corpus, found.tokenizer)]
     size = _size(texts.train, sides)

@@ -53,7 +53,7 @@ def compare_systems(paths: Sequence[Path], options: Options, as_json: bool = Fal
     found = comparisons(candidates, options)
     if page is not None:
         write_comparison(found, runs_by_name(candidates), page)
-        console.say(f"report: {page}")
+        console.info(f"report: {page}")
     if as_json:
         result = files.json_bytes({name: asdict(each) for name, each in found.items()})
     else:
@@ -79,7 +79,7 @@ def comparisons(candidates: Sequence[Candidate], options: Options) -> dict[str, 
         translations = [candidate.translations(name) for candidate in candidates]
         references, sources = judged_by(translations, options.references, options.source)
         for told in other_decoding(candidates, name):
-            console.say(told)
+            console.info(told)
         common = CommonSet(name, references, sources, _tags(candidates, name, len(references[0])), seen)
         compared[name] = compare(systems(candidates, translations), common, settings, test)
     return compared

@@ -82,7 +82,7 @@ def evaluate_system(system: System, tests: Sequence[str], wanted: Wanted) -> Non
             console.warn(f"{name}: {warning}")
         if not wanted.as_json:
             _print_scores(name, found)
-        console.say(f"report: {folder / REPORT}")
+        console.info(f"report: {folder / REPORT}")
     if wanted.as_json:
         _print_json(results)
 

@@ -24,7 +24,7 @@ def export(model: Path, to: Form, output: Path) -> None:
     with files.new_folder(output) as folder:
         _EXPORTS[to](loaded.config.model, weights, loaded.tokenizer, folder)
         files.write_manifest(folder, {"format": 1, "nmt": __version__, "exported": to})
-    console.say(f"{output}: the model for {to}; its README.md shows how to translate with it")
+    console.info(f"{output}: the model for {to}; its README.md shows how to translate with it")
 
 
 def _refuse_foreign_folder(output: Path) -> None:

@@ -25,7 +25,7 @@ def report(path: Path, output: Path | None = None, attention: int = 3, lines: Se
     _check_lines(contents, lines)
     output = output or contents.run.report
     write_run_report(contents, _attention(contents, attention, lines), lines, output)
-    console.say(f"report: {output}")
+    console.info(f"report: {output}")
 
 
 def _check_lines(contents: RunContents, lines: Sequence[int]) -> None:

@@ -22,7 +22,7 @@ def runs(folder: Path, as_json: bool = False) -> None:
         raise DataError(f"{folder}: is no folder; name the one that holds the runs")
     found = list_runs(folder)
     if not found:
-        console.say(f"{folder}: holds no runs; nmt train makes them")
+        console.info(f"{folder}: holds no runs; nmt train makes them")
     if as_json:
         result = files.json_bytes([_as_json(run) for run in found])
     else:

@@ -77,7 +77,7 @@ def score(
         searcher, joining, tags = translator.searcher, translator.joining, translator.tags.ids()
         scorer = Scorer(searcher, translator.tokenizer, translator.settings, tags, joining)
         started, tally = time.monotonic(), _Tally()
-        with stdout() as stream, console.Progress("scoring", "pairs") as progress:
+        with stdout() as stream, console.ProgressBar("scoring", "pairs") as progress:
             for window in cut(pairs_in_documents(pairs, joining.count)):
                 scored = scorer.score_window(window, tally.pairs + 1, progress.advance)
                 lines = [_line(number, each, written) for number, each in enumerate(scored, tally.pairs)]
@@ -95,7 +95,7 @@ def _conclude(tally: _Tally, seconds: float) -> None:
             f" {LONGEST_SIDE:,} subwords"
         )
     each = -tally.log_probability / max(1, tally.tokens)
-    console.say(
+    console.info(
         f"scored {tally.pairs:,} pairs in {console.duration(seconds)}: {tally.pairs / max(seconds, 1e-3):,.1f} pairs/s;"
         f" {each:.4f} nats per subword, perplexity {math.exp(min(each, 700)):.2f}"
     )

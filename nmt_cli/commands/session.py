@@ -65,7 +65,7 @@ class Session:
             and is_published(self._run, updates_to_average(self._run, self._recipe, progress))
         )
         if over:
-            console.say(f"{self._run.path}: training is finished: {reason}")
+            console.info(f"{self._run.path}: training is finished: {reason}")
         return over
 
     def run(self) -> None:
@@ -122,7 +122,7 @@ class Session:
         step = self._learner.progress.step
         if self._recipe.training.precision == "bf16" and not multiplies_bf16(self._learner.device):
             console.warn("training.precision: this processor has no instructions for bf16; taking fp32")
-        console.say(
+        console.info(
             f"{self._run.path}: {self._recipe.model.architecture} with {weights:,} weights, {pairs:,} sentence pairs,"
             f" {describe(self._learner.device)}" + (f", going on after update {step:,}" if step else "")
         )
@@ -207,7 +207,7 @@ class Session:
         reason = finished(self._recipe.training, progress)
         update_summary(run, status="finished", reason=reason, step=progress.step, seconds=round(progress.seconds))
         several = f"the average of {len(best)} checkpoints, updates" if len(best) > 1 else "the checkpoint of update"
-        console.say(
+        console.info(
             f"finished after {console.duration(progress.seconds)}: {reason}\n"
             f"{run.model}: {several} {', '.join(map('{:,}'.format, best))}\n"
             f"next: nmt evaluate {run.path}"

@@ -29,7 +29,7 @@ def noted_signals() -> Iterator[Callable[[], signal.Signals | None]]:
         noted.append(signal.Signals(number))
         for each in before:
             signal.signal(each, signal.SIG_DFL)
-        console.say("stopping after this update; once more to stop at once")
+        console.info("stopping after this update; once more to stop at once")
 
     def asked() -> signal.Signals | None:
         if not noted and is_rank() and os.getppid() != parent:

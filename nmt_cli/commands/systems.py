@@ -97,7 +97,7 @@ def _translating(folder: Path, recipe: Recipe) -> Translate:
         return translator_of(replace(load_model(folder), decoding=recipe.decoding, evaluation=recipe.evaluation))
 
     def translate(requests: Sequence[Request]) -> Iterator[Translated]:
-        with console.Progress("translating", "lines", total=len(requests)) as progress:
+        with console.ProgressBar("translating", "lines", total=len(requests)) as progress:
             in_context = in_documents(requests, translator().joining.count)
             for translation in translator().translate(in_context, progress.advance):
                 yield translation.hypotheses[0]

@@ -69,7 +69,7 @@ def choose(data: Data, wanted: Sequence[str]) -> dict[str, TestSet | AnyCorpus]:
         if name not in known:
             raise RecipeError(f"--test {name}: the recipe has no such test set; it has {', '.join(known)}")
         if f"valid:{name}" in valid:
-            console.say(f"{name}: is the test set of this name; --test valid:{name} is the validation set")
+            console.info(f"{name}: is the test set of this name; --test valid:{name} is the validation set")
     return {name: known[name] for name in dict.fromkeys(wanted or data.test)}
 
 
@@ -136,7 +136,7 @@ def words_seen(recipe: Recipe) -> Mapping[str, int] | None:
     for corpus in data.train.values():
         missing = [path for path in corpus.files.values() if not path.is_file()]
         if missing:
-            console.say(f"{missing[0]}: is not here, so its words do not count as seen in training")
+            console.info(f"{missing[0]}: is not here, so its words do not count as seen in training")
         else:
             there.append(corpus)
     if not there:

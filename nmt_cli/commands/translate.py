@@ -51,7 +51,7 @@ def translate(
     with signals_raised(), opened_input(input, shard) as source:
         sidecar = sidecar_of(output, source, opener, reading)
         if sidecar and sidecar.is_true():
-            console.say(f"{output}: is translated already, from the same input by the same model; it stays as it is")
+            console.info(f"{output}: is translated already, from the same input by the same model; it stays as it is")
             return
         with _answers(opener, processes) as answers:
             started = time.monotonic()
@@ -63,10 +63,10 @@ def translate(
     for warning in summary.warnings():
         console.warn(warning)
     for line in summary.glossary():
-        console.say(line)
+        console.info(line)
     rate = summary.lines / max(seconds, 1e-3)
     lines = "1 line" if summary.lines == 1 else f"{summary.lines:,} lines"
-    console.say(f"translated {lines} in {console.duration(seconds)}: {rate:,.1f} lines/s")
+    console.info(f"translated {lines} in {console.duration(seconds)}: {rate:,.1f} lines/s")
 
 
 def lines_before(options: TranslatorOptions) -> int:
@@ -128,5 +128,5 @@ def _progress(output: Path | None) -> Iterator[Callable[[int], object]]:
     if output is None and sys.stdout is not None and sys.stdout.isatty():
         yield lambda sentences: None
         return
-    with console.Progress("translating", "lines") as progress:
+    with console.ProgressBar("translating", "lines") as progress:
         yield progress.advance

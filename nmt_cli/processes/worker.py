@@ -61,7 +61,7 @@ def work(
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.dup2(2, 1)  # what a library prints is no result, and nobody who reads stdout waits for this process
     console.set_quiet(quiet)
-    console.divert(lambda line: connection.send(Told(line)))
+    console.redirect(lambda line: connection.send(Told(line)))
     _report = lambda number: connection.send(Reported(number))  # noqa: E731
     with suppress(EOFError, BrokenPipeError):  # the parent is gone
         try:

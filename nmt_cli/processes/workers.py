@@ -142,7 +142,7 @@ def _all_found(news: "queue.SimpleQueue[_News]", heard: Callable[[int], object])
                 heard(number)
             case Told(line):
                 if line not in told:  # all workers say what is to be said of what all of them open
-                    console.tell(line)
+                    console.write_line(line)
                 if len(told) < _REMEMBERED:
                     told.add(line)
             case Failed(error):

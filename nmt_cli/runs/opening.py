@@ -36,7 +36,7 @@ def move_aside(run: RunDirectory) -> None:
             number += 1
         with files.disk_errors(run.path):
             run.path.rename(aside)
-    console.say(f"{run.path}: the old run is now {aside}")
+    console.info(f"{run.path}: the old run is now {aside}")
 
 
 def refuse_another_experiment(run: RunDirectory, recipe: Recipe, data: str) -> None:

@@ -34,7 +34,7 @@ def batch_tokens_that_fit(learner: Learner, prepared: Prepared) -> int:
     torch.cuda.empty_cache()
     found = fitting if fitting == most else int(fitting * _SHARE)
     everywhere = max(1, min(map(int, learner.ranks.gather(found))))
-    console.say(f"batch_tokens: {everywhere:,} fit into memory")
+    console.info(f"batch_tokens: {everywhere:,} fit into memory")
     return everywhere
 
 

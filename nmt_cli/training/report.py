@@ -30,7 +30,7 @@ class Report:
         limits, progress = learner.settings.limits, learner.progress
         is_counted_in_updates = limits.epochs is None and limits.minutes is None
         total = limits.updates if is_counted_in_updates else None
-        self.bar = console.Progress("training", "updates", total, progress.step, plain_lines=False)
+        self.bar = console.ProgressBar("training", "updates", total, progress.step, plain_lines=False)
         self._weights = sum(weight.numel() for weight in learner.model.parameters())
         precision = torch.bfloat16 if learner.settings.precision == "bf16" else torch.float32
         self._product_speed = product_speed(learner.device, precision) * learner.ranks.count
@@ -53,7 +53,7 @@ class Report:
         if self._learner.progress.step % self._learner.settings.logging.every == 0:
             facts = self._tell_stretch(update)
             self._start_anew()
-        self.bar.advance(facts=facts)
+        self.bar.advance(values=facts)
 
     def validated(self, scores: Mapping[str, Scores]) -> None:
         """Report the scores of all validation sets."""
@@ -61,7 +61,7 @@ class Report:
         for name, values in scores.items():
             self._record("valid", set=name, stale=progress.stale, **values)
             shown = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
-            console.say(f"update {progress.step:,}  {name}: {shown}" + ("" if progress.stale else "  (best so far)"))
+            console.info(f"update {progress.step:,}  {name}: {shown}" + ("" if progress.stale else "  (best so far)"))
         self._start_anew()
 
     def _tell_stretch(self, update: Update) -> dict[str, str]:
@@ -85,7 +85,7 @@ class Report:
         facts = {"epoch": f"{progress.epochs:.1f}", "loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"}
         facts |= self._times_left(passed)
         if not self.bar.on_terminal:
-            console.say(
+            console.info(
                 f"update {progress.step:,}  epoch {facts['epoch']}  loss {facts['loss']}  {facts['tokens/s']} tokens/s"
                 + "".join(f"  {what} in {facts[what]}" for what in ("validation", "end") if what in facts)
             )

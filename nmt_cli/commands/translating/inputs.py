@@ -76,7 +76,7 @@ def _stdin() -> IO[bytes]:
     if sys.stdin is None:
         raise RecipeError("stdin is closed; name a file with --input")
     if sys.stdin.isatty():
-        console.say("reading lines from the terminal; Ctrl-D ends them")
+        console.info("reading lines from the terminal; Ctrl-D ends them")
     try:
         return io.BufferedReader(io.FileIO(sys.stdin.buffer.fileno(), closefd=False))
     except io.UnsupportedOperation:  # not a file, as in tests

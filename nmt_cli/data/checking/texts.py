@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from nmt_cli.console import Progress
+from nmt_cli.console import ProgressBar
 from nmt_cli.data.checking.finding import Finding
 from nmt_cli.data.checking.languages import named_languages
 from nmt_cli.data.checking.leaks import HeldOut
@@ -49,7 +49,7 @@ def read_texts(data: Data) -> Texts:
         key = f"data.train.{name}"
         try:
             skipped = Counter[str]()
-            with Progress(f"reading {name}", "pairs") as progress:
+            with ProgressBar(f"reading {name}", "pairs") as progress:
                 pairs = leaks.watch(key, _counted(_pairs_of(data, corpus, skipped), progress))
                 train.append(sample(key, _languages(data, corpus), pairs))
             findings += _skipped(data, key, skipped)
@@ -82,7 +82,7 @@ def _skipped(data: Data, name: str, skipped: Counter[str]) -> list[Finding]:
     ]
 
 
-def _counted(pairs: Iterator[Pair], progress: Progress) -> Iterator[Pair]:
+def _counted(pairs: Iterator[Pair], progress: ProgressBar) -> Iterator[Pair]:
     for pair in pairs:
         progress.advance()
         yield pair

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nmt_cli.console import Progress, say
+from nmt_cli.console import ProgressBar, info
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.filters import HeldOut
 from nmt_cli.data.preparation.corpora import Task
@@ -55,7 +55,7 @@ class Size:
 def measure(tasks: list[Task]) -> dict[str, Size]:
     """The size of each corpus; DataError if its files do not go together."""
     found = {}
-    with Progress("counting", "records") as progress:
+    with ProgressBar("counting", "records") as progress:
         for task in tasks:
             records, length = 0, 0
             for chunk in read_chunks(task.corpus, task.languages, 64 * _CHUNK):
@@ -81,7 +81,7 @@ def learn(
     normalization = taken.normalization if taken else recipe.tokenizer.normalization
     sample: dict[tuple[str, str], None] = {}
     values = {name: Counter[str]() for name in recipe.data.factors}
-    with Progress("sampling", "records", total) as progress:
+    with ProgressBar("sampling", "records", total) as progress:
         opener = partial(_Sampler, recipe, normalization, held_out)
         for sampled in in_order(processes, opener, _chosen(learned, share, progress)):
             sample.update(dict.fromkeys(sampled.pairs))
@@ -89,7 +89,7 @@ def learn(
                 values[name].update(counts)
     if not sample:
         raise DataError(f"{', '.join(recipe.data.train)}: no pair is left to learn subwords from; see data.filters")
-    say(f"learning subwords from {len(sample):,} pairs")
+    info(f"learning subwords from {len(sample):,} pairs")
     more = recipe.tokenizer.more_text
     sources = chain((source for source, _ in sample), _lines(more.source, normalization))
     targets = chain((target for _, target in sample), _lines(more.target, normalization))
@@ -110,7 +110,7 @@ class _Chosen:
     chunk: RawChunk
 
 
-def _chosen(tasks: list[Task], share: float, progress: Progress) -> Iterator[_Chosen]:
+def _chosen(tasks: list[Task], share: float, progress: ProgressBar) -> Iterator[_Chosen]:
     for task in tasks:
         name = zlib.crc32(task.name.encode())
         for chunk in read_chunks(task.corpus, task.languages, _CHUNK):

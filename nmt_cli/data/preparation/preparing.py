@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.console import Progress, say
+from nmt_cli.console import ProgressBar, info
 from nmt_cli.data.filters import HeldOut, KeyFilter, build_filters
 from nmt_cli.data.preparation import shards
 from nmt_cli.data.preparation.corpora import Task, check_file, describe, inputs, settings, tasks
@@ -68,7 +68,7 @@ def prepare(recipe: Recipe, taken: Tokenizer | None = None, job: Job = WHOLE, pr
         workshop = Workshop(work, _hash({**what, "tokenizer": tokenizer.fingerprint, "shard": shards.SHARD}), check)
         if job.part is not None:
             opener = partial(SlabMaker, recipe, learned, held_out)
-            with Progress("cutting", "records", sum(records.values())) as progress:
+            with ProgressBar("cutting", "records", sum(records.values())) as progress:
                 context = recipe.data.context.sentences if recipe.data.context else 0
                 raw = raw_slabs(workshop, to_do, job.part, context, progress.advance)
                 workshop.write(in_order(processes, opener, raw))
@@ -195,7 +195,7 @@ def _tokenizer(
                         files.write_json(unfinished / _ABOUT, {"records": records})
         except RunInUseError:
             if not is_told:
-                say("waiting for the tokenizer, which another job learns")
+                info("waiting for the tokenizer, which another job learns")
             is_told = True
             time.sleep(1)
     return folder
