@@ -58,7 +58,7 @@ def time_block(prepared: Prepared, settings: Training, batch_tokens: int) -> str
     times.append(time.process_time())
     words, tokens = prepared.tokenizer, 0
     for rows in batches:
-        tokens += assemble(block.pairs, rows, words.start, words.end, words.pad).target_tokens
+        tokens += assemble(block.pairs, rows, words.special_tokens).target_tokens
     times.append(time.process_time())
     parts = " | ".join(f"{seconds:.2f}" for seconds in np.diff(times))
     return f"{len(block.pairs):,} | {parts} | {tokens / (times[-1] - times[0]):,.0f}"

@@ -88,7 +88,7 @@ def prepare(text: Path, folder: Path, models: list[str], cores: str) -> Prepared
     tokenizer = Tokenizer.load(corpus.prepared / "tokenizer")
     sides = (tokenizer.encode_source, tokenizer.encode_target)
     rows = [
-        [[*row, tokenizer.end] for row in encode(_lines(text / f"test_2016_flickr.{language}.gz"))]
+        [[*row, tokenizer.special_tokens.eos] for row in encode(_lines(text / f"test_2016_flickr.{language}.gz"))]
         for encode, language in zip(sides, ("en", "de"), strict=True)
     ]
     (folder / "sentences.json").write_text(json.dumps(rows[0]))

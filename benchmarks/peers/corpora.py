@@ -89,7 +89,7 @@ def write_pieces(corpus: Corpus) -> None:
             corpus.pieces(split, side).write_text("".join(f"{line}\n" for line in as_pieces(tokenizer, rows)))
             used += np.bincount(lines.tokens, minlength=used.size)
     order = np.argsort(-used, kind="stable")
-    special = {tokenizer.pad, tokenizer.unknown, tokenizer.start, tokenizer.end}
+    special = tokenizer.special_tokens.ids
     names = [tokenizer.source.vocabulary[number] for number in order if number not in special]
     corpus.vocabulary.write_text("".join(f"{name}\n" for name in names))
 

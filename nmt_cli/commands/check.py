@@ -25,6 +25,7 @@ from nmt_cli.models.contract import Vocabularies
 from nmt_cli.models.linear import product_speed
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.data.checked import Checked
+from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 
 _LINES = 5000
 """Of each corpus that are cut into tokens to be measured."""
@@ -91,9 +92,9 @@ def _size(train: list[Sample], sides: list[Histogram]) -> Size:
 
 def _estimate(recipe: Recipe, tokenizer: Tokenizer | None, size: Size) -> Estimate:
     subwords, device = recipe.tokenizer.vocabulary_size, pick_device()
-    known = (
-        vocabularies_of(tokenizer) if tokenizer else Vocabularies(subwords, subwords, Tokenizer.start, Tokenizer.end)
-    )
+    special = DEFAULT_SPECIAL_TOKENS
+    learned = Vocabularies(subwords, subwords, special.decoder_start, special.eos)
+    known = vocabularies_of(tokenizer) if tokenizer else learned
     with torch.device("meta"):
         weights = sum(weight.numel() for weight in build(recipe.model, known).parameters())
     is_fast = recipe.training.precision == "bf16" and multiplies_bf16(device)

@@ -66,7 +66,8 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
 def vocabularies_of(tokenizer: Tokenizer) -> Vocabularies:
     """What a model must know of a tokenizer."""
     sizes = tokenizer.source_size, tokenizer.target_size
-    return Vocabularies(*sizes, tokenizer.start, tokenizer.end, tokenizer.factors.sizes)
+    special = tokenizer.special_tokens
+    return Vocabularies(*sizes, special.decoder_start, special.eos, tokenizer.factors.sizes)
 
 
 def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:

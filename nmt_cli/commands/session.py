@@ -49,7 +49,7 @@ class Session:
         self._journal = Journal(run if ranks.is_first else None, recipe.training.logging.tensorboard)
         checkpoint = checkpoints.last_good_checkpoint(run)
         model = self._first_model() if checkpoint is None else build(recipe.model, vocabularies_of(prepared.tokenizer))
-        objective = build_objective(recipe.training, model, prepared.tokenizer.unknown)
+        objective = build_objective(recipe.training, model, prepared.tokenizer.special_tokens.unk)
         self._learner = Learner(objective, recipe.model.width, recipe.training, device, ranks)
         if checkpoint is not None:
             self._restore(checkpoint)

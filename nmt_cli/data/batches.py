@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nmt_cli.data.alignments import Side, WordLinks, token_links
 from nmt_cli.data.token_corpus import Lines, TokenPairs
+from nmt_cli.text.special_tokens import SpecialTokens
 
 Rows = npt.NDArray[np.int64]
 """Which of some pairs."""
@@ -135,30 +136,30 @@ def plan(pairs: TokenPairs, batch_tokens: int, seed: Sequence[int]) -> list[Rows
     return [batches[number] for number in generator.permutation(len(batches))]
 
 
-def validation_batches(pairs: TokenPairs, batch_tokens: int, start: int, end: int, pad: int) -> Iterator[Batch]:
+def validation_batches(pairs: TokenPairs, batch_tokens: int, special: SpecialTokens) -> Iterator[Batch]:
     """All pairs, in batches from short to long."""
     sources, targets = pairs.source_lengths + 1, pairs.target_lengths + 1
     order = np.lexsort((targets, sources))
     for rows in _cut(order, sources[order], targets[order], batch_tokens):
-        yield assemble(pairs, rows, start, end, pad)
+        yield assemble(pairs, rows, special)
 
 
-def assemble(pairs: TokenPairs, rows: Rows, start: int, end: int, pad: int) -> Batch:
+def assemble(pairs: TokenPairs, rows: Rows, special: SpecialTokens) -> Batch:
     """Gather the tokens of pairs that have sources of one length."""
     source_lengths, target_lengths = pairs.source_lengths[rows], pairs.target_lengths[rows]
     assert (source_lengths == source_lengths[0]).all(), "a batch has sources of one length"
-    source = np.full((len(rows), source_lengths[0] + 1), end, np.int64)
+    source = np.full((len(rows), source_lengths[0] + 1), special.eos, np.int64)
     source[:, :-1] = _gathered(pairs.sources, rows, int(source_lengths[0]))
 
     longest = int(target_lengths.max())
     real = np.arange(longest + 1) <= target_lengths[:, None]
     target_in = np.empty(real.shape, np.int64)
-    target_in[:, 0] = start
+    target_in[:, 0] = special.decoder_start
     target_in[:, 1:] = _gathered(pairs.targets, rows, longest)
     positions = np.flatnonzero(real)
     labels = target_in.ravel().take(positions + 1, mode="clip")  # what follows, within a row
-    labels[np.cumsum(target_lengths + 1) - 1] = end
-    np.putmask(target_in, ~real, pad)
+    labels[np.cumsum(target_lengths + 1) - 1] = special.eos
+    np.putmask(target_in, ~real, special.pad)
     alignment = None
     if pairs.links is not None:
         sides = Side(source[:, :-1], source_lengths), Side(target_in[:, 1:], target_lengths)

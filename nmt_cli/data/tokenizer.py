@@ -13,6 +13,7 @@ from nmt_cli.errors import ModelError
 from nmt_cli.files import json_bytes, new_file, read_json, write_json
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.text.normalization import NORMALIZATIONS, one_line
+from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 
 __all__ = ["Piece", "Subwords", "Tokenizer"]
 
@@ -23,12 +24,11 @@ _LARGEST_FILE = 256 * 2**20
 class Tokenizer:
     """Lists of lines in, lists of token ids out, and back. Joint: both sides are the same object."""
 
-    pad, unknown, start, end = range(len(SPECIAL))
-
     def __init__(self, normalization: str, source: Subwords, target: Subwords, factors: Factors | None = None) -> None:
         """`factors` are those of the source's words, if it has any."""
         self.normalization, self.source, self.target = normalization, source, target
         self.factors = factors or Factors()
+        self.special_tokens = DEFAULT_SPECIAL_TOKENS
         self.normalize = NORMALIZATIONS[normalization]
 
     @classmethod

@@ -104,7 +104,7 @@ class Translator:
         self.joining = Joining(tokenizer, demands.context, longest)
         words = model.vocabularies
         unsaid = {*tokenizer.target.tags.values(), *needless(tokenizer)} - self.joining.separators
-        never = sorted({tokenizer.pad, tokenizer.unknown, words.start, *unsaid} - {words.end})
+        never = sorted({*tokenizer.special_tokens.ids, *unsaid} - {words.end})
         self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
         self.steering = Steering(tokenizer, demands.steering)
         annotator = Annotator(self.searcher, tokenizer, settings.batch_tokens, demands.wanted)

@@ -124,7 +124,7 @@ def _portions(prepared: Prepared, planned: _Planned, update_tokens: int, ranks: 
         parts = []
         for number in range(ranks.number, together, ranks.count)[: math.ceil(len(chosen) / ranks.count)]:
             rows = chosen[min(number, len(chosen) - 1)]
-            batch = assemble(block.pairs, rows, words.start, words.end, words.pad)
+            batch = assemble(block.pairs, rows, words.special_tokens)
             parts.append(Part(batch, number, weight=float(number < len(chosen))))
         used, rows = first + len(chosen), np.concatenate(chosen)
         yield Portion(

@@ -42,11 +42,11 @@ def _longest(prepared: Prepared, tokens: int) -> Batch:
     """A batch of pairs as long as the longest source and the longest target, as many as there is room for."""
     source, target = (max(corpus.longest(side) for corpus in prepared.train) for side in ("source", "target"))
     words = prepared.tokenizer
-    sides = [Lines(np.array([0, length]), np.full(length, words.unknown)) for length in (source, target)]
+    sides = [Lines(np.array([0, length]), np.full(length, words.special_tokens.unk)) for length in (source, target)]
     rows = np.zeros(max(1, min(tokens // (target + 1), 2 * tokens // (source + 1))), np.int64)
     factors = np.zeros((source, len(words.factors.names)), FACTOR_TYPE) if words.factors.names else None
     pairs = TokenPairs(sides[0], sides[1], factors=factors)
-    return assemble(pairs, rows, words.start, words.end, words.pad)
+    return assemble(pairs, rows, words.special_tokens)
 
 
 def _fits(learner: Learner, batch: Batch) -> bool:

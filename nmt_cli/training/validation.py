@@ -42,7 +42,7 @@ def validate(learner: Learner, prepared: Prepared, translation: Translation) -> 
 
 def _loss(learner: Learner, prepared: Prepared, name: str) -> float:
     words, ranks, settings = prepared.tokenizer, learner.ranks, learner.settings
-    batches = list(validation_batches(prepared.valid[name].whole(), _BATCH_TOKENS, words.start, words.end, words.pad))
+    batches = list(validation_batches(prepared.valid[name].whole(), _BATCH_TOKENS, words.special_tokens))
     total, tokens = 0.0, 0
     with torch.no_grad(), arithmetic(learner.device, settings.precision):
         for batch in islice(batches, ranks.number, None, ranks.count):

@@ -22,6 +22,7 @@ from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.training.mixing import Augmentation
 from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 from nmt_cli.text.normalization import NORMALIZATIONS
+from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 
 Sentences = Callable[[int, int], list[str]]
 
@@ -131,7 +132,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, pairs
 
 
 def assembled(pairs: TokenPairs, rows: np.ndarray) -> Batch:
-    return assemble(pairs, rows, Tokenizer.start, Tokenizer.end, Tokenizer.pad)
+    return assemble(pairs, rows, DEFAULT_SPECIAL_TOKENS)
 
 
 def words_of(tokens: list[int], vocabulary: list[str]) -> list[int]:

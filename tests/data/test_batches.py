@@ -11,6 +11,7 @@ from nmt_cli.data.batches import Batch, assemble, plan, validation_batches
 from nmt_cli.data.token_corpus import Lines, TokenPairs, joined
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 
 BUDGET = 120
 
@@ -39,7 +40,7 @@ def pairs(
 
 
 def assembled(pairs: TokenPairs, rows: np.ndarray) -> Batch:
-    return assemble(pairs, rows, Tokenizer.start, Tokenizer.end, Tokenizer.pad)
+    return assemble(pairs, rows, DEFAULT_SPECIAL_TOKENS)
 
 
 def test_each_pair_comes_once_in_a_plan(pairs: TokenPairs) -> None:
@@ -79,27 +80,27 @@ def test_an_assembled_batch_holds_its_sentences(
     for rows in plan(pairs, BUDGET, [1]):
         batch = assembled(pairs, rows)
         assert batch.pairs.tolist() == [1000 + row if row < 300 else 2000 + row - 300 for row in rows.tolist()]
-        assert (batch.source[:, -1] == Tokenizer.end).all()
+        assert (batch.source[:, -1] == DEFAULT_SPECIAL_TOKENS.eos).all()
         assert tokenizer.source.decode(batch.source.tolist()) == [sources[row] for row in rows]
-        assert (batch.target_in[:, 0] == Tokenizer.start).all()
+        assert (batch.target_in[:, 0] == DEFAULT_SPECIAL_TOKENS.decoder_start).all()
         assert tokenizer.decode_target(batch.target_in.tolist()) == [targets[row] for row in rows]
 
 
 def test_a_target_without_tokens_is_the_end_alone() -> None:
     pairs = TokenPairs(Lines(np.array([0, 1]), np.array([5])), Lines(np.array([0, 0]), np.empty(0, np.uint16)))
     batch = assembled(pairs, np.array([0]))
-    assert batch.target_in.tolist() == [[Tokenizer.start]]
-    assert batch.labels.tolist() == [Tokenizer.end]
+    assert batch.target_in.tolist() == [[DEFAULT_SPECIAL_TOKENS.decoder_start]]
+    assert batch.labels.tolist() == [DEFAULT_SPECIAL_TOKENS.eos]
 
 
 def test_labels_are_the_next_token_at_each_real_position(pairs: TokenPairs) -> None:
     for rows in plan(pairs, BUDGET, [1]):
         batch = assembled(pairs, rows)
-        wanted = torch.full_like(batch.target_in, Tokenizer.pad)
+        wanted = torch.full_like(batch.target_in, DEFAULT_SPECIAL_TOKENS.pad)
         wanted[:, :-1] = batch.target_in[:, 1:]
-        ends = (batch.target_in != Tokenizer.pad).sum(1) - 1
-        wanted[torch.arange(len(wanted)), ends] = Tokenizer.end
-        real = wanted.flatten() != Tokenizer.pad
+        ends = (batch.target_in != DEFAULT_SPECIAL_TOKENS.pad).sum(1) - 1
+        wanted[torch.arange(len(wanted)), ends] = DEFAULT_SPECIAL_TOKENS.eos
+        real = wanted.flatten() != DEFAULT_SPECIAL_TOKENS.pad
         assert torch.equal(batch.positions, real.nonzero().squeeze(1))
         assert torch.equal(batch.labels, wanted.flatten()[real])
         assert batch.target_tokens == real.sum()
@@ -107,7 +108,7 @@ def test_labels_are_the_next_token_at_each_real_position(pairs: TokenPairs) -> N
 
 def test_validation_has_each_pair_once_in_a_fixed_order(pairs: TokenPairs) -> None:
     runs = [
-        [batch.pairs.tolist() for batch in validation_batches(pairs, BUDGET, start=2, end=3, pad=0)] for _ in range(2)
+        [batch.pairs.tolist() for batch in validation_batches(pairs, BUDGET, DEFAULT_SPECIAL_TOKENS)] for _ in range(2)
     ]
     assert runs[0] == runs[1]
     assert sorted(number for numbers in runs[0] for number in numbers) == sorted(pairs.numbers.tolist())

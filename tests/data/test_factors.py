@@ -251,7 +251,7 @@ def test_batches_have_them_beside_their_sources(make: MakeFactored) -> None:
     assert both.factors is not None and pairs.factors is not None
     assert len(both.factors) == 2 * len(pairs.factors)
     for rows in plan(both, 60, [1]):
-        batch = assemble(both, rows, words.start, words.end, words.pad)
+        batch = assemble(both, rows, words.special_tokens)
         assert batch.factors is not None
         assert batch.factors.shape == (*batch.source.shape, 1)
         for row, number in zip(batch.factors[..., 0].tolist(), batch.pairs % 1000, strict=True):

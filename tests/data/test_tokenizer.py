@@ -15,6 +15,7 @@ from nmt_cli.data.tokenizer import Subwords, Tokenizer
 from nmt_cli.data.tokenizing import segmenter_training
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS, SpecialTokens
 
 Sentences = Callable[[int, int], list[str]]
 SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
@@ -73,10 +74,10 @@ def test_a_learned_piece_that_looks_like_a_special_token_is_none() -> None:
     subwords = Subwords(model.getvalue(), [*SPECIAL, *pieces])
     rows = subwords.encode(["x</s>x"])
     assert len(SPECIAL) + pieces.index("</s>") in rows[0]
-    assert Tokenizer.end not in rows[0]
+    assert DEFAULT_SPECIAL_TOKENS.eos not in rows[0]
     assert subwords.decode(rows) == ["x</s>x"]
     without = Subwords(model.getvalue(), [*SPECIAL, *(piece for piece in pieces if piece != "</s>")])
-    assert Tokenizer.end not in without.encode(["x</s>x"])[0]
+    assert DEFAULT_SPECIAL_TOKENS.eos not in without.encode(["x</s>x"])[0]
 
 
 def test_the_vocabulary_has_the_size_asked_for_special_tokens_included(sentences: Sentences) -> None:
@@ -84,7 +85,7 @@ def test_the_vocabulary_has_the_size_asked_for_special_tokens_included(sentences
     assert joint.source is joint.target
     assert joint.source_size == joint.target_size == 310
     assert joint.source.vocabulary[:4] == SPECIAL
-    assert (joint.pad, joint.unknown, joint.start, joint.end) == (0, 1, 2, 3)
+    assert joint.special_tokens == SpecialTokens(pad=0, unk=1, bos=2, eos=3, decoder_start=2)
 
     apart = trained(sentences(0, 200), sentences(1, 200), size=310, joint=False)
     assert apart.source.vocabulary != apart.target.vocabulary
@@ -94,13 +95,14 @@ def test_the_vocabulary_has_the_size_asked_for_special_tokens_included(sentences
 def test_without_byte_fallback_an_unseen_character_is_unknown(sentences: Sentences) -> None:
     tokenizer = trained(sentences(0, 200), size=60, byte_fallback=False)
     rows = tokenizer.encode_target(["abc 日 abc"])
-    assert tokenizer.unknown in rows[0]
+    assert tokenizer.special_tokens.unk in rows[0]
     assert tokenizer.decode_target(rows) == ["abc ⁇ abc"]
 
 
 def test_special_tokens_are_left_out_of_text(tokenizer: Tokenizer) -> None:
     row = tokenizer.encode_target(["abc def"])[0]
-    framed = [tokenizer.start, *row[:1], tokenizer.pad, *row[1:], tokenizer.end, tokenizer.pad]
+    special = tokenizer.special_tokens
+    framed = [special.bos, *row[:1], special.pad, *row[1:], special.eos, special.pad]
     assert tokenizer.decode_target([framed, []]) == ["abc def", ""]
 
 

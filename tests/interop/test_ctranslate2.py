@@ -60,8 +60,8 @@ def transformer(**changes: object) -> TransformerSettings:
 def decided(settings: TransformerSettings, tokenizer: Tokenizer) -> TranslationModel:
     """A random model whose norms and biases matter, and whose words are seldom equally good."""
     torch.manual_seed(1)
-    size = tokenizer.source_size
-    model = build(settings, Vocabularies(size, size, tokenizer.start, tokenizer.end)).eval()
+    size, special = tokenizer.source_size, tokenizer.special_tokens
+    model = build(settings, Vocabularies(size, size, special.decoder_start, special.eos)).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.startswith("embeddings"):

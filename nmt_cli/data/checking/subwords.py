@@ -85,7 +85,7 @@ def coverage(corpus: Sample, tokenizer: Tokenizer) -> list[Finding]:
     for side, code in zip(("source", "target"), corpus.languages, strict=True):
         subwords: Subwords = getattr(tokenizer, side)
         lines = [tokenizer.normalize(line) for line in some(corpus.sides[side], _LINES)]
-        findings += _judge(corpus.name, f"{side} ({code})", subwords, lines, tokenizer.unknown)
+        findings += _judge(corpus.name, f"{side} ({code})", subwords, lines, tokenizer.special_tokens.unk)
     return findings
 
 

@@ -39,7 +39,7 @@ class Speller:
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        unknown, target = self._tokenizer.unknown, self._tokenizer.target
+        unknown, target = self._tokenizer.special_tokens.unk, self._tokenizer.target
         return {piece.text: piece.number for piece in target.pieces() + target.symbols() if piece.number != unknown}
 
     @cached_property
@@ -49,7 +49,7 @@ class Speller:
     def _usual(self, text: str) -> Phrase | None:
         within = self._within(text)
         phrase = self._encoded(text) if within is None else within
-        return phrase if phrase and self._tokenizer.unknown not in phrase else None
+        return phrase if phrase and self._tokenizer.special_tokens.unk not in phrase else None
 
     def _all(self, text: str) -> tuple[Phrase, ...]:
         spelled = self._tokenizer.normalize(text).strip().replace(" ", "▁")
@@ -59,7 +59,7 @@ class Speller:
         if self._within(text) is not None:
             found += self._best_spellings(spelled, _OTHER_SPELLINGS)[-1]
         known = dict.fromkeys(phrase for phrase in found if phrase)
-        return tuple(phrase for phrase in known if self._tokenizer.unknown not in phrase)
+        return tuple(phrase for phrase in known if self._tokenizer.special_tokens.unk not in phrase)
 
     def beginning(self, prefix: str) -> Beginning:
         """How a translation begins that begins with `prefix`, in whose last word it may go on."""

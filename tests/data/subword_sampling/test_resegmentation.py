@@ -20,6 +20,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.training.mixing import Augmentation
 from nmt_cli.recipe.training.subword_sampling import SubwordSampling
+from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 
 Sentences = Callable[[int, int], list[str]]
 SAMPLING = SubwordSampling(alpha=0.3)
@@ -187,7 +188,8 @@ def test_without_bytes_what_no_piece_holds_is_unknown(tmp_path: Path, text: Sent
         corpus = written(tmp_path / algorithm, tokenizer, ["üü a", "字b字"], ["a", "b"])
         cut, plain = resegmented(corpus, tokenizer), corpus.whole()
         for pair in range(2):
-            assert (cut.source(pair) == Tokenizer.unknown).sum() == (plain.source(pair) == Tokenizer.unknown).sum()
+            unk = DEFAULT_SPECIAL_TOKENS.unk
+            assert (cut.source(pair) == unk).sum() == (plain.source(pair) == unk).sum()
 
 
 def test_batches_are_made_of_the_new_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
@@ -195,6 +197,6 @@ def test_batches_are_made_of_the_new_cut(corpus: TokenCorpus, tokenizer: Tokeniz
     batches = plan(cut, 200, [1])
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(corpus)))
     for rows in batches:
-        batch = assemble(cut, rows, Tokenizer.start, Tokenizer.end, Tokenizer.pad)
+        batch = assemble(cut, rows, DEFAULT_SPECIAL_TOKENS)
         assert batch.source[:, :-1].tolist() == [cut.source(row).tolist() for row in rows]
         assert batch.target_tokens == (cut.target_lengths[rows] + 1).sum()
