@@ -16,6 +16,7 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Phrase, Sentence, Wishes
 from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
 from nmt_cli.recipe.decoding import SearchSettings
+from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 
 PAD, UNKNOWN, START, END = range(4)
 
@@ -166,7 +167,7 @@ class EchoModel(TranslationModel):
 class CharacterTokenizer:
     """A token for each character that it has met; the table is as large as the texts are varied."""
 
-    pad, unknown = PAD, UNKNOWN
+    special_tokens = DEFAULT_SPECIAL_TOKENS
     target = SimpleNamespace(vocabulary=[], tags={}, byte_values=dict, pieces=list)
     factors = Factors()
 
