@@ -1,12 +1,14 @@
-"""The house stays as it was built: sizes, names, layers, and nothing that endangers text or users."""
+"""Rules for the package's source: sizes, names, layers, and calls that would endanger text or users."""
 
 import ast
 import os
+import re
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,7 +23,9 @@ PACKAGE = Path(nmt_cli.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
-each_file = pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PACKAGE)) for file in FILES])
+
+def names(text: str) -> set[str]:
+    return set(text.split())
 
 
 @cache
@@ -29,8 +33,22 @@ def syntax(file: Path) -> ast.Module:
     return ast.parse(file.read_bytes())
 
 
+@cache
+def nodes(file: Path) -> list[ast.AST]:
+    return list(ast.walk(syntax(file)))
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def offenders(find: Callable[[Path], object]) -> dict[str, object]:
+    """Return what `find` returns for each file of the package for which that is not empty."""
+    return {str(file.relative_to(PACKAGE)): found for file in FILES if (found := find(file))}
+
+
 def dotted(node: ast.AST) -> str:
-    """`os.path.join` as it is written; empty if the expression is anything but names and dots."""
+    """Return a name such as `os.path.join` as it is written; empty for any other expression."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
@@ -40,9 +58,9 @@ def dotted(node: ast.AST) -> str:
 
 @cache
 def mentions(file: Path) -> set[str]:
-    """All dotted names, and imported ones with their module in front."""
-    found = {dotted(node) for node in ast.walk(syntax(file)) if isinstance(node, ast.Name | ast.Attribute)}
-    for node in ast.walk(syntax(file)):
+    """Return all dotted names, and imported names with and without their module."""
+    found = {dotted(node) for node in nodes(file) if isinstance(node, ast.Name | ast.Attribute)}
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
@@ -52,84 +70,171 @@ def mentions(file: Path) -> set[str]:
 
 @cache
 def calls(file: Path) -> set[str]:
-    """What is called, as it is written; of a method of any other expression only the name, after a dot."""
-    return {dotted(node.func) for node in ast.walk(syntax(file)) if isinstance(node, ast.Call)} | {
-        f".{node.func.attr}"
-        for node in ast.walk(syntax(file))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-    }
+    """Return the names of all called functions as written; for methods also `.name`."""
+    functions = [node.func for node in nodes(file) if isinstance(node, ast.Call)]
+    methods = {f".{node.attr}" for node in functions if isinstance(node, ast.Attribute)}
+    return {dotted(node) for node in functions} | methods
 
 
-@each_file
-def test_a_module_opens_with_its_job_in_one_line(file: Path) -> None:
-    described = ast.get_docstring(syntax(file))
-    assert described
-    assert described.split("\n\n")[0].count("\n") == 0
+def test_module_docstring_begins_with_one_line() -> None:
+    def missing(file: Path) -> bool:
+        docstring = ast.get_docstring(syntax(file))
+        return not docstring or "\n" in docstring.split("\n\n")[0]
+
+    assert not offenders(missing)
 
 
-@each_file
-def test_files_and_functions_stay_short(file: Path) -> None:
-    assert file.read_bytes().count(b"\n") <= 300
-    long = [
-        node.name
-        for node in ast.walk(syntax(file))
-        if isinstance(node, FUNCTIONS) and (node.end_lineno or node.lineno) - node.lineno >= 60
-    ]
-    assert not long
+def test_files_have_at_most_300_lines() -> None:
+    assert not offenders(lambda file: file.read_bytes().count(b"\n") > 300)
 
 
-@each_file
-def test_names_say_what_is_inside(file: Path) -> None:
-    empty_words = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager"}
-    words = {word for part in file.relative_to(PACKAGE).with_suffix("").parts for word in part.split("_")}
-    assert not words & empty_words
+def test_functions_have_at_most_60_lines() -> None:
+    def long_functions(file: Path) -> list[str]:
+        functions = [node for node in nodes(file) if isinstance(node, FUNCTIONS)]
+        return [node.name for node in functions if (node.end_lineno or node.lineno) - node.lineno + 1 > 60]
+
+    assert not offenders(long_functions)
 
 
-@each_file
-def test_what_others_may_call_is_explained(file: Path) -> None:
-    silent = [
-        node.name
-        for node in syntax(file).body
-        if isinstance(node, (*FUNCTIONS, ast.ClassDef))
-        and not node.name.startswith("_")
-        and not ast.get_docstring(node)
-    ]
-    assert not silent
+def test_module_names_are_specific() -> None:
+    vague = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager"}
+    assert not offenders(lambda file: vague & set(re.split(r"[/_.]", str(file.relative_to(PACKAGE)))))
 
 
-@each_file
-def test_only_devices_reads_the_environment(file: Path) -> None:
-    reads = mentions(file) & {"os.environ", "os.getenv", "os.environb"}
-    assert not reads or file == PACKAGE / "devices.py"
+def test_public_functions_and_classes_have_docstrings() -> None:
+    def undocumented(file: Path) -> list[str]:
+        public = [node for node in syntax(file).body if isinstance(node, (*FUNCTIONS, ast.ClassDef))]
+        return [node.name for node in public if not node.name.startswith("_") and not ast.get_docstring(node)]
+
+    assert not offenders(undocumented)
 
 
-@each_file
-def test_no_file_from_elsewhere_can_run_code(file: Path) -> None:
-    dangerous = {"pickle", "dill", "marshal", "shelve", "torch.load", "numpy.load", "np.load"}
-    assert not mentions(file) & dangerous
-    assert not calls(file) & {"eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
+def test_only_devices_reads_the_environment() -> None:
+    assert set(offenders(lambda file: mentions(file) & {"os.environ", "os.getenv", "os.environb"})) <= {"devices.py"}
 
 
-@each_file
-def test_lines_end_at_newlines_only(file: Path) -> None:
-    assert ".splitlines" not in calls(file)
+def test_no_file_from_elsewhere_can_run_code() -> None:
+    modules = {"pickle", "dill", "marshal", "shelve", "torch.load", "numpy.load", "np.load"}
+    functions = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
+    assert not offenders(lambda file: mentions(file) & modules | calls(file) & functions)
+
+
+def test_lines_are_split_at_newlines_only() -> None:
+    assert not offenders(lambda file: ".splitlines" in calls(file))
 
 
 def test_no_folder_outgrows_ten_files() -> None:
     counts = Counter(str(file.parent.relative_to(PACKAGE)) for file in FILES if file.name != "__init__.py")
-    del counts["commands"], counts["cli"]  # one file for each verb
+    del counts["commands"], counts["cli"]  # one file for each command
     assert not {folder: count for folder, count in counts.items() if count > 10}
 
 
-READ_BY_THE_RECIPE_ITSELF = {
-    "preset",  # fills in the sizes of the model
-    "architecture",  # chooses the class of the section, and that the model
-    "strategy",  # chooses the class of the section, and that the search
+def type_names(file: Path) -> Iterator[str]:
+    """Yield the public classes, protocols and type aliases that a module defines."""
+    for node in syntax(file).body:
+        match node:
+            case ast.ClassDef(name=name):
+                yield name
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name):
+                    yield name
+
+
+def test_type_names_are_unique_in_the_package() -> None:
+    modules = defaultdict(list)
+    for file in FILES:
+        for name in type_names(file):
+            if not name.startswith("_"):
+                modules[name].append(module_name(file))
+    twice = {name: where for name, where in modules.items() if len(where) > 1}
+    assert not {name: where for name, where in twice.items() if name not in DUPLICATES_LEFT}
+
+
+DUPLICATES_LEFT = names(
+    "Analysis Candidate Comparison Cut Drop Encode Entry Evaluation Example Factors Favoured Finding "
+    "Forbidden Form Format Glossary HeldOut Histogram Input InputFormat Integers Interval Inventory Item "
+    "Key Kind Language Limits Line LineChange Link Method Models Ngram Ngrams Opener Outcome Output Pair "
+    "PairOfSystems PairedTest Part Phrase Piece Place Precision ReadAs Result Robustness Rows Said Sample "
+    "Score Search Section Sentence Side Size Slice SliceComparison Source System SystemScore Texts "
+    "Translate Translation Truths Wanted WordBand WordScores Words WrittenAs "
+)
+"""Names that are still defined twice. This list may only shrink."""
+
+RETIRED_WORDS = names(
+    "anew heard mended mender portion portions said seen shield shields sieve sieved sieves slab slabs sparing "
+    "told waves wished wishes workshop"
+)
+"""Not allowed as a word of any identifier."""
+RETIRED_NAMES = names(
+    "believe chance cut cuts feed hits house likely look looked looks mistake mistakes outline place places "
+    "remember remembered room share shares sift sifted spread taking tell thinks whole"
+)
+"""Not allowed as an identifier; standard compounds such as `feed_forward` are fine."""
+
+
+def identifiers(file: Path) -> Iterator[str]:
+    """Yield the names that a module defines or uses: functions, classes, arguments, variables, attributes, itself."""
+    yield file.stem
+    for node in nodes(file):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.arg(arg=name) | ast.Name(id=name) | ast.Attribute(attr=name):
+                yield name
+
+
+def is_retired(identifier: str) -> bool:
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", identifier).lower().strip("_")
+    return name in RETIRED_NAMES or not RETIRED_WORDS.isdisjoint(name.split("_"))
+
+
+def test_retired_names_are_not_used() -> None:
+    assert not offenders(lambda file: set(filter(is_retired, identifiers(file))) - RETIRED_NAMES_LEFT)
+
+
+RETIRED_NAMES_LEFT = names(
+    "CUT_ANEW Cut Mender Mistake NOTHING_WISHED NO_WISHES Place Places Portion RawSlab SLAB Said Seen "
+    "Shield Sieve Sieved Sieves Sifted Slab SlabMaker Sparing Told WHOLE Wishes Workshop _FEWEST_SEEN "
+    "_MOST_TOLD _PLACE _PLACES _PORTION _REMEMBERED _SHARE _cut _is_seen _look _mender _mistake _outline "
+    "_pairs_seen _place _places _portions _room _shares _shield _sieves _sources_seen _start_anew _told "
+    "_whole _words_seen believe chance cut cuts feed heard hits is_told is_told_apart likely look looked "
+    "looks mended mistake mistakes none_is_said outline place places portion portions raw_slabs remember "
+    "remembered said said_by seen share shares shield sieve sieved sift sifted slab slabs sparing spread "
+    "taking tell told told_by told_p waves whole wished wishes words_seen workshop "
+)
+"""Retired names that are still used. This list may only shrink."""
+
+
+def imported_modules(file: Path) -> set[str]:
+    """Return the modules of the package that a module imports, wherever in it the statement is."""
+    found = set()
+    for node in nodes(file):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+@pytest.mark.xfail(strict=False, reason="data.reading and decoding.shields have cycles")
+def test_imports_form_no_cycle() -> None:
+    modules = {module_name(file): file for file in FILES}
+    imports = {name: imported_modules(file) & set(modules) - {name} for name, file in modules.items()}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
+
+
+READ_BY_THE_RECIPE = {
+    "preset",  # provides default sizes
+    "architecture",  # selects the class of the section, which selects the model
+    "strategy",  # selects the class of the section, which selects the search
 }
 
 
 def sections(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Every section that an annotation can hold, and those inside it."""
+    """Yield every section class that an annotation mentions, and those inside it."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
         for field in annotation.model_fields.values():
@@ -138,32 +243,32 @@ def sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from sections(argument)
 
 
-def test_every_setting_of_a_recipe_has_an_effect() -> None:
+def test_every_recipe_setting_is_read() -> None:
     settings = {name for section in sections(Recipe) for name in section.model_fields}
     elsewhere = [file for file in FILES if file.parent != PACKAGE / "recipe"]
     read = {node.attr for file in elsewhere for node in ast.walk(syntax(file)) if isinstance(node, ast.Attribute)}
     assert "update_tokens" in settings
-    assert not settings - read - READ_BY_THE_RECIPE_ITSELF
+    assert not settings - read - READ_BY_THE_RECIPE
 
 
-def test_imports_point_down_and_neighbours_keep_apart() -> None:
+def test_imports_follow_the_layers() -> None:
     program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     checked = subprocess.run([sys.executable, "-c", program, "--no-cache"], cwd=ROOT, capture_output=True, check=False)
     assert checked.returncode == 0, checked.stdout.decode()
 
 
-def test_the_command_line_needs_neither_torch_nor_numpy() -> None:
+def test_command_line_imports_neither_torch_nor_numpy() -> None:
     program = "import sys, nmt_cli.cli; print(*sys.modules)"
     printed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True).stdout
     assert not set(printed.decode().split()) & {"torch", "numpy", "sentencepiece", "sacrebleu"}
 
 
-def test_help_takes_less_than_a_third_of_a_second() -> None:
+def test_help_takes_less_than_a_third_of_a_second_of_processor_time() -> None:
     assert min(cpu_seconds("--help") for _ in range(5)) < 1 / 3
 
 
 def cpu_seconds(*arguments: str) -> float:
-    """Processor time, user's and system's, of one start of nmt."""
+    """Return the processor time of one run of nmt, user and system."""
     process = subprocess.Popen(
         [sys.executable, "-m", "nmt_cli", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
