@@ -8,7 +8,7 @@ NmtError              1  a bug of ours, when raised as such
 ├── DivergedError     6  training lost its way
 ├── RunInUseError     7  another process works in this run directory
 ├── StoppedError  128+n  stopped by signal n after a clean save
-└── LaunchedError         a process started for this command has told its mistake and its exit code
+└── WorkerFailedError         a process started for this command has told its mistake and its exit code
 """
 
 
@@ -62,7 +62,7 @@ class StoppedError(NmtError):
         self.exit_code = 128 + signal_number
 
 
-class LaunchedError(NmtError):
+class WorkerFailedError(NmtError):
     """A process that was started to do the work failed; it has said why."""
 
     def __init__(self, exit_code: int) -> None:

@@ -123,7 +123,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class Hashes:
+class HashCache:
     """SHA-256 of files, remembered in a file: one that has kept its size and time of change is not read again."""
 
     def __init__(self, path: Path) -> None:
@@ -139,10 +139,10 @@ class Hashes:
         known = self._known.get(str(path.resolve()))
         if isinstance(known, list) and known[:-1] == _traits(path):
             return str(known[-1])
-        self.believe(path, found := sha256(path))
+        self.cache_hash(path, found := sha256(path))
         return found
 
-    def believe(self, path: Path, found: str) -> None:
+    def cache_hash(self, path: Path, found: str) -> None:
         """Remember the hash of a file as it is now."""
         self._known[str(path.resolve())] = [*_traits(path), found]
         self._is_new = True
@@ -212,7 +212,7 @@ def lock(path: Path, shared: bool = False) -> Iterator[None]:
         yield
 
 
-def was_left(path: Path) -> bool:
+def is_stale_lock(path: Path) -> bool:
     """Whether the process of this machine that wrote its name into a lock has ended; False if that is not known."""
     try:
         word, number, _, machine = path.read_text().split()

@@ -7,7 +7,7 @@ from benchmarks.decoders.answering import Decode, Rows, serve
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.recipe.decoding import BeamSettings
-from nmt_cli.recipe.section import MOST
+from nmt_cli.recipe.section import MAX_COUNT
 
 
 def load(settings: dict[str, Any]) -> Decode:
@@ -24,7 +24,7 @@ def load(settings: dict[str, Any]) -> Decode:
 
 def of_length(length: int, beam: int) -> BeamSettings:
     """Settings under which search takes exactly `length` steps, the last for the end, all sentences in one batch."""
-    return BeamSettings(beam_size=beam, min_length=length - 1, max_length=length - 1, batch_tokens=MOST)
+    return BeamSettings(beam_size=beam, min_length=length - 1, max_length=length - 1, batch_tokens=MAX_COUNT)
 
 
 if __name__ == "__main__":

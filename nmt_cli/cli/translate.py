@@ -64,7 +64,7 @@ Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; stdout if not given.")
 ]
 WrittenAs = Annotated[Format, typer.Option("--format", help="How to write translations.")]
-Part = Annotated[
+ShardOption = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Translate only part I of N, as one of many jobs."),
 ]
@@ -112,7 +112,7 @@ def translate(
     input_: Input = None,
     output: Output = None,
     format_: WrittenAs = Format.text,
-    shard: Part = None,
+    shard: ShardOption = None,
     weights: Weights = None,
     no_check: NoCheck = False,
     input_format: ReadAs = InputFormat.text,
@@ -139,7 +139,7 @@ def translate(
     from nmt_cli.commands.translate import translate as command
     from nmt_cli.commands.translating.requests import RequestOptions, factor_files
     from nmt_cli.commands.translators import TranslatorOptions
-    from nmt_cli.parts import ALL, Part
+    from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
 
     overrides = (*(set_ or []), *(["decoding.check=false"] if no_check else []))
     options = TranslatorOptions(
@@ -157,7 +157,7 @@ def translate(
         tag=tag,
     )
     reading = RequestOptions(input_format.value, prefix, factor_files(factors or []))
-    command(options, input_, output, format_.value, nproc, Part.parse(shard) if shard else ALL, reading)
+    command(options, input_, output, format_.value, nproc, ShardSpec.parse(shard) if shard else ALL_SHARDS, reading)
 
 
 def _numbers(weights: str | None) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from nmt_cli.devices import share_threads
-from nmt_cli.errors import LaunchedError, ResourceError
+from nmt_cli.errors import ResourceError, WorkerFailedError
 
 _LEAVING = 30
 """Seconds that processes have to save and end when they are told to stop."""
@@ -22,7 +22,9 @@ _LATER = {ResourceError.exit_code: 1, -signal.SIGTERM: 2}
 def launch(processes: int) -> None:
     """Run this very command once for each rank, and end as it does.
 
-    LaunchedError carries on the exit code of a rank that has told its mistake; ResourceError names one that was killed.
+    Raises:
+        WorkerFailedError: A rank failed and has reported why; carries its exit code.
+        ResourceError: A rank was killed.
     """
     logging.disable(logging.ERROR)  # torch's launcher would say in many lines what we say in one
     share_threads(processes)
@@ -41,7 +43,7 @@ def launch(processes: int) -> None:
     try:
         elastic_launch(config, sys.executable)("-m", "nmt_cli", *sys.argv[1:])
     except SignalException as stopped:
-        raise LaunchedError(128 + int(stopped.sigval)) from stopped
+        raise WorkerFailedError(128 + int(stopped.sigval)) from stopped
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
         rank = min(codes, key=lambda rank: (_LATER.get(codes[rank], 0), rank))
@@ -52,4 +54,4 @@ def launch(processes: int) -> None:
                 f"rank {rank} was killed by {name}; the others have ended: the same command goes on from the last"
                 " checkpoint"
             ) from error
-        raise LaunchedError(exit_code) from error
+        raise WorkerFailedError(exit_code) from error

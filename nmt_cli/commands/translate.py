@@ -21,8 +21,8 @@ from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.summary import Summary
 from nmt_cli.decoding.windows import arriving, windows
 from nmt_cli.errors import RecipeError
-from nmt_cli.parts import ALL, Part
 from nmt_cli.processes import Workers
+from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
 from nmt_cli.text.lines import decode_lines
 
 Answers = Callable[[Iterable[Window], Callable[[int], object]], Iterator[Answer]]
@@ -35,7 +35,7 @@ def translate(
     output: Path | None = None,
     format: Format = "text",
     processes: int | None = None,
-    shard: Part = ALL,
+    shard: ShardSpec = ALL_SHARDS,
     reading: RequestOptions = PLAIN,
 ) -> None:
     """Translate each line of `input` (None: stdin) into `output` (None: stdout), a file whole or not at all.
@@ -44,7 +44,7 @@ def translate(
     """
     refuse_to_overwrite(input, output)
     opener, before = Opener(options, format), lines_before(options)
-    if before and shard != ALL:
+    if before and shard != ALL_SHARDS:
         reason = "this model translates lines in the context of those before (data.context)"
         raise RecipeError(f"--shard: {reason}; cut the file yourself where a document ends, or use --nproc")
     reading = replace(reading, before=before)

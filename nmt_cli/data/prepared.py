@@ -43,7 +43,7 @@ class Prepared:
 
 def is_current(recipe: Recipe, taken: Tokenizer | None = None) -> bool:
     """Whether the prepared folder is whole, and is what would be made of the recipe and its files today."""
-    hashes = files.Hashes(recipe.data.prepared / HASHES)
+    hashes = files.HashCache(recipe.data.prepared / HASHES)
     try:
         manifest = _read_manifest(recipe, hashes.of)
         described = {name: describe(path, hashes.of) for name, path in inputs(recipe).items()}
@@ -59,7 +59,7 @@ def open_prepared(recipe: Recipe, taken: Tokenizer | None = None) -> Prepared:
     have changed. Files that have kept size and time since they were last found right are not read again.
     """
     folder = recipe.data.prepared
-    hashes = files.Hashes(folder / HASHES)
+    hashes = files.HashCache(folder / HASHES)
     manifest = _read_manifest(recipe, hashes.of)
     if differences := _differences(recipe, taken, manifest):
         raise DataError("\n".join(differences))

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, Tag, model_validator
 
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.section import MOST, Count, Section, told_by
+from nmt_cli.recipe.section import MAX_COUNT, Count, Section, discriminator
 
 
 class SearchSettings(Section):
@@ -23,7 +23,7 @@ class SearchSettings(Section):
     """Shortest translation in subwords."""
     no_repeat_ngram: Count | None = None
     """No so many subwords in a row are said twice (Paulus et al. 2018)."""
-    split_above: Annotated[int, Field(ge=0, le=MOST)] | None = 10
+    split_above: Annotated[int, Field(ge=0, le=MAX_COUNT)] | None = 10
     """Lines of more subwords than this are translated sentence by sentence; null: only those that are too long."""
     check: bool = True
     """Look at each translation for loops, lost numbers and the like; one that fails is searched for in other ways."""
@@ -136,7 +136,7 @@ Decoding = Annotated[
     Annotated[BeamSettings, Tag("beam")]
     | Annotated[SamplingSettings, Tag("sampling")]
     | Annotated[MinimumRiskSettings, Tag("minimum_risk")],
-    told_by("strategy", "beam"),
+    discriminator("strategy", "beam"),
 ]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from nmt_cli.recipe.section import MOST, Name, Positive, Section
+from nmt_cli.recipe.section import MAX_COUNT, Name, Positive, Section
 
 MetricName = Literal[
     "bleu", "spbleu", "chrf", "chrf++", "ter", "rouge1", "rouge2", "rougeL", "meteor", "exact_match", "wer", "per"
@@ -52,7 +52,7 @@ class Evaluation(Section):
     """Draws of as many sentences with replacement for the interval of each score (Koehn 2004)."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 12345
     """The same seed draws the same sentences; the default is sacreBLEU's."""
-    samples: Annotated[int, Field(ge=0, le=MOST)] = 10
+    samples: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 10
     """Translations shown in the report."""
 
     @model_validator(mode="after")

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from nmt_cli.recipe.loading.outline import NAME, NUMBER, SectionKey, choice, chosen_by, sections
+from nmt_cli.recipe.loading.schema_walk import NAME, NUMBER, SectionKey, choice, chosen_by, sections
 from nmt_cli.recipe.model import PresetSection
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.recipe.section import MOST, NO_SPACES, Section
+from nmt_cli.recipe.section import MAX_COUNT, NO_SPACES, Section
 
 _INTRODUCTION = """\
 <!-- Made from the schema by `python -m nmt_cli.recipe.reference > docs/recipe.md`; change nmt_cli/recipe instead. -->
@@ -153,7 +153,7 @@ def _bounds(schema: dict[str, Any]) -> Iterator[str]:
         "exclusiveMaximum": "less than",
     }
     for name, word in words.items():
-        if name in schema and schema[name] < MOST:
+        if name in schema and schema[name] < MAX_COUNT:
             yield f"{word} {schema[name]:g}" if schema[name] < 1000 else f"{word} {schema[name]:,}"
 
 

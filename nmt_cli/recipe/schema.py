@@ -8,7 +8,7 @@ from nmt_cli.recipe.data import Data, TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings, Decoding
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.model import ModelSettings
-from nmt_cli.recipe.section import File, MisfitError, Section
+from nmt_cli.recipe.section import CrossFieldError, File, Section
 from nmt_cli.recipe.training import Training
 
 
@@ -57,7 +57,7 @@ class Recipe(Section):
             for name in stage.shares:
                 if name not in self.data.train:
                     key = ("training", "mixing", "stages", number, "shares", name)
-                    raise MisfitError(key, f"is no corpus of data.train, which has {', '.join(self.data.train)}")
+                    raise CrossFieldError(key, f"is no corpus of data.train, which has {', '.join(self.data.train)}")
         return self
 
     @model_validator(mode="after")
@@ -74,7 +74,7 @@ class Recipe(Section):
         for key in ("subword_sampling", "augmentation"):
             if self.data.factors and getattr(self.training, key) is not None:
                 reason = "which come with the words as they are in the prepared data"
-                raise MisfitError(("training", key), f"does not go with data.factors, {reason}")
+                raise CrossFieldError(("training", key), f"does not go with data.factors, {reason}")
         return self
 
     @model_validator(mode="after")
@@ -83,5 +83,5 @@ class Recipe(Section):
         for number, symbol in enumerate(self.tokenizer.symbols):
             if symbol in tags:
                 key = ("tokenizer", "symbols", number)
-                raise MisfitError(key, f"{symbol} is a tag, which no text may write; take another name")
+                raise CrossFieldError(key, f"{symbol} is a reserved tag; use another name")
         return self

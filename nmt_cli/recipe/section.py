@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, TypeAdapter, WrapValidator
 
-MOST = 10**12
+MAX_COUNT = 10**12
 """Above any count that makes sense, and well within 64 bits."""
 
 
@@ -25,7 +25,7 @@ class Section(BaseModel):
     )
 
 
-class MisfitError(ValueError):
+class CrossFieldError(ValueError):
     """Values that do not go together: what is wrong, and with which key below the section that is checked."""
 
     def __init__(self, key: tuple[str | int, ...], message: str) -> None:
@@ -33,7 +33,7 @@ class MisfitError(ValueError):
         self.key = key
 
 
-def told_by(key: str, default: str) -> Discriminator:
+def discriminator(key: str, default: str) -> Discriminator:
     """Which class of a union a section is: the one with the tag that `key` says, or `default` if it is left out."""
 
     def tag(given: Any) -> str:
@@ -59,7 +59,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1, le=MOST)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 
 
 def _count_or_auto(value: Any, _validate_both: Any) -> Any:

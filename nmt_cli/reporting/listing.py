@@ -71,7 +71,7 @@ def listed(path: Path) -> ListedRun:
 def status(run: RunDirectory, summary: dict[str, Any]) -> str:
     """What the summary says, unless it says that a process trains here which is no more."""
     told = str(summary.get("status", "unknown"))
-    return "killed" if told == "running" and files.was_left(run.lock) else told
+    return "killed" if told == "running" and files.is_stale_lock(run.lock) else told
 
 
 def age(seconds: float) -> str:

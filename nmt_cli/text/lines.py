@@ -8,7 +8,7 @@ from typing import IO
 
 from nmt_cli.console import warn
 from nmt_cli.errors import DataError
-from nmt_cli.text.packed import DamagedError, unpacked
+from nmt_cli.text.compression import DecompressionError, unpacked
 
 LONGEST_LINE = 10_000_000
 """Bytes; a longer line is no sentence, most likely not even text."""
@@ -29,7 +29,7 @@ def read_lines(path: Path) -> Iterator[str]:
             try:
                 yield line.decode()
             except UnicodeDecodeError as error:
-                raise not_utf8(str(path), number, offset, error) from error
+                raise not_utf8_error(str(path), number, offset, error) from error
 
 
 def decode_lines(stream: IO[bytes], name: str, replaced: Callable[[int], None], first: int = 1) -> Iterator[str]:
@@ -66,13 +66,13 @@ def reading_errors(name: str) -> Iterator[None]:
         raise DataError(f"{name}: does not exist") from error
     except IsADirectoryError as error:
         raise DataError(f"{name}: is a directory, not a file") from error
-    except DamagedError as error:
+    except DecompressionError as error:
         raise DataError(f"{name}: is {error}; fetch or make it again") from error
     except OSError as error:
         raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
-def not_utf8(name: str, number: int, offset: int, error: UnicodeDecodeError) -> DataError:
+def not_utf8_error(name: str, number: int, offset: int, error: UnicodeDecodeError) -> DataError:
     """What is said of a line that is not UTF-8 and begins at that byte of its file."""
     return DataError(
         f"{name}: line {number}: is not UTF-8 at byte {offset + error.start:,} of the file "
@@ -81,7 +81,7 @@ def not_utf8(name: str, number: int, offset: int, error: UnicodeDecodeError) -> 
     )
 
 
-def too_long(name: str, number: int) -> DataError:
+def line_too_long_error(name: str, number: int) -> DataError:
     """What is said of a line longer than LONGEST_LINE."""
     return DataError(
         f"{name}: line {number}: is longer than {LONGEST_LINE:,} bytes; is this text with one sentence per line?"
@@ -89,7 +89,7 @@ def too_long(name: str, number: int) -> DataError:
 
 
 @cache
-def tell_of_mark(name: str) -> None:
+def warn_about_bom(name: str) -> None:
     """Warn of a file's byte order mark; once, however often the file is read."""
     warn(f"{name}: begins with a byte order mark, which is left out")
 
@@ -106,8 +106,8 @@ def _raw_lines(stream: IO[bytes], name: str, first: int = 1) -> Iterator[tuple[i
         start, offset = offset, offset + len(line)
         content = line.removesuffix(b"\n").removesuffix(b"\r")
         if number == 1 and content.startswith(BOM):
-            tell_of_mark(name)
+            warn_about_bom(name)
             content, start = content.removeprefix(BOM), start + len(BOM)
         if len(content) > LONGEST_LINE:
-            raise too_long(name, number)
+            raise line_too_long_error(name, number)
         yield number, start, content

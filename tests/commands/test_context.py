@@ -22,7 +22,7 @@ from nmt_cli.commands.translate import translate
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
 from nmt_cli.data.preparation.preparing import Job
 from nmt_cli.errors import ModelError, RecipeError
-from nmt_cli.parts import Part
+from nmt_cli.processes.sharding import ShardSpec
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.runs.directory import CONFIG, RunDirectory
 
@@ -166,7 +166,7 @@ def test_parts_of_a_file_are_refused(tmp_path: Path) -> None:
     options = TranslatorOptions((toy(tmp_path / "model", sentences=1),))
     (tmp_path / "in").write_text("one\n")
     with pytest.raises(RecipeError, match=r"--shard: .*data\.context.*--nproc"):
-        translate(options, tmp_path / "in", tmp_path / "out", shard=Part(1, 2))
+        translate(options, tmp_path / "in", tmp_path / "out", shard=ShardSpec(1, 2))
 
 
 def test_lines_before_matter_to_a_file_as_in_the_model(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from nmt_cli.commands.preprocess import preprocess
 from nmt_cli.data.preparation.preparing import Job
 from nmt_cli.data.prepared import is_current
 from nmt_cli.errors import DataError
-from nmt_cli.parts import Part
+from nmt_cli.processes.sharding import ShardSpec
 from nmt_cli.recipe.schema import Recipe
 
 
@@ -91,13 +91,13 @@ def test_quiet_says_nothing(recipe: Recipe, capsys: pytest.CaptureFixture[str]) 
 def test_a_part_and_the_joining_of_parts_say_what_comes_next(
     recipe: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    preprocess(recipe, Job(Part(1, 2), merges=False))
+    preprocess(recipe, Job(ShardSpec(1, 2), merges=False))
     told = capsys.readouterr().err
     assert "preparing part 1/2 of tiny" in told
     assert "part 1/2 is ready; when all are, run: nmt preprocess --merge" in told
     with pytest.raises(DataError, match="valid/tiny"):
         preprocess(recipe, Job(None))
-    preprocess(recipe, Job(Part(2, 2), merges=False))
+    preprocess(recipe, Job(ShardSpec(2, 2), merges=False))
     capsys.readouterr()
     preprocess(recipe, Job(None))
     assert "joining the parts made of tiny" in capsys.readouterr().err

@@ -68,13 +68,13 @@ Write = Callable[[str | bytes], Path]
             "data.filters.1.command",
             "is missing, as no corpus of data.train says a score",
         ),
-        ("data.train.back.tag=2fr", "data.train.back.tag", "2fr is the tag of a language; take another name"),
-        ("data.train.back.tag=2de", "data.train.back.tag", "2de is the tag of a language; take another name"),
-        ("data.train.back.tag=unk", "data.train.back.tag", "unk is a token of the tokenizer's own; take another name"),
+        ("data.train.back.tag=2fr", "data.train.back.tag", "2fr is the tag of a language; use another name"),
+        ("data.train.back.tag=2de", "data.train.back.tag", "2de is the tag of a language; use another name"),
+        ("data.train.back.tag=unk", "data.train.back.tag", "unk is reserved by the tokenizer; use another name"),
         (
             "data.train.back.tag=0x0A",
             "data.train.back.tag",
-            "0x0A is a token of the tokenizer's own; take another name",
+            "0x0A is reserved by the tokenizer; use another name",
         ),
         ("data.filters.1.fewest=600", "data.filters.1.fewest", "600 is more than most, 500, so that no pair is left"),
         (
@@ -97,18 +97,18 @@ Write = Callable[[str | bytes], Path]
         (
             "tokenizer.symbols=[<p>, <bt>]",
             "tokenizer.symbols.2",
-            "<bt> is a tag, which no text may write; take another name",
+            "<bt> is a reserved tag; use another name",
         ),
         (
             "tokenizer.symbols=[<2fr>]",
             "tokenizer.symbols.1",
-            "<2fr> is a tag, which no text may write; take another name",
+            "<2fr> is a reserved tag; use another name",
         ),
         ("tokenizer.symbols=[<p>, <p>]", "tokenizer.symbols.2", "<p> is in the list twice"),
         (
             "tokenizer.symbols=[</s>]",
             "tokenizer.symbols.1",
-            "</s> is a token of the tokenizer's own; take another name",
+            "</s> is reserved by the tokenizer; use another name",
         ),
         ("tokenizer.symbols=[a b]", "tokenizer.symbols.1", 'must be text without spaces, not "a b"'),
     ],
@@ -179,12 +179,12 @@ def test_what_goes_together_is_accepted(options: list[str], messy: str, write: W
         (
             "data.train.news.tag=sep",
             "data.train.news.tag",
-            "sep is the tag between the sentences of a context; take another name",
+            "sep is the tag between the sentences of a context; use another name",
         ),
         (
             "tokenizer.symbols=[<sep>]",
             "tokenizer.symbols.1",
-            "<sep> is a tag, which no text may write; take another name",
+            "<sep> is a reserved tag; use another name",
         ),
     ],
 )
@@ -213,5 +213,5 @@ def test_a_score_may_come_from_a_corpus(good: str, write: Write) -> None:
 def test_names_with_dots_are_names_in_mistakes(good: str, mistakes_in: MistakesIn) -> None:
     text = good.replace("news:", "news.2016:").replace("target: news.de}", "target: news.de, tag: pad}")
     assert mistakes_in(text) == [
-        "r.yaml:7:51: data.train.news.2016.tag: pad is a token of the tokenizer's own; take another name"
+        "r.yaml:7:51: data.train.news.2016.tag: pad is reserved by the tokenizer; use another name"
     ]

@@ -12,7 +12,7 @@ from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, SamplingSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override, resolved_yaml
-from nmt_cli.recipe.loading.outline import sections
+from nmt_cli.recipe.loading.schema_walk import sections
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Section

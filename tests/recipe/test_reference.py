@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from nmt_cli.recipe.loading.outline import sections
+from nmt_cli.recipe.loading.schema_walk import sections
 from nmt_cli.recipe.reference import reference
 from nmt_cli.recipe.schema import Recipe
 

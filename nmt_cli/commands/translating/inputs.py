@@ -13,7 +13,7 @@ from typing import IO
 from nmt_cli import console
 from nmt_cli.commands.translating.shards import Section, section_of
 from nmt_cli.errors import RecipeError
-from nmt_cli.parts import ALL, Part
+from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
 from nmt_cli.text.lines import open_text
 
 
@@ -53,17 +53,17 @@ class InvalidLines:
 
 
 @contextmanager
-def opened_input(path: Path | None, shard: Part = ALL) -> Iterator[Input]:
+def opened_input(path: Path | None, shard: ShardSpec = ALL_SHARDS) -> Iterator[Input]:
     """A file's lines, or those of stdin (None); of a plain file those that are there now, even if it grows."""
     if path is None:
-        if shard != ALL:
+        if shard != ALL_SHARDS:
             raise RecipeError("--shard needs a file, which can be read at any place; name one with --input")
         yield Input(_stdin(), "stdin")
         return
     with open_text(path) as stream:
         is_plain = isinstance(stream, io.BufferedReader) and isinstance(stream.raw, io.FileIO)
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode) or (shard != ALL and not is_plain):
-            if shard != ALL:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode) or (shard != ALL_SHARDS and not is_plain):
+            if shard != ALL_SHARDS:
                 raise RecipeError(f"{path}: --shard needs a plain file, which can be read at any place")
             yield Input(stream, str(path))
             return

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import IO
 
-from nmt_cli.parts import Part
+from nmt_cli.processes.sharding import ShardSpec
 
 _PORTION = 2**20
 
@@ -34,11 +34,11 @@ class Section:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def section_of(file: IO[bytes], shard: Part) -> Section:
+def section_of(file: IO[bytes], shard: ShardSpec) -> Section:
     """Where a part lies in a plain file as it is now. Lines before it are counted, which needs them read."""
     size = os.fstat(file.fileno()).st_size
-    start = _line_start(file, size * (shard.number - 1) // shard.count, size)
-    stop = _line_start(file, size * shard.number // shard.count, size)
+    start = _line_start(file, size * (shard.index - 1) // shard.count, size)
+    stop = _line_start(file, size * shard.index // shard.count, size)
     with Section(file, 0, start).stream() as before:
         newlines = sum(portion.count(b"\n") for portion in iter(lambda: before.read(_PORTION), b""))
     return Section(file, start, stop, 1 + newlines)

@@ -24,8 +24,8 @@ from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import tags_before
 from nmt_cli.errors import DataError, NmtError, RunInUseError
-from nmt_cli.parts import ALL, Part
 from nmt_cli.processes import in_order
+from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
 from nmt_cli.recipe.data.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
@@ -38,7 +38,7 @@ _ABOUT = "learned.json"
 class Job:
     """What one command does of the work."""
 
-    part: Part | None = ALL
+    part: ShardSpec | None = ALL_SHARDS
     """Which shards to make, if any."""
     merges: bool = True
 
@@ -54,7 +54,7 @@ def prepare(recipe: Recipe, taken: Tokenizer | None = None, job: Job = WHOLE, pr
     """
     folder = recipe.data.prepared
     check_paths(recipe)
-    hashes = files.Hashes(folder / HASHES)
+    hashes = files.HashCache(folder / HASHES)
     described = {name: describe(path, hashes.of) for name, path in inputs(recipe).items()}
     with _locked(folder, job):
         work = _workplace(folder)
@@ -75,7 +75,7 @@ def prepare(recipe: Recipe, taken: Tokenizer | None = None, job: Job = WHOLE, pr
         if job.merges:
             _merge(recipe, tokenizer, workshop, to_do, {"kind": KIND, **what})
             for name, entry in files.read_json(folder / files.MANIFEST)["files"].items():
-                hashes.believe(folder / name, entry["sha256"])
+                hashes.cache_hash(folder / name, entry["sha256"])
             hashes.save()
             _remove(work)
 
@@ -93,7 +93,7 @@ def check_paths(recipe: Recipe) -> None:
         raise DataError(f"{folder}: holds files that nmt did not make; name another folder as data.prepared")
 
 
-def _refuse_changed(recipe: Recipe, described: dict[str, Any], hashes: files.Hashes) -> None:
+def _refuse_changed(recipe: Recipe, described: dict[str, Any], hashes: files.HashCache) -> None:
     for name, path in inputs(recipe).items():
         if describe(path, hashes.of) != described[name]:
             raise DataError(f"{path}: has changed while it was read; run `nmt preprocess` again")
@@ -116,7 +116,7 @@ def _locked(folder: Path, job: Job) -> Iterator[None]:
     with files.lock(folder.with_name(folder.name + ".lock"), shared=makes_some), ExitStack() as stack:
         if makes_some:
             assert job.part is not None
-            stack.enter_context(files.lock(_workplace(folder) / f"{job.part.number}-of-{job.part.count}.lock"))
+            stack.enter_context(files.lock(_workplace(folder) / f"{job.part.index}-of-{job.part.count}.lock"))
         yield
 
 

@@ -19,7 +19,7 @@ from nmt_cli.data.preparation.sieve import Losses
 from nmt_cli.data.preparation.slabs import RawSlab, Slab
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.errors import DataError, NmtError, RunInUseError
-from nmt_cli.parts import Part
+from nmt_cli.processes.sharding import ShardSpec
 
 SLAB = 8192
 """Records that are read, judged and cut at once; where memory is short, less would do."""
@@ -100,7 +100,7 @@ class Workshop:
 
 
 def raw_slabs(
-    workshop: Workshop, tasks: Iterable[Task], part: Part, context: int, advance: Callable[[int], object]
+    workshop: Workshop, tasks: Iterable[Task], part: ShardSpec, context: int, advance: Callable[[int], object]
 ) -> Iterator[RawSlab]:
     """The slabs of all shards of a part that are not done yet, with the `context` records before each.
 
@@ -112,7 +112,7 @@ def raw_slabs(
         for chunk in read_chunks(task.corpus, task.languages, SLAB):
             if (chunk.first - 1) // SHARD != shard:
                 shard = (chunk.first - 1) // SHARD
-                wanted = (shard + place) % part.count == part.number - 1 and workshop.read(task, shard) is None
+                wanted = (shard + place) % part.count == part.index - 1 and workshop.read(task, shard) is None
             if wanted:
                 yield RawSlab(task, shard, chunk, before)
             if context:

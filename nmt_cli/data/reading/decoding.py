@@ -19,7 +19,7 @@ from nmt_cli.data.reading.records import (
 )
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import AnyCorpus, JsonlCorpus, TmxCorpus, TsvCorpus
-from nmt_cli.text.lines import not_utf8
+from nmt_cli.text.lines import not_utf8_error
 
 Columns = dict[str, list[str]]
 
@@ -83,7 +83,7 @@ def _first_not_utf8(corpus: AnyCorpus, chunk: RawChunk, row: int, lines: tuple[b
             line.decode()
         except UnicodeDecodeError as error:
             offset = chunk.offsets[key] + raw_offset(chunk.columns[key], row)
-            return not_utf8(str(corpus.files[key]), _line_number(chunk, chunk.first + row), offset, error)
+            return not_utf8_error(str(corpus.files[key]), _line_number(chunk, chunk.first + row), offset, error)
     raise AssertionError("one of the lines is not UTF-8")
 
 

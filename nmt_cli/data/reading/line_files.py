@@ -154,7 +154,7 @@ class _LineFile:
         with text_lines.reading_errors(self._name):
             block = self._stream.read(_BLOCK)
         if self._is_at_start and block.startswith(text_lines.BOM):
-            text_lines.tell_of_mark(self._name)
+            text_lines.warn_about_bom(self._name)
             self.offset = len(text_lines.BOM)
             block = block.removeprefix(text_lines.BOM) or self._stream.read(_BLOCK)
         self._is_at_start = False
@@ -170,4 +170,4 @@ class _LineFile:
                 self._refuse_long(number)
 
     def _refuse_long(self, number: int) -> None:
-        raise text_lines.too_long(self._name, self._taken + number + 1)
+        raise text_lines.line_too_long_error(self._name, self._taken + number + 1)

@@ -6,7 +6,7 @@ from operator import itemgetter
 from nmt_cli.data.reading.records import NoRecordError, columns_of
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import TsvCorpus
-from nmt_cli.text.lines import not_utf8
+from nmt_cli.text.lines import not_utf8_error
 
 
 def has_header(corpus: TsvCorpus) -> bool:
@@ -55,4 +55,4 @@ def _names(corpus: TsvCorpus, header: bytes) -> list[str]:
     try:
         return [name.strip() for name in header.decode().split("\t")]
     except UnicodeDecodeError as error:
-        raise not_utf8(str(corpus.file), 1, 0, error) from error
+        raise not_utf8_error(str(corpus.file), 1, 0, error) from error

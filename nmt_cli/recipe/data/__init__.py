@@ -21,7 +21,7 @@ from nmt_cli.recipe.data.corpora import (
 )
 from nmt_cli.recipe.data.filters import DEFAULT_FILTERS, Filter, ScoreFilter
 from nmt_cli.recipe.data.tokenizer import TokenizerSettings
-from nmt_cli.recipe.section import SPECIAL, Count, File, Language, MisfitError, Name, Section
+from nmt_cli.recipe.section import SPECIAL, Count, CrossFieldError, File, Language, Name, Section
 
 __all__ = [
     "AnyCorpus",
@@ -84,7 +84,7 @@ class Data(Section):
         for key, each in self._corpora():
             if each.target_language not in (None, self.target_language) and not self.language_tags:
                 other = f"{each.target_language} is not data.target_language, {self.target_language}"
-                raise MisfitError(
+                raise CrossFieldError(
                     (*key, "target_language"), f"{other}; a model of several needs data.language_tags: true"
                 )
         return self
@@ -95,27 +95,27 @@ class Data(Section):
         for name, corpus in self.train.items():
             tag = corpus.tag or ""
             if tag in taken or SPECIAL.fullmatch(f"<{tag}>"):
-                is_taken = f"is the tag {taken[tag]}" if tag in taken else "is a token of the tokenizer's own"
-                raise MisfitError(("train", name, "tag"), f"{tag} {is_taken}; take another name")
+                is_taken = f"is the tag {taken[tag]}" if tag in taken else "is reserved by the tokenizer"
+                raise CrossFieldError(("train", name, "tag"), f"{tag} {is_taken}; use another name")
         return self
 
     @model_validator(mode="after")
     def check_factors(self) -> Self:
         for number, factor in enumerate(self.factors):
             if factor in self.factors[:number]:
-                raise MisfitError(("factors", number), f"{factor} is in the list twice")
+                raise CrossFieldError(("factors", number), f"{factor} is in the list twice")
         if self.factors and self.context is not None:
-            raise MisfitError(("context",), "does not go with data.factors")
+            raise CrossFieldError(("context",), "does not go with data.factors")
         for key, each in self._corpora():
             given = {} if isinstance(each, TmxCorpus) else each.factors
             for factor in given:
                 if factor not in self.factors:
-                    raise MisfitError((*key, "factors", factor), "is not in the list data.factors; add it there")
+                    raise CrossFieldError((*key, "factors", factor), "is not in the list data.factors; add it there")
             for factor in self.factors:
                 if isinstance(each, TmxCorpus):
-                    raise MisfitError((*key, "format"), f"tmx has no factors, but data.factors wants {factor}")
+                    raise CrossFieldError((*key, "format"), f"tmx has no factors, but data.factors wants {factor}")
                 if factor not in given:
-                    raise MisfitError(
+                    raise CrossFieldError(
                         (*key, "factors"), f"{factor} is missing, which data.factors wants of every corpus"
                     )
         return self
@@ -125,7 +125,7 @@ class Data(Section):
         if self.context is not None:
             for name, corpus in self.train.items():
                 if getattr(corpus, "alignment", None) is not None:
-                    raise MisfitError(("train", name, "alignment"), "does not go with data.context")
+                    raise CrossFieldError(("train", name, "alignment"), "does not go with data.context")
         return self
 
     @model_validator(mode="after")
@@ -133,7 +133,7 @@ class Data(Section):
         has_scores = any(getattr(corpus, "score", None) is not None for corpus in self.train.values())
         for number, each in enumerate(self.filters):
             if isinstance(each, ScoreFilter) and each.command is None and not has_scores:
-                raise MisfitError(("filters", number, "command"), "is missing, as no corpus of data.train says a score")
+                raise CrossFieldError(("filters", number, "command"), "is missing: no data.train corpus has scores")
         return self
 
     @property

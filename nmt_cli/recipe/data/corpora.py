@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, Tag, TypeAdapter, WrapValidator, model_validator
 
-from nmt_cli.recipe.section import Count, File, Language, Name, Positive, Section, told_by
+from nmt_cli.recipe.section import Count, File, Language, Name, Positive, Section, discriminator
 
 _NAMED: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(min_length=1)])
 _NUMBERED: TypeAdapter[int] = TypeAdapter(Count)
@@ -173,14 +173,14 @@ Corpus = Annotated[
     | Annotated[TsvCorpus, Tag("tsv")]
     | Annotated[JsonlCorpus, Tag("jsonl")]
     | Annotated[TmxCorpus, Tag("tmx")],
-    told_by("format", "lines"),
+    discriminator("format", "lines"),
 ]
 TrainingCorpus = Annotated[
     Annotated[LearnedLines, Tag("lines")]
     | Annotated[LearnedTsv, Tag("tsv")]
     | Annotated[LearnedJsonl, Tag("jsonl")]
     | Annotated[LearnedTmx, Tag("tmx")],
-    told_by("format", "lines"),
+    discriminator("format", "lines"),
 ]
 AnyCorpus = LinesCorpus | TsvCorpus | JsonlCorpus | TmxCorpus
 """The class of any corpus, those to learn from included."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
-from nmt_cli.recipe.section import Count, Language, Section, told_by
+from nmt_cli.recipe.section import Count, Language, Section, discriminator
 
 Side = Literal["pair", "source", "target"]
 Command = Annotated[str, Field(min_length=1)]
@@ -158,7 +158,7 @@ Filter = Annotated[
     | Annotated[OverlapFilter, Tag("overlap")]
     | Annotated[LanguageFilter, Tag("language")]
     | Annotated[ScoreFilter, Tag("score")],
-    told_by("type", ""),
+    discriminator("type", ""),
 ]
 
 DEFAULT_FILTERS: list[Filter] = [

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nmt_cli.recipe.section import NO_SPACES, SPECIAL, Count, File, MisfitError, Section
+from nmt_cli.recipe.section import NO_SPACES, SPECIAL, Count, CrossFieldError, File, Section
 
 Symbol = Annotated[str, Field(pattern=NO_SPACES)]
 
@@ -63,7 +63,7 @@ class TokenizerSettings(Section):
     def check_symbols(self) -> Self:
         for number, symbol in enumerate(self.symbols):
             if SPECIAL.fullmatch(symbol):
-                raise MisfitError(("symbols", number), f"{symbol} is a token of the tokenizer's own; take another name")
+                raise CrossFieldError(("symbols", number), f"{symbol} is reserved by the tokenizer; use another name")
             if symbol in self.symbols[:number]:
-                raise MisfitError(("symbols", number), f"{symbol} is in the list twice")
+                raise CrossFieldError(("symbols", number), f"{symbol} is in the list twice")
         return self

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.decoding import AfterTraining
-from nmt_cli.recipe.loading.mistakes import key_of, mistakes
-from nmt_cli.recipe.loading.outline import choice, chosen, section_at
+from nmt_cli.recipe.loading.errors import key_of, mistakes
 from nmt_cli.recipe.loading.parsing import Document, Key, Mistake, Place, dotted, inside, parse, read_document, scalar
+from nmt_cli.recipe.loading.schema_walk import choice, chosen, section_at
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Section
 

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from nmt_cli.recipe.section import MisfitError, Name, Positive, Section
+from nmt_cli.recipe.section import CrossFieldError, Name, Positive, Section
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -22,7 +22,7 @@ class Stage(Section):
         if len(self.passes) > 1:
             raise ValueError("passes: must name one corpus")
         for name in self.passes.keys() - self.shares.keys():
-            raise MisfitError(("passes", name), "is not among the shares")
+            raise CrossFieldError(("passes", name), "is not among the shares")
         return self
 
 
@@ -39,7 +39,7 @@ class Mixing(Section):
         for number, stage in enumerate(self.stages, 1):
             if bool(stage.passes) == (number == len(self.stages)):
                 last = "the last stage never ends" if stage.passes else "is missing; every stage but the last ends"
-                raise MisfitError(("stages", number - 1, "passes"), last)
+                raise CrossFieldError(("stages", number - 1, "passes"), last)
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
-from nmt_cli.recipe.section import MOST, Count, Positive, Rate, Section, told_by
+from nmt_cli.recipe.section import MAX_COUNT, Count, Positive, Rate, Section, discriminator
 
 
 class OptimizerSettings(Section):
@@ -89,14 +89,14 @@ Optimizer = Annotated[
     | Annotated[SgdSettings, Tag("sgd")]
     | Annotated[AdafactorSettings, Tag("adafactor")]
     | Annotated[MuonSettings, Tag("muon")],
-    told_by("type", "adamw"),
+    discriminator("type", "adamw"),
 ]
 
 
 class ScheduleSettings(Section):
     """What every schedule can be told."""
 
-    warmup: Annotated[int, Field(ge=0, le=MOST)] = 1000
+    warmup: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 1000
     """Updates over which the rate rises from zero."""
 
 
@@ -157,7 +157,7 @@ Schedule = Annotated[
     | Annotated[CosineSettings, Tag("cosine")]
     | Annotated[WsdSettings, Tag("wsd")]
     | Annotated[PlateauSettings, Tag("plateau")],
-    told_by("type", "inverse_sqrt"),
+    discriminator("type", "inverse_sqrt"),
 ]
 
 

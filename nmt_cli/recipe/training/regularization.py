@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nmt_cli.recipe.section import MOST, Count, Rate, Section
+from nmt_cli.recipe.section import MAX_COUNT, Count, Rate, Section
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -50,7 +50,7 @@ class ScheduledSampling(Section):
 
     most: Rate = 0.25
     """Probability of each word to be the model's own, at the end."""
-    start: Annotated[int, Field(ge=0, le=MOST)] = 0
+    start: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
     """Updates before the share begins to grow."""
     full: Count = 20_000
     """Updates after which it is `most`."""

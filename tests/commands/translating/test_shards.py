@@ -8,12 +8,12 @@ from hypothesis import strategies as some
 
 from nmt_cli.commands.translating.shards import Section, section_of
 from nmt_cli.errors import RecipeError
-from nmt_cli.parts import Part
+from nmt_cli.processes.sharding import ShardSpec
 
 
 def parts(path: Path, count: int) -> list[tuple[Section, bytes]]:
     with path.open("rb") as file:
-        sections = [section_of(file, Part(number, count)) for number in range(1, count + 1)]
+        sections = [section_of(file, ShardSpec(number, count)) for number in range(1, count + 1)]
         return [(section, section.stream().read()) for section in sections]
 
 
@@ -49,7 +49,7 @@ def test_what_is_added_meanwhile_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "in"
     path.write_bytes(b"one\n")
     with path.open("rb") as file:
-        section = section_of(file, Part(1, 1))
+        section = section_of(file, ShardSpec(1, 1))
         with path.open("ab") as more:
             more.write(b"two\n")
         assert section.stream().read() == b"one\n"
@@ -58,9 +58,9 @@ def test_what_is_added_meanwhile_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/2/3", "-1/2", "1/0"])
 def test_what_is_no_part_is_refused(text: str) -> None:
     with pytest.raises(RecipeError, match="give i/n"):
-        Part.parse(text)
+        ShardSpec.parse(text)
 
 
 def test_a_part_is_read_as_it_is_written() -> None:
-    assert Part.parse("2/8") == Part(2, 8)
-    assert str(Part(2, 8)) == "2/8"
+    assert ShardSpec.parse("2/8") == ShardSpec(2, 8)
+    assert str(ShardSpec(2, 8)) == "2/8"

@@ -14,7 +14,7 @@ from nmt_cli.commands import translate as command
 from nmt_cli.commands.translate import translate
 from nmt_cli.commands.translators import TranslatorOptions
 from nmt_cli.errors import ModelError
-from nmt_cli.parts import ALL, Part
+from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
 
 MODEL = TranslatorOptions((Path("model"),))
 
@@ -35,7 +35,7 @@ def write_model(name: str, weights: int) -> None:
         files.write_manifest(model, {})
 
 
-def is_done_again(options: TranslatorOptions = MODEL, source: str = "in", shard: Part = ALL) -> bool:
+def is_done_again(options: TranslatorOptions = MODEL, source: str = "in", shard: ShardSpec = ALL_SHARDS) -> bool:
     """Whether `out` was written by a further translation."""
     os.utime("out", (1, 1))
     translate(options, Path(source), Path("out"), processes=1, shard=shard)
@@ -77,9 +77,9 @@ class TestDone:
         assert is_done_again(TranslatorOptions((Path("model"),), ("decoding.beam_size=1",)))
 
     def test_another_part_is_translated(self) -> None:
-        assert is_done_again(shard=Part(1, 2))
-        assert not is_done_again(shard=Part(1, 2))
-        assert is_done_again(shard=Part(2, 2))
+        assert is_done_again(shard=ShardSpec(1, 2))
+        assert not is_done_again(shard=ShardSpec(1, 2))
+        assert is_done_again(shard=ShardSpec(2, 2))
 
     def test_an_output_that_was_changed_is_replaced(self) -> None:
         Path("out").write_bytes(b"ONE\nTWO\n")
@@ -113,8 +113,8 @@ def test_something_else_under_that_name_is_replaced() -> None:
 def test_parts_that_read_the_same_are_not_the_same() -> None:
     """The numbers of their lines differ."""
     Path("in").write_bytes(b"one\none\n")
-    translate(MODEL, Path("in"), Path("out"), processes=1, shard=Part(1, 2))
-    assert is_done_again(shard=Part(2, 2))
+    translate(MODEL, Path("in"), Path("out"), processes=1, shard=ShardSpec(1, 2))
+    assert is_done_again(shard=ShardSpec(2, 2))
 
 
 def test_packed_input_is_known_again() -> None:

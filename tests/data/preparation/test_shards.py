@@ -12,7 +12,7 @@ from nmt_cli.data.preparation.preparing import Job, prepare
 from nmt_cli.data.preparation.shards import Workshop
 from nmt_cli.data.preparation.slabs import Slab
 from nmt_cli.errors import DataError, RunInUseError
-from nmt_cli.parts import Part
+from nmt_cli.processes.sharding import ShardSpec
 from nmt_cli.recipe.schema import Recipe
 
 MERGE = Job(None)
@@ -90,7 +90,7 @@ def recipe(corpora: Recipe, tmp_path: Path) -> Recipe:
 
 def by_jobs(recipe: Recipe, count: int) -> None:
     for number in range(1, count + 1):
-        prepare(recipe, None, Job(Part(number, count), merges=False))
+        prepare(recipe, None, Job(ShardSpec(number, count), merges=False))
 
 
 def test_two_processes_give_the_same_bytes(recipe: Recipe, expected: dict[str, bytes]) -> None:
@@ -132,7 +132,7 @@ def test_any_cut_into_slabs_gives_the_same_bytes(
 def test_missing_shards_are_named(recipe: Recipe, expected: dict[str, bytes]) -> None:
     with pytest.raises(DataError, match="the shards of train/one are not there"):
         prepare(recipe, None, MERGE)
-    prepare(recipe, None, Job(Part(2, 2), merges=False))
+    prepare(recipe, None, Job(ShardSpec(2, 2), merges=False))
     with pytest.raises(DataError, match=r"shards 0, 2 of train/one are not there.*--shard"):
         prepare(recipe, None, MERGE)
     assert not recipe.data.prepared.exists()

@@ -16,14 +16,14 @@ _LONGEST_MAGIC = 6
 _BLOCK = 1 << 17
 
 
-class DamagedError(Exception):
+class DecompressionError(Exception):
     """A packed file cannot be unpacked to its end; says of which kind it is, and what is wrong."""
 
 
 def unpacked(file: io.BufferedReader) -> IO[bytes]:
     """What a file holds, unpacked while it is read; of a file that is not packed, itself.
 
-    Reading raises DamagedError where the file is cut off, or does not hold what its checksums say.
+    Reading raises DecompressionError where the file is cut off, or does not hold what its checksums say.
     """
     magic = file.peek(_LONGEST_MAGIC)[:_LONGEST_MAGIC]
     if magic.startswith(_GZIP):
@@ -60,7 +60,7 @@ class _Gzip(io.RawIOBase):
         try:
             return self._file.readinto(buffer)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DamagedError(f"damaged gzip ({error})") from error
+            raise DecompressionError(f"damaged gzip ({error})") from error
 
 
 class _Unpacked(io.RawIOBase):
@@ -85,7 +85,7 @@ class _Unpacked(io.RawIOBase):
         try:
             content = self._next(len(buffer))
         except self._mistake as error:
-            raise DamagedError(f"damaged {self._kind} ({error})") from error
+            raise DecompressionError(f"damaged {self._kind} ({error})") from error
         buffer[: len(content)] = content
         return len(content)
 
@@ -101,7 +101,7 @@ class _Unpacked(io.RawIOBase):
             elif self._decompressor.needs_input:
                 packed = self._file.read(_BLOCK)
                 if not packed:
-                    raise DamagedError(f"damaged {self._kind} (it is cut off)")
+                    raise DecompressionError(f"damaged {self._kind} (it is cut off)")
             content: bytes = self._decompressor.decompress(packed, size)
             if content:
                 return content

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.errors import DataError
-from nmt_cli.text import packed
+from nmt_cli.text import compression
 from nmt_cli.text.lines import open_text, read_lines, reading_errors
 
 
 def zstd_compressed(content: bytes) -> bytes:
     # With a checksum, as the program writes it.
-    zstd = packed._import_zstd()
+    zstd = compression._import_zstd()
     compressed: bytes = zstd.compress(content, options={zstd.CompressionParameter.checksum_flag: 1})
     return compressed
 
@@ -132,4 +132,4 @@ def test_what_the_programs_write_is_read(program: str, tmp_path: Path) -> None:
 
 def test_a_plain_file_is_not_copied() -> None:
     file = io.BufferedReader(io.BytesIO(b"plain"))  # type: ignore[arg-type]
-    assert packed.unpacked(file) is file
+    assert compression.unpacked(file) is file

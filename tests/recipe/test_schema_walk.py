@@ -3,7 +3,7 @@
 from nmt_cli.recipe import data
 from nmt_cli.recipe.data.filters import LengthFilter, RatioFilter
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
-from nmt_cli.recipe.loading.outline import choice, chosen, chosen_by, section_at, sections
+from nmt_cli.recipe.loading.schema_walk import choice, chosen, chosen_by, section_at, sections
 from nmt_cli.recipe.model import Norm, RnnSettings, TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training.mixing import Stage

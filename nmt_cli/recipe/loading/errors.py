@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from nmt_cli.recipe.loading.outline import choice, chosen_by, section_at, sections
 from nmt_cli.recipe.loading.parsing import Document, Key, Mistake, dotted, scalar
+from nmt_cli.recipe.loading.schema_walk import choice, chosen_by, section_at, sections
 from nmt_cli.recipe.model import PresetSection
-from nmt_cli.recipe.section import NO_SPACES, MisfitError, Section
+from nmt_cli.recipe.section import NO_SPACES, CrossFieldError, Section
 
 _SIMILAR, _VERY_SIMILAR = 0.6, 0.8
 _WORDING = {
@@ -142,7 +142,7 @@ def _no_section(
 def _checked(key: Key, error: ValueError) -> tuple[Key, str]:
     """A check across keys names the key that it finds wrong, relative to its section: `heads: 3 does not …`."""
     message = str(error)
-    if isinstance(error, MisfitError):
+    if isinstance(error, CrossFieldError):
         return (*key, *error.key), message
     if named := re.fullmatch(r"([a-z_.]+): (.*)", message, re.DOTALL):
         return (*key, *named[1].split(".")), named[2]

@@ -8,7 +8,7 @@ import pytest
 
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
-from nmt_cli.recipe.loading.outline import sections
+from nmt_cli.recipe.loading.schema_walk import sections
 from nmt_cli.recipe.schema import Recipe
 
 MistakesIn = Callable[..., list[str]]
