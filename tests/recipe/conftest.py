@@ -90,7 +90,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | by
 
 
 @pytest.fixture
-def mistakes_in(write: Callable[[str | bytes], Path]) -> Callable[..., list[str]]:
+def errors_of(write: Callable[[str | bytes], Path]) -> Callable[..., list[str]]:
     """The lines that loading a wrong recipe says."""
 
     def load_wrong_recipe(text: str | bytes, *overrides: str) -> list[str]:

@@ -11,7 +11,7 @@ from nmt_cli.recipe.loading import load_recipe, resolved_yaml
 from nmt_cli.recipe.loading.schema_walk import sections
 from nmt_cli.recipe.schema import Recipe
 
-MistakesIn = Callable[..., list[str]]
+ErrorsOf = Callable[..., list[str]]
 Write = Callable[[str | bytes], Path]
 
 NAMES = {"news", "dev", "blind"}
@@ -28,7 +28,7 @@ HOMES = {
 
 @pytest.mark.parametrize("architecture", ["transformer", "rnn"])
 def test_every_misspelt_key_is_told_with_its_line_and_the_right_one(
-    architecture: str, good: str, write: Write, mistakes_in: MistakesIn
+    architecture: str, good: str, write: Write, errors_of: ErrorsOf
 ) -> None:
     lines = resolved_yaml(load_recipe(write(good.replace("transformer", architecture)))).split("\n")
     tried = 0
@@ -37,7 +37,7 @@ def test_every_misspelt_key_is_told_with_its_line_and_the_right_one(
         if key is None or key[1] in NAMES or (architecture == "rnn" and not 30 < number < 50):
             continue
         misspelt = key[1][: len(key[1]) // 2] + key[1][len(key[1]) // 2 + 1 :]
-        found = mistakes_in("\n".join([*lines[: number - 1], line.replace(key[1], misspelt, 1), *lines[number:]]))
+        found = errors_of("\n".join([*lines[: number - 1], line.replace(key[1], misspelt, 1), *lines[number:]]))
         assert len(found) == 1, found
         assert re.fullmatch(rf"r\.yaml:{number}:\d+: .*{misspelt}: is not a setting; did you mean {key[1]}\?", found[0])
         tried += 1
@@ -45,8 +45,8 @@ def test_every_misspelt_key_is_told_with_its_line_and_the_right_one(
 
 
 @pytest.mark.parametrize("name", HOMES)
-def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: str, mistakes_in: MistakesIn) -> None:
-    (mistake,) = mistakes_in(good + f"evaluation:\n  {name}: 1\n")
+def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: str, errors_of: ErrorsOf) -> None:
+    (mistake,) = errors_of(good + f"evaluation:\n  {name}: 1\n")
     assert mistake.startswith(f"r.yaml:18:3: evaluation.{name}: belongs under ")
     assert all((home or "the top level") in mistake for home in HOMES[name])
 
@@ -108,11 +108,9 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: st
         ("evaluation.metrics=[]", "must have at least 1, not 0"),
     ],
 )
-def test_a_wrong_value_is_told_with_what_may_be(
-    override: str, message: str, good: str, mistakes_in: MistakesIn
-) -> None:
+def test_a_wrong_value_is_told_with_what_may_be(override: str, message: str, good: str, errors_of: ErrorsOf) -> None:
     key = override.partition("=")[0]
-    assert mistakes_in(good, override) == [f"--set {override}: {key}: {message}"]
+    assert errors_of(good, override) == [f"--set {override}: {key}: {message}"]
 
 
 @pytest.mark.parametrize(
@@ -142,39 +140,39 @@ def test_a_wrong_value_is_told_with_what_may_be(
         ),
     ],
 )
-def test_a_wrong_model_is_one_mistake(line: str, message: str, good: str, mistakes_in: MistakesIn) -> None:
+def test_a_wrong_model_is_one_mistake(line: str, message: str, good: str, errors_of: ErrorsOf) -> None:
     text = re.sub(r"model:\n.*\n.*\n", line + "\n", good)
-    (mistake,) = mistakes_in(text)
+    (mistake,) = errors_of(text)
     assert mistake.startswith("r.yaml:12:")
     assert mistake.endswith(f": {message}")
 
 
-def test_a_check_across_keys_stands_at_the_key_it_names(good: str, mistakes_in: MistakesIn) -> None:
-    found = mistakes_in(good + "decoding:\n  beam_size: 2\n  n_best: 3\n")
+def test_a_check_across_keys_stands_at_the_key_it_names(good: str, errors_of: ErrorsOf) -> None:
+    found = errors_of(good + "decoding:\n  beam_size: 2\n  n_best: 3\n")
     assert found == ["r.yaml:19:3: decoding.n_best: 3 translations need a beam_size of as many, not 2"]
 
 
-def test_nesterov_needs_a_momentum(good: str, mistakes_in: MistakesIn) -> None:
-    found = mistakes_in(good + "  optimizer: {type: sgd, momentum: 0, nesterov: true}\n")
+def test_nesterov_needs_a_momentum(good: str, errors_of: ErrorsOf) -> None:
+    found = errors_of(good + "  optimizer: {type: sgd, momentum: 0, nesterov: true}\n")
     assert found == ["r.yaml:17:39: training.optimizer.nesterov: needs a momentum, but momentum is 0"]
 
 
-def test_a_plateau_must_come_before_the_end(good: str, mistakes_in: MistakesIn) -> None:
-    found = mistakes_in(good + "  schedule: {type: plateau, patience: 4}\n  validation: {patience: 4}\n")
+def test_a_plateau_must_come_before_the_end(good: str, errors_of: ErrorsOf) -> None:
+    found = errors_of(good + "  schedule: {type: plateau, patience: 4}\n  validation: {patience: 4}\n")
     assert found == [
         "r.yaml:17:29: training.schedule.patience: 4 is not less than validation.patience,"
         " so that training would stop (4) before the rate falls"
     ]
 
 
-def test_a_missing_key_stands_at_the_section_around_it(good: str, mistakes_in: MistakesIn) -> None:
-    found = mistakes_in(good.replace("  source_language: en\n", "").replace("run: runs/small\n", ""))
+def test_a_missing_key_stands_at_the_section_around_it(good: str, errors_of: ErrorsOf) -> None:
+    found = errors_of(good.replace("  source_language: en\n", "").replace("run: runs/small\n", ""))
     assert found == ["r.yaml:1:1: run: is missing", "r.yaml:1:1: data.source_language: is missing"]
 
 
-def test_all_mistakes_are_told_at_once_in_order_of_lines(good: str, mistakes_in: MistakesIn) -> None:
+def test_all_mistakes_are_told_at_once_in_order_of_lines(good: str, errors_of: ErrorsOf) -> None:
     text = good.replace("run:", "rum:").replace("updates: 100", "updates: ten").replace("preset: tiny", "preset: 3")
-    assert mistakes_in(text + "run: x\nrun: y\n", "training.limit.updates=3") == [
+    assert errors_of(text + "run: x\nrun: y\n", "training.limit.updates=3") == [
         "r.yaml:1:1: rum: is not a setting; did you mean run?",
         'r.yaml:14:3: model.preset: must be one of tiny, small, base, big, not "3"',
         'r.yaml:16:12: training.limits.updates: must be a whole number, not "ten"',
@@ -183,7 +181,7 @@ def test_all_mistakes_are_told_at_once_in_order_of_lines(good: str, mistakes_in:
     ]
 
 
-def test_a_flood_of_mistakes_is_cut_short(good: str, mistakes_in: MistakesIn) -> None:
-    found = mistakes_in(good + "".join(f"bananas{number}: 1\n" for number in range(60)))
+def test_a_flood_of_mistakes_is_cut_short(good: str, errors_of: ErrorsOf) -> None:
+    found = errors_of(good + "".join(f"bananas{number}: 1\n" for number in range(60)))
     assert len(found) == 51
     assert found[-1] == "r.yaml:1:1: and 10 more mistakes"

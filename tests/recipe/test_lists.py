@@ -9,7 +9,7 @@ from nmt_cli.recipe.data import LearnedLines, LearnedTsv, TsvCorpus
 from nmt_cli.recipe.data.filters import LanguageFilter, LengthFilter, RatioFilter, RepeatsFilter
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
 
-MistakesIn = Callable[..., list[str]]
+ErrorsOf = Callable[..., list[str]]
 Write = Callable[[str | bytes], Path]
 
 TYPES = "length, ratio, identical, script, repeats, unmatched, duplicates, near_duplicates, overlap, language, score"
@@ -85,17 +85,17 @@ def test_a_column_is_a_number_or_a_name(typed: str, column: int | str, messy: st
     ],
 )
 def test_what_is_wrong_with_an_item_of_a_list_is_one_line(
-    line: str, place: str, message: str, messy: str, mistakes_in: MistakesIn
+    line: str, place: str, message: str, messy: str, errors_of: ErrorsOf
 ) -> None:
     text = messy.replace("    - type: ratio\n      most: 2.5\n", f"    {line}\n")
-    assert mistakes_in(text) == [f"r.yaml:{place}: {message}"]
+    assert errors_of(text) == [f"r.yaml:{place}: {message}"]
 
 
-def test_a_list_that_is_none_is_told(messy: str, mistakes_in: MistakesIn) -> None:
-    assert mistakes_in(messy, "data.filters=ratio") == [
+def test_a_list_that_is_none_is_told(messy: str, errors_of: ErrorsOf) -> None:
+    assert errors_of(messy, "data.filters=ratio") == [
         '--set data.filters=ratio: data.filters: must be a list, not "ratio"'
     ]
-    assert mistakes_in(messy, "training.mixing.stages={shares: {clean: 1}}") == [
+    assert errors_of(messy, "training.mixing.stages={shares: {clean: 1}}") == [
         "--set training.mixing.stages={shares: {clean: 1}}: training.mixing.stages: must be a list, not a section"
     ]
 
@@ -131,23 +131,23 @@ def test_a_list_that_is_none_is_told(messy: str, mistakes_in: MistakesIn) -> Non
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_corpus_of_any_format_is_one_line(
-    corpus: str, place: str, message: str, messy: str, mistakes_in: MistakesIn
+    corpus: str, place: str, message: str, messy: str, errors_of: ErrorsOf
 ) -> None:
     lines = messy.split("\n")
     lines[7] = f"    web: {corpus}"
-    assert mistakes_in("\n".join(lines)) == [f"r.yaml:{place}: {message}"]
+    assert errors_of("\n".join(lines)) == [f"r.yaml:{place}: {message}"]
 
 
 @pytest.mark.parametrize("name", ["a b", "[key]", "", "-"])
-def test_a_name_that_cannot_be_a_folder_is_told(name: str, messy: str, mistakes_in: MistakesIn) -> None:
+def test_a_name_that_cannot_be_a_folder_is_told(name: str, messy: str, errors_of: ErrorsOf) -> None:
     text = messy.replace("    web:", f'    "{name}":')
     rule = "must be a plain name of letters, digits, - and _, such as en or news-2016"
-    assert mistakes_in(text) == [f'r.yaml:8:5: data.train.{name}: {rule}, not "{name}"']
+    assert errors_of(text) == [f'r.yaml:8:5: data.train.{name}: {rule}, not "{name}"']
 
 
 @pytest.mark.parametrize("key", ["data.train", "data.test", "data.train.web.factors", "data.context", "data"])
-def test_names_that_look_like_marks_of_the_checker_are_no_crash(key: str, messy: str, mistakes_in: MistakesIn) -> None:
-    assert mistakes_in(messy, f"{key}={{'[key]': 1}}")
+def test_names_that_look_like_marks_of_the_checker_are_no_crash(key: str, messy: str, errors_of: ErrorsOf) -> None:
+    assert errors_of(messy, f"{key}={{'[key]': 1}}")
 
 
 # Settings of the command line
@@ -162,9 +162,9 @@ def test_the_command_line_reaches_into_lists_which_it_counts_from_1(messy: str, 
 
 
 @pytest.mark.parametrize("number", ["0", "5", "-1", "last", "01", ""])
-def test_a_number_that_is_not_in_a_list_is_refused(number: str, messy: str, mistakes_in: MistakesIn) -> None:
+def test_a_number_that_is_not_in_a_list_is_refused(number: str, messy: str, errors_of: ErrorsOf) -> None:
     option = f"data.filters.{number}.most=3"
-    assert mistakes_in(messy, option) == [
+    assert errors_of(messy, option) == [
         f"--set {option}: data.filters is a list, in which a number from 1 to 4 can be set, not {number}"
     ]
 

@@ -12,7 +12,7 @@ from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.loading.parsing import Mistake, Place, parse, read_document, scalar
 
-MistakesIn = Callable[..., list[str]]
+ErrorsOf = Callable[..., list[str]]
 
 
 @pytest.mark.parametrize("text", ["no", "on", "off", "yes", "y", "NO", "1:30", "1_000", "2016-01-01", "1.10.3", "0b1"])
@@ -108,20 +108,20 @@ def test_byte_order_marks_and_windows_lines_are_accepted(text: bytes, tmp_path: 
         (b"a: !!float 1\n", "r.yaml:1:4: tags (!) are not used in recipes; leave it out"),
     ],
 )
-def test_what_is_no_recipe_is_told_with_its_place(content: bytes, message: str, mistakes_in: MistakesIn) -> None:
-    assert mistakes_in(content) == [message]
+def test_what_is_no_recipe_is_told_with_its_place(content: bytes, message: str, errors_of: ErrorsOf) -> None:
+    assert errors_of(content) == [message]
 
 
 @pytest.mark.parametrize("text", ["a: b: c", "{a: 1", "a: 'x", "a: 1\n b: 2", "a: [1, 2", "a\nb: 1", "]", "%"])
-def test_what_is_not_yaml_is_one_line_with_its_place(text: str, mistakes_in: MistakesIn) -> None:
-    (mistake,) = mistakes_in(text)
+def test_what_is_not_yaml_is_one_line_with_its_place(text: str, errors_of: ErrorsOf) -> None:
+    (mistake,) = errors_of(text)
     assert mistake.startswith("r.yaml:")
     assert int(mistake.split(":")[1]) <= 2
 
 
-def test_a_tag_runs_nothing(tmp_path: Path, mistakes_in: MistakesIn) -> None:
+def test_a_tag_runs_nothing(tmp_path: Path, errors_of: ErrorsOf) -> None:
     canary = tmp_path / "canary"
-    (mistake,) = mistakes_in(f"run: !!python/object/apply:os.system ['touch {canary}']\n")
+    (mistake,) = errors_of(f"run: !!python/object/apply:os.system ['touch {canary}']\n")
     assert mistake == "r.yaml:1:6: tags (!) are not used in recipes; leave it out"
     assert not canary.exists()
 
@@ -131,9 +131,9 @@ def test_a_tag_runs_nothing(tmp_path: Path, mistakes_in: MistakesIn) -> None:
     ["[" * 90_000, "- " * 40_000, "{a: " * 20_000, "x" * 50_000_000, "a: &a [x, x]\n" + "b: &b [*a, *a, *a]\n" * 4_000],
     ids=["brackets", "dashes", "braces", "50 MB", "aliases"],
 )
-def test_hostile_files_are_refused_at_once(text: str, mistakes_in: MistakesIn) -> None:
+def test_hostile_files_are_refused_at_once(text: str, errors_of: ErrorsOf) -> None:
     started = time.process_time()
-    (mistake,) = mistakes_in(text)
+    (mistake,) = errors_of(text)
     assert len(mistake) < 200
     assert time.process_time() - started < 2
 

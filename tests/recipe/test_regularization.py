@@ -9,7 +9,7 @@ from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.training.regularization import RDropSettings, SimCutSettings
 
 Write = Callable[[str | bytes], Path]
-MistakesIn = Callable[..., list[str]]
+ErrorsOf = Callable[..., list[str]]
 
 
 def test_all_of_it_is_off_by_default(good: str, write: Write) -> None:
@@ -47,20 +47,20 @@ def test_the_command_line_may_choose_another_consistency(good: str, write: Write
         ("training.word_dropout={source: 1}", "source: must be less than 1, not 1"),
     ],
 )
-def test_what_cannot_be_is_told(override: str, message: str, good: str, mistakes_in: MistakesIn) -> None:
+def test_what_cannot_be_is_told(override: str, message: str, good: str, errors_of: ErrorsOf) -> None:
     key = override.partition("=")[0]
-    assert mistakes_in(good, override) == [f"--set {override}: {key}.{message}"]
+    assert errors_of(good, override) == [f"--set {override}: {key}.{message}"]
 
 
-def test_guided_alignment_needs_an_attention(good: str, write: Write, mistakes_in: MistakesIn) -> None:
+def test_guided_alignment_needs_an_attention(good: str, write: Write, errors_of: ErrorsOf) -> None:
     aligned = good.replace("target: news.de", "target: news.de, alignment: news.links")
     guided = aligned + "  guided_alignment: {}\n"
     assert load_recipe(write(guided)).training.guided_alignment is not None
     without = guided.replace("transformer", "rnn")
-    (mistake,) = mistakes_in(without, "model.attention=none")
+    (mistake,) = errors_of(without, "model.attention=none")
     assert mistake.endswith("training.guided_alignment: needs an attention, but model.attention is none")
 
 
-def test_guided_alignment_needs_alignments(good: str, mistakes_in: MistakesIn) -> None:
-    (mistake,) = mistakes_in(good, "training.guided_alignment={}")
+def test_guided_alignment_needs_alignments(good: str, errors_of: ErrorsOf) -> None:
+    (mistake,) = errors_of(good, "training.guided_alignment={}")
     assert mistake.endswith("training.guided_alignment: needs data.train.NAME.alignment, which no corpus has")

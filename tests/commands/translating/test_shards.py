@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from nmt_cli.commands.translating.shards import Section, section_of
-from nmt_cli.errors import RecipeError
 from nmt_cli.processes.sharding import ShardSpec
 
 
@@ -53,14 +51,3 @@ def test_what_is_added_meanwhile_is_not_read(tmp_path: Path) -> None:
         with path.open("ab") as more:
             more.write(b"two\n")
         assert section.stream().read() == b"one\n"
-
-
-@pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/2/3", "-1/2", "1/0"])
-def test_what_is_no_part_is_refused(text: str) -> None:
-    with pytest.raises(RecipeError, match="give i/n"):
-        ShardSpec.parse(text)
-
-
-def test_a_part_is_read_as_it_is_written() -> None:
-    assert ShardSpec.parse("2/8") == ShardSpec(2, 8)
-    assert str(ShardSpec(2, 8)) == "2/8"
