@@ -1,7 +1,7 @@
 """Batches: sentences of one source length, within a budget of tokens, in an order that a seed decides."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,8 +62,8 @@ class Batch:
     """[B], what these pairs are called: of a training batch, their numbers through all corpora."""
     alignment: Alignment | None = None
     """Word alignments, if the data has them."""
-    factors: Tensor | None = None
-    """[B,S,k], the factors of the source's tokens, if the data has them."""
+    source_columns: Mapping[str, Tensor] = field(default_factory=dict)
+    """[B,S,…], int64, what the data has beside the ids of the source tokens, by name."""
 
     @property
     def target_tokens(self) -> int:
@@ -93,7 +93,7 @@ class Batch:
             self.labels[inside],
             self.pairs[first:end],
             None if self.alignment is None else self.alignment.between(begins, ends),
-            None if self.factors is None else self.factors[first:end],
+            {name: column[first:end] for name, column in self.source_columns.items()},
         )
 
     def pinned(self) -> "Batch":
@@ -105,7 +105,7 @@ class Batch:
             self.labels.pin_memory(),
             self.pairs,
             None if self.alignment is None else self.alignment.pinned(),
-            None if self.factors is None else self.factors.pin_memory(),
+            {name: column.pin_memory() for name, column in self.source_columns.items()},
         )
 
     def to(self, device: torch.device) -> "Batch":
@@ -117,7 +117,7 @@ class Batch:
             self.labels.to(device, non_blocking=True),
             self.pairs,
             None if self.alignment is None else self.alignment.to(device),
-            None if self.factors is None else self.factors.to(device, non_blocking=True),
+            {name: column.to(device, non_blocking=True) for name, column in self.source_columns.items()},
         )
 
 
@@ -171,7 +171,7 @@ def assemble(pairs: TokenPairs, rows: Rows, special: SpecialTokens) -> Batch:
         torch.from_numpy(labels),
         pairs.numbers[rows],
         alignment,
-        None if pairs.factors is None else torch.from_numpy(_factors(pairs.factors, pairs.sources, rows)),
+        {name: torch.from_numpy(_column(each, pairs.sources, rows)) for name, each in pairs.source_columns.items()},
     )
 
 
@@ -182,11 +182,11 @@ def _gathered(lines: Lines, rows: Rows, length: int) -> npt.NDArray[Any]:
     return lines.tokens.take(lines.offsets[rows, None] + np.arange(length), mode="clip")
 
 
-def _factors(factors: npt.NDArray[Any], sources: Lines, rows: Rows) -> npt.NDArray[np.int64]:
-    """[B,S,k], those of the tokens of some sources of one length; the end tokens have none."""
+def _column(column: npt.NDArray[Any], sources: Lines, rows: Rows) -> npt.NDArray[np.int64]:
+    """[B,S,…], a column for some sources of one length; 0 at eos."""
     length = int(sources.lengths[rows[0]])
-    found = np.zeros((len(rows), length + 1, factors.shape[1]), np.int64)
-    found[:, :-1] = factors[sources.offsets[rows, None] + np.arange(length)]
+    found = np.zeros((len(rows), length + 1, *column.shape[1:]), np.int64)
+    found[:, :-1] = column[sources.offsets[rows, None] + np.arange(length)]
     return found
 
 

@@ -15,7 +15,7 @@ from nmt_cli.recipe.schema import Recipe
 
 KIND = "data prepared by nmt"
 """What a manifest calls the folder."""
-FORMAT = 2
+FORMAT = 3
 TOKENIZER = "tokenizer"
 HASHES = "hashes.json"
 """Which files were found whole when they were last looked at."""

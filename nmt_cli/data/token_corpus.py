@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from nmt_cli.data.tokenizer import Tokenizer
 Integers = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
 
-FACTOR_TYPE = np.dtype("<u2")
-"""How the numbers of factors are stored."""
+Columns = Mapping[str, Array]
+"""Arrays [n,…] by name, one row for each of n source tokens. 0 is the value of a token that has none, such as eos."""
+
+NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
 
 Cells = Integers
 """[k,2], stretches of neighbouring pairs: the number of the first, and that after the last."""
@@ -44,11 +47,11 @@ class TokenPairs:
         targets: Lines,
         links: WordLinks | None = None,
         numbers: Integers | None = None,
-        factors: Array | None = None,
+        source_columns: Columns = NO_COLUMNS,
     ) -> None:
         self.sources, self.targets, self.links = sources, targets, links
-        self.factors = factors
-        """[n,k], of the tokens of all sources one after another; None if they have none."""
+        self.source_columns = source_columns
+        """Aligned with sources.tokens."""
         self.numbers: Integers = np.arange(len(self)) if numbers is None else numbers
         """What each pair is called: its number in the corpus, or through all corpora."""
 
@@ -89,7 +92,7 @@ class TokenCorpus:
         self._ends: Integers = np.cumsum([0, *sizes])
         self._shards = [_Shard(folder / f"{number:05}", size, tokenizer) for number, size in enumerate(sizes)]
         self._types = token_type(tokenizer.source_size), token_type(tokenizer.target_size)
-        self._factors = tokenizer.factors.names
+        self._columns = _column_types(tokenizer)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -106,11 +109,11 @@ class TokenCorpus:
         links = join_links(
             [(shard.links.part(one, end) if shard.links else None, end - one) for shard, one, end in places]
         )
-        factors = None
-        if self._factors:
-            parts = [shard.factors(one, end) for shard, one, end in places]
-            factors = np.concatenate([np.empty((0, len(self._factors)), FACTOR_TYPE), *parts])
-        return TokenPairs(sources, targets, links, expanded(cells), factors)
+        columns = {}
+        for name, (kind, width) in self._columns.items():
+            parts = [shard.column(name, one, end) for shard, one, end in places]
+            columns[name] = np.concatenate([np.empty((0, width), kind), *parts])
+        return TokenPairs(sources, targets, links, expanded(cells), columns)
 
     def whole(self) -> TokenPairs:
         """All pairs, in memory."""
@@ -162,16 +165,18 @@ class _Shard:
     def links(self) -> WordLinks | None:
         return open_links(self._folder, self._size, self._tokenizer)
 
-    def factors(self, first: int, end: int) -> Array:
-        """[n,k], those of the tokens of some sources."""
+    def column(self, name: str, first: int, end: int) -> Array:
+        """[n,k], a column for the tokens of some sources."""
         begins, ends = self.sources.bounds(first, end)
-        return np.stack([factor[begins:ends] for factor in self._factors], axis=-1)
+        return self._columns[name][begins:ends]
 
     @cached_property
-    def _factors(self) -> list[Array]:
+    def _columns(self) -> dict[str, Array]:
         tokens = self.sources.bounds(0, self._size)[1]
-        names = self._tokenizer.factors.names
-        return [mapped(self._folder / factor_file(name), FACTOR_TYPE, tokens) for name in names]
+        return {
+            name: mapped(self._folder / column_file(name), kind, tokens * width).reshape(tokens, width)
+            for name, (kind, width) in _column_types(self._tokenizer).items()
+        }
 
 
 class _Side:
@@ -228,19 +233,28 @@ def joined(parts: Sequence[TokenPairs], firsts: Sequence[int]) -> TokenPairs:
         return _joined_lines([(side(part).lengths, side(part).tokens) for part in parts], side(parts[0]).tokens.dtype)
 
     numbers = [part.numbers + first for part, first in zip(parts, firsts, strict=True)]
-    factors = [part.factors for part in parts if part.factors is not None]
     return TokenPairs(
         lines(lambda part: part.sources),
         lines(lambda part: part.targets),
         join_links([(part.links, len(part)) for part in parts]),
         np.concatenate(numbers),
-        np.concatenate(factors) if factors else None,
+        {name: np.concatenate([part.source_columns[name] for part in parts]) for name in parts[0].source_columns},
     )
 
 
-def factor_file(name: str) -> str:
-    """The file of a shard with a factor of this name: a number for each token of the sources."""
-    return f"factors.{name}.bin"
+def column_file(name: str) -> str:
+    """Return the name of a shard's file for a source column."""
+    return f"source.{name}.bin"
+
+
+def column_type(sizes: Sequence[int]) -> np.dtype[Any]:
+    """Return the stored type of a column whose features have so many values."""
+    return token_type(max(sizes))
+
+
+def _column_types(tokenizer: Tokenizer) -> dict[str, tuple[np.dtype[Any], int]]:
+    """Return the type and the number of features of each source column."""
+    return {name: (column_type(sizes), len(sizes)) for name, sizes in tokenizer.source_columns.items()}
 
 
 def token_type(vocabulary_size: int) -> np.dtype[Any]:

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.data.tokenizing.factors import Factors, are_factors
+from nmt_cli.data.tokenizing.factors import FACTORS, Factors, are_factors
 from nmt_cli.data.tokenizing.subwords import SPECIAL, Piece, Subwords
 from nmt_cli.errors import ModelError
 from nmt_cli.files import json_bytes, new_file, read_json, write_json
@@ -66,6 +66,11 @@ class Tokenizer:
     @property
     def joint(self) -> bool:
         return self.source is self.target
+
+    @property
+    def source_columns(self) -> dict[str, tuple[int, ...]]:
+        """Columns beside the source ids, by name: how many values each feature of a column has, 0 (none) included."""
+        return {FACTORS: self.factors.sizes} if self.factors.names else {}
 
     @property
     def source_size(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -154,20 +155,18 @@ class Searcher:
         return Source(
             torch.tensor(rows, device=self.device),
             torch.tensor(lengths, device=self.device) if uneven else None,
-            self._factors(batch, longest),
+            self._columns(batch, longest).get("factors"),
         )
 
-    def _factors(self, batch: Sequence[Sentence], longest: int) -> Tensor | None:
-        """[B,S,k], those of the sentences' tokens; tags and ends have none."""
-        count = len(self.model.vocabularies.factors)
-        if not count:
-            return None
-        factors = torch.zeros(len(batch), longest, count, dtype=torch.long)
-        for row, sentence in enumerate(batch):
-            assert sentence.factors is not None and len(sentence.factors) == len(sentence.tokens)
-            if sentence.tokens:
-                factors[row, len(sentence.tags) : sentence.size - 1] = torch.tensor(sentence.factors)
-        return factors.to(self.device)
+    def _columns(self, batch: Sequence[Sentence], longest: int) -> dict[str, Tensor]:
+        """Return the source columns [B,S,…] of the sentences; 0 at tags and behind the tokens."""
+        found = {}
+        for name, first in batch[0].columns.items():
+            column = np.zeros((len(batch), longest, *first.shape[1:]), np.int64)
+            for row, sentence in enumerate(batch):
+                column[row, len(sentence.tags) : sentence.size - 1] = sentence.columns[name]
+            found[name] = torch.from_numpy(column).to(self.device)
+        return found
 
 
 Result = TypeVar("Result")

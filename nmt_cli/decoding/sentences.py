@@ -1,8 +1,9 @@
 """What search is given: sentences in tokens, and what is wished of their translations."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
+
+from nmt_cli.data.token_corpus import Columns
 
 Phrase = tuple[int, ...]
 """Target tokens in a row."""
@@ -65,8 +66,8 @@ class Sentence:
     wishes: Wishes = NO_WISHES
     tags: tuple[int, ...] = ()
     """Source tokens before them that are none of the text."""
-    factors: Sequence[Sequence[int]] | None = None
-    """Of each token but tags, for a model that knows factors."""
+    columns: Columns = field(default_factory=dict)
+    """Source columns of the tokens, tags excluded."""
     unsaid: int = 0
     """How many of the tags are of other lines, which are not translated with this one."""
 

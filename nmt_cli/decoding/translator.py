@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from nmt_cli.data.context import Joining
-from nmt_cli.data.factors import piece_factors
+from nmt_cli.data.factors import segment_factors
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import NO_TAGS, SourceTags
 from nmt_cli.decoding.batching import Searcher
@@ -165,11 +165,11 @@ class Translator:
                 raise RecipeError(f"line {number}: cannot have a prefix or required words, as {reason}")
             wishes = self.steering.wishes(request, [(each.start, each.end) for each in group])
             cut = [(each.start, each.end, each.tokens) for each in group]
-            factors = piece_factors(self.tokenizer, number, request.text, request.factors, cut)
+            columns = segment_factors(self.tokenizer, number, request.text, request.factors, cut)
             tags = (*self.tags.ids(request.target_language), *before)
             unsaid = 0 if self.joining.says_all else len(before)
-            for piece, wished, numbers in zip(group, wishes, factors, strict=True):
-                sentences.append(Sentence(number, piece.tokens, wished, tags, numbers, unsaid))
+            for piece, wished, own in zip(group, wishes, columns, strict=True):
+                sentences.append(Sentence(number, piece.tokens, wished, tags, own, unsaid))
         return sentences
 
     def _contexts(self, requests: Sequence[Request], parts: list[list[Piece]]) -> list[tuple[int, ...]]:

@@ -6,7 +6,7 @@ import torch
 from nmt_cli import console
 from nmt_cli.data.batches import Batch, assemble
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.data.token_corpus import FACTOR_TYPE, Lines, TokenPairs
+from nmt_cli.data.token_corpus import Lines, TokenPairs
 from nmt_cli.devices import arithmetic, is_out_of_memory
 from nmt_cli.training.learner import Learner
 
@@ -44,8 +44,8 @@ def _longest(prepared: Prepared, tokens: int) -> Batch:
     words = prepared.tokenizer
     sides = [Lines(np.array([0, length]), np.full(length, words.special_tokens.unk)) for length in (source, target)]
     rows = np.zeros(max(1, min(tokens // (target + 1), 2 * tokens // (source + 1))), np.int64)
-    factors = np.zeros((source, len(words.factors.names)), FACTOR_TYPE) if words.factors.names else None
-    pairs = TokenPairs(sides[0], sides[1], factors=factors)
+    columns = {name: np.zeros((source, len(sizes)), np.int64) for name, sizes in words.source_columns.items()}
+    pairs = TokenPairs(sides[0], sides[1], source_columns=columns)
     return assemble(pairs, rows, words.special_tokens)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.batches import assemble, plan
-from nmt_cli.data.factors import Valued, piece_factors, token_factors
+from nmt_cli.data.factors import FactoredSource, segment_factors, token_factors
 from nmt_cli.data.preparation.preparing import Job, prepare
 from nmt_cli.data.prepared import Prepared, open_prepared
 from nmt_cli.data.token_corpus import joined
@@ -47,8 +48,10 @@ def values_of(count: int) -> list[list[str]]:
 def assigned(tokenizer: Tokenizer, line: str) -> tuple[list[int], list[list[int]]]:
     normal = tokenizer.normalize(line)
     tokens = tokenizer.source.encode([normal])[0]
-    valued = Valued(line, normal, values_of(len(words_of(line))))
-    return tokens, token_factors(tokenizer, [valued], np.array(tokens, int), np.array([len(tokens)])).tolist()
+    valued = FactoredSource(line, normal, values_of(len(words_of(line))))
+    return tokens, token_factors(tokenizer, [valued], np.array(tokens, int), np.array([len(tokens)]))[
+        "factors"
+    ].tolist()
 
 
 @given(st.lists(st.text(st.sampled_from("abcdefghijz"), min_size=1, max_size=9), max_size=9), st.data())
@@ -102,9 +105,9 @@ def test_any_line_gives_each_token_some(tokenizers: dict[str, Tokenizer], normal
 def test_tags_and_unknown_values_have_none(tokenizers: dict[str, Tokenizer]) -> None:
     tokenizer = tokenizers["nfkc"]
     tags, tokens = [tokenizer.tag("2de"), tokenizer.tag("bt")], tokenizer.source.encode(["it is"])[0]
-    valued = Valued("it is", "it is", [["w0", "w99"], ["?", "odd"]])
+    valued = FactoredSource("it is", "it is", [["w0", "w99"], ["?", "odd"]])
     lengths = np.array([2 + len(tokens)] * 2)
-    found = token_factors(tokenizer, [valued, valued], np.array(2 * [*tags, *tokens]), lengths).tolist()
+    found = token_factors(tokenizer, [valued, valued], np.array(2 * [*tags, *tokens]), lengths)["factors"].tolist()
     assert found[:2] == [[0, 0], [0, 0]]
     assert {tuple(numbers) for numbers in found[2 : lengths[0]]} == {(1, 0), (0, 2)}
     assert found[lengths[0] :] == found[: lengths[0]]
@@ -115,9 +118,8 @@ def test_pieces_of_a_line_take_their_values_along(tokenizers: dict[str, Tokenize
     given = dict(zip(MANY, (" ".join(row) for row in values_of(5)), strict=True))
     spans = [(2, 5), (5, 11), (13, 16), (17, 25)]  # "abc", " def" and white space, a part of a word, the rest
     cut = [(start, end, tokenizer.encode_source([line[start:end]])[0]) for start, end in spans]
-    found = piece_factors(tokenizer, 1, line, given, cut)
-    firsts = [[first for first, _ in numbers or []] for numbers in found]
-    assert [sorted({*each}) for each in firsts] == [[1], [2], [3], [4, 5]]
+    found = segment_factors(tokenizer, 1, line, given, cut)
+    assert [sorted({*columns["factors"][:, 0].tolist()}) for columns in found] == [[1], [2], [3], [4, 5]]
 
 
 @pytest.mark.parametrize(
@@ -132,10 +134,10 @@ def test_what_is_given_wrong_is_told(tokenizers: dict[str, Tokenizer], given: di
     tokenizer = tokenizers["nfkc"]
     tokens = tokenizer.encode_source(["it is"])[0]
     with pytest.raises(DataError, match=message):
-        piece_factors(tokenizer, 7, "it is", given, [(0, 5, tokens)])
-    assert piece_factors(tokenizer, 7, " ", {}, []) == []
+        segment_factors(tokenizer, 7, "it is", given, [(0, 5, tokens)])
+    assert segment_factors(tokenizer, 7, " ", {}, []) == []
     with pytest.raises(DataError, match="but this model has none"):
-        piece_factors(tokenizer.with_factors(Factors()), 7, "it is", {"n": "w1 w2"}, [(0, 5, tokens)])
+        segment_factors(tokenizer.with_factors(Factors()), 7, "it is", {"n": "w1 w2"}, [(0, 5, tokens)])
 
 
 MakeFactored = Callable[..., Recipe]
@@ -192,17 +194,16 @@ def test_prepared_tokens_have_the_factors_of_their_words(make: MakeFactored, for
     pairs = corpus.whole()
     counts = Counter(word[0].upper() for line in corpus.source_text() for word in line.split())
     assert {*known.values["letter"]} == {*counts}
-    assert pairs.factors is not None
-    assert pairs.factors.shape == (pairs.sources.tokens.size, 1)
+    factors = pairs.source_columns["factors"]
+    assert factors.shape == (pairs.sources.tokens.size, 1)
     for pair, line in enumerate(corpus.source_text()):
         begins = prepared.tokenizer.source.begins_word[pairs.source(pair)]
-        numbers = pairs.factors[pairs.sources.offsets[pair] : pairs.sources.offsets[pair + 1], 0]
+        numbers = factors[pairs.sources.offsets[pair] : pairs.sources.offsets[pair + 1], 0]
         letters = [known.values["letter"][number - 1] for number in numbers]
         expected = [line.split()[word][0].upper() for word in np.cumsum(begins) - 1]
         assert letters == expected
     valid = prepared.valid["corpus"].whole()
-    assert valid.factors is not None
-    assert not valid.factors.any()  # small letters were not seen in training
+    assert not valid.source_columns["factors"].any()  # small letters were not seen in training
 
 
 def test_they_are_the_same_for_any_number_of_processes(make: MakeFactored) -> None:
@@ -210,7 +211,7 @@ def test_they_are_the_same_for_any_number_of_processes(make: MakeFactored) -> No
     first = {path.name: path.read_bytes() for path in _files(prepared_of(recipe, 1), recipe)}
     again = {path.name: path.read_bytes() for path in _files(prepared_of(recipe, 2), recipe)}
     assert first == again
-    assert "factors.letter.bin" in first
+    assert "source.factors.bin" in first
 
 
 def _files(prepared: Prepared, recipe: Recipe) -> list[Path]:
@@ -233,29 +234,28 @@ def test_a_wrong_number_of_values_is_named_or_left_out(
 def test_a_tag_before_the_words_has_none(make: MakeFactored) -> None:
     prepared = prepared_of(make(language_tags=True))
     pairs, tag = prepared.train[0].whole(), prepared.tokenizer.tag("2bb")
-    assert pairs.factors is not None
-    assert np.array_equal(pairs.factors[:, 0] == 0, pairs.sources.tokens == tag)
-    assert (pairs.factors == 0).sum() == len(pairs)
+    factors = pairs.source_columns["factors"]
+    assert np.array_equal(factors[:, 0] == 0, pairs.sources.tokens == tag)
+    assert (factors == 0).sum() == len(pairs)
 
 
 def test_a_batch_tried_for_memory_has_some(make: MakeFactored) -> None:
     batch = _longest(prepared_of(make()), 1000)
-    assert batch.factors is not None
-    assert batch.factors.shape == (*batch.source.shape, 1)
+    assert batch.source_columns["factors"].shape == (*batch.source.shape, 1)
 
 
 def test_batches_have_them_beside_their_sources(make: MakeFactored) -> None:
     prepared = prepared_of(make())
     pairs, words = prepared.train[0].whole(), prepared.tokenizer
     both = joined([pairs, pairs], [0, 1000])
-    assert both.factors is not None and pairs.factors is not None
-    assert len(both.factors) == 2 * len(pairs.factors)
+    own = pairs.source_columns["factors"]
+    assert len(both.source_columns["factors"]) == 2 * len(own)
     for rows in plan(both, 60, [1]):
         batch = assemble(both, rows, words.special_tokens)
-        assert batch.factors is not None
-        assert batch.factors.shape == (*batch.source.shape, 1)
-        for row, number in zip(batch.factors[..., 0].tolist(), batch.pairs % 1000, strict=True):
+        column = batch.source_columns["factors"]
+        assert column.shape == (*batch.source.shape, 1)
+        for row, number in zip(column[..., 0].tolist(), batch.pairs % 1000, strict=True):
             begins, ends = pairs.sources.offsets[number : number + 2]
-            assert row == [*pairs.factors[begins:ends, 0].tolist(), 0]
+            assert row == [*own[begins:ends, 0].tolist(), 0]
         parts = batch.pieces(20)
-        assert [each.tolist() for part in parts for each in part.factors] == batch.factors.tolist()  # type: ignore[union-attr]
+        assert torch.equal(torch.cat([part.source_columns["factors"] for part in parts]), column)

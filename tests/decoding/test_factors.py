@@ -1,5 +1,6 @@
 """Search tells a model the factors of each token, in their place."""
 
+import numpy as np
 import torch
 
 from nmt_cli.decoding.batching import Searcher
@@ -17,8 +18,8 @@ def searcher(*sizes: int) -> Searcher:
 
 
 def test_tags_before_and_ends_after_have_none() -> None:
-    one = Sentence(1, [5, 6], tags=(8,), factors=[[1, 4], [2, 5]])
-    two = Sentence(2, [7], tags=(), factors=[[3, 6]])
+    one = Sentence(1, [5, 6], tags=(8,), columns={"factors": np.array([[1, 4], [2, 5]])})
+    two = Sentence(2, [7], tags=(), columns={"factors": np.array([[3, 6]])})
     source = searcher(4, 7).source([one, two])
     assert source.tokens.tolist() == [[8, 5, 6, 3], [7, 3, 3, 3]]
     assert source.factors is not None

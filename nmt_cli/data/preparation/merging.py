@@ -97,9 +97,7 @@ def _offsets_of(name: str) -> str | None:
     """The file that says where the lines of a file of this name end; itself, if that is its job; None of others."""
     if name.endswith((".offsets", ".lines")):
         return name
-    if name.startswith("factors."):
-        return "source.offsets"
-    stem, _, kind = name.rpartition(".")
+    stem, _, kind = name.partition(".")[0], *name.rpartition(".")[1:]
     return {"bin": f"{stem}.offsets", "txt": f"{stem}.lines"}.get(kind)
 
 

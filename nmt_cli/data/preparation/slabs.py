@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from nmt_cli.data.alignments import link_arrays, normalized_links, words_of
 from nmt_cli.data.cutting import Encode, Integers, cut
-from nmt_cli.data.factors import Valued, token_factors
+from nmt_cli.data.factors import FactoredSource, token_factors
 from nmt_cli.data.filters import HeldOut
 from nmt_cli.data.preparation.context import with_context
 from nmt_cli.data.preparation.corpora import Task
 from nmt_cli.data.preparation.sieve import Losses, Sieved, Sieves, examples_of
 from nmt_cli.data.reading import RawChunk
-from nmt_cli.data.token_corpus import FACTOR_TYPE, factor_file, token_type
+from nmt_cli.data.token_corpus import column_file, token_type
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.subwords import Subwords
 from nmt_cli.data.tokenizing.tags import SEPARATOR, tags_before
@@ -81,7 +81,7 @@ class SlabMaker:
         if task.is_aligned:
             pieces |= _link_pieces(task, sieved, kept, words)
         if self._data.factors:
-            pieces |= _factor_pieces(sieved, kept, words, source)
+            pieces |= _column_pieces(sieved, kept, words, source)
         if sieved.keys:
             pieces["records"] = np.array(sieved.rows.numbers, "<i8")[kept].tobytes()
             pieces |= {f"keys.{number}": keys[kept].tobytes() for number, keys in enumerate(sieved.keys)}
@@ -142,14 +142,14 @@ def _link_pieces(task: Task, sieved: Sieved, kept: Integers, words: Tokenizer) -
     return {"alignment.bin": links.tobytes(), "alignment.offsets": np.cumsum(counts, dtype="<i8").tobytes()}
 
 
-def _factor_pieces(sieved: Sieved, kept: Integers, words: Tokenizer, source: _Side) -> dict[str, bytes]:
-    """The factors of the tokens of the kept sources, which `source` is made of."""
+def _column_pieces(sieved: Sieved, kept: Integers, words: Tokenizer, source: _Side) -> dict[str, bytes]:
+    """The source columns of the kept pairs, whose sources `source` holds."""
     records, names = sieved.records, words.factors.names
     given = [records.factors[name] for name in names]
     sources = []
     for row in kept:
         place = int(sieved.places[row])
         values = [words_of(lines[place]) for lines in given]
-        sources.append(Valued(records.sources[place], sieved.rows.sources[row], values))
-    numbers = token_factors(words, sources, source.tokens, source.lengths).astype(FACTOR_TYPE)
-    return {factor_file(name): numbers[:, place].tobytes() for place, name in enumerate(names)}
+        sources.append(FactoredSource(records.sources[place], sieved.rows.sources[row], values))
+    columns = token_factors(words, sources, source.tokens, source.lengths)
+    return {column_file(name): column.tobytes() for name, column in columns.items()}

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+FACTORS = "factors"
+"""Name of the source column."""
+
 MOST_VALUES = 2**16 - 1
 """Of a factor; numbers are stored in two bytes."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.context import Joining, with_neighbours
-from nmt_cli.data.factors import piece_factors
+from nmt_cli.data.factors import segment_factors
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.forced import Forced
@@ -122,8 +122,8 @@ class Scorer:
 
     def _sentence(self, number: int, pair: Pair, tokens: list[int], before: tuple[int, ...]) -> Sentence:
         whole = (0, len(pair.source), tokens)
-        (factors,) = piece_factors(self.tokenizer, number, pair.source, pair.factors, [whole])
-        return Sentence(number, tokens, tags=(*self._tags, *before), factors=factors)
+        (columns,) = segment_factors(self.tokenizer, number, pair.source, pair.factors, [whole])
+        return Sentence(number, tokens, tags=(*self._tags, *before), columns=columns)
 
     def _scored(self, pair: Pair, tokens: list[int], forced: Forced) -> ScoredPair:
         length = len(tokens) + 1

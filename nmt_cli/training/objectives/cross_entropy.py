@@ -25,7 +25,8 @@ class CrossEntropy(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, int]:
         """The summed loss of a batch, and how many target tokens it sums over."""
-        decoded = self.model.decode(self.model.encode(Source(batch.source, factors=batch.factors)), batch.target_in)
+        source = Source(batch.source, factors=batch.source_columns.get("factors"))
+        decoded = self.model.decode(self.model.encode(source), batch.target_in)
         smoothing = self.label_smoothing if self.training else 0.0
 
         def loss(scores: Sequence[Tensor], labels: Tensor) -> Tensor:

@@ -52,8 +52,9 @@ class Regularized(CrossEntropy):
         model, readings = self.model, len(self.criterion.cuts)
         source_words, words = words_of_source(batch, model.vocabularies.end), words_of_target(batch)
         source = self._hide([batch.source] * readings, source_words, self.word_dropout.source)
-        factors = None if batch.factors is None else batch.factors.repeat(readings, 1, 1)
-        memory, target_in = model.encode(Source(source, factors=factors)), batch.target_in.repeat(readings, 1)
+        columns = {name: column.repeat(readings, 1, 1) for name, column in batch.source_columns.items()}
+        memory = model.encode(Source(source, factors=columns.get("factors")))
+        target_in = batch.target_in.repeat(readings, 1)
         if (share := share_of_own_words(self.sampling, self.step)) > 0:
             positions = torch.cat([batch.positions + place * batch.target_in.numel() for place in range(readings)])
             target_in = with_own_words(model, memory, target_in, words.repeat(readings, 1), positions, share)

@@ -20,11 +20,10 @@ def test_all_readings_are_told_the_factors(consistency: object) -> None:
     )
     model = build(settings, Vocabularies(WORDS, WORDS, START, END, factors=(5,))).double().train()
     rows = some()
-    rows = replace(rows, factors=torch.randint(5, (*rows.source.shape, 1)))
+    rows = replace(rows, source_columns={"factors": torch.randint(5, (*rows.source.shape, 1))})
     plain = build_objective(training(), model, UNKNOWN).train()
     other = build_objective(training(consistency=consistency), model, UNKNOWN).train()
     assert_close(other(rows)[0], plain(rows)[0])
-    assert rows.factors is not None
-    changed = replace(rows, factors=rows.factors.flip(0))
+    changed = replace(rows, source_columns={"factors": rows.source_columns["factors"].flip(0)})
     assert_close(other(changed)[0], plain(changed)[0])
     assert (plain(changed)[0] - plain(rows)[0]).abs() > 1e-4
