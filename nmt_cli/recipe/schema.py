@@ -1,4 +1,4 @@
-"""A whole recipe: every setting, its type and its only default."""
+"""The recipe: all settings with their types and defaults."""
 
 from typing import Annotated, Self
 
@@ -13,75 +13,75 @@ from nmt_cli.recipe.training import Training
 
 
 class Recipe(Section):
-    """Everything that makes a model: read by all four commands."""
+    """Data, model, training, decoding and evaluation of one experiment."""
 
     run: File
-    """The run directory: checkpoints, journal, model and scores go there."""
+    """Run directory for checkpoints, training log, model and scores."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """Of weights, dropout and the order of the data."""
+    """Random seed for initialisation, dropout and shuffling."""
     data: Data
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings
-    """What scores translations."""
+    """Architecture and size of the model."""
     training: Training = Training()
     decoding: Decoding = BeamSettings()
-    """How translations are found."""
+    """Search strategy and its settings."""
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
     def check_tying(self) -> Self:
-        learns = self.tokenizer.take_from is None  # another model's tokenizer is not known yet
+        learns = self.tokenizer.take_from is None  # an imported tokenizer is not known yet
         if learns and self.model.tied_embeddings == "all" and not self.tokenizer.joint:
-            raise ValueError("model.tied_embeddings: all needs tokenizer.joint; use decoder, or a joint vocabulary")
+            raise ValueError("model.tied_embeddings: all requires tokenizer.joint: true; or use decoder")
         return self
 
     @model_validator(mode="after")
     def check_sharding(self) -> Self:
         if self.training.parallel.type == "fsdp" and getattr(self.model, "layer_drop", False):
-            raise ValueError("model.layer_drop: does not go with training.parallel.type fsdp, whose ranks keep in step")
+            raise ValueError("model.layer_drop: is not supported with training.parallel.type: fsdp")
         return self
 
     @model_validator(mode="after")
     def check_alignment(self) -> Self:
         if self.training.guided_alignment is not None and getattr(self.model, "attention", "") == "none":
-            raise ValueError("training.guided_alignment: needs an attention, but model.attention is none")
+            raise ValueError("training.guided_alignment: requires attention, but model.attention is none")
         if self.training.guided_alignment is not None and not any(
             getattr(corpus, "alignment", None) for corpus in self.data.train.values()
         ):
-            raise ValueError("training.guided_alignment: needs data.train.NAME.alignment, which no corpus has")
+            raise ValueError("training.guided_alignment: requires data.train.NAME.alignment, which no corpus has")
         return self
 
     @model_validator(mode="after")
     def check_stages(self) -> Self:
-        for number, stage in enumerate(self.training.mixing.stages):
+        for index, stage in enumerate(self.training.mixing.stages):
             for name in stage.shares:
                 if name not in self.data.train:
-                    key = ("training", "mixing", "stages", number, "shares", name)
-                    raise CrossFieldError(key, f"is no corpus of data.train, which has {', '.join(self.data.train)}")
+                    key = ("training", "mixing", "stages", index, "shares", name)
+                    raise CrossFieldError(key, f"is not a corpus of data.train, which has {', '.join(self.data.train)}")
         return self
 
     @model_validator(mode="after")
     def check_sampling(self) -> Self:
         settings = self.tokenizer
-        cuts_one_way = settings.take_from is None and settings.algorithm not in ("unigram", "bpe")
-        if self.training.subword_sampling is not None and cuts_one_way:
-            only = f"{settings.algorithm} cuts text in one way only"
-            raise ValueError(f"training.subword_sampling: needs tokenizer.algorithm unigram or bpe; {only}")
+        is_deterministic = settings.take_from is None and settings.algorithm not in ("unigram", "bpe")
+        if self.training.subword_sampling is not None and is_deterministic:
+            raise ValueError(
+                f"training.subword_sampling: requires tokenizer.algorithm unigram or bpe, not {settings.algorithm}"
+            )
         return self
 
     @model_validator(mode="after")
     def check_factors(self) -> Self:
         for key in ("subword_sampling", "augmentation"):
             if self.data.factors and getattr(self.training, key) is not None:
-                reason = "which come with the words as they are in the prepared data"
-                raise CrossFieldError(("training", key), f"does not go with data.factors, {reason}")
+                raise CrossFieldError(("training", key), "is not supported with data.factors")
         return self
 
     @model_validator(mode="after")
     def check_symbols(self) -> Self:
         tags = {f"<{tag}>" for tag in [*self.data.own_tags, *(corpus.tag for corpus in self.data.train.values())]}
-        for number, symbol in enumerate(self.tokenizer.symbols):
+        for index, symbol in enumerate(self.tokenizer.symbols):
             if symbol in tags:
-                key = ("tokenizer", "symbols", number)
+                key = ("tokenizer", "symbols", index)
                 raise CrossFieldError(key, f"{symbol} is a reserved tag; use another name")
         return self

@@ -1,4 +1,4 @@
-"""What every section of a recipe has in common, and the types its fields are made of."""
+"""The base class of recipe sections and the types of their fields."""
 
 import re
 from pathlib import Path
@@ -7,18 +7,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, TypeAdapter, WrapValidator
 
 MAX_COUNT = 10**12
-"""Above any count that makes sense, and well within 64 bits."""
+"""Upper bound of counts: above any sensible value and well within 64 bits."""
 
 
 NO_SPACES = r"^\S+$"
-"""Pattern of text that is one word."""
+"""Pattern of text without spaces."""
 
-SPECIAL = re.compile(r"<(pad|unk|s|/s|0x[0-9A-F]{2})>")
-"""Tokens that every tokenizer has, or may have, for purposes of its own."""
+RESERVED_TOKEN = re.compile(r"<(pad|unk|s|/s|0x[0-9A-F]{2})>")
+"""Tokens that tokenizers reserve."""
 
 
 class Section(BaseModel):
-    """A part of a recipe: frozen, every key known, no value silently converted to another type."""
+    """A section of a recipe: frozen, without unknown keys, and without implicit type conversion."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -26,7 +26,7 @@ class Section(BaseModel):
 
 
 class CrossFieldError(ValueError):
-    """Values that do not go together: what is wrong, and with which key below the section that is checked."""
+    """Values that contradict each other. `key` is the path of the wrong value below the validated section."""
 
     def __init__(self, key: tuple[str | int, ...], message: str) -> None:
         super().__init__(message)
@@ -34,19 +34,19 @@ class CrossFieldError(ValueError):
 
 
 def discriminator(key: str, default: str) -> Discriminator:
-    """Which class of a union a section is: the one with the tag that `key` says, or `default` if it is left out."""
+    """Return a discriminator that selects the class of a section by the value of `key`, `default` if it is missing."""
 
-    def tag(given: Any) -> str:
-        if isinstance(given, Section):
-            return str(getattr(given, key, default))
-        return str(given.get(key, default)) if isinstance(given, dict) else default
+    def tag(settings: Any) -> str:
+        if isinstance(settings, Section):
+            return str(getattr(settings, key, default))
+        return str(settings.get(key, default)) if isinstance(settings, dict) else default
 
     return Discriminator(tag)
 
 
 def _file_name(value: Any) -> Any:
     if isinstance(value, str) and (not value or "\0" in value):
-        raise ValueError("must be a file name, not empty and without a zero byte")
+        raise ValueError("must be a file name, neither empty nor with a NUL byte")
     return value
 
 
@@ -54,7 +54,7 @@ File = Annotated[Path, Field(strict=False), BeforeValidator(_file_name)]
 """A path, relative to the working directory."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""The name of a corpus or test set; it becomes a folder."""
+"""The name of a corpus or test set, also used as a folder name."""
 
 Language = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -63,7 +63,7 @@ Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 
 
 def _count_or_auto(value: Any, _validate_both: Any) -> Any:
-    # A union would tell two mistakes, of which one is that the value is not "auto".
+    # A plain union would report two errors, one of them that the value is not "auto".
     return value if value == "auto" else _COUNT.validate_python(value, strict=True)
 
 

@@ -24,10 +24,10 @@ RISK = {"strategy": "minimum_risk"}
     ],
 )
 def test_what_cannot_be_is_refused(given: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError) as mistake:
+    with pytest.raises(ValidationError) as error:
         TypeAdapter(Decoding).validate_python(given)
 
-    assert [error["msg"] for error in mistake.value.errors()] == [f"Value error, {told}"]
+    assert [error["msg"] for error in error.value.errors()] == [f"Value error, {told}"]
 
 
 def test_candidates_are_searched_for_as_the_rest_says() -> None:

@@ -1,4 +1,4 @@
-"""Each mistake in a recipe is one line that helps."""
+"""Each error in a recipe is one line that helps."""
 
 import re
 from collections.abc import Callable
@@ -46,23 +46,23 @@ def test_every_misspelt_key_is_told_with_its_line_and_the_right_one(
 
 @pytest.mark.parametrize("name", HOMES)
 def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: str, errors_of: ErrorsOf) -> None:
-    (mistake,) = errors_of(good + f"evaluation:\n  {name}: 1\n")
-    assert mistake.startswith(f"r.yaml:18:3: evaluation.{name}: belongs under ")
-    assert all((home or "the top level") in mistake for home in HOMES[name])
+    (error,) = errors_of(good + f"evaluation:\n  {name}: 1\n")
+    assert error.startswith(f"r.yaml:18:3: evaluation.{name}: belongs under ")
+    assert all((home or "the top level") in error for home in HOMES[name])
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ('training.batch_tokens="ten"', 'must be a whole number, not "ten"'),
-        ('training.limits.updates="ten"', 'must be a whole number, not "ten"'),
+        ('training.batch_tokens="ten"', 'must be an integer, not "ten"'),
+        ('training.limits.updates="ten"', 'must be an integer, not "ten"'),
         ("training.batch_tokens=0", "must be at least 1, not 0"),
-        ("training.batch_tokens=true", "must be a whole number, not true"),
-        ("training.batch_tokens=1.5", "must be a whole number, not 1.5"),
-        ("training.batch_tokens=1e4", "must be a whole number, not 1e4; write 10000"),
-        ("training.batch_tokens=10_000", 'must be a whole number, not "10_000"; write 10000'),
-        ("training.batch_tokens=", "must be a whole number, not empty"),
-        ("training.batch_tokens=[1]", "must be a whole number, not a list"),
+        ("training.batch_tokens=true", "must be an integer, not true"),
+        ("training.batch_tokens=1.5", "must be an integer, not 1.5"),
+        ("training.batch_tokens=1e4", "must be an integer, not 1e4; write 10000"),
+        ("training.batch_tokens=10_000", 'must be an integer, not "10_000"; write 10000'),
+        ("training.batch_tokens=", "must be an integer, not empty"),
+        ("training.batch_tokens=[1]", "must be an integer, not a list"),
         (f"training.batch_tokens=1{'0' * 200}", f"must be at most 1000000000000, not 1{'0' * 56}…"),
         ("training.label_smoothing=1", "must be less than 1, not 1"),
         ("training.label_smoothing=-0.5", "must be at least 0, not -0.5"),
@@ -96,9 +96,9 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: st
         ),
         ("data.train=", "must be a section of names, not empty"),
         ("data.train={}", "must have at least 1, not 0"),
-        ("data.train.source=x", 'is taken for a name of your choice; under it belong source and target, not "x"'),
-        ("run=''", "must be a file name, not empty and without a zero byte"),
-        ('run="a\\0b"', "must be a file name, not empty and without a zero byte"),
+        ("data.train.source=x", 'is read as a name of your choice; it needs the keys source and target, not "x"'),
+        ("run=''", "must be a file name, neither empty nor with a NUL byte"),
+        ('run="a\\0b"', "must be a file name, neither empty nor with a NUL byte"),
         ("run=[]", "must be a file name, not a list"),
         (
             "evaluation.bananas=1",
@@ -136,15 +136,15 @@ def test_a_wrong_value_is_told_with_what_may_be(override: str, message: str, goo
         ),
         (
             "model: {architecture: rnn}\ntokenizer: {joint: false}",
-            "model.tied_embeddings: all needs tokenizer.joint; use decoder, or a joint vocabulary",
+            "model.tied_embeddings: all requires tokenizer.joint: true; or use decoder",
         ),
     ],
 )
 def test_a_wrong_model_is_one_mistake(line: str, message: str, good: str, errors_of: ErrorsOf) -> None:
     text = re.sub(r"model:\n.*\n.*\n", line + "\n", good)
-    (mistake,) = errors_of(text)
-    assert mistake.startswith("r.yaml:12:")
-    assert mistake.endswith(f": {message}")
+    (error,) = errors_of(text)
+    assert error.startswith("r.yaml:12:")
+    assert error.endswith(f": {message}")
 
 
 def test_a_check_across_keys_stands_at_the_key_it_names(good: str, errors_of: ErrorsOf) -> None:
@@ -175,7 +175,7 @@ def test_all_mistakes_are_told_at_once_in_order_of_lines(good: str, errors_of: E
     assert errors_of(text + "run: x\nrun: y\n", "training.limit.updates=3") == [
         "r.yaml:1:1: rum: is not a setting; did you mean run?",
         'r.yaml:14:3: model.preset: must be one of tiny, small, base, big, not "3"',
-        'r.yaml:16:12: training.limits.updates: must be a whole number, not "ten"',
+        'r.yaml:16:12: training.limits.updates: must be an integer, not "ten"',
         "r.yaml:18:1: run: is given twice; the first is on line 17",
         "--set training.limit.updates=3: training.limit: is not a setting; did you mean limits?",
     ]
@@ -184,4 +184,4 @@ def test_all_mistakes_are_told_at_once_in_order_of_lines(good: str, errors_of: E
 def test_a_flood_of_mistakes_is_cut_short(good: str, errors_of: ErrorsOf) -> None:
     found = errors_of(good + "".join(f"bananas{number}: 1\n" for number in range(60)))
     assert len(found) == 51
-    assert found[-1] == "r.yaml:1:1: and 10 more mistakes"
+    assert found[-1] == "r.yaml:1:1: and 10 more errors"

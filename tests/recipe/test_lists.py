@@ -123,9 +123,9 @@ def test_a_list_that_is_none_is_told(messy: str, errors_of: ErrorsOf) -> None:
         ("{source: x}", "8:5", "data.train.web.target: is missing"),
         ("{source: x, target: y, fromat: lines}", "8:33", "data.train.web.fromat: is not a setting; did you mean"
          " format?"),
-        ("web.tsv", "8:5", "data.train.web: is taken for a name of your choice; under it belong source and target,"
+        ("web.tsv", "8:5", "data.train.web: is read as a name of your choice; it needs the keys source and target,"
          ' not "web.tsv"'),
-        ("", "8:5", "data.train.web: is taken for a name of your choice; under it belong source and target, not empty"),
+        ("", "8:5", "data.train.web: is read as a name of your choice; it needs the keys source and target, not empty"),
         ("{source: x, target: y, tag: a b}", "8:33", "data.train.web.tag: must be a plain name of letters, digits,"
          ' - and _, such as en or news-2016, not "a b"'),
     ],
@@ -164,9 +164,7 @@ def test_the_command_line_reaches_into_lists_which_it_counts_from_1(messy: str, 
 @pytest.mark.parametrize("number", ["0", "5", "-1", "last", "01", ""])
 def test_a_number_that_is_not_in_a_list_is_refused(number: str, messy: str, errors_of: ErrorsOf) -> None:
     option = f"data.filters.{number}.most=3"
-    assert errors_of(messy, option) == [
-        f"--set {option}: data.filters is a list, in which a number from 1 to 4 can be set, not {number}"
-    ]
+    assert errors_of(messy, option) == [f"--set {option}: data.filters is a list with items 1 to 4, not {number}"]
 
 
 def test_another_format_forgets_what_meant_something_else(messy: str, write: Write) -> None:

@@ -206,7 +206,7 @@ def test_what_does_not_fit_a_model_is_refused(options: list[str], message: str) 
     assert str(caught.value) == message
 
 
-# Whatever a recipe holds, it is a recipe or a mistake that is told
+# Whatever a recipe holds, it is a recipe or a error that is told
 
 scalars = st.one_of(
     st.sampled_from(

@@ -10,14 +10,14 @@ import pytest
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.recipe.loading.parsing import Mistake, Place, parse, read_document, scalar
+from nmt_cli.recipe.loading.parsing import Location, RecipeIssue, parse, parse_scalar, read_document
 
 ErrorsOf = Callable[..., list[str]]
 
 
 @pytest.mark.parametrize("text", ["no", "on", "off", "yes", "y", "NO", "1:30", "1_000", "2016-01-01", "1.10.3", "0b1"])
 def test_what_older_yaml_took_for_something_else_is_text(text: str) -> None:
-    assert scalar(text) == text
+    assert parse_scalar(text) == text
 
 
 @pytest.mark.parametrize(
@@ -33,51 +33,51 @@ def test_what_older_yaml_took_for_something_else_is_text(text: str) -> None:
     ],
 )
 def test_floats_of_every_form_are_floats(text: str, value: float) -> None:
-    found = scalar(text)
+    found = parse_scalar(text)
     assert isinstance(found, float)
     assert found == value
 
 
 @pytest.mark.parametrize(("text", "value"), [("010", 10), ("0x10", 16), ("0o10", 8), ("-3", -3), ("+3", 3)])
 def test_a_leading_zero_does_not_change_the_base(text: str, value: int) -> None:
-    assert scalar(text) == value
+    assert parse_scalar(text) == value
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("FALSE", False), ("null", None), ("~", None), ("", None)])
 def test_truth_and_nothing(text: str, value: Any) -> None:
-    assert scalar(text) is value
+    assert parse_scalar(text) is value
 
 
 def test_a_number_with_very_many_digits_is_no_crash() -> None:
-    assert scalar("1" * 100_000) == float("inf")
+    assert parse_scalar("1" * 100_000) == float("inf")
 
 
 def test_keys_are_always_text() -> None:
-    document = parse("2016: a\nno: b\n1.10: c\ntrue: d\n", Place("f", 1, 1))
+    document = parse("2016: a\nno: b\n1.10: c\ntrue: d\n", Location("f", 1, 1))
     assert document.values == {"2016": "a", "no": "b", "1.10": "c", "true": "d"}
 
 
 def test_every_value_has_its_place() -> None:
-    document = parse("a:\n  b: [x, y]\n", Place("f", 1, 1))
-    assert str(document.place(("a", "b"))) == "f:2:3"
-    assert str(document.place(("a", "b", 1))) == "f:2:10"
-    assert str(document.place(("a", "b", 1, "unknown"))) == "f:2:10"
-    assert str(document.place(("a", "unknown"))) == "f:1:1"
+    document = parse("a:\n  b: [x, y]\n", Location("f", 1, 1))
+    assert str(document.location(("a", "b"))) == "f:2:3"
+    assert str(document.location(("a", "b", 1))) == "f:2:10"
+    assert str(document.location(("a", "b", 1, "unknown"))) == "f:2:10"
+    assert str(document.location(("a", "unknown"))) == "f:1:1"
 
 
 def test_sections_in_lists_have_places_and_are_counted_from_1() -> None:
-    document = parse("a:\n  - {b: 1}\n  - c: 2\n    b: 3\n", Place("f", 1, 1))
-    assert str(document.place(("a", 0, "b"))) == "f:2:6"
-    assert str(document.place(("a", 1))) == "f:3:5"
-    assert str(document.place(("a", 1, "b"))) == "f:4:5"
+    document = parse("a:\n  - {b: 1}\n  - c: 2\n    b: 3\n", Location("f", 1, 1))
+    assert str(document.location(("a", 0, "b"))) == "f:2:6"
+    assert str(document.location(("a", 1))) == "f:3:5"
+    assert str(document.location(("a", 1, "b"))) == "f:4:5"
     assert document.value(("a", 1, "b")) == 3
     assert document.value(("a", 2, "b")) is document.value(("a", 1, "b", 0)) is None
-    assert str(Mistake(document.place(("a", 1)), ("a", 1, "b"), "is wrong")) == "f:3:5: a.2.b: is wrong"
+    assert str(RecipeIssue(document.location(("a", 1)), ("a", 1, "b"), "is wrong")) == "f:3:5: a.2.b: is wrong"
 
 
 def test_a_key_given_twice_is_told_with_both_lines() -> None:
-    document = parse("a: 1\nb: {c: 1, c: 2}\na: 2\n", Place("f", 1, 1))
-    assert [str(mistake) for mistake in document.mistakes] == [
+    document = parse("a: 1\nb: {c: 1, c: 2}\na: 2\n", Location("f", 1, 1))
+    assert [str(error) for error in document.issues] == [
         "f:2:11: b.c: is given twice; the first is on line 2",
         "f:3:1: a: is given twice; the first is on line 1",
     ]
@@ -94,18 +94,18 @@ def test_byte_order_marks_and_windows_lines_are_accepted(text: bytes, tmp_path: 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "r.yaml:1:1: is empty; a recipe has at least run, data and model"),
-        (b"# nothing\n", "r.yaml:1:1: is empty; a recipe has at least run, data and model"),
-        (b"\n- a\n- b\n", "r.yaml:2:1: is a list, but a recipe is made of settings such as `run: runs/first`"),
-        (b"hello\n", "r.yaml:1:1: is text, but a recipe is made of settings such as `run: runs/first`"),
-        (b"a: 1\n---\nb: 2\n", "r.yaml:2:1: begins a second document; a recipe is one"),
-        (b"a:\n\tb: 1\n", "r.yaml:2:1: has a tab; indent with spaces"),
-        (b"a: \x07\n", "r.yaml:1:4: holds a character that text does not: U+0007"),
-        (b"a: 1\nb: \xff\n", "r.yaml:2: is not UTF-8 text; this is no recipe, or in another encoding"),
-        ("a: 1\n".encode("utf-16"), "r.yaml:1: is not UTF-8 text; this is no recipe, or in another encoding"),
-        (b"a: &x 1\nb: *x\n", "r.yaml:1:4: & and * are not used in recipes; write the value out"),
-        (b"a: *x\n", "r.yaml:1:4: & and * are not used in recipes; write the value out"),
-        (b"a: !!float 1\n", "r.yaml:1:4: tags (!) are not used in recipes; leave it out"),
+        (b"", "r.yaml:1:1: is empty; a recipe needs at least run, data and model"),
+        (b"# nothing\n", "r.yaml:1:1: is empty; a recipe needs at least run, data and model"),
+        (b"\n- a\n- b\n", "r.yaml:2:1: is a list, but a recipe consists of settings such as `run: runs/first`"),
+        (b"hello\n", "r.yaml:1:1: is text, but a recipe consists of settings such as `run: runs/first`"),
+        (b"a: 1\n---\nb: 2\n", "r.yaml:2:1: begins a second document; a recipe has only one"),
+        (b"a:\n\tb: 1\n", "r.yaml:2:1: is indented with a tab; use spaces"),
+        (b"a: \x07\n", "r.yaml:1:4: has a character that is not allowed in YAML: U+0007"),
+        (b"a: 1\nb: \xff\n", "r.yaml:2: is not UTF-8 text; convert the file to UTF-8"),
+        ("a: 1\n".encode("utf-16"), "r.yaml:1: is not UTF-8 text; convert the file to UTF-8"),
+        (b"a: &x 1\nb: *x\n", "r.yaml:1:4: recipes do not support & and *; write the value out"),
+        (b"a: *x\n", "r.yaml:1:4: recipes do not support & and *; write the value out"),
+        (b"a: !!float 1\n", "r.yaml:1:4: recipes do not support tags (!)"),
     ],
 )
 def test_what_is_no_recipe_is_told_with_its_place(content: bytes, message: str, errors_of: ErrorsOf) -> None:
@@ -114,15 +114,15 @@ def test_what_is_no_recipe_is_told_with_its_place(content: bytes, message: str, 
 
 @pytest.mark.parametrize("text", ["a: b: c", "{a: 1", "a: 'x", "a: 1\n b: 2", "a: [1, 2", "a\nb: 1", "]", "%"])
 def test_what_is_not_yaml_is_one_line_with_its_place(text: str, errors_of: ErrorsOf) -> None:
-    (mistake,) = errors_of(text)
-    assert mistake.startswith("r.yaml:")
-    assert int(mistake.split(":")[1]) <= 2
+    (error,) = errors_of(text)
+    assert error.startswith("r.yaml:")
+    assert int(error.split(":")[1]) <= 2
 
 
 def test_a_tag_runs_nothing(tmp_path: Path, errors_of: ErrorsOf) -> None:
     canary = tmp_path / "canary"
-    (mistake,) = errors_of(f"run: !!python/object/apply:os.system ['touch {canary}']\n")
-    assert mistake == "r.yaml:1:6: tags (!) are not used in recipes; leave it out"
+    (error,) = errors_of(f"run: !!python/object/apply:os.system ['touch {canary}']\n")
+    assert error == "r.yaml:1:6: recipes do not support tags (!)"
     assert not canary.exists()
 
 
@@ -133,8 +133,8 @@ def test_a_tag_runs_nothing(tmp_path: Path, errors_of: ErrorsOf) -> None:
 )
 def test_hostile_files_are_refused_at_once(text: str, errors_of: ErrorsOf) -> None:
     started = time.process_time()
-    (mistake,) = errors_of(text)
-    assert len(mistake) < 200
+    (error,) = errors_of(text)
+    assert len(error) < 200
     assert time.process_time() - started < 2
 
 

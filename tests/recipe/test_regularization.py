@@ -57,10 +57,10 @@ def test_guided_alignment_needs_an_attention(good: str, write: Write, errors_of:
     guided = aligned + "  guided_alignment: {}\n"
     assert load_recipe(write(guided)).training.guided_alignment is not None
     without = guided.replace("transformer", "rnn")
-    (mistake,) = errors_of(without, "model.attention=none")
-    assert mistake.endswith("training.guided_alignment: needs an attention, but model.attention is none")
+    (error,) = errors_of(without, "model.attention=none")
+    assert error.endswith("training.guided_alignment: requires attention, but model.attention is none")
 
 
 def test_guided_alignment_needs_alignments(good: str, errors_of: ErrorsOf) -> None:
-    (mistake,) = errors_of(good, "training.guided_alignment={}")
-    assert mistake.endswith("training.guided_alignment: needs data.train.NAME.alignment, which no corpus has")
+    (error,) = errors_of(good, "training.guided_alignment={}")
+    assert error.endswith("training.guided_alignment: requires data.train.NAME.alignment, which no corpus has")

@@ -3,7 +3,7 @@
 from nmt_cli.recipe import data
 from nmt_cli.recipe.data.filters import LengthFilter, RatioFilter
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
-from nmt_cli.recipe.loading.schema_walk import choice, chosen, chosen_by, section_at, sections
+from nmt_cli.recipe.loading.schema_walk import class_for, discriminator_key, section_at, sections, tag_of
 from nmt_cli.recipe.model import Norm, RnnSettings, TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training.mixing import Stage
@@ -38,9 +38,9 @@ def test_a_section_in_a_list_is_found_under_its_number() -> None:
 
 def test_a_section_of_several_classes_says_what_decides() -> None:
     assert section_at(Recipe, ("model",)) == (TransformerSettings, RnnSettings)
-    assert choice((TransformerSettings, RnnSettings)) == "architecture"
-    assert choice((BeamSettings, SamplingSettings)) == "strategy"
-    assert chosen_by(SamplingSettings, "strategy") == "sampling"
-    assert choice((LengthFilter, RatioFilter)) == "type"
-    assert chosen((LengthFilter, RatioFilter), {"type": "ratio"}) is RatioFilter
-    assert chosen((LengthFilter, RatioFilter), {"most": 3}) is None
+    assert discriminator_key((TransformerSettings, RnnSettings)) == "architecture"
+    assert discriminator_key((BeamSettings, SamplingSettings)) == "strategy"
+    assert tag_of(SamplingSettings, "strategy") == "sampling"
+    assert discriminator_key((LengthFilter, RatioFilter)) == "type"
+    assert class_for((LengthFilter, RatioFilter), {"type": "ratio"}) is RatioFilter
+    assert class_for((LengthFilter, RatioFilter), {"most": 3}) is None

@@ -21,7 +21,7 @@ from nmt_cli.recipe.data.corpora import (
 )
 from nmt_cli.recipe.data.filters import DEFAULT_FILTERS, Filter, ScoreFilter
 from nmt_cli.recipe.data.tokenizer import TokenizerSettings
-from nmt_cli.recipe.section import SPECIAL, Count, CrossFieldError, File, Language, Name, Section
+from nmt_cli.recipe.section import RESERVED_TOKEN, Count, CrossFieldError, File, Language, Name, Section
 
 __all__ = [
     "AnyCorpus",
@@ -94,7 +94,7 @@ class Data(Section):
         taken = self.own_tags
         for name, corpus in self.train.items():
             tag = corpus.tag or ""
-            if tag in taken or SPECIAL.fullmatch(f"<{tag}>"):
+            if tag in taken or RESERVED_TOKEN.fullmatch(f"<{tag}>"):
                 is_taken = f"is the tag {taken[tag]}" if tag in taken else "is reserved by the tokenizer"
                 raise CrossFieldError(("train", name, "tag"), f"{tag} {is_taken}; use another name")
         return self

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nmt_cli.recipe.section import NO_SPACES, SPECIAL, Count, CrossFieldError, File, Section
+from nmt_cli.recipe.section import NO_SPACES, RESERVED_TOKEN, Count, CrossFieldError, File, Section
 
 Symbol = Annotated[str, Field(pattern=NO_SPACES)]
 
@@ -62,7 +62,7 @@ class TokenizerSettings(Section):
     @model_validator(mode="after")
     def check_symbols(self) -> Self:
         for number, symbol in enumerate(self.symbols):
-            if SPECIAL.fullmatch(symbol):
+            if RESERVED_TOKEN.fullmatch(symbol):
                 raise CrossFieldError(("symbols", number), f"{symbol} is reserved by the tokenizer; use another name")
             if symbol in self.symbols[:number]:
                 raise CrossFieldError(("symbols", number), f"{symbol} is in the list twice")

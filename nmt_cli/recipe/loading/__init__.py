@@ -1,4 +1,4 @@
-"""YAML and the command line → a checked recipe, or every mistake in it with its place."""
+"""Load a recipe from YAML and command-line overrides, and report every error with its location."""
 
 from nmt_cli.recipe.loading.recipes import load_recipe, override, resolved_yaml
 

@@ -1,4 +1,4 @@
-"""What is wrong in a recipe, in words for people: where it stands, what is wrong, what was probably meant."""
+"""Turn validation errors into messages with location, cause and suggestion."""
 
 import json
 import re
@@ -9,14 +9,14 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from nmt_cli.recipe.loading.parsing import Document, Key, Mistake, dotted, scalar
-from nmt_cli.recipe.loading.schema_walk import choice, chosen_by, section_at, sections
+from nmt_cli.recipe.loading.parsing import Document, Key, RecipeIssue, dotted_key, parse_scalar
+from nmt_cli.recipe.loading.schema_walk import discriminator_key, section_at, sections, tag_of
 from nmt_cli.recipe.model import PresetSection
 from nmt_cli.recipe.section import NO_SPACES, CrossFieldError, Section
 
 _SIMILAR, _VERY_SIMILAR = 0.6, 0.8
 _WORDING = {
-    "int_type": "must be a whole number",
+    "int_type": "must be an integer",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
@@ -34,8 +34,8 @@ _WORDING = {
 }
 
 
-def mistakes(error: ValidationError, root: type[Section], document: Document) -> list[Mistake]:
-    """Every mistake that pydantic found in a document; a key that is missing because it is misspelt is one mistake."""
+def collect_issues(error: ValidationError, root: type[Section], document: Document) -> list[RecipeIssue]:
+    """Return an issue for every validation error. A required key that is misspelt gives one issue, not two."""
     details = [(key_of(detail, root), detail) for detail in error.errors(include_url=False)]
     found: list[tuple[Key, str]] = []
     explained: set[Key] = set()
@@ -46,48 +46,48 @@ def mistakes(error: ValidationError, root: type[Section], document: Document) ->
             explained |= candidates
         elif detail["type"] != "missing":
             found.append(_wrong(key, detail, root, document))
-            explained |= _left_unfilled(key, root)
+            explained |= _keys_from_preset(key, root)
     found += [(key, "is missing") for key, detail in details if detail["type"] == "missing" and key not in explained]
-    return [Mistake(document.place(key), key, message) for key, message in found]
+    return [RecipeIssue(document.location(key), key, message) for key, message in found]
 
 
 def key_of(detail: ErrorDetails, root: type[Section]) -> Key:
-    """Where in the recipe an error is: pydantic's location without the marks that it adds of its own."""
+    """Return the key of an error: pydantic's location without the union tags and `[key]` marks that it adds."""
     key: Key = ()
     is_tag = False
     is_name = detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] == "[key]"
     for part in detail["loc"][:-1] if is_name else detail["loc"]:
         key = key if is_tag else (*key, part)
-        is_tag = not is_tag and len(section_at(root, key)) > 1  # next comes which class of a union it tried
+        is_tag = not is_tag and len(section_at(root, key)) > 1  # followed by the tag of a class of the union
     return key
 
 
 def _unknown(key: Key, detail: ErrorDetails, root: type[Section]) -> tuple[str, set[Key]]:
-    """What to say of a key that no section has there, and the keys that may have been meant."""
+    """Return the message for an unknown key, and the keys that were probably meant."""
     *within, last = key
     section, name = tuple(within), str(last)
     classes = section_at(root, section)
     if len(classes) > 1:
-        decider, chosen = choice(classes), detail["loc"][-2]
-        owners = [chosen_by(other, decider) for other in classes if name in other.model_fields]
+        discriminator, tag = discriminator_key(classes), detail["loc"][-2]
+        owners = [tag_of(other, discriminator) for other in classes if name in other.model_fields]
         if owners:
-            return f"is a setting of {decider} {_one_of(owners)}, not of {chosen}", set()
-        classes = tuple(sorted(classes, key=lambda other: chosen_by(other, decider) != chosen))
+            return f"is a setting of {discriminator} {_one_of(owners)}, not of {tag}", set()
+        classes = tuple(sorted(classes, key=lambda other: tag_of(other, discriminator) != tag))
     homes = [home for home, others in sections(root).items() if any(name in other.model_fields for other in others)]
     if homes:
-        return f"belongs under {_one_of(map(dotted, homes))}", {(*home, name) for home in homes}
+        return f"belongs under {_one_of(map(dotted_key, homes))}", {(*home, name) for home in homes}
     here = _names(classes[:1])
     if close := get_close_matches(name, here, 1, _SIMILAR):
         return f"is not a setting; did you mean {close[0]}?", {(*section, close[0])}
     elsewhere = {inner: home for home, others in sections(root).items() for inner in _names(others)}
     if close := get_close_matches(name, elsewhere, 1, _VERY_SIMILAR):
         meant = (*elsewhere[close[0]], close[0])
-        return f"is not a setting; did you mean {dotted(meant)}?", {meant}
+        return f"is not a setting; did you mean {dotted_key(meant)}?", {meant}
     return f"is not a setting; the settings here are {', '.join(here)}", set()
 
 
-def _left_unfilled(key: Key, root: type[Section]) -> set[Key]:
-    """The keys that a wrong value at `key` leaves without the value they would have had from a preset."""
+def _keys_from_preset(key: Key, root: type[Section]) -> set[Key]:
+    """Return the keys that have no value because the preset at `key` is wrong."""
     if key[-1:] != ("preset",):
         return set()
     filled = (section.sizes["base"] for section in section_at(root, key[:-1]) if issubclass(section, PresetSection))
@@ -95,52 +95,52 @@ def _left_unfilled(key: Key, root: type[Section]) -> set[Key]:
 
 
 def _wrong(key: Key, detail: ErrorDetails, root: type[Section], document: Document) -> tuple[Key, str]:
-    """What to say of a value that cannot be, and of which key."""
+    """Return the key that is wrong and the message for an invalid value."""
     kind, context = detail["type"], detail.get("ctx", {})
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         classes, given = section_at(root, key), detail["input"]
-        decider = choice(classes)
-        known = [chosen_by(other, decider) for other in classes]
+        discriminator = discriminator_key(classes)
+        known = [tag_of(other, discriminator) for other in classes]
         if not isinstance(given, dict):
-            return key, _no_section(key, classes, given, root, document)
-        if decider not in given and (close := get_close_matches(decider, given, 1, _VERY_SIMILAR)):
-            return (*key, close[0]), f"is not a setting; did you mean {decider}?"
-        return (*key, decider), _choose(known, given.get(decider), decider in given)
-    shown = _shown(detail["input"], document.typed.get(key))
+            return key, _not_a_section(key, classes, given, root, document)
+        if discriminator not in given and (close := get_close_matches(discriminator, given, 1, _VERY_SIMILAR)):
+            return (*key, close[0]), f"is not a setting; did you mean {discriminator}?"
+        return (*key, discriminator), _choose(known, given.get(discriminator), discriminator in given)
+    shown = _display(detail["input"], document.typed.get(key))
     if kind == "literal_error":
         return key, _choose(re.findall(r"'([^']*)'", context["expected"]), detail["input"])
     if kind == "value_error":
-        return _checked(key, context["error"])
+        return _cross_field(key, context["error"])
     if kind in ("model_type", "model_attributes_type"):
-        return key, _no_section(key, section_at(root, key), detail["input"], root, document)
+        return key, _not_a_section(key, section_at(root, key), detail["input"], root, document)
     if kind in ("too_short", "too_long"):
-        few, limit = kind == "too_short", context.get("min_length", context.get("max_length"))
-        return key, f"must have at {'least' if few else 'most'} {limit}, not {context['actual_length']}"
+        is_short, limit = kind == "too_short", context.get("min_length", context.get("max_length"))
+        return key, f"must have at {'least' if is_short else 'most'} {limit}, not {context['actual_length']}"
     if context.get("pattern") == NO_SPACES:
         return key, f"must be text without spaces, not {shown}"
     bounds = {name: _number(bound) for name, bound in context.items()}
     message = _WORDING[kind].format_map(bounds) if kind in _WORDING else detail["msg"]
-    return key, f"{message}, not {shown}{_as_whole_number(kind, document.typed.get(key))}"
+    return key, f"{message}, not {shown}{_as_integer(kind, document.typed.get(key))}"
 
 
-def _no_section(
+def _not_a_section(
     key: Key, classes: tuple[type[Section], ...], given: Any, root: type[Section], document: Document
 ) -> str:
-    """What to say of a value where a section belongs."""
-    names, shown = _names(classes), _shown(given, document.typed.get(key))
+    """Return the message for a value where a section is expected."""
+    names, shown = _names(classes), _display(given, document.typed.get(key))
     if len(classes) > 1:
-        decider = choice(classes)
-        names.sort(key=decider.__ne__)  # what decides is first
-        if given in [chosen_by(other, decider) for other in classes]:
-            shown += f"; write {{{decider}: {given}}}"
+        discriminator = discriminator_key(classes)
+        names.sort(key=discriminator.__ne__)  # the discriminator comes first
+        if given in [tag_of(other, discriminator) for other in classes]:
+            shown += f"; write {{{discriminator}: {given}}}"
     if not section_at(root, key[:-1]) and isinstance(key[-1], str):
         needed = [name for name, setting in classes[0].model_fields.items() if setting.is_required()]
-        return f"is taken for a name of your choice; under it belong {' and '.join(needed)}, not {shown}"
+        return f"is read as a name of your choice; it needs the keys {' and '.join(needed)}, not {shown}"
     return f"must be a section of settings such as {_one_of(names[:3])}, not {shown}"
 
 
-def _checked(key: Key, error: ValueError) -> tuple[Key, str]:
-    """A check across keys names the key that it finds wrong, relative to its section: `heads: 3 does not …`."""
+def _cross_field(key: Key, error: ValueError) -> tuple[Key, str]:
+    """Return key and message of a check across keys, which may begin with a key below its section."""
     message = str(error)
     if isinstance(error, CrossFieldError):
         return (*key, *error.key), message
@@ -150,34 +150,35 @@ def _checked(key: Key, error: ValueError) -> tuple[Key, str]:
 
 
 def _choose(known: list[str], given: Any, is_given: bool = True) -> str:
-    """What to say of a value that is none of those known."""
+    """Return the message for a value that is not one of the choices."""
     message = f"must be one of {', '.join(known)}" if len(known) > 1 else f"must be {known[0]}"
     if not is_given:
         return f"is missing; it {message}"
     close = get_close_matches(str(given).lower(), known, 1, _SIMILAR)
-    return f"{message}, not {_shown(given)}" + (f"; did you mean {close[0]}?" if close else "")
+    return f"{message}, not {_display(given)}" + (f"; did you mean {close[0]}?" if close else "")
 
 
-def _as_whole_number(kind: str, typed: str | None) -> str:
-    """How to write 1e5 or 100_000 where a whole number belongs."""
-    value = scalar(typed.replace("_", "")) if kind == "int_type" and typed else None
-    whole = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 and value == int(value)
-    return f"; write {int(value)}" if whole and value is not None else ""
+def _as_integer(kind: str, typed: str | None) -> str:
+    """Suggest how to write 1e5 or 100_000 as an integer."""
+    value = parse_scalar(typed.replace("_", "")) if kind == "int_type" and typed else None
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 and value == int(value):
+        return f"; write {int(value)}"
+    return ""
 
 
-def _shown(value: Any, typed: str | None = None) -> str:
-    """A value as it was typed, text in quotes."""
+def _display(value: Any, typed: str | None = None) -> str:
+    """Return a value as it was typed, text in quotes."""
     if value is None:
         return "empty"
     if isinstance(value, dict | list):
         return "a section" if isinstance(value, dict) else "a list"
-    if typed is None or isinstance(scalar(typed), str):
+    if typed is None or isinstance(parse_scalar(typed), str):
         typed = json.dumps(value, ensure_ascii=False)
     return typed if len(typed) <= 60 else typed[:57] + "…"
 
 
 def _number(bound: Any) -> str:
-    """A bound as people write it: 1, not 1.0."""
+    """Return a bound without a redundant `.0`."""
     return str(int(bound)) if isinstance(bound, float) and bound.is_integer() else str(bound)
 
 

@@ -1,4 +1,4 @@
-"""YAML text → values, each with the place where it stands."""
+"""Parse YAML and record the location of each value."""
 
 import re
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ import yaml
 from nmt_cli.errors import RecipeError
 
 Key = tuple[str | int, ...]
-"""Where a value stands in a recipe: ("training", "limits", "updates"); numbers count in lists, from 0."""
+"""Path of a value, such as ("training", "limits", "updates"); list indices are 0-based."""
 
-_MOST_BYTES = 100_000
-_DEEPEST = 20
+_MAX_BYTES = 100_000
+_MAX_DEPTH = 20
 
 # The scalars of YAML 1.2 (core schema): `no` and `on` are text, `3e-4` and `1e4` are numbers, `010` is ten.
 _NULL = re.compile(r"null|Null|NULL|~|")
@@ -23,12 +23,12 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _INTEGER_BASES = {"0o": 8, "0x": 16}
-_LONGEST_INTEGER = 400
+_MAX_INTEGER_DIGITS = 400
 
 
 @dataclass(frozen=True)
-class Place:
-    """A line and column of a file, both from one; or an option of the command line, when line is 0."""
+class Location:
+    """A line and column of a file, both 1-based, or a command-line option if `line` is 0."""
 
     source: str
     line: int = 0
@@ -39,115 +39,117 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """What is wrong, with which key, and where."""
+class RecipeIssue:
+    """An error in a recipe: its location, its key and a message."""
 
-    place: Place
+    location: Location
     key: Key
     message: str
 
     def __str__(self) -> str:
-        key = f"{dotted(self.key)}: " if self.key else ""
-        return _one_line(f"{self.place}: {key}{self.message}")
+        key = f"{dotted_key(self.key)}: " if self.key else ""
+        return _one_line(f"{self.location}: {key}{self.message}")
 
 
 @dataclass
 class Document:
-    """What a recipe says and where it says it; text typed without quotes is kept as it was typed."""
+    """The values of a recipe, with the location of each key. `typed` keeps unquoted scalars as they were typed."""
 
     values: Any
-    places: dict[Key, Place]
+    locations: dict[Key, Location]
     typed: dict[Key, str] = field(default_factory=dict)
-    mistakes: list[Mistake] = field(default_factory=list)
+    issues: list[RecipeIssue] = field(default_factory=list)
 
-    def place(self, key: Key) -> Place:
-        """Where `key` stands, or else the nearest section around it."""
-        while key not in self.places:
+    def location(self, key: Key) -> Location:
+        """Return the location of `key`, or of the nearest section around it."""
+        while key not in self.locations:
             key = key[:-1]
-        return self.places[key]
+        return self.locations[key]
 
     def value(self, key: Key) -> Any:
-        """The value of a key; None if it is not there."""
+        """Return the value of a key; None if it is missing."""
         value = self.values
         for name in key:
-            value = dict(inside(value)).get(name)
+            value = dict(items_of(value)).get(name)
         return value
 
     def is_option(self, key: Key) -> bool:
-        """Whether the command line gave this key."""
-        return key in self.places and not self.places[key].line
+        """Return whether a command-line option gave this key."""
+        return key in self.locations and not self.locations[key].line
 
     def put(self, key: Key, value: Any) -> None:
-        """Set the value of a key that is there."""
+        """Set the value of an existing key."""
         section = self.values
         for name in key[:-1]:
             section = section[name]
         section[key[-1]] = value
 
     def forget(self, key: Key) -> None:
-        """Lose the places of a key and of all below it."""
-        for known in [known for known in self.places if known[: len(key)] == key]:
-            del self.places[known]
+        """Remove the locations of a key and of everything below it."""
+        for known in [known for known in self.locations if known[: len(key)] == key]:
+            del self.locations[known]
             self.typed.pop(known, None)
 
 
 def read_document(path: Path) -> Document:
-    """Parse a recipe's file."""
+    """Read and parse a recipe file. Raise RecipeError if it is not a YAML mapping."""
     try:
         if path.is_dir():
             raise RecipeError(f"{path}: is a directory, not a recipe")
         with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise RecipeError(f"{str(path)!r}: is not a file name") from error
-    if len(content) > _MOST_BYTES:
-        raise RecipeError(f"{path}: has more than {_MOST_BYTES:,} bytes; this is no recipe")
+    if len(content) > _MAX_BYTES:
+        raise RecipeError(f"{path}: has more than {_MAX_BYTES:,} bytes, which is too large for a recipe")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise RecipeError(f"{path}:{line}: is not UTF-8 text; this is no recipe, or in another encoding") from error
-    document = parse(text, Place(str(path), 1, 1))
+        raise RecipeError(f"{path}:{line}: is not UTF-8 text; convert the file to UTF-8") from error
+    document = parse(text, Location(str(path), 1, 1))
     if document.values is None:
-        raise RecipeError(f"{path}:1:1: is empty; a recipe has at least run, data and model")
+        raise RecipeError(f"{path}:1:1: is empty; a recipe needs at least run, data and model")
     if not isinstance(document.values, dict):
         kind = "a list" if isinstance(document.values, list) else "text"
         raise RecipeError(
-            f"{document.place(())}: is {kind}, but a recipe is made of settings such as `run: runs/first`"
+            f"{document.location(())}: is {kind}, but a recipe consists of settings such as `run: runs/first`"
         )
     return document
 
 
-def parse(text: str, start: Place) -> Document:
-    """Parse one YAML document without tags, anchors and aliases; RecipeError if it is not one."""
+def parse(text: str, start: Location) -> Document:
+    """Parse one YAML document. Raise RecipeError if it is invalid or has tags, anchors or aliases."""
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
     except yaml.reader.ReaderError as error:
-        place = _place_of(
+        location = _location_at(
             start, text.count("\n", 0, error.position), error.position - text.rfind("\n", 0, error.position)
         )
-        raise RecipeError(f"{place}: holds a character that text does not: U+{int(error.character):04X}") from error
+        raise RecipeError(
+            f"{location}: has a character that is not allowed in YAML: U+{int(error.character):04X}"
+        ) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = _place_of(start, mark.line, mark.column + 1) if mark else start
-        raise RecipeError(f"{place}: {_in_plain_words(error)}") from error
+        location = _location_at(start, mark.line, mark.column + 1) if mark else start
+        raise RecipeError(f"{location}: {_describe(error)}") from error
     document = Document(None, {(): start})
     if root is not None:
-        document.places[()] = _place_of(start, root.start_mark.line, root.start_mark.column + 1)
+        document.locations[()] = _location_at(start, root.start_mark.line, root.start_mark.column + 1)
         document.values = _value(root, (), document)
     return document
 
 
-def scalar(text: str) -> Any:
-    """The value of text without quotes, by YAML 1.2."""
+def parse_scalar(text: str) -> Any:
+    """Return the value of an unquoted scalar by the YAML 1.2 core schema."""
     if _NULL.fullmatch(text):
         return None
     if _BOOL.fullmatch(text):
         return text.lower() == "true"
-    if _INTEGER.fullmatch(text) and len(text) <= _LONGEST_INTEGER:
+    if _INTEGER.fullmatch(text) and len(text) <= _MAX_INTEGER_DIGITS:
         base = _INTEGER_BASES.get(text[:2])
         return int(text[2:], base) if base else int(text)
     if _FLOAT.fullmatch(text):
@@ -157,12 +159,12 @@ def scalar(text: str) -> Any:
     return text
 
 
-class _UnusedYAML(yaml.MarkedYAMLError):
-    """Valid YAML that no recipe needs."""
+class _UnsupportedYAMLError(yaml.MarkedYAMLError):
+    """Valid YAML that recipes do not support."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes that are a tree of text, with no type of their own: `scalar` decides on types."""
+    """Composes a tree of untyped scalars; `parse_scalar` decides on their types."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
     depth = 0
@@ -170,13 +172,14 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise _UnusedYAML(
-                problem="& and * are not used in recipes; write the value out", problem_mark=event.start_mark
+            raise _UnsupportedYAMLError(
+                problem="recipes do not support & and *; write the value out",
+                problem_mark=event.start_mark,
             )
         if event.tag is not None:
-            raise _UnusedYAML(problem="tags (!) are not used in recipes; leave it out", problem_mark=event.start_mark)
-        if self.depth == _DEEPEST:
-            raise _UnusedYAML(problem="is nested too deeply", problem_mark=event.start_mark)
+            raise _UnsupportedYAMLError(problem="recipes do not support tags (!)", problem_mark=event.start_mark)
+        if self.depth == _MAX_DEPTH:
+            raise _UnsupportedYAMLError(problem="is nested too deeply", problem_mark=event.start_mark)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -184,40 +187,41 @@ class _Loader(yaml.SafeLoader):
 
 
 def _value(node: yaml.Node, key: Key, document: Document) -> Any:
-    """The value of a node, whose places it adds to the document."""
+    """Return the value of a node and add its locations to the document."""
     if isinstance(node, yaml.MappingNode):
         return {name: _value(inner, (*key, name), document) for name, inner in _entries(node, key, document)}
     if isinstance(node, yaml.SequenceNode):
-        for number, inner in enumerate(node.value):
-            document.places[*key, number] = _place(inner, document)
-        return [_value(inner, (*key, number), document) for number, inner in enumerate(node.value)]
-    if not isinstance(node, yaml.ScalarNode) or node.style is not None:  # text in quotes, or a block of it
+        for index, inner in enumerate(node.value):
+            document.locations[*key, index] = _location(inner, document)
+        return [_value(inner, (*key, index), document) for index, inner in enumerate(node.value)]
+    if not isinstance(node, yaml.ScalarNode) or node.style is not None:  # quoted text or a block scalar
         return node.value
     document.typed[key] = node.value
-    return scalar(node.value)
+    return parse_scalar(node.value)
 
 
 def _entries(node: yaml.MappingNode, section: Key, document: Document) -> Iterator[tuple[str, yaml.Node]]:
-    """The keys of a mapping, which are always text, with their values; a key given twice counts once."""
+    """Yield the keys of a mapping, always as text, with their values. Only the first of two equal keys is used."""
     for name, value in node.value:
-        place = _place(name, document)
+        location = _location(name, document)
         if not isinstance(name, yaml.ScalarNode):
-            document.mistakes.append(Mistake(place, section, "a key must be a word, not a list or section"))
-        elif (first := document.places.get((*section, name.value))) is not None:
+            document.issues.append(RecipeIssue(location, section, "a key must be text, not a list or a section"))
+        elif (first := document.locations.get((*section, name.value))) is not None:
             where = f"line {first.line}" if first.line else "the same option"
-            document.mistakes.append(Mistake(place, (*section, name.value), f"is given twice; the first is on {where}"))
+            message = f"is given twice; the first is on {where}"
+            document.issues.append(RecipeIssue(location, (*section, name.value), message))
         else:
-            document.places[*section, name.value] = place
+            document.locations[*section, name.value] = location
             yield name.value, value
 
 
-def dotted(key: Key) -> str:
-    """A key as people write it: `data.filters.2.most`, where a list begins with 1."""
+def dotted_key(key: Key) -> str:
+    """Format a key as in `data.filters.2.type`; list indices become 1-based."""
     return ".".join(str(name + 1) if isinstance(name, int) else name for name in key)
 
 
-def inside(value: Any) -> Iterator[tuple[str | int, Any]]:
-    """What is in a section by key, or in a list by number; nothing is in another value."""
+def items_of(value: Any) -> Iterator[tuple[str | int, Any]]:
+    """Yield the items of a section by key or of a list by index; nothing for any other value."""
     if isinstance(value, dict):
         yield from value.items()
     elif isinstance(value, list):
@@ -228,22 +232,22 @@ def _one_line(text: str) -> str:
     return text.replace("\n", "\\n")
 
 
-def _place(node: yaml.Node, document: Document) -> Place:
-    return _place_of(document.places[()], node.start_mark.line, node.start_mark.column + 1)
+def _location(node: yaml.Node, document: Document) -> Location:
+    return _location_at(document.locations[()], node.start_mark.line, node.start_mark.column + 1)
 
 
-def _place_of(start: Place, lines_before: int, column: int) -> Place:
-    return Place(start.source, lines_before + 1, column) if start.line else start
+def _location_at(start: Location, lines_before: int, column: int) -> Location:
+    return Location(start.source, lines_before + 1, column) if start.line else start
 
 
-def _in_plain_words(error: yaml.MarkedYAMLError) -> str:
+def _describe(error: yaml.MarkedYAMLError) -> str:
     problem = (error.problem or "cannot be understood").replace("<stream end>", "the end")
-    if isinstance(error, _UnusedYAML):
+    if isinstance(error, _UnsupportedYAMLError):
         return problem
     if "\\t" in problem:
-        return "has a tab; indent with spaces"
+        return "is indented with a tab; use spaces"
     if "another document" in problem:
-        return "begins a second document; a recipe is one"
+        return "begins a second document; a recipe has only one"
     if "mapping values are not allowed" in problem:
-        return "has a key where none can be; look at the indentation, and quote text that has a colon in it"
+        return "has a key where none is allowed; check the indentation, and quote text that contains a colon"
     return f"is not valid YAML: {problem}"

@@ -1,4 +1,4 @@
-"""What settings there are: the sections of the schema, and the keys of each."""
+"""Find the sections of the schema and the classes that each can have."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -8,14 +8,14 @@ from nmt_cli.recipe.section import Section
 
 SectionKey = tuple[str, ...]
 NAME = "NAME"
-"""Stands in a SectionKey for the name that a user gives a corpus or test set."""
-NUMBER = "NUMBER"
-"""Stands in a SectionKey for the place of a section in a list, which has a number in a Key."""
+"""Placeholder in a SectionKey for a name chosen by the user, such as that of a corpus."""
+ITEM = "NUMBER"
+"""Placeholder in a SectionKey for the index of a section in a list."""
 
 
 @cache
 def sections(root: type[Section]) -> dict[SectionKey, tuple[type[Section], ...]]:
-    """Every section below `root` in order, with its class, or its classes where a choice decides which it is."""
+    """Return the classes of every section from `root` down, in order; several where a discriminator selects one."""
     found: dict[SectionKey, tuple[type[Section], ...]] = {}
 
     def visit(key: SectionKey, section: type[Section]) -> None:
@@ -30,15 +30,15 @@ def sections(root: type[Section]) -> dict[SectionKey, tuple[type[Section], ...]]
 
 
 def section_at(root: type[Section], key: tuple[str | int, ...]) -> tuple[type[Section], ...]:
-    """The class or classes of the section at `key`, with real names and numbers; none if nothing is there."""
+    """Return the classes of the section at `key`, which has real names and indices; empty if it is not a section."""
     for known, classes in sections(root).items():
-        if len(known) == len(key) and all(map(_stands_for, known, key)):
+        if len(known) == len(key) and all(map(_matches, known, key)):
             return classes
     return ()
 
 
-def choice(classes: tuple[type[Section], ...]) -> str:
-    """The key that decides which of several classes a section is, such as `architecture`."""
+def discriminator_key(classes: tuple[type[Section], ...]) -> str:
+    """Return the key whose value selects the class, such as `architecture`."""
     first = classes[0]
     return next(
         name
@@ -49,28 +49,26 @@ def choice(classes: tuple[type[Section], ...]) -> str:
     )
 
 
-def chosen_by(section: type[Section], key: str) -> str:
-    """The value of the deciding key that chooses this class."""
+def tag_of(section: type[Section], key: str) -> str:
+    """Return the value of the discriminator key that selects this class."""
     return str(get_args(section.model_fields[key].annotation)[0])
 
 
-def chosen(classes: tuple[type[Section], ...], given: Any) -> type[Section] | None:
-    """The class that the settings of a section choose by their deciding key; None if that has no such value."""
-    decider = choice(classes)
-    return next((known for known in classes if chosen_by(known, decider) == given.get(decider)), None)
+def class_for(classes: tuple[type[Section], ...], settings: Any) -> type[Section] | None:
+    """Return the class that the settings of a section select; None if their tag is missing or unknown."""
+    key = discriminator_key(classes)
+    return next((known for known in classes if tag_of(known, key) == settings.get(key)), None)
 
 
-def _stands_for(ours: str, theirs: str | int) -> bool:
-    if isinstance(theirs, int):
-        return ours == NUMBER
-    return ours in (NAME, theirs)
+def _matches(pattern: str, part: str | int) -> bool:
+    return pattern == ITEM if isinstance(part, int) else pattern in (NAME, part)
 
 
 def _sections_in(annotation: Any, key: SectionKey) -> Iterator[tuple[SectionKey, type[Section]]]:
-    """The sections inside a field's type: itself, those of a union, of a dictionary by name, or of a list."""
+    """Yield the sections in the type of a field: itself, members of a union, values of a dictionary or list."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield key, annotation
         return
-    mark = {dict: (NAME,), list: (NUMBER,)}.get(get_origin(annotation), ())
+    placeholder = {dict: (NAME,), list: (ITEM,)}.get(get_origin(annotation), ())
     for argument in get_args(annotation):
-        yield from _sections_in(argument, (*key, *mark))
+        yield from _sections_in(argument, (*key, *placeholder))
