@@ -25,7 +25,7 @@ from nmt_cli.decoding.rules import Said
 from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
-from nmt_cli.devices import Precision, arithmetic, describe, peak_memory, pick_device
+from nmt_cli.devices import Precision, autocast, describe, peak_memory, pick_device
 from nmt_cli.models import build
 from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
 from nmt_cli.models.linear import product_speed
@@ -33,12 +33,13 @@ from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 from nmt_cli.recipe.training import Training
 from nmt_cli.recipe.training.optimization import AdamWSettings
-from nmt_cli.training.feed import Part, Portion, ahead
-from nmt_cli.training.learner import Learner
-from nmt_cli.training.loop import updates
+from nmt_cli.training.data_iterator import MicroBatch, UpdateBatches, prefetch
+from nmt_cli.training.distributed import Distributed
+from nmt_cli.training.loop import train_steps
 from nmt_cli.training.objectives.cross_entropy import CrossEntropy
 from nmt_cli.training.optimization.optimizer import build_optimizer
-from nmt_cli.training.parallel import Ranks
+from nmt_cli.training.train_state import DataState
+from nmt_cli.training.trainer import Trainer
 
 WORDS = 8000
 VOCABULARIES = Vocabularies(WORDS, WORDS, 2, 3)
@@ -114,7 +115,7 @@ def checks(device: torch.device, preset: str) -> list[Check]:
 
 
 def scores(model: TranslationModel, rows: Batch, precision: Precision) -> torch.Tensor:
-    with torch.inference_mode(), arithmetic(rows.source.device, precision):
+    with torch.inference_mode(), autocast(rows.source.device, precision):
         return model.scores(model.decode(model.encode(Source(rows.source)), rows.target_in)).float().log_softmax(-1)
 
 
@@ -147,7 +148,7 @@ def decoding_checks(device: torch.device, preset: str) -> list[Check]:
 def decoded(model: TranslationModel, sources: torch.Tensor, precision: Precision, beam: int) -> list[Hypothesis]:
     """The best translations, forced to the length of their source plus nine."""
     settings = BeamSettings(beam_size=beam, max_length_ratio=1.0)
-    with arithmetic(sources.device, precision):
+    with autocast(sources.device, precision):
         found = beam_search(model, Source(sources), settings, [NoEnd()], _numbered(sources))
     return [hypotheses[0] for hypotheses in found]
 
@@ -160,7 +161,7 @@ def learned(settings: TransformerSettings | RnnSettings, device: torch.device) -
     optimizer = build_optimizer(AdamWSettings(learning_rate=2e-3), model)
     rows = batch(8, 60).to(device)
     for _ in range(100):
-        with arithmetic(device, "bf16"):
+        with autocast(device, "bf16"):
             loss, tokens = objective(rows)
         (loss / tokens).backward()
         torch.nn.utils.clip_grad_norm_(list(model.parameters()), 1.0)
@@ -174,8 +175,8 @@ class Speed:
     """How fast the engine trains: the loop, its batches made ahead, and the optimizer, as `nmt train` runs them."""
 
     tokens_per_second: float
-    share_of_peak: float
-    """Six operations for each weight and target token, of those a matrix product makes here in this precision."""
+    utilization: float
+    """6 operations per parameter and target token, relative to a matrix product in this precision."""
     share_waiting: float
     """Of the time, for batches."""
     memory: int
@@ -187,24 +188,23 @@ def training_speed(
 ) -> Speed:
     torch.manual_seed(1)
     objective = CrossEntropy(build(settings, VOCABULARIES), 0.1)
-    learner = Learner(objective, settings.width, Training(precision=precision), device, Ranks())
-    portion = Portion(
-        [Part(rows, 0)], rows.target_tokens, {}, epoch=0, block=0, used=1, cut=rows.padded_tokens, epochs=0.0
-    )
+    trainer = Trainer(objective, settings.width, Training(precision=precision), device, Distributed())
+    data_state = DataState(0, 0, 1, rows.padded_tokens, 0.0)
+    update = UpdateBatches([MicroBatch(rows, 0)], rows.target_tokens, {}, data_state)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with closing(ahead(repeat(portion), device)) as portions:
-        steps = updates(learner, portions, seed=1)
+    with closing(prefetch(repeat(update), device)) as updates:
+        steps = train_steps(trainer, updates, seed=1)
         for _ in range(3):  # these warm up
             next(steps)
         made, waited, started = 0, 0.0, time.monotonic()
         while made < 3 or time.monotonic() - started < seconds:
-            waited += next(steps).waited  # the norm of its gradient was read: it is over
+            waited += next(steps).data_wait  # the norm of its gradient was read: it is over
             made += 1
         _wait(device)
         passed = time.monotonic() - started
     speed = made * rows.target_tokens / passed
-    weights = sum(weight.numel() for weight in learner.model.parameters())
+    weights = sum(weight.numel() for weight in trainer.model.parameters())
     peak = product_speed(device, torch.bfloat16 if precision == "bf16" else torch.float32)
     return Speed(speed, 6 * weights * speed / peak, waited / passed, peak_memory(device))
 
@@ -293,7 +293,7 @@ def print_training_speeds(device: torch.device, presets: list[str], quick: bool)
                     speed = training_speed(settings, device, precision, batch(length, tokens), seconds)
                     print(
                         f"{name:<22} {data:<9} {precision:<9} {speed.tokens_per_second:>16,.0f}"
-                        f" {speed.share_of_peak:>13.1%} {speed.share_waiting:>8.1%} {speed.memory / 2**30:>6.1f}",
+                        f" {speed.utilization:>13.1%} {speed.share_waiting:>8.1%} {speed.memory / 2**30:>6.1f}",
                         flush=True,
                     )
 

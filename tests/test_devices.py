@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from nmt_cli import devices
-from nmt_cli.devices import become_worker, keep_memory_in_bounds
+from nmt_cli.devices import init_worker, limit_memory_growth
 
 
 def test_memory_that_is_kept_is_still_memory() -> None:
-    keep_memory_in_bounds()
-    keep_memory_in_bounds()
+    limit_memory_growth()
+    limit_memory_growth()
     assert torch.ones(2**22).sum() == 2**22
 
 
@@ -24,13 +24,13 @@ def test_products_of_ever_other_shapes_do_not_take_ever_more_memory() -> None:
     program = """
 import torch
 from pathlib import Path
-from nmt_cli.devices import keep_memory_in_bounds
+from nmt_cli.devices import limit_memory_growth
 from nmt_cli.models.linear import linear
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-keep_memory_in_bounds()
+limit_memory_growth()
 weight = torch.ones(32, 32)
 for rows in range(10, 1010):
     linear(torch.ones(rows, 32), weight)
@@ -51,12 +51,12 @@ def test_workers_share_cores_unless_the_user_has_said_how(monkeypatch: pytest.Mo
     monkeypatch.setenv("LOCAL_RANK", "0")
 
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
-    become_worker(0, 3)
+    init_worker(0, 3)
     assert given == []
 
     monkeypatch.delenv("OMP_NUM_THREADS")
     for count in (3, 20):
-        become_worker(0, count)
+        init_worker(0, count)
     assert given == [2, 1]
 
 
@@ -64,5 +64,5 @@ def test_workers_share_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setattr(devices, "default_processes", lambda: 2)
     for number in range(4):
-        become_worker(number, 4)
+        init_worker(number, 4)
         assert os.environ["LOCAL_RANK"] == str(number % 2)

@@ -15,9 +15,9 @@ from nmt_cli.data.token_corpus import TokenCorpus, token_type
 from nmt_cli.data.tokenizer import Subwords, Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.training import Training
-from nmt_cli.training.feed import feed, resegmenter_of
-from nmt_cli.training.parallel import Ranks
-from nmt_cli.training.progress import Progress
+from nmt_cli.training.data_iterator import feed, resegmenter_of
+from nmt_cli.training.distributed import Distributed
+from nmt_cli.training.train_state import Progress
 
 PAIRS = 100_000_000
 AUGMENTED = {"augmentation": {"upper_case": 0.05, "title_case": 0.05, "typos": 0.1, "noise": 0.05}}
@@ -69,7 +69,7 @@ def time_going_on(prepared: Prepared, settings: Training, batch_tokens: int) -> 
     weights = dict.fromkeys((corpus.name for corpus in prepared.train), 1.0)
     place = Progress(epoch=1, block=48, used=5, cut=batch_tokens)
     began = time.process_time()
-    next(feed(prepared, weights, settings, batch_tokens, 1, place, Ranks()))
+    next(feed(prepared, weights, settings, batch_tokens, 1, place, Distributed()))
     seconds = time.process_time() - began
     time.sleep(seconds)  # in which the next block is made, so that it disturbs no other figure
     return seconds

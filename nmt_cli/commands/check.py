@@ -18,7 +18,7 @@ from nmt_cli.data.checking.sampling import Sample, some
 from nmt_cli.data.checking.subwords import Found, coverage, find_tokenizer
 from nmt_cli.data.checking.texts import read_texts
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.devices import describe, memory_size, multiplies_bf16, pick_device
+from nmt_cli.devices import describe, has_fast_bf16, pick_device, total_memory
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.models import build
 from nmt_cli.models.contract import Vocabularies
@@ -97,7 +97,7 @@ def _estimate(recipe: Recipe, tokenizer: Tokenizer | None, size: Size) -> Estima
     known = vocabularies_of(tokenizer) if tokenizer else learned
     with torch.device("meta"):
         weights = sum(weight.numel() for weight in build(recipe.model, known).parameters())
-    is_fast = recipe.training.precision == "bf16" and multiplies_bf16(device)
+    is_fast = recipe.training.precision == "bf16" and has_fast_bf16(device)
     precision = torch.bfloat16 if is_fast else torch.float32
     speed = max(product_speed(device, precision) for _ in range(3))  # other programs may be at work
     return estimate(recipe.training, recipe.model, weights, size.target_tokens, speed)
@@ -106,12 +106,12 @@ def _estimate(recipe: Recipe, tokenizer: Tokenizer | None, size: Size) -> Estima
 def _machine(recipe: Recipe, needs: Estimate | None) -> Iterator[Finding]:
     """Finds what this machine cannot do; another one may train."""
     device = pick_device()
-    if recipe.training.precision == "bf16" and not multiplies_bf16(device):
+    if recipe.training.precision == "bf16" and not has_fast_bf16(device):
         what = "this machine has no instructions for bf16, and is many times faster in fp32"
         yield Finding("warning", "machine", "training.precision", what, "use fp32 here, or train on another machine")
-    if needs is not None and needs.state_bytes > memory_size(device):
+    if needs is not None and needs.state_bytes > total_memory(device):
         what = "the weights, with gradients and optimizer, do not fit into the memory of this machine"
         yield Finding("warning", "machine", "model", what, "use a smaller preset, or training.parallel.type: fsdp")
-    elif needs is not None and needs.bytes > memory_size(device) and recipe.training.batch_tokens != "auto":
+    elif needs is not None and needs.bytes > total_memory(device) and recipe.training.batch_tokens != "auto":
         what = "a batch will most likely not fit into the memory of this machine, and be cut"
         yield Finding("warning", "machine", "training.batch_tokens", what, "set it to auto, or lower it")

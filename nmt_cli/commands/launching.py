@@ -1,44 +1,49 @@
-"""Several processes of one command on this machine, by torch's own launcher."""
+"""Starting a command in several processes with torch's launcher, and stopping a process cleanly on a signal."""
 
 import logging
+import os
 import signal
 import sys
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from nmt_cli.devices import share_threads
+from nmt_cli import console
+from nmt_cli.devices import divide_threads, is_rank
 from nmt_cli.errors import ResourceError, WorkerFailedError
 
-_LEAVING = 30
-"""Seconds that processes have to save and end when they are told to stop."""
+_SHUTDOWN_TIMEOUT = 30
+"""Seconds that processes have to save and exit after they were asked to stop."""
+_CONSEQUENCES = {ResourceError.exit_code: 1, -signal.SIGTERM: 2}
+"""How ranks end when another rank has failed: they lose contact, or the launcher stops them."""
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-_LATER = {ResourceError.exit_code: 1, -signal.SIGTERM: 2}
-"""How ranks end that lost contact with another, or were told to end because of it: the cause is the other."""
 
-
-def launch(processes: int) -> None:
-    """Run this very command once for each rank, and end as it does.
+def launch(num_processes: int) -> None:
+    """Run the current command line once per rank.
 
     Raises:
-        WorkerFailedError: A rank failed and has reported why; carries its exit code.
-        ResourceError: A rank was killed.
+        WorkerFailedError: A rank failed and has printed why; has the exit code of that rank.
+        ResourceError: A rank was killed by a signal.
     """
-    logging.disable(logging.ERROR)  # torch's launcher would say in many lines what we say in one
-    share_threads(processes)
+    logging.disable(logging.ERROR)  # torch's launcher reports failures in many lines; the error below suffices
+    divide_threads(num_processes)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
-        nproc_per_node=processes,
+        nproc_per_node=num_processes,
         run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
         max_restarts=0,
         monitor_interval=0.1,
-        shutdown_timeout=_LEAVING,
+        shutdown_timeout=_SHUTDOWN_TIMEOUT,
     )
     try:
         elastic_launch(config, sys.executable)("-m", "nmt_cli", *sys.argv[1:])
@@ -46,12 +51,45 @@ def launch(processes: int) -> None:
         raise WorkerFailedError(128 + int(stopped.sigval)) from stopped
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        rank = min(codes, key=lambda rank: (_LATER.get(codes[rank], 0), rank))
+        rank = min(codes, key=lambda rank: (_CONSEQUENCES.get(codes[rank], 0), rank))
         exit_code = codes[rank]
         if exit_code < 0:
             name = signal.Signals(-exit_code).name
             raise ResourceError(
-                f"rank {rank} was killed by {name}; the others have ended: the same command goes on from the last"
-                " checkpoint"
+                f"rank {rank} was killed by {name}, and the other ranks have ended;"
+                " rerun the same command to resume from the last checkpoint"
             ) from error
         raise WorkerFailedError(exit_code) from error
+
+
+@contextmanager
+def catch_stop_signals() -> Iterator[Callable[[], signal.Signals | None]]:
+    """Record the first SIGTERM, SIGINT or SIGHUP instead of ending the process; a second one ends it at once.
+
+    Yields a function that returns the recorded signal, if any. A rank whose launcher is gone reports SIGTERM, because
+    nothing else would stop it.
+    """
+    received: list[signal.Signals] = []
+    parent = os.getppid()
+    # Signals ignored by the parent process stay ignored: hangups under nohup, Ctrl-C in the background.
+    handlers = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+    handlers = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
+
+    def record(number: int, _frame: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        for each in handlers:
+            signal.signal(each, signal.SIG_DFL)
+        console.info("stopping after this update; send the signal again to stop at once")
+
+    def first_signal() -> signal.Signals | None:
+        if not received and is_rank() and os.getppid() != parent:
+            received.append(signal.SIGTERM)
+        return received[0] if received else None
+
+    for number in handlers:
+        signal.signal(number, record)
+    try:
+        yield first_signal
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

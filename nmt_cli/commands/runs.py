@@ -35,9 +35,9 @@ def _as_json(run: ListedRun) -> dict[str, Any]:
     return {
         "run": os.fsencode(run.path).decode(errors="replace"),
         "status": run.status,
-        "step": run.step,
+        "update": run.step,
         "best": run.best,
-        "best_step": run.best_step,
+        "best_update": run.best_step,
         "best_metric": run.metric or None,
         "scores": {name: {"name": score.name, "score": score.value} for name, score in run.scores.items()},
         "bytes": run.bytes,

@@ -10,7 +10,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import Growth, growth
 from nmt_cli.errors import ModelError
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.training.parallel import fill
+from nmt_cli.training.distributed import load_into
 
 _SIDES = {
     "embeddings.source.weight": "source",
@@ -30,14 +30,14 @@ def start_from(model: TranslationModel, path: Path, tokenizer: Tokenizer, prepar
     new = growth(given.tokenizer, tokenizer)
     if new is None:
         raise ModelError(
-            f"training.start_from: {path} has another tokenizer than {prepared};"
+            f"training.init_from: {path} has another tokenizer than {prepared};"
             f" say tokenizer.take_from: {path}, and preprocess again"
         )
     drawn = dict(model.named_parameters())
     weights = {name: _grown(name, weight, new, drawn.get(name)) for name, weight in given.model.named_parameters()}
     check_weights(model, weights, path)
     for name, weight in drawn.items():
-        fill(weight, weights[name])
+        load_into(weight, weights[name])
 
 
 def _grown(name: str, weight: Tensor, new: Growth, drawn: Tensor | None) -> Tensor:

@@ -110,4 +110,4 @@ def _describe_weights(manifest: Any) -> str:
     if isinstance(updates, list) and updates:
         shown = ", ".join(str(update) for update in sorted(updates))
         return f"average of updates {shown}" if len(updates) > 1 else f"update {shown}"
-    return f"update {manifest['step']}" if isinstance(manifest, dict) and "step" in manifest else "updates unknown"
+    return f"update {manifest['update']}" if isinstance(manifest, dict) and "update" in manifest else "updates unknown"

@@ -1,4 +1,4 @@
-"""nmt train: prepared data → a run directory with checkpoints and a model."""
+"""nmt train: train a model on prepared data, in a run directory."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -9,10 +9,11 @@ import torch
 from nmt_cli import console, files
 from nmt_cli.commands.launching import launch
 from nmt_cli.commands.loading import vocabularies_of
-from nmt_cli.commands.session import Session
 from nmt_cli.commands.taken_tokenizer import taken_tokenizer
+from nmt_cli.commands.training_run import TrainingRun
 from nmt_cli.data.prepared import Prepared, open_prepared
 from nmt_cli.devices import (
+    current_rank,
     default_processes,
     describe,
     environment,
@@ -21,16 +22,15 @@ from nmt_cli.devices import (
     may_hang_when_restarted,
     memory_errors,
     pick_device,
-    rank,
 )
 from nmt_cli.errors import RecipeError
 from nmt_cli.models import build
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.runs.curves import require_tensorboard
 from nmt_cli.runs.directory import RunDirectory
+from nmt_cli.runs.journal import require_tensorboard
 from nmt_cli.runs.opening import begin, move_aside, refuse_another_experiment, refuse_foreign_folder
-from nmt_cli.training.parallel import Ranks, joined
+from nmt_cli.training.distributed import Distributed, init_distributed
 
 
 def train(
@@ -41,9 +41,9 @@ def train(
     dry_run: bool = False,
     processes: int | None = None,
 ) -> None:
-    """Train the recipe's model, or go on with its run; the best checkpoints' average ends in RUN/model.
+    """Train the recipe's model, or resume its run; the average of the best checkpoints becomes RUN/model.
 
-    With several `processes`, this one only starts and watches them.
+    With several `processes`, this one only starts and supervises them.
     """
     recipe = load_recipe(recipe_path, overrides)
     if run_path is not None:
@@ -55,64 +55,71 @@ def train(
         return
     processes = processes or default_processes()
     if processes > 1 and not is_rank():
-        _open_prepared(recipe)  # mistakes are told once
+        _open_prepared(recipe)  # so that errors are reported once, not by each rank
         launch(processes)
         return
+    rank = current_rank()
     if may_hang_when_restarted():
-        told = (
-            "torchrun --max-restarts: processes that are started again may wait for ever for those that are dead;"
+        message = (
+            "torchrun --max-restarts: restarted processes may wait forever for processes that have ended;"
             " set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 wherever torchrun is started, as docs/cluster/torchrun.sh does"
         )
-        raise RecipeError("" if rank().number else told)
+        raise RecipeError("" if rank.rank else message)
     device = pick_device()
-    with joined(rank(), device, recipe.training.parallel.timeout) as ranks, ExitStack() as open_files:
-        if not ranks.is_first:
+    with init_distributed(rank, device, recipe.training.parallel.timeout) as distributed, ExitStack() as open_files:
+        if not distributed.is_primary:
             console.set_quiet(True)
         run = RunDirectory(recipe.run)
         prepared = _open_prepared(recipe)
-        if ranks.is_first:
+        if distributed.is_primary:
             refuse_foreign_folder(run)
             if fresh and not is_restarted():
                 move_aside(run)
             open_files.enter_context(files.lock(run.lock))
             refuse_another_experiment(run, recipe, prepared.fingerprint)
-        ranks.wait()
+        distributed.barrier()
         with memory_errors():
-            _go_on(run, recipe, recipe_path, prepared, device, ranks)
+            _start_or_resume(run, recipe, recipe_path, prepared, device, distributed)
 
 
-def _go_on(
-    run: RunDirectory, recipe: Recipe, recipe_path: Path, prepared: Prepared, device: torch.device, ranks: Ranks
+def _start_or_resume(
+    run: RunDirectory,
+    recipe: Recipe,
+    recipe_path: Path,
+    prepared: Prepared,
+    device: torch.device,
+    distributed: Distributed,
 ) -> None:
-    """Train in a run that is open and locked."""
-    session = Session(run, recipe, prepared, device, ranks)
-    if session.is_over():
-        return  # and no file has changed
-    if ranks.is_first:
+    """Train in a run that is locked. If it is finished, change no file."""
+    training_run = TrainingRun(run, recipe, prepared, device, distributed)
+    if training_run.is_finished():
+        return
+    if distributed.is_primary:
         begin(run, recipe, recipe_path, prepared.fingerprint, prepared.tokenizer.save, environment())
-    session.run()
+    training_run.run()
 
 
 def _open_prepared(recipe: Recipe) -> Prepared:
-    """The prepared data; a tokenizer that was taken over may be gone since, but not changed."""
+    """Open the prepared data. A tokenizer taken from elsewhere may be gone by now, but must not have changed."""
     taken = recipe.tokenizer.take_from
     return open_prepared(recipe, taken_tokenizer(recipe) if taken and taken.exists() else None)
 
 
 def _describe(recipe: Recipe, prepared: Prepared) -> None:
-    """What a training would be, without doing any of it."""
+    """Print the size of the training without starting it."""
     with torch.device("meta"):
-        weights = sum(w.numel() for w in build(recipe.model, vocabularies_of(prepared.tokenizer)).parameters())
-    pairs = sum(len(corpus) for corpus in prepared.train)
-    tokens = sum(corpus.target_tokens + len(corpus) for corpus in prepared.train)
+        model = build(recipe.model, vocabularies_of(prepared.tokenizer))
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    num_pairs = sum(len(corpus) for corpus in prepared.train)
+    num_tokens = sum(corpus.target_tokens + len(corpus) for corpus in prepared.train)
     console.table(
         f"{recipe.run} would be trained on {describe(pick_device())}",
         ["", "number"],
         [
-            ["weights", f"{weights:,}"],
-            ["sentence pairs", f"{pairs:,}"],
-            ["target tokens in an epoch", f"{tokens:,}"],
-            ["updates in an epoch", f"{max(1, round(tokens / recipe.training.update_tokens)):,}"],
+            ["parameters", f"{num_parameters:,}"],
+            ["sentence pairs", f"{num_pairs:,}"],
+            ["target tokens per epoch", f"{num_tokens:,}"],
+            ["updates per epoch", f"{max(1, round(num_tokens / recipe.training.update_tokens)):,}"],
             ["updates at most", f"{recipe.training.limits.updates:,}"],
         ],
     )

@@ -161,7 +161,7 @@ def _together(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
 
 def _packed(loaded: "LoadedModel") -> "Precision":
     """Make the model fast for search, and say what is left for the arithmetic around it."""
-    from nmt_cli.devices import keep_freed_memory, keep_memory_in_bounds, multiplies_bf16
+    from nmt_cli.devices import has_fast_bf16, keep_freed_memory, limit_memory_growth
     from nmt_cli.models import pack
 
     precision = loaded.decoding.precision
@@ -169,10 +169,10 @@ def _packed(loaded: "LoadedModel") -> "Precision":
         if precision == "int8":
             raise RecipeError("decoding.precision: int8 is for CPUs only; say bf16")
         return precision
-    if precision == "bf16" and not multiplies_bf16(loaded.device):
+    if precision == "bf16" and not has_fast_bf16(loaded.device):
         warn("decoding.precision: this processor has no instructions for bf16; taking fp32, though int8 is faster")
         precision = "fp32"
-    keep_memory_in_bounds()
+    limit_memory_growth()
     keep_freed_memory()
     pack(loaded.model, precision)
     return "fp32"

@@ -14,7 +14,7 @@ from nmt_cli.decoding.rules.required import unmet
 from nmt_cli.decoding.search import STRATEGIES
 from nmt_cli.decoding.search.hypotheses import Hypothesis, longest_translations
 from nmt_cli.decoding.sentences import Phrase, Sentence, Wishes
-from nmt_cli.devices import Precision, arithmetic, is_out_of_memory
+from nmt_cli.devices import Precision, autocast, is_out_of_memory
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.models.contract import Source, TranslationModel
 from nmt_cli.recipe.decoding import BeamSettings, MinimumRiskSettings, SearchSettings
@@ -77,7 +77,7 @@ class Searcher:
         """
 
         def run(places: list[int]) -> list[Forced]:
-            with arithmetic(self.device, self.precision):
+            with autocast(self.device, self.precision):
                 source = self.source([sentences[place] for place in places])
                 found = force(self.model, source, [targets[place] for place in places], attention)
             return [_without_tags(each, sentences[place]) for each, place in zip(found, places, strict=True)]
@@ -104,7 +104,7 @@ class Searcher:
         source = self.source(batch)
         longest = longest_translations(source, settings, batch)
         rules = rules_of(batch, settings, self._never, self.model.vocabularies.end, longest, self._continues)
-        with arithmetic(self.device, self.precision):
+        with autocast(self.device, self.precision):
             found = STRATEGIES[type(settings)](self.model, source, settings, rules, batch)
         return [
             self._or_with_less(sentence, hypotheses, settings)

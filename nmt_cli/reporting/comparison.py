@@ -178,13 +178,13 @@ def _charts(contents: Mapping[str, RunContents]) -> list[Markup]:
     for name, history in histories.items():
         if "loss" in history.train:
             loss = history.train["loss"]
-            charts.setdefault("Training loss", []).append(Line(name, loss.steps, loss.values))
+            charts.setdefault("Training loss", []).append(Line(name, loss.updates, loss.values))
         deciding = next(iter(history.valid.values()), {})
         for metric, series in deciding.items():
-            if metric != "stale":
+            if metric != "num_not_improved":
                 title = f"Validation {METRIC_NAMES.get(metric, metric)}"
-                charts.setdefault(title, []).append(Line(name, series.steps, series.values, dotted=True))
-    last = max((history.step for history in histories.values()), default=0)
+                charts.setdefault(title, []).append(Line(name, series.updates, series.values, dotted=True))
+    last = max((history.last_update for history in histories.values()), default=0)
     return [draw_lines(replace(Chart(title, lines), last_step=last)) for title, lines in charts.items()]
 
 

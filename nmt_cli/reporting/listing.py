@@ -54,7 +54,7 @@ def listed(path: Path) -> ListedRun:
     except NmtError:
         return ListedRun(path, "damaged", None, None, None, _scores(run), size, changed)
     best, best_step = _best(summary.get("best"))
-    step = summary.get("step")
+    step = summary.get("update")
     return ListedRun(
         path,
         status(run, summary),

@@ -19,10 +19,9 @@ from nmt_cli.reporting.listing import list_runs, listed, size
 from nmt_cli.reporting.parts import above, manifest_of, whole_of
 from nmt_cli.reporting.run_report.evaluations import read_evaluation_folder
 from nmt_cli.reporting.templates import score_text
-from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory
+from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory, count_parameters
 from nmt_cli.runs.history import read_journal
 from nmt_cli.runs.journal import read_summary
-from nmt_cli.runs.weights import count_weights
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def check(shown: Shown) -> list[str]:
 def _run(path: Path) -> Shown:
     run, found = RunDirectory(path), listed(path)
     read_summary(run)  # or say how it is damaged
-    steps = run.steps()
+    steps = run.saved_updates()
     facts = {"status": found.status, "update": f"{found.step:,}" if found.step is not None else "none yet"}
     if found.best is not None and found.best_step is not None:
         facts["best validation"] = f"{found.metric} {found.best:.2f} at update {found.best_step:,}".lstrip()
@@ -89,7 +88,9 @@ def _checkpoint(path: Path) -> Shown:
     state = files.read_json(path / STATE, ModelError)
     facts = {}
     if isinstance(state, dict):
-        known = {"step": "update", "epochs": "epochs", "target_tokens": "target subwords"}
+        known = {"num_updates": "update", "passes": "epochs", "target_tokens": "target subwords"}
+        data = state.get("data")
+        state = {**(data if isinstance(data, dict) else {}), **state}
         facts = {label: _counted(state[key]) for key, label in known.items() if isinstance(state.get(key), int | float)}
         if isinstance(state.get("seconds"), int | float):
             facts["training time"] = duration(state["seconds"])
@@ -167,7 +168,7 @@ def _folder_of_runs(path: Path) -> Shown:
 def _journal(path: Path) -> Shown:
     found = read_journal(path)
     facts = {
-        "last update": f"{found.step:,}",
+        "last update": f"{found.last_update:,}",
         "epochs": f"{found.epochs:.1f}",
         "validation sets": ", ".join(found.valid) or "none",
         "events": f"{len(found.events):,}",
@@ -192,7 +193,7 @@ def _recipe(path: Path) -> Shown:
 
 
 def _safetensors(path: Path) -> Shown:
-    return Shown("weights", {"weights": f"{count_weights(path):,}"}, f"nmt show {path.parent}")
+    return Shown("weights", {"weights": f"{count_parameters(path):,}"}, f"nmt show {path.parent}")
 
 
 def _page(path: Path) -> Shown:
@@ -217,7 +218,7 @@ def _of_recipe(path: Path) -> dict[str, str]:
 
 def _weights(folder: Path) -> dict[str, str]:
     try:
-        return {"weights": f"{count_weights(folder / WEIGHTS):,}"}
+        return {"weights": f"{count_parameters(folder / WEIGHTS):,}"}
     except ModelError:
         return {"weights": "cannot be read"}
 
@@ -269,7 +270,7 @@ _FOLDERS: list[tuple[Callable[[Path], bool], Callable[[Path], Shown]]] = [
     (lambda path: bool(list_runs(path)), _folder_of_runs),
 ]
 _FILES: list[tuple[Callable[[Path], bool], Callable[[Path], Shown]]] = [
-    (lambda path: {"kind", "step"} <= _first_record(path).keys(), _journal),
+    (lambda path: {"kind", "update"} <= _first_record(path).keys(), _journal),
     (lambda path: {"source", "hypothesis", "references"} <= _first_record(path).keys(), _hypotheses),
     (lambda path: path.suffix == ".safetensors", _safetensors),
     (_is_page, _page),

@@ -1,4 +1,4 @@
-"""Checkpoints: saved whole or not at all, verified when loaded, pruned, averaged."""
+"""Checkpoints: written atomically, verified when loaded, pruned, averaged."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,114 +18,116 @@ _FORMAT = 1
 
 def save_checkpoint(
     run: RunDirectory,
-    step: int,
-    weights: Mapping[str, Tensor],
-    optimizer: Mapping[str, Tensor],
-    state: Mapping[str, Any],
+    update: int,
+    model_state: Mapping[str, Tensor],
+    optimizer_state: Mapping[str, Tensor],
+    train_state: Mapping[str, Any],
 ) -> None:
-    """Write `step_N/`; a kill at any moment leaves the earlier checkpoints as they were, and so does a full disk."""
-    if run.checkpoint(step).exists():
+    """Write `step_N/`. A kill at any moment, or a full disk, leaves the earlier checkpoints intact."""
+    if run.checkpoint(update).exists():
         return  # the same update gives the same bytes
     try:
-        with files.new_folder(run.checkpoint(step)) as folder:
-            write_tensors(folder / WEIGHTS, weights)
-            write_tensors(folder / OPTIMIZER, optimizer)
-            files.write_json(folder / STATE, dict(state))
-            files.write_manifest(folder, {"format": _FORMAT, "step": step})
+        with files.new_folder(run.checkpoint(update)) as folder:
+            write_tensors(folder / WEIGHTS, model_state)
+            write_tensors(folder / OPTIMIZER, optimizer_state)
+            files.write_json(folder / STATE, dict(train_state))
+            files.write_manifest(folder, {"format": _FORMAT, "update": update})
     except ResourceError as error:
-        saved = run.steps()
-        last = f"update {saved[-1]:,} is the last that is" if saved else "none is yet"
-        raise ResourceError(f"update {step:,} could not be saved, {last}: {error}") from error
+        saved = run.saved_updates()
+        last = f"the last checkpoint is that of update {saved[-1]:,}" if saved else "there is no checkpoint yet"
+        raise ResourceError(f"update {update:,} could not be saved ({last}): {error}") from error
 
 
-def verify(run: RunDirectory, step: int) -> None:
-    """ModelError, which names the file, unless the checkpoint holds all that was written at this very update."""
-    folder = run.checkpoint(step)
+def verify_checkpoint(run: RunDirectory, update: int) -> None:
+    """Raise ModelError, with the file, unless the checkpoint is complete and was written at this update."""
+    folder = run.checkpoint(update)
     manifest = files.read_manifest(folder, ModelError)
-    if manifest != {"format": _FORMAT, "step": step, "files": manifest["files"]}:
+    if manifest != {"format": _FORMAT, "update": update, "files": manifest["files"]}:
         raise ModelError(
-            f"{folder / files.MANIFEST}: is not that of update {step:,}, or of this version; it is damaged"
+            f"{folder / files.MANIFEST}: is damaged, or is not the manifest of update {update:,} in this format"
         )
     for name in (WEIGHTS, OPTIMIZER, STATE):
         if name not in manifest["files"]:
-            raise ModelError(f"{folder / files.MANIFEST}: says nothing of {name}; it is damaged")
+            raise ModelError(f"{folder / files.MANIFEST}: is damaged; it does not list {name}")
 
 
 def last_good_checkpoint(run: RunDirectory) -> Path | None:
-    """The checkpoint of the highest update that is whole; damaged ones are named and passed over."""
-    damaged = 0
-    for step in reversed(run.steps()):
+    """Return the newest undamaged checkpoint, or None if there is no checkpoint. Warns of damaged ones."""
+    num_damaged = 0
+    for update in reversed(run.saved_updates()):
         try:
-            verify(run, step)
+            verify_checkpoint(run, update)
         except ModelError as error:
             console.warn(f"{error}; falling back to the checkpoint before it")
-            damaged += 1
+            num_damaged += 1
             continue
-        return run.checkpoint(step)
-    if damaged:
-        raise ModelError(f"{run.checkpoints}: no checkpoint is whole; start anew with --fresh")
+        return run.checkpoint(update)
+    if num_damaged:
+        raise ModelError(f"{run.checkpoints}: all checkpoints are damaged; start a new run with --fresh")
     return None
 
 
-def forget_later(run: RunDirectory, after: int) -> None:
-    """Remove checkpoints of later updates than the one that is gone on from."""
-    for step in run.steps():
-        if step > after:
-            files.remove(run.checkpoint(step))
+def remove_checkpoints_after(run: RunDirectory, update: int) -> None:
+    """Remove the checkpoints of later updates."""
+    for saved in run.saved_updates():
+        if saved > update:
+            files.remove(run.checkpoint(saved))
 
 
-def forget_damaged(run: RunDirectory, steps: Iterable[int]) -> None:
-    """Remove those of these checkpoints that are not whole, and say so."""
-    for step in steps:
+def remove_damaged(run: RunDirectory, updates: Iterable[int]) -> None:
+    """Remove damaged checkpoints among those of the given updates, with a warning."""
+    for update in updates:
         try:
-            verify(run, step)
+            verify_checkpoint(run, update)
         except ModelError as error:
-            console.warn(f"{error}; this checkpoint is left out")
-            files.remove(run.checkpoint(step))
+            console.warn(f"{error}; this checkpoint is removed")
+            files.remove(run.checkpoint(update))
 
 
-def prune(run: RunDirectory, keep: Iterable[int]) -> None:
-    """Remove all checkpoints but those of the updates to keep."""
-    for step in set(run.steps()) - set(keep):
-        files.remove(run.checkpoint(step))
+def prune_checkpoints(run: RunDirectory, keep: Iterable[int]) -> None:
+    """Remove all checkpoints except those of the updates to keep."""
+    for update in set(run.saved_updates()) - set(keep):
+        files.remove(run.checkpoint(update))
 
 
-def read_state(checkpoint: Path) -> dict[str, Any]:
-    """Where training stood at a checkpoint."""
+def read_train_state(checkpoint: Path) -> dict[str, Any]:
+    """Return the training state of a checkpoint."""
     state = files.read_json(checkpoint / STATE, ModelError)
     if not isinstance(state, dict):
-        raise ModelError(f"{checkpoint / STATE}: is not the state of a training")
+        raise ModelError(f"{checkpoint / STATE}: is not a training state")
     return state
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors, whole or not at all."""
+    """Write tensors as safetensors, atomically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with files.new_file(path) as file:
         file.write(save(plain))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read safetensors; no code can hide in them."""
+    """Read safetensors, which cannot contain code."""
     try:
         return load(path.read_bytes())
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: is not a whole safetensors file: {error}") from error
+        raise ModelError(f"{path}: is not a valid safetensors file: {error}") from error
 
 
-def average(checkpoints: list[Path]) -> dict[str, Tensor]:
-    """The mean of the weights of several checkpoints (Junczys-Dowmunt et al. 2016), summed in fp64."""
+def average_checkpoints(checkpoints: list[Path]) -> dict[str, Tensor]:
+    """Return the mean of the parameters of several checkpoints (Junczys-Dowmunt et al. 2016), summed in fp64."""
     mean: dict[str, Tensor] = {}
     for checkpoint in checkpoints:
         files.read_manifest(checkpoint, ModelError)
-        weights = read_tensors(checkpoint / WEIGHTS)
+        parameters = read_tensors(checkpoint / WEIGHTS)
         if mean and {name: tensor.shape for name, tensor in mean.items()} != {
-            name: tensor.shape for name, tensor in weights.items()
+            name: tensor.shape for name, tensor in parameters.items()
         }:
-            raise ModelError(f"{checkpoint}: its weights differ in name or shape from the others to average")
-        for name, tensor in weights.items():
-            share = tensor.double() / len(checkpoints)
-            mean[name] = mean[name] + share if name in mean else share
+            raise ModelError(
+                f"{checkpoint}: its parameters differ in name or shape from those of the other checkpoints"
+            )
+        for name, tensor in parameters.items():
+            term = tensor.double() / len(checkpoints)
+            mean[name] = mean[name] + term if name in mean else term
     return {name: tensor.to(torch.float32) for name, tensor in mean.items()}

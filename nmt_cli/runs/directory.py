@@ -1,5 +1,6 @@
-"""The name of every file a run leaves; nothing else knows them."""
+"""The names of all files in a run directory; no other module knows them."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +21,13 @@ _STEP = "step_"
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Where one training keeps its checkpoints, journal, model and scores; may be moved as a whole."""
+    """The folder of one training run, with checkpoints, journal, model and scores. It can be moved."""
 
     path: Path
 
     @property
     def recipe(self) -> Path:
-        """The recipe as it was given."""
+        """The recipe as given."""
         return self.path / "recipe.yaml"
 
     @property
@@ -36,22 +37,22 @@ class RunDirectory:
 
     @property
     def summary(self) -> Path:
-        """Status, versions, machine and data of the run; what makes a folder a run."""
+        """Status, versions, environment and data of the run. A folder with this file is a run."""
         return self.path / "run.json"
 
     @property
     def metrics(self) -> Path:
-        """The journal: one JSON object a line."""
+        """The journal: one JSON object per line."""
         return self.path / "metrics.jsonl"
 
     @property
     def tensorboard(self) -> Path:
-        """The journal's numbers as curves, if asked for."""
+        """TensorBoard events, if enabled."""
         return self.path / "tensorboard"
 
     @property
     def tokenizer(self) -> Path:
-        """A copy of the tokenizer, so that the run needs nothing outside."""
+        """A copy of the tokenizer, which makes the run self-contained."""
         return self.path / TOKENIZER
 
     @property
@@ -61,64 +62,76 @@ class RunDirectory:
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of all checkpoints."""
+        """The folder of all checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def report(self) -> Path:
-        """The page that `nmt report` makes of all the others."""
+        """The page that `nmt report` writes."""
         return self.path / "report.html"
 
     @property
     def lock(self) -> Path:
-        """Held by the one process that trains here."""
+        """Locked by the process that trains in this run."""
         return self.path / ".lock"
 
-    def checkpoint(self, step: int) -> Path:
-        """The checkpoint of one update."""
-        return self.checkpoints / f"{_STEP}{step}"
+    def checkpoint(self, update: int) -> Path:
+        """The checkpoint of an update."""
+        return self.checkpoints / f"{_STEP}{update}"
 
     def pointer(self, name: str) -> Path:
-        """A small file that says which checkpoint is `last` or `best`."""
+        """The JSON file that names the `last` or `best` checkpoint."""
         return self.checkpoints / f"{name}.json"
 
     def evaluation(self, test_set: str) -> Path:
-        """Translations, scores and report of one test set."""
+        """The folder with translations, scores and report of a test set."""
         return self.path / "evaluation" / test_set
 
-    def steps(self) -> list[int]:
-        """Updates of which there is a checkpoint, in order."""
-        found = [path.name.removeprefix(_STEP) for path in self.checkpoints.glob(f"{_STEP}*")]
-        return sorted(int(step) for step in found if step.isdecimal())
+    def saved_updates(self) -> list[int]:
+        """Return the updates with a checkpoint, in order."""
+        names = [path.name.removeprefix(_STEP) for path in self.checkpoints.glob(f"{_STEP}*")]
+        return sorted(int(name) for name in names if name.isdecimal())
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model on disk: the folder of its weights, and the run it belongs to unless it stands alone."""
+    """A model on disk: the folder of its parameters, and the run it belongs to, if any."""
 
     folder: Path
     run: RunDirectory | None
     standalone: bool
-    """Whether the folder holds its own configuration and tokenizer; a checkpoint's are the run's."""
+    """Whether the folder contains configuration and tokenizer; a checkpoint uses those of its run."""
 
 
 def find_model(path: Path) -> ModelFiles:
-    """What `path` names: a run (its model, else its best or last checkpoint), a checkpoint or a model folder."""
+    """Find the model in a run (its `model/`, otherwise its last checkpoint), a checkpoint or a model folder."""
     if (path / CONFIG).is_file():
         run = RunDirectory(path.resolve().parent)
         return ModelFiles(path, run if run.summary.is_file() else None, standalone=True)
     if (path / STATE).is_file():
         run = RunDirectory(path.resolve().parent.parent)
         if not run.summary.is_file():
-            raise ModelError(f"{path}: is a checkpoint outside its run; give the run, or a model folder")
+            raise ModelError(f"{path}: is a checkpoint outside a run; give its run, or a model folder")
         return ModelFiles(path, run, standalone=False)
     run = RunDirectory(path)
     if run.summary.is_file():
         if (run.model / CONFIG).is_file():
             return ModelFiles(run.model, run, standalone=True)
-        if steps := run.steps():
-            return ModelFiles(run.checkpoint(steps[-1]), run, standalone=False)
+        if saved := run.saved_updates():
+            return ModelFiles(run.checkpoint(saved[-1]), run, standalone=False)
         raise ModelError(f"{path}: this run has no checkpoint yet; train it first")
     if path.exists():
-        raise ModelError(f"{path}: is no model, checkpoint or run of nmt")
-    raise ModelError(f"{path}: there is no such model; nmt train makes one")
+        raise ModelError(f"{path}: is not a model, checkpoint or run of nmt")
+    raise ModelError(f"{path}: does not exist; create a model with nmt train")
+
+
+def count_parameters(path: Path) -> int:
+    """Return the number of values in a safetensors file, from its header. Raises ModelError if it is not valid."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ModelError(f"{path}: is not a valid safetensors file: {error}") from error

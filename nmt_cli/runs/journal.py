@@ -1,36 +1,54 @@
-"""The journal of a run: metrics.jsonl, one JSON object a line, and run.json, its summary."""
+"""The journal of a run (metrics.jsonl, one JSON object per line), TensorBoard events, and the summary (run.json)."""
 
+import importlib.util
 import json
 import math
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nmt_cli import files
-from nmt_cli.errors import ModelError
-from nmt_cli.runs.curves import Curves
+from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+RECORD_KEYS = frozenset({"time", "update", "epoch", "target_tokens", "kind", "set"})
+"""Entries of a record that say what its numbers belong to."""
+
+_CURVE_KEYS = RECORD_KEYS - {"epoch", "target_tokens"}
+
+
+@dataclass(frozen=True)
+class CorpusExposure:
+    """How much a model was trained on a corpus; a pair that was seen twice counts twice."""
+
+    pairs: int = 0
+    target_tokens: int = 0
 
 
 class Journal:
-    """Appends records to metrics.jsonl; each is one line, flushed at once. Without a run it keeps nothing.
+    """Appends records to metrics.jsonl, one line each, flushed at once. Without a run it writes nothing.
 
-    With `tensorboard`, their numbers become curves, too.
+    With `tensorboard`, it also writes their numbers as TensorBoard events.
     """
 
     def __init__(self, run: RunDirectory | None, tensorboard: bool = False) -> None:
         self._path = run.metrics if run else None
-        self._curves = Curves(run.tensorboard) if run and tensorboard else None
+        self._curves = TensorBoardWriter(run.tensorboard) if run and tensorboard else None
 
-    def rewind(self, step: int) -> None:
-        """Drop records of updates after `step`, and a line that a kill cut short: they will come again."""
+    def rewind(self, update: int) -> None:
+        """Drop records after `update`, and lines that a kill left incomplete; training will write them again."""
         if self._path is None:
             return
         kept = []
         for line in self._path.read_bytes().split(b"\n") if self._path.exists() else ():
             try:
                 record = json.loads(line)
-                if record["step"] <= step:
+                if record["update"] <= update:
                     kept.append(record)
             except (ValueError, KeyError, TypeError):
                 continue
@@ -38,15 +56,15 @@ class Journal:
             with files.new_file(self._path) as file:
                 file.writelines(map(_line, kept))
         if self._curves:
-            self._curves.rewind(step, kept)
+            self._curves.rewind(update, kept)
 
-    def write(self, kind: str, step: int, epoch: float, target_tokens: int, **values: Any) -> None:
-        """Add a record of kind train, valid or event; numbers that are not finite become null."""
+    def write(self, kind: str, update: int, epoch: float, target_tokens: int, **values: Any) -> None:
+        """Add a record of kind train, valid or event. Numbers that are not finite become null."""
         if self._path is None:
             return
         record = {
             "time": round(time.time(), 3),
-            "step": step,
+            "update": update,
             "epoch": round(epoch, 4),
             "target_tokens": target_tokens,
             "kind": kind,
@@ -58,8 +76,51 @@ class Journal:
             self._curves.add(record)
 
 
+def require_tensorboard() -> None:
+    """Raise RecipeError if the package `tensorboard` is not installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        raise RecipeError(
+            "training.logging.tensorboard: the package tensorboard is not installed; pip install 'nmt-cli[tensorboard]'"
+        )
+
+
+class TensorBoardWriter:
+    """Writes the numbers of journal records as TensorBoard events: `train/loss`, `valid/NAME/bleu`, by update."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer: SummaryWriter | None = None
+
+    def rewind(self, update: int, records: Iterable[Mapping[str, Any]]) -> None:
+        """Continue after `update`: TensorBoard drops later events. A new folder starts with the given records."""
+        from torch.utils.tensorboard import SummaryWriter  # optional, and takes a second to import
+
+        is_new = not self._folder.exists()
+        self.close()
+        with files.disk_errors(self._folder):
+            self._writer = SummaryWriter(str(self._folder), purge_step=update + 1)
+        for record in records if is_new else ():
+            self.add(record)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Add the numbers of a record of kind train or valid; events are ignored."""
+        if self._writer is None or record["kind"] == "event":
+            return
+        prefix = f"{record['kind']}/{record['set']}" if "set" in record else record["kind"]
+        values = {name: value for name, value in record.items() if name not in _CURVE_KEYS}
+        with files.disk_errors(self._folder):
+            for name, value in _flatten(prefix, values):
+                self._writer.add_scalar(name, value, record["update"], record["time"])
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
 def read_summary(run: RunDirectory) -> dict[str, Any]:
-    """What run.json says."""
+    """Return the contents of run.json."""
     summary = files.read_json(run.summary, ModelError)
     if not isinstance(summary, dict):
         raise ModelError(f"{run.summary}: is not the summary of a run")
@@ -70,6 +131,15 @@ def update_summary(run: RunDirectory, **changes: Any) -> None:
     """Change some entries of run.json."""
     summary = read_summary(run) if run.summary.is_file() else {}
     files.write_json(run.summary, {**summary, **changes})
+
+
+def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield all numbers by name; those of nested entries as `mixture/NAME/pairs`."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(f"{prefix}/{name}", value)
+        elif value is not None:
+            yield f"{prefix}/{name}", value
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Opening a run directory: what it may be, what may go on in it, and what a run begins with."""
+"""Opening a run directory: which folders are accepted, which runs may resume, and what a new run writes."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ from nmt_cli.runs.journal import read_summary, update_summary
 
 
 def refuse_foreign_folder(run: RunDirectory) -> None:
-    """A run directory is new, empty, or was made by us."""
+    """Raise RecipeError unless the folder is new, empty, or a run directory."""
     if run.path.is_file():
         raise RecipeError(f"{run.path}: is a file; `run` names a directory")
     ours = {run.lock.name, run.summary.name, files.temporary(run.summary).name}
@@ -27,26 +27,30 @@ def refuse_foreign_folder(run: RunDirectory) -> None:
 
 
 def move_aside(run: RunDirectory) -> None:
-    """Give an old run another name, so that nothing of it is lost."""
+    """Rename an existing run to `NAME.oldN`."""
     if not run.path.exists():
         return
     with files.lock(run.lock):
-        number = 1
-        while (aside := run.path.with_name(f"{run.path.name}.old{number}")).exists():
-            number += 1
+        index = 1
+        while (aside := run.path.with_name(f"{run.path.name}.old{index}")).exists():
+            index += 1
         with files.disk_errors(run.path):
             run.path.rename(aside)
-    console.info(f"{run.path}: the old run is now {aside}")
+    console.info(f"{run.path}: moved the old run to {aside}")
 
 
 def refuse_another_experiment(run: RunDirectory, recipe: Recipe, data: str) -> None:
-    """A run that has checkpoints goes on only with its own recipe, and with its own data, by their fingerprint."""
-    if not run.steps():
+    """Raise an error if a run with checkpoints would resume with another recipe, or with other data.
+
+    `data` is the fingerprint of the prepared data.
+    """
+    if not run.saved_updates():
         return
     refuse_changes(load_recipe(run.resolved), recipe)
     if read_summary(run).get("data") != data:
         raise DataError(
-            f"{recipe.data.prepared}: is not the data this run began with; put that back, or start anew with --fresh"
+            f"{recipe.data.prepared}: is not the data that this run was started with;"
+            " restore it, or start a new run with --fresh"
         )
 
 
@@ -58,10 +62,10 @@ def begin(
     save_tokenizer: Callable[[Path], None],
     environment: Mapping[str, Any],
 ) -> None:
-    """Write what a run is made of before its first checkpoint; `data` is the fingerprint of the prepared data."""
+    """Write the files of a run that precede its first checkpoint; `data` is the fingerprint of the prepared data."""
     before = read_summary(run) if run.summary.is_file() else {}
-    if run.steps():
-        _warn_of_another_machine(run, before.get("environment", {}), environment)
+    if run.saved_updates():
+        _warn_of_changed_environment(run, before.get("environment", {}), environment)
     update_summary(
         run,
         format=1,
@@ -74,7 +78,7 @@ def begin(
     )
     for unfinished in run.checkpoints.glob("*.tmp"):
         files.remove(unfinished)
-    if not run.steps():
+    if not run.saved_updates():
         with files.new_folder(run.tokenizer) as folder:
             save_tokenizer(folder)
     with files.new_file(run.recipe) as file:
@@ -83,10 +87,8 @@ def begin(
         file.write(resolved_yaml(recipe).encode())
 
 
-def _warn_of_another_machine(run: RunDirectory, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Sums are rounded in another order by other threads, ranks, devices and versions of torch."""
+def _warn_of_changed_environment(run: RunDirectory, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Warn that other devices and torch versions round differently, as do other numbers of threads and ranks."""
     for key in ("device", "torch"):
         if before.get(key, now[key]) != now[key]:
-            console.warn(
-                f"{run.path}: goes on, but not bit for bit as it would have: {key} was {before[key]}, is now {now[key]}"
-            )
+            console.warn(f"{run.path}: results will not be bit-identical: {key} was {before[key]}, is now {now[key]}")

@@ -1,158 +1,166 @@
-"""The training loop: `updates` learns, `train` decides when to log, validate, save and stop."""
+"""The training loop: `train_steps` makes updates, `train` decides when to log, validate, save and stop."""
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.devices import arithmetic, is_out_of_memory, seed_draws
+from nmt_cli.data.prepared import Prepared
+from nmt_cli.devices import autocast, is_out_of_memory, seed_generators
 from nmt_cli.errors import DivergedError, ResourceError
-from nmt_cli.training.feed import Portion
-from nmt_cli.training.learner import Learner
-from nmt_cli.training.parallel import Ranks, sharing, whole
-from nmt_cli.training.progress import Progress, Scores, Update, finished, record_validation
-from nmt_cli.training.report import Report
+from nmt_cli.training.checkpointing import Checkpointer
+from nmt_cli.training.data_iterator import UpdateBatches
+from nmt_cli.training.distributed import Distributed, full_tensor, gradient_sync
+from nmt_cli.training.train_state import TrainState, UpdateStats, record_validation, stop_reason
+from nmt_cli.training.trainer import Trainer
+from nmt_cli.training.training_log import TrainingLog
+from nmt_cli.training.validation import ValidationDecoder, validate
 
 
-def updates(learner: Learner, portions: Iterator[Portion], seed: int) -> Iterator[Update]:
-    """Learn from one portion after another; the learner's progress stands after the update that was just yielded.
+def train_steps(trainer: Trainer, updates: Iterator[UpdateBatches], seed: int) -> Iterator[UpdateStats]:
+    """Make one optimizer update per element of `updates` and yield its statistics.
 
-    The gradient is that of the mean loss per target token of the whole update, however its batches were cut and shared
-    out to ranks. An update whose gradient is not finite is skipped on all ranks alike; DivergedError if too many are.
+    The gradient is that of the mean loss per target token of the whole update, independent of batch boundaries and
+    ranks. An update with a non-finite gradient is skipped on all ranks; it is yielded with `is_skipped`.
+
+    Raises:
+        DivergedError: More than `divergence.max_skipped` updates in a row were skipped.
     """
-    settings, progress = learner.settings, learner.progress
-    weights = [weight for weight in learner.model.parameters() if weight.requires_grad]
-    skipped = 0
+    settings = trainer.settings
+    parameters = [parameter for parameter in trainer.model.parameters() if parameter.requires_grad]
+    num_skipped = 0
     while True:
-        asked = time.perf_counter()
-        portion = next(portions)
-        waited = time.perf_counter() - asked
-        loss = _gradient(learner, portion, seed)
-        norm = float(whole(nn.utils.clip_grad_norm_(weights, settings.clip_norm or math.inf)))
-        progress.epoch, progress.block, progress.used = portion.epoch, portion.block, portion.used
-        progress.cut, progress.epochs = portion.cut, portion.epochs
-        rate = learner.rate()
-        pairs = [int(pair) for part in portion.parts for pair in part.batch.pairs[:3]]
-        update = Update(loss, portion.target_tokens, norm, rate, waited, pairs)
-        skipped = skipped + 1 if update.is_skipped else 0
-        if not skipped:
-            learner.learn(rate)
-            progress.add(portion.target_tokens, portion.mixture)
-        learner.optimizers.zero_grad()
-        yield update
-        if skipped > settings.divergence.skips:
-            raise DivergedError(f"update {progress.step + 1}: {skipped} gradients in a row are not finite")
+        requested = time.perf_counter()
+        batches = next(updates)
+        data_wait = time.perf_counter() - requested
+        loss = _forward_backward_with_retry(trainer, batches, seed)
+        norm = float(full_tensor(nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf)))
+        state = trainer.state
+        state.data = batches.data_state
+        rate = trainer.learning_rate()
+        pair_ids = [int(pair) for each in batches.micro_batches for pair in each.batch.pairs[:3]]
+        stats = UpdateStats(loss, batches.target_tokens, norm, rate, data_wait, pair_ids)
+        num_skipped = num_skipped + 1 if stats.is_skipped else 0
+        if not num_skipped:
+            trainer.step(rate)
+            state.add_exposure(batches.target_tokens, batches.mixture)
+        trainer.optimizers.zero_grad()
+        yield stats
+        if num_skipped > settings.divergence.max_skipped:
+            raise DivergedError(f"update {state.num_updates + 1}: {num_skipped} gradients in a row are not finite")
 
 
-def _gradient(learner: Learner, portion: Portion, seed: int) -> Tensor:
-    """Leave the gradient of a portion in the weights; its loss, summed over this rank's tokens.
+def _forward_backward_with_retry(trainer: Trainer, batches: UpdateBatches, seed: int) -> Tensor:
+    """Compute the gradient of an update; return its loss, summed over this rank's tokens.
 
-    Where memory does not hold a batch, all is done again in smaller pieces.
+    If memory runs out, repeat the update in smaller batches.
     """
     while True:
         try:
-            return _accumulate(learner, portion, seed)
+            return _forward_backward(trainer, batches, seed)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            largest = max(part.batch.padded_tokens for part in portion.parts)
-            tried = min(largest, learner.fits or largest)
-            longest = max(part.batch.target_in.size(1) for part in portion.parts)
-            if tried <= longest or not learner.may_try_again:
+            largest = max(each.batch.padded_tokens for each in batches.micro_batches)
+            tried = min(largest, trainer.max_tokens_that_fit or largest)
+            longest = max(each.batch.target_in.size(1) for each in batches.micro_batches)
+            if tried <= longest or not trainer.can_retry:
                 raise ResourceError(
                     f"out of memory with {tried:,} target tokens at once; lower training.batch_tokens"
-                    " (what is trained so far is saved: the same command goes on)"
+                    " (training is saved up to the last checkpoint: rerun the same command to resume)"
                 ) from error
-        # Outside `except`: the error's traceback would keep what filled the memory.
-        learner.fits = tried // 2
-        learner.optimizers.zero_grad()
-        if learner.device.type == "cuda":
+        # Outside `except`: the traceback of the error would keep the tensors that filled the memory.
+        trainer.max_tokens_that_fit = tried // 2
+        trainer.optimizers.zero_grad()
+        if trainer.device.type == "cuda":
             torch.cuda.empty_cache()
 
 
-def _accumulate(learner: Learner, portion: Portion, seed: int) -> Tensor:
-    settings, total = learner.settings, torch.zeros((), device=learner.device)
-    scale = learner.ranks.count / portion.target_tokens  # the ranks' gradients will be averaged
-    # Once ranks exchange gradients, or shares of weights, none of them can begin again by itself.
-    learner.may_try_again = learner.ranks.count == 1 or settings.parallel.type == "ddp"
-    learner.objective.step = learner.progress.step
-    for part in portion.parts:
-        pieces = part.batch.pieces(learner.fits) if learner.fits else [part.batch]
-        seed_draws(learner.device, _draws(seed, learner.progress.step, part.number))
+def _forward_backward(trainer: Trainer, batches: UpdateBatches, seed: int) -> Tensor:
+    settings, distributed, update = trainer.settings, trainer.distributed, trainer.state.num_updates
+    total = torch.zeros((), device=trainer.device)
+    scale = distributed.world_size / batches.target_tokens  # gradients are averaged over ranks
+    # After ranks have exchanged gradients, or shards of parameters, a single rank cannot start again.
+    trainer.can_retry = distributed.world_size == 1 or settings.parallel.type == "ddp"
+    trainer.objective.step = update
+    for micro_batch in batches.micro_batches:
+        limit = trainer.max_tokens_that_fit
+        pieces = micro_batch.batch.pieces(limit) if limit else [micro_batch.batch]
+        seed_generators(trainer.device, _draw_seed(seed, update, micro_batch.index))
+        weight = 0.0 if micro_batch.is_dummy else 1.0
         for piece in pieces:
-            is_last = part is portion.parts[-1] and piece is pieces[-1]
-            with sharing(learner.shared, is_last):
-                with arithmetic(learner.device, settings.precision):
-                    loss, _ = learner.shared(piece.to(learner.device))
-                learner.may_try_again &= learner.ranks.count == 1 or not is_last
-                (loss * (part.weight * scale)).backward()
-            total += loss.detach() * part.weight
+            is_last = micro_batch is batches.micro_batches[-1] and piece is pieces[-1]
+            with gradient_sync(trainer.parallel_objective, is_last):
+                with autocast(trainer.device, settings.precision):
+                    loss, _ = trainer.parallel_objective(piece.to(trainer.device))
+                trainer.can_retry &= distributed.world_size == 1 or not is_last
+                (loss * (weight * scale)).backward()
+            total += loss.detach() * weight
     return total
 
 
-def _draws(seed: int, step: int, number: int) -> int:
-    """The seed of all random draws for one batch of one update: the same on whatever rank, after whatever restart."""
-    return int(np.random.SeedSequence([seed, step, number]).generate_state(1, np.uint64)[0])
+def _draw_seed(seed: int, update: int, index: int) -> int:
+    """Return the seed of all random draws for one batch, which is the same on any rank and after any restart."""
+    return int(np.random.SeedSequence([seed, update, index]).generate_state(1, np.uint64)[0])
 
 
 @dataclass(frozen=True)
-class Hooks:
-    """What the loop asks of the rest of the house."""
+class TrainingTools:
+    """What `train` uses besides the trainer."""
 
-    validate: Callable[[], Mapping[str, Scores]]
-    """Scores of each validation set; the first one decides what is best."""
-    save: Callable[[], None]
-    """Save a checkpoint and drop those no longer kept."""
-    stopping: Callable[[], bool]
-    """Whether this process was asked to stop."""
+    log: TrainingLog
+    checkpointer: Checkpointer
+    prepared: Prepared
+    decoder: ValidationDecoder
+    is_stop_requested: Callable[[], bool]
 
 
-def train(steps: Iterator[Update], learner: Learner, report: Report, hooks: Hooks) -> bool:
-    """Run until a limit, early stopping or a signal; True if training is finished, False if it was stopped.
+def train(steps: Iterator[UpdateStats], trainer: Trainer, tools: TrainingTools) -> bool:
+    """Train until a limit, early stopping or a stop request; return whether training is finished.
 
-    A checkpoint is saved after each validation, at the end, and when stopped.
+    A checkpoint is saved after each validation, at the end, and before stopping.
     """
-    settings, progress = learner.settings, learner.progress
-    if finished(settings, progress):
+    settings, state, log = trainer.settings, trainer.state, tools.log
+    if stop_reason(settings, state):
         return True
-    clock = _Clock(progress, learner.ranks)
-    with report.bar:
-        for update in steps:
-            stopping = clock.tick(hooks.stopping())
-            report.add(update)
-            over = progress.share(settings.limits) >= 1
-            validating = not update.is_skipped and (over or progress.step % settings.validation.every == 0)
-            if validating:
-                scores = hooks.validate()
-                record_validation(settings, progress, scores)
-                report.validated(scores)
-                stopping = clock.tick(hooks.stopping())
+    clock = _Clock(state, trainer.distributed)
+    with log.progress_bar:
+        for stats in steps:
+            is_stopping = clock.tick(tools.is_stop_requested())
+            log.add(stats)
+            is_over = state.fraction_done(settings.limits) >= 1
+            is_validating = not stats.is_skipped and (is_over or state.num_updates % settings.validation.every == 0)
+            if is_validating:
+                scores = validate(trainer, tools.prepared, tools.decoder)
+                record_validation(settings, state, scores)
+                log.add_validation(scores)
+                is_stopping = clock.tick(tools.is_stop_requested())
             every = settings.checkpoints.every
-            if validating or stopping or (every and progress.step % every == 0 and not update.is_skipped):
-                hooks.save()
-            if finished(settings, progress):
+            if is_validating or is_stopping or (every and state.num_updates % every == 0 and not stats.is_skipped):
+                tools.checkpointer.save()
+            if stop_reason(settings, state):
                 return True
-            if stopping:
+            if is_stopping:
                 return False
-    raise AssertionError("the feed never ends")
+    raise AssertionError("the data iterator never ends")
 
 
 class _Clock:
-    """Counts the training's time, that of the first rank, and lets one rank's wish to stop reach all."""
+    """Adds up the training time of the primary rank, and shares one rank's stop request with all."""
 
-    def __init__(self, progress: Progress, ranks: Ranks) -> None:
-        self._progress, self._ranks = progress, ranks
-        self._counted = time.monotonic()
+    def __init__(self, state: TrainState, distributed: Distributed) -> None:
+        self._state, self._distributed = state, distributed
+        self._last_tick = time.monotonic()
 
-    def tick(self, stopping: bool) -> bool:
-        """Add the time since the last tick to the total; whether any rank is to stop."""
+    def tick(self, is_stop_requested: bool) -> bool:
+        """Add the time since the last tick to the total; return whether any rank was asked to stop."""
         now = time.monotonic()
-        passed = now - self._counted if self._ranks.is_first else 0.0
-        seconds, wishes = self._ranks.sum(passed, stopping)
-        self._counted = now
-        self._progress.seconds += seconds
-        return wishes > 0
+        passed = now - self._last_tick if self._distributed.is_primary else 0.0
+        seconds, num_requests = self._distributed.all_reduce_sum(passed, is_stop_requested)
+        self._last_tick = now
+        self._state.seconds += seconds
+        return num_requests > 0

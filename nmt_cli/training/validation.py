@@ -1,4 +1,4 @@
-"""Validation: the loss and the translations' scores of each validation set, the work shared by all ranks."""
+"""Validation: loss, BLEU and chrF of each validation set, computed by all ranks together."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,51 +9,53 @@ import torch
 
 from nmt_cli.data.batches import validation_batches
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.devices import arithmetic
+from nmt_cli.devices import autocast
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.training.learner import Learner
+from nmt_cli.training.distributed import Distributed
+from nmt_cli.training.trainer import Trainer
 
 _BATCH_TOKENS = 4096
-"""Padded target tokens at once; there is no gradient to be held."""
+"""Maximum padded target tokens of a batch; more fit than in training, as no gradient is kept."""
 
 
 @dataclass(frozen=True)
-class Translation:
-    """How the sets are translated and scored, which is not training's to know."""
+class ValidationDecoder:
+    """Translates and scores the validation sets. Passed in, because training does not depend on decoding."""
 
     sources: Mapping[str, Sequence[Any]]
-    """What is to be translated of each set: for each line something that `translate` takes."""
+    """Inputs of `translate` for each line, by set."""
     translate: Callable[[TranslationModel, Sequence[Any]], list[str]]
-    """Translations of some lines."""
+    """Translates some of the inputs."""
     score: Callable[[str, list[str]], Mapping[str, float]]
-    """BLEU and chrF of a set's translations."""
+    """BLEU and chrF of the translations of a set."""
 
 
-def validate(learner: Learner, prepared: Prepared, translation: Translation) -> dict[str, dict[str, float]]:
-    """Loss in nats per target token (without label smoothing), BLEU and chrF of each set; the same on all ranks."""
+def validate(trainer: Trainer, prepared: Prepared, decoder: ValidationDecoder) -> dict[str, dict[str, float]]:
+    """Return loss (nats per target token, without label smoothing), BLEU and chrF of each set; equal on all ranks."""
     scores = {}
-    with learner.evaluating() as model:
+    with trainer.evaluating() as model:
         for name in prepared.valid:
-            loss = _loss(learner, prepared, name)
-            hypotheses = _hypotheses(learner, model, translation, name)
-            scores[name] = {"loss": loss, **translation.score(name, hypotheses)}
+            loss = _loss(trainer, prepared, name)
+            hypotheses = _translate(trainer.distributed, model, decoder, name)
+            scores[name] = {"loss": loss, **decoder.score(name, hypotheses)}
     return scores
 
 
-def _loss(learner: Learner, prepared: Prepared, name: str) -> float:
-    words, ranks, settings = prepared.tokenizer, learner.ranks, learner.settings
-    batches = list(validation_batches(prepared.valid[name].whole(), _BATCH_TOKENS, words.special_tokens))
+def _loss(trainer: Trainer, prepared: Prepared, name: str) -> float:
+    tokenizer, distributed = prepared.tokenizer, trainer.distributed
+    pairs = prepared.valid[name].whole()
+    batches = list(validation_batches(pairs, _BATCH_TOKENS, tokenizer.special_tokens))
     total, tokens = 0.0, 0
-    with torch.no_grad(), arithmetic(learner.device, settings.precision):
-        for batch in islice(batches, ranks.number, None, ranks.count):
-            loss, count = learner.objective(batch.to(learner.device))
+    with torch.no_grad(), autocast(trainer.device, trainer.settings.precision):
+        for batch in islice(batches, distributed.rank, None, distributed.world_size):
+            loss, count = trainer.objective(batch.to(trainer.device))
             total, tokens = total + float(loss), tokens + count
-    total, summed = ranks.sum(total, tokens)
+    total, summed = distributed.all_reduce_sum(total, tokens)
     return total / max(summed, 1)
 
 
-def _hypotheses(learner: Learner, model: TranslationModel, translation: Translation, name: str) -> list[str]:
-    """Translations of all lines, of which each rank makes every n-th."""
-    ranks, sources = learner.ranks, translation.sources[name]
-    parts = ranks.gather(translation.translate(model, sources[ranks.number :: ranks.count]))
-    return [parts[line % ranks.count][line // ranks.count] for line in range(len(sources))]
+def _translate(distributed: Distributed, model: TranslationModel, decoder: ValidationDecoder, name: str) -> list[str]:
+    """Translate all lines of a set; of n ranks, each translates every n-th line."""
+    sources, count = decoder.sources[name], distributed.world_size
+    by_rank = distributed.all_gather_object(decoder.translate(model, sources[distributed.rank :: count]))
+    return [by_rank[line % count][line // count] for line in range(len(sources))]

@@ -19,7 +19,7 @@ import pytest
 
 from nmt_cli import files
 from nmt_cli.cli import main
-from nmt_cli.commands import session
+from nmt_cli.commands import training_run
 from nmt_cli.commands.train import train
 from nmt_cli.errors import StoppedError
 from nmt_cli.runs.directory import RunDirectory
@@ -116,7 +116,7 @@ def train_in_lives(
         yield lambda: next(asked, signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "noted_signals", stopping)
+        patch.setattr(training_run, "catch_stop_signals", stopping)
         for life in range(1, at_most):
             try:
                 train(Path("recipe.yaml"), settings, Path(run))
@@ -134,7 +134,7 @@ def records(run: str, *kinds: str) -> list[dict[str, Any]]:
     return [record for record in every if record["kind"] in kinds]
 
 
-TIMES = {"time", "seconds", "target_tokens_per_second", "share_of_peak", "share_waiting_for_data", "memory_bytes"}
+TIMES = {"time", "seconds", "target_tokens_per_second", "model_flops_utilization", "data_wait_fraction", "memory_bytes"}
 """What depends on how fast a machine is."""
 
 
@@ -151,7 +151,7 @@ def outcome(run: str) -> dict[str, Any]:
         {key: value for key, value in record.items() if key not in TIMES} for record in records(run, "train", "valid")
     ]
     summary = json.loads(directory.summary.read_bytes())
-    found["summary"] = {key: summary.get(key) for key in ("status", "reason", "step", "best", "data")}
+    found["summary"] = {key: summary.get(key) for key in ("status", "reason", "update", "best", "data")}
     found["unfinished"] = sorted(path.name for path in directory.path.rglob("*.tmp"))
     found["names"] = sorted(str(path.relative_to(directory.path)) for path in directory.path.rglob("*"))
     return found

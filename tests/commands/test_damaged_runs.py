@@ -46,17 +46,17 @@ def test_a_run_goes_on_from_the_last_checkpoint_that_is_whole(begun: str, capsys
         train(RECIPE, SHORT, run.path)
         told = capsys.readouterr().err
         assert f"nmt: warning: {run.checkpoint(2)}/" in told
-        assert "going on after update 1" in told
+        assert "resuming after update 1" in told
         assert outcome("damaged") == outcome("straight")
 
 
 @pytest.mark.slow
 def test_where_no_checkpoint_is_whole_it_is_told_and_nothing_is_touched(begun: str) -> None:
     run = RunDirectory(Path(begun))
-    for step in run.steps():
+    for step in run.saved_updates():
         flip_a_bit(run.checkpoint(step) / "optimizer.safetensors", 99)
     before = outcome(begun)
-    with pytest.raises(ModelError, match="no checkpoint is whole"):
+    with pytest.raises(ModelError, match="checkpoints: all checkpoints are damaged"):
         train(RECIPE, SHORT, run.path)
     assert outcome(begun) == before
 
@@ -88,7 +88,7 @@ def test_killed_before_its_last_word_a_finished_run_is_finished_by_the_next_star
     train(RECIPE, SHORT, Path(begun))
     summary = Path(begun, "run.json")
     summary.write_text(summary.read_text().replace('"finished"', '"running"'))
-    Path(begun, "checkpoints/last.json").write_text('{"step": 2}')
+    Path(begun, "checkpoints/last.json").write_text('{"update": 2}')
     Path(begun, "checkpoints/best.json").unlink()
     Path(begun, "model.replaced.tmp").mkdir()
     train(RECIPE, SHORT, Path(begun))

@@ -10,12 +10,12 @@ import pytest
 import torch
 from lives import outcome, records, train_in_lives
 
-from nmt_cli.commands import session
 from nmt_cli.commands.train import train
 from nmt_cli.errors import DivergedError
 from nmt_cli.runs.checkpoints import read_tensors
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.training.learner import Learner
+from nmt_cli.training import loop
+from nmt_cli.training.trainer import Trainer
 
 pytestmark = pytest.mark.parametrize("architecture", ["transformer"])
 SHORT = [
@@ -44,26 +44,26 @@ def test_a_rate_that_is_far_too_high_is_lowered(recipe: Path, capsys: pytest.Cap
         *SHORT,
         "training.optimizer={type: sgd, learning_rate: 1e30}",
         "training.clip_norm=null",
-        "training.divergence={skips: 1, returns: 1, factor: 1e-31}",
+        "training.divergence={max_skipped: 1, max_rollbacks: 1, factor: 1e-31}",
     ]
     train(recipe, settings, Path("run"))
-    assert "back to update 0" in capsys.readouterr().err, "that of update 1 is finite, and yet too large"
-    assert [(event["returns"], event["rate_factor"]) for event in events("run", "returned")] == [(1, 1e-31)]
+    assert "rolled back to update 0" in capsys.readouterr().err, "that of update 1 is finite, and yet too large"
+    assert [(event["num_rollbacks"], event["lr_scale"]) for event in events("run", "rolled back")] == [(1, 1e-31)]
     assert json.loads(Path("run/run.json").read_bytes())["status"] == "finished"
-    assert [record["step"] for record in records("run", "train")] == list(range(1, 9))
+    assert [record["update"] for record in records("run", "train")] == list(range(1, 9))
     assert_all_finite("run")
 
 
 @pytest.fixture
 def rough(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Update 6 has a rate at which no weight stays a number, as long as training has never gone back."""
-    rate = Learner.rate
+    rate = Trainer.learning_rate
 
-    def rough_rate(learner: Learner) -> float:
-        progress = learner.progress
-        return math.inf if progress.step == 5 and not progress.returns else rate(learner)
+    def rough_rate(trainer: Trainer) -> float:
+        state = trainer.state
+        return math.inf if state.num_updates == 5 and not state.num_rollbacks else rate(trainer)
 
-    monkeypatch.setattr(Learner, "rate", rough_rate)
+    monkeypatch.setattr(Trainer, "learning_rate", rough_rate)
     yield
 
 
@@ -72,8 +72,8 @@ def test_weights_that_are_no_numbers_are_never_saved_and_training_goes_back(reci
     """Were they, the good ones before them would be gone."""
     train(recipe, [*SHORT, "training.checkpoints={every: 1, keep_last: 1, keep_best: 1}"], Path("run"))
     assert_all_finite("run")
-    [event] = events("run", "returned")
-    assert event["step"] == 5
+    [event] = events("run", "rolled back")
+    assert event["update"] == 5
     assert event["diverged_after"] == 6
     rates = [record["learning_rate"] for record in records("run", "train")]
     assert rates[:5] == pytest.approx([0.00025, 0.0005, 0.00075, 0.001, 0.001 * (4 / 5) ** 0.5])
@@ -88,27 +88,27 @@ def test_stopped_again_and_again_it_goes_back_just_the_same(
     assert train_in_lives(monkeypatch, "stopped", SHORT, updates=1) > 5
     assert outcome("stopped") == outcome("straight")
     state = RunDirectory(Path("stopped")).checkpoint(8) / "state.json"
-    assert json.loads(state.read_bytes())["returns"] == 1
+    assert json.loads(state.read_bytes())["num_rollbacks"] == 1
 
 
 @pytest.mark.slow
 def test_it_gives_up_after_as_many_returns_even_if_stopped_in_between(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Learner, "rate", lambda learner: math.inf if learner.progress.step >= 4 else 1e-3)
-    told = r"update 5: some weights are not finite, after 2 returns to a good checkpoint"
+    monkeypatch.setattr(Trainer, "learning_rate", lambda trainer: math.inf if trainer.state.num_updates >= 4 else 1e-3)
+    told = r"update 5: some parameters are not finite, after 2 rollbacks"
     for _ in range(2):
         with pytest.raises(DivergedError, match=told):
             train(recipe, SHORT, Path("run"))
-        assert RunDirectory(Path("run")).steps()[-1] == 4
+        assert RunDirectory(Path("run")).saved_updates()[-1] == 4
         assert_all_finite("run")
 
 
 @pytest.mark.slow
 def test_a_validation_without_a_score_is_never_best(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([1.5, math.nan, math.inf, 1.25])
-    monkeypatch.setattr(session, "validate", lambda *_: {"dev": {"loss": next(scores), "bleu": 0.0, "chrf": math.nan}})
+    monkeypatch.setattr(loop, "validate", lambda *_: {"dev": {"loss": next(scores), "bleu": 0.0, "chrf": math.nan}})
     train(recipe, [*SHORT, "training.validation.every=2"], Path("run"))
-    assert json.loads(Path("run/checkpoints/best.json").read_bytes()) == {"step": 8, "score": 1.25}
+    assert json.loads(Path("run/checkpoints/best.json").read_bytes()) == {"update": 8, "score": 1.25}
     assert json.loads(Path("run/run.json").read_bytes())["best"] == [[1.25, 8], [1.5, 2]]
     assert [record["loss"] for record in records("run", "valid")] == [1.5, None, None, 1.25]

@@ -271,7 +271,7 @@ def write_run(bench: Bench) -> RunDirectory:
     (run.model / "config.json").write_text("{}")
     (run.model / "manifest.json").write_text('{"averaged_updates": [9, 7], "files": {}}')
     (run.checkpoint(7) / "state.json").write_text("{}")
-    (run.checkpoint(7) / "manifest.json").write_text('{"step": 7, "files": {}}')
+    (run.checkpoint(7) / "manifest.json").write_text('{"update": 7, "files": {}}')
     return run
 
 

@@ -41,7 +41,7 @@ def last_update(run: str) -> int:
     directory = RunDirectory(Path(run))
     checkpoint = last_good_checkpoint(directory)
     found = int(checkpoint.name.removeprefix("step_")) if checkpoint else 0
-    assert found == (directory.steps() or [0])[-1]
+    assert found == (directory.saved_updates() or [0])[-1]
     return found
 
 
@@ -50,7 +50,7 @@ def last_record(run: str) -> int:
     journal = Path(run, "metrics.jsonl")
     whole = journal.read_bytes().rpartition(b"\n")[0] if journal.exists() else b""
     journal.write_bytes(whole + b"\n") if whole else None
-    return max((int(record["step"]) for record in records(run, "train")), default=0) if whole else 0
+    return max((int(record["update"]) for record in records(run, "train")), default=0) if whole else 0
 
 
 @each_architecture
@@ -66,7 +66,7 @@ def test_killed_at_random_moments_a_run_ends_as_one_never_killed(recipe: Path, a
         runs += 1
         killed += kills_until_finished(f"killed{runs}", settings, moments, took)
         assert outcome(f"killed{runs}") == outcome("straight")
-        assert [record["step"] for record in records(f"killed{runs}", "train")] == list(range(1, UPDATES + 1))
+        assert [record["update"] for record in records(f"killed{runs}", "train")] == list(range(1, UPDATES + 1))
 
 
 def kills_until_finished(run: str, settings: list[str], moments: random.Random, took: float) -> int:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from lives import outcome, records, train_in_lives
 
-from nmt_cli.commands import session
 from nmt_cli.commands import train as command
+from nmt_cli.commands import training_run
 from nmt_cli.commands.train import train
-from nmt_cli.training.feed import Portion
-from nmt_cli.training.learner import Learner
+from nmt_cli.training.data_iterator import UpdateBatches
+from nmt_cli.training.trainer import Trainer
 
 RECIPE = Path("recipe.yaml")
 SHORT = [
@@ -80,17 +80,17 @@ def test_stopped_with_scheduled_sampling(recipe: Path, monkeypatch: pytest.Monke
 def test_each_pair_comes_exactly_once_in_an_epoch(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[int, list[int]] = {}
 
-    def noting(learner: Learner, portions: Iterator[Portion], seed: int) -> Any:
-        def noted() -> Iterator[Portion]:
-            for portion in portions:
-                for part in portion.parts:
-                    seen.setdefault(portion.epoch, []).extend(map(int, part.batch.pairs))
-                yield portion
+    def recording_steps(trainer: Trainer, updates: Iterator[UpdateBatches], seed: int) -> Any:
+        def recorded() -> Iterator[UpdateBatches]:
+            for update in updates:
+                for each in update.micro_batches:
+                    seen.setdefault(update.data_state.epoch, []).extend(map(int, each.batch.pairs))
+                yield update
 
-        return updates(learner, noted(), seed)
+        return train_steps(trainer, recorded(), seed)
 
-    updates = session.updates
-    monkeypatch.setattr(session, "updates", noting)
+    train_steps = training_run.train_steps
+    monkeypatch.setattr(training_run, "train_steps", recording_steps)
     settings = [*SHORT, "training.limits={updates: 100, epochs: 2}", "training.validation.every=1000"]
     train_in_lives(monkeypatch, "stopped", settings, updates=2)
     assert {epoch: sorted(pairs) for epoch, pairs in seen.items()} == {0: list(range(120)), 1: list(range(120))}
@@ -108,7 +108,7 @@ def test_patience_and_the_best_are_remembered(recipe: Path, monkeypatch: pytest.
         "training.validation={every: 2, metric: bleu, patience: 3}",
     ]
     assert_same_in_lives(monkeypatch, settings)
-    assert [record["stale"] for record in records("stopped", "valid")] == [0, 1, 2, 3]
+    assert [record["num_not_improved"] for record in records("stopped", "valid")] == [0, 1, 2, 3]
 
 
 @pytest.mark.slow
@@ -133,7 +133,7 @@ def test_other_threads_or_another_torch_are_told(
     capsys.readouterr()
     train(recipe, [*SHORT, "training.limits.updates=2"], Path("run"))
     told = capsys.readouterr().err
-    assert told.count("not bit for bit") == 1
+    assert told.count("not be bit-identical") == 1
     assert f"device was {here['device']}, is now CPU, 64 threads" in told
     train(recipe, [*SHORT, "training.limits.updates=3"], Path("run"))
-    assert "not bit for bit" not in capsys.readouterr().err
+    assert "not be bit-identical" not in capsys.readouterr().err

@@ -33,11 +33,11 @@ def test_runs_are_a_table(written: WrittenRun, capsys: pytest.CaptureFixture[str
 
 
 def test_runs_are_strict_json(written: WrittenRun, capsys: pytest.CaptureFixture[str]) -> None:
-    written.run.summary.write_text('{"status": "finished", "step": 3, "best": [[NaN, 1]]}')
+    written.run.summary.write_text('{"status": "finished", "update": 3, "best": [[NaN, 1]]}')
     (written.run.evaluation("test") / "scores.json").write_text('{"scores": [{"name": "x", "score": Infinity}]}')
     runs(Path("runs"), as_json=True)
     (told,) = strict(capsys.readouterr().out)  # type: ignore[misc]
-    assert (told["run"], told["step"], told["best"], told["scores"]) == ("runs/small", 3, None, {})
+    assert (told["run"], told["update"], told["best"], told["scores"]) == ("runs/small", 3, None, {})
 
 
 def test_a_folder_without_runs_is_an_empty_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

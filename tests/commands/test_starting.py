@@ -40,8 +40,8 @@ def test_for_old_words_it_scores_as_before_and_new_words_are_the_means_of_their_
 
     size, lines = old.target_size, [" ".join(WORDS[:4]), "six seven", "ten"]
     for line in lines:
-        source = [old.tag("2de"), *old.encode_source([line])[0], old.end]
-        target = [old.start, *old.encode_target([line])[0]]
+        source = [old.tag("2de"), *old.encode_source([line])[0], old.special_tokens.eos]
+        target = [old.special_tokens.bos, *old.encode_target([line])[0]]
         before, after = scores(given.model.cpu(), source, target), scores(model, source, target)
         assert after.shape[1] == new.target_size == size + 7
         assert torch.allclose(after[:, :size], before, rtol=1e-5, atol=1e-6)  # sums may be in another order

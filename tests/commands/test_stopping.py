@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from lives import outcome, start, wait_for
 
-from nmt_cli.commands import session
+from nmt_cli.commands import training_run
 from nmt_cli.commands.train import train
 from nmt_cli.runs import checkpoints
+from nmt_cli.training import loop
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
@@ -27,8 +28,8 @@ SHORT = [
     "decoding.beam_size=1",
 ]
 MOMENTS = {
-    "before update 1": (session, "feed"),
-    "in a validation": (session, "validate"),
+    "before update 1": (training_run, "iterate_updates"),
+    "in a validation": (loop, "validate"),
     "in a save": (checkpoints, "save_checkpoint"),
 }
 
@@ -63,8 +64,8 @@ def assert_goes_on(recipe: Path) -> None:
 def test_a_signal_at_any_moment_saves(recipe: Path, moment: str, number: signal.Signals, code: int) -> None:
     life = start("stopped", SHORT, before=told_at(moment, number))
     assert life.exit_code() == code, life.told
-    step = json.loads(Path("stopped/checkpoints/last.json").read_bytes())["step"]
-    assert f"nmt: error: stopped by {number.name} at update {step}; all is saved" in life.told
+    step = json.loads(Path("stopped/checkpoints/last.json").read_bytes())["update"]
+    assert f"nmt: error: stopped by {number.name} at update {step}; " in life.told
     assert json.loads(Path("stopped/run.json").read_bytes())["status"] == "stopped"
     assert_goes_on(recipe)
 

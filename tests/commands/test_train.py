@@ -40,7 +40,7 @@ def records(run: RunDirectory, kind: str) -> list[dict[str, object]]:
 def state(run: RunDirectory) -> dict[str, str]:
     """The hash of each file that must not depend on when a run was stopped, but for the time it took."""
     found = {}
-    for step in run.steps():
+    for step in run.saved_updates():
         for path in sorted(run.checkpoint(step).iterdir()):
             if path.suffix == ".safetensors":
                 found[f"{step}/{path.name}"] = files.sha256(path)
@@ -69,11 +69,11 @@ def test_a_run_holds_what_it_should(recipe: Path) -> None:
     assert load_recipe(run.resolved) == load_recipe(recipe)
     assert json.loads(run.summary.read_bytes())["status"] == "finished"
     assert run.pointer("last").is_file()
-    assert len(run.steps()) <= 4
+    assert len(run.saved_updates()) <= 4
     files.read_manifest(run.model, ModelError)
-    assert [record["step"] for record in records(run, "train")] == [2, 4, 6, 8, 10, 12]
-    assert [record["step"] for record in records(run, "valid")] == [4, 8, 12]
-    keys = {"time", "step", "epoch", "target_tokens", "kind", "loss", "learning_rate", "gradient_norm"}
+    assert [record["update"] for record in records(run, "train")] == [2, 4, 6, 8, 10, 12]
+    assert [record["update"] for record in records(run, "valid")] == [4, 8, 12]
+    keys = {"time", "update", "epoch", "target_tokens", "kind", "loss", "learning_rate", "gradient_norm"}
     assert keys < set(records(run, "train")[0])
     last = records(run, "train")[-1]
     assert last["mixture"]["digits"]["target_tokens"] == last["target_tokens"]
@@ -143,7 +143,7 @@ def test_killed_anywhere_a_run_ends_as_one_never_killed(recipe: Path) -> None:
         process.communicate()
     train(recipe, ["training.checkpoints.every=1"], Path("killed"))
     assert state(RunDirectory(Path("straight"))) == state(RunDirectory(Path("killed")))
-    steps = [record["step"] for record in records(RunDirectory(Path("killed")), "train")]
+    steps = [record["update"] for record in records(RunDirectory(Path("killed")), "train")]
     assert steps == [2, 4, 6, 8, 10, 12]
 
 
@@ -184,7 +184,7 @@ def test_asked_to_keep_fewer_a_finished_run_averages_fewer(recipe: Path) -> None
     train(recipe)
     train(recipe, ["training.checkpoints.keep_best=1"])
     manifest = files.read_manifest(Path("run/model"), ModelError)
-    best = json.loads(Path("run/checkpoints/best.json").read_bytes())["step"]
+    best = json.loads(Path("run/checkpoints/best.json").read_bytes())["update"]
     assert manifest["averaged_updates"] == [best]
     weights = {path.name: files.sha256(path) for path in Path("run/model").glob("*.safetensors")}
     assert weights["model.safetensors"] == files.sha256(Path(f"run/checkpoints/step_{best}/model.safetensors"))
@@ -212,7 +212,7 @@ def test_other_data_are_refused(recipe: Path) -> None:
     with pytest.raises(DataError, match="has changed since it was prepared"):
         train(recipe)
     preprocess(load_recipe(recipe))
-    with pytest.raises(DataError, match="is not the data this run began with"):
+    with pytest.raises(DataError, match="prepared: is not the data"):
         train(recipe)
 
 
@@ -255,9 +255,9 @@ def test_a_damaged_last_checkpoint_is_passed_over_and_learned_again(
 @pytest.mark.slow
 @only_transformer
 def test_divergence_is_told_and_nothing_bad_is_saved(recipe: Path) -> None:
-    with pytest.raises(DivergedError, match="are not finite, after 2 returns"):
+    with pytest.raises(DivergedError, match="are not finite, after 2 rollbacks"):
         train(recipe, ["training.optimizer.learning_rate=1e30", "training.clip_norm=null"])
-    assert RunDirectory(Path("run")).steps() == []
+    assert RunDirectory(Path("run")).saved_updates() == []
 
 
 @only_transformer
@@ -308,7 +308,7 @@ def test_weights_of_another_shape_are_refused_by_name(recipe: Path) -> None:
 def test_another_run_starts_from_its_weights_with_its_tokenizer(recipe: Path) -> None:
     """Everything but the embeddings is frozen, so that what the start gave can be seen."""
     train(recipe, [], Path("parent"))
-    settings = ["training.start_from=parent", "tokenizer.take_from=parent", "data.prepared=prepared_again"]
+    settings = ["training.init_from=parent", "tokenizer.take_from=parent", "data.prepared=prepared_again"]
     settings += ["training.freeze=[encoder.*, decoder.*, decoder_norm.*]", "training.limits.updates=1"]
     preprocess(load_recipe(recipe, settings))
     train(recipe, settings, Path("child"))
@@ -327,7 +327,7 @@ def test_another_run_starts_from_its_weights_with_its_tokenizer(recipe: Path) ->
 )
 def test_weights_that_do_not_fit_are_refused(recipe: Path, change: str, told: str) -> None:
     train(recipe, ["training.limits.updates=1"], Path("parent"))
-    settings = [change, "training.start_from=parent", "data.prepared=prepared_again"]
+    settings = [change, "training.init_from=parent", "data.prepared=prepared_again"]
     preprocess(load_recipe(recipe, settings))
     with pytest.raises(ModelError, match=told):
         train(recipe, settings, Path("child"))

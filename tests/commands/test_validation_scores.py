@@ -27,7 +27,7 @@ def test_the_scores_of_the_journal_are_those_of_evaluate(
 ) -> None:
     train(recipe, ["training.checkpoints.keep_last=9", *settings])
     records = [json.loads(line) for line in Path("run/metrics.jsonl").read_bytes().split(b"\n")[:-1]]
-    journal = {record["step"]: record for record in records if record["kind"] == "valid"}
+    journal = {record["update"]: record for record in records if record["kind"] == "valid"}
     assert len(journal) == UPDATES // 4
 
     for step, expected in journal.items():

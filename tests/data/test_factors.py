@@ -23,7 +23,7 @@ from nmt_cli.data.tokenizing.factors import Factors
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.training.memory import _longest
+from nmt_cli.training.batch_size import _longest_batch
 
 Sentences = Callable[[int, int], list[str]]
 MANY = {"n": [f"w{number}" for number in range(40)], "parity": ["even", "odd"]}
@@ -240,7 +240,7 @@ def test_a_tag_before_the_words_has_none(make: MakeFactored) -> None:
 
 
 def test_a_batch_tried_for_memory_has_some(make: MakeFactored) -> None:
-    batch = _longest(prepared_of(make()), 1000)
+    batch = _longest_batch(prepared_of(make()), 1000)
     assert batch.source_columns["factors"].shape == (*batch.source.shape, 1)
 
 

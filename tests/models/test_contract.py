@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.testing import assert_close
 
-from nmt_cli.devices import multiplies_bf16
+from nmt_cli.devices import has_fast_bf16
 from nmt_cli.models import build, pack
 from nmt_cli.models.contract import Source, TranslationModel, Vocabularies, sentences_of
 from nmt_cli.models.linear import Linear, Precision
 from nmt_cli.recipe.model import Norm, Positions, RnnSettings, TransformerSettings
 
-needs_bf16 = pytest.mark.skipif(not multiplies_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
+needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
 WORDS = 13
 VOCABULARIES = Vocabularies(source_size=WORDS, target_size=WORDS, start=1, end=2)

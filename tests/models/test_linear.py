@@ -5,12 +5,12 @@ import torch
 from torch.nn import functional
 from torch.testing import assert_close
 
-from nmt_cli.devices import multiplies_bf16
+from nmt_cli.devices import has_fast_bf16
 from nmt_cli.errors import RecipeError
 from nmt_cli.models import linear as linear_module
 from nmt_cli.models.linear import Linear, Precision, linear, packing
 
-needs_bf16 = pytest.mark.skipif(not multiplies_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
+needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
 INPUT_STEP = 1 if torch.cpu._is_vnni_supported() else 2
 """Without these instructions, int8 products take inputs of seven bits, whose steps are twice as wide."""

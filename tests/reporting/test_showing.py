@@ -23,7 +23,7 @@ WEIGHTS = {"a": torch.zeros(3, 4)}
 @pytest.fixture
 def full(written: WrittenRun, tmp_path: Path) -> WrittenRun:
     """A run with a checkpoint and a model; beside it an export and a tokenizer."""
-    save_checkpoint(written.run, 300, WEIGHTS, {}, {"step": 300, "epochs": 1 / 3, "seconds": 60.0})
+    save_checkpoint(written.run, 300, WEIGHTS, {}, {"num_updates": 300, "data": {"passes": 1 / 3}, "seconds": 60.0})
     model = written.run.model
     model.mkdir()
     write_tensors(model / "model.safetensors", WEIGHTS)

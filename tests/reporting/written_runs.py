@@ -47,7 +47,7 @@ def sentence(number: int, hypothesis: str, reference: str, source: str = "a sour
 
 
 def training(step: int, **values: Any) -> dict[str, Any]:
-    place = {"time": 1.7e9 + step, "step": step, "epoch": step / 100, "target_tokens": 50 * step, "kind": "train"}
+    place = {"time": 1.7e9 + step, "update": step, "epoch": step / 100, "target_tokens": 50 * step, "kind": "train"}
     usual = {
         "loss": 8 / (1 + step / 50),
         "learning_rate": 1e-3,
@@ -58,8 +58,8 @@ def training(step: int, **values: Any) -> dict[str, Any]:
 
 
 def validation(step: int, bleu: float, name: str = "dev") -> dict[str, Any]:
-    place = {"time": 1.7e9 + step, "step": step, "epoch": step / 100, "target_tokens": 50 * step, "kind": "valid"}
-    return place | {"set": name, "stale": 0, "loss": 5 - bleu / 10, "bleu": bleu, "chrf": 2 * bleu}
+    place = {"time": 1.7e9 + step, "update": step, "epoch": step / 100, "target_tokens": 50 * step, "kind": "valid"}
+    return place | {"set": name, "num_not_improved": 0, "loss": 5 - bleu / 10, "bleu": bleu, "chrf": 2 * bleu}
 
 
 def write_prepared(folder: Path) -> str:
@@ -110,10 +110,10 @@ def write_run(folder: Path, data: str = "aa", prepared: str = "prepared") -> Wri
     written.run.resolved.write_text(resolved_yaml(recipe))
     written.run.recipe.write_text("# as given\nrun: runs/small\n")
     summary = {"format": 1, "nmt": "0.1.0", "status": "finished", "started": "2026-01-02", "command": ["nmt", "train"]}
-    measured = {"step": 300, "best": [[30.0, 200], [29.0, 300]], "seconds": 3725, "reason": "the limit is reached"}
+    measured = {"update": 300, "best": [[30.0, 200], [29.0, 300]], "seconds": 3725, "reason": "the limit is reached"}
     environment = {"environment": {"device": "CPU, 1 thread", "torch": "2.13.0"}}
     files.write_json(written.run.summary, summary | measured | environment | {"data": data})
-    started = {"time": 1.7e9, "step": 0, "epoch": 0, "target_tokens": 0, "kind": "event", "event": "started"}
+    started = {"time": 1.7e9, "update": 0, "epoch": 0, "target_tokens": 0, "kind": "event", "event": "started"}
     updates = [training(step) for step in range(50, 301, 50)]
     scores = [validation(100, 20.0), validation(200, 30.0), validation(300, 29.0)]
     written.journal([started, *updates, *scores])

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.errors import RecipeError, ResourceError
-from nmt_cli.runs.curves import require_tensorboard
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.runs.journal import Journal
+from nmt_cli.runs.journal import Journal, require_tensorboard
 
 installed = importlib.util.find_spec("tensorboard") is not None
 needs_tensorboard = pytest.mark.skipif(not installed, reason="tensorboard is not installed")

@@ -103,11 +103,11 @@ def test_a_disk_that_fails_to_read_is_no_bug_of_ours(run: RunDirectory, monkeypa
 
     monkeypatch.setattr("nmt_cli.files.sha256", failing)
     with pytest.raises(ModelError, match=r"model\.safetensors: cannot be read: Input/output error"):
-        checkpoints.verify(run, 20)
+        checkpoints.verify_checkpoint(run, 20)
 
 
 def test_damaged_ones_can_be_left_out(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     (run.checkpoint(10) / WEIGHTS).write_bytes(b"")
-    checkpoints.forget_damaged(run, [10, 20])
-    assert run.steps() == [20]
+    checkpoints.remove_damaged(run, [10, 20])
+    assert run.saved_updates() == [20]
     assert f"{run.checkpoint(10) / WEIGHTS}: has 0 bytes" in capsys.readouterr().err

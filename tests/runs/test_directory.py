@@ -39,16 +39,16 @@ def test_a_model_folder_elsewhere_stands_alone(tmp_path: Path) -> None:
 
 
 def test_what_is_not_ours_is_said_so(tmp_path: Path, run: RunDirectory) -> None:
-    with pytest.raises(ModelError, match="there is no such model"):
+    with pytest.raises(ModelError, match="nowhere: "):
         find_model(tmp_path / "nowhere")
-    with pytest.raises(ModelError, match="is no model, checkpoint or run"):
+    with pytest.raises(ModelError, match="is not a model, checkpoint or run"):
         find_model(tmp_path)
     outside = run.checkpoint(5).rename(tmp_path / "step_5")
-    with pytest.raises(ModelError, match="outside its run"):
+    with pytest.raises(ModelError, match="step_5: "):
         find_model(outside)
 
 
 def test_only_folders_named_by_a_number_are_checkpoints(run: RunDirectory) -> None:
     for name in ("step_7.tmp", "step_x", "other"):
         (run.checkpoints / name).mkdir()
-    assert run.steps() == [5, 20]
+    assert run.saved_updates() == [5, 20]

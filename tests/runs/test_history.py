@@ -7,12 +7,12 @@ import pytest
 
 from nmt_cli.errors import ModelError
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.runs.history import Came, read_journal
-from nmt_cli.runs.journal import Journal
+from nmt_cli.runs.history import read_journal
+from nmt_cli.runs.journal import CorpusExposure, Journal
 
 
 def record(**values: object) -> str:
-    return json.dumps({"time": 1.0, "step": 5, "epoch": 0.5, "target_tokens": 70, "kind": "train"} | values)
+    return json.dumps({"time": 1.0, "update": 5, "epoch": 0.5, "target_tokens": 70, "kind": "train"} | values)
 
 
 def journal(folder: Path, *lines: str) -> Path:
@@ -26,17 +26,17 @@ def test_what_a_journal_wrote_is_read_again(tmp_path: Path) -> None:
     written = Journal(run)
     written.write("event", 0, 0.0, 0, event="started", device="CPU")
     written.write("train", 10, 0.5, 300, loss=4.5, learning_rate=0.1)
-    written.write("valid", 10, 0.5, 300, set="dev", stale=0, loss=4.0, bleu=3.0)
+    written.write("valid", 10, 0.5, 300, set="dev", num_not_improved=0, loss=4.0, bleu=3.0)
     written.write("train", 20, 1.0, 600, loss=float("nan"), learning_rate=0.2)
 
     history = read_journal(run.metrics)
 
-    assert history.train["loss"].steps == [10, 20]
+    assert history.train["loss"].updates == [10, 20]
     assert history.train["loss"].values == [4.5, None]
     assert history.train["learning_rate"].values == [0.1, 0.2]
     assert history.valid["dev"]["bleu"].values == [3.0]
     assert [(event.name, event.details) for event in history.events] == [("started", {"device": "CPU"})]
-    assert (history.step, history.epochs, history.target_tokens, history.damaged) == (20, 1.0, 600, 0)
+    assert (history.last_update, history.epochs, history.target_tokens, history.damaged) == (20, 1.0, 600, 0)
 
 
 def test_the_mixture_is_that_of_the_last_report_that_tells_it(tmp_path: Path) -> None:
@@ -44,14 +44,18 @@ def test_the_mixture_is_that_of_the_last_report_that_tells_it(tmp_path: Path) ->
     later = {**came, "clean": {"pairs": 9, "target_tokens": 90}}
     lines = [record(mixture=came), record(mixture=later), record(mixture={"clean": {"pairs": "?"}}), record()]
 
-    assert read_journal(journal(tmp_path, *lines)).mixture == {"clean": Came(9, 90), "crawl": Came(4, 20)}
+    assert read_journal(journal(tmp_path, *lines)).mixture == {
+        "clean": CorpusExposure(9, 90),
+        "crawl": CorpusExposure(4, 20),
+    }
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[]", "null", "7", '{"step": 1}', '{"step": -1, "kind": "train"}', '{"step": true, "kind": "train"}']
+    "line",
+    ["{", "[]", "null", "7", '{"update": 1}', '{"update": -1, "kind": "train"}', '{"update": true, "kind": "train"}'],
 )
 def test_a_damaged_line_is_counted_and_passed_over(line: str, tmp_path: Path) -> None:
-    history = read_journal(journal(tmp_path, record(loss=2.0), line, record(step=6, loss=1.0)))
+    history = read_journal(journal(tmp_path, record(loss=2.0), line, record(update=6, loss=1.0)))
     assert history.damaged == 1
     assert history.train["loss"].values == [2.0, 1.0]
 

@@ -29,12 +29,12 @@ def test_rewinding_drops_what_will_come_again_and_a_line_cut_short(run: RunDirec
     for step in (1, 2, 3):
         journal.write("train", step, 0.1, step * 10, loss=1.0)
     with run.metrics.open("ab") as file:
-        file.write(b'{"step": 2, "lo')
+        file.write(b'{"update": 2, "lo')
 
     journal.rewind(2)
     journal.write("train", 3, 0.1, 30, loss=0.5)
 
-    assert [(record["step"], record["loss"]) for record in records(run)] == [(1, 1.0), (2, 1.0), (3, 0.5)]
+    assert [(record["update"], record["loss"]) for record in records(run)] == [(1, 1.0), (2, 1.0), (3, 0.5)]
 
 
 def test_the_summary_keeps_what_is_not_changed(run: RunDirectory) -> None:

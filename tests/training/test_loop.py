@@ -1,8 +1,10 @@
-"""One update is the same however its batches are cut; what is best, stale or finished is decided rightly."""
+"""An update does not depend on its batch boundaries; best scores, early stopping and saving."""
 
 import copy
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,15 +18,16 @@ from nmt_cli.models.contract import TranslationModel, Vocabularies
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.training import Training
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.runs.journal import Journal
-from nmt_cli.training.feed import Part, Portion
-from nmt_cli.training.health import Health
-from nmt_cli.training.learner import Learner
-from nmt_cli.training.loop import Hooks, train, updates
+from nmt_cli.runs.journal import CorpusExposure, Journal
+from nmt_cli.training import loop
+from nmt_cli.training.data_iterator import MicroBatch, UpdateBatches
+from nmt_cli.training.distributed import Distributed
+from nmt_cli.training.loop import TrainingTools, train, train_steps
+from nmt_cli.training.monitor import TrainingMonitor
 from nmt_cli.training.objectives.cross_entropy import CrossEntropy
-from nmt_cli.training.parallel import Ranks
-from nmt_cli.training.progress import Learned, Progress, finished, record_validation
-from nmt_cli.training.report import Report
+from nmt_cli.training.train_state import DataState, TrainState, record_validation, stop_reason
+from nmt_cli.training.trainer import Trainer
+from nmt_cli.training.training_log import TrainingLog
 
 CPU = torch.device("cpu")
 START, END = 2, 3
@@ -56,14 +59,14 @@ def batch(rows: list[list[int]]) -> Batch:
     return Batch(source, target_in, torch.tensor(positions), flat, np.arange(len(rows)))
 
 
-def portion(*batches: Batch) -> Portion:
-    parts = [Part(each, number) for number, each in enumerate(batches)]
+def update_of(*batches: Batch) -> UpdateBatches:
+    micro_batches = [MicroBatch(each, index) for index, each in enumerate(batches)]
     tokens = sum(each.target_tokens for each in batches)
-    return Portion(parts, tokens, {"corpus": Learned(1, tokens)}, 0, 0, 1, 4096, 0.5)
+    return UpdateBatches(micro_batches, tokens, {"corpus": CorpusExposure(1, tokens)}, DataState(0, 0, 1, 4096, 0.5))
 
 
-def learner(dropout: float = 0.0, **settings: object) -> Learner:
-    """Plain gradient descent by large steps: Adam's first step would hide how long the gradient is."""
+def trainer(dropout: float = 0.0, **settings: object) -> Trainer:
+    """Plain gradient descent with a large rate: Adam's first step would hide the scale of the gradient."""
     training = Training.model_validate(
         {
             "clip_norm": None,
@@ -72,22 +75,22 @@ def learner(dropout: float = 0.0, **settings: object) -> Learner:
             **settings,
         }
     )
-    return Learner(CrossEntropy(tiny_model(dropout), 0.1), 8, training, CPU, Ranks())
+    return Trainer(CrossEntropy(tiny_model(dropout), 0.1), 8, training, CPU, Distributed())
 
 
-def learn(learner: Learner, *portions: Portion) -> None:
-    steps = updates(learner, iter(portions), seed=1)
-    for _ in portions:
+def make_updates(trainer: Trainer, *updates: UpdateBatches) -> None:
+    steps = train_steps(trainer, iter(updates), seed=1)
+    for _ in updates:
         next(steps)
 
 
 def after_one_update(*batches: Batch) -> nn.Module:
-    made = learner()
-    learn(made, portion(*batches))
+    made = trainer()
+    make_updates(made, update_of(*batches))
     return made.model
 
 
-def test_an_update_is_the_same_however_its_batches_are_cut() -> None:
+def test_gradient_does_not_depend_on_batch_boundaries() -> None:
     short, long = [4, 5], [6, 7, 8, 4, 5, 6]
     together = after_one_update(batch([short, long]))
     apart = after_one_update(batch([short]), batch([long]))
@@ -95,7 +98,7 @@ def test_an_update_is_the_same_however_its_batches_are_cut() -> None:
         torch.testing.assert_close(one, other)
 
 
-def test_the_loss_is_cross_entropy_at_real_positions() -> None:
+def test_loss_is_cross_entropy_at_label_positions() -> None:
     model = tiny_model().eval()
     rows = batch([[4, 5], [6, 7, 8]])
     loss, tokens = CrossEntropy(model, 0.1).eval()(rows)
@@ -107,7 +110,7 @@ def test_the_loss_is_cross_entropy_at_real_positions() -> None:
     torch.testing.assert_close(loss, expected)
 
 
-def test_label_smoothing_spreads_its_share_evenly() -> None:
+def test_label_smoothing_is_uniform_over_the_vocabulary() -> None:
     model = tiny_model()
     rows = batch([[4, 5]])
     loss, _ = CrossEntropy(model, 0.3).train()(rows)
@@ -122,165 +125,182 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-def test_what_is_drawn_follows_from_the_seed_and_the_place_alone() -> None:
-    """So a restart, or another rank, draws the same without any state."""
-    first, second, again = portion(batch([[4, 5]])), portion(batch([[6, 7, 8]])), learner(dropout=0.5)
-    straight = learner(dropout=0.5)
-    learn(straight, first, second)
-    learn(again, first)
+def test_random_draws_follow_from_seed_and_update_only() -> None:
+    """So that a restart, or another rank, draws the same without saved state."""
+    first, second, again = update_of(batch([[4, 5]])), update_of(batch([[6, 7, 8]])), trainer(dropout=0.5)
+    straight = trainer(dropout=0.5)
+    make_updates(straight, first, second)
+    make_updates(again, first)
     torch.rand(100)
-    learn(again, second)
+    make_updates(again, second)
     assert same(straight.model, again.model)
 
 
-def test_batches_of_an_update_draw_differently() -> None:
-    """Were the draws the same, two equal batches would move the weights as one does."""
-    twice, once = learner(dropout=0.5), learner(dropout=0.5)
-    learn(twice, portion(batch([[4, 5]]), batch([[4, 5]])))
-    learn(once, portion(batch([[4, 5]])))
+def test_batches_of_an_update_have_different_random_draws() -> None:
+    """With equal draws, two equal batches would give the same update as one."""
+    twice, once = trainer(dropout=0.5), trainer(dropout=0.5)
+    make_updates(twice, update_of(batch([[4, 5]]), batch([[4, 5]])))
+    make_updates(once, update_of(batch([[4, 5]])))
     assert not same(twice.model, once.model)
 
 
-def poisoned() -> Portion:
-    """A portion whose loss is no number: a weight that is infinite is used by these words alone."""
-    return portion(batch([[8]]))
+def poisoned() -> UpdateBatches:
+    """An update with a non-finite loss: only this token uses the infinite parameter."""
+    return update_of(batch([[8]]))
 
 
-def vulnerable(**settings: object) -> Learner:
-    made = learner(**settings)
+def vulnerable(**settings: object) -> Trainer:
+    made = trainer(**settings)
     with torch.no_grad():
         made.model.embeddings.target.weight[8] = math.inf
     return made
 
 
-def test_an_update_whose_gradient_is_no_number_is_skipped() -> None:
+def test_update_with_non_finite_gradient_is_skipped() -> None:
     made = vulnerable()
     before = copy.deepcopy(made.model)
-    steps = updates(made, iter([poisoned(), poisoned()]), seed=1)
+    steps = train_steps(made, iter([poisoned(), poisoned()]), seed=1)
     assert next(steps).is_skipped
     assert next(steps).is_skipped
-    assert made.progress.step == 0
-    assert made.progress.used == 1, "it is not tried again"
+    assert made.state.num_updates == 0
+    assert made.state.data.batches_consumed == 1, "the data is not used again"
     assert same(before, made.model)
 
 
-def test_too_many_skipped_in_a_row_end_the_training() -> None:
-    steps = updates(vulnerable(divergence={"skips": 2}), iter([poisoned()] * 4), seed=1)
+def test_train_steps_raises_after_max_skipped_updates_in_a_row() -> None:
+    steps = train_steps(vulnerable(divergence={"max_skipped": 2}), iter([poisoned()] * 4), seed=1)
     for _ in range(3):
         next(steps)
     with pytest.raises(DivergedError, match="update 1: 3 gradients in a row are not finite"):
         next(steps)
 
 
-class Forgetful(CrossEntropy):
-    """Runs out of memory with more than `most` target positions, in the middle of an update."""
+class LimitedMemory(CrossEntropy):
+    """Runs out of memory with more than `max_tokens` target positions, in the middle of an update."""
 
-    most = 10**9
+    max_tokens = 10**9
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, int]:
         loss, tokens = super().forward(batch)
-        if batch.padded_tokens > self.most:
+        if batch.padded_tokens > self.max_tokens:
             raise torch.OutOfMemoryError("no more")
         return loss, tokens
 
 
-def with_memory_for(most: int) -> Learner:
-    made = learner()
-    made.objective = made.shared = Forgetful(made.model, 0.1).train()
-    made.objective.most = most
+def with_memory_for(max_tokens: int) -> Trainer:
+    made = trainer()
+    made.objective = made.parallel_objective = LimitedMemory(made.model, 0.1).train()
+    made.objective.max_tokens = max_tokens
     return made
 
 
-@pytest.mark.parametrize("most", [18, 10, 6])
-def test_where_memory_runs_out_the_gradient_is_that_of_smaller_batches(most: int) -> None:
-    batches = portion(batch([[4, 5]]), batch([[6, 7, 8, 4, 5], [6, 7], [8, 8, 8], [4]]))
-    ample, scarce = with_memory_for(10**9), with_memory_for(most)
-    learn(ample, batches)
-    learn(scarce, batches)
-    assert ample.fits is None
-    assert scarce.fits is not None
-    assert scarce.fits <= most
+@pytest.mark.parametrize("max_tokens", [18, 10, 6])
+def test_gradient_is_the_same_after_retrying_in_smaller_batches(max_tokens: int) -> None:
+    batches = update_of(batch([[4, 5]]), batch([[6, 7, 8, 4, 5], [6, 7], [8, 8, 8], [4]]))
+    ample, scarce = with_memory_for(10**9), with_memory_for(max_tokens)
+    make_updates(ample, batches)
+    make_updates(scarce, batches)
+    assert ample.max_tokens_that_fit is None
+    assert scarce.max_tokens_that_fit is not None
+    assert scarce.max_tokens_that_fit <= max_tokens
     for one, other in zip(ample.model.parameters(), scarce.model.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 
 
-def test_memory_that_does_not_hold_one_pair_is_a_mistake_to_tell() -> None:
+def test_memory_too_small_for_one_pair_is_a_resource_error() -> None:
     with pytest.raises(
         ResourceError, match=r"out of memory with 6 target tokens at once; lower training\.batch_tokens"
     ):
-        learn(with_memory_for(5), portion(batch([[6, 7, 8, 4, 5], [4]])))
+        make_updates(with_memory_for(5), update_of(batch([[6, 7, 8, 4, 5], [4]])))
 
 
-def validated(*scores: float, metric: str = "bleu", keep_best: int = 2) -> Progress:
+def validated(*scores: float, metric: str = "bleu", keep_best: int = 2) -> TrainState:
     settings = Training.model_validate({"validation": {"metric": metric}, "checkpoints": {"keep_best": keep_best}})
-    progress = Progress()
+    state = TrainState()
     for score in scores:
-        progress.step += 1
-        record_validation(settings, progress, {"valid": {metric: score}, "other": {metric: 0.0}})
-    return progress
+        state.num_updates += 1
+        record_validation(settings, state, {"valid": {metric: score}, "other": {metric: 0.0}})
+    return state
 
 
-def test_the_best_are_kept_best_first_and_staleness_is_counted() -> None:
-    progress = validated(10.0, 30.0, 20.0, 5.0)
-    assert progress.best == [(30.0, 2), (20.0, 3)]
-    assert progress.stale == 2
+def test_record_validation_ranks_best_first_and_counts_not_improved() -> None:
+    state = validated(10.0, 30.0, 20.0, 5.0)
+    assert state.best == [(30.0, 2), (20.0, 3)]
+    assert state.num_not_improved == 2
 
 
-def test_a_lower_loss_is_better() -> None:
+def test_record_validation_prefers_lower_loss() -> None:
     assert validated(3.0, 1.0, 2.0, metric="loss").best == [(1.0, 2), (2.0, 3)]
 
 
-def test_of_equal_scores_the_earlier_is_better() -> None:
-    progress = validated(10.0, 10.0)
-    assert progress.best == [(10.0, 1), (10.0, 2)]
-    assert progress.stale == 1
+def test_record_validation_prefers_the_earlier_of_equal_scores() -> None:
+    state = validated(10.0, 10.0)
+    assert state.best == [(10.0, 1), (10.0, 2)]
+    assert state.num_not_improved == 1
 
 
-def test_a_score_that_is_no_number_is_never_best() -> None:
-    progress = validated(math.nan, 1.0, math.nan)
-    assert progress.best == [(1.0, 2)]
-    assert progress.stale == 1
+def test_record_validation_ignores_scores_that_are_not_finite() -> None:
+    state = validated(math.nan, 1.0, math.nan)
+    assert state.best == [(1.0, 2)]
+    assert state.num_not_improved == 1
 
 
-def test_training_is_finished_by_updates_epochs_or_patience() -> None:
+def test_stop_reason_names_updates_epochs_or_patience() -> None:
     settings = Training.model_validate({"limits": {"updates": 10, "epochs": 3}, "validation": {"patience": 2}})
-    assert not finished(settings, Progress(step=9, epochs=2.9, stale=1))
-    assert "10 updates" in finished(settings, Progress(step=10))
-    assert "the limit of 3 epochs" in finished(settings, Progress(epochs=3.0))
-    assert "bleu has not improved in 2" in finished(settings, Progress(stale=2))
+    assert not stop_reason(settings, TrainState(num_updates=9, data=DataState(passes=2.9), num_not_improved=1))
+    assert "10 updates" in stop_reason(settings, TrainState(num_updates=10))
+    assert "the limit of 3 epochs" in stop_reason(settings, TrainState(data=DataState(passes=3.0)))
+    assert "bleu has not improved in 2" in stop_reason(settings, TrainState(num_not_improved=2))
 
 
-def test_progress_survives_json() -> None:
+def test_train_state_survives_json() -> None:
     import json
 
-    progress = Progress(step=3, best=[(1.5, 2), (1.0, 3)])
-    assert Progress.from_state(json.loads(json.dumps(progress.as_state()))) == progress
+    state = TrainState(num_updates=3, best=[(1.5, 2), (1.0, 3)])
+    assert TrainState.from_state_dict(json.loads(json.dumps(state.state_dict()))) == state
 
 
 @pytest.mark.parametrize(
-    ("settings", "saved", "done"),
+    ("settings", "saved", "is_finished"),
     [
         ({"limits": {"updates": 4}, "validation": {"every": 2}}, [2, 4], True),
         ({"limits": {"updates": 5}, "validation": {"every": 3}, "checkpoints": {"every": 2}}, [2, 3, 4, 5], True),
         ({"limits": {"updates": 9}, "validation": {"every": 9}}, [6], False),
     ],
 )
-def test_when_it_is_saved(settings: dict[str, object], saved: list[int], done: bool, tmp_path: Path) -> None:
-    made, found = learner(**settings), list[int]()
-    progress = made.progress
-    steps = updates(made, iter(lambda: portion(batch([[4]])), None), seed=1)
-    hooks = Hooks(
-        validate=lambda: {"valid": {"loss": 1.0, "bleu": float(progress.step)}},
-        save=lambda: found.append(progress.step),
-        stopping=lambda: progress.step == 6,
-    )
-    assert train(steps, made, Report(made, Journal(RunDirectory(tmp_path)), Health(made)), hooks) is done
+def test_train_saves_checkpoints_when_due(
+    settings: dict[str, object], saved: list[int], is_finished: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, found = trainer(**settings), list[int]()
+    state = made.state
+    monkeypatch.setattr(loop, "validate", lambda *_: {"valid": {"loss": 1.0, "bleu": float(state.num_updates)}})
+    tools = tools_of(made, Journal(RunDirectory(tmp_path)), found, lambda: state.num_updates == 6)
+    steps = train_steps(made, iter(lambda: update_of(batch([[4]])), None), seed=1)
+    assert train(steps, made, tools) is is_finished
     assert found == saved
 
 
-def test_training_ends_when_its_time_is_over() -> None:
-    made = learner(limits={"minutes": 1e-9}, validation={"every": 100})
-    steps = updates(made, iter(lambda: portion(batch([[4]])), None), seed=1)
-    hooks = Hooks(lambda: {"valid": {"loss": 1.0, "bleu": 1.0}}, lambda: None, lambda: False)
-    assert train(steps, made, Report(made, Journal(None), Health(made)), hooks)
-    assert made.progress.step == 1
+def test_train_ends_after_limit_of_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trainer(limits={"minutes": 1e-9}, validation={"every": 100})
+    monkeypatch.setattr(loop, "validate", lambda *_: {"valid": {"loss": 1.0, "bleu": 1.0}})
+    steps = train_steps(made, iter(lambda: update_of(batch([[4]])), None), seed=1)
+    assert train(steps, made, tools_of(made, Journal(None), [], lambda: False))
+    assert made.state.num_updates == 1
+
+
+class RecordingCheckpointer:
+    """Records the updates at which a checkpoint would be saved."""
+
+    def __init__(self, trainer: Trainer, saved: list[int]) -> None:
+        self._trainer, self._saved = trainer, saved
+
+    def save(self) -> None:
+        self._saved.append(self._trainer.state.num_updates)
+
+
+def tools_of(trainer: Trainer, journal: Journal, saved: list[int], is_stop_requested: Callable[[], bool]) -> Any:
+    """Tools without validation data; `loop.validate` must be replaced."""
+    log = TrainingLog(trainer, journal, TrainingMonitor(trainer))
+    checkpointer: Any = RecordingCheckpointer(trainer, saved)
+    nothing: Any = None
+    return TrainingTools(log, checkpointer, nothing, nothing, is_stop_requested)

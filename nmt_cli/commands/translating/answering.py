@@ -44,10 +44,10 @@ class Opener:
 
     def __call__(self, number: int = 0, count: int = 1) -> Answering:
         """Load the model; `number` is that of this process among `count`, which each have a part of the machine."""
-        from nmt_cli.devices import become_worker, memory_errors
+        from nmt_cli.devices import init_worker, memory_errors
 
         if count > 1:
-            become_worker(number, count)
+            init_worker(number, count)
         with memory_errors():
             return answering_by(open_translator(self.options), self.format)
 
@@ -69,7 +69,7 @@ class WorkerOpener:
 def answering_by(translator: "Translator", format: Format) -> Answering:
     """Answers in this format by a translator."""
     from nmt_cli.decoding.formats import FORMATS
-    from nmt_cli.devices import give_back_freed_memory, memory_errors
+    from nmt_cli.devices import memory_errors, release_freed_memory
 
     write = FORMATS[format]
 
@@ -77,7 +77,7 @@ def answering_by(translator: "Translator", format: Format) -> Answering:
         with memory_errors():
             translations = translator.translate_window(window.requests, window.first, translated)
         lines = [write(number, translation) for number, translation in enumerate(translations, window.first - 1)]
-        give_back_freed_memory()
+        release_freed_memory()
         return Answer("".join(lines).encode(), Summary.of(translations))
 
     return answer

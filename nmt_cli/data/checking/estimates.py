@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 from nmt_cli.recipe.training import Training
-from nmt_cli.recipe.training.optimization import AdafactorSettings, SgdSettings
 
 _FLOAT = 4
 """Bytes."""
@@ -38,15 +37,8 @@ def estimate(
     seconds = _OPERATIONS * weights * epoch_tokens / (speed * _SHARE_OF_PEAK)
     if settings.consistency is not None:
         seconds *= 2
-    copies = 2 + _memories(settings) + (settings.ema_decay is not None)
+    copies = 2 + settings.optimizer.num_states + (settings.ema_decay is not None)
     return Estimate(weights, copies * weights * _FLOAT, _batch_bytes(settings, model), seconds)
-
-
-def _memories(settings: Training) -> int:
-    """Numbers that the optimizer remembers of each weight."""
-    if isinstance(settings.optimizer, AdafactorSettings):
-        return 0
-    return 1 if isinstance(settings.optimizer, SgdSettings) else 2
 
 
 def _batch_bytes(settings: Training, model: TransformerSettings | RnnSettings) -> int:

@@ -8,7 +8,6 @@ from nmt_cli.data.checking.finding import Finding
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Training
-from nmt_cli.recipe.training.optimization import AdafactorSettings, SgdSettings, peak_rate
 
 _FEW_PER_SUBWORD = 40
 """Tokens for each subword: rare ones are seen too seldom to be learned (Gowda & May 2020 want 100 of most)."""
@@ -57,15 +56,15 @@ def learning_rate(recipe: Recipe) -> list[Finding]:
     """Finds a peak of the learning rate far from what suits the width of the model."""
     settings, width, where = recipe.training, recipe.model.width, "training.optimizer.learning_rate"
     given = settings.optimizer.learning_rate
-    rate = peak_rate(given, settings.schedule, width)
-    if isinstance(settings.optimizer, SgdSettings | AdafactorSettings):
+    rate = settings.schedule.peak_learning_rate(given, width)
+    if not settings.optimizer.lr_sets_step_size:
         return []
     lowest, highest = _RATES
     usual = f"{0.3 / width:.0e}".replace("e-0", "e-")
     peaks = f"a peak of {rate:.2g}" if settings.schedule.type == "noam" else f"{rate:g}"
     if rate * width > highest:
         what = f"{peaks} is very high for a width of {width:,}; training will most likely diverge or learn nothing"
-    elif rate * width < lowest and settings.start_from is None:
+    elif rate * width < lowest and settings.init_from is None:
         what = f"{peaks} is very low for a width of {width:,}; a new model will learn very slowly"
     else:
         return []

@@ -1,4 +1,4 @@
-"""The section `training`."""
+"""The recipe section `training`."""
 
 from typing import Annotated, Literal, Self
 
@@ -18,100 +18,100 @@ from nmt_cli.recipe.training.subword_sampling import SubwordSampling
 
 
 class Limits(Section):
-    """When training ends, whichever comes first; early stopping apart."""
+    """Limits of the training, whichever is reached first. Early stopping is separate."""
 
     updates: Count = 100_000
-    """Steps of the optimizer."""
+    """Optimizer updates."""
     epochs: Count | None = None
     """Passes over the training data."""
     minutes: Positive | None = None
-    """Time, validations included. Such a run depends on how fast the machine is, and so does its learning rate."""
+    """Time, including validation. The result then depends on the speed of the machine, as does the learning rate."""
 
 
 class Validation(Section):
-    """How often to translate the validation sets, and what the score decides."""
+    """How often to score the validation sets, and early stopping."""
 
     every: Count = 1000
     """Updates between validations."""
     metric: Literal["bleu", "chrf", "loss"] = "bleu"
-    """What decides which checkpoint is best."""
+    """Metric of the first validation set that decides which checkpoint is best."""
     patience: Count | None = 10
-    """Stop after this many validations without a better one."""
+    """Stop after this many validations without improvement."""
 
 
 class Checkpoints(Section):
-    """What is kept. A checkpoint is saved at each validation and when a run is stopped."""
+    """Which checkpoints to keep. One is saved at each validation and when a run is stopped."""
 
     every: Count | None = None
-    """Save as often as this, too, in updates."""
+    """Also save after this many updates."""
     keep_last: Count = 1
-    """The newest ones; a run resumes from the last."""
+    """Number of newest checkpoints to keep; a run resumes from the last one."""
     keep_best: Count = 3
-    """The weights of these are averaged into the run's model."""
+    """Number of best checkpoints to keep; their parameters are averaged into the run's model."""
 
 
 class Logging(Section):
-    """How often to report."""
+    """How often to report progress."""
 
     every: Count = 50
     """Updates between reports."""
     tensorboard: bool = False
-    """Write all numbers for TensorBoard, too; needs `pip install 'nmt-cli[tensorboard]'`."""
+    """Also write TensorBoard events; needs `pip install 'nmt-cli[tensorboard]'`."""
 
 
 class Divergence(Section):
-    """What to do when a loss or gradient is no longer a number; such an update is never made."""
+    """What to do when a gradient is not finite. Such an update is skipped."""
 
-    skips: Annotated[int, Field(ge=0)] = 3
-    """Updates in a row that may be skipped."""
-    returns: Annotated[int, Field(ge=0)] = 2
-    """How often to go back, then, to the last good checkpoint, before giving up."""
+    max_skipped: Annotated[int, Field(ge=0)] = 3
+    """Updates in a row that may be skipped before training rolls back to the last good checkpoint."""
+    max_rollbacks: Annotated[int, Field(ge=0)] = 2
+    """Rollbacks before training fails."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """What the learning rate is multiplied by at each return."""
+    """Factor on the learning rate at each rollback."""
 
 
 class Parallel(Section):
-    """Many devices and machines; nmt train --nproc N, or torchrun, starts a process for each device."""
+    """Training on several devices or machines. `nmt train --nproc N`, or torchrun, starts one process per device."""
 
     type: Literal["ddp", "fsdp"] = "ddp"
-    """Each device holds all weights (DDP), or a share of them and of the optimizer (FSDP2), for models too large."""
+    """ddp: each device holds all parameters. fsdp: parameters and optimizer state are sharded (FSDP2)."""
     timeout: Positive = 300
-    """Seconds after which a process that does not answer is given up."""
+    """Seconds to wait for an answer of another process before giving up."""
 
 
 class Training(Section):
-    """From prepared data to weights."""
+    """How to train the model."""
 
     update_tokens: Count = 4096
-    """Target tokens of one update, all devices together; batches are accumulated until there are as many."""
+    """Target tokens per update over all devices; batches are accumulated up to this number."""
     batch_tokens: CountOrAuto = "auto"
-    """Padded target tokens of one forward pass on one device; auto finds what its memory holds, or its caches like."""
+    """Maximum padded target tokens per batch and device; auto: as many as fit into memory, or suit a CPU's caches."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the arithmetic; weights are always kept in fp32."""
+    """Precision of computation; parameters are always kept in fp32."""
     label_smoothing: Rate = 0.1
-    """Probability spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    """Probability mass spread evenly over the vocabulary (Szegedy et al. 2016)."""
     mixing: Mixing = Mixing()
     augmentation: Augmentation | None = None
     subword_sampling: SubwordSampling | None = None
     consistency: Consistency | None = None
-    """A second pass that must agree with the first; the training loss then tells both together, validation does not."""
+    """A second pass whose output must agree with the first. Included in the training loss, not in validation."""
     word_dropout: WordDropout = WordDropout()
     scheduled_sampling: ScheduledSampling | None = None
     guided_alignment: GuidedAlignment | None = None
     gradient_checkpointing: bool = False
-    """Compute each layer again for its gradient instead of keeping it (Chen et al. 2016): less memory, more time."""
+    """Recompute layers in the backward pass, not store activations (Chen et al. 2016): less memory, more time."""
     clip_norm: Positive | None = 1.0
-    """Largest norm of an update's gradient; longer ones are scaled down."""
+    """Maximum norm of the gradient; longer gradients are scaled down."""
     optimizer: Optimizer = AdamWSettings()
-    """How gradients change weights."""
+    """Optimizer."""
     schedule: Schedule = InverseSqrtSettings()
-    """The learning rate over time."""
+    """Learning rate schedule."""
     ema_decay: Rate | None = None
-    """Validate and publish a running mean of the weights with this decay (Polyak & Juditsky 1992), such as 0.999."""
-    start_from: File | None = None
-    """A run, checkpoint or model whose weights are the first; its tokenizer comes by `tokenizer.take_from`."""
+    """Validate and publish an exponential moving average of the parameters with this decay, such as 0.999."""
+    init_from: File | None = None
+    """Fine-tune this run, checkpoint or model: start from its parameters. `tokenizer.take_from` takes its tokenizer."""
     freeze: list[str] = []
-    """Weights that stay as they are, by name: `embeddings.*` are all that begin so."""
+    """Names or patterns of parameters that are not trained, such as `embeddings.*`."""
     limits: Limits = Limits()
     validation: Validation = Validation()
     checkpoints: Checkpoints = Checkpoints()
@@ -123,7 +123,7 @@ class Training(Section):
     def check_sharding(self) -> Self:
         if self.parallel.type == "fsdp" and self.optimizer.type == "adafactor":
             raise ValueError(
-                "optimizer.type: adafactor does not go with parallel.type fsdp, which shares out its memory"
+                "optimizer.type: adafactor is not supported with parallel.type fsdp, which shards optimizer state"
             )
         return self
 
@@ -133,6 +133,6 @@ class Training(Section):
         if isinstance(schedule, PlateauSettings) and stop is not None and schedule.patience >= stop:
             raise ValueError(
                 f"schedule.patience: {schedule.patience} is not less than validation.patience,"
-                f" so that training would stop ({stop}) before the rate falls"
+                f" so that training would stop ({stop}) before the learning rate is reduced"
             )
         return self

@@ -1,7 +1,7 @@
 """The sections `training.optimizer` and `training.schedule`: one class for each type."""
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
@@ -9,78 +9,89 @@ from nmt_cli.recipe.section import MAX_COUNT, Count, Positive, Rate, Section, di
 
 
 class OptimizerSettings(Section):
-    """What every optimizer can be told."""
+    """Settings of every optimizer."""
+
+    num_states: ClassVar[int] = 2
+    """Numbers of optimizer state per parameter."""
+    lr_sets_step_size: ClassVar[bool] = True
+    """Whether the size of a step follows from the learning rate alone, so that one range suits models of all sizes."""
 
     learning_rate: Positive = 1e-3
-    """The highest rate, reached at the end of the warm-up."""
+    """Highest learning rate, reached at the end of the warm-up."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Share of each matrix, times the learning rate, that is taken off at each update."""
+    """Fraction of each matrix, times the learning rate, subtracted at each update."""
 
 
-class AdamTerms(OptimizerSettings):
-    """What an optimizer with Adam in it can be told besides."""
+class AdamBaseSettings(OptimizerSettings):
+    """Settings of optimizers that contain Adam."""
 
     betas: Annotated[list[Rate], Field(min_length=2, max_length=2)] = [0.9, 0.98]
-    """Decay of Adam's running means of gradient and squared gradient."""
+    """Decay rates of Adam's moving averages of gradient and squared gradient."""
     epsilon: Positive = 1e-9
-    """Added to the root of Adam's mean squared gradient."""
+    """Added to the square root of Adam's average squared gradient."""
 
 
-class AdamWSettings(AdamTerms):
-    """Adam with weight decay apart from the gradient (Loshchilov & Hutter 2019)."""
+class AdamWSettings(AdamBaseSettings):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     type: Literal["adamw"] = "adamw"
-    """How gradients change weights."""
+    """Optimizer."""
 
 
-class AdamSettings(AdamTerms):
-    """Adam as it was first (Kingma & Ba 2015)."""
+class AdamSettings(AdamBaseSettings):
+    """Original Adam (Kingma & Ba 2015)."""
 
     type: Literal["adam"]
-    """How gradients change weights."""
+    """Optimizer."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Share of each matrix that is added to its gradient (L2 regularisation)."""
+    """Fraction of each matrix added to its gradient (L2 regularisation)."""
 
 
 class SgdSettings(OptimizerSettings):
     """Stochastic gradient descent."""
 
+    num_states: ClassVar[int] = 1
+    lr_sets_step_size: ClassVar[bool] = False
+
     type: Literal["sgd"]
-    """How gradients change weights."""
+    """Optimizer."""
     learning_rate: Positive = 0.1
-    """The highest rate, reached at the end of the warm-up."""
+    """Highest learning rate, reached at the end of the warm-up."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Share of each matrix that is added to its gradient (L2 regularisation)."""
+    """Fraction of each matrix added to its gradient (L2 regularisation)."""
     momentum: Rate = 0.9
-    """Share of the last update's direction that is kept."""
+    """Fraction of the previous update's direction that is kept."""
     nesterov: bool = False
-    """Look ahead along that direction (Sutskever et al. 2013)."""
+    """Use Nesterov momentum (Sutskever et al. 2013)."""
 
     @model_validator(mode="after")
     def check_nesterov(self) -> Self:
         if self.nesterov and not self.momentum:
-            raise ValueError("nesterov: needs a momentum, but momentum is 0")
+            raise ValueError("nesterov: requires a momentum above 0")
         return self
 
 
 class AdafactorSettings(OptimizerSettings):
-    """Adam with little memory: of a matrix, it remembers rows and columns (Shazeer & Stern 2018)."""
+    """Adam with less memory: keeps one average per row and column of a matrix (Shazeer & Stern 2018)."""
+
+    num_states: ClassVar[int] = 0
+    lr_sets_step_size: ClassVar[bool] = False
 
     type: Literal["adafactor"]
-    """How gradients change weights."""
+    """Optimizer."""
     learning_rate: Positive = 1e-2
-    """The highest rate, relative to the size of the weights; never above 1/√update."""
+    """Highest learning rate, relative to the size of the parameters; never above 1/√update."""
 
 
-class MuonSettings(AdamTerms):
-    """Orthogonal updates of the matrices inside the model (Jordan et al. 2024; Liu et al. 2025), AdamW for the rest."""
+class MuonSettings(AdamBaseSettings):
+    """Orthogonalised updates of inner matrices (Jordan et al. 2024; Liu et al. 2025), AdamW for the rest."""
 
     type: Literal["muon"]
-    """How gradients change weights."""
+    """Optimizer."""
     momentum: Rate = 0.95
-    """Decay of the running mean of a matrix's gradient."""
+    """Decay rate of the moving average of a matrix's gradient."""
     nesterov: bool = True
-    """Count the newest gradient once more."""
+    """Use Nesterov momentum."""
 
 
 Optimizer = Annotated[
@@ -94,60 +105,67 @@ Optimizer = Annotated[
 
 
 class ScheduleSettings(Section):
-    """What every schedule can be told."""
+    """Settings of every schedule."""
 
     warmup: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 1000
-    """Updates over which the rate rises from zero."""
+    """Updates over which the learning rate rises linearly from zero."""
+
+    def peak_learning_rate(self, rate: float, width: int) -> float:
+        """Return the highest learning rate, given that of the recipe and the width of the model."""
+        return rate
 
 
 class InverseSqrtSettings(ScheduleSettings):
-    """After the warm-up, the rate falls as one over the square root of the update."""
+    """After the warm-up, decay with the inverse square root of the update."""
 
     type: Literal["inverse_sqrt"] = "inverse_sqrt"
-    """How the rate goes on after the warm-up."""
+    """Shape of the decay after the warm-up."""
 
 
 class NoamSettings(ScheduleSettings):
-    """As inverse_sqrt, with a peak of learning_rate / √(width · warmup) (Vaswani et al. 2017): 1 or 2 is usual."""
+    """Like inverse_sqrt, with a peak of learning_rate / √(width · warmup) (Vaswani et al. 2017); 1 or 2 is usual."""
 
     type: Literal["noam"]
-    """How the rate goes on after the warm-up."""
+    """Shape of the decay after the warm-up."""
     warmup: Count = 4000
-    """Updates over which the rate rises from zero."""
+    """Updates over which the learning rate rises linearly from zero."""
+
+    def peak_learning_rate(self, rate: float, width: int) -> float:
+        return rate / math.sqrt(width * self.warmup)
 
 
 class LinearSettings(ScheduleSettings):
-    """After the warm-up, the rate falls in a straight line to zero at the end of training."""
+    """After the warm-up, decay linearly to zero at the end of training."""
 
     type: Literal["linear"]
-    """How the rate goes on after the warm-up."""
+    """Shape of the decay after the warm-up."""
 
 
 class CosineSettings(ScheduleSettings):
-    """After the warm-up, the rate falls along half a wave to zero at the end (Loshchilov & Hutter 2017)."""
+    """After the warm-up, decay along a half cosine to zero at the end of training (Loshchilov & Hutter 2017)."""
 
     type: Literal["cosine"]
-    """How the rate goes on after the warm-up."""
+    """Shape of the decay after the warm-up."""
 
 
 class WsdSettings(ScheduleSettings):
-    """Warm-up, stable, decay: the rate stays, and falls to zero at the very end (Hägele et al. 2024)."""
+    """Warm-up, stable, decay: constant, then a linear decay to zero at the end of training (Hägele et al. 2024)."""
 
     type: Literal["wsd"]
-    """How the rate goes on after the warm-up."""
+    """Shape of the decay after the warm-up."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Last share of the training over which the rate falls, in a straight line."""
+    """Fraction of the training, at its end, over which the learning rate decays."""
 
 
 class PlateauSettings(ScheduleSettings):
-    """After the warm-up, the rate stays until validations get no better."""
+    """After the warm-up, constant until validation scores stop improving."""
 
     type: Literal["plateau"]
-    """How the rate goes on after the warm-up."""
+    """Shape of the decay after the warm-up."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """What the rate is multiplied by."""
+    """Factor on the learning rate."""
     patience: Count = 3
-    """Validations without a better one, each time, before it is."""
+    """Validations without improvement before the factor is applied, each time."""
 
 
 Schedule = Annotated[
@@ -159,8 +177,3 @@ Schedule = Annotated[
     | Annotated[PlateauSettings, Tag("plateau")],
     discriminator("type", "inverse_sqrt"),
 ]
-
-
-def peak_rate(rate: float, schedule: Schedule, width: int) -> float:
-    """The highest learning rate of a schedule, which noam derives from the model's width and the warm-up."""
-    return rate / math.sqrt(width * schedule.warmup) if isinstance(schedule, NoamSettings) else rate

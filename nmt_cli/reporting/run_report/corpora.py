@@ -13,7 +13,8 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.plots.histogram import Histogram, draw_histogram
 from nmt_cli.reporting.run_report.evaluations import Evaluation
 from nmt_cli.reporting.run_report.section import Section, absent
-from nmt_cli.runs.history import Came, History
+from nmt_cli.runs.history import History
+from nmt_cli.runs.journal import CorpusExposure
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,9 @@ def _inventory(recipe: Recipe | None, summary: dict[str, Any]) -> Inventory:
     return inventory
 
 
-def _shares(inventory: Inventory, mixture: Mapping[str, Came]) -> list[_Corpus]:
+def _shares(inventory: Inventory, mixture: Mapping[str, CorpusExposure]) -> list[_Corpus]:
     corpora = {counts.name: counts for counts in inventory.corpora if counts.name.startswith("train/")}
-    none = Came(0, 0)
+    none = CorpusExposure(0, 0)
     came = {name: mixture.get(name.removeprefix("train/"), none) for name in corpora} if mixture else {}
     tokens = {name: came[name].target_tokens if came else counts.target_tokens for name, counts in corpora.items()}
     total = sum(tokens.values()) or 1

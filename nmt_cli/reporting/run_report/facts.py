@@ -12,9 +12,8 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.run_report.evaluations import Evaluation
 from nmt_cli.reporting.run_report.section import Fact, Section, absent
 from nmt_cli.reporting.run_report.training import best_point
-from nmt_cli.runs.directory import STATE, WEIGHTS, RunDirectory
+from nmt_cli.runs.directory import STATE, WEIGHTS, RunDirectory, count_parameters
 from nmt_cli.runs.history import History
-from nmt_cli.runs.weights import count_weights
 
 _LONGEST_RECIPE = 100_000
 
@@ -45,7 +44,7 @@ def key_figures(
             Fact(f"best {best.name} on {best.set}", f"{best.score:.2f}", f"validation, update {best.step:,}")
         )
     epochs = f"{history.epochs:.1f} epochs" if history else ""
-    step = summary.get("step", history.step if history else 0)
+    step = summary.get("update", history.last_update if history else 0)
     figures.append(Fact("updates", f"{step:,}" if isinstance(step, int) else str(step), epochs))
     if seconds := _seconds(run, summary):
         figures.append(Fact("training time", duration(seconds), _environment(summary).get("device", "")))
@@ -96,8 +95,8 @@ def cost_of(run: RunDirectory, summary: Mapping[str, Any], history: History | No
         cost.append(Fact("target subwords", f"{history.target_tokens:,}", f"in {history.epochs:.1f} epochs"))
         for name, label, form, factor in (
             ("target_tokens_per_second", "target subwords per second", "{:,.0f}", 1.0),
-            ("share_of_peak", "share of the device's peak", "{:.1f} %", 100.0),
-            ("share_waiting_for_data", "time waiting for data", "{:.1f} %", 100.0),
+            ("model_flops_utilization", "model FLOPs utilization", "{:.1f} %", 100.0),
+            ("data_wait_fraction", "time waiting for data", "{:.1f} %", 100.0),
         ):
             if name in history.train and (known := history.train[name].finite()):
                 cost.append(Fact(label, form.format(factor * sum(known) / len(known)), "mean of the reports"))
@@ -126,7 +125,7 @@ def _hashes(run: RunDirectory, summary: Mapping[str, Any], evaluations: Sequence
 def _seconds(run: RunDirectory, summary: Mapping[str, Any]) -> float:
     """Time spent in training: the summary's, or, of a run that is not finished, the newest checkpoint's."""
     seconds = summary.get("seconds")
-    if seconds is None and (steps := run.steps()):
+    if seconds is None and (steps := run.saved_updates()):
         try:
             state = files.read_json(run.checkpoint(steps[-1]) / STATE)
         except NmtError:
@@ -136,11 +135,11 @@ def _seconds(run: RunDirectory, summary: Mapping[str, Any]) -> float:
 
 
 def _weights(run: RunDirectory) -> int:
-    folders = [run.model, *(run.checkpoint(step) for step in reversed(run.steps()))]
+    folders = [run.model, *(run.checkpoint(step) for step in reversed(run.saved_updates()))]
     for folder in folders:
         if (folder / WEIGHTS).is_file():
             try:
-                return count_weights(folder / WEIGHTS)
+                return count_parameters(folder / WEIGHTS)
             except NmtError:
                 continue
     return 0

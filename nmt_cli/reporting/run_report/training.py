@@ -55,8 +55,8 @@ def training_section(history: History | None, recipe: Recipe | None, summary: di
         return absent(title, "The journal tells of no update yet; curves appear with the first report of training.")
     best = best_point(history, recipe)
     drawn = [chart for chart in _charts(history, best) if any(line.steps for line in chart.lines)]
-    charts = [draw_lines(replace(chart, last_step=history.step)) for chart in drawn]
-    events = [_Happening(event.step, _clock(event.time), _told(event)) for event in history.events]
+    charts = [draw_lines(replace(chart, last_step=history.last_update)) for chart in drawn]
+    events = [_Happening(event.update, _clock(event.time), _told(event)) for event in history.events]
     shown = events if len(events) <= _MOST_EVENTS else [*events[: _MOST_EVENTS // 2], *events[-_MOST_EVENTS // 2 :]]
     content = _Training(charts, shown, len(events) - len(shown), history.damaged, best)
     return Section(title, "training.html.j2", content)
@@ -70,7 +70,7 @@ def best_point(history: History, recipe: Recipe | None) -> BestPoint | None:
     if series is None or not series.finite():
         return None
     sign = -1.0 if metric == "loss" else 1.0
-    pairs = [(value, step) for value, step in zip(series.values, series.steps, strict=True) if value is not None]
+    pairs = [(value, step) for value, step in zip(series.values, series.updates, strict=True) if value is not None]
     score, step = max(pairs, key=lambda pair: (sign * pair[0], -pair[1]))
     return BestPoint(metric, name, step, score)
 
@@ -95,34 +95,34 @@ _TRAINING = {
     "learning_rate": "Learning rate",
     "gradient_norm": "Gradient norm",
     "target_tokens_per_second": "Target subwords per second",
-    "share_of_peak": "Share of the device's peak, in per cent",
-    "share_waiting_for_data": "Time waiting for data, in per cent",
+    "model_flops_utilization": "Model FLOPs utilization, in per cent",
+    "data_wait_fraction": "Time waiting for data, in per cent",
     "memory_bytes": "Memory, in GiB",
 }
-_SCALES = {"share_of_peak": 100.0, "share_waiting_for_data": 100.0, "memory_bytes": 2.0**-30}
+_SCALES = {"model_flops_utilization": 100.0, "data_wait_fraction": 100.0, "memory_bytes": 2.0**-30}
 
 
 def _metrics(history: History) -> list[str]:
     """What validations scored, in the journal's order."""
     names = dict.fromkeys(name for series in history.valid.values() for name in series)
-    return [name for name in names if name not in ("loss", "stale")]
+    return [name for name in names if name not in ("loss", "num_not_improved")]
 
 
 def _valid(history: History, metric: str) -> list[Line]:
     several = len(history.valid) > 1 or metric == "loss"
     return [
-        Line(f"validation {name}" if several else name, series[metric].steps, series[metric].values, dotted=True)
+        Line(f"validation {name}" if several else name, series[metric].updates, series[metric].values, dotted=True)
         for name, series in history.valid.items()
         if metric in series
     ]
 
 
 def _line(label: str, series: Series) -> Line:
-    return Line(label, series.steps, series.values)
+    return Line(label, series.updates, series.values)
 
 
 def _scaled(series: Series, factor: float) -> Series:
-    return Series(series.steps, [None if value is None else factor * value for value in series.values])
+    return Series(series.updates, [None if value is None else factor * value for value in series.values])
 
 
 def _mark(best: BestPoint | None, metric: str) -> Best | None:

@@ -1,13 +1,14 @@
-"""Optimizers: how gradients change weights."""
+"""Optimizers: which parameters are trained, and how gradients change them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.errors import ModelError
+from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.training.optimization import (
     AdafactorSettings,
     AdamSettings,
@@ -16,116 +17,138 @@ from nmt_cli.recipe.training.optimization import (
     Optimizer,
     SgdSettings,
 )
-from nmt_cli.training.optimization.muon import InnerMatrices, Muon, inner_matrices
+from nmt_cli.training.optimization.muon import Muon, inner_matrices
+
+_NAMES_SHOWN = 8
+
+
+def freeze(model: nn.Module, patterns: list[str]) -> int:
+    """Exclude parameters whose names match a pattern from training; return how many numbers that is.
+
+    Raises:
+        RecipeError: A pattern matches no parameter, or none is left to train.
+    """
+    parameters = dict(model.named_parameters())
+    for pattern in patterns:
+        matching = [name for name in parameters if fnmatchcase(name, pattern)]
+        if not matching:
+            names = list(parameters)
+            examples = ", ".join(names[:: -(-len(names) // _NAMES_SHOWN)])
+            raise RecipeError(f"training.freeze: no parameter matches {pattern}; some names are {examples}")
+        for name in matching:
+            parameters[name].requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in parameters.values()):
+        raise RecipeError(f"training.freeze: {', '.join(patterns)} leave no parameter to train")
+    return sum(parameter.numel() for parameter in parameters.values() if not parameter.requires_grad)
 
 
 class Optimizers:
-    """One or more of torch's optimizers, each with weights of its own; they share the learning rate."""
+    """One or more torch optimizers over disjoint parameters, with one learning rate."""
 
     def __init__(self, optimizers: Sequence[torch.optim.Optimizer], model: nn.Module) -> None:
         self.optimizers = list(optimizers)
-        self._names: dict[Tensor, str] = {weight: name for name, weight in model.named_parameters()}
+        self._names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
 
-    def set_rate(self, rate: float) -> None:
-        """The learning rate from the next step on."""
+    def set_learning_rate(self, rate: float) -> None:
+        """Set the learning rate of the following steps."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
 
     def step(self) -> None:
-        """Change the weights."""
+        """Update the parameters."""
         for optimizer in self.optimizers:
             optimizer.step()
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Drop the gradients."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All that the optimizers remember, keyed `what/weight name`."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the state of all parameters, with keys `STATE/PARAMETER`."""
         return {
-            f"{what}/{self._names[weight]}": value
+            f"{key}/{self._names[parameter]}": value
             for optimizer in self.optimizers
-            for weight, memory in optimizer.state.items()
-            for what, value in memory.items()
+            for parameter, state in optimizer.state.items()
+            for key, value in state.items()
         }
 
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Remember what `tensors` gave, bit for bit; ModelError if it belongs to other weights."""
-        memories: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Resume from `state_dict()`, bit for bit. Raises ModelError if it names a parameter that is not trained."""
+        states: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, value in tensors.items():
-            what, _, name = key.partition("/")
-            memories[name][what] = value
+            state_name, _, parameter = key.partition("/")
+            states[parameter][state_name] = value
         for optimizer in self.optimizers:
-            state = optimizer.state_dict()
-            names = [self._names[weight] for group in optimizer.param_groups for weight in group["params"]]
-            state["state"] = {number: memories.pop(name) for number, name in enumerate(names) if name in memories}
-            optimizer.load_state_dict(state)  # which knows what belongs on which device
-        if memories:
-            raise ModelError(f"the checkpoint's optimizer knows a weight {min(memories)}, but this one does not")
+            saved = optimizer.state_dict()
+            names = [self._names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+            saved["state"] = {index: states.pop(name) for index, name in enumerate(names) if name in states}
+            optimizer.load_state_dict(saved)  # moves each tensor to the device where torch needs it
+        if states:
+            raise ModelError(f"the checkpoint has optimizer state of {min(states)}, which is not trained here")
 
 
 def build_optimizer(settings: Optimizer, model: nn.Module) -> Optimizers:
-    """The optimizer of all weights that learn; build it after the model is on its device, sharded and frozen.
+    """Build the optimizer of all trainable parameters. Call this after the model is on its device, sharded and frozen.
 
-    Weight decay is for matrices only, not for biases and norms.
+    Weight decay applies to matrices only, not to biases and norms.
     """
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    if isinstance(settings, MuonSettings):
-        inner = inner_matrices(model)
-        others = [weight for weight in weights if weight not in set(inner.weights)]
-        both = [_muon(settings, inner) if inner.weights else None, _adamw(settings, others) if others else None]
-        return Optimizers([optimizer for optimizer in both if optimizer is not None], model)
-    return Optimizers([_OPTIMIZERS[settings.type](settings, weights)], model)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return Optimizers(_OPTIMIZERS[settings.type](settings, parameters, model), model)
 
 
-def _groups(settings: Optimizer, weights: list[nn.Parameter]) -> list[dict[str, Any]]:
-    matrices = [weight for weight in weights if weight.dim() > 1]
-    vectors = [weight for weight in weights if weight.dim() <= 1]
+def _groups(settings: Optimizer, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+    matrices = [parameter for parameter in parameters if parameter.dim() > 1]
+    vectors = [parameter for parameter in parameters if parameter.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 
 
-def _adamw(settings: AdamWSettings | MuonSettings, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+def _adamw(
+    settings: AdamWSettings | MuonSettings, parameters: list[nn.Parameter], model: nn.Module
+) -> list[torch.optim.Optimizer]:
     first, second = settings.betas
-    return torch.optim.AdamW(
-        _groups(settings, weights), settings.learning_rate, (first, second), settings.epsilon, fused=True
-    )
+    groups = _groups(settings, parameters)
+    return [torch.optim.AdamW(groups, settings.learning_rate, (first, second), settings.epsilon, fused=True)]
 
 
-def _muon(settings: MuonSettings, inner: InnerMatrices) -> torch.optim.Optimizer:
-    groups = [{"params": inner.weights, "weight_decay": settings.weight_decay}]
-    return Muon(groups, settings.learning_rate, settings.momentum, settings.nesterov, inner.parts)
-
-
-def _adam(settings: AdamSettings, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+def _adam(settings: AdamSettings, parameters: list[nn.Parameter], model: nn.Module) -> list[torch.optim.Optimizer]:
     first, second = settings.betas
-    return torch.optim.Adam(
-        _groups(settings, weights), settings.learning_rate, (first, second), settings.epsilon, fused=True
-    )
+    groups = _groups(settings, parameters)
+    return [torch.optim.Adam(groups, settings.learning_rate, (first, second), settings.epsilon, fused=True)]
 
 
-def _sgd(settings: SgdSettings, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
-    # Not fused: torch's fused kernel does not know sharded weights.
-    return torch.optim.SGD(
-        _groups(settings, weights),
-        settings.learning_rate,
-        settings.momentum,
-        nesterov=settings.nesterov,
-    )
+def _sgd(settings: SgdSettings, parameters: list[nn.Parameter], model: nn.Module) -> list[torch.optim.Optimizer]:
+    # Not fused: torch's fused kernel does not support sharded parameters.
+    groups, rate, momentum = _groups(settings, parameters), settings.learning_rate, settings.momentum
+    return [torch.optim.SGD(groups, rate, momentum, nesterov=settings.nesterov)]
 
 
-def _adafactor(settings: AdafactorSettings, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
-    # The paper adds 1e-30 to squared gradients. torch squares its epsilon, and takes 1e-7 if none is given: more than
-    # the gradients of rare words.
-    return torch.optim.Adafactor(_groups(settings, weights), settings.learning_rate, eps=(1e-15, 1e-3))
+def _adafactor(
+    settings: AdafactorSettings, parameters: list[nn.Parameter], model: nn.Module
+) -> list[torch.optim.Optimizer]:
+    # The paper adds 1e-30 to squared gradients. torch squares its epsilon; its default of 1e-7 exceeds the gradients of
+    # rare words.
+    groups = _groups(settings, parameters)
+    return [torch.optim.Adafactor(groups, settings.learning_rate, eps=(1e-15, 1e-3))]
 
 
-_OPTIMIZERS: dict[str, Callable[[Any, list[nn.Parameter]], torch.optim.Optimizer]] = {
+def _muon(settings: MuonSettings, parameters: list[nn.Parameter], model: nn.Module) -> list[torch.optim.Optimizer]:
+    inner = inner_matrices(model)
+    chosen = set(inner.parameters)
+    others = [parameter for parameter in parameters if parameter not in chosen]
+    optimizers = list[torch.optim.Optimizer]()
+    if inner.parameters:
+        groups = [{"params": inner.parameters, "weight_decay": settings.weight_decay}]
+        optimizers.append(Muon(groups, settings.learning_rate, settings.momentum, settings.nesterov, inner.row_splits))
+    return optimizers + (_adamw(settings, others, model) if others else [])
+
+
+_OPTIMIZERS: dict[str, Callable[[Any, list[nn.Parameter], nn.Module], list[torch.optim.Optimizer]]] = {
     "adamw": _adamw,
     "adam": _adam,
     "sgd": _sgd,
     "adafactor": _adafactor,
+    "muon": _muon,
 }
-"""Those that are one optimizer for all weights."""

@@ -1,53 +1,56 @@
-"""The learning rate over time."""
+"""Learning rate schedules, as pure functions of the update: nothing has to be saved to resume one."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
-from nmt_cli.recipe.training.optimization import PlateauSettings, Schedule, WsdSettings, peak_rate
+from nmt_cli.recipe.training.optimization import PlateauSettings, Schedule, WsdSettings
 
-_LEAST = 1e-3
-"""Share of the peak that is left at the end: a rate of exactly zero would be an update for nothing."""
+_MIN_LR_FACTOR = 1e-3
+"""Lower bound of the rate, as a fraction of the peak: an update with a rate of zero would be wasted."""
 
 
-def learning_rate(schedule: Schedule, peak: float, step: int, done: float, width: int) -> float:
-    """The rate of update `step` (the first is 1): a linear warm-up, then the schedule's own way down.
+def learning_rate(schedule: Schedule, peak: float, update: int, fraction_done: float, width: int) -> float:
+    """Return the rate of an update: a linear warm-up, then the decay of the schedule.
 
-    `done` is the share of the whole training that is over with this update, in [0,1], by whichever limit comes first;
-    `width` is the model's, for noam.
+    Args:
+        peak: `learning_rate` of the recipe.
+        update: 1-based.
+        fraction_done: Completed fraction of the training after this update, in [0,1].
+        width: Width of the model, for noam.
     """
-    peak = peak_rate(peak, schedule, width)
-    if step <= schedule.warmup:
-        return peak * step / schedule.warmup
-    # The warm-up is counted in updates, and all else in shares: the share that it took, if shares grow evenly.
-    warm = done * schedule.warmup / step
-    return peak * max(_DECAYS[schedule.type](schedule, step, done, warm), _LEAST)
+    peak = schedule.peak_learning_rate(peak, width)
+    if update <= schedule.warmup:
+        return peak * update / schedule.warmup
+    # Warm-up is counted in updates, everything else in fractions. Assumes that the fraction grows evenly.
+    warmup_fraction = fraction_done * schedule.warmup / update
+    return peak * max(_DECAYS[schedule.type](schedule, update, fraction_done, warmup_fraction), _MIN_LR_FACTOR)
 
 
-def after_validation(schedule: Schedule, stale: int, rate_factor: float) -> float:
-    """What all rates are multiplied by from now on, `stale` validations after the best one; until now `rate_factor`."""
-    if isinstance(schedule, PlateauSettings) and stale and stale % schedule.patience == 0:
-        return rate_factor * schedule.factor
-    return rate_factor
+def plateau_factor(schedule: Schedule, num_not_improved: int) -> float:
+    """Return the factor on all later rates after a validation, the `num_not_improved`-th since the best one."""
+    if isinstance(schedule, PlateauSettings) and num_not_improved and num_not_improved % schedule.patience == 0:
+        return schedule.factor
+    return 1.0
 
 
-def _inverse_sqrt(schedule: Schedule, step: int, done: float, warm: float) -> float:
-    return math.sqrt(max(schedule.warmup, 1) / step)
+def _inverse_sqrt(schedule: Schedule, update: int, fraction_done: float, warmup_fraction: float) -> float:
+    return math.sqrt(max(schedule.warmup, 1) / update)
 
 
-def _linear(schedule: Schedule, step: int, done: float, warm: float) -> float:
-    return (1 - done) / (1 - warm)
+def _linear(schedule: Schedule, update: int, fraction_done: float, warmup_fraction: float) -> float:
+    return (1 - fraction_done) / (1 - warmup_fraction)
 
 
-def _cosine(schedule: Schedule, step: int, done: float, warm: float) -> float:
-    return (1 + math.cos(math.pi * (done - warm) / (1 - warm))) / 2
+def _cosine(schedule: Schedule, update: int, fraction_done: float, warmup_fraction: float) -> float:
+    return (1 + math.cos(math.pi * (fraction_done - warmup_fraction) / (1 - warmup_fraction))) / 2
 
 
-def _wsd(schedule: WsdSettings, step: int, done: float, warm: float) -> float:
-    return min(1.0, (1 - done) / (1 - max(warm, 1 - schedule.decay)))
+def _wsd(schedule: WsdSettings, update: int, fraction_done: float, warmup_fraction: float) -> float:
+    return min(1.0, (1 - fraction_done) / (1 - max(warmup_fraction, 1 - schedule.decay)))
 
 
-def _plateau(schedule: Schedule, step: int, done: float, warm: float) -> float:
+def _plateau(schedule: Schedule, update: int, fraction_done: float, warmup_fraction: float) -> float:
     return 1.0
 
 
@@ -59,4 +62,4 @@ _DECAYS: dict[str, Callable[[Any, int, float, float], float]] = {
     "wsd": _wsd,
     "plateau": _plateau,
 }
-"""What is left of the peak after the warm-up, by schedule, update, and the shares `done` and `warm`."""
+"""Remaining fraction of the peak after the warm-up."""

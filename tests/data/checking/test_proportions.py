@@ -85,7 +85,7 @@ def test_rates_far_from_what_suits_the_width_are_told(training: dict[str, Any], 
         {"optimizer": {"learning_rate": 2e-3}},
         {"optimizer": {"learning_rate": 1.0}, "schedule": {"type": "noam"}},
         {"optimizer": {"type": "sgd", "learning_rate": 1.0}},
-        {"optimizer": {"learning_rate": 1e-6}, "start_from": "runs/other"},
+        {"optimizer": {"learning_rate": 1e-6}, "init_from": "runs/other"},
     ],
 )
 def test_rates_that_may_be_right_are_left_alone(training: dict[str, Any]) -> None:

@@ -174,7 +174,7 @@ def test_damaged_scores_do_not_stop_the_report(content: str, written: WrittenRun
 
 
 @pytest.mark.parametrize(
-    "content", ["{}", '{"status": null, "best": 3, "environment": [], "seconds": "x", "step": "a"}']
+    "content", ["{}", '{"status": null, "best": 3, "environment": [], "seconds": "x", "update": "a"}']
 )
 def test_a_strange_summary_does_not_stop_the_report(content: str, written: WrittenRun) -> None:
     written.run.summary.write_text(content)
@@ -236,16 +236,16 @@ def test_a_run_that_is_going_on_is_told_so_far(written: WrittenRun) -> None:
 
 
 def test_a_run_that_diverged_shows_where(written: WrittenRun) -> None:
-    returned = {"time": 0, "step": 100, "kind": "event", "event": "returned", "diverged_after": 130}
+    returned = {"time": 0, "update": 100, "kind": "event", "event": "rolled back", "diverged_after": 130}
     written.journal([training(50), training(100, loss=None, gradient_norm=None), returned, training(150)])
     text = report(written).sections["learning-curves"]
     assert "1 value was no number" in text
-    assert "returned: diverged_after 130" in text
+    assert "rolled back: diverged_after 130" in text
 
 
 def test_damaged_lines_of_the_journal_are_counted(written: WrittenRun) -> None:
     with written.run.metrics.open("a") as file:
-        file.write('{"step": 7\n')
+        file.write('{"update": 7\n')
     assert "1 line of metrics.jsonl could not be read and is left out" in report(written).sections["learning-curves"]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from nmt_cli.data.batches import Alignment, Batch
-from nmt_cli.devices import multiplies_bf16
+from nmt_cli.devices import has_fast_bf16
 from nmt_cli.models.contract import Source, TranslationModel
 from nmt_cli.recipe.training import Training
 from nmt_cli.training.objectives import build_objective
@@ -17,7 +17,7 @@ from nmt_cli.training.objectives.cross_entropy import CrossEntropy
 from nmt_cli.training.objectives.hidden_words import hide, with_own_words, words_of_source, words_of_target
 from nmt_cli.training.objectives.regularized import Regularized
 
-needs_bf16 = pytest.mark.skipif(not multiplies_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
+needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
 R_DROP, SIMCUT = {"type": "r_drop"}, {"type": "simcut", "cut": 0.4}
 ALL = {

@@ -12,10 +12,10 @@ from nmt_cli.training.optimization.muon import Muon, inner_matrices, orthogonali
 RATE, DECAY = 0.01, 0.1
 
 
-def one_step(weight: nn.Parameter, parts: dict[Tensor, list[int]], decay: float = 0.0) -> Tensor:
+def one_step(weight: nn.Parameter, row_splits: dict[Tensor, list[int]], decay: float = 0.0) -> Tensor:
     """The update of a weight by its gradient, in learning rates."""
     before = weight.detach().clone()
-    Muon([{"params": [weight], "weight_decay": decay}], RATE, 0.95, True, parts).step()
+    Muon([{"params": [weight], "weight_decay": decay}], RATE, 0.95, True, row_splits).step()
     return (before - weight.detach()) / RATE
 
 
@@ -91,7 +91,7 @@ def test_inside_a_transformer_queries_keys_values_and_gates_are_parts() -> None:
     )
     inner = inner_matrices(model)
     names = {weight: name for name, weight in model.named_parameters()}
-    found = {names[weight]: inner.parts.get(weight) for weight in inner.weights if "r.0." in names[weight]}
+    found = {names[weight]: inner.row_splits.get(weight) for weight in inner.parameters if "r.0." in names[weight]}
     assert found == {
         "encoder.0.self_attention.query_key_value.weight": [16, 8, 8],
         "encoder.0.self_attention.output.weight": None,
@@ -105,7 +105,9 @@ def test_inside_a_transformer_queries_keys_values_and_gates_are_parts() -> None:
         "decoder.0.feed_forward.inner.weight": [24, 24],
         "decoder.0.feed_forward.outer.weight": None,
     }
-    assert not [name for name in map(names.__getitem__, inner.weights) if "embeddings" in name or "projection" in name]
+    assert not [
+        name for name in map(names.__getitem__, inner.parameters) if "embeddings" in name or "projection" in name
+    ]
 
 
 @pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("gru", 3), ("lstm", 4)])
@@ -116,7 +118,7 @@ def test_inside_a_recurrent_model_gates_are_parts(cell: str, gates: int) -> None
     )
     inner = inner_matrices(model)
     names = {weight: name for name, weight in model.named_parameters()}
-    found = {names[weight]: inner.parts.get(weight) for weight in inner.weights}
+    found = {names[weight]: inner.row_splits.get(weight) for weight in inner.parameters}
     assert found["encoder.layers.0.weight_ih_l0_reverse"] == [8] * gates
     assert found["decoder.0.cells.weight_hh_l0"] == [16] * gates
     assert found["output.fit.weight"] is None

@@ -1,4 +1,4 @@
-"""Each optimizer does the arithmetic of its paper, to the right weights, and goes on bit for bit when restored."""
+"""Each optimizer follows its paper, applies to the right parameters, and resumes bit for bit."""
 
 import copy
 import math
@@ -10,9 +10,9 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 
-from nmt_cli.errors import ModelError
+from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.training.optimization import Optimizer
-from nmt_cli.training.optimization.optimizer import Optimizers, build_optimizer
+from nmt_cli.training.optimization.optimizer import Optimizers, build_optimizer, freeze
 
 RATE, DECAY = 0.01, 0.1
 Rule = Callable[[Tensor, list[Tensor]], Tensor]
@@ -79,7 +79,7 @@ ALL = [{"type": "adamw"}, {"type": "adam"}, {"type": "sgd"}, {"type": "adafactor
 
 @pytest.mark.parametrize(("given", "rule"), RULES, ids=[str(given) for given, _ in RULES])
 @pytest.mark.parametrize("size", [1.0, 1e-5])
-def test_steps_are_those_of_the_paper(given: dict[str, object], rule: Rule, size: float) -> None:
+def test_optimizer_steps_follow_the_paper(given: dict[str, object], rule: Rule, size: float) -> None:
     generator = torch.Generator().manual_seed(1)
     model = nn.Linear(4, 3).double()
     optimizers = build_optimizer(settings(**given, learning_rate=RATE, weight_decay=DECAY), model)
@@ -96,8 +96,8 @@ def test_steps_are_those_of_the_paper(given: dict[str, object], rule: Rule, size
     torch.testing.assert_close(model.bias, rule(before.bias.detach(), gradients["bias"], 0.0))
 
 
-class Words(nn.Module):
-    """An embedding, a matrix, a bias and a weight of its own kind."""
+class TokenModel(nn.Module):
+    """An embedding, a matrix, a bias and a scalar parameter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,55 +105,55 @@ class Words(nn.Module):
         self.inner = nn.Linear(4, 4)
         self.scale = nn.Parameter(torch.ones(()))
 
-    def forward(self, words: Tensor) -> Tensor:
-        scores: Tensor = self.inner(self.embedding(words)) * self.scale
+    def forward(self, tokens: Tensor) -> Tensor:
+        scores: Tensor = self.inner(self.embedding(tokens)) * self.scale
         return scores.square().sum()
 
 
-def words_model() -> Words:
+def token_model() -> TokenModel:
     torch.manual_seed(1)
-    return Words()
+    return TokenModel()
 
 
 def step(model: nn.Module, optimizers: Optimizers, rate: float = RATE) -> None:
     model(torch.tensor([1, 2, 5])).backward()
-    optimizers.set_rate(rate)
+    optimizers.set_learning_rate(rate)
     optimizers.step()
     optimizers.zero_grad()
 
 
 @pytest.mark.parametrize("given", [*ALL, {"type": "sgd", "momentum": 0.0}], ids=str)
-def test_a_restored_optimizer_goes_on_bit_for_bit(given: dict[str, object]) -> None:
-    model, twin = words_model(), words_model()
+def test_restored_optimizer_continues_bit_for_bit(given: dict[str, object]) -> None:
+    model, twin = token_model(), token_model()
     optimizers = build_optimizer(settings(**given, weight_decay=DECAY), model)
     for _ in range(3):
         step(model, optimizers)
     twin.load_state_dict(model.state_dict())
     restored = build_optimizer(settings(**given, weight_decay=DECAY), twin)
-    restored.load({name: tensor.clone() for name, tensor in optimizers.tensors().items()})
+    restored.load_state_dict({name: tensor.clone() for name, tensor in optimizers.state_dict().items()})
     for _ in range(3):
         step(model, optimizers)
         step(twin, restored)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True))
-    assert all(torch.equal(optimizers.tensors()[name], tensor) for name, tensor in restored.tensors().items())
+    assert all(torch.equal(optimizers.state_dict()[name], tensor) for name, tensor in restored.state_dict().items())
 
 
 @pytest.mark.parametrize("given", ALL, ids=str)
-def test_distributed_checkpoints_find_the_same_memory(given: dict[str, object]) -> None:
-    """Sharded training saves through torch's functions: they have to know these optimizers."""
-    model = words_model()
+def test_torch_distributed_checkpoint_finds_the_same_state(given: dict[str, object]) -> None:
+    """So that torch's functions for sharded checkpoints support these optimizers."""
+    model = token_model()
     optimizers = build_optimizer(settings(**given), model)
     step(model, optimizers)
     options = StateDictOptions(full_state_dict=True)
     state = get_optimizer_state_dict(model, tuple(optimizers.optimizers), options=options)["state"]
     theirs = {f"{what}/{name}": value for name, memory in state.items() for what, value in memory.items()}
-    assert theirs.keys() == optimizers.tensors().keys()
-    assert all(torch.equal(theirs[key], value) for key, value in optimizers.tensors().items())
+    assert theirs.keys() == optimizers.state_dict().keys()
+    assert all(torch.equal(theirs[key], value) for key, value in optimizers.state_dict().items())
 
 
 @pytest.mark.parametrize("given", ALL, ids=str)
-def test_weights_that_do_not_learn_stay_bit_for_bit(given: dict[str, object]) -> None:
-    model = words_model()
+def test_frozen_parameters_stay_bit_for_bit(given: dict[str, object]) -> None:
+    model = token_model()
     model.embedding.weight.requires_grad_(False)
     before = model.embedding.weight.clone()
     inner = model.inner.weight.clone()
@@ -166,20 +166,20 @@ def test_weights_that_do_not_learn_stay_bit_for_bit(given: dict[str, object]) ->
 
 @pytest.mark.parametrize("given", ALL, ids=str)
 @pytest.mark.parametrize("learning", ["inner.weight", "inner.bias", "embedding.weight"])
-def test_one_kind_of_weight_can_learn_alone(given: dict[str, object], learning: str) -> None:
-    model = words_model()
+def test_a_single_parameter_can_be_trained_alone(given: dict[str, object], learning: str) -> None:
+    model = token_model()
     for name, weight in model.named_parameters():
         weight.requires_grad_(name == learning)
     optimizers = build_optimizer(settings(**given), model)
     groups = [group for optimizer in optimizers.optimizers for group in optimizer.param_groups]
     assert [weight is model.get_parameter(learning) for group in groups for weight in group["params"]] == [True]
     step(model, optimizers)
-    assert {key.partition("/")[2] for key in optimizers.tensors()} == {learning}
+    assert {key.partition("/")[2] for key in optimizers.state_dict()} == {learning}
 
 
 @pytest.mark.parametrize("given", ALL, ids=str)
-def test_the_rate_reaches_every_weight(given: dict[str, object]) -> None:
-    model = words_model()
+def test_set_learning_rate_reaches_every_parameter(given: dict[str, object]) -> None:
+    model = token_model()
     optimizers = build_optimizer(settings(**given), model)
     before = copy.deepcopy(model.state_dict())
     step(model, optimizers, rate=0.0)
@@ -187,8 +187,8 @@ def test_the_rate_reaches_every_weight(given: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("given", ALL, ids=str)
-def test_weight_decay_spares_vectors(given: dict[str, object]) -> None:
-    optimizers = build_optimizer(settings(**given, weight_decay=DECAY), words_model())
+def test_weight_decay_excludes_vectors(given: dict[str, object]) -> None:
+    optimizers = build_optimizer(settings(**given, weight_decay=DECAY), token_model())
     decays = {
         (weight.dim() > 1, group["weight_decay"])
         for optimizer in optimizers.optimizers
@@ -198,22 +198,22 @@ def test_weight_decay_spares_vectors(given: dict[str, object]) -> None:
     assert decays == {(True, DECAY), (False, 0.0)}
 
 
-def test_memory_of_another_model_is_refused() -> None:
-    optimizers = build_optimizer(settings(), words_model())
-    with pytest.raises(ModelError, match="knows a weight other"):
-        optimizers.load({"exp_avg/other": torch.ones(1)})
+def test_state_of_an_unknown_parameter_is_a_model_error() -> None:
+    optimizers = build_optimizer(settings(), token_model())
+    with pytest.raises(ModelError, match="other"):
+        optimizers.load_state_dict({"exp_avg/other": torch.ones(1)})
 
 
-def test_adafactor_remembers_rows_and_columns_only() -> None:
+def test_adafactor_state_has_one_entry_per_row_and_column() -> None:
     model = nn.Linear(50, 40, bias=False)
     optimizers = build_optimizer(settings(type="adafactor"), model)
     model.weight.grad = torch.ones_like(model.weight)
     optimizers.step()
-    assert sum(tensor.numel() for tensor in optimizers.tensors().values()) == 50 + 40 + 1
+    assert sum(tensor.numel() for tensor in optimizers.state_dict().values()) == 50 + 40 + 1
 
 
-def test_adafactor_does_not_care_how_large_gradients_are() -> None:
-    """In fp32, with torch's own epsilon, it would."""
+def test_adafactor_does_not_depend_on_the_scale_of_gradients() -> None:
+    """With torch's default epsilon, it does in fp32."""
     steps = []
     for size in (1.0, 1e-7):
         torch.manual_seed(1)
@@ -225,7 +225,48 @@ def test_adafactor_does_not_care_how_large_gradients_are() -> None:
     torch.testing.assert_close(*steps)
 
 
-def test_the_default_is_adamw() -> None:
+def test_default_optimizer_is_adamw() -> None:
     chosen = settings(learning_rate=2e-3)
     assert (chosen.type, chosen.learning_rate) == ("adamw", 2e-3)
     assert math.isclose(chosen.weight_decay, 0.0)
+
+
+def nested_model() -> nn.Module:
+    return nn.ModuleDict({"encoder": nn.ModuleList([nn.Linear(2, 3), nn.Linear(3, 2)]), "output": nn.Linear(2, 5)})
+
+
+def trainable(frozen: nn.Module) -> list[str]:
+    return [name for name, parameter in frozen.named_parameters() if parameter.requires_grad]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "trained", "count"),
+    [
+        (["output.*"], ["encoder.0.weight", "encoder.0.bias", "encoder.1.weight", "encoder.1.bias"], 15),
+        (["encoder.*"], ["output.weight", "output.bias"], 17),
+        (["encoder.0.*", "*.bias"], ["encoder.1.weight", "output.weight"], 16),
+        (["encoder.[01].weight", "output.bias"], ["encoder.0.bias", "encoder.1.bias", "output.weight"], 17),
+    ],
+)
+def test_freeze_excludes_parameters_with_matching_names(patterns: list[str], trained: list[str], count: int) -> None:
+    frozen = nested_model()
+    assert freeze(frozen, patterns) == count
+    assert trainable(frozen) == trained
+
+
+@pytest.mark.parametrize("pattern", ["decoder.*", "Encoder.*", "encoder", ""])
+def test_freeze_pattern_without_match_is_an_error_with_examples(pattern: str) -> None:
+    with pytest.raises(RecipeError, match=r"^training\.freeze: .*encoder\.0\.weight") as caught:
+        freeze(nested_model(), [pattern])
+    assert "\n" not in str(caught.value)
+
+
+def test_freezing_everything_is_an_error() -> None:
+    with pytest.raises(RecipeError, match=r"training\.freeze: encoder\.\*, output\.\* leave no parameter"):
+        freeze(nested_model(), ["encoder.*", "output.*"])
+
+
+def test_freeze_without_patterns_trains_everything() -> None:
+    untouched = nested_model()
+    assert freeze(untouched, []) == 0
+    assert len(trainable(untouched)) == 6

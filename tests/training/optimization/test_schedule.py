@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from nmt_cli.recipe.training.optimization import Schedule
-from nmt_cli.training.optimization.schedule import after_validation, learning_rate
+from nmt_cli.training.optimization.schedule import learning_rate, plateau_factor
 
 TYPES = ["inverse_sqrt", "noam", "linear", "cosine", "wsd", "plateau"]
 PEAK, WIDTH = 2.0, 64
@@ -117,17 +117,17 @@ def test_a_warmup_longer_than_the_training_only_rises() -> None:
     assert rates == sorted(rates)
 
 
-def test_on_a_plateau_the_rate_falls_each_time_patience_ends() -> None:
+def test_plateau_factor_applies_each_time_patience_runs_out() -> None:
     chosen, factor, factors = schedule(type="plateau", factor=0.5, patience=2), 1.0, []
-    for stale in (0, 1, 2, 3, 4, 0, 1, 2):
-        factor = after_validation(chosen, stale, factor)
+    for num_not_improved in (0, 1, 2, 3, 4, 0, 1, 2):
+        factor *= plateau_factor(chosen, num_not_improved)
         factors.append(factor)
     assert factors == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125]
 
 
 @pytest.mark.parametrize("kind", TYPES[:-1])
-def test_other_schedules_do_not_listen_to_validations(kind: str) -> None:
-    assert after_validation(schedule(type=kind), 3, 0.5) == 0.5
+def test_plateau_factor_is_1_for_other_schedules(kind: str) -> None:
+    assert plateau_factor(schedule(type=kind), 3) == 1.0
 
 
 def test_the_default_is_inverse_sqrt() -> None:

@@ -1,4 +1,4 @@
-"""What is tried for its size is as large as any batch can be."""
+"""The trial batch for `batch_tokens: auto` is as large as any batch can be."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from shards import written
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.training.memory import _longest
+from nmt_cli.training.batch_size import _longest_batch
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def prepared(tmp_path: Path) -> Prepared:
 
 
 @pytest.mark.parametrize("tokens", [1, 7, 100, 1000])
-def test_a_trial_batch_has_the_longest_sides_and_keeps_the_budget(prepared: Prepared, tokens: int) -> None:
-    batch = _longest(prepared, tokens)
+def test_longest_batch_has_the_longest_sides_within_the_token_limit(prepared: Prepared, tokens: int) -> None:
+    batch = _longest_batch(prepared, tokens)
     source, target = (max(corpus.longest(side) for corpus in prepared.train) for side in ("source", "target"))
     assert batch.source.shape[1] == source + 1
     assert batch.target_in.shape[1] == target + 1

@@ -1,0 +1,242 @@
+"""One start of a training run: set up or resume, train, roll back after divergence, publish the model."""
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import torch
+
+from nmt_cli import __version__, console, files
+from nmt_cli.commands.launching import catch_stop_signals
+from nmt_cli.commands.loading import check_weights, config_of, vocabularies_of
+from nmt_cli.commands.starting import start_from
+from nmt_cli.commands.translators import utility_of
+from nmt_cli.data.prepared import Prepared
+from nmt_cli.data.reading import read_whole
+from nmt_cli.data.tokenizing.tags import SourceTags
+from nmt_cli.decoding.requests import Request, in_documents, plain_requests
+from nmt_cli.decoding.translator import Demands, Translator
+from nmt_cli.devices import describe, environment, has_fast_bf16, limit_memory_growth
+from nmt_cli.errors import DivergedError, ModelError, StoppedError
+from nmt_cli.evaluation.metrics import score
+from nmt_cli.models import build
+from nmt_cli.models.contract import TranslationModel
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs import checkpoints
+from nmt_cli.runs.directory import CONFIG, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
+from nmt_cli.runs.journal import Journal, read_summary, update_summary
+from nmt_cli.training.batch_size import find_batch_tokens
+from nmt_cli.training.checkpointing import Checkpointer
+from nmt_cli.training.data_iterator import iterate_updates, prefetch
+from nmt_cli.training.distributed import Distributed
+from nmt_cli.training.loop import TrainingTools, train, train_steps
+from nmt_cli.training.monitor import TrainingMonitor
+from nmt_cli.training.objectives import build_objective
+from nmt_cli.training.train_state import TrainState, stop_reason
+from nmt_cli.training.trainer import Trainer
+from nmt_cli.training.training_log import TrainingLog, record_event
+from nmt_cli.training.validation import ValidationDecoder
+
+
+class TrainingRun:
+    """One rank's part of a training run. The primary rank writes files and messages."""
+
+    def __init__(
+        self, run: RunDirectory, recipe: Recipe, prepared: Prepared, device: torch.device, distributed: Distributed
+    ) -> None:
+        self._run, self._recipe, self._prepared, self._distributed = run, recipe, prepared, distributed
+        self._journal = Journal(run if distributed.is_primary else None, recipe.training.logging.tensorboard)
+        checkpoint = checkpoints.last_good_checkpoint(run)
+        vocabularies = vocabularies_of(prepared.tokenizer)
+        model = self._initial_model() if checkpoint is None else build(recipe.model, vocabularies)
+        objective = build_objective(recipe.training, model, prepared.tokenizer.special_tokens.unk)
+        self._trainer = Trainer(objective, recipe.model.width, recipe.training, device, distributed)
+        self._checkpointer = Checkpointer(run, self._trainer, self._journal)
+        if checkpoint is not None:
+            self._load_checkpoint(checkpoint)
+
+    def is_finished(self) -> bool:
+        """Return whether there is nothing left to do; if so, report why."""
+        reason = stop_reason(self._recipe.training, self._trainer.state)
+        # The status "finished" is written last: without it, a kill may have left work to do or files to remove.
+        is_finished = bool(reason) and read_summary(self._run).get("status") == "finished" and self._is_published()
+        if is_finished:
+            console.info(f"{self._run.path}: training is finished: {reason}")
+        return is_finished
+
+    def run(self) -> None:
+        """Train until the end or a signal. After divergence, roll back and continue with a lower learning rate.
+
+        Raises:
+            StoppedError: A signal stopped this rank or another one; everything is saved.
+        """
+        limit_memory_growth()
+        with catch_stop_signals() as received_signal:
+            self._checkpointer.sync_run_directory()
+            self._log_start()
+            while True:
+                try:
+                    is_finished = self._train(lambda: received_signal() is not None)
+                    break
+                except DivergedError as error:
+                    self._roll_back(error)
+        num_updates = self._trainer.state.num_updates
+        if is_finished:
+            self._publish()
+            return
+        if self._distributed.is_primary:
+            update_summary(self._run, status="stopped", update=num_updates)
+        number = received_signal() or signal.SIGTERM  # None if another rank received it
+        message = f"stopped by {number.name} at update {num_updates:,}; rerun the same command to resume"
+        raise StoppedError(message if self._distributed.is_primary else "", number)
+
+    def _train(self, is_stop_requested: Callable[[], bool]) -> bool:
+        settings, trainer, prepared, seed = self._recipe.training, self._trainer, self._prepared, self._recipe.seed
+        batch_tokens = settings.batch_tokens
+        if batch_tokens == "auto":
+            batch_tokens = find_batch_tokens(trainer, prepared)
+        weights = {name: corpus.weight for name, corpus in self._recipe.data.train.items()}
+        updates = iterate_updates(
+            prepared, weights, settings, batch_tokens, seed, trainer.state.data, self._distributed
+        )
+        monitor = TrainingMonitor(trainer)
+        tools = TrainingTools(
+            TrainingLog(trainer, self._journal, monitor),
+            self._checkpointer,
+            prepared,
+            _validation_decoder(self._recipe, prepared, trainer.device),
+            is_stop_requested,
+        )
+        with closing(prefetch(updates, trainer.device)) as prefetched:
+            return train(train_steps(trainer, monitor.watch(prefetched), seed), trainer, tools)
+
+    def _log_start(self) -> None:
+        trainer = self._trainer
+        num_parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+        num_pairs = sum(len(corpus) for corpus in self._prepared.train)
+        num_updates = trainer.state.num_updates
+        if self._recipe.training.precision == "bf16" and not has_fast_bf16(trainer.device):
+            console.warn("training.precision: this processor has no bf16 instructions; using fp32")
+        console.info(
+            f"{self._run.path}: {self._recipe.model.architecture} with {num_parameters:,} parameters,"
+            f" {num_pairs:,} sentence pairs, {describe(trainer.device)}"
+            + (f", resuming after update {num_updates:,}" if num_updates else "")
+        )
+        record_event(self._journal, trainer.state, "resumed" if num_updates else "started", **environment())
+
+    def _load_checkpoint(self, checkpoint: Path) -> None:
+        weights = checkpoints.read_tensors(checkpoint / WEIGHTS)
+        check_weights(self._trainer.model, weights, checkpoint / WEIGHTS)
+        optimizer_state = checkpoints.read_tensors(checkpoint / OPTIMIZER)
+        try:
+            self._trainer.load_state(weights, optimizer_state, checkpoints.read_train_state(checkpoint))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(f"{checkpoint}: does not fit this training run: {error}") from error
+
+    def _roll_back(self, error: DivergedError) -> None:
+        """Return to the last good checkpoint, or to the start, with a lower learning rate."""
+        divergence, before = self._recipe.training.divergence, self._trainer.state
+        if before.num_rollbacks >= divergence.max_rollbacks:
+            raise DivergedError(
+                f"{error}, after {before.num_rollbacks} rollbacks with a lower learning rate;"
+                " lower training.optimizer.learning_rate, or lengthen training.schedule.warmup"
+            )
+        if self._distributed.is_primary and self._run.saved_updates()[-1:] == [before.num_updates]:
+            # No update has followed, so that the cause is in this checkpoint; a lower rate would not help.
+            checkpoints.remove_checkpoints_after(self._run, before.num_updates - 1)
+        self._distributed.barrier()
+        checkpoint = checkpoints.last_good_checkpoint(self._run)
+        if checkpoint is None:
+            parameters = dict(self._initial_model().named_parameters())
+            self._trainer.load_state(parameters, {}, TrainState().state_dict())
+        else:
+            self._load_checkpoint(checkpoint)
+        state = self._trainer.state
+        state.num_rollbacks = before.num_rollbacks + 1
+        state.lr_scale = before.lr_scale * divergence.factor
+        self._checkpointer.sync_run_directory()
+        details = {"num_rollbacks": state.num_rollbacks, "lr_scale": state.lr_scale}
+        record_event(self._journal, state, "rolled back", diverged_after=before.num_updates, **details)
+        console.warn(
+            f"{error}; rolled back to update {state.num_updates:,}, with the learning rate times {state.lr_scale:g}"
+        )
+
+    def _initial_model(self) -> TranslationModel:
+        """Build a model with random parameters, or with those that the recipe starts from."""
+        torch.manual_seed(self._recipe.seed)
+        model = build(self._recipe.model, vocabularies_of(self._prepared.tokenizer))
+        path = self._recipe.training.init_from
+        if path is not None:
+            start_from(model, path, self._prepared.tokenizer, self._recipe.data.prepared)
+        return model
+
+    def _updates_to_average(self) -> list[int]:
+        """Return the updates whose checkpoints are averaged: the best ones, or the last one if none has a score."""
+        run, keep_best = self._run, self._recipe.training.checkpoints.keep_best
+        best = [update for _, update in self._trainer.state.best[:keep_best]]
+        return sorted([update for update in best if run.checkpoint(update).is_dir()] or run.saved_updates()[-1:])
+
+    def _is_published(self) -> bool:
+        try:
+            manifest = files.read_manifest(self._run.model, ModelError)
+        except ModelError:
+            return False
+        return bool(manifest.get("averaged_updates") == self._updates_to_average())
+
+    def _publish(self) -> None:
+        """Average the best checkpoints into the run's model, which is self-contained."""
+        run, state, tokenizer = self._run, self._trainer.state, self._prepared.tokenizer
+        if not self._distributed.is_primary:
+            return
+        checkpoints.remove_damaged(run, self._updates_to_average())
+        updates = self._updates_to_average()
+        averaged = checkpoints.average_checkpoints([run.checkpoint(update) for update in updates])
+        with files.new_folder(run.model) as folder:
+            files.write_json(folder / CONFIG, config_of(self._recipe, tokenizer).model_dump(mode="json"))
+            checkpoints.write_tensors(folder / WEIGHTS, averaged)
+            tokenizer.save(folder / TOKENIZER)
+            files.write_manifest(folder, {"format": 1, "nmt": __version__, "averaged_updates": updates})
+        reason = stop_reason(self._recipe.training, state)
+        update_summary(run, status="finished", reason=reason, update=state.num_updates, seconds=round(state.seconds))
+        source = f"average of {len(updates)} checkpoints, updates" if len(updates) > 1 else "checkpoint of update"
+        console.info(
+            f"finished after {console.duration(state.seconds)}: {reason}\n"
+            f"{run.model}: {source} {', '.join(map('{:,}'.format, updates))}\n"
+            f"next: nmt evaluate {run.path}"
+        )
+
+
+def _validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device) -> ValidationDecoder:
+    """Translate and score validation sets like `nmt evaluate`, from the raw text, but without repair."""
+    data, tokenizer = recipe.data, prepared.tokenizer
+    sets = {
+        name: read_whole(
+            each,
+            (each.source_language or data.source_language, each.target_language or data.target_language),
+            data.on_error,
+        )
+        for name, each in data.valid.items()
+    }
+    count = 0 if data.context is None else data.context.sentences
+    sources = {
+        name: list(
+            in_documents(plain_requests(records.sources, records.factors, data.valid[name].target_language), count)
+        )
+        for name, records in sets.items()
+    }
+    metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
+    utility = utility_of(recipe.decoding, recipe.evaluation)
+    tags = SourceTags(tokenizer.source.tags, data.target_language)
+
+    def translate(model: TranslationModel, requests: Sequence[Request]) -> list[str]:
+        demands = Demands(tags=tags, context=data.context)
+        translator = Translator(
+            model, tokenizer, recipe.decoding, device, longest=data.max_length, utility=utility, demands=demands
+        )
+        return [translation.best.text for translation in translator.translate(requests)]
+
+    def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:
+        return {found.key: found.value for found in score(hypotheses, [sets[name].targets], metrics)}
+
+    return ValidationDecoder(sources, translate, scores)

@@ -1,0 +1,63 @@
+"""`batch_tokens: auto`: find out how many tokens fit into memory at once."""
+
+import numpy as np
+import torch
+
+from nmt_cli import console
+from nmt_cli.data.batches import Batch, assemble
+from nmt_cli.data.prepared import Prepared
+from nmt_cli.data.token_corpus import Lines, TokenPairs
+from nmt_cli.devices import autocast, is_out_of_memory
+from nmt_cli.training.trainer import Trainer
+
+_MIN_TOKENS = 512
+_TOKENS_PER_CPU_THREAD = 1024
+"""Larger batches are slower on a CPU: the output of a layer no longer stays in its caches."""
+_SAFETY_FACTOR = 0.8
+"""Fraction of the size that just fitted, because memory becomes fragmented."""
+
+
+def find_batch_tokens(trainer: Trainer, prepared: Prepared) -> int:
+    """Return how many padded target tokens of the longest pairs fit into memory. Changes no parameter.
+
+    Tries sizes that double, up to one rank's part of an update: larger batches would not be used.
+    """
+    limit = max(_MIN_TOKENS, trainer.settings.update_tokens // trainer.distributed.world_size)
+    if trainer.device.type == "cpu":
+        return min(limit, _TOKENS_PER_CPU_THREAD * torch.get_num_threads())
+    # Stands for the optimizer state, which is allocated later.
+    reserved = [torch.zeros_like(parameter) for parameter in trainer.model.parameters() for _ in range(2)]
+    fitting, tokens = 0, _MIN_TOKENS
+    while tokens < 2 * limit and _fits(trainer, _longest_batch(prepared, min(tokens, limit))):
+        fitting, tokens = min(tokens, limit), 2 * tokens
+    del reserved
+    torch.cuda.empty_cache()
+    found = fitting if fitting == limit else int(fitting * _SAFETY_FACTOR)
+    smallest = max(1, min(map(int, trainer.distributed.all_gather_object(found))))
+    console.info(f"batch_tokens: {smallest:,} fit into memory")
+    return smallest
+
+
+def _longest_batch(prepared: Prepared, tokens: int) -> Batch:
+    """Return a full batch of pairs with the lengths of the longest source and the longest target."""
+    source, target = (max(corpus.longest(side) for corpus in prepared.train) for side in ("source", "target"))
+    tokenizer = prepared.tokenizer
+    sides = [Lines(np.array([0, length]), np.full(length, tokenizer.special_tokens.unk)) for length in (source, target)]
+    rows = np.zeros(max(1, min(tokens // (target + 1), 2 * tokens // (source + 1))), np.int64)
+    columns = {name: np.zeros((source, len(sizes)), np.int64) for name, sizes in tokenizer.source_columns.items()}
+    pairs = TokenPairs(sides[0], sides[1], source_columns=columns)
+    return assemble(pairs, rows, tokenizer.special_tokens)
+
+
+def _fits(trainer: Trainer, batch: Batch) -> bool:
+    try:
+        with autocast(trainer.device, trainer.settings.precision):
+            loss, _ = trainer.objective(batch.to(trainer.device))
+        loss.backward()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    finally:
+        trainer.optimizers.zero_grad()
+    return True

@@ -1,0 +1,107 @@
+"""The trainer: a model in its objective, its optimizers and its state, and how to save and restore them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt_cli.errors import ModelError
+from nmt_cli.models.contract import TranslationModel
+from nmt_cli.recipe.training import Training
+from nmt_cli.training.distributed import Distributed, full_tensor, load_into, parallelize, shard_like, unsharded_weights
+from nmt_cli.training.objectives.cross_entropy import CrossEntropy
+from nmt_cli.training.optimization.ema import ExponentialMovingAverage
+from nmt_cli.training.optimization.optimizer import build_optimizer, freeze
+from nmt_cli.training.optimization.schedule import learning_rate
+from nmt_cli.training.train_state import TrainState
+
+_PARAMETER = "parameter/"
+"""Prefix of the trained parameters in a checkpoint's optimizer state, where its model is the moving average."""
+
+
+class Trainer:
+    """One rank's model, objective, optimizers and state."""
+
+    def __init__(
+        self, objective: CrossEntropy, width: int, settings: Training, device: torch.device, distributed: Distributed
+    ) -> None:
+        self.settings, self.device, self.distributed = settings, device, distributed
+        self.width = width
+        self.objective = objective.to(device).train()
+        self.model = objective.model
+        freeze(self.model, settings.freeze)
+        self.parallel_objective = parallelize(self.objective, settings.parallel, distributed, device)
+        """The objective as it must be called for training."""
+        self.optimizers = build_optimizer(settings.optimizer, self.model)
+        self._ema = None if settings.ema_decay is None else ExponentialMovingAverage(self.model, settings.ema_decay)
+        self.state = TrainState()
+        self.max_tokens_that_fit: int | None = None
+        """Maximum padded target tokens that fit into memory at once; None until memory has run out."""
+        self.can_retry = True
+        """Whether this rank can restart its part of an update if memory runs out."""
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next update."""
+        settings, update = self.settings, self.state.num_updates + 1
+        fraction_done = replace(self.state, num_updates=update).fraction_done(settings.limits)
+        peak = settings.optimizer.learning_rate
+        return self.state.lr_scale * learning_rate(settings.schedule, peak, update, fraction_done, self.width)
+
+    def step(self, rate: float) -> None:
+        """Update the parameters by their gradients."""
+        self.optimizers.set_learning_rate(rate)
+        self.optimizers.step()
+        self.state.num_updates += 1
+        if self._ema is not None:
+            self._ema.update(self.state.num_updates)
+
+    def model_state(self) -> dict[str, Tensor]:
+        """Return the parameters to translate with, in full and on the CPU. All ranks must call this."""
+        tensors = dict(self.model.named_parameters()) | (self._ema.state_dict() if self._ema else {})
+        return {name: full_tensor(tensor) for name, tensor in tensors.items()}
+
+    def optimizer_state(self) -> dict[str, Tensor]:
+        """Return everything else that resuming needs, in full and on the CPU. All ranks must call this."""
+        tensors = self.optimizers.state_dict()
+        if self._ema is not None:
+            tensors |= {_PARAMETER + name: parameter for name, parameter in self.model.named_parameters()}
+        # Sorted: gathering a sharded tensor is collective, so that all ranks must do it in the same order.
+        return {key: full_tensor(tensors[key]) for key in sorted(tensors)}
+
+    def load_state(
+        self, model_state: Mapping[str, Tensor], optimizer_state: Mapping[str, Tensor], train_state: Mapping[str, Any]
+    ) -> None:
+        """Resume from `model_state()`, `optimizer_state()` and `TrainState.state_dict()`.
+
+        With an empty optimizer state, training starts from the given parameters.
+        """
+        try:
+            self.state = TrainState.from_state_dict(train_state)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"this is not a training state: {error}") from error
+        parameters = dict(self.model.named_parameters())
+        for name, parameter in parameters.items():
+            load_into(parameter, optimizer_state.get(_PARAMETER + name, model_state[name]))
+        if self._ema is not None:
+            self._ema.load_state_dict(model_state)
+        self.optimizers.load_state_dict(
+            {
+                key: shard_like(parameters.get(key.partition("/")[2]), value)
+                for key, value in optimizer_state.items()
+                if not key.startswith(_PARAMETER)
+            }
+        )
+
+    @contextmanager
+    def evaluating(self) -> Iterator[TranslationModel]:
+        """Switch model and objective to evaluation within the context: averaged, unsharded and without dropout."""
+        try:
+            averaged = self._ema.average_parameters() if self._ema else nullcontext()
+            with averaged, unsharded_weights(self.parallel_objective):
+                self.objective.eval()
+                yield self.model
+        finally:
+            self.objective.train()

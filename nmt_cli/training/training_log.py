@@ -1,0 +1,137 @@
+"""Reports training progress to the journal and the terminal."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt_cli import console
+from nmt_cli.devices import peak_memory
+from nmt_cli.models.linear import product_speed
+from nmt_cli.runs.journal import Journal
+from nmt_cli.training.monitor import TrainingMonitor
+from nmt_cli.training.train_state import Scores, TrainState, UpdateStats
+from nmt_cli.training.trainer import Trainer
+
+
+def record_event(journal: Journal, state: TrainState, event: str, **values: Any) -> None:
+    """Record something that is neither an update nor a validation."""
+    journal.write("event", state.num_updates, state.data.passes, state.target_tokens, event=event, **values)
+
+
+class TrainingLog:
+    """One rank's log. All ranks must call it alike; only the primary rank writes."""
+
+    def __init__(self, trainer: Trainer, journal: Journal, monitor: TrainingMonitor) -> None:
+        self._trainer, self._journal, self._monitor = trainer, journal, monitor
+        limits, state = trainer.settings.limits, trainer.state
+        is_limited_by_updates = limits.epochs is None and limits.minutes is None
+        total = limits.updates if is_limited_by_updates else None
+        self.progress_bar = console.ProgressBar("training", "updates", total, state.num_updates, plain_lines=False)
+        self._num_parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+        precision = torch.bfloat16 if trainer.settings.precision == "bf16" else torch.float32
+        self._peak_flops = product_speed(trainer.device, precision) * trainer.distributed.world_size
+        self._initial_fraction, self._started = state.fraction_done(limits), time.monotonic()
+        self._max_tokens_that_fit = trainer.max_tokens_that_fit
+        self._start_interval()
+
+    def add(self, stats: UpdateStats) -> None:
+        """Count an update, and report when it is time."""
+        if self._trainer.max_tokens_that_fit != self._max_tokens_that_fit:
+            self._report_out_of_memory()
+        if stats.is_skipped:
+            self._report_skipped(stats)
+            return
+        self._report_diagnosis(stats)
+        self._losses.append(stats.loss)
+        self._tokens += stats.tokens
+        self._data_wait += stats.data_wait
+        facts: dict[str, str] = {}
+        if self._trainer.state.num_updates % self._trainer.settings.logging.every == 0:
+            facts = self._report_interval(stats)
+            self._start_interval()
+        self.progress_bar.advance(values=facts)
+
+    def add_validation(self, scores: Mapping[str, Scores]) -> None:
+        """Report the scores of all validation sets."""
+        state = self._trainer.state
+        for name, values in scores.items():
+            self._record("valid", set=name, num_not_improved=state.num_not_improved, **values)
+            text = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
+            best = "" if state.num_not_improved else "  (best so far)"
+            console.info(f"update {state.num_updates:,}  {name}: {text}{best}")
+        self._start_interval()
+
+    def _report_interval(self, stats: UpdateStats) -> dict[str, str]:
+        """Report the updates since the last report; return the figures for the progress bar."""
+        passed = time.monotonic() - self._interval_start
+        state, distributed = self._trainer.state, self._trainer.distributed
+        summed, data_wait = distributed.all_reduce_sum(float(torch.stack(self._losses).sum()), self._data_wait)
+        loss, speed = summed / self._tokens, self._tokens / passed
+        self._record(
+            "train",
+            loss=loss,
+            learning_rate=stats.learning_rate,
+            gradient_norm=stats.gradient_norm,
+            target_tokens_per_second=speed,
+            # 6 floating-point operations per parameter and target token (Kaplan et al. 2020).
+            model_flops_utilization=6 * self._num_parameters * speed / self._peak_flops,
+            data_wait_fraction=data_wait / distributed.world_size / passed,
+            memory_bytes=peak_memory(self._trainer.device),
+            mixture={name: asdict(exposure) for name, exposure in state.mixture.items()},
+        )
+        facts = {"epoch": f"{state.data.passes:.1f}", "loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"}
+        facts |= self._times_left(passed)
+        if not self.progress_bar.on_terminal:
+            console.info(
+                f"update {state.num_updates:,}  epoch {facts['epoch']}  loss {facts['loss']}"
+                f"  {facts['tokens/s']} tokens/s"
+                + "".join(f"  {what} in {facts[what]}" for what in ("validation", "end") if what in facts)
+            )
+        return facts
+
+    def _times_left(self, passed: float) -> dict[str, str]:
+        """Estimate the time to the next validation and to the end, at the pace so far."""
+        settings, state = self._trainer.settings, self._trainer.state
+        validation = passed / len(self._losses) * (-state.num_updates % settings.validation.every)
+        fraction = state.fraction_done(settings.limits)
+        if fraction <= self._initial_fraction:
+            return {"validation": console.duration(validation)}
+        end = (time.monotonic() - self._started) * (1 - fraction) / (fraction - self._initial_fraction)
+        # The last validation takes place at the end.
+        return {"validation": console.duration(min(validation, end)), "end": console.duration(end)}
+
+    def _report_out_of_memory(self) -> None:
+        self._max_tokens_that_fit = self._trainer.max_tokens_that_fit
+        console.warn(
+            f"out of memory: training continues with at most {self._max_tokens_that_fit:,} padded target tokens at"
+            " once; the gradients stay the same, but a lower training.batch_tokens is faster"
+        )
+        record_event(self._journal, self._trainer.state, "out of memory", batch_tokens=self._max_tokens_that_fit)
+
+    def _report_diagnosis(self, stats: UpdateStats) -> None:
+        before = time.monotonic()
+        diagnosis = self._monitor.after(stats)
+        self._interval_start += time.monotonic() - before  # the check must not count as slow training
+        if diagnosis is not None and self._trainer.distributed.is_primary:
+            state = self._trainer.state
+            console.warn(f"update {state.num_updates:,}: {diagnosis.message}")
+            record_event(self._journal, state, "unhealthy", cause=diagnosis.cause, message=diagnosis.message)
+
+    def _report_skipped(self, stats: UpdateStats) -> None:
+        state = self._trainer.state
+        pairs = ", ".join(map(str, stats.pair_ids[:6]))
+        console.warn(f"update {state.num_updates + 1:,}: the gradient is not finite (pairs {pairs}, …); skipped")
+        record_event(self._journal, state, "skipped", pairs=stats.pair_ids, learning_rate=stats.learning_rate)
+
+    def _record(self, kind: str, **values: Any) -> None:
+        state = self._trainer.state
+        self._journal.write(kind, state.num_updates, state.data.passes, state.target_tokens, **values)
+
+    def _start_interval(self) -> None:
+        """Start a new reporting interval, also after a validation, which must not count as slow training."""
+        self._losses: list[Tensor] = []
+        self._tokens, self._data_wait, self._interval_start = 0, 0.0, time.monotonic()
