@@ -36,11 +36,11 @@ def preprocess(
     from nmt_cli.commands.preprocess import preprocess as command
     from nmt_cli.data.preparation.preparing import Job
     from nmt_cli.errors import RecipeError
-    from nmt_cli.processes import cores
+    from nmt_cli.processes import available_cores
     from nmt_cli.processes.sharding import ShardSpec
     from nmt_cli.recipe.loading import load_recipe
 
     if shard and merge:
         raise RecipeError("--merge: joins the parts that --shard makes; give one of the two")
     job = Job(None) if merge else Job(ShardSpec.parse(shard), merges=False) if shard else Job()
-    command(load_recipe(recipe, set_ or []), job, nproc or cores(), dry_run)
+    command(load_recipe(recipe, set_ or []), job, nproc or available_cores(), dry_run)

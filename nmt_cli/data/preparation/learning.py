@@ -22,7 +22,7 @@ from nmt_cli.data.tokenizing.factors import Factors
 from nmt_cli.data.tokenizing.segmenter_training import MOST_CHARACTERS
 from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.errors import DataError
-from nmt_cli.processes import in_order
+from nmt_cli.processes import map_ordered
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
@@ -83,7 +83,7 @@ def learn(
     values = {name: Counter[str]() for name in recipe.data.factors}
     with ProgressBar("sampling", "records", total) as progress:
         opener = partial(_Sampler, recipe, normalization, held_out)
-        for sampled in in_order(processes, opener, _chosen(learned, share, progress)):
+        for sampled in map_ordered(processes, opener, _chosen(learned, share, progress)):
             sample.update(dict.fromkeys(sampled.pairs))
             for name, counts in sampled.values.items():
                 values[name].update(counts)

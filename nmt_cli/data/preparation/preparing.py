@@ -24,7 +24,7 @@ from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import tags_before
 from nmt_cli.errors import DataError, NmtError, RunInUseError
-from nmt_cli.processes import in_order
+from nmt_cli.processes import map_ordered
 from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
 from nmt_cli.recipe.data.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
@@ -71,7 +71,7 @@ def prepare(recipe: Recipe, taken: Tokenizer | None = None, job: Job = WHOLE, pr
             with ProgressBar("cutting", "records", sum(records.values())) as progress:
                 context = recipe.data.context.sentences if recipe.data.context else 0
                 raw = raw_slabs(workshop, to_do, job.part, context, progress.advance)
-                workshop.write(in_order(processes, opener, raw))
+                workshop.write(map_ordered(processes, opener, raw))
         if job.merges:
             _merge(recipe, tokenizer, workshop, to_do, {"kind": KIND, **what})
             for name, entry in files.read_json(folder / files.MANIFEST)["files"].items():

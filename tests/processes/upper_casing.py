@@ -1,4 +1,4 @@
-"""Workers for tests of processes, which must be importable where they work. Some words are orders."""
+"""Worker functions for the tests, importable in the workers. Some words trigger failures."""
 
 import os
 import signal
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 
 from nmt_cli import console
 from nmt_cli.errors import DataError
-from nmt_cli.processes import report
+from nmt_cli.processes import report_progress
 
 
-class OddError(Exception):
-    """Cannot be sent: it is made again from its message alone."""
+class UnpicklableError(Exception):
+    """Cannot be unpickled, as that would pass only the message to the constructor."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(f"{message} {number}")
 
 
 @dataclass(frozen=True)
-class Shouting:
-    """Says its word louder, unless it is told to do something else."""
+class UpperCasing:
+    """Creates a function that converts words to upper case, unless a word is an instruction."""
 
     def __call__(self) -> Callable[[str], str | bytes]:
-        console.warn("here we shout")
+        console.warn("worker started")
         return _answer
 
 
@@ -36,9 +36,9 @@ def _answer(word: str) -> str | bytes:
         case "fail":
             raise DataError("line 7 is wrong")
         case "crash":
-            raise ValueError("unforeseen")
+            raise ValueError("unexpected")
         case "odd":
-            raise OddError("unforeseen", 7)
+            raise UnpicklableError("unexpected", 7)
         case "exit":
             os._exit(9)
         case "kill":
@@ -46,13 +46,13 @@ def _answer(word: str) -> str | bytes:
         case "large":
             return bytes(5_000_000)
         case "print":
-            os.write(1, b"noise of a library\n")
+            os.write(1, b"output of a library\n")
         case "warn":
-            console.warn("an odd word")
-    report(len(word))
+            console.warn("a strange word")
+    report_progress(len(word))
     return word.upper()
 
 
-def unopenable() -> Callable[[str], str]:
-    """A worker that cannot begin."""
-    raise DataError("there is no model")
+def failing_factory() -> Callable[[str], str]:
+    """Fail to start."""
+    raise DataError("no model")
