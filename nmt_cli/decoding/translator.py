@@ -26,7 +26,7 @@ from nmt_cli.decoding.steering.wishes import NOTHING_WISHED, Steering, SteeringS
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
 from nmt_cli.errors import RecipeError
-from nmt_cli.models.contract import TranslationModel
+from nmt_cli.models.contract import Model
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
 from nmt_cli.text.checks import Finding
@@ -89,7 +89,7 @@ class Translator:
 
     def __init__(
         self,
-        model: TranslationModel,
+        model: Model,
         tokenizer: Tokenizer,
         settings: SearchSettings,
         device: torch.device,
@@ -102,9 +102,9 @@ class Translator:
         self.tokenizer, self.settings, self._utility, self.tags = tokenizer, settings, utility, demands.tags
         self._limits = Limits(longest, settings.split_above)
         self.joining = Joining(tokenizer, demands.context, longest)
-        words = model.vocabularies
+        eos = model.vocabulary.special_tokens.eos
         unsaid = {*tokenizer.target.tags.values(), *needless(tokenizer)} - self.joining.separators
-        never = sorted({*tokenizer.special_tokens.ids, *unsaid} - {words.end})
+        never = sorted({*tokenizer.special_tokens.ids, *unsaid} - {eos})
         self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
         self.steering = Steering(tokenizer, demands.steering)
         annotator = Annotator(self.searcher, tokenizer, settings.batch_tokens, demands.wanted)

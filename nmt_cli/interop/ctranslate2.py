@@ -12,8 +12,8 @@ from torch import Tensor
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.errors import ModelError, ResourceError
-from nmt_cli.models.embeddings import sinusoids
-from nmt_cli.models.layers import new_norm
+from nmt_cli.models.embeddings import sinusoidal_encoding
+from nmt_cli.models.transformer_layers import new_norm
 from nmt_cli.recipe.model import ModelSettings, TransformerSettings
 
 LONGEST = 2048
@@ -185,8 +185,8 @@ def _decoder(specs: Any, settings: TransformerSettings, weights: Mapping[str, Te
         name = f"decoder.{number}"
         _set_layer(layer, weights, name)
         for place, part in enumerate(("query", "key_value", "output")):
-            _set_linear(layer.attention.linear[place], weights, f"{name}.source_attention.{part}")
-        _set_norm(layer.attention.layer_norm, weights, f"{name}.around_source.norm")
+            _set_linear(layer.attention.linear[place], weights, f"{name}.cross_attention.{part}")
+        _set_norm(layer.attention.layer_norm, weights, f"{name}.cross_attention_residual.norm")
     return spec
 
 
@@ -211,7 +211,7 @@ def _set_outside(spec: Any, settings: TransformerSettings, weights: Mapping[str,
         if hasattr(spec, "position_encodings"):
             del spec.position_encodings
     else:
-        spec.position_encodings.encodings = _array(sinusoids(torch.arange(LONGEST), settings.width))
+        spec.position_encodings.encodings = _array(sinusoidal_encoding(torch.arange(LONGEST), settings.width))
     if settings.norm.place == "pre":
         _set_norm(spec.layer_norm, weights, norm)
 
@@ -220,8 +220,8 @@ def _set_layer(spec: Any, weights: Mapping[str, Tensor], name: str) -> None:
     """What layers of encoder and decoder have in common."""
     for place, part in enumerate(("query_key_value", "output")):
         _set_linear(spec.self_attention.linear[place], weights, f"{name}.self_attention.{part}")
-    _set_norm(spec.self_attention.layer_norm, weights, f"{name}.around_self.norm")
-    _set_norm(spec.ffn.layer_norm, weights, f"{name}.around_feed_forward.norm")
+    _set_norm(spec.self_attention.layer_norm, weights, f"{name}.self_attention_residual.norm")
+    _set_norm(spec.ffn.layer_norm, weights, f"{name}.feed_forward_residual.norm")
     inner, outer = f"{name}.feed_forward.inner", f"{name}.feed_forward.outer"
     _set_linear(spec.ffn.linear_1, weights, outer)
     if hasattr(spec.ffn, "linear_0_noact"):

@@ -23,11 +23,13 @@ from nmt_cli.decoding.translator import Demands, Translator
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.interop.ctranslate2 import export, words
 from nmt_cli.models import build
-from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 from nmt_cli.text.normalization import NORMALIZATIONS
+
+inputs = ModelInputs.from_ids
 
 WORDS = ["".join(letters) for letters in product("bdgk", "aeiou", "lmnr", ("", "s", "ton"))]
 LINES = [" ".join(WORDS[first::17]) for first in range(60)]
@@ -57,11 +59,11 @@ def transformer(**changes: object) -> TransformerSettings:
     return TransformerSettings.model_validate({"architecture": "transformer", **sizes, **changes})
 
 
-def decided(settings: TransformerSettings, tokenizer: Tokenizer) -> TranslationModel:
+def decided(settings: TransformerSettings, tokenizer: Tokenizer) -> Model:
     """A random model whose norms and biases matter, and whose words are seldom equally good."""
     torch.manual_seed(1)
-    size, special = tokenizer.source_size, tokenizer.special_tokens
-    model = build(settings, Vocabularies(size, size, special.decoder_start, special.eos)).eval()
+    size = tokenizer.source_size
+    model = build(settings, VocabularySpec(size, size)).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.startswith("embeddings"):
@@ -88,23 +90,21 @@ def padded(rows: Sequence[Sequence[int]], end: int) -> Tensor:
 class Endless:
     """A model that never ends: CTranslate2, too, takes the end out before it computes probabilities."""
 
-    def __init__(self, model: TranslationModel) -> None:
-        self.vocabularies, self.encode, self.start, self._step = (
-            model.vocabularies,
-            model.encode,
-            model.start,
-            model.step,
-        )
+    def __init__(self, model: Model) -> None:
+        self.vocabulary, self._step = model.vocabulary, model.step
+        self.encode, self.init_cache = model.encode, model.init_cache
 
-    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        scores, state = self._step(tokens, state)
-        scores[..., self.vocabularies.end] = -torch.inf
-        return scores, state
+    def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
+        logits, cache = self._step(ids, cache)
+        logits[..., self.vocabulary.special_tokens.eos] = -torch.inf
+        return logits, cache
 
 
-def ours(model: TranslationModel, sources: list[list[int]], beam: int) -> list[tuple[int, ...]]:
+def ours(model: Model, sources: list[list[int]], beam: int) -> list[tuple[int, ...]]:
     """The best translations of ten tokens."""
-    source = Source(padded(sources, model.vocabularies.end), torch.tensor([len(row) + 1 for row in sources]))
+    source = inputs(
+        padded(sources, model.vocabulary.special_tokens.eos), torch.tensor([len(row) + 1 for row in sources])
+    )
     settings = BeamSettings(beam_size=beam, max_length=10)
     sentences = [Sentence(line, row) for line, row in enumerate(sources)]
     found = beam_search(Endless(model), source, settings, [], sentences)  # type: ignore[arg-type]
@@ -112,13 +112,15 @@ def ours(model: TranslationModel, sources: list[list[int]], beam: int) -> list[t
 
 
 @torch.inference_mode()
-def scored(model: TranslationModel, sources: list[list[int]], targets: list[tuple[int, ...]]) -> list[list[float]]:
+def scored(model: Model, sources: list[list[int]], targets: list[tuple[int, ...]]) -> list[list[float]]:
     """Log-probabilities of the words of each target, and of its end."""
-    start, end = model.vocabularies.start, model.vocabularies.end
+    start, end = model.vocabulary.special_tokens.decoder_start, model.vocabulary.special_tokens.eos
     found = []
     for source, target in zip(sources, targets, strict=True):
-        decoded = model.decode(model.encode(Source(padded([source], end))), torch.tensor([[start, *target]]))
-        log_probabilities = model.scores(decoded).log_softmax(-1)
+        decoded = model.decode(
+            model.encode(inputs(padded([source], end))), DecoderInput(torch.tensor([[start, *target]]))
+        )
+        log_probabilities = model.logits(decoded).log_softmax(-1)
         found.append(log_probabilities[range(len(target) + 1), [*target, end]].tolist())
     return found
 

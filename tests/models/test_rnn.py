@@ -5,9 +5,13 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt_cli.models.contract import Source, Vocabularies
-from nmt_cli.models.recurrent import AdditiveAttention, RecurrentEncoder, RecurrentLayer, Rnn, layers
+from nmt_cli.models import rnn_layers as layers
+from nmt_cli.models.contract import DecoderInput, ModelInputs, VocabularySpec
+from nmt_cli.models.rnn import Rnn
+from nmt_cli.models.rnn_layers import AdditiveAttention, RecurrentEncoder, RecurrentLayer
 from nmt_cli.recipe.model import RnnSettings
+
+inputs = ModelInputs.from_ids
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -31,17 +35,17 @@ def test_attention_follows_the_papers(attention: str, feeding: bool) -> None:
     torch.manual_seed(1)
     model = Rnn(settings(attention=attention, input_feeding=feeding), VOCABULARIES).eval()
     source, target = torch.randint(11, (1, 4)), torch.randint(11, (1, 3))
-    memory = model.encode(Source(source))
-    decoded = model.decode(memory, target, attention=True)
-    encoded, state, fed = memory.vectors[0], memory.initial[0, 0], torch.zeros(1, 8)
+    memory = model.encode(inputs(source))
+    decoded = model.decode(memory, DecoderInput(target), attention=True)
+    encoded, state, fed = memory.hidden_states[0], memory.initial[0, 0], torch.zeros(1, 8)
     for position, word in enumerate(model.embeddings.target.weight[target[0]]):
-        inputs = torch.cat([word[None], fed], dim=1) if feeding else word[None]
-        state = gru(model.decoder[0], inputs, state)
+        step = torch.cat([word[None], fed], dim=1) if feeding else word[None]
+        state = gru(model.decoder[0], step, state)
         weights = torch.stack([match(model, state[0], column) for column in encoded]).softmax(0)
         context = sum(weight * column for weight, column in zip(weights, encoded, strict=True))
         fed = torch.tanh(model.combine(torch.cat([context, state[0]])))[None]
-        assert_close(decoded.attention[0, position], weights)
-        assert_close(decoded.vectors[0, position], fed[0])
+        assert_close(decoded.cross_attention[0, position], weights)
+        assert_close(decoded.hidden_states[0, position], fed[0])
 
 
 def test_additive_attention_in_parts_equals_that_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +53,7 @@ def test_additive_attention_in_parts_equals_that_in_one(monkeypatch: pytest.Monk
     attention, states, keys = AdditiveAttention(4), torch.randn(2, 7, 4, requires_grad=True), torch.randn(2, 3, 4)
     whole = attention.scores(states, keys)
     expected = torch.autograd.grad(whole.square().sum(), states)
-    monkeypatch.setattr(layers, "_ADDITIVE_LIMIT", 2 * keys.numel())
+    monkeypatch.setattr(layers, "_MAX_ADDITIVE_VALUES", 2 * keys.numel())
     parts = attention.scores(states, keys)
     assert_close(parts, whole)
     assert_close(torch.autograd.grad(parts.square().sum(), states), expected)
@@ -68,7 +72,7 @@ def test_decoder_layers_begin_from_the_top_of_the_encoder(
     encoder_layers: int, decoder_layers: int, used: list[int]
 ) -> None:
     model = Rnn(settings(encoder_layers=encoder_layers, decoder_layers=decoder_layers), VOCABULARIES).eval()
-    words = model.embeddings.read_source(Source(torch.randint(11, (2, 4))))
+    words = model.embeddings.embed_source(inputs(torch.randint(11, (2, 4))))
     _, ends = model.encoder(words, None)
     initial = model._bridge(ends)
     for layer, (bridge, end) in enumerate(zip(model.bridges, used, strict=True)):
@@ -90,7 +94,7 @@ def test_layers_are_dropped_between_but_not_in_evaluation() -> None:
         assert torch.equal(encoder(words, lengths)[0], encoder(words, lengths)[0])
 
 
-VOCABULARIES = Vocabularies(source_size=11, target_size=11, start=1, end=2)
+VOCABULARIES = VocabularySpec(source_size=11, target_size=11)
 
 
 def settings(**changes: object) -> RnnSettings:

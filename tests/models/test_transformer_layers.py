@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
 
-from nmt_cli.models.layers import DecoderLayer, EncoderLayer, FeedForward, Residual, new_norm
+from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, FeedForward, Residual, new_norm
 from nmt_cli.recipe.model import Norm, TransformerSettings
 
 
@@ -19,7 +19,7 @@ def test_encoder_layer_equals_that_of_torch(place: str, activation: str) -> None
     # In training mode without dropout, as in evaluation torch takes a fused path of its own.
     theirs = nn.TransformerEncoderLayer(16, 4, 24, 0.0, activation, batch_first=True, norm_first=place == "pre")
     copy_self_attention(theirs.self_attn, ours.self_attention)
-    copy_rest(ours, theirs, {"around_self": "norm1", "around_feed_forward": "norm2"})
+    copy_rest(ours, theirs, {"self_attention_residual": "norm1", "feed_forward_residual": "norm2"})
     vectors = torch.randn(3, 5, 16)
     hidden = torch.arange(5) >= torch.tensor([[5], [2], [3]])
     expected = theirs(vectors, src_key_padding_mask=hidden)
@@ -32,12 +32,13 @@ def test_decoder_layer_equals_that_of_torch(place: str) -> None:
     ours = DecoderLayer(settings(norm=Norm(place=place))).eval()
     theirs = nn.TransformerDecoderLayer(16, 4, 24, 0.0, batch_first=True, norm_first=place == "pre")
     copy_self_attention(theirs.self_attn, ours.self_attention)
-    copy_source_attention(theirs.multihead_attn, ours.source_attention)
-    copy_rest(ours, theirs, {"around_self": "norm1", "around_source": "norm2", "around_feed_forward": "norm3"})
+    copy_source_attention(theirs.multihead_attn, ours.cross_attention)
+    sublayers = "self_attention", "cross_attention", "feed_forward"
+    copy_rest(ours, theirs, {f"{name}_residual": f"norm{index}" for index, name in enumerate(sublayers, 1)})
     vectors, memory = torch.randn(3, 4, 16), torch.randn(3, 5, 16)
     future = nn.Transformer.generate_square_subsequent_mask(4)
     expected = theirs(vectors, memory, tgt_mask=future, tgt_is_causal=True)
-    assert_close(ours(vectors, None, memory, None, False)[0], expected)
+    assert_close(ours(vectors, None, None, memory, None, False)[0], expected)
 
 
 def test_swiglu_gates_one_half_with_the_other() -> None:
@@ -57,7 +58,7 @@ def test_rms_norm_divides_by_the_root_of_the_mean_square() -> None:
 def test_dropout_falls_on_the_change_and_not_on_what_was_there() -> None:
     around = Residual(settings(dropout=0.5)).train()
     vectors = torch.randn(100, 16)
-    left = around.leave(vectors, torch.ones(100, 16))
+    left = around.add(vectors, torch.ones(100, 16))
     assert_close((left - vectors).unique(dim=None).round(decimals=3).unique(), torch.tensor([0.0, 2.0]))
 
 
