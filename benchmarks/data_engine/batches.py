@@ -12,10 +12,11 @@ from nmt_cli.data.batches import assemble, plan
 from nmt_cli.data.blocks.blocks import Blocks
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.token_corpus import TokenCorpus, token_type
-from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.training import Training
-from nmt_cli.training.data_iterator import feed, resegmenter_of
+from nmt_cli.training.data_iterator import build_regularizer, feed
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.train_state import Progress
 
@@ -48,7 +49,7 @@ def time_batches(sources: list[str], targets: list[str]) -> None:
 def time_block(prepared: Prepared, settings: Training, batch_tokens: int) -> str:
     """The middle columns of a row."""
     weights = dict.fromkeys((corpus.name for corpus in prepared.train), 1.0)
-    blocks = Blocks(prepared.train, weights, settings.mixing, 1, resegmenter_of(prepared, settings))
+    blocks = Blocks(prepared.train, weights, settings.mixing, 1, build_regularizer(prepared, settings))
     blocks.read(0, 0)  # maps the files
     times = [time.process_time()]
     block = blocks.read(0, 1)
@@ -98,11 +99,11 @@ def prepare(folder: Path, algorithm: str, sources: list[str], targets: list[str]
     )
 
 
-def _write_side(shard: Path, side: str, subwords: Subwords, lines: list[str]) -> Counter[int]:
+def _write_side(shard: Path, side: str, vocabulary: Vocabulary, lines: list[str]) -> Counter[int]:
     """Write the files of one side; how many lines have each length."""
-    rows = subwords.encode(lines)
+    rows = vocabulary.encode(lines)
     encoded = [f"{line}\n".encode() for line in lines]
-    kind = token_type(len(subwords.vocabulary))
+    kind = token_type(len(vocabulary))
     (shard / f"{side}.bin").write_bytes(np.array([token for row in rows for token in row], kind).tobytes())
     (shard / f"{side}.txt").write_bytes(b"".join(encoded))
     for name, lengths in (("offsets", map(len, rows)), ("lines", map(len, encoded))):

@@ -42,8 +42,8 @@ def _map(loaded: LoadedModel, tags: Sequence[int], number: int, source: str, tra
         return None
     return AttentionMap(
         number,
-        _pieces(tokenizer.source.vocabulary, sources),
-        _pieces(tokenizer.target.vocabulary, targets),
+        _pieces(tokenizer.source.entries, sources),
+        _pieces(tokenizer.target.entries, targets),
         forced.attention.tolist(),
     )
 

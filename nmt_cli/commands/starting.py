@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nmt_cli.commands.loading import check_weights, load_model
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.extension import growth
+from nmt_cli.data.tokenizing.extension import VocabularyExtension
 from nmt_cli.errors import ModelError
 from nmt_cli.models.contract import Model
 from nmt_cli.training.distributed import load_into
@@ -20,7 +20,7 @@ def start_from(model: Model, path: Path, tokenizer: Tokenizer, prepared: Path) -
         ModelError: The tokenizers or the architectures differ. The message names `prepared`.
     """
     given = load_model(path)
-    extension = growth(given.tokenizer, tokenizer)
+    extension = VocabularyExtension.between(given.tokenizer, tokenizer)
     if extension is None:
         raise ModelError(
             f"training.init_from: {path} has another tokenizer than {prepared};"

@@ -92,22 +92,25 @@ def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: To
         )
     if tokenizer.factors.names:
         raise ModelError(f"data.factors: CTranslate2 cannot be told the {', '.join(tokenizer.factors.names)} of a word")
-    if "word" in (tokenizer.source.algorithm, tokenizer.target.algorithm):
-        raise ModelError("tokenizer.algorithm: word is cut in another way by SentencePiece, which CTranslate2 goes by")
+    models = tokenizer.source.segmenter.sentencepiece_model, tokenizer.target.segmenter.sentencepiece_model
+    if models[0] is None or models[1] is None:
+        name = tokenizer.source.segmenter.name if models[0] is None else tokenizer.target.segmenter.name
+        raise ModelError(f"tokenizer.algorithm: {name} is not supported by CTranslate2, which uses SentencePiece")
     spec = specs.TransformerSpec(_encoder(specs, settings, weights), _decoder(specs, settings, weights))
     source, target = words(tokenizer)
-    pad, unknown, start, end = target[:4]
+    special = tokenizer.special_tokens
+    pad, start = target[special.pad], target[special.bos]
     spec.register_source_vocabulary(source)
     spec.register_target_vocabulary(target)
-    spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = unknown, start, end
-    spec.config.decoder_start_token = start
+    spec.config.unk_token, spec.config.bos_token = target[special.unk], target[special.bos]
+    spec.config.eos_token, spec.config.decoder_start_token = target[special.eos], target[special.decoder_start]
     spec.config.add_source_eos = True
     spec.config.layer_norm_epsilon = cast(float, new_norm(settings).eps)
     spec.validate()
     spec.optimize()  # tied weights are stored once
     spec.save(str(folder))
-    (folder / "source.spm").write_bytes(tokenizer.source.segmenter)
-    (folder / "target.spm").write_bytes(tokenizer.target.segmenter)
+    (folder / "source.spm").write_bytes(models[0])
+    (folder / "target.spm").write_bytes(models[1])
     imports, normalized = _NORMALIZE[tokenizer.normalization]
     tags = {name: source[number] for name, number in tokenizer.source.tags.items() if name != SEPARATOR}
     unsaid = [target[number] for name, number in tokenizer.target.tags.items() if name != SEPARATOR]
@@ -120,7 +123,7 @@ def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: To
     )
     if SEPARATOR in tokenizer.source.tags:
         sides = (source, tokenizer.source), (target, tokenizer.target)
-        one, other = (names[side.tag(SEPARATOR)] for names, side in sides)
+        one, other = (names[side.tag_id(SEPARATOR)] for names, side in sides)
         guide += _CONTEXT.format(source=one, target=other)
     (folder / "README.md").write_text(guide, encoding="utf-8")
 
@@ -131,15 +134,15 @@ def words(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
     CTranslate2 knows words by their names alone, so special tokens and tags have names that no piece has.
     """
     sides = tokenizer.source, tokenizer.target
-    no_pieces = [{*range(4), *side.tags.values()} for side in sides]
+    no_pieces = [{*side.special_tokens.ids, *side.tags.values()} for side in sides]
     pieces = {
         piece
         for side, others in zip(sides, no_pieces, strict=True)
-        for number, piece in enumerate(side.vocabulary)
+        for number, piece in enumerate(side.entries)
         if number not in others
     }
     source, target = (
-        _named(side.vocabulary, sorted(others), pieces) for side, others in zip(sides, no_pieces, strict=True)
+        _named(side.entries, sorted(others), pieces) for side, others in zip(sides, no_pieces, strict=True)
     )
     return source, target
 

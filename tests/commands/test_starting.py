@@ -40,8 +40,8 @@ def test_for_old_words_it_scores_as_before_and_new_words_are_the_means_of_their_
 
     size, lines = old.target_size, [" ".join(WORDS[:4]), "six seven", "ten"]
     for line in lines:
-        source = [old.tag("2de"), *old.encode_source([line])[0], old.special_tokens.eos]
-        target = [old.special_tokens.bos, *old.encode_target([line])[0]]
+        source = [old.tag_id("2de"), *old.encode_source([line])[0], old.special_tokens.eos]
+        target = [old.special_tokens.decoder_start, *old.encode_target([line])[0]]
         before, after = scores(given.model.cpu(), source, target), scores(model, source, target)
         assert after.shape[1] == new.target_size == size + 7
         assert torch.allclose(after[:, :size], before, rtol=1e-5, atol=1e-6)  # sums may be in another order
@@ -50,9 +50,9 @@ def test_for_old_words_it_scores_as_before_and_new_words_are_the_means_of_their_
     assert len(rows) == {"all": 1, "decoder": 2, "none": 4}[tying]
     for name in rows:
         for number in range(size, new.target_size - 1):
-            (parts,) = old.target.encode_parts([new.target.vocabulary[number]])
+            (parts,) = old.target.encode_fragments([new.target.entries[number]])
             assert torch.allclose(grown[name][number], weights[name][parts].mean(0))
-        assert torch.equal(grown[name][-1], weights[name][old.tag("2de")])
+        assert torch.equal(grown[name][-1], weights[name][old.tag_id("2de")])
 
 
 def test_the_same_tokenizer_gives_the_same_weights(tmp_path: Path) -> None:

@@ -78,11 +78,11 @@ def translator(model: Model, words: Tokenizer, target: bool, count: int = 2, **c
 
 
 def watched(words: Tokenizer, target: bool) -> Watched:
-    return Watched(words.target_size, None if target else words.tag("sep"))
+    return Watched(words.target_size, None if target else words.tag_id("sep"))
 
 
 def in_windows(translator: Translator, size: int, lines: list[str] = LINES) -> list[Translation]:
-    requests = list(in_documents(map(Request, lines), translator.joining.count))
+    requests = list(in_documents(map(Request, lines), translator.joining.size))
     windows = range(0, len(requests), size)
     return list(
         chain.from_iterable(translator.translate_window(requests[first : first + size], first + 1) for first in windows)
@@ -91,7 +91,7 @@ def in_windows(translator: Translator, size: int, lines: list[str] = LINES) -> l
 
 def joined(words: Tokenizer, lines: list[str]) -> tuple[int, ...]:
     rows = words.encode_source(lines)
-    return (*chain.from_iterable((*row, words.tag("sep")) for row in rows[:-1]), *rows[-1])
+    return (*chain.from_iterable((*row, words.tag_id("sep")) for row in rows[:-1]), *rows[-1])
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -149,7 +149,7 @@ def test_tags_stand_before_the_whole(words: Tokenizer) -> None:
     demands = Demands(tags=SourceTags(words.source.tags, "de"), context=Context(sentences=1))
     (_, found) = in_windows(translator(model, words, True, demands=demands), 2, ["so", "tea"])
 
-    assert (words.tag("2de"), *joined(words, ["so", "tea"])) in model.given
+    assert (words.tag_id("2de"), *joined(words, ["so", "tea"])) in model.given
     assert found.best.text.endswith("tea")
 
 

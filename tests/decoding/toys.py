@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.data.tokenizing.factors import Factors
+from nmt_cli.data.tokenizing.vocabulary import FactorValues
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.hypotheses import Hypothesis
@@ -188,8 +188,8 @@ class CharacterTokenizer:
     """A token for each character that it has met; the table is as large as the texts are varied."""
 
     special_tokens = DEFAULT_SPECIAL_TOKENS
-    target = SimpleNamespace(vocabulary=[], tags={}, byte_values=dict, pieces=list)
-    factors = Factors()
+    target = SimpleNamespace(entries=[], tags={}, byte_values=dict, ids_by_text=lambda *kinds: {})
+    factors = FactorValues()
 
     def __init__(self) -> None:
         self.characters: dict[str, int] = {}

@@ -14,8 +14,10 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.segmenters import BpeSegmenter
 from nmt_cli.data.tokenizing.tags import SourceTags
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.sentences import Sentence
@@ -186,14 +188,14 @@ def test_tags_that_look_like_pieces_are_exported(tmp_path: Path) -> None:
     settings = TokenizerSettings.model_validate({"vocabulary_size": 340, "symbols": ["<2de>"]})
     tagged = Tokenizer.train(settings, LINES * 9, LINES, 1, ["2de", "bt", "s", "sep"])
     model = decided(transformer(), tagged)
-    sources = [[tagged.tag("2de"), *row] for row in tagged.encode_source([*LINES[:3], "a <2de> b"])]
+    sources = [[tagged.tag_id("2de"), *row] for row in tagged.encode_source([*LINES[:3], "a <2de> b"])]
 
     export(transformer(), dict(model.named_parameters()), tagged, tmp_path)
 
     source, target = words(tagged)
     assert len(set(source)) == len(source)
     assert source == target
-    assert source[tagged.tag("2de")] == "<2de>special"
+    assert source[tagged.tag_id("2de")] == "<2de>special"
     there = theirs(tmp_path, tagged)
     expected = ours(model, sources, 1)
     assert_close(there.score(sources, expected), scored(model, sources, expected), atol=1e-4, rtol=0)
@@ -205,7 +207,7 @@ def test_tags_that_look_like_pieces_are_exported(tmp_path: Path) -> None:
 def test_words_are_not_exported(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     settings = TokenizerSettings.model_validate({"vocabulary_size": 300, "algorithm": "word"})
-    with pytest.raises(ModelError, match=r"tokenizer\.algorithm: word is cut in another way"):
+    with pytest.raises(ModelError, match=r"tokenizer\.algorithm: word is not supported"):
         export(transformer(), {}, Tokenizer.train(settings, LINES, LINES, 1), tmp_path)
 
 
@@ -244,8 +246,8 @@ def test_pieces_that_look_like_special_tokens_keep_their_names(tmp_path: Path) -
     processor = SentencePieceProcessor(model_proto=segmenter.getvalue())
     pieces = [processor.id_to_piece(number) for number in range(1, 12)]
     assert "</s>" in pieces
-    subwords = Subwords(segmenter.getvalue(), ["<pad>", "<unk>", "<s>", "</s>", *pieces])
-    odd = Tokenizer("none", subwords, subwords)
+    vocabulary = Vocabulary(BpeSegmenter(segmenter.getvalue()), ["<pad>", "<unk>", "<s>", "</s>", *pieces])
+    odd = Tokenizer("none", vocabulary, vocabulary)
     model = decided(transformer(), odd)
     sources = [odd.encode_source([line])[0] for line in ("x</s>x", "</s> </s>")]
 

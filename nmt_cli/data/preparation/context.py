@@ -1,6 +1,6 @@
 """Sentences joined to those before them in their document."""
 
-from nmt_cli.data.cutting import SEPARATOR
+from nmt_cli.data.context import TEXT_SEPARATOR
 from nmt_cli.data.preparation.sieve import Sieved
 from nmt_cli.recipe.data import Context
 from nmt_cli.text.pairs import is_blank
@@ -27,6 +27,6 @@ def with_context(sieved: Sieved, context: Context | None, before: Sieved | None)
             first = place + 1
         begins.append(max(first, place - context.sentences))
     for place in map(int, sieved.places + earlier):
-        joined[0].append(SEPARATOR.join(sources[begins[place] : place + 1]))
-        joined[1].append(SEPARATOR.join(targets[(begins[place] if context.target else place) : place + 1]))
+        joined[0].append(TEXT_SEPARATOR.join(sources[begins[place] : place + 1]))
+        joined[1].append(TEXT_SEPARATOR.join(targets[(begins[place] if context.target else place) : place + 1]))
     return joined

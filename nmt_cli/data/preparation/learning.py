@@ -18,9 +18,9 @@ from nmt_cli.data.preparation.sieve import Sieves
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import extend
-from nmt_cli.data.tokenizing.factors import Factors
-from nmt_cli.data.tokenizing.segmenter_training import MOST_CHARACTERS
+from nmt_cli.data.tokenizing.sentencepiece_training import MAX_CHARACTERS
 from nmt_cli.data.tokenizing.tags import tags_of
+from nmt_cli.data.tokenizing.vocabulary import FactorValues
 from nmt_cli.errors import DataError
 from nmt_cli.processes import map_ordered
 from nmt_cli.recipe.schema import Recipe
@@ -77,7 +77,7 @@ def learn(
     learned = [task for task in tasks if task.is_learned]
     total = sum(sizes[task.name].records for task in learned)
     length = sum(sizes[task.name].bytes for task in learned)
-    share, processes = min(1.0, MOST_CHARACTERS / max(1, length)), min(processes, 1 + total // (_ENOUGH * _CHUNK))
+    share, processes = min(1.0, MAX_CHARACTERS / max(1, length)), min(processes, 1 + total // (_ENOUGH * _CHUNK))
     normalization = taken.normalization if taken else recipe.tokenizer.normalization
     sample: dict[tuple[str, str], None] = {}
     values = {name: Counter[str]() for name in recipe.data.factors}
@@ -96,7 +96,7 @@ def learn(
     if taken:
         return extend(taken, recipe.tokenizer, sources, targets, _SEED)
     tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, _SEED, tags_of(recipe.data))
-    return tokenizer.with_factors(Factors.learn(values))
+    return tokenizer.with_factors(FactorValues.learn(values))
 
 
 def _lines(paths: list[Path], normalization: str) -> Iterator[str]:

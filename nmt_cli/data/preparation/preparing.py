@@ -22,7 +22,7 @@ from nmt_cli.data.preparation.slabs import SlabMaker
 from nmt_cli.data.prepared import FORMAT, HASHES, KIND, TOKENIZER
 from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.tags import tags_before
+from nmt_cli.data.tokenizing.tags import prefix_tags
 from nmt_cli.errors import DataError, NmtError, RunInUseError
 from nmt_cli.processes import map_ordered
 from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
@@ -217,8 +217,8 @@ def _merge(recipe: Recipe, tokenizer: Tokenizer, workshop: Workshop, to_do: list
             if task.is_learned:
                 merged.losses.merge(losses[task.name])
             _refuse_useless(task, merged)
-            tags = tags_before(recipe.data, task.languages[1], task.tag)
-            entries[task.name] = merged.entry([tokenizer.tag(tag) for tag in tags])
+            tags = prefix_tags(recipe.data, task.languages[1], task.tag)
+            entries[task.name] = merged.entry([tokenizer.tag_id(tag) for tag in tags])
         files.write_manifest(unfinished, {**about, "reasons": reasons(recipe.data), "corpora": entries})
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt_cli.data.alignments import link_arrays, normalized_links, words_of
-from nmt_cli.data.cutting import Encode, Integers, cut
+from nmt_cli.data.arrays import Booleans, Integers
+from nmt_cli.data.context import EncodeBatch, encode_joined
 from nmt_cli.data.factors import FactoredSource, token_factors
 from nmt_cli.data.filters import HeldOut
 from nmt_cli.data.preparation.context import with_context
@@ -19,12 +20,10 @@ from nmt_cli.data.preparation.sieve import Losses, Sieved, Sieves, examples_of
 from nmt_cli.data.reading import RawChunk
 from nmt_cli.data.token_corpus import column_file, token_type
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.subwords import Subwords
-from nmt_cli.data.tokenizing.tags import SEPARATOR, tags_before
+from nmt_cli.data.tokenizing.tags import SEPARATOR, prefix_tags
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.schema import Recipe
-
-Truths = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class SlabMaker:
     def __init__(self, recipe: Recipe, tokenizer: Path, held_out: HeldOut) -> None:
         self._data, self._words = recipe.data, Tokenizer.load(tokenizer)
         self._sieves = Sieves(recipe.data, self._words.normalization, held_out)
-        self._separator = None if self._data.context is None else self._words.tag(SEPARATOR)
+        self._separator = None if self._data.context is None else self._words.tag_id(SEPARATOR)
 
     def __call__(self, raw: RawSlab) -> Slab:
         """Read, sift and cut one slab."""
@@ -68,9 +67,9 @@ class SlabMaker:
         before = sieve(raw.before) if raw.before else None
         sources, targets = with_context(sieved, self._data.context, before)
         fits = _may_fit(words.source, sources, longest) & _may_fit(words.target, targets, longest)
-        prefix = [words.tag(tag) for tag in tags_before(self._data, task.languages[1], task.tag)]
-        source = _Side.cut(words.source.encode_flat, list(compress(sources, fits)), prefix, self._separator)
-        target = _Side.cut(words.target.encode_flat, list(compress(targets, fits)), (), self._separator)
+        prefix = [words.tag_id(tag) for tag in prefix_tags(self._data, task.languages[1], task.tag)]
+        source = _Side.cut(words.source.encode_batch, list(compress(sources, fits)), prefix, self._separator)
+        target = _Side.cut(words.target.encode_batch, list(compress(targets, fits)), (), self._separator)
         short = np.maximum(source.lengths, target.lengths) <= longest
         kept = np.flatnonzero(fits)[short]
         if len(kept) < len(sources):
@@ -88,11 +87,11 @@ class SlabMaker:
         return Slab(task, raw.shard, raw.chunk.rows, len(kept), sieved.losses, pieces)
 
 
-def _may_fit(words: Subwords, lines: list[str], longest: float) -> Truths:
+def _may_fit(words: Vocabulary, lines: list[str], longest: float) -> Booleans:
     """Which lines are worth cutting: one of megabytes is not."""
-    if not lines or words.fewest(max(lines, key=len)) <= longest:
+    if not lines or words.min_tokens(max(lines, key=len)) <= longest:
         return np.ones(len(lines), bool)
-    return np.fromiter((words.fewest(line) <= longest for line in lines), bool, len(lines))
+    return np.fromiter((words.min_tokens(line) <= longest for line in lines), bool, len(lines))
 
 
 @dataclass(frozen=True)
@@ -104,10 +103,10 @@ class _Side:
     lengths: Integers
 
     @classmethod
-    def cut(cls, encode: Encode, lines: list[str], prefix: Sequence[int], separator: int | None) -> "_Side":
-        return cls(lines, *cut(encode, lines, prefix, separator))
+    def cut(cls, encode: EncodeBatch, lines: list[str], prefix: Sequence[int], separator: int | None) -> "_Side":
+        return cls(lines, *encode_joined(encode, lines, prefix, separator))
 
-    def only(self, kept: Truths) -> "_Side":
+    def only(self, kept: Booleans) -> "_Side":
         """Of the pairs that are kept."""
         if kept.all():
             return self

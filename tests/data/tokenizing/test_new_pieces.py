@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from itertools import pairwise
 
-from nmt_cli.data.tokenizing.merging import Merging
+from nmt_cli.data.tokenizing.new_pieces import PairMerger
 
 ALPHABET = ["a", "b", "c", "-"]
 FITS = [True, True, True, False]
@@ -50,9 +50,9 @@ def test_it_finds_what_counting_anew_finds() -> None:
             for _ in range(30)
         ]
         texts = list(ALPHABET)
-        merging = Merging(texts, FITS, [(list(row), count) for row, count in words], 5)
+        merger = PairMerger(texts, FITS, [(list(row), count) for row, count in words], 5)
         found = 0
-        while found < 20 and (pair := merging.next()) is not None:
+        while found < 20 and (pair := merger.merge_next()) is not None:
             found += 1
             assert texts[-1] == texts[pair[0]] + texts[pair[1]]
         assert texts[4:] == slowly(words, 20)
@@ -60,4 +60,4 @@ def test_it_finds_what_counting_anew_finds() -> None:
 
 def test_pieces_that_are_there_already_are_not_made_again() -> None:
     texts = ["a", "b", "ab"]
-    assert Merging(texts, [True] * 3, [([0, 1], 9)], 5).next() is None
+    assert PairMerger(texts, [True] * 3, [([0, 1], 9)], 5).merge_next() is None

@@ -5,8 +5,14 @@ from collections.abc import Callable
 import pytest
 from sentencepiece import SentencePieceProcessor
 
-from nmt_cli.data.tokenizing.model_file import Entry, Kind, more_entries, other_habits, read_model, written
-from nmt_cli.data.tokenizing.segmenter_training import train_segmenter
+from nmt_cli.data.tokenizing.segmenter import Piece, PieceKind
+from nmt_cli.data.tokenizing.segmenters import SEGMENTERS
+from nmt_cli.data.tokenizing.sentencepiece_model import (
+    read_model,
+    serialize_model,
+    serialize_overrides,
+    serialize_pieces,
+)
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import TokenizerSettings
 
@@ -15,7 +21,7 @@ Sentences = Callable[[int, int], list[str]]
 
 def segmenter(sentences: Sentences, algorithm: str) -> bytes:
     recipe = TokenizerSettings.model_validate({"vocabulary_size": 330, "algorithm": algorithm, "symbols": ["<br>"]})
-    return train_segmenter(recipe, 330, sentences(0, 200), 1)
+    return SEGMENTERS[algorithm].train(recipe, 0, sentences(0, 200), 1).model
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe", "character"])
@@ -23,29 +29,33 @@ def test_it_is_what_sentencepiece_reads(sentences: Sentences, algorithm: str) ->
     content = segmenter(sentences, algorithm)
     processor, found = SentencePieceProcessor(model_proto=content), read_model(content)
     size = range(processor.get_piece_size())
-    assert [entry.text for entry in found.entries] == [processor.id_to_piece(i) for i in size]
-    assert [entry.score for entry in found.entries] == [processor.get_score(i) for i in size]
-    assert [entry.kind == Kind.BYTE for entry in found.entries] == [processor.is_byte(i) for i in size]
-    assert [entry.text for entry in found.entries if entry.kind == Kind.SYMBOL] == ["<br>"]
+    assert [piece.text for piece in found.pieces] == [processor.id_to_piece(i) for i in size]
+    assert [piece.score for piece in found.pieces] == [processor.get_score(i) for i in size]
+    assert [piece.kind == PieceKind.BYTE for piece in found.pieces] == [processor.is_byte(i) for i in size]
+    assert [piece.text for piece in found.pieces if piece.kind == PieceKind.USER_DEFINED] == ["<br>"]
     assert (found.algorithm, found.normalization) == (algorithm, "identity")
     assert not found.has_charsmap
 
 
 def test_it_is_written_as_it_was(sentences: Sentences) -> None:
     content = segmenter(sentences, "unigram")
-    assert read_model(written(read_model(content))) == read_model(content)
+    assert read_model(serialize_model(read_model(content))) == read_model(content)
     line = sentences(1, 1)
-    assert SentencePieceProcessor(model_proto=written(read_model(content))).encode(line) == SentencePieceProcessor(
-        model_proto=content
-    ).encode(line)
+    assert SentencePieceProcessor(model_proto=serialize_model(read_model(content))).encode(
+        line
+    ) == SentencePieceProcessor(model_proto=content).encode(line)
 
 
 def test_pieces_and_another_way_with_spaces_can_be_put_at_its_end(sentences: Sentences) -> None:
-    content = segmenter(sentences, "unigram") + more_entries([Entry("日本", -20.0)]) + other_habits(first_word=False)
+    content = (
+        segmenter(sentences, "unigram")
+        + serialize_pieces([Piece("日本", -20.0)])
+        + serialize_overrides(add_dummy_prefix=False)
+    )
     processor = SentencePieceProcessor(model_proto=content)
     assert processor.encode("日本", out_type=str) == ["日本"]
-    assert read_model(content).entries[-1] == Entry("日本", -20.0)
-    assert not read_model(content).marks_first_word
+    assert read_model(content).pieces[-1] == Piece("日本", -20.0)
+    assert not read_model(content).add_dummy_prefix
 
 
 def test_damage_is_a_model_error(sentences: Sentences) -> None:

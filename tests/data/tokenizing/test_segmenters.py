@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing import segmenter_training
+from nmt_cli.data.tokenizing import sentencepiece_training
+from nmt_cli.data.tokenizing.segmenter import PieceKind
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
 
@@ -21,18 +22,18 @@ def trained(lines: list[str], size: int = 340, **chosen: object) -> Tokenizer:
 
 
 def cut(tokenizer: Tokenizer, line: str) -> list[str]:
-    return [tokenizer.source.vocabulary[token] for token in tokenizer.encode_source([line])[0]]
+    return [tokenizer.source.entries[token] for token in tokenizer.encode_source([line])[0]]
 
 
 def test_characters_are_pieces_and_no_more_than_there_are(sentences: Sentences) -> None:
     tokenizer = trained(sentences(0, 200), size=8000, algorithm="character")
-    assert sorted(piece.text for piece in tokenizer.source.pieces()) == sorted("abcdefghij▁")
+    assert sorted(text for text in tokenizer.source.ids_by_text(PieceKind.NORMAL)) == sorted("abcdefghij▁")
     assert cut(tokenizer, "abc de") == ["▁", "a", "b", "c", "▁", "d", "e"]
 
 
 def test_of_too_many_characters_the_frequent_ones_are_pieces() -> None:
     tokenizer = trained(["aab", "aabc"] * 5, size=4 + 1 + 3, byte_fallback=False, algorithm="character")
-    assert sorted(tokenizer.source.vocabulary[5:]) == ["a", "b", "▁"]
+    assert sorted(tokenizer.source.entries[5:]) == ["a", "b", "▁"]
 
 
 def test_bytes_need_no_text_and_no_size() -> None:
@@ -43,7 +44,7 @@ def test_bytes_need_no_text_and_no_size() -> None:
 
 def test_words_are_pieces_and_others_are_spelled(sentences: Sentences) -> None:
     tokenizer = trained(["abc def"] * 3 + ["abc"], size=8000, algorithm="word")
-    assert [piece.text for piece in tokenizer.source.pieces()] == ["▁abc", "▁def", "▁"]
+    assert list(tokenizer.source.ids_by_text(PieceKind.NORMAL)) == ["▁abc", "▁def", "▁"]
     assert cut(tokenizer, "abc xy def") == ["▁abc", "▁", "<0x78>", "<0x79>", "▁def"]
 
 
@@ -71,7 +72,7 @@ def test_each_word_begins_with_one_piece_that_begins_a_word(
     @given(TEXT | st.sampled_from(sentences(1, 20)))
     def check(line: str) -> None:
         line = tokenizer.normalize(line)
-        tokens, _ = tokenizer.source.encode_flat([line])
+        tokens, _ = tokenizer.source.encode_batch([line])
         assert tokenizer.source.begins_word[tokens].sum() == len(line.split())
 
     check()
@@ -81,21 +82,22 @@ def test_each_word_begins_with_one_piece_that_begins_a_word(
 def test_a_symbol_is_one_piece_wherever_it_stands(sentences: Sentences, algorithm: str) -> None:
     symbols = ["<br>", "<b", 'a,"b', "<2de>", "ﬁx", "|"]
     tokenizer = trained([f"{line}<br>{line}" for line in sentences(0, 200)], symbols=symbols, algorithm=algorithm)
-    assert {piece.text for piece in tokenizer.source.symbols()} == {"<br>", "<b", 'a,"b', "<2de>", "fix", "|"}
+    assert {*tokenizer.source.ids_by_text(PieceKind.USER_DEFINED)} == {"<br>", "<b", 'a,"b', "<2de>", "fix", "|"}
 
     @settings(max_examples=100)
     @given(st.lists(st.sampled_from([*symbols, "ab", " ", "日"]) | TEXT).map("".join))
     def check(line: str) -> None:
         pieces = cut(tokenizer, line)
         assert pieces.count("<br>") == tokenizer.normalize(line).count("<br>")
-        assert tokenizer.tag("2de") not in tokenizer.encode_source([line])[0]
+        assert tokenizer.tag_id("2de") not in tokenizer.encode_source([line])[0]
         assert tokenizer.decode_target(tokenizer.encode_target([line])) == [tokenizer.normalize(line)]
 
     check()
 
 
 @pytest.mark.parametrize(
-    ("symbol", "told"), [("＜unk＞", "of its own"), ("<0ｘ41>", "of its own"), ("\ufeff", "without a space")]
+    ("symbol", "told"),
+    [("＜unk＞", "reserved by SentencePiece"), ("<0ｘ41>", "reserved by SentencePiece"), ("\ufeff", "without a space")],
 )
 def test_a_symbol_that_cannot_be_one_is_told(symbol: str, told: str) -> None:
     with pytest.raises(RecipeError, match=rf"tokenizer\.symbols: .*{told}"):
@@ -103,7 +105,7 @@ def test_a_symbol_that_cannot_be_one_is_told(symbol: str, told: str) -> None:
 
 
 def test_words_have_no_symbols() -> None:
-    with pytest.raises(RecipeError, match=r"tokenizer\.symbols: are of no use to the algorithm word"):
+    with pytest.raises(RecipeError, match=r"tokenizer\.symbols: cannot be combined with algorithm word"):
         trained(["ab"], symbols=["<br>"], algorithm="word")
 
 
@@ -115,9 +117,9 @@ def test_the_least_size_is_named_and_is_possible(algorithm: str, least: int) -> 
 
 
 def test_a_sample_is_short_enough_and_from_all_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmenter_training, "MOST_CHARACTERS", 30_000)
+    monkeypatch.setattr(sentencepiece_training, "MAX_CHARACTERS", 30_000)
     lines = [f"{number:06}" for number in range(40_000)]
-    found = segmenter_training.sample(iter(lines), seed=1)
+    found = sentencepiece_training.sample_lines(iter(lines), seed=1)
     assert 4000 < len(found) <= 5000
     assert found == sorted(set(found)), "in order, and none twice"
     for quarter in range(4):
@@ -126,4 +128,4 @@ def test_a_sample_is_short_enough_and_from_all_of_the_text(monkeypatch: pytest.M
 
 
 def test_of_little_text_all_is_learned_from() -> None:
-    assert segmenter_training.sample(["b", "a", "b"], seed=1) == ["b", "a", "b"]
+    assert sentencepiece_training.sample_lines(["b", "a", "b"], seed=1) == ["b", "a", "b"]

@@ -13,8 +13,8 @@ import pytest
 from shards import write_shards, written
 
 from nmt_cli.data.batches import assemble, plan
-from nmt_cli.data.subword_sampling import resegmentation
-from nmt_cli.data.subword_sampling.resegmentation import Resegmenter
+from nmt_cli.data.subword_sampling import regularizer
+from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
@@ -39,7 +39,7 @@ def corpus(tmp_path: Path, tokenizer: Tokenizer, text: Sentences) -> TokenCorpus
     return written(tmp_path / "corpus", tokenizer, [*text(2, 299), "aü 字 字b"], [*text(3, 299), "ü"])
 
 
-def resegmented(
+def regularized(
     corpus: TokenCorpus,
     tokenizer: Tokenizer,
     seed: int = 1,
@@ -47,7 +47,9 @@ def resegmented(
     max_length: int = MAX_LENGTH,
 ) -> TokenPairs:
     everything = np.array([[0, len(corpus)]])
-    return Resegmenter(tokenizer, sampling, None, max_length).resegmented(corpus, everything, corpus.whole(), [seed])
+    return SubwordRegularizer(tokenizer, sampling, None, max_length).regularize(
+        corpus, everything, corpus.whole(), [seed]
+    )
 
 
 def fingerprint(pairs: TokenPairs) -> str:
@@ -56,7 +58,7 @@ def fingerprint(pairs: TokenPairs) -> str:
 
 
 def test_only_the_cut_changes(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    cut, plain = resegmented(corpus, tokenizer), corpus.whole()
+    cut, plain = regularized(corpus, tokenizer), corpus.whole()
     numbers = range(len(corpus))
     assert len(cut) == len(corpus)
     assert tokenizer.source.decode([cut.source(pair).tolist() for pair in numbers]) == corpus.source_text()
@@ -67,14 +69,14 @@ def test_only_the_cut_changes(corpus: TokenCorpus, tokenizer: Tokenizer) -> None
 
 
 def test_the_seed_decides_the_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    cuts = {seed: fingerprint(resegmented(corpus, tokenizer, seed)) for seed in (1, 2)}
+    cuts = {seed: fingerprint(regularized(corpus, tokenizer, seed)) for seed in (1, 2)}
     assert cuts[1] != cuts[2]
-    assert fingerprint(resegmented(corpus, tokenizer, 1)) == cuts[1]
+    assert fingerprint(regularized(corpus, tokenizer, 1)) == cuts[1]
 
 
 def test_only_the_stretches_asked_for_are_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
     cells = np.array([[200, 250], [0, 7]])
-    cut = Resegmenter(tokenizer, SAMPLING, None, MAX_LENGTH).resegmented(corpus, cells, corpus.read(cells), [1])
+    cut = SubwordRegularizer(tokenizer, SAMPLING, None, MAX_LENGTH).regularize(corpus, cells, corpus.read(cells), [1])
     assert cut.numbers.tolist() == [*range(200, 250), *range(7)]
     expected = [corpus.target_text()[number] for number in cut.numbers]
     assert tokenizer.target.decode([cut.target(row).tolist() for row in range(57)]) == expected
@@ -84,7 +86,7 @@ def test_only_the_stretches_asked_for_are_cut(corpus: TokenCorpus, tokenizer: To
 def test_tags_stay_before_each_source(tmp_path: Path, tokenizer: Tokenizer, text: Sentences, prefix: list[int]) -> None:
     tagged = written(tmp_path / "tagged", tokenizer, text(2, 50), text(3, 50), prefix=prefix)
     plain = written(tmp_path / "plain", tokenizer, text(2, 50), text(3, 50))
-    with_tags, without = resegmented(tagged, tokenizer), resegmented(plain, tokenizer)
+    with_tags, without = regularized(tagged, tokenizer), regularized(plain, tokenizer)
     for row in range(50):
         assert with_tags.source(row).tolist() == [*prefix, *without.source(row).tolist()]
         assert with_tags.target(row).tolist() == without.target(row).tolist()
@@ -102,8 +104,8 @@ def test_the_token_between_joined_sentences_is_never_cut(
     tagged, ones, others = Tokenizer(tokenizer.normalization, *sides), text(2, 50), text(3, 50)
     joined = [f"{one}\x1e{other}" for one, other in zip(ones, others, strict=True)]
     corpus = written(tmp_path / "joined", tagged, joined, joined, prefix=[9])
-    resegmenter = Resegmenter(tagged, sampling, augmentation, 10_000)
-    cut = resegmenter.resegmented(corpus, np.array([[0, 50]]), corpus.whole(), [1])
+    regularizer_ = SubwordRegularizer(tagged, sampling, augmentation, 10_000)
+    cut = regularizer_.regularize(corpus, np.array([[0, 50]]), corpus.whole(), [1])
     for row in range(50):
         tag, *tokens = cut.source(row).tolist()
         place = tokens.index(tagged.source.tags["sep"])
@@ -119,17 +121,17 @@ def test_another_process_cuts_alike(tokenizer: Tokenizer, tmp_path: Path, text: 
     program = (
         "import json, sys; from pathlib import Path\n"
         "import numpy as np\n"
-        "from nmt_cli.data.subword_sampling.resegmentation import Resegmenter\n"
+        "from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer\n"
         "from nmt_cli.data.token_corpus import TokenCorpus\n"
         "from nmt_cli.data.tokenizer import Tokenizer\n"
         "from nmt_cli.recipe.training.subword_sampling import SubwordSampling\n"
         "folder = Path(sys.argv[1]); tokenizer = Tokenizer.load(folder / 'tokenizer')\n"
         "corpus = TokenCorpus(folder / 'corpus', json.loads(sys.argv[2]), tokenizer)\n"
-        "resegmenter = Resegmenter(tokenizer, SubwordSampling(alpha=0.3), None, 200)\n"
-        "cut = resegmenter.resegmented(corpus, np.array([[0, 100]]), corpus.whole(), [5])\n"
+        "regularizer_ = SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.3), None, 200)\n"
+        "cut = regularizer_.regularize(corpus, np.array([[0, 100]]), corpus.whole(), [5])\n"
         "print(cut.sources.tokens.tolist(), cut.targets.tokens.tolist())"
     )
-    cut = resegmented(corpus, tokenizer, 5)
+    cut = regularized(corpus, tokenizer, 5)
     printed = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path), json.dumps(entry)],
         env={**os.environ, "PYTHONHASHSEED": "7"},
@@ -142,9 +144,9 @@ def test_another_process_cuts_alike(tokenizer: Tokenizer, tmp_path: Path, text: 
 def test_chunks_are_cut_on_their_own(
     corpus: TokenCorpus, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(resegmentation, "_LINES_AT_ONCE", 100)
+    monkeypatch.setattr(regularizer, "_CHUNK_LINES", 100)
     shorter = written(tmp_path / "shorter", tokenizer, corpus.source_text()[:200], corpus.target_text()[:200])
-    whole, part = resegmented(corpus, tokenizer), resegmented(shorter, tokenizer)
+    whole, part = regularized(corpus, tokenizer), regularized(shorter, tokenizer)
     assert len(whole) == 300
     assert all(np.array_equal(whole.source(pair), part.source(pair)) for pair in range(200))
     assert not np.array_equal(whole.source_lengths[:100], whole.source_lengths[100:200])
@@ -153,7 +155,7 @@ def test_chunks_are_cut_on_their_own(
 @pytest.mark.parametrize(("side", "other"), [("source", "target"), ("target", "source")])
 def test_a_side_can_be_left_as_it_is(corpus: TokenCorpus, tokenizer: Tokenizer, side: str, other: str) -> None:
     settings = SubwordSampling.model_validate({"alpha": 0.3, other: False})
-    cut, plain = resegmented(corpus, tokenizer, sampling=settings), corpus.whole()
+    cut, plain = regularized(corpus, tokenizer, sampling=settings), corpus.whole()
     assert getattr(cut, f"{other}s").tokens.tolist() == getattr(plain, f"{other}s").tokens.tolist()
     assert getattr(cut, f"{side}s").tokens.tolist() != getattr(plain, f"{side}s").tokens.tolist()
 
@@ -161,7 +163,7 @@ def test_a_side_can_be_left_as_it_is(corpus: TokenCorpus, tokenizer: Tokenizer, 
 def test_more_random_means_more_tokens(corpus: TokenCorpus, tokenizer: Tokenizer, bpe: Tokenizer) -> None:
     alphas = [0.02, 0.1, 0.3, 0.6] if tokenizer is bpe else [1.0, 0.5, 0.3, 0.1]
     tokens = [
-        resegmented(corpus, tokenizer, sampling=SubwordSampling(alpha=alpha)).sources.offsets[-1] for alpha in alphas
+        regularized(corpus, tokenizer, sampling=SubwordSampling(alpha=alpha)).sources.offsets[-1] for alpha in alphas
     ]
     assert sorted(tokens) == tokens
     assert tokens[0] > corpus.source_tokens
@@ -170,7 +172,7 @@ def test_more_random_means_more_tokens(corpus: TokenCorpus, tokenizer: Tokenizer
 def test_a_pair_that_would_be_too_long_keeps_its_plain_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
     longest, plain = max(corpus.longest("source"), corpus.longest("target")), corpus.whole()
     wild = SubwordSampling(alpha=0.2)
-    free, held = (resegmented(corpus, tokenizer, 1, wild, most) for most in (MAX_LENGTH, longest))
+    free, held = (regularized(corpus, tokenizer, 1, wild, most) for most in (MAX_LENGTH, longest))
     too_long = np.maximum(free.source_lengths, free.target_lengths) > longest
     assert 0 < too_long.sum() < len(corpus)
     for pair in range(len(corpus)):
@@ -186,14 +188,14 @@ def test_without_bytes_what_no_piece_holds_is_unknown(tmp_path: Path, text: Sent
         )
         tokenizer = Tokenizer.train(settings, text(0, 200), text(1, 200), seed=1)
         corpus = written(tmp_path / algorithm, tokenizer, ["üü a", "字b字"], ["a", "b"])
-        cut, plain = resegmented(corpus, tokenizer), corpus.whole()
+        cut, plain = regularized(corpus, tokenizer), corpus.whole()
         for pair in range(2):
             unk = DEFAULT_SPECIAL_TOKENS.unk
             assert (cut.source(pair) == unk).sum() == (plain.source(pair) == unk).sum()
 
 
 def test_batches_are_made_of_the_new_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    cut = resegmented(corpus, tokenizer)
+    cut = regularized(corpus, tokenizer)
     batches = plan(cut, 200, [1])
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(corpus)))
     for rows in batches:
