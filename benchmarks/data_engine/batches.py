@@ -16,9 +16,9 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.training import Training
-from nmt_cli.training.data_iterator import build_regularizer, feed
+from nmt_cli.training.data_iterator import build_regularizer, iterate_updates
 from nmt_cli.training.distributed import Distributed
-from nmt_cli.training.train_state import Progress
+from nmt_cli.training.train_state import DataState
 
 PAIRS = 100_000_000
 AUGMENTED = {"augmentation": {"upper_case": 0.05, "title_case": 0.05, "typos": 0.1, "noise": 0.05}}
@@ -68,9 +68,9 @@ def time_block(prepared: Prepared, settings: Training, batch_tokens: int) -> str
 def time_going_on(prepared: Prepared, settings: Training, batch_tokens: int) -> float:
     """Seconds from the middle of the corpus to the batches of the next update."""
     weights = dict.fromkeys((corpus.name for corpus in prepared.train), 1.0)
-    place = Progress(epoch=1, block=48, used=5, cut=batch_tokens)
+    start = DataState(epoch=1, block=48, batches_consumed=5, max_tokens=batch_tokens)
     began = time.process_time()
-    next(feed(prepared, weights, settings, batch_tokens, 1, place, Distributed()))
+    next(iterate_updates(prepared, weights, settings, batch_tokens, 1, start, Distributed()))
     seconds = time.process_time() - began
     time.sleep(seconds)  # in which the next block is made, so that it disturbs no other figure
     return seconds

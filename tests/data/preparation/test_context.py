@@ -94,7 +94,7 @@ def test_tags_stand_before_sources_and_in_no_text(make_recipe: MakeRecipe, langu
     one = recipe.data.train["corpus"].model_dump()
     train = {"corpus": one | {"tag": tag}, "other": one | ({"target_language": "cc"} if languages else {})}
     made = prepared(changed(recipe, train=train, language_tags=languages))
-    word = made.tokenizer.tag
+    word = made.tokenizer.tag_id
     tagged, other = made.train
     assert prefix_of(made, "corpus") == [*([word("2bb")] if languages else []), *([word("bt")] if tag else [])]
     assert prefix_of(made, "other") == ([word("2cc")] if languages else [])
