@@ -17,22 +17,23 @@ import sentencepiece
 import yaml
 from pydantic import TypeAdapter
 
-from nmt_cli.data.filters import HeldOut, KeyFilter, LocalFilter, Rows, build_filters
+from nmt_cli.data.filters import HeldOutKeys, KeyFilter, LocalFilter, build_filters
+from nmt_cli.data.reading import Examples
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import Filter, TokenizerSettings
 from nmt_cli.recipe.data.filters import DEFAULT_FILTERS
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import normalize_lines
 
-_SLAB = 8192
+_CHUNK = 8192
 _FILTERS = [
     {"type": "length"},
     {"type": "ratio"},
     {"type": "identical"},
     {"type": "overlap"},
-    {"type": "overlap", "by": "either"},
+    {"type": "overlap", "compare": "either"},
     {"type": "duplicates"},
-    {"type": "duplicates", "by": "source"},
+    {"type": "duplicates", "compare": "source"},
     {"type": "near_duplicates"},
     {"type": "script"},
     {"type": "repeats"},
@@ -91,7 +92,7 @@ def sentencepiece_seconds(model: Path, paths: list[Path]) -> float:
     processor, seconds = sentencepiece.SentencePieceProcessor(model_file=str(model)), 0.0
     for path in paths:
         lines = read_lines(path)
-        while some := list(islice(lines, _SLAB)):
+        while some := list(islice(lines, _CHUNK)):
             started = time.process_time()
             processor.encode(some, num_threads=1)
             seconds += time.process_time() - started
@@ -201,27 +202,27 @@ def time_filters(sources: list[str], targets: list[str]) -> None:
     """The table `filters`."""
     print("| filter | µs a pair |\n|---|--:|", flush=True)
     sides = [normalize_lines("nfkc", side) for side in (sources, targets)]
-    slabs = [
-        (sides[0][begin : begin + _SLAB], sides[1][begin : begin + _SLAB]) for begin in range(0, len(sources), _SLAB)
+    chunks = [
+        (sides[0][begin : begin + _CHUNK], sides[1][begin : begin + _CHUNK]) for begin in range(0, len(sources), _CHUNK)
     ]
-    held_out = HeldOut.of([("valid/some", zip(sides[0][:2000], sides[1][:2000], strict=True))])
+    held_out = HeldOutKeys.of([("valid/some", zip(sides[0][:2000], sides[1][:2000], strict=True))])
     known = TypeAdapter(list[Filter]).validate_python(_FILTERS)
     cases = [("all defaults together", DEFAULT_FILTERS), *((_title(each), [each]) for each in known)]
     for title, chosen in cases:
         filters = build_filters(chosen, ("en", "de"), held_out)[0 if len(chosen) > 1 else 1 :]
-        best = min(_seconds(filters, slabs) for _ in range(3))
+        best = min(_seconds(filters, chunks) for _ in range(3))
         print(f"| {title} | {best / len(sources) * 1e6:.2f} |", flush=True)
 
 
 def _title(settings: Filter) -> str:
-    by = getattr(settings, "by", None)
-    return settings.type + (f", by {by}" if by else "")
+    compare = getattr(settings, "compare", None)
+    return settings.type + (f", {compare}" if compare else "")
 
 
-def _seconds(filters: list[LocalFilter | KeyFilter], slabs: list[tuple[list[str], list[str]]]) -> float:
+def _seconds(filters: list[LocalFilter | KeyFilter], chunks: list[tuple[list[str], list[str]]]) -> float:
     started = time.process_time()
-    for source, target in slabs:
-        rows = Rows(source, target)
+    for source, target in chunks:
+        examples = Examples(source, target)
         for each in filters:
-            _ = each.keys(rows) if isinstance(each, KeyFilter) else each(rows)
+            _ = each.keys(examples) if isinstance(each, KeyFilter) else each(examples)
     return time.process_time() - started

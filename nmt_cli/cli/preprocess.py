@@ -19,28 +19,32 @@ def preprocess(
     recipe: RecipePath,
     set_: Overrides = None,
     nproc: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Processes; one for each core if not given.")
+        int | None, typer.Option(metavar="N", min=1, help="Number of processes. Default: all cores.")
     ] = None,
     shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Do one of N parts of the work only; --merge joins them.")
+        str | None, typer.Option(metavar="I/N", help="Make shard I of N only. Run --merge when all are made.")
     ] = None,
-    merge: Annotated[bool, typer.Option("--merge", help="Check and join what jobs with --shard have made.")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="Check and merge the shards that --shard has made.")] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
-    """Clean the recipe's text, learn subwords, and prepare what training reads.
+    """Clean the text of a recipe, train its tokenizer, and encode the text for training.
 
-    Does nothing if that is done already, and goes on where it was stopped.
+    Does nothing if the prepared data is up to date. Rerun the same command to resume after an interruption.
     """
     console.set_quiet(quiet)
     from nmt_cli.commands.preprocess import preprocess as command
-    from nmt_cli.data.preparation.preparing import Job
+    from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob
     from nmt_cli.errors import RecipeError
-    from nmt_cli.processes import available_cores
+    from nmt_cli.processes import cores
     from nmt_cli.processes.sharding import ShardSpec
     from nmt_cli.recipe.loading import load_recipe
 
     if shard and merge:
-        raise RecipeError("--merge: joins the parts that --shard makes; give one of the two")
-    job = Job(None) if merge else Job(ShardSpec.parse(shard), merges=False) if shard else Job()
-    command(load_recipe(recipe, set_ or []), job, nproc or available_cores(), dry_run)
+        raise RecipeError("--merge: merges what --shard makes; give only one of them")
+    job = ALL_WORK
+    if merge:
+        job = PreprocessJob(shard=None)
+    elif shard:
+        job = PreprocessJob(ShardSpec.parse(shard), merge=False)
+    command(load_recipe(recipe, set_ or []), job, nproc or cores(), dry_run)

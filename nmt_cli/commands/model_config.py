@@ -1,9 +1,9 @@
 """The config.json of a model folder."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from nmt_cli import files
 from nmt_cli.errors import ModelError
@@ -13,12 +13,6 @@ from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.section import Count, Language, Section
 from nmt_cli.runs.directory import CONFIG
-from nmt_cli.text.special_tokens import VocabularySpec
-
-
-def _vocabulary_spec(value: Any) -> VocabularySpec:
-    """Read a specification from JSON."""
-    return value if isinstance(value, VocabularySpec) else TypeAdapter(VocabularySpec).validate_python(value)
 
 
 class ModelConfig(Section):
@@ -27,7 +21,9 @@ class ModelConfig(Section):
     format: int
     source_language: Language
     target_language: Language
-    vocabulary: Annotated[VocabularySpec, BeforeValidator(_vocabulary_spec)]
+    vocabularies: dict[str, int]
+    factors: list[int] = []
+    """How many numbers each factor of source words has."""
     model: ModelSettings
     decoding: Decoding
     evaluation: Evaluation

@@ -1,48 +1,60 @@
-"""nmt preprocess: from raw text to tokenizer and token arrays."""
+"""nmt preprocess: from raw text to a tokenizer and token arrays."""
 
+from nmt_cli import console
 from nmt_cli.commands.taken_tokenizer import taken_tokenizer
-from nmt_cli.console import info, table
-from nmt_cli.data.inventory import read_inventory
-from nmt_cli.data.preparation.preparing import WHOLE, Job, check_paths, clear_away, prepare
+from nmt_cli.console import Reporter
+from nmt_cli.data.preparation.manifest import PreparedSummary, read_prepared_summary
+from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob, check_paths, prepare, remove_leftovers
 from nmt_cli.data.prepared import is_current, open_prepared
-from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.reporting.data.prepared import corpora_table, losses
+from nmt_cli.reporting.data.prepared import corpora_table, drop_lines
 
 
-def preprocess(recipe: Recipe, job: Job = WHOLE, processes: int = 1, dry_run: bool = False) -> None:
-    """Fill the recipe's prepared folder, unless it already holds just that; or do one job's part of that."""
+def preprocess(
+    recipe: Recipe,
+    job: PreprocessJob = ALL_WORK,
+    num_processes: int = 1,
+    dry_run: bool = False,
+    reporter: Reporter = console,
+) -> PreparedSummary | None:
+    """Prepare the data of a recipe unless that is done, or do one job of it.
+
+    Returns:
+        The summary of the prepared data; None if there is none yet, or none was made.
+    """
     folder = recipe.data.prepared
     check_paths(recipe)
-    taken = taken_tokenizer(recipe)
-    if is_current(recipe, taken):
+    pretrained = taken_tokenizer(recipe)
+    if is_current(recipe, pretrained):
         if not dry_run:
-            clear_away(folder)
-        info(f"{folder} is up to date; nothing to do")
-        return
-    corpora = {**recipe.data.train, **recipe.data.valid}
-    if taken:
-        info(f"the tokenizer is that of {recipe.tokenizer.take_from}; other settings of it do not count")
-    what = f"part {job.part} of " if not job.merges else "the parts made of " if job.part is None else ""
-    doing = ("join" if job.part is None else "prepare") if dry_run else "joining" if job.part is None else "preparing"
-    info(f"{'would ' if dry_run else ''}{doing} {what}{', '.join(corpora)} in {folder}")
+            remove_leftovers(folder)
+        reporter.info(f"{folder} is up to date; nothing to do")
+        return read_prepared_summary(folder)
+    if pretrained:
+        reporter.info(f"using the tokenizer of {recipe.tokenizer.take_from}; other tokenizer settings are ignored")
+    reporter.info(_plan(recipe, job, dry_run))
     if dry_run:
-        return
-    prepare(recipe, taken, job, processes)
-    if not job.merges:
-        assert job.part is not None
-        info(f"part {job.part} is ready; when all are, run: nmt preprocess --merge, with the same recipe")
-        return
-    _report(recipe, open_prepared(recipe, taken).tokenizer)
-    info(f"{folder} is ready; next: nmt train, with the same recipe")
-
-
-def _report(recipe: Recipe, tokenizer: Tokenizer) -> None:
-    inventory = read_inventory(recipe.data.prepared)
-    table("Corpora: pairs, and subwords of each side", *corpora_table(inventory))
-    for line in losses(inventory):
-        info(line)
+        return None
+    prepare(recipe, pretrained, job, num_processes)
+    if not job.merge:
+        reporter.info(f"shard {job.shard} is ready; when all are, run: nmt preprocess --merge, with the same recipe")
+        return None
+    summary = read_prepared_summary(folder)
+    reporter.table("Corpora: pairs, and subwords of each side", *corpora_table(summary))
+    for line in drop_lines(summary):
+        reporter.info(line)
+    tokenizer = open_prepared(recipe, pretrained).tokenizer
     if tokenizer.joint:
-        info(f"vocabulary: {tokenizer.source_size:,} subwords for both languages")
+        reporter.info(f"vocabulary: {tokenizer.source_size:,} subwords for both languages")
     else:
-        info(f"vocabularies: {tokenizer.source_size:,} source and {tokenizer.target_size:,} target subwords")
+        reporter.info(f"vocabularies: {tokenizer.source_size:,} source and {tokenizer.target_size:,} target subwords")
+    reporter.info(f"{folder} is ready; next: nmt train, with the same recipe")
+    return summary
+
+
+def _plan(recipe: Recipe, job: PreprocessJob, dry_run: bool) -> str:
+    verb = "merge" if job.shard is None else "prepare"
+    verb = f"would {verb}" if dry_run else "merging" if job.shard is None else "preparing"
+    shards = "" if job.merge and job.shard else f"shard {job.shard} of " if job.shard else "the shards of "
+    corpora = ", ".join({**recipe.data.train, **recipe.data.valid})
+    return f"{verb} {shards}{corpora} in {recipe.data.prepared}"

@@ -11,7 +11,7 @@ from nmt_cli import __version__, console, files
 from nmt_cli.commands.systems import System
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.factors import check_count
-from nmt_cli.data.reading import FACTORS, read_pairs, read_whole
+from nmt_cli.data.reading import SOURCE_COLUMN, read_all, read_pairs
 from nmt_cli.decoding.requests import Request, plain_requests
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.where.words import frequencies, splitter
@@ -85,11 +85,11 @@ def read_test_set(system: System, test: TestSet | AnyCorpus) -> SetTexts:
     else:
         data, tagged, tags = system.recipe.data, [], None
         languages = test.source_language or data.source_language, test.target_language or data.target_language
-        records = read_whole(test, languages)
-        if not records.sources:
+        examples = read_all(test, languages)
+        if not examples.sources:
             raise DataError(f"{next(iter(test.files.values()))}: has no pairs, so there is nothing to score")
-        sources, references, factors = records.sources, [records.targets], records.factors
-        valued = [path for key, path in test.files.items() if key.startswith(FACTORS)]
+        sources, references, factors = examples.sources, [examples.targets], examples.source_columns
+        valued = [path for key, path in test.files.items() if key.startswith(SOURCE_COLUMN)]
         source, *more = [files.sha256(path) for path in test.files.values() if path not in valued]
     if valued:
         source = hashlib.sha256(" ".join([source, *map(files.sha256, valued)]).encode()).hexdigest()

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt_cli.data.arrays import Booleans, Integers
+from nmt_cli.data.shard_files import ALIGNMENT
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.errors import DataError
+
+Integers = npt.NDArray[np.int64]
+Truths = npt.NDArray[np.bool_]
 
 _LINK = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _WORD = re.compile(r"[^ \t]+")
 _BOM = "\ufeff"
-_TYPE = np.dtype("<u4")
 
 
 def normalized_links(links: str, raw: Sequence[str], normal: Sequence[str], normalize: Callable[[str], str]) -> str:
@@ -83,7 +84,7 @@ def link_arrays(lines: list[str]) -> tuple[npt.NDArray[Any], Integers]:
     """The links of lines as `normalized_links` gives them: [m,2] word numbers of all lines, and how many each has."""
     rows = [line.split() for line in lines]
     numbers = [int(number) for row in rows for link in row for number in link.split("-")]
-    return np.array(numbers, _TYPE).reshape(-1, 2), np.fromiter(map(len, rows), np.int64, len(rows))
+    return np.array(numbers, ALIGNMENT.dtype).reshape(-1, 2), np.fromiter(map(len, rows), np.int64, len(rows))
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,9 @@ class WordLinks:
     offsets: Integers
     words: npt.NDArray[Any]
     """[m,2], a word of the source and one of the target."""
-    source_starts: Booleans
+    source_starts: Truths
     """By token: whether it begins a word."""
-    target_starts: Booleans
+    target_starts: Truths
 
     def part(self, first: int, end: int) -> "WordLinks":
         """The links of some lines."""
@@ -105,11 +106,10 @@ class WordLinks:
 
 def open_links(folder: Path, lines: int, tokenizer: Tokenizer) -> WordLinks | None:
     """The links of a shard of so many lines, memory-mapped, if it has any."""
-    if not (folder / "alignment.bin").is_file():
+    if not ALIGNMENT.exists(folder):
         return None
-    offsets = mapped(folder / "alignment.offsets", np.dtype("<i8"), lines + 1)
-    words = mapped(folder / "alignment.bin", _TYPE, 2 * int(offsets[-1])).reshape(-1, 2)
-    return WordLinks(offsets, words, tokenizer.source.begins_word, tokenizer.target.begins_word)
+    links = ALIGNMENT.open(folder, lines)
+    return WordLinks(links.offsets, links.values, tokenizer.source.begins_word, tokenizer.target.begins_word)
 
 
 def join_links(parts: Sequence[tuple[WordLinks | None, int]]) -> WordLinks | None:
@@ -120,16 +120,6 @@ def join_links(parts: Sequence[tuple[WordLinks | None, int]]) -> WordLinks | Non
     counts = [np.diff(links.offsets) if links else np.zeros(lines, np.int64) for links, lines in parts]
     offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *counts]))
     return replace(given[0], offsets=offsets, words=np.concatenate([links.words for links in given]))
-
-
-def mapped(path: Path, kind: np.dtype[Any], count: int) -> npt.NDArray[Any]:
-    """A file's numbers, memory-mapped; DataError if it has not so many."""
-    try:
-        if path.stat().st_size != count * kind.itemsize:
-            raise DataError(f"{path}: does not fit the other files of its folder; run `nmt preprocess` again")
-        return np.asarray(np.memmap(path, kind, "r")) if count else np.empty(0, kind)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}; run `nmt preprocess` again") from error
 
 
 def moved_links(links: WordLinks, origins: Mapping[int, Sequence[int]], targets: Mapping[int, int]) -> WordLinks:
@@ -192,7 +182,7 @@ def _runs(counts: Integers) -> tuple[Integers, Integers]:
 class _Words:
     """The words of all rows, one after another: where in its row each begins, and how many tokens it has."""
 
-    def __init__(self, side: Side, starts: Booleans) -> None:
+    def __init__(self, side: Side, starts: Truths) -> None:
         begins_word = starts[side.tokens] & (np.arange(side.tokens.shape[1]) < side.lengths[:, None])
         self._in_row = begins_word.sum(1)
         self._before = np.cumsum(self._in_row) - self._in_row

@@ -1,21 +1,18 @@
 """The prepared folder, as training opens it: tokenizer, corpora, and a manifest that says what they were made of."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.data.preparation.corpora import describe, inputs, settings
+from nmt_cli.data.preparation.corpora import data_settings, file_identity, input_files
+from nmt_cli.data.preparation.manifest import FORMAT, KIND, CorpusStats, fingerprint_of
 from nmt_cli.data.token_corpus import TokenCorpus
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.recipe.schema import Recipe
 
-KIND = "data prepared by nmt"
-"""What a manifest calls the folder."""
-FORMAT = 3
 TOKENIZER = "tokenizer"
 HASHES = "hashes.json"
 """Which files were found whole when they were last looked at."""
@@ -46,7 +43,7 @@ def is_current(recipe: Recipe, taken: Tokenizer | None = None) -> bool:
     hashes = files.HashCache(recipe.data.prepared / HASHES)
     try:
         manifest = _read_manifest(recipe, hashes.of)
-        described = {name: describe(path, hashes.of) for name, path in inputs(recipe).items()}
+        described = {name: file_identity(path, hashes.of) for name, path in input_files(recipe).items()}
     except NmtError:
         return False
     return not _differences(recipe, taken, manifest) and bool(manifest["inputs"] == described)
@@ -68,7 +65,7 @@ def open_prepared(recipe: Recipe, taken: Tokenizer | None = None) -> Prepared:
     tokenizer, corpora = Tokenizer.load(folder / TOKENIZER), manifest["corpora"]
 
     def opened(name: str) -> TokenCorpus:
-        return TokenCorpus(folder / name, corpora[name], tokenizer)
+        return TokenCorpus(folder / name, CorpusStats.from_json(name, corpora[name]), tokenizer)
 
     try:
         train = [opened(f"train/{name}") for name in recipe.data.train]
@@ -76,11 +73,6 @@ def open_prepared(recipe: Recipe, taken: Tokenizer | None = None) -> Prepared:
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder / files.MANIFEST}: is damaged; run `nmt preprocess` again") from error
     return Prepared(tokenizer, train, valid, manifest)
-
-
-def fingerprint_of(manifest: dict[str, Any]) -> str:
-    """SHA-256 of all that a manifest says of its files."""
-    return hashlib.sha256(files.json_bytes(manifest["files"])).hexdigest()
 
 
 def _read_manifest(recipe: Recipe, hashed: Callable[[Path], str]) -> dict[str, Any]:
@@ -101,7 +93,7 @@ def _read_manifest(recipe: Recipe, hashed: Callable[[Path], str]) -> dict[str, A
 def _differences(recipe: Recipe, taken: Tokenizer | None, manifest: dict[str, Any]) -> list[str]:
     """In words, how the recipe differs from what was prepared; a tokenizer that is not there any more is believed."""
     found = manifest["settings"]
-    wanted = settings(recipe, taken.fingerprint if taken else found.get("tokenizer.take_from") or "unknown")
+    wanted = data_settings(recipe, taken.fingerprint if taken else found.get("tokenizer.take_from") or "unknown")
     folder, other = recipe.data.prepared, recipe.tokenizer.take_from
     if wanted["tokenizer.take_from"] != found.get("tokenizer.take_from"):
         asked = f"that of {other}" if other else "one learned from this text, as the recipe says"
@@ -115,6 +107,6 @@ def _differences(recipe: Recipe, taken: Tokenizer | None, manifest: dict[str, An
 
 
 def _check_inputs(recipe: Recipe, manifest: dict[str, Any], hashed: Callable[[Path], str]) -> None:
-    for name, path in inputs(recipe).items():
-        if path.exists() and describe(path, hashed) != manifest["inputs"].get(name):
+    for name, path in input_files(recipe).items():
+        if path.exists() and file_identity(path, hashed) != manifest["inputs"].get(name):
             raise DataError(f"{path}: has changed since it was prepared; run `nmt preprocess` again")

@@ -7,10 +7,15 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from nmt_cli.data.alignments import WordLinks, join_links, mapped, open_links
-from nmt_cli.data.arrays import Array, Integers
+from nmt_cli.data.alignments import WordLinks, join_links, open_links
+from nmt_cli.data.preparation.manifest import CorpusStats
+from nmt_cli.data.shard_files import TEXT, Array, RaggedArray, ShardFormat, StoredArray
 from nmt_cli.data.tokenizer import Tokenizer
+
+Integers = npt.NDArray[np.int64]
+
 
 Columns = Mapping[str, Array]
 """Arrays [n,…] by name, one row for each of n source tokens. 0 is the value of a token that has none, such as eos."""
@@ -27,14 +32,8 @@ class Lines:
     def __init__(self, offsets: Integers, tokens: Array) -> None:
         self.offsets, self.tokens = offsets, tokens
 
-    @classmethod
-    def of_lengths(cls, lengths: Integers, tokens: Array) -> "Lines":
-        """Return lines that are given by their lengths."""
-        return cls(np.append(0, np.cumsum(lengths)), tokens)
-
     @cached_property
     def lengths(self) -> Integers:
-        """[lines]"""
         return np.diff(self.offsets)
 
     def __getitem__(self, line: int) -> Array:
@@ -84,38 +83,39 @@ class TokenCorpus:
     Nothing is opened before it is read, so that a corpus of any size is at hand at once.
     """
 
-    def __init__(self, folder: Path, entry: Mapping[str, Any], tokenizer: Tokenizer) -> None:
-        """`entry` is what the manifest says of the corpus."""
+    def __init__(self, folder: Path, stats: CorpusStats, tokenizer: Tokenizer) -> None:
         self.name = folder.name
-        self.prefix: list[int] = list(entry["prefix"])
+        self.prefix: list[int] = stats.prefix
         """The tags that each source begins with; the text has none."""
-        self.source_tokens, self.target_tokens = int(entry["source_tokens"]), int(entry["target_tokens"])
-        self._lengths = entry["lengths"]
-        sizes = [int(size) for size in entry["shards"]]
-        self._ends: Integers = np.cumsum([0, *sizes])
-        self._shards = [_Shard(folder / f"{number:05}", size, tokenizer) for number, size in enumerate(sizes)]
-        self._types = token_type(tokenizer.source_size), token_type(tokenizer.target_size)
-        self._columns = _column_types(tokenizer)
+        self.source_tokens, self.target_tokens = stats.num_tokens("source"), stats.num_tokens("target")
+        self._lengths = stats.lengths
+        self._ends: Integers = np.cumsum([0, *stats.shards])
+        self._format = ShardFormat.of(tokenizer)
+        self._shards = [
+            _Shard(folder / f"{index:05}", size, tokenizer, self._format) for index, size in enumerate(stats.shards)
+        ]
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     def longest(self, side: str) -> int:
         """Most tokens of a `source` or `target`."""
-        return max((int(length) for length in self._lengths[side]), default=0)
+        return max(self._lengths[side], default=0)
 
     def read(self, cells: Cells) -> TokenPairs:
         """The pairs of some stretches, one after another, in memory."""
         places = self._places(cells)
-        sources = _joined_lines([shard.sources.part(one, end) for shard, one, end in places], self._types[0])
-        targets = _joined_lines([shard.targets.part(one, end) for shard, one, end in places], self._types[1])
+        sources, targets = (
+            _joined_lines([shard.tokens[side].part(one, end) for shard, one, end in places], stored.dtype)
+            for side, stored in self._format.tokens.items()
+        )
         links = join_links(
             [(shard.links.part(one, end) if shard.links else None, end - one) for shard, one, end in places]
         )
         columns = {}
-        for name, (kind, width) in self._columns.items():
-            parts = [shard.column(name, one, end) for shard, one, end in places]
-            columns[name] = np.concatenate([np.empty((0, width), kind), *parts])
+        for name, stored in self._format.source_columns.items():
+            parts = [shard.source_columns[name].part(one, end)[1] for shard, one, end in places]
+            columns[name] = np.concatenate([np.empty((0, stored.width or 1), stored.dtype), *parts])
         return TokenPairs(sources, targets, links, expanded(cells), columns)
 
     def whole(self) -> TokenPairs:
@@ -125,8 +125,8 @@ class TokenCorpus:
     def read_text(self, cells: Cells) -> tuple[list[str], list[str]]:
         """The normalised sources and targets of some stretches, one after another."""
         places = self._places(cells)
-        sources = [line for shard, one, end in places for line in shard.sources.text(one, end)]
-        targets = [line for shard, one, end in places for line in shard.targets.text(one, end)]
+        sources = [line for shard, one, end in places for line in shard.text("source", one, end)]
+        targets = [line for shard, one, end in places for line in shard.text("target", one, end)]
         return sources, targets
 
     def source_text(self) -> list[str]:
@@ -151,66 +151,36 @@ class TokenCorpus:
 
 
 class _Shard:
-    """A folder with some of a corpus' pairs."""
+    """A folder with some of the pairs of a corpus. Files are mapped when they are first read."""
 
-    def __init__(self, folder: Path, size: int, tokenizer: Tokenizer) -> None:
-        self._folder, self._size, self._tokenizer = folder, size, tokenizer
-
-    @cached_property
-    def sources(self) -> "_Side":
-        return _Side(self._folder, "source", self._size, self._tokenizer.source_size)
+    def __init__(self, folder: Path, size: int, tokenizer: Tokenizer, format: ShardFormat) -> None:
+        self._folder, self._size, self._tokenizer, self._format = folder, size, tokenizer, format
 
     @cached_property
-    def targets(self) -> "_Side":
-        return _Side(self._folder, "target", self._size, self._tokenizer.target_size)
+    def tokens(self) -> dict[str, RaggedArray]:
+        """Token ids of each side."""
+        return self._open(self._format.tokens)
+
+    @cached_property
+    def source_columns(self) -> dict[str, RaggedArray]:
+        """[n,k] each, aligned with the source tokens."""
+        return self._open(self._format.source_columns)
 
     @cached_property
     def links(self) -> WordLinks | None:
+        """Word alignments, if there are any."""
         return open_links(self._folder, self._size, self._tokenizer)
 
-    def column(self, name: str, first: int, end: int) -> Array:
-        """[n,k], a column for the tokens of some sources."""
-        begins, ends = self.sources.bounds(first, end)
-        return self._columns[name][begins:ends]
+    def text(self, side: str, first: int, end: int) -> list[str]:
+        """Return some lines of the normalised text of a side."""
+        return self._texts[side].part(first, end)[1].tobytes().decode().split("\n")[:-1]
 
     @cached_property
-    def _columns(self) -> dict[str, Array]:
-        tokens = self.sources.bounds(0, self._size)[1]
-        return {
-            name: mapped(self._folder / column_file(name), kind, tokens * width).reshape(tokens, width)
-            for name, (kind, width) in _column_types(self._tokenizer).items()
-        }
+    def _texts(self) -> dict[str, RaggedArray]:
+        return self._open(TEXT)
 
-
-class _Side:
-    """One side of a shard."""
-
-    def __init__(self, folder: Path, side: str, size: int, vocabulary_size: int) -> None:
-        self._folder, self._side, self._size = folder, side, size
-        self._offsets = mapped(folder / f"{side}.offsets", np.dtype("<i8"), size + 1)
-        self._tokens = mapped(folder / f"{side}.bin", token_type(vocabulary_size), int(self._offsets[-1]))
-
-    def part(self, first: int, end: int) -> tuple[Integers, Array]:
-        """Lengths and tokens of some lines."""
-        offsets = self._offsets[first : end + 1]
-        return np.diff(offsets), self._tokens[offsets[0] : offsets[-1]]
-
-    def bounds(self, first: int, end: int) -> tuple[int, int]:
-        """Where the tokens of some lines begin and end."""
-        return int(self._offsets[first]), int(self._offsets[end])
-
-    def text(self, first: int, end: int) -> list[str]:
-        """Some lines of the normalised text."""
-        begins, ends = self._lines[first], self._lines[end]
-        return self._text[begins:ends].tobytes().decode().split("\n")[:-1]
-
-    @cached_property
-    def _lines(self) -> Array:
-        return mapped(self._folder / f"{self._side}.lines", np.dtype("<i8"), self._size + 1)
-
-    @cached_property
-    def _text(self) -> Array:
-        return mapped(self._folder / f"{self._side}.txt", np.dtype("u1"), int(self._lines[-1]))
+    def _open(self, stored: Mapping[str, StoredArray]) -> dict[str, RaggedArray]:
+        return {name: array.open(self._folder, self._size) for name, array in stored.items()}
 
 
 def _joined_lines(parts: Sequence[tuple[Integers, Array]], kind: np.dtype[Any]) -> Lines:
@@ -243,23 +213,3 @@ def joined(parts: Sequence[TokenPairs], firsts: Sequence[int]) -> TokenPairs:
         np.concatenate(numbers),
         {name: np.concatenate([part.source_columns[name] for part in parts]) for name in parts[0].source_columns},
     )
-
-
-def column_file(name: str) -> str:
-    """Return the name of a shard's file for a source column."""
-    return f"source.{name}.bin"
-
-
-def column_type(sizes: Sequence[int]) -> np.dtype[Any]:
-    """Return the stored type of a column whose features have so many values."""
-    return token_type(max(sizes))
-
-
-def _column_types(tokenizer: Tokenizer) -> dict[str, tuple[np.dtype[Any], int]]:
-    """Return the type and the number of features of each source column."""
-    return {name: (column_type(sizes), len(sizes)) for name, sizes in tokenizer.source_columns.items()}
-
-
-def token_type(vocabulary_size: int) -> np.dtype[Any]:
-    """How token ids are stored: in two bytes if these are enough, else in four."""
-    return np.dtype("<u2" if vocabulary_size < 2**16 else "<u4")

@@ -10,8 +10,7 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.console import duration
-from nmt_cli.data.inventory import read_inventory
-from nmt_cli.data.prepared import KIND
+from nmt_cli.data.preparation.manifest import KIND, read_prepared_summary
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, ModelError, NmtError
 from nmt_cli.recipe.loading import load_recipe
@@ -119,9 +118,9 @@ def _translate(path: Path) -> str:
 
 
 def _prepared(path: Path) -> Shown:
-    found = read_inventory(path)
+    found = read_prepared_summary(path)
     facts = {
-        corpus.name: f"{corpus.kept:,} of {corpus.read:,} pairs, {corpus.target_tokens:,} target subwords"
+        corpus.name: f"{corpus.kept:,} of {corpus.read:,} pairs, {corpus.num_tokens('target'):,} target subwords"
         for corpus in found.corpora
     }
     facts |= {key: str(value) for key, value in found.settings.items() if key.startswith("tokenizer.")}

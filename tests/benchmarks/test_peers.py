@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from nmt_cli.data.preparation.preparing import WHOLE, prepare
+from nmt_cli.data.preparation.preparing import ALL_WORK, prepare
 from nmt_cli.data.prepared import open_prepared
 from nmt_cli.recipe.loading import load_recipe
 from peers import PEERS
@@ -80,7 +80,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Corpus:
         made.text(split, side).write_text("".join(f"{line}\n" for line in lines))
     recipe = {"run": "run", **data_sections(made), "model": {"architecture": "transformer"}}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    prepare(load_recipe(folder / "recipe.yaml"), None, WHOLE, processes=1)
+    prepare(load_recipe(folder / "recipe.yaml"), None, ALL_WORK, processes=1)
     write_pieces(made)
     return made
 

@@ -85,8 +85,8 @@ def test_a_recipe_that_cannot_work_ends_with_the_exit_code_of_recipes(path: Path
 
 def test_a_prepared_folder_is_made_use_of(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from nmt_cli.commands.preprocess import preprocess
-    from nmt_cli.data.preparation.preparing import Job
+    from nmt_cli.data.preparation.preparing import PreprocessJob
 
-    preprocess(load_recipe(path), Job(), 1)
+    preprocess(load_recipe(path), PreprocessJob(), 1)
     check(load_recipe(path), path)
     assert "the tokenizer of prepared" in capsys.readouterr().out

@@ -20,7 +20,7 @@ from nmt_cli.commands.systems import open_system
 from nmt_cli.commands.train import train
 from nmt_cli.commands.translate import translate
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
-from nmt_cli.data.preparation.preparing import Job
+from nmt_cli.data.preparation.preparing import PreprocessJob
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.processes.sharding import ShardSpec
 from nmt_cli.recipe.loading import load_recipe
@@ -92,7 +92,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         Path("recipe.yaml").write_text(
             RECIPE.replace("RUN", "run").replace("TARGET", "true" if request.param else "false")
         )
-        preprocess(load_recipe(Path("recipe.yaml")), Job(), 1)
+        preprocess(load_recipe(Path("recipe.yaml")), PreprocessJob(), 1)
         train(Path("recipe.yaml"))
         yield folder
 

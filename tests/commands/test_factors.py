@@ -21,7 +21,7 @@ from nmt_cli.commands.train import train
 from nmt_cli.commands.translate import translate
 from nmt_cli.commands.translating.requests import RequestOptions
 from nmt_cli.commands.translators import TranslatorOptions
-from nmt_cli.data.preparation.preparing import Job
+from nmt_cli.data.preparation.preparing import PreprocessJob
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.runs.directory import RunDirectory
@@ -105,7 +105,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         Path("dev.jsonl").write_text(objects(lines(12, 500)))
         write("test", lines(20, 900))
         Path("recipe.yaml").write_text(RECIPE)
-        preprocess(load_recipe(Path("recipe.yaml")), Job(), 1)
+        preprocess(load_recipe(Path("recipe.yaml")), PreprocessJob(), 1)
         train(Path("recipe.yaml"))
         yield folder
 
@@ -186,7 +186,7 @@ def test_what_cannot_keep_them_is_refused(tmp_path: Path) -> None:
     other = other.replace(", factors: {pos: tags.pos}", "").replace(", factors: {pos: test.pos}", "")
     (tmp_path / "recipe.yaml").write_text(other.replace("{algorithm: word, byte_fallback: false}", "{take_from: run}"))
     with pytest.raises(RecipeError, match=r"take_from: .* knows the source factors pos, but data.factors says none"):
-        preprocess(load_recipe(tmp_path / "recipe.yaml"), Job(), 1)
+        preprocess(load_recipe(tmp_path / "recipe.yaml"), PreprocessJob(), 1)
 
 
 def test_a_test_set_is_evaluated_with_its_factors(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from nmt_cli import console, files
 from nmt_cli.commands.preprocess import preprocess
-from nmt_cli.data.preparation.preparing import Job
+from nmt_cli.data.preparation.preparing import PreprocessJob
 from nmt_cli.data.prepared import is_current
 from nmt_cli.errors import DataError
 from nmt_cli.processes.sharding import ShardSpec
@@ -91,16 +91,16 @@ def test_quiet_says_nothing(recipe: Recipe, capsys: pytest.CaptureFixture[str]) 
 def test_a_part_and_the_joining_of_parts_say_what_comes_next(
     recipe: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    preprocess(recipe, Job(ShardSpec(1, 2), merges=False))
+    preprocess(recipe, PreprocessJob(ShardSpec(1, 2), merge=False))
     told = capsys.readouterr().err
-    assert "preparing part 1/2 of tiny" in told
-    assert "part 1/2 is ready; when all are, run: nmt preprocess --merge" in told
+    assert "preparing shard 1/2 of tiny" in told
+    assert "shard 1/2 is ready; when all are, run: nmt preprocess --merge" in told
     with pytest.raises(DataError, match="valid/tiny"):
-        preprocess(recipe, Job(None))
-    preprocess(recipe, Job(ShardSpec(2, 2), merges=False))
+        preprocess(recipe, PreprocessJob(None))
+    preprocess(recipe, PreprocessJob(ShardSpec(2, 2), merge=False))
     capsys.readouterr()
-    preprocess(recipe, Job(None))
-    assert "joining the parts made of tiny" in capsys.readouterr().err
+    preprocess(recipe, PreprocessJob(None))
+    assert "merging the shards of tiny" in capsys.readouterr().err
     assert is_current(recipe)
 
 

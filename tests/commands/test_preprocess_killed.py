@@ -38,8 +38,8 @@ def made(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, di
     Path("train.de").write_text("".join(f"{line[::-1]}\n" for line in lines + lines[:500]))
     told = recipe.read_text().replace("filters: []", "filters: [{type: duplicates}]")
     recipe.write_text(told)
-    monkeypatch.setattr(shards, "SLAB", 50)
-    monkeypatch.setattr(shards, "SHARD", 400)
+    monkeypatch.setattr(shards, "CHUNK_RECORDS", 50)
+    monkeypatch.setattr(shards, "SHARD_RECORDS", 400)
     found = {}
     for size in SIZES:
         preprocess(of_size(size))
@@ -131,7 +131,7 @@ def test_killed_at_random_moments_nothing_half_made_is_believed(made: dict[int, 
 def test_killed_at_each_step_nothing_half_made_is_believed(
     made: dict[int, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD", 2000)  # not so many steps
+    monkeypatch.setattr(shards, "SHARD_RECORDS", 2000)  # not so many steps
     shutil.rmtree("prepared")
     expected = {}
     for size in SIZES:
@@ -176,7 +176,7 @@ def test_one_process_killed_ends_all_and_what_was_done_is_used(made: dict[int, d
     os.kill(found[0], signal.SIGKILL)
     assert life.exit_code(20) == 5, life.told
     assert time.monotonic() - began < 45
-    assert "was killed by SIGKILL; if out of memory, lower --nproc" in life.told
+    assert "was killed by SIGKILL; if memory was short, lower --nproc" in life.told
     assert not any(map(is_alive, found))
     assert contents(Path("prepared")) == made[SIZES[1]]
     assert any(Path("prepared.parts").glob("train/digits/0*[0-9]/shard.json"))

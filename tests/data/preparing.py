@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from nmt_cli.data.preparation.preparing import WHOLE, Job, prepare
+from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob, prepare
 from nmt_cli.data.prepared import HASHES, Prepared, open_prepared
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.schema import Recipe
@@ -13,7 +13,9 @@ MakeRecipe = Callable[..., Recipe]
 Sentences = Callable[[int, int], list[str]]
 
 
-def prepared(recipe: Recipe, taken: Tokenizer | None = None, job: Job = WHOLE, processes: int = 1) -> Prepared:
+def prepared(
+    recipe: Recipe, taken: Tokenizer | None = None, job: PreprocessJob = ALL_WORK, processes: int = 1
+) -> Prepared:
     """What `prepare` makes of a recipe, opened."""
     prepare(recipe, taken, job, processes)
     return open_prepared(recipe, taken)

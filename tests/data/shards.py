@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from nmt_cli.data.token_corpus import TokenCorpus, token_type
+from nmt_cli.data.preparation.manifest import CorpusStats
+from nmt_cli.data.shard_files import id_type
+from nmt_cli.data.token_corpus import TokenCorpus
 from nmt_cli.data.tokenizer import Tokenizer
 
 
@@ -32,8 +33,8 @@ def write_shards(
     links: Sequence[str] | None = None,
     prefix: Sequence[int] = (),
     shards: Sequence[int] | None = None,
-) -> dict[str, Any]:
-    """Fill a folder with shards of so many pairs; what the manifest says of it."""
+) -> CorpusStats:
+    """Fill a folder with shards of so many pairs, and return the statistics of the corpus."""
     shards = [len(sources)] if shards is None else shards
     assert sum(shards) == len(sources) == len(targets)
     sides = {
@@ -51,26 +52,14 @@ def write_shards(
             _write_offsets(shard / "alignment.offsets", [len(words) // 2 for words in some])
             (shard / "alignment.bin").write_bytes(np.array([int(w) for row in some for w in row], "<u4").tobytes())
         first += size
-    return {
-        "read": len(sources),
-        "kept": len(sources),
-        "dropped": {},
-        "examples": {},
-        "source_tokens": sum(map(len, sides["source"][1])),
-        "target_tokens": sum(map(len, sides["target"][1])),
-        "shards": list(shards),
-        "prefix": list(prefix),
-        "lengths": {
-            side: {str(length): count for length, count in Counter(map(len, rows)).items()}
-            for side, (_, rows, _) in sides.items()
-        },
-    }
+    lengths = {side: Counter(map(len, rows)) for side, (_, rows, _) in sides.items()}
+    return CorpusStats(f"train/{folder.name}", len(sources), shards=list(shards), prefix=list(prefix), lengths=lengths)
 
 
 def _write_side(
     shard: Path, side: str, lines: Sequence[str], rows: Sequence[Sequence[int]], vocabulary_size: int
 ) -> None:
-    kind = token_type(vocabulary_size)
+    kind = id_type(vocabulary_size)
     (shard / f"{side}.bin").write_bytes(np.array([token for row in rows for token in row], kind).tobytes())
     _write_offsets(shard / f"{side}.offsets", [len(row) for row in rows])
     encoded = [f"{line}\n".encode() for line in lines]

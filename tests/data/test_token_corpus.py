@@ -81,9 +81,9 @@ def test_tags_are_tokens_but_no_text(tmp_path: Path, tokenizer: Tokenizer) -> No
 
 
 def test_nothing_is_opened_before_it_is_needed(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    entry = write_shards(tmp_path / "corpus", tokenizer, ["a", "b"], ["c", "d"], shards=[1, 1])
+    stats = write_shards(tmp_path / "corpus", tokenizer, ["a", "b"], ["c", "d"], shards=[1, 1])
     (tmp_path / "corpus" / "00001" / "source.bin").unlink()
-    corpus = TokenCorpus(tmp_path / "corpus", entry, tokenizer)
+    corpus = TokenCorpus(tmp_path / "corpus", stats, tokenizer)
     assert len(corpus.read(np.array([[0, 1]]))) == 1
     with pytest.raises(DataError, match=r"00001.source\.bin: cannot be read"):
         corpus.read(np.array([[0, 2]]))

@@ -44,10 +44,10 @@ data:
   test:
     blind: {source: test.en, target: [test.de, test2.de], factors: {pos: test.pos}}
   filters:
-    - {type: length, most: 500}
+    - {type: length, max: 500}
     - type: ratio
-      most: 2.5
-    - {type: unmatched, what: [number, url, email]}
+      max: 2.5
+    - {type: unmatched, kinds: [number, url, email]}
     - {type: language, command: ./language.sh, sides: target}
   language_tags: true
   factors: [pos]

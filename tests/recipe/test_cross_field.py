@@ -27,14 +27,14 @@ Write = Callable[[str | bytes], Path]
         ("data.test.blind.factors={}", "data.test.blind.factors"),
         ("data.valid.dev.factors={pos: x, case: y}", "data.valid.dev.factors.case"),
         ("data.train.back={format: tmx, file: x}", "data.train.back.format"),
-        ("data.filters.1={type: score, fewest: 0.5}", "data.filters.1.command"),
+        ("data.filters.1={type: score, min: 0.5}", "data.filters.1.command"),
         ("data.train.back.tag=2fr", "data.train.back.tag"),
         ("data.train.back.tag=2de", "data.train.back.tag"),
         ("data.train.back.tag=unk", "data.train.back.tag"),
         ("data.train.back.tag=0x0A", "data.train.back.tag"),
-        ("data.filters.1.fewest=600", "data.filters.1.fewest"),
-        ("data.filters.1={type: score, command: x, fewest: 1, most: 0.5}", "data.filters.1.fewest"),
-        ("data.filters.1={type: script, fewest: 0}", "data.filters.1.fewest"),
+        ("data.filters.1.min=600", "data.filters.1.min"),
+        ("data.filters.1={type: score, command: x, min: 1, max: 0.5}", "data.filters.1.min"),
+        ("data.filters.1={type: script, min: 0}", "data.filters.1.min"),
         ("data.filters.4.source=en", "data.filters.4.source"),
         ("tokenizer={algorithm: byte, byte_fallback: false}", "tokenizer.byte_fallback"),
         ("tokenizer.extension.pieces=100", "tokenizer.extension"),
@@ -85,7 +85,7 @@ def test_subword_sampling_needs_an_algorithm_with_several_segmentations(
         ["data.train.web.tag=bt"],
         ["data.language_tags=false", "data.train.french.target_language=de", "data.train.back.tag=2de"],
         ["data.train.french.source_language=nl"],
-        ["data.filters.1={type: score, command: ./score, fewest: 0.5}"],
+        ["data.filters.1={type: score, command: ./score, min: 0.5}"],
         ["data.filters.4={type: language, command: x, source: en, target: de}"],
         ["training.mixing={temperature: 5}"],
     ],
@@ -118,7 +118,7 @@ def test_imported_tokenizer_may_be_sampled(good: str, write: Write) -> None:
 
 def test_score_filter_may_use_scores_of_a_corpus(good: str, write: Write) -> None:
     option = "data.train.news.score=news.score"
-    load_recipe(write(good), [option, "data.filters=[{type: score, fewest: 0.5}]"])
+    load_recipe(write(good), [option, "data.filters=[{type: score, min: 0.5}]"])
 
 
 def test_corpus_names_may_contain_dots(good: str, errors_of: ErrorsOf) -> None:

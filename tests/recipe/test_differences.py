@@ -72,10 +72,10 @@ def test_corpora_by_name_are_settings(load: Load) -> None:
 
 def test_a_filter_is_told_by_its_number_and_key(load: Load) -> None:
     new = load(
-        "data.filters=[{type: length, most: 300}, {type: ratio}, {type: repeats}, {type: overlap}, {type: duplicates}]"
+        "data.filters=[{type: length, max: 300}, {type: ratio}, {type: repeats}, {type: overlap}, {type: duplicates}]"
     )
     assert changes(load(), new) == [
-        Change("data.filters.1.most", "2000", "300"),
+        Change("data.filters.1.max", "2000", "300"),
         Change("data.filters.3.type", '"identical"', '"repeats"'),
     ]
 

@@ -19,7 +19,7 @@ def test_formats_and_filters_are_those_that_are_named(messy: str, write: Write) 
     data = load_recipe(write(messy)).data
     assert [corpus.format for corpus in data.train.values()] == ["lines", "tsv", "jsonl", "tsv"]
     assert isinstance(data.train["clean"], LearnedLines)
-    assert data.filters[:2] == [LengthFilter(most=500), RatioFilter(most=2.5)]
+    assert data.filters[:2] == [LengthFilter(max=500), RatioFilter(max=2.5)]
     assert data.filters[3] == LanguageFilter(command="./language.sh", sides="target")
 
 
@@ -46,17 +46,17 @@ def test_a_column_is_a_number_or_a_name(typed: str, column: int | str, messy: st
 @pytest.mark.parametrize(
     ("line", "place", "message"),
     [
-        ("- {type: length, most: 0}", "17:22", "data.filters.2.most: must be at least 1, not 0"),
-        ("- {type: ratio, mots: 3}", "17:21", "data.filters.2.mots: is not a setting; did you mean most?"),
-        ("- {type: ratio, what: []}", "17:21", "data.filters.2.what: is a setting of type unmatched, not of ratio"),
+        ("- {type: length, max: 0}", "17:22", "data.filters.2.max: must be at least 1, not 0"),
+        ("- {type: ratio, maxx: 3}", "17:21", "data.filters.2.maxx: is not a setting; did you mean max?"),
+        ("- {type: ratio, kinds: []}", "17:21", "data.filters.2.kinds: is a setting of type unmatched, not of ratio"),
         (
-            "- {type: repeats, slak: 2}",
+            "- {type: repeats, tolernce: 2}",
             "17:23",
-            "data.filters.2.slak: is not a setting; did you mean data.filters.NUMBER.slack?",
+            "data.filters.2.tolernce: is not a setting; did you mean data.filters.NUMBER.tolerance?",
         ),
         ("- {typ: ratio}", "17:8", "data.filters.2.typ: is not a setting; did you mean type?"),
         ("- {}", "17:7", f"data.filters.2.type: is missing; it must be one of {TYPES}"),
-        ("- {most: 3}", "17:7", f"data.filters.2.type: is missing; it must be one of {TYPES}"),
+        ("- {max: 3}", "17:7", f"data.filters.2.type: is missing; it must be one of {TYPES}"),
         (
             "- {type: rato}",
             "17:8",
@@ -66,28 +66,27 @@ def test_a_column_is_a_number_or_a_name(typed: str, column: int | str, messy: st
         (
             "- ratio",
             "17:7",
-            "data.filters.2: must be a section of settings such as type, fewest or most,"
-            ' not "ratio"; write {type: ratio}',
+            'data.filters.2: must be a section of settings such as type, min or max, not "ratio"; write {type: ratio}',
         ),
-        ("- 3", "17:7", "data.filters.2: must be a section of settings such as type, fewest or most, not 3"),
-        ("-", "17:6", "data.filters.2: must be a section of settings such as type, fewest or most, not empty"),
-        ("- [x]", "17:7", "data.filters.2: must be a section of settings such as type, fewest or most, not a list"),
-        ("- {type: unmatched, what: []}", "17:25", "data.filters.2.what: must have at least 1, not 0"),
+        ("- 3", "17:7", "data.filters.2: must be a section of settings such as type, min or max, not 3"),
+        ("-", "17:6", "data.filters.2: must be a section of settings such as type, min or max, not empty"),
+        ("- [x]", "17:7", "data.filters.2: must be a section of settings such as type, min or max, not a list"),
+        ("- {type: unmatched, kinds: []}", "17:25", "data.filters.2.kinds: must have at least 1, not 0"),
         (
-            "- {type: unmatched, what: [url, mail]}",
-            "17:37",
-            "data.filters.2.what.2: must be one of number, url, email, placeholder, tag, not"
+            "- {type: unmatched, kinds: [url, mail]}",
+            "17:38",
+            "data.filters.2.kinds.2: must be one of number, url, email, placeholder, tag, not"
             ' "mail"; did you mean email?',
         ),
         ("- {type: language}", "17:7", "data.filters.2.command: is missing"),
         ("- {type: language, command: ''}", "17:24", 'data.filters.2.command: must be text, not ""'),
-        ("- {type: score, command: x}", "17:7", "data.filters.2.fewest: must be given, or most"),
+        ("- {type: score, command: x}", "17:7", "data.filters.2.min: is missing; give min, max or both"),
     ],
 )
 def test_what_is_wrong_with_an_item_of_a_list_is_one_line(
     line: str, place: str, message: str, messy: str, errors_of: ErrorsOf
 ) -> None:
-    text = messy.replace("    - type: ratio\n      most: 2.5\n", f"    {line}\n")
+    text = messy.replace("    - type: ratio\n      max: 2.5\n", f"    {line}\n")
     assert errors_of(text) == [f"r.yaml:{place}: {message}"]
 
 
@@ -154,16 +153,16 @@ def test_names_that_look_like_marks_of_the_checker_are_no_crash(key: str, messy:
 
 
 def test_the_command_line_reaches_into_lists_which_it_counts_from_1(messy: str, write: Write) -> None:
-    options = ["data.filters.2.most=4", "data.filters.1={type: repeats}", "training.mixing.stages.1.shares.clean=5"]
+    options = ["data.filters.2.max=4", "data.filters.1={type: repeats}", "training.mixing.stages.1.shares.clean=5"]
     recipe = load_recipe(write(messy), [*options, "tokenizer.symbols.1=<p>"])
-    assert recipe.data.filters[:2] == [RepeatsFilter(), RatioFilter(most=4)]
+    assert recipe.data.filters[:2] == [RepeatsFilter(), RatioFilter(max=4)]
     assert recipe.training.mixing.stages[0].shares == {"back": 7, "clean": 5}
     assert recipe.tokenizer.symbols == ["<p>"]
 
 
 @pytest.mark.parametrize("number", ["0", "5", "-1", "last", "01", ""])
 def test_a_number_that_is_not_in_a_list_is_refused(number: str, messy: str, errors_of: ErrorsOf) -> None:
-    option = f"data.filters.{number}.most=3"
+    option = f"data.filters.{number}.max=3"
     assert errors_of(messy, option) == [f"--set {option}: data.filters is a list with items 1 to 4, not {number}"]
 
 

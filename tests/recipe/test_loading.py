@@ -212,7 +212,7 @@ scalars = st.one_of(
     st.sampled_from(
         ["", "~", "no", "true", "ten", ".nan", "-.inf", "1e400", "-1", "0", "1.5", "1_0", "'", '"', "&a", "*a", "0o7"]
     ),
-    st.sampled_from(["{}", "[]", "ratio", "{type: score, most: 1}", "tsv", "{format: tmx, file: x}", "'[key]': x"]),
+    st.sampled_from(["{}", "[]", "ratio", "{type: score, max: 1}", "tsv", "{format: tmx, file: x}", "'[key]': x"]),
     st.integers().map(str),
     st.floats().map(str),
     st.text(string.printable, max_size=8),

@@ -43,4 +43,4 @@ def test_a_section_of_several_classes_says_what_decides() -> None:
     assert tag_of(SamplingSettings, "strategy") == "sampling"
     assert discriminator_key((LengthFilter, RatioFilter)) == "type"
     assert class_for((LengthFilter, RatioFilter), {"type": "ratio"}) is RatioFilter
-    assert class_for((LengthFilter, RatioFilter), {"most": 3}) is None
+    assert class_for((LengthFilter, RatioFilter), {"max": 3}) is None

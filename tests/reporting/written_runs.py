@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.data.prepared import FORMAT, KIND, fingerprint_of
+from nmt_cli.data.preparation.manifest import FORMAT, KIND, fingerprint_of
 from nmt_cli.recipe.loading import resolved_yaml
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import RunDirectory
@@ -77,8 +77,8 @@ def write_prepared(folder: Path) -> str:
                 "empty": [{"record": record, "source": "", "target": f"alone {record}"} for record in (2, 1002)],
                 "too_long": [{"record": 4, "source": "<b>long & …", "target": "lang …"}],
             },
-            "source_tokens": sum(lengths),
-            "target_tokens": sum(lengths),
+            "shards": [kept],
+            "prefix": [],
             "lengths": {"source": histogram, "target": histogram},
         }
     words = {"empty": "a side is empty", "too_long": "a side has more than 9 subwords"}

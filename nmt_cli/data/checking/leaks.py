@@ -42,7 +42,7 @@ class HeldOut:
         """What of each set was seen, given what the recipe does against it."""
         overlaps = [chosen for chosen in filters if isinstance(chosen, OverlapFilter)]
         refused = any(chosen.action == "refuse" for chosen in overlaps)
-        handled = {kind for chosen in overlaps for kind in _KEPT_APART[chosen.by]}
+        handled = {kind for chosen in overlaps for kind in _KEPT_APART[chosen.compare]}
         found = [leak for name in self._sets for leak in self._leak(name, handled, refused)]
         pairs = sum(self._leaking.values())
         if pairs and "pair" in handled and not refused:

@@ -10,8 +10,8 @@ from nmt_cli.data.checking.languages import named_languages
 from nmt_cli.data.checking.leaks import HeldOut
 from nmt_cli.data.checking.sampling import Pair, Sample, sample
 from nmt_cli.data.checking.sides import alignment, empty_sides, identical_sides
-from nmt_cli.data.preparation.sieve import reasons
-from nmt_cli.data.reading import read_pairs, read_records
+from nmt_cli.data.preparation.cleaning import drop_reasons
+from nmt_cli.data.reading import read_examples, read_pairs
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import AnyCorpus, Data, LinesCorpus, TestSet
 
@@ -75,7 +75,7 @@ def _unreadable(name: str, error: DataError) -> Finding:
 
 
 def _skipped(data: Data, name: str, skipped: Counter[str]) -> list[Finding]:
-    words, advice = reasons(data), "they are left out; see whether the file is what the recipe says"
+    words, advice = drop_reasons(data), "they are left out; see whether the file is what the recipe says"
     return [
         Finding("warning", "files", name, f"{count:,} {'record' if count == 1 else 'records'}: {words[reason]}", advice)
         for reason, count in skipped.items()
@@ -98,6 +98,6 @@ def _pairs_of(data: Data, corpus: AnyCorpus | TestSet, skipped: Counter[str]) ->
             pairs = LinesCorpus(source=corpus.source, target=reference)
             yield from read_pairs(pairs, _languages(data, corpus))
     else:
-        for records in read_records(corpus, _languages(data, corpus), data.on_error):
-            skipped.update(records.dropped.counts)
-            yield from zip(records.sources, records.targets, strict=True)
+        for examples, drops in read_examples(corpus, _languages(data, corpus), data.on_error):
+            skipped.update(drops.counts)
+            yield from zip(examples.sources, examples.targets, strict=True)

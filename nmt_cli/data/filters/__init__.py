@@ -1,19 +1,16 @@
-"""What is left out of training corpora: filters that judge one pair alone, and those that look at all of them."""
+"""Filters of training corpora: those that judge each pair alone, and those that compare all pairs by key."""
 
-from nmt_cli.data.filters.assembly import Sifted, build_filters, sift
-from nmt_cli.data.filters.contract import By, KeyFilter, LocalFilter, Rows
-from nmt_cli.data.filters.first_of_each import first_of_each
-from nmt_cli.data.filters.held_out import OVERLAP, HeldOut
+from nmt_cli.data.filters.dedup import first_occurrences
+from nmt_cli.data.filters.overlap import OVERLAP, HeldOutKeys
+from nmt_cli.data.filters.pipeline import FilterPipeline, FilterResult, KeyFilter, LocalFilter, build_filters
 
 __all__ = [
     "OVERLAP",
-    "By",
-    "HeldOut",
+    "FilterPipeline",
+    "FilterResult",
+    "HeldOutKeys",
     "KeyFilter",
     "LocalFilter",
-    "Rows",
-    "Sifted",
     "build_filters",
-    "first_of_each",
-    "sift",
+    "first_occurrences",
 ]

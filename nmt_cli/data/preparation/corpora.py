@@ -1,4 +1,4 @@
-"""What is to be prepared: the corpora of a recipe, their files, and all that decides what becomes of them."""
+"""The corpora of a recipe, their files, and all settings that determine the prepared data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,42 +11,42 @@ from nmt_cli.recipe.data import AnyCorpus, LinesCorpus
 from nmt_cli.recipe.data.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 
-_LEARNING = {"weight"}
-"""Settings of a corpus that say how it is learned from, not what is prepared."""
+_TRAINING_KEYS = {"weight"}
+"""Settings of a corpus that affect training and not the prepared data."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """One corpus to prepare."""
+class CorpusTask:
+    """A corpus to prepare."""
 
     name: str
-    """Such as train/NAME; the folder that it fills."""
+    """train/NAME or valid/NAME; also the folder of its shards."""
     corpus: AnyCorpus
     languages: tuple[str, str]
 
     @property
-    def is_learned(self) -> bool:
-        """Whether it is learned from, so that filters and limits hold for it."""
+    def is_training(self) -> bool:
+        """Whether it is a training corpus. Filters and limits apply only to these."""
         return self.name.startswith("train/")
 
     @property
     def tag(self) -> str | None:
-        """What stands before each of its sources."""
+        """Tag before each of its sources."""
         return getattr(self.corpus, "tag", None)
 
     @property
     def is_aligned(self) -> bool:
-        """Whether its words are linked."""
+        """Whether it has word alignments."""
         return getattr(self.corpus, "alignment", None) is not None
 
 
-def tasks(recipe: Recipe) -> list[Task]:
-    """All corpora to prepare, in the order of the recipe."""
+def corpus_tasks(recipe: Recipe) -> list[CorpusTask]:
+    """Return all corpora to prepare, in the order of the recipe."""
     data = recipe.data
     named: dict[str, AnyCorpus] = {f"train/{name}": corpus for name, corpus in data.train.items()}
     named |= {f"valid/{name}": corpus for name, corpus in data.valid.items()}
     return [
-        Task(
+        CorpusTask(
             name,
             corpus,
             (corpus.source_language or data.source_language, corpus.target_language or data.target_language),
@@ -55,9 +55,12 @@ def tasks(recipe: Recipe) -> list[Task]:
     ]
 
 
-def inputs(recipe: Recipe) -> dict[str, Path]:
-    """All files that the result depends on, by corpus and key; those of test sets, too, if their lines are left out."""
-    found = {f"{task.name}/{key}": path for task in tasks(recipe) for key, path in task.corpus.files.items()}
+def input_files(recipe: Recipe) -> dict[str, Path]:
+    """Return all files that the prepared data depends on, by corpus and key.
+
+    Test sets are included if a filter drops their lines from training.
+    """
+    found = {f"{task.name}/{key}": path for task in corpus_tasks(recipe) for key, path in task.corpus.files.items()}
     if any(isinstance(each, OverlapFilter) for each in recipe.data.filters):
         for name, test in recipe.data.test.items():
             found[f"test/{name}/source"] = test.source
@@ -69,15 +72,19 @@ def inputs(recipe: Recipe) -> dict[str, Path]:
     return found
 
 
-def settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
-    """What decides the result, besides the files, by the recipe's keys; of a tokenizer taken over, its fingerprint."""
-    data, words = recipe.data, recipe.tokenizer.model_dump(mode="json", exclude={"more_text"})
+def data_settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
+    """Return the settings that determine the prepared data, by recipe key.
+
+    Args:
+        tokenizer: Fingerprint of the pretrained tokenizer, if the recipe names one.
+    """
+    data, subwords = recipe.data, recipe.tokenizer.model_dump(mode="json", exclude={"more_text"})
     if recipe.tokenizer.take_from is not None:
-        words = {"take_from": tokenizer, "extension": words["extension"]}
-    return {f"tokenizer.{key}": value for key, value in words.items()} | {
+        subwords = {"take_from": tokenizer, "extension": subwords["extension"]}
+    return {f"tokenizer.{key}": value for key, value in subwords.items()} | {
         "data.max_length": data.max_length,
-        "data.train": {name: _interpretation(corpus) for name, corpus in data.train.items()},
-        "data.valid": {name: _interpretation(corpus) for name, corpus in data.valid.items()},
+        "data.train": {name: _reading_settings(corpus) for name, corpus in data.train.items()},
+        "data.valid": {name: _reading_settings(corpus) for name, corpus in data.valid.items()},
         "data.source_language": data.source_language,
         "data.target_language": data.target_language,
         "data.on_error": data.on_error,
@@ -88,28 +95,28 @@ def settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
     }
 
 
-def _interpretation(corpus: AnyCorpus) -> dict[str, Any]:
-    """How a corpus is read; what its files are called does not matter, nor how it is learned from."""
-    said = {key: value for key, value in corpus if key not in _LEARNING and not isinstance(value, Path)}
+def _reading_settings(corpus: AnyCorpus) -> dict[str, Any]:
+    """Return how a corpus is read, without the names of its files."""
+    found = {key: value for key, value in corpus if key not in _TRAINING_KEYS and not isinstance(value, Path)}
     if isinstance(corpus, LinesCorpus):
-        said["factors"] = sorted(corpus.factors)
-    return said
+        found["factors"] = sorted(corpus.factors)
+    return found
 
 
 def check_file(path: Path) -> None:
-    """DataError unless it is a file that can be read more than once."""
+    """Raise DataError unless the path is a file that can be read more than once."""
     if path.is_dir():
         raise DataError(f"{path}: is a directory, not a file")
     if not path.exists():
         raise DataError(f"{path}: does not exist")
     if not path.is_file():
-        raise DataError(f"{path}: is no regular file, but must be read more than once")
+        raise DataError(f"{path}: is not a regular file, but must be read more than once")
 
 
-def describe(path: Path, hashed: Callable[[Path], str] = files.sha256) -> dict[str, Any]:
-    """What is in a file, its only trait that matters: names and times may change."""
+def file_identity(path: Path, sha256: Callable[[Path], str] = files.sha256) -> dict[str, Any]:
+    """Return the size and hash of a file. Its name and time do not matter."""
     check_file(path)
     try:
-        return {"bytes": path.stat().st_size, "sha256": hashed(path)}
+        return {"bytes": path.stat().st_size, "sha256": sha256(path)}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,140 +1,113 @@
-"""The last step: filters that look at all pairs, then the shards as training reads them."""
+"""The last step of preprocessing: filters that compare all pairs, then the shards as training reads them."""
 
 import os
 import shutil
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from nmt_cli.data.filters import first_of_each
-from nmt_cli.data.preparation.shards import Shard
-from nmt_cli.data.preparation.sieve import EXAMPLES, Losses, example
-
-Truths = npt.NDArray[np.bool_]
-
-_SIDES = ("source", "target")
+from nmt_cli.data.filters import first_occurrences
+from nmt_cli.data.preparation.manifest import CorpusStats
+from nmt_cli.data.preparation.shards import CorpusShard
+from nmt_cli.data.reading import DropCounts, DroppedExample
+from nmt_cli.data.reading.examples import MAX_EXAMPLES, Bools, Indices
+from nmt_cli.data.shard_files import OFFSET_TYPE, RECORD_IDS, SIDES, TEXT, Array, ShardFormat, StoredArray, key_file
 
 
-@dataclass
-class Merged:
-    """What became of a corpus."""
+def apply_key_filters(
+    corpora: dict[str, list[CorpusShard]], reasons: list[str], scratch: Path
+) -> tuple[dict[Path, Bools], dict[str, DropCounts]]:
+    """Find the pairs that the key filters keep: of equal keys, the first in the order of the recipe.
 
-    records: int = 0
-    losses: Losses = field(default_factory=Losses)
-    shards: list[int] = field(default_factory=list)
-    """Pairs of each."""
-    lengths: dict[str, Counter[int]] = field(default_factory=lambda: {side: Counter() for side in _SIDES})
-    """Pairs by tokens of each side."""
+    Args:
+        reasons: Names of the key filters, in order.
+        scratch: Folder for temporary files.
 
-    def entry(self, prefix: list[int]) -> dict[str, Any]:
-        """What the manifest says of the corpus."""
-        tokens = {f"{side}_tokens": sum(n * pairs for n, pairs in self.lengths[side].items()) for side in _SIDES}
-        return {
-            "read": self.records,
-            "kept": sum(self.shards),
-            "dropped": dict(sorted(self.losses.dropped.items())),
-            "examples": dict(sorted(self.losses.examples.items())),
-            **tokens,
-            "shards": self.shards,
-            "prefix": prefix,
-            "lengths": {side: {str(n): pairs for n, pairs in sorted(self.lengths[side].items())} for side in _SIDES},
-        }
-
-
-def kept_of_all(
-    corpora: dict[str, list[Shard]], reasons: list[str], scratch: Path
-) -> tuple[dict[Path, Truths], dict[str, Losses]]:
-    """Which pairs of each shard the filters keep that look at all pairs, and what they drop of each corpus.
-
-    `reasons` name the filters. Of pairs with one key that which comes first in the recipe's order stays.
+    Returns:
+        A mask over the pairs of each shard, by its folder, and what is dropped of each corpus.
     """
-    shards = [(name, shard) for name, some in corpora.items() for shard in some]
-    kept = [np.ones(shard.pairs, bool) for _, shard in shards]
-    losses = {name: Losses() for name in corpora}
-    for number, reason in enumerate(reasons):
-        keys = (_mapped(shard.folder / f"keys.{number}", "<u8") for _, shard in shards)
-        firsts = first_of_each(keys, kept, scratch)
-        for place, (name, shard) in enumerate(shards):
-            dropped = np.flatnonzero(kept[place] & ~firsts[place])
-            losses[name].add(reason, len(dropped), _examples(shard, dropped[:EXAMPLES]))
-            kept[place] = kept[place] & firsts[place]
-    return {shard.folder: some for (_, shard), some in zip(shards, kept, strict=True)}, losses
+    shards = [(name, shard) for name, of_corpus in corpora.items() for shard in of_corpus]
+    masks = [np.ones(shard.num_pairs, bool) for _, shard in shards]
+    drops = {name: DropCounts() for name in corpora}
+    for filter_index, reason in enumerate(reasons):
+        keys = (_map_pairs(shard, key_file(filter_index)) for _, shard in shards)
+        firsts = first_occurrences(keys, masks, scratch)
+        for index, (name, shard) in enumerate(shards):
+            dropped = np.flatnonzero(masks[index] & ~firsts[index])
+            drops[name].add(reason, len(dropped), _dropped_examples(shard, dropped[:MAX_EXAMPLES]))
+            masks[index] = masks[index] & firsts[index]
+    return {shard.folder: mask for (_, shard), mask in zip(shards, masks, strict=True)}, drops
 
 
-def finish(shard: Shard, kept: Truths | None, folder: Path, merged: Merged) -> None:
-    """Put a shard, without what is not kept, where training looks for it; if nothing is left, leave it out."""
-    merged.records += shard.records
-    merged.losses.merge(shard.losses)
-    pairs = shard.pairs if kept is None else int(kept.sum())
-    if kept is not None and kept.all():
-        kept = None
-    if not pairs:
+def merge_shard(shard: CorpusShard, mask: Bools | None, files: ShardFormat, folder: Path, stats: CorpusStats) -> None:
+    """Add a shard to the prepared data in `folder`, without pairs where the mask is False. Shards without pairs are
+    left out.
+    """
+    if mask is not None and mask.all():
+        mask = None
+    num_pairs = shard.num_pairs if mask is None else int(np.count_nonzero(mask))
+    stats.read += shard.num_records
+    stats.drops.merge(shard.drops)
+    if not num_pairs:
         return
-    target = folder / f"{len(merged.shards):05}"
+    target = folder / f"{len(stats.shards):05}"
     target.mkdir(parents=True)
-    merged.shards.append(pairs)
-    for name in sorted(path.name for path in shard.folder.iterdir()):
-        offsets = _offsets_of(name)
-        if offsets is None:
-            continue
-        if kept is None:
+    stats.shards.append(num_pairs)
+    stored = [array for array in files.arrays if array.exists(shard.folder)]
+    for array in stored:
+        if mask is not None:
+            _copy_selected(array, shard.folder, mask, target)
+    if mask is None:
+        for name in {name for array in stored for name in (array.name, array.offsets)}:
             _link(shard.folder / name, target / name)
-        elif offsets == name:
-            lengths = np.diff(np.fromfile(shard.folder / name, "<i8"))[kept]
-            np.concatenate([np.zeros(1, "<i8"), np.cumsum(lengths, dtype="<i8")]).tofile(target / name)
-        else:
-            _compact(shard.folder, offsets, name, kept, target)
-    for side in _SIDES:
-        counts = np.bincount(np.diff(np.fromfile(target / f"{side}.offsets", "<i8")))
-        merged.lengths[side].update({int(n): int(counts[n]) for n in np.flatnonzero(counts)})
+    for side, array in files.tokens.items():
+        counts = np.bincount(np.diff(np.fromfile(target / array.offsets, OFFSET_TYPE)))
+        stats.lengths[side].update({int(n): int(counts[n]) for n in np.flatnonzero(counts)})
 
 
-def _offsets_of(name: str) -> str | None:
-    """The file that says where the lines of a file of this name end; itself, if that is its job; None of others."""
-    if name.endswith((".offsets", ".lines")):
-        return name
-    stem, _, kind = name.partition(".")[0], *name.rpartition(".")[1:]
-    return {"bin": f"{stem}.offsets", "txt": f"{stem}.lines"}.get(kind)
+def _copy_selected(array: StoredArray, folder: Path, mask: Bools, target: Path) -> None:
+    """Write the entries of the pairs where the mask is True, and their offsets."""
+    offsets = np.fromfile(folder / array.offsets, OFFSET_TYPE)
+    content = _map_file(folder / array.name, np.dtype(np.uint8))
+    entry_bytes = array.dtype.itemsize * (array.width or 1)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
+    with (target / array.name).open("wb") as file:
+        for start, end in (offsets[edges] * entry_bytes).reshape(-1, 2).tolist():
+            file.write(content[start:end].tobytes())
+    if not (target / array.offsets).exists():
+        lengths = np.diff(offsets)[mask]
+        np.concatenate([np.zeros(1, OFFSET_TYPE), np.cumsum(lengths, dtype=OFFSET_TYPE)]).tofile(target / array.offsets)
 
 
-def _compact(folder: Path, offsets_name: str, data_name: str, kept: Truths, target: Path) -> None:
-    """Copy those stretches of a file that belong to kept lines."""
-    offsets = np.fromfile(folder / offsets_name, "<i8")
-    data = _mapped(folder / data_name, np.uint8)
-    unit = len(data) // int(offsets[-1]) if offsets[-1] else 1
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], kept, [False]])))
-    with (target / data_name).open("wb") as file:
-        for begin, end in (offsets[edges] * unit).reshape(-1, 2).tolist():
-            file.write(data[begin:end].tobytes())
-
-
-def _examples(shard: Shard, places: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
-    if not len(places):
+def _dropped_examples(shard: CorpusShard, indices: Indices) -> list[DroppedExample]:
+    if not len(indices):
         return []
-    records = _mapped(shard.folder / "records", "<i8")
+    records = _map_pairs(shard, RECORD_IDS)
     return [
-        example(int(records[place]), *(_line(shard.folder, side, int(place)) for side in _SIDES)) for place in places
+        DroppedExample.shortened(int(records[index]), *(_text(shard.folder, side, index) for side in SIDES))
+        for index in indices.tolist()
     ]
 
 
-def _line(folder: Path, side: str, place: int) -> str:
-    begin, end = _mapped(folder / f"{side}.lines", "<i8")[place : place + 2]
-    with (folder / f"{side}.txt").open("rb") as file:
-        file.seek(int(begin))
-        return file.read(int(end - begin)).decode().removesuffix("\n")
+def _text(folder: Path, side: str, index: int) -> str:
+    start, end = _map_file(folder / TEXT[side].offsets, OFFSET_TYPE)[index : index + 2]
+    with (folder / TEXT[side].name).open("rb") as file:
+        file.seek(int(start))
+        return file.read(int(end - start)).decode().removesuffix("\n")
 
 
-def _mapped(path: Path, kind: Any) -> npt.NDArray[Any]:
-    """A file as an array, without reading it."""
-    return np.asarray(np.memmap(path, kind, "r")) if path.stat().st_size else np.empty(0, kind)
+def _map_pairs(shard: CorpusShard, array: StoredArray) -> Array:
+    """Memory-map an array with one entry per pair."""
+    return _map_file(shard.folder / array.name, array.dtype)
+
+
+def _map_file(path: Path, dtype: np.dtype[Any]) -> Array:
+    return np.asarray(np.memmap(path, dtype, "r")) if path.stat().st_size else np.empty(0, dtype)
 
 
 def _link(path: Path, target: Path) -> None:
-    """Give a file a second name; where the file system has none, copy it."""
+    """Create a hard link, or a copy if the file system has no links."""
     try:
         os.link(path, target)
     except OSError:

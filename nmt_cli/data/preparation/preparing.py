@@ -1,4 +1,12 @@
-"""The whole way from a recipe's corpora to its prepared folder, or the part of it that is one job's."""
+"""Preprocessing: from the corpora of a recipe to its prepared folder, or the shards that one job makes.
+
+1. Measure the corpora, and train the tokenizer on a sample (`tokenizer_training`), unless an earlier job did.
+2. Read each corpus as raw chunks, shard by shard; skip shards that are complete (`shards.missing_chunks`).
+3. Decode, normalise, filter and encode each chunk in some worker process (`cleaning`, `encoding`).
+4. Append the encoded chunks to their shard (`shards.ShardStore`).
+5. Drop duplicates over all shards, and link or copy the shards into the prepared folder (`merging`).
+6. Write the manifest, and rename the folder into place.
+"""
 
 import hashlib
 import time
@@ -11,69 +19,86 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.console import ProgressBar, info
-from nmt_cli.data.filters import HeldOut, KeyFilter, build_filters
+from nmt_cli.data.filters import HeldOutKeys, KeyFilter, build_filters
 from nmt_cli.data.preparation import shards
-from nmt_cli.data.preparation.corpora import Task, check_file, describe, inputs, settings, tasks
-from nmt_cli.data.preparation.learning import learn, measure
-from nmt_cli.data.preparation.merging import Merged, finish, kept_of_all
-from nmt_cli.data.preparation.shards import Workshop, raw_slabs
-from nmt_cli.data.preparation.sieve import reasons
-from nmt_cli.data.preparation.slabs import SlabMaker
-from nmt_cli.data.prepared import FORMAT, HASHES, KIND, TOKENIZER
+from nmt_cli.data.preparation.cleaning import drop_reasons
+from nmt_cli.data.preparation.corpora import (
+    CorpusTask,
+    check_file,
+    corpus_tasks,
+    data_settings,
+    file_identity,
+    input_files,
+)
+from nmt_cli.data.preparation.encoding import ChunkEncoder
+from nmt_cli.data.preparation.manifest import FORMAT, KIND, CorpusStats
+from nmt_cli.data.preparation.merging import apply_key_filters, merge_shard
+from nmt_cli.data.preparation.shards import ShardStore, missing_chunks
+from nmt_cli.data.preparation.tokenizer_training import measure, train_tokenizer
+from nmt_cli.data.prepared import HASHES, TOKENIZER
 from nmt_cli.data.reading import read_pairs
+from nmt_cli.data.shard_files import ShardFormat
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.tags import prefix_tags
+from nmt_cli.data.tokenizing.tags import tags_before
 from nmt_cli.errors import DataError, NmtError, RunInUseError
-from nmt_cli.processes import map_ordered
+from nmt_cli.processes import in_order
 from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
 from nmt_cli.recipe.data.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
 
-_ABOUT = "learned.json"
+_CORPORA = "corpora.json"
+"""Beside the trained tokenizer: number of records of each corpus."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """What one command does of the work."""
+class PreprocessJob:
+    """The part of the work that one command does."""
 
-    part: ShardSpec | None = ALL_SHARDS
-    """Which shards to make, if any."""
-    merges: bool = True
-
-
-WHOLE = Job()
+    shard: ShardSpec | None = ALL_SHARDS
+    """Shards to make, if any."""
+    merge: bool = True
+    """Whether to merge the shards of all jobs into the prepared folder."""
 
 
-def prepare(recipe: Recipe, taken: Tokenizer | None = None, job: Job = WHOLE, processes: int = 1) -> None:
-    """Do a job; the one that merges fills the recipe's prepared folder anew, whole or not at all.
+ALL_WORK = PreprocessJob()
 
-    `taken` is what the recipe's tokenizer.take_from names; without it, a tokenizer is learned. What may be in the
-    folder's place is never replaced unless `prepare` made it.
+
+def prepare(
+    recipe: Recipe, pretrained: Tokenizer | None = None, job: PreprocessJob = ALL_WORK, num_processes: int = 1
+) -> None:
+    """Do a job. The one that merges replaces the prepared folder of the recipe atomically.
+
+    Args:
+        pretrained: The tokenizer that the recipe names; None if one is trained.
+
+    Raises:
+        DataError: An input is missing, invalid or changes meanwhile; or data.prepared was not made by this function.
+        RunInUseError: Another process does the same job, or merges.
     """
     folder = recipe.data.prepared
     check_paths(recipe)
     hashes = files.HashCache(folder / HASHES)
-    described = {name: describe(path, hashes.of) for name, path in inputs(recipe).items()}
+    inputs = {name: file_identity(path, hashes.of) for name, path in input_files(recipe).items()}
     with _locked(folder, job):
-        work = _workplace(folder)
-        to_do = tasks(recipe)
-        normalization = taken.normalization if taken else recipe.tokenizer.normalization
-        held_out = _held_out(recipe, normalization)
-        check = partial(_refuse_changed, recipe, described, hashes)
-        learned = _tokenizer(recipe, taken, work, described, held_out, processes, check)
-        tokenizer, records = Tokenizer.load(learned), files.read_json(learned / _ABOUT)["records"]
-        what = {"format": FORMAT, "settings": settings(recipe, (taken or tokenizer).fingerprint), "inputs": described}
-        workshop = Workshop(work, _hash({**what, "tokenizer": tokenizer.fingerprint, "shard": shards.SHARD}), check)
-        if job.part is not None:
-            opener = partial(SlabMaker, recipe, learned, held_out)
-            with ProgressBar("cutting", "records", sum(records.values())) as progress:
-                context = recipe.data.context.sentences if recipe.data.context else 0
-                raw = raw_slabs(workshop, to_do, job.part, context, progress.advance)
-                workshop.write(map_ordered(processes, opener, raw))
-        if job.merges:
-            _merge(recipe, tokenizer, workshop, to_do, {"kind": KIND, **what})
+        work, tasks = _work_folder(folder), corpus_tasks(recipe)
+        held_out = _held_out_keys(recipe, pretrained.normalization if pretrained else recipe.tokenizer.normalization)
+        check = partial(_check_unchanged, recipe, inputs, hashes)
+        tokenizer_folder = _tokenizer_folder(recipe, pretrained, work, inputs, held_out, num_processes, check)
+        tokenizer, num_records = Tokenizer.load(tokenizer_folder), files.read_json(tokenizer_folder / _CORPORA)
+        settings = data_settings(recipe, (pretrained or tokenizer).fingerprint)
+        origin = {"format": FORMAT, "settings": settings, "inputs": inputs}
+        job_hash = _hash({**origin, "tokenizer": tokenizer.fingerprint, "shard": shards.SHARD_RECORDS})
+        store = ShardStore(work, job_hash, check, ShardFormat.of(tokenizer).offset_files)
+        if job.shard is not None:
+            opener = partial(ChunkEncoder, recipe, tokenizer_folder, held_out)
+            context = recipe.data.context.sentences if recipe.data.context else 0
+            with ProgressBar("encoding", "records", sum(num_records.values())) as progress:
+                chunks = missing_chunks(store, tasks, job.shard, context, progress.advance)
+                store.write(in_order(num_processes, opener, chunks))
+        if job.merge:
+            _merge(recipe, tokenizer, store, tasks, {"kind": KIND, **origin})
             for name, entry in files.read_json(folder / files.MANIFEST)["files"].items():
                 hashes.cache_hash(folder / name, entry["sha256"])
             hashes.save()
@@ -81,25 +106,25 @@ def prepare(recipe: Recipe, taken: Tokenizer | None = None, job: Job = WHOLE, pr
 
 
 def check_paths(recipe: Recipe) -> None:
-    """DataError if a corpus is not there, or if what is in the folder's place was not made by `prepare`."""
-    for path in inputs(recipe).values():
+    """Raise DataError if a corpus is missing, or if data.prepared is anything but a folder that `prepare` made."""
+    for path in input_files(recipe).values():
         check_file(path)
     folder = recipe.data.prepared
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
-        raise DataError(f"{folder}: is a file, where data.prepared names a folder")
-    if not _is_ours(folder):
-        raise DataError(f"{folder}: holds files that nmt did not make; name another folder as data.prepared")
+        raise DataError(f"{folder}: is a file, but data.prepared must be a folder")
+    if not _is_prepared(folder):
+        raise DataError(f"{folder}: contains files that nmt did not make; set data.prepared to another folder")
 
 
-def _refuse_changed(recipe: Recipe, described: dict[str, Any], hashes: files.HashCache) -> None:
-    for name, path in inputs(recipe).items():
-        if describe(path, hashes.of) != described[name]:
+def _check_unchanged(recipe: Recipe, inputs: dict[str, Any], hashes: files.HashCache) -> None:
+    for name, path in input_files(recipe).items():
+        if file_identity(path, hashes.of) != inputs[name]:
             raise DataError(f"{path}: has changed while it was read; run `nmt preprocess` again")
 
 
-def _is_ours(folder: Path) -> bool:
+def _is_prepared(folder: Path) -> bool:
     try:
         manifest = files.read_json(folder / files.MANIFEST)
     except NmtError:
@@ -108,35 +133,35 @@ def _is_ours(folder: Path) -> bool:
 
 
 @contextmanager
-def _locked(folder: Path, job: Job) -> Iterator[None]:
-    """Hold the folder or, for a job that makes some shards only, these; the folder is held together with such jobs."""
+def _locked(folder: Path, job: PreprocessJob) -> Iterator[None]:
+    """Lock the prepared folder: exclusively, or shared with other jobs if this one only makes some shards."""
     with files.disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    makes_some = not job.merges and job.part is not None
-    with files.lock(folder.with_name(folder.name + ".lock"), shared=makes_some), ExitStack() as stack:
-        if makes_some:
-            assert job.part is not None
-            stack.enter_context(files.lock(_workplace(folder) / f"{job.part.index}-of-{job.part.count}.lock"))
+    is_partial = not job.merge and job.shard is not None
+    with files.lock(folder.with_name(folder.name + ".lock"), shared=is_partial), ExitStack() as stack:
+        if is_partial:
+            assert job.shard is not None
+            stack.enter_context(files.lock(_work_folder(folder) / f"{job.shard.index}-of-{job.shard.count}.lock"))
         yield
 
 
-def _workplace(folder: Path) -> Path:
-    """Where shards come to be."""
+def _work_folder(folder: Path) -> Path:
+    """Return the folder of the shards in preparation."""
     return folder.with_name(folder.name + ".parts")
 
 
-def clear_away(folder: Path) -> None:
-    """Remove what a job that was killed at its very end has left beside its prepared folder."""
-    work = _workplace(folder)
+def remove_leftovers(folder: Path) -> None:
+    """Remove the files that a job killed at its very end left beside its prepared folder."""
+    work = _work_folder(folder)
     if work.exists() or files.remnants(work) or files.remnants(folder):
-        with suppress(RunInUseError), _locked(folder, WHOLE):
+        with suppress(RunInUseError), _locked(folder, ALL_WORK):
             _remove(work)
             for path in files.remnants(folder):
                 files.remove(path)
 
 
 def _remove(work: Path) -> None:
-    """Remove a workplace, of which no part is believed while it vanishes."""
+    """Remove a work folder. It is renamed first, so that a partly removed folder is never used."""
     aside = files.temporary(work)
     files.remove(aside)
     if work.exists():
@@ -145,90 +170,91 @@ def _remove(work: Path) -> None:
         files.remove(aside)
 
 
-def _held_out(recipe: Recipe, normalization: str) -> HeldOut:
-    """The lines of validation and test sets, if a filter asks for them."""
+def _held_out_keys(recipe: Recipe, normalization: str) -> HeldOutKeys:
+    """Return the keys of the validation and test sets if a filter needs them."""
     if not any(isinstance(each, OverlapFilter) for each in recipe.data.filters):
-        return HeldOut.of()
+        return HeldOutKeys.of()
     normalize = NORMALIZATIONS[normalization]
 
     def sets() -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
-        for task in tasks(recipe):
-            if not task.is_learned:
+        for task in corpus_tasks(recipe):
+            if not task.is_training:
                 yield task.name, read_pairs(task.corpus, task.languages, recipe.data.on_error)
         for name, test in recipe.data.test.items():
             for path in test.target:
                 yield f"test/{name}", zip(read_lines(test.source), read_lines(path), strict=False)
 
-    return HeldOut.of(
+    return HeldOutKeys.of(
         (name, ((normalize(source), normalize(target)) for source, target in pairs)) for name, pairs in sets()
     )
 
 
-def _tokenizer(
+def _tokenizer_folder(
     recipe: Recipe,
-    taken: Tokenizer | None,
+    pretrained: Tokenizer | None,
     work: Path,
-    described: dict[str, Any],
-    held_out: HeldOut,
-    processes: int,
+    inputs: dict[str, Any],
+    held_out: HeldOutKeys,
+    num_processes: int,
     check: Callable[[], object],
 ) -> Path:
-    """The folder of the tokenizer and the number of records of each corpus: the first job finds them, for all others.
+    """Return the folder of the tokenizer and the corpus sizes. The first job makes it, and all others wait for it.
 
-    It is named by what decides it, so that a job of another recipe cannot change it meanwhile.
+    Its name is a hash of all that determines it, so that a job of another recipe never changes it.
     """
-    what = {"settings": settings(recipe, taken.fingerprint if taken else ""), "inputs": described, "format": FORMAT}
-    folder, is_told = work / f"{TOKENIZER}-{_hash(what)[:16]}", False
+    settings = data_settings(recipe, pretrained.fingerprint if pretrained else "")
+    folder = work / f"{TOKENIZER}-{_hash({'settings': settings, 'inputs': inputs, 'format': FORMAT})[:16]}"
+    has_waited = False
     while not folder.exists():
         try:
             with files.lock(folder.with_name(folder.name + ".lock")):
                 if not folder.exists():
-                    sizes = measure(tasks(recipe))
-                    if taken is None or recipe.tokenizer.extension:
-                        tokenizer = learn(recipe, tasks(recipe), sizes, held_out, processes, taken)
-                    else:
-                        tokenizer = taken
+                    tasks = corpus_tasks(recipe)
+                    sizes, tokenizer = measure(tasks), pretrained
+                    if tokenizer is None or recipe.tokenizer.extension:
+                        tokenizer = train_tokenizer(recipe, tasks, sizes, held_out, num_processes, pretrained)
                     check()
                     with files.new_folder(folder) as unfinished:
                         tokenizer.save(unfinished)
-                        records = {name: size.records for name, size in sizes.items()}
-                        files.write_json(unfinished / _ABOUT, {"records": records})
+                        num_records = {name: size.num_records for name, size in sizes.items()}
+                        files.write_json(unfinished / _CORPORA, num_records)
         except RunInUseError:
-            if not is_told:
-                info("waiting for the tokenizer, which another job learns")
-            is_told = True
+            if not has_waited:
+                info("waiting for another job to train the tokenizer")
+            has_waited = True
             time.sleep(1)
     return folder
 
 
-def _merge(recipe: Recipe, tokenizer: Tokenizer, workshop: Workshop, to_do: list[Task], about: dict[str, Any]) -> None:
-    made = {task.name: workshop.shards(task) for task in to_do}
-    filters = build_filters(recipe.data.filters, to_do[0].languages, HeldOut.of())
-    keyed = [each.name for each in filters if isinstance(each, KeyFilter)]
-    learned = {task.name: made[task.name] for task in to_do if task.is_learned}
-    kept, losses = kept_of_all(learned, keyed, workshop.folder)
+def _merge(
+    recipe: Recipe, tokenizer: Tokenizer, store: ShardStore, tasks: list[CorpusTask], origin: dict[str, Any]
+) -> None:
+    shards_of = {task.name: store.read_all(task) for task in tasks}
+    filters = build_filters(recipe.data.filters, tasks[0].languages, HeldOutKeys.of())
+    reasons = [each.name for each in filters if isinstance(each, KeyFilter)]
+    training = {task.name: shards_of[task.name] for task in tasks if task.is_training}
+    masks, drops = apply_key_filters(training, reasons, store.folder)
+    format = ShardFormat.of(tokenizer)
     with files.new_folder(recipe.data.prepared) as unfinished:
         tokenizer.save(unfinished / TOKENIZER)
         entries = {}
-        for task in to_do:
-            merged = Merged()
-            for shard in made[task.name]:
-                finish(shard, kept.get(shard.folder), unfinished / task.name, merged)
-            if task.is_learned:
-                merged.losses.merge(losses[task.name])
-            _refuse_useless(task, merged)
-            tags = prefix_tags(recipe.data, task.languages[1], task.tag)
-            entries[task.name] = merged.entry([tokenizer.tag_id(tag) for tag in tags])
-        files.write_manifest(unfinished, {**about, "reasons": reasons(recipe.data), "corpora": entries})
+        for task in tasks:
+            tags = tags_before(recipe.data, task.languages[1], task.tag)
+            stats = CorpusStats(task.name, prefix=[tokenizer.tag(tag) for tag in tags])
+            for shard in shards_of[task.name]:
+                merge_shard(shard, masks.get(shard.folder), format, unfinished / task.name, stats)
+            if task.is_training:
+                stats.drops.merge(drops[task.name])
+            _check_usable(task, stats)
+            entries[task.name] = stats.to_json()
+        files.write_manifest(unfinished, {**origin, "reasons": drop_reasons(recipe.data), "corpora": entries})
 
 
-def _refuse_useless(task: Task, merged: Merged) -> None:
-    if not sum(merged.shards):
-        why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(merged.losses.dropped.items()))
-        raise DataError(
-            f"{', '.join(map(str, task.corpus.files.values()))}: 0 usable pairs of {merged.records:,} read"
-            + (f" ({why})" if why else "")
-        )
+def _check_usable(task: CorpusTask, stats: CorpusStats) -> None:
+    if not stats.kept:
+        why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(stats.drops.counts.items()))
+        paths = ", ".join(map(str, task.corpus.files.values()))
+        raise DataError(f"{paths}: 0 usable pairs of {stats.read:,} read" + (f" ({why})" if why else ""))
 
 
 def _hash(value: Any) -> str:

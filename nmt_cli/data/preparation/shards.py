@@ -1,12 +1,12 @@
-"""Shards: folders with what is kept of 2^20 records each, made apart by any number of jobs, before the merge.
+"""Shards in preparation: folders with what is kept of 2^20 records each, made independently and in any order.
 
-They lie in a folder beside that of the prepared data, and name the job they belong to: a hash of all that decides what
-is in them. So a job that was stopped goes on where it was, and nothing is taken for what it is not.
+They are in a folder beside the prepared data. Each names the job it belongs to, a hash of all that determines its
+content. An interrupted job therefore resumes, and shards of another recipe or of other files are never used.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
@@ -14,145 +14,145 @@ from typing import IO, Any
 import numpy as np
 
 from nmt_cli import files
-from nmt_cli.data.preparation.corpora import Task
-from nmt_cli.data.preparation.sieve import Losses
-from nmt_cli.data.preparation.slabs import RawSlab, Slab
-from nmt_cli.data.reading import RawChunk, read_chunks
+from nmt_cli.console import OnProgress
+from nmt_cli.data.preparation.corpora import CorpusTask
+from nmt_cli.data.preparation.encoding import EncodedChunk
+from nmt_cli.data.reading import DropCounts, RawChunk, read_chunks
+from nmt_cli.data.shard_files import OFFSET_TYPE
 from nmt_cli.errors import DataError, NmtError, RunInUseError
 from nmt_cli.processes.sharding import ShardSpec
 
-SLAB = 8192
-"""Records that are read, judged and cut at once; where memory is short, less would do."""
-SHARD = 128 * SLAB
-"""Records of a shard."""
+CHUNK_RECORDS = 8192
+"""Records of a chunk, which are in memory together."""
+SHARD_RECORDS = 128 * CHUNK_RECORDS
 
-_ABOUT = "shard.json"
+_SUMMARY = "shard.json"
 _END = "end.json"
 
 
 @dataclass(frozen=True)
-class Shard:
-    """A shard that is done."""
+class CorpusShard:
+    """A complete shard of a corpus."""
 
     folder: Path
-    records: int
-    pairs: int
-    losses: Losses
+    num_records: int
+    num_pairs: int
+    drops: DropCounts
 
 
-class Workshop:
-    """The folder in which the shards of one job come to be."""
+class ShardStore:
+    """The folder of the shards that one job makes.
 
-    def __init__(self, folder: Path, job: str, check: Callable[[], object]) -> None:
-        """`check` raises an error if what was read is not what `job` stands for any more."""
-        self.folder, self._job, self._check = folder, job, check
+    Args:
+        job: Hash of all that determines the content of the shards.
+        check: Raises an error if the input files are no longer those of `job`.
+        offset_files: Names of files that contain offsets.
+    """
 
-    def shard(self, task: Task, number: int) -> Path:
-        """Where a shard lies, or will."""
-        return self.folder / task.name / f"{number:05}"
+    def __init__(self, folder: Path, job: str, check: Callable[[], object], offset_files: frozenset[str]) -> None:
+        self.folder, self._job, self._check, self._offset_files = folder, job, check, offset_files
 
-    def read(self, task: Task, number: int) -> Shard | None:
-        """A shard, if it is done."""
-        folder = self.shard(task, number)
-        about = self._known(folder / _ABOUT)
-        if about is None or about["files"] != _sizes(folder):
+    def read(self, task: CorpusTask, index: int) -> CorpusShard | None:
+        """Return a shard if it is complete."""
+        folder = self.folder / task.name / f"{index:05}"
+        summary = self._read_json(folder / _SUMMARY)
+        if summary is None or summary["files"] != _sizes(folder):
             return None
-        losses = Losses()
-        for reason, count in about["dropped"].items():
-            losses.add(reason, count, about["examples"].get(reason, []))
-        return Shard(folder, about["records"], about["pairs"], losses)
+        return CorpusShard(folder, summary["records"], summary["pairs"], DropCounts.from_json(summary))
 
-    def shards(self, task: Task) -> list[Shard]:
-        """All shards of a corpus; DataError if it is not known that these are all."""
-        end = self._known(self.folder / task.name / _END)
-        found = [self.read(task, number) for number in range(end["shards"] if end else 0)]
-        missing = [str(number) for number, shard in enumerate(found) if shard is None]
+    def read_all(self, task: CorpusTask) -> list[CorpusShard]:
+        """Return all shards of a corpus. DataError if some are missing, or their number is unknown."""
+        end = self._read_json(self.folder / task.name / _END)
+        found = [self.read(task, index) for index in range(end["shards"] if end else 0)]
+        missing = [str(index) for index, shard in enumerate(found) if shard is None]
         if end is None or missing:
             what = f"shards {', '.join(missing)} of {task.name} are" if missing else f"the shards of {task.name} are"
             raise DataError(
-                f"{self.folder}: {what} not there, or not of this recipe and these files; "
-                "run the jobs that make them again (--shard), or nmt preprocess without --merge, which does the rest"
+                f"{self.folder}: {what} missing, or not of this recipe and these files; run the jobs that make them"
+                " again (--shard), or run nmt preprocess without --merge to make the rest"
             )
         return [shard for shard in found if shard is not None]
 
-    def write(self, slabs: Iterable[Slab]) -> None:
-        """Make shards of slabs that come in order."""
-        for (name, number), some in groupby(slabs, key=lambda slab: (slab.task.name, slab.shard)):
-            path = self.folder / name / f"{number:05}"
+    def write(self, chunks: Iterable[EncodedChunk]) -> None:
+        """Write shards from chunks, which must be in order."""
+        by_shard = groupby(chunks, key=lambda chunk: (chunk.corpus, (chunk.first - 1) // SHARD_RECORDS))
+        for (corpus, index), shard_chunks in by_shard:
+            path = self.folder / corpus / f"{index:05}"
             with files.lock(path.with_suffix(".lock")), files.new_folder(path) as folder:
-                about = _write_shard(folder, some)
+                summary = self._write_shard(folder, shard_chunks)
                 self._check()
-                files.write_json(folder / _ABOUT, {"job": self._job, **about, "files": _sizes(folder)})
+                files.write_json(folder / _SUMMARY, {"job": self._job, **summary, "files": _sizes(folder)})
 
-    def end(self, task: Task, records: int, shards: int) -> None:
-        """Note that a corpus has no more than these."""
+    def write_end(self, task: CorpusTask, num_records: int, num_shards: int) -> None:
+        """Note how many shards a corpus has."""
         path = self.folder / task.name / _END
-        with suppress(RunInUseError), files.lock(path.with_suffix(".lock")):  # whoever holds it writes the same
-            files.write_json(path, {"job": self._job, "records": records, "shards": shards})
+        with suppress(RunInUseError), files.lock(path.with_suffix(".lock")):  # the holder of the lock writes the same
+            files.write_json(path, {"job": self._job, "records": num_records, "shards": num_shards})
 
-    def _known(self, path: Path) -> Any:
-        """What a file says, if it is of this job."""
+    def _write_shard(self, folder: Path, chunks: Iterable[EncodedChunk]) -> dict[str, Any]:
+        num_records, num_pairs, drops = 0, 0, DropCounts()
+        with ExitStack() as stack:
+            writers: dict[str, _FileWriter] = {}
+            for chunk in chunks:
+                for name, content in chunk.buffers.items():
+                    if name not in writers:
+                        file = stack.enter_context((folder / name).open("wb"))
+                        writers[name] = _FileWriter(file, has_offsets=name in self._offset_files)
+                    writers[name].append(content)
+                num_records, num_pairs = num_records + chunk.num_records, num_pairs + chunk.num_pairs
+                drops.merge(chunk.drops)
+        return {"records": num_records, "pairs": num_pairs, **drops.to_json()}
+
+    def _read_json(self, path: Path) -> Any:
+        """Return the content of a file of this job; None if it is missing, damaged or of another job."""
         try:
-            said = files.read_json(path)
+            content = files.read_json(path)
         except NmtError:
             return None
-        return said if isinstance(said, dict) and said.get("job") == self._job else None
-
-
-def raw_slabs(
-    workshop: Workshop, tasks: Iterable[Task], part: ShardSpec, context: int, advance: Callable[[int], object]
-) -> Iterator[RawSlab]:
-    """The slabs of all shards of a part that are not done yet, with the `context` records before each.
-
-    `advance` hears of all records that pass.
-    """
-    for place, task in enumerate(tasks):
-        before: RawChunk | None = None
-        records, shard, wanted = 0, -1, False
-        for chunk in read_chunks(task.corpus, task.languages, SLAB):
-            if (chunk.first - 1) // SHARD != shard:
-                shard = (chunk.first - 1) // SHARD
-                wanted = (shard + place) % part.count == part.index - 1 and workshop.read(task, shard) is None
-            if wanted:
-                yield RawSlab(task, shard, chunk, before)
-            if context:
-                before = (before.followed_by(chunk) if before else chunk).last(context)
-            records += chunk.rows
-            advance(chunk.rows)
-        workshop.end(task, records, shard + 1)
-
-
-def _write_shard(folder: Path, slabs: Iterable[Slab]) -> dict[str, Any]:
-    """Fill a folder; returns what there is to say about it."""
-    records, pairs, losses = 0, 0, Losses()
-    with ExitStack() as stack:
-        opened: dict[str, _Appender] = {}
-        for slab in slabs:
-            for name, piece in slab.pieces.items():
-                if name not in opened:
-                    opened[name] = _Appender(stack.enter_context((folder / name).open("wb")), name)
-                opened[name].append(piece)
-            records, pairs = records + slab.records, pairs + slab.pairs
-            losses.merge(slab.losses)
-    dropped = dict(sorted(losses.dropped.items()))
-    return {"records": records, "pairs": pairs, "dropped": dropped, "examples": losses.examples}
+        return content if isinstance(content, dict) and content.get("job") == self._job else None
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in folder.iterdir() if path.name != _ABOUT}
+    return {path.name: path.stat().st_size for path in folder.iterdir() if path.name != _SUMMARY}
 
 
-class _Appender:
-    """Joins pieces of one file; offsets go on where those of the piece before ended."""
+class _FileWriter:
+    """Concatenates the buffers of a file; offsets, which each begin at 0 in their chunk, are made to continue."""
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        self._file, self._are_offsets, self._end = file, name.endswith((".offsets", ".lines")), 0
-        if self._are_offsets:
-            file.write(np.zeros(1, "<i8").tobytes())
+    def __init__(self, file: IO[bytes], has_offsets: bool) -> None:
+        self._file, self._has_offsets, self._end = file, has_offsets, 0
+        if has_offsets:
+            file.write(np.zeros(1, OFFSET_TYPE).tobytes())
 
-    def append(self, piece: bytes) -> None:
-        if self._are_offsets and piece:
-            ends = np.frombuffer(piece, "<i8") + self._end
+    def append(self, content: bytes) -> None:
+        if self._has_offsets and content:
+            ends = np.frombuffer(content, OFFSET_TYPE) + self._end
             self._end = int(ends[-1])
-            piece = ends.tobytes()
-        self._file.write(piece)
+            content = ends.tobytes()
+        self._file.write(content)
+
+
+def missing_chunks(
+    store: ShardStore, tasks: Iterable[CorpusTask], spec: ShardSpec, context: int, on_progress: OnProgress
+) -> Iterator[tuple[CorpusTask, RawChunk]]:
+    """Yield the chunks of all shards that are assigned to a job and not complete.
+
+    Args:
+        context: Number of records before each chunk that are yielded with it.
+        on_progress: Called for all records that are read, whether they are yielded or not.
+    """
+    for task_index, task in enumerate(tasks):
+        before: RawChunk | None = None
+        num_records, shard, is_missing = 0, -1, False
+        for chunk in read_chunks(task.corpus, task.languages, CHUNK_RECORDS):
+            if (chunk.first - 1) // SHARD_RECORDS != shard:
+                shard = (chunk.first - 1) // SHARD_RECORDS
+                is_mine = (shard + task_index) % spec.count == spec.index - 1
+                is_missing = is_mine and store.read(task, shard) is None
+            if is_missing:
+                yield task, replace(chunk, context=before)
+            if context:
+                before = (before.followed_by(chunk) if before else chunk).tail(context)
+            num_records += chunk.num_records
+            on_progress(chunk.num_records)
+        store.write_end(task, num_records, shard + 1)

@@ -1,20 +1,19 @@
-"""Corpora of any format: read as bytes in one process, decoded into records in any number of others."""
+"""Corpora of any format: read as bytes in one process, decoded into examples in any number of others."""
 
-from nmt_cli.data.reading.decoding import decode
-from nmt_cli.data.reading.line_files import RawChunk
-from nmt_cli.data.reading.reading import read_chunks, read_pairs, read_records, read_whole
-from nmt_cli.data.reading.records import FACTORS, Dropped, Example, OnError, Records
+from nmt_cli.data.reading.corpora import decode, read_all, read_chunks, read_examples, read_pairs
+from nmt_cli.data.reading.examples import SOURCE_COLUMN, DropCounts, DroppedExample, Examples, OnError
+from nmt_cli.data.reading.raw_chunks import RawChunk
 
 __all__ = [
-    "FACTORS",
-    "Dropped",
-    "Example",
+    "SOURCE_COLUMN",
+    "DropCounts",
+    "DroppedExample",
+    "Examples",
     "OnError",
     "RawChunk",
-    "Records",
     "decode",
+    "read_all",
     "read_chunks",
+    "read_examples",
     "read_pairs",
-    "read_records",
-    "read_whole",
 ]

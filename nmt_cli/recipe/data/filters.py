@@ -1,4 +1,4 @@
-"""The list `data.filters`: what is left out of the training corpora, in this order."""
+"""The list `data.filters`: filters of the training corpora, applied in order."""
 
 from typing import Annotated, Literal, Self
 
@@ -6,143 +6,143 @@ from pydantic import Field, Tag, model_validator
 
 from nmt_cli.recipe.section import Count, Language, Section, discriminator
 
-Side = Literal["pair", "source", "target"]
+Compare = Literal["pair", "source", "target"]
 Command = Annotated[str, Field(min_length=1)]
-"""For a shell. It gets lines on its standard input and says a line for each."""
+"""A shell command that reads lines from standard input and prints one line for each."""
 
 
 class LengthFilter(Section):
-    """Drops pairs with a side of too few or too many characters; `data.max_length` limits tokens."""
+    """Drops pairs with a side of too few or too many characters. See `data.max_length` for a limit in tokens."""
 
     type: Literal["length"] = "length"
-    """Which filter it is."""
-    fewest: Count = 1
-    """Characters of either side."""
-    most: Count = 2000
-    """Characters of either side."""
+    """Type of the filter."""
+    min: Count = 1
+    """Minimum characters of either side."""
+    max: Count = 2000
+    """Maximum characters of either side."""
 
     @model_validator(mode="after")
     def check_bounds(self) -> Self:
-        if self.fewest > self.most:
-            raise ValueError(f"fewest: {self.fewest} is more than most, {self.most}, so that no pair is left")
+        if self.min > self.max:
+            raise ValueError(f"min: {self.min} is greater than max ({self.max}), so no pair would be left")
         return self
 
 
 class RatioFilter(Section):
-    """Drops pairs of which one side says far more than the other; a Chinese character counts as 2.5 letters."""
+    """Drops pairs in which one side is much longer than the other. A Chinese character counts as 2.5 letters."""
 
     type: Literal["ratio"] = "ratio"
-    """Which filter it is."""
-    most: Annotated[float, Field(ge=1)] = 3.0
-    """One side may be so many times as long as the other."""
-    slack: Annotated[int, Field(ge=0)] = 20
-    """Letters that it may be longer, besides."""
+    """Type of the filter."""
+    max: Annotated[float, Field(ge=1)] = 3.0
+    """Maximum ratio of the lengths."""
+    tolerance: Annotated[int, Field(ge=0)] = 20
+    """Letters that the longer side may have in addition."""
 
 
 class IdenticalFilter(Section):
-    """Drops pairs whose sides are the same but for case, if there are letters in them and the languages differ."""
+    """Drops pairs with equal sides, ignoring case, if they contain letters and the languages differ."""
 
     type: Literal["identical"] = "identical"
-    """Which filter it is."""
+    """Type of the filter."""
 
 
 class ScriptFilter(Section):
-    """Drops pairs with a side whose letters are too seldom of a script of its language."""
+    """Drops pairs with a side that has too few letters of the script of its language."""
 
     type: Literal["script"] = "script"
-    """Which filter it is."""
-    fewest: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of a side's letters."""
+    """Type of the filter."""
+    min: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Minimum fraction of the letters of a side."""
 
 
 class RepeatsFilter(Section):
-    """Drops pairs with a side that says the same again and again, where the other does not."""
+    """Drops pairs in which one side repeats the same text over and over and the other does not."""
 
     type: Literal["repeats"] = "repeats"
-    """Which filter it is."""
+    """Type of the filter."""
 
 
 class UnmatchedFilter(Section):
-    """Drops pairs with a number, URL or the like that is on one side only."""
+    """Drops pairs with a number, URL or the like that only one side has."""
 
     type: Literal["unmatched"] = "unmatched"
-    """Which filter it is."""
-    what: Annotated[list[Literal["number", "url", "email", "placeholder", "tag"]], Field(min_length=1)] = [
+    """Type of the filter."""
+    kinds: Annotated[list[Literal["number", "url", "email", "placeholder", "tag"]], Field(min_length=1)] = [
         "number",
         "url",
     ]
-    """Of which kind."""
+    """What must be on both sides."""
 
 
 class DuplicatesFilter(Section):
     """Keeps the first of equal pairs, in the order of the recipe, and drops the others."""
 
     type: Literal["duplicates"] = "duplicates"
-    """Which filter it is."""
-    by: Side = "pair"
+    """Type of the filter."""
+    compare: Compare = "pair"
     """What must be equal."""
 
 
 class NearDuplicatesFilter(Section):
-    """Keeps the first of pairs that differ in case, accents, digits, punctuation and spaces only."""
+    """Keeps the first of pairs that differ only in case, accents, digits, punctuation and spaces."""
 
     type: Literal["near_duplicates"] = "near_duplicates"
-    """Which filter it is."""
-    by: Side = "pair"
+    """Type of the filter."""
+    compare: Compare = "pair"
     """What must be nearly equal."""
 
 
 class OverlapFilter(Section):
-    """Finds pairs of which a line stands in a validation or test set, so that scores would promise too much."""
+    """Drops pairs that are also in a validation or test set, as they would make scores too optimistic."""
 
     type: Literal["overlap"] = "overlap"
-    """Which filter it is."""
-    by: Literal["pair", "source", "target", "either"] = "pair"
-    """What must be equal to that of a set: both sides, one of them, or either."""
+    """Type of the filter."""
+    compare: Literal["pair", "source", "target", "either"] = "pair"
+    """What must equal a line of a set: both sides, one of them, or either."""
     action: Literal["remove", "refuse"] = "remove"
-    """Drop them, or stop."""
+    """Drop such pairs, or stop with an error."""
 
 
 class LanguageFilter(Section):
-    """Drops pairs with a side that is in another language, as a program of yours finds."""
+    """Drops pairs with a side in another language, as your command identifies it."""
 
     type: Literal["language"] = "language"
-    """Which filter it is."""
+    """Type of the filter."""
     command: Command
-    """Says the code of each line's language, such as `de`, the first word of each of its own lines."""
+    """Prints a line for each line of its input; the first word is the code of the language, such as `de`."""
     source: Language | None = None
-    """Code that it must say of sources; else `data.source_language`."""
+    """Expected code of sources; default: `data.source_language`."""
     target: Language | None = None
-    """Code that it must say of targets; else `data.target_language`."""
+    """Expected code of targets; default: `data.target_language`."""
     sides: Literal["both", "source", "target"] = "both"
-    """Which sides are looked at."""
+    """Sides to check."""
 
     @model_validator(mode="after")
     def check_sides(self) -> Self:
         for side, other in (("source", "target"), ("target", "source")):
             if self.sides == other and getattr(self, side) is not None:
-                raise ValueError(f"{side}: says nothing, as sides is {other}; leave it out, or sides")
+                raise ValueError(f"{side}: has no effect with sides: {other}; remove it, or sides")
         return self
 
 
 class ScoreFilter(Section):
-    """Drops pairs whose score is too low, as their corpus says or a program of yours finds."""
+    """Drops pairs whose score, given by the corpus or by your command, is outside of a range."""
 
     type: Literal["score"] = "score"
-    """Which filter it is."""
+    """Type of the filter."""
     command: Command | None = None
-    """Gets source, tab, target on each line and says a number; without it, corpora that say no `score` are kept."""
-    fewest: float | None = None
-    """The least score that is kept."""
-    most: float | None = None
-    """The highest score that is kept."""
+    """Reads source, tab, target on each line and prints a number; default: the `score` of the corpus, if it has any."""
+    min: float | None = None
+    """Minimum score."""
+    max: float | None = None
+    """Maximum score."""
 
     @model_validator(mode="after")
     def check_bounds(self) -> Self:
-        if self.fewest is None and self.most is None:
-            raise ValueError("fewest: must be given, or most")
-        if self.fewest is not None and self.most is not None and self.fewest > self.most:
-            raise ValueError(f"fewest: {self.fewest:g} is more than most, {self.most:g}, so that no pair is left")
+        if self.min is None and self.max is None:
+            raise ValueError("min: is missing; give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min: {self.min:g} is greater than max ({self.max:g}), so no pair would be left")
         return self
 
 
@@ -168,4 +168,4 @@ DEFAULT_FILTERS: list[Filter] = [
     OverlapFilter(),
     DuplicatesFilter(),
 ]
-"""Cheap, and seldom wrong."""
+"""Cheap filters that rarely drop a good pair."""

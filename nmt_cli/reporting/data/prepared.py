@@ -1,48 +1,49 @@
-"""What became of the text that was prepared, as lines for a screen of 80 columns."""
+"""The result of preprocessing, for a terminal of 80 columns."""
 
 from collections.abc import Iterator
 
 from rich.cells import cell_len, set_cell_size
 
-from nmt_cli.data.inventory import CorpusCounts, Inventory, Loss
+from nmt_cli.data.preparation.manifest import CorpusStats, DropStats, PreparedSummary
+from nmt_cli.data.shard_files import SIDES
 
 _WIDTH = 80
 _INDENT = 4
 
 
-def corpora_table(inventory: Inventory) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: pairs and subwords of each corpus."""
+def corpora_table(prepared: PreparedSummary) -> tuple[list[str], list[list[str]]]:
+    """Return the columns and rows of a table with the pairs and subwords of each corpus."""
     rows = []
-    for corpus in inventory.corpora:
-        tokens = corpus.source_tokens, corpus.target_tokens
+    for corpus in prepared.corpora:
+        tokens = [corpus.num_tokens(side) for side in SIDES]
         means = " → ".join(f"{count / corpus.kept:.1f}" for count in tokens)
-        rows.append([corpus.name, f"{corpus.read:,}", f"{corpus.kept:,}", *map(_short, tokens), means])
+        rows.append([corpus.name, f"{corpus.read:,}", f"{corpus.kept:,}", *map(_short_count, tokens), means])
     return ["corpus", "read", "kept", "source", "target", "mean"], rows
 
 
-def losses(inventory: Inventory) -> Iterator[str]:
-    """What was dropped of each corpus, why, and one example of each, so that a filter that errs is noticed."""
-    for corpus in inventory.corpora:
-        if corpus.losses:
+def drop_lines(prepared: PreparedSummary) -> Iterator[str]:
+    """Yield how many pairs of each corpus were dropped, and why, with an example each to show a filter's mistakes."""
+    for corpus in prepared.corpora:
+        if drops := prepared.drops(corpus):
             dropped = corpus.read - corpus.kept
-            share = f"{dropped / corpus.read:.2%}"
-            yield f"{corpus.name}: {dropped:,} of {corpus.read:,} pairs dropped ({share})"
-            for loss in corpus.losses:
-                yield from _loss(corpus, loss)
+            yield f"{corpus.name}: {dropped:,} of {corpus.read:,} pairs dropped ({dropped / corpus.read:.2%})"
+            for drop in drops:
+                yield from _reason_lines(corpus, drop)
 
 
-def _loss(corpus: CorpusCounts, loss: Loss) -> Iterator[str]:
-    yield _cut(f"{loss.pairs:>9,} {loss.pairs / corpus.read:>7.2%}  {loss.words} ({loss.reason})")
-    for example in loss.examples[:1]:
-        place = f"record {example.record:,}: "
+def _reason_lines(corpus: CorpusStats, drop: DropStats) -> Iterator[str]:
+    fraction = drop.num_pairs / corpus.read
+    yield _truncate(f"{drop.num_pairs:>9,} {fraction:>7.2%}  {drop.description} ({drop.reason})")
+    for example in drop.examples[:1]:
+        label = f"record {example.record:,}: "
         for text in (example.source, example.target):
-            yield _cut(f"{'':{_INDENT}}{place}{text or '(nothing)'}")
-            place = " " * len(place)
+            yield _truncate(f"{'':{_INDENT}}{label}{text or '(nothing)'}")
+            label = " " * len(label)
 
 
-def _short(count: int) -> str:
+def _short_count(count: int) -> str:
     return f"{count:,}" if count < 100_000 else f"{count / 1e6:,.2f} M"
 
 
-def _cut(line: str) -> str:
+def _truncate(line: str) -> str:
     return line if cell_len(line) <= _WIDTH else set_cell_size(line, _WIDTH - 1).rstrip() + "…"

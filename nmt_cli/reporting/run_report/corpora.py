@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nmt_cli.data.inventory import CorpusCounts, Inventory, read_inventory
+from nmt_cli.data.preparation.manifest import CorpusStats, DropStats, PreparedSummary, read_prepared_summary
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.plots.histogram import Histogram, draw_histogram
@@ -19,7 +19,8 @@ from nmt_cli.runs.journal import CorpusExposure
 
 @dataclass(frozen=True)
 class _Corpus:
-    counts: CorpusCounts
+    counts: CorpusStats
+    drops: list[DropStats]
     share: float
     """Of all target subwords that training learned from or, while that is not known, will read; in per cent."""
     passes: float | None
@@ -41,14 +42,14 @@ def corpora_section(
     recipe: Recipe | None, history: History | None, summary: dict[str, Any], evaluations: Sequence[Evaluation]
 ) -> Section:
     """The mixture that training read, what preprocessing dropped, and histograms of lengths."""
-    missing, inventory, histograms = "", None, []
+    missing, prepared, histograms = "", None, []
     try:
-        inventory = _inventory(recipe, summary)
-        histograms = _training_lengths(inventory)
+        prepared = _prepared_summary(recipe, summary)
+        histograms = _training_lengths(prepared)
     except DataError as error:
         missing = str(error)
     histograms += [_evaluated_lengths(found) for found in evaluations if found.sentences]
-    corpora = _shares(inventory, history.mixture if history else {}) if inventory else []
+    corpora = _shares(prepared, history.mixture if history else {}) if prepared else []
     if not corpora and not histograms:
         return absent("Data", missing)
     content = _Corpora(
@@ -61,7 +62,7 @@ def corpora_section(
     return Section("Data", "corpora.html.j2", content)
 
 
-def _inventory(recipe: Recipe | None, summary: dict[str, Any]) -> Inventory:
+def _prepared_summary(recipe: Recipe | None, summary: dict[str, Any]) -> PreparedSummary:
     """The prepared data, if it still is what the run learned from."""
     if recipe is None:
         raise DataError("The recipe of the run cannot be read, so its data is not known.")
@@ -71,32 +72,35 @@ def _inventory(recipe: Recipe | None, summary: dict[str, Any]) -> Inventory:
             f"The prepared data is not at {folder}, as seen from here, so its counts are not known;"
             " make the report where the run was trained."
         )
-    inventory = read_inventory(folder)
-    if inventory.fingerprint != summary.get("data"):
+    prepared = read_prepared_summary(folder)
+    if prepared.fingerprint != summary.get("data"):
         raise DataError(f"{folder} now holds other data than this run learned from, so its counts are not shown.")
-    return inventory
+    return prepared
 
 
-def _shares(inventory: Inventory, mixture: Mapping[str, CorpusExposure]) -> list[_Corpus]:
-    corpora = {counts.name: counts for counts in inventory.corpora if counts.name.startswith("train/")}
+def _shares(prepared: PreparedSummary, mixture: Mapping[str, CorpusExposure]) -> list[_Corpus]:
+    corpora = {counts.name: counts for counts in prepared.corpora if counts.name.startswith("train/")}
     none = CorpusExposure(0, 0)
     came = {name: mixture.get(name.removeprefix("train/"), none) for name in corpora} if mixture else {}
-    tokens = {name: came[name].target_tokens if came else counts.target_tokens for name, counts in corpora.items()}
+    tokens = {
+        name: came[name].target_tokens if came else counts.num_tokens("target") for name, counts in corpora.items()
+    }
     total = sum(tokens.values()) or 1
     return [
         _Corpus(
             counts,
+            prepared.drops(counts),
             100 * tokens.get(counts.name, 0) / total,
             came[counts.name].pairs / max(1, counts.kept) if counts.name in came else None,
             counts.name in corpora,
         )
-        for counts in inventory.corpora
+        for counts in prepared.corpora
     ]
 
 
-def _training_lengths(inventory: Inventory) -> list[Histogram]:
+def _training_lengths(prepared: PreparedSummary) -> list[Histogram]:
     sides: dict[str, Counter[int]] = {"source": Counter(), "target": Counter()}
-    for counts in inventory.corpora:
+    for counts in prepared.corpora:
         if counts.name.startswith("train/"):
             for side, lengths in counts.lengths.items():
                 sides[side].update(lengths)

@@ -1,15 +1,17 @@
-"""Training objectives: modules that hold the model and sum a loss over a batch."""
+"""What training minimises: a module that holds the model and sums a loss over a batch."""
 
-from nmt_cli.models.contract import Model
+from nmt_cli.models.contract import TranslationModel
 from nmt_cli.recipe.training import Training
 from nmt_cli.recipe.training.regularization import WordDropout
-from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
-from nmt_cli.training.objectives.objective import Objective as Objective
-from nmt_cli.training.objectives.regularized import RegularizedObjective
+from nmt_cli.training.objectives.cross_entropy import CrossEntropy
+from nmt_cli.training.objectives.regularized import Regularized
 
 
-def build_objective(settings: Training, model: Model, unk: int) -> Objective:
-    """Return the objective of a recipe; `unk` stands for dropped words."""
+def build_objective(settings: Training, model: TranslationModel, unknown: int) -> CrossEntropy:
+    """The objective that a recipe asks for; `unknown` is the token that stands where a word is hidden.
+
+    Whatever it adds while training, in evaluation it is plain cross-entropy.
+    """
     model.recompute = settings.gradient_checkpointing
     is_plain = (
         settings.consistency is None
@@ -17,6 +19,4 @@ def build_objective(settings: Training, model: Model, unk: int) -> Objective:
         and settings.scheduled_sampling is None
         and settings.guided_alignment is None
     )
-    if is_plain:
-        return CrossEntropyObjective(model, settings.label_smoothing)
-    return RegularizedObjective(model, settings, unk)
+    return CrossEntropy(model, settings.label_smoothing) if is_plain else Regularized(model, settings, unknown)

@@ -38,7 +38,7 @@ def test_spaces_hide_no_leak(pairs: Make) -> None:
 
 def test_a_leak_that_is_removed_is_a_fact(pairs: Make) -> None:
     both = pairs(300)
-    facts = found(both[:205], both[200:], OverlapFilter(by="either"))
+    facts = found(both[:205], both[200:], OverlapFilter(compare="either"))
     assert [(leak.level, leak.what) for leak in facts] == [("fact", "5 training pairs are in a validation or test set")]
 
 
@@ -51,7 +51,7 @@ def test_a_leak_that_preprocessing_will_refuse_is_an_error(pairs: Make) -> None:
 def test_known_sources_with_other_translations_are_told_unless_removed(by: str, is_told: bool, pairs: Make) -> None:
     both = pairs(300)
     retold = [(source, f"{target}!") for source, target in both[200:250]]
-    told = found([*both[:200], *retold], both[200:], OverlapFilter.model_validate({"by": by}))
+    told = found([*both[:200], *retold], both[200:], OverlapFilter.model_validate({"compare": by}))
     assert bool(told) == is_told
     assert all("50 % of the sources (50)" in leak.what for leak in told)
 

@@ -33,8 +33,8 @@ def byte_tokenizer() -> Tokenizer:
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Of 21 records, in slabs of 7."""
-    monkeypatch.setattr(shards, "SLAB", 7)
-    monkeypatch.setattr(shards, "SHARD", 21)
+    monkeypatch.setattr(shards, "CHUNK_RECORDS", 7)
+    monkeypatch.setattr(shards, "SHARD_RECORDS", 21)
     yield
 
 

@@ -10,16 +10,16 @@ import pytest
 from preparing import MakeRecipe, contents
 
 from nmt_cli import files
-from nmt_cli.data.preparation.preparing import clear_away, prepare
+from nmt_cli.data.preparation.preparing import prepare, remove_leftovers
 from nmt_cli.data.prepared import is_current, open_prepared
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.schema import Recipe
 
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 KILLED_AT = {
-    "learning": f"preparing.learn = lambda *_: {KILL}",
+    "training": f"preparing.train_tokenizer = lambda *_: {KILL}",
     "writing": f"shards._sizes = lambda *_: {KILL}",
-    "sifting": f"preparing.kept_of_all = lambda *_: {KILL}",
+    "merging": f"preparing.apply_key_filters = lambda *_: {KILL}",
     "manifest": f"files.write_manifest = lambda *_: {KILL}",
     "renaming": f"rename = Path.rename; Path.rename = lambda p, q: {KILL} if q.name == 'prepared' else rename(p, q)",
 }
@@ -72,7 +72,7 @@ def test_killed_while_the_workplace_is_removed_the_rest_is_not_believed(make_rec
 
     assert run_in_new_process(recipe, f"{kill}; prepare(recipe)") == -signal.SIGKILL
     assert {path.name for path in folder.parent.glob("prepared*")} > {"prepared", "prepared.lock"}
-    clear_away(folder)
+    remove_leftovers(folder)
     assert {path.name for path in folder.parent.glob("prepared*")} == {"prepared", "prepared.lock"}
     assert contents(folder) == whole
 
@@ -81,9 +81,9 @@ def test_what_is_being_made_is_not_cleared_away(make_recipe: MakeRecipe) -> None
     folder = make_recipe().data.prepared
     folder.with_name("prepared.parts").mkdir()
     with files.lock(folder.with_name("prepared.lock"), shared=True):
-        clear_away(folder)
+        remove_leftovers(folder)
         assert folder.with_name("prepared.parts").exists()
-    clear_away(folder)
+    remove_leftovers(folder)
     assert not folder.with_name("prepared.parts").exists()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from preparing import MakeRecipe, changed, prepared
 
-from nmt_cli.data.filters.duplicates import canonical
+from nmt_cli.data.filters.dedup import canonical
 from nmt_cli.data.preparation import shards
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
@@ -27,8 +27,8 @@ TOKENIZER = Tokenizer.train(TokenizerSettings(algorithm="byte"), ["a"], ["b"], s
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Of 21 records, in slabs of 7."""
-    monkeypatch.setattr(shards, "SLAB", 7)
-    monkeypatch.setattr(shards, "SHARD", 21)
+    monkeypatch.setattr(shards, "CHUNK_RECORDS", 7)
+    monkeypatch.setattr(shards, "SHARD_RECORDS", 21)
     yield
 
 
@@ -56,7 +56,7 @@ def test_duplicates_are_those_that_one_finds_by_comparing_all(
 ) -> None:
     chance = random.Random(by + then)
     corpora = {name: random_pairs(chance, count) for name, count in (("one", 70), ("two", 30), ("three", 50))}
-    filters = [{"type": "duplicates", "by": by}, {"type": "near_duplicates", "by": then}]
+    filters = [{"type": "duplicates", "compare": by}, {"type": "near_duplicates", "compare": then}]
     recipe = of_corpora(make_recipe(take_from="there"), tmp_path, corpora, filters=filters)
 
     kept: list[tuple[str, int, tuple[str, str]]] = []
@@ -114,7 +114,7 @@ def test_what_stands_in_a_held_out_set_is_removed(make_recipe: MakeRecipe, tmp_p
         "valid": {"dev": {side: str(tmp_path / f"dev.{side}") for side in ("source", "target")}},
     }
     recipe = of_corpora(
-        make_recipe(take_from="there"), tmp_path, corpora, filters=[{"type": "overlap", "by": by}], **sets
+        make_recipe(take_from="there"), tmp_path, corpora, filters=[{"type": "overlap", "compare": by}], **sets
     )
     held_out += [(source, reference) for (source, _), reference in zip(held_out, references, strict=False)]
     keys = ["source", "target"] if by == "either" else [by]

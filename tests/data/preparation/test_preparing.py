@@ -70,7 +70,7 @@ def test_long_pairs_are_dropped_from_training_but_not_from_validation(
 def test_no_usable_pair_is_an_error_that_says_why(make_recipe: MakeRecipe, side: str, content: bytes) -> None:
     other = b"" if not content else b"text\n" * 60
     recipe = make_recipe(**{"source": other, "target": other, side: content})
-    with pytest.raises(DataError, match="no pair is left to learn subwords from"):
+    with pytest.raises(DataError, match="no pair is left to train the tokenizer on"):
         prepare(recipe)
     assert not recipe.data.prepared.exists()
 
@@ -166,7 +166,7 @@ def test_an_input_that_is_no_file_is_named(make_recipe: MakeRecipe, tmp_path: Pa
     with pytest.raises(DataError, match=r"train\.source: does not exist"):
         prepare(recipe)
     os.mkfifo(source)
-    with pytest.raises(DataError, match="no regular file"):
+    with pytest.raises(DataError, match="not a regular file"):
         prepare(recipe)
     source.unlink()
     source.mkdir()
@@ -188,14 +188,14 @@ def test_a_file_that_changes_while_it_is_read_gives_nothing(
     whole = source.read_bytes()
     from nmt_cli.data.preparation import preparing
 
-    learn = preparing.learn
+    train_tokenizer = preparing.train_tokenizer
 
-    def learn_while_others_write(*arguments: object) -> object:
-        learned = learn(*arguments)  # type: ignore[arg-type]
+    def train_while_others_write(*arguments: object) -> object:
+        learned = train_tokenizer(*arguments)  # type: ignore[arg-type]
         source.write_bytes(whole.replace(b"a", b"b"))
         return learned
 
-    monkeypatch.setattr(preparing, "learn", learn_while_others_write)
+    monkeypatch.setattr(preparing, "train_tokenizer", train_while_others_write)
     with pytest.raises(DataError, match=r"train\.source: has changed while it was read"):
         prepare(recipe)
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""Processes, jobs and slabs share the work out as they like: what comes of it is the same, byte for byte."""
+"""Processes, jobs and chunks share the work out as they like: what comes of it is the same, byte for byte."""
 
 import random
 from collections.abc import Iterator
@@ -8,22 +8,22 @@ import pytest
 from preparing import Sentences, changed, contents, prepared
 
 from nmt_cli.data.preparation import shards
-from nmt_cli.data.preparation.preparing import Job, prepare
-from nmt_cli.data.preparation.shards import Workshop
-from nmt_cli.data.preparation.slabs import Slab
+from nmt_cli.data.preparation.encoding import EncodedChunk
+from nmt_cli.data.preparation.preparing import PreprocessJob, prepare
+from nmt_cli.data.preparation.shards import ShardStore
 from nmt_cli.errors import DataError, RunInUseError
 from nmt_cli.processes.sharding import ShardSpec
 from nmt_cli.recipe.schema import Recipe
 
-MERGE = Job(None)
+MERGE = PreprocessJob(None)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small_shards() -> Iterator[None]:
-    """Of 60 records, in slabs of 20."""
+    """Of 60 records, in chunks of 20."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "SLAB", 20)
-        patch.setattr(shards, "SHARD", 60)
+        patch.setattr(shards, "CHUNK_RECORDS", 20)
+        patch.setattr(shards, "SHARD_RECORDS", 60)
         yield
 
 
@@ -48,7 +48,7 @@ def corpora(sentences: Sentences, tmp_path_factory: pytest.TempPathFactory) -> R
     (folder / "links").write_text("\n" * 177)
     train = {"one": written["one"] | {"tag": "one"}, "two": written["two"] | {"alignment": str(folder / "links")}}
     filters = [{"type": kind} for kind in ("length", "ratio", "identical", "duplicates")]
-    filters += [{"type": "overlap", "by": "either"}, {"type": "near_duplicates", "by": "target"}]
+    filters += [{"type": "overlap", "compare": "either"}, {"type": "near_duplicates", "compare": "target"}]
     data = {
         "source_language": "aa",
         "target_language": "bb",
@@ -90,11 +90,11 @@ def recipe(corpora: Recipe, tmp_path: Path) -> Recipe:
 
 def by_jobs(recipe: Recipe, count: int) -> None:
     for number in range(1, count + 1):
-        prepare(recipe, None, Job(ShardSpec(number, count), merges=False))
+        prepare(recipe, None, PreprocessJob(ShardSpec(number, count), merge=False))
 
 
 def test_two_processes_give_the_same_bytes(recipe: Recipe, expected: dict[str, bytes]) -> None:
-    prepare(recipe, processes=2)
+    prepare(recipe, num_processes=2)
     assert contents(recipe.data.prepared) == expected
 
 
@@ -102,8 +102,8 @@ def test_two_processes_give_the_same_bytes(recipe: Recipe, expected: dict[str, b
 def test_two_processes_learn_the_same(
     recipe: Recipe, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt_cli.data.preparation.learning._CHUNK", 10)
-    prepare(recipe, processes=2)
+    monkeypatch.setattr("nmt_cli.data.preparation.tokenizer_training._CHUNK_RECORDS", 10)
+    prepare(recipe, num_processes=2)
     assert contents(recipe.data.prepared) == expected
 
 
@@ -116,24 +116,24 @@ def test_any_number_of_jobs_gives_the_same_bytes(recipe: Recipe, expected: dict[
     assert {path.name for path in recipe.data.prepared.parent.glob("prepared*")} == {"prepared", "prepared.lock"}
 
 
-@pytest.mark.parametrize("slab", [1, *(pytest.param(slab, marks=pytest.mark.slow) for slab in (7, 30, 60))])
+@pytest.mark.parametrize("chunk", [1, *(pytest.param(chunk, marks=pytest.mark.slow) for chunk in (7, 30, 60))])
 def test_any_cut_into_slabs_gives_the_same_bytes(
-    recipe: Recipe, expected: dict[str, bytes], slab: int, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, expected: dict[str, bytes], chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "SLAB", slab)
-    if 60 % slab:
-        monkeypatch.setattr(shards, "SLAB", 60)
-        monkeypatch.setattr("nmt_cli.data.reading.line_files.MOST_BYTES", 50)  # chunks end early
-        monkeypatch.setattr("nmt_cli.data.reading.line_files._BLOCK", 64)
+    monkeypatch.setattr(shards, "CHUNK_RECORDS", chunk)
+    if 60 % chunk:
+        monkeypatch.setattr(shards, "CHUNK_RECORDS", 60)
+        monkeypatch.setattr("nmt_cli.data.reading.raw_chunks.MAX_CHUNK_BYTES", 50)  # chunks end early
+        monkeypatch.setattr("nmt_cli.data.reading.raw_chunks._BLOCK", 64)
     prepare(recipe)
     assert contents(recipe.data.prepared) == expected
 
 
 def test_missing_shards_are_named(recipe: Recipe, expected: dict[str, bytes]) -> None:
-    with pytest.raises(DataError, match="the shards of train/one are not there"):
+    with pytest.raises(DataError, match="the shards of train/one are missing"):
         prepare(recipe, None, MERGE)
-    prepare(recipe, None, Job(ShardSpec(2, 2), merges=False))
-    with pytest.raises(DataError, match=r"shards 0, 2 of train/one are not there.*--shard"):
+    prepare(recipe, None, PreprocessJob(ShardSpec(2, 2), merge=False))
+    with pytest.raises(DataError, match=r"shards 0, 2 of train/one are missing.*--shard"):
         prepare(recipe, None, MERGE)
     assert not recipe.data.prepared.exists()
     prepare(recipe)  # does the rest
@@ -171,31 +171,31 @@ def test_shards_of_which_something_is_missing_are_made_again(
     content = (shard / name).read_bytes()
     for change in (lambda: (shard / name).write_bytes(content[: len(content) // 2]), lambda: (shard / name).unlink()):
         change()
-        with pytest.raises(DataError, match="shards 1 of train/one are not there"):
+        with pytest.raises(DataError, match="shards 1 of train/one are missing"):
             prepare(recipe, None, MERGE)
     prepare(recipe)
     assert contents(recipe.data.prepared) == expected
 
 
-@pytest.mark.parametrize("slabs", [7, *(pytest.param(slabs, marks=pytest.mark.slow) for slabs in (0, 1, 3, 12))])
+@pytest.mark.parametrize("chunks", [7, *(pytest.param(chunks, marks=pytest.mark.slow) for chunks in (0, 1, 3, 12))])
 def test_work_that_was_stopped_goes_on_where_it_was(
-    recipe: Recipe, expected: dict[str, bytes], slabs: int, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, expected: dict[str, bytes], chunks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
 
-    def counting(workshop: Workshop, given: Iterator[Slab]) -> None:
-        def first() -> Iterator[Slab]:
-            for slab in given:
-                if len(written) == slabs:
+    def counting(store: ShardStore, given: Iterator[EncodedChunk]) -> None:
+        def first() -> Iterator[EncodedChunk]:
+            for chunk in given:
+                if len(written) == chunks:
                     raise KeyboardInterrupt
-                written.append(slab)
-                yield slab
+                written.append(chunk)
+                yield chunk
 
-        write(workshop, first())
+        write(store, first())
 
-    write = Workshop.write
+    write = ShardStore.write
     with monkeypatch.context() as patch:
-        patch.setattr(Workshop, "write", counting)
+        patch.setattr(ShardStore, "write", counting)
         with pytest.raises(KeyboardInterrupt):
             prepare(recipe)
     assert not recipe.data.prepared.exists()
@@ -203,14 +203,14 @@ def test_work_that_was_stopped_goes_on_where_it_was(
     again = []
     with monkeypatch.context() as patch:
         patch.setattr(
-            Workshop, "write", lambda workshop, given: write(workshop, (again.append(slab) or slab for slab in given))
+            ShardStore, "write", lambda store, given: write(store, (again.append(chunk) or chunk for chunk in given))
         )
         prepare(recipe)
     assert contents(recipe.data.prepared) == expected
-    assert len(again) == TOTAL_SLABS - max(0, slabs - 1) // 3 * 3  # a shard is closed when the next one begins
+    assert len(again) == TOTAL_CHUNKS - max(0, chunks - 1) // 3 * 3  # a shard is closed when the next one begins
 
 
-TOTAL_SLABS = 9 + 9 + 1
+TOTAL_CHUNKS = 9 + 9 + 1
 """Of two training corpora and one for validation."""
 
 

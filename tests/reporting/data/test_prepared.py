@@ -6,17 +6,17 @@ from rich.cells import cell_len
 from written_runs import write_prepared
 
 from nmt_cli import files
-from nmt_cli.data.inventory import Inventory, read_inventory
-from nmt_cli.reporting.data.prepared import corpora_table, losses
+from nmt_cli.data.preparation.manifest import PreparedSummary, read_prepared_summary
+from nmt_cli.reporting.data.prepared import corpora_table, drop_lines
 
 
-def inventory(folder: Path, source: str = "a source") -> Inventory:
+def inventory(folder: Path, source: str = "a source") -> PreparedSummary:
     write_prepared(folder)
     manifest = files.read_json(folder / files.MANIFEST)
     manifest["corpora"]["train/large"]["examples"]["too_long"][0]["source"] = source
-    manifest["corpora"]["train/large"] |= {"source_tokens": 123_456_789, "target_tokens": 99_999}
+    manifest["corpora"]["train/large"]["lengths"] = {"source": {"123456789": 1}, "target": {"99999": 1}}
     files.write_json(folder / files.MANIFEST, manifest)
-    return read_inventory(folder)
+    return read_prepared_summary(folder)
 
 
 def test_each_corpus_has_a_row(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_each_corpus_has_a_row(tmp_path: Path) -> None:
 
 
 def test_each_loss_is_told_with_its_share_and_an_example(tmp_path: Path) -> None:
-    assert list(losses(inventory(tmp_path / "prepared")))[:7] == [
+    assert list(drop_lines(inventory(tmp_path / "prepared")))[:7] == [
         "train/large: 3 of 7 pairs dropped (42.86%)",
         "        2  28.57%  a side is empty (empty)",
         "    record 2: (nothing)",
@@ -40,6 +40,6 @@ def test_each_loss_is_told_with_its_share_and_an_example(tmp_path: Path) -> None
 
 def test_no_line_is_wider_than_the_screen(tmp_path: Path) -> None:
     for number, source in enumerate(("word " * 30, "漢字" * 90, "x" * 66, "x" * 67)):
-        told = list(losses(inventory(tmp_path / str(number), source)))
+        told = list(drop_lines(inventory(tmp_path / str(number), source)))
         assert max(map(cell_len, told)) <= 80
         assert told[5].endswith("…") == (len(source) > 66)

@@ -1,0 +1,185 @@
+"""Encoding one chunk of a corpus: raw records → the bytes to append to the files of a shard."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt_cli.data.alignments import link_arrays, normalized_links, words_of
+from nmt_cli.data.cutting import SEPARATOR as TEXT_SEPARATOR
+from nmt_cli.data.cutting import Encode, Integers, cut
+from nmt_cli.data.factors import FactoredSource, token_factors
+from nmt_cli.data.filters import FilterResult, HeldOutKeys
+from nmt_cli.data.preparation.cleaning import ChunkCleaner
+from nmt_cli.data.preparation.corpora import CorpusTask
+from nmt_cli.data.reading import DropCounts, RawChunk
+from nmt_cli.data.reading.examples import Bools, Examples
+from nmt_cli.data.shard_files import ALIGNMENT, RECORD_IDS, TEXT, ShardFormat, StoredArray, key_file
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.subwords import Subwords
+from nmt_cli.data.tokenizing.tags import SEPARATOR, tags_before
+from nmt_cli.errors import DataError
+from nmt_cli.recipe.data import Context
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.text.pairs import is_blank
+
+Buffers = dict[str, bytes]
+"""Content to append to the files of a shard, by name. Offsets are relative to the chunk and exclude the leading 0."""
+
+
+@dataclass(frozen=True)
+class EncodedChunk:
+    """The pairs that are kept of a raw chunk."""
+
+    corpus: str
+    """Name of the corpus task."""
+    first: int
+    """1-based number of the first record of the chunk."""
+    num_records: int
+    num_pairs: int
+    drops: DropCounts
+    buffers: Buffers
+
+
+class ChunkEncoder:
+    """Encodes chunks of any corpus of a recipe.
+
+    1. Decode the records, normalise them, and apply the local filters (`ChunkCleaner`).
+    2. Join each pair with its context, if the recipe has any.
+    3. Encode both sides; put tags before the source; drop pairs that are too long.
+    4. Collect alignments, source columns, and the keys for the key filters.
+    """
+
+    def __init__(self, recipe: Recipe, tokenizer: Path, held_out: HeldOutKeys) -> None:
+        self._data, self._tokenizer = recipe.data, Tokenizer.load(tokenizer)
+        self._format = ShardFormat.of(self._tokenizer)
+        self._clean = ChunkCleaner(recipe.data, self._tokenizer.normalization, held_out)
+        self._separator = None if self._data.context is None else self._tokenizer.tag(SEPARATOR)
+
+    def __call__(self, item: tuple[CorpusTask, RawChunk]) -> EncodedChunk:
+        """Encode one chunk."""
+        task, chunk = item
+        tokenizer, max_length = self._tokenizer, self._data.max_length if task.is_training else math.inf
+        result, drops = self._clean(task, chunk)
+        context = self._clean(task, chunk.context)[0] if chunk.context else None
+        sources, targets = join_context(result, self._data.context, context)
+        fits = _may_fit(tokenizer.source, sources, max_length) & _may_fit(tokenizer.target, targets, max_length)
+        prefix = [tokenizer.tag(tag) for tag in tags_before(self._data, task.languages[1], task.tag)]
+        source = _EncodedLines.of(tokenizer.source.encode_flat, list(compress(sources, fits)), prefix, self._separator)
+        target = _EncodedLines.of(tokenizer.target.encode_flat, list(compress(targets, fits)), (), self._separator)
+        is_short = np.maximum(source.lengths, target.lengths) <= max_length
+        fits[fits] = is_short
+        too_long = np.flatnonzero(~fits)
+        drops.add("too_long", len(too_long), result.kept.dropped(too_long))
+        source, target, pairs = source.select(is_short), target.select(is_short), result.kept.select(fits)
+        buffers = source.buffers(self._format.tokens["source"], TEXT["source"])
+        buffers |= target.buffers(self._format.tokens["target"], TEXT["target"])
+        raw_indices = result.indices[fits]
+        if task.is_aligned:
+            buffers |= _alignment_buffers(task, result.raw, pairs, raw_indices, tokenizer)
+        if self._format.source_columns:
+            columns = _source_columns(result.raw, pairs, raw_indices, tokenizer, source)
+            for name, stored in self._format.source_columns.items():
+                buffers |= stored.buffers(columns[name])
+        if result.keys:
+            buffers |= RECORD_IDS.buffers(np.array(pairs.records))
+            for index, keys in enumerate(result.keys):
+                buffers |= key_file(index).buffers(keys[fits])
+        return EncodedChunk(task.name, chunk.first, chunk.num_records, len(pairs), drops, buffers)
+
+
+def _may_fit(subwords: Subwords, lines: list[str], max_length: float) -> Bools:
+    """Return which lines can have few enough tokens; to encode a line of megabytes would take long."""
+    if not lines or subwords.fewest(max(lines, key=len)) <= max_length:
+        return np.ones(len(lines), bool)
+    return np.fromiter((subwords.fewest(line) <= max_length for line in lines), bool, len(lines))
+
+
+@dataclass(frozen=True)
+class _EncodedLines:
+    """One side of some pairs."""
+
+    lines: list[str]
+    tokens: npt.NDArray[np.int32]
+    """Token ids of all lines, one line after another."""
+    lengths: Integers
+    """Tokens of each line."""
+
+    @classmethod
+    def of(cls, encode: Encode, lines: list[str], prefix: Sequence[int], separator: int | None) -> "_EncodedLines":
+        return cls(lines, *cut(encode, lines, prefix, separator))
+
+    def select(self, mask: Bools) -> "_EncodedLines":
+        if mask.all():
+            return self
+        lines, tokens = list(compress(self.lines, mask)), self.tokens[np.repeat(mask, self.lengths)]
+        return _EncodedLines(lines, tokens, self.lengths[mask])
+
+    def buffers(self, tokens: StoredArray, text: StoredArray) -> Buffers:
+        content = "".join([f"{line}\n" for line in self.lines]).encode()
+        ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1
+        return tokens.buffers(self.tokens, self.lengths) | text.buffers(content, np.diff(ends, prepend=0))
+
+
+def join_context(
+    result: FilterResult, settings: Context | None, context: FilterResult | None
+) -> tuple[list[str], list[str]]:
+    """Return the sources and targets of the kept pairs, each after those before it in its document.
+
+    A pair with an empty source and target ends a document. So does a pair that is in a validation or test set, as
+    training must not see it. Pairs that other filters dropped are part of the context.
+
+    Args:
+        context: The records before these.
+    """
+    if settings is None:
+        return result.kept.sources, result.kept.targets
+    sources, targets, held_out = result.normalized.sources, result.normalized.targets, set(result.held_out.tolist())
+    offset = 0
+    if context is not None:
+        offset = len(context.normalized)
+        sources, targets = context.normalized.sources + sources, context.normalized.targets + targets
+        held_out = {*context.held_out.tolist(), *(index + offset for index in held_out)}
+    document_start, starts = 0, list[int]()
+    for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        if index in held_out or (is_blank(source) and is_blank(target)):
+            document_start = index + 1
+        starts.append(max(document_start, index - settings.sentences))
+    joined: tuple[list[str], list[str]] = ([], [])
+    for index in map(int, result.indices + offset):
+        joined[0].append(TEXT_SEPARATOR.join(sources[starts[index] : index + 1]))
+        target_start = starts[index] if settings.target else index
+        joined[1].append(TEXT_SEPARATOR.join(targets[target_start : index + 1]))
+    return joined
+
+
+def _alignment_buffers(
+    task: CorpusTask, raw: Examples, pairs: Examples, raw_indices: Integers, tokenizer: Tokenizer
+) -> Buffers:
+    """Return the word alignments of the kept pairs, between normalised words."""
+    lines = []
+    for row, index in enumerate(raw_indices.tolist()):
+        texts, normalized = (raw.sources[index], raw.targets[index]), (pairs.sources[row], pairs.targets[row])
+        try:
+            lines.append(normalized_links(pairs.columns["alignment"][row], texts, normalized, tokenizer.normalize))
+        except ValueError as error:
+            path = task.corpus.files.get("alignment") or task.corpus.files["file"]
+            where = f"{path}: line {pairs.records[row]}"
+            raise DataError(f"{where}: {error}; make the alignment from exactly the lines of this corpus") from error
+    return ALIGNMENT.buffers(*link_arrays(lines))
+
+
+def _source_columns(
+    raw: Examples, pairs: Examples, raw_indices: Integers, tokenizer: Tokenizer, source: _EncodedLines
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Return the source columns of the tokens of `source`, the sources of the kept pairs."""
+    values = [pairs.source_columns[name] for name in tokenizer.factors.names]
+    sources = [
+        FactoredSource(raw.sources[index], pairs.sources[row], [words_of(lines[row]) for lines in values])
+        for row, index in enumerate(raw_indices.tolist())
+    ]
+    return dict(token_factors(tokenizer, sources, source.tokens, source.lengths))

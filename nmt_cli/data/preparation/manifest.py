@@ -1,0 +1,124 @@
+"""The manifest of prepared data: settings, and the statistics of each corpus."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nmt_cli import files
+from nmt_cli.data.reading.examples import DropCounts, DroppedExample
+from nmt_cli.data.shard_files import SIDES
+from nmt_cli.errors import DataError
+
+KIND = "data prepared by nmt"
+"""Identifies the folder in its manifest."""
+FORMAT = 3
+
+
+@dataclass
+class CorpusStats:
+    """How many pairs of a corpus were read, dropped and kept, and their lengths."""
+
+    name: str
+    """train/NAME or valid/NAME."""
+    read: int = 0
+    """Records."""
+    drops: DropCounts = field(default_factory=DropCounts)
+    shards: list[int] = field(default_factory=list)
+    """Pairs of each shard."""
+    prefix: list[int] = field(default_factory=list)
+    """Tags with which each source begins, as ids."""
+    lengths: dict[str, Counter[int]] = field(default_factory=lambda: {side: Counter() for side in SIDES})
+    """For each side, source and target: number of pairs by length in tokens."""
+
+    @property
+    def kept(self) -> int:
+        """Pairs."""
+        return sum(self.shards)
+
+    def num_tokens(self, side: str) -> int:
+        """Return the number of tokens of the kept pairs on a side."""
+        return sum(length * pairs for length, pairs in self.lengths[side].items())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for the manifest."""
+        lengths = {side: {str(n): pairs for n, pairs in sorted(self.lengths[side].items())} for side in SIDES}
+        return {
+            "read": self.read,
+            "kept": self.kept,
+            **self.drops.to_json(),
+            **{f"{side}_tokens": self.num_tokens(side) for side in SIDES},
+            "shards": self.shards,
+            "prefix": self.prefix,
+            "lengths": lengths,
+        }
+
+    @classmethod
+    def from_json(cls, name: str, entry: Mapping[str, Any]) -> "CorpusStats":
+        """Read what `to_json` returned. KeyError, TypeError or ValueError if it is anything else."""
+        lengths = {
+            side: Counter({int(length): int(pairs) for length, pairs in entry["lengths"][side].items()})
+            for side in SIDES
+        }
+        shards, prefix = [int(pairs) for pairs in entry["shards"]], [int(token) for token in entry["prefix"]]
+        return cls(name, int(entry["read"]), DropCounts.from_json(entry), shards, prefix, lengths)
+
+
+class DropStats(NamedTuple):
+    """The pairs of a corpus that were dropped for one reason."""
+
+    reason: str
+    """Such as too_long."""
+    description: str
+    """Such as `a side has more than 200 subwords`."""
+    num_pairs: int
+    examples: list[DroppedExample]
+
+
+@dataclass(frozen=True)
+class PreparedSummary:
+    """The manifest of a prepared folder."""
+
+    folder: Path
+    fingerprint: str
+    """Identifies the data in the summary of a run."""
+    settings: dict[str, Any]
+    """By recipe key."""
+    drop_reasons: dict[str, str]
+    """Descriptions of the reasons for dropping pairs, in the order in which they are checked."""
+    corpora: list[CorpusStats]
+
+    def drops(self, corpus: CorpusStats) -> list[DropStats]:
+        """Return the dropped pairs of a corpus by reason, in the order in which the reasons are checked."""
+        order = {reason: index for index, reason in enumerate(self.drop_reasons)}
+        counts, examples = corpus.drops.counts, corpus.drops.examples
+        return [
+            DropStats(reason, self.drop_reasons.get(reason, reason), counts[reason], examples.get(reason, []))
+            for reason in sorted(counts, key=lambda reason: order.get(reason, len(order)))
+        ]
+
+
+def read_prepared_summary(folder: Path) -> PreparedSummary:
+    """Read the manifest of a prepared folder without checking its other files.
+
+    Raises:
+        DataError: The folder was not prepared by this version of nmt, or its manifest is damaged.
+    """
+    manifest = files.read_json(folder / files.MANIFEST)
+    try:
+        if manifest["kind"] != KIND:
+            raise DataError(f"{folder}: is not data prepared by nmt")
+        if manifest["format"] != FORMAT:
+            raise DataError(f"{folder}: is not data prepared by this version of nmt; run `nmt preprocess`")
+        reasons = {str(reason): str(description) for reason, description in manifest["reasons"].items()}
+        corpora = [CorpusStats.from_json(name, entry) for name, entry in manifest["corpora"].items()]
+        return PreparedSummary(folder, fingerprint_of(manifest), dict(manifest["settings"]), reasons, corpora)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{folder / files.MANIFEST}: is damaged, or is not of this version of nmt") from error
+
+
+def fingerprint_of(manifest: dict[str, Any]) -> str:
+    """Return the SHA-256 of all that a manifest contains about the files."""
+    return hashlib.sha256(files.json_bytes(manifest["files"])).hexdigest()

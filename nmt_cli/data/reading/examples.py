@@ -1,0 +1,174 @@
+"""Examples (sentence pairs) of a corpus, and counts of the records that were dropped, by reason."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import compress
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
+
+from nmt_cli.recipe.data import JsonlCorpus, LearnedJsonl, LearnedTsv, TsvCorpus
+
+OnError = Literal["stop", "skip"]
+KeyFields = Literal["pair", "source", "target"]
+"""The text of an example that a key is computed from."""
+Bools = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.uint64]
+
+SOURCE_COLUMN = "factors."
+"""Prefix of the columns that hold a value for each word of the source; the rest is the name of the column."""
+MAX_EXAMPLES = 3
+"""Dropped examples that are kept for each reason."""
+_MAX_SHOWN = 200
+"""Characters of each side of a dropped example."""
+
+
+class InvalidRecordError(Exception):
+    """A line is not a record of its format; the message is the reason."""
+
+
+def record_fields(corpus: TsvCorpus | JsonlCorpus) -> dict[str, int | str]:
+    """Return the fields of a record by key: the number or name of a column, or the name of a JSON field."""
+    fields: dict[str, int | str | None] = {"source": corpus.source, "target": corpus.target}
+    if isinstance(corpus, LearnedTsv | LearnedJsonl):
+        fields |= {"alignment": corpus.alignment, "score": corpus.score}
+    fields |= {f"{SOURCE_COLUMN}{name}": column for name, column in corpus.factors.items()}
+    return {key: column for key, column in fields.items() if column is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedExample:
+    """A record that was dropped. Undecodable bytes are U+FFFD, and a missing text is empty."""
+
+    record: int
+    """1-based number of the record in its corpus."""
+    source: str
+    target: str
+
+    @classmethod
+    def shortened(cls, record: int, source: str, target: str) -> "DroppedExample":
+        """Return an example of texts of any length."""
+        return cls(record, _shorten(source), _shorten(target))
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
+
+
+@dataclass
+class DropCounts:
+    """How many records were dropped for each reason, and the first of them."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[DroppedExample]] = field(default_factory=dict)
+
+    def add(self, reason: str, count: int, examples: Sequence[DroppedExample]) -> None:
+        """Count more records, of which `examples` are the first."""
+        if count:
+            self.counts[reason] += count
+            known = self.examples.setdefault(reason, [])
+            known += examples[: MAX_EXAMPLES - len(known)]
+
+    def merge(self, other: "DropCounts") -> None:
+        """Add the counts of records that come later."""
+        for reason, count in other.counts.items():
+            self.add(reason, count, other.examples.get(reason, []))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for a manifest."""
+        examples = {reason: [asdict(one) for one in some] for reason, some in sorted(self.examples.items())}
+        return {"dropped": dict(sorted(self.counts.items())), "examples": examples}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "DropCounts":
+        """Read what `to_json` returned. KeyError, TypeError or ValueError if it is anything else."""
+        examples = {
+            str(reason): [DroppedExample(int(one["record"]), str(one["source"]), str(one["target"])) for one in some]
+            for reason, some in entry["examples"].items()
+        }
+        return cls(Counter({str(reason): int(count) for reason, count in entry["dropped"].items()}), examples)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Some sentence pairs of one corpus, as they are in its files or normalised.
+
+    Texts of formats that escape newlines may contain newlines before normalisation.
+    """
+
+    sources: list[str]
+    targets: list[str]
+    records: list[int] = field(default_factory=list)
+    """1-based record number of each pair in its corpus; empty if unknown."""
+    columns: Mapping[str, list[str]] = field(default_factory=dict)
+    """Further text of each pair, not normalised: `alignment`, `score`, and `factors.NAME` for source columns."""
+    corpus: str = ""
+    """Name of the corpus, for messages."""
+    _keys: dict[KeyFields, Keys] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @cached_property
+    def lengths(self) -> tuple[Indices, Indices]:
+        """Characters of each source and of each target."""
+        return _lengths(self.sources), _lengths(self.targets)
+
+    @property
+    def source_columns(self) -> dict[str, list[str]]:
+        """The values of the words of each source, by the name of the column."""
+        named = {key: texts for key, texts in self.columns.items() if key.startswith(SOURCE_COLUMN)}
+        return {key.removeprefix(SOURCE_COLUMN): texts for key, texts in named.items()}
+
+    def keys(self, on: KeyFields) -> Keys:
+        """Return a 64-bit key of each pair, source or target. Equal texts have equal keys."""
+        if on not in self._keys:
+            self._keys[on] = text_keys(self.sources, self.targets, on)
+        return self._keys[on]
+
+    def select(self, mask: Bools) -> "Examples":
+        """Return the pairs where the mask is True. Keys that were computed are kept."""
+        if mask.all():
+            return self
+        return Examples(
+            list(compress(self.sources, mask)),
+            list(compress(self.targets, mask)),
+            list(compress(self.records, mask)),
+            {key: list(compress(texts, mask)) for key, texts in self.columns.items()},
+            self.corpus,
+            {on: keys[mask] for on, keys in self._keys.items()},
+        )
+
+    def normalized(self, sources: list[str], targets: list[str], corpus: str) -> "Examples":
+        """Return the same pairs with normalised texts."""
+        return Examples(sources, targets, self.records, self.columns, corpus)
+
+    def dropped(self, indices: Indices) -> list[DroppedExample]:
+        """Return the first of the pairs with these indices, as examples of dropped ones."""
+        shown = indices[:MAX_EXAMPLES].tolist()
+        return [DroppedExample.shortened(self.records[i], self.sources[i], self.targets[i]) for i in shown]
+
+    def location(self, index: int) -> str:
+        """Return the corpus and record number of a pair, for messages."""
+        record = f"record {self.records[index]:,}" if self.records else f"row {index + 1:,}"
+        return f"data.train.{self.corpus}: {record}" if self.corpus else record
+
+
+def text_keys(sources: list[str], targets: list[str], on: KeyFields) -> Keys:
+    """Return XXH3 of each pair, source or target.
+
+    The keys have 64 bits, so that among n different texts about n²/2⁶⁵ pairs are taken for equal.
+    """
+    texts: Iterable[str] = sources if on == "source" else targets
+    if on == "pair":  # no line contains a newline
+        texts = [f"{source}\n{target}" for source, target in zip(sources, targets, strict=True)]
+    return np.array(list(map(xxh3_64_intdigest, map(str.encode, texts))), np.uint64)
+
+
+def _lengths(texts: list[str]) -> Indices:
+    return np.fromiter(map(len, texts), np.int64, len(texts))

@@ -1,0 +1,198 @@
+"""Pairs whose sides are hardly translations of each other."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt_cli.data.filters import HeldOutKeys, build_filters
+from nmt_cli.data.filters.parallelism import Identical, Length, Ratio, Repeats, Script, Unmatched
+from nmt_cli.data.reading import Examples
+from nmt_cli.recipe.data.filters import (
+    IdenticalFilter,
+    LengthFilter,
+    RatioFilter,
+    RepeatsFilter,
+    ScriptFilter,
+    UnmatchedFilter,
+)
+from nmt_cli.text.checks.kept import lost_and_invented, without_kept
+from nmt_cli.text.checks.lengths import is_far_longer
+from nmt_cli.text.checks.loops import loop
+from nmt_cli.text.checks.numbers import numbers
+from nmt_cli.text.pairs import fault
+
+NONE = HeldOutKeys.of()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "is_kept"),
+    [
+        ("The same.", "The same.", False),
+        ("STRASSE", "straße", True),
+        ("12.5", "12.5", True),
+        ("…", "…", True),
+        ("Not it", "Nicht so", True),
+        ("漢字", "漢字", False),
+    ],
+)
+def test_sides_with_letters_must_differ(source: str, target: str, is_kept: bool) -> None:
+    identical = Identical(IdenticalFilter(), ("en", "de"), NONE)
+
+    assert identical(Examples([source], [target])).tolist() == [is_kept]
+
+
+def test_sides_in_one_language_may_be_the_same() -> None:
+    identical = Identical(IdenticalFilter(), ("en_GB", "eng_Latn"), NONE)
+
+    assert identical(Examples(["same"], ["same"])).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("languages", "source", "target", "is_kept"),
+    [
+        (("en", "ru"), "Moscow", "Москва", True),
+        (("en", "ru"), "Moscow", "Moscow", False),
+        (("en", "ru"), "Москва", "Москва", False),
+        (("en", "ru"), "The IBM PC is big", "IBM PC большой", True),
+        (("en", "ru"), "1.5 µm", "1,5 мкм", True),
+        (("en", "ru"), "12", "12", True),
+        (("de", "en"), "Größe", "ᏣᎳᎩ", False),
+        (("en", "ja"), "Tokyo tower", "東京タワー", True),
+        (("en", "zh_Hans"), "Tokyo tower", "とうきょうタワー", False),
+        (("en", "xx"), "Tokyo", "とうきょう", True),
+    ],
+)
+def test_letters_are_mostly_of_the_language(
+    languages: tuple[str, str], source: str, target: str, is_kept: bool
+) -> None:
+    script = Script(ScriptFilter(), languages, NONE)
+
+    assert script(Examples([source], [target])).tolist() == [is_kept]
+
+
+@pytest.mark.parametrize(("fewest", "is_kept"), [(0.01, True), (0.5, True), (0.51, False), (1.0, False)])
+def test_the_share_of_letters_is_what_counts(fewest: float, is_kept: bool) -> None:
+    script = Script(ScriptFilter(min=fewest), ("en", "ru"), NONE)
+
+    assert script(Examples(["ab"], ["ab вг 1234 !?"])).tolist() == [is_kept]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "is_kept"),
+    [
+        ("I like it", "Ich mag es", True),
+        ("I like it", "Ich mag ich mag ich mag es", False),
+        ("no no no no no", "nein nein nein nein nein", True),
+        ("no no no no no", "nein", False),
+        ("ha", "hahahahahahahahaha", False),
+        ("hahahahahahahahaha", "ha", False),
+        ("-----------", "-----------", True),
+    ],
+)
+def test_one_side_must_not_go_round_and_round(source: str, target: str, is_kept: bool) -> None:
+    repeats = Repeats(RepeatsFilter(), ("en", "de"), NONE)
+
+    assert repeats(Examples([source], [target])).tolist() == [is_kept]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "is_kept"),
+    [
+        ("It costs 12.50", "Es kostet 12,50", True),
+        ("It costs 125", "Es kostet 126", False),
+        ("It costs 125", "Es kostet viel", False),
+        ("It costs a lot", "Es kostet 125", False),
+        ("two of them", "2 davon", True),
+        ("see http://a.de/47.", "siehe http://a.de/47", True),
+        ("see http://a.de/47", "siehe dort", False),
+        ("write to me@a.de", "schreib mir", True),
+    ],
+)
+def test_numbers_and_addresses_are_on_both_sides(source: str, target: str, is_kept: bool) -> None:
+    unmatched = Unmatched(UnmatchedFilter(), ("en", "de"), NONE)
+
+    assert unmatched(Examples([source, target], [target, source])).tolist() == [is_kept] * 2
+
+
+def test_only_what_is_asked_for_must_match() -> None:
+    unmatched = Unmatched(UnmatchedFilter(kinds=["email", "placeholder"]), ("en", "de"), NONE)
+    sources = ["write to me@a.de", "{name} has 77", "see http://a.de"]
+    targets = ["schreib mir", "Er hat 78", "siehe dort"]
+
+    assert unmatched(Examples(sources, targets)).tolist() == [False, False, True]
+
+
+signs = st.text(st.sampled_from("ab -.漢"), min_size=1, max_size=7)
+going_round = st.builds(
+    lambda start, unit, often, end: start + unit * often + end, signs, signs, st.integers(0, 9), signs
+)
+addresses = st.lists(st.sampled_from(["http://a.b/1", "www.x", "WWW.x", "a@b.c", "77", "٧٧", "{x}", "%s", "„x“", ":"]))
+
+
+@given(st.lists(st.tuples(going_round | st.just(""), going_round | signs), max_size=8))
+def test_repeats_are_what_the_check_of_translations_finds(pairs: list[tuple[str, str]]) -> None:
+    repeats = Repeats(RepeatsFilter(), ("en", "de"), NONE)
+
+    kept = repeats(Examples([source for source, _ in pairs], [target for _, target in pairs]))
+
+    assert kept.tolist() == [not loop(source, target) and not loop(target, source) for source, target in pairs]
+
+
+@pytest.mark.parametrize("what", [["number"], ["url"], ["number", "url", "email", "placeholder", "tag"]])
+@given(source=addresses.map(" ".join), target=addresses.map(" ".join))
+def test_unmatched_is_what_the_checks_of_translations_find(what: list[str], source: str, target: str) -> None:
+    unmatched = Unmatched(UnmatchedFilter(kinds=what), ("en", "de"), NONE)
+    rest = without_kept(source), without_kept(target)
+    found = [*lost_and_invented(source, target), *numbers(*rest), *numbers(*rest[::-1])]
+
+    assert unmatched(Examples([source], [target])).tolist() == [not {finding.problem for finding in found} & set(what)]
+
+
+texts = st.lists(st.text(st.sampled_from("ab 漢語ü7\u200b\xa0"), max_size=40), min_size=1, max_size=20)
+
+
+@given(texts)
+def test_empty_is_what_pairs_call_empty(lines: list[str]) -> None:
+    (empty,) = build_filters([], ("en", "de"), NONE)
+    rows = Examples(lines, lines[::-1])
+
+    assert empty(rows).tolist() == [fault(*pair) is None for pair in zip(rows.sources, rows.targets, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "is_kept"),
+    [
+        ("abc", "abcde", True),
+        ("ab", "abcd", False),
+        ("abcd", "ab", False),
+        ("abcdef", "abc", False),
+        ("äöü", "äöü", True),
+    ],
+)
+def test_either_side_may_be_too_short_or_too_long(source: str, target: str, is_kept: bool) -> None:
+    length = Length(LengthFilter(min=3, max=5), ("en", "de"), NONE)
+
+    assert length(Examples([source], [target])).tolist() == [is_kept]
+
+
+@pytest.mark.parametrize("most", [1.0, 1.7, 3.0])
+@pytest.mark.parametrize("slack", [0, 5, 20])
+@given(lines=texts, others=texts)
+def test_the_ratio_is_judged_as_that_of_translations(
+    most: float, slack: int, lines: list[str], others: list[str]
+) -> None:
+    ratio = Ratio(RatioFilter(max=most, tolerance=slack), ("en", "zh"), NONE)
+    pairs = [(line, other) for line in lines for other in others]
+
+    kept = ratio(Examples([line for line, _ in pairs], [other for _, other in pairs]))
+
+    assert kept.tolist() == [
+        not is_far_longer(line, other, most, slack) and not is_far_longer(other, line, most, slack)
+        for line, other in pairs
+    ]
+
+
+def test_chinese_says_more_with_each_character() -> None:
+    ratio = Ratio(RatioFilter(max=2, tolerance=0), ("en", "zh"), NONE)
+
+    assert ratio(Examples(["one two three fo"] * 2, ["一二三四", "abcd"])).tolist() == [True, False]

@@ -1,0 +1,127 @@
+"""Programs and columns say what is kept; whatever goes wrong with them is told in one line."""
+
+import shlex
+import sys
+
+import pytest
+
+from nmt_cli.data.filters import HeldOutKeys
+from nmt_cli.data.filters.scores import LanguageId, QualityScore, is_language
+from nmt_cli.data.reading import Examples
+from nmt_cli.errors import DataError
+from nmt_cli.recipe.data.filters import LanguageFilter, ScoreFilter
+
+NONE = HeldOutKeys.of()
+
+
+def python(program: str) -> str:
+    return f"{shlex.quote(sys.executable)} -c {shlex.quote(program)}"
+
+
+BY_UMLAUT = python(
+    "import sys\nfor line in sys.stdin.buffer: print('deu sure' if 'ü' in line.decode() else '__label__en 0.9')"
+)
+BY_LENGTH = python("import sys\nfor line in sys.stdin: print(len(line.split('\\t')[1]) - 1)")
+
+
+def test_both_sides_must_be_in_their_language() -> None:
+    language = LanguageId(LanguageFilter(command=BY_UMLAUT), ("en", "de"), NONE)
+
+    assert language(Examples(["x", "ü", "x", "ü"], ["ü", "ü", "x", "x"])).tolist() == [True, False, False, False]
+
+
+def test_one_side_alone_may_be_looked_at_and_another_code_wanted() -> None:
+    settings = LanguageFilter(command=BY_UMLAUT, sides="target", target="en")
+    language = LanguageId(settings, ("en", "de"), NONE)
+
+    assert language(Examples(["x", "ü"], ["ü", "x"])).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "is_it"),
+    [
+        ("de", "de", True),
+        ("deu", "de", True),
+        ("DE", "de_AT", True),
+        ("de", "en", False),
+        ("zh-hans", "zh_Hans", True),
+        ("zho_Hant", "zh_Hans", False),
+        ("", "de", False),
+    ],
+)
+def test_codes_of_one_language_agree(said: str, wanted: str, is_it: bool) -> None:
+    assert is_language(said, wanted) == is_it
+
+
+def test_a_program_may_score_pairs() -> None:
+    score = QualityScore(ScoreFilter(command=BY_LENGTH, min=2, max=3), ("en", "de"), NONE)
+
+    assert score(Examples(["a\tb"] * 4, ["1", "12", "123", "1234"])).tolist() == [False, True, True, False]
+
+
+def test_a_corpus_may_say_the_scores() -> None:
+    score = QualityScore(ScoreFilter(min=-0.5), ("en", "de"), NONE)
+
+    assert score(Examples(["a"] * 3, ["b"] * 3, columns={"score": ["-1e0", " .2", "inf"]})).tolist() == [
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("said", ["", "good", "nan"])
+def test_what_is_no_score_is_told_with_its_place(said: str) -> None:
+    score = QualityScore(ScoreFilter(min=0), ("en", "de"), NONE)
+    rows = Examples(["a", "a"], ["b", "b"], columns={"score": ["1", said]}, corpus="web", records=[5, 9])
+
+    with pytest.raises(DataError, match=rf"^data\.train\.web: record 9: .* '{said}'"):
+        score(rows)
+
+
+def test_a_corpus_without_scores_is_kept() -> None:
+    assert QualityScore(ScoreFilter(min=0), ("en", "de"), NONE)(Examples(["a"], ["b"], corpus="hand")).tolist() == [
+        True
+    ]
+
+
+@pytest.mark.parametrize(
+    ("program", "complaint"),
+    [
+        ("print(1)", "printed 1 lines for 2; it must print one for each"),
+        ("pass", "printed 0 lines for 2;"),
+        ("import sys; print(1, 2, sep='\\n'); sys.exit('no\\nmodel')", "failed with exit code 1: model"),
+        ("import os; os.kill(os.getpid(), 9)", "was ended by signal 9|failed with exit code 137"),
+        ("import sys; sys.stdout.buffer.write(b'1\\n\\xff\\n')", "line 2 of .* is not UTF-8"),
+        ("print('1\\nx')", "row 2: filter score: .* 'x'"),
+    ],
+)
+def test_a_program_that_fails_is_told_in_one_line(program: str, complaint: str) -> None:
+    score = QualityScore(ScoreFilter(command=python(program), min=0), ("en", "de"), NONE)
+
+    with pytest.raises(DataError, match=complaint):
+        score(Examples(["a", "b"], ["a", "b"]))
+
+
+def test_there_must_be_such_a_program() -> None:
+    with pytest.raises(DataError, match=r"`no-such-program-here` failed with exit code 127: .*not found"):
+        QualityScore(ScoreFilter(command="no-such-program-here", min=0), ("en", "de"), NONE)(Examples(["a"], ["b"]))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import sys\nfor line in sys.stdin: print(1, ' ' * 1000, flush=True)",
+        "import sys\nlines = list(sys.stdin)\nfor line in lines: print(1); print('x' * 1000, file=sys.stderr)",
+        "import sys\nfor n in range(3000): print(1)",
+    ],
+)
+def test_much_text_does_not_make_two_programs_wait_for_each_other(program: str) -> None:
+    score = QualityScore(ScoreFilter(command=python(program), min=0), ("en", "de"), NONE)
+
+    assert score(Examples(["text " * 50] * 3000, ["text " * 50] * 3000)).all()
+
+
+def test_no_rows_start_no_program() -> None:
+    score = QualityScore(ScoreFilter(command="exit 1", min=0), ("en", "de"), NONE)
+
+    assert score(Examples([], [])).tolist() == []

@@ -1,0 +1,95 @@
+"""The tokenizer is learned from what the filters leave, or taken over as it is."""
+
+from pathlib import Path
+
+import pytest
+from preparing import MakeRecipe, Sentences, changed, prepared
+
+from nmt_cli.data.preparation.preparing import prepare
+from nmt_cli.data.prepared import is_current, open_prepared
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.errors import DataError
+
+
+@pytest.fixture
+def taken(make_recipe: MakeRecipe, sentences: Sentences) -> Tokenizer:
+    """A tokenizer learned elsewhere, without normalisation."""
+    settings = make_recipe(normalization="none", algorithm="bpe", vocabulary_size=320).tokenizer
+    return Tokenizer.train(settings, sentences(5, 60), sentences(6, 60), seed=1)
+
+
+def test_a_tokenizer_taken_over_is_used_as_it_is(make_recipe: MakeRecipe, taken: Tokenizer, tmp_path: Path) -> None:
+    recipe = make_recipe(["a  b"] * 60, take_from=str(tmp_path / "other"))
+    made = prepared(recipe, taken)
+    assert made.tokenizer.fingerprint == taken.fingerprint
+    assert made.train[0].source_text() == ["a  b"] * 60  # its own normalisation leaves both spaces
+    assert made.train[0].whole().source(0).tolist() == taken.encode_source(["a  b"])[0]
+    assert is_current(recipe, taken)
+    assert open_prepared(recipe).fingerprint == made.fingerprint  # though the other is not there any more
+
+
+def test_the_keys_that_it_replaces_do_not_matter(make_recipe: MakeRecipe, taken: Tokenizer) -> None:
+    prepare(make_recipe(take_from="there"), taken)
+    assert is_current(make_recipe(take_from="elsewhere", vocabulary_size=1000, algorithm="bpe"), taken)
+
+
+def test_another_tokenizer_than_the_one_taken_over_is_noticed(
+    make_recipe: MakeRecipe, sentences: Sentences, taken: Tokenizer
+) -> None:
+    recipe = make_recipe(take_from="other")
+    new = Tokenizer.train(recipe.tokenizer, sentences(0, 60), sentences(1, 60), seed=1)
+    prepare(recipe, taken)
+    assert not is_current(recipe, new)
+    with pytest.raises(DataError, match="with another tokenizer than that of other"):
+        open_prepared(recipe, new)
+    with pytest.raises(DataError, match="with another tokenizer than one learned from this text"):
+        open_prepared(make_recipe())
+    prepare(make_recipe())
+    assert not is_current(recipe, taken)
+    with pytest.raises(DataError, match="with another tokenizer than that of other"):
+        open_prepared(recipe)
+
+
+def test_what_filters_drop_teaches_no_subwords(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+    sources, targets = sentences(0, 60), sentences(1, 60)
+    plain = prepared(make_recipe(sources, targets)).tokenizer.fingerprint
+    spoiled = make_recipe([*sources, "xyz" * 50], [*targets, "xyz"])
+    assert prepared(spoiled).tokenizer.fingerprint != plain
+    filtered = changed(spoiled, filters=[{"type": "length", "max": 100}], max_length=150)
+    assert prepared(filtered).tokenizer.fingerprint == plain
+
+
+def test_equal_pairs_teach_as_much_as_one(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+    sources, targets = sentences(0, 60), sentences(1, 60)
+    plain = prepared(make_recipe(sources, targets)).tokenizer.fingerprint
+    assert prepared(make_recipe(sources + sources[:9] * 3, targets + targets[:9] * 3)).tokenizer.fingerprint == plain
+
+
+def test_text_without_translation_teaches_subwords(
+    make_recipe: MakeRecipe, sentences: Sentences, tmp_path: Path
+) -> None:
+    (tmp_path / "more").write_text("".join(f"{line}\n" for line in [*sentences(3, 200), *["xyzzy"] * 50]))
+    made = prepared(make_recipe(more_text={"target": [str(tmp_path / "more")]}))
+    assert any("zz" in piece for piece in made.tokenizer.target.vocabulary[260:])
+    assert len(made.train[0]) == 60
+
+
+def test_of_many_pairs_a_part_is_enough(
+    make_recipe: MakeRecipe, sentences: Sentences, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nmt_cli.data.preparation import tokenizer_training
+
+    text = sum(len(line) + 1 for side in (0, 1) for line in sentences(side, 2000))
+    monkeypatch.setattr(tokenizer_training, "MOST_CHARACTERS", text // 4)
+    monkeypatch.setattr(tokenizer_training, "_CHUNK_RECORDS", 10)
+    seen, train = list[str](), Tokenizer.train
+
+    def spying(settings: object, sources: object, *rest: object) -> Tokenizer:
+        seen[:] = list(sources)  # type: ignore[call-overload]
+        return train(settings, seen, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Tokenizer, "train", spying)
+    made = prepared(make_recipe(sentences(0, 2000), sentences(1, 2000)))
+    assert 300 < len(seen) < 700
+    assert seen[-1] in sentences(0, 2000)[-200:]  # from all of it
+    assert len(made.train[0]) == 2000

@@ -1,0 +1,103 @@
+"""JSON objects give the fields that are asked for; what is no record is told or counted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt_cli.data.reading import DropCounts, Examples, OnError, decode, read_chunks, read_pairs
+from nmt_cli.errors import DataError
+from nmt_cli.recipe.data import LearnedJsonl
+
+LANGUAGES = ("aa", "bb")
+GOOD = '{"source": "a", "target": "b"}'
+
+
+def objects(folder: Path, content: bytes | str, **settings: Any) -> LearnedJsonl:
+    (folder / "objects").write_bytes(content.encode() if isinstance(content, str) else content)
+    return LearnedJsonl.model_validate({"format": "jsonl", "file": str(folder / "objects"), **settings})
+
+
+def decoded(read: LearnedJsonl, on_error: OnError = "stop", rows: int = 100) -> list[tuple[Examples, DropCounts]]:
+    return [decode(read, chunk, on_error) for chunk in read_chunks(read, LANGUAGES, rows)]
+
+
+def test_source_and_target_are_fields(tmp_path: Path) -> None:
+    assert list(read_pairs(objects(tmp_path, f'{GOOD}\r\n{{"target": "d", "x": 1, "source": "c"}}'), LANGUAGES)) == [
+        ("a", "b"),
+        ("c", "d"),
+    ]
+
+
+def test_a_dot_leads_into_an_object(tmp_path: Path) -> None:
+    line = '{"translation": {"en": "a", "more": {"de": "b"}}, "quality": {"score": 0.25}, "pos": "N"}\n'
+    read = objects(
+        tmp_path,
+        line,
+        source="translation.en",
+        target="translation.more.de",
+        score="quality.score",
+        factors={"pos": "pos"},
+    )
+    [(found, _)] = decoded(read)
+    assert (found.sources, found.targets) == (["a"], ["b"])
+    assert found.columns == {"score": ["0.25"], "factors.pos": ["N"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("", "is not JSON"),
+        ("{", "is not JSON"),
+        ('{"source": "a"', "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("1" * 5000, "is not JSON"),
+        ('["a", "b"]', "has no field 'source'"),
+        ('{"source": "a"}', "has no field 'target'"),
+        ('{"source": "a", "target": null}', "'target' is not a string"),
+        ('{"source": "a", "target": 7}', "'target' is not a string"),
+        ('{"source": ["a"], "target": "b"}', "'source' is not a string"),
+        ('{"source": "a", "target": "\\ud800"}', "'target' contains an unpaired surrogate"),
+    ],
+)
+def test_what_is_no_record_is_named_or_counted(tmp_path: Path, line: str, what: str) -> None:
+    read = objects(tmp_path, f"{GOOD}\n{line}\n{GOOD}\n")
+
+    with pytest.raises(DataError, match=f"objects: line 2: {what}") as caught:
+        decoded(read)
+    [(found, drops)] = decoded(read, "skip")
+
+    assert "\n" not in str(caught.value)
+    assert found.records == [1, 3]
+    assert drops.counts == {"no_record": 1}
+    assert drops.examples["no_record"][0].record == 2
+
+
+@pytest.mark.parametrize(
+    ("score", "is_one"), [("1", True), ("-0.5e3", True), ('"0.7"', True), ("true", False), ("NaN", False)]
+)
+def test_a_score_is_a_number_or_text(tmp_path: Path, score: str, is_one: bool) -> None:
+    read = objects(tmp_path, f'{{"source": "a", "target": "b", "score": {score}}}\n', score="score")
+    [(found, _)] = decoded(read, "skip")
+    assert [float(one) for one in found.columns["score"]] == ([float(json.loads(score))] if is_one else [])
+
+
+def test_bad_utf8_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 2: is not UTF-8 at byte 33 "):
+        decoded(objects(tmp_path, f"{GOOD}\nx".encode() + b"x\xff\n"))
+
+
+def test_any_text_comes_back_for_any_size_of_chunk(tmp_path: Path) -> None:
+    text = st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
+
+    @settings(max_examples=150)
+    @given(st.lists(st.tuples(text, text), min_size=1), st.booleans(), st.integers(1, 9))
+    def check(written: list[tuple[str, str]], in_ascii: bool, rows: int) -> None:
+        lines = [json.dumps({"source": s, "target": t}, ensure_ascii=in_ascii) for s, t in written]
+        found = decoded(objects(tmp_path, "".join(f"{line}\n" for line in lines)), rows=rows)
+        assert [pair for part, _ in found for pair in zip(part.sources, part.targets, strict=True)] == written
+
+    check()
