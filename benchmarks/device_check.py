@@ -27,8 +27,8 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.devices import Precision, autocast, describe, peak_memory, pick_device
 from nmt_cli.models import build
-from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
-from nmt_cli.models.linear import product_speed
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
+from nmt_cli.models.kernels import matmul_speed
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 from nmt_cli.recipe.training import Training
@@ -36,13 +36,13 @@ from nmt_cli.recipe.training.optimization import AdamWSettings
 from nmt_cli.training.data_iterator import MicroBatch, UpdateBatches, prefetch
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.loop import train_steps
-from nmt_cli.training.objectives.cross_entropy import CrossEntropy
+from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
 from nmt_cli.training.optimization.optimizer import build_optimizer
 from nmt_cli.training.train_state import DataState
 from nmt_cli.training.trainer import Trainer
 
 WORDS = 8000
-VOCABULARIES = Vocabularies(WORDS, WORDS, 2, 3)
+VOCABULARIES = VocabularySpec(WORDS, WORDS)
 LENGTHS = {"captions": 15, "news": 28}
 
 
@@ -73,9 +73,7 @@ def some_models(preset: str) -> dict[str, TransformerSettings | RnnSettings]:
     return {"transformer": transformer(preset), "gru": gru(preset), "gru, fed": gru(preset, True)}
 
 
-def twins(
-    settings: TransformerSettings | RnnSettings, device: torch.device
-) -> tuple[TranslationModel, TranslationModel]:
+def twins(settings: TransformerSettings | RnnSettings, device: torch.device) -> tuple[Model, Model]:
     """The same random model on the CPU and on the device."""
     torch.manual_seed(1)
     here, there = build(settings, VOCABULARIES), build(settings, VOCABULARIES)
@@ -114,9 +112,13 @@ def checks(device: torch.device, preset: str) -> list[Check]:
     return found
 
 
-def scores(model: TranslationModel, rows: Batch, precision: Precision) -> torch.Tensor:
+def scores(model: Model, rows: Batch, precision: Precision) -> torch.Tensor:
     with torch.inference_mode(), autocast(rows.source.device, precision):
-        return model.scores(model.decode(model.encode(Source(rows.source)), rows.target_in)).float().log_softmax(-1)
+        return (
+            model.logits(model.decode(model.encode(ModelInputs.from_ids(rows.source)), DecoderInput(rows.target_in)))
+            .float()
+            .log_softmax(-1)
+        )
 
 
 def relative(expected: torch.Tensor, found: torch.Tensor) -> float:
@@ -131,7 +133,7 @@ def decoding_checks(device: torch.device, preset: str) -> list[Check]:
         sources = torch.randint(4, WORDS, (16, 12))
         for beam, (precision, allowed) in itertools.product((1, 5), (("fp32", 1e-3), ("bf16", 5e-2))):
             translations = decoded(there, sources.to(device), precision, beam)
-            forced = force(here, Source(sources), [each.tokens for each in translations])
+            forced = force(here, ModelInputs.from_ids(sources), [each.tokens for each in translations])
             difference = max(
                 abs(sum(expected.log_probabilities[:-1]) - each.log_probability) / len(each.tokens)
                 for each, expected in zip(translations, forced, strict=True)
@@ -145,11 +147,11 @@ def decoding_checks(device: torch.device, preset: str) -> list[Check]:
     return found
 
 
-def decoded(model: TranslationModel, sources: torch.Tensor, precision: Precision, beam: int) -> list[Hypothesis]:
+def decoded(model: Model, sources: torch.Tensor, precision: Precision, beam: int) -> list[Hypothesis]:
     """The best translations, forced to the length of their source plus nine."""
     settings = BeamSettings(beam_size=beam, max_length_ratio=1.0)
     with autocast(sources.device, precision):
-        found = beam_search(model, Source(sources), settings, [NoEnd()], _numbered(sources))
+        found = beam_search(model, ModelInputs.from_ids(sources), settings, [NoEnd()], _numbered(sources))
     return [hypotheses[0] for hypotheses in found]
 
 
@@ -157,7 +159,7 @@ def learned(settings: TransformerSettings | RnnSettings, device: torch.device) -
     """The loss, in nats per token, after a hundred updates on one small batch."""
     torch.manual_seed(1)
     model = build(settings, VOCABULARIES).to(device)
-    objective = CrossEntropy(model, 0.0).eval()
+    objective = CrossEntropyObjective(model, 0.0).eval()
     optimizer = build_optimizer(AdamWSettings(learning_rate=2e-3), model)
     rows = batch(8, 60).to(device)
     for _ in range(100):
@@ -187,7 +189,7 @@ def training_speed(
     settings: TransformerSettings | RnnSettings, device: torch.device, precision: Precision, rows: Batch, seconds: float
 ) -> Speed:
     torch.manual_seed(1)
-    objective = CrossEntropy(build(settings, VOCABULARIES), 0.1)
+    objective = CrossEntropyObjective(build(settings, VOCABULARIES), 0.1)
     trainer = Trainer(objective, settings.width, Training(precision=precision), device, Distributed())
     data_state = DataState(0, 0, 1, rows.padded_tokens, 0.0)
     update = UpdateBatches([MicroBatch(rows, 0)], rows.target_tokens, {}, data_state)
@@ -205,7 +207,7 @@ def training_speed(
         passed = time.monotonic() - started
     speed = made * rows.target_tokens / passed
     weights = sum(weight.numel() for weight in trainer.model.parameters())
-    peak = product_speed(device, torch.bfloat16 if precision == "bf16" else torch.float32)
+    peak = matmul_speed(device, torch.bfloat16 if precision == "bf16" else torch.float32)
     return Speed(speed, 6 * weights * speed / peak, waited / passed, peak_memory(device))
 
 

@@ -15,12 +15,12 @@ from torch import nn
 
 from nmt_cli.devices import describe, pick_device
 from nmt_cli.models import build
-from nmt_cli.models.contract import Vocabularies
-from nmt_cli.models.linear import linear
+from nmt_cli.models.contract import VocabularySpec
+from nmt_cli.models.kernels import linear
 from nmt_cli.recipe.loading import load_recipe
 
 
-def product_speed(device: torch.device, dtype: torch.dtype, seconds: float) -> dict[str, float]:
+def matmul_speed(device: torch.device, dtype: torch.dtype, seconds: float) -> dict[str, float]:
     """Floating-point operations in a second, and in a second of the process's processor time."""
     size = 8192 if device.type == "cuda" else 1024
     one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
@@ -46,7 +46,7 @@ def weights(recipe: Path) -> int:
     settings = load_recipe(recipe)
     size = settings.tokenizer.vocabulary_size
     with torch.device("meta"):
-        model = build(settings.model, Vocabularies(size, size, 2, 3))
+        model = build(settings.model, VocabularySpec(size, size))
     tables = [module.weight.numel() for module in model.modules() if isinstance(module, nn.Embedding)]
     looked_up = {"all": 0, "decoder": tables[0], "none": sum(tables)}[settings.model.tied_embeddings]
     return sum(weight.numel() for weight in model.parameters()) - looked_up
@@ -64,7 +64,7 @@ def main() -> None:
         "device": device.type,
         "description": f"{describe(device)}, torch {torch.__version__}",
         "products": {
-            name: product_speed(device, dtype, seconds)
+            name: matmul_speed(device, dtype, seconds)
             for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))
         },
         "weights": [weights(recipe) for recipe in recipes],

@@ -1,19 +1,19 @@
-"""Mistakes a user can fix, and the exit code of each kind.
+"""Errors that a user can fix, and the exit code of each kind.
 
-NmtError              1  a bug of ours, when raised as such
+NmtError              1  a bug, if raised itself
 ├── RecipeError       2  the recipe or the command line
 ├── DataError         3  input text
-├── ModelError        4  a model or checkpoint: missing, damaged, or not of this recipe
+├── ModelError        4  a model or checkpoint: missing, damaged, or of another recipe
 ├── ResourceError     5  disk, memory
-├── DivergedError     6  training lost its way
-├── RunInUseError     7  another process works in this run directory
-├── StoppedError  128+n  stopped by signal n after a clean save
-└── WorkerFailedError         a process started for this command has told its mistake and its exit code
+├── DivergedError     6  training diverged
+├── RunInUseError     7  another process uses this run directory
+├── StoppedError  128+n  stopped by signal n after saving
+└── WorkerFailedError         a child process has reported its error; its exit code
 """
 
 
 class NmtError(Exception):
-    """What is wrong, where (file, line, key) and what to do. Several mistakes are several lines."""
+    """Base class. The message gives place (file, line, key), cause and remedy, one line per error."""
 
     exit_code = 1
 
@@ -25,7 +25,7 @@ class RecipeError(NmtError):
 
 
 class DataError(NmtError):
-    """Input text is missing, unreadable or unequal, or does not belong to the recipe."""
+    """Input text is missing or unreadable, has the wrong number of lines, or does not belong to the recipe."""
 
     exit_code = 3
 
@@ -37,13 +37,13 @@ class ModelError(NmtError):
 
 
 class ResourceError(NmtError):
-    """The machine lacks disk or memory."""
+    """Not enough disk space or memory."""
 
     exit_code = 5
 
 
 class DivergedError(NmtError):
-    """The loss or a gradient is no longer a number."""
+    """The loss or a gradient is not finite."""
 
     exit_code = 6
 
@@ -55,7 +55,7 @@ class RunInUseError(NmtError):
 
 
 class StoppedError(NmtError):
-    """A signal asked to stop; everything is saved."""
+    """The process was stopped by a signal after saving."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -63,7 +63,7 @@ class StoppedError(NmtError):
 
 
 class WorkerFailedError(NmtError):
-    """A process that was started to do the work failed; it has said why."""
+    """A child process failed and has already reported why."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Writing whole or not at all, hashes and manifests, locks."""
+"""Atomic writes, hashes and manifests, locks."""
 
 import errno
 import fcntl
@@ -20,28 +20,28 @@ _REPLACED = ".replaced.tmp"
 
 
 def temporary(path: Path) -> Path:
-    """Where a file or folder is written before it takes its name."""
+    """Return the path at which a file or folder is written before it is renamed to `path`."""
     return path.with_name(path.name + _TEMPORARY)
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write `path` into a message."""
+    """Raise ResourceError if writing `path` fails."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ResourceError(
-                f"{path}: no space left to write it; free some and run the same command again"
+                f"{path}: no space left on the device; free some and run the same command again"
             ) from error
         raise ResourceError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name only when all of it is on disk.
+    """Write a file atomically: it gets its name after all of it is on disk.
 
-    Behind a link, the file it leads to is replaced; a device or pipe is written to as it is.
+    The target of a symbolic link is replaced, not the link. Devices and pipes are written to directly.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a directory, not a file")
@@ -67,7 +67,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder that takes its name, in place of any older one, only when all of it is on disk."""
+    """Write a folder atomically: it replaces any older one after all of it is on disk."""
     unfinished = temporary(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,11 +79,11 @@ def new_folder(path: Path) -> Iterator[Path]:
         except BaseException:
             remove(unfinished)
             raise
-        _take_place(unfinished, path)
+        _rename_into_place(unfinished, path)
 
 
 def remove(path: Path) -> None:
-    """Delete a file or folder if there is one. A folder's manifest goes first, so no remainder is believed."""
+    """Delete a file or folder if it exists. A manifest is deleted first, so that a partial folder is invalid."""
     with disk_errors(path):
         if path.is_dir() and not path.is_symlink():
             (path / MANIFEST).unlink(missing_ok=True)
@@ -93,23 +93,23 @@ def remove(path: Path) -> None:
 
 
 def remnants(path: Path) -> list[Path]:
-    """What a kill has left beside a folder: an unfinished one, or the one before."""
+    """Return what an interrupted write has left beside a folder: an unfinished folder, or the replaced one."""
     return [each for each in (temporary(path), path.with_name(path.name + _REPLACED)) if each.exists()]
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON, whole or not at all."""
+    """Write strict JSON atomically."""
     with new_file(path) as file:
         file.write(json_bytes(value))
 
 
 def json_bytes(value: Any) -> bytes:
-    """Readable JSON that any parser accepts: no NaN."""
+    """Return indented strict JSON, without NaN."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path, kind: type[NmtError] = DataError) -> Any:
-    """Read JSON; `kind` of error if it cannot be."""
+    """Read JSON. Raise an error of class `kind` if that fails."""
     try:
         with _read_errors(path, kind):
             return json.loads(path.read_bytes())
@@ -118,49 +118,49 @@ def read_json(path: Path, kind: type[NmtError] = DataError) -> Any:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class HashCache:
-    """SHA-256 of files, remembered in a file: one that has kept its size and time of change is not read again."""
+    """Cached SHA-256 of files. A file is hashed again only if its size, modification time or inode has changed."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._is_new = path, False
+        self._path, self._is_changed = path, False
         try:
-            known = read_json(path)
+            cached = read_json(path)
         except NmtError:
-            known = {}
-        self._known: dict[str, Any] = known if isinstance(known, dict) else {}
+            cached = {}
+        self._entries: dict[str, Any] = cached if isinstance(cached, dict) else {}
 
     def of(self, path: Path) -> str:
-        """As `sha256`."""
-        known = self._known.get(str(path.resolve()))
-        if isinstance(known, list) and known[:-1] == _traits(path):
-            return str(known[-1])
-        self.cache_hash(path, found := sha256(path))
-        return found
+        """Return the SHA-256 of a file, from the cache if possible."""
+        entry = self._entries.get(str(path.resolve()))
+        if isinstance(entry, list) and entry[:-1] == _fingerprint(path):
+            return str(entry[-1])
+        self.cache_hash(path, digest := sha256(path))
+        return digest
 
-    def cache_hash(self, path: Path, found: str) -> None:
-        """Remember the hash of a file as it is now."""
-        self._known[str(path.resolve())] = [*_traits(path), found]
-        self._is_new = True
+    def cache_hash(self, path: Path, digest: str) -> None:
+        """Cache the hash of a file for its present state."""
+        self._entries[str(path.resolve())] = [*_fingerprint(path), digest]
+        self._is_changed = True
 
     def save(self) -> None:
-        """Write them down, if there are new ones and it can be done; without them, all is only read again."""
-        if self._is_new:
+        """Save the cache if it has changed. Failure is ignored, as it only costs hashing again."""
+        if self._is_changed:
             with suppress(NmtError):
-                write_json(self._path, self._known)
+                write_json(self._path, self._entries)
 
 
-def _traits(path: Path) -> list[int]:
+def _fingerprint(path: Path) -> list[int]:
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def write_manifest(folder: Path, contents: dict[str, Any]) -> None:
-    """Close a folder: its manifest, written last, names size and hash of each file in it."""
+    """Write the manifest of a complete folder: `contents`, and size and hash of each file."""
     files = {
         str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted(folder.rglob("*"))
@@ -169,29 +169,37 @@ def write_manifest(folder: Path, contents: dict[str, Any]) -> None:
     write_json(folder / MANIFEST, {**contents, "files": files})
 
 
-def read_manifest(folder: Path, kind: type[NmtError], hashed: Callable[[Path], str] | None = None) -> dict[str, Any]:
-    """The manifest of a folder, after checking each file against it; `kind` of error names the first bad one."""
+def read_manifest(folder: Path, kind: type[NmtError], hash_file: Callable[[Path], str] | None = None) -> dict[str, Any]:
+    """Return the manifest of a folder after verifying every file against it.
+
+    Raises:
+        kind: The manifest or a file is missing or damaged; the message names the first one.
+    """
     manifest = read_json(folder / MANIFEST, kind)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise kind(f"{folder / MANIFEST}: is not a manifest of nmt")
+        raise kind(f"{folder / MANIFEST}: is not an nmt manifest")
     for name, expected in manifest["files"].items():
         path = folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
-            raise kind(f"{path}: is missing, or is no file")
+            raise kind(f"{path}: is missing, or is not a file")
         with _read_errors(path, kind):
-            size, contents = path.stat().st_size, (hashed or sha256)(path)
+            size, contents = path.stat().st_size, (hash_file or sha256)(path)
         if not isinstance(expected, dict):
-            raise kind(f"{folder / MANIFEST}: says nothing of {name}; it is damaged")
+            raise kind(f"{folder / MANIFEST}: has no size and hash of {name}; it is damaged")
         if size != expected.get("bytes"):
-            raise kind(f"{path}: has {size} bytes, but {expected.get('bytes')} were written; it is damaged")
+            raise kind(f"{path}: is damaged: {size} bytes instead of {expected.get('bytes')}")
         if contents != expected.get("sha256"):
-            raise kind(f"{path}: is damaged (its contents do not match its SHA-256)")
+            raise kind(f"{path}: is damaged: its SHA-256 does not match the manifest")
     return manifest
 
 
 @contextmanager
 def lock(path: Path, shared: bool = False) -> Iterator[None]:
-    """Hold `path` for this process alone, or with others that share it; the kernel lets go however they end."""
+    """Hold a lock file, exclusively or shared. The kernel releases it when the process ends in any way.
+
+    Raises:
+        RunInUseError: Another process holds it.
+    """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
@@ -199,10 +207,10 @@ def lock(path: Path, shared: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            time.sleep(0.1)  # who has just got it will have written its name by then
+            time.sleep(0.1)  # a process that has just acquired it needs a moment to write its name
             file.seek(0)
             holder = file.read().strip() or "another process"
-            raise RunInUseError(f"{path.parent}: is in use by {holder}; wait for it, or stop it") from error
+            raise RunInUseError(f"{path.parent}: is in use by {holder}; wait for it or stop it") from error
         except OSError as error:
             raise ResourceError(f"{path}: cannot be locked on this file system: {error.strerror}") from error
         with disk_errors(path):
@@ -213,15 +221,15 @@ def lock(path: Path, shared: bool = False) -> Iterator[None]:
 
 
 def is_stale_lock(path: Path) -> bool:
-    """Whether the process of this machine that wrote its name into a lock has ended; False if that is not known."""
+    """Return whether the process named in a lock file has ended; False if unknown, as on another machine."""
     try:
-        word, number, _, machine = path.read_text().split()
+        word, process_id, _, machine = path.read_text().split()
     except (OSError, ValueError):
         return False
-    if word != "process" or machine != os.uname().nodename or not number.isdecimal():
+    if word != "process" or machine != os.uname().nodename or not process_id.isdecimal():
         return False
     try:
-        os.kill(int(number), 0)  # asks, and does nothing to it
+        os.kill(int(process_id), 0)  # signal 0 only checks for existence
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
@@ -229,13 +237,13 @@ def is_stale_lock(path: Path) -> bool:
     return False
 
 
-def _take_place(unfinished: Path, path: Path) -> None:
-    """Give a finished folder its name; should that fail, all is as it was before it was begun."""
+def _rename_into_place(unfinished: Path, path: Path) -> None:
+    """Rename a finished folder to `path`. If that fails, restore the folder that was there."""
     aside = path.with_name(path.name + _REPLACED)
     try:
         remove(aside)
         if path.exists():
-            path.rename(aside)  # deleting takes long; between these two renames a kill can hardly fall
+            path.rename(aside)  # renamed, not deleted, so that `path` is missing only for a moment
         unfinished.rename(path)
     except BaseException:
         if aside.exists() and not path.exists():

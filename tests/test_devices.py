@@ -25,7 +25,7 @@ def test_products_of_ever_other_shapes_do_not_take_ever_more_memory() -> None:
 import torch
 from pathlib import Path
 from nmt_cli.devices import limit_memory_growth
-from nmt_cli.models.linear import linear
+from nmt_cli.models.kernels import linear
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

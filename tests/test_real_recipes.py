@@ -87,7 +87,7 @@ def test_one_model_learns_three_directions(folder: Path) -> None:
     assert [counts["read"] for counts in learned.values()] == [29_000] * 3
     tags = {"en_de": "2de", "fr_de": "2de", "en_fr": "2fr"}
     assert {name: counts["prefix"] for name, counts in learned.items()} == {
-        name: [tokenizer.tag(tag)] for name, tag in tags.items()
+        name: [tokenizer.tag_id(tag)] for name, tag in tags.items()
     }
     assert journal_mixture(journal).keys() == set(tags)
     assert {record["set"] for record in journal if record["kind"] == "valid"} == set(tags)

@@ -14,12 +14,13 @@ from nmt_cli.data.preparation.manifest import CorpusStats
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.shard_files import id_type
 from nmt_cli.data.token_corpus import TokenCorpus
-from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.training import Training
-from nmt_cli.training.data_iterator import feed, resegmenter_of
+from nmt_cli.training.data_iterator import build_regularizer, iterate_updates
 from nmt_cli.training.distributed import Distributed
-from nmt_cli.training.train_state import Progress
+from nmt_cli.training.train_state import DataState
 
 PAIRS = 100_000_000
 AUGMENTED = {"augmentation": {"upper_case": 0.05, "title_case": 0.05, "typos": 0.1, "noise": 0.05}}
@@ -50,7 +51,7 @@ def time_batches(sources: list[str], targets: list[str]) -> None:
 def time_block(prepared: Prepared, settings: Training, batch_tokens: int) -> str:
     """The middle columns of a row."""
     weights = dict.fromkeys((corpus.name for corpus in prepared.train), 1.0)
-    blocks = Blocks(prepared.train, weights, settings.mixing, 1, resegmenter_of(prepared, settings))
+    blocks = Blocks(prepared.train, weights, settings.mixing, 1, build_regularizer(prepared, settings))
     blocks.read(0, 0)  # maps the files
     times = [time.process_time()]
     block = blocks.read(0, 1)
@@ -69,9 +70,9 @@ def time_block(prepared: Prepared, settings: Training, batch_tokens: int) -> str
 def time_going_on(prepared: Prepared, settings: Training, batch_tokens: int) -> float:
     """Seconds from the middle of the corpus to the batches of the next update."""
     weights = dict.fromkeys((corpus.name for corpus in prepared.train), 1.0)
-    place = Progress(epoch=1, block=48, used=5, cut=batch_tokens)
+    start = DataState(epoch=1, block=48, batches_consumed=5, max_tokens=batch_tokens)
     began = time.process_time()
-    next(feed(prepared, weights, settings, batch_tokens, 1, place, Distributed()))
+    next(iterate_updates(prepared, weights, settings, batch_tokens, 1, start, Distributed()))
     seconds = time.process_time() - began
     time.sleep(seconds)  # in which the next block is made, so that it disturbs no other figure
     return seconds
@@ -97,11 +98,11 @@ def prepare(folder: Path, algorithm: str, sources: list[str], targets: list[str]
     )
 
 
-def _write_side(shard: Path, side: str, subwords: Subwords, lines: list[str]) -> Counter[int]:
+def _write_side(shard: Path, side: str, vocabulary: Vocabulary, lines: list[str]) -> Counter[int]:
     """Write the files of one side; how many lines have each length."""
-    rows = subwords.encode(lines)
+    rows = vocabulary.encode(lines)
     encoded = [f"{line}\n".encode() for line in lines]
-    kind = id_type(len(subwords.vocabulary))
+    kind = id_type(len(vocabulary))
     (shard / f"{side}.bin").write_bytes(np.array([token for row in rows for token in row], kind).tobytes())
     (shard / f"{side}.txt").write_bytes(b"".join(encoded))
     for name, lengths in (("offsets", map(len, rows)), ("lines", map(len, encoded))):

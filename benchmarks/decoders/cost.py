@@ -71,7 +71,7 @@ def _by_ctranslate2(model: Path, sources: list[str], precision: str) -> tuple[li
         export(model, "ctranslate2", Path(folder))
         compute = {"fp32": "float32", "int8": "int8"}[precision]
         translator = ctranslate2.Translator(folder, compute_type=compute, intra_threads=torch.get_num_threads())
-    names = loaded.tokenizer.source.vocabulary, loaded.tokenizer.target.vocabulary
+    names = loaded.tokenizer.source.entries, loaded.tokenizer.target.entries
     numbers = {name: number for number, name in enumerate(names[1])}
     started = time.process_time()
     found = translator.translate_batch(

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from decoders.asking import Sentence
 from nmt_cli import __version__, files
 from nmt_cli.commands.export import export
-from nmt_cli.commands.loading import vocabularies_of
+from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.model_config import ModelConfig
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import describe, pick_device
@@ -105,7 +105,7 @@ def prepare(text: Path, folder: Path, models: list[str], cores: str) -> Prepared
 
 
 def _write_model(name: str, tokenizer: Tokenizer, place: Path) -> None:
-    settings, vocabularies = _settings(name), vocabularies_of(tokenizer)
+    settings, vocabularies = _settings(name), vocabulary_spec(tokenizer)
     torch.manual_seed(1)
     config = ModelConfig(
         format=1,

@@ -68,13 +68,13 @@ def mean_length(corpus: Corpus) -> float:
 
 def as_pieces(tokenizer: Tokenizer, rows: list[list[int]]) -> list[str]:
     """Rows of target or source ids (the vocabulary is joint) as subwords between spaces."""
-    names = tokenizer.source.vocabulary
+    names = tokenizer.source.entries
     return [" ".join(names[token] for token in row) for row in rows]
 
 
 def from_pieces(tokenizer: Tokenizer, lines: list[str]) -> list[str]:
     """Text of lines of subwords; those that the vocabulary does not have are left out."""
-    numbers = {piece: number for number, piece in enumerate(tokenizer.target.vocabulary)}
+    numbers = {piece: number for number, piece in enumerate(tokenizer.target.entries)}
     return tokenizer.decode_target([[numbers[piece] for piece in line.split() if piece in numbers] for line in lines])
 
 
@@ -91,7 +91,7 @@ def write_pieces(corpus: Corpus) -> None:
             used += np.bincount(lines.tokens, minlength=used.size)
     order = np.argsort(-used, kind="stable")
     special = tokenizer.special_tokens.ids
-    names = [tokenizer.source.vocabulary[number] for number in order if number not in special]
+    names = [tokenizer.source.entries[number] for number in order if number not in special]
     corpus.vocabulary.write_text("".join(f"{name}\n" for name in names))
 
 
@@ -113,7 +113,7 @@ def _lines_of_lengths(like: Corpus, side: str, lengths: np.ndarray) -> list[str]
     """Lines of about so many subwords: whole words, so that the same tokenizer finds the same subwords again."""
     tokenizer = Tokenizer.load(like.prepared / "tokenizer")
     tokens: Lines = getattr(_tokens(like, "train"), f"{side}s")
-    pieces = [tokenizer.source.vocabulary[token] for token in tokens.tokens]
+    pieces = [tokenizer.source.entries[token] for token in tokens.tokens]
     begins = [place for place, piece in enumerate(pieces) if piece.startswith("▁")]
     starts = np.cumsum(lengths) % (len(pieces) - 2 * NEWS_LONGEST)
     firsts, lasts = np.searchsorted(begins, starts), np.searchsorted(begins, starts + lengths)

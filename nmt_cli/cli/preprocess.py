@@ -36,7 +36,7 @@ def preprocess(
     from nmt_cli.commands.preprocess import preprocess as command
     from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob
     from nmt_cli.errors import RecipeError
-    from nmt_cli.processes import cores
+    from nmt_cli.processes import available_cores
     from nmt_cli.processes.sharding import ShardSpec
     from nmt_cli.recipe.loading import load_recipe
 
@@ -47,4 +47,4 @@ def preprocess(
         job = PreprocessJob(shard=None)
     elif shard:
         job = PreprocessJob(ShardSpec.parse(shard), merge=False)
-    command(load_recipe(recipe, set_ or []), job, nproc or cores(), dry_run)
+    command(load_recipe(recipe, set_ or []), job, nproc or available_cores(), dry_run)

@@ -7,7 +7,7 @@ import torch
 from nmt_cli.commands.loading import LoadedModel
 from nmt_cli.commands.translators import source_tags
 from nmt_cli.decoding.forced import force
-from nmt_cli.models.contract import Source
+from nmt_cli.models.contract import ModelInputs
 from nmt_cli.reporting.plots.heatmap import AttentionMap
 
 MOST_SUBWORDS = 80
@@ -31,19 +31,19 @@ def attention_maps(
 
 
 def _map(loaded: LoadedModel, tags: Sequence[int], number: int, source: str, translation: str) -> AttentionMap | None:
-    tokenizer, vocabularies = loaded.tokenizer, loaded.model.vocabularies
-    sources = [*tags, *tokenizer.encode_source([source])[0], vocabularies.end]
-    targets = [*tokenizer.encode_target([translation])[0], vocabularies.end]
+    tokenizer, eos = loaded.tokenizer, loaded.model.vocabulary.special_tokens.eos
+    sources = [*tags, *tokenizer.encode_source([source])[0], eos]
+    targets = [*tokenizer.encode_target([translation])[0], eos]
     if max(len(sources), len(targets)) > MOST_SUBWORDS:
         return None
-    source_tokens = Source(torch.tensor([sources], device=loaded.device))
+    source_tokens = ModelInputs.from_ids(torch.tensor([sources], device=loaded.device))
     (forced,) = force(loaded.model, source_tokens, [targets[:-1]], attention=True)
     if forced.attention is None:
         return None
     return AttentionMap(
         number,
-        _pieces(tokenizer.source.vocabulary, sources),
-        _pieces(tokenizer.target.vocabulary, targets),
+        _pieces(tokenizer.source.entries, sources),
+        _pieces(tokenizer.target.entries, targets),
         forced.attention.tolist(),
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from nmt_cli import files
-from nmt_cli.commands.loading import vocabularies_of
+from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.console import info
@@ -21,11 +21,10 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import describe, has_fast_bf16, pick_device, total_memory
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.models import build
-from nmt_cli.models.contract import Vocabularies
-from nmt_cli.models.linear import product_speed
+from nmt_cli.models.contract import VocabularySpec
+from nmt_cli.models.kernels import matmul_speed
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.data.checked import Checked
-from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 
 _LINES = 5000
 """Of each corpus that are cut into tokens to be measured."""
@@ -92,15 +91,15 @@ def _size(train: list[Sample], sides: list[Histogram]) -> Size:
 
 def _estimate(recipe: Recipe, tokenizer: Tokenizer | None, size: Size) -> Estimate:
     subwords, device = recipe.tokenizer.vocabulary_size, pick_device()
-    special = DEFAULT_SPECIAL_TOKENS
-    learned = Vocabularies(subwords, subwords, special.decoder_start, special.eos)
-    known = vocabularies_of(tokenizer) if tokenizer else learned
+    learned = VocabularySpec(subwords, subwords)
+    known = vocabulary_spec(tokenizer) if tokenizer else learned
     with torch.device("meta"):
-        weights = sum(weight.numel() for weight in build(recipe.model, known).parameters())
+        model = build(recipe.model, known)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     is_fast = recipe.training.precision == "bf16" and has_fast_bf16(device)
     precision = torch.bfloat16 if is_fast else torch.float32
-    speed = max(product_speed(device, precision) for _ in range(3))  # other programs may be at work
-    return estimate(recipe.training, recipe.model, weights, size.target_tokens, speed)
+    speed = max(matmul_speed(device, precision) for _ in range(3))  # other programs may be at work
+    return estimate(recipe.training, parameters, model.activations_per_token, size.target_tokens, speed)
 
 
 def _machine(recipe: Recipe, needs: Estimate | None) -> Iterator[Finding]:

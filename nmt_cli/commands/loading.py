@@ -1,7 +1,7 @@
 """A model on disk → a model that can translate, with its tokenizer and settings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
-from nmt_cli.models.contract import TranslationModel, Vocabularies
+from nmt_cli.models.contract import Model, VocabularySpec
 from nmt_cli.recipe.decoding import AfterTraining, SearchSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override
@@ -30,7 +30,7 @@ from nmt_cli.runs.directory import WEIGHTS, ModelFiles
 class LoadedModel:
     """A model ready to translate."""
 
-    model: TranslationModel
+    model: Model
     tokenizer: Tokenizer
     config: ModelConfig
     decoding: SearchSettings
@@ -51,11 +51,10 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     files.read_manifest(found.folder, ModelError)
     config = _config(found)
     tokenizer = Tokenizer.load(named.tokenizer)
-    vocabularies = Vocabularies(**config.vocabularies, factors=tuple(config.factors))
-    if vocabularies != vocabularies_of(tokenizer):
+    if config.vocabulary != vocabulary_spec(tokenizer):
         raise ModelError(f"{named.tokenizer}: this vocabulary does not belong to the model in {found.folder}")
     weights = read_tensors(found.folder / WEIGHTS)
-    model = build_with_weights(config.model, vocabularies, weights, found.folder / WEIGHTS)
+    model = build_with_weights(config.model, config.vocabulary, weights, found.folder / WEIGHTS)
     device = pick_device()
     given = named.recipe or config
     settings = override(AfterTraining(decoding=given.decoding, evaluation=given.evaluation), overrides)
@@ -63,23 +62,20 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     return LoadedModel(model, tokenizer, config, settings.decoding, settings.evaluation, device, found)
 
 
-def vocabularies_of(tokenizer: Tokenizer) -> Vocabularies:
-    """What a model must know of a tokenizer."""
-    sizes = tokenizer.source_size, tokenizer.target_size
-    special = tokenizer.special_tokens
-    return Vocabularies(*sizes, special.decoder_start, special.eos, tokenizer.factors.sizes)
+def vocabulary_spec(tokenizer: Tokenizer) -> VocabularySpec:
+    """Return what a model must know of a tokenizer."""
+    return VocabularySpec(
+        tokenizer.source_size, tokenizer.target_size, tokenizer.special_tokens, tokenizer.source_columns
+    )
 
 
 def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
     """The configuration of a recipe's model."""
-    vocabularies = asdict(vocabularies_of(tokenizer))
-    factors = vocabularies.pop("factors")
     return ModelConfig(
         format=1,
         source_language=recipe.data.source_language,
         target_language=recipe.data.target_language,
-        vocabularies=vocabularies,
-        factors=list(factors),
+        vocabulary=vocabulary_spec(tokenizer),
         model=recipe.model,
         decoding=recipe.decoding,
         evaluation=recipe.evaluation,
@@ -89,20 +85,20 @@ def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
 
 
 def build_with_weights(
-    settings: ModelSettings, vocabularies: Vocabularies, weights: Mapping[str, Tensor], path: Path
-) -> TranslationModel:
+    settings: ModelSettings, vocabulary: VocabularySpec, weights: Mapping[str, Tensor], path: Path
+) -> Model:
     """A model with the weights read from `path`, which must be exactly its own in name and shape."""
     with torch.device("meta"), _Undrawn():
-        check_weights(build(settings, vocabularies), weights, path)
+        check_weights(build(settings, vocabulary), weights, path)
     with _Undrawn():
-        model = build(settings, vocabularies)
+        model = build(settings, vocabulary)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.copy_(weights[name])
     return model
 
 
-def check_weights(model: TranslationModel, weights: Mapping[str, Tensor], path: Path) -> None:
+def check_weights(model: Model, weights: Mapping[str, Tensor], path: Path) -> None:
     """ModelError if weights read from `path` are not exactly the model's own in name and shape."""
     wanted = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
     found = {name: tuple(weight.shape) for name, weight in weights.items()}

@@ -1,9 +1,9 @@
 """The config.json of a model folder."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from nmt_cli import files
 from nmt_cli.errors import ModelError
@@ -13,6 +13,12 @@ from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.section import Count, Language, Section
 from nmt_cli.runs.directory import CONFIG
+from nmt_cli.text.special_tokens import VocabularySpec
+
+
+def _vocabulary_spec(value: Any) -> VocabularySpec:
+    """Read a specification from JSON."""
+    return value if isinstance(value, VocabularySpec) else TypeAdapter(VocabularySpec).validate_python(value)
 
 
 class ModelConfig(Section):
@@ -21,9 +27,7 @@ class ModelConfig(Section):
     format: int
     source_language: Language
     target_language: Language
-    vocabularies: dict[str, int]
-    factors: list[int] = []
-    """How many numbers each factor of source words has."""
+    vocabulary: Annotated[VocabularySpec, BeforeValidator(_vocabulary_spec)]
     model: ModelSettings
     decoding: Decoding
     evaluation: Evaluation

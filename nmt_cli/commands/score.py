@@ -78,7 +78,7 @@ def score(
         scorer = Scorer(searcher, translator.tokenizer, translator.settings, tags, joining)
         started, tally = time.monotonic(), _Tally()
         with stdout() as stream, console.ProgressBar("scoring", "pairs") as progress:
-            for window in cut(pairs_in_documents(pairs, joining.count)):
+            for window in cut(pairs_in_documents(pairs, joining.size)):
                 scored = scorer.score_window(window, tally.pairs + 1, progress.advance)
                 lines = [_line(number, each, written) for number, each in enumerate(scored, tally.pairs)]
                 stream.write("".join(lines).encode())

@@ -98,7 +98,7 @@ def _translating(folder: Path, recipe: Recipe) -> Translate:
 
     def translate(requests: Sequence[Request]) -> Iterator[Translated]:
         with console.ProgressBar("translating", "lines", total=len(requests)) as progress:
-            in_context = in_documents(requests, translator().joining.count)
+            in_context = in_documents(requests, translator().joining.size)
             for translation in translator().translate(in_context, progress.advance):
                 yield translation.hypotheses[0]
 

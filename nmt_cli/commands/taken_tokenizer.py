@@ -1,8 +1,7 @@
 """The tokenizer that a recipe takes over from another model."""
 
-from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizer import Tokenizer, is_sentencepiece
 from nmt_cli.data.tokenizing.tags import tags_of
-from nmt_cli.data.tokenizing.taking import is_sentencepiece, take_sentencepiece
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import TOKENIZER, find_model
@@ -19,7 +18,7 @@ def taken_tokenizer(recipe: Recipe) -> Tokenizer | None:
     if path is None:
         return None
     if is_sentencepiece(path):
-        tokenizer = take_sentencepiece(path)
+        tokenizer = Tokenizer.import_sentencepiece(path)
     else:
         if not Tokenizer.is_saved_in(path):
             found = find_model(path)

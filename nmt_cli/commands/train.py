@@ -8,7 +8,7 @@ import torch
 
 from nmt_cli import console, files
 from nmt_cli.commands.launching import launch
-from nmt_cli.commands.loading import vocabularies_of
+from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.commands.training_run import TrainingRun
 from nmt_cli.data.prepared import Prepared, open_prepared
@@ -108,7 +108,7 @@ def _open_prepared(recipe: Recipe) -> Prepared:
 def _describe(recipe: Recipe, prepared: Prepared) -> None:
     """Print the size of the training without starting it."""
     with torch.device("meta"):
-        model = build(recipe.model, vocabularies_of(prepared.tokenizer))
+        model = build(recipe.model, vocabulary_spec(prepared.tokenizer))
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     num_pairs = sum(len(corpus) for corpus in prepared.train)
     num_tokens = sum(corpus.target_tokens + len(corpus) for corpus in prepared.train)

@@ -9,7 +9,7 @@ import torch
 
 from nmt_cli import __version__, console, files
 from nmt_cli.commands.launching import catch_stop_signals
-from nmt_cli.commands.loading import check_weights, config_of, vocabularies_of
+from nmt_cli.commands.loading import check_weights, config_of, vocabulary_spec
 from nmt_cli.commands.starting import start_from
 from nmt_cli.commands.translators import utility_of
 from nmt_cli.data.prepared import Prepared
@@ -21,7 +21,7 @@ from nmt_cli.devices import describe, environment, has_fast_bf16, limit_memory_g
 from nmt_cli.errors import DivergedError, ModelError, StoppedError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.models import build
-from nmt_cli.models.contract import TranslationModel
+from nmt_cli.models.contract import Model
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import CONFIG, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
@@ -48,7 +48,7 @@ class TrainingRun:
         self._run, self._recipe, self._prepared, self._distributed = run, recipe, prepared, distributed
         self._journal = Journal(run if distributed.is_primary else None, recipe.training.logging.tensorboard)
         checkpoint = checkpoints.last_good_checkpoint(run)
-        vocabularies = vocabularies_of(prepared.tokenizer)
+        vocabularies = vocabulary_spec(prepared.tokenizer)
         model = self._initial_model() if checkpoint is None else build(recipe.model, vocabularies)
         objective = build_objective(recipe.training, model, prepared.tokenizer.special_tokens.unk)
         self._trainer = Trainer(objective, recipe.model.width, recipe.training, device, distributed)
@@ -162,10 +162,10 @@ class TrainingRun:
             f"{error}; rolled back to update {state.num_updates:,}, with the learning rate times {state.lr_scale:g}"
         )
 
-    def _initial_model(self) -> TranslationModel:
+    def _initial_model(self) -> Model:
         """Build a model with random parameters, or with those that the recipe starts from."""
         torch.manual_seed(self._recipe.seed)
-        model = build(self._recipe.model, vocabularies_of(self._prepared.tokenizer))
+        model = build(self._recipe.model, vocabulary_spec(self._prepared.tokenizer))
         path = self._recipe.training.init_from
         if path is not None:
             start_from(model, path, self._prepared.tokenizer, self._recipe.data.prepared)
@@ -231,7 +231,7 @@ def _validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device
     utility = utility_of(recipe.decoding, recipe.evaluation)
     tags = SourceTags(tokenizer.source.tags, data.target_language)
 
-    def translate(model: TranslationModel, requests: Sequence[Request]) -> list[str]:
+    def translate(model: Model, requests: Sequence[Request]) -> list[str]:
         demands = Demands(tags=tags, context=data.context)
         translator = Translator(
             model, tokenizer, recipe.decoding, device, longest=data.max_length, utility=utility, demands=demands

@@ -21,7 +21,7 @@ from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.summary import Summary
 from nmt_cli.decoding.windows import arriving, windows
 from nmt_cli.errors import RecipeError
-from nmt_cli.processes import Workers
+from nmt_cli.processes import WorkerPool
 from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
 from nmt_cli.text.lines import decode_lines
 
@@ -111,7 +111,7 @@ def _answers(opener: Opener, processes: int | None) -> Iterator[Answers]:
         yield in_this_process(opener())
     else:
         openers = [WorkerOpener(opener, number, processes) for number in range(processes)]
-        with Workers(openers, "lower --nproc or decoding.batch_tokens") as workers:
+        with WorkerPool(openers, "lower --nproc or decoding.batch_tokens") as workers:
             yield workers.results
 
 

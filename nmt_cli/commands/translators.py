@@ -162,7 +162,7 @@ def _together(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
 def _packed(loaded: "LoadedModel") -> "Precision":
     """Make the model fast for search, and say what is left for the arithmetic around it."""
     from nmt_cli.devices import has_fast_bf16, keep_freed_memory, limit_memory_growth
-    from nmt_cli.models import pack
+    from nmt_cli.models.prepacking import Backend
 
     precision = loaded.decoding.precision
     if loaded.device.type != "cpu":
@@ -174,5 +174,7 @@ def _packed(loaded: "LoadedModel") -> "Precision":
         precision = "fp32"
     limit_memory_growth()
     keep_freed_memory()
-    pack(loaded.model, precision)
+    backend = Backend(precision)
+    if backend.is_useful:
+        loaded.model.prepare_for_inference(backend)
     return "fp32"

@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.data.shard_files import ALIGNMENT
 from nmt_cli.data.tokenizer import Tokenizer
-
-Integers = npt.NDArray[np.int64]
-Truths = npt.NDArray[np.bool_]
 
 _LINK = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _WORD = re.compile(r"[^ \t]+")
@@ -94,9 +92,9 @@ class WordLinks:
     offsets: Integers
     words: npt.NDArray[Any]
     """[m,2], a word of the source and one of the target."""
-    source_starts: Truths
+    source_starts: Booleans
     """By token: whether it begins a word."""
-    target_starts: Truths
+    target_starts: Booleans
 
     def part(self, first: int, end: int) -> "WordLinks":
         """The links of some lines."""
@@ -182,7 +180,7 @@ def _runs(counts: Integers) -> tuple[Integers, Integers]:
 class _Words:
     """The words of all rows, one after another: where in its row each begins, and how many tokens it has."""
 
-    def __init__(self, side: Side, starts: Truths) -> None:
+    def __init__(self, side: Side, starts: Booleans) -> None:
         begins_word = starts[side.tokens] & (np.arange(side.tokens.shape[1]) < side.lengths[:, None])
         self._in_row = begins_word.sum(1)
         self._before = np.cumsum(self._in_row) - self._in_row

@@ -1,4 +1,4 @@
-"""Lines in the context of those before them in their document: joined for a model, and taken apart again."""
+"""Document context: sentences joined to those before them in their document, and taken apart again."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -6,20 +6,63 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
+import numpy as np
+
+from nmt_cli.data.arrays import Array, Integers, starts_of
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.recipe.data import Context
 
-Item = TypeVar("Item")
+T = TypeVar("T")
+
+TEXT_SEPARATOR = "\x1e"
+"""Separates the sentences of a line of normalised text, which itself contains no control character."""
+
+EncodeBatch = Callable[[list[str]], tuple[Array, Integers]]
+"""Returns the token ids of all lines, one line after another, and the number of tokens of each line."""
 
 
-def with_neighbours(
-    items: Iterable[Item], count: int, ends: Callable[[Item], bool]
-) -> Iterator[tuple[Item, tuple[Item, ...]]]:
-    """Each item with those before it in its document, `count` at most; one that `ends` a document belongs to none."""
-    before: deque[Item] = deque(maxlen=count)
+def encode_joined(
+    encode: EncodeBatch, lines: list[str], prefix: Sequence[int] = (), separator: int | None = None
+) -> tuple[Array, Integers]:
+    """Tokenize lines of one or several sentences.
+
+    Args:
+        prefix: Token ids that are put before each line.
+        separator: Token id that is put between the sentences of a line; None if each line is one sentence.
+
+    Returns:
+        As `encode`.
+    """
+    if separator is None:
+        ids, lengths = encode(lines)
+        num_sentences = np.ones(len(lines), np.int64)
+    else:
+        parts = [line.split(TEXT_SEPARATOR) for line in lines]
+        ids, lengths = encode(list(chain.from_iterable(parts)))
+        num_sentences = np.fromiter(map(len, parts), np.int64, len(parts))
+    if not lines or (not prefix and len(lengths) == len(lines)):
+        return ids, lengths
+    first_sentences = starts_of(num_sentences)
+    is_first = np.zeros(len(lengths), bool)
+    is_first[first_sentences] = True
+    num_added = np.where(is_first, len(prefix), 1)
+    added = np.empty(int(num_added.sum()), ids.dtype)
+    in_prefix = np.repeat(is_first, num_added)
+    added[in_prefix] = np.tile(np.array(prefix, ids.dtype), len(lines))
+    if separator is not None:
+        added[~in_prefix] = separator
+    joined = np.insert(ids, np.repeat(starts_of(lengths), num_added), added)
+    return joined, np.add.reduceat(lengths + num_added, first_sentences)
+
+
+def sliding_window(
+    items: Iterable[T], size: int, is_boundary: Callable[[T], bool]
+) -> Iterator[tuple[T, tuple[T, ...]]]:
+    """Yield each item with up to `size` items before it in its document. A boundary belongs to no document."""
+    before: deque[T] = deque(maxlen=size)
     for item in items:
-        if ends(item):
+        if is_boundary(item):
             before.clear()
             yield item, ()
         else:
@@ -28,32 +71,37 @@ def with_neighbours(
 
 
 @dataclass(frozen=True)
-class Joining:
-    """Joins tokens of lines as a model has learned it; without a context, or what is before, nothing changes."""
+class DocumentContext:
+    """Puts the tokens of earlier lines before those of a line, as in training. Without a context, adds nothing."""
 
     tokenizer: Tokenizer
-    context: Context | None
-    longest: int
-    """Tokens of all lines together, beyond which the farthest are left out."""
+    settings: Context | None
+    max_tokens: int
+    """Of all lines together; the most distant ones are left out."""
 
     @property
-    def count(self) -> int:
-        """How many lines before each may matter."""
-        return 0 if self.context is None else self.context.sentences
+    def size(self) -> int:
+        """Maximum number of lines before each."""
+        return 0 if self.settings is None else self.settings.sentences
 
     @property
-    def says_all(self) -> bool:
-        """Whether the model says the translations of the lines before, too."""
-        return self.context is not None and self.context.target
+    def target_context(self) -> bool:
+        """Whether the model also generates the translations of the lines before."""
+        return self.settings is not None and self.settings.target
 
     @property
     def separators(self) -> set[int]:
-        """Target tokens between sentences, if the model says any."""
-        return {self.tokenizer.target.tag(SEPARATOR)} if self.says_all else set()
+        """Ids of the separator in the target, if the model generates it."""
+        return {self.tokenizer.target.tag_id(SEPARATOR)} if self.target_context else set()
 
-    def fitting(self, before: Sequence[Sequence[str]], lengths: Sequence[int]) -> list[list[list[int]]]:
-        """For each line, of so many source tokens, the tokens of those before it that fit."""
-        if self.context is None or not any(before):
+    def fit(self, before: Sequence[Sequence[str]], lengths: Sequence[int]) -> list[list[list[int]]]:
+        """Return the source tokens of those lines before each line that fit.
+
+        Args:
+            before: Lines before each line, in order.
+            lengths: Number of source tokens of each line.
+        """
+        if self.settings is None or not any(before):
             return [[] for _ in before]
         lines = list(dict.fromkeys(chain.from_iterable(before)))
         tokens = dict(zip(lines, self.tokenizer.encode_source(lines), strict=True))
@@ -62,28 +110,28 @@ class Joining:
             rows = list[list[int]]()
             for line in reversed(neighbours):
                 length += len(tokens[line]) + 1
-                if length > self.longest:
+                if length > self.max_tokens:
                     break
                 rows.insert(0, tokens[line])
             found.append(rows)
         return found
 
-    def sources(self, rows: Iterable[Sequence[int]]) -> tuple[int, ...]:
-        """What stands before the source of a line: the sources before it, each with a separator."""
-        return tuple(chain.from_iterable((*row, self.tokenizer.source.tag(SEPARATOR)) for row in rows))
+    def source_prefix(self, rows: Iterable[Sequence[int]]) -> tuple[int, ...]:
+        """Return what is put before a source: the sources before it, each followed by a separator."""
+        return tuple(chain.from_iterable((*row, self.tokenizer.source.tag_id(SEPARATOR)) for row in rows))
 
-    def targets(self, rows: Iterable[Sequence[int]]) -> tuple[int, ...]:
-        """As `sources`, for the target; nothing if the model says the translation of the line alone."""
-        if not self.says_all:
+    def target_prefix(self, rows: Iterable[Sequence[int]]) -> tuple[int, ...]:
+        """As `source_prefix`, for the target; empty if the model generates the translation of the line only."""
+        if not self.target_context:
             return ()
-        return tuple(chain.from_iterable((*row, self.tokenizer.target.tag(SEPARATOR)) for row in rows))
+        return tuple(chain.from_iterable((*row, self.tokenizer.target.tag_id(SEPARATOR)) for row in rows))
 
     def decode(self, rows: list[list[int]]) -> list[str]:
-        """The text of each row that is the line's own: what stands after the last separator."""
+        """Return the text of each row after the last separator."""
         for separator in self.separators:
-            rows = [row[_after(row, separator) :] for row in rows]
+            rows = [row[_index_after(row, separator) :] for row in rows]
         return self.tokenizer.decode_target(rows)
 
 
-def _after(row: Sequence[int], separator: int) -> int:
-    return max((place + 1 for place, token in enumerate(row) if token == separator), default=0)
+def _index_after(row: Sequence[int], separator: int) -> int:
+    return max((index + 1 for index, token in enumerate(row) if token == separator), default=0)

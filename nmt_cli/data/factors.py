@@ -7,11 +7,12 @@ from itertools import accumulate, chain
 import numpy as np
 import numpy.typing as npt
 
-from nmt_cli.data.alignments import Integers, normal_words, word_at, words_of
+from nmt_cli.data.alignments import normal_words, word_at, words_of
+from nmt_cli.data.arrays import Integers
 from nmt_cli.data.shard_files import column_type
 from nmt_cli.data.token_corpus import NO_COLUMNS, Columns
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.factors import FACTORS
+from nmt_cli.data.tokenizing.vocabulary import FACTORS
 from nmt_cli.errors import DataError
 
 
@@ -59,7 +60,7 @@ def token_factors(
     words = of_words[(np.cumsum(counts) - counts)[which] + in_line]
     words[np.isin(tokens, list(tokenizer.source.tags.values()))] = _NO_WORD
     values = zip(*(source.values for source in sources), strict=True) if sources else [()] * len(tokenizer.factors)
-    known = tokenizer.factors.numbers([chain.from_iterable(rows) for rows in values])
+    known = tokenizer.factors.ids([chain.from_iterable(rows) for rows in values])
     column = np.array([[*row, 0] for row in known], column_type(tokenizer.factors.sizes)).T[words]
     return {FACTORS: column}
 

@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nmt_cli.data.arrays import Array, Integers
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError
-
-Array = npt.NDArray[Any]
-Offsets = npt.NDArray[np.int64]
 
 OFFSET_TYPE = np.dtype("<i8")
 SIDES = ("source", "target")
@@ -26,10 +23,10 @@ SIDES = ("source", "target")
 class RaggedArray:
     """The entries of some pairs: those of pair i are values[offsets[i]:offsets[i+1]]."""
 
-    offsets: Offsets
+    offsets: Integers
     values: Array
 
-    def part(self, first: int, end: int) -> tuple[Offsets, Array]:
+    def part(self, first: int, end: int) -> tuple[Integers, Array]:
         """Return the number of entries of each of some pairs, and the entries."""
         offsets = self.offsets[first : end + 1]
         return np.diff(offsets), self.values[offsets[0] : offsets[-1]]
@@ -47,7 +44,7 @@ class StoredArray:
     width: int | None = None
     """Values of an entry; None: an entry is a single value."""
 
-    def buffers(self, values: Array | bytes, lengths: Offsets | None = None) -> dict[str, bytes]:
+    def buffers(self, values: Array | bytes, lengths: Integers | None = None) -> dict[str, bytes]:
         """Return the content of the files for some pairs, by name; the offsets exclude the leading 0.
 
         Args:

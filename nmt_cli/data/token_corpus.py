@@ -7,15 +7,12 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nmt_cli.data.alignments import WordLinks, join_links, open_links
+from nmt_cli.data.arrays import Array, Integers
 from nmt_cli.data.preparation.manifest import CorpusStats
-from nmt_cli.data.shard_files import TEXT, Array, RaggedArray, ShardFormat, StoredArray
+from nmt_cli.data.shard_files import TEXT, RaggedArray, ShardFormat, StoredArray
 from nmt_cli.data.tokenizer import Tokenizer
-
-Integers = npt.NDArray[np.int64]
-
 
 Columns = Mapping[str, Array]
 """Arrays [n,…] by name, one row for each of n source tokens. 0 is the value of a token that has none, such as eos."""
@@ -32,8 +29,14 @@ class Lines:
     def __init__(self, offsets: Integers, tokens: Array) -> None:
         self.offsets, self.tokens = offsets, tokens
 
+    @classmethod
+    def of_lengths(cls, lengths: Integers, tokens: Array) -> "Lines":
+        """Return lines that are given by their lengths."""
+        return cls(np.append(0, np.cumsum(lengths)), tokens)
+
     @cached_property
     def lengths(self) -> Integers:
+        """[lines]"""
         return np.diff(self.offsets)
 
     def __getitem__(self, line: int) -> Array:

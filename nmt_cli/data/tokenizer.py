@@ -1,34 +1,55 @@
-"""Text ↔ token ids: a normalisation, and for each side a segmenter and a vocabulary."""
+"""Text ↔ token ids: a normalisation and, for each side, a segmenter and a vocabulary."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.data.tokenizing.factors import FACTORS, Factors, are_factors
-from nmt_cli.data.tokenizing.subwords import SPECIAL, Piece, Subwords
+from nmt_cli.data.tokenizing.segmenters import SEGMENTERS, import_segmenter
+from nmt_cli.data.tokenizing.vocabulary import FACTORS, FactorValues, Vocabulary, are_factor_values, are_tag_ids
 from nmt_cli.errors import ModelError
 from nmt_cli.files import json_bytes, new_file, read_json, write_json
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.text.normalization import NORMALIZATIONS, one_line
-from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
-
-__all__ = ["Piece", "Subwords", "Tokenizer"]
+from nmt_cli.text.special_tokens import SpecialTokens
 
 _SETTINGS = "tokenizer.json"
-_LARGEST_FILE = 256 * 2**20
+_MAX_FILE_SIZE = 256 * 2**20
+_SENTENCEPIECE_FILES = ("source.model", "target.model")
 
 
 class Tokenizer:
-    """Lists of lines in, lists of token ids out, and back. Joint: both sides are the same object."""
+    """Converts lists of lines to lists of token ids and back. A joint tokenizer has one vocabulary for both sides.
 
-    def __init__(self, normalization: str, source: Subwords, target: Subwords, factors: Factors | None = None) -> None:
-        """`factors` are those of the source's words, if it has any."""
+    >>> settings = TokenizerSettings(algorithm="character")
+    >>> tokenizer = Tokenizer.train(settings, ["a cat"], ["eine Katze"], seed=1)
+    >>> ids = tokenizer.encode_target(["  eine   Katze "])
+    >>> [tokenizer.target.entries[i] for i in ids[0]]
+    ['▁', 'e', 'i', 'n', 'e', '▁', 'K', 'a', 't', 'z', 'e']
+    >>> tokenizer.decode_target(ids)
+    ['eine Katze']
+
+    Text always becomes ordinary tokens, even if it looks like a special token:
+
+    >>> tokenizer.special_tokens.eos in tokenizer.encode_source(["</s>"])[0]
+    False
+    """
+
+    def __init__(
+        self, normalization: str, source: Vocabulary, target: Vocabulary, factors: FactorValues | None = None
+    ) -> None:
+        """Use two vocabularies with the same special tokens, or the same vocabulary twice.
+
+        Args:
+            normalization: Key in NORMALIZATIONS.
+            factors: Known values of the factors of source words.
+        """
+        assert source.special_tokens == target.special_tokens
         self.normalization, self.source, self.target = normalization, source, target
-        self.factors = factors or Factors()
-        self.special_tokens = DEFAULT_SPECIAL_TOKENS
+        self.factors = factors or FactorValues()
+        self.special_tokens = source.special_tokens
         self.normalize = NORMALIZATIONS[normalization]
 
     @classmethod
@@ -40,65 +61,84 @@ class Tokenizer:
         seed: int,
         tags: Sequence[str] = (),
     ) -> "Tokenizer":
-        """Learn from normalised lines; the same lines and seed give the same tokenizer on any machine.
+        """Learn from normalised lines. The same lines and seed give the same tokenizer on any machine.
 
-        Both sides have the same `tags`, under the same ids.
+        Args:
+            tags: Names of tags; both sides have them, with the same ids.
         """
         if settings.joint:
-            both = Subwords.train(settings, chain(source, target), seed, tags)
-            return cls(settings.normalization, both, both)
+            joint = Vocabulary.train(settings, chain(source, target), seed, tags)
+            return cls(settings.normalization, joint, joint)
         return cls(
             settings.normalization,
-            Subwords.train(settings, source, seed, tags),
-            Subwords.train(settings, target, seed, tags),
+            Vocabulary.train(settings, source, seed, tags),
+            Vocabulary.train(settings, target, seed, tags),
         )
 
-    def with_factors(self, factors: Factors) -> "Tokenizer":
-        """The same, for sources whose words have these factors."""
+    @classmethod
+    def import_sentencepiece(cls, path: Path) -> "Tokenizer":
+        """Read SentencePiece models from elsewhere: a file for both sides, or a folder with one for each.
+
+        Their pieces keep their order, after our special tokens; their own special tokens, such as `<s>`, are left out.
+
+        Raises:
+            ModelError: A file is missing, is not such a model, or cannot be used.
+        """
+        files = [path] if path.is_file() else [path / name for name in _SENTENCEPIECE_FILES]
+        segmenters, normalizations = zip(*map(import_segmenter, files), strict=True)
+        vocabularies = list(map(Vocabulary.of_pieces, segmenters))
+        return cls("nfkc" if "nfkc" in normalizations else "none", vocabularies[0], vocabularies[-1])
+
+    def with_factors(self, factors: FactorValues) -> "Tokenizer":
+        """Return the tokenizer with these values of source factors."""
         return Tokenizer(self.normalization, self.source, self.target, factors)
 
     def with_tags(self, tags: Sequence[str]) -> "Tokenizer":
-        """The same with these tags, too; those it lacks are put at the end."""
+        """Return the tokenizer with those tags appended that it does not have."""
         source = self.source.with_tags(tags)
         target = source if self.joint else self.target.with_tags(tags)
         return Tokenizer(self.normalization, source, target, self.factors)
 
     @property
     def joint(self) -> bool:
+        """Whether both sides have the same vocabulary."""
         return self.source is self.target
 
     @property
     def source_columns(self) -> dict[str, tuple[int, ...]]:
-        """Columns beside the source ids, by name: how many values each feature of a column has, 0 (none) included."""
+        """For each source column: the number of values of each of its features, 0 (none) included."""
         return {FACTORS: self.factors.sizes} if self.factors.names else {}
 
     @property
     def source_size(self) -> int:
-        return len(self.source.vocabulary)
+        """Number of source ids."""
+        return len(self.source)
 
     @property
     def target_size(self) -> int:
-        return len(self.target.vocabulary)
+        """Number of target ids."""
+        return len(self.target)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides which ids a line gets."""
+        """SHA-256 of everything that determines the ids of a line."""
         digest = hashlib.sha256(self.normalization.encode())
         for side in (self.source, self.target):
-            digest.update(hashlib.sha256(side.segmenter).digest())
-            digest.update(hashlib.sha256(json_bytes(side.vocabulary)).digest())
+            digest.update(hashlib.sha256(side.segmenter.model).digest())
+            digest.update(hashlib.sha256(json_bytes(side.entries)).digest())
             if side.tags:
                 digest.update(hashlib.sha256(json_bytes(side.tags)).digest())
         if self.factors.names:
             digest.update(hashlib.sha256(json_bytes([*self.factors.values.items()])).digest())
+        digest.update(json_bytes(asdict(self.special_tokens)))
         return digest.hexdigest()
 
-    def tag(self, name: str) -> int:
-        """The id of a tag among source tokens; ModelError if there is none of this name."""
-        return self.source.tag(name)
+    def tag_id(self, name: str) -> int:
+        """Return the id of a tag among source tokens; ModelError if there is no such tag."""
+        return self.source.tag_id(name)
 
     def encode_source(self, lines: list[str]) -> list[list[int]]:
-        """Ids of each line's subwords, without special tokens. Lines are normalised first; twice does no harm."""
+        """Return the ids of each line, without special tokens. Lines are normalised first, if they are not yet."""
         return self.source.encode([self.normalize(line) for line in lines])
 
     def encode_target(self, lines: list[str]) -> list[list[int]]:
@@ -106,74 +146,86 @@ class Tokenizer:
         return self.target.encode([self.normalize(line) for line in lines])
 
     def decode_target(self, rows: list[list[int]]) -> list[str]:
-        """Text of each row, always one line; special tokens and tags are left out, unknown ones read ⁇."""
+        """Return the text of each row, always one line. Special tokens and tags are left out, except unk: ⁇."""
         return [one_line(text) for text in self.target.decode(rows)]
 
     def save(self, folder: Path) -> None:
-        """Write into a folder: settings, and for each side the segmenter and the list of pieces."""
+        """Write into a folder: settings, and for each side the segmenter and the entries of the vocabulary."""
         folder.mkdir(parents=True, exist_ok=True)
         sides = {"joint": self.source} if self.joint else {"source": self.source, "target": self.target}
         for name, side in sides.items():
             with new_file(folder / f"{name}.model") as file:
-                file.write(side.segmenter)
-            write_json(folder / f"{name}.vocabulary.json", side.vocabulary)
-        settings = {"format": 2, "normalization": self.normalization, "joint": self.joint}
-        factors = {"factors": self.factors.values} if self.factors.names else {}
-        tags = {"tags": {name: side.tags for name, side in sides.items()}}
-        write_json(folder / _SETTINGS, settings | tags | factors)
+                file.write(side.segmenter.model)
+            write_json(folder / f"{name}.vocabulary.json", side.entries)
+        settings = {
+            "format": 3,
+            "normalization": self.normalization,
+            "special_tokens": asdict(self.special_tokens),
+            "sides": {name: {"segmenter": side.segmenter.name, "tags": side.tags} for name, side in sides.items()},
+            "factors": self.factors.values,
+        }
+        write_json(folder / _SETTINGS, settings)
 
     @staticmethod
     def is_saved_in(folder: Path) -> bool:
-        """Whether a folder is one that `save` filled."""
+        """Return whether a folder contains a saved tokenizer."""
         return (folder / _SETTINGS).is_file()
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
-        """Read what `save` wrote; ModelError if it is missing or damaged."""
-        settings = read_json(folder / _SETTINGS, ModelError)
-        match settings:
-            case {"format": 1, "normalization": str(normalization), "joint": bool(joint)}:
-                tags: dict[str, Any] = {}
-            case {"format": 2, "normalization": str(normalization), "joint": bool(joint), "tags": dict(tags)}:
+        """Read a saved tokenizer; ModelError if it is missing or damaged."""
+        path = folder / _SETTINGS
+        match read_json(path, ModelError):
+            case {
+                "format": 3,
+                "normalization": str(normalization),
+                "special_tokens": dict(special),
+                "sides": dict(sides),
+                "factors": factors,
+            } if [*sides] in (["joint"], ["source", "target"]):
                 pass
             case _:
-                raise ModelError(f"{folder / _SETTINGS}: is not a tokenizer of this version of nmt")
-        if not are_factors(factors := settings.get("factors", {})):
-            raise ModelError(f"{folder / _SETTINGS}: its factors are not lists of values; it is damaged")
+                raise ModelError(f"{path}: is not a tokenizer of this version of nmt")
+        if not are_factor_values(factors):
+            raise ModelError(f"{path}: factors: must be lists of different values by name; the file is damaged")
         if normalization not in NORMALIZATIONS:
-            raise ModelError(f"{folder / _SETTINGS}: normalization {normalization!r} is unknown")
-        sides = [
-            _load_side(folder, name, tags.get(name, {})) for name in (["joint"] if joint else ["source", "target"])
-        ]
-        return cls(normalization, sides[0], sides[-1], Factors(factors))
+            raise ModelError(f"{path}: normalization: {normalization!r} is unknown")
+        try:
+            special_tokens = SpecialTokens(**special)
+        except TypeError as error:
+            raise ModelError(f"{path}: special_tokens: must be {list(SpecialTokens.__annotations__)}") from error
+        vocabularies = [_load_side(folder, name, side, special_tokens) for name, side in sides.items()]
+        return cls(normalization, vocabularies[0], vocabularies[-1], FactorValues(factors))
 
 
-def _load_side(folder: Path, name: str, tags: Any) -> Subwords:
-    model, pieces = folder / f"{name}.model", folder / f"{name}.vocabulary.json"
-    for path in (model, pieces):
+def is_sentencepiece(path: Path) -> bool:
+    """Return whether a path names SentencePiece models: a file, or a folder with a model for each side."""
+    is_folder = not Tokenizer.is_saved_in(path) and all((path / name).is_file() for name in _SENTENCEPIECE_FILES)
+    return path.is_file() or is_folder
+
+
+def _load_side(folder: Path, name: str, side: Any, special_tokens: SpecialTokens) -> Vocabulary:
+    settings_path, model, vocabulary = folder / _SETTINGS, folder / f"{name}.model", folder / f"{name}.vocabulary.json"
+    for path in (model, vocabulary):
         if not path.is_file():
             raise ModelError(f"{path}: is missing")
-        if path.stat().st_size > _LARGEST_FILE:
+        if path.stat().st_size > _MAX_FILE_SIZE:
             raise ModelError(f"{path}: is too large to belong to a tokenizer")
-    vocabulary = read_json(pieces, ModelError)
-    if not isinstance(vocabulary, list) or not all(isinstance(piece, str) for piece in vocabulary):
-        raise ModelError(f"{pieces}: is not a list of pieces")
-    if vocabulary[: len(SPECIAL)] != SPECIAL:
-        raise ModelError(f"{pieces}: does not begin with {json.dumps(SPECIAL)}")
-    if not _are_tags(tags, len(vocabulary)):
-        raise ModelError(f"{folder / _SETTINGS}: its tags are not in {pieces}")
-    no_pieces = {*range(len(SPECIAL)), *tags.values()}
-    learned = [piece for number, piece in enumerate(vocabulary) if number not in no_pieces]
-    if len(set(learned)) != len(learned):
-        raise ModelError(f"{pieces}: has a piece twice")
+    entries = read_json(vocabulary, ModelError)
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        raise ModelError(f"{vocabulary}: is not a list of texts")
+    if not isinstance(side, dict) or side.get("segmenter") not in SEGMENTERS:
+        raise ModelError(f"{settings_path}: the segmenter of {name} is unknown")
+    if not all(type(i) is int and 0 <= i < len(entries) for i in special_tokens.ids):
+        raise ModelError(f"{settings_path}: its special tokens are not in {vocabulary}")
+    tags = side.get("tags")
+    if not are_tag_ids(tags, len(entries), special_tokens):
+        raise ModelError(f"{settings_path}: its tags are not in {vocabulary}")
+    not_pieces = special_tokens.ids | set(tags.values())
+    pieces = [entry for i, entry in enumerate(entries) if i not in not_pieces]
+    if len(set(pieces)) != len(pieces):
+        raise ModelError(f"{vocabulary}: has an entry twice")
     try:
-        return Subwords(model.read_bytes(), vocabulary, tags)
-    except Exception as error:  # SentencePiece raises whatever comes to hand
-        raise ModelError(f"{model}: is no SentencePiece model, or is damaged") from error
-
-
-def _are_tags(tags: Any, size: int) -> bool:
-    """Whether each has a number of its own, which is not that of a special token."""
-    if not isinstance(tags, dict) or not all(type(number) is int for number in tags.values()):
-        return False
-    return len({*tags.values()}) == len(tags) and all(len(SPECIAL) <= number < size for number in tags.values())
+        return Vocabulary(SEGMENTERS[side["segmenter"]](model.read_bytes()), entries, special_tokens, tags)
+    except Exception as error:  # SentencePiece raises untyped errors
+        raise ModelError(f"{model}: is not a SentencePiece model, or is damaged") from error

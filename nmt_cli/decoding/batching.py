@@ -16,7 +16,7 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis, longest_translations
 from nmt_cli.decoding.sentences import Phrase, Sentence, Wishes
 from nmt_cli.devices import Precision, autocast, is_out_of_memory
 from nmt_cli.errors import ModelError, ResourceError
-from nmt_cli.models.contract import Source, TranslationModel
+from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings, MinimumRiskSettings, SearchSettings
 
 
@@ -25,7 +25,7 @@ class Searcher:
 
     def __init__(
         self,
-        model: TranslationModel,
+        model: Model,
         never: Sequence[int],
         device: torch.device,
         precision: Precision = "fp32",
@@ -103,7 +103,8 @@ class Searcher:
     def _search(self, batch: list[Sentence], settings: SearchSettings) -> list[list[Hypothesis]]:
         source = self.source(batch)
         longest = longest_translations(source, settings, batch)
-        rules = rules_of(batch, settings, self._never, self.model.vocabularies.end, longest, self._continues)
+        eos = self.model.vocabulary.special_tokens.eos
+        rules = rules_of(batch, settings, self._never, eos, longest, self._continues)
         with autocast(self.device, self.precision):
             found = STRATEGIES[type(settings)](self.model, source, settings, rules, batch)
         return [
@@ -145,17 +146,17 @@ class Searcher:
         none_is_said = len(unmet(tuple(forbidden), tokens, self._continues)) == len(forbidden)
         return begins and opens and none_is_said and not unmet(wishes.required, tokens, self._continues)
 
-    def source(self, batch: Sequence[Sentence]) -> Source:
+    def source(self, batch: Sequence[Sentence]) -> ModelInputs:
         """Sentences as one batch, each with its end."""
-        end = self.model.vocabularies.end
+        end = self.model.vocabulary.special_tokens.eos
         lengths = [sentence.size for sentence in batch]
         longest = max(lengths)
         rows = [[*one.tags, *one.tokens, *[end] * (1 + longest - one.size)] for one in batch]
         uneven = min(lengths) < longest
-        return Source(
+        return ModelInputs.from_ids(
             torch.tensor(rows, device=self.device),
             torch.tensor(lengths, device=self.device) if uneven else None,
-            self._columns(batch, longest).get("factors"),
+            self._columns(batch, longest),
         )
 
     def _columns(self, batch: Sequence[Sentence], longest: int) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nmt_cli.data.context import with_neighbours
+from nmt_cli.data.context import sliding_window
 from nmt_cli.decoding.pieces import is_blank
 
 
@@ -34,7 +34,7 @@ def in_documents(requests: Iterable[Request], count: int) -> Iterator[Request]:
     if not count:
         yield from requests
         return
-    for request, before in with_neighbours(requests, count, lambda each: is_blank(each.text)):
+    for request, before in sliding_window(requests, count, lambda each: is_blank(each.text)):
         yield replace(request, before=tuple(each.text for each in before))
 
 

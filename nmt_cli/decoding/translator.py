@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from nmt_cli.data.context import Joining
+from nmt_cli.data.context import DocumentContext
 from nmt_cli.data.factors import segment_factors
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import NO_TAGS, SourceTags
@@ -26,7 +26,7 @@ from nmt_cli.decoding.steering.wishes import NOTHING_WISHED, Steering, SteeringS
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
 from nmt_cli.errors import RecipeError
-from nmt_cli.models.contract import TranslationModel
+from nmt_cli.models.contract import Model
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
 from nmt_cli.text.checks import Finding
@@ -89,7 +89,7 @@ class Translator:
 
     def __init__(
         self,
-        model: TranslationModel,
+        model: Model,
         tokenizer: Tokenizer,
         settings: SearchSettings,
         device: torch.device,
@@ -101,17 +101,17 @@ class Translator:
         """Sentences of more than `longest` subwords are cut. Minimum risk, and only that, needs a `utility`."""
         self.tokenizer, self.settings, self._utility, self.tags = tokenizer, settings, utility, demands.tags
         self._limits = Limits(longest, settings.split_above)
-        self.joining = Joining(tokenizer, demands.context, longest)
-        words = model.vocabularies
+        self.joining = DocumentContext(tokenizer, demands.context, longest)
+        eos = model.vocabulary.special_tokens.eos
         unsaid = {*tokenizer.target.tags.values(), *needless(tokenizer)} - self.joining.separators
-        never = sorted({*tokenizer.special_tokens.ids, *unsaid} - {words.end})
+        never = sorted({*tokenizer.special_tokens.ids, *unsaid} - {eos})
         self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
         self.steering = Steering(tokenizer, demands.steering)
         annotator = Annotator(self.searcher, tokenizer, settings.batch_tokens, demands.wanted)
         self._annotator = annotator if demands.wanted != NOTHING else None
         self._shield = demands.shield
         self._hard_terms = HardTerms(self.searcher, tokenizer, settings)
-        spare = None if self.joining.says_all else Sparing(self.searcher, tokenizer, settings)
+        spare = None if self.joining.target_context else Sparing(self.searcher, tokenizer, settings)
         self._mender = demands.check and Mender(
             demands.check, self.searcher.search, spare, self.joining.decode, settings
         )
@@ -160,14 +160,14 @@ class Translator:
         sentences = list[Sentence]()
         contexts = self._contexts(requests, parts)
         for number, (request, group, before) in enumerate(zip(requests, parts, contexts, strict=True), first):
-            if self.joining.says_all and (request.prefix or request.required):
+            if self.joining.target_context and (request.prefix or request.required):
                 reason = "this model translates the lines before it anew (data.context.target)"
                 raise RecipeError(f"line {number}: cannot have a prefix or required words, as {reason}")
             wishes = self.steering.wishes(request, [(each.start, each.end) for each in group])
             cut = [(each.start, each.end, each.tokens) for each in group]
             columns = segment_factors(self.tokenizer, number, request.text, request.factors, cut)
             tags = (*self.tags.ids(request.target_language), *before)
-            unsaid = 0 if self.joining.says_all else len(before)
+            unsaid = 0 if self.joining.target_context else len(before)
             for piece, wished, own in zip(group, wishes, columns, strict=True):
                 sentences.append(Sentence(number, piece.tokens, wished, tags, own, unsaid))
         return sentences
@@ -176,7 +176,7 @@ class Translator:
         """Source tokens of the lines before each; a line in several pieces, or in none, is without."""
         before = [request.before if len(group) == 1 else () for request, group in zip(requests, parts, strict=True)]
         lengths = [sum(len(piece.tokens) for piece in group) for group in parts]
-        return list(map(self.joining.sources, self.joining.fitting(before, lengths)))
+        return list(map(self.joining.source_prefix, self.joining.fit(before, lengths)))
 
     def _search(self, sentences: Sequence[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
         found = self.searcher.search(sentences, self.settings, searched)

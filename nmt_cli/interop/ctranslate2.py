@@ -12,8 +12,8 @@ from torch import Tensor
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.errors import ModelError, ResourceError
-from nmt_cli.models.embeddings import sinusoids
-from nmt_cli.models.layers import new_norm
+from nmt_cli.models.embeddings import sinusoidal_encoding
+from nmt_cli.models.transformer_layers import new_norm
 from nmt_cli.recipe.model import ModelSettings, TransformerSettings
 
 LONGEST = 2048
@@ -92,22 +92,25 @@ def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: To
         )
     if tokenizer.factors.names:
         raise ModelError(f"data.factors: CTranslate2 cannot be told the {', '.join(tokenizer.factors.names)} of a word")
-    if "word" in (tokenizer.source.algorithm, tokenizer.target.algorithm):
-        raise ModelError("tokenizer.algorithm: word is cut in another way by SentencePiece, which CTranslate2 goes by")
+    models = tokenizer.source.segmenter.sentencepiece_model, tokenizer.target.segmenter.sentencepiece_model
+    if models[0] is None or models[1] is None:
+        name = tokenizer.source.segmenter.name if models[0] is None else tokenizer.target.segmenter.name
+        raise ModelError(f"tokenizer.algorithm: {name} is not supported by CTranslate2, which uses SentencePiece")
     spec = specs.TransformerSpec(_encoder(specs, settings, weights), _decoder(specs, settings, weights))
     source, target = words(tokenizer)
-    pad, unknown, start, end = target[:4]
+    special = tokenizer.special_tokens
+    pad, start = target[special.pad], target[special.bos]
     spec.register_source_vocabulary(source)
     spec.register_target_vocabulary(target)
-    spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = unknown, start, end
-    spec.config.decoder_start_token = start
+    spec.config.unk_token, spec.config.bos_token = target[special.unk], target[special.bos]
+    spec.config.eos_token, spec.config.decoder_start_token = target[special.eos], target[special.decoder_start]
     spec.config.add_source_eos = True
     spec.config.layer_norm_epsilon = cast(float, new_norm(settings).eps)
     spec.validate()
     spec.optimize()  # tied weights are stored once
     spec.save(str(folder))
-    (folder / "source.spm").write_bytes(tokenizer.source.segmenter)
-    (folder / "target.spm").write_bytes(tokenizer.target.segmenter)
+    (folder / "source.spm").write_bytes(models[0])
+    (folder / "target.spm").write_bytes(models[1])
     imports, normalized = _NORMALIZE[tokenizer.normalization]
     tags = {name: source[number] for name, number in tokenizer.source.tags.items() if name != SEPARATOR}
     unsaid = [target[number] for name, number in tokenizer.target.tags.items() if name != SEPARATOR]
@@ -120,7 +123,7 @@ def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: To
     )
     if SEPARATOR in tokenizer.source.tags:
         sides = (source, tokenizer.source), (target, tokenizer.target)
-        one, other = (names[side.tag(SEPARATOR)] for names, side in sides)
+        one, other = (names[side.tag_id(SEPARATOR)] for names, side in sides)
         guide += _CONTEXT.format(source=one, target=other)
     (folder / "README.md").write_text(guide, encoding="utf-8")
 
@@ -131,15 +134,15 @@ def words(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
     CTranslate2 knows words by their names alone, so special tokens and tags have names that no piece has.
     """
     sides = tokenizer.source, tokenizer.target
-    no_pieces = [{*range(4), *side.tags.values()} for side in sides]
+    no_pieces = [{*side.special_tokens.ids, *side.tags.values()} for side in sides]
     pieces = {
         piece
         for side, others in zip(sides, no_pieces, strict=True)
-        for number, piece in enumerate(side.vocabulary)
+        for number, piece in enumerate(side.entries)
         if number not in others
     }
     source, target = (
-        _named(side.vocabulary, sorted(others), pieces) for side, others in zip(sides, no_pieces, strict=True)
+        _named(side.entries, sorted(others), pieces) for side, others in zip(sides, no_pieces, strict=True)
     )
     return source, target
 
@@ -185,8 +188,8 @@ def _decoder(specs: Any, settings: TransformerSettings, weights: Mapping[str, Te
         name = f"decoder.{number}"
         _set_layer(layer, weights, name)
         for place, part in enumerate(("query", "key_value", "output")):
-            _set_linear(layer.attention.linear[place], weights, f"{name}.source_attention.{part}")
-        _set_norm(layer.attention.layer_norm, weights, f"{name}.around_source.norm")
+            _set_linear(layer.attention.linear[place], weights, f"{name}.cross_attention.{part}")
+        _set_norm(layer.attention.layer_norm, weights, f"{name}.cross_attention_residual.norm")
     return spec
 
 
@@ -211,7 +214,7 @@ def _set_outside(spec: Any, settings: TransformerSettings, weights: Mapping[str,
         if hasattr(spec, "position_encodings"):
             del spec.position_encodings
     else:
-        spec.position_encodings.encodings = _array(sinusoids(torch.arange(LONGEST), settings.width))
+        spec.position_encodings.encodings = _array(sinusoidal_encoding(torch.arange(LONGEST), settings.width))
     if settings.norm.place == "pre":
         _set_norm(spec.layer_norm, weights, norm)
 
@@ -220,8 +223,8 @@ def _set_layer(spec: Any, weights: Mapping[str, Tensor], name: str) -> None:
     """What layers of encoder and decoder have in common."""
     for place, part in enumerate(("query_key_value", "output")):
         _set_linear(spec.self_attention.linear[place], weights, f"{name}.self_attention.{part}")
-    _set_norm(spec.self_attention.layer_norm, weights, f"{name}.around_self.norm")
-    _set_norm(spec.ffn.layer_norm, weights, f"{name}.around_feed_forward.norm")
+    _set_norm(spec.self_attention.layer_norm, weights, f"{name}.self_attention_residual.norm")
+    _set_norm(spec.ffn.layer_norm, weights, f"{name}.feed_forward_residual.norm")
     inner, outer = f"{name}.feed_forward.inner", f"{name}.feed_forward.outer"
     _set_linear(spec.ffn.linear_1, weights, outer)
     if hasattr(spec.ffn, "linear_0_noact"):

@@ -1,4 +1,4 @@
-"""Multi-head attention: queries, keys and values → mixtures of values."""
+"""Multi-head attention: queries, keys and values → weighted sums of values."""
 
 from dataclasses import dataclass
 
@@ -6,166 +6,187 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt_cli.models.dropout import dropout
-from nmt_cli.models.embeddings import Rotation
-from nmt_cli.models.linear import Linear
+from nmt_cli.models.embeddings import RotaryCache, apply_rotary_emb
+from nmt_cli.models.kernels import Linear, dropout
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a few queries look at in a step of search, N times K heads of hypotheses or of sentences."""
+class KeyValues:
+    """What a few queries attend to in a step of search, N times K heads of hypotheses or of sentences."""
 
     keys: Tensor
     """[N,d,S]"""
     values: Tensor
     """[N,S,d]"""
-    hidden: Tensor
-    """[N or 1,1,S], -inf where nothing is to be seen, else 0."""
+    attn_bias: Tensor
+    """[N or 1,1,S], -inf where nothing may be attended to, else 0."""
 
 
 class SelfAttention(nn.Module):
-    """Each position looks at its own sentence, in many heads (Vaswani et al. 2017).
+    """Attention of each position to its own sentence (Vaswani et al. 2017).
 
-    Keys and values may have fewer heads than queries, K for H, each shared by a group (Ainslie et al. 2023).
+    Keys and values may have fewer heads than queries, K for H, each used by a group (Ainslie et al. 2023).
     """
 
-    def __init__(self, width: int, heads: int, key_value_heads: int, rate: float) -> None:
+    def __init__(self, width: int, num_heads: int, num_kv_heads: int, dropout: float) -> None:
         super().__init__()
-        self.heads = [heads, key_value_heads, key_value_heads]
-        self.head_width = width // heads
-        self.rate = rate
-        # One product instead of three. Xavier's bound is smaller for the whole than for each part: a calmer start,
-        # which post-norm needs.
-        self.query_key_value = Linear(width, sum(self.heads) * self.head_width)
+        self.head_counts = [num_heads, num_kv_heads, num_kv_heads]
+        self.head_width = width // num_heads
+        self.dropout = dropout
+        # One product instead of three. Xavier's bound is smaller for the fused matrix than for each part: a calmer
+        # start, which post-norm needs.
+        splits = [count * self.head_width for count in self.head_counts]
+        self.query_key_value = Linear(width, sum(splits), splits=splits)
         self.output = Linear(width, width)
 
     def forward(
-        self, vectors: Tensor, rotation: Rotation | None, visible: Tensor | None = None, causal: bool = False
+        self,
+        hidden_states: Tensor,
+        rotary: RotaryCache | None,
+        attn_mask: Tensor | None = None,
+        is_causal: bool = False,
     ) -> Tensor:
-        """Mix vectors [B,T,D] of all positions, or of those visible [B,1,1,T], or if causal, of those up to each."""
-        query, keys, values = self._project(vectors, rotation)
-        rate = self.rate if self.training else 0.0
-        mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, causal=causal, rate=rate)))
-        return mixed
+        """Attend from each position of [B,T,D] to all, those in attn_mask [B,1,1 or T,T], or those up to it."""
+        query, key, value = self._project(hidden_states, rotary)
+        rate = self.dropout if self.training else 0.0
+        attended = attention(query, key, value, attn_mask, is_causal=is_causal, dropout_p=rate)
+        output: Tensor = self.output(_merge_heads(attended))
+        return output
 
-    def step(self, vectors: Tensor, rotation: Rotation | None, said: Seen, newest: Tensor) -> Tensor:
-        """Mix the newest position [n,D] of each hypothesis with those before it.
+    def step(self, hidden_states: Tensor, rotary: RotaryCache | None, past: KeyValues, new_kv: Tensor) -> Tensor:
+        """Attend from the newest position of each hypothesis to all positions up to it.
 
-        Its own keys and values are written to `newest` [2,n,K·d], which is a part of what was said.
+        Args:
+            hidden_states: [n,D], one row per hypothesis.
+            rotary: Of the newest position.
+            past: Cached keys and values, including the slot of the newest position.
+            new_kv: [2,n,K·d], a view of that slot, written in place.
+
+        Returns:
+            [n,D]
         """
-        projected: Tensor = self.query_key_value(vectors)
-        if rotation is not None:
-            turned, values = torch.split_with_sizes(
-                projected.view(len(projected), -1, self.head_width), [sum(self.heads[:2]), self.heads[2]], dim=1
+        projected: Tensor = self.query_key_value(hidden_states)
+        if rotary is not None:
+            query_key, value = torch.split_with_sizes(
+                projected.view(len(projected), -1, self.head_width),
+                [sum(self.head_counts[:2]), self.head_counts[2]],
+                dim=1,
             )
-            projected = torch.cat([rotation.turn(turned), values], dim=1).flatten(1)
-        query, own = projected.split_with_sizes([vectors.size(1), projected.size(1) - vectors.size(1)], dim=1)
-        newest.copy_(own.view(len(own), 2, -1).transpose(0, 1))
-        query = query.reshape(len(said.keys), -1, self.head_width)
-        mixed: Tensor = self.output(mix(query, said).view(vectors.shape))
-        return mixed
+            projected = torch.cat([apply_rotary_emb(query_key, rotary), value], dim=1).flatten(1)
+        query, key_value = projected.split_with_sizes(
+            [hidden_states.size(1), projected.size(1) - hidden_states.size(1)], dim=1
+        )
+        new_kv.copy_(key_value.view(len(key_value), 2, -1).transpose(0, 1))
+        query = query.reshape(len(past.keys), -1, self.head_width)
+        output: Tensor = self.output(decode_attention(query, past).view(hidden_states.shape))
+        return output
 
-    def _project(self, vectors: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
-        heads = _split(self.query_key_value(vectors), self.head_width)
-        query, keys, values = torch.split_with_sizes(heads, self.heads, dim=1)
-        if rotation is not None:
-            query, keys = rotation.turn(query), rotation.turn(keys)
-        return query, keys, values
+    def _project(self, hidden_states: Tensor, rotary: RotaryCache | None) -> tuple[Tensor, Tensor, Tensor]:
+        heads = _split_heads(self.query_key_value(hidden_states), self.head_width)
+        query, key, value = torch.split_with_sizes(heads, self.head_counts, dim=1)
+        if rotary is not None:
+            query, key = apply_rotary_emb(query, rotary), apply_rotary_emb(key, rotary)
+        return query, key, value
 
 
-class SourceAttention(nn.Module):
-    """Each target position looks at the source, in many heads."""
+class CrossAttention(nn.Module):
+    """Attention of each target position to the source."""
 
-    def __init__(self, width: int, heads: int, key_value_heads: int, rate: float) -> None:
+    def __init__(self, width: int, num_heads: int, num_kv_heads: int, dropout: float) -> None:
         super().__init__()
-        self.head_width, self.shared = width // heads, key_value_heads
-        self.rate = rate
+        self.head_width, self.num_kv_heads = width // num_heads, num_kv_heads
+        self.dropout = dropout
         self.query = Linear(width, width)
-        self.key_value = Linear(width, 2 * key_value_heads * self.head_width)
+        splits = [num_kv_heads * self.head_width] * 2
+        self.key_value = Linear(width, sum(splits), splits=splits)
         self.output = Linear(width, width)
 
-    def remember(self, memory: Tensor) -> Tensor:
-        """What does not depend on the target: memory [B,S,D] → keys and values [2,B,K,S,d]."""
-        both: Tensor = self.key_value(memory)
-        return both.view(*both.shape[:2], 2, -1, self.head_width).permute(2, 0, 3, 1, 4)
+    def project_kv(self, encoder_hidden_states: Tensor) -> Tensor:
+        """Project the encoder output [B,S,D] to keys and values [2,B,K,S,d], which do not depend on the target."""
+        key_value: Tensor = self.key_value(encoder_hidden_states)
+        return key_value.view(*key_value.shape[:2], 2, -1, self.head_width).permute(2, 0, 3, 1, 4)
 
-    def forward(self, vectors: Tensor, remembered: Tensor, visible: Tensor | None) -> Tensor:
-        """Mix what is remembered, [2,B,K,S,d], of visible [B,1,1,S] positions for each vector [B,T,D]."""
-        keys, values = remembered
-        query = _split(self.query(vectors), self.head_width)
-        rate = self.rate if self.training else 0.0
-        mixed: Tensor = self.output(_merge(attend(query, keys, values, visible, rate=rate)))
-        return mixed
+    def forward(self, hidden_states: Tensor, encoder_kv: Tensor, attn_mask: Tensor | None) -> Tensor:
+        """Attend from each position of [B,T,D] to encoder_kv [2,B,K,S,d], where attn_mask [B,1,1,S] allows it."""
+        key, value = encoder_kv
+        query = _split_heads(self.query(hidden_states), self.head_width)
+        rate = self.dropout if self.training else 0.0
+        output: Tensor = self.output(_merge_heads(attention(query, key, value, attn_mask, dropout_p=rate)))
+        return output
 
-    def step(self, vectors: Tensor, source: Seen) -> Tensor:
-        """Mix the source for k hypotheses of each sentence, [B·k,D]."""
-        seen, shared = len(source.keys), self.shared
+    def step(self, hidden_states: Tensor, encoder_kv: KeyValues) -> Tensor:
+        """Attend from the newest position of k hypotheses of each sentence, [B·k,D] → [B·k,D]."""
+        num_rows, num_kv_heads = len(encoder_kv.keys), self.num_kv_heads
         # The hypotheses of a sentence, and the queries of a group of heads, are more queries to one source.
-        query = self.query(vectors).view(seen // shared, -1, shared, vectors.size(1) // shared)
-        query = query.transpose(1, 2).reshape(seen, -1, self.head_width)
-        mixed = mix(query, source).view(seen // shared, shared, -1, vectors.size(1) // shared)
-        result: Tensor = self.output(mixed.transpose(1, 2).reshape(vectors.shape))
-        return result
+        query = self.query(hidden_states).view(
+            num_rows // num_kv_heads, -1, num_kv_heads, hidden_states.size(1) // num_kv_heads
+        )
+        query = query.transpose(1, 2).reshape(num_rows, -1, self.head_width)
+        attended = decode_attention(query, encoder_kv).view(
+            num_rows // num_kv_heads, num_kv_heads, -1, hidden_states.size(1) // num_kv_heads
+        )
+        output: Tensor = self.output(attended.transpose(1, 2).reshape(hidden_states.shape))
+        return output
 
-    def weights(self, vectors: Tensor, remembered: Tensor, visible: Tensor | None) -> Tensor:
-        """How much each position looks at each of the source, [B,T,S]: the mean over heads, without dropout."""
-        query = _split(self.query(vectors), self.head_width)
-        return _weights(query, remembered[0], visible).mean(1)
+    def weights(self, hidden_states: Tensor, encoder_kv: Tensor, attn_mask: Tensor | None) -> Tensor:
+        """Return the attention weights [B,T,S]: the mean over heads, without dropout."""
+        query = _split_heads(self.query(hidden_states), self.head_width)
+        return _attention_weights(query, encoder_kv[0], attn_mask).mean(1)
 
 
-def attend(
+def attention(
     query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    visible: Tensor | None = None,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
     *,
-    causal: bool = False,
-    rate: float = 0.0,
+    is_causal: bool = False,
+    dropout_p: float = 0.0,
 ) -> Tensor:
-    """Scaled dot-product attention: [B,H,T,d], [B,K,S,d], [B,K,S,d] → [B,H,T,d], by what is fastest.
+    """Scaled dot-product attention: [B,H,T,d], [B,K,S,d], [B,K,S,d] → [B,H,T,d], by the fastest kernel.
 
     On a CPU the backward pass of torch's kernel is many times slower than plain products in bf16, and any dropout sends
     it to a slow path as well.
     """
-    if query.device.type == "cpu" and (rate > 0 or query.dtype == torch.bfloat16):
-        return _mix(dropout(_weights(query, keys, visible, causal=causal), rate), values)
-    shared = query.size(1) != keys.size(1)
+    if query.device.type == "cpu" and (dropout_p > 0 or query.dtype == torch.bfloat16):
+        return _weighted_sum(dropout(_attention_weights(query, key, attn_mask, is_causal=is_causal), dropout_p), value)
+    is_grouped = query.size(1) != key.size(1)
     return functional.scaled_dot_product_attention(
-        query, keys, values, visible, dropout_p=rate, is_causal=causal, enable_gqa=shared
+        query, key, value, attn_mask, dropout_p=dropout_p, is_causal=is_causal, enable_gqa=is_grouped
     )
 
 
-def mix(query: Tensor, seen: Seen) -> Tensor:
+def decode_attention(query: Tensor, kv: KeyValues) -> Tensor:
     """Attention of a few queries, without gradients, [N,q,d] → [N,q,d]: plain products beat torch's kernel there."""
-    weights = torch.baddbmm(seen.hidden, query, seen.keys, alpha=query.size(-1) ** -0.5)
-    return torch.bmm(weights.softmax(-1), seen.values)
+    weights = torch.baddbmm(kv.attn_bias, query, kv.keys, alpha=query.size(-1) ** -0.5)
+    return torch.bmm(weights.softmax(-1), kv.values)
 
 
-def _weights(query: Tensor, keys: Tensor, visible: Tensor | None, *, causal: bool = False) -> Tensor:
+def _attention_weights(query: Tensor, key: Tensor, attn_mask: Tensor | None, *, is_causal: bool = False) -> Tensor:
     """Attention weights [B,H,T,S]."""
     batch, heads, length, width = query.shape
     # The queries of a group of heads are more queries to their one key head.
-    query = (query * width**-0.5).reshape(batch, keys.size(1), -1, width)
-    scores = (query @ keys.transpose(2, 3)).view(batch, heads, length, -1)
-    if visible is not None:
-        scores = scores.masked_fill(~visible, -torch.inf)
-    if causal:
-        future = torch.full((length, length), -torch.inf, dtype=scores.dtype, device=scores.device).triu(1)
-        scores = scores + future
+    query = (query * width**-0.5).reshape(batch, key.size(1), -1, width)
+    scores = (query @ key.transpose(2, 3)).view(batch, heads, length, -1)
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, -torch.inf)
+    if is_causal:
+        causal_bias = torch.full((length, length), -torch.inf, dtype=scores.dtype, device=scores.device).triu(1)
+        scores = scores + causal_bias
     return scores.softmax(-1)
 
 
-def _mix(weights: Tensor, values: Tensor) -> Tensor:
-    """Values [B,K,S,d] mixed by weights [B,H,T,S] → [B,H,T,d]."""
-    grouped = weights.reshape(values.size(0), values.size(1), -1, values.size(2))
-    return (grouped @ values).view(*weights.shape[:3], -1)
+def _weighted_sum(weights: Tensor, value: Tensor) -> Tensor:
+    """Sum values [B,K,S,d] by weights [B,H,T,S] → [B,H,T,d]."""
+    grouped = weights.reshape(value.size(0), value.size(1), -1, value.size(2))
+    return (grouped @ value).view(*weights.shape[:3], -1)
 
 
-def _split(projected: Tensor, head_width: int) -> Tensor:
-    """Cut projections into heads: [B,T,n·d] → [B,n,T,d]."""
+def _split_heads(projected: Tensor, head_width: int) -> Tensor:
+    """[B,T,n·d] → [B,n,T,d]"""
     return projected.view(*projected.shape[:2], -1, head_width).transpose(1, 2)
 
 
-def _merge(heads: Tensor) -> Tensor:
-    """Put heads side by side again: [B,H,T,d] → [B,T,H·d]."""
+def _merge_heads(heads: Tensor) -> Tensor:
+    """[B,H,T,d] → [B,T,H·d]"""
     return heads.transpose(1, 2).flatten(2)

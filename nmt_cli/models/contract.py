@@ -1,117 +1,318 @@
-"""What loss and search may ask of a model.
+"""The model contract: everything that trains or searches talks to a model through it.
 
-Shapes, here and everywhere: B sentences, S source and T target positions, k hypotheses of each
-sentence, D model width, H heads, V words of the target vocabulary.
+Shapes, here and everywhere: B sentences, S source and T target positions, k hypotheses of each sentence, D model width,
+H heads, V entries of the target vocabulary, E source words of the batch outside it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from nmt_cli.models.kernels import Linear
+from nmt_cli.models.prepacking import Backend, prepare_children
+from nmt_cli.text.special_tokens import VocabularySpec as VocabularySpec
 
-@dataclass(frozen=True)
-class Vocabularies:
-    """What a model knows of the words: how many there are, and which are special."""
-
-    source_size: int
-    target_size: int
-    start: int
-    """The decoder's first input."""
-    end: int
-    """Ends each source and each target."""
-    factors: tuple[int, ...] = ()
-    """How many numbers each factor of the source's words has; 0 is that of none."""
+_NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Source:
-    """Source sentences as tokens [B,S], each ending with `end`; lengths [B], or None if all fill S.
+class Capabilities:
+    """What a model can do; search and objectives ask here instead of testing its class."""
 
-    Factors [B,S,k] are given to a model that knows k of them, and to no other.
-    """
+    search: frozenset[Literal["step", "ctc"]] = frozenset(["step"])
+    attention: bool = True
+    """Whether `decode` can return cross-attention."""
+    source: Literal["required", "optional", "none"] = "required"
+    output: Literal["logits", "log_probs"] = "logits"
+    """Log-probabilities come from a pointer, an ensemble or a fusion; both have the same log-softmax."""
+    blank: int | None = None
+    """Id of the CTC blank."""
+    copies: bool = False
+    """Whether the output may have E columns beyond the vocabulary."""
 
-    tokens: Tensor
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """The source side of a batch, on the model's device."""
+
+    batch_size: int
+    ids: Tensor | None = None
+    """[B,S], each row ends with eos; None without a source."""
     lengths: Tensor | None = None
-    factors: Tensor | None = None
+    """[B], eos included; None if there is no padding."""
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
+    """[B,S,…] beside the ids: factors, sentence_ids, segment_ids, copy_ids."""
+    extra_ids: int = 0
+    """E: distinct source words of this batch outside the vocabulary."""
+
+    @classmethod
+    def from_ids(cls, ids: Tensor, lengths: Tensor | None = None, columns: Mapping[str, Tensor] = _NO_COLUMNS) -> Self:
+        """Return the inputs of sources with ids [B,S]."""
+        return cls(len(ids), ids, lengths, columns)
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """What the decoder says at each position: vectors [B,T,D] and, if asked for, attention [B,T,S].
+class DecoderInput:
+    """The target side of a batch as the decoder reads it."""
 
-    A model that has no attention gives none.
+    ids: Tensor | None
+    """[B,T], each row begins with decoder_start; ids ≥ V are embedded as unk; None: CTC."""
+    positions: Tensor | None = None
+    """[B,T], restarting in each segment of a packed row; None: 0 to T-1."""
+    segment_ids: Tensor | None = None
+    """[B,T]; self-attention stays within a segment."""
+    revealed: Tensor | None = None
+    """[B,T], the ids that glancing training shows, -1 elsewhere."""
+
+    def required_ids(self, *supported: Literal["positions", "segment_ids"]) -> Tensor:
+        """Return the ids; raise NotImplementedError for a field that the model does not support."""
+        for name in ("positions", "segment_ids", "revealed"):
+            if name not in supported and getattr(self, name) is not None:
+                raise NotImplementedError(f"this model's decoder does not support `{name}`")
+        if self.ids is None:
+            raise NotImplementedError("this model's decoder needs target ids")
+        return self.ids
+
+
+class OutputPositions(NamedTuple):
+    """Some of the B·T positions of a decoder output."""
+
+    index: Tensor  # type: ignore[assignment]
+    """[n], in B·T."""
+    sentence: Tensor
+    """[n], in B."""
+
+    @classmethod
+    def from_index(cls, index: Tensor, length: int) -> Self:
+        """Return the positions `index` of an output with T = `length`."""
+        return cls(index, index.div(length, rounding_mode="floor"))
+
+    def split(self, size: int) -> list["OutputPositions"]:
+        """Return consecutive parts of at most `size` positions."""
+        parts = zip(torch.split(self.index, size), torch.split(self.sentence, size), strict=True)
+        return [OutputPositions(index, sentence) for index, sentence in parts]
+
+
+@dataclass(frozen=True)
+class BatchTensors:
+    """A frozen record of tensors with one row per sentence; nested records, tuples and mappings of tensors count too.
+
+    The first dimension is the sentence, or that which a field's metadata names as `batch_dim`.
     """
 
-    vectors: Tensor
-    attention: Tensor | None = None
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Apply a function to each tensor."""
+        return self._rebuilt(lambda tensor, _: function(tensor))
+
+    def select(self, sentence_indices: Tensor) -> Self:
+        """Return the given sentences [B'], in the given order."""
+        return self._rebuilt(lambda tensor, dim: tensor.index_select(dim, sentence_indices))
+
+    def chunk(self, count: int) -> list[Self]:
+        """Split into `count` records with equally many sentences; their tensors are views."""
+        return [
+            self._rebuilt(lambda tensor, dim, index=index: tensor.chunk(count, dim)[index])  # type: ignore[misc]
+            for index in range(count)
+        ]
+
+    def tensors(self) -> list[Tensor]:
+        """Return all tensors, in the order of the fields."""
+        found = list[Tensor]()
+        self.map(lambda tensor: found.append(tensor) or tensor)  # type: ignore[func-returns-value]
+        return found
+
+    def _rebuilt(self, function: Callable[[Tensor, int], Tensor]) -> Self:
+        changed = {
+            each.name: _applied(function, getattr(self, each.name), each.metadata.get("batch_dim", 0))
+            for each in fields(self)
+        }
+        return replace(self, **changed)
 
 
-class State(Protocol):
-    """What a model remembers of k hypotheses for each of B sentences while it searches.
+def _applied(function: Callable[[Tensor, int], Tensor], value: Any, batch_dim: int) -> Any:
+    if isinstance(value, Tensor):
+        return function(value, batch_dim)
+    if isinstance(value, BatchTensors):
+        return value._rebuilt(function)
+    if isinstance(value, tuple):
+        return tuple(_applied(function, each, batch_dim) for each in value)
+    if isinstance(value, Mapping):
+        return {key: _applied(function, each, batch_dim) for key, each in value.items()}
+    return value
 
-    A state is spent once it was given to `step` or `select`; only what they return can be gone on with.
+
+@dataclass(frozen=True)
+class DecoderOutput(BatchTensors):
+    """What the decoder computes at each position, before the output layer. Models may add fields."""
+
+    hidden_states: Tensor
+    """[B,T,D]"""
+    lengths: Tensor | None = None
+    """[B], positions that count, where the model decides how many there are (CTC)."""
+    cross_attention: Tensor | None = None
+    """[B,T,S], if asked for and the model has attention."""
+
+
+@dataclass(frozen=True)
+class EncoderOutput(BatchTensors):
+    """The encoded source. Models add fields."""
+
+    prefix: DecoderOutput | None = field(default=None, kw_only=True)
+    """Of models that read the source as a prefix of the target: the output at its positions."""
+
+
+class Cache(Protocol):
+    """What a model keeps of k hypotheses for each of B sentences during search.
+
+    `step` and `select` may overwrite a cache that they are given: go on with the returned one only.
     """
 
-    def select(self, rows: Tensor) -> Self:
-        """Keep, repeat, reorder or drop hypotheses and sentences.
+    def select(self, hypothesis_indices: Tensor) -> Self:
+        """Return a cache with the given hypotheses, in the given order.
 
-        rows [B',k'] numbers hypotheses as sentence·k + place; a row of it holds hypotheses of one
-        sentence only, so what belongs to a sentence is held once.
+        Args:
+            hypothesis_indices: [B',k'], sentence * k + beam index. All entries of a row belong to the same sentence.
+                Indices may repeat; hypotheses and sentences that are not listed are dropped.
         """
         ...
 
 
-class TranslationModel(nn.Module, ABC):
-    """The contract: the loss uses encode, decode and scores; search uses encode, start and step."""
+class VocabularyParameter(NamedTuple):
+    """A parameter with one row, or column, per entry of a vocabulary."""
+
+    name: str
+    vocabulary: str
+    """`source`, `target`, or the name of a source column."""
+    dimension: int = 0
+
+
+class Model(nn.Module, ABC):
+    """A translation model. Training uses encode, decode and logits; search uses encode, init_cache and step."""
 
     recompute = False
-    """Whether to keep only what enters each part of the model, and compute the part again for its gradient."""
+    """Whether to keep only the inputs of each layer for the backward pass and compute the rest again."""
 
-    def __init__(self, vocabularies: Vocabularies) -> None:
+    def __init__(self, vocabulary: VocabularySpec, capabilities: Capabilities) -> None:
         super().__init__()
-        self.vocabularies = vocabularies
+        self.vocabulary, self.capabilities = vocabulary, capabilities
+
+    @property
+    def uses_all_parameters(self) -> bool:
+        """Whether each training pass gives every parameter a gradient."""
+        return True
 
     @abstractmethod
-    def encode(self, source: Source) -> Any:
-        """Read the source; the result, the model's own, has one row per sentence."""
+    def encode(self, inputs: ModelInputs) -> EncoderOutput:
+        """Encode the source."""
 
     @abstractmethod
-    def decode(self, memory: Any, target_in: Tensor, attention: bool = False) -> Decoded:
-        """Read whole targets [B,T], each beginning with `start`, position t seeing only up to t."""
+    def decode(self, encoder_output: Any, target: DecoderInput, attention: bool = False) -> DecoderOutput:
+        """Decode whole targets; position t depends on targets up to t only, unless the model is CTC.
 
-    @abstractmethod
-    def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
-        """Scores [n,V] of the word after each position; positions [n] count through B·T, None means all.
-
-        Scores are any values whose log-softmax is the distribution.
+        Args:
+            encoder_output: Of this model's `encode`.
+            target: The decoder's input.
+            attention: Also return cross-attention, if the model has any.
         """
 
     @abstractmethod
-    def start(self, memory: Any) -> State:
-        """Begin to search, with one empty hypothesis for each sentence."""
+    def logits(self, output: Any, positions: OutputPositions | None = None) -> Tensor:
+        """Return the logits [n,V+E] of the token after each position, all B·T of them if none are given.
+
+        Any values whose log-softmax is the distribution. Rows are taken first, so n bounds the memory.
+        """
+
+    def init_cache(self, encoder_output: Any, batch_size: int) -> Any:
+        """Return a cache of one empty hypothesis (k = 1) for each sentence."""
+        raise NotImplementedError("this model does not decode step by step")
+
+    def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
+        """Append a token to each hypothesis: ids [B,k] → logits [B,k,V+E], which the caller may overwrite, and cache.
+
+        The first ids are decoder_start, with k = 1.
+        """
+        raise NotImplementedError("this model does not decode step by step")
+
+    def prefill(self, ids: Tensor, lengths: Tensor, cache: Any) -> tuple[Tensor, Any]:
+        """Append a prompt to each sentence's only hypothesis.
+
+        Args:
+            ids: [B,P], P ≥ 1.
+            lengths: [B]; this default, a loop over `step`, needs prompts of one length.
+            cache: Of `init_cache`.
+
+        Returns:
+            Logits [B,1,V+E] of the token after each prompt, and the cache.
+        """
+        if not bool((lengths == ids.size(1)).all()):
+            raise NotImplementedError("this model needs prompts of one length in a batch")
+        for column in torch.split(ids, 1, dim=1):
+            logits, cache = self.step(column, cache)
+        return logits, cache
+
+    def prepare_for_inference(self, backend: Backend) -> None:
+        """Replace layers by prepacked functions, in place; afterwards the model can be neither trained nor saved."""
+        prepare_children(self, backend)
 
     @abstractmethod
-    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Say tokens [B,k] (at first `start`, k = 1); scores [B,k,V] of what follows are the caller's to change."""
+    def vocabulary_parameters(self) -> list[VocabularyParameter]:
+        """Return the parameters with a row per vocabulary entry: embeddings, output layer and its bias."""
 
-    def _compute(self, part: Callable[..., Any], *inputs: Any) -> Any:
-        """What a part of the model makes of its inputs; computed again, with the same dropout, if so asked."""
+    def fused_parameters(self) -> dict[str, Sequence[int]]:
+        """Return the parameters that hold several matrices, one below the other, with the number of rows of each."""
+        return {
+            f"{name}.weight": module.splits
+            for name, module in self.named_modules()
+            if isinstance(module, Linear) and len(module.splits) > 1
+        }
+
+    @property
+    @abstractmethod
+    def activations_per_token(self) -> int:
+        """Approximate number of values that training keeps for the backward pass, per target token of a batch."""
+
+    def fsdp_units(self) -> Sequence[nn.Module]:
+        """Return the modules that FSDP2 shards one by one: the layers whose parameters are all their own.
+
+        Their inputs and outputs must pass through `forward`. What several layers share stays in the root.
+        """
+        uses = _uses(self)
+        layers = dict.fromkeys(
+            layer for module in self.modules() if isinstance(module, nn.ModuleList) for layer in module
+        )
+        return [layer for layer in layers if _uses(layer).items() <= uses.items()]
+
+    def _run(self, function: Callable[..., Any], *inputs: Any) -> Any:
+        """Call a part of the model; with `recompute`, its inner activations are computed again, with equal dropout."""
         if self.recompute and torch.is_grad_enabled():
-            return checkpoint(part, *inputs, use_reentrant=False)
-        return part(*inputs)
+            return checkpoint(function, *inputs, use_reentrant=False)
+        return function(*inputs)
+
+    def _known_ids(self, ids: Tensor) -> Tensor:
+        """Replace ids outside the vocabulary, which only a model that copies is given, by unk."""
+        if not self.capabilities.copies:
+            return ids
+        return ids.masked_fill(ids >= self.vocabulary.target_size, self.vocabulary.special_tokens.unk)
 
 
-def sentences_of(rows: Tensor, hypotheses: int, sentences: int) -> Tensor | None:
-    """The sentence [B'] of each row of hypothesis numbers [B',k'], counted sentence·hypotheses + place.
+def _uses(module: nn.Module) -> Counter[Tensor]:
+    """Return how often each parameter occurs in a module."""
+    return Counter(parameter for _, parameter in module.named_parameters(remove_duplicate=False))
 
-    None if these are all the sentences in their order, so that what is held for each sentence can stay where it is.
+
+def sentence_indices(hypothesis_indices: Tensor, beam_size: int, num_sentences: int) -> Tensor | None:
+    """Return the sentence [B'] of each row of hypothesis indices [B',k'].
+
+    None if these are all sentences in order, so that what is held once per sentence can stay in place.
     """
-    kept = rows[:, 0] // hypotheses
-    if len(kept) == sentences and torch.equal(kept, torch.arange(sentences, device=rows.device)):
+    kept = hypothesis_indices[:, 0] // beam_size
+    if len(kept) == num_sentences and torch.equal(kept, torch.arange(num_sentences, device=kept.device)):
         return None
     return kept

@@ -1,84 +1,127 @@
-"""Several models as one, which thinks of each word what they think of it on average."""
+"""Several models that decode together."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.models.contract import Decoded, Source, State, TranslationModel
+from nmt_cli.models.contract import (
+    Cache,
+    Capabilities,
+    DecoderInput,
+    DecoderOutput,
+    EncoderOutput,
+    Model,
+    ModelInputs,
+    OutputPositions,
+    VocabularyParameter,
+)
 
 
 @dataclass(frozen=True)
-class EnsembleDecoded(Decoded):
-    """What each model's decoder says; vectors [B,T,ΣD] side by side, attention the mean of those that have any."""
+class EnsembleEncoderOutput(EncoderOutput):
+    """The outputs of all models' encoders."""
 
-    parts: tuple[Decoded, ...] = ()
+    outputs: tuple[EncoderOutput, ...]
 
 
 @dataclass(frozen=True)
-class EnsembleState:
-    """The states of all models, which search the same hypotheses."""
+class EnsembleDecoderOutput(DecoderOutput):
+    """The outputs of all models' decoders.
 
-    parts: tuple[State, ...]
-
-    def select(self, rows: Tensor) -> Self:
-        """See State.select."""
-        return type(self)(tuple(part.select(rows) for part in self.parts))
-
-
-class Ensemble(TranslationModel):
-    """Models of any kind over the same vocabularies.
-
-    A word's probability is the mean of those that the models give it, by weight: an arithmetic mean, so that one model
-    that is sure of a word can bring it in, as in most toolkits, and not a geometric one, in which each has a veto.
+    Their hidden states [B,T,ΣD] are concatenated, cross-attention is the mean of those that have any.
     """
 
-    def __init__(self, models: Sequence[TranslationModel], weights: Sequence[float] = ()) -> None:
+    outputs: tuple[DecoderOutput, ...] = ()
+
+
+@dataclass(frozen=True)
+class EnsembleCache:
+    """The caches of all models, which hold the same hypotheses."""
+
+    caches: tuple[Cache, ...]
+
+    def select(self, hypothesis_indices: Tensor) -> Self:
+        """See Cache.select."""
+        return type(self)(tuple(cache.select(hypothesis_indices) for cache in self.caches))
+
+
+class Ensemble(Model):
+    """Average the token probabilities of models with the same vocabulary.
+
+    The weighted mean is arithmetic, as in most toolkits: one model that is sure of a token can bring it in. In a
+    geometric mean each model has a veto.
+    """
+
+    def __init__(self, models: Sequence[Model], weights: Sequence[float] = ()) -> None:
         """Weights are positive, of any sum; none means that all are equal."""
-        super().__init__(models[0].vocabularies)
-        assert all(model.vocabularies == self.vocabularies for model in models)
+        capabilities = Capabilities(
+            search=frozenset.intersection(*(model.capabilities.search for model in models)),
+            attention=any(model.capabilities.attention for model in models),
+            output="log_probs",
+        )
+        super().__init__(models[0].vocabulary, capabilities)
+        assert all(model.vocabulary == self.vocabulary for model in models)
         weights = weights or [1.0] * len(models)
         assert len(weights) == len(models)
         self.models = nn.ModuleList(models)
-        self._shares = [math.log(weight / math.fsum(weights)) for weight in weights]
+        self._log_weights = [math.log(weight / math.fsum(weights)) for weight in weights]
 
-    def encode(self, source: Source) -> tuple[Any, ...]:
-        return tuple(model.encode(source) for model in self._models())
+    def encode(self, inputs: ModelInputs) -> EnsembleEncoderOutput:
+        return EnsembleEncoderOutput(tuple(model.encode(inputs) for model in self._models()))
 
-    def decode(self, memory: tuple[Any, ...], target_in: Tensor, attention: bool = False) -> EnsembleDecoded:
-        parts = tuple(
-            model.decode(each, target_in, attention) for model, each in zip(self._models(), memory, strict=True)
+    def decode(
+        self, encoder_output: EnsembleEncoderOutput, target: DecoderInput, attention: bool = False
+    ) -> EnsembleDecoderOutput:
+        outputs = tuple(
+            model.decode(each, target, attention)
+            for model, each in zip(self._models(), encoder_output.outputs, strict=True)
         )
-        looks = [
-            (part.attention, math.exp(share))
-            for part, share in zip(parts, self._shares, strict=True)
-            if part.attention is not None
+        attentions = [
+            (output.cross_attention, math.exp(log_weight))
+            for output, log_weight in zip(outputs, self._log_weights, strict=True)
+            if output.cross_attention is not None
         ]
         mean = None
-        if looks:
-            mean = torch.stack([look * share for look, share in looks]).sum(0) / sum(share for _, share in looks)
-        return EnsembleDecoded(torch.cat([part.vectors for part in parts], dim=-1), mean, parts)
+        if attentions:
+            total = sum(weight for _, weight in attentions)
+            mean = torch.stack([each * weight for each, weight in attentions]).sum(0) / total
+        hidden_states = torch.cat([output.hidden_states for output in outputs], dim=-1)
+        return EnsembleDecoderOutput(hidden_states, cross_attention=mean, outputs=outputs)
 
-    def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
-        assert isinstance(decoded, EnsembleDecoded)
-        return self._mean(
-            [model.scores(part, positions) for model, part in zip(self._models(), decoded.parts, strict=True)]
-        )
+    def logits(self, output: EnsembleDecoderOutput, positions: OutputPositions | None = None) -> Tensor:
+        each = zip(self._models(), output.outputs, strict=True)
+        return self._mean([model.logits(one, positions) for model, one in each])
 
-    def start(self, memory: tuple[Any, ...]) -> EnsembleState:
-        return EnsembleState(tuple(model.start(each) for model, each in zip(self._models(), memory, strict=True)))
+    def init_cache(self, encoder_output: EnsembleEncoderOutput, batch_size: int) -> EnsembleCache:
+        each = zip(self._models(), encoder_output.outputs, strict=True)
+        return EnsembleCache(tuple(model.init_cache(output, batch_size) for model, output in each))
 
-    def step(self, tokens: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState]:
-        steps = [model.step(tokens, each) for model, each in zip(self._models(), state.parts, strict=True)]
-        return self._mean([scores for scores, _ in steps]), EnsembleState(tuple(each for _, each in steps))
+    def step(self, ids: Tensor, cache: EnsembleCache) -> tuple[Tensor, EnsembleCache]:
+        steps = [model.step(ids, each) for model, each in zip(self._models(), cache.caches, strict=True)]
+        return self._mean([logits for logits, _ in steps]), EnsembleCache(tuple(each for _, each in steps))
 
-    def _models(self) -> Sequence[TranslationModel]:
-        return cast("Sequence[TranslationModel]", self.models)
+    def vocabulary_parameters(self) -> list[VocabularyParameter]:
+        return [
+            each._replace(name=f"models.{index}.{each.name}")
+            for index, model in enumerate(self._models())
+            for each in model.vocabulary_parameters()
+        ]
 
-    def _mean(self, scores: Sequence[Tensor]) -> Tensor:
-        """Log-probabilities [...,V] of the mean distribution."""
-        each = [one.float().log_softmax(-1) + share for one, share in zip(scores, self._shares, strict=True)]
-        return torch.stack(each).logsumexp(0)
+    @property
+    def activations_per_token(self) -> int:
+        return sum(model.activations_per_token for model in self._models())
+
+    def _models(self) -> Sequence[Model]:
+        return cast("Sequence[Model]", self.models)
+
+    def _mean(self, logits: Sequence[Tensor]) -> Tensor:
+        """Return the log-probabilities [...,V] of the mean distribution."""
+        weighted = [
+            each.float().log_softmax(-1) + log_weight
+            for each, log_weight in zip(logits, self._log_weights, strict=True)
+        ]
+        return torch.stack(weighted).logsumexp(0)

@@ -1,4 +1,4 @@
-"""The Transformer encoder-decoder (Vaswani et al. 2017) and its search state."""
+"""The Transformer encoder-decoder (Vaswani et al. 2017) and its cache."""
 
 import math
 from collections.abc import Sequence
@@ -9,100 +9,126 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from nmt_cli.models.attention import Seen
-from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies, sentences_of
-from nmt_cli.models.dropout import Dropout
-from nmt_cli.models.embeddings import Embeddings, Places, Rotation, sinusoids
-from nmt_cli.models.layers import DecoderLayer, EncoderLayer, initialise, new_norm
-from nmt_cli.models.output import Output
+from nmt_cli.models.attention import KeyValues
+from nmt_cli.models.contract import (
+    Capabilities,
+    DecoderInput,
+    DecoderOutput,
+    EncoderOutput,
+    Model,
+    ModelInputs,
+    OutputPositions,
+    VocabularyParameter,
+    VocabularySpec,
+    sentence_indices,
+)
+from nmt_cli.models.embeddings import (
+    Embeddings,
+    OutputLayer,
+    PositionalEncoding,
+    RotaryCache,
+    sinusoidal_encoding,
+    tied_parameters,
+)
+from nmt_cli.models.kernels import Dropout, initialize
+from nmt_cli.models.prepacking import Backend, prepare_children
+from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, new_norm
 from nmt_cli.recipe.model import TransformerSettings
 
-_FEWEST_SEEN = 16
-"""Positions that a search's attention has at least, if hidden ones: torch's softmax is much slower over fewer."""
+_MIN_ATTENDED = 16
+"""Positions that attention in a step has at least, masked if need be: torch's softmax is much slower over fewer."""
 
 
 @dataclass(frozen=True)
-class TransformerMemory:
-    """The encoded source: vectors [B,S,D], and which are visible [B,1,1,S], None if all."""
+class TransformerEncoderOutput(EncoderOutput):
+    """The encoded source."""
 
-    vectors: Tensor
-    visible: Tensor | None
+    hidden_states: Tensor
+    """[B,S,D]"""
+    attn_mask: Tensor | None
+    """[B,1,1,S], true at tokens; None if there is no padding."""
 
 
 @dataclass(frozen=True)
-class TransformerState:
-    """Keys and values of what k hypotheses of each sentence have said, and of the source.
+class TransformerCache:
+    """Keys and values of k hypotheses of each sentence, and of the source.
 
-    `step` and `select` write into this memory: a state is spent once it has been given to either.
+    `step` and `select` write into these tensors: a cache must not be used after it has been given to either.
     """
 
-    cache: Tensor
-    """[capacity,L,2,B·k,K·d]: time comes first, so that what is filled is one contiguous block."""
-    spare: Tensor
-    """The cache before the last selection. Memory that is new each time would cost several times the copy itself."""
+    kv_cache: Tensor
+    """[capacity,L,2,B·k,K·d]: time comes first, so that the filled part is one contiguous block."""
+    scratch: Tensor
+    """The cache before the last selection, used again by the next: allocation costs several times the copy."""
     length: int
-    future: Tensor
-    """[capacity], -inf at places where nothing is said yet, else 0."""
-    places: Places
+    causal_bias: Tensor
+    """[capacity], -inf at empty slots, else 0."""
+    positions: PositionalEncoding
     """Of as many positions as the cache has."""
-    hypotheses: int
-    source: Tensor
+    beam_size: int
+    encoder_kv: Tensor
     """[L,2,B,K,S,d], once for each sentence."""
-    padding: Tensor
+    encoder_bias: Tensor
     """[B,K,1,S], -inf at padding, else 0."""
 
-    def said(self) -> list[Seen]:
-        """What each layer sees of what was said, and of what is said next."""
-        seen, width = max(self.length + 1, _FEWEST_SEEN), self.source.size(-1)
+    def self_attn_kv(self) -> list[KeyValues]:
+        """Return each layer's keys and values up to the next position, whose slot is included."""
+        attended, width = max(self.length + 1, _MIN_ATTENDED), self.encoder_kv.size(-1)
         # Heads are no axis of their own, so that they and the hypotheses are one, without a copy.
-        keys, values = self.cache[:seen].view(seen, *self.cache.shape[1:3], -1, width).unbind(2)  # [T,L,n·K,d]
-        future = self.future[:seen].view(1, 1, -1)
+        keys, values = self.kv_cache[:attended].view(attended, *self.kv_cache.shape[1:3], -1, width).unbind(2)
+        bias = self.causal_bias[:attended].view(1, 1, -1)
         each = zip(keys.permute(1, 2, 3, 0).unbind(0), values.permute(1, 2, 0, 3).unbind(0), strict=True)
-        return [Seen(key, value, future) for key, value in each]
+        return [KeyValues(key, value, bias) for key, value in each]
 
-    def sources(self) -> list[Seen]:
-        """What each layer sees of the source."""
-        keys, values = self.source.flatten(2, 3).unbind(1)  # [L,B·K,S,d]
-        padding = self.padding.flatten(0, 1)
+    def cross_attn_kv(self) -> list[KeyValues]:
+        """Return each layer's keys and values of the source."""
+        keys, values = self.encoder_kv.flatten(2, 3).unbind(1)  # [L,B·K,S,d]
+        bias = self.encoder_bias.flatten(0, 1)
         each = zip(keys.transpose(2, 3).unbind(0), values.unbind(0), strict=True)
-        return [Seen(key, value, padding) for key, value in each]
+        return [KeyValues(key, value, bias) for key, value in each]
 
-    def select(self, rows: Tensor) -> Self:
-        """See State.select."""
-        shape = (*self.cache.shape[:3], rows.numel(), self.cache.size(4))
-        cache = _room(self.spare, shape)
-        torch.index_select(self.cache[: self.length], 3, rows.flatten(), out=cache[: self.length])
-        kept = replace(self, cache=cache, spare=self.cache, hypotheses=rows.size(1))
-        sentences = sentences_of(rows, self.hypotheses, self.source.size(2))
+    def select(self, hypothesis_indices: Tensor) -> Self:
+        """See Cache.select."""
+        shape = (*self.kv_cache.shape[:3], hypothesis_indices.numel(), self.kv_cache.size(4))
+        selected = _allocate(self.scratch, shape)
+        torch.index_select(self.kv_cache[: self.length], 3, hypothesis_indices.flatten(), out=selected[: self.length])
+        cache = replace(self, kv_cache=selected, scratch=self.kv_cache, beam_size=hypothesis_indices.size(1))
+        sentences = sentence_indices(hypothesis_indices, self.beam_size, self.encoder_kv.size(2))
         if sentences is None:
-            return kept
+            return cache
         return replace(
-            kept, source=self.source.index_select(2, sentences), padding=self.padding.index_select(0, sentences)
+            cache,
+            encoder_kv=self.encoder_kv.index_select(2, sentences),
+            encoder_bias=self.encoder_bias.index_select(0, sentences),
         )
 
 
-def _room(spare: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """A cache of this shape, in the spare memory if that is large enough."""
+def _allocate(scratch: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return a cache of this shape, in the scratch tensor if that is large enough."""
     size = math.prod(shape)
-    return spare.flatten()[:size].view(shape) if spare.numel() >= size else _new_cache(spare, shape)
+    return scratch.flatten()[:size].view(shape) if scratch.numel() >= size else _new_cache(scratch, shape)
 
 
 def _new_cache(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Memory that holds numbers wherever a step may look."""
+    """Allocate a cache that has finite values wherever a step may read."""
     cache = like.new_empty(shape)
-    cache[:_FEWEST_SEEN] = 0
+    cache[:_MIN_ATTENDED] = 0
     return cache
 
 
-class Transformer(TranslationModel):
-    """Self-attention in the encoder; causal self-attention and attention to the source in the decoder."""
+class Transformer(Model):
+    """Self-attention in the encoder; causal self-attention and cross-attention in the decoder.
 
-    def __init__(self, settings: TransformerSettings, vocabularies: Vocabularies) -> None:
-        super().__init__(vocabularies)
+    The decoder supports packed rows.
+    """
+
+    def __init__(self, settings: TransformerSettings, vocabulary: VocabularySpec) -> None:
+        super().__init__(vocabulary, Capabilities())
         width, tying = settings.width, settings.tied_embeddings
+        self.settings = settings
         self.width, self.head_width = width, width // settings.heads
-        self.rotary = settings.positions.type == "rotary"
-        self.embeddings = Embeddings(vocabularies, width, tying, scale=width**0.5)
+        self.is_rotary = settings.positions.type == "rotary"
+        self.embeddings = Embeddings(vocabulary, width, tying, scale=width**0.5)
         self.dropout = Dropout(settings.dropout)
         self.layer_drop = settings.layer_drop
         self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
@@ -111,101 +137,147 @@ class Transformer(TranslationModel):
         is_pre_norm = settings.norm.place == "pre"
         self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
-        self.output = Output(width, self.embeddings.target, tying)
-        self.apply(initialise)
+        self.output = OutputLayer(width, self.embeddings.target, tying)
+        self.apply(initialize)
 
-    def encode(self, source: Source) -> TransformerMemory:
-        visible = None
-        device, length = source.tokens.device, source.tokens.size(1)
-        if source.lengths is not None:
-            visible = (torch.arange(length, device=device) < source.lengths[:, None])[:, None, None, :]
-        places = self._places(length, device)
-        vectors = self._place(self.embeddings.read_source(source), places)
+    @property
+    def uses_all_parameters(self) -> bool:
+        return self.layer_drop == 0
+
+    def encode(self, inputs: ModelInputs) -> TransformerEncoderOutput:
+        assert inputs.ids is not None
+        attn_mask = None
+        device, length = inputs.ids.device, inputs.ids.size(1)
+        if inputs.lengths is not None:
+            attn_mask = (torch.arange(length, device=device) < inputs.lengths[:, None])[:, None, None, :]
+        positions = self._positional_encoding(torch.arange(length, device=device))
+        hidden_states = self._add_positions(self.embeddings.embed_source(inputs), positions)
         for layer in self.encoder:
             if not self._skips_layer():
-                vectors = self._compute(layer, vectors, places.rotation, visible)
-        return TransformerMemory(self.encoder_norm(vectors), visible)
+                hidden_states = self._run(layer, hidden_states, positions.rotary, attn_mask)
+        return TransformerEncoderOutput(self.encoder_norm(hidden_states), attn_mask)
 
-    def decode(self, memory: TransformerMemory, target_in: Tensor, attention: bool = False) -> Decoded:
-        """See the contract; attention is that of the last layer, the mean over heads."""
-        places = self._places(target_in.size(1), target_in.device)
-        vectors = self._place(self.embeddings.read_target(target_in), places)
+    def decode(
+        self, encoder_output: TransformerEncoderOutput, target: DecoderInput, attention: bool = False
+    ) -> DecoderOutput:
+        """See Model.decode; attention is that of the last layer, the mean over heads."""
+        ids = self._known_ids(target.required_ids("positions", "segment_ids"))
+        numbers = torch.arange(ids.size(1), device=ids.device) if target.positions is None else target.positions
+        positions = self._positional_encoding(numbers)
+        self_attn_mask = None if target.segment_ids is None else _segment_mask(target.segment_ids)
+        hidden_states = self._add_positions(self.embeddings.embed_target(ids), positions)
         weights = None
         for layer in self.decoder:
-            wanted = attention and layer is self.decoder[-1]
-            if wanted or not self._skips_layer():
-                vectors, weights = self._compute(
-                    layer, vectors, places.rotation, memory.vectors, memory.visible, wanted
+            with_attention = attention and layer is self.decoder[-1]
+            if with_attention or not self._skips_layer():
+                hidden_states, weights = self._run(
+                    layer,
+                    hidden_states,
+                    positions.rotary,
+                    self_attn_mask,
+                    encoder_output.hidden_states,
+                    encoder_output.attn_mask,
+                    with_attention,
                 )
-        return Decoded(self.decoder_norm(vectors), weights)
+        return DecoderOutput(self.decoder_norm(hidden_states), cross_attention=weights)
 
-    def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
-        scores: Tensor = self.output(decoded, self.embeddings.target, positions)
-        return scores
+    def logits(self, output: DecoderOutput, positions: OutputPositions | None = None) -> Tensor:
+        logits: Tensor = self.output(output, self.embeddings.target, positions)
+        return logits
 
     @torch.no_grad()  # the cache is written in place
-    def start(self, memory: TransformerMemory) -> TransformerState:
-        source = torch.stack([layer.source_attention.remember(memory.vectors) for layer in self._decoder_layers()])
-        layers, two, sentences, shared, length, width = source.shape
-        padding = source.new_zeros(sentences, shared, 1, length)
-        if memory.visible is not None:
-            padding = padding.masked_fill(~memory.visible, -torch.inf)
-        missing = max(0, _FEWEST_SEEN - length)
-        cache = source.new_empty(0, layers, two, sentences, shared * width)
-        return TransformerState(
-            cache,
-            spare=cache,
+    def init_cache(self, encoder_output: TransformerEncoderOutput, batch_size: int) -> TransformerCache:
+        encoder_kv = torch.stack(
+            [layer.cross_attention.project_kv(encoder_output.hidden_states) for layer in self._decoder_layers()]
+        )
+        layers, two, sentences, num_kv_heads, length, width = encoder_kv.shape
+        encoder_bias = encoder_kv.new_zeros(sentences, num_kv_heads, 1, length)
+        if encoder_output.attn_mask is not None:
+            encoder_bias = encoder_bias.masked_fill(~encoder_output.attn_mask, -torch.inf)
+        missing = max(0, _MIN_ATTENDED - length)
+        kv_cache = encoder_kv.new_empty(0, layers, two, sentences, num_kv_heads * width)
+        return TransformerCache(
+            kv_cache,
+            scratch=kv_cache,
             length=0,
-            future=cache.new_empty(0),
-            places=self._places(0, source.device),
-            hypotheses=1,
-            source=pad(source, (0, 0, 0, missing)),
-            padding=pad(padding, (0, missing), value=-torch.inf),
+            causal_bias=kv_cache.new_empty(0),
+            positions=self._positional_encoding(torch.arange(0, device=encoder_kv.device)),
+            beam_size=1,
+            encoder_kv=pad(encoder_kv, (0, 0, 0, missing)),
+            encoder_bias=pad(encoder_bias, (0, missing), value=-torch.inf),
         )
 
     @torch.no_grad()
-    def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
-        state = self._with_room(state)
-        place = state.length
-        state.future[place] = 0
-        vectors = self.embeddings.read_target(tokens).flatten(0, 1)
-        if state.places.waves is not None:
-            vectors = vectors + state.places.waves[place]
-        rotation = None if state.places.rotation is None else state.places.rotation.at(place)
-        for layer, said, newest, source in zip(
-            self._decoder_layers(), state.said(), state.cache[place].unbind(0), state.sources(), strict=True
+    def step(self, ids: Tensor, cache: TransformerCache) -> tuple[Tensor, TransformerCache]:
+        cache = self._ensure_capacity(cache)
+        position = cache.length
+        cache.causal_bias[position] = 0
+        hidden_states = self.embeddings.embed_target(self._known_ids(ids)).flatten(0, 1)
+        if cache.positions.sinusoidal is not None:
+            hidden_states = hidden_states + cache.positions.sinusoidal[position]
+        rotary = None if cache.positions.rotary is None else cache.positions.rotary.at(position)
+        for layer, past, new_kv, encoder_kv in zip(
+            self._decoder_layers(),
+            cache.self_attn_kv(),
+            cache.kv_cache[position].unbind(0),
+            cache.cross_attn_kv(),
+            strict=True,
         ):
-            vectors = layer.step(vectors, rotation, said, newest, source)
-        scores = self.scores(Decoded(self.decoder_norm(vectors).unsqueeze(1)))
-        return scores.view(*tokens.shape, -1), replace(state, length=place + 1)
+            hidden_states = layer.step(hidden_states, rotary, past, new_kv, encoder_kv)
+        logits = self.logits(DecoderOutput(self.decoder_norm(hidden_states).unsqueeze(1)))
+        return logits.view(*ids.shape, -1), replace(cache, length=position + 1)
 
-    def _with_room(self, state: TransformerState) -> TransformerState:
-        """The same state, with at least one free place in the cache."""
-        length = state.length
-        if length < len(state.cache):
-            return state
-        capacity = length + state.padding.size(-1)  # translations are about as long as their sources
-        cache = _new_cache(state.cache, (capacity, *state.cache.shape[1:]))
-        cache[:length] = state.cache
-        future = torch.full_like(cache[:, 0, 0, 0, 0], -torch.inf)
-        future[:length] = 0
-        return replace(state, cache=cache, future=future, places=self._places(capacity, cache.device))
+    def prepare_for_inference(self, backend: Backend) -> None:
+        """See Model.prepare_for_inference."""
+        self.output.prepack(self.embeddings.target, backend)
+        prepare_children(self, backend)
+
+    def vocabulary_parameters(self) -> list[VocabularyParameter]:
+        return tied_parameters(self.embeddings, self.output)
+
+    @property
+    def activations_per_token(self) -> int:
+        """See Model: some 14 vectors of the width in each layer, and 3 of the feed-forward's."""
+        settings = self.settings
+        layers = settings.encoder_layers + 1.5 * settings.decoder_layers  # which attend twice
+        return round(layers * (14 * settings.width + 3 * settings.feed_forward))
+
+    def _ensure_capacity(self, cache: TransformerCache) -> TransformerCache:
+        """Return the same cache with at least one empty slot."""
+        length = cache.length
+        if length < len(cache.kv_cache):
+            return cache
+        capacity = length + cache.encoder_bias.size(-1)  # translations are about as long as their sources
+        kv_cache = _new_cache(cache.kv_cache, (capacity, *cache.kv_cache.shape[1:]))
+        kv_cache[:length] = cache.kv_cache
+        causal_bias = torch.full_like(kv_cache[:, 0, 0, 0, 0], -torch.inf)
+        causal_bias[:length] = 0
+        positions = self._positional_encoding(torch.arange(capacity, device=kv_cache.device))
+        return replace(cache, kv_cache=kv_cache, causal_bias=causal_bias, positions=positions)
 
     def _skips_layer(self) -> bool:
-        """Whether to leave out a layer; drawn on the CPU, so that no device is waited for."""
+        """Draw whether to leave out a layer; on the CPU, so that no device is waited for."""
         return self.training and self.layer_drop > 0 and float(torch.rand((), device="cpu")) < self.layer_drop
 
     def _decoder_layers(self) -> Sequence[DecoderLayer]:
         return cast("Sequence[DecoderLayer]", self.decoder)
 
-    def _places(self, positions: int, device: torch.device) -> Places:
-        """What the first positions are known by."""
-        numbers = torch.arange(positions, device=device)
-        if self.rotary:
-            return Places(None, Rotation.of(numbers, self.head_width))
-        return Places(sinusoids(numbers, self.width), None)
+    def _positional_encoding(self, positions: Tensor) -> PositionalEncoding:
+        """Return the encoding of positions [T] or [B,T]."""
+        if not self.is_rotary:
+            return PositionalEncoding(sinusoidal_encoding(positions, self.width), None)
+        rotary = RotaryCache.from_positions(positions, self.head_width)
+        if positions.dim() > 1:  # [B,1,T,d/2], as queries and keys have heads
+            rotary = RotaryCache(rotary.cos.unsqueeze(1), rotary.sin.unsqueeze(1))
+        return PositionalEncoding(None, rotary)
 
-    def _place(self, vectors: Tensor, places: Places) -> Tensor:
-        """Tell words [B,T,D] where they stand."""
-        placed: Tensor = self.dropout(vectors if places.waves is None else vectors + places.waves)
-        return placed
+    def _add_positions(self, embeddings: Tensor, positions: PositionalEncoding) -> Tensor:
+        sinusoidal = positions.sinusoidal
+        hidden_states: Tensor = self.dropout(embeddings if sinusoidal is None else embeddings + sinusoidal)
+        return hidden_states
+
+
+def _segment_mask(segment_ids: Tensor) -> Tensor:
+    """Return the mask [B,1,T,T] of packed rows [B,T], true for earlier positions of the same segment."""
+    is_same = segment_ids[:, :, None] == segment_ids[:, None, :]
+    return is_same.tril().unsqueeze(1)

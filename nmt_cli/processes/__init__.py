@@ -1,6 +1,6 @@
-"""Work shared out to processes that are started for it."""
+"""Parallel work on one machine, in a pool of processes, and on several, by shards."""
 
-from nmt_cli.processes.worker import report
-from nmt_cli.processes.workers import STOPPING, Workers, cores, in_order
+from nmt_cli.processes.pool import STOP_SIGNALS, WorkerPool, available_cores, map_ordered
+from nmt_cli.processes.worker import report_progress
 
-__all__ = ["STOPPING", "Workers", "cores", "in_order", "report"]
+__all__ = ["STOP_SIGNALS", "WorkerPool", "available_cores", "map_ordered", "report_progress"]

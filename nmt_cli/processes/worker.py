@@ -1,4 +1,4 @@
-"""What a process does that is given items, and what it says."""
+"""The main function of a worker process and the messages that it sends."""
 
 import multiprocessing
 import os
@@ -12,81 +12,83 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from nmt_cli import console
+from nmt_cli.console import OnProgress
 from nmt_cli.errors import NmtError
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a worker sends when it is ready, and for each item."""
+class Success:
+    """Sent when a worker is ready (without a result), and for each completed item."""
 
     result: Any = None
 
 
 @dataclass(frozen=True)
-class Failed:
-    """The same if it went wrong."""
+class Failure:
+    """Sent instead of `Success` after an exception."""
 
     error: Exception
 
 
 @dataclass(frozen=True)
-class Reported:
-    """A number for whoever asked for the results."""
+class ProgressReport:
+    """A number for the progress callback of the parent process."""
 
-    number: int
+    amount: int
 
 
 @dataclass(frozen=True)
-class Told:
-    """A line for the user."""
+class LogLine:
+    """A line for stderr of the parent process."""
 
     line: str
 
 
-Outcome = Done | Failed
+Outcome = Success | Failure
+Message = Outcome | ProgressReport | LogLine
 
-_report: Callable[[int], object] = lambda number: None  # noqa: E731
-
-
-def report(number: int) -> None:
-    """In a worker: have `heard`, where the results are asked for, called with a number."""
-    _report(number)
+_on_progress: OnProgress = lambda amount: None  # noqa: E731
 
 
-def work(
-    opener: Callable[[], Callable[[Any], Any]], connection: "Connection[Outcome | Reported | Told, Any]", quiet: bool
+def report_progress(amount: int) -> None:
+    """In a worker: call `on_progress` of the parent process. Without effect in other processes."""
+    _on_progress(amount)
+
+
+def run_worker(
+    factory: Callable[[], Callable[[Any], Any]], connection: "Connection[Message, Any]", quiet: bool
 ) -> None:
-    """What a worker does: it opens what it works with, and does one item after another, until its parent is gone."""
-    global _report
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.dup2(2, 1)  # what a library prints is no result, and nobody who reads stdout waits for this process
+    """Create a function with `factory`, then apply it to each item received until the parent process ends."""
+    global _on_progress
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    os.dup2(2, 1)  # output of libraries must not mix with results, nor block on a full pipe
     console.set_quiet(quiet)
-    console.redirect(lambda line: connection.send(Told(line)))
-    _report = lambda number: connection.send(Reported(number))  # noqa: E731
-    with suppress(EOFError, BrokenPipeError):  # the parent is gone
+    console.redirect(lambda line: connection.send(LogLine(line)))
+    _on_progress = lambda amount: connection.send(ProgressReport(amount))  # noqa: E731
+    with suppress(EOFError, BrokenPipeError):  # the parent has ended
         try:
-            make = opener()
+            function = factory()
         except Exception as error:
-            connection.send(_failed(error))
+            connection.send(_failure(error))
             return
-        connection.send(Done())
+        connection.send(Success())
         while True:
             item = connection.recv()
             try:
-                outcome: Outcome = Done(make(item))
+                outcome: Outcome = Success(function(item))
             except Exception as error:
-                outcome = _failed(error)
+                outcome = _failure(error)
             connection.send(outcome)
 
 
-def _failed(error: Exception) -> Failed:
+def _failure(error: Exception) -> Failure:
     if not isinstance(error, NmtError):
         error.add_note(traceback.format_exc())
-    return Failed(error)
+    return Failure(error)
 
 
-def _end_with_parent() -> None:
-    """However the parent ended, do not go on with an item that nobody waits for."""
+def _exit_with_parent() -> None:
+    """Exit as soon as the parent process has ended, even in the middle of an item."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

@@ -1,6 +1,7 @@
-"""Ids of the special tokens of a vocabulary."""
+"""Special tokens and sizes of a vocabulary."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -26,3 +27,14 @@ class SpecialTokens:
 
 DEFAULT_SPECIAL_TOKENS = SpecialTokens(pad=0, unk=1, bos=2, eos=3, decoder_start=2)
 """Those of a new vocabulary."""
+
+
+@dataclass(frozen=True)
+class VocabularySpec:
+    """What a model must know of a tokenizer."""
+
+    source_size: int
+    target_size: int
+    special_tokens: SpecialTokens = DEFAULT_SPECIAL_TOKENS
+    columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """For each source column that the model embeds, the number of ids of each of its values; id 0 stands for none."""

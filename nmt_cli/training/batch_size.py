@@ -52,7 +52,7 @@ def _longest_batch(prepared: Prepared, tokens: int) -> Batch:
 def _fits(trainer: Trainer, batch: Batch) -> bool:
     try:
         with autocast(trainer.device, trainer.settings.precision):
-            loss, _ = trainer.objective(batch.to(trainer.device))
+            loss, *_ = trainer.objective(batch.to(trainer.device))
         loss.backward()
     except RuntimeError as error:
         if not is_out_of_memory(error):

@@ -19,11 +19,11 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from nmt_cli.data.arrays import Integers
 from nmt_cli.data.batches import Batch, Rows, assemble, plan
 from nmt_cli.data.blocks.blocks import Block, Blocks
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.data.subword_sampling.resegmentation import Resegmenter
-from nmt_cli.data.token_corpus import Integers
+from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.recipe.training import Training
 from nmt_cli.runs.journal import CorpusExposure
 from nmt_cli.training.distributed import Distributed
@@ -84,16 +84,16 @@ def iterate_updates(
         start: State to resume from.
     """
     max_tokens = max(1, min(batch_tokens, settings.update_tokens // distributed.world_size))
-    blocks = Blocks(prepared.train, weights, settings.mixing, seed, build_resegmenter(prepared, settings))
+    blocks = Blocks(prepared.train, weights, settings.mixing, seed, build_regularizer(prepared, settings))
     for block in prefetch_one(_iterate_blocks(blocks, seed, start, max_tokens), "blocks"):
         yield from _split_into_updates(prepared, block, settings.update_tokens, distributed)
 
 
-def build_resegmenter(prepared: Prepared, settings: Training) -> Resegmenter | None:
+def build_regularizer(prepared: Prepared, settings: Training) -> SubwordRegularizer | None:
     """Return what re-tokenizes the text of each block, or None if neither sampling nor augmentation is set."""
     if settings.subword_sampling is None and settings.augmentation is None:
         return None
-    return Resegmenter(prepared.tokenizer, settings.subword_sampling, settings.augmentation, prepared.max_length)
+    return SubwordRegularizer(prepared.tokenizer, settings.subword_sampling, settings.augmentation, prepared.max_length)
 
 
 @dataclass(frozen=True)

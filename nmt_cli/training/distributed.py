@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # importing these takes most of a second, and few runs need t
 from nmt_cli.devices import Rank
 from nmt_cli.errors import ResourceError
 from nmt_cli.recipe.training import Parallel
+from nmt_cli.training.objectives import Objective
 
 _EXIT_DELAY = 2.0
 """Seconds that a rank waits after losing contact, so that the launcher sees the rank that failed first end first."""
@@ -85,21 +86,19 @@ def init_distributed(rank: Rank, device: torch.device, timeout: float) -> Iterat
             dist.destroy_process_group()
 
 
-def parallelize(objective: nn.Module, settings: Parallel, distributed: Distributed, device: torch.device) -> nn.Module:
+def parallelize(objective: Objective, settings: Parallel, distributed: Distributed, device: torch.device) -> nn.Module:
     """Return the objective to call in training: gradients are averaged over ranks (DDP), or also sharded (FSDP2)."""
     if distributed.world_size == 1:
         return objective
     if settings.type == "ddp":
-        # With layer drop, some parameters have no gradient on some ranks.
-        drops_layers = any(getattr(module, "layer_drop", 0) for module in objective.modules())
-        return DistributedDataParallel(objective, gradient_as_bucket_view=True, find_unused_parameters=drops_layers)
+        return DistributedDataParallel(
+            objective, gradient_as_bucket_view=True, find_unused_parameters=not objective.uses_all_parameters
+        )
     from torch.distributed.fsdp import fully_shard
 
     mesh = dist.device_mesh.init_device_mesh(device.type, (distributed.world_size,))
-    for module in list(objective.modules()):
-        if isinstance(module, nn.ModuleList):
-            for layer in module:
-                fully_shard(layer, mesh=mesh, reshard_after_forward=True)
+    for unit in objective.model.fsdp_units():
+        fully_shard(unit, mesh=mesh, reshard_after_forward=True)
     fully_shard(objective, mesh=mesh, reshard_after_forward=False)
     return objective
 

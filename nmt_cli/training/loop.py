@@ -86,7 +86,7 @@ def _forward_backward(trainer: Trainer, batches: UpdateBatches, seed: int) -> Te
     scale = distributed.world_size / batches.target_tokens  # gradients are averaged over ranks
     # After ranks have exchanged gradients, or shards of parameters, a single rank cannot start again.
     trainer.can_retry = distributed.world_size == 1 or settings.parallel.type == "ddp"
-    trainer.objective.step = update
+    trainer.objective.num_updates = update
     for micro_batch in batches.micro_batches:
         limit = trainer.max_tokens_that_fit
         pieces = micro_batch.batch.pieces(limit) if limit else [micro_batch.batch]
@@ -96,7 +96,7 @@ def _forward_backward(trainer: Trainer, batches: UpdateBatches, seed: int) -> Te
             is_last = micro_batch is batches.micro_batches[-1] and piece is pieces[-1]
             with gradient_sync(trainer.parallel_objective, is_last):
                 with autocast(trainer.device, settings.precision):
-                    loss, _ = trainer.parallel_objective(piece.to(trainer.device))
+                    loss, *_ = trainer.parallel_objective(piece.to(trainer.device))
                 trainer.can_retry &= distributed.world_size == 1 or not is_last
                 (loss * (weight * scale)).backward()
             total += loss.detach() * weight

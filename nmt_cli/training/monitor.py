@@ -84,7 +84,7 @@ class TrainingMonitor:
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
-        self._token_counts = torch.zeros(trainer.model.vocabularies.target_size, dtype=torch.int64)
+        self._token_counts = torch.zeros(trainer.model.vocabulary.target_size, dtype=torch.int64)
         self._batches: deque[Batch] = deque(maxlen=_NUM_BATCHES)
         self._first_losses: list[Tensor] = []
         self._last_losses: deque[Tensor] = deque(maxlen=_WINDOW)
@@ -148,8 +148,8 @@ class TrainingMonitor:
                 for piece in batch.pieces(trainer.max_tokens_that_fit or batch.padded_tokens):
                     if len(piece.source) > 1:
                         on_device = piece.to(trainer.device)
-                        loss, count = trainer.objective(on_device)
-                        other, _ = trainer.objective(replace(on_device, source=on_device.source.roll(1, 0)))
+                        loss, count, _ = trainer.objective(on_device)
+                        other, *_ = trainer.objective(replace(on_device, source=on_device.source.roll(1, 0)))
                         right, wrong, tokens = right + float(loss), wrong + float(other), tokens + count
         right, wrong, summed = trainer.distributed.all_reduce_sum(right, wrong, tokens)
         return (right / summed, wrong / summed) if summed else (math.nan, math.nan)

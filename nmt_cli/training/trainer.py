@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from nmt_cli.errors import ModelError
-from nmt_cli.models.contract import TranslationModel
+from nmt_cli.models.contract import Model
 from nmt_cli.recipe.training import Training
 from nmt_cli.training.distributed import Distributed, full_tensor, load_into, parallelize, shard_like, unsharded_weights
-from nmt_cli.training.objectives.cross_entropy import CrossEntropy
+from nmt_cli.training.objectives import Objective
 from nmt_cli.training.optimization.ema import ExponentialMovingAverage
 from nmt_cli.training.optimization.optimizer import build_optimizer, freeze
 from nmt_cli.training.optimization.schedule import learning_rate
@@ -26,7 +26,7 @@ class Trainer:
     """One rank's model, objective, optimizers and state."""
 
     def __init__(
-        self, objective: CrossEntropy, width: int, settings: Training, device: torch.device, distributed: Distributed
+        self, objective: Objective, width: int, settings: Training, device: torch.device, distributed: Distributed
     ) -> None:
         self.settings, self.device, self.distributed = settings, device, distributed
         self.width = width
@@ -96,7 +96,7 @@ class Trainer:
         )
 
     @contextmanager
-    def evaluating(self) -> Iterator[TranslationModel]:
+    def evaluating(self) -> Iterator[Model]:
         """Switch model and objective to evaluation within the context: averaged, unsharded and without dropout."""
         try:
             averaged = self._ema.average_parameters() if self._ema else nullcontext()

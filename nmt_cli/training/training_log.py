@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt_cli import console
 from nmt_cli.devices import peak_memory
-from nmt_cli.models.linear import product_speed
+from nmt_cli.models.kernels import matmul_speed
 from nmt_cli.runs.journal import Journal
 from nmt_cli.training.monitor import TrainingMonitor
 from nmt_cli.training.train_state import Scores, TrainState, UpdateStats
@@ -33,7 +33,7 @@ class TrainingLog:
         self.progress_bar = console.ProgressBar("training", "updates", total, state.num_updates, plain_lines=False)
         self._num_parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
         precision = torch.bfloat16 if trainer.settings.precision == "bf16" else torch.float32
-        self._peak_flops = product_speed(trainer.device, precision) * trainer.distributed.world_size
+        self._peak_flops = matmul_speed(trainer.device, precision) * trainer.distributed.world_size
         self._initial_fraction, self._started = state.fraction_done(limits), time.monotonic()
         self._max_tokens_that_fit = trainer.max_tokens_that_fit
         self._start_interval()

@@ -10,7 +10,7 @@ import torch
 from nmt_cli.data.batches import validation_batches
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.devices import autocast
-from nmt_cli.models.contract import TranslationModel
+from nmt_cli.models.contract import Model
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.trainer import Trainer
 
@@ -24,7 +24,7 @@ class ValidationDecoder:
 
     sources: Mapping[str, Sequence[Any]]
     """Inputs of `translate` for each line, by set."""
-    translate: Callable[[TranslationModel, Sequence[Any]], list[str]]
+    translate: Callable[[Model, Sequence[Any]], list[str]]
     """Translates some of the inputs."""
     score: Callable[[str, list[str]], Mapping[str, float]]
     """BLEU and chrF of the translations of a set."""
@@ -48,13 +48,13 @@ def _loss(trainer: Trainer, prepared: Prepared, name: str) -> float:
     total, tokens = 0.0, 0
     with torch.no_grad(), autocast(trainer.device, trainer.settings.precision):
         for batch in islice(batches, distributed.rank, None, distributed.world_size):
-            loss, count = trainer.objective(batch.to(trainer.device))
+            loss, count, _ = trainer.objective(batch.to(trainer.device))
             total, tokens = total + float(loss), tokens + count
     total, summed = distributed.all_reduce_sum(total, tokens)
     return total / max(summed, 1)
 
 
-def _translate(distributed: Distributed, model: TranslationModel, decoder: ValidationDecoder, name: str) -> list[str]:
+def _translate(distributed: Distributed, model: Model, decoder: ValidationDecoder, name: str) -> list[str]:
     """Translate all lines of a set; of n ranks, each translates every n-th line."""
     sources, count = decoder.sources[name], distributed.world_size
     by_rank = distributed.all_gather_object(decoder.translate(model, sources[distributed.rank :: count]))

@@ -6,7 +6,7 @@ import pytest
 
 from nmt_cli import files
 from nmt_cli.commands.export import export
-from nmt_cli.commands.loading import config_of, vocabularies_of
+from nmt_cli.commands.loading import config_of, vocabulary_spec
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models import build
@@ -25,7 +25,7 @@ def model(recipe: Path) -> Path:
     """A model folder of random weights."""
     settings = load_recipe(recipe)
     tokenizer = Tokenizer.load(settings.data.prepared / "tokenizer")
-    weights = dict(build(settings.model, vocabularies_of(tokenizer)).named_parameters())
+    weights = dict(build(settings.model, vocabulary_spec(tokenizer)).named_parameters())
     with files.new_folder(Path("model")) as folder:
         files.write_json(folder / CONFIG, config_of(settings, tokenizer).model_dump(mode="json"))
         write_tensors(folder / WEIGHTS, weights)

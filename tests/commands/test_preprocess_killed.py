@@ -176,7 +176,7 @@ def test_one_process_killed_ends_all_and_what_was_done_is_used(made: dict[int, d
     os.kill(found[0], signal.SIGKILL)
     assert life.exit_code(20) == 5, life.told
     assert time.monotonic() - began < 45
-    assert "was killed by SIGKILL; if memory was short, lower --nproc" in life.told
+    assert "was killed by SIGKILL; if out of memory, lower --nproc" in life.told
     assert not any(map(is_alive, found))
     assert contents(Path("prepared")) == made[SIZES[1]]
     assert any(Path("prepared.parts").glob("train/digits/0*[0-9]/shard.json"))

@@ -72,7 +72,7 @@ def test_stopped_with_each_optimizer_schedule_and_regularization(
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["rnn"])
 def test_stopped_with_scheduled_sampling(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_same_in_lives(monkeypatch, [*SHORT, "training.scheduled_sampling={most: 0.5, full: 5}"])
+    assert_same_in_lives(monkeypatch, [*SHORT, "training.scheduled_sampling={max_rate: 0.5, end: 5}"])
 
 
 @pytest.mark.slow

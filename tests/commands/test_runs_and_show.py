@@ -72,7 +72,7 @@ def test_it_is_told_in_strict_json_too(written: WrittenRun, capsys: pytest.Captu
 
 def test_damage_is_told_and_is_a_mistake(written: WrittenRun, capsys: pytest.CaptureFixture[str]) -> None:
     Path("prepared/train/small/source.bin").write_bytes(b"")
-    with pytest.raises(DataError, match=r"train/small/source\.bin: has 0 bytes") as caught:
+    with pytest.raises(DataError, match=r"train/small/source\.bin: is damaged") as caught:
         show(Path("prepared"), checked=True)
     assert "0 of 1 folders whole" in capsys.readouterr().out
     assert caught.value.exit_code == 3

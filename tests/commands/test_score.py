@@ -14,7 +14,7 @@ import pytest
 from nmt_cli.commands import score as module
 from nmt_cli.commands.score import ScoreOptions, score
 from nmt_cli.commands.translators import TranslatorOptions
-from nmt_cli.data.context import Joining
+from nmt_cli.data.context import DocumentContext
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import NO_TAGS
 from nmt_cli.decoding.forced.scoring import Pair, ScoredPair
@@ -43,7 +43,7 @@ class Lengths:
 
 @pytest.fixture(autouse=True)
 def _without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    joining = Joining(cast(Tokenizer, None), None, 0)
+    joining = DocumentContext(cast(Tokenizer, None), None, 0)
     opened = SimpleNamespace(searcher=None, tokenizer=None, settings=None, tags=NO_TAGS, joining=joining)
     monkeypatch.setattr(module, "open_translator", lambda options: opened)
     monkeypatch.setattr(module, "Scorer", Lengths)

@@ -81,7 +81,7 @@ def test_a_sentencepiece_model_is_taken_with_the_tags_of_the_recipe(recipe: Path
     taken = taken_tokenizer(second)
     assert taken is not None
     own = Tokenizer.load(Path("prepared/tokenizer")).source
-    assert taken.source.vocabulary == [*own.vocabulary, f"<2{second.data.target_language}>"]
+    assert taken.source.entries == [*own.entries, f"<2{second.data.target_language}>"]
 
 
 def test_an_extension_is_learned_once_from_the_text_of_the_recipe(
@@ -91,7 +91,7 @@ def test_an_extension_is_learned_once_from_the_text_of_the_recipe(
     second = taking(recipe, "prepared/tokenizer", "tokenizer.extension={pieces: 3}", "data.language_tags=true")
     preprocess(second)
     own, found = Tokenizer.load(Path("prepared/tokenizer")), open_prepared(second).tokenizer
-    assert found.source.vocabulary[: own.source_size + 1] == [*own.source.vocabulary, "<2de>"]
+    assert found.source.entries[: own.source_size + 1] == [*own.source.entries, "<2de>"]
     assert found.source_size == own.source_size + 4
     preprocess(second)
     assert "up to date" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from nmt_cli import __version__, files
-from nmt_cli.commands.loading import config_of, vocabularies_of
+from nmt_cli.commands.loading import config_of, vocabulary_spec
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.models import build
 from nmt_cli.recipe.schema import Recipe
@@ -46,7 +46,7 @@ def save_toy_model(folder: Path, tags: Sequence[str] = (), tying: str = "all", *
     lines = [f"{one} {other}" for one in WORDS for other in WORDS]
     tokenizer = Tokenizer.train(recipe.tokenizer, lines, lines, 1, tags)
     torch.manual_seed(1)
-    model = build(recipe.model, vocabularies_of(tokenizer))
+    model = build(recipe.model, vocabulary_spec(tokenizer))
     with files.new_folder(folder) as unfinished:
         files.write_json(unfinished / CONFIG, config_of(recipe, tokenizer).model_dump(mode="json"))
         checkpoints.write_tensors(unfinished / WEIGHTS, dict(model.named_parameters()))

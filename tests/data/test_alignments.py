@@ -14,7 +14,7 @@ from shards import written as write
 
 from nmt_cli.data.alignments import normalized_links
 from nmt_cli.data.batches import Batch, assemble, plan
-from nmt_cli.data.subword_sampling.resegmentation import Resegmenter
+from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, joined
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError
@@ -148,8 +148,8 @@ def expected_weights(
     cut: TokenPairs, tokenizer: Tokenizer, pairs: list[Pair], number: int
 ) -> dict[tuple[int, int], float]:
     """Weight by target and source place, token by token."""
-    source = words_of(cut.source(number).tolist(), tokenizer.source.vocabulary)
-    target = words_of(cut.target(number).tolist(), tokenizer.target.vocabulary)
+    source = words_of(cut.source(number).tolist(), tokenizer.source.entries)
+    target = words_of(cut.target(number).tolist(), tokenizer.target.entries)
     sources: dict[int, list[int]] = defaultdict(list)
     for link in pairs[number].links.split():
         one, other = map(int, link.split("-"))
@@ -183,14 +183,14 @@ def test_tokens_are_linked_as_their_words(corpus: TokenCorpus, tokenizer: Tokeni
 
 
 def test_tags_belong_to_no_word(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
-    tag = next(n for n, piece in enumerate(tokenizer.source.vocabulary) if n > 3 and not piece.startswith("▁"))
+    tag = next(n for n, piece in enumerate(tokenizer.source.entries) if n > 3 and not piece.startswith("▁"))
     tagged = written(tmp_path / "tagged", tokenizer, pairs, aligned=True, prefix=[tag])
     assert_linked_as_words(tagged.whole(), tokenizer, pairs)
 
 
 def test_sampled_tokens_are_linked_as_their_words(corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
-    plain, resegmenter = corpus.whole(), Resegmenter(tokenizer, SubwordSampling(alpha=0.1), None, 1000)
-    cut = resegmenter.resegmented(corpus, everything(corpus), plain, [1])
+    plain, regularizer = corpus.whole(), SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.1), None, 1000)
+    cut = regularizer.regularize(corpus, everything(corpus), plain, [1])
     assert cut.targets.tokens.tolist() != plain.targets.tokens.tolist()
     assert_linked_as_words(cut, tokenizer, pairs)
 
@@ -207,7 +207,7 @@ def test_links_follow_words_that_are_lost_repeated_or_swapped(
     corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]
 ) -> None:
     augmentation, plain = Augmentation(noise=1, no_final_punctuation=1), corpus.whole()
-    changed = Resegmenter(tokenizer, None, augmentation, 1000).resegmented(corpus, everything(corpus), plain, [1])
+    changed = SubwordRegularizer(tokenizer, None, augmentation, 1000).regularize(corpus, everything(corpus), plain, [1])
     assert changed.links is not None
     assert plain.links is not None
     sources = tokenizer.source.decode([changed.source(row).tolist() for row in range(len(changed))])

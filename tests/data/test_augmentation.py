@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.data.augmentation import Altered, Augmenter
+from nmt_cli.data.augmentation import AugmentedPairs, Augmenter
 from nmt_cli.recipe.training.mixing import Augmentation
 from nmt_cli.text.normalization import NORMALIZATIONS
 
@@ -18,17 +18,17 @@ TARGETS = [f"a sentence ({number}) of words!" for number in range(COUNT)]
 WHOLE_SOURCE, WHOLE_TARGET = SOURCES[7], TARGETS[7]
 
 
-def altered(
+def augmented(
     settings: dict[str, float], sources: list[str] = SOURCES, targets: list[str] = TARGETS, seed: int = 1
-) -> Altered:
+) -> AugmentedPairs:
     augmenter = Augmenter(Augmentation.model_validate(settings), NORMALIZATIONS["nfkc"])
-    return augmenter.altered(sources, targets, np.random.default_rng(seed))
+    return augmenter.augment(sources, targets, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("name", sorted(Augmentation.model_fields))
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.6, 1.0])
 def test_each_change_comes_with_its_probability(name: str, probability: float) -> None:
-    found = altered({name: probability})
+    found = augmented({name: probability})
     deviation = (probability * (1 - probability) / COUNT) ** 0.5
     assert abs(found.changed.mean() - probability) <= 4 * deviation
     is_other = [pair != before for pair, before in zip(pairs(found), zip(SOURCES, TARGETS, strict=True), strict=True)]
@@ -36,7 +36,7 @@ def test_each_change_comes_with_its_probability(name: str, probability: float) -
 
 
 def test_several_changes_keep_their_probabilities_and_meet_by_chance() -> None:
-    found = altered({"upper_case": 0.3, "title_case": 0.4, "no_final_punctuation": 0.5})
+    found = augmented({"upper_case": 0.3, "title_case": 0.4, "no_final_punctuation": 0.5})
     upper = np.array([target.isupper() for target in found.targets])
     title = np.array(["Of Words" in target for target in found.targets])
     cut = np.array([not target.endswith("!") for target in found.targets])
@@ -44,14 +44,14 @@ def test_several_changes_keep_their_probabilities_and_meet_by_chance() -> None:
         assert share.mean() == pytest.approx(expected, abs=0.04)
 
 
-def pairs(found: Altered) -> list[tuple[str, str]]:
+def pairs(found: AugmentedPairs) -> list[tuple[str, str]]:
     return list(zip(found.sources, found.targets, strict=True))
 
 
 def test_upper_and_title_case_change_both_sides() -> None:
-    source, target = pairs(altered({"upper_case": 1}))[7]
+    source, target = pairs(augmented({"upper_case": 1}))[7]
     assert (source, target) == (WHOLE_SOURCE.upper(), WHOLE_TARGET.upper())
-    assert pairs(altered({"title_case": 1}))[7] == ("Ein Satz (7) Mit Worten.", "A Sentence (7) Of Words!")
+    assert pairs(augmented({"title_case": 1}))[7] == ("Ein Satz (7) Mit Worten.", "A Sentence (7) Of Words!")
 
 
 @pytest.mark.parametrize(
@@ -67,17 +67,17 @@ def test_upper_and_title_case_change_both_sides() -> None:
     ],
 )
 def test_final_punctuation_is_lost_unless_there_is_nothing_else(before: str, after: str) -> None:
-    assert altered({"no_final_punctuation": 1}, [before], ["x"]).sources == [after]
-    assert altered({"no_final_punctuation": 1}, ["x"], [before]).targets == [after]
+    assert augmented({"no_final_punctuation": 1}, [before], ["x"]).sources == [after]
+    assert augmented({"no_final_punctuation": 1}, ["x"], [before]).targets == [after]
 
 
 def test_of_joined_sentences_the_last_changes() -> None:
-    found = altered({"upper_case": 1, "no_final_punctuation": 1}, ["Eins.\x1eZwei."], ["One.\x1eTwo."])
+    found = augmented({"upper_case": 1, "no_final_punctuation": 1}, ["Eins.\x1eZwei."], ["One.\x1eTwo."])
     assert pairs(found) == [("Eins.\x1eZWEI", "One.\x1eTWO")]
 
 
 def test_a_typing_mistake_is_one_letter_of_the_source() -> None:
-    found = altered({"typos": 1})
+    found = augmented({"typos": 1})
     assert found.targets == TARGETS
     lengths = Counter(len(after) - len(before) for after, before in zip(found.sources, SOURCES, strict=True))
     assert lengths.keys() == {-1, 0, 1}
@@ -86,21 +86,21 @@ def test_a_typing_mistake_is_one_letter_of_the_source() -> None:
 
 
 def test_noise_loses_repeats_or_swaps_a_word_of_the_source() -> None:
-    found = altered({"noise": 1})
+    found = augmented({"noise": 1})
     assert found.targets == TARGETS
     kinds: Counter[str] = Counter()
     for row, (after, before) in enumerate(zip(found.sources, SOURCES, strict=True)):
         one, other = Counter(after.split(" ")), Counter(before.split(" "))
         kinds["lost" if other - one else "repeated" if one - other else "swapped"] += 1
         assert (one - other).total() + (other - one).total() <= 1
-        assert [before.split(" ")[origin] for origin in found.moved[row].origins] == after.split(" ")
+        assert [before.split(" ")[origin] for origin in found.reordered[row].source_indices] == after.split(" ")
     assert min(kinds.values()) > COUNT / 4
 
 
 def test_only_the_generator_decides() -> None:
     everything = dict.fromkeys(Augmentation.model_fields, 0.4)
-    assert pairs(altered(everything, seed=3)) == pairs(altered(everything, seed=3))
-    assert pairs(altered(everything, seed=3)) != pairs(altered(everything, seed=4))
+    assert pairs(augmented(everything, seed=3)) == pairs(augmented(everything, seed=3))
+    assert pairs(augmented(everything, seed=3)) != pairs(augmented(everything, seed=4))
 
 
 LINES = (
@@ -111,12 +111,12 @@ LINES = (
 @given(LINES, LINES, st.integers(0, 100))
 def test_whatever_comes_stays_a_normalised_pair_whose_words_are_known(source: str, target: str, seed: int) -> None:
     normalize: Callable[[str], str] = NORMALIZATIONS["nfkc"]
-    found = altered(dict.fromkeys(Augmentation.model_fields, 0.7), [source], [target], seed)
+    found = augmented(dict.fromkeys(Augmentation.model_fields, 0.7), [source], [target], seed)
     for line in (found.sources[0], found.targets[0]):
         assert line
         assert normalize(line) == line
-    if 0 in found.moved:
-        assert len(found.moved[0].origins) == found.sources[0].count(" ") + 1
-        assert found.moved[0].targets == found.targets[0].count(" ") + 1
+    if 0 in found.reordered:
+        assert len(found.reordered[0].source_indices) == found.sources[0].count(" ") + 1
+        assert found.reordered[0].num_targets == found.targets[0].count(" ") + 1
     else:
         assert found.sources[0].count(" ") == source.count(" ")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.data.context import Joining, with_neighbours
+from nmt_cli.data.context import DocumentContext, sliding_window
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import Context, TokenizerSettings
 
@@ -12,7 +12,7 @@ LINES = ["one two", "two three", "three one", "four"]
 
 @given(st.lists(st.integers(0, 3)), st.integers(1, 4))
 def test_neighbours_are_the_nearest_of_the_same_document(items: list[int], count: int) -> None:
-    found = list(with_neighbours(iter(items), count, lambda item: item == 0))
+    found = list(sliding_window(iter(items), count, lambda item: item == 0))
 
     assert [item for item, _ in found] == items
     for place, (item, before) in enumerate(found):
@@ -24,17 +24,17 @@ def test_what_was_joined_comes_apart_again() -> None:
     settings = TokenizerSettings.model_validate({"algorithm": "word", "joint": False, "byte_fallback": False})
     others = [*LINES[:2], "five"]  # so that the tag has another number on each side
     words = Tokenizer.train(settings, LINES * 9, others * 9, 1, ["sep"])
-    joining = Joining(words, Context(sentences=2), 99)
-    (rows,) = joining.fitting([("one two", "four")], [1])
+    joining = DocumentContext(words, Context(sentences=2), 99)
+    (rows,) = joining.fit([("one two", "four")], [1])
 
     assert rows == words.encode_source(["one two", "four"])
-    assert joining.sources(rows) == (*rows[0], words.source.tag("sep"), *rows[1], words.source.tag("sep"))
+    assert joining.source_prefix(rows) == (*rows[0], words.source.tag_id("sep"), *rows[1], words.source.tag_id("sep"))
     first, last = words.encode_target(others[:2])
-    assert joining.targets([first]) == (*first, words.target.tag("sep"))
-    assert joining.decode([[*joining.targets([first]), *last], last, [*joining.targets([first])]]) == [
+    assert joining.target_prefix([first]) == (*first, words.target.tag_id("sep"))
+    assert joining.decode([[*joining.target_prefix([first]), *last], last, [*joining.target_prefix([first])]]) == [
         "two three",
         "two three",
         "",
     ]
-    alone = Joining(words, Context(sentences=2, target=False), 99)
-    assert (alone.targets([first]), alone.separators, Joining(words, None, 9).count) == ((), set(), 0)
+    alone = DocumentContext(words, Context(sentences=2, target=False), 99)
+    assert (alone.target_prefix([first]), alone.separators, DocumentContext(words, None, 9).size) == ((), set(), 0)

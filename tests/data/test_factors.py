@@ -19,7 +19,7 @@ from nmt_cli.data.preparation.preparing import PreprocessJob, prepare
 from nmt_cli.data.prepared import Prepared, open_prepared
 from nmt_cli.data.token_corpus import joined
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.factors import Factors
+from nmt_cli.data.tokenizing.vocabulary import FactorValues
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.schema import Recipe
@@ -35,7 +35,7 @@ def tokenizers(sentences: Sentences) -> dict[str, Tokenizer]:
     return {
         name: Tokenizer.train(
             TokenizerSettings(vocabulary_size=310, normalization=name), lines, lines, 1, ["2de", "bt"]
-        ).with_factors(Factors(MANY))
+        ).with_factors(FactorValues(MANY))
         for name in ("nfkc", "none", "punctuation")
     }
 
@@ -66,7 +66,7 @@ def test_each_token_of_a_plain_word_has_its_factors(
     place = 0  # the slow and obvious way: count letters
     ends = np.cumsum([len(word) for word in words])
     for token, numbers in zip(tokens, found, strict=True):
-        piece = tokenizer.source.vocabulary[token].replace("▁", "")
+        piece = tokenizer.source.entries[token].replace("▁", "")
         width = 1 if piece.startswith("<0x") else len(piece)
         word = int(np.searchsorted(ends, place, "right"))  # of a lone ▁, the word that follows
         assert numbers == [word + 1, word % 2 + 1]
@@ -104,7 +104,7 @@ def test_any_line_gives_each_token_some(tokenizers: dict[str, Tokenizer], normal
 
 def test_tags_and_unknown_values_have_none(tokenizers: dict[str, Tokenizer]) -> None:
     tokenizer = tokenizers["nfkc"]
-    tags, tokens = [tokenizer.tag("2de"), tokenizer.tag("bt")], tokenizer.source.encode(["it is"])[0]
+    tags, tokens = [tokenizer.tag_id("2de"), tokenizer.tag_id("bt")], tokenizer.source.encode(["it is"])[0]
     valued = FactoredSource("it is", "it is", [["w0", "w99"], ["?", "odd"]])
     lengths = np.array([2 + len(tokens)] * 2)
     found = token_factors(tokenizer, [valued, valued], np.array(2 * [*tags, *tokens]), lengths)["factors"].tolist()
@@ -137,7 +137,7 @@ def test_what_is_given_wrong_is_told(tokenizers: dict[str, Tokenizer], given: di
         segment_factors(tokenizer, 7, "it is", given, [(0, 5, tokens)])
     assert segment_factors(tokenizer, 7, " ", {}, []) == []
     with pytest.raises(DataError, match="but this model has none"):
-        segment_factors(tokenizer.with_factors(Factors()), 7, "it is", {"n": "w1 w2"}, [(0, 5, tokens)])
+        segment_factors(tokenizer.with_factors(FactorValues()), 7, "it is", {"n": "w1 w2"}, [(0, 5, tokens)])
 
 
 MakeFactored = Callable[..., Recipe]
@@ -233,7 +233,7 @@ def test_a_wrong_number_of_values_is_named_or_left_out(
 
 def test_a_tag_before_the_words_has_none(make: MakeFactored) -> None:
     prepared = prepared_of(make(language_tags=True))
-    pairs, tag = prepared.train[0].whole(), prepared.tokenizer.tag("2bb")
+    pairs, tag = prepared.train[0].whole(), prepared.tokenizer.tag_id("2bb")
     factors = pairs.source_columns["factors"]
     assert np.array_equal(factors[:, 0] == 0, pairs.sources.tokens == tag)
     assert (factors == 0).sum() == len(pairs)

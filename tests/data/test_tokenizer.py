@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -11,14 +12,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
-from nmt_cli.data.tokenizer import Subwords, Tokenizer
-from nmt_cli.data.tokenizing import segmenter_training
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing import sentencepiece_training
+from nmt_cli.data.tokenizing.segmenters import BpeSegmenter
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS, SpecialTokens
 
 Sentences = Callable[[int, int], list[str]]
 SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
+SPECIAL_IDS = asdict(DEFAULT_SPECIAL_TOKENS)
+SAVED = {
+    "format": 3,
+    "normalization": "nfkc",
+    "special_tokens": SPECIAL_IDS,
+    "sides": {"joint": {"segmenter": "unigram", "tags": {}}},
+    "factors": {},
+}
 WRITTEN = ["<s> </s> <unk> <pad>", "a</s>b", "▁a ▁ ▁▁b", "<0x41> <0x0A>", "@@ ⁇ <2de>", "\\n \"'", "⁇"]
 
 
@@ -71,12 +82,12 @@ def test_a_learned_piece_that_looks_like_a_special_token_is_none() -> None:
     processor = SentencePieceProcessor(model_proto=model.getvalue())
     pieces = [processor.id_to_piece(number) for number in range(1, 12)]
     assert "</s>" in pieces
-    subwords = Subwords(model.getvalue(), [*SPECIAL, *pieces])
-    rows = subwords.encode(["x</s>x"])
+    vocabulary = Vocabulary(BpeSegmenter(model.getvalue()), [*SPECIAL, *pieces])
+    rows = vocabulary.encode(["x</s>x"])
     assert len(SPECIAL) + pieces.index("</s>") in rows[0]
     assert DEFAULT_SPECIAL_TOKENS.eos not in rows[0]
-    assert subwords.decode(rows) == ["x</s>x"]
-    without = Subwords(model.getvalue(), [*SPECIAL, *(piece for piece in pieces if piece != "</s>")])
+    assert vocabulary.decode(rows) == ["x</s>x"]
+    without = Vocabulary(BpeSegmenter(model.getvalue()), [*SPECIAL, *(piece for piece in pieces if piece != "</s>")])
     assert DEFAULT_SPECIAL_TOKENS.eos not in without.encode(["x</s>x"])[0]
 
 
@@ -84,11 +95,11 @@ def test_the_vocabulary_has_the_size_asked_for_special_tokens_included(sentences
     joint = trained(sentences(0, 200), size=310)
     assert joint.source is joint.target
     assert joint.source_size == joint.target_size == 310
-    assert joint.source.vocabulary[:4] == SPECIAL
+    assert joint.source.entries[:4] == SPECIAL
     assert joint.special_tokens == SpecialTokens(pad=0, unk=1, bos=2, eos=3, decoder_start=2)
 
     apart = trained(sentences(0, 200), sentences(1, 200), size=310, joint=False)
-    assert apart.source.vocabulary != apart.target.vocabulary
+    assert apart.source.entries != apart.target.entries
     assert apart.source_size == apart.target_size == 310
 
 
@@ -107,7 +118,7 @@ def test_special_tokens_are_left_out_of_text(tokenizer: Tokenizer) -> None:
 
 
 def test_bytes_that_spell_a_line_break_still_give_one_line(tokenizer: Tokenizer) -> None:
-    pieces = tokenizer.target.vocabulary
+    pieces = tokenizer.target.entries
     spelt = [[pieces.index(f"<0x{byte:02X}>") for byte in text.encode()] for text in ("a\nb", "a\rb", "a\u2028b", "\0")]
     assert tokenizer.decode_target(spelt) == ["a b", "a b", "a b", " "]
 
@@ -136,14 +147,14 @@ def test_a_saved_tokenizer_is_the_same_when_loaded(tmp_path: Path, sentences: Se
 
 def test_pieces_of_any_characters_survive_saving(tmp_path: Path, tokenizer: Tokenizer) -> None:
     tokenizer.save(tmp_path)
-    odd = [*tokenizer.source.vocabulary, "a b", "\t", "\r", "\u2028", '"', "\\", ""]
+    odd = [*tokenizer.source.entries, "a b", "\t", "\r", "\u2028", '"', "\\", ""]
     (tmp_path / "joint.vocabulary.json").write_text(json.dumps(odd))
-    assert Tokenizer.load(tmp_path).source.vocabulary == odd
+    assert Tokenizer.load(tmp_path).source.entries == odd
 
 
 def test_ids_are_places_in_the_vocabulary_not_numbers_of_sentencepiece(tmp_path: Path, tokenizer: Tokenizer) -> None:
     tokenizer.save(tmp_path)
-    pieces = tokenizer.source.vocabulary
+    pieces = tokenizer.source.entries
     (tmp_path / "joint.vocabulary.json").write_text(json.dumps(pieces[:4] + pieces[:3:-1]))
     turned = Tokenizer.load(tmp_path)
     expected = [[len(pieces) + 3 - token for token in row] for row in tokenizer.encode_source(["abc de"])]
@@ -158,7 +169,9 @@ def test_ids_are_places_in_the_vocabulary_not_numbers_of_sentencepiece(tmp_path:
         ("tokenizer.json", '{"format": 1, "normalization": "nfc", "joint": true}'),
         ("tokenizer.json", "not json"),
         ("joint.vocabulary.json", "[1]"),
-        ("joint.vocabulary.json", '["a"]'),
+        ("tokenizer.json", json.dumps(SAVED | {"special_tokens": {"pad": 0}})),
+        ("tokenizer.json", json.dumps(SAVED | {"special_tokens": SPECIAL_IDS | {"eos": 330}})),
+        ("tokenizer.json", json.dumps(SAVED | {"sides": {"joint": {"segmenter": "x", "tags": {}}}})),
         ("joint.vocabulary.json", json.dumps([*SPECIAL, "a", "a"])),
         ("joint.model", ""),
         ("joint.model", "text"),
@@ -215,7 +228,7 @@ def test_the_same_text_gives_the_same_tokenizer(sentences: Sentences) -> None:
 
 
 def test_of_too_many_sentences_a_sample_is_learned_from(sentences: Sentences, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmenter_training, "MOST_CHARACTERS", 2000)
+    monkeypatch.setattr(sentencepiece_training, "MAX_CHARACTERS", 2000)
     learned = TokenizerSettings(vocabulary_size=300)
     first, again, other = (Tokenizer.train(learned, sentences(0, 900), [], seed) for seed in (1, 1, 2))
     assert first.fingerprint == again.fingerprint != other.fingerprint
@@ -229,7 +242,7 @@ def test_long_lines_are_learned_from_too(sentences: Sentences) -> None:
 
 def test_one_freak_line_changes_little(sentences: Sentences) -> None:
     lines = sentences(0, 400)
-    assert set("abcdefghij") <= set(trained([*lines, "日" * 1_000_000]).source.vocabulary)
+    assert set("abcdefghij") <= set(trained([*lines, "日" * 1_000_000]).source.entries)
 
 
 def test_learning_is_silent(sentences: Sentences, capfd: pytest.CaptureFixture[str]) -> None:

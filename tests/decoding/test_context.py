@@ -1,13 +1,14 @@
 """Lines are joined to those before them in their document, and the translation of each is its own."""
 
 import math
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-from toys import END, START, EchoModel, GruModel
+from torch import nn
+from toys import END, START, EchoModel, GruModel, ToyEncoderOutput
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SourceTags
@@ -19,10 +20,12 @@ from nmt_cli.decoding.search.hypotheses import longest_translations
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.translator import Demands, Translation, Translator
 from nmt_cli.errors import RecipeError
-from nmt_cli.models.contract import Decoded, Source, TranslationModel
+from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, ModelInputs
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import BeamSettings, MinimumRiskSettings
 from nmt_cli.text.checks import Finding
+
+inputs = ModelInputs.from_ids
 
 CPU = torch.device("cpu")
 SETTINGS = BeamSettings(beam_size=2, split_above=None, max_length_ratio=3.0)
@@ -48,9 +51,9 @@ class Watched(EchoModel):
         super().__init__(size)
         self.separator, self.given = separator, set[tuple[int, ...]]()
 
-    def encode(self, source: Source) -> Tensor:
+    def encode(self, source: ModelInputs) -> ToyEncoderOutput:
         found, self.begins = [], list[int]()
-        for row in source.tokens.tolist():
+        for row in source.ids.tolist():
             line = row[: row.index(END)]
             self.given.add(tuple(line))
             self.begins.append(
@@ -58,26 +61,28 @@ class Watched(EchoModel):
             )
             said = line[self.begins[-1] :]
             found.append([*said, *[END] * (len(row) - len(said))])
-        return super().encode(Source(torch.tensor(found), source.lengths))
+        return super().encode(inputs(torch.tensor(found), source.lengths))
 
-    def decode(self, memory: Tensor, target_in: Tensor, attention: bool = False) -> Decoded:
-        places = torch.arange(target_in.size(1)) + torch.tensor(self.begins)[:, None]
-        looks = nn.functional.one_hot(places.clamp(max=memory.size(1) - 1), memory.size(1)).float()
-        return Decoded(super().decode(memory, target_in).vectors, looks if attention else None)
+    def decode(self, encoder_output: ToyEncoderOutput, target: DecoderInput, attention: bool = False) -> DecoderOutput:
+        positions = torch.arange(target.ids.size(1)) + torch.tensor(self.begins)[:, None]
+        length = encoder_output.states.size(1)
+        weights = nn.functional.one_hot(positions.clamp(max=length - 1), length).float()
+        output = super().decode(encoder_output, target)
+        return replace(output, cross_attention=weights if attention else None)
 
 
-def translator(model: TranslationModel, words: Tokenizer, target: bool, count: int = 2, **changes: Any) -> Translator:
+def translator(model: Model, words: Tokenizer, target: bool, count: int = 2, **changes: Any) -> Translator:
     demands = changes.pop("demands", Demands(context=Context(sentences=count, target=target)))
     settings = changes.pop("settings", SETTINGS)
     return Translator(model, words, settings, CPU, demands=demands, **changes)
 
 
 def watched(words: Tokenizer, target: bool) -> Watched:
-    return Watched(words.target_size, None if target else words.tag("sep"))
+    return Watched(words.target_size, None if target else words.tag_id("sep"))
 
 
 def in_windows(translator: Translator, size: int, lines: list[str] = LINES) -> list[Translation]:
-    requests = list(in_documents(map(Request, lines), translator.joining.count))
+    requests = list(in_documents(map(Request, lines), translator.joining.size))
     windows = range(0, len(requests), size)
     return list(
         chain.from_iterable(translator.translate_window(requests[first : first + size], first + 1) for first in windows)
@@ -86,7 +91,7 @@ def in_windows(translator: Translator, size: int, lines: list[str] = LINES) -> l
 
 def joined(words: Tokenizer, lines: list[str]) -> tuple[int, ...]:
     rows = words.encode_source(lines)
-    return (*chain.from_iterable((*row, words.tag("sep")) for row in rows[:-1]), *rows[-1])
+    return (*chain.from_iterable((*row, words.tag_id("sep")) for row in rows[:-1]), *rows[-1])
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -144,7 +149,7 @@ def test_tags_stand_before_the_whole(words: Tokenizer) -> None:
     demands = Demands(tags=SourceTags(words.source.tags, "de"), context=Context(sentences=1))
     (_, found) = in_windows(translator(model, words, True, demands=demands), 2, ["so", "tea"])
 
-    assert (words.tag("2de"), *joined(words, ["so", "tea"])) in model.given
+    assert (words.tag_id("2de"), *joined(words, ["so", "tea"])) in model.given
     assert found.best.text.endswith("tea")
 
 
@@ -188,7 +193,7 @@ def test_a_model_that_says_all_anew_takes_no_wishes_for_the_line(words: Tokenize
 
 
 def test_lines_that_are_not_translated_leave_the_greatest_length_alone() -> None:
-    source = Source(torch.full((2, 11), START))
+    source = inputs(torch.full((2, 11), START))
     sentences = [Sentence(1, [5] * 4, tags=(5,) * 6, unsaid=6), Sentence(2, [5] * 4, tags=(5,) * 6)]
     assert longest_translations(source, SETTINGS, sentences).tolist() == [22, 40]
 
@@ -207,7 +212,7 @@ def test_pairs_are_scored_alone_given_those_before(words: Tokenizer, target: boo
             near = document[max(0, place - 2) : place + 1]
             said = list(joined(words, [line.upper() for line in near[0 if target else -1 :]]))
             own = len(words.encode_target([near[-1].upper()])[0]) + 1
-            (forced,) = force(model, Source(torch.tensor([[*joined(words, near), END]])), [said])
+            (forced,) = force(model, inputs(torch.tensor([[*joined(words, near), END]])), [said])
             expected.append(math.fsum(forced.log_probabilities[-own:]))
         expected.append(0)
     assert [each.log_probability for each in found] == pytest.approx(expected, abs=1e-3)

@@ -12,7 +12,7 @@ from toys import CharacterTokenizer, EchoModel, GruModel, requests
 
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import ModelError, ResourceError
-from nmt_cli.models.contract import Source, TranslationModel
+from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 
 CPU = torch.device("cpu")
@@ -109,7 +109,7 @@ def test_answers_come_before_the_input_ends() -> None:
 
 
 def test_lengths_are_given_where_they_differ() -> None:
-    translator, seen = echo(), list[Source]()
+    translator, seen = echo(), list[ModelInputs]()
     encode = translator.searcher.model.encode
     translator.searcher.model.encode = lambda source: seen.append(source) or encode(source)  # type: ignore[assignment]
 
@@ -135,8 +135,8 @@ class Forgetful(EchoModel):
         super().__init__(200)
         self.memory, self.error = memory, error
 
-    def encode(self, source: Source) -> torch.Tensor:
-        if source.tokens.numel() > self.memory:
+    def encode(self, source: ModelInputs) -> torch.Tensor:
+        if source.ids.numel() > self.memory:
             raise self.error
         return super().encode(source)
 
@@ -201,7 +201,7 @@ def test_a_model_without_numbers_is_refused() -> None:
 
 def test_dropout_is_off() -> None:
     translator = gru(GREEDY)
-    model: TranslationModel = translator.searcher.model.train()
+    model: Model = translator.searcher.model.train()
 
     texts(translator, ["abc"])
 

@@ -4,17 +4,26 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.data.tokenizing.factors import Factors
+from nmt_cli.data.tokenizing.vocabulary import FactorValues
 from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Phrase, Sentence, Wishes
-from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import (
+    Capabilities,
+    DecoderInput,
+    DecoderOutput,
+    EncoderOutput,
+    Model,
+    ModelInputs,
+    OutputPositions,
+    VocabularyParameter,
+    VocabularySpec,
+)
 from nmt_cli.recipe.decoding import SearchSettings
 from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 
@@ -22,40 +31,53 @@ PAD, UNKNOWN, START, END = range(4)
 
 
 @dataclass(frozen=True)
-class PrefixState:
-    """All that was said so far [B,k,t], beside what belongs to the sentence [B,...]."""
+class ToyEncoderOutput(EncoderOutput):
+    """Whatever a toy keeps of its sources, [B,...]."""
 
-    said: Tensor
-    memory: Tensor
-
-    def select(self, rows: Tensor) -> "PrefixState":
-        sentences = rows[:, 0] // self.said.size(1)
-        assert torch.equal(sentences.unsqueeze(1).expand_as(rows), rows // self.said.size(1))
-        return PrefixState(self.said.flatten(0, 1)[rows], self.memory[sentences])
+    states: Tensor
 
 
-class _Toy(TranslationModel):
-    """Keeps whole prefixes as its state, and computes everything from them again at each step."""
+@dataclass(frozen=True)
+class PrefixCache:
+    """All tokens so far [B,k,t], and the encoder output."""
+
+    tokens: Tensor
+    encoder_output: ToyEncoderOutput
+
+    def select(self, hypothesis_indices: Tensor) -> "PrefixCache":
+        sentences = hypothesis_indices[:, 0] // self.tokens.size(1)
+        expected = sentences.unsqueeze(1).expand_as(hypothesis_indices)
+        assert torch.equal(expected, hypothesis_indices // self.tokens.size(1))
+        return PrefixCache(self.tokens.flatten(0, 1)[hypothesis_indices], self.encoder_output.select(sentences))
+
+
+class Toy(Model):
+    """Keeps whole prefixes as its cache, and computes everything from them again at each step."""
 
     def __init__(self, size: int, seed: int = 1) -> None:
-        super().__init__(Vocabularies(size, size, START, END))
+        super().__init__(VocabularySpec(size, size), Capabilities())
         self.generator = torch.Generator().manual_seed(seed)
         self.rows_stepped: list[tuple[int, int]] = []
 
-    def start(self, memory: Any) -> PrefixState:
-        return PrefixState(torch.empty(len(memory), 1, 0, dtype=torch.long), memory)
+    def init_cache(self, encoder_output: ToyEncoderOutput, batch_size: int) -> PrefixCache:
+        return PrefixCache(torch.empty(batch_size, 1, 0, dtype=torch.long), encoder_output)
 
-    def step(self, tokens: Tensor, state: PrefixState) -> tuple[Tensor, PrefixState]:
-        state = PrefixState(torch.cat([state.said, tokens.unsqueeze(-1)], dim=2), state.memory)
-        self.rows_stepped.append(tuple(tokens.shape))
-        batch, beam = tokens.shape
-        memory = state.memory.repeat_interleave(beam, dim=0)
-        decoded = self.decode(memory, state.said.flatten(0, 1))
-        scores = self.scores(Decoded(decoded.vectors[:, -1:]))
-        return scores.view(batch, beam, -1), state
+    def step(self, ids: Tensor, cache: PrefixCache) -> tuple[Tensor, PrefixCache]:
+        cache = PrefixCache(torch.cat([cache.tokens, ids.unsqueeze(-1)], dim=2), cache.encoder_output)
+        self.rows_stepped.append(tuple(ids.shape))
+        batch, beam = ids.shape
+        rows = torch.arange(batch).repeat_interleave(beam)
+        output = self.decode(cache.encoder_output.select(rows), DecoderInput(cache.tokens.flatten(0, 1)))
+        logits = self.logits(DecoderOutput(output.hidden_states[:, -1:]))
+        return logits.view(batch, beam, -1), cache
+
+    def vocabulary_parameters(self) -> list[VocabularyParameter]:
+        return []
+
+    activations_per_token = 1
 
 
-class TableModel(_Toy):
+class TableModel(Toy):
     """A bigram table for each first source token."""
 
     def __init__(self, size: int, seed: int = 1, end_bias: float = 0.0) -> None:
@@ -63,19 +85,19 @@ class TableModel(_Toy):
         self.table = nn.Parameter(torch.randn(size, size, size, generator=self.generator))
         self.table.data[..., END] += end_bias
 
-    def encode(self, source: Source) -> Tensor:
-        return source.tokens[:, 0]
+    def encode(self, inputs: ModelInputs) -> ToyEncoderOutput:
+        return ToyEncoderOutput(inputs.ids[:, 0])
 
-    def decode(self, memory: Tensor, target_in: Tensor, attention: bool = False) -> Decoded:
-        return Decoded(self.table[memory.unsqueeze(1), target_in])
+    def decode(self, encoder_output: ToyEncoderOutput, target: DecoderInput, attention: bool = False) -> DecoderOutput:
+        return DecoderOutput(self.table[encoder_output.states.unsqueeze(1), target.ids])
 
-    def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
-        scores = decoded.vectors.flatten(0, 1)
-        return scores.clone() if positions is None else scores[positions]
+    def logits(self, output: DecoderOutput, positions: OutputPositions | None = None) -> Tensor:
+        logits = output.hidden_states.flatten(0, 1)
+        return logits.clone() if positions is None else logits[positions.index]
 
 
-class GruModel(_Toy):
-    """A tiny untrained GRU: each score depends on the whole source and on all that was said."""
+class GruModel(Toy):
+    """A tiny untrained GRU: each logit depends on the whole source and on all tokens so far."""
 
     def __init__(self, size: int, seed: int = 1, end_bias: float = 0.0, width: int = 8) -> None:
         super().__init__(size, seed)
@@ -85,33 +107,32 @@ class GruModel(_Toy):
             nn.init.normal_(parameter, std=1.0, generator=self.generator)
         self.output.bias.data[END] += end_bias
 
-    def encode(self, source: Source) -> Tensor:
-        vectors = self.encoder(self.embedding(source.tokens))[0]
-        lengths = torch.full((len(vectors),), vectors.size(1)) if source.lengths is None else source.lengths
-        return vectors[torch.arange(len(vectors)), lengths - 1]
+    def encode(self, inputs: ModelInputs) -> ToyEncoderOutput:
+        states = self.encoder(self.embedding(inputs.ids))[0]
+        lengths = torch.full((len(states),), states.size(1)) if inputs.lengths is None else inputs.lengths
+        return ToyEncoderOutput(states[torch.arange(len(states)), lengths - 1])
 
-    def decode(self, memory: Tensor, target_in: Tensor, attention: bool = False) -> Decoded:
-        return Decoded(self.decoder(self.embedding(target_in), memory.unsqueeze(0).contiguous())[0])
+    def decode(self, encoder_output: ToyEncoderOutput, target: DecoderInput, attention: bool = False) -> DecoderOutput:
+        initial = encoder_output.states.unsqueeze(0).contiguous()
+        return DecoderOutput(self.decoder(self.embedding(target.ids), initial)[0])
 
-    def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
-        vectors = decoded.vectors.flatten(0, 1)
-        return self.output(vectors if positions is None else vectors[positions])
+    def logits(self, output: DecoderOutput, positions: OutputPositions | None = None) -> Tensor:
+        states = output.hidden_states.flatten(0, 1)
+        return self.output(states if positions is None else states[positions.index])
 
 
-def forced_log_probability(
-    model: TranslationModel, source: Source, tokens: tuple[int, ...], ended: bool = True
-) -> float:
+def forced_log_probability(model: Model, source: ModelInputs, tokens: tuple[int, ...], ended: bool = True) -> float:
     """log P(tokens | source), of one sentence, by the half of the contract that search does not use."""
     said = [*tokens, END] if ended else list(tokens)
     with torch.no_grad():
-        decoded = model.decode(model.encode(source), torch.tensor([[START, *said][: len(said)]]))
-        log_probabilities = model.scores(decoded).log_softmax(-1)
+        target = DecoderInput(torch.tensor([[START, *said][: len(said)]]))
+        log_probabilities = model.logits(model.decode(model.encode(source), DecoderInput(target))).log_softmax(-1)
     return float(log_probabilities[torch.arange(len(said)), torch.tensor(said)].double().sum())
 
 
-def one(*tokens: int) -> Source:
+def one(*tokens: int) -> ModelInputs:
     """A source of one sentence, its end added."""
-    return Source(torch.tensor([[*tokens, END]]))
+    return ModelInputs.from_ids(torch.tensor([[*tokens, END]]))
 
 
 def numbered(sentences: list[list[int]], first: int = 0) -> list[Sentence]:
@@ -124,52 +145,51 @@ def requests(lines: Iterable[str]) -> Iterator[Request]:
     return map(Request, lines)
 
 
-def batch_of(sentences: list[list[int]]) -> Source:
+def batch_of(sentences: list[list[int]]) -> ModelInputs:
     """Sentences of any lengths as one source, ends added."""
     longest = max(map(len, sentences)) + 1
     rows = [sentence + [END] * (longest - len(sentence)) for sentence in sentences]
-    return Source(torch.tensor(rows), torch.tensor([len(sentence) + 1 for sentence in sentences]))
+    return ModelInputs.from_ids(torch.tensor(rows), torch.tensor([len(sentence) + 1 for sentence in sentences]))
 
 
-class EchoModel(TranslationModel):
-    """Says its source word for word, and surely: what comes out shows which line was translated."""
+class EchoModel(Toy):
+    """Repeats its source token by token, with high probability: the output shows which line was translated."""
 
     def __init__(self, size: int, sureness: float = 20.0) -> None:
-        super().__init__(Vocabularies(size, size, START, END))
+        super().__init__(size)
         self.sureness = sureness
         self.largest_batch = 0
 
-    def encode(self, source: Source) -> Tensor:
-        self.largest_batch = max(self.largest_batch, source.tokens.numel())
-        return source.tokens
+    def encode(self, inputs: ModelInputs) -> ToyEncoderOutput:
+        self.largest_batch = max(self.largest_batch, inputs.ids.numel())
+        return ToyEncoderOutput(inputs.ids)
 
-    def decode(self, memory: Tensor, target_in: Tensor, attention: bool = False) -> Decoded:
-        places = torch.arange(target_in.size(1)).clamp(max=memory.size(1) - 1)
-        looks = nn.functional.one_hot(places, memory.size(1)).float().expand(len(memory), -1, -1)
-        return Decoded(memory[:, places].unsqueeze(-1), looks if attention else None)
+    def decode(self, encoder_output: ToyEncoderOutput, target: DecoderInput, attention: bool = False) -> DecoderOutput:
+        source = encoder_output.states
+        positions = torch.arange(target.ids.size(1)).clamp(max=source.size(1) - 1)
+        weights = nn.functional.one_hot(positions, source.size(1)).float().expand(len(source), -1, -1)
+        echoed = source[:, positions].unsqueeze(-1)
+        return DecoderOutput(echoed, cross_attention=weights if attention else None)
 
-    def scores(self, decoded: Decoded, positions: Tensor | None = None) -> Tensor:
-        words = decoded.vectors.flatten(0, 1)
-        words = words if positions is None else words[positions]
-        return torch.zeros(len(words), self.vocabularies.target_size).scatter_(1, words, self.sureness)
+    def logits(self, output: DecoderOutput, positions: OutputPositions | None = None) -> Tensor:
+        tokens = output.hidden_states.flatten(0, 1)
+        tokens = tokens if positions is None else tokens[positions.index]
+        return torch.zeros(len(tokens), self.vocabulary.target_size).scatter_(1, tokens, self.sureness)
 
-    def start(self, memory: Tensor) -> PrefixState:
-        return PrefixState(torch.empty(len(memory), 1, 0, dtype=torch.long), memory)
-
-    def step(self, tokens: Tensor, state: PrefixState) -> tuple[Tensor, PrefixState]:
-        said = torch.cat([state.said, tokens.unsqueeze(-1)], dim=2)
-        place = min(said.size(2), state.memory.size(1)) - 1
-        words = state.memory[:, place].view(-1, 1, 1).expand(-1, tokens.size(1), 1)
-        scores = torch.zeros(*tokens.shape, self.vocabularies.target_size).scatter_(2, words, self.sureness)
-        return scores, PrefixState(said, state.memory)
+    def step(self, ids: Tensor, cache: PrefixCache) -> tuple[Tensor, PrefixCache]:
+        tokens, source = torch.cat([cache.tokens, ids.unsqueeze(-1)], dim=2), cache.encoder_output.states
+        position = min(tokens.size(2), source.size(1)) - 1
+        echoed = source[:, position].view(-1, 1, 1).expand(-1, ids.size(1), 1)
+        logits = torch.zeros(*ids.shape, self.vocabulary.target_size).scatter_(2, echoed, self.sureness)
+        return logits, PrefixCache(tokens, cache.encoder_output)
 
 
 class CharacterTokenizer:
     """A token for each character that it has met; the table is as large as the texts are varied."""
 
     special_tokens = DEFAULT_SPECIAL_TOKENS
-    target = SimpleNamespace(vocabulary=[], tags={}, byte_values=dict, pieces=list)
-    factors = Factors()
+    target = SimpleNamespace(entries=[], tags={}, byte_values=dict, ids_by_text=lambda *kinds: {})
+    factors = FactorValues()
 
     def __init__(self) -> None:
         self.characters: dict[str, int] = {}
@@ -190,14 +210,14 @@ def translations(words: Sequence[int], longest: int) -> list[tuple[int, ...]]:
 
 
 def search(
-    model: TranslationModel,
+    model: Model,
     wishes: Sequence[Wishes],
     settings: SearchSettings,
     continues: Sequence[int] = (),
     sources: Sequence[list[int]] = ([4, 5, 6], [6, 5], [5, 5, 4, 6]),
 ) -> list[list[Hypothesis]]:
     """Hypotheses for sentences with these wishes; some words continue others."""
-    mask = torch.zeros(model.vocabularies.target_size, dtype=torch.bool)
+    mask = torch.zeros(model.vocabulary.target_size, dtype=torch.bool)
     mask[list(continues)] = True
     searcher = Searcher(model, [PAD, UNKNOWN, START], torch.device("cpu"), continues=mask)
     sentences = [Sentence(line, *each) for line, each in enumerate(zip(sources, wishes, strict=False), 1)]

@@ -14,8 +14,10 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.segmenters import BpeSegmenter
 from nmt_cli.data.tokenizing.tags import SourceTags
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.sentences import Sentence
@@ -23,11 +25,13 @@ from nmt_cli.decoding.translator import Demands, Translator
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.interop.ctranslate2 import export, words
 from nmt_cli.models import build
-from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 from nmt_cli.text.normalization import NORMALIZATIONS
+
+inputs = ModelInputs.from_ids
 
 WORDS = ["".join(letters) for letters in product("bdgk", "aeiou", "lmnr", ("", "s", "ton"))]
 LINES = [" ".join(WORDS[first::17]) for first in range(60)]
@@ -57,11 +61,11 @@ def transformer(**changes: object) -> TransformerSettings:
     return TransformerSettings.model_validate({"architecture": "transformer", **sizes, **changes})
 
 
-def decided(settings: TransformerSettings, tokenizer: Tokenizer) -> TranslationModel:
+def decided(settings: TransformerSettings, tokenizer: Tokenizer) -> Model:
     """A random model whose norms and biases matter, and whose words are seldom equally good."""
     torch.manual_seed(1)
-    size, special = tokenizer.source_size, tokenizer.special_tokens
-    model = build(settings, Vocabularies(size, size, special.decoder_start, special.eos)).eval()
+    size = tokenizer.source_size
+    model = build(settings, VocabularySpec(size, size)).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.startswith("embeddings"):
@@ -88,23 +92,21 @@ def padded(rows: Sequence[Sequence[int]], end: int) -> Tensor:
 class Endless:
     """A model that never ends: CTranslate2, too, takes the end out before it computes probabilities."""
 
-    def __init__(self, model: TranslationModel) -> None:
-        self.vocabularies, self.encode, self.start, self._step = (
-            model.vocabularies,
-            model.encode,
-            model.start,
-            model.step,
-        )
+    def __init__(self, model: Model) -> None:
+        self.vocabulary, self._step = model.vocabulary, model.step
+        self.encode, self.init_cache = model.encode, model.init_cache
 
-    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        scores, state = self._step(tokens, state)
-        scores[..., self.vocabularies.end] = -torch.inf
-        return scores, state
+    def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
+        logits, cache = self._step(ids, cache)
+        logits[..., self.vocabulary.special_tokens.eos] = -torch.inf
+        return logits, cache
 
 
-def ours(model: TranslationModel, sources: list[list[int]], beam: int) -> list[tuple[int, ...]]:
+def ours(model: Model, sources: list[list[int]], beam: int) -> list[tuple[int, ...]]:
     """The best translations of ten tokens."""
-    source = Source(padded(sources, model.vocabularies.end), torch.tensor([len(row) + 1 for row in sources]))
+    source = inputs(
+        padded(sources, model.vocabulary.special_tokens.eos), torch.tensor([len(row) + 1 for row in sources])
+    )
     settings = BeamSettings(beam_size=beam, max_length=10)
     sentences = [Sentence(line, row) for line, row in enumerate(sources)]
     found = beam_search(Endless(model), source, settings, [], sentences)  # type: ignore[arg-type]
@@ -112,13 +114,15 @@ def ours(model: TranslationModel, sources: list[list[int]], beam: int) -> list[t
 
 
 @torch.inference_mode()
-def scored(model: TranslationModel, sources: list[list[int]], targets: list[tuple[int, ...]]) -> list[list[float]]:
+def scored(model: Model, sources: list[list[int]], targets: list[tuple[int, ...]]) -> list[list[float]]:
     """Log-probabilities of the words of each target, and of its end."""
-    start, end = model.vocabularies.start, model.vocabularies.end
+    start, end = model.vocabulary.special_tokens.decoder_start, model.vocabulary.special_tokens.eos
     found = []
     for source, target in zip(sources, targets, strict=True):
-        decoded = model.decode(model.encode(Source(padded([source], end))), torch.tensor([[start, *target]]))
-        log_probabilities = model.scores(decoded).log_softmax(-1)
+        decoded = model.decode(
+            model.encode(inputs(padded([source], end))), DecoderInput(torch.tensor([[start, *target]]))
+        )
+        log_probabilities = model.logits(decoded).log_softmax(-1)
         found.append(log_probabilities[range(len(target) + 1), [*target, end]].tolist())
     return found
 
@@ -184,14 +188,14 @@ def test_tags_that_look_like_pieces_are_exported(tmp_path: Path) -> None:
     settings = TokenizerSettings.model_validate({"vocabulary_size": 340, "symbols": ["<2de>"]})
     tagged = Tokenizer.train(settings, LINES * 9, LINES, 1, ["2de", "bt", "s", "sep"])
     model = decided(transformer(), tagged)
-    sources = [[tagged.tag("2de"), *row] for row in tagged.encode_source([*LINES[:3], "a <2de> b"])]
+    sources = [[tagged.tag_id("2de"), *row] for row in tagged.encode_source([*LINES[:3], "a <2de> b"])]
 
     export(transformer(), dict(model.named_parameters()), tagged, tmp_path)
 
     source, target = words(tagged)
     assert len(set(source)) == len(source)
     assert source == target
-    assert source[tagged.tag("2de")] == "<2de>special"
+    assert source[tagged.tag_id("2de")] == "<2de>special"
     there = theirs(tmp_path, tagged)
     expected = ours(model, sources, 1)
     assert_close(there.score(sources, expected), scored(model, sources, expected), atol=1e-4, rtol=0)
@@ -203,7 +207,7 @@ def test_tags_that_look_like_pieces_are_exported(tmp_path: Path) -> None:
 def test_words_are_not_exported(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     settings = TokenizerSettings.model_validate({"vocabulary_size": 300, "algorithm": "word"})
-    with pytest.raises(ModelError, match=r"tokenizer\.algorithm: word is cut in another way"):
+    with pytest.raises(ModelError, match=r"tokenizer\.algorithm: word is not supported"):
         export(transformer(), {}, Tokenizer.train(settings, LINES, LINES, 1), tmp_path)
 
 
@@ -242,8 +246,8 @@ def test_pieces_that_look_like_special_tokens_keep_their_names(tmp_path: Path) -
     processor = SentencePieceProcessor(model_proto=segmenter.getvalue())
     pieces = [processor.id_to_piece(number) for number in range(1, 12)]
     assert "</s>" in pieces
-    subwords = Subwords(segmenter.getvalue(), ["<pad>", "<unk>", "<s>", "</s>", *pieces])
-    odd = Tokenizer("none", subwords, subwords)
+    vocabulary = Vocabulary(BpeSegmenter(segmenter.getvalue()), ["<pad>", "<unk>", "<s>", "</s>", *pieces])
+    odd = Tokenizer("none", vocabulary, vocabulary)
     model = decided(transformer(), odd)
     sources = [odd.encode_source([line])[0] for line in ("x</s>x", "</s> </s>")]
 

@@ -6,13 +6,13 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from nmt_cli.models import attention as attention_module
-from nmt_cli.models.attention import SelfAttention, SourceAttention, _mix, _weights, attend
-from nmt_cli.models.embeddings import Rotation
+from nmt_cli.models.attention import CrossAttention, SelfAttention, _attention_weights, _weighted_sum, attention
+from nmt_cli.models.embeddings import RotaryCache
 
 
 def test_self_attention_equals_that_of_torch() -> None:
     torch.manual_seed(1)
-    ours = SelfAttention(16, heads=4, key_value_heads=4, rate=0.0)
+    ours = SelfAttention(16, num_heads=4, num_kv_heads=4, dropout=0.0)
     theirs = nn.MultiheadAttention(16, 4, batch_first=True)
     copy_self_attention(theirs, ours)
     vectors, lengths = torch.randn(3, 5, 16), torch.tensor([5, 2, 4])
@@ -23,25 +23,25 @@ def test_self_attention_equals_that_of_torch() -> None:
 
 def test_source_attention_equals_that_of_torch_and_shows_its_weights() -> None:
     torch.manual_seed(1)
-    ours = SourceAttention(16, heads=4, key_value_heads=4, rate=0.0)
+    ours = CrossAttention(16, num_heads=4, num_kv_heads=4, dropout=0.0)
     theirs = nn.MultiheadAttention(16, 4, batch_first=True)
     copy_source_attention(theirs, ours)
     vectors, memory = torch.randn(3, 2, 16), torch.randn(3, 5, 16)
     expected, weights = theirs(vectors, memory, memory)
-    remembered = ours.remember(memory)
+    remembered = ours.project_kv(memory)
     assert_close(ours(vectors, remembered, None), expected)
     assert_close(ours.weights(vectors, remembered, None), weights)
 
 
 def test_causal_attention_equals_that_of_torch() -> None:
     torch.manual_seed(1)
-    ours = SelfAttention(16, heads=2, key_value_heads=2, rate=0.0)
+    ours = SelfAttention(16, num_heads=2, num_kv_heads=2, dropout=0.0)
     theirs = nn.MultiheadAttention(16, 2, batch_first=True)
     copy_self_attention(theirs, ours)
     vectors = torch.randn(3, 5, 16)
     future = nn.Transformer.generate_square_subsequent_mask(5)
     expected, _ = theirs(vectors, vectors, vectors, attn_mask=future, is_causal=True, need_weights=False)
-    assert_close(ours(vectors, None, causal=True), expected)
+    assert_close(ours(vectors, None, is_causal=True), expected)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -50,9 +50,9 @@ def test_plain_products_equal_the_kernel_and_grouped_heads_repeated_ones(causal:
     query, keys, values = heads(query_heads=6, key_value_heads=key_value_heads)
     visible = None if causal else torch.tensor([True, True, False, True, False])[None, None, None]
     repeated = [part.repeat_interleave(6 // key_value_heads, dim=1) for part in (keys, values)]
-    expected = attend(query, *repeated, visible, causal=causal)
-    assert_close(attend(query, keys, values, visible, causal=causal), expected)
-    assert_close(_mix(_weights(query, keys, visible, causal=causal), values), expected)
+    expected = attention(query, *repeated, visible, is_causal=causal)
+    assert_close(attention(query, keys, values, visible, is_causal=causal), expected)
+    assert_close(_weighted_sum(_attention_weights(query, keys, visible, is_causal=causal), values), expected)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -60,8 +60,8 @@ def test_plain_products_equal_the_kernel_and_grouped_heads_repeated_ones(causal:
 def test_plain_products_in_bf16_are_close_to_the_kernel_in_fp32(causal: bool, key_value_heads: int) -> None:
     query, keys, values = heads(query_heads=4, key_value_heads=key_value_heads)
     visible = None if causal else torch.tensor([True, True, False, True, False])[None, None, None]
-    exact = attend(query, keys, values, visible, causal=causal)
-    rough = attend(query.bfloat16(), keys.bfloat16(), values.bfloat16(), visible, causal=causal)
+    exact = attention(query, keys, values, visible, is_causal=causal)
+    rough = attention(query.bfloat16(), keys.bfloat16(), values.bfloat16(), visible, is_causal=causal)
     assert rough.dtype == torch.bfloat16
     assert_close(rough.float(), exact, atol=0.03, rtol=0.03)
 
@@ -72,30 +72,30 @@ def test_torchs_kernel_never_sees_bf16_or_dropout_on_a_cpu(monkeypatch: pytest.M
 
     monkeypatch.setattr(attention_module.functional, "scaled_dot_product_attention", refuse)
     query, keys, values = heads(query_heads=4, key_value_heads=4)
-    attend(query, keys, values, rate=0.1)
-    attend(query.bfloat16(), keys.bfloat16(), values.bfloat16())
+    attention(query, keys, values, dropout_p=0.1)
+    attention(query.bfloat16(), keys.bfloat16(), values.bfloat16())
     with pytest.raises(AssertionError, match="slow path"):
-        attend(query, keys, values)
+        attention(query, keys, values)
 
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_rotated_attention_knows_distances_and_not_places(causal: bool) -> None:
     torch.manual_seed(1)
-    attention, vectors = SelfAttention(16, heads=2, key_value_heads=1, rate=0.0), torch.randn(3, 5, 16)
-    here = attention(vectors, Rotation.of(torch.arange(5), 8), causal=causal)
-    there = attention(vectors, Rotation.of(torch.arange(5) + 100, 8), causal=causal)
+    layer, vectors = SelfAttention(16, num_heads=2, num_kv_heads=1, dropout=0.0), torch.randn(3, 5, 16)
+    here = layer(vectors, RotaryCache.from_positions(torch.arange(5), 8), is_causal=causal)
+    there = layer(vectors, RotaryCache.from_positions(torch.arange(5) + 100, 8), is_causal=causal)
     assert_close(here, there, atol=1e-4, rtol=1e-4)
-    stretched = attention(vectors, Rotation.of(torch.arange(5) * 2, 8), causal=causal)
+    stretched = layer(vectors, RotaryCache.from_positions(torch.arange(5) * 2, 8), is_causal=causal)
     assert not torch.allclose(here, stretched, atol=1e-3)
 
 
 def test_attention_dropout_is_off_in_evaluation_and_keeps_the_mean_in_training() -> None:
     torch.manual_seed(1)
-    attention = SelfAttention(8, heads=2, key_value_heads=2, rate=0.3)
+    layer = SelfAttention(8, num_heads=2, num_kv_heads=2, dropout=0.3)
     vectors = torch.randn(1, 6, 8)
-    expected = attention.eval()(vectors, None)
-    assert_close(attention(vectors, None), expected)
-    repeated = attention.train()(vectors.expand(4000, -1, -1), None)
+    expected = layer.eval()(vectors, None)
+    assert_close(layer(vectors, None), expected)
+    repeated = layer.train()(vectors.expand(4000, -1, -1), None)
     assert not torch.allclose(repeated[0], repeated[1])
     assert_close(repeated.mean(0, keepdim=True), expected, atol=0.02, rtol=0.02)
 
@@ -112,7 +112,7 @@ def copy_self_attention(theirs: nn.MultiheadAttention, ours: SelfAttention) -> N
     ours.output.load_state_dict(theirs.out_proj.state_dict())
 
 
-def copy_source_attention(theirs: nn.MultiheadAttention, ours: SourceAttention) -> None:
+def copy_source_attention(theirs: nn.MultiheadAttention, ours: CrossAttention) -> None:
     nn.init.normal_(theirs.in_proj_bias)
     width = ours.query.in_features
     weight, bias = theirs.in_proj_weight, theirs.in_proj_bias

@@ -11,15 +11,18 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from nmt_cli.devices import has_fast_bf16
-from nmt_cli.models import build, pack
-from nmt_cli.models.contract import Source, TranslationModel, Vocabularies, sentences_of
-from nmt_cli.models.linear import Linear, Precision
+from nmt_cli.models import build
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, OutputPositions, VocabularySpec, sentence_indices
+from nmt_cli.models.kernels import Linear
+from nmt_cli.models.prepacking import Backend, Precision
 from nmt_cli.recipe.model import Norm, Positions, RnnSettings, TransformerSettings
+
+inputs = ModelInputs.from_ids
 
 needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
 WORDS = 13
-VOCABULARIES = Vocabularies(source_size=WORDS, target_size=WORDS, start=1, end=2)
+VOCABULARIES = VocabularySpec(source_size=WORDS, target_size=WORDS)
 
 Settings = TransformerSettings | RnnSettings
 
@@ -71,9 +74,9 @@ all_models = pytest.mark.parametrize("settings", ALL.values(), ids=ALL.keys())
 @all_models
 def test_stepwise_scores_equal_teacher_forcing(settings: Settings) -> None:
     model, target = new(settings), words(3, 5)
-    memory = model.encode(Source(words(3, 4), torch.tensor([4, 1, 3])))
-    expected = model.scores(model.decode(memory, target)).view(3, 5, WORDS)
-    state, steps = model.start(memory), []
+    memory = model.encode(inputs(words(3, 4), torch.tensor([4, 1, 3])))
+    expected = model.logits(model.decode(memory, DecoderInput(target))).view(3, 5, WORDS)
+    state, steps = model.init_cache(memory, len(memory.hidden_states)), []
     for tokens in target.split(1, dim=1):
         scores, state = model.step(tokens, state)
         steps.append(scores)
@@ -84,7 +87,7 @@ def test_stepwise_scores_equal_teacher_forcing(settings: Settings) -> None:
 def test_selected_hypotheses_go_on_as_if_they_were_alone(settings: Settings) -> None:
     model = new(settings)
     sources = [words(1, 4), words(1, 2), words(1, 3)]
-    state = model.start(model.encode(pad(sources)))
+    state = model.init_cache(model.encode(pad(sources)), 3)
     prefixes, sentences = torch.ones(3, 1, 0, dtype=torch.long), torch.arange(3)
     selections = [
         [[0, 0, 0], [1, 1, 1], [2, 2, 2]],  # expand
@@ -106,7 +109,7 @@ def test_selected_hypotheses_go_on_as_if_they_were_alone(settings: Settings) -> 
 @some_models
 def test_a_search_may_begin_by_choosing_sentences(settings: Settings) -> None:
     model, sources = new(settings), [words(1, 4), words(1, 2), words(1, 3)]
-    state = model.start(model.encode(pad(sources))).select(torch.tensor([[2, 2], [0, 0]]))
+    state = model.init_cache(model.encode(pad(sources)), 3).select(torch.tensor([[2, 2], [0, 0]]))
     tokens = words(2, 2)
     scores, _ = model.step(tokens, state)
     for place, sentence in enumerate((2, 0)):
@@ -118,16 +121,16 @@ def test_a_search_may_begin_by_choosing_sentences(settings: Settings) -> None:
 def test_padding_changes_nothing(settings: Settings) -> None:
     model, source, target = new(settings), words(2, 4), words(2, 3)
     lengths = torch.tensor([4, 2])
-    expected = teacher_forced(model, Source(source, lengths), target)
+    expected = teacher_forced(model, inputs(source, lengths), target)
     padded = torch.cat([source, words(2, 3)], dim=1)
-    assert_close(teacher_forced(model, Source(padded, lengths), target), expected)
+    assert_close(teacher_forced(model, inputs(padded, lengths), target), expected)
 
 
 @some_models
 def test_lengths_that_fill_the_batch_change_nothing(settings: Settings) -> None:
     model, source, target = new(settings), words(2, 4), words(2, 3)
-    filled = teacher_forced(model, Source(source, torch.tensor([4, 4])), target)
-    assert_close(filled, teacher_forced(model, Source(source), target))
+    filled = teacher_forced(model, inputs(source, torch.tensor([4, 4])), target)
+    assert_close(filled, teacher_forced(model, inputs(source), target))
 
 
 @some_models
@@ -136,12 +139,12 @@ def test_a_batch_gives_what_each_sentence_gives_alone(settings: Settings) -> Non
     sources = [words(1, 5), words(1, 1), words(1, 3)]
     together = teacher_forced(model, pad(sources), target)
     for place, source in enumerate(sources):
-        assert_close(together[place : place + 1], teacher_forced(model, Source(source), target[place : place + 1]))
+        assert_close(together[place : place + 1], teacher_forced(model, inputs(source), target[place : place + 1]))
 
 
 @some_models
 def test_future_words_change_nothing(settings: Settings) -> None:
-    model, source, target = new(settings), Source(words(2, 4)), words(2, 6)
+    model, source, target = new(settings), inputs(words(2, 4)), words(2, 6)
     changed = target.clone()
     changed[:, 3:] = (changed[:, 3:] + 1) % WORDS
     before, after = teacher_forced(model, source, target), teacher_forced(model, source, changed)
@@ -152,8 +155,8 @@ def test_future_words_change_nothing(settings: Settings) -> None:
 @some_models
 def test_attention_is_a_distribution_over_the_words_of_the_source(settings: Settings) -> None:
     model = new(settings)
-    memory = model.encode(Source(words(2, 4), torch.tensor([4, 2])))
-    attention = model.decode(memory, words(2, 3), attention=True).attention
+    memory = model.encode(inputs(words(2, 4), torch.tensor([4, 2])))
+    attention = model.decode(memory, DecoderInput(words(2, 3)), attention=True).cross_attention
     if settings.architecture == "rnn" and settings.attention == "none":
         assert attention is None
         return
@@ -161,32 +164,34 @@ def test_attention_is_a_distribution_over_the_words_of_the_source(settings: Sett
     assert attention.shape == (2, 3, 4)
     assert_close(attention.sum(-1), torch.ones(2, 3))
     assert attention[1, :, 2:].abs().max() == 0
-    assert model.decode(memory, words(2, 3)).attention is None
+    assert model.decode(memory, DecoderInput(words(2, 3))).cross_attention is None
 
 
 @some_models
 def test_scores_at_positions_are_rows_of_all_scores(settings: Settings) -> None:
     model = new(settings)
-    decoded = model.decode(model.encode(Source(words(2, 4))), words(2, 3))
+    decoded = model.decode(model.encode(inputs(words(2, 4))), DecoderInput(words(2, 3)))
     positions = torch.tensor([5, 0, 3])
-    assert_close(model.scores(decoded, positions), model.scores(decoded)[positions])
+    assert_close(model.logits(decoded, OutputPositions.from_index(positions, 3)), model.logits(decoded)[positions])
 
 
 @some_models
 @pytest.mark.parametrize("lengths", [None, torch.tensor([1])])
 def test_one_word_is_enough(settings: Settings, lengths: Tensor | None) -> None:
-    model, source = new(settings), Source(words(1, 1), lengths)
+    model, source = new(settings), inputs(words(1, 1), lengths)
     start = torch.ones(1, 1, dtype=torch.long)
-    scores, _ = model.step(start, model.start(model.encode(source)))
+    scores, _ = model.step(start, model.init_cache(model.encode(source), source.batch_size))
     assert_close(scores, teacher_forced(model, source, start))
 
 
 @some_models
 def test_a_long_source_is_seen_in_steps_as_by_teacher_forcing(settings: Settings) -> None:
     model, target = new(settings), words(2, 30)  # longer than the source: a cache has to grow
-    memory = model.encode(Source(words(2, 24), torch.tensor([24, 19])))
-    expected = model.scores(model.decode(memory, target)).view(2, 30, WORDS)
-    state = model.start(memory).select(torch.tensor([[1, 1], [0, 0]]))  # each twice, swapped
+    memory = model.encode(inputs(words(2, 24), torch.tensor([24, 19])))
+    expected = model.logits(model.decode(memory, DecoderInput(target))).view(2, 30, WORDS)
+    state = model.init_cache(memory, len(memory.hidden_states)).select(
+        torch.tensor([[1, 1], [0, 0]])
+    )  # each twice, swapped
     for position in range(30):
         tokens = target.flip(0)[:, position : position + 1].expand(2, 2)
         scores, state = model.step(tokens, state)
@@ -199,13 +204,13 @@ def test_a_long_source_is_seen_in_steps_as_by_teacher_forcing(settings: Settings
 )
 def test_a_packed_model_says_what_it_said_before(settings: Settings, precision: Precision, tolerance: float) -> None:
     model, target = new(settings), words(3, 5)
-    source = Source(words(3, 6), torch.tensor([6, 2, 5]))
+    source = inputs(words(3, 6), torch.tensor([6, 2, 5]))
     expected = teacher_forced(model, source, target)
-    pack(model, precision)
+    model.prepare_for_inference(Backend(precision))
     left = [name for name, layer in model.named_modules() if isinstance(layer, Linear) and "bridges" not in name]
     assert not left
     with torch.inference_mode():
-        state, steps = model.start(model.encode(source)), []
+        state, steps = model.init_cache(model.encode(source), source.batch_size), []
         for tokens in target.split(1, dim=1):
             scores, state = model.step(tokens, state)
             steps.append(scores)
@@ -215,11 +220,11 @@ def test_a_packed_model_says_what_it_said_before(settings: Settings, precision: 
 
 @some_models
 def test_bf16_is_close_to_fp32(settings: Settings) -> None:
-    model, source, target = new(settings), Source(words(3, 4), torch.tensor([4, 2, 3])), words(3, 5)
+    model, source, target = new(settings), inputs(words(3, 4), torch.tensor([4, 2, 3])), words(3, 5)
     exact = teacher_forced(model, source, target)
     with torch.autocast("cpu", torch.bfloat16):
         rough = teacher_forced(model, source, target)
-        stepped, _ = model.step(target[:, :1], model.start(model.encode(source)))
+        stepped, _ = model.step(target[:, :1], model.init_cache(model.encode(source), source.batch_size))
     assert_close(rough.float(), exact, atol=0.06, rtol=0.06)
     assert_close(stepped.float(), exact[:, :1], atol=0.06, rtol=0.06)
 
@@ -229,7 +234,7 @@ def test_bf16_is_close_to_fp32(settings: Settings) -> None:
 def test_every_parameter_learns(settings: Settings, is_bf16: bool) -> None:
     model = new(settings).train()
     with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
-        source = Source(words(3, 4), torch.tensor([4, 2, 3]))
+        source = inputs(words(3, 4), torch.tensor([4, 2, 3]))
         scores = teacher_forced(model, source, words(3, 5)).flatten(0, 1)
         functional.cross_entropy(scores.float(), words(15)).backward()
     still = [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
@@ -239,13 +244,18 @@ def test_every_parameter_learns(settings: Settings, is_bf16: bool) -> None:
 @some_models
 def test_what_is_computed_again_has_the_same_gradients_bit_for_bit_and_keeps_less(settings: Settings) -> None:
     model = new(settings.model_copy(update={"dropout": 0.3})).train()
-    source, target_in, gradients, kept = Source(words(8, 16), torch.tensor([16, 9] * 4)), words(8, 16), [], []
+    source, target_in, gradients, kept = (
+        inputs(words(8, 16), torch.tensor([16, 9] * 4)),
+        words(8, 16),
+        [],
+        [],
+    )
     for model.recompute in (False, True):
         torch.manual_seed(1)
         with bytes_kept(model, kept):
             memory = model.encode(source)
-            decoded = model.decode(memory, target_in, attention=True)
-        functional.cross_entropy(model.scores(decoded), target_in.flatten()).backward()
+            decoded = model.decode(memory, DecoderInput(target_in), attention=True)
+        functional.cross_entropy(model.logits(decoded), target_in.flatten()).backward()
         gradients.append({name: weight.grad for name, weight in model.named_parameters()})
         model.zero_grad()
     assert all(torch.equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
@@ -262,7 +272,7 @@ def test_the_seed_decides_the_weights(settings: Settings) -> None:
 @some_models
 def test_four_pairs_can_be_learnt_by_heart(settings: Settings) -> None:
     model = new(settings.model_copy(update={"dropout": 0.0}))
-    source, target_in, target_out = Source(words(4, 5)), words(4, 6), words(24)
+    source, target_in, target_out = inputs(words(4, 5)), words(4, 6), words(24)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(300):
         optimizer.zero_grad()
@@ -273,7 +283,7 @@ def test_four_pairs_can_be_learnt_by_heart(settings: Settings) -> None:
 
 
 @contextmanager
-def bytes_kept(model: TranslationModel, results: list[int]) -> Iterator[None]:
+def bytes_kept(model: Model, results: list[int]) -> Iterator[None]:
     """Adds to the results how many bytes are kept for a backward pass, each once, and weights not at all."""
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     storages: dict[int, int] = {}
@@ -288,22 +298,22 @@ def bytes_kept(model: TranslationModel, results: list[int]) -> Iterator[None]:
 
 
 def test_reordered_hypotheses_leave_the_sentences_alone() -> None:
-    assert sentences_of(torch.tensor([[2, 0, 1], [5, 5, 3]]), hypotheses=3, sentences=2) is None
+    assert sentence_indices(torch.tensor([[2, 0, 1], [5, 5, 3]]), beam_size=3, num_sentences=2) is None
 
 
 def test_dropped_sentences_are_gone() -> None:
-    kept = sentences_of(torch.tensor([[3, 4], [8, 6]]), hypotheses=3, sentences=3)
+    kept = sentence_indices(torch.tensor([[3, 4], [8, 6]]), beam_size=3, num_sentences=3)
     assert kept is not None
     assert kept.tolist() == [1, 2]
 
 
 def test_swapped_sentences_are_swapped() -> None:
-    kept = sentences_of(torch.tensor([[1], [0]]), hypotheses=1, sentences=2)
+    kept = sentence_indices(torch.tensor([[1], [0]]), beam_size=1, num_sentences=2)
     assert kept is not None
     assert kept.tolist() == [1, 0]
 
 
-def new(settings: Settings) -> TranslationModel:
+def new(settings: Settings) -> Model:
     torch.manual_seed(1)
     return build(settings, VOCABULARIES).eval()
 
@@ -312,16 +322,16 @@ def words(*shape: int) -> Tensor:
     return torch.randint(WORDS, shape)
 
 
-def pad(sources: list[Tensor]) -> Source:
+def pad(sources: list[Tensor]) -> ModelInputs:
     lengths = torch.tensor([source.size(1) for source in sources])
     longest = int(lengths.max())
-    return Source(torch.cat([functional.pad(source, (0, longest - source.size(1))) for source in sources]), lengths)
+    return inputs(torch.cat([functional.pad(source, (0, longest - source.size(1))) for source in sources]), lengths)
 
 
-def teacher_forced(model: TranslationModel, source: Source, target: Tensor) -> Tensor:
-    scores = model.scores(model.decode(model.encode(source), target))
+def teacher_forced(model: Model, source: ModelInputs, target: Tensor) -> Tensor:
+    scores = model.logits(model.decode(model.encode(source), DecoderInput(target)))
     return scores.view(*target.shape, WORDS)
 
 
-def last_scores(model: TranslationModel, source: Tensor, prefixes: Tensor) -> Tensor:
-    return torch.cat([teacher_forced(model, Source(source), prefix.unsqueeze(0))[:, -1] for prefix in prefixes])
+def last_scores(model: Model, source: Tensor, prefixes: Tensor) -> Tensor:
+    return torch.cat([teacher_forced(model, inputs(source), prefix.unsqueeze(0))[:, -1] for prefix in prefixes])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nmt_cli.models.dropout import Dropout, dropout
+from nmt_cli.models.kernels import Dropout, dropout
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])

@@ -7,24 +7,26 @@ import torch
 from torch.testing import assert_close
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.models.contract import Source, Vocabularies
-from nmt_cli.models.embeddings import Embeddings, Rotation, sinusoids
+from nmt_cli.models.contract import ModelInputs, VocabularySpec
+from nmt_cli.models.embeddings import Embeddings, RotaryCache, apply_rotary_emb, sinusoidal_encoding
 
-JOINT = Vocabularies(source_size=9, target_size=9, start=1, end=2)
-SEPARATE = Vocabularies(source_size=9, target_size=7, start=1, end=2)
+inputs = ModelInputs.from_ids
+
+JOINT = VocabularySpec(source_size=9, target_size=9)
+SEPARATE = VocabularySpec(source_size=9, target_size=7)
 
 
 def test_tying_all_reads_both_languages_from_one_matrix() -> None:
     embeddings, tokens = Embeddings(JOINT, 4, "all"), torch.tensor([[3, 5]])
     assert [tuple(weight.shape) for weight in embeddings.parameters()] == [(9, 4)]
-    assert_close(embeddings.read_source(Source(tokens)), embeddings.read_target(tokens))
+    assert_close(embeddings.embed_source(inputs(tokens)), embeddings.embed_target(tokens))
 
 
 @pytest.mark.parametrize("tying", ["none", "decoder"])
 def test_other_tying_gives_each_language_its_own(tying: str) -> None:
     embeddings = Embeddings(SEPARATE, 4, tying)
     assert sorted(tuple(weight.shape) for weight in embeddings.parameters()) == [(7, 4), (9, 4)]
-    assert embeddings.read_source(Source(torch.tensor([[8]]))).shape == (1, 1, 4)
+    assert embeddings.embed_source(inputs(torch.tensor([[8]]))).shape == (1, 1, 4)
 
 
 def test_tying_all_needs_one_vocabulary() -> None:
@@ -34,13 +36,13 @@ def test_tying_all_needs_one_vocabulary() -> None:
 
 def test_scaled_embeddings_have_values_of_order_one() -> None:
     torch.manual_seed(1)
-    vocabularies = Vocabularies(source_size=500, target_size=500, start=1, end=2)
+    vocabularies = VocabularySpec(source_size=500, target_size=500)
     embeddings = Embeddings(vocabularies, 64, "all", scale=8.0)
-    assert abs(embeddings.read_target(torch.arange(500)[None]).std().item() - 1) < 0.02
+    assert abs(embeddings.embed_target(torch.arange(500)[None]).std().item() - 1) < 0.02
 
 
 def test_sinusoids_follow_the_formula_at_any_position() -> None:
-    waves = sinusoids(torch.tensor([0, 7, 12345]), 8)
+    waves = sinusoidal_encoding(torch.tensor([0, 7, 12345]), 8)
     for row, position in enumerate((0, 7, 12345)):
         angles = [position / 10000 ** (2 * pair / 8) for pair in range(4)]
         expected = [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
@@ -52,9 +54,9 @@ def test_rotation_keeps_lengths_and_shows_only_distances() -> None:
     query, key = torch.randn(2, 1, 1, 1, 8)
 
     def match(query_position: int, key_position: int) -> torch.Tensor:
-        turned = Rotation.of(torch.tensor([query_position]), 8).turn(query)
+        turned = apply_rotary_emb(query, RotaryCache.from_positions(torch.tensor([query_position]), 8))
         assert_close(turned.norm(), query.norm())
-        return (turned * Rotation.of(torch.tensor([key_position]), 8).turn(key)).sum()
+        return (turned * apply_rotary_emb(key, RotaryCache.from_positions(torch.tensor([key_position]), 8))).sum()
 
     assert_close(match(7, 3), match(104, 100), atol=1e-4, rtol=1e-4)
     assert abs(match(7, 3) - match(7, 4)) > 1e-3

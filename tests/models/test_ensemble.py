@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from toys import END, START, GruModel, TableModel, forced_log_probability, one, search
+from toys import START, GruModel, TableModel, forced_log_probability, one, search
 
 from nmt_cli.decoding.sentences import NO_WISHES, Wishes
 from nmt_cli.models import build
-from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.models.ensemble import Ensemble
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
@@ -20,22 +20,22 @@ STRATEGIES: list[SearchSettings] = [
 ]
 
 
-def transformer(seed: int) -> TranslationModel:
+def transformer(seed: int) -> Model:
     torch.manual_seed(seed)
     settings = {"architecture": "transformer", "feed_forward": 24, "heads": 2, **SIZES}
-    return build(TransformerSettings.model_validate(settings), Vocabularies(9, 9, START, END)).eval()
+    return build(TransformerSettings.model_validate(settings), VocabularySpec(9, 9)).eval()
 
 
-def rnn(seed: int, attention: str = "general") -> TranslationModel:
+def rnn(seed: int, attention: str = "general") -> Model:
     torch.manual_seed(seed)
     settings = {"architecture": "rnn", "embedding_width": 12, "attention": attention, **SIZES}
-    return build(RnnSettings.model_validate(settings), Vocabularies(9, 9, START, END)).eval()
+    return build(RnnSettings.model_validate(settings), VocabularySpec(9, 9)).eval()
 
 
-def next_probabilities(model: TranslationModel, source: Source, said: list[int]) -> torch.Tensor:
+def next_probabilities(model: Model, source: ModelInputs, said: list[int]) -> torch.Tensor:
     with torch.no_grad():
-        decoded = model.decode(model.encode(source), torch.tensor([[START, *said]]))
-        return model.scores(decoded)[-1].softmax(-1)
+        decoded = model.decode(model.encode(source), DecoderInput(torch.tensor([[START, *said]])))
+        return model.logits(decoded)[-1].softmax(-1)
 
 
 @pytest.mark.parametrize("weights", [(), (2.0, 1.0, 1.0), (0.1, 0.0001, 7)])
@@ -80,9 +80,9 @@ def test_attention_is_the_mean_of_those_that_look() -> None:
     models = [transformer(1), rnn(2), rnn(3, "none")]
     target = torch.tensor([[START, 4, 5]])
 
-    def looks(model: TranslationModel) -> torch.Tensor | None:
+    def looks(model: Model) -> torch.Tensor | None:
         with torch.no_grad():
-            return model.decode(model.encode(one(4, 5, 6)), target, attention=True).attention
+            return model.decode(model.encode(one(4, 5, 6)), DecoderInput(target), attention=True).cross_attention
 
     first, second = looks(models[0]), looks(models[1])
     assert first is not None and second is not None

@@ -5,15 +5,18 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt_cli.models import build, pack
-from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.models import build
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.models.embeddings import Embeddings
 from nmt_cli.models.ensemble import Ensemble
+from nmt_cli.models.prepacking import Backend
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 
+inputs = ModelInputs.from_ids
+
 WORDS, SIZES = 13, (5, 3)
-PLAIN = Vocabularies(source_size=WORDS, target_size=WORDS, start=1, end=2)
-FACTORED = Vocabularies(source_size=WORDS, target_size=WORDS, start=1, end=2, factors=SIZES)
+PLAIN = VocabularySpec(source_size=WORDS, target_size=WORDS)
+FACTORED = VocabularySpec(source_size=WORDS, target_size=WORDS, columns={"factors": SIZES})
 
 Settings = TransformerSettings | RnnSettings
 MODELS = {
@@ -25,7 +28,7 @@ MODELS = {
 each_model = pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS.keys())
 
 
-def new(settings: Settings, vocabularies: Vocabularies = FACTORED, seed: int = 1) -> TranslationModel:
+def new(settings: Settings, vocabularies: VocabularySpec = FACTORED, seed: int = 1) -> Model:
     torch.manual_seed(seed)
     return build(settings, vocabularies).eval()
 
@@ -38,12 +41,12 @@ def factors(*shape: int) -> Tensor:
     return torch.stack([torch.randint(1, size, shape) for size in SIZES], dim=-1)
 
 
-def forced(model: TranslationModel, source: Source, target: Tensor) -> Tensor:
-    return model.scores(model.decode(model.encode(source), target)).view(*target.shape, -1)
+def forced(model: Model, source: ModelInputs, target: Tensor) -> Tensor:
+    return model.logits(model.decode(model.encode(source), DecoderInput(target))).view(*target.shape, -1)
 
 
-def stepwise(model: TranslationModel, source: Source, target: Tensor) -> Tensor:
-    state, steps = model.start(model.encode(source)), []
+def stepwise(model: Model, source: ModelInputs, target: Tensor) -> Tensor:
+    state, steps = model.init_cache(model.encode(source), source.batch_size), []
     for tokens in target.split(1, dim=1):
         scores, state = model.step(tokens, state)
         steps.append(scores)
@@ -53,44 +56,44 @@ def stepwise(model: TranslationModel, source: Source, target: Tensor) -> Tensor:
 @each_model
 def test_stepwise_scores_equal_teacher_forcing(settings: Settings) -> None:
     model, target = new(settings), words(3, 5)
-    source = Source(words(3, 4), torch.tensor([4, 1, 3]), factors(3, 4))
+    source = inputs(words(3, 4), torch.tensor([4, 1, 3]), {"factors": factors(3, 4)})
     assert_close(stepwise(model, source, target), forced(model, source, target), atol=1e-5, rtol=1e-4)
 
 
 @each_model
 def test_each_factor_of_each_word_changes_the_scores(settings: Settings) -> None:
     model, tokens, target, given = new(settings), words(1, 4), words(1, 3), factors(1, 4)
-    expected = forced(model, Source(tokens, factors=given), target)
+    expected = forced(model, inputs(tokens, columns={"factors": given}), target)
     for place in range(4):
         for number, size in enumerate(SIZES):
             others = given.clone()
             others[0, place, number] = (others[0, place, number] + 1) % size
-            assert not torch.allclose(forced(model, Source(tokens, factors=others), target), expected)
+            assert not torch.allclose(forced(model, inputs(tokens, columns={"factors": others}), target), expected)
 
 
 @each_model
 def test_padding_changes_nothing(settings: Settings) -> None:
     model, tokens, given, target = new(settings), words(2, 4), factors(2, 4), words(2, 3)
     lengths = torch.tensor([4, 2])
-    padded = Source(torch.cat([tokens, words(2, 3)], 1), lengths, torch.cat([given, factors(2, 3)], 1))
-    assert_close(forced(model, padded, target), forced(model, Source(tokens, lengths, given), target))
+    padded = inputs(torch.cat([tokens, words(2, 3)], 1), lengths, {"factors": torch.cat([given, factors(2, 3)], 1)})
+    assert_close(forced(model, padded, target), forced(model, inputs(tokens, lengths, {"factors": given}), target))
 
 
 @each_model
 def test_packed_for_search_it_says_the_same(settings: Settings) -> None:
     model, target = new(settings), words(3, 5)
-    source = Source(words(3, 4), torch.tensor([4, 1, 3]), factors(3, 4))
+    source = inputs(words(3, 4), torch.tensor([4, 1, 3]), {"factors": factors(3, 4)})
     expected = stepwise(model, source, target)
     with torch.inference_mode():
-        pack(model, "fp32")
+        model.prepare_for_inference(Backend("fp32"))
         assert_close(stepwise(model, source, target), expected, atol=1e-4, rtol=1e-3)
 
 
 def test_vectors_of_word_and_factors_are_added() -> None:
     embeddings = Embeddings(FACTORED, 4, "decoder", scale=2.0)
-    read = embeddings.read_source(Source(torch.tensor([[7]]), factors=torch.tensor([[[3, 0]]])))
+    read = embeddings.embed_source(inputs(torch.tensor([[7]]), columns={"factors": torch.tensor([[[3, 0]]])}))
     assert embeddings.source is not None
-    first, second = embeddings.factors
+    first, second = embeddings.columns["factors"]
     expected = 2 * (embeddings.source.weight[7] + first.weight[3] + second.weight[0])
     assert_close(read[0, 0], expected)
 
@@ -98,29 +101,29 @@ def test_vectors_of_word_and_factors_are_added() -> None:
 @each_model
 def test_a_model_without_factors_has_no_weights_for_them(settings: Settings) -> None:
     plain, factored = ({name for name, _ in new(settings, each).named_parameters()} for each in (PLAIN, FACTORED))
-    assert factored - plain == {"embeddings.factors.0.weight", "embeddings.factors.1.weight"}
+    assert factored - plain == {"embeddings.columns.factors.0.weight", "embeddings.columns.factors.1.weight"}
     assert plain < factored
 
 
 @each_model
 def test_gradients_reach_the_factors(settings: Settings) -> None:
     model = new(settings)
-    forced(model, Source(words(3, 4), factors=factors(3, 4)), words(3, 5)).logsumexp(-1).sum().backward()
-    for embedding in model.get_submodule("embeddings.factors").children():
+    forced(model, inputs(words(3, 4), columns={"factors": factors(3, 4)}), words(3, 5)).logsumexp(-1).sum().backward()
+    for embedding in model.get_submodule("embeddings.columns.factors").children():
         assert embedding.weight.grad is not None
         assert embedding.weight.grad.abs().sum() > 0
 
 
 def test_models_of_an_ensemble_are_all_told() -> None:
     members = [new(MODELS["transformer"], seed=1), new(MODELS["rnn"], seed=2)]
-    source, target = Source(words(2, 4), factors=factors(2, 4)), words(2, 3)
+    source, target = inputs(words(2, 4), columns={"factors": factors(2, 4)}), words(2, 3)
     each = [forced(member, source, target).softmax(-1) for member in members]
     assert_close(forced(Ensemble(members), source, target).softmax(-1), sum(each) / 2)
 
 
 @each_model
 def test_factors_are_given_to_a_model_that_knows_them_and_to_no_other(settings: Settings) -> None:
-    with pytest.raises(AssertionError, match="factors"):
-        new(settings).encode(Source(words(1, 2)))
-    with pytest.raises(AssertionError, match="factors"):
-        new(settings, PLAIN).encode(Source(words(1, 2), factors=factors(1, 2)))
+    with pytest.raises(AssertionError, match="columns"):
+        new(settings).encode(inputs(words(1, 2)))
+    with pytest.raises(AssertionError, match="columns"):
+        new(settings, PLAIN).encode(inputs(words(1, 2), columns={"factors": factors(1, 2)}))

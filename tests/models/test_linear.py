@@ -7,8 +7,9 @@ from torch.testing import assert_close
 
 from nmt_cli.devices import has_fast_bf16
 from nmt_cli.errors import RecipeError
-from nmt_cli.models import linear as linear_module
-from nmt_cli.models.linear import Linear, Precision, linear, packing
+from nmt_cli.models import kernels, prepacking
+from nmt_cli.models.kernels import Linear, linear
+from nmt_cli.models.prepacking import Backend, Precision
 
 needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
@@ -19,8 +20,8 @@ INPUT_STEP = 1 if torch.cpu._is_vnni_supported() else 2
 @pytest.fixture(params=[True, False], ids=["onednn", "mkl"])
 def either_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Products of any size are oneDNN's, or none is."""
-    monkeypatch.setattr(linear_module, "_MKL_HOLDS_BACK", request.param)
-    monkeypatch.setattr(linear_module, "_FEW_MULTIPLICATIONS", 0)
+    monkeypatch.setattr(kernels, "_MKL_IS_SLOW", request.param)
+    monkeypatch.setattr(kernels, "_MAX_FEW_MULTIPLICATIONS", 0)
 
 
 @pytest.mark.usefixtures("either_library")
@@ -72,7 +73,7 @@ def test_packed_layers_give_what_torch_gives(
     torch.manual_seed(1)
     inputs, weight, bias = torch.randn(shape), torch.randn(48, 64) / 8, torch.randn(48) if has_bias else None
     expected = functional.linear(inputs, weight, bias)
-    found = packing(precision)(weight, bias, relu)(inputs)
+    found = Backend(precision).linear(weight, bias, relu)(inputs)
     assert found.dtype == torch.float32
     assert_close(found, expected.relu() if relu else expected, atol=tolerance, rtol=tolerance)
 
@@ -81,9 +82,7 @@ def test_packed_layers_give_what_torch_gives(
 def test_a_layer_as_wide_as_a_vocabulary_is_quantised_alike() -> None:
     torch.manual_seed(1)
     inputs, weight, tolerance = torch.randn(40, 16), torch.randn(5000, 16) / 4, 0.05 * INPUT_STEP
-    assert_close(
-        packing("int8")(weight, None, False)(inputs), functional.linear(inputs, weight), atol=tolerance, rtol=0.05
-    )
+    assert_close(Backend("int8").linear(weight)(inputs), functional.linear(inputs, weight), atol=tolerance, rtol=0.05)
 
 
 @torch.inference_mode()
@@ -91,18 +90,18 @@ def test_each_output_has_a_scale_of_its_own() -> None:
     torch.manual_seed(1)
     inputs, weight = torch.randn(4, 16), torch.randn(3, 16) * torch.tensor([[1e-4], [1.0], [0.0]])
     expected = functional.linear(inputs, weight)
-    error = (packing("int8")(weight, None, False)(inputs) - expected).abs().amax(0)
+    error = (Backend("int8").linear(weight)(inputs) - expected).abs().amax(0)
     assert error[0] < 1e-5
     assert error[2] == 0
 
 
 def test_quantising_leaves_torch_as_it_was() -> None:
     before = torch.backends.quantized.engine
-    packing("int8")(torch.ones(4, 4), None, False)
+    Backend("int8").linear(torch.ones(4, 4))
     assert torch.backends.quantized.engine == before
 
 
 def test_a_processor_without_int8_products_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear_module, "_ENGINES", ())
+    monkeypatch.setattr(prepacking, "_ENGINES", ())
     with pytest.raises(RecipeError, match=r"decoding\.precision"):
-        packing("int8")
+        Backend("int8")

@@ -5,11 +5,13 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from nmt_cli.models.contract import Source, Vocabularies
+from nmt_cli.models.contract import DecoderInput, ModelInputs, VocabularySpec
 from nmt_cli.models.transformer import Transformer
 from nmt_cli.recipe.model import Norm, TransformerSettings
 
-VOCABULARIES = Vocabularies(source_size=11, target_size=11, start=1, end=2)
+inputs = ModelInputs.from_ids
+
+VOCABULARIES = VocabularySpec(source_size=11, target_size=11)
 
 
 @pytest.mark.parametrize(("tying", "matrices"), [("all", 1), ("decoder", 2), ("none", 3)])
@@ -21,7 +23,7 @@ def test_tying_saves_matrices_and_a_checkpoint_names_each_once(tying: str, matri
 
 def test_parameters_are_as_many_as_the_paper_has() -> None:
     # Vaswani et al. 2017, table 3: 65 million in the base model, of a joint vocabulary of about 37,000.
-    vocabularies = Vocabularies(source_size=37000, target_size=37000, start=1, end=2)
+    vocabularies = VocabularySpec(source_size=37000, target_size=37000)
     base = TransformerSettings(architecture="transformer", norm=Norm(place="post"))
     with torch.device("meta"):
         count = sum(weight.numel() for weight in Transformer(base, vocabularies).parameters())
@@ -37,22 +39,27 @@ def test_only_pre_norm_ends_with_a_norm() -> None:
 def test_the_cache_grows_without_forgetting() -> None:
     torch.manual_seed(1)
     model, target = Transformer(settings(), VOCABULARIES).eval(), torch.randint(11, (2, 80))
-    memory = model.encode(Source(torch.randint(11, (2, 3))))
-    state, steps = model.start(memory), []
+    memory = model.encode(inputs(torch.randint(11, (2, 3))))
+    state, steps = model.init_cache(memory, len(memory.hidden_states)), []
     for tokens in target.split(1, dim=1):
         scores, state = model.step(tokens, state)
         state = state.select(torch.tensor([[1], [0]])).select(torch.tensor([[1], [0]]))
         steps.append(scores)
-    assert_close(torch.cat(steps, 1).flatten(0, 1), model.scores(model.decode(memory, target)), atol=1e-4, rtol=1e-4)
+    assert_close(
+        torch.cat(steps, 1).flatten(0, 1),
+        model.logits(model.decode(memory, DecoderInput(target))),
+        atol=1e-4,
+        rtol=1e-4,
+    )
 
 
 def test_selection_leaves_the_source_where_it_is_while_all_sentences_stay() -> None:
     model = Transformer(settings(), VOCABULARIES).eval()
     words = torch.ones(2, 3, dtype=torch.long)
-    _, state = model.step(words[:, :1], model.start(model.encode(Source(words))))
+    _, state = model.step(words[:, :1], model.init_cache(model.encode(inputs(words)), 2))
     expanded = state.select(torch.tensor([[0, 0, 0], [1, 1, 1]]))
-    assert expanded.source is state.source
-    assert expanded.select(torch.tensor([[4, 5]])).source.size(2) == 1
+    assert expanded.encoder_kv is state.encoder_kv
+    assert expanded.select(torch.tensor([[4, 5]])).encoder_kv.size(2) == 1
 
 
 def test_layers_are_left_out_as_often_as_asked_for() -> None:
@@ -62,7 +69,10 @@ def test_layers_are_left_out_as_often_as_asked_for() -> None:
         layer.register_forward_hook(lambda *_, number=number: passes.__setitem__(number, passes[number] + 1))
     torch.manual_seed(1)
     for _ in range(300):
-        model.decode(model.encode(Source(torch.ones(1, 1, dtype=torch.long))), torch.ones(1, 1, dtype=torch.long))
+        model.decode(
+            model.encode(inputs(torch.ones(1, 1, dtype=torch.long))),
+            DecoderInput(torch.ones(1, 1, dtype=torch.long)),
+        )
     assert all(210 - 32 < count < 210 + 32 for count in passes)  # four standard deviations
     assert len(set(passes)) > 1
 
@@ -73,13 +83,15 @@ def test_no_layer_is_left_out_in_evaluation() -> None:
     model = Transformer(settings(layer_drop=0.9), VOCABULARIES).eval()
     whole = Transformer(settings(), VOCABULARIES).eval()
     whole.load_state_dict(model.state_dict())
-    first, second = (each.decode(each.encode(Source(words)), words).vectors for each in (model, whole))
+    first, second = (
+        each.decode(each.encode(inputs(words)), DecoderInput(words)).hidden_states for each in (model, whole)
+    )
     assert torch.equal(first, second)
 
 
 def test_the_layer_whose_attention_is_asked_for_stays() -> None:
     model, words = Transformer(settings(layer_drop=0.99), VOCABULARIES).train(), torch.ones(1, 3, dtype=torch.long)
-    assert model.decode(model.encode(Source(words)), words, attention=True).attention is not None
+    assert model.decode(model.encode(inputs(words)), DecoderInput(words), attention=True).cross_attention is not None
 
 
 def settings(**changes: object) -> TransformerSettings:

@@ -24,12 +24,12 @@ def test_all_of_it_is_off_by_default(good: str, write: Write) -> None:
 def test_the_type_chooses_the_consistency(good: str, write: Write) -> None:
     chosen = good + "  consistency: {type: r_drop, weight: 2.0}\n"
     assert load_recipe(write(chosen)).training.consistency == RDropSettings(type="r_drop", weight=2.0)
-    changed = load_recipe(write(good), ["training.consistency={type: simcut, cut: 0.1}"])
-    assert changed.training.consistency == SimCutSettings(type="simcut", cut=0.1)
+    changed = load_recipe(write(good), ["training.consistency={type: simcut, cutoff: 0.1}"])
+    assert changed.training.consistency == SimCutSettings(type="simcut", cutoff=0.1)
 
 
 def test_the_command_line_may_choose_another_consistency(good: str, write: Write) -> None:
-    chosen = good + "  consistency: {type: simcut, weight: 2.0, cut: 0.1}\n"
+    chosen = good + "  consistency: {type: simcut, weight: 2.0, cutoff: 0.1}\n"
     recipe = load_recipe(write(chosen), ["training.consistency.type=r_drop"])
     assert recipe.training.consistency == RDropSettings(type="r_drop", weight=2.0)
 
@@ -41,9 +41,9 @@ def test_the_command_line_may_choose_another_consistency(good: str, write: Write
             "training.consistency={type: rdrop}",
             'type: must be one of r_drop, simcut, not "rdrop"; did you mean r_drop?',
         ),
-        ("training.consistency={type: r_drop, cut: 0.1}", "cut: is a setting of type simcut, not of r_drop"),
+        ("training.consistency={type: r_drop, cutoff: 0.1}", "cutoff: is a setting of type simcut, not of r_drop"),
         ("training.consistency={type: r_drop, weight: -1}", "weight: must be at least 0, not -1"),
-        ("training.scheduled_sampling={start: 10, full: 10}", "full: 10 is not after start, 10"),
+        ("training.scheduled_sampling={start: 10, end: 10}", "end: 10 must be greater than start (10)"),
         ("training.word_dropout={source: 1}", "source: must be less than 1, not 1"),
     ],
 )

@@ -110,4 +110,4 @@ def test_damaged_ones_can_be_left_out(run: RunDirectory, capsys: pytest.CaptureF
     (run.checkpoint(10) / WEIGHTS).write_bytes(b"")
     checkpoints.remove_damaged(run, [10, 20])
     assert run.saved_updates() == [20]
-    assert f"{run.checkpoint(10) / WEIGHTS}: has 0 bytes" in capsys.readouterr().err
+    assert f"{run.checkpoint(10) / WEIGHTS}: is damaged" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from torch import nn
 from nmt_cli.data.batches import Batch
 from nmt_cli.errors import DivergedError, ResourceError
 from nmt_cli.models import build
-from nmt_cli.models.contract import TranslationModel, Vocabularies
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.training import Training
 from nmt_cli.runs.directory import RunDirectory
@@ -24,16 +24,18 @@ from nmt_cli.training.data_iterator import MicroBatch, UpdateBatches
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.loop import TrainingTools, train, train_steps
 from nmt_cli.training.monitor import TrainingMonitor
-from nmt_cli.training.objectives.cross_entropy import CrossEntropy
+from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
 from nmt_cli.training.train_state import DataState, TrainState, record_validation, stop_reason
 from nmt_cli.training.trainer import Trainer
 from nmt_cli.training.training_log import TrainingLog
+
+inputs = ModelInputs.from_ids
 
 CPU = torch.device("cpu")
 START, END = 2, 3
 
 
-def tiny_model(dropout: float = 0.0) -> TranslationModel:
+def tiny_model(dropout: float = 0.0) -> Model:
     torch.manual_seed(1)
     settings = TransformerSettings.model_validate(
         {"architecture": "transformer", "preset": "tiny", "width": 8, "feed_forward": 8, "heads": 2}
@@ -45,7 +47,7 @@ def tiny_model(dropout: float = 0.0) -> TranslationModel:
             "activation_dropout": 0.0,
         }
     )
-    return build(settings, Vocabularies(9, 9, START, END))
+    return build(settings, VocabularySpec(9, 9))
 
 
 def batch(rows: list[list[int]]) -> Batch:
@@ -75,7 +77,7 @@ def trainer(dropout: float = 0.0, **settings: object) -> Trainer:
             **settings,
         }
     )
-    return Trainer(CrossEntropy(tiny_model(dropout), 0.1), 8, training, CPU, Distributed())
+    return Trainer(CrossEntropyObjective(tiny_model(dropout), 0.1), 8, training, CPU, Distributed())
 
 
 def make_updates(trainer: Trainer, *updates: UpdateBatches) -> None:
@@ -101,10 +103,8 @@ def test_gradient_does_not_depend_on_batch_boundaries() -> None:
 def test_loss_is_cross_entropy_at_label_positions() -> None:
     model = tiny_model().eval()
     rows = batch([[4, 5], [6, 7, 8]])
-    loss, tokens = CrossEntropy(model, 0.1).eval()(rows)
-    from nmt_cli.models.contract import Source
-
-    scores = model.scores(model.decode(model.encode(Source(rows.source)), rows.target_in)).log_softmax(-1)
+    loss, tokens, _ = CrossEntropyObjective(model, 0.1).eval()(rows)
+    scores = model.logits(model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.target_in))).log_softmax(-1)
     expected = -sum(scores[p, label] for p, label in zip(rows.positions, rows.labels, strict=True))
     assert tokens == 7
     torch.testing.assert_close(loss, expected)
@@ -113,10 +113,8 @@ def test_loss_is_cross_entropy_at_label_positions() -> None:
 def test_label_smoothing_is_uniform_over_the_vocabulary() -> None:
     model = tiny_model()
     rows = batch([[4, 5]])
-    loss, _ = CrossEntropy(model, 0.3).train()(rows)
-    from nmt_cli.models.contract import Source
-
-    scores = model.scores(model.decode(model.encode(Source(rows.source)), rows.target_in)).log_softmax(-1)
+    loss, *_ = CrossEntropyObjective(model, 0.3).train()(rows)
+    scores = model.logits(model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.target_in))).log_softmax(-1)
     hits = scores[torch.arange(3), rows.labels]
     torch.testing.assert_close(loss, -(0.7 * hits + 0.3 * scores.mean(-1)).sum())
 
@@ -175,16 +173,16 @@ def test_train_steps_raises_after_max_skipped_updates_in_a_row() -> None:
         next(steps)
 
 
-class LimitedMemory(CrossEntropy):
+class LimitedMemory(CrossEntropyObjective):
     """Runs out of memory with more than `max_tokens` target positions, in the middle of an update."""
 
     max_tokens = 10**9
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, int]:
-        loss, tokens = super().forward(batch)
+        loss = super().forward(batch)
         if batch.padded_tokens > self.max_tokens:
             raise torch.OutOfMemoryError("no more")
-        return loss, tokens
+        return loss
 
 
 def with_memory_for(max_tokens: int) -> Trainer:

@@ -10,14 +10,14 @@ import torch
 
 from nmt_cli.data.batches import Batch
 from nmt_cli.models import build
-from nmt_cli.models.contract import Vocabularies
+from nmt_cli.models.contract import VocabularySpec
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.training import Training
 from nmt_cli.training.data_iterator import MicroBatch, UpdateBatches
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.loop import train_steps
 from nmt_cli.training.monitor import CHECKED_UPDATES, Diagnosis, Diagnostics, TrainingMonitor, diagnose
-from nmt_cli.training.objectives.cross_entropy import CrossEntropy
+from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
 from nmt_cli.training.train_state import DataState
 from nmt_cli.training.trainer import Trainer
 
@@ -107,8 +107,8 @@ def trainer(rate: float = 1e-2, **settings: object) -> Trainer:
     sizes = {"width": WIDTH, "feed_forward": WIDTH, "heads": 4, "encoder_layers": 1, "decoder_layers": 1}
     model = TransformerSettings.model_validate({"architecture": "transformer", "preset": "tiny", **sizes})
     training = Training.model_validate({"optimizer": {"learning_rate": rate}, "schedule": {"warmup": 50}, **settings})
-    words = Vocabularies(WORDS, WORDS, START, END)
-    return Trainer(CrossEntropy(build(model, words), 0.1), WIDTH, training, torch.device("cpu"), Distributed())
+    words = VocabularySpec(WORDS, WORDS)
+    return Trainer(CrossEntropyObjective(build(model, words), 0.1), WIDTH, training, torch.device("cpu"), Distributed())
 
 
 def diagnoses(trainer: Trainer, updates: Iterator[UpdateBatches], num_updates: int) -> dict[int, Diagnosis]:

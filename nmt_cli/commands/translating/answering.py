@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.summary import Summary
-from nmt_cli.processes import report
+from nmt_cli.processes import report_progress
 
 if TYPE_CHECKING:  # torch, which who only hands options on does not need
     from nmt_cli.decoding.translator import Translator
@@ -63,7 +63,7 @@ class WorkerOpener:
     def __call__(self) -> Callable[[Window], Answer]:
         """Load the model; whoever asks for the answers hears of batches, too."""
         answering = self.opener(self.number, self.count)
-        return lambda window: answering(window, report)
+        return lambda window: answering(window, report_progress)
 
 
 def answering_by(translator: "Translator", format: Format) -> Answering:

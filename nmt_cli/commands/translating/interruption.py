@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from nmt_cli.errors import StoppedError
-from nmt_cli.processes import STOPPING
+from nmt_cli.processes import STOP_SIGNALS
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def signals_raised() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears signals
         return
-    before = {number: handler for number in STOPPING if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+    before = {number: handler for number in STOP_SIGNALS if (handler := signal.getsignal(number)) != signal.SIG_IGN}
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for each in before:

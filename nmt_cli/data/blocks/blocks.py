@@ -7,10 +7,11 @@ from itertools import accumulate
 
 import numpy as np
 
+from nmt_cli.data.arrays import Integers
 from nmt_cli.data.blocks.mixture import Mixture
 from nmt_cli.data.blocks.passes import stretch
-from nmt_cli.data.subword_sampling.resegmentation import Resegmenter
-from nmt_cli.data.token_corpus import Integers, TokenCorpus, TokenPairs, joined
+from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
+from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, joined
 from nmt_cli.recipe.training.mixing import Mixing
 
 PAIRS = 2**20
@@ -43,13 +44,13 @@ class Blocks:
         weights: Mapping[str, float],
         mixing: Mixing,
         seed: int,
-        resegmenter: Resegmenter | None = None,
+        regularizer: SubwordRegularizer | None = None,
         block_pairs: int | None = None,
     ) -> None:
         sizes = {corpus.name: len(corpus) for corpus in corpora}
-        self.corpora, self._seed, self._resegmenter = corpora, seed, resegmenter
+        self.corpora, self._seed, self._regularizer = corpora, seed, regularizer
         self._firsts = list(accumulate((len(corpus) for corpus in corpora), initial=0))
-        self._mixture = Mixture(sizes, weights, mixing, block_pairs or (CUT_ANEW if resegmenter else PAIRS))
+        self._mixture = Mixture(sizes, weights, mixing, block_pairs or (CUT_ANEW if regularizer else PAIRS))
 
     def read(self, epoch: int, number: int) -> Block | None:
         """A block of an epoch; None if the epoch has no more."""
@@ -78,6 +79,6 @@ class Blocks:
         name = zlib.crc32(corpus.name.encode())
         cells = stretch(len(corpus), places.start, places.stop, [self._seed, name])
         pairs = corpus.read(cells)
-        if self._resegmenter is None:
+        if self._regularizer is None:
             return pairs
-        return self._resegmenter.resegmented(corpus, cells, pairs, [self._seed, name, epoch, number])
+        return self._regularizer.regularize(corpus, cells, pairs, [self._seed, name, epoch, number])

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.data.filters.overlap import HeldOutKeys
-from nmt_cli.data.reading.examples import Bools, Examples, Indices, Keys, text_keys
+from nmt_cli.data.reading.examples import Examples, Keys, text_keys
 from nmt_cli.files import disk_errors
 from nmt_cli.recipe.data.filters import DuplicatesFilter, NearDuplicatesFilter
 
@@ -82,8 +83,8 @@ _ASCII_NON_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha(
 
 
 def first_occurrences(
-    keys: Iterable[Keys], masks: list[Bools], folder: Path, bucket_keys: int = _BUCKET_KEYS
-) -> list[Bools]:
+    keys: Iterable[Keys], masks: list[Booleans], folder: Path, bucket_keys: int = _BUCKET_KEYS
+) -> list[Booleans]:
     """Return which pairs are the first with their key, among those where the masks are True.
 
     The keys are distributed to bucket files by their upper bits, and each bucket is processed in memory. Besides the
@@ -115,7 +116,7 @@ def first_occurrences(
     return [first[start:end] for start, end in pairwise(ends)]
 
 
-def _entries(keys: Iterable[Keys], masks: list[Bools]) -> Iterator[npt.NDArray[np.void]]:
+def _entries(keys: Iterable[Keys], masks: list[Booleans]) -> Iterator[npt.NDArray[np.void]]:
     """Yield key and index of each pair that is not ignored, some at a time."""
     offset = 0
     for shard_keys, mask in zip(keys, masks, strict=True):
@@ -134,7 +135,7 @@ def _bucket_of(keys: Keys, num_buckets: int) -> npt.NDArray[np.uint64]:
     return (keys >> np.uint64(32)) * np.uint64(num_buckets) >> np.uint64(32)
 
 
-def _first_indices(path: Path, block_entries: int) -> Iterator[Indices]:
+def _first_indices(path: Path, block_entries: int) -> Iterator[Integers]:
     """Yield the index of the first entry of each key of a bucket. Read in blocks, as one key may fill the bucket."""
     known = np.empty(0, np.uint64)
     with path.open("rb") as file:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmt_cli.data.reading.examples import Bools, Examples, Indices, KeyFields, Keys, text_keys
+from nmt_cli.data.arrays import Booleans, Integers
+from nmt_cli.data.reading.examples import Examples, KeyFields, Keys, text_keys
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data.filters import OverlapFilter
 
@@ -24,7 +25,7 @@ class HeldOutKeys:
     """Names of the sets."""
     keys: dict[KeyFields, Keys]
     """Distinct keys, ascending."""
-    set_indices: dict[KeyFields, Indices]
+    set_indices: dict[KeyFields, Integers]
     """For each key, the index in `names` of the first set that contains it."""
 
     @classmethod
@@ -44,7 +45,7 @@ class HeldOutKeys:
             set_indices[on] = np.array(owners, np.int64)[first]
         return cls(tuple(names), keys, set_indices)
 
-    def contains(self, keys: Keys, on: KeyFields) -> Bools:
+    def contains(self, keys: Keys, on: KeyFields) -> Booleans:
         """Return which keys are those of a line of a set."""
         known = self.keys[on]
         if not len(known):
@@ -66,7 +67,7 @@ class HeldOutOverlap:
         self._held_out, self._should_refuse = held_out, settings.action == "refuse"
         self._on: tuple[KeyFields, ...] = ("source", "target") if settings.compare == "either" else (settings.compare,)
 
-    def __call__(self, examples: Examples) -> Bools:
+    def __call__(self, examples: Examples) -> Booleans:
         found = np.zeros(len(examples), np.bool_)
         for on in self._on:
             found |= self._held_out.contains(examples.keys(on), on)

@@ -5,8 +5,9 @@ from collections.abc import Set
 
 import numpy as np
 
+from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.data.filters.overlap import HeldOutKeys
-from nmt_cli.data.reading.examples import Bools, Examples, Indices
+from nmt_cli.data.reading.examples import Examples
 from nmt_cli.recipe.data.filters import (
     IdenticalFilter,
     LengthFilter,
@@ -29,11 +30,11 @@ class Empty:
     name = "empty"
     description = "a side is empty"
 
-    def __call__(self, examples: Examples) -> Bools:
+    def __call__(self, examples: Examples) -> Booleans:
         return _is_visible(examples.sources) & _is_visible(examples.targets)
 
 
-def _is_visible(lines: list[str]) -> Bools:
+def _is_visible(lines: list[str]) -> Booleans:
     """Return which lines are not blank. Fast for lines that begin with a visible ASCII character, as most do."""
     return np.array(["!" <= line < "\x7f" or not is_blank(line) for line in lines], np.bool_)
 
@@ -47,7 +48,7 @@ class Length:
         fewer = f"less than {self._min:,} or " if self._min > 1 else ""
         self.description = f"a side has {fewer}more than {self._max:,} characters"
 
-    def __call__(self, examples: Examples) -> Bools:
+    def __call__(self, examples: Examples) -> Booleans:
         sources, targets = examples.lengths
         shorter, longer = np.minimum(sources, targets), np.maximum(sources, targets)
         return np.asarray((shorter >= self._min) & (longer <= self._max))
@@ -61,7 +62,7 @@ class Ratio:
         self._max, self._tolerance = settings.max, settings.tolerance
         self.description = f"a side is more than {self._max:g} times as long as the other"
 
-    def __call__(self, examples: Examples) -> Bools:
+    def __call__(self, examples: Examples) -> Booleans:
         sources, targets = examples.lengths
         shorter, longer = np.minimum(sources, targets), np.maximum(sources, targets)
         kept = np.asarray(longer * DENSITY <= self._max * shorter + self._tolerance)
@@ -82,7 +83,7 @@ class Identical:
         self.description = "both sides are the same"
         self._languages_differ = base_language(languages[0]) != base_language(languages[1])
 
-    def __call__(self, examples: Examples) -> Bools:
+    def __call__(self, examples: Examples) -> Booleans:
         kept = np.ones(len(examples), np.bool_)
         if not self._languages_differ:
             return kept
@@ -102,7 +103,7 @@ class Script:
         self._min = settings.min
         self._sides = [_ScriptTable(scripts_of(code)) if scripts_of(code) else None for code in languages]
 
-    def __call__(self, examples: Examples) -> Bools:
+    def __call__(self, examples: Examples) -> Booleans:
         kept = np.ones(len(examples), np.bool_)
         for table, texts in zip(self._sides, (examples.sources, examples.targets), strict=True):
             if table is not None:
@@ -145,7 +146,7 @@ class Repeats:
     def __init__(self, settings: RepeatsFilter, languages: tuple[str, str], held_out: HeldOutKeys) -> None:
         pass
 
-    def __call__(self, examples: Examples) -> Bools:
+    def __call__(self, examples: Examples) -> Booleans:
         kept = np.ones(len(examples), np.bool_)
         sides = (examples.sources, examples.targets)
         for texts, others, lengths in zip(sides, sides[::-1], examples.lengths, strict=True):
@@ -156,7 +157,7 @@ class Repeats:
         return kept
 
 
-def _candidates_for_runs(texts: list[str], lengths: Indices) -> list[int]:
+def _candidates_for_runs(texts: list[str], lengths: Integers) -> list[int]:
     """Return the indices of texts that may contain a run, and of all that do.
 
     A run of a unit of u characters shows as characters that equal those u positions later, all along.
@@ -182,7 +183,7 @@ class Unmatched:
         self._checks_numbers = "number" in settings.kinds
         self._kinds = frozenset(settings.kinds) - {"number"}
 
-    def __call__(self, examples: Examples) -> Bools:
+    def __call__(self, examples: Examples) -> Booleans:
         pairs = zip(examples.sources, examples.targets, strict=True)
         return np.array([not self._is_unmatched(source, target) for source, target in pairs], np.bool_)
 

@@ -6,11 +6,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.data.filters.dedup import Duplicates, NearDuplicates
 from nmt_cli.data.filters.overlap import OVERLAP, HeldOutKeys, HeldOutOverlap
 from nmt_cli.data.filters.parallelism import Empty, Identical, Length, Ratio, Repeats, Script, Unmatched
 from nmt_cli.data.filters.scores import LanguageId, QualityScore
-from nmt_cli.data.reading.examples import Bools, Examples, Indices, Keys
+from nmt_cli.data.reading.examples import Examples, Keys
 from nmt_cli.recipe.data import Filter
 from nmt_cli.text.normalization import normalize_lines
 
@@ -23,7 +24,7 @@ class LocalFilter(Protocol):
     description: str
     """Which pairs are dropped, for messages, such as `a side has more than 2,000 characters`."""
 
-    def __call__(self, examples: Examples) -> Bools:
+    def __call__(self, examples: Examples) -> Booleans:
         """Return which pairs to keep."""
 
 
@@ -71,16 +72,16 @@ class FilterResult:
     """All, normalised."""
     kept: Examples
     """The pairs that no local filter dropped, normalised."""
-    indices: Indices
+    indices: Integers
     """Their indices among all."""
-    dropped: dict[str, Indices]
-    """Indices of the dropped pairs by reason; only reasons that occur."""
+    dropped: dict[str, Integers]
+    """Integers of the dropped pairs by reason; only reasons that occur."""
     keys: list[Keys]
     """The keys of the kept pairs, for each key filter in order."""
 
     @property
-    def held_out(self) -> Indices:
-        """Indices of the pairs that were dropped because they are in a validation or test set."""
+    def held_out(self) -> Integers:
+        """Integers of the pairs that were dropped because they are in a validation or test set."""
         return self.dropped.get(OVERLAP, self.indices[:0])
 
 
@@ -109,7 +110,7 @@ class FilterPipeline:
         sources, targets = (normalize_lines(self._normalization, side) for side in (raw.sources, raw.targets))
         kept = normalized = raw.normalized(sources, targets, self._corpus)
         indices = np.arange(len(raw))
-        dropped: dict[str, Indices] = {}
+        dropped: dict[str, Integers] = {}
         for judge in self.local:
             mask = judge(kept)
             if not mask.all():

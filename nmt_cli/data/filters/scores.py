@@ -10,8 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from nmt_cli.data.arrays import Booleans
 from nmt_cli.data.filters.overlap import HeldOutKeys
-from nmt_cli.data.reading.examples import Bools, Examples
+from nmt_cli.data.reading.examples import Examples
 from nmt_cli.errors import DataError, ResourceError
 from nmt_cli.recipe.data.filters import LanguageFilter, ScoreFilter
 from nmt_cli.text.checks.scripts import base_language
@@ -31,7 +32,7 @@ class LanguageId:
         self._codes = {side: code for side, code in codes.items() if settings.sides in ("both", side)}
         self.description = f"a side is not in its language, {' and '.join(self._codes.values())}"
 
-    def __call__(self, examples: Examples) -> Bools:
+    def __call__(self, examples: Examples) -> Booleans:
         sides = {"source": examples.sources, "target": examples.targets}
         lines = [line for side in self._codes for line in sides[side]]
         answers = run_command(_location(examples, self.name), self._command, lines)
@@ -54,7 +55,7 @@ class QualityScore:
         above = "" if settings.max is None else f"above {settings.max:g}"
         self.description = f"its score is {' or '.join(filter(None, (below, above)))}"
 
-    def __call__(self, examples: Examples) -> Bools:
+    def __call__(self, examples: Examples) -> Booleans:
         texts = examples.columns.get("score") if self._command is None else self._ask(self._command, examples)
         if texts is None:  # a corpus without scores, such as a hand-made one, is kept
             return np.ones(len(examples), np.bool_)

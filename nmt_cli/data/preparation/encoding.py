@@ -10,18 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt_cli.data.alignments import link_arrays, normalized_links, words_of
-from nmt_cli.data.cutting import SEPARATOR as TEXT_SEPARATOR
-from nmt_cli.data.cutting import Encode, Integers, cut
+from nmt_cli.data.arrays import Booleans, Integers
+from nmt_cli.data.context import TEXT_SEPARATOR, EncodeBatch, encode_joined
 from nmt_cli.data.factors import FactoredSource, token_factors
 from nmt_cli.data.filters import FilterResult, HeldOutKeys
 from nmt_cli.data.preparation.cleaning import ChunkCleaner
 from nmt_cli.data.preparation.corpora import CorpusTask
 from nmt_cli.data.reading import DropCounts, RawChunk
-from nmt_cli.data.reading.examples import Bools, Examples
+from nmt_cli.data.reading.examples import Examples
 from nmt_cli.data.shard_files import ALIGNMENT, RECORD_IDS, TEXT, ShardFormat, StoredArray, key_file
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.subwords import Subwords
-from nmt_cli.data.tokenizing.tags import SEPARATOR, tags_before
+from nmt_cli.data.tokenizing.tags import SEPARATOR, prefix_tags
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.schema import Recipe
@@ -58,7 +58,7 @@ class ChunkEncoder:
         self._data, self._tokenizer = recipe.data, Tokenizer.load(tokenizer)
         self._format = ShardFormat.of(self._tokenizer)
         self._clean = ChunkCleaner(recipe.data, self._tokenizer.normalization, held_out)
-        self._separator = None if self._data.context is None else self._tokenizer.tag(SEPARATOR)
+        self._separator = None if self._data.context is None else self._tokenizer.tag_id(SEPARATOR)
 
     def __call__(self, item: tuple[CorpusTask, RawChunk]) -> EncodedChunk:
         """Encode one chunk."""
@@ -68,9 +68,9 @@ class ChunkEncoder:
         context = self._clean(task, chunk.context)[0] if chunk.context else None
         sources, targets = join_context(result, self._data.context, context)
         fits = _may_fit(tokenizer.source, sources, max_length) & _may_fit(tokenizer.target, targets, max_length)
-        prefix = [tokenizer.tag(tag) for tag in tags_before(self._data, task.languages[1], task.tag)]
-        source = _EncodedLines.of(tokenizer.source.encode_flat, list(compress(sources, fits)), prefix, self._separator)
-        target = _EncodedLines.of(tokenizer.target.encode_flat, list(compress(targets, fits)), (), self._separator)
+        prefix = [tokenizer.tag_id(tag) for tag in prefix_tags(self._data, task.languages[1], task.tag)]
+        source = _EncodedLines.of(tokenizer.source.encode_batch, list(compress(sources, fits)), prefix, self._separator)
+        target = _EncodedLines.of(tokenizer.target.encode_batch, list(compress(targets, fits)), (), self._separator)
         is_short = np.maximum(source.lengths, target.lengths) <= max_length
         fits[fits] = is_short
         too_long = np.flatnonzero(~fits)
@@ -92,11 +92,11 @@ class ChunkEncoder:
         return EncodedChunk(task.name, chunk.first, chunk.num_records, len(pairs), drops, buffers)
 
 
-def _may_fit(subwords: Subwords, lines: list[str], max_length: float) -> Bools:
+def _may_fit(vocabulary: Vocabulary, lines: list[str], max_length: float) -> Booleans:
     """Return which lines can have few enough tokens; to encode a line of megabytes would take long."""
-    if not lines or subwords.fewest(max(lines, key=len)) <= max_length:
+    if not lines or vocabulary.min_tokens(max(lines, key=len)) <= max_length:
         return np.ones(len(lines), bool)
-    return np.fromiter((subwords.fewest(line) <= max_length for line in lines), bool, len(lines))
+    return np.fromiter((vocabulary.min_tokens(line) <= max_length for line in lines), bool, len(lines))
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ class _EncodedLines:
     """Tokens of each line."""
 
     @classmethod
-    def of(cls, encode: Encode, lines: list[str], prefix: Sequence[int], separator: int | None) -> "_EncodedLines":
-        return cls(lines, *cut(encode, lines, prefix, separator))
+    def of(cls, encode: EncodeBatch, lines: list[str], prefix: Sequence[int], separator: int | None) -> "_EncodedLines":
+        return cls(lines, *encode_joined(encode, lines, prefix, separator))
 
-    def select(self, mask: Bools) -> "_EncodedLines":
+    def select(self, mask: Booleans) -> "_EncodedLines":
         if mask.all():
             return self
         lines, tokens = list(compress(self.lines, mask)), self.tokens[np.repeat(mask, self.lengths)]

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from nmt_cli.data.arrays import Array, Booleans, Integers
 from nmt_cli.data.filters import first_occurrences
 from nmt_cli.data.preparation.manifest import CorpusStats
 from nmt_cli.data.preparation.shards import CorpusShard
 from nmt_cli.data.reading import DropCounts, DroppedExample
-from nmt_cli.data.reading.examples import MAX_EXAMPLES, Bools, Indices
-from nmt_cli.data.shard_files import OFFSET_TYPE, RECORD_IDS, SIDES, TEXT, Array, ShardFormat, StoredArray, key_file
+from nmt_cli.data.reading.examples import MAX_EXAMPLES
+from nmt_cli.data.shard_files import OFFSET_TYPE, RECORD_IDS, SIDES, TEXT, ShardFormat, StoredArray, key_file
 
 
 def apply_key_filters(
     corpora: dict[str, list[CorpusShard]], reasons: list[str], scratch: Path
-) -> tuple[dict[Path, Bools], dict[str, DropCounts]]:
+) -> tuple[dict[Path, Booleans], dict[str, DropCounts]]:
     """Find the pairs that the key filters keep: of equal keys, the first in the order of the recipe.
 
     Args:
@@ -40,7 +41,9 @@ def apply_key_filters(
     return {shard.folder: mask for (_, shard), mask in zip(shards, masks, strict=True)}, drops
 
 
-def merge_shard(shard: CorpusShard, mask: Bools | None, files: ShardFormat, folder: Path, stats: CorpusStats) -> None:
+def merge_shard(
+    shard: CorpusShard, mask: Booleans | None, files: ShardFormat, folder: Path, stats: CorpusStats
+) -> None:
     """Add a shard to the prepared data in `folder`, without pairs where the mask is False. Shards without pairs are
     left out.
     """
@@ -66,7 +69,7 @@ def merge_shard(shard: CorpusShard, mask: Bools | None, files: ShardFormat, fold
         stats.lengths[side].update({int(n): int(counts[n]) for n in np.flatnonzero(counts)})
 
 
-def _copy_selected(array: StoredArray, folder: Path, mask: Bools, target: Path) -> None:
+def _copy_selected(array: StoredArray, folder: Path, mask: Booleans, target: Path) -> None:
     """Write the entries of the pairs where the mask is True, and their offsets."""
     offsets = np.fromfile(folder / array.offsets, OFFSET_TYPE)
     content = _map_file(folder / array.name, np.dtype(np.uint8))
@@ -80,7 +83,7 @@ def _copy_selected(array: StoredArray, folder: Path, mask: Bools, target: Path) 
         np.concatenate([np.zeros(1, OFFSET_TYPE), np.cumsum(lengths, dtype=OFFSET_TYPE)]).tofile(target / array.offsets)
 
 
-def _dropped_examples(shard: CorpusShard, indices: Indices) -> list[DroppedExample]:
+def _dropped_examples(shard: CorpusShard, indices: Integers) -> list[DroppedExample]:
     if not len(indices):
         return []
     records = _map_pairs(shard, RECORD_IDS)

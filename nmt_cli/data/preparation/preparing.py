@@ -39,9 +39,9 @@ from nmt_cli.data.prepared import HASHES, TOKENIZER
 from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.shard_files import ShardFormat
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.tags import tags_before
+from nmt_cli.data.tokenizing.tags import prefix_tags
 from nmt_cli.errors import DataError, NmtError, RunInUseError
-from nmt_cli.processes import in_order
+from nmt_cli.processes import map_ordered
 from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
 from nmt_cli.recipe.data.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
@@ -96,7 +96,7 @@ def prepare(
             context = recipe.data.context.sentences if recipe.data.context else 0
             with ProgressBar("encoding", "records", sum(num_records.values())) as progress:
                 chunks = missing_chunks(store, tasks, job.shard, context, progress.advance)
-                store.write(in_order(num_processes, opener, chunks))
+                store.write(map_ordered(num_processes, opener, chunks))
         if job.merge:
             _merge(recipe, tokenizer, store, tasks, {"kind": KIND, **origin})
             for name, entry in files.read_json(folder / files.MANIFEST)["files"].items():
@@ -239,8 +239,8 @@ def _merge(
         tokenizer.save(unfinished / TOKENIZER)
         entries = {}
         for task in tasks:
-            tags = tags_before(recipe.data, task.languages[1], task.tag)
-            stats = CorpusStats(task.name, prefix=[tokenizer.tag(tag) for tag in tags])
+            tags = prefix_tags(recipe.data, task.languages[1], task.tag)
+            stats = CorpusStats(task.name, prefix=[tokenizer.tag_id(tag) for tag in tags])
             for shard in shards_of[task.name]:
                 merge_shard(shard, masks.get(shard.folder), format, unfinished / task.name, stats)
             if task.is_training:

@@ -18,11 +18,11 @@ from nmt_cli.data.preparation.corpora import CorpusTask
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import extend
-from nmt_cli.data.tokenizing.factors import Factors
-from nmt_cli.data.tokenizing.segmenter_training import MOST_CHARACTERS
+from nmt_cli.data.tokenizing.sentencepiece_training import MAX_CHARACTERS
 from nmt_cli.data.tokenizing.tags import tags_of
+from nmt_cli.data.tokenizing.vocabulary import FactorValues
 from nmt_cli.errors import DataError
-from nmt_cli.processes import in_order
+from nmt_cli.processes import map_ordered
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
@@ -74,14 +74,14 @@ def train_tokenizer(
     """
     training = [task for task in tasks if task.is_training]
     num_records = sum(sizes[task.name].num_records for task in training)
-    fraction = min(1.0, MOST_CHARACTERS / max(1, sum(sizes[task.name].num_bytes for task in training)))
+    fraction = min(1.0, MAX_CHARACTERS / max(1, sum(sizes[task.name].num_bytes for task in training)))
     num_processes = min(num_processes, 1 + num_records // (_MIN_CHUNKS_PER_PROCESS * _CHUNK_RECORDS))
     normalization = pretrained.normalization if pretrained else recipe.tokenizer.normalization
     pairs: dict[tuple[str, str], None] = {}
     values = {name: Counter[str]() for name in recipe.data.factors}
     with ProgressBar("sampling", "records", num_records) as progress:
         opener = partial(_Sampler, recipe, normalization, held_out)
-        for kept, counts in in_order(num_processes, opener, _sampled_chunks(training, fraction, progress.advance)):
+        for kept, counts in map_ordered(num_processes, opener, _sampled_chunks(training, fraction, progress.advance)):
             pairs.update(dict.fromkeys(kept))
             for name, of_chunk in counts.items():
                 values[name].update(of_chunk)
@@ -94,7 +94,7 @@ def train_tokenizer(
     if pretrained:
         return extend(pretrained, recipe.tokenizer, sources, targets, _SEED)
     tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, _SEED, tags_of(recipe.data))
-    return tokenizer.with_factors(Factors.learn(values))
+    return tokenizer.with_factors(FactorValues.learn(values))
 
 
 def _normalized_lines(paths: list[Path], normalization: str) -> Iterator[str]:

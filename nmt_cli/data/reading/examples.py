@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
+from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.recipe.data import JsonlCorpus, LearnedJsonl, LearnedTsv, TsvCorpus
 
 OnError = Literal["stop", "skip"]
 KeyFields = Literal["pair", "source", "target"]
 """The text of an example that a key is computed from."""
-Bools = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 
 SOURCE_COLUMN = "factors."
@@ -115,7 +114,7 @@ class Examples:
         return len(self.sources)
 
     @cached_property
-    def lengths(self) -> tuple[Indices, Indices]:
+    def lengths(self) -> tuple[Integers, Integers]:
         """Characters of each source and of each target."""
         return _lengths(self.sources), _lengths(self.targets)
 
@@ -131,7 +130,7 @@ class Examples:
             self._keys[on] = text_keys(self.sources, self.targets, on)
         return self._keys[on]
 
-    def select(self, mask: Bools) -> "Examples":
+    def select(self, mask: Booleans) -> "Examples":
         """Return the pairs where the mask is True. Keys that were computed are kept."""
         if mask.all():
             return self
@@ -148,7 +147,7 @@ class Examples:
         """Return the same pairs with normalised texts."""
         return Examples(sources, targets, self.records, self.columns, corpus)
 
-    def dropped(self, indices: Indices) -> list[DroppedExample]:
+    def dropped(self, indices: Integers) -> list[DroppedExample]:
         """Return the first of the pairs with these indices, as examples of dropped ones."""
         shown = indices[:MAX_EXAMPLES].tolist()
         return [DroppedExample.shortened(self.records[i], self.sources[i], self.targets[i]) for i in shown]
@@ -170,5 +169,5 @@ def text_keys(sources: list[str], targets: list[str], on: KeyFields) -> Keys:
     return np.array(list(map(xxh3_64_intdigest, map(str.encode, texts))), np.uint64)
 
 
-def _lengths(texts: list[str]) -> Indices:
+def _lengths(texts: list[str]) -> Integers:
     return np.fromiter(map(len, texts), np.int64, len(texts))

@@ -1,4 +1,4 @@
-"""BPE-dropout (Provilkov et al. 2020): each merge that could be made is left out by chance."""
+"""BPE-dropout (Provilkov et al. 2020): each possible merge is left out at random."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,166 +6,174 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-from nmt_cli.data.subword_sampling.words import END, Cut, Integers, Inventory, Words
+from nmt_cli.data.arrays import Booleans, Integers, concatenate_ranges, starts_of
+from nmt_cli.data.subword_sampling.piece_table import END, DistinctWords, PieceTable, Segmentation
 
 _NONE = np.iinfo(np.int64).max
-_PLACE_BITS = 32
-_PLACE = (1 << _PLACE_BITS) - 1
+_INDEX_BITS = 32
+_INDEX_MASK = (1 << _INDEX_BITS) - 1
 
 
 class BpeDropout:
-    """Merges all words at once, a merge at each step: the best of those that were not left out at this step.
+    """Merges all words at once. Each step makes one merge in each word: the best of those that are not dropped.
 
-    Words that are the same are merged together, until the best merge is left out for one of them: that one goes on
-    alone. As long as the best merge is made, it does not matter which others are left out.
+    Equal words are merged together until the best merge is dropped in one of them, which is then merged separately.
+    While the best merge is made, it does not matter which others are dropped.
     """
 
-    def __init__(self, inventory: Inventory, alpha: float) -> None:
-        assert (np.diff(inventory.scores) < 0).all(), "pieces stand in the order in which they are merged"
-        self._size, self._alpha = len(inventory.texts), alpha
-        number = {text: piece for piece, text in enumerate(inventory.texts)}
+    def __init__(self, table: PieceTable, alpha: float) -> None:
+        assert (np.diff(table.scores) < 0).all(), "pieces stand in the order in which they are merged"
+        self._size, self._alpha = len(table.texts), alpha
+        rows = {text: row for row, text in enumerate(table.texts)}
         merges = {
-            number[text[:place]] * self._size + number[text[place:]]: piece
-            for text, piece in number.items()
-            for place in range(1, len(text))
-            if text[:place] in number and text[place:] in number
+            rows[text[:split]] * self._size + rows[text[split:]]: row
+            for text, row in rows.items()
+            for split in range(1, len(text))
+            if text[:split] in rows and text[split:] in rows
         }
         self._pairs = np.array([*sorted(merges), _NONE])
         self._merged = np.array([*(merges[pair] for pair in self._pairs[:-1].tolist()), _NONE])
 
-    def cut(self, words: Words, generator: np.random.Generator) -> Cut:
-        """Merge until nothing can be merged, or all that can is left out."""
-        count, together = len(words.running), self._distinct(words)
-        leaves = generator.geometric(self._alpha, count)  # at which step, from 1, the best merge is left out
-        order = np.argsort(leaves, kind="stable")
-        steps = np.arange(together.lengths.max(initial=0) + 1)
-        done, done_alone, alone = list[_State](), list[_State](), list[_State]()
-        for begin, end in pairwise(np.searchsorted(leaves[order], steps, "right").tolist()):
-            best = together.best(np.flatnonzero(together.merges != _NONE))
-            parted, left_out = together.copies(order[begin:end], words.running, best)
-            possible = np.setdiff1d(self._possible(parted, generator), left_out, assume_unique=True)
-            finished, going_on = self._advanced(parted, parted.best(possible))
-            done_alone.append(finished)
-            alone.append(going_on)
-            finished, together = self._advanced(together, best)
-            done.append(finished)
-        going_on = _State.joined(alone)
-        while len(going_on.symbols):
-            finished, going_on = self._advanced(going_on, going_on.best(self._possible(going_on, generator)))
-            done_alone.append(finished)
-        return _chosen(_cut(done, len(words.starts)), _cut(done_alone, count), words.running)
+    def sample(self, words: DistinctWords, rng: np.random.Generator) -> Segmentation:
+        """Merge until no merge is possible, or all possible ones are dropped."""
+        num_words, shared = len(words.occurrences), self._initial(words)
+        separation_steps = rng.geometric(self._alpha, num_words)  # step, from 1, at which the best merge is dropped
+        order = np.argsort(separation_steps, kind="stable")
+        steps = np.arange(shared.lengths.max(initial=0) + 1)
+        finished_shared, finished_separate, separate = list[_Merging](), list[_Merging](), list[_Merging]()
+        for begin, end in pairwise(np.searchsorted(separation_steps[order], steps, "right").tolist()):
+            best = shared.best_merges(np.flatnonzero(shared.merges != _NONE))
+            copies, dropped = shared.copy_words(order[begin:end], words.occurrences, best)
+            kept = np.setdiff1d(self._kept_merges(copies, rng), dropped, assume_unique=True)
+            finished, active = self._merge(copies, copies.best_merges(kept))
+            finished_separate.append(finished)
+            separate.append(active)
+            finished, shared = self._merge(shared, best)
+            finished_shared.append(finished)
+        active = _Merging.concatenate(separate)
+        while len(active.symbols):
+            finished, active = self._merge(active, active.best_merges(self._kept_merges(active, rng)))
+            finished_separate.append(finished)
+        return _select(
+            _segmentation(finished_shared, len(words.starts)),
+            _segmentation(finished_separate, num_words),
+            words.occurrences,
+        )
 
-    def _distinct(self, words: Words) -> "_State":
-        """Each distinct word once, before any merge."""
+    def _initial(self, words: DistinctWords) -> "_Merging":
+        """Return each distinct word once, before any merge."""
         inside = words.symbols != END
-        merges = np.append(self._merges(words.symbols[:-1], words.symbols[1:]), _NONE)
-        return _State(words.symbols[inside], np.cumsum(~inside)[inside], merges[inside])
+        merges = np.append(self._merges_of(words.symbols[:-1], words.symbols[1:]), _NONE)
+        return _Merging(words.symbols[inside], np.cumsum(~inside)[inside], merges[inside])
 
-    def _possible(self, state: "_State", generator: np.random.Generator) -> Integers:
-        """Where a merge could be made and is not left out by chance."""
+    def _kept_merges(self, state: "_Merging", rng: np.random.Generator) -> Integers:
+        """Return the positions of the possible merges that are not dropped."""
         possible = np.flatnonzero(state.merges != _NONE)
-        return possible[generator.random(len(possible)) >= self._alpha]
+        return possible[rng.random(len(possible)) >= self._alpha]
 
-    def _advanced(self, state: "_State", best: Integers) -> "tuple[_State, _State]":
-        """The words that have no best merge, which are done, and the others after theirs; `state` is spent."""
-        going_on = best != _NONE
-        keep = np.repeat(going_on, state.lengths)
-        done = state.only(~keep)
-        place = best[going_on] & _PLACE
-        state.symbols[place] = best[going_on] >> _PLACE_BITS
-        keep[place + 1] = False
-        place = (np.cumsum(keep) - 1)[place]
-        rest = state.only(keep)
-        for left in (place, place[place > 0] - 1):
-            right = np.minimum(left + 1, len(rest.symbols) - 1)
-            is_inside = (rest.owner[left] == rest.owner[right]) & (left != right)
-            rest.merges[left] = np.where(is_inside, self._merges(rest.symbols[left], rest.symbols[right]), _NONE)
-        return done, rest
+    def _merge(self, state: "_Merging", best: Integers) -> "tuple[_Merging, _Merging]":
+        """Make the best merge of each word. Changes `state`.
 
-    def _merges(self, left: Integers, right: Integers) -> Integers:
-        """What two symbols become; _NONE if they are never merged."""
+        Returns:
+            The words without a best merge, which are finished, and the others.
+        """
+        is_active = best != _NONE
+        keep = np.repeat(is_active, state.lengths)
+        finished = state.select(~keep)
+        left = best[is_active] & _INDEX_MASK
+        state.symbols[left] = best[is_active] >> _INDEX_BITS
+        keep[left + 1] = False
+        left = (np.cumsum(keep) - 1)[left]
+        active = state.select(keep)
+        for changed in (left, left[left > 0] - 1):
+            right = np.minimum(changed + 1, len(active.symbols) - 1)
+            is_pair = (active.word_ids[changed] == active.word_ids[right]) & (changed != right)
+            merges = self._merges_of(active.symbols[changed], active.symbols[right])
+            active.merges[changed] = np.where(is_pair, merges, _NONE)
+        return finished, active
+
+    def _merges_of(self, left: Integers, right: Integers) -> Integers:
+        """Return the symbol that two symbols merge to; _NONE if there is none."""
         pairs = left * self._size + right
         pairs[(right == END) | (np.maximum(left, right) >= self._size)] = -1
-        places = np.searchsorted(self._pairs, pairs)
-        found: Integers = np.where(self._pairs[places] == pairs, self._merged[places], _NONE)
-        return found
+        rows = np.searchsorted(self._pairs, pairs)
+        merges: Integers = np.where(self._pairs[rows] == pairs, self._merged[rows], _NONE)
+        return merges
 
 
 @dataclass(frozen=True)
-class _State:
-    """Words amid their merges: the symbols of one, then those of another."""
+class _Merging:
+    """Words that are being merged: the symbols of all words, one word after another."""
 
     symbols: Integers
-    owner: Integers
-    """The number of the word that each symbol is of."""
+    word_ids: Integers
+    """Word of each symbol."""
     merges: Integers
-    """What each symbol and the next become; _NONE if they are never merged."""
+    """What each symbol and the next merge to; _NONE if they do not."""
 
     @classmethod
-    def joined(cls, states: "Sequence[_State]") -> "_State":
-        """The words of all."""
-        parts = ((each.symbols, each.owner, each.merges) for each in states)
-        return cls(*(np.concatenate([np.empty(0, np.int64), *some]) for some in zip(*parts, strict=True)))
+    def concatenate(cls, states: "Sequence[_Merging]") -> "_Merging":
+        parts = ((state.symbols, state.word_ids, state.merges) for state in states)
+        return cls(*(np.concatenate([np.empty(0, np.int64), *arrays]) for arrays in zip(*parts, strict=True)))
 
     @cached_property
-    def begins(self) -> Integers:
+    def starts(self) -> Integers:
         """Where each word begins."""
-        return np.flatnonzero(np.diff(self.owner, prepend=-1))
+        return np.flatnonzero(np.diff(self.word_ids, prepend=-1))
 
     @cached_property
     def lengths(self) -> Integers:
-        """How many symbols each word has."""
-        return np.diff(self.begins, append=len(self.symbols))
+        """Number of symbols of each word."""
+        return np.diff(self.starts, append=len(self.symbols))
 
-    def only(self, kept: npt.NDArray[np.bool_]) -> "_State":
-        """Some of the symbols."""
-        return _State(self.symbols[kept], self.owner[kept], self.merges[kept])
+    def select(self, mask: Booleans) -> "_Merging":
+        """Return the symbols where the mask is true."""
+        return _Merging(self.symbols[mask], self.word_ids[mask], self.merges[mask])
 
-    def best(self, possible: Integers) -> Integers:
-        """For each word the best merge at one of these places: what is made and, in the lower bits, where; or _NONE."""
+    def best_merges(self, positions: Integers) -> Integers:
+        """Return the best merge of each word: the merged symbol and, in the lower bits, its position; or _NONE."""
         if not len(self.symbols):
             return self.symbols
         ranked = np.full(len(self.symbols), _NONE)
-        ranked[possible] = (self.merges[possible] << _PLACE_BITS) + possible
-        return np.minimum.reduceat(ranked, self.begins)
+        ranked[positions] = (self.merges[positions] << _INDEX_BITS) + positions
+        return np.minimum.reduceat(ranked, self.starts)
 
-    def copies(self, some: Integers, running: Integers, best: Integers) -> "tuple[_State, Integers]":
-        """A copy for each of some words of the text whose like is here and has a best merge, and where that stands.
+    def copy_words(self, selected: Integers, occurrences: Integers, best: Integers) -> "tuple[_Merging, Integers]":
+        """Copy words that are still being merged, for some words of the text.
 
-        The words here are distinct and in order; `running` says which one each word of the text is.
+        Args:
+            selected: Words of the text. Those whose distinct word has no best merge, or is finished, are ignored.
+            occurrences: Distinct word at each position of the text.
+
+        Returns:
+            The copies, and the positions of their best merges.
         """
-        known = self.owner[self.begins]
-        like = np.searchsorted(known, running[some])
-        inside = like < len(known)
-        inside[inside] = (known[like[inside]] == running[some[inside]]) & (best[like[inside]] != _NONE)
-        some, like = some[inside], like[inside]
-        begins, lengths = self.begins[like], self.lengths[like]
-        places = _places(begins, lengths)
-        copies = _State(self.symbols[places], np.repeat(some, lengths), self.merges[places])
-        return copies, _starts(lengths) + (best[like] & _PLACE) - begins
+        present = self.word_ids[self.starts]
+        rows = np.searchsorted(present, occurrences[selected])
+        is_present = rows < len(present)
+        is_present[is_present] = (present[rows[is_present]] == occurrences[selected[is_present]]) & (
+            best[rows[is_present]] != _NONE
+        )
+        selected, rows = selected[is_present], rows[is_present]
+        starts, lengths = self.starts[rows], self.lengths[rows]
+        positions = concatenate_ranges(starts, lengths)
+        copies = _Merging(self.symbols[positions], np.repeat(selected, lengths), self.merges[positions])
+        return copies, starts_of(lengths) + (best[rows] & _INDEX_MASK) - starts
 
 
-def _cut(done: Sequence[_State], count: int) -> Cut:
-    """What became of words that have numbers below `count`; nothing of those that are not there."""
-    all_ = _State.joined(done)
-    return Cut(all_.symbols[np.argsort(all_.owner, kind="stable")], np.bincount(all_.owner, minlength=count))
+def _segmentation(finished: Sequence[_Merging], num_words: int) -> Segmentation:
+    """Return the words with ids below `num_words` in order; missing ones are empty."""
+    words = _Merging.concatenate(finished)
+    order = np.argsort(words.word_ids, kind="stable")
+    return Segmentation(words.symbols[order], np.bincount(words.word_ids, minlength=num_words))
 
 
-def _chosen(distinct: Cut, alone: Cut, running: Integers) -> Cut:
-    """The words of the text: those that went on alone, and their like for the others."""
-    is_alone = alone.lengths > 0
-    lengths = np.where(is_alone, alone.lengths, distinct.lengths[running])
-    starts = np.where(is_alone, len(distinct.symbols) + _starts(alone.lengths), _starts(distinct.lengths)[running])
-    return Cut(np.concatenate([distinct.symbols, alone.symbols])[_places(starts, lengths)], lengths)
-
-
-def _starts(lengths: Integers) -> Integers:
-    """Where each of some stretches begins that stand one after another."""
-    return np.cumsum(lengths) - lengths
-
-
-def _places(starts: Integers, lengths: Integers) -> Integers:
-    """All places of some stretches, one after another."""
-    return np.arange(lengths.sum()) + np.repeat(starts - _starts(lengths), lengths)
+def _select(shared: Segmentation, separate: Segmentation, occurrences: Integers) -> Segmentation:
+    """Return the words of the text: those merged separately and, for the others, their distinct words."""
+    is_separate = separate.lengths > 0
+    lengths = np.where(is_separate, separate.lengths, shared.lengths[occurrences])
+    separate_starts = len(shared.symbols) + starts_of(separate.lengths)
+    starts = np.where(is_separate, separate_starts, starts_of(shared.lengths)[occurrences])
+    symbols = np.concatenate([shared.symbols, separate.symbols])
+    return Segmentation(symbols[concatenate_ranges(starts, lengths)], lengths)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nmt_cli.models.contract import Decoded, Source, TranslationModel
+from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, ModelInputs, OutputPositions
 
 _POSITIONS = 1024
 """Scored at once, each against the whole vocabulary."""
@@ -29,20 +29,20 @@ class Forced:
 
 
 @torch.inference_mode()
-def force(
-    model: TranslationModel, source: Source, targets: Sequence[Sequence[int]], attention: bool = False
-) -> list[Forced]:
+def force(model: Model, source: ModelInputs, targets: Sequence[Sequence[int]], attention: bool = False) -> list[Forced]:
     """Let the model say each target, tokens without start and end, as the translation of its source."""
-    device, words = source.tokens.device, model.vocabularies
+    special = model.vocabulary.special_tokens
+    assert source.ids is not None
+    device = source.ids.device
     counts = [len(target) + 1 for target in targets]
     longest = max(counts)
-    said = torch.tensor([[*target, *[words.end] * (longest - len(target))] for target in targets], device=device)
-    start = torch.full_like(said[:, :1], words.start)
-    decoded = model.decode(model.encode(source), torch.cat([start, said[:, :-1]], dim=1), attention)
+    said = torch.tensor([[*target, *[special.eos] * (longest - len(target))] for target in targets], device=device)
+    start = torch.full_like(said[:, :1], special.decoder_start)
+    decoded = model.decode(model.encode(source), DecoderInput(torch.cat([start, said[:, :-1]], dim=1)), attention)
     real = (torch.arange(longest, device=device) < torch.tensor(counts, device=device)[:, None]).flatten().nonzero()
     found = iter(_log_probabilities(model, decoded, real[:, 0], said.flatten()))
-    sizes = [source.tokens.size(1)] * len(targets) if source.lengths is None else source.lengths.tolist()
-    looks = None if decoded.attention is None or not attention else decoded.attention.float().cpu()
+    sizes = [source.ids.size(1)] * len(targets) if source.lengths is None else source.lengths.tolist()
+    looks = None if decoded.cross_attention is None or not attention else decoded.cross_attention.float().cpu()
     return [
         Forced(
             tuple(next(found) for _ in range(count)),
@@ -52,10 +52,10 @@ def force(
     ]
 
 
-def _log_probabilities(model: TranslationModel, decoded: Decoded, positions: Tensor, said: Tensor) -> list[float]:
+def _log_probabilities(model: Model, decoded: DecoderOutput, positions: Tensor, said: Tensor) -> list[float]:
     """Of what is said [B·T] at some positions [n]."""
     found = []
-    for some in torch.split(positions, _POSITIONS):
-        each = model.scores(decoded, some).float().log_softmax(1)
-        found.append(each.gather(1, said[some].unsqueeze(1)).squeeze(1))
+    for some in OutputPositions.from_index(positions, decoded.hidden_states.size(1)).split(_POSITIONS):
+        each = model.logits(decoded, some).float().log_softmax(1)
+        found.append(each.gather(1, said[some.index].unsqueeze(1)).squeeze(1))
     return [value for part in found for value in part.tolist()]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nmt_cli.data.alignments import words_of
-from nmt_cli.data.context import Joining, with_neighbours
+from nmt_cli.data.context import DocumentContext, sliding_window
 from nmt_cli.data.factors import segment_factors
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
@@ -33,7 +33,7 @@ class Pair:
 
 def pairs_in_documents(pairs: Iterable[Pair], count: int) -> Iterator[Pair]:
     """Pairs that know those before them, `count` at most; a pair that is blank on both sides ends a document."""
-    for pair, before in with_neighbours(pairs, count, lambda each: is_blank(each.source) and is_blank(each.target)):
+    for pair, before in sliding_window(pairs, count, lambda each: is_blank(each.source) and is_blank(each.target)):
         yield replace(pair, before=before)
 
 
@@ -61,12 +61,12 @@ class Scorer:
         tokenizer: Tokenizer,
         settings: SearchSettings,
         tags: tuple[int, ...] = (),
-        joining: Joining | None = None,
+        joining: DocumentContext | None = None,
     ) -> None:
         """`tags` stand before each source; without `joining`, what is before a pair does not matter."""
         self.tokenizer, self.settings = tokenizer, settings
         self._searcher, self._tags = searcher, tags
-        self._joining = joining or Joining(tokenizer, None, LONGEST_SIDE)
+        self._joining = joining or DocumentContext(tokenizer, None, LONGEST_SIDE)
 
     def score_window(
         self, pairs: Sequence[Pair], first: int = 1, scored: Callable[[int], object] = lambda pairs: None
@@ -111,12 +111,12 @@ class Scorer:
 
     def _before(self, pairs: Sequence[Pair], lengths: Sequence[int]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         """What stands before source and target of each pair, whose sources are so long."""
-        fitting = self._joining.fitting([[each.source for each in pair.before] for pair in pairs], lengths)
+        fitting = self._joining.fit([[each.source for each in pair.before] for pair in pairs], lengths)
         kept = [pair.before[len(pair.before) - len(rows) :] for pair, rows in zip(pairs, fitting, strict=True)]
         lines = list(dict.fromkeys(each.target for several in kept for each in several))
         tokens = dict(zip(lines, self.tokenizer.encode_target(lines), strict=True))
         return [
-            (self._joining.sources(rows), self._joining.targets([tokens[each.target] for each in several]))
+            (self._joining.source_prefix(rows), self._joining.target_prefix([tokens[each.target] for each in several]))
             for rows, several in zip(fitting, kept, strict=True)
         ]
 

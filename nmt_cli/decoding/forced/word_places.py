@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from nmt_cli.data.alignments import normal_words, overlaps, words_of
-from nmt_cli.data.tokenizer import Subwords, Tokenizer
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 
 
 def source_words(tokenizer: Tokenizer, text: str, tokens: Sequence[int]) -> list[list[int]]:
@@ -30,16 +31,16 @@ def target_words(tokenizer: Tokenizer, text: str, tokens: Sequence[int]) -> list
     return [[word for word in spelled[place] if word < len(words)] for place in places]
 
 
-def _given_words(tokenizer: Tokenizer, subwords: Subwords, text: str, tokens: Sequence[int]) -> list[list[int]]:
+def _given_words(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str, tokens: Sequence[int]) -> list[list[int]]:
     normal = tokenizer.normalize(text)
     raw: list[list[int]] = [[] for _ in normal.split(" ")]
     for number, places in enumerate(normal_words(text, normal, tokenizer.normalize)):
         for place in places:
             raw[place].append(number)
-    return [raw[min(place, len(raw) - 1)] for place in _places(subwords, tokens)]
+    return [raw[min(place, len(raw) - 1)] for place in _places(vocabulary, tokens)]
 
 
-def _places(subwords: Subwords, tokens: Sequence[int]) -> list[int]:
+def _places(vocabulary: Vocabulary, tokens: Sequence[int]) -> list[int]:
     """The number of each token's word as the segmenter counts them; even a strange first token begins one."""
-    begins = subwords.begins_word
+    begins = vocabulary.begins_word
     return [max(0, count - 1) for count in accumulate(int(begins[token]) for token in tokens)]

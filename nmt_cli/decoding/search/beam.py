@@ -29,14 +29,14 @@ from nmt_cli.decoding.search.coverage import by_coverage
 from nmt_cli.decoding.search.diverse import Diverse, merged
 from nmt_cli.decoding.search.hypotheses import Hypothesis, before_end, longest_translations
 from nmt_cli.decoding.sentences import Sentence
-from nmt_cli.models.contract import Source, TranslationModel
+from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings
 
 
 @torch.inference_mode()
 def beam_search(
-    model: TranslationModel,
-    source: Source,
+    model: Model,
+    source: ModelInputs,
     settings: BeamSettings,
     rules: Sequence[Rule],
     sentences: Sequence[Sentence],
@@ -46,17 +46,17 @@ def beam_search(
     None at all only if the model's scores are not numbers. One host synchronisation a step. Each group of a diverse
     beam is searched as a sentence of its own.
     """
-    end, groups, penalty = model.vocabularies.end, settings.groups, settings.length_penalty
+    end, groups, penalty = model.vocabulary.special_tokens.eos, settings.groups, settings.length_penalty
     beam = settings.beam_size // groups
     places = said_by = torch.arange(len(sentences)).repeat_interleave(groups)
     longest = longest_translations(source, settings, sentences).repeat_interleave(groups)
     is_done = _Stopping(settings, beam, soft=any(rule.soft for rule in rules))
     choose = _chooser(settings, rules, end)
-    live = Live.only_start(len(places), model.vocabularies.start, longest.device)
+    live = Live.only_start(len(places), model.vocabulary.special_tokens.decoder_start, longest.device)
     most = settings.beam_size if settings.coverage_penalty else settings.n_best
     finished = _Finished.none(len(places), min(beam, most), longest.device)
     remaining, ended = torch.arange(len(places)), list[_Ended]()
-    state = model.start(model.encode(source))
+    state = model.init_cache(model.encode(source), source.batch_size)
     if groups > 1:
         state = state.select(places.unsqueeze(1).to(longest.device))
     for length in itertools.count(1):  # of a hypothesis that ends in this step, its end counted

@@ -8,14 +8,14 @@ import torch
 from nmt_cli.decoding.forced import force
 from nmt_cli.decoding.search.hypotheses import Hypothesis, best_first
 from nmt_cli.errors import RecipeError
-from nmt_cli.models.contract import Source, TranslationModel
+from nmt_cli.models.contract import Model, ModelInputs
 
 _LEAST = 1e-9
 """Attention to a word that was never looked at, so that its logarithm is a number."""
 
 
 def by_coverage(
-    model: TranslationModel, source: Source, found: Sequence[Sequence[Hypothesis]], penalty: float
+    model: Model, source: ModelInputs, found: Sequence[Sequence[Hypothesis]], penalty: float
 ) -> list[list[Hypothesis]]:
     """Rank again, by score + penalty · Σ log min(1, attention to a source word), the source's end apart.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.decoding.sentences import Phrase, Sentence
-from nmt_cli.models.contract import Source
+from nmt_cli.models.contract import ModelInputs
 from nmt_cli.recipe.decoding import SearchSettings
 
 
@@ -39,14 +39,15 @@ def before_end(tokens: Iterable[int], end: int) -> tuple[int, ...]:
     return tuple(itertools.takewhile(lambda token: token != end, tokens))
 
 
-def longest_translations(source: Source, settings: SearchSettings, sentences: Sequence[Sentence]) -> Tensor:
+def longest_translations(source: ModelInputs, settings: SearchSettings, sentences: Sequence[Sentence]) -> Tensor:
     """How many tokens [B], the end apart, a translation may have: max_length_ratio · source length + 10.
 
     Other lines that are not translated do not count. Other settings come before that, and before these what is wished
     of a sentence.
     """
-    batch, padded = source.tokens.shape
-    lengths = source.tokens.new_full((batch,), padded) if source.lengths is None else source.lengths
+    assert source.ids is not None
+    batch, padded = source.ids.shape
+    lengths = source.ids.new_full((batch,), padded) if source.lengths is None else source.lengths
     if any(sentence.unsaid for sentence in sentences):
         lengths = lengths - lengths.new_tensor([sentence.unsaid for sentence in sentences])
     longest = ((lengths - 1).double() * settings.max_length_ratio).long() + 10

@@ -10,14 +10,14 @@ from torch import Tensor
 from nmt_cli.decoding.rules import Rule, Said, Words
 from nmt_cli.decoding.search.hypotheses import Hypothesis, before_end, best_first, longest_translations
 from nmt_cli.decoding.sentences import Sentence
-from nmt_cli.models.contract import Source, TranslationModel
+from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import SamplingSettings
 
 
 @torch.inference_mode()
 def sample(
-    model: TranslationModel,
-    source: Source,
+    model: Model,
+    source: ModelInputs,
     settings: SamplingSettings,
     rules: Sequence[Rule],
     sentences: Sequence[Sentence],
@@ -27,17 +27,17 @@ def sample(
     Chance depends on the seed, the line that a sentence belongs to and the number of the draw alone, so a sentence gets
     the same words in any company. A draw that reaches the greatest length is cut off, and has no end.
     """
-    end, draws, lines = model.vocabularies.end, settings.n_best, [sentence.line for sentence in sentences]
+    end, draws, lines = model.vocabulary.special_tokens.eos, settings.n_best, [sentence.line for sentence in sentences]
     longest = longest_translations(source, settings, sentences).unsqueeze(1)  # [B,1]
     chances = _chances(settings.seed, lines, draws, int(longest.max()) + 1).to(longest.device)  # [B,n,T]
     tokens = torch.full((*chances.shape[:2], chances.size(2) + 1), end, device=longest.device)  # with start
-    tokens[:, :, 0] = model.vocabularies.start
+    tokens[:, :, 0] = model.vocabulary.special_tokens.decoder_start
     log_probability = torch.zeros_like(chances[:, :, 0])
     lengths = torch.zeros_like(tokens[:, :, 0])
     here = torch.arange(len(sentences), device=longest.device)  # the sentences still in the batch
     over = torch.zeros_like(lengths, dtype=torch.bool)
     ended = torch.zeros_like(over)
-    state = model.start(model.encode(source)).select(here.unsqueeze(1).expand(-1, draws))
+    state = model.init_cache(model.encode(source), source.batch_size).select(here.unsqueeze(1).expand(-1, draws))
     for length in itertools.count(1):  # of a draw that ends in this step, its end counted
         scores, state = model.step(tokens[here, :, length - 1], state)
         words = Words.ruled(scores, rules, Said(tokens[here, :, :length], here.cpu()))

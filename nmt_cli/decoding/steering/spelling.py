@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.segmenter import PieceKind
 from nmt_cli.decoding.sentences import Phrase
 from nmt_cli.text.words import kind
 
@@ -39,8 +40,7 @@ class Speller:
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        unknown, target = self._tokenizer.special_tokens.unk, self._tokenizer.target
-        return {piece.text: piece.number for piece in target.pieces() + target.symbols() if piece.number != unknown}
+        return self._tokenizer.target.ids_by_text(PieceKind.NORMAL, PieceKind.USER_DEFINED)
 
     @cached_property
     def _longest(self) -> int:
@@ -124,7 +124,7 @@ class Speller:
 def continuing(tokenizer: Tokenizer) -> list[bool]:
     """By target token: whether it goes on with a word, so that what was said before it is not yet a whole word."""
     target = tokenizer.target
-    found = [kind(piece[0]) == "word" for piece in target.vocabulary]
+    found = [kind(piece[0]) == "word" for piece in target.entries]
     for number, byte in target.byte_values().items():
         found[number] = byte >= 0x80 or kind(chr(byte)) == "word"
     return found
@@ -136,7 +136,7 @@ def needless(tokenizer: Tokenizer) -> set[int]:
     No model has learned to say them; said all the same, they would be a spelling of words that nobody looks for.
     """
     target = tokenizer.target
-    pieces = {piece.text for piece in target.pieces()}
+    pieces = target.ids_by_text(PieceKind.NORMAL)
     characters = {number: chr(byte) for number, byte in target.byte_values().items() if byte < 0x80}
     return {
         number

@@ -25,8 +25,8 @@ class SimCutSettings(Section):
     """Which consistency is asked for."""
     weight: Weight = 3.0
     """Of the Kullback-Leibler divergence from the whole pass to the other."""
-    cut: Rate = 0.05
-    """Probability of each word of the source and the target to be hidden from the other pass."""
+    cutoff: Rate = 0.05
+    """Probability of cutting each word of the source and the target off from the second pass."""
 
 
 Consistency = Annotated[RDropSettings | SimCutSettings, Field(discriminator="type")]
@@ -48,17 +48,17 @@ class ScheduledSampling(Section):
     share grows in a straight line. Keep it small: the words to predict stay the true ones.
     """
 
-    most: Rate = 0.25
-    """Probability of each word to be the model's own, at the end."""
+    max_rate: Rate = 0.25
+    """Probability of replacing each word, at the end."""
     start: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
-    """Updates before the share begins to grow."""
-    full: Count = 20_000
-    """Updates after which it is `most`."""
+    """Updates before the probability begins to grow."""
+    end: Count = 20_000
+    """Updates after which it is `max_rate`."""
 
     @model_validator(mode="after")
     def check_order(self) -> Self:
-        if self.full <= self.start:
-            raise ValueError(f"full: {self.full} is not after start, {self.start}")
+        if self.end <= self.start:
+            raise ValueError(f"end: {self.end} must be greater than start ({self.start})")
         return self
 
 

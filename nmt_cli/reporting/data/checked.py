@@ -75,7 +75,7 @@ class Checked:
         needs = self.estimate
         return [
             f"Training on {self.device}, roughly",
-            f"  {'weights':<{_NAME}}  {needs.weights:>13,}",
+            f"  {'parameters':<{_NAME}}  {needs.parameters:>13,}",
             f"  {'memory for weights':<{_NAME}}  {_bytes(needs.state_bytes):>13}  with gradients and optimizer",
             f"  {'memory for a batch':<{_NAME}}  {_bytes(needs.batch_bytes):>13}",
             f"  {'time for an epoch':<{_NAME}}  {duration(needs.epoch_seconds):>13}  half or twice as much",

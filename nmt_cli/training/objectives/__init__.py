@@ -1,17 +1,15 @@
-"""What training minimises: a module that holds the model and sums a loss over a batch."""
+"""Training objectives: modules that hold the model and sum a loss over a batch."""
 
-from nmt_cli.models.contract import TranslationModel
+from nmt_cli.models.contract import Model
 from nmt_cli.recipe.training import Training
 from nmt_cli.recipe.training.regularization import WordDropout
-from nmt_cli.training.objectives.cross_entropy import CrossEntropy
-from nmt_cli.training.objectives.regularized import Regularized
+from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
+from nmt_cli.training.objectives.objective import Objective as Objective
+from nmt_cli.training.objectives.regularized import RegularizedObjective
 
 
-def build_objective(settings: Training, model: TranslationModel, unknown: int) -> CrossEntropy:
-    """The objective that a recipe asks for; `unknown` is the token that stands where a word is hidden.
-
-    Whatever it adds while training, in evaluation it is plain cross-entropy.
-    """
+def build_objective(settings: Training, model: Model, unk: int) -> Objective:
+    """Return the objective of a recipe; `unk` stands for dropped words."""
     model.recompute = settings.gradient_checkpointing
     is_plain = (
         settings.consistency is None
@@ -19,4 +17,6 @@ def build_objective(settings: Training, model: TranslationModel, unknown: int) -
         and settings.scheduled_sampling is None
         and settings.guided_alignment is None
     )
-    return CrossEntropy(model, settings.label_smoothing) if is_plain else Regularized(model, settings, unknown)
+    if is_plain:
+        return CrossEntropyObjective(model, settings.label_smoothing)
+    return RegularizedObjective(model, settings, unk)

@@ -4,67 +4,63 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nmt_cli.data.batches import Batch
-from nmt_cli.models.contract import Source, TranslationModel
-from nmt_cli.training.objectives.chunked import loss_in_chunks
+from nmt_cli.models.contract import DecoderInput, Model, OutputPositions
+from nmt_cli.training.objectives.objective import LossOutput, Objective, chunked_loss, chunks_by_position, inputs_of
 
 
-class CrossEntropy(nn.Module):
-    """Label-smoothed cross-entropy (Szegedy et al. 2016) in nats, summed over the real target positions."""
+class CrossEntropyObjective(Objective):
+    """Label-smoothed cross-entropy (Szegedy et al. 2016) in nats, summed over the labelled positions."""
 
-    step = 0
-    """Updates made so far, for what changes as training goes on; the loop sets it before each update."""
-
-    def __init__(self, model: TranslationModel, label_smoothing: float) -> None:
-        super().__init__()
-        self.model = model
+    def __init__(self, model: Model, label_smoothing: float) -> None:
+        super().__init__(model)
         self.label_smoothing = label_smoothing
 
-    def forward(self, batch: Batch) -> tuple[Tensor, int]:
-        """The summed loss of a batch, and how many target tokens it sums over."""
-        source = Source(batch.source, factors=batch.source_columns.get("factors"))
-        decoded = self.model.decode(self.model.encode(source), batch.target_in)
-        smoothing = self.label_smoothing if self.training else 0.0
+    def forward(self, batch: Batch) -> LossOutput:
+        output = self.model.decode(self.model.encode(inputs_of(batch)), DecoderInput(batch.target_in))
+        epsilon = self.label_smoothing if self.training else 0.0
 
-        def loss(scores: Sequence[Tensor], labels: Tensor) -> Tensor:
-            return smoothed_cross_entropy(scores[0], labels, smoothing)
+        def loss(logits: Sequence[Tensor], labels: Tensor) -> Tensor:
+            return label_smoothed_cross_entropy(logits[0], labels, epsilon)
 
-        return loss_in_chunks(self.model, [decoded], batch.positions, batch.labels, loss), batch.target_tokens
+        positions = OutputPositions.from_index(batch.positions, batch.target_in.size(1))
+        chunks = chunks_by_position(self.model, positions, batch.labels, loss)
+        return LossOutput(chunked_loss([output], chunks), batch.target_tokens, {})
 
 
-def smoothed_cross_entropy(scores: Tensor, labels: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy of scores [n,V] and labels [n], summed, in fp32 at least; `smoothing` is spread over all words.
+def label_smoothed_cross_entropy(logits: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+    """Return the summed cross-entropy of logits [n,V] and labels [n], in fp32 at least; epsilon is spread over V.
 
-    It is functional.cross_entropy with fewer passes over the scores.
+    Equals functional.cross_entropy, with fewer passes over the logits.
     """
-    loss: Tensor = _SmoothedCrossEntropy.apply(scores, labels, smoothing)  # type: ignore[no-untyped-call]
+    loss: Tensor = _LabelSmoothedCrossEntropy.apply(logits, labels, epsilon)  # type: ignore[no-untyped-call]
     return loss
 
 
-class _SmoothedCrossEntropy(torch.autograd.Function):
+class _LabelSmoothedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, labels: Tensor, smoothing: float) -> Tensor:
-        exact = scores if scores.dtype == torch.float64 else scores.float()
-        likely = exact.softmax(-1)
-        # The likeliest word's share is never so small that its logarithm is inexact, so the sum of all is exact too.
-        log_sums = exact.amax(-1) - likely.amax(-1).log()
-        hits = exact.gather(1, labels.unsqueeze(1))
-        spread = smoothing / scores.size(1)
-        loss = log_sums.sum() - (1 - smoothing) * hits.sum()
-        if smoothing:
-            loss -= spread * exact.sum()
+    def forward(ctx: Any, logits: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+        exact = logits if logits.dtype == torch.float64 else logits.float()
+        probs = exact.softmax(-1)
+        # The largest probability is never so small that its logarithm is inexact, so the log-sum is exact too.
+        log_sums = exact.amax(-1) - probs.amax(-1).log()
+        target_logits = exact.gather(1, labels.unsqueeze(1))
+        epsilon_each = epsilon / logits.size(1)
+        loss = log_sums.sum() - (1 - epsilon) * target_logits.sum()
+        if epsilon:
+            loss -= epsilon_each * exact.sum()
         if ctx.needs_input_grad[0]:
             # Softmax less the smoothed label.
-            gradient = likely.sub_(spread) if smoothing else likely
-            gradient.scatter_add_(1, labels.unsqueeze(1), gradient.new_full(hits.shape, smoothing - 1))
-            ctx.save_for_backward(gradient.to(scores.dtype))
+            gradient = probs.sub_(epsilon_each) if epsilon else probs
+            gradient.scatter_add_(1, labels.unsqueeze(1), gradient.new_full(target_logits.shape, epsilon - 1))
+            ctx.save_for_backward(gradient.to(logits.dtype))
         return loss
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * scale.to(gradient.dtype), None, None
+        return gradient * grad_output.to(gradient.dtype), None, None

@@ -1,86 +1,161 @@
-"""Cross-entropy with all that a recipe adds to it while training."""
+"""Cross-entropy with what a recipe adds to it in training: consistency, input noise and guided alignment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from nmt_cli.data.batches import Batch
-from nmt_cli.models.contract import Decoded, Source, TranslationModel
+from nmt_cli.data.batches import Alignment, Batch
+from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, OutputPositions
 from nmt_cli.recipe.training import Training
-from nmt_cli.recipe.training.regularization import RDropSettings
-from nmt_cli.training.objectives.alignment import alignment_loss
-from nmt_cli.training.objectives.chunked import loss_in_chunks
-from nmt_cli.training.objectives.consistency import Criterion, OneReading, RDrop, SimCut
-from nmt_cli.training.objectives.cross_entropy import CrossEntropy
-from nmt_cli.training.objectives.hidden_words import (
-    hide,
-    share_of_own_words,
-    with_own_words,
-    words_of_source,
-    words_of_target,
+from nmt_cli.recipe.training.regularization import RDropSettings, SimCutSettings
+from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective, label_smoothed_cross_entropy
+from nmt_cli.training.objectives.input_noise import (
+    sampling_rate,
+    scheduled_sampling,
+    source_token_mask,
+    target_token_mask,
+    word_dropout,
 )
+from nmt_cli.training.objectives.objective import LossOutput, chunked_loss, chunks_by_position, inputs_of
+
+_MIN_ATTENTION = 1e-9
+"""Attention below this counts as this, so that a link without attention has a finite loss."""
 
 
-class Regularized(CrossEntropy):
-    """A criterion over one or two readings of each batch, in which some words are hidden or the model's own.
+class RegularizedObjective(CrossEntropyObjective):
+    """A criterion over one or two passes over each batch, with word dropout, scheduled sampling, guided alignment.
 
-    Two readings are one pass over twice the sentences; dropout, hidden words and own words are drawn anew for each. In
+    Two passes are one pass over twice the sentences; dropout and input noise are drawn separately for each. In
     evaluation it is plain cross-entropy.
     """
 
-    def __init__(self, model: TranslationModel, settings: Training, unknown: int) -> None:
+    def __init__(self, model: Model, settings: Training, unk: int) -> None:
         super().__init__(model, settings.label_smoothing)
         self.criterion = _criterion(settings)
         self.word_dropout = settings.word_dropout
         self.sampling = settings.scheduled_sampling
         self.alignment_weight = settings.guided_alignment.weight if settings.guided_alignment else 0.0
-        self.unknown = unknown
+        self.unk = unk
 
-    def forward(self, batch: Batch) -> tuple[Tensor, int]:
+    def forward(self, batch: Batch) -> LossOutput:
         if not self.training:
             return super().forward(batch)
-        decoded, readings = self._decode(batch), len(self.criterion.cuts)
-        loss = loss_in_chunks(self.model, _apart(decoded, readings), batch.positions, batch.labels, self.criterion)
-        if self.alignment_weight and batch.alignment is not None and decoded.attention is not None:
-            each = [alignment_loss(batch.alignment, attention) for attention in decoded.attention.chunk(readings)]
-            loss = loss + self.alignment_weight * torch.stack(each).mean()
-        return loss, batch.target_tokens
+        output, passes = self._decode(batch), len(self.criterion.cutoff_rates)
+        positions = OutputPositions.from_index(batch.positions, batch.target_in.size(1))
+        chunks = chunks_by_position(self.model, positions, batch.labels, self.criterion, passes)
+        loss, values = chunked_loss(output.chunk(passes), chunks), {}
+        if self.alignment_weight and batch.alignment is not None and output.cross_attention is not None:
+            each = [alignment_loss(batch.alignment, attention) for attention in output.cross_attention.chunk(passes)]
+            values["guided_alignment"] = torch.stack(each).mean()
+            loss = loss + self.alignment_weight * values["guided_alignment"]
+        return LossOutput(loss, batch.target_tokens, {name: value.detach() for name, value in values.items()})
 
-    def _decode(self, batch: Batch) -> Decoded:
-        """All readings of a batch, one below the other."""
-        model, readings = self.model, len(self.criterion.cuts)
-        source_words, words = words_of_source(batch, model.vocabularies.end), words_of_target(batch)
-        source = self._hide([batch.source] * readings, source_words, self.word_dropout.source)
-        columns = {name: column.repeat(readings, 1, 1) for name, column in batch.source_columns.items()}
-        memory = model.encode(Source(source, factors=columns.get("factors")))
-        target_in = batch.target_in.repeat(readings, 1)
-        if (share := share_of_own_words(self.sampling, self.step)) > 0:
-            positions = torch.cat([batch.positions + place * batch.target_in.numel() for place in range(readings)])
-            target_in = with_own_words(model, memory, target_in, words.repeat(readings, 1), positions, share)
-        target_in = self._hide(target_in.chunk(readings), words, self.word_dropout.target)
-        return model.decode(memory, target_in, attention=self.alignment_weight > 0 and batch.alignment is not None)
+    def _decode(self, batch: Batch) -> DecoderOutput:
+        """Decode all passes over a batch, one below the other."""
+        model, passes = self.model, len(self.criterion.cutoff_rates)
+        source_mask = source_token_mask(batch, model.vocabulary.special_tokens.eos)
+        target_mask = target_token_mask(batch)
+        source = self._drop_words([batch.source] * passes, source_mask, self.word_dropout.source)
+        encoder_output = model.encode(inputs_of(batch, source, passes))
+        ids = batch.target_in.repeat(passes, 1)
+        if (rate := sampling_rate(self.sampling, self.num_updates)) > 0:
+            positions = torch.cat([batch.positions + index * batch.target_in.numel() for index in range(passes)])
+            ids = scheduled_sampling(model, encoder_output, ids, target_mask.repeat(passes, 1), positions, rate)
+        ids = self._drop_words(ids.chunk(passes), target_mask, self.word_dropout.target)
+        needs_attention = self.alignment_weight > 0 and batch.alignment is not None
+        return model.decode(encoder_output, DecoderInput(ids), attention=needs_attention)
 
-    def _hide(self, readings: Sequence[Tensor], words: Tensor, rate: float) -> Tensor:
-        """Hide words from each reading [B,·], at the rate of word dropout and at its own."""
+    def _drop_words(self, passes: Sequence[Tensor], token_mask: Tensor, rate: float) -> Tensor:
+        """Drop words from the ids [B,·] of each pass, at the rate of word dropout and at the pass's own."""
         return torch.cat(
             [
-                hide(tokens, words, 1 - (1 - rate) * (1 - cut), self.unknown)
-                for tokens, cut in zip(readings, self.criterion.cuts, strict=True)
+                word_dropout(ids, token_mask, 1 - (1 - rate) * (1 - cutoff), self.unk)
+                for ids, cutoff in zip(passes, self.criterion.cutoff_rates, strict=True)
             ]
         )
 
 
+class Criterion(Protocol):
+    """The loss of one or two passes over a batch."""
+
+    @property
+    def cutoff_rates(self) -> Sequence[float]:
+        """For each pass, the probability that a word is cut off from its input."""
+        ...
+
+    def __call__(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
+        """Return the summed loss in nats of logits [n,V], one for each pass, and labels [n]."""
+        ...
+
+
+@dataclass(frozen=True)
+class CrossEntropyCriterion:
+    """Label-smoothed cross-entropy of one pass."""
+
+    epsilon: float
+    cutoff_rates = (0.0,)
+
+    def __call__(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
+        return label_smoothed_cross_entropy(logits[0], labels, self.epsilon)
+
+
+@dataclass(frozen=True)
+class RDrop:
+    """Cross-entropy of two passes with different dropout, and their divergence (Liang et al. 2021).
+
+    Half of the paper's sum: the mean of both passes compares with the cross-entropy of one.
+    """
+
+    epsilon: float
+    settings: RDropSettings
+    cutoff_rates = (0.0, 0.0)
+
+    def __call__(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
+        cross_entropy = sum(label_smoothed_cross_entropy(each, labels, self.epsilon) for each in logits)
+        first, second = map(_log_probs, logits)
+        divergence = ((first.exp() - second.exp()) * (first - second)).sum()
+        return (cross_entropy + self.settings.weight * divergence / 2) / 2
+
+
+@dataclass(frozen=True)
+class SimCut:
+    """Cross-entropy of a full pass, and its divergence from one with words cut off (Gao et al. 2022).
+
+    The gradient flows through both: the paper finds that this matters.
+    """
+
+    epsilon: float
+    settings: SimCutSettings
+
+    @property
+    def cutoff_rates(self) -> Sequence[float]:
+        return 0.0, self.settings.cutoff
+
+    def __call__(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
+        cross_entropy = label_smoothed_cross_entropy(logits[0], labels, self.epsilon)
+        full, cut = map(_log_probs, logits)
+        return cross_entropy + self.settings.weight * (full.exp() * (full - cut)).sum()
+
+
+_CONSISTENCY: dict[type[Any], Callable[[float, Any], Criterion]] = {RDropSettings: RDrop, SimCutSettings: SimCut}
+
+
 def _criterion(settings: Training) -> Criterion:
-    smoothing, consistency = settings.label_smoothing, settings.consistency
-    if consistency is None:
-        return OneReading(smoothing)
-    return RDrop(smoothing, consistency) if isinstance(consistency, RDropSettings) else SimCut(smoothing, consistency)
+    epsilon, consistency = settings.label_smoothing, settings.consistency
+    return _CONSISTENCY[type(consistency)](epsilon, consistency) if consistency else CrossEntropyCriterion(epsilon)
 
 
-def _apart(decoded: Decoded, readings: int) -> list[Decoded]:
-    """What the decoder says at each reading."""
-    if decoded.attention is None:
-        return [Decoded(vectors) for vectors in decoded.vectors.chunk(readings)]
-    both = zip(decoded.vectors.chunk(readings), decoded.attention.chunk(readings), strict=True)
-    return [Decoded(vectors, attention) for vectors, attention in both]
+def _log_probs(logits: Tensor) -> Tensor:
+    return (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(-1)
+
+
+def alignment_loss(alignment: Alignment, attention: Tensor) -> Tensor:
+    """Return the cross-entropy between the links of a batch and attention [B,T,S], in nats (Chen et al. 2016).
+
+    Summed over the target words with links.
+    """
+    linked = attention.flatten(0, 1)[alignment.positions, alignment.sources]
+    return -(alignment.weights * linked.float().clamp_min(_MIN_ATTENTION).log()).sum()

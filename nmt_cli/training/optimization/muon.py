@@ -9,17 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.devices import has_fast_bf16
-from nmt_cli.models.attention import SelfAttention, SourceAttention
-from nmt_cli.models.layers import FeedForward
-from nmt_cli.models.output import Output
+from nmt_cli.models.contract import Model
 from nmt_cli.training.distributed import is_sharded, shard_like
 
 _ITERATIONS = 5
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _RMS = 0.2
 """Usual root mean square of AdamW's updates, in learning rates (Liu et al. 2025)."""
-
-_GATES = {nn.RNN: 1, nn.GRU: 3, nn.LSTM: 4}
 
 
 class Muon(torch.optim.Optimizer):
@@ -109,29 +105,16 @@ class InnerMatrices:
     """Number of rows of each matrix in parameters that stack several."""
 
 
-def inner_matrices(model: nn.Module) -> InnerMatrices:
+def inner_matrices(model: Model) -> InnerMatrices:
     """Return the trainable matrices except embeddings and output layer, whose rows are tokens. One row is a vector."""
-    token_rows = {module.weight for module in model.modules() if isinstance(module, nn.Embedding)}
-    row_splits: dict[Tensor, list[int]] = {}
-    for module in model.modules():
-        if isinstance(module, Output) and module.projection is not None:
-            token_rows.add(module.projection.weight)
-        elif isinstance(module, SelfAttention):
-            row_splits[module.query_key_value.weight] = [heads * module.head_width for heads in module.heads]
-        elif isinstance(module, SourceAttention):
-            row_splits[module.key_value.weight] = _equal(module.key_value.weight, 2)
-        elif isinstance(module, FeedForward) and module.activation == "swiglu":
-            row_splits[module.inner.weight] = _equal(module.inner.weight, 2)
-        elif isinstance(module, nn.RNNBase):
-            gates = next(count for cells, count in _GATES.items() if isinstance(module, cells))
-            row_splits |= {weight: _equal(weight, gates) for weight in module.parameters() if weight.dim() == 2}
-    inner = [
-        weight
-        for weight in model.parameters()
-        if weight.requires_grad and weight.dim() == 2 and min(weight.shape) > 1 and weight not in token_rows
-    ]
-    return InnerMatrices(inner, row_splits)
-
-
-def _equal(parameter: Tensor, count: int) -> list[int]:
-    return [len(parameter) // count] * count
+    token_rows = {each.name for each in model.vocabulary_parameters()}
+    row_splits = model.fused_parameters()
+    inner = {
+        name: weight
+        for name, weight in model.named_parameters()
+        if weight.requires_grad and weight.dim() == 2 and min(weight.shape) > 1 and name not in token_rows
+    }
+    splits: dict[Tensor, list[int]] = {
+        weight: list(row_splits[name]) for name, weight in inner.items() if name in row_splits
+    }
+    return InnerMatrices(list(inner.values()), splits)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.models.contract import Model
 from nmt_cli.recipe.training.optimization import (
     AdafactorSettings,
     AdamSettings,
@@ -22,7 +23,7 @@ from nmt_cli.training.optimization.muon import Muon, inner_matrices
 _NAMES_SHOWN = 8
 
 
-def freeze(model: nn.Module, patterns: list[str]) -> int:
+def freeze(model: Model, patterns: list[str]) -> int:
     """Exclude parameters whose names match a pattern from training; return how many numbers that is.
 
     Raises:
@@ -45,7 +46,7 @@ def freeze(model: nn.Module, patterns: list[str]) -> int:
 class Optimizers:
     """One or more torch optimizers over disjoint parameters, with one learning rate."""
 
-    def __init__(self, optimizers: Sequence[torch.optim.Optimizer], model: nn.Module) -> None:
+    def __init__(self, optimizers: Sequence[torch.optim.Optimizer], model: Model) -> None:
         self.optimizers = list(optimizers)
         self._names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
 
@@ -89,7 +90,7 @@ class Optimizers:
             raise ModelError(f"the checkpoint has optimizer state of {min(states)}, which is not trained here")
 
 
-def build_optimizer(settings: Optimizer, model: nn.Module) -> Optimizers:
+def build_optimizer(settings: Optimizer, model: Model) -> Optimizers:
     """Build the optimizer of all trainable parameters. Call this after the model is on its device, sharded and frozen.
 
     Weight decay applies to matrices only, not to biases and norms.
@@ -106,27 +107,27 @@ def _groups(settings: Optimizer, parameters: list[nn.Parameter]) -> list[dict[st
 
 
 def _adamw(
-    settings: AdamWSettings | MuonSettings, parameters: list[nn.Parameter], model: nn.Module
+    settings: AdamWSettings | MuonSettings, parameters: list[nn.Parameter], model: Model
 ) -> list[torch.optim.Optimizer]:
     first, second = settings.betas
     groups = _groups(settings, parameters)
     return [torch.optim.AdamW(groups, settings.learning_rate, (first, second), settings.epsilon, fused=True)]
 
 
-def _adam(settings: AdamSettings, parameters: list[nn.Parameter], model: nn.Module) -> list[torch.optim.Optimizer]:
+def _adam(settings: AdamSettings, parameters: list[nn.Parameter], model: Model) -> list[torch.optim.Optimizer]:
     first, second = settings.betas
     groups = _groups(settings, parameters)
     return [torch.optim.Adam(groups, settings.learning_rate, (first, second), settings.epsilon, fused=True)]
 
 
-def _sgd(settings: SgdSettings, parameters: list[nn.Parameter], model: nn.Module) -> list[torch.optim.Optimizer]:
+def _sgd(settings: SgdSettings, parameters: list[nn.Parameter], model: Model) -> list[torch.optim.Optimizer]:
     # Not fused: torch's fused kernel does not support sharded parameters.
     groups, rate, momentum = _groups(settings, parameters), settings.learning_rate, settings.momentum
     return [torch.optim.SGD(groups, rate, momentum, nesterov=settings.nesterov)]
 
 
 def _adafactor(
-    settings: AdafactorSettings, parameters: list[nn.Parameter], model: nn.Module
+    settings: AdafactorSettings, parameters: list[nn.Parameter], model: Model
 ) -> list[torch.optim.Optimizer]:
     # The paper adds 1e-30 to squared gradients. torch squares its epsilon; its default of 1e-7 exceeds the gradients of
     # rare words.
@@ -134,7 +135,7 @@ def _adafactor(
     return [torch.optim.Adafactor(groups, settings.learning_rate, eps=(1e-15, 1e-3))]
 
 
-def _muon(settings: MuonSettings, parameters: list[nn.Parameter], model: nn.Module) -> list[torch.optim.Optimizer]:
+def _muon(settings: MuonSettings, parameters: list[nn.Parameter], model: Model) -> list[torch.optim.Optimizer]:
     inner = inner_matrices(model)
     chosen = set(inner.parameters)
     others = [parameter for parameter in parameters if parameter not in chosen]
@@ -145,7 +146,7 @@ def _muon(settings: MuonSettings, parameters: list[nn.Parameter], model: nn.Modu
     return optimizers + (_adamw(settings, others, model) if others else [])
 
 
-_OPTIMIZERS: dict[str, Callable[[Any, list[nn.Parameter], nn.Module], list[torch.optim.Optimizer]]] = {
+_OPTIMIZERS: dict[str, Callable[[Any, list[nn.Parameter], Model], list[torch.optim.Optimizer]]] = {
     "adamw": _adamw,
     "adam": _adam,
     "sgd": _sgd,

@@ -9,7 +9,7 @@ import pytest
 from shards import write_shards, written
 
 from nmt_cli.data.blocks.blocks import Block, Blocks
-from nmt_cli.data.subword_sampling.resegmentation import Resegmenter
+from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
@@ -62,8 +62,8 @@ def test_a_block_knows_its_pairs(corpora: list[TokenCorpus]) -> None:
 
 
 def test_a_corpus_that_comes_thrice_is_cut_thrice(corpora: list[TokenCorpus], tokenizer: Tokenizer) -> None:
-    resegmenter = Resegmenter(tokenizer, SubwordSampling(alpha=0.1), None, 200)
-    block = Blocks(corpora, {"one": 1, "other": 3}, Mixing(), 1, resegmenter).read(0, 0)
+    regularizer = SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.1), None, 200)
+    block = Blocks(corpora, {"one": 1, "other": 3}, Mixing(), 1, regularizer).read(0, 0)
     assert block is not None
     cuts = [
         {tuple(block.pairs.target(row)) for row in np.flatnonzero(block.pairs.numbers == n)} for n in range(300, 350)
@@ -89,8 +89,8 @@ def test_what_a_block_holds_follows_from_seed_epoch_and_number(
     augmentation: Augmentation | None,
 ) -> None:
     def blocks(seed: int) -> Blocks:
-        resegmenter = Resegmenter(tokenizer, sampling, augmentation, 200) if sampling or augmentation else None
-        return Blocks(corpora, EVEN, Mixing(), seed, resegmenter, 100)
+        regularizer = SubwordRegularizer(tokenizer, sampling, augmentation, 200) if sampling or augmentation else None
+        return Blocks(corpora, EVEN, Mixing(), seed, regularizer, 100)
 
     one = blocks(1)
     for number in (2, 0, 1):  # in no order
@@ -99,8 +99,8 @@ def test_what_a_block_holds_follows_from_seed_epoch_and_number(
 
 
 def test_changed_text_is_what_the_tokens_say(corpora: list[TokenCorpus], tokenizer: Tokenizer) -> None:
-    resegmenter = Resegmenter(tokenizer, None, Augmentation(upper_case=0.5), 10_000)
-    block = Blocks(corpora, EVEN, Mixing(), 1, resegmenter).read(0, 0)
+    regularizer = SubwordRegularizer(tokenizer, None, Augmentation(upper_case=0.5), 10_000)
+    block = Blocks(corpora, EVEN, Mixing(), 1, regularizer).read(0, 0)
     assert block is not None
     text = [line for corpus in corpora for line in corpus.target_text()]
     found = tokenizer.target.decode([block.pairs.target(row).tolist() for row in range(350)])

@@ -6,7 +6,7 @@ from itertools import chain
 import pytest
 from preparing import MakeRecipe, Sentences, changed, prepared
 
-from nmt_cli.data.cutting import SEPARATOR
+from nmt_cli.data.context import TEXT_SEPARATOR
 from nmt_cli.data.preparation import shards
 from nmt_cli.data.prepared import Prepared
 
@@ -61,9 +61,9 @@ def test_context_is_what_stands_before_in_the_document(
         sources.append([*(pairs[other][0] for other in before), source])
         targets.append([*(pairs[other][1] for other in before if target), text])
     corpus = made.train[0]
-    assert [line.split(SEPARATOR) for line in corpus.source_text()] == sources
-    assert [line.split(SEPARATOR) for line in corpus.target_text()] == targets
-    tokens, separator = corpus.whole(), made.tokenizer.tag("sep")
+    assert [line.split(TEXT_SEPARATOR) for line in corpus.source_text()] == sources
+    assert [line.split(TEXT_SEPARATOR) for line in corpus.target_text()] == targets
+    tokens, separator = corpus.whole(), made.tokenizer.tag_id("sep")
     for number, (one, other) in enumerate(zip(sources, targets, strict=True)):
         assert tokens.source(number).tolist() == joined(made.tokenizer.encode_source(one), separator)
         assert tokens.target(number).tolist() == joined(made.tokenizer.encode_target(other), separator)
@@ -83,8 +83,8 @@ def test_what_is_held_out_is_no_context(
     recipe = changed(make_recipe(sources, targets), context={"sentences": 2}, filters=[{"type": "overlap"}])
     corpus = prepared(changed(recipe, max_length=400)).train[0]
     assert len(corpus) == 59
-    assert not any(sources[30] in line.split(SEPARATOR) for line in corpus.source_text())
-    assert corpus.source_text()[30:32] == [sources[31], SEPARATOR.join(sources[31:33])]
+    assert not any(sources[30] in line.split(TEXT_SEPARATOR) for line in corpus.source_text())
+    assert corpus.source_text()[30:32] == [sources[31], TEXT_SEPARATOR.join(sources[31:33])]
 
 
 @pytest.mark.parametrize("languages", [True, False])
@@ -94,7 +94,7 @@ def test_tags_stand_before_sources_and_in_no_text(make_recipe: MakeRecipe, langu
     one = recipe.data.train["corpus"].model_dump()
     train = {"corpus": one | {"tag": tag}, "other": one | ({"target_language": "cc"} if languages else {})}
     made = prepared(changed(recipe, train=train, language_tags=languages))
-    word = made.tokenizer.tag
+    word = made.tokenizer.tag_id
     tagged, other = made.train
     assert prefix_of(made, "corpus") == [*([word("2bb")] if languages else []), *([word("bt")] if tag else [])]
     assert prefix_of(made, "other") == ([word("2cc")] if languages else [])
@@ -117,10 +117,10 @@ def test_no_text_can_write_a_tag(make_recipe: MakeRecipe, sentences: Sentences) 
     recipe = make_recipe(lines, lines)
     train = {"corpus": recipe.data.train["corpus"].model_dump() | {"tag": "bt"}}
     made = prepared(changed(recipe, train=train, language_tags=True, context={"sentences": 1}, max_length=400))
-    tags = {made.tokenizer.tag(name) for name in ("2bb", "bt", "sep")}
+    tags = {made.tokenizer.tag_id(name) for name in ("2bb", "bt", "sep")}
     tokens = made.train[0].whole()
     for number in range(60):
         assert [token for token in tokens.source(number).tolist() if token in tags] == [
             *made.train[0].prefix,
-            *([made.tokenizer.tag("sep")] if number else []),
+            *([made.tokenizer.tag_id("sep")] if number else []),
         ]

@@ -70,7 +70,7 @@ def test_text_without_translation_teaches_subwords(
 ) -> None:
     (tmp_path / "more").write_text("".join(f"{line}\n" for line in [*sentences(3, 200), *["xyzzy"] * 50]))
     made = prepared(make_recipe(more_text={"target": [str(tmp_path / "more")]}))
-    assert any("zz" in piece for piece in made.tokenizer.target.vocabulary[260:])
+    assert any("zz" in piece for piece in made.tokenizer.target.entries[260:])
     assert len(made.train[0]) == 60
 
 
@@ -80,7 +80,7 @@ def test_of_many_pairs_a_part_is_enough(
     from nmt_cli.data.preparation import tokenizer_training
 
     text = sum(len(line) + 1 for side in (0, 1) for line in sentences(side, 2000))
-    monkeypatch.setattr(tokenizer_training, "MOST_CHARACTERS", text // 4)
+    monkeypatch.setattr(tokenizer_training, "MAX_CHARACTERS", text // 4)
     monkeypatch.setattr(tokenizer_training, "_CHUNK_RECORDS", 10)
     seen, train = list[str](), Tokenizer.train
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from nmt_cli.data.subword_sampling.bpe_dropout import BpeDropout
-from nmt_cli.data.subword_sampling.words import Inventory
+from nmt_cli.data.subword_sampling.piece_table import PieceTable, WordwiseSampler
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.segmenter import PieceKind
 
 DRAWS = 20_000
 
@@ -34,15 +35,15 @@ def chances(cut: tuple[str, ...], ranks: dict[str, int], dropout: float) -> Coun
 @pytest.mark.parametrize("dropout", [0.1, 0.6])
 def test_each_cut_is_as_frequent_as_the_algorithm_makes_it(bpe: Tokenizer, dropout: float) -> None:
     word = "stafradi"
-    ranks = {piece.text: -int(piece.score) for piece in bpe.source.pieces()}
+    ranks = {piece.text: -int(piece.score) for piece in bpe.source.segmenter.pieces if piece.kind == PieceKind.NORMAL}
     expected = chances(tuple(f"▁{word}"), ranks, dropout)
     assert len(expected) > 8
     assert sum(expected.values()) == pytest.approx(1)
-    inventory = Inventory(bpe.source)
-    words = inventory.words([word] * DRAWS)
-    tokens, lengths = inventory.tokens(words, BpeDropout(inventory, dropout).cut(words, np.random.default_rng(1)))
-    rows = np.split(tokens, np.cumsum(lengths)[:-1])
-    found = Counter(tuple(bpe.source.vocabulary[token] for token in row) for row in rows)
+    table = PieceTable(bpe.source.segmenter)
+    sampler = WordwiseSampler(table, BpeDropout(table, dropout))
+    pieces, lengths = sampler.encode([word] * DRAWS, np.random.default_rng(1))
+    rows = np.split(pieces, np.cumsum(lengths)[:-1])
+    found = Counter(tuple(bpe.source.entries[bpe.source.piece_ids[piece]] for piece in row) for row in rows)
     assert found.keys() <= expected.keys()
     for cut, chance in expected.items():
         assert abs(found[cut] - DRAWS * chance) < 5 * math.sqrt(DRAWS * chance) + 1
@@ -51,15 +52,17 @@ def test_each_cut_is_as_frequent_as_the_algorithm_makes_it(bpe: Tokenizer, dropo
 def test_where_no_merge_is_left_out_the_cut_is_the_plain_one(
     bpe: Tokenizer, text: Callable[[int, int], list[str]]
 ) -> None:
-    inventory = Inventory(bpe.source)
+    table = PieceTable(bpe.source.segmenter)
     lines = [*text(7, 100), "ab ü字字b  a", "字", " a"]
-    words = inventory.words(lines)
-    tokens, lengths = inventory.tokens(words, BpeDropout(inventory, 1e-12).cut(words, np.random.default_rng(1)))
-    assert [row.tolist() for row in np.split(tokens, np.cumsum(lengths)[:-1])] == bpe.source.encode(lines)
+    sampler = WordwiseSampler(table, BpeDropout(table, 1e-12))
+    pieces, lengths = sampler.encode(lines, np.random.default_rng(1))
+    assert [
+        bpe.source.piece_ids[row].tolist() for row in np.split(pieces, np.cumsum(lengths)[:-1])
+    ] == bpe.source.encode(lines)
 
 
 def test_where_all_are_left_out_it_is_characters(bpe: Tokenizer) -> None:
-    inventory = Inventory(bpe.source)
-    words = inventory.words(["sta gu"])
-    tokens, _ = inventory.tokens(words, BpeDropout(inventory, 1.0).cut(words, np.random.default_rng(1)))
-    assert [bpe.source.vocabulary[token] for token in tokens] == ["▁", "s", "t", "a", "▁", "g", "u"]
+    table = PieceTable(bpe.source.segmenter)
+    sampler = WordwiseSampler(table, BpeDropout(table, 1.0))
+    pieces, _ = sampler.encode(["sta gu"], np.random.default_rng(1))
+    assert [bpe.source.entries[bpe.source.piece_ids[piece]] for piece in pieces] == ["▁", "s", "t", "a", "▁", "g", "u"]

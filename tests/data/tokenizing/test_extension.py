@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt_cli.data.subword_sampling.words import Inventory
+from nmt_cli.data.subword_sampling.piece_table import PieceTable
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.extension import Growth, extend, growth
+from nmt_cli.data.tokenizing.extension import VocabularyExtension, extend
+from nmt_cli.data.tokenizing.segmenter import PieceKind
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
 
@@ -47,8 +48,8 @@ def test_new_pieces_stand_behind_all_that_there_was(sentences: Sentences, algori
     new = extended(sentences, old, number)
     assert new.joint == joint
     for side, before in ((new.source, old.source), (new.target, old.target)):
-        assert side.vocabulary[: len(before.vocabulary)] == before.vocabulary
-        assert len(side.vocabulary) == len(before.vocabulary) + number
+        assert side.entries[: len(before.entries)] == before.entries
+        assert len(side.entries) == len(before.entries) + number
         assert side.tags == before.tags
     assert extended(sentences, old, number).fingerprint == new.fingerprint
 
@@ -79,43 +80,43 @@ def test_new_text_is_cut_into_far_fewer(sentences: Sentences, algorithm: str) ->
     old = learned(sentences, algorithm)
     new = extended(sentences, old, pieces_wanted(algorithm))
     lines = [line.translate(CYRILLIC) for line in sentences(8, 50)]
-    assert new.source.encode_flat(lines)[1].sum() < 0.8 * old.source.encode_flat(lines)[1].sum()
+    assert new.source.encode_batch(lines)[1].sum() < 0.8 * old.source.encode_batch(lines)[1].sum()
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
 def test_it_can_still_be_sampled(sentences: Sentences, algorithm: str) -> None:
     new = extended(sentences, learned(sentences, algorithm), 60)
-    inventory = Inventory(new.source)
-    assert len(inventory.texts) == len(new.source.pieces())
+    table = PieceTable(new.source.segmenter)
+    assert len(table.texts) == len(new.source.ids_by_text(PieceKind.NORMAL))
     if algorithm == "bpe":
-        assert inventory.scores.tolist() == [-float(place) for place in range(len(inventory.scores))]
+        assert table.scores.tolist() == [-float(rank) for rank in range(len(table.scores))]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_each_new_piece_is_made_of_what_the_old_tokenizer_cuts_it_into(sentences: Sentences, algorithm: str) -> None:
     old = learned(sentences, algorithm)
     new = extended(sentences, old, pieces_wanted(algorithm)).with_tags(["2ru"])
-    found = growth(old, new)
+    found = VocabularyExtension.between(old, new)
     assert found is not None
     *pieces, tag = found.source
-    assert tag == [old.tag("2de")]
-    for text, parts in zip(new.source.vocabulary[old.source_size : -1], pieces, strict=True):
+    assert tag == [old.tag_id("2de")]
+    for text, parts in zip(new.source.entries[old.source_size : -1], pieces, strict=True):
         assert spelled(old, parts) == text
 
 
 def spelled(tokenizer: Tokenizer, parts: Sequence[int]) -> str:
     values = tokenizer.source.byte_values()
-    written = [bytes([values[i]]) if i in values else tokenizer.source.vocabulary[i].encode() for i in parts]
+    written = [bytes([values[i]]) if i in values else tokenizer.source.entries[i].encode() for i in parts]
     return b"".join(written).decode()
 
 
 def test_what_does_not_begin_with_the_old_tokenizer_has_not_grown_from_it(sentences: Sentences) -> None:
     old, other = learned(sentences, "unigram"), learned(sentences, "bpe")
-    assert growth(old, other) is None
-    assert growth(old.with_tags(["bt"]), old) is None
-    assert growth(old, old) == Growth([], [])
+    assert VocabularyExtension.between(old, other) is None
+    assert VocabularyExtension.between(old.with_tags(["bt"]), old) is None
+    assert VocabularyExtension.between(old, old) == VocabularyExtension([], [])
     apart = learned(sentences, "unigram", joint=False)
-    assert growth(apart, old) is None
+    assert VocabularyExtension.between(apart, old) is None
 
 
 def test_without_an_extension_all_stays(sentences: Sentences) -> None:

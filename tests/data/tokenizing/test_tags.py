@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.tags import tags_before, tags_of
+from nmt_cli.data.tokenizing.segmenter import PieceKind
+from nmt_cli.data.tokenizing.tags import prefix_tags, tags_of
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import Data, TokenizerSettings
 
@@ -49,24 +50,24 @@ def test_a_language_that_is_only_validated_has_a_tag() -> None:
 
 def test_before_a_source_the_language_stands_first() -> None:
     tagged = data({"t": corpus()}, language_tags=True)
-    assert tags_before(tagged, None, None) == ["2de"]
-    assert tags_before(tagged, "fr", "bt") == ["2fr", "bt"]
-    assert tags_before(data({"t": corpus()}), "fr", "bt") == ["bt"]
+    assert prefix_tags(tagged, None, None) == ["2de"]
+    assert prefix_tags(tagged, "fr", "bt") == ["2fr", "bt"]
+    assert prefix_tags(data({"t": corpus()}), "fr", "bt") == ["bt"]
 
 
 @pytest.mark.parametrize("joint", [True, False])
 def test_they_stand_behind_the_special_tokens_and_count_among_the_vocabulary(sentences: Sentences, joint: bool) -> None:
     tokenizer = trained(sentences, joint)
     for side in (tokenizer.source, tokenizer.target):
-        assert len(side.vocabulary) == 340
-        assert side.vocabulary[4:10] == [f"<{tag}>" for tag in TAGS]
-        assert [side.tag(tag) for tag in TAGS] == [*range(4, 10)]
-    assert tokenizer.tag("bt") == 6
+        assert len(side.entries) == 340
+        assert side.entries[4:10] == [f"<{tag}>" for tag in TAGS]
+        assert [side.tag_id(tag) for tag in TAGS] == [*range(4, 10)]
+    assert tokenizer.tag_id("bt") == 6
 
 
 def test_a_tag_that_is_not_there_is_told_with_those_that_are(sentences: Sentences) -> None:
     with pytest.raises(ModelError, match="the tag 2it is not in this vocabulary, which has 2de, 2fr, bt"):
-        trained(sentences).tag("2it")
+        trained(sentences).tag_id("2it")
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
@@ -90,16 +91,16 @@ def test_a_learned_piece_that_looks_like_one_has_a_number_of_its_own(sentences: 
     tokenizer = trained(sentences, algorithm="bpe")
     (row,) = tokenizer.encode_source(["<0x41>"])
     assert not set(row) & {*tokenizer.source.tags.values()}
-    assert tokenizer.source.vocabulary.count("<0x41>") == 2  # a tag, and the byte that spells A
-    assert tokenizer.tag("0x41") not in tokenizer.encode_source(["A\u4e00A"])[0]
+    assert tokenizer.source.entries.count("<0x41>") == 2  # a tag, and the byte that spells A
+    assert tokenizer.tag_id("0x41") not in tokenizer.encode_source(["A\u4e00A"])[0]
 
 
 def test_they_are_silent_and_no_pieces(sentences: Sentences) -> None:
     tokenizer = trained(sentences)
     (row,) = tokenizer.encode_target(["abc def"])
-    tagged = [tokenizer.tag("2de"), *row[:1], tokenizer.tag("sep"), *row[1:], tokenizer.tag("s")]
+    tagged = [tokenizer.tag_id("2de"), *row[:1], tokenizer.tag_id("sep"), *row[1:], tokenizer.tag_id("s")]
     assert tokenizer.decode_target([tagged]) == ["abc def"]
-    assert not {piece.number for piece in tokenizer.source.pieces()} & {*tokenizer.source.tags.values()}
+    assert not {*tokenizer.source.ids_by_text(*PieceKind).values()} & {*tokenizer.source.tags.values()}
     assert not tokenizer.source.begins_word[[*tokenizer.source.tags.values()]].any()
 
 
@@ -112,19 +113,11 @@ def test_they_are_saved(tmp_path: Path, sentences: Sentences, joint: bool) -> No
     assert loaded.fingerprint == tokenizer.fingerprint
 
 
-def test_a_tokenizer_of_the_first_format_has_none(tmp_path: Path, sentences: Sentences) -> None:
-    tokenizer = Tokenizer.train(TokenizerSettings(vocabulary_size=300), sentences(0, 200), [], seed=1)
-    tokenizer.save(tmp_path)
-    (tmp_path / "tokenizer.json").write_text('{"format": 1, "normalization": "nfkc", "joint": true}')
-    loaded = Tokenizer.load(tmp_path)
-    assert loaded.source.tags == {}
-    assert loaded.fingerprint == tokenizer.fingerprint
-
-
 @pytest.mark.parametrize("tags", [[], {"2de": 3}, {"2de": 340}, {"2de": 4, "bt": 4}, {"2de": "4"}, {"2de": True}])
 def test_damaged_tags_are_a_model_error(tmp_path: Path, sentences: Sentences, tags: object) -> None:
     trained(sentences).save(tmp_path)
-    written = {"format": 2, "normalization": "nfkc", "joint": True, "tags": {"joint": tags}}
-    (tmp_path / "tokenizer.json").write_text(json.dumps(written))
+    settings = json.loads((tmp_path / "tokenizer.json").read_text())
+    settings["sides"]["joint"]["tags"] = tags
+    (tmp_path / "tokenizer.json").write_text(json.dumps(settings))
     with pytest.raises(ModelError, match=r"tokenizer\.json"):
         Tokenizer.load(tmp_path)

@@ -10,7 +10,7 @@ from nmt_cli.decoding.batching import Searcher
 from nmt_cli.decoding.forced import decoding as module
 from nmt_cli.errors import ResourceError
 from nmt_cli.models import build
-from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 
@@ -28,10 +28,10 @@ MODELS = {
 
 def searcher(name: str) -> Searcher:
     torch.manual_seed(3)
-    model: TranslationModel = build(MODELS[name], Vocabularies(12, 12, 2, 3))
+    model: Model = build(MODELS[name], VocabularySpec(12, 12))
     for weights in model.parameters():
         torch.nn.init.normal_(weights, std=0.4)
-    model.output.projection.bias.data[model.vocabularies.end] += 4
+    model.output.projection.bias.data[model.vocabulary.special_tokens.eos] += 4
     return Searcher(model, [0, 1, 2], CPU)
 
 
@@ -90,8 +90,8 @@ def test_each_token_has_its_own_probability() -> None:
     (forced,) = Searcher(model, [], CPU).forced(numbered([[4, 5]], 1), [[6, 7]], 100)
 
     with torch.no_grad():
-        decoded = model.decode(model.encode(one(4, 5)), torch.tensor([[2, 6, 7]]))
-    expected = model.scores(decoded).log_softmax(-1)[[0, 1, 2], [6, 7, 3]]
+        decoded = model.decode(model.encode(one(4, 5)), DecoderInput(torch.tensor([[2, 6, 7]])))
+    expected = model.logits(decoded).log_softmax(-1)[[0, 1, 2], [6, 7, 3]]
     assert forced.log_probabilities == pytest.approx(expected.tolist(), abs=1e-6)
 
 
@@ -100,8 +100,8 @@ class Forgetful(GruModel):
 
     memory = 8
 
-    def encode(self, source: Source) -> torch.Tensor:
-        if source.tokens.numel() > self.memory:
+    def encode(self, source: ModelInputs) -> torch.Tensor:
+        if source.ids.numel() > self.memory:
             raise MemoryError
         return super().encode(source)
 

@@ -12,7 +12,7 @@ from nmt_cli.decoding.rules import Forbid, MinimumLength
 from nmt_cli.decoding.search import beam
 from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.models.contract import Source, TranslationModel
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings
 
 NOT_WORDS = Forbid([PAD, UNKNOWN, START])
@@ -25,18 +25,18 @@ def sentences(number: int, seed: int = 1) -> list[list[int]]:
     return [[chance.randrange(4, 9) for _ in range(chance.randrange(1, 7))] for _ in range(number)]
 
 
-def search(model: TranslationModel, source: Source, settings: BeamSettings) -> list[list[Hypothesis]]:
-    return beam_search(model, source, settings, [NOT_WORDS], numbered(source.tokens.tolist()))
+def search(model: Model, source: ModelInputs, settings: BeamSettings) -> list[list[Hypothesis]]:
+    return beam_search(model, source, settings, [NOT_WORDS], numbered(source.ids.tolist()))
 
 
-def next_log_probabilities(model: TranslationModel, source: Source, said: tuple[int, ...]) -> list[float]:
+def next_log_probabilities(model: Model, source: ModelInputs, said: tuple[int, ...]) -> list[float]:
     """By forced decoding of the whole prefix: no state, no cache."""
     with torch.no_grad():
-        decoded = model.decode(model.encode(source), torch.tensor([[START, *said]]))
-        return model.scores(decoded)[-1].log_softmax(-1).tolist()
+        decoded = model.decode(model.encode(source), DecoderInput(torch.tensor([[START, *said]])))
+        return model.logits(decoded)[-1].log_softmax(-1).tolist()
 
 
-def greedily(model: TranslationModel, source: Source, longest: int) -> tuple[int, ...]:
+def greedily(model: Model, source: ModelInputs, longest: int) -> tuple[int, ...]:
     said: tuple[int, ...] = ()
     while True:
         words = next_log_probabilities(model, source, said)
@@ -47,7 +47,7 @@ def greedily(model: TranslationModel, source: Source, longest: int) -> tuple[int
 
 
 def plain_beam_search(
-    model: TranslationModel, source: Source, settings: BeamSettings, longest: int, first: bool = False
+    model: Model, source: ModelInputs, settings: BeamSettings, longest: int, first: bool = False
 ) -> list[tuple[float, tuple[int, ...]]]:
     """The rules that `beam.py` states, one hypothesis after the other, and without its shortcut for the hopeless."""
     live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
@@ -81,7 +81,7 @@ def plain_beam_search(
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_beam_of_one_is_greedy_search(model: TranslationModel) -> None:
+def test_a_beam_of_one_is_greedy_search(model: Model) -> None:
     for sentence in sentences(8):
         found = search(model, one(*sentence), BeamSettings(beam_size=1))[0]
 
@@ -91,7 +91,7 @@ def test_a_beam_of_one_is_greedy_search(model: TranslationModel) -> None:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
 @pytest.mark.parametrize("penalty", [-0.5, 0.0, 1.0, 3.0])
-def test_search_keeps_its_own_rules(model: TranslationModel, beam_size: int, penalty: float) -> None:
+def test_search_keeps_its_own_rules(model: Model, beam_size: int, penalty: float) -> None:
     for sentence in sentences(3):
         settings = BeamSettings(
             beam_size=beam_size, n_best=min(2, beam_size), length_penalty=penalty, max_length_ratio=0.5
@@ -123,7 +123,7 @@ def test_a_wide_beam_finds_the_best_of_all_translations(
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_a_batch_is_searched_as_its_sentences_alone(model: TranslationModel, beam_size: int) -> None:
+def test_a_batch_is_searched_as_its_sentences_alone(model: Model, beam_size: int) -> None:
     given, settings = sentences(9), BeamSettings(beam_size=beam_size, n_best=beam_size)
 
     together = search(model, batch_of(given), settings)
@@ -135,7 +135,7 @@ def test_a_batch_is_searched_as_its_sentences_alone(model: TranslationModel, bea
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_log_probability_is_what_forced_decoding_says(model: TranslationModel) -> None:
+def test_log_probability_is_what_forced_decoding_says(model: Model) -> None:
     given = sentences(6)
     settings = BeamSettings(beam_size=4, n_best=4, length_penalty=0.7)
 
@@ -148,7 +148,7 @@ def test_log_probability_is_what_forced_decoding_says(model: TranslationModel) -
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_hypotheses_differ_and_the_best_comes_first(model: TranslationModel) -> None:
+def test_hypotheses_differ_and_the_best_comes_first(model: Model) -> None:
     for found in search(model, batch_of(sentences(6)), BeamSettings(beam_size=6, n_best=6)):
         scores = [hypothesis.score for hypothesis in found]
         assert scores == sorted(scores, reverse=True)
@@ -279,7 +279,7 @@ def test_a_search_that_stops_later_finds_nothing_worse(penalty: float) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_first_to_finish_stop_a_search_that_asks_for_them(model: TranslationModel) -> None:
+def test_the_first_to_finish_stop_a_search_that_asks_for_them(model: Model) -> None:
     for sentence in sentences(3):
         settings = BeamSettings(beam_size=3, n_best=3, early_stop="first")
 

@@ -9,7 +9,7 @@ from toys import END, START, GruModel, search
 from nmt_cli.decoding.sentences import NO_WISHES
 from nmt_cli.errors import RecipeError
 from nmt_cli.models import build
-from nmt_cli.models.contract import Source, Vocabularies
+from nmt_cli.models.contract import DecoderInput, ModelInputs, VocabularySpec
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 
@@ -27,7 +27,7 @@ MODELS = [
 @pytest.mark.parametrize("settings", MODELS)
 def test_translations_are_ranked_by_score_and_coverage(settings: TransformerSettings | RnnSettings) -> None:
     torch.manual_seed(1)
-    model = build(settings, Vocabularies(9, 9, START, END)).eval()
+    model = build(settings, VocabularySpec(9, 9)).eval()
     plain = search(model, [NO_WISHES] * 3, ALL, sources=SOURCES)
 
     found = search(model, [NO_WISHES] * 3, ALL.model_copy(update={"coverage_penalty": 0.8}), sources=SOURCES)
@@ -36,8 +36,10 @@ def test_translations_are_ranked_by_score_and_coverage(settings: TransformerSett
         expected = {}
         for each in before:
             with torch.no_grad():
-                memory = model.encode(Source(torch.tensor([[*source, END]])))
-                looked = model.decode(memory, torch.tensor([[START, *each.tokens]]), attention=True).attention
+                memory = model.encode(ModelInputs.from_ids(torch.tensor([[*source, END]])))
+                looked = model.decode(
+                    memory, DecoderInput(torch.tensor([[START, *each.tokens]])), attention=True
+                ).cross_attention
             assert looked is not None
             coverage = sum(math.log(min(1.0, float(looked[0, :, place].sum()))) for place in range(len(source)))
             expected[each.tokens] = each.score + 0.8 * coverage

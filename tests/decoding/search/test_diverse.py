@@ -11,6 +11,7 @@ from toys import END, START, GruModel, one, search
 from nmt_cli.decoding.search.diverse import merged
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import NO_WISHES
+from nmt_cli.models.contract import DecoderInput
 from nmt_cli.recipe.decoding import BeamSettings
 
 SOURCES = [[4, 5, 6], [6, 5], [5, 5, 4, 6]]
@@ -55,8 +56,8 @@ def plain_diverse_search(model: GruModel, sentence: list[int], settings: BeamSet
 
 def _next(model: GruModel, sentence: list[int], said: tuple[int, ...]) -> list[float]:
     with torch.no_grad():
-        decoded = model.decode(model.encode(one(*sentence)), torch.tensor([[START, *said]]))
-        values: list[float] = model.scores(decoded)[-1].log_softmax(-1).tolist()
+        decoded = model.decode(model.encode(one(*sentence)), DecoderInput(torch.tensor([[START, *said]])))
+        values: list[float] = model.logits(decoded)[-1].log_softmax(-1).tolist()
     return values
 
 

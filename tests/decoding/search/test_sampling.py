@@ -11,7 +11,7 @@ from nmt_cli.decoding.rules import Forbid
 from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.search.sampling import sample
-from nmt_cli.models.contract import TranslationModel
+from nmt_cli.models.contract import Model
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 
 NOT_WORDS = Forbid([PAD, UNKNOWN, START])
@@ -22,7 +22,7 @@ def settings(**changes: float | int | None) -> SamplingSettings:
     return SamplingSettings.model_validate({"strategy": "sampling", **changes})
 
 
-def words_after_start(model: TranslationModel, draws: int, chosen: SamplingSettings) -> Counter[int]:
+def words_after_start(model: Model, draws: int, chosen: SamplingSettings) -> Counter[int]:
     """The first word of many draws for one source, the end counted as END."""
     found = sample(model, one(4), chosen.model_copy(update={"n_best": draws}), [], numbered([[4]], 1))[0]
     return Counter(hypothesis.tokens[0] if hypothesis.tokens else END for hypothesis in found)
@@ -70,7 +70,7 @@ def test_a_tiny_top_p_leaves_the_likeliest_word() -> None:
 
 
 @pytest.mark.parametrize("model", [TableModel(9, end_bias=1.0), GruModel(9, seed=4, end_bias=2.0)])
-def test_drawing_among_one_word_is_greedy_search(model: TranslationModel) -> None:
+def test_drawing_among_one_word_is_greedy_search(model: Model) -> None:
     source, lines = batch_of(GIVEN), numbered(GIVEN)
 
     drawn = sample(model, source, settings(top_k=1), [NOT_WORDS], lines)
@@ -81,7 +81,7 @@ def test_drawing_among_one_word_is_greedy_search(model: TranslationModel) -> Non
 
 
 @pytest.mark.parametrize("model", [TableModel(9, end_bias=1.0), GruModel(9, seed=4, end_bias=2.0)])
-def test_a_line_draws_the_same_in_any_company(model: TranslationModel) -> None:
+def test_a_line_draws_the_same_in_any_company(model: Model) -> None:
     chosen = settings(n_best=3, temperature=1.3)
 
     together = sample(model, batch_of(GIVEN), chosen, [NOT_WORDS], numbered(GIVEN))

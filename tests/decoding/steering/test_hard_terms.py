@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys import EchoModel
+from toys import EchoModel, ToyEncoderOutput
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.forced.alignment import Link
@@ -16,15 +16,15 @@ from nmt_cli.decoding.steering.glossary import Entry, Glossary
 from nmt_cli.decoding.steering.hard_terms import unsaid_terms
 from nmt_cli.decoding.steering.wishes import SteeringSettings
 from nmt_cli.decoding.translator import Demands, Translator
-from nmt_cli.models.contract import Decoded
+from nmt_cli.models.contract import DecoderInput, DecoderOutput
 from nmt_cli.recipe.decoding import BeamSettings
 
 
 class Blind(EchoModel):
     """Without attention."""
 
-    def decode(self, memory: torch.Tensor, target_in: torch.Tensor, attention: bool = False) -> Decoded:
-        return Decoded(super().decode(memory, target_in).vectors)
+    def decode(self, encoder_output: ToyEncoderOutput, target: DecoderInput, attention: bool = False) -> DecoderOutput:
+        return super().decode(encoder_output, target)
 
 
 def echo(tokenizer: Tokenizer, kind: type[EchoModel] = EchoModel, **terms: str) -> Translator:

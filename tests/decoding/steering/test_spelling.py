@@ -62,7 +62,7 @@ def test_what_the_model_cannot_write_has_no_spelling() -> None:
 
 
 def test_letters_go_on_with_a_word_and_signs_do_not() -> None:
-    goes_on = dict(zip(JOINT.target.vocabulary, continuing(JOINT), strict=True))
+    goes_on = dict(zip(JOINT.target.entries, continuing(JOINT), strict=True))
 
     assert len(goes_on) == JOINT.target_size
     assert goes_on["a"] and goes_on["<0xC3>"] and goes_on["<0x41>"]

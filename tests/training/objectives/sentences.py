@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nmt_cli.data.batches import Batch
 from nmt_cli.models import build
-from nmt_cli.models.contract import Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 from nmt_cli.recipe.training import Training
 
@@ -25,12 +25,12 @@ MODELS = {
 models = pytest.mark.parametrize("name", MODELS)
 
 
-def new(name: str, dropout: float = 0.0) -> TranslationModel:
+def new(name: str, dropout: float = 0.0) -> Model:
     """A model with this dropout everywhere, in double precision; an RNN holds its states in single."""
     torch.manual_seed(1)
     rates = [rate for rate in ("dropout", "attention_dropout", "activation_dropout") if hasattr(MODELS[name], rate)]
     settings = MODELS[name].model_copy(update=dict.fromkeys(rates, dropout))
-    model = build(settings, Vocabularies(WORDS, WORDS, START, END)).train()
+    model = build(settings, VocabularySpec(WORDS, WORDS)).train()
     return model.double() if name == "transformer" else model
 
 
@@ -59,9 +59,9 @@ def many(sentences: int = 400) -> Batch:
     return batch([torch.randint(END + 1, WORDS, (length,)).tolist() for length in lengths], source_length=7)
 
 
-def log_probabilities(model: TranslationModel, source: Tensor, target_in: Tensor, positions: Tensor) -> Tensor:
+def log_probabilities(model: Model, source: Tensor, target_in: Tensor, positions: Tensor) -> Tensor:
     """[n,V], of all scores at once."""
-    scores = model.scores(model.decode(model.encode(Source(source)), target_in))
+    scores = model.logits(model.decode(model.encode(ModelInputs.from_ids(source)), DecoderInput(target_in)))
     return scores.log_softmax(-1)[positions]
 
 

@@ -8,9 +8,9 @@ import torch
 from sentences import UNKNOWN, models, new, some, training
 
 from nmt_cli.data.batches import Alignment, Batch
-from nmt_cli.models.contract import Source
+from nmt_cli.models.contract import DecoderInput, ModelInputs
 from nmt_cli.training.objectives import build_objective
-from nmt_cli.training.objectives.alignment import alignment_loss
+from nmt_cli.training.objectives.regularized import alignment_loss
 
 
 def aligned() -> Batch:
@@ -46,8 +46,8 @@ def test_attention_of_zero_has_a_finite_loss_and_gradient() -> None:
 @models
 def test_a_batch_without_alignments_is_plain_cross_entropy(name: str) -> None:
     model, rows = new(name), some()
-    guided, _ = build_objective(training(guided_alignment={}), model, UNKNOWN)(rows)
-    plain, _ = build_objective(training(), model, UNKNOWN)(rows)
+    guided, *_ = build_objective(training(guided_alignment={}), model, UNKNOWN)(rows)
+    plain, *_ = build_objective(training(), model, UNKNOWN)(rows)
     torch.testing.assert_close(guided, plain)
 
 
@@ -63,7 +63,9 @@ def test_attention_learns_to_look_where_the_links_are(name: str) -> None:
         optimizer.zero_grad()
         objective(rows)[0].backward()
         optimizer.step()
-        attention = model.decode(model.encode(Source(rows.source)), rows.target_in, attention=True).attention
+        attention = model.decode(
+            model.encode(ModelInputs.from_ids(rows.source)), DecoderInput(rows.target_in), attention=True
+        ).cross_attention
         assert attention is not None
         losses.append(alignment_loss(links, attention).item())
     assert losses[-1] < losses[0] / 2

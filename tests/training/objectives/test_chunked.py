@@ -9,11 +9,11 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from nmt_cli.models import build
-from nmt_cli.models.contract import Decoded, Source, TranslationModel, Vocabularies
+from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, ModelInputs, OutputPositions, VocabularySpec
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
-from nmt_cli.training.objectives import chunked
-from nmt_cli.training.objectives.chunked import ChunkLoss, loss_in_chunks
-from nmt_cli.training.objectives.cross_entropy import smoothed_cross_entropy
+from nmt_cli.training.objectives import objective
+from nmt_cli.training.objectives.cross_entropy import label_smoothed_cross_entropy
+from nmt_cli.training.objectives.objective import LogitsLoss, chunked_loss, chunks_by_position
 
 WORDS = 11
 POSITIONS = torch.tensor([0, 1, 2, 4, 5, 6, 7, 8, 10])
@@ -60,14 +60,14 @@ def test_frozen_weights_get_no_gradient_and_change_no_other(
 def test_no_more_scores_than_those_of_a_chunk_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     chunks_of(4, monkeypatch)
     model, asked = new("transformer", "all"), list[int]()
-    scores = model.scores
+    logits = model.logits
 
-    def recorded(decoded: Decoded, positions: Tensor | None = None) -> Tensor:
-        found = scores(decoded, positions)
+    def recorded(output: DecoderOutput, positions: OutputPositions | None = None) -> Tensor:
+        found = logits(output, positions)
         asked.append(len(found))
         return found
 
-    monkeypatch.setattr(model, "scores", recorded)
+    monkeypatch.setattr(model, "logits", recorded)
     in_chunks(model, cross_entropy).backward()
     assert asked == [4, 4, 1]
 
@@ -116,15 +116,15 @@ def test_smoothed_cross_entropy_is_that_of_torch(smoothing: float, scale: float)
     torch.manual_seed(1)
     scores = (torch.randn(9, WORDS, dtype=torch.float64) * scale).requires_grad_()
     expected = functional.cross_entropy(scores, LABELS, reduction="sum", label_smoothing=smoothing)
-    found = smoothed_cross_entropy(scores, LABELS, smoothing)
+    found = label_smoothed_cross_entropy(scores, LABELS, smoothing)
     assert_close(found, expected)
     (ours,), (theirs,) = (torch.autograd.grad(3 * loss, scores) for loss in (found, expected))
     assert_close(ours, theirs)
 
 
-def new(architecture: str, tying: str) -> TranslationModel:
+def new(architecture: str, tying: str) -> Model:
     torch.manual_seed(1)
-    words = Vocabularies(WORDS, WORDS, start=1, end=2)
+    words = VocabularySpec(WORDS, WORDS)
     given = {"architecture": architecture, "preset": "tiny", "width": 8, "tied_embeddings": tying}
     if architecture == "rnn":
         model = build(RnnSettings.model_validate(given | {"embedding_width": 8}), words)
@@ -134,34 +134,39 @@ def new(architecture: str, tying: str) -> TranslationModel:
     return model.double().eval()
 
 
-def decode(model: TranslationModel, seed: int = 1) -> Decoded:
+def positions() -> OutputPositions:
+    return OutputPositions.from_index(POSITIONS, 4)
+
+
+def decode(model: Model, seed: int = 1) -> DecoderOutput:
     torch.manual_seed(seed)
     source, target_in = torch.randint(WORDS, (3, 5)), torch.randint(WORDS, (3, 4))
-    return model.decode(model.encode(Source(source)), target_in, attention=True)
+    return model.decode(model.encode(ModelInputs.from_ids(source)), DecoderInput(target_in), attention=True)
 
 
-def whole(model: TranslationModel, loss: ChunkLoss, decodings: int = 1) -> Tensor:
-    return loss([model.scores(decode(model, seed), POSITIONS) for seed in range(decodings)], LABELS)
+def whole(model: Model, loss: LogitsLoss, decodings: int = 1) -> Tensor:
+    return loss([model.logits(decode(model, seed), positions()) for seed in range(decodings)], LABELS)
 
 
-def in_chunks(model: TranslationModel, loss: ChunkLoss, decodings: int = 1) -> Tensor:
-    return loss_in_chunks(model, [decode(model, seed) for seed in range(decodings)], POSITIONS, LABELS, loss)
+def in_chunks(model: Model, loss: LogitsLoss, decodings: int = 1) -> Tensor:
+    outputs = [decode(model, seed) for seed in range(decodings)]
+    return chunked_loss(outputs, chunks_by_position(model, positions(), LABELS, loss, decodings))
 
 
-def gradients(model: TranslationModel, loss: Tensor) -> dict[str, Tensor]:
+def gradients(model: Model, loss: Tensor) -> dict[str, Tensor]:
     model.zero_grad()
     (loss / 7).backward()
     return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
 
-def assert_same(model: TranslationModel, loss: ChunkLoss, decodings: int = 1) -> None:
+def assert_same(model: Model, loss: LogitsLoss, decodings: int = 1) -> None:
     expected, found = whole(model, loss, decodings), in_chunks(model, loss, decodings)
     assert_close(found, expected)
     assert_close(gradients(model, found), gradients(model, expected))
 
 
 def chunks_of(rows: int, monkeypatch: pytest.MonkeyPatch, decodings: int = 1) -> None:
-    monkeypatch.setattr(chunked, "_SCORES_ON_CPU", rows * WORDS * decodings)
+    monkeypatch.setattr(objective, "_LOGITS_PER_CHUNK_CPU", rows * WORDS * decodings)
 
 
 def cross_entropy(scores: Sequence[Tensor], labels: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch.distributions import Categorical, kl_divergence
 from torch.nn.functional import cross_entropy
 
 from nmt_cli.recipe.training.regularization import RDropSettings, SimCutSettings
-from nmt_cli.training.objectives.consistency import Criterion, OneReading, RDrop, SimCut
+from nmt_cli.training.objectives.regularized import Criterion, CrossEntropyCriterion, RDrop, SimCut
 
 SMOOTHING = 0.1
 
@@ -58,9 +58,9 @@ def test_the_gradient_flows_through_both_readings(criterion: Criterion) -> None:
 )
 def test_readings_that_agree_cost_what_one_does(criterion: Criterion) -> None:
     one, _ = scores()
-    torch.testing.assert_close(criterion([one, one], LABELS), OneReading(SMOOTHING)([one], LABELS))
+    torch.testing.assert_close(criterion([one, one], LABELS), CrossEntropyCriterion(SMOOTHING)([one], LABELS))
 
 
 def test_only_the_second_reading_of_simcut_is_cut() -> None:
-    assert SimCut(SMOOTHING, SimCutSettings(type="simcut", cut=0.2)).cuts == (0.0, 0.2)
-    assert RDrop(SMOOTHING, RDropSettings(type="r_drop")).cuts == (0.0, 0.0)
+    assert SimCut(SMOOTHING, SimCutSettings(type="simcut", cutoff=0.2)).cutoff_rates == (0.0, 0.2)
+    assert RDrop(SMOOTHING, RDropSettings(type="r_drop")).cutoff_rates == (0.0, 0.0)

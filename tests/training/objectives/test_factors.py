@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sentences import END, MODELS, START, UNKNOWN, WORDS, some, training
+from sentences import MODELS, UNKNOWN, WORDS, some, training
 from torch.testing import assert_close
 
 from nmt_cli.models import build
-from nmt_cli.models.contract import Vocabularies
+from nmt_cli.models.contract import VocabularySpec
 from nmt_cli.training.objectives import build_objective
 
 
@@ -18,7 +18,7 @@ def test_all_readings_are_told_the_factors(consistency: object) -> None:
     settings = MODELS["transformer"].model_copy(
         update={"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
     )
-    model = build(settings, Vocabularies(WORDS, WORDS, START, END, factors=(5,))).double().train()
+    model = build(settings, VocabularySpec(WORDS, WORDS, columns={"factors": (5,)})).double().train()
     rows = some()
     rows = replace(rows, source_columns={"factors": torch.randint(5, (*rows.source.shape, 1))})
     plain = build_objective(training(), model, UNKNOWN).train()

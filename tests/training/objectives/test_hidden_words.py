@@ -4,29 +4,31 @@ import pytest
 import torch
 from sentences import END, PAD, START, UNKNOWN, WORDS, batch, many, models, new, some
 
-from nmt_cli.models.contract import Source
+from nmt_cli.models.contract import DecoderInput, ModelInputs
 from nmt_cli.recipe.training.regularization import ScheduledSampling
-from nmt_cli.training.objectives.hidden_words import (
-    hide,
-    share_of_own_words,
-    with_own_words,
-    words_of_source,
-    words_of_target,
+from nmt_cli.training.objectives.input_noise import (
+    sampling_rate,
+    scheduled_sampling,
+    source_token_mask,
+    target_token_mask,
+    word_dropout,
 )
+
+inputs = ModelInputs.from_ids
 
 
 def test_words_are_all_but_start_end_and_padding() -> None:
     for rows in (some(), many(), batch([[], [4]]), batch([[]])):
-        assert torch.equal(words_of_source(rows, END), rows.source != END)
-        assert torch.equal(words_of_target(rows), (rows.target_in != START) & (rows.target_in != PAD))
+        assert torch.equal(source_token_mask(rows, END), rows.source != END)
+        assert torch.equal(target_token_mask(rows), (rows.target_in != START) & (rows.target_in != PAD))
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.5])
 def test_words_are_hidden_as_often_as_asked_for_and_nothing_else(rate: float) -> None:
     rows = many(2000)
-    for tokens, words in ((rows.source, words_of_source(rows, END)), (rows.target_in, words_of_target(rows))):
+    for tokens, words in ((rows.source, source_token_mask(rows, END)), (rows.target_in, target_token_mask(rows))):
         torch.manual_seed(1)
-        changed = hide(tokens, words, rate, UNKNOWN)
+        changed = word_dropout(tokens, words, rate, UNKNOWN)
         assert torch.equal(changed[~words], tokens[~words])
         hidden = changed[words] == UNKNOWN
         assert torch.equal(changed[words][~hidden], tokens[words][~hidden])
@@ -36,21 +38,23 @@ def test_words_are_hidden_as_often_as_asked_for_and_nothing_else(rate: float) ->
 
 def test_nothing_is_hidden_or_drawn_at_rate_zero() -> None:
     rows, before = some(), torch.get_rng_state()
-    assert hide(rows.source, words_of_source(rows, END), 0.0, UNKNOWN) is rows.source
+    assert word_dropout(rows.source, source_token_mask(rows, END), 0.0, UNKNOWN) is rows.source
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @models
 def test_own_words_are_what_the_model_expects_after_the_true_ones(name: str) -> None:
     model, rows = new(name), some()
-    words = words_of_target(rows)
+    words = target_token_mask(rows)
     with torch.no_grad():
-        changed = with_own_words(
-            model, model.encode(Source(rows.source)), rows.target_in, words, rows.positions, share=1.0
+        changed = scheduled_sampling(
+            model, model.encode(inputs(rows.source)), rows.target_in, words, rows.positions, rate=1.0
         )
         for row, place in words.nonzero().tolist():
-            memory = model.encode(Source(rows.source[row : row + 1]))
-            best = int(model.scores(model.decode(memory, rows.target_in[row : row + 1, :place]))[-1].argmax())
+            memory = model.encode(inputs(rows.source[row : row + 1]))
+            best = int(
+                model.logits(model.decode(memory, DecoderInput(rows.target_in[row : row + 1, :place])))[-1].argmax()
+            )
             assert changed[row, place] == (rows.target_in[row, place] if best == END else best)
     assert torch.equal(changed[~words], rows.target_in[~words])
 
@@ -58,16 +62,16 @@ def test_own_words_are_what_the_model_expects_after_the_true_ones(name: str) -> 
 @pytest.mark.parametrize("share", [0.1, 0.6])
 def test_as_many_words_are_the_models_own_as_asked_for(share: float) -> None:
     model, rows = new("transformer"), many(2000)
-    words = words_of_target(rows)
+    words = target_token_mask(rows)
     unlike = torch.full_like(rows.target_in, UNKNOWN)  # no word of the batch
     with torch.no_grad():
         model.embeddings.target.weight[UNKNOWN] = 100 * model.decode(
-            model.encode(Source(rows.source)), rows.target_in
-        ).vectors.mean((0, 1))
-    memory = model.encode(Source(rows.source))
+            model.encode(inputs(rows.source)), DecoderInput(rows.target_in)
+        ).hidden_states.mean((0, 1))
+    memory = model.encode(inputs(rows.source))
     torch.manual_seed(1)
-    own = with_own_words(model, memory, rows.target_in, words, rows.positions, share) == unlike
-    possible = with_own_words(model, memory, rows.target_in, words, rows.positions, 1.0) == unlike
+    own = scheduled_sampling(model, memory, rows.target_in, words, rows.positions, share) == unlike
+    possible = scheduled_sampling(model, memory, rows.target_in, words, rows.positions, 1.0) == unlike
     count = int(possible.sum())
     assert count > 2000
     spread = (share * (1 - share) / count) ** 0.5
@@ -77,17 +81,17 @@ def test_as_many_words_are_the_models_own_as_asked_for(share: float) -> None:
 def test_the_end_is_never_read() -> None:
     model, rows = new("gru"), many()
     with torch.no_grad():
-        vectors = model.decode(model.encode(Source(rows.source)), rows.target_in).vectors
-        model.output.fit = torch.nn.Identity()
+        vectors = model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.target_in)).hidden_states
+        model.output.resize = torch.nn.Identity()
         model.output.projection = torch.nn.Linear(vectors.size(-1), WORDS)
         model.output.projection.bias[END] = 100.0
-    memory = model.encode(Source(rows.source))
-    changed = with_own_words(model, memory, rows.target_in, words_of_target(rows), rows.positions, 1.0)
+    memory = model.encode(inputs(rows.source))
+    changed = scheduled_sampling(model, memory, rows.target_in, target_token_mask(rows), rows.positions, 1.0)
     assert torch.equal(changed, rows.target_in)
 
 
 def test_the_share_grows_in_a_straight_line() -> None:
-    settings = ScheduledSampling(most=0.5, start=100, full=300)
-    shares = [share_of_own_words(settings, step) for step in (0, 100, 150, 200, 300, 1000)]
+    settings = ScheduledSampling(max_rate=0.5, start=100, end=300)
+    shares = [sampling_rate(settings, step) for step in (0, 100, 150, 200, 300, 1000)]
     assert shares == pytest.approx([0.0, 0.0, 0.125, 0.25, 0.5, 0.5])
-    assert share_of_own_words(None, 1000) == 0.0
+    assert sampling_rate(None, 1000) == 0.0

@@ -10,20 +10,25 @@ from torch.nn.functional import cross_entropy
 
 from nmt_cli.data.batches import Alignment, Batch
 from nmt_cli.devices import has_fast_bf16
-from nmt_cli.models.contract import Source, TranslationModel
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 from nmt_cli.recipe.training import Training
 from nmt_cli.training.objectives import build_objective
-from nmt_cli.training.objectives.cross_entropy import CrossEntropy
-from nmt_cli.training.objectives.hidden_words import hide, with_own_words, words_of_source, words_of_target
-from nmt_cli.training.objectives.regularized import Regularized
+from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
+from nmt_cli.training.objectives.input_noise import (
+    scheduled_sampling,
+    source_token_mask,
+    target_token_mask,
+    word_dropout,
+)
+from nmt_cli.training.objectives.regularized import RegularizedObjective
 
 needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
-R_DROP, SIMCUT = {"type": "r_drop"}, {"type": "simcut", "cut": 0.4}
+R_DROP, SIMCUT = {"type": "r_drop"}, {"type": "simcut", "cutoff": 0.4}
 ALL = {
     "label_smoothing": 0.1,
     "word_dropout": {"source": 0.2, "target": 0.3},
-    "scheduled_sampling": {"most": 0.5, "full": 1},
+    "scheduled_sampling": {"max_rate": 0.5, "end": 1},
     "guided_alignment": {"weight": 0.5},
 }
 consistencies = pytest.mark.parametrize("consistency", [None, R_DROP, SIMCUT], ids=["none", "r_drop", "simcut"])
@@ -34,13 +39,13 @@ def aligned() -> Batch:
     return replace(some(), alignment=links)
 
 
-def objective(model: TranslationModel, settings: Training, step: int = 10) -> CrossEntropy:
+def objective(model: Model, settings: Training, step: int = 10) -> CrossEntropyObjective:
     built = build_objective(settings, model, UNKNOWN).train()
-    built.step = step
+    built.num_updates = step
     return built
 
 
-def whole(model: TranslationModel, rows: Batch, smoothing: float = 0.0) -> Tensor:
+def whole(model: Model, rows: Batch, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy as torch computes it."""
     expected = log_probabilities(model, rows.source, rows.target_in, rows.positions)
     return cross_entropy(expected, rows.labels, reduction="sum", label_smoothing=smoothing)
@@ -52,7 +57,7 @@ def test_in_evaluation_it_is_plain_cross_entropy(name: str, consistency: object)
     model, rows = new(name, dropout=0.3), aligned()
     built = objective(model, training(**ALL, consistency=consistency)).eval()
     with torch.inference_mode():
-        loss, tokens = built(rows)
+        loss, tokens, _ = built(rows)
     assert tokens == len(rows.labels)
     torch.testing.assert_close(loss, whole(model, rows))
 
@@ -61,7 +66,7 @@ def test_in_evaluation_it_is_plain_cross_entropy(name: str, consistency: object)
 @pytest.mark.parametrize("consistency", [{"type": "r_drop", "weight": 0.0}, {"type": "simcut", "weight": 0.0}])
 def test_at_weight_zero_it_is_cross_entropy(name: str, consistency: object) -> None:
     model, rows = new(name), some()
-    loss, tokens = objective(model, training(consistency=consistency, label_smoothing=0.1))(rows)
+    loss, tokens, _ = objective(model, training(consistency=consistency, label_smoothing=0.1))(rows)
     assert tokens == len(rows.labels)
     torch.testing.assert_close(loss, whole(model, rows, smoothing=0.1))
 
@@ -71,12 +76,12 @@ def test_readings_are_as_if_each_was_read_alone(name: str) -> None:
     model, rows = new(name), some()
     settings = training(consistency=SIMCUT, word_dropout={"source": 0.5, "target": 0.6}, label_smoothing=0.1)
     torch.manual_seed(5)
-    loss, _ = objective(model, settings)(rows)
+    loss, *_ = objective(model, settings)(rows)
 
     torch.manual_seed(5)
-    words = words_of_source(rows, END), words_of_target(rows)
-    sources = [hide(rows.source, words[0], rate, UNKNOWN) for rate in (0.5, 1 - 0.5 * 0.6)]
-    targets = [hide(rows.target_in, words[1], rate, UNKNOWN) for rate in (0.6, 1 - 0.4 * 0.6)]
+    words = source_token_mask(rows, END), target_token_mask(rows)
+    sources = [word_dropout(rows.source, words[0], rate, UNKNOWN) for rate in (0.5, 1 - 0.5 * 0.6)]
+    targets = [word_dropout(rows.target_in, words[1], rate, UNKNOWN) for rate in (0.6, 1 - 0.4 * 0.6)]
     first, second = (log_probabilities(model, *each, rows.positions) for each in zip(sources, targets, strict=True))
     expected = cross_entropy(first, rows.labels, reduction="sum", label_smoothing=0.1)
     for p, q in zip(first.flatten(), second.flatten(), strict=True):
@@ -92,24 +97,24 @@ def test_everything_together_is_the_sum_of_its_parts(name: str) -> None:
     links = rows.alignment
     assert links is not None
     torch.manual_seed(5)
-    loss, _ = objective(model, training(**ALL, consistency=R_DROP))(rows)
+    loss, *_ = objective(model, training(**ALL, consistency=R_DROP))(rows)
     loss.backward()
     found = [weight.grad for weight in model.parameters()]
     model.zero_grad()
 
     torch.manual_seed(5)
-    words = words_of_source(rows, END), words_of_target(rows).repeat(2, 1)
-    source = torch.cat([hide(rows.source, words[0], 0.2, UNKNOWN) for _ in range(2)])
-    memory, target_in = model.encode(Source(source)), rows.target_in.repeat(2, 1)
+    words = source_token_mask(rows, END), target_token_mask(rows).repeat(2, 1)
+    source = torch.cat([word_dropout(rows.source, words[0], 0.2, UNKNOWN) for _ in range(2)])
+    memory, target_in = model.encode(ModelInputs.from_ids(source)), rows.target_in.repeat(2, 1)
     positions = torch.cat([rows.positions, rows.positions + rows.target_in.numel()])
-    target_in = with_own_words(model, memory, target_in, words[1], positions, 0.5)
-    target_in = torch.cat([hide(part, words[1][:3], 0.3, UNKNOWN) for part in target_in.chunk(2)])
-    decoded = model.decode(memory, target_in, attention=True)
-    one, other = model.scores(decoded).log_softmax(-1)[positions].chunk(2)
+    target_in = scheduled_sampling(model, memory, target_in, words[1], positions, 0.5)
+    target_in = torch.cat([word_dropout(part, words[1][:3], 0.3, UNKNOWN) for part in target_in.chunk(2)])
+    decoded = model.decode(memory, DecoderInput(target_in), attention=True)
+    one, other = model.logits(decoded).log_softmax(-1)[positions].chunk(2)
     expected = sum(cross_entropy(p, rows.labels, reduction="sum", label_smoothing=0.1) / 2 for p in (one, other))
     expected = expected + 5.0 * ((one.exp() * (one - other)).sum() + (other.exp() * (other - one)).sum()) / 4
-    assert decoded.attention is not None
-    for attention in decoded.attention.chunk(2):
+    assert decoded.cross_attention is not None
+    for attention in decoded.cross_attention.chunk(2):
         linked = attention.flatten(0, 1)[links.positions, links.sources]
         expected = expected - 0.5 * (links.weights * linked.log()).sum() / 2
     expected.backward()
@@ -126,7 +131,7 @@ def test_gradients_reach_every_weight(name: str, consistency: object, is_bf16: b
     model = new(name, dropout=0.1).float()
     built = objective(model, training(**ALL, consistency=consistency))
     with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
-        loss, _ = built(aligned())
+        loss, *_ = built(aligned())
     loss.backward()
     still = [key for key, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert still == []
@@ -145,9 +150,9 @@ def test_the_default_generator_decides_all_that_is_drawn(consistency: object) ->
 
 def test_own_words_come_as_training_goes_on() -> None:
     model, rows = new("transformer"), some()
-    sampled = objective(model, training(scheduled_sampling={"most": 0.9, "start": 5, "full": 10}), step=5)
+    sampled = objective(model, training(scheduled_sampling={"max_rate": 0.9, "start": 5, "end": 10}), step=5)
     torch.testing.assert_close(sampled(rows)[0], whole(model, rows))
-    sampled.step = 10
+    sampled.num_updates = 10
     assert abs(sampled(rows)[0] - whole(model, rows)) > 1e-4
 
 
@@ -162,12 +167,12 @@ def test_own_words_come_as_training_goes_on() -> None:
     ],
 )
 def test_each_setting_alone_is_heeded(settings: dict[str, object]) -> None:
-    assert isinstance(build_objective(training(**settings), new("transformer"), UNKNOWN), Regularized)
+    assert isinstance(build_objective(training(**settings), new("transformer"), UNKNOWN), RegularizedObjective)
 
 
 def test_without_any_the_objective_is_cross_entropy_alone() -> None:
     model = new("transformer")
-    assert type(build_objective(training(), model, UNKNOWN)) is CrossEntropy
+    assert type(build_objective(training(), model, UNKNOWN)) is CrossEntropyObjective
     assert not model.recompute
     build_objective(training(gradient_checkpointing=True), model, UNKNOWN)
     assert model.recompute

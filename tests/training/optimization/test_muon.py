@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.models import build
-from nmt_cli.models.contract import Vocabularies
+from nmt_cli.models.contract import VocabularySpec
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 from nmt_cli.training.optimization.muon import Muon, inner_matrices, orthogonalise
 
@@ -78,7 +78,7 @@ def test_parts_of_a_weight_are_orthogonal_each_for_itself() -> None:
         assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
 
 
-VOCABULARIES = Vocabularies(11, 13, 2, 3)
+VOCABULARIES = VocabularySpec(11, 13)
 
 
 def test_inside_a_transformer_queries_keys_values_and_gates_are_parts() -> None:
@@ -99,9 +99,9 @@ def test_inside_a_transformer_queries_keys_values_and_gates_are_parts() -> None:
         "encoder.0.feed_forward.outer.weight": None,
         "decoder.0.self_attention.query_key_value.weight": [16, 8, 8],
         "decoder.0.self_attention.output.weight": None,
-        "decoder.0.source_attention.query.weight": None,
-        "decoder.0.source_attention.key_value.weight": [8, 8],
-        "decoder.0.source_attention.output.weight": None,
+        "decoder.0.cross_attention.query.weight": None,
+        "decoder.0.cross_attention.key_value.weight": [8, 8],
+        "decoder.0.cross_attention.output.weight": None,
         "decoder.0.feed_forward.inner.weight": [24, 24],
         "decoder.0.feed_forward.outer.weight": None,
     }
@@ -121,6 +121,6 @@ def test_inside_a_recurrent_model_gates_are_parts(cell: str, gates: int) -> None
     found = {names[weight]: inner.row_splits.get(weight) for weight in inner.parameters}
     assert found["encoder.layers.0.weight_ih_l0_reverse"] == [8] * gates
     assert found["decoder.0.cells.weight_hh_l0"] == [16] * gates
-    assert found["output.fit.weight"] is None
+    assert found["output.resize.weight"] is None
     assert "attention.score.weight" not in found  # a single row
     assert not [name for name in found if "embeddings" in name or "bias" in name]

@@ -1,0 +1,104 @@
+"""The contract of segmenters, which split normalised text into pieces."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar, Protocol, Self
+
+import numpy as np
+
+from nmt_cli.data.arrays import Integers
+from nmt_cli.recipe.data import TokenizerSettings
+
+WORD_START = "▁"
+"""Begins the text of a piece that begins a word."""
+
+
+class PieceKind(IntEnum):
+    """Kind of a piece, with the names and values of SentencePiece."""
+
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4
+    """Given by the user and never split."""
+    UNUSED = 5
+    BYTE = 6
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a segmenter."""
+
+    text: str
+    score: float
+    """unigram: log-probability; bpe: 0 for the first merge, -1 for the second, and so on."""
+    kind: PieceKind = PieceKind.NORMAL
+
+
+class SubwordSampler(Protocol):
+    """Splits text at random."""
+
+    def encode(self, lines: Sequence[str], rng: np.random.Generator) -> tuple[Integers, Integers]:
+        """Return the pieces of all lines, one line after another, and the number of pieces of each line."""
+
+
+class Segmenter(Protocol):
+    """Splits normalised text into pieces, which are given as indices into `pieces`.
+
+    The text of a piece begins with ▁ if it begins a word. Each word begins with one such piece, and no piece reaches
+    from one word into the next.
+    """
+
+    name: ClassVar[str]
+    """Key in SEGMENTERS; the value of `tokenizer.algorithm`."""
+    model: bytes
+    """Serialised form, from which a segmenter is constructed."""
+    unk: int
+    """Index of the unknown piece."""
+
+    def __init__(self, model: bytes) -> None: ...
+
+    @classmethod
+    def train(cls, settings: TokenizerSettings, num_special: int, lines: Iterable[str], seed: int) -> Self:
+        """Learn from normalised lines; the same input gives the same model on any machine.
+
+        Args:
+            num_special: Entries of the vocabulary of `settings.vocabulary_size` that are not pieces, unk excluded.
+
+        Raises:
+            RecipeError: The text or the settings do not allow a vocabulary of this size.
+        """
+
+    @property
+    def pieces(self) -> Sequence[Piece]:
+        """All pieces, by index."""
+
+    @property
+    def can_cache_words(self) -> bool:
+        """Whether a line may be encoded word by word, with the same result, and whether this is faster."""
+
+    @property
+    def sentencepiece_model(self) -> bytes | None:
+        """A SentencePiece model that splits any text in the same way, if there is one."""
+
+    def encode(self, lines: list[str], num_threads: int = -1) -> list[list[int]]:
+        """Return the pieces of each line."""
+
+    def encode_fragments(self, texts: list[str]) -> list[list[int]]:
+        """Return the pieces of parts of words, which begin with ▁ only if they begin a word."""
+
+    def decode(self, rows: list[list[int]]) -> list[str]:
+        """Return the text of each row of pieces."""
+
+    def byte_fallback(self, text: str) -> list[int]:
+        """Return the pieces of characters that no piece contains: their bytes, or a single unknown piece."""
+
+    def extended(self, pieces: Sequence[Piece]) -> Self:
+        """Return a segmenter with these pieces added at the end."""
+
+    def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
+        """Learn up to `num_pieces` additional pieces from words, which begin with ▁, most frequent first."""
+
+    def sampler(self, alpha: float) -> SubwordSampler:
+        """Return a sampler of segmentations; RecipeError if text can be split in one way only."""

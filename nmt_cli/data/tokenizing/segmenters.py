@@ -1,0 +1,257 @@
+"""The segmenters: SentencePiece's unigram and BPE models, characters, bytes and words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Self
+
+import sentencepiece
+
+from nmt_cli.data.subword_sampling.bpe_dropout import BpeDropout
+from nmt_cli.data.subword_sampling.piece_table import PieceTable, WordwiseSampler
+from nmt_cli.data.subword_sampling.unigram import UnigramSampler
+from nmt_cli.data.tokenizing.new_pieces import new_characters, new_merges, new_words
+from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind, Segmenter, SubwordSampler
+from nmt_cli.data.tokenizing.sentencepiece_model import (
+    SentencePieceModel,
+    read_model,
+    serialize_model,
+    serialize_overrides,
+    serialize_pieces,
+)
+from nmt_cli.data.tokenizing.sentencepiece_training import (
+    ModelType,
+    TrainingPlan,
+    check_size,
+    normalized_symbols,
+    sample_lines,
+    train_sentencepiece,
+)
+from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.recipe.data import TokenizerSettings
+
+_UNCHANGED = ("identity", "nfkc", "nmt_nfkc")
+"""Normalisations of SentencePiece that leave text as it is once it is normalised here."""
+_MAX_FILE_SIZE = 256 * 2**20
+
+
+class SentencePieceSegmenter:
+    """What the segmenters have in common: each is stored as a model of SentencePiece."""
+
+    name: ClassVar[str]
+    _model_type: ClassVar[ModelType]
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self.unk: int = self._processor.unk_id()
+        if self.unk < 0:
+            raise ModelError("is not a SentencePiece model, or is damaged")
+
+    @classmethod
+    def train(cls, settings: TokenizerSettings, num_special: int, lines: Iterable[str], seed: int) -> Self:
+        num_pieces = settings.vocabulary_size - num_special
+        plan = TrainingPlan(cls._model_type, sample_lines(lines, seed), normalized_symbols(settings), num_pieces)
+        return cls(train_sentencepiece(settings, plan))
+
+    @cached_property
+    def pieces(self) -> Sequence[Piece]:
+        return self._parsed.pieces
+
+    @cached_property
+    def _parsed(self) -> SentencePieceModel:
+        return read_model(self.model)
+
+    @property
+    def can_cache_words(self) -> bool:
+        model = self._parsed
+        return (
+            model.normalization == "identity"
+            and not model.has_charsmap
+            and model.escape_whitespaces
+            and model.add_dummy_prefix
+            and not model.treat_whitespace_as_suffix
+            and not any(WORD_START in piece.text[1:] for piece in model.pieces)
+        )
+
+    @property
+    def sentencepiece_model(self) -> bytes | None:
+        return self.model
+
+    def encode(self, lines: list[str], num_threads: int = -1) -> list[list[int]]:
+        rows: list[list[int]] = self._processor.encode(lines, num_threads=num_threads)
+        return rows
+
+    def encode_fragments(self, texts: list[str]) -> list[list[int]]:
+        overridden = self.model + serialize_overrides(add_dummy_prefix=False)
+        rows: list[list[int]] = sentencepiece.SentencePieceProcessor(model_proto=overridden).encode(texts)
+        return rows
+
+    def decode(self, rows: list[list[int]]) -> list[str]:
+        texts: list[str] = self._processor.decode(rows)
+        return texts
+
+    def byte_fallback(self, text: str) -> list[int]:
+        pieces = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in text.encode()]
+        return [self.unk] if self.unk in pieces else pieces
+
+    def extended(self, pieces: Sequence[Piece]) -> Self:
+        return type(self)(self.model + serialize_pieces(pieces))
+
+    def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
+        raise NotImplementedError
+
+    def sampler(self, alpha: float) -> SubwordSampler:
+        table = self._piece_table()
+        return WordwiseSampler(table, UnigramSampler(table, alpha))
+
+    def _piece_table(self) -> PieceTable:
+        if self._parsed.normalization not in _UNCHANGED:
+            raise RecipeError("training.subword_sampling: this tokenizer changes text before it splits it")
+        return PieceTable(self)
+
+
+class UnigramSegmenter(SentencePieceSegmenter):
+    """The unigram language model (Kudo 2018)."""
+
+    name: ClassVar[str] = "unigram"
+    _model_type: ClassVar[ModelType] = "unigram"
+
+    def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
+        characters = new_characters(self, word_counts, num_pieces, score_step=0, only_needed=True)
+        return characters + new_merges(self, characters, word_counts, num_pieces - len(characters), sum_scores=True)
+
+
+class BpeSegmenter(SentencePieceSegmenter):
+    """Byte-pair encoding of characters (Sennrich et al. 2016)."""
+
+    name: ClassVar[str] = "bpe"
+    _model_type: ClassVar[ModelType] = "bpe"
+
+    def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
+        characters = new_characters(self, word_counts, num_pieces, score_step=1, only_needed=True)
+        return characters + new_merges(self, characters, word_counts, num_pieces - len(characters), sum_scores=False)
+
+    def sampler(self, alpha: float) -> SubwordSampler:
+        table = self._piece_table()
+        return WordwiseSampler(table, BpeDropout(table, alpha))
+
+
+class CharacterSegmenter(SentencePieceSegmenter):
+    """Each character is a piece."""
+
+    name: ClassVar[str] = "character"
+    _model_type: ClassVar[ModelType] = "char"
+
+    @property
+    def can_cache_words(self) -> bool:
+        return False
+
+    @classmethod
+    def train(cls, settings: TokenizerSettings, num_special: int, lines: Iterable[str], seed: int) -> Self:
+        num_pieces, symbols = settings.vocabulary_size - num_special, normalized_symbols(settings)
+        plan = TrainingPlan(cls._model_type, sample_lines(lines, seed), symbols, num_pieces, True, True)
+        check_size(settings, plan)
+        return cls(train_sentencepiece(settings, plan))
+
+    def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
+        return new_characters(self, word_counts, num_pieces, score_step=1, only_needed=False)
+
+
+class ByteSegmenter(CharacterSegmenter):
+    """Each byte of UTF-8 is a piece. To SentencePiece, bytes are characters of which none but the space is a piece."""
+
+    name: ClassVar[str] = "byte"
+
+    @classmethod
+    def train(cls, settings: TokenizerSettings, num_special: int, lines: Iterable[str], seed: int) -> Self:
+        symbols = normalized_symbols(settings)
+        plan = TrainingPlan("char", [" "], symbols, 2 + 256 + len(symbols), covers_all=True)
+        return cls(train_sentencepiece(settings, plan))
+
+
+class WordSegmenter(CharacterSegmenter):
+    """Each frequent word is a piece; other words are a space and their bytes.
+
+    SentencePiece itself would make one unknown piece of all words that are unknown.
+    """
+
+    name: ClassVar[str] = "word"
+    _model_type: ClassVar[ModelType] = "word"
+
+    @property
+    def sentencepiece_model(self) -> bytes | None:
+        return None
+
+    @classmethod
+    def train(cls, settings: TokenizerSettings, num_special: int, lines: Iterable[str], seed: int) -> Self:
+        if settings.symbols:
+            raise RecipeError("tokenizer.symbols: cannot be combined with algorithm word, which splits at spaces only")
+        return super().train(settings, num_special + 1, lines, seed)  # the space is a piece, too
+
+    @cached_property
+    def _by_text(self) -> dict[str, list[int]]:
+        return {piece.text: [i] for i, piece in enumerate(self.pieces) if piece.kind == PieceKind.NORMAL}
+
+    def encode(self, lines: list[str], num_threads: int = -1) -> list[list[int]]:
+        return list(map(self._encode_line, lines))
+
+    def _encode_line(self, line: str) -> list[int]:
+        if not line:
+            return []
+        known = self._by_text
+        space, found = known[WORD_START], list[int]()
+        for word in line.replace(WORD_START, " ").split(" "):
+            found += known.get(WORD_START + word) or [*space, *self.byte_fallback(word)]
+        return found
+
+    def encode_fragments(self, texts: list[str]) -> list[list[int]]:
+        return self.encode([text.removeprefix(WORD_START) for text in texts])
+
+    def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
+        return new_words(self, word_counts, num_pieces)
+
+    def sampler(self, alpha: float) -> SubwordSampler:
+        raise RecipeError("training.subword_sampling: this tokenizer splits text into words, and only in one way")
+
+
+SEGMENTERS: dict[str, type[Segmenter]] = {
+    "unigram": UnigramSegmenter,
+    "bpe": BpeSegmenter,
+    "character": CharacterSegmenter,
+    "byte": ByteSegmenter,
+    "word": WordSegmenter,
+}
+"""By value of `tokenizer.algorithm`."""
+
+
+def import_segmenter(path: Path) -> tuple[Segmenter, str]:
+    """Read a SentencePiece model that another program trained.
+
+    It is changed to keep all spaces, and not to use pieces that reach from one word into the next.
+
+    Returns:
+        The segmenter, and the normalisation of text that it needs.
+
+    Raises:
+        ModelError: The file is not such a model, or does not mark the beginnings of words.
+    """
+    try:
+        if path.stat().st_size > _MAX_FILE_SIZE:
+            raise ModelError(f"{path}: is too large to be a SentencePiece model")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        model = read_model(content)
+        SEGMENTERS[model.algorithm](content)
+    except Exception as error:  # SentencePiece raises untyped errors
+        raise ModelError(f"{path}: is not a SentencePiece model, or is damaged") from error
+    if model.treat_whitespace_as_suffix or not model.escape_whitespaces:
+        raise ModelError(f"{path}: does not mark the beginnings of words, which is not supported")
+    pieces = [replace(each, kind=PieceKind.UNUSED) if WORD_START in each.text[1:] else each for each in model.pieces]
+    changed = serialize_model(replace(model, pieces=pieces)) + serialize_overrides(add_dummy_prefix=True)
+    if all(piece.text != WORD_START for piece in pieces):
+        changed += serialize_pieces([Piece(WORD_START, min(piece.score for piece in pieces) - 1)])
+    return SEGMENTERS[model.algorithm](changed), "nfkc" if model.has_charsmap else "none"

@@ -1,0 +1,221 @@
+"""Vocabularies: ids of tokens, and of the values of source factors, such as parts of speech."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import chain
+from typing import Any, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt_cli.data.arrays import Booleans, Integers
+from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind, Segmenter
+from nmt_cli.data.tokenizing.segmenters import SEGMENTERS
+from nmt_cli.data.tokenizing.word_cache import WordCache
+from nmt_cli.errors import ModelError
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS, SpecialTokens
+
+SPECIAL_ENTRIES = ["<pad>", "<unk>", "<s>", "</s>"]
+"""First entries of a new vocabulary, with the ids of DEFAULT_SPECIAL_TOKENS."""
+
+FACTORS = "factors"
+"""Name of the source column."""
+
+MAX_VALUES = 2**16 - 1
+"""Of a factor; ids are stored in two bytes."""
+
+
+class Vocabulary:
+    """Maps normalised text to token ids and back. Ids are indices into `entries`.
+
+    An entry is a special token, a tag, or a piece of the segmenter. Text never becomes a special token or a tag: a
+    piece `</s>`, learned from text that contains these characters, has an id of its own.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        entries: list[str],
+        special_tokens: SpecialTokens = DEFAULT_SPECIAL_TOKENS,
+        tags: Mapping[str, int] | None = None,
+    ) -> None:
+        """Find the id of each piece.
+
+        Args:
+            tags: Ids of the entries that are tags, by name.
+        """
+        self.segmenter, self.entries = segmenter, entries
+        self.special_tokens, self.tags = special_tokens, dict(tags or {})
+        self._silent = (special_tokens.ids - {special_tokens.unk}) | set(self.tags.values())
+        not_pieces = special_tokens.ids | set(self.tags.values())
+        ids = {entry: i for i, entry in enumerate(entries) if i not in not_pieces}
+        texts = [piece.text for piece in segmenter.pieces]
+        self._id_list = [ids.get(text, special_tokens.unk) for text in texts]
+        self._id_list[segmenter.unk] = special_tokens.unk
+        self.piece_ids: npt.NDArray[np.int32] = np.array(self._id_list, np.int32)
+        """[P], id of each of the segmenter's pieces; unk for pieces that are no entries."""
+        self._longest_piece = max(map(len, texts), default=1)
+        self._pieces = [segmenter.unk] * len(entries)
+        for piece, i in enumerate(self._id_list):
+            self._pieces[i] = piece
+        self._pieces[special_tokens.unk] = segmenter.unk
+
+    @classmethod
+    def train(
+        cls, settings: TokenizerSettings, lines: Iterable[str], seed: int, tags: Sequence[str] = ()
+    ) -> "Vocabulary":
+        """Learn from normalised lines. Special tokens and tags count towards the size of the settings."""
+        first = [*SPECIAL_ENTRIES, *map(_tag_entry, tags)]
+        segmenter = SEGMENTERS[settings.algorithm].train(settings, len(first) - 1, lines, seed)
+        pieces = [piece.text for i, piece in enumerate(segmenter.pieces) if i != segmenter.unk]
+        tag_ids = {name: i for i, name in enumerate(tags, len(SPECIAL_ENTRIES))}
+        return cls(segmenter, [*first, *pieces], DEFAULT_SPECIAL_TOKENS, tag_ids)
+
+    @classmethod
+    def of_pieces(cls, segmenter: Segmenter) -> "Vocabulary":
+        """Return a vocabulary of all pieces that text can become, in the segmenter's order."""
+        kinds = (PieceKind.NORMAL, PieceKind.USER_DEFINED, PieceKind.BYTE)
+        return cls(segmenter, [*SPECIAL_ENTRIES, *(piece.text for piece in segmenter.pieces if piece.kind in kinds)])
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def tag_id(self, name: str) -> int:
+        """Return the id of a tag; ModelError if the vocabulary has no such tag."""
+        if name not in self.tags:
+            known = ", ".join(self.tags) or "no tags"
+            raise ModelError(f"the tag {name} is not in this vocabulary, which has {known}")
+        return self.tags[name]
+
+    def with_tags(self, tags: Sequence[str]) -> "Vocabulary":
+        """Return the vocabulary with those tags appended that it does not have."""
+        new = [name for name in dict.fromkeys(tags) if name not in self.tags]
+        if not new:
+            return self
+        tag_ids = {name: i for i, name in enumerate(new, len(self.entries))}
+        return Vocabulary(
+            self.segmenter, [*self.entries, *map(_tag_entry, new)], self.special_tokens, self.tags | tag_ids
+        )
+
+    def with_pieces(self, pieces: Sequence[Piece]) -> "Vocabulary":
+        """Return the vocabulary with pieces appended."""
+        entries = [*self.entries, *(piece.text for piece in pieces)]
+        return Vocabulary(self.segmenter.extended(pieces), entries, self.special_tokens, self.tags)
+
+    @cached_property
+    def begins_word(self) -> Booleans:
+        """[V], whether each token begins a word."""
+        assert WORD_START in self.entries and not any(WORD_START in entry[1:] for entry in self.entries)
+        return np.array([entry.startswith(WORD_START) for entry in self.entries])
+
+    def ids_by_text(self, *kinds: PieceKind) -> dict[str, int]:
+        """Return the ids of the pieces of some kinds by text, one kind after another."""
+        return {
+            piece.text: i
+            for kind in kinds
+            for piece, i in zip(self.segmenter.pieces, self._id_list, strict=True)
+            if piece.kind == kind and i != self.special_tokens.unk
+        }
+
+    def byte_values(self) -> dict[int, int]:
+        """Return the byte that each byte token stands for, by id."""
+        return {i: int(text[3:5], 16) for text, i in self.ids_by_text(PieceKind.BYTE).items()}
+
+    def min_tokens(self, line: str) -> int:
+        """Return a lower bound of the number of known tokens of a line, without tokenizing it."""
+        return len(line) // self._longest_piece
+
+    def encode(self, lines: list[str]) -> list[list[int]]:
+        """Return the ids of each line, without special tokens."""
+        ids = self._id_list
+        return [[ids[piece] for piece in row] for row in self.segmenter.encode(lines)]
+
+    def encode_fragments(self, texts: list[str]) -> list[list[int]]:
+        """Return the ids of parts of words, which begin with ▁ only if they begin a word."""
+        ids = self._id_list
+        return [[ids[piece] for piece in row] for row in self.segmenter.encode_fragments(texts)]
+
+    def encode_batch(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], Integers]:
+        """Return the ids of all lines, one line after another, and the number of tokens of each line.
+
+        Runs in one thread. Faster than `encode` for text whose words repeat.
+        """
+        return self._cache.encode(lines) if self.segmenter.can_cache_words else self._encode_uncached(lines)
+
+    def _encode_uncached(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], Integers]:
+        rows = self.segmenter.encode(lines, num_threads=1)
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        pieces = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
+        return self.piece_ids[pieces], lengths
+
+    @cached_property
+    def _cache(self) -> WordCache:
+        return WordCache(self._encode_uncached)
+
+    def decode(self, rows: list[list[int]]) -> list[str]:
+        """Return the text of each row. Special tokens and tags are left out, except unk, which becomes ⁇."""
+        piece, silent = self._pieces, self._silent
+        return self.segmenter.decode([[piece[i] for i in row if i not in silent] for row in rows])
+
+
+def are_tag_ids(tags: Any, num_entries: int, special_tokens: SpecialTokens) -> TypeGuard[dict[str, int]]:
+    """Whether a value of unknown type maps names to different entries that are not special tokens."""
+    if not isinstance(tags, dict) or not all(type(i) is int for i in tags.values()):
+        return False
+    ids = set(tags.values())
+    return len(ids) == len(tags) and ids.isdisjoint(special_tokens.ids) and all(0 <= i < num_entries for i in ids)
+
+
+def _tag_entry(name: str) -> str:
+    return f"<{name}>"
+
+
+class FactorValues:
+    """The known values of each factor, by name: id n is the n-th value of the list.
+
+    Id 0 is that of tokens which belong to no word, and of unknown values.
+    """
+
+    def __init__(self, values: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.values = {name: list(known) for name, known in (values or {}).items()}
+        self._ids = [{value: i for i, value in enumerate(each, 1)} for each in self.values.values()]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FactorValues) and [*self.values.items()] == [*other.values.items()]
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @classmethod
+    def learn(cls, counts: Mapping[str, Mapping[str, int]]) -> "FactorValues":
+        """Return the values of each factor, most frequent first, up to the maximum; `counts` are their frequencies."""
+        return cls(
+            {name: sorted(each, key=lambda value: (-each[value], value))[:MAX_VALUES] for name, each in counts.items()}
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the factors."""
+        return list(self.values)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of ids of each factor, 0 included."""
+        return tuple(len(known) + 1 for known in self.values.values())
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def ids(self, values: Sequence[Iterable[str]]) -> list[list[int]]:
+        """Return the ids of some values of each factor."""
+        return [[known.get(value, 0) for value in row] for known, row in zip(self._ids, values, strict=True)]
+
+
+def are_factor_values(values: Any) -> bool:
+    """Return whether a value of unknown type maps names to lists of different values."""
+    return isinstance(values, dict) and all(
+        isinstance(known, list)
+        and all(isinstance(value, str) for value in known)
+        and len(set(known)) == len(known) <= MAX_VALUES
+        for known in values.values()
+    )

@@ -1,0 +1,185 @@
+"""Recurrent layers: the encoder, one layer of a decoder, and their attention functions."""
+
+from abc import ABC, abstractmethod
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.utils.checkpoint import checkpoint
+
+from nmt_cli.models.kernels import Dropout, Linear, linear
+from nmt_cli.models.prepacking import Backend, LinearFn
+from nmt_cli.recipe.model import RnnSettings
+
+Cell = Literal["rnn", "gru", "lstm"]
+
+_CELLS: dict[Cell, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+_MAX_ADDITIVE_VALUES = 2**24
+"""Values that additive attention holds at once for its B·T·S vectors."""
+
+
+class RecurrentEncoder(nn.Module):
+    """Encoder in one direction, or in both with half the width each."""
+
+    def __init__(self, settings: RnnSettings) -> None:
+        super().__init__()
+        width = settings.width
+        widths = [settings.embedding_width, *[width] * (settings.encoder_layers - 1)]
+        width_each = width // 2 if settings.bidirectional else width
+        self.layers = nn.ModuleList(new_cells(settings.cell, w, width_each, settings.bidirectional) for w in widths)
+        self.dropout = Dropout(settings.dropout)
+
+    def forward(self, embedded: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Map [B,S,E] → states of the last layer [B,S,D] and final states of each layer [L,P,B,D].
+
+        P is 2 for an LSTM (state and cell), else 1. Pass lengths [B] on the CPU: elsewhere they cost a synchronisation.
+        """
+        sequence: Tensor | PackedSequence = embedded
+        if lengths is not None:
+            sequence = pack_padded_sequence(embedded, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        final_states = []
+        for index, layer in enumerate(self.layers):
+            sequence, final = layer(self._drop(sequence) if index else sequence)
+            stacked = torch.stack(final if isinstance(final, tuple) else (final,))  # [P,directions,B,·]
+            final_states.append(stacked.transpose(1, 2).flatten(2))
+        if isinstance(sequence, PackedSequence):
+            sequence, _ = pad_packed_sequence(sequence, batch_first=True, total_length=embedded.size(1))
+        return sequence, torch.stack(final_states)
+
+    def _drop(self, sequence: Tensor | PackedSequence) -> Tensor | PackedSequence:
+        if isinstance(sequence, PackedSequence):
+            return sequence._replace(data=self.dropout(sequence.data))
+        return cast(Tensor, self.dropout(sequence))
+
+
+class RecurrentLayer(nn.Module):
+    """One layer of a decoder; its state is [P,B,D], where P is 2 for an LSTM (state and cell), else 1."""
+
+    def __init__(self, cell: Cell, input_width: int, width: int) -> None:
+        super().__init__()
+        self.cells = new_cells(cell, input_width, width)
+        self.prepacked: tuple[LinearFn, LinearFn] | None = None
+        """The products with input and state in a step of search, if prepacked."""
+
+    def prepare_for_inference(self, backend: Backend) -> None:
+        """Prepack the matrices for the steps of search."""
+        input_weight, state_weight, input_bias, state_bias = self.cells.parameters()
+        self.prepacked = backend.linear(input_weight, input_bias), backend.linear(state_weight, state_bias)
+
+    def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """Run over all positions at once: [B,T,I] → [B,T,D]."""
+        outputs: Tensor
+        if isinstance(self.cells, nn.LSTM):
+            outputs, _ = self.cells(inputs, (state[:1].contiguous(), state[1:].contiguous()))
+        else:
+            outputs, _ = self.cells(inputs, state.contiguous())
+        return outputs
+
+    def step(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """Run over one position, with the same weights: [B,I] → the next state [P,B,D]."""
+        input_gates, hidden_gates = self._gates(inputs, state[0])
+        if isinstance(self.cells, nn.LSTM):
+            i, f, g, o = (input_gates + hidden_gates).chunk(4, dim=-1)
+            cell = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
+            return torch.stack([o.sigmoid() * cell.tanh(), cell])
+        if isinstance(self.cells, nn.GRU):
+            width = state.size(-1)
+            r, z = (input_gates[:, : 2 * width] + hidden_gates[:, : 2 * width]).sigmoid().chunk(2, dim=-1)
+            n = torch.tanh(input_gates[:, 2 * width :] + r * hidden_gates[:, 2 * width :])
+            return (n + z * (state[0] - n)).unsqueeze(0)
+        return torch.tanh(input_gates + hidden_gates).unsqueeze(0)
+
+    def _gates(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        if self.prepacked is not None:
+            by_input, by_state = self.prepacked
+            return by_input(inputs), by_state(state)
+        # torch's own steps multiply by MKL, see `linear`.
+        input_weight, state_weight, input_bias, state_bias = self.cells.parameters()
+        return linear(inputs, input_weight, input_bias), linear(state, state_weight, state_bias)
+
+
+class RecurrentAttention(nn.Module, ABC):
+    """Scores how well each source position matches the decoder's state."""
+
+    @abstractmethod
+    def keys(self, encoder_hidden_states: Tensor) -> Tensor:
+        """Project the encoder output [B,S,D] to keys [B,S,D], which do not depend on the target."""
+
+    @abstractmethod
+    def scores(self, states: Tensor, keys: Tensor) -> Tensor:
+        """States [B,T,D], keys [B,S,D] → [B,T,S]."""
+
+
+class DotAttention(RecurrentAttention):
+    """h · s (Luong et al. 2015)."""
+
+    def keys(self, encoder_hidden_states: Tensor) -> Tensor:
+        return encoder_hidden_states
+
+    def scores(self, states: Tensor, keys: Tensor) -> Tensor:
+        return states @ keys.transpose(1, 2)
+
+
+class GeneralAttention(DotAttention):
+    """h · W s (Luong et al. 2015)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.key = Linear(width, width, bias=False)
+
+    def keys(self, encoder_hidden_states: Tensor) -> Tensor:
+        keys: Tensor = self.key(encoder_hidden_states)
+        return keys
+
+
+class AdditiveAttention(RecurrentAttention):
+    """v · tanh(W h + U s) (Bahdanau et al. 2015), of the decoder's new state, as in Luong's forms."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = Linear(width, width)
+        self.key = Linear(width, width, bias=False)
+        self.score = Linear(width, 1, bias=False)
+
+    def keys(self, encoder_hidden_states: Tensor) -> Tensor:
+        keys: Tensor = self.key(encoder_hidden_states)
+        return keys
+
+    def scores(self, states: Tensor, keys: Tensor) -> Tensor:
+        queries: Tensor = self.query(states)
+        max_positions = max(1, _MAX_ADDITIVE_VALUES // keys.numel())
+        if queries.size(1) <= max_positions:
+            return self._compare(queries, keys)
+        # Many long sentences: a few positions at a time, recomputed for the gradient instead of kept.
+        parts = [
+            checkpoint(self._compare, part, keys, use_reentrant=False, preserve_rng_state=False)
+            for part in torch.split(queries, max_positions, dim=1)
+        ]
+        return torch.cat(parts, dim=1)
+
+    def _compare(self, queries: Tensor, keys: Tensor) -> Tensor:
+        scores: Tensor = self.score(torch.tanh(queries.unsqueeze(2) + keys.unsqueeze(1)))  # [B,T,S,1]
+        return scores.squeeze(-1)
+
+
+def new_attention(settings: RnnSettings) -> RecurrentAttention | None:
+    """Return the attention that the settings name, if any."""
+    if settings.attention == "additive":
+        return AdditiveAttention(settings.width)
+    if settings.attention == "general":
+        return GeneralAttention(settings.width)
+    return DotAttention() if settings.attention == "dot" else None
+
+
+def new_cells(cell: Cell, input_width: int, width: int, bidirectional: bool = False) -> nn.RNN | nn.GRU | nn.LSTM:
+    """Return one layer of torch's fused cells; an LSTM's forget gate starts open (Józefowicz et al. 2015)."""
+    cells = _CELLS[cell](input_width, width, batch_first=True, bidirectional=bidirectional)
+    if isinstance(cells, nn.LSTM):
+        for name, bias in cells.named_parameters():
+            if name.startswith("bias"):
+                nn.init.zeros_(bias)
+            if name.startswith("bias_ih"):
+                nn.init.ones_(bias[width : 2 * width])  # the forget gate
+    return cells

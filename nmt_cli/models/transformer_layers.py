@@ -1,0 +1,154 @@
+"""The layers of the Transformer."""
+
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt_cli.models.attention import CrossAttention, KeyValues, SelfAttention
+from nmt_cli.models.embeddings import RotaryCache
+from nmt_cli.models.kernels import Dropout, Linear
+from nmt_cli.models.prepacking import Backend, prepare_children, replace_submodule
+from nmt_cli.recipe.model import TransformerSettings
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.self_attention = SelfAttention(*_attention_sizes(settings))
+        self.feed_forward = FeedForward(settings)
+        self.self_attention_residual = Residual(settings)
+        self.feed_forward_residual = Residual(settings)
+
+    def forward(self, hidden_states: Tensor, rotary: RotaryCache | None, attn_mask: Tensor | None) -> Tensor:
+        """Map [B,S,D] → [B,S,D]; attn_mask [B,1,1,S] is true at tokens, None if there is no padding."""
+        attended = self.self_attention(self.self_attention_residual.pre_norm(hidden_states), rotary, attn_mask)
+        hidden_states = self.self_attention_residual.add(hidden_states, attended)
+        transformed = self.feed_forward(self.feed_forward_residual.pre_norm(hidden_states))
+        return self.feed_forward_residual.add(hidden_states, transformed)
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, cross-attention and feed-forward."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.self_attention = SelfAttention(*_attention_sizes(settings))
+        self.cross_attention = CrossAttention(*_attention_sizes(settings))
+        self.feed_forward = FeedForward(settings)
+        self.self_attention_residual = Residual(settings)
+        self.cross_attention_residual = Residual(settings)
+        self.feed_forward_residual = Residual(settings)
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        rotary: RotaryCache | None,
+        self_attn_mask: Tensor | None,
+        encoder_hidden_states: Tensor,
+        cross_attn_mask: Tensor | None,
+        attention: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Map whole targets [B,T,D] → [B,T,D], and cross-attention [B,T,S] if asked for.
+
+        Self-attention is causal if self_attn_mask [B,1,T,T] is None.
+        """
+        attended = self.self_attention(
+            self.self_attention_residual.pre_norm(hidden_states),
+            rotary,
+            self_attn_mask,
+            is_causal=self_attn_mask is None,
+        )
+        hidden_states = self.self_attention_residual.add(hidden_states, attended)
+        encoder_kv = self.cross_attention.project_kv(encoder_hidden_states)
+        query = self.cross_attention_residual.pre_norm(hidden_states)
+        weights = self.cross_attention.weights(query, encoder_kv, cross_attn_mask) if attention else None
+        return self._finish(hidden_states, self.cross_attention(query, encoder_kv, cross_attn_mask)), weights
+
+    def step(
+        self, hidden_states: Tensor, rotary: RotaryCache | None, past: KeyValues, new_kv: Tensor, encoder_kv: KeyValues
+    ) -> Tensor:
+        """Map the newest position of each hypothesis, [B·k,D] → [B·k,D]; see SelfAttention.step."""
+        attended = self.self_attention.step(self.self_attention_residual.pre_norm(hidden_states), rotary, past, new_kv)
+        hidden_states = self.self_attention_residual.add(hidden_states, attended)
+        attended = self.cross_attention.step(self.cross_attention_residual.pre_norm(hidden_states), encoder_kv)
+        return self._finish(hidden_states, attended)
+
+    def _finish(self, hidden_states: Tensor, attended: Tensor) -> Tensor:
+        hidden_states = self.cross_attention_residual.add(hidden_states, attended)
+        transformed = self.feed_forward(self.feed_forward_residual.pre_norm(hidden_states))
+        return self.feed_forward_residual.add(hidden_states, transformed)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with an activation between them."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.activation = settings.activation
+        splits = [settings.feed_forward] * (2 if self.activation == "swiglu" else 1)
+        self.inner = Linear(settings.width, sum(splits), splits=splits)
+        self.activate: nn.Module = Activation(settings)
+        self.outer = Linear(settings.feed_forward, settings.width)
+
+    def prepare_for_inference(self, backend: Backend) -> None:
+        """Fuse the activation into the inner product, if it is a ReLU."""
+        if self.activation == "relu":
+            replace_submodule(self, "inner", backend.linear(self.inner.weight, self.inner.bias, relu=True))
+            self.activate = nn.Identity()
+        prepare_children(self, backend)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        transformed: Tensor = self.outer(self.activate(self.inner(hidden_states)))
+        return transformed
+
+
+class Activation(nn.Module):
+    """The nonlinearity of a feed-forward sublayer, with dropout; swiglu has a gate (Shazeer 2020)."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.function = settings.activation
+        self.dropout = Dropout(settings.activation_dropout)
+
+    def forward(self, values: Tensor) -> Tensor:
+        if self.function == "relu":
+            # Dropout first is the same, and the backward pass needs one large tensor less.
+            return functional.relu(self.dropout(values))
+        if self.function == "gelu":
+            return cast(Tensor, self.dropout(functional.gelu(values)))
+        gate, values = values.chunk(2, dim=-1)
+        return cast(Tensor, self.dropout(functional.silu(gate) * values))
+
+
+class Residual(nn.Module):
+    """The residual connection around a sublayer: dropout, sum, and a norm before the sublayer or after the sum."""
+
+    def __init__(self, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.is_pre_norm = settings.norm.place == "pre"
+        self.norm = new_norm(settings)
+        self.dropout = Dropout(settings.dropout)
+
+    def pre_norm(self, hidden_states: Tensor) -> Tensor:
+        """Return the sublayer's input."""
+        return self.norm(hidden_states) if self.is_pre_norm else hidden_states
+
+    def add(self, hidden_states: Tensor, sublayer_output: Tensor) -> Tensor:
+        """Add the sublayer's output to what entered `pre_norm`."""
+        hidden_states = hidden_states + self.dropout(sublayer_output)
+        return hidden_states if self.is_pre_norm else self.norm(hidden_states)
+
+
+def new_norm(settings: TransformerSettings) -> nn.Module:
+    """Return a LayerNorm, or an RMSNorm whose epsilon does not depend on the precision."""
+    if settings.norm.type == "layer":
+        return nn.LayerNorm(settings.width)
+    return nn.RMSNorm(settings.width, eps=1e-6)
+
+
+def _attention_sizes(settings: TransformerSettings) -> tuple[int, int, int, float]:
+    num_kv_heads = settings.key_value_heads or settings.heads
+    return settings.width, settings.heads, num_kv_heads, settings.attention_dropout

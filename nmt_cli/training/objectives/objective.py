@@ -1,0 +1,138 @@
+"""The objective protocol, and losses computed in chunks so that not all logits are held at once."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.autograd.graph import Node
+
+from nmt_cli.data.batches import Batch
+from nmt_cli.models.contract import DecoderOutput, Model, ModelInputs, OutputPositions
+
+LogitsLoss = Callable[[Sequence[Tensor], Tensor], Tensor]
+"""Logits [c,V], one tensor for each pass, and labels [c] → a loss summed over the c positions."""
+
+ChunkLoss = Callable[[Sequence[DecoderOutput]], Tensor]
+"""Decoder outputs of the same targets, one for each pass → the summed loss of some positions or sentences."""
+
+_LOGITS_PER_CHUNK_CPU = 2**22
+"""Fewer are slower, more cost memory for hardly any speed."""
+
+_LOGITS_PER_CHUNK = 2**27
+"""On other devices a chunk must keep thousands of cores busy; not measured yet."""
+
+
+class LossOutput(NamedTuple):
+    """The loss of a batch."""
+
+    sum: Tensor
+    """In nats, summed over the target tokens."""
+    count: int  # type: ignore[assignment]
+    """Target tokens."""
+    values: dict[str, Tensor]
+    """Parts of the sum, for logs."""
+
+
+class Objective(nn.Module, ABC):
+    """A model in the loss that it is trained with; what DDP, FSDP2 and compile wrap."""
+
+    num_updates = 0
+    """Optimizer updates made so far, for what changes in training; the loop sets it before each update."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def uses_all_parameters(self) -> bool:
+        """Whether each training pass gives every parameter a gradient."""
+        return self.model.uses_all_parameters
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> LossOutput:
+        """Return the loss of a batch: in training mode what is minimised, else plain cross-entropy."""
+
+
+def inputs_of(batch: Batch, ids: Tensor | None = None, repeats: int = 1) -> ModelInputs:
+    """Return the source side of a batch, `repeats` times one below the other; `ids` replace its ids."""
+    columns = batch.source_columns
+    if repeats > 1:
+        columns = {name: column.repeat(repeats, *[1] * (column.dim() - 1)) for name, column in columns.items()}
+    return ModelInputs.from_ids(batch.source if ids is None else ids, columns=columns)
+
+
+def chunked_loss(outputs: Sequence[DecoderOutput], chunk_losses: Iterable[ChunkLoss]) -> Tensor:
+    """Return the sum of losses of chunks, by position or by sentence, of one or more passes over the same targets.
+
+    Besides the outputs and the model's parameters, a chunk may depend only on what needs no gradient. The gradients are
+    computed chunk by chunk right here and wait for the backward pass, so that no logits outlive their chunk and none
+    are computed twice.
+    """
+    detached = [output.map(lambda tensor: tensor.detach().requires_grad_(tensor.requires_grad)) for output in outputs]
+    losses, leaves, gradients = list[Tensor](), list[Tensor](), list[Tensor]()
+    for chunk_loss in chunk_losses:
+        loss = chunk_loss(detached)
+        losses.append(loss.detach())
+        if loss.requires_grad:
+            leaves = leaves or _leaves(loss)
+            added = torch.autograd.grad(loss, leaves)
+            gradients = [old + new for old, new in zip(gradients, added, strict=True)] if gradients else list(added)
+    total = torch.stack(losses).sum()
+    if not leaves:
+        return total
+    originals = dict(zip(map(id, _tensors(detached)), _tensors(outputs), strict=True))
+    inputs = [originals.get(id(leaf), leaf) for leaf in leaves]
+    attached: Tensor = _KnownGradients.apply(total, gradients, *inputs)  # type: ignore[no-untyped-call]
+    return attached
+
+
+def chunks_by_position(
+    model: Model, positions: OutputPositions, labels: Tensor, loss: LogitsLoss, passes: int = 1
+) -> Iterator[ChunkLoss]:
+    """Split a loss over positions [n] with labels [n] into chunks of bounded size."""
+    size = chunk_size(model.vocabulary.target_size * passes, labels.device)
+    for part, part_labels in zip(positions.split(size), torch.split(labels, size), strict=True):
+        yield lambda outputs, part=part, part_labels=part_labels: loss(  # type: ignore[misc]
+            [model.logits(output, part) for output in outputs], part_labels
+        )
+
+
+def chunk_size(logits_each: int, device: torch.device) -> int:
+    """Return the number of positions, or sentences, of `logits_each` logits in a chunk."""
+    return max(1, (_LOGITS_PER_CHUNK_CPU if device.type == "cpu" else _LOGITS_PER_CHUNK) // logits_each)
+
+
+class _KnownGradients(torch.autograd.Function):
+    """Attaches a loss to the tensors that it was computed from, whose gradients are known."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, gradients: Sequence[Tensor], *inputs: Tensor) -> Tensor:
+        ctx.save_for_backward(*gradients)
+        return loss.clone()  # an input that is returned would count as a view of itself
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, *(gradient * grad_output for gradient in ctx.saved_tensors)
+
+
+def _tensors(outputs: Sequence[DecoderOutput]) -> list[Tensor]:
+    return [tensor for output in outputs for tensor in output.tensors()]
+
+
+def _leaves(loss: Tensor) -> list[Tensor]:
+    """Return the leaves that a loss was computed from and that need a gradient."""
+    leaves, visited = list[Tensor](), set[Node]()
+    waiting = [loss.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in visited:
+            continue
+        visited.add(node)
+        if hasattr(node, "variable"):
+            leaves.append(node.variable)
+        waiting.extend(following for following, _ in node.next_functions)
+    return leaves

@@ -1,0 +1,205 @@
+"""Each seed has a cut of its own, the same in every process; only the cut changes, never the text."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shards import write_shards, written
+
+from nmt_cli.data.batches import assemble, plan
+from nmt_cli.data.subword_sampling import regularizer
+from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
+from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.training.mixing import Augmentation
+from nmt_cli.recipe.training.subword_sampling import SubwordSampling
+from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
+
+Sentences = Callable[[int, int], list[str]]
+SAMPLING = SubwordSampling(alpha=0.3)
+MAX_LENGTH = 200
+
+
+@pytest.fixture(params=["unigram", "bpe"])
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    found: Tokenizer = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, tokenizer: Tokenizer, text: Sentences) -> TokenCorpus:
+    """Three hundred pairs, some with characters that no piece holds."""
+    return written(tmp_path / "corpus", tokenizer, [*text(2, 299), "aü 字 字b"], [*text(3, 299), "ü"])
+
+
+def regularized(
+    corpus: TokenCorpus,
+    tokenizer: Tokenizer,
+    seed: int = 1,
+    sampling: SubwordSampling = SAMPLING,
+    max_length: int = MAX_LENGTH,
+) -> TokenPairs:
+    everything = np.array([[0, len(corpus)]])
+    return SubwordRegularizer(tokenizer, sampling, None, max_length).regularize(
+        corpus, everything, corpus.whole(), [seed]
+    )
+
+
+def fingerprint(pairs: TokenPairs) -> str:
+    arrays = [part for side in (pairs.sources, pairs.targets) for part in (side.offsets, side.tokens)]
+    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in arrays)).hexdigest()
+
+
+def test_only_the_cut_changes(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+    cut, plain = regularized(corpus, tokenizer), corpus.whole()
+    numbers = range(len(corpus))
+    assert len(cut) == len(corpus)
+    assert tokenizer.source.decode([cut.source(pair).tolist() for pair in numbers]) == corpus.source_text()
+    assert tokenizer.target.decode([cut.target(pair).tolist() for pair in numbers]) == corpus.target_text()
+    changed = [not np.array_equal(cut.target(pair), plain.target(pair)) for pair in numbers]
+    assert sum(changed) > len(corpus) / 6
+    assert cut.sources.tokens.dtype == plain.sources.tokens.dtype
+
+
+def test_the_seed_decides_the_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+    cuts = {seed: fingerprint(regularized(corpus, tokenizer, seed)) for seed in (1, 2)}
+    assert cuts[1] != cuts[2]
+    assert fingerprint(regularized(corpus, tokenizer, 1)) == cuts[1]
+
+
+def test_only_the_stretches_asked_for_are_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+    cells = np.array([[200, 250], [0, 7]])
+    cut = SubwordRegularizer(tokenizer, SAMPLING, None, MAX_LENGTH).regularize(corpus, cells, corpus.read(cells), [1])
+    assert cut.numbers.tolist() == [*range(200, 250), *range(7)]
+    expected = [corpus.target_text()[number] for number in cut.numbers]
+    assert tokenizer.target.decode([cut.target(row).tolist() for row in range(57)]) == expected
+
+
+@pytest.mark.parametrize("prefix", [[9], [9, 10]])
+def test_tags_stay_before_each_source(tmp_path: Path, tokenizer: Tokenizer, text: Sentences, prefix: list[int]) -> None:
+    tagged = written(tmp_path / "tagged", tokenizer, text(2, 50), text(3, 50), prefix=prefix)
+    plain = written(tmp_path / "plain", tokenizer, text(2, 50), text(3, 50))
+    with_tags, without = regularized(tagged, tokenizer), regularized(plain, tokenizer)
+    for row in range(50):
+        assert with_tags.source(row).tolist() == [*prefix, *without.source(row).tolist()]
+        assert with_tags.target(row).tolist() == without.target(row).tolist()
+
+
+@pytest.mark.parametrize(("sampling", "augmentation"), [(SAMPLING, None), (None, Augmentation(upper_case=1))])
+def test_the_token_between_joined_sentences_is_never_cut(
+    tmp_path: Path,
+    tokenizer: Tokenizer,
+    text: Sentences,
+    sampling: SubwordSampling | None,
+    augmentation: Augmentation | None,
+) -> None:
+    sides = (side.with_tags(["sep"]) for side in (tokenizer.source, tokenizer.target))
+    tagged, ones, others = Tokenizer(tokenizer.normalization, *sides), text(2, 50), text(3, 50)
+    joined = [f"{one}\x1e{other}" for one, other in zip(ones, others, strict=True)]
+    corpus = written(tmp_path / "joined", tagged, joined, joined, prefix=[9])
+    regularizer_ = SubwordRegularizer(tagged, sampling, augmentation, 10_000)
+    cut = regularizer_.regularize(corpus, np.array([[0, 50]]), corpus.whole(), [1])
+    for row in range(50):
+        tag, *tokens = cut.source(row).tolist()
+        place = tokens.index(tagged.source.tags["sep"])
+        expected = [ones[row], others[row].upper() if augmentation else others[row]]
+        assert tag == 9
+        assert tagged.source.decode([tokens[:place], tokens[place + 1 :]]) == expected
+
+
+def test_another_process_cuts_alike(tokenizer: Tokenizer, tmp_path: Path, text: Sentences) -> None:
+    stats = write_shards(tmp_path / "corpus", tokenizer, text(2, 100), text(3, 100))
+    corpus = TokenCorpus(tmp_path / "corpus", stats, tokenizer)
+    tokenizer.save(tmp_path / "tokenizer")
+    program = (
+        "import json, sys; from pathlib import Path\n"
+        "import numpy as np\n"
+        "from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer\n"
+        "from nmt_cli.data.preparation.manifest import CorpusStats\n"
+        "from nmt_cli.data.token_corpus import TokenCorpus\n"
+        "from nmt_cli.data.tokenizer import Tokenizer\n"
+        "from nmt_cli.recipe.training.subword_sampling import SubwordSampling\n"
+        "folder = Path(sys.argv[1]); tokenizer = Tokenizer.load(folder / 'tokenizer')\n"
+        "corpus = TokenCorpus(folder / 'corpus', CorpusStats.from_json('corpus', json.loads(sys.argv[2])), tokenizer)\n"
+        "regularizer_ = SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.3), None, 200)\n"
+        "cut = regularizer_.regularize(corpus, np.array([[0, 100]]), corpus.whole(), [5])\n"
+        "print(cut.sources.tokens.tolist(), cut.targets.tokens.tolist())"
+    )
+    cut = regularized(corpus, tokenizer, 5)
+    printed = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), json.dumps(stats.to_json())],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    assert printed == f"{cut.sources.tokens.tolist()} {cut.targets.tokens.tolist()}\n"
+
+
+def test_chunks_are_cut_on_their_own(
+    corpus: TokenCorpus, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(regularizer, "_CHUNK_LINES", 100)
+    shorter = written(tmp_path / "shorter", tokenizer, corpus.source_text()[:200], corpus.target_text()[:200])
+    whole, part = regularized(corpus, tokenizer), regularized(shorter, tokenizer)
+    assert len(whole) == 300
+    assert all(np.array_equal(whole.source(pair), part.source(pair)) for pair in range(200))
+    assert not np.array_equal(whole.source_lengths[:100], whole.source_lengths[100:200])
+
+
+@pytest.mark.parametrize(("side", "other"), [("source", "target"), ("target", "source")])
+def test_a_side_can_be_left_as_it_is(corpus: TokenCorpus, tokenizer: Tokenizer, side: str, other: str) -> None:
+    settings = SubwordSampling.model_validate({"alpha": 0.3, other: False})
+    cut, plain = regularized(corpus, tokenizer, sampling=settings), corpus.whole()
+    assert getattr(cut, f"{other}s").tokens.tolist() == getattr(plain, f"{other}s").tokens.tolist()
+    assert getattr(cut, f"{side}s").tokens.tolist() != getattr(plain, f"{side}s").tokens.tolist()
+
+
+def test_more_random_means_more_tokens(corpus: TokenCorpus, tokenizer: Tokenizer, bpe: Tokenizer) -> None:
+    alphas = [0.02, 0.1, 0.3, 0.6] if tokenizer is bpe else [1.0, 0.5, 0.3, 0.1]
+    tokens = [
+        regularized(corpus, tokenizer, sampling=SubwordSampling(alpha=alpha)).sources.offsets[-1] for alpha in alphas
+    ]
+    assert sorted(tokens) == tokens
+    assert tokens[0] > corpus.source_tokens
+
+
+def test_a_pair_that_would_be_too_long_keeps_its_plain_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+    longest, plain = max(corpus.longest("source"), corpus.longest("target")), corpus.whole()
+    wild = SubwordSampling(alpha=0.2)
+    free, held = (regularized(corpus, tokenizer, 1, wild, most) for most in (MAX_LENGTH, longest))
+    too_long = np.maximum(free.source_lengths, free.target_lengths) > longest
+    assert 0 < too_long.sum() < len(corpus)
+    for pair in range(len(corpus)):
+        expected = plain if too_long[pair] else free
+        assert np.array_equal(held.source(pair), expected.source(pair))
+        assert np.array_equal(held.target(pair), expected.target(pair))
+
+
+def test_without_bytes_what_no_piece_holds_is_unknown(tmp_path: Path, text: Sentences) -> None:
+    for algorithm in ("unigram", "bpe"):
+        settings = TokenizerSettings.model_validate(
+            {"algorithm": algorithm, "vocabulary_size": 60, "byte_fallback": False, "joint": False}
+        )
+        tokenizer = Tokenizer.train(settings, text(0, 200), text(1, 200), seed=1)
+        corpus = written(tmp_path / algorithm, tokenizer, ["üü a", "字b字"], ["a", "b"])
+        cut, plain = regularized(corpus, tokenizer), corpus.whole()
+        for pair in range(2):
+            unk = DEFAULT_SPECIAL_TOKENS.unk
+            assert (cut.source(pair) == unk).sum() == (plain.source(pair) == unk).sum()
+
+
+def test_batches_are_made_of_the_new_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+    cut = regularized(corpus, tokenizer)
+    batches = plan(cut, 200, [1])
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(corpus)))
+    for rows in batches:
+        batch = assemble(cut, rows, DEFAULT_SPECIAL_TOKENS)
+        assert batch.source[:, :-1].tolist() == [cut.source(row).tolist() for row in rows]
+        assert batch.target_tokens == (cut.target_lengths[rows] + 1).sum()

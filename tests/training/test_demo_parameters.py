@@ -1,0 +1,90 @@
+"""Training is reproducible: a short training of each demo recipe gives the recorded parameters, bit for bit.
+
+demo_parameters.json was recorded before names were changed, so RENAMES maps today's parameter names to those of that
+time. To record another state of the code, run this file with PYTHONPATH set to that checkout.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[2]
+RECORDED = Path(__file__).with_name("demo_parameters.json")
+RECIPES = ("number_words_transformer", "number_words_rnn")
+UPDATES = 12
+SETTINGS = (f"training.limits.updates={UPDATES}", "training.schedule.warmup=4", f"training.validation.every={UPDATES}")
+RENAMES: tuple[tuple[str, str], ...] = ()
+"""Regular expressions on today's names, and what the recorded names have instead; applied in order."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_demo_training_gives_the_recorded_parameters(recipe: str, tmp_path: Path) -> None:
+    recorded = json.loads(RECORDED.read_bytes())
+    expected = recorded["parameters"][recipe]
+    found = {recorded_name(name): facts for name, facts in train_demo(recipe, tmp_path).items()}
+    assert found.keys() == expected.keys()
+    for name, facts in found.items():
+        for statistic in ("mean", "root_mean_square"):
+            assert facts[statistic] == pytest.approx(expected[name][statistic], abs=1e-4), name
+    if recorded["environment"] != environment():
+        pytest.skip(f"bits were recorded with {recorded['environment']}; only statistics were compared")
+    assert {name for name in found if found[name]["sha256"] != expected[name]["sha256"]} == set()
+
+
+def train_demo(recipe: str, folder: Path) -> dict[str, dict[str, Any]]:
+    """Prepare and train a demo recipe on one thread; return digest and statistics of each parameter by name."""
+    sizes = ("--train", "3000", "--valid", "50", "--test", "50")
+    run(folder, str(ROOT / "data_scripts" / "number_words.py"), *sizes)
+    path = str(ROOT / "recipes" / f"{recipe}.yaml")
+    run(folder, "-m", "nmt_cli", "preprocess", path, "--quiet")
+    overrides = [word for setting in SETTINGS for word in ("--set", setting)]
+    run(folder, "-m", "nmt_cli", "train", path, "--quiet", *overrides)
+    tensors = load_file(folder / "runs" / recipe / "checkpoints" / f"step_{UPDATES}" / "model.safetensors")
+    return {
+        name: {
+            "sha256": hashlib.sha256(tensor.numpy().tobytes()).hexdigest(),
+            "mean": float(tensor.double().mean()),
+            "root_mean_square": float(tensor.double().square().mean().sqrt()),
+        }
+        for name, tensor in sorted(tensors.items())
+    }
+
+
+def run(folder: Path, *arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=300
+    )
+
+
+def recorded_name(name: str) -> str:
+    for pattern, replacement in RENAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def environment() -> dict[str, str]:
+    """What decides how sums are rounded."""
+    return {"torch": torch.__version__, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+
+
+def record() -> None:
+    """Write the parameters of the code that PYTHONPATH names."""
+    with tempfile.TemporaryDirectory() as folder:
+        parameters = {recipe: train_demo(recipe, Path(folder)) for recipe in RECIPES}
+    content = {"environment": environment(), "parameters": parameters}
+    RECORDED.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    record()
