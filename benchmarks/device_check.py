@@ -89,10 +89,10 @@ def batch(length: int, tokens: int, seed: int = 1) -> Batch:
     target = generator.integers(4, WORDS, (sentences, length + 3))
     time_steps = np.arange(target.shape[1])
     real = time_steps < lengths[:, None]
-    target_in = np.concatenate([np.full((sentences, 1), 2), target[:, :-1]], axis=1)
+    decoder_input = np.concatenate([np.full((sentences, 1), 2), target[:, :-1]], axis=1)
     return Batch(
         torch.from_numpy(generator.integers(4, WORDS, (sentences, length))),
-        torch.from_numpy(target_in),
+        torch.from_numpy(decoder_input),
         torch.from_numpy(np.flatnonzero(real)),
         torch.from_numpy(target[real]),
         np.arange(sentences),
@@ -115,7 +115,9 @@ def checks(device: torch.device, preset: str) -> list[Check]:
 def scores(model: Model, rows: Batch, precision: Precision) -> torch.Tensor:
     with torch.inference_mode(), autocast(rows.source.device, precision):
         return (
-            model.logits(model.decode(model.encode(ModelInputs.from_ids(rows.source)), DecoderInput(rows.target_in)))
+            model.logits(
+                model.decode(model.encode(ModelInputs.from_ids(rows.source)), DecoderInput(rows.decoder_input))
+            )
             .float()
             .log_softmax(-1)
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt_cli.data.batches import assemble, plan
+from nmt_cli.data.batches import batch_by_size, collate
 from nmt_cli.data.blocks.blocks import Blocks
 from nmt_cli.data.preparation.manifest import CorpusStats
 from nmt_cli.data.prepared import Prepared
@@ -37,7 +37,7 @@ CASES: list[tuple[str, str, dict[str, Any], int]] = [
 
 def time_batches(sources: list[str], targets: list[str]) -> None:
     """How fast batches come, with and without what changes their text."""
-    print("| tokenizer | switched on | batch_tokens | block | read | plan | assemble | tokens/s | go on |")
+    print("| tokenizer | switched on | batch_tokens | block | read | plan | collate | tokens/s | go on |")
     print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         prepared = {name: prepare(Path(folder) / name, name, sources, targets) for name in ("unigram", "bpe")}
@@ -57,11 +57,11 @@ def time_block(prepared: Prepared, settings: Training, batch_tokens: int) -> str
     block = blocks.read(0, 1)
     assert block is not None
     times.append(time.process_time())
-    batches = plan(block.pairs, batch_tokens, [1])
+    batches = batch_by_size(block.pairs, batch_tokens, [1])
     times.append(time.process_time())
     words, tokens = prepared.tokenizer, 0
     for rows in batches:
-        tokens += assemble(block.pairs, rows, words.special_tokens).target_tokens
+        tokens += collate(block.pairs, rows, words.special_tokens).target_tokens
     times.append(time.process_time())
     parts = " | ".join(f"{seconds:.2f}" for seconds in np.diff(times))
     return f"{len(block.pairs):,} | {parts} | {tokens / (times[-1] - times[0]):,.0f}"

@@ -145,14 +145,14 @@ class TokenLinks:
 
 
 @dataclass(frozen=True)
-class Side:
+class PaddedTokens:
     """One side of R rows of tokens: padded [R,L], and the lengths [R]."""
 
     tokens: Integers
     lengths: Integers
 
 
-def token_links(links: WordLinks, lines: Integers, source: Side, target: Side) -> TokenLinks:
+def token_links(links: WordLinks, lines: Integers, source: PaddedTokens, target: PaddedTokens) -> TokenLinks:
     """Tie each token of a target word to all tokens of the source words that the word is linked to.
 
     `lines` says which of the linked lines each of the R rows is. Tags before the first word belong to no word.
@@ -180,7 +180,7 @@ def _runs(counts: Integers) -> tuple[Integers, Integers]:
 class _Words:
     """The words of all rows, one after another: where in its row each begins, and how many tokens it has."""
 
-    def __init__(self, side: Side, starts: Booleans) -> None:
+    def __init__(self, side: PaddedTokens, starts: Booleans) -> None:
         begins_word = starts[side.tokens] & (np.arange(side.tokens.shape[1]) < side.lengths[:, None])
         self._in_row = begins_word.sum(1)
         self._before = np.cumsum(self._in_row) - self._in_row

@@ -1,214 +1,212 @@
-"""Batches: sentences of one source length, within a budget of tokens, in an order that a seed decides."""
+"""Batches: sentence pairs of one source length, within a budget of tokens, in an order that depends on a seed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nmt_cli.data.alignments import Side, WordLinks, token_links
+from nmt_cli.data.alignments import PaddedTokens, WordLinks, token_links
+from nmt_cli.data.arrays import Array, Integers
 from nmt_cli.data.token_corpus import Lines, TokenPairs
 from nmt_cli.text.special_tokens import SpecialTokens
 
-Rows = npt.NDArray[np.int64]
-"""Which of some pairs."""
-
 
 @dataclass(frozen=True)
-class Alignment:
-    """Which source words the m links of a batch tie to which of its target words."""
+class TokenAlignment:
+    """The m links between source and target tokens of a batch."""
 
-    positions: Tensor
-    """[m], numbers through B·T of the target places, as in Batch.positions."""
-    sources: Tensor
-    """[m], source places, 0 to S - 1."""
+    target_positions: Tensor
+    """[m], indices into the flattened decoder input, like Batch.label_positions: each link is of the label there."""
+    source_positions: Tensor
+    """[m], 0 to S - 1."""
     weights: Tensor
-    """[m], fp32; those of each target place that has a link sum to 1."""
+    """[m], fp32. The weights of a target position sum to 1."""
 
-    def to(self, device: torch.device) -> "Alignment":
-        """The same links on a device; from pinned memory the copy runs beside other work."""
-        return Alignment(
-            self.positions.to(device, non_blocking=True),
-            self.sources.to(device, non_blocking=True),
-            self.weights.to(device, non_blocking=True),
+    def __post_init__(self) -> None:
+        assert self.target_positions.shape == self.source_positions.shape == self.weights.shape
+
+    def slice(self, start: int, end: int) -> "TokenAlignment":
+        """Return the links of the target positions from `start` to `end`, counted from `start`."""
+        inside = (start <= self.target_positions) & (self.target_positions < end)
+        return TokenAlignment(
+            self.target_positions[inside] - start, self.source_positions[inside], self.weights[inside]
         )
 
-    def between(self, begins: int, ends: int) -> "Alignment":
-        """The links of target places from `begins` up to `ends`, which are counted from `begins` then."""
-        inside = (begins <= self.positions) & (self.positions < ends)
-        return Alignment(self.positions[inside] - begins, self.sources[inside], self.weights[inside])
-
-    def pinned(self) -> "Alignment":
-        """The same links in pinned memory."""
-        return Alignment(self.positions.pin_memory(), self.sources.pin_memory(), self.weights.pin_memory())
+    def map(self, function: Callable[[Tensor], Tensor]) -> "TokenAlignment":
+        """Apply a function to each tensor."""
+        return TokenAlignment(*map(function, (self.target_positions, self.source_positions, self.weights)))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B pairs; all sources are equally long, so no source position is padding."""
+    """B sentence pairs with sources of one length, so no source position is padding."""
 
     source: Tensor
-    """[B,S], each row ends with the end token."""
-    target_in: Tensor
-    """[B,T], each row begins with the start token and is padded at its end."""
-    positions: Tensor
-    """[n], numbers through B·T of the places that predict a real token, the end token included."""
+    """[B,S], each row ends with eos."""
+    decoder_input: Tensor
+    """[B,T], each row begins with the decoder's start token and is padded at its end."""
+    label_positions: Tensor
+    """[n], indices into the flattened decoder input of the positions that predict a token, eos included."""
     labels: Tensor
-    """[n], what is to be predicted there."""
-    pairs: Rows
-    """[B], what these pairs are called: of a training batch, their numbers through all corpora."""
-    alignment: Alignment | None = None
+    """[n], the tokens to predict there."""
+    pair_ids: Integers
+    """[B], for training batches the index of each pair in all corpora together."""
+    alignment: TokenAlignment | None = None
     """Word alignments, if the data has them."""
     source_columns: Mapping[str, Tensor] = field(default_factory=dict)
-    """[B,S,…], int64, what the data has beside the ids of the source tokens, by name."""
+    """[B,S,…], int64, further values of the source tokens, by name."""
+
+    def __post_init__(self) -> None:
+        assert len(self.source) == len(self.decoder_input) == len(self.pair_ids)
+        assert self.label_positions.shape == self.labels.shape
+        assert all(column.shape[:2] == self.source.shape for column in self.source_columns.values())
 
     @property
     def target_tokens(self) -> int:
-        """Tokens to predict: n."""
+        """Number of tokens to predict: n."""
         return self.labels.numel()
 
     @property
     def padded_tokens(self) -> int:
-        """Target positions, padding included: B·T."""
-        return self.target_in.numel()
+        """Number of target positions, padding included: B·T."""
+        return self.decoder_input.numel()
 
-    def pieces(self, most: int) -> list["Batch"]:
-        """The same pairs in batches of at most `most` padded target tokens, or of one pair."""
-        rows, length = self.target_in.shape
-        each = max(1, most // length)
-        if rows <= each:
+    def split(self, max_tokens: int) -> list["Batch"]:
+        """Return the same pairs in batches of at most `max_tokens` padded target tokens, but at least one pair."""
+        num_pairs, length = self.decoder_input.shape
+        size = max(1, max_tokens // length)
+        if num_pairs <= size:
             return [self]
-        return [self._rows(first, min(first + each, rows)) for first in range(0, rows, each)]
+        return [self._slice(first, min(first + size, num_pairs)) for first in range(0, num_pairs, size)]
 
-    def _rows(self, first: int, end: int) -> "Batch":
-        begins, ends = first * self.target_in.size(1), end * self.target_in.size(1)
-        inside = (begins <= self.positions) & (self.positions < ends)
+    def _slice(self, first: int, end: int) -> "Batch":
+        length = self.decoder_input.size(1)
+        start, stop = first * length, end * length
+        inside = (start <= self.label_positions) & (self.label_positions < stop)
         return Batch(
             self.source[first:end],
-            self.target_in[first:end],
-            self.positions[inside] - begins,
+            self.decoder_input[first:end],
+            self.label_positions[inside] - start,
             self.labels[inside],
-            self.pairs[first:end],
-            None if self.alignment is None else self.alignment.between(begins, ends),
+            self.pair_ids[first:end],
+            None if self.alignment is None else self.alignment.slice(start, stop),
             {name: column[first:end] for name, column in self.source_columns.items()},
         )
 
     def pinned(self) -> "Batch":
-        """The same batch in pinned memory."""
-        return Batch(
-            self.source.pin_memory(),
-            self.target_in.pin_memory(),
-            self.positions.pin_memory(),
-            self.labels.pin_memory(),
-            self.pairs,
-            None if self.alignment is None else self.alignment.pinned(),
-            {name: column.pin_memory() for name, column in self.source_columns.items()},
-        )
+        """Return the batch in pinned memory."""
+        return self._map(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on a device; from pinned memory the copy runs beside other work."""
+        """Return the batch on a device. From pinned memory, the copy runs asynchronously."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         return Batch(
-            self.source.to(device, non_blocking=True),
-            self.target_in.to(device, non_blocking=True),
-            self.positions.to(device, non_blocking=True),
-            self.labels.to(device, non_blocking=True),
-            self.pairs,
-            None if self.alignment is None else self.alignment.to(device),
-            {name: column.to(device, non_blocking=True) for name, column in self.source_columns.items()},
+            function(self.source),
+            function(self.decoder_input),
+            function(self.label_positions),
+            function(self.labels),
+            self.pair_ids,
+            None if self.alignment is None else self.alignment.map(function),
+            {name: function(column) for name, column in self.source_columns.items()},
         )
 
 
-def plan(pairs: TokenPairs, batch_tokens: int, seed: Sequence[int]) -> list[Rows]:
-    """Which pairs make up each batch: every pair once, the same for the same seed.
+def batch_by_size(pairs: TokenPairs, batch_tokens: int, seed: Sequence[int]) -> list[Integers]:
+    """Group pairs of equal source length into batches, in random order. Deterministic for a given seed.
 
-    A batch has at most `batch_tokens` padded target tokens and twice as many source tokens, end
-    tokens included; a pair that is longer is a batch of its own.
+    Args:
+        batch_tokens: Maximum padded target tokens per batch, eos included; the limit for source tokens is twice that.
+            A longer pair forms a batch of its own.
+
+    Returns:
+        Pair indices of each batch; every pair occurs once.
     """
-    generator = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     sources, targets = pairs.source_lengths + 1, pairs.target_lengths + 1
-    # By source, then target, then at random; as no two keys are equal, any way of sorting gives the same order.
+    # By source length, then target length, then at random. No two keys are equal, so any sort gives the same order.
     assert len(pairs) < 1 << 23, "a block is held in memory"
-    order = np.argsort((sources << 43) | (targets << 23) | generator.permutation(len(pairs)))
-    batches = _cut(order, sources[order], targets[order], batch_tokens)
-    return [batches[number] for number in generator.permutation(len(batches))]
+    order = np.argsort((sources << 43) | (targets << 23) | rng.permutation(len(pairs)))
+    batches = _split_sorted(order, sources[order], targets[order], batch_tokens)
+    return [batches[index] for index in rng.permutation(len(batches))]
 
 
-def validation_batches(pairs: TokenPairs, batch_tokens: int, special: SpecialTokens) -> Iterator[Batch]:
-    """All pairs, in batches from short to long."""
+def validation_batches(pairs: TokenPairs, batch_tokens: int, special_tokens: SpecialTokens) -> Iterator[Batch]:
+    """Yield all pairs in batches, short ones first."""
     sources, targets = pairs.source_lengths + 1, pairs.target_lengths + 1
     order = np.lexsort((targets, sources))
-    for rows in _cut(order, sources[order], targets[order], batch_tokens):
-        yield assemble(pairs, rows, special)
+    for indices in _split_sorted(order, sources[order], targets[order], batch_tokens):
+        yield collate(pairs, indices, special_tokens)
 
 
-def assemble(pairs: TokenPairs, rows: Rows, special: SpecialTokens) -> Batch:
-    """Gather the tokens of pairs that have sources of one length."""
-    source_lengths, target_lengths = pairs.source_lengths[rows], pairs.target_lengths[rows]
+def collate(pairs: TokenPairs, indices: Integers, special_tokens: SpecialTokens) -> Batch:
+    """Return a batch of pairs that have sources of one length."""
+    source_lengths, target_lengths = pairs.source_lengths[indices], pairs.target_lengths[indices]
     assert (source_lengths == source_lengths[0]).all(), "a batch has sources of one length"
-    source = np.full((len(rows), source_lengths[0] + 1), special.eos, np.int64)
-    source[:, :-1] = _gathered(pairs.sources, rows, int(source_lengths[0]))
+    source = np.full((len(indices), source_lengths[0] + 1), special_tokens.eos, np.int64)
+    source[:, :-1] = _gather(pairs.sources, indices, int(source_lengths[0]))
 
     longest = int(target_lengths.max())
-    real = np.arange(longest + 1) <= target_lengths[:, None]
-    target_in = np.empty(real.shape, np.int64)
-    target_in[:, 0] = special.decoder_start
-    target_in[:, 1:] = _gathered(pairs.targets, rows, longest)
-    positions = np.flatnonzero(real)
-    labels = target_in.ravel().take(positions + 1, mode="clip")  # what follows, within a row
-    labels[np.cumsum(target_lengths + 1) - 1] = special.eos
-    np.putmask(target_in, ~real, special.pad)
+    is_real = np.arange(longest + 1) <= target_lengths[:, None]
+    decoder_input = np.empty(is_real.shape, np.int64)
+    decoder_input[:, 0] = special_tokens.decoder_start
+    decoder_input[:, 1:] = _gather(pairs.targets, indices, longest)
+    label_positions = np.flatnonzero(is_real)
+    labels = decoder_input.ravel().take(label_positions + 1, mode="clip")  # the next token of the row
+    labels[np.cumsum(target_lengths + 1) - 1] = special_tokens.eos
+    np.putmask(decoder_input, ~is_real, special_tokens.pad)
     alignment = None
     if pairs.links is not None:
-        sides = Side(source[:, :-1], source_lengths), Side(target_in[:, 1:], target_lengths)
-        alignment = _alignment(pairs.links, rows, *sides)
+        sides = PaddedTokens(source[:, :-1], source_lengths), PaddedTokens(decoder_input[:, 1:], target_lengths)
+        alignment = _align(pairs.links, indices, *sides)
     return Batch(
         torch.from_numpy(source),
-        torch.from_numpy(target_in),
-        torch.from_numpy(positions),
+        torch.from_numpy(decoder_input),
+        torch.from_numpy(label_positions),
         torch.from_numpy(labels),
-        pairs.numbers[rows],
+        pairs.numbers[indices],
         alignment,
-        {name: torch.from_numpy(_column(each, pairs.sources, rows)) for name, each in pairs.source_columns.items()},
+        {name: torch.from_numpy(_column(each, pairs.sources, indices)) for name, each in pairs.source_columns.items()},
     )
 
 
-def _gathered(lines: Lines, rows: Rows, length: int) -> npt.NDArray[Any]:
-    """[B,length], the first tokens of some lines; what stands beyond a line's end is of other lines."""
+def _gather(lines: Lines, indices: Integers, length: int) -> Array:
+    """Return the first tokens of some lines, [B,length]. Tokens beyond the end of a line are those of other lines."""
     if not lines.tokens.size:
-        return np.empty((len(rows), length), np.int64)
-    return lines.tokens.take(lines.offsets[rows, None] + np.arange(length), mode="clip")
+        return np.empty((len(indices), length), np.int64)
+    return lines.tokens.take(lines.offsets[indices, None] + np.arange(length), mode="clip")
 
 
-def _column(column: npt.NDArray[Any], sources: Lines, rows: Rows) -> npt.NDArray[np.int64]:
-    """[B,S,…], a column for some sources of one length; 0 at eos."""
-    length = int(sources.lengths[rows[0]])
-    found = np.zeros((len(rows), length + 1, *column.shape[1:]), np.int64)
-    found[:, :-1] = column[sources.offsets[rows, None] + np.arange(length)]
-    return found
+def _column(column: Array, sources: Lines, indices: Integers) -> Integers:
+    """Return a column for some sources of one length, [B,S,…]; 0 at eos."""
+    length = int(sources.lengths[indices[0]])
+    values = np.zeros((len(indices), length + 1, *column.shape[1:]), np.int64)
+    values[:, :-1] = column[sources.offsets[indices, None] + np.arange(length)]
+    return values
 
 
-def _alignment(links: WordLinks, rows: Rows, source: Side, target: Side) -> Alignment:
-    """The links of those rows that have any."""
-    found = token_links(links, rows, source, target)
-    position = found.rows * (target.tokens.shape[1] + 1) + found.targets
-    weights = 1 / np.bincount(position)[position]
-    return Alignment(*map(torch.from_numpy, (position, found.sources, weights.astype(np.float32))))
+def _align(links: WordLinks, indices: Integers, source: PaddedTokens, target: PaddedTokens) -> TokenAlignment:
+    """Return the links between the tokens of those pairs that have any."""
+    found = token_links(links, indices, source, target)
+    positions = found.rows * (target.tokens.shape[1] + 1) + found.targets
+    weights = 1 / np.bincount(positions)[positions]
+    return TokenAlignment(*map(torch.from_numpy, (positions, found.sources, weights.astype(np.float32))))
 
 
-def _cut(order: Rows, sources: Rows, targets: Rows, batch_tokens: int) -> list[Rows]:
-    """Cut sorted pairs, given with their lengths, where the source length changes or the budget ends."""
+def _split_sorted(order: Integers, sources: Integers, targets: Integers, batch_tokens: int) -> list[Integers]:
+    """Split sorted pairs, given with their lengths, where the source length changes or the budget is reached."""
     group_ends = np.append(np.flatnonzero(np.diff(sources)) + 1, len(sources))
-    batches: list[Rows] = []
+    batches: list[Integers] = []
     begin = 0
     for group_end in group_ends.tolist() if len(order) else ():
         while begin < group_end:
-            most = max(1, min(batch_tokens // int(targets[begin]), 2 * batch_tokens // int(sources[begin])))
-            reach = targets[begin : min(begin + most, group_end)]
-            fitting = np.searchsorted(reach * np.arange(1, len(reach) + 1), batch_tokens, "right")
-            end = begin + max(1, int(fitting))
+            max_pairs = max(1, min(batch_tokens // int(targets[begin]), 2 * batch_tokens // int(sources[begin])))
+            lengths = targets[begin : min(begin + max_pairs, group_end)]
+            num_fitting = np.searchsorted(lengths * np.arange(1, len(lengths) + 1), batch_tokens, "right")
+            end = begin + max(1, int(num_fitting))
             batches.append(order[begin:end])
             begin = end
     return batches

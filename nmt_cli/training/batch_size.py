@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from nmt_cli import console
-from nmt_cli.data.batches import Batch, assemble
+from nmt_cli.data.batches import Batch, collate
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.token_corpus import Lines, TokenPairs
 from nmt_cli.devices import autocast, is_out_of_memory
@@ -46,7 +46,7 @@ def _longest_batch(prepared: Prepared, tokens: int) -> Batch:
     rows = np.zeros(max(1, min(tokens // (target + 1), 2 * tokens // (source + 1))), np.int64)
     columns = {name: np.zeros((source, len(sizes)), np.int64) for name, sizes in tokenizer.source_columns.items()}
     pairs = TokenPairs(sides[0], sides[1], source_columns=columns)
-    return assemble(pairs, rows, tokenizer.special_tokens)
+    return collate(pairs, rows, tokenizer.special_tokens)
 
 
 def _fits(trainer: Trainer, batch: Batch) -> bool:

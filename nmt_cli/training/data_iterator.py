@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from nmt_cli.data.arrays import Integers
-from nmt_cli.data.batches import Batch, Rows, assemble, plan
+from nmt_cli.data.batches import Batch, batch_by_size, collate
 from nmt_cli.data.blocks.blocks import Block, Blocks
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
@@ -99,7 +99,7 @@ def build_regularizer(prepared: Prepared, settings: Training) -> SubwordRegulari
 @dataclass(frozen=True)
 class _BatchedBlock:
     block: Block
-    batches: list[Rows]
+    batches: list[Integers]
     """Pair indices of each batch."""
     max_tokens: int
     """Maximum padded target tokens of a batch."""
@@ -116,7 +116,7 @@ def _iterate_blocks(blocks: Blocks, seed: int, start: DataState, max_tokens: int
         if block is None:
             epoch, index = epoch + 1, 0
             continue
-        batches = plan(block.pairs, block_max_tokens, [seed, epoch, index])
+        batches = batch_by_size(block.pairs, block_max_tokens, [seed, epoch, index])
         yield _BatchedBlock(block, batches, block_max_tokens, batches_consumed)
         index, batches_consumed, block_max_tokens = index + 1, 0, max_tokens
 
@@ -134,7 +134,7 @@ def _split_into_updates(
         micro_batches = []
         for index in range(distributed.rank, batches_per_update, ranks)[: math.ceil(len(chosen) / ranks)]:
             rows = chosen[min(index, len(chosen) - 1)]
-            batch = assemble(block.pairs, rows, tokenizer.special_tokens)
+            batch = collate(block.pairs, rows, tokenizer.special_tokens)
             micro_batches.append(MicroBatch(batch, index, is_dummy=index >= len(chosen)))
         consumed, rows = first + len(chosen), np.concatenate(chosen)
         passes = block.begins + (block.ends - block.begins) * consumed / len(batches)

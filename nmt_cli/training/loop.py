@@ -42,7 +42,7 @@ def train_steps(trainer: Trainer, updates: Iterator[UpdateBatches], seed: int) -
         state = trainer.state
         state.data = batches.data_state
         rate = trainer.learning_rate()
-        pair_ids = [int(pair) for each in batches.micro_batches for pair in each.batch.pairs[:3]]
+        pair_ids = [int(pair) for each in batches.micro_batches for pair in each.batch.pair_ids[:3]]
         stats = UpdateStats(loss, batches.target_tokens, norm, rate, data_wait, pair_ids)
         num_skipped = num_skipped + 1 if stats.is_skipped else 0
         if not num_skipped:
@@ -67,7 +67,7 @@ def _forward_backward_with_retry(trainer: Trainer, batches: UpdateBatches, seed:
                 raise
             largest = max(each.batch.padded_tokens for each in batches.micro_batches)
             tried = min(largest, trainer.max_tokens_that_fit or largest)
-            longest = max(each.batch.target_in.size(1) for each in batches.micro_batches)
+            longest = max(each.batch.decoder_input.size(1) for each in batches.micro_batches)
             if tried <= longest or not trainer.can_retry:
                 raise ResourceError(
                     f"out of memory with {tried:,} target tokens at once; lower training.batch_tokens"
@@ -89,7 +89,7 @@ def _forward_backward(trainer: Trainer, batches: UpdateBatches, seed: int) -> Te
     trainer.objective.num_updates = update
     for micro_batch in batches.micro_batches:
         limit = trainer.max_tokens_that_fit
-        pieces = micro_batch.batch.pieces(limit) if limit else [micro_batch.batch]
+        pieces = micro_batch.batch.split(limit) if limit else [micro_batch.batch]
         seed_generators(trainer.device, _draw_seed(seed, update, micro_batch.index))
         weight = 0.0 if micro_batch.is_dummy else 1.0
         for piece in pieces:

@@ -145,7 +145,7 @@ class TrainingMonitor:
         trainer, right, wrong, tokens = self._trainer, 0.0, 0.0, 0
         with trainer.evaluating(), torch.no_grad(), autocast(trainer.device, trainer.settings.precision):
             for batch in self._batches:
-                for piece in batch.pieces(trainer.max_tokens_that_fit or batch.padded_tokens):
+                for piece in batch.split(trainer.max_tokens_that_fit or batch.padded_tokens):
                     if len(piece.source) > 1:
                         on_device = piece.to(trainer.device)
                         loss, count, _ = trainer.objective(on_device)

@@ -84,7 +84,7 @@ def test_each_pair_comes_exactly_once_in_an_epoch(recipe: Path, monkeypatch: pyt
         def recorded() -> Iterator[UpdateBatches]:
             for update in updates:
                 for each in update.micro_batches:
-                    seen.setdefault(update.data_state.epoch, []).extend(map(int, each.batch.pairs))
+                    seen.setdefault(update.data_state.epoch, []).extend(map(int, each.batch.pair_ids))
                 yield update
 
         return train_steps(trainer, recorded(), seed)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shards import written as write
 
 from nmt_cli.data.alignments import normalized_links
-from nmt_cli.data.batches import Batch, assemble, plan
+from nmt_cli.data.batches import Batch, batch_by_size, collate
 from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, joined
 from nmt_cli.data.tokenizer import Tokenizer
@@ -132,7 +132,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, pairs
 
 
 def assembled(pairs: TokenPairs, rows: np.ndarray) -> Batch:
-    return assemble(pairs, rows, DEFAULT_SPECIAL_TOKENS)
+    return collate(pairs, rows, DEFAULT_SPECIAL_TOKENS)
 
 
 def words_of(tokens: list[int], vocabulary: list[str]) -> list[int]:
@@ -162,16 +162,16 @@ def expected_weights(
 def weights_in(batch: Batch) -> dict[int, dict[tuple[int, int], float]]:
     """What a batch says, by pair."""
     assert batch.alignment is not None
-    length = batch.target_in.shape[1]
-    found: dict[int, dict[tuple[int, int], float]] = {int(pair): {} for pair in batch.pairs}
+    length = batch.decoder_input.shape[1]
+    found: dict[int, dict[tuple[int, int], float]] = {int(pair): {} for pair in batch.pair_ids}
     rows = zip(*(part.tolist() for part in vars(batch.alignment).values()), strict=True)
     for position, source, weight in rows:
-        assert found[int(batch.pairs[position // length])].setdefault((position % length, source), weight) == weight
+        assert found[int(batch.pair_ids[position // length])].setdefault((position % length, source), weight) == weight
     return found
 
 
 def assert_linked_as_words(cut: TokenPairs, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
-    batches = plan(cut, 150, [1])
+    batches = batch_by_size(cut, 150, [1])
     assert max(map(len, batches)) > 1
     for rows in batches:
         for number, weights in weights_in(assembled(cut, rows)).items():
@@ -222,10 +222,12 @@ def test_links_follow_words_that_are_lost_repeated_or_swapped(
 
 def test_weights_of_each_linked_place_sum_to_one(corpus: TokenCorpus) -> None:
     pairs = corpus.whole()
-    for rows in plan(pairs, 150, [1]):
+    for rows in batch_by_size(pairs, 150, [1]):
         batch = assembled(pairs, rows)
         assert batch.alignment is not None
-        sums = torch.zeros(batch.target_in.numel()).index_add(0, batch.alignment.positions, batch.alignment.weights)
+        sums = torch.zeros(batch.decoder_input.numel()).index_add(
+            0, batch.alignment.target_positions, batch.alignment.weights
+        )
         torch.testing.assert_close(sums[sums > 0], torch.ones(int((sums > 0).sum())))
         assert batch.alignment.weights.dtype == torch.float32
 
@@ -259,4 +261,4 @@ def test_files_of_links_that_do_not_fit_are_refused(tmp_path: Path, tokenizer: T
 def test_a_batch_moves_with_its_alignment(corpus: TokenCorpus) -> None:
     moved = assembled(corpus.whole(), np.array([5])).to(torch.device("meta")).alignment
     assert moved is not None
-    assert {part.device.type for part in (moved.positions, moved.sources, moved.weights)} == {"meta"}
+    assert {part.device.type for part in (moved.target_positions, moved.source_positions, moved.weights)} == {"meta"}

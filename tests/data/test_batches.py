@@ -7,7 +7,7 @@ import pytest
 import torch
 from shards import written
 
-from nmt_cli.data.batches import Batch, assemble, plan, validation_batches
+from nmt_cli.data.batches import Batch, batch_by_size, collate, validation_batches
 from nmt_cli.data.token_corpus import Lines, TokenPairs, joined
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
@@ -40,75 +40,76 @@ def pairs(
 
 
 def assembled(pairs: TokenPairs, rows: np.ndarray) -> Batch:
-    return assemble(pairs, rows, DEFAULT_SPECIAL_TOKENS)
+    return collate(pairs, rows, DEFAULT_SPECIAL_TOKENS)
 
 
 def test_each_pair_comes_once_in_a_plan(pairs: TokenPairs) -> None:
-    assert sorted(np.concatenate(plan(pairs, BUDGET, [1])).tolist()) == list(range(len(pairs)))
+    assert sorted(np.concatenate(batch_by_size(pairs, BUDGET, [1])).tolist()) == list(range(len(pairs)))
 
 
 @pytest.mark.parametrize("budget", [1, 10, BUDGET, 100_000])
 def test_batches_have_one_source_length_and_keep_the_budget(pairs: TokenPairs, budget: int) -> None:
-    for rows in plan(pairs, budget, [1]):
+    for rows in batch_by_size(pairs, budget, [1]):
         batch = assembled(pairs, rows)  # asserts the one source length
-        assert len(rows) == 1 or batch.target_in.numel() <= budget
+        assert len(rows) == 1 or batch.decoder_input.numel() <= budget
         assert len(rows) == 1 or batch.source.numel() <= 2 * budget
 
 
 def test_batches_are_as_full_as_the_budget_allows(pairs: TokenPairs) -> None:
-    assert len(plan(pairs, 10_000, [1])) == len(np.unique(pairs.source_lengths))
+    assert len(batch_by_size(pairs, 10_000, [1])) == len(np.unique(pairs.source_lengths))
 
 
 def test_the_seed_decides_the_plan(pairs: TokenPairs) -> None:
-    first, same = (plan(pairs, BUDGET, [1, 3]) for _ in range(2))
+    first, same = (batch_by_size(pairs, BUDGET, [1, 3]) for _ in range(2))
     assert all(np.array_equal(one, other) for one, other in zip(first, same, strict=True))
     for seed in ([1, 4], [2, 3]):
-        other_plan = plan(pairs, BUDGET, seed)
+        other_plan = batch_by_size(pairs, BUDGET, seed)
         assert np.concatenate(first).tolist() != np.concatenate(other_plan).tolist()
         assert {tuple(sorted(rows)) for rows in first} != {tuple(sorted(rows)) for rows in other_plan}
 
 
 def test_nothing_makes_no_batches(pairs: TokenPairs) -> None:
     empty = Lines(np.zeros(1, np.int64), np.empty(0, np.uint16))
-    assert plan(TokenPairs(empty, empty), BUDGET, [1]) == []
+    assert batch_by_size(TokenPairs(empty, empty), BUDGET, [1]) == []
 
 
 def test_an_assembled_batch_holds_its_sentences(
     pairs: TokenPairs, tokenizer: Tokenizer, text: tuple[list[str], list[str]]
 ) -> None:
     sources, targets = text
-    for rows in plan(pairs, BUDGET, [1]):
+    for rows in batch_by_size(pairs, BUDGET, [1]):
         batch = assembled(pairs, rows)
-        assert batch.pairs.tolist() == [1000 + row if row < 300 else 2000 + row - 300 for row in rows.tolist()]
+        assert batch.pair_ids.tolist() == [1000 + row if row < 300 else 2000 + row - 300 for row in rows.tolist()]
         assert (batch.source[:, -1] == DEFAULT_SPECIAL_TOKENS.eos).all()
         assert tokenizer.source.decode(batch.source.tolist()) == [sources[row] for row in rows]
-        assert (batch.target_in[:, 0] == DEFAULT_SPECIAL_TOKENS.decoder_start).all()
-        assert tokenizer.decode_target(batch.target_in.tolist()) == [targets[row] for row in rows]
+        assert (batch.decoder_input[:, 0] == DEFAULT_SPECIAL_TOKENS.decoder_start).all()
+        assert tokenizer.decode_target(batch.decoder_input.tolist()) == [targets[row] for row in rows]
 
 
 def test_a_target_without_tokens_is_the_end_alone() -> None:
     pairs = TokenPairs(Lines(np.array([0, 1]), np.array([5])), Lines(np.array([0, 0]), np.empty(0, np.uint16)))
     batch = assembled(pairs, np.array([0]))
-    assert batch.target_in.tolist() == [[DEFAULT_SPECIAL_TOKENS.decoder_start]]
+    assert batch.decoder_input.tolist() == [[DEFAULT_SPECIAL_TOKENS.decoder_start]]
     assert batch.labels.tolist() == [DEFAULT_SPECIAL_TOKENS.eos]
 
 
 def test_labels_are_the_next_token_at_each_real_position(pairs: TokenPairs) -> None:
-    for rows in plan(pairs, BUDGET, [1]):
+    for rows in batch_by_size(pairs, BUDGET, [1]):
         batch = assembled(pairs, rows)
-        wanted = torch.full_like(batch.target_in, DEFAULT_SPECIAL_TOKENS.pad)
-        wanted[:, :-1] = batch.target_in[:, 1:]
-        ends = (batch.target_in != DEFAULT_SPECIAL_TOKENS.pad).sum(1) - 1
+        wanted = torch.full_like(batch.decoder_input, DEFAULT_SPECIAL_TOKENS.pad)
+        wanted[:, :-1] = batch.decoder_input[:, 1:]
+        ends = (batch.decoder_input != DEFAULT_SPECIAL_TOKENS.pad).sum(1) - 1
         wanted[torch.arange(len(wanted)), ends] = DEFAULT_SPECIAL_TOKENS.eos
         real = wanted.flatten() != DEFAULT_SPECIAL_TOKENS.pad
-        assert torch.equal(batch.positions, real.nonzero().squeeze(1))
+        assert torch.equal(batch.label_positions, real.nonzero().squeeze(1))
         assert torch.equal(batch.labels, wanted.flatten()[real])
         assert batch.target_tokens == real.sum()
 
 
 def test_validation_has_each_pair_once_in_a_fixed_order(pairs: TokenPairs) -> None:
     runs = [
-        [batch.pairs.tolist() for batch in validation_batches(pairs, BUDGET, DEFAULT_SPECIAL_TOKENS)] for _ in range(2)
+        [batch.pair_ids.tolist() for batch in validation_batches(pairs, BUDGET, DEFAULT_SPECIAL_TOKENS)]
+        for _ in range(2)
     ]
     assert runs[0] == runs[1]
     assert sorted(number for numbers in runs[0] for number in numbers) == sorted(pairs.numbers.tolist())
@@ -116,4 +117,4 @@ def test_validation_has_each_pair_once_in_a_fixed_order(pairs: TokenPairs) -> No
 
 def test_a_batch_moves_whole(pairs: TokenPairs) -> None:
     batch = assembled(pairs, np.array([0])).to(torch.device("meta"))
-    assert {t.device.type for t in (batch.source, batch.target_in, batch.positions, batch.labels)} == {"meta"}
+    assert {t.device.type for t in (batch.source, batch.decoder_input, batch.label_positions, batch.labels)} == {"meta"}

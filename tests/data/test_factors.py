@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data.alignments import words_of
-from nmt_cli.data.batches import assemble, plan
+from nmt_cli.data.batches import batch_by_size, collate
 from nmt_cli.data.factors import FactoredSource, segment_factors, token_factors
 from nmt_cli.data.preparation.preparing import PreprocessJob, prepare
 from nmt_cli.data.prepared import Prepared, open_prepared
@@ -250,12 +250,12 @@ def test_batches_have_them_beside_their_sources(make: MakeFactored) -> None:
     both = joined([pairs, pairs], [0, 1000])
     own = pairs.source_columns["factors"]
     assert len(both.source_columns["factors"]) == 2 * len(own)
-    for rows in plan(both, 60, [1]):
-        batch = assemble(both, rows, words.special_tokens)
+    for rows in batch_by_size(both, 60, [1]):
+        batch = collate(both, rows, words.special_tokens)
         column = batch.source_columns["factors"]
         assert column.shape == (*batch.source.shape, 1)
-        for row, number in zip(column[..., 0].tolist(), batch.pairs % 1000, strict=True):
+        for row, number in zip(column[..., 0].tolist(), batch.pair_ids % 1000, strict=True):
             begins, ends = pairs.sources.offsets[number : number + 2]
             assert row == [*own[begins:ends, 0].tolist(), 0]
-        parts = batch.pieces(20)
+        parts = batch.split(20)
         assert torch.equal(torch.cat([part.source_columns["factors"] for part in parts]), column)

@@ -244,7 +244,7 @@ def test_every_parameter_learns(settings: Settings, is_bf16: bool) -> None:
 @some_models
 def test_what_is_computed_again_has_the_same_gradients_bit_for_bit_and_keeps_less(settings: Settings) -> None:
     model = new(settings.model_copy(update={"dropout": 0.3})).train()
-    source, target_in, gradients, kept = (
+    source, decoder_input, gradients, kept = (
         inputs(words(8, 16), torch.tensor([16, 9] * 4)),
         words(8, 16),
         [],
@@ -254,8 +254,8 @@ def test_what_is_computed_again_has_the_same_gradients_bit_for_bit_and_keeps_les
         torch.manual_seed(1)
         with bytes_kept(model, kept):
             memory = model.encode(source)
-            decoded = model.decode(memory, DecoderInput(target_in), attention=True)
-        functional.cross_entropy(model.logits(decoded), target_in.flatten()).backward()
+            decoded = model.decode(memory, DecoderInput(decoder_input), attention=True)
+        functional.cross_entropy(model.logits(decoded), decoder_input.flatten()).backward()
         gradients.append({name: weight.grad for name, weight in model.named_parameters()})
         model.zero_grad()
     assert all(torch.equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
@@ -272,11 +272,11 @@ def test_the_seed_decides_the_weights(settings: Settings) -> None:
 @some_models
 def test_four_pairs_can_be_learnt_by_heart(settings: Settings) -> None:
     model = new(settings.model_copy(update={"dropout": 0.0}))
-    source, target_in, target_out = inputs(words(4, 5)), words(4, 6), words(24)
+    source, decoder_input, target_out = inputs(words(4, 5)), words(4, 6), words(24)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(300):
         optimizer.zero_grad()
-        loss = functional.cross_entropy(teacher_forced(model, source, target_in).flatten(0, 1), target_out)
+        loss = functional.cross_entropy(teacher_forced(model, source, decoder_input).flatten(0, 1), target_out)
         loss.backward()
         optimizer.step()
     assert loss < 0.05

@@ -25,7 +25,7 @@ def test_longest_batch_has_the_longest_sides_within_the_token_limit(prepared: Pr
     batch = _longest_batch(prepared, tokens)
     source, target = (max(corpus.longest(side) for corpus in prepared.train) for side in ("source", "target"))
     assert batch.source.shape[1] == source + 1
-    assert batch.target_in.shape[1] == target + 1
+    assert batch.decoder_input.shape[1] == target + 1
     rows = len(batch.source)
     assert rows == 1 or (batch.padded_tokens <= tokens and batch.source.numel() <= 2 * tokens)
     assert (rows + 1) * (target + 1) > tokens or (rows + 1) * (source + 1) > 2 * tokens

@@ -72,7 +72,7 @@ def rest_of_epoch(found: Iterator[UpdateBatches]) -> list[UpdateBatches]:
 
 def pairs(update: UpdateBatches) -> list[int]:
     """Pair indices that an update trains on; dummy batches do not count."""
-    return [int(pair) for each in update.micro_batches if not each.is_dummy for pair in each.batch.pairs]
+    return [int(pair) for each in update.micro_batches if not each.is_dummy for pair in each.batch.pair_ids]
 
 
 def test_iterate_updates_yields_each_pair_once_per_epoch(prepared: Prepared) -> None:
@@ -116,9 +116,9 @@ def test_iterate_updates_resumes_from_any_state(prepared: Prepared, settings: di
             assert update.data_state == expected.data_state
             assert update.mixture == expected.mixture
             for micro_batch, other in zip(update.micro_batches, expected.micro_batches, strict=True):
-                assert micro_batch.batch.pairs.tolist() == other.batch.pairs.tolist()
+                assert micro_batch.batch.pair_ids.tolist() == other.batch.pair_ids.tolist()
                 assert torch.equal(micro_batch.batch.source, other.batch.source)
-                assert torch.equal(micro_batch.batch.target_in, other.batch.target_in)
+                assert torch.equal(micro_batch.batch.decoder_input, other.batch.decoder_input)
 
 
 def test_subword_sampling_yields_more_tokens(prepared: Prepared) -> None:

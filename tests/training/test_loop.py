@@ -54,11 +54,11 @@ def batch(rows: list[list[int]]) -> Batch:
     """Sentences that translate to themselves; targets may differ in length."""
     longest = max(map(len, rows))
     source = torch.tensor([[5, 6, END]] * len(rows))
-    target_in = torch.tensor([[START, *row] + [0] * (longest - len(row)) for row in rows])
+    decoder_input = torch.tensor([[START, *row] + [0] * (longest - len(row)) for row in rows])
     labels = [[*row, END] for row in rows]
     positions = [i * (longest + 1) + t for i, row in enumerate(labels) for t in range(len(row))]
     flat = torch.tensor([token for row in labels for token in row])
-    return Batch(source, target_in, torch.tensor(positions), flat, np.arange(len(rows)))
+    return Batch(source, decoder_input, torch.tensor(positions), flat, np.arange(len(rows)))
 
 
 def update_of(*batches: Batch) -> UpdateBatches:
@@ -104,8 +104,10 @@ def test_loss_is_cross_entropy_at_label_positions() -> None:
     model = tiny_model().eval()
     rows = batch([[4, 5], [6, 7, 8]])
     loss, tokens, _ = CrossEntropyObjective(model, 0.1).eval()(rows)
-    scores = model.logits(model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.target_in))).log_softmax(-1)
-    expected = -sum(scores[p, label] for p, label in zip(rows.positions, rows.labels, strict=True))
+    scores = model.logits(
+        model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.decoder_input))
+    ).log_softmax(-1)
+    expected = -sum(scores[p, label] for p, label in zip(rows.label_positions, rows.labels, strict=True))
     assert tokens == 7
     torch.testing.assert_close(loss, expected)
 
@@ -114,7 +116,9 @@ def test_label_smoothing_is_uniform_over_the_vocabulary() -> None:
     model = tiny_model()
     rows = batch([[4, 5]])
     loss, *_ = CrossEntropyObjective(model, 0.3).train()(rows)
-    scores = model.logits(model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.target_in))).log_softmax(-1)
+    scores = model.logits(
+        model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.decoder_input))
+    ).log_softmax(-1)
     hits = scores[torch.arange(3), rows.labels]
     torch.testing.assert_close(loss, -(0.7 * hits + 0.3 * scores.mean(-1)).sum())
 

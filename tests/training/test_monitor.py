@@ -95,9 +95,9 @@ def update_of(source: torch.Tensor, target: torch.Tensor) -> UpdateBatches:
         ends = [torch.full((len(tokens), 1), special) for special in (one, other)]
         return torch.cat([ends[0], tokens, ends[1]], 1)
 
-    labels, target_in = beside(START, target, END)[:, 1:].flatten(), beside(START, target, END)[:, :-1]
+    labels, decoder_input = beside(START, target, END)[:, 1:].flatten(), beside(START, target, END)[:, :-1]
     batch = Batch(
-        beside(START, source, END)[:, 1:], target_in, torch.arange(len(labels)), labels, np.arange(len(source))
+        beside(START, source, END)[:, 1:], decoder_input, torch.arange(len(labels)), labels, np.arange(len(source))
     )
     return UpdateBatches([MicroBatch(batch, 0)], len(labels), {}, DataState(0, 0, 1, 4096, 0.5))
 

@@ -20,13 +20,13 @@ class CrossEntropyObjective(Objective):
         self.label_smoothing = label_smoothing
 
     def forward(self, batch: Batch) -> LossOutput:
-        output = self.model.decode(self.model.encode(inputs_of(batch)), DecoderInput(batch.target_in))
+        output = self.model.decode(self.model.encode(inputs_of(batch)), DecoderInput(batch.decoder_input))
         epsilon = self.label_smoothing if self.training else 0.0
 
         def loss(logits: Sequence[Tensor], labels: Tensor) -> Tensor:
             return label_smoothed_cross_entropy(logits[0], labels, epsilon)
 
-        positions = OutputPositions.from_index(batch.positions, batch.target_in.size(1))
+        positions = OutputPositions.from_index(batch.label_positions, batch.decoder_input.size(1))
         chunks = chunks_by_position(self.model, positions, batch.labels, loss)
         return LossOutput(chunked_loss([output], chunks), batch.target_tokens, {})
 

@@ -21,8 +21,8 @@ def source_token_mask(batch: Batch, eos: int) -> Tensor:
 def target_token_mask(batch: Batch) -> Tensor:
     """Return which of [B,T] are real tokens that the decoder reads: neither decoder_start nor padding."""
     # Every input but padding has a label.
-    mask = torch.zeros_like(batch.target_in, dtype=torch.bool)
-    mask.view(-1).index_fill_(0, batch.positions, True)
+    mask = torch.zeros_like(batch.decoder_input, dtype=torch.bool)
+    mask.view(-1).index_fill_(0, batch.label_positions, True)
     mask[:, 0] = False
     return mask
 

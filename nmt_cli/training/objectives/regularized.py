@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from nmt_cli.data.batches import Alignment, Batch
+from nmt_cli.data.batches import Batch, TokenAlignment
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, OutputPositions
 from nmt_cli.recipe.training import Training
 from nmt_cli.recipe.training.regularization import RDropSettings, SimCutSettings
@@ -44,7 +44,7 @@ class RegularizedObjective(CrossEntropyObjective):
         if not self.training:
             return super().forward(batch)
         output, passes = self._decode(batch), len(self.criterion.cutoff_rates)
-        positions = OutputPositions.from_index(batch.positions, batch.target_in.size(1))
+        positions = OutputPositions.from_index(batch.label_positions, batch.decoder_input.size(1))
         chunks = chunks_by_position(self.model, positions, batch.labels, self.criterion, passes)
         loss, values = chunked_loss(output.chunk(passes), chunks), {}
         if self.alignment_weight and batch.alignment is not None and output.cross_attention is not None:
@@ -60,9 +60,11 @@ class RegularizedObjective(CrossEntropyObjective):
         target_mask = target_token_mask(batch)
         source = self._drop_words([batch.source] * passes, source_mask, self.word_dropout.source)
         encoder_output = model.encode(inputs_of(batch, source, passes))
-        ids = batch.target_in.repeat(passes, 1)
+        ids = batch.decoder_input.repeat(passes, 1)
         if (rate := sampling_rate(self.sampling, self.num_updates)) > 0:
-            positions = torch.cat([batch.positions + index * batch.target_in.numel() for index in range(passes)])
+            positions = torch.cat(
+                [batch.label_positions + index * batch.decoder_input.numel() for index in range(passes)]
+            )
             ids = scheduled_sampling(model, encoder_output, ids, target_mask.repeat(passes, 1), positions, rate)
         ids = self._drop_words(ids.chunk(passes), target_mask, self.word_dropout.target)
         needs_attention = self.alignment_weight > 0 and batch.alignment is not None
@@ -152,10 +154,10 @@ def _log_probs(logits: Tensor) -> Tensor:
     return (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(-1)
 
 
-def alignment_loss(alignment: Alignment, attention: Tensor) -> Tensor:
+def alignment_loss(alignment: TokenAlignment, attention: Tensor) -> Tensor:
     """Return the cross-entropy between the links of a batch and attention [B,T,S], in nats (Chen et al. 2016).
 
     Summed over the target words with links.
     """
-    linked = attention.flatten(0, 1)[alignment.positions, alignment.sources]
+    linked = attention.flatten(0, 1)[alignment.target_positions, alignment.source_positions]
     return -(alignment.weights * linked.float().clamp_min(_MIN_ATTENTION).log()).sum()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from shards import write_shards, written
 
-from nmt_cli.data.batches import assemble, plan
+from nmt_cli.data.batches import batch_by_size, collate
 from nmt_cli.data.subword_sampling import regularizer
 from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
@@ -197,9 +197,9 @@ def test_without_bytes_what_no_piece_holds_is_unknown(tmp_path: Path, text: Sent
 
 def test_batches_are_made_of_the_new_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
     cut = regularized(corpus, tokenizer)
-    batches = plan(cut, 200, [1])
+    batches = batch_by_size(cut, 200, [1])
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(corpus)))
     for rows in batches:
-        batch = assemble(cut, rows, DEFAULT_SPECIAL_TOKENS)
+        batch = collate(cut, rows, DEFAULT_SPECIAL_TOKENS)
         assert batch.source[:, :-1].tolist() == [cut.source(row).tolist() for row in rows]
         assert batch.target_tokens == (cut.target_lengths[rows] + 1).sum()

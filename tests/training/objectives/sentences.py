@@ -39,11 +39,11 @@ def batch(sentences: list[list[int]], source_length: int = 4) -> Batch:
     longest = max(map(len, sentences)) + 1
     source = torch.randint(END + 1, WORDS, (len(sentences), source_length))
     source[:, -1] = END
-    target_in = torch.tensor([[START, *row] + [PAD] * (longest - len(row) - 1) for row in sentences])
+    decoder_input = torch.tensor([[START, *row] + [PAD] * (longest - len(row) - 1) for row in sentences])
     labels = [[*row, END] for row in sentences]
     positions = [number * longest + place for number, row in enumerate(labels) for place in range(len(row))]
     flat = [word for row in labels for word in row]
-    return Batch(source, target_in, torch.tensor(positions), torch.tensor(flat), np.arange(len(sentences)))
+    return Batch(source, decoder_input, torch.tensor(positions), torch.tensor(flat), np.arange(len(sentences)))
 
 
 def some() -> Batch:
@@ -59,9 +59,9 @@ def many(sentences: int = 400) -> Batch:
     return batch([torch.randint(END + 1, WORDS, (length,)).tolist() for length in lengths], source_length=7)
 
 
-def log_probabilities(model: Model, source: Tensor, target_in: Tensor, positions: Tensor) -> Tensor:
+def log_probabilities(model: Model, source: Tensor, decoder_input: Tensor, positions: Tensor) -> Tensor:
     """[n,V], of all scores at once."""
-    scores = model.logits(model.decode(model.encode(ModelInputs.from_ids(source)), DecoderInput(target_in)))
+    scores = model.logits(model.decode(model.encode(ModelInputs.from_ids(source)), DecoderInput(decoder_input)))
     return scores.log_softmax(-1)[positions]
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sentences import UNKNOWN, models, new, some, training
 
-from nmt_cli.data.batches import Alignment, Batch
+from nmt_cli.data.batches import Batch, TokenAlignment
 from nmt_cli.models.contract import DecoderInput, ModelInputs
 from nmt_cli.training.objectives import build_objective
 from nmt_cli.training.objectives.regularized import alignment_loss
@@ -15,7 +15,7 @@ from nmt_cli.training.objectives.regularized import alignment_loss
 
 def aligned() -> Batch:
     """Links of single words, of one word with two, and words without any."""
-    links = Alignment(
+    links = TokenAlignment(
         torch.tensor([0, 1, 6, 6, 13]), torch.tensor([2, 0, 1, 3, 0]), torch.tensor([1, 1, 0.25, 0.75, 1])
     )
     return replace(some(), alignment=links)
@@ -27,7 +27,7 @@ def test_it_is_the_weighted_logarithm_of_the_attention_of_each_link() -> None:
     links = aligned().alignment
     assert links is not None
     expected = 0.0
-    for position, source, weight in zip(links.positions, links.sources, links.weights, strict=True):
+    for position, source, weight in zip(links.target_positions, links.source_positions, links.weights, strict=True):
         expected -= float(weight) * math.log(attention[position // 6, position % 6, source])
     assert float(alignment_loss(links, attention)) == pytest.approx(expected)
 
@@ -64,7 +64,7 @@ def test_attention_learns_to_look_where_the_links_are(name: str) -> None:
         objective(rows)[0].backward()
         optimizer.step()
         attention = model.decode(
-            model.encode(ModelInputs.from_ids(rows.source)), DecoderInput(rows.target_in), attention=True
+            model.encode(ModelInputs.from_ids(rows.source)), DecoderInput(rows.decoder_input), attention=True
         ).cross_attention
         assert attention is not None
         losses.append(alignment_loss(links, attention).item())

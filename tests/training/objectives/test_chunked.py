@@ -140,8 +140,8 @@ def positions() -> OutputPositions:
 
 def decode(model: Model, seed: int = 1) -> DecoderOutput:
     torch.manual_seed(seed)
-    source, target_in = torch.randint(WORDS, (3, 5)), torch.randint(WORDS, (3, 4))
-    return model.decode(model.encode(ModelInputs.from_ids(source)), DecoderInput(target_in), attention=True)
+    source, decoder_input = torch.randint(WORDS, (3, 5)), torch.randint(WORDS, (3, 4))
+    return model.decode(model.encode(ModelInputs.from_ids(source)), DecoderInput(decoder_input), attention=True)
 
 
 def whole(model: Model, loss: LogitsLoss, decodings: int = 1) -> Tensor:

@@ -20,13 +20,13 @@ inputs = ModelInputs.from_ids
 def test_words_are_all_but_start_end_and_padding() -> None:
     for rows in (some(), many(), batch([[], [4]]), batch([[]])):
         assert torch.equal(source_token_mask(rows, END), rows.source != END)
-        assert torch.equal(target_token_mask(rows), (rows.target_in != START) & (rows.target_in != PAD))
+        assert torch.equal(target_token_mask(rows), (rows.decoder_input != START) & (rows.decoder_input != PAD))
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.5])
 def test_words_are_hidden_as_often_as_asked_for_and_nothing_else(rate: float) -> None:
     rows = many(2000)
-    for tokens, words in ((rows.source, source_token_mask(rows, END)), (rows.target_in, target_token_mask(rows))):
+    for tokens, words in ((rows.source, source_token_mask(rows, END)), (rows.decoder_input, target_token_mask(rows))):
         torch.manual_seed(1)
         changed = word_dropout(tokens, words, rate, UNKNOWN)
         assert torch.equal(changed[~words], tokens[~words])
@@ -48,30 +48,30 @@ def test_own_words_are_what_the_model_expects_after_the_true_ones(name: str) -> 
     words = target_token_mask(rows)
     with torch.no_grad():
         changed = scheduled_sampling(
-            model, model.encode(inputs(rows.source)), rows.target_in, words, rows.positions, rate=1.0
+            model, model.encode(inputs(rows.source)), rows.decoder_input, words, rows.label_positions, rate=1.0
         )
         for row, place in words.nonzero().tolist():
             memory = model.encode(inputs(rows.source[row : row + 1]))
             best = int(
-                model.logits(model.decode(memory, DecoderInput(rows.target_in[row : row + 1, :place])))[-1].argmax()
+                model.logits(model.decode(memory, DecoderInput(rows.decoder_input[row : row + 1, :place])))[-1].argmax()
             )
-            assert changed[row, place] == (rows.target_in[row, place] if best == END else best)
-    assert torch.equal(changed[~words], rows.target_in[~words])
+            assert changed[row, place] == (rows.decoder_input[row, place] if best == END else best)
+    assert torch.equal(changed[~words], rows.decoder_input[~words])
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6])
 def test_as_many_words_are_the_models_own_as_asked_for(share: float) -> None:
     model, rows = new("transformer"), many(2000)
     words = target_token_mask(rows)
-    unlike = torch.full_like(rows.target_in, UNKNOWN)  # no word of the batch
+    unlike = torch.full_like(rows.decoder_input, UNKNOWN)  # no word of the batch
     with torch.no_grad():
         model.embeddings.target.weight[UNKNOWN] = 100 * model.decode(
-            model.encode(inputs(rows.source)), DecoderInput(rows.target_in)
+            model.encode(inputs(rows.source)), DecoderInput(rows.decoder_input)
         ).hidden_states.mean((0, 1))
     memory = model.encode(inputs(rows.source))
     torch.manual_seed(1)
-    own = scheduled_sampling(model, memory, rows.target_in, words, rows.positions, share) == unlike
-    possible = scheduled_sampling(model, memory, rows.target_in, words, rows.positions, 1.0) == unlike
+    own = scheduled_sampling(model, memory, rows.decoder_input, words, rows.label_positions, share) == unlike
+    possible = scheduled_sampling(model, memory, rows.decoder_input, words, rows.label_positions, 1.0) == unlike
     count = int(possible.sum())
     assert count > 2000
     spread = (share * (1 - share) / count) ** 0.5
@@ -81,13 +81,13 @@ def test_as_many_words_are_the_models_own_as_asked_for(share: float) -> None:
 def test_the_end_is_never_read() -> None:
     model, rows = new("gru"), many()
     with torch.no_grad():
-        vectors = model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.target_in)).hidden_states
+        vectors = model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.decoder_input)).hidden_states
         model.output.resize = torch.nn.Identity()
         model.output.projection = torch.nn.Linear(vectors.size(-1), WORDS)
         model.output.projection.bias[END] = 100.0
     memory = model.encode(inputs(rows.source))
-    changed = scheduled_sampling(model, memory, rows.target_in, target_token_mask(rows), rows.positions, 1.0)
-    assert torch.equal(changed, rows.target_in)
+    changed = scheduled_sampling(model, memory, rows.decoder_input, target_token_mask(rows), rows.label_positions, 1.0)
+    assert torch.equal(changed, rows.decoder_input)
 
 
 def test_the_share_grows_in_a_straight_line() -> None:

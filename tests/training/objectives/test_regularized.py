@@ -8,7 +8,7 @@ from sentences import END, UNKNOWN, log_probabilities, models, new, some, traini
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from nmt_cli.data.batches import Alignment, Batch
+from nmt_cli.data.batches import Batch, TokenAlignment
 from nmt_cli.devices import has_fast_bf16
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 from nmt_cli.recipe.training import Training
@@ -35,7 +35,7 @@ consistencies = pytest.mark.parametrize("consistency", [None, R_DROP, SIMCUT], i
 
 
 def aligned() -> Batch:
-    links = Alignment(torch.tensor([0, 6, 6]), torch.tensor([2, 1, 3]), torch.tensor([1.0, 0.5, 0.5]))
+    links = TokenAlignment(torch.tensor([0, 6, 6]), torch.tensor([2, 1, 3]), torch.tensor([1.0, 0.5, 0.5]))
     return replace(some(), alignment=links)
 
 
@@ -47,7 +47,7 @@ def objective(model: Model, settings: Training, step: int = 10) -> CrossEntropyO
 
 def whole(model: Model, rows: Batch, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy as torch computes it."""
-    expected = log_probabilities(model, rows.source, rows.target_in, rows.positions)
+    expected = log_probabilities(model, rows.source, rows.decoder_input, rows.label_positions)
     return cross_entropy(expected, rows.labels, reduction="sum", label_smoothing=smoothing)
 
 
@@ -81,8 +81,10 @@ def test_readings_are_as_if_each_was_read_alone(name: str) -> None:
     torch.manual_seed(5)
     words = source_token_mask(rows, END), target_token_mask(rows)
     sources = [word_dropout(rows.source, words[0], rate, UNKNOWN) for rate in (0.5, 1 - 0.5 * 0.6)]
-    targets = [word_dropout(rows.target_in, words[1], rate, UNKNOWN) for rate in (0.6, 1 - 0.4 * 0.6)]
-    first, second = (log_probabilities(model, *each, rows.positions) for each in zip(sources, targets, strict=True))
+    targets = [word_dropout(rows.decoder_input, words[1], rate, UNKNOWN) for rate in (0.6, 1 - 0.4 * 0.6)]
+    first, second = (
+        log_probabilities(model, *each, rows.label_positions) for each in zip(sources, targets, strict=True)
+    )
     expected = cross_entropy(first, rows.labels, reduction="sum", label_smoothing=0.1)
     for p, q in zip(first.flatten(), second.flatten(), strict=True):
         expected = expected + 3.0 * p.exp() * (p - q)
@@ -105,17 +107,17 @@ def test_everything_together_is_the_sum_of_its_parts(name: str) -> None:
     torch.manual_seed(5)
     words = source_token_mask(rows, END), target_token_mask(rows).repeat(2, 1)
     source = torch.cat([word_dropout(rows.source, words[0], 0.2, UNKNOWN) for _ in range(2)])
-    memory, target_in = model.encode(ModelInputs.from_ids(source)), rows.target_in.repeat(2, 1)
-    positions = torch.cat([rows.positions, rows.positions + rows.target_in.numel()])
-    target_in = scheduled_sampling(model, memory, target_in, words[1], positions, 0.5)
-    target_in = torch.cat([word_dropout(part, words[1][:3], 0.3, UNKNOWN) for part in target_in.chunk(2)])
-    decoded = model.decode(memory, DecoderInput(target_in), attention=True)
+    memory, decoder_input = model.encode(ModelInputs.from_ids(source)), rows.decoder_input.repeat(2, 1)
+    positions = torch.cat([rows.label_positions, rows.label_positions + rows.decoder_input.numel()])
+    decoder_input = scheduled_sampling(model, memory, decoder_input, words[1], positions, 0.5)
+    decoder_input = torch.cat([word_dropout(part, words[1][:3], 0.3, UNKNOWN) for part in decoder_input.chunk(2)])
+    decoded = model.decode(memory, DecoderInput(decoder_input), attention=True)
     one, other = model.logits(decoded).log_softmax(-1)[positions].chunk(2)
     expected = sum(cross_entropy(p, rows.labels, reduction="sum", label_smoothing=0.1) / 2 for p in (one, other))
     expected = expected + 5.0 * ((one.exp() * (one - other)).sum() + (other.exp() * (other - one)).sum()) / 4
     assert decoded.cross_attention is not None
     for attention in decoded.cross_attention.chunk(2):
-        linked = attention.flatten(0, 1)[links.positions, links.sources]
+        linked = attention.flatten(0, 1)[links.target_positions, links.source_positions]
         expected = expected - 0.5 * (links.weights * linked.log()).sum() / 2
     expected.backward()
 
