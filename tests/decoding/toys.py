@@ -126,7 +126,7 @@ def forced_log_probability(model: Model, source: ModelInputs, tokens: tuple[int,
     said = [*tokens, END] if ended else list(tokens)
     with torch.no_grad():
         target = DecoderInput(torch.tensor([[START, *said][: len(said)]]))
-        log_probabilities = model.logits(model.decode(model.encode(source), DecoderInput(target))).log_softmax(-1)
+        log_probabilities = model.logits(model.decode(model.encode(source), target)).log_softmax(-1)
     return float(log_probabilities[torch.arange(len(said)), torch.tensor(said)].double().sum())
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 
 from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.models.contract import VocabularyParameter
 from nmt_cli.recipe.training.optimization import Optimizer
 from nmt_cli.training.optimization.optimizer import Optimizers, build_optimizer, freeze
 
@@ -104,6 +105,12 @@ class TokenModel(nn.Module):
         self.embedding = nn.Embedding(6, 4)
         self.inner = nn.Linear(4, 4)
         self.scale = nn.Parameter(torch.ones(()))
+
+    def vocabulary_parameters(self) -> list[VocabularyParameter]:
+        return [VocabularyParameter("embedding.weight", "target")]
+
+    def fused_parameters(self) -> dict[str, list[int]]:
+        return {}
 
     def forward(self, tokens: Tensor) -> Tensor:
         scores: Tensor = self.inner(self.embedding(tokens)) * self.scale
