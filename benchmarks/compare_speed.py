@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 from nmt_cli.devices import describe, pick_device
-from nmt_cli.evaluation.comparison import CommonSet, System, compare
-from nmt_cli.evaluation.metrics import build_metrics, measure
-from nmt_cli.evaluation.metrics.contract import Texts
-from nmt_cli.evaluation.trust.paired import TESTS, PairedTest
+from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts
+from nmt_cli.evaluation.significance import SIGNIFICANCE_TESTS, PairedTest
+from nmt_cli.evaluation.system_comparison import ComparedTestSet, SystemOutput, compare
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.text.lines import read_lines
 
@@ -36,18 +36,18 @@ def disturbed(lines: list[str], rate: float, seed: int) -> list[str]:
     return found
 
 
-def seconds(references: list[str], systems: list[System]) -> dict[str, float]:
+def seconds(references: list[str], systems: list[SystemOutput]) -> dict[str, float]:
     """Processor time of each part, by its name."""
     took = {}
     for key in SETTINGS.metrics:
         metrics = build_metrics(SETTINGS.model_copy(update={"metrics": [key]}))
         started = time.process_time()
         for system in systems:
-            measure(Texts(system.hypotheses[0], [references]), metrics)
+            compute_statistics(EvaluationTexts(system.hypotheses[0], [references]), metrics)
         took[f"statistics of {key}, both systems"] = time.process_time() - started
-    for method in TESTS:
+    for method in SIGNIFICANCE_TESTS:
         started = time.process_time()
-        compare(systems, CommonSet("test", [references]), SETTINGS, PairedTest(method, RESAMPLES, SETTINGS.seed))
+        compare(systems, ComparedTestSet("test", [references]), SETTINGS, PairedTest(method, RESAMPLES, SETTINGS.seed))
         took[f"whole comparison, {method}"] = time.process_time() - started
     return took
 
@@ -58,7 +58,7 @@ def main() -> None:
     references = list(read_lines(path))[:SENTENCES]
     hypotheses = [list(read_lines(Path(name)))[:SENTENCES] for name in sys.argv[2:4]]
     hypotheses = hypotheses or [disturbed(references, rate, 1) for rate in (0.2, 0.19)]
-    systems = [System(name, (name,), (lines,)) for name, lines in zip("AB", hypotheses, strict=True)]
+    systems = [SystemOutput(name, (name,), (lines,)) for name, lines in zip("AB", hypotheses, strict=True)]
     print(f"{len(references):,} sentences of {path.name}, {RESAMPLES:,} resamples; {describe(pick_device())}\n")
     print("| part | seconds of one core |\n|:--|--:|")
     for part, took in seconds(references, systems).items():

@@ -18,9 +18,15 @@ from nmt_cli.commands.compared import (
 from nmt_cli.commands.results import stdout
 from nmt_cli.commands.test_sets import words_seen
 from nmt_cli.errors import RecipeError
-from nmt_cli.evaluation.comparison import CommonSet, Comparison, SystemScore, compare, counted_sentences
 from nmt_cli.evaluation.metrics import build_metrics
-from nmt_cli.evaluation.trust.paired import RESAMPLES, Method, PairedTest
+from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, PairedTest, SignificanceMethod
+from nmt_cli.evaluation.system_comparison import (
+    ComparedTestSet,
+    Comparison,
+    SystemScore,
+    compare,
+    format_sentence_count,
+)
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import override
@@ -38,7 +44,7 @@ class Options:
     tests: Sequence[str] = ()
     references: Sequence[Path] = ()
     source: Path | None = None
-    method: Method = "randomisation"
+    method: SignificanceMethod = "randomisation"
     resamples: int | None = None
     """None: as many as are usual for the method."""
     overrides: Sequence[str] = ()
@@ -72,7 +78,7 @@ def comparisons(candidates: Sequence[Candidate], options: Options) -> dict[str, 
     """A comparison on each test set that all have in common, the first system being what others are held against."""
     settings = _settings(candidates, options.overrides)
     build_metrics(settings)  # what one lacks is told before any work
-    test = PairedTest(options.method, options.resamples or RESAMPLES[options.method], settings.seed)
+    test = PairedTest(options.method, options.resamples or DEFAULT_RESAMPLES[options.method], settings.seed)
     seen = _words_seen(candidates)
     compared = {}
     for name in common_sets(candidates, options.tests):
@@ -80,7 +86,7 @@ def comparisons(candidates: Sequence[Candidate], options: Options) -> dict[str, 
         references, sources = judged_by(translations, options.references, options.source)
         for told in other_decoding(candidates, name):
             console.info(told)
-        common = CommonSet(name, references, sources, _tags(candidates, name, len(references[0])), seen)
+        common = ComparedTestSet(name, references, sources, _tags(candidates, name, len(references[0])), seen)
         compared[name] = compare(systems(candidates, translations), common, settings, test)
     return compared
 
@@ -111,11 +117,11 @@ def _tags(candidates: Sequence[Candidate], name: str, count: int) -> list[str] |
 def _told(found: Comparison) -> Iterator[str]:
     test = found.test
     method = {"bootstrap": "paired bootstrap", "randomisation": "approximate randomisation"}[test.method]
-    yield f"{found.test_set}: {counted_sentences(found.sentences)}, {method} with {test.resamples:,} resamples"
+    yield f"{found.test_set}: {format_sentence_count(found.sentences)}, {method} with {test.resamples:,} resamples"
     yield ""
-    names = list(dict.fromkeys(score.system for score in found.systems))
-    metrics = list(dict.fromkeys((score.metric, score.name) for score in found.systems))
-    cells = {(score.system, score.metric): _cell(score) for score in found.systems}
+    names = list(dict.fromkeys(score.system for score in found.scores))
+    metrics = list(dict.fromkeys((score.metric, score.name) for score in found.scores))
+    cells = {(score.system, score.metric): _cell(score) for score in found.scores}
     rows = [[name, *(cells[name, key] for key, _ in metrics)] for name in names]
     yield from _table([["", *(name for _, name in metrics)], *rows])
     yield ""
@@ -129,12 +135,12 @@ def _told(found: Comparison) -> Iterator[str]:
         yield ""
         yield from _table([[f"{name} where", "sentences", *names], *parts])
     for pair in found.pairs:
-        for title, changes in (("gains", pair.gained), ("loses", pair.lost)):
+        for title, changes in (("gains", pair.improved), ("loses", pair.worsened)):
             for change in changes[:_LINES_SHOWN]:
                 yield ""
                 yield (
                     f"{pair.second} {title} most: line {change.line},"
-                    f" {pair.lines_by} {score_text(change.first_score)} → {score_text(change.second_score)}"
+                    f" {pair.sort_metric} {score_text(change.first_score)} → {score_text(change.second_score)}"
                 )
                 said = [("source", change.source)] if change.source is not None else []
                 said += [("reference", reference) for reference in change.references]
@@ -145,7 +151,7 @@ def _told(found: Comparison) -> Iterator[str]:
 
 def _cell(score: SystemScore) -> str:
     interval = "" if score.interval is None else f" ± {score_text(score.interval.half_width, score.value)}"
-    spread = "" if score.spread is None else f", over seeds ± {score_text(score.spread, score.value)}"
+    spread = "" if score.stdev is None else f", over seeds ± {score_text(score.stdev, score.value)}"
     return f"{score_text(score.value)}{interval}{spread}"
 
 

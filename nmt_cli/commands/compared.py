@@ -10,7 +10,7 @@ from typing import Any
 from nmt_cli import files
 from nmt_cli.commands.test_sets import read_parallel
 from nmt_cli.errors import DataError, RecipeError
-from nmt_cli.evaluation.comparison import System
+from nmt_cli.evaluation.system_comparison import SystemOutput
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import HYPOTHESES, SCORES, RunDirectory, find_model
@@ -152,7 +152,7 @@ def other_decoding(candidates: Sequence[Candidate], test_set: str) -> Iterator[s
                 )
 
 
-def systems(candidates: Sequence[Candidate], found: Sequence[Translations]) -> list[System]:
+def systems(candidates: Sequence[Candidate], found: Sequence[Translations]) -> list[SystemOutput]:
     """The systems to compare; runs of one recipe that differ in their seed alone are one system."""
     groups: dict[str, list[int]] = {}
     for number, candidate in enumerate(candidates):
@@ -164,7 +164,7 @@ def systems(candidates: Sequence[Candidate], found: Sequence[Translations]) -> l
     for members in groups.values():
         trainings = tuple(names[number] for number in members)
         name = trainings[0] if len(trainings) == 1 else f"{_shared(trainings)} ({len(trainings)} seeds)"
-        made.append(System(name, trainings, tuple(found[number].hypotheses for number in members)))
+        made.append(SystemOutput(name, trainings, tuple(found[number].hypotheses for number in members)))
     return made
 
 

@@ -11,12 +11,12 @@ from nmt_cli.commands.results import stdout
 from nmt_cli.commands.systems import System, Translated, open_system
 from nmt_cli.commands.test_sets import SetTexts, choose, read_parallel, read_test_set, words_seen
 from nmt_cli.errors import DataError, RecipeError
-from nmt_cli.evaluation.analysis import analyse, robustness, with_intervals
-from nmt_cli.evaluation.comparison import told_p
-from nmt_cli.evaluation.metrics import build_metrics, exact_match, length_ratio, measure
-from nmt_cli.evaluation.metrics.contract import Texts
-from nmt_cli.evaluation.suspicions import suspicions
-from nmt_cli.evaluation.where.robustness import DISTURBANCES
+from nmt_cli.evaluation.analysis import analyse, measure_robustness, with_intervals
+from nmt_cli.evaluation.breakdown.perturbations import PERTURBATIONS
+from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, exact_match, length_ratio
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts
+from nmt_cli.evaluation.sanity_checks import sanity_checks
+from nmt_cli.evaluation.system_comparison import format_p_value
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import override
 from nmt_cli.reporting.report import EvaluatedSet, Sentence, read_evaluation, write_evaluation
@@ -95,9 +95,9 @@ def evaluate_files(given: GivenFiles, overrides: Sequence[str], as_json: bool) -
     with_source = [] if given.source is None else [given.source]
     hypotheses, *others = read_parallel([given.hypothesis, *given.references, *with_source])
     references = others[: len(given.references)]
-    texts = Texts(hypotheses, references, others[-1] if with_source else None)
-    scores = [score.as_sacrebleu() for score in with_intervals(measure(texts, metrics), settings)]
-    for warning in suspicions(hypotheses, references):
+    texts = EvaluationTexts(hypotheses, references, others[-1] if with_source else None)
+    scores = [score.as_sacrebleu() for score in with_intervals(compute_statistics(texts, metrics), settings)]
+    for warning in sanity_checks(hypotheses, references):
         console.warn(f"{given.hypothesis}: {warning}")
     if as_json:
         _print_json(scores)
@@ -120,9 +120,9 @@ def _evaluate_set(system: System, name: str, text: SetTexts) -> dict[str, Any]:
     settings = recipe.evaluation
     best = _stored_translations(folder, text) or list(system.translate(text.requests))
     hypotheses = [found.text for found in best]
-    texts = Texts(hypotheses, references, text.sources)
-    measured = measure(texts, build_metrics(settings))
-    analysis = analyse(texts, measured, settings, words_seen(recipe), text.tags)
+    texts = EvaluationTexts(hypotheses, references, text.sources)
+    statistics = compute_statistics(texts, build_metrics(settings))
+    analysis = analyse(texts, statistics, settings, words_seen(recipe), text.tags)
     sentences = [
         Sentence(source, found.text, list(expected), found.log_probability, found.score)
         for source, found, *expected in zip(text.sources, best, *references, strict=True)
@@ -135,10 +135,10 @@ def _evaluate_set(system: System, name: str, text: SetTexts) -> dict[str, Any]:
         weights=system.weights,
         recipe=system.recipe_sha256,
         sentences=sentences,
-        scores=with_intervals(measured, settings),
+        scores=with_intervals(statistics, settings),
         exact_match=exact_match(hypotheses, references),
         length_ratio=length_ratio(hypotheses, references),
-        warnings=suspicions(hypotheses, references),
+        warnings=sanity_checks(hypotheses, references),
         samples=settings.samples,
         provenance=text.provenance,
     )
@@ -190,13 +190,13 @@ def _disturb_alone(system: System, name: str, text: SetTexts) -> list[dict[str, 
     folder = system.folder(name)
     with files.lock(folder / ".lock"):
         best = _stored_translations(folder, text) or list(system.translate(text.requests))
-        undisturbed = Texts([found.text for found in best], text.references, text.sources)
+        undisturbed = EvaluationTexts([found.text for found in best], text.references, text.sources)
         sets = []
-        for disturbance in DISTURBANCES:
-            sources = disturbance.sources(text.sources)
+        for disturbance in PERTURBATIONS:
+            sources = disturbance.perturb_lines(text.sources)
             hypotheses = [found.text for found in system.translate(text.disturbed(sources))]
-            disturbed = Texts(hypotheses, text.references, sources)
-            sets.append(asdict(robustness(undisturbed, disturbed, disturbance, system.recipe.evaluation)))
+            disturbed = EvaluationTexts(hypotheses, text.references, sources)
+            sets.append(asdict(measure_robustness(undisturbed, disturbed, disturbance, system.recipe.evaluation)))
         files.write_json(folder / ROBUSTNESS, {"test_set": name, "sets": sets, "provenance": asdict(text.provenance)})
     return sets
 
@@ -208,14 +208,14 @@ def _print_scores(name: str, found: Mapping[str, Any]) -> None:
     for disturbed in found.get("robustness", ()):
         named = zip(found["scores"], disturbed["drops"], strict=True)
         drops = "  ".join(f"{score['name']} {_with_drop(drop)}" for score, drop in named)
-        lines.append(f"{name}  {disturbed['name']}: {drops}")
+        lines.append(f"{name}  {disturbed['perturbation']}: {drops}")
     _print("".join(f"{line}\n" for line in lines).encode())
 
 
 def _with_drop(drop: Mapping[str, Any]) -> str:
     sign = "+" if drop["difference"] >= 0 else ""
-    difference = f"{sign}{score_text(drop['difference'], drop['undisturbed'])}"
-    return f"{score_text(drop['disturbed'])} ({difference}, {told_p(drop['p'])})"
+    difference = f"{sign}{score_text(drop['difference'], drop['original'])}"
+    return f"{score_text(drop['perturbed'])} ({difference}, {format_p_value(drop['p'])})"
 
 
 def _with_interval(score: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from nmt_cli.data.factors import check_count
 from nmt_cli.data.reading import SOURCE_COLUMN, read_all, read_pairs
 from nmt_cli.decoding.requests import Request, plain_requests
 from nmt_cli.errors import DataError, RecipeError
-from nmt_cli.evaluation.where.words import frequencies, splitter
+from nmt_cli.evaluation.breakdown.words import count_words, word_tokenizer
 from nmt_cli.recipe.data import AnyCorpus, Data, TestSet
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.report import Provenance
@@ -145,4 +145,4 @@ def words_seen(recipe: Recipe) -> Mapping[str, int] | None:
     targets = (
         target for corpus in there for _, target in islice(read_pairs(corpus, languages, data.on_error), _MOST_LINES)
     )
-    return frequencies(targets, splitter(recipe.evaluation))
+    return count_words(targets, word_tokenizer(recipe.evaluation))

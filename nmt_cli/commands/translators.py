@@ -132,9 +132,9 @@ def utility_of(settings: SearchSettings, evaluation: Evaluation) -> "Utility | N
     """What minimum risk goes by; None if the settings are of another search."""
     if not isinstance(settings, MinimumRiskSettings):
         return None
-    from nmt_cli.evaluation.utility import expected_utilities, similarity
+    from nmt_cli.evaluation.mbr_utility import expected_utilities, utility_function
 
-    return partial(expected_utilities, similarity=similarity(settings.utility, evaluation))
+    return partial(expected_utilities, utility=utility_function(settings.utility, evaluation))
 
 
 def _together(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "LoadedModel":

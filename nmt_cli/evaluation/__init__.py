@@ -1,1 +1,1 @@
-"""Text → numbers: metrics over strings, of any system."""
+"""Scores, significance tests and breakdowns of translations, for any system. Works on strings."""

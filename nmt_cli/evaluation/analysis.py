@@ -1,91 +1,101 @@
-"""All that is told of one system's translations of one test set, beside its scores."""
+"""Analysis of one system on one test set: confidence intervals, breakdowns and robustness."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nmt_cli.evaluation.metrics import build_metrics, measure
-from nmt_cli.evaluation.metrics.contract import Measured, Score, Texts
-from nmt_cli.evaluation.trust.bootstrap import interval
-from nmt_cli.evaluation.trust.paired import RESAMPLES, approximate_randomisation, difference
-from nmt_cli.evaluation.where.ngrams import Ngrams, ngrams
-from nmt_cli.evaluation.where.robustness import Disturbance, DisturbedLine, Drop, Robustness
-from nmt_cli.evaluation.where.single_lines import LineScore, changed_lines, telling, worst_lines
-from nmt_cli.evaluation.where.slices import SliceScores, slice_scores, slices
-from nmt_cli.evaluation.where.words import WordBand, splitter, word_bands
+from nmt_cli.evaluation.breakdown.lines import LineScore, changed_lines, sort_metric, worst_lines
+from nmt_cli.evaluation.breakdown.perturbations import Perturbation, PerturbedLine, Robustness, ScoreDrop
+from nmt_cli.evaluation.breakdown.slices import SliceScores, find_slices, score_slices
+from nmt_cli.evaluation.breakdown.words import NgramDifferences, WordBand, compare_ngrams, word_bands, word_tokenizer
+from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MetricScore, MetricStatistics
+from nmt_cli.evaluation.significance import (
+    DEFAULT_RESAMPLES,
+    approximate_randomisation,
+    confidence_interval,
+    score_difference,
+)
 from nmt_cli.recipe.evaluation import Evaluation
 
-SHOWN = 20
-"""Lines and phrases of each kind."""
+MAX_EXAMPLES = 20
+"""Lines and n-grams of each kind."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Where translations are good and where not."""
+    """Breakdown of the scores of one system on one test set."""
 
     slices: list[SliceScores]
     word_bands: list[WordBand]
-    """Words by how often training has seen them; empty if its text is not at hand."""
-    ngrams: Ngrams
-    lines_by: str
-    """Name of the metric by which lines are put in order."""
+    """By frequency in the training text; empty if that text is not available."""
+    ngrams: NgramDifferences
+    sort_metric: str
+    """Name of the metric that lines are sorted by."""
     worst_lines: list[LineScore]
 
 
-def with_intervals(measured: Sequence[Measured], settings: Evaluation) -> list[Score]:
-    """The corpus scores, each with its interval unless the settings want none, or there is but one sentence to draw."""
-    if settings.resamples is None or len(measured[0].rows) == 1:
-        return [each.score() for each in measured]
-    return [each.score(interval(each, settings.resamples, settings.seed)) for each in measured]
+def with_intervals(statistics: Sequence[MetricStatistics], settings: Evaluation) -> list[MetricScore]:
+    """Return corpus scores with confidence intervals, except for a single sentence or if the settings disable them."""
+    if settings.resamples is None or len(statistics[0].rows) == 1:
+        return [each.score() for each in statistics]
+    return [each.score(confidence_interval(each, settings.resamples, settings.seed)) for each in statistics]
 
 
 def analyse(
-    texts: Texts,
-    measured: Sequence[Measured],
+    texts: EvaluationTexts,
+    statistics: Sequence[MetricStatistics],
     settings: Evaluation,
-    seen: Mapping[str, int] | None = None,
+    word_counts: Mapping[str, int] | None = None,
     tags: Sequence[str] | None = None,
 ) -> Analysis:
-    """Where the scores come from; `seen` counts the words of the training text, `tags` says what kind each line is."""
-    split, by = splitter(settings), telling(measured)
+    """Break down the scores of a system.
+
+    Args:
+        word_counts: Count of each word in the training text.
+        tags: Tag of each line.
+    """
+    tokenize, sorted_by = word_tokenizer(settings), sort_metric(statistics)
     return Analysis(
-        slices=slice_scores(slices(texts, split, seen, tags), measured),
-        word_bands=word_bands(texts, seen, split) if seen else [],
-        ngrams=ngrams(texts, split, SHOWN),
-        lines_by=by.metric.name,
-        worst_lines=worst_lines(texts, by, SHOWN),
+        slices=score_slices(find_slices(texts, tokenize, word_counts, tags), statistics),
+        word_bands=word_bands(texts, word_counts, tokenize) if word_counts else [],
+        ngrams=compare_ngrams(texts, tokenize, MAX_EXAMPLES),
+        sort_metric=sorted_by.metric.name,
+        worst_lines=worst_lines(texts, sorted_by, MAX_EXAMPLES),
     )
 
 
-def robustness(undisturbed: Texts, disturbed: Texts, disturbance: Disturbance, settings: Evaluation) -> Robustness:
-    """What a disturbance costs; `disturbed` holds its sources and their translations."""
+def measure_robustness(
+    original: EvaluationTexts, perturbed: EvaluationTexts, perturbation: Perturbation, settings: Evaluation
+) -> Robustness:
+    """Measure the effect of a perturbation. `perturbed` has the perturbed sources and their translations."""
     metrics = build_metrics(settings)
-    before_texts, after_texts = disturbance.judge(undisturbed), disturbance.judge(disturbed)
-    before, after = measure(before_texts, metrics), measure(after_texts, metrics)
+    before_texts, after_texts = perturbation.normalize_texts(original), perturbation.normalize_texts(perturbed)
+    before, after = compute_statistics(before_texts, metrics), compute_statistics(after_texts, metrics)
     drops = [
-        Drop(
+        ScoreDrop(
             first.metric.key,
             first.value,
             second.value,
-            difference([first], [second]),
-            approximate_randomisation([first], [second], RESAMPLES["randomisation"], settings.seed),
+            score_difference([first], [second]),
+            approximate_randomisation([first], [second], DEFAULT_RESAMPLES["randomisation"], settings.seed),
         )
         for first, second in zip(before, after, strict=True)
     ]
-    _, lost = changed_lines(before_texts, telling(before), after_texts, telling(after), SHOWN)
-    assert undisturbed.sources is not None and disturbed.sources is not None
-    pairs = zip(undisturbed.sources, disturbed.sources, strict=True)
+    _, worsened = changed_lines(before_texts, sort_metric(before), after_texts, sort_metric(after), MAX_EXAMPLES)
+    assert original.sources is not None and perturbed.sources is not None
+    pairs = zip(original.sources, perturbed.sources, strict=True)
     return Robustness(
-        name=disturbance.name,
-        changed=sum(first != second for first, second in pairs),
+        perturbation=perturbation.name,
+        changed_lines=sum(first != second for first, second in pairs),
         drops=drops,
         examples=[
-            DisturbedLine(
+            PerturbedLine(
                 change.line,
-                undisturbed.sources[change.line - 1],
-                disturbed.sources[change.line - 1],
-                undisturbed.hypotheses[change.line - 1],
-                disturbed.hypotheses[change.line - 1],
+                original.sources[change.line - 1],
+                perturbed.sources[change.line - 1],
+                original.hypotheses[change.line - 1],
+                perturbed.hypotheses[change.line - 1],
             )
-            for change in lost
+            for change in worsened
         ],
     )

@@ -3,12 +3,12 @@
 import pytest
 
 from compare_speed import MULTI30K, SENTENCES, disturbed, seconds
-from nmt_cli.evaluation.comparison import System
+from nmt_cli.evaluation.system_comparison import SystemOutput
 from nmt_cli.text.lines import read_lines
 
 
-def systems(references: list[str]) -> list[System]:
-    return [System(name, (name,), (disturbed(references, rate, 1),)) for name, rate in (("A", 0.2), ("B", 0.19))]
+def systems(references: list[str]) -> list[SystemOutput]:
+    return [SystemOutput(name, (name,), (disturbed(references, rate, 1),)) for name, rate in (("A", 0.2), ("B", 0.19))]
 
 
 def test_every_part_is_measured() -> None:

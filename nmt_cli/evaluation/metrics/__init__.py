@@ -1,11 +1,11 @@
-"""Corpus scores of translations, by name."""
+"""Corpus scores of translations, by metric name."""
 
 from collections.abc import Callable, Sequence
 
 from nmt_cli.errors import DataError
-from nmt_cli.evaluation.metrics import matching, sacrebleu, summaries
-from nmt_cli.evaluation.metrics.contract import Measured, Metric, Score, Texts
-from nmt_cli.evaluation.metrics.external import external
+from nmt_cli.evaluation.metrics import sacrebleu, sentence_metrics
+from nmt_cli.evaluation.metrics.external import external_metric
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts, Metric, MetricScore, MetricStatistics
 from nmt_cli.recipe.evaluation import Evaluation
 
 METRICS: dict[str, Callable[[Evaluation], Metric]] = {
@@ -14,61 +14,77 @@ METRICS: dict[str, Callable[[Evaluation], Metric]] = {
     "chrf": sacrebleu.chrf,
     "chrf++": sacrebleu.chrf_plus_plus,
     "ter": sacrebleu.ter,
-    "rouge1": summaries.rouge("rouge1"),
-    "rouge2": summaries.rouge("rouge2"),
-    "rougeL": summaries.rouge("rougeL"),
-    "meteor": summaries.meteor,
-    "exact_match": matching.exact_match,
-    "wer": matching.word_error_rate,
-    "per": matching.phoneme_error_rate,
+    "rouge1": sentence_metrics.rouge("rouge1"),
+    "rouge2": sentence_metrics.rouge("rouge2"),
+    "rougeL": sentence_metrics.rouge("rougeL"),
+    "meteor": sentence_metrics.meteor,
+    "exact_match": sentence_metrics.exact_match,
+    "wer": sentence_metrics.word_error_rate,
+    "per": sentence_metrics.phoneme_error_rate,
 }
-"""From a name in `evaluation.metrics` to what makes the metric."""
+"""From a name in `evaluation.metrics` to the constructor of the metric."""
 
 
 def build_metrics(settings: Evaluation) -> list[Metric]:
-    """The metrics of the settings, in their order, then external ones; RecipeError if one lacks what it needs."""
-    known = [METRICS[key](settings) for key in dict.fromkeys(settings.metrics)]
-    return [*known, *(external(name, wanted) for name, wanted in settings.external.items())]
+    """Build the metrics of the settings in their order, followed by external ones.
 
-
-def measure(texts: Texts, metrics: Sequence[Metric]) -> list[Measured]:
-    """What each metric finds; DataError unless there are sentences, and as many on each side."""
-    check_counts(texts.hypotheses, texts.references)
-    references = len(texts.references)
-    return [Measured(metric, metric.statistics(texts), metric.signature(references)) for metric in metrics]
-
-
-def score(hypotheses: Sequence[str], references: Sequence[Sequence[str]], settings: Evaluation) -> list[Score]:
-    """Score detokenised hypotheses by each metric of the settings, in their order.
-
-    `references` holds one list for each set of references, each as long as `hypotheses`; DataError if not,
-    or if there is no sentence at all.
+    Raises:
+        RecipeError: A program, package or model that a metric needs is missing.
     """
-    return [found.score() for found in measure(Texts(hypotheses, references), build_metrics(settings))]
+    built_in = [METRICS[key](settings) for key in dict.fromkeys(settings.metrics)]
+    return [*built_in, *(external_metric(name, program) for name, program in settings.external.items())]
+
+
+def compute_statistics(texts: EvaluationTexts, metrics: Sequence[Metric]) -> list[MetricStatistics]:
+    """Compute the sentence statistics of each metric.
+
+    Raises:
+        DataError: There are no sentences, or the sides differ in their number of lines.
+    """
+    check_line_counts(texts.hypotheses, texts.references)
+    num_references = len(texts.references)
+    return [MetricStatistics(metric, metric.statistics(texts), metric.signature(num_references)) for metric in metrics]
+
+
+def score(hypotheses: Sequence[str], references: Sequence[Sequence[str]], settings: Evaluation) -> list[MetricScore]:
+    """Score detokenised hypotheses with each metric of the settings, in their order.
+
+    Args:
+        references: One list per set of references, each as long as `hypotheses`.
+
+    Raises:
+        DataError: There are no sentences, or the sides differ in their number of lines.
+    """
+    texts = EvaluationTexts(hypotheses, references)
+    return [statistics.score() for statistics in compute_statistics(texts, build_metrics(settings))]
 
 
 def exact_match(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Percentage of hypotheses that are, character by character, one of their references."""
-    [found] = measure(Texts(hypotheses, references), [matching.exact_match(Evaluation())])
-    return found.value
+    """Return the percentage of hypotheses that equal one of their references."""
+    texts = EvaluationTexts(hypotheses, references)
+    [statistics] = compute_statistics(texts, [sentence_metrics.exact_match(Evaluation())])
+    return statistics.value
 
 
 def length_ratio(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Characters of the hypotheses over those of the references (of several sets, their mean); 0 if these have none."""
-    check_counts(hypotheses, references)
+    """Return characters of the hypotheses per character of the references.
+
+    The mean length is used for several sets of references. Returns 0 if all references are empty.
+    """
+    check_line_counts(hypotheses, references)
     expected = sum(len(line) for lines in references for line in lines) / len(references)
     return sum(map(len, hypotheses)) / expected if expected else 0.0
 
 
-def check_counts(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """DataError unless there are sentences, and as many in each set of references as there are hypotheses."""
+def check_line_counts(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Raise DataError unless there are sentences and every set of references is as long as the hypotheses."""
     if not references:
         raise DataError("there is nothing to compare the translations with; give at least one set of references")
-    for number, lines in enumerate(references, 1):
+    for index, lines in enumerate(references, 1):
         if len(lines) != len(hypotheses):
-            which = "references" if len(references) == 1 else f"references in set {number}"
+            which = "references" if len(references) == 1 else f"references in set {index}"
             raise DataError(
-                f"there are {len(hypotheses)} hypotheses but {len(lines)} {which}; each line needs its translation"
+                f"there are {len(hypotheses)} hypotheses but {len(lines)} {which}; every line needs a reference"
             )
     if not hypotheses:
         raise DataError("there are no sentences to score")

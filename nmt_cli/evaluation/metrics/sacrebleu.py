@@ -1,4 +1,4 @@
-"""sacreBLEU's metrics, by its own code: BLEU, spBLEU, chrF, chrF++ and TER."""
+"""BLEU, spBLEU, chrF, chrF++ and TER, computed by sacreBLEU."""
 
 import json
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
 from sacrebleu.utils import SACREBLEU_DIR
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.evaluation.metrics.contract import Rows, Texts
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts, StatisticsArray
 from nmt_cli.recipe.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
 class SacrebleuMetric:
-    """One of sacreBLEU's metrics, by the two functions that its own paired tests are made of."""
+    """A sacreBLEU metric, through the two functions that its own paired tests use."""
 
     key: str
     name: str
     implementation: Any
     lower_is_better: bool = False
 
-    def statistics(self, texts: Texts) -> Rows:
+    def statistics(self, texts: EvaluationTexts) -> StatisticsArray:
         return np.array(self.implementation._extract_corpus_statistics(texts.hypotheses, texts.references), np.float64)
 
     def value(self, sums: Sequence[float]) -> float:
@@ -37,12 +37,12 @@ class SacrebleuMetric:
         fields = json.loads(self._score(sums).format(signature="version:none", is_json=True))
         return str(fields.get("verbose_score", ""))
 
-    def signature(self, references: int) -> str:
-        self.implementation.num_refs = references
+    def signature(self, num_references: int) -> str:
+        self.implementation.num_refs = num_references
         return str(self.implementation.get_signature().format())
 
     def _score(self, sums: Sequence[float]) -> Any:
-        return self.implementation._compute_score_from_stats(list(sums))  # a list: floor and add-k change it
+        return self.implementation._compute_score_from_stats(list(sums))  # list: floor and add-k smoothing modify it
 
 
 def bleu(settings: Evaluation) -> SacrebleuMetric:
@@ -51,17 +51,22 @@ def bleu(settings: Evaluation) -> SacrebleuMetric:
 
 
 def spbleu(settings: Evaluation) -> SacrebleuMetric:
-    """BLEU of SentencePiece subwords (Goyal et al. 2022); RecipeError if their model is not on this machine."""
+    """BLEU on SentencePiece tokens (Goyal et al. 2022).
+
+    Raises:
+        RecipeError: sacreBLEU's SentencePiece model is missing or damaged.
+    """
     url = SPM_MODELS[settings.spbleu_tokenizer]["url"]
     path = Path(SACREBLEU_DIR) / "models" / url.rsplit("/", 1)[-1]
-    if not path.is_file():  # sacreBLEU would fetch it unasked
+    if not path.is_file():  # sacreBLEU would download it without asking
         raise RecipeError(
-            f"evaluation.metrics: spbleu needs the subword model {path}, which is not there; fetch it once from {url}"
+            f"evaluation.metrics: spbleu needs the SentencePiece model {path}, which does not exist;"
+            f" download it from {url}"
         )
     try:
         return SacrebleuMetric("spbleu", "spBLEU", _bleu(settings.spbleu_tokenizer))
     except (OSError, RuntimeError) as error:
-        raise RecipeError(f"{path}: is no SentencePiece model; fetch it again from {url}") from error
+        raise RecipeError(f"{path}: is not a SentencePiece model; download it again from {url}") from error
 
 
 def chrf(_settings: Evaluation) -> SacrebleuMetric:
@@ -70,7 +75,7 @@ def chrf(_settings: Evaluation) -> SacrebleuMetric:
 
 
 def chrf_plus_plus(_settings: Evaluation) -> SacrebleuMetric:
-    """chrF++: with words and pairs of words (Popović 2017)."""
+    """chrF++: chrF with word unigrams and bigrams (Popović 2017)."""
     return SacrebleuMetric("chrf++", "chrF2++", CHRF(word_order=2))
 
 
@@ -80,4 +85,4 @@ def ter(_settings: Evaluation) -> SacrebleuMetric:
 
 
 def _bleu(tokenizer: str) -> BLEU:
-    return BLEU(tokenize=tokenizer, force=True)  # force: we warn ourselves
+    return BLEU(tokenize=tokenizer, force=True)  # force: sanity_checks warns about tokenised text

@@ -1,4 +1,4 @@
-"""Metrics by programs of their own: what they are given, what is understood of what they print, how they fail."""
+"""External metrics: the files they receive, the output they may print, and their failures."""
 
 import json
 import sys
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.errors import DataError, NmtError, RecipeError, ResourceError
-from nmt_cli.evaluation.metrics import build_metrics, measure
-from nmt_cli.evaluation.metrics.contract import Score, Texts
-from nmt_cli.evaluation.metrics.external import run
+from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
+from nmt_cli.evaluation.metrics.external import run_program
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MetricScore
 from nmt_cli.recipe.evaluation import Evaluation, ExternalMetric
 
-TEXTS = Texts(["ein Hund", "", "drei\u2028Kinder"], [["ein Hund", "zwei", "drei"]], ["a dog", "two", "three"])
+TEXTS = EvaluationTexts(["ein Hund", "", "drei\u2028Kinder"], [["ein Hund", "zwei", "drei"]], ["a dog", "two", "three"])
 
 
 def program(code: str, *arguments: str, timeout: float = 60) -> ExternalMetric:
@@ -22,27 +22,27 @@ def program(code: str, *arguments: str, timeout: float = 60) -> ExternalMetric:
 
 
 def numbers(printed: str) -> list[float]:
-    return run("mine", program(f"print({printed!r})"), TEXTS)
+    return run_program("mine", program(f"print({printed!r})"), TEXTS)
 
 
-def test_it_is_given_the_lines_of_every_side() -> None:
+def test_program_receives_one_file_per_side() -> None:
     code = "import sys, json; print(json.dumps([float(len(open(p, 'rb').read())) for p in sys.argv[1:]]))"
     sides = [TEXTS.hypotheses, TEXTS.references[0], TEXTS.sources or []]
     expected = [len("".join(f"{line}\n" for line in side).encode()) for side in sides]
-    assert run("mine", program(code, "{reference}", "{source}"), TEXTS) == expected
+    assert run_program("mine", program(code, "{reference}", "{source}"), TEXTS) == expected
 
 
-def test_an_argument_with_references_is_repeated_for_each_set() -> None:
-    texts = Texts(["a", "b", "c"], [["x"] * 3, ["yy"] * 3])
+def test_reference_argument_is_repeated_for_each_set() -> None:
+    texts = EvaluationTexts(["a", "b", "c"], [["x"] * 3, ["yy"] * 3])
     code = "import sys; [print(len(open(argument[6:]).readline())) for argument in sys.argv[2:]]; print(len(sys.argv))"
-    assert run("mine", program(code, "--ref={reference}"), texts) == [2, 3, 4]
+    assert run_program("mine", program(code, "--ref={reference}"), texts) == [2, 3, 4]
 
 
-def test_no_shell_reads_the_command(tmp_path: Path) -> None:
+def test_command_is_not_run_by_a_shell(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     arguments = [f"; touch {trap}", f"$(touch {trap})", f"`touch {trap}`", "{0.real}", "%s"]
     code = f"import sys; print([int(sys.argv[2:] == {arguments})] * 3)"
-    assert run("mine", program(code, *arguments), TEXTS) == [1, 1, 1]
+    assert run_program("mine", program(code, *arguments), TEXTS) == [1, 1, 1]
     assert not trap.exists()
 
 
@@ -56,74 +56,76 @@ def test_no_shell_reads_the_command(tmp_path: Path) -> None:
         "hyp 0.5\nhyp -1\nhyp 20\nhyp score: 6.5000\n",
     ],
 )
-def test_numbers_are_read_from_lines_and_json(printed: str) -> None:
+def test_run_program_reads_numbers_from_lines_and_json(printed: str) -> None:
     assert numbers(printed) == [0.5, -1.0, 20.0]
 
 
 @pytest.mark.parametrize(
-    ("printed", "told"),
+    ("printed", "message"),
     [
         ("1\n2\n", "printed 2 numbers for 3 lines"),
         ("1\n2\n3\n4\n", "printed 4 numbers for 3 lines"),
         ("", "printed 0 numbers for 3 lines"),
-        ("1\ntwo\n3\n", "no finite number in place 2"),
-        ("1\n2\nnan\n", "no finite number in place 3"),
-        ("[1, 2, Infinity]", "no finite number in place 3"),
-        ("[1, true, 2]", "no finite number in place 2"),
-        ('{"score": 1}', "no finite number in place 1"),
+        ("1\ntwo\n3\n", "number 2 of its output"),
+        ("1\n2\nnan\n", "number 3 of its output"),
+        ("[1, 2, Infinity]", "number 3 of its output"),
+        ("[1, true, 2]", "number 2 of its output"),
+        ('{"score": 1}', "number 1 of its output"),
     ],
 )
-def test_what_is_not_a_number_for_each_line_is_refused(printed: str, told: str) -> None:
-    with pytest.raises(DataError, match=rf"^evaluation\.external\.mine: .*{told}"):
+def test_run_program_rejects_output_without_one_number_per_line(printed: str, message: str) -> None:
+    with pytest.raises(DataError, match=rf"^evaluation\.external\.mine: .*{message}"):
         numbers(printed)
 
 
-def test_a_failing_program_is_told_with_its_last_line() -> None:
+def test_run_program_reports_the_last_line_of_a_failed_program() -> None:
     failing = program("import sys; print('much\\nno GPU here', file=sys.stderr); sys.exit(3)")
     with pytest.raises(DataError, match=r"^evaluation\.external\.mine: .* failed with exit code 3: no GPU here$"):
-        run("mine", failing, TEXTS)
+        run_program("mine", failing, TEXTS)
 
 
-def test_a_program_that_is_not_there_is_named() -> None:
+def test_build_metrics_rejects_a_missing_program() -> None:
     settings = Evaluation(external={"mine": ExternalMetric(command=["no-such-program", "{hypothesis}"])})
-    with pytest.raises(RecipeError, match=r"^evaluation\.external\.mine: there is no program no-such-program"):
+    with pytest.raises(RecipeError, match=r"^evaluation\.external\.mine: .*no-such-program"):
         build_metrics(settings)
 
 
-def test_a_program_that_cannot_be_started_is_told(tmp_path: Path) -> None:
+def test_run_program_rejects_a_program_that_cannot_be_started(tmp_path: Path) -> None:
     path = tmp_path / "broken"
     path.write_bytes(b"neither script nor program")
     path.chmod(0o755)
     with pytest.raises(RecipeError, match=r"^evaluation\.external\.mine: .*broken cannot be started"):
-        run("mine", ExternalMetric(command=[str(path), "{hypothesis}"]), TEXTS)
+        run_program("mine", ExternalMetric(command=[str(path), "{hypothesis}"]), TEXTS)
 
 
-def test_a_program_that_does_not_end_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+def test_timeout_kills_the_program_and_its_children(tmp_path: Path) -> None:
     alive = tmp_path / "alive"
     child = f"import time\nfor _ in range(600): open({str(alive)!r}, 'a').write('x'); time.sleep(0.05)"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
-    with pytest.raises(ResourceError, match=r"did not end within 2 seconds; raise evaluation\.external\.mine\.timeout"):
-        run("mine", program(code, timeout=2), TEXTS)
+    with pytest.raises(
+        ResourceError, match=r"did not finish within 2 seconds; raise evaluation\.external\.mine\.timeout"
+    ):
+        run_program("mine", program(code, timeout=2), TEXTS)
     time.sleep(0.3)
     size = alive.stat().st_size if alive.exists() else 0
     time.sleep(0.3)
     assert (alive.stat().st_size if alive.exists() else 0) == size
 
 
-def test_source_lines_that_are_not_known_are_asked_for() -> None:
+def test_run_program_requires_sources_for_the_placeholder() -> None:
     with pytest.raises(RecipeError, match="--source FILE"):
-        run("mine", program("print(1)", "{source}"), Texts(["a"], [["b"]]))
+        run_program("mine", program("print(1)", "{source}"), EvaluationTexts(["a"], [["b"]]))
 
 
-def test_it_is_scored_like_any_other_metric() -> None:
+def test_external_metric_scores_like_any_other() -> None:
     settings = Evaluation(metrics=["chrf"], external={"mine": program("print('1\\n2\\n6')")})
-    found = [each.score() for each in measure(TEXTS, build_metrics(settings))]
-    assert found[1] == Score("mine", "mine", 3.0, "nrefs:1|external:mine")
+    found = [each.score() for each in compute_statistics(TEXTS, build_metrics(settings))]
+    assert found[1] == MetricScore("mine", "mine", 3.0, "nrefs:1|external:mine")
     assert json.loads(json.dumps(found[1].as_sacrebleu()))["score"] == 3.0
 
 
-def test_no_failure_is_more_than_a_line() -> None:
+def test_failure_message_is_one_line() -> None:
     failing = program("raise ValueError('a\\nb')")
     with pytest.raises(NmtError) as caught:
-        run("mine", failing, TEXTS)
+        run_program("mine", failing, TEXTS)
     assert "\n" not in str(caught.value)

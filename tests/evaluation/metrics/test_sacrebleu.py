@@ -1,4 +1,4 @@
-"""spBLEU needs a model that nothing fetches unasked."""
+"""spBLEU needs a model, which is never downloaded without asking."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ SPBLEU = Evaluation(metrics=["spbleu"])
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where sacreBLEU looks for its models; a download would fail the test."""
+    """The folder of sacreBLEU's models; a download would fail the test."""
 
     def refuse(*_: object) -> None:
         raise AssertionError("would download")
@@ -29,18 +29,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("which", ["flores101", "flores200"])
-def test_a_model_that_is_not_there_is_named_and_not_fetched(home: Path, which: str) -> None:
-    with pytest.raises(RecipeError, match=rf"spbleu needs the subword model {home}/.*fetch it once from https://"):
+def test_missing_model_is_named_and_not_downloaded(home: Path, which: str) -> None:
+    with pytest.raises(RecipeError, match=rf"spbleu needs .*{home}/.*https://"):
         build_metrics(Evaluation(metrics=["spbleu"], spbleu_tokenizer=which))
 
 
-def test_a_damaged_model_is_told(home: Path) -> None:
+def test_damaged_model_is_rejected(home: Path) -> None:
     (home / "flores200sacrebleuspm").write_bytes(b"no model")
-    with pytest.raises(RecipeError, match="flores200sacrebleuspm: is no SentencePiece model"):
+    with pytest.raises(RecipeError, match="flores200sacrebleuspm: "):
         build_metrics(SPBLEU)
 
 
-def test_with_its_model_it_is_sacrebleus(home: Path) -> None:
+def test_spbleu_equals_sacrebleu(home: Path) -> None:
     text = ["ein Hund läuft schnell", "zwei Hunde laufen langsam", "drei Kinder spielen im Sand"] * 5
     path = home / "flores200sacrebleuspm"
     with path.open("wb") as file:

@@ -1,0 +1,1 @@
+"""Breakdown of scores: by kind of sentence, word frequency, n-gram, line, and perturbation of the source."""

@@ -1,0 +1,99 @@
+"""Perturbations of the source as in real text (capitals, typos, no final punctuation), and their effect on scores."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts
+
+_TYPO_RATE = 0.1
+"""Share of words with a typo; about that of a careless typist."""
+_FINAL_PUNCTUATION = ".!?…。！？।"
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """A change of the source that preserves its meaning."""
+
+    name: str
+    perturb: Callable[[str, random.Random], str]
+    normalize: Callable[[str], str]
+    """Applied to hypotheses and references before scoring, so that a model may follow its source."""
+
+    def perturb_lines(self, lines: Sequence[str]) -> list[str]:
+        """Perturb every line. The change of a line depends only on the line and its index."""
+        return [self.perturb(line, random.Random(f"{self.name} {index}")) for index, line in enumerate(lines)]
+
+    def normalize_texts(self, texts: EvaluationTexts) -> EvaluationTexts:
+        """Normalise hypotheses and references for scoring."""
+        references = [list(map(self.normalize, lines)) for lines in texts.references]
+        return EvaluationTexts(list(map(self.normalize, texts.hypotheses)), references, texts.sources)
+
+
+@dataclass(frozen=True)
+class ScoreDrop:
+    """Effect of a perturbation on one metric."""
+
+    metric: str
+    """Key of the metric."""
+    original: float
+    """Score of the original test set, with the same normalisation."""
+    perturbed: float
+    difference: float
+    """`perturbed` minus `original`."""
+    p: float
+    """p-value of the difference by approximate randomisation."""
+
+
+@dataclass(frozen=True)
+class PerturbedLine:
+    """A line and its translation before and after a perturbation."""
+
+    line: int
+    """1-based."""
+    source: str
+    perturbed_source: str
+    hypothesis: str
+    perturbed_hypothesis: str
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Effect of one perturbation on a test set."""
+
+    perturbation: str
+    """Name, such as upper case."""
+    changed_lines: int
+    """Number of source lines that differ from the original."""
+    drops: list[ScoreDrop]
+    """One per metric."""
+    examples: list[PerturbedLine]
+    """Lines whose score drops most."""
+
+
+def add_typos(line: str, rng: random.Random) -> str:
+    """Swap, drop or double a letter in about one word in ten."""
+    words = line.split(" ")
+    return " ".join(_add_typo(word, rng) if rng.random() < _TYPO_RATE else word for word in words)
+
+
+def strip_final_punctuation(line: str) -> str:
+    """Remove the punctuation at the end of a line."""
+    return line.rstrip().rstrip(_FINAL_PUNCTUATION).rstrip()
+
+
+def _add_typo(word: str, rng: random.Random) -> str:
+    candidates = [index for index in range(len(word) - 1) if word[index : index + 2].isalpha()]
+    if not candidates:
+        return word
+    index = rng.choice(candidates)
+    before, first, second, after = word[:index], word[index], word[index + 1], word[index + 2 :]
+    return before + rng.choice([second + first, second, first + first + second]) + after
+
+
+PERTURBATIONS = (
+    Perturbation("upper case", lambda line, _: line.upper(), str.lower),
+    Perturbation("title case", lambda line, _: " ".join(w[:1].upper() + w[1:] for w in line.split(" ")), str.lower),
+    Perturbation("typing mistakes", add_typos, lambda line: line),
+    Perturbation("no final punctuation", lambda line, _: strip_final_punctuation(line), strip_final_punctuation),
+)

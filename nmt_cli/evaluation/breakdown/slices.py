@@ -1,0 +1,121 @@
+"""Kinds of sentences (by length, rare words, numbers, names, tag) and the scores of each kind."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from nmt_cli.evaluation.breakdown.words import (
+    FREQUENCY_BANDS,
+    WordTokenizer,
+    frequency_band,
+    min_word_count,
+    uses_spaces,
+)
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MetricStatistics
+
+_LENGTH_GROUPS = 4
+"""Groups of about equal size by source length."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Sentences of one kind."""
+
+    kind: str
+    """Criterion: source length, rarest target word, numbers, names or tag."""
+    name: str
+    """Such as 11-20 words, or without."""
+    lines: tuple[int, ...]
+    """0-based; at least one."""
+
+
+@dataclass(frozen=True)
+class SliceScores:
+    """Scores of the sentences of one kind."""
+
+    kind: str
+    name: str
+    sentences: int
+    scores: dict[str, float]
+    """Score of these sentences as a corpus, by the metric's key."""
+
+
+def find_slices(
+    texts: EvaluationTexts,
+    tokenize: WordTokenizer,
+    word_counts: Mapping[str, int] | None = None,
+    tags: Sequence[str] | None = None,
+) -> list[Slice]:
+    """Group the sentences by every criterion that the given information allows.
+
+    Args:
+        word_counts: Count of each word in the training text.
+        tags: Tag of each line.
+    """
+    found: list[Slice] = []
+    if texts.sources is not None:
+        found += _by_length(texts.sources)
+    if word_counts:
+        counts = [min_word_count(line, word_counts, tokenize) for line in texts.references[0]]
+        bands = ["" if count is None else frequency_band(count) for count in counts]
+        found += _group("rarest target word", bands, [name for _, name in FREQUENCY_BANDS])
+    if texts.sources is not None:
+        found += _with_and_without("numbers", map(_has_digit, texts.sources))
+        found += _with_and_without("names", map(_has_shared_name, texts.sources, texts.references[0]))
+    if tags is not None:
+        found += _group("tag", tags, sorted(set(tags)))
+    return found
+
+
+def score_slices(slices: Sequence[Slice], statistics: Sequence[MetricStatistics]) -> list[SliceScores]:
+    """Score every slice with every metric."""
+    return [
+        SliceScores(
+            part.kind, part.name, len(part.lines), {each.metric.key: each.value_of(part.lines) for each in statistics}
+        )
+        for part in slices
+    ]
+
+
+def _by_length(sources: Sequence[str]) -> Iterator[Slice]:
+    """Group by source length, in words if the script separates them by spaces, else in characters."""
+    in_words = uses_spaces(sources)
+    lengths = [len(line.split()) if in_words else len(line) for line in sources]
+    ordered = sorted(lengths)
+    ends = sorted(
+        {ordered[max(group * len(ordered) // _LENGTH_GROUPS, 1) - 1] for group in range(1, _LENGTH_GROUPS + 1)}
+    )
+    start = ordered[0]
+    for end in ends:
+        lines = tuple(index for index, length in enumerate(lengths) if start <= length <= end)
+        span = f"{start}-{end}" if start < end else f"{end}"
+        yield Slice("source length", f"{span} {'words' if in_words else 'characters'}", lines)
+        start = end + 1
+
+
+def _with_and_without(kind: str, conditions: Iterable[bool]) -> list[Slice]:
+    found = _group(kind, ["with" if each else "without" for each in conditions], ["with", "without"])
+    return found if len(found) == 2 else []  # one group alone is the whole set
+
+
+def _group(kind: str, names: Sequence[str], order: Sequence[str]) -> list[Slice]:
+    """Return a slice for each name in `order` that occurs."""
+    lines = defaultdict(list)
+    for index, name in enumerate(names):
+        lines[name].append(index)
+    return [Slice(kind, name, tuple(lines[name])) for name in order if name in lines]
+
+
+def _has_digit(line: str) -> bool:
+    return any(character.isdigit() for character in line)
+
+
+def _has_shared_name(source: str, reference: str) -> bool:
+    """Return whether a capitalised word after the first of the source also occurs in the reference."""
+    names = {word for word in _strip_punctuation(source)[1:] if word[:1].isupper()}
+    return bool(names & set(_strip_punctuation(reference)))
+
+
+def _strip_punctuation(line: str) -> list[str]:
+    bare = (word.strip("\"'.,;:!?()[]“”„«»…") for word in line.split())
+    return [word for word in bare if word]

@@ -1,1 +1,0 @@
-"""How far scores and differences can be trusted: resampled, not assumed."""

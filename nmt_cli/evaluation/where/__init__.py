@@ -1,1 +1,0 @@
-"""Where translations are good and where not: kinds of sentences, words, lines, disturbed sources."""

@@ -1,0 +1,74 @@
+"""Slices: kinds of sentences and their scores."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from nmt_cli.evaluation.breakdown.slices import Slice, find_slices, score_slices
+from nmt_cli.evaluation.breakdown.words import word_tokenizer
+from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, score
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts
+from nmt_cli.recipe.evaluation import Evaluation
+
+SETTINGS = Evaluation()
+TOKENIZE = word_tokenizer(SETTINGS)
+SOURCES = [
+    "In Berlin it rains.",
+    "Radio plays.",
+    "Three dogs.",
+    "It costs 10 euros today in the shop.",
+    "Then Anna runs",
+]
+REFERENCES = ["In Berlin regnet es.", "Radio läuft.", "Drei Hunde.", "Es kostet heute 10 Euro.", "Dann läuft Anna"]
+
+
+def by_kind(found: list[Slice], kind: str) -> dict[str, tuple[int, ...]]:
+    return {part.name: part.lines for part in found if part.kind == kind}
+
+
+def test_find_slices_by_numbers_and_names() -> None:
+    found = find_slices(EvaluationTexts(REFERENCES, [REFERENCES], SOURCES), TOKENIZE)
+    assert by_kind(found, "numbers") == {"with": (3,), "without": (0, 1, 2, 4)}
+    assert by_kind(found, "names") == {"with": (0, 4), "without": (1, 2, 3)}
+
+
+def test_find_slices_omits_a_kind_with_one_group() -> None:
+    assert by_kind(find_slices(EvaluationTexts(["a"], [["a"]], ["a"]), TOKENIZE), "numbers") == {}
+
+
+@given(some.lists(some.integers(0, 30), min_size=1, max_size=40))
+def test_find_slices_puts_every_line_in_one_length_group(lengths: list[int]) -> None:
+    sources = [" ".join(["words"] * length) for length in lengths]
+    found = by_kind(find_slices(EvaluationTexts(sources, [sources], sources), TOKENIZE), "source length")
+    assert sorted(line for lines in found.values() for line in lines) == list(range(len(lengths)))
+    assert 1 <= len(found) <= 4
+
+
+def test_find_slices_measures_unspaced_scripts_in_characters() -> None:
+    sources = ["我们今天去公园散步,然后回家。", "好的。"]
+    found = by_kind(find_slices(EvaluationTexts(sources, [sources], sources), TOKENIZE), "source length")
+    assert found == {"3 characters": (1,), "4-15 characters": (0,)}
+
+
+def test_find_slices_by_rarest_word() -> None:
+    word_counts = {"Radio": 50, "läuft": 700, "Drei": 3, "Hunde": 20}
+    found = by_kind(
+        find_slices(EvaluationTexts(REFERENCES, [REFERENCES], SOURCES), TOKENIZE, word_counts), "rarest target word"
+    )
+    assert found == {"never": (0, 3, 4), "1-9": (2,), "10-99": (1,)}
+
+
+def test_find_slices_by_tag() -> None:
+    found = find_slices(
+        EvaluationTexts(REFERENCES, [REFERENCES]), TOKENIZE, tags=["news", "chat", "chat", "news", "chat"]
+    )
+    assert found == [Slice("tag", "chat", (1, 2, 4)), Slice("tag", "news", (0, 3))]
+
+
+def test_score_slices_equals_the_corpus_score_of_the_lines() -> None:
+    hypotheses = [line.replace("läuft", "rennt") for line in REFERENCES]
+    texts = EvaluationTexts(hypotheses, [REFERENCES], SOURCES)
+    [found] = score_slices([Slice("tag", "x", (1, 3, 4))], compute_statistics(texts, build_metrics(SETTINGS)))
+    alone = score([hypotheses[i] for i in (1, 3, 4)], [[REFERENCES[i] for i in (1, 3, 4)]], SETTINGS)
+    assert found.sentences == 3
+    assert found.scores == pytest.approx({each.key: each.value for each in alone})

@@ -1,0 +1,54 @@
+"""Tokenised, segmented, lower-cased or empty hypotheses cause warnings; ordinary text does not."""
+
+from nmt_cli.evaluation.sanity_checks import sanity_checks
+
+REFERENCES = ["Ein Hund läuft.", "Zwei Kinder spielen im Park."] * 100
+
+
+def test_ordinary_hypotheses_cause_no_warning() -> None:
+    hypotheses = ["Der Hund läuft.", "Kinder spielen."] * 100
+    assert sanity_checks(hypotheses, [REFERENCES]) == []
+
+
+def test_tokenised_hypotheses_cause_a_warning() -> None:
+    [warning] = sanity_checks(["Ein Hund läuft ."] * 200, [REFERENCES])
+    assert "200 of 200" in warning
+    assert "detokenise" in warning
+
+
+def test_a_minority_of_separate_full_stops_causes_no_warning() -> None:
+    assert sanity_checks(["Ein Hund läuft ."] * 99 + ["Ein Hund."] * 101, [REFERENCES]) == []
+
+
+def test_most_lines_of_a_small_set_cause_a_warning() -> None:
+    assert len(sanity_checks(["Ein Hund .", "Ein Kind .", "Nein."], [["Ein Hund.", "Ein Kind.", "Nein."]])) == 1
+
+
+def test_subword_markers_cause_a_warning() -> None:
+    clean = REFERENCES[:3]
+    assert "▁" in sanity_checks(["▁Ein ▁Hund", *clean[1:]], [clean])[0]
+    assert "@@" in sanity_checks(["Ein Hu@@ nd", *clean[1:]], [clean])[0]
+
+
+def test_subword_markers_in_the_references_cause_no_warning() -> None:
+    lines = ["Schreiben Sie an x@@ oder y.", "A ▁ B"]
+    assert sanity_checks(lines, [lines]) == []
+
+
+def test_hypotheses_without_capitals_cause_a_warning() -> None:
+    [warning] = sanity_checks([line.lower() for line in REFERENCES], [REFERENCES])
+    assert "capital" in warning
+
+
+def test_a_language_without_capitals_causes_no_warning() -> None:
+    lines = ["我们 今天 去 公园"] * 5
+    assert sanity_checks(lines, [lines]) == []
+
+
+def test_empty_hypotheses_are_counted() -> None:
+    assert sanity_checks(["", "Ein Hund."], [["Ein Hund.", "Ein Hund."]]) == ["1 of 2 hypotheses is empty"]
+    assert sanity_checks([" "] * 3, [["Ein Hund."] * 3]) == ["3 of 3 hypotheses are empty"]
+
+
+def test_hypotheses_may_be_empty_where_references_are() -> None:
+    assert sanity_checks(["", "Ein Hund."], [["", "Ein Hund."]]) == []
