@@ -1,4 +1,4 @@
-"""Arguments of `nmt compare`."""
+"""Command line of `nmt compare`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli import console
+from nmt_cli import console, files
 from nmt_cli.cli.options import Overrides, Quiet, examples
 
 EXAMPLES = examples(
@@ -17,8 +17,8 @@ EXAMPLES = examples(
 )
 
 
-class Method(StrEnum):
-    """Tests of significance."""
+class MethodOption(StrEnum):
+    """Significance tests."""
 
     bootstrap = "bootstrap"
     randomisation = "randomisation"
@@ -29,29 +29,45 @@ def compare(
         list[Path],
         typer.Argument(metavar="A B...", help="Runs, checkpoints, evaluated sets or files of translations."),
     ],
-    test: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this test set; repeatable.")] = None,
+    test: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Compare only on this test set; repeatable.")
+    ] = None,
     reference: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="What files are judged by; repeatable.")
+        list[Path] | None, typer.Option(metavar="FILE", help="Reference translations of files; repeatable.")
     ] = None,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Source lines of files.")] = None,
     method: Annotated[
-        Method, typer.Option(help="Approximate randomisation, or sacreBLEU's paired bootstrap.")
-    ] = Method.randomisation,
+        MethodOption, typer.Option(help="Approximate randomisation, or paired bootstrap as in sacreBLEU.")
+    ] = MethodOption.randomisation,
     resamples: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=1_000_000, help="10,000 if not given; 1,000 for the bootstrap."),
+        typer.Option(
+            metavar="N", min=1, max=1_000_000, help="Number of resamples; by default 10,000, or 1,000 for bootstrap."
+        ),
     ] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with pictures, too.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the comparison as an HTML page with plots.")
+    ] = None,
     set_: Overrides = None,
-    json: Annotated[bool, typer.Option("--json", help="Print all that is found as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say which system is better, where, and how sure that is.
+    """Compare systems, with significance tests and a breakdown.
 
-    Each is tested against the first. Runs of one recipe with several seeds are one system.
+    Each system is tested against the first. Runs whose recipes differ only in their seed count as one system.
     """
     console.set_quiet(quiet)
-    from nmt_cli.commands.compare import Options, compare_systems
+    from dataclasses import asdict
 
-    options = Options(test or [], reference or [], source, method.value, resamples, set_ or [])
-    compare_systems(systems, options, json, html)
+    from nmt_cli.commands.compare import CompareOptions, compare_systems
+    from nmt_cli.commands.results import stdout
+    from nmt_cli.reporting.terminal import format_comparison
+
+    options = CompareOptions(test or [], reference or [], source, method.value, resamples, set_ or [])
+    comparisons = compare_systems(systems, options, html, console)
+    if json:
+        result = files.json_bytes({name: asdict(each) for name, each in comparisons.items()})
+    else:
+        result = "\n".join(map(format_comparison, comparisons.values())).encode()
+    with stdout() as stream:
+        stream.write(result)

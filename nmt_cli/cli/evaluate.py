@@ -1,12 +1,13 @@
-"""Arguments of `nmt evaluate`."""
+"""Command line of `nmt evaluate`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nmt_cli import console
+from nmt_cli import console, files
 from nmt_cli.cli.options import Overrides, Quiet, examples
+from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
     "nmt evaluate recipe.yaml",
@@ -22,27 +23,57 @@ def evaluate(
     ] = None,
     test: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only this test or validation set of the recipe; repeatable."),
+        typer.Option(metavar="NAME", help="Evaluate only this test or validation set of the recipe; repeatable."),
     ] = None,
     robustness: Annotated[
-        bool, typer.Option("--robustness", help="Translate capitals, typing mistakes and open ends, too.")
+        bool,
+        typer.Option(
+            "--robustness", help="Also translate the test sets with capitals, typos and without final punctuation."
+        ),
     ] = False,
-    hypothesis: Annotated[Path | None, typer.Option(metavar="FILE", help="Score this file, of any system.")] = None,
-    reference: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Reference translations; repeatable.")
+    hypothesis: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Score this file of translations, from any system.")
     ] = None,
-    source: Annotated[Path | None, typer.Option(metavar="FILE", help="Source lines, if a metric needs them.")] = None,
+    reference: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Reference translations of the file; repeatable.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Source lines of the file, if a metric needs them.")
+    ] = None,
     set_: Overrides = None,
     json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Score a model, or translations of any system.
 
-    A model's translations, scores and a report to read go to evaluation/ in its run.
+    A model's translations, scores and report are written to evaluation/ in its run.
     """
     console.set_quiet(quiet)
-    from nmt_cli.commands.evaluate import GivenFiles, Wanted
-    from nmt_cli.commands.evaluate import evaluate as command
+    tests, references = test or [], reference or []
+    if model is not None and (hypothesis is not None or references or source is not None):
+        raise RecipeError("give either a MODEL, which is evaluated on the test sets of its recipe, or --hypothesis")
+    if model is None and (hypothesis is None or not references or tests):
+        raise RecipeError("give a MODEL, with or without --test NAME, or --hypothesis FILE and --reference FILE")
+    if model is None and robustness:
+        raise RecipeError("--robustness: needs a MODEL, to translate the perturbed test sets")
+    from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files, evaluate_model
+    from nmt_cli.commands.evaluated_model import open_model
+    from nmt_cli.commands.results import stdout
+    from nmt_cli.reporting.terminal import format_scores
 
-    given = GivenFiles(hypothesis, tuple(reference or ()), source)
-    command(model, test or [], given, set_ or [], Wanted(json, robustness))
+    if hypothesis is not None:
+        result = evaluate_files(TranslationFiles(hypothesis, references, source), set_ or [], console)
+        with stdout() as stream:
+            text = format_scores(result.name, result.content).encode()
+            stream.write(files.json_bytes(result.content["scores"]) if json else text)
+    elif model is not None:
+        results = evaluate_model(open_model(model, set_ or [], console), tests, robustness, console)
+        document = {}
+        for result in results:
+            document[result.name] = result.as_json()
+            if not json:
+                with stdout() as stream:
+                    stream.write(format_scores(result.name, result.content, result.robustness or ()).encode())
+        if json:
+            with stdout() as stream:
+                stream.write(files.json_bytes(document))

@@ -1,4 +1,4 @@
-"""Arguments of `nmt report`."""
+"""Command line of `nmt report`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,23 +20,23 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or a recipe (its run).")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to write; report.html in the run if not given."),
+        typer.Option("--output", "-o", metavar="FILE", help="File to write; by default report.html in the run."),
     ] = None,
     attention: Annotated[
-        int, typer.Option(metavar="N", min=0, max=100, help="Lines whose attention is drawn, if the model is there.")
+        int, typer.Option(metavar="N", min=0, max=100, help="Number of lines to show the attention of.")
     ] = 3,
     line: Annotated[
         list[int] | None,
-        typer.Option(metavar="N", help="Show this line of the evaluated sets, and its attention; repeatable."),
+        typer.Option(metavar="N", help="Show this line of the evaluated sets and its attention; repeatable."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Make one HTML page of a run, which needs no network and no other file.
+    """Write a report on a run as a single HTML page.
 
-    Learning curves, data, samples, attention, scores, recipe, environment, hashes and cost. What the run does not hold
-    yet is said in a sentence.
+    Scores, breakdown, learning curves, data, samples, attention, environment, cost and recipe. The page needs neither
+    network nor other files. Missing parts are named.
     """
     console.set_quiet(quiet)
-    from nmt_cli.commands.report import report as command
+    from nmt_cli.commands.report import report as write_report
 
-    command(run, output, attention, line or [])
+    write_report(run, output, attention, line or [], console)

@@ -1,20 +1,27 @@
-"""Arguments of `nmt runs`."""
+"""Command line of `nmt runs`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nmt_cli import console, files
 from nmt_cli.cli.options import examples
 
 EXAMPLES = examples("nmt runs", "nmt runs experiments --json")
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(help="Where to look, folders inside it included.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Folder to search, including its subfolders.")] = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
-    """List the runs in a folder: status, update, best validation, test scores, size and age."""
-    from nmt_cli.commands.runs import runs as command
+    """List runs with their status, update, best validation, test scores, size and age."""
+    from nmt_cli.commands.results import stdout
+    from nmt_cli.reporting.run_list import list_runs
+    from nmt_cli.reporting.terminal import format_run_list
 
-    command(folder, json)
+    found = list_runs(folder)
+    if not found:
+        console.info(f"{folder}: contains no runs; nmt train creates them")
+    with stdout() as stream:
+        stream.write(files.json_bytes([run.as_json() for run in found]) if json else format_run_list(found).encode())

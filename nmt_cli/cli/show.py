@@ -1,25 +1,35 @@
-"""Arguments of `nmt show`."""
+"""Command line of `nmt show`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nmt_cli import files
 from nmt_cli.cli.options import examples
+from nmt_cli.errors import DataError
 
 EXAMPLES = examples("nmt show runs/en-de", "nmt show runs/en-de/model --check", "nmt show metrics.jsonl --json")
 
 
 def show(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Any file or folder that nmt made.")],
-    check: Annotated[bool, typer.Option("--check", help="Compare all files with their hashes, too.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print what is known as JSON.")] = False,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or folder written by nmt.")],
+    check: Annotated[bool, typer.Option("--check", help="Also compare all files with their hashes.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the description as JSON.")] = False,
 ) -> None:
-    """Tell what a file or folder is, what it holds and what can be done with it.
+    """Describe any nmt file or folder and suggest the next command.
 
-    A run, a checkpoint, a model folder, prepared data, a tokenizer, an evaluation, a journal, hypotheses, a recipe.
-    Exit code 3 if it is nothing of ours, 4 or 3 if --check finds damage.
+    PATH may be a run, checkpoint, model, prepared data, tokenizer, evaluation, journal, file of hypotheses, recipe,
+    export or report. Exit code 3 if it is unknown, 3 or 4 if it is damaged.
     """
-    from nmt_cli.commands.show import show as command
+    from nmt_cli.commands.results import stdout
+    from nmt_cli.reporting.inspection import describe_path, find_damage
+    from nmt_cli.reporting.terminal import format_description
 
-    command(path, check, json)
+    description = describe_path(path)
+    damage = find_damage(description) if check else None
+    with stdout() as stream:
+        text = format_description(path, description, damage)
+        stream.write(files.json_bytes(description.as_json(damage)) if json else text.encode())
+    if damage:
+        raise DataError("\n".join(damage))

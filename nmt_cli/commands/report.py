@@ -1,61 +1,65 @@
-"""nmt report: a run → one HTML page."""
+"""nmt report: write the HTML page of a run."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from nmt_cli import console
+from nmt_cli.console import Reporter
 from nmt_cli.errors import DataError, ModelError
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.reporting.run_report.page import Attention, RunContents, read_run, write_run_report
-from nmt_cli.reporting.run_report.samples import chosen_lines
+from nmt_cli.reporting.run_report.evaluation_sections import select_lines
+from nmt_cli.reporting.run_report.page import AttentionMaps, RunContents, read_run, write_run_report
 from nmt_cli.runs.directory import RunDirectory, find_model
 
 
-def report(path: Path, output: Path | None = None, attention: int = 3, lines: Sequence[int] = ()) -> None:
-    """Write the report of a run, given as such or as its recipe, to `output`, else into the run.
+def report(path: Path, output: Path | None, num_attention_lines: int, lines: Sequence[int], reporter: Reporter) -> Path:
+    """Write the report of a run and return its path.
 
-    `attention` is how many lines have their attention drawn; `lines` are the numbers of those to show.
+    Args:
+        path: A run, or a recipe for its run.
+        output: File to write; None for report.html in the run.
+        num_attention_lines: Number of lines whose attention is drawn.
+        lines: 1-based lines of the evaluated sets to show instead of the samples, with their attention.
     """
     run = load_recipe(path).run if path.suffix in (".yaml", ".yml") and path.is_file() else path
     if not RunDirectory(run).summary.is_file():
-        raise ModelError(f"{run}: is no run of nmt; nmt train makes one")
+        raise ModelError(f"{run}: is not a run; nmt train creates one")
     contents = read_run(run)
-    for trouble in contents.troubles:
-        console.warn(trouble)
+    for problem in contents.problems:
+        reporter.warn(problem)
     _check_lines(contents, lines)
     output = output or contents.run.report
-    write_run_report(contents, _attention(contents, attention, lines), lines, output)
-    console.info(f"report: {output}")
+    write_run_report(contents, _attention(contents, num_attention_lines, lines), lines, output)
+    reporter.info(f"report: {output}")
+    return output
 
 
 def _check_lines(contents: RunContents, lines: Sequence[int]) -> None:
-    most = max((len(found.sentences) for found in contents.evaluations), default=0)
+    max_line = max((len(evaluation.sentences) for evaluation in contents.evaluations), default=0)
     for line in lines:
-        if not 1 <= line <= most:
-            raise DataError(
-                f"--line {line}: the evaluated sets of {contents.run.path} have {most:,} lines at most, counted from 1"
-            )
+        if not 1 <= line <= max_line:
+            raise DataError(f"--line {line}: the evaluated sets of {contents.run.path} have at most {max_line:,} lines")
 
 
-def _attention(contents: RunContents, wanted: int, lines: Sequence[int]) -> Attention:
-    """Attention of the run's model for the chosen lines of its first evaluated set."""
-    if not wanted and not lines:
-        return Attention(explanation="No attention was asked for (--attention 0).")
-    evaluated = next((found for found in contents.evaluations if found.sentences), None)
-    if evaluated is None:
-        return Attention(explanation="There are no translations to look at yet; nmt evaluate makes them.")
-    chosen = [(number, evaluated.sentences[number - 1]) for number in chosen_lines(evaluated, wanted, lines)]
+def _attention(contents: RunContents, num_lines: int, lines: Sequence[int]) -> AttentionMaps:
+    """Compute the attention of the run's model for the selected lines of its first evaluated set."""
+    if not num_lines and not lines:
+        return AttentionMaps(reason="Attention was not requested (--attention 0).")
+    evaluation = next((each for each in contents.evaluations if each.sentences), None)
+    if evaluation is None:
+        return AttentionMaps(reason="There are no translations yet; run nmt evaluate.")
+    selected = select_lines(evaluation, num_lines, lines)
     try:
         find_model(contents.run.path)
-        from nmt_cli.commands.attention import attention_maps  # torch takes seconds; without a model it is not needed
+        from nmt_cli.commands.attention import attention_maps  # imports torch, which takes seconds
         from nmt_cli.commands.loading import load_model
 
         loaded = load_model(contents.run.path)
     except ModelError as error:
-        return Attention(explanation=f"The model cannot be loaded: {error}")
-    maps = attention_maps(loaded, [(number, sentence.source, sentence.hypothesis) for number, sentence in chosen])
+        return AttentionMaps(reason=f"The model cannot be loaded: {error}")
+    sentences = [(line, evaluation.sentences[line - 1]) for line in selected]
+    maps = attention_maps(loaded, [(line, sentence.source, sentence.hypothesis) for line, sentence in sentences])
     if not maps:
-        return Attention(
-            explanation="The model has no attention, or needs more than the lines, or they are too long to be drawn."
+        return AttentionMaps(
+            reason="The model has no attention, needs factors or context, or the lines are too long to be drawn."
         )
-    return Attention(maps)
+    return AttentionMaps(maps)

@@ -1,4 +1,4 @@
-"""Test sets as read from their files, and the words that training has seen."""
+"""Test sets of a recipe, and word counts of its training text."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,9 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
-from nmt_cli import __version__, console, files
-from nmt_cli.commands.systems import System
+from nmt_cli import __version__, files
+from nmt_cli.commands.evaluated_model import EvaluatedModel
+from nmt_cli.console import Reporter
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.factors import check_count
 from nmt_cli.data.reading import SOURCE_COLUMN, read_all, read_pairs
@@ -17,35 +18,35 @@ from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.breakdown.words import count_words, word_tokenizer
 from nmt_cli.recipe.data import AnyCorpus, Data, TestSet
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.reporting.report import Provenance
+from nmt_cli.reporting.evaluation_files import Provenance
 from nmt_cli.text.lines import read_lines
 
-_MOST_LINES = 500_000
-"""Of each training corpus; enough to tell rare words from frequent ones."""
+_MAX_LINES = 500_000
+"""Lines of each training corpus; enough to tell rare words from frequent ones."""
 
 
 @dataclass(frozen=True)
-class SetTexts:
-    """The lines of a test set, and all that its scores will depend on."""
+class LoadedTestSet:
+    """The lines of a test set, and everything that its scores depend on."""
 
     sources: list[str]
     references: list[list[str]]
     tags: list[str] | None
     provenance: Provenance
     source_language: str | None = None
-    """Of this set, where it says so itself."""
+    """If it differs from the recipe's."""
     target_language: str | None = None
-    """As `source_language`."""
+    """If it differs from the recipe's."""
     factors: dict[str, list[str]] = field(default_factory=dict)
-    """By name, a factor of the words of each source."""
+    """By name, the factors of each source line."""
 
     @property
     def requests(self) -> list[Request]:
-        """What is to be translated."""
+        """The translation requests."""
         return plain_requests(self.sources, self.factors, self.target_language)
 
-    def disturbed(self, sources: Sequence[str]) -> list[Request]:
-        """The same with other sources, whose words are these, but for some at the end."""
+    def perturbed_requests(self, sources: Sequence[str]) -> list[Request]:
+        """Return requests for perturbed sources, which may lack words at the end but have the same order of words."""
         factors = {
             name: [
                 " ".join(words_of(values)[: len(words_of(source))])
@@ -56,93 +57,96 @@ class SetTexts:
         return plain_requests(sources, factors, self.target_language)
 
 
-def choose(data: Data, wanted: Sequence[str]) -> dict[str, TestSet | AnyCorpus]:
-    """The test sets of these names, which may be those of validation sets, too; all test sets if none is named.
+def select_test_sets(data: Data, names: Sequence[str], reporter: Reporter) -> dict[str, TestSet | AnyCorpus]:
+    """Return the test or validation sets with these names; all test sets if no name is given.
 
-    A validation set that has the name of a test set is called valid:NAME.
+    A validation set with the name of a test set is called valid:NAME.
     """
-    if not wanted and not data.test:
-        raise RecipeError("data.test: this recipe names no test set; add one, with its source and target")
+    if not names and not data.test:
+        raise RecipeError("data.test: the recipe has no test set; add one, with its source and target")
     valid = {f"valid:{name}" if name in data.test else name: each for name, each in data.valid.items()}
     known: dict[str, TestSet | AnyCorpus] = {**data.test, **valid}
-    for name in wanted:
+    for name in names:
         if name not in known:
             raise RecipeError(f"--test {name}: the recipe has no such test set; it has {', '.join(known)}")
         if f"valid:{name}" in valid:
-            console.info(f"{name}: is the test set of this name; --test valid:{name} is the validation set")
-    return {name: known[name] for name in dict.fromkeys(wanted or data.test)}
+            reporter.info(f"{name}: using the test set; for the validation set, give --test valid:{name}")
+    return {name: known[name] for name in dict.fromkeys(names or data.test)}
 
 
-def read_test_set(system: System, test: TestSet | AnyCorpus) -> SetTexts:
-    """All lines of a test set; DataError unless they are as many in each of its files, and at least one."""
+def read_test_set(model: EvaluatedModel, test: TestSet | AnyCorpus) -> LoadedTestSet:
+    """Read a test set; raises DataError if it is empty or its files differ in their number of lines."""
     if isinstance(test, TestSet):
-        tagged, valued = [] if test.tags is None else [test.tags], [*test.factors.values()]
-        sources, *others = read_parallel([test.source, *valued, *test.target, *tagged])
+        tag_files, factor_files = [] if test.tags is None else [test.tags], [*test.factors.values()]
+        sources, *others = read_parallel([test.source, *factor_files, *test.target, *tag_files])
         factors = dict(zip(test.factors, others, strict=False))
         _check_factors(test, sources, factors)
-        references, tags = others[len(valued) : len(valued) + len(test.target)], others[-1] if tagged else None
-        source, *more = [files.sha256(path) for path in (test.source, *test.target, *tagged)]
+        references = others[len(factor_files) : len(factor_files) + len(test.target)]
+        tags = others[-1] if tag_files else None
+        source_hash, *hashes = [files.sha256(path) for path in (test.source, *test.target, *tag_files)]
     else:
-        data, tagged, tags = system.recipe.data, [], None
+        data, tag_files, tags = model.recipe.data, [], None
         languages = test.source_language or data.source_language, test.target_language or data.target_language
         examples = read_all(test, languages)
         if not examples.sources:
             raise DataError(f"{next(iter(test.files.values()))}: has no pairs, so there is nothing to score")
         sources, references, factors = examples.sources, [examples.targets], examples.source_columns
-        valued = [path for key, path in test.files.items() if key.startswith(SOURCE_COLUMN)]
-        source, *more = [files.sha256(path) for path in test.files.values() if path not in valued]
-    if valued:
-        source = hashlib.sha256(" ".join([source, *map(files.sha256, valued)]).encode()).hexdigest()
-    into = {} if test.target_language is None else {"target_language": test.target_language}
+        factor_files = [path for key, path in test.files.items() if key.startswith(SOURCE_COLUMN)]
+        source_hash, *hashes = [files.sha256(path) for path in test.files.values() if path not in factor_files]
+    if factor_files:
+        combined = " ".join([source_hash, *map(files.sha256, factor_files)])
+        source_hash = hashlib.sha256(combined.encode()).hexdigest()
+    language = {} if test.target_language is None else {"target_language": test.target_language}
     provenance = Provenance(
-        model=system.sha256,
-        source=source,
-        references=more[: len(more) - len(tagged)],
-        tags=more[-1] if tagged else None,
-        decoding=system.recipe.decoding.model_dump(mode="json") | into,
-        evaluation=system.recipe.evaluation.model_dump(mode="json"),
+        model=model.sha256,
+        source=source_hash,
+        references=hashes[: len(hashes) - len(tag_files)],
+        tags=hashes[-1] if tag_files else None,
+        decoding=model.recipe.decoding.model_dump(mode="json") | language,
+        evaluation=model.recipe.evaluation.model_dump(mode="json"),
         versions={"nmt": __version__, "sacrebleu": version("sacrebleu")},
     )
-    return SetTexts(sources, references, tags, provenance, test.source_language, test.target_language, factors)
-
-
-def _check_factors(test: TestSet, sources: list[str], factors: Mapping[str, list[str]]) -> None:
-    """DataError unless each word has a value of each factor."""
-    for name, lines in factors.items():
-        for number, (source, values) in enumerate(zip(sources, lines, strict=True), 1):
-            try:
-                check_count(source, name, values)
-            except ValueError as error:
-                raise DataError(f"{test.factors[name]}: line {number}: has {error}") from error
+    return LoadedTestSet(sources, references, tags, provenance, test.source_language, test.target_language, factors)
 
 
 def read_parallel(paths: Sequence[Path]) -> list[list[str]]:
-    """The lines of each file; DataError unless they are as many in all, and at least one."""
+    """Read the lines of each file; raises DataError if they are empty or differ in their number of lines."""
     first, *others = paths
     texts = [list(read_lines(path)) for path in paths]
     for path, lines in zip(others, texts[1:], strict=True):
         if len(lines) != len(texts[0]):
             raise DataError(
-                f"{first} has {len(texts[0])} lines but {path} has {len(lines)}; line n of one is line n of the other"
+                f"{first} has {len(texts[0])} lines but {path} has {len(lines)}; line n of one must correspond to"
+                " line n of the other"
             )
     if not texts[0]:
         raise DataError(f"{first}: has no lines, so there is nothing to score")
     return texts
 
 
-def words_seen(recipe: Recipe) -> Mapping[str, int] | None:
-    """How often each word stands in the target side of the training text; None if none of that is at hand."""
-    data, there = recipe.data, list[AnyCorpus]()
+def count_training_words(recipe: Recipe, reporter: Reporter) -> Mapping[str, int] | None:
+    """Count the words of the target side of the training text; None if none of its files exists."""
+    data, available = recipe.data, list[AnyCorpus]()
     for corpus in data.train.values():
         missing = [path for path in corpus.files.values() if not path.is_file()]
         if missing:
-            console.info(f"{missing[0]}: is not here, so its words do not count as seen in training")
+            reporter.info(f"{missing[0]}: not found; its words are not counted as training words")
         else:
-            there.append(corpus)
-    if not there:
+            available.append(corpus)
+    if not available:
         return None
     languages = data.source_language, data.target_language
     targets = (
-        target for corpus in there for _, target in islice(read_pairs(corpus, languages, data.on_error), _MOST_LINES)
+        target for corpus in available for _, target in islice(read_pairs(corpus, languages, data.on_error), _MAX_LINES)
     )
     return count_words(targets, word_tokenizer(recipe.evaluation))
+
+
+def _check_factors(test: TestSet, sources: list[str], factors: Mapping[str, list[str]]) -> None:
+    """Raise DataError unless each word has a value of each factor."""
+    for name, lines in factors.items():
+        for line, (source, values) in enumerate(zip(sources, lines, strict=True), 1):
+            try:
+                check_count(source, name, values)
+            except ValueError as error:
+                raise DataError(f"{test.factors[name]}: line {line}: has {error}") from error

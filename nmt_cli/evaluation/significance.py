@@ -110,6 +110,12 @@ class PairedTest:
     resamples: int
     seed: int
 
+    @property
+    def description(self) -> str:
+        """Such as paired bootstrap with 1,000 resamples."""
+        name = {"bootstrap": "paired bootstrap", "randomisation": "approximate randomisation"}[self.method]
+        return f"{name} with {self.resamples:,} resamples"
+
     def p_value(self, first: SystemRuns, second: SystemRuns) -> float:
         """Return the p-value of the difference between two systems."""
         return SIGNIFICANCE_TESTS[self.method](first, second, self.resamples, self.seed)

@@ -1,1 +1,1 @@
-"""Runs → pages people read."""
+"""Reports, comparisons and listings as HTML, Markdown and plain text."""

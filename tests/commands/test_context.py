@@ -11,12 +11,11 @@ import pytest
 from toy_model import save_toy_model
 
 from nmt_cli import files
+from nmt_cli.cli.evaluate import evaluate
 from nmt_cli.commands.attention import attention_maps
-from nmt_cli.commands.evaluate import Wanted, evaluate_system
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.preprocess import preprocess
 from nmt_cli.commands.score import score
-from nmt_cli.commands.systems import open_system
 from nmt_cli.commands.train import train
 from nmt_cli.commands.translate import translate
 from nmt_cli.commands.translators import TranslatorOptions, open_translator
@@ -111,7 +110,7 @@ def test_a_task_that_only_the_line_before_solves(
         assert Path(name).read_bytes() == Path("test.de").read_bytes()
 
     capsys.readouterr()
-    evaluate_system(open_system(Path("recipe.yaml"), []), ["test"], Wanted())
+    evaluate(Path("recipe.yaml"), ["test"])
     assert "exact match 100.0 %" in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""nmt evaluate: what it prints, what it writes, what it refuses."""
+"""nmt evaluate: output, files and errors."""
 
 import json
 import os
@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 
-from nmt_cli import files
-from nmt_cli.commands.evaluate import GivenFiles, Wanted, evaluate, evaluate_system
-from nmt_cli.commands.systems import System, open_system
+from nmt_cli import console, files
+from nmt_cli.cli.evaluate import evaluate
+from nmt_cli.commands.evaluate import EvaluationResult, evaluate_model
+from nmt_cli.commands.evaluated_model import EvaluatedModel, open_model
 from nmt_cli.decoding.requests import Request
 from nmt_cli.errors import DataError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import resolved_yaml
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.reporting import evaluation_files
+from nmt_cli.reporting.terminal import format_scores
 from nmt_cli.runs.directory import RunDirectory
 
 SOURCES = ["A dog runs.", "", "Two\u2028children."]
@@ -35,8 +38,8 @@ class Translation:
 
 
 @dataclass
-class Shouting:
-    """Translates by shouting, and counts how often it was asked."""
+class UppercaseTranslator:
+    """Translates to upper case and counts its calls."""
 
     calls: int = 0
     target_language: str | None = None
@@ -49,10 +52,10 @@ class Shouting:
 
 @dataclass
 class Bench:
-    """A recipe with two test sets, and a system to evaluate on them."""
+    """A recipe with two test sets, and a model to evaluate on them."""
 
     folder: Path
-    translate: Shouting = field(default_factory=Shouting)
+    translate: UppercaseTranslator = field(default_factory=UppercaseTranslator)
 
     def __post_init__(self) -> None:
         for name in ("one", "two"):
@@ -77,9 +80,9 @@ class Bench:
         return Recipe.model_validate({"run": str(self.folder / "run"), "data": data, "model": model})
 
     @property
-    def system(self) -> System:
+    def model(self) -> EvaluatedModel:
         run = RunDirectory(self.folder / "run")
-        return System(self.recipe, run.model, "update 7", "abc", "def", run.evaluation, self.translate)
+        return EvaluatedModel(self.recipe, run.model, "update 7", "abc", "def", run.evaluation, self.translate)
 
     def times(self) -> dict[str, int]:
         return {str(path): path.stat().st_mtime_ns for path in (self.folder / "run").rglob("*") if path.is_file()}
@@ -90,105 +93,99 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def test_every_test_set_is_scored_and_written(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate_system(bench.system, [], Wanted())
+def evaluate_sets(
+    model: EvaluatedModel, names: Sequence[str] = (), with_robustness: bool = False
+) -> dict[str, EvaluationResult]:
+    return {result.name: result for result in evaluate_model(model, names, with_robustness, console)}
 
-    printed, told = capsys.readouterr()
-    assert [line.split("  ")[0] for line in printed.split("\n")[:-1]] == ["one"] * 3 + ["two"] * 3
-    [bleu, chrf] = score([line.upper() for line in SOURCES], [REFERENCES], Evaluation())
-    for found in (bleu, chrf):
-        assert re.search(
-            rf"^one  {found.name} {found.value:.2f} ± [0-9.]+  \({re.escape(found.signature)}\)$",
-            printed,
-            re.M,
-        )
-    assert "one  exact match 33.3 %\n" in printed
-    for name in ("one", "two"):
+
+def test_every_test_set_is_scored_and_written(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    results = evaluate_sets(bench.model)
+
+    reported = capsys.readouterr().err
+    expected = score([line.upper() for line in SOURCES], [REFERENCES], Evaluation())
+    assert list(results) == ["one", "two"]
+    for name, result in results.items():
         folder = bench.folder / "run" / "evaluation" / name
+        found = [(each["name"], each["score"]) for each in result.content["scores"]]
+        assert found == [(each.name, each.value) for each in expected]
+        assert result.content["exact_match"] == pytest.approx(100 / 3)
         assert sorted(path.name for path in folder.glob("[!.]*")) == [
             "analysis.json",
             "hypotheses.jsonl",
             "report.md",
             "scores.json",
         ]
-        assert f"report: {folder / 'report.md'}" in told
+        assert f"report: {folder / 'report.md'}" in reported
 
 
-def test_hypotheses_keep_every_line_in_its_place(bench: Bench) -> None:
-    evaluate_system(bench.system, ["one"], Wanted())
+def test_hypotheses_keep_the_order_of_lines(bench: Bench) -> None:
+    evaluate_sets(bench.model, ["one"])
     lines = (bench.folder / "run/evaluation/one/hypotheses.jsonl").read_bytes().split(b"\n")[:-1]
     assert [json.loads(line)["hypothesis"] for line in lines] == [line.upper() for line in SOURCES]
     assert [json.loads(line)["references"] for line in lines] == [[line] for line in REFERENCES]
 
 
-def test_json_is_one_document_and_nothing_else(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate_system(bench.system, [], Wanted(as_json=True))
-    document = json.loads(capsys.readouterr().out)
-    assert list(document) == ["one", "two"]
-    assert document["one"] == json.loads((bench.folder / "run/evaluation/one/scores.json").read_bytes())
+def test_result_is_the_content_of_scores_json(bench: Bench) -> None:
+    result = evaluate_sets(bench.model, ["one"])["one"]
+    assert result.as_json() == json.loads((bench.folder / "run/evaluation/one/scores.json").read_bytes())
 
 
-def test_scores_that_are_current_are_shown_again_and_left_alone(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
-) -> None:
-    evaluate_system(bench.system, [], Wanted())
-    first, times = capsys.readouterr().out, bench.times()
+def test_current_scores_are_reused_without_writing(bench: Bench) -> None:
+    first, times = evaluate_sets(bench.model), bench.times()
 
-    evaluate_system(bench.system, [], Wanted())
-
-    assert capsys.readouterr().out == first
+    assert evaluate_sets(bench.model) == first
     assert bench.times() == times
     assert bench.translate.calls == 2
 
 
 @pytest.mark.parametrize("change", ["model", "source", "reference", "beam_size", "metrics"])
-def test_scores_are_made_again_when_anything_changed(bench: Bench, change: str) -> None:
-    system = bench.system
-    evaluate_system(system, ["one"], Wanted())
+def test_scores_are_recomputed_after_a_change(bench: Bench, change: str) -> None:
+    model = bench.model
+    evaluate_sets(model, ["one"])
     if change == "model":
-        system = replace(system, sha256="def")
+        model = replace(model, sha256="def")
     if change == "source":
         bench.write("one.en", ["Another dog.", "", "x"])
     if change == "reference":
         bench.write("one.de", ["Noch ein Hund.", "", "x"])
     if change in ("beam_size", "metrics"):
         section, value = {"beam_size": ("decoding", 2), "metrics": ("evaluation", ["chrf"])}[change]
-        changed = getattr(system.recipe, section).model_copy(update={change: value})
-        system = replace(system, recipe=system.recipe.model_copy(update={section: changed}))
+        changed = getattr(model.recipe, section).model_copy(update={change: value})
+        model = replace(model, recipe=model.recipe.model_copy(update={section: changed}))
 
-    evaluate_system(system, ["one"], Wanted())
+    evaluate_sets(model, ["one"])
 
     assert bench.translate.calls == (1 if change in ("reference", "metrics") else 2)  # the translations are the same
 
 
-def test_one_test_set_can_be_chosen(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate_system(bench.system, ["two", "two"], Wanted(as_json=True))
-    assert list(json.loads(capsys.readouterr().out)) == ["two"]
+def test_one_test_set_can_be_selected(bench: Bench) -> None:
+    assert list(evaluate_sets(bench.model, ["two", "two"])) == ["two"]
 
 
-def test_an_unknown_test_set_is_refused_and_the_known_are_named(bench: Bench) -> None:
+def test_unknown_test_set_is_rejected_with_the_known_names(bench: Bench) -> None:
     with pytest.raises(RecipeError, match=r"--test three.*it has one, two"):
-        evaluate_system(bench.system, ["one", "three"], Wanted())
+        evaluate_sets(bench.model, ["one", "three"])
 
 
-def test_files_of_unequal_length_stop_all_before_any_translation(bench: Bench) -> None:
+def test_files_of_unequal_length_are_rejected_before_translation(bench: Bench) -> None:
     bench.write("two.de", REFERENCES[:2])
     with pytest.raises(DataError, match=r"two.en has 3 lines but .*two.de has 2"):
-        evaluate_system(bench.system, [], Wanted())
+        evaluate_sets(bench.model, [])
     assert bench.translate.calls == 0
     assert not (bench.folder / "run").exists()
 
 
-def test_two_processes_do_not_evaluate_the_same_set(bench: Bench) -> None:
-    with files.lock(bench.system.folder("one") / ".lock"), pytest.raises(RunInUseError):
-        evaluate_system(bench.system, ["one"], Wanted())
+def test_a_test_set_is_evaluated_by_one_process_at_a_time(bench: Bench) -> None:
+    with files.lock(bench.model.folder("one") / ".lock"), pytest.raises(RunInUseError):
+        evaluate_sets(bench.model, ["one"])
     assert bench.translate.calls == 0
 
 
 def test_files_are_scored_without_a_model(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     hypotheses = bench.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
 
-    evaluate(None, given=GivenFiles(hypotheses, [bench.folder / "one.de"]))
+    evaluate(hypothesis=hypotheses, reference=[bench.folder / "one.de"])
 
     printed = capsys.readouterr().out.split("\n")
     assert printed[0].startswith("out.de  BLEU ")
@@ -196,69 +193,69 @@ def test_files_are_scored_without_a_model(bench: Bench, capsys: pytest.CaptureFi
     assert not (bench.folder / "run").exists()
 
 
-def test_files_are_scored_as_the_settings_say(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_are_scored_with_overrides(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     hypotheses = bench.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
     overrides = ["evaluation.metrics=[bleu]", "evaluation.bleu_tokenizer=char"]
-    evaluate(None, [], GivenFiles(hypotheses, [bench.folder / "one.de"]), overrides, Wanted(as_json=True))
+    evaluate(hypothesis=hypotheses, reference=[bench.folder / "one.de"], set_=overrides, json=True)
     [bleu] = json.loads(capsys.readouterr().out)
     assert (bleu["name"], bleu["tok"]) == ("BLEU", "char")
 
 
 def test_one_sentence_has_no_interval(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate(None, given=GivenFiles(bench.write("h", ["Ein Hund läuft."]), [bench.write("r", ["Ein Hund läuft."])]))
+    evaluate(hypothesis=bench.write("h", ["Ein Hund läuft."]), reference=[bench.write("r", ["Ein Hund läuft."])])
     assert "BLEU 100.00  (" in capsys.readouterr().out
 
 
-def test_intervals_have_the_digits_of_their_scores_and_nothing_is_told_twice(
+def test_intervals_have_the_digits_of_their_scores_and_exact_match_appears_once(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hypothesis = bench.write("h", ["Ein Hund läuft."] * 300 + ["Ein Hund."])
-    given = GivenFiles(hypothesis, [bench.write("r", ["Ein Hund läuft."] * 301)])
-    evaluate(None, given=given, overrides=["evaluation.metrics=[chrf,exact_match]"])
+    references = [bench.write("r", ["Ein Hund läuft."] * 301)]
+    evaluate(hypothesis=hypothesis, reference=references, set_=["evaluation.metrics=[chrf,exact_match]"])
     printed = capsys.readouterr().out
     assert re.search(r"chrF2 99\.\d\d ± 0\.\d\d  ", printed)
     assert printed.count("exact match") == 1
 
 
-def test_several_references_are_given_one_after_another(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_references(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     references = [bench.folder / "one.de", bench.write("other.de", ["Ein Hund rennt.", "", "Zwei Kinder."])]
     hypotheses = bench.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
-    evaluate(None, given=GivenFiles(hypotheses, references), wanted=Wanted(as_json=True))
+    evaluate(hypothesis=hypotheses, reference=references, json=True)
     assert {found["nrefs"] for found in json.loads(capsys.readouterr().out)} == {"2"}
 
 
-def test_suspicious_text_is_warned_about_on_stderr(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sanity_check_warnings_go_to_stderr(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     hypotheses = bench.write("out.de", ["▁Ein ▁Hund", "", "Zwei Kinder."])
-    evaluate(None, given=GivenFiles(hypotheses, [bench.folder / "one.de"]))
+    evaluate(hypothesis=hypotheses, reference=[bench.folder / "one.de"])
     assert "nmt: warning: " in capsys.readouterr().err
 
 
-def test_an_empty_file_is_refused(bench: Bench) -> None:
+def test_empty_file_is_rejected(bench: Bench) -> None:
     with pytest.raises(DataError, match=r"empty\.de: has no lines"):
-        evaluate(None, given=GivenFiles(bench.write("empty.de", []), [bench.write("none.de", [])]))
+        evaluate(hypothesis=bench.write("empty.de", []), reference=[bench.write("none.de", [])])
 
 
-def test_text_that_is_not_utf8_is_refused_by_file_and_line(bench: Bench) -> None:
+def test_text_that_is_not_utf8_is_rejected_with_file_and_line(bench: Bench) -> None:
     (bench.folder / "latin.de").write_bytes("eins\nläuft\ndrei\n".encode("latin1"))
     with pytest.raises(DataError, match=r"latin\.de.*2"):
-        evaluate(None, given=GivenFiles(bench.folder / "latin.de", [bench.folder / "one.de"]))
+        evaluate(hypothesis=bench.folder / "latin.de", reference=[bench.folder / "one.de"])
 
 
 @pytest.mark.parametrize(
-    ("model", "given", "tests"),
+    "options",
     [
-        (None, GivenFiles(), []),
-        (None, GivenFiles(Path("x")), []),
-        (None, GivenFiles(references=[Path("x")]), []),
-        (None, GivenFiles(Path("x"), [Path("x")]), ["one"]),
-        (Path("run"), GivenFiles(Path("x")), []),
-        (Path("run"), GivenFiles(references=[Path("x")]), []),
-        (Path("run"), GivenFiles(source=Path("x")), []),
+        {},
+        {"hypothesis": Path("x")},
+        {"reference": [Path("x")]},
+        {"hypothesis": Path("x"), "reference": [Path("x")], "test": ["one"]},
+        {"model": Path("run"), "hypothesis": Path("x")},
+        {"model": Path("run"), "reference": [Path("x")]},
+        {"model": Path("run"), "source": Path("x")},
     ],
 )
-def test_half_a_request_is_refused(model: Path | None, given: GivenFiles, tests: list[str]) -> None:
+def test_evaluate_rejects_incomplete_or_mixed_options(options: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match="MODEL"):
-        evaluate(model, tests, given)
+        evaluate(**options)
 
 
 def write_run(bench: Bench) -> RunDirectory:
@@ -275,67 +272,67 @@ def write_run(bench: Bench) -> RunDirectory:
     return run
 
 
-def test_a_recipe_and_its_run_and_its_model_name_the_same_system(bench: Bench) -> None:
+def test_open_model_of_a_recipe_its_run_and_its_model(bench: Bench) -> None:
     run = write_run(bench)
     recipe = bench.folder / "recipe.yaml"
     recipe.write_text(resolved_yaml(bench.recipe))
-    systems = [open_system(path, []) for path in (recipe, run.path, run.model)]
-    assert {(each.model, each.weights, each.folder("one")) for each in systems} == {
+    models = [open_model(path, [], console) for path in (recipe, run.path, run.model)]
+    assert {(each.model, each.weights, each.folder("one")) for each in models} == {
         (run.model, "average of updates 7, 9", run.evaluation("one"))
     }
 
 
-def test_a_checkpoint_does_not_overwrite_the_scores_of_the_final_model(bench: Bench) -> None:
+def test_results_of_a_checkpoint_have_their_own_folder(bench: Bench) -> None:
     run = write_run(bench)
-    system = open_system(run.checkpoint(7), [])
-    assert system.weights == "update 7"
-    assert system.folder("one") == run.evaluation("one@step_7")
+    model = open_model(run.checkpoint(7), [], console)
+    assert model.weights == "update 7"
+    assert model.folder("one") == run.evaluation("one@step_7")
 
 
-def test_overrides_change_how_a_run_is_evaluated(bench: Bench) -> None:
+def test_open_model_applies_overrides(bench: Bench) -> None:
     run = write_run(bench)
-    system = open_system(run.path, ["decoding.beam_size=1"])
-    assert system.recipe.decoding.model_dump()["beam_size"] == 1
+    model = open_model(run.path, ["decoding.beam_size=1"], console)
+    assert model.recipe.decoding.model_dump()["beam_size"] == 1
 
 
-def test_a_model_apart_from_its_run_has_no_test_sets(bench: Bench) -> None:
+def test_open_model_rejects_a_model_outside_its_run(bench: Bench) -> None:
     folder = bench.folder / "deployed"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    with pytest.raises(ModelError, match="stands apart from its run"):
-        open_system(folder, [])
+    with pytest.raises(ModelError, match="deployed"):
+        open_model(folder, [], console)
 
 
-def test_a_model_that_is_not_there_is_named(bench: Bench) -> None:
+def test_open_model_rejects_a_missing_model(bench: Bench) -> None:
     with pytest.raises(ModelError, match="nowhere"):
-        open_system(bench.folder / "nowhere", [])
+        open_model(bench.folder / "nowhere", [], console)
 
 
-def test_a_recipe_without_test_sets_is_refused(bench: Bench) -> None:
+def test_recipe_without_test_sets_is_rejected(bench: Bench) -> None:
     data = bench.recipe.data.model_copy(update={"test": {}})
-    system = replace(bench.system, recipe=bench.recipe.model_copy(update={"data": data}))
+    model = replace(bench.model, recipe=bench.recipe.model_copy(update={"data": data}))
     with pytest.raises(RecipeError, match=r"data\.test"):
-        evaluate_system(system, [], Wanted())
+        evaluate_sets(model, [])
 
 
 def test_scoring_files_needs_no_torch(bench: Bench) -> None:
     program = (
-        "import sys; from pathlib import Path; from nmt_cli.commands.evaluate import GivenFiles, evaluate;"
-        "evaluate(None, given=GivenFiles(Path('one.de'), [Path('two.de')])); assert 'torch' not in sys.modules"
+        "import sys; from pathlib import Path; from nmt_cli.cli.evaluate import evaluate;"
+        "evaluate(hypothesis=Path('one.de'), reference=[Path('two.de')]); assert 'torch' not in sys.modules"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run([sys.executable, "-c", program], cwd=bench.folder, env=environment, check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(
-    ("redirection", "code", "told"),
+    ("redirection", "code", "message"),
     [
         (">&-", 5, "nmt: error: stdout is closed"),
         ("> /dev/full", 5, "nmt: error: stdout: no space left"),
         ("| true", 141, ""),
     ],
 )
-def test_scores_that_nobody_gets_are_told(redirection: str, code: int, told: str, tmp_path: Path) -> None:
+def test_exit_code_if_stdout_cannot_be_written(redirection: str, code: int, message: str, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("A dog runs .\n" * 3)
     command = f"'{sys.executable}' -m nmt_cli evaluate --hypothesis text --reference text"
     shell = (
@@ -350,30 +347,28 @@ def test_scores_that_nobody_gets_are_told(redirection: str, code: int, told: str
     *lines, exit_code = found.stderr.rstrip("\n").split("\n")
     assert int(exit_code) == code
     assert "Traceback" not in found.stderr
-    assert told in "\n".join(lines)
+    assert message in "\n".join(lines)
 
 
-def test_a_validation_set_is_scored_if_it_is_named(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_validation_set_is_evaluated_only_by_name(bench: Bench) -> None:
     content = bench.recipe.model_dump(mode="json")
     content["data"]["valid"] = {"dev": content["data"]["valid"]["one"]}
-    system = replace(bench.system, recipe=Recipe.model_validate(content))
-    evaluate_system(system, ["dev"], Wanted(as_json=True))
-    assert list(json.loads(capsys.readouterr().out)) == ["dev"]
+    model = replace(bench.model, recipe=Recipe.model_validate(content))
+    assert list(evaluate_sets(model, ["dev"])) == ["dev"]
     assert (bench.folder / "run/evaluation/dev/scores.json").is_file()
-    evaluate_system(system, [], Wanted(as_json=True))
-    assert list(json.loads(capsys.readouterr().out)) == ["one", "two"]
+    assert list(evaluate_sets(model)) == ["one", "two"]
 
 
-def test_a_validation_set_with_the_name_of_a_test_set_has_a_name_of_its_own(
+def test_validation_set_with_the_name_of_a_test_set_is_called_valid_name(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.write("one.de", ["Eine Katze.", "", "Drei."])
     content = bench.recipe.model_dump(mode="json")
     content["data"]["valid"]["one"]["target"] = content["data"]["test"]["two"]["target"][0]
-    system = replace(bench.system, recipe=Recipe.model_validate(content))
-    evaluate_system(system, ["one"], Wanted())
-    assert "--test valid:one is the validation set" in capsys.readouterr().err
-    evaluate_system(system, ["valid:one"], Wanted())
+    model = replace(bench.model, recipe=Recipe.model_validate(content))
+    evaluate_sets(model, ["one"])
+    assert "--test valid:one" in capsys.readouterr().err
+    evaluate_sets(model, ["valid:one"])
     folder = bench.folder / "run/evaluation"
     references = [
         json.loads((folder / name / "hypotheses.jsonl").read_bytes().split(b"\n")[0])["references"][0]
@@ -381,97 +376,94 @@ def test_a_validation_set_with_the_name_of_a_test_set_has_a_name_of_its_own(
     ]
     assert references == ["Eine Katze.", REFERENCES[0]]
     with pytest.raises(RecipeError, match="it has one, two, valid:one"):
-        evaluate_system(system, ["other"], Wanted())
+        evaluate_sets(model, ["other"])
 
 
-def test_tags_part_the_lines_and_are_part_of_what_scores_depend_on(bench: Bench) -> None:
+def test_tags_create_slices_and_invalidate_scores(bench: Bench) -> None:
     tags = bench.write("tags", ["news", "chat", "news"])
     content = bench.recipe.model_dump(mode="json")
     content["data"]["test"]["one"]["tags"] = str(tags)
-    system = replace(bench.system, recipe=Recipe.model_validate(content))
+    model = replace(bench.model, recipe=Recipe.model_validate(content))
     analysis = bench.folder / "run/evaluation/one/analysis.json"
 
-    evaluate_system(system, ["one"], Wanted())
+    evaluate_sets(model, ["one"])
     parts = [(part["name"], part["sentences"]) for part in json.loads(analysis.read_bytes())["slices"]]
     assert parts[-2:] == [("chat", 1), ("news", 2)]
 
     bench.write("tags", ["chat", "chat", "chat"])
-    evaluate_system(system, ["one"], Wanted())
+    evaluate_sets(model, ["one"])
     assert json.loads(analysis.read_bytes())["slices"][-1]["sentences"] == 3
     assert bench.translate.calls == 1
 
     bench.write("tags", ["chat"])
     with pytest.raises(DataError, match=r"one\.en has 3 lines but .*tags has 1"):
-        evaluate_system(system, ["one"], Wanted())
+        evaluate_sets(model, ["one"])
 
 
-def test_robustness_is_told_once_and_kept(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate_system(bench.system, ["one"], Wanted(robustness=True))
-    printed, calls = capsys.readouterr().out, bench.translate.calls
-    assert "one  upper case: BLEU" in printed
+def test_robustness_is_measured_once_and_stored(bench: Bench) -> None:
+    first = evaluate_sets(bench.model, ["one"], with_robustness=True)["one"]
+    calls = bench.translate.calls
     assert calls == 1 + 4
 
-    evaluate_system(bench.system, ["one"], Wanted(as_json=True, robustness=True))
-    document = json.loads(capsys.readouterr().out)["one"]
-    assert [each["name"] for each in document["robustness"]] == [
+    again = evaluate_sets(bench.model, ["one"], with_robustness=True)["one"]
+    assert again == first
+    document = json.loads(json.dumps(again.as_json()))
+    assert [each["perturbation"] for each in document["robustness"]] == [
         "upper case",
         "title case",
         "typing mistakes",
         "no final punctuation",
     ]
-    kept = json.loads((bench.folder / "run/evaluation/one/robustness.json").read_bytes())
-    assert document["robustness"] == kept["sets"]
+    stored = json.loads((bench.folder / "run/evaluation/one/robustness.json").read_bytes())
+    assert document["robustness"] == stored["perturbations"]
     assert bench.translate.calls == calls
+    assert "one  upper case: BLEU" in format_scores("one", again.content, again.robustness or ())
 
 
 def test_robustness_needs_a_model(bench: Bench) -> None:
-    given = GivenFiles(bench.folder / "one.de", [bench.folder / "one.de"])
-    with pytest.raises(RecipeError, match="--robustness: needs a MODEL"):
-        evaluate(None, given=given, wanted=Wanted(robustness=True))
+    file = bench.folder / "one.de"
+    with pytest.raises(RecipeError, match="--robustness"):
+        evaluate(hypothesis=file, reference=[file], robustness=True)
 
 
-def test_words_of_the_training_text_tell_rare_lines(bench: Bench) -> None:
-    evaluate_system(bench.system, ["one"], Wanted())
+def test_training_words_create_slices_and_word_bands(bench: Bench) -> None:
+    evaluate_sets(bench.model, ["one"])
     analysis = json.loads((bench.folder / "run/evaluation/one/analysis.json").read_bytes())
     assert {part["name"] for part in analysis["slices"] if part["kind"] == "rarest target word"} == {"1-9"}
     assert analysis["word_bands"][1]["expected"] > 0
 
 
-def test_training_text_that_has_gone_is_told_and_does_without(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_training_text_is_reported_and_skipped(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     content = bench.recipe.model_dump(mode="json")
     content["data"]["train"]["one"]["target"] = str(bench.folder / "gone.de")
-    evaluate_system(replace(bench.system, recipe=Recipe.model_validate(content)), ["one"], Wanted())
-    assert "gone.de: is not here" in capsys.readouterr().err
+    evaluate_sets(replace(bench.model, recipe=Recipe.model_validate(content)), ["one"])
+    assert "gone.de: not found" in capsys.readouterr().err
     assert json.loads((bench.folder / "run/evaluation/one/analysis.json").read_bytes())["word_bands"] == []
 
 
 @pytest.mark.parametrize("name", ["analysis.json", "hypotheses.jsonl", "scores.json"])
-def test_damaged_results_are_made_again(bench: Bench, name: str) -> None:
-    evaluate_system(bench.system, ["one"], Wanted())
+def test_damaged_results_are_recomputed(bench: Bench, name: str) -> None:
+    evaluate_sets(bench.model, ["one"])
     path = bench.folder / "run/evaluation/one" / name
     whole = path.read_bytes()
     path.unlink()
     (bench.folder / "run/evaluation/one/scores.json").write_bytes(b'{"provenance": [')
-    evaluate_system(bench.system, ["one"], Wanted())
+    evaluate_sets(bench.model, ["one"])
     assert path.read_bytes() == whole
 
 
-def test_an_interrupted_evaluation_leaves_no_scores_of_other_translations(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from nmt_cli.commands import evaluate as module
-
+def test_interrupted_evaluation_leaves_no_old_scores(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    evaluate_system(bench.system, ["one"], Wanted())
-    monkeypatch.setattr(module, "write_evaluation", interrupt)
+    evaluate_sets(bench.model, ["one"])
+    monkeypatch.setattr(evaluation_files, "render_evaluation", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        evaluate_system(replace(bench.system, sha256="other"), ["one"], Wanted())
+        evaluate_sets(replace(bench.model, sha256="other"), ["one"])
     assert not (bench.folder / "run/evaluation/one/scores.json").exists()
 
 
-def test_separators_and_lone_returns_are_scored_alike_by_every_route(
+def test_unicode_separators_carriage_returns_and_bom_do_not_change_scores(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = ["Ein\u2028Hund\rläuft.", "a\x85b\x0cc", "Zwei\u2029 Kinder."]
@@ -480,13 +472,13 @@ def test_separators_and_lone_returns_are_scored_alike_by_every_route(
     marked.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())
     expected = [found.value for found in score(lines, [REFERENCES], Evaluation())]
     for path in (plain, returns, marked):
-        evaluate(None, given=GivenFiles(path, [bench.folder / "one.de"]), wanted=Wanted(as_json=True))
+        evaluate(hypothesis=path, reference=[bench.folder / "one.de"], json=True)
         assert [found["score"] for found in json.loads(capsys.readouterr().out)] == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_metric_that_cannot_be_is_told_before_any_translation(bench: Bench) -> None:
+def test_missing_metric_program_is_reported_before_translation(bench: Bench) -> None:
     evaluation = Evaluation.model_validate({"external": {"x": {"command": ["no-such-program", "{hypothesis}"]}}})
     recipe = bench.recipe.model_copy(update={"evaluation": evaluation})
-    with pytest.raises(RecipeError, match="there is no program no-such-program"):
-        evaluate_system(replace(bench.system, recipe=recipe), ["one"], Wanted())
+    with pytest.raises(RecipeError, match="no-such-program"):
+        evaluate_sets(replace(bench.model, recipe=recipe), ["one"])
     assert bench.translate.calls == 0

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from nmt_cli import files
-from nmt_cli.commands.evaluate import Wanted, evaluate_system
+from nmt_cli.cli.evaluate import evaluate
+from nmt_cli.cli.report import report
 from nmt_cli.commands.export import export
 from nmt_cli.commands.preprocess import preprocess
-from nmt_cli.commands.report import report
 from nmt_cli.commands.score import PairOptions, score
-from nmt_cli.commands.systems import open_system
 from nmt_cli.commands.train import train
 from nmt_cli.commands.translate import translate
 from nmt_cli.commands.translating.requests import RequestOptions
@@ -190,11 +189,11 @@ def test_what_cannot_keep_them_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_test_set_is_evaluated_with_its_factors(capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate_system(open_system(Path("recipe.yaml"), []), ["test"], Wanted(robustness=True))
+    evaluate(Path("recipe.yaml"), ["test"], robustness=True)
     assert "exact match 100.0 %" in capsys.readouterr().out
     report(Path("run"), Path("report.html"))
     Path("test.pos").write_text(Path("test.pos").read_text().replace("N", "V"))
-    evaluate_system(open_system(Path("recipe.yaml"), []), ["test", "dev"], Wanted())
+    evaluate(Path("recipe.yaml"), ["test", "dev"])
     printed = capsys.readouterr().out
     assert "test  exact match 100.0 %" not in printed
     assert "dev  exact match 100.0 %" in printed
@@ -204,4 +203,4 @@ def test_a_test_set_with_too_few_is_told_by_its_file() -> None:
     Path("short.pos").write_text("N\n" * 20)
     options = ["data.test.test.factors={pos: short.pos}"]
     with pytest.raises(DataError, match=r"short\.pos: line \d+: has 1 values of the factor pos for 2 words"):
-        evaluate_system(open_system(Path("recipe.yaml"), options), ["test"], Wanted())
+        evaluate(Path("recipe.yaml"), ["test"], set_=options)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.commands.evaluate import Wanted, evaluate
+from nmt_cli.cli.evaluate import evaluate
 from nmt_cli.commands.train import train
 
 each_architecture = pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_the_scores_of_the_journal_are_those_of_evaluate(
 
     for step, expected in journal.items():
         capsys.readouterr()
-        evaluate(Path(f"run/checkpoints/step_{step}"), ["dev"], wanted=Wanted(as_json=True))
+        evaluate(Path(f"run/checkpoints/step_{step}"), ["dev"], json=True)
         found = {each["name"]: each["score"] for each in json.loads(capsys.readouterr().out)["dev"]["scores"]}
         assert found == {
             "BLEU": pytest.approx(expected["bleu"], abs=1e-9),

@@ -1,4 +1,4 @@
-"""A page as headless Chromium sees it, by the DevTools protocol over a pipe."""
+"""Headless Chromium, controlled through the DevTools protocol over a pipe."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-_PATIENCE = 60
+_TIMEOUT = 60
 _START = """
 import fcntl, os, sys
 ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
@@ -21,26 +21,26 @@ for number, end in enumerate(ends, 3):
     os.dup2(end, number)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-"""Becomes Chromium, which reads commands from 3 and writes answers to 4."""
+"""Program that executes Chromium, which reads commands from descriptor 3 and writes answers to 4."""
 
 
 @dataclass
 class Opened:
-    """What happened when a page was opened."""
+    """Record of an opened page."""
 
-    complaints: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     """Errors and warnings of the console."""
     requests: list[str] = field(default_factory=list)
-    """All addresses asked for but the page's own."""
+    """All requested addresses except the page itself."""
     load_seconds: float = 0.0
-    """Processor time of the page's thread until all was loaded: on a busy machine the clock tells of others."""
+    """Processor time of the page's thread until the page was loaded."""
     width: int = 0
-    """That the content wants, in pixels."""
-    picture: bytes = b""
+    """Width of the content in pixels."""
+    screenshot: bytes = b""
 
 
 class Browser:
-    """One Chromium; a context manager."""
+    """A Chromium process; a context manager."""
 
     def __init__(self, profile: Path) -> None:
         read_commands, self._commands = os.pipe()
@@ -62,7 +62,7 @@ class Browser:
         )
         os.close(read_commands)
         os.close(write_answers)
-        self._number, self._buffer = 0, b""
+        self._last_id, self._buffer = 0, b""
         self.events: list[dict[str, Any]] = []
 
     def __enter__(self) -> "Browser":
@@ -75,7 +75,7 @@ class Browser:
         os.close(self._answers)
 
     def open(self, page: Path, width: int = 1280, dark: bool = False, top: int = 0, height: int = 0) -> Opened:
-        """Open a page at a width; its picture is of all below `top`, or of the first `height` pixels below it."""
+        """Open a page and take a screenshot from `top` to the end, or of `height` pixels."""
         target = self.ask("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.ask("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         self.events.clear()
@@ -96,21 +96,21 @@ class Browser:
         opened.width = self._value("document.documentElement.scrollWidth", session)
         tall = height or self._value("document.documentElement.scrollHeight", session)
         clip = {"x": 0, "y": top, "width": width, "height": min(tall, 16_000), "scale": 1}
-        wanted = {"clip": clip, "captureBeyondViewport": True}
-        opened.picture = base64.b64decode(self.ask("Page.captureScreenshot", wanted, session)["data"])
+        options = {"clip": clip, "captureBeyondViewport": True}
+        opened.screenshot = base64.b64decode(self.ask("Page.captureScreenshot", options, session)["data"])
         self._note(opened, page)
         self.ask("Target.closeTarget", {"targetId": target})
         return opened
 
     def ask(self, method: str, parameters: dict[str, Any] | None = None, session: str = "") -> dict[str, Any]:
         """Send a command and wait for its answer."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters or {}}
+        self._last_id += 1
+        message = {"id": self._last_id, "method": method, "params": parameters or {}}
         message |= {"sessionId": session} if session else {}
         os.write(self._commands, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._read()
-            if answer.get("id") == self._number:
+            if answer.get("id") == self._last_id:
                 assert "error" not in answer, answer
                 return dict(answer["result"])
 
@@ -118,8 +118,8 @@ class Browser:
         return self.ask("Runtime.evaluate", {"expression": expression}, session)["result"]["value"]
 
     def _read(self) -> dict[str, Any]:
-        """The next message; events are kept, too."""
-        until = time.monotonic() + _PATIENCE
+        """Return the next message; events are also recorded."""
+        until = time.monotonic() + _TIMEOUT
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._answers], [], [], max(0, until - time.monotonic()))
             assert ready, "Chromium does not answer"
@@ -132,13 +132,13 @@ class Browser:
 
     def _note(self, opened: Opened, page: Path) -> None:
         for event in self.events:
-            told = event["params"]
+            params = event["params"]
             match event["method"]:
                 case "Runtime.exceptionThrown":
-                    opened.complaints.append(str(told["exceptionDetails"]))
+                    opened.messages.append(str(params["exceptionDetails"]))
                 case "Runtime.consoleAPICalled":
-                    opened.complaints.append(str(told["args"]))
-                case "Log.entryAdded" if told["entry"]["level"] in ("error", "warning"):
-                    opened.complaints.append(told["entry"]["text"])
-                case "Network.requestWillBeSent" if told["request"]["url"] != page.as_uri():
-                    opened.requests.append(told["request"]["url"])
+                    opened.messages.append(str(params["args"]))
+                case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
+                    opened.messages.append(params["entry"]["text"])
+                case "Network.requestWillBeSent" if params["request"]["url"] != page.as_uri():
+                    opened.requests.append(params["request"]["url"])

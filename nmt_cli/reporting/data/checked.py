@@ -10,7 +10,7 @@ from nmt_cli.data.checking.estimates import Estimate
 from nmt_cli.data.checking.finding import Finding
 from nmt_cli.data.checking.lengths import Histogram, labels
 from nmt_cli.data.checking.sampling import Sample
-from nmt_cli.reporting.markdown import visible
+from nmt_cli.reporting.rendering import escape_invisible
 
 _WIDTH = 80
 _NAME = 24
@@ -44,17 +44,19 @@ class Checked:
             "recipe": self.recipe,
             "errors": self.count("error"),
             "warnings": self.count("warning"),
-            "findings": [{key: visible(value) for key, value in asdict(found).items()} for found in self.findings],
+            "findings": [
+                {key: escape_invisible(value) for key, value in asdict(found).items()} for found in self.findings
+            ],
             "corpora": [{"where": corpus.name, "pairs": corpus.read} for corpus in self.corpora],
             "lengths": [_lengths(histogram) for histogram in self.histograms],
-            "tokenizer": visible(self.cut_by),
+            "tokenizer": escape_invisible(self.cut_by),
             "estimate": estimate,
         }
 
     def as_text(self) -> str:
         """Everything, to be read."""
         parts = [self._counts(), self._lengths(), self._needs(), self._findings(), self._end()]
-        return "\n".join(visible(line) for part in parts if part for line in [*part, ""])
+        return "\n".join(escape_invisible(line) for part in parts if part for line in [*part, ""])
 
     def _counts(self) -> list[str]:
         rows = [f"  {_short(corpus.name):<{_NAME}}  {corpus.read:>13,} pairs" for corpus in self.corpora]

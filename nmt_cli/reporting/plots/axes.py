@@ -1,4 +1,4 @@
-"""Values → places in a picture, and the round numbers along its sides."""
+"""Axes of plots: mapping of values to pixels, and round tick values."""
 
 import math
 from collections.abc import Iterable
@@ -7,63 +7,57 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Axis:
-    """One side of a picture: from `low` at pixel `start` to `high` at pixel `end`."""
+    """One axis of a plot, from `low` at pixel `start` to `high` at pixel `end`."""
 
     low: float
     high: float
     start: float
     end: float
-    logarithmic: bool = False
-    gap: float | None = None
-    """Between marks, if that is settled."""
+    is_logarithmic: bool = False
+    interval: float | None = None
+    """Distance between ticks; None to choose it."""
 
-    def place(self, value: float) -> float:
-        """The pixel of a value."""
-        low, high, at = (
-            (math.log10(part) for part in (self.low, self.high, value))
-            if self.logarithmic
-            else (
-                self.low,
-                self.high,
-                value,
-            )
-        )
-        return self.start + (at - low) / (high - low) * (self.end - self.start)
+    def to_pixel(self, value: float) -> float:
+        """Return the pixel of a value."""
+        low, high = self.low, self.high
+        if self.is_logarithmic:
+            low, high, value = math.log10(low), math.log10(high), math.log10(value)
+        return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Round numbers along the side, three to seven."""
-        if not self.logarithmic:
-            return _multiples(self.gap or _gap(self.low, self.high, 5), self.low, self.high)
+        """Return three to seven round values along the axis."""
+        if not self.is_logarithmic:
+            return _multiples(self.interval or _round_interval(self.low, self.high, 5), self.low, self.high)
         first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
         every = max(1, math.ceil((last - first) / 6))
         powers = [10.0**power for power in range(first, last + 1, every)]
-        return powers if len(powers) >= 2 else _multiples(_gap(self.low, self.high, 4), self.low, self.high)
+        return powers if len(powers) >= 2 else _multiples(_round_interval(self.low, self.high, 4), self.low, self.high)
 
 
-def fitting_axis(values: Iterable[float], start: float, end: float, from_zero: bool = False) -> Axis:
-    """An axis that holds all values and ends at round numbers."""
-    known = [*values, *([0.0] if from_zero else [])] or [0.0]
-    low, high = min(known), max(known)
+def fit_axis(values: Iterable[float], start: float, end: float, from_zero: bool = False) -> Axis:
+    """Return an axis that contains all values and ends at round numbers."""
+    finite = [*values, *([0.0] if from_zero else [])] or [0.0]
+    low, high = min(finite), max(finite)
     if low == high:
         low, high = (low, high + 1) if low == 0 else (low - abs(low) / 2, high + abs(high) / 2)
-    gap = _gap(low, high, 5)
-    return Axis(math.floor(low / gap + 1e-9) * gap, math.ceil(high / gap - 1e-9) * gap, start, end, gap=gap)
+    interval = _round_interval(low, high, 5)
+    low, high = math.floor(low / interval + 1e-9) * interval, math.ceil(high / interval - 1e-9) * interval
+    return Axis(low, high, start, end, interval=interval)
 
 
 def logarithmic_axis(values: Iterable[float], start: float, end: float) -> Axis:
-    """The same by powers of ten; all values must be above zero."""
-    known = list(values)
-    low, high = min(known), max(known)
-    return Axis(low / 1.1, high * 1.1, start, end, logarithmic=True)
+    """Return a logarithmic axis that contains all values, which must be positive."""
+    positive = list(values)
+    return Axis(min(positive) / 1.1, max(positive) * 1.1, start, end, is_logarithmic=True)
 
 
 def exact_axis(low: float, high: float, start: float, end: float) -> Axis:
-    """An axis that ends where the values do."""
+    """Return an axis from `low` to `high`."""
     return Axis(low, high if high > low else low + 1, start, end)
 
 
-def short(value: float) -> str:
-    """A number in a few characters: 12, 1.5k, 2M, 3e-05."""
+def format_tick(value: float) -> str:
+    """Format a number in a few characters: 12, 1.5k, 2M, 3e-05."""
     size = abs(value)
     if size == 0:
         return "0"
@@ -76,13 +70,13 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _multiples(gap: float, low: float, high: float) -> list[float]:
-    first, last = math.ceil(low / gap - 1e-9), math.floor(high / gap + 1e-9)
-    return [number * gap for number in range(first, last + 1)]
+def _multiples(interval: float, low: float, high: float) -> list[float]:
+    first, last = math.ceil(low / interval - 1e-9), math.floor(high / interval + 1e-9)
+    return [factor * interval for factor in range(first, last + 1)]
 
 
-def _gap(low: float, high: float, wanted: int) -> float:
-    """1, 2 or 5 times a power of ten, so that about `wanted` of them fit between."""
-    rough = (high - low) / wanted
+def _round_interval(low: float, high: float, count: int) -> float:
+    """Return 1, 2 or 5 times a power of ten, so that about `count` intervals fit."""
+    rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     return next((factor * power for factor in (1, 2, 5) if rough <= factor * power), 10 * power)

@@ -1,12 +1,12 @@
-"""Scores beside each other, with the intervals they lie in."""
+"""Scores with confidence intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from nmt_cli.reporting.plots.axes import fitting_axis, short
-from nmt_cli.reporting.templates import render_html, score_text
+from nmt_cli.reporting.plots.axes import fit_axis, format_tick
+from nmt_cli.reporting.rendering import format_score, render_html
 
 WIDTH = 420
 _LEFT, _RIGHT, _TOP, _ROW = 12, 408, 10, 42
@@ -14,7 +14,7 @@ _LEFT, _RIGHT, _TOP, _ROW = 12, 408, 10, 42
 
 @dataclass(frozen=True)
 class ScoreInterval:
-    """One score and where it would lie for other sentences."""
+    """A score and its confidence interval."""
 
     label: str
     value: float
@@ -40,19 +40,19 @@ class _Tick:
 
 
 def draw_intervals(title: str, scores: Sequence[ScoreInterval], note: str = "") -> Markup:
-    """A figure: one row for each score, a dot with whiskers."""
-    x = fitting_axis([end for score in scores for end in (score.low, score.high, score.value)], _LEFT, _RIGHT)
+    """Draw a figure with one row per score: a dot with whiskers."""
+    x = fit_axis([end for score in scores for end in (score.low, score.high, score.value)], _LEFT, _RIGHT)
     rows = [
         _Row(
             score.label,
-            _TOP + _ROW * number + 26,
+            _TOP + _ROW * index + 26,
             score.value,
-            x.place(score.value),
-            x.place(score.low),
-            x.place(score.high),
-            f"{score_text(score.value)} ({score_text(score.low)} to {score_text(score.high)})",
+            x.to_pixel(score.value),
+            x.to_pixel(score.low),
+            x.to_pixel(score.high),
+            f"{format_score(score.value)} ({format_score(score.low)} to {format_score(score.high)})",
         )
-        for number, score in enumerate(scores)
+        for index, score in enumerate(scores)
     ]
     bottom = _TOP + _ROW * len(scores)
     return render_html(
@@ -62,6 +62,6 @@ def draw_intervals(title: str, scores: Sequence[ScoreInterval], note: str = "") 
         width=WIDTH,
         height=bottom + 26,
         frame=(_LEFT, _RIGHT, _TOP, bottom),
-        columns=[_Tick(x.place(tick), short(tick)) for tick in x.ticks()],
+        columns=[_Tick(x.to_pixel(tick), format_tick(tick)) for tick in x.ticks()],
         rows=rows,
     )

@@ -1,1 +1,1 @@
-"""A run → one page that needs nothing else."""
+"""Report of a training run as a self-contained HTML page."""

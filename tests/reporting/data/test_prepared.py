@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from fake_runs import write_prepared
 from rich.cells import cell_len
-from written_runs import write_prepared
 
 from nmt_cli import files
 from nmt_cli.data.preparation.manifest import PreparedSummary, read_prepared_summary

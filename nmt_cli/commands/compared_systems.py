@@ -1,0 +1,256 @@
+"""Systems to compare: runs, evaluated test sets and files of translations."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from nmt_cli import files
+from nmt_cli.commands.test_sets import read_parallel
+from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.evaluation.system_comparison import SystemOutput
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs.directory import HYPOTHESES, SCORES, RunDirectory, find_model
+from nmt_cli.text.lines import read_lines
+
+
+@dataclass(frozen=True)
+class TranslatedSet:
+    """One system's translations of one test set, with sources and references if they are known."""
+
+    path: Path
+    hypotheses: list[str]
+    sources: list[str] | None = None
+    references: list[list[str]] | None = None
+
+
+@dataclass(frozen=True)
+class ComparedSystem:
+    """One of the systems given on the command line."""
+
+    path: Path
+    sets: Mapping[str, Path]
+    """Folder of each evaluated test set; empty for a file."""
+    file: Path | None
+    """File of translations."""
+    recipe: Recipe | None
+    """Recipe of the run, if the system belongs to one."""
+    weights: str = ""
+    """Checkpoint of the run; empty for the final model."""
+    run: Path | None = None
+    """Folder of the run, if the system belongs to one."""
+
+    @property
+    def name(self) -> str:
+        """Short name, such as that of the run."""
+        if self.run is None:
+            return self.path.resolve().name
+        return f"{self.run.resolve().name}@{self.weights}" if self.weights else self.run.resolve().name
+
+    def translations(self, test_set: str) -> TranslatedSet:
+        """Return the translations of a test set. A file is taken for translations of any test set."""
+        if self.file is None:
+            return _read_hypotheses(self.sets[test_set] / HYPOTHESES)
+        if self.file.suffix == ".jsonl":
+            return _read_hypotheses(self.file)
+        return TranslatedSet(self.file, list(read_lines(self.file)))
+
+
+def open_system(path: Path) -> ComparedSystem:
+    """Open a run, recipe, checkpoint or model with evaluated test sets, one such set, or a file of translations."""
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return open_system(load_recipe(path).run)
+    if path.is_file():
+        return ComparedSystem(path, {}, path, None)
+    if (path / HYPOTHESES).is_file():
+        run = RunDirectory(path.resolve().parent.parent)
+        name, _, weights = path.resolve().name.partition("@")
+        if not run.summary.is_file():
+            return ComparedSystem(path, {name: path}, None, None)
+        return ComparedSystem(run.path, {name: path}, None, load_recipe(run.resolved), weights, run.path)
+    if not path.exists():
+        raise RecipeError(f"{path}: does not exist; give runs, evaluated sets or files of translations")
+    found = find_model(path)
+    if found.run is None:
+        raise RecipeError(f"{path}: does not belong to a run; translate with it and compare the files")
+    is_final = found.folder.resolve() == found.run.model.resolve()
+    weights = "" if is_final else found.folder.name
+    sets = {}
+    for folder in sorted(found.run.evaluation("").glob("*")):
+        name, _, set_weights = folder.name.partition("@")
+        if set_weights == weights and (folder / SCORES).is_file():
+            sets[name] = folder
+    if not sets:
+        raise DataError(f"{path}: no test set has been evaluated yet; run nmt evaluate {path}")
+    return ComparedSystem(path, sets, None, load_recipe(found.run.resolved), weights, found.run.path)
+
+
+def common_test_sets(compared: Sequence[ComparedSystem], names: Sequence[str]) -> list[str]:
+    """Return the given test sets, or all that every system has translations of."""
+    with_sets = [system for system in compared if system.file is None]
+    if not with_sets:
+        return [*names] or ["test"]
+    common = [name for name in with_sets[0].sets if all(name in system.sets for system in with_sets)]
+    for name in names:
+        for system in with_sets:
+            if name not in system.sets:
+                command = f"nmt evaluate {system.path} --test {name}"
+                raise DataError(f"{system.path}: {name} has not been evaluated; run {command}")
+    if not common:
+        sets = "; ".join(f"{system.path} has {', '.join(system.sets)}" for system in with_sets)
+        raise DataError(f"the systems have no evaluated test set in common: {sets}")
+    plain_files = [system.file for system in compared if system.file is not None]
+    if plain_files and len(names or common) > 1:
+        raise RecipeError(
+            f"{plain_files[0]}: give the test set that it is a translation of with --test: {', '.join(common)}"
+        )
+    return [*dict.fromkeys(names)] or common
+
+
+def common_references(
+    translations: Sequence[TranslatedSet], references: Sequence[Path], source: Path | None
+) -> tuple[list[list[str]], list[str] | None]:
+    """Return references and sources, from the given files or the evaluated sets.
+
+    Raises:
+        DataError: The systems or files differ in lines, sources or references.
+        RecipeError: There are no references.
+    """
+    first, *others = translations
+    for each in others:
+        if len(each.hypotheses) != len(first.hypotheses):
+            raise DataError(
+                f"{first.path} has {len(first.hypotheses)} lines but {each.path} has {len(each.hypotheses)};"
+                " line n of each must translate the same source line"
+            )
+    if not first.hypotheses:
+        raise DataError(f"{first.path}: has no lines, so there is nothing to compare")
+    evaluated = [each for each in translations if each.references is not None]
+    for each in evaluated[1:]:
+        _check_same_lines(evaluated[0], each)
+    if references:
+        expected = read_parallel(references)
+        if len(expected[0]) != len(first.hypotheses):
+            raise DataError(
+                f"{first.path} has {len(first.hypotheses)} lines but {references[0]} has {len(expected[0])}"
+            )
+    elif evaluated and evaluated[0].references is not None:
+        expected = evaluated[0].references
+    else:
+        raise RecipeError("there are no references; give --reference FILE")
+    sources = list(read_lines(source)) if source is not None else evaluated[0].sources if evaluated else None
+    if sources is not None and len(sources) != len(first.hypotheses):
+        raise DataError(f"{first.path} has {len(first.hypotheses)} lines but {source} has {len(sources)}")
+    return expected, sources
+
+
+def decoding_differences(compared: Sequence[ComparedSystem], test_set: str) -> Iterator[str]:
+    """Yield a sentence for each decoding setting in which an evaluated set differs from the first."""
+    evaluated = [(system, _decoding_settings(system.sets[test_set])) for system in compared if test_set in system.sets]
+    for other, settings in evaluated[1:]:
+        first, expected = evaluated[0]
+        for key in sorted(expected.keys() & settings.keys()):
+            if settings[key] != expected[key]:
+                yield (
+                    f"{test_set}: {first.name} was translated with {key} {expected[key]},"
+                    f" {other.name} with {key} {settings[key]}"
+                )
+
+
+def group_runs(compared: Sequence[ComparedSystem], translations: Sequence[TranslatedSet]) -> list[SystemOutput]:
+    """Combine runs whose recipes differ only in their seed into one system, unless there is no other system."""
+    groups: dict[str, list[int]] = {}
+    for index, system in enumerate(compared):
+        groups.setdefault(_recipe_without_seed(system) or str(index), []).append(index)
+    if len(groups) == 1:
+        groups = {str(index): [index] for index in range(len(compared))}
+    names = _unique_names(compared)
+    outputs = []
+    for members in groups.values():
+        runs = tuple(names[index] for index in members)
+        name = runs[0] if len(runs) == 1 else f"{_common_name(runs)} ({len(runs)} seeds)"
+        outputs.append(SystemOutput(name, runs, tuple(translations[index].hypotheses for index in members)))
+    return outputs
+
+
+def run_folders(compared: Sequence[ComparedSystem]) -> dict[str, Path]:
+    """Return the run folder by name, for systems that are runs."""
+    named = zip(_unique_names(compared), compared, strict=True)
+    return {name: system.run for name, system in named if system.run is not None}
+
+
+def _recipe_without_seed(system: ComparedSystem) -> str | None:
+    """Return the part of the recipe that is equal for runs with different seeds; None without a recipe."""
+    if system.recipe is None:
+        return None
+    content = system.recipe.model_dump(mode="json", exclude={"run", "seed", "evaluation"})
+    return json.dumps([content, system.weights], sort_keys=True)
+
+
+def _unique_names(compared: Sequence[ComparedSystem]) -> list[str]:
+    """Return a name per system: the short one if it is unique, else the path, with a number if necessary."""
+    short = [system.name for system in compared]
+    long = [str(system.path) for system in compared]
+    names = [name if short.count(name) == 1 else path for name, path in zip(short, long, strict=True)]
+    return [
+        name if names.count(name) == 1 else f"{name}#{names[: index + 1].count(name)}"
+        for index, name in enumerate(names)
+    ]
+
+
+def _common_name(names: Sequence[str]) -> str:
+    """Return the common prefix of names, without separators, digits and the word seed at its end."""
+    equal = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    prefix = "".join(letters[0] for letters in equal).rstrip("-_. 0123456789")
+    return prefix.removesuffix("seed").rstrip("-_. ") or names[0]
+
+
+def _check_same_lines(first: TranslatedSet, second: TranslatedSet) -> None:
+    for line, (one, other) in enumerate(
+        zip(_source_and_references(first), _source_and_references(second), strict=True), 1
+    ):
+        if one != other:
+            raise DataError(
+                f"{second.path}: line {line}: source or reference differs from {first.path};"
+                " evaluate both on the same files"
+            )
+
+
+def _source_and_references(translated: TranslatedSet) -> list[tuple[str, ...]]:
+    assert translated.sources is not None and translated.references is not None
+    return list(zip(translated.sources, *translated.references, strict=True))
+
+
+def _decoding_settings(folder: Path) -> dict[str, Any]:
+    """Return the decoding settings of an evaluated set; empty if they are unknown."""
+    try:
+        settings = files.read_json(folder / SCORES)["provenance"]["decoding"]
+    except (DataError, KeyError, TypeError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _read_hypotheses(path: Path) -> TranslatedSet:
+    """Read hypotheses.jsonl of an evaluated set."""
+    records: list[dict[str, Any]] = []
+    for line_number, line in enumerate(read_lines(path), 1):
+        invalid = f"{path}: line {line_number}: is not a line of an evaluated set; run nmt evaluate again"
+        try:
+            record = json.loads(line)
+            texts = [record["source"], record["hypothesis"], *record["references"]]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(invalid) from error
+        if not all(isinstance(text, str) for text in texts) or len(texts) < 3:
+            raise DataError(invalid)
+        records.append(record)
+    if len({len(record["references"]) for record in records}) > 1:
+        raise DataError(f"{path}: its lines differ in their number of references; run nmt evaluate again")
+    return TranslatedSet(
+        path,
+        [record["hypothesis"] for record in records],
+        [record["source"] for record in records],
+        [list(lines) for lines in zip(*(record["references"] for record in records), strict=True)],
+    )

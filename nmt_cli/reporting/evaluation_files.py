@@ -1,0 +1,269 @@
+"""Files of an evaluated test set: hypotheses.jsonl, report.md, analysis.json, robustness.json and scores.json."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from nmt_cli import files
+from nmt_cli.errors import DataError, NmtError
+from nmt_cli.evaluation.analysis import Analysis
+from nmt_cli.evaluation.breakdown.perturbations import Robustness
+from nmt_cli.evaluation.metrics.metric import MetricScore
+from nmt_cli.reporting.rendering import render_markdown
+from nmt_cli.runs.directory import ANALYSIS, HYPOTHESES, REPORT, ROBUSTNESS, SCORES, RunDirectory
+
+_Kind = TypeVar("_Kind")
+
+
+@dataclass(frozen=True)
+class EvaluatedSentence:
+    """One line of a test set and its translation."""
+
+    source: str
+    hypothesis: str
+    references: list[str]
+    log_probability: float
+    """Natural logarithm, including eos."""
+    score: float
+    """Normalised score that the search ranks by."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything that the scores depend on; as long as it is unchanged, they are valid."""
+
+    model: str
+    """SHA-256 of the model's manifest, which contains those of its files."""
+    source: str
+    """SHA-256 of the source file, or of its hash and those of its column files."""
+    references: list[str]
+    """SHA-256 of each reference file."""
+    decoding: dict[str, Any]
+    evaluation: dict[str, Any]
+    versions: dict[str, str]
+    tags: str | None = None
+    """SHA-256 of the file of tags, if there is one."""
+
+
+@dataclass(frozen=True)
+class EvaluatedTestSet:
+    """Translations of a test set by a model, and their scores."""
+
+    name: str
+    languages: str
+    """Such as en → de."""
+    model: str
+    """Folder of the model."""
+    weights: str
+    """Updates that the weights come from."""
+    recipe: str
+    """SHA-256 of the run's recipe with all defaults filled in."""
+    sentences: Sequence[EvaluatedSentence]
+    scores: Sequence[MetricScore]
+    exact_match: float
+    """Percentage."""
+    length_ratio: float
+    warnings: list[str]
+    samples: int
+    """Number of sentences shown in the report."""
+    provenance: Provenance
+
+    @property
+    def empty_hypotheses(self) -> int:
+        """Number of empty translations."""
+        return sum(not sentence.hypothesis.strip() for sentence in self.sentences)
+
+
+@dataclass(frozen=True)
+class StoredScore:
+    """A corpus score, with its confidence interval if there is one."""
+
+    name: str
+    value: float
+    signature: str
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class StoredEvaluation:
+    """Content of the folder of an evaluated test set."""
+
+    folder: Path
+    name: str
+    """Name of the test set, followed by @ and the checkpoint if that was evaluated instead of the model."""
+    scores: list[StoredScore]
+    content: dict[str, Any]
+    """scores.json."""
+    sentences: list[EvaluatedSentence]
+    damaged_lines: int
+    """Unreadable lines of hypotheses.jsonl."""
+
+
+def write_evaluation(folder: Path, evaluated: EvaluatedTestSet, analysis: Analysis) -> dict[str, Any]:
+    """Write the files of a test set, each atomically, and return the content of scores.json.
+
+    scores.json is removed first and written last, so that it always belongs to the other files.
+    """
+    content = {
+        "test_set": evaluated.name,
+        "scores": [score.as_sacrebleu() for score in evaluated.scores],
+        "exact_match": evaluated.exact_match,
+        "sentences": len(evaluated.sentences),
+        "empty_hypotheses": evaluated.empty_hypotheses,
+        "length_ratio": evaluated.length_ratio,
+        "warnings": evaluated.warnings,
+        "recipe": evaluated.recipe,
+        "provenance": asdict(evaluated.provenance),
+    }
+    files.remove(folder / SCORES)
+    files.write_json(folder / ANALYSIS, {"test_set": evaluated.name, **asdict(analysis)})
+    with files.new_file(folder / HYPOTHESES) as file:
+        for index, sentence in enumerate(evaluated.sentences):
+            line = json.dumps({"id": index, **asdict(sentence)}, ensure_ascii=False, allow_nan=False)
+            file.write(line.encode() + b"\n")
+    with files.new_file(folder / REPORT) as file:
+        file.write(render_evaluation(evaluated).encode())
+    files.write_json(folder / SCORES, content)
+    return content
+
+
+def render_evaluation(evaluated: EvaluatedTestSet) -> str:
+    """Render the report of a test set as Markdown that is also readable as plain text."""
+    indices = evenly_spaced(len(evaluated.sentences), evaluated.samples)
+    samples = [(index + 1, evaluated.sentences[index]) for index in indices]
+    return render_markdown("evaluation.md.j2", evaluated=evaluated, samples=samples)
+
+
+def evenly_spaced(count: int, samples: int) -> list[int]:
+    """Return up to `samples` evenly spaced indices below `count`, including the first and the last."""
+    if samples >= count:
+        return list(range(count))
+    if samples == 1:
+        return [0]
+    return [index * (count - 1) // (samples - 1) for index in range(samples)]
+
+
+def read_current_scores(folder: Path, provenance: Provenance) -> dict[str, Any] | None:
+    """Return the content of scores.json, or None if a file is missing or damaged or the provenance differs."""
+    if not all((folder / name).is_file() for name in (HYPOTHESES, REPORT, SCORES)):
+        return None
+    try:
+        content = files.read_json(folder / SCORES)
+        read_analysis(folder)
+    except DataError:
+        return None
+    if not isinstance(content, dict) or content.get("provenance") != asdict(provenance):
+        return None
+    return content
+
+
+def read_analysis(folder: Path) -> Analysis:
+    """Read analysis.json; raises DataError if it is missing or damaged."""
+    return _read_json(folder / ANALYSIS, Analysis)
+
+
+def write_robustness(folder: Path, results: Sequence[Robustness], provenance: Provenance) -> None:
+    """Write robustness.json, with the provenance of the scores that it belongs to."""
+    content = {"perturbations": [asdict(result) for result in results], "provenance": asdict(provenance)}
+    files.write_json(folder / ROBUSTNESS, content)
+
+
+def read_robustness(folder: Path, provenance: object) -> list[Robustness] | None:
+    """Read robustness.json; None if it is missing or has another provenance, DataError if it is damaged."""
+    if not (folder / ROBUSTNESS).is_file():
+        return None
+    content = files.read_json(folder / ROBUSTNESS)
+    if not isinstance(content, dict) or content.get("provenance") != provenance:
+        return None
+    return _validate(folder / ROBUSTNESS, list[Robustness], content.get("perturbations"))
+
+
+def read_evaluations(run: RunDirectory, report_problem: Callable[[str], object]) -> list[StoredEvaluation]:
+    """Read all evaluated test sets of a run, sorted by name. Unreadable ones are passed to `report_problem`."""
+    folder = run.evaluation("any").parent
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not (path / SCORES).is_file():
+            continue  # unfinished, or not written by nmt
+        try:
+            found.append(read_evaluation(path))
+        except NmtError as error:
+            report_problem(str(error))
+    return found
+
+
+def read_evaluation(folder: Path) -> StoredEvaluation:
+    """Read an evaluated test set; raises DataError if its scores cannot be read."""
+    content = _read_scores_file(folder)
+    sentences, damaged_lines = [], 0
+    for sentence in _read_sentences(folder / HYPOTHESES):
+        if sentence is None:
+            damaged_lines += 1
+        else:
+            sentences.append(sentence)
+    return StoredEvaluation(folder, folder.resolve().name, _parse_scores(content), content, sentences, damaged_lines)
+
+
+def read_scores(folder: Path) -> list[StoredScore]:
+    """Read only the scores; empty if the folder has none. Raises DataError if they are damaged."""
+    return _parse_scores(_read_scores_file(folder)) if (folder / SCORES).is_file() else []
+
+
+def _read_scores_file(folder: Path) -> dict[str, Any]:
+    content = files.read_json(folder / SCORES)
+    if not isinstance(content, dict):
+        raise DataError(f"{folder / SCORES}: contains no scores")
+    return content
+
+
+def _parse_scores(content: dict[str, Any]) -> list[StoredScore]:
+    entries = content.get("scores")
+    return [score for entry in (entries if isinstance(entries, list) else ()) if (score := _parse_score(entry))]
+
+
+def _parse_score(entry: Any) -> StoredScore | None:
+    if not isinstance(entry, dict) or (value := _finite(entry.get("score"))) is None:
+        return None
+    low, high = (_finite(entry.get(key)) for key in ("confidence_low", "confidence_high"))
+    return StoredScore(str(entry.get("name")), value, str(entry.get("signature", "")), low, high)
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _read_sentences(path: Path) -> Iterator[EvaluatedSentence | None]:
+    """Yield each line of hypotheses.jsonl; None for a damaged one."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                record = json.loads(line)
+                yield EvaluatedSentence(
+                    str(record["source"]),
+                    str(record["hypothesis"]),
+                    [str(reference) for reference in record["references"]],
+                    float(record["log_probability"]),
+                    float(record["score"]),
+                )
+            except (ValueError, KeyError, TypeError, RecursionError):
+                yield None
+
+
+def _read_json(path: Path, kind: type[_Kind]) -> _Kind:
+    return _validate(path, kind, files.read_json(path))
+
+
+def _validate(path: Path, kind: type[_Kind], content: Any) -> _Kind:
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise DataError(f"{path}: {key}: has an unknown format; run nmt evaluate again") from error

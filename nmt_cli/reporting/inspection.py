@@ -1,0 +1,275 @@
+"""Description of any file or folder written by nmt: its kind, its content and the next command."""
+
+import html
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nmt_cli import files
+from nmt_cli.console import duration
+from nmt_cli.data.preparation.manifest import KIND, read_prepared_summary
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.errors import DataError, ModelError, NmtError
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.reporting.container import ancestor, container_of, read_manifest_or_empty
+from nmt_cli.reporting.evaluation_files import read_evaluation
+from nmt_cli.reporting.rendering import escape_invisible, format_score
+from nmt_cli.reporting.run_list import format_size, list_run, list_runs
+from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory, count_parameters
+from nmt_cli.runs.history import read_journal
+from nmt_cli.runs.journal import read_summary
+
+
+@dataclass(frozen=True)
+class Description:
+    """Description of a path."""
+
+    kind: str
+    """Such as run, or prepared data."""
+    facts: dict[str, str]
+    next: str
+    """Suggested next command or action."""
+    folders: list[Path] = field(default_factory=list)
+    """Folders whose manifests contain the hashes of their files."""
+
+    def as_json(self, damage: list[str] | None) -> dict[str, Any]:
+        """Return the description as plain data. `damage`: result of `find_damage`; None if it was not called."""
+        facts = {name: escape_invisible(value) for name, value in self.facts.items()}
+        content = {"kind": self.kind, "facts": facts, "next": escape_invisible(self.next)}
+        return content if damage is None else content | {"damage": list(map(escape_invisible, damage))}
+
+
+def describe_path(path: Path) -> Description:
+    """Describe a file or folder.
+
+    Raises:
+        DataError: The path does not exist or was not written by nmt.
+        NmtError: The path was written by nmt but is damaged.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: does not exist")
+    kinds = _FOLDERS if path.is_dir() else _FILES
+    for matches, describe in kinds:
+        if matches(path):
+            return describe(path)
+    if container := container_of(path):
+        described = describe_path(container)
+        return Description(f"part of the {described.kind}", described.facts, f"nmt show {container}", described.folders)
+    raise DataError(f"{path}: unknown {'folder' if path.is_dir() else 'file'}; it does not seem to be written by nmt")
+
+
+def find_damage(description: Description) -> list[str]:
+    """Compare all files with their hashes. Returns one message per damaged folder."""
+    damage = []
+    for folder in description.folders:
+        try:
+            files.read_manifest(folder, DataError)
+        except DataError as error:
+            damage.append(str(error))
+    return damage
+
+
+def _run(path: Path) -> Description:
+    run, listed = RunDirectory(path), list_run(path)
+    read_summary(run)  # raises an error if it is damaged
+    updates = run.saved_updates()
+    facts = {"status": listed.status, "update": f"{listed.update:,}" if listed.update is not None else "none yet"}
+    if listed.best is not None and listed.best_update is not None:
+        facts["best validation"] = f"{listed.metric} {listed.best:.2f} at update {listed.best_update:,}".lstrip()
+    facts |= _recipe_facts(run.resolved)
+    facts["checkpoints"] = ", ".join(f"{update:,}" for update in updates) or "none"
+    facts["model"] = "yes" if (run.model / CONFIG).is_file() else "not yet"
+    facts |= {f"{score.name} on {name}": format_score(score.value) for name, score in listed.scores.items()}
+    facts["size"] = format_size(listed.bytes)
+    if listed.scores:
+        advice = f"nmt report {path}"
+    elif listed.status == "finished":
+        advice = f"nmt evaluate {path}"
+    else:
+        advice = f"nmt train {run.recipe} (resumes the run)"
+    folders = [*([run.model] if run.model.is_dir() else []), *map(run.checkpoint, updates)]
+    return Description("run", facts, advice, folders)
+
+
+def _checkpoint(path: Path) -> Description:
+    state = files.read_json(path / STATE, ModelError)
+    facts = {}
+    if isinstance(state, dict):
+        labels = {"num_updates": "update", "passes": "epochs", "target_tokens": "target subwords"}
+        data = state.get("data")
+        state = {**(data if isinstance(data, dict) else {}), **state}
+        facts = {label: _count(state[key]) for key, label in labels.items() if isinstance(state.get(key), int | float)}
+        if isinstance(state.get("seconds"), int | float):
+            facts["training time"] = duration(state["seconds"])
+    return Description("checkpoint", facts | _parameter_facts(path), _translate_command(path), [path])
+
+
+def _model(path: Path) -> Description:
+    config = files.read_json(path / CONFIG, ModelError)
+    manifest = files.read_json(path / files.MANIFEST, ModelError)
+    facts = {}
+    if isinstance(config, dict):
+        facts["languages"] = f"{config.get('source_language')} → {config.get('target_language')}"
+        model, vocabularies = config.get("model"), config.get("vocabularies")
+        if isinstance(model, dict):
+            facts["architecture"] = str(model.get("architecture"))
+        if isinstance(vocabularies, dict):
+            facts["subwords"] = f"{vocabularies.get('source_size')} source, {vocabularies.get('target_size')} target"
+    if isinstance(manifest, dict) and isinstance(manifest.get("averaged_updates"), list):
+        facts["average of updates"] = ", ".join(map(str, manifest["averaged_updates"]))
+    return Description("model", facts | _parameter_facts(path), _translate_command(path), [path])
+
+
+def _translate_command(path: Path) -> str:
+    return f"nmt translate {path} < in.txt > out.txt"
+
+
+def _prepared(path: Path) -> Description:
+    prepared = read_prepared_summary(path)
+    facts = {
+        corpus.name: f"{corpus.kept:,} of {corpus.read:,} pairs, {corpus.num_tokens('target'):,} target subwords"
+        for corpus in prepared.corpora
+    }
+    facts |= {key: str(value) for key, value in prepared.settings.items() if key.startswith("tokenizer.")}
+    facts["fingerprint"] = prepared.fingerprint
+    return Description("prepared data", facts, f"nmt train, with a recipe whose data.prepared is {path}", [path])
+
+
+def _export(path: Path) -> Description:
+    """Describe a model exported for another program."""
+    manifest = read_manifest_or_empty(path)
+    facts = {"format": str(manifest["exported"]), "written by": f"nmt {manifest.get('nmt')}"}
+    return Description("export", facts, f"read {path / 'README.md'}", [path])
+
+
+def _tokenizer(path: Path) -> Description:
+    tokenizer = Tokenizer.load(path)
+    source_size, target_size = f"{tokenizer.source_size:,}", f"{tokenizer.target_size:,}"
+    facts = {
+        "subwords": f"{source_size}, joint" if tokenizer.joint else f"{source_size} source, {target_size} target",
+        "normalization": tokenizer.normalization,
+        "fingerprint": tokenizer.fingerprint,
+    }
+    return Description("tokenizer", facts, f"set tokenizer.take_from: {path} in a recipe to reuse it")
+
+
+def _evaluation(path: Path) -> Description:
+    evaluation = read_evaluation(path)
+    facts = {"test set": evaluation.name, "sentences": f"{len(evaluation.sentences):,}"}
+    facts |= {score.name: f"{score.value:.2f}  ({score.signature})" for score in evaluation.scores}
+    if evaluation.damaged_lines:
+        facts["damaged lines"] = f"{evaluation.damaged_lines:,}"
+    run = ancestor(path, 2)
+    advice = f"nmt report {run}" if RunDirectory(run).summary.is_file() else f"read {path / 'report.md'}"
+    return Description("evaluation", facts, advice)
+
+
+def _folder_of_runs(path: Path) -> Description:
+    return Description("folder of runs", {"runs": f"{len(list_runs(path)):,}"}, f"nmt runs {path}")
+
+
+def _journal(path: Path) -> Description:
+    history = read_journal(path)
+    facts = {
+        "last update": f"{history.last_update:,}",
+        "epochs": f"{history.epochs:.1f}",
+        "validation sets": ", ".join(history.valid) or "none",
+        "events": f"{len(history.events):,}",
+    }
+    if history.damaged:
+        facts["damaged lines"] = f"{history.damaged:,}"
+    return Description("journal of a run", facts, f"nmt report {path.parent}")
+
+
+def _hypotheses(path: Path) -> Description:
+    with path.open("rb") as file:
+        lines = sum(1 for _ in file)
+    facts = {"sentences": f"{lines:,}", "fields": ", ".join(_first_record(path))}
+    return Description("hypotheses of an evaluated set", facts, f"nmt compare {path} OTHER")
+
+
+def _recipe(path: Path) -> Description:
+    recipe = load_recipe(path)
+    facts = {"run": str(recipe.run), **_recipe_facts(path), "prepared data": str(recipe.data.prepared)}
+    return Description("recipe", facts, f"nmt preprocess {path}, then nmt train {path}")
+
+
+def _safetensors(path: Path) -> Description:
+    return Description("weights", {"parameters": f"{count_parameters(path):,}"}, f"nmt show {path.parent}")
+
+
+def _page(path: Path) -> Description:
+    """Describe a page written by nmt report or nmt compare."""
+    title = re.search(r"<title>(.*) · nmt</title>", path.read_bytes().decode(errors="replace"))
+    facts = {"title": html.unescape(title[1])} if title else {}
+    return Description("report page", facts, "open it in a browser")
+
+
+def _recipe_facts(path: Path) -> dict[str, str]:
+    try:
+        recipe = load_recipe(path)
+    except NmtError:
+        return {}
+    return {
+        "languages": f"{recipe.data.source_language} → {recipe.data.target_language}",
+        "architecture": recipe.model.architecture,
+        "corpora": ", ".join(recipe.data.train),
+        "test sets": ", ".join(recipe.data.test) or "none",
+    }
+
+
+def _parameter_facts(folder: Path) -> dict[str, str]:
+    try:
+        return {"parameters": f"{count_parameters(folder / WEIGHTS):,}"}
+    except ModelError:
+        return {"parameters": "cannot be read"}
+
+
+def _first_record(path: Path) -> dict[str, Any]:
+    """Return the first line as a JSON object; empty if it is not one."""
+    try:
+        with path.open("rb") as file:
+            record = json.loads(file.readline(1_000_000))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _count(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b'<meta name="generator" content="nmt">' in file.read(1000)
+
+
+def _is_recipe(path: Path) -> bool:
+    """Return whether a file has the sections of a recipe, even if the recipe has errors."""
+    if path.suffix not in (".yaml", ".yml"):
+        return False
+    with path.open("rb") as file:
+        beginnings = [line[:6] for line in file.read(1_000_000).split(b"\n")]
+    return b"model:" in beginnings and any(beginning.startswith(b"data:") for beginning in beginnings)
+
+
+_FOLDERS: list[tuple[Callable[[Path], bool], Callable[[Path], Description]]] = [
+    (lambda path: RunDirectory(path).summary.is_file(), _run),
+    (lambda path: (path / CONFIG).is_file() and (path / WEIGHTS).is_file(), _model),
+    (lambda path: (path / STATE).is_file() and (path / WEIGHTS).is_file(), _checkpoint),
+    (lambda path: read_manifest_or_empty(path).get("kind") == KIND, _prepared),
+    (lambda path: "exported" in read_manifest_or_empty(path), _export),
+    (Tokenizer.is_saved_in, _tokenizer),
+    (lambda path: (path / SCORES).is_file() and (path / HYPOTHESES).is_file(), _evaluation),
+    (lambda path: bool(list_runs(path)), _folder_of_runs),
+]
+_FILES: list[tuple[Callable[[Path], bool], Callable[[Path], Description]]] = [
+    (lambda path: {"kind", "update"} <= _first_record(path).keys(), _journal),
+    (lambda path: {"source", "hypothesis", "references"} <= _first_record(path).keys(), _hypotheses),
+    (lambda path: path.suffix == ".safetensors", _safetensors),
+    (_is_page, _page),
+    (_is_recipe, _recipe),
+]

@@ -1,0 +1,173 @@
+"""Curves by update."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from markupsafe import Markup
+
+from nmt_cli.reporting.plots.axes import Axis, exact_axis, fit_axis, format_tick, logarithmic_axis
+from nmt_cli.reporting.rendering import render_html
+
+WIDTH, HEIGHT = 420, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 408, 12, 200
+_MAX_DOTS = 60
+_MIN_LOG_RATIO = 50
+"""Ratio of maximum to median above which a logarithmic scale is used."""
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve; None where the value was not finite."""
+
+    label: str
+    updates: Sequence[int]
+    values: Sequence[float | None]
+    has_dots: bool = False
+    """Whether to mark the points, if they are few."""
+
+
+@dataclass(frozen=True)
+class BestMarker:
+    """The point of the best validation."""
+
+    update: int
+    value: float | None
+    """None on charts of other quantities, where only the update is marked."""
+
+
+@dataclass(frozen=True)
+class CurveChart:
+    """Curves with common axes."""
+
+    title: str
+    curves: Sequence[Curve]
+    best: BestMarker | None = None
+    from_zero: bool = False
+    may_be_logarithmic: bool = False
+    note: str = ""
+    last_update: int = 0
+    """Minimum end of the axis, so that adjacent charts have equal axes."""
+
+
+@dataclass(frozen=True)
+class _Mark:
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class _Path:
+    """A curve in pixels."""
+
+    label: str
+    path: str
+    dots: list[_Mark]
+
+
+def draw_curves(chart: CurveChart) -> Markup:
+    """Draw a figure with title, legend, curves and note."""
+    values = [value for curve in chart.curves for value in curve.values if value is not None]
+    updates = [update for curve in chart.curves for update in curve.updates]
+    x = exact_axis(0, max([chart.last_update, *updates]), _LEFT, _RIGHT)
+    y = _vertical_axis(chart, values)
+    return render_html(
+        "curves.svg.j2",
+        chart=chart,
+        width=WIDTH,
+        height=HEIGHT,
+        frame=(_LEFT, _RIGHT, _TOP, _BOTTOM),
+        columns=[_Mark(x.to_pixel(tick), _BOTTOM, format_tick(tick)) for tick in x.ticks()],
+        rows=[_Mark(_LEFT, y.to_pixel(tick), format_tick(tick)) for tick in y.ticks()],
+        curves=[_draw_curve(curve, x, y) for curve in chart.curves],
+        best=_place_best(chart.best, x, y),
+        num_missing=sum(value is None for curve in chart.curves for value in curve.values),
+        is_logarithmic=y.is_logarithmic,
+        summary=_summarize(chart, values),
+    )
+
+
+def thin(points: Sequence[tuple[float, float | None]], column: Callable[[float], int]) -> list[list[Point]]:
+    """Reduce a curve to at most four points per pixel column without changing its appearance.
+
+    The first, lowest, highest and last point of each column are kept; a line through them covers the same pixels as one
+    through all points (M4, Jugel et al. 2014).
+
+    Returns:
+        Continuous segments; a column without finite values separates two of them.
+    """
+    segments: list[list[Point]] = [[]]
+    for _, group in groupby(points, key=lambda point: column(point[0])):
+        finite = [(x, value) for x, value in group if value is not None]
+        if finite:
+            segments[-1] += _extreme_points(finite)
+        elif segments[-1]:
+            segments.append([])
+    return [segment for segment in segments if segment]
+
+
+def _extreme_points(points: list[Point]) -> Iterator[Point]:
+    if len(points) <= 4:
+        yield from points
+        return
+    lowest = min(range(len(points)), key=lambda index: points[index][1])
+    highest = max(range(len(points)), key=lambda index: points[index][1])
+    for index in sorted({0, lowest, highest, len(points) - 1}):
+        yield points[index]
+
+
+def _svg_path(segments: Sequence[Sequence[Point]]) -> str:
+    """Return the data of an SVG path through points in pixels; a single point becomes a dot."""
+    parts = []
+    for segment in segments:
+        (first_x, first_y), *rest = segment
+        parts.append(f"M{first_x:.1f} {first_y:.1f}" + ("L" if rest else "h0"))
+        parts.append(" ".join(f"{px:.1f} {py:.1f}" for px, py in rest))
+    return "".join(parts)
+
+
+def _vertical_axis(chart: CurveChart, values: list[float]) -> Axis:
+    ordered = sorted(values)
+    is_steep = bool(ordered) and ordered[0] > 0 and ordered[-1] > _MIN_LOG_RATIO * ordered[len(ordered) // 2]
+    if chart.may_be_logarithmic and is_steep:
+        return logarithmic_axis(values, _BOTTOM, _TOP)
+    return fit_axis(values, _BOTTOM, _TOP, chart.from_zero)
+
+
+def _draw_curve(curve: Curve, x: Axis, y: Axis) -> _Path:
+    points = list(zip(curve.updates, curve.values, strict=True))
+    segments = thin(points, lambda update: int(x.to_pixel(update)))
+    finite = [(update, value) for update, value in points if value is not None]
+    dots = finite if curve.has_dots and len(finite) <= _MAX_DOTS else []
+    return _Path(
+        curve.label,
+        _svg_path([[(x.to_pixel(update), y.to_pixel(value)) for update, value in segment] for segment in segments]),
+        [
+            _Mark(x.to_pixel(update), y.to_pixel(value), f"{curve.label}, update {update:,}: {value:.5g}")
+            for update, value in dots
+        ],
+    )
+
+
+def _place_best(best: BestMarker | None, x: Axis, y: Axis) -> _Mark | None:
+    if best is None or not x.low <= best.update <= x.high:
+        return None
+    if best.value is None:
+        return _Mark(x.to_pixel(best.update), _TOP, "")
+    return _Mark(x.to_pixel(best.update), y.to_pixel(best.value), f"{best.value:.4g}")
+
+
+def _summarize(chart: CurveChart, values: list[float]) -> str:
+    """Describe the figure for screen readers."""
+    if not values:
+        return f"{chart.title}: no values."
+    ranges = [
+        f"{curve.label} from {finite[0]:.4g} to {finite[-1]:.4g}"
+        for curve in chart.curves
+        if (finite := [value for value in curve.values if value is not None])
+    ]
+    best = f"; best {chart.best.value:.4g} at update {chart.best.update:,}" if chart.best and chart.best.value else ""
+    return f"{chart.title} by update: {', '.join(ranges)}{best}."

@@ -1,0 +1,115 @@
+"""Templates and text escaping of all reports; untrusted text is shown and never interpreted."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+_MARKDOWN_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$]")
+_INVISIBLE_CATEGORIES = {"Cc", "Cf", "Zl", "Zp", "Cs"}
+_JOINERS = "\u200c\u200d"  # part of words and of emoji
+
+
+@dataclass(frozen=True)
+class PageSection:
+    """A heading of a page, followed by `template` rendered with `content`."""
+
+    title: str
+    template: str
+    content: Any
+
+    @property
+    def anchor(self) -> str:
+        """Identifier of the section in links."""
+        return self.title.lower().replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A name and its value, with an optional explanation."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+def empty_section(title: str, reason: str) -> PageSection:
+    """Return a section without content that gives the reason."""
+    return PageSection(title, "empty.html.j2", reason)
+
+
+def render_markdown(template: str, **content: Any) -> str:
+    """Render a Markdown template. Text must pass through the filter `text` or `code`."""
+    return _environment(html=False).get_template(template).render(content)
+
+
+def render_html(template: str, **content: Any) -> Markup:
+    """Render an HTML or SVG template. Everything but Markup is escaped, including invisible characters."""
+    return Markup(_environment(html=True).get_template(template).render(content))
+
+
+def format_score(value: float, of: float | None = None) -> str:
+    """Format a score with two digits, or four if it lies between 0 and 1.
+
+    Args:
+        of: Score that determines the number of digits, if `value` is its interval or a difference to it.
+    """
+    score = value if of is None else of
+    return f"{value:.4f}" if 0 < abs(score) < 1 else f"{value:.2f}"
+
+
+def escape_markdown(value: str) -> str:
+    """Escape text for a line or table cell of Markdown."""
+    if not value.strip():
+        return "*(empty)*"
+    return _MARKDOWN_SPECIAL.sub(r"\\\g<0>", escape_invisible(value))
+
+
+def code_span(value: str) -> str:
+    """Return text, such as a file name or hash, as a Markdown code span."""
+    shown = escape_invisible(value)
+    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    padding = " " if "`" in shown else ""
+    return f"{ticks}{padding}{shown}{padding}{ticks}"
+
+
+def escape_invisible(value: str) -> str:
+    """Replace control and formatting characters by escapes such as \\x1b or \\u2028."""
+    return "".join(_escape_character(character) for character in value)
+
+
+def _escape_character(character: str) -> str:
+    if character in _JOINERS or unicodedata.category(character) not in _INVISIBLE_CATEGORIES:
+        return character
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+@cache
+def _environment(html: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("nmt_cli.reporting"),
+        autoescape=html,
+        undefined=StrictUndefined,
+        finalize=_finalize_html if html else None,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(text=escape_markdown, code=code_span, block=_escape_lines, score=format_score)
+    return environment
+
+
+def _escape_lines(value: str) -> Markup:
+    """Escape text of several lines, keeping the line breaks."""
+    return Markup("\n").join(escape_invisible(line) for line in value.split("\n"))
+
+
+def _finalize_html(value: Any) -> Any:
+    """Escape invisible characters in text, so that no control character affects the page."""
+    is_safe = isinstance(value, Markup) or not isinstance(value, str) or value.isprintable()
+    return value if is_safe else escape_invisible(value)

@@ -1,0 +1,166 @@
+"""Status, scores and size of all runs in a folder."""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nmt_cli import files
+from nmt_cli.errors import DataError, NmtError
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.reporting.evaluation_files import StoredScore, read_scores
+from nmt_cli.reporting.run_report.learning_curves import METRIC_NAMES
+from nmt_cli.runs.directory import RunDirectory
+from nmt_cli.runs.journal import read_summary
+
+_MAX_DEPTH = 6
+"""Nested folders that are searched."""
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """Entry of a run in a list."""
+
+    path: Path
+    status: str
+    """finished, stopped or running; killed if its process has ended without a status; damaged if run.json is."""
+    update: int | None
+    best: float | None
+    """Best score on the validation set that selects checkpoints."""
+    best_update: int | None
+    scores: dict[str, StoredScore] = field(default_factory=dict)
+    """First score of each evaluated test set."""
+    bytes: int = 0
+    changed: float = 0.0
+    """Last change of a file, in seconds since 1970."""
+    metric: str = ""
+    """Metric of `best`, such as BLEU; empty if the recipe cannot be read."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry as plain data."""
+        return {
+            "run": os.fsencode(self.path).decode(errors="replace"),
+            "status": self.status,
+            "update": self.update,
+            "best": self.best,
+            "best_update": self.best_update,
+            "best_metric": self.metric or None,
+            "scores": {name: {"name": score.name, "score": score.value} for name, score in self.scores.items()},
+            "bytes": self.bytes,
+            "changed": self.changed,
+        }
+
+
+def list_runs(folder: Path) -> list[ListedRun]:
+    """List the runs in a folder and its subfolders, most recently changed first.
+
+    Raises:
+        DataError: The folder does not exist.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is not a folder; give the folder that contains the runs")
+    return sorted(map(list_run, _find_runs(folder, _MAX_DEPTH)), key=lambda run: (-run.changed, str(run.path)))
+
+
+def list_run(path: Path) -> ListedRun:
+    """Return the entry of one run, even if some of its files are damaged."""
+    run = RunDirectory(path)
+    size, changed = _measure_folder(path)
+    try:
+        summary = read_summary(run)
+    except NmtError:
+        return ListedRun(path, "damaged", None, None, None, _first_scores(run), size, changed)
+    best, best_update = _parse_best(summary.get("best"))
+    update = summary.get("update")
+    return ListedRun(
+        path,
+        _status(run, summary),
+        update if isinstance(update, int) else None,
+        best,
+        best_update,
+        _first_scores(run),
+        size,
+        changed,
+        _validation_metric(run),
+    )
+
+
+def format_age(seconds: float) -> str:
+    """Format a duration with one unit: 5 s, 12 min, 3 h, 8 d."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def format_size(count: int) -> str:
+    """Format a number of bytes: 512 B, 3.4 MB, 1.2 GB."""
+    for unit, amount in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= amount:
+            return f"{count / amount:.1f} {unit}"
+    return f"{count} B"
+
+
+def _status(run: RunDirectory, summary: dict[str, Any]) -> str:
+    """Return the status of the summary, or killed if it is running without a process."""
+    status = str(summary.get("status", "unknown"))
+    return "killed" if status == "running" and files.is_stale_lock(run.lock) else status
+
+
+def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield the runs in a folder; runs inside runs are ignored."""
+    if RunDirectory(folder).summary.is_file():
+        yield folder
+        return
+    if depth == 0:
+        return
+    try:
+        inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    except OSError:
+        return  # not readable
+    for path in inside:
+        yield from _find_runs(path, depth - 1)
+
+
+def _measure_folder(folder: Path) -> tuple[int, float]:
+    """Return the bytes of all files in a folder and the time of the last change. Files that vanish are ignored."""
+    total, changed = 0, 0.0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                found = Path(parent, name).stat(follow_symlinks=False)
+            except OSError:
+                continue
+            total, changed = total + found.st_size, max(changed, found.st_mtime)
+    return total, min(changed, time.time())
+
+
+def _parse_best(best: Any) -> tuple[float | None, int | None]:
+    match best:
+        case [[(int() | float()) as score, int(update)], *_] if math.isfinite(score):
+            return float(score), update
+    return None, None
+
+
+def _validation_metric(run: RunDirectory) -> str:
+    try:
+        metric = load_recipe(run.resolved).training.validation.metric
+    except NmtError:
+        return ""
+    return METRIC_NAMES.get(metric, metric)
+
+
+def _first_scores(run: RunDirectory) -> dict[str, StoredScore]:
+    folder = run.evaluation("any").parent
+    scores = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        try:
+            found = read_scores(path)
+        except NmtError:
+            continue
+        if found:
+            scores[path.name] = found[0]
+    return scores

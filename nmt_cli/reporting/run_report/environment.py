@@ -1,0 +1,162 @@
+"""Page sections on the run itself: key figures, environment, cost, hashes and recipe."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmt_cli import files
+from nmt_cli.console import duration
+from nmt_cli.errors import NmtError
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.reporting.evaluation_files import StoredEvaluation
+from nmt_cli.reporting.rendering import Fact, PageSection, empty_section
+from nmt_cli.reporting.run_report.learning_curves import best_validation
+from nmt_cli.runs.directory import STATE, WEIGHTS, RunDirectory, count_parameters
+from nmt_cli.runs.history import History
+
+_MAX_RECIPE_LENGTH = 100_000
+
+
+@dataclass(frozen=True)
+class _Environment:
+    facts: list[Fact]
+    cost: list[Fact]
+    hashes: list[Fact]
+
+
+def key_figures(
+    run: RunDirectory,
+    summary: Mapping[str, Any],
+    recipe: Recipe | None,
+    history: History | None,
+    evaluations: Sequence[StoredEvaluation],
+) -> list[Fact]:
+    """Return the figures at the top of the page, most important first."""
+    figures = [Fact("status", str(summary.get("status", "unknown")))]
+    for evaluation in evaluations[:2]:
+        for score in evaluation.scores[:1]:
+            interval = "" if score.low is None or score.high is None else f"{score.low:.1f} to {score.high:.1f}"
+            figures.append(Fact(f"{score.name} on {evaluation.name}", f"{score.value:.2f}", interval))
+    best = best_validation(history, recipe) if history else None
+    if best:
+        figures.append(
+            Fact(f"best {best.name} on {best.set}", f"{best.score:.2f}", f"validation, update {best.update:,}")
+        )
+    epochs = f"{history.epochs:.1f} epochs" if history else ""
+    update = summary.get("update", history.last_update if history else 0)
+    figures.append(Fact("updates", f"{update:,}" if isinstance(update, int) else str(update), epochs))
+    if seconds := _training_seconds(run, summary):
+        figures.append(Fact("training time", duration(seconds), _environment(summary).get("device", "")))
+    if parameters := _count_parameters(run):
+        architecture = recipe.model.architecture if recipe else ""
+        figures.append(Fact("parameters", f"{parameters / 1e6:.1f} M", architecture))
+    return figures
+
+
+def environment_section(
+    run: RunDirectory, summary: Mapping[str, Any], history: History | None, evaluations: Sequence[StoredEvaluation]
+) -> PageSection:
+    """Show machine, versions, cost, and the hashes of data, model, recipe and test sets."""
+    command = summary.get("command")
+    facts = [
+        Fact(name, value)
+        for name, value in (
+            ("status", _text(summary.get("status"))),
+            ("reason", _text(summary.get("reason"))),
+            ("started", _text(summary.get("started"))),
+            ("command", " ".join(map(str, command)) if isinstance(command, list) else ""),
+            ("nmt", _text(summary.get("nmt"))),
+            *_environment(summary).items(),
+        )
+        if value
+    ]
+    content = _Environment(facts, cost_of(run, summary, history), _hashes(run, summary, evaluations))
+    return PageSection("Environment and cost", "environment.html.j2", content)
+
+
+def recipe_section(run: RunDirectory) -> PageSection:
+    """Show the recipe with all defaults filled in, or as given if that is missing."""
+    for path in (run.resolved, run.recipe):
+        try:
+            text = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        shown = text if len(text) <= _MAX_RECIPE_LENGTH else f"{text[:_MAX_RECIPE_LENGTH]}\n… (truncated)"
+        return PageSection("Recipe", "recipe.html.j2", (path.name, shown))
+    return empty_section("Recipe", "The run has no recipe.")
+
+
+def cost_of(run: RunDirectory, summary: Mapping[str, Any], history: History | None) -> list[Fact]:
+    """Return the time, work and memory that a run took."""
+    cost = []
+    if seconds := _training_seconds(run, summary):
+        cost.append(Fact("training time", duration(seconds), "including validation, over all restarts"))
+    if history:
+        cost.append(Fact("target subwords", f"{history.target_tokens:,}", f"in {history.epochs:.1f} epochs"))
+        for name, label, form, factor in (
+            ("target_tokens_per_second", "target subwords per second", "{:,.0f}", 1.0),
+            ("model_flops_utilization", "model FLOPs utilization", "{:.1f} %", 100.0),
+            ("data_wait_fraction", "time waiting for data", "{:.1f} %", 100.0),
+        ):
+            if name in history.train and (values := history.train[name].finite()):
+                cost.append(Fact(label, form.format(factor * sum(values) / len(values)), "mean of all reports"))
+        if "memory_bytes" in history.train and (values := history.train["memory_bytes"].finite()):
+            cost.append(Fact("peak memory", f"{max(values) / 2**30:.2f} GiB"))
+    return cost
+
+
+def _hashes(run: RunDirectory, summary: Mapping[str, Any], evaluations: Sequence[StoredEvaluation]) -> list[Fact]:
+    hashes = [Fact("prepared data", _text(summary.get("data")))]
+    for name, path in (("model", run.model / files.MANIFEST), ("recipe as given", run.recipe)):
+        if path.is_file():
+            hashes.append(Fact(name, _sha256(path)))
+    for evaluation in evaluations:
+        provenance = evaluation.content.get("provenance")
+        if not isinstance(provenance, dict):
+            continue
+        hashes.append(Fact(f"{evaluation.name}: model", _text(provenance.get("model"))))
+        hashes.append(Fact(f"{evaluation.name}: source", _text(provenance.get("source"))))
+        references = provenance.get("references")
+        for reference in references if isinstance(references, list) else ():
+            hashes.append(Fact(f"{evaluation.name}: reference", _text(reference)))
+    return [fact for fact in hashes if fact.value]
+
+
+def _training_seconds(run: RunDirectory, summary: Mapping[str, Any]) -> float:
+    """Return the training time from the summary, or from the newest checkpoint of an unfinished run."""
+    seconds = summary.get("seconds")
+    if seconds is None and (updates := run.saved_updates()):
+        try:
+            state = files.read_json(run.checkpoint(updates[-1]) / STATE)
+        except NmtError:
+            return 0.0
+        seconds = state.get("seconds") if isinstance(state, dict) else None
+    return float(seconds) if isinstance(seconds, int | float) else 0.0
+
+
+def _count_parameters(run: RunDirectory) -> int:
+    folders = [run.model, *(run.checkpoint(update) for update in reversed(run.saved_updates()))]
+    for folder in folders:
+        if (folder / WEIGHTS).is_file():
+            try:
+                return count_parameters(folder / WEIGHTS)
+            except NmtError:
+                continue
+    return 0
+
+
+def _environment(summary: Mapping[str, Any]) -> dict[str, str]:
+    environment = summary.get("environment")
+    return {str(name): _text(value) for name, value in environment.items()} if isinstance(environment, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return files.sha256(path)
+    except OSError:
+        return ""

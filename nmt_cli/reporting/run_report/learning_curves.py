@@ -1,0 +1,146 @@
+"""Page section with the curves and events of a run, from its journal."""
+
+import time
+from dataclasses import dataclass, replace
+
+from markupsafe import Markup
+
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.reporting.plots.curves import BestMarker, Curve, CurveChart, draw_curves
+from nmt_cli.reporting.rendering import PageSection, empty_section
+from nmt_cli.runs.history import Event, History, Series
+
+METRIC_NAMES = {"loss": "loss", "bleu": "BLEU", "chrf": "chrF"}
+_MAX_EVENTS = 40
+
+
+@dataclass(frozen=True)
+class BestValidation:
+    """The best score on the validation set that selects checkpoints."""
+
+    metric: str
+    set: str
+    update: int
+    score: float
+
+    @property
+    def name(self) -> str:
+        """Display name of the metric."""
+        return METRIC_NAMES.get(self.metric, self.metric)
+
+
+@dataclass(frozen=True)
+class _Event:
+    update: int
+    time: str
+    description: str
+
+
+@dataclass(frozen=True)
+class _LearningCurves:
+    charts: list[Markup]
+    events: list[_Event]
+    num_hidden_events: int
+    damaged_lines: int
+    best: BestValidation | None
+
+
+def learning_curves_section(history: History | None, recipe: Recipe | None) -> PageSection:
+    """Show curves of all quantities in the journal, and its events."""
+    title = "Learning curves"
+    if history is None:
+        return empty_section(title, "The run has no journal (metrics.jsonl), so there are no curves.")
+    if not history.train and not history.valid:
+        return empty_section(title, "The journal has no updates yet; curves appear after the first report.")
+    best = best_validation(history, recipe)
+    charts = [chart for chart in _charts(history, best) if any(curve.updates for curve in chart.curves)]
+    drawn = [draw_curves(replace(chart, last_update=history.last_update)) for chart in charts]
+    events = [_Event(event.update, _format_time(event.time), _describe(event)) for event in history.events]
+    shown = events if len(events) <= _MAX_EVENTS else [*events[: _MAX_EVENTS // 2], *events[-_MAX_EVENTS // 2 :]]
+    content = _LearningCurves(drawn, shown, len(events) - len(shown), history.damaged, best)
+    return PageSection(title, "learning_curves.html.j2", content)
+
+
+def best_validation(history: History, recipe: Recipe | None) -> BestValidation | None:
+    """Return the best validation of the first set by the recipe's metric; the first of equal scores."""
+    name = next(iter(recipe.data.valid if recipe else history.valid), "")
+    metric = recipe.training.validation.metric if recipe else "loss"
+    series = history.valid.get(name, {}).get(metric)
+    if series is None or not series.finite():
+        return None
+    sign = -1.0 if metric == "loss" else 1.0
+    pairs = [(value, update) for value, update in zip(series.values, series.updates, strict=True) if value is not None]
+    score, update = max(pairs, key=lambda pair: (sign * pair[0], -pair[1]))
+    return BestValidation(metric, name, update, score)
+
+
+def _charts(history: History, best: BestValidation | None) -> list[CurveChart]:
+    train = history.train
+    losses = [_curve("training", train["loss"])] if "loss" in train else []
+    note = _LOSS_NOTE if losses else ""
+    charts = [
+        CurveChart("Loss", losses + _validation_curves(history, "loss"), _best_marker(best, "loss"), note=note),
+        *(
+            CurveChart(METRIC_NAMES.get(name, name), _validation_curves(history, name), _best_marker(best, name))
+            for name in _validation_metrics(history)
+        ),
+    ]
+    for name, title in _TRAINING_CHARTS.items():
+        if name in train:
+            is_norm = name == "gradient_norm"
+            curves = [_curve(title.lower(), _scale(train[name], _FACTORS.get(name, 1.0)))]
+            charts.append(CurveChart(title, curves, _best_marker(best, ""), not is_norm, may_be_logarithmic=is_norm))
+    return charts
+
+
+_LOSS_NOTE = "In nats per subword. Training loss includes dropout and all regularisation of the recipe."
+_TRAINING_CHARTS = {
+    "learning_rate": "Learning rate",
+    "gradient_norm": "Gradient norm",
+    "target_tokens_per_second": "Target subwords per second",
+    "model_flops_utilization": "Model FLOPs utilization (%)",
+    "data_wait_fraction": "Time waiting for data (%)",
+    "memory_bytes": "Memory (GiB)",
+}
+_FACTORS = {"model_flops_utilization": 100.0, "data_wait_fraction": 100.0, "memory_bytes": 2.0**-30}
+
+
+def _validation_metrics(history: History) -> list[str]:
+    """Return the validation metrics in the journal's order."""
+    names = dict.fromkeys(name for series in history.valid.values() for name in series)
+    return [name for name in names if name not in ("loss", "num_not_improved")]
+
+
+def _validation_curves(history: History, metric: str) -> list[Curve]:
+    needs_prefix = len(history.valid) > 1 or metric == "loss"
+    return [
+        Curve(
+            f"validation {name}" if needs_prefix else name, series[metric].updates, series[metric].values, has_dots=True
+        )
+        for name, series in history.valid.items()
+        if metric in series
+    ]
+
+
+def _curve(label: str, series: Series) -> Curve:
+    return Curve(label, series.updates, series.values)
+
+
+def _scale(series: Series, factor: float) -> Series:
+    return Series(series.updates, [None if value is None else factor * value for value in series.values])
+
+
+def _best_marker(best: BestValidation | None, metric: str) -> BestMarker | None:
+    return None if best is None else BestMarker(best.update, best.score if metric == best.metric else None)
+
+
+def _format_time(seconds: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds)) if seconds else ""
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def _describe(event: Event) -> str:
+    details = ", ".join(f"{name} {value}" for name, value in event.details.items() if value not in ("", None))
+    return f"{event.name}: {details}" if details else event.name
