@@ -6,78 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from tiny import batch, tiny_model, tiny_trainer, update_of
 from torch import nn
 
 from nmt_cli.data.batches import Batch
 from nmt_cli.errors import DivergedError, ResourceError
-from nmt_cli.models import build
-from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
-from nmt_cli.recipe.model import TransformerSettings
-from nmt_cli.recipe.training import Training
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.runs.journal import CorpusExposure, Journal
+from nmt_cli.runs.journal import Journal
 from nmt_cli.training import loop
-from nmt_cli.training.data_iterator import MicroBatch, UpdateBatches
-from nmt_cli.training.distributed import Distributed
+from nmt_cli.training.data_iterator import UpdateBatches
 from nmt_cli.training.loop import TrainingTools, train, train_steps
 from nmt_cli.training.monitor import TrainingMonitor
 from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
-from nmt_cli.training.train_state import DataState, TrainState, record_validation, stop_reason
+from nmt_cli.training.objectives.objective import LossOutput
 from nmt_cli.training.trainer import Trainer
 from nmt_cli.training.training_log import TrainingLog
-
-inputs = ModelInputs.from_ids
-
-CPU = torch.device("cpu")
-START, END = 2, 3
-
-
-def tiny_model(dropout: float = 0.0) -> Model:
-    torch.manual_seed(1)
-    settings = TransformerSettings.model_validate(
-        {"architecture": "transformer", "preset": "tiny", "width": 8, "feed_forward": 8, "heads": 2}
-        | {
-            "encoder_layers": 1,
-            "decoder_layers": 1,
-            "dropout": dropout,
-            "attention_dropout": 0.0,
-            "activation_dropout": 0.0,
-        }
-    )
-    return build(settings, VocabularySpec(9, 9))
-
-
-def batch(rows: list[list[int]]) -> Batch:
-    """Sentences that translate to themselves; targets may differ in length."""
-    longest = max(map(len, rows))
-    source = torch.tensor([[5, 6, END]] * len(rows))
-    decoder_input = torch.tensor([[START, *row] + [0] * (longest - len(row)) for row in rows])
-    labels = [[*row, END] for row in rows]
-    positions = [i * (longest + 1) + t for i, row in enumerate(labels) for t in range(len(row))]
-    flat = torch.tensor([token for row in labels for token in row])
-    return Batch(source, decoder_input, torch.tensor(positions), flat, np.arange(len(rows)))
-
-
-def update_of(*batches: Batch) -> UpdateBatches:
-    micro_batches = [MicroBatch(each, index) for index, each in enumerate(batches)]
-    tokens = sum(each.target_tokens for each in batches)
-    return UpdateBatches(micro_batches, tokens, {"corpus": CorpusExposure(1, tokens)}, DataState(0, 0, 1, 4096, 0.5))
-
-
-def trainer(dropout: float = 0.0, **settings: object) -> Trainer:
-    """Plain gradient descent with a large rate: Adam's first step would hide the scale of the gradient."""
-    training = Training.model_validate(
-        {
-            "clip_norm": None,
-            "optimizer": {"type": "sgd", "learning_rate": 1.0, "momentum": 0.0},
-            "schedule": {"warmup": 0, "type": "linear"},
-            **settings,
-        }
-    )
-    return Trainer(CrossEntropyObjective(tiny_model(dropout), 0.1), 8, training, CPU, Distributed())
 
 
 def make_updates(trainer: Trainer, *updates: UpdateBatches) -> None:
@@ -87,7 +33,7 @@ def make_updates(trainer: Trainer, *updates: UpdateBatches) -> None:
 
 
 def after_one_update(*batches: Batch) -> nn.Module:
-    made = trainer()
+    made = tiny_trainer()
     make_updates(made, update_of(*batches))
     return made.model
 
@@ -100,14 +46,18 @@ def test_gradient_does_not_depend_on_batch_boundaries() -> None:
         torch.testing.assert_close(one, other)
 
 
+def log_probs_of(model: Model, rows: Batch) -> torch.Tensor:
+    """[B*T,V]"""
+    output = model.decode(model.encode(ModelInputs.from_ids(rows.source)), DecoderInput(rows.decoder_input))
+    return model.logits(output).log_softmax(-1)
+
+
 def test_loss_is_cross_entropy_at_label_positions() -> None:
     model = tiny_model().eval()
     rows = batch([[4, 5], [6, 7, 8]])
     loss, tokens, _ = CrossEntropyObjective(model, 0.1).eval()(rows)
-    scores = model.logits(
-        model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.decoder_input))
-    ).log_softmax(-1)
-    expected = -sum(scores[p, label] for p, label in zip(rows.label_positions, rows.labels, strict=True))
+    log_probs = log_probs_of(model, rows)
+    expected = -sum(log_probs[p, label] for p, label in zip(rows.label_positions, rows.labels, strict=True))
     assert tokens == 7
     torch.testing.assert_close(loss, expected)
 
@@ -116,11 +66,9 @@ def test_label_smoothing_is_uniform_over_the_vocabulary() -> None:
     model = tiny_model()
     rows = batch([[4, 5]])
     loss, *_ = CrossEntropyObjective(model, 0.3).train()(rows)
-    scores = model.logits(
-        model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.decoder_input))
-    ).log_softmax(-1)
-    hits = scores[torch.arange(3), rows.labels]
-    torch.testing.assert_close(loss, -(0.7 * hits + 0.3 * scores.mean(-1)).sum())
+    log_probs = log_probs_of(model, rows)
+    target_log_probs = log_probs[torch.arange(3), rows.labels]
+    torch.testing.assert_close(loss, -(0.7 * target_log_probs + 0.3 * log_probs.mean(-1)).sum())
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -129,8 +77,8 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 def test_random_draws_follow_from_seed_and_update_only() -> None:
     """So that a restart, or another rank, draws the same without saved state."""
-    first, second, again = update_of(batch([[4, 5]])), update_of(batch([[6, 7, 8]])), trainer(dropout=0.5)
-    straight = trainer(dropout=0.5)
+    first, second, again = update_of(batch([[4, 5]])), update_of(batch([[6, 7, 8]])), tiny_trainer(dropout=0.5)
+    straight = tiny_trainer(dropout=0.5)
     make_updates(straight, first, second)
     make_updates(again, first)
     torch.rand(100)
@@ -140,7 +88,7 @@ def test_random_draws_follow_from_seed_and_update_only() -> None:
 
 def test_batches_of_an_update_have_different_random_draws() -> None:
     """With equal draws, two equal batches would give the same update as one."""
-    twice, once = trainer(dropout=0.5), trainer(dropout=0.5)
+    twice, once = tiny_trainer(dropout=0.5), tiny_trainer(dropout=0.5)
     make_updates(twice, update_of(batch([[4, 5]]), batch([[4, 5]])))
     make_updates(once, update_of(batch([[4, 5]])))
     assert not same(twice.model, once.model)
@@ -152,7 +100,7 @@ def poisoned() -> UpdateBatches:
 
 
 def vulnerable(**settings: object) -> Trainer:
-    made = trainer(**settings)
+    made = tiny_trainer(**settings)
     with torch.no_grad():
         made.model.embeddings.target.weight[8] = math.inf
     return made
@@ -182,7 +130,7 @@ class LimitedMemory(CrossEntropyObjective):
 
     max_tokens = 10**9
 
-    def forward(self, batch: Batch) -> tuple[torch.Tensor, int]:
+    def forward(self, batch: Batch) -> LossOutput:
         loss = super().forward(batch)
         if batch.padded_tokens > self.max_tokens:
             raise torch.OutOfMemoryError("no more")
@@ -190,7 +138,7 @@ class LimitedMemory(CrossEntropyObjective):
 
 
 def with_memory_for(max_tokens: int) -> Trainer:
-    made = trainer()
+    made = tiny_trainer()
     made.objective = made.parallel_objective = LimitedMemory(made.model, 0.1).train()
     made.objective.max_tokens = max_tokens
     return made
@@ -216,52 +164,6 @@ def test_memory_too_small_for_one_pair_is_a_resource_error() -> None:
         make_updates(with_memory_for(5), update_of(batch([[6, 7, 8, 4, 5], [4]])))
 
 
-def validated(*scores: float, metric: str = "bleu", keep_best: int = 2) -> TrainState:
-    settings = Training.model_validate({"validation": {"metric": metric}, "checkpoints": {"keep_best": keep_best}})
-    state = TrainState()
-    for score in scores:
-        state.num_updates += 1
-        record_validation(settings, state, {"valid": {metric: score}, "other": {metric: 0.0}})
-    return state
-
-
-def test_record_validation_ranks_best_first_and_counts_not_improved() -> None:
-    state = validated(10.0, 30.0, 20.0, 5.0)
-    assert state.best == [(30.0, 2), (20.0, 3)]
-    assert state.num_not_improved == 2
-
-
-def test_record_validation_prefers_lower_loss() -> None:
-    assert validated(3.0, 1.0, 2.0, metric="loss").best == [(1.0, 2), (2.0, 3)]
-
-
-def test_record_validation_prefers_the_earlier_of_equal_scores() -> None:
-    state = validated(10.0, 10.0)
-    assert state.best == [(10.0, 1), (10.0, 2)]
-    assert state.num_not_improved == 1
-
-
-def test_record_validation_ignores_scores_that_are_not_finite() -> None:
-    state = validated(math.nan, 1.0, math.nan)
-    assert state.best == [(1.0, 2)]
-    assert state.num_not_improved == 1
-
-
-def test_stop_reason_names_updates_epochs_or_patience() -> None:
-    settings = Training.model_validate({"limits": {"updates": 10, "epochs": 3}, "validation": {"patience": 2}})
-    assert not stop_reason(settings, TrainState(num_updates=9, data=DataState(passes=2.9), num_not_improved=1))
-    assert "10 updates" in stop_reason(settings, TrainState(num_updates=10))
-    assert "the limit of 3 epochs" in stop_reason(settings, TrainState(data=DataState(passes=3.0)))
-    assert "bleu has not improved in 2" in stop_reason(settings, TrainState(num_not_improved=2))
-
-
-def test_train_state_survives_json() -> None:
-    import json
-
-    state = TrainState(num_updates=3, best=[(1.5, 2), (1.0, 3)])
-    assert TrainState.from_state_dict(json.loads(json.dumps(state.state_dict()))) == state
-
-
 @pytest.mark.parametrize(
     ("settings", "saved", "is_finished"),
     [
@@ -273,7 +175,7 @@ def test_train_state_survives_json() -> None:
 def test_train_saves_checkpoints_when_due(
     settings: dict[str, object], saved: list[int], is_finished: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, found = trainer(**settings), list[int]()
+    made, found = tiny_trainer(**settings), list[int]()
     state = made.state
     monkeypatch.setattr(loop, "validate", lambda *_: {"valid": {"loss": 1.0, "bleu": float(state.num_updates)}})
     tools = tools_of(made, Journal(RunDirectory(tmp_path)), found, lambda: state.num_updates == 6)
@@ -283,7 +185,7 @@ def test_train_saves_checkpoints_when_due(
 
 
 def test_train_ends_after_limit_of_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = trainer(limits={"minutes": 1e-9}, validation={"every": 100})
+    made = tiny_trainer(limits={"minutes": 1e-9}, validation={"every": 100})
     monkeypatch.setattr(loop, "validate", lambda *_: {"valid": {"loss": 1.0, "bleu": 1.0}})
     steps = train_steps(made, iter(lambda: update_of(batch([[4]])), None), seed=1)
     assert train(steps, made, tools_of(made, Journal(None), [], lambda: False))

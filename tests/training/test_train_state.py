@@ -1,0 +1,51 @@
+"""Which validations are best, when training stops, and what is saved of its state."""
+
+import json
+import math
+
+from nmt_cli.recipe.training import Training
+from nmt_cli.training.train_state import DataState, TrainState, record_validation, stop_reason
+
+
+def validated(*scores: float, metric: str = "bleu", keep_best: int = 2) -> TrainState:
+    settings = Training.model_validate({"validation": {"metric": metric}, "checkpoints": {"keep_best": keep_best}})
+    state = TrainState()
+    for score in scores:
+        state.num_updates += 1
+        record_validation(settings, state, {"valid": {metric: score}, "other": {metric: 0.0}})
+    return state
+
+
+def test_record_validation_ranks_best_first_and_counts_not_improved() -> None:
+    state = validated(10.0, 30.0, 20.0, 5.0)
+    assert state.best == [(30.0, 2), (20.0, 3)]
+    assert state.num_not_improved == 2
+
+
+def test_record_validation_prefers_lower_loss() -> None:
+    assert validated(3.0, 1.0, 2.0, metric="loss").best == [(1.0, 2), (2.0, 3)]
+
+
+def test_record_validation_prefers_the_earlier_of_equal_scores() -> None:
+    state = validated(10.0, 10.0)
+    assert state.best == [(10.0, 1), (10.0, 2)]
+    assert state.num_not_improved == 1
+
+
+def test_record_validation_ignores_scores_that_are_not_finite() -> None:
+    state = validated(math.nan, 1.0, math.nan)
+    assert state.best == [(1.0, 2)]
+    assert state.num_not_improved == 1
+
+
+def test_stop_reason_names_updates_epochs_or_patience() -> None:
+    settings = Training.model_validate({"limits": {"updates": 10, "epochs": 3}, "validation": {"patience": 2}})
+    assert not stop_reason(settings, TrainState(num_updates=9, data=DataState(passes=2.9), num_not_improved=1))
+    assert "10 updates" in stop_reason(settings, TrainState(num_updates=10))
+    assert "the limit of 3 epochs" in stop_reason(settings, TrainState(data=DataState(passes=3.0)))
+    assert "bleu has not improved in 2" in stop_reason(settings, TrainState(num_not_improved=2))
+
+
+def test_train_state_survives_json() -> None:
+    state = TrainState(num_updates=3, best=[(1.5, 2), (1.0, 3)])
+    assert TrainState.from_state_dict(json.loads(json.dumps(state.state_dict()))) == state
