@@ -116,12 +116,6 @@ class TokenModel(nn.Module):
         scores: Tensor = self.inner(self.embedding(tokens)) * self.scale
         return scores.square().sum()
 
-    def vocabulary_parameters(self) -> list[VocabularyParameter]:
-        return [VocabularyParameter("embedding.weight", "source")]
-
-    def fused_parameters(self) -> dict[str, list[int]]:
-        return {}
-
 
 def token_model() -> TokenModel:
     torch.manual_seed(1)
