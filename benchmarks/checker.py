@@ -23,7 +23,7 @@ from nmt_cli.commands.translators import translator_of
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translation
 from nmt_cli.text.checks import Checker
-from nmt_cli.text.checks.kept import without_kept
+from nmt_cli.text.checks.preserved import without_preserved
 from nmt_cli.text.lines import read_lines
 
 Chance = random.Random
@@ -72,7 +72,7 @@ def translated(model: Path, lines: Iterable[str], check: bool) -> tuple[list[Tra
 
 def bleu(translations: Iterable[Translation], references: list[str]) -> float:
     """sacreBLEU's score of what is left when URLs and the like are taken out, which the references do not have."""
-    return sacrebleu.corpus_bleu([without_kept(each.best.text) for each in translations], [references]).score
+    return sacrebleu.corpus_bleu([without_preserved(each.best.text) for each in translations], [references]).score
 
 
 def _unchanged(words: list[str], chance: Chance) -> str:

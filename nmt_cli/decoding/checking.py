@@ -7,9 +7,9 @@ from nmt_cli.decoding.forced.annotation import Annotation
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
-from nmt_cli.text.checks import Finding
+from nmt_cli.text.checks import TranslationFinding
 
-Check = Callable[[str, str], tuple[Finding, ...]]
+Check = Callable[[str, str], tuple[TranslationFinding, ...]]
 """What looks wrong with a translation, by its source and itself."""
 Decode = Callable[[list[list[int]]], list[str]]
 Search = Callable[[Sequence[Sentence], SearchSettings], list[list[Hypothesis]]]
@@ -36,7 +36,7 @@ class Outcome:
     """What was found for a sentence, best first."""
 
     candidates: list[Candidate]
-    problems: tuple[Finding, ...] = ()
+    problems: tuple[TranslationFinding, ...] = ()
     """What looks wrong with the best."""
     mended: bool = False
     """Whether the best was found only when it was searched for anew."""

@@ -42,7 +42,7 @@ def jsonl(number: int, translation: Translation) -> str:
             {"source": term.source, "targets": list(term.targets), "used": term.used} for term in translation.terms
         ]
     if translation.problems:
-        record["problems"] = [{"kind": found.problem, "about": found.about} for found in translation.problems]
+        record["problems"] = [{"kind": found.problem, "about": found.description} for found in translation.problems]
     return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -29,7 +29,7 @@ from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
-from nmt_cli.text.checks import Finding
+from nmt_cli.text.checks import TranslationFinding
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Translation:
 
     source: str
     hypotheses: tuple[TranslatedText, ...]
-    problems: tuple[Finding, ...] = ()
+    problems: tuple[TranslationFinding, ...] = ()
     """What looks wrong with the best, whatever was done about it."""
     mended: bool = False
     """Whether the best was found only when it was searched for anew."""

@@ -1,1 +1,1 @@
-"""Lines: reading them, normalising them, judging a pair of them."""
+"""Read lines, normalise them, split them into words, and check pairs of them."""

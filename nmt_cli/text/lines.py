@@ -1,4 +1,4 @@
-"""Lines of text: read as bytes, cut at newlines only, decoded as UTF-8."""
+"""Read lines of text as bytes, split at newlines only, and decode them as UTF-8."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,21 +8,30 @@ from typing import IO
 
 from nmt_cli.console import warn
 from nmt_cli.errors import DataError
-from nmt_cli.text.compression import DecompressionError, unpacked
+from nmt_cli.text.compression import DecompressionError, decompressed
 
-LONGEST_LINE = 10_000_000
-"""Bytes; a longer line is no sentence, most likely not even text."""
+MAX_LINE_BYTES = 10_000_000
+"""A longer line is not a sentence and most likely not text."""
 
 BOM = b"\xef\xbb\xbf"
-"""The byte order mark, as it may stand before the first line."""
+"""Byte order mark, which may precede the first line."""
+
+_INVISIBLE = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + "\x00\u200b\ufeff"
+
+
+def is_blank(line: str) -> bool:
+    """Return whether a line has no visible characters."""
+    return not line.strip(_INVISIBLE)
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a file, plain or packed, one after another; DataError names the first that is not UTF-8.
+    """Yield the lines of a file, which may be compressed.
 
-    Only newline ends a line, as for `wc -l`, so that no character inside a sentence can shift the
-    lines of one file against those of another. A carriage return before it and a byte order mark
-    before the first line are left out.
+    Only newline ends a line, as for `wc -l`, so that no character within a sentence can misalign two files. A carriage
+    return before it and a byte order mark before the first line are removed.
+
+    Raises:
+        DataError: A line is not UTF-8 or too long.
     """
     with open_text(path) as stream:
         for number, offset, line in _raw_lines(stream, str(path)):
@@ -32,34 +41,36 @@ def read_lines(path: Path) -> Iterator[str]:
                 raise not_utf8_error(str(path), number, offset, error) from error
 
 
-def decode_lines(stream: IO[bytes], name: str, replaced: Callable[[int], None], first: int = 1) -> Iterator[str]:
-    """The lines of a binary stream, each as soon as it is there; what is not UTF-8 becomes U+FFFD.
+def decode_lines(stream: IO[bytes], name: str, on_replaced: Callable[[int], None], first: int = 1) -> Iterator[str]:
+    """Yield the lines of a binary stream, each as soon as it is available; invalid UTF-8 becomes U+FFFD.
 
-    `replaced` is told the number of each line in which that happened; `name` is used in messages. The first line's
-    number is another than 1 where the stream begins within a file.
+    Args:
+        name: Name of the stream in messages.
+        on_replaced: Called with the number of each line with invalid UTF-8.
+        first: Number of the first line, for a stream that begins within a file.
     """
     for number, _, line in _raw_lines(stream, name, first):
         try:
             yield line.decode()
         except UnicodeDecodeError:
-            replaced(number)
+            on_replaced(number)
             yield line.decode(errors="replace")
 
 
 @contextmanager
 def open_text(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes, unpacked if it is packed (gzip, xz, zstd) by its content, whatever its name."""
+    """Open a file for reading bytes. Compression (gzip, xz, zstd) is detected by content, not by name."""
     with reading_errors(str(path)):
         file = path.open("rb")
     with file:
         with reading_errors(str(path)):
-            stream = unpacked(file)
+            stream = decompressed(file)
         yield stream
 
 
 @contextmanager
 def reading_errors(name: str) -> Iterator[None]:
-    """Tell as a DataError, in one line, why a file or stream of that name cannot be read."""
+    """Raise DataError if a file or stream cannot be read; `name` is used in the message."""
     try:
         yield
     except FileNotFoundError as error:
@@ -67,13 +78,13 @@ def reading_errors(name: str) -> Iterator[None]:
     except IsADirectoryError as error:
         raise DataError(f"{name}: is a directory, not a file") from error
     except DecompressionError as error:
-        raise DataError(f"{name}: is {error}; fetch or make it again") from error
+        raise DataError(f"{name}: is {error}; download or create it again") from error
     except OSError as error:
         raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
 def not_utf8_error(name: str, number: int, offset: int, error: UnicodeDecodeError) -> DataError:
-    """What is said of a line that is not UTF-8 and begins at that byte of its file."""
+    """Return the error for a line that is not UTF-8 and begins at byte `offset` of the file."""
     return DataError(
         f"{name}: line {number}: is not UTF-8 at byte {offset + error.start:,} of the file "
         f"(0x{error.object[error.start]:02x}); convert the file, such as with "
@@ -82,24 +93,24 @@ def not_utf8_error(name: str, number: int, offset: int, error: UnicodeDecodeErro
 
 
 def line_too_long_error(name: str, number: int) -> DataError:
-    """What is said of a line longer than LONGEST_LINE."""
+    """Return the error for a line longer than MAX_LINE_BYTES."""
     return DataError(
-        f"{name}: line {number}: is longer than {LONGEST_LINE:,} bytes; is this text with one sentence per line?"
+        f"{name}: line {number}: is longer than {MAX_LINE_BYTES:,} bytes; check that the file has one sentence per line"
     )
 
 
 @cache
 def warn_about_bom(name: str) -> None:
-    """Warn of a file's byte order mark; once, however often the file is read."""
-    warn(f"{name}: begins with a byte order mark, which is left out")
+    """Warn about the byte order mark of a file, once per file."""
+    warn(f"{name}: begins with a byte order mark, which is ignored")
 
 
 def _raw_lines(stream: IO[bytes], name: str, first: int = 1) -> Iterator[tuple[int, int, bytes]]:
-    """Number, counted from `first`, offset in bytes, and content of each line."""
+    """Yield number, offset in bytes and content of each line."""
     number, offset = first - 1, 0
     while True:
         with reading_errors(name):
-            line = stream.readline(LONGEST_LINE + 2)  # its end may take two bytes
+            line = stream.readline(MAX_LINE_BYTES + 2)  # two bytes for the line end
         if not line:
             return
         number += 1
@@ -108,6 +119,6 @@ def _raw_lines(stream: IO[bytes], name: str, first: int = 1) -> Iterator[tuple[i
         if number == 1 and content.startswith(BOM):
             warn_about_bom(name)
             content, start = content.removeprefix(BOM), start + len(BOM)
-        if len(content) > LONGEST_LINE:
+        if len(content) > MAX_LINE_BYTES:
             raise line_too_long_error(name, number)
         yield number, start, content

@@ -1,50 +1,93 @@
-"""Named normalisations: what is done to each line before it is cut into subwords."""
+"""Text normalisations, applied to each line before tokenisation."""
 
 import re
 import unicodedata
 from collections.abc import Callable
 
-from nmt_cli.text.punctuation import has_signs, has_special_quotes, plain_before, plain_quotes, set_signs, set_spaces
-
 _LINE_BREAKS = re.compile("[\x00\n\x0b\x0c\r\x1c\x1d\x1e\x85\u2028\u2029]")
 _SEPARATORS = re.compile("[\x00-\x1f\x7f-\x9f\u200b]")
 _SEGMENTER_SPACE = "\u2581"
 _BOM = "\ufeff"
-_LINES_AT_ONCE, _PARTS = 64, 4
+_LINES_PER_BATCH, _NUM_PARTS = 64, 4
+_BEFORE_NFKC = str.maketrans({"´": "'", "″": '"', "‶": '"', "＂": '"', "\u00ad": None})
+"""Signs that NFKC would decompose, and the soft hyphen."""
+_DOUBLE = "“”„‟«»〝〞〟"
+_SINGLE = "‘’‚‛‹›′‵"
+_DASHES = "‐‑‒–—―−"
+_PLAIN = str.maketrans(dict.fromkeys(_DOUBLE, '"') | dict.fromkeys(_SINGLE, "'") | dict.fromkeys(_DASHES, "-"))
+_SPECIAL = (*_DOUBLE, *_SINGLE, *_DASHES, *"´″‶\u00ad")
+_WIDE_DASHES = str.maketrans(dict.fromkeys("—―", " - ") | {"`": "'"})
+_SIGNS = ("(", ")", "`", "''", " %", " :", " ;", " ?", " !")
 
 
 def one_line(text: str) -> str:
-    """Turn into a space each NUL and each character that some program takes for the end of a line."""
+    """Replace NUL and every character that some program treats as a line break with a space."""
     return _LINE_BREAKS.sub(" ", text)
 
 
 def _unchanged(line: str) -> str:
-    """Leave all as it is, but for what cannot be kept.
+    """Change only what cannot be represented.
 
-    Line breaks of any kind and NUL become spaces, since a line must stay one line. U+2581, by which
-    SentencePiece writes a space, becomes the low line that it looks like. Byte order marks at the
-    beginning vanish, as they would be taken for one of the file.
+    Line breaks of any kind and NUL become spaces. U+2581, the space symbol of SentencePiece, becomes an underscore.
+    Leading byte order marks are removed, as they would be mistaken for that of a file.
     """
     return one_line(line).replace(_SEGMENTER_SPACE, "_").lstrip(_BOM)
 
 
 def _nfkc(line: str) -> str:
-    """Unicode's NFKC, with one space for each run of white space, controls and zero-width spaces; none at the ends.
+    """Apply NFKC and collapse white space, control characters and zero-width spaces into single spaces.
 
-    Stray byte order marks vanish.
+    Spaces at the ends and byte order marks are removed.
     """
     line = _SEPARATORS.sub(" ", line).replace(_BOM, "").replace(_SEGMENTER_SPACE, "_")
     return " ".join(unicodedata.normalize("NFKC", line).split())
 
 
 def _quotes(line: str) -> str:
-    """As `nfkc`, and quotation marks, apostrophes and dashes as a keyboard has them; soft hyphens vanish."""
-    return plain_quotes(_nfkc(plain_before(line)))
+    """Apply `nfkc` and replace quotation marks, apostrophes and dashes with ASCII; remove soft hyphens."""
+    return _fold_quotes(_nfkc(_fold_before_nfkc(line)))
 
 
 def _punctuation(line: str) -> str:
-    """As `quotes`, and spaces and signs as in Moses' `normalize-punctuation`, where it asks for no language."""
-    return set_spaces(_quotes(set_signs(line)))
+    """Apply `quotes` and the language-independent rules of Moses' `normalize-punctuation`."""
+    return _fix_spaces(_quotes(_fold_signs(line)))
+
+
+def _fold_before_nfkc(text: str) -> str:
+    """Replace signs that NFKC would decompose: ´ into a space and an accent, ″ into two primes."""
+    return text if text.isascii() else text.translate(_BEFORE_NFKC)
+
+
+def _fold_quotes(text: str) -> str:
+    """Replace quotation marks, apostrophes, dashes and the minus sign with ASCII."""
+    return text if text.isascii() else text.translate(_PLAIN)
+
+
+def _has_special_quotes(text: str) -> bool:
+    """Return whether the two functions above would change the text."""
+    return not text.isascii() and any(sign in text for sign in _SPECIAL)
+
+
+def _fold_signs(text: str) -> str:
+    """Put spaces around long dashes, and replace a single grave accent with an apostrophe."""
+    return text.translate(_WIDE_DASHES) if "`" in text or not text.isascii() else text
+
+
+def _fix_spaces(text: str) -> str:
+    """Replace two apostrophes with a quotation mark, put spaces outside parentheses, remove them before : ; ? ! %."""
+    text = text.replace("''", '"')
+    if "(" in text or ")" in text:
+        text = re.sub(r" *\( *", " (", text)
+        text = re.sub(r"\( +", "(", text)
+        text = re.sub(r" *\) *", ") ", text)
+        text = re.sub(r"\) (?=[).!:?;,])", ")", text)
+    text = re.sub(r"(?<=\d) (?=%)| (?=[:;?!])", "", text)
+    return " ".join(text.split(" ")).strip(" ")
+
+
+def _has_signs(text: str) -> bool:
+    """Return whether the two functions above might change the text."""
+    return any(sign in text for sign in _SIGNS)
 
 
 NORMALIZATIONS: dict[str, Callable[[str], str]] = {
@@ -53,15 +96,15 @@ NORMALIZATIONS: dict[str, Callable[[str], str]] = {
     "punctuation": _punctuation,
     "none": _unchanged,
 }
-"""By the name that stands in a recipe. Each changes nothing when applied a second time."""
+"""Normalisations by their name in a recipe. All are idempotent."""
 
 
-def _stays_unchanged(text: str) -> bool:
+def _is_unchanged(text: str) -> bool:
     return text.isprintable() and _SEGMENTER_SPACE not in text
 
 
-def _stays_nfkc(text: str) -> bool:
-    # What is printable has no white space but spaces, no controls and no byte order marks.
+def _is_nfkc(text: str) -> bool:
+    # Printable text has no white space except spaces, no control characters and no byte order marks.
     return (
         text.isprintable()
         and "  " not in text
@@ -72,34 +115,34 @@ def _stays_nfkc(text: str) -> bool:
     )
 
 
-def _stays_quotes(text: str) -> bool:
-    return _stays_nfkc(text) and not has_special_quotes(text)
+def _is_quotes(text: str) -> bool:
+    return _is_nfkc(text) and not _has_special_quotes(text)
 
 
-def _stays_punctuation(text: str) -> bool:
-    return _stays_quotes(text) and not has_signs(text)
+def _is_punctuation(text: str) -> bool:
+    return _is_quotes(text) and not _has_signs(text)
 
 
-_STAYS: dict[str, Callable[[str], bool]] = {
-    "nfkc": _stays_nfkc,
-    "quotes": _stays_quotes,
-    "punctuation": _stays_punctuation,
-    "none": _stays_unchanged,
+_IS_NORMALIZED: dict[str, Callable[[str], bool]] = {
+    "nfkc": _is_nfkc,
+    "quotes": _is_quotes,
+    "punctuation": _is_punctuation,
+    "none": _is_unchanged,
 }
-"""Whether lines, joined by spaces, are sure to be normalised as they are; not all that are need be found."""
+"""Quick checks of lines joined by spaces: True guarantees that they are normalised, False does not exclude it."""
 
 
 def normalize_lines(name: str, lines: list[str]) -> list[str]:
-    """Each line as the normalisation of that name makes it, many times faster where most are so already."""
-    normalize, stays = NORMALIZATIONS[name], _STAYS[name]
+    """Normalise each line. Much faster than line by line if most lines are normalised already."""
+    normalize, is_normalized = NORMALIZATIONS[name], _IS_NORMALIZED[name]
 
-    def normalized(some: list[str]) -> list[str]:
-        if stays(" ".join(some)):
-            return some
-        if len(some) == 1:
-            return [normalize(some[0])]
-        step = -(-len(some) // _PARTS)
-        return [line for start in range(0, len(some), step) for line in normalized(some[start : start + step])]
+    def normalize_batch(batch: list[str]) -> list[str]:
+        if is_normalized(" ".join(batch)):
+            return batch
+        if len(batch) == 1:
+            return [normalize(batch[0])]
+        step = -(-len(batch) // _NUM_PARTS)
+        return [line for start in range(0, len(batch), step) for line in normalize_batch(batch[start : start + step])]
 
-    starts = range(0, len(lines), _LINES_AT_ONCE)
-    return [line for start in starts for line in normalized(lines[start : start + _LINES_AT_ONCE])]
+    starts = range(0, len(lines), _LINES_PER_BATCH)
+    return [line for start in starts for line in normalize_batch(lines[start : start + _LINES_PER_BATCH])]

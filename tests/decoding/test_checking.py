@@ -11,14 +11,14 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence, Wishes
 from nmt_cli.decoding.translator import Demands, Translator
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
-from nmt_cli.text.checks import Finding
+from nmt_cli.text.checks import TranslationFinding
 
 BEAM = BeamSettings(beam_size=2)
 
 
-def blame(source: str, output: str) -> tuple[Finding, ...]:
+def blame(source: str, output: str) -> tuple[TranslationFinding, ...]:
     """One problem for each x."""
-    return tuple(Finding("loop", "x") for letter in output if letter == "x")
+    return tuple(TranslationFinding("loop", "x") for letter in output if letter == "x")
 
 
 def decode(rows: list[list[int]]) -> list[str]:
@@ -109,8 +109,8 @@ def test_what_the_model_finds_less_likely_must_be_wholly_right() -> None:
 
 
 def test_what_was_lost_is_put_in_before_anything_else() -> None:
-    def lost(source: str, output: str) -> tuple[Finding, ...]:
-        return () if "12" in output else (Finding("number", "12 is lost", "12"),)
+    def lost(source: str, output: str) -> tuple[TranslationFinding, ...]:
+        return () if "12" in output else (TranslationFinding("number", "12 is lost", "12"),)
 
     search = Searches()
     sentences = [Sentence(1, [1]), Sentence(2, [2])]
@@ -162,8 +162,8 @@ def test_hypotheses_keep_to_their_sentences() -> None:
 
 @pytest.mark.parametrize("decoding", [BEAM, SamplingSettings(strategy="sampling", n_best=2)])
 def test_lines_are_mended_by_a_real_search(decoding: BeamSettings | SamplingSettings) -> None:
-    def odd(source: str, output: str) -> tuple[Finding, ...]:
-        return (Finding("length", "odd"),) * (len(output) % 2)
+    def odd(source: str, output: str) -> tuple[TranslationFinding, ...]:
+        return (TranslationFinding("length", "odd"),) * (len(output) % 2)
 
     tokenizer = CharacterTokenizer()
     tokenizer.encode_source(["abcde"])

@@ -23,7 +23,7 @@ from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, ModelInputs
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import BeamSettings, MinimumRiskSettings
-from nmt_cli.text.checks import Finding
+from nmt_cli.text.checks import TranslationFinding
 
 inputs = ModelInputs.from_ids
 
@@ -157,7 +157,7 @@ def test_tags_stand_before_the_whole(words: Tokenizer) -> None:
 def test_only_the_line_itself_is_checked_and_compared(words: Tokenizer, settings: Any) -> None:
     seen, compared = set[tuple[str, str]](), set[str]()
 
-    def check(source: str, text: str) -> tuple[Finding, ...]:
+    def check(source: str, text: str) -> tuple[TranslationFinding, ...]:
         seen.add((source, text))
         return ()
 

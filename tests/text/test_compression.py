@@ -1,4 +1,4 @@
-"""Packed files come out as they went in, by content and not by name, and damage in any place is told."""
+"""Compressed files are detected by content, read completely, and damage is reported."""
 
 import gzip
 import io
@@ -46,25 +46,25 @@ def written(path: Path, content: bytes) -> Path:
 
 
 @each_kind
-def test_the_name_says_nothing(tmp_path: Path, kind: str) -> None:
+def test_format_is_detected_by_content(tmp_path: Path, kind: str) -> None:
     compressed = written(tmp_path / "plain-name", KINDS[kind](b"a\nb\n"))
     plain = written(tmp_path / f"name.{kind}", b"a\nb\n")
     assert list(read_lines(compressed)) == list(read_lines(plain)) == ["a", "b"]
 
 
 @each_kind
-def test_a_stream_tells_the_file_below_it(tmp_path: Path, kind: str) -> None:
+def test_stream_has_fileno_of_the_file(tmp_path: Path, kind: str) -> None:
     with open_text(written(tmp_path / "text", KINDS[kind](TEXT))) as stream:
         assert os.fstat(stream.fileno()).st_size == (tmp_path / "text").stat().st_size
 
 
 @each_kind
-def test_an_empty_text_is_empty(tmp_path: Path, kind: str) -> None:
+def test_empty_text(tmp_path: Path, kind: str) -> None:
     assert content_of(written(tmp_path / "text", KINDS[kind](b""))) == b""
 
 
 @each_kind
-def test_members_follow_one_another(tmp_path: Path, kind: str) -> None:
+def test_several_members_are_read(tmp_path: Path, kind: str) -> None:
     pack = KINDS[kind]
 
     @settings(max_examples=50)
@@ -77,21 +77,21 @@ def test_members_follow_one_another(tmp_path: Path, kind: str) -> None:
 
 
 @each_kind
-def test_large_texts_come_out_whole(tmp_path: Path, kind: str) -> None:
+def test_large_text_is_read_completely(tmp_path: Path, kind: str) -> None:
     content = random.Random(1).randbytes(1_000_000) + bytes(5_000_000)
     assert content_of(written(tmp_path / "text", KINDS[kind](content) + KINDS[kind](b"more"))) == content + b"more"
 
 
 @each_kind
-def test_any_cut_is_noticed(tmp_path: Path, kind: str) -> None:
+def test_every_truncation_is_detected(tmp_path: Path, kind: str) -> None:
     first, both = KINDS[kind](TEXT), KINDS[kind](TEXT) + KINDS[kind](b"second")
     for length in (*range(6, len(first)), *range(len(first) + 1, len(both))):
-        with pytest.raises(DataError, match=f"text: is damaged {kind} .*fetch or make it again"):
+        with pytest.raises(DataError, match=f"text: is damaged {kind} "):
             list(read_lines(written(tmp_path / "text", both[:length])))
 
 
 @each_kind
-def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path: Path, kind: str) -> None:
+def test_flipped_bit_is_detected_or_harmless(tmp_path: Path, kind: str) -> None:
     whole = KINDS[kind](TEXT)
     for place in range(6, len(whole)):
         compressed = bytearray(whole)
@@ -105,24 +105,24 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path: Path, kind: str) 
 
 
 @each_kind
-def test_what_follows_and_is_no_member_is_noticed(tmp_path: Path, kind: str) -> None:
+def test_trailing_garbage_is_detected(tmp_path: Path, kind: str) -> None:
     with pytest.raises(DataError, match=f"damaged {kind}"):
         content_of(written(tmp_path / "text", KINDS[kind](TEXT) + b"something else"))
 
 
-def test_xz_may_be_padded_with_zeros(tmp_path: Path) -> None:
+def test_xz_padding_is_allowed(tmp_path: Path) -> None:
     member = lzma.compress(TEXT)
     assert content_of(written(tmp_path / "text", member + bytes(8) + member + bytes(4))) == TEXT * 2
 
 
-def test_frames_to_be_skipped_hold_no_text(tmp_path: Path) -> None:
+def test_skippable_zstd_frames_are_skipped(tmp_path: Path) -> None:
     skipped = b"\x52\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"hello"
     content = skipped + zstd_compressed(b"a") + skipped + zstd_compressed(b"b")
     assert content_of(written(tmp_path / "text", content)) == b"ab"
 
 
 @pytest.mark.parametrize("program", ["gzip", "xz", "zstd"])
-def test_what_the_programs_write_is_read(program: str, tmp_path: Path) -> None:
+def test_output_of_command_line_programs_is_read(program: str, tmp_path: Path) -> None:
     try:
         compressed = subprocess.run([program, "-c"], input=TEXT, capture_output=True, check=True).stdout
     except FileNotFoundError:
@@ -130,6 +130,6 @@ def test_what_the_programs_write_is_read(program: str, tmp_path: Path) -> None:
     assert content_of(written(tmp_path / "text", compressed)) == TEXT
 
 
-def test_a_plain_file_is_not_copied() -> None:
+def test_plain_file_is_returned_itself() -> None:
     file = io.BufferedReader(io.BytesIO(b"plain"))  # type: ignore[arg-type]
-    assert compression.unpacked(file) is file
+    assert compression.decompressed(file) is file

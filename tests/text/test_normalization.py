@@ -1,4 +1,4 @@
-"""Normalisations do what their names say, once and for all."""
+"""Normalisations follow their rules and are idempotent."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ nfkc, none = NORMALIZATIONS["nfkc"], NORMALIZATIONS["none"]
 
 
 @pytest.mark.parametrize("space", "\t\x00\x0b\x0c\r\x1c\x1f\x85\xa0\u1680\u2003\u200b\u2028\u2029\u202f\u3000")
-def test_nfkc_makes_one_space_of_whatever_separates(space: str) -> None:
+def test_nfkc_collapses_separators(space: str) -> None:
     assert nfkc(f"{space}a{space}{space} b{space}") == "a b"
 
 
@@ -21,11 +21,11 @@ def test_nfkc_composes(line: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("mark", "\x00\n\x0b\x0c\r\x1c\x1d\x1e\x85\u2028\u2029")
-def test_whatever_ends_a_line_somewhere_becomes_a_space(mark: str) -> None:
+def test_line_breaks_become_spaces(mark: str) -> None:
     assert one_line(f"a{mark}{mark}b") == none(f"a{mark}{mark}b") == "a  b"
 
 
-def test_a_byte_order_mark_within_a_line_vanishes() -> None:
+def test_nfkc_removes_byte_order_mark_within_line() -> None:
     assert nfkc("a\ufeffb") == "ab"
 
 
@@ -35,21 +35,21 @@ def test_none_keeps_spaces_and_compatibility_characters() -> None:
 
 
 @given(lines)
-def test_none_changes_only_what_cannot_be_kept(line: str) -> None:
+def test_none_changes_only_what_cannot_be_represented(line: str) -> None:
     kept = [(a, b) for a, b in zip(line.lstrip("\ufeff"), none(line), strict=True) if a != b]
     assert all((a == "▁" and b == "_") or one_line(a) == b == " " for a, b in kept)
 
 
 @given(lines)
 @pytest.mark.parametrize("name", list(NORMALIZATIONS))
-def test_a_second_time_changes_nothing(name: str, line: str) -> None:
+def test_normalization_is_idempotent(name: str, line: str) -> None:
     normalize = NORMALIZATIONS[name]
     assert normalize(normalize(line)) == normalize(line)
 
 
 @given(lines)
 @pytest.mark.parametrize("normalize", [*NORMALIZATIONS.values(), one_line])
-def test_the_result_is_one_line_for_every_program(normalize: object, line: str) -> None:
+def test_result_has_no_line_breaks(normalize: object, line: str) -> None:
     assert callable(normalize)
     assert len((normalize(line) + "x").splitlines()) == 1
     assert "\x00" not in normalize(line)

@@ -1,4 +1,4 @@
-"""Many lines at once are normalised as each alone; quotes and punctuation become what their names say."""
+"""normalize_lines equals line-by-line normalisation; quotes and punctuation follow their rules."""
 
 import re
 
@@ -24,12 +24,12 @@ each_name = pytest.mark.parametrize("name", list(NORMALIZATIONS))
 @each_name
 @settings(max_examples=100)
 @given(st.lists(lines, max_size=40))
-def test_many_lines_are_normalised_as_each_alone(name: str, some: list[str]) -> None:
+def test_normalize_lines_equals_single_lines(name: str, some: list[str]) -> None:
     assert normalize_lines(name, some) == [NORMALIZATIONS[name](line) for line in some]
 
 
 @each_name
-def test_no_character_anywhere_is_overlooked(name: str) -> None:
+def test_normalize_lines_detects_every_character(name: str) -> None:
     characters = [chr(point) for point in range(0x110000) if not 0xD800 <= point <= 0xDFFF]
     sample = characters[:0x3400] + characters[0x3400::97]
     some = ["clean line", *(f"a {character}b" for character in sample), *sample]
@@ -39,7 +39,7 @@ def test_no_character_anywhere_is_overlooked(name: str) -> None:
 @each_name
 @settings(max_examples=100)
 @given(st.text(st.sampled_from(SIGNS)))
-def test_signs_are_normalised_once_and_for_all(name: str, line: str) -> None:
+def test_sign_normalization_is_idempotent(name: str, line: str) -> None:
     once = NORMALIZATIONS[name](line)
     assert NORMALIZATIONS[name](once) == once
 
@@ -47,7 +47,7 @@ def test_signs_are_normalised_once_and_for_all(name: str, line: str) -> None:
 @each_name
 @settings(max_examples=100)
 @given(st.text(st.sampled_from(SIGNS.replace("\n", ""))))
-def test_words_can_be_found_again_in_the_normalised_line(name: str, line: str) -> None:
+def test_normalized_word_occurs_in_normalized_line(name: str, line: str) -> None:
     normalize = NORMALIZATIONS[name]
     assert len(normal_words(line, normalize(line), normalize)) == len(words_of(line))
 
@@ -55,7 +55,7 @@ def test_words_can_be_found_again_in_the_normalised_line(name: str, line: str) -
 @each_name
 @settings(max_examples=100)
 @given(lines)
-def test_none_but_none_leaves_two_spaces(name: str, line: str) -> None:
+def test_double_spaces_remain_only_with_none(name: str, line: str) -> None:
     normal = NORMALIZATIONS[name](line)
     assert name == "none" or normal == " ".join(normal.split())
 
@@ -74,7 +74,7 @@ def test_none_but_none_leaves_two_spaces(name: str, line: str) -> None:
         ("(so)  %", "(so) %"),
     ],
 )
-def test_quotes_makes_quotes_and_dashes_plain(line: str, expected: str) -> None:
+def test_quotes_replaces_quotes_and_dashes_with_ascii(line: str, expected: str) -> None:
     assert quotes(line) == expected
 
 
@@ -93,15 +93,15 @@ def test_quotes_makes_quotes_and_dashes_plain(line: str, expected: str) -> None:
         ("Warte…", "Warte..."),
     ],
 )
-def test_punctuation_sets_spaces_as_moses_does(line: str, expected: str) -> None:
+def test_punctuation_spaces_equal_moses(line: str, expected: str) -> None:
     assert punctuation(line) == expected
 
 
 @given(st.text(st.characters(categories=["L", "Nd"], max_codepoint=0x24F)))
-def test_letters_and_digits_stay_what_nfkc_makes_of_them(line: str) -> None:
+def test_letters_and_digits_equal_nfkc(line: str) -> None:
     assert punctuation(line) == quotes(line) == NORMALIZATIONS["nfkc"](line)
 
 
 @given(lines)
-def test_no_quotes_are_left_that_a_keyboard_lacks(line: str) -> None:
+def test_quotes_leaves_only_ascii_quotes(line: str) -> None:
     assert not re.search("[“”„‟«»‘’‚‛‹›´‐‑‒–—―−\u00ad]", quotes(line))

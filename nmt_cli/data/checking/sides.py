@@ -8,7 +8,7 @@ import numpy as np
 from nmt_cli.data.checking.finding import Finding, share
 from nmt_cli.data.checking.sampling import Pair, Sample, Stretch
 from nmt_cli.text.checks.scripts import base_language
-from nmt_cli.text.pairs import is_blank
+from nmt_cli.text.lines import is_blank
 
 _MANY_EMPTY = 0.05
 _MANY_IDENTICAL = 0.1

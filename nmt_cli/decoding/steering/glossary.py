@@ -7,7 +7,7 @@ from typing import Literal
 
 from nmt_cli.errors import DataError
 from nmt_cli.text.lines import read_lines
-from nmt_cli.text.words import Word, words
+from nmt_cli.text.word_boundaries import Word, split_words
 
 _MOST_MISTAKES = 10
 
@@ -50,7 +50,7 @@ class Glossary:
 
     def occurrences(self, text: str) -> list[Occurrence]:
         """In the order of the text. An entry written just so comes before one in lower case, which means any case."""
-        found_words = words(text)
+        found_words = split_words(text)
         both = [*self._exact.occurrences(found_words), *self._folded.occurrences(found_words)]
         taken = [False] * len(text)
         chosen = []
@@ -72,7 +72,7 @@ def read_glossary(path: Path) -> Glossary:
         if not line.strip() or line.startswith("#"):
             continue
         columns = [" ".join(column.split()) for column in line.split("\t")]
-        if len(columns) != 2 or not all(map(words, columns)):
+        if len(columns) != 2 or not all(map(split_words, columns)):
             mistakes.append(f"{path}:{number}: is not source term<TAB>target term, with one tab and two terms")
             continue
         targets = found.setdefault(columns[0], [])
@@ -98,7 +98,7 @@ class _Index:
         self._lengths: dict[str, set[int]] = {}
         """How many words terms have, by their first."""
         for entry in entries:
-            key = self._key(words(entry.source))
+            key = self._key(split_words(entry.source))
             self._entries.setdefault(key, entry)
             self._lengths.setdefault(key[0], set()).add(len(key))
 

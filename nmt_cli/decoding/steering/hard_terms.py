@@ -15,7 +15,7 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis, best_first
 from nmt_cli.decoding.sentences import HardTerm, Sentence
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.decoding import SearchSettings
-from nmt_cli.text.words import kind, words
+from nmt_cli.text.word_boundaries import character_class, split_words
 
 Search = Callable[[Sequence[Sentence], Callable[[int], object]], list[list[Hypothesis]]]
 
@@ -167,7 +167,7 @@ def _places(source: str, target: str, links: Sequence[Link], term: HardTerm) -> 
         while last in answers:
             start, end = words_there[first][0], words_there[last][1]
             inner = [place for place in range(start, end) if _has_letters(target[place])]
-            if inner and not any(kind(character) == "unspaced" for character in target[start:end]):
+            if inner and not any(character_class(character) == "unspaced" for character in target[start:end]):
                 places[inner[0], inner[-1] + 1] = None
             last += 1
     return tuple(places)
@@ -184,10 +184,10 @@ def _spans(text: str) -> list[Place]:
 
 
 def _has_letters(text: str) -> bool:
-    return any(kind(character) in ("word", "unspaced") for character in text)
+    return any(character_class(character) in ("word", "unspaced") for character in text)
 
 
 def _times(phrase: str, text: str) -> int:
     """How often a text says a phrase, as whole words."""
-    wanted, given = ([word.text for word in words(each)] for each in (phrase, text))
+    wanted, given = ([word.text for word in split_words(each)] for each in (phrase, text))
     return sum(given[start : start + len(wanted)] == wanted for start in range(len(given) - len(wanted) + 1))

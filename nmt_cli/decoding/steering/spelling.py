@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import PieceKind
 from nmt_cli.decoding.sentences import Phrase
-from nmt_cli.text.words import kind
+from nmt_cli.text.word_boundaries import character_class
 
 _OTHER_SPELLINGS = 16
 """Of a phrase that is forbidden, beside the usual one: those of the fewest subwords, which a model may flee to."""
@@ -64,7 +64,7 @@ class Speller:
     def beginning(self, prefix: str) -> Beginning:
         """How a translation begins that begins with `prefix`, in whose last word it may go on."""
         whole = tuple(self._tokenizer.encode_target([prefix])[0])
-        if not whole or kind(prefix[-1]) not in ("word", "space"):
+        if not whole or character_class(prefix[-1]) not in ("word", "space"):
             return Beginning(whole)
         before, _, last = self._tokenizer.normalize(prefix).rpartition(" ")
         if prefix[-1].isspace():
@@ -99,7 +99,7 @@ class Speller:
     def _within(self, text: str) -> Phrase | None:
         """How a phrase of a script without spaces is spelled after other characters."""
         text = text.strip()
-        if not text or kind(text[0]) != "unspaced":
+        if not text or character_class(text[0]) != "unspaced":
             return None
         for lead in _LEADS:
             alone, both = self._tokenizer.encode_target([lead, lead + text])
@@ -126,7 +126,7 @@ def continuing(tokenizer: Tokenizer) -> list[bool]:
     target = tokenizer.target
     found = [kind(piece[0]) == "word" for piece in target.entries]
     for number, byte in target.byte_values().items():
-        found[number] = byte >= 0x80 or kind(chr(byte)) == "word"
+        found[number] = byte >= 0x80 or character_class(chr(byte)) == "word"
     return found
 
 

@@ -8,7 +8,7 @@ from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.sentences import NO_WISHES, Favoured, HardTerm, Wishes
 from nmt_cli.decoding.steering.glossary import Entry, Glossary, Mode, Occurrence
 from nmt_cli.decoding.steering.spelling import Speller
-from nmt_cli.text.words import words
+from nmt_cli.text.word_boundaries import split_words
 
 
 @dataclass(frozen=True)
@@ -116,4 +116,4 @@ def _forms(text: str, occurrence: Occurrence) -> list[str]:
     if not (occurrence.entry.any_case and text[occurrence.start].isupper()):
         return targets
     capital = [target[:1].upper() + target[1:] for target in targets]
-    return [*capital, *targets] if not words(text[: occurrence.start]) else [*targets, *capital]
+    return [*capital, *targets] if not split_words(text[: occurrence.start]) else [*targets, *capital]

@@ -1,6 +1,6 @@
-"""What is suspicious about a translation, seen from its source and itself alone; output and training pairs share it."""
+"""Check translations for probable errors from source and output alone; used for output and for training pairs."""
 
 from nmt_cli.text.checks.checker import Checker
-from nmt_cli.text.checks.finding import Finding, Problem
+from nmt_cli.text.checks.finding import Problem, TranslationFinding
 
-__all__ = ["Checker", "Finding", "Problem"]
+__all__ = ["Checker", "Problem", "TranslationFinding"]

@@ -1,4 +1,4 @@
-"""What a check says: the kind of problem, and what it is about."""
+"""The result of a check."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,11 +7,11 @@ Problem = Literal["loop", "length", "number", "url", "email", "placeholder", "ta
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that looks wrong with a translation."""
+class TranslationFinding:
+    """A probable error in a translation."""
 
     problem: Problem
-    about: str
+    description: str
     """In words, such as `12.5 is lost`."""
     lost: str = ""
-    """What the translation would have to hold, letter by letter."""
+    """Text of the source that the translation should contain verbatim."""

@@ -1,4 +1,4 @@
-"""Whether a translation is written in a script of its language."""
+"""Check that a translation is written in a script of its language."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Set
 from functools import lru_cache
 
-from nmt_cli.text.checks.finding import Finding
+from nmt_cli.text.checks.finding import TranslationFinding
 
 _HAN, _KANA = frozenset({"CJK"}), frozenset({"CJK", "HIRAGANA", "KATAKANA"})
 _BY_SCRIPT_CODE = {
@@ -20,7 +20,7 @@ _BY_SCRIPT_CODE = {
     "nkoo": {"NKO"}, "olck": {"OL"}, "mtei": {"MEETEI"}, "adlm": {"ADLAM"}, "copt": {"COPTIC"}, "goth": {"GOTHIC"},
     "bopo": {"BOPOMOFO"}, "yiii": {"YI"}, "vaii": {"VAI"}, "lisu": {"LISU"}, "java": {"JAVANESE"},
 }  # fmt: skip
-"""By ISO 15924 code: the first words of the names that Unicode gives to letters of the script."""
+"""First words of the Unicode names of letters, by ISO 15924 code of the script."""
 _LANGUAGES = {
     "latn": "en de fr es it pt nl sv da no nb nn is fi et lv lt pl cs sk sl hr hu ro sq tr mt ga cy eu ca gl la af sw"
     " id ms tl vi eo lb fy oc br bs ht so zu xh yo ig ha rw mg mi sm haw jv su ceb",
@@ -34,7 +34,7 @@ _LANGUAGES = {
     "thai": "th", "laoo": "lo", "khmr": "km", "mymr": "my", "tibt": "bo dz", "geor": "ka", "armn": "hy",
     "ethi": "am ti", "thaa": "dv", "kore": "ko", "hani": "zh yue", "jpan": "ja",
 }  # fmt: skip
-"""Languages that are written in one script only, by ISO 639-1 or, for want of one, 639-3 code."""
+"""Languages with only one script, by ISO 639-1 code or, if there is none, ISO 639-3 code."""
 _LONG_CODES = {
     "eng": "en", "deu": "de", "ger": "de", "fra": "fr", "fre": "fr", "spa": "es", "ita": "it", "por": "pt", "nld": "nl",
     "rus": "ru", "ukr": "uk", "pol": "pl", "ces": "cs", "ell": "el", "tur": "tr", "ara": "ar", "heb": "he", "hin": "hi",
@@ -43,18 +43,18 @@ _LONG_CODES = {
 _SCRIPTS = {language: script for script, languages in _LANGUAGES.items() for language in languages.split()}
 _KNOWN = frozenset(name for names in _BY_SCRIPT_CODE.values() for name in names)
 _WORD = re.compile(r"\w+")
-_FEW = 2
-"""Letters of a foreign script that may well be a symbol, as in a formula."""
+_MAX_FOREIGN_LETTERS = 2
+"""Letters of another script that may be symbols, as in a formula."""
 
 
 def base_language(code: str) -> str:
-    """The language that a code such as `pt_BR` or `por_Latn` begins with."""
+    """Return the language of a code such as `pt_BR` or `por_Latn`."""
     first = re.split("[-_]", code.lower())[0]
     return _LONG_CODES.get(first, first)
 
 
 def scripts_of(code: str) -> Set[str]:
-    """The scripts of a language, as Unicode names their letters; none if that is not known."""
+    """Return the scripts of a language, as in the Unicode names of their letters; empty if unknown."""
     for part in re.split("[-_]", code.lower())[1:]:
         if part in _BY_SCRIPT_CODE:
             return _BY_SCRIPT_CODE[part]
@@ -63,16 +63,16 @@ def scripts_of(code: str) -> Set[str]:
 
 @lru_cache(4096)
 def script_of(letter: str) -> str:
-    """The script of a letter; empty if it is none, or of all scripts."""
+    """Return the script of a letter; empty for other characters and for letters common to all scripts."""
     name = unicodedata.name(letter, "").split(" ", 1)[0] if letter.isalpha() else ""
     return name if name in _KNOWN else ""
 
 
-def wrong_script(source: str, output: str, scripts: Set[str]) -> list[Finding]:
-    """Finds letters that the language does not have.
+def check_script(source: str, output: str, scripts: Set[str]) -> list[TranslationFinding]:
+    """Find letters that the language does not use.
 
-    Words of the source may be taken over as they are. Latin letters, which names and units are written in
-    everywhere, are wrong where they are the most.
+    Words copied from the source are ignored. Latin letters, which occur in names and units everywhere, are reported
+    only if they are the majority.
     """
     if output.isascii() and "LATIN" in scripts:
         return []
@@ -81,8 +81,10 @@ def wrong_script(source: str, output: str, scripts: Set[str]) -> list[Finding]:
     counts.pop("", None)
     foreign = {name: count for name, count in counts.items() if name not in scripts}
     latin = foreign.pop("LATIN", 0)
-    if latin > 3 * _FEW and 2 * latin > counts.total():
+    if latin > 3 * _MAX_FOREIGN_LETTERS and 2 * latin > counts.total():
         foreign["LATIN"] = latin
     return [
-        Finding("script", f"{count} {name.capitalize()} letters") for name, count in foreign.items() if count > _FEW
+        TranslationFinding("script", f"{count} {name.capitalize()} letters")
+        for name, count in foreign.items()
+        if count > _MAX_FOREIGN_LETTERS
     ]

@@ -1,4 +1,4 @@
-"""A translation that looks wrong is told, one that a person could have written is not."""
+"""Probable errors are reported; correct human translations are not."""
 
 import gzip
 from pathlib import Path
@@ -18,13 +18,13 @@ def problems(source: str, output: str, check: Checker = ENGLISH_GERMAN) -> list[
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
-def test_any_pair_can_be_checked(source: str, output: str) -> None:
+def test_checker_accepts_any_text(source: str, output: str) -> None:
     for finding in ENGLISH_GERMAN(source, output):
-        assert finding.about
+        assert finding.description
 
 
 @given(st.text(max_size=80))
-def test_a_copy_keeps_numbers_and_all_else(text: str) -> None:
+def test_copy_preserves_everything(text: str) -> None:
     assert not problems(text, text, Checker("xx", "xx"))
 
 
@@ -42,7 +42,7 @@ def test_a_copy_keeps_numbers_and_all_else(text: str) -> None:
         ("我去了。", "我去了我去了我去了我去了我去了我去了"),
     ],
 )
-def test_loops(source: str, output: str) -> None:
+def test_repetition_is_reported(source: str, output: str) -> None:
     assert "loop" in problems(source, output)
 
 
@@ -56,7 +56,7 @@ def test_loops(source: str, output: str) -> None:
         ("Wait ----- or not", "Warte — — — — — oder nicht"),
     ],
 )
-def test_what_the_source_repeats_is_no_loop(source: str, output: str) -> None:
+def test_repetition_in_the_source_is_not_reported(source: str, output: str) -> None:
     assert "loop" not in problems(source, output)
 
 
@@ -77,7 +77,7 @@ def test_what_the_source_repeats_is_no_loop(source: str, output: str) -> None:
         ("美国宪法很古老，人民都知道这一点。", "Ja.", True),
     ],
 )
-def test_lengths(source: str, output: str, found: bool) -> None:
+def test_length_is_checked(source: str, output: str, found: bool) -> None:
     assert ("length" in problems(source, output, Checker("xx", "yy"))) is found
 
 
@@ -101,8 +101,8 @@ def test_lengths(source: str, output: str, found: bool) -> None:
         ("x² and ½ of 33", "x² und ½ von 33", []),
     ],
 )
-def test_numbers(source: str, output: str, expected: list[str]) -> None:
-    assert [each.about for each in ENGLISH_GERMAN(source, output) if each.problem == "number"] == expected
+def test_numbers_are_compared(source: str, output: str, expected: list[str]) -> None:
+    assert [each.description for each in ENGLISH_GERMAN(source, output) if each.problem == "number"] == expected
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_numbers(source: str, output: str, expected: list[str]) -> None:
         ("if a < b and c > d", "wenn a < b und c > d", []),
     ],
 )
-def test_what_is_kept_letter_by_letter(source: str, output: str, expected: list[str]) -> None:
+def test_preserved_text_is_compared(source: str, output: str, expected: list[str]) -> None:
     assert problems(source, output) == expected
 
 
@@ -137,7 +137,7 @@ def test_what_is_kept_letter_by_letter(source: str, output: str, expected: list[
         ("123 456 789", False),
     ],
 )
-def test_a_source_that_comes_out_again(source: str, found: bool) -> None:
+def test_copied_source_is_reported(source: str, found: bool) -> None:
     assert (problems(source, source.upper()) == ["copied"]) is found
     assert not problems(source, source.upper(), Checker("en_US", "en_GB"))
 
@@ -161,13 +161,13 @@ def test_a_source_that_comes_out_again(source: str, found: bool) -> None:
         ("klingon", "Good morning", "Доброе утро", False),
     ],
 )
-def test_scripts(target: str, source: str, output: str, found: bool) -> None:
+def test_script_is_checked(target: str, source: str, output: str, found: bool) -> None:
     assert ("script" in problems(source, output, Checker("en", target))) is found
 
 
 @pytest.mark.skipif(not MULTI30K.is_dir(), reason="Multi30k is not there")
 @pytest.mark.parametrize("target", ["de", "fr"])
-def test_what_people_wrote_is_hardly_ever_blamed(target: str) -> None:
+def test_human_translations_are_rarely_reported(target: str) -> None:
     sources, targets = (
         gzip.decompress((MULTI30K / f"train.{language}.gz").read_bytes()).decode().split("\n")[:4000]
         for language in ("en", target)

@@ -1,4 +1,4 @@
-"""Words are what people take for words, in any script and any spelling of it."""
+"""Text is split into words as readers see them, in any script and spelling."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.text.words import kind, words
+from nmt_cli.text.word_boundaries import character_class, split_words
 
 
 @pytest.mark.parametrize(
@@ -21,13 +21,15 @@ from nmt_cli.text.words import kind, words
         ("", []),
     ],
 )
-def test_texts_fall_into_words_and_signs(text: str, expected: list[str]) -> None:
-    assert [word.text for word in words(text)] == expected
+def test_split_words_separates_words_and_signs(text: str, expected: list[str]) -> None:
+    assert [word.text for word in split_words(text)] == expected
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_words_have_their_places(text: str) -> None:
-    found = words(text)
+def test_words_cover_everything_but_spaces(text: str) -> None:
+    found = split_words(text)
 
-    assert "".join(text[word.start : word.end] for word in found) == "".join(c for c in text if kind(c) != "space")
+    assert "".join(text[word.start : word.end] for word in found) == "".join(
+        c for c in text if character_class(c) != "space"
+    )
     assert all(one.end <= other.start for one, other in pairwise(found))

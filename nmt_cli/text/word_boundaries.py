@@ -1,4 +1,4 @@
-"""Words of raw text, as people see them: letters and digits between what is none; in some scripts each character."""
+"""Split raw text into words and signs; in scripts without spaces, each character is a word."""
 
 import itertools
 import unicodedata
@@ -16,24 +16,24 @@ _UNSPACED = (
     (0xF900, 0xFAFF),
     (0x20000, 0x3FFFF),
 )
-"""Characters of scripts that put no spaces between words."""
+"""Ranges of scripts without spaces between words."""
 
-Kind = Literal["word", "unspaced", "space", "sign"]
+CharacterClass = Literal["word", "unspaced", "space", "sign"]
 
 
 @dataclass(frozen=True)
 class Word:
-    """A part of a text: a word, a character of a script without spaces, or another sign; never white space."""
+    """A word, a character of a script without spaces, or a single sign; never white space."""
 
     start: int
     end: int
     text: str
-    """Its characters, by NFKC: spellings that look alike are alike."""
+    """Its characters in NFKC, so that spellings that look the same compare equal."""
 
 
 @lru_cache(maxsize=1 << 16)
-def kind(character: str) -> Kind:
-    """What a character does for words: only those of the kind `word` stick together."""
+def character_class(character: str) -> CharacterClass:
+    """Classify a character. Only adjacent characters of class `word` form a word."""
     if character.isspace():
         return "space"
     if any(first <= ord(character) <= last for first, last in _UNSPACED):
@@ -41,17 +41,17 @@ def kind(character: str) -> Kind:
     return "word" if character.isalnum() or unicodedata.category(character)[0] == "M" else "sign"
 
 
-def words(text: str) -> list[Word]:
-    """A text cut into words and single signs, so that two phrases are the same words if they are cut into the same."""
+def split_words(text: str) -> list[Word]:
+    """Split a text into words and single signs. Two phrases match if their `Word.text` are equal."""
     return [Word(start, end, unicodedata.normalize("NFKC", text[start:end])) for start, end in _spans(text)]
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:
     start = 0
-    for sort, group in itertools.groupby(text, kind):
+    for group_class, group in itertools.groupby(text, character_class):
         end = start + sum(1 for _ in group)
-        if sort == "word":
+        if group_class == "word":
             yield start, end
-        elif sort != "space":
-            yield from ((place, place + 1) for place in range(start, end))
+        elif group_class != "space":
+            yield from ((index, index + 1) for index in range(start, end))
         start = end
