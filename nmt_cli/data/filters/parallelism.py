@@ -16,12 +16,11 @@ from nmt_cli.recipe.data.filters import (
     ScriptFilter,
     UnmatchedFilter,
 )
-from nmt_cli.text.checks.kept import lost_and_invented, without_kept
-from nmt_cli.text.checks.lengths import DENSITY, is_far_longer
-from nmt_cli.text.checks.loops import COPIES, LONGEST_UNIT, longer_run, repeated_phrase
-from nmt_cli.text.checks.numbers import numbers
+from nmt_cli.text.checks.checker import CJK_WEIGHT, is_far_longer
+from nmt_cli.text.checks.preserved import check_numbers, check_preserved, without_preserved
+from nmt_cli.text.checks.repetition import MAX_RUN_UNIT, MIN_RUN_COPIES, find_longer_run, find_repeated_phrase
 from nmt_cli.text.checks.scripts import base_language, script_of, scripts_of
-from nmt_cli.text.pairs import is_blank
+from nmt_cli.text.lines import is_blank
 
 
 class Empty:
@@ -65,7 +64,7 @@ class Ratio:
     def __call__(self, examples: Examples) -> Booleans:
         sources, targets = examples.lengths
         shorter, longer = np.minimum(sources, targets), np.maximum(sources, targets)
-        kept = np.asarray(longer * DENSITY <= self._max * shorter + self._tolerance)
+        kept = np.asarray(longer * CJK_WEIGHT <= self._max * shorter + self._tolerance)
         for index in np.flatnonzero(~kept).tolist():
             source, target = examples.sources[index], examples.targets[index]
             kept[index] = not (
@@ -151,9 +150,9 @@ class Repeats:
         sides = (examples.sources, examples.targets)
         for texts, others, lengths in zip(sides, sides[::-1], examples.lengths, strict=True):
             pairs = zip(texts, others, strict=True)
-            kept &= np.array([not repeated_phrase(other, text) for text, other in pairs], np.bool_)
+            kept &= np.array([not find_repeated_phrase(other, text) for text, other in pairs], np.bool_)
             for index in _candidates_for_runs(texts, lengths):
-                kept[index] &= not longer_run(others[index], texts[index])
+                kept[index] &= not find_longer_run(others[index], texts[index])
         return kept
 
 
@@ -164,9 +163,9 @@ def _candidates_for_runs(texts: list[str], lengths: Integers) -> list[int]:
     """
     codes = np.frombuffer("\n".join(texts).encode("utf-32-le"), "<u4")
     positions = [np.empty(0, np.int64)]
-    for unit in range(1, LONGEST_UNIT + 1):
+    for unit in range(1, MAX_RUN_UNIT + 1):
         equal, span = codes[unit:] == codes[:-unit], 1
-        while 2 * span <= (COPIES - 1) * unit:
+        while 2 * span <= (MIN_RUN_COPIES - 1) * unit:
             equal, span = equal[span:] & equal[:-span], 2 * span
         positions.append(np.flatnonzero(equal))
     ends = np.cumsum(lengths + 1)
@@ -191,12 +190,12 @@ class Unmatched:
         both = source + target
         if not (_CANDIDATE.search(both) or "www." in both):
             return False
-        if self._kinds and any(found.problem in self._kinds for found in lost_and_invented(source, target)):
+        if self._kinds and any(found.problem in self._kinds for found in check_preserved(source, target)):
             return True
         if not self._checks_numbers or not _DIGIT.search(both):
             return False
-        source, target = without_kept(source), without_kept(target)
-        return bool(numbers(source, target) or numbers(target, source))
+        source, target = without_preserved(source), without_preserved(target)
+        return bool(check_numbers(source, target) or check_numbers(target, source))
 
 
 _CANDIDATE = re.compile("[0-9@{%<_:\u0660-\u1fff\u3000-\U0010ffff]")

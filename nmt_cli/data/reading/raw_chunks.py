@@ -147,7 +147,7 @@ class _LineFile:
             blocks.append(block)
             size += len(block)
             self._num_buffered += block.count(b"\n")
-            if not self._num_buffered and size > text_lines.LONGEST_LINE + 1:  # its end may be \r
+            if not self._num_buffered and size > text_lines.MAX_LINE_BYTES + 1:  # its end may be \r
                 raise self._too_long(0)
         self._buffer = b"".join(blocks)
         return min(self._num_buffered, max_lines)
@@ -162,7 +162,7 @@ class _LineFile:
             newlines = np.flatnonzero(np.frombuffer(self._buffer, np.uint8) == _NEWLINE)
             size = int(newlines[num_lines - 1]) + 1
         taken, self._buffer = self._buffer[:size], self._buffer[size:]
-        if size > text_lines.LONGEST_LINE:
+        if size > text_lines.MAX_LINE_BYTES:
             self._check_lengths(taken)
         self.offset += size
         self._num_buffered -= num_lines
@@ -193,7 +193,7 @@ class _LineFile:
 
     def _check_lengths(self, lines: bytes) -> None:
         for index, line in enumerate(lines.split(b"\n")):
-            if len(line.removesuffix(b"\r")) > text_lines.LONGEST_LINE:
+            if len(line.removesuffix(b"\r")) > text_lines.MAX_LINE_BYTES:
                 raise self._too_long(index)
 
     def _too_long(self, index: int) -> DataError:

@@ -159,8 +159,8 @@ class _Parser:
             return
         self._text.append(text)
         self._size += len(text)
-        if self._size > text_lines.LONGEST_LINE:
-            raise self._error(f"a segment is longer than {text_lines.LONGEST_LINE:,} characters")
+        if self._size > text_lines.MAX_LINE_BYTES:
+            raise self._error(f"a segment is longer than {text_lines.MAX_LINE_BYTES:,} characters")
 
     def _reject_entity(self, name: str, *_: Any) -> None:
         raise self._error(f"declares the entity {name!r}; entities are not expanded; write the text instead")

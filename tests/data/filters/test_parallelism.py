@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nmt_cli.text.pairs import fault
 
 from nmt_cli.data.filters import HeldOutKeys, build_filters
 from nmt_cli.data.filters.parallelism import Identical, Length, Ratio, Repeats, Script, Unmatched
@@ -15,11 +16,9 @@ from nmt_cli.recipe.data.filters import (
     ScriptFilter,
     UnmatchedFilter,
 )
-from nmt_cli.text.checks.kept import lost_and_invented, without_kept
-from nmt_cli.text.checks.lengths import is_far_longer
-from nmt_cli.text.checks.loops import loop
-from nmt_cli.text.checks.numbers import numbers
-from nmt_cli.text.pairs import fault
+from nmt_cli.text.checks.checker import is_far_longer
+from nmt_cli.text.checks.preserved import check_numbers, check_preserved, without_preserved
+from nmt_cli.text.checks.repetition import check_repetition
 
 NONE = HeldOutKeys.of()
 
@@ -144,8 +143,8 @@ def test_repeats_are_what_the_check_of_translations_finds(pairs: list[tuple[str,
 @given(source=addresses.map(" ".join), target=addresses.map(" ".join))
 def test_unmatched_is_what_the_checks_of_translations_find(what: list[str], source: str, target: str) -> None:
     unmatched = Unmatched(UnmatchedFilter(kinds=what), ("en", "de"), NONE)
-    rest = without_kept(source), without_kept(target)
-    found = [*lost_and_invented(source, target), *numbers(*rest), *numbers(*rest[::-1])]
+    rest = without_preserved(source), without_preserved(target)
+    found = [*check_preserved(source, target), *check_numbers(*rest), *check_numbers(*rest[::-1])]
 
     assert unmatched(Examples([source], [target])).tolist() == [not {finding.problem for finding in found} & set(what)]
 

@@ -175,7 +175,7 @@ def test_bad_utf8_can_be_skipped_and_takes_its_pair_along(tmp_path: Path) -> Non
 def test_a_line_may_be_so_long_and_no_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes, block: int
 ) -> None:
-    monkeypatch.setattr(text_lines, "LONGEST_LINE", 10)
+    monkeypatch.setattr(text_lines, "MAX_LINE_BYTES", 10)
     monkeypatch.setattr(raw_chunks, "_BLOCK", block)
     assert pairs_of(corpus(tmp_path, b"x" * 10 + end, b"y\n")) == [("x" * 10, "y")]
     with pytest.raises(DataError, match="source: line 2: is longer than 10 bytes"):

@@ -141,7 +141,7 @@ def test_what_is_no_memory_is_named_by_line(tmp_path: Path, content: str | bytes
 
 
 def test_a_segment_may_be_so_long_and_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_lines, "LONGEST_LINE", 10)
+    monkeypatch.setattr(text_lines, "MAX_LINE_BYTES", 10)
     assert pairs_of(memory(tmp_path, tmx_file(unit(en="x" * 10, de="b")))) == [("x" * 10, "b")]
     with pytest.raises(DataError, match="line 3: a segment is longer than 10 characters"):
         decoded(memory(tmp_path, tmx_file(unit(en="x" * 11, de="b"))))
