@@ -124,7 +124,7 @@ class Speller:
 def continuing(tokenizer: Tokenizer) -> list[bool]:
     """By target token: whether it goes on with a word, so that what was said before it is not yet a whole word."""
     target = tokenizer.target
-    found = [kind(piece[0]) == "word" for piece in target.entries]
+    found = [character_class(piece[0]) == "word" for piece in target.entries]
     for number, byte in target.byte_values().items():
         found[number] = byte >= 0x80 or character_class(chr(byte)) == "word"
     return found

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nmt_cli.text.pairs import fault
 
 from nmt_cli.data.filters import HeldOutKeys, build_filters
 from nmt_cli.data.filters.parallelism import Identical, Length, Ratio, Repeats, Script, Unmatched
@@ -19,6 +18,7 @@ from nmt_cli.recipe.data.filters import (
 from nmt_cli.text.checks.checker import is_far_longer
 from nmt_cli.text.checks.preserved import check_numbers, check_preserved, without_preserved
 from nmt_cli.text.checks.repetition import check_repetition
+from nmt_cli.text.lines import is_blank
 
 NONE = HeldOutKeys.of()
 
@@ -157,7 +157,8 @@ def test_empty_is_what_pairs_call_empty(lines: list[str]) -> None:
     (empty,) = build_filters([], ("en", "de"), NONE)
     rows = Examples(lines, lines[::-1])
 
-    assert empty(rows).tolist() == [fault(*pair) is None for pair in zip(rows.sources, rows.targets, strict=True)]
+    pairs = zip(rows.sources, rows.targets, strict=True)
+    assert empty(rows).tolist() == [not any(map(is_blank, pair)) for pair in pairs]
 
 
 @pytest.mark.parametrize(
