@@ -162,7 +162,7 @@ def _together(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
 def _packed(loaded: "LoadedModel") -> "Precision":
     """Make the model fast for search, and say what is left for the arithmetic around it."""
     from nmt_cli.devices import has_fast_bf16, keep_freed_memory, limit_memory_growth
-    from nmt_cli.models.prepacking import Backend
+    from nmt_cli.models.kernels import Backend
 
     precision = loaded.decoding.precision
     if loaded.device.type != "cpu":

@@ -7,7 +7,7 @@ H heads, V entries of the target vocabulary, E source words of the batch outside
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from nmt_cli.models.kernels import Linear
-from nmt_cli.models.prepacking import Backend, prepare_children
+from nmt_cli.models.batch_tensors import BatchTensors
+from nmt_cli.models.kernels import Backend, Linear, prepare_children
 from nmt_cli.text.special_tokens import VocabularySpec as VocabularySpec
 
 _NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
@@ -98,54 +98,6 @@ class OutputPositions(NamedTuple):
         """Return consecutive parts of at most `size` positions."""
         parts = zip(torch.split(self.index, size), torch.split(self.sentence, size), strict=True)
         return [OutputPositions(index, sentence) for index, sentence in parts]
-
-
-@dataclass(frozen=True)
-class BatchTensors:
-    """A frozen record of tensors with one row per sentence; nested records, tuples and mappings of tensors count too.
-
-    The first dimension is the sentence, or that which a field's metadata names as `batch_dim`.
-    """
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
-        """Apply a function to each tensor."""
-        return self._rebuilt(lambda tensor, _: function(tensor))
-
-    def select(self, sentence_indices: Tensor) -> Self:
-        """Return the given sentences [B'], in the given order."""
-        return self._rebuilt(lambda tensor, dim: tensor.index_select(dim, sentence_indices))
-
-    def chunk(self, count: int) -> list[Self]:
-        """Split into `count` records with equally many sentences; their tensors are views."""
-        return [
-            self._rebuilt(lambda tensor, dim, index=index: tensor.chunk(count, dim)[index])  # type: ignore[misc]
-            for index in range(count)
-        ]
-
-    def tensors(self) -> list[Tensor]:
-        """Return all tensors, in the order of the fields."""
-        found = list[Tensor]()
-        self.map(lambda tensor: found.append(tensor) or tensor)  # type: ignore[func-returns-value]
-        return found
-
-    def _rebuilt(self, function: Callable[[Tensor, int], Tensor]) -> Self:
-        changed = {
-            each.name: _applied(function, getattr(self, each.name), each.metadata.get("batch_dim", 0))
-            for each in fields(self)
-        }
-        return replace(self, **changed)
-
-
-def _applied(function: Callable[[Tensor, int], Tensor], value: Any, batch_dim: int) -> Any:
-    if isinstance(value, Tensor):
-        return function(value, batch_dim)
-    if isinstance(value, BatchTensors):
-        return value._rebuilt(function)
-    if isinstance(value, tuple):
-        return tuple(_applied(function, each, batch_dim) for each in value)
-    if isinstance(value, Mapping):
-        return {key: _applied(function, each, batch_dim) for key, each in value.items()}
-    return value
 
 
 @dataclass(frozen=True)

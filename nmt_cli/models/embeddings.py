@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import DecoderOutput, ModelInputs, OutputPositions, VocabularyParameter, VocabularySpec
-from nmt_cli.models.kernels import Linear, linear
-from nmt_cli.models.prepacking import Backend, LinearFn
+from nmt_cli.models.kernels import Backend, Linear, LinearFn, linear
 from nmt_cli.recipe.model import Tying
 
 

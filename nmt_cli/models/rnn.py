@@ -20,8 +20,7 @@ from nmt_cli.models.contract import (
     sentence_indices,
 )
 from nmt_cli.models.embeddings import Embeddings, OutputLayer, tied_parameters
-from nmt_cli.models.kernels import Dropout, Linear, initialize
-from nmt_cli.models.prepacking import Backend, prepare_children
+from nmt_cli.models.kernels import Backend, Dropout, Linear, initialize, prepare_children
 from nmt_cli.models.rnn_layers import RecurrentEncoder, RecurrentLayer, new_attention
 from nmt_cli.recipe.model import RnnSettings
 

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from torch.utils.checkpoint import checkpoint
 
-from nmt_cli.models.kernels import Dropout, Linear, linear
-from nmt_cli.models.prepacking import Backend, LinearFn
+from nmt_cli.models.kernels import Backend, Dropout, Linear, LinearFn, linear
 from nmt_cli.recipe.model import RnnSettings
 
 Cell = Literal["rnn", "gru", "lstm"]

@@ -30,8 +30,7 @@ from nmt_cli.models.embeddings import (
     sinusoidal_encoding,
     tied_parameters,
 )
-from nmt_cli.models.kernels import Dropout, initialize
-from nmt_cli.models.prepacking import Backend, prepare_children
+from nmt_cli.models.kernels import Backend, Dropout, initialize, prepare_children
 from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, new_norm
 from nmt_cli.recipe.model import TransformerSettings
 

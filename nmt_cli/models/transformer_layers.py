@@ -7,8 +7,7 @@ from torch.nn import functional
 
 from nmt_cli.models.attention import CrossAttention, KeyValues, SelfAttention
 from nmt_cli.models.embeddings import RotaryCache
-from nmt_cli.models.kernels import Dropout, Linear
-from nmt_cli.models.prepacking import Backend, prepare_children, replace_submodule
+from nmt_cli.models.kernels import Backend, Dropout, Linear, prepare_children, replace_submodule
 from nmt_cli.recipe.model import TransformerSettings
 
 

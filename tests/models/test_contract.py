@@ -13,8 +13,7 @@ from torch.testing import assert_close
 from nmt_cli.devices import has_fast_bf16
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, OutputPositions, VocabularySpec, sentence_indices
-from nmt_cli.models.kernels import Linear
-from nmt_cli.models.prepacking import Backend, Precision
+from nmt_cli.models.kernels import Backend, Linear, Precision
 from nmt_cli.recipe.model import Norm, Positions, RnnSettings, TransformerSettings
 
 inputs = ModelInputs.from_ids

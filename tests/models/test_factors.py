@@ -9,7 +9,7 @@ from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.models.embeddings import Embeddings
 from nmt_cli.models.ensemble import Ensemble
-from nmt_cli.models.prepacking import Backend
+from nmt_cli.models.kernels import Backend
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 
 inputs = ModelInputs.from_ids

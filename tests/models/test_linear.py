@@ -7,9 +7,8 @@ from torch.testing import assert_close
 
 from nmt_cli.devices import has_fast_bf16
 from nmt_cli.errors import RecipeError
-from nmt_cli.models import kernels, prepacking
-from nmt_cli.models.kernels import Linear, linear
-from nmt_cli.models.prepacking import Backend, Precision
+from nmt_cli.models import kernels
+from nmt_cli.models.kernels import Backend, Linear, Precision, linear
 
 needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
@@ -102,6 +101,6 @@ def test_quantising_leaves_torch_as_it_was() -> None:
 
 
 def test_a_processor_without_int8_products_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepacking, "_ENGINES", ())
+    monkeypatch.setattr(kernels, "_ENGINES", ())
     with pytest.raises(RecipeError, match=r"decoding\.precision"):
         Backend("int8")
