@@ -19,7 +19,7 @@ from pathlib import Path
 import sacrebleu
 
 from nmt_cli.commands.loading import load_model
-from nmt_cli.commands.translators import translator_of
+from nmt_cli.commands.translators import create_translator
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translation
 from nmt_cli.text.checks import Checker
@@ -65,7 +65,7 @@ def main() -> None:
 def translated(model: Path, lines: Iterable[str], check: bool) -> tuple[list[Translation], float]:
     """Translations, and the seconds that they took."""
     loaded = load_model(model)
-    translator = translator_of(replace(loaded, decoding=loaded.decoding.model_copy(update={"check": check})))
+    translator = create_translator(replace(loaded, decoding=loaded.decoding.model_copy(update={"check": check})))
     started = time.perf_counter()
     return list(translator.translate(map(Request, lines))), time.perf_counter() - started
 

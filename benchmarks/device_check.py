@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from nmt_cli.data.batches import Batch
-from nmt_cli.decoding.forced import force
 from nmt_cli.decoding.rules import Said
+from nmt_cli.decoding.scoring import score_targets
 from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Sentence
@@ -135,9 +135,9 @@ def decoding_checks(device: torch.device, preset: str) -> list[Check]:
         sources = torch.randint(4, WORDS, (16, 12))
         for beam, (precision, allowed) in itertools.product((1, 5), (("fp32", 1e-3), ("bf16", 5e-2))):
             translations = decoded(there, sources.to(device), precision, beam)
-            forced = force(here, ModelInputs.from_ids(sources), [each.tokens for each in translations])
+            forced = score_targets(here, ModelInputs.from_ids(sources), [each.tokens for each in translations])
             difference = max(
-                abs(sum(expected.log_probabilities[:-1]) - each.log_probability) / len(each.tokens)
+                abs(sum(expected.token_log_probs[:-1]) - each.log_probability) / len(each.tokens)
                 for each, expected in zip(translations, forced, strict=True)
             )
             what = f"{name}: beam {beam} in {precision}"

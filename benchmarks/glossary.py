@@ -23,9 +23,9 @@ from pathlib import Path
 import sacrebleu
 
 from nmt_cli.commands.loading import load_model
-from nmt_cli.commands.translators import translator_of
-from nmt_cli.decoding.forced.annotation import Annotator, Said, Wanted
+from nmt_cli.commands.translators import create_translator
 from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.scoring.annotation import Annotator, Said, Wanted
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.steering.glossary import Entry, Glossary
 from nmt_cli.decoding.steering.wishes import Steering, SteeringSettings
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--set", dest="overrides", action="append", default=["decoding.check=false"])
     given = parser.parse_args()
     sources, references = (list(read_lines(path))[: given.lines] for path in (given.source, given.reference))
-    translator = translator_of(load_model(given.model, given.overrides))
+    translator = create_translator(load_model(given.model, given.overrides))
     glossary = glossary_of(translator, sources, references)
     ways = {
         "none": SteeringSettings(glossary, "soft", 0.0),

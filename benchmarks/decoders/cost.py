@@ -18,8 +18,8 @@ import torch
 from nmt_cli import console
 from nmt_cli.commands.export import export
 from nmt_cli.commands.loading import load_model
-from nmt_cli.commands.translators import TranslatorOptions, open_translator
-from nmt_cli.decoding.requests import Request
+from nmt_cli.commands.translators import open_translator
+from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.devices import pick_device
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.recipe.decoding import Evaluation
@@ -53,7 +53,7 @@ def _translations(
 ) -> Iterator[tuple[str, str, list[str], float]]:
     """Engine, precision, translations, seconds."""
     for precision in dict.fromkeys(precisions):
-        translator = open_translator(TranslatorOptions([model], [f"decoding.precision={precision}"]))
+        translator = open_translator(TranslateOptions([model], [f"decoding.precision={precision}"]))
         started = time.process_time()
         translated = [translation.best.text for translation in translator.translate(map(Request, sources))]
         yield "nmt", precision, translated, time.process_time() - started

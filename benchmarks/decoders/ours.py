@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.decoders.answering import Decode, Rows, serve
-from nmt_cli.commands.translators import TranslatorOptions, open_translator
+from nmt_cli.commands.translators import open_translator
+from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.section import MAX_COUNT
 
 
 def load(settings: dict[str, Any]) -> Decode:
-    options = TranslatorOptions([Path(settings["model"])], [f"decoding.precision={settings['precision']}"])
+    options = TranslateOptions([Path(settings["model"])], [f"decoding.precision={settings['precision']}"])
     searcher = open_translator(options).searcher
 
     def decode(rows: Rows, length: int, beam: int) -> None:

@@ -21,7 +21,7 @@ Overrides = Annotated[
 ]
 Factors = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=FILE", help="Line n says a factor of each word of source n; repeatable."),
+    typer.Option(metavar="NAME=FILE", help="Line n has the values of a factor for the words of source n; repeatable."),
 ]
 Processes = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Processes; one for each GPU if not given, else one.")
@@ -30,8 +30,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warn
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 TargetLanguage = Annotated[
     str | None,
-    typer.Option("--target-language", metavar="CODE", help="One of the languages that the model translates into."),
+    typer.Option("--target-language", metavar="CODE", help="Translate into this language, one of those of the model."),
 ]
 CorpusTag = Annotated[
-    str | None, typer.Option("--tag", metavar="NAME", help="Translate as in the training corpora that had this tag.")
+    str | None,
+    typer.Option("--corpus-tag", metavar="NAME", help="Translate in the style of the training corpora with this tag."),
 ]

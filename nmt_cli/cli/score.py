@@ -2,12 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmt_cli import console
 from nmt_cli.cli.options import CorpusTag, Factors, Overrides, Quiet, TargetLanguage, examples
+
+if TYPE_CHECKING:
+    from nmt_cli.commands.score import ScoreResult
 
 EXAMPLES = examples(
     "nmt score runs/en-de --source in.en --target in.de > log-probabilities",
@@ -17,7 +20,7 @@ EXAMPLES = examples(
 
 
 class Format(StrEnum):
-    """Forms of scores."""
+    """Output formats."""
 
     text = "text"
     tsv = "tsv"
@@ -25,62 +28,83 @@ class Format(StrEnum):
 
 
 class InputFormat(StrEnum):
-    """Forms of input."""
+    """Input formats."""
 
     text = "text"
     jsonl = "jsonl"
 
 
-Models = Annotated[
+ModelPaths = Annotated[
     list[Path], typer.Argument(metavar="MODEL", help="A run, a recipe (its run), a checkpoint or a model folder.")
 ]
-Source = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Source lines; without files, stdin gives source<TAB>target.")
+SourceOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Source lines; without files, stdin has lines source<TAB>target.")
 ]
-Target = Annotated[Path | None, typer.Option(metavar="FILE", help="Their translations, line by line.")]
-WrittenAs = Annotated[
-    Format, typer.Option("--format", help="Scores alone, source<TAB>target<TAB>score, or JSON objects.")
+TargetOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Their translations, line by line.")]
+FormatOption = Annotated[
+    Format, typer.Option("--format", help="Scores only, source<TAB>target<TAB>score, or JSON objects.")
 ]
-ReadAs = Annotated[
+InputFormatOption = Annotated[
     InputFormat,
-    typer.Option("--input-format", help="jsonl: stdin gives objects with source, target and, as you like, factors."),
+    typer.Option("--input-format", help="jsonl: stdin has objects with source, target and, optionally, factors."),
 ]
-Normalize = Annotated[
+NormalizeOption = Annotated[
     bool,
     typer.Option(
-        "--normalize", help="Divide by length^decoding.length_penalty, as search ranks; in subwords, the end counted."
+        "--normalize", help="Divide by length^decoding.length_penalty, as search does; in subwords, with </s>."
     ),
 ]
-WordScores = Annotated[
-    bool, typer.Option("--word-scores", help="Also the log-probability of each target word, and at last of the end.")
+WordScoresOption = Annotated[
+    bool, typer.Option("--word-scores", help="Also output per-word log-probabilities (end of sentence last).")
 ]
 
 
 def score(
-    model: Models,
-    source: Source = None,
-    target: Target = None,
-    normalize: Normalize = False,
-    format_: WrittenAs = Format.text,
-    word_scores: WordScores = False,
-    input_format: ReadAs = InputFormat.text,
+    model: ModelPaths,
+    source: SourceOption = None,
+    target: TargetOption = None,
+    normalize: NormalizeOption = False,
+    format_: FormatOption = Format.text,
+    word_scores: WordScoresOption = False,
+    input_format: InputFormatOption = InputFormat.text,
     factors: Factors = None,
     target_language: TargetLanguage = None,
-    tag: CorpusTag = None,
+    corpus_tag: CorpusTag = None,
     set_: Overrides = None,
     quiet: Quiet = False,
 ) -> None:
-    """Score given translations: the log-probability of each target line, the natural logarithm.
+    """Score given translations: the natural log-probability of each target line.
 
-    One score for each pair, in the same order. A blank line is translated by a blank one for certain: 0 for a pair of
-    both; -inf (JSON: null) where only one side is blank, or one is longer than 2,500 subwords.
+    Prints one score per pair, in order. The score is 0 if both sides are blank; -inf (JSON: null) if only one side is
+    blank, or if one is longer than 2,500 subwords.
     """
     console.set_quiet(quiet)
-    from nmt_cli.commands.score import PairOptions, ScoreOptions
+    from nmt_cli.commands.score import PairInputOptions, ScoreOutputOptions
     from nmt_cli.commands.score import score as command
-    from nmt_cli.commands.translating.requests import factor_files
-    from nmt_cli.commands.translators import TranslatorOptions
+    from nmt_cli.commands.translating.request_reader import parse_factor_files
+    from nmt_cli.decoding.requests import TranslateOptions
 
-    options = TranslatorOptions(tuple(model), tuple(set_ or []), target_language=target_language, tag=tag)
-    reading = PairOptions(input_format.value, factor_files(factors or []))
-    command(options, source, target, ScoreOptions(format_.value, normalize, word_scores), reading)
+    options = TranslateOptions(
+        models=tuple(model),
+        overrides=tuple(set_ or []),
+        target_language=target_language,
+        corpus_tag=corpus_tag,
+    )
+    input_options = PairInputOptions(input_format.value, parse_factor_files(factors or []))
+    output_options = ScoreOutputOptions(format_.value, normalize, word_scores)
+    _print(command(options, source, target, output_options, input_options, console))
+
+
+def _print(result: "ScoreResult") -> None:
+    for warning in result.warnings:
+        console.warn(warning)
+    if result.unscored:
+        console.warn(
+            f"{result.unscored:,} pairs have the score -inf: only one side has text, or one is longer than"
+            " 2,500 subwords"
+        )
+    console.info(
+        f"scored {result.pairs:,} pairs in {console.duration(result.seconds)}:"
+        f" {result.pairs / max(result.seconds, 1e-3):,.1f} pairs/s;"
+        f" {result.nats_per_token:.4f} nats per subword, perplexity {result.perplexity:.2f}"
+    )

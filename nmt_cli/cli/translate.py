@@ -2,13 +2,16 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmt_cli import console
 from nmt_cli.cli.options import CorpusTag, Factors, Overrides, Processes, Quiet, TargetLanguage, examples
 from nmt_cli.errors import RecipeError
+
+if TYPE_CHECKING:
+    from nmt_cli.commands.translate import TranslateResult
 
 EXAMPLES = examples(
     "nmt translate runs/en-de -i in.en -o out.de",
@@ -26,7 +29,7 @@ EXAMPLES = examples(
 
 
 class Format(StrEnum):
-    """Forms of translations."""
+    """Output formats."""
 
     text = "text"
     nbest = "nbest"
@@ -35,133 +38,153 @@ class Format(StrEnum):
 
 
 class InputFormat(StrEnum):
-    """Forms of input."""
+    """Input formats."""
 
     text = "text"
     jsonl = "jsonl"
 
 
 class Markup(StrEnum):
-    """What lines are written in."""
+    """Markup languages."""
 
     xml = "xml"
 
 
 class GlossaryMode(StrEnum):
-    """What a glossary does."""
+    """Effects of a glossary."""
 
     soft = "soft"
     hard = "hard"
 
 
-Models = Annotated[
+ModelPaths = Annotated[
     list[Path], typer.Argument(metavar="MODEL", help="A run, a recipe (its run), a checkpoint or a model folder.")
 ]
-Input = Annotated[
-    Path | None, typer.Option("--input", "-i", metavar="FILE", help="Lines to translate; stdin if not given.")
+InputOption = Annotated[
+    Path | None, typer.Option("--input", "-i", metavar="FILE", help="Lines to translate; default: stdin.")
 ]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; stdout if not given.")
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; default: stdout.")
 ]
-WrittenAs = Annotated[Format, typer.Option("--format", help="How to write translations.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")]
 ShardOption = Annotated[
     str | None,
-    typer.Option("--shard", metavar="I/N", help="Translate only part I of N, as one of many jobs."),
+    typer.Option("--shard", metavar="I/N", help="Translate only shard I of N of the file, for parallel jobs."),
 ]
-Weights = Annotated[
+WeightsOption = Annotated[
     str | None,
-    typer.Option(metavar="W,W,…", help="How much each of several models counts, as 2,1,1; all alike if not given."),
+    typer.Option(metavar="W,W,…", help="Weight of each model of an ensemble, such as 2,1,1; default: all equal."),
 ]
-NoCheck = Annotated[
-    bool, typer.Option("--no-check", help="Take translations as they are; the same as --set decoding.check=false.")
+NoCheckOption = Annotated[
+    bool, typer.Option("--no-check", help="Do not check and retry translations; same as --set decoding.check=false.")
 ]
-
-ReadAs = Annotated[
+InputFormatOption = Annotated[
     InputFormat,
     typer.Option(
         "--input-format",
-        help="jsonl: objects with source and, as you like, prefix, required, forbidden, factors; other keys stay.",
+        help="jsonl: objects with source and, optionally, prefix, required, forbidden, factors; other keys are copied.",
     ),
 ]
-Glossary = Annotated[
+GlossaryOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Lines `source term<TAB>target term`; several for a term are alternatives."),
 ]
-HowGlossary = Annotated[GlossaryMode, typer.Option("--glossary-mode", help="soft: favour terms; hard: require them.")]
-Forbidden = Annotated[
-    Path | None, typer.Option("--forbid", metavar="FILE", help="Words or phrases, one a line, that are never said.")
+GlossaryModeOption = Annotated[
+    GlossaryMode, typer.Option("--glossary-mode", help="soft: prefer terms; hard: require them.")
 ]
-Prefixes = Annotated[
-    Path | None, typer.Option("--prefix", metavar="FILE", help="Line n is how the translation of line n begins.")
+BadWordsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--bad-words", metavar="FILE", help="Words or phrases (one per line) that must not appear in the output."
+    ),
 ]
-Aligned = Annotated[bool, typer.Option("--alignment", help="Also word alignments, as 0-0 1-2: source-target.")]
-WordScores = Annotated[
-    bool, typer.Option("--word-scores", help="Also the log-probability of each word, and at last of the end.")
+PrefixesOption = Annotated[
+    Path | None, typer.Option("--prefix", metavar="FILE", help="Line n is the beginning of translation n.")
 ]
-Protected = Annotated[
+AlignmentOption = Annotated[
+    bool, typer.Option("--alignment", help="Also output word alignments, as 0-0 1-2 (source-target).")
+]
+WordScoresOption = Annotated[
+    bool, typer.Option("--word-scores", help="Also output per-word log-probabilities (end of sentence last).")
+]
+ProtectOption = Annotated[
     list[str] | None,
-    typer.Option("--protect", metavar="REGEX", help="What this matches comes out as it is, once; repeatable."),
+    typer.Option("--protect", metavar="REGEX", help="Copy matches to the output unchanged, once each; repeatable."),
 ]
-MarkedUp = Annotated[
-    Markup | None, typer.Option(help="Lines hold tags and entities; each tag comes out once, around its words.")
+MarkupOption = Annotated[
+    Markup | None, typer.Option(help="Lines contain tags and entities; transfer each tag to the translation once.")
 ]
 
 
 def translate(
-    model: Models,
-    input_: Input = None,
-    output: Output = None,
-    format_: WrittenAs = Format.text,
+    model: ModelPaths,
+    input_: InputOption = None,
+    output: OutputOption = None,
+    format_: FormatOption = Format.text,
     shard: ShardOption = None,
-    weights: Weights = None,
-    no_check: NoCheck = False,
-    input_format: ReadAs = InputFormat.text,
-    glossary: Glossary = None,
-    glossary_mode: HowGlossary = GlossaryMode.soft,
-    forbid: Forbidden = None,
-    prefix: Prefixes = None,
+    weights: WeightsOption = None,
+    no_check: NoCheckOption = False,
+    input_format: InputFormatOption = InputFormat.text,
+    glossary: GlossaryOption = None,
+    glossary_mode: GlossaryModeOption = GlossaryMode.soft,
+    bad_words: BadWordsOption = None,
+    prefix: PrefixesOption = None,
     factors: Factors = None,
-    alignment: Aligned = False,
-    word_scores: WordScores = False,
-    protect: Protected = None,
-    markup: MarkedUp = None,
+    alignment: AlignmentOption = False,
+    word_scores: WordScoresOption = False,
+    protect: ProtectOption = None,
+    markup: MarkupOption = None,
     target_language: TargetLanguage = None,
-    tag: CorpusTag = None,
+    corpus_tag: CorpusTag = None,
     set_: Overrides = None,
     nproc: Processes = None,
     quiet: Quiet = False,
 ) -> None:
-    """Translate lines: one out for each one in, in the same order.
+    """Translate line by line, preserving order.
 
-    Several models translate together, if they have one vocabulary: each word's probability is their mean.
+    Several models form an ensemble, which averages their token probabilities; they must share a vocabulary.
     """
     console.set_quiet(quiet)
     from nmt_cli.commands.translate import translate as command
-    from nmt_cli.commands.translating.requests import RequestOptions, factor_files
-    from nmt_cli.commands.translators import TranslatorOptions
+    from nmt_cli.commands.translating.request_reader import InputOptions, parse_factor_files
+    from nmt_cli.decoding.requests import TranslateOptions
+    from nmt_cli.decoding.steering.glossary import read_glossary, read_phrases
     from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
 
-    overrides = (*(set_ or []), *(["decoding.check=false"] if no_check else []))
-    options = TranslatorOptions(
-        tuple(model),
-        overrides,
-        _numbers(weights),
-        glossary,
-        glossary_mode.value,
-        forbid,
-        alignment,
-        word_scores,
+    options = TranslateOptions(
+        models=tuple(model),
+        overrides=(*(set_ or []), *(["decoding.check=false"] if no_check else [])),
+        weights=_parse_weights(weights),
+        glossary=read_glossary(glossary) if glossary else (),
+        glossary_mode=glossary_mode.value,
+        bad_words=read_phrases(bad_words) if bad_words else (),
+        alignment=alignment,
+        word_scores=word_scores,
         markup=markup is not None,
         protect=tuple(protect or []),
         target_language=target_language,
-        tag=tag,
+        corpus_tag=corpus_tag,
     )
-    reading = RequestOptions(input_format.value, prefix, factor_files(factors or []))
-    command(options, input_, output, format_.value, nproc, ShardSpec.parse(shard) if shard else ALL_SHARDS, reading)
+    input_options = InputOptions(input_format.value, prefix, parse_factor_files(factors or []))
+    shard_spec = ShardSpec.parse(shard) if shard else ALL_SHARDS
+    _print(command(options, input_, output, format_.value, nproc, shard_spec, input_options, console), output)
 
 
-def _numbers(weights: str | None) -> tuple[float, ...]:
+def _print(result: "TranslateResult", output: Path | None) -> None:
+    if result.is_up_to_date:
+        console.info(f"{output}: is up to date, translated from the same input by the same model; nothing to do")
+        return
+    for warning in result.warnings:
+        console.warn(warning)
+    for line in result.stats.glossary_report():
+        console.info(line)
+    lines = "1 line" if result.stats.lines == 1 else f"{result.stats.lines:,} lines"
+    rate = result.stats.lines / max(result.seconds, 1e-3)
+    console.info(f"translated {lines} in {console.duration(result.seconds)}: {rate:,.1f} lines/s")
+
+
+def _parse_weights(weights: str | None) -> tuple[float, ...]:
     try:
         return tuple(map(float, weights.split(","))) if weights else ()
     except ValueError as error:
-        raise RecipeError(f"--weights: {weights}: must be numbers with commas between, as 2,1,1") from error
+        raise RecipeError(f"--weights: {weights}: must be numbers separated by commas, such as 2,1,1") from error

@@ -6,7 +6,7 @@ import torch
 
 from nmt_cli.commands.loading import LoadedModel
 from nmt_cli.commands.translators import source_tags
-from nmt_cli.decoding.forced import force
+from nmt_cli.decoding.scoring import score_targets
 from nmt_cli.models.contract import ModelInputs
 from nmt_cli.reporting.plots.heatmap import AttentionMap
 
@@ -37,14 +37,14 @@ def _map(loaded: LoadedModel, tags: Sequence[int], number: int, source: str, tra
     if max(len(sources), len(targets)) > MOST_SUBWORDS:
         return None
     source_tokens = ModelInputs.from_ids(torch.tensor([sources], device=loaded.device))
-    (forced,) = force(loaded.model, source_tokens, [targets[:-1]], attention=True)
-    if forced.attention is None:
+    (scores,) = score_targets(loaded.model, source_tokens, [targets[:-1]], attention=True)
+    if scores.cross_attention is None:
         return None
     return AttentionMap(
         number,
         _pieces(tokenizer.source.entries, sources),
         _pieces(tokenizer.target.entries, targets),
-        forced.attention.tolist(),
+        scores.cross_attention.tolist(),
     )
 
 

@@ -97,13 +97,13 @@ def _translate_lazily(folder: Path, recipe: Recipe, reporter: Reporter) -> Trans
     @cache
     def translator() -> "Translator":
         from nmt_cli.commands.loading import load_model  # imports torch, which takes seconds
-        from nmt_cli.commands.translators import translator_of
+        from nmt_cli.commands.translators import create_translator
 
-        return translator_of(replace(load_model(folder), decoding=recipe.decoding, evaluation=recipe.evaluation))
+        return create_translator(replace(load_model(folder), decoding=recipe.decoding, evaluation=recipe.evaluation))
 
     def translate(requests: Sequence[Request]) -> Iterator[ScoredTranslation]:
         with reporter.progress_bar("translating", "lines", total=len(requests)) as progress:
-            in_context = in_documents(requests, translator().joining.size)
+            in_context = in_documents(requests, translator().context.size)
             for translation in translator().translate(in_context, progress.advance):
                 yield translation.hypotheses[0]
 

@@ -1,132 +1,148 @@
-"""`nmt translate`: lines of text through a model, from file or stdin to file or stdout."""
+"""`nmt translate`: translates lines from a file or stdin to a file or stdout."""
 
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from nmt_cli import console
 from nmt_cli.commands.finding import named_model
-from nmt_cli.commands.translating.answering import Answer, Answering, Format, Opener, Window, WorkerOpener
-from nmt_cli.commands.translating.inputs import Input, InvalidLines, opened_input
-from nmt_cli.commands.translating.interruption import signals_raised
-from nmt_cli.commands.translating.outputs import opened_output, refuse_to_overwrite, write_lines
-from nmt_cli.commands.translating.requests import PLAIN, RequestOptions, read_requests
-from nmt_cli.commands.translating.sidecar import sidecar_of
-from nmt_cli.commands.translators import TranslatorOptions
-from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.summary import Summary
-from nmt_cli.decoding.windows import arriving, windows
-from nmt_cli.errors import RecipeError
-from nmt_cli.processes import WorkerPool
+from nmt_cli.commands.translating.inputs import Input, InvalidLines, open_input
+from nmt_cli.commands.translating.outputs import check_output, open_output, write_lines
+from nmt_cli.commands.translating.request_reader import DEFAULT_INPUT_OPTIONS, InputOptions, read_requests
+from nmt_cli.commands.translating.sidecar import sidecar_for
+from nmt_cli.commands.translating.workers import (
+    OutputFormat,
+    TranslateWindowsFn,
+    TranslatorFactory,
+    Window,
+    open_workers,
+)
+from nmt_cli.console import OnProgress, Reporter
+from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.decoding.results import TranslationStats
+from nmt_cli.decoding.windows import arriving_windows, windows
+from nmt_cli.errors import RecipeError, StoppedError
+from nmt_cli.processes import STOP_SIGNALS
 from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
-from nmt_cli.text.lines import decode_lines
 
-Answers = Callable[[Iterable[Window], Callable[[int], object]], Iterator[Answer]]
-"""The answer to each window, in order; the function it is given hears how many lines each batch had."""
+
+@dataclass(frozen=True)
+class TranslateResult:
+    """Statistics of a translated input."""
+
+    stats: TranslationStats
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    """Time without loading of the model."""
+    is_up_to_date: bool = False
+    """Nothing was done: the output was made from the same input by the same model before."""
 
 
 def translate(
-    options: TranslatorOptions,
+    options: TranslateOptions,
     input: Path | None = None,
     output: Path | None = None,
-    format: Format = "text",
+    format: OutputFormat = "text",
     processes: int | None = None,
     shard: ShardSpec = ALL_SHARDS,
-    reading: RequestOptions = PLAIN,
-) -> None:
-    """Translate each line of `input` (None: stdin) into `output` (None: stdout), a file whole or not at all.
+    input_options: InputOptions = DEFAULT_INPUT_OPTIONS,
+    reporter: Reporter = console,
+) -> TranslateResult:
+    """Translate each line of the input, in order.
 
-    Several `processes` (None: one for each GPU, else one) answer with the same bytes as one.
+    Args:
+        input: A file; None: stdin.
+        output: A file, which appears when it is complete; None: stdout.
+        processes: Number of processes, whose output is the same as that of one; None: one per GPU, else one.
+        shard: The part of the input file to translate.
     """
-    refuse_to_overwrite(input, output)
-    opener, before = Opener(options, format), lines_before(options)
-    if before and shard != ALL_SHARDS:
-        reason = "this model translates lines in the context of those before (data.context)"
-        raise RecipeError(f"--shard: {reason}; cut the file yourself where a document ends, or use --nproc")
-    reading = replace(reading, before=before)
-    with signals_raised(), opened_input(input, shard) as source:
-        sidecar = sidecar_of(output, source, opener, reading)
-        if sidecar and sidecar.is_true():
-            console.info(f"{output}: is translated already, from the same input by the same model; it stays as it is")
-            return
-        with _answers(opener, processes) as answers:
-            started = time.monotonic()
-            with opened_output(output) as target, _progress(output) as translated:
-                summary = translate_stream(source, target, answers, translated, reading)
+    check_output(input, output)
+    factory, num_context_lines = TranslatorFactory(options, format), count_context_lines(options)
+    if num_context_lines and shard != ALL_SHARDS:
+        reason = "this model translates lines in context (data.context)"
+        raise RecipeError(f"--shard: {reason}; split the file between documents yourself, or use --nproc")
+    with raise_on_signals(), open_input(input, shard, reporter) as source:
+        sidecar = sidecar_for(output, source, factory, input_options)
+        if sidecar and sidecar.is_up_to_date():
+            return TranslateResult(TranslationStats(), is_up_to_date=True)
+        with open_workers(factory, processes) as translate_windows:
+            started, invalid = time.monotonic(), InvalidLines()
+            requests = read_requests(
+                source.lines(invalid), source.name, source.first_line, input_options, num_context_lines
+            )
+            with open_output(output) as target, _progress(output, reporter) as on_progress:
+                stats = translate_stream(source, requests, target, translate_windows, on_progress)
         if sidecar:
-            sidecar.write(summary.lines)
-    seconds = time.monotonic() - started
-    for warning in summary.warnings():
-        console.warn(warning)
-    for line in summary.glossary():
-        console.info(line)
-    rate = summary.lines / max(seconds, 1e-3)
-    lines = "1 line" if summary.lines == 1 else f"{summary.lines:,} lines"
-    console.info(f"translated {lines} in {console.duration(seconds)}: {rate:,.1f} lines/s")
+            sidecar.write(stats.lines)
+    warnings = (*invalid.warnings(source.name), *stats.warnings())
+    return TranslateResult(stats, warnings, time.monotonic() - started)
 
 
-def lines_before(options: TranslatorOptions) -> int:
-    """How many lines before each matter to its translation."""
+def count_context_lines(options: TranslateOptions) -> int:
+    """Return how many lines before each the model reads as context."""
     context = named_model(options.models[0]).context
     return 0 if context is None else context.sentences
 
 
 def translate_stream(
     source: Input,
+    requests: Iterable[Request],
     target: IO[bytes],
-    answers: Answers,
-    translated: Callable[[int], object] = lambda sentences: None,
-    reading: RequestOptions = PLAIN,
-) -> Summary:
-    """Translate a binary stream into another; lines that have arrived are not kept waiting."""
-    invalid, summary = InvalidLines(), Summary()
-    cut = arriving if source.arrives else windows
-    lines = decode_lines(source.stream, source.name, invalid.note, source.first)
-    requests = read_requests(lines, source.name, source.first, reading)
-    for answer in answers(_numbered(cut(requests), source.first), translated):
-        write_lines(target, answer.written)
-        summary += answer.summary
-    if invalid.count:
-        console.warn(f"{source.name}: {invalid}: not UTF-8; what is not was read as U+FFFD")
-    return summary
-
-
-def in_this_process(answering: Answering) -> Answers:
-    """Answers one window after another."""
-    return lambda windows, translated: (answering(window, translated) for window in windows)
+    translate_windows: TranslateWindowsFn,
+    on_progress: OnProgress = lambda lines: None,
+) -> TranslationStats:
+    """Translate the requests of an input. Lines that have arrived do not wait for later ones."""
+    stats = TranslationStats()
+    split = arriving_windows if source.is_interactive else windows
+    for result in translate_windows(_number(split(requests), source.first_line), on_progress):
+        write_lines(target, result.output)
+        stats += result.stats
+    return stats
 
 
 @contextmanager
-def _answers(opener: Opener, processes: int | None) -> Iterator[Answers]:
-    """What answers: workers, which begin to load the model at once, or this process."""
-    if processes is None:
-        from nmt_cli.devices import default_processes
+def raise_on_signals() -> Iterator[None]:
+    """Raise StoppedError at the first signal to stop, so that files are closed and temporary files removed.
 
-        processes = default_processes()
-    if processes == 1:
-        yield in_this_process(opener())
-    else:
-        openers = [WorkerOpener(opener, number, processes) for number in range(processes)]
-        with WorkerPool(openers, "lower --nproc or decoding.batch_tokens") as workers:
-            yield workers.results
-
-
-def _numbered(windows: Iterable[list[Request]], first: int) -> Iterator[Window]:
-    """Windows that know the numbers of their lines."""
-    for requests in windows:
-        yield Window(first, requests)
-        first += len(requests)
-
-
-@contextmanager
-def _progress(output: Path | None) -> Iterator[Callable[[int], object]]:
-    """What to tell of each batch; no bar where the translations themselves go to a terminal."""
-    if output is None and sys.stdout is not None and sys.stdout.isatty():
-        yield lambda sentences: None
+    A second signal ends the process at once. Signals ignored by the parent process stay ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread receives signals
         return
-    with console.ProgressBar("translating", "lines") as progress:
-        yield progress.advance
+    before = {number: handler for number in STOP_SIGNALS if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        raise StoppedError(f"stopped by {signal.Signals(number).name}", number)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _number(windows: Iterable[list[Request]], first_line: int) -> Iterator[Window]:
+    for requests in windows:
+        yield Window(first_line, requests)
+        first_line += len(requests)
+
+
+@contextmanager
+def _progress(output: Path | None, reporter: Reporter) -> Iterator[OnProgress]:
+    """Show a progress bar, unless the translations themselves go to a terminal."""
+    if output is None and sys.stdout is not None and sys.stdout.isatty():
+        yield lambda lines: None
+        return
+    with reporter.progress_bar("translating", "lines") as bar:
+        yield bar.advance

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.forced import Forced, force
+from nmt_cli.console import OnProgress
 from nmt_cli.decoding.rules import rules_of
 from nmt_cli.decoding.rules.required import unmet
+from nmt_cli.decoding.scoring import TargetScores, score_targets
 from nmt_cli.decoding.search import STRATEGIES
 from nmt_cli.decoding.search.hypotheses import Hypothesis, longest_translations
 from nmt_cli.decoding.sentences import Phrase, Sentence, Wishes
@@ -62,30 +63,33 @@ class Searcher:
             search, sizes, settings.batch_tokens, lambda place: _memory(sentences[place], advice), searched
         )
 
-    def forced(
+    def score(
         self,
         sentences: Sequence[Sentence],
         targets: Sequence[Sequence[int]],
         batch_tokens: int,
         attention: bool = False,
-        forced: Callable[[int], object] = lambda sentences: None,
-    ) -> list[Forced]:
-        """What the model thinks of one given translation, tokens without end, of each sentence; wishes do not matter.
+        on_progress: OnProgress = lambda sentences: None,
+    ) -> list[TargetScores]:
+        """Score one given translation of each sentence with teacher forcing. Constraints do not matter.
 
-        How it looks at tags is left out of the attention.
-        A batch has at most `batch_tokens` tokens, padding included, on its longer side; `forced` hears of each.
+        Args:
+            targets: Token ids without eos.
+            batch_tokens: Maximum tokens of the longer side of a batch, padding included.
+            attention: Also return cross-attention, without that to tags.
+            on_progress: Called with the number of sentences of each batch.
         """
 
-        def run(places: list[int]) -> list[Forced]:
+        def run(places: list[int]) -> list[TargetScores]:
             with autocast(self.device, self.precision):
                 source = self.source([sentences[place] for place in places])
-                found = force(self.model, source, [targets[place] for place in places], attention)
+                found = score_targets(self.model, source, [targets[place] for place in places], attention)
             return [_without_tags(each, sentences[place]) for each, place in zip(found, places, strict=True)]
 
         self.model.eval()
         sizes = [max(one.size, len(other) + 1) for one, other in zip(sentences, targets, strict=True)]
         advice = "it needs a larger machine"
-        return in_batches(run, sizes, batch_tokens, lambda place: _memory(sentences[place], advice), forced)
+        return in_batches(run, sizes, batch_tokens, lambda place: _memory(sentences[place], advice), on_progress)
 
     def _search_apart(
         self,
@@ -212,10 +216,10 @@ def _or_its_halves(
     return _or_its_halves(work, batch[:middle], too_large) + _or_its_halves(work, batch[middle:], too_large)
 
 
-def _without_tags(forced: Forced, sentence: Sentence) -> Forced:
-    if forced.attention is None or not sentence.tags:
-        return forced
-    return replace(forced, attention=forced.attention[:, len(sentence.tags) :])
+def _without_tags(scores: TargetScores, sentence: Sentence) -> TargetScores:
+    if scores.cross_attention is None or not sentence.tags:
+        return scores
+    return replace(scores, cross_attention=scores.cross_attention[:, len(sentence.tags) :])
 
 
 def _width(sentence: Sentence, settings: SearchSettings) -> int:

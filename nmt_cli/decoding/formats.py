@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nmt_cli.decoding.forced.alignment import Link, pharaoh
-from nmt_cli.decoding.translator import TranslatedText, Translation
+from nmt_cli.decoding.results import TranslatedText, Translation
+from nmt_cli.decoding.scoring.alignment import Link, format_pharaoh
 
 
 def text(number: int, translation: Translation) -> str:
@@ -63,7 +63,7 @@ def _column(text: str) -> str:
 def _annotations(found: TranslatedText) -> list[str]:
     alignment, scores = _annotation(found)
     return [
-        *([] if alignment is None else [pharaoh(alignment)]),
+        *([] if alignment is None else [format_pharaoh(alignment)]),
         *([] if scores is None else [" ".join(f"{score:.4f}" for score in scores)]),
     ]
 

@@ -1,49 +1,90 @@
-"""What a user asks for: a line, and what is wished of its translation."""
+"""What a user asks for: options for all lines, and requests for single lines."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.context import sliding_window
-from nmt_cli.decoding.pieces import is_blank
+from nmt_cli.decoding.segments import is_blank
+from nmt_cli.decoding.steering.glossary import Entry, Mode
+
+
+@dataclass(frozen=True)
+class TranslateOptions:
+    """All options of a translator, as plain values that can be sent to worker processes.
+
+    The models are loaded by whoever creates the translator; the translator reads the other options.
+    """
+
+    models: tuple[Path, ...] = ()
+    """Several form an ensemble; the settings are those of the first."""
+    overrides: tuple[str, ...] = ()
+    """Changed settings, as KEY=VALUE."""
+    weights: tuple[float, ...] = ()
+    """Weight of each model in the ensemble; empty: all equal."""
+    glossary: tuple[Entry, ...] = ()
+    glossary_mode: Mode = "soft"
+    bad_words: tuple[str, ...] = ()
+    """Words or phrases that must not appear in a translation."""
+    alignment: bool = False
+    """Align the words of translations."""
+    word_scores: bool = False
+    """Score the words of translations."""
+    markup: bool = False
+    """Lines contain XML; each tag is transferred to the translation once."""
+    protect: tuple[str, ...] = ()
+    """Regular expressions; matches are copied to the translation unchanged."""
+    target_language: str | None = None
+    """One of several languages of the model; None: that of `data.target_language`."""
+    corpus_tag: str | None = None
+    """Tag of a training corpus; translate in its style."""
+
+    @property
+    def has_masking(self) -> bool:
+        """Whether parts of lines are masked."""
+        return self.markup or bool(self.protect)
+
+
+DEFAULT_OPTIONS = TranslateOptions()
 
 
 @dataclass(frozen=True)
 class Request:
-    """A line to translate, with wishes in raw text."""
+    """A line to translate, with constraints in raw text."""
 
     text: str
     prefix: str = ""
-    """How the translation begins."""
+    """Beginning of the translation."""
     required: tuple[str, ...] = ()
-    """Words or phrases that the translation holds."""
+    """Words or phrases that the translation must contain."""
     forbidden: tuple[str, ...] = ()
-    """Words or phrases that it does not hold."""
+    """Words or phrases that it must not contain."""
     target_language: str | None = None
-    """Into which language, of those that the model knows; None: the usual one."""
+    """One of the languages of the model; None: that of the options."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What came with it, and goes out with its translation again in JSON."""
+    """JSON keys that are copied to the output."""
     factors: Mapping[str, str] = field(default_factory=dict)
-    """By name, a value of a factor for each word, with spaces between."""
-    before: tuple[str, ...] = ()
-    """The lines before it in its document, for a model that translates in their context."""
+    """By name, the values of a factor for each word, separated by spaces."""
+    context: tuple[str, ...] = ()
+    """The lines before it in its document, for a model that translates in context."""
 
 
 def in_documents(requests: Iterable[Request], count: int) -> Iterator[Request]:
-    """Requests that know the lines before them, `count` at most; a blank line ends a document."""
+    """Yield each request with at most `count` lines before it as context. A blank line ends a document."""
     if not count:
         yield from requests
         return
-    for request, before in sliding_window(requests, count, lambda each: is_blank(each.text)):
-        yield replace(request, before=tuple(each.text for each in before))
+    for request, context in sliding_window(requests, count, lambda each: is_blank(each.text)):
+        yield replace(request, context=tuple(each.text for each in context))
 
 
 def plain_requests(
     lines: Sequence[str], factors: Mapping[str, Sequence[str]], target_language: str | None = None
 ) -> list[Request]:
-    """Lines, of which line n has the n-th of each factor's texts, and nothing else is wished."""
-    given = [dict(zip(factors, texts, strict=True)) for texts in zip(*factors.values(), strict=True)]
+    """Create requests without constraints; line n has the n-th text of each factor."""
+    values = [dict(zip(factors, texts, strict=True)) for texts in zip(*factors.values(), strict=True)]
     return [
         Request(line, target_language=target_language, factors=each)
-        for line, each in zip(lines, given or [{}] * len(lines), strict=True)
+        for line, each in zip(lines, values or [{}] * len(lines), strict=True)
     ]

@@ -1,91 +1,58 @@
-"""Lines in, translations out."""
+"""Translation of lines with one model.
+
+A window of lines is translated together: lines are split into segments, segments of like length are searched for in
+batches, and the translations of a line's segments are joined. Options add steps before and after the search.
+"""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
+from nmt_cli.console import OnProgress
 from nmt_cli.data.context import DocumentContext
 from nmt_cli.data.factors import segment_factors
+from nmt_cli.data.token_corpus import NO_COLUMNS
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import NO_TAGS, SourceTags
 from nmt_cli.decoding.batching import Searcher
-from nmt_cli.decoding.checking import Candidate, Check, Mender, Outcome, candidates
-from nmt_cli.decoding.forced.annotation import NOTHING, Annotation, Annotator, Said, Wanted
+from nmt_cli.decoding.markup import MarkupTransfer, MaskedSearch
 from nmt_cli.decoding.minimum_risk import Utility, least_risky
-from nmt_cli.decoding.pieces import LONGEST, Limits, Piece, join, pieces
-from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.repair import Check, DecodedHypothesis, Repair, SentenceResult, decode_hypotheses
+from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions
+from nmt_cli.decoding.results import TranslatedText, Translation
+from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.sentences import Sentence
-from nmt_cli.decoding.shields import Shield, Sparing
+from nmt_cli.decoding.segments import DEFAULT_MAX_TOKENS, Segment, SegmentLimits, join_segments, split_line
+from nmt_cli.decoding.sentences import NO_WISHES, Sentence
 from nmt_cli.decoding.steering.hard_terms import HardTerms
 from nmt_cli.decoding.steering.spelling import continuing, needless
-from nmt_cli.decoding.steering.wishes import NOTHING_WISHED, Steering, SteeringSettings, Term
+from nmt_cli.decoding.steering.wishes import Steering
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
 from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
-from nmt_cli.text.checks import TranslationFinding
 
 
 @dataclass(frozen=True)
-class TranslatedText:
-    """One translation of a line."""
+class InferenceConfig:
+    """How a model is used for translation, as it was trained and loaded."""
 
-    text: str
-    log_probability: float
-    score: float
-    annotation: Annotation | None = None
-    """What is known of its words, if that was asked for."""
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A line and its translations, best first; a line without visible text has one, empty and certain."""
-
-    source: str
-    hypotheses: tuple[TranslatedText, ...]
-    problems: tuple[TranslationFinding, ...] = ()
-    """What looks wrong with the best, whatever was done about it."""
-    mended: bool = False
-    """Whether the best was found only when it was searched for anew."""
-    cut: bool = False
-    """Whether the line holds a sentence that was too long to be translated at once."""
-    malformed: bool = False
-    """Whether the line's tags are not well nested, where they should be; each is kept for itself."""
-    endless: bool = False
-    """Whether the best was still going on when it, or a piece of it, had reached the greatest length."""
-    terms: tuple[Term, ...] = ()
-    """The glossary's terms in the line, and which of them the best has used."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """What came with the line and goes out with it again."""
-
-    @property
-    def best(self) -> TranslatedText:
-        return self.hypotheses[0]
-
-
-@dataclass(frozen=True)
-class Demands:
-    """What is asked of translations, besides to be the best that search finds."""
-
-    check: Check | None = None
-    """What it finds fault with is mended, if it can be."""
-    steering: SteeringSettings = NOTHING_WISHED
-    wanted: Wanted = NOTHING
-    shield: Shield | None = None
-    """What it puts back it places by alignments, so they must be `wanted`."""
-    tags: SourceTags = NO_TAGS
+    precision: Precision = "fp32"
+    """Precision of the arithmetic outside of layers prepared for inference."""
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    """Longer sentences, in subwords, are split."""
     context: Context | None = None
-    """How lines are joined to those before them, if the model has learned that."""
+    """How the model reads lines in context."""
+    tags: SourceTags = NO_TAGS
+    """Tags before each source."""
 
 
 class Translator:
-    """Translates lines with one model, as its settings say."""
+    """Translates lines with one model."""
 
     def __init__(
         self,
@@ -93,153 +60,176 @@ class Translator:
         tokenizer: Tokenizer,
         settings: SearchSettings,
         device: torch.device,
-        precision: Precision = "fp32",
-        longest: int = LONGEST,
+        config: InferenceConfig = InferenceConfig(),
+        options: TranslateOptions = DEFAULT_OPTIONS,
+        check: Check | None = None,
         utility: Utility | None = None,
-        demands: Demands = Demands(),
     ) -> None:
-        """Sentences of more than `longest` subwords are cut. Minimum risk, and only that, needs a `utility`."""
-        self.tokenizer, self.settings, self._utility, self.tags = tokenizer, settings, utility, demands.tags
-        self._limits = Limits(longest, settings.split_above)
-        self.joining = DocumentContext(tokenizer, demands.context, longest)
+        """Create a translator.
+
+        Args:
+            check: Returns the problems of a translation, which is then retried; None: translations are not checked.
+            utility: Utility of minimum Bayes risk decoding, needed by that strategy only.
+
+        Raises:
+            RecipeError: A protected pattern of the options is not a regular expression.
+        """
+        self.tokenizer, self.settings, self.tags, self._utility = tokenizer, settings, config.tags, utility
+        self._limits = SegmentLimits(config.max_tokens, settings.split_above)
+        self.context = DocumentContext(tokenizer, config.context, config.max_tokens)
         eos = model.vocabulary.special_tokens.eos
-        unsaid = {*tokenizer.target.tags.values(), *needless(tokenizer)} - self.joining.separators
-        never = sorted({*tokenizer.special_tokens.ids, *unsaid} - {eos})
-        self.searcher = Searcher(model, never, device, precision, torch.tensor(continuing(tokenizer)))
-        self.steering = Steering(tokenizer, demands.steering)
-        annotator = Annotator(self.searcher, tokenizer, settings.batch_tokens, demands.wanted)
-        self._annotator = annotator if demands.wanted != NOTHING else None
-        self._shield = demands.shield
+        unused = {*tokenizer.target.tags.values(), *needless(tokenizer)} - self.context.separators
+        suppressed = sorted({*tokenizer.special_tokens.ids, *unused} - {eos})
+        self.searcher = Searcher(model, suppressed, device, config.precision, torch.tensor(continuing(tokenizer)))
+        self.steering = Steering(tokenizer, options, settings.glossary_bonus)
         self._hard_terms = HardTerms(self.searcher, tokenizer, settings)
-        spare = None if self.joining.target_context else Sparing(self.searcher, tokenizer, settings)
-        self._mender = demands.check and Mender(
-            demands.check, self.searcher.search, spare, self.joining.decode, settings
-        )
+        self._markup = MarkupTransfer(options) if options.has_masking else None
+        self._annotator: Annotator | None = None
+        if options.alignment or options.word_scores or options.has_masking:
+            needs_alignment = options.alignment or options.has_masking
+            self._annotator = Annotator(
+                self.searcher, tokenizer, settings.batch_tokens, needs_alignment, options.word_scores
+            )
+        self._repair: Repair | None = None
+        if check is not None:
+            search_masked = None if self.context.target_context else MaskedSearch(self.searcher, tokenizer, settings)
+            self._repair = Repair(check, self.searcher.search, search_masked, self.context.decode, settings)
 
     def translate(
-        self, requests: Iterable[Request], translated: Callable[[int], object] = lambda sentences: None
+        self, requests: Iterable[Request], on_progress: OnProgress = lambda lines: None
     ) -> Iterator[Translation]:
-        """Translate each line, in order, while lines still come in; `translated` hears how many each batch had."""
-        first = 1
+        """Translate lines, in order, while more are read. `on_progress` is called for each batch."""
+        first_line = 1
         for window in windows(requests):
-            yield from self.translate_window(window, first, translated)
-            first += len(window)
+            yield from self.translate_window(window, first_line, on_progress)
+            first_line += len(window)
 
     def translate_window(
-        self,
-        requests: Sequence[Request],
-        first: int = 1,
-        translated: Callable[[int], object] = lambda sentences: None,
+        self, requests: Sequence[Request], first_line: int = 1, on_progress: OnProgress = lambda lines: None
     ) -> list[Translation]:
-        """Translate these lines together; the first has the number `first`, which chance and messages depend on."""
-        if self._shield is None:
-            return self._translate_window(requests, first, translated)
-        return self._shield.through(requests, lambda hidden: self._translate_window(hidden, first, translated))
+        """Translate lines together.
 
-    def _translate_window(
-        self, requests: Sequence[Request], first: int, translated: Callable[[int], object]
-    ) -> list[Translation]:
+        Args:
+            first_line: Line number of the first, for messages and random draws.
+            on_progress: Called for each batch with the number of its sentences.
+        """
+        if self._markup is None:
+            return self._translate(requests, first_line, on_progress)
+        return self._markup.translate(requests, lambda masked: self._translate(masked, first_line, on_progress))
+
+    def _translate(self, requests: Sequence[Request], first_line: int, on_progress: OnProgress) -> list[Translation]:
         lines = [request.text for request in requests]
-        parts = self._pieces(lines)
-        sentences = self._sentences(requests, parts, first)
-        sources = [line[piece.start : piece.end] for line, group in zip(lines, parts, strict=True) for piece in group]
-        found = self._hard_terms.search(sentences, sources, self._search, translated)
-        outcomes = list(map(Outcome, candidates(found, self.joining.decode)))
-        if self._mender:
-            outcomes = self._mender.mend(sentences, sources, outcomes)
-        if self._annotator:
-            outcomes = self._annotated(self._annotator, sentences, sources, outcomes)
-        each = iter(outcomes)
+        rows = self.tokenizer.encode_source(lines)
+        segments = [
+            split_line(line, tokens, self._encode, self._limits) for line, tokens in zip(lines, rows, strict=True)
+        ]
+        sentences = self._sentences(requests, segments, first_line)
+        sources = [line[each.start : each.end] for line, parts in zip(lines, segments, strict=True) for each in parts]
+        if any(sentence.wishes.terms for sentence in sentences):
+            found = self._hard_terms.search(sentences, sources, self._search, on_progress)
+        elif self._utility is not None:
+            found = self._search(sentences, on_progress)
+        else:
+            found = self.searcher.search(sentences, self.settings, on_progress)
+        results = [SentenceResult(hypotheses) for hypotheses in decode_hypotheses(found, self.context.decode)]
+        if self._repair is not None:
+            results = self._repair(sentences, sources, results)
+        if self._annotator is not None:
+            results = _annotate(self._annotator, sentences, sources, results)
+        remaining = iter(results)
         return [
-            self._translation(request, group, list(itertools.islice(each, len(group))))
-            for request, group in zip(requests, parts, strict=True)
+            self._translation(request, parts, list(itertools.islice(remaining, len(parts))))
+            for request, parts in zip(requests, segments, strict=True)
         ]
 
-    def _sentences(self, requests: Sequence[Request], parts: list[list[Piece]], first: int) -> list[Sentence]:
-        """The pieces of all lines, with what is wished of each."""
-        sentences = list[Sentence]()
-        contexts = self._contexts(requests, parts)
-        for number, (request, group, before) in enumerate(zip(requests, parts, contexts, strict=True), first):
-            if self.joining.target_context and (request.prefix or request.required):
-                reason = "this model translates the lines before it anew (data.context.target)"
-                raise RecipeError(f"line {number}: cannot have a prefix or required words, as {reason}")
-            wishes = self.steering.wishes(request, [(each.start, each.end) for each in group])
-            cut = [(each.start, each.end, each.tokens) for each in group]
-            columns = segment_factors(self.tokenizer, number, request.text, request.factors, cut)
-            tags = (*self.tags.ids(request.target_language), *before)
-            unsaid = 0 if self.joining.target_context else len(before)
-            for piece, wished, own in zip(group, wishes, columns, strict=True):
-                sentences.append(Sentence(number, piece.tokens, wished, tags, own, unsaid))
-        return sentences
+    def _sentences(
+        self, requests: Sequence[Request], segments: Sequence[Sequence[Segment]], first_line: int
+    ) -> list[Sentence]:
+        """Return the segments of all lines with their tags, source columns and constraints."""
+        found = list[Sentence]()
+        contexts = self._contexts(requests, segments)
+        for line, (request, parts, context) in enumerate(zip(requests, segments, contexts, strict=True), first_line):
+            if self.context.target_context and (request.prefix or request.required):
+                reason = "this model also translates its context (data.context.target)"
+                raise RecipeError(f"line {line}: cannot have a prefix or required words, because {reason}")
+            wishes, columns = [NO_WISHES] * len(parts), [NO_COLUMNS] * len(parts)
+            if self.steering.applies_to(request):
+                wishes = self.steering.wishes(request, [(each.start, each.end) for each in parts])
+            if request.factors or self.tokenizer.factors.names:
+                bounds = [(each.start, each.end, each.tokens) for each in parts]
+                columns = segment_factors(self.tokenizer, line, request.text, request.factors, bounds)
+            tags = (*self.tags.ids(request.target_language), *context)
+            num_untranslated = 0 if self.context.target_context else len(context)
+            for part, wished, own in zip(parts, wishes, columns, strict=True):
+                found.append(Sentence(line, part.tokens, wished, tags, own, num_untranslated))
+        return found
 
-    def _contexts(self, requests: Sequence[Request], parts: list[list[Piece]]) -> list[tuple[int, ...]]:
-        """Source tokens of the lines before each; a line in several pieces, or in none, is without."""
-        before = [request.before if len(group) == 1 else () for request, group in zip(requests, parts, strict=True)]
-        lengths = [sum(len(piece.tokens) for piece in group) for group in parts]
-        return list(map(self.joining.source_prefix, self.joining.fit(before, lengths)))
+    def _contexts(
+        self, requests: Sequence[Request], segments: Sequence[Sequence[Segment]]
+    ) -> Sequence[tuple[int, ...]]:
+        """Return the source tokens of the lines before each line, none for a line of several or no segments."""
+        if self.context.settings is None:
+            return [()] * len(requests)
+        before = [request.context if len(parts) == 1 else () for request, parts in zip(requests, segments, strict=True)]
+        lengths = [sum(len(each.tokens) for each in parts) for parts in segments]
+        return list(map(self.context.source_prefix, self.context.fit(before, lengths)))
 
-    def _search(self, sentences: Sequence[Sentence], searched: Callable[[int], object]) -> list[list[Hypothesis]]:
-        found = self.searcher.search(sentences, self.settings, searched)
+    def _search(self, sentences: Sequence[Sentence], on_progress: OnProgress) -> list[list[Hypothesis]]:
+        found = self.searcher.search(sentences, self.settings, on_progress)
         if not isinstance(self.settings, MinimumRiskSettings):
             return found
         assert self._utility is not None
-        return least_risky(found, self.joining.decode, self._utility, self.settings)
-
-    def _pieces(self, lines: list[str]) -> list[list[Piece]]:
-        """What to translate of each line: nothing if there is nothing to see, pieces if it is long."""
-        rows = self.tokenizer.encode_source(lines)
-        return [pieces(line, tokens, self._encode, self._limits) for line, tokens in zip(lines, rows, strict=True)]
+        return least_risky(found, self.context.decode, self._utility, self.settings)
 
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode_source([text])[0]
 
-    def _annotated(
-        self, annotator: Annotator, sentences: list[Sentence], sources: list[str], outcomes: list[Outcome]
-    ) -> list[Outcome]:
-        said = [
-            Said(source, sentence, candidate.text, candidate.hypothesis.tokens)
-            for source, sentence, outcome in zip(sources, sentences, outcomes, strict=True)
-            for candidate in outcome.candidates
-        ]
-        found = iter(annotator.annotate(said))
-        return [
-            replace(outcome, candidates=[replace(each, annotation=next(found)) for each in outcome.candidates])
-            for outcome in outcomes
-        ]
-
-    def _translation(self, request: Request, parts: list[Piece], outcomes: list[Outcome]) -> Translation:
-        """The translations of a line from those of its pieces: the best of each joined, then the second best, …"""
-        line = request.text
-        combined = list(zip(*(outcome.candidates for outcome in outcomes), strict=False)) if outcomes else [()]
-        texts = [self._joined(line, parts, said) for said in combined]
-        if request.prefix and parts:
+    def _translation(
+        self, request: Request, segments: Sequence[Segment], results: Sequence[SentenceResult]
+    ) -> Translation:
+        """Return the translations of a line: the best of each segment joined, then the second best, …"""
+        combined = list(zip(*(result.hypotheses for result in results), strict=False)) if results else [()]
+        texts = [self._join(request.text, segments, hypotheses) for hypotheses in combined]
+        if request.prefix and segments:
             texts = [replace(found, text=self.steering.begun(request, found.text)) for found in texts]
         return Translation(
-            line,
+            request.text,
             tuple(texts),
-            problems=tuple(finding for outcome in outcomes for finding in outcome.problems),
-            mended=any(outcome.mended for outcome in outcomes),
-            cut=any(piece.cut for piece in parts),
-            endless=not all(outcome.candidates[0].hypothesis.ended for outcome in outcomes),
+            problems=tuple(finding for result in results for finding in result.problems),
+            is_retried=any(result.is_retried for result in results),
+            is_split=any(segment.is_partial for segment in segments),
+            is_truncated=not all(result.hypotheses[0].hypothesis.ended for result in results),
             terms=self.steering.terms(request, texts[0].text),
             extra=request.extra,
         )
 
-    def _joined(self, line: str, parts: list[Piece], said: Sequence[Candidate]) -> TranslatedText:
-        if len(said) == 1:
-            hypothesis = said[0].hypothesis
-            return TranslatedText(said[0].text, hypothesis.log_probability, hypothesis.score, said[0].annotation)
-        hypotheses = [candidate.hypothesis for candidate in said]
-        log_probability = sum(hypothesis.log_probability for hypothesis in hypotheses)
-        length = sum(len(hypothesis.tokens) + 1 for hypothesis in hypotheses)
+    def _join(self, line: str, segments: Sequence[Segment], found: Sequence[DecodedHypothesis]) -> TranslatedText:
+        if len(found) == 1:
+            hypothesis = found[0].hypothesis
+            return TranslatedText(found[0].text, hypothesis.log_probability, hypothesis.score, found[0].annotation)
+        log_probability = sum(each.hypothesis.log_probability for each in found)
+        length = sum(len(each.hypothesis.tokens) + 1 for each in found)
         score = log_probability / max(1, length) ** self.settings.length_penalty
-        texts = [candidate.text for candidate in said]
-        text, annotation = join(line, parts, texts), None
-        if self._annotator:
-            begins = [
-                len(join(line, parts[:end], texts[:end])) - len(texts[end - 1]) for end in range(1, len(said) + 1)
-            ]
-            places = [(piece.start, begin) for piece, begin in zip(parts, begins, strict=True)]
-            annotations = [candidate.annotation for candidate in said if candidate.annotation]
-            annotation = self._annotator.joined(text, line, places, annotations)
+        texts = [each.text for each in found]
+        text, annotation = join_segments(line, segments, texts), None
+        if self._annotator is not None:
+            ends = [len(join_segments(line, segments[:end], texts[:end])) for end in range(1, len(texts) + 1)]
+            starts = [(part.start, end - len(own)) for part, end, own in zip(segments, ends, texts, strict=True)]
+            annotations = [each.annotation for each in found if each.annotation]
+            annotation = self._annotator.join(text, line, starts, annotations)
         return TranslatedText(text, log_probability, score, annotation)
+
+
+def _annotate(
+    annotator: Annotator, sentences: Sequence[Sentence], sources: Sequence[str], results: Sequence[SentenceResult]
+) -> list[SentenceResult]:
+    inputs = [
+        AnnotationInput(source, sentence, each.text, each.hypothesis.tokens)
+        for source, sentence, result in zip(sources, sentences, results, strict=True)
+        for each in result.hypotheses
+    ]
+    found = iter(annotator.annotate(inputs))
+    return [
+        replace(result, hypotheses=[replace(each, annotation=next(found)) for each in result.hypotheses])
+        for result in results
+    ]

@@ -1,4 +1,4 @@
-"""Lines in windows: what is translated together, so that lines of like length can share a batch."""
+"""Windows: lines that are translated together, so that lines of similar length can share a batch."""
 
 import itertools
 import queue
@@ -9,15 +9,15 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-_SMALLEST, _LARGEST = 32, 2048
-"""Lines. Larger windows would save few steps of search (benchmarks/results/window_sizes.md), but be late, and be shared
-out unevenly among processes."""
-_PATIENCE = 0.05
-"""Seconds to wait for one more line before those at hand are translated."""
+_MIN_LINES, _MAX_LINES = 32, 2048
+"""Larger windows would save few decoding steps (benchmarks/results/window_sizes.md), but delay the output and be spread
+unevenly over processes."""
+_TIMEOUT = 0.05
+"""Seconds to wait for another line before a window is translated."""
 
 
 def windows(lines: Iterable[Item]) -> Iterator[list[Item]]:
-    """Cut lines, or whatever they were read as, into windows that grow, so that the first answers come early."""
+    """Split lines into windows that grow, so that the first results come early."""
     lines = iter(lines)
     for size in _sizes():
         window = list(itertools.islice(lines, size))
@@ -26,13 +26,13 @@ def windows(lines: Iterable[Item]) -> Iterator[list[Item]]:
         yield window
 
 
-def arriving(lines: Iterable[Item]) -> Iterator[list[Item]]:
-    """As `windows`, but a window also ends when no further line arrives for a moment.
+def arriving_windows(lines: Iterable[Item]) -> Iterator[list[Item]]:
+    """Split lines as `windows` does, but also end a window when no further line arrives for a moment.
 
-    So whoever writes one line into a pipe, and waits for its translation before the next, gets it. Lines are read
-    in a thread of their own; what goes wrong there is raised here.
+    A program that writes one line into a pipe and waits for its translation gets it. Lines are read in a thread, whose
+    exceptions are raised here.
     """
-    waiting: queue.Queue[_Arrived[Item] | BaseException | None] = queue.Queue(2 * _LARGEST)
+    waiting: queue.Queue[_Arrived[Item] | BaseException | None] = queue.Queue(2 * _MAX_LINES)
     threading.Thread(target=_read, args=(lines, waiting), daemon=True).start()
     for size in _sizes():
         window: list[Item] = []
@@ -42,7 +42,7 @@ def arriving(lines: Iterable[Item]) -> Iterator[list[Item]]:
             if len(window) == size:
                 break
             try:
-                found = waiting.get(timeout=_PATIENCE)
+                found = waiting.get(timeout=_TIMEOUT)
             except queue.Empty:
                 break
         if window:
@@ -69,7 +69,7 @@ def _read(lines: Iterable[Item], waiting: "queue.Queue[_Arrived[Item] | BaseExce
 
 
 def _sizes() -> Iterator[int]:
-    size = _SMALLEST
+    size = _MIN_LINES
     while True:
         yield size
-        size = min(2 * size, _LARGEST)
+        size = min(2 * size, _MAX_LINES)

@@ -18,8 +18,10 @@ from nmt_cli.commands.preprocess import preprocess
 from nmt_cli.commands.score import score
 from nmt_cli.commands.train import train
 from nmt_cli.commands.translate import translate
-from nmt_cli.commands.translators import TranslatorOptions, open_translator
+from nmt_cli.commands.translators import open_translator
 from nmt_cli.data.preparation.preparing import PreprocessJob
+from nmt_cli.decoding.requests import TranslateOptions
+from nmt_cli.decoding.steering.glossary import Entry
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.processes.sharding import ShardSpec
 from nmt_cli.recipe.loading import load_recipe
@@ -106,7 +108,7 @@ def test_a_task_that_only_the_line_before_solves(
     assert files.read_json(RunDirectory(Path("run")).pointer("best"))["score"] == 100
 
     for processes, name in ((1, "out.one"), (2, "out.two")):
-        translate(TranslatorOptions((Path("run"),)), Path("test.en"), Path(name), processes=processes)
+        translate(TranslateOptions((Path("run"),)), Path("test.en"), Path(name), processes=processes)
         assert Path(name).read_bytes() == Path("test.de").read_bytes()
 
     capsys.readouterr()
@@ -121,7 +123,7 @@ def test_the_score_of_a_pair_depends_on_the_one_before(
     monkeypatch.chdir(trained)
     Path("s").write_text("dog\nit runs\n\ncat\nit runs\n")
     Path("t").write_text("Hund\ner rennt\n\nKatze\ner rennt\n")
-    score(TranslatorOptions((Path("run"),)), Path("s"), Path("t"))
+    score(TranslateOptions((Path("run"),)), Path("s"), Path("t"))
     _, right, _, _, wrong = map(float, capfdbinary.readouterr().out.split())
     assert right > wrong + 3
 
@@ -144,32 +146,31 @@ def toy(folder: Path, **context: Any) -> Path:
         (True, {"markup": True}, "--markup"),
         (True, {"alignment": True}, "--alignment"),
         (True, {"word_scores": True}, "--word-scores"),
-        (True, {"glossary": Path("terms")}, "--glossary"),
-        (False, {"glossary": Path("terms")}, None),
+        (True, {"glossary": (Entry("one", ("two",)),)}, "--glossary"),
+        (False, {"glossary": (Entry("one", ("two",)),)}, None),
     ],
 )
 def test_what_does_not_go_with_it_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: bool, asked: dict[str, Any], refused: str | None
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("terms").write_text("one\ttwo\n")
-    options = TranslatorOptions((toy(tmp_path / "model", sentences=1, target=target),), **asked)
+    options = TranslateOptions((toy(tmp_path / "model", sentences=1, target=target),), **asked)
     if refused is None:
         open_translator(options)
         return
-    with pytest.raises(RecipeError, match=f"^{refused}: does not go with this model, which"):
+    with pytest.raises(RecipeError, match=f"^{refused}: "):
         open_translator(options)
 
 
 def test_parts_of_a_file_are_refused(tmp_path: Path) -> None:
-    options = TranslatorOptions((toy(tmp_path / "model", sentences=1),))
+    options = TranslateOptions((toy(tmp_path / "model", sentences=1),))
     (tmp_path / "in").write_text("one\n")
     with pytest.raises(RecipeError, match=r"--shard: .*data\.context.*--nproc"):
         translate(options, tmp_path / "in", tmp_path / "out", shard=ShardSpec(1, 2))
 
 
 def test_lines_before_matter_to_a_file_as_in_the_model(tmp_path: Path) -> None:
-    options = TranslatorOptions((toy(tmp_path / "model", sentences=2),))
+    options = TranslateOptions((toy(tmp_path / "model", sentences=2),))
     lines = ["one two", "three", "four five", "", "six", "one two"] * 9
     (tmp_path / "in").write_text("".join(f"{line}\n" for line in lines))
     translate(options, tmp_path / "in", tmp_path / "out", "tsv", processes=1)
@@ -185,7 +186,7 @@ def test_lines_before_matter_to_a_file_as_in_the_model(tmp_path: Path) -> None:
 def test_models_translate_together_only_in_one_context(tmp_path: Path) -> None:
     models = toy(tmp_path / "one", sentences=1), toy(tmp_path / "two", sentences=2)
     with pytest.raises(ModelError, match=r"two: has another data\.context than .*one"):
-        open_translator(TranslatorOptions(models))
+        open_translator(TranslateOptions(models))
 
 
 def test_no_pictures_of_lines_without_their_context(tmp_path: Path) -> None:

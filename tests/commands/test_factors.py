@@ -15,12 +15,12 @@ from nmt_cli.cli.evaluate import evaluate
 from nmt_cli.cli.report import report
 from nmt_cli.commands.export import export
 from nmt_cli.commands.preprocess import preprocess
-from nmt_cli.commands.score import PairOptions, score
+from nmt_cli.commands.score import PairInputOptions, score
 from nmt_cli.commands.train import train
 from nmt_cli.commands.translate import translate
-from nmt_cli.commands.translating.requests import RequestOptions
-from nmt_cli.commands.translators import TranslatorOptions
+from nmt_cli.commands.translating.request_reader import InputOptions
 from nmt_cli.data.preparation.preparing import PreprocessJob
+from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.runs.directory import RunDirectory
@@ -114,14 +114,14 @@ def _there(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained)
 
 
-def translated(source: str, reading: RequestOptions, *options: str) -> list[str]:
+def translated(source: str, reading: InputOptions, *options: str) -> list[str]:
     Path("in").write_text(source)
     Path("out").unlink(missing_ok=True)
-    translate(TranslatorOptions((Path("run"),), options), Path("in"), Path("out"), reading=reading)
+    translate(TranslateOptions((Path("run"),), options), Path("in"), Path("out"), input_options=reading)
     return Path("out").read_text().split("\n")[:-1]
 
 
-BY_FILE = RequestOptions(factors={"pos": Path("pos")})
+BY_FILE = InputOptions(factors={"pos": Path("pos")})
 
 
 def of_files(source: str, pos: str, *options: str) -> list[str]:
@@ -138,7 +138,7 @@ def test_objects_and_files_say_the_same() -> None:
     sources, targets, factors = texts(lines(20, 900))
     records = zip(sources, factors, strict=True)
     given = "".join(json.dumps({"source": one, "factors": {"pos": other}}) + "\n" for one, other in records)
-    assert translated(given, RequestOptions("jsonl")) == targets
+    assert translated(given, InputOptions("jsonl")) == targets
 
 
 def test_a_long_line_takes_its_factors_into_its_pieces() -> None:
@@ -151,34 +151,36 @@ def test_validation_knows_them() -> None:
 
 
 def test_factors_change_the_score(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    options = TranslatorOptions((Path("run"),))
+    options = TranslateOptions((Path("run"),))
     for name, content in (("s", "run walk\n" * 2), ("t", "rennen Gang\n" * 2), ("p", "V N\nN V\n")):
         Path(name).write_text(content)
-    score(options, Path("s"), Path("t"), reading=PairOptions(factors={"pos": Path("p")}))
+    score(options, Path("s"), Path("t"), input_options=PairInputOptions(factors={"pos": Path("p")}))
     right, wrong = map(float, capfdbinary.readouterr().out.split())
     assert right > wrong + 5
     record = json.dumps({"source": "run walk", "target": "rennen Gang", "factors": {"pos": "V N"}})
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{record}\n".encode())))
-    score(options, reading=PairOptions("jsonl"))
+    score(options, input_options=PairInputOptions("jsonl"))
     assert float(capfdbinary.readouterr().out) == pytest.approx(right, abs=1e-3)
 
 
 def test_what_is_missing_is_asked_for() -> None:
     with pytest.raises(DataError, match=r"line 1: has no factor pos, .*--factors pos=FILE"):
-        translated("run\n", RequestOptions())
+        translated("run\n", InputOptions())
     with pytest.raises(DataError, match=r"pos: has 1 lines, but in has more"):
         of_files("run\nrun\n", "N\n")
     with pytest.raises(DataError, match="line 2: has 1 values of the factor pos for 2 words"):
         of_files("run\nrun walk\n", "N\nN\n")
     with pytest.raises(DataError, match="line 1: factors: is no object of texts"):
-        translated('{"source": "run", "factors": ["N"]}\n', RequestOptions("jsonl"))
+        translated('{"source": "run", "factors": ["N"]}\n', InputOptions("jsonl"))
     with pytest.raises(DataError, match="line 1: has factors of its own"):
-        translated('{"source": "run", "factors": {"pos": "N"}}\n', RequestOptions("jsonl", factors=BY_FILE.factors))
+        translated('{"source": "run", "factors": {"pos": "N"}}\n', InputOptions("jsonl", factors=BY_FILE.factors))
 
 
 def test_what_cannot_keep_them_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="--markup: hides parts of words, but this model needs the pos"):
-        translate(TranslatorOptions((Path("run"),), markup=True), Path("train.en"), tmp_path / "out", reading=BY_FILE)
+    with pytest.raises(RecipeError, match=r"^--markup: .* pos "):
+        translate(
+            TranslateOptions((Path("run"),), markup=True), Path("train.en"), tmp_path / "out", input_options=BY_FILE
+        )
     with pytest.raises(ModelError, match="CTranslate2 cannot be told the pos of a word"):
         export(Path("run"), "ctranslate2", tmp_path / "exported")
     other = RECIPE.replace("factors: [pos]", "factors: []").replace(", factors: {pos: train.pos}", "")

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import CharacterTokenizer, EchoModel, GruModel
 
-from nmt_cli.commands.translate import in_this_process, translate_stream
-from nmt_cli.commands.translating.answering import Format, answering_by
-from nmt_cli.commands.translating.inputs import Input
-from nmt_cli.decoding.pieces import is_blank
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.commands.translate import translate_stream
+from nmt_cli.commands.translating.inputs import Input, InvalidLines
+from nmt_cli.commands.translating.workers import OutputFormat, in_this_process, translate_fn
+from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.segments import is_blank
+from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.recipe.decoding import BeamSettings, SearchSettings
 
 SEPARATORS = ["\r", "\x00", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\ufeff", "\u200b", "\u00a0", "\t"]
@@ -35,15 +36,21 @@ CPU = torch.device("cpu")
 def echo(batch_tokens: int = 4096) -> Translator:
     """Says each line as it is: what comes out shows where it belongs."""
     return Translator(
-        EchoModel(3000), CharacterTokenizer(), BeamSettings(beam_size=1, batch_tokens=batch_tokens), CPU, longest=9
+        EchoModel(3000),
+        CharacterTokenizer(),
+        BeamSettings(beam_size=1, batch_tokens=batch_tokens),
+        CPU,
+        InferenceConfig(max_tokens=9),
     )
 
 
-def answered(translator: Translator, stream: Any, format: Format) -> bytes:
+def answered(translator: Translator, stream: Any, format: OutputFormat) -> bytes:
     """What `nmt translate` writes for the lines of a stream."""
     written = io.BytesIO()
-    summary = translate_stream(Input(stream, "input"), written, in_this_process(answering_by(translator, format)))
-    assert summary.lines == written.getvalue().count(b"\n")
+    source = Input(stream, "input")
+    requests = map(Request, source.lines(InvalidLines()))
+    stats = translate_stream(source, requests, written, in_this_process(translate_fn(translator, format)))
+    assert stats.lines == written.getvalue().count(b"\n")
     return written.getvalue()
 
 
@@ -98,7 +105,7 @@ def test_each_line_is_answered_by_one_in_each_format(
 def test_formats_tell_the_same_lines(lines: list[bytes]) -> None:
     content = b"".join(line + b"\n" for line in lines)
     text, nbest, records, tsv = (
-        answered(echo(), io.BytesIO(content), format).decode().split("\n")[:-1] for format in get_args(Format)
+        answered(echo(), io.BytesIO(content), format).decode().split("\n")[:-1] for format in get_args(OutputFormat)
     )
 
     assert len(text) == len(nbest) == len(tsv) == len(records) == len(lines)

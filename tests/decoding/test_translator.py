@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import CharacterTokenizer, EchoModel, GruModel, requests
 
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
@@ -28,7 +28,8 @@ def echo(size: int = 200, **changes: Any) -> Translator:
 def gru(decoding: BeamSettings | SamplingSettings, end_bias: float = 2.0, longest: int = 200) -> Translator:
     tokenizer = CharacterTokenizer()
     tokenizer.encode_source(["abcde"])
-    return Translator(GruModel(9, seed=4, end_bias=end_bias), tokenizer, decoding, CPU, longest=longest)
+    model, config = GruModel(9, seed=4, end_bias=end_bias), InferenceConfig(max_tokens=longest)
+    return Translator(model, tokenizer, decoding, CPU, config)
 
 
 def texts(translator: Translator, lines: list[str]) -> list[str]:
@@ -172,12 +173,12 @@ def test_other_errors_are_not_taken_for_lack_of_memory() -> None:
 
 def test_a_long_line_is_translated_in_pieces_with_its_own_spacing() -> None:
     long = "one two three.  four five six, seven eight nine."
-    translator = Translator(EchoModel(200), CharacterTokenizer(), GREEDY, CPU, longest=20)
+    translator = Translator(EchoModel(200), CharacterTokenizer(), GREEDY, CPU, InferenceConfig(max_tokens=20))
 
     found = list(translator.translate(requests(["abc", long, "def. ghi."])))
 
     assert [each.best.text for each in found] == ["abc", long, "def. ghi."]
-    assert [each.cut for each in found] == [False, True, False]
+    assert [each.is_split for each in found] == [False, True, False]
 
 
 def test_pieces_add_up() -> None:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.windows import arriving, windows
+from nmt_cli.decoding.windows import arriving_windows, windows
 from nmt_cli.errors import DataError
 
 Cut = Callable[[Iterable[Request]], Iterator[list[Request]]]
 
 
-@pytest.mark.parametrize("cut", [windows, arriving])
+@pytest.mark.parametrize("cut", [windows, arriving_windows])
 @pytest.mark.parametrize("number", [0, 1, 32, 33, 10_000])
 def test_windows_hold_every_line_in_order(cut: Cut, number: int) -> None:
     lines = [Request(str(line)) for line in range(number)]
@@ -24,7 +24,7 @@ def test_windows_hold_every_line_in_order(cut: Cut, number: int) -> None:
     assert all(found)
 
 
-@pytest.mark.parametrize("cut", [windows, arriving])
+@pytest.mark.parametrize("cut", [windows, arriving_windows])
 def test_windows_grow_to_a_limit(cut: Cut) -> None:
     sizes = [len(window) for window in itertools.islice(cut(itertools.repeat(Request("line"))), 9)]
 
@@ -39,7 +39,7 @@ def test_lines_that_have_arrived_do_not_wait_for_others() -> None:
             assert asked.acquire(timeout=60)
             yield Request(str(line))
 
-    found = arriving(slowly())
+    found = arriving_windows(slowly())
     for line in range(3):
         asked.release()
         assert next(found) == [Request(str(line))]
@@ -51,7 +51,7 @@ def test_a_mistake_in_reading_is_raised_after_the_lines_before_it() -> None:
         yield Request("good")
         raise DataError("bad")
 
-    found = arriving(broken())
+    found = arriving_windows(broken())
 
     assert next(found) == [Request("good")]
     with pytest.raises(DataError, match="bad"):

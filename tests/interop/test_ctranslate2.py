@@ -21,7 +21,7 @@ from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.sentences import Sentence
-from nmt_cli.decoding.translator import Demands, Translator
+from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.interop.ctranslate2 import export, words
 from nmt_cli.models import build
@@ -223,10 +223,10 @@ def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path, normalizatio
     program = (tmp_path / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
     program = program.replace("A line to translate.", LINES[0]).replace("1000", "20")
     printed = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    demands = Demands(tags=SourceTags(tokenizer.source.tags, "de"))
-    expected = Translator(
-        model, tokenizer, BeamSettings(max_length=20), torch.device("cpu"), demands=demands
-    ).translate([Request(LINES[0])])
+    config = InferenceConfig(tags=SourceTags(tokenizer.source.tags, "de"))
+    expected = Translator(model, tokenizer, BeamSettings(max_length=20), torch.device("cpu"), config).translate(
+        [Request(LINES[0])]
+    )
     assert printed.stdout == f"{next(expected).best.text}\n"
 
 

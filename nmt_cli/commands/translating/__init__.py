@@ -1,1 +1,1 @@
-"""The parts of `nmt translate`: where lines come from, who translates them, where translations go."""
+"""Parts of `nmt translate`: reading lines, translating windows of them in worker processes, writing translations."""

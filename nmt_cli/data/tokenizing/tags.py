@@ -62,7 +62,7 @@ class SourceTags:
         others = [name for name in known if not name.startswith(_LANGUAGE_PREFIX) and name != SEPARATOR]
         if tag is not None and tag not in others:
             has = f"has the tags {', '.join(others)}" if others else "has no tags"
-            raise RecipeError(f"--tag {tag}: this model {has}")
+            raise RecipeError(f"--corpus-tag {tag}: this model {has}")
         return cls(known, language or own, tag)
 
     def ids(self, language: str | None = None) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from nmt_cli.decoding.forced import force
+from nmt_cli.decoding.scoring import score_targets
 from nmt_cli.decoding.search.hypotheses import Hypothesis, best_first
 from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import Model, ModelInputs
@@ -24,11 +24,11 @@ def by_coverage(
     ranked: list[list[Hypothesis]] = [[] for _ in found]
     for place in range(max(map(len, found), default=0)):
         tokens = [hypotheses[place].tokens if place < len(hypotheses) else () for hypotheses in found]
-        for number, forced in enumerate(force(model, source, tokens, attention=True)):
-            if forced.attention is None:
+        for number, scores in enumerate(score_targets(model, source, tokens, attention=True)):
+            if scores.cross_attention is None:
                 raise RecipeError("decoding.coverage_penalty: this model has no attention; leave it out")
             if place < len(found[number]):
-                looked = forced.attention[:, :-1].sum(0).clamp(_LEAST, 1)
+                looked = scores.cross_attention[:, :-1].sum(0).clamp(_LEAST, 1)
                 hypothesis = found[number][place]
                 score = hypothesis.score + penalty * float(torch.log(looked).sum())
                 ranked[number].append(replace(hypothesis, score=score))

@@ -61,7 +61,7 @@ class Glossary:
         return sorted(chosen, key=lambda each: each.start)
 
 
-def read_glossary(path: Path) -> Glossary:
+def read_glossary(path: Path) -> tuple[Entry, ...]:
     """Read lines `source term<TAB>target term`; blank lines and those that begin with `#` say nothing.
 
     A source term on several lines has several translations. DataError names all lines that are wrong.
@@ -81,7 +81,7 @@ def read_glossary(path: Path) -> Glossary:
     if mistakes:
         more = len(mistakes) - _MOST_MISTAKES
         raise DataError("\n".join([*mistakes[:_MOST_MISTAKES], *([f"{path}: … and {more} more"] if more > 0 else [])]))
-    return Glossary([Entry(source, tuple(targets)) for source, targets in found.items()])
+    return tuple(Entry(source, tuple(targets)) for source, targets in found.items())
 
 
 def read_phrases(path: Path) -> tuple[str, ...]:

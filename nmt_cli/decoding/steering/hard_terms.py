@@ -8,9 +8,8 @@ from itertools import pairwise
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.batching import Searcher
-from nmt_cli.decoding.forced.alignment import Link
-from nmt_cli.decoding.forced.annotation import Annotator, Said, Wanted
-from nmt_cli.decoding.forced.given import as_hypotheses
+from nmt_cli.decoding.scoring.alignment import Link
+from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator, score_texts
 from nmt_cli.decoding.search.hypotheses import Hypothesis, best_first
 from nmt_cli.decoding.sentences import HardTerm, Sentence
 from nmt_cli.errors import ModelError
@@ -60,7 +59,7 @@ class HardTerms:
             if sentence.wishes.terms and not all(self._grants(sentence, each) for each in found[place])
         ]
         said = [
-            (place, Said(sources[place], sentences[place], text, each.tokens))
+            (place, AnnotationInput(sources[place], sentences[place], text, each.tokens))
             for place in lacking
             for each, text in zip(found[place], self._texts(found[place]), strict=True)
         ]
@@ -77,9 +76,9 @@ class HardTerms:
                 found[place] = hypotheses
         return found
 
-    def _substituted(self, said: Sequence[Said]) -> list[Hypothesis | None]:
+    def _substituted(self, said: Sequence[AnnotationInput]) -> list[Hypothesis | None]:
         """Translations with their terms put in; None where that cannot be."""
-        annotator = Annotator(self._searcher, self._tokenizer, self._settings.batch_tokens, Wanted(True, False))
+        annotator = Annotator(self._searcher, self._tokenizer, self._settings.batch_tokens, alignment=True)
         try:
             links = [each.alignment or () for each in annotator.annotate(said)]
         except ModelError:  # no attention
@@ -98,7 +97,7 @@ class HardTerms:
             for place, each in enumerate(said)
         ]
 
-    def _best_places(self, said: Sequence[Said], unsaid: Sequence[Sequence[Unsaid]]) -> list[str | None]:
+    def _best_places(self, said: Sequence[AnnotationInput], unsaid: Sequence[Sequence[Unsaid]]) -> list[str | None]:
         """Translations with each term put where, alone, it is likeliest; None where two would go to the same words."""
         trials = [
             (each.sentence, _replaced(each.target, {place: term.target}))
@@ -120,7 +119,7 @@ class HardTerms:
 
     def _given(self, pairs: Sequence[tuple[Sentence, str]]) -> list[Hypothesis]:
         sentences, texts = [sentence for sentence, _ in pairs], [text for _, text in pairs]
-        return as_hypotheses(self._searcher, self._tokenizer, self._settings, sentences, texts)
+        return score_texts(self._searcher, self._tokenizer, self._settings, sentences, texts)
 
     def _texts(self, hypotheses: Sequence[Hypothesis]) -> list[str]:
         return self._tokenizer.decode_target([list(each.tokens) for each in hypotheses])

@@ -4,25 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.sentences import NO_WISHES, Favoured, HardTerm, Wishes
-from nmt_cli.decoding.steering.glossary import Entry, Glossary, Mode, Occurrence
+from nmt_cli.decoding.steering.glossary import Entry, Glossary, Occurrence
 from nmt_cli.decoding.steering.spelling import Speller
 from nmt_cli.text.word_boundaries import split_words
-
-
-@dataclass(frozen=True)
-class SteeringSettings:
-    """What is wished of all translations."""
-
-    glossary: Glossary | None = None
-    mode: Mode = "soft"
-    bonus: float = 3.0
-    """See decoding.glossary_bonus."""
-    forbidden: tuple[str, ...] = ()
-
-
-NOTHING_WISHED = SteeringSettings()
 
 
 @dataclass(frozen=True)
@@ -41,16 +27,22 @@ class Term:
 class Steering:
     """Knows what is wished of every translation, and learns from each request what else is."""
 
-    def __init__(self, tokenizer: Tokenizer, settings: SteeringSettings = NOTHING_WISHED) -> None:
-        self.settings = settings
-        self._speller = Speller(tokenizer)
+    def __init__(self, tokenizer: Tokenizer, options: TranslateOptions, glossary_bonus: float) -> None:
+        """See decoding.glossary_bonus for `glossary_bonus`, in nats."""
+        self._options, self._bonus, self._speller = options, glossary_bonus, Speller(tokenizer)
+        self._glossary = Glossary(options.glossary) if options.glossary else None
+
+    def applies_to(self, request: Request) -> bool:
+        """Return whether the options or the request may constrain the translation."""
+        options = self._options
+        return bool(options.glossary or options.bad_words or request.prefix or request.required or request.forbidden)
 
     def wishes(self, request: Request, pieces: Sequence[tuple[int, int]]) -> list[Wishes]:
         """For each piece of a line, its characters `start` to `end`, in order.
 
         The prefix and what is required belong to the first, terms to the piece that they begin in.
         """
-        forbidden = dict.fromkeys((*self.settings.forbidden, *request.forbidden))
+        forbidden = dict.fromkeys((*self._options.bad_words, *request.forbidden))
         occurrences = self._occurrences(request)
         if not (forbidden or occurrences or request.prefix or request.required):
             return [NO_WISHES] * len(pieces)
@@ -94,8 +86,7 @@ class Steering:
         return tuple(found)
 
     def _occurrences(self, request: Request) -> list[Occurrence]:
-        glossary = self.settings.glossary
-        return [] if glossary is None else glossary.occurrences(request.text)
+        return [] if self._glossary is None else self._glossary.occurrences(request.text)
 
     def _of_terms(self, text: str, occurrences: Sequence[Occurrence]) -> tuple[list[HardTerm], list[Favoured]]:
         """What is required, and what is favoured."""
@@ -103,10 +94,10 @@ class Steering:
         favoured: list[Favoured] = []
         for occurrence in occurrences:
             spelled = {form: phrase for form in _forms(text, occurrence) if (phrase := self._speller.usual(form))}
-            if self.settings.mode == "hard":
+            if self._options.glossary_mode == "hard":
                 required += [HardTerm(occurrence.start, occurrence.end, form) for form in spelled][:1]
             else:
-                favoured += [Favoured(phrase, self.settings.bonus) for phrase in dict.fromkeys(spelled.values())]
+                favoured += [Favoured(phrase, self._bonus) for phrase in dict.fromkeys(spelled.values())]
         return required, favoured
 
 

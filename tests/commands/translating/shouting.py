@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from nmt_cli import console
-from nmt_cli.commands.translating.answering import Answer, Answering, Window
-from nmt_cli.decoding.summary import Summary
+from nmt_cli.commands.translating.workers import TranslateFn, Window, WindowResult
+from nmt_cli.decoding.results import TranslationStats
 from nmt_cli.errors import ModelError
 
 
-def shout(window: Window, translated: Callable[[int], object]) -> Answer:
+def shout(window: Window, on_progress: Callable[[int], object]) -> WindowResult:
     """Obey each line, and answer the window."""
-    for number, request in enumerate(window.requests, window.first):
+    for number, request in enumerate(window.requests, window.first_line):
         match request.text:
             case "slow":
                 time.sleep(0.3)
@@ -34,18 +34,18 @@ def shout(window: Window, translated: Callable[[int], object]) -> Answer:
                 os.write(1, b"noise of a library\n")
             case "warn":
                 console.warn(f"line {number}: is odd")
-    translated(len(window.requests))
+    on_progress(len(window.requests))
     lines = "".join(f"{request.text.upper()}\n" for request in window.requests)
-    return Answer(lines.encode(), Summary(len(window.requests)))
+    return WindowResult(lines.encode(), TranslationStats(len(window.requests)))
 
 
 @dataclass(frozen=True)
 class Shouting:
-    """Takes the place of `Opener`."""
+    """Takes the place of `TranslatorFactory`."""
 
     options: Any = None
     format: str = "text"
 
-    def __call__(self, number: int = 0, count: int = 1) -> Answering:
+    def __call__(self, index: int = 0, count: int = 1) -> TranslateFn:
         console.warn("this model shouts")
         return shout

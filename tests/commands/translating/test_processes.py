@@ -21,8 +21,8 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from shouting import Shouting
 from nmt_cli import cli
 from nmt_cli.commands import translate
-translate.Opener, translate.sidecar_of = Shouting, lambda *arguments: None
-translate.lines_before = lambda options: 0
+translate.TranslatorFactory, translate.sidecar_for = Shouting, lambda *arguments: None
+translate.count_context_lines = lambda options: 0
 sys.argv[0] = "nmt"
 cli.main()
 """
@@ -158,7 +158,7 @@ def test_a_terminal_is_told_how_to_end() -> None:
         os.write(here, b"one\n\x04")
         assert process.wait(60) == 0
         assert process.stdout and process.stdout.read() == b"ONE\n"
-        assert process.stderr and b"reading lines from the terminal; Ctrl-D ends them\n" in process.stderr.read()
+        assert process.stderr and b"reading lines from the terminal; end with Ctrl-D\n" in process.stderr.read()
     os.close(here)
     os.close(there)
 

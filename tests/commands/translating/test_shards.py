@@ -5,13 +5,13 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from nmt_cli.commands.translating.shards import Section, section_of
+from nmt_cli.commands.translating.inputs import ByteRange, shard_range
 from nmt_cli.processes.sharding import ShardSpec
 
 
-def parts(path: Path, count: int) -> list[tuple[Section, bytes]]:
+def parts(path: Path, count: int) -> list[tuple[ByteRange, bytes]]:
     with path.open("rb") as file:
-        sections = [section_of(file, ShardSpec(number, count)) for number in range(1, count + 1)]
+        sections = [shard_range(file, ShardSpec(number, count)) for number in range(1, count + 1)]
         return [(section, section.stream().read()) for section in sections]
 
 
@@ -30,7 +30,7 @@ def test_each_line_is_in_exactly_one_part(tmp_path: Path, content: bytes, count:
     before = 0
     for section, part in found:
         assert not part or part.endswith(b"\n") or section.stop == len(content)
-        assert section.first == before + 1
+        assert section.first_line == before + 1
         before += part.count(b"\n")
 
 
@@ -47,7 +47,7 @@ def test_what_is_added_meanwhile_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "in"
     path.write_bytes(b"one\n")
     with path.open("rb") as file:
-        section = section_of(file, ShardSpec(1, 1))
+        section = shard_range(file, ShardSpec(1, 1))
         with path.open("ab") as more:
             more.write(b"two\n")
         assert section.stream().read() == b"one\n"

@@ -8,14 +8,13 @@ import torch
 from toys import EchoModel, ToyEncoderOutput
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.forced.alignment import Link
-from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.decoding.scoring.alignment import Link
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import HardTerm, Sentence
-from nmt_cli.decoding.steering.glossary import Entry, Glossary
+from nmt_cli.decoding.steering.glossary import Entry
 from nmt_cli.decoding.steering.hard_terms import unsaid_terms
-from nmt_cli.decoding.steering.wishes import SteeringSettings
-from nmt_cli.decoding.translator import Demands, Translator
+from nmt_cli.decoding.translator import Translator
 from nmt_cli.models.contract import DecoderInput, DecoderOutput
 from nmt_cli.recipe.decoding import BeamSettings
 
@@ -30,9 +29,9 @@ class Blind(EchoModel):
 def echo(tokenizer: Tokenizer, kind: type[EchoModel] = EchoModel, **terms: str) -> Translator:
     """Says each source again, but for hard terms."""
     settings = BeamSettings(beam_size=3, split_above=None)
-    glossary = Glossary([Entry(source.replace("_", " "), (target,)) for source, target in terms.items()])
-    demands = Demands(steering=SteeringSettings(glossary, "hard"))
-    return Translator(kind(tokenizer.target_size), tokenizer, settings, torch.device("cpu"), demands=demands)
+    glossary = tuple(Entry(source.replace("_", " "), (target,)) for source, target in terms.items())
+    options = TranslateOptions(glossary=glossary, glossary_mode="hard")
+    return Translator(kind(tokenizer.target_size), tokenizer, settings, torch.device("cpu"), options=options)
 
 
 def said(translator: Translator, text: str, **wishes: Sequence[str]) -> str:
@@ -66,7 +65,7 @@ def test_the_log_probability_is_that_of_the_text(plain_tokenizer: Tokenizer) -> 
 
     (found,) = translator.translate_window([Request("sit dish")])
 
-    (forced,) = translator.searcher.forced([Sentence(1, source)], [target], 1000)
+    (forced,) = translator.searcher.score([Sentence(1, source)], [target], 1000)
     assert found.best.text == "sit Nein"
     assert found.best.log_probability == pytest.approx(forced.log_probability)
 
@@ -82,7 +81,7 @@ def test_only_what_alignment_cannot_place_is_searched_for_again(plain_tokenizer:
 
     translator.searcher.search = counting  # type: ignore[method-assign]
 
-    translator.translate_window([Request("a tea"), Request("a dish"), Request("a dish-sit")], translated=heard.append)
+    translator.translate_window([Request("a tea"), Request("a dish"), Request("a dish-sit")], on_progress=heard.append)
 
     assert sorted(asked) == [1, 2, 3, 3]
     assert sum(heard) == 3

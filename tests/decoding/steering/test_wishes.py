@@ -1,17 +1,18 @@
 """What is asked in words is asked of search in tokens, and what came of it is told."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.sentences import Favoured, Phrase
-from nmt_cli.decoding.steering.glossary import Entry, Glossary, Mode
-from nmt_cli.decoding.steering.wishes import Steering, SteeringSettings
+from nmt_cli.decoding.steering.glossary import Entry, Mode
+from nmt_cli.decoding.steering.wishes import Steering
 
 Spell = Callable[[str], Phrase]
-GLOSSARY = Glossary([Entry("dog", ("Hund", "Köter")), Entry("red", ("rot",)), Entry("hot dog", ("Hotdog",))])
+GLOSSARY = (Entry("dog", ("Hund", "Köter")), Entry("red", ("rot",)), Entry("hot dog", ("Hotdog",)))
 
 
 @pytest.fixture
@@ -20,8 +21,8 @@ def spell(plain_tokenizer: Tokenizer) -> Spell:
     return lambda text: tuple(plain_tokenizer.encode_target([text])[0])
 
 
-def steering(tokenizer: Tokenizer, mode: Mode = "soft", **settings: object) -> Steering:
-    return Steering(tokenizer, SteeringSettings(GLOSSARY, mode, bonus=2.0, **settings))  # type: ignore[arg-type]
+def steering(tokenizer: Tokenizer, mode: Mode = "soft", **options: Any) -> Steering:
+    return Steering(tokenizer, TranslateOptions(glossary=GLOSSARY, glossary_mode=mode, **options), 2.0)
 
 
 def wholly(request: Request) -> list[tuple[int, int]]:
@@ -60,7 +61,7 @@ def test_a_capital_at_the_beginning_is_taken_over(
 def test_pieces_have_the_terms_that_occur_in_them(plain_tokenizer: Tokenizer, spell: Spell) -> None:
     request = Request("a dog. red. none", prefix="Ein,", required=("Haus",), forbidden=("nie",))
 
-    first, second, third = steering(plain_tokenizer, "hard", forbidden=("gross",)).wishes(
+    first, second, third = steering(plain_tokenizer, "hard", bad_words=("gross",)).wishes(
         request, [(0, 6), (7, 11), (12, 16)]
     )
 

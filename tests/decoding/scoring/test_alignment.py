@@ -2,7 +2,7 @@
 
 import torch
 
-from nmt_cli.decoding.forced.alignment import pharaoh, word_alignment
+from nmt_cli.decoding.scoring.alignment import format_pharaoh, word_alignment
 
 SPREAD = torch.tensor(
     [
@@ -33,5 +33,5 @@ def test_a_token_may_belong_to_several_words() -> None:
 
 
 def test_links_are_written_as_source_and_target() -> None:
-    assert pharaoh([(1, 0), (0, 2)]) == "1-0 0-2"
-    assert pharaoh([]) == ""
+    assert format_pharaoh([(1, 0), (0, 2)]) == "1-0 0-2"
+    assert format_pharaoh([]) == ""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.forced.word_places import source_words, target_words
+from nmt_cli.decoding.scoring.alignment import decoded_word_indices, source_word_indices
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n")) | st.sampled_from(
     ["日本 語", "ﬁn½ …", "10\xa0000 b", "it´s b", "a\tb", " a  b ", "a \u200b c", "\ufeff", "▁a ▁", "é e\u0301"]
@@ -23,8 +23,8 @@ def spelled(tokenizer: Tokenizer, tokens: list[int], words: list[list[int]]) -> 
 def test_the_tokens_of_a_word_spell_it(tokenizer: Tokenizer, text: str) -> None:
     (tokens,) = tokenizer.encode_source([text])
 
-    assert spelled(tokenizer, tokens, source_words(tokenizer, text, tokens)) == text.split()
-    assert spelled(tokenizer, tokens, target_words(tokenizer, text, tokens)) == text.split()
+    assert spelled(tokenizer, tokens, source_word_indices(tokenizer, text, tokens)) == text.split()
+    assert spelled(tokenizer, tokens, decoded_word_indices(tokenizer, text, tokens)) == text.split()
 
 
 @settings(max_examples=100)
@@ -32,7 +32,7 @@ def test_the_tokens_of_a_word_spell_it(tokenizer: Tokenizer, text: str) -> None:
 def test_each_visible_word_of_a_source_has_tokens(tokenizer: Tokenizer, text: str) -> None:
     (tokens,) = tokenizer.encode_source([text])
 
-    found = source_words(tokenizer, text, tokens)
+    found = source_word_indices(tokenizer, text, tokens)
 
     assert len(found) == len(tokens)
     visible = {place for place, word in enumerate(words_of(text)) if tokenizer.normalize(word).split()}
@@ -45,7 +45,7 @@ def test_whatever_a_model_says_each_word_of_it_has_tokens(tokenizer: Tokenizer, 
     tokens = data.draw(st.lists(st.integers(0, tokenizer.target_size - 1), max_size=12))
     (text,) = tokenizer.decode_target([tokens])
 
-    found = target_words(tokenizer, text, tokens)
+    found = decoded_word_indices(tokenizer, text, tokens)
 
     assert len(found) == len(tokens)
     visible = {place for place, word in enumerate(words_of(text)) if word.split()}
@@ -55,7 +55,7 @@ def test_whatever_a_model_says_each_word_of_it_has_tokens(tokenizer: Tokenizer, 
 def test_a_word_that_normalisation_takes_apart_keeps_its_tokens(plain_tokenizer: Tokenizer) -> None:
     text = "10\xa0000 ab"
     (tokens,) = plain_tokenizer.encode_source([text])
-    of_last = [word for word in source_words(plain_tokenizer, text, tokens) if word == [1]]
+    of_last = [word for word in source_word_indices(plain_tokenizer, text, tokens) if word == [1]]
 
-    assert set(map(tuple, source_words(plain_tokenizer, text, tokens))) == {(0,), (1,)}
+    assert set(map(tuple, source_word_indices(plain_tokenizer, text, tokens))) == {(0,), (1,)}
     assert len(of_last) == len(plain_tokenizer.encode_source(["ab"])[0])

@@ -1,4 +1,4 @@
-"""Whatever is hidden comes out exactly once and nested as it was, and the text around it is what the model said."""
+"""Whatever is masked comes out exactly once and nested as it was, and the text around it is what the model output."""
 
 import html
 import re
@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt_cli.decoding.forced.annotation import Annotation
-from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.shields.elements import Hidden
-from nmt_cli.decoding.shields.hiding import hide_markup, hide_spans, hide_tags, shown
-from nmt_cli.decoding.shields.placing import Link, put_back
-from nmt_cli.decoding.shields.shield import Shield
-from nmt_cli.decoding.translator import TranslatedText, Translation
+from nmt_cli.decoding.markup.placeholders import MaskedLine, escape_markup, mask_markup, mask_spans, mask_tags
+from nmt_cli.decoding.markup.reinsertion import reinsert_markup
+from nmt_cli.decoding.markup.transfer import MarkupTransfer
+from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.decoding.results import TranslatedText, Translation
+from nmt_cli.decoding.scoring.alignment import Link
+from nmt_cli.decoding.scoring.annotation import Annotation
 
 TAG = re.compile(r"</?\w+ ?\d*/?>")
 WORDS = st.lists(st.sampled_from(["a", "bc", "H2O", "x.", "<", "&", "…"]), max_size=8).map(" ".join)
 LINKS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 9)), max_size=12)
 PLACEHOLDER = re.compile(r"\{\w*\}")
+PROTECTING = MarkupTransfer(TranslateOptions(protect=(PLACEHOLDER.pattern,)))
 
 
 @st.composite
@@ -30,13 +31,13 @@ def marked_up(draw: st.DrawFn, depth: int = 3) -> str:
     def level(depth: int) -> str:
         parts = []
         for _ in range(draw(st.integers(0, 3))):
-            parts.append(draw(WORDS.map(shown)) + draw(st.sampled_from(["", " "])))
+            parts.append(draw(WORDS.map(escape_markup)) + draw(st.sampled_from(["", " "])))
             number, kind = next(numbers), draw(st.sampled_from(["alone", "around"]))
             if kind == "alone" or depth == 0:
                 parts.append(f"<br {number}/>")
             else:
                 parts.append(f"<i {number}>{level(depth - 1)}</i>")
-        return "".join(parts) + draw(WORDS.map(shown))
+        return "".join(parts) + draw(WORDS.map(escape_markup))
 
     return level(depth)
 
@@ -62,19 +63,21 @@ def tree(text: str) -> dict[str, str]:
 
 @settings(max_examples=100)
 @given(marked_up(), WORDS, LINKS)
-def test_each_tag_comes_once_nested_as_it_was_in_what_the_model_said(line: str, said: str, links: list[Link]) -> None:
-    hidden = hide_markup(line)
-    assert hidden is not None
+def test_each_tag_comes_once_nested_as_it_was_in_what_the_model_said(line: str, output: str, links: list[Link]) -> None:
+    masked = mask_markup(line)
+    assert masked is not None
 
-    found = put_back(hidden, said, links, shown)
+    found = reinsert_markup(masked, output, links, escape_markup)
 
     assert tree(found) == tree(line)
-    assert html.unescape(without(found)) == said
+    assert html.unescape(without(found)) == output
 
 
 @settings(max_examples=100)
 @given(marked_up(), st.sampled_from(["{a}", "{b}", "{}"]), st.integers(0, 40), WORDS, LINKS)
-def test_spans_and_tags_go_together(line: str, span: str, place: int, said: str, links: list[Link]) -> None:
+def test_reinsert_markup_combines_spans_and_tags(
+    line: str, span: str, place: int, output: str, links: list[Link]
+) -> None:
     cut = [
         0,
         *(found.start() for found in TAG.finditer(line)),
@@ -83,29 +86,29 @@ def test_spans_and_tags_go_together(line: str, span: str, place: int, said: str,
     ]
     at = cut[place % len(cut)]
     line = line[:at] + span + line[at:]
-    hidden = hide_markup(line)
-    assert hidden is not None
+    masked = mask_markup(line)
+    assert masked is not None
 
-    found = put_back(hide_spans(hidden, PLACEHOLDER), said, links, shown)
+    found = reinsert_markup(mask_spans(masked, PLACEHOLDER), output, links, escape_markup)
 
     assert tree(found) == tree(line)
     assert found.count(span) == 1
-    assert "".join(html.unescape(without(found)).replace(span, "").split()) == "".join(said.split())
+    assert "".join(html.unescape(without(found)).replace(span, "").split()) == "".join(output.split())
 
 
 @settings(max_examples=100)
 @given(
     st.lists(st.sampled_from(["<b>", "</b>", "</i>", "<br/>", "a", " ", "bc"]), max_size=12).map("".join), WORDS, LINKS
 )
-def test_tags_that_do_not_fit_come_out_once_each(line: str, said: str, links: list[Link]) -> None:
-    found = put_back(hide_tags(line), said, links, str)
+def test_mask_tags_keeps_each_malformed_tag_once(line: str, output: str, links: list[Link]) -> None:
+    found = reinsert_markup(mask_tags(line), output, links, str)
 
     assert sorted(TAG.findall(found)) == sorted(TAG.findall(line))
-    assert "".join(without(found).split()) == "".join(said.split())
+    assert "".join(without(found).split()) == "".join(output.split())
 
 
 @pytest.mark.parametrize(
-    ("line", "said", "links", "expected"),
+    ("line", "output", "links", "expected"),
     [
         ("a <b>red</b> house", "une maison rouge", "0-0 2-1 1-2", "une maison <b>rouge</b>"),
         ("he <b>is <i>very</i> old</b>.", "er ist sehr alt.", "0-0 1-1 2-2 3-3", "er <b>ist <i>sehr</i> alt</b>."),
@@ -119,23 +122,23 @@ def test_tags_that_do_not_fit_come_out_once_each(line: str, said: str, links: li
         ('see (<a href="x">here</a>)', "siehe (hier)", "0-0 1-1", 'siehe (<a href="x">hier</a>)'),
     ],
 )
-def test_tags_go_where_their_words_went(line: str, said: str, links: str, expected: str) -> None:
-    hidden = hide_markup(line)
-    assert hidden is not None
+def test_reinsert_markup_places_tags_by_alignment(line: str, output: str, links: str, expected: str) -> None:
+    masked = mask_markup(line)
+    assert masked is not None
 
     pairs = [(int(one), int(other)) for one, other in (link.split("-") for link in links.split())]
 
-    assert put_back(hidden, said, pairs, shown) == expected
+    assert reinsert_markup(masked, output, pairs, escape_markup) == expected
 
 
 @pytest.mark.parametrize("line", ["<b>a", "a</b>", "<b><i>a</b></i>", "</b><b>"])
-def test_markup_that_is_not_well_nested_is_none(line: str) -> None:
-    assert hide_markup(line) is None
-    assert hide_tags(line).text.strip() == "a" * line.count("a")
+def test_mask_markup_rejects_malformed_markup(line: str) -> None:
+    assert mask_markup(line) is None
+    assert mask_tags(line).text.strip() == "a" * line.count("a")
 
 
 @pytest.mark.parametrize(
-    ("line", "said", "links", "expected"),
+    ("line", "output", "links", "expected"),
     [
         ("Hello {name} there", "Hallo dort", "0-0 1-1", "Hallo {name} dort"),
         ("Hello there {name}", "Hallo dort", "0-0 1-1", "Hallo dort {name}"),
@@ -152,10 +155,10 @@ def test_markup_that_is_not_well_nested_is_none(line: str) -> None:
         ("They wait{n} here", "Sie warten hier", "0-0 1-1 2-2", "Sie warten{n} hier"),
     ],
 )
-def test_spans_are_set_apart_as_they_were(line: str, said: str, links: str, expected: str) -> None:
+def test_reinsert_markup_spaces_spans_as_before(line: str, output: str, links: str, expected: str) -> None:
     pairs = [(int(one), int(other)) for one, other in (link.split("-") for link in links.split())]
 
-    assert put_back(hide_spans(Hidden(line), PLACEHOLDER), said, pairs, str) == expected
+    assert reinsert_markup(mask_spans(MaskedLine(line), PLACEHOLDER), output, pairs, str) == expected
 
 
 def in_reverse(keeps: bool) -> Callable[[Sequence[Request]], list[Translation]]:
@@ -174,17 +177,17 @@ def in_reverse(keeps: bool) -> Callable[[Sequence[Request]], list[Translation]]:
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_what_the_model_does_not_keep_is_put_in(keeps: bool) -> None:
+def test_transfer_reinserts_protected_text_that_the_model_lost(keeps: bool) -> None:
     lines = ["a {x} b", "", "c", "{x} {x} d"]
 
-    found = Shield(protect=PLACEHOLDER).through(list(map(Request, lines)), in_reverse(keeps))
+    found = PROTECTING.translate(list(map(Request, lines)), in_reverse(keeps))
 
     assert [each.source for each in found] == lines
     expected = ["b {x} a", "", "c", "d {x} {x}"] if keeps else ["{x} b a", "", "c", "{x} {x} d"]
     assert [each.best.text for each in found] == expected
 
 
-def test_only_lines_that_lost_something_in_any_translation_are_asked_for_again() -> None:
+def test_transfer_translates_again_only_lines_that_lost_protected_text() -> None:
     asked = []
 
     def translate(requests: Sequence[Request]) -> list[Translation]:
@@ -196,16 +199,17 @@ def test_only_lines_that_lost_something_in_any_translation_are_asked_for_again()
             for each in requests
         ]
 
-    Shield(protect=PLACEHOLDER).through([Request("a"), Request("{x} b")], translate)
+    PROTECTING.translate([Request("a"), Request("{x} b")], translate)
 
     assert asked == [["a", "{x} b"], ["", " b"]]
 
 
-def test_malformed_markup_is_kept_and_marked() -> None:
-    good, bad = Shield(markup=True).through([Request("<b>a</b> b"), Request("<b>a & b")], in_reverse(True))
+def test_transfer_marks_malformed_markup() -> None:
+    transfer = MarkupTransfer(TranslateOptions(markup=True))
+    good, bad = transfer.translate([Request("<b>a</b> b"), Request("<b>a & b")], in_reverse(True))
 
-    assert (good.best.text, good.malformed) == ("b <b>a</b>", False)
-    assert (bad.best.text, bad.malformed) == ("b & <b>a", True)
+    assert (good.best.text, good.is_malformed) == ("b <b>a</b>", False)
+    assert (bad.best.text, bad.is_malformed) == ("b & <b>a", True)
     assert good.best.annotation is None
 
 
@@ -221,28 +225,28 @@ def test_malformed_markup_is_kept_and_marked() -> None:
         ("(<b>{a}</b>) waits", "() waits"),
     ],
 )
-def test_what_is_left_of_a_line_reads_well(line: str, left: str) -> None:
-    hidden = hide_markup(line)
-    assert hidden is not None
+def test_mask_spans_leaves_readable_text(line: str, left: str) -> None:
+    masked = mask_markup(line)
+    assert masked is not None
 
-    assert hide_spans(hidden, PLACEHOLDER).text == left
+    assert mask_spans(masked, PLACEHOLDER).text == left
 
 
 @pytest.mark.parametrize(
     "line", ["A <b>{x}</b> {y} C", "A <b>{x}</b> C", "A <b>{x}{y}</b>, C", "<b>{x}</b> A C", "A C <b>{x}</b>"]
 )
-def test_spans_stay_in_their_tags(line: str) -> None:
-    hidden = hide_markup(line)
-    assert hidden is not None
-    said = TAG.sub("", PLACEHOLDER.sub("", line)).replace(" ,", ",").split()
+def test_reinsert_markup_keeps_spans_in_their_tags(line: str) -> None:
+    masked = mask_markup(line)
+    assert masked is not None
+    output = TAG.sub("", PLACEHOLDER.sub("", line)).replace(" ,", ",").split()
 
-    assert put_back(hide_spans(hidden, PLACEHOLDER), " ".join(said), [(0, 0), (1, 1)], shown) == line
+    assert reinsert_markup(mask_spans(masked, PLACEHOLDER), " ".join(output), [(0, 0), (1, 1)], escape_markup) == line
 
 
-def test_spans_beside_each_other_keep_their_order_before_a_sign() -> None:
-    hidden = hide_markup("A <b>{x}</b> {y}, C")
-    assert hidden is not None
+def test_mask_spans_keeps_the_order_of_adjacent_spans() -> None:
+    masked = mask_markup("A <b>{x}</b> {y}, C")
+    assert masked is not None
 
-    starts = [element.start for element in hide_spans(hidden, PLACEHOLDER).elements]
+    starts = [placeholder.start for placeholder in mask_spans(masked, PLACEHOLDER).placeholders]
 
     assert starts == sorted(starts)

@@ -1,0 +1,143 @@
+"""Parsing of input lines to requests: plain text, JSON objects, and files of prefixes and factors beside them."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from nmt_cli.decoding.requests import Request, in_documents
+from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.text.lines import read_lines
+
+InputFormat = Literal["text", "jsonl"]
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """Options for reading input."""
+
+    format: InputFormat = "text"
+    prefixes: Path | None = None
+    """A file whose line n is the beginning of translation n."""
+    factors: Mapping[str, Path] = field(default_factory=dict)
+    """By name, a file whose line n has the values of a factor for the words of line n."""
+
+
+DEFAULT_INPUT_OPTIONS = InputOptions()
+
+
+def read_requests(
+    lines: Iterable[str], name: str, first_line: int, options: InputOptions, num_context_lines: int = 0
+) -> Iterator[Request]:
+    """Yield a request for each line.
+
+    A JSON line is an object with a string `source`; `prefix` is a string, `required` and `forbidden` are lists of
+    strings, `factors` are strings by name; other keys are copied to the output.
+
+    Args:
+        name: Name of the input in messages.
+        first_line: 1-based number of the first line.
+        num_context_lines: Maximum number of lines before each in its document that become its context.
+
+    Raises:
+        DataError: A line is invalid, or a file beside the input is too short. The message has file and line.
+    """
+    requests: Iterator[Request] = map(Request, lines)
+    if options.format == "jsonl":
+        requests = (_parse_request(line, f"{name}: line {number}") for number, line in enumerate(lines, first_line))
+    if options.factors:
+        requests = _add_factors(requests, name, first_line, options.factors)
+    if options.prefixes is not None:
+        requests = _add_prefixes(requests, name, first_line, options.prefixes)
+    return in_documents(requests, num_context_lines)
+
+
+def parse_factor_files(given: Sequence[str]) -> dict[str, Path]:
+    """Parse NAME=FILE options to files by name. RecipeError if one is not of that form, or a name is repeated."""
+    found = dict[str, Path]()
+    for each in given:
+        name, sign, path = each.partition("=")
+        if not (name and sign and path):
+            raise RecipeError(f"--factors {each}: must be NAME=FILE, such as pos=in.pos")
+        if name in found:
+            raise RecipeError(f"--factors {each}: {name} is given twice")
+        found[name] = Path(path)
+    return found
+
+
+def read_factor_files(files: Mapping[str, Path], name: str, first_line: int) -> Iterator[dict[str, str]]:
+    """Yield the factors of each line of the input `name`, without end. DataError if a file is too short."""
+    lines = {factor: islice(read_lines(path), first_line - 1, None) for factor, path in files.items()}
+    for number in count(first_line):
+        found = dict[str, str]()
+        for factor, rest in lines.items():
+            values = next(rest, None)
+            if values is None:
+                remedy = f"line n must have the {factor} of line n"
+                raise DataError(f"{files[factor]}: has {number - 1:,} lines, but {name} has more; {remedy}")
+            found[factor] = values
+        yield found
+
+
+def parse_factors(value: Any, location: str) -> dict[str, str]:
+    """Return the factors of a JSON object. DataError with the location if they are not strings by name."""
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise DataError(f'{location}: factors: must be an object of strings, such as {{"pos": "DET NOUN"}}')
+    return dict(value)
+
+
+def parse_object(line: str, location: str) -> dict[str, Any]:
+    """Parse a line to a JSON object with a string `source`. DataError with the location if it is none."""
+    try:
+        record = json.loads(line, parse_constant=_reject_constant)
+        json.dumps(record, ensure_ascii=False).encode()  # lone surrogates could not be written to the output
+    except (ValueError, RecursionError) as error:
+        raise DataError(f'{location}: is not JSON in UTF-8 ({error}); write for example {{"source": "…"}}') from error
+    if not isinstance(record, dict) or not isinstance(record.get("source"), str):
+        raise DataError(f'{location}: is not an object with a string "source"')
+    return record
+
+
+def _parse_request(line: str, location: str) -> Request:
+    record = parse_object(line, location)
+    text, prefix = record.pop("source"), record.pop("prefix", "")
+    if not isinstance(prefix, str) or "\n" in prefix:
+        raise DataError(f"{location}: prefix: must be a string without line breaks")
+    required, forbidden = (
+        _parse_strings(record.pop(key, []), f"{location}: {key}") for key in ("required", "forbidden")
+    )
+    factors = parse_factors(record.pop("factors", {}), location)
+    return Request(text, prefix, required, forbidden, extra=record, factors=factors)
+
+
+def _reject_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number")
+
+
+def _parse_strings(value: Any, location: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise DataError(f"{location}: must be a list of strings")
+    return tuple(value)
+
+
+def _add_factors(
+    requests: Iterable[Request], name: str, first_line: int, files: Mapping[str, Path]
+) -> Iterator[Request]:
+    lines = read_factor_files(files, name, first_line)
+    for number, request in enumerate(requests, first_line):
+        if request.factors:
+            raise DataError(f"{name}: line {number}: has factors, and so does --factors; remove one of them")
+        yield replace(request, factors=next(lines))
+
+
+def _add_prefixes(requests: Iterable[Request], name: str, first_line: int, path: Path) -> Iterator[Request]:
+    prefixes = islice(read_lines(path), first_line - 1, None)
+    for number, request in enumerate(requests, first_line):
+        prefix = next(prefixes, None)
+        if prefix is None:
+            raise DataError(f"{path}: has {number - 1:,} lines, but {name} has more; line n must begin translation n")
+        if request.prefix:
+            raise DataError(f"{name}: line {number}: has a prefix, and so does {path}; remove one of them")
+        yield replace(request, prefix=prefix)

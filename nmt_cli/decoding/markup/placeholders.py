@@ -1,0 +1,198 @@
+"""Masking: text is taken out of a line, and placeholders say what was where.
+
+    <b>Press</b> {key}.   →   "Press." with placeholders <b>…</b> at 0-5 and {key} at 5
+
+Masked are XML tags (entities are decoded), or spans that match a pattern.
+"""
+
+import html
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+_TAG = re.compile(r"<!--.*?-->|<(/?)([A-Za-z_][\w:.-]*)(?:\s[^<>]*?|)(/?)>", re.DOTALL)
+_VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
+)
+"""HTML elements without an end tag."""
+_WORD_SEPARATING = frozenset(
+    ["br", "p", "div", "li", "td", "th", "tr", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "dd", "option"]
+)
+"""HTML elements that separate words even without a space."""
+
+CLOSING = ".,;:!?…)]}»”’。，、；：！？）」』"
+"""Punctuation that follows a word without a space."""
+_BRACKETS = frozenset(["()", "[]", '""', "''", "“”", "„“", "‘’", "«»", "（）", "「」"])
+_LEADING = frozenset([",", ":", ";"])
+"""Punctuation masked together with a span at the beginning of a line."""
+
+Anchor = Literal["next", "previous", "first", "last"]
+"""Where a span goes in the translation: before the translation of the next word, behind that of the previous word, or
+to the beginning or end of the line."""
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """Something masked: a start and end tag around some text, a single tag, or consecutive protected spans."""
+
+    start: int
+    end: int
+    """The characters of the masked text that are enclosed; equal if it encloses nothing."""
+    opening: str
+    closing: str = ""
+    children: tuple["Placeholder", ...] = ()
+    """Nested placeholders, in their order."""
+    anchor: Anchor | None = None
+    """Of spans only."""
+    touches: tuple[bool, bool] = (True, True)
+    """Of spans only: whether a word stood directly before, and directly after."""
+
+
+@dataclass(frozen=True)
+class MaskedLine:
+    """The text of a line for the model, and what was masked."""
+
+    text: str
+    placeholders: tuple[Placeholder, ...] = ()
+
+
+@dataclass
+class _OpenTag:
+    """A tag whose end tag has not been read yet."""
+
+    name: str
+    opening: str
+    start: int
+    children: list[Placeholder] = field(default_factory=list)
+
+
+def mask_markup(line: str) -> MaskedLine | None:
+    """Mask the tags of a line and decode its entities. Return None if the tags are not well nested."""
+    text, position = "", 0
+    stack = [_OpenTag("", "", 0)]
+    for found in _TAG.finditer(line):
+        text += html.unescape(line[position : found.start()])
+        position = found.end()
+        is_end, name, is_empty = found.group(1), (found.group(2) or "").lower(), bool(found.group(3))
+        if name in _WORD_SEPARATING and text and not text[-1].isspace() and line[position : position + 1].strip():
+            text += " "
+        if is_end:
+            if stack[-1].name != name or len(stack) == 1:
+                return None
+            tag = stack.pop()
+            stack[-1].children.append(Placeholder(tag.start, len(text), tag.opening, found[0], tuple(tag.children)))
+        elif is_empty or not name or name in _VOID:
+            stack[-1].children.append(Placeholder(len(text), len(text), found[0]))
+        else:
+            stack.append(_OpenTag(name, found[0], len(text)))
+    if len(stack) > 1:
+        return None
+    return MaskedLine(text + html.unescape(line[position:]), tuple(stack[0].children))
+
+
+def mask_tags(line: str) -> MaskedLine:
+    """Mask each tag on its own, however they are nested. Entities are not decoded."""
+    return mask_spans(MaskedLine(line), _TAG)
+
+
+def mask_spans(masked: MaskedLine, pattern: re.Pattern[str]) -> MaskedLine:
+    """Mask the matches of a pattern in the text, too. Consecutive matches become one placeholder."""
+    line, text = masked.text, ""
+    ends, removed, positions, spans = [0], [0], list[int](), list[Placeholder]()
+    for start, end in _spans_to_mask(masked, pattern):
+        text += line[ends[-1] : start]
+        before, after = line[start - 1 : start] if start else "", line[end : end + 1]
+        if after and after in CLOSING and text.rstrip()[-1:].isalnum():
+            text = text[: max(len(text.rstrip()), positions[-1] if positions else 0)]
+        anchor = _anchor(text, line[start:end], line[end:])
+        touches = (before.isalnum(), after.isalnum())
+        spans.append(Placeholder(start, start, line[start:end], anchor=anchor, touches=touches))
+        positions.append(len(text))
+        if text[-1:].strip() and after.strip() and after not in CLOSING:
+            text += " "
+        ends.append(end)
+        removed.append(end - len(text))
+    text += line[ends[-1] :]
+
+    def move(position: int) -> int:
+        """Return where a character of the text is now; where it would be, if it was removed."""
+        index = bisect_right(ends, position) - 1
+        moved = position - removed[index]
+        return min(moved, positions[index]) if index < len(positions) else moved
+
+    return MaskedLine(text, tuple(_move(each, move) for each in _insert_spans(masked.placeholders, spans)))
+
+
+def count_matches(text: str, pattern: re.Pattern[str]) -> Counter[str]:
+    """Count each different match of a pattern."""
+    return Counter(found[0] for found in pattern.finditer(text) if found[0])
+
+
+def escape_markup(text: str) -> str:
+    """Encode the characters &, < and > as entities."""
+    return html.escape(text, quote=False)
+
+
+def _spans_to_mask(masked: MaskedLine, pattern: re.Pattern[str]) -> list[tuple[int, int]]:
+    """Return what to mask of a text: matches, consecutive ones as one, with brackets or quotes that hold nothing else.
+
+    At the beginning of the line the punctuation after the match is included, as in "{name}: ". No span crosses a tag.
+    """
+    line, tags = masked.text, set(_boundaries(masked.placeholders))
+    found = list[tuple[int, int]]()
+    for start, end in (match.span() for match in pattern.finditer(line) if match[0]):
+        last = found[-1][1] if found else 0
+        if found and not line[last:start].strip() and tags.isdisjoint(range(last, start + 1)):
+            found[-1] = found[-1][0], end
+        else:
+            found.append((start, end))
+    widened = list[tuple[int, int]]()
+    for start, end in found:
+        last = widened[-1][1] if widened else 0
+        if tags.isdisjoint((start, end)):
+            if start > last and line[start - 1] + line[end : end + 1] in _BRACKETS:
+                start, end = start - 1, end + 1
+            elif not line[:start].strip() and line[end : end + 1] in _LEADING and line[end + 1 : end + 2].isspace():
+                end += 1
+        widened.append((start, end))
+    return widened
+
+
+def _boundaries(placeholders: Iterable[Placeholder]) -> Iterator[int]:
+    for placeholder in placeholders:
+        yield from (placeholder.start, placeholder.end)
+        yield from _boundaries(placeholder.children)
+
+
+def _anchor(before: str, span: str, after: str) -> Anchor:
+    """Return the anchor of a span by what remains of the line before and after it."""
+    touches_before, before = before[-1:].isalnum(), before.rstrip()
+    if not before:
+        return "first" if span[-1] in _LEADING else "next"
+    if touches_before and after[:1].isspace():
+        return "previous"
+    if not after.strip():
+        return "previous" if before[-1].isalnum() else "last"
+    return "next" if after[0].isalnum() or after[0].isspace() else "previous"
+
+
+def _move(placeholder: Placeholder, move: Callable[[int], int]) -> Placeholder:
+    """Move a placeholder. One of which only spans are left gets their anchor."""
+    children = tuple(_move(each, move) for each in placeholder.children)
+    moved = replace(placeholder, start=move(placeholder.start), end=move(placeholder.end), children=children)
+    if moved.start < moved.end or not children:
+        return moved
+    return replace(moved, anchor=children[0].anchor, touches=(children[0].touches[0], children[-1].touches[1]))
+
+
+def _insert_spans(placeholders: Sequence[Placeholder], spans: Sequence[Placeholder]) -> tuple[Placeholder, ...]:
+    """Insert spans among the placeholders of one level, or into those that enclose them."""
+    merged, rest = list[Placeholder](), list(spans)
+    for each in placeholders:
+        within = [span for span in rest if each.start <= span.start < each.end] if each.closing else []
+        rest = [span for span in rest if span not in within]
+        merged.append(replace(each, children=_insert_spans(each.children, within)))
+    return tuple(sorted([*merged, *rest], key=lambda each: each.start))

@@ -1,0 +1,120 @@
+"""Reinsertion: placeholders go back into a translation, by word alignment."""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+
+from nmt_cli.decoding.markup.placeholders import CLOSING, MaskedLine, Placeholder
+from nmt_cli.decoding.scoring.alignment import Link
+
+_WORD = re.compile(r"[^ \t]+")
+
+Bounds = tuple[int, int]
+
+
+def reinsert_markup(masked: MaskedLine, translation: str, links: Iterable[Link], escape: Callable[[str], str]) -> str:
+    """Insert each placeholder of a line into its translation exactly once, nested as before.
+
+    A placeholder that encloses words goes around the words aligned to them, without those that would add more
+    unaligned than aligned words. One that encloses nothing goes before the word aligned to the next one.
+
+    Args:
+        links: The alignment of the words of the masked text and of the translation.
+        escape: Applied to the text between placeholders.
+    """
+    return _Reinsertion(masked.text, translation, links).write(masked.placeholders, (0, len(translation)), escape)
+
+
+class _Reinsertion:
+    """A line and its translation, with their words and alignment."""
+
+    def __init__(self, source: str, target: str, links: Iterable[Link]) -> None:
+        self.source, self.target = source, target
+        self.source_words = [found.span() for found in _WORD.finditer(source)]
+        self.target_words = [found.span() for found in _WORD.finditer(target)]
+        self.links = sorted(
+            {(one, other) for one, other in links if one < len(self.source_words) and other < len(self.target_words)}
+        )
+
+    def write(self, placeholders: Sequence[Placeholder], bounds: Bounds, escape: Callable[[str], str]) -> str:
+        """Return the translation within bounds with the placeholders of one level."""
+        written, position = "", bounds[0]
+        for (start, end), placeholder in self._side_by_side(placeholders, bounds):
+            written += escape(self.target[position:start])
+            before, after = self._spacing(written[-1:], self.target[start : bounds[1]][:1], placeholder)
+            inner = self.write(placeholder.children, (start, end), escape)
+            written += before + placeholder.opening + inner + placeholder.closing + after
+            position = end
+        return written + escape(self.target[position : bounds[1]])
+
+    def _side_by_side(self, placeholders: Sequence[Placeholder], bounds: Bounds) -> list[tuple[Bounds, Placeholder]]:
+        """Return the placeholders of one level in target order with their characters, without overlaps, in bounds."""
+        wanted = [(*self._range(placeholder), index) for index, placeholder in enumerate(placeholders)]
+        placed, free = [], bounds[0]
+        for start, end, index in sorted(wanted):
+            start = min(max(start, free), bounds[1])
+            free = min(max(end, start), bounds[1])
+            placed.append(((start, free), placeholders[index]))
+        return placed
+
+    def _range(self, placeholder: Placeholder) -> Bounds:
+        """Return the characters of the translation that a placeholder should enclose."""
+        first = bisect_right([end for _, end in self.source_words], placeholder.start)
+        end = bisect_left([start for start, _ in self.source_words], placeholder.end)
+        aligned = sorted({other for one, other in self.links if first <= one < end})
+        if placeholder.start == placeholder.end or not aligned:
+            position = self._single_position(placeholder, first)
+            return position, position
+        first_target, last_target = _densest_run(aligned)
+        start = self._character(placeholder.start, first, first_target, at_end=False)
+        return start, max(start, self._character(placeholder.end, end - 1, last_target, at_end=True))
+
+    def _single_position(self, placeholder: Placeholder, next_word: int) -> int:
+        """Return where a placeholder that encloses nothing goes; `next_word` is the source word after it."""
+        if placeholder.anchor == "first":
+            return 0
+        if placeholder.anchor == "last":
+            return len(self.target)
+        before = [other for one, other in self.links if self.source_words[one][0] < placeholder.start]
+        if placeholder.anchor == "previous" and before:
+            start, end = self.target_words[before[-1]]
+            return start + len(self.target[start:end].rstrip(CLOSING))
+        following = [(one, other) for one, other in self.links if one >= next_word]
+        if following:
+            return self.target_words[following[0][1]][0]
+        return self.target_words[self.links[-1][1]][1] if self.links and next_word else len(self.target)
+
+    def _character(self, position: int, source_word: int, target_word: int, at_end: bool) -> int:
+        """Return where in a target word a boundary within or beside the source word falls.
+
+        It is known if the words are spelled alike; a boundary beside punctuation stays beside it.
+        """
+        source_start, source_end = self.source_words[source_word]
+        start, end = self.target_words[target_word]
+        is_inside = source_start < position < source_end
+        if is_inside and self.source[source_start:source_end] == self.target[start:end]:
+            return start + position - source_start
+        word = self.target[start:end]
+        rest = self.source[position:source_end] if at_end else self.source[source_start:position]
+        if not is_inside or any(map(str.isalnum, rest)):
+            return end if at_end else start
+        return start + len(word.rstrip(rest)) if at_end else end - len(word.lstrip(rest))
+
+    def _spacing(self, before: str, after: str, placeholder: Placeholder) -> tuple[str, str]:
+        """Return the spaces that separate a span from words it did not touch, given the characters beside it."""
+        touches_before, touches_after = placeholder.touches
+        needs_before = not touches_before and before.strip()
+        needs_after = not touches_after and after.strip() and after not in CLOSING
+        return " " if needs_before else "", " " if needs_after else ""
+
+
+def _densest_run(indices: Sequence[int]) -> Bounds:
+    """Return first and last of the run that holds the most of these indices, minus the number of others within it."""
+    best, best_count = (indices[0], indices[0]), 0
+    count, start = 0, indices[0]
+    for position, index in enumerate(indices):
+        gap = index - indices[position - 1] - 1 if position else 0
+        count, start = (count - gap + 1, start) if position and count > gap else (1, index)
+        if count > best_count:
+            best_count, best = count, (start, index)
+    return best

@@ -1,0 +1,148 @@
+"""Repair of translations with problems: they are searched for in other ways, and the best result is kept."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from nmt_cli.decoding.scoring.annotation import Annotation
+from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
+from nmt_cli.text.checks import TranslationFinding
+
+Check = Callable[[str, str], tuple[TranslationFinding, ...]]
+"""Returns the problems of a translation, given its source and itself."""
+Decode = Callable[[list[list[int]]], list[str]]
+Search = Callable[[Sequence[Sentence], SearchSettings], list[list[Hypothesis]]]
+SearchMasked = Callable[[Sequence[Sentence], Sequence[str], Sequence[Sequence[str]]], list[list[Hypothesis]]]
+"""Searches for sentences, also given as text, without the parts that their translations lost; see MaskedSearch."""
+
+_MAX_BEAM_SIZE = 50
+"""Widest beam of a retry; a beam that is wider already keeps its width."""
+_NO_REPEAT_NGRAM = 3
+"""Subwords in a row that a retry does not repeat."""
+
+
+@dataclass(frozen=True)
+class DecodedHypothesis:
+    """A hypothesis with its text."""
+
+    text: str
+    hypothesis: Hypothesis
+    annotation: Annotation | None = None
+
+
+@dataclass(frozen=True)
+class SentenceResult:
+    """The hypotheses found for a sentence, best first."""
+
+    hypotheses: list[DecodedHypothesis]
+    problems: tuple[TranslationFinding, ...] = ()
+    """Problems of the best."""
+    is_retried: bool = False
+    """Whether the best was not the first result of the first search."""
+
+
+def decode_hypotheses(found: Sequence[Sequence[Hypothesis]], decode: Decode) -> list[list[DecodedHypothesis]]:
+    """Return hypotheses of sentences with their texts."""
+    texts = iter(decode([list(hypothesis.tokens) for hypotheses in found for hypothesis in hypotheses]))
+    return [[DecodedHypothesis(next(texts), hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+
+
+def retries(settings: SearchSettings) -> tuple[SearchSettings, ...]:
+    """Return the searches to retry with: a wider beam; one without repetition, for longer translations; sampling.
+
+    All of their hypotheses are considered, not only the best.
+    """
+    beam_size = settings.beam_size if isinstance(settings, BeamSettings) else 1
+    width = max(beam_size, min(max(2 * beam_size, 8), _MAX_BEAM_SIZE))
+    wider = settings.beam(width, n_best=width).model_copy(update={"early_stop": "first"})  # enough to choose from
+    longer = {
+        "length_penalty": min(settings.length_penalty + 1, 10.0),
+        "no_repeat_ngram": settings.no_repeat_ngram or _NO_REPEAT_NGRAM,
+    }
+    sampling = SamplingSettings(strategy="sampling", temperature=0.7, top_k=10, **settings.shared() | {"n_best": 16})
+    return wider, wider.model_copy(update=longer), sampling
+
+
+class Repair:
+    """Checks translations and retries those with problems."""
+
+    def __init__(
+        self,
+        check: Check,
+        search: Search,
+        search_masked: SearchMasked | None,
+        decode: Decode,
+        settings: SearchSettings,
+    ) -> None:
+        """Create the repair; None as `search_masked` leaves that retry out."""
+        self._check, self._search, self._search_masked, self._decode = check, search, search_masked, decode
+        self._length_penalty, self._retries = settings.length_penalty, retries(settings)
+
+    def __call__(
+        self, sentences: Sequence[Sentence], sources: Sequence[str], results: Sequence[SentenceResult]
+    ) -> list[SentenceResult]:
+        """Return the results, those with problems replaced by better ones if any were found.
+
+        A better result has no problem; or fewer, and a higher score too, because an unlikely one may have fewer
+        problems by chance. All sentences that fail go through each retry together. Those that lost text which must not
+        change are first searched for with that text masked.
+
+        Args:
+            sources: The text of each sentence.
+        """
+        checked = [
+            replace(result, problems=self._check(source, result.hypotheses[0].text))
+            for source, result in zip(sources, results, strict=True)
+        ]
+        if not any(result.problems for result in checked):
+            return checked
+        for index, result in enumerate(checked):
+            if result.problems:
+                checked[index] = self._better(sources[index], result, result.hypotheses[1:])
+        self._retry_masked(sentences, sources, checked)
+        for settings in self._retries:
+            failing = [index for index, result in enumerate(checked) if result.problems]
+            if isinstance(settings, SamplingSettings):  # it does not follow required phrases
+                failing = [index for index in failing if not sentences[index].wishes.required]
+            if not failing:
+                break
+            found = decode_hypotheses(self._search([sentences[index] for index in failing], settings), self._decode)
+            for index, others in zip(failing, found, strict=True):
+                checked[index] = self._better(sources[index], checked[index], map(self._rescored, others))
+        return checked
+
+    def _better(self, source: str, result: SentenceResult, others: Iterable[DecodedHypothesis]) -> SentenceResult:
+        """Return the result, or one in which the best of the others comes first, with as many hypotheses."""
+        best, problems = result.hypotheses[0], result.problems
+        for other in sorted(others, key=lambda each: each.hypothesis.score, reverse=True):
+            found = self._check(source, other.text)
+            is_likelier = other.hypothesis.score >= best.hypothesis.score
+            if problems and (not found or (len(found) < len(problems) and is_likelier)):
+                best, problems = other, found
+        if best is result.hypotheses[0]:
+            return result
+        rest = [each for each in result.hypotheses if each.text != best.text]
+        return SentenceResult([best, *rest][: len(result.hypotheses)], problems, is_retried=True)
+
+    def _retry_masked(
+        self, sentences: Sequence[Sentence], sources: Sequence[str], checked: list[SentenceResult]
+    ) -> None:
+        """Replace results that lost text which should be copied unchanged."""
+        lost = [[finding.lost for finding in result.problems if finding.lost] for result in checked]
+        failing = [index for index, each in enumerate(lost) if each]
+        if not failing or self._search_masked is None:
+            return
+        found = self._search_masked(
+            [sentences[index] for index in failing],
+            [sources[index] for index in failing],
+            [lost[index] for index in failing],
+        )
+        for index, others in zip(failing, decode_hypotheses(found, self._decode), strict=True):
+            checked[index] = self._better(sources[index], checked[index], others)
+
+    def _rescored(self, found: DecodedHypothesis) -> DecodedHypothesis:
+        """Return a hypothesis with the score of the first search, eos counted, so that scores are comparable."""
+        hypothesis = found.hypothesis
+        score = hypothesis.log_probability / (len(hypothesis.tokens) + 1) ** self._length_penalty
+        return replace(found, hypothesis=replace(hypothesis, score=score))

@@ -1,0 +1,72 @@
+"""Teacher forcing: log-probabilities and cross-attention of given translations, token by token."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, ModelInputs, OutputPositions
+
+_POSITIONS_PER_CHUNK = 1024
+"""Target positions scored at once, each against the whole vocabulary."""
+
+
+@dataclass(frozen=True)
+class TargetScores:
+    """Scores of one given translation of T tokens from a source of S tokens, eos not counted in either."""
+
+    token_log_probs: tuple[float, ...]
+    """[T+1] natural logarithms, eos last."""
+    cross_attention: Tensor | None
+    """[T+1,S+1] on the CPU; None unless requested, or if the model has no attention."""
+
+    @property
+    def log_probability(self) -> float:
+        """Log-probability of the translation, eos included, as search reports it."""
+        return math.fsum(self.token_log_probs)
+
+
+@torch.inference_mode()
+def score_targets(
+    model: Model, source: ModelInputs, targets: Sequence[Sequence[int]], attention: bool = False
+) -> list[TargetScores]:
+    """Score given translations with teacher forcing.
+
+    Args:
+        targets: Token ids of each translation, without bos and eos.
+        attention: Also return cross-attention.
+    """
+    special_tokens = model.vocabulary.special_tokens
+    assert source.ids is not None
+    device = source.ids.device
+    lengths = [len(target) + 1 for target in targets]
+    max_length = max(lengths)
+    labels = torch.tensor(
+        [[*target, *[special_tokens.eos] * (max_length - len(target))] for target in targets], device=device
+    )
+    start = torch.full_like(labels[:, :1], special_tokens.decoder_start)
+    decoder_input = DecoderInput(torch.cat([start, labels[:, :-1]], dim=1))
+    output = model.decode(model.encode(source), decoder_input, attention)
+    is_label = torch.arange(max_length, device=device) < torch.tensor(lengths, device=device)[:, None]
+    log_probs = iter(_log_probs(model, output, is_label.flatten().nonzero()[:, 0], labels.flatten()))
+    sizes = [source.ids.size(1)] * len(targets) if source.lengths is None else source.lengths.tolist()
+    weights = None if output.cross_attention is None or not attention else output.cross_attention.float().cpu()
+    return [
+        TargetScores(
+            tuple(next(log_probs) for _ in range(length)),
+            None if weights is None else weights[row, :length, : sizes[row]].clone(),
+        )
+        for row, length in enumerate(lengths)
+    ]
+
+
+def _log_probs(model: Model, output: DecoderOutput, positions: Tensor, labels: Tensor) -> list[float]:
+    """Return the log-probabilities of the labels [B·T] at some positions [n]."""
+    found = []
+    indices = OutputPositions.from_index(positions, output.hidden_states.size(1))
+    for chunk in indices.split(_POSITIONS_PER_CHUNK):
+        log_probs = model.logits(output, chunk).float().log_softmax(1)
+        found.append(log_probs.gather(1, labels[chunk.index].unsqueeze(1)).squeeze(1))
+    return [value for chunk in found for value in chunk.tolist()]
