@@ -1,4 +1,4 @@
-"""Arguments in, one command called, exit code out."""
+"""The command line: subcommands, error messages and exit codes."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from nmt_cli.errors import NmtError
 
 app = typer.Typer(
     name="nmt",
-    help="Neural machine translation: from raw parallel text to a trustworthy score.",
+    help="Neural machine translation: prepare data, train, translate and evaluate.",
     epilog=examples(
         "nmt check recipe.yaml",
         "nmt preprocess recipe.yaml",
@@ -29,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# In the order in which the help page names them.
+# In the order of the help page.
 app.command(epilog=check.EXAMPLES)(check.check)
 app.command(epilog=preprocess.EXAMPLES)(preprocess.preprocess)
 app.command(epilog=train.EXAMPLES)(train.train)
@@ -43,8 +43,8 @@ app.command(epilog=show.EXAMPLES)(show.show)
 app.command(epilog=export.EXAMPLES)(export.export)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"nmt {__version__}")
         raise typer.Exit
 
@@ -52,23 +52,23 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     pass
 
 
 def main() -> None:
-    """Run `nmt`; every mistake of a user ends in one line and the exit code of its kind."""
+    """Run `nmt`. An NmtError is printed without a traceback and sets the exit code."""
     _fill_closed_streams()
     try:
         app()
-    except NmtError as mistake:
-        if str(mistake):
-            console.error(str(mistake))
-        sys.exit(mistake.exit_code)
+    except NmtError as error:
+        if str(error):
+            console.error(str(error))
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        console.error("stopped")
+        console.error("interrupted")
         sys.exit(128 + signal.SIGINT)
     except MemoryError:
         console.error("out of memory; lower training.batch_tokens or decoding.batch_tokens")
@@ -76,9 +76,9 @@ def main() -> None:
 
 
 def _fill_closed_streams() -> None:
-    """Let no file take the number of a standard stream that is closed: libraries would print into that file."""
-    for number in range(3):
+    """Open closed standard streams, so that no file gets their number and the output of libraries."""
+    for descriptor in range(3):
         try:
-            os.fstat(number)
+            os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number

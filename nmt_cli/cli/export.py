@@ -1,4 +1,4 @@
-"""Arguments of `nmt export`."""
+"""Command line of `nmt export`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -12,23 +12,24 @@ from nmt_cli.cli.options import ModelPath, Quiet, examples
 EXAMPLES = examples("nmt export runs/en-de --to ctranslate2 -o en-de.ctranslate2")
 
 
-class Form(StrEnum):
-    """Other programs' forms of models."""
+class ExportFormat(StrEnum):
+    """Export formats."""
 
     ctranslate2 = "ctranslate2"
 
 
 def export(
     model: ModelPath,
-    to: Annotated[Form, typer.Option("--to", help="The program that is to use it.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where to write the model.")],
+    to: Annotated[ExportFormat, typer.Option("--to", help="Format of the exported model.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")],
     quiet: Quiet = False,
 ) -> None:
-    """Write a model in the form of another program, with a guide to its use.
+    """Export a model to the format of another inference engine, with usage instructions.
 
-    Needs that program's Python package: pip install 'nmt-cli[ctranslate2]'.
+    Requires the Python package of the engine: pip install 'nmt-cli[ctranslate2]'.
     """
     console.set_quiet(quiet)
     from nmt_cli.commands.export import export as command
 
     command(model, to.value, output)
+    console.info(f"{output}: exported for {to.value}; see its README.md for usage")

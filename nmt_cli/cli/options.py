@@ -7,27 +7,27 @@ import typer
 
 
 def examples(*commands: str) -> str:
-    """The end of a help page; the mark keeps lines as they are."""
+    """Return the examples at the end of a help page. `\\b` prevents rewrapping."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file that describes the experiment.")]
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file of the experiment.")]
 ModelPath = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A run, a recipe (its run), a checkpoint or a model folder.")
+    Path, typer.Argument(metavar="MODEL", help="A run directory, a recipe, a checkpoint or a model folder.")
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as decoding.beam_size=1; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as decoding.beam_size=1; repeatable."),
 ]
 Factors = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=FILE", help="Line n has the values of a factor for the words of source n; repeatable."),
 ]
 Processes = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Processes; one for each GPU if not given, else one.")
+    int | None, typer.Option(metavar="N", min=1, help="Number of processes; default: one per GPU, or one without GPUs.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")]
 TargetLanguage = Annotated[
     str | None,
     typer.Option("--target-language", metavar="CODE", help="Translate into this language, one of those of the model."),

@@ -1,4 +1,4 @@
-"""nmt export: whole or not at all, and nothing else's folder is touched."""
+"""nmt export is atomic and does not replace other folders."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def architecture() -> str:
 
 @pytest.fixture
 def model(recipe: Path) -> Path:
-    """A model folder of random weights."""
+    """A model folder with random weights."""
     settings = load_recipe(recipe)
     tokenizer = Tokenizer.load(settings.data.prepared / "tokenizer")
     weights = dict(build(settings.model, vocabulary_spec(tokenizer)).named_parameters())
@@ -34,7 +34,7 @@ def model(recipe: Path) -> Path:
     return Path("model")
 
 
-def test_an_export_is_whole_and_replaces_an_older_one(model: Path) -> None:
+def test_export_replaces_older_export(model: Path) -> None:
     ctranslate2 = pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     for _ in range(2):
         export(model, "ctranslate2", Path("out"))
@@ -43,9 +43,9 @@ def test_an_export_is_whole_and_replaces_an_older_one(model: Path) -> None:
     assert files.read_manifest(Path("out"), ModelError)["exported"] == "ctranslate2"
 
 
-@pytest.mark.parametrize("place", ["model", "recipe.yaml", "."])
-def test_what_is_no_export_is_not_replaced(place: str, model: Path) -> None:
-    with pytest.raises(RecipeError, match="is no export of nmt; name another folder"):
-        export(model, "ctranslate2", Path(place))
+@pytest.mark.parametrize("path", ["model", "recipe.yaml", "."])
+def test_export_refuses_to_replace_other_paths(path: str, model: Path) -> None:
+    with pytest.raises(RecipeError, match=f"^{path}: "):
+        export(model, "ctranslate2", Path(path))
 
     assert (model / WEIGHTS).is_file()
