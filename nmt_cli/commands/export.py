@@ -7,8 +7,6 @@ from nmt_cli import __version__, files
 from nmt_cli.commands.loading import load_model
 from nmt_cli.errors import RecipeError
 from nmt_cli.interop import ctranslate2
-from nmt_cli.runs.checkpoints import read_tensors
-from nmt_cli.runs.directory import WEIGHTS
 
 _EXPORTERS: dict[str, Callable[..., None]] = {"ctranslate2": ctranslate2.export}
 
@@ -17,9 +15,8 @@ def export(model: Path, to: str, output: Path) -> None:
     """Write `model` in format `to` into the folder `output` atomically, replacing an older export."""
     _refuse_other_folder(output)
     loaded = load_model(model)
-    weights = read_tensors(loaded.files.folder / WEIGHTS)
     with files.new_folder(output) as folder:
-        _EXPORTERS[to](loaded.config.model, weights, loaded.tokenizer, folder)
+        _EXPORTERS[to](loaded.model, loaded.tokenizer, folder)
         files.write_manifest(folder, {"format": 1, "nmt": __version__, "exported": to})
 
 

@@ -1,8 +1,8 @@
-"""Our Transformer → a model of CTranslate2, an engine in C++ (Klein et al. 2020)."""
+"""Export of a Transformer to CTranslate2, an inference engine in C++ (Klein et al. 2020)."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,19 +12,18 @@ from torch import Tensor
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.errors import ModelError, ResourceError
+from nmt_cli.models.contract import Model, TransformerDescription
 from nmt_cli.models.embeddings import sinusoidal_encoding
-from nmt_cli.models.transformer_layers import new_norm
-from nmt_cli.recipe.model import ModelSettings, TransformerSettings
 
-LONGEST = 2048
-"""Positions of the table of sine waves: CTranslate2 refuses longer sentences."""
+MAX_POSITIONS = 2048
+"""Size of the table of sinusoidal positions: CTranslate2 refuses longer sentences."""
 
 _ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swiglu": "SWISH"}
 
 _GUIDE = """\
 # A translation model for CTranslate2
 
-Made by nmt. Lines are to be normalised and cut into subwords by the two SentencePiece models beside this file:
+Exported by nmt. Normalise each line and split it into subwords with the two SentencePiece models in this folder:
 
 ```python
 {normalize_imports}import ctranslate2
@@ -40,121 +39,131 @@ def normalize(line):
 
 
 lines = ["A line to translate."]
-found = translator.translate_batch(
+translations = translator.translate_batch(
     [{before}source.encode(normalize(line), out_type=str) for line in lines],
     beam_size=5,
     length_penalty=1,
     max_input_length=0,
     max_decoding_length=1000,
     disable_unk=True,
-    suppress_sequences={silent},
+    suppress_sequences={suppressed},
 )
-for translation in found:
+for translation in translations:
     print(target.decode(translation.hypotheses[0]))
 ```
 """
-_OURS = "from nmt_cli.text.normalization import NORMALIZATIONS\n\n"
+_NMT_IMPORT = "from nmt_cli.text.normalization import NORMALIZATIONS\n\n"
 _NORMALIZE = {
     "nfkc": ("import unicodedata\n\n", '" ".join(unicodedata.normalize("NFKC", line).split())'),
-    "quotes": (_OURS, 'NORMALIZATIONS["quotes"](line)'),
-    "punctuation": (_OURS, 'NORMALIZATIONS["punctuation"](line)'),
+    "quotes": (_NMT_IMPORT, 'NORMALIZATIONS["quotes"](line)'),
+    "punctuation": (_NMT_IMPORT, 'NORMALIZATIONS["punctuation"](line)'),
     "none": ("", "line"),
 }
-"""What the guide imports and does; what is too long for it is ours, since any difference would cost quality."""
+"""Imports and code of the guide. Longer normalisations are imported from nmt, since any difference costs quality."""
 
 
 _TAGS = """\
 tags = {tags}
-before = [tags["{first}"]]  # those that the model was taught to find before such lines; the language comes first
+before = [tags["{first}"]]  # the tags that preceded such lines in training; the language comes first
 """
 
 
 _CONTEXT = """
 ## Lines in context
 
-This model was taught each line together with those before it in its document, as many as `data.context.sentences`
-said. So their pieces stand before those of the line, the word `{source}` after each:
+This model was trained on each line together with those before it in its document, as many as
+`data.context.sentences`. Put their pieces before those of the line, each line followed by `{source}`:
 `[*before, *pieces of the line before, "{source}", *pieces of the line]`. With `data.context.target`, the translation
 has `{target}` between its sentences, and what follows the last one is the translation of the line. Without it, the
-translation is that of the line alone, and `["{target}"]` belongs to `suppress_sequences`.
+translation is that of the line alone; add `["{target}"]` to `suppress_sequences`.
 """
 
 
-def export(settings: ModelSettings, weights: Mapping[str, Tensor], tokenizer: Tokenizer, folder: Path) -> None:
-    """Write into a folder all that CTranslate2 needs, in fp32, with SentencePiece models and a guide, README.md.
+def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
+    """Write a model in fp32 into a folder, with its SentencePiece models and a guide, README.md.
 
-    ModelError names the setting that CTranslate2 knows nothing of; ResourceError if it is not installed.
+    Raises:
+        ModelError: CTranslate2 does not support the model or its tokenizer, or has no place for one of its parameters.
+        ResourceError: CTranslate2 is not installed.
     """
     specs = _import_specs()
-    if not isinstance(settings, TransformerSettings):
-        raise ModelError(
-            f"model.architecture: {settings.architecture} is unknown to CTranslate2; it needs a transformer"
-        )
+    description = model.export_description()
+    if description is None:
+        raise ModelError("model.architecture: is not supported by CTranslate2; it needs a transformer")
     if tokenizer.factors.names:
-        raise ModelError(f"data.factors: CTranslate2 cannot be told the {', '.join(tokenizer.factors.names)} of a word")
-    models = tokenizer.source.segmenter.sentencepiece_model, tokenizer.target.segmenter.sentencepiece_model
-    if models[0] is None or models[1] is None:
-        name = tokenizer.source.segmenter.name if models[0] is None else tokenizer.target.segmenter.name
-        raise ModelError(f"tokenizer.algorithm: {name} is not supported by CTranslate2, which uses SentencePiece")
-    spec = specs.TransformerSpec(_encoder(specs, settings, weights), _decoder(specs, settings, weights))
-    source, target = words(tokenizer)
+        raise ModelError(f"data.factors: {', '.join(tokenizer.factors.names)}: CTranslate2 does not support factors")
+    segmenters = tokenizer.source.segmenter, tokenizer.target.segmenter
+    for segmenter in segmenters:
+        if segmenter.sentencepiece_model is None:
+            raise ModelError(
+                f"tokenizer.algorithm: {segmenter.name} is not supported by CTranslate2, which uses SentencePiece"
+            )
+    parameters = _UnusedParameters(dict(model.named_parameters()))
+    spec = specs.TransformerSpec(_encoder(specs, description, parameters), _decoder(specs, description, parameters))
+    if parameters.names:
+        raise ModelError(f"CTranslate2 has no place for the model's parameters {', '.join(sorted(parameters.names))}")
+    source, target = token_names(tokenizer)
     special = tokenizer.special_tokens
-    pad, start = target[special.pad], target[special.bos]
     spec.register_source_vocabulary(source)
     spec.register_target_vocabulary(target)
     spec.config.unk_token, spec.config.bos_token = target[special.unk], target[special.bos]
     spec.config.eos_token, spec.config.decoder_start_token = target[special.eos], target[special.decoder_start]
     spec.config.add_source_eos = True
-    spec.config.layer_norm_epsilon = cast(float, new_norm(settings).eps)
+    spec.config.layer_norm_epsilon = description.norm_epsilon
     spec.validate()
     spec.optimize()  # tied weights are stored once
     spec.save(str(folder))
-    (folder / "source.spm").write_bytes(models[0])
-    (folder / "target.spm").write_bytes(models[1])
-    imports, normalized = _NORMALIZE[tokenizer.normalization]
-    tags = {name: source[number] for name, number in tokenizer.source.tags.items() if name != SEPARATOR}
-    unsaid = [target[number] for name, number in tokenizer.target.tags.items() if name != SEPARATOR]
+    for name, segmenter in zip(("source.spm", "target.spm"), segmenters, strict=True):
+        (folder / name).write_bytes(segmenter.sentencepiece_model or b"")
+    (folder / "README.md").write_text(_guide(tokenizer, source, target), encoding="utf-8")
+
+
+def _guide(tokenizer: Tokenizer, source: list[str], target: list[str]) -> str:
+    special = tokenizer.special_tokens
+    imports, normalize = _NORMALIZE[tokenizer.normalization]
+    tags = {name: source[token] for name, token in tokenizer.source.tags.items() if name != SEPARATOR}
+    target_tags = [target[token] for name, token in tokenizer.target.tags.items() if name != SEPARATOR]
     guide = _GUIDE.format(
         normalize_imports=imports,
-        normalize=normalized,
-        silent=[[word] for word in (pad, start, *unsaid)],
+        normalize=normalize,
+        suppressed=[[name] for name in (target[special.pad], target[special.bos], *target_tags)],
         tags=_TAGS.format(tags=tags, first=next(iter(tags))) if tags else "",
         before="before + " if tags else "",
     )
     if SEPARATOR in tokenizer.source.tags:
-        sides = (source, tokenizer.source), (target, tokenizer.target)
-        one, other = (names[side.tag_id(SEPARATOR)] for names, side in sides)
-        guide += _CONTEXT.format(source=one, target=other)
-    (folder / "README.md").write_text(guide, encoding="utf-8")
+        guide += _CONTEXT.format(
+            source=source[tokenizer.source.tag_id(SEPARATOR)], target=target[tokenizer.target.tag_id(SEPARATOR)]
+        )
+    return guide
 
 
-def words(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
-    """Names for the entries of both vocabularies, by number.
+def token_names(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
+    """Return the names of the entries of the source and the target vocabulary, by id.
 
-    CTranslate2 knows words by their names alone, so special tokens and tags have names that no piece has.
+    CTranslate2 knows tokens by their names alone, so special tokens and tags get names that no piece has.
     """
     sides = tokenizer.source, tokenizer.target
     no_pieces = [{*side.special_tokens.ids, *side.tags.values()} for side in sides]
     pieces = {
         piece
         for side, others in zip(sides, no_pieces, strict=True)
-        for number, piece in enumerate(side.entries)
-        if number not in others
+        for token, piece in enumerate(side.entries)
+        if token not in others
     }
     source, target = (
-        _named(side.entries, sorted(others), pieces) for side, others in zip(sides, no_pieces, strict=True)
+        _renamed(side.entries, sorted(others), pieces) for side, others in zip(sides, no_pieces, strict=True)
     )
     return source, target
 
 
-def _named(vocabulary: list[str], others: list[int], pieces: set[str]) -> list[str]:
-    """A vocabulary whose entries at `others` have names of their own."""
-    named, taken = list(vocabulary), set(pieces)
-    for number in others:
-        while named[number] in taken:
-            named[number] += "special"
-        taken.add(named[number])
-    return named
+def _renamed(entries: list[str], others: list[int], pieces: set[str]) -> list[str]:
+    """Rename the entries `others` to names that differ from all pieces and from each other."""
+    names, used = list(entries), set(pieces)
+    for token in others:
+        while names[token] in used:
+            names[token] += "special"
+        used.add(names[token])
+    return names
 
 
 def _import_specs() -> Any:
@@ -165,84 +174,99 @@ def _import_specs() -> Any:
     return specs
 
 
-def _encoder(specs: Any, settings: TransformerSettings, weights: Mapping[str, Tensor]) -> Any:
+class _UnusedParameters:
+    """The parameters of a model that have not been copied into the export yet."""
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self._parameters, self.names = parameters, set(parameters)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._parameters
+
+    def take(self, name: str) -> npt.NDArray[np.float32]:
+        """Return a parameter in fp32. Tied parameters may be taken several times."""
+        self.names.discard(name)
+        return _array(self._parameters[name])
+
+    def take_linear(self, spec: Any, name: str) -> None:
+        """Copy a linear layer."""
+        spec.weight, spec.bias = self.take(f"{name}.weight"), self.take(f"{name}.bias")
+
+    def take_norm(self, spec: Any, name: str) -> None:
+        """Copy a norm; RMSNorm has no bias."""
+        spec.gamma = self.take(f"{name}.weight")
+        if hasattr(spec, "beta"):
+            spec.beta = self.take(f"{name}.bias")
+
+
+def _encoder(specs: Any, model: TransformerDescription, parameters: _UnusedParameters) -> Any:
     spec = specs.TransformerEncoderSpec(
-        settings.encoder_layers, multi_query_attention=settings.key_value_heads == 1, **_arguments(specs, settings)
+        model.num_encoder_layers, multi_query_attention=model.num_kv_heads == 1, **_arguments(specs, model)
     )
-    target = "embeddings.target.weight"
-    spec.embeddings[0].weight = _array(weights.get("embeddings.source.weight", weights[target]))
-    _set_outside(spec, settings, weights, "encoder_norm")
-    for number, layer in enumerate(spec.layer):
-        _set_layer(layer, weights, f"encoder.{number}")
+    source, target = "embeddings.source.weight", "embeddings.target.weight"
+    spec.embeddings[0].weight = parameters.take(source if source in parameters else target)
+    _set_ends(spec, model, parameters, "encoder_norm")
+    for index, layer in enumerate(spec.layer):
+        _set_layer(layer, parameters, f"encoder.{index}")
     return spec
 
 
-def _decoder(specs: Any, settings: TransformerSettings, weights: Mapping[str, Tensor]) -> Any:
-    spec = specs.TransformerDecoderSpec(settings.decoder_layers, **_arguments(specs, settings))
-    spec.embeddings.weight = _array(weights["embeddings.target.weight"])
+def _decoder(specs: Any, model: TransformerDescription, parameters: _UnusedParameters) -> Any:
+    spec = specs.TransformerDecoderSpec(model.num_decoder_layers, **_arguments(specs, model))
+    spec.embeddings.weight = parameters.take("embeddings.target.weight")
     spec.projection.weight = spec.embeddings.weight
-    if settings.tied_embeddings == "none":
-        _set_linear(spec.projection, weights, "output.projection")
-    _set_outside(spec, settings, weights, "decoder_norm")
-    for number, layer in enumerate(spec.layer):
-        name = f"decoder.{number}"
-        _set_layer(layer, weights, name)
-        for place, part in enumerate(("query", "key_value", "output")):
-            _set_linear(layer.attention.linear[place], weights, f"{name}.cross_attention.{part}")
-        _set_norm(layer.attention.layer_norm, weights, f"{name}.cross_attention_residual.norm")
+    if "output.projection.weight" in parameters:
+        parameters.take_linear(spec.projection, "output.projection")
+    _set_ends(spec, model, parameters, "decoder_norm")
+    for index, layer in enumerate(spec.layer):
+        name = f"decoder.{index}"
+        _set_layer(layer, parameters, name)
+        for linear, part in zip(layer.attention.linear, ("query", "key_value", "output"), strict=True):
+            parameters.take_linear(linear, f"{name}.cross_attention.{part}")
+        parameters.take_norm(layer.attention.layer_norm, f"{name}.cross_attention_residual.norm")
     return spec
 
 
-def _arguments(specs: Any, settings: TransformerSettings) -> dict[str, Any]:
-    """What encoder and decoder are both told."""
+def _arguments(specs: Any, model: TransformerDescription) -> dict[str, Any]:
+    """Return the arguments that encoder and decoder share."""
     return {
-        "num_heads": settings.heads,
-        "num_heads_kv": settings.key_value_heads,
-        "pre_norm": settings.norm.place == "pre",
-        "rms_norm": settings.norm.type == "rms",
-        "activation": specs.Activation[_ACTIVATIONS[settings.activation]],
-        "ffn_glu": settings.activation == "swiglu",
-        "rotary_dim": 0 if settings.positions.type == "rotary" else None,
+        "num_heads": model.num_heads,
+        "num_heads_kv": model.num_kv_heads,
+        "pre_norm": model.is_pre_norm,
+        "rms_norm": model.norm == "rms",
+        "activation": specs.Activation[_ACTIVATIONS[model.activation]],
+        "ffn_glu": model.activation == "swiglu",
+        "rotary_dim": 0 if model.is_rotary else None,
         "rotary_interleave": False,  # pairs are (i, i + d/2)
     }
 
 
-def _set_outside(spec: Any, settings: TransformerSettings, weights: Mapping[str, Tensor], norm: str) -> None:
-    """Positions before the layers, and the norm after them."""
+def _set_ends(spec: Any, model: TransformerDescription, parameters: _UnusedParameters, norm: str) -> None:
+    """Set the positions before the layers and the norm after them."""
     spec.scale_embeddings = True  # by the square root of the width
-    if settings.positions.type == "rotary":
+    if model.is_rotary:
         if hasattr(spec, "position_encodings"):
             del spec.position_encodings
     else:
-        spec.position_encodings.encodings = _array(sinusoidal_encoding(torch.arange(LONGEST), settings.width))
-    if settings.norm.place == "pre":
-        _set_norm(spec.layer_norm, weights, norm)
+        spec.position_encodings.encodings = _array(sinusoidal_encoding(torch.arange(MAX_POSITIONS), model.width))
+    if model.is_pre_norm:
+        parameters.take_norm(spec.layer_norm, norm)
 
 
-def _set_layer(spec: Any, weights: Mapping[str, Tensor], name: str) -> None:
-    """What layers of encoder and decoder have in common."""
-    for place, part in enumerate(("query_key_value", "output")):
-        _set_linear(spec.self_attention.linear[place], weights, f"{name}.self_attention.{part}")
-    _set_norm(spec.self_attention.layer_norm, weights, f"{name}.self_attention_residual.norm")
-    _set_norm(spec.ffn.layer_norm, weights, f"{name}.feed_forward_residual.norm")
-    inner, outer = f"{name}.feed_forward.inner", f"{name}.feed_forward.outer"
-    _set_linear(spec.ffn.linear_1, weights, outer)
+def _set_layer(spec: Any, parameters: _UnusedParameters, name: str) -> None:
+    """Set what layers of encoder and decoder have in common."""
+    for linear, part in zip(spec.self_attention.linear, ("query_key_value", "output"), strict=True):
+        parameters.take_linear(linear, f"{name}.self_attention.{part}")
+    parameters.take_norm(spec.self_attention.layer_norm, f"{name}.self_attention_residual.norm")
+    parameters.take_norm(spec.ffn.layer_norm, f"{name}.feed_forward_residual.norm")
+    inner = f"{name}.feed_forward.inner"
+    parameters.take_linear(spec.ffn.linear_1, f"{name}.feed_forward.outer")
     if hasattr(spec.ffn, "linear_0_noact"):
-        gate, passed = spec.ffn.linear_0, spec.ffn.linear_0_noact
-        gate.weight, passed.weight = map(_array, weights[f"{inner}.weight"].chunk(2))
-        gate.bias, passed.bias = map(_array, weights[f"{inner}.bias"].chunk(2))
+        gate, values = spec.ffn.linear_0, spec.ffn.linear_0_noact
+        gate.weight, values.weight = np.split(parameters.take(f"{inner}.weight"), 2)
+        gate.bias, values.bias = np.split(parameters.take(f"{inner}.bias"), 2)
     else:
-        _set_linear(spec.ffn.linear_0, weights, inner)
-
-
-def _set_linear(spec: Any, weights: Mapping[str, Tensor], name: str) -> None:
-    spec.weight, spec.bias = _array(weights[f"{name}.weight"]), _array(weights[f"{name}.bias"])
-
-
-def _set_norm(spec: Any, weights: Mapping[str, Tensor], name: str) -> None:
-    spec.gamma = _array(weights[f"{name}.weight"])
-    if hasattr(spec, "beta"):
-        spec.beta = _array(weights[f"{name}.bias"])
+        parameters.take_linear(spec.ffn.linear_0, inner)
 
 
 def _array(tensor: Tensor) -> npt.NDArray[np.float32]:

@@ -136,6 +136,24 @@ class Cache(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class TransformerDescription:
+    """A standard Transformer, as export formats describe it. Its parameters are those of models.transformer."""
+
+    num_encoder_layers: int
+    num_decoder_layers: int
+    width: int
+    num_heads: int
+    num_kv_heads: int | None
+    """None: as many as heads."""
+    activation: Literal["relu", "gelu", "swiglu"]
+    is_pre_norm: bool
+    norm: Literal["layer", "rms"]
+    norm_epsilon: float
+    is_rotary: bool
+    """Else positions are sinusoidal, with sines in the first half."""
+
+
 class VocabularyParameter(NamedTuple):
     """A parameter with one row, or column, per entry of a vocabulary."""
 
@@ -229,6 +247,10 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def activations_per_token(self) -> int:
         """Approximate number of values that training keeps for the backward pass, per target token of a batch."""
+
+    def export_description(self) -> TransformerDescription | None:
+        """Describe the model to export formats, if its architecture has a common description."""
+        return None
 
     def fsdp_units(self) -> Sequence[nn.Module]:
         """Return the modules that FSDP2 shards one by one: the layers whose parameters are all their own.

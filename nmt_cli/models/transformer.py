@@ -18,6 +18,7 @@ from nmt_cli.models.contract import (
     Model,
     ModelInputs,
     OutputPositions,
+    TransformerDescription,
     VocabularyParameter,
     VocabularySpec,
     sentence_indices,
@@ -31,7 +32,7 @@ from nmt_cli.models.embeddings import (
     tied_parameters,
 )
 from nmt_cli.models.kernels import Backend, Dropout, initialize, prepare_children
-from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, new_norm
+from nmt_cli.models.transformer_layers import NORM_EPSILON, DecoderLayer, EncoderLayer, new_norm
 from nmt_cli.recipe.model import TransformerSettings
 
 _MIN_ATTENDED = 16
@@ -240,6 +241,21 @@ class Transformer(Model):
         settings = self.settings
         layers = settings.encoder_layers + 1.5 * settings.decoder_layers  # which attend twice
         return round(layers * (14 * settings.width + 3 * settings.feed_forward))
+
+    def export_description(self) -> TransformerDescription:
+        settings = self.settings
+        return TransformerDescription(
+            num_encoder_layers=settings.encoder_layers,
+            num_decoder_layers=settings.decoder_layers,
+            width=settings.width,
+            num_heads=settings.heads,
+            num_kv_heads=settings.key_value_heads,
+            activation=settings.activation,
+            is_pre_norm=settings.norm.place == "pre",
+            norm=settings.norm.type,
+            norm_epsilon=NORM_EPSILON[settings.norm.type],
+            is_rotary=self.is_rotary,
+        )
 
     def _ensure_capacity(self, cache: TransformerCache) -> TransformerCache:
         """Return the same cache with at least one empty slot."""

@@ -141,11 +141,14 @@ class Residual(nn.Module):
         return hidden_states if self.is_pre_norm else self.norm(hidden_states)
 
 
+NORM_EPSILON = {"layer": 1e-5, "rms": 1e-6}
+"""Of each type of norm, independent of the precision."""
+
+
 def new_norm(settings: TransformerSettings) -> nn.Module:
-    """Return a LayerNorm, or an RMSNorm whose epsilon does not depend on the precision."""
-    if settings.norm.type == "layer":
-        return nn.LayerNorm(settings.width)
-    return nn.RMSNorm(settings.width, eps=1e-6)
+    """Return the norm that the settings name."""
+    norm = nn.LayerNorm if settings.norm.type == "layer" else nn.RMSNorm
+    return norm(settings.width, eps=NORM_EPSILON[settings.norm.type])
 
 
 def _attention_sizes(settings: TransformerSettings) -> tuple[int, int, int, float]:

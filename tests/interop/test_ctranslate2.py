@@ -23,7 +23,7 @@ from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.sentences import Sentence
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import ModelError, ResourceError
-from nmt_cli.interop.ctranslate2 import export, words
+from nmt_cli.interop.ctranslate2 import export, token_names
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.recipe.data import TokenizerSettings
@@ -136,7 +136,7 @@ class Theirs:
     """CTranslate2, asked in tokens."""
 
     def __init__(self, translator: Any, tokenizer: Tokenizer) -> None:
-        self.translator, self.names = translator, words(tokenizer)[0]
+        self.translator, self.names = translator, token_names(tokenizer)[0]
         self.numbers = {name: number for number, name in enumerate(self.names)}
 
     def search(self, sources: list[list[int]], beam: int) -> list[tuple[int, ...]]:
@@ -160,7 +160,7 @@ def test_ctranslate2_says_the_same(changes: dict[str, object], tokenizer: Tokeni
     settings, sources = transformer(**changes), rows(tokenizer)
     model = decided(settings, tokenizer)
 
-    export(settings, dict(model.named_parameters()), tokenizer, tmp_path)
+    export(model, tokenizer, tmp_path)
 
     there = theirs(tmp_path, tokenizer)
     for beam in (1, 5):
@@ -172,15 +172,15 @@ def test_ctranslate2_says_the_same(changes: dict[str, object], tokenizer: Tokeni
 def test_only_transformers_are_exported(tokenizer: Tokenizer, tmp_path: Path) -> None:
     settings = RnnSettings.model_validate({"architecture": "rnn", "preset": "tiny"})
 
-    with pytest.raises(ModelError, match=r"model\.architecture: rnn is unknown to CTranslate2"):
-        export(settings, {}, tokenizer, tmp_path)
+    with pytest.raises(ModelError, match=r"model\.architecture"):
+        export(build(settings, VocabularySpec(9, 9)), tokenizer, tmp_path)
 
 
 def test_a_missing_ctranslate2_is_told(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
 
     with pytest.raises(ResourceError, match=r"pip install 'nmt-cli\[ctranslate2\]'"):
-        export(transformer(), {}, tokenizer, tmp_path)
+        export(build(transformer(), VocabularySpec(9, 9)), tokenizer, tmp_path)
 
 
 def test_tags_that_look_like_pieces_are_exported(tmp_path: Path) -> None:
@@ -190,9 +190,9 @@ def test_tags_that_look_like_pieces_are_exported(tmp_path: Path) -> None:
     model = decided(transformer(), tagged)
     sources = [[tagged.tag_id("2de"), *row] for row in tagged.encode_source([*LINES[:3], "a <2de> b"])]
 
-    export(transformer(), dict(model.named_parameters()), tagged, tmp_path)
+    export(model, tagged, tmp_path)
 
-    source, target = words(tagged)
+    source, target = token_names(tagged)
     assert len(set(source)) == len(source)
     assert source == target
     assert source[tagged.tag_id("2de")] == "<2de>special"
@@ -207,8 +207,19 @@ def test_tags_that_look_like_pieces_are_exported(tmp_path: Path) -> None:
 def test_words_are_not_exported(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     settings = TokenizerSettings.model_validate({"vocabulary_size": 300, "algorithm": "word"})
-    with pytest.raises(ModelError, match=r"tokenizer\.algorithm: word is not supported"):
-        export(transformer(), {}, Tokenizer.train(settings, LINES, LINES, 1), tmp_path)
+    tokenizer = Tokenizer.train(settings, LINES, LINES, 1)
+    with pytest.raises(ModelError, match=r"tokenizer\.algorithm: word"):
+        export(decided(transformer(), tokenizer), tokenizer, tmp_path)
+
+
+def test_export_with_an_unused_parameter_fails(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    model = decided(transformer(), tokenizer)
+    model.decoder[0].gate = torch.nn.Linear(2, 2)
+
+    with pytest.raises(ModelError, match=r"decoder\.0\.gate\.bias, decoder\.0\.gate\.weight"):
+        export(model, tokenizer, tmp_path)
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("tags", [[], ["2de", "2fr"]])
@@ -218,7 +229,7 @@ def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path, normalizatio
     tokenizer = Tokenizer(normalization, tokenizer.source, tokenizer.target).with_tags(tags)
     model = decided(transformer(), tokenizer)
 
-    export(transformer(), dict(model.named_parameters()), tokenizer, tmp_path)
+    export(model, tokenizer, tmp_path)
 
     program = (tmp_path / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
     program = program.replace("A line to translate.", LINES[0]).replace("1000", "20")
@@ -251,6 +262,6 @@ def test_pieces_that_look_like_special_tokens_keep_their_names(tmp_path: Path) -
     model = decided(transformer(), odd)
     sources = [odd.encode_source([line])[0] for line in ("x</s>x", "</s> </s>")]
 
-    export(transformer(), dict(model.named_parameters()), odd, tmp_path)
+    export(model, odd, tmp_path)
 
     assert theirs(tmp_path, odd).search(sources, 1) == ours(model, sources, 1)
