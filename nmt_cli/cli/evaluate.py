@@ -57,7 +57,7 @@ def evaluate(
     if model is None and robustness:
         raise RecipeError("--robustness: needs a MODEL, to translate the perturbed test sets")
     from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files, evaluate_model
-    from nmt_cli.commands.evaluated_model import open_model
+    from nmt_cli.commands.evaluation_inputs import open_model
     from nmt_cli.commands.results import stdout
     from nmt_cli.reporting.terminal import format_scores
 

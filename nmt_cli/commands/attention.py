@@ -8,7 +8,7 @@ from nmt_cli.commands.loading import LoadedModel
 from nmt_cli.commands.translators import source_tags
 from nmt_cli.decoding.scoring import score_targets
 from nmt_cli.models.contract import ModelInputs
-from nmt_cli.reporting.plots.heatmap import AttentionMap
+from nmt_cli.reporting.plots.figures import AttentionMap
 
 MOST_SUBWORDS = 80
 """Of either side; a larger picture could not be read."""

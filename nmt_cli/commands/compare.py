@@ -13,7 +13,7 @@ from nmt_cli.commands.compared_systems import (
     open_system,
     run_folders,
 )
-from nmt_cli.commands.test_sets import count_training_words
+from nmt_cli.commands.evaluation_inputs import count_training_words
 from nmt_cli.console import Reporter
 from nmt_cli.errors import RecipeError
 from nmt_cli.evaluation.metrics import build_metrics

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.commands.test_sets import read_parallel
+from nmt_cli.commands.evaluation_inputs import read_parallel
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.system_comparison import SystemOutput
 from nmt_cli.recipe.loading import load_recipe

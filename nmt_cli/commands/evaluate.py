@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.commands.evaluated_model import EvaluatedModel, ScoredTranslation
-from nmt_cli.commands.test_sets import (
+from nmt_cli.commands.evaluation_inputs import (
+    EvaluatedModel,
     LoadedTestSet,
+    ScoredTranslation,
     count_training_words,
     read_parallel,
     read_test_set,
@@ -17,11 +18,12 @@ from nmt_cli.commands.test_sets import (
 )
 from nmt_cli.console import Reporter
 from nmt_cli.errors import DataError
-from nmt_cli.evaluation.analysis import analyse, measure_robustness, with_intervals
-from nmt_cli.evaluation.breakdown.perturbations import PERTURBATIONS, Robustness
+from nmt_cli.evaluation.breakdown import analyse
+from nmt_cli.evaluation.breakdown.robustness import PERTURBATIONS, Robustness, measure_robustness
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, exact_match, length_ratio
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts
 from nmt_cli.evaluation.sanity_checks import sanity_checks
+from nmt_cli.evaluation.significance import with_intervals
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import override
 from nmt_cli.reporting.evaluation_files import (

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.evaluation.metrics.metric import ConfidenceInterval, MetricStatistics
+from nmt_cli.evaluation.metrics.metric import ConfidenceInterval, MetricScore, MetricStatistics
+from nmt_cli.recipe.evaluation import Evaluation
 
 SignificanceMethod = Literal["bootstrap", "randomisation"]
 SystemRuns = Sequence[MetricStatistics]
@@ -28,6 +29,13 @@ _MAX_DRAWN = 4_000_000
 def confidence_interval(statistics: MetricStatistics, resamples: int, seed: int) -> ConfidenceInterval:
     """Return the 95 % interval of a corpus score. With sacreBLEU's seed, the draws equal sacreBLEU's."""
     return interval_of(resampled_scores(statistics, resamples, seed), seed)
+
+
+def with_intervals(statistics: Sequence[MetricStatistics], settings: Evaluation) -> list[MetricScore]:
+    """Return corpus scores with confidence intervals, except for a single sentence or if the settings disable them."""
+    if settings.resamples is None or len(statistics[0].rows) == 1:
+        return [each.score() for each in statistics]
+    return [each.score(confidence_interval(each, settings.resamples, settings.seed)) for each in statistics]
 
 
 def interval_of(scores: NDArray[np.float64], seed: int) -> ConfidenceInterval:

@@ -8,19 +8,16 @@ from typing import Any
 from markupsafe import Markup
 
 from nmt_cli import files
-from nmt_cli.evaluation.breakdown.lines import LineChange
-from nmt_cli.evaluation.system_comparison import Comparison, SystemPair, SystemScore
+from nmt_cli.evaluation.system_comparison import Comparison, SystemScore
 from nmt_cli.reporting.plots.curves import Curve, CurveChart, draw_curves
-from nmt_cli.reporting.plots.intervals import ScoreInterval, draw_intervals
-from nmt_cli.reporting.rendering import PageSection, format_score, render_html
+from nmt_cli.reporting.plots.figures import ScoreInterval, draw_intervals
+from nmt_cli.reporting.rendering import PageSection, render_html
 from nmt_cli.reporting.run_report.environment import cost_of
-from nmt_cli.reporting.run_report.evaluation_sections import shorten
 from nmt_cli.reporting.run_report.learning_curves import METRIC_NAMES
 from nmt_cli.reporting.run_report.page import RunContents, read_run
-from nmt_cli.reporting.text_diff import DiffSpan, diff_words
 
 _MAX_LINES = 10
-"""Of improved lines, and of worsened lines."""
+"""Improved lines, and worsened lines, of each pair of systems."""
 
 
 @dataclass(frozen=True)
@@ -37,25 +34,6 @@ class _SliceRow:
 
 
 @dataclass(frozen=True)
-class _ChangedLine:
-    line: int
-    scores: str
-    source: str | None
-    first: list[DiffSpan]
-    second: list[DiffSpan]
-    references: list[str]
-
-
-@dataclass(frozen=True)
-class _ChangedLines:
-    first: str
-    second: str
-    metric: str
-    improved: list[_ChangedLine]
-    worsened: list[_ChangedLine]
-
-
-@dataclass(frozen=True)
 class _TestSetContent:
     """Content of the section of one test set."""
 
@@ -63,7 +41,7 @@ class _TestSetContent:
     plots: list[Markup]
     slice_metric: str
     slices: list[_SliceRow]
-    pairs: list[_ChangedLines]
+    max_lines: int = _MAX_LINES
 
 
 @dataclass(frozen=True)
@@ -116,7 +94,6 @@ def _test_set(comparison: Comparison) -> _TestSetContent:
         plots=[plot for scores in by_metric if (plot := _interval_plot(scores))],
         slice_metric=by_metric[0][0].name if by_metric else "",
         slices=_slices(comparison, by_metric[0][0]) if by_metric else [],
-        pairs=[_changed_lines(pair) for pair in comparison.pairs],
     )
 
 
@@ -143,26 +120,6 @@ def _slices(comparison: Comparison, metric: SystemScore) -> list[_SliceRow]:
         best_index = scores.index(best) if len(set(values)) > 1 else None
         rows.append(_SliceRow(part.kind, part.name, part.sentences, scores, best_index))
     return rows
-
-
-def _changed_lines(pair: SystemPair) -> _ChangedLines:
-    improved, worsened = (
-        [_changed_line(line) for line in lines[:_MAX_LINES]] for lines in (pair.improved, pair.worsened)
-    )
-    return _ChangedLines(pair.first, pair.second, pair.sort_metric, improved, worsened)
-
-
-def _changed_line(change: LineChange) -> _ChangedLine:
-    reference = shorten(change.references[0]) if change.references else ""
-    first, second = (diff_words(shorten(text), reference).hypothesis for text in (change.first, change.second))
-    return _ChangedLine(
-        change.line,
-        f"{format_score(change.first_score)} → {format_score(change.second_score)}",
-        None if change.source is None else shorten(change.source),
-        first,
-        second,
-        list(map(shorten, change.references)),
-    )
 
 
 def _charts(contents: Mapping[str, RunContents]) -> list[Markup]:

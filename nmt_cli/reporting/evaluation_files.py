@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from nmt_cli import files
 from nmt_cli.errors import DataError, NmtError
-from nmt_cli.evaluation.analysis import Analysis
-from nmt_cli.evaluation.breakdown.perturbations import Robustness
+from nmt_cli.evaluation.breakdown import Analysis
+from nmt_cli.evaluation.breakdown.robustness import Robustness
 from nmt_cli.evaluation.metrics.metric import MetricScore
 from nmt_cli.reporting.rendering import render_markdown
 from nmt_cli.runs.directory import ANALYSIS, HYPOTHESES, REPORT, ROBUSTNESS, SCORES, RunDirectory

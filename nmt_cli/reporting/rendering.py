@@ -9,9 +9,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from nmt_cli.reporting.text_diff import diff_words
+
 _MARKDOWN_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$]")
 _INVISIBLE_CATEGORIES = {"Cc", "Cf", "Zl", "Zp", "Cs"}
 _JOINERS = "\u200c\u200d"  # part of words and of emoji
+_MAX_SENTENCE_LENGTH = 1500
+"""Characters of a sentence that are shown."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,13 @@ def format_score(value: float, of: float | None = None) -> str:
     return f"{value:.4f}" if 0 < abs(score) < 1 else f"{value:.2f}"
 
 
+def shorten(text: str) -> str:
+    """Shorten a sentence to a length that can be shown."""
+    if len(text) <= _MAX_SENTENCE_LENGTH:
+        return text
+    return f"{text[:_MAX_SENTENCE_LENGTH]} … ({len(text) - _MAX_SENTENCE_LENGTH:,} more characters)"
+
+
 def escape_markdown(value: str) -> str:
     """Escape text for a line or table cell of Markdown."""
     if not value.strip():
@@ -101,6 +112,7 @@ def _environment(html: bool) -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(text=escape_markdown, code=code_span, block=_escape_lines, score=format_score)
+    environment.filters.update(shorten=shorten, diff=lambda text, other: diff_words(text, other).hypothesis)
     return environment
 
 

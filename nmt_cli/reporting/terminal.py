@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.evaluation.breakdown.perturbations import Robustness, ScoreDrop
+from nmt_cli.evaluation.breakdown.robustness import Robustness, ScoreDrop
 from nmt_cli.evaluation.system_comparison import Comparison, SystemScore, format_p_value, format_sentence_count
 from nmt_cli.reporting.inspection import Description
 from nmt_cli.reporting.rendering import escape_invisible, format_score

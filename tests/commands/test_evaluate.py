@@ -15,7 +15,7 @@ import pytest
 from nmt_cli import console, files
 from nmt_cli.cli.evaluate import evaluate
 from nmt_cli.commands.evaluate import EvaluationResult, evaluate_model
-from nmt_cli.commands.evaluated_model import EvaluatedModel, open_model
+from nmt_cli.commands.evaluation_inputs import EvaluatedModel, open_model
 from nmt_cli.decoding.requests import Request
 from nmt_cli.errors import DataError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score

@@ -22,6 +22,7 @@ from nmt_cli.evaluation.significance import (
     paired_bootstrap,
     resampled_scores,
     score_difference,
+    with_intervals,
 )
 from nmt_cli.recipe.evaluation import Evaluation
 
@@ -89,6 +90,20 @@ def test_confidence_interval_contains_the_score_and_narrows_with_more_sentences(
 def test_confidence_interval_of_one_sentence_has_no_width() -> None:
     found = confidence_interval(corpus_statistics(1)[1], 10, 1)
     assert found.low == found.high == found.mean
+
+
+def test_with_intervals_adds_intervals_unless_disabled() -> None:
+    settings = SETTINGS.model_copy(update={"resamples": 20})
+    statistics = corpus_statistics(30)[:3]
+    for found in with_intervals(statistics, settings):
+        assert found.interval is not None
+        assert found.interval.low <= found.value <= found.interval.high
+        assert found.as_sacrebleu()["bs"] == "20"
+    plain = with_intervals(statistics, settings.model_copy(update={"resamples": None}))
+    assert [found.interval for found in plain] == [None, None, None]
+    assert "bs" not in plain[0].as_sacrebleu()
+    [alone, *_] = with_intervals(corpus_statistics(1), settings)
+    assert alone.interval is None
 
 
 each_pair = pytest.mark.parametrize(

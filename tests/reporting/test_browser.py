@@ -9,7 +9,7 @@ from fake_comparisons import make_comparison
 from fake_runs import HOSTILE, FakeRun, sentence, training, validation
 
 from nmt_cli.reporting.comparison_page import write_comparison
-from nmt_cli.reporting.plots.heatmap import AttentionMap
+from nmt_cli.reporting.plots.figures import AttentionMap
 from nmt_cli.reporting.run_report.page import AttentionMaps, read_run, write_run_report
 
 pytestmark = [

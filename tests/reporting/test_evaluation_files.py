@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.errors import ResourceError
-from nmt_cli.evaluation.analysis import Analysis
+from nmt_cli.evaluation.breakdown import Analysis
 from nmt_cli.evaluation.breakdown.words import NgramDifferences
 from nmt_cli.evaluation.metrics.metric import ConfidenceInterval, MetricScore
 from nmt_cli.reporting import evaluation_files

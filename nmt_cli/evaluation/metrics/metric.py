@@ -22,6 +22,14 @@ class EvaluationTexts:
     """One list per set of references."""
     sources: Sequence[str] | None = None
 
+    def source(self, line: int) -> str | None:
+        """Return the source of the line with this 0-based index, if it is known."""
+        return None if self.sources is None else self.sources[line]
+
+    def references_of(self, line: int) -> list[str]:
+        """Return all references of the line with this 0-based index."""
+        return [lines[line] for lines in self.references]
+
 
 class Metric(Protocol):
     """Scores detokenised text. Missing dependencies are reported on construction, not when scoring."""

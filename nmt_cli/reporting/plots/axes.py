@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Tick:
+    """A labelled position on an axis."""
+
+    pixel: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Axis:
     """One axis of a plot, from `low` at pixel `start` to `high` at pixel `end`."""
 
@@ -24,7 +32,11 @@ class Axis:
             low, high, value = math.log10(low), math.log10(high), math.log10(value)
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
-    def ticks(self) -> list[float]:
+    def ticks(self, unit: str = "") -> list[Tick]:
+        """Return ticks at round values."""
+        return [Tick(self.to_pixel(value), f"{format_tick(value)}{unit}") for value in self.tick_values()]
+
+    def tick_values(self) -> list[float]:
         """Return three to seven round values along the axis."""
         if not self.is_logarithmic:
             return _multiples(self.interval or _round_interval(self.low, self.high, 5), self.low, self.high)

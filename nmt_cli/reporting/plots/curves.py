@@ -6,7 +6,7 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from nmt_cli.reporting.plots.axes import Axis, exact_axis, fit_axis, format_tick, logarithmic_axis
+from nmt_cli.reporting.plots.axes import Axis, exact_axis, fit_axis, logarithmic_axis
 from nmt_cli.reporting.rendering import render_html
 
 WIDTH, HEIGHT = 420, 230
@@ -80,8 +80,8 @@ def draw_curves(chart: CurveChart) -> Markup:
         width=WIDTH,
         height=HEIGHT,
         frame=(_LEFT, _RIGHT, _TOP, _BOTTOM),
-        columns=[_Mark(x.to_pixel(tick), _BOTTOM, format_tick(tick)) for tick in x.ticks()],
-        rows=[_Mark(_LEFT, y.to_pixel(tick), format_tick(tick)) for tick in y.ticks()],
+        columns=x.ticks(),
+        rows=y.ticks(),
         curves=[_draw_curve(curve, x, y) for curve in chart.curves],
         best=_place_best(chart.best, x, y),
         num_missing=sum(value is None for curve in chart.curves for value in curve.values),

@@ -11,7 +11,7 @@ from nmt_cli.data.preparation.manifest import CorpusStats, DropStats, PreparedSu
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import StoredEvaluation
-from nmt_cli.reporting.plots.histogram import HistogramChart, draw_histogram
+from nmt_cli.reporting.plots.figures import HistogramChart, draw_histogram
 from nmt_cli.reporting.rendering import PageSection, empty_section
 from nmt_cli.runs.history import History
 from nmt_cli.runs.journal import CorpusExposure

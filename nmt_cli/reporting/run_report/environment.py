@@ -1,7 +1,6 @@
 """Page sections on the run itself: key figures, environment, cost, hashes and recipe."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,6 @@ from nmt_cli.runs.directory import STATE, WEIGHTS, RunDirectory, count_parameter
 from nmt_cli.runs.history import History
 
 _MAX_RECIPE_LENGTH = 100_000
-
-
-@dataclass(frozen=True)
-class _Environment:
-    facts: list[Fact]
-    cost: list[Fact]
-    hashes: list[Fact]
 
 
 def key_figures(
@@ -71,7 +63,7 @@ def environment_section(
         )
         if value
     ]
-    content = _Environment(facts, cost_of(run, summary, history), _hashes(run, summary, evaluations))
+    content = {"Run": facts, "Cost": cost_of(run, summary, history), "SHA-256": _hashes(run, summary, evaluations)}
     return PageSection("Environment and cost", "environment.html.j2", content)
 
 

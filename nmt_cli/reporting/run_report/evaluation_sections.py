@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt_cli.errors import DataError, NmtError
-from nmt_cli.evaluation.analysis import Analysis
-from nmt_cli.evaluation.breakdown.perturbations import Robustness
+from nmt_cli.evaluation.breakdown import Analysis
+from nmt_cli.evaluation.breakdown.robustness import Robustness
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import (
     EvaluatedSentence,
@@ -16,13 +16,11 @@ from nmt_cli.reporting.evaluation_files import (
     read_analysis,
     read_robustness,
 )
-from nmt_cli.reporting.rendering import Fact, PageSection, empty_section, format_score
+from nmt_cli.reporting.rendering import Fact, PageSection, empty_section, format_score, shorten
 from nmt_cli.reporting.run_report.learning_curves import METRIC_NAMES
 from nmt_cli.reporting.text_diff import DiffSpan, TextDiff, diff_words
 from nmt_cli.runs.directory import ANALYSIS
 
-_MAX_SENTENCE_LENGTH = 1500
-"""Characters of a sentence that are shown."""
 _DEFAULT_SAMPLES = 10
 _MAX_WORST_LINES = 5
 
@@ -114,13 +112,6 @@ def select_lines(evaluation: StoredEvaluation, count: int, lines: Sequence[int])
     total = len(evaluation.sentences)
     requested = [line for line in dict.fromkeys(lines) if 1 <= line <= total]
     return requested or [index + 1 for index in evenly_spaced(total, count)]
-
-
-def shorten(text: str) -> str:
-    """Shorten a sentence to a length that can be shown."""
-    if len(text) <= _MAX_SENTENCE_LENGTH:
-        return text
-    return f"{text[:_MAX_SENTENCE_LENGTH]} … ({len(text) - _MAX_SENTENCE_LENGTH:,} more characters)"
 
 
 def _score_facts(evaluation: StoredEvaluation) -> list[Fact]:

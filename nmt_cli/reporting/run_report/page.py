@@ -10,7 +10,7 @@ from nmt_cli.errors import NmtError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import StoredEvaluation, read_evaluations
-from nmt_cli.reporting.plots.heatmap import AttentionMap, draw_attention
+from nmt_cli.reporting.plots.figures import AttentionMap, draw_attention
 from nmt_cli.reporting.rendering import PageSection, empty_section, render_html
 from nmt_cli.reporting.run_report.corpora import corpora_section
 from nmt_cli.reporting.run_report.environment import environment_section, key_figures, recipe_section

@@ -19,14 +19,14 @@ def test_fit_axis_contains_every_value(values: list[float]) -> None:
 
 @given(st.lists(NUMBERS, min_size=1))
 def test_fit_axis_has_two_to_nine_ticks(values: list[float]) -> None:
-    ticks = fit_axis(values, 200, 10).ticks()
+    ticks = fit_axis(values, 200, 10).tick_values()
     assert 2 <= len(ticks) <= 9
 
 
 def test_ticks_are_round() -> None:
-    assert fit_axis([0.3, 41.2], 0, 1).ticks() == [0, 10, 20, 30, 40, 50]
-    assert exact_axis(0, 5000, 0, 1).ticks() == [0, 1000, 2000, 3000, 4000, 5000]
-    assert [format_tick(tick) for tick in fit_axis([0, 0.002], 0, 1).ticks()] == [
+    assert fit_axis([0.3, 41.2], 0, 1).tick_values() == [0, 10, 20, 30, 40, 50]
+    assert exact_axis(0, 5000, 0, 1).tick_values() == [0, 1000, 2000, 3000, 4000, 5000]
+    assert [format_tick(tick) for tick in fit_axis([0, 0.002], 0, 1).tick_values()] == [
         "0",
         "5e-4",
         "0.001",
@@ -46,7 +46,7 @@ def test_logarithmic_axis_spaces_powers_of_ten_equally() -> None:
     pixels = [axis.to_pixel(value) for value in (0.01, 0.1, 1, 10, 100)]
     gaps = [second - first for first, second in pairwise(pixels)]
     assert max(gaps) - min(gaps) < 1e-9
-    assert axis.ticks() == [0.01, 0.1, 1, 10, 100]
+    assert axis.tick_values() == [0.01, 0.1, 1, 10, 100]
 
 
 def test_format_tick() -> None:

@@ -6,9 +6,14 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from nmt_cli.reporting.plots.curves import HEIGHT, WIDTH, BestMarker, Curve, CurveChart, draw_curves
-from nmt_cli.reporting.plots.heatmap import AttentionMap, draw_attention
-from nmt_cli.reporting.plots.histogram import HistogramChart, draw_histogram
-from nmt_cli.reporting.plots.intervals import ScoreInterval, draw_intervals
+from nmt_cli.reporting.plots.figures import (
+    AttentionMap,
+    HistogramChart,
+    ScoreInterval,
+    draw_attention,
+    draw_histogram,
+    draw_intervals,
+)
 
 HOSTILE = '<script>"&\x00\u202e'
 

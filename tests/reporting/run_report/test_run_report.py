@@ -13,7 +13,7 @@ from fake_runs import HOSTILE, FakeRun, sentence, training, validation, write_ru
 
 from nmt_cli import files
 from nmt_cli.errors import ModelError, ResourceError
-from nmt_cli.reporting.plots.heatmap import AttentionMap
+from nmt_cli.reporting.plots.figures import AttentionMap
 from nmt_cli.reporting.run_report import page as page_module
 from nmt_cli.reporting.run_report.page import AttentionMaps, read_run, render_run_report, write_run_report
 

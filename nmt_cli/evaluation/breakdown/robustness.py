@@ -4,7 +4,11 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nmt_cli.evaluation.breakdown.sentences import MAX_EXAMPLES, changed_lines, sort_metric
+from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts
+from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, approximate_randomisation, score_difference
+from nmt_cli.recipe.evaluation import Evaluation
 
 _TYPO_RATE = 0.1
 """Share of words with a typo; about that of a careless typist."""
@@ -97,3 +101,40 @@ PERTURBATIONS = (
     Perturbation("typing mistakes", add_typos, lambda line: line),
     Perturbation("no final punctuation", lambda line, _: strip_final_punctuation(line), strip_final_punctuation),
 )
+
+
+def measure_robustness(
+    original: EvaluationTexts, perturbed: EvaluationTexts, perturbation: Perturbation, settings: Evaluation
+) -> Robustness:
+    """Measure the effect of a perturbation. `perturbed` has the perturbed sources and their translations."""
+    metrics = build_metrics(settings)
+    before_texts, after_texts = perturbation.normalize_texts(original), perturbation.normalize_texts(perturbed)
+    before, after = compute_statistics(before_texts, metrics), compute_statistics(after_texts, metrics)
+    drops = [
+        ScoreDrop(
+            first.metric.key,
+            first.value,
+            second.value,
+            score_difference([first], [second]),
+            approximate_randomisation([first], [second], DEFAULT_RESAMPLES["randomisation"], settings.seed),
+        )
+        for first, second in zip(before, after, strict=True)
+    ]
+    _, worsened = changed_lines(before_texts, sort_metric(before), after_texts, sort_metric(after), MAX_EXAMPLES)
+    assert original.sources is not None and perturbed.sources is not None
+    pairs = zip(original.sources, perturbed.sources, strict=True)
+    return Robustness(
+        perturbation=perturbation.name,
+        changed_lines=sum(first != second for first, second in pairs),
+        drops=drops,
+        examples=[
+            PerturbedLine(
+                change.line,
+                original.sources[change.line - 1],
+                perturbed.sources[change.line - 1],
+                original.hypotheses[change.line - 1],
+                perturbed.hypotheses[change.line - 1],
+            )
+            for change in worsened
+        ],
+    )

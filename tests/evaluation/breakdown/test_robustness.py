@@ -1,4 +1,4 @@
-"""Perturbations of test sets."""
+"""Perturbations of test sets, and robustness to them."""
 
 import random
 
@@ -6,9 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from nmt_cli.evaluation.breakdown.perturbations import PERTURBATIONS, add_typos
+from nmt_cli.evaluation.breakdown.robustness import PERTURBATIONS, add_typos, measure_robustness
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts
+from nmt_cli.recipe.evaluation import Evaluation
 
+SETTINGS = Evaluation(metrics=["chrf", "ter"], resamples=20)
+SOURCES = ["A dog runs.", "Two children play 2 games.", ""]
+REFERENCES = ["Ein Hund läuft.", "Zwei Kinder spielen 2 Spiele.", ""]
+TEXTS = EvaluationTexts(["Ein Hund rennt.", "Zwei Kinder spielen.", ""], [REFERENCES], SOURCES)
 BY_NAME = {each.name: each for each in PERTURBATIONS}
 LINE = "Zwei Männer in New York: gehen schnell!"
 
@@ -54,3 +59,23 @@ def test_normalize_texts_ignores_what_the_perturbation_changed() -> None:
     normalized = BY_NAME["no final punctuation"].normalize_texts(EvaluationTexts(["Ein Hund"], [["Ein Hund."]]))
     assert normalized.hypotheses == normalized.references[0] == ["Ein Hund"]
     assert BY_NAME["typing mistakes"].normalize_texts(texts).hypotheses == ["EIN HUND!"]
+
+
+def test_robustness_of_a_good_and_a_broken_model() -> None:
+    upper = PERTURBATIONS[0]
+    sources = upper.perturb_lines(SOURCES)
+    good = EvaluationTexts([line.upper() for line in TEXTS.hypotheses], TEXTS.references, sources)
+    lost = EvaluationTexts(["?", "?", ""], TEXTS.references, sources)
+
+    found = measure_robustness(TEXTS, good, upper, SETTINGS)
+    assert found.changed_lines == 2
+    assert [(drop.metric, drop.difference, drop.p) for drop in found.drops] == [("chrf", 0, 1), ("ter", 0, 1)]
+    assert found.examples == []
+
+    found = measure_robustness(TEXTS, lost, upper, SETTINGS)
+    assert found.drops[0].difference == pytest.approx(-found.drops[0].original)
+    assert found.drops[1].difference > 0
+    assert {example.line for example in found.examples} == {1, 2}
+    [first] = [example for example in found.examples if example.line == 1]
+    assert (first.source, first.perturbed_source) == ("A dog runs.", "A DOG RUNS.")
+    assert (first.hypothesis, first.perturbed_hypothesis) == ("Ein Hund rennt.", "?")

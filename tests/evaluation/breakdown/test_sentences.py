@@ -1,13 +1,20 @@
-"""Slices: kinds of sentences and their scores."""
+"""Scores by kind of sentence and of single lines."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from nmt_cli.evaluation.breakdown.slices import Slice, find_slices, score_slices
+from nmt_cli.evaluation.breakdown.sentences import (
+    Slice,
+    changed_lines,
+    find_slices,
+    score_slices,
+    sort_metric,
+    worst_lines,
+)
 from nmt_cli.evaluation.breakdown.words import word_tokenizer
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, score
-from nmt_cli.evaluation.metrics.metric import EvaluationTexts
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MetricStatistics
 from nmt_cli.recipe.evaluation import Evaluation
 
 SETTINGS = Evaluation()
@@ -20,6 +27,10 @@ SOURCES = [
     "Then Anna runs",
 ]
 REFERENCES = ["In Berlin regnet es.", "Radio läuft.", "Drei Hunde.", "Es kostet heute 10 Euro.", "Dann läuft Anna"]
+LINE_REFERENCES = ["Ein Hund läuft.", "Zwei Kinder spielen.", "Drei Frauen singen."]
+LINE_SOURCES = ["A dog runs.", "Two children play.", "Three women sing."]
+GOOD = EvaluationTexts(LINE_REFERENCES, [LINE_REFERENCES], LINE_SOURCES)
+MIXED = EvaluationTexts(["Ein Hund rennt.", "Zwei Kinder spielen.", "Lieder."], [LINE_REFERENCES], LINE_SOURCES)
 
 
 def by_kind(found: list[Slice], kind: str) -> dict[str, tuple[int, ...]]:
@@ -72,3 +83,29 @@ def test_score_slices_equals_the_corpus_score_of_the_lines() -> None:
     alone = score([hypotheses[i] for i in (1, 3, 4)], [[REFERENCES[i] for i in (1, 3, 4)]], SETTINGS)
     assert found.sentences == 3
     assert found.scores == pytest.approx({each.key: each.value for each in alone})
+
+
+def statistics(texts: EvaluationTexts, key: str) -> MetricStatistics:
+    return compute_statistics(texts, build_metrics(Evaluation(metrics=[key])))[0]
+
+
+def test_worst_lines_sorts_worst_first() -> None:
+    for key in ("chrf", "ter"):
+        found = worst_lines(MIXED, statistics(MIXED, key), 2)
+        assert [(line.line, line.hypothesis) for line in found] == [(3, "Lieder."), (1, "Ein Hund rennt.")]
+    assert (found[0].source, found[0].references) == ("Three women sing.", ["Drei Frauen singen."])
+
+
+def test_changed_lines_separates_improved_and_worsened_without_unchanged() -> None:
+    for key in ("chrf", "ter"):
+        improved, worsened = changed_lines(MIXED, statistics(MIXED, key), GOOD, statistics(GOOD, key), 5)
+        assert ([change.line for change in improved], worsened) == ([3, 1], [])
+        improved, worsened = changed_lines(GOOD, statistics(GOOD, key), MIXED, statistics(MIXED, key), 1)
+        assert (improved, [change.line for change in worsened]) == ([], [3])
+    assert (worsened[0].first, worsened[0].second) == ("Drei Frauen singen.", "Lieder.")
+
+
+def test_sort_metric_prefers_chrf() -> None:
+    metrics = build_metrics(Evaluation(metrics=["ter", "bleu", "chrf"]))
+    assert sort_metric(compute_statistics(GOOD, metrics)).metric.key == "chrf"
+    assert sort_metric(compute_statistics(GOOD, metrics[:1])).metric.key == "ter"

@@ -1,0 +1,200 @@
+"""Figures of length histograms, confidence intervals and attention."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from nmt_cli.reporting.plots.axes import Axis, exact_axis, fit_axis
+from nmt_cli.reporting.rendering import format_score, render_html
+
+_WIDTH = 420
+"""Pixels, of histograms and intervals."""
+_HISTOGRAM_HEIGHT = 210
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 408, 12, 180
+_MAX_BINS = 40
+_SHOWN_QUANTILE = 0.999
+"""Lengths up to this quantile are drawn; the note gives the number of longer ones."""
+_INTERVAL_LEFT, _INTERVAL_TOP, _ROW_HEIGHT = 12, 10, 42
+_CELL_SIZE = 18
+_LETTER_WIDTH = 7.2
+"""Approximate pixels of a letter of the labels."""
+_MAX_LABEL_LENGTH = 16
+_MIN_WEIGHT = 1 / 64
+"""Smaller weights would be invisible and are not drawn."""
+
+
+@dataclass(frozen=True)
+class HistogramChart:
+    """Lengths of several kinds of lines."""
+
+    title: str
+    unit: str
+    """Unit of length, such as subwords."""
+    lengths: Mapping[str, Mapping[int, int]]
+    """Number of lines by kind and length."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    label: str
+    path: str
+    facts: str
+
+
+def draw_histogram(histogram: HistogramChart) -> Markup:
+    """Draw a figure with one outline per kind of lines, in percent of its lines."""
+    known = {label: counts for label, counts in histogram.lengths.items() if counts}
+    longest = max((_quantile(counts, _SHOWN_QUANTILE) for counts in known.values()), default=1)
+    width = max(1, math.ceil((longest + 1) / _MAX_BINS))
+    bins = longest // width + 1
+    percentages = {label: _percentages(counts, width, bins) for label, counts in known.items()}
+    x = exact_axis(0, bins * width, _LEFT, _RIGHT)
+    y = fit_axis([value for row in percentages.values() for value in row], _BOTTOM, _TOP, from_zero=True)
+    kinds = [_Kind(label, _outline(row, x, y, width), _facts(known[label])) for label, row in percentages.items()]
+    longer = sum(count for counts in known.values() for length, count in counts.items() if length >= bins * width)
+    return render_html(
+        "histogram.svg.j2",
+        histogram=histogram,
+        width=_WIDTH,
+        height=_HISTOGRAM_HEIGHT,
+        frame=(_LEFT, _RIGHT, _TOP, _BOTTOM),
+        columns=x.ticks(),
+        rows=y.ticks("%"),
+        kinds=kinds,
+        num_longer=longer,
+        max_shown=bins * width - 1,
+    )
+
+
+def _percentages(counts: Mapping[int, int], width: int, bins: int) -> list[float]:
+    total, row = sum(counts.values()), [0.0] * bins
+    for length, count in counts.items():
+        if length < bins * width:
+            row[length // width] += 100 * count / total
+    return row
+
+
+def _outline(percentages: Sequence[float], x: Axis, y: Axis, width: int) -> str:
+    steps = "".join(
+        f"V{y.to_pixel(value):.1f}H{x.to_pixel((index + 1) * width):.1f}" for index, value in enumerate(percentages)
+    )
+    return f"M{_LEFT} {_BOTTOM}{steps}V{_BOTTOM}"
+
+
+def _facts(counts: Mapping[int, int]) -> str:
+    total = sum(counts.values())
+    mean = sum(length * count for length, count in counts.items()) / total
+    return f"{total:,} lines, mean {mean:.1f}, median {_quantile(counts, 0.5):,}, longest {max(counts):,}"
+
+
+def _quantile(counts: Mapping[int, int], fraction: float) -> int:
+    target, cumulative = fraction * sum(counts.values()), 0
+    for length in sorted(counts):
+        cumulative += counts[length]
+        if cumulative >= target:
+            return length
+    return 0
+
+
+@dataclass(frozen=True)
+class ScoreInterval:
+    """A score and its confidence interval."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class _Row:
+    label: str
+    y: int
+    value: float
+    x: float
+    low: float
+    high: float
+    text: str
+
+
+def draw_intervals(title: str, scores: Sequence[ScoreInterval], note: str = "") -> Markup:
+    """Draw a figure with one row per score: a dot with whiskers."""
+    x = fit_axis([end for score in scores for end in (score.low, score.high, score.value)], _INTERVAL_LEFT, _RIGHT)
+    rows = [
+        _Row(
+            score.label,
+            _INTERVAL_TOP + _ROW_HEIGHT * index + 26,
+            score.value,
+            x.to_pixel(score.value),
+            x.to_pixel(score.low),
+            x.to_pixel(score.high),
+            f"{format_score(score.value)} ({format_score(score.low)} to {format_score(score.high)})",
+        )
+        for index, score in enumerate(scores)
+    ]
+    bottom = _INTERVAL_TOP + _ROW_HEIGHT * len(scores)
+    return render_html(
+        "intervals.svg.j2",
+        title=title,
+        note=note,
+        width=_WIDTH,
+        height=bottom + 26,
+        frame=(_INTERVAL_LEFT, _RIGHT, _INTERVAL_TOP, bottom),
+        columns=x.ticks(),
+        rows=rows,
+    )
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """Attention of each target subword to each source subword."""
+
+    line: int
+    """1-based line of the test set."""
+    source: Sequence[str]
+    target: Sequence[str]
+    weights: Sequence[Sequence[float]]
+    """[T,S]; each row sums to 1."""
+
+
+@dataclass(frozen=True)
+class _Cell:
+    x: int
+    y: int
+    opacity: str
+    text: str
+
+
+def draw_attention(attention: AttentionMap) -> Markup:
+    """Draw a figure with source subwords from left to right and target subwords from top to bottom."""
+    source, target = ([_label(piece) for piece in side] for side in (attention.source, attention.target))
+    left, top = (round(_LETTER_WIDTH * max(map(len, side), default=0)) + 10 for side in (target, source))
+    cells = [
+        _Cell(
+            left + _CELL_SIZE * column,
+            top + _CELL_SIZE * row,
+            f"{min(weight, 1):.2f}",
+            f"{word} ← {attended}: {weight:.2f}",
+        )
+        for row, (word, weights) in enumerate(zip(target, attention.weights, strict=True))
+        for column, (attended, weight) in enumerate(zip(source, weights, strict=True))
+        if weight >= _MIN_WEIGHT
+    ]
+    return render_html(
+        "heatmap.svg.j2",
+        attention=attention,
+        source=source,
+        target=target,
+        left=left,
+        top=top,
+        cell=_CELL_SIZE,
+        cells=cells,
+        width=left + _CELL_SIZE * len(source) + 4,
+        height=top + _CELL_SIZE * len(target) + 4,
+    )
+
+
+def _label(piece: str) -> str:
+    return piece if len(piece) <= _MAX_LABEL_LENGTH else piece[: _MAX_LABEL_LENGTH - 1] + "…"
