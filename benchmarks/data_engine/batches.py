@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nmt_cli.data.batches import batch_by_size, collate
-from nmt_cli.data.blocks.blocks import Blocks
+from nmt_cli.data.blocks import BlockReader
 from nmt_cli.data.preparation.manifest import CorpusStats
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.shard_files import id_type
@@ -51,7 +51,7 @@ def time_batches(sources: list[str], targets: list[str]) -> None:
 def time_block(prepared: Prepared, settings: Training, batch_tokens: int) -> str:
     """The middle columns of a row."""
     weights = dict.fromkeys((corpus.name for corpus in prepared.train), 1.0)
-    blocks = Blocks(prepared.train, weights, settings.mixing, 1, build_regularizer(prepared, settings))
+    blocks = BlockReader(prepared.train, weights, settings.mixing, 1, build_regularizer(prepared, settings))
     blocks.read(0, 0)  # maps the files
     times = [time.process_time()]
     block = blocks.read(0, 1)

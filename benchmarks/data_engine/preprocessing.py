@@ -110,7 +110,7 @@ class Run:
 
 def run(folder: Path, paths: list[Path], processes: int) -> Run:
     """Prepare these files; what a run that has two lines only takes, too, is not counted."""
-    few, tokenizer = _beginnings(folder, paths), {"take_from": str(folder / "tokenizer")}
+    few, tokenizer = _beginnings(folder, paths), {"path": str(folder / "tokenizer")}
     nothing, all_ = (_run(folder, some, few, tokenizer, processes) for some in (few, paths))
     return Run(all_.cpu - nothing.cpu, all_.clock - nothing.clock, all_.memory)
 

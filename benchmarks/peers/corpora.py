@@ -8,8 +8,9 @@ import numpy as np
 import yaml
 
 from nmt_cli import files
+from nmt_cli.data.arrays import RaggedArray
 from nmt_cli.data.preparation.manifest import CorpusStats
-from nmt_cli.data.token_corpus import Lines, TokenCorpus, TokenPairs
+from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from peers.child import run
 from peers.contract import Corpus
@@ -106,14 +107,14 @@ def _prepare(corpus: Corpus, cores: str) -> None:
 def _tokens(corpus: Corpus, split: str) -> TokenPairs:
     tokenizer, name = Tokenizer.load(corpus.prepared / "tokenizer"), f"{split}/text"
     entry = files.read_json(corpus.prepared / files.MANIFEST)["corpora"][name]
-    return TokenCorpus(corpus.prepared / name, CorpusStats.from_json(name, entry), tokenizer).whole()
+    return TokenCorpus(corpus.prepared / name, CorpusStats.from_json(name, entry), tokenizer).read_all()
 
 
 def _lines_of_lengths(like: Corpus, side: str, lengths: np.ndarray) -> list[str]:
     """Lines of about so many subwords: whole words, so that the same tokenizer finds the same subwords again."""
     tokenizer = Tokenizer.load(like.prepared / "tokenizer")
-    tokens: Lines = getattr(_tokens(like, "train"), f"{side}s")
-    pieces = [tokenizer.source.entries[token] for token in tokens.tokens]
+    tokens: RaggedArray = getattr(_tokens(like, "train"), f"{side}s")
+    pieces = [tokenizer.source.entries[token] for token in tokens.values]
     begins = [place for place, piece in enumerate(pieces) if piece.startswith("▁")]
     starts = np.cumsum(lengths) % (len(pieces) - 2 * NEWS_LONGEST)
     firsts, lasts = np.searchsorted(begins, starts), np.searchsorted(begins, starts + lengths)

@@ -7,8 +7,8 @@ import torch
 
 from nmt_cli import files
 from nmt_cli.commands.loading import vocabulary_spec
+from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.commands.results import stdout
-from nmt_cli.commands.taken_tokenizer import taken_tokenizer
 from nmt_cli.console import info
 from nmt_cli.data.checking.estimates import Estimate, estimate
 from nmt_cli.data.checking.finding import Finding
@@ -46,9 +46,9 @@ def check(recipe: Recipe, path: Path, as_json: bool = False) -> None:
 def _checked(recipe: Recipe, path: Path) -> Checked:
     texts = read_texts(recipe.data)
     corpora = [*texts.train, *texts.held_out]
-    taken = taken_tokenizer(recipe)
-    if taken is not None:
-        found = Found(taken, f"the tokenizer of {recipe.tokenizer.take_from}", [])
+    pretrained = pretrained_tokenizer(recipe)
+    if pretrained is not None:
+        found = Found(pretrained, f"the tokenizer of {recipe.tokenizer.path}", [])
     else:
         info("looking at how subwords fit")
         found = find_tokenizer(recipe, texts.train)
@@ -60,7 +60,7 @@ def _checked(recipe: Recipe, path: Path) -> Checked:
     if found.tokenizer is not None:
         findings += [finding for corpus in texts.held_out for finding in coverage(corpus, found.tokenizer)]
     findings += [*vocabulary(recipe, size), *schedule(recipe, size), *learning_rate(recipe)]
-    needs = _estimate(recipe, found.tokenizer if taken or is_byte else None, size) if size.pairs else None
+    needs = _estimate(recipe, found.tokenizer if pretrained or is_byte else None, size) if size.pairs else None
     findings += _machine(recipe, needs)
     shown = [side for side in sides if not side.corpus.startswith("data.test.")]
     return Checked(str(path), corpora, shown, found.origin, needs, describe(pick_device()), findings)

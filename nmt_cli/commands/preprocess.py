@@ -1,7 +1,7 @@
 """nmt preprocess: from raw text to a tokenizer and token arrays."""
 
 from nmt_cli import console
-from nmt_cli.commands.taken_tokenizer import taken_tokenizer
+from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.console import Reporter
 from nmt_cli.data.preparation.manifest import PreparedSummary, read_prepared_summary
 from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob, check_paths, prepare, remove_leftovers
@@ -24,14 +24,14 @@ def preprocess(
     """
     folder = recipe.data.prepared
     check_paths(recipe)
-    pretrained = taken_tokenizer(recipe)
+    pretrained = pretrained_tokenizer(recipe)
     if is_current(recipe, pretrained):
         if not dry_run:
             remove_leftovers(folder)
         reporter.info(f"{folder} is up to date; nothing to do")
         return read_prepared_summary(folder)
     if pretrained:
-        reporter.info(f"using the tokenizer of {recipe.tokenizer.take_from}; other tokenizer settings are ignored")
+        reporter.info(f"using the tokenizer of {recipe.tokenizer.path}; other tokenizer settings are ignored")
     reporter.info(_plan(recipe, job, dry_run))
     if dry_run:
         return None

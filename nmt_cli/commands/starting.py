@@ -24,7 +24,7 @@ def start_from(model: Model, path: Path, tokenizer: Tokenizer, prepared: Path) -
     if extension is None:
         raise ModelError(
             f"training.init_from: {path} has another tokenizer than {prepared};"
-            f" say tokenizer.take_from: {path}, and preprocess again"
+            f" set tokenizer.path: {path} and preprocess again"
         )
     own = dict(model.named_parameters())
     weights: dict[str, Tensor] = dict(given.model.named_parameters())

@@ -9,7 +9,7 @@ import torch
 from nmt_cli import console, files
 from nmt_cli.commands.launching import launch
 from nmt_cli.commands.loading import vocabulary_spec
-from nmt_cli.commands.taken_tokenizer import taken_tokenizer
+from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.commands.training_run import TrainingRun
 from nmt_cli.data.prepared import Prepared, open_prepared
 from nmt_cli.devices import (
@@ -101,8 +101,8 @@ def _start_or_resume(
 
 def _open_prepared(recipe: Recipe) -> Prepared:
     """Open the prepared data. A tokenizer taken from elsewhere may be gone by now, but must not have changed."""
-    taken = recipe.tokenizer.take_from
-    return open_prepared(recipe, taken_tokenizer(recipe) if taken and taken.exists() else None)
+    path = recipe.tokenizer.path
+    return open_prepared(recipe, pretrained_tokenizer(recipe) if path and path.exists() else None)
 
 
 def _describe(recipe: Recipe, prepared: Prepared) -> None:

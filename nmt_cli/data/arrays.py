@@ -1,5 +1,8 @@
-"""Types of arrays, and arithmetic of adjacent ranges."""
+"""Types of arrays, rows of different lengths, and arithmetic of adjacent ranges."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,6 +11,47 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class RaggedArray:
+    """Rows of different lengths: row i is values[offsets[i]:offsets[i+1]]."""
+
+    offsets: Integers
+    """[rows+1]"""
+    values: Array
+
+    @classmethod
+    def of_lengths(cls, lengths: Integers, values: Array) -> "RaggedArray":
+        """Return rows that are given by their lengths."""
+        return cls(np.append(0, np.cumsum(lengths)), values)
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[RaggedArray]", dtype: np.dtype[Any] | None = None) -> "RaggedArray":
+        """Return the rows of all parts.
+
+        Args:
+            dtype: Type of the values; default: that of the first part.
+        """
+        lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
+        values = [np.empty(0, parts[0].values.dtype if dtype is None else dtype), *(part.values for part in parts)]
+        return cls(np.cumsum(lengths), np.concatenate(values))
+
+    @cached_property
+    def lengths(self) -> Integers:
+        """[rows]"""
+        return np.diff(self.offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> Array:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def slice(self, first: int, end: int) -> "RaggedArray":
+        """Return adjacent rows."""
+        offsets = self.offsets[first : end + 1]
+        return RaggedArray(offsets - offsets[0], self.values[offsets[0] : offsets[-1]])
 
 
 def starts_of(lengths: Integers) -> Integers:

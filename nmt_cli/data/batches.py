@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from nmt_cli.data.alignments import PaddedTokens, WordLinks, token_links
-from nmt_cli.data.arrays import Array, Integers
-from nmt_cli.data.token_corpus import Lines, TokenPairs
+from nmt_cli.data.arrays import Array, Integers, RaggedArray
+from nmt_cli.data.token_corpus import TokenPairs
 from nmt_cli.text.special_tokens import SpecialTokens
 
 
@@ -167,20 +167,20 @@ def collate(pairs: TokenPairs, indices: Integers, special_tokens: SpecialTokens)
         torch.from_numpy(decoder_input),
         torch.from_numpy(label_positions),
         torch.from_numpy(labels),
-        pairs.numbers[indices],
+        pairs.pair_ids[indices],
         alignment,
         {name: torch.from_numpy(_column(each, pairs.sources, indices)) for name, each in pairs.source_columns.items()},
     )
 
 
-def _gather(lines: Lines, indices: Integers, length: int) -> Array:
-    """Return the first tokens of some lines, [B,length]. Tokens beyond the end of a line are those of other lines."""
-    if not lines.tokens.size:
+def _gather(rows: RaggedArray, indices: Integers, length: int) -> Array:
+    """Return the first tokens of some rows, [B,length]. Tokens beyond the end of a row are those of other rows."""
+    if not rows.values.size:
         return np.empty((len(indices), length), np.int64)
-    return lines.tokens.take(lines.offsets[indices, None] + np.arange(length), mode="clip")
+    return rows.values.take(rows.offsets[indices, None] + np.arange(length), mode="clip")
 
 
-def _column(column: Array, sources: Lines, indices: Integers) -> Integers:
+def _column(column: Array, sources: RaggedArray, indices: Integers) -> Integers:
     """Return a column for some sources of one length, [B,S,…]; 0 at eos."""
     length = int(sources.lengths[indices[0]])
     values = np.zeros((len(indices), length + 1, *column.shape[1:]), np.int64)

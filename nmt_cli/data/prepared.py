@@ -1,4 +1,4 @@
-"""The prepared folder, as training opens it: tokenizer, corpora, and a manifest that says what they were made of."""
+"""Prepared data, as training opens it: tokenizer, corpora, and the manifest that records what they were made from."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from nmt_cli.recipe.schema import Recipe
 
 TOKENIZER = "tokenizer"
 HASHES = "hashes.json"
-"""Which files were found whole when they were last looked at."""
+"""Cache of the hashes of files that were valid when they were last read."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training reads: corpora on disk, in the order of the recipe."""
+    """Corpora on disk, in the order of the recipe, and their tokenizer."""
 
     tokenizer: Tokenizer
     train: list[TokenCorpus]
@@ -29,59 +29,69 @@ class Prepared:
 
     @property
     def max_length(self) -> int:
-        """Tokens of the longest side that a training pair may have."""
+        """Maximum number of tokens of either side of a training pair."""
         return int(self.manifest["settings"]["data.max_length"])
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all files' contents: equal data, equal fingerprint, wherever it came from."""
+        """SHA-256 of the contents of all files: equal for equal data, wherever it came from."""
         return fingerprint_of(self.manifest)
 
 
-def is_current(recipe: Recipe, taken: Tokenizer | None = None) -> bool:
-    """Whether the prepared folder is whole, and is what would be made of the recipe and its files today."""
+def is_current(recipe: Recipe, pretrained: Tokenizer | None = None) -> bool:
+    """Return whether the prepared folder is complete and equals what the recipe and its files would give now.
+
+    Args:
+        pretrained: The tokenizer of tokenizer.path.
+    """
     hashes = files.HashCache(recipe.data.prepared / HASHES)
     try:
         manifest = _read_manifest(recipe, hashes.of)
-        described = {name: file_identity(path, hashes.of) for name, path in input_files(recipe).items()}
+        inputs = {name: file_identity(path, hashes.of) for name, path in input_files(recipe).items()}
     except NmtError:
         return False
-    return not _differences(recipe, taken, manifest) and bool(manifest["inputs"] == described)
+    return not _differences(recipe, pretrained, manifest) and bool(manifest["inputs"] == inputs)
 
 
-def open_prepared(recipe: Recipe, taken: Tokenizer | None = None) -> Prepared:
-    """Check that the prepared folder is whole and belongs to the recipe, and open it.
+def open_prepared(recipe: Recipe, pretrained: Tokenizer | None = None) -> Prepared:
+    """Check that the prepared folder is complete and belongs to the recipe, and open it.
 
-    The corpora it was made from, and the tokenizer taken over, need not be there any more; those that are must not
-    have changed. Files that have kept size and time since they were last found right are not read again.
+    The input files may be gone, but those that exist must not have changed. Files whose size and time have not changed
+    since they were last checked are not read again.
+
+    Args:
+        pretrained: The tokenizer of tokenizer.path; None if it is gone.
+
+    Raises:
+        DataError: The folder is missing, damaged, or was prepared from something else.
     """
     folder = recipe.data.prepared
     hashes = files.HashCache(folder / HASHES)
     manifest = _read_manifest(recipe, hashes.of)
-    if differences := _differences(recipe, taken, manifest):
+    if differences := _differences(recipe, pretrained, manifest):
         raise DataError("\n".join(differences))
     _check_inputs(recipe, manifest, hashes.of)
     hashes.save()
     tokenizer, corpora = Tokenizer.load(folder / TOKENIZER), manifest["corpora"]
 
-    def opened(name: str) -> TokenCorpus:
+    def open_corpus(name: str) -> TokenCorpus:
         return TokenCorpus(folder / name, CorpusStats.from_json(name, corpora[name]), tokenizer)
 
     try:
-        train = [opened(f"train/{name}") for name in recipe.data.train]
-        valid = {name: opened(f"valid/{name}") for name in recipe.data.valid}
+        train = [open_corpus(f"train/{name}") for name in recipe.data.train]
+        valid = {name: open_corpus(f"valid/{name}") for name in recipe.data.valid}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder / files.MANIFEST}: is damaged; run `nmt preprocess` again") from error
     return Prepared(tokenizer, train, valid, manifest)
 
 
-def _read_manifest(recipe: Recipe, hashed: Callable[[Path], str]) -> dict[str, Any]:
-    """The manifest, all files checked against it."""
+def _read_manifest(recipe: Recipe, hash_of: Callable[[Path], str]) -> dict[str, Any]:
+    """Return the manifest, after all files were checked against it."""
     folder = recipe.data.prepared
     if not (folder / files.MANIFEST).is_file():
-        raise DataError(f"{folder}: holds no prepared data; run `nmt preprocess` first")
+        raise DataError(f"{folder}: contains no prepared data; run `nmt preprocess` first")
     try:
-        manifest = files.read_manifest(folder, DataError, hashed)
+        manifest = files.read_manifest(folder, DataError, hash_of)
     except DataError as error:
         raise DataError(f"{error}; run `nmt preprocess` again") from error
     parts = [manifest.get(part) for part in ("settings", "inputs", "corpora")]
@@ -90,23 +100,26 @@ def _read_manifest(recipe: Recipe, hashed: Callable[[Path], str]) -> dict[str, A
     return manifest
 
 
-def _differences(recipe: Recipe, taken: Tokenizer | None, manifest: dict[str, Any]) -> list[str]:
-    """In words, how the recipe differs from what was prepared; a tokenizer that is not there any more is believed."""
-    found = manifest["settings"]
-    wanted = data_settings(recipe, taken.fingerprint if taken else found.get("tokenizer.take_from") or "unknown")
-    folder, other = recipe.data.prepared, recipe.tokenizer.take_from
-    if wanted["tokenizer.take_from"] != found.get("tokenizer.take_from"):
-        asked = f"that of {other}" if other else "one learned from this text, as the recipe says"
-        return [f"{folder}: was prepared with another tokenizer than {asked}; run `nmt preprocess` with this recipe"]
+def _differences(recipe: Recipe, pretrained: Tokenizer | None, manifest: dict[str, Any]) -> list[str]:
+    """Return how the recipe differs from what was prepared, as messages. A missing tokenizer is not compared."""
+    prepared = manifest["settings"]
+    fingerprint = pretrained.fingerprint if pretrained else prepared.get("tokenizer.path") or "unknown"
+    expected = data_settings(recipe, fingerprint)
+    folder, path = recipe.data.prepared, recipe.tokenizer.path
+    if expected["tokenizer.path"] != prepared.get("tokenizer.path"):
+        tokenizer = f"the tokenizer of {path}" if path else "a tokenizer trained on this text"
+        return [
+            f"{folder}: was prepared with another tokenizer than {tokenizer}; run `nmt preprocess` with this recipe"
+        ]
     return [
-        f"{folder}: was prepared with {key} {found.get(key)}, but the recipe says {value}; "
+        f"{folder}: was prepared with {key} {prepared.get(key)}, but the recipe says {value}; "
         "run `nmt preprocess` with this recipe"
-        for key, value in wanted.items()
-        if value != found.get(key)
+        for key, value in expected.items()
+        if value != prepared.get(key)
     ]
 
 
-def _check_inputs(recipe: Recipe, manifest: dict[str, Any], hashed: Callable[[Path], str]) -> None:
+def _check_inputs(recipe: Recipe, manifest: dict[str, Any], hash_of: Callable[[Path], str]) -> None:
     for name, path in input_files(recipe).items():
-        if path.exists() and file_identity(path, hashed) != manifest["inputs"].get(name):
+        if path.exists() and file_identity(path, hash_of) != manifest["inputs"].get(name):
             raise DataError(f"{path}: has changed since it was prepared; run `nmt preprocess` again")

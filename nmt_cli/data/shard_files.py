@@ -11,25 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from nmt_cli.data.arrays import Array, Integers
+from nmt_cli.data.arrays import Array, Integers, RaggedArray
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError
 
 OFFSET_TYPE = np.dtype("<i8")
 SIDES = ("source", "target")
-
-
-@dataclass(frozen=True)
-class RaggedArray:
-    """The entries of some pairs: those of pair i are values[offsets[i]:offsets[i+1]]."""
-
-    offsets: Integers
-    values: Array
-
-    def part(self, first: int, end: int) -> tuple[Integers, Array]:
-        """Return the number of entries of each of some pairs, and the entries."""
-        offsets = self.offsets[first : end + 1]
-        return np.diff(offsets), self.values[offsets[0] : offsets[-1]]
 
 
 @dataclass(frozen=True)

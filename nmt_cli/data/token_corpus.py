@@ -1,6 +1,6 @@
-"""A prepared corpus on disk: shards of token arrays, mapped when first needed, and the normalised text beside them."""
+"""A prepared corpus on disk: shards of token arrays, memory-mapped on first use, and the normalised text."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from nmt_cli.data.alignments import WordLinks, join_links, open_links
-from nmt_cli.data.arrays import Array, Integers
+from nmt_cli.data.arrays import Array, Integers, RaggedArray, concatenate_ranges
 from nmt_cli.data.preparation.manifest import CorpusStats
-from nmt_cli.data.shard_files import TEXT, RaggedArray, ShardFormat, StoredArray
+from nmt_cli.data.shard_files import SIDES, TEXT, ShardFormat, StoredArray
 from nmt_cli.data.tokenizer import Tokenizer
 
 Columns = Mapping[str, Array]
@@ -19,138 +19,108 @@ Columns = Mapping[str, Array]
 
 NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
 
-Cells = Integers
-"""[k,2], stretches of neighbouring pairs: the number of the first, and that after the last."""
-
-
-class Lines:
-    """One side: line i is tokens[offsets[i]:offsets[i+1]]."""
-
-    def __init__(self, offsets: Integers, tokens: Array) -> None:
-        self.offsets, self.tokens = offsets, tokens
-
-    @classmethod
-    def of_lengths(cls, lengths: Integers, tokens: Array) -> "Lines":
-        """Return lines that are given by their lengths."""
-        return cls(np.append(0, np.cumsum(lengths)), tokens)
-
-    @cached_property
-    def lengths(self) -> Integers:
-        """[lines]"""
-        return np.diff(self.offsets)
-
-    def __getitem__(self, line: int) -> Array:
-        return self.tokens[self.offsets[line] : self.offsets[line + 1]]
+Spans = Integers
+"""[k,2], spans of adjacent pairs: index of the first pair, and of the one after the last."""
 
 
 class TokenPairs:
-    """Pairs of token lines in memory, without start and end tokens: what batches are made of."""
+    """Tokenized pairs in memory, without bos and eos, from which batches are made."""
 
     def __init__(
         self,
-        sources: Lines,
-        targets: Lines,
+        sources: RaggedArray,
+        targets: RaggedArray,
         links: WordLinks | None = None,
-        numbers: Integers | None = None,
+        pair_ids: Integers | None = None,
         source_columns: Columns = NO_COLUMNS,
     ) -> None:
-        self.sources, self.targets, self.links = sources, targets, links
-        self.source_columns = source_columns
-        """Aligned with sources.tokens."""
-        self.numbers: Integers = np.arange(len(self)) if numbers is None else numbers
-        """What each pair is called: its number in the corpus, or through all corpora."""
+        """Hold the pairs.
+
+        Args:
+            sources: Token ids, tags included.
+            links: Word alignments.
+            pair_ids: Index of each pair in its corpus, or in all corpora together; default: in these pairs.
+            source_columns: Further values of the source tokens, aligned with sources.values.
+        """
+        self.sources, self.targets, self.links, self.source_columns = sources, targets, links, source_columns
+        self.pair_ids: Integers = np.arange(len(self)) if pair_ids is None else pair_ids
 
     def __len__(self) -> int:
-        return self.sources.offsets.size - 1
+        return len(self.sources)
 
     @property
     def source_lengths(self) -> Integers:
-        """Tokens of each source, tags included, the end token not counted."""
+        """Number of tokens of each source, eos excluded."""
         return self.sources.lengths
 
     @property
     def target_lengths(self) -> Integers:
-        """Tokens of each target, the end token not counted."""
+        """Number of tokens of each target, eos excluded."""
         return self.targets.lengths
-
-    def source(self, pair: int) -> Array:
-        return self.sources[pair]
-
-    def target(self, pair: int) -> Array:
-        return self.targets[pair]
 
 
 class TokenCorpus:
-    """Pairs as `nmt preprocess` left them in the shards of a folder, and their text.
+    """Pairs that `nmt preprocess` wrote to the shards of a folder, and their text.
 
-    Nothing is opened before it is read, so that a corpus of any size is at hand at once.
+    Nothing is opened before it is read, so that a corpus of any size is ready at once.
     """
 
     def __init__(self, folder: Path, stats: CorpusStats, tokenizer: Tokenizer) -> None:
         self.name = folder.name
         self.prefix: list[int] = stats.prefix
-        """The tags that each source begins with; the text has none."""
+        """Ids of the tags with which each source begins; the text does not contain them."""
         self.source_tokens, self.target_tokens = stats.num_tokens("source"), stats.num_tokens("target")
         self._lengths = stats.lengths
-        self._ends: Integers = np.cumsum([0, *stats.shards])
+        self._edges: Integers = np.cumsum([0, *stats.shards])
         self._format = ShardFormat.of(tokenizer)
         self._shards = [
             _Shard(folder / f"{index:05}", size, tokenizer, self._format) for index, size in enumerate(stats.shards)
         ]
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return int(self._edges[-1])
 
-    def longest(self, side: str) -> int:
-        """Most tokens of a `source` or `target`."""
+    def max_length(self, side: str) -> int:
+        """Return the largest number of tokens of a `source` or `target`."""
         return max(self._lengths[side], default=0)
 
-    def read(self, cells: Cells) -> TokenPairs:
-        """The pairs of some stretches, one after another, in memory."""
-        places = self._places(cells)
+    def read(self, spans: Spans) -> TokenPairs:
+        """Return the pairs of some spans, one span after another."""
+        parts = list(self._shard_parts(spans))
         sources, targets = (
-            _joined_lines([shard.tokens[side].part(one, end) for shard, one, end in places], stored.dtype)
+            RaggedArray.concatenate([shard.tokens[side].slice(one, end) for shard, one, end in parts], stored.dtype)
             for side, stored in self._format.tokens.items()
         )
         links = join_links(
-            [(shard.links.part(one, end) if shard.links else None, end - one) for shard, one, end in places]
+            [(shard.links.part(one, end) if shard.links else None, end - one) for shard, one, end in parts]
         )
         columns = {}
         for name, stored in self._format.source_columns.items():
-            parts = [shard.source_columns[name].part(one, end)[1] for shard, one, end in places]
-            columns[name] = np.concatenate([np.empty((0, stored.width or 1), stored.dtype), *parts])
-        return TokenPairs(sources, targets, links, expanded(cells), columns)
+            values = [shard.source_columns[name].slice(one, end).values for shard, one, end in parts]
+            columns[name] = np.concatenate([np.empty((0, stored.width or 1), stored.dtype), *values])
+        return TokenPairs(sources, targets, links, span_indices(spans), columns)
 
-    def whole(self) -> TokenPairs:
-        """All pairs, in memory."""
+    def read_all(self) -> TokenPairs:
+        """Return all pairs."""
         return self.read(np.array([[0, len(self)]]))
 
-    def read_text(self, cells: Cells) -> tuple[list[str], list[str]]:
-        """The normalised sources and targets of some stretches, one after another."""
-        places = self._places(cells)
-        sources = [line for shard, one, end in places for line in shard.text("source", one, end)]
-        targets = [line for shard, one, end in places for line in shard.text("target", one, end)]
+    def read_text(self, spans: Spans | None = None) -> tuple[list[str], list[str]]:
+        """Return the normalised sources and targets of some spans, one span after another; default: all pairs."""
+        parts = list(self._shard_parts(np.array([[0, len(self)]]) if spans is None else spans))
+        sources, targets = (
+            [line for shard, one, end in parts for line in shard.text(side, one, end)] for side in SIDES
+        )
         return sources, targets
 
-    def source_text(self) -> list[str]:
-        """All sources, normalised."""
-        return self.read_text(np.array([[0, len(self)]]))[0]
-
-    def target_text(self) -> list[str]:
-        """All targets, normalised."""
-        return self.read_text(np.array([[0, len(self)]]))[1]
-
-    def _places(self, cells: Cells) -> "list[tuple[_Shard, int, int]]":
-        """Where the stretches lie: shard, first pair and end in it."""
-        found = []
-        for first, end in cells.tolist():
-            number = int(np.searchsorted(self._ends, first, "right")) - 1
+    def _shard_parts(self, spans: Spans) -> "Iterator[tuple[_Shard, int, int]]":
+        """Yield the parts of spans in single shards: shard, first pair and end in it."""
+        for first, end in spans.tolist():
+            shard = int(np.searchsorted(self._edges, first, "right")) - 1
             while first < end:
-                begins, ends = self._ends[number : number + 2].tolist()
-                if first < ends:
-                    found.append((self._shards[number], first - begins, min(end, ends) - begins))
-                first, number = max(first, ends), number + 1
-        return found
+                shard_first, shard_end = self._edges[shard : shard + 2].tolist()
+                if first < shard_end:
+                    yield self._shards[shard], first - shard_first, min(end, shard_end) - shard_first
+                first, shard = max(first, shard_end), shard + 1
 
 
 class _Shard:
@@ -176,7 +146,7 @@ class _Shard:
 
     def text(self, side: str, first: int, end: int) -> list[str]:
         """Return some lines of the normalised text of a side."""
-        return self._texts[side].part(first, end)[1].tobytes().decode().split("\n")[:-1]
+        return self._texts[side].slice(first, end).values.tobytes().decode().split("\n")[:-1]
 
     @cached_property
     def _texts(self) -> dict[str, RaggedArray]:
@@ -186,33 +156,21 @@ class _Shard:
         return {name: array.open(self._folder, self._size) for name, array in stored.items()}
 
 
-def _joined_lines(parts: Sequence[tuple[Integers, Array]], kind: np.dtype[Any]) -> Lines:
-    """Lines, given by lengths and tokens, one after another."""
-    lengths = [lengths for lengths, _ in parts]
-    tokens = [tokens for _, tokens in parts]
-    return Lines(
-        np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths])), np.concatenate([np.empty(0, kind), *tokens])
-    )
+def span_indices(spans: Spans) -> Integers:
+    """Return the indices of all pairs of some spans."""
+    return concatenate_ranges(spans[:, 0], spans[:, 1] - spans[:, 0])
 
 
-def expanded(cells: Cells) -> Integers:
-    """The numbers of all pairs of some stretches."""
-    counts = cells[:, 1] - cells[:, 0]
-    numbers: Integers = np.arange(counts.sum()) + np.repeat(cells[:, 0] - np.cumsum(counts) + counts, counts)
-    return numbers
+def concatenate_pairs(parts: Sequence[TokenPairs], first_ids: Sequence[int]) -> TokenPairs:
+    """Return pairs of several corpora, one after another.
 
-
-def joined(parts: Sequence[TokenPairs], firsts: Sequence[int]) -> TokenPairs:
-    """Pairs of several corpora, one after another; `firsts` is added to the numbers of those of each."""
-
-    def lines(side: Callable[[TokenPairs], Lines]) -> Lines:
-        return _joined_lines([(side(part).lengths, side(part).tokens) for part in parts], side(parts[0]).tokens.dtype)
-
-    numbers = [part.numbers + first for part, first in zip(parts, firsts, strict=True)]
+    Args:
+        first_ids: Added to the pair ids of each part.
+    """
     return TokenPairs(
-        lines(lambda part: part.sources),
-        lines(lambda part: part.targets),
+        RaggedArray.concatenate([part.sources for part in parts]),
+        RaggedArray.concatenate([part.targets for part in parts]),
         join_links([(part.links, len(part)) for part in parts]),
-        np.concatenate(numbers),
+        np.concatenate([part.pair_ids + first for part, first in zip(parts, first_ids, strict=True)]),
         {name: np.concatenate([part.source_columns[name] for part in parts]) for name in parts[0].source_columns},
     )

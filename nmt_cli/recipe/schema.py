@@ -30,7 +30,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def check_tying(self) -> Self:
-        learns = self.tokenizer.take_from is None  # an imported tokenizer is not known yet
+        learns = self.tokenizer.path is None  # an imported tokenizer is not known yet
         if learns and self.model.tied_embeddings == "all" and not self.tokenizer.joint:
             raise ValueError("model.tied_embeddings: all requires tokenizer.joint: true; or use decoder")
         return self
@@ -54,16 +54,16 @@ class Recipe(Section):
     @model_validator(mode="after")
     def check_stages(self) -> Self:
         for index, stage in enumerate(self.training.mixing.stages):
-            for name in stage.shares:
+            for name in stage.weights:
                 if name not in self.data.train:
-                    key = ("training", "mixing", "stages", index, "shares", name)
+                    key = ("training", "mixing", "stages", index, "weights", name)
                     raise CrossFieldError(key, f"is not a corpus of data.train, which has {', '.join(self.data.train)}")
         return self
 
     @model_validator(mode="after")
     def check_sampling(self) -> Self:
         settings = self.tokenizer
-        is_deterministic = settings.take_from is None and settings.algorithm not in ("unigram", "bpe")
+        is_deterministic = settings.path is None and settings.algorithm not in ("unigram", "bpe")
         if self.training.subword_sampling is not None and is_deterministic:
             raise ValueError(
                 f"training.subword_sampling: requires tokenizer.algorithm unigram or bpe, not {settings.algorithm}"

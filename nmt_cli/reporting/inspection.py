@@ -153,7 +153,7 @@ def _tokenizer(path: Path) -> Description:
         "normalization": tokenizer.normalization,
         "fingerprint": tokenizer.fingerprint,
     }
-    return Description("tokenizer", facts, f"set tokenizer.take_from: {path} in a recipe to reuse it")
+    return Description("tokenizer", facts, f"set tokenizer.path: {path} in a recipe to reuse it")
 
 
 def _evaluation(path: Path) -> Description:

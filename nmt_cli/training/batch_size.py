@@ -4,9 +4,10 @@ import numpy as np
 import torch
 
 from nmt_cli import console
+from nmt_cli.data.arrays import RaggedArray
 from nmt_cli.data.batches import Batch, collate
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.data.token_corpus import Lines, TokenPairs
+from nmt_cli.data.token_corpus import TokenPairs
 from nmt_cli.devices import autocast, is_out_of_memory
 from nmt_cli.training.trainer import Trainer
 
@@ -40,9 +41,11 @@ def find_batch_tokens(trainer: Trainer, prepared: Prepared) -> int:
 
 def _longest_batch(prepared: Prepared, tokens: int) -> Batch:
     """Return a full batch of pairs with the lengths of the longest source and the longest target."""
-    source, target = (max(corpus.longest(side) for corpus in prepared.train) for side in ("source", "target"))
+    source, target = (max(corpus.max_length(side) for corpus in prepared.train) for side in ("source", "target"))
     tokenizer = prepared.tokenizer
-    sides = [Lines(np.array([0, length]), np.full(length, tokenizer.special_tokens.unk)) for length in (source, target)]
+    sides = [
+        RaggedArray(np.array([0, length]), np.full(length, tokenizer.special_tokens.unk)) for length in (source, target)
+    ]
     rows = np.zeros(max(1, min(tokens // (target + 1), 2 * tokens // (source + 1))), np.int64)
     columns = {name: np.zeros((source, len(sizes)), np.int64) for name, sizes in tokenizer.source_columns.items()}
     pairs = TokenPairs(sides[0], sides[1], source_columns=columns)

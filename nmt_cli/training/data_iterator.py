@@ -21,7 +21,7 @@ import torch
 
 from nmt_cli.data.arrays import Integers
 from nmt_cli.data.batches import Batch, batch_by_size, collate
-from nmt_cli.data.blocks.blocks import Block, Blocks
+from nmt_cli.data.blocks import Block, BlockReader
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.recipe.training import Training
@@ -84,7 +84,7 @@ def iterate_updates(
         start: State to resume from.
     """
     max_tokens = max(1, min(batch_tokens, settings.update_tokens // distributed.world_size))
-    blocks = Blocks(prepared.train, weights, settings.mixing, seed, build_regularizer(prepared, settings))
+    blocks = BlockReader(prepared.train, weights, settings.mixing, seed, build_regularizer(prepared, settings))
     for block in prefetch_one(_iterate_blocks(blocks, seed, start, max_tokens), "blocks"):
         yield from _split_into_updates(prepared, block, settings.update_tokens, distributed)
 
@@ -107,7 +107,7 @@ class _BatchedBlock:
     """Batches that were trained on before."""
 
 
-def _iterate_blocks(blocks: Blocks, seed: int, start: DataState, max_tokens: int) -> Iterator[_BatchedBlock]:
+def _iterate_blocks(blocks: BlockReader, seed: int, start: DataState, max_tokens: int) -> Iterator[_BatchedBlock]:
     """Yield blocks from `start` on, without end. The first one keeps the batch size that it was started with."""
     epoch, index, batches_consumed = start.epoch, start.block, start.batches_consumed
     block_max_tokens = start.max_tokens or max_tokens
@@ -137,12 +137,12 @@ def _split_into_updates(
             batch = collate(block.pairs, rows, tokenizer.special_tokens)
             micro_batches.append(MicroBatch(batch, index, is_dummy=index >= len(chosen)))
         consumed, rows = first + len(chosen), np.concatenate(chosen)
-        passes = block.begins + (block.ends - block.begins) * consumed / len(batches)
+        passes = block.start + (block.end - block.start) * consumed / len(batches)
         yield UpdateBatches(
             micro_batches,
             int(tokens[rows].sum()),
-            _exposure(names, block.corpora[rows], tokens[rows]),
-            DataState(block.epoch, block.number, consumed, batched.max_tokens, passes),
+            _exposure(names, block.corpus_ids[rows], tokens[rows]),
+            DataState(block.epoch, block.index, consumed, batched.max_tokens, passes),
         )
 
 

@@ -43,7 +43,7 @@ def validate(trainer: Trainer, prepared: Prepared, decoder: ValidationDecoder) -
 
 def _loss(trainer: Trainer, prepared: Prepared, name: str) -> float:
     tokenizer, distributed = prepared.tokenizer, trainer.distributed
-    pairs = prepared.valid[name].whole()
+    pairs = prepared.valid[name].read_all()
     batches = list(validation_batches(pairs, _BATCH_TOKENS, tokenizer.special_tokens))
     total, tokens = 0.0, 0
     with torch.no_grad(), autocast(trainer.device, trainer.settings.precision):

@@ -185,8 +185,8 @@ def test_what_cannot_keep_them_is_refused(tmp_path: Path) -> None:
         export(Path("run"), "ctranslate2", tmp_path / "exported")
     other = RECIPE.replace("factors: [pos]", "factors: []").replace(", factors: {pos: train.pos}", "")
     other = other.replace(", factors: {pos: tags.pos}", "").replace(", factors: {pos: test.pos}", "")
-    (tmp_path / "recipe.yaml").write_text(other.replace("{algorithm: word, byte_fallback: false}", "{take_from: run}"))
-    with pytest.raises(RecipeError, match=r"take_from: .* knows the source factors pos, but data.factors says none"):
+    (tmp_path / "recipe.yaml").write_text(other.replace("{algorithm: word, byte_fallback: false}", "{path: run}"))
+    with pytest.raises(RecipeError, match=r"tokenizer\.path: .* has the source factors pos, but data.factors is none"):
         preprocess(load_recipe(tmp_path / "recipe.yaml"), PreprocessJob(), 1)
 
 

@@ -16,7 +16,7 @@ from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 from nmt_cli.recipe.data import TokenizerSettings
 
 NEW = ["eleven twelve", "thirteen twenty eleven", "twelve twenty"] * 9
-SETTINGS = TokenizerSettings.model_validate({"take_from": "old", "extension": {"pieces": 6}})
+SETTINGS = TokenizerSettings.model_validate({"path": "old", "extension": {"pieces": 6}})
 
 
 def scores(model: Model, source: list[int], target: list[int]) -> torch.Tensor:
@@ -68,5 +68,5 @@ def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     folder = save_toy_model(tmp_path / "old")
     other = Tokenizer.train(TokenizerSettings(vocabulary_size=274), NEW, NEW, seed=1)
     model = build(load_model(folder).config.model, vocabulary_spec(other))
-    with pytest.raises(ModelError, match=r"has another tokenizer than prepared; say tokenizer\.take_from"):
+    with pytest.raises(ModelError, match=r"has another tokenizer than prepared; set tokenizer\.path"):
         start_from(model, folder, other, Path("prepared"))

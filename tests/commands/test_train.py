@@ -308,7 +308,7 @@ def test_weights_of_another_shape_are_refused_by_name(recipe: Path) -> None:
 def test_another_run_starts_from_its_weights_with_its_tokenizer(recipe: Path) -> None:
     """Everything but the embeddings is frozen, so that what the start gave can be seen."""
     train(recipe, [], Path("parent"))
-    settings = ["training.init_from=parent", "tokenizer.take_from=parent", "data.prepared=prepared_again"]
+    settings = ["training.init_from=parent", "tokenizer.path=parent", "data.prepared=prepared_again"]
     settings += ["training.freeze=[encoder.*, decoder.*, decoder_norm.*]", "training.limits.updates=1"]
     preprocess(load_recipe(recipe, settings))
     train(recipe, settings, Path("child"))
@@ -321,7 +321,7 @@ def test_another_run_starts_from_its_weights_with_its_tokenizer(recipe: Path) ->
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("tokenizer.vocabulary_size=27", "has another tokenizer than prepared_again; say tokenizer.take_from: parent"),
+        ("tokenizer.vocabulary_size=27", "has another tokenizer than prepared_again; set tokenizer.path: parent"),
         ("model.width=32", r"weight .* has shape .* these weights belong to another model"),
     ],
 )

@@ -59,11 +59,11 @@ def _lines(content: bytes) -> list[bytes]:
 def assert_agrees(made: Prepared, expected: Account) -> None:
     """The training corpus is just what is expected: text, tokens, and what is said of the rest."""
     [corpus], entry = made.train, made.manifest["corpora"]["train/corpus"]
-    assert list(zip(corpus.source_text(), corpus.target_text(), strict=True)) == expected.kept
-    pairs, tokenizer = corpus.whole(), made.tokenizer
+    assert list(zip(corpus.read_text()[0], corpus.read_text()[1], strict=True)) == expected.kept
+    pairs, tokenizer = corpus.read_all(), made.tokenizer
     for number, (source, target) in enumerate(expected.kept):
-        assert pairs.source(number).tolist() == tokenizer.encode_source([source])[0]
-        assert pairs.target(number).tolist() == tokenizer.encode_target([target])[0]
+        assert pairs.sources[number].tolist() == tokenizer.encode_source([source])[0]
+        assert pairs.targets[number].tolist() == tokenizer.encode_target([target])[0]
     assert entry["dropped"] == expected.counts
     assert entry["read"] == entry["kept"] + sum(entry["dropped"].values())
     assert entry["kept"] == len(expected.kept) == sum(entry["shards"]) == len(corpus)

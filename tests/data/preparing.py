@@ -14,11 +14,11 @@ Sentences = Callable[[int, int], list[str]]
 
 
 def prepared(
-    recipe: Recipe, taken: Tokenizer | None = None, job: PreprocessJob = ALL_WORK, processes: int = 1
+    recipe: Recipe, pretrained: Tokenizer | None = None, job: PreprocessJob = ALL_WORK, processes: int = 1
 ) -> Prepared:
     """What `prepare` makes of a recipe, opened."""
-    prepare(recipe, taken, job, processes)
-    return open_prepared(recipe, taken)
+    prepare(recipe, pretrained, job, processes)
+    return open_prepared(recipe, pretrained)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -45,6 +45,6 @@ def aligned(recipe: Recipe, lines: list[str]) -> Recipe:
 
 def links_of(recipe: Recipe) -> list[list[list[int]]]:
     """The word links of each training pair."""
-    links = open_prepared(recipe).train[0].whole().links
+    links = open_prepared(recipe).train[0].read_all().links
     assert links is not None
     return [links.words[one:end].tolist() for one, end in pairwise(links.offsets)]

@@ -15,12 +15,11 @@ from shards import written as write
 from nmt_cli.data.alignments import normalized_links
 from nmt_cli.data.batches import Batch, batch_by_size, collate
 from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
-from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, joined
+from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, concatenate_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.recipe.training.mixing import Augmentation
-from nmt_cli.recipe.training.subword_sampling import SubwordSampling
+from nmt_cli.recipe.training.training_data import Augmentation, SubwordSampling
 from nmt_cli.text.normalization import NORMALIZATIONS
 from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 
@@ -148,8 +147,8 @@ def expected_weights(
     cut: TokenPairs, tokenizer: Tokenizer, pairs: list[Pair], number: int
 ) -> dict[tuple[int, int], float]:
     """Weight by target and source place, token by token."""
-    source = words_of(cut.source(number).tolist(), tokenizer.source.entries)
-    target = words_of(cut.target(number).tolist(), tokenizer.target.entries)
+    source = words_of(cut.sources[number].tolist(), tokenizer.source.entries)
+    target = words_of(cut.targets[number].tolist(), tokenizer.target.entries)
     sources: dict[int, list[int]] = defaultdict(list)
     for link in pairs[number].links.split():
         one, other = map(int, link.split("-"))
@@ -179,19 +178,19 @@ def assert_linked_as_words(cut: TokenPairs, tokenizer: Tokenizer, pairs: list[Pa
 
 
 def test_tokens_are_linked_as_their_words(corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
-    assert_linked_as_words(corpus.whole(), tokenizer, pairs)
+    assert_linked_as_words(corpus.read_all(), tokenizer, pairs)
 
 
 def test_tags_belong_to_no_word(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
     tag = next(n for n, piece in enumerate(tokenizer.source.entries) if n > 3 and not piece.startswith("▁"))
     tagged = written(tmp_path / "tagged", tokenizer, pairs, aligned=True, prefix=[tag])
-    assert_linked_as_words(tagged.whole(), tokenizer, pairs)
+    assert_linked_as_words(tagged.read_all(), tokenizer, pairs)
 
 
 def test_sampled_tokens_are_linked_as_their_words(corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
-    plain, regularizer = corpus.whole(), SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.1), None, 1000)
+    plain, regularizer = corpus.read_all(), SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.1), None, 1000)
     cut = regularizer.regularize(corpus, everything(corpus), plain, [1])
-    assert cut.targets.tokens.tolist() != plain.targets.tokens.tolist()
+    assert cut.targets.values.tolist() != plain.targets.values.tolist()
     assert_linked_as_words(cut, tokenizer, pairs)
 
 
@@ -206,11 +205,11 @@ def test_stretches_keep_their_links(corpus: TokenCorpus, tokenizer: Tokenizer, p
 def test_links_follow_words_that_are_lost_repeated_or_swapped(
     corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]
 ) -> None:
-    augmentation, plain = Augmentation(noise=1, no_final_punctuation=1), corpus.whole()
+    augmentation, plain = Augmentation(noise=1, no_final_punctuation=1), corpus.read_all()
     changed = SubwordRegularizer(tokenizer, None, augmentation, 1000).regularize(corpus, everything(corpus), plain, [1])
     assert changed.links is not None
     assert plain.links is not None
-    sources = tokenizer.source.decode([changed.source(row).tolist() for row in range(len(changed))])
+    sources = tokenizer.source.decode([changed.sources[row].tolist() for row in range(len(changed))])
     for row, pair in enumerate(pairs):
         before, after = pair.source.split(" "), sources[row].split(" ")
         assert before != after or len(set(before)) < len(before)
@@ -221,7 +220,7 @@ def test_links_follow_words_that_are_lost_repeated_or_swapped(
 
 
 def test_weights_of_each_linked_place_sum_to_one(corpus: TokenCorpus) -> None:
-    pairs = corpus.whole()
+    pairs = corpus.read_all()
     for rows in batch_by_size(pairs, 150, [1]):
         batch = assembled(pairs, rows)
         assert batch.alignment is not None
@@ -234,7 +233,7 @@ def test_weights_of_each_linked_place_sum_to_one(corpus: TokenCorpus) -> None:
 
 def test_without_alignments_there_are_none(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
     plain = written(tmp_path / "plain", tokenizer, pairs, aligned=False)
-    assert assembled(plain.whole(), np.array([3])).alignment is None
+    assert assembled(plain.read_all(), np.array([3])).alignment is None
 
 
 def test_of_joined_corpora_only_rows_with_links_have_them(
@@ -243,10 +242,12 @@ def test_of_joined_corpora_only_rows_with_links_have_them(
     plain = written(tmp_path / "plain", tokenizer, pairs, aligned=False)
     assert pairs[-1].links
     for corpora, aligned in (([plain, corpus], 1), ([corpus, plain], 0)):
-        both = joined([one.whole() for one in corpora], [0, len(pairs)])
+        both = concatenate_pairs([one.read_all() for one in corpora], [0, len(pairs)])
         last = [len(pairs) - 1, 2 * len(pairs) - 1]
         found = weights_in(assembled(both, np.array(last)))
-        assert found[last[aligned]] == pytest.approx(expected_weights(corpus.whole(), tokenizer, pairs, len(pairs) - 1))
+        assert found[last[aligned]] == pytest.approx(
+            expected_weights(corpus.read_all(), tokenizer, pairs, len(pairs) - 1)
+        )
         assert found[last[1 - aligned]] == {}
 
 
@@ -255,10 +256,10 @@ def test_files_of_links_that_do_not_fit_are_refused(tmp_path: Path, tokenizer: T
     path = tmp_path / "aligned" / "00001" / "alignment.bin"
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(DataError, match=r"alignment\.bin: does not fit"):
-        corpus.whole()
+        corpus.read_all()
 
 
 def test_a_batch_moves_with_its_alignment(corpus: TokenCorpus) -> None:
-    moved = assembled(corpus.whole(), np.array([5])).to(torch.device("meta")).alignment
+    moved = assembled(corpus.read_all(), np.array([5])).to(torch.device("meta")).alignment
     assert moved is not None
     assert {part.device.type for part in (moved.target_positions, moved.source_positions, moved.weights)} == {"meta"}

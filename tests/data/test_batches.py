@@ -7,8 +7,9 @@ import pytest
 import torch
 from shards import written
 
+from nmt_cli.data.arrays import RaggedArray
 from nmt_cli.data.batches import Batch, batch_by_size, collate, validation_batches
-from nmt_cli.data.token_corpus import Lines, TokenPairs, joined
+from nmt_cli.data.token_corpus import TokenPairs, concatenate_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
@@ -36,7 +37,7 @@ def pairs(
     (sources, targets), folder = text, tmp_path_factory.mktemp("corpora")
     one = written(folder / "one", tokenizer, sources[:300], targets[:300])
     other = written(folder / "other", tokenizer, sources[300:], targets[300:])
-    return joined([one.whole(), other.whole()], [1000, 2000])
+    return concatenate_pairs([one.read_all(), other.read_all()], [1000, 2000])
 
 
 def assembled(pairs: TokenPairs, rows: np.ndarray) -> Batch:
@@ -69,7 +70,7 @@ def test_the_seed_decides_the_plan(pairs: TokenPairs) -> None:
 
 
 def test_nothing_makes_no_batches(pairs: TokenPairs) -> None:
-    empty = Lines(np.zeros(1, np.int64), np.empty(0, np.uint16))
+    empty = RaggedArray(np.zeros(1, np.int64), np.empty(0, np.uint16))
     assert batch_by_size(TokenPairs(empty, empty), BUDGET, [1]) == []
 
 
@@ -87,7 +88,9 @@ def test_an_assembled_batch_holds_its_sentences(
 
 
 def test_a_target_without_tokens_is_the_end_alone() -> None:
-    pairs = TokenPairs(Lines(np.array([0, 1]), np.array([5])), Lines(np.array([0, 0]), np.empty(0, np.uint16)))
+    pairs = TokenPairs(
+        RaggedArray(np.array([0, 1]), np.array([5])), RaggedArray(np.array([0, 0]), np.empty(0, np.uint16))
+    )
     batch = assembled(pairs, np.array([0]))
     assert batch.decoder_input.tolist() == [[DEFAULT_SPECIAL_TOKENS.decoder_start]]
     assert batch.labels.tolist() == [DEFAULT_SPECIAL_TOKENS.eos]
@@ -112,7 +115,7 @@ def test_validation_has_each_pair_once_in_a_fixed_order(pairs: TokenPairs) -> No
         for _ in range(2)
     ]
     assert runs[0] == runs[1]
-    assert sorted(number for numbers in runs[0] for number in numbers) == sorted(pairs.numbers.tolist())
+    assert sorted(number for numbers in runs[0] for number in numbers) == sorted(pairs.pair_ids.tolist())
 
 
 def test_a_batch_moves_whole(pairs: TokenPairs) -> None:

@@ -17,7 +17,7 @@ from nmt_cli.data.batches import batch_by_size, collate
 from nmt_cli.data.factors import FactoredSource, segment_factors, token_factors
 from nmt_cli.data.preparation.preparing import PreprocessJob, prepare
 from nmt_cli.data.prepared import Prepared, open_prepared
-from nmt_cli.data.token_corpus import joined
+from nmt_cli.data.token_corpus import concatenate_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.vocabulary import FactorValues
 from nmt_cli.errors import DataError
@@ -191,18 +191,18 @@ def test_prepared_tokens_have_the_factors_of_their_words(make: MakeFactored, for
     prepared = prepared_of(make(format=format))
     corpus, known = prepared.train[0], prepared.tokenizer.factors
     assert prepared.manifest["corpora"]["train/corpus"]["dropped"] == {"duplicates": 10}  # so that files are compacted
-    pairs = corpus.whole()
-    counts = Counter(word[0].upper() for line in corpus.source_text() for word in line.split())
+    pairs = corpus.read_all()
+    counts = Counter(word[0].upper() for line in corpus.read_text()[0] for word in line.split())
     assert {*known.values["letter"]} == {*counts}
     factors = pairs.source_columns["factors"]
-    assert factors.shape == (pairs.sources.tokens.size, 1)
-    for pair, line in enumerate(corpus.source_text()):
-        begins = prepared.tokenizer.source.begins_word[pairs.source(pair)]
+    assert factors.shape == (pairs.sources.values.size, 1)
+    for pair, line in enumerate(corpus.read_text()[0]):
+        begins = prepared.tokenizer.source.begins_word[pairs.sources[pair]]
         numbers = factors[pairs.sources.offsets[pair] : pairs.sources.offsets[pair + 1], 0]
         letters = [known.values["letter"][number - 1] for number in numbers]
         expected = [line.split()[word][0].upper() for word in np.cumsum(begins) - 1]
         assert letters == expected
-    valid = prepared.valid["corpus"].whole()
+    valid = prepared.valid["corpus"].read_all()
     assert not valid.source_columns["factors"].any()  # small letters were not seen in training
 
 
@@ -233,9 +233,9 @@ def test_a_wrong_number_of_values_is_named_or_left_out(
 
 def test_a_tag_before_the_words_has_none(make: MakeFactored) -> None:
     prepared = prepared_of(make(language_tags=True))
-    pairs, tag = prepared.train[0].whole(), prepared.tokenizer.tag_id("2bb")
+    pairs, tag = prepared.train[0].read_all(), prepared.tokenizer.tag_id("2bb")
     factors = pairs.source_columns["factors"]
-    assert np.array_equal(factors[:, 0] == 0, pairs.sources.tokens == tag)
+    assert np.array_equal(factors[:, 0] == 0, pairs.sources.values == tag)
     assert (factors == 0).sum() == len(pairs)
 
 
@@ -246,8 +246,8 @@ def test_a_batch_tried_for_memory_has_some(make: MakeFactored) -> None:
 
 def test_batches_have_them_beside_their_sources(make: MakeFactored) -> None:
     prepared = prepared_of(make())
-    pairs, words = prepared.train[0].whole(), prepared.tokenizer
-    both = joined([pairs, pairs], [0, 1000])
+    pairs, words = prepared.train[0].read_all(), prepared.tokenizer
+    both = concatenate_pairs([pairs, pairs], [0, 1000])
     own = pairs.source_columns["factors"]
     assert len(both.source_columns["factors"]) == 2 * len(own)
     for rows in batch_by_size(both, 60, [1]):

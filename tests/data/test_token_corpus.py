@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from shards import write_shards, written
 
-from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, joined
+from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, concatenate_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import TokenizerSettings
@@ -34,50 +34,50 @@ def corpus(tmp_path: Path, tokenizer: Tokenizer, sides: tuple[list[str], list[st
 def decoded(pairs: TokenPairs, tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
     rows = range(len(pairs))
     return (
-        tokenizer.source.decode([pairs.source(row).tolist() for row in rows]),
-        tokenizer.target.decode([pairs.target(row).tolist() for row in rows]),
+        tokenizer.source.decode([pairs.sources[row].tolist() for row in rows]),
+        tokenizer.target.decode([pairs.targets[row].tolist() for row in rows]),
     )
 
 
 def test_the_whole_corpus_is_what_was_written(
     corpus: TokenCorpus, tokenizer: Tokenizer, sides: tuple[list[str], list[str]]
 ) -> None:
-    pairs = corpus.whole()
+    pairs = corpus.read_all()
     assert corpus.name == "corpus"
     assert len(corpus) == len(pairs) == 100
     assert decoded(pairs, tokenizer) == sides
-    assert (corpus.source_text(), corpus.target_text()) == sides
-    assert pairs.numbers.tolist() == list(range(100))
-    assert pairs.sources.tokens.dtype == np.uint16
-    assert corpus.longest("target") == pairs.target_lengths.max()
+    assert (corpus.read_text()[0], corpus.read_text()[1]) == sides
+    assert pairs.pair_ids.tolist() == list(range(100))
+    assert pairs.sources.values.dtype == np.uint16
+    assert corpus.max_length("target") == pairs.target_lengths.max()
 
 
 @pytest.mark.parametrize(
-    "cells", [[(0, 3)], [(38, 43)], [(99, 100), (0, 41), (5, 5)], [(7, 9), (7, 9)], [(40, 41), (41, 42)]]
+    "spans", [[(0, 3)], [(38, 43)], [(99, 100), (0, 41), (5, 5)], [(7, 9), (7, 9)], [(40, 41), (41, 42)]]
 )
 def test_stretches_come_in_the_order_asked_for(
-    corpus: TokenCorpus, tokenizer: Tokenizer, sides: tuple[list[str], list[str]], cells: list[tuple[int, int]]
+    corpus: TokenCorpus, tokenizer: Tokenizer, sides: tuple[list[str], list[str]], spans: list[tuple[int, int]]
 ) -> None:
-    stretches = np.array(cells, np.int64).reshape(-1, 2)
-    expected = tuple([line for first, end in cells for line in side[first:end]] for side in sides)
+    stretches = np.array(spans, np.int64).reshape(-1, 2)
+    expected = tuple([line for first, end in spans for line in side[first:end]] for side in sides)
     pairs = corpus.read(stretches)
     assert decoded(pairs, tokenizer) == expected
     assert corpus.read_text(stretches) == expected
-    assert pairs.numbers.tolist() == [number for first, end in cells for number in range(first, end)]
+    assert pairs.pair_ids.tolist() == [number for first, end in spans for number in range(first, end)]
 
 
 def test_corpora_are_joined(corpus: TokenCorpus, tokenizer: Tokenizer, sides: tuple[list[str], list[str]]) -> None:
-    both = joined([corpus.read(np.array([[98, 100]])), corpus.read(np.array([[0, 1]]))], [0, 100])
+    both = concatenate_pairs([corpus.read(np.array([[98, 100]])), corpus.read(np.array([[0, 1]]))], [0, 100])
     assert decoded(both, tokenizer) == tuple([*side[98:], side[0]] for side in sides)
-    assert both.numbers.tolist() == [98, 99, 100]
+    assert both.pair_ids.tolist() == [98, 99, 100]
 
 
 def test_tags_are_tokens_but_no_text(tmp_path: Path, tokenizer: Tokenizer) -> None:
     corpus = written(tmp_path / "tagged", tokenizer, ["a b"], ["c"], prefix=[7, 8])
     assert corpus.prefix == [7, 8]
-    assert corpus.whole().source(0)[:2].tolist() == [7, 8]
-    assert corpus.source_text() == ["a b"]
-    assert corpus.whole().target(0).tolist() == tokenizer.target.encode(["c"])[0]
+    assert corpus.read_all().sources[0][:2].tolist() == [7, 8]
+    assert corpus.read_text()[0] == ["a b"]
+    assert corpus.read_all().targets[0].tolist() == tokenizer.target.encode(["c"])[0]
 
 
 def test_nothing_is_opened_before_it_is_needed(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -94,6 +94,6 @@ def test_files_that_do_not_fit_are_refused(corpus: TokenCorpus, tmp_path: Path, 
     path = tmp_path / "corpus" / "00000" / file
     path.write_bytes(path.read_bytes() + b"12345678")
     with pytest.raises(DataError, match=f"{file}: does not fit"):
-        corpus.whole()
-        corpus.source_text()
-        corpus.target_text()
+        corpus.read_all()
+        corpus.read_text()[0]
+        corpus.read_text()[1]

@@ -59,8 +59,8 @@ model:
 training:
   mixing:
     stages:
-      - {shares: {back: 7, clean: 3}, passes: {back: 2}}
-      - shares:
+      - {weights: {back: 7, clean: 3}, epochs: {back: 2}}
+      - weights:
           clean: 1
 """
 

@@ -14,11 +14,11 @@ Write = Callable[[str | bytes], Path]
 @pytest.mark.parametrize(
     ("option", "key"),
     [
-        ("training.mixing.stages.2.shares={clean: 1, cleen: 2}", "training.mixing.stages.2.shares.cleen"),
-        ("training.mixing.stages.1.passes={web: 1}", "training.mixing.stages.1.passes.web"),
-        ("training.mixing.stages.1.passes={}", "training.mixing.stages.1.passes"),
-        ("training.mixing.stages.1.passes={back: 1, clean: 1}", "training.mixing.stages.1.passes"),
-        ("training.mixing.stages.2.passes={clean: 1}", "training.mixing.stages.2.passes"),
+        ("training.mixing.stages.2.weights={clean: 1, cleen: 2}", "training.mixing.stages.2.weights.cleen"),
+        ("training.mixing.stages.1.epochs={web: 1}", "training.mixing.stages.1.epochs.web"),
+        ("training.mixing.stages.1.epochs={}", "training.mixing.stages.1.epochs"),
+        ("training.mixing.stages.1.epochs={back: 1, clean: 1}", "training.mixing.stages.1.epochs"),
+        ("training.mixing.stages.2.epochs={clean: 1}", "training.mixing.stages.2.epochs"),
         ("training.mixing.temperature=5", "training.mixing.temperature"),
         ("data.context={sentences: 1}", "data.context"),
         ("training.augmentation={typos: 0.1}", "training.augmentation"),
@@ -79,7 +79,7 @@ def test_subword_sampling_needs_an_algorithm_with_several_segmentations(
     "options",
     [
         ["tokenizer.algorithm=byte"],
-        ["tokenizer={take_from: x, algorithm: byte, byte_fallback: false}"],
+        ["tokenizer={path: x, algorithm: byte, byte_fallback: false}"],
         ["data.train.back.tag=sep"],
         ["data.train.back.tag=2nd"],
         ["data.train.web.tag=bt"],
@@ -113,7 +113,7 @@ def test_context_excludes_word_alignments(good: str, errors_of: ErrorsOf) -> Non
 
 
 def test_imported_tokenizer_may_be_sampled(good: str, write: Write) -> None:
-    load_recipe(write(good), ["tokenizer={take_from: x, algorithm: word}", "training.subword_sampling={alpha: 0.1}"])
+    load_recipe(write(good), ["tokenizer={path: x, algorithm: word}", "training.subword_sampling={alpha: 0.1}"])
 
 
 def test_score_filter_may_use_scores_of_a_corpus(good: str, write: Write) -> None:

@@ -94,8 +94,8 @@ def test_a_list_that_is_none_is_told(messy: str, errors_of: ErrorsOf) -> None:
     assert errors_of(messy, "data.filters=ratio") == [
         '--set data.filters=ratio: data.filters: must be a list, not "ratio"'
     ]
-    assert errors_of(messy, "training.mixing.stages={shares: {clean: 1}}") == [
-        "--set training.mixing.stages={shares: {clean: 1}}: training.mixing.stages: must be a list, not a section"
+    assert errors_of(messy, "training.mixing.stages={weights: {clean: 1}}") == [
+        "--set training.mixing.stages={weights: {clean: 1}}: training.mixing.stages: must be a list, not a section"
     ]
 
 
@@ -153,10 +153,10 @@ def test_names_that_look_like_marks_of_the_checker_are_no_crash(key: str, messy:
 
 
 def test_the_command_line_reaches_into_lists_which_it_counts_from_1(messy: str, write: Write) -> None:
-    options = ["data.filters.2.max=4", "data.filters.1={type: repeats}", "training.mixing.stages.1.shares.clean=5"]
+    options = ["data.filters.2.max=4", "data.filters.1={type: repeats}", "training.mixing.stages.1.weights.clean=5"]
     recipe = load_recipe(write(messy), [*options, "tokenizer.symbols.1=<p>"])
     assert recipe.data.filters[:2] == [RepeatsFilter(), RatioFilter(max=4)]
-    assert recipe.training.mixing.stages[0].shares == {"back": 7, "clean": 5}
+    assert recipe.training.mixing.stages[0].weights == {"back": 7, "clean": 5}
     assert recipe.tokenizer.symbols == ["<p>"]
 
 

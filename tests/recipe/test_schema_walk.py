@@ -6,7 +6,7 @@ from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 from nmt_cli.recipe.loading.schema_walk import class_for, discriminator_key, section_at, sections, tag_of
 from nmt_cli.recipe.model import Norm, RnnSettings, TransformerSettings
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.recipe.training.mixing import Stage
+from nmt_cli.recipe.training.training_data import Stage
 
 
 def test_sections_come_in_the_order_of_the_schema() -> None:

@@ -23,7 +23,7 @@ def prepared(tmp_path: Path) -> Prepared:
 @pytest.mark.parametrize("tokens", [1, 7, 100, 1000])
 def test_longest_batch_has_the_longest_sides_within_the_token_limit(prepared: Prepared, tokens: int) -> None:
     batch = _longest_batch(prepared, tokens)
-    source, target = (max(corpus.longest(side) for corpus in prepared.train) for side in ("source", "target"))
+    source, target = (max(corpus.max_length(side) for corpus in prepared.train) for side in ("source", "target"))
     assert batch.source.shape[1] == source + 1
     assert batch.decoder_input.shape[1] == target + 1
     rows = len(batch.source)

@@ -12,14 +12,14 @@ import pytest
 import torch
 from shards import written
 
-from nmt_cli.data.blocks import blocks
+from nmt_cli.data import blocks
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import Rank
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.training import Training
-from nmt_cli.recipe.training.subword_sampling import SubwordSampling
+from nmt_cli.recipe.training.training_data import SubwordSampling
 from nmt_cli.runs.journal import CorpusExposure
 from nmt_cli.training import data_iterator
 from nmt_cli.training.data_iterator import UpdateBatches, iterate_updates, prefetch
@@ -42,8 +42,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use three blocks per epoch of 400 pairs."""
-    monkeypatch.setattr(blocks, "PAIRS", 130)
-    monkeypatch.setattr(blocks, "CUT_ANEW", 130)
+    monkeypatch.setattr(blocks, "PAIRS_PER_BLOCK", 130)
+    monkeypatch.setattr(blocks, "PAIRS_PER_REGULARIZED_BLOCK", 130)
 
 
 START, ALONE = DataState(), Distributed()
@@ -101,7 +101,7 @@ EVERYTHING: dict[str, Any] = {
     "weights": {"b": 0.3},
 }
 STAGED: dict[str, Any] = {
-    "mixing": {"stages": [{"shares": {"a": 3, "b": 1}, "passes": {"a": 1.5}}, {"shares": {"b": 1}}]}
+    "mixing": {"stages": [{"weights": {"a": 3, "b": 1}, "epochs": {"a": 1.5}}, {"weights": {"b": 1}}]}
 }
 
 
@@ -131,7 +131,7 @@ def test_subword_sampling_yields_more_tokens(prepared: Prepared) -> None:
 def test_each_pair_comes_once_per_epoch_for_any_block_size(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch, block_pairs: int
 ) -> None:
-    monkeypatch.setattr(blocks, "PAIRS", block_pairs)
+    monkeypatch.setattr(blocks, "PAIRS_PER_BLOCK", block_pairs)
     for epoch in range(2):
         found = rest_of_epoch(updates(prepared, start=DataState(epoch=epoch)))
         assert sorted(chain.from_iterable(map(pairs, found))) == list(range(400))
@@ -176,7 +176,7 @@ def test_mixture_counts_pairs_and_tokens_over_ranks(prepared: Prepared, count: i
     for together in zip(*of_ranks, strict=True):
         assert len({str(update.mixture) for update in together}) == 1
         state.add_exposure(together[0].target_tokens, together[0].mixture)
-    lengths = [int((corpus.whole().target_lengths + 1).sum()) for corpus in prepared.train]
+    lengths = [int((corpus.read_all().target_lengths + 1).sum()) for corpus in prepared.train]
     assert state.mixture == {"a": CorpusExposure(200, lengths[0]), "b": CorpusExposure(600, 3 * lengths[1])}
     assert state.target_tokens == lengths[0] + 3 * lengths[1]
     assert TrainState.from_state_dict(state.state_dict()) == state

@@ -35,7 +35,7 @@ class Size:
 
 def vocabulary(recipe: Recipe, size: Size) -> list[Finding]:
     """Finds more subwords than the corpus has examples of."""
-    if recipe.tokenizer.take_from is not None or recipe.tokenizer.algorithm in ("byte", "character"):
+    if recipe.tokenizer.path is not None or recipe.tokenizer.algorithm in ("byte", "character"):
         return []
     joint, subwords = recipe.tokenizer.joint, recipe.tokenizer.vocabulary_size
     tokens = size.source_tokens + size.target_tokens if joint else min(size.source_tokens, size.target_tokens)

@@ -65,9 +65,9 @@ def input_files(recipe: Recipe) -> dict[str, Path]:
         for name, test in recipe.data.test.items():
             found[f"test/{name}/source"] = test.source
             found |= {f"test/{name}/target.{number}": path for number, path in enumerate(test.target, 1)}
-    if recipe.tokenizer.take_from is None or recipe.tokenizer.extension:
-        more = recipe.tokenizer.more_text
-        for side, paths in (("source", more.source), ("target", more.target)):
+    if recipe.tokenizer.path is None or recipe.tokenizer.extension:
+        monolingual = recipe.tokenizer.monolingual
+        for side, paths in (("source", monolingual.source), ("target", monolingual.target)):
             found |= {f"tokenizer/{side}.{number}": path for number, path in enumerate(paths, 1)}
     return found
 
@@ -78,9 +78,9 @@ def data_settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
     Args:
         tokenizer: Fingerprint of the pretrained tokenizer, if the recipe names one.
     """
-    data, subwords = recipe.data, recipe.tokenizer.model_dump(mode="json", exclude={"more_text"})
-    if recipe.tokenizer.take_from is not None:
-        subwords = {"take_from": tokenizer, "extension": subwords["extension"]}
+    data, subwords = recipe.data, recipe.tokenizer.model_dump(mode="json", exclude={"monolingual"})
+    if recipe.tokenizer.path is not None:
+        subwords = {"path": tokenizer, "extension": subwords["extension"]}
     return {f"tokenizer.{key}": value for key, value in subwords.items()} | {
         "data.max_length": data.max_length,
         "data.train": {name: _reading_settings(corpus) for name, corpus in data.train.items()},

@@ -88,9 +88,9 @@ def train_tokenizer(
     if not pairs:
         raise DataError(f"{', '.join(recipe.data.train)}: no pair is left to train the tokenizer on; see data.filters")
     info(f"training the tokenizer on {len(pairs):,} pairs")
-    more = recipe.tokenizer.more_text
-    sources = chain((source for source, _ in pairs), _normalized_lines(more.source, normalization))
-    targets = chain((target for _, target in pairs), _normalized_lines(more.target, normalization))
+    monolingual = recipe.tokenizer.monolingual
+    sources = chain((source for source, _ in pairs), _normalized_lines(monolingual.source, normalization))
+    targets = chain((target for _, target in pairs), _normalized_lines(monolingual.target, normalization))
     if pretrained:
         return extend(pretrained, recipe.tokenizer, sources, targets, _SEED)
     tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, _SEED, tags_of(recipe.data))

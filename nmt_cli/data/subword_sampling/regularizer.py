@@ -6,15 +6,14 @@ from functools import partial
 import numpy as np
 
 from nmt_cli.data.alignments import WordLinks, moved_links
-from nmt_cli.data.arrays import Array, Booleans, Integers
+from nmt_cli.data.arrays import Array, Booleans, Integers, RaggedArray
 from nmt_cli.data.augmentation import AugmentedPairs, Augmenter
 from nmt_cli.data.context import encode_joined
-from nmt_cli.data.token_corpus import Cells, Lines, TokenCorpus, TokenPairs
+from nmt_cli.data.token_corpus import Spans, TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
-from nmt_cli.recipe.training.mixing import Augmentation
-from nmt_cli.recipe.training.subword_sampling import SubwordSampling
+from nmt_cli.recipe.training.training_data import Augmentation, SubwordSampling
 
 _CHUNK_LINES = 50_000
 """Each chunk has its own random generator, so the draws depend on this."""
@@ -41,7 +40,7 @@ class SubwordRegularizer:
         self._source = _Encoder(tokenizer.source, alpha if sampling and sampling.source else None)
         self._target = _Encoder(tokenizer.target, alpha if sampling and sampling.target else None)
 
-    def regularize(self, corpus: TokenCorpus, spans: Cells, plain: TokenPairs, seed: Sequence[int]) -> TokenPairs:
+    def regularize(self, corpus: TokenCorpus, spans: Spans, plain: TokenPairs, seed: Sequence[int]) -> TokenPairs:
         """Tokenize the pairs of some spans of a corpus again.
 
         Args:
@@ -59,7 +58,7 @@ class SubwordRegularizer:
         if too_long.any():
             sources = _replace(sources, plain.sources, too_long)
             targets = _replace(targets, plain.targets, too_long)
-        return TokenPairs(sources, targets, _links(plain.links, pairs, too_long), plain.numbers)
+        return TokenPairs(sources, targets, _links(plain.links, pairs, too_long), plain.pair_ids)
 
 
 class _Encoder:
@@ -71,32 +70,34 @@ class _Encoder:
         self._sampler = None if alpha is None else vocabulary.segmenter.sampler(alpha)
 
     def encode(
-        self, plain: Lines, lines: list[str], changed: Booleans, prefix: Sequence[int], seed: Sequence[int]
-    ) -> Lines:
+        self, plain: RaggedArray, lines: list[str], changed: Booleans, prefix: Sequence[int], seed: Sequence[int]
+    ) -> RaggedArray:
         """Return the lines after a prefix: sampled or, without a sampler, with the changed ones replaced."""
         if self._sampler is None:
             return self._with_changes(plain, lines, changed, prefix)
-        tokens, lengths = [np.empty(0, plain.tokens.dtype)], [np.empty(0, np.int64)]
+        tokens, lengths = [np.empty(0, plain.values.dtype)], [np.empty(0, np.int64)]
         for chunk, first in enumerate(range(0, len(lines), _CHUNK_LINES)):
             encode = partial(self._sample, rng=np.random.default_rng([*seed, chunk]))
             ids, sizes = encode_joined(encode, lines[first : first + _CHUNK_LINES], prefix, self._separator)
-            tokens.append(ids.astype(plain.tokens.dtype))
+            tokens.append(ids.astype(plain.values.dtype))
             lengths.append(sizes)
-        return Lines.of_lengths(np.concatenate(lengths), np.concatenate(tokens))
+        return RaggedArray.of_lengths(np.concatenate(lengths), np.concatenate(tokens))
 
     def _sample(self, lines: list[str], rng: np.random.Generator) -> tuple[Array, Integers]:
         assert self._sampler is not None
         pieces, lengths = self._sampler.encode(lines, rng)
         return self._vocabulary.piece_ids[pieces], lengths
 
-    def _with_changes(self, plain: Lines, lines: list[str], changed: Booleans, prefix: Sequence[int]) -> Lines:
+    def _with_changes(
+        self, plain: RaggedArray, lines: list[str], changed: Booleans, prefix: Sequence[int]
+    ) -> RaggedArray:
         if not changed.any():
             return plain
         changed_lines = [lines[row] for row in np.flatnonzero(changed).tolist()]
         tokens, sizes = encode_joined(self._vocabulary.encode_batch, changed_lines, prefix, self._separator)
         lengths = np.zeros(len(lines), np.int64)
         lengths[changed] = sizes
-        return _replace(plain, Lines.of_lengths(lengths, tokens.astype(plain.tokens.dtype)), changed)
+        return _replace(plain, RaggedArray.of_lengths(lengths, tokens.astype(plain.values.dtype)), changed)
 
 
 def _links(links: WordLinks | None, pairs: AugmentedPairs, unchanged: Booleans) -> WordLinks | None:
@@ -111,11 +112,11 @@ def _links(links: WordLinks | None, pairs: AugmentedPairs, unchanged: Booleans) 
     )
 
 
-def _replace(lines: Lines, others: Lines, mask: Booleans) -> Lines:
+def _replace(lines: RaggedArray, others: RaggedArray, mask: Booleans) -> RaggedArray:
     """Return the lines, taken from `others` where the mask is true."""
     lengths = np.where(mask, others.lengths, lines.lengths)
-    tokens = np.empty(lengths.sum(), lines.tokens.dtype)
+    tokens = np.empty(lengths.sum(), lines.values.dtype)
     is_other = np.repeat(mask, lengths)
-    tokens[is_other] = others.tokens[np.repeat(mask, others.lengths)]
-    tokens[~is_other] = lines.tokens[np.repeat(~mask, lines.lengths)]
-    return Lines.of_lengths(lengths, tokens)
+    tokens[is_other] = others.values[np.repeat(mask, others.lengths)]
+    tokens[~is_other] = lines.values[np.repeat(~mask, lines.lengths)]
+    return RaggedArray.of_lengths(lengths, tokens)

@@ -10,14 +10,14 @@ Symbol = Annotated[str, Field(pattern=NO_SPACES)]
 
 
 class Extension(Section):
-    """More subwords for a tokenizer that is taken over, so that its model can learn a new language or domain."""
+    """Additional subwords for a pretrained tokenizer, to fine-tune its model to a new language or domain."""
 
     pieces: Count
-    """How many; they are learned from this recipe's text, and stand behind those there are."""
+    """Number of subwords; they are learned from this recipe's text and appended to the vocabulary."""
 
 
-class MoreText(Section):
-    """Text without translation to learn subwords from, besides the training corpora; plain or packed."""
+class MonolingualText(Section):
+    """Text without translation to learn subwords from, besides the training corpora; plain or compressed."""
 
     source: list[File] = []
     """Files in the source language."""
@@ -26,44 +26,45 @@ class MoreText(Section):
 
 
 class TokenizerSettings(Section):
-    """How text becomes subwords."""
+    """How text is split into subwords."""
 
-    take_from: File | None = None
-    """Run, checkpoint, model or tokenizer folder, or SentencePiece model, used as it is; the keys below then say
-    nothing, except `extension`."""
+    path: File | None = None
+    """Use the tokenizer of this run, checkpoint, model or tokenizer folder, or this SentencePiece model, instead of
+    training one. Of the keys below, only `extension` then has an effect."""
     extension: Extension | None = None
     normalization: Literal["nfkc", "quotes", "punctuation", "none"] = "nfkc"
-    """What is done to text first: Unicode NFKC and single spaces; that, and plain quotes, dashes and spaces; that, and
-    punctuation as Moses normalises it; or nothing."""
+    """Normalisation before tokenization. nfkc: Unicode NFKC and single spaces; quotes: also plain quotes, dashes and
+    spaces; punctuation: also punctuation as in Moses; none: nothing."""
     algorithm: Literal["unigram", "bpe", "character", "byte", "word"] = "unigram"
-    """How subwords are found, by SentencePiece; or what they are."""
+    """Kind of subwords; unigram and bpe are trained by SentencePiece."""
     vocabulary_size: Annotated[int, Field(ge=8, le=1_000_000)] = 8000
-    """Subwords, the special tokens included; of each side, or of both together if joint. `byte` has no need of it."""
+    """Number of subwords, special tokens included; of each side, or of both sides together if joint. Ignored by
+    `byte`."""
     joint: bool = True
-    """One vocabulary for both languages."""
+    """Use one vocabulary for both languages."""
     byte_fallback: bool = True
-    """Spell characters never seen in training as bytes, so that nothing is unknown."""
+    """Spell characters that did not occur in training as bytes, so that nothing is unknown."""
     symbols: list[Symbol] = []
-    """Pieces that are never cut, such as `<br>`, wherever text has them; but unigram may cut one of common letters."""
-    more_text: MoreText = MoreText()
+    """Pieces that are never split, such as `<br>`; unigram may still split one of common letters."""
+    monolingual: MonolingualText = MonolingualText()
 
     @model_validator(mode="after")
     def check_extension(self) -> Self:
-        if self.extension is not None and self.take_from is None:
-            raise ValueError("extension: needs take_from, the tokenizer that it extends")
+        if self.extension is not None and self.path is None:
+            raise ValueError("extension: requires path, the tokenizer to extend")
         return self
 
     @model_validator(mode="after")
     def check_bytes(self) -> Self:
-        if self.take_from is None and self.algorithm == "byte" and not self.byte_fallback:
-            raise ValueError("byte_fallback: must be true, as algorithm is byte: there are no other subwords")
+        if self.path is None and self.algorithm == "byte" and not self.byte_fallback:
+            raise ValueError("byte_fallback: must be true for algorithm byte, which has no other subwords")
         return self
 
     @model_validator(mode="after")
     def check_symbols(self) -> Self:
-        for number, symbol in enumerate(self.symbols):
+        for index, symbol in enumerate(self.symbols):
             if RESERVED_TOKEN.fullmatch(symbol):
-                raise CrossFieldError(("symbols", number), f"{symbol} is reserved by the tokenizer; use another name")
-            if symbol in self.symbols[:number]:
-                raise CrossFieldError(("symbols", number), f"{symbol} is in the list twice")
+                raise CrossFieldError(("symbols", index), f"{symbol} is reserved by the tokenizer; use another name")
+            if symbol in self.symbols[:index]:
+                raise CrossFieldError(("symbols", index), f"{symbol} occurs twice")
         return self

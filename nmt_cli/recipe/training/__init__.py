@@ -5,7 +5,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from nmt_cli.recipe.section import Count, CountOrAuto, File, Positive, Rate, Section
-from nmt_cli.recipe.training.mixing import Augmentation, Mixing
 from nmt_cli.recipe.training.optimization import (
     AdamWSettings,
     InverseSqrtSettings,
@@ -14,7 +13,7 @@ from nmt_cli.recipe.training.optimization import (
     Schedule,
 )
 from nmt_cli.recipe.training.regularization import Consistency, GuidedAlignment, ScheduledSampling, WordDropout
-from nmt_cli.recipe.training.subword_sampling import SubwordSampling
+from nmt_cli.recipe.training.training_data import Augmentation, Mixing, SubwordSampling
 
 
 class Limits(Section):
@@ -109,7 +108,7 @@ class Training(Section):
     ema_decay: Rate | None = None
     """Validate and publish an exponential moving average of the parameters with this decay, such as 0.999."""
     init_from: File | None = None
-    """Fine-tune this run, checkpoint or model: start from its parameters. `tokenizer.take_from` takes its tokenizer."""
+    """Fine-tune this run, checkpoint or model: start from its parameters. `tokenizer.path` takes its tokenizer."""
     freeze: list[str] = []
     """Names or patterns of parameters that are not trained, such as `embeddings.*`."""
     limits: Limits = Limits()

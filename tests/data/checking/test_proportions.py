@@ -40,7 +40,7 @@ def test_more_subwords_than_the_corpus_has_examples_of_are_a_warning() -> None:
     assert not vocabulary(recipe(tokenizer={"vocabulary_size": 10_000}), MULTI30K)
 
 
-@pytest.mark.parametrize("settings", [{"take_from": "x"}, {"algorithm": "byte"}, {"algorithm": "character"}])
+@pytest.mark.parametrize("settings", [{"path": "x"}, {"algorithm": "byte"}, {"algorithm": "character"}])
 def test_vocabularies_that_are_not_chosen_are_left_alone(settings: dict[str, Any]) -> None:
     assert not vocabulary(recipe(tokenizer={"vocabulary_size": 100_000, **settings}), MULTI30K)
 

@@ -51,7 +51,7 @@ def test_no_character_that_ends_lines_elsewhere_ends_one_here(
     made = prepared(recipe.model_copy(update={"tokenizer": words}))
     numbers = [
         [int("".join(filter(str.isdigit, text))) for text in texts]
-        for texts in (made.train[0].source_text(), made.train[0].target_text())
+        for texts in (made.train[0].read_text()[0], made.train[0].read_text()[1])
     ]
     assert numbers == [list(range(len(pairs)))] * 2
     source, target = (recipe.data.train["corpus"].files[name].read_bytes() for name in ("source", "target"))
@@ -61,7 +61,7 @@ def test_no_character_that_ends_lines_elsewhere_ends_one_here(
 def agrees(make_recipe: MakeRecipe, tokenizer: Tokenizer, pairs: list[tuple[bytes, bytes]]) -> None:
     source, target = (b"".join(line + b"\n" for line in lines) for lines in zip(*pairs, (b"a", b"b"), strict=True))
     recipe = changed(
-        make_recipe(source, target, take_from="there"), on_error="skip", max_length=12, filters=[{"type": "duplicates"}]
+        make_recipe(source, target, path="there"), on_error="skip", max_length=12, filters=[{"type": "duplicates"}]
     )
     expected = account_of(source, target, recipe, tokenizer)
     assert_agrees(prepared(recipe, tokenizer), expected)
@@ -93,11 +93,11 @@ def test_what_is_not_utf8_is_skipped_and_counted_on_each_side(
     for number in (2, 5, 9):
         sides[spoiled][number] += b"\xe9"
     recipe = changed(
-        make_recipe(**{name: b"\n".join(some) for name, some in sides.items()}, take_from="there"), on_error="skip"
+        make_recipe(**{name: b"\n".join(some) for name, some in sides.items()}, path="there"), on_error="skip"
     )
     made = prepared(recipe, byte_tokenizer)
     entry = made.manifest["corpora"]["train/corpus"]
     assert entry["dropped"] == {"not_utf8": 3}
     assert [example["record"] for example in entry["examples"]["not_utf8"]] == [3, 6, 10]
     assert entry["examples"]["not_utf8"][0][spoiled] == "line 2\ufffd"
-    assert made.train[0].source_text() == [line.decode() for n, line in enumerate(lines) if n not in (2, 5, 9)]
+    assert made.train[0].read_text()[0] == [line.decode() for n, line in enumerate(lines) if n not in (2, 5, 9)]

@@ -61,12 +61,12 @@ def test_context_is_what_stands_before_in_the_document(
         sources.append([*(pairs[other][0] for other in before), source])
         targets.append([*(pairs[other][1] for other in before if target), text])
     corpus = made.train[0]
-    assert [line.split(TEXT_SEPARATOR) for line in corpus.source_text()] == sources
-    assert [line.split(TEXT_SEPARATOR) for line in corpus.target_text()] == targets
-    tokens, separator = corpus.whole(), made.tokenizer.tag_id("sep")
+    assert [line.split(TEXT_SEPARATOR) for line in corpus.read_text()[0]] == sources
+    assert [line.split(TEXT_SEPARATOR) for line in corpus.read_text()[1]] == targets
+    tokens, separator = corpus.read_all(), made.tokenizer.tag_id("sep")
     for number, (one, other) in enumerate(zip(sources, targets, strict=True)):
-        assert tokens.source(number).tolist() == joined(made.tokenizer.encode_source(one), separator)
-        assert tokens.target(number).tolist() == joined(made.tokenizer.encode_target(other), separator)
+        assert tokens.sources[number].tolist() == joined(made.tokenizer.encode_source(one), separator)
+        assert tokens.targets[number].tolist() == joined(made.tokenizer.encode_target(other), separator)
 
 
 def joined(sentences: list[list[int]], separator: int) -> list[int]:
@@ -83,8 +83,8 @@ def test_what_is_held_out_is_no_context(
     recipe = changed(make_recipe(sources, targets), context={"sentences": 2}, filters=[{"type": "overlap"}])
     corpus = prepared(changed(recipe, max_length=400)).train[0]
     assert len(corpus) == 59
-    assert not any(sources[30] in line.split(TEXT_SEPARATOR) for line in corpus.source_text())
-    assert corpus.source_text()[30:32] == [sources[31], TEXT_SEPARATOR.join(sources[31:33])]
+    assert not any(sources[30] in line.split(TEXT_SEPARATOR) for line in corpus.read_text()[0])
+    assert corpus.read_text()[0][30:32] == [sources[31], TEXT_SEPARATOR.join(sources[31:33])]
 
 
 @pytest.mark.parametrize("languages", [True, False])
@@ -99,12 +99,12 @@ def test_tags_stand_before_sources_and_in_no_text(make_recipe: MakeRecipe, langu
     assert prefix_of(made, "corpus") == [*([word("2bb")] if languages else []), *([word("bt")] if tag else [])]
     assert prefix_of(made, "other") == ([word("2cc")] if languages else [])
     assert made.valid["corpus"].prefix == ([word("2bb")] if languages else [])
-    assert tagged.source_text() == other.source_text()
+    assert tagged.read_text()[0] == other.read_text()[0]
     for corpus in (tagged, other, made.valid["corpus"]):
-        tokens = corpus.whole()
-        for number, (source, target) in enumerate(zip(corpus.source_text(), corpus.target_text(), strict=True)):
-            assert tokens.source(number).tolist() == [*corpus.prefix, *made.tokenizer.encode_source([source])[0]]
-            assert tokens.target(number).tolist() == made.tokenizer.encode_target([target])[0]
+        tokens = corpus.read_all()
+        for number, (source, target) in enumerate(zip(corpus.read_text()[0], corpus.read_text()[1], strict=True)):
+            assert tokens.sources[number].tolist() == [*corpus.prefix, *made.tokenizer.encode_source([source])[0]]
+            assert tokens.targets[number].tolist() == made.tokenizer.encode_target([target])[0]
 
 
 def prefix_of(made: Prepared, name: str) -> list[int]:
@@ -118,9 +118,9 @@ def test_no_text_can_write_a_tag(make_recipe: MakeRecipe, sentences: Sentences) 
     train = {"corpus": recipe.data.train["corpus"].model_dump() | {"tag": "bt"}}
     made = prepared(changed(recipe, train=train, language_tags=True, context={"sentences": 1}, max_length=400))
     tags = {made.tokenizer.tag_id(name) for name in ("2bb", "bt", "sep")}
-    tokens = made.train[0].whole()
+    tokens = made.train[0].read_all()
     for number in range(60):
-        assert [token for token in tokens.source(number).tolist() if token in tags] == [
+        assert [token for token in tokens.sources[number].tolist() if token in tags] == [
             *made.train[0].prefix,
             *([made.tokenizer.tag_id("sep")] if number else []),
         ]

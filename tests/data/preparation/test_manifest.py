@@ -22,7 +22,7 @@ def test_it_tells_what_opening_would(make_recipe: MakeRecipe) -> None:
     learned = [counts for counts in summary.corpora if counts.name.startswith("train/")]
     assert [counts.kept for counts in learned] == [len(corpus) for corpus in made.train]
     for counts, corpus in zip(learned, made.train, strict=True):
-        pairs = corpus.whole()
+        pairs = corpus.read_all()
         assert counts.lengths["source"] == Counter(pairs.source_lengths.tolist())
         assert counts.lengths["target"] == Counter(pairs.target_lengths.tolist())
         assert counts.read == counts.kept + counts.drops.counts.total()

@@ -57,7 +57,7 @@ def test_duplicates_are_those_that_one_finds_by_comparing_all(
     chance = random.Random(by + then)
     corpora = {name: random_pairs(chance, count) for name, count in (("one", 70), ("two", 30), ("three", 50))}
     filters = [{"type": "duplicates", "compare": by}, {"type": "near_duplicates", "compare": then}]
-    recipe = of_corpora(make_recipe(take_from="there"), tmp_path, corpora, filters=filters)
+    recipe = of_corpora(make_recipe(path="there"), tmp_path, corpora, filters=filters)
 
     kept: list[tuple[str, int, tuple[str, str]]] = []
     dropped: dict[str, dict[str, list[int]]] = {name: {} for name in corpora}
@@ -74,20 +74,20 @@ def test_duplicates_are_those_that_one_finds_by_comparing_all(
     left = {name: [pair for of, _, pair in kept if of == name] for name in corpora}
     if not all(left.values()):  # such a corpus is refused
         corpora = {name: corpora[name] for name in corpora if left[name]}
-        recipe = of_corpora(make_recipe(take_from="there"), tmp_path, corpora, filters=filters)
+        recipe = of_corpora(make_recipe(path="there"), tmp_path, corpora, filters=filters)
 
     made = prepared(recipe, TOKENIZER)
     for corpus in made.train:
         entry = made.manifest["corpora"][f"train/{corpus.name}"]
-        assert list(zip(corpus.source_text(), corpus.target_text(), strict=True)) == left[corpus.name]
+        assert list(zip(corpus.read_text()[0], corpus.read_text()[1], strict=True)) == left[corpus.name]
         assert entry["dropped"] == {reason: len(records) for reason, records in dropped[corpus.name].items()}
         assert {reason: [example["record"] for example in some] for reason, some in entry["examples"].items()} == {
             reason: records[:3] for reason, records in dropped[corpus.name].items()
         }
-        tokens = corpus.whole()
+        tokens = corpus.read_all()
         for number, (source, target) in enumerate(left[corpus.name]):
-            assert tokens.source(number).tolist() == TOKENIZER.encode_source([source])[0]
-            assert tokens.target(number).tolist() == TOKENIZER.encode_target([target])[0]
+            assert tokens.sources[number].tolist() == TOKENIZER.encode_source([source])[0]
+            assert tokens.targets[number].tolist() == TOKENIZER.encode_target([target])[0]
 
 
 def _named(kind: str, by: str) -> str:
@@ -114,7 +114,7 @@ def test_what_stands_in_a_held_out_set_is_removed(make_recipe: MakeRecipe, tmp_p
         "valid": {"dev": {side: str(tmp_path / f"dev.{side}") for side in ("source", "target")}},
     }
     recipe = of_corpora(
-        make_recipe(take_from="there"), tmp_path, corpora, filters=[{"type": "overlap", "compare": by}], **sets
+        make_recipe(path="there"), tmp_path, corpora, filters=[{"type": "overlap", "compare": by}], **sets
     )
     held_out += [(source, reference) for (source, _), reference in zip(held_out, references, strict=False)]
     keys = ["source", "target"] if by == "either" else [by]
@@ -126,5 +126,5 @@ def test_what_stands_in_a_held_out_set_is_removed(make_recipe: MakeRecipe, tmp_p
     assert 0 < len(expected) < 90
     made = prepared(recipe, TOKENIZER)
     [corpus] = made.train
-    assert list(zip(corpus.source_text(), corpus.target_text(), strict=True)) == expected
+    assert list(zip(corpus.read_text()[0], corpus.read_text()[1], strict=True)) == expected
     assert made.manifest["corpora"]["train/one"]["dropped"] == {"overlap": 90 - len(expected)}

@@ -19,12 +19,12 @@ from nmt_cli.errors import DataError, RecipeError, RunInUseError
 def test_tokens_and_text_are_those_of_the_files(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     made = prepared(make_recipe(sentences(0, 60), sentences(1, 60)))
     corpus = made.train[0]
-    assert corpus.source_text() == sentences(0, 60)
-    assert corpus.target_text() == sentences(1, 60)
-    pairs = corpus.whole()
+    assert corpus.read_text()[0] == sentences(0, 60)
+    assert corpus.read_text()[1] == sentences(1, 60)
+    pairs = corpus.read_all()
     for pair, (source, target) in enumerate(zip(sentences(0, 60), sentences(1, 60), strict=True)):
-        assert pairs.source(pair).tolist() == made.tokenizer.encode_source([source])[0]
-        assert pairs.target(pair).tolist() == made.tokenizer.encode_target([target])[0]
+        assert pairs.sources[pair].tolist() == made.tokenizer.encode_source([source])[0]
+        assert pairs.targets[pair].tolist() == made.tokenizer.encode_target([target])[0]
     assert list(made.valid) == ["corpus"]
     assert len(made.valid["corpus"]) == 5
 
@@ -47,7 +47,7 @@ def test_separate_vocabularies_have_sizes_of_their_own(make_recipe: MakeRecipe) 
 
 
 def test_small_vocabularies_take_two_bytes_a_token(make_recipe: MakeRecipe) -> None:
-    assert prepared(make_recipe()).train[0].whole().source(0).dtype == np.uint16
+    assert prepared(make_recipe()).train[0].read_all().sources[0].dtype == np.uint16
 
 
 def test_long_pairs_are_dropped_from_training_but_not_from_validation(
@@ -58,11 +58,11 @@ def test_long_pairs_are_dropped_from_training_but_not_from_validation(
     recipe.data.valid["corpus"].files["source"].write_text(f"{long}\n\na\n")
     recipe.data.valid["corpus"].files["target"].write_text("b\nc\nd\n")
     made = prepared(recipe)
-    assert made.train[0].longest("source") <= recipe.data.max_length
+    assert made.train[0].max_length("source") <= recipe.data.max_length
     counts = made.manifest["corpora"]
     assert counts["train/corpus"]["dropped"] == {"empty": 1, "too_long": 2}
     assert counts["valid/corpus"]["dropped"] == {"empty": 1}
-    assert made.valid["corpus"].source_text() == [long, "a"]
+    assert made.valid["corpus"].read_text()[0] == [long, "a"]
 
 
 @pytest.mark.parametrize("side", ["source", "target"])

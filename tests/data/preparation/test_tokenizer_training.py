@@ -12,40 +12,40 @@ from nmt_cli.errors import DataError
 
 
 @pytest.fixture
-def taken(make_recipe: MakeRecipe, sentences: Sentences) -> Tokenizer:
+def pretrained(make_recipe: MakeRecipe, sentences: Sentences) -> Tokenizer:
     """A tokenizer learned elsewhere, without normalisation."""
     settings = make_recipe(normalization="none", algorithm="bpe", vocabulary_size=320).tokenizer
     return Tokenizer.train(settings, sentences(5, 60), sentences(6, 60), seed=1)
 
 
-def test_a_tokenizer_taken_over_is_used_as_it_is(make_recipe: MakeRecipe, taken: Tokenizer, tmp_path: Path) -> None:
-    recipe = make_recipe(["a  b"] * 60, take_from=str(tmp_path / "other"))
-    made = prepared(recipe, taken)
-    assert made.tokenizer.fingerprint == taken.fingerprint
-    assert made.train[0].source_text() == ["a  b"] * 60  # its own normalisation leaves both spaces
-    assert made.train[0].whole().source(0).tolist() == taken.encode_source(["a  b"])[0]
-    assert is_current(recipe, taken)
+def test_pretrained_tokenizer_is_used_unchanged(make_recipe: MakeRecipe, pretrained: Tokenizer, tmp_path: Path) -> None:
+    recipe = make_recipe(["a  b"] * 60, path=str(tmp_path / "other"))
+    made = prepared(recipe, pretrained)
+    assert made.tokenizer.fingerprint == pretrained.fingerprint
+    assert made.train[0].read_text()[0] == ["a  b"] * 60  # its own normalisation leaves both spaces
+    assert made.train[0].read_all().sources[0].tolist() == pretrained.encode_source(["a  b"])[0]
+    assert is_current(recipe, pretrained)
     assert open_prepared(recipe).fingerprint == made.fingerprint  # though the other is not there any more
 
 
-def test_the_keys_that_it_replaces_do_not_matter(make_recipe: MakeRecipe, taken: Tokenizer) -> None:
-    prepare(make_recipe(take_from="there"), taken)
-    assert is_current(make_recipe(take_from="elsewhere", vocabulary_size=1000, algorithm="bpe"), taken)
+def test_the_keys_that_it_replaces_do_not_matter(make_recipe: MakeRecipe, pretrained: Tokenizer) -> None:
+    prepare(make_recipe(path="there"), pretrained)
+    assert is_current(make_recipe(path="elsewhere", vocabulary_size=1000, algorithm="bpe"), pretrained)
 
 
 def test_another_tokenizer_than_the_one_taken_over_is_noticed(
-    make_recipe: MakeRecipe, sentences: Sentences, taken: Tokenizer
+    make_recipe: MakeRecipe, sentences: Sentences, pretrained: Tokenizer
 ) -> None:
-    recipe = make_recipe(take_from="other")
+    recipe = make_recipe(path="other")
     new = Tokenizer.train(recipe.tokenizer, sentences(0, 60), sentences(1, 60), seed=1)
-    prepare(recipe, taken)
+    prepare(recipe, pretrained)
     assert not is_current(recipe, new)
     with pytest.raises(DataError, match="with another tokenizer than that of other"):
         open_prepared(recipe, new)
     with pytest.raises(DataError, match="with another tokenizer than one learned from this text"):
         open_prepared(make_recipe())
     prepare(make_recipe())
-    assert not is_current(recipe, taken)
+    assert not is_current(recipe, pretrained)
     with pytest.raises(DataError, match="with another tokenizer than that of other"):
         open_prepared(recipe)
 
@@ -69,7 +69,7 @@ def test_text_without_translation_teaches_subwords(
     make_recipe: MakeRecipe, sentences: Sentences, tmp_path: Path
 ) -> None:
     (tmp_path / "more").write_text("".join(f"{line}\n" for line in [*sentences(3, 200), *["xyzzy"] * 50]))
-    made = prepared(make_recipe(more_text={"target": [str(tmp_path / "more")]}))
+    made = prepared(make_recipe(monolingual={"target": [str(tmp_path / "more")]}))
     assert any("zz" in piece for piece in made.tokenizer.target.entries[260:])
     assert len(made.train[0]) == 60
 

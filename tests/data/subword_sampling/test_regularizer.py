@@ -18,8 +18,7 @@ from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.recipe.training.mixing import Augmentation
-from nmt_cli.recipe.training.subword_sampling import SubwordSampling
+from nmt_cli.recipe.training.training_data import Augmentation, SubwordSampling
 from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 
 Sentences = Callable[[int, int], list[str]]
@@ -48,24 +47,24 @@ def regularized(
 ) -> TokenPairs:
     everything = np.array([[0, len(corpus)]])
     return SubwordRegularizer(tokenizer, sampling, None, max_length).regularize(
-        corpus, everything, corpus.whole(), [seed]
+        corpus, everything, corpus.read_all(), [seed]
     )
 
 
 def fingerprint(pairs: TokenPairs) -> str:
-    arrays = [part for side in (pairs.sources, pairs.targets) for part in (side.offsets, side.tokens)]
+    arrays = [part for side in (pairs.sources, pairs.targets) for part in (side.offsets, side.values)]
     return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in arrays)).hexdigest()
 
 
 def test_only_the_cut_changes(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    cut, plain = regularized(corpus, tokenizer), corpus.whole()
+    cut, plain = regularized(corpus, tokenizer), corpus.read_all()
     numbers = range(len(corpus))
     assert len(cut) == len(corpus)
-    assert tokenizer.source.decode([cut.source(pair).tolist() for pair in numbers]) == corpus.source_text()
-    assert tokenizer.target.decode([cut.target(pair).tolist() for pair in numbers]) == corpus.target_text()
-    changed = [not np.array_equal(cut.target(pair), plain.target(pair)) for pair in numbers]
+    assert tokenizer.source.decode([cut.sources[pair].tolist() for pair in numbers]) == corpus.read_text()[0]
+    assert tokenizer.target.decode([cut.targets[pair].tolist() for pair in numbers]) == corpus.read_text()[1]
+    changed = [not np.array_equal(cut.targets[pair], plain.targets[pair]) for pair in numbers]
     assert sum(changed) > len(corpus) / 6
-    assert cut.sources.tokens.dtype == plain.sources.tokens.dtype
+    assert cut.sources.values.dtype == plain.sources.values.dtype
 
 
 def test_the_seed_decides_the_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
@@ -75,11 +74,11 @@ def test_the_seed_decides_the_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> 
 
 
 def test_only_the_stretches_asked_for_are_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    cells = np.array([[200, 250], [0, 7]])
-    cut = SubwordRegularizer(tokenizer, SAMPLING, None, MAX_LENGTH).regularize(corpus, cells, corpus.read(cells), [1])
-    assert cut.numbers.tolist() == [*range(200, 250), *range(7)]
-    expected = [corpus.target_text()[number] for number in cut.numbers]
-    assert tokenizer.target.decode([cut.target(row).tolist() for row in range(57)]) == expected
+    spans = np.array([[200, 250], [0, 7]])
+    cut = SubwordRegularizer(tokenizer, SAMPLING, None, MAX_LENGTH).regularize(corpus, spans, corpus.read(spans), [1])
+    assert cut.pair_ids.tolist() == [*range(200, 250), *range(7)]
+    expected = [corpus.read_text()[1][number] for number in cut.pair_ids]
+    assert tokenizer.target.decode([cut.targets[row].tolist() for row in range(57)]) == expected
 
 
 @pytest.mark.parametrize("prefix", [[9], [9, 10]])
@@ -88,8 +87,8 @@ def test_tags_stay_before_each_source(tmp_path: Path, tokenizer: Tokenizer, text
     plain = written(tmp_path / "plain", tokenizer, text(2, 50), text(3, 50))
     with_tags, without = regularized(tagged, tokenizer), regularized(plain, tokenizer)
     for row in range(50):
-        assert with_tags.source(row).tolist() == [*prefix, *without.source(row).tolist()]
-        assert with_tags.target(row).tolist() == without.target(row).tolist()
+        assert with_tags.sources[row].tolist() == [*prefix, *without.sources[row].tolist()]
+        assert with_tags.targets[row].tolist() == without.targets[row].tolist()
 
 
 @pytest.mark.parametrize(("sampling", "augmentation"), [(SAMPLING, None), (None, Augmentation(upper_case=1))])
@@ -105,9 +104,9 @@ def test_the_token_between_joined_sentences_is_never_cut(
     joined = [f"{one}\x1e{other}" for one, other in zip(ones, others, strict=True)]
     corpus = written(tmp_path / "joined", tagged, joined, joined, prefix=[9])
     regularizer_ = SubwordRegularizer(tagged, sampling, augmentation, 10_000)
-    cut = regularizer_.regularize(corpus, np.array([[0, 50]]), corpus.whole(), [1])
+    cut = regularizer_.regularize(corpus, np.array([[0, 50]]), corpus.read_all(), [1])
     for row in range(50):
-        tag, *tokens = cut.source(row).tolist()
+        tag, *tokens = cut.sources[row].tolist()
         place = tokens.index(tagged.source.tags["sep"])
         expected = [ones[row], others[row].upper() if augmentation else others[row]]
         assert tag == 9
@@ -125,12 +124,12 @@ def test_another_process_cuts_alike(tokenizer: Tokenizer, tmp_path: Path, text: 
         "from nmt_cli.data.preparation.manifest import CorpusStats\n"
         "from nmt_cli.data.token_corpus import TokenCorpus\n"
         "from nmt_cli.data.tokenizer import Tokenizer\n"
-        "from nmt_cli.recipe.training.subword_sampling import SubwordSampling\n"
+        "from nmt_cli.recipe.training.training_data import SubwordSampling\n"
         "folder = Path(sys.argv[1]); tokenizer = Tokenizer.load(folder / 'tokenizer')\n"
         "corpus = TokenCorpus(folder / 'corpus', CorpusStats.from_json('corpus', json.loads(sys.argv[2])), tokenizer)\n"
         "regularizer_ = SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.3), None, 200)\n"
-        "cut = regularizer_.regularize(corpus, np.array([[0, 100]]), corpus.whole(), [5])\n"
-        "print(cut.sources.tokens.tolist(), cut.targets.tokens.tolist())"
+        "cut = regularizer_.regularize(corpus, np.array([[0, 100]]), corpus.read_all(), [5])\n"
+        "print(cut.sources.values.tolist(), cut.targets.values.tolist())"
     )
     cut = regularized(corpus, tokenizer, 5)
     printed = subprocess.run(
@@ -139,26 +138,26 @@ def test_another_process_cuts_alike(tokenizer: Tokenizer, tmp_path: Path, text: 
         capture_output=True,
         check=True,
     ).stdout.decode()
-    assert printed == f"{cut.sources.tokens.tolist()} {cut.targets.tokens.tolist()}\n"
+    assert printed == f"{cut.sources.values.tolist()} {cut.targets.values.tolist()}\n"
 
 
 def test_chunks_are_cut_on_their_own(
     corpus: TokenCorpus, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(regularizer, "_CHUNK_LINES", 100)
-    shorter = written(tmp_path / "shorter", tokenizer, corpus.source_text()[:200], corpus.target_text()[:200])
+    shorter = written(tmp_path / "shorter", tokenizer, corpus.read_text()[0][:200], corpus.read_text()[1][:200])
     whole, part = regularized(corpus, tokenizer), regularized(shorter, tokenizer)
     assert len(whole) == 300
-    assert all(np.array_equal(whole.source(pair), part.source(pair)) for pair in range(200))
+    assert all(np.array_equal(whole.sources[pair], part.sources[pair]) for pair in range(200))
     assert not np.array_equal(whole.source_lengths[:100], whole.source_lengths[100:200])
 
 
 @pytest.mark.parametrize(("side", "other"), [("source", "target"), ("target", "source")])
 def test_a_side_can_be_left_as_it_is(corpus: TokenCorpus, tokenizer: Tokenizer, side: str, other: str) -> None:
     settings = SubwordSampling.model_validate({"alpha": 0.3, other: False})
-    cut, plain = regularized(corpus, tokenizer, sampling=settings), corpus.whole()
-    assert getattr(cut, f"{other}s").tokens.tolist() == getattr(plain, f"{other}s").tokens.tolist()
-    assert getattr(cut, f"{side}s").tokens.tolist() != getattr(plain, f"{side}s").tokens.tolist()
+    cut, plain = regularized(corpus, tokenizer, sampling=settings), corpus.read_all()
+    assert getattr(cut, f"{other}s").values.tolist() == getattr(plain, f"{other}s").values.tolist()
+    assert getattr(cut, f"{side}s").values.tolist() != getattr(plain, f"{side}s").values.tolist()
 
 
 def test_more_random_means_more_tokens(corpus: TokenCorpus, tokenizer: Tokenizer, bpe: Tokenizer) -> None:
@@ -171,15 +170,15 @@ def test_more_random_means_more_tokens(corpus: TokenCorpus, tokenizer: Tokenizer
 
 
 def test_a_pair_that_would_be_too_long_keeps_its_plain_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    longest, plain = max(corpus.longest("source"), corpus.longest("target")), corpus.whole()
+    longest, plain = max(corpus.max_length("source"), corpus.max_length("target")), corpus.read_all()
     wild = SubwordSampling(alpha=0.2)
     free, held = (regularized(corpus, tokenizer, 1, wild, most) for most in (MAX_LENGTH, longest))
     too_long = np.maximum(free.source_lengths, free.target_lengths) > longest
     assert 0 < too_long.sum() < len(corpus)
     for pair in range(len(corpus)):
         expected = plain if too_long[pair] else free
-        assert np.array_equal(held.source(pair), expected.source(pair))
-        assert np.array_equal(held.target(pair), expected.target(pair))
+        assert np.array_equal(held.sources[pair], expected.sources[pair])
+        assert np.array_equal(held.targets[pair], expected.targets[pair])
 
 
 def test_without_bytes_what_no_piece_holds_is_unknown(tmp_path: Path, text: Sentences) -> None:
@@ -189,10 +188,10 @@ def test_without_bytes_what_no_piece_holds_is_unknown(tmp_path: Path, text: Sent
         )
         tokenizer = Tokenizer.train(settings, text(0, 200), text(1, 200), seed=1)
         corpus = written(tmp_path / algorithm, tokenizer, ["üü a", "字b字"], ["a", "b"])
-        cut, plain = regularized(corpus, tokenizer), corpus.whole()
+        cut, plain = regularized(corpus, tokenizer), corpus.read_all()
         for pair in range(2):
             unk = DEFAULT_SPECIAL_TOKENS.unk
-            assert (cut.source(pair) == unk).sum() == (plain.source(pair) == unk).sum()
+            assert (cut.sources[pair] == unk).sum() == (plain.sources[pair] == unk).sum()
 
 
 def test_batches_are_made_of_the_new_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
@@ -201,5 +200,5 @@ def test_batches_are_made_of_the_new_cut(corpus: TokenCorpus, tokenizer: Tokeniz
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(corpus)))
     for rows in batches:
         batch = collate(cut, rows, DEFAULT_SPECIAL_TOKENS)
-        assert batch.source[:, :-1].tolist() == [cut.source(row).tolist() for row in rows]
+        assert batch.source[:, :-1].tolist() == [cut.sources[row].tolist() for row in rows]
         assert batch.target_tokens == (cut.target_lengths[rows] + 1).sum()

@@ -24,7 +24,7 @@ def new_text(sentences: Sentences) -> list[str]:
 
 
 def settled(pieces: int, **chosen: object) -> TokenizerSettings:
-    return TokenizerSettings.model_validate({"take_from": "old", "extension": {"pieces": pieces}} | chosen)
+    return TokenizerSettings.model_validate({"path": "old", "extension": {"pieces": pieces}} | chosen)
 
 
 def learned(sentences: Sentences, algorithm: str, **chosen: object) -> Tokenizer:
@@ -121,7 +121,7 @@ def test_what_does_not_begin_with_the_old_tokenizer_has_not_grown_from_it(senten
 
 def test_without_an_extension_all_stays(sentences: Sentences) -> None:
     old = learned(sentences, "unigram")
-    assert extend(old, TokenizerSettings.model_validate({"take_from": "old"}), [], [], seed=1) is old
+    assert extend(old, TokenizerSettings.model_validate({"path": "old"}), [], [], seed=1) is old
 
 
 def test_more_than_the_text_gives_is_told_with_what_it_gives(sentences: Sentences) -> None:

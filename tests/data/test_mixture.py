@@ -6,27 +6,27 @@ from collections import Counter
 
 import pytest
 
-from nmt_cli.data.blocks.mixture import Mixture
-from nmt_cli.recipe.training.mixing import Mixing
+from nmt_cli.data.blocks import DatasetMixture
+from nmt_cli.recipe.training.training_data import Mixing
 
 SIZES = {"large": 1000, "small": 101}
 EVEN = dict.fromkeys(SIZES, 1.0)
 each_block_size = pytest.mark.parametrize("block_pairs", [1, 7, 64, 100_000])
 
 
-def taken(mixture: Mixture, epochs: range) -> dict[str, list[int]]:
+def taken(mixture: DatasetMixture, epochs: range) -> dict[str, list[int]]:
     """For each corpus, the places in its stream that some epochs take."""
     found: dict[str, list[int]] = {}
     for epoch in epochs:
-        for block in range(mixture.blocks(epoch)):
-            for name, places in mixture.taken(epoch, block).items():
+        for block in range(mixture.num_blocks(epoch)):
+            for name, places in mixture.stream_ranges(epoch, block).items():
                 found.setdefault(name, []).extend(places)
     return found
 
 
 @each_block_size
 def test_by_default_an_epoch_is_a_pass_over_each_corpus(block_pairs: int) -> None:
-    mixture = Mixture(SIZES, EVEN, Mixing(), block_pairs)
+    mixture = DatasetMixture(SIZES, EVEN, Mixing(), block_pairs)
     for epoch in range(3):
         assert taken(mixture, range(epoch, epoch + 1)) == {
             name: list(range(epoch * size, (epoch + 1) * size)) for name, size in SIZES.items()
@@ -36,7 +36,7 @@ def test_by_default_an_epoch_is_a_pass_over_each_corpus(block_pairs: int) -> Non
 @each_block_size
 @pytest.mark.parametrize("weight", [2, 3, 0.5, 0.1, 0.3, 0.07, 1.7])
 def test_a_weight_says_how_often_a_pair_comes_in_an_epoch(block_pairs: int, weight: float) -> None:
-    mixture = Mixture(SIZES, {"large": 1.0, "small": weight}, Mixing(), block_pairs)
+    mixture = DatasetMixture(SIZES, {"large": 1.0, "small": weight}, Mixing(), block_pairs)
     places = taken(mixture, range(10))
     assert places["large"] == list(range(10_000))
     assert places["small"] == list(range(round(10 * weight * 101)))
@@ -47,11 +47,11 @@ def test_a_weight_says_how_often_a_pair_comes_in_an_epoch(block_pairs: int, weig
 
 @pytest.mark.parametrize("block_pairs", [50, 200])
 def test_each_block_has_its_part_of_each_corpus(block_pairs: int) -> None:
-    mixture = Mixture(SIZES, {"large": 1.0, "small": 2.0}, Mixing(), block_pairs)
-    blocks = mixture.blocks(0)
+    mixture = DatasetMixture(SIZES, {"large": 1.0, "small": 2.0}, Mixing(), block_pairs)
+    blocks = mixture.num_blocks(0)
     assert blocks == round(1202 / block_pairs)
     for block in range(blocks):
-        sizes = {name: len(places) for name, places in mixture.taken(0, block).items()}
+        sizes = {name: len(places) for name, places in mixture.stream_ranges(0, block).items()}
         assert abs(sizes["large"] - 1000 / blocks) <= 1
         assert abs(sizes["small"] - 202 / blocks) <= 1
 
@@ -60,7 +60,7 @@ def test_each_block_has_its_part_of_each_corpus(block_pairs: int) -> None:
 def test_temperature_brings_shares_together_and_the_largest_comes_once(temperature: float) -> None:
     counts = {
         name: len(places)
-        for name, places in taken(Mixture(SIZES, EVEN, Mixing(temperature=temperature), 64), range(1)).items()
+        for name, places in taken(DatasetMixture(SIZES, EVEN, Mixing(temperature=temperature), 64), range(1)).items()
     }
     assert counts["large"] == 1000
     assert counts["small"] == pytest.approx(1000 * (101 / 1000) ** (1 / temperature), abs=1)
@@ -69,9 +69,9 @@ def test_temperature_brings_shares_together_and_the_largest_comes_once(temperatu
 STAGES = Mixing.model_validate(
     {
         "stages": [
-            {"shares": {"large": 7, "small": 3}, "passes": {"large": 2}},
-            {"shares": {"small": 1}, "passes": {"small": 1.5}},
-            {"shares": {"large": 1, "small": 1}},
+            {"weights": {"large": 7, "small": 3}, "epochs": {"large": 2}},
+            {"weights": {"small": 1}, "epochs": {"small": 1.5}},
+            {"weights": {"large": 1, "small": 1}},
         ]
     }
 )
@@ -79,12 +79,12 @@ STAGES = Mixing.model_validate(
 
 @each_block_size
 def test_stages_end_after_the_passes_promised(block_pairs: int) -> None:
-    mixture = Mixture(SIZES, EVEN, STAGES, block_pairs)
+    mixture = DatasetMixture(SIZES, EVEN, STAGES, block_pairs)
     order: list[tuple[str, ...]] = []
     counts: list[Counter[str]] = []
     for epoch in range(4):
-        for block in range(mixture.blocks(epoch)):
-            places = mixture.taken(epoch, block)
+        for block in range(mixture.num_blocks(epoch)):
+            places = mixture.stream_ranges(epoch, block)
             if block_pairs < 100_000 and block_pairs > 50:
                 order.append(tuple(sorted(places)))
                 counts.append(Counter({name: len(some) for name, some in places.items()}))
@@ -107,21 +107,21 @@ def test_stages_end_after_the_passes_promised(block_pairs: int) -> None:
 
 
 def test_in_stages_an_epoch_is_as_many_pairs_as_all_corpora_have() -> None:
-    mixture = Mixture(SIZES, EVEN, STAGES, 100)
+    mixture = DatasetMixture(SIZES, EVEN, STAGES, 100)
     for epoch in range(5):
         assert abs(sum(map(len, taken(mixture, range(epoch, epoch + 1)).values())) - 1101) <= 3
 
 
 @pytest.mark.parametrize("settings", [Mixing(), STAGES])
 def test_blocks_follow_one_another_through_the_epoch(settings: Mixing) -> None:
-    mixture = Mixture(SIZES, EVEN, settings, 64)
+    mixture = DatasetMixture(SIZES, EVEN, settings, 64)
     for epoch in range(4):
-        shares = [mixture.share(epoch, block) for block in range(mixture.blocks(epoch))]
+        shares = [mixture.epoch_fractions(epoch, block) for block in range(mixture.num_blocks(epoch))]
         assert (shares[0][0], shares[-1][1]) == (0, 1)
         assert all(math.isclose(one[1], other[0]) for one, other in itertools.pairwise(shares))
 
 
 def test_a_share_so_small_that_it_has_no_pair_yet_comes_later() -> None:
-    mixture = Mixture({"one": 3}, {"one": 0.1}, Mixing(), 10)
+    mixture = DatasetMixture({"one": 3}, {"one": 0.1}, Mixing(), 10)
     assert taken(mixture, range(1)) == {}
     assert taken(mixture, range(10)) == {"one": [0, 1, 2]}

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from nmt_cli.data.blocks.passes import stretch
-from nmt_cli.data.token_corpus import expanded
+from nmt_cli.data.blocks import shuffled_spans
+from nmt_cli.data.token_corpus import span_indices
 
 
 def stream(size: int, begin: int, end: int, seed: int = 1) -> list[int]:
-    found: list[int] = expanded(stretch(size, begin, end, [seed])).tolist()
+    found: list[int] = span_indices(shuffled_spans(size, begin, end, [seed])).tolist()
     return found
 
 
@@ -34,9 +34,9 @@ def test_passes_and_seeds_have_orders_of_their_own() -> None:
 
 
 def test_a_large_corpus_is_read_in_stretches_of_a_thousand_pairs() -> None:
-    cells = stretch(1_000_000, 5_000, 505_000, [1])
-    assert len(cells) < 500_000 / 1024 + 3
-    assert (np.diff(cells) <= 1024).all()
+    spans = shuffled_spans(1_000_000, 5_000, 505_000, [1])
+    assert len(spans) < 500_000 / 1024 + 3
+    assert (np.diff(spans) <= 1024).all()
 
 
 def test_pairs_of_a_small_corpus_do_not_keep_together() -> None:

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from shards import write_shards, written
 
-from nmt_cli.data.blocks.blocks import Block, Blocks
+from nmt_cli.data.blocks import Block, BlockReader
 from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.recipe.training.mixing import Augmentation, Mixing
-from nmt_cli.recipe.training.subword_sampling import SubwordSampling
+from nmt_cli.recipe.training.training_data import Augmentation, Mixing, SubwordSampling
 
 Sentences = Callable[[int, int], list[str]]
 EVEN = {"one": 1.0, "other": 1.0}
@@ -33,7 +32,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, sent
     return [one, written(folder / "other", tokenizer, sentences(4, 50), sentences(5, 50), prefix=[9])]
 
 
-def blocks_of(blocks: Blocks, epoch: int) -> list[Block]:
+def blocks_of(blocks: BlockReader, epoch: int) -> list[Block]:
     found, number = [], 0
     while block := blocks.read(epoch, number):
         found.append(block)
@@ -43,40 +42,40 @@ def blocks_of(blocks: Blocks, epoch: int) -> list[Block]:
 
 @pytest.mark.parametrize("size", [1, 10, 64, 1000])
 def test_the_blocks_of_an_epoch_hold_each_pair_once(corpora: list[TokenCorpus], size: int) -> None:
-    blocks = Blocks(corpora, EVEN, Mixing(), 1, block_pairs=size)
+    blocks = BlockReader(corpora, EVEN, Mixing(), 1, block_pairs=size)
     for epoch in range(3):
         found = blocks_of(blocks, epoch)
-        assert sorted(int(number) for block in found for number in block.pairs.numbers) == list(range(350))
-        assert (found[0].begins, found[-1].ends) == (epoch, epoch + 1)
+        assert sorted(int(number) for block in found for number in block.pairs.pair_ids) == list(range(350))
+        assert (found[0].start, found[-1].end) == (epoch, epoch + 1)
         assert max(len(block.pairs) for block in found) <= 1.5 * size + 2
 
 
 def test_a_block_knows_its_pairs(corpora: list[TokenCorpus]) -> None:
-    whole = [corpus.whole() for corpus in corpora]
-    for block in blocks_of(Blocks(corpora, EVEN, Mixing(), 1, block_pairs=100), 0):
-        for row, (number, corpus) in enumerate(zip(block.pairs.numbers, block.corpora, strict=True)):
+    whole = [corpus.read_all() for corpus in corpora]
+    for block in blocks_of(BlockReader(corpora, EVEN, Mixing(), 1, block_pairs=100), 0):
+        for row, (number, corpus) in enumerate(zip(block.pairs.pair_ids, block.corpus_ids, strict=True)):
             assert corpus == (number >= 300)
             original = int(number) - 300 * int(corpus)
-            assert block.pairs.source(row).tolist() == whole[corpus].source(original).tolist()
-            assert block.pairs.target(row).tolist() == whole[corpus].target(original).tolist()
+            assert block.pairs.sources[row].tolist() == whole[corpus].sources[original].tolist()
+            assert block.pairs.targets[row].tolist() == whole[corpus].targets[original].tolist()
 
 
 def test_a_corpus_that_comes_thrice_is_cut_thrice(corpora: list[TokenCorpus], tokenizer: Tokenizer) -> None:
     regularizer = SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.1), None, 200)
-    block = Blocks(corpora, {"one": 1, "other": 3}, Mixing(), 1, regularizer).read(0, 0)
+    block = BlockReader(corpora, {"one": 1, "other": 3}, Mixing(), 1, regularizer).read(0, 0)
     assert block is not None
     cuts = [
-        {tuple(block.pairs.target(row)) for row in np.flatnonzero(block.pairs.numbers == n)} for n in range(300, 350)
+        {tuple(block.pairs.targets[row]) for row in np.flatnonzero(block.pairs.pair_ids == n)} for n in range(300, 350)
     ]
-    assert np.bincount(block.pairs.numbers).tolist() == [1] * 300 + [3] * 50
+    assert np.bincount(block.pairs.pair_ids).tolist() == [1] * 300 + [3] * 50
     assert sum(len(some) > 1 for some in cuts) > 5
-    assert all(block.pairs.source(row)[0] == 9 for row in np.flatnonzero(block.corpora))
+    assert all(block.pairs.sources[row][0] == 9 for row in np.flatnonzero(block.corpus_ids))
 
 
 def contents(block: Block | None) -> list[list[int]]:
     assert block is not None
     return [
-        part.tolist() for side in (block.pairs.sources, block.pairs.targets) for part in (side.offsets, side.tokens)
+        part.tolist() for side in (block.pairs.sources, block.pairs.targets) for part in (side.offsets, side.values)
     ]
 
 
@@ -88,9 +87,9 @@ def test_what_a_block_holds_follows_from_seed_epoch_and_number(
     sampling: SubwordSampling | None,
     augmentation: Augmentation | None,
 ) -> None:
-    def blocks(seed: int) -> Blocks:
+    def blocks(seed: int) -> BlockReader:
         regularizer = SubwordRegularizer(tokenizer, sampling, augmentation, 200) if sampling or augmentation else None
-        return Blocks(corpora, EVEN, Mixing(), seed, regularizer, 100)
+        return BlockReader(corpora, EVEN, Mixing(), seed, regularizer, 100)
 
     one = blocks(1)
     for number in (2, 0, 1):  # in no order
@@ -100,22 +99,22 @@ def test_what_a_block_holds_follows_from_seed_epoch_and_number(
 
 def test_changed_text_is_what_the_tokens_say(corpora: list[TokenCorpus], tokenizer: Tokenizer) -> None:
     regularizer = SubwordRegularizer(tokenizer, None, Augmentation(upper_case=0.5), 10_000)
-    block = Blocks(corpora, EVEN, Mixing(), 1, regularizer).read(0, 0)
+    block = BlockReader(corpora, EVEN, Mixing(), 1, regularizer).read(0, 0)
     assert block is not None
-    text = [line for corpus in corpora for line in corpus.target_text()]
-    found = tokenizer.target.decode([block.pairs.target(row).tolist() for row in range(350)])
+    text = [line for corpus in corpora for line in corpus.read_text()[1]]
+    found = tokenizer.target.decode([block.pairs.targets[row].tolist() for row in range(350)])
     upper = 0
-    for line, number in zip(found, block.pairs.numbers.tolist(), strict=True):
+    for line, number in zip(found, block.pairs.pair_ids.tolist(), strict=True):
         assert line in (text[number], text[number].upper())
         upper += line.isupper()
     assert 130 < upper < 220
 
 
 def test_a_block_may_have_no_pair(corpora: list[TokenCorpus]) -> None:
-    block = Blocks(corpora[1:], {"other": 0.001}, Mixing(), 1).read(0, 0)
+    block = BlockReader(corpora[1:], {"other": 0.001}, Mixing(), 1).read(0, 0)
     assert block is not None
     assert len(block.pairs) == 0
-    assert Blocks(corpora[1:], {"other": 0.001}, Mixing(), 1).read(0, 1) is None
+    assert BlockReader(corpora[1:], {"other": 0.001}, Mixing(), 1).read(0, 1) is None
 
 
 def test_of_a_hundred_million_pairs_a_block_reads_its_own(
@@ -125,13 +124,13 @@ def test_of_a_hundred_million_pairs_a_block_reads_its_own(
     corpus, asked = TokenCorpus(tmp_path / "huge", stats, tokenizer), []
     nothing = corpus.read(np.empty((0, 2), np.int64))
 
-    def reading(corpus: TokenCorpus, cells: np.ndarray) -> TokenPairs:
-        asked.append(cells)
+    def reading(corpus: TokenCorpus, spans: np.ndarray) -> TokenPairs:
+        asked.append(spans)
         return nothing
 
     monkeypatch.setattr(TokenCorpus, "read", reading)
-    Blocks([corpus], {"huge": 1.0}, Mixing(), 1).read(3, 40)
-    (cells,) = asked
-    assert (cells[:, 1] - cells[:, 0]).sum() == pytest.approx(2**20, rel=0.01)
-    assert len(cells) < 1030
-    assert np.ptp(cells) > 99_000_000, "they are from everywhere"
+    BlockReader([corpus], {"huge": 1.0}, Mixing(), 1).read(3, 40)
+    (spans,) = asked
+    assert (spans[:, 1] - spans[:, 0]).sum() == pytest.approx(2**20, rel=0.01)
+    assert len(spans) < 1030
+    assert np.ptp(spans) > 99_000_000, "they are from everywhere"

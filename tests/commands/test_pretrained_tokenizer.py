@@ -6,7 +6,7 @@ import pytest
 
 from nmt_cli import files
 from nmt_cli.commands.preprocess import preprocess
-from nmt_cli.commands.taken_tokenizer import taken_tokenizer
+from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.commands.train import train
 from nmt_cli.data.prepared import open_prepared
 from nmt_cli.data.tokenizer import Tokenizer
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.parametrize("architecture", ["rnn"])
 
 def taking(recipe: Path, path: str, *overrides: str) -> Recipe:
     """The recipe of a second model, which takes over the first one's tokenizer."""
-    return load_recipe(recipe, [f"tokenizer.take_from={path}", "data.prepared=other", "run=other_run", *overrides])
+    return load_recipe(recipe, [f"tokenizer.path={path}", "data.prepared=other", "run=other_run", *overrides])
 
 
 @pytest.mark.slow
@@ -27,10 +27,10 @@ def test_it_is_found_by_run_checkpoint_model_and_folder(recipe: Path) -> None:
     own = open_prepared(load_recipe(recipe)).tokenizer.fingerprint
     train(recipe)
     for path in ("run", "run/model", "run/checkpoints/step_12", "run/tokenizer", "run/model/tokenizer"):
-        taken = taken_tokenizer(taking(recipe, path))
-        assert taken is not None
-        assert taken.fingerprint == own
-    assert taken_tokenizer(load_recipe(recipe)) is None
+        pretrained = pretrained_tokenizer(taking(recipe, path))
+        assert pretrained is not None
+        assert pretrained.fingerprint == own
+    assert pretrained_tokenizer(load_recipe(recipe)) is None
 
 
 def test_preprocess_learns_nothing_then_and_says_so(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,7 +50,7 @@ def test_training_notices_that_it_has_changed(recipe: Path) -> None:
     second = taking(recipe, "prepared/tokenizer")
     preprocess(second)
     preprocess(load_recipe(recipe, ["tokenizer.algorithm=bpe"]))
-    options = ["tokenizer.take_from=prepared/tokenizer", "data.prepared=other", "run=other_run"]
+    options = ["tokenizer.path=prepared/tokenizer", "data.prepared=other", "run=other_run"]
     with pytest.raises(DataError, match="another tokenizer than that of prepared/tokenizer"):
         train(recipe, options)
     files.remove(Path("prepared"))
@@ -78,10 +78,10 @@ def test_separate_vocabularies_do_not_fit_a_model_that_ties_them(recipe: Path) -
 def test_a_sentencepiece_model_is_taken_with_the_tags_of_the_recipe(recipe: Path) -> None:
     preprocess(load_recipe(recipe))
     second = taking(recipe, "prepared/tokenizer/joint.model", "data.language_tags=true")
-    taken = taken_tokenizer(second)
-    assert taken is not None
+    pretrained = pretrained_tokenizer(second)
+    assert pretrained is not None
     own = Tokenizer.load(Path("prepared/tokenizer")).source
-    assert taken.source.entries == [*own.entries, f"<2{second.data.target_language}>"]
+    assert pretrained.source.entries == [*own.entries, f"<2{second.data.target_language}>"]
 
 
 def test_an_extension_is_learned_once_from_the_text_of_the_recipe(
