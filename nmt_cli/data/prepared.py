@@ -108,9 +108,7 @@ def _differences(recipe: Recipe, pretrained: Tokenizer | None, manifest: dict[st
     folder, path = recipe.data.prepared, recipe.tokenizer.path
     if expected["tokenizer.path"] != prepared.get("tokenizer.path"):
         tokenizer = f"the tokenizer of {path}" if path else "a tokenizer trained on this text"
-        return [
-            f"{folder}: was prepared with another tokenizer than {tokenizer}; run `nmt preprocess` with this recipe"
-        ]
+        return [f"{folder}: was not prepared with {tokenizer}; run `nmt preprocess` with this recipe"]
     return [
         f"{folder}: was prepared with {key} {prepared.get(key)}, but the recipe says {value}; "
         "run `nmt preprocess` with this recipe"

@@ -37,7 +37,7 @@ def test_preprocess_learns_nothing_then_and_says_so(recipe: Path, capsys: pytest
     second = taking(recipe, "prepared/tokenizer", "tokenizer.vocabulary_size=30")
     preprocess(second)
     said = capsys.readouterr().err
-    assert "the tokenizer is that of prepared/tokenizer" in said
+    assert "using the tokenizer of prepared/tokenizer" in said
     assert "learning" not in said
     found = open_prepared(second).tokenizer
     assert found.fingerprint == open_prepared(load_recipe(recipe)).tokenizer.fingerprint
@@ -51,7 +51,7 @@ def test_training_notices_that_it_has_changed(recipe: Path) -> None:
     preprocess(second)
     preprocess(load_recipe(recipe, ["tokenizer.algorithm=bpe"]))
     options = ["tokenizer.path=prepared/tokenizer", "data.prepared=other", "run=other_run"]
-    with pytest.raises(DataError, match="another tokenizer than that of prepared/tokenizer"):
+    with pytest.raises(DataError, match="not prepared with the tokenizer of prepared/tokenizer"):
         train(recipe, options)
     files.remove(Path("prepared"))
     train(recipe, options)
@@ -59,7 +59,7 @@ def test_training_notices_that_it_has_changed(recipe: Path) -> None:
 
 
 def test_what_is_no_model_is_told(recipe: Path) -> None:
-    with pytest.raises(ModelError, match="there is no such model"):
+    with pytest.raises(ModelError, match="nowhere: does not exist"):
         preprocess(taking(recipe, "nowhere"))
     Path("empty").mkdir()
     with pytest.raises(ModelError, match="is no model, checkpoint or run"):
@@ -70,7 +70,7 @@ def test_separate_vocabularies_do_not_fit_a_model_that_ties_them(recipe: Path) -
     size = ["tokenizer.joint=false", "tokenizer.vocabulary_size=20"]
     separate = load_recipe(recipe, [*size, "data.prepared=separate", "model.tied_embeddings=decoder"])
     preprocess(separate)
-    with pytest.raises(RecipeError, match="tied_embeddings: all needs a joint vocabulary"):
+    with pytest.raises(RecipeError, match=r"^model\.tied_embeddings: all "):
         preprocess(taking(recipe, "separate/tokenizer", "model.tied_embeddings=all"))
     preprocess(taking(recipe, "separate/tokenizer", "model.tied_embeddings=decoder"))
 

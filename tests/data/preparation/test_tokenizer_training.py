@@ -40,13 +40,13 @@ def test_another_tokenizer_than_the_one_taken_over_is_noticed(
     new = Tokenizer.train(recipe.tokenizer, sentences(0, 60), sentences(1, 60), seed=1)
     prepare(recipe, pretrained)
     assert not is_current(recipe, new)
-    with pytest.raises(DataError, match="with another tokenizer than that of other"):
+    with pytest.raises(DataError, match="not prepared with the tokenizer of other"):
         open_prepared(recipe, new)
-    with pytest.raises(DataError, match="with another tokenizer than one learned from this text"):
+    with pytest.raises(DataError, match="not prepared with a tokenizer trained on this text"):
         open_prepared(make_recipe())
     prepare(make_recipe())
     assert not is_current(recipe, pretrained)
-    with pytest.raises(DataError, match="with another tokenizer than that of other"):
+    with pytest.raises(DataError, match="not prepared with the tokenizer of other"):
         open_prepared(recipe)
 
 
