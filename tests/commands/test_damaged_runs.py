@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from lives import copy_of, outcome
+from forked_runs import copy_run, outcome
 
 from nmt_cli import files
 from nmt_cli.commands.train import train
@@ -40,7 +40,7 @@ def flip_a_bit(path: Path, place: int) -> None:
 def test_a_run_goes_on_from_the_last_checkpoint_that_is_whole(begun: str, capsys: pytest.CaptureFixture[str]) -> None:
     names = sorted(path.name for path in RunDirectory(Path(begun)).checkpoint(2).iterdir())
     for number, name in enumerate(names):
-        run = RunDirectory(Path(copy_of(begun, "damaged")))
+        run = RunDirectory(Path(copy_run(begun, "damaged")))
         flip_a_bit(run.checkpoint(2) / name, random.Random(number).randrange(1 << 20))
         capsys.readouterr()
         train(RECIPE, SHORT, run.path)

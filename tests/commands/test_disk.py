@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from faults import Refusing, room_for
-from lives import Life, copy_of, outcome, start, wait_for
+from fault_injection import FailAtOperation, limit_file_size
+from forked_runs import ForkedRun, copy_run, outcome, start, wait_for
 
 from nmt_cli.commands.train import train
 from nmt_cli.runs.checkpoints import last_good_checkpoint
@@ -33,12 +33,12 @@ def begun(recipe: Path) -> str:
     return "begun"
 
 
-def assert_told(life: Life, *expected: str) -> None:
-    assert life.exit_code() == 5, life.told
-    assert life.told.count("nmt: error:") == 1, life.told
-    assert "Traceback" not in life.told
+def assert_told(forked: ForkedRun, *expected: str) -> None:
+    assert forked.exit_code() == 5, forked.stderr
+    assert forked.stderr.count("nmt: error:") == 1, forked.stderr
+    assert "Traceback" not in forked.stderr
     for text in expected:
-        assert text in life.told
+        assert text in forked.stderr
 
 
 def assert_goes_on(run: str) -> None:
@@ -51,8 +51,8 @@ def assert_goes_on(run: str) -> None:
 def test_a_full_disk_harms_no_checkpoint_and_is_told(begun: str, name: str, share: float) -> None:
     size = RunDirectory(Path(begun)).checkpoint(1).joinpath(name).stat().st_size
     before = outcome(begun)
-    life = start(begun, SHORT, before=lambda: room_for(int(share * size)))
-    assert_told(life, "update 2 could not be saved (", "update 1)", "step_2.tmp/", "no space left")
+    forked = start(begun, SHORT, before=lambda: limit_file_size(int(share * size)))
+    assert_told(forked, "update 2 could not be saved (", "update 1)", "step_2.tmp/", "no space left")
     after = outcome(begun)
     assert {key: after[key] for key in after if key.startswith("checkpoints/")} == {
         key: before[key] for key in before if key.startswith("checkpoints/")
@@ -63,18 +63,18 @@ def test_a_full_disk_harms_no_checkpoint_and_is_told(begun: str, name: str, shar
 
 def test_a_disk_full_from_the_start_is_told(recipe: Path) -> None:
     train(recipe, SHORT, Path("straight"))
-    assert_told(start("run", SHORT, before=lambda: room_for(20_000)), "update 1 could not be saved")
+    assert_told(start("run", SHORT, before=lambda: limit_file_size(20_000)), "update 1 could not be saved")
     assert_goes_on("run")
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOSPC])
 def test_whatever_the_disk_refuses_is_told_and_harms_nothing(begun: str, number: int) -> None:
     for operation in range(number % 7 + 1, 1000, 7):
-        run = copy_of(begun, "refused")
-        life = start(run, SHORT, before=lambda: Refusing(number, operation))  # noqa: B023
-        if operation > 50 and life.exit_code() == 0:
+        run = copy_run(begun, "refused")
+        forked = start(run, SHORT, before=lambda: FailAtOperation(number, operation))  # noqa: B023
+        if operation > 50 and forked.exit_code() == 0:
             return  # there were not so many
-        assert_told(life)
+        assert_told(forked)
         assert last_good_checkpoint(RunDirectory(Path(run))) is not None
         assert_goes_on(run)
 
@@ -82,11 +82,11 @@ def test_whatever_the_disk_refuses_is_told_and_harms_nothing(begun: str, number:
 @pytest.mark.parametrize("takes_away", [shutil.rmtree, lambda run: run.rename("moved")], ids=["removed", "moved"])
 def test_a_run_taken_away_while_it_trains_ends_with_a_message(recipe: Path, takes_away: object) -> None:
     assert callable(takes_away)
-    life = start("run", [*SHORT, "training.limits.updates=100000", "training.validation.every=100000"])
-    wait_for(Path("run/metrics.jsonl").exists, life)
+    forked = start("run", [*SHORT, "training.limits.updates=100000", "training.validation.every=100000"])
+    wait_for(Path("run/metrics.jsonl").exists, forked)
     takes_away(Path("run"))
-    life.end(signal.SIGTERM)
-    assert_told(life, "run")
+    forked.kill(signal.SIGTERM)
+    assert_told(forked, "run")
     assert not Path("run").exists()
 
 
@@ -98,18 +98,18 @@ def test_where_nothing_may_be_written_it_is_told_before_the_first_update(recipe:
             Path.cwd().chmod(0o755)
             os.setuid(65534)
 
-    life = start("locked/run", SHORT, before=as_somebody_else)
-    assert_told(life, "locked/run/.lock: cannot be written: Permission denied")
-    assert "update 1" not in life.told
+    forked = start("locked/run", SHORT, before=as_somebody_else)
+    assert_told(forked, "locked/run/.lock: cannot be written: Permission denied")
+    assert "update 1" not in forked.stderr
 
 
 def test_of_two_started_at_once_one_trains_and_the_other_names_it(recipe: Path) -> None:
     train(recipe, SHORT, Path("straight"))
     for attempt in range(5):
         run = f"run{attempt}"
-        lives = [start(run, SHORT), start(run, SHORT)]
-        codes = [life.exit_code() for life in lives]
-        assert sorted(codes) == [0, 7], [life.told for life in lives]
-        winner, loser = lives[codes.index(0)], lives[codes.index(7)]
-        assert f"{run}: is in use by process {winner.process} on " in loser.told
+        forks = [start(run, SHORT), start(run, SHORT)]
+        codes = [forked.exit_code() for forked in forks]
+        assert sorted(codes) == [0, 7], [forked.stderr for forked in forks]
+        winner, loser = forks[codes.index(0)], forks[codes.index(7)]
+        assert f"{run}: is in use by process {winner.process} on " in loser.stderr
         assert outcome(run) == outcome("straight")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from lives import outcome, records, train_in_lives
+from forked_runs import outcome, records, train_with_interruptions
 
 from nmt_cli.commands.train import train
 from nmt_cli.errors import DivergedError
@@ -85,7 +85,7 @@ def test_stopped_again_and_again_it_goes_back_just_the_same(
     recipe: Path, rough: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(recipe, SHORT, Path("straight"))
-    assert train_in_lives(monkeypatch, "stopped", SHORT, updates=1) > 5
+    assert train_with_interruptions(monkeypatch, "stopped", SHORT, updates=1) > 5
     assert outcome("stopped") == outcome("straight")
     state = RunDirectory(Path("stopped")).checkpoint(8) / "state.json"
     assert json.loads(state.read_bytes())["num_rollbacks"] == 1

@@ -3,11 +3,12 @@
 import random
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
-from faults import Dying
-from lives import copy_of, outcome, records, start
+from fault_injection import KillAtOperation
+from forked_runs import copy_run, outcome, records, start
 
 from nmt_cli.commands.train import train
 from nmt_cli.runs.checkpoints import last_good_checkpoint
@@ -57,8 +58,8 @@ def last_record(run: str) -> int:
 def test_killed_at_random_moments_a_run_ends_as_one_never_killed(recipe: Path, architecture: str) -> None:
     settings = [*EVERYTHING, SCHEDULES[architecture]]
     began = time.monotonic()
-    life = start("straight", settings)
-    assert life.exit_code() == 0, life.told
+    process = start("straight", settings)
+    assert process.exit_code() == 0, process.stderr
     took, moments = time.monotonic() - began, random.Random(architecture)
 
     killed, runs = 0, 0
@@ -73,13 +74,13 @@ def kills_until_finished(run: str, settings: list[str], moments: random.Random, 
     """Kill a run again and again; each start must go on from at least the last checkpoint that was announced."""
     killed, reached, longest = 0, 0, 0.3 * took
     while True:
-        life = start(run, settings)
+        process = start(run, settings)
         time.sleep(moments.uniform(0, longest if killed % 4 else longest / 6))
-        life.end(signal.SIGKILL)
-        code = life.exit_code()
+        process.kill(signal.SIGKILL)
+        code = process.exit_code()
         if code == 0:
             return killed
-        assert code == -signal.SIGKILL, life.told
+        assert code == -signal.SIGKILL, process.stderr
         killed += 1
         if Path(run, "run.json").exists():
             saved = last_update(run)
@@ -108,11 +109,12 @@ def test_killed_at_each_step_of_saving_and_publishing_a_run_ends_as_one_never_ki
     operation = 0
     while True:
         operation += 1
-        life = start(copy_of("begun", "killed"), STEPWISE, before=lambda: Dying(Path("killed"), operation))  # noqa: B023
-        code = life.exit_code()
+        run = copy_run("begun", "killed")
+        process = start(run, STEPWISE, before=partial(KillAtOperation, Path("killed"), operation))
+        code = process.exit_code()
         if code == 0:
             break
-        assert code == -signal.SIGKILL, life.told
+        assert code == -signal.SIGKILL, process.stderr
         assert last_update("killed") >= 1
         train(recipe, STEPWISE, Path("killed"))
         assert outcome("killed") == expected, f"killed at operation {operation}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lives import records, start
+from forked_runs import records, start
 
 from nmt_cli.commands.preprocess import preprocess
 from nmt_cli.recipe.loading import load_recipe
@@ -46,11 +46,11 @@ def test_where_memory_is_short_batches_are_split_and_the_weights_are_the_same(re
     prepare(lines=300, words=10)
     settings = [*SETTINGS, "model.feed_forward=20000"]
     for run, mebibytes in (("ample", 8192), ("scarce", 850)):
-        life = start(run, settings, before=lambda: memory_for(mebibytes))  # noqa: B023
-        assert life.exit_code() == 0, life.told
+        forked = start(run, settings, before=lambda: memory_for(mebibytes))  # noqa: B023
+        assert forked.exit_code() == 0, forked.stderr
         split = [record for record in records(run, "event") if record["event"] == "out of memory"]
         assert bool(split) is (run == "scarce")
-        assert ("out of memory: from now on at most" in life.told) is (run == "scarce")
+        assert ("warning: out of memory" in forked.stderr) is (run == "scarce")
     ample, scarce = (read_tensors(Path(run, "checkpoints/step_1/model.safetensors")) for run in ("ample", "scarce"))
     for name, weight in ample.items():
         torch.testing.assert_close(scarce[name], weight)
@@ -58,7 +58,7 @@ def test_where_memory_is_short_batches_are_split_and_the_weights_are_the_same(re
 
 def test_where_not_even_one_pair_fits_it_is_told(recipe: Path) -> None:
     prepare(lines=4, words=500)
-    life = start("run", [*SETTINGS, "model.feed_forward=60000"], before=lambda: memory_for(300))
-    assert life.exit_code() == 5, life.told
-    assert life.told.count("nmt: error: out of memory") == 1
-    assert "Traceback" not in life.told
+    forked = start("run", [*SETTINGS, "model.feed_forward=60000"], before=lambda: memory_for(300))
+    assert forked.exit_code() == 5, forked.stderr
+    assert forked.stderr.count("nmt: error: out of memory") == 1
+    assert "Traceback" not in forked.stderr

@@ -54,7 +54,7 @@ def of_size(size: int) -> Recipe:
 PROGRAM = """\
 import sys, time
 from pathlib import Path
-from faults import Dying, room_for
+from fault_injection import KillAtOperation, limit_file_size
 from nmt_cli.cli import main
 from nmt_cli.data.preparation import preparing, shards
 shards.SLAB, shards.SHARD = 50, SHARD
@@ -64,7 +64,7 @@ main()
 """
 
 
-class Life:
+class ForkedRun:
     """One start of nmt preprocess, in a process group of its own; no fork, as the segmenter's threads are not."""
 
     told = ""
@@ -86,7 +86,7 @@ class Life:
 
     def exit_code(self, timeout: float = 120) -> int:
         """Wait for the end of it and of all that it started."""
-        self.told = self.process.communicate(timeout=timeout)[1].decode()
+        self.stderr = self.process.communicate(timeout=timeout)[1].decode()
         return self.process.returncode
 
 
@@ -109,11 +109,11 @@ def test_killed_at_random_moments_nothing_half_made_is_believed(made: dict[int, 
     moments, turn, killed, longest = random.Random(1), 0, 0, 1.0
     while killed < KILLS:
         size = SIZES[turn % 2]
-        life = Life(size, 2 if killed % 10 == 9 else 1)
+        forked = ForkedRun(size, 2 if killed % 10 == 9 else 1)
         time.sleep(moments.uniform(0, longest))
-        life.kill()
-        code = life.exit_code()
-        assert code in (0, -signal.SIGKILL), life.told
+        forked.kill()
+        code = forked.exit_code()
+        assert code in (0, -signal.SIGKILL), forked.stderr
         assert_whole_or_not_believed(made)
         if code == 0:
             assert contents(Path("prepared")) == made[size]
@@ -142,9 +142,9 @@ def test_killed_at_each_step_nothing_half_made_is_believed(
         shutil.rmtree("prepared")
         shutil.rmtree("prepared.parts", ignore_errors=True)
         shutil.copytree("old", "prepared")
-        life = Life(SIZES[0], before=f"Dying(Path.cwd(), {operation})", shard=2000)
-        code = life.exit_code()
-        assert code in (0, -signal.SIGKILL), life.told
+        forked = ForkedRun(SIZES[0], before=f"KillAtOperation(Path.cwd(), {operation})", shard=2000)
+        code = forked.exit_code()
+        assert code in (0, -signal.SIGKILL), forked.stderr
         assert_whole_or_not_believed(expected)
         preprocess(of_size(SIZES[0]))
         assert contents(Path("prepared")) == expected[SIZES[0]], f"killed at operation {operation}"
@@ -156,10 +156,10 @@ def test_killed_at_each_step_nothing_half_made_is_believed(
 
 @pytest.mark.parametrize("most", [300, 30_000])
 def test_a_full_disk_is_told_and_the_old_stays(made: dict[int, dict[str, bytes]], most: int) -> None:
-    life = Life(SIZES[0], before=f"room_for({most})")
-    assert life.exit_code() == 5, life.told
-    assert "no space left" in life.told
-    assert "Traceback" not in life.told
+    forked = ForkedRun(SIZES[0], before=f"limit_file_size({most})")
+    assert forked.exit_code() == 5, forked.stderr
+    assert "no space left" in forked.stderr
+    assert "Traceback" not in forked.stderr
     assert contents(Path("prepared")) == made[SIZES[1]]
     preprocess(of_size(SIZES[0]))
     assert contents(Path("prepared")) == made[SIZES[0]]
@@ -167,16 +167,16 @@ def test_a_full_disk_is_told_and_the_old_stays(made: dict[int, dict[str, bytes]]
 
 
 def test_one_process_killed_ends_all_and_what_was_done_is_used(made: dict[int, dict[str, bytes]]) -> None:
-    life = Life(SIZES[0], 2, SLOW_SHARDS)
+    forked = ForkedRun(SIZES[0], 2, SLOW_SHARDS)
     deadline = time.monotonic() + 60
-    while len(found := workers(life.process.pid)) < 2 or not any(Path("prepared.parts").glob("train/digits/0*[0-9]")):
-        assert time.monotonic() < deadline, life.told
+    while len(found := workers(forked.process.pid)) < 2 or not any(Path("prepared.parts").glob("train/digits/0*[0-9]")):
+        assert time.monotonic() < deadline, forked.stderr
         time.sleep(0.01)
     began = time.monotonic()
     os.kill(found[0], signal.SIGKILL)
-    assert life.exit_code(20) == 5, life.told
+    assert forked.exit_code(20) == 5, forked.stderr
     assert time.monotonic() - began < 45
-    assert "was killed by SIGKILL; if out of memory, lower --nproc" in life.told
+    assert "was killed by SIGKILL; if out of memory, lower --nproc" in forked.stderr
     assert not any(map(is_alive, found))
     assert contents(Path("prepared")) == made[SIZES[1]]
     assert any(Path("prepared.parts").glob("train/digits/0*[0-9]/shard.json"))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lives import outcome, records, train_in_lives
+from forked_runs import outcome, records, train_with_interruptions
 
 from nmt_cli.commands import train as command
 from nmt_cli.commands import training_run
@@ -31,8 +31,8 @@ only_transformer = pytest.mark.parametrize("architecture", ["transformer"])
 
 def assert_same_in_lives(monkeypatch: pytest.MonkeyPatch, settings: list[str], updates: int = 1) -> None:
     train(RECIPE, settings, Path("straight"))
-    lives = train_in_lives(monkeypatch, "stopped", settings, updates)
-    assert lives > 2
+    starts = train_with_interruptions(monkeypatch, "stopped", settings, updates)
+    assert starts > 2
     assert outcome("stopped") == outcome("straight")
 
 
@@ -92,7 +92,7 @@ def test_each_pair_comes_exactly_once_in_an_epoch(recipe: Path, monkeypatch: pyt
     train_steps = training_run.train_steps
     monkeypatch.setattr(training_run, "train_steps", recording_steps)
     settings = [*SHORT, "training.limits={updates: 100, epochs: 2}", "training.validation.every=1000"]
-    train_in_lives(monkeypatch, "stopped", settings, updates=2)
+    train_with_interruptions(monkeypatch, "stopped", settings, updates=2)
     assert {epoch: sorted(pairs) for epoch, pairs in seen.items()} == {0: list(range(120)), 1: list(range(120))}
     assert seen[0] != seen[1]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lives import outcome, start, wait_for
+from forked_runs import outcome, start, wait_for
 
 from nmt_cli.commands import training_run
 from nmt_cli.commands.train import train
@@ -62,28 +62,28 @@ def assert_goes_on(recipe: Path) -> None:
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)], ids=str
 )
 def test_a_signal_at_any_moment_saves(recipe: Path, moment: str, number: signal.Signals, code: int) -> None:
-    life = start("stopped", SHORT, before=told_at(moment, number))
-    assert life.exit_code() == code, life.told
+    forked = start("stopped", SHORT, before=told_at(moment, number))
+    assert forked.exit_code() == code, forked.stderr
     step = json.loads(Path("stopped/checkpoints/last.json").read_bytes())["update"]
-    assert f"nmt: error: stopped by {number.name} at update {step}; " in life.told
+    assert f"nmt: error: stopped by {number.name} at update {step}; " in forked.stderr
     assert json.loads(Path("stopped/run.json").read_bytes())["status"] == "stopped"
     assert_goes_on(recipe)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_told_twice_it_ends_at_once(recipe: Path, moment: str) -> None:
-    life = start("stopped", SHORT, before=told_at(moment, signal.SIGINT, signal.SIGINT))
-    assert life.exit_code() == -signal.SIGINT, life.told
+    forked = start("stopped", SHORT, before=told_at(moment, signal.SIGINT, signal.SIGINT))
+    assert forked.exit_code() == -signal.SIGINT, forked.stderr
     assert_goes_on(recipe)
 
 
 def test_a_process_frozen_for_a_while_goes_on(recipe: Path) -> None:
-    life = start("stopped", SHORT)
-    wait_for(Path("stopped/metrics.jsonl").exists, life)
-    life.end(signal.SIGSTOP)
+    forked = start("stopped", SHORT)
+    wait_for(Path("stopped/metrics.jsonl").exists, forked)
+    forked.kill(signal.SIGSTOP)
     time.sleep(0.5)
-    life.end(signal.SIGCONT)
-    assert life.exit_code() == 0, life.told
+    forked.kill(signal.SIGCONT)
+    assert forked.exit_code() == 0, forked.stderr
     assert_goes_on(recipe)
 
 
@@ -94,8 +94,8 @@ def test_what_was_to_be_ignored_is_ignored(recipe: Path) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         told_at("in a validation", signal.SIGHUP)()
 
-    life = start("stopped", SHORT, before=prepare)
-    assert life.exit_code() == 0, life.told
+    forked = start("stopped", SHORT, before=prepare)
+    assert forked.exit_code() == 0, forked.stderr
     assert_goes_on(recipe)
 
 

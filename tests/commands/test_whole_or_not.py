@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults import Dying, Refusing, room_for, room_from
-from lives import copy_of, start_command
+from fault_injection import FailAtOperation, KillAtOperation, limit_file_size, limit_file_size_after_opening
+from forked_runs import copy_run, start_command
 
 from nmt_cli.commands.train import train
 
@@ -44,8 +44,8 @@ def results(run: str) -> Files:
 
 
 def run_to_end(arguments: list[str]) -> None:
-    life = start_command(arguments)
-    assert life.exit_code() == 0, life.told
+    process = start_command(arguments)
+    assert process.exit_code() == 0, process.stderr
 
 
 _evaluated = list[Path]()
@@ -64,7 +64,7 @@ def both(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Files,
         for name in ("run", "kept"):
             shutil.copytree(name, _evaluated[0] / name)
     for name in ("run", "kept"):
-        copy_of(str(_evaluated[0] / name), name)
+        copy_run(str(_evaluated[0] / name), name)
     before, after = results("kept"), results("run")
     assert all(after[name] != before[name] for name in after)
     return before, after
@@ -89,27 +89,27 @@ def test_killed_at_each_step_of_writing_results_are_of_one_evaluation(both: tupl
     operation = 0
     while True:
         operation += 1
-        copy_of("kept", "run")
-        life = start_command(AFTER, before=lambda: Dying(Path("run"), operation))  # noqa: B023
-        if life.exit_code() == 0:
+        copy_run("kept", "run")
+        process = start_command(AFTER, before=lambda: KillAtOperation(Path("run"), operation))  # noqa: B023
+        if process.exit_code() == 0:
             break
-        assert life.exit_code() == -signal.SIGKILL, life.told
+        assert process.exit_code() == -signal.SIGKILL, process.stderr
         assert_believable(both)
         assert_done_again(both)
     assert operation > 15
 
 
 def test_killed_at_random_moments_results_are_of_one_evaluation(both: tuple[Files, Files]) -> None:
-    moments, copied = random.Random(1), copy_of("kept", "run")
+    moments, copied = random.Random(1), copy_run("kept", "run")
     began = time.monotonic()
     run_to_end([*AFTER, "--quiet"])
     took = time.monotonic() - began
     for _ in range(50):
-        copy_of("kept", copied)
-        life = start_command(AFTER)
+        copy_run("kept", copied)
+        process = start_command(AFTER)
         time.sleep(moments.uniform(0, took))
-        life.end(signal.SIGKILL)
-        life.exit_code()
+        process.kill(signal.SIGKILL)
+        process.exit_code()
         assert_believable(both)
     assert_done_again(both)
 
@@ -119,13 +119,13 @@ def test_refused_at_each_step_of_writing_it_is_told_and_results_are_of_one_evalu
     both: tuple[Files, Files], number: int
 ) -> None:
     for operation in range(1, 1000):
-        copy_of("kept", "run")
-        life = start_command(AFTER, before=lambda: Refusing(number, operation))  # noqa: B023
-        if life.exit_code() == 0:
+        copy_run("kept", "run")
+        process = start_command(AFTER, before=lambda: FailAtOperation(number, operation))  # noqa: B023
+        if process.exit_code() == 0:
             break
-        assert life.exit_code() == 5, life.told
-        assert life.told.count("nmt: error:") == 1
-        assert "Traceback" not in life.told
+        assert process.exit_code() == 5, process.stderr
+        assert process.stderr.count("nmt: error:") == 1
+        assert "Traceback" not in process.stderr
         assert_believable(both)
         assert not list(Path("run").rglob("*.tmp"))
     assert operation > 10
@@ -135,10 +135,10 @@ def test_refused_at_each_step_of_writing_it_is_told_and_results_are_of_one_evalu
 @pytest.mark.parametrize("share", [0.6, 0.99])
 @pytest.mark.parametrize("name", [*FILES, "robustness.json"])
 def test_a_full_disk_leaves_no_part_of_a_result(both: tuple[Files, Files], name: str, share: float) -> None:
-    copy_of("kept", "run")
-    life = start_command(AFTER, before=lambda: room_from(name, int(share * len(both[1][name]))))
-    assert life.exit_code() == 5, life.told
-    assert "no space left" in life.told
+    copy_run("kept", "run")
+    process = start_command(AFTER, before=lambda: limit_file_size_after_opening(name, int(share * len(both[1][name]))))
+    assert process.exit_code() == 5, process.stderr
+    assert "no space left" in process.stderr
     assert_believable(both)
     assert not list(Path("run").rglob("*.tmp"))
     assert_done_again(both)
@@ -154,9 +154,9 @@ PAGES: dict[str, list[str]] = {
 @pytest.mark.parametrize(
     "fault",
     [
-        *(lambda n=n: Dying(Path.cwd(), n) for n in range(1, 6)),
-        *(lambda n=n: Refusing(errno.ENOSPC, n) for n in range(1, 4)),
-        lambda: room_for(4096),
+        *(lambda n=n: KillAtOperation(Path.cwd(), n) for n in range(1, 6)),
+        *(lambda n=n: FailAtOperation(errno.ENOSPC, n) for n in range(1, 4)),
+        lambda: limit_file_size(4096),
     ],
 )
 def test_a_page_is_the_old_one_or_complete(both: tuple[Files, Files], page: str, fault: Callable[[], object]) -> None:
@@ -164,8 +164,8 @@ def test_a_page_is_the_old_one_or_complete(both: tuple[Files, Files], page: str,
     complete = Path(page).read_bytes()
     assert complete.endswith(b"</html>\n")
     Path(page).write_bytes(b"old")
-    life = start_command(PAGES[page], before=fault)
-    assert life.exit_code() in (0, 5, -signal.SIGKILL), life.told
+    process = start_command(PAGES[page], before=fault)
+    assert process.exit_code() in (0, 5, -signal.SIGKILL), process.stderr
     assert Path(page).read_bytes() in (b"old", complete)
     run_to_end(PAGES[page])
     assert Path(page).read_bytes() == complete

@@ -1,4 +1,4 @@
-"""Lives of a run: nmt in processes forked from this one, in which torch is loaded already: a start is cheap."""
+"""Run nmt in processes forked from this one, which start fast as torch is already imported."""
 
 import itertools
 import json
@@ -28,55 +28,55 @@ _numbers = itertools.count()
 
 
 @dataclass
-class Life:
-    """One start of nmt, in a process group of its own."""
+class ForkedRun:
+    """A forked nmt process in its own process group."""
 
     process: int
     log: Path
-    ended: int | None = None
-    """Its exit code once it was waited for; kept here, as the system may give another life the same number."""
+    returncode: int | None = None
+    """Set by `exit_code`, after which the system may reuse the process id."""
 
-    def end(self, number: int) -> None:
-        """Send a signal to all of it."""
+    def kill(self, number: int) -> None:
+        """Send a signal to the process group."""
         os.killpg(self.process, number)
 
     def exit_code(self, timeout: float = 120) -> int:
-        """Wait for the end: an exit code, or minus the signal that ended it."""
+        """Wait for the end and return the exit code, negative for a signal."""
         deadline = time.monotonic() + timeout
-        while self.ended is None and time.monotonic() < deadline:
+        while self.returncode is None and time.monotonic() < deadline:
             done, status = os.waitpid(self.process, os.WNOHANG)
             if done:
-                self.ended = os.waitstatus_to_exitcode(status)
+                self.returncode = os.waitstatus_to_exitcode(status)
             time.sleep(0.002)
-        if self.ended is not None:
-            return self.ended
-        self.end(signal.SIGKILL)
+        if self.returncode is not None:
+            return self.returncode
+        self.kill(signal.SIGKILL)
         os.waitpid(self.process, 0)
-        raise AssertionError(f"did not end within {timeout:g} seconds:\n{self.told}")
+        raise AssertionError(f"did not end within {timeout:g} seconds:\n{self.stderr}")
 
     @property
-    def told(self) -> str:
-        """What it said on stderr."""
+    def stderr(self) -> str:
+        """The output on stdout and stderr so far."""
         return self.log.read_text()
 
 
-def start(run: str, settings: list[str], before: Callable[[], object] = lambda: None) -> Life:
-    """Start `nmt train recipe.yaml` in another process; `before` is done there first."""
-    told = [word for setting in settings for word in ("--set", setting)]
-    return start_command(["train", "recipe.yaml", "--run", run, *told], before)
+def start(run: str, settings: list[str], before: Callable[[], object] = lambda: None) -> ForkedRun:
+    """Start `nmt train recipe.yaml` in another process after calling `before` there."""
+    options = [word for setting in settings for word in ("--set", setting)]
+    return start_command(["train", "recipe.yaml", "--run", run, *options], before)
 
 
-def start_command(arguments: list[str], before: Callable[[], object] = lambda: None) -> Life:
-    """Start nmt in another process; `before` is done there first."""
-    log = Path(f"life{next(_numbers)}.log")
-    log.touch()  # it may be killed before it says anything
+def start_command(arguments: list[str], before: Callable[[], object] = lambda: None) -> ForkedRun:
+    """Start nmt in another process after calling `before` there."""
+    log = Path(f"forked{next(_numbers)}.log")
+    log.touch()  # the process may be killed before it writes anything
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that other threads are not forked along
+        warnings.simplefilter("ignore", DeprecationWarning)  # other threads are not forked
         process = os.fork()
     if process:
-        with suppress(ProcessLookupError, PermissionError):  # it may be that far, or over, by itself
+        with suppress(ProcessLookupError, PermissionError):  # the process may have done so itself, or have ended
             os.setpgid(process, process)
-        return Life(process, log)
+        return ForkedRun(process, log)
     code = 1
     try:
         os.setpgid(0, 0)
@@ -96,38 +96,38 @@ def start_command(arguments: list[str], before: Callable[[], object] = lambda: N
     raise AssertionError
 
 
-def wait_for(is_so: Callable[[], bool], life: Life, timeout: float = 120) -> None:
-    """Wait until something is true while nmt train goes on."""
+def wait_for(condition: Callable[[], bool], forked: ForkedRun, timeout: float = 120) -> None:
+    """Wait until a condition holds while nmt is running."""
     deadline = time.monotonic() + timeout
-    while not is_so():
-        assert time.monotonic() < deadline, life.told
-        assert Path(f"/proc/{life.process}/stat").read_text().rpartition(")")[2].split()[0] != "Z", life.told
+    while not condition():
+        assert time.monotonic() < deadline, forked.stderr
+        assert Path(f"/proc/{forked.process}/stat").read_text().rpartition(")")[2].split()[0] != "Z", forked.stderr
         time.sleep(0.001)
 
 
-def train_in_lives(
-    monkeypatch: pytest.MonkeyPatch, run: str, settings: list[str], updates: int, at_most: int = 100
+def train_with_interruptions(
+    monkeypatch: pytest.MonkeyPatch, run: str, settings: list[str], updates: int, max_starts: int = 100
 ) -> int:
-    """Train in this process, told to stop after each few updates; the number of lives it took."""
+    """Train in this process, stopping after every few updates; return the number of starts."""
 
     @contextmanager
     def stopping() -> Any:
-        asked = iter([None] * (updates - 1))
-        yield lambda: next(asked, signal.SIGTERM)
+        signals = iter([None] * (updates - 1))
+        yield lambda: next(signals, signal.SIGTERM)
 
     with monkeypatch.context() as patch:
         patch.setattr(training_run, "catch_stop_signals", stopping)
-        for life in range(1, at_most):
+        for starts in range(1, max_starts):
             try:
                 train(Path("recipe.yaml"), settings, Path(run))
             except StoppedError:
                 continue
-            return life
-    raise AssertionError(f"not finished after {at_most} lives")
+            return starts
+    raise AssertionError(f"not finished after {max_starts} starts")
 
 
 def records(run: str, *kinds: str) -> list[dict[str, Any]]:
-    """The journal's records of some kinds; every line must be whole."""
+    """Return the training log records of some kinds. Every line must be complete."""
     content = Path(run, "metrics.jsonl").read_bytes()
     assert content.endswith(b"\n")
     every = [json.loads(line) for line in content.split(b"\n")[:-1]]
@@ -135,11 +135,11 @@ def records(run: str, *kinds: str) -> list[dict[str, Any]]:
 
 
 TIMES = {"time", "seconds", "target_tokens_per_second", "model_flops_utilization", "data_wait_fraction", "memory_bytes"}
-"""What depends on how fast a machine is."""
+"""Fields that depend on the speed of the machine."""
 
 
 def outcome(run: str) -> dict[str, Any]:
-    """All that a run has become, times apart: hashes of tensors, progress, pointers, journal, model."""
+    """Return the state of a run without times: hashes of tensors, counters, pointers, log and model."""
     directory, found = RunDirectory(Path(run)), dict[str, Any]()
     for path in sorted(directory.path.rglob("*")):
         name = str(path.relative_to(directory.path))
@@ -157,8 +157,8 @@ def outcome(run: str) -> dict[str, Any]:
     return found
 
 
-def copy_of(run: str, name: str) -> str:
-    """A run's files once more, under another name."""
+def copy_run(run: str, name: str) -> str:
+    """Copy a run and return the new name."""
     shutil.rmtree(name, ignore_errors=True)
     shutil.copytree(run, name)
     return name

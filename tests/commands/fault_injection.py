@@ -1,4 +1,4 @@
-"""What can befall a process that writes files: killed, refused by the disk, or without room."""
+"""Fault injection: kill a process while it writes, or make the disk fail or full."""
 
 import os
 import resource
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 
-class Dying:
-    """Kills this process instead of its n-th operation that changes a file of a folder."""
+class KillAtOperation:
+    """Kills this process instead of its n-th operation that modifies a folder."""
 
     def __init__(self, folder: Path, operation: int) -> None:
-        self._folder, self._left = str(folder.resolve()), operation
+        self._folder, self._remaining = str(folder.resolve()), operation
         sys.addaudithook(self._on_event)
-        self._fsync, os.fsync = os.fsync, self._dying_fsync
+        self._fsync, os.fsync = os.fsync, self._counting_fsync
 
     def _on_event(self, event: str, arguments: tuple[object, ...]) -> None:
         if event == "open":
@@ -25,48 +25,48 @@ class Dying:
         elif event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
             self._count()
 
-    def _dying_fsync(self, descriptor: int) -> None:
+    def _counting_fsync(self, descriptor: int) -> None:
         self._count()
         self._fsync(descriptor)
 
     def _count(self) -> None:
-        self._left -= 1
-        if not self._left:
+        self._remaining -= 1
+        if not self._remaining:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Refusing:
-    """The operating system refuses the n-th operation that changes a file, with an error."""
+class FailAtOperation:
+    """Makes the n-th operation that modifies files fail with an error code."""
 
-    def __init__(self, number: int, operation: int) -> None:
-        self._number, self._left = number, operation
+    def __init__(self, error_code: int, operation: int) -> None:
+        self._error_code, self._remaining = error_code, operation
         sys.addaudithook(self._on_event)
-        self._fsync, os.fsync = os.fsync, self._refusing_fsync
+        self._fsync, os.fsync = os.fsync, self._counting_fsync
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in ("os.rename", "os.remove", "os.rmdir") or (event == "os.mkdir" and not Path(arguments[0]).exists()):
             self._count()
 
-    def _refusing_fsync(self, descriptor: int) -> None:
+    def _counting_fsync(self, descriptor: int) -> None:
         self._count()
         self._fsync(descriptor)
 
     def _count(self) -> None:
-        self._left -= 1
-        if not self._left:
-            raise OSError(self._number, os.strerror(self._number))
+        self._remaining -= 1
+        if not self._remaining:
+            raise OSError(self._error_code, os.strerror(self._error_code))
 
 
-def room_for(largest: int) -> None:
-    """No file may become larger."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+def limit_file_size(max_bytes: int) -> None:
+    """Limit the size of every file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, resource.RLIM_INFINITY))
 
 
-def room_from(name: str, largest: int) -> None:
-    """As soon as a file of this name is begun, no file may become larger."""
+def limit_file_size_after_opening(name: str, max_bytes: int) -> None:
+    """Limit the size of every file once a file of this name is opened."""
 
     def limit(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and str(arguments[0]).endswith(f"{name}.tmp"):
-            room_for(largest)
+            limit_file_size(max_bytes)
 
     sys.addaudithook(limit)
