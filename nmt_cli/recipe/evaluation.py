@@ -14,14 +14,14 @@ _PLACEHOLDERS = ("{source}", "{hypothesis}", "{reference}")
 
 
 class ExternalMetric(Section):
-    """A program that scores translations, such as COMET's; started without a shell, prints a number for each line."""
+    """A program such as COMET that scores translations and prints one number per line; it is run without a shell."""
 
     command: Annotated[list[str], Field(min_length=1)]
-    """Program and arguments; `{hypothesis}`, `{reference}` and `{source}` become names of files, a sentence a line."""
+    """Program and arguments. `{hypothesis}`, `{reference}` and `{source}` become files, one sentence per line."""
     timeout: Positive = 3600
-    """Seconds it may take."""
+    """Maximum run time in seconds."""
     lower_is_better: bool = False
-    """Whether it measures errors."""
+    """Whether the metric is an error rate."""
 
     @field_validator("command")
     @classmethod
@@ -29,35 +29,35 @@ class ExternalMetric(Section):
         found = [name for argument in command for name in re.findall(r"\{\w*\}", argument)]
         for name in found:
             if name not in _PLACEHOLDERS:
-                raise ValueError(f"{name} stands for no file; there are {', '.join(_PLACEHOLDERS)}")
+                raise ValueError(f"unknown placeholder {name}; use {', '.join(_PLACEHOLDERS)}")
         if "{hypothesis}" not in found:
-            raise ValueError("nothing in it is {hypothesis}, the file of translations")
+            raise ValueError("has no {hypothesis}, the placeholder for the file of translations")
         if any("\0" in argument for argument in command) or not command[0]:
             raise ValueError("must be a program and its arguments, without zero bytes")
         return command
 
 
 class Evaluation(Section):
-    """How translations are scored."""
+    """Scoring of translations."""
 
     metrics: Annotated[list[MetricName], Field(min_length=1)] = ["bleu", "chrf"]
-    """Corpus scores; docs/evaluating.md tells what each is, and which need more than nmt itself."""
+    """Metrics to compute; docs/evaluating.md describes them and the packages that some need."""
     external: dict[Name, ExternalMetric] = {}
-    """Further metrics by programs of their own, by name."""
+    """Further metrics, computed by external programs, by name."""
     bleu_tokenizer: Literal["13a", "intl", "zh", "char", "none"] = "13a"
-    """How BLEU splits words: 13a for most languages, zh for Chinese."""
+    """Tokenizer of BLEU: 13a for most languages, zh for Chinese."""
     spbleu_tokenizer: Literal["flores101", "flores200"] = "flores200"
-    """Whose subwords spBLEU counts."""
+    """SentencePiece model of spBLEU."""
     resamples: Annotated[int, Field(ge=1, le=1_000_000)] | None = 1000
-    """Draws of as many sentences with replacement for the interval of each score (Koehn 2004)."""
+    """Bootstrap resamples for the confidence interval of each score (Koehn 2004); null for no intervals."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 12345
-    """The same seed draws the same sentences; the default is sacreBLEU's."""
+    """Random seed of the resamples; the default is sacreBLEU's."""
     samples: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 10
-    """Translations shown in the report."""
+    """Number of translations shown in the report."""
 
     @model_validator(mode="after")
     def check_names(self) -> Self:
         for name in self.external:
             if name in get_args(MetricName):
-                raise ValueError(f"external.{name}: is the name of a metric of nmt; choose another")
+                raise ValueError(f"external.{name}: is the name of a built-in metric; choose another")
         return self

@@ -8,7 +8,7 @@ from typing import Any
 
 from nmt_cli import __version__, console, files
 from nmt_cli.errors import DataError, RecipeError
-from nmt_cli.recipe.differences import refuse_changes
+from nmt_cli.recipe.differences import check_resumable
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import RunDirectory
@@ -46,7 +46,7 @@ def refuse_another_experiment(run: RunDirectory, recipe: Recipe, data: str) -> N
     """
     if not run.saved_updates():
         return
-    refuse_changes(load_recipe(run.resolved), recipe)
+    check_resumable(load_recipe(run.resolved), recipe)
     if read_summary(run).get("data") != data:
         raise DataError(
             f"{recipe.data.prepared}: is not the data that this run was started with;"

@@ -1,12 +1,13 @@
-"""What may change when a run goes on."""
+"""Differences between recipes, and those that are allowed when a run is resumed."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.recipe.differences import Change, changes, refuse_changes
+from nmt_cli.recipe.differences import SettingChange, changed_settings, check_resumable
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 
@@ -18,8 +19,8 @@ def load(good: str, write: Callable[[str], Path]) -> Load:
     return lambda *overrides: load_recipe(write(good), overrides)
 
 
-def test_equal_recipes_have_no_changes(load: Load) -> None:
-    assert changes(load(), load("model.dropout=0.1")) == []
+def test_equal_recipes_have_no_changed_settings(load: Load) -> None:
+    assert changed_settings(load(), load("model.dropout=0.1")) == []
 
 
 @pytest.mark.parametrize(
@@ -34,53 +35,53 @@ def test_equal_recipes_have_no_changes(load: Load) -> None:
         "evaluation.samples=3",
     ],
 )
-def test_limits_logging_validation_keep_settings_and_tests_may_change(option: str, load: Load) -> None:
+def test_check_resumable_allows_changes_of_limits_logging_and_validation(option: str, load: Load) -> None:
     new = load(option)
-    assert len(changes(load(), new)) == 1
-    refuse_changes(load(), new)
+    assert len(changed_settings(load(), new)) == 1
+    check_resumable(load(), new)
 
 
-def test_every_other_change_is_refused_by_key(load: Load) -> None:
+def test_check_resumable_rejects_other_changes_by_key(load: Load) -> None:
     new = load(
         "seed=2", "training.optimizer.learning_rate=2e-3", "training.limits.updates=7", "training.clip_norm=null"
     )
     with pytest.raises(RecipeError) as caught:
-        refuse_changes(load(), new)
-    advice = "put it back, or start anew with --fresh"
-    assert str(caught.value).split("\n") == [
-        f"seed: was 1 when the run began, now 2; {advice}",
-        f"training.clip_norm: was 1.0 when the run began, now nothing; {advice}",
-        f"training.optimizer.learning_rate: was 0.001 when the run began, now 0.002; {advice}",
+        check_resumable(load(), new)
+    lines = str(caught.value).split("\n")
+    assert [re.findall(r"^(\S+): was (\S+) .* now (\S+);", line) for line in lines] == [
+        [("seed", "1", "2")],
+        [("training.clip_norm", "1.0", "null")],
+        [("training.optimizer.learning_rate", "0.001", "0.002")],
     ]
 
 
-def test_corpora_by_name_are_settings(load: Load) -> None:
+def test_changed_settings_of_corpora_by_name(load: Load) -> None:
     new = load("data.train={more: {source: m.en, target: news.de}}")
-    assert changes(load(), new) == [
-        Change("data.train.news.format", '"lines"', "nothing"),
-        Change("data.train.news.source", '"news.en"', "nothing"),
-        Change("data.train.news.target", '"news.de"', "nothing"),
-        Change("data.train.news.weight", "1.0", "nothing"),
-        Change("data.train.more.format", "nothing", '"lines"'),
-        Change("data.train.more.source", "nothing", '"m.en"'),
-        Change("data.train.more.target", "nothing", '"news.de"'),
-        Change("data.train.more.weight", "nothing", "1.0"),
+    assert changed_settings(load(), new) == [
+        SettingChange("data.train.news.format", '"lines"', "null"),
+        SettingChange("data.train.news.source", '"news.en"', "null"),
+        SettingChange("data.train.news.target", '"news.de"', "null"),
+        SettingChange("data.train.news.weight", "1.0", "null"),
+        SettingChange("data.train.more.format", "null", '"lines"'),
+        SettingChange("data.train.more.source", "null", '"m.en"'),
+        SettingChange("data.train.more.target", "null", '"news.de"'),
+        SettingChange("data.train.more.weight", "null", "1.0"),
     ]
     with pytest.raises(RecipeError):
-        refuse_changes(load(), new)
+        check_resumable(load(), new)
 
 
-def test_a_filter_is_told_by_its_number_and_key(load: Load) -> None:
+def test_changed_settings_of_a_filter_have_its_index(load: Load) -> None:
     new = load(
         "data.filters=[{type: length, max: 300}, {type: ratio}, {type: repeats}, {type: overlap}, {type: duplicates}]"
     )
-    assert changes(load(), new) == [
-        Change("data.filters.1.max", "2000", "300"),
-        Change("data.filters.3.type", '"identical"', '"repeats"'),
+    assert changed_settings(load(), new) == [
+        SettingChange("data.filters.1.max", "2000", "300"),
+        SettingChange("data.filters.3.type", '"identical"', '"repeats"'),
     ]
 
 
-def test_lists_of_other_lengths_are_told_whole(load: Load) -> None:
+def test_changed_settings_of_lists_of_different_length(load: Load) -> None:
     old, new = load("data.filters=[]"), load("data.filters=[{type: repeats}]")
-    assert changes(old, new) == [Change("data.filters", "[]", '[{"type": "repeats"}]')]
-    assert changes(old, load("data.filters=[]")) == []
+    assert changed_settings(old, new) == [SettingChange("data.filters", "[]", '[{"type": "repeats"}]')]
+    assert changed_settings(old, load("data.filters=[]")) == []

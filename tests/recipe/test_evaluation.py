@@ -1,4 +1,4 @@
-"""The section evaluation: what it refuses."""
+"""The section evaluation: rejected values."""
 
 from typing import Any
 
@@ -9,24 +9,24 @@ from nmt_cli.recipe.evaluation import Evaluation
 
 
 @pytest.mark.parametrize(
-    ("external", "told"),
+    ("external", "message"),
     [
         ({"comet": {"command": []}}, "at least 1 item"),
-        ({"comet": {"command": ["comet-score", "{hyp}"]}}, r"\{hyp\} stands for no file; there are \{source\}"),
-        ({"comet": {"command": ["comet-score", "{source}"]}}, r"nothing in it is \{hypothesis\}"),
+        ({"comet": {"command": ["comet-score", "{hyp}"]}}, r"\{hyp\}.*\{source\}"),
+        ({"comet": {"command": ["comet-score", "{source}"]}}, r"\{hypothesis\}"),
         ({"comet": {"command": ["", "{hypothesis}"]}}, "must be a program"),
         ({"comet": {"command": ["a\0b", "{hypothesis}"]}}, "without zero bytes"),
         ({"comet": {"command": ["a", "{hypothesis}"], "timeout": 0}}, "greater than 0"),
-        ({"bleu": {"command": ["a", "{hypothesis}"]}}, r"external\.bleu: is the name of a metric of nmt"),
+        ({"bleu": {"command": ["a", "{hypothesis}"]}}, r"external\.bleu: "),
         ({"a b": {"command": ["a", "{hypothesis}"]}}, "pattern"),
     ],
 )
-def test_commands_that_cannot_work_are_refused(external: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_external_metric_rejects_invalid_commands(external: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Evaluation.model_validate({"external": external})
 
 
-def test_a_program_is_given_as_a_list_of_arguments() -> None:
+def test_external_metric_command_is_a_list() -> None:
     settings = Evaluation.model_validate({"external": {"x": {"command": ["a", "--ref={reference}", "{hypothesis}"]}}})
     assert settings.external["x"].timeout == 3600
     with pytest.raises(ValidationError, match="list"):
