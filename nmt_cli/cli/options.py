@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,13 @@ import typer
 def examples(*commands: str) -> str:
     """Return the examples at the end of a help page. `\\b` prevents rewrapping."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+class InputFormat(StrEnum):
+    """Input formats."""
+
+    text = "text"
+    jsonl = "jsonl"
 
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file of the experiment.")]
@@ -35,4 +43,13 @@ TargetLanguage = Annotated[
 CorpusTag = Annotated[
     str | None,
     typer.Option("--corpus-tag", metavar="NAME", help="Translate in the style of the training corpora with this tag."),
+]
+ModelPaths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="MODEL", help="Run directories, recipes, checkpoints or model folders; several form an ensemble."
+    ),
+]
+WordScoresOption = Annotated[
+    bool, typer.Option("--word-scores", help="Also output per-word log-probabilities (end of sentence last).")
 ]

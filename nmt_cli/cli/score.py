@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import CorpusTag, Factors, Overrides, Quiet, TargetLanguage, examples
+from nmt_cli.cli.options import (
+    CorpusTag,
+    Factors,
+    InputFormat,
+    ModelPaths,
+    Overrides,
+    Quiet,
+    TargetLanguage,
+    WordScoresOption,
+    examples,
+)
 
 if TYPE_CHECKING:
     from nmt_cli.commands.score import ScoreResult
@@ -19,7 +29,7 @@ EXAMPLES = examples(
 )
 
 
-class Format(StrEnum):
+class ScoreFormat(StrEnum):
     """Output formats."""
 
     text = "text"
@@ -27,24 +37,14 @@ class Format(StrEnum):
     jsonl = "jsonl"
 
 
-class InputFormat(StrEnum):
-    """Input formats."""
-
-    text = "text"
-    jsonl = "jsonl"
-
-
-ModelPaths = Annotated[
-    list[Path], typer.Argument(metavar="MODEL", help="A run, a recipe (its run), a checkpoint or a model folder.")
-]
 SourceOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Source lines; without files, stdin has lines source<TAB>target.")
 ]
 TargetOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Their translations, line by line.")]
-FormatOption = Annotated[
-    Format, typer.Option("--format", help="Scores only, source<TAB>target<TAB>score, or JSON objects.")
+ScoreFormatOption = Annotated[
+    ScoreFormat, typer.Option("--format", help="Scores only, source<TAB>target<TAB>score, or JSON objects.")
 ]
-InputFormatOption = Annotated[
+PairFormatOption = Annotated[
     InputFormat,
     typer.Option("--input-format", help="jsonl: stdin has objects with source, target and, optionally, factors."),
 ]
@@ -54,9 +54,6 @@ NormalizeOption = Annotated[
         "--normalize", help="Divide by length^decoding.length_penalty, as search does; in subwords, with </s>."
     ),
 ]
-WordScoresOption = Annotated[
-    bool, typer.Option("--word-scores", help="Also output per-word log-probabilities (end of sentence last).")
-]
 
 
 def score(
@@ -64,9 +61,9 @@ def score(
     source: SourceOption = None,
     target: TargetOption = None,
     normalize: NormalizeOption = False,
-    format_: FormatOption = Format.text,
+    format_: ScoreFormatOption = ScoreFormat.text,
     word_scores: WordScoresOption = False,
-    input_format: InputFormatOption = InputFormat.text,
+    input_format: PairFormatOption = InputFormat.text,
     factors: Factors = None,
     target_language: TargetLanguage = None,
     corpus_tag: CorpusTag = None,

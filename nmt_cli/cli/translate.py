@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import CorpusTag, Factors, Overrides, Processes, Quiet, TargetLanguage, examples
+from nmt_cli.cli.options import (
+    CorpusTag,
+    Factors,
+    InputFormat,
+    ModelPaths,
+    Overrides,
+    Processes,
+    Quiet,
+    TargetLanguage,
+    WordScoresOption,
+    examples,
+)
 from nmt_cli.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -28,20 +39,13 @@ EXAMPLES = examples(
 )
 
 
-class Format(StrEnum):
+class TranslationFormat(StrEnum):
     """Output formats."""
 
     text = "text"
     nbest = "nbest"
     jsonl = "jsonl"
     tsv = "tsv"
-
-
-class InputFormat(StrEnum):
-    """Input formats."""
-
-    text = "text"
-    jsonl = "jsonl"
 
 
 class Markup(StrEnum):
@@ -57,16 +61,13 @@ class GlossaryMode(StrEnum):
     hard = "hard"
 
 
-ModelPaths = Annotated[
-    list[Path], typer.Argument(metavar="MODEL", help="A run, a recipe (its run), a checkpoint or a model folder.")
-]
 InputOption = Annotated[
     Path | None, typer.Option("--input", "-i", metavar="FILE", help="Lines to translate; default: stdin.")
 ]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; default: stdout.")
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")]
+TranslationFormatOption = Annotated[TranslationFormat, typer.Option("--format", help="Output format.")]
 ShardOption = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Translate only shard I of N of the file, for parallel jobs."),
@@ -104,9 +105,6 @@ PrefixesOption = Annotated[
 AlignmentOption = Annotated[
     bool, typer.Option("--alignment", help="Also output word alignments, as 0-0 1-2 (source-target).")
 ]
-WordScoresOption = Annotated[
-    bool, typer.Option("--word-scores", help="Also output per-word log-probabilities (end of sentence last).")
-]
 ProtectOption = Annotated[
     list[str] | None,
     typer.Option("--protect", metavar="REGEX", help="Copy matches to the output unchanged, once each; repeatable."),
@@ -120,7 +118,7 @@ def translate(
     model: ModelPaths,
     input_: InputOption = None,
     output: OutputOption = None,
-    format_: FormatOption = Format.text,
+    format_: TranslationFormatOption = TranslationFormat.text,
     shard: ShardOption = None,
     weights: WeightsOption = None,
     no_check: NoCheckOption = False,

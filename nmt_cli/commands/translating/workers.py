@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from nmt_cli.commands.translators import open_translator
@@ -55,20 +56,6 @@ class TranslatorFactory:
             return translate_fn(open_translator(self.options), self.format)
 
 
-@dataclass(frozen=True)
-class WorkerFactory:
-    """Loads a translator in one of several worker processes."""
-
-    factory: Callable[[int, int], TranslateFn]
-    index: int
-    count: int
-
-    def __call__(self) -> Callable[[Window], WindowResult]:
-        """Load the model. Progress is sent to the parent process."""
-        translate = self.factory(self.index, self.count)
-        return lambda window: translate(window, report_progress)
-
-
 def translate_fn(translator: "Translator", format: OutputFormat) -> TranslateFn:
     """Return a function that translates a window to lines of this format."""
     from nmt_cli.decoding.formats import FORMATS
@@ -101,6 +88,12 @@ def open_workers(factory: TranslatorFactory, processes: int | None) -> Iterator[
     if processes == 1:
         yield in_this_process(factory())
         return
-    factories = [WorkerFactory(factory, index, processes) for index in range(processes)]
+    factories = [partial(_open_worker, factory, index, processes) for index in range(processes)]
     with WorkerPool(factories, "lower --nproc or decoding.batch_tokens") as workers:
         yield workers.results
+
+
+def _open_worker(factory: TranslatorFactory, index: int, count: int) -> Callable[[Window], WindowResult]:
+    """Load the model in a worker process. Progress is sent to the parent process."""
+    translate = factory(index, count)
+    return lambda window: translate(window, report_progress)
