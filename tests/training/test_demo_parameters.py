@@ -23,7 +23,14 @@ RECORDED = Path(__file__).with_name("demo_parameters.json")
 RECIPES = ("number_words_transformer", "number_words_rnn")
 UPDATES = 12
 SETTINGS = (f"training.limits.updates={UPDATES}", "training.schedule.warmup=4", f"training.validation.every={UPDATES}")
-RENAMES: tuple[tuple[str, str], ...] = ()
+RENAMES = (
+    (r"\.self_attention_residual\.", ".around_self."),
+    (r"\.cross_attention_residual\.", ".around_source."),
+    (r"\.feed_forward_residual\.", ".around_feed_forward."),
+    (r"\.cross_attention\.", ".source_attention."),
+    (r"^embeddings\.columns\.", "embeddings."),
+    (r"^output\.resize\.", "output.fit."),
+)
 """Regular expressions on today's names, and what the recorded names have instead; applied in order."""
 
 
