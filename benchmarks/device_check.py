@@ -18,13 +18,13 @@ from itertools import repeat
 
 import numpy as np
 import torch
+from nmt_cli.decoding.forced import force
 
 from nmt_cli.data.batches import Batch
-from nmt_cli.decoding.rules import Said
-from nmt_cli.decoding.scoring import score_targets
-from nmt_cli.decoding.search.beam import beam_search
+from nmt_cli.decoding.logits_processors.batch import BatchConstraints
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.search.strategies import BeamStrategy
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.devices import Precision, autocast, describe, peak_memory, pick_device
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
@@ -135,9 +135,9 @@ def decoding_checks(device: torch.device, preset: str) -> list[Check]:
         sources = torch.randint(4, WORDS, (16, 12))
         for beam, (precision, allowed) in itertools.product((1, 5), (("fp32", 1e-3), ("bf16", 5e-2))):
             translations = decoded(there, sources.to(device), precision, beam)
-            forced = score_targets(here, ModelInputs.from_ids(sources), [each.tokens for each in translations])
+            forced = force(here, ModelInputs.from_ids(sources), [each.tokens for each in translations])
             difference = max(
-                abs(sum(expected.token_log_probs[:-1]) - each.log_probability) / len(each.tokens)
+                abs(sum(expected.log_probabilities[:-1]) - each.log_probability) / len(each.tokens)
                 for each, expected in zip(translations, forced, strict=True)
             )
             what = f"{name}: beam {beam} in {precision}"
@@ -150,10 +150,11 @@ def decoding_checks(device: torch.device, preset: str) -> list[Check]:
 
 
 def decoded(model: Model, sources: torch.Tensor, precision: Precision, beam: int) -> list[Hypothesis]:
-    """The best translations, forced to the length of their source plus nine."""
+    """Return the best translations, which never end before they must, so that all devices do the same work."""
     settings = BeamSettings(beam_size=beam, max_length_ratio=1.0)
     with autocast(sources.device, precision):
-        found = beam_search(model, ModelInputs.from_ids(sources), settings, [NoEnd()], _numbered(sources))
+        constraints = BatchConstraints(_numbered(sources), suppress_tokens=[VOCABULARIES.special_tokens.eos])
+        found = BeamStrategy(settings).search(model, ModelInputs.from_ids(sources), constraints)
     return [hypotheses[0] for hypotheses in found]
 
 
@@ -240,17 +241,8 @@ def decoding_speed(
     return DecodingSpeed(made / (time.monotonic() - started), peak_memory(device))
 
 
-def _numbered(sources: torch.Tensor) -> list[Sentence]:
-    return [Sentence(line, tokens) for line, tokens in enumerate(sources.tolist(), 1)]
-
-
-class NoEnd:
-    """No translation ends before it must, so that all devices do the same work."""
-
-    soft = False
-
-    def __call__(self, scores: torch.Tensor, said: Said) -> None:
-        scores[..., VOCABULARIES.end] = -torch.inf
+def _numbered(sources: torch.Tensor) -> list[SentenceInput]:
+    return [SentenceInput(line, tokens) for line, tokens in enumerate(sources.tolist(), 1)]
 
 
 def _wait(device: torch.device) -> None:

@@ -24,11 +24,11 @@ import sacrebleu
 
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.translators import create_translator
-from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.scoring.annotation import Annotator, Said, Wanted
-from nmt_cli.decoding.sentences import Sentence
-from nmt_cli.decoding.steering.glossary import Entry, Glossary
-from nmt_cli.decoding.steering.wishes import Steering, SteeringSettings
+from nmt_cli.decoding.constraints.builder import ConstraintBuilder
+from nmt_cli.decoding.constraints.glossary import Glossary, GlossaryEntry, TermMode
+from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions
+from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.text.lines import read_lines
 
@@ -81,14 +81,14 @@ def main() -> None:
     translator = create_translator(load_model(given.model, given.overrides))
     glossary = glossary_of(translator, sources, references)
     ways = {
-        "none": SteeringSettings(glossary, "soft", 0.0),
-        **{f"soft, bonus {bonus:g}": SteeringSettings(glossary, "soft", bonus) for bonus in given.bonuses},
-        "hard": SteeringSettings(glossary, "hard"),
+        "none": builder(translator, glossary, "soft", 0.0),
+        **{f"soft, bonus {bonus:g}": builder(translator, glossary, "soft", bonus) for bonus in given.bonuses},
+        "hard": builder(translator, glossary, "hard"),
     }
     print(f"{len(glossary.entries)} terms\n")
     print("| glossary | terms used | share | BLEU | seconds |\n|:--|--:|--:|--:|--:|", flush=True)
-    for name, settings in ways.items():
-        found = measured(translator, settings, sources, references)
+    for name, constraint_builder in ways.items():
+        found = measured(translator, constraint_builder, sources, references)
         share = found.used / found.asked
         print(
             f"| {name} | {found.used} of {found.asked} | {share:.1%} | {found.bleu:.2f} | {found.seconds:.1f} |",
@@ -103,18 +103,19 @@ def compare_places(translator: Translator, glossary: Glossary, sources: Sequence
     frequent = [entry for entry, _ in counts.most_common(len(_INVENTED))]
     invented = {entry.source: word for entry, word in zip(frequent, _INVENTED, strict=True)}
     occurrences = [Glossary(frequent).occurrences(source) for source in sources]
-    translator.steering = Steering(translator.tokenizer)
+    unconstrained = ConstraintBuilder(translator.tokenizer, DEFAULT_OPTIONS, 0.0)
+    translator.constraint_builder = unconstrained
     plain = [each.best.text for each in translator.translate(map(Request, sources))]
     asked = [tuple(invented[found.entry.source] for found in each) for each in occurrences]
     required = [Request(source, required=words) for source, words in zip(sources, asked, strict=True)]
-    terms = Glossary([Entry(source, (word,)) for source, word in invented.items()])
+    terms = Glossary([GlossaryEntry(source, (word,)) for source, word in invented.items()])
     ways = {
-        "required phrases": (SteeringSettings(), required),
-        "hard terms": (SteeringSettings(terms, "hard"), list(map(Request, sources))),
+        "required phrases": (unconstrained, required),
+        "hard terms": (builder(translator, terms, "hard"), list(map(Request, sources))),
     }
     print("\n| invented words as | used | in their place | seconds |\n|:--|--:|--:|--:|")
-    for name, (settings, requests) in ways.items():
-        translator.steering = Steering(translator.tokenizer, settings)
+    for name, (constraint_builder, requests) in ways.items():
+        translator.constraint_builder = constraint_builder
         started = time.perf_counter()
         texts = [each.best.text for each in translator.translate(requests)]
         seconds = time.perf_counter() - started
@@ -129,6 +130,12 @@ def compare_places(translator: Translator, glossary: Glossary, sources: Sequence
         print(f"| {name} | {' | '.join(shares)} | {seconds:.1f} |", flush=True)
 
 
+def builder(translator: Translator, glossary: Glossary, mode: TermMode, bonus: float = 0.0) -> ConstraintBuilder:
+    """Return what builds the constraints of a glossary."""
+    options = TranslateOptions(glossary=glossary.entries, glossary_mode=mode)
+    return ConstraintBuilder(translator.tokenizer, options, bonus)
+
+
 def _words(text: str) -> list[str]:
     return [word.strip(_SIGNS) for word in text.split()]
 
@@ -141,16 +148,16 @@ def _between(word: str, text: str) -> tuple[str, str] | None:
 
 
 def measured(
-    translator: Translator, settings: SteeringSettings, sources: Sequence[str], references: Sequence[str]
+    translator: Translator, constraint_builder: ConstraintBuilder, sources: Sequence[str], references: Sequence[str]
 ) -> Measured:
     """What comes of one way to use the glossary."""
-    translator.steering = Steering(translator.tokenizer, settings)
+    translator.constraint_builder = constraint_builder
     started = time.perf_counter()
     found = list(translator.translate(map(Request, sources)))
     seconds = time.perf_counter() - started
     terms = [term for each in found for term in each.terms]
     bleu = sacrebleu.corpus_bleu([each.best.text for each in found], [list(references)]).score
-    return Measured(sum(term.used for term in terms), len(terms), bleu, seconds)
+    return Measured(sum(term.is_used for term in terms), len(terms), bleu, seconds)
 
 
 def glossary_of(translator: Translator, sources: Sequence[str], references: Sequence[str]) -> Glossary:
@@ -167,7 +174,7 @@ def glossary_of(translator: Translator, sources: Sequence[str], references: Sequ
     for (word, noun), count in pairs.most_common():
         if 2 * count > answers[word]:
             targets.setdefault(word, noun)
-    return Glossary([Entry(word, (noun,)) for word, noun in sorted(targets.items())])
+    return Glossary([GlossaryEntry(word, (noun,)) for word, noun in sorted(targets.items())])
 
 
 def _alignments(
@@ -176,10 +183,10 @@ def _alignments(
     tokenizer = translator.tokenizer
     rows = zip(tokenizer.encode_source(list(sources)), tokenizer.encode_target(list(references)), strict=True)
     said = [
-        Said(source, Sentence(line, tokens), reference, tuple(target))
+        AnnotationInput(source, SentenceInput(line, tokens), reference, tuple(target))
         for line, (source, reference, (tokens, target)) in enumerate(zip(sources, references, rows, strict=True), 1)
     ]
-    annotator = Annotator(translator.searcher, tokenizer, 4096, Wanted(alignment=True, word_scores=False))
+    annotator = Annotator(translator.generator, tokenizer, 4096, alignment=True)
     return [annotation.alignment or () for annotation in annotator.annotate(said)]
 
 

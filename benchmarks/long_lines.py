@@ -3,7 +3,8 @@
     python benchmarks/long_lines.py runs/multi30k_transformer --source test2016.en --reference test2016.de
 
 The first --lines lines of a test set are joined, so many in a row with a space between, and translated with several
-settings of decoding.split_above (`none`: whole). BLEU is sacreBLEU's, of joined lines against joined references.
+settings of decoding.split_sentences_above (`none`: whole).
+BLEU is sacreBLEU's, of joined lines against joined references.
 """
 
 import argparse
@@ -25,15 +26,18 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--lines", type=int, default=600)
     parser.add_argument("--joined", type=int, nargs="+", default=[1, 2, 3, 5, 10])
-    parser.add_argument("--split-above", nargs="+", default=["none", "40", "30", "20", "10", "0"])
+    parser.add_argument("--split-sentences-above", nargs="+", default=["none", "40", "30", "20", "10", "0"])
     given = parser.parse_args()
     loaded = load_model(given.model)
     sources, references = (list(read_lines(path))[: given.lines] for path in (given.source, given.reference))
-    print(f"| sentences in a line | {' | '.join(given.split_above)} |\n|--:|{'--:|' * len(given.split_above)}")
+    limits = given.split_sentences_above
+    print(f"| sentences in a line | {' | '.join(limits)} |\n|--:|{'--:|' * len(limits)}")
     for number in given.joined:
         cells = []
-        for above in given.split_above:
-            settings = loaded.decoding.model_copy(update={"split_above": None if above == "none" else int(above)})
+        for above in limits:
+            settings = loaded.decoding.model_copy(
+                update={"split_sentences_above": None if above == "none" else int(above)}
+            )
             translator = Translator(loaded.model, loaded.tokenizer, settings, loaded.device)
             found = [each.best.text for each in translator.translate(map(Request, joined(sources, number)))]
             bleu = sacrebleu.corpus_bleu(found, [joined(references, number)])

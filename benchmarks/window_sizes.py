@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def batches(pairs: list[Pair], window: int, beam: int) -> Iterator[list[Pair]]:
-    """As `Searcher.search` cuts them, window by window."""
+    """As `Generator.search` cuts them, window by window."""
     for start in range(0, len(pairs), window):
         left = sorted(pairs[start : start + window], key=lambda pair: pair.source, reverse=True)
         while left:

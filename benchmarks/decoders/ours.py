@@ -6,18 +6,19 @@ from typing import Any
 from benchmarks.decoders.answering import Decode, Rows, serve
 from nmt_cli.commands.translators import open_translator
 from nmt_cli.decoding.requests import TranslateOptions
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.search.strategies import BeamStrategy
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.section import MAX_COUNT
 
 
 def load(settings: dict[str, Any]) -> Decode:
     options = TranslateOptions([Path(settings["model"])], [f"decoding.precision={settings['precision']}"])
-    searcher = open_translator(options).searcher
+    generator = open_translator(options).generator
 
     def decode(rows: Rows, length: int, beam: int) -> None:
-        sentences = [Sentence(line, row[:-1]) for line, row in enumerate(rows, 1)]  # search adds the end itself
-        found = searcher.search(sentences, of_length(length, beam))
+        sentences = [SentenceInput(line, row[:-1]) for line, row in enumerate(rows, 1)]  # search adds the end itself
+        found = generator.search(sentences, BeamStrategy(of_length(length, beam)))
         assert all(len(hypotheses[0].tokens) == length - 1 for hypotheses in found)
 
     return decode

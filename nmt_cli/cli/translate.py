@@ -145,8 +145,8 @@ def translate(
     console.set_quiet(quiet)
     from nmt_cli.commands.translate import translate as command
     from nmt_cli.commands.translating.request_reader import InputOptions, parse_factor_files
+    from nmt_cli.decoding.constraints.glossary import read_glossary, read_phrases
     from nmt_cli.decoding.requests import TranslateOptions
-    from nmt_cli.decoding.steering.glossary import read_glossary, read_phrases
     from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
 
     options = TranslateOptions(

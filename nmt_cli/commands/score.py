@@ -89,8 +89,8 @@ def score(
     """
     with _open_pairs(source, target, input_options, reporter) as pairs:
         translator = open_translator(options)
-        searcher, context, tags = translator.searcher, translator.context, translator.tags.ids()
-        scorer = Scorer(searcher, translator.tokenizer, translator.settings, tags, context)
+        generator, context, tags = translator.generator, translator.context, translator.tags.ids()
+        scorer = Scorer(generator, translator.tokenizer, translator.settings, tags, context)
         started, result = time.monotonic(), ScoreResult(warnings=pairs.warnings)
         with stdout() as stream, reporter.progress_bar("scoring", "pairs") as bar:
             for window in pairs.split(with_context(pairs.pairs, context.size)):

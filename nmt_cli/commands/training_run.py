@@ -11,7 +11,6 @@ from nmt_cli import __version__, console, files
 from nmt_cli.commands.launching import catch_stop_signals
 from nmt_cli.commands.loading import check_weights, config_of, vocabulary_spec
 from nmt_cli.commands.starting import start_from
-from nmt_cli.commands.translators import utility_for
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.reading import read_all
 from nmt_cli.data.tokenizing.tags import SourceTags
@@ -228,12 +227,11 @@ def _validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device
         for name, examples in sets.items()
     }
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
-    utility = utility_for(recipe.decoding, recipe.evaluation)
     tags = SourceTags(tokenizer.source.tags, data.target_language)
     config = InferenceConfig(max_tokens=data.max_length, context=data.context, tags=tags)
 
     def translate(model: Model, requests: Sequence[Request]) -> list[str]:
-        translator = Translator(model, tokenizer, recipe.decoding, device, config, utility=utility)
+        translator = Translator(model, tokenizer, recipe.decoding, device, config, evaluation=recipe.evaluation)
         return [translation.best.text for translation in translator.translate(requests)]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:

@@ -3,21 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from nmt_cli import console
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.data import Context
-from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
-from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.text.checks import Checker
 
 if TYPE_CHECKING:  # a process that only passes options on needs no torch
     from nmt_cli.commands.loading import LoadedModel
     from nmt_cli.data.tokenizing.tags import SourceTags
-    from nmt_cli.decoding.minimum_risk import Utility
     from nmt_cli.decoding.translator import Translator
     from nmt_cli.devices import Precision
 
@@ -58,7 +54,7 @@ def create_translator(loaded: "LoadedModel", options: TranslateOptions = DEFAULT
         InferenceConfig(_prepare_for_inference(loaded), config.longest_sentence, config.context, tags),
         options,
         check=Checker(config.source_language, tags.language) if settings.check else None,
-        utility=utility_for(settings, loaded.evaluation),
+        evaluation=loaded.evaluation,
     )
 
 
@@ -68,15 +64,6 @@ def source_tags(loaded: "LoadedModel", options: TranslateOptions = DEFAULT_OPTIO
 
     known, language = loaded.tokenizer.source.tags, loaded.config.target_language
     return SourceTags.chosen(known, language, options.target_language, options.corpus_tag)
-
-
-def utility_for(settings: SearchSettings, evaluation: Evaluation) -> "Utility | None":
-    """Return the utility of minimum Bayes risk decoding; None for other strategies."""
-    if not isinstance(settings, MinimumRiskSettings):
-        return None
-    from nmt_cli.evaluation.mbr_utility import expected_utilities, utility_function
-
-    return partial(expected_utilities, utility=utility_function(settings.utility, evaluation))
 
 
 def _check_context_options(options: TranslateOptions, context: Context | None) -> None:

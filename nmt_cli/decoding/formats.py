@@ -39,7 +39,7 @@ def jsonl(number: int, translation: Translation) -> str:
         record["hypotheses"] = [_fields(found) for found in translation.hypotheses]
     if translation.terms:
         record["terms"] = [
-            {"source": term.source, "targets": list(term.targets), "used": term.used} for term in translation.terms
+            {"source": term.source, "targets": list(term.targets), "used": term.is_used} for term in translation.terms
         ]
     if translation.problems:
         record["problems"] = [{"kind": found.problem, "about": found.description} for found in translation.problems]

@@ -2,24 +2,20 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nmt_cli.decoding.scoring.annotation import Annotation
-from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.sentences import Sentence
-from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
+from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
+from nmt_cli.decoding.search.strategies import Strategy
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.text.checks import TranslationFinding
 
 Check = Callable[[str, str], tuple[TranslationFinding, ...]]
 """Returns the problems of a translation, given its source and itself."""
 Decode = Callable[[list[list[int]]], list[str]]
-Search = Callable[[Sequence[Sentence], SearchSettings], list[list[Hypothesis]]]
-SearchMasked = Callable[[Sequence[Sentence], Sequence[str], Sequence[Sequence[str]]], list[list[Hypothesis]]]
+Search = Callable[[Sequence[SentenceInput], Strategy[Any]], list[list[Hypothesis]]]
+SearchMasked = Callable[[Sequence[SentenceInput], Sequence[str], Sequence[Sequence[str]]], list[list[Hypothesis]]]
 """Searches for sentences, also given as text, without the parts that their translations lost; see MaskedSearch."""
-
-_MAX_BEAM_SIZE = 50
-"""Widest beam of a retry; a beam that is wider already keeps its width."""
-_NO_REPEAT_NGRAM = 3
-"""Subwords in a row that a retry does not repeat."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +44,6 @@ def decode_hypotheses(found: Sequence[Sequence[Hypothesis]], decode: Decode) -> 
     return [[DecodedHypothesis(next(texts), hypothesis) for hypothesis in hypotheses] for hypotheses in found]
 
 
-def retries(settings: SearchSettings) -> tuple[SearchSettings, ...]:
-    """Return the searches to retry with: a wider beam; one without repetition, for longer translations; sampling.
-
-    All of their hypotheses are considered, not only the best.
-    """
-    beam_size = settings.beam_size if isinstance(settings, BeamSettings) else 1
-    width = max(beam_size, min(max(2 * beam_size, 8), _MAX_BEAM_SIZE))
-    wider = settings.beam(width, n_best=width).model_copy(update={"early_stop": "first"})  # enough to choose from
-    longer = {
-        "length_penalty": min(settings.length_penalty + 1, 10.0),
-        "no_repeat_ngram": settings.no_repeat_ngram or _NO_REPEAT_NGRAM,
-    }
-    sampling = SamplingSettings(strategy="sampling", temperature=0.7, top_k=10, **settings.shared() | {"n_best": 16})
-    return wider, wider.model_copy(update=longer), sampling
-
-
 class Repair:
     """Checks translations and retries those with problems."""
 
@@ -73,14 +53,14 @@ class Repair:
         search: Search,
         search_masked: SearchMasked | None,
         decode: Decode,
-        settings: SearchSettings,
+        strategy: Strategy[Any],
     ) -> None:
         """Create the repair; None as `search_masked` leaves that retry out."""
         self._check, self._search, self._search_masked, self._decode = check, search, search_masked, decode
-        self._length_penalty, self._retries = settings.length_penalty, retries(settings)
+        self._length_penalty, self._retries = strategy.settings.length_penalty, strategy.retries()
 
     def __call__(
-        self, sentences: Sequence[Sentence], sources: Sequence[str], results: Sequence[SentenceResult]
+        self, sentences: Sequence[SentenceInput], sources: Sequence[str], results: Sequence[SentenceResult]
     ) -> list[SentenceResult]:
         """Return the results, those with problems replaced by better ones if any were found.
 
@@ -101,13 +81,13 @@ class Repair:
             if result.problems:
                 checked[index] = self._better(sources[index], result, result.hypotheses[1:])
         self._retry_masked(sentences, sources, checked)
-        for settings in self._retries:
+        for strategy in self._retries:
             failing = [index for index, result in enumerate(checked) if result.problems]
-            if isinstance(settings, SamplingSettings):  # it does not follow required phrases
-                failing = [index for index in failing if not sentences[index].wishes.required]
+            if not strategy.can_force_phrases:
+                failing = [index for index in failing if not sentences[index].constraints.forced_phrases]
             if not failing:
                 break
-            found = decode_hypotheses(self._search([sentences[index] for index in failing], settings), self._decode)
+            found = decode_hypotheses(self._search([sentences[index] for index in failing], strategy), self._decode)
             for index, others in zip(failing, found, strict=True):
                 checked[index] = self._better(sources[index], checked[index], map(self._rescored, others))
         return checked
@@ -126,7 +106,7 @@ class Repair:
         return SentenceResult([best, *rest][: len(result.hypotheses)], problems, is_retried=True)
 
     def _retry_masked(
-        self, sentences: Sequence[Sentence], sources: Sequence[str], checked: list[SentenceResult]
+        self, sentences: Sequence[SentenceInput], sources: Sequence[str], checked: list[SentenceResult]
     ) -> None:
         """Replace results that lost text which should be copied unchanged."""
         lost = [[finding.lost for finding in result.problems if finding.lost] for result in checked]
@@ -144,5 +124,5 @@ class Repair:
     def _rescored(self, found: DecodedHypothesis) -> DecodedHypothesis:
         """Return a hypothesis with the score of the first search, eos counted, so that scores are comparable."""
         hypothesis = found.hypothesis
-        score = hypothesis.log_probability / (len(hypothesis.tokens) + 1) ** self._length_penalty
+        score = normalize_score(hypothesis.log_probability, len(hypothesis.tokens) + 1, self._length_penalty)
         return replace(found, hypothesis=replace(hypothesis, score=score))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.context import sliding_window
+from nmt_cli.decoding.constraints.glossary import GlossaryEntry, TermMode
 from nmt_cli.decoding.segments import is_blank
-from nmt_cli.decoding.steering.glossary import Entry, Mode
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class TranslateOptions:
     """Changed settings, as KEY=VALUE."""
     weights: tuple[float, ...] = ()
     """Weight of each model in the ensemble; empty: all equal."""
-    glossary: tuple[Entry, ...] = ()
-    glossary_mode: Mode = "soft"
+    glossary: tuple[GlossaryEntry, ...] = ()
+    glossary_mode: TermMode = "soft"
     bad_words: tuple[str, ...] = ()
     """Words or phrases that must not appear in a translation."""
     alignment: bool = False

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 from nmt_cli.text.checks import TranslationFinding
 
 if TYPE_CHECKING:  # statistics can be added up without torch
+    from nmt_cli.decoding.constraints.builder import TermUse
     from nmt_cli.decoding.scoring.annotation import Annotation
-    from nmt_cli.decoding.steering.wishes import Term
 
 _MAX_GLOSSARY_ENTRIES = 20
 """Glossary entries that are listed individually."""
@@ -42,7 +42,7 @@ class Translation:
     """Whether the line's tags, where there is markup, are not well nested; then each is kept on its own."""
     is_truncated: bool = False
     """Whether the best translation, or that of a segment, reached the maximum length without eos."""
-    terms: "tuple[Term, ...]" = ()
+    terms: "tuple[TermUse, ...]" = ()
     """Glossary terms of the line, and whether the best translation uses them."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """JSON keys of the input that are copied to the output."""
@@ -87,7 +87,7 @@ class TranslationStats:
             failing=sum(map(bool, remaining)),
             problems=Counter(problem for problems in remaining for problem in problems),
             terms=Counter(str(term) for translation in translations for term in translation.terms),
-            used=Counter(str(term) for translation in translations for term in translation.terms if term.used),
+            used=Counter(str(term) for translation in translations for term in translation.terms if term.is_used),
         )
 
     def __add__(self, other: Self) -> Self:

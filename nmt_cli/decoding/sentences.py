@@ -1,4 +1,4 @@
-"""What search is given: sentences in tokens, and what is wished of their translations."""
+"""Input of a search: source sentences as token ids, with the constraints on their translations."""
 
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -6,12 +6,12 @@ from typing import Self
 from nmt_cli.data.token_corpus import Columns
 
 Phrase = tuple[int, ...]
-"""Target tokens in a row."""
+"""Consecutive target tokens."""
 
 
 @dataclass(frozen=True)
-class Favoured:
-    """A phrase that search prefers to say: the bonus, in nats, counts once for all of it."""
+class PhraseBonus:
+    """A phrase that search prefers. `bonus`, in nats, is for the whole phrase."""
 
     phrase: Phrase
     bonus: float
@@ -19,7 +19,7 @@ class Favoured:
 
 @dataclass(frozen=True)
 class HardTerm:
-    """What characters `start` to `end` of a source text must be translated as."""
+    """The required translation of characters `start` to `end` of a source text."""
 
     start: int
     end: int
@@ -27,51 +27,56 @@ class HardTerm:
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What one translation shall be like, in target tokens."""
+class Constraints:
+    """Constraints on one translation, in target tokens."""
 
     prefix: Phrase = ()
-    """How it begins."""
-    openings: tuple[Phrase, ...] = ()
-    """One of these is said after the prefix, if there are any."""
-    required: tuple[Phrase, ...] = ()
-    """Each is said at least as often as it is named here."""
-    forbidden: tuple[Phrase, ...] = ()
-    """None is said."""
-    favoured: tuple[Favoured, ...] = ()
-    terms: tuple[HardTerm, ...] = ()
-    """Whose targets, spelled in tokens, are the last of the required phrases."""
+    """The translation begins with these tokens."""
+    prefix_continuations: tuple[Phrase, ...] = ()
+    """One of these follows the prefix, if there are any."""
+    forced_phrases: tuple[Phrase, ...] = ()
+    """Each occurs at least as often as it is listed here."""
+    bad_words: tuple[Phrase, ...] = ()
+    """None of these phrases occurs."""
+    bonuses: tuple[PhraseBonus, ...] = ()
+    hard_terms: tuple[HardTerm, ...] = ()
+    """Their targets, as tokens, are the last of the forced phrases."""
 
     def __bool__(self) -> bool:
-        return bool(self.prefix or self.openings or self.required or self.forbidden or self.favoured)
+        return bool(self.prefix or self.prefix_continuations or self.forced_phrases or self.bad_words or self.bonuses)
 
     @property
-    def longest_beginning(self) -> int:
-        """How many tokens the prefix and what must follow it may take."""
-        return len(self.prefix) + max(map(len, self.openings), default=0)
+    def sufficient_length(self) -> int:
+        """The length that always suffices for the prefix, its continuation and the forced phrases."""
+        continuation = max(map(len, self.prefix_continuations), default=0)
+        return len(self.prefix) + continuation + sum(map(len, self.forced_phrases))
 
-    def without_terms(self) -> Self:
-        return replace(self, required=self.required[: len(self.required) - len(self.terms)], terms=())
+    def without_hard_terms(self) -> Self:
+        """Return the constraints without the terms and their phrases."""
+        phrases = self.forced_phrases[: len(self.forced_phrases) - len(self.hard_terms)]
+        return replace(self, forced_phrases=phrases, hard_terms=())
 
 
-NO_WISHES = Wishes()
+NO_CONSTRAINTS = Constraints()
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """What is translated at once, a line or a piece of one: the line's number from 1, source tokens without end."""
+class SentenceInput:
+    """A source text that is translated at once: a line, or a segment of a line."""
 
     line: int
+    """1-based number of its line."""
     tokens: list[int]
-    wishes: Wishes = NO_WISHES
+    """Source tokens without eos."""
+    constraints: Constraints = NO_CONSTRAINTS
     tags: tuple[int, ...] = ()
-    """Source tokens before them that are none of the text."""
+    """Source tokens that precede `tokens` and are not part of the text."""
     columns: Columns = field(default_factory=dict)
-    """Source columns of the tokens, tags excluded."""
-    unsaid: int = 0
-    """How many of the tags are of other lines, which are not translated with this one."""
+    """Source columns of `tokens`."""
+    num_context_tokens: int = 0
+    """How many of the tags belong to context lines that are not translated with this one."""
 
     @property
-    def size(self) -> int:
-        """How many source tokens a model reads, the end included."""
+    def source_length(self) -> int:
+        """Source tokens that the model reads, eos included."""
         return len(self.tags) + len(self.tokens) + 1

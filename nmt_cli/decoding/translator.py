@@ -16,25 +16,26 @@ from nmt_cli.data.factors import segment_factors
 from nmt_cli.data.token_corpus import NO_COLUMNS
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import NO_TAGS, SourceTags
-from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.constraints.builder import ConstraintBuilder
+from nmt_cli.decoding.constraints.hard_terms import HardTermSearch
+from nmt_cli.decoding.constraints.spelling import continuation_mask, unused_bytes
+from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.markup import MarkupTransfer, MaskedSearch
-from nmt_cli.decoding.minimum_risk import Utility, least_risky
 from nmt_cli.decoding.repair import Check, DecodedHypothesis, Repair, SentenceResult, decode_hypotheses
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions
 from nmt_cli.decoding.results import TranslatedText, Translation
 from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator
-from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
+from nmt_cli.decoding.search.strategies import build_strategy
 from nmt_cli.decoding.segments import DEFAULT_MAX_TOKENS, Segment, SegmentLimits, join_segments, split_line
-from nmt_cli.decoding.sentences import NO_WISHES, Sentence
-from nmt_cli.decoding.steering.hard_terms import HardTerms
-from nmt_cli.decoding.steering.spelling import continuing, needless
-from nmt_cli.decoding.steering.wishes import Steering
+from nmt_cli.decoding.sentences import NO_CONSTRAINTS, SentenceInput
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
 from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.data import Context
-from nmt_cli.recipe.decoding import MinimumRiskSettings, SearchSettings
+from nmt_cli.recipe.decoding import SearchSettings
+from nmt_cli.recipe.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -63,37 +64,40 @@ class Translator:
         config: InferenceConfig = InferenceConfig(),
         options: TranslateOptions = DEFAULT_OPTIONS,
         check: Check | None = None,
-        utility: Utility | None = None,
+        evaluation: Evaluation | None = None,
     ) -> None:
         """Create a translator.
 
         Args:
             check: Returns the problems of a translation, which is then retried; None: translations are not checked.
-            utility: Utility of minimum Bayes risk decoding, needed by that strategy only.
+            evaluation: Settings of the metric that minimum Bayes risk decoding compares candidates with.
 
         Raises:
             RecipeError: A protected pattern of the options is not a regular expression.
         """
-        self.tokenizer, self.settings, self.tags, self._utility = tokenizer, settings, config.tags, utility
-        self._limits = SegmentLimits(config.max_tokens, settings.split_above)
+        self.tokenizer, self.settings, self.tags = tokenizer, settings, config.tags
+        self._strategy = build_strategy(settings, evaluation)
+        self._limits = SegmentLimits(config.max_tokens, settings.split_sentences_above)
         self.context = DocumentContext(tokenizer, config.context, config.max_tokens)
         eos = model.vocabulary.special_tokens.eos
-        unused = {*tokenizer.target.tags.values(), *needless(tokenizer)} - self.context.separators
+        unused = {*tokenizer.target.tags.values(), *unused_bytes(tokenizer)} - self.context.separators
         suppressed = sorted({*tokenizer.special_tokens.ids, *unused} - {eos})
-        self.searcher = Searcher(model, suppressed, device, config.precision, torch.tensor(continuing(tokenizer)))
-        self.steering = Steering(tokenizer, options, settings.glossary_bonus)
-        self._hard_terms = HardTerms(self.searcher, tokenizer, settings)
+        self.generator = Generator(model, suppressed, device, config.precision, continuation_mask(tokenizer))
+        self.constraint_builder = ConstraintBuilder(tokenizer, options, settings.glossary_bonus)
+        self._hard_terms = HardTermSearch(self.generator, tokenizer, settings)
         self._markup = MarkupTransfer(options) if options.has_masking else None
         self._annotator: Annotator | None = None
         if options.alignment or options.word_scores or options.has_masking:
             needs_alignment = options.alignment or options.has_masking
             self._annotator = Annotator(
-                self.searcher, tokenizer, settings.batch_tokens, needs_alignment, options.word_scores
+                self.generator, tokenizer, settings.batch_tokens, needs_alignment, options.word_scores
             )
         self._repair: Repair | None = None
         if check is not None:
-            search_masked = None if self.context.target_context else MaskedSearch(self.searcher, tokenizer, settings)
-            self._repair = Repair(check, self.searcher.search, search_masked, self.context.decode, settings)
+            search_masked = (
+                None if self.context.target_context else MaskedSearch(self.generator, tokenizer, self._strategy)
+            )
+            self._repair = Repair(check, self.generator.search, search_masked, self.context.decode, self._strategy)
 
     def translate(
         self, requests: Iterable[Request], on_progress: OnProgress = lambda lines: None
@@ -125,12 +129,10 @@ class Translator:
         ]
         sentences = self._sentences(requests, segments, first_line)
         sources = [line[each.start : each.end] for line, parts in zip(lines, segments, strict=True) for each in parts]
-        if any(sentence.wishes.terms for sentence in sentences):
+        if any(sentence.constraints.hard_terms for sentence in sentences):
             found = self._hard_terms.search(sentences, sources, self._search, on_progress)
-        elif self._utility is not None:
-            found = self._search(sentences, on_progress)
         else:
-            found = self.searcher.search(sentences, self.settings, on_progress)
+            found = self._search(sentences, on_progress)
         results = [SentenceResult(hypotheses) for hypotheses in decode_hypotheses(found, self.context.decode)]
         if self._repair is not None:
             results = self._repair(sentences, sources, results)
@@ -144,24 +146,24 @@ class Translator:
 
     def _sentences(
         self, requests: Sequence[Request], segments: Sequence[Sequence[Segment]], first_line: int
-    ) -> list[Sentence]:
+    ) -> list[SentenceInput]:
         """Return the segments of all lines with their tags, source columns and constraints."""
-        found = list[Sentence]()
+        found = list[SentenceInput]()
         contexts = self._contexts(requests, segments)
         for line, (request, parts, context) in enumerate(zip(requests, segments, contexts, strict=True), first_line):
             if self.context.target_context and (request.prefix or request.required):
                 reason = "this model also translates its context (data.context.target)"
                 raise RecipeError(f"line {line}: cannot have a prefix or required words, because {reason}")
-            wishes, columns = [NO_WISHES] * len(parts), [NO_COLUMNS] * len(parts)
-            if self.steering.applies_to(request):
-                wishes = self.steering.wishes(request, [(each.start, each.end) for each in parts])
+            constraints, columns = [NO_CONSTRAINTS] * len(parts), [NO_COLUMNS] * len(parts)
+            if self.constraint_builder.applies_to(request):
+                constraints = self.constraint_builder.build(request, [(each.start, each.end) for each in parts])
             if request.factors or self.tokenizer.factors.names:
                 bounds = [(each.start, each.end, each.tokens) for each in parts]
                 columns = segment_factors(self.tokenizer, line, request.text, request.factors, bounds)
             tags = (*self.tags.ids(request.target_language), *context)
             num_untranslated = 0 if self.context.target_context else len(context)
-            for part, wished, own in zip(parts, wishes, columns, strict=True):
-                found.append(Sentence(line, part.tokens, wished, tags, own, num_untranslated))
+            for part, limits, own in zip(parts, constraints, columns, strict=True):
+                found.append(SentenceInput(line, part.tokens, limits, tags, own, num_untranslated))
         return found
 
     def _contexts(
@@ -174,12 +176,9 @@ class Translator:
         lengths = [sum(len(each.tokens) for each in parts) for parts in segments]
         return list(map(self.context.source_prefix, self.context.fit(before, lengths)))
 
-    def _search(self, sentences: Sequence[Sentence], on_progress: OnProgress) -> list[list[Hypothesis]]:
-        found = self.searcher.search(sentences, self.settings, on_progress)
-        if not isinstance(self.settings, MinimumRiskSettings):
-            return found
-        assert self._utility is not None
-        return least_risky(found, self.context.decode, self._utility, self.settings)
+    def _search(self, sentences: Sequence[SentenceInput], on_progress: OnProgress) -> list[list[Hypothesis]]:
+        found = self.generator.search(sentences, self._strategy, on_progress)
+        return self._strategy.rerank(found, self.context.decode)
 
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode_source([text])[0]
@@ -191,15 +190,15 @@ class Translator:
         combined = list(zip(*(result.hypotheses for result in results), strict=False)) if results else [()]
         texts = [self._join(request.text, segments, hypotheses) for hypotheses in combined]
         if request.prefix and segments:
-            texts = [replace(found, text=self.steering.begun(request, found.text)) for found in texts]
+            texts = [replace(found, text=self.constraint_builder.with_prefix(request, found.text)) for found in texts]
         return Translation(
             request.text,
             tuple(texts),
             problems=tuple(finding for result in results for finding in result.problems),
             is_retried=any(result.is_retried for result in results),
             is_split=any(segment.is_partial for segment in segments),
-            is_truncated=not all(result.hypotheses[0].hypothesis.ended for result in results),
-            terms=self.steering.terms(request, texts[0].text),
+            is_truncated=not all(result.hypotheses[0].hypothesis.has_eos for result in results),
+            terms=self.constraint_builder.term_uses(request, texts[0].text),
             extra=request.extra,
         )
 
@@ -209,7 +208,7 @@ class Translator:
             return TranslatedText(found[0].text, hypothesis.log_probability, hypothesis.score, found[0].annotation)
         log_probability = sum(each.hypothesis.log_probability for each in found)
         length = sum(len(each.hypothesis.tokens) + 1 for each in found)
-        score = log_probability / max(1, length) ** self.settings.length_penalty
+        score = normalize_score(log_probability, length, self.settings.length_penalty)
         texts = [each.text for each in found]
         text, annotation = join_segments(line, segments, texts), None
         if self._annotator is not None:
@@ -221,7 +220,7 @@ class Translator:
 
 
 def _annotate(
-    annotator: Annotator, sentences: Sequence[Sentence], sources: Sequence[str], results: Sequence[SentenceResult]
+    annotator: Annotator, sentences: Sequence[SentenceInput], sources: Sequence[str], results: Sequence[SentenceResult]
 ) -> list[SentenceResult]:
     inputs = [
         AnnotationInput(source, sentence, each.text, each.hypothesis.tokens)

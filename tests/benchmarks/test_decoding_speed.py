@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import PAD, GruModel, numbered
+from fake_models import PAD, GruModel, numbered
 
 from benchmarks.decoders.ours import of_length
 from decoders import CTRANSLATE2, DECODERS, OURS
 from decoders.asking import Answer, Asked, Asker, AskError, Batch, Sentence, batches_of
 from decoders.preparing import MODELS, Prepared
 from decoding_speed import Result, Work, table
-from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.generator import Generator
+from nmt_cli.decoding.search.strategies import build_strategy
 from peers.child import REPOSITORY
 
 PYTHON = Path(sys.executable)
@@ -83,9 +84,9 @@ def test_batches_hold_sentences_of_like_length() -> None:
 @pytest.mark.parametrize("length", [2, 5, 11, 40])
 def test_our_search_takes_as_many_steps_as_it_is_asked(length: int) -> None:
     model = GruModel(20)
-    searcher = Searcher(model, [PAD], torch.device("cpu"))
+    searcher = Generator(model, [PAD], torch.device("cpu"))
 
-    found = searcher.search(numbered([[5], [6, 7, 8]]), of_length(length, 2))
+    found = searcher.search(numbered([[5], [6, 7, 8]]), build_strategy(of_length(length, 2)))
 
     assert [len(hypotheses[0].tokens) for hypotheses in found] == [length - 1, length - 1]
     assert len(model.rows_stepped) == length

@@ -20,8 +20,8 @@ from nmt_cli.commands.train import train
 from nmt_cli.commands.translate import translate
 from nmt_cli.commands.translators import open_translator
 from nmt_cli.data.preparation.preparing import PreprocessJob
+from nmt_cli.decoding.constraints.glossary import GlossaryEntry
 from nmt_cli.decoding.requests import TranslateOptions
-from nmt_cli.decoding.steering.glossary import Entry
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.processes.sharding import ShardSpec
 from nmt_cli.recipe.loading import load_recipe
@@ -146,8 +146,8 @@ def toy(folder: Path, **context: Any) -> Path:
         (True, {"markup": True}, "--markup"),
         (True, {"alignment": True}, "--alignment"),
         (True, {"word_scores": True}, "--word-scores"),
-        (True, {"glossary": (Entry("one", ("two",)),)}, "--glossary"),
-        (False, {"glossary": (Entry("one", ("two",)),)}, None),
+        (True, {"glossary": (GlossaryEntry("one", ("two",)),)}, "--glossary"),
+        (False, {"glossary": (GlossaryEntry("one", ("two",)),)}, None),
     ],
 )
 def test_what_does_not_go_with_it_is_refused(

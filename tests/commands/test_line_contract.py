@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from fake_models import CharacterTokenizer, EchoModel, GruModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import CharacterTokenizer, EchoModel, GruModel
 
 from nmt_cli.commands.translate import translate_stream
 from nmt_cli.commands.translating.inputs import Input, InvalidLines

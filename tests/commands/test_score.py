@@ -44,7 +44,7 @@ class Lengths:
 @pytest.fixture(autouse=True)
 def _without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     context = DocumentContext(cast(Tokenizer, None), None, 0)
-    opened = SimpleNamespace(searcher=None, tokenizer=None, settings=None, tags=NO_TAGS, context=context)
+    opened = SimpleNamespace(generator=None, tokenizer=None, settings=None, tags=NO_TAGS, context=context)
     monkeypatch.setattr(module, "open_translator", lambda options: opened)
     monkeypatch.setattr(module, "Scorer", Lengths)
 

@@ -9,8 +9,8 @@ from toy_model import save_toy_model
 
 from nmt_cli.commands.translate import translate
 from nmt_cli.commands.translating.request_reader import DEFAULT_INPUT_OPTIONS, InputOptions
+from nmt_cli.decoding.constraints.glossary import read_glossary
 from nmt_cli.decoding.requests import TranslateOptions
-from nmt_cli.decoding.steering.glossary import read_glossary
 
 LINES = ["one two three", "", "four one", "Two five two"]
 

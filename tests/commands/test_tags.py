@@ -38,10 +38,10 @@ def by_hand(translator: Translator, line: str, tags: list[str]) -> float:
     sources = [*map(translator.tokenizer.tag_id, tags), *translator.tokenizer.encode_source([line])[0]]
     (found,) = translator.translate([Request(line)])
     target = translator.tokenizer.encode_target([found.best.text])[0]
-    from nmt_cli.decoding.sentences import Sentence
+    from nmt_cli.decoding.sentences import SentenceInput
 
-    source = translator.searcher.source([Sentence(1, sources)])
-    return score_targets(translator.searcher.model, source, [target])[0].log_probability
+    source = translator.generator.model_inputs([SentenceInput(1, sources)])
+    return score_targets(translator.generator.model, source, [target])[0].log_probability
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def by_hand(translator: Translator, line: str, tags: list[str]) -> float:
 def test_tags_stand_before_the_source(model: Path, chosen: dict[str, str], tags: list[str]) -> None:
     translator = opened(model, **chosen)
     assert translator.tags.ids() == tuple(map(translator.tokenizer.tag_id, tags))
-    scorer = Scorer(translator.searcher, translator.tokenizer, translator.settings, translator.tags.ids())
+    scorer = Scorer(translator.generator, translator.tokenizer, translator.settings, translator.tags.ids())
     for line in filter(None, LINES):
         (found,) = translator.translate([Request(line)])
         (scored,) = scorer.score_window([ScoringPair(line, found.best.text)])
@@ -86,7 +86,7 @@ def test_pictures_of_attention_show_them(model: Path) -> None:
 
 def test_they_are_never_said(model: Path) -> None:
     translator = opened(model)
-    assert {*translator.tokenizer.target.tags.values()} <= {*translator.searcher._never}
+    assert {*translator.tokenizer.target.tags.values()} <= {*translator.generator._never}
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def test_each_model_has_a_weight_above_zero(model: Path, weights: tuple[float, .
         translated(model, model, weights=weights)
 
 
-def test_minimum_risk_is_wired(model: Path) -> None:
-    chosen = ("decoding.strategy=minimum_risk", "decoding.candidates=8", "decoding.n_best=2")
+def test_mbr_decoding_is_wired(model: Path) -> None:
+    chosen = ("decoding.strategy=mbr", "decoding.num_candidates=8", "decoding.n_best=2")
 
     for translation in translated(model, overrides=chosen):
         scores = [found.score for found in translation.hypotheses]

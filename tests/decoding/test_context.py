@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from fake_models import END, START, EchoModel, GruModel, ToyEncoderOutput
 from torch import nn
-from toys import END, START, EchoModel, GruModel, ToyEncoderOutput
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SourceTags
@@ -16,19 +16,20 @@ from nmt_cli.decoding.requests import Request, TranslateOptions, in_documents
 from nmt_cli.decoding.results import Translation
 from nmt_cli.decoding.scoring import score_targets
 from nmt_cli.decoding.scoring.scorer import Scorer, ScoringPair, with_context
-from nmt_cli.decoding.search.hypotheses import longest_translations
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.search.hypotheses import max_target_lengths
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import RecipeError
+from nmt_cli.evaluation import mbr_utility
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, ModelInputs
 from nmt_cli.recipe.data import Context
-from nmt_cli.recipe.decoding import BeamSettings, MinimumRiskSettings
+from nmt_cli.recipe.decoding import BeamSettings, MbrSettings
 from nmt_cli.text.checks import TranslationFinding
 
 inputs = ModelInputs.from_ids
 
 CPU = torch.device("cpu")
-SETTINGS = BeamSettings(beam_size=2, split_above=None, max_length_ratio=3.0)
+SETTINGS = BeamSettings(beam_size=2, split_sentences_above=None, max_length_ratio=3.0)
 DOCUMENTS = [
     ["Neat tea", "no tea", "so on", "Gathered", "here again"],
     ["one"],
@@ -121,7 +122,7 @@ def test_windows_change_nothing(words: Tokenizer, target: bool) -> None:
         for one, other in zip(in_windows(translating, size), whole, strict=True):
             assert one.best.text == other.best.text
             assert one.best.log_probability == pytest.approx(other.best.log_probability, abs=1e-4)
-    alone = list(translator(translating.searcher.model, words, target).translate(map(Request, LINES)))
+    alone = list(translator(translating.generator.model, words, target).translate(map(Request, LINES)))
     assert alone[1].best.log_probability != pytest.approx(whole[1].best.log_probability)
 
 
@@ -137,7 +138,7 @@ def test_the_farthest_lines_are_left_out_where_all_do_not_fit(words: Tokenizer) 
 
 def test_a_line_that_is_cut_has_no_context(words: Tokenizer) -> None:
     model = watched(words, True)
-    settings = SETTINGS.model_copy(update={"split_above": 2})
+    settings = SETTINGS.model_copy(update={"split_sentences_above": 2})
     found = in_windows(translator(model, words, True, settings=settings), 9, ["so", "No tea here. So on. ", "so"])
 
     assert [each.best.text for each in found] == ["so", "No tea here. So on.", "so"]
@@ -155,23 +156,26 @@ def test_tags_stand_before_the_whole(words: Tokenizer) -> None:
     assert found.best.text.endswith("tea")
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, MinimumRiskSettings(strategy="minimum_risk", split_above=None)])
-def test_only_the_line_itself_is_checked_and_compared(words: Tokenizer, settings: Any) -> None:
+@pytest.mark.parametrize("settings", [SETTINGS, MbrSettings(strategy="mbr", split_sentences_above=None)])
+def test_only_the_line_itself_is_checked_and_compared(
+    monkeypatch: pytest.MonkeyPatch, words: Tokenizer, settings: Any
+) -> None:
     seen, compared = set[tuple[str, str]](), set[str]()
 
     def check(source: str, text: str) -> tuple[TranslationFinding, ...]:
         seen.add((source, text))
         return ()
 
-    def utility(texts: Any, weights: Any) -> list[float]:
+    def compare(texts: Any, weights: Any, utility: Any) -> list[float]:
         compared.update(texts)
         return [0.0] * len(texts)
 
-    in_windows(translator(watched(words, True), words, True, settings=settings, check=check, utility=utility), 9)
+    monkeypatch.setattr(mbr_utility, "expected_utilities", compare)
+    in_windows(translator(watched(words, True), words, True, settings=settings, check=check), 9)
 
     lines = {line for line in LINES if line.strip("\u200b ")}
     assert seen == {(line, line) for line in lines}
-    assert compared == (lines if isinstance(settings, MinimumRiskSettings) else set())
+    assert compared == (lines if isinstance(settings, MbrSettings) else set())
 
 
 def test_a_line_is_aligned_with_its_own_words(words: Tokenizer) -> None:
@@ -195,15 +199,16 @@ def test_a_model_that_says_all_anew_takes_no_wishes_for_the_line(words: Tokenize
 
 def test_lines_that_are_not_translated_leave_the_greatest_length_alone() -> None:
     source = inputs(torch.full((2, 11), START))
-    sentences = [Sentence(1, [5] * 4, tags=(5,) * 6, unsaid=6), Sentence(2, [5] * 4, tags=(5,) * 6)]
-    assert longest_translations(source, SETTINGS, sentences).tolist() == [22, 40]
+    first = SentenceInput(1, [5] * 4, tags=(5,) * 6, num_context_tokens=6)
+    sentences = [first, SentenceInput(2, [5] * 4, tags=(5,) * 6)]
+    assert max_target_lengths(source, SETTINGS, sentences).tolist() == [22, 40]
 
 
 @pytest.mark.parametrize("target", [True, False])
 def test_pairs_are_scored_alone_given_those_before(words: Tokenizer, target: bool) -> None:
     model = GruModel(words.target_size, seed=4)
     translating = translator(model, words, target)
-    scorer = Scorer(translating.searcher, words, SETTINGS, context=translating.context)
+    scorer = Scorer(translating.generator, words, SETTINGS, context=translating.context)
     pairs = list(with_context([ScoringPair(line, line.upper()) for line in LINES], 2))
     found = [each for place in range(0, len(pairs), 3) for each in scorer.score_window(pairs[place : place + 3])]
 

@@ -5,10 +5,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt_cli.decoding.constraints.builder import TermUse
 from nmt_cli.decoding.formats import FORMATS
 from nmt_cli.decoding.results import TranslatedText, Translation
 from nmt_cli.decoding.scoring.annotation import Annotation
-from nmt_cli.decoding.steering.wishes import Term
 
 LINES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])) | st.sampled_from(
     [" ||| ", "a\tb", '"\\', "F0= 1", "\u2028", "||| F0= -1 ||| 2"]
@@ -84,7 +84,7 @@ def test_json_holds_what_is_known_and_what_came_with_the_line() -> None:
 
 
 def test_json_tells_which_terms_were_used() -> None:
-    translation = Translation("a", (TranslatedText("b", -1.0, -1.0),), terms=(Term("a", ("b", "c"), True),))
+    translation = Translation("a", (TranslatedText("b", -1.0, -1.0),), terms=(TermUse("a", ("b", "c"), True),))
 
     assert json.loads(FORMATS["jsonl"](3, translation))["terms"] == [
         {"source": "a", "targets": ["b", "c"], "used": True}

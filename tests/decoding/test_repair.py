@@ -1,16 +1,18 @@
 """Translations with problems are retried together, and replaced only by better ones."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
-from toys import CharacterTokenizer, GruModel, requests
+from fake_models import CharacterTokenizer, GruModel, requests
 
-from nmt_cli.decoding.repair import DecodedHypothesis, Repair, SentenceResult, decode_hypotheses, retries
+from nmt_cli.decoding.repair import DecodedHypothesis, Repair, SentenceResult, decode_hypotheses
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.sentences import Sentence, Wishes
+from nmt_cli.decoding.search.strategies import BeamStrategy, Strategy
+from nmt_cli.decoding.sentences import Constraints, SentenceInput
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
+from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 from nmt_cli.text.checks import TranslationFinding
 
 BEAM = BeamSettings(beam_size=2)
@@ -26,7 +28,7 @@ def decode(rows: list[list[int]]) -> list[str]:
 
 
 def search_masked(
-    sentences: Sequence[Sentence], sources: Sequence[str], lost: Sequence[Sequence[str]]
+    sentences: Sequence[SentenceInput], sources: Sequence[str], lost: Sequence[Sequence[str]]
 ) -> list[list[Hypothesis]]:
     """Says only what was lost."""
     return [[hypothesis("".join(each), -3.0)] for each in lost]
@@ -45,17 +47,18 @@ class Searches:
 
     def __init__(self, *answers: list[tuple[str, float]]) -> None:
         self.answers = list(answers)
-        self.asked: list[tuple[list[int], SearchSettings]] = []
+        self.asked: list[tuple[list[int], Strategy[Any]]] = []
 
-    def __call__(self, sentences: Sequence[Sentence], settings: SearchSettings) -> list[list[Hypothesis]]:
-        self.asked.append(([sentence.line for sentence in sentences], settings))
+    def __call__(self, sentences: Sequence[SentenceInput], strategy: Strategy[Any]) -> list[list[Hypothesis]]:
+        self.asked.append(([sentence.line for sentence in sentences], strategy))
         answer = self.answers.pop(0) if self.answers else [("xxxxx", -1.0)]
         return [[hypothesis(*found) for found in answer] for _ in sentences]
 
 
 def repair(search: Searches, *results: SentenceResult) -> list[SentenceResult]:
-    sentences = [Sentence(line, [line]) for line in range(len(results))]
-    return Repair(blame, search, search_masked, decode, BEAM)(sentences, [""] * len(results), list(results))
+    sentences = [SentenceInput(line, [line]) for line in range(len(results))]
+    repairing = Repair(blame, search, search_masked, decode, BeamStrategy(BEAM))
+    return repairing(sentences, [""] * len(results), list(results))
 
 
 def test_repair_does_not_search_without_problems() -> None:
@@ -73,18 +76,19 @@ def test_repair_retries_all_failing_sentences_together() -> None:
     found = repair(search, result(("x", -1.0)), result(("a", -1.0)), result(("xx", -1.0)))
 
     assert [lines for lines, _ in search.asked] == [[0, 2], [0, 2]]
-    assert [settings for _, settings in search.asked] == list(retries(BEAM))[:2]
+    expected = [strategy.settings for strategy in BeamStrategy(BEAM).retries()[:2]]
+    assert [strategy.settings for _, strategy in search.asked] == expected
     assert [(each.hypotheses[0].text, each.is_retried) for each in found] == [("b", True), ("a", False), ("b", True)]
 
 
 def test_repair_does_not_sample_sentences_with_required_phrases() -> None:
     search = Searches()
-    sentences = [Sentence(1, [1], Wishes(required=((5,),))), Sentence(2, [2])]
+    sentences = [SentenceInput(1, [1], Constraints(forced_phrases=((5,),))), SentenceInput(2, [2])]
 
-    Repair(blame, search, search_masked, decode, BEAM)(sentences, ["", ""], [result(("x", -1.0))] * 2)
+    Repair(blame, search, search_masked, decode, BeamStrategy(BEAM))(sentences, ["", ""], [result(("x", -1.0))] * 2)
 
     assert [lines for lines, _ in search.asked] == [[1, 2], [1, 2], [2]]
-    assert isinstance(search.asked[-1][1], SamplingSettings)
+    assert isinstance(search.asked[-1][1].settings, SamplingSettings)
 
 
 def test_repair_keeps_results_without_better_ones() -> None:
@@ -113,9 +117,9 @@ def test_repair_first_searches_with_lost_text_masked() -> None:
         return () if "12" in output else (TranslationFinding("number", "12 is lost", "12"),)
 
     search = Searches()
-    sentences = [Sentence(1, [1]), Sentence(2, [2])]
+    sentences = [SentenceInput(1, [1]), SentenceInput(2, [2])]
 
-    found = Repair(lost, search, search_masked, decode, BEAM)(
+    found = Repair(lost, search, search_masked, decode, BeamStrategy(BEAM))(
         sentences, ["", ""], [result(("a", -1)), result(("12", -1))]
     )
 
@@ -146,7 +150,7 @@ def test_repair_rescores_by_the_length_penalty_of_the_first_search() -> None:
 
 @pytest.mark.parametrize("settings", [BeamSettings(beam_size=1), BeamSettings(beam_size=80, max_length=7, n_best=3)])
 def test_retries_differ_from_the_settings_and_keep_their_limits(settings: BeamSettings) -> None:
-    chain = retries(settings)
+    chain = [strategy.settings for strategy in BeamStrategy(settings).retries()]
 
     assert len({type(each) for each in chain}) == 2 and settings not in chain
     assert all(each.max_length == settings.max_length for each in chain)

@@ -1,17 +1,17 @@
-"""Wishes in raw text and what is known of words, through a translator: what was asked for is in the text."""
+"""Constraints in raw text and what is known of words, through a translator: what was asked for is in the text."""
 
 import re
 
 import pytest
 import torch
+from fake_models import EchoModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import EchoModel
 
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.constraints.glossary import GlossaryEntry
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions
 from nmt_cli.decoding.results import Translation, TranslationStats
-from nmt_cli.decoding.steering.glossary import Entry
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.recipe.decoding import BeamSettings
 
@@ -25,7 +25,7 @@ def echo(
     glossary_bonus: float = 3.0,
 ) -> Translator:
     """Says each source again, if nothing else is wished."""
-    decoding = BeamSettings(beam_size=3, split_above=None, glossary_bonus=glossary_bonus)
+    decoding = BeamSettings(beam_size=3, split_sentences_above=None, glossary_bonus=glossary_bonus)
     cpu = torch.device("cpu")
     model = EchoModel(tokenizer.target_size)
     return Translator(model, tokenizer, decoding, cpu, InferenceConfig(max_tokens=max_tokens), options)
@@ -68,12 +68,12 @@ def test_company_without_wishes_is_left_alone(plain_tokenizer: Tokenizer) -> Non
 
 
 def test_terms_are_reported(plain_tokenizer: Tokenizer) -> None:
-    glossary = (Entry("tea", ("Bad",)), Entry("dish", ("gross", "dish")))
+    glossary = (GlossaryEntry("tea", ("Bad",)), GlossaryEntry("dish", ("gross", "dish")))
     translator = echo(plain_tokenizer, options=TranslateOptions(glossary=glossary), glossary_bonus=0)
 
     found = translated(translator, Request("a tea"), Request("dish tea Bad"), Request("sit"))
 
-    assert [[term.used for term in each.terms] for each in found] == [[False], [True, True], []]
+    assert [[term.is_used for term in each.terms] for each in found] == [[False], [True, True], []]
     first, *rest = TranslationStats.count(found).glossary_report()
     assert "used 2 of 3 times (66.7 %)" in first and rest == ["  tea → Bad: 1 of 2"]
 

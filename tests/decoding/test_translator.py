@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from fake_models import CharacterTokenizer, EchoModel, GruModel, requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import CharacterTokenizer, EchoModel, GruModel, requests
 
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import ModelError, ResourceError
@@ -52,7 +52,7 @@ def test_each_line_is_answered_in_its_place(lines: list[str], batch_tokens: int)
 @pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u200b", "\x0c", "\ufeff \t", "\u2028"])
 def test_a_line_without_visible_text_is_not_translated(blank: str) -> None:
     translator = gru(BeamSettings(n_best=3))
-    translator.searcher.model.encode = None  # type: ignore[assignment]
+    translator.generator.model.encode = None  # type: ignore[assignment]
 
     (translation,) = translator.translate(requests([blank]))
 
@@ -89,7 +89,7 @@ def test_batches_keep_to_their_tokens(beam_size: int) -> None:
 
     texts(translator, LINES)
 
-    assert 50 < translator.searcher.model.largest_batch * beam_size <= 100
+    assert 50 < translator.generator.model.largest_batch * beam_size <= 100
 
 
 def test_batches_are_heard_of() -> None:
@@ -111,8 +111,8 @@ def test_answers_come_before_the_input_ends() -> None:
 
 def test_lengths_are_given_where_they_differ() -> None:
     translator, seen = echo(), list[ModelInputs]()
-    encode = translator.searcher.model.encode
-    translator.searcher.model.encode = lambda source: seen.append(source) or encode(source)  # type: ignore[assignment]
+    encode = translator.generator.model.encode
+    translator.generator.model.encode = lambda source: seen.append(source) or encode(source)  # type: ignore[assignment]
 
     texts(translator, ["abc", "b"])
     texts(translator, ["abc", "cba"])
@@ -194,7 +194,7 @@ def test_pieces_add_up() -> None:
 
 def test_a_model_without_numbers_is_refused() -> None:
     translator = gru(GREEDY)
-    torch.nn.init.constant_(next(translator.searcher.model.parameters()), math.nan)
+    torch.nn.init.constant_(next(translator.generator.model.parameters()), math.nan)
 
     with pytest.raises(ModelError, match="line 2"):
         texts(translator, ["", "abc"])
@@ -202,7 +202,7 @@ def test_a_model_without_numbers_is_refused() -> None:
 
 def test_dropout_is_off() -> None:
     translator = gru(GREEDY)
-    model: Model = translator.searcher.model.train()
+    model: Model = translator.generator.model.train()
 
     texts(translator, ["abc"])
 

@@ -18,9 +18,10 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenters import BpeSegmenter
 from nmt_cli.data.tokenizing.tags import SourceTags
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
+from nmt_cli.decoding.logits_processors.batch import BatchConstraints
 from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.search.beam import beam_search
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.search.strategies import BeamStrategy
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.interop.ctranslate2 import export, token_names
@@ -108,8 +109,8 @@ def ours(model: Model, sources: list[list[int]], beam: int) -> list[tuple[int, .
         padded(sources, model.vocabulary.special_tokens.eos), torch.tensor([len(row) + 1 for row in sources])
     )
     settings = BeamSettings(beam_size=beam, max_length=10)
-    sentences = [Sentence(line, row) for line, row in enumerate(sources)]
-    found = beam_search(Endless(model), source, settings, [], sentences)  # type: ignore[arg-type]
+    sentences = [SentenceInput(line, row) for line, row in enumerate(sources)]
+    found = BeamStrategy(settings).search(Endless(model), source, BatchConstraints(sentences))  # type: ignore[arg-type]
     return [hypotheses[0].tokens for hypotheses in found]
 
 

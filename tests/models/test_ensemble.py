@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from toys import START, GruModel, TableModel, forced_log_probability, one, search
+from fake_models import START, GruModel, TableModel, forced_log_probability, one, search
 
-from nmt_cli.decoding.sentences import NO_WISHES, Wishes
+from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.models.ensemble import Ensemble
@@ -55,10 +55,10 @@ def test_each_word_is_as_likely_as_it_is_on_average(weights: tuple[float, ...]) 
 @pytest.mark.parametrize("make", [transformer, rnn])
 def test_a_model_with_itself_is_itself(make: object, settings: SearchSettings) -> None:
     assert callable(make)
-    alone = search(make(1), [NO_WISHES] * 3, settings)
+    alone = search(make(1), [NO_CONSTRAINTS] * 3, settings)
 
     for weights in ((), (5.0, 1.0)):
-        twice = search(Ensemble([make(1), make(1)], weights), [NO_WISHES] * 3, settings)
+        twice = search(Ensemble([make(1), make(1)], weights), [NO_CONSTRAINTS] * 3, settings)
         for found, expected in zip(twice, alone, strict=True):
             assert [each.tokens for each in found] == [each.tokens for each in expected]
             assert [each.log_probability for each in found] == pytest.approx(
@@ -70,7 +70,7 @@ def test_a_model_with_itself_is_itself(make: object, settings: SearchSettings) -
 def test_log_probability_is_what_forced_decoding_says(settings: SearchSettings) -> None:
     ensemble = Ensemble([transformer(1), rnn(2), TableModel(9, end_bias=2.0)], (1.0, 2.0, 3.0))
 
-    for sentence, found in zip(SOURCES, search(ensemble, [Wishes(prefix=(4,))] * 3, settings), strict=True):
+    for sentence, found in zip(SOURCES, search(ensemble, [Constraints(prefix=(4,))] * 3, settings), strict=True):
         for each in found:
             expected = [forced_log_probability(ensemble, one(*sentence), each.tokens, ended) for ended in (True, False)]
             assert min(abs(each.log_probability - value) for value in expected) < 1e-4

@@ -196,7 +196,7 @@ def test_choosing_another_strategy_forgets_what_only_the_old_one_knew() -> None:
         ),
         (
             ["decoding.n_best=6"],
-            "--set decoding.n_best=6: decoding.n_best: 6 translations need a beam_size of as many, not 5",
+            "--set decoding.n_best=6: decoding.n_best: 6 is more than beam_size, 5",
         ),
     ],
 )

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.markup.placeholders import (
     MaskedLine,
     count_matches,
@@ -19,9 +20,9 @@ from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.results import TranslatedText, Translation
 from nmt_cli.decoding.scoring.annotation import Annotation, AnnotationInput, Annotator, score_texts
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.search.strategies import Strategy
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.errors import ModelError, RecipeError
-from nmt_cli.recipe.decoding import SearchSettings
 
 TranslateWindow = Callable[[Sequence[Request]], list[Translation]]
 """Translates lines together and aligns their words."""
@@ -96,11 +97,11 @@ class MarkupTransfer:
 class MaskedSearch:
     """Searches for sentences without text that the model does not reproduce, and reinserts it by word alignment."""
 
-    def __init__(self, searcher: Searcher, tokenizer: Tokenizer, settings: SearchSettings) -> None:
-        self._searcher, self._tokenizer, self._settings = searcher, tokenizer, settings
+    def __init__(self, generator: Generator, tokenizer: Tokenizer, strategy: Strategy[Any]) -> None:
+        self._generator, self._tokenizer, self._strategy = generator, tokenizer, strategy
 
     def __call__(
-        self, sentences: Sequence[Sentence], sources: Sequence[str], lost: Sequence[Sequence[str]]
+        self, sentences: Sequence[SentenceInput], sources: Sequence[str], lost: Sequence[Sequence[str]]
     ) -> list[list[Hypothesis]]:
         """Return the best translation of each sentence, scored by the model with the lost text in it.
 
@@ -119,12 +120,12 @@ class MaskedSearch:
         ]
         rows = self._tokenizer.encode_source([each.text for each in masked])
         indices = [index for index, row in enumerate(rows) if row]
-        found = self._searcher.search(
-            [replace(sentences[index], tokens=rows[index]) for index in indices], self._settings
+        found = self._generator.search(
+            [replace(sentences[index], tokens=rows[index]) for index in indices], self._strategy
         )
         best = [hypotheses[0].tokens for hypotheses in found]
         texts = self._tokenizer.decode_target([list(tokens) for tokens in best])
-        annotator = Annotator(self._searcher, self._tokenizer, self._settings.batch_tokens, alignment=True)
+        annotator = Annotator(self._generator, self._tokenizer, self._strategy.settings.batch_tokens, alignment=True)
         try:
             annotations = annotator.annotate(
                 [
@@ -139,7 +140,7 @@ class MaskedSearch:
             for index, text, annotation in zip(indices, texts, annotations, strict=True)
         ]
         scored = score_texts(
-            self._searcher, self._tokenizer, self._settings, [sentences[index] for index in indices], complete
+            self._generator, self._tokenizer, self._strategy.settings, [sentences[index] for index in indices], complete
         )
         by_index = dict(zip(indices, scored, strict=True))
         return [[by_index[index]] if index in by_index else [] for index in range(len(sentences))]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from nmt_cli.data.alignments import word_at, words_of
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.scoring.alignment import Link, decoded_word_indices, source_word_indices, word_alignment
 from nmt_cli.decoding.scoring.targets import TargetScores
-from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.decoding import SearchSettings
 
@@ -19,7 +19,7 @@ class AnnotationInput:
     """A source sentence and a translation of it, both as text and in tokens."""
 
     source: str
-    sentence: Sentence
+    sentence: SentenceInput
     target: str
     tokens: Sequence[int]
 
@@ -38,13 +38,13 @@ class Annotator:
 
     def __init__(
         self,
-        searcher: Searcher,
+        generator: Generator,
         tokenizer: Tokenizer,
         batch_tokens: int,
         alignment: bool = False,
         word_scores: bool = False,
     ) -> None:
-        self._searcher, self._tokenizer, self._batch_tokens = searcher, tokenizer, batch_tokens
+        self._generator, self._tokenizer, self._batch_tokens = generator, tokenizer, batch_tokens
         self._has_alignment, self._has_word_scores = alignment, word_scores
 
     def annotate(self, inputs: Sequence[AnnotationInput]) -> list[Annotation]:
@@ -54,7 +54,7 @@ class Annotator:
             ModelError: Alignments are requested and the model has no attention.
         """
         sentences, targets = [each.sentence for each in inputs], [each.tokens for each in inputs]
-        scores = self._searcher.score(sentences, targets, self._batch_tokens, self._has_alignment)
+        scores = self._generator.score(sentences, targets, self._batch_tokens, self._has_alignment)
         return [self._annotation(each, score) for each, score in zip(inputs, scores, strict=True)]
 
     def join(
@@ -113,16 +113,20 @@ def sum_word_scores(
 
 
 def score_texts(
-    searcher: Searcher,
+    generator: Generator,
     tokenizer: Tokenizer,
     settings: SearchSettings,
-    sentences: Sequence[Sentence],
+    sentences: Sequence[SentenceInput],
     texts: Sequence[str],
 ) -> list[Hypothesis]:
     """Return each text, a translation of the sentence beside it, as a hypothesis scored by teacher forcing."""
     rows = tokenizer.encode_target(list(texts))
-    scores = searcher.score(sentences, rows, settings.batch_tokens)
+    scores = generator.score(sentences, rows, settings.batch_tokens)
     return [
-        Hypothesis(tuple(row), each.log_probability, each.log_probability / (len(row) + 1) ** settings.length_penalty)
+        Hypothesis(
+            tuple(row),
+            each.log_probability,
+            normalize_score(each.log_probability, len(row) + 1, settings.length_penalty),
+        )
         for row, each in zip(rows, scores, strict=True)
     ]

@@ -9,12 +9,13 @@ from nmt_cli.data.alignments import words_of
 from nmt_cli.data.context import DocumentContext, sliding_window
 from nmt_cli.data.factors import segment_factors
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.scoring.alignment import target_word_indices
 from nmt_cli.decoding.scoring.annotation import sum_word_scores
 from nmt_cli.decoding.scoring.targets import TargetScores
+from nmt_cli.decoding.search.hypotheses import normalize_score
 from nmt_cli.decoding.segments import is_blank
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.recipe.decoding import SearchSettings
 
 MAX_SIDE_TOKENS = 2500
@@ -59,7 +60,7 @@ class Scorer:
 
     def __init__(
         self,
-        searcher: Searcher,
+        generator: Generator,
         tokenizer: Tokenizer,
         settings: SearchSettings,
         tags: tuple[int, ...] = (),
@@ -72,7 +73,7 @@ class Scorer:
             context: How the model reads lines in context; without it, the context of a pair is ignored.
         """
         self.tokenizer, self.settings = tokenizer, settings
-        self._searcher, self._tags = searcher, tags
+        self._generator, self._tags = generator, tags
         self._context = context or DocumentContext(tokenizer, None, MAX_SIDE_TOKENS)
 
     def score_window(
@@ -100,7 +101,7 @@ class Scorer:
             if not any(sides) and max(len(sources[index]), len(targets[index])) <= MAX_SIDE_TOKENS
         ]
         contexts = self._contexts([pairs[index] for index in scorable], [len(sources[index]) for index in scorable])
-        scores = self._searcher.score(
+        scores = self._generator.score(
             [
                 self._sentence(first_line + index, pairs[index], sources[index], context)
                 for index, (context, _) in zip(scorable, contexts, strict=True)
@@ -131,14 +132,14 @@ class Scorer:
             for rows, context in zip(fitting, kept, strict=True)
         ]
 
-    def _sentence(self, line: int, pair: ScoringPair, tokens: list[int], context: tuple[int, ...]) -> Sentence:
+    def _sentence(self, line: int, pair: ScoringPair, tokens: list[int], context: tuple[int, ...]) -> SentenceInput:
         whole = (0, len(pair.source), tokens)
         (columns,) = segment_factors(self.tokenizer, line, pair.source, pair.factors, [whole])
-        return Sentence(line, tokens, tags=(*self._tags, *context), columns=columns)
+        return SentenceInput(line, tokens, tags=(*self._tags, *context), columns=columns)
 
     def _scored(self, pair: ScoringPair, tokens: list[int], scores: TargetScores) -> ScoredPair:
         length = len(tokens) + 1
-        score = scores.log_probability / length**self.settings.length_penalty
+        score = normalize_score(scores.log_probability, length, self.settings.length_penalty)
         words = target_word_indices(self.tokenizer, pair.target, tokens)
         word_scores = sum_word_scores(len(words_of(pair.target)), words, scores.token_log_probs)
         return ScoredPair(pair, scores.log_probability, length, score, word_scores)

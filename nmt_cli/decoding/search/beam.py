@@ -1,18 +1,26 @@
 """Beam search (Graves 2012; Sutskever et al. 2014); greedy search is a beam of one.
 
-Each step looks at all continuations of a sentence's live hypotheses; a chooser (see `choosing`) says which of them end
-and are finished, and which live on. A sentence is done, and leaves the batch, when
-- `beam_size` hypotheses are finished, and no live one would be among the `n_best` if it ended with its next word
-  (bad ones finish early, one each step, so their number alone says nothing of a good one that is still going; with
-  `early_stop: first` it is enough, with `never` it does not matter), or
-- no live hypothesis can still be ranked among the `n_best`: since log-probabilities only fall, none will score better
-  than its present rank at the most favourable length still possible (not asked where soft rules can add to a rank), or
-- its translations may not become longer, or no word may follow any more. Only if none is finished by then, the live
-  ones are the result, scored by their rank and length, without an end.
+Each step extends the active hypotheses of all sentences by one token:
+
+1. step: the model returns logits for the next token of each hypothesis.
+2. process: logits processors turn them into scores.
+3. select: a selector (see `candidates`) chooses candidates that finish and candidates that stay active.
+4. finish: the best finished hypotheses of each sentence are kept.
+5. stop: sentences that are done leave the batch.
+6. reorder: the cache and the processors' states follow the hypotheses that stay.
+
+A sentence is done when
+- `beam_size` hypotheses are finished and no active one would be among the `n_best` if it ended with its next token.
+  Bad hypotheses finish early, one at each step, so their number alone says nothing about a good one that is still
+  active. With `early_stopping: true` the number suffices; with `never` this rule is off.
+- Or no active hypothesis can still be among the `n_best`. Log-probabilities only fall, so no continuation scores better
+  than the present path score at the most favourable length that is still possible. This rule is off if soft processors
+  can raise path scores.
+- Or the maximum length is reached, or no token may follow. Only if no hypothesis is finished by then, the active ones
+  are the result, truncated: without eos, normalized by their own length.
 """
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,15 +28,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from nmt_cli.decoding.rules import Rule, Said, Words
-from nmt_cli.decoding.rules.forbidden import Forbidden
-from nmt_cli.decoding.rules.required import Required
-from nmt_cli.decoding.search.choosing import BestOfAll, Chooser, Continuations, Live, rows
-from nmt_cli.decoding.search.constrained import Constrained, find_rules
-from nmt_cli.decoding.search.coverage import by_coverage
-from nmt_cli.decoding.search.diverse import Diverse, merged
-from nmt_cli.decoding.search.hypotheses import Hypothesis, before_end, longest_translations
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.logits_processors.processor import ProcessorList
+from nmt_cli.decoding.search.candidates import ActiveBeams, Candidates, CandidateSelector, gather_rows
+from nmt_cli.decoding.search.diverse import group_rows
+from nmt_cli.decoding.search.hypotheses import Hypothesis, before_eos, normalize_score
 from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings
 
@@ -36,153 +39,160 @@ from nmt_cli.recipe.decoding import BeamSettings
 @torch.inference_mode()
 def beam_search(
     model: Model,
-    source: ModelInputs,
+    inputs: ModelInputs,
     settings: BeamSettings,
-    rules: Sequence[Rule],
-    sentences: Sequence[Sentence],
+    processors: ProcessorList,
+    selector: CandidateSelector,
+    max_lengths: Tensor,
 ) -> list[list[Hypothesis]]:
-    """The `n_best` hypotheses of each sentence, best first; fewer where fewer were finished.
+    """Return the best finished hypotheses of each group of each sentence, best first. One host synchronization a step.
 
-    None at all only if the model's scores are not numbers. One host synchronisation a step. Each group of a diverse
-    beam is searched as a sentence of its own.
+    There are fewer than `n_best` if fewer were finished, and none only if the model's logits are not finite.
+
+    Args:
+        max_lengths: [B] maximum target tokens, without eos.
+
+    Returns:
+        B * num_beam_groups lists, with all groups of a sentence in a row.
     """
-    end, groups, penalty = model.vocabulary.special_tokens.eos, settings.groups, settings.length_penalty
-    beam = settings.beam_size // groups
-    places = said_by = torch.arange(len(sentences)).repeat_interleave(groups)
-    longest = longest_translations(source, settings, sentences).repeat_interleave(groups)
-    is_done = _Stopping(settings, beam, soft=any(rule.soft for rule in rules))
-    choose = _chooser(settings, rules, end)
-    live = Live.only_start(len(places), model.vocabulary.special_tokens.decoder_start, longest.device)
-    most = settings.beam_size if settings.coverage_penalty else settings.n_best
-    finished = _Finished.none(len(places), min(beam, most), longest.device)
-    remaining, ended = torch.arange(len(places)), list[_Ended]()
-    state = model.init_cache(model.encode(source), source.batch_size)
+    eos, groups, penalty, device = (
+        model.vocabulary.special_tokens.eos,
+        settings.num_beam_groups,
+        settings.length_penalty,
+        max_lengths.device,
+    )
+    group_size = settings.beam_size // groups
+    num_kept = min(group_size, settings.beam_size if settings.coverage_penalty else settings.n_best)
+    cache, states = model.init_cache(model.encode(inputs), inputs.batch_size), processors.begin(len(max_lengths))
     if groups > 1:
-        state = state.select(places.unsqueeze(1).to(longest.device))
-    for length in itertools.count(1):  # of a hypothesis that ends in this step, its end counted
-        scores, state = model.step(live.tokens[:, :, -1], state)
-        choice = choose(Words.ruled(scores, rules, Said(live.tokens, said_by, remaining)), live, remaining)
-        if choice.ending is not None:
-            finished = finished.including(choice.ending, live, end, length**penalty)
-        done = is_done(finished, choice.going_on.rank.amax(1), length, longest).cpu()
-        left, before, parents = done.nonzero()[:, 0], live, choice.going_on.parents
-        live = live.extended(choice.going_on)
-        here = torch.arange(len(done), device=longest.device)
-        if len(left):
-            gone, kept = left.to(longest.device), done.logical_not().nonzero()[:, 0]
-            normalizer = max(1, length - 1) ** penalty
-            ended.append(_Ended(remaining[left], finished.select(gone), before.select(gone), normalizer))
+        rows = group_rows(len(max_lengths), groups, device)
+        cache, states, max_lengths = cache.select(rows), processors.select(states, rows), max_lengths[rows[:, 0]]
+    is_done = _StoppingCriterion(settings, group_size, can_rise=processors.is_soft)
+    beams = ActiveBeams.initial(len(max_lengths), model.vocabulary.special_tokens.decoder_start, device)
+    finished = _FinishedHypotheses.empty(len(max_lengths), num_kept, device)
+    remaining, completed = torch.arange(len(max_lengths)), list[_CompletedSentences]()  # remaining: on the CPU
+    for length in itertools.count(1):  # of a hypothesis that ends in this step, eos included
+        logits, cache = model.step(beams.tokens[:, :, -1], cache)
+        scores, states = processors(logits, beams.tokens, states)
+        selection = selector(scores, beams, remaining, states)
+        if selection.finished is not None:
+            finished = finished.add(selection.finished, beams, eos, length, penalty)
+        done = is_done(finished, selection.active.path_scores.amax(1), length, max_lengths).cpu()
+        leaving, previous, parents = done.nonzero()[:, 0], beams, selection.active.beam_indices
+        beams = beams.extend(selection.active)
+        here = torch.arange(len(done), device=device)
+        if len(leaving):
+            gone, kept = leaving.to(device), done.logical_not().nonzero()[:, 0]
+            completed.append(
+                _CompletedSentences(remaining[leaving], finished.select(gone), previous.select(gone), length - 1)
+            )
             if not len(kept):
                 break
-            here, remaining, said_by = kept.to(longest.device), remaining[kept], said_by[kept]
-            live, finished, parents = live.select(here), finished.select(here), parents[here]
-            longest = longest[here]
-        if len(left) or parents.size(1) > 1:
-            state = state.select(here.unsqueeze(1) * before.rank.size(1) + parents)
-    found = _collected(ended, len(places), min(beam, most), end)
-    if groups > 1:
-        found = [merged(found[row : row + groups], most) for row in range(0, len(found), groups)]
-    if settings.coverage_penalty:
-        found = by_coverage(model, source, found, settings.coverage_penalty)
-    return [hypotheses[: settings.n_best] for hypotheses in found]
-
-
-def _chooser(settings: BeamSettings, rules: Sequence[Rule], end: int) -> Chooser:
-    required = next(find_rules(rules, Required), None)
-    forbidden = next((rule for rule in find_rules(rules, Forbidden) if rule.patient), None)
-    if settings.groups > 1:
-        return Diverse(settings.groups, settings.diversity, settings.beam_size // settings.groups, end)
-    if required is not None or forbidden is not None:
-        return Constrained(settings.beam_size, end, required, forbidden)
-    return BestOfAll(settings.beam_size, end)
+            here, remaining = kept.to(device), remaining[kept]
+            beams, finished, parents = beams.select(here), finished.select(here), parents[here]
+            max_lengths = max_lengths[here]
+        if len(leaving) or parents.size(1) > 1:
+            rows = here.unsqueeze(1) * previous.path_scores.size(1) + parents
+            cache, states = cache.select(rows), processors.select(states, rows)
+    return _collect_n_best(completed, num_kept, eos, penalty)
 
 
 @dataclass(frozen=True)
-class _Finished:
-    """The best finished hypotheses, best first: tokens [B,n,t] with start, filled up with end; others [B,n].
-
-    Places still free have the score -inf. `count` [B] is of all that were finished, kept or not.
-    """
+class _FinishedHypotheses:
+    """The best finished hypotheses of each sentence, best first. Places still free have the score -inf."""
 
     tokens: Tensor
-    log_probability: Tensor
-    score: Tensor
+    """[B,n,t], bos first, padded with eos."""
+    log_probs: Tensor
+    """[B,n]"""
+    scores: Tensor
+    """[B,n], normalized."""
     count: Tensor
+    """[B], of all that were finished, kept or not."""
 
     @classmethod
-    def none(cls, batch: int, n_best: int, device: torch.device) -> Self:
-        impossible = torch.full((batch, n_best), -torch.inf, device=device)
-        tokens = torch.empty(batch, n_best, 0, dtype=torch.long, device=device)
-        return cls(tokens, impossible, impossible, torch.zeros(batch, dtype=torch.long, device=device))
+    def empty(cls, batch_size: int, num_kept: int, device: torch.device) -> Self:
+        impossible = torch.full((batch_size, num_kept), -torch.inf, device=device)
+        tokens = torch.empty(batch_size, num_kept, 0, dtype=torch.long, device=device)
+        return cls(tokens, impossible, impossible, torch.zeros(batch_size, dtype=torch.long, device=device))
 
-    def including(self, ending: Continuations, live: Live, end: int, normalizer: float) -> Self:
-        log_probability = torch.cat([self.log_probability, ending.log_probability], dim=1)
-        score = torch.cat([self.score, ending.rank / normalizer], dim=1)
-        missing = live.tokens.size(2) - self.tokens.size(2)
-        tokens = torch.cat([pad(self.tokens, (0, missing), value=end), rows(live.tokens, ending.parents)], dim=1)
-        order = score.sort(dim=1, descending=True, stable=True).indices[:, : self.score.size(1)]
-        count = self.count + ending.rank.isfinite().sum(1)
-        return type(self)(rows(tokens, order), log_probability.gather(1, order), score.gather(1, order), count)
+    def add(self, candidates: Candidates, beams: ActiveBeams, eos: int, length: int, length_penalty: float) -> Self:
+        new_scores = normalize_score(candidates.path_scores, length, length_penalty)
+        log_probs = torch.cat([self.log_probs, candidates.log_probs], dim=1)
+        scores = torch.cat([self.scores, new_scores], dim=1)
+        missing = beams.tokens.size(2) - self.tokens.size(2)
+        new_tokens = gather_rows(beams.tokens, candidates.beam_indices)
+        tokens = torch.cat([pad(self.tokens, (0, missing), value=eos), new_tokens], dim=1)
+        order = scores.sort(dim=1, descending=True, stable=True).indices[:, : self.scores.size(1)]
+        count = self.count + candidates.path_scores.isfinite().sum(1)
+        return type(self)(gather_rows(tokens, order), log_probs.gather(1, order), scores.gather(1, order), count)
 
     def select(self, sentences: Tensor) -> Self:
         return type(self)(
-            self.tokens[sentences], self.log_probability[sentences], self.score[sentences], self.count[sentences]
+            self.tokens[sentences], self.log_probs[sentences], self.scores[sentences], self.count[sentences]
         )
 
 
 @dataclass(frozen=True)
-class _Ended:
-    """Sentences that left the batch, by number, with what they had; read only after the search, without waiting."""
+class _CompletedSentences:
+    """Sentences that left the batch. Kept on the device, and read only after the search, to avoid synchronization."""
 
     sentences: Tensor
-    finished: _Finished
-    live: Live
-    normalizer: float
+    """[B'] indices, on the CPU."""
+    finished: _FinishedHypotheses
+    active: ActiveBeams
+    active_length: int
 
 
 @dataclass(frozen=True)
-class _Stopping:
-    """Tells which sentences are done."""
+class _StoppingCriterion:
+    """The rules of the module docstring."""
 
     settings: BeamSettings
-    beam: int
-    soft: bool
-    """Whether rules can add to a rank."""
+    beam_size: int
+    can_rise: bool
+    """Whether processors can raise path scores."""
 
-    def __call__(self, finished: _Finished, best_live: Tensor, length: int, longest: Tensor) -> Tensor:
-        """Which [B] are done, the best rank [B] of the live ones, all of `length` tokens, given."""
-        worst, early, penalty = finished.score[:, -1], self.settings.early_stop, self.settings.length_penalty
-        done = length > longest
+    def __call__(self, finished: _FinishedHypotheses, best_active: Tensor, length: int, max_lengths: Tensor) -> Tensor:
+        """Return which sentences [B] are done.
+
+        Args:
+            best_active: [B] best path score of the active hypotheses, all of `length` tokens.
+        """
+        worst, early, penalty = finished.scores[:, -1], self.settings.early_stopping, self.settings.length_penalty
+        done = length > max_lengths
         if early != "never":
-            enough = finished.count >= self.beam
-            done |= enough & (worst >= best_live / (length + 1) ** penalty) if early == "settled" else enough
-        if not self.soft:
-            # A hypothesis cannot pass the score of its rank at the most favourable length, however it goes on.
-            favourable = longest.double() + 1 if penalty > 0 else torch.full_like(longest, length + 1).double()
-            done |= worst > best_live / favourable**penalty
-        return done | (best_live == -torch.inf) if length > 1 else done
+            has_enough = finished.count >= self.beam_size
+            done |= has_enough if early else has_enough & (worst >= normalize_score(best_active, length + 1, penalty))
+        if not self.can_rise:
+            longest = max_lengths.double() + 1 if penalty > 0 else torch.full_like(max_lengths, length + 1).double()
+            done |= worst > normalize_score(best_active, longest, penalty)
+        return done | (best_active == -torch.inf) if length > 1 else done
 
 
-def _collected(ended: list[_Ended], batch: int, n_best: int, end: int) -> list[list[Hypothesis]]:
-    found: list[list[Hypothesis]] = [[] for _ in range(batch)]
-    for group in ended:
-        finished, live = group.finished, group.live
-        complete = _hypotheses(finished.tokens, finished.log_probability, finished.score, end, ended=True)
-        cut_off = _hypotheses(live.tokens, live.log_probability, live.rank / group.normalizer, end, ended=False)
-        for sentence, some, rest in zip(group.sentences.tolist(), complete, cut_off, strict=True):
+def _collect_n_best(
+    completed: list[_CompletedSentences], n_best: int, eos: int, length_penalty: float
+) -> list[list[Hypothesis]]:
+    found: dict[int, list[Hypothesis]] = {}
+    for group in completed:
+        finished, active = group.finished, group.active
+        active_scores = normalize_score(active.path_scores, group.active_length, length_penalty)
+        complete = _hypotheses(finished.tokens, finished.log_probs, finished.scores, eos, has_eos=True)
+        truncated = _hypotheses(active.tokens, active.log_probs, active_scores, eos, has_eos=False)
+        for sentence, some, rest in zip(group.sentences.tolist(), complete, truncated, strict=True):
             found[sentence] = (some or rest)[:n_best]
-    return found
+    return [found[sentence] for sentence in range(len(found))]
 
 
 def _hypotheses(
-    tokens: Tensor, log_probability: Tensor, score: Tensor, end: int, *, ended: bool
+    tokens: Tensor, log_probs: Tensor, scores: Tensor, eos: int, *, has_eos: bool
 ) -> list[list[Hypothesis]]:
-    columns = zip(tokens[:, :, 1:].tolist(), log_probability.tolist(), score.tolist(), strict=True)
+    columns = zip(tokens[:, :, 1:].tolist(), log_probs.tolist(), scores.tolist(), strict=True)
     return [
         [
-            Hypothesis(before_end(row, end), total, ranked, ended)
-            for row, total, ranked in zip(*sentence, strict=True)
-            if ranked > -torch.inf  # neither a free place nor not a number
+            Hypothesis(before_eos(row, eos), log_prob, score, has_eos)
+            for row, log_prob, score in zip(*sentence, strict=True)
+            if score > -torch.inf  # neither a free place nor NaN
         ]
         for sentence in columns
     ]

@@ -1,52 +1,64 @@
-"""Diverse beam search (Vijayakumar et al. 2018): groups of hypotheses that shun each other's words."""
+"""Diverse beam search (Vijayakumar et al. 2018): groups of hypotheses that avoid each other's tokens.
+
+Each group is an ordinary beam and a row of the batch, with index sentence * groups + group. At each step the groups of
+a sentence select one after the other. For a later group, a token costs `diversity_penalty` for each hypothesis of
+earlier groups that has just been extended with it. The cost counts in this selection only.
+"""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.rules import Words
-from nmt_cli.decoding.search.choosing import Choice, Continuations, Live, best_words
+from nmt_cli.decoding.logits_processors.processor import ProcessorStates, TokenScores
+from nmt_cli.decoding.search.candidates import ActiveBeams, Candidates, Selection, top_tokens
 from nmt_cli.decoding.search.hypotheses import Hypothesis, best_first
 
 
-class Diverse:
-    """Each group is a plain beam, a row of the batch, numbered sentence·groups + group; groups choose one by one.
+class DiverseSelector:
+    """Selects for all groups of all sentences."""
 
-    To a later group a word ranks lower for each hypothesis of earlier groups that goes on with it in this step. That
-    counts in this choice only.
-    """
+    def __init__(self, num_groups: int, diversity_penalty: float, group_size: int, eos: int) -> None:
+        self._num_groups, self._penalty, self._group_size, self._eos = num_groups, diversity_penalty, group_size, eos
 
-    def __init__(self, groups: int, diversity: float, beam: int, end: int) -> None:
-        """`beam` is the size of a group."""
-        self.groups, self.diversity, self.beam, self.end = groups, diversity, beam, end
-
-    def __call__(self, words: Words, live: Live, sentences: Tensor) -> Choice:
-        rows = sentences.to(words.own.device)
-        taken = words.ranked.new_zeros(int(sentences.max()) // self.groups + 1, words.ranked.size(-1))  # [B,V]
-        ending, going_on, order = list[Continuations](), list[Continuations](), list[Tensor]()
-        for group in range(self.groups):
-            here = (sentences % self.groups == group).nonzero()[:, 0].to(rows.device)
-            cost = self.diversity * taken[rows[here] // self.groups]
-            mine = Words(words.own[here], words.ranked[here])
-            tokens = best_words(mine.ranked - cost.unsqueeze(1), self.beam)
-            found = Continuations.by(tokens, mine, live.select(here))
-            found = found.take(
-                (found.rank - cost.gather(1, found.tokens)).sort(dim=1, descending=True, stable=True).indices
-            )
-            ending.append(found.first(self.beam).ending(self.end))
-            going_on.append(found.not_ending(self.end, self.beam))
-            said = going_on[-1].rank.isfinite().to(taken.dtype)
-            sentence = (rows[here] // self.groups).unsqueeze(1).expand_as(said)
-            taken.index_put_((sentence, going_on[-1].tokens), said, accumulate=True)
+    def __call__(self, scores: TokenScores, beams: ActiveBeams, rows: Tensor, states: ProcessorStates) -> Selection:
+        sentences = rows.to(scores.log_probs.device) // self._num_groups
+        used = scores.scores.new_zeros(int(rows.max()) // self._num_groups + 1, scores.scores.size(-1))  # [B,V]
+        finished, active, order = list[Candidates](), list[Candidates](), list[Tensor]()
+        for group in range(self._num_groups):
+            here = (rows % self._num_groups == group).nonzero()[:, 0].to(sentences.device)
+            cost = self._penalty * used[sentences[here]]
+            own = TokenScores(scores.log_probs[here], scores.scores[here])
+            tokens = top_tokens(own.scores - cost.unsqueeze(1), self._group_size)
+            found = Candidates.from_tokens(tokens, own, beams.select(here))
+            with_cost = found.path_scores - cost.gather(1, found.token_ids)
+            found = found.gather(with_cost.sort(dim=1, descending=True, stable=True).indices)
+            finished.append(found.first(self._group_size).only_eos(self._eos))
+            active.append(found.without_eos(self._eos, self._group_size))
+            count = active[-1].path_scores.isfinite().to(used.dtype)
+            sentence = sentences[here].unsqueeze(1).expand_as(count)
+            used.index_put_((sentence, active[-1].token_ids), count, accumulate=True)
             order.append(here)
         back = torch.cat(order).argsort()
-        return Choice(Continuations.joined(ending, back), Continuations.joined(going_on, back))
+        return Selection(Candidates.concat(finished, back), Candidates.concat(active, back))
 
 
-def merged(groups: Sequence[Sequence[Hypothesis]], n_best: int) -> list[Hypothesis]:
-    """The best of each group, then their second best, …, until there are `n_best`, each only once."""
-    deepest = max(map(len, groups))
-    turns = (best_first(group[place] for group in groups if place < len(group)) for place in range(deepest))
-    found = {hypothesis.tokens: hypothesis for turn in turns for hypothesis in turn}
-    return best_first(list(found.values())[:n_best])
+def group_rows(batch_size: int, num_groups: int, device: torch.device) -> Tensor:
+    """Return the rows [B*groups,1] that repeat the only hypothesis of each sentence for each group."""
+    return torch.arange(batch_size, device=device).repeat_interleave(num_groups).unsqueeze(1)
+
+
+def merge_groups(found: Sequence[Sequence[Hypothesis]], num_groups: int, count: int) -> list[list[Hypothesis]]:
+    """Return up to `count` different hypotheses of each sentence, from those of each of its groups.
+
+    The best of each group come first, then the second best, and so on.
+    """
+    merged = []
+    for first in range(0, len(found), num_groups):
+        groups = found[first : first + num_groups]
+        turns = (
+            best_first(group[rank] for group in groups if rank < len(group)) for rank in range(max(map(len, groups)))
+        )
+        distinct = {hypothesis.tokens: hypothesis for turn in turns for hypothesis in turn}
+        merged.append(best_first(list(distinct.values())[:count]))
+    return merged

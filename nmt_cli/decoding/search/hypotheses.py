@@ -1,58 +1,75 @@
-"""What search finds: hypotheses, and the value that ranks them."""
+"""Results of a search, and the score that ranks them."""
 
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.sentences import Phrase, Sentence
+from nmt_cli.decoding.sentences import Phrase, SentenceInput
 from nmt_cli.models.contract import ModelInputs
 from nmt_cli.recipe.decoding import SearchSettings
+
+Score = TypeVar("Score", float, Tensor)
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A translation in tokens, and what the model thinks of it."""
+    """A translation as token ids, with its score."""
 
     tokens: tuple[int, ...]
-    """Without start and end."""
+    """Without bos and eos."""
     log_probability: float
-    """Natural logarithm, under the model's own distribution; of the end token too, if the model said it."""
+    """Natural logarithm, under the model's own distribution; includes eos if it was generated."""
     score: float
-    """What ranks it: log_probability / length^length_penalty; the length counts the end token if it was said. To this
-    come what soft rules and a coverage penalty add."""
-    ended: bool = True
-    """Whether the model said the end, instead of being cut off at the greatest length."""
-    unmet: tuple[Phrase, ...] = ()
-    """Required phrases that it does not say, as no translation could say them all."""
+    """Normalized by length, with the bonuses of soft processors and of the coverage penalty. The best is highest."""
+    has_eos: bool = True
+    """Whether the model generated eos; if not, the translation was truncated at the maximum length."""
+    unsatisfied: tuple[Phrase, ...] = ()
+    """Forced phrases that it does not contain, because no translation could contain all of them."""
+
+
+def normalize_score(log_prob: Score, length: int | Tensor, length_penalty: float) -> Score:
+    """Return log_prob / length^length_penalty.
+
+    Args:
+        log_prob: Natural logarithm of a probability, with bonuses if there are any.
+        length: Number of tokens, with eos if it was generated. An empty translation without eos counts as 1.
+
+    >>> normalize_score(-6.0, length=4, length_penalty=0.5)
+    -3.0
+    """
+    at_least_one: Any = length.clamp(min=1) if isinstance(length, Tensor) else max(1, length)
+    normalized: Score = log_prob / at_least_one**length_penalty
+    return normalized
 
 
 def best_first(hypotheses: Iterable[Hypothesis]) -> list[Hypothesis]:
-    """Sort by score; equals stay in order."""
+    """Sort by score. Hypotheses of equal score keep their order."""
     return sorted(hypotheses, key=lambda hypothesis: hypothesis.score, reverse=True)
 
 
-def before_end(tokens: Iterable[int], end: int) -> tuple[int, ...]:
-    """What was said before the first end token, or all."""
-    return tuple(itertools.takewhile(lambda token: token != end, tokens))
+def before_eos(tokens: Iterable[int], eos: int) -> tuple[int, ...]:
+    """Return the tokens before the first eos, or all."""
+    return tuple(itertools.takewhile(lambda token: token != eos, tokens))
 
 
-def longest_translations(source: ModelInputs, settings: SearchSettings, sentences: Sequence[Sentence]) -> Tensor:
-    """How many tokens [B], the end apart, a translation may have: max_length_ratio · source length + 10.
+def max_target_lengths(inputs: ModelInputs, settings: SearchSettings, sentences: Sequence[SentenceInput]) -> Tensor:
+    """Return the maximum number [B] of target tokens, without eos: max_length_ratio * source length + 10.
 
-    Other lines that are not translated do not count. Other settings come before that, and before these what is wished
-    of a sentence.
+    Context lines do not count as source. min_length and max_length override the ratio, and the length that the
+    constraints of a sentence need overrides both.
     """
-    assert source.ids is not None
-    batch, padded = source.ids.shape
-    lengths = source.ids.new_full((batch,), padded) if source.lengths is None else source.lengths
-    if any(sentence.unsaid for sentence in sentences):
-        lengths = lengths - lengths.new_tensor([sentence.unsaid for sentence in sentences])
+    assert inputs.ids is not None
+    batch, padded = inputs.ids.shape
+    lengths = inputs.ids.new_full((batch,), padded) if inputs.lengths is None else inputs.lengths
+    if any(sentence.num_context_tokens for sentence in sentences):
+        lengths = lengths - lengths.new_tensor([sentence.num_context_tokens for sentence in sentences])
     longest = ((lengths - 1).double() * settings.max_length_ratio).long() + 10
     longest = longest.clamp(settings.min_length, settings.max_length)
-    if any(sentence.wishes for sentence in sentences):
-        wished = [each.wishes.longest_beginning + sum(map(len, each.wishes.required)) for each in sentences]
-        longest = longest.maximum(torch.tensor(wished, device=longest.device))
+    if any(sentence.constraints for sentence in sentences):
+        needed = [sentence.constraints.sufficient_length for sentence in sentences]
+        longest = longest.maximum(torch.tensor(needed, device=longest.device))
     return longest

@@ -1,4 +1,4 @@
-"""Sampling: every word is drawn by chance, from all words or from the likelier ones."""
+"""Sampling: each token is drawn from the model's distribution, or from its more likely tokens."""
 
 import itertools
 import random
@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.rules import Rule, Said, Words
-from nmt_cli.decoding.search.hypotheses import Hypothesis, before_end, best_first, longest_translations
-from nmt_cli.decoding.sentences import Sentence
+from nmt_cli.decoding.logits_processors.processor import ProcessorList
+from nmt_cli.decoding.search.hypotheses import Hypothesis, before_eos, best_first, normalize_score
 from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import SamplingSettings
 
@@ -17,79 +16,88 @@ from nmt_cli.recipe.decoding import SamplingSettings
 @torch.inference_mode()
 def sample(
     model: Model,
-    source: ModelInputs,
+    inputs: ModelInputs,
     settings: SamplingSettings,
-    rules: Sequence[Rule],
-    sentences: Sequence[Sentence],
+    processors: ProcessorList,
+    max_lengths: Tensor,
+    lines: Sequence[int],
 ) -> list[list[Hypothesis]]:
-    """`n_best` independent draws for each sentence, best first; none if the model's scores are not numbers.
+    """Return `n_best` independent samples for each sentence, best first; none if the model's logits are not finite.
 
-    Chance depends on the seed, the line that a sentence belongs to and the number of the draw alone, so a sentence gets
-    the same words in any company. A draw that reaches the greatest length is cut off, and has no end.
+    Samples depend only on the seed, the line number and the index of the sample, so a sentence gets the same samples in
+    any batch. A sample that reaches the maximum length is truncated and has no eos. One host synchronization a step.
+
+    Args:
+        max_lengths: [B] maximum target tokens, without eos.
+        lines: Line number of each sentence.
     """
-    end, draws, lines = model.vocabulary.special_tokens.eos, settings.n_best, [sentence.line for sentence in sentences]
-    longest = longest_translations(source, settings, sentences).unsqueeze(1)  # [B,1]
-    chances = _chances(settings.seed, lines, draws, int(longest.max()) + 1).to(longest.device)  # [B,n,T]
-    tokens = torch.full((*chances.shape[:2], chances.size(2) + 1), end, device=longest.device)  # with start
+    eos, count, device = model.vocabulary.special_tokens.eos, settings.n_best, max_lengths.device
+    max_lengths = max_lengths.unsqueeze(1)  # [B,1]
+    uniform = _uniform_draws(settings.seed, lines, count, int(max_lengths.max()) + 1).to(device)  # [B,n,T]
+    tokens = torch.full((*uniform.shape[:2], uniform.size(2) + 1), eos, device=device)  # bos first
     tokens[:, :, 0] = model.vocabulary.special_tokens.decoder_start
-    log_probability = torch.zeros_like(chances[:, :, 0])
+    log_probs = torch.zeros_like(uniform[:, :, 0])
     lengths = torch.zeros_like(tokens[:, :, 0])
-    here = torch.arange(len(sentences), device=longest.device)  # the sentences still in the batch
-    over = torch.zeros_like(lengths, dtype=torch.bool)
-    ended = torch.zeros_like(over)
-    state = model.init_cache(model.encode(source), source.batch_size).select(here.unsqueeze(1).expand(-1, draws))
-    for length in itertools.count(1):  # of a draw that ends in this step, its end counted
-        scores, state = model.step(tokens[here, :, length - 1], state)
-        words = Words.ruled(scores, rules, Said(tokens[here, :, :length], here.cpu()))
-        said = _draw(words.ranked, settings, chances[here, :, length - 1])
-        counts = ~over & ((length <= longest[here]) | (said == end))
-        tokens[here, :, length] = said.where(counts, end)
-        log_probability[here] += words.own.gather(-1, said.unsqueeze(-1)).squeeze(-1).where(counts, 0)
+    here = torch.arange(len(lines), device=device)  # the sentences still in the batch
+    is_over = torch.zeros_like(lengths, dtype=torch.bool)
+    has_eos = torch.zeros_like(is_over)
+    rows = here.unsqueeze(1).expand(-1, count)
+    cache = model.init_cache(model.encode(inputs), inputs.batch_size).select(rows)
+    states = processors.select(processors.begin(len(lines)), rows)
+    for length in itertools.count(1):  # of a sample that ends in this step, eos included
+        logits, cache = model.step(tokens[here, :, length - 1], cache)
+        processed, states = processors(logits, tokens[here, :, :length], states)
+        next_tokens = _sample_next_token(processed.scores, settings, uniform[here, :, length - 1])
+        is_eos = next_tokens == eos
+        counts = ~is_over & ((length <= max_lengths[here]) | is_eos)
+        tokens[here, :, length] = next_tokens.where(counts, eos)
+        log_probs[here] += processed.log_probs.gather(-1, next_tokens.unsqueeze(-1)).squeeze(-1).where(counts, 0)
         lengths[here] += counts
-        ended[here] |= counts & (said == end)
-        over |= (said == end) | (length > longest[here])
-        kept = over.all(1).logical_not().nonzero()[:, 0]  # the step's one host synchronisation
+        has_eos[here] |= counts & is_eos
+        is_over |= is_eos | (length > max_lengths[here])
+        kept = is_over.all(1).logical_not().nonzero()[:, 0]
         if not len(kept):
             break
         if len(kept) < len(here):
-            state = state.select(kept.unsqueeze(1) * draws + torch.arange(draws, device=kept.device))
-            here, over = here[kept], over[kept]
-    score = log_probability / lengths.clamp(min=1) ** settings.length_penalty
+            rows = kept.unsqueeze(1) * count + torch.arange(count, device=device)
+            cache, states = cache.select(rows), processors.select(states, rows)
+            here, is_over = here[kept], is_over[kept]
+    scores = normalize_score(log_probs, lengths, settings.length_penalty)
     return [
         best_first(
-            Hypothesis(before_end(row, end), total, ranked, complete)
-            for row, total, ranked, complete in zip(*sentence, strict=True)
-            if total > -torch.inf  # it is a number
+            Hypothesis(before_eos(row, eos), log_prob, score, is_complete)
+            for row, log_prob, score, is_complete in zip(*sentence, strict=True)
+            if log_prob > -torch.inf  # not NaN
         )
         for sentence in zip(
-            tokens[:, :, 1:].tolist(), log_probability.tolist(), score.tolist(), ended.tolist(), strict=True
+            tokens[:, :, 1:].tolist(), log_probs.tolist(), scores.tolist(), has_eos.tolist(), strict=True
         )
     ]
 
 
-def _draw(scores: Tensor, settings: SamplingSettings, chance: Tensor) -> Tensor:
-    """One word [B,k] after each hypothesis, by inversion of the cumulative distribution at `chance` in [0,1)."""
+def _sample_next_token(scores: Tensor, settings: SamplingSettings, uniform: Tensor) -> Tensor:
+    """Return one token [B,k] after each hypothesis, by inversion of the cumulative distribution at `uniform` [B,k]."""
     scores, tokens = scores / settings.temperature, None
     if settings.top_k is not None or settings.top_p is not None:
         scores, tokens = scores.topk(min(settings.top_k or scores.size(-1), scores.size(-1)))
-    probability = scores.double().softmax(-1)
-    likeliest = probability.amax(-1, keepdim=True)
-    if settings.top_p is not None:  # what the likelier words have together decides, so the likeliest always stays
-        probability = probability.masked_fill(probability.cumsum(-1) - probability >= settings.top_p, 0)
+    probs = scores.double().softmax(-1)
+    max_prob = probs.amax(-1, keepdim=True)
+    if settings.top_p is not None:  # the probability of all more likely tokens decides, so the most likely always stays
+        probs = probs.masked_fill(probs.cumsum(-1) - probs >= settings.top_p, 0)
     if settings.min_p is not None:
-        probability = probability.masked_fill(probability < settings.min_p * likeliest, 0)
+        probs = probs.masked_fill(probs < settings.min_p * max_prob, 0)
     if settings.epsilon is not None:
-        probability = probability.masked_fill(probability < likeliest.clamp(max=settings.epsilon), 0)
-    cumulative = probability.cumsum(-1)
-    place = torch.searchsorted(cumulative, chance.unsqueeze(-1) * cumulative[..., -1:], right=True)
-    place = place.clamp(max=scores.size(-1) - 1)  # scores that are not numbers have no place
-    return (place if tokens is None else tokens.gather(-1, place)).squeeze(-1)
+        probs = probs.masked_fill(probs < max_prob.clamp(max=settings.epsilon), 0)
+    cumulative = probs.cumsum(-1)
+    index = torch.searchsorted(cumulative, uniform.unsqueeze(-1) * cumulative[..., -1:], right=True)
+    index = index.clamp(max=scores.size(-1) - 1)  # for NaN
+    return (index if tokens is None else tokens.gather(-1, index)).squeeze(-1)
 
 
-def _chances(seed: int, lines: Sequence[int], draws: int, steps: int) -> Tensor:
-    """Uniform numbers [B,draws,steps] in [0,1), a generator of its own for each draw of each line."""
+def _uniform_draws(seed: int, lines: Sequence[int], count: int, steps: int) -> Tensor:
+    """Return uniform numbers [B,count,steps] in [0,1), from a separate generator for each sample of each line."""
     rows = []
-    for line, draw in itertools.product(lines, range(draws)):
-        generator = random.Random(f"{seed} {line} {draw}")
-        rows.append([generator.random() for _ in range(steps)])
-    return torch.tensor(rows, dtype=torch.double).view(len(lines), draws, steps)
+    for line, draw in itertools.product(lines, range(count)):
+        rng = random.Random(f"{seed} {line} {draw}")
+        rows.append([rng.random() for _ in range(steps)])
+    return torch.tensor(rows, dtype=torch.double).view(len(lines), count, steps)

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+from fake_models import EchoModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import EchoModel
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.requests import Request
@@ -29,7 +29,7 @@ def translator(plain_tokenizer: Tokenizer) -> Translator:
 
 
 def scored(translator: Translator, *pairs: tuple[str, str]) -> list[ScoredPair]:
-    scorer = Scorer(translator.searcher, translator.tokenizer, SETTINGS)
+    scorer = Scorer(translator.generator, translator.tokenizer, SETTINGS)
     return scorer.score_window([ScoringPair(*pair) for pair in pairs])
 
 

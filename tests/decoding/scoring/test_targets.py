@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from toys import GruModel, numbered, one
+from fake_models import GruModel, numbered, one
 
-from nmt_cli.decoding.batching import Searcher
+from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.scoring import targets as module
+from nmt_cli.decoding.search.strategies import build_strategy
 from nmt_cli.errors import ResourceError
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
@@ -26,22 +27,22 @@ MODELS = {
 }
 
 
-def searcher(name: str) -> Searcher:
+def generator(name: str) -> Generator:
     torch.manual_seed(3)
     model: Model = build(MODELS[name], VocabularySpec(12, 12))
     for weights in model.parameters():
         torch.nn.init.normal_(weights, std=0.4)
     model.output.projection.bias.data[model.vocabulary.special_tokens.eos] += 4
-    return Searcher(model, [0, 1, 2], CPU)
+    return Generator(model, [0, 1, 2], CPU)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_score_agrees_with_search(name: str) -> None:
     settings = BeamSettings(beam_size=4, n_best=4, length_penalty=0.6)
-    found = searcher(name).search(SENTENCES, settings)
+    found = generator(name).search(SENTENCES, build_strategy(settings))
     pairs = [(sentence, hypothesis) for sentence, all in zip(SENTENCES, found, strict=True) for hypothesis in all]
 
-    scores = searcher(name).score([each for each, _ in pairs], [list(other.tokens) for _, other in pairs], 50)
+    scores = generator(name).score([each for each, _ in pairs], [list(other.tokens) for _, other in pairs], 50)
 
     ended = 0
     for (sentence, hypothesis), again in zip(pairs, scores, strict=True):
@@ -59,7 +60,7 @@ def test_score_agrees_with_search(name: str) -> None:
 @pytest.mark.parametrize("batch_tokens", [1, 12, 1000])
 def test_score_does_not_depend_on_the_batch(name: str, batch_tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_POSITIONS_PER_CHUNK", 3)
-    model = searcher(name)
+    model = generator(name)
     alone = [model.score([one], [other], 100, attention=True)[0] for one, other in zip(SENTENCES, TARGETS, strict=True)]
 
     together = model.score(SENTENCES, TARGETS, batch_tokens, attention=True)
@@ -75,7 +76,7 @@ def test_score_does_not_depend_on_the_batch(name: str, batch_tokens: int, monkey
 
 @pytest.mark.parametrize("name", ["transformer", "rnn"])
 def test_cross_attention_has_rows_for_target_tokens_and_columns_for_source_tokens(name: str) -> None:
-    scores = searcher(name).score(SENTENCES, TARGETS, 100, attention=True)
+    scores = generator(name).score(SENTENCES, TARGETS, 100, attention=True)
 
     for each, sentence, target in zip(scores, SENTENCES, TARGETS, strict=True):
         assert each.cross_attention is not None and each.cross_attention.shape == (
@@ -88,7 +89,7 @@ def test_cross_attention_has_rows_for_target_tokens_and_columns_for_source_token
 def test_score_returns_the_log_probability_of_each_token() -> None:
     model = GruModel(12, seed=2)
 
-    (scores,) = Searcher(model, [], CPU).score(numbered([[4, 5]], 1), [[6, 7]], 100)
+    (scores,) = Generator(model, [], CPU).score(numbered([[4, 5]], 1), [[6, 7]], 100)
 
     with torch.no_grad():
         decoded = model.decode(model.encode(one(4, 5)), DecoderInput(torch.tensor([[2, 6, 7]])))
@@ -108,9 +109,9 @@ class LimitedMemory(GruModel):
 
 
 def test_score_halves_batches_when_out_of_memory() -> None:
-    plain = Searcher(GruModel(12), [], CPU).score(SENTENCES, TARGETS, 1000)
+    plain = Generator(GruModel(12), [], CPU).score(SENTENCES, TARGETS, 1000)
 
-    halved = Searcher(LimitedMemory(12), [], CPU).score(SENTENCES, TARGETS, 1000)
+    halved = Generator(LimitedMemory(12), [], CPU).score(SENTENCES, TARGETS, 1000)
 
     for expected, found in zip(plain, halved, strict=True):
         assert found.token_log_probs == pytest.approx(expected.token_log_probs, abs=1e-5)
@@ -118,4 +119,4 @@ def test_score_halves_batches_when_out_of_memory() -> None:
 
 def test_score_names_the_line_that_does_not_fit_into_memory() -> None:
     with pytest.raises(ResourceError, match="line 1: not enough memory"):
-        Searcher(LimitedMemory(12), [], CPU).score(numbered([[4] * 9], 1), [[5]], 1000)
+        Generator(LimitedMemory(12), [], CPU).score(numbered([[4] * 9], 1), [[5]], 1000)

@@ -6,16 +6,26 @@ import random
 
 import pytest
 import torch
-from toys import END, PAD, START, UNKNOWN, GruModel, TableModel, batch_of, forced_log_probability, numbered, one
+from fake_models import (
+    END,
+    PAD,
+    START,
+    UNKNOWN,
+    GruModel,
+    TableModel,
+    batch_of,
+    forced_log_probability,
+    one,
+    search_with,
+)
 
-from nmt_cli.decoding.rules import Forbid, MinimumLength
-from nmt_cli.decoding.search import beam
-from nmt_cli.decoding.search.beam import beam_search
+from nmt_cli.decoding.logits_processors.processor import MinLength, SuppressTokens
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings
 
-NOT_WORDS = Forbid([PAD, UNKNOWN, START])
+SUPPRESSED = [PAD, UNKNOWN, START]
+SUPPRESS = SuppressTokens(SUPPRESSED, torch.device("cpu"))
 PENALTIES = [-0.5, 0.0, 0.6, 1.0, 2.0]
 MODELS = [TableModel(9, seed=3, end_bias=1.0), GruModel(9, seed=4, end_bias=2.0), GruModel(9, seed=5, end_bias=3.0)]
 
@@ -26,7 +36,7 @@ def sentences(number: int, seed: int = 1) -> list[list[int]]:
 
 
 def search(model: Model, source: ModelInputs, settings: BeamSettings) -> list[list[Hypothesis]]:
-    return beam_search(model, source, settings, [NOT_WORDS], numbered(source.ids.tolist()))
+    return search_with([SUPPRESS], model, source, settings)
 
 
 def next_log_probabilities(model: Model, source: ModelInputs, said: tuple[int, ...]) -> list[float]:
@@ -40,7 +50,7 @@ def greedily(model: Model, source: ModelInputs, longest: int) -> tuple[int, ...]
     said: tuple[int, ...] = ()
     while True:
         words = next_log_probabilities(model, source, said)
-        best = max((word for word in range(len(words)) if word not in NOT_WORDS.tokens), key=words.__getitem__)
+        best = max((word for word in range(len(words)) if word not in SUPPRESSED), key=words.__getitem__)
         if best == END or len(said) == longest:
             return said
         said = (*said, best)
@@ -57,7 +67,7 @@ def plain_beam_search(
             (total + log_probability, said, word)
             for total, said in live
             for word, log_probability in enumerate(next_log_probabilities(model, source, said))
-            if word not in NOT_WORDS.tokens
+            if word not in SUPPRESSED
         ]
         found.sort(key=lambda continuation: -continuation[0])
         if settings.beam_size == 1:
@@ -105,17 +115,15 @@ def test_search_keeps_its_own_rules(model: Model, beam_size: int, penalty: float
 
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("seed", range(4))
-def test_a_wide_beam_finds_the_best_of_all_translations(
-    monkeypatch: pytest.MonkeyPatch, penalty: float, seed: int
-) -> None:
+def test_a_wide_beam_finds_the_best_of_all_translations(penalty: float, seed: int) -> None:
     longest = 5
-    monkeypatch.setattr(beam, "longest_translations", lambda *_: torch.tensor([longest]))
     model, source = GruModel(7, seed, end_bias=1.0), one(4, 5, 6)
     every = [said for length in range(longest + 1) for said in itertools.product([4, 5, 6], repeat=length)]
     scores = {said: forced_log_probability(model, source, said) / (len(said) + 1) ** penalty for said in every}
     best = sorted(every, key=scores.__getitem__, reverse=True)[:5]
 
-    found = search(model, source, BeamSettings(beam_size=1000, n_best=5, length_penalty=penalty))[0]
+    wide = BeamSettings(beam_size=1000, n_best=5, length_penalty=penalty)
+    found = search_with([SUPPRESS], model, source, wide, max_length=longest)[0]
 
     assert [hypothesis.tokens for hypothesis in found] == best
     assert [hypothesis.score for hypothesis in found] == pytest.approx([scores[said] for said in best], abs=1e-4)
@@ -263,25 +271,25 @@ def test_scores_that_are_not_numbers_give_no_hypothesis() -> None:
 def test_a_search_that_stops_later_finds_nothing_worse(penalty: float) -> None:
     model, source = GruModel(9, seed=5, end_bias=3.0), batch_of(sentences(12))
     found, steps = {}, {}
-    for rule in ("first", "settled", "never"):
+    for rule in (True, False, "never"):
         model.rows_stepped.clear()
-        settings = BeamSettings(beam_size=4, early_stop=rule, length_penalty=penalty)
+        settings = BeamSettings(beam_size=4, early_stopping=rule, length_penalty=penalty)
         found[rule] = [hypotheses[0].score for hypotheses in search(model, source, settings)]
         steps[rule] = sum(batch for batch, _ in model.rows_stepped)
 
-    assert steps["first"] <= steps["settled"] <= steps["never"]
+    assert steps[True] <= steps[False] <= steps["never"]
     assert all(
         one <= other + 1e-6 <= last + 2e-6
-        for one, other, last in zip(found["first"], found["settled"], found["never"], strict=True)
+        for one, other, last in zip(found[True], found[False], found["never"], strict=True)
     )
     if penalty:
-        assert steps["first"] < steps["settled"] < steps["never"]
+        assert steps[True] < steps[False] < steps["never"]
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_first_to_finish_stop_a_search_that_asks_for_them(model: Model) -> None:
     for sentence in sentences(3):
-        settings = BeamSettings(beam_size=3, n_best=3, early_stop="first")
+        settings = BeamSettings(beam_size=3, n_best=3, early_stopping=True)
 
         found = search(model, one(*sentence), settings)[0]
 
@@ -294,6 +302,6 @@ def test_lengths_keep_to_their_bounds(beam_size: int) -> None:
     model = GruModel(9, seed=4, end_bias=2.0)
     for least, most in [(1, 2), (3, 3), (5, 6), (30, None)]:
         settings = BeamSettings(beam_size=beam_size, n_best=beam_size, min_length=least, max_length=most)
-        rules = [NOT_WORDS, MinimumLength(least, END)]
-        for found in beam_search(model, batch_of(sentences(5)), settings, rules, numbered(sentences(5))):
+        processors = [SUPPRESS, MinLength(least, END)]
+        for found in search_with(processors, model, batch_of(sentences(5)), settings):
             assert all(least <= len(each.tokens) <= (most or 30) for each in found)

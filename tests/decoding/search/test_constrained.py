@@ -2,15 +2,16 @@
 
 import pytest
 import torch
+from fake_models import GruModel, TableModel, forced_log_probability, occurrences, one, search
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import GruModel, TableModel, forced_log_probability, occurrences, one, search
 
-from nmt_cli.decoding.rules import Said, Words
-from nmt_cli.decoding.rules.required import Required
-from nmt_cli.decoding.search.choosing import Live
-from nmt_cli.decoding.search.constrained import Constrained
-from nmt_cli.decoding.sentences import Phrase, Wishes
+from nmt_cli.decoding.logits_processors.phrases import ForcedPhrases
+from nmt_cli.decoding.logits_processors.processor import ProcessorList
+from nmt_cli.decoding.logits_processors.tracker import ContinuationTokens
+from nmt_cli.decoding.search.candidates import ActiveBeams
+from nmt_cli.decoding.search.constrained import ConstrainedSelector
+from nmt_cli.decoding.sentences import Constraints, Phrase
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
 
 WORDS, CONTINUES = (4, 5, 6), (7, 8)
@@ -34,58 +35,65 @@ def said_as_required(required: tuple[Phrase, ...], tokens: tuple[int, ...]) -> b
 @settings(max_examples=60)
 @given(st.lists(PHRASES, min_size=1, max_size=4).map(tuple), st.lists(st.sampled_from(WORDS), max_size=2), SETTINGS)
 def test_what_is_required_is_always_said(required: tuple[Phrase, ...], prefix: list[int], chosen: BeamSettings) -> None:
-    found = search(MODEL, [Wishes(prefix=tuple(prefix), required=required)], chosen, CONTINUES)[0]
+    found = search(MODEL, [Constraints(prefix=tuple(prefix), forced_phrases=required)], chosen, CONTINUES)[0]
 
     assert said_as_required(required, found[0].tokens)
     assert found[0].tokens[: len(prefix)] == tuple(prefix)
-    assert not found[0].unmet
+    assert not found[0].unsatisfied
     room = max(chosen.max_length or 99, len(prefix) + sum(map(len, required)))
     assert len(found[0].tokens) <= room
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_what_cannot_be_said_is_given_up_and_named(beam_size: int) -> None:
-    wishes = Wishes(required=((4, 5), (6,), (4, 5)), forbidden=((5,),))
-    expected = search(MODEL, [Wishes(required=((6,),), forbidden=((5,),))], BeamSettings(beam_size=beam_size))[0]
+    wishes = Constraints(forced_phrases=((4, 5), (6,), (4, 5)), bad_words=((5,),))
+    expected = search(
+        MODEL, [Constraints(forced_phrases=((6,),), bad_words=((5,),))], BeamSettings(beam_size=beam_size)
+    )[0]
 
     found = search(MODEL, [wishes], BeamSettings(beam_size=beam_size))[0]
 
     assert [each.tokens for each in found] == [each.tokens for each in expected]
-    assert {each.unmet for each in found} == {((4, 5),)}
+    assert {each.unsatisfied for each in found} == {((4, 5),)}
 
 
 def test_of_phrases_that_cannot_stand_together_none_is_asked_for() -> None:
-    wishes = Wishes(required=((4, 4), (5,)), forbidden=((4, 5), (5, 4), (6,), (7,), (8,)))
-    expected = search(MODEL, [Wishes(forbidden=wishes.forbidden)], BeamSettings(beam_size=2))[0]
+    wishes = Constraints(forced_phrases=((4, 4), (5,)), bad_words=((4, 5), (5, 4), (6,), (7,), (8,)))
+    expected = search(MODEL, [Constraints(bad_words=wishes.bad_words)], BeamSettings(beam_size=2))[0]
 
     found = search(MODEL, [wishes], BeamSettings(beam_size=2))[0]
 
     assert [each.tokens for each in found] == [each.tokens for each in expected]
-    assert found[0].unmet
-    assert set(found[0].unmet) == {each for each in wishes.required if not occurrences(each, found[0].tokens)}
+    assert found[0].unsatisfied
+    assert set(found[0].unsatisfied) == {
+        each for each in wishes.forced_phrases if not occurrences(each, found[0].tokens)
+    }
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_where_no_word_may_follow_a_translation_is_cut_off(beam_size: int) -> None:
     model = GruModel(9, seed=5, end_bias=-1e4)
 
-    found = search(model, [Wishes()], BeamSettings(beam_size=beam_size, no_repeat_ngram=1, min_length=9))[0]
+    found = search(model, [Constraints()], BeamSettings(beam_size=beam_size, no_repeat_ngram_size=1, min_length=9))[0]
 
     assert [sorted(each.tokens) for each in found] == [[4, 5, 6, 7, 8]]
-    assert not found[0].ended
+    assert not found[0].has_eos
 
 
 @pytest.mark.parametrize(
-    "chosen", [SamplingSettings(strategy="sampling", n_best=3), BeamSettings(beam_size=6, n_best=6, groups=3)]
+    "chosen", [SamplingSettings(strategy="sampling", n_best=3), BeamSettings(beam_size=6, n_best=6, num_beam_groups=3)]
 )
 def test_other_strategies_leave_what_requires_words_to_a_plain_beam(chosen: SearchSettings) -> None:
-    wishes = [Wishes(), Wishes(required=((4, 5), (6,))), Wishes()]
+    wishes = [Constraints(), Constraints(forced_phrases=((4, 5), (6,))), Constraints()]
 
     found = search(MODEL, wishes, chosen, CONTINUES)
 
-    assert all(said_as_required(wishes[1].required, each.tokens) for each in found[1])
-    without = search(MODEL, [Wishes()] * 3, chosen, CONTINUES)
-    assert [found[0], found[2]] == [without[0], without[2]]
+    assert all(said_as_required(wishes[1].forced_phrases, each.tokens) for each in found[1])
+    without = search(MODEL, [Constraints()] * 3, chosen, CONTINUES)
+    for index in (0, 2):
+        assert [each.tokens for each in found[index]] == [each.tokens for each in without[index]]
+        scores = [each.score for each in without[index]]
+        assert [each.score for each in found[index]] == pytest.approx(scores, abs=1e-5)
 
 
 def test_a_place_for_what_was_said_early_finds_better_translations() -> None:
@@ -97,7 +105,7 @@ def test_a_place_for_what_was_said_early_finds_better_translations() -> None:
     model.table.data[:, 4, 7] = 4.0
     model.table.data[:, 7, 5] = 8.0  # where 7 belongs, if it is asked for
 
-    found = search(model, [Wishes(required=((7,),))], BeamSettings(beam_size=3))[0][0]
+    found = search(model, [Constraints(forced_phrases=((7,),))], BeamSettings(beam_size=3))[0][0]
 
     assert found.tokens == (4, 7, 5, 6)
     assert found.log_probability == pytest.approx(forced_log_probability(model, one(4, 5, 6), found.tokens), abs=1e-4)
@@ -111,7 +119,7 @@ def test_a_beam_is_not_filled_with_forbidden_words_that_would_have_to_go_on() ->
     model.table.data[:, [4, 5], 8] = 4.0
     model.table.data[:, [6, 8], 3] = 6.0
 
-    found = search(model, [Wishes(forbidden=((6,),))], BeamSettings(beam_size=2), (7,))[0][0]
+    found = search(model, [Constraints(bad_words=((6,),))], BeamSettings(beam_size=2), (7,))[0][0]
 
     assert found.tokens in [(4, 8), (5, 8)]
 
@@ -120,13 +128,14 @@ def test_a_beam_is_not_filled_with_forbidden_words_that_would_have_to_go_on() ->
 def test_a_phrase_is_begun_only_where_the_model_nearly_would(nats: float, expected: bool) -> None:
     scores = torch.full((1, 1, 9), -50.0)
     scores[..., [4, 5, 6]], scores[..., 7] = 0.0, -nats
-    live, first = Live.only_start(1, 2, torch.device("cpu")), torch.tensor([0])
-    required = Required([Wishes(required=((7, 8),))], torch.tensor([20]), 3, None, torch.device("cpu"))
-    words = Words.ruled(scores, [required], Said(live.tokens, first))
+    beams = ActiveBeams.initial(1, 2, torch.device("cpu"))
+    forced = ForcedPhrases([Constraints(forced_phrases=((7, 8),))], torch.tensor([20]), 3, ContinuationTokens())
+    processors = ProcessorList([forced])
+    processed, states = processors(scores, beams.tokens, processors.begin(1))
 
-    found = Constrained(2, 3, required, None)(words, live, first).going_on
+    found = ConstrainedSelector(2, 3, forced, None)(processed, beams, torch.tensor([0]), states).active
 
-    assert (7 in found.tokens[found.rank > -torch.inf]) == expected
+    assert (7 in found.token_ids[found.path_scores > -torch.inf]) == expected
 
 
 def test_a_phrase_that_is_likely_nowhere_is_said_when_the_rest_is() -> None:
@@ -136,7 +145,7 @@ def test_a_phrase_that_is_likely_nowhere_is_said_when_the_rest_is() -> None:
     for word, following in [(2, 4), (4, 5), (5, 6), (6, 3), (7, 3)]:
         model.table.data[:, word, following] = 15.0
 
-    found = search(model, [Wishes(required=((7,),))], BeamSettings(beam_size=3, length_penalty=0))[0][0]
+    found = search(model, [Constraints(forced_phrases=((7,),))], BeamSettings(beam_size=3, length_penalty=0))[0][0]
 
     assert found.tokens == (4, 5, 6, 7)
 
@@ -149,6 +158,6 @@ def test_a_phrase_that_is_begun_goes_on_however_unlikely_that_is() -> None:
         model.table.data[:, word, following] = 15.0
     model.table.data[:, 4, 7] = 12.0
 
-    found = search(model, [Wishes(required=((7, 8),))], BeamSettings(beam_size=3, length_penalty=0))[0][0]
+    found = search(model, [Constraints(forced_phrases=((7, 8),))], BeamSettings(beam_size=3, length_penalty=0))[0][0]
 
     assert found.tokens == (4, 7, 8, 5, 6)

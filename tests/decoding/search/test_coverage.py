@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from toys import END, START, GruModel, search
+from fake_models import END, START, GruModel, search
 
-from nmt_cli.decoding.sentences import NO_WISHES
+from nmt_cli.decoding.sentences import NO_CONSTRAINTS
 from nmt_cli.errors import RecipeError
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, ModelInputs, VocabularySpec
@@ -28,9 +28,9 @@ MODELS = [
 def test_translations_are_ranked_by_score_and_coverage(settings: TransformerSettings | RnnSettings) -> None:
     torch.manual_seed(1)
     model = build(settings, VocabularySpec(9, 9)).eval()
-    plain = search(model, [NO_WISHES] * 3, ALL, sources=SOURCES)
+    plain = search(model, [NO_CONSTRAINTS] * 3, ALL, sources=SOURCES)
 
-    found = search(model, [NO_WISHES] * 3, ALL.model_copy(update={"coverage_penalty": 0.8}), sources=SOURCES)
+    found = search(model, [NO_CONSTRAINTS] * 3, ALL.model_copy(update={"coverage_penalty": 0.8}), sources=SOURCES)
 
     for source, before, after in zip(SOURCES, plain, found, strict=True):
         expected = {}
@@ -52,4 +52,4 @@ def test_translations_are_ranked_by_score_and_coverage(settings: TransformerSett
 
 def test_a_model_without_attention_says_so() -> None:
     with pytest.raises(RecipeError, match="coverage_penalty: this model has no attention"):
-        search(GruModel(9, end_bias=2.0), [NO_WISHES], BeamSettings(coverage_penalty=0.2))
+        search(GruModel(9, end_bias=2.0), [NO_CONSTRAINTS], BeamSettings(coverage_penalty=0.2))

@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 import torch
-from toys import END, START, GruModel, one, search
+from fake_models import END, START, GruModel, one, search
 
-from nmt_cli.decoding.search.diverse import merged
+from nmt_cli.decoding.search.diverse import merge_groups
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.sentences import NO_WISHES
+from nmt_cli.decoding.sentences import NO_CONSTRAINTS
 from nmt_cli.models.contract import DecoderInput
 from nmt_cli.recipe.decoding import BeamSettings
 
@@ -20,11 +20,15 @@ Found = list[tuple[float, tuple[int, ...]]]
 
 def plain_diverse_search(model: GruModel, sentence: list[int], settings: BeamSettings) -> Found:
     """As `beam.py` says it of one beam, with several that step together."""
-    beam, longest, penalty = settings.beam_size // settings.groups, 2 * len(sentence) + 10, settings.length_penalty
-    live: list[Found] = [[(0.0, ())] for _ in range(settings.groups)]
+    beam, longest, penalty = (
+        settings.beam_size // settings.num_beam_groups,
+        2 * len(sentence) + 10,
+        settings.length_penalty,
+    )
+    live: list[Found] = [[(0.0, ())] for _ in range(settings.num_beam_groups)]
     last = list(live)
-    finished: list[Found] = [[] for _ in range(settings.groups)]
-    going = set(range(settings.groups))
+    finished: list[Found] = [[] for _ in range(settings.num_beam_groups)]
+    going = set(range(settings.num_beam_groups))
     for length in itertools.count(1):
         said_now = Counter[int]()
         for group in sorted(going):
@@ -34,7 +38,7 @@ def plain_diverse_search(model: GruModel, sentence: list[int], settings: BeamSet
                 for word, log_probability in enumerate(_next(model, sentence, said))
                 if word > END or (said and word == END)
             ]
-            found.sort(key=lambda each: -(each[0] - settings.diversity * said_now[each[2]]))
+            found.sort(key=lambda each: -(each[0] - settings.diversity_penalty * said_now[each[2]]))
             if beam == 1:
                 found = found[:1]
             finished[group] += [(total / length**penalty, said) for total, said, word in found[:beam] if word == END]
@@ -65,9 +69,9 @@ def _next(model: GruModel, sentence: list[int], said: tuple[int, ...]) -> list[f
 @pytest.mark.parametrize("diversity", [0.0, 0.7, 5.0])
 def test_groups_go_as_they_should(groups: int, diversity: float) -> None:
     model = GruModel(9, seed=4, end_bias=2.0)
-    settings = BeamSettings(beam_size=6, n_best=6, groups=groups, diversity=diversity)
+    settings = BeamSettings(beam_size=6, n_best=6, num_beam_groups=groups, diversity_penalty=diversity)
 
-    together = search(model, [NO_WISHES] * 3, settings)
+    together = search(model, [NO_CONSTRAINTS] * 3, settings)
 
     for sentence, found in zip(SOURCES, together, strict=True):
         expected = plain_diverse_search(model, sentence, settings)
@@ -79,8 +83,8 @@ def test_diverse_beams_differ_more() -> None:
     model = GruModel(9, seed=4, end_bias=2.0)
 
     def first_words(diversity: float) -> int:
-        chosen = BeamSettings(beam_size=4, n_best=4, groups=4, diversity=diversity)
-        return sum(len({each.tokens[0] for each in found}) for found in search(model, [NO_WISHES] * 3, chosen))
+        chosen = BeamSettings(beam_size=4, n_best=4, num_beam_groups=4, diversity_penalty=diversity)
+        return sum(len({each.tokens[0] for each in found}) for found in search(model, [NO_CONSTRAINTS] * 3, chosen))
 
     assert first_words(5.0) > first_words(0.0)
 
@@ -92,5 +96,5 @@ def test_each_group_gives_its_best_before_others_their_second() -> None:
         [Hypothesis((4,), -1.0, -1.0)],
     ]
 
-    assert [each.tokens for each in merged(groups, 2)] == [(4,), (6,)]
-    assert [each.tokens for each in merged(groups, 9)] == [(4,), (5,), (6,), (7,)]
+    assert [each.tokens for each in merge_groups(groups, 3, 2)[0]] == [(4,), (6,)]
+    assert [each.tokens for each in merge_groups(groups, 3, 9)[0]] == [(4,), (5,), (6,), (7,)]

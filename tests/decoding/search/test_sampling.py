@@ -5,16 +5,26 @@ from collections import Counter
 
 import pytest
 import torch
-from toys import END, PAD, START, UNKNOWN, GruModel, TableModel, batch_of, forced_log_probability, numbered, one
+from fake_models import (
+    END,
+    PAD,
+    START,
+    UNKNOWN,
+    GruModel,
+    TableModel,
+    batch_of,
+    forced_log_probability,
+    numbered,
+    one,
+    search_with,
+)
 
-from nmt_cli.decoding.rules import Forbid
-from nmt_cli.decoding.search.beam import beam_search
+from nmt_cli.decoding.logits_processors.processor import SuppressTokens
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.search.sampling import sample
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 
-NOT_WORDS = Forbid([PAD, UNKNOWN, START])
+SUPPRESS = SuppressTokens([PAD, UNKNOWN, START], torch.device("cpu"))
 GIVEN = [[4, 5, 6], [7], [8, 4, 4, 5, 6], [5, 6], [4, 5]]
 
 
@@ -24,7 +34,7 @@ def settings(**changes: float | int | None) -> SamplingSettings:
 
 def words_after_start(model: Model, draws: int, chosen: SamplingSettings) -> Counter[int]:
     """The first word of many draws for one source, the end counted as END."""
-    found = sample(model, one(4), chosen.model_copy(update={"n_best": draws}), [], numbered([[4]], 1))[0]
+    found = search_with([], model, one(4), chosen.model_copy(update={"n_best": draws}), numbered([[4]], 1))[0]
     return Counter(hypothesis.tokens[0] if hypothesis.tokens else END for hypothesis in found)
 
 
@@ -73,9 +83,9 @@ def test_a_tiny_top_p_leaves_the_likeliest_word() -> None:
 def test_drawing_among_one_word_is_greedy_search(model: Model) -> None:
     source, lines = batch_of(GIVEN), numbered(GIVEN)
 
-    drawn = sample(model, source, settings(top_k=1), [NOT_WORDS], lines)
+    drawn = search_with([SUPPRESS], model, source, settings(top_k=1), lines)
 
-    greedy = beam_search(model, source, BeamSettings(beam_size=1), [NOT_WORDS], lines)
+    greedy = search_with([SUPPRESS], model, source, BeamSettings(beam_size=1), lines)
     assert [found[0].tokens for found in drawn] == [found[0].tokens for found in greedy]
     assert [found[0].score for found in drawn] == pytest.approx([found[0].score for found in greedy], abs=1e-5)
 
@@ -84,10 +94,10 @@ def test_drawing_among_one_word_is_greedy_search(model: Model) -> None:
 def test_a_line_draws_the_same_in_any_company(model: Model) -> None:
     chosen = settings(n_best=3, temperature=1.3)
 
-    together = sample(model, batch_of(GIVEN), chosen, [NOT_WORDS], numbered(GIVEN))
+    together = search_with([SUPPRESS], model, batch_of(GIVEN), chosen, numbered(GIVEN))
 
     for line, sentence in enumerate(GIVEN):
-        alone = sample(model, one(*sentence), chosen, [NOT_WORDS], numbered([sentence], line))[0]
+        alone = search_with([SUPPRESS], model, one(*sentence), chosen, numbered([sentence], line))[0]
         assert sorted(hypothesis.tokens for hypothesis in alone) == sorted(found.tokens for found in together[line])
 
 
@@ -95,7 +105,7 @@ def test_the_seed_the_line_and_the_draw_decide() -> None:
     model = GruModel(9, seed=4, end_bias=-1e4)
 
     def tokens(seed: int, line: int) -> list[tuple[int, ...]]:
-        found = sample(model, one(4, 5), settings(seed=seed, n_best=2), [], numbered([[4, 5]], line))[0]
+        found = search_with([], model, one(4, 5), settings(seed=seed, n_best=2), numbered([[4, 5]], line))[0]
         return [hypothesis.tokens for hypothesis in found]
 
     assert tokens(1, 1) == tokens(1, 1)
@@ -108,7 +118,7 @@ def test_log_probability_is_that_of_the_whole_distribution(end_bias: float) -> N
     chosen = settings(n_best=4, temperature=0.5, top_k=4, top_p=0.9, length_penalty=0.5)
 
     for sentence, found in zip(
-        GIVEN, sample(model, batch_of(GIVEN), chosen, [NOT_WORDS], numbered(GIVEN)), strict=True
+        GIVEN, search_with([SUPPRESS], model, batch_of(GIVEN), chosen, numbered(GIVEN)), strict=True
     ):
         for hypothesis in found:
             ended = len(hypothesis.tokens) < 2 * len(sentence) + 10
@@ -121,7 +131,7 @@ def test_log_probability_is_that_of_the_whole_distribution(end_bias: float) -> N
 def test_sentences_leave_the_batch_when_all_their_draws_are_over() -> None:
     model = GruModel(9, seed=4, end_bias=2.0)
 
-    found = sample(model, batch_of(GIVEN), settings(n_best=2), [NOT_WORDS], numbered(GIVEN))
+    found = search_with([SUPPRESS], model, batch_of(GIVEN), settings(n_best=2), numbered(GIVEN))
 
     longest = [max(len(hypothesis.tokens) + 1 for hypothesis in draws) for draws in found]
     expected = [sum(steps > step for steps in longest) for step in range(max(longest))]
@@ -130,9 +140,9 @@ def test_sentences_leave_the_batch_when_all_their_draws_are_over() -> None:
 
 
 def test_the_best_draw_comes_first() -> None:
-    found: list[Hypothesis] = sample(GruModel(9, end_bias=2.0), one(4, 5), settings(n_best=8), [], numbered([[4]], 1))[
-        0
-    ]
+    found: list[Hypothesis] = search_with(
+        [], GruModel(9, end_bias=2.0), one(4, 5), settings(n_best=8), numbered([[4]], 1)
+    )[0]
 
     scores = [hypothesis.score for hypothesis in found]
     assert scores == sorted(scores, reverse=True)
@@ -142,7 +152,7 @@ def test_scores_that_are_not_numbers_give_no_hypothesis() -> None:
     model = TableModel(9)
     torch.nn.init.constant_(model.table, math.nan)
 
-    assert sample(model, batch_of([[4], [5, 6]]), settings(top_p=0.5), [], numbered([[4], [5, 6]])) == [[], []]
+    assert search_with([], model, batch_of([[4], [5, 6]]), settings(top_p=0.5), numbered([[4], [5, 6]])) == [[], []]
 
 
 def truncated(probability: torch.Tensor, chosen: SamplingSettings) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""Constraints on translations: from raw text to target tokens, and their use in the result."""

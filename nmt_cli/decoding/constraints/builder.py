@@ -1,0 +1,114 @@
+"""Build the constraints of a translation, in tokens, from a request and a glossary; report the terms it used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.constraints.glossary import Glossary, TermOccurrence, find_terms
+from nmt_cli.decoding.constraints.spelling import Speller
+from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints, HardTerm, PhraseBonus
+from nmt_cli.text.word_boundaries import split_words
+
+
+@dataclass(frozen=True)
+class TermUse:
+    """A glossary entry whose source term occurs in a line. Each occurrence has its own."""
+
+    source: str
+    targets: tuple[str, ...]
+    is_used: bool
+    """Whether the best translation contains one of the targets for it."""
+
+    def __str__(self) -> str:
+        return f"{self.source} → {' | '.join(self.targets)}"
+
+
+class ConstraintBuilder:
+    """Builds the constraints of each line from its request and the options of all lines."""
+
+    def __init__(self, tokenizer: Tokenizer, options: TranslateOptions, glossary_bonus: float) -> None:
+        """`glossary_bonus`, in nats, is decoding.glossary_bonus."""
+        self._options, self._bonus, self._speller = options, glossary_bonus, Speller(tokenizer)
+        self._glossary = Glossary(options.glossary) if options.glossary else None
+
+    def applies_to(self, request: Request) -> bool:
+        """Return whether the options or the request may constrain the translation."""
+        options = self._options
+        return bool(options.glossary or options.bad_words or request.prefix or request.required or request.forbidden)
+
+    def build(self, request: Request, segments: Sequence[tuple[int, int]]) -> list[Constraints]:
+        """Return the constraints on each segment of a line.
+
+        The prefix and the required phrases belong to the first segment, and terms to the segment in which they begin.
+
+        Args:
+            segments: First and last + 1 character of each segment, in order.
+        """
+        bad_words = dict.fromkeys((*self._options.bad_words, *request.forbidden))
+        occurrences = self._occurrences(request)
+        if not (bad_words or occurrences or request.prefix or request.required):
+            return [NO_CONSTRAINTS] * len(segments)
+        bad_phrases = tuple(phrase for text in bad_words for phrase in self._speller.all_spellings(text))
+        prefix = self._speller.prefix(request.prefix)
+        found = []
+        for index, (start, end) in enumerate(segments):
+            here = [each for each in occurrences if start <= each.start < end]
+            required = request.required if index == 0 else ()
+            hard, bonuses = self._term_constraints(request.text, here)
+            found.append(
+                Constraints(
+                    prefix.tokens if index == 0 else (),
+                    prefix.continuations if index == 0 else (),
+                    tuple(filter(None, map(self._speller.usual, (*required, *(each.target for each in hard))))),
+                    bad_phrases,
+                    tuple(bonuses),
+                    tuple(replace(each, start=each.start - start, end=each.end - start) for each in hard),
+                )
+            )
+        return found
+
+    def with_prefix(self, request: Request, text: str) -> str:
+        """Return a translation that begins with exactly the characters of the request's prefix."""
+        return self._speller.with_prefix(request.prefix, text) if request.prefix else text
+
+    def term_uses(self, request: Request, text: str) -> tuple[TermUse, ...]:
+        """Return whether a translation uses the glossary's terms. Each occurrence of a target counts for one term."""
+        occurrences = self._occurrences(request)
+        if not occurrences:
+            return ()
+        present = find_terms([target for each in occurrences for target in each.entry.targets], text)
+        found = []
+        for occurrence in occurrences:
+            entry = occurrence.entry
+            target = next((target for target in entry.targets if target in present), None)
+            if target is not None:
+                present.remove(target)
+            found.append(TermUse(entry.source, entry.targets, target is not None))
+        return tuple(found)
+
+    def _occurrences(self, request: Request) -> list[TermOccurrence]:
+        return [] if self._glossary is None else self._glossary.occurrences(request.text)
+
+    def _term_constraints(
+        self, text: str, occurrences: Sequence[TermOccurrence]
+    ) -> tuple[list[HardTerm], list[PhraseBonus]]:
+        hard: list[HardTerm] = []
+        bonuses: list[PhraseBonus] = []
+        for occurrence in occurrences:
+            forms = {form: phrase for form in _forms(text, occurrence) if (phrase := self._speller.usual(form))}
+            if self._options.glossary_mode == "hard":
+                hard += [HardTerm(occurrence.start, occurrence.end, form) for form in forms][:1]
+            else:
+                bonuses += [PhraseBonus(phrase, self._bonus) for phrase in dict.fromkeys(forms.values())]
+        return hard, bonuses
+
+
+def _forms(text: str, occurrence: TermOccurrence) -> list[str]:
+    """Return the possible forms of the targets, the best first: at the start of a sentence, capitalized ones."""
+    targets = list(occurrence.entry.targets)
+    if not (occurrence.entry.ignores_case and text[occurrence.start].isupper()):
+        return targets
+    capitalized = [target[:1].upper() + target[1:] for target in targets]
+    is_first = not split_words(text[: occurrence.start])
+    return [*capitalized, *targets] if is_first else [*targets, *capitalized]

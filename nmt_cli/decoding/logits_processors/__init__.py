@@ -1,0 +1,1 @@
+"""Logits processors: hard and soft constraints on the next token. They change the ranking, never a log-probability."""

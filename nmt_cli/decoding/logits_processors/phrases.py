@@ -1,0 +1,213 @@
+"""Phrases that a translation must contain, must not contain, or should contain.
+
+Each processor follows its phrases with a `ConstraintTracker`, whose state follows the beam.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from nmt_cli.decoding.logits_processors.tracker import (
+    ConstraintTracker,
+    ContinuationTokens,
+    PhraseAutomaton,
+    TrackerState,
+)
+from nmt_cli.decoding.sentences import Constraints, Phrase
+
+
+class _PhraseProcessor:
+    """The state methods of a processor with a tracker."""
+
+    is_soft = False
+
+    def __init__(
+        self, phrases: Sequence[Mapping[Phrase, int]], continuations: ContinuationTokens, device: torch.device
+    ) -> None:
+        self._tracker = ConstraintTracker(phrases, continuations, device)
+
+    def begin(self, batch_size: int) -> TrackerState:
+        """Return the state before the first token."""
+        return self._tracker.begin(batch_size)
+
+    def select(self, state: TrackerState, rows: Tensor) -> TrackerState:
+        """Return the state of the given hypotheses."""
+        return self._tracker.select(state, rows)
+
+
+class ForcedPhrases(_PhraseProcessor):
+    """Forbids eos until all phrases are complete, and keeps enough length for them.
+
+    The number of `missing` tokens is what always suffices for the rest: one phrase continues from its matched tokens,
+    the others start over, one after the other. So there is always a token that lowers it; when the length runs out,
+    only such tokens are allowed.
+    """
+
+    def __init__(
+        self,
+        constraints: Sequence[Constraints],
+        max_lengths: Tensor,
+        eos: int,
+        continuations: ContinuationTokens,
+    ) -> None:
+        """max_lengths [B]: maximum tokens of each translation, without eos."""
+        device = max_lengths.device
+        super().__init__([Counter(each.forced_phrases) for each in constraints], continuations, device)
+        totals = [sum(map(len, each.forced_phrases)) for each in constraints]
+        self.max_total = max(totals)
+        self._totals, self._eos = torch.tensor(totals, device=device), eos
+        self._max_lengths = max_lengths.view(-1, 1, 1)
+        lengths = zip(max_lengths.tolist(), totals, strict=True)
+        self._unlimited = min(longest - total for longest, total in lengths if total)
+        """Up to this length every phrase has enough room, so only eos has to be checked."""
+        table = self._tracker.table
+        self._remaining = table(lambda each, state: (each.times - each.progress(state)[0]) * len(each.phrase))
+        self._complete = table(lambda each, state: len(each.phrase) * each.is_complete(state))
+        self._partial = table(lambda each, state: 0 if each.is_complete(state) else each.progress(state)[1])
+        self._next = table(_next_token)
+        self._next_continues = table(lambda each, state: each.next_token(state) in continuations.ids).bool()
+
+    def __call__(self, scores: Tensor, prefixes: Tensor, state: TrackerState) -> tuple[Tensor, TrackerState]:
+        state, length = self._tracker.advance(state, prefixes), prefixes.size(2)
+        others = self._missing(state, self._tracker.after_other_tokens(state))  # [B,k,2]
+        scores[..., self._eos].masked_fill_(others[..., 1] > 0, -torch.inf)
+        if length <= self._unlimited:
+            return scores, state
+        remaining = self._max_lengths[state.sentences] - length
+        tokens = self._tracker.phrase_tokens(state).clamp(min=0).flatten(2).expand(-1, scores.size(1), -1)
+        own = scores.gather(2, tokens).masked_fill(_is_late(self.missing(state, tokens), remaining), -torch.inf)
+        scores.masked_fill_(self._tracker.per_token(_is_late(others, remaining)), -torch.inf).scatter_(2, tokens, own)
+        return scores, state
+
+    def missing(self, state: TrackerState, tokens: Tensor) -> Tensor:
+        """Return the number [B,k,c] of tokens that suffice for the rest after tokens [B,k,c]."""
+        return self._missing(state, self._tracker.after(state, tokens))
+
+    def totals(self, state: TrackerState) -> Tensor:
+        """Return the number [B] of tokens in all phrases of each sentence."""
+        return self._totals[state.sentences]
+
+    def next_tokens(self, state: TrackerState) -> Tensor:
+        """Return the token [B,k,P] that advances each phrase; -1 where nothing is left of it."""
+        return self._next[state.automata, state.states]
+
+    def is_begun(self, state: TrackerState) -> Tensor:
+        """Whether some tokens of each phrase, but not all, have just been matched, [B,k,P]."""
+        return self._partial[state.automata, state.states] > 0
+
+    def _missing(self, state: TrackerState, states: Tensor) -> Tensor:
+        """Return the missing tokens [B,k,c] in states [B,k,c,P]; eos completes a phrase with all tokens matched."""
+        automata = state.automata.unsqueeze(2)
+        complete = self._complete[automata, states].sum(-1, keepdim=True)
+        # A phrase with all tokens matched stays complete, unless the next token continues its last word.
+        kept = complete.masked_fill(self._next_continues[automata, states], 0)
+        return self._remaining[automata, states].sum(-1) - (self._partial[automata, states] + kept).amax(-1)
+
+
+class BadWords(_PhraseProcessor):
+    """Forbids phrases as whole words.
+
+    With `can_continue`, all tokens of a phrase may be generated if a token follows that continues its last word: `Haus`
+    is forbidden, `Hauses` is not. That needs competing hypotheses without the phrase (see `ConstrainedSelector`);
+    without them the last token of a phrase is forbidden at once.
+    """
+
+    def __init__(
+        self,
+        constraints: Sequence[Constraints],
+        continuations: ContinuationTokens,
+        has_competition: bool,
+        device: torch.device,
+    ) -> None:
+        # A forced prefix may contain a phrase; it is still forbidden after the prefix.
+        phrases = [{phrase: 1 + len(each.prefix) // len(phrase) for phrase in each.bad_words} for each in constraints]
+        super().__init__(phrases, continuations, device)
+        self.can_continue = has_competition and bool(continuations.ids)
+        self.max_phrases = self._tracker.max_phrases
+        """Largest number of phrases of a sentence."""
+        self._complete = self._tracker.table(lambda automaton, state: automaton.is_complete(state)).bool()
+        self._last = self._tracker.table(_last_token)
+
+    def __call__(self, scores: Tensor, prefixes: Tensor, state: TrackerState) -> tuple[Tensor, TrackerState]:
+        state = self._tracker.advance(state, prefixes)
+        if self.can_continue:
+            assert self._tracker.continuation_mask is not None
+            is_complete = self._complete[state.automata, state.states].any(-1, keepdim=True)
+            return scores.masked_fill_(is_complete & ~self._tracker.continuation_mask, -torch.inf), state
+        last = self._last[state.automata, state.states]
+        limits = torch.full_like(last, -torch.inf, dtype=scores.dtype).masked_fill(last < 0, torch.inf)
+        return scores.scatter_reduce_(2, last.clamp(min=0), limits, "amin"), state
+
+    def completes(self, state: TrackerState, tokens: Tensor) -> Tensor:
+        """Whether tokens [B,k,c] complete a phrase, so that a token must follow that continues its last word."""
+        return self._complete[state.automata.unsqueeze(2), self._tracker.after(state, tokens)].any(-1)
+
+
+class PhraseBoost(_PhraseProcessor):
+    """Adds a bonus to the scores of phrases, in equal parts per token. An interrupted phrase loses its parts again.
+
+    So the score of a translation gains the whole bonus for each time that it contains the phrase as whole words, up to
+    the number of times that the phrase is listed. If it is listed with several bonuses, each time counts their mean.
+    """
+
+    is_soft = True
+
+    def __init__(
+        self, constraints: Sequence[Constraints], continuations: ContinuationTokens, device: torch.device
+    ) -> None:
+        phrases = [Counter(bonus.phrase for bonus in each.bonuses) for each in constraints]
+        super().__init__(phrases, continuations, device)
+        self._progress = self._tracker.table(_progress)
+        bonuses = [
+            [sum(one.bonus for one in each.bonuses if one.phrase == phrase) / times for phrase, times in wanted.items()]
+            for each, wanted in zip(constraints, phrases, strict=True)
+        ]
+        padded = [row + [0.0] * (self._tracker.max_phrases - len(row)) for row in bonuses]
+        self._bonus = torch.tensor(padded, device=device)
+
+    def __call__(self, scores: Tensor, prefixes: Tensor, state: TrackerState) -> tuple[Tensor, TrackerState]:
+        state = self._tracker.advance(state, prefixes)
+        automata, bonus = state.automata, self._bonus[state.sentences].unsqueeze(1)  # [B,1,P]
+        now = self._progress[automata, state.states]
+        others = self._progress[automata.unsqueeze(2), self._tracker.after_other_tokens(state)] - now.unsqueeze(2)
+        scores += self._tracker.per_token((others * bonus.unsqueeze(2)).sum(3))
+        tokens = self._tracker.phrase_tokens(state)  # [B,1,P,A]
+        own = self._progress[automata.unsqueeze(3), self._tracker.after_phrase_tokens(state)] - now.unsqueeze(3)
+        continues = self._tracker.is_continuation(tokens.clamp(min=0))
+        added = torch.where(continues, others[:, :, 0].unsqueeze(3), others[:, :, 1].unsqueeze(3))
+        more = ((own - added) * bonus.unsqueeze(3)).masked_fill(tokens < 0, 0)
+        return scores.scatter_add_(2, tokens.clamp(min=0).expand_as(more).flatten(2), more.flatten(2)), state
+
+
+def unsatisfied_phrases(
+    phrases: Sequence[Phrase], tokens: Sequence[int], continuations: ContinuationTokens
+) -> tuple[Phrase, ...]:
+    """Return the phrases that a translation does not contain as often as they are listed."""
+    return tuple(
+        phrase
+        for phrase, times in Counter(phrases).items()
+        if not PhraseAutomaton(phrase, times).accepts(tokens, continuations)
+    )
+
+
+def _is_late(missing: Tensor, remaining: Tensor) -> Tensor:
+    """Whether the tokens missing after the next one do not fit."""
+    return (missing > 0) & (missing > remaining)
+
+
+def _next_token(automaton: PhraseAutomaton, state: int) -> int:
+    token = automaton.next_token(state)
+    return -1 if token is None else token
+
+
+def _last_token(automaton: PhraseAutomaton, state: int) -> int:
+    """Return the last token of the phrase if all tokens before it have just been matched, else -1."""
+    return automaton.phrase[-1] if automaton.progress(state)[1] == len(automaton.phrase) - 1 else -1
+
+
+def _progress(automaton: PhraseAutomaton, state: int) -> float:
+    """Return how often the phrase is complete, including the fraction matched just now."""
+    count, matched = automaton.progress(state)
+    return count + matched / max(1, len(automaton.phrase))

@@ -1,0 +1,199 @@
+"""The search strategies of a recipe, one class for each value of `decoding.strategy`.
+
+A strategy owns its settings, its memory estimate, its fallbacks, and whether it can force phrases. So nothing else asks
+which strategy it has.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
+
+from nmt_cli.decoding.logits_processors.batch import BatchConstraints, build_processors
+from nmt_cli.decoding.logits_processors.phrases import BadWords, ForcedPhrases
+from nmt_cli.decoding.logits_processors.processor import ProcessorList
+from nmt_cli.decoding.search.beam import beam_search
+from nmt_cli.decoding.search.candidates import CandidateSelector, TopKSelector
+from nmt_cli.decoding.search.constrained import ConstrainedSelector
+from nmt_cli.decoding.search.coverage import rerank_by_coverage
+from nmt_cli.decoding.search.diverse import DiverseSelector, merge_groups
+from nmt_cli.decoding.search.hypotheses import Hypothesis, max_target_lengths
+from nmt_cli.decoding.search.mbr import DecodeTokens, mbr_decode
+from nmt_cli.decoding.search.sampling import sample
+from nmt_cli.decoding.sentences import SentenceInput
+from nmt_cli.models.contract import Model, ModelInputs
+from nmt_cli.recipe.decoding import BeamSettings, MbrSettings, SamplingFilters, SamplingSettings, SearchSettings
+from nmt_cli.recipe.evaluation import Evaluation
+
+_MAX_RETRY_BEAM = 50
+"""Maximum beam size of a retry; a beam that is larger already stays as it is."""
+_RETRY_NGRAM_SIZE = 3
+"""Size of the n-grams that a retry does not repeat."""
+_RETRY_SAMPLES = 16
+
+Settings = TypeVar("Settings", bound=SearchSettings)
+
+
+class Strategy(ABC, Generic[Settings]):
+    """A way to search for translations."""
+
+    can_force_phrases = True
+    """Whether it can search for translations with forced phrases."""
+
+    def __init__(self, settings: Settings, evaluation: Evaluation | None = None) -> None:
+        """`evaluation` sets how a strategy compares candidates, if it does."""
+        self.settings, self.evaluation = settings, evaluation or Evaluation()
+
+    @abstractmethod
+    def search(self, model: Model, inputs: ModelInputs, constraints: BatchConstraints) -> list[list[Hypothesis]]:
+        """Return the best hypotheses of each sentence, best first; none only if the model's logits are not finite.
+
+        Raises:
+            RecipeError: The model lacks something that the settings need.
+        """
+
+    @abstractmethod
+    def num_hypotheses(self, sentence: SentenceInput) -> int:
+        """Return the number of hypotheses that a sentence has at a time."""
+
+    def memory_tokens(self, sentence: SentenceInput) -> int:
+        """Return the source tokens of all hypotheses of a sentence, an estimate of its memory in `batch_tokens`."""
+        return sentence.source_length * self.num_hypotheses(sentence)
+
+    def for_forced_phrases(self) -> "Strategy[Any]":
+        """Return the strategy that searches for sentences with forced phrases in place of this one."""
+        return self
+
+    def rerank(self, found: list[list[Hypothesis]], decode: DecodeTokens) -> list[list[Hypothesis]]:
+        """Return what is left of the hypotheses of each sentence once their texts are compared."""
+        return found
+
+    def retries(self) -> "tuple[Strategy[Any], ...]":
+        """Return the strategies to retry with if a translation looks wrong.
+
+        They are a wider beam, then one that prefers longer translations without repetitions, then sampling with a fixed
+        seed. All that they find is examined, not only the best.
+        """
+        return _retries(self.settings, beam_size=1)
+
+
+class BeamStrategy(Strategy[BeamSettings]):
+    """Beam search, with diverse groups or a coverage penalty if the settings ask for them."""
+
+    def __init__(self, settings: BeamSettings, evaluation: Evaluation | None = None) -> None:
+        super().__init__(settings, evaluation)
+        self.can_force_phrases = settings.num_beam_groups == 1
+
+    def search(self, model: Model, inputs: ModelInputs, constraints: BatchConstraints) -> list[list[Hypothesis]]:
+        settings = self.settings
+        max_lengths = max_target_lengths(inputs, settings, constraints.sentences)
+        has_competition = settings.beam_size > settings.num_beam_groups == 1
+        eos = model.vocabulary.special_tokens.eos
+        processors = build_processors(settings, constraints, eos, max_lengths, has_competition=has_competition)
+        selector = self._selector(processors, eos)
+        found = beam_search(model, inputs, settings, processors, selector, max_lengths)
+        if settings.num_beam_groups > 1:
+            count = settings.beam_size if settings.coverage_penalty else settings.n_best
+            found = merge_groups(found, settings.num_beam_groups, count)
+        if settings.coverage_penalty:
+            found = rerank_by_coverage(model, inputs, found, settings.coverage_penalty)
+        return [hypotheses[: settings.n_best] for hypotheses in found]
+
+    def num_hypotheses(self, sentence: SentenceInput) -> int:
+        return max(self.settings.beam_size, 1 + sum(map(len, sentence.constraints.forced_phrases)))
+
+    def for_forced_phrases(self) -> "Strategy[Any]":
+        return self if self.can_force_phrases else BeamStrategy(self.settings.model_copy(update={"num_beam_groups": 1}))
+
+    def retries(self) -> tuple[Strategy[Any], ...]:
+        return _retries(self.settings, self.settings.beam_size)
+
+    def _selector(self, processors: ProcessorList, eos: int) -> CandidateSelector:
+        settings = self.settings
+        if settings.num_beam_groups > 1:
+            group_size = settings.beam_size // settings.num_beam_groups
+            return DiverseSelector(settings.num_beam_groups, settings.diversity_penalty, group_size, eos)
+        forced, bad_words = processors.find(ForcedPhrases), processors.find(BadWords)
+        if forced is not None or (bad_words is not None and bad_words.can_continue):
+            return ConstrainedSelector(
+                settings.beam_size, eos, forced, bad_words if bad_words and bad_words.can_continue else None
+            )
+        return TopKSelector(settings.beam_size, eos)
+
+
+class SamplingStrategy(Strategy[SamplingSettings]):
+    """Independent samples. Sentences with forced phrases are searched by a beam."""
+
+    can_force_phrases = False
+
+    def search(self, model: Model, inputs: ModelInputs, constraints: BatchConstraints) -> list[list[Hypothesis]]:
+        max_lengths = max_target_lengths(inputs, self.settings, constraints.sentences)
+        processors = build_processors(self.settings, constraints, model.vocabulary.special_tokens.eos, max_lengths)
+        lines = [sentence.line for sentence in constraints.sentences]
+        return sample(model, inputs, self.settings, processors, max_lengths, lines)
+
+    def num_hypotheses(self, sentence: SentenceInput) -> int:
+        return self.settings.n_best
+
+    def for_forced_phrases(self) -> Strategy[Any]:
+        n_best = self.settings.n_best
+        return BeamStrategy(self.settings.beam(max(n_best, BeamSettings().beam_size), n_best))
+
+
+class MbrStrategy(Strategy[MbrSettings]):
+    """Minimum Bayes risk: another strategy finds candidates, and their texts are compared."""
+
+    def __init__(self, settings: MbrSettings, evaluation: Evaluation | None = None) -> None:
+        super().__init__(settings, evaluation)
+        self.candidates: Strategy[Any] = build_strategy(_candidate_settings(settings))
+        self.can_force_phrases = self.candidates.can_force_phrases
+
+    def search(self, model: Model, inputs: ModelInputs, constraints: BatchConstraints) -> list[list[Hypothesis]]:
+        return self.candidates.search(model, inputs, constraints)
+
+    def num_hypotheses(self, sentence: SentenceInput) -> int:
+        return self.candidates.num_hypotheses(sentence)
+
+    def for_forced_phrases(self) -> Strategy[Any]:
+        return self if self.can_force_phrases else self.candidates.for_forced_phrases()
+
+    def rerank(self, found: list[list[Hypothesis]], decode: DecodeTokens) -> list[list[Hypothesis]]:
+        from nmt_cli.evaluation.mbr_utility import expected_utilities, utility_function
+
+        settings, utility = self.settings, utility_function(self.settings.utility, self.evaluation)
+        are_samples = settings.candidates_from == "sampling"
+        return mbr_decode(
+            found,
+            decode,
+            lambda texts, weights: expected_utilities(texts, weights, utility),
+            settings.n_best,
+            are_samples=are_samples,
+        )
+
+
+STRATEGIES: dict[str, type[Strategy[Any]]] = {"beam": BeamStrategy, "sampling": SamplingStrategy, "mbr": MbrStrategy}
+
+
+def build_strategy(settings: SearchSettings, evaluation: Evaluation | None = None) -> Strategy[Any]:
+    """Return the strategy that the settings name."""
+    return STRATEGIES[settings.strategy](settings, evaluation)
+
+
+def _retries(settings: SearchSettings, beam_size: int) -> tuple[Strategy[Any], ...]:
+    size = max(beam_size, min(max(2 * beam_size, 8), _MAX_RETRY_BEAM))
+    # With early_stopping there are enough different hypotheses to choose from.
+    wider = settings.beam(size, n_best=size).model_copy(update={"early_stopping": True})
+    longer = {
+        "length_penalty": min(settings.length_penalty + 1, 10.0),
+        "no_repeat_ngram_size": settings.no_repeat_ngram_size or _RETRY_NGRAM_SIZE,
+    }
+    shared = settings.shared() | {"n_best": _RETRY_SAMPLES}
+    sampling = SamplingSettings(strategy="sampling", temperature=0.7, top_k=10, **shared)
+    return BeamStrategy(wider), BeamStrategy(wider.model_copy(update=longer)), SamplingStrategy(sampling)
+
+
+def _candidate_settings(settings: MbrSettings) -> BeamSettings | SamplingSettings:
+    """Return the settings of the search for candidates."""
+    count = settings.num_candidates
+    if settings.candidates_from == "beam":
+        return settings.beam(count, n_best=count)
+    filters: dict[str, Any] = {name: getattr(settings, name) for name in SamplingFilters.model_fields}
+    return SamplingSettings(**filters | {"strategy": "sampling", "n_best": count})

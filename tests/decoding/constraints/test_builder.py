@@ -1,0 +1,95 @@
+"""What is asked in words is asked of search in tokens, and what came of it is told."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.constraints.builder import ConstraintBuilder
+from nmt_cli.decoding.constraints.glossary import GlossaryEntry, TermMode
+from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.decoding.sentences import Phrase, PhraseBonus
+
+Spell = Callable[[str], Phrase]
+GLOSSARY = (
+    GlossaryEntry("dog", ("Hund", "Köter")),
+    GlossaryEntry("red", ("rot",)),
+    GlossaryEntry("hot dog", ("Hotdog",)),
+)
+
+
+@pytest.fixture
+def spell(plain_tokenizer: Tokenizer) -> Spell:
+    """The usual tokens of a phrase."""
+    return lambda text: tuple(plain_tokenizer.encode_target([text])[0])
+
+
+def steering(tokenizer: Tokenizer, mode: TermMode = "soft", **options: Any) -> ConstraintBuilder:
+    return ConstraintBuilder(tokenizer, TranslateOptions(glossary=GLOSSARY, glossary_mode=mode, **options), 2.0)
+
+
+def wholly(request: Request) -> list[tuple[int, int]]:
+    return [(0, len(request.text))]
+
+
+def test_who_wishes_for_nothing_gets_nothing(plain_tokenizer: Tokenizer) -> None:
+    assert not any(steering(plain_tokenizer).build(Request("cats"), [(0, 2), (2, 4)]))
+
+
+def test_soft_terms_are_favoured_in_all_their_translations(plain_tokenizer: Tokenizer, spell: Spell) -> None:
+    (wishes,) = steering(plain_tokenizer).build(request := Request("a dog, dog"), wholly(request))
+
+    assert wishes.forced_phrases == ()
+    assert wishes.bonuses == tuple(PhraseBonus(spell(each), 2.0) for each in ("Hund", "Köter") * 2)
+
+
+def test_hard_terms_are_required_in_their_first_translation(plain_tokenizer: Tokenizer, spell: Spell) -> None:
+    (wishes,) = steering(plain_tokenizer, "hard").build(request := Request("a dog and a hot dog"), wholly(request))
+
+    assert wishes.forced_phrases == (spell("Hund"), spell("Hotdog"))
+    assert wishes.bonuses == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("Red dog", "Rot"), ("a Red dog", "rot"), ("RED", "Rot"), ("red", "rot")]
+)
+def test_a_capital_at_the_beginning_is_taken_over(
+    plain_tokenizer: Tokenizer, spell: Spell, text: str, expected: str
+) -> None:
+    (wishes,) = steering(plain_tokenizer, "hard").build(request := Request(text), wholly(request))
+
+    assert wishes.forced_phrases[0] == spell(expected)
+
+
+def test_pieces_have_the_terms_that_occur_in_them(plain_tokenizer: Tokenizer, spell: Spell) -> None:
+    request = Request("a dog. red. none", prefix="Ein,", required=("Haus",), forbidden=("nie",))
+
+    first, second, third = steering(plain_tokenizer, "hard", bad_words=("gross",)).build(
+        request, [(0, 6), (7, 11), (12, 16)]
+    )
+
+    assert (first.forced_phrases, second.forced_phrases, third.forced_phrases) == (
+        (spell("Haus"), spell("Hund")),
+        (spell("rot"),),
+        (),
+    )
+    assert (first.prefix, second.prefix) == (spell("Ein,"), ())
+    assert first.bad_words == second.bad_words == third.bad_words
+    assert {spell("nie"), spell("gross")} <= set(first.bad_words)
+
+
+@pytest.mark.parametrize(
+    ("translation", "used"),
+    [
+        ("Ein Hund und ein Köter, rot", [True, True, True]),
+        ("Ein Hund, Rot", [True, False, True]),
+        ("Ein hund, rote", [False, False, False]),
+        ("", [False, False, False]),
+    ],
+)
+def test_each_use_counts_for_one_term(plain_tokenizer: Tokenizer, translation: str, used: list[bool]) -> None:
+    found = steering(plain_tokenizer).term_uses(Request("dog dog red"), translation)
+
+    assert [term.is_used for term in found] == used
+    assert [str(term) for term in found] == ["dog → Hund | Köter", "dog → Hund | Köter", "red → rot"]

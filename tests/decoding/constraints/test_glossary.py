@@ -1,0 +1,66 @@
+"""Terms are found as people would find them, and a file's mistakes are named."""
+
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.decoding.constraints.glossary import Glossary, GlossaryEntry, read_glossary
+from nmt_cli.errors import DataError
+
+
+def found(text: str, *terms: str) -> list[str]:
+    """Each place that is found, with its term."""
+    glossary = Glossary([GlossaryEntry(term, ("x",)) for term in terms])
+    return [f"{text[each.start : each.end]}={each.entry.source}" for each in glossary.occurrences(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "terms", "expected"),
+    [
+        ("a dog, dogs and a hotdog", ["dog"], ["dog=dog"]),
+        ("dog dog", ["dog"], ["dog=dog", "dog=dog"]),
+        ("The hot dog stand", ["dog", "hot dog", "dog stand"], ["dog stand=dog stand"]),
+        ("The hot dogs stand", ["hot", "hot dog", "hot dogs"], ["hot dogs=hot dogs"]),
+        ("hot  dog", ["hot dog"], ["hot  dog=hot dog"]),
+        ("hot-dog", ["dog", "hot dog"], ["dog=dog"]),
+        ("e-mail", ["e-mail", "mail"], ["e-mail=e-mail"]),
+        ("我爱北京天安门", ["北京", "天安门", "京天"], ["北京=北京", "天安门=天安门"]),
+        ("cafe\u0301", ["café"], ["cafe\u0301=café"]),
+        ("no", ["dog", "no dog"], []),
+    ],
+)
+def test_terms_are_whole_words_and_the_longest_come_first(text: str, terms: list[str], expected: list[str]) -> None:
+    assert found(text, *terms) == expected
+
+
+def test_a_term_in_lower_case_means_any_case() -> None:
+    assert found("Apple apple APPLE", "apple") == ["Apple=apple", "apple=apple", "APPLE=apple"]
+    assert found("Apple apple APPLE", "Apple") == ["Apple=Apple"]
+    assert found("Apple apple APPLE", "apple", "Apple") == ["Apple=Apple", "apple=apple", "APPLE=apple"]
+
+
+def test_a_file_gives_terms_and_their_translations(tmp_path: Path) -> None:
+    path = tmp_path / "glossary.tsv"
+    path.write_bytes("# comment\n\ndog\tHund\n hot  dog \tHotdog\r\ndog\tRüde\ndog\tHund\n#1\tnone\n".encode())
+
+    assert read_glossary(path) == (GlossaryEntry("dog", ("Hund", "Rüde")), GlossaryEntry("hot dog", ("Hotdog",)))
+
+
+def test_all_mistakes_of_a_file_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "glossary.tsv"
+    path.write_text("dog\tHund\ndog Hund\n\tHund\ndog\t \na\tb\tc\n")
+
+    with pytest.raises(DataError) as error:
+        read_glossary(path)
+
+    assert [line.split(": ")[0] for line in str(error.value).split("\n")] == [
+        f"{path}:{number}" for number in (2, 3, 4, 5)
+    ]
+
+
+def test_many_mistakes_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "glossary.tsv"
+    path.write_text("dog\n" * 50)
+
+    with pytest.raises(DataError, match="and 40 more"):
+        read_glossary(path)

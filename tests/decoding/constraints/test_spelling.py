@@ -1,0 +1,117 @@
+"""Phrases become the tokens that a translation would hold."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.constraints.spelling import Speller, continuation_mask
+from nmt_cli.recipe.data import TokenizerSettings
+
+SENTENCES = [
+    "das Haus ist gross und der Hund ist klein",
+    "ein Hund und ein Haus sind am Rand der Stadt",
+    "我爱北京。北京很大",
+    "die Häuser und der Hundehaufen, die der Mann sah",
+    "der Haufen Sand und die Hand des Mannes",
+] * 20
+
+
+def trained(**changes: object) -> Tokenizer:
+    chosen = {"vocabulary_size": 306, "normalization": "nfkc", **changes}
+    return Tokenizer.train(TokenizerSettings.model_validate(chosen), SENTENCES, SENTENCES, seed=1)
+
+
+JOINT = trained()
+
+
+@settings(max_examples=100)
+@given(st.text(st.sampled_from("Hausdeirnt ü我北😀"), min_size=1))
+def test_all_spellings_are_the_phrase(text: str) -> None:
+    speller = Speller(JOINT)
+    expected = JOINT.normalize(text)
+
+    found = speller.all_spellings(text)
+
+    assert {decoded.strip() for decoded in JOINT.decode_target(list(map(list, found)))} <= {expected}
+    assert bool(found) == bool(expected)
+    assert len(found) == len(set(found))
+    if found:
+        assert speller.usual(text) in found
+
+
+def test_a_word_has_more_spellings_than_one() -> None:
+    found = Speller(JOINT).all_spellings("Hundehaufen")
+
+    assert 5 < len(found) <= 17
+    assert found[0] == tuple(JOINT.encode_target(["Hundehaufen"])[0])
+
+
+def test_a_phrase_begins_a_word_but_not_in_scripts_without_spaces() -> None:
+    begins = JOINT.target.begins_word
+
+    assert all(begins[phrase[0]] for phrase in Speller(JOINT).all_spellings("Haus"))
+    assert not begins[(Speller(JOINT).usual("北京") or ())[0]]
+    assert {bool(begins[phrase[0]]) for phrase in Speller(JOINT).all_spellings("北京")} == {True, False}
+
+
+def test_what_the_model_cannot_write_has_no_spelling() -> None:
+    without_bytes = Speller(trained(vocabulary_size=50, byte_fallback=False))
+
+    assert without_bytes.usual("Ω") is None and without_bytes.all_spellings("ein Ω") == ()
+
+
+def test_letters_go_on_with_a_word_and_signs_do_not() -> None:
+    goes_on = dict(zip(JOINT.target.entries, continuation_mask(JOINT), strict=True))
+
+    assert len(goes_on) == JOINT.target_size
+    assert goes_on["a"] and goes_on["<0xC3>"] and goes_on["<0x41>"]
+    assert not any(goes_on[piece] for piece in ("▁", "。", "我", "<0x2E>", "<pad>", "</s>"))
+    assert not any(goes_on[piece] for piece in goes_on if piece.startswith("▁"))
+
+
+def opened(speller: Speller, prefix: str) -> set[str]:
+    """How translations may begin, as text."""
+    beginning = speller.prefix(prefix)
+    rows = [[*beginning.tokens, *phrase] for phrase in beginning.continuations or ((),)]
+    return set(JOINT.decode_target(rows))
+
+
+def test_a_beginning_that_ends_in_a_word_can_go_on_with_it() -> None:
+    speller = Speller(JOINT)
+
+    found = opened(speller, "ein Ha")
+
+    assert all(text.startswith("ein Ha") for text in found)
+    assert {"ein Ha", "ein Haufen"} < found
+
+
+def test_a_space_ends_the_last_word() -> None:
+    beginning = Speller(JOINT).prefix("ein ")
+
+    assert beginning.tokens == tuple(JOINT.encode_target(["ein"])[0])
+    assert all(JOINT.target.begins_word[phrase[0]] for phrase in beginning.continuations)
+
+
+@pytest.mark.parametrize("prefix", ["ein Hund,", "我爱", "ein 😀Ω"])
+def test_where_no_word_goes_on_the_tokens_are_the_usual(prefix: str) -> None:
+    beginning = Speller(JOINT).prefix(prefix)
+
+    assert (beginning.tokens, beginning.continuations) == (tuple(JOINT.encode_target([prefix])[0]), ())
+
+
+@settings(max_examples=100)
+@given(st.text(st.sampled_from("Hausdei ,我😀"), max_size=12))
+def test_all_beginnings_spell_the_prefix(prefix: str) -> None:
+    for text in opened(Speller(JOINT), prefix):
+        assert text.startswith(JOINT.normalize(prefix))
+
+
+def test_a_translation_begins_with_exactly_the_prefix() -> None:
+    speller = Speller(JOINT)
+
+    assert speller.with_prefix("ein  Ha", "ein Haus ist") == "ein  Haus ist"
+    assert speller.with_prefix("ein ", "ein Haus") == "ein Haus"
+    assert speller.with_prefix("ein ", "ein  Haus") == "ein Haus"
+    assert speller.with_prefix("ein… ", "ein... Haus") == "ein… Haus"
+    assert speller.with_prefix("", "Haus") == "Haus"
