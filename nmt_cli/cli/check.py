@@ -17,16 +17,21 @@ EXAMPLES = examples(
 def check(
     recipe: RecipePath,
     set_: Overrides = None,
-    json: Annotated[bool, typer.Option("--json", help="Print what was found as one JSON object.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look at a recipe and its text, and say what will go wrong.
+    """Check the recipe and data before training.
 
-    Files, lengths, sides, languages, leaks, subwords, batches and rates, memory and time. Changes nothing. Exit code 2
-    if the recipe cannot work, 3 if its text cannot; 0 if there is nothing worse than warnings.
+    Checks files, lengths, alignment, languages, leaks, vocabulary, batch size, learning rate, memory and time. Changes
+    nothing. Exit code 2 if the recipe has errors, 3 if the text has; 0 if there are only warnings.
     """
     console.set_quiet(quiet)
+    from nmt_cli import files
     from nmt_cli.commands.check import check as command
+    from nmt_cli.commands.results import stdout
     from nmt_cli.recipe.loading import load_recipe
 
-    command(load_recipe(recipe, set_ or []), recipe, json)
+    report = command(load_recipe(recipe, set_ or []), recipe)
+    with stdout() as stream:
+        stream.write(files.json_bytes(report.as_json()) if json else report.as_text().encode())
+    report.raise_for_errors()

@@ -7,7 +7,7 @@ from nmt_cli.data.preparation.manifest import PreparedSummary, read_prepared_sum
 from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob, check_paths, prepare, remove_leftovers
 from nmt_cli.data.prepared import is_current, open_prepared
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.reporting.data.prepared import corpora_table, drop_lines
+from nmt_cli.reporting.data_report import corpora_table, drop_lines
 
 
 def preprocess(

@@ -1,4 +1,4 @@
-"""nmt check says what will go wrong, in plain words and as JSON, and changes nothing."""
+"""nmt check reports problems as text and as JSON, and changes nothing."""
 
 import json
 import random
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nmt_cli.commands.check import check
+from nmt_cli.cli.check import check
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.recipe.loading import load_recipe
 
@@ -16,7 +16,7 @@ NUMBERS = [("one", "eins"), ("two", "zwei"), ("three", "drei"), ("four", "vier")
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recipe in which nothing is wrong, with its text, in the working directory."""
+    """A recipe without problems, with its text, in the working directory."""
     monkeypatch.chdir(tmp_path)
     generator = random.Random(1)
     rows = {tuple(generator.choices(NUMBERS, k=generator.randint(1, 7))) for _ in range(3000)}
@@ -44,49 +44,49 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("recipe.yaml")
 
 
-def test_a_good_recipe_is_told_so_and_nothing_is_changed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_good_recipe_reports_no_problems(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(Path().rglob("*"))
-    check(load_recipe(path), path)
-    said = capsys.readouterr().out
-    assert "Nothing looks wrong." in said
-    assert "next: nmt preprocess recipe.yaml" in said
+    check(path)
+    text = capsys.readouterr().out
+    assert "No problems found." in text
+    assert "next: nmt preprocess recipe.yaml" in text
     assert sorted(Path().rglob("*")) == before
 
 
-def test_it_can_be_read_on_a_narrow_terminal(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    check(load_recipe(path, ["training.optimizer.learning_rate=1.0"]), path)
-    said = capsys.readouterr().out
-    assert "warning  training.optimizer.learning_rate: 1 is very high" in said
-    assert max(map(len, said.split("\n"))) <= 80
+def test_check_output_is_at_most_80_columns_wide(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check(path, ["training.optimizer.learning_rate=1.0"])
+    text = capsys.readouterr().out
+    assert "warning  training.optimizer.learning_rate: 1 is very high" in text
+    assert max(map(len, text.split("\n"))) <= 80
 
 
-def test_json_is_one_object_that_says_the_same(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    check(load_recipe(path, ["training.optimizer.learning_rate=1.0"]), path, as_json=True)
-    told = json.loads(capsys.readouterr().out)
-    assert (told["errors"], told["warnings"]) == (0, 1)
-    (finding,) = (found for found in told["findings"] if found["level"] == "warning")
-    assert finding.keys() == {"level", "check", "where", "what", "advice"}
-    assert {corpus["where"] for corpus in told["corpora"]} == {"data.train.numbers", "data.valid.dev", "data.test.test"}
-    assert told["estimate"]["weights"] > 0
-    assert all(sum(side["shares"].values()) == pytest.approx(1, abs=0.01) for side in told["lengths"])
+def test_check_prints_json(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check(path, ["training.optimizer.learning_rate=1.0"], json=True)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["errors"], report["warnings"]) == (0, 1)
+    (finding,) = (found for found in report["findings"] if found["level"] == "warning")
+    assert finding.keys() == {"level", "check", "where", "message", "advice"}
+    corpora = {corpus["where"] for corpus in report["corpora"]}
+    assert corpora == {"data.train.numbers", "data.valid.dev", "data.test.test"}
+    assert report["estimate"]["parameters"] > 0
+    assert all(sum(side["fractions"].values()) == pytest.approx(1, abs=0.01) for side in report["lengths"])
 
 
-def test_text_that_is_missing_ends_with_the_exit_code_of_data(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_raises_data_error_for_missing_text(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("train.de").unlink()
     with pytest.raises(DataError, match=r"train\.de: does not exist"):
-        check(load_recipe(path), path)
+        check(path)
     assert "error    data.train.numbers: train.de: does not exist" in capsys.readouterr().out
 
 
-def test_a_recipe_that_cannot_work_ends_with_the_exit_code_of_recipes(path: Path) -> None:
+def test_check_raises_recipe_error_for_wrong_settings(path: Path) -> None:
     with pytest.raises(RecipeError, match=r"tokenizer\.vocabulary_size: is too large"):
-        check(load_recipe(path, ["tokenizer.vocabulary_size=5000"]), path)
+        check(path, ["tokenizer.vocabulary_size=5000"])
 
 
-def test_a_prepared_folder_is_made_use_of(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_uses_the_prepared_tokenizer(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from nmt_cli.commands.preprocess import preprocess
-    from nmt_cli.data.preparation.preparing import PreprocessJob
 
-    preprocess(load_recipe(path), PreprocessJob(), 1)
-    check(load_recipe(path), path)
+    preprocess(load_recipe(path))
+    check(path)
     assert "the tokenizer of prepared" in capsys.readouterr().out

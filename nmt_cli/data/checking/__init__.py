@@ -1,1 +1,1 @@
-"""What can be said of a recipe's text before anything is learned from it: checks that return findings."""
+"""Checks of a recipe's text and settings before training. Each returns findings."""

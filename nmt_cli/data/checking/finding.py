@@ -1,4 +1,4 @@
-"""What a check found, in words for whoever wrote the recipe."""
+"""The result of a check."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,29 +7,29 @@ Level = Literal["error", "warning", "fact"]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something worth knowing before training."""
+class DataFinding:
+    """A property of the data or the recipe that matters for training."""
 
     level: Level
-    """error: it will not work; warning: it will work badly, most likely; fact: good to know."""
+    """error: training cannot work; warning: it will probably work badly; fact: information."""
     check: str
-    """Which check found it, such as `files`, `languages` or `leaks`."""
+    """Name of the check, such as `files`, `languages` or `leaks`."""
     where: str
-    """The key of the recipe that it is about, such as `data.train.news`."""
-    what: str
-    """What is so, with its numbers."""
+    """Recipe key, such as `data.train.news`."""
+    message: str
+    """What was found, with numbers."""
     advice: str = ""
     """What to do about it."""
 
     @property
     def is_of_recipe(self) -> bool:
-        """Whether the recipe's settings are wrong, rather than the text."""
+        """Whether the settings are wrong, rather than the text."""
         return not self.where.startswith("data.")
 
 
-def share(part: float, whole: float) -> str:
-    """A part of a whole in percent, such as 3.4 %, and never 0 % or 100 % if it is not exactly that."""
-    percent = 100 * part / whole if whole else 0.0
+def percentage(count: float, total: float) -> str:
+    """Format a fraction, such as 3.4 %. 0 % and 100 % are exact."""
+    percent = 100 * count / total if total else 0.0
     if 0 < percent < 0.1:
         return "less than 0.1 %"
     if 99.9 < percent < 100:

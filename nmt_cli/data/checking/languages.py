@@ -1,4 +1,4 @@
-"""Whether text looks like the language that the recipe names; silent when unsure."""
+"""Language identification by function words. Uncertain cases are not reported."""
 
 import re
 import unicodedata
@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 
-from nmt_cli.data.checking.finding import Finding, share
-from nmt_cli.data.checking.sampling import Sample, some
+from nmt_cli.data.checking.finding import DataFinding, percentage
+from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
 from nmt_cli.text.checks.scripts import base_language, scripts_of
 
-_LINES = 4000
-"""Looked at of each side."""
-_WORDS = 300
-"""Fewer say nothing."""
+_MAX_LINES = 4000
+"""Lines of each side that are read."""
+_MIN_WORDS = 300
+"""Fewer words are not enough evidence."""
 _FUNCTION_WORDS = {
     "en": "the of and to in is that for it was with as on be you are this have not but they from at his her which",
     "de": "der die das und ist nicht ein eine einen ich sie er mit auf für zu den dem es auch sich wir von im",
@@ -39,78 +39,88 @@ _FUNCTION_WORDS = {
     "uk": "і в не на що він вона це як з я але по ми ви був його за та всі так для від до",
     "bg": "и в не на че той тя това как с аз но по от ние вие беше за да се са съм ще",
 }  # fmt: skip
-"""What a text of the language is full of."""
-_KIN = ({"da", "no", "nb", "nn", "sv"}, {"cs", "sk"}, {"hr", "sr", "bs", "sl"}, {"es", "ca", "gl", "pt"})
-"""Languages that share too many of these words to be told apart by them."""
-_WORD = re.compile(r"[^\W\d_]{2,}")  # single letters are in phonetic writing and formulas, too
-_OFTEN = 0.12
-"""Share of a text's words that are function words of its language, at the least; in running text it is 0.2 to 0.4."""
-_VARIED = 6
-"""Of a language's function words must be there before it is believed."""
-_MOSTLY = 0.5
+"""Frequent words of each language."""
+_RELATED = ({"da", "no", "nb", "nn", "sv"}, {"cs", "sk"}, {"hr", "sr", "bs", "sl"}, {"es", "ca", "gl", "pt"})
+"""Languages that share too many function words to be distinguished by them."""
+_WORD = re.compile(r"[^\W\d_]{2,}")  # no single letters, which also occur in phonetic transcription and formulas
+_MIN_FRACTION = 0.12
+"""Minimum fraction of function words of the identified language; running text has 0.2 to 0.4."""
+_MIN_DISTINCT = 6
+"""Minimum number of distinct function words of the identified language."""
+_MAX_RIVAL = 0.5
+"""Maximum fraction of function words of any other language, relative to the identified one."""
+_MIN_SCRIPT = 0.5
+"""Minimum fraction of letters of the script of the language."""
 
 
-def named_languages(corpus: Sample) -> list[Finding]:
-    """Finds sides that are swapped, or in another language or script than the recipe says."""
+def check_languages(corpus: CorpusSample) -> list[DataFinding]:
+    """Report sides that are swapped, or in another language or script than the recipe says."""
     sides = corpus.sides
-    guesses = {side: guess(sides[side]) for side in sides}
-    source, target = map(_listed, corpus.languages)
-    if not _akin(source, target) and (guesses["source"], guesses["target"]) == (target, source):
-        what = f"the sides are swapped: the source looks like {target}, the target like {source}"
-        return [Finding("error", "languages", corpus.name, what, "exchange source and target of this corpus")]
+    identified = {side: identify_language(sides[side]) for side in sides}
+    source, target = map(_table_code, corpus.languages)
+    if not _are_related(source, target) and (identified["source"], identified["target"]) == (target, source):
+        message = f"the sides are swapped: the source looks like {target}, the target like {source}"
+        return [DataFinding("error", "languages", corpus.name, message, "exchange source and target of this corpus")]
     findings = []
     for side, code in zip(sides, corpus.languages, strict=True):
-        found = guesses[side]
-        if found and _listed(code) in _FUNCTION_WORDS and not _akin(found, _listed(code)):
-            what = f"the {side} looks like {found}, but should be {code}"
-            advice = "name the right file, or the right language"
-            findings.append(Finding("warning", "languages", corpus.name, what, advice))
+        found = identified[side]
+        if found and _table_code(code) in _FUNCTION_WORDS and not _are_related(found, _table_code(code)):
+            message = f"the {side} looks like {found}, but should be {code}"
+            findings.append(DataFinding("warning", "languages", corpus.name, message, _ADVICE))
         else:
-            findings += _script(corpus.name, side, code, sides[side])
+            findings += _check_script(corpus.name, side, code, sides[side])
     return findings
 
 
-def guess(lines: list[str]) -> str:
-    """The code of the European language that these lines are in; empty if unsure."""
-    counts = Counter(word for line in some(lines, _LINES) for word in _WORD.findall(line.casefold()))
-    if counts.total() < _WORDS:
+_ADVICE = "correct the path of the file, or the language code"
+
+
+def identify_language(lines: list[str]) -> str:
+    """Return the code of the European language of these lines; empty if uncertain."""
+    counts = Counter(word for line in evenly_spaced(lines, _MAX_LINES) for word in _WORD.findall(line.casefold()))
+    if counts.total() < _MIN_WORDS:
         return ""
-    shares = {code: sum(counts[word] for word in words) / counts.total() for code, words in _words().items()}
-    best = max(shares, key=lambda code: shares[code])
-    rival = max(found for code, found in shares.items() if not _akin(code, best))
-    varied = sum(word in counts for word in _words()[best])
-    return best if shares[best] >= _OFTEN and rival < _MOSTLY * shares[best] and varied >= _VARIED else ""
+    fractions = {
+        code: sum(counts[word] for word in words) / counts.total() for code, words in _function_words().items()
+    }
+    best = max(fractions, key=lambda code: fractions[code])
+    rival = max(fraction for code, fraction in fractions.items() if not _are_related(code, best))
+    num_distinct = sum(word in counts for word in _function_words()[best])
+    is_certain = (
+        fractions[best] >= _MIN_FRACTION and rival < _MAX_RIVAL * fractions[best] and num_distinct >= _MIN_DISTINCT
+    )
+    return best if is_certain else ""
 
 
-def _script(name: str, side: str, code: str, lines: list[str]) -> list[Finding]:
+def _check_script(name: str, side: str, code: str, lines: list[str]) -> list[DataFinding]:
     scripts = scripts_of(code)
-    letters = Counter(letter for line in some(lines, _LINES) for letter in line if letter.isalpha())
-    if not scripts or letters.total() < _WORDS:
+    letters = Counter(letter for line in evenly_spaced(lines, _MAX_LINES) for letter in line if letter.isalpha())
+    if not scripts or letters.total() < _MIN_WORDS:
         return []
-    own, most = 0, Counter[str]()
+    num_expected, by_script = 0, Counter[str]()
     for letter, count in letters.items():
         script = unicodedata.name(letter, "").split(" ", 1)[0]
-        own += count if script in scripts else 0
-        most[script] += count
-    if own >= _MOSTLY * letters.total():
+        num_expected += count if script in scripts else 0
+        by_script[script] += count
+    if num_expected >= _MIN_SCRIPT * letters.total():
         return []
-    what = (
-        f"only {share(own, letters.total())} of the {side}'s letters are of a script of {code};"
-        f" most are {most.most_common(1)[0][0].capitalize()}"
+    message = (
+        f"only {percentage(num_expected, letters.total())} of the {side}'s letters are of a script of {code};"
+        f" most are {by_script.most_common(1)[0][0].capitalize()}"
     )
-    return [Finding("warning", "languages", name, what, "name the right file, or the right language")]
+    return [DataFinding("warning", "languages", name, message, _ADVICE)]
 
 
 @cache
-def _words() -> Mapping[str, frozenset[str]]:
+def _function_words() -> Mapping[str, frozenset[str]]:
     return {code: frozenset(_WORD.findall(words)) for code, words in _FUNCTION_WORDS.items()}
 
 
-def _listed(code: str) -> str:
-    """The code under which a language stands here."""
+def _table_code(code: str) -> str:
+    """Return the code under which a language is in the table of function words."""
     language = base_language(code)
     return {"nb": "no", "nn": "no", "sr": "hr", "bs": "hr", "ms": "id"}.get(language, language)
 
 
-def _akin(one: str, other: str) -> bool:
-    return one == other or any({one, other} <= kin for kin in _KIN)
+def _are_related(one: str, other: str) -> bool:
+    return one == other or any({one, other} <= group for group in _RELATED)

@@ -1,73 +1,72 @@
-"""Reads a corpus once: all pairs are counted, some stretches of neighbours are kept to be looked at."""
+"""Sampling a corpus in one pass: all pairs are counted, and excerpts of consecutive pairs are kept."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 Pair = tuple[str, str]
 
-_NEIGHBOURS = 200
-"""Pairs of a stretch."""
-_STRETCHES = 100
-"""At most; where there are more, every second one is forgotten, and only every second one is kept from there on."""
+_EXCERPT_PAIRS = 200
+_MAX_EXCERPTS = 100
+"""Beyond this number every second excerpt is discarded, and twice as many pairs are skipped between excerpts."""
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Pairs that follow one another."""
+class Excerpt:
+    """Consecutive pairs of a corpus."""
 
     first: int
-    """Number of the first one in its corpus, counted from 1."""
+    """1-based number of the first pair."""
     pairs: list[Pair] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A corpus as far as it is looked at: its beginning, and stretches spread evenly over the rest."""
+class CorpusSample:
+    """The beginning of a corpus, and excerpts evenly spread over the rest."""
 
     name: str
-    """By its key in the recipe, such as data.train.news."""
+    """Recipe key, such as data.train.news."""
     languages: tuple[str, str]
-    """Codes that the recipe gives for sources and targets."""
-    read: int
+    """Codes of source and target in the recipe."""
+    num_pairs: int
     """Pairs in the whole corpus."""
-    stretches: list[Stretch]
+    excerpts: list[Excerpt]
 
     @property
     def pairs(self) -> list[Pair]:
-        """All that are kept, in order."""
-        return [pair for stretch in self.stretches for pair in stretch.pairs]
+        """All pairs of the excerpts, in order."""
+        return [pair for excerpt in self.excerpts for pair in excerpt.pairs]
 
     @property
     def sides(self) -> dict[str, list[str]]:
-        """The lines of each side that are kept."""
+        """The lines of each side."""
         pairs = self.pairs
         return {"source": [source for source, _ in pairs], "target": [target for _, target in pairs]}
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all pairs are kept."""
-        return self.read == sum(len(stretch.pairs) for stretch in self.stretches)
+    def is_complete(self) -> bool:
+        """Whether the excerpts contain the whole corpus."""
+        return self.num_pairs == sum(len(excerpt.pairs) for excerpt in self.excerpts)
 
 
-def sample(name: str, languages: tuple[str, str], pairs: Iterable[Pair]) -> Sample:
+def sample_corpus(name: str, languages: tuple[str, str], pairs: Iterable[Pair]) -> CorpusSample:
     """Read a corpus to its end."""
-    kept: list[Stretch] = []
-    every, read = 1, 0
-    for read, pair in enumerate(pairs, 1):
-        number, place = divmod(read - 1, _NEIGHBOURS)
-        if number % every:
+    kept: list[Excerpt] = []
+    stride, num_pairs = 1, 0
+    for num_pairs, pair in enumerate(pairs, 1):
+        index, position = divmod(num_pairs - 1, _EXCERPT_PAIRS)
+        if index % stride:
             continue
-        if not place:
-            if len(kept) == _STRETCHES:
-                kept, every = kept[::2], 2 * every
-                if number % every:
+        if not position:
+            if len(kept) == _MAX_EXCERPTS:
+                kept, stride = kept[::2], 2 * stride
+                if index % stride:
                     continue
-            kept.append(Stretch(read))
+            kept.append(Excerpt(num_pairs))
         kept[-1].pairs.append(pair)
-    return Sample(name, languages, read, kept)
+    return CorpusSample(name, languages, num_pairs, kept)
 
 
-def some(lines: list[str], most: int) -> Iterator[str]:
-    """At most so many of the lines, evenly spread."""
-    step = -(-len(lines) // most) or 1
+def evenly_spaced(lines: list[str], max_lines: int) -> Iterator[str]:
+    """Return at most so many of the lines, evenly spread."""
+    step = -(-len(lines) // max_lines) or 1
     return iter(lines[::step])

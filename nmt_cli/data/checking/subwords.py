@@ -1,11 +1,11 @@
-"""The tokenizer to look at text with, and how much of a text it knows."""
+"""The tokenizer with which the text is checked, and the fraction of the text that it does not know."""
 
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 
-from nmt_cli.data.checking.finding import Finding, share
-from nmt_cli.data.checking.sampling import Sample, some
+from nmt_cli.data.checking.finding import DataFinding, percentage
+from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import PieceKind
 from nmt_cli.data.tokenizing.tags import tags_of
@@ -14,41 +14,45 @@ from nmt_cli.errors import NmtError, RecipeError
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.normalization import NORMALIZATIONS
 
-_PAIRS = 10_000
-"""To learn from: some seconds."""
+_MAX_PAIRS = 10_000
+"""Pairs to train a tokenizer on, which takes some seconds."""
 _SEED = 1
-_FEWEST = 500
-"""Subwords for which a sample should be enough."""
-_LINES = 2000
-_MANY_BYTES, _MANY_UNKNOWN = 0.02, 0.002
-"""Shares of the tokens. Each character that is spelt makes one to four bytes, each of them hard to learn."""
-_NAMED = 6
-"""Characters that are named as examples."""
+_MIN_SUBWORDS = 500
+"""A sample should have at least so many subwords."""
+_MAX_LINES = 2000
+_MAX_BYTES, _MAX_UNKNOWN = 0.02, 0.002
+"""Fractions of the tokens. Each character in bytes takes one to four tokens, which are hard to learn."""
+_MAX_QUOTED = 6
+"""Characters quoted as examples."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """A tokenizer, if there is any, and what is to be said of it."""
+class CheckTokenizer:
+    """The tokenizer with which the text is checked."""
 
     tokenizer: Tokenizer | None
+    """None if none could be trained."""
     origin: str
-    """Where it is from, in words; empty if there is none."""
-    findings: list[Finding]
+    """Where it is from, for messages; empty if there is none."""
+    findings: list[DataFinding]
 
 
-def find_tokenizer(recipe: Recipe, train: list[Sample]) -> Found:
-    """The tokenizer of the recipe's prepared folder, if it is as the recipe says; else one learned from samples.
+def find_tokenizer(recipe: Recipe, train: list[CorpusSample]) -> CheckTokenizer:
+    """Return the tokenizer of the prepared folder if it matches the recipe, or else train one on samples.
 
-    It is not looked for where the recipe takes one over: the caller has that.
+    Recipes with a pretrained tokenizer need no call of this function.
     """
-    if (prepared := _prepared(recipe)) is not None:
-        return Found(prepared, f"the tokenizer of {recipe.data.prepared}", [])
+    if (prepared := _prepared_tokenizer(recipe)) is not None:
+        return CheckTokenizer(prepared, f"the tokenizer of {recipe.data.prepared}", [])
     corpora = [corpus.sides for corpus in train]
-    each = max(1, _PAIRS // max(1, len(corpora)))
-    sides = [list(chain.from_iterable(some(corpus[side], each) for corpus in corpora)) for side in ("source", "target")]
-    whole = all(corpus.is_whole and len(corpus.pairs) <= each for corpus in train)
+    max_pairs = max(1, _MAX_PAIRS // max(1, len(corpora)))
+    sides = [
+        list(chain.from_iterable(evenly_spaced(corpus[side], max_pairs) for corpus in corpora))
+        for side in ("source", "target")
+    ]
+    is_complete = all(corpus.is_complete and len(corpus.pairs) <= max_pairs for corpus in train)
     if not any(sides):
-        return Found(None, "", [])
+        return CheckTokenizer(None, "", [])
     normalize = NORMALIZATIONS[recipe.tokenizer.normalization]
     sources, targets = ([normalize(line) for line in side] for side in sides)
     settings = recipe.tokenizer
@@ -56,17 +60,18 @@ def find_tokenizer(recipe: Recipe, train: list[Sample]) -> Found:
         try:
             tokenizer = Tokenizer.train(settings, sources, targets, _SEED, tags_of(recipe.data))
         except RecipeError as error:
-            if whole or settings.vocabulary_size < _FEWEST:
-                where, _, what = str(error).partition(": ")
-                return Found(None, "", [Finding("error" if whole else "fact", "vocabulary", where, what)])
+            if is_complete or settings.vocabulary_size < _MIN_SUBWORDS:
+                where, _, message = str(error).partition(": ")
+                finding = DataFinding("error" if is_complete else "fact", "vocabulary", where, message)
+                return CheckTokenizer(None, "", [finding])
             # A sample has fewer words than its corpus.
             settings = settings.model_copy(update={"vocabulary_size": settings.vocabulary_size // 2})
         else:
-            break
-    return Found(tokenizer, f"{settings.vocabulary_size:,} subwords learned quickly from a sample", [])
+            origin = f"{settings.vocabulary_size:,} subwords trained on a sample"
+            return CheckTokenizer(tokenizer, origin, [])
 
 
-def _prepared(recipe: Recipe) -> Tokenizer | None:
+def _prepared_tokenizer(recipe: Recipe) -> Tokenizer | None:
     folder = recipe.data.prepared / "tokenizer"
     if not Tokenizer.is_saved_in(folder):
         return None
@@ -75,40 +80,44 @@ def _prepared(recipe: Recipe) -> Tokenizer | None:
     except NmtError:
         return None
     wanted = recipe.tokenizer
-    fits = found.normalization == wanted.normalization and found.joint == wanted.joint
-    return found if fits and max(found.source_size, found.target_size) == wanted.vocabulary_size else None
+    matches = found.normalization == wanted.normalization and found.joint == wanted.joint
+    return found if matches and max(found.source_size, found.target_size) == wanted.vocabulary_size else None
 
 
-def coverage(corpus: Sample, tokenizer: Tokenizer) -> list[Finding]:
-    """Finds a side of which much is unknown or spelt in bytes."""
+def check_coverage(corpus: CorpusSample, tokenizer: Tokenizer) -> list[DataFinding]:
+    """Check the fraction of unknown and byte-fallback tokens on each side."""
     findings = []
     for side, code in zip(("source", "target"), corpus.languages, strict=True):
         vocabulary: Vocabulary = getattr(tokenizer, side)
-        lines = [tokenizer.normalize(line) for line in some(corpus.sides[side], _LINES)]
-        findings += _judge(corpus.name, f"{side} ({code})", vocabulary, lines, tokenizer.special_tokens.unk)
+        lines = [tokenizer.normalize(line) for line in evenly_spaced(corpus.sides[side], _MAX_LINES)]
+        findings += _check_side(corpus.name, f"{side} ({code})", vocabulary, lines, tokenizer.special_tokens.unk)
     return findings
 
 
-def _judge(name: str, side: str, vocabulary: Vocabulary, lines: list[str], unknown: int) -> list[Finding]:
+def _check_side(name: str, side: str, vocabulary: Vocabulary, lines: list[str], unk: int) -> list[DataFinding]:
     tokens = Counter(token for row in vocabulary.encode(lines) for token in row)
-    byte_ids = vocabulary.byte_values()
-    if not tokens or not any(letter.isalpha() for text in vocabulary.ids_by_text(PieceKind.NORMAL) for letter in text):
-        return []  # nothing to see, or a tokenizer of bytes alone
-    lost, spelt = tokens[unknown], sum(tokens[token] for token in byte_ids)
-    if lost > _MANY_UNKNOWN * tokens.total():
-        what = f"{share(lost, tokens.total())} of the {side} tokens are unknown{_examples(vocabulary, lines)}"
-        advice = "set tokenizer.byte_fallback: true, or learn subwords from text that has these characters"
-        return [Finding("warning", "coverage", name, what, advice)]
-    if spelt > _MANY_BYTES * tokens.total():
-        what = f"{share(spelt, tokens.total())} of the {side} tokens are single bytes{_examples(vocabulary, lines)}"
-        advice = "learn subwords from text that has these characters; is this the language that the model learns?"
-        return [Finding("warning", "coverage", name, what, advice)]
-    return []
+    if not tokens or not any(letter.isalpha() for letter in _known_characters(vocabulary)):
+        return []  # no text, or a tokenizer of bytes only
+    num_unknown, num_bytes = tokens[unk], sum(tokens[token] for token in vocabulary.byte_values())
+    examples = _unknown_characters(vocabulary, lines)
+    if num_unknown > _MAX_UNKNOWN * tokens.total():
+        message = f"{percentage(num_unknown, tokens.total())} of the {side} tokens are unknown{examples}"
+        advice = "set tokenizer.byte_fallback: true, or train the tokenizer on text with these characters"
+    elif num_bytes > _MAX_BYTES * tokens.total():
+        message = f"{percentage(num_bytes, tokens.total())} of the {side} tokens are single bytes{examples}"
+        advice = "train the tokenizer on text with these characters; is this the right language?"
+    else:
+        return []
+    return [DataFinding("warning", "coverage", name, message, advice)]
 
 
-def _examples(vocabulary: Vocabulary, lines: list[str]) -> str:
-    """The most frequent characters that are in no piece."""
-    known = {letter for text in vocabulary.ids_by_text(PieceKind.NORMAL) for letter in text}
-    strange = Counter(letter for line in lines for letter in line if letter not in known and letter != " ")
-    named = " ".join(letter for letter, _ in strange.most_common(_NAMED) if letter.isprintable())
-    return f", such as {named}" if named else ""
+def _known_characters(vocabulary: Vocabulary) -> set[str]:
+    return {letter for text in vocabulary.ids_by_text(PieceKind.NORMAL) for letter in text}
+
+
+def _unknown_characters(vocabulary: Vocabulary, lines: list[str]) -> str:
+    """Return the most frequent characters that are in no piece, for a message."""
+    known = _known_characters(vocabulary)
+    counts = Counter(letter for line in lines for letter in line if letter not in known and letter != " ")
+    quoted = " ".join(letter for letter, _ in counts.most_common(_MAX_QUOTED) if letter.isprintable())
+    return f", such as {quoted}" if quoted else ""

@@ -1,67 +1,76 @@
-"""All text that a recipe names, read once: counted, sampled, and training compared with what is held out."""
+"""Reading all text of a recipe once: counted, sampled, and compared with the validation and test sets."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nmt_cli.console import ProgressBar
-from nmt_cli.data.checking.finding import Finding
-from nmt_cli.data.checking.languages import named_languages
-from nmt_cli.data.checking.leaks import HeldOut
-from nmt_cli.data.checking.sampling import Pair, Sample, sample
-from nmt_cli.data.checking.sides import alignment, empty_sides, identical_sides
+from nmt_cli.console import OnProgress, ProgressBar
+from nmt_cli.data.checking.finding import DataFinding, percentage
+from nmt_cli.data.checking.languages import check_languages
+from nmt_cli.data.checking.pairs import check_alignment, check_empty_sides, check_identical_sides
+from nmt_cli.data.checking.sampling import CorpusSample, Pair, sample_corpus
 from nmt_cli.data.preparation.cleaning import drop_reasons
 from nmt_cli.data.reading import read_examples, read_pairs
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import AnyCorpus, Data, LinesCorpus, TestSet
+from nmt_cli.recipe.data.filters import Filter, OverlapFilter
 
-_CHECKS: tuple[Callable[[Sample], list[Finding]], ...] = (empty_sides, identical_sides, named_languages, alignment)
-"""Of each corpus alone."""
+_CHECKS: tuple[Callable[[CorpusSample], list[DataFinding]], ...] = (
+    check_empty_sides,
+    check_identical_sides,
+    check_languages,
+    check_alignment,
+)
+"""Checks of each corpus on its own."""
+_MAX_KNOWN_SOURCES = 0.1
+"""Fraction of a set's sources that may be in the training text with other translations, as short sentences are."""
+_DETECTED = {"pair": {"pair"}, "source": {"pair", "source"}, "target": {"pair"}, "either": {"pair", "source"}}
+"""The kinds of leaks that an overlap filter removes, by its `compare`."""
 
 
 @dataclass(frozen=True)
-class Texts:
-    """What was read."""
+class TextSamples:
+    """Samples of all text of a recipe."""
 
-    train: list[Sample]
-    held_out: list[Sample]
+    train: list[CorpusSample]
+    held_out: list[CorpusSample]
     """Validation and test sets."""
-    findings: list[Finding]
+    findings: list[DataFinding]
 
 
-def read_texts(data: Data) -> Texts:
-    """Read and check all corpora and test sets; what cannot be read is a finding, too."""
-    findings: list[Finding] = []
-    held_out: dict[str, Sample] = {}
+def read_texts(data: Data) -> TextSamples:
+    """Read and check all corpora and test sets. Unreadable files are findings, too."""
+    findings: list[DataFinding] = []
+    held_out: dict[str, CorpusSample] = {}
     sets: dict[str, list[Pair]] = {}
-    for name, described in _held_out(data).items():
+    for name, section in _held_out_sections(data).items():
         try:
-            skipped = Counter[str]()
-            sets[name] = list(_pairs_of(data, described, skipped))
-            findings += _skipped(data, name, skipped)
+            dropped = Counter[str]()
+            sets[name] = list(_pairs_of(data, section, dropped))
+            findings += _report_dropped(data, name, dropped)
         except DataError as error:
-            findings.append(_unreadable(name, error))
+            findings.append(DataFinding("error", "files", name, str(error)))
         else:
-            held_out[name] = sample(name, _languages(data, described), sets[name])
-    leaks = HeldOut(sets)
+            held_out[name] = sample_corpus(name, _languages(data, section), sets[name])
+    leaks = LeakDetector(sets)
     train = []
     for name, corpus in data.train.items():
         key = f"data.train.{name}"
         try:
-            skipped = Counter[str]()
+            dropped = Counter[str]()
             with ProgressBar(f"reading {name}", "pairs") as progress:
-                pairs = leaks.watch(key, _counted(_pairs_of(data, corpus, skipped), progress))
-                train.append(sample(key, _languages(data, corpus), pairs))
-            findings += _skipped(data, key, skipped)
+                pairs = leaks.watch(_counted(_pairs_of(data, corpus, dropped), progress.advance))
+                train.append(sample_corpus(key, _languages(data, corpus), pairs))
+            findings += _report_dropped(data, key, dropped)
         except DataError as error:
-            findings.append(_unreadable(key, error))
+            findings.append(DataFinding("error", "files", key, str(error)))
     corpora = [*train, *held_out.values()]
     findings += [finding for corpus in corpora for check in _CHECKS for finding in check(corpus)]
-    return Texts(train, list(held_out.values()), findings + leaks.findings(data.filters))
+    return TextSamples(train, list(held_out.values()), findings + leaks.findings(data.filters))
 
 
-def _held_out(data: Data) -> Mapping[str, AnyCorpus | TestSet]:
-    """Validation and test sets by their keys in the recipe."""
+def _held_out_sections(data: Data) -> Mapping[str, AnyCorpus | TestSet]:
+    """Return the validation and test sets by recipe key."""
     valid = {f"data.valid.{name}": corpus for name, corpus in data.valid.items()}
     return valid | {f"data.test.{name}": test for name, test in data.test.items()}
 
@@ -70,34 +79,96 @@ def _languages(data: Data, corpus: AnyCorpus | TestSet) -> tuple[str, str]:
     return corpus.source_language or data.source_language, corpus.target_language or data.target_language
 
 
-def _unreadable(name: str, error: DataError) -> Finding:
-    return Finding("error", "files", name, str(error))
-
-
-def _skipped(data: Data, name: str, skipped: Counter[str]) -> list[Finding]:
-    words, advice = drop_reasons(data), "they are left out; see whether the file is what the recipe says"
+def _report_dropped(data: Data, name: str, dropped: Counter[str]) -> list[DataFinding]:
+    reasons, advice = drop_reasons(data), "they are dropped; check that the file is what the recipe says"
     return [
-        Finding("warning", "files", name, f"{count:,} {'record' if count == 1 else 'records'}: {words[reason]}", advice)
-        for reason, count in skipped.items()
+        DataFinding("warning", "files", name, f"{_count(count, 'record')}: {reasons[reason]}", advice)
+        for reason, count in dropped.items()
     ]
 
 
-def _counted(pairs: Iterator[Pair], progress: ProgressBar) -> Iterator[Pair]:
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _counted(pairs: Iterator[Pair], on_progress: OnProgress) -> Iterator[Pair]:
     for pair in pairs:
-        progress.advance()
+        on_progress(1)
         yield pair
 
 
-def _pairs_of(data: Data, corpus: AnyCorpus | TestSet, skipped: Counter[str]) -> Iterator[Pair]:
-    """The pairs of a corpus; those of a test set with each of its references. DataError if they cannot be read.
+def _pairs_of(data: Data, section: AnyCorpus | TestSet, dropped: Counter[str]) -> Iterator[Pair]:
+    """Yield the pairs of a corpus, or those of a test set with each of its references.
 
-    What is no record is counted in `skipped`, by reason.
+    Args:
+        dropped: Counts records that are dropped, by reason.
     """
-    if isinstance(corpus, TestSet):
-        for reference in corpus.target:
-            pairs = LinesCorpus(source=corpus.source, target=reference)
-            yield from read_pairs(pairs, _languages(data, corpus))
+    if isinstance(section, TestSet):
+        for reference in section.target:
+            pairs = LinesCorpus(source=section.source, target=reference)
+            yield from read_pairs(pairs, _languages(data, section))
     else:
-        for examples, drops in read_examples(corpus, _languages(data, corpus), data.on_error):
-            skipped.update(drops.counts)
+        for examples, drops in read_examples(section, _languages(data, section), data.on_error):
+            dropped.update(drops.counts)
             yield from zip(examples.sources, examples.targets, strict=True)
+
+
+class LeakDetector:
+    """Finds pairs and sources of the validation and test sets in the training text.
+
+    Args:
+        sets: Pairs of each set, by recipe key; a source with several references is there once with each.
+    """
+
+    def __init__(self, sets: dict[str, list[Pair]]) -> None:
+        self._sets = {name: [(_collapse(source), _collapse(target)) for source, target in sets[name]] for name in sets}
+        self._targets: dict[str, set[str]] = {}
+        for source, target in (pair for pairs in self._sets.values() for pair in pairs if pair[0]):
+            self._targets.setdefault(source, set()).add(target)
+        self._found_sources: set[str] = set()
+        self._found_pairs: set[Pair] = set()
+        self._num_leaking = 0
+
+    def watch(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """Yield the pairs of a training corpus unchanged, and compare each with the sets."""
+        for pair in pairs:
+            source = _collapse(pair[0])
+            targets = self._targets.get(source)
+            if targets is not None:
+                self._found_sources.add(source)
+                if (target := _collapse(pair[1])) in targets:
+                    self._found_pairs.add((source, target))
+                    self._num_leaking += 1
+            yield pair
+
+    def findings(self, filters: Sequence[Filter]) -> list[DataFinding]:
+        """Report the leaks that the filters of the recipe do not remove."""
+        overlaps = [each for each in filters if isinstance(each, OverlapFilter)]
+        is_refused = any(each.action == "refuse" for each in overlaps)
+        removed = {kind for each in overlaps for kind in _DETECTED[each.compare]}
+        found = [leak for name in self._sets for leak in self._leaks(name, removed, is_refused)]
+        if self._num_leaking and "pair" in removed and not is_refused:
+            verb = "is" if self._num_leaking == 1 else "are"
+            message = f"{_count(self._num_leaking, 'training pair')} {verb} in a validation or test set"
+            found.append(DataFinding("fact", "leaks", "data.filters", message, "the filter `overlap` drops them"))
+        return found
+
+    def _leaks(self, name: str, removed: set[str], is_refused: bool) -> Iterator[DataFinding]:
+        pairs = self._sets[name]
+        num_pairs = sum(pair in self._found_pairs for pair in pairs)
+        num_sources = sum(source in self._found_sources for source, _ in pairs)
+        if num_pairs and (is_refused or "pair" not in removed):
+            message = f"{percentage(num_pairs, len(pairs))} of the pairs ({num_pairs:,}) are also in the training text"
+            advice = "remove them from either; the filter `overlap` does it"
+            yield DataFinding("error" if is_refused else "warning", "leaks", name, message, advice)
+        elif num_sources > _MAX_KNOWN_SOURCES * len(pairs) and "source" not in removed:
+            fraction = percentage(num_sources, len(pairs))
+            message = f"{fraction} of the sources ({num_sources:,}) are also in the training text"
+            message += f", {num_pairs:,} with the same translation" if num_pairs else ", with other translations"
+            advice = "for scores of unseen sentences, use the filter `overlap` with compare: source"
+            yield DataFinding("warning", "leaks", name, message, advice)
+
+
+def _collapse(line: str) -> str:
+    """Collapse white space."""
+    return " ".join(line.split())

@@ -1,11 +1,11 @@
-"""Pairs in English and German that look like a corpus, and samples of them."""
+"""Generated English-German pairs that resemble a corpus, and samples of them."""
 
 import random
 from collections.abc import Callable
 
 import pytest
 
-from nmt_cli.data.checking.sampling import Pair, Sample, sample
+from nmt_cli.data.checking.sampling import CorpusSample, Pair, sample_corpus
 
 PHRASES = [
     ("he goes to the house", "er geht zu dem Haus"),
@@ -28,15 +28,15 @@ def _pairs(count: int, seed: int = 1) -> list[Pair]:
 
 @pytest.fixture(scope="session")
 def pairs() -> Callable[..., list[Pair]]:
-    """Pairs of many lengths, by number and seed."""
+    """Makes pairs of many lengths, given their number and a seed."""
     return _pairs
 
 
-def corpus(pairs: list[Pair], languages: tuple[str, str] = ("en", "de")) -> Sample:
-    return sample("data.train.news", languages, pairs)
+def corpus(pairs: list[Pair], languages: tuple[str, str] = ("en", "de")) -> CorpusSample:
+    return sample_corpus("data.train.news", languages, pairs)
 
 
 @pytest.fixture(scope="session")
-def look() -> Callable[..., Sample]:
-    """A corpus to be checked, of given pairs and languages."""
+def sampled() -> Callable[..., CorpusSample]:
+    """Makes a corpus to check from pairs and languages."""
     return corpus

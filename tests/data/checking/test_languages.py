@@ -1,14 +1,14 @@
-"""Another language than the one named is found, where that is certain."""
+"""Languages that differ from the recipe are reported if the evidence suffices."""
 
 from collections.abc import Callable
 
 import pytest
 
-from nmt_cli.data.checking.languages import guess, named_languages
-from nmt_cli.data.checking.sampling import Pair, Sample
+from nmt_cli.data.checking.languages import check_languages, identify_language
+from nmt_cli.data.checking.sampling import CorpusSample, Pair
 
 Make = Callable[..., list[Pair]]
-Look = Callable[..., Sample]
+Sampled = Callable[..., CorpusSample]
 
 TEXTS = {
     "fr": "il est dans la maison avec une femme qui ne parle pas et vous êtes pour nous sur le pont des amis",
@@ -20,47 +20,47 @@ TEXTS = {
     "pl": "to nie jest dom mojego ojca ale nie wiem czy on był tak daleko jak się mówi i że to jego przyjaciel",
     "ru": "это не дом моего отца и он не был на мосту с ней как я вы все что у нас за город так же для вас",
 }
-"""Sentences full of the words that every text has."""
+"""Sentences with many function words."""
 
 
 @pytest.mark.parametrize("code", TEXTS)
-def test_common_languages_are_told_apart(code: str) -> None:
-    assert guess([TEXTS[code]] * 30) == code
+def test_language_is_identified(code: str) -> None:
+    assert identify_language([TEXTS[code]] * 30) == code
 
 
-def test_few_words_and_other_languages_are_not_guessed() -> None:
-    assert guess([TEXTS["fr"]]) == ""
-    assert guess(["lorem ipsum dolor sit amet consectetur adipiscing elit"] * 100) == ""
-    assert guess(["b ɔ̃ ʒ u ʁ a o e i"] * 500) == ""
+def test_language_is_not_identified_from_few_or_foreign_words() -> None:
+    assert identify_language([TEXTS["fr"]]) == ""
+    assert identify_language(["lorem ipsum dolor sit amet consectetur adipiscing elit"] * 100) == ""
+    assert identify_language(["b ɔ̃ ʒ u ʁ a o e i"] * 500) == ""
 
 
-def test_the_right_languages_are_left_alone(pairs: Make, look: Look) -> None:
-    assert not named_languages(look(pairs(500)))
-    assert not named_languages(look(pairs(500), ("eng", "de-AT")))
+def test_correct_languages_have_no_findings(pairs: Make, sampled: Sampled) -> None:
+    assert not check_languages(sampled(pairs(500)))
+    assert not check_languages(sampled(pairs(500), ("eng", "de-AT")))
 
 
-def test_swapped_sides_are_an_error(pairs: Make, look: Look) -> None:
-    (found,) = named_languages(look([(german, english) for english, german in pairs(500)]))
+def test_swapped_sides_are_an_error(pairs: Make, sampled: Sampled) -> None:
+    (found,) = check_languages(sampled([(german, english) for english, german in pairs(500)]))
     assert found.level == "error"
-    assert "swapped" in found.what
+    assert "swapped" in found.message
 
 
-def test_another_language_on_one_side_is_a_warning(pairs: Make, look: Look) -> None:
-    (found,) = named_languages(look([(english, TEXTS["fr"]) for english, _ in pairs(500)]))
+def test_wrong_language_of_one_side_is_a_warning(pairs: Make, sampled: Sampled) -> None:
+    (found,) = check_languages(sampled([(english, TEXTS["fr"]) for english, _ in pairs(500)]))
     assert found.level == "warning"
-    assert "the target looks like fr, but should be de" in found.what
+    assert "the target looks like fr, but should be de" in found.message
 
 
-def test_another_script_is_a_warning_even_if_the_language_is_not_known(pairs: Make, look: Look) -> None:
-    (found,) = named_languages(look(pairs(500), ("en", "ja")))
-    assert "most are Latin" in found.what
+def test_wrong_script_is_a_warning_for_unlisted_language(pairs: Make, sampled: Sampled) -> None:
+    (found,) = check_languages(sampled(pairs(500), ("en", "ja")))
+    assert "most are Latin" in found.message
 
 
 @pytest.mark.parametrize("code", ["et", "tlh", "ipa"])
-def test_of_a_language_that_is_not_known_nothing_is_said(code: str, pairs: Make, look: Look) -> None:
-    assert not named_languages(look(pairs(500), ("en", code)))
+def test_unlisted_language_has_no_findings(code: str, pairs: Make, sampled: Sampled) -> None:
+    assert not check_languages(sampled(pairs(500), ("en", code)))
 
 
 @pytest.mark.parametrize(("code", "text"), [("nb", "sv"), ("ca", "es"), ("gl", "pt")])
-def test_near_relatives_are_not_told_apart(code: str, text: str, look: Look) -> None:
-    assert not named_languages(look([(TEXTS[text], "x")] * 60, (code, "zz")))
+def test_related_languages_are_not_distinguished(code: str, text: str, sampled: Sampled) -> None:
+    assert not check_languages(sampled([(TEXTS[text], "x")] * 60, (code, "zz")))

@@ -1,0 +1,179 @@
+"""Checks of the pairs of a corpus: empty, identical, misaligned or too long sides."""
+
+import itertools
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nmt_cli.data.checking.finding import DataFinding, percentage
+from nmt_cli.data.checking.sampling import CorpusSample, Excerpt, Pair
+from nmt_cli.text.checks.scripts import base_language
+from nmt_cli.text.lines import is_blank
+
+LengthUnit = Literal["tokens", "characters"]
+BINS: dict[LengthUnit, tuple[int, ...]] = {
+    "tokens": (0, 5, 10, 20, 40, 80, 160),
+    "characters": (0, 20, 40, 80, 160, 320, 640),
+}
+"""Minimum length of each bin of a histogram; the last bin is unbounded."""
+_MAX_EMPTY = 0.05
+_MAX_IDENTICAL = 0.1
+_MAX_TOO_LONG = 0.02
+"""Fractions of the pairs."""
+_MAX_MEDIAN = 100
+"""Tokens. A longer median occurs only where lines are not sentences."""
+_MIN_PAIRS = 100
+"""Fewer pairs are not enough to judge a fraction."""
+_LAGS = range(-3, 4)
+_MIN_CORRELATED_PAIRS = 400
+"""Minimum number of pairs for a correlation of lengths; by chance, one in a thousand reaches 0.16."""
+_UNRELATED, _RELATED = 0.16, 0.4
+"""Correlation of the lengths of the two sides: below the first they are unrelated, above the second related."""
+
+
+def check_empty_sides(corpus: CorpusSample) -> list[DataFinding]:
+    """Report a corpus without pairs, or with many empty sides."""
+    pairs = corpus.pairs
+    num_empty = sum(is_blank(source) or is_blank(target) for source, target in pairs)
+    if num_empty == len(pairs):
+        message = "every pair has an empty side" if pairs else "there are no pairs"
+        return [DataFinding("error", "sides", corpus.name, message, "check that these are the right files")]
+    if num_empty < _MAX_EMPTY * len(pairs):
+        return []
+    message = f"{percentage(num_empty, len(pairs))} of the pairs have an empty side"
+    advice = "they are dropped; check that the two files belong together"
+    return [DataFinding("warning", "sides", corpus.name, message, advice)]
+
+
+def check_identical_sides(corpus: CorpusSample) -> list[DataFinding]:
+    """Report a corpus with many pairs that are not translated."""
+    if base_language(corpus.languages[0]) == base_language(corpus.languages[1]):
+        return []
+    pairs = [pair for pair in corpus.pairs if any(map(str.isalpha, pair[0]))]
+    num_identical = sum(source.strip().casefold() == target.strip().casefold() for source, target in pairs)
+    if len(pairs) < _MIN_PAIRS or num_identical < _MAX_IDENTICAL * len(pairs):
+        return []
+    message = f"source and target are the same in {percentage(num_identical, len(pairs))} of the pairs"
+    advice = "they teach a model to copy; use the filter `identical`, and check that these are the right files"
+    return [DataFinding("warning", "sides", corpus.name, message, advice)]
+
+
+def check_alignment(corpus: CorpusSample) -> list[DataFinding]:
+    """Report sides that are not translations line by line: their lengths do not correlate.
+
+    The lengths of translations correlate in any two languages; those of unrelated lines do not.
+    """
+    if len(corpus.pairs) < _MIN_CORRELATED_PAIRS:
+        return []
+    by_lag = {lag: _correlation(_shifted_pairs(corpus.excerpts, lag)) for lag in _LAGS}
+    best = max(by_lag, key=lambda lag: by_lag[lag])
+    if math.isnan(by_lag[0]):
+        return []  # all lines of a side have the same length
+    if by_lag[0] < _UNRELATED and by_lag[best] > _RELATED:
+        message = f"line n of the source matches line n{best:+} of the target, not line n"
+        advice = "find the missing or additional line near the beginning"
+        return [DataFinding("error", "alignment", corpus.name, message, advice)]
+    if by_lag[0] < _UNRELATED:
+        message = f"the two sides do not look like translations (correlation of line lengths: {by_lag[0]:.2f})"
+        advice = "look at some pairs in the middle; was one side shuffled or sorted, or is it of another corpus?"
+        return [DataFinding("warning", "alignment", corpus.name, message, advice)]
+    return _check_alignment_break(corpus)
+
+
+def _check_alignment_break(corpus: CorpusSample) -> list[DataFinding]:
+    """Report a line from which on the sides no longer match, such as where one side lost a line."""
+    groups = _groups_to_correlate(corpus.excerpts)
+    found = [_correlation([pair for excerpt in group for pair in excerpt.pairs]) for group in groups]
+    start = len(found)
+    while start and found[start - 1] < _UNRELATED:
+        start -= 1
+    if len(found) - start < 2:
+        return []
+    if start and found[start - 1] < _RELATED:
+        start -= 1  # the break is in this group
+    if not start or not all(value > _RELATED for value in found[:start]):
+        return []
+    message = f"the two sides match up to about line {groups[start][0].first:,}, but not after it"
+    return [DataFinding("error", "alignment", corpus.name, message, "find the line there that one side lacks")]
+
+
+def _groups_to_correlate(excerpts: Sequence[Excerpt]) -> list[list[Excerpt]]:
+    """Group excerpts until each group has enough pairs. Too few at the end are left out."""
+    groups: list[list[Excerpt]] = [[]]
+    for excerpt in excerpts:
+        if sum(len(other.pairs) for other in groups[-1]) >= _MIN_CORRELATED_PAIRS:
+            groups.append([])
+        groups[-1].append(excerpt)
+    return [group for group in groups if sum(len(excerpt.pairs) for excerpt in group) >= _MIN_CORRELATED_PAIRS]
+
+
+def _shifted_pairs(excerpts: Sequence[Excerpt], lag: int) -> list[Pair]:
+    """Pair each source with the target `lag` lines after its own."""
+    shifted: list[Pair] = []
+    for pairs in (excerpt.pairs for excerpt in excerpts):
+        indices = range(max(0, -lag), min(len(pairs), len(pairs) - lag))
+        shifted += [(pairs[index][0], pairs[index + lag][1]) for index in indices]
+    return shifted
+
+
+def _correlation(pairs: Sequence[Pair]) -> float:
+    """Return the correlation of the log-lengths in characters; NaN if those of a side are all the same."""
+    lengths = np.log1p([[len(source), len(target)] for source, target in pairs if source and target])
+    if len(lengths) < 2 or (lengths.std(0) < 0.1).any():
+        return math.nan
+    return float(np.corrcoef(lengths.T)[0, 1])
+
+
+@dataclass(frozen=True)
+class LengthHistogram:
+    """The lengths of the lines of one side of a corpus."""
+
+    corpus: str
+    """Recipe key."""
+    side: str
+    unit: LengthUnit
+    lengths: list[int]
+    """Ascending."""
+
+    @classmethod
+    def of(cls, corpus: str, side: str, unit: LengthUnit, lengths: Sequence[int]) -> "LengthHistogram":
+        """Sort the lengths."""
+        return cls(corpus, side, unit, sorted(lengths))
+
+    @property
+    def fractions(self) -> list[float]:
+        """Fraction of the lines in each bin."""
+        ends = [bisect_right(self.lengths, start - 1) for start in BINS[self.unit]] + [len(self.lengths)]
+        return [(end - start) / max(1, len(self.lengths)) for start, end in itertools.pairwise(ends)]
+
+    @property
+    def mean(self) -> float:
+        return sum(self.lengths) / max(1, len(self.lengths))
+
+
+def bin_labels(unit: LengthUnit) -> list[str]:
+    """Return the label of each bin: `<END`, or `START+` for the last."""
+    return [f"<{end}" for end in BINS[unit][1:]] + [f"{BINS[unit][-1]}+"]
+
+
+def check_lengths(sides: Sequence[LengthHistogram], max_length: int) -> list[DataFinding]:
+    """Report a training corpus with many lines that are too long, or that are not sentences."""
+    findings = []
+    for side in sides:
+        if side.unit != "tokens" or not side.lengths:
+            continue
+        num_longer, median = len(side.lengths) - bisect_right(side.lengths, max_length), len(side.lengths) // 2
+        if num_longer > _MAX_TOO_LONG * len(side.lengths):
+            fraction = percentage(num_longer, len(side.lengths))
+            message = f"the {side.side} of {fraction} of the pairs has more than {max_length:,} tokens"
+            advice = "they are dropped; split them into sentences, or raise data.max_length"
+            findings.append(DataFinding("warning", "lengths", side.corpus, message, advice))
+        elif side.lengths[median] > _MAX_MEDIAN:
+            message = f"half of the {side.side} lines have more than {side.lengths[median]:,} tokens"
+            advice = "a line should be about one sentence; split paragraphs on both sides in the same way"
+            findings.append(DataFinding("warning", "lengths", side.corpus, message, advice))
+    return findings

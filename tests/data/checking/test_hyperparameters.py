@@ -1,0 +1,133 @@
+"""Sizes and rates that do not suit the corpus, and estimates of memory and time."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt_cli.data.checking.hyperparameters import (
+    TrainingEstimate,
+    TrainingSize,
+    check_learning_rate,
+    check_schedule,
+    check_vocabulary,
+    estimate_training,
+)
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.training import Training
+
+MULTI30K = TrainingSize(29_000, 450_000, 480_000)
+RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
+
+
+def recipe(training: dict[str, Any] | None = None, **sections: Any) -> Recipe:
+    pair = {"source": "a", "target": "b"}
+    data = {
+        "source_language": "en",
+        "target_language": "de",
+        "prepared": "p",
+        "train": {"t": pair},
+        "valid": {"v": pair},
+    }
+    model = {"architecture": "transformer", "preset": "small"}
+    training = {"limits": {"updates": 5000}, **(training or {})}
+    return Recipe.model_validate({"run": "r", "data": data, "model": model, "training": training, **sections})
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_bundled_recipes_have_no_findings(path: Path) -> None:
+    ours = load_recipe(path)
+    size = MULTI30K if "multi30k" in path.stem else TrainingSize(20_000, 600_000, 600_000)
+    assert not [*check_vocabulary(ours, size), *check_schedule(ours, size), *check_learning_rate(ours)]
+
+
+def test_vocabulary_too_large_for_the_corpus_is_a_warning() -> None:
+    (found,) = check_vocabulary(recipe(tokenizer={"vocabulary_size": 32_000}), MULTI30K)
+    assert "29 times" in found.message
+    assert not check_vocabulary(recipe(tokenizer={"vocabulary_size": 10_000}), MULTI30K)
+
+
+@pytest.mark.parametrize("settings", [{"path": "x"}, {"algorithm": "byte"}, {"algorithm": "character"}])
+def test_vocabulary_of_fixed_size_has_no_findings(settings: dict[str, Any]) -> None:
+    assert not check_vocabulary(recipe(tokenizer={"vocabulary_size": 100_000, **settings}), MULTI30K)
+
+
+@pytest.mark.parametrize(
+    ("training", "size", "message"),
+    [
+        ({"update_tokens": 50_000}, MULTI30K, "an epoch has only 10 updates"),
+        ({"update_tokens": 100}, MULTI30K, "few for one update of a Transformer"),
+        (
+            {"limits": {"updates": 800}, "validation": {"every": 400}},
+            MULTI30K,
+            "before the end of the warm-up of 1,000",
+        ),
+        ({"limits": {"updates": 2000}, "validation": {"every": 4000}}, MULTI30K, "validated only at its end"),
+        ({"limits": {"updates": 100_000}, "validation": {"patience": None}}, MULTI30K, "853 passes over this corpus"),
+        ({}, TrainingSize(10**7, 2e8, 2e8), "0.1 of the corpus"),
+    ],
+)
+def test_unsuitable_update_size_or_limit_is_reported(
+    training: dict[str, Any], size: TrainingSize, message: str
+) -> None:
+    (found,) = check_schedule(recipe(training), size)
+    assert message in found.message
+
+
+def test_usual_schedules_have_no_findings() -> None:
+    assert not check_schedule(recipe(), MULTI30K)
+    assert not check_schedule(recipe({"limits": {"epochs": 10}}), MULTI30K)
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"optimizer": {"learning_rate": 1.0}}, "very high"),
+        ({"optimizer": {"learning_rate": 1e-6}}, "very low"),
+        ({"optimizer": {"learning_rate": 1e-3}, "schedule": {"type": "noam"}}, "very low"),
+    ],
+)
+def test_unsuitable_learning_rate_is_reported(training: dict[str, Any], message: str) -> None:
+    (found,) = check_learning_rate(recipe(training))
+    assert message in found.message
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"optimizer": {"learning_rate": 2e-3}},
+        {"optimizer": {"learning_rate": 1.0}, "schedule": {"type": "noam"}},
+        {"optimizer": {"type": "sgd", "learning_rate": 1.0}},
+        {"optimizer": {"learning_rate": 1e-6}, "init_from": "runs/other"},
+    ],
+)
+def test_usual_learning_rates_have_no_findings(training: dict[str, Any]) -> None:
+    assert not check_learning_rate(recipe(training))
+
+
+GRU_ACTIVATIONS = 2 * 12 * 256
+
+
+def estimate(**training: Any) -> TrainingEstimate:
+    return estimate_training(Training.model_validate(training), 1_000_000, GRU_ACTIVATIONS, 500_000, 1e11)
+
+
+def test_estimated_state_depends_on_the_optimizer() -> None:
+    assert estimate().state_bytes == 16_000_000
+    assert estimate(ema_decay=0.999).state_bytes == 20_000_000
+    assert estimate(optimizer={"type": "sgd"}).state_bytes == 12_000_000
+    assert estimate(optimizer={"type": "adafactor"}).state_bytes == 8_000_000
+
+
+def test_estimated_time_is_six_operations_per_parameter_and_token() -> None:
+    assert estimate().epoch_seconds == pytest.approx(6 * 1e6 * 5e5 / (0.3 * 1e11))
+    assert estimate(consistency={"type": "r_drop"}).epoch_seconds == pytest.approx(2 * estimate().epoch_seconds)
+
+
+def test_estimated_activations_grow_with_the_batch() -> None:
+    assert estimate().batch_bytes == 4096 * GRU_ACTIVATIONS * 4
+    assert estimate(batch_tokens=2048).batch_bytes == estimate().batch_bytes // 2
+    assert estimate(precision="bf16").batch_bytes == estimate().batch_bytes // 2
+    assert estimate(gradient_checkpointing=True).batch_bytes < estimate().batch_bytes / 4
+    assert estimate().bytes == estimate().batch_bytes + estimate().state_bytes

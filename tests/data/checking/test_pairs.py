@@ -1,0 +1,121 @@
+"""Checks of empty, identical, misaligned and long sides."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from nmt_cli.data.checking.pairs import (
+    BINS,
+    LengthHistogram,
+    bin_labels,
+    check_alignment,
+    check_empty_sides,
+    check_identical_sides,
+    check_lengths,
+)
+from nmt_cli.data.checking.sampling import CorpusSample, Pair
+
+Make = Callable[..., list[Pair]]
+Sampled = Callable[..., CorpusSample]
+
+
+def test_good_pairs_have_no_findings(pairs: Make, sampled: Sampled) -> None:
+    good = sampled(pairs(5000))
+    assert not check_empty_sides(good)
+    assert not check_identical_sides(good)
+    assert not check_alignment(good)
+
+
+def test_corpus_without_usable_pairs_is_an_error(sampled: Sampled) -> None:
+    assert [found.level for found in check_empty_sides(sampled([]))] == ["error"]
+    assert [found.level for found in check_empty_sides(sampled([("a", ""), (" ", "b")]))] == ["error"]
+
+
+def test_many_empty_sides_are_a_warning(pairs: Make, sampled: Sampled) -> None:
+    (found,) = check_empty_sides(sampled([*pairs(90), *[("a", "")] * 10]))
+    assert found.level == "warning"
+    assert "10 %" in found.message
+
+
+def test_many_identical_sides_are_a_warning(pairs: Make, sampled: Sampled) -> None:
+    copied = [(source, source.upper()) for source, _ in pairs(50)]
+    (found,) = check_identical_sides(sampled([*pairs(150), *copied]))
+    assert "25 %" in found.message
+
+
+def test_identical_sides_in_one_language_have_no_findings(pairs: Make, sampled: Sampled) -> None:
+    assert not check_identical_sides(sampled([(source, source) for source, _ in pairs(200)], ("en", "en-GB")))
+
+
+def test_identical_numbers_have_no_findings(sampled: Sampled) -> None:
+    assert not check_identical_sides(sampled([(str(n), str(n)) for n in range(500)]))
+
+
+def test_shuffled_side_is_a_warning(pairs: Make, sampled: Sampled) -> None:
+    sources, targets = zip(*pairs(5000), strict=True)
+    shuffled = random.Random(1).sample(targets, len(targets))
+    (found,) = check_alignment(sampled(list(zip(sources, shuffled, strict=True))))
+    assert found.level == "warning"
+
+
+@pytest.mark.parametrize("lag", [1, -2])
+def test_shifted_side_is_an_error(lag: int, pairs: Make, sampled: Sampled) -> None:
+    sources, targets = zip(*pairs(5000), strict=True)
+    shifted = list(zip(sources, targets[-lag:] + targets[:-lag], strict=True))
+    (found,) = check_alignment(sampled(shifted))
+    assert found.level == "error"
+    assert f"line n{lag:+} of the target" in found.message
+
+
+def test_missing_line_is_located(pairs: Make, sampled: Sampled) -> None:
+    sources, targets = map(list, zip(*pairs(5000), strict=True))
+    del targets[2100]
+    (found,) = check_alignment(sampled(list(zip(sources, targets, strict=False))))
+    assert found.level == "error"
+    line = int(found.message.split("about line ")[1].split(" ")[0].replace(",", ""))
+    assert abs(line - 2100) <= 400
+
+
+def test_too_few_pairs_or_constant_lengths_have_no_findings(pairs: Make, sampled: Sampled) -> None:
+    sources, targets = zip(*pairs(300), strict=True)
+    assert not check_alignment(sampled(list(zip(sources, reversed(targets), strict=True))))
+    assert not check_alignment(sampled([("same", "dasselbe")] * 1000))
+
+
+def histogram_of(lengths: list[int]) -> LengthHistogram:
+    return LengthHistogram.of("data.train.news", "source", "tokens", lengths)
+
+
+def test_histogram_counts_each_line_once() -> None:
+    histogram = histogram_of([1, 4, 5, 9, 10, 19, 20, 160, 1000, 3])
+    assert histogram.fractions == pytest.approx([0.3, 0.2, 0.2, 0.1, 0.0, 0.0, 0.2])
+    assert histogram.mean == pytest.approx(123.1)
+
+
+@pytest.mark.parametrize("unit", BINS)
+def test_each_bin_has_a_label(unit: str) -> None:
+    assert len(bin_labels(unit)) == len(BINS[unit]) == len(LengthHistogram.of("x", "source", unit, [1]).fractions)
+
+
+def test_histogram_of_no_lines() -> None:
+    assert histogram_of([]).mean == 0
+    assert sum(histogram_of([]).fractions) == 0
+
+
+def test_sentence_lengths_have_no_findings() -> None:
+    assert not check_lengths([histogram_of([20] * 990 + [300] * 10)], max_length=200)
+
+
+def test_many_lines_that_are_too_long_are_a_warning() -> None:
+    (found,) = check_lengths([histogram_of([20] * 95 + [201] * 5)], max_length=200)
+    assert "5.0 % of the pairs has more than 200 tokens" in found.message
+
+
+def test_paragraphs_are_a_warning() -> None:
+    (found,) = check_lengths([histogram_of([150] * 100)], max_length=200)
+    assert "half of the source lines have more than" in found.message
+
+
+def test_lengths_in_characters_are_not_checked() -> None:
+    assert not check_lengths([LengthHistogram.of("x", "source", "characters", [500] * 100)], max_length=200)
