@@ -60,7 +60,7 @@ def compare(
     from dataclasses import asdict
 
     from nmt_cli.commands.compare import CompareOptions, compare_systems
-    from nmt_cli.commands.results import stdout
+    from nmt_cli.commands.results import write_result
     from nmt_cli.reporting.terminal import format_comparison
 
     options = CompareOptions(test or [], reference or [], source, method.value, resamples, set_ or [])
@@ -69,5 +69,4 @@ def compare(
         result = files.json_bytes({name: asdict(each) for name, each in comparisons.items()})
     else:
         result = "\n".join(map(format_comparison, comparisons.values())).encode()
-    with stdout() as stream:
-        stream.write(result)
+    write_result(result)

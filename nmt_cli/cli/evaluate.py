@@ -58,22 +58,19 @@ def evaluate(
         raise RecipeError("--robustness: needs a MODEL, to translate the perturbed test sets")
     from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files, evaluate_model
     from nmt_cli.commands.evaluation_inputs import open_model
-    from nmt_cli.commands.results import stdout
+    from nmt_cli.commands.results import write_result
     from nmt_cli.reporting.terminal import format_scores
 
     if hypothesis is not None:
         result = evaluate_files(TranslationFiles(hypothesis, references, source), set_ or [], console)
-        with stdout() as stream:
-            text = format_scores(result.name, result.content).encode()
-            stream.write(files.json_bytes(result.content["scores"]) if json else text)
+        text = format_scores(result.name, result.content).encode()
+        write_result(files.json_bytes(result.content["scores"]) if json else text)
     elif model is not None:
         results = evaluate_model(open_model(model, set_ or [], console), tests, robustness, console)
         document = {}
         for result in results:
             document[result.name] = result.as_json()
             if not json:
-                with stdout() as stream:
-                    stream.write(format_scores(result.name, result.content, result.robustness or ()).encode())
+                write_result(format_scores(result.name, result.content, result.robustness or ()).encode())
         if json:
-            with stdout() as stream:
-                stream.write(files.json_bytes(document))
+            write_result(files.json_bytes(document))

@@ -16,12 +16,11 @@ def runs(
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """List runs with their status, update, best validation, test scores, size and age."""
-    from nmt_cli.commands.results import stdout
+    from nmt_cli.commands.results import write_result
     from nmt_cli.reporting.run_list import list_runs
     from nmt_cli.reporting.terminal import format_run_list
 
     found = list_runs(folder)
     if not found:
         console.info(f"{folder}: contains no runs; nmt train creates them")
-    with stdout() as stream:
-        stream.write(files.json_bytes([run.as_json() for run in found]) if json else format_run_list(found).encode())
+    write_result(files.json_bytes([run.as_json() for run in found]) if json else format_run_list(found).encode())

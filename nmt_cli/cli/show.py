@@ -22,14 +22,13 @@ def show(
     PATH may be a run, checkpoint, model, prepared data, tokenizer, evaluation, journal, file of hypotheses, recipe,
     export or report. Exit code 3 if it is unknown, 3 or 4 if it is damaged.
     """
-    from nmt_cli.commands.results import stdout
+    from nmt_cli.commands.results import write_result
     from nmt_cli.reporting.inspection import describe_path, find_damage
     from nmt_cli.reporting.terminal import format_description
 
     description = describe_path(path)
     damage = find_damage(description) if check else None
-    with stdout() as stream:
-        text = format_description(path, description, damage)
-        stream.write(files.json_bytes(description.as_json(damage)) if json else text.encode())
+    text = format_description(path, description, damage)
+    write_result(files.json_bytes(description.as_json(damage)) if json else text.encode())
     if damage:
         raise DataError("\n".join(damage))

@@ -146,15 +146,6 @@ def _score_test_set(model: EvaluatedModel, name: str, test: LoadedTestSet, repor
     return write_evaluation(folder, evaluated, analysis)
 
 
-@dataclass(frozen=True)
-class _StoredTranslation:
-    """A translation from hypotheses.jsonl."""
-
-    text: str
-    log_probability: float
-    score: float
-
-
 def _translate(model: EvaluatedModel, folder: Path, test: LoadedTestSet) -> Sequence[ScoredTranslation]:
     """Translate a test set, or read the stored translations."""
     return _stored_translations(folder, test) or list(model.translate(test.requests))
@@ -173,7 +164,7 @@ def _stored_translations(folder: Path, test: LoadedTestSet) -> Sequence[ScoredTr
             return None
         records = [json.loads(line) for line in (folder / HYPOTHESES).read_bytes().split(b"\n")[:-1]]
         translations = [
-            _StoredTranslation(each["hypothesis"], each["log_probability"], each["score"]) for each in records
+            ScoredTranslation(each["hypothesis"], each["log_probability"], each["score"]) for each in records
         ]
         sources = [each["source"] for each in records]
     except (DataError, KeyError, TypeError, ValueError, OSError):

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nmt_cli import __version__, files
 from nmt_cli.console import Reporter
@@ -31,17 +31,15 @@ _MAX_LINES = 500_000
 """Lines of each training corpus; enough to tell rare words from frequent ones."""
 
 
-class ScoredTranslation(Protocol):
-    """The part of a translation that evaluation uses."""
+@dataclass(frozen=True)
+class ScoredTranslation:
+    """The best translation of a line."""
 
-    @property
-    def text(self) -> str: ...
-
-    @property
-    def log_probability(self) -> float: ...
-
-    @property
-    def score(self) -> float: ...
+    text: str
+    log_probability: float
+    """Natural logarithm, including eos."""
+    score: float
+    """Normalised score that the search ranks by."""
 
 
 TranslateRequests = Callable[[Sequence[Request]], Iterable[ScoredTranslation]]
@@ -118,7 +116,8 @@ def _translate_lazily(folder: Path, recipe: Recipe, reporter: Reporter) -> Trans
         with reporter.progress_bar("translating", "lines", total=len(requests)) as progress:
             in_context = in_documents(requests, translator().context.size)
             for translation in translator().translate(in_context, progress.advance):
-                yield translation.hypotheses[0]
+                best = translation.hypotheses[0]
+                yield ScoredTranslation(best.text, best.log_probability, best.score)
 
     return translate
 

@@ -1,4 +1,4 @@
-"""Results go to stdout, and it is told when they do not arrive there."""
+"""Writing results to stdout, with an error if they are lost."""
 
 import os
 import signal
@@ -12,28 +12,37 @@ from nmt_cli import files
 from nmt_cli.errors import ResourceError
 
 
+def write_result(result: bytes) -> None:
+    """Write a result to stdout; raises ResourceError as `stdout` does."""
+    with stdout() as stream:
+        stream.write(result)
+
+
 @contextmanager
 def stdout() -> Iterator[IO[bytes]]:
-    """stdout in bytes, flushed at the end; ResourceError if it is closed or full.
+    """Return stdout as a stream of bytes, flushed at the end.
 
-    If its reader has gone, which is no mistake, the program ends without a word (exit code 141).
+    If the reader has closed its end of a pipe, the program exits silently (exit code 141).
+
+    Raises:
+        ResourceError: stdout is closed, or its device is full.
     """
     if sys.stdout is None:
-        raise ResourceError("stdout is closed, so the results would be lost; leave it open, or send them to a file")
+        raise ResourceError("stdout is closed, so the results would be lost; leave it open or redirect it to a file")
     stream = sys.stdout.buffer
     try:
         with files.disk_errors(Path("stdout")):
             yield stream
             stream.flush()
     except ResourceError as error:
-        _drop_what_is_left()
+        _discard_buffer()
         if isinstance(error.__cause__, BrokenPipeError):
             raise SystemExit(128 + signal.SIGPIPE) from None
         raise
 
 
-def _drop_what_is_left() -> None:
-    """Let what stdout still holds go nowhere, or Python would complain of it at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _discard_buffer() -> None:
+    """Redirect stdout to the null device, so that Python does not report its unwritten buffer at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

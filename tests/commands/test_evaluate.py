@@ -15,7 +15,7 @@ import pytest
 from nmt_cli import console, files
 from nmt_cli.cli.evaluate import evaluate
 from nmt_cli.commands.evaluate import EvaluationResult, evaluate_model
-from nmt_cli.commands.evaluation_inputs import EvaluatedModel, open_model
+from nmt_cli.commands.evaluation_inputs import EvaluatedModel, ScoredTranslation, open_model
 from nmt_cli.decoding.requests import Request
 from nmt_cli.errors import DataError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score
@@ -30,13 +30,6 @@ SOURCES = ["A dog runs.", "", "Two\u2028children."]
 REFERENCES = ["Ein Hund läuft.", "", "Zwei Kinder."]
 
 
-@dataclass(frozen=True)
-class Translation:
-    text: str
-    log_probability: float = -1.5
-    score: float = -0.5
-
-
 @dataclass
 class UppercaseTranslator:
     """Translates to upper case and counts its calls."""
@@ -44,10 +37,10 @@ class UppercaseTranslator:
     calls: int = 0
     target_language: str | None = None
 
-    def __call__(self, requests: Sequence[Request]) -> Iterator[Translation]:
+    def __call__(self, requests: Sequence[Request]) -> Iterator[ScoredTranslation]:
         self.calls += 1
         self.target_language = requests[0].target_language
-        return (Translation(request.text.upper()) for request in requests)
+        return (ScoredTranslation(request.text.upper(), -1.5, -0.5) for request in requests)
 
 
 @dataclass

@@ -88,7 +88,7 @@ def _charts(history: History, best: BestValidation | None) -> list[CurveChart]:
     for name, title in _TRAINING_CHARTS.items():
         if name in train:
             is_norm = name == "gradient_norm"
-            curves = [_curve(title.lower(), _scale(train[name], _FACTORS.get(name, 1.0)))]
+            curves = [_curve(title[0].lower() + title[1:], _scale(train[name], _FACTORS.get(name, 1.0)))]
             charts.append(CurveChart(title, curves, _best_marker(best, ""), not is_norm, may_be_logarithmic=is_norm))
     return charts
 
