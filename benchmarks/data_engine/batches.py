@@ -11,8 +11,8 @@ import numpy as np
 from nmt_cli.data.batches import batch_by_size, collate
 from nmt_cli.data.blocks import BlockReader
 from nmt_cli.data.preparation.manifest import CorpusStats
+from nmt_cli.data.preparation.shard_files import id_type
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.data.shard_files import id_type
 from nmt_cli.data.token_corpus import TokenCorpus
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary

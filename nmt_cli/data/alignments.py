@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt_cli.data.arrays import Booleans, Integers
-from nmt_cli.data.shard_files import ALIGNMENT
+from nmt_cli.data.preparation.shard_files import ALIGNMENT
 from nmt_cli.data.tokenizer import Tokenizer
 
 _LINK = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")

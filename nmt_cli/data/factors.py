@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nmt_cli.data.alignments import normal_words, word_at, words_of
 from nmt_cli.data.arrays import Integers
-from nmt_cli.data.shard_files import column_type
+from nmt_cli.data.preparation.shard_files import column_type
 from nmt_cli.data.token_corpus import NO_COLUMNS, Columns
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.vocabulary import FACTORS

@@ -11,7 +11,7 @@ import numpy as np
 from nmt_cli.data.alignments import WordLinks, join_links, open_links
 from nmt_cli.data.arrays import Array, Integers, RaggedArray, concatenate_ranges
 from nmt_cli.data.preparation.manifest import CorpusStats
-from nmt_cli.data.shard_files import SIDES, TEXT, ShardFormat, StoredArray
+from nmt_cli.data.preparation.shard_files import SIDES, TEXT, ShardFormat, StoredArray
 from nmt_cli.data.tokenizer import Tokenizer
 
 Columns = Mapping[str, Array]

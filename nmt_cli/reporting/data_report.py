@@ -13,7 +13,7 @@ from nmt_cli.data.checking.hyperparameters import TrainingEstimate
 from nmt_cli.data.checking.pairs import LengthHistogram, bin_labels
 from nmt_cli.data.checking.sampling import CorpusSample
 from nmt_cli.data.preparation.manifest import CorpusStats, DropStats, PreparedSummary
-from nmt_cli.data.shard_files import SIDES
+from nmt_cli.data.preparation.shard_files import SIDES
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.reporting.rendering import escape_invisible
 

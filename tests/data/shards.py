@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nmt_cli.data.preparation.manifest import CorpusStats
-from nmt_cli.data.shard_files import id_type
+from nmt_cli.data.preparation.shard_files import id_type
 from nmt_cli.data.token_corpus import TokenCorpus
 from nmt_cli.data.tokenizer import Tokenizer
 

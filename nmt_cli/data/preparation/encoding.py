@@ -16,9 +16,9 @@ from nmt_cli.data.factors import FactoredSource, token_factors
 from nmt_cli.data.filters import FilterResult, HeldOutKeys
 from nmt_cli.data.preparation.cleaning import ChunkCleaner
 from nmt_cli.data.preparation.corpora import CorpusTask
+from nmt_cli.data.preparation.shard_files import ALIGNMENT, RECORD_IDS, TEXT, ShardFormat, StoredArray, key_file
 from nmt_cli.data.reading import DropCounts, RawChunk
 from nmt_cli.data.reading.examples import Examples
-from nmt_cli.data.shard_files import ALIGNMENT, RECORD_IDS, TEXT, ShardFormat, StoredArray, key_file
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR, prefix_tags
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary

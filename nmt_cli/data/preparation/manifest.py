@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmt_cli import files
+from nmt_cli.data.preparation.shard_files import SIDES
 from nmt_cli.data.reading.examples import DropCounts, DroppedExample
-from nmt_cli.data.shard_files import SIDES
 from nmt_cli.errors import DataError
 
 KIND = "data prepared by nmt"

@@ -10,10 +10,18 @@ import numpy as np
 from nmt_cli.data.arrays import Array, Booleans, Integers
 from nmt_cli.data.filters import first_occurrences
 from nmt_cli.data.preparation.manifest import CorpusStats
+from nmt_cli.data.preparation.shard_files import (
+    OFFSET_TYPE,
+    RECORD_IDS,
+    SIDES,
+    TEXT,
+    ShardFormat,
+    StoredArray,
+    key_file,
+)
 from nmt_cli.data.preparation.shards import CorpusShard
 from nmt_cli.data.reading import DropCounts, DroppedExample
 from nmt_cli.data.reading.examples import MAX_EXAMPLES
-from nmt_cli.data.shard_files import OFFSET_TYPE, RECORD_IDS, SIDES, TEXT, ShardFormat, StoredArray, key_file
 
 
 def apply_key_filters(

@@ -33,11 +33,11 @@ from nmt_cli.data.preparation.corpora import (
 from nmt_cli.data.preparation.encoding import ChunkEncoder
 from nmt_cli.data.preparation.manifest import FORMAT, KIND, CorpusStats
 from nmt_cli.data.preparation.merging import apply_key_filters, merge_shard
+from nmt_cli.data.preparation.shard_files import ShardFormat
 from nmt_cli.data.preparation.shards import ShardStore, missing_chunks
 from nmt_cli.data.preparation.tokenizer_training import measure, train_tokenizer
 from nmt_cli.data.prepared import HASHES, TOKENIZER
 from nmt_cli.data.reading import read_pairs
-from nmt_cli.data.shard_files import ShardFormat
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import prefix_tags
 from nmt_cli.errors import DataError, NmtError, RunInUseError

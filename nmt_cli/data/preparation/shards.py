@@ -17,8 +17,8 @@ from nmt_cli import files
 from nmt_cli.console import OnProgress
 from nmt_cli.data.preparation.corpora import CorpusTask
 from nmt_cli.data.preparation.encoding import EncodedChunk
+from nmt_cli.data.preparation.shard_files import OFFSET_TYPE
 from nmt_cli.data.reading import DropCounts, RawChunk, read_chunks
-from nmt_cli.data.shard_files import OFFSET_TYPE
 from nmt_cli.errors import DataError, NmtError, RunInUseError
 from nmt_cli.processes.sharding import ShardSpec
 
