@@ -134,7 +134,7 @@ class Transformer(Model):
         self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
         # Post-norm layers end with a norm of their own.
-        is_pre_norm = settings.norm.place == "pre"
+        is_pre_norm = settings.norm.position == "pre"
         self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self.output = OutputLayer(width, self.embeddings.target, tying)
@@ -251,7 +251,7 @@ class Transformer(Model):
             num_heads=settings.heads,
             num_kv_heads=settings.key_value_heads,
             activation=settings.activation,
-            is_pre_norm=settings.norm.place == "pre",
+            is_pre_norm=settings.norm.position == "pre",
             norm=settings.norm.type,
             norm_epsilon=NORM_EPSILON[settings.norm.type],
             is_rotary=self.is_rotary,

@@ -127,7 +127,7 @@ class Residual(nn.Module):
 
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
-        self.is_pre_norm = settings.norm.place == "pre"
+        self.is_pre_norm = settings.norm.position == "pre"
         self.norm = new_norm(settings)
         self.dropout = Dropout(settings.dropout)
 

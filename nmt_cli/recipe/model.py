@@ -1,4 +1,4 @@
-"""The section `model`: one class for each architecture, told apart by `architecture`."""
+"""The section `model`: one class for each architecture."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -11,10 +11,10 @@ Tying = Literal["none", "decoder", "all"]
 
 
 class PresetSection(Section):
-    """A section whose `preset` fills in the sizes that are not given."""
+    """A section whose `preset` provides the sizes that are not set."""
 
     preset: Preset = "base"
-    """Sizes to start from; any of them can be given beside it."""
+    """Default sizes; each can be overridden."""
 
     sizes: ClassVar[dict[str, dict[str, int]]]
 
@@ -27,20 +27,20 @@ class PresetSection(Section):
         return {**cls.sizes.get(preset, {}), **given} if isinstance(preset, str) else given
 
 
-class Norm(Section):
+class NormSettings(Section):
     """Normalisation of the Transformer's layers."""
 
-    place: Literal["pre", "post"] = "pre"
-    """Before each sublayer, with one more at the end, or after each residual sum."""
+    position: Literal["pre", "post"] = "pre"
+    """Before each sublayer, with a final norm, or after each residual sum."""
     type: Literal["layer", "rms"] = "layer"
     """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang & Sennrich 2019)."""
 
 
-class Positions(Section):
-    """How the Transformer knows the order of words."""
+class PositionSettings(Section):
+    """Positional encoding of the Transformer."""
 
     type: Literal["sinusoidal", "rotary"] = "sinusoidal"
-    """Added sine waves (Vaswani et al. 2017) or rotated queries and keys (Su et al. 2021)."""
+    """Sinusoidal encoding added to embeddings (Vaswani et al. 2017), or rotary embedding (RoPE, Su et al. 2021)."""
 
 
 class TransformerSettings(PresetSection):
@@ -54,42 +54,44 @@ class TransformerSettings(PresetSection):
     }
 
     architecture: Literal["transformer"]
-    """Which kind of model it is."""
+    """Model architecture."""
     width: Annotated[int, Field(ge=2, le=16384, multiple_of=2)]
-    """Size of the vector at each position."""
+    """Model dimension."""
     feed_forward: Annotated[int, Field(ge=1, le=65536)]
-    """Size inside the feed-forward sublayer."""
+    """Inner dimension of the feed-forward sublayer."""
     encoder_layers: Annotated[int, Field(ge=1, le=256)]
-    """Depth of the encoder."""
+    """Number of encoder layers."""
     decoder_layers: Annotated[int, Field(ge=1, le=256)]
-    """Depth of the decoder."""
+    """Number of decoder layers."""
     heads: Annotated[int, Field(ge=1, le=256)]
-    """Attention heads; width is a multiple of it."""
+    """Attention heads; must divide `width`."""
     key_value_heads: Count | None = None
-    """Heads of keys and values, fewer to share them among queries (Ainslie et al. 2023); as many if not given."""
+    """Heads of keys and values; fewer than `heads`: grouped-query attention (Ainslie et al. 2023). Default: `heads`."""
     activation: Literal["relu", "gelu", "swiglu"] = "relu"
-    """Of the feed-forward sublayer; swiglu is gated (Shazeer 2020)."""
-    norm: Norm = Norm()
-    positions: Positions = Positions()
+    """Activation of the feed-forward sublayer; swiglu is gated (Shazeer 2020)."""
+    norm: NormSettings = NormSettings()
+    positions: PositionSettings = PositionSettings()
     tied_embeddings: Tying = "all"
-    """Which of source embedding, target embedding and output layer are one matrix."""
+    """Share one matrix: `decoder`: target embedding and output layer; `all`: the source embedding too."""
     dropout: Rate = 0.1
-    """Of embeddings and of what each sublayer adds."""
+    """Dropout of embeddings and sublayer outputs."""
     attention_dropout: Rate = 0.1
-    """Of attention weights."""
+    """Dropout of attention weights."""
     activation_dropout: Rate = 0.1
-    """Inside the feed-forward sublayer."""
+    """Dropout inside the feed-forward sublayer."""
     layer_drop: Rate = 0.0
-    """Probability of each layer to be left out of an update's pass (Fan et al. 2020)."""
+    """Probability of skipping each layer in training (LayerDrop, Fan et al. 2020)."""
 
     @model_validator(mode="after")
     def check_heads(self) -> Self:
         if self.width % self.heads:
-            raise ValueError(f"heads: {self.heads} does not divide the width {self.width}")
+            raise ValueError(f"heads: {self.heads} does not divide width ({self.width})")
         if self.heads % (self.key_value_heads or self.heads):
-            raise ValueError(f"key_value_heads: {self.key_value_heads} does not divide the {self.heads} heads")
+            raise ValueError(f"key_value_heads: {self.key_value_heads} does not divide heads ({self.heads})")
         if self.positions.type == "rotary" and self.width // self.heads % 2:
-            raise ValueError(f"heads: rotary positions need an even width per head, not {self.width}/{self.heads}")
+            raise ValueError(
+                f"heads: rotary positions need an even width per head; width / heads is {self.width} / {self.heads}"
+            )
         return self
 
 
@@ -104,32 +106,32 @@ class RnnSettings(PresetSection):
     }
 
     architecture: Literal["rnn"]
-    """Which kind of model it is."""
+    """Model architecture."""
     cell: Literal["rnn", "gru", "lstm"] = "gru"
     """Elman's tanh cell, GRU (Cho et al. 2014) or LSTM (Hochreiter & Schmidhuber 1997)."""
     width: Annotated[int, Field(ge=2, le=16384, multiple_of=2)]
     """Size of the decoder's state, and of the encoder's (both directions together)."""
     embedding_width: Annotated[int, Field(ge=1, le=16384)]
-    """Size of a word's vector."""
+    """Size of embeddings."""
     encoder_layers: Annotated[int, Field(ge=1, le=64)]
-    """Depth of the encoder."""
+    """Number of encoder layers."""
     decoder_layers: Annotated[int, Field(ge=1, le=64)]
-    """Depth of the decoder."""
+    """Number of decoder layers."""
     bidirectional: bool = True
-    """Read the source in both directions."""
+    """Encode the source in both directions."""
     attention: Literal["none", "additive", "dot", "general"] = "general"
-    """None (the encoder's last state alone), Bahdanau's additive, or Luong's dot product or general form."""
+    """None (final encoder state only), Bahdanau's additive, or Luong's dot-product or general attention."""
     input_feeding: bool = False
-    """Give each step the last step's attention result (Luong et al. 2015); slower to train."""
+    """Feed each step's attentional output into the next step (Luong et al. 2015); slower to train."""
     tied_embeddings: Tying = "all"
-    """Which of source embedding, target embedding and output layer are one matrix."""
+    """Share one matrix: `decoder`: target embedding and output layer; `all`: the source embedding too."""
     dropout: Rate = 0.2
-    """Of embeddings, between layers, and of the vector that predicts a word."""
+    """Dropout of embeddings, between layers, and before the output layer."""
 
     @model_validator(mode="after")
     def check_feeding(self) -> Self:
         if self.input_feeding and self.attention == "none":
-            raise ValueError("input_feeding: needs an attention, but attention is none")
+            raise ValueError("input_feeding: needs attention, but attention is none")
         return self
 
 

@@ -38,7 +38,7 @@ WORDS = ["".join(letters) for letters in product("bdgk", "aeiou", "lmnr", ("", "
 LINES = [" ".join(WORDS[first::17]) for first in range(60)]
 ALL = {
     f"{place}-{norm}-{positions}-{shared}-{activation}-{tying}": {
-        "norm": {"place": place, "type": norm},
+        "norm": {"position": place, "type": norm},
         "positions": {"type": positions},
         "key_value_heads": shared,
         "activation": activation,

@@ -14,7 +14,7 @@ from nmt_cli.devices import has_fast_bf16
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, OutputPositions, VocabularySpec, sentence_indices
 from nmt_cli.models.kernels import Backend, Linear, Precision
-from nmt_cli.recipe.model import Norm, Positions, RnnSettings, TransformerSettings
+from nmt_cli.recipe.model import NormSettings, PositionSettings, RnnSettings, TransformerSettings
 
 inputs = ModelInputs.from_ids
 
@@ -36,19 +36,19 @@ def rnn(**changes: object) -> RnnSettings:
     return RnnSettings.model_validate({"architecture": "rnn", **sizes, **changes})
 
 
-ROTARY = Positions(type="rotary")
+ROTARY = PositionSettings(type="rotary")
 SOME = {
     "transformer": transformer(),
-    "post": transformer(norm=Norm(place="post"), activation="gelu"),
-    "modern": transformer(norm=Norm(type="rms"), positions=ROTARY, activation="swiglu", key_value_heads=2),
+    "post": transformer(norm=NormSettings(position="post"), activation="gelu"),
+    "modern": transformer(norm=NormSettings(type="rms"), positions=ROTARY, activation="swiglu", key_value_heads=2),
     "gru": rnn(),
     "lstm-fed": rnn(cell="lstm", input_feeding=True, attention="additive", decoder_layers=1),
     "rnn-none": rnn(cell="rnn", attention="none", bidirectional=False, encoder_layers=1),
 }
 ALL = SOME | {
     f"{place}-{norm}-{positions}-{shared}-{activation}": transformer(
-        norm=Norm(place=place, type=norm),
-        positions=Positions(type=positions),
+        norm=NormSettings(position=place, type=norm),
+        positions=PositionSettings(type=positions),
         key_value_heads=shared,
         activation=activation,
     )

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from nmt_cli.models.contract import DecoderInput, ModelInputs, VocabularySpec
 from nmt_cli.models.transformer import Transformer
-from nmt_cli.recipe.model import Norm, TransformerSettings
+from nmt_cli.recipe.model import NormSettings, TransformerSettings
 
 inputs = ModelInputs.from_ids
 
@@ -24,14 +24,14 @@ def test_tying_saves_matrices_and_a_checkpoint_names_each_once(tying: str, matri
 def test_parameters_are_as_many_as_the_paper_has() -> None:
     # Vaswani et al. 2017, table 3: 65 million in the base model, of a joint vocabulary of about 37,000.
     vocabularies = VocabularySpec(source_size=37000, target_size=37000)
-    base = TransformerSettings(architecture="transformer", norm=Norm(place="post"))
+    base = TransformerSettings(architecture="transformer", norm=NormSettings(position="post"))
     with torch.device("meta"):
         count = sum(weight.numel() for weight in Transformer(base, vocabularies).parameters())
     assert 62e6 < count < 66e6
 
 
 def test_only_pre_norm_ends_with_a_norm() -> None:
-    pre, post = (Transformer(settings(norm=Norm(place=place)), VOCABULARIES) for place in ("pre", "post"))
+    pre, post = (Transformer(settings(norm=NormSettings(position=place)), VOCABULARIES) for place in ("pre", "post"))
     assert isinstance(pre.decoder_norm, nn.LayerNorm)
     assert isinstance(post.decoder_norm, nn.Identity)
 

@@ -8,14 +8,14 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, FeedForward, Residual, new_norm
-from nmt_cli.recipe.model import Norm, TransformerSettings
+from nmt_cli.recipe.model import NormSettings, TransformerSettings
 
 
 @pytest.mark.parametrize("place", ["pre", "post"])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_encoder_layer_equals_that_of_torch(place: str, activation: str) -> None:
     torch.manual_seed(1)
-    ours = EncoderLayer(settings(norm=Norm(place=place), activation=activation)).eval()
+    ours = EncoderLayer(settings(norm=NormSettings(position=place), activation=activation)).eval()
     # In training mode without dropout, as in evaluation torch takes a fused path of its own.
     theirs = nn.TransformerEncoderLayer(16, 4, 24, 0.0, activation, batch_first=True, norm_first=place == "pre")
     copy_self_attention(theirs.self_attn, ours.self_attention)
@@ -29,7 +29,7 @@ def test_encoder_layer_equals_that_of_torch(place: str, activation: str) -> None
 @pytest.mark.parametrize("place", ["pre", "post"])
 def test_decoder_layer_equals_that_of_torch(place: str) -> None:
     torch.manual_seed(1)
-    ours = DecoderLayer(settings(norm=Norm(place=place))).eval()
+    ours = DecoderLayer(settings(norm=NormSettings(position=place))).eval()
     theirs = nn.TransformerDecoderLayer(16, 4, 24, 0.0, batch_first=True, norm_first=place == "pre")
     copy_self_attention(theirs.self_attn, ours.self_attention)
     copy_source_attention(theirs.multihead_attn, ours.cross_attention)
@@ -52,7 +52,7 @@ def test_swiglu_gates_one_half_with_the_other() -> None:
 def test_rms_norm_divides_by_the_root_of_the_mean_square() -> None:
     vectors = torch.randn(3, 16)
     expected = vectors / vectors.square().mean(-1, keepdim=True).sqrt()
-    assert_close(new_norm(settings(norm=Norm(type="rms")))(vectors), expected)
+    assert_close(new_norm(settings(norm=NormSettings(type="rms")))(vectors), expected)
 
 
 def test_dropout_falls_on_the_change_and_not_on_what_was_there() -> None:

@@ -87,7 +87,7 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: st
         ("training=", "must be a section of settings such as update_tokens, batch_tokens or precision, not empty"),
         ("model.activation=rellu", 'must be one of relu, gelu, swiglu, not "rellu"; did you mean relu?'),
         ("model.width=31", "must be a multiple of 2, not 31"),
-        ("model.heads=3", "3 does not divide the width 128"),
+        ("model.heads=3", "3 does not divide width (128)"),
         ("model.tied_embeddings=1", 'must be one of none, decoder, all, not "1"'),
         ("tokenizer.joint=yes", 'must be true or false, not "yes"'),
         (

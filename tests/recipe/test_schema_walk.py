@@ -4,7 +4,7 @@ from nmt_cli.recipe import data
 from nmt_cli.recipe.data.filters import LengthFilter, RatioFilter
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 from nmt_cli.recipe.loading.schema_walk import class_for, discriminator_key, section_at, sections, tag_of
-from nmt_cli.recipe.model import Norm, RnnSettings, TransformerSettings
+from nmt_cli.recipe.model import NormSettings, RnnSettings, TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training.training_data import Stage
 
@@ -23,7 +23,7 @@ def test_a_section_is_found_under_the_names_that_users_give() -> None:
         data.LearnedTmx,
     )
     assert section_at(Recipe, ("data", "test", "x")) == (data.TestSet,)
-    assert section_at(Recipe, ("model", "norm")) == (Norm,)
+    assert section_at(Recipe, ("model", "norm")) == (NormSettings,)
     assert section_at(Recipe, ("data", "train")) == ()
     assert section_at(Recipe, ("seed",)) == ()
 

@@ -1,4 +1,4 @@
-"""The sections of `training` that keep a model from learning its corpus by heart."""
+"""The sections of `training` that regularise a model."""
 
 from typing import Annotated, Literal, Self
 
@@ -10,50 +10,50 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class RDropSettings(Section):
-    """R-Drop (Liang et al. 2021): two passes, unlike in their dropout alone, must agree; twice the work and memory."""
+    """R-Drop (Liang et al. 2021): two passes with different dropout must agree; twice the work and memory."""
 
     type: Literal["r_drop"]
-    """Which consistency is asked for."""
+    """Kind of consistency."""
     weight: Weight = 5.0
-    """Of the Kullback-Leibler divergence of the two distributions, the mean of both directions."""
+    """Weight of the Kullback-Leibler divergence of the two distributions, the mean of both directions."""
 
 
 class SimCutSettings(Section):
-    """SimCut (Gao et al. 2022): a pass that does not see some of the words must agree; twice the work and memory."""
+    """SimCut (Gao et al. 2022): a pass with words cut off must agree with the full one; twice the work and memory."""
 
     type: Literal["simcut"]
-    """Which consistency is asked for."""
+    """Kind of consistency."""
     weight: Weight = 3.0
-    """Of the Kullback-Leibler divergence from the whole pass to the other."""
+    """Weight of the Kullback-Leibler divergence from the full pass to the other."""
     cutoff: Rate = 0.05
-    """Probability of cutting each word of the source and the target off from the second pass."""
+    """Probability that a word of the source or the target is hidden from the second pass."""
 
 
 Consistency = Annotated[RDropSettings | SimCutSettings, Field(discriminator="type")]
 
 
 class WordDropout(Section):
-    """Words hidden while training (Gal & Ghahramani 2016; Sennrich et al. 2016): `<unk>` stands in their place."""
+    """Replace words by `<unk>` in training (Gal & Ghahramani 2016; Sennrich et al. 2016)."""
 
     source: Rate = 0.0
-    """Probability of each word of the source."""
+    """Probability of replacing each source word."""
     target: Rate = 0.0
-    """Probability of each word that the decoder reads; it must be predicted all the same."""
+    """Probability of replacing each word that the decoder reads; it must still be predicted."""
 
 
 class ScheduledSampling(Section):
-    """Some words that the decoder reads are its own predictions (Bengio et al. 2015).
+    """Replace some words that the decoder reads by its own predictions (Bengio et al. 2015).
 
-    They come from a pass of the decoder over the true words (Duckworth et al. 2019; Mihaylova & Martins 2019). Their
-    share grows in a straight line. Keep it small: the words to predict stay the true ones.
+    The predictions come from a pass of the decoder over the true words (Duckworth et al. 2019; Mihaylova & Martins
+    2019). The probability grows linearly. Keep it small: the labels stay the true words.
     """
 
     max_rate: Rate = 0.25
-    """Probability of replacing each word, at the end."""
+    """Probability of replacing each word after `end`."""
     start: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
-    """Updates before the probability begins to grow."""
+    """Update at which the probability begins to grow."""
     end: Count = 20_000
-    """Updates after which it is `max_rate`."""
+    """Update at which it reaches `max_rate`."""
 
     @model_validator(mode="after")
     def check_order(self) -> Self:
@@ -63,7 +63,7 @@ class ScheduledSampling(Section):
 
 
 class GuidedAlignment(Section):
-    """Attention learns from word alignments that the data gives (Chen et al. 2016)."""
+    """Train attention on the word alignments of the data (Chen et al. 2016)."""
 
     weight: Weight = 0.05
-    """Of the cross-entropy between alignments and attention, a Transformer's of the last layer, mean over heads."""
+    """Weight of the cross-entropy between alignments and attention (Transformer: last layer, mean over heads)."""
