@@ -1,27 +1,26 @@
-"""How fast do we translate, and how fast do other engines translate with a model of the same size?
+"""Compare the decoding speed of this toolkit with other engines at the same model size.
 
-    python benchmarks/decoding_speed.py                              # ours and CTranslate2 where installed, on core 0
+    python benchmarks/decoding_speed.py                              # ours and CTranslate2 if installed, on core 0
     python benchmarks/decoding_speed.py --cores 0 --models small,base --batches 32,64 --precisions fp32,int8 \\
         --peers huggingface,opennmt-py --peer-python huggingface=/opt/hf/bin/python \\
         --peer-python opennmt-py=/opt/onmt/bin/python --rounds 3 --output benchmarks/results/decoding_speed.md
-    python benchmarks/decoding_speed.py --models "" --trained runs/multi30k_transformer   # what precision costs in BLEU
+    python benchmarks/decoding_speed.py --models "" --trained runs/multi30k_transformer   # BLEU by precision
 
-The work is the same for all: sentences of Multi30k's test2016, English to German, in 8,000 joint subwords, sorted by
-length and cut into batches, of which some are taken, spread evenly over all lengths. Weights are random; the
-translations of a batch are forced to the mean length of their references, the end counted. CTranslate2 has our very
-weights, by `nmt export` (on a GPU it computes in float16 where we do in bf16); other toolkits have models of the same
-sizes.
+All engines do the same work: sentences of Multi30k's test2016, English to German, in 8,000 joint subwords, sorted by
+length and batched; some batches are used, spread evenly over all lengths. Weights are random; the translations of a
+batch are forced to the mean length of their references, eos included. CTranslate2 has our weights, by `nmt export` (on
+a GPU it computes in float16 where we use bf16); other toolkits have models of the same size.
 
 Each engine is a process of its own, pinned to the given cores with as many threads, which loads the model once and then
-decodes what it is asked to. Engines take turns at each batch size and search, in each round in the other order, so that
-noise hits all; figures are medians over rounds.
+answers requests. Engines take turns at each batch size and search, in reverse order in every other round, so that noise
+affects all; figures are medians over rounds.
 
-What is told:
-  tok/s         target tokens in a second, end tokens counted
-  tok/CPU-s     the same in a second of processor time of the process: fair where others use the machine too
-  sent/s        sentences in a second of processor time, on a GPU of time
-  ctranslate2   ratio to CTranslate2 at the same work, in this precision or, where it has not that, in fp32; by
-                tok/CPU-s on a CPU and tok/s on a GPU
+Columns:
+  tok/s         target tokens per second, eos included
+  tok/CPU-s     the same per second of processor time: fair on a shared machine
+  sent/s        sentences per second of processor time, on a GPU per second
+  ctranslate2   ratio to CTranslate2 at the same work, in this precision or, if unavailable, in fp32; by tok/CPU-s on a
+                CPU and tok/s on a GPU
   python        ratio to the fastest other toolkit, in fp32
   memory        largest resident set of the process so far, small batches first
   start         seconds from the start of the process until the model is ready, and processor time
@@ -60,13 +59,13 @@ _COLUMNS = {
     "start, CPU-s": "--:",
 }
 _SLOWNESS = {OURS: 1.0, CTRANSLATE2: 1.2}
-"""How much longer than ours an engine takes at most, for the time that is announced; of others it is 4."""
+"""Upper bounds of the time of an engine relative to ours, for the estimate of the total; 4 for others."""
 _START_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Work:
-    """What engines are compared at."""
+    """A task at which engines are compared."""
 
     model: str
     search: str
@@ -87,7 +86,7 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """What engines are compared by."""
+        """The time by which engines are compared."""
         return self.answer.wall if self.device == "cuda" else self.answer.cpu
 
     @property
@@ -114,22 +113,22 @@ def main() -> None:
 
 
 def _write(lines: list[str], output: Path | None) -> None:
-    """Keep what is known so far."""
+    """Write the results so far."""
     if output:
         title = [
             "# Decoding speed beside other engines",
             "",
-            f"`{' '.join(['python', *_without_places(sys.argv)])}`",
+            f"`{' '.join(['python', *_without_paths(sys.argv)])}`",
             "",
         ]
         output.write_text("\n".join([*title, *lines]) + "\n")
 
 
-def _without_places(arguments: list[str]) -> list[str]:
-    """What was asked, but for where things lie on this machine."""
-    places = ("--peer-python", "--text", "--folder", "--output")
+def _without_paths(arguments: list[str]) -> list[str]:
+    """Return the command line without paths of this machine."""
+    paths = ("--peer-python", "--text", "--folder", "--output")
     before = ["", *arguments]
-    return [each for each, last in zip(arguments, before, strict=False) if each not in places and last not in places]
+    return [each for each, last in zip(arguments, before, strict=False) if each not in paths and last not in paths]
 
 
 def measure(prepared: Prepared, model: str, precision: str, options: argparse.Namespace, until: float) -> list[Result]:
@@ -240,7 +239,7 @@ def table(results: list[Result]) -> list[str]:
 
 
 def _order(results: list[Result], work: Work) -> int:
-    """Works of one model, search and batch size stand together, as they were first measured."""
+    """Sort key: group by model, search and batch size, in the order of measurement."""
     alike = [(result.work.model, result.work.search, result.work.batch) for result in results]
     return alike.index((work.model, work.search, work.batch))
 
@@ -250,7 +249,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _estimate(options: argparse.Namespace) -> float:
-    """Seconds that all measurements take, at most."""
+    """Return an upper bound of the total time in seconds."""
     models = len(options.models) * len(options.precisions)
     each = sum(_SLOWNESS.get(name, 4.0) for name in options.engines) * options.seconds * (options.rounds + 1)
     total = models * (len(options.searches) * len(options.batches) * each + len(options.engines) * _START_SECONDS)
@@ -261,19 +260,19 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     peers = [name for name in DECODERS if name not in (OURS, CTRANSLATE2)]
-    add("--cores", default="0", help="cores to run on, as 0 or 0-3 (default 0); as many threads")
+    add("--cores", default="0", help="cores to run on, such as 0 or 0-3 (default 0); also the number of threads")
     add("--models", default="small", help=f"some of {','.join(MODELS)} (default small); empty for none")
     add("--searches", default="greedy,beam5", help="greedy, beam5 or both (default)")
-    add("--batches", default="1,32,64", help="sentences of a batch (default 1,32,64)")
+    add("--batches", default="1,32,64", help="sentences per batch (default 1,32,64)")
     add("--precisions", default="fp32,bf16,int8", help="some of fp32,bf16,int8 (default all)")
-    add("--seconds", type=float, default=4.0, help="that ours takes for a measurement (default 4)")
-    add("--rounds", type=int, default=3, help="how often each is measured (default 3)")
-    add("--minutes", type=float, default=600.0, help="no new measurement is begun after so many")
+    add("--seconds", type=float, default=4.0, help="duration of a measurement of our engine (default 4)")
+    add("--rounds", type=int, default=3, help="measurements of each engine (default 3)")
+    add("--minutes", type=float, default=600.0, help="start no new measurement after this time")
     add("--peers", default="", help=f"some of {','.join(peers)}")
     add("--peer-python", action="append", default=[], metavar="NAME=PATH", help="Python that has the peer; repeatable")
-    add("--trained", type=Path, metavar="MODEL", help="measure what precisions cost this model in BLEU on test2016")
+    add("--trained", type=Path, metavar="MODEL", help="measure BLEU on test2016 in each precision")
     add("--text", type=Path, default=REPOSITORY.parent / "shared/data/multi30k", help="folder of Multi30k's *.gz files")
-    add("--folder", type=Path, default=REPOSITORY / "runs/decoding_speed", help="for data and models")
+    add("--folder", type=Path, default=REPOSITORY / "runs/decoding_speed", help="folder for data and models")
     add("--output", type=Path, help="write the table to this file")
     options = parser.parse_args()
     for name in ("models", "searches", "precisions", "peers", "batches"):

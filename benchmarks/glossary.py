@@ -1,16 +1,16 @@
-"""What a glossary costs and brings: terms used, BLEU and seconds without one, with a soft and with a hard one.
+"""Measure the cost and effect of a glossary: terms used, BLEU and time without, with a soft and with a hard glossary.
 
     python benchmarks/glossary.py runs/multi30k_transformer --source test.en --reference test.de --lines 250
 
-The glossary is made from the references: nouns (words with a capital within a sentence, in German), each for the
-source word that mostly answers to it, by the model's own word alignments of the references. So it asks for what people
-have said, if not always in that line. A term is used if the translation holds it as often as the line's source terms
-ask for it. BLEU is sacreBLEU's, against the same references. No output is checked and mended.
+The glossary is made from the references: nouns (in German, words capitalised within a sentence), each for the source
+word that it is most often aligned with by the model. So the terms are words of human translations, if not always of
+that line. A term counts as used if the translation contains it as often as its source term occurs. BLEU is sacreBLEU's,
+against the same references. Translations are neither checked nor repaired.
 
-Terms that no model can know follow: words that are none for the most frequent of those source words. Such a word is in
-its place if it stands between the same two words as the noun that the translation without a glossary has for the source
-word; what has no such noun, or two, is not counted. Hard terms are compared with the same words as required phrases,
-for which there is constrained search alone.
+The second part uses invented target terms for the most frequent of these source words. A term is in the right position
+if it stands between the same two words as the noun that the translation without a glossary has for the source word;
+source words with no such noun, or two, are not counted. Hard terms are compared with required phrases in constrained
+search.
 """
 
 import argparse

@@ -1,10 +1,9 @@
-"""What becomes of lines that hold several sentences: translated whole, or sentence by sentence?
+"""Compare translating lines with several sentences whole and sentence by sentence.
 
     python benchmarks/long_lines.py runs/multi30k_transformer --source test2016.en --reference test2016.de
 
-The first --lines lines of a test set are joined, so many in a row with a space between, and translated with several
-settings of decoding.split_sentences_above (`none`: whole).
-BLEU is sacreBLEU's, of joined lines against joined references.
+The first --lines lines of a test set are joined with spaces, several at a time, and translated with different settings
+of decoding.split_above (`none`: whole). BLEU is sacreBLEU's, of joined translations against joined references.
 """
 
 import argparse
@@ -19,7 +18,7 @@ from nmt_cli.text.lines import read_lines
 
 
 def main() -> None:
-    """Print a table in Markdown: a row for each number of sentences joined, a column for each setting."""
+    """Print a Markdown table: a row for each number of joined sentences, a column for each setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--source", type=Path, required=True)
@@ -46,7 +45,7 @@ def main() -> None:
 
 
 def joined(lines: list[str], number: int) -> list[str]:
-    """Lines put together, so many in a row."""
+    """Join every `number` consecutive lines."""
     return [" ".join(lines[first : first + number]) for first in range(0, len(lines), number)]
 
 

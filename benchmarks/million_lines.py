@@ -1,21 +1,21 @@
-"""Do as many lines come out as go in, in their order, while memory stays flat and the first does not wait for the last?
+"""Check that `nmt translate` keeps the number and order of a million lines, in constant memory and without delay.
 
     python benchmarks/million_lines.py --output benchmarks/results/million_lines.md
 
-`nmt translate` is given lines through a pipe and from a file, with one process and with two, by a Transformer of one
-layer, 16 wide, with weights drawn by chance, which says little to each line. It writes `--format tsv`, in which each
-line's source stands beside its translation, so that order is checked, too.
+Lines are read from a pipe and from a file, with one and with two processes, by a one-layer Transformer of width 16 with
+random weights and short translations. The output is `--format tsv`, which has the source beside each translation, so
+that the order is verified too.
 
-Such a model's translations hardly ever pass the checks, so that nearly each line is searched for four times, by wide
-beams and by chance. `--no-check` spares that: it is nearer to a trained model, of whose lines few fail.
+Translations of such a model rarely pass the checks, so that nearly every line is searched four times, with wide beams
+and by sampling. `--no-check` avoids that and is closer to a trained model, for which few lines fail.
 
-What is told:
-  out          lines that came out, each beside its own source: the program fails if any other comes
-  lines/s      of the whole, start apart
-  memory       resident set of all its processes, looked at a thousand times, which falls and rises with each window:
-               the median of the second and of the ninth tenth
-  per 100,000  growth of memory with each 100,000 lines, by least squares from the second to the ninth tenth
-  first        seconds from the start of the program to the first translation, and lines that were given until then
+Columns:
+  out          lines written, each beside its own source; any other output is an error
+  lines/s      overall speed without start-up
+  memory       resident set of all processes, sampled a thousand times, as it varies with each window: medians of the
+               second and of the ninth tenth
+  per 100,000  growth of memory per 100,000 lines, by least squares from the second to the ninth tenth
+  first        seconds from the start of the program to the first translation, and lines written to it until then
 """
 
 import argparse
@@ -45,13 +45,13 @@ from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 SETTINGS = {"beam_size": 1, "batch_tokens": 50_000, "max_length_ratio": 0.1}
 _MEBIBYTE = 2**20
-_LOOKS = 1000
-"""At memory, spread evenly over the lines."""
+_MEMORY_SAMPLES = 1000
+"""Spread evenly over the lines."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One run."""
+    """The measurement of one run."""
 
     way: str
     processes: int
@@ -65,13 +65,13 @@ class Result:
     @property
     def growth(self) -> float:
         """Mebibytes for each 100,000 lines."""
-        each = self.lines / _LOOKS
-        later = self.memory[_LOOKS // 10 : _LOOKS * 9 // 10]
+        each = self.lines / _MEMORY_SAMPLES
+        later = self.memory[_MEMORY_SAMPLES // 10 : _MEMORY_SAMPLES * 9 // 10]
         return 100_000 * statistics.linear_regression([each * look for look in range(len(later))], later).slope
 
     def tenth(self, number: int) -> float:
         """Mebibytes in a tenth of the lines, counted from 1."""
-        return statistics.median(self.memory[_LOOKS * (number - 1) // 10 : _LOOKS * number // 10])
+        return statistics.median(self.memory[_MEMORY_SAMPLES * (number - 1) // 10 : _MEMORY_SAMPLES * number // 10])
 
     def row(self) -> str:
         """A row of the table."""
@@ -176,7 +176,7 @@ def measure(model: Path, way: str, processes: int, lines: int, check: bool) -> R
             if number == 0:
                 first, given_before_first = time.monotonic(), given[0]
             assert answer.decode().split("\t")[0] == line, f"line {number + 1} is answered by {answer!r}"
-            if (number + 1) % (lines // _LOOKS) == 0 and number + 1 < lines:
+            if (number + 1) % (lines // _MEMORY_SAMPLES) == 0 and number + 1 < lines:
                 memory.append(resident(process.pid))
         ended = time.monotonic()
         assert process.wait() == 0

@@ -1,13 +1,13 @@
-"""How many lines should be sorted together before they are translated? What padding and waiting cost, by counting.
+"""Compute padding and search steps by the number of lines that are sorted together before translation.
 
-    python benchmarks/window_sizes.py ../shared/data/multi30k/train.lc.norm.tok.{en,de}.gz
+    python benchmarks/window_sizes.py train.en.gz train.de.gz
 
-Lines are cut into windows, each window is sorted by length and cut into batches as search does it, with the default
-of decoding.batch_tokens. Lengths are in words; a translation is as long as the reference.
+Lines are divided into windows; each window is sorted by length and batched as in search, with the default
+decoding.batch_tokens. Lengths are in words; the length of a translation is that of the reference.
 
-  batch        sentences in a batch
-  padding      source tokens with padding, for each without
-  steps        steps of search for 1,000 lines: each costs the same however few sentences still take part
+  batch        sentences per batch
+  padding      padded source tokens per source token
+  steps        search steps per 1,000 lines; a step costs the same however few sentences are active
 """
 
 import argparse
@@ -24,14 +24,14 @@ BEAMS = (1, 5)
 
 @dataclass(frozen=True)
 class Pair:
-    """Lengths of a line and its translation, ends counted."""
+    """Lengths of a line and its translation, eos included."""
 
     source: int
     target: int
 
 
 def main() -> None:
-    """Print a table."""
+    """Print a Markdown table."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     arguments.add_argument("source", type=Path)
     arguments.add_argument("target", type=Path)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def batches(pairs: list[Pair], window: int, beam: int) -> Iterator[list[Pair]]:
-    """As `Generator.search` cuts them, window by window."""
+    """Yield batches as in `Generator.search`, window by window."""
     for start in range(0, len(pairs), window):
         left = sorted(pairs[start : start + window], key=lambda pair: pair.source, reverse=True)
         while left:

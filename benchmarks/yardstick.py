@@ -1,8 +1,8 @@
-"""What the machine can do and what models weigh; a program of its own, so that the one that measures stays small.
+"""Measure the matrix-product speed of the machine and count model parameters, in a process of its own.
 
     python benchmarks/yardstick.py SECONDS RECIPE...
 
-prints JSON: the speed of a matrix product in fp32 and bf16, and how many weights multiply in each recipe's model.
+prints JSON: the speed of a matrix product in fp32 and bf16, and the multiplying parameters of each recipe's model.
 """
 
 import json
@@ -21,7 +21,7 @@ from nmt_cli.recipe.loading import load_recipe
 
 
 def matmul_speed(device: torch.device, dtype: torch.dtype, seconds: float) -> dict[str, float]:
-    """Floating-point operations in a second, and in a second of the process's processor time."""
+    """Return floating-point operations per second, and per second of processor time."""
     size = 8192 if device.type == "cuda" else 1024
     one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     for _ in range(2):
@@ -42,14 +42,14 @@ def matmul_speed(device: torch.device, dtype: torch.dtype, seconds: float) -> di
 
 
 def weights(recipe: Path) -> int:
-    """The weights of a recipe's model that multiply: tied ones count once, words that are only looked up not at all."""
+    """Count the parameters used in matrix products: tied ones once, embeddings that are only looked up not at all."""
     settings = load_recipe(recipe)
     size = settings.tokenizer.vocabulary_size
     with torch.device("meta"):
         model = build(settings.model, VocabularySpec(size, size))
     tables = [module.weight.numel() for module in model.modules() if isinstance(module, nn.Embedding)]
-    looked_up = {"all": 0, "decoder": tables[0], "none": sum(tables)}[settings.model.tied_embeddings]
-    return sum(weight.numel() for weight in model.parameters()) - looked_up
+    lookup_only = {"all": 0, "decoder": tables[0], "none": sum(tables)}[settings.model.tied_embeddings]
+    return sum(weight.numel() for weight in model.parameters()) - lookup_only
 
 
 def _wait(device: torch.device) -> None:

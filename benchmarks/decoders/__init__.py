@@ -1,19 +1,19 @@
-"""Programs that decode what they are asked to, each in the environment of its toolkit, so that they can take turns."""
+"""Decoding servers, one for each toolkit and run in its environment, so that they can take turns."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """A program of this folder, and what it can be asked."""
+    """A program of this folder and its capabilities."""
 
     program: str
-    """Its module."""
+    """Module name."""
     precisions: tuple[str, ...]
     architectures: tuple[str, ...] = ("transformer",)
 
     def refusal(self, model: dict[str, object], precision: str) -> str | None:
-        """Why this work cannot be done, if so."""
+        """Return why this work is unsupported; empty if it is supported."""
         if model["architecture"] not in self.architectures:
             return f"has no {model['architecture']}"
         return None if precision in self.precisions else f"has no {precision}"
@@ -28,4 +28,4 @@ DECODERS = {
     "opennmt-py": Decoder("benchmarks.decoders.opennmt", ("fp32",), ("transformer", "rnn")),
     "fairseq": Decoder("benchmarks.decoders.fairseq", ("fp32",)),
 }
-"""By name. The first two are run by the Python that runs the benchmark, the others by that of their environment."""
+"""Decoders by name. The first two run in this Python, the others in their own environments."""

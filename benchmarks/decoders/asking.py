@@ -1,4 +1,4 @@
-"""The side that asks: starts a program that decodes, and measures how long it takes for what."""
+"""Start a decoding server and measure its answers."""
 
 import contextlib
 import json
@@ -15,16 +15,16 @@ from typing import Any
 from peers.child import REPOSITORY, count_cores, threads
 
 _PATIENCE = 900.0
-"""Longest wait for an answer, in seconds."""
+"""Timeout for an answer in seconds."""
 
 
 class AskError(Exception):
-    """A program failed, or did not answer in time; with the end of what it said."""
+    """A server failed or did not answer in time. The message has the end of its output."""
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One of those to be translated: its number, and how many tokens source and reference have, the end counted."""
+    """Number of a test sentence and the lengths of source and reference in tokens, eos included."""
 
     number: int
     source: int
@@ -33,7 +33,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Batch:
-    """Sentences, by number, and the length of their translations."""
+    """Numbers of sentences and the length of their translations."""
 
     sentences: list[int]
     length: int
@@ -41,7 +41,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Asked:
-    """What an engine has to decode."""
+    """A request to decode batches."""
 
     beam: int
     batches: list[Batch]
@@ -52,13 +52,13 @@ class Asked:
 
     @property
     def tokens(self) -> int:
-        """Of the translations, ends counted."""
+        """Number of target tokens, eos included."""
         return sum(len(batch.sentences) * batch.length for batch in self.batches)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Seconds and seconds of processor time that it took, and the largest resident set so far, in bytes."""
+    """Wall time and processor time in seconds, and the peak resident set so far in bytes."""
 
     wall: float
     cpu: float
@@ -66,7 +66,7 @@ class Answer:
 
 
 def batches_of(sentences: Sequence[Sentence], size: int) -> list[Batch]:
-    """All sentences by length, in batches of like length; what remains at the end is left out."""
+    """Return batches of sentences sorted by length; an incomplete last batch is dropped."""
     order = sorted(sentences, key=lambda sentence: (sentence.source, sentence.reference, sentence.number))
     groups = [order[first : first + size] for first in range(0, len(order) - size + 1, size)]
     return [
@@ -76,17 +76,17 @@ def batches_of(sentences: Sequence[Sentence], size: int) -> list[Batch]:
 
 
 class Asker:
-    """A started program, pinned to `cores` with as many threads."""
+    """A started server, pinned to `cores` with as many threads."""
 
     def __init__(self, program: str, python: Path, settings: dict[str, Any], cores: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        place = Path(self._folder.name)
-        (place / "settings.json").write_text(json.dumps({**settings, "threads": count_cores(cores)}))
-        self._log = place / "log"
+        folder = Path(self._folder.name)
+        (folder / "settings.json").write_text(json.dumps({**settings, "threads": count_cores(cores)}))
+        self._log = folder / "log"
         started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["taskset", "--cpu-list", cores, str(python), "-m", program, str(place / "settings.json")],
+                ["taskset", "--cpu-list", cores, str(python), "-m", program, str(folder / "settings.json")],
                 cwd=REPOSITORY,
                 env={**os.environ, **threads(count_cores(cores))},
                 stdin=subprocess.PIPE,
@@ -101,16 +101,16 @@ class Asker:
         self.start = Answer(time.monotonic() - started, ready["cpu"], ready["memory"])
 
     def ask(self, asked: Asked) -> Answer:
-        """Have it decode."""
+        """Send a request and return the answer."""
         question = {"beam": asked.beam, "batches": [vars(batch) for batch in asked.batches]}
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended; there will be no answer
+        with contextlib.suppress(BrokenPipeError):  # the server has ended
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             self._process.stdin.flush()
         return Answer(**self._answer())
 
     def end(self) -> None:
-        """No more questions."""
+        """Stop the server."""
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):

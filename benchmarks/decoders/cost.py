@@ -1,4 +1,4 @@
-"""What precisions cost a trained model in BLEU, in our hands and in CTranslate2's; a program of its own, to be pinned.
+"""Measure the BLEU of a trained model by precision, with this toolkit and with CTranslate2, in a process of its own.
 
     python -m benchmarks.decoders.cost MODEL FOLDER-OF-MULTI30K fp32,int8
 
@@ -24,14 +24,14 @@ from nmt_cli.devices import pick_device
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.recipe.decoding import Evaluation
 
-ALLOWED = 0.3
-"""BLEU that int8 may cost."""
+MAX_LOSS = 0.3
+"""Maximum loss of BLEU in int8."""
 _BATCH = 64
-"""Sentences that CTranslate2 is given at once."""
+"""Sentences per batch for CTranslate2."""
 
 
 def main() -> None:
-    """BLEU on test2016, English to German, in each precision, its loss to fp32, and the time from lines to lines."""
+    """Print BLEU on test2016 in each precision, the loss relative to fp32, and the speed."""
     console.set_quiet(True)
     model, text, precisions = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(",")
     sources, references = (_lines(text / f"test_2016_flickr.{language}.gz") for language in ("en", "de"))
@@ -40,8 +40,8 @@ def main() -> None:
     for engine, precision, translated, seconds in _translations(model, sources, ["fp32", *precisions]):
         [bleu] = score(translated, [references], Evaluation(metrics=["bleu"]))
         signature = bleu.signature
-        loss = round(exact.setdefault(engine, bleu.value) - bleu.value, 2) + 0.0  # and no -0.0
-        verdict = "" if loss <= ALLOWED else f" (more than {ALLOWED})"
+        loss = round(exact.setdefault(engine, bleu.value) - bleu.value, 2) + 0.0  # not -0.0
+        verdict = "" if loss <= MAX_LOSS else f" (more than {MAX_LOSS})"
         speed = len(sources) / seconds
         lines.append(f"| {engine} | {precision} | {bleu.value:.2f} | {loss:.2f}{verdict} | {speed:.1f} |")
     lines = [f"{model.name} on Multi30k's test2016, with its own settings of search ({signature}):", "", *lines]
@@ -51,7 +51,7 @@ def main() -> None:
 def _translations(
     model: Path, sources: list[str], precisions: list[str]
 ) -> Iterator[tuple[str, str, list[str], float]]:
-    """Engine, precision, translations, seconds."""
+    """Yield engine, precision, translations and seconds."""
     for precision in dict.fromkeys(precisions):
         translator = open_translator(TranslateOptions([model], [f"decoding.precision={precision}"]))
         started = time.process_time()

@@ -1,4 +1,4 @@
-"""CTranslate2, on what `nmt export` made of our model."""
+"""CTranslate2, on the output of `nmt export`."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ def load(settings: dict[str, Any]) -> Decode:
 
     def decode(rows: Rows, length: int, beam: int) -> None:
         found = translator.translate_batch(
-            [[names[token] for token in row[:-1]] for row in rows],  # it adds the end itself
+            [[names[token] for token in row[:-1]] for row in rows],  # CTranslate2 appends eos itself
             beam_size=beam,
             min_decoding_length=length,
             max_decoding_length=length,

@@ -1,4 +1,4 @@
-"""fairseq: a Transformer of the same sizes, with random weights."""
+"""fairseq: a Transformer of the same size with random weights."""
 
 from argparse import Namespace
 from typing import Any
@@ -42,7 +42,7 @@ def load(settings: dict[str, Any]) -> Decode:
         generator = SequenceGenerator(
             [model], dictionary, beam_size=beam, min_len=length - 1, max_len_a=0, max_len_b=length - 1
         )
-        # Its sources are padded on the left, and its special tokens have other numbers.
+        # fairseq pads sources on the left and has other ids of special tokens.
         longest, pad, end = max(map(len, rows)), dictionary.pad(), dictionary.eos()
         padded = [[pad] * (longest - len(row)) + [end if token == END else token for token in row] for row in rows]
         lengths = torch.tensor([len(row) for row in rows], device=device)

@@ -1,4 +1,4 @@
-"""Hugging Face transformers: MarianMT of the same sizes, with random weights."""
+"""Hugging Face transformers: MarianMT of the same size with random weights."""
 
 from typing import Any
 

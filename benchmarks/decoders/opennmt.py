@@ -1,4 +1,4 @@
-"""OpenNMT-py 3: a Transformer or an LSTM of the same sizes, with random weights."""
+"""OpenNMT-py 3: a Transformer or an LSTM of the same size with random weights."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def load(settings: dict[str, Any]) -> Decode:
     torch.manual_seed(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = build_base_model(options, vocabularies)
-    for weight in model.parameters():  # some are left as they happen to lie in memory
+    for weight in model.parameters():  # some are uninitialised memory
         torch.nn.init.normal_(weight, std=0.02)
     model.eval().to(device)
 

@@ -1,4 +1,4 @@
-"""This toolkit's search, with a model that was prepared as `nmt translate` does it."""
+"""The search of this toolkit, on a model prepared as by `nmt translate`."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def load(settings: dict[str, Any]) -> Decode:
     generator = open_translator(options).generator
 
     def decode(rows: Rows, length: int, beam: int) -> None:
-        sentences = [SentenceInput(line, row[:-1]) for line, row in enumerate(rows, 1)]  # search adds the end itself
+        sentences = [SentenceInput(line, row[:-1]) for line, row in enumerate(rows, 1)]  # search appends eos itself
         found = generator.search(sentences, BeamStrategy(of_length(length, beam)))
         assert all(len(hypotheses[0].tokens) == length - 1 for hypotheses in found)
 
@@ -25,7 +25,7 @@ def load(settings: dict[str, Any]) -> Decode:
 
 
 def of_length(length: int, beam: int) -> BeamSettings:
-    """Settings under which search takes exactly `length` steps, the last for the end, all sentences in one batch."""
+    """Return settings with which search takes exactly `length` steps, eos included, for one batch."""
     return BeamSettings(beam_size=beam, min_length=length - 1, max_length=length - 1, batch_tokens=MAX_COUNT)
 
 

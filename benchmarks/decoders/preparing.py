@@ -1,4 +1,4 @@
-"""What all engines are given: sentences in subwords, and models of random weights in our form and CTranslate2's."""
+"""Prepare the input of all engines: sentences in subwords, and models with random weights."""
 
 import contextlib
 import gzip
@@ -44,12 +44,12 @@ MODELS: dict[str, dict[str, Any]] = {
         "tied_embeddings": "none",
     },
 }
-"""Sections `model` of recipes."""
+"""`model` sections of recipes."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The work, in a folder."""
+    """A folder with sentences and models."""
 
     folder: Path
     sentences: list[Sentence]
@@ -57,11 +57,11 @@ class Prepared:
     device: str
 
     def model(self, name: str) -> dict[str, Any]:
-        """All settings of a model."""
+        """Return all settings of a model."""
         return _settings(name).model_dump()
 
     def settings(self, name: str, precision: str) -> dict[str, Any]:
-        """What a program that decodes is told."""
+        """Return the settings for a decoding server."""
         return {
             "sentences": str(self.folder / "sentences.json"),
             "model": str(self.folder / name),
@@ -72,7 +72,7 @@ class Prepared:
         }
 
     def heading(self, cores: str, rounds: int) -> list[str]:
-        """Machine, versions, date."""
+        """Return lines with machine, versions and date."""
         versions = [f"torch {torch.__version__}"]
         with contextlib.suppress(PackageNotFoundError):
             versions.append(f"CTranslate2 {version('ctranslate2')}")
@@ -83,7 +83,7 @@ class Prepared:
 
 
 def prepare(text: Path, folder: Path, models: list[str], cores: str) -> Prepared:
-    """Make what is not there yet."""
+    """Create what does not exist yet."""
     corpus = multi30k(text, folder / "multi30k", cores)
     tokenizer = Tokenizer.load(corpus.prepared / "tokenizer")
     sides = (tokenizer.encode_source, tokenizer.encode_target)
@@ -132,7 +132,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _processor() -> str:
-    """As the system calls it."""
+    """Return the name of the processor."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().split("\n"):
             if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""Toolkits that the benchmarks can run beside ours, where they are installed."""
+"""Toolkits that the benchmarks can run beside this one, if installed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,4 +16,4 @@ PEERS: dict[str, Callable[[Path], System]] = {
     "joeynmt": JoeyNmt,
     "huggingface": HuggingFace,
 }
-"""By name; each is given the Python of the environment in which it is installed."""
+"""Systems by name. Each receives the Python of the environment in which it is installed."""

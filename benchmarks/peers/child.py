@@ -1,4 +1,4 @@
-"""Runs a command on given cores and watches its time, its memory and its progress."""
+"""Run a command on given cores and observe its time, memory and progress."""
 
 import os
 import shutil
@@ -11,35 +11,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-"""Where all commands run, so that `python -m nmt_cli` is this checkout's."""
+"""Working directory of all commands, so that `python -m nmt_cli` is this checkout."""
 _POLL = 0.02
 _WARM_UP = 2
-"""Reports that are not counted: kernels are chosen and memory grows."""
+"""Reports that are ignored at the start, while kernels are selected and memory grows."""
 _REPORTS = 3
-"""Fewest reports that make a measurement."""
+"""Minimum number of reports in a measurement."""
 _PATIENCE = 900.0
-"""Longest wait for a report, in seconds."""
+"""Timeout for a report in seconds."""
 
 
 class ChildError(Exception):
-    """A command failed, or did not report in time; with the end of its log."""
+    """A command failed or did not report in time. The message has the end of its log."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One measured stretch of training."""
+    """The measurement of a stretch of training."""
 
     tokens: int
     wall: float
-    """Seconds it took."""
+    """Wall time in seconds."""
     cpu: float
-    """Seconds of processor time that all processes of the command used for it."""
+    """Processor time of all processes of the command in seconds."""
     first_report: float
-    """Seconds from the start of the process to its first report."""
+    """Wall time from the start of the process to its first report in seconds."""
     first_report_cpu: float
-    """The same in seconds of processor time."""
+    """Processor time from the start to the first report in seconds."""
     peak_memory: int
-    """Bytes: on a CPU the largest resident set (ru_maxrss) of a process, else what the GPU's driver saw in use."""
+    """Bytes: on a CPU the largest resident set (ru_maxrss) of a process, otherwise the memory in use on the GPU."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Moment:
 
 
 class Child:
-    """A started command, in a session of its own, pinned to `cores` with as many threads; output goes to `log`.
+    """A command in its own session, pinned to `cores` with as many threads; output goes to `log`.
 
     A context: whatever happens inside, all its processes have ended afterwards.
     """
@@ -77,15 +77,15 @@ class Child:
             self.end()
 
     def seconds(self) -> float:
-        """Since the start."""
+        """Return the seconds since the start."""
         return time.monotonic() - self.started
 
     def ended(self) -> bool:
-        """Whether the command has ended by itself; it may not have been reaped."""
+        """Return whether the command has ended by itself, even if not yet reaped."""
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def cpu_seconds(self) -> float:
-        """Processor time used so far by all processes of the command's session that still run."""
+        """Return the processor time of all running processes of the session."""
         ticks = 0
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
@@ -96,7 +96,7 @@ class Child:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def end(self, kill: bool = True) -> int:
-        """Wait for the command, ending it first if told so; its largest resident set, in bytes."""
+        """Wait for the command, after killing it if requested, and return its peak resident set in bytes."""
         if kill:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -114,13 +114,13 @@ class Child:
 
 
 class Journal:
-    """The lines that a child has added to a file."""
+    """Reads lines that a child appends to a file."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._place = path, 0
 
     def new_lines(self) -> list[str]:
-        """Whole lines since last asked; none while there is no file."""
+        """Return complete lines since the last call; none while the file does not exist."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._place)
@@ -133,7 +133,7 @@ class Journal:
 
 
 def measure(child: Child, journal: Path, count: Callable[[str, int], int], seconds: float) -> Speed:
-    """Watch a training until it has been measured for so many seconds, then end it."""
+    """Measure a training for the given number of seconds, then end it."""
     lines, moments, memory = Journal(journal), [_Moment(0, 0.0, 0.0)], 0
     idle = device_memory()
     while len(moments) <= _WARM_UP + _REPORTS or moments[-1].wall - moments[_WARM_UP].wall < seconds:
@@ -160,7 +160,7 @@ def measure(child: Child, journal: Path, count: Callable[[str, int], int], secon
 
 
 def run(arguments: list[str], cores: str, log: Path) -> float:
-    """Run a command to its end, and say how many seconds it took; ChildError if it fails."""
+    """Run a command and return its time in seconds. Raise ChildError if it fails."""
     with Child(arguments, cores, log) as child:
         child.end(kill=False)
         if child.exit_code:
@@ -169,13 +169,13 @@ def run(arguments: list[str], cores: str, log: Path) -> float:
 
 
 def count_cores(cores: str) -> int:
-    """How many a list such as 0,2-3 names."""
+    """Count the cores in a list such as 0,2-3."""
     ranges = [part.partition("-") for part in cores.split(",")]
     return sum(int(last or first) - int(first) + 1 for first, _, last in ranges)
 
 
 def device_memory() -> int:
-    """Bytes in use on the first GPU, by all; 0 if there is none."""
+    """Return the bytes in use on the first GPU; 0 without a GPU."""
     if shutil.which("nvidia-smi") is None:
         return 0
     query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
@@ -183,5 +183,5 @@ def device_memory() -> int:
 
 
 def threads(number: int) -> dict[str, str]:
-    """What tells libraries, in the environment, how many to use."""
+    """Return the environment variables that set the number of threads."""
     return {f"{library}_NUM_THREADS": str(number) for library in ("OMP", "MKL", "OPENBLAS")}

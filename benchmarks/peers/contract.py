@@ -1,4 +1,4 @@
-"""What a benchmark asks of every system: the same work, a way to start it and a way to read how far it is."""
+"""The interface of all systems: the same work, a way to start it and a way to follow its progress."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ CLIP_NORM = 1.0
 
 @dataclass(frozen=True)
 class Transformer:
-    """Pre-norm, ReLU, sinusoidal positions; source embedding, target embedding and output layer are one matrix."""
+    """Pre-norm, ReLU, sinusoidal positions; embeddings and output layer share one matrix."""
 
     width: int
     feed_forward: int
@@ -28,7 +28,7 @@ class Lstm:
 
     width: int
     feeding: bool
-    """Whether the attention's result goes into the decoder's next step."""
+    """Whether the attention output is fed to the next decoder step."""
 
 
 MODELS: dict[str, Transformer | Lstm] = {
@@ -48,27 +48,27 @@ class Corpus:
     folder: Path
 
     def text(self, split: str, side: str) -> Path:
-        """Raw lines; split is train or valid, side is source or target."""
+        """Return the file of raw lines; split is train or valid, side is source or target."""
         return self.folder / f"{split}.{side}"
 
     def pieces(self, split: str, side: str) -> Path:
-        """The same lines as subwords between spaces."""
+        """Return the file of the same lines as subwords separated by spaces."""
         return self.folder / "pieces" / f"{split}.{side}"
 
     @property
     def vocabulary(self) -> Path:
-        """One subword a line, most frequent first, without special tokens."""
+        """Return the vocabulary file: one subword per line, most frequent first, without special tokens."""
         return self.folder / "pieces" / "vocabulary"
 
     @property
     def prepared(self) -> Path:
-        """Our prepared folder."""
+        """Return our folder of prepared data."""
         return self.folder / "prepared"
 
 
 @dataclass(frozen=True)
 class Work:
-    """One training, the same for every system."""
+    """A training, the same for every system."""
 
     corpus: Corpus
     model: str
@@ -79,13 +79,13 @@ class Work:
     device: str
     """cpu or cuda."""
     mean_length: float
-    """Target tokens of a sentence, the end token included; for systems whose batches are counted in sentences."""
+    """Mean target tokens per sentence, eos included; for systems that count batches in sentences."""
     report_every: int = 1
     """Updates between reports."""
     save_every: int | None = None
-    """Updates between checkpoints, if any are wanted."""
+    """Updates between checkpoints; None for no checkpoints."""
     learning_rate: float = 1e-3
-    """The highest, reached after `warmup` updates; then it falls with the square root of the update's number."""
+    """Peak learning rate, reached after `warmup` updates; then it decays with the inverse square root."""
     warmup: int = 400
 
     @property
@@ -94,34 +94,34 @@ class Work:
 
     @property
     def sentences(self) -> int:
-        """How many sentences make a batch, where tokens cannot be asked for."""
+        """Return the batch size in sentences, for systems that cannot count tokens."""
         return max(1, round(self.batch_tokens / self.mean_length))
 
 
 class System(Protocol):
-    """A toolkit that can be measured. Commands are lists of arguments; all files go into the folder that is given."""
+    """A toolkit that can be measured. Commands are lists of arguments; all files go into the given folder."""
 
     def refusal(self, work: Work) -> str | None:
-        """Why this work cannot be done, if so."""
+        """Return why this work is unsupported; empty if it is supported."""
 
     def preparation(self, work: Work, folder: Path) -> list[list[str]]:
-        """Commands to run before training, and before time is taken for its speed; often none."""
+        """Return commands to run before the measurement; often none."""
 
     def training(self, work: Work, folder: Path) -> list[str]:
-        """The command that trains without end."""
+        """Return the command that trains without end."""
 
     def journal(self, folder: Path, log: Path) -> Path:
-        """The file whose lines tell how far training is: the command's own output `log`, or a better one."""
+        """Return the file whose lines show the progress: the output `log` of the command, or a better one."""
 
     def count(self, line: str, so_far: int) -> int:
-        """Target tokens learned from, padding not counted, end tokens counted, once this line of the journal stands."""
+        """Return the number of target tokens (without padding, with eos) after this line; None if it does not say."""
 
     def translation(self, work: Work, folder: Path, source: Path, output: Path) -> list[str]:
-        """The command that translates lines of pieces into lines of pieces by the last checkpoint, beam 5."""
+        """Return the command that translates lines of subwords with the last checkpoint and beam size 5."""
 
 
 def last_checkpoint(folder: Path, pattern: str) -> Path:
-    """The file of the highest number at the end of its name."""
+    """Return the file with the highest number at the end of its name."""
     found = sorted(folder.glob(pattern), key=lambda path: int(path.stem.rpartition("_")[2]))
     if not found:
         raise FileNotFoundError(f"{folder}: holds no checkpoint; give more --minutes or a smaller --save-every")

@@ -1,4 +1,4 @@
-"""The text that is trained on: captions, and captions' words in sentences as long as those of news."""
+"""Training corpora: captions, and words of captions in sentences as long as those of news."""
 
 import gzip
 import math
@@ -30,7 +30,7 @@ NEWS = (
 
 
 def multi30k(text: Path, folder: Path, cores: str) -> Corpus:
-    """The captions of Multi30k, English to German, from the folder that holds train.en.gz and so on."""
+    """Create the corpus of Multi30k captions, English to German, from a folder with train.en.gz and so on."""
     corpus = Corpus("multi30k", folder)
     if not corpus.vocabulary.is_file():
         unpack_multi30k(text, corpus)
@@ -39,14 +39,14 @@ def multi30k(text: Path, folder: Path, cores: str) -> Corpus:
 
 
 def unpack_multi30k(text: Path, corpus: Corpus) -> None:
-    """Put the raw lines of Multi30k where the corpus has them."""
+    """Write the raw lines of Multi30k to the files of the corpus."""
     corpus.folder.mkdir(parents=True, exist_ok=True)
     for (split, side), name in MULTI30K_FILES.items():
         corpus.text(split, side).write_bytes(gzip.decompress((text / name).read_bytes()))
 
 
 def news(like: Corpus, folder: Path, cores: str, pairs: int = NEWS_PAIRS) -> Corpus:
-    """Words of `like`, one after another, cut into lines of lengths drawn as NEWS says; no line means anything."""
+    """Create a corpus of consecutive words of `like`, split into lines with lengths drawn from NEWS."""
     corpus = Corpus("news", folder)
     if not corpus.vocabulary.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,24 +63,24 @@ def news(like: Corpus, folder: Path, cores: str, pairs: int = NEWS_PAIRS) -> Cor
 
 
 def mean_length(corpus: Corpus) -> float:
-    """Target tokens of a training sentence, the end token included."""
+    """Return the mean target tokens of a training sentence, eos included."""
     return float(_tokens(corpus, "train").target_lengths.mean()) + 1
 
 
 def as_pieces(tokenizer: Tokenizer, rows: list[list[int]]) -> list[str]:
-    """Rows of target or source ids (the vocabulary is joint) as subwords between spaces."""
+    """Format rows of ids (the vocabulary is joint) as subwords separated by spaces."""
     names = tokenizer.source.entries
     return [" ".join(names[token] for token in row) for row in rows]
 
 
 def from_pieces(tokenizer: Tokenizer, lines: list[str]) -> list[str]:
-    """Text of lines of subwords; those that the vocabulary does not have are left out."""
+    """Detokenise lines of subwords; unknown subwords are dropped."""
     numbers = {piece: number for number, piece in enumerate(tokenizer.target.entries)}
     return tokenizer.decode_target([[numbers[piece] for piece in line.split() if piece in numbers] for line in lines])
 
 
 def write_pieces(corpus: Corpus) -> None:
-    """Write what `nmt preprocess` made of the corpus as text for the peers, the vocabulary last."""
+    """Export the output of `nmt preprocess` as text for the peers, the vocabulary last."""
     tokenizer = Tokenizer.load(corpus.prepared / "tokenizer")
     corpus.vocabulary.parent.mkdir(exist_ok=True)
     used = np.zeros(tokenizer.source_size, np.int64)
@@ -111,7 +111,7 @@ def _tokens(corpus: Corpus, split: str) -> TokenPairs:
 
 
 def _lines_of_lengths(like: Corpus, side: str, lengths: np.ndarray) -> list[str]:
-    """Lines of about so many subwords: whole words, so that the same tokenizer finds the same subwords again."""
+    """Yield lines of about the given numbers of subwords, made of whole words, so that they are tokenised the same."""
     tokenizer = Tokenizer.load(like.prepared / "tokenizer")
     tokens: RaggedArray = getattr(_tokens(like, "train"), f"{side}s")
     pieces = [tokenizer.source.entries[token] for token in tokens.values]

@@ -1,4 +1,4 @@
-"""fairseq 0.12: options on the command line, data in its own binary form, a log of JSON."""
+"""fairseq 0.12: command-line options, binary data, a log of JSON."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from peers.contract import BETAS, CLIP_NORM, DROPOUT, LABEL_SMOOTHING, Transform
 
 
 class Fairseq:
-    """`fairseq-train`. Its batches are counted in padded tokens of the longer side."""
+    """`fairseq-train`. Batches are counted in padded tokens of the longer side."""
 
     def __init__(self, python: Path) -> None:
         self._python = [str(python), "-P", "-m"]
@@ -82,7 +82,7 @@ class Fairseq:
         return log
 
     def count(self, line: str, so_far: int) -> int:
-        """A report gives the mean target tokens of an update; exact where every update is reported."""
+        """Reports have the mean target tokens per update, which is exact if every update is reported."""
         marker = "| INFO | train_inner | "
         if marker not in line:
             return so_far

@@ -1,4 +1,4 @@
-"""Translates lines by fairseq and keeps the translations alone, in order.
+"""Translate lines with fairseq and keep only the translations, in order.
 
 python -P fairseq_lines.py OUTPUT OPTIONS-OF-FAIRSEQ-INTERACTIVE...
 """

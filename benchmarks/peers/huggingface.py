@@ -8,7 +8,7 @@ from peers.contract import BETAS, CLIP_NORM, DROPOUT, LABEL_SMOOTHING, Transform
 
 
 class HuggingFace:
-    """MarianMT, which is post-norm. Its batches are counted in sentences; those of like lengths are put together."""
+    """MarianMT, which is post-norm. Batches are counted in sentences and grouped by length."""
 
     def __init__(self, python: Path) -> None:
         self._python = python

@@ -1,4 +1,4 @@
-"""Trains and runs a MarianMT model of Hugging Face transformers on lines of subwords.
+"""Train and run a MarianMT model of Hugging Face transformers on lines of subwords.
 
     python -P huggingface_trainer.py train SETTINGS
     python -P huggingface_trainer.py translate SETTINGS SOURCE OUTPUT
@@ -19,7 +19,7 @@ IGNORED = -100
 
 
 class Vocabulary:
-    """Subwords after the four special tokens."""
+    """The vocabulary: four special tokens, then subwords."""
 
     def __init__(self, path: str) -> None:
         self.names = ["<pad>", "<unk>", "<s>", "</s>", *Path(path).read_text().split("\n")[:-1]]
@@ -41,8 +41,8 @@ def padded(rows: list[list[int]], filler: int) -> torch.Tensor:
 
 
 class Collator:
-    """Rows of ids to a batch. It shifts the labels itself: with label smoothing the trainer keeps them from the model,
-    which would do it otherwise."""
+    """Collate rows of ids into a batch. Labels are shifted here: with label smoothing the trainer withholds them from
+    the model, which would shift them otherwise."""
 
     def __call__(self, pairs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         source = padded([pair["input_ids"] for pair in pairs], PAD)
@@ -56,7 +56,7 @@ class Collator:
 
 
 class CountingTrainer(Seq2SeqTrainer):
-    """Counts the target tokens that it learns from."""
+    """Counts the target tokens of training."""
 
     tokens = 0
 
@@ -66,7 +66,7 @@ class CountingTrainer(Seq2SeqTrainer):
 
 
 class Report(TrainerCallback):
-    """Says after each update how many tokens there have been."""
+    """Prints the number of tokens after each report interval."""
 
     def __init__(self, every: int) -> None:
         self.trainer: CountingTrainer | None = None

@@ -1,4 +1,4 @@
-"""JoeyNMT 2.3: one YAML file, started by `joeynmt_reporting.py`, since its log tells no token counts."""
+"""JoeyNMT 2.3: a YAML file, started by `joeynmt_reporting.py`, as its log has no token counts."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ _NEVER = 10**8
 
 
 class JoeyNmt:
-    """Its batches are counted in padded tokens, and sentences of all lengths are mixed in them."""
+    """Batches are counted in padded tokens and mix sentences of all lengths."""
 
     def __init__(self, python: Path) -> None:
         self._python = python

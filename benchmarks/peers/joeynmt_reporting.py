@@ -1,4 +1,4 @@
-"""JoeyNMT's command line, with a line `target_tokens N`, all so far, beside each of its reports."""
+"""Run JoeyNMT's command line and print the total `target_tokens N` with each of its reports."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""OpenNMT-py 3 and its successor eole: two settings files that differ in their sections, and one kind of log."""
+"""OpenNMT-py 3 and its successor eole: settings files with different sections, the same kind of log."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ _NEVER = 10**8
 
 
 class _OpenNmt:
-    """What both have in common. Their batches are counted in padded tokens of the longer side."""
+    """Common part of both. Batches are counted in padded tokens of the longer side."""
 
     def __init__(self, python: Path) -> None:
         self.python = python
@@ -26,7 +26,7 @@ class _OpenNmt:
         return log
 
     def count(self, line: str, so_far: int) -> int:
-        """A report gives the mean target tokens of a batch; exact where every update is reported."""
+        """Reports have the mean target tokens per batch, which is exact if every update is reported."""
         found = _REPORT.search(line)
         return so_far + int(found[2]) * self._report_every if found else so_far
 
@@ -121,7 +121,7 @@ class OpenNmtPy(_OpenNmt):
     def translation(self, work: Work, folder: Path, source: Path, output: Path) -> list[str]:
         saved = last_checkpoint(folder / "model", "saved_step_*.pt")
         places = ["-model", str(saved), "-src", str(source), "-output", str(output)]
-        # The checkpoint is a pickle, which torch reads only if told that it is trusted.
+        # The checkpoint is a pickle, which torch loads only if declared as trusted.
         trusted = ["env", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1", str(self.python), "-P", "-m", "onmt.bin.translate"]
         return [*trusted, *places, "-beam_size", "5", "-batch_size", "64", "-max_length", "128"]
 

@@ -1,4 +1,4 @@
-"""This toolkit, run by its own command line."""
+"""This toolkit, run by its command line."""
 
 import json
 import sys
@@ -14,12 +14,12 @@ _NEVER = 10**9
 
 
 def command(*arguments: str | Path) -> list[str]:
-    """`nmt` with these arguments, by the Python that runs this program."""
+    """Return the command line of `nmt` with these arguments, in this Python."""
     return [sys.executable, "-m", "nmt_cli", *map(str, arguments)]
 
 
 def data_sections(corpus: Corpus) -> dict[str, Any]:
-    """The sections `data` and `tokenizer` of a recipe for the corpus."""
+    """Return the `data` and `tokenizer` sections of a recipe for the corpus."""
     sides = {
         split: {"text": {side: str(corpus.text(split, side)) for side in ("source", "target")}}
         for split in ("train", "valid")
@@ -31,13 +31,13 @@ def data_sections(corpus: Corpus) -> dict[str, Any]:
             "prepared": str(corpus.prepared),
             "filters": [],
             **sides,
-        },  # all learn from the same pairs
+        },  # all systems learn from the same pairs
         "tokenizer": {"vocabulary_size": VOCABULARY_SIZE},
     }
 
 
 class Ours:
-    """`nmt train`, on the prepared folder that gave the peers their pieces."""
+    """`nmt train`, on the prepared data from which the input of the peers was exported."""
 
     def __init__(self, python: Path | None = None) -> None:
         assert python is None, "ours is run by the Python that runs this program"
@@ -81,7 +81,7 @@ class Ours:
 
 
 def model_section(size: Transformer | Lstm) -> dict[str, Any]:
-    """The section `model` of a recipe."""
+    """Return the `model` section of a recipe."""
     if isinstance(size, Lstm):
         return {
             "architecture": "rnn",

@@ -80,7 +80,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Corpus:
         made.text(split, side).write_text("".join(f"{line}\n" for line in lines))
     recipe = {"run": "run", **data_sections(made), "model": {"architecture": "transformer"}}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    prepare(load_recipe(folder / "recipe.yaml"), None, ALL_WORK, processes=1)
+    prepare(load_recipe(folder / "recipe.yaml"), None, ALL_WORK, num_processes=1)
     write_pieces(made)
     return made
 
