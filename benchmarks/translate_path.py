@@ -7,6 +7,7 @@ loading the model and within the translation of the window alone, and the stack 
 """
 
 import inspect
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -69,13 +70,14 @@ def _report(title: str, called: set[CodeType]) -> None:
 
 
 def main() -> None:
-    """Translate the line in this process, and print what ran."""
+    """Translate the line from stdin to stdout in this process, and print what ran."""
     model, line, *options = [argument for argument in sys.argv[1:] if argument != "--"]
     trace = Trace()
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "source")
-        source.write_text(line + "\n", encoding="utf-8")
-        sys.argv = ["nmt", "translate", model, "-i", str(source), "-o", str(Path(folder, "output")), *options]
+    with tempfile.TemporaryFile() as source:
+        source.write(f"{line}\n".encode())
+        source.seek(0)
+        os.dup2(source.fileno(), 0)
+        sys.argv = ["nmt", "translate", model, *options]
         sys.setprofile(trace)
         try:
             cli.app(standalone_mode=False)

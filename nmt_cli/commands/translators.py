@@ -26,12 +26,14 @@ def open_translator(options: TranslateOptions) -> "Translator":
         ModelError: A model is missing or damaged, or the models do not fit together.
     """
     from nmt_cli.commands.loading import load_model
-    from nmt_cli.decoding.markup import compile_protected
 
     weights = options.weights
     if weights and (len(weights) != len(options.models) or not all(0 < weight < math.inf for weight in weights)):
         raise RecipeError(f"--weights: {len(options.models)} models need as many weights, all above zero")
-    compile_protected(options.protect)  # errors come before the model is loaded
+    if options.protect:
+        from nmt_cli.decoding.markup import compile_protected
+
+        compile_protected(options.protect)  # errors come before the model is loaded
     models = [load_model(path, options.overrides) for path in options.models]
     loaded = _ensemble(models, weights) if len(models) > 1 else models[0]
     _check_context_options(options, loaded.config.context)

@@ -41,6 +41,11 @@ class TranslateOptions:
     """Tag of a training corpus; translate in its style."""
 
     @property
+    def has_constraints(self) -> bool:
+        """Whether all translations are constrained."""
+        return bool(self.glossary or self.bad_words)
+
+    @property
     def has_masking(self) -> bool:
         """Whether parts of lines are masked."""
         return self.markup or bool(self.protect)
@@ -68,6 +73,11 @@ class Request:
     """By name, the values of a factor for each word, separated by spaces."""
     context: tuple[str, ...] = ()
     """The lines before it in its document, for a model that translates in context."""
+
+    @property
+    def has_constraints(self) -> bool:
+        """Whether the translation is constrained, beside the options."""
+        return bool(self.prefix or self.required or self.forbidden)
 
 
 def in_documents(requests: Iterable[Request], count: int) -> Iterator[Request]:

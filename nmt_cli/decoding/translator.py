@@ -85,6 +85,9 @@ class Translator:
         self.generator = Generator(model, suppressed, device, config.precision, continuation_mask(tokenizer))
         self.constraint_builder = ConstraintBuilder(tokenizer, options, settings.glossary_bonus)
         self._hard_terms = HardTermSearch(self.generator, tokenizer, settings)
+        self._options, self._default_tags = options, config.tags.ids()
+        self._has_factors = bool(tokenizer.factors.names)
+        self._decode = self.context.decode if self.context.target_context else tokenizer.decode_target
         self._markup = MarkupTransfer(options) if options.has_masking else None
         self._annotator: Annotator | None = None
         if options.alignment or options.word_scores or options.has_masking:
@@ -94,10 +97,10 @@ class Translator:
             )
         self._repair: Repair | None = None
         if check is not None:
-            search_masked = (
-                None if self.context.target_context else MaskedSearch(self.generator, tokenizer, self._strategy)
-            )
-            self._repair = Repair(check, self.generator.search, search_masked, self.context.decode, self._strategy)
+            search_masked = None
+            if not self.context.target_context:
+                search_masked = MaskedSearch(self.generator, tokenizer, self._strategy)
+            self._repair = Repair(check, self.generator.search, search_masked, self._decode, self._strategy)
 
     def translate(
         self, requests: Iterable[Request], on_progress: OnProgress = lambda lines: None
@@ -133,7 +136,7 @@ class Translator:
             found = self._hard_terms.search(sentences, sources, self._search, on_progress)
         else:
             found = self._search(sentences, on_progress)
-        results = [SentenceResult(hypotheses) for hypotheses in decode_hypotheses(found, self.context.decode)]
+        results = [SentenceResult(hypotheses) for hypotheses in decode_hypotheses(found, self._decode)]
         if self._repair is not None:
             results = self._repair(sentences, sources, results)
         if self._annotator is not None:
@@ -149,36 +152,36 @@ class Translator:
     ) -> list[SentenceInput]:
         """Return the segments of all lines with their tags, source columns and constraints."""
         found = list[SentenceInput]()
-        contexts = self._contexts(requests, segments)
+        contexts = [()] * len(requests) if self.context.settings is None else self._contexts(requests, segments)
         for line, (request, parts, context) in enumerate(zip(requests, segments, contexts, strict=True), first_line):
             if self.context.target_context and (request.prefix or request.required):
                 reason = "this model also translates its context (data.context.target)"
                 raise RecipeError(f"line {line}: cannot have a prefix or required words, because {reason}")
             constraints, columns = [NO_CONSTRAINTS] * len(parts), [NO_COLUMNS] * len(parts)
-            if self.constraint_builder.applies_to(request):
+            if self._options.has_constraints or request.has_constraints:
                 constraints = self.constraint_builder.build(request, [(each.start, each.end) for each in parts])
-            if request.factors or self.tokenizer.factors.names:
+            if request.factors or self._has_factors:
                 bounds = [(each.start, each.end, each.tokens) for each in parts]
                 columns = segment_factors(self.tokenizer, line, request.text, request.factors, bounds)
-            tags = (*self.tags.ids(request.target_language), *context)
+            tags = self._default_tags
+            if request.target_language is not None:
+                tags = self.tags.ids(request.target_language)
             num_untranslated = 0 if self.context.target_context else len(context)
             for part, limits, own in zip(parts, constraints, columns, strict=True):
-                found.append(SentenceInput(line, part.tokens, limits, tags, own, num_untranslated))
+                found.append(SentenceInput(line, part.tokens, limits, (*tags, *context), own, num_untranslated))
         return found
 
     def _contexts(
         self, requests: Sequence[Request], segments: Sequence[Sequence[Segment]]
     ) -> Sequence[tuple[int, ...]]:
         """Return the source tokens of the lines before each line, none for a line of several or no segments."""
-        if self.context.settings is None:
-            return [()] * len(requests)
         before = [request.context if len(parts) == 1 else () for request, parts in zip(requests, segments, strict=True)]
         lengths = [sum(len(each.tokens) for each in parts) for parts in segments]
         return list(map(self.context.source_prefix, self.context.fit(before, lengths)))
 
     def _search(self, sentences: Sequence[SentenceInput], on_progress: OnProgress) -> list[list[Hypothesis]]:
         found = self.generator.search(sentences, self._strategy, on_progress)
-        return self._strategy.rerank(found, self.context.decode)
+        return self._strategy.rerank(found, self._decode)
 
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode_source([text])[0]
@@ -198,7 +201,7 @@ class Translator:
             is_retried=any(result.is_retried for result in results),
             is_split=any(segment.is_partial for segment in segments),
             is_truncated=not all(result.hypotheses[0].hypothesis.has_eos for result in results),
-            terms=self.constraint_builder.term_uses(request, texts[0].text),
+            terms=self.constraint_builder.term_uses(request, texts[0].text) if self._options.glossary else (),
             extra=request.extra,
         )
 

@@ -32,11 +32,6 @@ class ConstraintBuilder:
         self._options, self._bonus, self._speller = options, glossary_bonus, Speller(tokenizer)
         self._glossary = Glossary(options.glossary) if options.glossary else None
 
-    def applies_to(self, request: Request) -> bool:
-        """Return whether the options or the request may constrain the translation."""
-        options = self._options
-        return bool(options.glossary or options.bad_words or request.prefix or request.required or request.forbidden)
-
     def build(self, request: Request, segments: Sequence[tuple[int, int]]) -> list[Constraints]:
         """Return the constraints on each segment of a line.
 
