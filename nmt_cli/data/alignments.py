@@ -1,7 +1,7 @@
-"""Word alignments: Pharaoh lines → links between normalised words on disk → links between a batch's tokens.
+"""Word alignments: Pharaoh lines → links between normalised words on disk → links between the tokens of a batch.
 
-A normalised word is what stands between two spaces, so that in any cut of the line, sampled or not, a
-word is a piece that begins with ▁ and all pieces up to the next such one.
+A normalised word is what stands between two spaces. In any segmentation of the line, sampled or not, it is a piece that
+begins with ▁ and all pieces up to the next such one.
 """
 
 import re
@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from nmt_cli.data.arrays import Booleans, Integers
+from nmt_cli.data.arrays import Array, Booleans, Integers, RaggedArray, enumerate_ranges, starts_of
 from nmt_cli.data.preparation.shard_files import ALIGNMENT
 from nmt_cli.data.tokenizer import Tokenizer
 
@@ -25,119 +23,133 @@ _BOM = "\ufeff"
 
 
 def normalized_links(links: str, raw: Sequence[str], normal: Sequence[str], normalize: Callable[[str], str]) -> str:
-    """Links between the words of a raw source and target, as links between the words they are normalised to.
+    """Convert links between raw words to links between normalised words.
 
-    A word that normalisation takes apart passes its links on to all its parts; of one that vanishes they
-    vanish. ValueError says which link is none, or has the number of no word.
+    If normalisation splits a word, all its parts get its links; the links of a word that vanishes are dropped.
+
+    Args:
+        raw: Source and target.
+        normal: Source and target, normalised.
+
+    Raises:
+        ValueError: A link is malformed, or refers to a word that does not exist.
     """
-    source, target = (normal_words(line, after, normalize) for line, after in zip(raw, normal, strict=True))
+    source, target = (normalized_indices(line, after, normalize) for line, after in zip(raw, normal, strict=True))
     found = set()
     for link in links.split():
         match = _LINK.fullmatch(link)
         if not match:
-            raise ValueError(f"{link!r} is no link, which looks like 0-0")
-        for side, words, number in (("source", source, match[1]), ("target", target, match[2])):
-            if int(number) >= len(words):
-                raise ValueError(f"link {link}: the {side} has {len(words)} words, of which the first is number 0")
+            raise ValueError(f"{link!r} is not a link; links are written as 0-0")
+        for side, words, index in (("source", source, match[1]), ("target", target, match[2])):
+            if int(index) >= len(words):
+                raise ValueError(f"link {link}: the {side} has only {len(words)} words; the first has the index 0")
         found |= {(one, other) for one in source[int(match[1])] for other in target[int(match[2])]}
     return " ".join(f"{one}-{other}" for one, other in sorted(found))
 
 
 def words_of(line: str) -> list[str]:
-    """The words of a raw line, as alignments count them: what stands between spaces and tabs."""
+    """Return the words of a raw line, as alignments count them: separated by spaces and tabs."""
     return _WORD.findall(line)
 
 
-def word_at(text: str, place: int) -> int:
-    """The number of the word that a character belongs to, or else of the next."""
-    goes_on = 0 < place < len(text) and not {text[place - 1], text[place]} & {" ", "\t"}
-    return len(words_of(text[:place])) - goes_on
+def word_at(text: str, position: int) -> int:
+    """Return the index of the word that a character belongs to, or of the next word."""
+    inside = 0 < position < len(text) and not {text[position - 1], text[position]} & {" ", "\t"}
+    return len(words_of(text[:position])) - inside
 
 
-def normal_words(raw: str, normal: str, normalize: Callable[[str], str]) -> list[range]:
-    """For each word of a raw line, which words of the normalised line hold its characters."""
+def normalized_indices(raw: str, normal: str, normalize: Callable[[str], str]) -> list[range]:
+    """Return, for each word of a raw line, the indices of the words of the normalised line that have its characters."""
     before, after = words_of(raw), normal.split(" ")
     if before == after:
-        return [range(number, number + 1) for number in range(len(before))]
+        return [range(index, index + 1) for index in range(len(before))]
     spelled = [normalize(word) for word in before]
-    assert _spelling("".join(spelled)) == _spelling(normal), "words are normalised one by one as they are together"
-    return overlaps(spelled, after)
+    assert _spelling("".join(spelled)) == _spelling(normal), "words are normalised independently"
+    return overlapping_indices(spelled, after)
 
 
-def overlaps(texts: Sequence[str], others: Sequence[str]) -> list[range]:
-    """For each text, which of the others hold its characters: both cut, in other places, what is spelled the same."""
+def overlapping_indices(texts: Sequence[str], others: Sequence[str]) -> list[range]:
+    """Return, for each text, the indices of the others that have its characters.
+
+    Both split the same characters, apart from white space, at different positions.
+    """
     ends = list(accumulate(len(_spelling(other)) for other in others))
-    places = pairwise(accumulate((len(_spelling(text)) for text in texts), initial=0))
+    bounds = pairwise(accumulate((len(_spelling(text)) for text in texts), initial=0))
     return [
-        range(bisect_right(ends, one), bisect_left(ends, end) + 1) if one < end else range(0) for one, end in places
+        range(bisect_right(ends, start), bisect_left(ends, end) + 1) if start < end else range(0)
+        for start, end in bounds
     ]
 
 
 def _spelling(text: str) -> str:
-    """Without white space and byte order marks, which normalisation treats differently at a line's beginning."""
+    """Remove white space and byte order marks, which are normalised differently at the beginning of a line."""
     return "".join(text.split()).replace(_BOM, "")
 
 
-def link_arrays(lines: list[str]) -> tuple[npt.NDArray[Any], Integers]:
-    """The links of lines as `normalized_links` gives them: [m,2] word numbers of all lines, and how many each has."""
+def link_arrays(lines: list[str]) -> tuple[Array, Integers]:
+    """Return the links of `normalized_links` as [m,2] word indices of all lines, and the number of links of each."""
     rows = [line.split() for line in lines]
-    numbers = [int(number) for row in rows for link in row for number in link.split("-")]
-    return np.array(numbers, ALIGNMENT.dtype).reshape(-1, 2), np.fromiter(map(len, rows), np.int64, len(rows))
+    indices = [int(index) for row in rows for link in row for index in link.split("-")]
+    return np.array(indices, ALIGNMENT.dtype).reshape(-1, 2), np.fromiter(map(len, rows), np.int64, len(rows))
 
 
 @dataclass(frozen=True)
 class WordLinks:
-    """Links between the words of some lines: those of line i are words[offsets[i]:offsets[i+1]]."""
+    """Links between the words of some pairs."""
 
-    offsets: Integers
-    words: npt.NDArray[Any]
-    """[m,2], a word of the source and one of the target."""
-    source_starts: Booleans
-    """By token: whether it begins a word."""
-    target_starts: Booleans
+    rows: RaggedArray
+    """[m,2] of each pair: indices of a source word and of a target word."""
+    source_begins_word: Booleans
+    """[V], whether each token begins a word."""
+    target_begins_word: Booleans
 
-    def part(self, first: int, end: int) -> "WordLinks":
-        """The links of some lines."""
-        offsets = self.offsets[first : end + 1]
-        return replace(self, offsets=offsets - offsets[0], words=self.words[offsets[0] : offsets[-1]])
+    def slice(self, first: int, end: int) -> "WordLinks":
+        """Return the links of adjacent pairs."""
+        return replace(self, rows=self.rows.slice(first, end))
 
 
-def open_links(folder: Path, lines: int, tokenizer: Tokenizer) -> WordLinks | None:
-    """The links of a shard of so many lines, memory-mapped, if it has any."""
+def open_links(folder: Path, num_pairs: int, tokenizer: Tokenizer) -> WordLinks | None:
+    """Memory-map the links of a shard, if it has any."""
     if not ALIGNMENT.exists(folder):
         return None
-    links = ALIGNMENT.open(folder, lines)
-    return WordLinks(links.offsets, links.values, tokenizer.source.begins_word, tokenizer.target.begins_word)
+    rows = ALIGNMENT.open(folder, num_pairs)
+    return WordLinks(rows, tokenizer.source.begins_word, tokenizer.target.begins_word)
 
 
-def join_links(parts: Sequence[tuple[WordLinks | None, int]]) -> WordLinks | None:
-    """Links of lines one after another, each part given with the number of its lines; None if no part has any."""
+def concatenate_links(parts: Sequence[tuple[WordLinks | None, int]]) -> WordLinks | None:
+    """Return the links of all parts, each given with its number of pairs; None if no part has any."""
     given = [links for links, _ in parts if links]
     if not given:
         return None
-    counts = [np.diff(links.offsets) if links else np.zeros(lines, np.int64) for links, lines in parts]
-    offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *counts]))
-    return replace(given[0], offsets=offsets, words=np.concatenate([links.words for links in given]))
+    lengths = [links.rows.lengths if links else np.zeros(num_pairs, np.int64) for links, num_pairs in parts]
+    values = np.concatenate([links.rows.values for links in given])
+    return replace(given[0], rows=RaggedArray.of_lengths(np.concatenate(lengths), values))
 
 
-def moved_links(links: WordLinks, origins: Mapping[int, Sequence[int]], targets: Mapping[int, int]) -> WordLinks:
-    """The links after some lines have changed, given for each: which word each of its source's was, and how many words
-    of its target, counted from the first, there still are.
+def reordered_links(
+    links: WordLinks, source_indices: Mapping[int, Sequence[int]], num_targets: Mapping[int, int]
+) -> WordLinks:
+    """Return the links after the words of some pairs have changed.
+
+    Args:
+        source_indices: Original index of each word of a source, by pair.
+        num_targets: Number of words that are left of a target, by pair.
     """
-    rows = np.split(links.words, links.offsets[1:-1])
-    for row, words in origins.items():
+    rows = np.split(links.rows.values, links.rows.offsets[1:-1])
+    for row, indices in source_indices.items():
         linked: dict[int, list[int]] = {}
         for one, other in rows[row].tolist():
-            if other < targets[row]:
+            if other < num_targets[row]:
                 linked.setdefault(one, []).append(other)
-        found = [(word, other) for word, origin in enumerate(words) for other in linked.get(origin, ())]
-        rows[row] = np.array(found, links.words.dtype).reshape(-1, 2)
-    return replace(links, offsets=np.cumsum([0, *map(len, rows)]), words=np.concatenate(rows))
+        found = [(word, other) for word, index in enumerate(indices) for other in linked.get(index, ())]
+        rows[row] = np.array(found, links.rows.values.dtype).reshape(-1, 2)
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    return replace(links, rows=RaggedArray.of_lengths(lengths, np.concatenate(rows)))
 
 
 @dataclass(frozen=True)
 class TokenLinks:
-    """The links between tokens of some rows: row, place in the target and place in the source of each."""
+    """The links between the tokens of some rows: row, target position and source position of each."""
 
     rows: Integers
     targets: Integers
@@ -146,51 +158,48 @@ class TokenLinks:
 
 @dataclass(frozen=True)
 class PaddedTokens:
-    """One side of R rows of tokens: padded [R,L], and the lengths [R]."""
+    """Rows of tokens: padded [R,L], and their lengths [R]."""
 
     tokens: Integers
     lengths: Integers
 
 
-def token_links(links: WordLinks, lines: Integers, source: PaddedTokens, target: PaddedTokens) -> TokenLinks:
-    """Tie each token of a target word to all tokens of the source words that the word is linked to.
+def token_links(links: WordLinks, pairs: Integers, source: PaddedTokens, target: PaddedTokens) -> TokenLinks:
+    """Link each token of a target word to all tokens of the source words to which the word is linked.
 
-    `lines` says which of the linked lines each of the R rows is. Tags before the first word belong to no word.
+    Tags before the first word belong to no word.
+
+    Args:
+        pairs: [R], pair of each row.
     """
-    counts = links.offsets[lines + 1] - links.offsets[lines]
-    rows, within = _runs(counts)
-    words = links.words[links.offsets[lines][rows] + within].astype(np.int64)
-    from_words, to_words = _Words(source, links.source_starts), _Words(target, links.target_starts)
-    ones, others = from_words.number(rows, words[:, 0]), to_words.number(rows, words[:, 1])
-    sizes = from_words.sizes[ones]
-    which, within = _runs(sizes * to_words.sizes[others])
+    rows, within = enumerate_ranges(links.rows.lengths[pairs])
+    words = links.rows.values[links.rows.offsets[pairs][rows] + within].astype(np.int64)
+    source_words = _TokenizedWords(source, links.source_begins_word)
+    target_words = _TokenizedWords(target, links.target_begins_word)
+    ones, others = source_words.index(rows, words[:, 0]), target_words.index(rows, words[:, 1])
+    num_sources = source_words.num_tokens[ones]
+    pair, within = enumerate_ranges(num_sources * target_words.num_tokens[others])
     return TokenLinks(
-        rows[which],
-        to_words.begins[others][which] + within // sizes[which],
-        from_words.begins[ones][which] + within % sizes[which],
+        rows[pair],
+        target_words.starts[others][pair] + within // num_sources[pair],
+        source_words.starts[ones][pair] + within % num_sources[pair],
     )
 
 
-def _runs(counts: Integers) -> tuple[Integers, Integers]:
-    """For counts 2, 0, 3: to which each belongs, 0 0 2 2 2, and its number there, 0 1 0 1 2."""
-    which = np.repeat(np.arange(len(counts)), counts)
-    return which, np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+class _TokenizedWords:
+    """The words of all rows, one row after another: position of the first token in its row, and number of tokens."""
 
-
-class _Words:
-    """The words of all rows, one after another: where in its row each begins, and how many tokens it has."""
-
-    def __init__(self, side: PaddedTokens, starts: Booleans) -> None:
-        begins_word = starts[side.tokens] & (np.arange(side.tokens.shape[1]) < side.lengths[:, None])
-        self._in_row = begins_word.sum(1)
-        self._before = np.cumsum(self._in_row) - self._in_row
-        rows, self.begins = np.nonzero(begins_word)
-        ends = np.append(self.begins[1:], 0)
+    def __init__(self, side: PaddedTokens, begins_word: Booleans) -> None:
+        is_start = begins_word[side.tokens] & (np.arange(side.tokens.shape[1]) < side.lengths[:, None])
+        self._words_per_row = is_start.sum(1)
+        self._first_words = starts_of(self._words_per_row)
+        rows, self.starts = np.nonzero(is_start)
+        next_starts = np.append(self.starts[1:], 0)
         is_last = np.append(rows[1:] != rows[:-1], True)[: len(rows)]
-        self.sizes = np.where(is_last, side.lengths[rows], ends[: len(rows)]) - self.begins
+        self.num_tokens = np.where(is_last, side.lengths[rows], next_starts[: len(rows)]) - self.starts
 
-    def number(self, rows: Integers, words: Integers) -> Integers:
-        """The numbers among all words of those that are given by row and place in it."""
-        assert (words < self._in_row[rows]).all(), "each word of a line begins with one piece"
-        numbers: Integers = self._before[rows] + words
-        return numbers
+    def index(self, rows: Integers, words: Integers) -> Integers:
+        """Return the indices of words that are given by row and index in the row."""
+        assert (words < self._words_per_row[rows]).all(), "each word of a line begins with one piece"
+        indices: Integers = self._first_words[rows] + words
+        return indices

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt_cli.data.alignments import WordLinks, join_links, open_links
+from nmt_cli.data.alignments import WordLinks, concatenate_links, open_links
 from nmt_cli.data.arrays import Array, Integers, RaggedArray, concatenate_ranges
 from nmt_cli.data.preparation.manifest import CorpusStats
 from nmt_cli.data.preparation.shard_files import SIDES, TEXT, ShardFormat, StoredArray
@@ -91,8 +91,8 @@ class TokenCorpus:
             RaggedArray.concatenate([shard.tokens[side].slice(one, end) for shard, one, end in parts], stored.dtype)
             for side, stored in self._format.tokens.items()
         )
-        links = join_links(
-            [(shard.links.part(one, end) if shard.links else None, end - one) for shard, one, end in parts]
+        links = concatenate_links(
+            [(shard.links.slice(one, end) if shard.links else None, end - one) for shard, one, end in parts]
         )
         columns = {}
         for name, stored in self._format.source_columns.items():
@@ -170,7 +170,7 @@ def concatenate_pairs(parts: Sequence[TokenPairs], first_ids: Sequence[int]) -> 
     return TokenPairs(
         RaggedArray.concatenate([part.sources for part in parts]),
         RaggedArray.concatenate([part.targets for part in parts]),
-        join_links([(part.links, len(part)) for part in parts]),
+        concatenate_links([(part.links, len(part)) for part in parts]),
         np.concatenate([part.pair_ids + first for part, first in zip(parts, first_ids, strict=True)]),
         {name: np.concatenate([part.source_columns[name] for part in parts]) for name in parts[0].source_columns},
     )

@@ -62,7 +62,7 @@ def test_what_is_no_model_is_told(recipe: Path) -> None:
     with pytest.raises(ModelError, match="nowhere: does not exist"):
         preprocess(taking(recipe, "nowhere"))
     Path("empty").mkdir()
-    with pytest.raises(ModelError, match="is no model, checkpoint or run"):
+    with pytest.raises(ModelError, match="empty: is not"):
         preprocess(taking(recipe, "empty"))
 
 

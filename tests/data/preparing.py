@@ -1,7 +1,6 @@
 """Prepares data for tests, and looks at what came of it."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob, prepare
@@ -47,4 +46,4 @@ def links_of(recipe: Recipe) -> list[list[list[int]]]:
     """The word links of each training pair."""
     links = open_prepared(recipe).train[0].read_all().links
     assert links is not None
-    return [links.words[one:end].tolist() for one, end in pairwise(links.offsets)]
+    return [links.rows[pair].tolist() for pair in range(len(links.rows))]

@@ -127,7 +127,7 @@ def test_pieces_of_a_line_take_their_values_along(tokenizers: dict[str, Tokenize
     [
         ({"n": "w1 w2"}, "line 7: has no factor parity, .* --factors parity=FILE"),
         ({"n": "w1", "parity": "odd odd"}, "line 7: has 1 values of the factor n for 2 words"),
-        ({"n": "w1 w2", "parity": "odd odd", "x": "y y"}, "line 7: has the factor x, but this model knows n, parity"),
+        ({"n": "w1 w2", "parity": "odd odd", "x": "y y"}, "line 7: has the factor x, but this model has n, parity"),
     ],
 )
 def test_what_is_given_wrong_is_told(tokenizers: dict[str, Tokenizer], given: dict[str, str], message: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt_cli.data.alignments import normal_words, words_of
+from nmt_cli.data.alignments import normalized_indices, words_of
 from nmt_cli.text.normalization import NORMALIZATIONS, normalize_lines
 
 SIGNS = "ab Ä5-'\"`´()%:;?!.,…“”„«»‘’‚‹›–—―−″‴\xa0\u00ad\u200b\ufeff\u2581\u0301\t\n\u2028ﬁ①\ud7a3\u1161\u3000\u0338"
@@ -49,7 +49,7 @@ def test_sign_normalization_is_idempotent(name: str, line: str) -> None:
 @given(st.text(st.sampled_from(SIGNS.replace("\n", ""))))
 def test_normalized_word_occurs_in_normalized_line(name: str, line: str) -> None:
     normalize = NORMALIZATIONS[name]
-    assert len(normal_words(line, normalize(line), normalize)) == len(words_of(line))
+    assert len(normalized_indices(line, normalize(line), normalize)) == len(words_of(line))
 
 
 @each_name

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from nmt_cli.data.alignments import WordLinks, moved_links
+from nmt_cli.data.alignments import WordLinks, reordered_links
 from nmt_cli.data.arrays import Array, Booleans, Integers, RaggedArray
 from nmt_cli.data.augmentation import AugmentedPairs, Augmenter
 from nmt_cli.data.context import encode_joined
@@ -105,7 +105,7 @@ def _links(links: WordLinks | None, pairs: AugmentedPairs, unchanged: Booleans) 
     reordered = {row: order for row, order in pairs.reordered.items() if not unchanged[row]}
     if links is None or not reordered:
         return links
-    return moved_links(
+    return reordered_links(
         links,
         {row: order.source_indices for row, order in reordered.items()},
         {row: order.num_targets for row, order in reordered.items()},

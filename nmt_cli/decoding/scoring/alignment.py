@@ -6,7 +6,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from nmt_cli.data.alignments import normal_words, overlaps, words_of
+from nmt_cli.data.alignments import normalized_indices, overlapping_indices, words_of
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 
@@ -61,14 +61,14 @@ def decoded_word_indices(tokenizer: Tokenizer, text: str, tokens: Sequence[int])
     ]
     rows = [list(tokens[begin:end]) for begin, end in pairwise([*starts, len(tokens)])]
     words = words_of(text)
-    spelled = overlaps(tokenizer.decode_target(rows), words)
+    spelled = overlapping_indices(tokenizer.decode_target(rows), words)
     return [[word for word in spelled[index] if word < len(words)] for index in segmenter_words]
 
 
 def _word_indices(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str, tokens: Sequence[int]) -> list[list[int]]:
     normal = tokenizer.normalize(text)
     raw: list[list[int]] = [[] for _ in normal.split(" ")]
-    for word, normal_indices in enumerate(normal_words(text, normal, tokenizer.normalize)):
+    for word, normal_indices in enumerate(normalized_indices(text, normal, tokenizer.normalize)):
         for index in normal_indices:
             raw[index].append(word)
     return [raw[min(index, len(raw) - 1)] for index in _segmenter_word_indices(vocabulary, tokens)]
