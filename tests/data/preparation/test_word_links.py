@@ -43,5 +43,5 @@ def test_alignments_of_another_number_are_refused_with_both_counts(make_recipe: 
 
 
 def test_a_link_of_no_word_is_told_with_file_and_line(make_recipe: MakeRecipe) -> None:
-    with pytest.raises(DataError, match=r"train\.alignment: line 3: link 99-0: the source has \d words"):
+    with pytest.raises(DataError, match=r"train\.alignment: line 3: link 99-0: "):
         prepare(aligned(make_recipe(), ["", "0-0", "99-0", *[""] * 57]))
