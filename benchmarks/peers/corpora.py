@@ -89,7 +89,7 @@ def write_pieces(corpus: Corpus) -> None:
         for side, lines in (("source", tokens.sources), ("target", tokens.targets)):
             rows = [lines[line].tolist() for line in range(len(tokens))]
             corpus.pieces(split, side).write_text("".join(f"{line}\n" for line in as_pieces(tokenizer, rows)))
-            used += np.bincount(lines.tokens, minlength=used.size)
+            used += np.bincount(lines.values, minlength=used.size)
     order = np.argsort(-used, kind="stable")
     special = tokenizer.special_tokens.ids
     names = [tokenizer.source.entries[number] for number in order if number not in special]
