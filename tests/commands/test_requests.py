@@ -13,7 +13,9 @@ from nmt_cli.errors import DataError, RecipeError
 
 JSON = InputOptions("jsonl")
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])), st.lists
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+    st.lists,
+    max_leaves=3,
 )
 
 
@@ -22,7 +24,7 @@ def read(lines: list[str], options: InputOptions, first_line: int = 1) -> list[R
 
 
 @settings(max_examples=15)
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), VALUES), st.text(max_size=5))
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), VALUES, max_size=3), st.text(max_size=5))
 def test_read_requests_keeps_other_json_keys(extra: dict[str, object], source: str) -> None:
     extra = {key: extra[key] for key in extra if key not in ("source", "prefix", "required", "forbidden", "factors")}
     source = source.encode(errors="replace").decode()

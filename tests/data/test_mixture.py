@@ -37,12 +37,11 @@ def test_by_default_an_epoch_is_a_pass_over_each_corpus(block_pairs: int) -> Non
 @pytest.mark.parametrize("weight", [2, 3, 0.5, 0.1, 0.3, 0.07, 1.7])
 def test_a_weight_says_how_often_a_pair_comes_in_an_epoch(block_pairs: int, weight: float) -> None:
     mixture = DatasetMixture(SIZES, {"large": 1.0, "small": weight}, Mixing(), block_pairs)
-    places = taken(mixture, range(10))
-    assert places["large"] == list(range(10_000))
-    assert places["small"] == list(range(round(10 * weight * 101)))
-    for epoch in range(5):
-        some = taken(mixture, range(epoch, epoch + 1))["small"]
-        assert abs(len(some) - weight * 101) <= 1
+    epochs = [taken(mixture, range(epoch, epoch + 1)) for epoch in range(10)]
+    assert list(itertools.chain(*(each["large"] for each in epochs))) == list(range(10_000))
+    assert list(itertools.chain(*(each["small"] for each in epochs))) == list(range(round(10 * weight * 101)))
+    for each in epochs:
+        assert abs(len(each["small"]) - weight * 101) <= 1
 
 
 @pytest.mark.parametrize("block_pairs", [50, 200])

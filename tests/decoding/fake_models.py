@@ -135,6 +135,26 @@ def forced_log_probability(model: Model, source: ModelInputs, tokens: tuple[int,
     return float(log_probabilities[torch.arange(len(said)), torch.tensor(said)].double().sum())
 
 
+def forced_log_probabilities(
+    model: Model, source: list[int], targets: Iterable[tuple[int, ...]]
+) -> dict[tuple[int, ...], float]:
+    """Return log P(target | source) of many targets of one source, by one forward pass per length."""
+    by_length: dict[int, list[tuple[int, ...]]] = {}
+    for target in targets:
+        by_length.setdefault(len(target), []).append(target)
+    found = {}
+    for length, group in by_length.items():
+        labels = torch.tensor([[*target, END] for target in group])
+        starts = torch.full((len(group), 1), START)
+        inputs = ModelInputs.from_ids(torch.tensor([[*source, END]] * len(group)))
+        with torch.no_grad():
+            output = model.decode(model.encode(inputs), DecoderInput(torch.cat([starts, labels[:, :-1]], 1)))
+            log_probs = model.logits(output).log_softmax(-1).view(len(group), length + 1, -1)
+        sums = log_probs.gather(2, labels.unsqueeze(2)).squeeze(2).double().sum(1)
+        found.update(zip(group, sums.tolist(), strict=True))
+    return found
+
+
 def one(*tokens: int) -> ModelInputs:
     """A source of one sentence, its end added."""
     return ModelInputs.from_ids(torch.tensor([[*tokens, END]]))

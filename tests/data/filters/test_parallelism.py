@@ -139,8 +139,11 @@ def test_repeats_are_what_the_check_of_translations_finds(pairs: list[tuple[str,
     ]
 
 
-@pytest.mark.parametrize("what", [["number"], ["url"], ["number", "url", "email", "placeholder", "tag"]])
-@given(source=addresses.map(" ".join), target=addresses.map(" ".join))
+@given(
+    what=st.sampled_from([["number"], ["url"], ["number", "url", "email", "placeholder", "tag"]]),
+    source=addresses.map(" ".join),
+    target=addresses.map(" ".join),
+)
 def test_unmatched_is_what_the_checks_of_translations_find(what: list[str], source: str, target: str) -> None:
     unmatched = Unmatched(UnmatchedFilter(kinds=what), ("en", "de"), NONE)
     rest = without_preserved(source), without_preserved(target)
@@ -177,9 +180,7 @@ def test_either_side_may_be_too_short_or_too_long(source: str, target: str, is_k
     assert length(Examples([source], [target])).tolist() == [is_kept]
 
 
-@pytest.mark.parametrize("most", [1.0, 1.7, 3.0])
-@pytest.mark.parametrize("slack", [0, 5, 20])
-@given(lines=texts, others=texts)
+@given(most=st.sampled_from([1.0, 1.7, 3.0]), slack=st.sampled_from([0, 5, 20]), lines=texts, others=texts)
 def test_the_ratio_is_judged_as_that_of_translations(
     most: float, slack: int, lines: list[str], others: list[str]
 ) -> None:

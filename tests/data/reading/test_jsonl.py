@@ -93,7 +93,7 @@ def test_bad_utf8_is_named(tmp_path: Path) -> None:
 def test_any_text_comes_back_for_any_size_of_chunk(tmp_path: Path) -> None:
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
 
-    @settings(max_examples=150)
+    @settings(max_examples=100)
     @given(st.lists(st.tuples(text, text), min_size=1), st.booleans(), st.integers(1, 9))
     def check(written: list[tuple[str, str]], in_ascii: bool, rows: int) -> None:
         lines = [json.dumps({"source": s, "target": t}, ensure_ascii=in_ascii) for s, t in written]

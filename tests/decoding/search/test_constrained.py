@@ -32,7 +32,7 @@ def said_as_required(required: tuple[Phrase, ...], tokens: tuple[int, ...]) -> b
     return all(occurrences(phrase, tokens, CONTINUES) >= required.count(phrase) for phrase in required)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(PHRASES, min_size=1, max_size=4).map(tuple), st.lists(st.sampled_from(WORDS), max_size=2), SETTINGS)
 def test_what_is_required_is_always_said(required: tuple[Phrase, ...], prefix: list[int], chosen: BeamSettings) -> None:
     found = search(MODEL, [Constraints(prefix=tuple(prefix), forced_phrases=required)], chosen, CONTINUES)[0]
