@@ -17,8 +17,7 @@ def runs(
 ) -> None:
     """List runs with their status, update, best validation, test scores, size and age."""
     from nmt_cli.commands.results import write_result
-    from nmt_cli.reporting.run_list import list_runs
-    from nmt_cli.reporting.terminal import format_run_list
+    from nmt_cli.reporting.run_list import format_run_list, list_runs
 
     found = list_runs(folder)
     if not found:

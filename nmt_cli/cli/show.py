@@ -23,8 +23,7 @@ def show(
     export or report. Exit code 3 if it is unknown, 3 or 4 if it is damaged.
     """
     from nmt_cli.commands.results import write_result
-    from nmt_cli.reporting.inspection import describe_path, find_damage
-    from nmt_cli.reporting.terminal import format_description
+    from nmt_cli.reporting.inspection import describe_path, find_damage, format_description
 
     description = describe_path(path)
     damage = find_damage(description) if check else None

@@ -5,17 +5,19 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from nmt_cli import files
 from nmt_cli.errors import DataError, NmtError
-from nmt_cli.evaluation.breakdown import Analysis
-from nmt_cli.evaluation.breakdown.robustness import Robustness
-from nmt_cli.evaluation.metrics.metric import MetricScore
 from nmt_cli.reporting.rendering import render_markdown
 from nmt_cli.runs.directory import ANALYSIS, HYPOTHESES, REPORT, ROBUSTNESS, SCORES, RunDirectory
+
+if TYPE_CHECKING:  # numpy and sacreBLEU take a third of a second
+    from nmt_cli.evaluation.breakdown import Analysis
+    from nmt_cli.evaluation.breakdown.robustness import Robustness
+    from nmt_cli.evaluation.metrics.metric import MetricScore
 
 _Kind = TypeVar("_Kind")
 
@@ -64,7 +66,7 @@ class EvaluatedTestSet:
     recipe: str
     """SHA-256 of the run's recipe with all defaults filled in."""
     sentences: Sequence[EvaluatedSentence]
-    scores: Sequence[MetricScore]
+    scores: Sequence["MetricScore"]
     exact_match: float
     """Percentage."""
     length_ratio: float
@@ -105,7 +107,7 @@ class StoredEvaluation:
     """Unreadable lines of hypotheses.jsonl."""
 
 
-def write_evaluation(folder: Path, evaluated: EvaluatedTestSet, analysis: Analysis) -> dict[str, Any]:
+def write_evaluation(folder: Path, evaluated: EvaluatedTestSet, analysis: "Analysis") -> dict[str, Any]:
     """Write the files of a test set, each atomically, and return the content of scores.json.
 
     scores.json is removed first and written last, so that it always belongs to the other files.
@@ -163,19 +165,23 @@ def read_current_scores(folder: Path, provenance: Provenance) -> dict[str, Any] 
     return content
 
 
-def read_analysis(folder: Path) -> Analysis:
+def read_analysis(folder: Path) -> "Analysis":
     """Read analysis.json; raises DataError if it is missing or damaged."""
-    return _read_json(folder / ANALYSIS, Analysis)
+    from nmt_cli.evaluation.breakdown import Analysis
+
+    return _validate(folder / ANALYSIS, Analysis, files.read_json(folder / ANALYSIS))
 
 
-def write_robustness(folder: Path, results: Sequence[Robustness], provenance: Provenance) -> None:
+def write_robustness(folder: Path, results: Sequence["Robustness"], provenance: Provenance) -> None:
     """Write robustness.json, with the provenance of the scores that it belongs to."""
     content = {"perturbations": [asdict(result) for result in results], "provenance": asdict(provenance)}
     files.write_json(folder / ROBUSTNESS, content)
 
 
-def read_robustness(folder: Path, provenance: object) -> list[Robustness] | None:
+def read_robustness(folder: Path, provenance: object) -> "list[Robustness] | None":
     """Read robustness.json; None if it is missing or has another provenance, DataError if it is damaged."""
+    from nmt_cli.evaluation.breakdown.robustness import Robustness
+
     if not (folder / ROBUSTNESS).is_file():
         return None
     content = files.read_json(folder / ROBUSTNESS)
@@ -255,10 +261,6 @@ def _read_sentences(path: Path) -> Iterator[EvaluatedSentence | None]:
                 )
             except (ValueError, KeyError, TypeError, RecursionError):
                 yield None
-
-
-def _read_json(path: Path, kind: type[_Kind]) -> _Kind:
-    return _validate(path, kind, files.read_json(path))
 
 
 def _validate(path: Path, kind: type[_Kind], content: Any) -> _Kind:

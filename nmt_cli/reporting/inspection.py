@@ -72,6 +72,19 @@ def find_damage(description: Description) -> list[str]:
     return damage
 
 
+def format_description(path: Path, description: Description, damage: list[str] | None) -> str:
+    """Format the description of a path as text. `damage`: result of `find_damage`; None if it was not called."""
+    facts = dict(description.facts)
+    if damage is not None:
+        num_folders = len(description.folders)
+        facts["check"] = "all files match their hashes" if num_folders else "no hashes to compare with"
+        if damage:
+            facts["check"] = f"{len(damage)} of {num_folders} folders damaged"
+    width = max(map(len, facts), default=0)
+    lines = [f"{path}: {description.kind}", *(f"  {name:<{width}}  {value}" for name, value in facts.items())]
+    return "".join(f"{escape_invisible(line)}\n" for line in [*lines, f"next: {description.next}"])
+
+
 def _run(path: Path) -> Description:
     run, listed = RunDirectory(path), list_run(path)
     read_summary(run)  # raises an error if it is damaged

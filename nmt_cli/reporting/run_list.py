@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from nmt_cli import files
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.evaluation_files import StoredScore, read_scores
+from nmt_cli.reporting.rendering import escape_invisible, format_score
 from nmt_cli.reporting.run_report.learning_curves import METRIC_NAMES
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import read_summary
 
+_COLUMNS = ["run", "status", "update", "best", "at update", "scores", "size", "changed"]
 _MAX_DEPTH = 6
 """Nested folders that are searched."""
 
@@ -88,6 +90,14 @@ def list_run(path: Path) -> ListedRun:
     )
 
 
+def format_run_list(runs: Sequence[ListedRun]) -> str:
+    """Format runs as a table."""
+    rows = [_COLUMNS, *map(_row, runs)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "".join(f"{line}\n" for line in lines) if runs else ""
+
+
 def format_age(seconds: float) -> str:
     """Format a duration with one unit: 5 s, 12 min, 3 h, 8 d."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
@@ -102,6 +112,21 @@ def format_size(count: int) -> str:
         if count >= amount:
             return f"{count / amount:.1f} {unit}"
     return f"{count} B"
+
+
+def _row(run: ListedRun) -> list[str]:
+    of_model = {name: score for name, score in run.scores.items() if "@" not in name}  # not of a checkpoint
+    scores = (f"{name} {score.name} {format_score(score.value)}" for name, score in of_model.items())
+    return [
+        escape_invisible(str(run.path)),
+        escape_invisible(run.status),
+        "–" if run.update is None else f"{run.update:,}",
+        "–" if run.best is None else f"{run.metric} {run.best:.2f}".lstrip(),
+        "–" if run.best_update is None else f"{run.best_update:,}",
+        escape_invisible(", ".join(scores)) or "–",
+        format_size(run.bytes),
+        f"{format_age(time.time() - run.changed)} ago",
+    ]
 
 
 def _status(run: RunDirectory, summary: dict[str, Any]) -> str:

@@ -1,19 +1,14 @@
-"""Scores, comparisons, run lists and descriptions as plain text for a terminal."""
+"""Scores and comparisons as plain text for a terminal."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from nmt_cli.evaluation.breakdown.robustness import Robustness, ScoreDrop
 from nmt_cli.evaluation.system_comparison import Comparison, SystemScore, format_p_value, format_sentence_count
-from nmt_cli.reporting.inspection import Description
-from nmt_cli.reporting.rendering import escape_invisible, format_score
-from nmt_cli.reporting.run_list import ListedRun, format_age, format_size
+from nmt_cli.reporting.rendering import format_score
 
 _MAX_LINES = 3
 """Improved and worsened lines of a comparison."""
-_RUN_COLUMNS = ["run", "status", "update", "best", "at update", "scores", "size", "changed"]
 
 
 def format_scores(name: str, content: Mapping[str, Any], robustness: Sequence[Robustness] = ()) -> str:
@@ -36,21 +31,6 @@ def format_scores(name: str, content: Mapping[str, Any], robustness: Sequence[Ro
 def format_comparison(comparison: Comparison) -> str:
     """Format scores, verdicts, slices and the lines that change most."""
     return _join(_comparison_lines(comparison))
-
-
-def format_run_list(runs: Sequence[ListedRun]) -> str:
-    """Format runs as a table."""
-    return _join(_align_left([_RUN_COLUMNS, *map(_run_row, runs)])) if runs else ""
-
-
-def format_description(path: Path, description: Description, damage: Sequence[str] | None) -> str:
-    """Format the description of a path. `damage`: result of the hash check; None if it was not made."""
-    facts = dict(description.facts)
-    if damage is not None:
-        facts["check"] = _check_result(description, damage)
-    width = max(map(len, facts), default=0)
-    lines = [f"{path}: {description.kind}", *(f"  {name:<{width}}  {value}" for name, value in facts.items())]
-    return _join(map(escape_invisible, [*lines, f"next: {description.next}"]))
 
 
 def _join(lines: Iterable[str]) -> str:
@@ -110,37 +90,9 @@ def _score_cell(score: SystemScore) -> str:
     return f"{format_score(score.value)}{interval}{deviation}"
 
 
-def _run_row(run: ListedRun) -> list[str]:
-    of_model = {name: score for name, score in run.scores.items() if "@" not in name}  # not of a checkpoint
-    scores = (f"{name} {score.name} {format_score(score.value)}" for name, score in of_model.items())
-    return [
-        escape_invisible(str(run.path)),
-        escape_invisible(run.status),
-        "–" if run.update is None else f"{run.update:,}",
-        "–" if run.best is None else f"{run.metric} {run.best:.2f}".lstrip(),
-        "–" if run.best_update is None else f"{run.best_update:,}",
-        escape_invisible(", ".join(scores)) or "–",
-        format_size(run.bytes),
-        f"{format_age(time.time() - run.changed)} ago",
-    ]
-
-
-def _check_result(description: Description, damage: Sequence[str]) -> str:
-    total = len(description.folders)
-    if not total:
-        return "no hashes to compare with"
-    return f"{len(damage)} of {total} folders damaged" if damage else "all files match their hashes"
-
-
 def _align_right(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Align columns to the right, the first to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         aligned = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         yield "  ".join([first.ljust(widths[0]), *aligned])
-
-
-def _align_left(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -317,32 +317,6 @@ def test_scoring_files_needs_no_torch(bench: Bench) -> None:
     subprocess.run([sys.executable, "-c", program], cwd=bench.folder, env=environment, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize(
-    ("redirection", "code", "message"),
-    [
-        (">&-", 5, "nmt: error: stdout is closed"),
-        ("> /dev/full", 5, "nmt: error: stdout: no space left"),
-        ("| true", 141, ""),
-    ],
-)
-def test_exit_code_if_stdout_cannot_be_written(redirection: str, code: int, message: str, tmp_path: Path) -> None:
-    (tmp_path / "text").write_text("A dog runs .\n" * 3)
-    command = f"'{sys.executable}' -m nmt_cli evaluate --hypothesis text --reference text"
-    shell = (
-        f"(sleep 1; {command}; echo $? >&2) {redirection}"
-        if "|" in redirection
-        else f"{command} {redirection}; echo $? >&2"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    found = subprocess.run(
-        ["sh", "-c", shell], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
-    )
-    *lines, exit_code = found.stderr.rstrip("\n").split("\n")
-    assert int(exit_code) == code
-    assert "Traceback" not in found.stderr
-    assert message in "\n".join(lines)
-
-
 def test_a_validation_set_is_evaluated_only_by_name(bench: Bench) -> None:
     content = bench.recipe.model_dump(mode="json")
     content["data"]["valid"] = {"dev": content["data"]["valid"]["one"]}

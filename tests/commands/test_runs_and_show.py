@@ -1,6 +1,9 @@
 """nmt runs and nmt show: output and errors."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +91,26 @@ def test_show_of_an_unknown_file_has_exit_code_3(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="unknown") as caught:
         show(tmp_path / "x")
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "message"),
+    [
+        (">&-", 5, "nmt: error: stdout is closed"),
+        ("> /dev/full", 5, "nmt: error: stdout: no space left"),
+        ("| true", 141, ""),
+    ],
+)
+def test_exit_code_if_stdout_cannot_be_written(redirection: str, code: int, message: str, tmp_path: Path) -> None:
+    command = f"'{sys.executable}' -m nmt_cli runs . --json"
+    shell = f"(sleep 0.2; {command}; echo $? >&2) {redirection}"
+    if "|" not in redirection:
+        shell = f"{command} {redirection}; echo $? >&2"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    found = subprocess.run(
+        ["sh", "-c", shell], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    *lines, exit_code = found.stderr.rstrip("\n").split("\n")
+    assert int(exit_code) == code
+    assert "Traceback" not in found.stderr
+    assert message in "\n".join(lines)

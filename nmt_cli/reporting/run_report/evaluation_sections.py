@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nmt_cli.errors import DataError, NmtError
-from nmt_cli.evaluation.breakdown import Analysis
-from nmt_cli.evaluation.breakdown.robustness import Robustness
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import (
     EvaluatedSentence,
@@ -20,6 +19,10 @@ from nmt_cli.reporting.rendering import Fact, PageSection, empty_section, format
 from nmt_cli.reporting.run_report.learning_curves import METRIC_NAMES
 from nmt_cli.reporting.text_diff import DiffSpan, TextDiff, diff_words
 from nmt_cli.runs.directory import ANALYSIS
+
+if TYPE_CHECKING:
+    from nmt_cli.evaluation.breakdown import Analysis
+    from nmt_cli.evaluation.breakdown.robustness import Robustness
 
 _DEFAULT_SAMPLES = 10
 _MAX_WORST_LINES = 5
@@ -58,11 +61,11 @@ class _SampleList:
 @dataclass(frozen=True)
 class _Breakdown:
     name: str
-    analysis: Analysis
+    analysis: "Analysis"
     metrics: dict[str, str]
     """Display names by key."""
     worst: list[DisplayedSample]
-    robustness: list[Robustness]
+    robustness: "list[Robustness]"
 
 
 def scores_section(evaluations: Sequence[StoredEvaluation]) -> PageSection:
