@@ -28,10 +28,10 @@ def check(
     console.set_quiet(quiet)
     from nmt_cli import files
     from nmt_cli.commands.check import check as command
-    from nmt_cli.commands.results import stdout
+    from nmt_cli.commands.stdout import open_stdout
     from nmt_cli.recipe.loading import load_recipe
 
     report = command(load_recipe(recipe, set_ or []), recipe)
-    with stdout() as stream:
+    with open_stdout() as stream:
         stream.write(files.json_bytes(report.as_json()) if json else report.as_text().encode())
     report.raise_for_errors()

@@ -60,7 +60,7 @@ def compare(
     from dataclasses import asdict
 
     from nmt_cli.commands.compare import CompareOptions, compare_systems
-    from nmt_cli.commands.results import write_result
+    from nmt_cli.commands.stdout import write_result
     from nmt_cli.reporting.terminal import format_comparison
 
     options = CompareOptions(test or [], reference or [], source, method.value, resamples, set_ or [])

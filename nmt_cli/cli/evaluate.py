@@ -58,7 +58,7 @@ def evaluate(
         raise RecipeError("--robustness: needs a MODEL, to translate the perturbed test sets")
     from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files, evaluate_model
     from nmt_cli.commands.evaluation_inputs import open_model
-    from nmt_cli.commands.results import write_result
+    from nmt_cli.commands.stdout import write_result
     from nmt_cli.reporting.terminal import format_scores
 
     if hypothesis is not None:

@@ -16,7 +16,7 @@ def runs(
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """List runs with their status, update, best validation, test scores, size and age."""
-    from nmt_cli.commands.results import write_result
+    from nmt_cli.commands.stdout import write_result
     from nmt_cli.reporting.run_list import format_run_list, list_runs
 
     found = list_runs(folder)

@@ -22,7 +22,7 @@ def show(
     PATH may be a run, checkpoint, model, prepared data, tokenizer, evaluation, journal, file of hypotheses, recipe,
     export or report. Exit code 3 if it is unknown, 3 or 4 if it is damaged.
     """
-    from nmt_cli.commands.results import write_result
+    from nmt_cli.commands.stdout import write_result
     from nmt_cli.reporting.inspection import describe_path, find_damage, format_description
 
     description = describe_path(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nmt_cli import console
-from nmt_cli.commands.results import stdout
+from nmt_cli.commands.stdout import open_stdout
 from nmt_cli.commands.translating.inputs import Input, InvalidLines, open_input
 from nmt_cli.commands.translating.request_reader import parse_factors, parse_object, read_factor_files
 from nmt_cli.commands.translators import open_translator
@@ -92,7 +92,7 @@ def score(
         generator, context, tags = translator.generator, translator.context, translator.tags.ids()
         scorer = Scorer(generator, translator.tokenizer, translator.settings, tags, context)
         started, result = time.monotonic(), ScoreResult(warnings=pairs.warnings)
-        with stdout() as stream, reporter.progress_bar("scoring", "pairs") as bar:
+        with open_stdout() as stream, reporter.progress_bar("scoring", "pairs") as bar:
             for window in pairs.split(with_context(pairs.pairs, context.size)):
                 scored = scorer.score_window(window, result.pairs + 1, bar.advance)
                 lines = [_format(index, each, output_options) for index, each in enumerate(scored, result.pairs)]

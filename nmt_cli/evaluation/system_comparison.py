@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from nmt_cli.evaluation.breakdown.sentences import MAX_EXAMPLES, LineChange, changed_lines, find_slices, sort_metric
+from nmt_cli.evaluation.breakdown.slices import MAX_EXAMPLES, LineChange, changed_lines, find_slices, sort_metric
 from nmt_cli.evaluation.breakdown.words import NgramDifferences, compare_ngrams, word_tokenizer
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
 from nmt_cli.evaluation.metrics.metric import ConfidenceInterval, EvaluationTexts, Metric

@@ -1,6 +1,6 @@
 """A comparison as `nmt compare` makes it, without any scoring."""
 
-from nmt_cli.evaluation.breakdown.sentences import LineChange
+from nmt_cli.evaluation.breakdown.slices import LineChange
 from nmt_cli.evaluation.breakdown.words import NgramCount, NgramDifferences
 from nmt_cli.evaluation.metrics.metric import ConfidenceInterval
 from nmt_cli.evaluation.significance import PairedTest

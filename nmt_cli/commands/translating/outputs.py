@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from nmt_cli import files
-from nmt_cli.commands.results import stdout
+from nmt_cli.commands.stdout import open_stdout
 from nmt_cli.errors import RecipeError
 
 
@@ -15,7 +15,7 @@ from nmt_cli.errors import RecipeError
 def open_output(path: Path | None) -> Iterator[IO[bytes]]:
     """Open a file that appears when it is complete, or stdout (None), a pipe or a device."""
     if path is None:
-        with stdout() as stream:
+        with open_stdout() as stream:
             yield stream
     elif path.is_relative_to("/dev"):  # such as /dev/stdout, which may be a file that is open already
         with files.disk_errors(path), path.open("wb") as stream:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nmt_cli.evaluation.breakdown.sentences import (
+from nmt_cli.evaluation.breakdown.slices import (
     MAX_EXAMPLES,
     LineScore,
     SliceScores,

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nmt_cli.evaluation.breakdown.sentences import MAX_EXAMPLES, changed_lines, sort_metric
+from nmt_cli.evaluation.breakdown.slices import MAX_EXAMPLES, changed_lines, sort_metric
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts
 from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, approximate_randomisation, score_difference

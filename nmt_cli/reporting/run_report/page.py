@@ -12,10 +12,10 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import StoredEvaluation, read_evaluations
 from nmt_cli.reporting.plots.figures import AttentionMap, draw_attention
 from nmt_cli.reporting.rendering import PageSection, empty_section, render_html
-from nmt_cli.reporting.run_report.corpora import corpora_section
 from nmt_cli.reporting.run_report.environment import environment_section, key_figures, recipe_section
 from nmt_cli.reporting.run_report.evaluation_sections import breakdown_section, samples_section, scores_section
 from nmt_cli.reporting.run_report.learning_curves import learning_curves_section
+from nmt_cli.reporting.run_report.training_data import training_data_section
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.history import History, read_journal
 from nmt_cli.runs.journal import read_summary
@@ -75,7 +75,7 @@ def render_run_report(contents: RunContents, attention: AttentionMaps, lines: Se
         scores_section(contents.evaluations),
         breakdown_section(contents.evaluations),
         learning_curves_section(history, recipe),
-        corpora_section(recipe, history, summary, contents.evaluations),
+        training_data_section(recipe, history, summary, contents.evaluations),
         samples_section(contents.evaluations, recipe, lines),
         _attention_section(attention),
         environment_section(contents.run, summary, history, contents.evaluations),

@@ -29,7 +29,7 @@ class _Corpus:
 
 
 @dataclass(frozen=True)
-class _Corpora:
+class _TrainingData:
     corpora: list[_Corpus]
     epochs: float
     target_tokens: int
@@ -38,7 +38,7 @@ class _Corpora:
     histograms: list[Markup]
 
 
-def corpora_section(
+def training_data_section(
     recipe: Recipe | None, history: History | None, summary: dict[str, Any], evaluations: Sequence[StoredEvaluation]
 ) -> PageSection:
     """Show each corpus's share of training, what preprocessing dropped, and histograms of lengths."""
@@ -52,14 +52,14 @@ def corpora_section(
     corpora = _corpora(prepared, history.mixture if history else {}) if prepared else []
     if not corpora and not histograms:
         return empty_section("Data", problem)
-    content = _Corpora(
+    content = _TrainingData(
         corpora,
         history.epochs if history else 0.0,
         history.target_tokens if history else 0,
         problem,
         [draw_histogram(histogram) for histogram in histograms],
     )
-    return PageSection("Data", "corpora.html.j2", content)
+    return PageSection("Data", "training_data.html.j2", content)
 
 
 def _read_prepared(recipe: Recipe | None, summary: dict[str, Any]) -> PreparedSummary:

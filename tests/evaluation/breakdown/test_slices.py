@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from nmt_cli.evaluation.breakdown.sentences import (
+from nmt_cli.evaluation.breakdown.slices import (
     Slice,
     changed_lines,
     find_slices,

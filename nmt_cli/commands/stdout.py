@@ -13,13 +13,13 @@ from nmt_cli.errors import ResourceError
 
 
 def write_result(result: bytes) -> None:
-    """Write a result to stdout; raises ResourceError as `stdout` does."""
-    with stdout() as stream:
+    """Write a result to stdout; raises ResourceError as `open_stdout` does."""
+    with open_stdout() as stream:
         stream.write(result)
 
 
 @contextmanager
-def stdout() -> Iterator[IO[bytes]]:
+def open_stdout() -> Iterator[IO[bytes]]:
     """Return stdout as a stream of bytes, flushed at the end.
 
     If the reader has closed its end of a pipe, the program exits silently (exit code 141).
