@@ -12,7 +12,7 @@ def examples(*commands: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
-class InputFormat(StrEnum):
+class InputFormatChoice(StrEnum):
     """Input formats."""
 
     text = "text"

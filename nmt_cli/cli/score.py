@@ -10,7 +10,7 @@ from nmt_cli import console
 from nmt_cli.cli.options import (
     CorpusTag,
     Factors,
-    InputFormat,
+    InputFormatChoice,
     ModelPaths,
     Overrides,
     Quiet,
@@ -45,7 +45,7 @@ ScoreFormatOption = Annotated[
     ScoreFormat, typer.Option("--format", help="Scores only, source<TAB>target<TAB>score, or JSON objects.")
 ]
 PairFormatOption = Annotated[
-    InputFormat,
+    InputFormatChoice,
     typer.Option("--input-format", help="jsonl: stdin has objects with source, target and, optionally, factors."),
 ]
 NormalizeOption = Annotated[
@@ -63,7 +63,7 @@ def score(
     normalize: NormalizeOption = False,
     format_: ScoreFormatOption = ScoreFormat.text,
     word_scores: WordScoresOption = False,
-    input_format: PairFormatOption = InputFormat.text,
+    input_format: PairFormatOption = InputFormatChoice.text,
     factors: Factors = None,
     target_language: TargetLanguage = None,
     corpus_tag: CorpusTag = None,

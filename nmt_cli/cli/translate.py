@@ -10,7 +10,7 @@ from nmt_cli import console
 from nmt_cli.cli.options import (
     CorpusTag,
     Factors,
-    InputFormat,
+    InputFormatChoice,
     ModelPaths,
     Overrides,
     Processes,
@@ -80,7 +80,7 @@ NoCheckOption = Annotated[
     bool, typer.Option("--no-check", help="Do not check and retry translations; same as --set decoding.check=false.")
 ]
 InputFormatOption = Annotated[
-    InputFormat,
+    InputFormatChoice,
     typer.Option(
         "--input-format",
         help="jsonl: objects with source and, optionally, prefix, required, forbidden, factors; other keys are copied.",
@@ -122,7 +122,7 @@ def translate(
     shard: ShardOption = None,
     weights: WeightsOption = None,
     no_check: NoCheckOption = False,
-    input_format: InputFormatOption = InputFormat.text,
+    input_format: InputFormatOption = InputFormatChoice.text,
     glossary: GlossaryOption = None,
     glossary_mode: GlossaryModeOption = GlossaryMode.soft,
     bad_words: BadWordsOption = None,

@@ -185,16 +185,16 @@ class Generator:
         return unsatisfied_phrases(phrases, tokens, self._continuations)
 
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 def in_batches(
-    work: Callable[[list[int]], list[Item]],
+    work: Callable[[list[int]], list[_Item]],
     sizes: Sequence[int],
     budget: int,
     out_of_memory: Callable[[int], str],
     on_progress: OnProgress = lambda done: None,
-) -> list[Item]:
+) -> list[_Item]:
     """Return the result of `work`, which is called with the indices of the items of a batch, for each item.
 
     Batches are sorted by size, the largest first, so that memory runs out at once or not at all. A batch that does not
@@ -209,7 +209,7 @@ def in_batches(
         ResourceError: An item alone does not fit in memory.
     """
     order = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
-    results: dict[int, Item] = {}
+    results: dict[int, _Item] = {}
     while order:
         count = max(1, budget // sizes[order[0]])
         batch, order = order[:count], order[count:]
@@ -219,8 +219,8 @@ def in_batches(
 
 
 def _work_or_halve(
-    work: Callable[[list[int]], list[Item]], batch: list[int], out_of_memory: Callable[[int], str]
-) -> list[Item]:
+    work: Callable[[list[int]], list[_Item]], batch: list[int], out_of_memory: Callable[[int], str]
+) -> list[_Item]:
     try:
         return work(batch)
     except (RuntimeError, MemoryError) as error:

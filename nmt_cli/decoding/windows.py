@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 _MIN_LINES, _MAX_LINES = 32, 2048
 """Larger windows would save few decoding steps (benchmarks/results/window_sizes.md), but delay the output and be spread
@@ -16,7 +16,7 @@ _TIMEOUT = 0.05
 """Seconds to wait for another line before a window is translated."""
 
 
-def windows(lines: Iterable[Item]) -> Iterator[list[Item]]:
+def windows(lines: Iterable[_Item]) -> Iterator[list[_Item]]:
     """Split lines into windows that grow, so that the first results come early."""
     lines = iter(lines)
     for size in _sizes():
@@ -26,16 +26,16 @@ def windows(lines: Iterable[Item]) -> Iterator[list[Item]]:
         yield window
 
 
-def arriving_windows(lines: Iterable[Item]) -> Iterator[list[Item]]:
+def arriving_windows(lines: Iterable[_Item]) -> Iterator[list[_Item]]:
     """Split lines as `windows` does, but also end a window when no further line arrives for a moment.
 
     A program that writes one line into a pipe and waits for its translation gets it. Lines are read in a thread, whose
     exceptions are raised here.
     """
-    waiting: queue.Queue[_Arrived[Item] | BaseException | None] = queue.Queue(2 * _MAX_LINES)
+    waiting: queue.Queue[_Arrived[_Item] | BaseException | None] = queue.Queue(2 * _MAX_LINES)
     threading.Thread(target=_read, args=(lines, waiting), daemon=True).start()
     for size in _sizes():
-        window: list[Item] = []
+        window: list[_Item] = []
         found = waiting.get()
         while isinstance(found, _Arrived):
             window.append(found.item)
@@ -54,11 +54,11 @@ def arriving_windows(lines: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 @dataclass(frozen=True)
-class _Arrived(Generic[Item]):
-    item: Item
+class _Arrived(Generic[_Item]):
+    item: _Item
 
 
-def _read(lines: Iterable[Item], waiting: "queue.Queue[_Arrived[Item] | BaseException | None]") -> None:
+def _read(lines: Iterable[_Item], waiting: "queue.Queue[_Arrived[_Item] | BaseException | None]") -> None:
     try:
         for line in lines:
             waiting.put(_Arrived(line))

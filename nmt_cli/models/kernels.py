@@ -28,7 +28,7 @@ _DROPOUT_LEVELS = 2**16
 LinearFn = Callable[[Tensor], Tensor]
 """Multiplies inputs [..., I] by fixed weights. No module: calling one costs as much as a small product."""
 
-Precision = Literal["fp32", "bf16", "int8"]
+InferencePrecision = Literal["fp32", "bf16", "int8"]
 
 _MAX_SMALL_WEIGHT = 2**18
 """Elements up to which a call of oneDNN takes longer than torch's own product of a single row."""
@@ -171,7 +171,7 @@ class Backend:
     output, inputs one for all, measured on the fly.
     """
 
-    def __init__(self, precision: Precision) -> None:
+    def __init__(self, precision: InferencePrecision) -> None:
         """Raise RecipeError if this torch has no int8 products for this processor."""
         supported = torch.backends.quantized.supported_engines
         if precision == "int8" and not any(engine in supported for engine in _ENGINES):

@@ -133,8 +133,8 @@ class Scorer:
         ]
 
     def _sentence(self, line: int, pair: ScoringPair, tokens: list[int], context: tuple[int, ...]) -> SentenceInput:
-        whole = (0, len(pair.source), tokens)
-        (columns,) = segment_factors(self.tokenizer, line, pair.source, pair.factors, [whole])
+        segment = (0, len(pair.source), tokens)
+        (columns,) = segment_factors(self.tokenizer, line, pair.source, pair.factors, [segment])
         return SentenceInput(line, tokens, tags=(*self._tags, *context), columns=columns)
 
     def _scored(self, pair: ScoringPair, tokens: list[int], scores: TargetScores) -> ScoredPair:

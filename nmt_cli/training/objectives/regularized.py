@@ -138,8 +138,8 @@ class SimCut:
 
     def __call__(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
         cross_entropy = label_smoothed_cross_entropy(logits[0], labels, self.epsilon)
-        full, cut = map(_log_probs, logits)
-        return cross_entropy + self.settings.weight * (full.exp() * (full - cut)).sum()
+        full, masked = map(_log_probs, logits)
+        return cross_entropy + self.settings.weight * (full.exp() * (full - masked)).sum()
 
 
 _CONSISTENCY: dict[type[Any], Callable[[float, Any], Criterion]] = {RDropSettings: RDrop, SimCutSettings: SimCut}
