@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from nmt_cli.devices import has_fast_bf16
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, OutputPositions, VocabularySpec, sentence_indices
-from nmt_cli.models.kernels import Backend, Linear, Precision
+from nmt_cli.models.kernels import Backend, InferencePrecision, Linear
 from nmt_cli.recipe.model import NormSettings, PositionSettings, RnnSettings, TransformerSettings
 
 inputs = ModelInputs.from_ids
@@ -201,7 +201,9 @@ def test_a_long_source_is_seen_in_steps_as_by_teacher_forcing(settings: Settings
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("fp32", 1e-5), pytest.param("bf16", 0.06, marks=needs_bf16), ("int8", 0.1)]
 )
-def test_a_packed_model_says_what_it_said_before(settings: Settings, precision: Precision, tolerance: float) -> None:
+def test_a_packed_model_says_what_it_said_before(
+    settings: Settings, precision: InferencePrecision, tolerance: float
+) -> None:
     model, target = new(settings), words(3, 5)
     source = inputs(words(3, 6), torch.tensor([6, 2, 5]))
     expected = teacher_forced(model, source, target)

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from nmt_cli.devices import has_fast_bf16
 from nmt_cli.errors import RecipeError
 from nmt_cli.models import kernels
-from nmt_cli.models.kernels import Backend, Linear, Precision, linear
+from nmt_cli.models.kernels import Backend, InferencePrecision, Linear, linear
 
 needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
@@ -67,7 +67,7 @@ def test_autocast_is_obeyed() -> None:
 )
 @torch.inference_mode()
 def test_packed_layers_give_what_torch_gives(
-    shape: tuple[int, ...], relu: bool, has_bias: bool, precision: Precision, tolerance: float
+    shape: tuple[int, ...], relu: bool, has_bias: bool, precision: InferencePrecision, tolerance: float
 ) -> None:
     torch.manual_seed(1)
     inputs, weight, bias = torch.randn(shape), torch.randn(48, 64) / 8, torch.randn(48) if has_bias else None
