@@ -27,7 +27,7 @@ class MethodOption(StrEnum):
 def compare(
     systems: Annotated[
         list[Path],
-        typer.Argument(metavar="A B...", help="Runs, checkpoints, evaluated sets or files of translations."),
+        typer.Argument(metavar="A B...", help="Runs, checkpoints, evaluated test sets or files of translations."),
     ],
     test: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Compare only on this test set; repeatable.")

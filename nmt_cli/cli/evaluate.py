@@ -19,7 +19,7 @@ EXAMPLES = examples(
 
 def evaluate(
     model: Annotated[
-        Path | None, typer.Argument(metavar="[MODEL]", help="A run, a recipe, a checkpoint or a model folder.")
+        Path | None, typer.Argument(metavar="MODEL", help="A run, a recipe, a checkpoint or a model folder.")
     ] = None,
     test: Annotated[
         list[str] | None,

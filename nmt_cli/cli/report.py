@@ -27,7 +27,7 @@ def report(
     ] = 3,
     line: Annotated[
         list[int] | None,
-        typer.Option(metavar="N", help="Show this line of the evaluated sets and its attention; repeatable."),
+        typer.Option(metavar="N", help="Show this line of the test sets and its attention; repeatable."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:

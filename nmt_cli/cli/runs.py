@@ -12,7 +12,9 @@ EXAMPLES = examples("nmt runs", "nmt runs experiments --json")
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(help="Folder to search, including its subfolders.")] = Path("runs"),
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder to search, including its subfolders.")
+    ] = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """List runs with their status, update, best validation, test scores, size and age."""

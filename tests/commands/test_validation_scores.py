@@ -1,4 +1,4 @@
-"""Validation in training and nmt evaluate are one: the same checkpoint gets the same scores."""
+"""Validation during training and nmt evaluate give a checkpoint the same scores."""
 
 import json
 from pathlib import Path
@@ -17,12 +17,12 @@ UPDATES = 12
 
 @pytest.fixture(params=["plain", pytest.param("bf16 and ema", marks=pytest.mark.slow)])
 def settings(request: pytest.FixtureRequest) -> list[str]:
-    """Two ways to train."""
+    """Overrides of the recipe."""
     return [] if request.param == "plain" else ["training.precision=bf16", "training.ema_decay=0.5"]
 
 
 @each_architecture
-def test_the_scores_of_the_journal_are_those_of_evaluate(
+def test_validation_scores_equal_those_of_evaluate(
     recipe: Path, settings: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(recipe, ["training.checkpoints.keep_last=9", *settings])

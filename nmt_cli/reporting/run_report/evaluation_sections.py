@@ -37,7 +37,7 @@ class _ScoreTable:
 
 
 @dataclass(frozen=True)
-class DisplayedSample:
+class _DisplayedSample:
     """A sentence and its translation, as shown on a page."""
 
     line: int
@@ -54,7 +54,7 @@ class DisplayedSample:
 class _SampleList:
     name: str
     total: int
-    samples: list[DisplayedSample]
+    samples: list[_DisplayedSample]
     languages: tuple[str, str]
 
 
@@ -64,7 +64,7 @@ class _Breakdown:
     analysis: "Analysis"
     metrics: dict[str, str]
     """Display names by key."""
-    worst: list[DisplayedSample]
+    worst: list[_DisplayedSample]
     robustness: "list[Robustness]"
 
 
@@ -158,7 +158,7 @@ def _breakdown(evaluation: StoredEvaluation) -> _Breakdown:
     )
 
 
-def _sample(line: int, sentence: EvaluatedSentence, score: str = "") -> DisplayedSample:
+def _sample(line: int, sentence: EvaluatedSentence, score: str = "") -> _DisplayedSample:
     """Compare a translation with the reference that has most words in common with it."""
     words = Counter(sentence.hypothesis.split())
     closest = max(sentence.references or [""], key=lambda reference: (words & Counter(reference.split())).total())
@@ -167,4 +167,4 @@ def _sample(line: int, sentence: EvaluatedSentence, score: str = "") -> Displaye
     if not sentence.hypothesis.strip():
         diff = TextDiff([DiffSpan("(empty)", True)], diff.reference)
     score = score or f"log-probability {sentence.log_probability:.2f}"
-    return DisplayedSample(line, score, shorten(sentence.source), diff, list(map(shorten, others)))
+    return _DisplayedSample(line, score, shorten(sentence.source), diff, list(map(shorten, others)))

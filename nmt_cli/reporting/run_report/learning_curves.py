@@ -93,7 +93,10 @@ def _charts(history: History, best: BestValidation | None) -> list[CurveChart]:
     return charts
 
 
-_LOSS_NOTE = "In nats per subword. Training loss includes dropout and all regularisation of the recipe."
+_LOSS_NOTE = (
+    "In nats per subword; perplexity is e to the power of the loss."
+    " Training loss includes dropout and all regularisation of the recipe."
+)
 _TRAINING_CHARTS = {
     "learning_rate": "Learning rate",
     "gradient_norm": "Gradient norm",
