@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -63,10 +64,11 @@ class Generator:
         self.model.eval()
         sizes = [strategy.memory_tokens(sentence) for sentence in sentences]
         return in_batches(
-            lambda indices: self._search([sentences[index] for index in indices], strategy),
+            partial(self._search, strategy=strategy),
+            sentences,
             sizes,
             strategy.settings.batch_tokens,
-            lambda index: _out_of_memory(sentences[index], "lower decoding.beam_size, or use a larger machine"),
+            lambda sentence: _out_of_memory(sentence, "lower decoding.beam_size, or use a larger machine"),
             on_progress,
         )
 
@@ -90,16 +92,17 @@ class Generator:
             ResourceError: A sentence alone does not fit in memory.
         """
 
-        def run(indices: list[int]) -> list[TargetScores]:
+        def run(batch: list[tuple[SentenceInput, Sequence[int]]]) -> list[TargetScores]:
             with autocast(self.device, self.precision):
-                inputs = self.model_inputs([sentences[index] for index in indices])
-                found = score_targets(self.model, inputs, [targets[index] for index in indices], attention)
-            return [_without_tags(each, sentences[index]) for each, index in zip(found, indices, strict=True)]
+                inputs = self.model_inputs([sentence for sentence, _ in batch])
+                found = score_targets(self.model, inputs, [target for _, target in batch], attention)
+            return [_without_tags(scores, sentence) for scores, (sentence, _) in zip(found, batch, strict=True)]
 
         self.model.eval()
-        sizes = [max(one.source_length, len(other) + 1) for one, other in zip(sentences, targets, strict=True)]
+        pairs = list(zip(sentences, targets, strict=True))
+        sizes = [max(sentence.source_length, len(target) + 1) for sentence, target in pairs]
         advice = "it needs a larger machine"
-        return in_batches(run, sizes, batch_tokens, lambda index: _out_of_memory(sentences[index], advice), on_progress)
+        return in_batches(run, pairs, sizes, batch_tokens, lambda pair: _out_of_memory(pair[0], advice), on_progress)
 
     def satisfies(self, constraints: Constraints, tokens: Phrase) -> bool:
         """Whether a translation satisfies all hard constraints."""
@@ -186,16 +189,18 @@ class Generator:
 
 
 _Item = TypeVar("_Item")
+_Found = TypeVar("_Found")
 
 
 def in_batches(
-    work: Callable[[list[int]], list[_Item]],
+    work: Callable[[list[_Item]], list[_Found]],
+    items: Sequence[_Item],
     sizes: Sequence[int],
     budget: int,
-    out_of_memory: Callable[[int], str],
+    out_of_memory: Callable[[_Item], str],
     on_progress: OnProgress = lambda done: None,
-) -> list[_Item]:
-    """Return the result of `work`, which is called with the indices of the items of a batch, for each item.
+) -> list[_Found]:
+    """Return the result of `work`, which is called with the items of a batch, for each item.
 
     Batches are sorted by size, the largest first, so that memory runs out at once or not at all. A batch that does not
     fit in memory is halved.
@@ -209,29 +214,26 @@ def in_batches(
         ResourceError: An item alone does not fit in memory.
     """
     order = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
-    results: dict[int, _Item] = {}
+    results: dict[int, _Found] = {}
     while order:
         count = max(1, budget // sizes[order[0]])
-        batch, order = order[:count], order[count:]
-        results.update(zip(batch, _work_or_halve(work, batch, out_of_memory), strict=True))
-        on_progress(len(batch))
+        batches, order = [order[:count]], order[count:]
+        while batches:
+            batch = batches.pop()
+            try:
+                results.update(zip(batch, work([items[index] for index in batch]), strict=True))
+                on_progress(len(batch))
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(batch) == 1:
+                    raise ResourceError(out_of_memory(items[batch[0]])) from error
+            # Outside `except`: the exception would keep the tensors of the failed batch alive.
+            torch.cuda.empty_cache()
+            middle = len(batch) // 2
+            batches += [batch[middle:], batch[:middle]]
     return [results[index] for index in range(len(sizes))]
-
-
-def _work_or_halve(
-    work: Callable[[list[int]], list[_Item]], batch: list[int], out_of_memory: Callable[[int], str]
-) -> list[_Item]:
-    try:
-        return work(batch)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        if len(batch) == 1:
-            raise ResourceError(out_of_memory(batch[0])) from error
-    # Outside `except`: the exception would keep the tensors of the failed batch alive.
-    torch.cuda.empty_cache()
-    middle = len(batch) // 2
-    return _work_or_halve(work, batch[:middle], out_of_memory) + _work_or_halve(work, batch[middle:], out_of_memory)
 
 
 def _with_forced_phrases(sentence: SentenceInput, phrases: tuple[Phrase, ...]) -> SentenceInput:

@@ -135,7 +135,8 @@ class Translator:
         if any(sentence.constraints.hard_terms for sentence in sentences):
             found = self._hard_terms.search(sentences, sources, self._search, on_progress)
         else:
-            found = self._search(sentences, on_progress)
+            found = self.generator.search(sentences, self._strategy, on_progress)
+            found = self._strategy.rerank(found, self._decode)
         results = [SentenceResult(hypotheses) for hypotheses in decode_hypotheses(found, self._decode)]
         if self._repair is not None:
             results = self._repair(sentences, sources, results)
