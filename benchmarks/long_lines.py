@@ -3,7 +3,7 @@
     python benchmarks/long_lines.py runs/multi30k_transformer --source test2016.en --reference test2016.de
 
 The first --lines lines of a test set are joined with spaces, several at a time, and translated with different settings
-of decoding.split_above (`none`: whole). BLEU is sacreBLEU's, of joined translations against joined references.
+of decoding.split_sentences_above (`none`: whole). BLEU is sacreBLEU's, of joined translations and references.
 """
 
 import argparse

@@ -53,7 +53,7 @@ def _translations(
 ) -> Iterator[tuple[str, str, list[str], float]]:
     """Yield engine, precision, translations and seconds."""
     for precision in dict.fromkeys(precisions):
-        translator = open_translator(TranslateOptions([model], [f"decoding.precision={precision}"]))
+        translator = open_translator(TranslateOptions((model,), (f"decoding.precision={precision}",)))
         started = time.process_time()
         translated = [translation.best.text for translation in translator.translate(map(Request, sources))]
         yield "nmt", precision, translated, time.process_time() - started

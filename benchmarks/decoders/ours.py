@@ -13,7 +13,7 @@ from nmt_cli.recipe.section import MAX_COUNT
 
 
 def load(settings: dict[str, Any]) -> Decode:
-    options = TranslateOptions([Path(settings["model"])], [f"decoding.precision={settings['precision']}"])
+    options = TranslateOptions((Path(settings["model"]),), (f"decoding.precision={settings['precision']}",))
     generator = open_translator(options).generator
 
     def decode(rows: Rows, length: int, beam: int) -> None:

@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +9,6 @@ import typer
 def examples(*commands: str) -> str:
     """Return the examples at the end of a help page. `\\b` prevents rewrapping."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
-
-
-class InputFormatChoice(StrEnum):
-    """Input formats."""
-
-    text = "text"
-    jsonl = "jsonl"
 
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file of the experiment.")]

@@ -1,8 +1,7 @@
 """Arguments of `nmt score`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,7 +9,6 @@ from nmt_cli import console
 from nmt_cli.cli.options import (
     CorpusTag,
     Factors,
-    InputFormatChoice,
     ModelPaths,
     Overrides,
     Quiet,
@@ -29,23 +27,16 @@ EXAMPLES = examples(
 )
 
 
-class ScoreFormat(StrEnum):
-    """Output formats."""
-
-    text = "text"
-    tsv = "tsv"
-    jsonl = "jsonl"
-
-
 SourceOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Source lines; without files, stdin has lines source<TAB>target.")
 ]
 TargetOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Their translations, line by line.")]
 ScoreFormatOption = Annotated[
-    ScoreFormat, typer.Option("--format", help="Scores only, source<TAB>target<TAB>score, or JSON objects.")
+    Literal["text", "tsv", "jsonl"],
+    typer.Option("--format", help="Scores only, source<TAB>target<TAB>score, or JSON objects."),
 ]
 PairFormatOption = Annotated[
-    InputFormatChoice,
+    Literal["text", "jsonl"],
     typer.Option("--input-format", help="jsonl: stdin has objects with source, target and, optionally, factors."),
 ]
 NormalizeOption = Annotated[
@@ -61,9 +52,9 @@ def score(
     source: SourceOption = None,
     target: TargetOption = None,
     normalize: NormalizeOption = False,
-    format_: ScoreFormatOption = ScoreFormat.text,
+    format_: ScoreFormatOption = "text",
     word_scores: WordScoresOption = False,
-    input_format: PairFormatOption = InputFormatChoice.text,
+    input_format: PairFormatOption = "text",
     factors: Factors = None,
     target_language: TargetLanguage = None,
     corpus_tag: CorpusTag = None,
@@ -87,8 +78,8 @@ def score(
         target_language=target_language,
         corpus_tag=corpus_tag,
     )
-    input_options = PairInputOptions(input_format.value, parse_factor_files(factors or []))
-    output_options = ScoreOutputOptions(format_.value, normalize, word_scores)
+    input_options = PairInputOptions(input_format, parse_factor_files(factors or []))
+    output_options = ScoreOutputOptions(format_, normalize, word_scores)
     _print(command(options, source, target, output_options, input_options, console))
 
 

@@ -1,8 +1,7 @@
 """Arguments of `nmt translate`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,7 +9,6 @@ from nmt_cli import console
 from nmt_cli.cli.options import (
     CorpusTag,
     Factors,
-    InputFormatChoice,
     ModelPaths,
     Overrides,
     Processes,
@@ -39,35 +37,15 @@ EXAMPLES = examples(
 )
 
 
-class TranslationFormat(StrEnum):
-    """Output formats."""
-
-    text = "text"
-    nbest = "nbest"
-    jsonl = "jsonl"
-    tsv = "tsv"
-
-
-class Markup(StrEnum):
-    """Markup languages."""
-
-    xml = "xml"
-
-
-class GlossaryMode(StrEnum):
-    """Effects of a glossary."""
-
-    soft = "soft"
-    hard = "hard"
-
-
 InputOption = Annotated[
     Path | None, typer.Option("--input", "-i", metavar="FILE", help="Lines to translate; default: stdin.")
 ]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; default: stdout.")
 ]
-TranslationFormatOption = Annotated[TranslationFormat, typer.Option("--format", help="Output format.")]
+TranslationFormatOption = Annotated[
+    Literal["text", "nbest", "jsonl", "tsv"], typer.Option("--format", help="Output format.")
+]
 ShardOption = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Translate only shard I of N of the file, for parallel jobs."),
@@ -80,7 +58,7 @@ NoCheckOption = Annotated[
     bool, typer.Option("--no-check", help="Do not check and retry translations; same as --set decoding.check=false.")
 ]
 InputFormatOption = Annotated[
-    InputFormatChoice,
+    Literal["text", "jsonl"],
     typer.Option(
         "--input-format",
         help="jsonl: objects with source and, optionally, prefix, required, forbidden, factors; other keys are copied.",
@@ -91,7 +69,7 @@ GlossaryOption = Annotated[
     typer.Option(metavar="FILE", help="Lines `source term<TAB>target term`; several for a term are alternatives."),
 ]
 GlossaryModeOption = Annotated[
-    GlossaryMode, typer.Option("--glossary-mode", help="soft: prefer terms; hard: require them.")
+    Literal["soft", "hard"], typer.Option("--glossary-mode", help="soft: prefer terms; hard: require them.")
 ]
 BadWordsOption = Annotated[
     Path | None,
@@ -110,7 +88,8 @@ ProtectOption = Annotated[
     typer.Option("--protect", metavar="REGEX", help="Copy matches to the output unchanged, once each; repeatable."),
 ]
 MarkupOption = Annotated[
-    Markup | None, typer.Option(help="Lines contain tags and entities; transfer each tag to the translation once.")
+    Literal["xml"] | None,
+    typer.Option(help="Lines contain tags and entities; transfer each tag to the translation once."),
 ]
 
 
@@ -118,13 +97,13 @@ def translate(
     model: ModelPaths,
     input_: InputOption = None,
     output: OutputOption = None,
-    format_: TranslationFormatOption = TranslationFormat.text,
+    format_: TranslationFormatOption = "text",
     shard: ShardOption = None,
     weights: WeightsOption = None,
     no_check: NoCheckOption = False,
-    input_format: InputFormatOption = InputFormatChoice.text,
+    input_format: InputFormatOption = "text",
     glossary: GlossaryOption = None,
-    glossary_mode: GlossaryModeOption = GlossaryMode.soft,
+    glossary_mode: GlossaryModeOption = "soft",
     bad_words: BadWordsOption = None,
     prefix: PrefixesOption = None,
     factors: Factors = None,
@@ -154,7 +133,7 @@ def translate(
         overrides=(*(set_ or []), *(["decoding.check=false"] if no_check else [])),
         weights=_parse_weights(weights),
         glossary=read_glossary(glossary) if glossary else (),
-        glossary_mode=glossary_mode.value,
+        glossary_mode=glossary_mode,
         bad_words=read_phrases(bad_words) if bad_words else (),
         alignment=alignment,
         word_scores=word_scores,
@@ -163,9 +142,9 @@ def translate(
         target_language=target_language,
         corpus_tag=corpus_tag,
     )
-    input_options = InputOptions(input_format.value, prefix, parse_factor_files(factors or []))
+    input_options = InputOptions(input_format, prefix, parse_factor_files(factors or []))
     shard_spec = ShardSpec.parse(shard) if shard else ALL_SHARDS
-    _print(command(options, input_, output, format_.value, nproc, shard_spec, input_options, console), output)
+    _print(command(options, input_, output, format_, nproc, shard_spec, input_options, console), output)
 
 
 def _print(result: "TranslateResult", output: Path | None) -> None:

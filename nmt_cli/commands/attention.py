@@ -1,4 +1,4 @@
-"""A model and lines with their translations → where it looked, by one forced decode of each."""
+"""Attention maps of translated lines, by teacher forcing."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,18 +10,20 @@ from nmt_cli.decoding.scoring import score_targets
 from nmt_cli.models.contract import ModelInputs
 from nmt_cli.reporting.plots.figures import AttentionMap
 
-MOST_SUBWORDS = 80
-"""Of either side; a larger picture could not be read."""
+MAX_SUBWORDS = 80
+"""Maximum subwords of either side; larger maps would be unreadable."""
 
 
 def attention_maps(
     loaded: LoadedModel, lines: Iterable[tuple[int, str, str]], target_language: str | None = None
 ) -> list[AttentionMap]:
-    """Maps of lines, each a number, a source and its translation.
+    """Return the attention maps of lines, each given as a number, a source and its translation.
 
-    They are in the model's own target language if no other is named. Those that are too long to be drawn are left out,
-    and so are all if the model has no attention, or needs factors of words or other
-    lines, which these do not tell.
+    Lines that are too long are left out. There are no maps if the model has no attention, or needs source factors or
+    context.
+
+    Args:
+        target_language: Language of the translations; default: that of the model.
     """
     if loaded.tokenizer.factors.names or loaded.config.context is not None:
         return []
@@ -34,7 +36,7 @@ def _map(loaded: LoadedModel, tags: Sequence[int], number: int, source: str, tra
     tokenizer, eos = loaded.tokenizer, loaded.model.vocabulary.special_tokens.eos
     sources = [*tags, *tokenizer.encode_source([source])[0], eos]
     targets = [*tokenizer.encode_target([translation])[0], eos]
-    if max(len(sources), len(targets)) > MOST_SUBWORDS:
+    if max(len(sources), len(targets)) > MAX_SUBWORDS:
         return None
     source_tokens = ModelInputs.from_ids(torch.tensor([sources], device=loaded.device))
     (scores,) = score_targets(loaded.model, source_tokens, [targets[:-1]], attention=True)

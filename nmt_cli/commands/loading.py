@@ -1,4 +1,4 @@
-"""A model on disk → a model that can translate, with its tokenizer and settings."""
+"""Loading of models with their tokenizer and settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from nmt_cli import files
-from nmt_cli.commands.finding import named_model
-from nmt_cli.commands.model_config import ModelConfig, read_config
+from nmt_cli.commands.model_config import ModelConfig, named_model, read_config
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
@@ -28,23 +27,26 @@ from nmt_cli.runs.directory import WEIGHTS, ModelFiles
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to translate."""
+    """A model ready for inference."""
 
     model: Model
     tokenizer: Tokenizer
     config: ModelConfig
     decoding: SearchSettings
     evaluation: Evaluation
-    """Settings of both are the model's own, as changed on the command line."""
+    """Both are the settings of the recipe or the model, with the overrides."""
     device: torch.device
     files: ModelFiles
 
 
 def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
-    """Load what `path` names: a recipe (its run), a run, a checkpoint or a model folder.
+    """Load the model of a recipe, a run, a checkpoint or a model folder, to the best device.
 
-    Settings of `decoding` are the recipe's, or else the model's own; `overrides` change them. ModelError says
-    what is missing, damaged or does not fit together, before memory is taken for it.
+    Args:
+        overrides: Changes to the settings of the recipe or else of the model, as KEY=VALUE.
+
+    Raises:
+        ModelError: Something is missing or damaged, or does not fit together. Raised before the model is allocated.
     """
     named = named_model(path)
     found = named.files
@@ -52,7 +54,7 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     config = _config(found)
     tokenizer = Tokenizer.load(named.tokenizer)
     if config.vocabulary != vocabulary_spec(tokenizer):
-        raise ModelError(f"{named.tokenizer}: this vocabulary does not belong to the model in {found.folder}")
+        raise ModelError(f"{named.tokenizer}: is not the vocabulary of the model in {found.folder}")
     weights = read_tensors(found.folder / WEIGHTS)
     model = build_with_weights(config.model, config.vocabulary, weights, found.folder / WEIGHTS)
     device = pick_device()
@@ -70,7 +72,7 @@ def vocabulary_spec(tokenizer: Tokenizer) -> VocabularySpec:
 
 
 def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
-    """The configuration of a recipe's model."""
+    """Return the configuration of a recipe's model."""
     return ModelConfig(
         format=1,
         source_language=recipe.data.source_language,
@@ -87,10 +89,10 @@ def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
 def build_with_weights(
     settings: ModelSettings, vocabulary: VocabularySpec, weights: Mapping[str, Tensor], path: Path
 ) -> Model:
-    """A model with the weights read from `path`, which must be exactly its own in name and shape."""
-    with torch.device("meta"), _Undrawn():
+    """Build a model with the weights read from `path`. ModelError if their names and shapes are not its own."""
+    with torch.device("meta"), _SkipInitialization():
         check_weights(build(settings, vocabulary), weights, path)
-    with _Undrawn():
+    with _SkipInitialization():
         model = build(settings, vocabulary)
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -99,14 +101,14 @@ def build_with_weights(
 
 
 def check_weights(model: Model, weights: Mapping[str, Tensor], path: Path) -> None:
-    """ModelError if weights read from `path` are not exactly the model's own in name and shape."""
+    """Raise ModelError if names and shapes of weights read from `path` are not those of the model."""
     wanted = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
     found = {name: tuple(weight.shape) for name, weight in weights.items()}
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
             raise ModelError(
-                f"{path}: weight {name} has shape {found.get(name, 'none')}, but the model's settings say"
-                f" {wanted.get(name, 'none')}; these weights belong to another model"
+                f"{path}: weight {name} has shape {found.get(name, 'none')}, but needs"
+                f" {wanted.get(name, 'none')}; the weights are those of another model"
             )
 
 
@@ -117,10 +119,10 @@ def _config(found: ModelFiles) -> ModelConfig:
     return config_of(load_recipe(found.run.resolved), Tokenizer.load(found.run.tokenizer))
 
 
-class _Undrawn(TorchFunctionMode):
-    """Within this, weights are allocated but not drawn, as others will take their place.
+class _SkipInitialization(TorchFunctionMode):
+    """Leaves new weights uninitialized within its context.
 
-    Drawing takes time and, on the meta device, has torch import its compiler, which takes seconds.
+    Initialization takes time and, on the meta device, makes torch import its compiler, which takes seconds.
     """
 
     def __torch_function__(

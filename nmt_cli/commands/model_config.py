@@ -1,5 +1,6 @@
-"""The config.json of a model folder."""
+"""A model on disk, without its weights: where its files are, and its configuration."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,11 @@ from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import Decoding
 from nmt_cli.recipe.evaluation import Evaluation
+from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.model import ModelSettings
+from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Count, Language, Section
-from nmt_cli.runs.directory import CONFIG
+from nmt_cli.runs.directory import CONFIG, TOKENIZER, ModelFiles, find_model
 from nmt_cli.text.special_tokens import VocabularySpec
 
 
@@ -22,7 +25,7 @@ def _vocabulary_spec(value: Any) -> VocabularySpec:
 
 
 class ModelConfig(Section):
-    """All that a model needs besides weights and tokenizer."""
+    """Contents of the config.json of a model folder: everything besides weights and tokenizer."""
 
     format: int
     source_language: Language
@@ -32,19 +35,46 @@ class ModelConfig(Section):
     decoding: Decoding
     evaluation: Evaluation
     longest_sentence: Count = 200
-    """What `data.max_length` was in training, or its default in a model from before it was kept."""
+    """`data.max_length` in training."""
     context: Context | None = None
-    """As in `data.context`."""
+    """`data.context` in training."""
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """The configuration of the model in a folder; ModelError says what is wrong with it."""
+    """Read the configuration of a model folder. ModelError names an invalid key."""
     content: Any = files.read_json(folder / CONFIG, ModelError)
     if isinstance(content, dict) and content.get("format", 1) != 1:
-        raise ModelError(f"{folder / CONFIG}: was written by a newer nmt (format {content['format']}); update nmt")
+        raise ModelError(f"{folder / CONFIG}: has format {content['format']} of a newer nmt version; update nmt")
     try:
         return TypeAdapter(ModelConfig).validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ModelError(f"{folder / CONFIG}: {key}: {first['msg']}") from error
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model on disk, and the recipe that it was named by, whose decoding settings then apply."""
+
+    files: ModelFiles
+    recipe: Recipe | None
+
+    @property
+    def tokenizer(self) -> Path:
+        """The folder of the tokenizer."""
+        found = self.files
+        return (found.folder if found.standalone or found.run is None else found.run.path) / TOKENIZER
+
+    @property
+    def context(self) -> Context | None:
+        """`data.context` in training."""
+        if self.files.standalone or self.files.run is None:
+            return read_config(self.files.folder).context
+        return load_recipe(self.files.run.resolved).data.context
+
+
+def named_model(path: Path) -> NamedModel:
+    """Find the model of a recipe, a run, a checkpoint or a model folder."""
+    recipe = load_recipe(path) if path.suffix in (".yaml", ".yml") and path.is_file() else None
+    return NamedModel(find_model(path if recipe is None else recipe.run), recipe)

@@ -12,11 +12,10 @@ from types import FrameType
 from typing import IO
 
 from nmt_cli import console
-from nmt_cli.commands.finding import named_model
+from nmt_cli.commands.model_config import named_model
 from nmt_cli.commands.translating.inputs import Input, InvalidLines, open_input
-from nmt_cli.commands.translating.outputs import check_output, open_output, write_lines
+from nmt_cli.commands.translating.outputs import check_output, open_output, sidecar_for, write_lines
 from nmt_cli.commands.translating.request_reader import DEFAULT_INPUT_OPTIONS, InputOptions, read_requests
-from nmt_cli.commands.translating.sidecar import sidecar_for
 from nmt_cli.commands.translating.workers import (
     OutputFormat,
     TranslateWindowsFn,

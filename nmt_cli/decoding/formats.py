@@ -1,42 +1,41 @@
-"""Translations as lines of output: text, n-best lists, JSON lines, tab-separated values."""
+"""Output formats of translations: text, n-best lists, JSON lines, tab-separated values."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from nmt_cli.decoding.results import TranslatedText, Translation
-from nmt_cli.decoding.scoring.alignment import Link, format_pharaoh
+from nmt_cli.decoding.scoring.alignment import format_pharaoh
 
 
-def text(number: int, translation: Translation) -> str:
-    """The best translation; if asked for, ` ||| ` and its alignment, ` ||| ` and the scores of its words."""
-    return " ||| ".join([translation.best.text, *_annotations(translation.best)]) + "\n"
+def format_text(index: int, translation: Translation) -> str:
+    """Format the best translation, then ` ||| ` and its alignment, ` ||| ` and its word scores, if requested."""
+    return " ||| ".join([translation.best.text, *_annotation_texts(translation.best)]) + "\n"
 
 
-def nbest(number: int, translation: Translation) -> str:
-    """`0 ||| hypothesis ||| F0= log-probability ||| score` for each hypothesis, as Moses and Marian write it.
+def format_nbest(index: int, translation: Translation) -> str:
+    """Format each hypothesis as `0 ||| hypothesis ||| F0= log-probability ||| score`, as Moses and Marian do.
 
-    Alignment and scores of words, if asked for, come after that.
+    Alignment and word scores follow, if requested.
     """
     return "".join(
-        " ||| ".join(
-            [str(number), found.text, f"F0= {found.log_probability:.4f}", f"{found.score:.4f}", *_annotations(found)]
-        )
+        f"{index} ||| {found.text} ||| F0= {found.log_probability:.4f} ||| "
+        + " ||| ".join([f"{found.score:.4f}", *_annotation_texts(found)])
         + "\n"
         for found in translation.hypotheses
     )
 
 
-def jsonl(number: int, translation: Translation) -> str:
-    """One JSON object a line; with several hypotheses, all are in `hypotheses` too.
+def format_jsonl(index: int, translation: Translation) -> str:
+    """Format one JSON object; several hypotheses are listed in `hypotheses`, too.
 
-    What looks wrong with the best is in `problems`, the glossary's terms in `terms`; they are left out if there are
-    none. What came with the line is there again, and an `id` of its own is kept.
+    `problems` of the best and glossary `terms` are included if there are any. Keys of the input are copied, and an `id`
+    of the input replaces the index.
     """
-    record: dict[str, Any] = {"id": number, **translation.extra, "source": translation.source}
-    record |= _fields(translation.best)
+    record: dict[str, Any] = {"id": index, **translation.extra, "source": translation.source}
+    record |= _record(translation.best)
     if len(translation.hypotheses) > 1:
-        record["hypotheses"] = [_fields(found) for found in translation.hypotheses]
+        record["hypotheses"] = [_record(found) for found in translation.hypotheses]
     if translation.terms:
         record["terms"] = [
             {"source": term.source, "targets": list(term.targets), "used": term.is_used} for term in translation.terms
@@ -46,45 +45,42 @@ def jsonl(number: int, translation: Translation) -> str:
     return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def tsv(number: int, translation: Translation) -> str:
-    """`source<TAB>hypothesis<TAB>score`, then alignment and scores of words, if asked for.
+def format_tsv(index: int, translation: Translation) -> str:
+    """Format `source<TAB>hypothesis<TAB>score`, then alignment and word scores, if requested.
 
-    A tab or an end of line within a text becomes a space.
+    Tabs and line breaks within a text become spaces.
     """
     best = translation.best
-    texts = [_column(translation.source), _column(best.text)]
-    return "\t".join([*texts, f"{best.score:.4f}", *_annotations(best)]) + "\n"
+    texts = (text.replace("\t", " ").replace("\n", " ") for text in (translation.source, best.text))
+    return "\t".join([*texts, f"{best.score:.4f}", *_annotation_texts(best)]) + "\n"
 
 
-def _column(text: str) -> str:
-    return text.replace("\t", " ").replace("\n", " ")
+def _annotation_texts(found: TranslatedText) -> list[str]:
+    texts, annotation = list[str](), found.annotation
+    if annotation is not None and annotation.alignment is not None:
+        texts.append(format_pharaoh(annotation.alignment))
+    if annotation is not None and annotation.word_scores is not None:
+        texts.append(" ".join(f"{score:.4f}" for score in annotation.word_scores))
+    return texts
 
 
-def _annotations(found: TranslatedText) -> list[str]:
-    alignment, scores = _annotation(found)
-    return [
-        *([] if alignment is None else [format_pharaoh(alignment)]),
-        *([] if scores is None else [" ".join(f"{score:.4f}" for score in scores)]),
-    ]
-
-
-def _annotation(found: TranslatedText) -> tuple[Sequence[Link] | None, Sequence[float] | None]:
-    return (found.annotation.alignment, found.annotation.word_scores) if found.annotation else (None, None)
-
-
-def _fields(found: TranslatedText) -> dict[str, Any]:
-    alignment, scores = _annotation(found)
-    fields: dict[str, Any] = {
+def _record(found: TranslatedText) -> dict[str, Any]:
+    record: dict[str, Any] = {
         "hypothesis": found.text,
         "log_probability": round(found.log_probability, 4),
         "score": round(found.score, 4),
     }
-    if alignment is not None:
-        fields["alignment"] = [list(link) for link in alignment]
-    if scores is not None:
-        fields["word_scores"] = [round(score, 4) for score in scores]
-    return fields
+    if found.annotation is not None and found.annotation.alignment is not None:
+        record["alignment"] = [list(link) for link in found.annotation.alignment]
+    if found.annotation is not None and found.annotation.word_scores is not None:
+        record["word_scores"] = [round(score, 4) for score in found.annotation.word_scores]
+    return record
 
 
-FORMATS: dict[str, Callable[[int, Translation], str]] = {"text": text, "nbest": nbest, "jsonl": jsonl, "tsv": tsv}
-"""From a translation and its line's number, counted from 0, to lines of output."""
+FORMATS: dict[str, Callable[[int, Translation], str]] = {
+    "text": format_text,
+    "nbest": format_nbest,
+    "jsonl": format_jsonl,
+    "tsv": format_tsv,
+}
+"""Functions from a 0-based line index and a translation to lines of output."""

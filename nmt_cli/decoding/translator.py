@@ -85,7 +85,7 @@ class Translator:
         self.generator = Generator(model, suppressed, device, config.precision, continuation_mask(tokenizer))
         self.constraint_builder = ConstraintBuilder(tokenizer, options, settings.glossary_bonus)
         self._hard_terms = HardTermSearch(self.generator, tokenizer, settings)
-        self._options, self._default_tags = options, config.tags.ids()
+        self._default_tags = config.tags.ids()
         self._has_factors = bool(tokenizer.factors.names)
         self._decode = self.context.decode if self.context.target_context else tokenizer.decode_target
         self._markup = MarkupTransfer(options) if options.has_masking else None
@@ -159,7 +159,7 @@ class Translator:
                 reason = "this model also translates its context (data.context.target)"
                 raise RecipeError(f"line {line}: cannot have a prefix or required words, because {reason}")
             constraints, columns = [NO_CONSTRAINTS] * len(parts), [NO_COLUMNS] * len(parts)
-            if self._options.has_constraints or request.has_constraints:
+            if self.constraint_builder.is_active or request.has_constraints:
                 constraints = self.constraint_builder.build(request, [(each.start, each.end) for each in parts])
             if request.factors or self._has_factors:
                 bounds = [(each.start, each.end, each.tokens) for each in parts]
@@ -193,8 +193,9 @@ class Translator:
         """Return the translations of a line: the best of each segment joined, then the second best, …"""
         combined = list(zip(*(result.hypotheses for result in results), strict=False)) if results else [()]
         texts = [self._join(request.text, segments, hypotheses) for hypotheses in combined]
+        builder = self.constraint_builder
         if request.prefix and segments:
-            texts = [replace(found, text=self.constraint_builder.with_prefix(request, found.text)) for found in texts]
+            texts = [replace(found, text=builder.with_prefix(request, found.text)) for found in texts]
         return Translation(
             request.text,
             tuple(texts),
@@ -202,7 +203,9 @@ class Translator:
             is_retried=any(result.is_retried for result in results),
             is_split=any(segment.is_partial for segment in segments),
             is_truncated=not all(result.hypotheses[0].hypothesis.has_eos for result in results),
-            terms=self.constraint_builder.term_uses(request, texts[0].text) if self._options.glossary else (),
+            terms=self.constraint_builder.term_uses(request, texts[0].text)
+            if self.constraint_builder.is_active
+            else (),
             extra=request.extra,
         )
 

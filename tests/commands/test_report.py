@@ -7,7 +7,7 @@ import pytest
 
 from nmt_cli.cli.evaluate import evaluate
 from nmt_cli.cli.report import report
-from nmt_cli.commands.attention import MOST_SUBWORDS, attention_maps
+from nmt_cli.commands.attention import MAX_SUBWORDS, attention_maps
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.train import train
 from nmt_cli.errors import DataError, ModelError
@@ -53,7 +53,7 @@ def test_attention_of_each_target_subword_sums_to_one(evaluated: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["rnn"])
 def test_attention_maps_omits_very_long_lines(evaluated: Path) -> None:
-    lines = [(1, "one " * MOST_SUBWORDS, "eins"), (2, "one", "eins"), (3, "", "")]
+    lines = [(1, "one " * MAX_SUBWORDS, "eins"), (2, "one", "eins"), (3, "", "")]
     assert [drawn.line for drawn in attention_maps(load_model(RUN.path), lines)] == [2, 3]
 
 

@@ -31,6 +31,8 @@ class ConstraintBuilder:
         """`glossary_bonus`, in nats, is decoding.glossary_bonus."""
         self._options, self._bonus, self._speller = options, glossary_bonus, Speller(tokenizer)
         self._glossary = Glossary(options.glossary) if options.glossary else None
+        self.is_active = options.has_constraints
+        """Whether the options constrain all translations; otherwise only requests with constraints need `build`."""
 
     def build(self, request: Request, segments: Sequence[tuple[int, int]]) -> list[Constraints]:
         """Return the constraints on each segment of a line.
