@@ -192,7 +192,6 @@ def imported_modules(file: Path) -> set[str]:
     return found
 
 
-@pytest.mark.xfail(strict=False, reason="data.reading has a cycle")
 def test_imports_form_no_cycle() -> None:
     modules = {module_name(file): file for file in FILES}
     imports = {name: imported_modules(file) & set(modules) - {name} for name, file in modules.items()}

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from nmt_cli.data.alignments import words_of
-from nmt_cli.data.reading import jsonl, tmx, tsv
 from nmt_cli.data.reading.examples import (
     SOURCE_COLUMN,
     DropCounts,
@@ -14,7 +13,12 @@ from nmt_cli.data.reading.examples import (
     OnError,
     record_fields,
 )
+from nmt_cli.data.reading.jsonl import parser as jsonl_parser
 from nmt_cli.data.reading.raw_chunks import RawChunk, decoded_lines, raw_lines, raw_offset, read_in_lockstep
+from nmt_cli.data.reading.tmx import drop_incomplete
+from nmt_cli.data.reading.tmx import read_chunks as read_tmx_chunks
+from nmt_cli.data.reading.tsv import has_header
+from nmt_cli.data.reading.tsv import parser as tsv_parser
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import AnyCorpus, JsonlCorpus, TmxCorpus, TsvCorpus
 from nmt_cli.text.lines import not_utf8_error
@@ -35,9 +39,9 @@ def read_chunks(corpus: AnyCorpus, languages: tuple[str, str], max_records: int)
     """
     match corpus:
         case TmxCorpus():
-            yield from tmx.read_chunks(corpus, languages, max_records)
+            yield from read_tmx_chunks(corpus, languages, max_records)
         case TsvCorpus():
-            check_header = partial(tsv.parser, corpus) if tsv.has_header(corpus) else None
+            check_header = partial(tsv_parser, corpus) if has_header(corpus) else None
             yield from read_in_lockstep(corpus.files, max_records, check_header)
         case _:
             yield from read_in_lockstep(corpus.files, max_records)
@@ -82,13 +86,13 @@ def decode(corpus: AnyCorpus, chunk: RawChunk, on_error: OnError) -> tuple[Examp
     records, columns = _decoded_columns(corpus, chunk, on_error, drops)
     match corpus:
         case TsvCorpus():
-            parse = tsv.parser(corpus, chunk.header)
+            parse = tsv_parser(corpus, chunk.header)
             records, columns = _parsed(corpus, chunk, records, columns["file"], parse, on_error, drops)
         case JsonlCorpus():
-            parse = jsonl.parser(corpus)
+            parse = jsonl_parser(corpus)
             records, columns = _parsed(corpus, chunk, records, columns["file"], parse, on_error, drops)
         case TmxCorpus():
-            records, columns = tmx.drop_incomplete(records, columns, drops)
+            records, columns = drop_incomplete(records, columns, drops)
     if getattr(corpus, "factors", None):
         records, columns = _check_source_columns(corpus, chunk, records, columns, on_error, drops)
     return Examples(columns.pop("source"), columns.pop("target"), records, columns), drops
