@@ -1,4 +1,4 @@
-"""A recipe can take over the tokenizer of whatever model it names."""
+"""A recipe can use the tokenizer of any model."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def taking(recipe: Path, path: str, *overrides: str) -> Recipe:
 
 
 @pytest.mark.slow
-def test_it_is_found_by_run_checkpoint_model_and_folder(recipe: Path) -> None:
+def test_pretrained_tokenizer_of_run_checkpoint_model_and_folder(recipe: Path) -> None:
     own = open_prepared(load_recipe(recipe)).tokenizer.fingerprint
     train(recipe)
     for path in ("run", "run/model", "run/checkpoints/step_12", "run/tokenizer", "run/model/tokenizer"):
@@ -33,7 +33,7 @@ def test_it_is_found_by_run_checkpoint_model_and_folder(recipe: Path) -> None:
     assert pretrained_tokenizer(load_recipe(recipe)) is None
 
 
-def test_preprocess_learns_nothing_then_and_says_so(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_preprocess_uses_pretrained_tokenizer_unchanged(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     second = taking(recipe, "prepared/tokenizer", "tokenizer.vocabulary_size=30")
     preprocess(second)
     said = capsys.readouterr().err
@@ -46,7 +46,7 @@ def test_preprocess_learns_nothing_then_and_says_so(recipe: Path, capsys: pytest
 
 
 @pytest.mark.slow
-def test_training_notices_that_it_has_changed(recipe: Path) -> None:
+def test_train_with_changed_tokenizer_is_an_error(recipe: Path) -> None:
     second = taking(recipe, "prepared/tokenizer")
     preprocess(second)
     preprocess(load_recipe(recipe, ["tokenizer.algorithm=bpe"]))
@@ -58,7 +58,7 @@ def test_training_notices_that_it_has_changed(recipe: Path) -> None:
     assert Tokenizer.load(Path("other_run/tokenizer")).fingerprint == open_prepared(second).tokenizer.fingerprint
 
 
-def test_what_is_no_model_is_told(recipe: Path) -> None:
+def test_path_without_model_is_a_model_error(recipe: Path) -> None:
     with pytest.raises(ModelError, match="nowhere: does not exist"):
         preprocess(taking(recipe, "nowhere"))
     Path("empty").mkdir()
@@ -66,7 +66,7 @@ def test_what_is_no_model_is_told(recipe: Path) -> None:
         preprocess(taking(recipe, "empty"))
 
 
-def test_separate_vocabularies_do_not_fit_a_model_that_ties_them(recipe: Path) -> None:
+def test_separate_vocabularies_with_tied_embeddings_are_an_error(recipe: Path) -> None:
     size = ["tokenizer.joint=false", "tokenizer.vocabulary_size=20"]
     separate = load_recipe(recipe, [*size, "data.prepared=separate", "model.tied_embeddings=decoder"])
     preprocess(separate)
@@ -75,7 +75,7 @@ def test_separate_vocabularies_do_not_fit_a_model_that_ties_them(recipe: Path) -
     preprocess(taking(recipe, "separate/tokenizer", "model.tied_embeddings=decoder"))
 
 
-def test_a_sentencepiece_model_is_taken_with_the_tags_of_the_recipe(recipe: Path) -> None:
+def test_sentencepiece_model_gets_tags_of_the_recipe(recipe: Path) -> None:
     preprocess(load_recipe(recipe))
     second = taking(recipe, "prepared/tokenizer/joint.model", "data.language_tags=true")
     pretrained = pretrained_tokenizer(second)
@@ -84,9 +84,7 @@ def test_a_sentencepiece_model_is_taken_with_the_tags_of_the_recipe(recipe: Path
     assert pretrained.source.entries == [*own.entries, f"<2{second.data.target_language}>"]
 
 
-def test_an_extension_is_learned_once_from_the_text_of_the_recipe(
-    recipe: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_extension_is_learned_once_from_text_of_the_recipe(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("train.de").write_bytes(Path("train.de").read_bytes().replace("fünf".encode(), b"quinque"))
     second = taking(recipe, "prepared/tokenizer", "tokenizer.extension={pieces: 3}", "data.language_tags=true")
     preprocess(second)

@@ -1,4 +1,4 @@
-"""Links keep to their words: through normalisation, on disk, and in any cut of the words into tokens."""
+"""Word links survive normalisation, storage, and any segmentation of the words."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -32,28 +32,28 @@ def links_after(links: str, source: str, target: str, normalization: str = "nfkc
 
 
 @pytest.mark.parametrize("normalization", ["nfkc", "none"])
-def test_links_of_plain_words_stay(normalization: str) -> None:
+def test_normalized_links_keeps_links_of_plain_words(normalization: str) -> None:
     assert links_after("2-0 0-1 1-1 0-1", "a b c", "d e", normalization) == "0-1 1-1 2-0"
     assert links_after("", "a b c", "d e", normalization) == ""
 
 
-def test_more_than_one_space_makes_no_word() -> None:
+def test_normalized_links_ignores_repeated_spaces() -> None:
     assert links_after("1-1", " a  b\t", "c \t d") == "1-1"
     assert (
         links_after("0-0 1-1", " a  b", "c d", "none") == "1-0 3-1"
     )  # the line stays: an empty word before each space
 
 
-def test_a_word_taken_apart_passes_its_links_on() -> None:
+def test_normalized_links_copies_links_to_parts_of_split_word() -> None:
     no_break_space, accent_with_a_space_inside = "10\xa0000 b", "it´s b"
     assert links_after("0-0 1-1", no_break_space, accent_with_a_space_inside) == "0-0 0-1 1-0 1-1 2-2"
 
 
-def test_a_word_that_vanishes_takes_its_links_along() -> None:
+def test_normalized_links_drops_links_of_vanished_word() -> None:
     assert links_after("0-0 1-1 2-2", "a \u200b c", "a b c") == "0-0 1-2"
 
 
-def test_words_that_become_one_share_their_links() -> None:
+def test_normalized_links_merges_links_of_joined_words() -> None:
     assert links_after("0-0 1-0", "a\tb", "c", "none") == "0-0"
 
 
@@ -68,14 +68,14 @@ def test_words_that_become_one_share_their_links() -> None:
         ("²-0", "'²-0'"),
     ],
 )
-def test_what_links_no_words_is_refused(link: str, message: str) -> None:
+def test_normalized_links_rejects_invalid_link(link: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         links_after(link, "a b c", "d e")
 
 
 @given(st.text(st.sampled_from("ab \t\xa0\u0301\u00b4\u200b\ufeff\u3000\x85\u2581\ufb01\u1100\u1161"), max_size=12))
 @pytest.mark.parametrize("normalization", ["nfkc", "none"])
-def test_any_words_keep_their_characters(normalization: str, line: str) -> None:
+def test_normalized_indices_match_characters_of_any_words(normalization: str, line: str) -> None:
     normalize = NORMALIZATIONS[normalization]
     after = normalize(line).split(" ")
     words = [word for word in line.replace("\t", " ").split(" ") if word]
@@ -177,24 +177,26 @@ def assert_linked_as_words(cut: TokenPairs, tokenizer: Tokenizer, pairs: list[Pa
             assert weights == pytest.approx(expected_weights(cut, tokenizer, pairs, number))
 
 
-def test_tokens_are_linked_as_their_words(corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+def test_collate_links_tokens_as_their_words(corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
     assert_linked_as_words(corpus.read_all(), tokenizer, pairs)
 
 
-def test_tags_belong_to_no_word(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+def test_collate_links_skip_tags(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
     tag = next(n for n, piece in enumerate(tokenizer.source.entries) if n > 3 and not piece.startswith("▁"))
     tagged = written(tmp_path / "tagged", tokenizer, pairs, aligned=True, prefix=[tag])
     assert_linked_as_words(tagged.read_all(), tokenizer, pairs)
 
 
-def test_sampled_tokens_are_linked_as_their_words(corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+def test_collate_links_sampled_tokens_as_their_words(
+    corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]
+) -> None:
     plain, regularizer = corpus.read_all(), SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.1), None, 1000)
     cut = regularizer.regularize(corpus, everything(corpus), plain, [1])
     assert cut.targets.values.tolist() != plain.targets.values.tolist()
     assert_linked_as_words(cut, tokenizer, pairs)
 
 
-def test_stretches_keep_their_links(corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+def test_read_keeps_links_of_spans(corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
     chosen = [*range(18, 25), 60, *range(3)]
     cut = corpus.read(np.array([[18, 25], [60, 61], [0, 3]]))
     for row, number in enumerate(chosen):
@@ -202,7 +204,7 @@ def test_stretches_keep_their_links(corpus: TokenCorpus, tokenizer: Tokenizer, p
         assert found == pytest.approx(expected_weights(cut, tokenizer, [pairs[n] for n in chosen], row))
 
 
-def test_links_follow_words_that_are_lost_repeated_or_swapped(
+def test_regularizer_moves_links_of_reordered_words(
     corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]
 ) -> None:
     augmentation, plain = Augmentation(noise=1, no_final_punctuation=1), corpus.read_all()
@@ -219,7 +221,7 @@ def test_links_follow_words_that_are_lost_repeated_or_swapped(
             assert linked == {(i, j) for i, word in enumerate(after) for known, j in words if known == word}
 
 
-def test_weights_of_each_linked_place_sum_to_one(corpus: TokenCorpus) -> None:
+def test_collate_alignment_weights_sum_to_one(corpus: TokenCorpus) -> None:
     pairs = corpus.read_all()
     for rows in batch_by_size(pairs, 150, [1]):
         batch = assembled(pairs, rows)
@@ -231,12 +233,12 @@ def test_weights_of_each_linked_place_sum_to_one(corpus: TokenCorpus) -> None:
         assert batch.alignment.weights.dtype == torch.float32
 
 
-def test_without_alignments_there_are_none(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+def test_collate_without_alignments_gives_none(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
     plain = written(tmp_path / "plain", tokenizer, pairs, aligned=False)
     assert assembled(plain.read_all(), np.array([3])).alignment is None
 
 
-def test_of_joined_corpora_only_rows_with_links_have_them(
+def test_concatenate_pairs_keeps_links_of_aligned_corpus_only(
     tmp_path: Path, corpus: TokenCorpus, tokenizer: Tokenizer, pairs: list[Pair]
 ) -> None:
     plain = written(tmp_path / "plain", tokenizer, pairs, aligned=False)
@@ -251,7 +253,7 @@ def test_of_joined_corpora_only_rows_with_links_have_them(
         assert found[last[1 - aligned]] == {}
 
 
-def test_files_of_links_that_do_not_fit_are_refused(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
+def test_read_rejects_alignment_files_of_wrong_size(tmp_path: Path, tokenizer: Tokenizer, pairs: list[Pair]) -> None:
     corpus = written(tmp_path / "aligned", tokenizer, pairs, aligned=True)
     path = tmp_path / "aligned" / "00001" / "alignment.bin"
     path.write_bytes(path.read_bytes()[:-4])
@@ -259,7 +261,7 @@ def test_files_of_links_that_do_not_fit_are_refused(tmp_path: Path, tokenizer: T
         corpus.read_all()
 
 
-def test_a_batch_moves_with_its_alignment(corpus: TokenCorpus) -> None:
+def test_batch_to_moves_alignment(corpus: TokenCorpus) -> None:
     moved = assembled(corpus.read_all(), np.array([5])).to(torch.device("meta")).alignment
     assert moved is not None
     assert {part.device.type for part in (moved.target_positions, moved.source_positions, moved.weights)} == {"meta"}

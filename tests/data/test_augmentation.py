@@ -1,4 +1,4 @@
-"""Each change comes with its probability, does what its name says, and follows from the generator alone."""
+"""Each change occurs with its probability, does what its name says, and depends only on the generator."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def augmented(
 
 @pytest.mark.parametrize("name", sorted(Augmentation.model_fields))
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.6, 1.0])
-def test_each_change_comes_with_its_probability(name: str, probability: float) -> None:
+def test_augment_changes_pairs_with_given_probability(name: str, probability: float) -> None:
     found = augmented({name: probability})
     deviation = (probability * (1 - probability) / COUNT) ** 0.5
     assert abs(found.changed.mean() - probability) <= 4 * deviation
@@ -35,7 +35,7 @@ def test_each_change_comes_with_its_probability(name: str, probability: float) -
     assert is_other == found.changed.tolist()
 
 
-def test_several_changes_keep_their_probabilities_and_meet_by_chance() -> None:
+def test_augment_applies_changes_independently() -> None:
     found = augmented({"upper_case": 0.3, "title_case": 0.4, "no_final_punctuation": 0.5})
     upper = np.array([target.isupper() for target in found.targets])
     title = np.array(["Of Words" in target for target in found.targets])
@@ -48,7 +48,7 @@ def pairs(found: AugmentedPairs) -> list[tuple[str, str]]:
     return list(zip(found.sources, found.targets, strict=True))
 
 
-def test_upper_and_title_case_change_both_sides() -> None:
+def test_augment_changes_case_of_both_sides() -> None:
     source, target = pairs(augmented({"upper_case": 1}))[7]
     assert (source, target) == (WHOLE_SOURCE.upper(), WHOLE_TARGET.upper())
     assert pairs(augmented({"title_case": 1}))[7] == ("Ein Satz (7) Mit Worten.", "A Sentence (7) Of Words!")
@@ -66,17 +66,17 @@ def test_upper_and_title_case_change_both_sides() -> None:
         (". .", "."),
     ],
 )
-def test_final_punctuation_is_lost_unless_there_is_nothing_else(before: str, after: str) -> None:
+def test_augment_removes_final_punctuation_unless_nothing_is_left(before: str, after: str) -> None:
     assert augmented({"no_final_punctuation": 1}, [before], ["x"]).sources == [after]
     assert augmented({"no_final_punctuation": 1}, ["x"], [before]).targets == [after]
 
 
-def test_of_joined_sentences_the_last_changes() -> None:
+def test_augment_changes_only_last_of_joined_sentences() -> None:
     found = augmented({"upper_case": 1, "no_final_punctuation": 1}, ["Eins.\x1eZwei."], ["One.\x1eTwo."])
     assert pairs(found) == [("Eins.\x1eZWEI", "One.\x1eTWO")]
 
 
-def test_a_typing_mistake_is_one_letter_of_the_source() -> None:
+def test_augment_typo_changes_one_letter_of_source() -> None:
     found = augmented({"typos": 1})
     assert found.targets == TARGETS
     lengths = Counter(len(after) - len(before) for after, before in zip(found.sources, SOURCES, strict=True))
@@ -85,7 +85,7 @@ def test_a_typing_mistake_is_one_letter_of_the_source() -> None:
     assert all(after.count(" ") == before.count(" ") for after, before in zip(found.sources, SOURCES, strict=True))
 
 
-def test_noise_loses_repeats_or_swaps_a_word_of_the_source() -> None:
+def test_augment_noise_deletes_repeats_or_swaps_one_source_word() -> None:
     found = augmented({"noise": 1})
     assert found.targets == TARGETS
     kinds: Counter[str] = Counter()
@@ -97,7 +97,7 @@ def test_noise_loses_repeats_or_swaps_a_word_of_the_source() -> None:
     assert min(kinds.values()) > COUNT / 4
 
 
-def test_only_the_generator_decides() -> None:
+def test_augment_depends_only_on_generator() -> None:
     everything = dict.fromkeys(Augmentation.model_fields, 0.4)
     assert pairs(augmented(everything, seed=3)) == pairs(augmented(everything, seed=3))
     assert pairs(augmented(everything, seed=3)) != pairs(augmented(everything, seed=4))
@@ -109,7 +109,7 @@ LINES = (
 
 
 @given(LINES, LINES, st.integers(0, 100))
-def test_whatever_comes_stays_a_normalised_pair_whose_words_are_known(source: str, target: str, seed: int) -> None:
+def test_augment_any_pair_stays_normalised_with_known_words(source: str, target: str, seed: int) -> None:
     normalize: Callable[[str], str] = NORMALIZATIONS["nfkc"]
     found = augmented(dict.fromkeys(Augmentation.model_fields, 0.7), [source], [target], seed)
     for line in (found.sources[0], found.targets[0]):

@@ -1,4 +1,4 @@
-"""A plan has every pair once, in batches of one source length within the budget; a batch holds what was written."""
+"""Batches contain every pair once, have one source length, and keep the budget."""
 
 from collections.abc import Callable
 
@@ -44,23 +44,23 @@ def assembled(pairs: TokenPairs, rows: np.ndarray) -> Batch:
     return collate(pairs, rows, DEFAULT_SPECIAL_TOKENS)
 
 
-def test_each_pair_comes_once_in_a_plan(pairs: TokenPairs) -> None:
+def test_batch_by_size_contains_each_pair_once(pairs: TokenPairs) -> None:
     assert sorted(np.concatenate(batch_by_size(pairs, BUDGET, [1])).tolist()) == list(range(len(pairs)))
 
 
 @pytest.mark.parametrize("budget", [1, 10, BUDGET, 100_000])
-def test_batches_have_one_source_length_and_keep_the_budget(pairs: TokenPairs, budget: int) -> None:
+def test_batch_by_size_keeps_source_length_and_budget(pairs: TokenPairs, budget: int) -> None:
     for rows in batch_by_size(pairs, budget, [1]):
         batch = assembled(pairs, rows)  # asserts the one source length
         assert len(rows) == 1 or batch.decoder_input.numel() <= budget
         assert len(rows) == 1 or batch.source.numel() <= 2 * budget
 
 
-def test_batches_are_as_full_as_the_budget_allows(pairs: TokenPairs) -> None:
+def test_batch_by_size_fills_batches(pairs: TokenPairs) -> None:
     assert len(batch_by_size(pairs, 10_000, [1])) == len(np.unique(pairs.source_lengths))
 
 
-def test_the_seed_decides_the_plan(pairs: TokenPairs) -> None:
+def test_batch_by_size_depends_only_on_seed(pairs: TokenPairs) -> None:
     first, same = (batch_by_size(pairs, BUDGET, [1, 3]) for _ in range(2))
     assert all(np.array_equal(one, other) for one, other in zip(first, same, strict=True))
     for seed in ([1, 4], [2, 3]):
@@ -69,12 +69,12 @@ def test_the_seed_decides_the_plan(pairs: TokenPairs) -> None:
         assert {tuple(sorted(rows)) for rows in first} != {tuple(sorted(rows)) for rows in other_plan}
 
 
-def test_nothing_makes_no_batches(pairs: TokenPairs) -> None:
+def test_batch_by_size_without_pairs_is_empty(pairs: TokenPairs) -> None:
     empty = RaggedArray(np.zeros(1, np.int64), np.empty(0, np.uint16))
     assert batch_by_size(TokenPairs(empty, empty), BUDGET, [1]) == []
 
 
-def test_an_assembled_batch_holds_its_sentences(
+def test_collate_contains_sentences_of_pairs(
     pairs: TokenPairs, tokenizer: Tokenizer, text: tuple[list[str], list[str]]
 ) -> None:
     sources, targets = text
@@ -87,7 +87,7 @@ def test_an_assembled_batch_holds_its_sentences(
         assert tokenizer.decode_target(batch.decoder_input.tolist()) == [targets[row] for row in rows]
 
 
-def test_a_target_without_tokens_is_the_end_alone() -> None:
+def test_collate_empty_target_predicts_eos() -> None:
     pairs = TokenPairs(
         RaggedArray(np.array([0, 1]), np.array([5])), RaggedArray(np.array([0, 0]), np.empty(0, np.uint16))
     )
@@ -96,7 +96,7 @@ def test_a_target_without_tokens_is_the_end_alone() -> None:
     assert batch.labels.tolist() == [DEFAULT_SPECIAL_TOKENS.eos]
 
 
-def test_labels_are_the_next_token_at_each_real_position(pairs: TokenPairs) -> None:
+def test_collate_labels_are_next_tokens(pairs: TokenPairs) -> None:
     for rows in batch_by_size(pairs, BUDGET, [1]):
         batch = assembled(pairs, rows)
         wanted = torch.full_like(batch.decoder_input, DEFAULT_SPECIAL_TOKENS.pad)
@@ -109,7 +109,7 @@ def test_labels_are_the_next_token_at_each_real_position(pairs: TokenPairs) -> N
         assert batch.target_tokens == real.sum()
 
 
-def test_validation_has_each_pair_once_in_a_fixed_order(pairs: TokenPairs) -> None:
+def test_validation_batches_contain_each_pair_once_in_fixed_order(pairs: TokenPairs) -> None:
     runs = [
         [batch.pair_ids.tolist() for batch in validation_batches(pairs, BUDGET, DEFAULT_SPECIAL_TOKENS)]
         for _ in range(2)
@@ -118,6 +118,6 @@ def test_validation_has_each_pair_once_in_a_fixed_order(pairs: TokenPairs) -> No
     assert sorted(number for numbers in runs[0] for number in numbers) == sorted(pairs.pair_ids.tolist())
 
 
-def test_a_batch_moves_whole(pairs: TokenPairs) -> None:
+def test_batch_to_moves_all_tensors(pairs: TokenPairs) -> None:
     batch = assembled(pairs, np.array([0])).to(torch.device("meta"))
     assert {t.device.type for t in (batch.source, batch.decoder_input, batch.label_positions, batch.labels)} == {"meta"}

@@ -1,4 +1,4 @@
-"""A block holds its part of each corpus, and is the same wherever and whenever it is read."""
+"""A block contains its part of each corpus and is the same whenever it is read."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,7 +41,7 @@ def blocks_of(blocks: BlockReader, epoch: int) -> list[Block]:
 
 
 @pytest.mark.parametrize("size", [1, 10, 64, 1000])
-def test_the_blocks_of_an_epoch_hold_each_pair_once(corpora: list[TokenCorpus], size: int) -> None:
+def test_blocks_of_epoch_contain_each_pair_once(corpora: list[TokenCorpus], size: int) -> None:
     blocks = BlockReader(corpora, EVEN, Mixing(), 1, block_pairs=size)
     for epoch in range(3):
         found = blocks_of(blocks, epoch)
@@ -50,7 +50,7 @@ def test_the_blocks_of_an_epoch_hold_each_pair_once(corpora: list[TokenCorpus], 
         assert max(len(block.pairs) for block in found) <= 1.5 * size + 2
 
 
-def test_a_block_knows_its_pairs(corpora: list[TokenCorpus]) -> None:
+def test_block_identifies_its_pairs(corpora: list[TokenCorpus]) -> None:
     whole = [corpus.read_all() for corpus in corpora]
     for block in blocks_of(BlockReader(corpora, EVEN, Mixing(), 1, block_pairs=100), 0):
         for row, (number, corpus) in enumerate(zip(block.pairs.pair_ids, block.corpus_ids, strict=True)):
@@ -60,7 +60,7 @@ def test_a_block_knows_its_pairs(corpora: list[TokenCorpus]) -> None:
             assert block.pairs.targets[row].tolist() == whole[corpus].targets[original].tolist()
 
 
-def test_a_corpus_that_comes_thrice_is_cut_thrice(corpora: list[TokenCorpus], tokenizer: Tokenizer) -> None:
+def test_repeated_corpus_is_sampled_differently_each_time(corpora: list[TokenCorpus], tokenizer: Tokenizer) -> None:
     regularizer = SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.1), None, 200)
     block = BlockReader(corpora, {"one": 1, "other": 3}, Mixing(), 1, regularizer).read(0, 0)
     assert block is not None
@@ -81,7 +81,7 @@ def contents(block: Block | None) -> list[list[int]]:
 
 @pytest.mark.parametrize("sampling", [None, SubwordSampling(alpha=0.2)])
 @pytest.mark.parametrize("augmentation", [None, Augmentation(upper_case=0.3, typos=0.3, noise=0.3)])
-def test_what_a_block_holds_follows_from_seed_epoch_and_number(
+def test_block_depends_only_on_seed_epoch_and_index(
     corpora: list[TokenCorpus],
     tokenizer: Tokenizer,
     sampling: SubwordSampling | None,
@@ -97,7 +97,7 @@ def test_what_a_block_holds_follows_from_seed_epoch_and_number(
     assert len({str(contents(blocks(seed).read(epoch, 0))) for seed in (1, 2) for epoch in (0, 1)}) == 4
 
 
-def test_changed_text_is_what_the_tokens_say(corpora: list[TokenCorpus], tokenizer: Tokenizer) -> None:
+def test_block_tokens_match_augmented_text(corpora: list[TokenCorpus], tokenizer: Tokenizer) -> None:
     regularizer = SubwordRegularizer(tokenizer, None, Augmentation(upper_case=0.5), 10_000)
     block = BlockReader(corpora, EVEN, Mixing(), 1, regularizer).read(0, 0)
     assert block is not None
@@ -110,14 +110,14 @@ def test_changed_text_is_what_the_tokens_say(corpora: list[TokenCorpus], tokeniz
     assert 130 < upper < 220
 
 
-def test_a_block_may_have_no_pair(corpora: list[TokenCorpus]) -> None:
+def test_block_with_tiny_weight_is_empty(corpora: list[TokenCorpus]) -> None:
     block = BlockReader(corpora[1:], {"other": 0.001}, Mixing(), 1).read(0, 0)
     assert block is not None
     assert len(block.pairs) == 0
     assert BlockReader(corpora[1:], {"other": 0.001}, Mixing(), 1).read(0, 1) is None
 
 
-def test_of_a_hundred_million_pairs_a_block_reads_its_own(
+def test_block_of_huge_corpus_reads_only_its_spans(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stats = replace(write_shards(tmp_path / "huge", tokenizer, ["a"], ["b"]), shards=[1_000_000] * 100)

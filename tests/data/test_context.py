@@ -1,4 +1,4 @@
-"""Neighbours are those before an item in its document, and what was joined comes apart again."""
+"""Lines get the lines before them in their document as context."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ LINES = ["one two", "two three", "three one", "four"]
 
 
 @given(st.lists(st.integers(0, 3)), st.integers(1, 4))
-def test_neighbours_are_the_nearest_of_the_same_document(items: list[int], count: int) -> None:
+def test_sliding_window_returns_nearest_items_of_document(items: list[int], count: int) -> None:
     found = list(sliding_window(iter(items), count, lambda item: item == 0))
 
     assert [item for item, _ in found] == items
@@ -20,7 +20,7 @@ def test_neighbours_are_the_nearest_of_the_same_document(items: list[int], count
         assert before == (tuple(document[-count:]) if item else ())
 
 
-def test_what_was_joined_comes_apart_again() -> None:
+def test_document_context_decodes_what_it_joined() -> None:
     settings = TokenizerSettings.model_validate({"algorithm": "word", "joint": False, "byte_fallback": False})
     others = [*LINES[:2], "five"]  # so that the tag has another number on each side
     words = Tokenizer.train(settings, LINES * 9, others * 9, 1, ["sep"])

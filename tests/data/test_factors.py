@@ -1,4 +1,4 @@
-"""Each token has the factors of its word: through normalisation, preparation, batches and pieces of long lines."""
+"""Each token has the factors of its word: after normalisation, in shards, in batches, and in segments of long lines."""
 
 import json
 from collections import Counter
@@ -56,7 +56,7 @@ def assigned(tokenizer: Tokenizer, line: str) -> tuple[list[int], list[list[int]
 
 @given(st.lists(st.text(st.sampled_from("abcdefghijz"), min_size=1, max_size=9), max_size=9), st.data())
 @pytest.mark.parametrize("normalization", ["nfkc", "none"])
-def test_each_token_of_a_plain_word_has_its_factors(
+def test_token_factors_are_those_of_the_word(
     tokenizers: dict[str, Tokenizer], normalization: str, words: list[str], data: st.DataObject
 ) -> None:
     tokenizer, line = tokenizers[normalization], ""
@@ -74,7 +74,7 @@ def test_each_token_of_a_plain_word_has_its_factors(
     assert place == sum(map(len, words))
 
 
-def test_a_word_taken_apart_gives_its_factors_to_all_parts(tokenizers: dict[str, Tokenizer]) -> None:
+def test_token_factors_of_split_word_are_copied_to_parts(tokenizers: dict[str, Tokenizer]) -> None:
     tokenizer = tokenizers["nfkc"]
     tokens, found = assigned(tokenizer, "10\xa0000 is")
     begins = tokenizer.source.begins_word[tokens]
@@ -83,26 +83,28 @@ def test_a_word_taken_apart_gives_its_factors_to_all_parts(tokenizers: dict[str,
     assert found == [[1, 1]] * third + [[2, 2]] * (len(tokens) - third)
 
 
-def test_a_word_that_vanishes_takes_its_factors_along(tokenizers: dict[str, Tokenizer]) -> None:
+def test_token_factors_of_vanished_word_are_dropped(tokenizers: dict[str, Tokenizer]) -> None:
     _, found = assigned(tokenizers["nfkc"], "it \u200b is")
     assert {first for first, _ in found} == {1, 3}
 
 
-def test_of_words_that_become_one_the_first_counts(tokenizers: dict[str, Tokenizer]) -> None:
+def test_token_factors_of_joined_words_are_those_of_the_first(tokenizers: dict[str, Tokenizer]) -> None:
     _, found = assigned(tokenizers["none"], "it\tis 0")
     assert {first for first, _ in found} == {1, 3}
 
 
 @given(st.text(st.sampled_from("ab \t\xa0\u0301\u00b4\u200b\ufeff\u3000\x85\u2581\ufb01\u1100—`'()?%"), max_size=12))
 @pytest.mark.parametrize("normalization", ["nfkc", "none", "punctuation"])
-def test_any_line_gives_each_token_some(tokenizers: dict[str, Tokenizer], normalization: str, line: str) -> None:
+def test_token_factors_of_any_line_cover_each_token(
+    tokenizers: dict[str, Tokenizer], normalization: str, line: str
+) -> None:
     tokens, found = assigned(tokenizers[normalization], line)
     assert len(found) == len(tokens)
     numbers = [first for first, _ in found if first]  # an empty word has none
     assert numbers == sorted(numbers)
 
 
-def test_tags_and_unknown_values_have_none(tokenizers: dict[str, Tokenizer]) -> None:
+def test_token_factors_of_tags_and_unknown_values_are_0(tokenizers: dict[str, Tokenizer]) -> None:
     tokenizer = tokenizers["nfkc"]
     tags, tokens = [tokenizer.tag_id("2de"), tokenizer.tag_id("bt")], tokenizer.source.encode(["it is"])[0]
     valued = FactoredSource("it is", "it is", [["w0", "w99"], ["?", "odd"]])
@@ -113,7 +115,7 @@ def test_tags_and_unknown_values_have_none(tokenizers: dict[str, Tokenizer]) -> 
     assert found[lengths[0] :] == found[: lengths[0]]
 
 
-def test_pieces_of_a_line_take_their_values_along(tokenizers: dict[str, Tokenizer]) -> None:
+def test_segment_factors_are_those_of_the_segment(tokenizers: dict[str, Tokenizer]) -> None:
     tokenizer, line = tokenizers["nfkc"], "  abc def\t ghij. bad  cab"
     given = dict(zip(MANY, (" ".join(row) for row in values_of(5)), strict=True))
     spans = [(2, 5), (5, 11), (13, 16), (17, 25)]  # "abc", " def" and white space, a part of a word, the rest
@@ -130,7 +132,9 @@ def test_pieces_of_a_line_take_their_values_along(tokenizers: dict[str, Tokenize
         ({"n": "w1 w2", "parity": "odd odd", "x": "y y"}, "line 7: has the factor x, but this model has n, parity"),
     ],
 )
-def test_what_is_given_wrong_is_told(tokenizers: dict[str, Tokenizer], given: dict[str, str], message: str) -> None:
+def test_segment_factors_rejects_wrong_factors(
+    tokenizers: dict[str, Tokenizer], given: dict[str, str], message: str
+) -> None:
     tokenizer = tokenizers["nfkc"]
     tokens = tokenizer.encode_source(["it is"])[0]
     with pytest.raises(DataError, match=message):
@@ -187,7 +191,7 @@ def prepared_of(recipe: Recipe, processes: int = 1) -> Prepared:
 
 
 @pytest.mark.parametrize("format", ["lines", "tsv", "jsonl"])
-def test_prepared_tokens_have_the_factors_of_their_words(make: MakeFactored, format: str) -> None:
+def test_prepared_tokens_have_factors_of_their_words(make: MakeFactored, format: str) -> None:
     prepared = prepared_of(make(format=format))
     corpus, known = prepared.train[0], prepared.tokenizer.factors
     assert prepared.manifest["corpora"]["train/corpus"]["dropped"] == {"duplicates": 10}  # so that files are compacted
@@ -206,7 +210,7 @@ def test_prepared_tokens_have_the_factors_of_their_words(make: MakeFactored, for
     assert not valid.source_columns["factors"].any()  # small letters were not seen in training
 
 
-def test_they_are_the_same_for_any_number_of_processes(make: MakeFactored) -> None:
+def test_prepared_factors_do_not_depend_on_processes(make: MakeFactored) -> None:
     recipe = make()
     first = {path.name: path.read_bytes() for path in _files(prepared_of(recipe, 1), recipe)}
     again = {path.name: path.read_bytes() for path in _files(prepared_of(recipe, 2), recipe)}
@@ -220,7 +224,7 @@ def _files(prepared: Prepared, recipe: Recipe) -> list[Path]:
 
 
 @pytest.mark.parametrize(("format", "line"), [("lines", 8), ("tsv", 9), ("jsonl", 8)])
-def test_a_wrong_number_of_values_is_named_or_left_out(
+def test_wrong_number_of_values_is_an_error_or_skipped(
     make: MakeFactored, tmp_path: Path, format: str, line: int
 ) -> None:
     with pytest.raises(DataError, match=rf"train\.{format}: line {line}: the factor letter has \d values"):
@@ -231,7 +235,7 @@ def test_a_wrong_number_of_values_is_named_or_left_out(
     assert [each["record"] for each in entry["examples"]["factors"]] == [8]
 
 
-def test_a_tag_before_the_words_has_none(make: MakeFactored) -> None:
+def test_prepared_tag_has_no_factors(make: MakeFactored) -> None:
     prepared = prepared_of(make(language_tags=True))
     pairs, tag = prepared.train[0].read_all(), prepared.tokenizer.tag_id("2bb")
     factors = pairs.source_columns["factors"]
@@ -239,12 +243,12 @@ def test_a_tag_before_the_words_has_none(make: MakeFactored) -> None:
     assert (factors == 0).sum() == len(pairs)
 
 
-def test_a_batch_tried_for_memory_has_some(make: MakeFactored) -> None:
+def test_longest_batch_has_source_columns(make: MakeFactored) -> None:
     batch = _longest_batch(prepared_of(make()), 1000)
     assert batch.source_columns["factors"].shape == (*batch.source.shape, 1)
 
 
-def test_batches_have_them_beside_their_sources(make: MakeFactored) -> None:
+def test_collate_aligns_source_columns_with_sources(make: MakeFactored) -> None:
     prepared = prepared_of(make())
     pairs, words = prepared.train[0].read_all(), prepared.tokenizer
     both = concatenate_pairs([pairs, pairs], [0, 1000])

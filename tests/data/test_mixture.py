@@ -1,4 +1,4 @@
-"""Weights, temperature and stages give each corpus the share they promise, whatever the size of blocks."""
+"""Weights, temperature and stages give each corpus its proportion for any block size."""
 
 import itertools
 import math
@@ -25,7 +25,7 @@ def taken(mixture: DatasetMixture, epochs: range) -> dict[str, list[int]]:
 
 
 @each_block_size
-def test_by_default_an_epoch_is_a_pass_over_each_corpus(block_pairs: int) -> None:
+def test_default_epoch_is_one_pass_over_each_corpus(block_pairs: int) -> None:
     mixture = DatasetMixture(SIZES, EVEN, Mixing(), block_pairs)
     for epoch in range(3):
         assert taken(mixture, range(epoch, epoch + 1)) == {
@@ -35,7 +35,7 @@ def test_by_default_an_epoch_is_a_pass_over_each_corpus(block_pairs: int) -> Non
 
 @each_block_size
 @pytest.mark.parametrize("weight", [2, 3, 0.5, 0.1, 0.3, 0.07, 1.7])
-def test_a_weight_says_how_often_a_pair_comes_in_an_epoch(block_pairs: int, weight: float) -> None:
+def test_weight_is_the_number_of_passes_per_epoch(block_pairs: int, weight: float) -> None:
     mixture = DatasetMixture(SIZES, {"large": 1.0, "small": weight}, Mixing(), block_pairs)
     epochs = [taken(mixture, range(epoch, epoch + 1)) for epoch in range(10)]
     assert list(itertools.chain(*(each["large"] for each in epochs))) == list(range(10_000))
@@ -45,7 +45,7 @@ def test_a_weight_says_how_often_a_pair_comes_in_an_epoch(block_pairs: int, weig
 
 
 @pytest.mark.parametrize("block_pairs", [50, 200])
-def test_each_block_has_its_part_of_each_corpus(block_pairs: int) -> None:
+def test_each_block_has_its_proportion_of_each_corpus(block_pairs: int) -> None:
     mixture = DatasetMixture(SIZES, {"large": 1.0, "small": 2.0}, Mixing(), block_pairs)
     blocks = mixture.num_blocks(0)
     assert blocks == round(1202 / block_pairs)
@@ -56,7 +56,7 @@ def test_each_block_has_its_part_of_each_corpus(block_pairs: int) -> None:
 
 
 @pytest.mark.parametrize("temperature", [1.5, 5, 100])
-def test_temperature_brings_shares_together_and_the_largest_comes_once(temperature: float) -> None:
+def test_temperature_flattens_proportions_and_keeps_largest_corpus(temperature: float) -> None:
     counts = {
         name: len(places)
         for name, places in taken(DatasetMixture(SIZES, EVEN, Mixing(temperature=temperature), 64), range(1)).items()
@@ -77,7 +77,7 @@ STAGES = Mixing.model_validate(
 
 
 @each_block_size
-def test_stages_end_after_the_passes_promised(block_pairs: int) -> None:
+def test_stages_end_after_their_epochs(block_pairs: int) -> None:
     mixture = DatasetMixture(SIZES, EVEN, STAGES, block_pairs)
     order: list[tuple[str, ...]] = []
     counts: list[Counter[str]] = []
@@ -105,14 +105,14 @@ def test_stages_end_after_the_passes_promised(block_pairs: int) -> None:
             assert abs(mixed["large"] - 0.7 * mixed.total()) <= 2
 
 
-def test_in_stages_an_epoch_is_as_many_pairs_as_all_corpora_have() -> None:
+def test_epoch_with_stages_has_as_many_pairs_as_all_corpora() -> None:
     mixture = DatasetMixture(SIZES, EVEN, STAGES, 100)
     for epoch in range(5):
         assert abs(sum(map(len, taken(mixture, range(epoch, epoch + 1)).values())) - 1101) <= 3
 
 
 @pytest.mark.parametrize("settings", [Mixing(), STAGES])
-def test_blocks_follow_one_another_through_the_epoch(settings: Mixing) -> None:
+def test_blocks_cover_the_epoch_without_gaps(settings: Mixing) -> None:
     mixture = DatasetMixture(SIZES, EVEN, settings, 64)
     for epoch in range(4):
         shares = [mixture.epoch_fractions(epoch, block) for block in range(mixture.num_blocks(epoch))]
@@ -120,7 +120,7 @@ def test_blocks_follow_one_another_through_the_epoch(settings: Mixing) -> None:
         assert all(math.isclose(one[1], other[0]) for one, other in itertools.pairwise(shares))
 
 
-def test_a_share_so_small_that_it_has_no_pair_yet_comes_later() -> None:
+def test_tiny_weight_yields_its_first_pair_later() -> None:
     mixture = DatasetMixture({"one": 3}, {"one": 0.1}, Mixing(), 10)
     assert taken(mixture, range(1)) == {}
     assert taken(mixture, range(10)) == {"one": [0, 1, 2]}

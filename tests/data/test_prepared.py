@@ -1,4 +1,4 @@
-"""The prepared folder is whole and belongs to its recipe, or it is not believed."""
+"""Prepared data is used only if it is complete and belongs to its recipe."""
 
 import os
 from contextlib import suppress
@@ -12,20 +12,20 @@ from nmt_cli.data.prepared import HASHES, is_current, open_prepared
 from nmt_cli.errors import DataError
 
 
-def test_the_seed_of_the_run_does_not_matter(make_recipe: MakeRecipe) -> None:
+def test_is_current_ignores_seed(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     prepare(recipe)
     assert is_current(recipe.model_copy(update={"seed": 2}))
 
 
-def test_how_corpora_are_mixed_does_not_matter(make_recipe: MakeRecipe) -> None:
+def test_is_current_ignores_mixing(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     prepare(recipe)
     train = {"corpus": recipe.data.train["corpus"].model_dump() | {"weight": 2.0}}
     assert is_current(changed(recipe, train=train))
 
 
-def test_only_new_times_of_the_files_are_nothing_new(make_recipe: MakeRecipe) -> None:
+def test_is_current_ignores_file_times(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     prepare(recipe)
     os.utime(recipe.data.train["corpus"].files["source"], (0, 0))
@@ -34,7 +34,7 @@ def test_only_new_times_of_the_files_are_nothing_new(make_recipe: MakeRecipe) ->
 
 
 @pytest.mark.parametrize("corpus", ["train", "valid"])
-def test_a_changed_file_is_noticed(make_recipe: MakeRecipe, corpus: str) -> None:
+def test_changed_input_is_an_error(make_recipe: MakeRecipe, corpus: str) -> None:
     recipe = make_recipe()
     prepare(recipe)
     target = getattr(recipe.data, corpus)["corpus"].files["target"]
@@ -46,7 +46,7 @@ def test_a_changed_file_is_noticed(make_recipe: MakeRecipe, corpus: str) -> None
         open_prepared(recipe)
 
 
-def test_changed_alignments_are_noticed(make_recipe: MakeRecipe) -> None:
+def test_changed_alignments_are_an_error(make_recipe: MakeRecipe) -> None:
     prepare(aligned(make_recipe(), ["0-0"] * 60))
     recipe = aligned(make_recipe(), [""] * 60)
     assert not is_current(recipe)
@@ -54,14 +54,14 @@ def test_changed_alignments_are_noticed(make_recipe: MakeRecipe) -> None:
         open_prepared(recipe)
 
 
-def test_alignments_are_asked_for_and_given_up_by_the_recipe(make_recipe: MakeRecipe) -> None:
+def test_recipe_with_and_without_alignments_differ(make_recipe: MakeRecipe) -> None:
     plain, linked = make_recipe(), aligned(make_recipe(), ["0-0"] * 60)
     for old, new in ((plain, linked), (linked, plain)):
         prepare(old)
         assert not is_current(new)
 
 
-def test_prepared_data_is_enough_to_train_on(make_recipe: MakeRecipe) -> None:
+def test_open_prepared_works_without_inputs(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     prepare(recipe)
     recipe.data.train["corpus"].files["source"].unlink()
@@ -69,7 +69,7 @@ def test_prepared_data_is_enough_to_train_on(make_recipe: MakeRecipe) -> None:
     assert len(open_prepared(recipe).train[0]) == 60
 
 
-def test_a_changed_recipe_is_noticed_by_key(make_recipe: MakeRecipe) -> None:
+def test_changed_recipe_is_reported_by_key(make_recipe: MakeRecipe) -> None:
     prepare(make_recipe())
     for recipe, key in (
         (make_recipe(algorithm="bpe"), r"tokenizer\.algorithm unigram, but the recipe says bpe"),
@@ -81,12 +81,12 @@ def test_a_changed_recipe_is_noticed_by_key(make_recipe: MakeRecipe) -> None:
             open_prepared(recipe)
 
 
-def test_data_that_is_not_there_names_the_command(make_recipe: MakeRecipe) -> None:
+def test_missing_data_names_the_command(make_recipe: MakeRecipe) -> None:
     with pytest.raises(DataError, match="run `nmt preprocess`"):
         open_prepared(make_recipe())
 
 
-def test_any_damaged_or_missing_file_is_noticed_and_mended(make_recipe: MakeRecipe) -> None:
+def test_damaged_or_missing_file_is_detected_and_repaired(make_recipe: MakeRecipe) -> None:
     recipe = aligned(make_recipe(), ["0-0"] * 60)
     prepare(recipe)
     whole = contents(recipe.data.prepared)
@@ -109,7 +109,7 @@ def test_any_damaged_or_missing_file_is_noticed_and_mended(make_recipe: MakeReci
     assert contents(recipe.data.prepared) == whole
 
 
-def test_what_was_found_whole_is_not_read_again_until_it_changes(
+def test_valid_files_are_not_read_again_until_they_change(
     make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = make_recipe()
@@ -125,7 +125,7 @@ def test_what_was_found_whole_is_not_read_again_until_it_changes(
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', None])
-def test_without_what_spares_time_all_is_read_again(make_recipe: MakeRecipe, content: str | None) -> None:
+def test_without_hash_cache_all_files_are_read(make_recipe: MakeRecipe, content: str | None) -> None:
     recipe = make_recipe()
     prepare(recipe)
     hashes = recipe.data.prepared / HASHES
@@ -136,7 +136,7 @@ def test_without_what_spares_time_all_is_read_again(make_recipe: MakeRecipe, con
     open_prepared(recipe)
 
 
-def test_a_damaged_manifest_is_never_a_crash(make_recipe: MakeRecipe) -> None:
+def test_damaged_manifest_is_a_data_error(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     prepare(recipe)
     manifest = recipe.data.prepared / files.MANIFEST
@@ -147,7 +147,7 @@ def test_a_damaged_manifest_is_never_a_crash(make_recipe: MakeRecipe) -> None:
             open_prepared(recipe)
 
 
-def test_fingerprints_tell_data_apart(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+def test_fingerprint_differs_for_different_data(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     one = prepared(make_recipe()).fingerprint
     assert prepared(make_recipe()).fingerprint == one
     assert prepared(make_recipe(source=sentences(7, 60))).fingerprint != one

@@ -1,4 +1,4 @@
-"""A corpus reads what was written, from any stretches of any shards, and opens nothing before."""
+"""A corpus reads any spans of any shards, and opens nothing before."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +39,7 @@ def decoded(pairs: TokenPairs, tokenizer: Tokenizer) -> tuple[list[str], list[st
     )
 
 
-def test_the_whole_corpus_is_what_was_written(
+def test_read_all_returns_what_was_written(
     corpus: TokenCorpus, tokenizer: Tokenizer, sides: tuple[list[str], list[str]]
 ) -> None:
     pairs = corpus.read_all()
@@ -55,7 +55,7 @@ def test_the_whole_corpus_is_what_was_written(
 @pytest.mark.parametrize(
     "spans", [[(0, 3)], [(38, 43)], [(99, 100), (0, 41), (5, 5)], [(7, 9), (7, 9)], [(40, 41), (41, 42)]]
 )
-def test_stretches_come_in_the_order_asked_for(
+def test_read_returns_spans_in_given_order(
     corpus: TokenCorpus, tokenizer: Tokenizer, sides: tuple[list[str], list[str]], spans: list[tuple[int, int]]
 ) -> None:
     stretches = np.array(spans, np.int64).reshape(-1, 2)
@@ -66,13 +66,15 @@ def test_stretches_come_in_the_order_asked_for(
     assert pairs.pair_ids.tolist() == [number for first, end in spans for number in range(first, end)]
 
 
-def test_corpora_are_joined(corpus: TokenCorpus, tokenizer: Tokenizer, sides: tuple[list[str], list[str]]) -> None:
+def test_concatenate_pairs_appends_corpora(
+    corpus: TokenCorpus, tokenizer: Tokenizer, sides: tuple[list[str], list[str]]
+) -> None:
     both = concatenate_pairs([corpus.read(np.array([[98, 100]])), corpus.read(np.array([[0, 1]]))], [0, 100])
     assert decoded(both, tokenizer) == tuple([*side[98:], side[0]] for side in sides)
     assert both.pair_ids.tolist() == [98, 99, 100]
 
 
-def test_tags_are_tokens_but_no_text(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_prefix_tags_are_in_tokens_but_not_in_text(tmp_path: Path, tokenizer: Tokenizer) -> None:
     corpus = written(tmp_path / "tagged", tokenizer, ["a b"], ["c"], prefix=[7, 8])
     assert corpus.prefix == [7, 8]
     assert corpus.read_all().sources[0][:2].tolist() == [7, 8]
@@ -80,7 +82,7 @@ def test_tags_are_tokens_but_no_text(tmp_path: Path, tokenizer: Tokenizer) -> No
     assert corpus.read_all().targets[0].tolist() == tokenizer.target.encode(["c"])[0]
 
 
-def test_nothing_is_opened_before_it_is_needed(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_nothing_is_opened_before_it_is_read(tmp_path: Path, tokenizer: Tokenizer) -> None:
     stats = write_shards(tmp_path / "corpus", tokenizer, ["a", "b"], ["c", "d"], shards=[1, 1])
     (tmp_path / "corpus" / "00001" / "source.bin").unlink()
     corpus = TokenCorpus(tmp_path / "corpus", stats, tokenizer)
@@ -90,7 +92,7 @@ def test_nothing_is_opened_before_it_is_needed(tmp_path: Path, tokenizer: Tokeni
 
 
 @pytest.mark.parametrize("file", ["source.bin", "target.offsets", "source.txt", "target.lines"])
-def test_files_that_do_not_fit_are_refused(corpus: TokenCorpus, tmp_path: Path, file: str) -> None:
+def test_read_rejects_files_of_wrong_size(corpus: TokenCorpus, tmp_path: Path, file: str) -> None:
     path = tmp_path / "corpus" / "00000" / file
     path.write_bytes(path.read_bytes() + b"12345678")
     with pytest.raises(DataError, match=f"{file}: does not fit"):

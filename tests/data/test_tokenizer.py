@@ -1,4 +1,4 @@
-"""Text becomes ids and text again; nothing written in it is taken for a special token."""
+"""Text becomes ids and text again; nothing in it becomes a special token."""
 
 import io
 import json
@@ -45,7 +45,7 @@ def tokenizer(sentences: Sentences) -> Tokenizer:
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe", "character", "byte", "word"])
 @pytest.mark.parametrize("normalization", ["nfkc", "none"])
-def test_any_text_comes_back_as_normalised(sentences: Sentences, algorithm: str, normalization: str) -> None:
+def test_decode_returns_normalised_text(sentences: Sentences, algorithm: str, normalization: str) -> None:
     tokenizer = trained(sentences(0, 200), algorithm=algorithm, normalization=normalization)
 
     @settings(max_examples=60)
@@ -58,7 +58,7 @@ def test_any_text_comes_back_as_normalised(sentences: Sentences, algorithm: str,
     check()
 
 
-def test_special_tokens_in_the_training_text_stay_text(sentences: Sentences) -> None:
+def test_special_tokens_in_training_text_stay_text(sentences: Sentences) -> None:
     text = [f"{special} {special}{line}" for line in sentences(0, 100) for special in (*SPECIAL, "<0x41>")]
     for algorithm in ("unigram", "bpe"):
         tokenizer = trained(text, algorithm=algorithm, size=320)
@@ -67,7 +67,7 @@ def test_special_tokens_in_the_training_text_stay_text(sentences: Sentences) -> 
         assert tokenizer.decode_target(rows) == [tokenizer.normalize(line) for line in WRITTEN]
 
 
-def test_a_learned_piece_that_looks_like_a_special_token_is_none() -> None:
+def test_learned_piece_that_looks_like_special_token_is_ordinary() -> None:
     model = io.BytesIO()
     SentencePieceTrainer.train(
         sentence_iterator=iter(["</s>", "x</s>x", "</s> x"] * 20),
@@ -91,7 +91,7 @@ def test_a_learned_piece_that_looks_like_a_special_token_is_none() -> None:
     assert DEFAULT_SPECIAL_TOKENS.eos not in without.encode(["x</s>x"])[0]
 
 
-def test_the_vocabulary_has_the_size_asked_for_special_tokens_included(sentences: Sentences) -> None:
+def test_vocabulary_size_includes_special_tokens(sentences: Sentences) -> None:
     joint = trained(sentences(0, 200), size=310)
     assert joint.source is joint.target
     assert joint.source_size == joint.target_size == 310
@@ -103,27 +103,27 @@ def test_the_vocabulary_has_the_size_asked_for_special_tokens_included(sentences
     assert apart.source_size == apart.target_size == 310
 
 
-def test_without_byte_fallback_an_unseen_character_is_unknown(sentences: Sentences) -> None:
+def test_unseen_character_without_byte_fallback_is_unk(sentences: Sentences) -> None:
     tokenizer = trained(sentences(0, 200), size=60, byte_fallback=False)
     rows = tokenizer.encode_target(["abc 日 abc"])
     assert tokenizer.special_tokens.unk in rows[0]
     assert tokenizer.decode_target(rows) == ["abc ⁇ abc"]
 
 
-def test_special_tokens_are_left_out_of_text(tokenizer: Tokenizer) -> None:
+def test_decode_omits_special_tokens(tokenizer: Tokenizer) -> None:
     row = tokenizer.encode_target(["abc def"])[0]
     special = tokenizer.special_tokens
     framed = [special.bos, *row[:1], special.pad, *row[1:], special.eos, special.pad]
     assert tokenizer.decode_target([framed, []]) == ["abc def", ""]
 
 
-def test_bytes_that_spell_a_line_break_still_give_one_line(tokenizer: Tokenizer) -> None:
+def test_decode_bytes_of_line_break_gives_one_line(tokenizer: Tokenizer) -> None:
     pieces = tokenizer.target.entries
     spelt = [[pieces.index(f"<0x{byte:02X}>") for byte in text.encode()] for text in ("a\nb", "a\rb", "a\u2028b", "\0")]
     assert tokenizer.decode_target(spelt) == ["a b", "a b", "a b", " "]
 
 
-def test_any_row_of_ids_gives_one_line(tokenizer: Tokenizer) -> None:
+def test_decode_any_ids_gives_one_line(tokenizer: Tokenizer) -> None:
     @settings(max_examples=60)
     @given(st.lists(st.lists(st.integers(0, tokenizer.target_size - 1))))
     def check(rows: list[list[int]]) -> None:
@@ -135,7 +135,7 @@ def test_any_row_of_ids_gives_one_line(tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("joint", [True, False])
-def test_a_saved_tokenizer_is_the_same_when_loaded(tmp_path: Path, sentences: Sentences, joint: bool) -> None:
+def test_loaded_tokenizer_equals_saved_one(tmp_path: Path, sentences: Sentences, joint: bool) -> None:
     tokenizer = trained(sentences(0, 200), sentences(1, 200), joint=joint, normalization="none")
     tokenizer.save(tmp_path / "tokenizer")
     loaded = Tokenizer.load(tmp_path / "tokenizer")
@@ -145,14 +145,14 @@ def test_a_saved_tokenizer_is_the_same_when_loaded(tmp_path: Path, sentences: Se
     assert loaded.encode_target([" a  bc"]) == tokenizer.encode_target([" a  bc"])
 
 
-def test_pieces_of_any_characters_survive_saving(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_load_keeps_entries_of_any_characters(tmp_path: Path, tokenizer: Tokenizer) -> None:
     tokenizer.save(tmp_path)
     odd = [*tokenizer.source.entries, "a b", "\t", "\r", "\u2028", '"', "\\", ""]
     (tmp_path / "joint.vocabulary.json").write_text(json.dumps(odd))
     assert Tokenizer.load(tmp_path).source.entries == odd
 
 
-def test_ids_are_places_in_the_vocabulary_not_numbers_of_sentencepiece(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_ids_are_indices_of_entries_not_ids_of_sentencepiece(tmp_path: Path, tokenizer: Tokenizer) -> None:
     tokenizer.save(tmp_path)
     pieces = tokenizer.source.entries
     (tmp_path / "joint.vocabulary.json").write_text(json.dumps(pieces[:4] + pieces[:3:-1]))
@@ -179,7 +179,7 @@ def test_ids_are_places_in_the_vocabulary_not_numbers_of_sentencepiece(tmp_path:
         ("tokenizer.json", None),
     ],
 )
-def test_a_damaged_tokenizer_is_a_model_error(
+def test_load_damaged_tokenizer_is_a_model_error(
     tmp_path: Path, tokenizer: Tokenizer, file: str, content: str | None
 ) -> None:
     tokenizer.save(tmp_path)
@@ -191,7 +191,7 @@ def test_a_damaged_tokenizer_is_a_model_error(
         Tokenizer.load(tmp_path)
 
 
-def test_a_cut_segmenter_is_a_model_error(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_load_truncated_segmenter_is_a_model_error(tmp_path: Path, tokenizer: Tokenizer) -> None:
     tokenizer.save(tmp_path)
     whole = (tmp_path / "joint.model").read_bytes()
     for tenth in range(10):
@@ -201,7 +201,7 @@ def test_a_cut_segmenter_is_a_model_error(tmp_path: Path, tokenizer: Tokenizer) 
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
-def test_the_largest_possible_vocabulary_is_named_and_is_possible(sentences: Sentences, algorithm: str) -> None:
+def test_too_large_vocabulary_error_names_largest_size(sentences: Sentences, algorithm: str) -> None:
     with pytest.raises(
         RecipeError, match=r"tokenizer\.vocabulary_size: is too large .* set it to \d+ or less"
     ) as caught:
@@ -213,7 +213,7 @@ def test_the_largest_possible_vocabulary_is_named_and_is_possible(sentences: Sen
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
-def test_the_smallest_possible_vocabulary_is_named(sentences: Sentences, algorithm: str) -> None:
+def test_too_small_vocabulary_error_names_smallest_size(sentences: Sentences, algorithm: str) -> None:
     with pytest.raises(
         RecipeError, match=r"tokenizer\.vocabulary_size: is too small .* set it to \d+ or more"
     ) as caught:
@@ -222,30 +222,30 @@ def test_the_smallest_possible_vocabulary_is_named(sentences: Sentences, algorit
     assert trained(sentences(0, 50), size=smallest, algorithm=algorithm).source_size == smallest
 
 
-def test_the_same_text_gives_the_same_tokenizer(sentences: Sentences) -> None:
+def test_train_is_deterministic(sentences: Sentences) -> None:
     assert trained(sentences(0, 100)).fingerprint == trained(sentences(0, 100)).fingerprint
     assert trained(sentences(0, 100)).fingerprint != trained(sentences(1, 100)).fingerprint
 
 
-def test_of_too_many_sentences_a_sample_is_learned_from(sentences: Sentences, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_samples_long_text_by_seed(sentences: Sentences, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentencepiece_training, "MAX_CHARACTERS", 2000)
     learned = TokenizerSettings(vocabulary_size=300)
     first, again, other = (Tokenizer.train(learned, sentences(0, 900), [], seed) for seed in (1, 1, 2))
     assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
-def test_long_lines_are_learned_from_too(sentences: Sentences) -> None:
+def test_train_uses_long_lines(sentences: Sentences) -> None:
     long = [" ".join(sentences(0, 400)), " ".join(sentences(1, 400))]
     assert min(map(len, long)) > 8000
     assert trained(long, size=310).source_size == 310
 
 
-def test_one_freak_line_changes_little(sentences: Sentences) -> None:
+def test_train_is_robust_to_one_huge_line(sentences: Sentences) -> None:
     lines = sentences(0, 400)
     assert set("abcdefghij") <= set(trained([*lines, "日" * 1_000_000]).source.entries)
 
 
-def test_learning_is_silent(sentences: Sentences, capfd: pytest.CaptureFixture[str]) -> None:
+def test_train_prints_nothing(sentences: Sentences, capfd: pytest.CaptureFixture[str]) -> None:
     algorithms: tuple[Literal["unigram", "bpe"], ...] = ("unigram", "bpe")
     for algorithm in algorithms:
         trained(sentences(0, 100), algorithm=algorithm)

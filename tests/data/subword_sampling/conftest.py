@@ -1,4 +1,4 @@
-"""Text whose words can be cut in many ways, and two small tokenizers learned from it."""
+"""Text whose words have many segmentations, and two small tokenizers trained on it."""
 
 import random
 from collections.abc import Callable

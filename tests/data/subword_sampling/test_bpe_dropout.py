@@ -1,4 +1,4 @@
-"""Merges are left out as the paper says: at each step, each that could be made."""
+"""Merges are dropped as in the paper: at each step, among all possible ones."""
 
 import math
 from collections import Counter
@@ -33,7 +33,7 @@ def chances(cut: tuple[str, ...], ranks: dict[str, int], dropout: float) -> Coun
 
 
 @pytest.mark.parametrize("dropout", [0.1, 0.6])
-def test_each_cut_is_as_frequent_as_the_algorithm_makes_it(bpe: Tokenizer, dropout: float) -> None:
+def test_segmentations_have_probabilities_of_the_published_algorithm(bpe: Tokenizer, dropout: float) -> None:
     word = "stafradi"
     ranks = {piece.text: -int(piece.score) for piece in bpe.source.segmenter.pieces if piece.kind == PieceKind.NORMAL}
     expected = chances(tuple(f"▁{word}"), ranks, dropout)
@@ -49,7 +49,7 @@ def test_each_cut_is_as_frequent_as_the_algorithm_makes_it(bpe: Tokenizer, dropo
         assert abs(found[cut] - DRAWS * chance) < 5 * math.sqrt(DRAWS * chance) + 1
 
 
-def test_where_no_merge_is_left_out_the_cut_is_the_plain_one(
+def test_without_dropout_segmentation_is_that_of_sentencepiece(
     bpe: Tokenizer, text: Callable[[int, int], list[str]]
 ) -> None:
     table = PieceTable(bpe.source.segmenter)
@@ -61,7 +61,7 @@ def test_where_no_merge_is_left_out_the_cut_is_the_plain_one(
     ] == bpe.source.encode(lines)
 
 
-def test_where_all_are_left_out_it_is_characters(bpe: Tokenizer) -> None:
+def test_full_dropout_gives_characters(bpe: Tokenizer) -> None:
     table = PieceTable(bpe.source.segmenter)
     sampler = WordwiseSampler(table, BpeDropout(table, 1.0))
     pieces, _ = sampler.encode(["sta gu"], np.random.default_rng(1))

@@ -1,4 +1,4 @@
-"""Whatever a tokenizer's pieces are, a sampler that leaves nothing to chance cuts as SentencePiece does."""
+"""A sampler without randomness segments as SentencePiece does, for any pieces."""
 
 import re
 from collections.abc import Callable
@@ -23,7 +23,7 @@ LINES = st.lists(st.sampled_from([*SYMBOLS, "bagu", " ", "日", "<", "br>", "fra
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe", "character", "byte"])
-def test_symbols_stay_whole_and_text_stays_text(text: Sentences, algorithm: str) -> None:
+def test_samplers_never_split_symbols_and_preserve_text(text: Sentences, algorithm: str) -> None:
     recipe = TokenizerSettings.model_validate({"vocabulary_size": 340, "algorithm": algorithm, "symbols": SYMBOLS})
     tokenizer = Tokenizer.train(recipe, [f"{line}|<br>" for line in text(0, 200)], [], seed=1, tags=["2de"])
     vocabulary, table = tokenizer.source, PieceTable(tokenizer.source.segmenter)
@@ -51,7 +51,7 @@ def test_symbols_stay_whole_and_text_stays_text(text: Sentences, algorithm: str)
     check()
 
 
-def test_words_cannot_be_sampled(text: Sentences) -> None:
+def test_word_segmenter_cannot_be_sampled(text: Sentences) -> None:
     recipe = TokenizerSettings.model_validate({"vocabulary_size": 300, "algorithm": "word"})
     with pytest.raises(RecipeError, match=r"training\.subword_sampling: this tokenizer splits text into words"):
         Tokenizer.train(recipe, text(0, 20), [], seed=1).source.segmenter.sampler(0.1)

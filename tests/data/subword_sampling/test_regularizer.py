@@ -1,4 +1,4 @@
-"""Each seed has a cut of its own, the same in every process; only the cut changes, never the text."""
+"""Each seed gives its own segmentation, the same in every process; the text does not change."""
 
 import hashlib
 import json
@@ -56,7 +56,7 @@ def fingerprint(pairs: TokenPairs) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in arrays)).hexdigest()
 
 
-def test_only_the_cut_changes(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+def test_regularize_preserves_text(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
     cut, plain = regularized(corpus, tokenizer), corpus.read_all()
     numbers = range(len(corpus))
     assert len(cut) == len(corpus)
@@ -67,13 +67,13 @@ def test_only_the_cut_changes(corpus: TokenCorpus, tokenizer: Tokenizer) -> None
     assert cut.sources.values.dtype == plain.sources.values.dtype
 
 
-def test_the_seed_decides_the_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+def test_regularize_depends_only_on_seed(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
     cuts = {seed: fingerprint(regularized(corpus, tokenizer, seed)) for seed in (1, 2)}
     assert cuts[1] != cuts[2]
     assert fingerprint(regularized(corpus, tokenizer, 1)) == cuts[1]
 
 
-def test_only_the_stretches_asked_for_are_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+def test_regularize_returns_given_spans(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
     spans = np.array([[200, 250], [0, 7]])
     cut = SubwordRegularizer(tokenizer, SAMPLING, None, MAX_LENGTH).regularize(corpus, spans, corpus.read(spans), [1])
     assert cut.pair_ids.tolist() == [*range(200, 250), *range(7)]
@@ -82,7 +82,7 @@ def test_only_the_stretches_asked_for_are_cut(corpus: TokenCorpus, tokenizer: To
 
 
 @pytest.mark.parametrize("prefix", [[9], [9, 10]])
-def test_tags_stay_before_each_source(tmp_path: Path, tokenizer: Tokenizer, text: Sentences, prefix: list[int]) -> None:
+def test_regularize_keeps_prefix_tags(tmp_path: Path, tokenizer: Tokenizer, text: Sentences, prefix: list[int]) -> None:
     tagged = written(tmp_path / "tagged", tokenizer, text(2, 50), text(3, 50), prefix=prefix)
     plain = written(tmp_path / "plain", tokenizer, text(2, 50), text(3, 50))
     with_tags, without = regularized(tagged, tokenizer), regularized(plain, tokenizer)
@@ -92,7 +92,7 @@ def test_tags_stay_before_each_source(tmp_path: Path, tokenizer: Tokenizer, text
 
 
 @pytest.mark.parametrize(("sampling", "augmentation"), [(SAMPLING, None), (None, Augmentation(upper_case=1))])
-def test_the_token_between_joined_sentences_is_never_cut(
+def test_regularize_keeps_separators_of_joined_sentences(
     tmp_path: Path,
     tokenizer: Tokenizer,
     text: Sentences,
@@ -113,7 +113,7 @@ def test_the_token_between_joined_sentences_is_never_cut(
         assert tagged.source.decode([tokens[:place], tokens[place + 1 :]]) == expected
 
 
-def test_another_process_cuts_alike(tokenizer: Tokenizer, tmp_path: Path, text: Sentences) -> None:
+def test_regularize_is_the_same_in_another_process(tokenizer: Tokenizer, tmp_path: Path, text: Sentences) -> None:
     stats = write_shards(tmp_path / "corpus", tokenizer, text(2, 100), text(3, 100))
     corpus = TokenCorpus(tmp_path / "corpus", stats, tokenizer)
     tokenizer.save(tmp_path / "tokenizer")
@@ -141,7 +141,7 @@ def test_another_process_cuts_alike(tokenizer: Tokenizer, tmp_path: Path, text: 
     assert printed == f"{cut.sources.values.tolist()} {cut.targets.values.tolist()}\n"
 
 
-def test_chunks_are_cut_on_their_own(
+def test_regularize_samples_chunks_independently(
     corpus: TokenCorpus, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(regularizer, "_CHUNK_LINES", 100)
@@ -153,14 +153,16 @@ def test_chunks_are_cut_on_their_own(
 
 
 @pytest.mark.parametrize(("side", "other"), [("source", "target"), ("target", "source")])
-def test_a_side_can_be_left_as_it_is(corpus: TokenCorpus, tokenizer: Tokenizer, side: str, other: str) -> None:
+def test_regularize_can_leave_one_side_unchanged(
+    corpus: TokenCorpus, tokenizer: Tokenizer, side: str, other: str
+) -> None:
     settings = SubwordSampling.model_validate({"alpha": 0.3, other: False})
     cut, plain = regularized(corpus, tokenizer, sampling=settings), corpus.read_all()
     assert getattr(cut, f"{other}s").values.tolist() == getattr(plain, f"{other}s").values.tolist()
     assert getattr(cut, f"{side}s").values.tolist() != getattr(plain, f"{side}s").values.tolist()
 
 
-def test_more_random_means_more_tokens(corpus: TokenCorpus, tokenizer: Tokenizer, bpe: Tokenizer) -> None:
+def test_more_randomness_gives_more_tokens(corpus: TokenCorpus, tokenizer: Tokenizer, bpe: Tokenizer) -> None:
     alphas = [0.02, 0.1, 0.3, 0.6] if tokenizer is bpe else [1.0, 0.5, 0.3, 0.1]
     tokens = [
         regularized(corpus, tokenizer, sampling=SubwordSampling(alpha=alpha)).sources.offsets[-1] for alpha in alphas
@@ -169,7 +171,7 @@ def test_more_random_means_more_tokens(corpus: TokenCorpus, tokenizer: Tokenizer
     assert tokens[0] > corpus.source_tokens
 
 
-def test_a_pair_that_would_be_too_long_keeps_its_plain_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+def test_regularize_leaves_too_long_pairs_unchanged(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
     longest, plain = max(corpus.max_length("source"), corpus.max_length("target")), corpus.read_all()
     wild = SubwordSampling(alpha=0.2)
     free, held = (regularized(corpus, tokenizer, 1, wild, most) for most in (MAX_LENGTH, longest))
@@ -181,7 +183,7 @@ def test_a_pair_that_would_be_too_long_keeps_its_plain_cut(corpus: TokenCorpus, 
         assert np.array_equal(held.targets[pair], expected.targets[pair])
 
 
-def test_without_bytes_what_no_piece_holds_is_unknown(tmp_path: Path, text: Sentences) -> None:
+def test_regularize_without_byte_fallback_keeps_unk(tmp_path: Path, text: Sentences) -> None:
     for algorithm in ("unigram", "bpe"):
         settings = TokenizerSettings.model_validate(
             {"algorithm": algorithm, "vocabulary_size": 60, "byte_fallback": False, "joint": False}
@@ -194,7 +196,7 @@ def test_without_bytes_what_no_piece_holds_is_unknown(tmp_path: Path, text: Sent
             assert (cut.sources[pair] == unk).sum() == (plain.sources[pair] == unk).sum()
 
 
-def test_batches_are_made_of_the_new_cut(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
+def test_batches_contain_regularized_tokens(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
     cut = regularized(corpus, tokenizer)
     batches = batch_by_size(cut, 200, [1])
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(corpus)))

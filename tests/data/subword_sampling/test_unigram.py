@@ -1,4 +1,4 @@
-"""Cuts come with the probabilities that the unigram model gives them, sharpened or flattened by alpha."""
+"""Segmentations have the probabilities of the unigram model, flattened by alpha."""
 
 import math
 from collections import Counter
@@ -25,7 +25,7 @@ def all_cuts(word: str, scores: dict[str, float]) -> Iterator[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 1.0])
-def test_each_cut_is_as_frequent_as_its_probability_says(bpe: Tokenizer, alpha: float) -> None:
+def test_segmentations_have_probabilities_of_the_model(bpe: Tokenizer, alpha: float) -> None:
     table = PieceTable(bpe.source.segmenter)  # its pieces cut a word in more ways; the probabilities are made up
     table.scores = np.random.default_rng(1).uniform(-4, -1, len(table.texts))
     scores = dict(zip(table.texts, table.scores, strict=True))
@@ -41,9 +41,7 @@ def test_each_cut_is_as_frequent_as_its_probability_says(bpe: Tokenizer, alpha: 
         assert abs(found[cut] - DRAWS * chance) < 5 * math.sqrt(DRAWS * chance) + 1
 
 
-def test_with_a_high_alpha_only_the_likeliest_cut_is_drawn(
-    unigram: Tokenizer, text: Callable[[int, int], list[str]]
-) -> None:
+def test_high_alpha_gives_most_probable_segmentation(unigram: Tokenizer, text: Callable[[int, int], list[str]]) -> None:
     table = PieceTable(unigram.source.segmenter)
     lines = [*text(7, 100), "ab ü字字b  a", "字", " a"]
     sampler = WordwiseSampler(table, UnigramSampler(table, 1e6))

@@ -1,4 +1,4 @@
-"""A tokenizer learns more subwords, and forgets none: old text is cut no worse, and old ids stay."""
+"""An extended tokenizer keeps old ids and splits no text into more tokens than before."""
 
 from collections.abc import Callable, Sequence
 
@@ -43,7 +43,7 @@ def pieces_wanted(algorithm: str) -> int:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("joint", [True, False])
-def test_new_pieces_stand_behind_all_that_there_was(sentences: Sentences, algorithm: str, joint: bool) -> None:
+def test_extend_appends_pieces(sentences: Sentences, algorithm: str, joint: bool) -> None:
     old, number = learned(sentences, algorithm, joint=joint), pieces_wanted(algorithm)
     new = extended(sentences, old, number)
     assert new.joint == joint
@@ -55,7 +55,7 @@ def test_new_pieces_stand_behind_all_that_there_was(sentences: Sentences, algori
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_no_text_is_cut_into_more_pieces(sentences: Sentences, algorithm: str) -> None:
+def test_extended_tokenizer_never_gives_more_tokens(sentences: Sentences, algorithm: str) -> None:
     old = learned(sentences, algorithm)
     new = extended(sentences, old, pieces_wanted(algorithm))
     lines = [*sentences(0, 100), *sentences(5, 200), *new_text(sentences)]
@@ -76,7 +76,7 @@ def test_no_text_is_cut_into_more_pieces(sentences: Sentences, algorithm: str) -
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_new_text_is_cut_into_far_fewer(sentences: Sentences, algorithm: str) -> None:
+def test_extended_tokenizer_gives_fewer_tokens_for_new_text(sentences: Sentences, algorithm: str) -> None:
     old = learned(sentences, algorithm)
     new = extended(sentences, old, pieces_wanted(algorithm))
     lines = [line.translate(CYRILLIC) for line in sentences(8, 50)]
@@ -84,7 +84,7 @@ def test_new_text_is_cut_into_far_fewer(sentences: Sentences, algorithm: str) ->
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
-def test_it_can_still_be_sampled(sentences: Sentences, algorithm: str) -> None:
+def test_extended_tokenizer_can_be_sampled(sentences: Sentences, algorithm: str) -> None:
     new = extended(sentences, learned(sentences, algorithm), 60)
     table = PieceTable(new.source.segmenter)
     assert len(table.texts) == len(new.source.ids_by_text(PieceKind.NORMAL))
@@ -93,7 +93,7 @@ def test_it_can_still_be_sampled(sentences: Sentences, algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_each_new_piece_is_made_of_what_the_old_tokenizer_cuts_it_into(sentences: Sentences, algorithm: str) -> None:
+def test_vocabulary_extension_lists_old_tokens_of_new_entries(sentences: Sentences, algorithm: str) -> None:
     old = learned(sentences, algorithm)
     new = extended(sentences, old, pieces_wanted(algorithm)).with_tags(["2ru"])
     found = VocabularyExtension.between(old, new)
@@ -110,7 +110,7 @@ def spelled(tokenizer: Tokenizer, parts: Sequence[int]) -> str:
     return b"".join(written).decode()
 
 
-def test_what_does_not_begin_with_the_old_tokenizer_has_not_grown_from_it(sentences: Sentences) -> None:
+def test_vocabulary_extension_between_unrelated_tokenizers_is_none(sentences: Sentences) -> None:
     old, other = learned(sentences, "unigram"), learned(sentences, "bpe")
     assert VocabularyExtension.between(old, other) is None
     assert VocabularyExtension.between(old.with_tags(["bt"]), old) is None
@@ -119,12 +119,12 @@ def test_what_does_not_begin_with_the_old_tokenizer_has_not_grown_from_it(senten
     assert VocabularyExtension.between(apart, old) is None
 
 
-def test_without_an_extension_all_stays(sentences: Sentences) -> None:
+def test_extend_without_extension_returns_the_tokenizer(sentences: Sentences) -> None:
     old = learned(sentences, "unigram")
     assert extend(old, TokenizerSettings.model_validate({"path": "old"}), [], [], seed=1) is old
 
 
-def test_more_than_the_text_gives_is_told_with_what_it_gives(sentences: Sentences) -> None:
+def test_too_large_extension_error_names_largest_size(sentences: Sentences) -> None:
     old, text = learned(sentences, "unigram"), sentences(7, 40)
     with pytest.raises(
         RecipeError, match=r"tokenizer\.extension\.pieces: is too large .* set it to \d+ or less"

@@ -1,4 +1,4 @@
-"""Pairs are merged in the order that the obvious program finds."""
+"""Pairs are merged in the order that a naive implementation finds."""
 
 import random
 from collections import Counter
@@ -42,7 +42,7 @@ def merged(row: list[str], pair: tuple[str, str]) -> list[str]:
     return found
 
 
-def test_it_finds_what_counting_anew_finds() -> None:
+def test_pair_merger_equals_naive_implementation() -> None:
     for seed in range(30):
         generator = random.Random(seed)
         words = [
@@ -58,6 +58,6 @@ def test_it_finds_what_counting_anew_finds() -> None:
         assert texts[4:] == slowly(words, 20)
 
 
-def test_pieces_that_are_there_already_are_not_made_again() -> None:
+def test_pair_merger_skips_existing_pieces() -> None:
     texts = ["a", "b", "ab"]
     assert PairMerger(texts, [True] * 3, [([0, 1], 9)], 5).merge_next() is None

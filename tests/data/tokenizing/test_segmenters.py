@@ -1,4 +1,4 @@
-"""Text can be cut into subwords, characters, bytes or words, and some parts of it are never cut."""
+"""Text is split into subwords, characters, bytes or words; symbols are never split."""
 
 from collections.abc import Callable
 
@@ -25,42 +25,42 @@ def cut(tokenizer: Tokenizer, line: str) -> list[str]:
     return [tokenizer.source.entries[token] for token in tokenizer.encode_source([line])[0]]
 
 
-def test_characters_are_pieces_and_no_more_than_there_are(sentences: Sentences) -> None:
+def test_character_pieces_are_the_characters_of_the_text(sentences: Sentences) -> None:
     tokenizer = trained(sentences(0, 200), size=8000, algorithm="character")
     assert sorted(text for text in tokenizer.source.ids_by_text(PieceKind.NORMAL)) == sorted("abcdefghij▁")
     assert cut(tokenizer, "abc de") == ["▁", "a", "b", "c", "▁", "d", "e"]
 
 
-def test_of_too_many_characters_the_frequent_ones_are_pieces() -> None:
+def test_character_pieces_are_the_most_frequent_ones() -> None:
     tokenizer = trained(["aab", "aabc"] * 5, size=4 + 1 + 3, byte_fallback=False, algorithm="character")
     assert sorted(tokenizer.source.entries[5:]) == ["a", "b", "▁"]
 
 
-def test_bytes_need_no_text_and_no_size() -> None:
+def test_byte_segmenter_needs_no_text_and_no_size() -> None:
     tokenizer = trained([], size=8, algorithm="byte")
     assert tokenizer.source_size == 4 + 1 + 256 + 1
     assert cut(tokenizer, "aé b") == ["▁", "<0x61>", "<0xC3>", "<0xA9>", "▁", "<0x62>"]
 
 
-def test_words_are_pieces_and_others_are_spelled(sentences: Sentences) -> None:
+def test_word_segmenter_spells_unknown_words_as_bytes(sentences: Sentences) -> None:
     tokenizer = trained(["abc def"] * 3 + ["abc"], size=8000, algorithm="word")
     assert list(tokenizer.source.ids_by_text(PieceKind.NORMAL)) == ["▁abc", "▁def", "▁"]
     assert cut(tokenizer, "abc xy def") == ["▁abc", "▁", "<0x78>", "<0x79>", "▁def"]
 
 
-def test_without_bytes_each_unknown_word_is_one() -> None:
+def test_word_segmenter_without_byte_fallback_gives_unk_per_word() -> None:
     tokenizer = trained(["abc def"], algorithm="word", byte_fallback=False)
     assert cut(tokenizer, "abc xy z def") == ["▁abc", "▁", "<unk>", "▁", "<unk>", "▁def"]
     assert tokenizer.decode_target(tokenizer.encode_target(["abc xy z def"])) == ["abc ⁇ ⁇ def"]
 
 
-def test_words_are_as_many_as_the_size_says(sentences: Sentences) -> None:
+def test_word_vocabulary_has_given_size(sentences: Sentences) -> None:
     assert trained(sentences(0, 200), size=290, algorithm="word").source_size == 290
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe", "character", "byte", "word"])
 @pytest.mark.parametrize("byte_fallback", [True, False])
-def test_each_word_begins_with_one_piece_that_begins_a_word(
+def test_each_word_begins_with_one_word_initial_piece(
     sentences: Sentences, algorithm: str, byte_fallback: bool
 ) -> None:
     if algorithm == "byte" and not byte_fallback:
@@ -79,7 +79,7 @@ def test_each_word_begins_with_one_piece_that_begins_a_word(
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe", "character", "byte"])
-def test_a_symbol_is_one_piece_wherever_it_stands(sentences: Sentences, algorithm: str) -> None:
+def test_symbol_is_one_piece_everywhere(sentences: Sentences, algorithm: str) -> None:
     symbols = ["<br>", "<b", 'a,"b', "<2de>", "ﬁx", "|"]
     tokenizer = trained([f"{line}<br>{line}" for line in sentences(0, 200)], symbols=symbols, algorithm=algorithm)
     assert {*tokenizer.source.ids_by_text(PieceKind.USER_DEFINED)} == {"<br>", "<b", 'a,"b', "<2de>", "fix", "|"}
@@ -99,24 +99,24 @@ def test_a_symbol_is_one_piece_wherever_it_stands(sentences: Sentences, algorith
     ("symbol", "told"),
     [("＜unk＞", "reserved by SentencePiece"), ("<0ｘ41>", "reserved by SentencePiece"), ("\ufeff", "without a space")],
 )
-def test_a_symbol_that_cannot_be_one_is_told(symbol: str, told: str) -> None:
+def test_invalid_symbol_is_a_recipe_error(symbol: str, told: str) -> None:
     with pytest.raises(RecipeError, match=rf"tokenizer\.symbols: .*{told}"):
         trained(["ab"], symbols=[symbol])
 
 
-def test_words_have_no_symbols() -> None:
+def test_word_segmenter_rejects_symbols() -> None:
     with pytest.raises(RecipeError, match=r"tokenizer\.symbols: cannot be combined with algorithm word"):
         trained(["ab"], symbols=["<br>"], algorithm="word")
 
 
 @pytest.mark.parametrize(("algorithm", "least"), [("character", 262), ("word", 263)])
-def test_the_least_size_is_named_and_is_possible(algorithm: str, least: int) -> None:
+def test_too_small_size_error_names_smallest_size(algorithm: str, least: int) -> None:
     with pytest.raises(RecipeError, match=rf"is too small .* set it to {least} or more"):
         trained(["ab cd"], size=least - 1, algorithm=algorithm)
     assert trained(["ab cd"], size=least, algorithm=algorithm).source_size == least
 
 
-def test_a_sample_is_short_enough_and_from_all_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sample_lines_is_short_enough_and_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentencepiece_training, "MAX_CHARACTERS", 30_000)
     lines = [f"{number:06}" for number in range(40_000)]
     found = sentencepiece_training.sample_lines(iter(lines), seed=1)
@@ -127,5 +127,5 @@ def test_a_sample_is_short_enough_and_from_all_of_the_text(monkeypatch: pytest.M
         assert part == pytest.approx(len(found) / 4, rel=0.1)
 
 
-def test_of_little_text_all_is_learned_from() -> None:
+def test_sample_lines_keeps_short_text() -> None:
     assert sentencepiece_training.sample_lines(["b", "a", "b"], seed=1) == ["b", "a", "b"]

@@ -1,4 +1,4 @@
-"""A SentencePiece model from elsewhere cuts text as it always did."""
+"""An imported SentencePiece model segments text as before."""
 
 import io
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def model(path: Path, lines: list[str], **chosen: object) -> SentencePieceProces
         {"unk_id": 3, "bos_id": 0, "eos_id": 1, "model_type": "char", "vocab_size": 14},
     ],
 )
-def test_its_pieces_keep_their_order(tmp_path: Path, sentences: Sentences, chosen: dict[str, object]) -> None:
+def test_import_keeps_order_of_pieces(tmp_path: Path, sentences: Sentences, chosen: dict[str, object]) -> None:
     known = model(tmp_path / "some.spm", sentences(0, 200), **chosen)
     tokenizer = Tokenizer.import_sentencepiece(tmp_path / "some.spm")
     size = range(known.get_piece_size())
@@ -44,7 +44,7 @@ def test_its_pieces_keep_their_order(tmp_path: Path, sentences: Sentences, chose
     assert tokenizer.decode_target(tokenizer.encode_target(sentences(1, 50))) == sentences(1, 50)
 
 
-def test_a_folder_has_a_model_for_each_side(tmp_path: Path, sentences: Sentences) -> None:
+def test_import_folder_with_one_model_per_side(tmp_path: Path, sentences: Sentences) -> None:
     model(tmp_path / "source.model", sentences(0, 200))
     model(tmp_path / "target.model", sentences(1, 200))
     assert is_sentencepiece(tmp_path)
@@ -56,13 +56,13 @@ def test_a_folder_has_a_model_for_each_side(tmp_path: Path, sentences: Sentences
     assert Tokenizer.load(tmp_path).fingerprint == tokenizer.fingerprint
 
 
-def test_its_normalization_decides_ours(tmp_path: Path, sentences: Sentences) -> None:
+def test_import_selects_normalization(tmp_path: Path, sentences: Sentences) -> None:
     for name, ours in {"nmt_nfkc": "nfkc", "nfkc": "nfkc", "identity": "none"}.items():
         model(tmp_path / "a.model", sentences(0, 200), normalization_rule_name=name)
         assert Tokenizer.import_sentencepiece(tmp_path / "a.model").normalization == ours
 
 
-def test_all_spaces_are_kept_and_the_first_word_is_marked(tmp_path: Path, sentences: Sentences) -> None:
+def test_import_keeps_spaces_and_marks_first_word(tmp_path: Path, sentences: Sentences) -> None:
     model(tmp_path / "a.model", sentences(0, 200), normalization_rule_name="identity", add_dummy_prefix=False)
     tokenizer = Tokenizer.import_sentencepiece(tmp_path / "a.model")
     (row,) = tokenizer.encode_source([" ab  cd"])
@@ -70,7 +70,7 @@ def test_all_spaces_are_kept_and_the_first_word_is_marked(tmp_path: Path, senten
     assert tokenizer.decode_target([row]) == [" ab  cd"]
 
 
-def test_pieces_that_reach_into_two_words_are_not_used(tmp_path: Path, sentences: Sentences) -> None:
+def test_import_disables_pieces_across_words(tmp_path: Path, sentences: Sentences) -> None:
     known = model(tmp_path / "a.model", sentences(0, 200), vocab_size=120, split_by_whitespace=False)
     assert any("▁" in known.id_to_piece(i)[1:] for i in range(120))
     tokenizer = Tokenizer.import_sentencepiece(tmp_path / "a.model")
@@ -79,13 +79,13 @@ def test_pieces_that_reach_into_two_words_are_not_used(tmp_path: Path, sentences
         assert tokenizer.decode_target([row]) == [line]
 
 
-def test_what_is_unknown_is_written_as_ours_is(tmp_path: Path, sentences: Sentences) -> None:
+def test_import_decodes_unk(tmp_path: Path, sentences: Sentences) -> None:
     model(tmp_path / "a.model", sentences(0, 200))
     tokenizer = Tokenizer.import_sentencepiece(tmp_path / "a.model")
     assert tokenizer.decode_target(tokenizer.encode_target(["ab 日 cd"])) == ["ab ⁇ cd"]
 
 
-def test_tags_are_put_behind_its_pieces(tmp_path: Path, sentences: Sentences) -> None:
+def test_import_appends_tags(tmp_path: Path, sentences: Sentences) -> None:
     model(tmp_path / "a.model", sentences(0, 200))
     plain = Tokenizer.import_sentencepiece(tmp_path / "a.model")
     tagged = plain.with_tags(["2de", "bt"])
@@ -96,7 +96,7 @@ def test_tags_are_put_behind_its_pieces(tmp_path: Path, sentences: Sentences) ->
     assert tagged.with_tags(["bt"]).fingerprint == tagged.fingerprint != plain.fingerprint
 
 
-def test_subword_sampling_needs_the_text_as_it_is(tmp_path: Path, sentences: Sentences) -> None:
+def test_sampler_rejects_model_that_changes_text(tmp_path: Path, sentences: Sentences) -> None:
     model(tmp_path / "a.model", sentences(0, 200), normalization_rule_name="nmt_nfkc_cf")
     vocabulary = Tokenizer.import_sentencepiece(tmp_path / "a.model").source
     assert vocabulary.encode(["ABC"]) == vocabulary.encode(["abc"])
@@ -105,13 +105,13 @@ def test_subword_sampling_needs_the_text_as_it_is(tmp_path: Path, sentences: Sen
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x00" * 100])
-def test_what_is_none_is_told(tmp_path: Path, content: bytes) -> None:
+def test_import_invalid_file_is_a_model_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.model").write_bytes(content)
     with pytest.raises(ModelError, match=r"a\.model: is not a SentencePiece model"):
         Tokenizer.import_sentencepiece(tmp_path / "a.model")
 
 
-def test_marks_behind_words_are_refused(tmp_path: Path, sentences: Sentences) -> None:
+def test_import_rejects_whitespace_suffix(tmp_path: Path, sentences: Sentences) -> None:
     model(tmp_path / "a.model", sentences(0, 200), treat_whitespace_as_suffix=True)
     with pytest.raises(ModelError, match="does not mark the beginnings of words"):
         Tokenizer.import_sentencepiece(tmp_path / "a.model")

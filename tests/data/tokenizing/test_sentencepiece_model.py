@@ -1,4 +1,4 @@
-"""Serialised models are read and written as SentencePiece does."""
+"""Serialised models are read and written as by SentencePiece."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ def segmenter(sentences: Sentences, algorithm: str) -> bytes:
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe", "character"])
-def test_it_is_what_sentencepiece_reads(sentences: Sentences, algorithm: str) -> None:
+def test_read_model_agrees_with_sentencepiece(sentences: Sentences, algorithm: str) -> None:
     content = segmenter(sentences, algorithm)
     processor, found = SentencePieceProcessor(model_proto=content), read_model(content)
     size = range(processor.get_piece_size())
@@ -37,7 +37,7 @@ def test_it_is_what_sentencepiece_reads(sentences: Sentences, algorithm: str) ->
     assert not found.has_charsmap
 
 
-def test_it_is_written_as_it_was(sentences: Sentences) -> None:
+def test_serialize_model_inverts_read_model(sentences: Sentences) -> None:
     content = segmenter(sentences, "unigram")
     assert read_model(serialize_model(read_model(content))) == read_model(content)
     line = sentences(1, 1)
@@ -46,7 +46,7 @@ def test_it_is_written_as_it_was(sentences: Sentences) -> None:
     ) == SentencePieceProcessor(model_proto=content).encode(line)
 
 
-def test_pieces_and_another_way_with_spaces_can_be_put_at_its_end(sentences: Sentences) -> None:
+def test_pieces_and_overrides_can_be_appended(sentences: Sentences) -> None:
     content = (
         segmenter(sentences, "unigram")
         + serialize_pieces([Piece("日本", -20.0)])
@@ -58,7 +58,7 @@ def test_pieces_and_another_way_with_spaces_can_be_put_at_its_end(sentences: Sen
     assert not read_model(content).add_dummy_prefix
 
 
-def test_damage_is_a_model_error(sentences: Sentences) -> None:
+def test_read_damaged_model_is_a_model_error(sentences: Sentences) -> None:
     content = segmenter(sentences, "unigram")
     with pytest.raises(ModelError):
         read_model(content[:-1])

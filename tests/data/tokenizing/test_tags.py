@@ -1,4 +1,4 @@
-"""Tags are entries of the vocabulary that a recipe's data asks for, and that no text can write."""
+"""Tags are vocabulary entries that text cannot contain."""
 
 import json
 from collections.abc import Callable
@@ -34,21 +34,21 @@ def trained(sentences: Sentences, joint: bool = True, **chosen: object) -> Token
     return Tokenizer.train(recipe, text, text[::-1], seed=1, tags=TAGS)
 
 
-def test_plain_data_needs_none() -> None:
+def test_tags_of_plain_data_are_empty() -> None:
     assert tags_of(data({"t": corpus()})) == []
 
 
-def test_each_language_corpus_tag_and_separator_is_one_tag() -> None:
+def test_tags_of_languages_corpora_and_context() -> None:
     train = {"one": corpus(), "two": corpus(target_language="fr", tag="bt"), "three": corpus(tag="bt")}
     assert tags_of(data(train, language_tags=True, context={})) == ["2de", "2fr", "bt", "sep"]
 
 
-def test_a_language_that_is_only_validated_has_a_tag() -> None:
+def test_tags_include_language_of_validation_set() -> None:
     valid = {"v": corpus(target_language="it")}
     assert tags_of(data({"t": corpus()}, valid=valid, language_tags=True)) == ["2de", "2it"]
 
 
-def test_before_a_source_the_language_stands_first() -> None:
+def test_prefix_tags_begin_with_language() -> None:
     tagged = data({"t": corpus()}, language_tags=True)
     assert prefix_tags(tagged, None, None) == ["2de"]
     assert prefix_tags(tagged, "fr", "bt") == ["2fr", "bt"]
@@ -56,7 +56,7 @@ def test_before_a_source_the_language_stands_first() -> None:
 
 
 @pytest.mark.parametrize("joint", [True, False])
-def test_they_stand_behind_the_special_tokens_and_count_among_the_vocabulary(sentences: Sentences, joint: bool) -> None:
+def test_tags_follow_special_tokens_and_count_towards_size(sentences: Sentences, joint: bool) -> None:
     tokenizer = trained(sentences, joint)
     for side in (tokenizer.source, tokenizer.target):
         assert len(side.entries) == 340
@@ -65,13 +65,13 @@ def test_they_stand_behind_the_special_tokens_and_count_among_the_vocabulary(sen
     assert tokenizer.tag_id("bt") == 6
 
 
-def test_a_tag_that_is_not_there_is_told_with_those_that_are(sentences: Sentences) -> None:
+def test_tag_id_of_missing_tag_is_a_model_error(sentences: Sentences) -> None:
     with pytest.raises(ModelError, match="the tag 2it is not in this vocabulary, which has 2de, 2fr, bt"):
         trained(sentences).tag_id("2it")
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
-def test_no_text_writes_one(sentences: Sentences, algorithm: str) -> None:
+def test_text_never_becomes_a_tag(sentences: Sentences, algorithm: str) -> None:
     tokenizer = trained(sentences, algorithm=algorithm, normalization="none")
     forbidden = {*range(4), *tokenizer.source.tags.values()}
 
@@ -87,7 +87,7 @@ def test_no_text_writes_one(sentences: Sentences, algorithm: str) -> None:
     check()
 
 
-def test_a_learned_piece_that_looks_like_one_has_a_number_of_its_own(sentences: Sentences) -> None:
+def test_learned_piece_that_looks_like_tag_has_its_own_id(sentences: Sentences) -> None:
     tokenizer = trained(sentences, algorithm="bpe")
     (row,) = tokenizer.encode_source(["<0x41>"])
     assert not set(row) & {*tokenizer.source.tags.values()}
@@ -95,7 +95,7 @@ def test_a_learned_piece_that_looks_like_one_has_a_number_of_its_own(sentences: 
     assert tokenizer.tag_id("0x41") not in tokenizer.encode_source(["A\u4e00A"])[0]
 
 
-def test_they_are_silent_and_no_pieces(sentences: Sentences) -> None:
+def test_decode_omits_tags(sentences: Sentences) -> None:
     tokenizer = trained(sentences)
     (row,) = tokenizer.encode_target(["abc def"])
     tagged = [tokenizer.tag_id("2de"), *row[:1], tokenizer.tag_id("sep"), *row[1:], tokenizer.tag_id("s")]
@@ -105,7 +105,7 @@ def test_they_are_silent_and_no_pieces(sentences: Sentences) -> None:
 
 
 @pytest.mark.parametrize("joint", [True, False])
-def test_they_are_saved(tmp_path: Path, sentences: Sentences, joint: bool) -> None:
+def test_tags_are_saved(tmp_path: Path, sentences: Sentences, joint: bool) -> None:
     tokenizer = trained(sentences, joint)
     tokenizer.save(tmp_path)
     loaded = Tokenizer.load(tmp_path)
@@ -114,7 +114,7 @@ def test_they_are_saved(tmp_path: Path, sentences: Sentences, joint: bool) -> No
 
 
 @pytest.mark.parametrize("tags", [[], {"2de": 3}, {"2de": 340}, {"2de": 4, "bt": 4}, {"2de": "4"}, {"2de": True}])
-def test_damaged_tags_are_a_model_error(tmp_path: Path, sentences: Sentences, tags: object) -> None:
+def test_load_damaged_tags_is_a_model_error(tmp_path: Path, sentences: Sentences, tags: object) -> None:
     trained(sentences).save(tmp_path)
     settings = json.loads((tmp_path / "tokenizer.json").read_text())
     settings["sides"]["joint"]["tags"] = tags

@@ -1,4 +1,4 @@
-"""One side of a tokenizer cuts lines one by one or all at once."""
+"""A vocabulary encodes lines one by one or in a batch."""
 
 from collections.abc import Callable
 from itertools import accumulate, pairwise
@@ -15,7 +15,7 @@ Sentences = Callable[[int, int], list[str]]
 
 
 @pytest.mark.parametrize("byte_fallback", [True, False])
-def test_all_at_once_is_the_same_as_line_by_line(sentences: Sentences, byte_fallback: bool) -> None:
+def test_encode_batch_equals_encode(sentences: Sentences, byte_fallback: bool) -> None:
     learned = TokenizerSettings(vocabulary_size=330 if byte_fallback else 80, byte_fallback=byte_fallback)
     vocabulary = Vocabulary.train(learned, sentences(0, 200), 1, ["2de"])
 
