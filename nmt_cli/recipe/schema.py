@@ -79,7 +79,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def check_symbols(self) -> Self:
-        tags = {f"<{tag}>" for tag in [*self.data.own_tags, *(corpus.tag for corpus in self.data.train.values())]}
+        tags = {f"<{tag}>" for tag in [*self.data.reserved_tags, *(corpus.tag for corpus in self.data.train.values())]}
         for index, symbol in enumerate(self.tokenizer.symbols):
             if symbol in tags:
                 key = ("tokenizer", "symbols", index)

@@ -1,5 +1,6 @@
 """Text becomes ids and text again; nothing in it becomes a special token."""
 
+import doctest
 import io
 import json
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
+from nmt_cli.data import tokenizer as tokenizer_module
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing import sentencepiece_training
 from nmt_cli.data.tokenizing.segmenters import BpeSegmenter
@@ -250,3 +252,7 @@ def test_train_prints_nothing(sentences: Sentences, capfd: pytest.CaptureFixture
     for algorithm in algorithms:
         trained(sentences(0, 100), algorithm=algorithm)
     assert capfd.readouterr() == ("", "")
+
+
+def test_examples_in_docstrings_are_correct() -> None:
+    assert doctest.testmod(tokenizer_module) == (0, 6)

@@ -44,16 +44,17 @@ __all__ = [
 
 
 class Context(Section):
-    """Sentences before each one, joined to it by a token that no text can write; a blank pair ends a document."""
+    """Join each sentence to those before it, separated by a special token. A blank pair ends a document."""
 
     sentences: Count = 1
-    """How many, of the same document."""
+    """Number of sentences before each one, from the same document."""
     target: bool = True
-    """Join those of the target, too; then only what is said after the last such token is the translation."""
+    """Also join the target sentences. The model then generates all of them; the part after the last separator is the
+    translation."""
 
 
 class Data(Section):
-    """The text, and where what is made from it goes."""
+    """The corpora, and where the prepared data is written."""
 
     source_language: Language
     """Code of the language to translate from, such as `en`."""
@@ -62,21 +63,22 @@ class Data(Section):
     prepared: File
     """Folder that `nmt preprocess` fills with tokenizer, token arrays and normalised text."""
     train: Annotated[dict[Name, TrainingCorpus], Field(min_length=1)]
-    """Corpora to learn from, by name."""
+    """Training corpora, by name."""
     valid: Annotated[dict[Name, Corpus], Field(min_length=1)]
-    """Corpora that choose the best checkpoint, by name; the first one decides, the others are reported."""
+    """Validation sets, by name. The first one selects the best checkpoint, the others are reported."""
     test: dict[Name, TestSet] = {}
-    """Sets that `nmt evaluate` scores, by name."""
+    """Test sets for `nmt evaluate`, by name."""
     on_error: Literal["stop", "skip"] = "stop"
-    """What to do where text is not UTF-8, or a line is no record of its format: stop, or drop the pair and count it."""
+    """What to do if text is not UTF-8, or a line is invalid in its format: stop, or drop the pair and count it."""
     filters: list[Filter] = DEFAULT_FILTERS
-    """What is left out of the training corpora, in this order; pairs with an empty side always are."""
+    """Filters of the training corpora, in this order. Pairs with an empty side are always dropped."""
     max_length: Count = 200
-    """Longest sentence to train on, in subwords of either side; longer pairs are dropped and counted."""
+    """Maximum length of a training sentence, in subwords of either side. Longer pairs are dropped and counted."""
     language_tags: bool = False
-    """Put a tag of the target language before each source, so that one model learns several."""
+    """Put a tag of the target language before each source, for multilingual models."""
     factors: list[Name] = []
-    """Features of each source word, such as its part of speech, that every corpus gives; learned with the words."""
+    """Names of source factors: features of each source word, such as its part of speech, that every corpus must give.
+    Their embeddings are added to those of the tokens."""
     context: Context | None = None
 
     @model_validator(mode="after")
@@ -85,38 +87,38 @@ class Data(Section):
             if each.target_language not in (None, self.target_language) and not self.language_tags:
                 other = f"{each.target_language} is not data.target_language, {self.target_language}"
                 raise CrossFieldError(
-                    (*key, "target_language"), f"{other}; a model of several needs data.language_tags: true"
+                    (*key, "target_language"), f"{other}; a multilingual model requires data.language_tags: true"
                 )
         return self
 
     @model_validator(mode="after")
     def check_tags(self) -> Self:
-        taken = self.own_tags
+        reserved = self.reserved_tags
         for name, corpus in self.train.items():
             tag = corpus.tag or ""
-            if tag in taken or RESERVED_TOKEN.fullmatch(f"<{tag}>"):
-                is_taken = f"is the tag {taken[tag]}" if tag in taken else "is reserved by the tokenizer"
-                raise CrossFieldError(("train", name, "tag"), f"{tag} {is_taken}; use another name")
+            if tag in reserved or RESERVED_TOKEN.fullmatch(f"<{tag}>"):
+                problem = f"is the tag {reserved[tag]}" if tag in reserved else "is reserved by the tokenizer"
+                raise CrossFieldError(("train", name, "tag"), f"{tag} {problem}; use another name")
         return self
 
     @model_validator(mode="after")
     def check_factors(self) -> Self:
-        for number, factor in enumerate(self.factors):
-            if factor in self.factors[:number]:
-                raise CrossFieldError(("factors", number), f"{factor} is in the list twice")
+        for index, factor in enumerate(self.factors):
+            if factor in self.factors[:index]:
+                raise CrossFieldError(("factors", index), f"{factor} occurs twice")
         if self.factors and self.context is not None:
-            raise CrossFieldError(("context",), "does not go with data.factors")
+            raise CrossFieldError(("context",), "cannot be combined with data.factors")
         for key, each in self._corpora():
             given = {} if isinstance(each, TmxCorpus) else each.factors
             for factor in given:
                 if factor not in self.factors:
-                    raise CrossFieldError((*key, "factors", factor), "is not in the list data.factors; add it there")
+                    raise CrossFieldError((*key, "factors", factor), "is not in data.factors; add it there")
             for factor in self.factors:
                 if isinstance(each, TmxCorpus):
-                    raise CrossFieldError((*key, "format"), f"tmx has no factors, but data.factors wants {factor}")
+                    raise CrossFieldError((*key, "format"), f"tmx has no factors, but data.factors requires {factor}")
                 if factor not in given:
                     raise CrossFieldError(
-                        (*key, "factors"), f"{factor} is missing, which data.factors wants of every corpus"
+                        (*key, "factors"), f"{factor} is missing; data.factors requires it of every corpus"
                     )
         return self
 
@@ -125,26 +127,26 @@ class Data(Section):
         if self.context is not None:
             for name, corpus in self.train.items():
                 if getattr(corpus, "alignment", None) is not None:
-                    raise CrossFieldError(("train", name, "alignment"), "does not go with data.context")
+                    raise CrossFieldError(("train", name, "alignment"), "cannot be combined with data.context")
         return self
 
     @model_validator(mode="after")
     def check_scores(self) -> Self:
         has_scores = any(getattr(corpus, "score", None) is not None for corpus in self.train.values())
-        for number, each in enumerate(self.filters):
+        for index, each in enumerate(self.filters):
             if isinstance(each, ScoreFilter) and each.command is None and not has_scores:
-                raise CrossFieldError(("filters", number, "command"), "is missing: no data.train corpus has scores")
+                raise CrossFieldError(("filters", index, "command"), "is missing: no data.train corpus has scores")
         return self
 
     @property
-    def own_tags(self) -> dict[str, str]:
-        """Tags besides those that are given to corpora, each with what it is the tag of."""
+    def reserved_tags(self) -> dict[str, str]:
+        """Tags that corpora cannot have, with their meanings."""
         languages = [self.target_language, *(each.target_language for _, each in self._corpora())]
         tags = {f"2{each}": "of a language" for each in languages if each is not None} if self.language_tags else {}
         return tags | ({"sep": "between the sentences of a context"} if self.context is not None else {})
 
     def _corpora(self) -> Iterator[tuple[tuple[str, str], AnyCorpus | TestSet]]:
-        """Corpora and test sets, each with where it stands."""
+        """Yield corpora and test sets with their keys."""
         for kind, sets in (("train", self.train), ("valid", self.valid), ("test", self.test)):
             for name, each in sets.items():
                 yield (kind, name), each
