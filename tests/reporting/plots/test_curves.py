@@ -1,21 +1,18 @@
-"""SVG plots are well-formed, labelled and escaped."""
+"""Curves are well-formed, labelled and escaped; thinned curves look like the full ones."""
 
+import random
 import re
+import time
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nmt_cli.reporting.plots.curves import HEIGHT, WIDTH, BestMarker, Curve, CurveChart, draw_curves
-from nmt_cli.reporting.plots.figures import (
-    AttentionMap,
-    HistogramChart,
-    ScoreInterval,
-    draw_attention,
-    draw_histogram,
-    draw_intervals,
-)
+from nmt_cli.reporting.plots.curves import HEIGHT, WIDTH, BestMarker, Curve, CurveChart, draw_curves, thin
 
 HOSTILE = '<script>"&\x00\u202e'
+VALUES = st.lists(st.none() | st.integers(-1000, 1000).map(float), max_size=200)
 
 
 def parsed(svg: str) -> ElementTree.Element:
@@ -82,45 +79,48 @@ def test_many_points_have_no_dots() -> None:
     assert not list(parsed(draw_curves(chart)).iter("circle"))
 
 
-def test_histogram_shows_statistics() -> None:
-    svg = draw_histogram(HistogramChart("Lengths", "subwords", {"source": {1: 1, 3: 3}, "target": {2: 4}}))
-    parsed(svg)
-    assert "source: 4 lines, mean 2.5, median 3, longest 3" in svg
+def test_curves_escape_untrusted_text() -> None:
+    svg = draw_curves(
+        CurveChart(HOSTILE, [Curve(HOSTILE, [1], [1.0], has_dots=True), Curve("b", [1], [1.0])], note=HOSTILE)
+    )
+    assert not list(parsed(svg).iter("script"))
+    assert "<script" not in svg
+    assert "\u202e" not in svg
 
 
-def test_histogram_counts_lines_that_are_not_drawn() -> None:
-    svg = draw_histogram(HistogramChart("Lengths", "subwords", {"source": {10: 100_000, 5000: 7}}))
-    assert "7 longer than" in svg
+def extremes(points: list[tuple[float, float]], columns: int) -> dict[int, tuple[float, float, float, float]]:
+    """First, lowest, highest and last value of each pixel column."""
+    found: dict[int, list[float]] = {}
+    for x, value in points:
+        found.setdefault(int(x / columns), []).append(value)
+    return {column: (some[0], min(some), max(some), some[-1]) for column, some in found.items()}
 
 
-@pytest.mark.parametrize("lengths", [{}, {"source": {}}, {"source": {0: 3}}])
-def test_draw_histogram_of_few_or_no_values(lengths: dict[str, dict[int, int]]) -> None:
-    parsed(draw_histogram(HistogramChart("Lengths", "subwords", lengths)))
+@given(VALUES, st.integers(1, 40))
+def test_thin_keeps_ends_and_extremes_of_each_column(values: list[float | None], columns: int) -> None:
+    points = [(float(step), value) for step, value in enumerate(values)]
+
+    thinned = [point for segment in thin(points, lambda step: int(step / columns)) for point in segment]
+
+    finite = [(step, value) for step, value in points if value is not None]
+    assert extremes(thinned, columns) == extremes(finite, columns)
+    assert set(thinned) <= set(finite)
+    assert thinned == sorted(thinned)
 
 
-def test_attention_has_a_cell_for_each_visible_weight() -> None:
-    svg = draw_attention(AttentionMap(3, ["▁a", "▁b"], ["▁c", "</s>"], [[0.9, 0.1], [0.001, 0.999]]))
-    cells = [(rect.attrib["fill-opacity"], rect[0].text) for rect in parsed(svg).iter("rect")]
-    assert cells == [("0.90", "▁c ← ▁a: 0.90"), ("0.10", "▁c ← ▁b: 0.10"), ("1.00", "</s> ← ▁b: 1.00")]
+def test_thin_splits_at_values_that_are_not_finite() -> None:
+    points = [(0.0, 1.0), (1.0, 2.0), (2.0, None), (3.0, 4.0)]
+    assert thin(points, int) == [[(0.0, 1.0), (1.0, 2.0)], [(3.0, 4.0)]]
 
 
-def test_intervals_show_score_and_bounds() -> None:
-    svg = draw_intervals("BLEU", [ScoreInterval("a", 37.2, 35.6, 38.8), ScoreInterval("b", 0.5, 0.25, 0.75)])
-    parsed(svg)
-    assert "a: 37.20 (35.60 to 38.80)" in svg
-    assert "b: 0.5000 (0.2500 to 0.7500)" in svg
+def test_thin_reduces_100_000_points_and_keeps_the_peak() -> None:
+    rng = random.Random(1)
+    points: list[tuple[float, float | None]] = [(float(step), rng.random()) for step in range(100_000)]
+    points[77_777] = (77_777.0, 50.0)
+    began = time.process_time()
 
+    (segment,) = thin(points, lambda step: int(step / 300))
 
-def test_plots_escape_untrusted_text() -> None:
-    svgs = [
-        draw_curves(
-            CurveChart(HOSTILE, [Curve(HOSTILE, [1], [1.0], has_dots=True), Curve("b", [1], [1.0])], note=HOSTILE)
-        ),
-        draw_histogram(HistogramChart(HOSTILE, HOSTILE, {HOSTILE: {1: 1}})),
-        draw_attention(AttentionMap(1, [HOSTILE], [HOSTILE], [[1.0]])),
-        draw_intervals(HOSTILE, [ScoreInterval(HOSTILE, 1, 0, 2)], HOSTILE),
-    ]
-    for svg in svgs:
-        assert not list(parsed(svg).iter("script"))
-        assert "<script" not in svg
-        assert "\u202e" not in svg
+    assert time.process_time() - began < 2
+    assert len(segment) <= 4 * 334
+    assert max(value for _, value in segment) == 50.0
