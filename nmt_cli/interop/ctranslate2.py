@@ -12,8 +12,10 @@ from torch import Tensor
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.errors import ModelError, ResourceError
-from nmt_cli.models.contract import Model, TransformerDescription
-from nmt_cli.models.embeddings import sinusoidal_encoding
+from nmt_cli.models.attention import sinusoidal_encoding
+from nmt_cli.models.contract import Model
+from nmt_cli.models.transformer_layers import NORM_EPSILON
+from nmt_cli.recipe.model import TransformerSettings
 
 MAX_POSITIONS = 2048
 """Size of the table of sinusoidal positions: CTranslate2 refuses longer sentences."""
@@ -87,8 +89,8 @@ def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
         ResourceError: CTranslate2 is not installed.
     """
     specs = _import_specs()
-    description = model.export_description()
-    if description is None:
+    settings = model.export_settings()
+    if settings is None:
         raise ModelError("model.architecture: is not supported by CTranslate2; it needs a transformer")
     if tokenizer.factors.names:
         raise ModelError(f"data.factors: {', '.join(tokenizer.factors.names)}: CTranslate2 does not support factors")
@@ -99,7 +101,7 @@ def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
                 f"tokenizer.algorithm: {segmenter.name} is not supported by CTranslate2, which uses SentencePiece"
             )
     parameters = _UnusedParameters(dict(model.named_parameters()))
-    spec = specs.TransformerSpec(_encoder(specs, description, parameters), _decoder(specs, description, parameters))
+    spec = specs.TransformerSpec(_encoder(specs, settings, parameters), _decoder(specs, settings, parameters))
     if parameters.names:
         raise ModelError(f"CTranslate2 has no place for the model's parameters {', '.join(sorted(parameters.names))}")
     source, target = token_names(tokenizer)
@@ -109,7 +111,7 @@ def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
     spec.config.unk_token, spec.config.bos_token = target[special.unk], target[special.bos]
     spec.config.eos_token, spec.config.decoder_start_token = target[special.eos], target[special.decoder_start]
     spec.config.add_source_eos = True
-    spec.config.layer_norm_epsilon = description.norm_epsilon
+    spec.config.layer_norm_epsilon = NORM_EPSILON[settings.norm.type]
     spec.validate()
     spec.optimize()  # tied weights are stored once
     spec.save(str(folder))
@@ -199,25 +201,25 @@ class _UnusedParameters:
             spec.beta = self.take(f"{name}.bias")
 
 
-def _encoder(specs: Any, model: TransformerDescription, parameters: _UnusedParameters) -> Any:
+def _encoder(specs: Any, settings: TransformerSettings, parameters: _UnusedParameters) -> Any:
     spec = specs.TransformerEncoderSpec(
-        model.num_encoder_layers, multi_query_attention=model.num_kv_heads == 1, **_arguments(specs, model)
+        settings.encoder_layers, multi_query_attention=settings.key_value_heads == 1, **_arguments(specs, settings)
     )
     source, target = "embeddings.source.weight", "embeddings.target.weight"
     spec.embeddings[0].weight = parameters.take(source if source in parameters else target)
-    _set_ends(spec, model, parameters, "encoder_norm")
+    _set_ends(spec, settings, parameters, "encoder_norm")
     for index, layer in enumerate(spec.layer):
         _set_layer(layer, parameters, f"encoder.{index}")
     return spec
 
 
-def _decoder(specs: Any, model: TransformerDescription, parameters: _UnusedParameters) -> Any:
-    spec = specs.TransformerDecoderSpec(model.num_decoder_layers, **_arguments(specs, model))
+def _decoder(specs: Any, settings: TransformerSettings, parameters: _UnusedParameters) -> Any:
+    spec = specs.TransformerDecoderSpec(settings.decoder_layers, **_arguments(specs, settings))
     spec.embeddings.weight = parameters.take("embeddings.target.weight")
     spec.projection.weight = spec.embeddings.weight
     if "output.projection.weight" in parameters:
         parameters.take_linear(spec.projection, "output.projection")
-    _set_ends(spec, model, parameters, "decoder_norm")
+    _set_ends(spec, settings, parameters, "decoder_norm")
     for index, layer in enumerate(spec.layer):
         name = f"decoder.{index}"
         _set_layer(layer, parameters, name)
@@ -227,29 +229,29 @@ def _decoder(specs: Any, model: TransformerDescription, parameters: _UnusedParam
     return spec
 
 
-def _arguments(specs: Any, model: TransformerDescription) -> dict[str, Any]:
+def _arguments(specs: Any, settings: TransformerSettings) -> dict[str, Any]:
     """Return the arguments that encoder and decoder share."""
     return {
-        "num_heads": model.num_heads,
-        "num_heads_kv": model.num_kv_heads,
-        "pre_norm": model.is_pre_norm,
-        "rms_norm": model.norm == "rms",
-        "activation": specs.Activation[_ACTIVATIONS[model.activation]],
-        "ffn_glu": model.activation == "swiglu",
-        "rotary_dim": 0 if model.is_rotary else None,
+        "num_heads": settings.heads,
+        "num_heads_kv": settings.key_value_heads,
+        "pre_norm": settings.norm.position == "pre",
+        "rms_norm": settings.norm.type == "rms",
+        "activation": specs.Activation[_ACTIVATIONS[settings.activation]],
+        "ffn_glu": settings.activation == "swiglu",
+        "rotary_dim": 0 if settings.positions.type == "rotary" else None,
         "rotary_interleave": False,  # pairs are (i, i + d/2)
     }
 
 
-def _set_ends(spec: Any, model: TransformerDescription, parameters: _UnusedParameters, norm: str) -> None:
+def _set_ends(spec: Any, settings: TransformerSettings, parameters: _UnusedParameters, norm: str) -> None:
     """Set the positions before the layers and the norm after them."""
     spec.scale_embeddings = True  # by the square root of the width
-    if model.is_rotary:
+    if settings.positions.type == "rotary":
         if hasattr(spec, "position_encodings"):
             del spec.position_encodings
     else:
-        spec.position_encodings.encodings = _array(sinusoidal_encoding(torch.arange(MAX_POSITIONS), model.width))
-    if model.is_pre_norm:
+        spec.position_encodings.encodings = _array(sinusoidal_encoding(torch.arange(MAX_POSITIONS), settings.width))
+    if settings.norm.position == "pre":
         parameters.take_norm(spec.layer_norm, norm)
 
 

@@ -1,13 +1,57 @@
-"""Multi-head attention: queries, keys and values → weighted sums of values."""
+"""Multi-head attention and positional encodings."""
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt_cli.models.embeddings import RotaryCache, apply_rotary_emb
 from nmt_cli.models.kernels import Linear, dropout
+
+
+def sinusoidal_encoding(positions: Tensor, width: int) -> Tensor:
+    """Encode positions [...] as sines and cosines → [...,D] (Vaswani et al. 2017), sines in the first half."""
+    angles = positions[..., None] * _inverse_frequencies(width, positions)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+class RotaryCache(NamedTuple):
+    """Cosines and sines [...,T,d/2] of the angles by which queries and keys are rotated (Su et al. 2021)."""
+
+    cos: Tensor
+    sin: Tensor
+
+    @classmethod
+    def from_positions(cls, positions: Tensor, head_width: int) -> Self:
+        """Return those of positions [...,T]."""
+        angles = positions[..., None] * _inverse_frequencies(head_width, positions)
+        return cls(angles.cos(), angles.sin())
+
+    def at(self, position: int) -> "RotaryCache":
+        """Return those of one position, [d/2]."""
+        return RotaryCache(self.cos[position], self.sin[position])
+
+
+def apply_rotary_emb(vectors: Tensor, rotary: RotaryCache) -> Tensor:
+    """Rotate each pair (i, i + d/2) of vectors [...,T,d], or [...,d] by the angles of one position."""
+    first, second = vectors.chunk(2, dim=-1)
+    rotated = [first * rotary.cos - second * rotary.sin, second * rotary.cos + first * rotary.sin]
+    return torch.cat(rotated, dim=-1).to(vectors.dtype)
+
+
+class PositionalEncoding(NamedTuple):
+    """Either a sinusoidal encoding [T,D] or [B,T,D], to be added to embeddings, or a rotary one."""
+
+    sinusoidal: Tensor | None
+    rotary: RotaryCache | None
+
+
+def _inverse_frequencies(width: int, positions: Tensor) -> Tensor:
+    """Return one frequency for each of width/2 pairs, from 1 down to nearly 1/10000, on the device of the positions."""
+    pairs = torch.arange(width // 2, dtype=torch.float32, device=positions.device)
+    return torch.exp(pairs * (-2 * math.log(10000) / width))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nmt_cli.models.batch_tensors import BatchTensors
 from nmt_cli.models.kernels import Backend, Linear, prepare_children
+from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.text.special_tokens import VocabularySpec as VocabularySpec
 
 _NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
@@ -136,24 +137,6 @@ class Cache(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class TransformerDescription:
-    """A standard Transformer, as export formats describe it. Its parameters are those of models.transformer."""
-
-    num_encoder_layers: int
-    num_decoder_layers: int
-    width: int
-    num_heads: int
-    num_kv_heads: int | None
-    """None: as many as heads."""
-    activation: Literal["relu", "gelu", "swiglu"]
-    is_pre_norm: bool
-    norm: Literal["layer", "rms"]
-    norm_epsilon: float
-    is_rotary: bool
-    """Else positions are sinusoidal, with sines in the first half."""
-
-
 class VocabularyParameter(NamedTuple):
     """A parameter with one row, or column, per entry of a vocabulary."""
 
@@ -231,9 +214,9 @@ class Model(nn.Module, ABC):
         """Replace layers by prepacked functions, in place; afterwards the model can be neither trained nor saved."""
         prepare_children(self, backend)
 
-    @abstractmethod
     def vocabulary_parameters(self) -> list[VocabularyParameter]:
         """Return the parameters with a row per vocabulary entry: embeddings, output layer and its bias."""
+        raise NotImplementedError("this model is not trained")
 
     def fused_parameters(self) -> dict[str, Sequence[int]]:
         """Return the parameters that hold several matrices, one below the other, with the number of rows of each."""
@@ -244,12 +227,12 @@ class Model(nn.Module, ABC):
         }
 
     @property
-    @abstractmethod
     def activations_per_token(self) -> int:
         """Approximate number of values that training keeps for the backward pass, per target token of a batch."""
+        raise NotImplementedError("this model is not trained")
 
-    def export_description(self) -> TransformerDescription | None:
-        """Describe the model to export formats, if its architecture has a common description."""
+    def export_settings(self) -> TransformerSettings | None:
+        """Return the settings of a standard Transformer with these parameters, for export to other toolkits."""
         return None
 
     def fsdp_units(self) -> Sequence[nn.Module]:

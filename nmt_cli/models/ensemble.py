@@ -17,7 +17,6 @@ from nmt_cli.models.contract import (
     Model,
     ModelInputs,
     OutputPositions,
-    VocabularyParameter,
 )
 
 
@@ -103,17 +102,6 @@ class Ensemble(Model):
     def step(self, ids: Tensor, cache: EnsembleCache) -> tuple[Tensor, EnsembleCache]:
         steps = [model.step(ids, each) for model, each in zip(self._models(), cache.caches, strict=True)]
         return self._mean([logits for logits, _ in steps]), EnsembleCache(tuple(each for _, each in steps))
-
-    def vocabulary_parameters(self) -> list[VocabularyParameter]:
-        return [
-            each._replace(name=f"models.{index}.{each.name}")
-            for index, model in enumerate(self._models())
-            for each in model.vocabulary_parameters()
-        ]
-
-    @property
-    def activations_per_token(self) -> int:
-        return sum(model.activations_per_token for model in self._models())
 
     def _models(self) -> Sequence[Model]:
         return cast("Sequence[Model]", self.models)

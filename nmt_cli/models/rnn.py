@@ -8,19 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.models.contract import (
-    Capabilities,
     DecoderInput,
     DecoderOutput,
     EncoderOutput,
-    Model,
     ModelInputs,
-    OutputPositions,
-    VocabularyParameter,
     VocabularySpec,
     sentence_indices,
 )
-from nmt_cli.models.embeddings import Embeddings, OutputLayer, tied_parameters
-from nmt_cli.models.kernels import Backend, Dropout, Linear, initialize, prepare_children
+from nmt_cli.models.encoder_decoder import EncoderDecoder
+from nmt_cli.models.kernels import Linear
 from nmt_cli.models.rnn_layers import RecurrentEncoder, RecurrentLayer, new_attention
 from nmt_cli.recipe.model import RnnSettings
 
@@ -60,7 +56,7 @@ class RnnCache:
         )
 
 
-class Rnn(Model):
+class Rnn(EncoderDecoder):
     """Encoder and decoder of recurrent cells.
 
     The decoder starts from the encoder's final states. Without attention they are all it gets (Sutskever et al. 2014;
@@ -70,11 +66,8 @@ class Rnn(Model):
     """
 
     def __init__(self, settings: RnnSettings, vocabulary: VocabularySpec) -> None:
-        super().__init__(vocabulary, Capabilities(attention=settings.attention != "none"))
-        width, tying = settings.width, settings.tied_embeddings
-        self.settings = settings
-        self.embeddings = Embeddings(vocabulary, settings.embedding_width, tying)
-        self.dropout = Dropout(settings.dropout)
+        super().__init__(settings, vocabulary, settings.embedding_width)
+        self.settings, width = settings, settings.width
         self.encoder = RecurrentEncoder(settings)
         num_states = 2 if settings.cell == "lstm" else 1
         self.bridges = nn.ModuleList(
@@ -86,8 +79,7 @@ class Rnn(Model):
         self.decoder = nn.ModuleList(RecurrentLayer(settings.cell, w, width) for w in widths)
         self.attention = new_attention(settings)
         self.combine = Linear(2 * width, width) if self.attention else nn.Identity()
-        self.output = OutputLayer(width, self.embeddings.target, tying)
-        self.apply(initialize)
+        self._add_output(settings)
 
     def encode(self, inputs: ModelInputs) -> RnnEncoderOutput:
         assert inputs.ids is not None
@@ -106,10 +98,6 @@ class Rnn(Model):
         hidden_states, weights = decode(embedded, encoder_output)
         return DecoderOutput(hidden_states, cross_attention=weights if attention else None)
 
-    def logits(self, output: DecoderOutput, positions: OutputPositions | None = None) -> Tensor:
-        logits: Tensor = self.output(output, self.embeddings.target, positions)
-        return logits
-
     def init_cache(self, encoder_output: RnnEncoderOutput, batch_size: int) -> RnnCache:
         states = encoder_output.initial.unsqueeze(3)
         input_feed = torch.zeros_like(states[-1, 0]) if self.has_input_feeding else None
@@ -119,14 +107,6 @@ class Rnn(Model):
         embedded = self.dropout(self.embeddings.embed_target(self._known_ids(ids)))
         hidden_states, _, cache = self._decode_step(embedded, cache)
         return self.logits(DecoderOutput(hidden_states)).view(*ids.shape, -1), cache
-
-    def prepare_for_inference(self, backend: Backend) -> None:
-        """See Model.prepare_for_inference."""
-        self.output.prepack(self.embeddings.target, backend)
-        prepare_children(self, backend)
-
-    def vocabulary_parameters(self) -> list[VocabularyParameter]:
-        return tied_parameters(self.embeddings, self.output)
 
     def fused_parameters(self) -> dict[str, Sequence[int]]:
         cells = [(name, module) for name, module in self.named_modules() if isinstance(module, nn.RNNBase)]

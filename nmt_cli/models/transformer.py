@@ -9,30 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from nmt_cli.models.attention import KeyValues
+from nmt_cli.models.attention import KeyValues, PositionalEncoding, RotaryCache, sinusoidal_encoding
 from nmt_cli.models.contract import (
-    Capabilities,
     DecoderInput,
     DecoderOutput,
     EncoderOutput,
-    Model,
     ModelInputs,
-    OutputPositions,
-    TransformerDescription,
-    VocabularyParameter,
     VocabularySpec,
     sentence_indices,
 )
-from nmt_cli.models.embeddings import (
-    Embeddings,
-    OutputLayer,
-    PositionalEncoding,
-    RotaryCache,
-    sinusoidal_encoding,
-    tied_parameters,
-)
-from nmt_cli.models.kernels import Backend, Dropout, initialize, prepare_children
-from nmt_cli.models.transformer_layers import NORM_EPSILON, DecoderLayer, EncoderLayer, new_norm
+from nmt_cli.models.encoder_decoder import EncoderDecoder
+from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, new_norm
 from nmt_cli.recipe.model import TransformerSettings
 
 _MIN_ATTENDED = 16
@@ -116,20 +103,18 @@ def _new_cache(like: Tensor, shape: tuple[int, ...]) -> Tensor:
     return cache
 
 
-class Transformer(Model):
+class Transformer(EncoderDecoder):
     """Self-attention in the encoder; causal self-attention and cross-attention in the decoder.
 
     The decoder supports packed rows.
     """
 
     def __init__(self, settings: TransformerSettings, vocabulary: VocabularySpec) -> None:
-        super().__init__(vocabulary, Capabilities())
-        width, tying = settings.width, settings.tied_embeddings
+        width = settings.width
+        super().__init__(settings, vocabulary, width, scale=width**0.5)
         self.settings = settings
         self.width, self.head_width = width, width // settings.heads
         self.is_rotary = settings.positions.type == "rotary"
-        self.embeddings = Embeddings(vocabulary, width, tying, scale=width**0.5)
-        self.dropout = Dropout(settings.dropout)
         self.layer_drop = settings.layer_drop
         self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
@@ -137,8 +122,7 @@ class Transformer(Model):
         is_pre_norm = settings.norm.position == "pre"
         self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
-        self.output = OutputLayer(width, self.embeddings.target, tying)
-        self.apply(initialize)
+        self._add_output(settings)
 
     @property
     def uses_all_parameters(self) -> bool:
@@ -162,28 +146,18 @@ class Transformer(Model):
     ) -> DecoderOutput:
         """See Model.decode; attention is that of the last layer, the mean over heads."""
         ids = self._known_ids(target.required_ids("positions", "segment_ids"))
-        numbers = torch.arange(ids.size(1), device=ids.device) if target.positions is None else target.positions
-        positions = self._positional_encoding(numbers)
+        indices = torch.arange(ids.size(1), device=ids.device) if target.positions is None else target.positions
+        positions = self._positional_encoding(indices)
         self_attn_mask = None if target.segment_ids is None else _segment_mask(target.segment_ids)
         hidden_states = self._add_positions(self.embeddings.embed_target(ids), positions)
         weights = None
+        source, source_mask = encoder_output.hidden_states, encoder_output.attn_mask
         for layer in self.decoder:
             with_attention = attention and layer is self.decoder[-1]
             if with_attention or not self._skips_layer():
-                hidden_states, weights = self._run(
-                    layer,
-                    hidden_states,
-                    positions.rotary,
-                    self_attn_mask,
-                    encoder_output.hidden_states,
-                    encoder_output.attn_mask,
-                    with_attention,
-                )
+                inputs = hidden_states, positions.rotary, self_attn_mask, source, source_mask
+                hidden_states, weights = self._run(layer, *inputs, with_attention)
         return DecoderOutput(self.decoder_norm(hidden_states), cross_attention=weights)
-
-    def logits(self, output: DecoderOutput, positions: OutputPositions | None = None) -> Tensor:
-        logits: Tensor = self.output(output, self.embeddings.target, positions)
-        return logits
 
     @torch.no_grad()  # the cache is written in place
     def init_cache(self, encoder_output: TransformerEncoderOutput, batch_size: int) -> TransformerCache:
@@ -216,24 +190,11 @@ class Transformer(Model):
         if cache.positions.sinusoidal is not None:
             hidden_states = hidden_states + cache.positions.sinusoidal[position]
         rotary = None if cache.positions.rotary is None else cache.positions.rotary.at(position)
-        for layer, past, new_kv, encoder_kv in zip(
-            self._decoder_layers(),
-            cache.self_attn_kv(),
-            cache.kv_cache[position].unbind(0),
-            cache.cross_attn_kv(),
-            strict=True,
-        ):
+        kv = cache.self_attn_kv(), cache.kv_cache[position].unbind(0), cache.cross_attn_kv()
+        for layer, past, new_kv, encoder_kv in zip(self._decoder_layers(), *kv, strict=True):
             hidden_states = layer.step(hidden_states, rotary, past, new_kv, encoder_kv)
         logits = self.logits(DecoderOutput(self.decoder_norm(hidden_states).unsqueeze(1)))
         return logits.view(*ids.shape, -1), replace(cache, length=position + 1)
-
-    def prepare_for_inference(self, backend: Backend) -> None:
-        """See Model.prepare_for_inference."""
-        self.output.prepack(self.embeddings.target, backend)
-        prepare_children(self, backend)
-
-    def vocabulary_parameters(self) -> list[VocabularyParameter]:
-        return tied_parameters(self.embeddings, self.output)
 
     @property
     def activations_per_token(self) -> int:
@@ -242,20 +203,8 @@ class Transformer(Model):
         layers = settings.encoder_layers + 1.5 * settings.decoder_layers  # which attend twice
         return round(layers * (14 * settings.width + 3 * settings.feed_forward))
 
-    def export_description(self) -> TransformerDescription:
-        settings = self.settings
-        return TransformerDescription(
-            num_encoder_layers=settings.encoder_layers,
-            num_decoder_layers=settings.decoder_layers,
-            width=settings.width,
-            num_heads=settings.heads,
-            num_kv_heads=settings.key_value_heads,
-            activation=settings.activation,
-            is_pre_norm=settings.norm.position == "pre",
-            norm=settings.norm.type,
-            norm_epsilon=NORM_EPSILON[settings.norm.type],
-            is_rotary=self.is_rotary,
-        )
+    def export_settings(self) -> TransformerSettings:
+        return self.settings
 
     def _ensure_capacity(self, cache: TransformerCache) -> TransformerCache:
         """Return the same cache with at least one empty slot."""

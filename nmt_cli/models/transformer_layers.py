@@ -5,8 +5,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt_cli.models.attention import CrossAttention, KeyValues, SelfAttention
-from nmt_cli.models.embeddings import RotaryCache
+from nmt_cli.models.attention import CrossAttention, KeyValues, RotaryCache, SelfAttention
 from nmt_cli.models.kernels import Backend, Dropout, Linear, prepare_children, replace_submodule
 from nmt_cli.recipe.model import TransformerSettings
 

@@ -82,6 +82,8 @@ class TransformerSettings(PresetSection):
     layer_drop: Rate = 0.0
     """Probability of skipping each layer in training (LayerDrop, Fan et al. 2020)."""
 
+    has_attention: ClassVar[bool] = True
+
     @model_validator(mode="after")
     def check_heads(self) -> Self:
         if self.width % self.heads:
@@ -127,6 +129,10 @@ class RnnSettings(PresetSection):
     """Share one matrix: `decoder`: target embedding and output layer; `all`: the source embedding too."""
     dropout: Rate = 0.2
     """Dropout of embeddings, between layers, and before the output layer."""
+
+    @property
+    def has_attention(self) -> bool:
+        return self.attention != "none"
 
     @model_validator(mode="after")
     def check_feeding(self) -> Self:

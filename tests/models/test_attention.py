@@ -6,8 +6,14 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from nmt_cli.models import attention as attention_module
-from nmt_cli.models.attention import CrossAttention, SelfAttention, _attention_weights, _weighted_sum, attention
-from nmt_cli.models.embeddings import RotaryCache
+from nmt_cli.models.attention import (
+    CrossAttention,
+    RotaryCache,
+    SelfAttention,
+    _attention_weights,
+    _weighted_sum,
+    attention,
+)
 
 
 def test_self_attention_equals_that_of_torch() -> None:

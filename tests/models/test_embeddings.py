@@ -7,8 +7,9 @@ import torch
 from torch.testing import assert_close
 
 from nmt_cli.errors import RecipeError
+from nmt_cli.models.attention import RotaryCache, apply_rotary_emb, sinusoidal_encoding
 from nmt_cli.models.contract import ModelInputs, VocabularySpec
-from nmt_cli.models.embeddings import Embeddings, RotaryCache, apply_rotary_emb, sinusoidal_encoding
+from nmt_cli.models.encoder_decoder import Embeddings
 
 inputs = ModelInputs.from_ids
 

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
-from nmt_cli.models.embeddings import Embeddings
+from nmt_cli.models.encoder_decoder import Embeddings
 from nmt_cli.models.ensemble import Ensemble
 from nmt_cli.models.kernels import Backend
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings

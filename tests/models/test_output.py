@@ -5,7 +5,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from nmt_cli.models.contract import DecoderOutput
-from nmt_cli.models.embeddings import OutputLayer
+from nmt_cli.models.encoder_decoder import OutputLayer
 
 
 def test_tied_scores_are_products_with_the_embeddings_without_weights_of_their_own() -> None:

@@ -1,15 +1,58 @@
-"""Tokens and their positions → vectors, and vectors → logits."""
+"""What encoder-decoders have in common: embeddings and the output layer."""
 
-import math
-from typing import NamedTuple, Self
-
-import torch
 from torch import Tensor, nn
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.models.contract import DecoderOutput, ModelInputs, OutputPositions, VocabularyParameter, VocabularySpec
-from nmt_cli.models.kernels import Backend, Linear, LinearFn, linear
-from nmt_cli.recipe.model import Tying
+from nmt_cli.models.contract import (
+    Capabilities,
+    DecoderOutput,
+    Model,
+    ModelInputs,
+    OutputPositions,
+    VocabularyParameter,
+    VocabularySpec,
+)
+from nmt_cli.models.kernels import Backend, Dropout, Linear, LinearFn, initialize, linear, prepare_children
+from nmt_cli.recipe.model import RnnSettings, TransformerSettings, Tying
+
+
+class EncoderDecoder(Model):
+    """A model with token embeddings and an output layer, which may be tied.
+
+    Subclasses build their layers and then call `_add_output`: the order decides the initial parameters.
+    """
+
+    def __init__(
+        self, settings: TransformerSettings | RnnSettings, vocabulary: VocabularySpec, width: int, scale: float = 1.0
+    ) -> None:
+        """Embeddings have this width and are multiplied by `scale`."""
+        super().__init__(vocabulary, Capabilities(attention=settings.has_attention))
+        self.embeddings = Embeddings(vocabulary, width, settings.tied_embeddings, scale=scale)
+        self.dropout = Dropout(settings.dropout)
+
+    def _add_output(self, settings: TransformerSettings | RnnSettings) -> None:
+        self.output = OutputLayer(settings.width, self.embeddings.target, settings.tied_embeddings)
+        self.apply(initialize)
+
+    def logits(self, output: DecoderOutput, positions: OutputPositions | None = None) -> Tensor:
+        logits: Tensor = self.output(output, self.embeddings.target, positions)
+        return logits
+
+    def prepare_for_inference(self, backend: Backend) -> None:
+        """See Model.prepare_for_inference."""
+        self.output.prepack(self.embeddings.target, backend)
+        prepare_children(self, backend)
+
+    def vocabulary_parameters(self) -> list[VocabularyParameter]:
+        found = [VocabularyParameter("embeddings.target.weight", "target")]
+        if self.embeddings.source is not None:
+            found.append(VocabularyParameter("embeddings.source.weight", "source"))
+        for column, embeddings in self.embeddings.columns.items():
+            names = [name for name, _ in embeddings.named_parameters(f"embeddings.columns.{column}")]
+            found += [VocabularyParameter(name, column) for name in names]
+        if self.output.projection is not None:
+            found += [VocabularyParameter(f"output.projection.{name}", "target") for name in ("weight", "bias")]
+        return found
 
 
 class Embeddings(nn.Module):
@@ -30,18 +73,13 @@ class Embeddings(nn.Module):
         # The tied matrix has one owner, so that a checkpoint names it once.
         self.target = _embedding(vocabulary.target_size, width)
         self.source = None if tying == "all" else _embedding(vocabulary.source_size, width)
-        self.columns = nn.ModuleDict(
-            {
-                name: nn.ModuleList(_embedding(size, width) for size in sizes)
-                for name, sizes in vocabulary.columns.items()
-            }
-        )
+        self.columns = nn.ModuleDict()
+        for name, sizes in vocabulary.columns.items():
+            self.columns[name] = nn.ModuleList(_embedding(size, width) for size in sizes)
 
     def embed_source(self, inputs: ModelInputs) -> Tensor:
         """Embed source ids [B,S] and their columns → [B,S,D]."""
-        assert inputs.columns.keys() == self.columns.keys(), (
-            "inputs must have exactly the columns that the model embeds"
-        )
+        assert inputs.columns.keys() == self.columns.keys(), "source columns differ from those that the model embeds"
         vectors: Tensor = (self.source or self.target)(inputs.ids)
         for name, embeddings in self.columns.items():
             for embedding, ids in zip(embeddings.children(), inputs.columns[name].unbind(-1), strict=True):
@@ -51,16 +89,6 @@ class Embeddings(nn.Module):
     def embed_target(self, ids: Tensor) -> Tensor:
         """Embed target ids [B,T] → [B,T,D]."""
         return self._scaled(self.target(ids))
-
-    def vocabulary_parameters(self) -> list[tuple[str, str]]:
-        """Return the names of the embedding matrices within this module, each with the name of its vocabulary."""
-        sides = [("target.weight", "target"), *([] if self.source is None else [("source.weight", "source")])]
-        columns = [
-            (f"columns.{name}.{parameter}", name)
-            for name, embeddings in self.columns.items()
-            for parameter, _ in embeddings.named_parameters()
-        ]
-        return sides + columns
 
     def _scaled(self, vectors: Tensor) -> Tensor:
         return vectors if self.scale == 1 else vectors * self.scale
@@ -106,54 +134,3 @@ class OutputLayer(nn.Module):
         projection: LinearFn | None = self.prepacked or self.projection
         logits: Tensor = linear(hidden_states, embeddings.weight) if projection is None else projection(hidden_states)
         return logits
-
-
-def sinusoidal_encoding(positions: Tensor, width: int) -> Tensor:
-    """Encode positions [...] as sines and cosines → [...,D] (Vaswani et al. 2017), sines in the first half."""
-    angles = positions[..., None] * _inverse_frequencies(width, positions)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
-
-
-class RotaryCache(NamedTuple):
-    """Cosines and sines [...,T,d/2] of the angles by which queries and keys are rotated (Su et al. 2021)."""
-
-    cos: Tensor
-    sin: Tensor
-
-    @classmethod
-    def from_positions(cls, positions: Tensor, head_width: int) -> Self:
-        """Return those of positions [...,T]."""
-        angles = positions[..., None] * _inverse_frequencies(head_width, positions)
-        return cls(angles.cos(), angles.sin())
-
-    def at(self, position: int) -> "RotaryCache":
-        """Return those of one position, [d/2]."""
-        return RotaryCache(self.cos[position], self.sin[position])
-
-
-def apply_rotary_emb(vectors: Tensor, rotary: RotaryCache) -> Tensor:
-    """Rotate each pair (i, i + d/2) of vectors [...,T,d], or [...,d] by the angles of one position."""
-    first, second = vectors.chunk(2, dim=-1)
-    rotated = [first * rotary.cos - second * rotary.sin, second * rotary.cos + first * rotary.sin]
-    return torch.cat(rotated, dim=-1).to(vectors.dtype)
-
-
-class PositionalEncoding(NamedTuple):
-    """Either a sinusoidal encoding [T,D] or [B,T,D], to be added to embeddings, or a rotary one."""
-
-    sinusoidal: Tensor | None
-    rotary: RotaryCache | None
-
-
-def _inverse_frequencies(width: int, positions: Tensor) -> Tensor:
-    """Return one frequency for each of width/2 pairs, from 1 down to nearly 1/10000, on the device of the positions."""
-    pairs = torch.arange(width // 2, dtype=torch.float32, device=positions.device)
-    return torch.exp(pairs * (-2 * math.log(10000) / width))
-
-
-def tied_parameters(embeddings: Embeddings, output: OutputLayer) -> list[VocabularyParameter]:
-    """Return the vocabulary parameters of a model whose attributes are called `embeddings` and `output`."""
-    found = [VocabularyParameter(f"embeddings.{name}", side) for name, side in embeddings.vocabulary_parameters()]
-    if output.projection is not None:
-        found += [VocabularyParameter(f"output.projection.{part}", "target") for part in ("weight", "bias")]
-    return found
