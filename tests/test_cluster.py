@@ -1,4 +1,4 @@
-"""The scripts for clusters do what their comments say, as far as one machine can show."""
+"""The cluster scripts work as documented, as far as one machine can show."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def start(script: str, *settings: str, **variables: str) -> "subprocess.Popen[str]":
-    """A script of the guide, in a process group of its own."""
+    """Start a script of the guide in its own process group."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables}
     environment["PATH"] = f"{Path('programs').absolute()}:{environment['PATH']}"
     changes = [word for setting in settings for word in ("--set", setting)]
@@ -80,7 +80,7 @@ def start(script: str, *settings: str, **variables: str) -> "subprocess.Popen[st
 
 
 def finish(process: "subprocess.Popen[str]") -> str:
-    """What the script has said at its end, which must come in time."""
+    """Return the output of the script, which must end in time."""
     try:
         return process.communicate(timeout=120)[0]
     except subprocess.TimeoutExpired:
@@ -108,7 +108,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def test_after_a_rank_was_killed_all_are_started_again_and_go_on(project: Path) -> None:
+def test_killed_rank_restarts_all_ranks(project: Path) -> None:
     process = start("torchrun.sh", PROCESSES="2", RESTARTS="1", FIRST=f"localhost:{free_port()}")
     wait_for_a_checkpoint(process)
     os.kill(children(process.pid)[-1], signal.SIGKILL)
@@ -127,7 +127,7 @@ def test_two_machines_train_together(project: Path) -> None:
     assert status() == "finished"
 
 
-def test_a_slurm_job_saves_before_its_end_queues_itself_again_and_goes_on(project: Path) -> None:
+def test_slurm_job_saves_requeues_and_resumes(project: Path) -> None:
     job = {"SLURM_JOB_ID": str(free_port()), "SLURM_JOB_NUM_NODES": "1", "PROCESSES": "2"}
     process = start("slurm.sbatch", "training.limits.updates=100000", **job)
     wait_for_a_checkpoint(process)
@@ -147,7 +147,7 @@ def test_a_slurm_job_saves_before_its_end_queues_itself_again_and_goes_on(projec
 
 
 def test_restarts_that_could_hang_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What torchrun --max-restarts=1 tells its ranks, unless it is started as the scripts start it."""
+    """The environment that torchrun --max-restarts=1 sets unless started as in the scripts."""
     for name, value in {"RANK": "0", "TORCHELASTIC_MAX_RESTARTS": "1", "TORCHELASTIC_USE_AGENT_STORE": "True"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(RecipeError, match="set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):

@@ -1,4 +1,4 @@
-"""What the guide to data shows can be typed as it stands, and prints what stands there."""
+"""The commands of the data guide run and print as shown."""
 
 import json
 import os
@@ -25,7 +25,7 @@ Run = tuple[str, str, str]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with the guide's recipe and Makefile, and with nmt."""
+    """A folder with the recipe and Makefile of the guide."""
     folder = tmp_path
     (folder / "nmt").write_text(f'#!/bin/sh\nexec {sys.executable} -m nmt_cli "$@"\n')
     (folder / "nmt").chmod(0o755)
@@ -36,7 +36,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def run_all(project: Path) -> list[Run]:
-    """All blocks of commands, run one after another: commands, what they say, and what the guide shows of that."""
+    """Run all blocks of commands in order; return commands, output, and the output shown in the guide."""
     found = []
     for (kind, commands), (next_kind, shown) in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True):
         if kind == "sh":
@@ -46,7 +46,7 @@ def run_all(project: Path) -> list[Run]:
 
 
 def run(folder: Path, commands: str) -> str:
-    """What a shell says that stops at the first mistake."""
+    """Return the output of a shell that stops at the first error."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{folder}:{os.environ['PATH']}"}
     found = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
@@ -61,8 +61,8 @@ def run(folder: Path, commands: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_guide_can_be_typed_as_it_stands(project: Path) -> None:
-    """Its commands say what it shows, every line of its three files is accounted for, and make does the parts."""
+def test_commands_of_the_guide_run_as_shown(project: Path) -> None:
+    """Commands print what is shown, every line of the three files is counted, and make builds the shards."""
     said = run_all(project)
 
     assert sum(bool(shown) for _, _, shown in said) >= 5
@@ -83,20 +83,20 @@ def test_the_guide_can_be_typed_as_it_stands(project: Path) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_of_a_recipe_goes_with_that_of_the_guide(part: str, tmp_path: Path) -> None:
+def test_recipe_fragment_fits_the_recipe_of_the_guide(part: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(_joined(yaml.safe_load(RECIPE), yaml.safe_load(part)), sort_keys=False))
     load_recipe(path)
 
 
-def test_every_filter_is_told() -> None:
+def test_guide_shows_every_filter() -> None:
     for each in get_args(get_args(Filter)[0]):
         [name] = get_args(get_args(each)[0].model_fields["type"].annotation)
         assert re.search(rf"^\| `{name}`", GUIDE, flags=re.MULTILINE), name
 
 
 def _joined(recipe: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-    """The recipe with the part's settings; its corpora are replaced by the part's, as a reader would."""
+    """Return the recipe with the settings of a fragment, whose corpora replace those of the recipe."""
     found = dict(recipe)
     for key, value in part.items():
         is_section = isinstance(value, dict) and isinstance(found.get(key), dict) and key not in ("train", "valid")

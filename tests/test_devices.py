@@ -1,4 +1,4 @@
-"""The allocator's settings can be given at any time; workers share the machine."""
+"""Allocator settings, and the division of cores and devices among workers."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from nmt_cli import devices
 from nmt_cli.devices import init_worker, limit_memory_growth
 
 
-def test_memory_that_is_kept_is_still_memory() -> None:
+def test_kept_memory_is_reused() -> None:
     limit_memory_growth()
     limit_memory_growth()
     assert torch.ones(2**22).sum() == 2**22
@@ -19,8 +19,8 @@ def test_memory_that_is_kept_is_still_memory() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="tells the memory of a process as Linux does")
-def test_products_of_ever_other_shapes_do_not_take_ever_more_memory() -> None:
-    """Each of 800 shapes would leave a quarter of a megabyte or more behind."""
+def test_products_of_many_shapes_do_not_leak_memory() -> None:
+    """Each of 800 shapes would otherwise keep at least a quarter of a megabyte."""
     program = """
 import torch
 from pathlib import Path
@@ -44,7 +44,7 @@ print(resident() - before)
     assert int(done.stdout) < 20 * 2**20
 
 
-def test_workers_share_cores_unless_the_user_has_said_how(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_share_cores_unless_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[int] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(torch, "set_num_threads", given.append)

@@ -1,4 +1,4 @@
-"""What the guide to translating shows can be typed as it stands, and nothing is left out of it."""
+"""The commands of the translation guide run as shown, and the guide covers all options."""
 
 import os
 import re
@@ -36,7 +36,7 @@ training: {{update_tokens: 64, limits: {{updates: 20}}, schedule: {{warmup: 5}},
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the guide takes for granted: two small models that share a tokenizer, and a file of lines."""
+    """A folder with what the guide assumes: two small models that share a tokenizer, and a file of lines."""
     folder = tmp_path_factory.mktemp("guide")
     (folder / "in.en").write_text(SOURCES)
     for path, texts in (("train.en", ENGLISH), ("train.de", GERMAN)):
@@ -49,7 +49,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, commands: str) -> str:
-    """What a shell prints that stops at the first mistake."""
+    """Return the output of a shell that stops at the first error."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{folder}:{os.environ['PATH']}"}
     found = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands], cwd=folder, env=environment, capture_output=True, text=True
@@ -69,7 +69,7 @@ def test_every_command_runs(project: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["translate", "score"])
-def test_every_option_is_shown(verb: str) -> None:
+def test_guide_shows_every_option(verb: str) -> None:
     told = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200"}).stdout
     options = [each.split(", ") for each in re.findall(r"^  +((?:-\w, )?--[a-z-]+)", told, flags=re.MULTILINE)]
 

@@ -1,4 +1,4 @@
-"""The Makefile of the guide does what the guide says."""
+"""The Makefile of the guide works as described."""
 
 import json
 import os
@@ -52,7 +52,7 @@ MODELS = {
 
 
 def project(folder: Path) -> Path:
-    """A folder as the guide describes it, with little data and two tiny models."""
+    """A folder as in the guide, with little data and two tiny models."""
     for name in ("data", "recipes", "in"):
         (folder / name).mkdir(parents=True)
     [makefile] = re.findall(r"```make\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
@@ -73,7 +73,7 @@ def write(path: Path, lines: list[str]) -> None:
 
 
 def start(folder: Path) -> "subprocess.Popen[str]":
-    """Begin `make -j2` in a process group of its own."""
+    """Start `make -j2` in its own process group."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         ["make", "-j2", f"NMT={sys.executable} -m nmt_cli"],
@@ -87,7 +87,7 @@ def start(folder: Path) -> "subprocess.Popen[str]":
 
 
 def make(folder: Path) -> str:
-    """Run `make -j2` to its end, which must be a good one."""
+    """Run `make -j2`, which must succeed."""
     with start(folder) as process:
         said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
@@ -95,7 +95,7 @@ def make(folder: Path) -> str:
 
 
 def times(folder: Path) -> dict[str, int]:
-    """When each file that make or its commands rely on was written."""
+    """Return the modification time of each file that make or its commands depend on."""
     kept = [path for part in ("prepared", "runs", "out") for path in (folder / part).rglob("*") if path.is_file()]
     return {
         str(path.relative_to(folder)): path.stat().st_mtime_ns
@@ -106,14 +106,14 @@ def times(folder: Path) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which make has run to its end."""
+    """A project in which make has completed."""
     folder = project(tmp_path_factory.mktemp("makefiles") / "finished")
     make(folder)
     return folder
 
 
 @pytest.mark.slow
-def test_all_targets_are_made(finished: Path) -> None:
+def test_make_creates_all_targets(finished: Path) -> None:
     for name in MODELS:
         content = json.loads((finished / "runs" / name / "evaluation/test/scores.json").read_bytes())
         assert [score["name"] for score in content["scores"]] == ["BLEU", "chrF2"]
@@ -121,14 +121,14 @@ def test_all_targets_are_made(finished: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_make_does_nothing(finished: Path) -> None:
+def test_second_make_does_nothing(finished: Path) -> None:
     before = times(finished)
     assert "Nothing to be done" in make(finished)
     assert times(finished) == before
 
 
 @pytest.mark.slow
-def test_an_edit_that_changes_no_setting_makes_nothing_anew(finished: Path) -> None:
+def test_edit_without_effect_rebuilds_nothing(finished: Path) -> None:
     before = times(finished)
     recipe = finished / "recipes/gru.yaml"
     recipe.write_text(f"# a thought\n{recipe.read_text()}")
@@ -137,7 +137,7 @@ def test_an_edit_that_changes_no_setting_makes_nothing_anew(finished: Path) -> N
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_make_goes_on_to_the_same_end(finished: Path, tmp_path: Path) -> None:
+def test_killed_make_resumes_to_the_same_result(finished: Path, tmp_path: Path) -> None:
     folder = project(tmp_path / "killed")
     process = start(folder)
     try:
@@ -156,7 +156,7 @@ def test_killed_in_the_middle_make_goes_on_to_the_same_end(finished: Path, tmp_p
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    """Wait until a file is there, as long as the process that should write it lives."""
+    """Wait until a file exists while the process that writes it is running."""
     deadline = time.monotonic() + 120
     while not path.exists():
         assert process.poll() is None, "make ended before it could be killed"

@@ -1,4 +1,4 @@
-"""Recipes that mix and clean corpora do on real text what they say, from preprocessing to translation."""
+"""Recipes that mix and clean corpora work on real text, from preprocessing to translation."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 FEW = 12
-"""Lines of validation and test sets, which a model that has hardly learned translates slowly."""
+"""Lines of validation and test sets, which a hardly trained model translates slowly."""
 QUICK = [
     *("model.encoder_layers=1", "model.decoder_layers=1", "model.width=32", "model.feed_forward=64", "model.heads=2"),
     *("training.update_tokens=1024", "training.precision=fp32", "training.limits.updates=4"),
@@ -33,7 +33,7 @@ QUICK = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the data scripts have left both corpora, with short validation and test sets."""
+    """A folder with both corpora from the data scripts, with short validation and test sets."""
     folder = tmp_path_factory.mktemp("real")
     for name in ("multi30k", "tatoeba-en-de"):
         script = ROOT / "data_scripts" / f"{name.partition('-')[0]}.py"
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def nmt(folder: Path, *arguments: str | Path, given: str = "") -> str:
-    """What a command prints, which must end well."""
+    """Return the output of a command, which must succeed."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     found = subprocess.run(
         [sys.executable, "-m", "nmt_cli", *arguments],
@@ -60,7 +60,7 @@ def nmt(folder: Path, *arguments: str | Path, given: str = "") -> str:
 
 
 def trained(folder: Path, recipe: Path, *options: str) -> list[dict[str, Any]]:
-    """The journal of a few updates by a recipe, on data that it has prepared."""
+    """Return the training log of a few updates of a recipe after preprocessing."""
     settings = [word for option in [*QUICK, *options] for word in ("--set", option)]
     nmt(folder, "preprocess", recipe, *settings)
     nmt(folder, "train", recipe, *settings)
@@ -69,7 +69,7 @@ def trained(folder: Path, recipe: Path, *options: str) -> list[dict[str, Any]]:
 
 
 def accounted(prepared: Path) -> dict[str, dict[str, Any]]:
-    """What the manifest says of each corpus, in which no line may be missing."""
+    """Return the counts of each corpus in the manifest, which must cover all lines."""
     corpora: dict[str, dict[str, Any]] = json.loads((prepared / "manifest.json").read_bytes())["corpora"]
     for counts in corpora.values():
         assert counts["read"] == counts["kept"] + sum(counts["dropped"].values())
@@ -78,7 +78,7 @@ def accounted(prepared: Path) -> dict[str, dict[str, Any]]:
     return corpora
 
 
-def test_one_model_learns_three_directions(folder: Path) -> None:
+def test_one_model_is_trained_on_three_directions(folder: Path) -> None:
     journal = trained(folder, ROOT / "recipes/multi30k_multilingual.yaml")
 
     prepared = folder / "data/multi30k/prepared_multilingual"
@@ -99,7 +99,7 @@ def test_one_model_learns_three_directions(folder: Path) -> None:
         assert nmt(folder, "translate", "runs/multi30k_multilingual", *options, given=lines).count("\n") == 3
 
 
-def test_a_cleaned_mixture_goes_from_stage_to_stage(folder: Path) -> None:
+def test_cleaned_mixture_runs_through_its_stages(folder: Path) -> None:
     journal = trained(folder, ROOT / "recipes/tatoeba_cleaned.yaml")
 
     corpora = accounted(folder / "data/tatoeba-en-de/prepared_cleaned")
@@ -115,7 +115,7 @@ def test_a_cleaned_mixture_goes_from_stage_to_stage(folder: Path) -> None:
 
 
 def journal_mixture(journal: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """What came of each corpus up to the last update."""
+    """Return the counts of each corpus up to the last update."""
     found: dict[str, dict[str, int]] = [record for record in journal if record["kind"] == "train"][-1]["mixture"]
     return found
 
@@ -146,7 +146,7 @@ MORE = "data.train.captions={source: captions.en, target: captions.de}"
 
 @pytest.fixture(scope="module")
 def pairs(folder: Path) -> list[tuple[str, str]]:
-    """Some thousand pairs of Tatoeba, in all formats."""
+    """Several thousand pairs of Tatoeba in all formats."""
     sides = []
     for language in ("en", "de"):
         captions = (folder / f"data/multi30k/train.{language}").read_bytes().split(b"\n")[:300]
@@ -174,7 +174,7 @@ def pairs(folder: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_same_text_is_left_of_each_format(name: str, folder: Path, pairs: list[tuple[str, str]]) -> None:
+def test_every_format_keeps_the_same_text(name: str, folder: Path, pairs: list[tuple[str, str]]) -> None:
     recipe = folder / f"{name}.yaml"
     more = "" if name == "tmx" else ", {type: score, min: 3}"
     recipe.write_text(SOME.format(corpus=FORMATS[name], more=more))
@@ -204,7 +204,7 @@ def test_the_same_text_is_left_of_each_format(name: str, folder: Path, pairs: li
     ],
     ids=["documents", "augmented", "mixed", "asked"],
 )
-def test_real_text_is_prepared_and_learned_with(
+def test_real_text_is_prepared_and_trained_on(
     options: list[str], folder: Path, pairs: list[tuple[str, str]], request: pytest.FixtureRequest
 ) -> None:
     recipe = folder / f"{request.node.callspec.id}.yaml"

@@ -63,7 +63,7 @@ def cells(engine: str, precision: str) -> dict[str, str]:
         ("slower", "fp32", ("0.12", "0.50")),
     ],
 )
-def test_ratios_are_to_the_same_work(engine: str, precision: str, ratios: tuple[str, str]) -> None:
+def test_ratios_compare_the_same_work(engine: str, precision: str, ratios: tuple[str, str]) -> None:
     row = cells(engine, precision)
     assert (row["ctranslate2"], row["python"]) == ratios
 
@@ -73,7 +73,7 @@ def test_figures_are_medians_over_rounds() -> None:
     assert (row["tok/s"], row["tok/CPU-s"], row["sent/s"], row["memory, MiB"]) == ("50", "100", "2.0", "1,024")
 
 
-def test_batches_hold_sentences_of_like_length() -> None:
+def test_batches_have_sentences_of_similar_length() -> None:
     sentences = [Sentence(number, 1 + number % 3, 4 + number % 3) for number in range(7)]
 
     found = batches_of(sentences, 2)
@@ -82,7 +82,7 @@ def test_batches_hold_sentences_of_like_length() -> None:
 
 
 @pytest.mark.parametrize("length", [2, 5, 11, 40])
-def test_our_search_takes_as_many_steps_as_it_is_asked(length: int) -> None:
+def test_our_search_takes_the_requested_number_of_steps(length: int) -> None:
     model = GruModel(20)
     searcher = Generator(model, [PAD], torch.device("cpu"))
 
@@ -92,7 +92,7 @@ def test_our_search_takes_as_many_steps_as_it_is_asked(length: int) -> None:
     assert len(model.rows_stepped) == length
 
 
-def test_a_program_answers_what_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_answers_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "echo.py").write_text(ECHO)
     (tmp_path / "sentences.json").write_text("[[5, 3], [6, 3], [7, 8, 3]]")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -107,7 +107,7 @@ def test_a_program_answers_what_it_is_asked(tmp_path: Path, monkeypatch: pytest.
         asker.end()
 
 
-def test_each_model_is_one_of_ours_and_each_engine_says_what_it_has_not(tmp_path: Path) -> None:
+def test_engines_report_unsupported_work(tmp_path: Path) -> None:
     prepared = Prepared(tmp_path, [], 100, "cpu")
     refusals = {
         (engine, name): decoder.refusal(prepared.model(name), "fp32")
@@ -121,7 +121,7 @@ def test_each_model_is_one_of_ours_and_each_engine_says_what_it_has_not(tmp_path
 
 
 @pytest.mark.slow
-def test_the_whole_program_measures_us(tmp_path: Path) -> None:
+def test_benchmark_measures_our_engine(tmp_path: Path) -> None:
     if not (MULTI30K / "train.en.gz").is_file():
         pytest.skip(f"{MULTI30K} is not there")
     program = [sys.executable, "benchmarks/decoding_speed.py", "--text", str(MULTI30K), "--folder", str(tmp_path)]

@@ -32,7 +32,7 @@ def work(folder: Path, model: str = "small") -> Work:
 
 
 @pytest.mark.parametrize("name", PEERS)
-def test_reports_of_each_peer_are_understood(name: str) -> None:
+def test_reports_of_each_peer_are_parsed(name: str) -> None:
     system = PEERS[name](Path("python"))
 
     assert system.count(REPORTS[name], 100) == 3692
@@ -40,7 +40,7 @@ def test_reports_of_each_peer_are_understood(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["eole", "opennmt-py", "fairseq"])
-def test_a_report_of_means_counts_for_all_its_updates(name: str, tmp_path: Path) -> None:
+def test_report_of_means_counts_all_its_updates(name: str, tmp_path: Path) -> None:
     five = replace(work(tmp_path), report_every=5)
     system = PEERS[name](Path("python"))
 
@@ -51,7 +51,7 @@ def test_a_report_of_means_counts_for_all_its_updates(name: str, tmp_path: Path)
 
 @pytest.mark.parametrize("name", PEERS)
 @pytest.mark.parametrize("model", MODELS)
-def test_each_peer_can_be_started_or_says_why_not(name: str, model: str, tmp_path: Path) -> None:
+def test_each_peer_has_a_command_or_a_reason(name: str, model: str, tmp_path: Path) -> None:
     corpus = work(tmp_path, model)
     corpus.corpus.vocabulary.parent.mkdir()
     corpus.corpus.vocabulary.write_text("▁a\n▁b\n")
@@ -62,7 +62,7 @@ def test_each_peer_can_be_started_or_says_why_not(name: str, model: str, tmp_pat
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_our_recipe_is_a_recipe(model: str, tmp_path: Path) -> None:
+def test_our_recipe_is_valid(model: str, tmp_path: Path) -> None:
     Ours().training(work(tmp_path, model), tmp_path)
 
     assert load_recipe(tmp_path / "recipe.yaml").training.update_tokens == 1024
@@ -85,7 +85,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Corpus:
     return made
 
 
-def test_pieces_are_the_text_that_we_train_on(corpus: Corpus) -> None:
+def test_exported_pieces_equal_the_training_text(corpus: Corpus) -> None:
     prepared = open_prepared(load_recipe(corpus.folder / "recipe.yaml"))
     pieces = corpus.pieces("train", "target").read_text().split("\n")[:-1]
 
@@ -94,11 +94,11 @@ def test_pieces_are_the_text_that_we_train_on(corpus: Corpus) -> None:
     assert {piece for line in pieces for piece in line.split()} <= set(corpus.vocabulary.read_text().split("\n"))
 
 
-def test_cores_are_counted() -> None:
+def test_count_cores() -> None:
     assert [count_cores(cores) for cores in ("0", "0,3", "0-3", "0-3,8,10-11")] == [1, 2, 4, 7]
 
 
-def test_a_training_is_measured_and_then_ended(tmp_path: Path) -> None:
+def test_training_is_measured_and_ended(tmp_path: Path) -> None:
     program = "import time\nfor n in range(10**6): print((n + 1) * 100, flush=True); time.sleep(0.1)"
     log = tmp_path / "log"
 
@@ -113,7 +113,7 @@ def test_a_training_is_measured_and_then_ended(tmp_path: Path) -> None:
     assert log.stat().st_size == length
 
 
-def test_no_child_outlives_a_benchmark_that_is_stopped(tmp_path: Path) -> None:
+def test_stopped_benchmark_ends_its_children(tmp_path: Path) -> None:
     program = "import time\nwhile True: print('x', flush=True); time.sleep(0.05)"
     log = tmp_path / "log"
 
@@ -126,12 +126,12 @@ def test_no_child_outlives_a_benchmark_that_is_stopped(tmp_path: Path) -> None:
     assert log.stat().st_size == length
 
 
-def test_a_command_that_fails_shows_the_end_of_its_log(tmp_path: Path) -> None:
+def test_failed_command_shows_the_end_of_its_log(tmp_path: Path) -> None:
     with pytest.raises(ChildError, match=r"exited with 3[^\n]*\n  no such thing"):
         run([sys.executable, "-c", "print('no such thing'); raise SystemExit(3)"], "0", tmp_path / "log")
 
 
-def test_news_has_whole_words_in_lines_of_the_lengths_drawn(corpus: Corpus, tmp_path: Path) -> None:
+def test_news_has_whole_words_in_lines_of_drawn_lengths(corpus: Corpus, tmp_path: Path) -> None:
     made = news(corpus, tmp_path / "news", "0", pairs=400)
 
     lengths = [len(line.split()) for line in made.pieces("train", "source").read_text().split("\n")[:-1]]

@@ -32,7 +32,7 @@ RESULTS = [
     ("system", "precision", "ratios"),
     [(OURS, "fp32", ["1.30", "1.30"]), ("slow", "fp32", ["0.50", "0.50"]), (OURS, "bf16", ["1.50", "3.00"])],
 )
-def test_ratios_are_to_the_fastest_peer_at_the_same_work(system: str, precision: str, ratios: list[str]) -> None:
+def test_ratios_compare_with_the_fastest_peer(system: str, precision: str, ratios: list[str]) -> None:
     assert cells(RESULTS, system, precision)[-2:] == ratios
 
 
@@ -40,7 +40,7 @@ def test_figures_are_medians_over_rounds() -> None:
     assert cells(RESULTS, OURS, "fp32")[5:7] == ["650", "1,300"]
 
 
-def test_a_precision_that_no_peer_has_is_compared_with_fp32() -> None:
+def test_unsupported_precision_is_compared_with_fp32() -> None:
     results = [result(OURS, "bf16", 3000), result("slow", "fp32", 500)]
 
     assert cells(results, OURS, "bf16")[-2:] == ["6.00", "6.00"]

@@ -1,4 +1,4 @@
-"""A tiny task that the real commands can run in seconds."""
+"""A tiny task that the commands run in seconds."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,13 +35,13 @@ MODELS = {
     "rnn": "{architecture: rnn, preset: tiny, encoder_layers: 1, decoder_layers: 1, width: 16, embedding_width: 8, "
     "attention: additive, input_feeding: true}",
 }
-"""The least models of each kind that still have all their parts."""
+"""The smallest models of each architecture that have all parts."""
 ENGLISH = ["one", "two", "three", "four", "five"]
 GERMAN = ["eins", "zwei", "drei", "vier", "fünf"]
 
 
 def lines(words: list[str], count: int, first: int) -> bytes:
-    """Lines of one to four words, the same numbers in both languages."""
+    """Return lines of one to four words with the same content in both languages."""
     texts = (
         " ".join(words[(i * 7 + k * (1 + i % 3)) % 5] for k in range(1 + i % 4)) for i in range(first, first + count)
     )
@@ -59,7 +59,7 @@ def architecture() -> str:
 
 @pytest.fixture
 def recipe(architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A recipe in a folder of its own, which is the working directory, with its data prepared."""
+    """A recipe with prepared data in a new working directory."""
     from nmt_cli.commands.preprocess import preprocess
     from nmt_cli.recipe.loading import load_recipe
 

@@ -1,4 +1,4 @@
-"""Data scripts are run as users run them: as programs."""
+"""Data scripts are run as programs."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ RunScript = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run_script(tmp_path: Path) -> RunScript:
-    """Runs a script in an empty directory; no other package can be imported there."""
+    """Return a function that runs a script in an empty directory, without access to this package."""
 
     def run(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-S", "-W", "error", str(SCRIPTS / name), *map(str, arguments)]

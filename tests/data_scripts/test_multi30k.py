@@ -1,4 +1,4 @@
-"""Multi30k, from a folder; what is fetched is checked in the same way."""
+"""Multi30k from a folder; downloads are verified in the same way."""
 
 import gzip
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def unpacked(tmp_path: Path) -> Path:
 
 
 @needs_corpus
-def test_packed_and_plain_files_give_the_same_corpus(run_script: RunScript, tmp_path: Path, unpacked: Path) -> None:
+def test_compressed_and_plain_files_give_the_same_corpus(run_script: RunScript, tmp_path: Path, unpacked: Path) -> None:
     packed_result = run_script("multi30k.py", "--from", SHARED, "--to", "a")
     plain_result = run_script("multi30k.py", "--from", unpacked, "--to", "b")
     assert packed_result.returncode == plain_result.returncode == 0
@@ -36,7 +36,7 @@ def test_packed_and_plain_files_give_the_same_corpus(run_script: RunScript, tmp_
 
 
 @needs_corpus
-def test_right_files_are_left_alone_and_wrong_ones_mended(run_script: RunScript, tmp_path: Path) -> None:
+def test_only_wrong_files_are_rewritten(run_script: RunScript, tmp_path: Path) -> None:
     run_script("multi30k.py", "--url", SHARED.resolve().as_uri(), "--to", "a")
     assert (
         run_script("multi30k.py", "--from", "nowhere", "--to", "a").stdout
@@ -49,7 +49,7 @@ def test_right_files_are_left_alone_and_wrong_ones_mended(run_script: RunScript,
 
 
 @needs_corpus
-def test_a_wrong_file_leaves_nothing_behind(run_script: RunScript, tmp_path: Path, unpacked: Path) -> None:
+def test_wrong_file_leaves_no_output(run_script: RunScript, tmp_path: Path, unpacked: Path) -> None:
     with (unpacked / "test_2016_flickr.fr").open("ab") as file:
         file.write(b"one more\n")
     result = run_script("multi30k.py", "--from", unpacked, "--to", "a")
@@ -69,7 +69,7 @@ def test_a_wrong_file_leaves_nothing_behind(run_script: RunScript, tmp_path: Pat
         ),
     ],
 )
-def test_a_damaged_file_is_named(content: bytes, message: str, run_script: RunScript, tmp_path: Path) -> None:
+def test_damaged_file_is_named(content: bytes, message: str, run_script: RunScript, tmp_path: Path) -> None:
     (tmp_path / "train.en.gz").write_bytes(content)
     result = run_script("multi30k.py", "--from", ".")
     assert (result.returncode, result.stdout) == (3, "")
@@ -77,13 +77,13 @@ def test_a_damaged_file_is_named(content: bytes, message: str, run_script: RunSc
     assert not (tmp_path / "data").exists()
 
 
-def test_a_missing_file_is_named_in_both_forms(run_script: RunScript, tmp_path: Path) -> None:
+def test_missing_file_is_named_compressed_and_plain(run_script: RunScript, tmp_path: Path) -> None:
     result = run_script("multi30k.py", "--from", ".")
     assert (result.returncode, result.stderr) == (3, "multi30k.py: error: .: has neither train.en.gz nor train.en\n")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/raw", "file:///no/such/folder", "nonsense"])
-def test_a_failed_download_says_what_to_do_and_leaves_nothing(url: str, run_script: RunScript, tmp_path: Path) -> None:
+def test_failed_download_has_remedy_and_leaves_no_output(url: str, run_script: RunScript, tmp_path: Path) -> None:
     result = run_script("multi30k.py", "--url", url)
     assert (result.returncode, result.stdout) == (3, "")
     assert result.stderr.startswith(f"multi30k.py: error: {url}/train.en.gz: cannot be fetched (")

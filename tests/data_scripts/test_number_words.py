@@ -42,7 +42,7 @@ RunScript = Callable[..., CompletedProcess[str]]
         ),
     ],
 )
-def test_numbers_are_spelt_by_rule(number: int, in_english: str, in_german: str) -> None:
+def test_numbers_are_spelled_by_rule(number: int, in_english: str, in_german: str) -> None:
     assert english(number) == in_english
     assert german(number) == in_german
 
@@ -75,7 +75,7 @@ def test_train_valid_and_test_are_disjoint_and_aligned(run_script: RunScript, tm
     assert [spelt[line] for line in sides["test.en"]] == sides["test.de"]
 
 
-def test_the_same_seed_makes_the_same_files_and_tells_their_hashes(run_script: RunScript, tmp_path: Path) -> None:
+def test_same_seed_gives_same_files_and_hashes(run_script: RunScript, tmp_path: Path) -> None:
     sizes = ("--train", "50", "--valid", "5", "--test", "5")
     first, second, other = (
         run_script("number_words.py", *sizes, "--to", "corpus", "--seed", seed).stdout for seed in ("1", "1", "2")
@@ -93,7 +93,7 @@ def test_wrong_arguments_are_usage_errors(arguments: tuple[str, str], run_script
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_where_the_folder_belongs_is_one_line(run_script: RunScript, tmp_path: Path) -> None:
+def test_file_instead_of_folder_is_a_one_line_error(run_script: RunScript, tmp_path: Path) -> None:
     (tmp_path / "corpus").touch()
     result = run_script("number_words.py", "--to", "corpus")
     assert (result.returncode, result.stderr) == (3, "number_words.py: error: corpus: File exists\n")
@@ -107,9 +107,7 @@ def test_all_files_are_written_or_none(run_script: RunScript, tmp_path: Path) ->
     assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["test.de"]
 
 
-def test_a_check_shows_wrong_translations_first_and_ends_with_the_share_that_is_right(
-    run_script: RunScript, tmp_path: Path
-) -> None:
+def test_check_lists_wrong_translations_and_accuracy(run_script: RunScript, tmp_path: Path) -> None:
     rows = [("one", "eins"), ("two", "drei"), ("three", "drei")]
     texts = (
         f'{{"source": "{s}", "hypothesis": "{h}", "references": ["{german(i)}"]}}\n' for i, (s, h) in enumerate(rows, 1)
@@ -120,7 +118,7 @@ def test_a_check_shows_wrong_translations_first_and_ends_with_the_share_that_is_
 
 
 @pytest.mark.parametrize("content", ["", "{}\n", "no JSON\n"])
-def test_what_cannot_be_checked_is_one_line(content: str, run_script: RunScript, tmp_path: Path) -> None:
+def test_invalid_check_input_is_a_one_line_error(content: str, run_script: RunScript, tmp_path: Path) -> None:
     (tmp_path / "file").write_text(content)
     result = run_script("number_words.py", "--check", "file")
     assert result.returncode == 3

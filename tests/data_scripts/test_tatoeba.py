@@ -14,7 +14,7 @@ AUTHORS = "CC-BY 2.0 (France) Attribution: tatoeba.org #1 & #2"
 
 
 def export(size: int) -> str:
-    """Lines of an export; each English sentence has two translations, one of them under other capitals."""
+    """Return lines of an export; each English sentence has two translations, one with other capitalisation."""
     return "".join(
         f"Sentence {number}.\tSatz {number}.\t{AUTHORS}\nSENTENCE {number}.\tNoch ein Satz {number}.\t{AUTHORS}\n"
         for number in range(size)
@@ -32,7 +32,7 @@ def parts(folder: Path) -> dict[str, list[tuple[str, str]]]:
     }
 
 
-def test_no_sentence_is_in_two_parts_and_no_pair_is_lost(run_script: RunScript, tmp_path: Path) -> None:
+def test_splits_are_disjoint_and_complete(run_script: RunScript, tmp_path: Path) -> None:
     (tmp_path / "deu.txt").write_text(export(500))
     result = run_script("tatoeba.py", "--from", "deu.txt", "--valid", "0.1", "--test", "0.2")
     assert (result.returncode, result.stderr) == (0, "")
@@ -46,7 +46,7 @@ def test_no_sentence_is_in_two_parts_and_no_pair_is_lost(run_script: RunScript, 
     )
 
 
-def test_a_sentence_stays_in_its_part_when_the_export_grows(run_script: RunScript, tmp_path: Path) -> None:
+def test_splits_are_stable_when_the_export_grows(run_script: RunScript, tmp_path: Path) -> None:
     for name, size in (("old", 300), ("new", 400)):
         (tmp_path / f"{name}.txt").write_text(export(size))
         run_script("tatoeba.py", "--from", f"{name}.txt", "--to", name, "--valid", "0.1", "--test", "0.1")
@@ -54,7 +54,7 @@ def test_a_sentence_stays_in_its_part_when_the_export_grows(run_script: RunScrip
     assert all(set(old[part]) < set(new[part]) for part in old)
 
 
-def test_every_form_of_export_gives_the_same_files(run_script: RunScript, tmp_path: Path) -> None:
+def test_every_export_format_gives_the_same_files(run_script: RunScript, tmp_path: Path) -> None:
     text = export(400).encode()
     (tmp_path / "deu.txt").write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
     (tmp_path / "deu.txt.gz").write_bytes(gzip.compress(text))
@@ -75,7 +75,7 @@ def test_every_form_of_export_gives_the_same_files(run_script: RunScript, tmp_pa
     assert told == [told[0]] * 4
 
 
-def test_only_a_line_feed_ends_a_line(run_script: RunScript, tmp_path: Path) -> None:
+def test_only_line_feed_ends_a_line(run_script: RunScript, tmp_path: Path) -> None:
     (tmp_path / "deu.txt").write_text(export(400) + "One\u2028two\x0bthree\x85.\tEins\u2028zwei.\n")
     run_script("tatoeba.py", "--from", "deu.txt", "--to", "corpus")
     pairs = [pair for part in parts(tmp_path / "corpus").values() for pair in part]
@@ -96,7 +96,7 @@ def test_only_a_line_feed_ends_a_line(run_script: RunScript, tmp_path: Path) -> 
         ({}, "x: No such file or directory"),
     ],
 )
-def test_a_wrong_export_is_one_line(
+def test_invalid_export_is_a_one_line_error(
     files: dict[str, bytes], message: str, run_script: RunScript, tmp_path: Path
 ) -> None:
     for name, content in files.items():

@@ -1,4 +1,4 @@
-"""A small recipe to break in many ways."""
+"""Small recipes for tests of errors and overrides."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +78,7 @@ def messy() -> str:
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | bytes], Path]:
-    """Writes a recipe to r.yaml of the working directory."""
+    """Return a function that writes a recipe to r.yaml in the working directory."""
     monkeypatch.chdir(tmp_path)
 
     def write_recipe(text: str | bytes) -> Path:
@@ -91,7 +91,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | by
 
 @pytest.fixture
 def errors_of(write: Callable[[str | bytes], Path]) -> Callable[..., list[str]]:
-    """The lines that loading a wrong recipe says."""
+    """Return a function that loads an invalid recipe and returns the lines of the error."""
 
     def load_wrong_recipe(text: str | bytes, *overrides: str) -> list[str]:
         with pytest.raises(RecipeError) as caught:

@@ -27,7 +27,7 @@ HOMES = {
 
 
 @pytest.mark.parametrize("architecture", ["transformer", "rnn"])
-def test_every_misspelt_key_is_told_with_its_line_and_the_right_one(
+def test_misspelt_key_is_reported_with_line_and_suggestion(
     architecture: str, good: str, write: Write, errors_of: ErrorsOf
 ) -> None:
     lines = resolved_yaml(load_recipe(write(good.replace("transformer", architecture)))).split("\n")
@@ -45,7 +45,7 @@ def test_every_misspelt_key_is_told_with_its_line_and_the_right_one(
 
 
 @pytest.mark.parametrize("name", HOMES)
-def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: str, errors_of: ErrorsOf) -> None:
+def test_key_in_wrong_section_is_reported_with_the_right_section(name: str, good: str, errors_of: ErrorsOf) -> None:
     (error,) = errors_of(good + f"evaluation:\n  {name}: 1\n")
     assert error.startswith(f"r.yaml:18:3: evaluation.{name}: belongs under ")
     assert all((home or "the top level") in error for home in HOMES[name])
@@ -108,7 +108,9 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(name: str, good: st
         ("evaluation.metrics=[]", "must have at least 1, not 0"),
     ],
 )
-def test_a_wrong_value_is_told_with_what_may_be(override: str, message: str, good: str, errors_of: ErrorsOf) -> None:
+def test_invalid_value_is_reported_with_the_allowed_values(
+    override: str, message: str, good: str, errors_of: ErrorsOf
+) -> None:
     key = override.partition("=")[0]
     assert errors_of(good, override) == [f"--set {override}: {key}: {message}"]
 
@@ -140,36 +142,36 @@ def test_a_wrong_value_is_told_with_what_may_be(override: str, message: str, goo
         ),
     ],
 )
-def test_a_wrong_model_is_one_mistake(line: str, message: str, good: str, errors_of: ErrorsOf) -> None:
+def test_invalid_model_gives_one_error(line: str, message: str, good: str, errors_of: ErrorsOf) -> None:
     text = re.sub(r"model:\n.*\n.*\n", line + "\n", good)
     (error,) = errors_of(text)
     assert error.startswith("r.yaml:12:")
     assert error.endswith(f": {message}")
 
 
-def test_a_check_across_keys_stands_at_the_key_it_names(good: str, errors_of: ErrorsOf) -> None:
+def test_cross_field_error_has_the_location_of_its_key(good: str, errors_of: ErrorsOf) -> None:
     found = errors_of(good + "decoding:\n  beam_size: 2\n  n_best: 3\n")
     assert len(found) == 1 and found[0].startswith("r.yaml:19:3: decoding.n_best: ")
 
 
-def test_nesterov_needs_a_momentum(good: str, errors_of: ErrorsOf) -> None:
+def test_nesterov_requires_momentum(good: str, errors_of: ErrorsOf) -> None:
     found = errors_of(good + "  optimizer: {type: sgd, momentum: 0, nesterov: true}\n")
     (error,) = found
     assert error.startswith("r.yaml:17:39: training.optimizer.nesterov: ")
 
 
-def test_a_plateau_must_come_before_the_end(good: str, errors_of: ErrorsOf) -> None:
+def test_plateau_patience_must_be_less_than_validation_patience(good: str, errors_of: ErrorsOf) -> None:
     found = errors_of(good + "  schedule: {type: plateau, patience: 4}\n  validation: {patience: 4}\n")
     (error,) = found
     assert error.startswith("r.yaml:17:29: training.schedule.patience: ")
 
 
-def test_a_missing_key_stands_at_the_section_around_it(good: str, errors_of: ErrorsOf) -> None:
+def test_missing_key_has_the_location_of_its_section(good: str, errors_of: ErrorsOf) -> None:
     found = errors_of(good.replace("  source_language: en\n", "").replace("run: runs/small\n", ""))
     assert found == ["r.yaml:1:1: run: is missing", "r.yaml:1:1: data.source_language: is missing"]
 
 
-def test_all_mistakes_are_told_at_once_in_order_of_lines(good: str, errors_of: ErrorsOf) -> None:
+def test_all_errors_are_reported_in_order_of_lines(good: str, errors_of: ErrorsOf) -> None:
     text = good.replace("run:", "rum:").replace("updates: 100", "updates: ten").replace("preset: tiny", "preset: 3")
     assert errors_of(text + "run: x\nrun: y\n", "training.limit.updates=3") == [
         "r.yaml:1:1: rum: is not a setting; did you mean run?",
@@ -180,7 +182,7 @@ def test_all_mistakes_are_told_at_once_in_order_of_lines(good: str, errors_of: E
     ]
 
 
-def test_a_flood_of_mistakes_is_cut_short(good: str, errors_of: ErrorsOf) -> None:
+def test_long_list_of_errors_is_truncated(good: str, errors_of: ErrorsOf) -> None:
     found = errors_of(good + "".join(f"bananas{number}: 1\n" for number in range(60)))
     assert len(found) == 51
     assert found[-1] == "r.yaml:1:1: and 10 more errors"

@@ -1,4 +1,4 @@
-"""Lists of sections, and choices in dictionaries: what is wrong in them is told, and the command line reaches them."""
+"""Lists of sections and dictionaries of sections with several classes: errors and overrides."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ Write = Callable[[str | bytes], Path]
 TYPES = "length, ratio, identical, script, repeats, unmatched, duplicates, near_duplicates, overlap, language, score"
 
 
-def test_formats_and_filters_are_those_that_are_named(messy: str, write: Write) -> None:
+def test_formats_and_filters_are_selected_by_name(messy: str, write: Write) -> None:
     data = load_recipe(write(messy)).data
     assert [corpus.format for corpus in data.train.values()] == ["lines", "tsv", "jsonl", "tsv"]
     assert isinstance(data.train["clean"], LearnedLines)
@@ -23,13 +23,13 @@ def test_formats_and_filters_are_those_that_are_named(messy: str, write: Write) 
     assert data.filters[3] == LanguageFilter(command="./language.sh", sides="target")
 
 
-def test_a_resolved_recipe_with_lists_is_the_same_recipe(messy: str, write: Write) -> None:
+def test_resolved_recipe_with_lists_equals_the_recipe(messy: str, write: Write) -> None:
     recipe = load_recipe(write(messy))
     assert load_recipe(write(resolved_yaml(recipe))) == recipe
 
 
 @pytest.mark.parametrize("name", ["1", "0o7", "08", "1e4", "true", "~", "no", "+3", "1_0", "-", "a: b"])
-def test_a_column_that_is_a_name_stays_one(name: str, messy: str, write: Write) -> None:
+def test_column_name_that_looks_like_another_type_stays_text(name: str, messy: str, write: Write) -> None:
     recipe = load_recipe(write(messy), [f'data.train.web.source="{name}"'])
     web = load_recipe(write(resolved_yaml(recipe))).data.train["web"]
     assert isinstance(web, TsvCorpus)
@@ -37,7 +37,7 @@ def test_a_column_that_is_a_name_stays_one(name: str, messy: str, write: Write) 
 
 
 @pytest.mark.parametrize(("typed", "column"), [("2", 2), ("02", 2), ('"2"', "2"), ("1.10", "1.10"), ("true", "true")])
-def test_a_column_is_a_number_or_a_name(typed: str, column: int | str, messy: str, write: Write) -> None:
+def test_column_is_an_index_or_a_name(typed: str, column: int | str, messy: str, write: Write) -> None:
     web = load_recipe(write(messy), [f"data.train.web.source={typed}"]).data.train["web"]
     assert isinstance(web, TsvCorpus)
     assert web.source == column
@@ -83,14 +83,12 @@ def test_a_column_is_a_number_or_a_name(typed: str, column: int | str, messy: st
         ("- {type: score, command: x}", "17:7", "data.filters.2.min: is missing; give min, max or both"),
     ],
 )
-def test_what_is_wrong_with_an_item_of_a_list_is_one_line(
-    line: str, place: str, message: str, messy: str, errors_of: ErrorsOf
-) -> None:
+def test_error_in_a_list_item_is_one_line(line: str, place: str, message: str, messy: str, errors_of: ErrorsOf) -> None:
     text = messy.replace("    - type: ratio\n      max: 2.5\n", f"    {line}\n")
     assert errors_of(text) == [f"r.yaml:{place}: {message}"]
 
 
-def test_a_list_that_is_none_is_told(messy: str, errors_of: ErrorsOf) -> None:
+def test_other_value_instead_of_a_list_is_reported(messy: str, errors_of: ErrorsOf) -> None:
     assert errors_of(messy, "data.filters=ratio") == [
         '--set data.filters=ratio: data.filters: must be a list, not "ratio"'
     ]
@@ -129,30 +127,28 @@ def test_a_list_that_is_none_is_told(messy: str, errors_of: ErrorsOf) -> None:
          ' - and _, such as en or news-2016, not "a b"'),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_corpus_of_any_format_is_one_line(
-    corpus: str, place: str, message: str, messy: str, errors_of: ErrorsOf
-) -> None:
+def test_error_in_a_corpus_is_one_line(corpus: str, place: str, message: str, messy: str, errors_of: ErrorsOf) -> None:
     lines = messy.split("\n")
     lines[7] = f"    web: {corpus}"
     assert errors_of("\n".join(lines)) == [f"r.yaml:{place}: {message}"]
 
 
 @pytest.mark.parametrize("name", ["a b", "[key]", "", "-"])
-def test_a_name_that_cannot_be_a_folder_is_told(name: str, messy: str, errors_of: ErrorsOf) -> None:
+def test_invalid_corpus_name_is_reported(name: str, messy: str, errors_of: ErrorsOf) -> None:
     text = messy.replace("    web:", f'    "{name}":')
     rule = "must be a plain name of letters, digits, - and _, such as en or news-2016"
     assert errors_of(text) == [f'r.yaml:8:5: data.train.{name}: {rule}, not "{name}"']
 
 
 @pytest.mark.parametrize("key", ["data.train", "data.test", "data.train.web.factors", "data.context", "data"])
-def test_names_that_look_like_marks_of_the_checker_are_no_crash(key: str, messy: str, errors_of: ErrorsOf) -> None:
+def test_names_that_look_like_pydantic_marks_are_reported(key: str, messy: str, errors_of: ErrorsOf) -> None:
     assert errors_of(messy, f"{key}={{'[key]': 1}}")
 
 
 # Settings of the command line
 
 
-def test_the_command_line_reaches_into_lists_which_it_counts_from_1(messy: str, write: Write) -> None:
+def test_override_sets_list_items_by_one_based_index(messy: str, write: Write) -> None:
     options = ["data.filters.2.max=4", "data.filters.1={type: repeats}", "training.mixing.stages.1.weights.clean=5"]
     recipe = load_recipe(write(messy), [*options, "tokenizer.symbols.1=<p>"])
     assert recipe.data.filters[:2] == [RepeatsFilter(), RatioFilter(max=4)]
@@ -161,18 +157,18 @@ def test_the_command_line_reaches_into_lists_which_it_counts_from_1(messy: str, 
 
 
 @pytest.mark.parametrize("number", ["0", "5", "-1", "last", "01", ""])
-def test_a_number_that_is_not_in_a_list_is_refused(number: str, messy: str, errors_of: ErrorsOf) -> None:
+def test_override_refuses_index_outside_the_list(number: str, messy: str, errors_of: ErrorsOf) -> None:
     option = f"data.filters.{number}.max=3"
     assert errors_of(messy, option) == [f"--set {option}: data.filters is a list with items 1 to 4, not {number}"]
 
 
-def test_another_format_forgets_what_meant_something_else(messy: str, write: Write) -> None:
+def test_override_of_format_drops_settings_with_another_meaning(messy: str, write: Write) -> None:
     options = ["data.train.clean.format=tsv", "data.train.clean.file=x", "data.train.clean.factors={pos: 3}"]
     clean = load_recipe(write(messy), options).data.train["clean"]
     assert clean == LearnedTsv(file=Path("x"), factors={"pos": 3})
 
 
-def test_another_format_keeps_what_means_the_same(messy: str, write: Write) -> None:
+def test_override_of_format_keeps_settings_with_the_same_meaning(messy: str, write: Write) -> None:
     options = ["data.train.web.format=tmx", "data.train.web.file=x", "data.factors=[]"]
     with_weight = messy.replace(", factors: {pos: 4}", "")
     for name in ("clean", "back", "french"):
@@ -181,12 +177,12 @@ def test_another_format_keeps_what_means_the_same(messy: str, write: Write) -> N
     assert load_recipe(write(with_weight), options).data.train["web"].weight == 0.5
 
 
-def test_what_the_command_line_says_is_kept_in_any_order(messy: str, write: Write) -> None:
+def test_overrides_are_kept_in_any_order(messy: str, write: Write) -> None:
     options = ["data.train.clean.source=5", "data.train.clean.factors={pos: 3}", "data.train.clean.format=tsv"]
     clean = load_recipe(write(messy), [*options, "data.train.clean.file=x"]).data.train["clean"]
     assert clean == LearnedTsv(file=Path("x"), source=5, factors={"pos": 3})
 
 
-def test_another_filter_forgets_what_only_the_old_one_knew(messy: str, write: Write) -> None:
+def test_override_of_filter_type_drops_settings_of_the_old_type(messy: str, write: Write) -> None:
     filters = load_recipe(write(messy), ["data.filters.1.type=ratio"]).data.filters
     assert filters[0] == RatioFilter()

@@ -1,4 +1,4 @@
-"""Recipes in, settings of the command line over them, resolved recipes out."""
+"""Load recipes, apply overrides, and resolve defaults."""
 
 import string
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ few = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scop
 many = settings(few, max_examples=1000)
 
 
-def test_a_recipe_is_its_settings_and_the_defaults_of_all_others(good: str, write: Write) -> None:
+def test_load_recipe_fills_in_defaults(good: str, write: Write) -> None:
     recipe = load_recipe(write(good))
     assert recipe.run == Path("runs/small")
     assert recipe.data.test["blind"].target == [Path("test.de"), Path("test2.de")]
@@ -36,35 +36,35 @@ def test_a_recipe_is_its_settings_and_the_defaults_of_all_others(good: str, writ
     assert recipe.decoding == BeamSettings()
 
 
-def test_a_preset_gives_way_to_sizes_beside_it(good: str, write: Write) -> None:
+def test_sizes_override_the_preset(good: str, write: Write) -> None:
     model = load_recipe(write(good), ["model.width=64"]).model
     assert isinstance(model, TransformerSettings)
     assert (model.width, model.feed_forward, model.heads) == (64, 256, 4)
 
 
 @pytest.mark.parametrize("word", ["no", "on", "off", "yes", "true", "NO"])
-def test_a_language_may_have_any_name(word: str, good: str, write: Write) -> None:
+def test_language_code_that_looks_like_another_type_stays_text(word: str, good: str, write: Write) -> None:
     recipe = load_recipe(write(good.replace(": en", f": {word}").replace("news.en", word)))
     assert recipe.data.source_language == word
     assert recipe.data.train["news"].source == Path(word)
 
 
 @pytest.mark.parametrize("typed", ["010", "1:30", "1_000", "1.10", "2016-01-01", "0x10", "1e4", ".inf", "-0", "True"])
-def test_text_stays_as_it_was_typed(typed: str, good: str, write: Write) -> None:
+def test_unquoted_text_stays_as_typed(typed: str, good: str, write: Write) -> None:
     recipe = load_recipe(write(good.replace("runs/small", typed).replace("test.de", typed)), [f"data.prepared={typed}"])
     assert recipe.run == recipe.data.prepared == recipe.data.test["blind"].target[0] == Path(typed)
     assert load_recipe(write(resolved_yaml(recipe))) == recipe
 
 
 @pytest.mark.parametrize(("typed", "value"), [("3e-4", 3e-4), ("1e-4", 1e-4), ("1.e-4", 1e-4), ("1", 1.0), (".5", 0.5)])
-def test_a_learning_rate_is_read_in_every_notation(typed: str, value: float, good: str, write: Write) -> None:
+def test_float_is_read_in_every_notation(typed: str, value: float, good: str, write: Write) -> None:
     assert (
         load_recipe(write(good), [f"training.optimizer.learning_rate={typed}"]).training.optimizer.learning_rate
         == value
     )
 
 
-def test_an_optimizer_without_type_is_the_default_one(good: str, write: Write) -> None:
+def test_optimizer_without_type_is_the_default(good: str, write: Write) -> None:
     text = good + "  optimizer: {learning_rate: 2e-3}\n  schedule: {warmup: 10}\n"
     training = load_recipe(write(text)).training
     assert training.optimizer == AdamWSettings(learning_rate=2e-3)
@@ -72,12 +72,12 @@ def test_an_optimizer_without_type_is_the_default_one(good: str, write: Write) -
 
 
 @pytest.mark.parametrize(("typed", "value"), [("010", 10), ("0x10", 16)])
-def test_a_whole_number_is_read_in_every_notation(typed: str, value: int, good: str, write: Write) -> None:
+def test_integer_is_read_in_every_notation(typed: str, value: int, good: str, write: Write) -> None:
     assert load_recipe(write(good.replace("100", typed))).training.limits.updates == value
 
 
 @pytest.mark.parametrize("name", ["a b", "é", "-x", "x" * 250, "a#b", "~/x", "a'b", "a\\b", "日本"])
-def test_odd_file_names_are_kept(name: str, good: str, write: Write) -> None:
+def test_unusual_file_names_are_kept(name: str, good: str, write: Write) -> None:
     assert load_recipe(write(good.replace("runs/small", f'"{name}"' if "\\" not in name else name))).run == Path(name)
 
 
@@ -88,12 +88,12 @@ def test_odd_file_names_are_kept(name: str, good: str, write: Write) -> None:
 @example("\udcff").via("not UTF-8")
 @example("a\x85b\u2028").via("what YAML takes for a line break")
 @few
-def test_a_resolved_recipe_is_the_same_recipe(write: Write, good: str, name: str) -> None:
+def test_resolved_recipe_equals_the_recipe(write: Write, good: str, name: str) -> None:
     recipe = load_recipe(write(good)).model_copy(update={"run": Path(name)})
     assert load_recipe(write(resolved_yaml(recipe))) == recipe
 
 
-def test_a_resolved_recipe_says_every_setting(good: str, write: Write) -> None:
+def test_resolved_recipe_has_every_setting(good: str, write: Write) -> None:
     recipe = load_recipe(write(good))
     text = resolved_yaml(recipe)
     for section in sections_of(recipe):
@@ -101,7 +101,7 @@ def test_a_resolved_recipe_says_every_setting(good: str, write: Write) -> None:
 
 
 def sections_of(value: object) -> Iterator[Section]:
-    """A section and those inside it."""
+    """Yield a section and the sections inside it."""
     if isinstance(value, Section):
         yield value
         value = dict(value)
@@ -113,19 +113,19 @@ def sections_of(value: object) -> Iterator[Section]:
 # Settings of the command line
 
 
-def test_the_command_line_wins_and_the_last_of_it_most(good: str, write: Write) -> None:
+def test_last_override_wins(good: str, write: Write) -> None:
     recipe = load_recipe(write(good), ["training.limits.updates=5", "seed=2", "seed=3", "run=runs/=x"])
     assert (recipe.training.limits.updates, recipe.seed, recipe.run) == (5, 3, Path("runs/=x"))
 
 
-def test_the_command_line_reaches_into_sections_that_the_recipe_leaves_out(good: str, write: Write) -> None:
+def test_override_sets_keys_of_missing_sections(good: str, write: Write) -> None:
     recipe = load_recipe(write(good), ["tokenizer.joint=false", "model.norm.type=rms", "model.tied_embeddings=none"])
     assert not recipe.tokenizer.joint
     assert isinstance(recipe.model, TransformerSettings)
     assert recipe.model.norm.type == "rms"
 
 
-def test_the_command_line_knows_the_names_of_corpora(good: str, write: Write) -> None:
+def test_override_reaches_corpora_by_name(good: str, write: Write) -> None:
     text = good.replace("blind:", "blind.2016:")
     added = "data.train.more={source: m.en, target: m.de}"
     data = load_recipe(write(text), ["data.test.blind.2016.source=x", added]).data
@@ -133,12 +133,12 @@ def test_the_command_line_knows_the_names_of_corpora(good: str, write: Write) ->
     assert list(data.train) == ["news", "more"]
 
 
-def test_the_command_line_mends_the_recipe(good: str, write: Write) -> None:
+def test_override_replaces_invalid_value(good: str, write: Write) -> None:
     assert load_recipe(write(good.replace("100", "many")), ["training.limits.updates=7"]).training.limits.updates == 7
 
 
 @pytest.mark.parametrize("option", ["seed", "=3", ""])
-def test_an_option_without_key_or_value_is_refused(option: str, good: str, write: Write) -> None:
+def test_override_without_key_or_value_is_refused(option: str, good: str, write: Write) -> None:
     with pytest.raises(RecipeError, match=rf"^--set {option}: is not of the form key=value"):
         load_recipe(write(good), [option])
 
@@ -146,20 +146,20 @@ def test_an_option_without_key_or_value_is_refused(option: str, good: str, write
 @pytest.mark.parametrize(
     "option", ["seed=[", "seed=1: 2: 3", "seed=*x", "seed=!!int 3", "seed={a: 1, a: 2}", "run.x=3"]
 )
-def test_an_option_that_cannot_be_is_named(option: str, good: str, write: Write) -> None:
+def test_invalid_override_is_named(option: str, good: str, write: Write) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(good), [option])
     assert all(line.startswith(f"--set {option}: ") for line in str(caught.value).split("\n"))
 
 
-def test_another_architecture_can_be_chosen_on_the_command_line(good: str, write: Write) -> None:
+def test_override_selects_another_architecture(good: str, write: Write) -> None:
     text = good.replace("preset: tiny", "preset: tiny\n  heads: 2\n  dropout: 0.3")
     model = load_recipe(write(text), ["model.architecture=rnn"]).model
     assert isinstance(model, RnnSettings)
     assert model.dropout == 0.3
 
 
-def test_another_optimizer_on_the_command_line_forgets_what_only_the_old_one_knew(good: str, write: Write) -> None:
+def test_override_of_optimizer_drops_settings_of_the_old_one(good: str, write: Write) -> None:
     text = good + "  optimizer: {learning_rate: 2e-3, weight_decay: 0.1, betas: [0.9, 0.99]}\n"
     chosen = load_recipe(write(text), ["training.optimizer.type=sgd", "training.optimizer.momentum=0.5"])
     assert chosen.training.optimizer == SgdSettings(type="sgd", learning_rate=2e-3, weight_decay=0.1, momentum=0.5)
@@ -168,7 +168,7 @@ def test_another_optimizer_on_the_command_line_forgets_what_only_the_old_one_kne
 # What may change when a model stands
 
 
-def test_settings_of_a_model_change_and_the_others_stay() -> None:
+def test_override_changes_only_the_given_settings() -> None:
     stored = AfterTraining(decoding=BeamSettings(beam_size=4, length_penalty=0.6))
     changed = override(stored, ["decoding.beam_size=1", "evaluation.samples=0"])
     assert changed.decoding == BeamSettings(beam_size=1, length_penalty=0.6)
@@ -176,7 +176,7 @@ def test_settings_of_a_model_change_and_the_others_stay() -> None:
     assert override(stored, []) == stored
 
 
-def test_choosing_another_strategy_forgets_what_only_the_old_one_knew() -> None:
+def test_override_of_strategy_drops_settings_of_the_old_one() -> None:
     stored = AfterTraining(decoding=BeamSettings(beam_size=4, length_penalty=0.6))
     changed = override(stored, ["decoding.strategy=sampling", "decoding.top_k=10"])
     assert changed.decoding == SamplingSettings(strategy="sampling", length_penalty=0.6, top_k=10)
@@ -200,7 +200,7 @@ def test_choosing_another_strategy_forgets_what_only_the_old_one_knew() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_a_model_is_refused(options: list[str], message: str) -> None:
+def test_override_refuses_invalid_settings(options: list[str], message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         override(AfterTraining(), options)
     assert str(caught.value) == message
@@ -251,7 +251,7 @@ def loads_or_is_refused(path: Path, overrides: list[str]) -> None:
 
 @st.composite
 def changed_text(draw: st.DrawFn, text: str) -> str:
-    """A recipe with a few characters put in place of others."""
+    """Return a recipe with a few characters replaced."""
     start = draw(st.integers(0, len(text)))
     end = draw(st.integers(start, min(len(text), start + 8)))
     inserted = draw(st.one_of(scalars, st.text(max_size=4), st.sampled_from(SETTINGS)))
@@ -260,7 +260,7 @@ def changed_text(draw: st.DrawFn, text: str) -> str:
 
 @st.composite
 def moved_line(draw: st.DrawFn, text: str) -> str:
-    """A recipe with a line of another depth or in another place."""
+    """Return a recipe with a line moved or indented differently."""
     lines = text.split("\n")
     moved = lines.pop(draw(st.integers(0, len(lines) - 1))).strip()
     lines.insert(draw(st.integers(0, len(lines))), " " * draw(st.integers(0, 4)) + moved)
@@ -269,14 +269,14 @@ def moved_line(draw: st.DrawFn, text: str) -> str:
 
 @given(key=keys, value=values)
 @few
-def test_any_value_of_any_key_is_right_or_refused(write: Write, good: str, messy: str, key: str, value: str) -> None:
+def test_any_value_of_any_key_is_accepted_or_refused(write: Write, good: str, messy: str, key: str, value: str) -> None:
     loads_or_is_refused(write(good), [f"{key}={value}"])
     loads_or_is_refused(write(messy), [f"{key}={value}"])
 
 
 @given(data=st.data())
 @few
-def test_any_change_to_the_text_of_a_recipe_is_right_or_refused(write: Write, messy: str, data: st.DataObject) -> None:
+def test_any_edit_of_a_recipe_is_accepted_or_refused(write: Write, messy: str, data: st.DataObject) -> None:
     text = data.draw(st.one_of(changed_text(messy), moved_line(messy)))
     loads_or_is_refused(write(text.encode("utf-8", "replace")), [])
 
@@ -284,7 +284,7 @@ def test_any_change_to_the_text_of_a_recipe_is_right_or_refused(write: Write, me
 @pytest.mark.slow
 @given(key=keys, value=values, data=st.data())
 @many
-def test_many_changes_are_right_or_refused(
+def test_many_edits_are_accepted_or_refused(
     write: Write, good: str, messy: str, key: str, value: str, data: st.DataObject
 ) -> None:
     recipe = data.draw(st.sampled_from([good, messy]))

@@ -1,4 +1,4 @@
-"""YAML 1.2, and files that are no recipe."""
+"""YAML 1.2, and files that are not recipes."""
 
 import os
 import time
@@ -16,7 +16,7 @@ ErrorsOf = Callable[..., list[str]]
 
 
 @pytest.mark.parametrize("text", ["no", "on", "off", "yes", "y", "NO", "1:30", "1_000", "2016-01-01", "1.10.3", "0b1"])
-def test_what_older_yaml_took_for_something_else_is_text(text: str) -> None:
+def test_yaml_1_1_literals_are_text(text: str) -> None:
     assert parse_scalar(text) == text
 
 
@@ -32,23 +32,23 @@ def test_what_older_yaml_took_for_something_else_is_text(text: str) -> None:
         ("-.inf", float("-inf")),
     ],
 )
-def test_floats_of_every_form_are_floats(text: str, value: float) -> None:
+def test_parse_scalar_reads_floats(text: str, value: float) -> None:
     found = parse_scalar(text)
     assert isinstance(found, float)
     assert found == value
 
 
 @pytest.mark.parametrize(("text", "value"), [("010", 10), ("0x10", 16), ("0o10", 8), ("-3", -3), ("+3", 3)])
-def test_a_leading_zero_does_not_change_the_base(text: str, value: int) -> None:
+def test_leading_zero_does_not_change_the_base(text: str, value: int) -> None:
     assert parse_scalar(text) == value
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("FALSE", False), ("null", None), ("~", None), ("", None)])
-def test_truth_and_nothing(text: str, value: Any) -> None:
+def test_parse_scalar_reads_booleans_and_null(text: str, value: Any) -> None:
     assert parse_scalar(text) is value
 
 
-def test_a_number_with_very_many_digits_is_no_crash() -> None:
+def test_number_with_many_digits_is_infinite() -> None:
     assert parse_scalar("1" * 100_000) == float("inf")
 
 
@@ -57,7 +57,7 @@ def test_keys_are_always_text() -> None:
     assert document.values == {"2016": "a", "no": "b", "1.10": "c", "true": "d"}
 
 
-def test_every_value_has_its_place() -> None:
+def test_every_value_has_a_location() -> None:
     document = parse("a:\n  b: [x, y]\n", Location("f", 1, 1))
     assert str(document.location(("a", "b"))) == "f:2:3"
     assert str(document.location(("a", "b", 1))) == "f:2:10"
@@ -65,7 +65,7 @@ def test_every_value_has_its_place() -> None:
     assert str(document.location(("a", "unknown"))) == "f:1:1"
 
 
-def test_sections_in_lists_have_places_and_are_counted_from_1() -> None:
+def test_list_items_have_locations_and_one_based_names() -> None:
     document = parse("a:\n  - {b: 1}\n  - c: 2\n    b: 3\n", Location("f", 1, 1))
     assert str(document.location(("a", 0, "b"))) == "f:2:6"
     assert str(document.location(("a", 1))) == "f:3:5"
@@ -75,7 +75,7 @@ def test_sections_in_lists_have_places_and_are_counted_from_1() -> None:
     assert str(RecipeIssue(document.location(("a", 1)), ("a", 1, "b"), "is wrong")) == "f:3:5: a.2.b: is wrong"
 
 
-def test_a_key_given_twice_is_told_with_both_lines() -> None:
+def test_duplicate_key_is_reported_with_both_lines() -> None:
     document = parse("a: 1\nb: {c: 1, c: 2}\na: 2\n", Location("f", 1, 1))
     assert [str(error) for error in document.issues] == [
         "f:2:11: b.c: is given twice; the first is on line 2",
@@ -85,7 +85,7 @@ def test_a_key_given_twice_is_told_with_both_lines() -> None:
 
 
 @pytest.mark.parametrize("text", [b"\xef\xbb\xbfrun: x\n", b"run: x\r\n", b"---\nrun: x\n...\n", b"# first\nrun: x"])
-def test_byte_order_marks_and_windows_lines_are_accepted(text: bytes, tmp_path: Path) -> None:
+def test_byte_order_mark_and_crlf_are_accepted(text: bytes, tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_bytes(text)
     assert read_document(path).values == {"run": "x"}
@@ -108,18 +108,18 @@ def test_byte_order_marks_and_windows_lines_are_accepted(text: bytes, tmp_path: 
         (b"a: !!float 1\n", "r.yaml:1:4: recipes do not support tags (!)"),
     ],
 )
-def test_what_is_no_recipe_is_told_with_its_place(content: bytes, message: str, errors_of: ErrorsOf) -> None:
+def test_other_content_is_reported_with_location(content: bytes, message: str, errors_of: ErrorsOf) -> None:
     assert errors_of(content) == [message]
 
 
 @pytest.mark.parametrize("text", ["a: b: c", "{a: 1", "a: 'x", "a: 1\n b: 2", "a: [1, 2", "a\nb: 1", "]", "%"])
-def test_what_is_not_yaml_is_one_line_with_its_place(text: str, errors_of: ErrorsOf) -> None:
+def test_invalid_yaml_is_one_line_with_location(text: str, errors_of: ErrorsOf) -> None:
     (error,) = errors_of(text)
     assert error.startswith("r.yaml:")
     assert int(error.split(":")[1]) <= 2
 
 
-def test_a_tag_runs_nothing(tmp_path: Path, errors_of: ErrorsOf) -> None:
+def test_yaml_tag_does_not_run_code(tmp_path: Path, errors_of: ErrorsOf) -> None:
     canary = tmp_path / "canary"
     (error,) = errors_of(f"run: !!python/object/apply:os.system ['touch {canary}']\n")
     assert error == "r.yaml:1:6: recipes do not support tags (!)"
@@ -131,30 +131,30 @@ def test_a_tag_runs_nothing(tmp_path: Path, errors_of: ErrorsOf) -> None:
     ["[" * 90_000, "- " * 40_000, "{a: " * 20_000, "x" * 50_000_000, "a: &a [x, x]\n" + "b: &b [*a, *a, *a]\n" * 4_000],
     ids=["brackets", "dashes", "braces", "50 MB", "aliases"],
 )
-def test_hostile_files_are_refused_at_once(text: str, errors_of: ErrorsOf) -> None:
+def test_hostile_files_are_refused_quickly(text: str, errors_of: ErrorsOf) -> None:
     started = time.process_time()
     (error,) = errors_of(text)
     assert len(error) < 200
     assert time.process_time() - started < 2
 
 
-def test_a_missing_recipe_is_named() -> None:
+def test_missing_recipe_is_named() -> None:
     with pytest.raises(RecipeError, match=r"^no/such\.yaml: cannot be read: No such file or directory$"):
         load_recipe(Path("no/such.yaml"))
 
 
-def test_a_directory_is_no_recipe(tmp_path: Path) -> None:
+def test_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r": is a directory, not a recipe$"):
         load_recipe(tmp_path)
 
 
-def test_a_name_that_no_file_can_have_is_refused() -> None:
+def test_impossible_file_name_is_refused() -> None:
     with pytest.raises(RecipeError, match="is not a file name"):
         load_recipe(Path("a\0b"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_recipe_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+def test_unreadable_recipe_is_named(tmp_path: Path) -> None:
     path = tmp_path / "secret.yaml"
     path.touch(mode=0)
     with pytest.raises(RecipeError, match=r"secret\.yaml: cannot be read: Permission denied$"):

@@ -10,18 +10,18 @@ from nmt_cli.recipe.schema import Recipe
 COMMITTED = Path(__file__).parents[2] / "docs" / "recipe.md"
 
 
-def test_the_committed_reference_is_that_of_the_schema() -> None:
+def test_committed_reference_equals_the_generated_one() -> None:
     assert COMMITTED.read_bytes().decode() == reference(), "run: python -m nmt_cli.recipe.reference > docs/recipe.md"
 
 
-def test_every_setting_has_a_row_that_says_what_it_does() -> None:
+def test_every_setting_has_a_description() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .* \| (.+) \|$", reference(), re.MULTILINE)
     assert {name for name, _, _ in rows} >= {
         name for classes in sections(Recipe).values() for section in classes for name in section.model_fields
     }
 
 
-def test_every_link_leads_to_a_heading() -> None:
+def test_every_link_has_a_heading() -> None:
     headings = {
         re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-")
         for heading in re.findall(r"^## (.*)$", reference(), re.MULTILINE)

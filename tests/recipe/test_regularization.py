@@ -1,4 +1,4 @@
-"""Regularisation is off until it is asked for, and what cannot be is refused."""
+"""Regularisation is off by default, and invalid settings are refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ Write = Callable[[str | bytes], Path]
 ErrorsOf = Callable[..., list[str]]
 
 
-def test_all_of_it_is_off_by_default(good: str, write: Write) -> None:
+def test_regularization_is_off_by_default(good: str, write: Write) -> None:
     training = load_recipe(write(good)).training
     assert training.consistency is None
     assert (training.word_dropout.source, training.word_dropout.target) == (0.0, 0.0)
@@ -21,14 +21,14 @@ def test_all_of_it_is_off_by_default(good: str, write: Write) -> None:
     assert not training.gradient_checkpointing
 
 
-def test_the_type_chooses_the_consistency(good: str, write: Write) -> None:
+def test_consistency_is_selected_by_type(good: str, write: Write) -> None:
     chosen = good + "  consistency: {type: r_drop, weight: 2.0}\n"
     assert load_recipe(write(chosen)).training.consistency == RDropSettings(type="r_drop", weight=2.0)
     changed = load_recipe(write(good), ["training.consistency={type: simcut, cutoff: 0.1}"])
     assert changed.training.consistency == SimCutSettings(type="simcut", cutoff=0.1)
 
 
-def test_the_command_line_may_choose_another_consistency(good: str, write: Write) -> None:
+def test_override_selects_another_consistency(good: str, write: Write) -> None:
     chosen = good + "  consistency: {type: simcut, weight: 2.0, cutoff: 0.1}\n"
     recipe = load_recipe(write(chosen), ["training.consistency.type=r_drop"])
     assert recipe.training.consistency == RDropSettings(type="r_drop", weight=2.0)
@@ -47,12 +47,12 @@ def test_the_command_line_may_choose_another_consistency(good: str, write: Write
         ("training.word_dropout={source: 1}", "source: must be less than 1, not 1"),
     ],
 )
-def test_what_cannot_be_is_told(override: str, message: str, good: str, errors_of: ErrorsOf) -> None:
+def test_invalid_regularization_is_reported(override: str, message: str, good: str, errors_of: ErrorsOf) -> None:
     key = override.partition("=")[0]
     assert errors_of(good, override) == [f"--set {override}: {key}.{message}"]
 
 
-def test_guided_alignment_needs_an_attention(good: str, write: Write, errors_of: ErrorsOf) -> None:
+def test_guided_alignment_requires_attention(good: str, write: Write, errors_of: ErrorsOf) -> None:
     aligned = good.replace("target: news.de", "target: news.de, alignment: news.links")
     guided = aligned + "  guided_alignment: {}\n"
     assert load_recipe(write(guided)).training.guided_alignment is not None
@@ -61,6 +61,6 @@ def test_guided_alignment_needs_an_attention(good: str, write: Write, errors_of:
     assert error.endswith("training.guided_alignment: requires attention, but model.attention is none")
 
 
-def test_guided_alignment_needs_alignments(good: str, errors_of: ErrorsOf) -> None:
+def test_guided_alignment_requires_alignments(good: str, errors_of: ErrorsOf) -> None:
     (error,) = errors_of(good, "training.guided_alignment={}")
     assert error.endswith("training.guided_alignment: requires data.train.NAME.alignment, which no corpus has")

@@ -9,13 +9,13 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training.training_data import Stage
 
 
-def test_sections_come_in_the_order_of_the_schema() -> None:
+def test_sections_are_in_the_order_of_the_schema() -> None:
     found = list(sections(Recipe))
     assert found[:5] == [(), ("data",), ("data", "train", "NAME"), ("data", "valid", "NAME"), ("data", "test", "NAME")]
     assert found[-2:] == [("evaluation",), ("evaluation", "external", "NAME")]
 
 
-def test_a_section_is_found_under_the_names_that_users_give() -> None:
+def test_section_at_accepts_names_chosen_by_users() -> None:
     assert section_at(Recipe, ("data", "train", "news")) == (
         data.LearnedLines,
         data.LearnedTsv,
@@ -28,7 +28,7 @@ def test_a_section_is_found_under_the_names_that_users_give() -> None:
     assert section_at(Recipe, ("seed",)) == ()
 
 
-def test_a_section_in_a_list_is_found_under_its_number() -> None:
+def test_section_at_accepts_list_indices() -> None:
     assert section_at(Recipe, ("training", "mixing", "stages", 1)) == (Stage,)
     assert section_at(Recipe, ("data", "filters", 0))[:2] == (LengthFilter, RatioFilter)
     assert section_at(Recipe, ("data", "filters")) == ()
@@ -36,7 +36,7 @@ def test_a_section_in_a_list_is_found_under_its_number() -> None:
     assert section_at(Recipe, ("data", "train", 0)) == ()
 
 
-def test_a_section_of_several_classes_says_what_decides() -> None:
+def test_discriminator_key_of_several_classes() -> None:
     assert section_at(Recipe, ("model",)) == (TransformerSettings, RnnSettings)
     assert discriminator_key((TransformerSettings, RnnSettings)) == "architecture"
     assert discriminator_key((BeamSettings, SamplingSettings)) == "strategy"
