@@ -73,13 +73,14 @@ def list_run(path: Path) -> ListedRun:
     size, changed = _measure_folder(path)
     try:
         summary = read_summary(run)
+        status = _status(run, summary)
     except NmtError:
-        return ListedRun(path, "damaged", None, None, None, _first_scores(run), size, changed)
+        summary, status = {}, "damaged"
     best, best_update = _parse_best(summary.get("best"))
     update = summary.get("update")
     return ListedRun(
         path,
-        _status(run, summary),
+        status,
         update if isinstance(update, int) else None,
         best,
         best_update,
