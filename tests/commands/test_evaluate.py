@@ -44,7 +44,7 @@ class UppercaseTranslator:
 
 
 @dataclass
-class Bench:
+class Workspace:
     """A recipe with two test sets, and a model to evaluate on them."""
 
     folder: Path
@@ -82,8 +82,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
 
 
 def evaluate_sets(
@@ -92,14 +92,14 @@ def evaluate_sets(
     return {result.name: result for result in evaluate_model(model, names, with_robustness, console)}
 
 
-def test_every_test_set_is_scored_and_written(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    results = evaluate_sets(bench.model)
+def test_every_test_set_is_scored_and_written(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    results = evaluate_sets(workspace.model)
 
     reported = capsys.readouterr().err
     expected = score([line.upper() for line in SOURCES], [REFERENCES], Evaluation())
     assert list(results) == ["one", "two"]
     for name, result in results.items():
-        folder = bench.folder / "run" / "evaluation" / name
+        folder = workspace.folder / "run" / "evaluation" / name
         found = [(each["name"], each["score"]) for each in result.content["scores"]]
         assert found == [(each.name, each.value) for each in expected]
         assert result.content["exact_match"] == pytest.approx(100 / 3)
@@ -112,36 +112,36 @@ def test_every_test_set_is_scored_and_written(bench: Bench, capsys: pytest.Captu
         assert f"report: {folder / 'report.md'}" in reported
 
 
-def test_hypotheses_keep_the_order_of_lines(bench: Bench) -> None:
-    evaluate_sets(bench.model, ["one"])
-    lines = (bench.folder / "run/evaluation/one/hypotheses.jsonl").read_bytes().split(b"\n")[:-1]
+def test_hypotheses_keep_the_order_of_lines(workspace: Workspace) -> None:
+    evaluate_sets(workspace.model, ["one"])
+    lines = (workspace.folder / "run/evaluation/one/hypotheses.jsonl").read_bytes().split(b"\n")[:-1]
     assert [json.loads(line)["hypothesis"] for line in lines] == [line.upper() for line in SOURCES]
     assert [json.loads(line)["references"] for line in lines] == [[line] for line in REFERENCES]
 
 
-def test_result_is_the_content_of_scores_json(bench: Bench) -> None:
-    result = evaluate_sets(bench.model, ["one"])["one"]
-    assert result.as_json() == json.loads((bench.folder / "run/evaluation/one/scores.json").read_bytes())
+def test_result_is_the_content_of_scores_json(workspace: Workspace) -> None:
+    result = evaluate_sets(workspace.model, ["one"])["one"]
+    assert result.as_json() == json.loads((workspace.folder / "run/evaluation/one/scores.json").read_bytes())
 
 
-def test_current_scores_are_reused_without_writing(bench: Bench) -> None:
-    first, times = evaluate_sets(bench.model), bench.times()
+def test_current_scores_are_reused_without_writing(workspace: Workspace) -> None:
+    first, times = evaluate_sets(workspace.model), workspace.times()
 
-    assert evaluate_sets(bench.model) == first
-    assert bench.times() == times
-    assert bench.translate.calls == 2
+    assert evaluate_sets(workspace.model) == first
+    assert workspace.times() == times
+    assert workspace.translate.calls == 2
 
 
 @pytest.mark.parametrize("change", ["model", "source", "reference", "beam_size", "metrics"])
-def test_scores_are_recomputed_after_a_change(bench: Bench, change: str) -> None:
-    model = bench.model
+def test_scores_are_recomputed_after_a_change(workspace: Workspace, change: str) -> None:
+    model = workspace.model
     evaluate_sets(model, ["one"])
     if change == "model":
         model = replace(model, sha256="def")
     if change == "source":
-        bench.write("one.en", ["Another dog.", "", "x"])
+        workspace.write("one.en", ["Another dog.", "", "x"])
     if change == "reference":
-        bench.write("one.de", ["Noch ein Hund.", "", "x"])
+        workspace.write("one.de", ["Noch ein Hund.", "", "x"])
     if change in ("beam_size", "metrics"):
         section, value = {"beam_size": ("decoding", 2), "metrics": ("evaluation", ["chrf"])}[change]
         changed = getattr(model.recipe, section).model_copy(update={change: value})
@@ -149,89 +149,93 @@ def test_scores_are_recomputed_after_a_change(bench: Bench, change: str) -> None
 
     evaluate_sets(model, ["one"])
 
-    assert bench.translate.calls == (1 if change in ("reference", "metrics") else 2)  # the translations are the same
+    assert workspace.translate.calls == (
+        1 if change in ("reference", "metrics") else 2
+    )  # the translations are the same
 
 
-def test_one_test_set_can_be_selected(bench: Bench) -> None:
-    assert list(evaluate_sets(bench.model, ["two", "two"])) == ["two"]
+def test_one_test_set_can_be_selected(workspace: Workspace) -> None:
+    assert list(evaluate_sets(workspace.model, ["two", "two"])) == ["two"]
 
 
-def test_unknown_test_set_is_rejected_with_the_known_names(bench: Bench) -> None:
+def test_unknown_test_set_is_rejected_with_the_known_names(workspace: Workspace) -> None:
     with pytest.raises(RecipeError, match=r"--test three.*it has one, two"):
-        evaluate_sets(bench.model, ["one", "three"])
+        evaluate_sets(workspace.model, ["one", "three"])
 
 
-def test_files_of_unequal_length_are_rejected_before_translation(bench: Bench) -> None:
-    bench.write("two.de", REFERENCES[:2])
+def test_files_of_unequal_length_are_rejected_before_translation(workspace: Workspace) -> None:
+    workspace.write("two.de", REFERENCES[:2])
     with pytest.raises(DataError, match=r"two.en has 3 lines but .*two.de has 2"):
-        evaluate_sets(bench.model, [])
-    assert bench.translate.calls == 0
-    assert not (bench.folder / "run").exists()
+        evaluate_sets(workspace.model, [])
+    assert workspace.translate.calls == 0
+    assert not (workspace.folder / "run").exists()
 
 
-def test_a_test_set_is_evaluated_by_one_process_at_a_time(bench: Bench) -> None:
-    with files.lock(bench.model.folder("one") / ".lock"), pytest.raises(RunInUseError):
-        evaluate_sets(bench.model, ["one"])
-    assert bench.translate.calls == 0
+def test_a_test_set_is_evaluated_by_one_process_at_a_time(workspace: Workspace) -> None:
+    with files.lock(workspace.model.folder("one") / ".lock"), pytest.raises(RunInUseError):
+        evaluate_sets(workspace.model, ["one"])
+    assert workspace.translate.calls == 0
 
 
-def test_files_are_scored_without_a_model(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    hypotheses = bench.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
+def test_files_are_scored_without_a_model(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    hypotheses = workspace.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
 
-    evaluate(hypothesis=hypotheses, reference=[bench.folder / "one.de"])
+    evaluate(hypothesis=hypotheses, reference=[workspace.folder / "one.de"])
 
     printed = capsys.readouterr().out.split("\n")
     assert printed[0].startswith("out.de  BLEU ")
     assert printed[2] == "out.de  exact match 66.7 %"
-    assert not (bench.folder / "run").exists()
+    assert not (workspace.folder / "run").exists()
 
 
-def test_files_are_scored_with_overrides(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    hypotheses = bench.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
+def test_files_are_scored_with_overrides(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    hypotheses = workspace.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
     overrides = ["evaluation.metrics=[bleu]", "evaluation.bleu_tokenizer=char"]
-    evaluate(hypothesis=hypotheses, reference=[bench.folder / "one.de"], set_=overrides, json=True)
+    evaluate(hypothesis=hypotheses, reference=[workspace.folder / "one.de"], set_=overrides, json=True)
     [bleu] = json.loads(capsys.readouterr().out)
     assert (bleu["name"], bleu["tok"]) == ("BLEU", "char")
 
 
-def test_one_sentence_has_no_interval(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate(hypothesis=bench.write("h", ["Ein Hund läuft."]), reference=[bench.write("r", ["Ein Hund läuft."])])
+def test_one_sentence_has_no_interval(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate(
+        hypothesis=workspace.write("h", ["Ein Hund läuft."]), reference=[workspace.write("r", ["Ein Hund läuft."])]
+    )
     assert "BLEU 100.00  (" in capsys.readouterr().out
 
 
 def test_intervals_have_the_digits_of_their_scores_and_exact_match_appears_once(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hypothesis = bench.write("h", ["Ein Hund läuft."] * 300 + ["Ein Hund."])
-    references = [bench.write("r", ["Ein Hund läuft."] * 301)]
+    hypothesis = workspace.write("h", ["Ein Hund läuft."] * 300 + ["Ein Hund."])
+    references = [workspace.write("r", ["Ein Hund läuft."] * 301)]
     evaluate(hypothesis=hypothesis, reference=references, set_=["evaluation.metrics=[chrf,exact_match]"])
     printed = capsys.readouterr().out
     assert re.search(r"chrF2 99\.\d\d ± 0\.\d\d  ", printed)
     assert printed.count("exact match") == 1
 
 
-def test_several_references(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    references = [bench.folder / "one.de", bench.write("other.de", ["Ein Hund rennt.", "", "Zwei Kinder."])]
-    hypotheses = bench.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
+def test_several_references(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    references = [workspace.folder / "one.de", workspace.write("other.de", ["Ein Hund rennt.", "", "Zwei Kinder."])]
+    hypotheses = workspace.write("out.de", ["Ein Hund rennt.", "", "Zwei Kinder."])
     evaluate(hypothesis=hypotheses, reference=references, json=True)
     assert {found["nrefs"] for found in json.loads(capsys.readouterr().out)} == {"2"}
 
 
-def test_sanity_check_warnings_go_to_stderr(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    hypotheses = bench.write("out.de", ["▁Ein ▁Hund", "", "Zwei Kinder."])
-    evaluate(hypothesis=hypotheses, reference=[bench.folder / "one.de"])
+def test_sanity_check_warnings_go_to_stderr(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    hypotheses = workspace.write("out.de", ["▁Ein ▁Hund", "", "Zwei Kinder."])
+    evaluate(hypothesis=hypotheses, reference=[workspace.folder / "one.de"])
     assert "nmt: warning: " in capsys.readouterr().err
 
 
-def test_empty_file_is_rejected(bench: Bench) -> None:
+def test_empty_file_is_rejected(workspace: Workspace) -> None:
     with pytest.raises(DataError, match=r"empty\.de: has no lines"):
-        evaluate(hypothesis=bench.write("empty.de", []), reference=[bench.write("none.de", [])])
+        evaluate(hypothesis=workspace.write("empty.de", []), reference=[workspace.write("none.de", [])])
 
 
-def test_text_that_is_not_utf8_is_rejected_with_file_and_line(bench: Bench) -> None:
-    (bench.folder / "latin.de").write_bytes("eins\nläuft\ndrei\n".encode("latin1"))
+def test_text_that_is_not_utf8_is_rejected_with_file_and_line(workspace: Workspace) -> None:
+    (workspace.folder / "latin.de").write_bytes("eins\nläuft\ndrei\n".encode("latin1"))
     with pytest.raises(DataError, match=r"latin\.de.*2"):
-        evaluate(hypothesis=bench.folder / "latin.de", reference=[bench.folder / "one.de"])
+        evaluate(hypothesis=workspace.folder / "latin.de", reference=[workspace.folder / "one.de"])
 
 
 @pytest.mark.parametrize(
@@ -251,13 +255,13 @@ def test_evaluate_rejects_incomplete_or_mixed_options(options: dict[str, Any]) -
         evaluate(**options)
 
 
-def write_run(bench: Bench) -> RunDirectory:
+def write_run(workspace: Workspace) -> RunDirectory:
     """What evaluation needs to see of a finished run."""
-    run = RunDirectory(bench.folder / "run")
+    run = RunDirectory(workspace.folder / "run")
     for folder in (run.model, run.checkpoint(7)):
         folder.mkdir(parents=True)
     run.summary.write_text("{}")
-    run.resolved.write_text(resolved_yaml(bench.recipe))
+    run.resolved.write_text(resolved_yaml(workspace.recipe))
     (run.model / "config.json").write_text("{}")
     (run.model / "manifest.json").write_text('{"averaged_updates": [9, 7], "files": {}}')
     (run.checkpoint(7) / "state.json").write_text("{}")
@@ -265,78 +269,80 @@ def write_run(bench: Bench) -> RunDirectory:
     return run
 
 
-def test_open_model_of_a_recipe_its_run_and_its_model(bench: Bench) -> None:
-    run = write_run(bench)
-    recipe = bench.folder / "recipe.yaml"
-    recipe.write_text(resolved_yaml(bench.recipe))
+def test_open_model_of_a_recipe_its_run_and_its_model(workspace: Workspace) -> None:
+    run = write_run(workspace)
+    recipe = workspace.folder / "recipe.yaml"
+    recipe.write_text(resolved_yaml(workspace.recipe))
     models = [open_model(path, [], console) for path in (recipe, run.path, run.model)]
     assert {(each.model, each.weights, each.folder("one")) for each in models} == {
         (run.model, "average of updates 7, 9", run.evaluation("one"))
     }
 
 
-def test_results_of_a_checkpoint_have_their_own_folder(bench: Bench) -> None:
-    run = write_run(bench)
+def test_results_of_a_checkpoint_have_their_own_folder(workspace: Workspace) -> None:
+    run = write_run(workspace)
     model = open_model(run.checkpoint(7), [], console)
     assert model.weights == "update 7"
     assert model.folder("one") == run.evaluation("one@step_7")
 
 
-def test_open_model_applies_overrides(bench: Bench) -> None:
-    run = write_run(bench)
+def test_open_model_applies_overrides(workspace: Workspace) -> None:
+    run = write_run(workspace)
     model = open_model(run.path, ["decoding.beam_size=1"], console)
     assert model.recipe.decoding.model_dump()["beam_size"] == 1
 
 
-def test_open_model_rejects_a_model_outside_its_run(bench: Bench) -> None:
-    folder = bench.folder / "deployed"
+def test_open_model_rejects_a_model_outside_its_run(workspace: Workspace) -> None:
+    folder = workspace.folder / "deployed"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     with pytest.raises(ModelError, match="deployed"):
         open_model(folder, [], console)
 
 
-def test_open_model_rejects_a_missing_model(bench: Bench) -> None:
+def test_open_model_rejects_a_missing_model(workspace: Workspace) -> None:
     with pytest.raises(ModelError, match="nowhere"):
-        open_model(bench.folder / "nowhere", [], console)
+        open_model(workspace.folder / "nowhere", [], console)
 
 
-def test_recipe_without_test_sets_is_rejected(bench: Bench) -> None:
-    data = bench.recipe.data.model_copy(update={"test": {}})
-    model = replace(bench.model, recipe=bench.recipe.model_copy(update={"data": data}))
+def test_recipe_without_test_sets_is_rejected(workspace: Workspace) -> None:
+    data = workspace.recipe.data.model_copy(update={"test": {}})
+    model = replace(workspace.model, recipe=workspace.recipe.model_copy(update={"data": data}))
     with pytest.raises(RecipeError, match=r"data\.test"):
         evaluate_sets(model, [])
 
 
-def test_scoring_files_needs_no_torch(bench: Bench) -> None:
+def test_scoring_files_needs_no_torch(workspace: Workspace) -> None:
     program = (
         "import sys; from pathlib import Path; from nmt_cli.cli.evaluate import evaluate;"
         "evaluate(hypothesis=Path('one.de'), reference=[Path('two.de')]); assert 'torch' not in sys.modules"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    subprocess.run([sys.executable, "-c", program], cwd=bench.folder, env=environment, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=workspace.folder, env=environment, check=True, capture_output=True
+    )
 
 
-def test_a_validation_set_is_evaluated_only_by_name(bench: Bench) -> None:
-    content = bench.recipe.model_dump(mode="json")
+def test_a_validation_set_is_evaluated_only_by_name(workspace: Workspace) -> None:
+    content = workspace.recipe.model_dump(mode="json")
     content["data"]["valid"] = {"dev": content["data"]["valid"]["one"]}
-    model = replace(bench.model, recipe=Recipe.model_validate(content))
+    model = replace(workspace.model, recipe=Recipe.model_validate(content))
     assert list(evaluate_sets(model, ["dev"])) == ["dev"]
-    assert (bench.folder / "run/evaluation/dev/scores.json").is_file()
+    assert (workspace.folder / "run/evaluation/dev/scores.json").is_file()
     assert list(evaluate_sets(model)) == ["one", "two"]
 
 
 def test_validation_set_with_the_name_of_a_test_set_is_called_valid_name(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bench.write("one.de", ["Eine Katze.", "", "Drei."])
-    content = bench.recipe.model_dump(mode="json")
+    workspace.write("one.de", ["Eine Katze.", "", "Drei."])
+    content = workspace.recipe.model_dump(mode="json")
     content["data"]["valid"]["one"]["target"] = content["data"]["test"]["two"]["target"][0]
-    model = replace(bench.model, recipe=Recipe.model_validate(content))
+    model = replace(workspace.model, recipe=Recipe.model_validate(content))
     evaluate_sets(model, ["one"])
     assert "--test valid:one" in capsys.readouterr().err
     evaluate_sets(model, ["valid:one"])
-    folder = bench.folder / "run/evaluation"
+    folder = workspace.folder / "run/evaluation"
     references = [
         json.loads((folder / name / "hypotheses.jsonl").read_bytes().split(b"\n")[0])["references"][0]
         for name in ("one", "valid:one")
@@ -346,33 +352,33 @@ def test_validation_set_with_the_name_of_a_test_set_is_called_valid_name(
         evaluate_sets(model, ["other"])
 
 
-def test_tags_create_slices_and_invalidate_scores(bench: Bench) -> None:
-    tags = bench.write("tags", ["news", "chat", "news"])
-    content = bench.recipe.model_dump(mode="json")
+def test_tags_create_slices_and_invalidate_scores(workspace: Workspace) -> None:
+    tags = workspace.write("tags", ["news", "chat", "news"])
+    content = workspace.recipe.model_dump(mode="json")
     content["data"]["test"]["one"]["tags"] = str(tags)
-    model = replace(bench.model, recipe=Recipe.model_validate(content))
-    analysis = bench.folder / "run/evaluation/one/analysis.json"
+    model = replace(workspace.model, recipe=Recipe.model_validate(content))
+    analysis = workspace.folder / "run/evaluation/one/analysis.json"
 
     evaluate_sets(model, ["one"])
     parts = [(part["name"], part["sentences"]) for part in json.loads(analysis.read_bytes())["slices"]]
     assert parts[-2:] == [("chat", 1), ("news", 2)]
 
-    bench.write("tags", ["chat", "chat", "chat"])
+    workspace.write("tags", ["chat", "chat", "chat"])
     evaluate_sets(model, ["one"])
     assert json.loads(analysis.read_bytes())["slices"][-1]["sentences"] == 3
-    assert bench.translate.calls == 1
+    assert workspace.translate.calls == 1
 
-    bench.write("tags", ["chat"])
+    workspace.write("tags", ["chat"])
     with pytest.raises(DataError, match=r"one\.en has 3 lines but .*tags has 1"):
         evaluate_sets(model, ["one"])
 
 
-def test_robustness_is_measured_once_and_stored(bench: Bench) -> None:
-    first = evaluate_sets(bench.model, ["one"], with_robustness=True)["one"]
-    calls = bench.translate.calls
+def test_robustness_is_measured_once_and_stored(workspace: Workspace) -> None:
+    first = evaluate_sets(workspace.model, ["one"], with_robustness=True)["one"]
+    calls = workspace.translate.calls
     assert calls == 1 + 4
 
-    again = evaluate_sets(bench.model, ["one"], with_robustness=True)["one"]
+    again = evaluate_sets(workspace.model, ["one"], with_robustness=True)["one"]
     assert again == first
     document = json.loads(json.dumps(again.as_json()))
     assert [each["perturbation"] for each in document["robustness"]] == [
@@ -381,71 +387,73 @@ def test_robustness_is_measured_once_and_stored(bench: Bench) -> None:
         "typing mistakes",
         "no final punctuation",
     ]
-    stored = json.loads((bench.folder / "run/evaluation/one/robustness.json").read_bytes())
+    stored = json.loads((workspace.folder / "run/evaluation/one/robustness.json").read_bytes())
     assert document["robustness"] == stored["perturbations"]
-    assert bench.translate.calls == calls
+    assert workspace.translate.calls == calls
     assert "one  upper case: BLEU" in format_scores("one", again.content, again.robustness or ())
 
 
-def test_robustness_needs_a_model(bench: Bench) -> None:
-    file = bench.folder / "one.de"
+def test_robustness_needs_a_model(workspace: Workspace) -> None:
+    file = workspace.folder / "one.de"
     with pytest.raises(RecipeError, match="--robustness"):
         evaluate(hypothesis=file, reference=[file], robustness=True)
 
 
-def test_training_words_create_slices_and_word_bands(bench: Bench) -> None:
-    evaluate_sets(bench.model, ["one"])
-    analysis = json.loads((bench.folder / "run/evaluation/one/analysis.json").read_bytes())
+def test_training_words_create_slices_and_word_bands(workspace: Workspace) -> None:
+    evaluate_sets(workspace.model, ["one"])
+    analysis = json.loads((workspace.folder / "run/evaluation/one/analysis.json").read_bytes())
     assert {part["name"] for part in analysis["slices"] if part["kind"] == "rarest target word"} == {"1-9"}
     assert analysis["word_bands"][1]["expected"] > 0
 
 
-def test_missing_training_text_is_reported_and_skipped(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    content = bench.recipe.model_dump(mode="json")
-    content["data"]["train"]["one"]["target"] = str(bench.folder / "gone.de")
-    evaluate_sets(replace(bench.model, recipe=Recipe.model_validate(content)), ["one"])
+def test_missing_training_text_is_reported_and_skipped(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = workspace.recipe.model_dump(mode="json")
+    content["data"]["train"]["one"]["target"] = str(workspace.folder / "gone.de")
+    evaluate_sets(replace(workspace.model, recipe=Recipe.model_validate(content)), ["one"])
     assert "gone.de: not found" in capsys.readouterr().err
-    assert json.loads((bench.folder / "run/evaluation/one/analysis.json").read_bytes())["word_bands"] == []
+    assert json.loads((workspace.folder / "run/evaluation/one/analysis.json").read_bytes())["word_bands"] == []
 
 
 @pytest.mark.parametrize("name", ["analysis.json", "hypotheses.jsonl", "scores.json"])
-def test_damaged_results_are_recomputed(bench: Bench, name: str) -> None:
-    evaluate_sets(bench.model, ["one"])
-    path = bench.folder / "run/evaluation/one" / name
+def test_damaged_results_are_recomputed(workspace: Workspace, name: str) -> None:
+    evaluate_sets(workspace.model, ["one"])
+    path = workspace.folder / "run/evaluation/one" / name
     whole = path.read_bytes()
     path.unlink()
-    (bench.folder / "run/evaluation/one/scores.json").write_bytes(b'{"provenance": [')
-    evaluate_sets(bench.model, ["one"])
+    (workspace.folder / "run/evaluation/one/scores.json").write_bytes(b'{"provenance": [')
+    evaluate_sets(workspace.model, ["one"])
     assert path.read_bytes() == whole
 
 
-def test_interrupted_evaluation_leaves_no_old_scores(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_evaluation_leaves_no_old_scores(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    evaluate_sets(bench.model, ["one"])
+    evaluate_sets(workspace.model, ["one"])
     monkeypatch.setattr(evaluation_files, "render_evaluation", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        evaluate_sets(replace(bench.model, sha256="other"), ["one"])
-    assert not (bench.folder / "run/evaluation/one/scores.json").exists()
+        evaluate_sets(replace(workspace.model, sha256="other"), ["one"])
+    assert not (workspace.folder / "run/evaluation/one/scores.json").exists()
 
 
 def test_unicode_separators_carriage_returns_and_bom_do_not_change_scores(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = ["Ein\u2028Hund\rläuft.", "a\x85b\x0cc", "Zwei\u2029 Kinder."]
-    plain, returns = bench.write("plain.de", lines), bench.write("crlf.de", [f"{line}\r" for line in lines])
-    marked = bench.folder / "bom.de"
+    plain, returns = workspace.write("plain.de", lines), workspace.write("crlf.de", [f"{line}\r" for line in lines])
+    marked = workspace.folder / "bom.de"
     marked.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())
     expected = [found.value for found in score(lines, [REFERENCES], Evaluation())]
     for path in (plain, returns, marked):
-        evaluate(hypothesis=path, reference=[bench.folder / "one.de"], json=True)
+        evaluate(hypothesis=path, reference=[workspace.folder / "one.de"], json=True)
         assert [found["score"] for found in json.loads(capsys.readouterr().out)] == pytest.approx(expected, abs=1e-9)
 
 
-def test_missing_metric_program_is_reported_before_translation(bench: Bench) -> None:
+def test_missing_metric_program_is_reported_before_translation(workspace: Workspace) -> None:
     evaluation = Evaluation.model_validate({"external": {"x": {"command": ["no-such-program", "{hypothesis}"]}}})
-    recipe = bench.recipe.model_copy(update={"evaluation": evaluation})
+    recipe = workspace.recipe.model_copy(update={"evaluation": evaluation})
     with pytest.raises(RecipeError, match="no-such-program"):
-        evaluate_sets(replace(bench.model, recipe=recipe), ["one"])
-    assert bench.translate.calls == 0
+        evaluate_sets(replace(workspace.model, recipe=recipe), ["one"])
+    assert workspace.translate.calls == 0
