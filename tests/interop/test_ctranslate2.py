@@ -156,7 +156,9 @@ class Theirs:
 
 
 @pytest.mark.parametrize("changes", ALL.values(), ids=ALL.keys())
-def test_ctranslate2_says_the_same(changes: dict[str, object], tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_export_translates_and_scores_like_the_model(
+    changes: dict[str, object], tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     settings, sources = transformer(**changes), rows(tokenizer)
     model = decided(settings, tokenizer)
@@ -170,21 +172,23 @@ def test_ctranslate2_says_the_same(changes: dict[str, object], tokenizer: Tokeni
         assert_close(there.score(sources, expected), scored(model, sources, expected), atol=1e-4, rtol=0)
 
 
-def test_only_transformers_are_exported(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_export_of_an_rnn_raises(tokenizer: Tokenizer, tmp_path: Path) -> None:
     settings = RnnSettings.model_validate({"architecture": "rnn", "preset": "tiny"})
 
     with pytest.raises(ModelError, match=r"model\.architecture"):
         export(build(settings, VocabularySpec(9, 9)), tokenizer, tmp_path)
 
 
-def test_a_missing_ctranslate2_is_told(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_without_ctranslate2_raises(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
 
     with pytest.raises(ResourceError, match=r"pip install 'nmt-cli\[ctranslate2\]'"):
         export(build(transformer(), VocabularySpec(9, 9)), tokenizer, tmp_path)
 
 
-def test_tags_that_look_like_pieces_are_exported(tmp_path: Path) -> None:
+def test_export_renames_tags_that_look_like_pieces(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     settings = TokenizerSettings.model_validate({"vocabulary_size": 340, "symbols": ["<2de>"]})
     tagged = Tokenizer.train(settings, LINES * 9, LINES, 1, ["2de", "bt", "s", "sep"])
@@ -205,7 +209,7 @@ def test_tags_that_look_like_pieces_are_exported(tmp_path: Path) -> None:
     assert '[*before, *pieces of the line before, "<sep>", *pieces of the line]' in guide
 
 
-def test_words_are_not_exported(tmp_path: Path) -> None:
+def test_export_of_a_word_tokenizer_raises(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     settings = TokenizerSettings.model_validate({"vocabulary_size": 300, "algorithm": "word"})
     tokenizer = Tokenizer.train(settings, LINES, LINES, 1)
@@ -225,7 +229,9 @@ def test_export_with_an_unused_parameter_fails(tokenizer: Tokenizer, tmp_path: P
 
 @pytest.mark.parametrize("tags", [[], ["2de", "2fr"]])
 @pytest.mark.parametrize("normalization", list(NORMALIZATIONS))
-def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path, normalization: str, tags: list[str]) -> None:
+def test_guide_of_the_export_translates(
+    tokenizer: Tokenizer, tmp_path: Path, normalization: str, tags: list[str]
+) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     tokenizer = Tokenizer(normalization, tokenizer.source, tokenizer.target).with_tags(tags)
     model = decided(transformer(), tokenizer)
@@ -242,7 +248,7 @@ def test_the_guide_translates(tokenizer: Tokenizer, tmp_path: Path, normalizatio
     assert printed.stdout == f"{next(expected).best.text}\n"
 
 
-def test_pieces_that_look_like_special_tokens_keep_their_names(tmp_path: Path) -> None:
+def test_export_keeps_pieces_that_look_like_special_tokens(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     segmenter = io.BytesIO()
     SentencePieceTrainer.train(

@@ -16,7 +16,7 @@ from nmt_cli.models.attention import (
 )
 
 
-def test_self_attention_equals_that_of_torch() -> None:
+def test_self_attention_matches_torch() -> None:
     torch.manual_seed(1)
     ours = SelfAttention(16, num_heads=4, num_kv_heads=4, dropout=0.0)
     theirs = nn.MultiheadAttention(16, 4, batch_first=True)
@@ -27,7 +27,7 @@ def test_self_attention_equals_that_of_torch() -> None:
     assert_close(ours(vectors, None, ~hidden[:, None, None]), expected)
 
 
-def test_source_attention_equals_that_of_torch_and_shows_its_weights() -> None:
+def test_cross_attention_and_its_weights_match_torch() -> None:
     torch.manual_seed(1)
     ours = CrossAttention(16, num_heads=4, num_kv_heads=4, dropout=0.0)
     theirs = nn.MultiheadAttention(16, 4, batch_first=True)
@@ -39,7 +39,7 @@ def test_source_attention_equals_that_of_torch_and_shows_its_weights() -> None:
     assert_close(ours.weights(vectors, remembered, None), weights)
 
 
-def test_causal_attention_equals_that_of_torch() -> None:
+def test_causal_self_attention_matches_torch() -> None:
     torch.manual_seed(1)
     ours = SelfAttention(16, num_heads=2, num_kv_heads=2, dropout=0.0)
     theirs = nn.MultiheadAttention(16, 2, batch_first=True)
@@ -52,7 +52,7 @@ def test_causal_attention_equals_that_of_torch() -> None:
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("key_value_heads", [6, 2, 1])
-def test_plain_products_equal_the_kernel_and_grouped_heads_repeated_ones(causal: bool, key_value_heads: int) -> None:
+def test_plain_products_match_kernel_with_repeated_heads(causal: bool, key_value_heads: int) -> None:
     query, keys, values = heads(query_heads=6, key_value_heads=key_value_heads)
     visible = None if causal else torch.tensor([True, True, False, True, False])[None, None, None]
     repeated = [part.repeat_interleave(6 // key_value_heads, dim=1) for part in (keys, values)]
@@ -63,7 +63,7 @@ def test_plain_products_equal_the_kernel_and_grouped_heads_repeated_ones(causal:
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("key_value_heads", [4, 2])
-def test_plain_products_in_bf16_are_close_to_the_kernel_in_fp32(causal: bool, key_value_heads: int) -> None:
+def test_plain_products_in_bf16_are_close_to_fp32_kernel(causal: bool, key_value_heads: int) -> None:
     query, keys, values = heads(query_heads=4, key_value_heads=key_value_heads)
     visible = None if causal else torch.tensor([True, True, False, True, False])[None, None, None]
     exact = attention(query, keys, values, visible, is_causal=causal)
@@ -72,7 +72,7 @@ def test_plain_products_in_bf16_are_close_to_the_kernel_in_fp32(causal: bool, ke
     assert_close(rough.float(), exact, atol=0.03, rtol=0.03)
 
 
-def test_torchs_kernel_never_sees_bf16_or_dropout_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_avoids_kernel_for_bf16_and_dropout_on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> Tensor:
         raise AssertionError("slow path")
 
@@ -85,7 +85,7 @@ def test_torchs_kernel_never_sees_bf16_or_dropout_on_a_cpu(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_rotated_attention_knows_distances_and_not_places(causal: bool) -> None:
+def test_rotary_attention_depends_on_relative_positions_only(causal: bool) -> None:
     torch.manual_seed(1)
     layer, vectors = SelfAttention(16, num_heads=2, num_kv_heads=1, dropout=0.0), torch.randn(3, 5, 16)
     here = layer(vectors, RotaryCache.from_positions(torch.arange(5), 8), is_causal=causal)
@@ -95,7 +95,7 @@ def test_rotated_attention_knows_distances_and_not_places(causal: bool) -> None:
     assert not torch.allclose(here, stretched, atol=1e-3)
 
 
-def test_attention_dropout_is_off_in_evaluation_and_keeps_the_mean_in_training() -> None:
+def test_attention_dropout_keeps_mean_and_is_off_in_evaluation() -> None:
     torch.manual_seed(1)
     layer = SelfAttention(8, num_heads=2, num_kv_heads=2, dropout=0.3)
     vectors = torch.randn(1, 6, 8)

@@ -71,7 +71,7 @@ all_models = pytest.mark.parametrize("settings", ALL.values(), ids=ALL.keys())
 
 
 @all_models
-def test_stepwise_scores_equal_teacher_forcing(settings: Settings) -> None:
+def test_step_logits_equal_teacher_forcing(settings: Settings) -> None:
     model, target = new(settings), words(3, 5)
     memory = model.encode(inputs(words(3, 4), torch.tensor([4, 1, 3])))
     expected = model.logits(model.decode(memory, DecoderInput(target))).view(3, 5, WORDS)
@@ -83,7 +83,7 @@ def test_stepwise_scores_equal_teacher_forcing(settings: Settings) -> None:
 
 
 @some_models
-def test_selected_hypotheses_go_on_as_if_they_were_alone(settings: Settings) -> None:
+def test_cache_select_keeps_hypotheses_independent(settings: Settings) -> None:
     model = new(settings)
     sources = [words(1, 4), words(1, 2), words(1, 3)]
     state = model.init_cache(model.encode(pad(sources)), 3)
@@ -106,7 +106,7 @@ def test_selected_hypotheses_go_on_as_if_they_were_alone(settings: Settings) -> 
 
 
 @some_models
-def test_a_search_may_begin_by_choosing_sentences(settings: Settings) -> None:
+def test_cache_select_before_first_step_reorders_sentences(settings: Settings) -> None:
     model, sources = new(settings), [words(1, 4), words(1, 2), words(1, 3)]
     state = model.init_cache(model.encode(pad(sources)), 3).select(torch.tensor([[2, 2], [0, 0]]))
     tokens = words(2, 2)
@@ -117,7 +117,7 @@ def test_a_search_may_begin_by_choosing_sentences(settings: Settings) -> None:
 
 
 @some_models
-def test_padding_changes_nothing(settings: Settings) -> None:
+def test_logits_ignore_padding(settings: Settings) -> None:
     model, source, target = new(settings), words(2, 4), words(2, 3)
     lengths = torch.tensor([4, 2])
     expected = teacher_forced(model, inputs(source, lengths), target)
@@ -126,14 +126,14 @@ def test_padding_changes_nothing(settings: Settings) -> None:
 
 
 @some_models
-def test_lengths_that_fill_the_batch_change_nothing(settings: Settings) -> None:
+def test_full_lengths_equal_no_lengths(settings: Settings) -> None:
     model, source, target = new(settings), words(2, 4), words(2, 3)
     filled = teacher_forced(model, inputs(source, torch.tensor([4, 4])), target)
     assert_close(filled, teacher_forced(model, inputs(source), target))
 
 
 @some_models
-def test_a_batch_gives_what_each_sentence_gives_alone(settings: Settings) -> None:
+def test_batched_logits_equal_those_of_single_sentences(settings: Settings) -> None:
     model, target = new(settings), words(3, 4)
     sources = [words(1, 5), words(1, 1), words(1, 3)]
     together = teacher_forced(model, pad(sources), target)
@@ -142,7 +142,7 @@ def test_a_batch_gives_what_each_sentence_gives_alone(settings: Settings) -> Non
 
 
 @some_models
-def test_future_words_change_nothing(settings: Settings) -> None:
+def test_logits_ignore_future_tokens(settings: Settings) -> None:
     model, source, target = new(settings), inputs(words(2, 4)), words(2, 6)
     changed = target.clone()
     changed[:, 3:] = (changed[:, 3:] + 1) % WORDS
@@ -152,7 +152,7 @@ def test_future_words_change_nothing(settings: Settings) -> None:
 
 
 @some_models
-def test_attention_is_a_distribution_over_the_words_of_the_source(settings: Settings) -> None:
+def test_cross_attention_is_a_distribution_over_source_tokens(settings: Settings) -> None:
     model = new(settings)
     memory = model.encode(inputs(words(2, 4), torch.tensor([4, 2])))
     attention = model.decode(memory, DecoderInput(words(2, 3)), attention=True).cross_attention
@@ -167,7 +167,7 @@ def test_attention_is_a_distribution_over_the_words_of_the_source(settings: Sett
 
 
 @some_models
-def test_scores_at_positions_are_rows_of_all_scores(settings: Settings) -> None:
+def test_logits_at_positions_are_rows_of_all_logits(settings: Settings) -> None:
     model = new(settings)
     decoded = model.decode(model.encode(inputs(words(2, 4))), DecoderInput(words(2, 3)))
     positions = torch.tensor([5, 0, 3])
@@ -176,7 +176,7 @@ def test_scores_at_positions_are_rows_of_all_scores(settings: Settings) -> None:
 
 @some_models
 @pytest.mark.parametrize("lengths", [None, torch.tensor([1])])
-def test_one_word_is_enough(settings: Settings, lengths: Tensor | None) -> None:
+def test_single_token_source_and_target(settings: Settings, lengths: Tensor | None) -> None:
     model, source = new(settings), inputs(words(1, 1), lengths)
     start = torch.ones(1, 1, dtype=torch.long)
     scores, _ = model.step(start, model.init_cache(model.encode(source), source.batch_size))
@@ -184,7 +184,7 @@ def test_one_word_is_enough(settings: Settings, lengths: Tensor | None) -> None:
 
 
 @some_models
-def test_a_long_source_is_seen_in_steps_as_by_teacher_forcing(settings: Settings) -> None:
+def test_cache_grows_beyond_source_length(settings: Settings) -> None:
     model, target = new(settings), words(2, 30)  # longer than the source: a cache has to grow
     memory = model.encode(inputs(words(2, 24), torch.tensor([24, 19])))
     expected = model.logits(model.decode(memory, DecoderInput(target))).view(2, 30, WORDS)
@@ -201,7 +201,7 @@ def test_a_long_source_is_seen_in_steps_as_by_teacher_forcing(settings: Settings
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("fp32", 1e-5), pytest.param("bf16", 0.06, marks=needs_bf16), ("int8", 0.1)]
 )
-def test_a_packed_model_says_what_it_said_before(
+def test_prepared_model_gives_the_same_logits(
     settings: Settings, precision: InferencePrecision, tolerance: float
 ) -> None:
     model, target = new(settings), words(3, 5)
@@ -220,7 +220,7 @@ def test_a_packed_model_says_what_it_said_before(
 
 
 @some_models
-def test_bf16_is_close_to_fp32(settings: Settings) -> None:
+def test_bf16_logits_are_close_to_fp32(settings: Settings) -> None:
     model, source, target = new(settings), inputs(words(3, 4), torch.tensor([4, 2, 3])), words(3, 5)
     exact = teacher_forced(model, source, target)
     with torch.autocast("cpu", torch.bfloat16):
@@ -232,7 +232,7 @@ def test_bf16_is_close_to_fp32(settings: Settings) -> None:
 
 @some_models
 @pytest.mark.parametrize("is_bf16", [False, True])
-def test_every_parameter_learns(settings: Settings, is_bf16: bool) -> None:
+def test_every_parameter_gets_a_gradient(settings: Settings, is_bf16: bool) -> None:
     model = new(settings).train()
     with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
         source = inputs(words(3, 4), torch.tensor([4, 2, 3]))
@@ -243,7 +243,7 @@ def test_every_parameter_learns(settings: Settings, is_bf16: bool) -> None:
 
 
 @some_models
-def test_what_is_computed_again_has_the_same_gradients_bit_for_bit_and_keeps_less(settings: Settings) -> None:
+def test_recompute_gives_identical_gradients_with_less_memory(settings: Settings) -> None:
     model = new(settings.model_copy(update={"dropout": 0.3})).train()
     source, decoder_input, gradients, kept = (
         inputs(words(8, 16), torch.tensor([16, 9] * 4)),
@@ -264,14 +264,14 @@ def test_what_is_computed_again_has_the_same_gradients_bit_for_bit_and_keeps_les
 
 
 @some_models
-def test_the_seed_decides_the_weights(settings: Settings) -> None:
+def test_seed_determines_initial_parameters(settings: Settings) -> None:
     first, second = new(settings).state_dict(), new(settings).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.slow
 @some_models
-def test_four_pairs_can_be_learnt_by_heart(settings: Settings) -> None:
+def test_model_overfits_four_pairs(settings: Settings) -> None:
     model = new(settings.model_copy(update={"dropout": 0.0}))
     source, decoder_input, target_out = inputs(words(4, 5)), words(4, 6), words(24)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -298,17 +298,17 @@ def bytes_kept(model: Model, results: list[int]) -> Iterator[None]:
     results.append(sum(size for place, size in storages.items() if place not in weights))
 
 
-def test_reordered_hypotheses_leave_the_sentences_alone() -> None:
+def test_sentence_indices_is_none_if_only_hypotheses_are_reordered() -> None:
     assert sentence_indices(torch.tensor([[2, 0, 1], [5, 5, 3]]), beam_size=3, num_sentences=2) is None
 
 
-def test_dropped_sentences_are_gone() -> None:
+def test_sentence_indices_after_dropping_a_sentence() -> None:
     kept = sentence_indices(torch.tensor([[3, 4], [8, 6]]), beam_size=3, num_sentences=3)
     assert kept is not None
     assert kept.tolist() == [1, 2]
 
 
-def test_swapped_sentences_are_swapped() -> None:
+def test_sentence_indices_after_swapping_sentences() -> None:
     kept = sentence_indices(torch.tensor([[1], [0]]), beam_size=1, num_sentences=2)
     assert kept is not None
     assert kept.tolist() == [1, 0]

@@ -39,7 +39,7 @@ def next_probabilities(model: Model, source: ModelInputs, said: list[int]) -> to
 
 
 @pytest.mark.parametrize("weights", [(), (2.0, 1.0, 1.0), (0.1, 0.0001, 7)])
-def test_each_word_is_as_likely_as_it_is_on_average(weights: tuple[float, ...]) -> None:
+def test_ensemble_probability_is_the_weighted_mean(weights: tuple[float, ...]) -> None:
     models = [transformer(1), rnn(2), GruModel(9, seed=3)]
     ensemble = Ensemble(models, weights)
     shares = [weight / sum(weights) for weight in weights] or [1 / 3] * 3
@@ -53,7 +53,7 @@ def test_each_word_is_as_likely_as_it_is_on_average(weights: tuple[float, ...]) 
 
 @pytest.mark.parametrize("settings", STRATEGIES)
 @pytest.mark.parametrize("make", [transformer, rnn])
-def test_a_model_with_itself_is_itself(make: object, settings: SearchSettings) -> None:
+def test_ensemble_of_a_model_with_itself_searches_like_the_model(make: object, settings: SearchSettings) -> None:
     assert callable(make)
     alone = search(make(1), [NO_CONSTRAINTS] * 3, settings)
 
@@ -67,7 +67,7 @@ def test_a_model_with_itself_is_itself(make: object, settings: SearchSettings) -
 
 
 @pytest.mark.parametrize("settings", STRATEGIES)
-def test_log_probability_is_what_forced_decoding_says(settings: SearchSettings) -> None:
+def test_search_log_probability_equals_forced_decoding(settings: SearchSettings) -> None:
     ensemble = Ensemble([transformer(1), rnn(2), TableModel(9, end_bias=2.0)], (1.0, 2.0, 3.0))
 
     for sentence, found in zip(SOURCES, search(ensemble, [Constraints(prefix=(4,))] * 3, settings), strict=True):
@@ -76,7 +76,7 @@ def test_log_probability_is_what_forced_decoding_says(settings: SearchSettings) 
             assert min(abs(each.log_probability - value) for value in expected) < 1e-4
 
 
-def test_attention_is_the_mean_of_those_that_look() -> None:
+def test_ensemble_attention_is_the_mean_of_models_with_attention() -> None:
     models = [transformer(1), rnn(2), rnn(3, "none")]
     target = torch.tensor([[START, 4, 5]])
 

@@ -15,7 +15,7 @@ inputs = ModelInputs.from_ids
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_steps_equal_the_fused_run(cell: str) -> None:
+def test_recurrent_steps_equal_the_fused_run(cell: str) -> None:
     layer, inputs = RecurrentLayer(cell, 6, 4), torch.randn(3, 5, 6)
     state = torch.randn(2 if cell == "lstm" else 1, 3, 4)
     expected = layer(inputs, state)
@@ -31,7 +31,7 @@ def test_gru_follows_its_formula() -> None:
 
 @pytest.mark.parametrize("attention", ["dot", "general", "additive"])
 @pytest.mark.parametrize("feeding", [False, True])
-def test_attention_follows_the_papers(attention: str, feeding: bool) -> None:
+def test_rnn_attention_follows_the_papers(attention: str, feeding: bool) -> None:
     torch.manual_seed(1)
     model = Rnn(settings(attention=attention, input_feeding=feeding), VOCABULARIES).eval()
     source, target = torch.randint(11, (1, 4)), torch.randint(11, (1, 3))
@@ -48,7 +48,7 @@ def test_attention_follows_the_papers(attention: str, feeding: bool) -> None:
         assert_close(decoded.hidden_states[0, position], fed[0])
 
 
-def test_additive_attention_in_parts_equals_that_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_additive_attention_in_parts_equals_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(1)
     attention, states, keys = AdditiveAttention(4), torch.randn(2, 7, 4, requires_grad=True), torch.randn(2, 3, 4)
     whole = attention.scores(states, keys)
@@ -60,7 +60,7 @@ def test_additive_attention_in_parts_equals_that_in_one(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_the_encoder_ends_where_each_direction_ends(cell: str) -> None:
+def test_final_states_are_those_of_each_direction(cell: str) -> None:
     encoder = RecurrentEncoder(settings(cell=cell, encoder_layers=2)).eval()
     vectors, ends = encoder(torch.randn(2, 5, 6), torch.tensor([5, 3]))
     assert ends.shape == (2, 2 if cell == "lstm" else 1, 2, 8)
@@ -68,7 +68,7 @@ def test_the_encoder_ends_where_each_direction_ends(cell: str) -> None:
 
 
 @pytest.mark.parametrize(("encoder_layers", "decoder_layers", "used"), [(3, 1, [2]), (1, 2, [0, 0]), (2, 2, [0, 1])])
-def test_decoder_layers_begin_from_the_top_of_the_encoder(
+def test_decoder_layers_start_from_the_top_encoder_layers(
     encoder_layers: int, decoder_layers: int, used: list[int]
 ) -> None:
     model = Rnn(settings(encoder_layers=encoder_layers, decoder_layers=decoder_layers), VOCABULARIES).eval()
@@ -79,13 +79,13 @@ def test_decoder_layers_begin_from_the_top_of_the_encoder(
         assert_close(initial[layer, 0], torch.tanh(bridge(ends[end, 0])))
 
 
-def test_an_lstm_begins_by_remembering() -> None:
+def test_lstm_forget_gate_starts_open() -> None:
     cells = RecurrentLayer("lstm", 6, 4).cells
     bias = cells.bias_ih_l0 + cells.bias_hh_l0
     assert_close(bias.view(4, 4).sum(1), torch.tensor([0.0, 4.0, 0.0, 0.0]))
 
 
-def test_layers_are_dropped_between_but_not_in_evaluation() -> None:
+def test_encoder_dropout_between_layers_is_off_in_evaluation() -> None:
     encoder, words = RecurrentEncoder(settings(encoder_layers=2, dropout=0.5)), torch.randn(2, 5, 6)
     for lengths in (None, torch.tensor([5, 3])):
         encoder.train()

@@ -15,13 +15,13 @@ VOCABULARIES = VocabularySpec(source_size=11, target_size=11)
 
 
 @pytest.mark.parametrize(("tying", "matrices"), [("all", 1), ("decoder", 2), ("none", 3)])
-def test_tying_saves_matrices_and_a_checkpoint_names_each_once(tying: str, matrices: int) -> None:
+def test_tied_matrices_occur_once_in_the_state_dict(tying: str, matrices: int) -> None:
     model = Transformer(settings(tied_embeddings=tying), VOCABULARIES)
     assert sum(weight.shape == (11, 16) for weight in model.parameters()) == matrices
     assert len({weight.data_ptr() for weight in model.state_dict().values()}) == len(model.state_dict())
 
 
-def test_parameters_are_as_many_as_the_paper_has() -> None:
+def test_base_model_has_as_many_parameters_as_in_the_paper() -> None:
     # Vaswani et al. 2017, table 3: 65 million in the base model, of a joint vocabulary of about 37,000.
     vocabularies = VocabularySpec(source_size=37000, target_size=37000)
     base = TransformerSettings(architecture="transformer", norm=NormSettings(position="post"))
@@ -30,13 +30,13 @@ def test_parameters_are_as_many_as_the_paper_has() -> None:
     assert 62e6 < count < 66e6
 
 
-def test_only_pre_norm_ends_with_a_norm() -> None:
+def test_only_pre_norm_has_final_norms() -> None:
     pre, post = (Transformer(settings(norm=NormSettings(position=place)), VOCABULARIES) for place in ("pre", "post"))
     assert isinstance(pre.decoder_norm, nn.LayerNorm)
     assert isinstance(post.decoder_norm, nn.Identity)
 
 
-def test_the_cache_grows_without_forgetting() -> None:
+def test_cache_keeps_its_content_when_it_grows() -> None:
     torch.manual_seed(1)
     model, target = Transformer(settings(), VOCABULARIES).eval(), torch.randint(11, (2, 80))
     memory = model.encode(inputs(torch.randint(11, (2, 3))))
@@ -53,7 +53,7 @@ def test_the_cache_grows_without_forgetting() -> None:
     )
 
 
-def test_selection_leaves_the_source_where_it_is_while_all_sentences_stay() -> None:
+def test_select_does_not_copy_encoder_kv_while_all_sentences_stay() -> None:
     model = Transformer(settings(), VOCABULARIES).eval()
     words = torch.ones(2, 3, dtype=torch.long)
     _, state = model.step(words[:, :1], model.init_cache(model.encode(inputs(words)), 2))
@@ -62,7 +62,7 @@ def test_selection_leaves_the_source_where_it_is_while_all_sentences_stay() -> N
     assert expanded.select(torch.tensor([[4, 5]])).encoder_kv.size(2) == 1
 
 
-def test_layers_are_left_out_as_often_as_asked_for() -> None:
+def test_layer_drop_skips_layers_at_its_rate() -> None:
     model = Transformer(settings(layer_drop=0.3), VOCABULARIES).train()
     passes = [0] * 4
     for number, layer in enumerate([*model.encoder, *model.decoder]):
@@ -77,7 +77,7 @@ def test_layers_are_left_out_as_often_as_asked_for() -> None:
     assert len(set(passes)) > 1
 
 
-def test_no_layer_is_left_out_in_evaluation() -> None:
+def test_layer_drop_is_off_in_evaluation() -> None:
     torch.manual_seed(1)
     words = torch.ones(1, 3, dtype=torch.long)
     model = Transformer(settings(layer_drop=0.9), VOCABULARIES).eval()
@@ -89,7 +89,7 @@ def test_no_layer_is_left_out_in_evaluation() -> None:
     assert torch.equal(first, second)
 
 
-def test_the_layer_whose_attention_is_asked_for_stays() -> None:
+def test_layer_drop_keeps_the_layer_whose_attention_is_requested() -> None:
     model, words = Transformer(settings(layer_drop=0.99), VOCABULARIES).train(), torch.ones(1, 3, dtype=torch.long)
     assert model.decode(model.encode(inputs(words)), DecoderInput(words), attention=True).cross_attention is not None
 

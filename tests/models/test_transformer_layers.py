@@ -13,7 +13,7 @@ from nmt_cli.recipe.model import NormSettings, TransformerSettings
 
 @pytest.mark.parametrize("place", ["pre", "post"])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_encoder_layer_equals_that_of_torch(place: str, activation: str) -> None:
+def test_encoder_layer_matches_torch(place: str, activation: str) -> None:
     torch.manual_seed(1)
     ours = EncoderLayer(settings(norm=NormSettings(position=place), activation=activation)).eval()
     # In training mode without dropout, as in evaluation torch takes a fused path of its own.
@@ -27,7 +27,7 @@ def test_encoder_layer_equals_that_of_torch(place: str, activation: str) -> None
 
 
 @pytest.mark.parametrize("place", ["pre", "post"])
-def test_decoder_layer_equals_that_of_torch(place: str) -> None:
+def test_decoder_layer_matches_torch(place: str) -> None:
     torch.manual_seed(1)
     ours = DecoderLayer(settings(norm=NormSettings(position=place))).eval()
     theirs = nn.TransformerDecoderLayer(16, 4, 24, 0.0, batch_first=True, norm_first=place == "pre")
@@ -41,7 +41,7 @@ def test_decoder_layer_equals_that_of_torch(place: str) -> None:
     assert_close(ours(vectors, None, None, memory, None, False)[0], expected)
 
 
-def test_swiglu_gates_one_half_with_the_other() -> None:
+def test_swiglu_multiplies_by_the_gate() -> None:
     torch.manual_seed(1)
     layer = FeedForward(settings(activation="swiglu")).eval()
     vectors = torch.randn(3, 16)
@@ -49,20 +49,20 @@ def test_swiglu_gates_one_half_with_the_other() -> None:
     assert_close(layer(vectors), layer.outer(gate * gate.sigmoid() * passed))
 
 
-def test_rms_norm_divides_by_the_root_of_the_mean_square() -> None:
+def test_rms_norm_divides_by_the_root_mean_square() -> None:
     vectors = torch.randn(3, 16)
     expected = vectors / vectors.square().mean(-1, keepdim=True).sqrt()
     assert_close(new_norm(settings(norm=NormSettings(type="rms")))(vectors), expected)
 
 
-def test_dropout_falls_on_the_change_and_not_on_what_was_there() -> None:
+def test_residual_dropout_applies_to_sublayer_output_only() -> None:
     around = Residual(settings(dropout=0.5)).train()
     vectors = torch.randn(100, 16)
     left = around.add(vectors, torch.ones(100, 16))
     assert_close((left - vectors).unique(dim=None).round(decimals=3).unique(), torch.tensor([0.0, 2.0]))
 
 
-def test_dropout_inside_feed_forward_is_the_activations() -> None:
+def test_feed_forward_has_activation_dropout() -> None:
     layer = FeedForward(settings(activation_dropout=0.5)).train()
     vectors = torch.randn(2, 16)
     assert not torch.equal(layer(vectors), layer(vectors))

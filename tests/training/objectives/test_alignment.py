@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sentences import UNKNOWN, models, new, some, training
+from tiny_objectives import UNKNOWN, models, new, some, training
 
 from nmt_cli.data.batches import Batch, TokenAlignment
 from nmt_cli.models.contract import DecoderInput, ModelInputs
@@ -21,7 +21,7 @@ def aligned() -> Batch:
     return replace(some(), alignment=links)
 
 
-def test_it_is_the_weighted_logarithm_of_the_attention_of_each_link() -> None:
+def test_alignment_loss_is_the_weighted_log_attention_of_links() -> None:
     torch.manual_seed(1)
     attention = torch.rand(3, 6, 4).softmax(-1)
     links = aligned().alignment
@@ -32,7 +32,7 @@ def test_it_is_the_weighted_logarithm_of_the_attention_of_each_link() -> None:
     assert float(alignment_loss(links, attention)) == pytest.approx(expected)
 
 
-def test_attention_of_zero_has_a_finite_loss_and_gradient() -> None:
+def test_alignment_loss_of_zero_attention_is_finite() -> None:
     attention = torch.zeros(3, 6, 4, requires_grad=True)
     links = aligned().alignment
     assert links is not None
@@ -44,7 +44,7 @@ def test_attention_of_zero_has_a_finite_loss_and_gradient() -> None:
 
 
 @models
-def test_a_batch_without_alignments_is_plain_cross_entropy(name: str) -> None:
+def test_batch_without_alignment_gives_plain_cross_entropy(name: str) -> None:
     model, rows = new(name), some()
     guided, *_ = build_objective(training(guided_alignment={}), model, UNKNOWN)(rows)
     plain, *_ = build_objective(training(), model, UNKNOWN)(rows)
@@ -52,7 +52,7 @@ def test_a_batch_without_alignments_is_plain_cross_entropy(name: str) -> None:
 
 
 @models
-def test_attention_learns_to_look_where_the_links_are(name: str) -> None:
+def test_guided_alignment_trains_attention(name: str) -> None:
     model, rows = new(name), aligned()
     links = rows.alignment
     assert links is not None

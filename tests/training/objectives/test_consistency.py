@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from sentences import WORDS
+from tiny_objectives import WORDS
 from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 from torch.nn.functional import cross_entropy
@@ -21,7 +21,7 @@ def scores() -> list[Tensor]:
 LABELS = torch.tensor([4, 10, 0, 3, 3, 7])
 
 
-def test_r_drop_is_the_mean_of_both_readings_and_half_their_mean_divergence() -> None:
+def test_r_drop_is_mean_cross_entropy_and_half_the_mean_divergence() -> None:
     one, other = scores()
     loss = RDrop(SMOOTHING, RDropSettings(type="r_drop", weight=3.0))([one, other], LABELS)
     each = [cross_entropy(reading, LABELS, reduction="sum", label_smoothing=SMOOTHING) for reading in (one, other)]
@@ -30,7 +30,7 @@ def test_r_drop_is_the_mean_of_both_readings_and_half_their_mean_divergence() ->
     torch.testing.assert_close(loss, (each[0] + each[1] + 3.0 * divergence) / 2)
 
 
-def test_simcut_adds_the_divergence_of_the_whole_reading_from_the_cut_one() -> None:
+def test_simcut_adds_divergence_of_full_pass_from_cut_pass() -> None:
     whole, cut = scores()
     loss = SimCut(SMOOTHING, SimCutSettings(type="simcut", weight=2.0))([whole, cut], LABELS)
     expected = cross_entropy(whole, LABELS, reduction="sum", label_smoothing=SMOOTHING)
@@ -46,7 +46,7 @@ def test_simcut_adds_the_divergence_of_the_whole_reading_from_the_cut_one() -> N
     ],
     ids=["r_drop", "simcut"],
 )
-def test_the_gradient_flows_through_both_readings(criterion: Criterion) -> None:
+def test_consistency_gradient_flows_through_both_passes(criterion: Criterion) -> None:
     one, other = scores()
     assert torch.autograd.gradcheck(lambda *readings: criterion(readings, LABELS), (one, other))
 
@@ -56,11 +56,11 @@ def test_the_gradient_flows_through_both_readings(criterion: Criterion) -> None:
     [RDrop(SMOOTHING, RDropSettings(type="r_drop")), SimCut(SMOOTHING, SimCutSettings(type="simcut"))],
     ids=["r_drop", "simcut"],
 )
-def test_readings_that_agree_cost_what_one_does(criterion: Criterion) -> None:
+def test_identical_passes_cost_as_much_as_one(criterion: Criterion) -> None:
     one, _ = scores()
     torch.testing.assert_close(criterion([one, one], LABELS), CrossEntropyCriterion(SMOOTHING)([one], LABELS))
 
 
-def test_only_the_second_reading_of_simcut_is_cut() -> None:
+def test_only_the_second_pass_of_simcut_has_a_cutoff() -> None:
     assert SimCut(SMOOTHING, SimCutSettings(type="simcut", cutoff=0.2)).cutoff_rates == (0.0, 0.2)
     assert RDrop(SMOOTHING, RDropSettings(type="r_drop")).cutoff_rates == (0.0, 0.0)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sentences import MODELS, UNKNOWN, WORDS, some, training
+from tiny_objectives import MODELS, UNKNOWN, WORDS, some, training
 from torch.testing import assert_close
 
 from nmt_cli.models import build
@@ -13,7 +13,7 @@ from nmt_cli.training.objectives import build_objective
 
 
 @pytest.mark.parametrize("consistency", [None, {"type": "r_drop"}])
-def test_all_readings_are_told_the_factors(consistency: object) -> None:
+def test_all_passes_get_the_source_columns(consistency: object) -> None:
     torch.manual_seed(1)
     settings = MODELS["transformer"].model_copy(
         update={"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}

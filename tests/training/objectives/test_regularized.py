@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sentences import END, UNKNOWN, log_probabilities, models, new, some, training
+from tiny_objectives import END, UNKNOWN, log_probabilities, models, new, some, training
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -53,7 +53,7 @@ def whole(model: Model, rows: Batch, smoothing: float = 0.0) -> Tensor:
 
 @models
 @consistencies
-def test_in_evaluation_it_is_plain_cross_entropy(name: str, consistency: object) -> None:
+def test_objective_in_evaluation_is_plain_cross_entropy(name: str, consistency: object) -> None:
     model, rows = new(name, dropout=0.3), aligned()
     built = objective(model, training(**ALL, consistency=consistency)).eval()
     with torch.inference_mode():
@@ -64,7 +64,7 @@ def test_in_evaluation_it_is_plain_cross_entropy(name: str, consistency: object)
 
 @models
 @pytest.mark.parametrize("consistency", [{"type": "r_drop", "weight": 0.0}, {"type": "simcut", "weight": 0.0}])
-def test_at_weight_zero_it_is_cross_entropy(name: str, consistency: object) -> None:
+def test_consistency_of_weight_zero_is_cross_entropy(name: str, consistency: object) -> None:
     model, rows = new(name), some()
     loss, tokens, _ = objective(model, training(consistency=consistency, label_smoothing=0.1))(rows)
     assert tokens == len(rows.labels)
@@ -72,7 +72,7 @@ def test_at_weight_zero_it_is_cross_entropy(name: str, consistency: object) -> N
 
 
 @models
-def test_readings_are_as_if_each_was_read_alone(name: str) -> None:
+def test_passes_in_one_batch_equal_separate_passes(name: str) -> None:
     model, rows = new(name), some()
     settings = training(consistency=SIMCUT, word_dropout={"source": 0.5, "target": 0.6}, label_smoothing=0.1)
     torch.manual_seed(5)
@@ -94,7 +94,7 @@ def test_readings_are_as_if_each_was_read_alone(name: str) -> None:
 
 
 @models
-def test_everything_together_is_the_sum_of_its_parts(name: str) -> None:
+def test_all_regularizers_together_sum_their_terms(name: str) -> None:
     model, rows = new(name, dropout=0.2), aligned()
     links = rows.alignment
     assert links is not None
@@ -129,7 +129,7 @@ def test_everything_together_is_the_sum_of_its_parts(name: str) -> None:
 @models
 @consistencies
 @pytest.mark.parametrize("is_bf16", [False, pytest.param(True, marks=needs_bf16)])
-def test_gradients_reach_every_weight(name: str, consistency: object, is_bf16: bool) -> None:
+def test_regularized_gradients_reach_every_parameter(name: str, consistency: object, is_bf16: bool) -> None:
     model = new(name, dropout=0.1).float()
     built = objective(model, training(**ALL, consistency=consistency))
     with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
@@ -140,7 +140,7 @@ def test_gradients_reach_every_weight(name: str, consistency: object, is_bf16: b
 
 
 @consistencies
-def test_the_default_generator_decides_all_that_is_drawn(consistency: object) -> None:
+def test_all_draws_come_from_the_default_generator(consistency: object) -> None:
     model, rows = new("transformer", dropout=0.1), aligned()
     built = objective(model, training(**ALL, consistency=consistency))
     losses = []
@@ -150,7 +150,7 @@ def test_the_default_generator_decides_all_that_is_drawn(consistency: object) ->
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_own_words_come_as_training_goes_on() -> None:
+def test_scheduled_sampling_starts_with_num_updates() -> None:
     model, rows = new("transformer"), some()
     sampled = objective(model, training(scheduled_sampling={"max_rate": 0.9, "start": 5, "end": 10}), step=5)
     torch.testing.assert_close(sampled(rows)[0], whole(model, rows))
@@ -168,11 +168,11 @@ def test_own_words_come_as_training_goes_on() -> None:
         {"guided_alignment": {}},
     ],
 )
-def test_each_setting_alone_is_heeded(settings: dict[str, object]) -> None:
+def test_each_setting_selects_the_regularized_objective(settings: dict[str, object]) -> None:
     assert isinstance(build_objective(training(**settings), new("transformer"), UNKNOWN), RegularizedObjective)
 
 
-def test_without_any_the_objective_is_cross_entropy_alone() -> None:
+def test_default_objective_is_cross_entropy() -> None:
     model = new("transformer")
     assert type(build_objective(training(), model, UNKNOWN)) is CrossEntropyObjective
     assert not model.recompute

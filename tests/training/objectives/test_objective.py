@@ -29,7 +29,7 @@ models = pytest.mark.parametrize("kind", MODELS.values(), ids=MODELS.keys())
 
 @models
 @pytest.mark.parametrize("rows", [1, 4, 9, 100])
-def test_loss_and_all_gradients_are_those_of_the_whole(
+def test_chunked_loss_and_gradients_equal_unchunked(
     kind: tuple[str, str], rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chunks_of(rows, monkeypatch)
@@ -37,14 +37,14 @@ def test_loss_and_all_gradients_are_those_of_the_whole(
 
 
 @models
-def test_two_decodings_share_one_loss(kind: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunked_loss_of_two_passes(kind: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     chunks_of(4, monkeypatch, decodings=2)
     assert_same(new(*kind), both_and_their_distance, decodings=2)
 
 
 @models
 @pytest.mark.parametrize("learning", ["embeddings", "output", "decoder", "encoder", "nothing"])
-def test_frozen_weights_get_no_gradient_and_change_no_other(
+def test_chunked_loss_with_frozen_parameters(
     kind: tuple[str, str], learning: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chunks_of(4, monkeypatch)
@@ -57,7 +57,7 @@ def test_frozen_weights_get_no_gradient_and_change_no_other(
         assert not in_chunks(model, cross_entropy).requires_grad
 
 
-def test_no_more_scores_than_those_of_a_chunk_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_bound_the_number_of_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     chunks_of(4, monkeypatch)
     model, asked = new("transformer", "all"), list[int]()
     logits = model.logits
@@ -72,7 +72,7 @@ def test_no_more_scores_than_those_of_a_chunk_are_asked_for(monkeypatch: pytest.
     assert asked == [4, 4, 1]
 
 
-def test_no_scores_wait_for_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_logits_are_kept_for_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     chunks_of(4, monkeypatch)
     model, waiting, seen = new("transformer", "all"), [], set()
     waiting.append(in_chunks(model, cross_entropy).grad_fn)
@@ -87,7 +87,7 @@ def test_no_scores_wait_for_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_without_gradients_only_the_loss_is_computed(mode: type[torch.no_grad]) -> None:
+def test_chunked_loss_without_gradients(mode: type[torch.no_grad]) -> None:
     model = new("transformer", "all")
     expected = whole(model, cross_entropy).detach()
     with mode():
@@ -97,7 +97,7 @@ def test_without_gradients_only_the_loss_is_computed(mode: type[torch.no_grad]) 
 
 
 @models
-def test_bf16_is_close(kind: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunked_loss_in_bf16_is_close_to_fp32(kind: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     chunks_of(4, monkeypatch)
     model = new(*kind).float()
     exact = gradients(model, whole(model, cross_entropy))
@@ -112,7 +112,7 @@ def test_bf16_is_close(kind: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("scale", [1.0, 300.0])
-def test_smoothed_cross_entropy_is_that_of_torch(smoothing: float, scale: float) -> None:
+def test_label_smoothed_cross_entropy_matches_torch(smoothing: float, scale: float) -> None:
     torch.manual_seed(1)
     scores = (torch.randn(9, WORDS, dtype=torch.float64) * scale).requires_grad_()
     expected = functional.cross_entropy(scores, LABELS, reduction="sum", label_smoothing=smoothing)

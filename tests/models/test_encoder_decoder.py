@@ -1,15 +1,16 @@
-"""Word vectors are tied as the recipe says, and positions are told as the papers say."""
+"""Embeddings, positional encodings and the output layer."""
 
 import math
 
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.models.attention import RotaryCache, apply_rotary_emb, sinusoidal_encoding
-from nmt_cli.models.contract import ModelInputs, VocabularySpec
-from nmt_cli.models.encoder_decoder import Embeddings
+from nmt_cli.models.contract import DecoderOutput, ModelInputs, VocabularySpec
+from nmt_cli.models.encoder_decoder import Embeddings, OutputLayer
 
 inputs = ModelInputs.from_ids
 
@@ -17,32 +18,32 @@ JOINT = VocabularySpec(source_size=9, target_size=9)
 SEPARATE = VocabularySpec(source_size=9, target_size=7)
 
 
-def test_tying_all_reads_both_languages_from_one_matrix() -> None:
+def test_tying_all_embeds_both_sides_with_one_matrix() -> None:
     embeddings, tokens = Embeddings(JOINT, 4, "all"), torch.tensor([[3, 5]])
     assert [tuple(weight.shape) for weight in embeddings.parameters()] == [(9, 4)]
     assert_close(embeddings.embed_source(inputs(tokens)), embeddings.embed_target(tokens))
 
 
 @pytest.mark.parametrize("tying", ["none", "decoder"])
-def test_other_tying_gives_each_language_its_own(tying: str) -> None:
+def test_other_tying_has_one_matrix_per_side(tying: str) -> None:
     embeddings = Embeddings(SEPARATE, 4, tying)
     assert sorted(tuple(weight.shape) for weight in embeddings.parameters()) == [(7, 4), (9, 4)]
     assert embeddings.embed_source(inputs(torch.tensor([[8]]))).shape == (1, 1, 4)
 
 
-def test_tying_all_needs_one_vocabulary() -> None:
+def test_tying_all_with_two_vocabularies_raises() -> None:
     with pytest.raises(RecipeError, match=r"^model\.tied_embeddings: all needs one vocabulary.* 9 .* 7"):
         Embeddings(SEPARATE, 4, "all")
 
 
-def test_scaled_embeddings_have_values_of_order_one() -> None:
+def test_scaled_embeddings_have_unit_standard_deviation() -> None:
     torch.manual_seed(1)
     vocabularies = VocabularySpec(source_size=500, target_size=500)
     embeddings = Embeddings(vocabularies, 64, "all", scale=8.0)
     assert abs(embeddings.embed_target(torch.arange(500)[None]).std().item() - 1) < 0.02
 
 
-def test_sinusoids_follow_the_formula_at_any_position() -> None:
+def test_sinusoidal_encoding_follows_its_formula() -> None:
     waves = sinusoidal_encoding(torch.tensor([0, 7, 12345]), 8)
     for row, position in enumerate((0, 7, 12345)):
         angles = [position / 10000 ** (2 * pair / 8) for pair in range(4)]
@@ -50,7 +51,7 @@ def test_sinusoids_follow_the_formula_at_any_position() -> None:
         assert_close(waves[row], torch.tensor(expected), atol=2e-3, rtol=0.0)
 
 
-def test_rotation_keeps_lengths_and_shows_only_distances() -> None:
+def test_rotary_emb_keeps_norms_and_depends_on_distance() -> None:
     torch.manual_seed(1)
     query, key = torch.randn(2, 1, 1, 1, 8)
 
@@ -62,3 +63,24 @@ def test_rotation_keeps_lengths_and_shows_only_distances() -> None:
     assert_close(match(7, 3), match(104, 100), atol=1e-4, rtol=1e-4)
     assert abs(match(7, 3) - match(7, 4)) > 1e-3
     assert_close(match(0, 0), (query * key).sum())
+
+
+def test_tied_output_layer_has_no_parameters() -> None:
+    embeddings = nn.Embedding(7, 4)
+    output = OutputLayer(4, embeddings, "decoder")
+    vectors = torch.randn(2, 3, 4)
+    assert list(output.parameters()) == []
+    expected = vectors.flatten(0, 1) @ embeddings.weight.T
+    assert_close(output(DecoderOutput(vectors), embeddings), expected)
+
+
+def test_tied_output_layer_of_another_width_resizes() -> None:
+    embeddings = nn.Embedding(7, 4)
+    output = OutputLayer(6, embeddings, "all")
+    assert [tuple(weight.shape) for weight in output.parameters()] == [(4, 6)]
+    assert output(DecoderOutput(torch.randn(2, 3, 6)), embeddings).shape == (6, 7)
+
+
+def test_untied_output_layer_has_matrix_and_bias() -> None:
+    output = OutputLayer(6, nn.Embedding(7, 4), "none")
+    assert [tuple(weight.shape) for weight in output.parameters()] == [(7, 6), (7,)]

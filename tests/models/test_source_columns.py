@@ -54,14 +54,14 @@ def stepwise(model: Model, source: ModelInputs, target: Tensor) -> Tensor:
 
 
 @each_model
-def test_stepwise_scores_equal_teacher_forcing(settings: Settings) -> None:
+def test_step_logits_equal_teacher_forcing(settings: Settings) -> None:
     model, target = new(settings), words(3, 5)
     source = inputs(words(3, 4), torch.tensor([4, 1, 3]), {"factors": factors(3, 4)})
     assert_close(stepwise(model, source, target), forced(model, source, target), atol=1e-5, rtol=1e-4)
 
 
 @each_model
-def test_each_factor_of_each_word_changes_the_scores(settings: Settings) -> None:
+def test_each_factor_changes_the_logits(settings: Settings) -> None:
     model, tokens, target, given = new(settings), words(1, 4), words(1, 3), factors(1, 4)
     expected = forced(model, inputs(tokens, columns={"factors": given}), target)
     for place in range(4):
@@ -72,7 +72,7 @@ def test_each_factor_of_each_word_changes_the_scores(settings: Settings) -> None
 
 
 @each_model
-def test_padding_changes_nothing(settings: Settings) -> None:
+def test_logits_ignore_padding(settings: Settings) -> None:
     model, tokens, given, target = new(settings), words(2, 4), factors(2, 4), words(2, 3)
     lengths = torch.tensor([4, 2])
     padded = inputs(torch.cat([tokens, words(2, 3)], 1), lengths, {"factors": torch.cat([given, factors(2, 3)], 1)})
@@ -80,7 +80,7 @@ def test_padding_changes_nothing(settings: Settings) -> None:
 
 
 @each_model
-def test_packed_for_search_it_says_the_same(settings: Settings) -> None:
+def test_prepared_model_with_columns_gives_the_same_logits(settings: Settings) -> None:
     model, target = new(settings), words(3, 5)
     source = inputs(words(3, 4), torch.tensor([4, 1, 3]), {"factors": factors(3, 4)})
     expected = stepwise(model, source, target)
@@ -89,7 +89,7 @@ def test_packed_for_search_it_says_the_same(settings: Settings) -> None:
         assert_close(stepwise(model, source, target), expected, atol=1e-4, rtol=1e-3)
 
 
-def test_vectors_of_word_and_factors_are_added() -> None:
+def test_embeddings_of_token_and_columns_are_added() -> None:
     embeddings = Embeddings(FACTORED, 4, "decoder", scale=2.0)
     read = embeddings.embed_source(inputs(torch.tensor([[7]]), columns={"factors": torch.tensor([[[3, 0]]])}))
     assert embeddings.source is not None
@@ -99,14 +99,14 @@ def test_vectors_of_word_and_factors_are_added() -> None:
 
 
 @each_model
-def test_a_model_without_factors_has_no_weights_for_them(settings: Settings) -> None:
+def test_model_without_columns_has_no_parameters_for_them(settings: Settings) -> None:
     plain, factored = ({name for name, _ in new(settings, each).named_parameters()} for each in (PLAIN, FACTORED))
     assert factored - plain == {"embeddings.columns.factors.0.weight", "embeddings.columns.factors.1.weight"}
     assert plain < factored
 
 
 @each_model
-def test_gradients_reach_the_factors(settings: Settings) -> None:
+def test_column_embeddings_get_gradients(settings: Settings) -> None:
     model = new(settings)
     forced(model, inputs(words(3, 4), columns={"factors": factors(3, 4)}), words(3, 5)).logsumexp(-1).sum().backward()
     for embedding in model.get_submodule("embeddings.columns.factors").children():
@@ -114,7 +114,7 @@ def test_gradients_reach_the_factors(settings: Settings) -> None:
         assert embedding.weight.grad.abs().sum() > 0
 
 
-def test_models_of_an_ensemble_are_all_told() -> None:
+def test_ensemble_passes_columns_to_all_models() -> None:
     members = [new(MODELS["transformer"], seed=1), new(MODELS["rnn"], seed=2)]
     source, target = inputs(words(2, 4), columns={"factors": factors(2, 4)}), words(2, 3)
     each = [forced(member, source, target).softmax(-1) for member in members]
@@ -122,7 +122,7 @@ def test_models_of_an_ensemble_are_all_told() -> None:
 
 
 @each_model
-def test_factors_are_given_to_a_model_that_knows_them_and_to_no_other(settings: Settings) -> None:
+def test_missing_and_unknown_columns_are_refused(settings: Settings) -> None:
     with pytest.raises(AssertionError, match="columns"):
         new(settings).encode(inputs(words(1, 2)))
     with pytest.raises(AssertionError, match="columns"):

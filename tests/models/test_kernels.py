@@ -1,4 +1,4 @@
-"""Our linear layer against torch's, value and gradients."""
+"""Linear layers against torch's, in training and prepacked, and dropout."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from nmt_cli.devices import has_fast_bf16
 from nmt_cli.errors import RecipeError
 from nmt_cli.models import kernels
-from nmt_cli.models.kernels import Backend, InferencePrecision, Linear, linear
+from nmt_cli.models.kernels import Backend, Dropout, InferencePrecision, Linear, dropout, linear
 
 needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
@@ -26,7 +26,7 @@ def either_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 @pytest.mark.usefixtures("either_library")
 @pytest.mark.parametrize("shape", [(7, 6), (3, 5, 6), (1, 6), (0, 6), (2, 1, 4, 6)])
 @pytest.mark.parametrize("has_bias", [False, True])
-def test_values_and_gradients_are_those_of_torch(shape: tuple[int, ...], has_bias: bool) -> None:
+def test_linear_values_and_gradients_match_torch(shape: tuple[int, ...], has_bias: bool) -> None:
     torch.manual_seed(1)
     inputs, weight = torch.randn(shape, requires_grad=True), torch.randn(4, 6, requires_grad=True)
     given = [inputs, weight, *([torch.randn(4, requires_grad=True)] if has_bias else [])]
@@ -38,7 +38,7 @@ def test_values_and_gradients_are_those_of_torch(shape: tuple[int, ...], has_bia
 
 @pytest.mark.usefixtures("either_library")
 @pytest.mark.parametrize("learning", [0, 1, 2])
-def test_only_what_learns_gets_a_gradient(learning: int) -> None:
+def test_linear_gradients_only_where_required(learning: int) -> None:
     given = [torch.randn(8, 6), torch.randn(4, 6), torch.randn(4)]
     given[learning].requires_grad_()
     linear(*given).sum().backward()
@@ -46,13 +46,13 @@ def test_only_what_learns_gets_a_gradient(learning: int) -> None:
 
 
 @pytest.mark.usefixtures("either_library")
-def test_strides_do_not_matter() -> None:
+def test_linear_accepts_any_strides() -> None:
     inputs, weight = torch.randn(6, 9, 5).transpose(0, 2), torch.randn(6, 4).t()
     assert_close(linear(inputs, weight), functional.linear(inputs, weight))
 
 
 @pytest.mark.usefixtures("either_library")
-def test_autocast_is_obeyed() -> None:
+def test_linear_follows_autocast() -> None:
     layer, inputs = Linear(6, 4), torch.randn(8, 6)
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(inputs).dtype == torch.bfloat16
@@ -66,7 +66,7 @@ def test_autocast_is_obeyed() -> None:
     [("fp32", 1e-5), pytest.param("bf16", 0.03, marks=needs_bf16), ("int8", 0.04 * INPUT_STEP)],
 )
 @torch.inference_mode()
-def test_packed_layers_give_what_torch_gives(
+def test_prepacked_linear_matches_torch(
     shape: tuple[int, ...], relu: bool, has_bias: bool, precision: InferencePrecision, tolerance: float
 ) -> None:
     torch.manual_seed(1)
@@ -78,14 +78,14 @@ def test_packed_layers_give_what_torch_gives(
 
 
 @torch.inference_mode()
-def test_a_layer_as_wide_as_a_vocabulary_is_quantised_alike() -> None:
+def test_wide_layer_is_quantised_accurately() -> None:
     torch.manual_seed(1)
     inputs, weight, tolerance = torch.randn(40, 16), torch.randn(5000, 16) / 4, 0.05 * INPUT_STEP
     assert_close(Backend("int8").linear(weight)(inputs), functional.linear(inputs, weight), atol=tolerance, rtol=0.05)
 
 
 @torch.inference_mode()
-def test_each_output_has_a_scale_of_its_own() -> None:
+def test_int8_weights_have_a_scale_per_output() -> None:
     torch.manual_seed(1)
     inputs, weight = torch.randn(4, 16), torch.randn(3, 16) * torch.tensor([[1e-4], [1.0], [0.0]])
     expected = functional.linear(inputs, weight)
@@ -94,13 +94,63 @@ def test_each_output_has_a_scale_of_its_own() -> None:
     assert error[2] == 0
 
 
-def test_quantising_leaves_torch_as_it_was() -> None:
+def test_quantising_restores_the_engine() -> None:
     before = torch.backends.quantized.engine
     Backend("int8").linear(torch.ones(4, 4))
     assert torch.backends.quantized.engine == before
 
 
-def test_a_processor_without_int8_products_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_without_an_engine_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_ENGINES", ())
     with pytest.raises(RecipeError, match=r"decoding\.precision"):
         Backend("int8")
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_zeroes_values_at_its_rate(rate: float) -> None:
+    torch.manual_seed(1)
+    values = dropout(torch.ones(1000, 1000), rate)
+    assert abs((values == 0).float().mean().item() - rate) < 0.002
+    assert abs(values.mean().item() - 1) < 0.01
+
+
+def test_dropout_rate_is_equal_at_all_positions_of_a_draw() -> None:
+    torch.manual_seed(1)
+    places = (dropout(torch.ones(100_000, 4), 0.1) == 0).float().mean(0)
+    assert_close(places, torch.full((4,), 0.1), atol=0.005, rtol=0.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_scales_kept_values_and_gradients(dtype: torch.dtype) -> None:
+    values = torch.randn(33, 7, dtype=dtype, requires_grad=True)
+    dropped = dropout(values, 0.25)
+    dropped.sum().backward()
+    kept = dropped != 0
+    assert dropped.dtype == dtype
+    assert_close(dropped, torch.where(kept, values * (4 / 3), 0))
+    assert_close(values.grad, torch.where(kept, 4 / 3, 0).to(dtype))
+
+
+def test_seed_determines_dropout() -> None:
+    values, module = torch.ones(50), Dropout(0.5)
+    torch.manual_seed(3)
+    first, other = module(values), module(values)
+    torch.manual_seed(3)
+    assert torch.equal(module(values), first)
+    assert not torch.equal(first, other)
+
+
+def test_dropout_is_off_in_evaluation() -> None:
+    values = torch.randn(50)
+    assert Dropout(0.5).eval()(values) is values
+    assert Dropout(0.0).train()(values) is values
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0, 2), (5,)])
+def test_dropout_of_any_shape(shape: tuple[int, ...]) -> None:
+    assert dropout(torch.ones(shape), 0.5).shape == shape
+
+
+def test_dropout_rates_near_zero_and_one_are_finite() -> None:
+    assert dropout(torch.ones(1000), 1 - 1e-9).isfinite().all()
+    assert_close(dropout(torch.ones(8), 1e-9).max(), torch.tensor(1.0), atol=1e-4, rtol=0.0)

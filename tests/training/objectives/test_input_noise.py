@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from sentences import END, PAD, START, UNKNOWN, WORDS, batch, many, models, new, some
+from tiny_objectives import END, PAD, START, UNKNOWN, WORDS, batch, many, models, new, some
 
 from nmt_cli.models.contract import DecoderInput, ModelInputs
 from nmt_cli.recipe.training.regularization import ScheduledSampling
@@ -17,14 +17,14 @@ from nmt_cli.training.objectives.input_noise import (
 inputs = ModelInputs.from_ids
 
 
-def test_words_are_all_but_start_end_and_padding() -> None:
+def test_token_masks_exclude_special_tokens() -> None:
     for rows in (some(), many(), batch([[], [4]]), batch([[]])):
         assert torch.equal(source_token_mask(rows, END), rows.source != END)
         assert torch.equal(target_token_mask(rows), (rows.decoder_input != START) & (rows.decoder_input != PAD))
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.5])
-def test_words_are_hidden_as_often_as_asked_for_and_nothing_else(rate: float) -> None:
+def test_word_dropout_replaces_tokens_at_its_rate(rate: float) -> None:
     rows = many(2000)
     for tokens, words in ((rows.source, source_token_mask(rows, END)), (rows.decoder_input, target_token_mask(rows))):
         torch.manual_seed(1)
@@ -36,14 +36,14 @@ def test_words_are_hidden_as_often_as_asked_for_and_nothing_else(rate: float) ->
         assert hidden.double().mean() == pytest.approx(rate, abs=4 * spread)
 
 
-def test_nothing_is_hidden_or_drawn_at_rate_zero() -> None:
+def test_word_dropout_of_rate_zero_draws_nothing() -> None:
     rows, before = some(), torch.get_rng_state()
     assert word_dropout(rows.source, source_token_mask(rows, END), 0.0, UNKNOWN) is rows.source
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @models
-def test_own_words_are_what_the_model_expects_after_the_true_ones(name: str) -> None:
+def test_scheduled_sampling_takes_the_best_token_after_true_ones(name: str) -> None:
     model, rows = new(name), some()
     words = target_token_mask(rows)
     with torch.no_grad():
@@ -60,7 +60,7 @@ def test_own_words_are_what_the_model_expects_after_the_true_ones(name: str) -> 
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6])
-def test_as_many_words_are_the_models_own_as_asked_for(share: float) -> None:
+def test_scheduled_sampling_replaces_tokens_at_its_rate(share: float) -> None:
     model, rows = new("transformer"), many(2000)
     words = target_token_mask(rows)
     unlike = torch.full_like(rows.decoder_input, UNKNOWN)  # no word of the batch
@@ -78,7 +78,7 @@ def test_as_many_words_are_the_models_own_as_asked_for(share: float) -> None:
     assert int(own.sum()) / count == pytest.approx(share, abs=4 * spread)
 
 
-def test_the_end_is_never_read() -> None:
+def test_scheduled_sampling_never_inserts_eos() -> None:
     model, rows = new("gru"), many()
     with torch.no_grad():
         vectors = model.decode(model.encode(inputs(rows.source)), DecoderInput(rows.decoder_input)).hidden_states
@@ -90,7 +90,7 @@ def test_the_end_is_never_read() -> None:
     assert torch.equal(changed, rows.decoder_input)
 
 
-def test_the_share_grows_in_a_straight_line() -> None:
+def test_sampling_rate_grows_linearly() -> None:
     settings = ScheduledSampling(max_rate=0.5, start=100, end=300)
     shares = [sampling_rate(settings, step) for step in (0, 100, 150, 200, 300, 1000)]
     assert shares == pytest.approx([0.0, 0.0, 0.125, 0.25, 0.5, 0.5])
