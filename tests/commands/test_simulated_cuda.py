@@ -1,0 +1,150 @@
+"""On a GPU, no command mixes devices, and search waits for the device about once per step.
+
+The device is simulated; see simulated_cuda.py.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from simulated_cuda import MixedDevicesError, SimulatedDevice, simulated_cuda, without_autograd
+from toy_model import WORDS, save_toy_model
+
+from nmt_cli.cli import main
+from nmt_cli.commands.train import train
+from nmt_cli.models.transformer import Transformer
+from nmt_cli.runs.directory import RunDirectory
+from nmt_cli.training.trainer import Trainer
+
+LINES = [" ".join(WORDS[(start + index) % 10] for index in range(1 + start % 4)) for start in range(12)]
+
+
+class Walk:
+    """A command that ran on the simulated device: what happened there, and how many steps search took."""
+
+    def __init__(self, device: SimulatedDevice, num_steps: int, output: str) -> None:
+        self.device, self.num_steps, self.output = device, num_steps, output
+
+
+Run = Callable[..., Walk]
+
+
+@pytest.fixture
+def nmt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run nmt with arguments in a folder with a model `toy` and text `in.txt`."""
+    monkeypatch.chdir(tmp_path)
+    save_toy_model(Path("toy"))
+    Path("in.txt").write_text("".join(f"{line}\n" for line in LINES))
+
+    def run(*arguments: str) -> Walk:
+        monkeypatch.setattr(sys, "argv", ["nmt", *arguments])
+        steps = 0
+        step = Transformer.step
+
+        def counting_step(*args: Any) -> Any:
+            nonlocal steps
+            steps += 1
+            return step(*args)
+
+        with monkeypatch.context() as patch, simulated_cuda() as device:
+            patch.setattr(Transformer, "step", counting_step)
+            with pytest.raises(SystemExit) as done:
+                main()
+        output, errors = capsys.readouterr()
+        assert done.value.code in (0, None), errors
+        return Walk(device, steps, output)
+
+    return run
+
+
+def settings(*changes: str) -> list[str]:
+    return [word for change in changes for word in ("--set", f"decoding.{change}")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "per_step"),
+    [
+        (["beam_size=1"], 1),
+        (["beam_size=4", "n_best=2"], 2),  # 1 besides that of sentence_indices, to be removed
+        (["beam_size=4", "groups=2", "diversity=0.5"], 2),
+        (["beam_size=3", "coverage_penalty=0.2"], 2),
+        (["strategy=sampling", "top_k=5", "top_p=0.9"], 2),
+        (["strategy=minimum_risk", "candidates=4"], 2),
+    ],
+    ids=["greedy", "beam", "diverse", "coverage", "sampling", "minimum risk"],
+)
+def test_search_synchronises_a_bounded_number_of_times_per_step(changes: list[str], per_step: int, nmt: Run) -> None:
+    walk = nmt("translate", "toy", "-i", "in.txt", "--nproc", "1", "--no-check", *settings(*changes))
+    assert walk.output.count("\n") == len(LINES)
+    assert_bounded(walk, per_step)
+
+
+def assert_bounded(walk: Walk, per_step: int, per_window: int = 10) -> None:
+    """Besides its steps, search may wait a few times per window of lines; here there is one."""
+    assert walk.num_steps > 0
+    found = walk.device.synchronisations
+    assert found.total() <= per_step * walk.num_steps + per_window, found.most_common()
+
+
+def test_alignment_and_word_scores_do_not_mix_devices(nmt: Run) -> None:
+    walk = nmt("translate", "toy", "-i", "in.txt", "--nproc", "1", "--alignment", "--word-scores", "--format", "jsonl")
+    found = [json.loads(line) for line in walk.output.split("\n")[:-1]]
+    assert len(found) == len(LINES)
+    assert_bounded(walk, per_step=1, per_window=40)
+
+
+def test_forbidden_words_and_prefixes_synchronise_once_per_step(nmt: Run) -> None:
+    Path("forbidden.txt").write_text("two\nthree four\n")
+    Path("prefixes.txt").write_text("".join(f"{line.split()[0]}\n" for line in LINES))
+    files = ("--forbid", "forbidden.txt", "--prefix", "prefixes.txt")
+    assert_bounded(nmt("translate", "toy", "-i", "in.txt", "--nproc", "1", "--no-check", *files), per_step=1)
+
+
+@pytest.mark.parametrize("mode", ["soft", "hard"])
+def test_glossary_does_not_mix_devices(mode: str, nmt: Run) -> None:
+    Path("glossary.tsv").write_text("two\tten nine\nthree\tfive\n")
+    options = ("--glossary", "glossary.tsv", "--glossary-mode", mode, *settings("beam_size=4"))
+    walk = nmt("translate", "toy", "-i", "in.txt", "--nproc", "1", "--no-check", *options)
+    print(walk.num_steps, walk.device.synchronisations.most_common())
+
+
+def test_several_models_do_not_mix_devices(nmt: Run) -> None:
+    walk = nmt("translate", "toy", "toy", "-i", "in.txt", "--nproc", "1", *settings("beam_size=3"))
+    assert walk.output.count("\n") == len(LINES)
+
+
+def test_scoring_does_not_wait_for_each_sentence(nmt: Run) -> None:
+    walk = nmt("score", "toy", "--source", "in.txt", "--target", "in.txt", "--word-scores", "--format", "jsonl")
+    assert walk.output.count("\n") == len(LINES)
+    assert walk.device.synchronisations.total() <= 10, walk.device.synchronisations.most_common()
+
+
+def test_mixing_devices_is_found(nmt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the tests above mean something."""
+    with simulated_cuda(), pytest.raises(MixedDevicesError):
+        torch.zeros(2, device="cuda") + torch.zeros(2)
+
+
+def test_training_validation_saving_and_resuming_do_not_mix_devices(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = ["training.ema_decay=0.5", "training.validation.every=6", "training.logging.every=6"]
+    made = list[Trainer]()
+    init = Trainer.__init__
+
+    def noted_init(self: Trainer, *arguments: Any) -> None:
+        init(self, *arguments)
+        made.append(self)
+
+    monkeypatch.setattr(Trainer, "__init__", noted_init)
+    for updates in (6, 12):
+        with simulated_cuda() as device, without_autograd(lambda: made[-1].model.parameters()):
+            train(recipe, [*changes, f"training.limits.updates={updates}"], Path("run"))
+        # The norm of the gradient is read in each update, to skip those that are not finite.
+        assert device.synchronisations_in("training/loop.py", "training/trainer.py") <= 6
+        print(updates, device.synchronisations.most_common())
+    assert RunDirectory(Path("run")).saved_updates() == [6, 12]
