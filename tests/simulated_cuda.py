@@ -14,11 +14,13 @@ C++: in `without_autograd`, `backward()` sets gradients of zero instead, and the
     assert device.synchronisations_in("training/loop.py") <= num_updates
 """
 
-import traceback
+import linecache
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from unittest import mock
 
@@ -63,10 +65,13 @@ _device = SimulatedDevice()
 
 def _caller() -> str:
     """The innermost line of the package that is being executed."""
-    for frame in reversed(traceback.extract_stack()):
-        if frame.filename.startswith(PACKAGE):
-            return f"{frame.filename.removeprefix(PACKAGE)}:{frame.lineno} {frame.line}"
-    return "outside the package"
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    if frame is None:
+        return "outside the package"
+    path = frame.f_code.co_filename
+    return f"{path.removeprefix(PACKAGE)}:{frame.f_lineno} {linecache.getline(path, frame.f_lineno).strip()}"
 
 
 class CudaTensor(Tensor):
@@ -202,7 +207,9 @@ class _Dispatch(TorchDispatchMode):
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         device = _device_argument(args, kwargs)
-        if device == CUDA or any(isinstance(each, CudaTensor) for each in tree_flatten((args, kwargs))[0]):
+        if (device is not None and device.type == "cuda") or any(
+            isinstance(each, CudaTensor) for each in tree_flatten((args, kwargs))[0]
+        ):
             return _run(operation, args, kwargs)
         return operation(*args, **kwargs)
 
@@ -216,6 +223,15 @@ def _made_on(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return make(data, *args, **options)
 
     return made
+
+
+def _enter_no_grad(mode: Any) -> None:
+    mode.no_grad = torch.no_grad()
+    mode.no_grad.__enter__()
+
+
+def _exit_no_grad(mode: Any, *error: Any) -> None:
+    mode.no_grad.__exit__(*error)
 
 
 _CUDA_FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -243,6 +259,9 @@ def simulated_cuda() -> Iterator[SimulatedDevice]:
     with ExitStack() as patches:
         for name, function in _CUDA_FUNCTIONS.items():
             patches.enter_context(mock.patch.object(torch.cuda, name, function))
+        # Inference tensors cannot be wrapped. Patched here because decorators have kept the class.
+        patches.enter_context(mock.patch.object(torch.inference_mode, "__enter__", _enter_no_grad))
+        patches.enter_context(mock.patch.object(torch.inference_mode, "__exit__", _exit_no_grad))
         for name in ("tensor", "as_tensor"):
             patches.enter_context(mock.patch.object(torch, name, _made_on(getattr(torch, name))))
         patches.enter_context(mock.patch.object(Tensor, "pin_memory", lambda self, *_: self))
