@@ -173,7 +173,9 @@ def _run(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if has_cuda and not is_copy:
         _refuse_mixed(name, args, [each for each in tensors if not isinstance(each, CudaTensor) and each.dim()])
     target = _device_argument(args, kwargs)
-    if has_cuda and not is_copy:
+    alias = operation._schema.returns[0].alias_info if operation._schema.returns else None
+    is_view = alias is not None and not alias.is_write
+    if has_cuda and not is_copy and not is_view:
         _device.has_work = True
     result = operation(*tree_map(_on_cpu, args), **tree_map(_on_cpu, kwargs))
     if name.startswith("copy_"):
@@ -186,8 +188,7 @@ def _run(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         _device.synchronise("copy to the CPU")
     if target.type == "cpu":
         return result
-    returns = operation._schema.returns
-    if returns and returns[0].alias_info is not None and returns[0].alias_info.is_write:
+    if alias is not None and alias.is_write:
         return kwargs.get("out", args[0])  # in place: the same object
     return tree_map(_on_device, result)
 
