@@ -1,7 +1,7 @@
 """Splitting of long lines into segments that a model can translate. Nothing is lost; sentences stay whole if they fit.
 
-Sentence ends are found by rules for all scripts, in any language. On ten lines of NTREX joined to one, in each of 45
-languages, they find 81 % of the ends with 0.06 wrong ones each, sentencex 1.0.32 finds 76 % with 0.11.
+Sentence ends are found by rules for all scripts, whatever the language. Of the ends of NTREX lines, ten of which are
+joined to one, in 45 languages, they find 85 % and add 6 wrong ones per 100; sentencex 1.0.32 finds 76 % and adds 8.
 """
 
 import re
@@ -23,7 +23,7 @@ _ABBREVIATIONS = (
 _NO_SENTENCE_END = re.compile(rf"(?:\b\w|\b(?:{_ABBREVIATIONS}))\.\s+$")
 """A full stop after a single letter ("z. B.", initials) or a known abbreviation."""
 _CLOSING = "[\"'”’»)\\]」』）]*"
-_SENTENCE_END = re.compile(rf"[.!?…؟۔।॥።\u104b།]“?{_CLOSING}\s+(?![a-zà-öø-ÿ])|[。！？．｡]{_CLOSING}\s*")
+_SENTENCE_END = re.compile(rf"(?:[.!?…։؟۔।॥።\u104b།]|፡፡)“?{_CLOSING}\s+(?![a-zà-öø-ÿ])|[。！？．｡]{_CLOSING}\s*")
 _CLAUSE_END = re.compile(rf"[,;:،؛፣]{_CLOSING}\s+|\s+[–-]\s+|\s*—\s*|[、，；：]{_CLOSING}\s*")
 _SPACE = re.compile(r"\s+")
 _CHARACTER = re.compile(r"(?<!\u200d)(?=[^\u0300-\u036f\u200d\ufe00-\ufe0f])")
@@ -122,5 +122,11 @@ def _split_position(text: str, fraction: float, tolerance: float) -> int:
 
 def _sentence_ends(text: str) -> Iterator[int]:
     for found in _SENTENCE_END.finditer(text):
-        if not _NO_SENTENCE_END.search(text, max(0, found.start() - 8), found.end()):
+        abbreviation = _NO_SENTENCE_END.search(text, max(0, found.start() - 8), found.end())
+        if abbreviation is None or _follows_mark(text, abbreviation.start()):
             yield found.end()
+
+
+def _follows_mark(text: str, position: int) -> bool:
+    """Return whether a character follows a combining mark, such as a vowel sign of Lao or Sinhala."""
+    return position > 0 and unicodedata.category(text[position - 1]).startswith("M")

@@ -84,7 +84,9 @@ class Translator:
         suppressed = sorted({*tokenizer.special_tokens.ids, *unused} - {eos})
         self.generator = Generator(model, suppressed, device, config.precision, continuation_mask(tokenizer))
         self.constraint_builder = ConstraintBuilder(tokenizer, options, settings.glossary_bonus)
-        self._hard_terms = HardTermSearch(self.generator, tokenizer, settings)
+        self._hard_terms: HardTermSearch | None = None
+        if options.glossary and options.glossary_mode == "hard":
+            self._hard_terms = HardTermSearch(self.generator, tokenizer, settings)
         self._default_tags = config.tags.ids()
         self._has_factors = bool(tokenizer.factors.names)
         self._decode = self.context.decode if self.context.target_context else tokenizer.decode_target
@@ -132,7 +134,7 @@ class Translator:
         ]
         sentences = self._sentences(requests, segments, first_line)
         sources = [line[each.start : each.end] for line, parts in zip(lines, segments, strict=True) for each in parts]
-        if any(sentence.constraints.hard_terms for sentence in sentences):
+        if self._hard_terms is not None and any(sentence.constraints.hard_terms for sentence in sentences):
             found = self._hard_terms.search(sentences, sources, self._search, on_progress)
         else:
             found = self.generator.search(sentences, self._strategy, on_progress)

@@ -1,4 +1,4 @@
-"""Any bytes in: n lines in, n lines out, in order, in each format, by file and by pipe."""
+"""Any bytes: one output line per input line, in order, in each format, from files and pipes."""
 
 import io
 import json
@@ -83,7 +83,7 @@ def read(line: bytes, first: bool) -> str:
     lines=LINES,
     ended=st.booleans(),
 )
-def test_each_line_is_answered_by_one_in_each_format(
+def test_each_line_has_one_translation(
     tmp_path_factory: pytest.TempPathFactory, opened: Any, batch_tokens: int, lines: list[bytes], ended: bool
 ) -> None:
     ended = ended or not lines or not lines[-1]
@@ -105,7 +105,7 @@ def test_each_line_is_answered_by_one_in_each_format(
 
 @settings(max_examples=50)
 @given(LINES)
-def test_formats_tell_the_same_lines(lines: list[bytes]) -> None:
+def test_formats_have_the_same_lines(lines: list[bytes]) -> None:
     content = b"".join(line + b"\n" for line in lines)
     text, nbest, records, tsv = (
         answered(echo(), io.BytesIO(content), format).decode().split("\n")[:-1] for format in get_args(OutputFormat)
@@ -124,7 +124,7 @@ def gru(decoding: SearchSettings) -> Translator:
 
 
 @pytest.mark.parametrize("beam_size", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_the_same_input_gives_the_same_bytes_in_any_batches(tmp_path: Path, beam_size: int) -> None:
+def test_output_does_not_depend_on_batches(tmp_path: Path, beam_size: int) -> None:
     chosen = torch.randint(0, 7, (40, 9), generator=torch.Generator().manual_seed(1)).tolist()
     content = "".join("".join("abcde. "[each] for each in row[: row[0] + 2]) + "\n" for row in chosen).encode()
 

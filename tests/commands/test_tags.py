@@ -1,4 +1,4 @@
-"""A model of several languages, or of tagged corpora, is told at each line what is wanted of it."""
+"""Tags before sources: target languages and corpus tags."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def texts(translator: Translator, language: str | None = None) -> list[tuple[str
 
 
 def by_hand(translator: Translator, line: str, tags: list[str]) -> float:
-    """What the model thinks of the translation, told the tags as tokens like any others."""
+    """Return the log-probability of the translation, with tags encoded as tokens."""
     sources = [*map(translator.tokenizer.tag_id, tags), *translator.tokenizer.encode_source([line])[0]]
     (found,) = translator.translate([Request(line)])
     target = translator.tokenizer.encode_target([found.best.text])[0]
@@ -53,7 +53,7 @@ def by_hand(translator: Translator, line: str, tags: list[str]) -> float:
         ({"corpus_tag": "bt"}, ["2de", "bt"]),
     ],
 )
-def test_tags_stand_before_the_source(model: Path, chosen: dict[str, str], tags: list[str]) -> None:
+def test_tags_precede_the_source(model: Path, chosen: dict[str, str], tags: list[str]) -> None:
     translator = opened(model, **chosen)
     assert translator.tags.ids() == tuple(map(translator.tokenizer.tag_id, tags))
     scorer = Scorer(translator.generator, translator.tokenizer, translator.settings, translator.tags.ids())
@@ -63,20 +63,20 @@ def test_tags_stand_before_the_source(model: Path, chosen: dict[str, str], tags:
         assert scored.log_probability == pytest.approx(by_hand(translator, line, tags), abs=1e-4)
 
 
-def test_each_line_may_ask_for_a_language_of_its_own(model: Path) -> None:
+def test_requests_can_have_a_target_language(model: Path) -> None:
     assert texts(opened(model), "fr") == texts(opened(model, target_language="fr"))
     assert texts(opened(model)) != texts(opened(model, target_language="fr"))
     assert texts(opened(model), "de") == texts(opened(model))
 
 
-def test_words_are_aligned_to_words_and_never_to_tags(model: Path) -> None:
+def test_alignment_excludes_tags(model: Path) -> None:
     translator = opened(model, target_language="fr", corpus_tag="bt")
     for translation in translator.translate(map(Request, LINES)):
         links = translation.best.annotation and translation.best.annotation.alignment
         assert {source for source, _ in links or ()} <= {*range(len(translation.source.split()))}
 
 
-def test_pictures_of_attention_show_them(model: Path) -> None:
+def test_attention_maps_show_tags(model: Path) -> None:
     loaded = load_model(model)
     (drawn,) = attention_maps(loaded, [(1, "one", "two")])
     assert drawn.source[0] == "<2de>"
@@ -84,7 +84,7 @@ def test_pictures_of_attention_show_them(model: Path) -> None:
     assert drawn.source[0] == "<2fr>"
 
 
-def test_they_are_never_said(model: Path) -> None:
+def test_tags_are_never_generated(model: Path) -> None:
     translator = opened(model)
     assert {*translator.tokenizer.target.tags.values()} <= {*translator.generator._suppress_tokens}
 
@@ -97,12 +97,12 @@ def test_they_are_never_said(model: Path) -> None:
         ({"corpus_tag": "2fr"}, "^--corpus-tag 2fr: "),
     ],
 )
-def test_what_the_model_was_not_taught_is_refused(model: Path, chosen: dict[str, str], told: str) -> None:
+def test_unknown_tags_are_rejected(model: Path, chosen: dict[str, str], told: str) -> None:
     with pytest.raises(RecipeError, match=told):
         opened(model, **chosen)
 
 
-def test_a_model_without_tags_knows_its_own_language_only(tmp_path: Path) -> None:
+def test_model_without_tags_accepts_only_its_language(tmp_path: Path) -> None:
     plain = save_toy_model(tmp_path / "model")
     assert opened(plain, target_language="de").tags.ids() == ()
     with pytest.raises(RecipeError, match=r"^--target-language fr: .* de$"):
@@ -111,5 +111,5 @@ def test_a_model_without_tags_knows_its_own_language_only(tmp_path: Path) -> Non
         opened(plain, corpus_tag="bt")
 
 
-def test_a_set_in_another_language_changes_nothing_for_a_model_without_tags() -> None:
+def test_model_without_tags_ignores_the_language_of_a_set() -> None:
     assert SourceTags({}, "de").ids("de-AT") == ()

@@ -1,4 +1,4 @@
-"""`nmt translate` as a pipe: lines answered in time, and every way in which input and output can fail."""
+"""`nmt translate` on streams and files, and its errors."""
 
 import io
 import os
@@ -63,11 +63,11 @@ def streamed(given: bytes, format: Any = "text") -> bytes:
         (b"good\nb\xffad\n", "GOOD\nB\ufffdAD\n".encode()),
     ],
 )
-def test_n_lines_in_n_lines_out(given: bytes, expected: bytes) -> None:
+def test_translate_stream_writes_one_line_per_line(given: bytes, expected: bytes) -> None:
     assert streamed(given) == expected
 
 
-def test_lines_are_numbered_across_windows() -> None:
+def test_line_numbers_continue_across_windows() -> None:
     written = streamed(b"line\n" * 100, "nbest").decode().splitlines()
 
     assert [line.split(" ||| ")[0] for line in written] == [str(number) for number in range(100)]
@@ -81,7 +81,7 @@ def test_translate_warns_once_of_invalid_utf_8(tmp_path: Path) -> None:
     assert "in: line 2 and 1 other lines" in warning
 
 
-def test_whoever_waits_for_an_answer_gets_it() -> None:
+def test_translate_stream_answers_each_line_of_a_pipe() -> None:
     to_us, from_us = os.pipe(), os.pipe()
     files = [os.fdopen(to_us[0], "rb"), os.fdopen(from_us[1], "wb")]
     source = Input(files[0], "input")
@@ -100,7 +100,7 @@ def test_whoever_waits_for_an_answer_gets_it() -> None:
 
 
 class TestFiles:
-    def test_the_output_appears_beside_nothing_else(self, tmp_path: Path) -> None:
+    def test_translate_leaves_no_other_files(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
 
         translate(MODEL, tmp_path / "in", tmp_path / "new" / "out")
@@ -108,7 +108,7 @@ class TestFiles:
         assert (tmp_path / "new" / "out").read_bytes() == b"ONE\n"
         assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "out"]
 
-    def test_an_old_output_stays_if_translation_fails(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_translate_keeps_the_old_output_on_errors(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "in").write_bytes(b"one\n" * 100)
         (tmp_path / "out").write_bytes(b"old\n")
         monkeypatch.setattr(Shouting, "translate_window", lambda *arguments: 1 / 0)
@@ -119,7 +119,7 @@ class TestFiles:
         assert (tmp_path / "out").read_bytes() == b"old\n"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
-    def test_a_link_is_followed(self, tmp_path: Path) -> None:
+    def test_translate_follows_links(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
         (tmp_path / "link").symlink_to(tmp_path / "target")
 
@@ -128,14 +128,14 @@ class TestFiles:
         assert (tmp_path / "link").is_symlink()
         assert (tmp_path / "target").read_bytes() == b"ONE\n"
 
-    def test_a_device_is_written_through(self, tmp_path: Path) -> None:
+    def test_translate_writes_to_devices(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
 
         translate(MODEL, tmp_path / "in", Path("/dev/null"))
 
         assert Path("/dev/null").is_char_device()
 
-    def test_a_pipe_is_written_through(self, tmp_path: Path) -> None:
+    def test_translate_writes_to_named_pipes(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
         os.mkfifo(tmp_path / "pipe")
         arguments = (MODEL, tmp_path / "in", tmp_path / "pipe")
@@ -146,7 +146,7 @@ class TestFiles:
         thread.join(5)
         assert (tmp_path / "pipe").is_fifo()
 
-    def test_the_input_is_not_overwritten(self, tmp_path: Path) -> None:
+    def test_translate_does_not_overwrite_the_input(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
         (tmp_path / "link").symlink_to(tmp_path / "in")
 
@@ -155,26 +155,26 @@ class TestFiles:
                 translate(MODEL, tmp_path / "in", tmp_path / output)
         assert (tmp_path / "in").read_bytes() == b"one\n"
 
-    def test_a_folder_is_no_output(self, tmp_path: Path) -> None:
+    def test_translate_rejects_a_folder_as_output(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
 
         with pytest.raises(RecipeError, match="is a directory"):
             translate(MODEL, tmp_path / "in", tmp_path)
 
-    def test_an_input_must_be_a_file(self, tmp_path: Path) -> None:
+    def test_translate_rejects_missing_inputs_and_folders(self, tmp_path: Path) -> None:
         for path in (tmp_path, tmp_path / "missing"):
             with pytest.raises(DataError, match=str(path)):
                 translate(MODEL, path, tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
-    def test_a_full_device_is_told(self, tmp_path: Path) -> None:
+    def test_translate_reports_a_full_device(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
 
         with pytest.raises(ResourceError, match="no space left"):
             translate(MODEL, tmp_path / "in", Path("/dev/full"))
 
     @pytest.mark.parametrize("name", ["stdin", "stdout"])
-    def test_closed_streams_are_told(self, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path) -> None:
+    def test_translate_reports_closed_streams(self, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
         monkeypatch.setattr(sys, name, None)
 

@@ -1,4 +1,4 @@
-"""Several models in place of one: what fits together translates together."""
+"""Ensembles, and minimum Bayes risk decoding."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ def translated(*models: Path, weights: tuple[float, ...] = (), overrides: tuple[
 @pytest.mark.parametrize(
     "overrides", [(), ("decoding.strategy=sampling",), ("decoding.beam_size=1", "decoding.n_best=1")]
 )
-def test_a_model_with_itself_is_itself(model: Path, overrides: tuple[str, ...]) -> None:
+def test_ensemble_of_equal_models_equals_the_model(model: Path, overrides: tuple[str, ...]) -> None:
     alone = translated(model, overrides=overrides)
 
     together = translated(model, model, weights=(2.0, 1.0), overrides=overrides)
@@ -43,7 +43,7 @@ def test_a_model_with_itself_is_itself(model: Path, overrides: tuple[str, ...]) 
         )
 
 
-def test_models_of_other_vocabularies_are_refused(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ensemble_rejects_different_vocabularies(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("toy_model.WORDS", [word[::-1] for word in toy_model.WORDS])
     other = save_toy_model(tmp_path / "other")
 
@@ -52,7 +52,7 @@ def test_models_of_other_vocabularies_are_refused(model: Path, tmp_path: Path, m
 
 
 @pytest.mark.parametrize("weights", [(1.0,), (1.0, 2.0, 3.0), (1.0, 0.0), (1.0, -1.0), (float("nan"), 1.0)])
-def test_each_model_has_a_weight_above_zero(model: Path, weights: tuple[float, ...]) -> None:
+def test_ensemble_requires_a_positive_weight_per_model(model: Path, weights: tuple[float, ...]) -> None:
     with pytest.raises(RecipeError, match=r"^--weights: "):
         translated(model, model, weights=weights)
 

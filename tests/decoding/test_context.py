@@ -1,4 +1,4 @@
-"""Lines are joined to those before them in their document, and the translation of each is its own."""
+"""Translation and scoring in document context."""
 
 import math
 from dataclasses import replace
@@ -41,12 +41,12 @@ LINES = [line for document in DOCUMENTS for line in (*document, " \u200b")]
 
 @pytest.fixture(scope="module")
 def words(plain_tokenizer: Tokenizer) -> Tokenizer:
-    """With the tag between sentences."""
+    """A tokenizer with the separator tag."""
     return plain_tokenizer.with_tags(["2de", "sep"])
 
 
 class Watched(EchoModel):
-    """Says what it is given, or only what stands after the last separator; and keeps all that it was given."""
+    """Echoes its source, or what follows the last separator, and records its inputs."""
 
     def __init__(self, size: int, separator: int | None = None) -> None:
         super().__init__(size)
@@ -99,7 +99,7 @@ def joined(words: Tokenizer, lines: list[str]) -> tuple[int, ...]:
 @pytest.mark.parametrize("size", [1, 3, 100])
 @pytest.mark.parametrize("target", [True, False])
 @pytest.mark.parametrize("count", [1, 2])
-def test_the_model_reads_the_lines_before_and_each_line_keeps_its_own_translation(
+def test_translator_adds_context_and_returns_only_the_translation_of_each_line(
     words: Tokenizer, count: int, target: bool, size: int
 ) -> None:
     model = watched(words, target)
@@ -115,7 +115,7 @@ def test_the_model_reads_the_lines_before_and_each_line_keeps_its_own_translatio
 
 
 @pytest.mark.parametrize("target", [True, False])
-def test_windows_change_nothing(words: Tokenizer, target: bool) -> None:
+def test_context_does_not_depend_on_windows(words: Tokenizer, target: bool) -> None:
     translating = translator(GruModel(words.target_size, seed=4, end_bias=3.0), words, target)
     whole = in_windows(translating, 100)
     for size in (1, 2, 5):
@@ -126,7 +126,7 @@ def test_windows_change_nothing(words: Tokenizer, target: bool) -> None:
     assert alone[1].best.log_probability != pytest.approx(whole[1].best.log_probability)
 
 
-def test_the_farthest_lines_are_left_out_where_all_do_not_fit(words: Tokenizer) -> None:
+def test_context_that_does_not_fit_drops_the_most_distant_lines(words: Tokenizer) -> None:
     lines = ["gathered here", "tea", "so"]
     for longest in range(len(words.encode_source(["so"])[0]), len(joined(words, lines)) + 1):
         model = watched(words, True)
@@ -136,7 +136,7 @@ def test_the_farthest_lines_are_left_out_where_all_do_not_fit(words: Tokenizer) 
         assert last == fitting[0]
 
 
-def test_a_line_that_is_cut_has_no_context(words: Tokenizer) -> None:
+def test_split_lines_have_no_context(words: Tokenizer) -> None:
     model = watched(words, True)
     settings = SETTINGS.model_copy(update={"split_sentences_above": 2})
     found = in_windows(translator(model, words, True, settings=settings), 9, ["so", "No tea here. So on. ", "so"])
@@ -146,7 +146,7 @@ def test_a_line_that_is_cut_has_no_context(words: Tokenizer) -> None:
     assert joined(words, ["so", "No tea here. So on. ", "so"]) in model.given
 
 
-def test_tags_stand_before_the_whole(words: Tokenizer) -> None:
+def test_tags_precede_the_context(words: Tokenizer) -> None:
     model = watched(words, True)
     (_, found) = in_windows(
         translator(model, words, True, 1, tags=SourceTags(words.source.tags, "de")), 2, ["so", "tea"]
@@ -157,7 +157,7 @@ def test_tags_stand_before_the_whole(words: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, MbrSettings(strategy="mbr", split_sentences_above=None)])
-def test_only_the_line_itself_is_checked_and_compared(
+def test_check_and_utility_exclude_the_context(
     monkeypatch: pytest.MonkeyPatch, words: Tokenizer, settings: Any
 ) -> None:
     seen, compared = set[tuple[str, str]](), set[str]()
@@ -178,7 +178,7 @@ def test_only_the_line_itself_is_checked_and_compared(
     assert compared == (lines if isinstance(settings, MbrSettings) else set())
 
 
-def test_a_line_is_aligned_with_its_own_words(words: Tokenizer) -> None:
+def test_alignment_excludes_the_context(words: Tokenizer) -> None:
     options = TranslateOptions(alignment=True, word_scores=True)
     for line, each in zip(
         LINES, in_windows(translator(watched(words, False), words, False, options=options), 4), strict=True
@@ -190,7 +190,7 @@ def test_a_line_is_aligned_with_its_own_words(words: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("request_", [Request("a", prefix="b"), Request("a", required=("b",))])
-def test_a_model_that_says_all_anew_takes_no_wishes_for_the_line(words: Tokenizer, request_: Request) -> None:
+def test_target_context_rejects_prefix_and_required_words(words: Tokenizer, request_: Request) -> None:
     with pytest.raises(RecipeError, match=r"line 7: cannot have a prefix or required words.*data\.context\.target"):
         translator(watched(words, True), words, True).translate_window([request_], 7)
     (found,) = translator(watched(words, False), words, False).translate_window([request_])
@@ -205,7 +205,7 @@ def test_lines_that_are_not_translated_leave_the_greatest_length_alone() -> None
 
 
 @pytest.mark.parametrize("target", [True, False])
-def test_pairs_are_scored_alone_given_those_before(words: Tokenizer, target: bool) -> None:
+def test_scorer_scores_only_the_pair_given_its_context(words: Tokenizer, target: bool) -> None:
     model = GruModel(words.target_size, seed=4)
     translating = translator(model, words, target)
     scorer = Scorer(translating.generator, words, SETTINGS, context=translating.context)

@@ -1,4 +1,4 @@
-"""What is written can be read back, whatever stands in the text."""
+"""Output in each format can be parsed back, for any text."""
 
 import json
 
@@ -20,12 +20,12 @@ TRANSLATIONS = st.builds(
 
 
 @given(TRANSLATIONS)
-def test_text_is_the_best_translation_on_a_line(translation: Translation) -> None:
+def test_text_format_has_the_best_translation(translation: Translation) -> None:
     assert FORMATS["text"](3, translation) == translation.hypotheses[0].text + "\n"
 
 
 @given(TRANSLATIONS)
-def test_n_best_lists_parse_back(translation: Translation) -> None:
+def test_nbest_format_parses_back(translation: Translation) -> None:
     *written, rest = FORMATS["nbest"](3, translation).split("\n")
 
     assert rest == ""
@@ -37,7 +37,7 @@ def test_n_best_lists_parse_back(translation: Translation) -> None:
 
 
 @given(TRANSLATIONS)
-def test_json_lines_parse_back(translation: Translation) -> None:
+def test_jsonl_format_parses_back(translation: Translation) -> None:
     written = FORMATS["jsonl"](3, translation)
 
     assert written.count("\n") == 1
@@ -51,7 +51,7 @@ def test_json_lines_parse_back(translation: Translation) -> None:
 
 
 @given(TRANSLATIONS)
-def test_tab_separated_values_have_three_columns(translation: Translation) -> None:
+def test_tsv_format_has_three_columns(translation: Translation) -> None:
     source, hypothesis, score = FORMATS["tsv"](3, translation).removesuffix("\n").split("\t")
 
     assert source == translation.source.replace("\t", " ")
@@ -64,7 +64,7 @@ def annotated(alignment: tuple[tuple[int, int], ...] | None, scores: tuple[float
     return Translation("a\nb", (found,), extra={"id": "x", "source": "y", "document": 3})
 
 
-def test_what_is_known_of_words_comes_last() -> None:
+def test_formats_append_annotations() -> None:
     both = annotated(((1, 0), (0, 1)), (-0.5, -0.25, -0.25))
 
     assert FORMATS["text"](3, both) == "c d ||| 1-0 0-1 ||| -0.5000 -0.2500 -0.2500\n"
@@ -76,14 +76,14 @@ def test_what_is_known_of_words_comes_last() -> None:
     assert FORMATS["text"](3, annotated(None, (-1.0,))) == "c d ||| -1.0000\n"
 
 
-def test_json_holds_what_is_known_and_what_came_with_the_line() -> None:
+def test_jsonl_format_has_annotations_and_copied_keys() -> None:
     record = json.loads(FORMATS["jsonl"](3, annotated(((1, 0),), (-0.5, -0.25))))
 
     assert (record["id"], record["source"], record["document"]) == ("x", "a\nb", 3)
     assert (record["alignment"], record["word_scores"]) == ([[1, 0]], [-0.5, -0.25])
 
 
-def test_json_tells_which_terms_were_used() -> None:
+def test_jsonl_format_lists_glossary_terms() -> None:
     translation = Translation("a", (TranslatedText("b", -1.0, -1.0),), terms=(TermUse("a", ("b", "c"), True),))
 
     assert json.loads(FORMATS["jsonl"](3, translation))["terms"] == [

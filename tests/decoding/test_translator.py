@@ -1,4 +1,4 @@
-"""n lines in, n lines out, in order, whatever the lines, the batches and the memory are."""
+"""One translation per line, in order, for any lines, batches and memory."""
 
 import math
 import random
@@ -17,8 +17,8 @@ from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 
 CPU = torch.device("cpu")
 GREEDY = BeamSettings(beam_size=1)
-CHANCE = random.Random(1)
-LINES = ["".join(CHANCE.choices("abcde", k=CHANCE.randrange(9))) for _ in range(40)]
+RNG = random.Random(1)
+LINES = ["".join(RNG.choices("abcde", k=RNG.randrange(9))) for _ in range(40)]
 
 
 def echo(size: int = 200, **changes: Any) -> Translator:
@@ -38,7 +38,7 @@ def texts(translator: Translator, lines: list[str]) -> list[str]:
 
 @settings(max_examples=40)
 @given(st.lists(st.text(max_size=8), max_size=80), st.integers(1, 50))
-def test_each_line_is_answered_in_its_place(lines: list[str], batch_tokens: int) -> None:
+def test_translator_returns_one_translation_per_line_in_order(lines: list[str], batch_tokens: int) -> None:
     translator = echo(2000, batch_tokens=batch_tokens)
 
     found = list(translator.translate(requests(iter(lines))))
@@ -50,7 +50,7 @@ def test_each_line_is_answered_in_its_place(lines: list[str], batch_tokens: int)
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u200b", "\x0c", "\ufeff \t", "\u2028"])
-def test_a_line_without_visible_text_is_not_translated(blank: str) -> None:
+def test_translator_leaves_blank_lines_blank(blank: str) -> None:
     translator = gru(BeamSettings(n_best=3))
     translator.generator.model.encode = None  # type: ignore[assignment]
 
@@ -63,7 +63,7 @@ def test_a_line_without_visible_text_is_not_translated(blank: str) -> None:
     "decoding",
     [BeamSettings(beam_size=1), BeamSettings(beam_size=3), SamplingSettings(strategy="sampling", n_best=2)],
 )
-def test_order_and_batch_size_change_nothing(decoding: BeamSettings | SamplingSettings) -> None:
+def test_translations_do_not_depend_on_order_and_batch_size(decoding: BeamSettings | SamplingSettings) -> None:
     expected = texts(gru(decoding), LINES)
 
     for batch_tokens in (1, 50):
@@ -73,7 +73,7 @@ def test_order_and_batch_size_change_nothing(decoding: BeamSettings | SamplingSe
     assert len(set(expected)) > 5
 
 
-def test_windows_change_nothing() -> None:
+def test_translations_do_not_depend_on_windows() -> None:
     translator = gru(SamplingSettings(strategy="sampling"))
 
     found = translator.translate_window(list(requests(LINES[:15]))) + translator.translate_window(
@@ -84,7 +84,7 @@ def test_windows_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_batches_keep_to_their_tokens(beam_size: int) -> None:
+def test_batches_have_at_most_batch_tokens(beam_size: int) -> None:
     translator = echo(beam_size=beam_size, batch_tokens=100)
 
     texts(translator, LINES)
@@ -92,24 +92,24 @@ def test_batches_keep_to_their_tokens(beam_size: int) -> None:
     assert 50 < translator.generator.model.largest_batch * beam_size <= 100
 
 
-def test_batches_are_heard_of() -> None:
-    heard: list[int] = []
+def test_translator_reports_progress_per_batch() -> None:
+    progress: list[int] = []
 
-    list(echo(batch_tokens=30).translate(requests(LINES), heard.append))
+    list(echo(batch_tokens=30).translate(requests(LINES), progress.append))
 
-    assert sum(heard) == sum(bool(line) for line in LINES)
-    assert len(heard) > 5
+    assert sum(progress) == sum(bool(line) for line in LINES)
+    assert len(progress) > 5
 
 
-def test_answers_come_before_the_input_ends() -> None:
-    def endless() -> Any:
+def test_translator_yields_before_the_input_ends() -> None:
+    def infinite() -> Any:
         while True:
             yield "abc"
 
-    assert next(echo().translate(requests(endless()))).best.text == "abc"
+    assert next(echo().translate(requests(infinite()))).best.text == "abc"
 
 
-def test_lengths_are_given_where_they_differ() -> None:
+def test_model_inputs_have_lengths_only_with_padding() -> None:
     translator, seen = echo(), list[ModelInputs]()
     encode = translator.generator.model.encode
     translator.generator.model.encode = lambda source: seen.append(source) or encode(source)  # type: ignore[assignment]
@@ -121,7 +121,7 @@ def test_lengths_are_given_where_they_differ() -> None:
     assert seen[1].lengths is None
 
 
-def test_n_best_translations_are_given_best_first() -> None:
+def test_translator_sorts_n_best_hypotheses_by_score() -> None:
     (translation,) = gru(BeamSettings(beam_size=5, n_best=4)).translate(requests(["abc"]))
 
     scores = [found.score for found in translation.hypotheses]
@@ -129,8 +129,8 @@ def test_n_best_translations_are_given_best_first() -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-class Forgetful(EchoModel):
-    """Has memory for so many tokens only."""
+class LimitedMemory(EchoModel):
+    """Raises an error for batches of more tokens than `memory`."""
 
     def __init__(self, memory: int, error: Exception) -> None:
         super().__init__(200)
@@ -150,28 +150,28 @@ OUT_OF_MEMORY = [
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY)
-def test_without_memory_batches_are_halved(error: Exception) -> None:
-    model = Forgetful(30, error)
+def test_translator_halves_batches_when_out_of_memory(error: Exception) -> None:
+    model = LimitedMemory(30, error)
 
     assert texts(Translator(model, CharacterTokenizer(), GREEDY, CPU), LINES) == LINES
     assert model.largest_batch <= 30
 
 
-def test_a_sentence_that_memory_cannot_hold_is_named() -> None:
-    translator = Translator(Forgetful(3, OUT_OF_MEMORY[0]), CharacterTokenizer(), GREEDY, CPU)
+def test_translator_names_the_line_that_does_not_fit_into_memory() -> None:
+    translator = Translator(LimitedMemory(3, OUT_OF_MEMORY[0]), CharacterTokenizer(), GREEDY, CPU)
 
     with pytest.raises(ResourceError, match="line 2: not enough memory"):
         texts(translator, ["a", "abcdef"])
 
 
-def test_other_errors_are_not_taken_for_lack_of_memory() -> None:
-    translator = Translator(Forgetful(3, RuntimeError("shape mismatch")), CharacterTokenizer(), GREEDY, CPU)
+def test_translator_raises_other_runtime_errors() -> None:
+    translator = Translator(LimitedMemory(3, RuntimeError("shape mismatch")), CharacterTokenizer(), GREEDY, CPU)
 
     with pytest.raises(RuntimeError, match="shape"):
         texts(translator, ["abcdef", "abcdef"])
 
 
-def test_a_long_line_is_translated_in_pieces_with_its_own_spacing() -> None:
+def test_translator_splits_long_lines_and_keeps_their_spacing() -> None:
     long = "one two three.  four five six, seven eight nine."
     translator = Translator(EchoModel(200), CharacterTokenizer(), GREEDY, CPU, InferenceConfig(max_tokens=20))
 
@@ -181,7 +181,7 @@ def test_a_long_line_is_translated_in_pieces_with_its_own_spacing() -> None:
     assert [each.is_split for each in found] == [False, True, False]
 
 
-def test_pieces_add_up() -> None:
+def test_log_probabilities_of_segments_are_summed() -> None:
     decoding = BeamSettings(beam_size=2, n_best=2, length_penalty=0.5)
     translator = gru(decoding, end_bias=5.0, longest=5)
     parts = [each.hypotheses[1] for each in translator.translate(requests(["abc", "cba"]))]
@@ -192,7 +192,7 @@ def test_pieces_add_up() -> None:
     assert whole.hypotheses[1].log_probability == pytest.approx(sum(part.log_probability for part in parts))
 
 
-def test_a_model_without_numbers_is_refused() -> None:
+def test_translator_rejects_a_model_with_nan_weights() -> None:
     translator = gru(GREEDY)
     torch.nn.init.constant_(next(translator.generator.model.parameters()), math.nan)
 
@@ -200,7 +200,7 @@ def test_a_model_without_numbers_is_refused() -> None:
         texts(translator, ["", "abc"])
 
 
-def test_dropout_is_off() -> None:
+def test_translator_disables_dropout() -> None:
     translator = gru(GREEDY)
     model: Model = translator.generator.model.train()
 

@@ -1,4 +1,4 @@
-"""Windows lose no line, grow, and do not wait for lines that are not there."""
+"""Windows contain all lines, grow, and do not wait for late lines."""
 
 import itertools
 import threading
@@ -10,28 +10,28 @@ from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.windows import arriving_windows, windows
 from nmt_cli.errors import DataError
 
-Cut = Callable[[Iterable[Request]], Iterator[list[Request]]]
+SplitFn = Callable[[Iterable[Request]], Iterator[list[Request]]]
 
 
-@pytest.mark.parametrize("cut", [windows, arriving_windows])
+@pytest.mark.parametrize("split", [windows, arriving_windows])
 @pytest.mark.parametrize("number", [0, 1, 32, 33, 10_000])
-def test_windows_hold_every_line_in_order(cut: Cut, number: int) -> None:
+def test_windows_contain_all_lines_in_order(split: SplitFn, number: int) -> None:
     lines = [Request(str(line)) for line in range(number)]
 
-    found = list(cut(iter(lines)))
+    found = list(split(iter(lines)))
 
     assert list(itertools.chain.from_iterable(found)) == lines
     assert all(found)
 
 
-@pytest.mark.parametrize("cut", [windows, arriving_windows])
-def test_windows_grow_to_a_limit(cut: Cut) -> None:
-    sizes = [len(window) for window in itertools.islice(cut(itertools.repeat(Request("line"))), 9)]
+@pytest.mark.parametrize("split", [windows, arriving_windows])
+def test_windows_grow_to_the_maximum(split: SplitFn) -> None:
+    sizes = [len(window) for window in itertools.islice(split(itertools.repeat(Request("line"))), 9)]
 
     assert sizes == [32, 64, 128, 256, 512, 1024, 2048, 2048, 2048]
 
 
-def test_lines_that_have_arrived_do_not_wait_for_others() -> None:
+def test_arriving_windows_do_not_wait_for_more_lines() -> None:
     asked = threading.Semaphore(0)
 
     def slowly() -> Iterator[Request]:
@@ -46,7 +46,7 @@ def test_lines_that_have_arrived_do_not_wait_for_others() -> None:
     assert list(found) == []
 
 
-def test_a_mistake_in_reading_is_raised_after_the_lines_before_it() -> None:
+def test_arriving_windows_raise_errors_after_earlier_lines() -> None:
     def broken() -> Iterator[Request]:
         yield Request("good")
         raise DataError("bad")

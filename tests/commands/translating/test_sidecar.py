@@ -1,4 +1,4 @@
-"""What is done is not done again, and what has another origin is."""
+"""Outputs that are up to date are not made again."""
 
 import gzip
 import json
@@ -49,85 +49,85 @@ def done() -> None:
 
 @pytest.mark.usefixtures("done")
 class TestDone:
-    def test_the_same_is_not_done_again(self) -> None:
+    def test_same_input_and_model_are_up_to_date(self) -> None:
         assert not is_done_again()
         assert translate(MODEL, Path("in"), Path("out"), processes=1).is_up_to_date
         assert Path("out").read_bytes() == b"ONE\nTWO\nTHREE\n"
 
-    def test_a_moved_or_touched_input_is_the_same(self) -> None:
+    def test_moved_or_touched_input_is_up_to_date(self) -> None:
         Path("in").rename("elsewhere")
         os.utime("elsewhere", (time.time() + 9, time.time() + 9))
         assert not is_done_again(source="elsewhere")
 
-    def test_another_input_is_translated(self) -> None:
+    def test_changed_input_is_translated(self) -> None:
         Path("in").write_bytes(b"one\ntwo\nTHREE\n")
         assert is_done_again()
 
-    def test_more_lines_are_translated(self) -> None:
+    def test_longer_input_is_translated(self) -> None:
         with Path("in").open("ab") as more:
             more.write(b"four\n")
         assert is_done_again()
         assert Path("out").read_bytes() == b"ONE\nTWO\nTHREE\nFOUR\n"
 
-    def test_another_model_translates(self) -> None:
+    def test_changed_model_translates_again(self) -> None:
         write_model("model", 2)
         assert is_done_again()
 
-    def test_other_settings_translate(self) -> None:
+    def test_changed_settings_translate_again(self) -> None:
         assert is_done_again(TranslateOptions((Path("model"),), ("decoding.beam_size=1",)))
 
-    def test_another_part_is_translated(self) -> None:
+    def test_other_shard_is_translated(self) -> None:
         assert is_done_again(shard=ShardSpec(1, 2))
         assert not is_done_again(shard=ShardSpec(1, 2))
         assert is_done_again(shard=ShardSpec(2, 2))
 
-    def test_an_output_that_was_changed_is_replaced(self) -> None:
+    def test_changed_output_is_replaced(self) -> None:
         Path("out").write_bytes(b"ONE\nTWO\n")
         assert is_done_again()
 
-    def test_an_output_that_is_gone_is_made(self) -> None:
+    def test_missing_output_is_made(self) -> None:
         Path("out").unlink()
         translate(MODEL, Path("in"), Path("out"), processes=1)
         assert Path("out").exists()
 
     @pytest.mark.parametrize("damage", [b"", b"[]", b"{", b'{"origin": 1}'])
-    def test_a_damaged_sidecar_says_nothing(self, damage: bytes) -> None:
+    def test_damaged_sidecar_is_ignored(self, damage: bytes) -> None:
         Path("out.nmt.json").write_bytes(damage)
         assert is_done_again()
 
-    def test_it_says_what_was_done(self) -> None:
-        said = json.loads(Path("out.nmt.json").read_bytes())
+    def test_sidecar_describes_input_model_and_output(self) -> None:
+        sidecar = json.loads(Path("out.nmt.json").read_bytes())
 
-        assert said["lines"] == 3
-        assert said["output"] == {"bytes": 14, "sha256": files.sha256(Path("out"))}
-        assert said["origin"]["input"] == {"first_line": 1, "bytes": 14, "sha256": files.sha256(Path("in"))}
-        assert said["origin"]["models"] == [{"manifest.json": files.sha256(Path("model/manifest.json"))}]
+        assert sidecar["lines"] == 3
+        assert sidecar["output"] == {"bytes": 14, "sha256": files.sha256(Path("out"))}
+        assert sidecar["origin"]["input"] == {"first_line": 1, "bytes": 14, "sha256": files.sha256(Path("in"))}
+        assert sidecar["origin"]["models"] == [{"manifest.json": files.sha256(Path("model/manifest.json"))}]
 
 
-def test_something_else_under_that_name_is_replaced() -> None:
+def test_foreign_output_is_replaced() -> None:
     Path("out").write_bytes(b"old\n")
     assert is_done_again()
     assert not is_done_again()
 
 
-def test_parts_that_read_the_same_are_not_the_same() -> None:
+def test_equal_shards_differ_by_line_numbers() -> None:
     """The numbers of their lines differ."""
     Path("in").write_bytes(b"one\none\n")
     translate(MODEL, Path("in"), Path("out"), processes=1, shard=ShardSpec(1, 2))
     assert is_done_again(shard=ShardSpec(2, 2))
 
 
-def test_packed_input_is_known_again() -> None:
+def test_compressed_input_is_up_to_date() -> None:
     Path("in.gz").write_bytes(gzip.compress(b"one\n"))
     translate(MODEL, Path("in.gz"), Path("out"), processes=1)
     assert not is_done_again(source="in.gz")
 
 
-def test_what_is_no_file_has_no_sidecar() -> None:
+def test_devices_have_no_sidecar() -> None:
     translate(MODEL, Path("in"), Path("/dev/null"), processes=1)
     assert not Path("/dev/null.nmt.json").exists()
 
 
-def test_a_model_is_told_missing_before_torch_is_needed() -> None:
+def test_missing_model_is_reported() -> None:
     with pytest.raises(ModelError, match=r"^nowhere: "):
         translate(TranslateOptions((Path("nowhere"),)), Path("in"), Path("out"), processes=1)
