@@ -15,7 +15,7 @@ from nmt_cli.data.checking.sampling import CorpusSample
 from nmt_cli.data.preparation.manifest import CorpusStats, DropStats, PreparedSummary
 from nmt_cli.data.preparation.shard_files import SIDES
 from nmt_cli.errors import DataError, RecipeError
-from nmt_cli.reporting.rendering import escape_invisible
+from nmt_cli.text.lines import escape_invisible
 
 _WIDTH = 80
 _INDENT = 4

@@ -16,11 +16,12 @@ from nmt_cli.errors import DataError, ModelError, NmtError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.container import ancestor, container_of, read_manifest_or_empty
 from nmt_cli.reporting.evaluation_files import read_evaluation
-from nmt_cli.reporting.rendering import escape_invisible, format_score
+from nmt_cli.reporting.rendering import format_score
 from nmt_cli.reporting.run_list import format_size, list_run, list_runs
 from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory, count_parameters
 from nmt_cli.runs.history import read_journal
 from nmt_cli.runs.journal import read_summary
+from nmt_cli.text.lines import escape_invisible
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Templates and text escaping of all reports; untrusted text is shown and never interpreted."""
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,10 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from nmt_cli.reporting.text_diff import diff_words
+from nmt_cli.text.lines import escape_invisible
 
 _MARKDOWN_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$]")
-_INVISIBLE_CATEGORIES = {"Cc", "Cf", "Zl", "Zp", "Cs"}
-_JOINERS = "\u200c\u200d"  # part of words and of emoji
 _MAX_SENTENCE_LENGTH = 1500
 """Characters of a sentence that are shown."""
 
@@ -86,18 +84,6 @@ def code_span(value: str) -> str:
     ticks = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     padding = " " if "`" in shown else ""
     return f"{ticks}{padding}{shown}{padding}{ticks}"
-
-
-def escape_invisible(value: str) -> str:
-    """Replace control and formatting characters by escapes such as \\x1b or \\u2028."""
-    return "".join(_escape_character(character) for character in value)
-
-
-def _escape_character(character: str) -> str:
-    if character in _JOINERS or unicodedata.category(character) not in _INVISIBLE_CATEGORIES:
-        return character
-    number = ord(character)
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 @cache

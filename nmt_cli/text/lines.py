@@ -1,5 +1,6 @@
 """Read lines of text as bytes, split at newlines only, and decode them as UTF-8."""
 
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +17,8 @@ MAX_LINE_BYTES = 10_000_000
 BOM = b"\xef\xbb\xbf"
 """Byte order mark, which may precede the first line."""
 
+_ESCAPED_CATEGORIES = {"Cc", "Cf", "Zl", "Zp", "Cs"}
+_JOINERS = "\u200c\u200d"  # part of words and of emoji
 _INVISIBLE = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + "\x00\u200b\ufeff"
 
 
@@ -122,3 +125,15 @@ def _raw_lines(stream: IO[bytes], name: str, first: int = 1) -> Iterator[tuple[i
         if len(content) > MAX_LINE_BYTES:
             raise line_too_long_error(name, number)
         yield number, start, content
+
+
+def escape_invisible(value: str) -> str:
+    """Replace control and formatting characters by escapes such as \\x1b or \\u2028."""
+    return "".join(_escape_character(character) for character in value)
+
+
+def _escape_character(character: str) -> str:
+    if character in _JOINERS or unicodedata.category(character) not in _ESCAPED_CATEGORIES:
+        return character
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

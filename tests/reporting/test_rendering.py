@@ -5,11 +5,11 @@ from markupsafe import Markup
 
 from nmt_cli.reporting.rendering import (
     code_span,
-    escape_invisible,
     escape_markdown,
     format_score,
     render_html,
 )
+from nmt_cli.text.lines import escape_invisible
 
 
 def test_render_html_escapes_markup_and_invisible_characters() -> None:

@@ -1,1 +1,1 @@
-"""Corpora → prepared data: in slabs, by any number of processes and jobs, then merged."""
+"""Preprocessing: corpora → prepared data, in shards, by any number of processes and jobs, then merged."""

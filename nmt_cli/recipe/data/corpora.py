@@ -1,4 +1,4 @@
-"""What is said of a corpus: where it lies, in which format, and how it is learned from."""
+"""The sections of a corpus: files, format, and how it is used in training."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -7,165 +7,165 @@ from pydantic import BeforeValidator, Field, Tag, TypeAdapter, WrapValidator, mo
 
 from nmt_cli.recipe.section import Count, File, Language, Name, Positive, Section, discriminator
 
-_NAMED: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(min_length=1)])
-_NUMBERED: TypeAdapter[int] = TypeAdapter(Count)
+_COLUMN_NAME: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(min_length=1)])
+_COLUMN_NUMBER: TypeAdapter[int] = TypeAdapter(Count)
 
 
 def _column(value: Any, _validate_both: Any) -> Any:
-    # A union would tell two mistakes, of which one is that a name is not a number.
+    # A union would report two errors, one of them that a name is not a number.
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    return (_NUMBERED if is_number else _NAMED).validate_python(value, strict=True)
+    return (_COLUMN_NUMBER if is_number else _COLUMN_NAME).validate_python(value, strict=True)
 
 
 Column = Annotated[Count | Annotated[str, Field(min_length=1)], WrapValidator(_column)]
-"""Of a table: its number, counted from 1, or its name in the first line."""
+"""A column of a table: its 1-based number, or its name in the first line."""
 
 FieldName = Annotated[str, Field(min_length=1)]
-"""Of a JSON object; a dot leads into an object inside it, as in `translation.en`."""
+"""A field of a JSON object; a dot leads into a nested object, as in `translation.en`."""
 
 
-class _Pairs(Section):
-    """What may be said of pairs in any format."""
+class _CorpusSection(Section):
+    """Keys of a corpus in any format."""
 
     source_language: Language | None = None
-    """Of this corpus, where it is another than `data.source_language`."""
+    """Source language of this corpus, if it differs from `data.source_language`."""
     target_language: Language | None = None
-    """Of this corpus, where it is another than `data.target_language`."""
+    """Target language of this corpus, if it differs from `data.target_language`."""
 
     @property
     def files(self) -> dict[str, Path]:
-        """What is read in step, by key."""
-        raise AssertionError("each format says what it reads")
+        """Files that are read in lockstep, by key."""
+        raise NotImplementedError
 
 
-class LinesCorpus(_Pairs):
-    """Two files, line n of one being the translation of line n of the other; plain or packed (gzip, zstd, xz)."""
+class LinesCorpus(_CorpusSection):
+    """Two files; line n of one is the translation of line n of the other. Plain text, or gzip, zstd or xz."""
 
     format: Literal["lines"] = "lines"
-    """How the corpus is written."""
+    """Format of the corpus."""
     source: File
     """Lines in the source language."""
     target: File
     """Their translations."""
     factors: dict[Name, File] = {}
-    """Line n says a factor of each word of source n, such as its part of speech; see `data.factors`."""
+    """By name, a file whose line n has a factor of each word of source n; see `data.factors`."""
 
     @property
     def files(self) -> dict[str, Path]:
-        """What is read in step, by key."""
+        """Files that are read in lockstep, by key."""
         return {"source": self.source, "target": self.target} | {f"factors.{k}": p for k, p in self.factors.items()}
 
 
-class TsvCorpus(_Pairs):
-    """A table, a pair on each line, columns parted by tabs. If a column is named, the first line holds names."""
+class TsvCorpus(_CorpusSection):
+    """A tab-separated table, one pair per line. If a column is given by name, the first line contains the names."""
 
     format: Literal["tsv"] = "tsv"
-    """How the corpus is written."""
+    """Format of the corpus."""
     file: File
-    """The table; plain or packed."""
+    """The table; plain text, or gzip, zstd or xz."""
     source: Column = 1
     """Column of the source."""
     target: Column = 2
     """Column of the translation."""
     factors: dict[Name, Column] = {}
-    """Columns that say a factor of each word of the source; see `data.factors`."""
+    """By name, the column of a factor of each word of the source; see `data.factors`."""
 
     @property
     def files(self) -> dict[str, Path]:
-        """What is read, by key."""
+        """Files that are read, by key."""
         return {"file": self.file}
 
     @model_validator(mode="after")
     def check_columns(self) -> Self:
         if self.source == self.target:
-            raise ValueError(f"target: {self.target} is the column of the source, too")
+            raise ValueError(f"target: {self.target} is also the column of the source")
         return self
 
 
-class JsonlCorpus(_Pairs):
-    """A JSON object on each line."""
+class JsonlCorpus(_CorpusSection):
+    """JSON Lines: an object on each line."""
 
     format: Literal["jsonl"] = "jsonl"
-    """How the corpus is written."""
+    """Format of the corpus."""
     file: File
-    """The objects; plain or packed."""
+    """The objects; plain text, or gzip, zstd or xz."""
     source: FieldName = "source"
     """Field of the source; `translation.en` is the field `en` of the object `translation`."""
     target: FieldName = "target"
     """Field of the translation."""
     factors: dict[Name, FieldName] = {}
-    """Fields that say a factor of each word of the source; see `data.factors`."""
+    """By name, the field of a factor of each word of the source; see `data.factors`."""
 
     @property
     def files(self) -> dict[str, Path]:
-        """What is read, by key."""
+        """Files that are read, by key."""
         return {"file": self.file}
 
     @model_validator(mode="after")
     def check_fields(self) -> Self:
         if self.source == self.target:
-            raise ValueError(f"target: {self.target} is the field of the source, too")
+            raise ValueError(f"target: {self.target} is also the field of the source")
         return self
 
 
-class TmxCorpus(_Pairs):
-    """A translation memory: each unit that has both languages is a pair."""
+class TmxCorpus(_CorpusSection):
+    """A translation memory (TMX). Each unit with both languages is a pair."""
 
     format: Literal["tmx"] = "tmx"
-    """How the corpus is written."""
+    """Format of the corpus."""
     file: File
-    """The memory; plain or packed."""
+    """The translation memory; plain, or gzip, zstd or xz."""
 
     @property
     def files(self) -> dict[str, Path]:
-        """What is read, by key."""
+        """Files that are read, by key."""
         return {"file": self.file}
 
 
-class _Learned(Section):
-    """What is said of corpora to learn from, in any format."""
+class _TrainingKeys(Section):
+    """Keys of a training corpus in any format."""
 
     weight: Positive = 1.0
-    """How often each pair comes in an epoch: 2 is twice; 0.5 is every second one, the others in the next epoch."""
+    """How often each pair occurs per epoch: 2 is twice; 0.5 is every second pair, and the others in the next epoch."""
     tag: Name | None = None
-    """Put before each source of this corpus, such as `bt` for back-translations; no text can write it."""
+    """Tag before each source of this corpus, such as `bt` for back-translations; a token that no text can contain."""
 
 
-class LearnedLines(_Learned, LinesCorpus):
-    """Two files, line n of one being the translation of line n of the other; plain or packed (gzip, zstd, xz)."""
+class LearnedLines(_TrainingKeys, LinesCorpus):
+    """Two files; line n of one is the translation of line n of the other. Plain text, or gzip, zstd or xz."""
 
     alignment: File | None = None
-    """Line n links the words of pair n, such as `0-0 1-2`: source word, target word, as they stand between spaces."""
+    """File with word alignments: line n links words of pair n by 0-based index, source first, such as `0-0 1-2`."""
     score: File | None = None
-    """Line n is a number that says how good pair n is, for the filter `score`."""
+    """File with a quality score of pair n on line n, for the filter `score`."""
 
     @property
     def files(self) -> dict[str, Path]:
-        """What is read in step, by key."""
+        """Files that are read in lockstep, by key."""
         more = {"alignment": self.alignment, "score": self.score}
         return super().files | {key: path for key, path in more.items() if path is not None}
 
 
-class LearnedTsv(_Learned, TsvCorpus):
-    """A table, a pair on each line, columns parted by tabs. If a column is named, the first line holds names."""
+class LearnedTsv(_TrainingKeys, TsvCorpus):
+    """A tab-separated table, one pair per line. If a column is given by name, the first line contains the names."""
 
     alignment: Column | None = None
-    """Column that links the words, such as `0-0 1-2`."""
+    """Column of the word alignments, such as `0-0 1-2`."""
     score: Column | None = None
-    """Column of a number that says how good a pair is, for the filter `score`."""
+    """Column of a quality score, for the filter `score`."""
 
 
-class LearnedJsonl(_Learned, JsonlCorpus):
-    """A JSON object on each line."""
+class LearnedJsonl(_TrainingKeys, JsonlCorpus):
+    """JSON Lines: an object on each line."""
 
     alignment: FieldName | None = None
-    """Field that links the words, such as `0-0 1-2`."""
+    """Field of the word alignments, such as `0-0 1-2`."""
     score: FieldName | None = None
-    """Field of a number that says how good a pair is, for the filter `score`."""
+    """Field of a quality score, for the filter `score`."""
 
 
-class LearnedTmx(_Learned, TmxCorpus):
-    """A translation memory: each unit that has both languages is a pair."""
+class LearnedTmx(_TrainingKeys, TmxCorpus):
+    """A translation memory (TMX). Each unit with both languages is a pair."""
 
 
 Corpus = Annotated[
@@ -183,7 +183,7 @@ TrainingCorpus = Annotated[
     discriminator("format", "lines"),
 ]
 AnyCorpus = LinesCorpus | TsvCorpus | JsonlCorpus | TmxCorpus
-"""The class of any corpus, those to learn from included."""
+"""The class of any corpus, including training corpora."""
 
 
 def _as_list(value: Any) -> Any:
@@ -191,17 +191,17 @@ def _as_list(value: Any) -> Any:
 
 
 class TestSet(Section):
-    """Lines to translate, and one or more reference translations of each."""
+    """A test set with one or more reference translations."""
 
     source: File
     """Lines in the source language."""
     target: Annotated[list[File], Field(min_length=1), BeforeValidator(_as_list)]
-    """The reference file, or a list of them."""
+    """File with the reference translations, or a list of such files."""
     tags: File | None = None
-    """Line n says of what kind line n is, such as its domain; every kind is scored on its own, too."""
+    """File with the category of line n on line n, such as its domain; each category is also scored on its own."""
     source_language: Language | None = None
-    """Of this set, where it is another than `data.source_language`."""
+    """Source language of this set, if it differs from `data.source_language`."""
     target_language: Language | None = None
-    """Of this set, where it is another than `data.target_language`."""
+    """Target language of this set, if it differs from `data.target_language`."""
     factors: dict[Name, File] = {}
-    """Line n says a factor of each word of source n; see `data.factors`."""
+    """By name, a file whose line n has a factor of each word of source n; see `data.factors`."""
