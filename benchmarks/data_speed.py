@@ -1,32 +1,32 @@
-"""How fast is the data engine: from text to prepared data, and from prepared data to batches?
+"""Measure the speed of preprocessing and of making batches.
 
     python benchmarks/data_speed.py preprocess ../shared/data/tatoeba-en-de/train.{en,de}.gz [--pairs 10_000_000]
     python benchmarks/data_speed.py learning ../shared/data/tatoeba-en-de/train.{en,de}.gz [--pairs 2_000_000]
     python benchmarks/data_speed.py filters ../shared/data/tatoeba-en-de/train.{en,de}.gz
     python benchmarks/data_speed.py batches ../shared/data/tatoeba-en-de/train.{en,de}.gz
 
-each prints a table in Markdown. `preprocess` runs the command itself, on the corpus and on a synthetic one of so many
-pairs: two pairs of the corpus joined, now and then with a word that never came before. Beside it SentencePiece cuts the
-same lines into the same subwords, in one thread, and does nothing else; the tokenizer is learned before.
+Each command prints a Markdown table. `preprocess` runs `nmt preprocess` on the corpus and on a synthetic one of the given
+size: pairs of pairs of the corpus, joined, sometimes with a word that occurs nowhere else. For comparison, SentencePiece
+alone splits the same lines into the same subwords in one thread. The tokenizer is trained before.
 
-  cpu          processor seconds of all processes; of the command, those of starting and learning apart
-  pairs/s      by the clock, and for each core by processor time
-  MB/s         of plain text, both sides, for each core
-  of SP        SentencePiece's processor time for the same lines as a share of ours: 100 % would be for free
-  memory       most of all processes together (proportional set size)
+  cpu          CPU seconds of all processes; for the command, start and tokenizer training are listed separately
+  pairs/s      per wall-clock second, and per CPU second
+  MB/s         of uncompressed text, both sides, per CPU second
+  of SP        SentencePiece's CPU time for the same lines as a fraction of the total: 100 % would mean no overhead
+  memory       maximum of all processes together (proportional set size)
 
-`learning` learns 32,000 subwords from such a synthetic corpus before it cuts it, in one process.
+`learning` trains a tokenizer of 32,000 subwords on such a synthetic corpus before splitting it, in one process.
 
-`filters` tells what each filter adds, in microseconds of processor time for a pair.
+`filters` prints the cost of each filter in microseconds of CPU time per pair.
 
-`batches`: the text is cut into 8,000 subwords, once by a unigram model and once by BPE. The corpus has it so often that
-there are a hundred million pairs; its shards are one and the same on disk and soon in memory. One thread does it all.
+`batches` splits the text into 8,000 subwords, with a unigram model and with BPE. The corpus is repeated to a hundred
+million pairs; its shards are the same files on disk, which soon are in memory. Everything runs in one thread.
 
-  read         seconds to read a block, its text changed and cut anew where the settings say so
-  plan         seconds to share its pairs out to batches
-  assemble     seconds to make all its batches
-  tokens/s     target tokens, ends included, in a second of the three together
-  go on        seconds from a place in the middle of the corpus to the batches of the next update
+  read         seconds to read a block, with subword sampling and augmentation if the settings have them
+  batch        seconds to group its pairs into batches
+  collate      seconds to make all its batches
+  tokens/s     target tokens, eos included, per second of these three
+  resume       seconds from a position in the middle of the corpus to the batches of the next update
 """
 
 import argparse
@@ -40,7 +40,7 @@ from nmt_cli.text.lines import read_lines
 
 
 def main() -> None:
-    """Print the table that is asked for."""
+    """Print one of the tables."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     tables = arguments.add_subparsers(dest="table", required=True)
     for name in ("preprocess", "learning", "filters", "batches"):

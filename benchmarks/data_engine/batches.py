@@ -1,4 +1,4 @@
-"""How fast batches come from prepared data, and how soon the first one, wherever a run goes on."""
+"""Speed of making batches from prepared data, and the time to the first one when training resumes."""
 
 import tempfile
 import time
@@ -32,24 +32,24 @@ CASES: list[tuple[str, str, dict[str, Any], int]] = [
     ("unigram", "both", {"subword_sampling": {"alpha": 0.3}, **AUGMENTED}, 4_096),
     ("bpe", "sampling", {"subword_sampling": {"alpha": 0.1}}, 4_096),
 ]
-"""Tokenizer, what is switched on, the settings for it, and `batch_tokens`."""
+"""Tokenizer, name of the settings, the settings, and `batch_tokens`."""
 
 
 def time_batches(sources: list[str], targets: list[str]) -> None:
-    """How fast batches come, with and without what changes their text."""
-    print("| tokenizer | switched on | batch_tokens | block | read | plan | collate | tokens/s | go on |")
+    """Print the speed of making batches, with and without subword sampling and augmentation."""
+    print("| tokenizer | settings | batch_tokens | block | read | batch | collate | tokens/s | resume |")
     print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         prepared = {name: prepare(Path(folder) / name, name, sources, targets) for name in ("unigram", "bpe")}
         for algorithm, name, settings, batch_tokens in CASES:
             training = Training.model_validate(settings)
             figures = time_block(prepared[algorithm], training, batch_tokens)
-            going_on = time_going_on(prepared[algorithm], training, batch_tokens)
-            print(f"| {algorithm} | {name} | {batch_tokens:,} | {figures} | {going_on:.2f} |", flush=True)
+            resuming = time_resuming(prepared[algorithm], training, batch_tokens)
+            print(f"| {algorithm} | {name} | {batch_tokens:,} | {figures} | {resuming:.2f} |", flush=True)
 
 
 def time_block(prepared: Prepared, settings: Training, batch_tokens: int) -> str:
-    """The middle columns of a row."""
+    """Return the middle columns of a row."""
     weights = dict.fromkeys((corpus.name for corpus in prepared.train), 1.0)
     blocks = BlockReader(prepared.train, weights, settings.mixing, 1, build_regularizer(prepared, settings))
     blocks.read(0, 0)  # maps the files
@@ -59,27 +59,27 @@ def time_block(prepared: Prepared, settings: Training, batch_tokens: int) -> str
     times.append(time.process_time())
     batches = batch_by_size(block.pairs, batch_tokens, [1])
     times.append(time.process_time())
-    words, tokens = prepared.tokenizer, 0
+    special_tokens, num_tokens = prepared.tokenizer.special_tokens, 0
     for rows in batches:
-        tokens += collate(block.pairs, rows, words.special_tokens).target_tokens
+        num_tokens += collate(block.pairs, rows, special_tokens).target_tokens
     times.append(time.process_time())
     parts = " | ".join(f"{seconds:.2f}" for seconds in np.diff(times))
-    return f"{len(block.pairs):,} | {parts} | {tokens / (times[-1] - times[0]):,.0f}"
+    return f"{len(block.pairs):,} | {parts} | {num_tokens / (times[-1] - times[0]):,.0f}"
 
 
-def time_going_on(prepared: Prepared, settings: Training, batch_tokens: int) -> float:
-    """Seconds from the middle of the corpus to the batches of the next update."""
+def time_resuming(prepared: Prepared, settings: Training, batch_tokens: int) -> float:
+    """Return the CPU seconds from a position in the middle of the corpus to the batches of the next update."""
     weights = dict.fromkeys((corpus.name for corpus in prepared.train), 1.0)
     start = DataState(epoch=1, block=48, batches_consumed=5, max_tokens=batch_tokens)
     began = time.process_time()
     next(iterate_updates(prepared, weights, settings, batch_tokens, 1, start, Distributed()))
     seconds = time.process_time() - began
-    time.sleep(seconds)  # in which the next block is made, so that it disturbs no other figure
+    time.sleep(seconds)  # until the next block has been prefetched, which would disturb other measurements
     return seconds
 
 
 def prepare(folder: Path, algorithm: str, sources: list[str], targets: list[str]) -> Prepared:
-    """The corpus, as `nmt preprocess` would leave it, but for the links."""
+    """Write the corpus as `nmt preprocess` does, except that all shards are links to one."""
     tokenizer = Tokenizer.train(TokenizerSettings(algorithm=algorithm), sources, targets, seed=1)
     sources, targets = (list(map(tokenizer.normalize, side)) for side in (sources, targets))
     shard = folder / "text" / "00000"
@@ -99,7 +99,7 @@ def prepare(folder: Path, algorithm: str, sources: list[str], targets: list[str]
 
 
 def _write_side(shard: Path, side: str, vocabulary: Vocabulary, lines: list[str]) -> Counter[int]:
-    """Write the files of one side; how many lines have each length."""
+    """Write the files of one side and return the number of lines by length."""
     rows = vocabulary.encode(lines)
     encoded = [f"{line}\n".encode() for line in lines]
     kind = id_type(len(vocabulary))
