@@ -5,9 +5,9 @@
     python benchmarks/data_speed.py filters ../shared/data/tatoeba-en-de/train.{en,de}.gz
     python benchmarks/data_speed.py batches ../shared/data/tatoeba-en-de/train.{en,de}.gz
 
-Each command prints a Markdown table. `preprocess` runs `nmt preprocess` on the corpus and on a synthetic one of the given
-size: pairs of pairs of the corpus, joined, sometimes with a word that occurs nowhere else. For comparison, SentencePiece
-alone splits the same lines into the same subwords in one thread. The tokenizer is trained before.
+Each command prints a Markdown table. `preprocess` runs `nmt preprocess` on the corpus and on a synthetic one of the
+given size: two pairs of the corpus joined, sometimes with a word that occurs nowhere else. For comparison,
+SentencePiece alone splits the same lines into the same subwords in one thread. The tokenizer is trained before.
 
   cpu          CPU seconds of all processes; for the command, start and tokenizer training are listed separately
   pairs/s      per wall-clock second, and per CPU second

@@ -1,6 +1,6 @@
 """Types of arrays, rows of different lengths, and arithmetic of adjacent ranges."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,15 +27,19 @@ class RaggedArray:
         return cls(np.append(0, np.cumsum(lengths)), values)
 
     @classmethod
-    def concatenate(cls, parts: "Sequence[RaggedArray]", dtype: np.dtype[Any] | None = None) -> "RaggedArray":
-        """Return the rows of all parts.
+    def concatenate(cls, parts: "Sequence[RaggedArray]") -> "RaggedArray":
+        """Return the rows of all parts."""
+        return cls.gather(((part, 0, len(part)) for part in parts), parts[0].values.dtype)
 
-        Args:
-            dtype: Type of the values; default: that of the first part.
-        """
-        lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
-        values = [np.empty(0, parts[0].values.dtype if dtype is None else dtype), *(part.values for part in parts)]
-        return cls(np.cumsum(lengths), np.concatenate(values))
+    @classmethod
+    def gather(cls, slices: "Iterable[tuple[RaggedArray, int, int]]", dtype: np.dtype[Any]) -> "RaggedArray":
+        """Return the rows of some slices, each given as an array, its first row and the one after its last."""
+        lengths, values = [np.zeros(1, np.int64)], [np.empty(0, dtype)]
+        for array, first, end in slices:
+            offsets = array.offsets[first : end + 1]
+            lengths.append(np.diff(offsets))
+            values.append(array.values[offsets[0] : offsets[-1]])
+        return cls(np.cumsum(np.concatenate(lengths)), np.concatenate(values))
 
     @cached_property
     def lengths(self) -> Integers:

@@ -88,7 +88,7 @@ class TokenCorpus:
         """Return the pairs of some spans, one span after another."""
         parts = list(self._shard_parts(spans))
         sources, targets = (
-            RaggedArray.concatenate([shard.tokens[side].slice(one, end) for shard, one, end in parts], stored.dtype)
+            RaggedArray.gather(((shard.tokens[side], first, end) for shard, first, end in parts), stored.dtype)
             for side, stored in self._format.tokens.items()
         )
         links = concatenate_links(

@@ -1,6 +1,6 @@
 """Vocabularies: ids of tokens, and of the values of source factors, such as parts of speech."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any, TypeGuard
@@ -141,7 +141,7 @@ class Vocabulary:
 
         Runs in one thread. Faster than `encode` for text whose words repeat.
         """
-        return self._cache.encode(lines) if self.segmenter.can_cache_words else self._encode_uncached(lines)
+        return self._encode_batch(lines)
 
     def _encode_uncached(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], Integers]:
         rows = self.segmenter.encode(lines, num_threads=1)
@@ -150,8 +150,8 @@ class Vocabulary:
         return self.piece_ids[pieces], lengths
 
     @cached_property
-    def _cache(self) -> WordCache:
-        return WordCache(self._encode_uncached)
+    def _encode_batch(self) -> Callable[[list[str]], tuple[npt.NDArray[np.int32], Integers]]:
+        return WordCache(self._encode_uncached).encode if self.segmenter.can_cache_words else self._encode_uncached
 
     def decode(self, rows: list[list[int]]) -> list[str]:
         """Return the text of each row. Special tokens and tags are left out, except unk, which becomes ⁇."""
