@@ -19,7 +19,7 @@ demo: $(NMT) ## number words, English to German: data, training and scores in a 
 	@$(NMT) evaluate $(DEMO)
 	@$(BIN)/python data_scripts/number_words.py --check $(DEMO_HYPOTHESES)
 
-install: $(VENV)/dev ## the environment in .venv, with what developers need
+install: $(VENV)/dev ## create the development environment in .venv
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -40,12 +40,12 @@ check: $(VENV)/dev ## format, lint, types, layers, fast tests
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -n 2
 
-format: $(VENV)/dev ## put the code in shape
+format: $(VENV)/dev ## format the code and fix lint errors
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: check ## check, and the slow tests
+test: check ## check and slow tests
 	$(BIN)/pytest -m slow -n 2
 
-clean: ## remove the environment and caches; data and runs stay
+clean: ## remove the environment and caches, but no data or runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info
