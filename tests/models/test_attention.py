@@ -21,22 +21,22 @@ def test_self_attention_matches_torch() -> None:
     ours = SelfAttention(16, num_heads=4, num_kv_heads=4, dropout=0.0)
     theirs = nn.MultiheadAttention(16, 4, batch_first=True)
     copy_self_attention(theirs, ours)
-    vectors, lengths = torch.randn(3, 5, 16), torch.tensor([5, 2, 4])
-    hidden = torch.arange(5) >= lengths[:, None]
-    expected, _ = theirs(vectors, vectors, vectors, key_padding_mask=hidden, need_weights=False)
-    assert_close(ours(vectors, None, ~hidden[:, None, None]), expected)
+    hidden_states, lengths = torch.randn(3, 5, 16), torch.tensor([5, 2, 4])
+    is_padding = torch.arange(5) >= lengths[:, None]
+    expected, _ = theirs(hidden_states, hidden_states, hidden_states, key_padding_mask=is_padding, need_weights=False)
+    assert_close(ours(hidden_states, None, ~is_padding[:, None, None]), expected)
 
 
 def test_cross_attention_and_its_weights_match_torch() -> None:
     torch.manual_seed(1)
     ours = CrossAttention(16, num_heads=4, num_kv_heads=4, dropout=0.0)
     theirs = nn.MultiheadAttention(16, 4, batch_first=True)
-    copy_source_attention(theirs, ours)
-    vectors, memory = torch.randn(3, 2, 16), torch.randn(3, 5, 16)
-    expected, weights = theirs(vectors, memory, memory)
-    remembered = ours.project_kv(memory)
-    assert_close(ours(vectors, remembered, None), expected)
-    assert_close(ours.weights(vectors, remembered, None), weights)
+    copy_cross_attention(theirs, ours)
+    hidden_states, encoder_output = torch.randn(3, 2, 16), torch.randn(3, 5, 16)
+    expected, weights = theirs(hidden_states, encoder_output, encoder_output)
+    encoder_kv = ours.project_kv(encoder_output)
+    assert_close(ours(hidden_states, encoder_kv, None), expected)
+    assert_close(ours.weights(hidden_states, encoder_kv, None), weights)
 
 
 def test_causal_self_attention_matches_torch() -> None:
@@ -44,32 +44,34 @@ def test_causal_self_attention_matches_torch() -> None:
     ours = SelfAttention(16, num_heads=2, num_kv_heads=2, dropout=0.0)
     theirs = nn.MultiheadAttention(16, 2, batch_first=True)
     copy_self_attention(theirs, ours)
-    vectors = torch.randn(3, 5, 16)
-    future = nn.Transformer.generate_square_subsequent_mask(5)
-    expected, _ = theirs(vectors, vectors, vectors, attn_mask=future, is_causal=True, need_weights=False)
-    assert_close(ours(vectors, None, is_causal=True), expected)
+    hidden_states = torch.randn(3, 5, 16)
+    causal_mask = nn.Transformer.generate_square_subsequent_mask(5)
+    expected, _ = theirs(
+        hidden_states, hidden_states, hidden_states, attn_mask=causal_mask, is_causal=True, need_weights=False
+    )
+    assert_close(ours(hidden_states, None, is_causal=True), expected)
 
 
-@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("key_value_heads", [6, 2, 1])
-def test_plain_products_match_kernel_with_repeated_heads(causal: bool, key_value_heads: int) -> None:
+def test_plain_products_match_kernel_with_repeated_heads(is_causal: bool, key_value_heads: int) -> None:
     query, keys, values = heads(query_heads=6, key_value_heads=key_value_heads)
-    visible = None if causal else torch.tensor([True, True, False, True, False])[None, None, None]
+    attn_mask = None if is_causal else torch.tensor([True, True, False, True, False])[None, None, None]
     repeated = [part.repeat_interleave(6 // key_value_heads, dim=1) for part in (keys, values)]
-    expected = attention(query, *repeated, visible, is_causal=causal)
-    assert_close(attention(query, keys, values, visible, is_causal=causal), expected)
-    assert_close(_weighted_sum(_attention_weights(query, keys, visible, is_causal=causal), values), expected)
+    expected = attention(query, *repeated, attn_mask, is_causal=is_causal)
+    assert_close(attention(query, keys, values, attn_mask, is_causal=is_causal), expected)
+    assert_close(_weighted_sum(_attention_weights(query, keys, attn_mask, is_causal=is_causal), values), expected)
 
 
-@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("key_value_heads", [4, 2])
-def test_plain_products_in_bf16_are_close_to_fp32_kernel(causal: bool, key_value_heads: int) -> None:
+def test_plain_products_in_bf16_are_close_to_fp32_kernel(is_causal: bool, key_value_heads: int) -> None:
     query, keys, values = heads(query_heads=4, key_value_heads=key_value_heads)
-    visible = None if causal else torch.tensor([True, True, False, True, False])[None, None, None]
-    exact = attention(query, keys, values, visible, is_causal=causal)
-    rough = attention(query.bfloat16(), keys.bfloat16(), values.bfloat16(), visible, is_causal=causal)
-    assert rough.dtype == torch.bfloat16
-    assert_close(rough.float(), exact, atol=0.03, rtol=0.03)
+    attn_mask = None if is_causal else torch.tensor([True, True, False, True, False])[None, None, None]
+    exact = attention(query, keys, values, attn_mask, is_causal=is_causal)
+    in_bf16 = attention(query.bfloat16(), keys.bfloat16(), values.bfloat16(), attn_mask, is_causal=is_causal)
+    assert in_bf16.dtype == torch.bfloat16
+    assert_close(in_bf16.float(), exact, atol=0.03, rtol=0.03)
 
 
 def test_attention_avoids_kernel_for_bf16_and_dropout_on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,24 +86,24 @@ def test_attention_avoids_kernel_for_bf16_and_dropout_on_cpu(monkeypatch: pytest
         attention(query, keys, values)
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_rotary_attention_depends_on_relative_positions_only(causal: bool) -> None:
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_rotary_attention_depends_on_relative_positions_only(is_causal: bool) -> None:
     torch.manual_seed(1)
-    layer, vectors = SelfAttention(16, num_heads=2, num_kv_heads=1, dropout=0.0), torch.randn(3, 5, 16)
-    here = layer(vectors, RotaryCache.from_positions(torch.arange(5), 8), is_causal=causal)
-    there = layer(vectors, RotaryCache.from_positions(torch.arange(5) + 100, 8), is_causal=causal)
+    layer, hidden_states = SelfAttention(16, num_heads=2, num_kv_heads=1, dropout=0.0), torch.randn(3, 5, 16)
+    here = layer(hidden_states, RotaryCache.from_positions(torch.arange(5), 8), is_causal=is_causal)
+    there = layer(hidden_states, RotaryCache.from_positions(torch.arange(5) + 100, 8), is_causal=is_causal)
     assert_close(here, there, atol=1e-4, rtol=1e-4)
-    stretched = layer(vectors, RotaryCache.from_positions(torch.arange(5) * 2, 8), is_causal=causal)
+    stretched = layer(hidden_states, RotaryCache.from_positions(torch.arange(5) * 2, 8), is_causal=is_causal)
     assert not torch.allclose(here, stretched, atol=1e-3)
 
 
 def test_attention_dropout_keeps_mean_and_is_off_in_evaluation() -> None:
     torch.manual_seed(1)
     layer = SelfAttention(8, num_heads=2, num_kv_heads=2, dropout=0.3)
-    vectors = torch.randn(1, 6, 8)
-    expected = layer.eval()(vectors, None)
-    assert_close(layer(vectors, None), expected)
-    repeated = layer.train()(vectors.expand(4000, -1, -1), None)
+    hidden_states = torch.randn(1, 6, 8)
+    expected = layer.eval()(hidden_states, None)
+    assert_close(layer(hidden_states, None), expected)
+    repeated = layer.train()(hidden_states.expand(4000, -1, -1), None)
     assert not torch.allclose(repeated[0], repeated[1])
     assert_close(repeated.mean(0, keepdim=True), expected, atol=0.02, rtol=0.02)
 
@@ -118,7 +120,7 @@ def copy_self_attention(theirs: nn.MultiheadAttention, ours: SelfAttention) -> N
     ours.output.load_state_dict(theirs.out_proj.state_dict())
 
 
-def copy_source_attention(theirs: nn.MultiheadAttention, ours: CrossAttention) -> None:
+def copy_cross_attention(theirs: nn.MultiheadAttention, ours: CrossAttention) -> None:
     nn.init.normal_(theirs.in_proj_bias)
     width = ours.query.in_features
     weight, bias = theirs.in_proj_weight, theirs.in_proj_bias

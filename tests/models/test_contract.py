@@ -20,8 +20,8 @@ inputs = ModelInputs.from_ids
 
 needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
-WORDS = 13
-VOCABULARIES = VocabularySpec(source_size=WORDS, target_size=WORDS)
+VOCAB_SIZE = 13
+VOCABULARY = VocabularySpec(source_size=VOCAB_SIZE, target_size=VOCAB_SIZE)
 
 Settings = TransformerSettings | RnnSettings
 
@@ -46,13 +46,13 @@ SOME = {
     "rnn-none": rnn(cell="rnn", attention="none", bidirectional=False, encoder_layers=1),
 }
 ALL = SOME | {
-    f"{place}-{norm}-{positions}-{shared}-{activation}": transformer(
-        norm=NormSettings(position=place, type=norm),
+    f"{index}-{norm}-{positions}-{shared}-{activation}": transformer(
+        norm=NormSettings(position=index, type=norm),
         positions=PositionSettings(type=positions),
         key_value_heads=shared,
         activation=activation,
     )
-    for place, norm, positions, shared, activation in product(
+    for index, norm, positions, shared, activation in product(
         ("pre", "post"), ("layer", "rms"), ("sinusoidal", "rotary"), (4, 2, 1), ("relu", "swiglu")
     )
 }
@@ -72,81 +72,83 @@ all_models = pytest.mark.parametrize("settings", ALL.values(), ids=ALL.keys())
 
 @all_models
 def test_step_logits_equal_teacher_forcing(settings: Settings) -> None:
-    model, target = new(settings), words(3, 5)
-    memory = model.encode(inputs(words(3, 4), torch.tensor([4, 1, 3])))
-    expected = model.logits(model.decode(memory, DecoderInput(target))).view(3, 5, WORDS)
-    state, steps = model.init_cache(memory, len(memory.hidden_states)), []
+    model, target = new(settings), random_ids(3, 5)
+    encoder_output = model.encode(inputs(random_ids(3, 4), torch.tensor([4, 1, 3])))
+    expected = model.logits(model.decode(encoder_output, DecoderInput(target))).view(3, 5, VOCAB_SIZE)
+    cache, steps = model.init_cache(encoder_output, len(encoder_output.hidden_states)), []
     for tokens in target.split(1, dim=1):
-        scores, state = model.step(tokens, state)
-        steps.append(scores)
+        logits, cache = model.step(tokens, cache)
+        steps.append(logits)
     assert_close(torch.cat(steps, dim=1), expected, atol=1e-5, rtol=1e-4)
 
 
 @some_models
 def test_cache_select_keeps_hypotheses_independent(settings: Settings) -> None:
     model = new(settings)
-    sources = [words(1, 4), words(1, 2), words(1, 3)]
-    state = model.init_cache(model.encode(pad(sources)), 3)
+    sources = [random_ids(1, 4), random_ids(1, 2), random_ids(1, 3)]
+    cache = model.init_cache(model.encode(pad(sources)), 3)
     prefixes, sentences = torch.ones(3, 1, 0, dtype=torch.long), torch.arange(3)
     selections = [
         [[0, 0, 0], [1, 1, 1], [2, 2, 2]],  # expand
         [[1, 0, 0], [4, 5, 3], [8, 6, 7]],  # reorder
         [[7, 6], [0, 2]],  # drop one of each and a sentence, and swap the others
-        [[1, 0], [3, 3]],  # reorder in the memory of an earlier, larger selection
+        [[1, 0], [3, 3]],  # reorder in the encoder_output of an earlier, larger selection
         [[2, 3]],
     ]
-    for rows in [torch.tensor(rows) for rows in selections]:
-        tokens = words(*prefixes.shape[:2])
-        scores, state = model.step(tokens, state)
+    for hypothesis_indices in [torch.tensor(hypothesis_indices) for hypothesis_indices in selections]:
+        tokens = random_ids(*prefixes.shape[:2])
+        logits, cache = model.step(tokens, cache)
         prefixes = torch.cat([prefixes, tokens.unsqueeze(2)], dim=2)
-        for place, sentence in enumerate(sentences.tolist()):
-            assert_close(scores[place], last_scores(model, sources[sentence], prefixes[place]), atol=1e-5, rtol=1e-4)
-        sentences = sentences[rows[:, 0] // prefixes.size(1)]
-        prefixes, state = prefixes.flatten(0, 1)[rows], state.select(rows)
+        for index, sentence in enumerate(sentences.tolist()):
+            assert_close(logits[index], last_logits(model, sources[sentence], prefixes[index]), atol=1e-5, rtol=1e-4)
+        sentences = sentences[hypothesis_indices[:, 0] // prefixes.size(1)]
+        prefixes, cache = prefixes.flatten(0, 1)[hypothesis_indices], cache.select(hypothesis_indices)
 
 
 @some_models
 def test_cache_select_before_first_step_reorders_sentences(settings: Settings) -> None:
-    model, sources = new(settings), [words(1, 4), words(1, 2), words(1, 3)]
-    state = model.init_cache(model.encode(pad(sources)), 3).select(torch.tensor([[2, 2], [0, 0]]))
-    tokens = words(2, 2)
-    scores, _ = model.step(tokens, state)
-    for place, sentence in enumerate((2, 0)):
-        expected = last_scores(model, sources[sentence], tokens[place].unsqueeze(1))
-        assert_close(scores[place], expected, atol=1e-5, rtol=1e-4)
+    model, sources = new(settings), [random_ids(1, 4), random_ids(1, 2), random_ids(1, 3)]
+    cache = model.init_cache(model.encode(pad(sources)), 3).select(torch.tensor([[2, 2], [0, 0]]))
+    tokens = random_ids(2, 2)
+    logits, _ = model.step(tokens, cache)
+    for index, sentence in enumerate((2, 0)):
+        expected = last_logits(model, sources[sentence], tokens[index].unsqueeze(1))
+        assert_close(logits[index], expected, atol=1e-5, rtol=1e-4)
 
 
 @some_models
 def test_logits_ignore_padding(settings: Settings) -> None:
-    model, source, target = new(settings), words(2, 4), words(2, 3)
+    model, source, target = new(settings), random_ids(2, 4), random_ids(2, 3)
     lengths = torch.tensor([4, 2])
-    expected = teacher_forced(model, inputs(source, lengths), target)
-    padded = torch.cat([source, words(2, 3)], dim=1)
-    assert_close(teacher_forced(model, inputs(padded, lengths), target), expected)
+    expected = teacher_forced_logits(model, inputs(source, lengths), target)
+    padded = torch.cat([source, random_ids(2, 3)], dim=1)
+    assert_close(teacher_forced_logits(model, inputs(padded, lengths), target), expected)
 
 
 @some_models
 def test_full_lengths_equal_no_lengths(settings: Settings) -> None:
-    model, source, target = new(settings), words(2, 4), words(2, 3)
-    filled = teacher_forced(model, inputs(source, torch.tensor([4, 4])), target)
-    assert_close(filled, teacher_forced(model, inputs(source), target))
+    model, source, target = new(settings), random_ids(2, 4), random_ids(2, 3)
+    filled = teacher_forced_logits(model, inputs(source, torch.tensor([4, 4])), target)
+    assert_close(filled, teacher_forced_logits(model, inputs(source), target))
 
 
 @some_models
 def test_batched_logits_equal_those_of_single_sentences(settings: Settings) -> None:
-    model, target = new(settings), words(3, 4)
-    sources = [words(1, 5), words(1, 1), words(1, 3)]
-    together = teacher_forced(model, pad(sources), target)
-    for place, source in enumerate(sources):
-        assert_close(together[place : place + 1], teacher_forced(model, inputs(source), target[place : place + 1]))
+    model, target = new(settings), random_ids(3, 4)
+    sources = [random_ids(1, 5), random_ids(1, 1), random_ids(1, 3)]
+    together = teacher_forced_logits(model, pad(sources), target)
+    for index, source in enumerate(sources):
+        assert_close(
+            together[index : index + 1], teacher_forced_logits(model, inputs(source), target[index : index + 1])
+        )
 
 
 @some_models
 def test_logits_ignore_future_tokens(settings: Settings) -> None:
-    model, source, target = new(settings), inputs(words(2, 4)), words(2, 6)
+    model, source, target = new(settings), inputs(random_ids(2, 4)), random_ids(2, 6)
     changed = target.clone()
-    changed[:, 3:] = (changed[:, 3:] + 1) % WORDS
-    before, after = teacher_forced(model, source, target), teacher_forced(model, source, changed)
+    changed[:, 3:] = (changed[:, 3:] + 1) % VOCAB_SIZE
+    before, after = teacher_forced_logits(model, source, target), teacher_forced_logits(model, source, changed)
     assert_close(before[:, :3], after[:, :3])
     assert not torch.allclose(before[:, 3:], after[:, 3:])
 
@@ -154,8 +156,8 @@ def test_logits_ignore_future_tokens(settings: Settings) -> None:
 @some_models
 def test_cross_attention_is_a_distribution_over_source_tokens(settings: Settings) -> None:
     model = new(settings)
-    memory = model.encode(inputs(words(2, 4), torch.tensor([4, 2])))
-    attention = model.decode(memory, DecoderInput(words(2, 3)), attention=True).cross_attention
+    encoder_output = model.encode(inputs(random_ids(2, 4), torch.tensor([4, 2])))
+    attention = model.decode(encoder_output, DecoderInput(random_ids(2, 3)), attention=True).cross_attention
     if settings.architecture == "rnn" and settings.attention == "none":
         assert attention is None
         return
@@ -163,38 +165,40 @@ def test_cross_attention_is_a_distribution_over_source_tokens(settings: Settings
     assert attention.shape == (2, 3, 4)
     assert_close(attention.sum(-1), torch.ones(2, 3))
     assert attention[1, :, 2:].abs().max() == 0
-    assert model.decode(memory, DecoderInput(words(2, 3))).cross_attention is None
+    assert model.decode(encoder_output, DecoderInput(random_ids(2, 3))).cross_attention is None
 
 
 @some_models
 def test_logits_at_positions_are_rows_of_all_logits(settings: Settings) -> None:
     model = new(settings)
-    decoded = model.decode(model.encode(inputs(words(2, 4))), DecoderInput(words(2, 3)))
+    output = model.decode(model.encode(inputs(random_ids(2, 4))), DecoderInput(random_ids(2, 3)))
     positions = torch.tensor([5, 0, 3])
-    assert_close(model.logits(decoded, OutputPositions.from_index(positions, 3)), model.logits(decoded)[positions])
+    assert_close(model.logits(output, OutputPositions.from_index(positions, 3)), model.logits(output)[positions])
 
 
 @some_models
 @pytest.mark.parametrize("lengths", [None, torch.tensor([1])])
 def test_single_token_source_and_target(settings: Settings, lengths: Tensor | None) -> None:
-    model, source = new(settings), inputs(words(1, 1), lengths)
+    model, source = new(settings), inputs(random_ids(1, 1), lengths)
     start = torch.ones(1, 1, dtype=torch.long)
-    scores, _ = model.step(start, model.init_cache(model.encode(source), source.batch_size))
-    assert_close(scores, teacher_forced(model, source, start))
+    logits, _ = model.step(start, model.init_cache(model.encode(source), source.batch_size))
+    assert_close(logits, teacher_forced_logits(model, source, start))
 
 
 @some_models
 def test_cache_grows_beyond_source_length(settings: Settings) -> None:
-    model, target = new(settings), words(2, 30)  # longer than the source: a cache has to grow
-    memory = model.encode(inputs(words(2, 24), torch.tensor([24, 19])))
-    expected = model.logits(model.decode(memory, DecoderInput(target))).view(2, 30, WORDS)
-    state = model.init_cache(memory, len(memory.hidden_states)).select(
+    model, target = new(settings), random_ids(2, 30)  # longer than the source: a cache has to grow
+    encoder_output = model.encode(inputs(random_ids(2, 24), torch.tensor([24, 19])))
+    expected = model.logits(model.decode(encoder_output, DecoderInput(target))).view(2, 30, VOCAB_SIZE)
+    cache = model.init_cache(encoder_output, len(encoder_output.hidden_states)).select(
         torch.tensor([[1, 1], [0, 0]])
     )  # each twice, swapped
     for position in range(30):
         tokens = target.flip(0)[:, position : position + 1].expand(2, 2)
-        scores, state = model.step(tokens, state)
-        assert_close(scores, expected.flip(0)[:, position : position + 1].expand(2, 2, WORDS), atol=1e-5, rtol=1e-4)
+        logits, cache = model.step(tokens, cache)
+        assert_close(
+            logits, expected.flip(0)[:, position : position + 1].expand(2, 2, VOCAB_SIZE), atol=1e-5, rtol=1e-4
+        )
 
 
 @some_models
@@ -204,30 +208,30 @@ def test_cache_grows_beyond_source_length(settings: Settings) -> None:
 def test_prepared_model_gives_the_same_logits(
     settings: Settings, precision: InferencePrecision, tolerance: float
 ) -> None:
-    model, target = new(settings), words(3, 5)
-    source = inputs(words(3, 6), torch.tensor([6, 2, 5]))
-    expected = teacher_forced(model, source, target)
+    model, target = new(settings), random_ids(3, 5)
+    source = inputs(random_ids(3, 6), torch.tensor([6, 2, 5]))
+    expected = teacher_forced_logits(model, source, target)
     model.prepare_for_inference(Backend(precision))
     left = [name for name, layer in model.named_modules() if isinstance(layer, Linear) and "bridges" not in name]
     assert not left
     with torch.inference_mode():
-        state, steps = model.init_cache(model.encode(source), source.batch_size), []
+        cache, steps = model.init_cache(model.encode(source), source.batch_size), []
         for tokens in target.split(1, dim=1):
-            scores, state = model.step(tokens, state)
-            steps.append(scores)
-        assert_close(teacher_forced(model, source, target), expected, atol=tolerance, rtol=tolerance)
+            logits, cache = model.step(tokens, cache)
+            steps.append(logits)
+        assert_close(teacher_forced_logits(model, source, target), expected, atol=tolerance, rtol=tolerance)
     assert_close(torch.cat(steps, dim=1), expected, atol=tolerance, rtol=tolerance)
 
 
 @some_models
 def test_bf16_logits_are_close_to_fp32(settings: Settings) -> None:
-    model, source, target = new(settings), inputs(words(3, 4), torch.tensor([4, 2, 3])), words(3, 5)
-    exact = teacher_forced(model, source, target)
+    model, source, target = new(settings), inputs(random_ids(3, 4), torch.tensor([4, 2, 3])), random_ids(3, 5)
+    exact = teacher_forced_logits(model, source, target)
     with torch.autocast("cpu", torch.bfloat16):
-        rough = teacher_forced(model, source, target)
-        stepped, _ = model.step(target[:, :1], model.init_cache(model.encode(source), source.batch_size))
+        rough = teacher_forced_logits(model, source, target)
+        step_logits, _ = model.step(target[:, :1], model.init_cache(model.encode(source), source.batch_size))
     assert_close(rough.float(), exact, atol=0.06, rtol=0.06)
-    assert_close(stepped.float(), exact[:, :1], atol=0.06, rtol=0.06)
+    assert_close(step_logits.float(), exact[:, :1], atol=0.06, rtol=0.06)
 
 
 @some_models
@@ -235,9 +239,9 @@ def test_bf16_logits_are_close_to_fp32(settings: Settings) -> None:
 def test_every_parameter_gets_a_gradient(settings: Settings, is_bf16: bool) -> None:
     model = new(settings).train()
     with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
-        source = inputs(words(3, 4), torch.tensor([4, 2, 3]))
-        scores = teacher_forced(model, source, words(3, 5)).flatten(0, 1)
-        functional.cross_entropy(scores.float(), words(15)).backward()
+        source = inputs(random_ids(3, 4), torch.tensor([4, 2, 3]))
+        logits = teacher_forced_logits(model, source, random_ids(3, 5)).flatten(0, 1)
+        functional.cross_entropy(logits.float(), random_ids(15)).backward()
     still = [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert still == []
 
@@ -246,17 +250,17 @@ def test_every_parameter_gets_a_gradient(settings: Settings, is_bf16: bool) -> N
 def test_recompute_gives_identical_gradients_with_less_memory(settings: Settings) -> None:
     model = new(settings.model_copy(update={"dropout": 0.3})).train()
     source, decoder_input, gradients, kept = (
-        inputs(words(8, 16), torch.tensor([16, 9] * 4)),
-        words(8, 16),
+        inputs(random_ids(8, 16), torch.tensor([16, 9] * 4)),
+        random_ids(8, 16),
         [],
         [],
     )
     for model.recompute in (False, True):
         torch.manual_seed(1)
         with bytes_kept(model, kept):
-            memory = model.encode(source)
-            decoded = model.decode(memory, DecoderInput(decoder_input), attention=True)
-        functional.cross_entropy(model.logits(decoded), decoder_input.flatten()).backward()
+            encoder_output = model.encode(source)
+            output = model.decode(encoder_output, DecoderInput(decoder_input), attention=True)
+        functional.cross_entropy(model.logits(output), decoder_input.flatten()).backward()
         gradients.append({name: weight.grad for name, weight in model.named_parameters()})
         model.zero_grad()
     assert all(torch.equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
@@ -273,11 +277,11 @@ def test_seed_determines_initial_parameters(settings: Settings) -> None:
 @some_models
 def test_model_overfits_four_pairs(settings: Settings) -> None:
     model = new(settings.model_copy(update={"dropout": 0.0}))
-    source, decoder_input, target_out = inputs(words(4, 5)), words(4, 6), words(24)
+    source, decoder_input, target_out = inputs(random_ids(4, 5)), random_ids(4, 6), random_ids(24)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(300):
         optimizer.zero_grad()
-        loss = functional.cross_entropy(teacher_forced(model, source, decoder_input).flatten(0, 1), target_out)
+        loss = functional.cross_entropy(teacher_forced_logits(model, source, decoder_input).flatten(0, 1), target_out)
         loss.backward()
         optimizer.step()
     assert loss < 0.05
@@ -295,7 +299,7 @@ def bytes_kept(model: Model, results: list[int]) -> Iterator[None]:
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         yield
-    results.append(sum(size for place, size in storages.items() if place not in weights))
+    results.append(sum(size for index, size in storages.items() if index not in weights))
 
 
 def test_sentence_indices_is_none_if_only_hypotheses_are_reordered() -> None:
@@ -316,11 +320,11 @@ def test_sentence_indices_after_swapping_sentences() -> None:
 
 def new(settings: Settings) -> Model:
     torch.manual_seed(1)
-    return build(settings, VOCABULARIES).eval()
+    return build(settings, VOCABULARY).eval()
 
 
-def words(*shape: int) -> Tensor:
-    return torch.randint(WORDS, shape)
+def random_ids(*shape: int) -> Tensor:
+    return torch.randint(VOCAB_SIZE, shape)
 
 
 def pad(sources: list[Tensor]) -> ModelInputs:
@@ -329,10 +333,10 @@ def pad(sources: list[Tensor]) -> ModelInputs:
     return inputs(torch.cat([functional.pad(source, (0, longest - source.size(1))) for source in sources]), lengths)
 
 
-def teacher_forced(model: Model, source: ModelInputs, target: Tensor) -> Tensor:
-    scores = model.logits(model.decode(model.encode(source), DecoderInput(target)))
-    return scores.view(*target.shape, WORDS)
+def teacher_forced_logits(model: Model, source: ModelInputs, target: Tensor) -> Tensor:
+    logits = model.logits(model.decode(model.encode(source), DecoderInput(target)))
+    return logits.view(*target.shape, VOCAB_SIZE)
 
 
-def last_scores(model: Model, source: Tensor, prefixes: Tensor) -> Tensor:
-    return torch.cat([teacher_forced(model, inputs(source), prefix.unsqueeze(0))[:, -1] for prefix in prefixes])
+def last_logits(model: Model, source: Tensor, prefixes: Tensor) -> Tensor:
+    return torch.cat([teacher_forced_logits(model, inputs(source), prefix.unsqueeze(0))[:, -1] for prefix in prefixes])

@@ -38,40 +38,40 @@ def test_tying_all_with_two_vocabularies_raises() -> None:
 
 def test_scaled_embeddings_have_unit_standard_deviation() -> None:
     torch.manual_seed(1)
-    vocabularies = VocabularySpec(source_size=500, target_size=500)
-    embeddings = Embeddings(vocabularies, 64, "all", scale=8.0)
+    vocabulary = VocabularySpec(source_size=500, target_size=500)
+    embeddings = Embeddings(vocabulary, 64, "all", scale=8.0)
     assert abs(embeddings.embed_target(torch.arange(500)[None]).std().item() - 1) < 0.02
 
 
 def test_sinusoidal_encoding_follows_its_formula() -> None:
-    waves = sinusoidal_encoding(torch.tensor([0, 7, 12345]), 8)
+    encoding = sinusoidal_encoding(torch.tensor([0, 7, 12345]), 8)
     for row, position in enumerate((0, 7, 12345)):
         angles = [position / 10000 ** (2 * pair / 8) for pair in range(4)]
         expected = [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
-        assert_close(waves[row], torch.tensor(expected), atol=2e-3, rtol=0.0)
+        assert_close(encoding[row], torch.tensor(expected), atol=2e-3, rtol=0.0)
 
 
 def test_rotary_emb_keeps_norms_and_depends_on_distance() -> None:
     torch.manual_seed(1)
     query, key = torch.randn(2, 1, 1, 1, 8)
 
-    def match(query_position: int, key_position: int) -> torch.Tensor:
-        turned = apply_rotary_emb(query, RotaryCache.from_positions(torch.tensor([query_position]), 8))
-        assert_close(turned.norm(), query.norm())
-        return (turned * apply_rotary_emb(key, RotaryCache.from_positions(torch.tensor([key_position]), 8))).sum()
+    def dot_product(query_position: int, key_position: int) -> torch.Tensor:
+        rotated = apply_rotary_emb(query, RotaryCache.from_positions(torch.tensor([query_position]), 8))
+        assert_close(rotated.norm(), query.norm())
+        return (rotated * apply_rotary_emb(key, RotaryCache.from_positions(torch.tensor([key_position]), 8))).sum()
 
-    assert_close(match(7, 3), match(104, 100), atol=1e-4, rtol=1e-4)
-    assert abs(match(7, 3) - match(7, 4)) > 1e-3
-    assert_close(match(0, 0), (query * key).sum())
+    assert_close(dot_product(7, 3), dot_product(104, 100), atol=1e-4, rtol=1e-4)
+    assert abs(dot_product(7, 3) - dot_product(7, 4)) > 1e-3
+    assert_close(dot_product(0, 0), (query * key).sum())
 
 
 def test_tied_output_layer_has_no_parameters() -> None:
     embeddings = nn.Embedding(7, 4)
     output = OutputLayer(4, embeddings, "decoder")
-    vectors = torch.randn(2, 3, 4)
+    hidden_states = torch.randn(2, 3, 4)
     assert list(output.parameters()) == []
-    expected = vectors.flatten(0, 1) @ embeddings.weight.T
-    assert_close(output(DecoderOutput(vectors), embeddings), expected)
+    expected = hidden_states.flatten(0, 1) @ embeddings.weight.T
+    assert_close(output(DecoderOutput(hidden_states), embeddings), expected)
 
 
 def test_tied_output_layer_of_another_width_resizes() -> None:

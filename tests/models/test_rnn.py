@@ -30,22 +30,22 @@ def test_gru_follows_its_formula() -> None:
 
 
 @pytest.mark.parametrize("attention", ["dot", "general", "additive"])
-@pytest.mark.parametrize("feeding", [False, True])
-def test_rnn_attention_follows_the_papers(attention: str, feeding: bool) -> None:
+@pytest.mark.parametrize("has_input_feeding", [False, True])
+def test_rnn_attention_follows_the_papers(attention: str, has_input_feeding: bool) -> None:
     torch.manual_seed(1)
-    model = Rnn(settings(attention=attention, input_feeding=feeding), VOCABULARIES).eval()
+    model = Rnn(settings(attention=attention, input_feeding=has_input_feeding), VOCABULARY).eval()
     source, target = torch.randint(11, (1, 4)), torch.randint(11, (1, 3))
-    memory = model.encode(inputs(source))
-    decoded = model.decode(memory, DecoderInput(target), attention=True)
-    encoded, state, fed = memory.hidden_states[0], memory.initial[0, 0], torch.zeros(1, 8)
+    encoder_output = model.encode(inputs(source))
+    output = model.decode(encoder_output, DecoderInput(target), attention=True)
+    encoder_states, state, input_feed = encoder_output.hidden_states[0], encoder_output.initial[0, 0], torch.zeros(1, 8)
     for position, word in enumerate(model.embeddings.target.weight[target[0]]):
-        step = torch.cat([word[None], fed], dim=1) if feeding else word[None]
+        step = torch.cat([word[None], input_feed], dim=1) if has_input_feeding else word[None]
         state = gru(model.decoder[0], step, state)
-        weights = torch.stack([match(model, state[0], column) for column in encoded]).softmax(0)
-        context = sum(weight * column for weight, column in zip(weights, encoded, strict=True))
-        fed = torch.tanh(model.combine(torch.cat([context, state[0]])))[None]
-        assert_close(decoded.cross_attention[0, position], weights)
-        assert_close(decoded.hidden_states[0, position], fed[0])
+        weights = torch.stack([match(model, state[0], column) for column in encoder_states]).softmax(0)
+        context = sum(weight * column for weight, column in zip(weights, encoder_states, strict=True))
+        input_feed = torch.tanh(model.combine(torch.cat([context, state[0]])))[None]
+        assert_close(output.cross_attention[0, position], weights)
+        assert_close(output.hidden_states[0, position], input_feed[0])
 
 
 def test_additive_attention_in_parts_equals_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,21 +62,21 @@ def test_additive_attention_in_parts_equals_the_whole(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_final_states_are_those_of_each_direction(cell: str) -> None:
     encoder = RecurrentEncoder(settings(cell=cell, encoder_layers=2)).eval()
-    vectors, ends = encoder(torch.randn(2, 5, 6), torch.tensor([5, 3]))
-    assert ends.shape == (2, 2 if cell == "lstm" else 1, 2, 8)
-    assert_close(ends[-1, 0, 1], torch.cat([vectors[1, 2, :4], vectors[1, 0, 4:]]))
+    hidden_states, final_states = encoder(torch.randn(2, 5, 6), torch.tensor([5, 3]))
+    assert final_states.shape == (2, 2 if cell == "lstm" else 1, 2, 8)
+    assert_close(final_states[-1, 0, 1], torch.cat([hidden_states[1, 2, :4], hidden_states[1, 0, 4:]]))
 
 
 @pytest.mark.parametrize(("encoder_layers", "decoder_layers", "used"), [(3, 1, [2]), (1, 2, [0, 0]), (2, 2, [0, 1])])
 def test_decoder_layers_start_from_the_top_encoder_layers(
     encoder_layers: int, decoder_layers: int, used: list[int]
 ) -> None:
-    model = Rnn(settings(encoder_layers=encoder_layers, decoder_layers=decoder_layers), VOCABULARIES).eval()
-    words = model.embeddings.embed_source(inputs(torch.randint(11, (2, 4))))
-    _, ends = model.encoder(words, None)
-    initial = model._bridge(ends)
+    model = Rnn(settings(encoder_layers=encoder_layers, decoder_layers=decoder_layers), VOCABULARY).eval()
+    embedded = model.embeddings.embed_source(inputs(torch.randint(11, (2, 4))))
+    _, final_states = model.encoder(embedded, None)
+    initial = model._bridge(final_states)
     for layer, (bridge, end) in enumerate(zip(model.bridges, used, strict=True)):
-        assert_close(initial[layer, 0], torch.tanh(bridge(ends[end, 0])))
+        assert_close(initial[layer, 0], torch.tanh(bridge(final_states[end, 0])))
 
 
 def test_lstm_forget_gate_starts_open() -> None:
@@ -86,15 +86,15 @@ def test_lstm_forget_gate_starts_open() -> None:
 
 
 def test_encoder_dropout_between_layers_is_off_in_evaluation() -> None:
-    encoder, words = RecurrentEncoder(settings(encoder_layers=2, dropout=0.5)), torch.randn(2, 5, 6)
+    encoder, embedded = RecurrentEncoder(settings(encoder_layers=2, dropout=0.5)), torch.randn(2, 5, 6)
     for lengths in (None, torch.tensor([5, 3])):
         encoder.train()
-        assert not torch.equal(encoder(words, lengths)[0], encoder(words, lengths)[0])
+        assert not torch.equal(encoder(embedded, lengths)[0], encoder(embedded, lengths)[0])
         encoder.eval()
-        assert torch.equal(encoder(words, lengths)[0], encoder(words, lengths)[0])
+        assert torch.equal(encoder(embedded, lengths)[0], encoder(embedded, lengths)[0])
 
 
-VOCABULARIES = VocabularySpec(source_size=11, target_size=11)
+VOCABULARY = VocabularySpec(source_size=11, target_size=11)
 
 
 def settings(**changes: object) -> RnnSettings:

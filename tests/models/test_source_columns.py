@@ -1,4 +1,4 @@
-"""Factors of source words say something to a model that knows them, and nothing changes for one that does not."""
+"""Factors of source random_ids say something to a model that knows them, and nothing changes for one that does not."""
 
 import pytest
 import torch
@@ -14,9 +14,9 @@ from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 
 inputs = ModelInputs.from_ids
 
-WORDS, SIZES = 13, (5, 3)
-PLAIN = VocabularySpec(source_size=WORDS, target_size=WORDS)
-FACTORED = VocabularySpec(source_size=WORDS, target_size=WORDS, columns={"factors": SIZES})
+VOCAB_SIZE, SIZES = 13, (5, 3)
+PLAIN = VocabularySpec(source_size=VOCAB_SIZE, target_size=VOCAB_SIZE)
+FACTORED = VocabularySpec(source_size=VOCAB_SIZE, target_size=VOCAB_SIZE, columns={"factors": SIZES})
 
 Settings = TransformerSettings | RnnSettings
 MODELS = {
@@ -33,56 +33,63 @@ def new(settings: Settings, vocabularies: VocabularySpec = FACTORED, seed: int =
     return build(settings, vocabularies).eval()
 
 
-def words(*shape: int) -> Tensor:
-    return torch.randint(3, WORDS, shape)
+def random_ids(*shape: int) -> Tensor:
+    return torch.randint(3, VOCAB_SIZE, shape)
 
 
-def factors(*shape: int) -> Tensor:
+def random_factors(*shape: int) -> Tensor:
     return torch.stack([torch.randint(1, size, shape) for size in SIZES], dim=-1)
 
 
-def forced(model: Model, source: ModelInputs, target: Tensor) -> Tensor:
+def teacher_forced(model: Model, source: ModelInputs, target: Tensor) -> Tensor:
     return model.logits(model.decode(model.encode(source), DecoderInput(target))).view(*target.shape, -1)
 
 
 def stepwise(model: Model, source: ModelInputs, target: Tensor) -> Tensor:
-    state, steps = model.init_cache(model.encode(source), source.batch_size), []
+    cache, steps = model.init_cache(model.encode(source), source.batch_size), []
     for tokens in target.split(1, dim=1):
-        scores, state = model.step(tokens, state)
-        steps.append(scores)
+        logits, cache = model.step(tokens, cache)
+        steps.append(logits)
     return torch.cat(steps, dim=1)
 
 
 @each_model
 def test_step_logits_equal_teacher_forcing(settings: Settings) -> None:
-    model, target = new(settings), words(3, 5)
-    source = inputs(words(3, 4), torch.tensor([4, 1, 3]), {"factors": factors(3, 4)})
-    assert_close(stepwise(model, source, target), forced(model, source, target), atol=1e-5, rtol=1e-4)
+    model, target = new(settings), random_ids(3, 5)
+    source = inputs(random_ids(3, 4), torch.tensor([4, 1, 3]), {"factors": random_factors(3, 4)})
+    assert_close(stepwise(model, source, target), teacher_forced(model, source, target), atol=1e-5, rtol=1e-4)
 
 
 @each_model
 def test_each_factor_changes_the_logits(settings: Settings) -> None:
-    model, tokens, target, given = new(settings), words(1, 4), words(1, 3), factors(1, 4)
-    expected = forced(model, inputs(tokens, columns={"factors": given}), target)
-    for place in range(4):
-        for number, size in enumerate(SIZES):
+    model, tokens, target, given = new(settings), random_ids(1, 4), random_ids(1, 3), random_factors(1, 4)
+    expected = teacher_forced(model, inputs(tokens, columns={"factors": given}), target)
+    for position in range(4):
+        for index, size in enumerate(SIZES):
             others = given.clone()
-            others[0, place, number] = (others[0, place, number] + 1) % size
-            assert not torch.allclose(forced(model, inputs(tokens, columns={"factors": others}), target), expected)
+            others[0, position, index] = (others[0, position, index] + 1) % size
+            assert not torch.allclose(
+                teacher_forced(model, inputs(tokens, columns={"factors": others}), target), expected
+            )
 
 
 @each_model
 def test_logits_ignore_padding(settings: Settings) -> None:
-    model, tokens, given, target = new(settings), words(2, 4), factors(2, 4), words(2, 3)
+    model, tokens, given, target = new(settings), random_ids(2, 4), random_factors(2, 4), random_ids(2, 3)
     lengths = torch.tensor([4, 2])
-    padded = inputs(torch.cat([tokens, words(2, 3)], 1), lengths, {"factors": torch.cat([given, factors(2, 3)], 1)})
-    assert_close(forced(model, padded, target), forced(model, inputs(tokens, lengths, {"factors": given}), target))
+    padded = inputs(
+        torch.cat([tokens, random_ids(2, 3)], 1), lengths, {"factors": torch.cat([given, random_factors(2, 3)], 1)}
+    )
+    assert_close(
+        teacher_forced(model, padded, target),
+        teacher_forced(model, inputs(tokens, lengths, {"factors": given}), target),
+    )
 
 
 @each_model
 def test_prepared_model_with_columns_gives_the_same_logits(settings: Settings) -> None:
-    model, target = new(settings), words(3, 5)
-    source = inputs(words(3, 4), torch.tensor([4, 1, 3]), {"factors": factors(3, 4)})
+    model, target = new(settings), random_ids(3, 5)
+    source = inputs(random_ids(3, 4), torch.tensor([4, 1, 3]), {"factors": random_factors(3, 4)})
     expected = stepwise(model, source, target)
     with torch.inference_mode():
         model.prepare_for_inference(Backend("fp32"))
@@ -108,7 +115,9 @@ def test_model_without_columns_has_no_parameters_for_them(settings: Settings) ->
 @each_model
 def test_column_embeddings_get_gradients(settings: Settings) -> None:
     model = new(settings)
-    forced(model, inputs(words(3, 4), columns={"factors": factors(3, 4)}), words(3, 5)).logsumexp(-1).sum().backward()
+    teacher_forced(
+        model, inputs(random_ids(3, 4), columns={"factors": random_factors(3, 4)}), random_ids(3, 5)
+    ).logsumexp(-1).sum().backward()
     for embedding in model.get_submodule("embeddings.columns.factors").children():
         assert embedding.weight.grad is not None
         assert embedding.weight.grad.abs().sum() > 0
@@ -116,14 +125,14 @@ def test_column_embeddings_get_gradients(settings: Settings) -> None:
 
 def test_ensemble_passes_columns_to_all_models() -> None:
     members = [new(MODELS["transformer"], seed=1), new(MODELS["rnn"], seed=2)]
-    source, target = inputs(words(2, 4), columns={"factors": factors(2, 4)}), words(2, 3)
-    each = [forced(member, source, target).softmax(-1) for member in members]
-    assert_close(forced(Ensemble(members), source, target).softmax(-1), sum(each) / 2)
+    source, target = inputs(random_ids(2, 4), columns={"factors": random_factors(2, 4)}), random_ids(2, 3)
+    each = [teacher_forced(member, source, target).softmax(-1) for member in members]
+    assert_close(teacher_forced(Ensemble(members), source, target).softmax(-1), sum(each) / 2)
 
 
 @each_model
 def test_missing_and_unknown_columns_are_refused(settings: Settings) -> None:
     with pytest.raises(AssertionError, match="columns"):
-        new(settings).encode(inputs(words(1, 2)))
+        new(settings).encode(inputs(random_ids(1, 2)))
     with pytest.raises(AssertionError, match="columns"):
-        new(settings, PLAIN).encode(inputs(words(1, 2), columns={"factors": factors(1, 2)}))
+        new(settings, PLAIN).encode(inputs(random_ids(1, 2), columns={"factors": random_factors(1, 2)}))

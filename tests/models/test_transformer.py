@@ -11,59 +11,59 @@ from nmt_cli.recipe.model import NormSettings, TransformerSettings
 
 inputs = ModelInputs.from_ids
 
-VOCABULARIES = VocabularySpec(source_size=11, target_size=11)
+VOCABULARY = VocabularySpec(source_size=11, target_size=11)
 
 
 @pytest.mark.parametrize(("tying", "matrices"), [("all", 1), ("decoder", 2), ("none", 3)])
 def test_tied_matrices_occur_once_in_the_state_dict(tying: str, matrices: int) -> None:
-    model = Transformer(settings(tied_embeddings=tying), VOCABULARIES)
+    model = Transformer(settings(tied_embeddings=tying), VOCABULARY)
     assert sum(weight.shape == (11, 16) for weight in model.parameters()) == matrices
     assert len({weight.data_ptr() for weight in model.state_dict().values()}) == len(model.state_dict())
 
 
 def test_base_model_has_as_many_parameters_as_in_the_paper() -> None:
     # Vaswani et al. 2017, table 3: 65 million in the base model, of a joint vocabulary of about 37,000.
-    vocabularies = VocabularySpec(source_size=37000, target_size=37000)
+    vocabulary = VocabularySpec(source_size=37000, target_size=37000)
     base = TransformerSettings(architecture="transformer", norm=NormSettings(position="post"))
     with torch.device("meta"):
-        count = sum(weight.numel() for weight in Transformer(base, vocabularies).parameters())
+        count = sum(weight.numel() for weight in Transformer(base, vocabulary).parameters())
     assert 62e6 < count < 66e6
 
 
 def test_only_pre_norm_has_final_norms() -> None:
-    pre, post = (Transformer(settings(norm=NormSettings(position=place)), VOCABULARIES) for place in ("pre", "post"))
+    pre, post = (Transformer(settings(norm=NormSettings(position=place)), VOCABULARY) for place in ("pre", "post"))
     assert isinstance(pre.decoder_norm, nn.LayerNorm)
     assert isinstance(post.decoder_norm, nn.Identity)
 
 
 def test_cache_keeps_its_content_when_it_grows() -> None:
     torch.manual_seed(1)
-    model, target = Transformer(settings(), VOCABULARIES).eval(), torch.randint(11, (2, 80))
-    memory = model.encode(inputs(torch.randint(11, (2, 3))))
-    state, steps = model.init_cache(memory, len(memory.hidden_states)), []
+    model, target = Transformer(settings(), VOCABULARY).eval(), torch.randint(11, (2, 80))
+    encoder_output = model.encode(inputs(torch.randint(11, (2, 3))))
+    cache, steps = model.init_cache(encoder_output, len(encoder_output.hidden_states)), []
     for tokens in target.split(1, dim=1):
-        scores, state = model.step(tokens, state)
-        state = state.select(torch.tensor([[1], [0]])).select(torch.tensor([[1], [0]]))
-        steps.append(scores)
+        logits, cache = model.step(tokens, cache)
+        cache = cache.select(torch.tensor([[1], [0]])).select(torch.tensor([[1], [0]]))
+        steps.append(logits)
     assert_close(
         torch.cat(steps, 1).flatten(0, 1),
-        model.logits(model.decode(memory, DecoderInput(target))),
+        model.logits(model.decode(encoder_output, DecoderInput(target))),
         atol=1e-4,
         rtol=1e-4,
     )
 
 
 def test_select_does_not_copy_encoder_kv_while_all_sentences_stay() -> None:
-    model = Transformer(settings(), VOCABULARIES).eval()
-    words = torch.ones(2, 3, dtype=torch.long)
-    _, state = model.step(words[:, :1], model.init_cache(model.encode(inputs(words)), 2))
-    expanded = state.select(torch.tensor([[0, 0, 0], [1, 1, 1]]))
-    assert expanded.encoder_kv is state.encoder_kv
+    model = Transformer(settings(), VOCABULARY).eval()
+    source_ids = torch.ones(2, 3, dtype=torch.long)
+    _, cache = model.step(source_ids[:, :1], model.init_cache(model.encode(inputs(source_ids)), 2))
+    expanded = cache.select(torch.tensor([[0, 0, 0], [1, 1, 1]]))
+    assert expanded.encoder_kv is cache.encoder_kv
     assert expanded.select(torch.tensor([[4, 5]])).encoder_kv.size(2) == 1
 
 
 def test_layer_drop_skips_layers_at_its_rate() -> None:
-    model = Transformer(settings(layer_drop=0.3), VOCABULARIES).train()
+    model = Transformer(settings(layer_drop=0.3), VOCABULARY).train()
     passes = [0] * 4
     for number, layer in enumerate([*model.encoder, *model.decoder]):
         layer.register_forward_hook(lambda *_, number=number: passes.__setitem__(number, passes[number] + 1))
@@ -79,19 +79,22 @@ def test_layer_drop_skips_layers_at_its_rate() -> None:
 
 def test_layer_drop_is_off_in_evaluation() -> None:
     torch.manual_seed(1)
-    words = torch.ones(1, 3, dtype=torch.long)
-    model = Transformer(settings(layer_drop=0.9), VOCABULARIES).eval()
-    whole = Transformer(settings(), VOCABULARIES).eval()
+    source_ids = torch.ones(1, 3, dtype=torch.long)
+    model = Transformer(settings(layer_drop=0.9), VOCABULARY).eval()
+    whole = Transformer(settings(), VOCABULARY).eval()
     whole.load_state_dict(model.state_dict())
     first, second = (
-        each.decode(each.encode(inputs(words)), DecoderInput(words)).hidden_states for each in (model, whole)
+        each.decode(each.encode(inputs(source_ids)), DecoderInput(source_ids)).hidden_states for each in (model, whole)
     )
     assert torch.equal(first, second)
 
 
 def test_layer_drop_keeps_the_layer_whose_attention_is_requested() -> None:
-    model, words = Transformer(settings(layer_drop=0.99), VOCABULARIES).train(), torch.ones(1, 3, dtype=torch.long)
-    assert model.decode(model.encode(inputs(words)), DecoderInput(words), attention=True).cross_attention is not None
+    model, source_ids = Transformer(settings(layer_drop=0.99), VOCABULARY).train(), torch.ones(1, 3, dtype=torch.long)
+    assert (
+        model.decode(model.encode(inputs(source_ids)), DecoderInput(source_ids), attention=True).cross_attention
+        is not None
+    )
 
 
 def settings(**changes: object) -> TransformerSettings:

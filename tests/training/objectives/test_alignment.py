@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_objectives import UNKNOWN, models, new, some, training
+from tiny_objectives import UNK, models, new, some, training
 
 from nmt_cli.data.batches import Batch, TokenAlignment
 from nmt_cli.models.contract import DecoderInput, ModelInputs
@@ -46,8 +46,8 @@ def test_alignment_loss_of_zero_attention_is_finite() -> None:
 @models
 def test_batch_without_alignment_gives_plain_cross_entropy(name: str) -> None:
     model, rows = new(name), some()
-    guided, *_ = build_objective(training(guided_alignment={}), model, UNKNOWN)(rows)
-    plain, *_ = build_objective(training(), model, UNKNOWN)(rows)
+    guided, *_ = build_objective(training(guided_alignment={}), model, UNK)(rows)
+    plain, *_ = build_objective(training(), model, UNK)(rows)
     torch.testing.assert_close(guided, plain)
 
 
@@ -56,7 +56,7 @@ def test_guided_alignment_trains_attention(name: str) -> None:
     model, rows = new(name), aligned()
     links = rows.alignment
     assert links is not None
-    objective = build_objective(training(guided_alignment={"weight": 1.0}), model, UNKNOWN)
+    objective = build_objective(training(guided_alignment={"weight": 1.0}), model, UNK)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
     losses = []
     for _ in range(30):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_objectives import MODELS, UNKNOWN, WORDS, some, training
+from tiny_objectives import MODELS, UNK, VOCAB_SIZE, some, training
 from torch.testing import assert_close
 
 from nmt_cli.models import build
@@ -18,11 +18,11 @@ def test_all_passes_get_the_source_columns(consistency: object) -> None:
     settings = MODELS["transformer"].model_copy(
         update={"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
     )
-    model = build(settings, VocabularySpec(WORDS, WORDS, columns={"factors": (5,)})).double().train()
+    model = build(settings, VocabularySpec(VOCAB_SIZE, VOCAB_SIZE, columns={"factors": (5,)})).double().train()
     rows = some()
     rows = replace(rows, source_columns={"factors": torch.randint(5, (*rows.source.shape, 1))})
-    plain = build_objective(training(), model, UNKNOWN).train()
-    other = build_objective(training(consistency=consistency), model, UNKNOWN).train()
+    plain = build_objective(training(), model, UNK).train()
+    other = build_objective(training(consistency=consistency), model, UNK).train()
     assert_close(other(rows)[0], plain(rows)[0])
     changed = replace(rows, source_columns={"factors": rows.source_columns["factors"].flip(0)})
     assert_close(other(changed)[0], plain(changed)[0])

@@ -1,4 +1,4 @@
-"""A loss in chunks is the loss of the whole, its value and every gradient, whatever the chunks."""
+"""A loss in chunks is the loss of the unchunked, its value and every gradient, whatever the chunks."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from nmt_cli.training.objectives import objective
 from nmt_cli.training.objectives.cross_entropy import label_smoothed_cross_entropy
 from nmt_cli.training.objectives.objective import LogitsLoss, chunked_loss, chunks_by_position
 
-WORDS = 11
+VOCAB_SIZE = 11
 POSITIONS = torch.tensor([0, 1, 2, 4, 5, 6, 7, 8, 10])
 LABELS = torch.tensor([3, 4, 2, 9, 2, 5, 5, 6, 2])
 
@@ -28,18 +28,18 @@ models = pytest.mark.parametrize("kind", MODELS.values(), ids=MODELS.keys())
 
 
 @models
-@pytest.mark.parametrize("rows", [1, 4, 9, 100])
+@pytest.mark.parametrize("size", [1, 4, 9, 100])
 def test_chunked_loss_and_gradients_equal_unchunked(
-    kind: tuple[str, str], rows: int, monkeypatch: pytest.MonkeyPatch
+    kind: tuple[str, str], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chunks_of(rows, monkeypatch)
+    chunks_of(size, monkeypatch)
     assert_same(new(*kind), cross_entropy)
 
 
 @models
 def test_chunked_loss_of_two_passes(kind: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    chunks_of(4, monkeypatch, decodings=2)
-    assert_same(new(*kind), both_and_their_distance, decodings=2)
+    chunks_of(4, monkeypatch, passes=2)
+    assert_same(new(*kind), both_and_their_distance, passes=2)
 
 
 @models
@@ -82,14 +82,14 @@ def test_no_logits_are_kept_for_the_backward_pass(monkeypatch: pytest.MonkeyPatc
             seen.add(node)
             waiting.extend(following for following, _ in node.next_functions)
     shapes = {tuple(kept.shape) for node in seen for kept in getattr(node, "saved_tensors", ())}
-    assert (WORDS, 8) in shapes  # the gradient of the output's weights
-    assert not {(rows, WORDS) for rows in (1, 4, 9)} & shapes
+    assert (VOCAB_SIZE, 8) in shapes  # the gradient of the output's weights
+    assert not {(size, VOCAB_SIZE) for size in (1, 4, 9)} & shapes
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_chunked_loss_without_gradients(mode: type[torch.no_grad]) -> None:
     model = new("transformer", "all")
-    expected = whole(model, cross_entropy).detach()
+    expected = unchunked(model, cross_entropy).detach()
     with mode():
         loss = in_chunks(model, cross_entropy)
     assert not loss.requires_grad
@@ -100,11 +100,11 @@ def test_chunked_loss_without_gradients(mode: type[torch.no_grad]) -> None:
 def test_chunked_loss_in_bf16_is_close_to_fp32(kind: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     chunks_of(4, monkeypatch)
     model = new(*kind).float()
-    exact = gradients(model, whole(model, cross_entropy))
+    exact = gradients(model, unchunked(model, cross_entropy))
     with torch.autocast("cpu", torch.bfloat16):
         loss = in_chunks(model, cross_entropy)
     assert loss.dtype == torch.float32
-    assert_close(loss, whole(model, cross_entropy), atol=0.05, rtol=0.01)
+    assert_close(loss, unchunked(model, cross_entropy), atol=0.05, rtol=0.01)
     for name, gradient in gradients(model, loss).items():
         assert gradient.dtype == torch.float32
         assert_close(gradient, exact[name], atol=0.1, rtol=0.1)
@@ -114,23 +114,23 @@ def test_chunked_loss_in_bf16_is_close_to_fp32(kind: tuple[str, str], monkeypatc
 @pytest.mark.parametrize("scale", [1.0, 300.0])
 def test_label_smoothed_cross_entropy_matches_torch(smoothing: float, scale: float) -> None:
     torch.manual_seed(1)
-    scores = (torch.randn(9, WORDS, dtype=torch.float64) * scale).requires_grad_()
-    expected = functional.cross_entropy(scores, LABELS, reduction="sum", label_smoothing=smoothing)
-    found = label_smoothed_cross_entropy(scores, LABELS, smoothing)
+    logits = (torch.randn(9, VOCAB_SIZE, dtype=torch.float64) * scale).requires_grad_()
+    expected = functional.cross_entropy(logits, LABELS, reduction="sum", label_smoothing=smoothing)
+    found = label_smoothed_cross_entropy(logits, LABELS, smoothing)
     assert_close(found, expected)
-    (ours,), (theirs,) = (torch.autograd.grad(3 * loss, scores) for loss in (found, expected))
+    (ours,), (theirs,) = (torch.autograd.grad(3 * loss, logits) for loss in (found, expected))
     assert_close(ours, theirs)
 
 
 def new(architecture: str, tying: str) -> Model:
     torch.manual_seed(1)
-    words = VocabularySpec(WORDS, WORDS)
+    vocabulary = VocabularySpec(VOCAB_SIZE, VOCAB_SIZE)
     given = {"architecture": architecture, "preset": "tiny", "width": 8, "tied_embeddings": tying}
     if architecture == "rnn":
-        model = build(RnnSettings.model_validate(given | {"embedding_width": 8}), words)
+        model = build(RnnSettings.model_validate(given | {"embedding_width": 8}), vocabulary)
     else:
         sizes = {"feed_forward": 12, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
-        model = build(TransformerSettings.model_validate(given | sizes), words)
+        model = build(TransformerSettings.model_validate(given | sizes), vocabulary)
     return model.double().eval()
 
 
@@ -138,19 +138,19 @@ def positions() -> OutputPositions:
     return OutputPositions.from_index(POSITIONS, 4)
 
 
-def decode(model: Model, seed: int = 1) -> DecoderOutput:
+def decoder_output(model: Model, seed: int = 1) -> DecoderOutput:
     torch.manual_seed(seed)
-    source, decoder_input = torch.randint(WORDS, (3, 5)), torch.randint(WORDS, (3, 4))
+    source, decoder_input = torch.randint(VOCAB_SIZE, (3, 5)), torch.randint(VOCAB_SIZE, (3, 4))
     return model.decode(model.encode(ModelInputs.from_ids(source)), DecoderInput(decoder_input), attention=True)
 
 
-def whole(model: Model, loss: LogitsLoss, decodings: int = 1) -> Tensor:
-    return loss([model.logits(decode(model, seed), positions()) for seed in range(decodings)], LABELS)
+def unchunked(model: Model, loss: LogitsLoss, passes: int = 1) -> Tensor:
+    return loss([model.logits(decoder_output(model, seed), positions()) for seed in range(passes)], LABELS)
 
 
-def in_chunks(model: Model, loss: LogitsLoss, decodings: int = 1) -> Tensor:
-    outputs = [decode(model, seed) for seed in range(decodings)]
-    return chunked_loss(outputs, chunks_by_position(model, positions(), LABELS, loss, decodings))
+def in_chunks(model: Model, loss: LogitsLoss, passes: int = 1) -> Tensor:
+    outputs = [decoder_output(model, seed) for seed in range(passes)]
+    return chunked_loss(outputs, chunks_by_position(model, positions(), LABELS, loss, passes))
 
 
 def gradients(model: Model, loss: Tensor) -> dict[str, Tensor]:
@@ -159,21 +159,21 @@ def gradients(model: Model, loss: Tensor) -> dict[str, Tensor]:
     return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
 
-def assert_same(model: Model, loss: LogitsLoss, decodings: int = 1) -> None:
-    expected, found = whole(model, loss, decodings), in_chunks(model, loss, decodings)
+def assert_same(model: Model, loss: LogitsLoss, passes: int = 1) -> None:
+    expected, found = unchunked(model, loss, passes), in_chunks(model, loss, passes)
     assert_close(found, expected)
     assert_close(gradients(model, found), gradients(model, expected))
 
 
-def chunks_of(rows: int, monkeypatch: pytest.MonkeyPatch, decodings: int = 1) -> None:
-    monkeypatch.setattr(objective, "_LOGITS_PER_CHUNK_CPU", rows * WORDS * decodings)
+def chunks_of(size: int, monkeypatch: pytest.MonkeyPatch, passes: int = 1) -> None:
+    monkeypatch.setattr(objective, "_LOGITS_PER_CHUNK_CPU", size * VOCAB_SIZE * passes)
 
 
-def cross_entropy(scores: Sequence[Tensor], labels: Tensor) -> Tensor:
-    return functional.cross_entropy(scores[0], labels, reduction="sum", label_smoothing=0.1)
+def cross_entropy(logits: Sequence[Tensor], labels: Tensor) -> Tensor:
+    return functional.cross_entropy(logits[0], labels, reduction="sum", label_smoothing=0.1)
 
 
-def both_and_their_distance(scores: Sequence[Tensor], labels: Tensor) -> Tensor:
-    first, second = (part.log_softmax(-1) for part in scores)
+def both_and_their_distance(logits: Sequence[Tensor], labels: Tensor) -> Tensor:
+    first, second = (part.log_softmax(-1) for part in logits)
     distance = functional.kl_div(first, second, reduction="sum", log_target=True)
     return functional.nll_loss(first, labels, reduction="sum") + distance

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_objectives import END, UNKNOWN, log_probabilities, models, new, some, training
+from tiny_objectives import END, UNK, log_probs, models, new, some, training
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -39,15 +39,15 @@ def aligned() -> Batch:
     return replace(some(), alignment=links)
 
 
-def objective(model: Model, settings: Training, step: int = 10) -> CrossEntropyObjective:
-    built = build_objective(settings, model, UNKNOWN).train()
-    built.num_updates = step
+def objective(model: Model, settings: Training, num_updates: int = 10) -> CrossEntropyObjective:
+    built = build_objective(settings, model, UNK).train()
+    built.num_updates = num_updates
     return built
 
 
-def whole(model: Model, rows: Batch, smoothing: float = 0.0) -> Tensor:
+def plain(model: Model, rows: Batch, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy as torch computes it."""
-    expected = log_probabilities(model, rows.source, rows.decoder_input, rows.label_positions)
+    expected = log_probs(model, rows.source, rows.decoder_input, rows.label_positions)
     return cross_entropy(expected, rows.labels, reduction="sum", label_smoothing=smoothing)
 
 
@@ -59,7 +59,7 @@ def test_objective_in_evaluation_is_plain_cross_entropy(name: str, consistency: 
     with torch.inference_mode():
         loss, tokens, _ = built(rows)
     assert tokens == len(rows.labels)
-    torch.testing.assert_close(loss, whole(model, rows))
+    torch.testing.assert_close(loss, plain(model, rows))
 
 
 @models
@@ -68,7 +68,7 @@ def test_consistency_of_weight_zero_is_cross_entropy(name: str, consistency: obj
     model, rows = new(name), some()
     loss, tokens, _ = objective(model, training(consistency=consistency, label_smoothing=0.1))(rows)
     assert tokens == len(rows.labels)
-    torch.testing.assert_close(loss, whole(model, rows, smoothing=0.1))
+    torch.testing.assert_close(loss, plain(model, rows, smoothing=0.1))
 
 
 @models
@@ -79,12 +79,10 @@ def test_passes_in_one_batch_equal_separate_passes(name: str) -> None:
     loss, *_ = objective(model, settings)(rows)
 
     torch.manual_seed(5)
-    words = source_token_mask(rows, END), target_token_mask(rows)
-    sources = [word_dropout(rows.source, words[0], rate, UNKNOWN) for rate in (0.5, 1 - 0.5 * 0.6)]
-    targets = [word_dropout(rows.decoder_input, words[1], rate, UNKNOWN) for rate in (0.6, 1 - 0.4 * 0.6)]
-    first, second = (
-        log_probabilities(model, *each, rows.label_positions) for each in zip(sources, targets, strict=True)
-    )
+    token_masks = source_token_mask(rows, END), target_token_mask(rows)
+    sources = [word_dropout(rows.source, token_masks[0], rate, UNK) for rate in (0.5, 1 - 0.5 * 0.6)]
+    targets = [word_dropout(rows.decoder_input, token_masks[1], rate, UNK) for rate in (0.6, 1 - 0.4 * 0.6)]
+    first, second = (log_probs(model, *each, rows.label_positions) for each in zip(sources, targets, strict=True))
     expected = cross_entropy(first, rows.labels, reduction="sum", label_smoothing=0.1)
     for p, q in zip(first.flatten(), second.flatten(), strict=True):
         expected = expected + 3.0 * p.exp() * (p - q)
@@ -105,18 +103,18 @@ def test_all_regularizers_together_sum_their_terms(name: str) -> None:
     model.zero_grad()
 
     torch.manual_seed(5)
-    words = source_token_mask(rows, END), target_token_mask(rows).repeat(2, 1)
-    source = torch.cat([word_dropout(rows.source, words[0], 0.2, UNKNOWN) for _ in range(2)])
-    memory, decoder_input = model.encode(ModelInputs.from_ids(source)), rows.decoder_input.repeat(2, 1)
+    token_masks = source_token_mask(rows, END), target_token_mask(rows).repeat(2, 1)
+    source = torch.cat([word_dropout(rows.source, token_masks[0], 0.2, UNK) for _ in range(2)])
+    encoder_output, decoder_input = model.encode(ModelInputs.from_ids(source)), rows.decoder_input.repeat(2, 1)
     positions = torch.cat([rows.label_positions, rows.label_positions + rows.decoder_input.numel()])
-    decoder_input = scheduled_sampling(model, memory, decoder_input, words[1], positions, 0.5)
-    decoder_input = torch.cat([word_dropout(part, words[1][:3], 0.3, UNKNOWN) for part in decoder_input.chunk(2)])
-    decoded = model.decode(memory, DecoderInput(decoder_input), attention=True)
-    one, other = model.logits(decoded).log_softmax(-1)[positions].chunk(2)
+    decoder_input = scheduled_sampling(model, encoder_output, decoder_input, token_masks[1], positions, 0.5)
+    decoder_input = torch.cat([word_dropout(part, token_masks[1][:3], 0.3, UNK) for part in decoder_input.chunk(2)])
+    output = model.decode(encoder_output, DecoderInput(decoder_input), attention=True)
+    one, other = model.logits(output).log_softmax(-1)[positions].chunk(2)
     expected = sum(cross_entropy(p, rows.labels, reduction="sum", label_smoothing=0.1) / 2 for p in (one, other))
     expected = expected + 5.0 * ((one.exp() * (one - other)).sum() + (other.exp() * (other - one)).sum()) / 4
-    assert decoded.cross_attention is not None
-    for attention in decoded.cross_attention.chunk(2):
+    assert output.cross_attention is not None
+    for attention in output.cross_attention.chunk(2):
         linked = attention.flatten(0, 1)[links.target_positions, links.source_positions]
         expected = expected - 0.5 * (links.weights * linked.log()).sum() / 2
     expected.backward()
@@ -152,10 +150,10 @@ def test_all_draws_come_from_the_default_generator(consistency: object) -> None:
 
 def test_scheduled_sampling_starts_with_num_updates() -> None:
     model, rows = new("transformer"), some()
-    sampled = objective(model, training(scheduled_sampling={"max_rate": 0.9, "start": 5, "end": 10}), step=5)
-    torch.testing.assert_close(sampled(rows)[0], whole(model, rows))
+    sampled = objective(model, training(scheduled_sampling={"max_rate": 0.9, "start": 5, "end": 10}), num_updates=5)
+    torch.testing.assert_close(sampled(rows)[0], plain(model, rows))
     sampled.num_updates = 10
-    assert abs(sampled(rows)[0] - whole(model, rows)) > 1e-4
+    assert abs(sampled(rows)[0] - plain(model, rows)) > 1e-4
 
 
 @pytest.mark.parametrize(
@@ -169,12 +167,12 @@ def test_scheduled_sampling_starts_with_num_updates() -> None:
     ],
 )
 def test_each_setting_selects_the_regularized_objective(settings: dict[str, object]) -> None:
-    assert isinstance(build_objective(training(**settings), new("transformer"), UNKNOWN), RegularizedObjective)
+    assert isinstance(build_objective(training(**settings), new("transformer"), UNK), RegularizedObjective)
 
 
 def test_default_objective_is_cross_entropy() -> None:
     model = new("transformer")
-    assert type(build_objective(training(), model, UNKNOWN)) is CrossEntropyObjective
+    assert type(build_objective(training(), model, UNK)) is CrossEntropyObjective
     assert not model.recompute
-    build_objective(training(gradient_checkpointing=True), model, UNKNOWN)
+    build_objective(training(gradient_checkpointing=True), model, UNK)
     assert model.recompute
