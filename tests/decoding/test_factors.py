@@ -1,4 +1,4 @@
-"""Search tells a model the factors of each token, in their place."""
+"""Source factors reach the model at the positions of their tokens."""
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ def generator(*sizes: int) -> Generator:
     return Generator(build(settings, VocabularySpec(9, 9, columns={"factors": sizes})), [], CPU)
 
 
-def test_tags_before_and_ends_after_have_none() -> None:
+def test_source_columns_are_zero_at_tags_and_padding() -> None:
     one = SentenceInput(1, [5, 6], tags=(8,), columns={"factors": np.array([[1, 4], [2, 5]])})
     two = SentenceInput(2, [7], tags=(), columns={"factors": np.array([[3, 6]])})
     source = generator(4, 7).model_inputs([one, two])
@@ -25,5 +25,5 @@ def test_tags_before_and_ends_after_have_none() -> None:
     assert source.columns["factors"].tolist() == [[[0, 0], [1, 4], [2, 5], [0, 0]], [[3, 6], [0, 0], [0, 0], [0, 0]]]
 
 
-def test_a_model_without_factors_is_told_none() -> None:
+def test_model_inputs_have_no_columns_without_factors() -> None:
     assert generator().model_inputs([SentenceInput(1, [5, 6])]).columns == {}

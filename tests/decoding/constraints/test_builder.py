@@ -1,4 +1,4 @@
-"""What is asked in words is asked of search in tokens, and what came of it is told."""
+"""Requests and glossaries become constraints in tokens, and term uses are reported."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ def spell(plain_tokenizer: Tokenizer) -> Spell:
     return lambda text: tuple(plain_tokenizer.encode_target([text])[0])
 
 
-def steering(tokenizer: Tokenizer, mode: TermMode = "soft", **options: Any) -> ConstraintBuilder:
+def builder(tokenizer: Tokenizer, mode: TermMode = "soft", **options: Any) -> ConstraintBuilder:
     return ConstraintBuilder(tokenizer, TranslateOptions(glossary=GLOSSARY, glossary_mode=mode, **options), 2.0)
 
 
@@ -33,39 +33,39 @@ def wholly(request: Request) -> list[tuple[int, int]]:
     return [(0, len(request.text))]
 
 
-def test_who_wishes_for_nothing_gets_nothing(plain_tokenizer: Tokenizer) -> None:
-    assert not any(steering(plain_tokenizer).build(Request("cats"), [(0, 2), (2, 4)]))
+def test_plain_request_has_no_constraints(plain_tokenizer: Tokenizer) -> None:
+    assert not any(builder(plain_tokenizer).build(Request("cats"), [(0, 2), (2, 4)]))
 
 
-def test_soft_terms_are_favoured_in_all_their_translations(plain_tokenizer: Tokenizer, spell: Spell) -> None:
-    (wishes,) = steering(plain_tokenizer).build(request := Request("a dog, dog"), wholly(request))
+def test_soft_terms_give_all_targets_a_bonus(plain_tokenizer: Tokenizer, spell: Spell) -> None:
+    (constraints,) = builder(plain_tokenizer).build(request := Request("a dog, dog"), wholly(request))
 
-    assert wishes.forced_phrases == ()
-    assert wishes.bonuses == tuple(PhraseBonus(spell(each), 2.0) for each in ("Hund", "Köter") * 2)
+    assert constraints.forced_phrases == ()
+    assert constraints.bonuses == tuple(PhraseBonus(spell(each), 2.0) for each in ("Hund", "Köter") * 2)
 
 
-def test_hard_terms_are_required_in_their_first_translation(plain_tokenizer: Tokenizer, spell: Spell) -> None:
-    (wishes,) = steering(plain_tokenizer, "hard").build(request := Request("a dog and a hot dog"), wholly(request))
+def test_hard_terms_require_the_first_target(plain_tokenizer: Tokenizer, spell: Spell) -> None:
+    (constraints,) = builder(plain_tokenizer, "hard").build(request := Request("a dog and a hot dog"), wholly(request))
 
-    assert wishes.forced_phrases == (spell("Hund"), spell("Hotdog"))
-    assert wishes.bonuses == ()
+    assert constraints.forced_phrases == (spell("Hund"), spell("Hotdog"))
+    assert constraints.bonuses == ()
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [("Red dog", "Rot"), ("a Red dog", "rot"), ("RED", "Rot"), ("red", "rot")]
 )
-def test_a_capital_at_the_beginning_is_taken_over(
+def test_targets_are_capitalized_like_their_term(
     plain_tokenizer: Tokenizer, spell: Spell, text: str, expected: str
 ) -> None:
-    (wishes,) = steering(plain_tokenizer, "hard").build(request := Request(text), wholly(request))
+    (constraints,) = builder(plain_tokenizer, "hard").build(request := Request(text), wholly(request))
 
-    assert wishes.forced_phrases[0] == spell(expected)
+    assert constraints.forced_phrases[0] == spell(expected)
 
 
-def test_pieces_have_the_terms_that_occur_in_them(plain_tokenizer: Tokenizer, spell: Spell) -> None:
+def test_segments_get_the_terms_that_occur_in_them(plain_tokenizer: Tokenizer, spell: Spell) -> None:
     request = Request("a dog. red. none", prefix="Ein,", required=("Haus",), forbidden=("nie",))
 
-    first, second, third = steering(plain_tokenizer, "hard", bad_words=("gross",)).build(
+    first, second, third = builder(plain_tokenizer, "hard", bad_words=("gross",)).build(
         request, [(0, 6), (7, 11), (12, 16)]
     )
 
@@ -88,8 +88,10 @@ def test_pieces_have_the_terms_that_occur_in_them(plain_tokenizer: Tokenizer, sp
         ("", [False, False, False]),
     ],
 )
-def test_each_use_counts_for_one_term(plain_tokenizer: Tokenizer, translation: str, used: list[bool]) -> None:
-    found = steering(plain_tokenizer).term_uses(Request("dog dog red"), translation)
+def test_each_target_occurrence_counts_for_one_term(
+    plain_tokenizer: Tokenizer, translation: str, used: list[bool]
+) -> None:
+    found = builder(plain_tokenizer).term_uses(Request("dog dog red"), translation)
 
     assert [term.is_used for term in found] == used
     assert [str(term) for term in found] == ["dog → Hund | Köter", "dog → Hund | Köter", "red → rot"]

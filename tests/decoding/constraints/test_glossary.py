@@ -1,4 +1,4 @@
-"""Terms are found as people would find them, and a file's mistakes are named."""
+"""Glossaries find terms in text, and malformed files are reported by line."""
 
 from pathlib import Path
 
@@ -29,24 +29,24 @@ def found(text: str, *terms: str) -> list[str]:
         ("no", ["dog", "no dog"], []),
     ],
 )
-def test_terms_are_whole_words_and_the_longest_come_first(text: str, terms: list[str], expected: list[str]) -> None:
+def test_glossary_finds_whole_words_and_longest_terms_first(text: str, terms: list[str], expected: list[str]) -> None:
     assert found(text, *terms) == expected
 
 
-def test_a_term_in_lower_case_means_any_case() -> None:
+def test_lower_case_terms_match_any_case() -> None:
     assert found("Apple apple APPLE", "apple") == ["Apple=apple", "apple=apple", "APPLE=apple"]
     assert found("Apple apple APPLE", "Apple") == ["Apple=Apple"]
     assert found("Apple apple APPLE", "apple", "Apple") == ["Apple=Apple", "apple=apple", "APPLE=apple"]
 
 
-def test_a_file_gives_terms_and_their_translations(tmp_path: Path) -> None:
+def test_read_glossary_collects_translations(tmp_path: Path) -> None:
     path = tmp_path / "glossary.tsv"
     path.write_bytes("# comment\n\ndog\tHund\n hot  dog \tHotdog\r\ndog\tRüde\ndog\tHund\n#1\tnone\n".encode())
 
     assert read_glossary(path) == (GlossaryEntry("dog", ("Hund", "Rüde")), GlossaryEntry("hot dog", ("Hotdog",)))
 
 
-def test_all_mistakes_of_a_file_are_named(tmp_path: Path) -> None:
+def test_read_glossary_lists_malformed_lines(tmp_path: Path) -> None:
     path = tmp_path / "glossary.tsv"
     path.write_text("dog\tHund\ndog Hund\n\tHund\ndog\t \na\tb\tc\n")
 
@@ -58,7 +58,7 @@ def test_all_mistakes_of_a_file_are_named(tmp_path: Path) -> None:
     ]
 
 
-def test_many_mistakes_are_counted(tmp_path: Path) -> None:
+def test_read_glossary_counts_further_errors(tmp_path: Path) -> None:
     path = tmp_path / "glossary.tsv"
     path.write_text("dog\n" * 50)
 

@@ -1,4 +1,4 @@
-"""Hard terms stand where the translation without them says the source term."""
+"""Hard terms replace the words that are aligned to their source term."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,20 +27,20 @@ class Blind(EchoModel):
 
 
 def echo(tokenizer: Tokenizer, kind: type[EchoModel] = EchoModel, **terms: str) -> Translator:
-    """Says each source again, but for hard terms."""
+    """Return a translator that repeats its source, with hard terms."""
     settings = BeamSettings(beam_size=3, split_sentences_above=None)
     glossary = tuple(GlossaryEntry(source.replace("_", " "), (target,)) for source, target in terms.items())
     options = TranslateOptions(glossary=glossary, glossary_mode="hard")
     return Translator(kind(tokenizer.target_size), tokenizer, settings, torch.device("cpu"), options=options)
 
 
-def said(translator: Translator, text: str, **wishes: Sequence[str]) -> str:
-    (found,) = translator.translate_window([Request(text, **{key: tuple(each) for key, each in wishes.items()})])
+def translated(translator: Translator, text: str, **constraints: Sequence[str]) -> str:
+    (found,) = translator.translate_window([Request(text, **{key: tuple(each) for key, each in constraints.items()})])
     return found.best.text
 
 
 def replacements(source: str, target: str, links: Sequence[Link], **terms: str) -> list[tuple[str, list[str]]]:
-    """What is unsaid, and the words that it may replace."""
+    """Return the missing terms, and the words that each may replace."""
     hard = [HardTerm(source.index(term), source.index(term) + len(term), word) for term, word in terms.items()]
     return [
         (each.target, [target[start:end] for start, end in each.spans])
@@ -48,18 +48,18 @@ def replacements(source: str, target: str, links: Sequence[Link], **terms: str) 
     ]
 
 
-def test_terms_replace_what_the_model_would_say(plain_tokenizer: Tokenizer) -> None:
-    assert said(echo(plain_tokenizer, dish="Nein"), "sit dish tea") == "sit Nein tea"
-    assert said(echo(plain_tokenizer), "sit dish tea", required=["Nein"]) == "sit dish tea Nein"
+def test_hard_terms_replace_the_translation_of_their_term(plain_tokenizer: Tokenizer) -> None:
+    assert translated(echo(plain_tokenizer, dish="Nein"), "sit dish tea") == "sit Nein tea"
+    assert translated(echo(plain_tokenizer), "sit dish tea", required=["Nein"]) == "sit dish tea Nein"
 
 
-def test_several_terms_of_several_words_go_to_their_places(plain_tokenizer: Tokenizer) -> None:
+def test_several_multiword_terms_are_replaced(plain_tokenizer: Tokenizer) -> None:
     translator = echo(plain_tokenizer, gross="sit sit", sit_tea="Nein", dish="nano")
 
-    assert said(translator, "gross, dish sit tea!") == "sit sit, nano Nein!"
+    assert translated(translator, "gross, dish sit tea!") == "sit sit, nano Nein!"
 
 
-def test_the_log_probability_is_that_of_the_text(plain_tokenizer: Tokenizer) -> None:
+def test_replaced_translation_is_scored_by_forced_decoding(plain_tokenizer: Tokenizer) -> None:
     translator = echo(plain_tokenizer, dish="Nein")
     (source,), (target,) = plain_tokenizer.encode_source(["sit dish"]), plain_tokenizer.encode_target(["sit Nein"])
 
@@ -70,7 +70,7 @@ def test_the_log_probability_is_that_of_the_text(plain_tokenizer: Tokenizer) -> 
     assert found.best.log_probability == pytest.approx(forced.log_probability)
 
 
-def test_only_what_alignment_cannot_place_is_searched_for_again(plain_tokenizer: Tokenizer) -> None:
+def test_only_terms_without_alignment_are_searched_again(plain_tokenizer: Tokenizer) -> None:
     translator = echo(plain_tokenizer, tea="tea", dish="Nein")
     search, asked = translator.generator.search, list[int]()
     heard = list[int]()
@@ -87,13 +87,13 @@ def test_only_what_alignment_cannot_place_is_searched_for_again(plain_tokenizer:
     assert sum(heard) == 3
 
 
-def test_a_term_is_not_put_where_other_wishes_forbid_it(plain_tokenizer: Tokenizer) -> None:
-    found = said(echo(plain_tokenizer, dish="Nein"), "sit dish tea", forbidden=["sit Nein"])
+def test_terms_do_not_violate_other_constraints(plain_tokenizer: Tokenizer) -> None:
+    found = translated(echo(plain_tokenizer, dish="Nein"), "sit dish tea", forbidden=["sit Nein"])
 
     assert "Nein" in found.split() and "sit Nein" not in found
 
 
-def test_a_prefix_stays(plain_tokenizer: Tokenizer) -> None:
+def test_terms_do_not_replace_the_prefix(plain_tokenizer: Tokenizer) -> None:
     translator = echo(plain_tokenizer, dish="Nein")
 
     (found,) = translator.translate_window([Request("dish tea", prefix="dish")])
@@ -101,23 +101,23 @@ def test_a_prefix_stays(plain_tokenizer: Tokenizer) -> None:
     assert found.best.text.startswith("dish") and found.terms[0].is_used
 
 
-def test_without_attention_search_alone_sees_to_terms(plain_tokenizer: Tokenizer) -> None:
-    assert said(echo(plain_tokenizer, Blind, dish="Nein"), "sit dish tea") == "sit dish tea Nein"
+def test_model_without_attention_searches_with_forced_phrases(plain_tokenizer: Tokenizer) -> None:
+    assert translated(echo(plain_tokenizer, Blind, dish="Nein"), "sit dish tea") == "sit dish tea Nein"
 
 
-def test_signs_around_a_word_stay() -> None:
+def test_punctuation_around_replaced_words_stays() -> None:
     found = replacements("a 'bike' here.", "Hier ein „Rad“.", [(2, 0), (0, 1), (1, 2)], bike="Velo")
 
     assert found == [("Velo", ["Rad"])]
 
 
-def test_words_that_answer_are_replaced_alone_or_with_their_neighbours() -> None:
+def test_missing_terms_may_replace_any_run_of_aligned_words() -> None:
     found = replacements("a bike", "auf dem Rad sein Rad", [(1, 1), (1, 2), (0, 3), (1, 4)], bike="Velo")
 
     assert found == [("Velo", ["dem", "dem Rad", "Rad", "Rad"])]
 
 
-def test_terms_of_several_words_replace_all_their_answers() -> None:
+def test_multiword_terms_replace_all_aligned_words() -> None:
     assert ("Wurst", ["heißer", "heißer Hund", "Hund"]) in replacements(
         "hot dog", "heißer Hund", [(0, 0), (1, 1)], **{"hot dog": "Wurst"}
     )
@@ -133,19 +133,17 @@ def test_terms_of_several_words_replace_all_their_answers() -> None:
         ("a bike", "ein .", [(0, 0), (1, 1)]),
     ],
 )
-def test_what_answers_to_nothing_or_not_as_a_whole_word_has_no_place(
-    source: str, target: str, links: list[Link]
-) -> None:
+def test_unaligned_or_partial_words_have_no_span(source: str, target: str, links: list[Link]) -> None:
     assert replacements(source, target, links, bike="Velo") == [("Velo", [])]
 
 
-def test_what_is_said_is_not_said_again() -> None:
+def test_present_terms_are_not_missing() -> None:
     assert replacements("a bike", "ein Velo", [(0, 0), (1, 1)], bike="Velo") == []
     assert replacements("a bike", "ein Velo", [(1, 0), (0, 1)], bike="Velo") == []
     assert replacements("a bike", "ein Velofahrer", [(0, 0), (1, 1)], bike="Velo") == [("Velo", ["Velofahrer"])]
 
 
-def test_each_occurrence_is_said_once() -> None:
+def test_each_occurrence_needs_its_own_target() -> None:
     source, target, links = "bike cycle", "Rad Velo", [(0, 0), (1, 1)]
 
     assert replacements(source, target, links, bike="Velo", cycle="Velo") == [("Velo", ["Rad"])]

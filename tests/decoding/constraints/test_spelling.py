@@ -1,4 +1,4 @@
-"""Phrases become the tokens that a translation would hold."""
+"""Phrases are spelled with the tokens that a model may generate for them."""
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +27,7 @@ JOINT = trained()
 
 @settings(max_examples=100)
 @given(st.text(st.sampled_from("Hausdeirnt ü我北😀"), min_size=1))
-def test_all_spellings_are_the_phrase(text: str) -> None:
+def test_all_spellings_decode_to_the_phrase(text: str) -> None:
     speller = Speller(JOINT)
     expected = JOINT.normalize(text)
 
@@ -40,14 +40,14 @@ def test_all_spellings_are_the_phrase(text: str) -> None:
         assert speller.usual(text) in found
 
 
-def test_a_word_has_more_spellings_than_one() -> None:
+def test_words_have_several_spellings() -> None:
     found = Speller(JOINT).all_spellings("Hundehaufen")
 
     assert 5 < len(found) <= 17
     assert found[0] == tuple(JOINT.encode_target(["Hundehaufen"])[0])
 
 
-def test_a_phrase_begins_a_word_but_not_in_scripts_without_spaces() -> None:
+def test_phrases_begin_a_word_except_in_scripts_without_spaces() -> None:
     begins = JOINT.target.begins_word
 
     assert all(begins[phrase[0]] for phrase in Speller(JOINT).all_spellings("Haus"))
@@ -55,13 +55,13 @@ def test_a_phrase_begins_a_word_but_not_in_scripts_without_spaces() -> None:
     assert {bool(begins[phrase[0]]) for phrase in Speller(JOINT).all_spellings("北京")} == {True, False}
 
 
-def test_what_the_model_cannot_write_has_no_spelling() -> None:
+def test_text_outside_the_vocabulary_has_no_spelling() -> None:
     without_bytes = Speller(trained(vocabulary_size=50, byte_fallback=False))
 
     assert without_bytes.usual("Ω") is None and without_bytes.all_spellings("ein Ω") == ()
 
 
-def test_letters_go_on_with_a_word_and_signs_do_not() -> None:
+def test_continuation_mask_marks_letters_but_not_punctuation() -> None:
     goes_on = dict(zip(JOINT.target.entries, continuation_mask(JOINT), strict=True))
 
     assert len(goes_on) == JOINT.target_size
@@ -77,7 +77,7 @@ def opened(speller: Speller, prefix: str) -> set[str]:
     return set(JOINT.decode_target(rows))
 
 
-def test_a_beginning_that_ends_in_a_word_can_go_on_with_it() -> None:
+def test_prefix_within_a_word_allows_its_completions() -> None:
     speller = Speller(JOINT)
 
     found = opened(speller, "ein Ha")
@@ -86,7 +86,7 @@ def test_a_beginning_that_ends_in_a_word_can_go_on_with_it() -> None:
     assert {"ein Ha", "ein Haufen"} < found
 
 
-def test_a_space_ends_the_last_word() -> None:
+def test_prefix_with_trailing_space_starts_a_new_word() -> None:
     beginning = Speller(JOINT).prefix("ein ")
 
     assert beginning.tokens == tuple(JOINT.encode_target(["ein"])[0])
@@ -94,7 +94,7 @@ def test_a_space_ends_the_last_word() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["ein Hund,", "我爱", "ein 😀Ω"])
-def test_where_no_word_goes_on_the_tokens_are_the_usual(prefix: str) -> None:
+def test_prefix_after_punctuation_keeps_its_usual_tokens(prefix: str) -> None:
     beginning = Speller(JOINT).prefix(prefix)
 
     assert (beginning.tokens, beginning.continuations) == (tuple(JOINT.encode_target([prefix])[0]), ())
@@ -102,12 +102,12 @@ def test_where_no_word_goes_on_the_tokens_are_the_usual(prefix: str) -> None:
 
 @settings(max_examples=100)
 @given(st.text(st.sampled_from("Hausdei ,我😀"), max_size=12))
-def test_all_beginnings_spell_the_prefix(prefix: str) -> None:
+def test_all_prefix_spellings_decode_to_the_prefix(prefix: str) -> None:
     for text in opened(Speller(JOINT), prefix):
         assert text.startswith(JOINT.normalize(prefix))
 
 
-def test_a_translation_begins_with_exactly_the_prefix() -> None:
+def test_with_prefix_keeps_the_exact_characters() -> None:
     speller = Speller(JOINT)
 
     assert speller.with_prefix("ein  Ha", "ein Haus ist") == "ein  Haus ist"

@@ -1,4 +1,4 @@
-"""Beam search against searches so plain that they can be trusted, over models that share only the contract."""
+"""Beam search, compared with plain implementations and exhaustive search."""
 
 import itertools
 import math
@@ -32,29 +32,29 @@ MODELS = [TableModel(9, seed=3, end_bias=1.0), GruModel(9, seed=4, end_bias=2.0)
 
 
 def sentences(number: int, seed: int = 1) -> list[list[int]]:
-    chance = random.Random(seed)
-    return [[chance.randrange(4, 9) for _ in range(chance.randrange(1, 7))] for _ in range(number)]
+    rng = random.Random(seed)
+    return [[rng.randrange(4, 9) for _ in range(rng.randrange(1, 7))] for _ in range(number)]
 
 
 def search(model: Model, source: ModelInputs, settings: BeamSettings) -> list[list[Hypothesis]]:
     return search_with([SUPPRESS], model, source, settings)
 
 
-def next_log_probabilities(model: Model, source: ModelInputs, said: tuple[int, ...]) -> list[float]:
+def next_log_probabilities(model: Model, source: ModelInputs, tokens: tuple[int, ...]) -> list[float]:
     """By forced decoding of the whole prefix: no state, no cache."""
     with torch.no_grad():
-        decoded = model.decode(model.encode(source), DecoderInput(torch.tensor([[START, *said]])))
+        decoded = model.decode(model.encode(source), DecoderInput(torch.tensor([[START, *tokens]])))
         return model.logits(decoded)[-1].log_softmax(-1).tolist()
 
 
 def greedily(model: Model, source: ModelInputs, longest: int) -> tuple[int, ...]:
-    said: tuple[int, ...] = ()
+    tokens: tuple[int, ...] = ()
     while True:
-        words = next_log_probabilities(model, source, said)
+        words = next_log_probabilities(model, source, tokens)
         best = max((word for word in range(len(words)) if word not in SUPPRESSED), key=words.__getitem__)
-        if best == END or len(said) == longest:
-            return said
-        said = (*said, best)
+        if best == END or len(tokens) == longest:
+            return tokens
+        tokens = (*tokens, best)
 
 
 def plain_beam_search(
@@ -65,20 +65,20 @@ def plain_beam_search(
     finished: list[tuple[float, tuple[int, ...]]] = []
     for length in itertools.count(1):
         found = [
-            (total + log_probability, said, word)
-            for total, said in live
-            for word, log_probability in enumerate(next_log_probabilities(model, source, said))
+            (total + log_probability, tokens, word)
+            for total, tokens in live
+            for word, log_probability in enumerate(next_log_probabilities(model, source, tokens))
             if word not in SUPPRESSED
         ]
         found.sort(key=lambda continuation: -continuation[0])
         if settings.beam_size == 1:
             found = found[:1]  # greedy: what ends has no rival
         finished += [
-            (total / length**settings.length_penalty, said)
-            for total, said, word in found[: settings.beam_size]
+            (total / length**settings.length_penalty, tokens)
+            for total, tokens, word in found[: settings.beam_size]
             if word == END
         ]
-        going_on = [(total, (*said, word)) for total, said, word in found if word != END][: settings.beam_size]
+        going_on = [(total, (*tokens, word)) for total, tokens, word in found if word != END][: settings.beam_size]
         enough = len(finished) >= settings.beam_size and (
             first
             or sorted(finished, reverse=True)[settings.n_best - 1][0]
@@ -87,12 +87,12 @@ def plain_beam_search(
         if enough or length > longest:
             break
         live = going_on
-    unfinished = [(total / max(1, len(said)) ** settings.length_penalty, said) for total, said in live]
+    unfinished = [(total / max(1, len(tokens)) ** settings.length_penalty, tokens) for total, tokens in live]
     return sorted(finished or unfinished, key=lambda pair: -pair[0])[: settings.n_best]
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_beam_of_one_is_greedy_search(model: Model) -> None:
+def test_beam_of_one_matches_greedy_search(model: Model) -> None:
     for sentence in sentences(8):
         found = search(model, one(*sentence), BeamSettings(beam_size=1))[0]
 
@@ -102,7 +102,7 @@ def test_a_beam_of_one_is_greedy_search(model: Model) -> None:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
 @pytest.mark.parametrize("penalty", [-0.5, 0.0, 1.0, 3.0])
-def test_search_keeps_its_own_rules(model: Model, beam_size: int, penalty: float) -> None:
+def test_beam_search_matches_a_plain_implementation(model: Model, beam_size: int, penalty: float) -> None:
     for sentence in sentences(3):
         settings = BeamSettings(
             beam_size=beam_size, n_best=min(2, beam_size), length_penalty=penalty, max_length_ratio=0.5
@@ -110,13 +110,13 @@ def test_search_keeps_its_own_rules(model: Model, beam_size: int, penalty: float
         found = search(model, one(*sentence), settings)[0]
         expected = plain_beam_search(model, one(*sentence), settings, len(sentence) // 2 + 10)
 
-        assert [hypothesis.tokens for hypothesis in found] == [said for _, said in expected]
+        assert [hypothesis.tokens for hypothesis in found] == [tokens for _, tokens in expected]
         assert [hypothesis.score for hypothesis in found] == pytest.approx([score for score, _ in expected], abs=1e-4)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("seed", range(4))
-def test_a_wide_beam_finds_the_best_of_all_translations(penalty: float, seed: int) -> None:
+def test_wide_beam_matches_exhaustive_search(penalty: float, seed: int) -> None:
     longest = 5
     model, source = GruModel(7, seed, end_bias=1.0), one(4, 5, 6)
     targets = [target for length in range(longest + 1) for target in itertools.product([4, 5, 6], repeat=length)]
@@ -133,7 +133,7 @@ def test_a_wide_beam_finds_the_best_of_all_translations(penalty: float, seed: in
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_a_batch_is_searched_as_its_sentences_alone(model: Model, beam_size: int) -> None:
+def test_results_are_independent_of_the_batch(model: Model, beam_size: int) -> None:
     given, settings = sentences(6), BeamSettings(beam_size=beam_size, n_best=beam_size)
 
     together = search(model, batch_of(given), settings)
@@ -145,7 +145,7 @@ def test_a_batch_is_searched_as_its_sentences_alone(model: Model, beam_size: int
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_log_probability_is_what_forced_decoding_says(model: Model) -> None:
+def test_log_probability_matches_forced_decoding(model: Model) -> None:
     given = sentences(6)
     settings = BeamSettings(beam_size=4, n_best=4, length_penalty=0.7)
 
@@ -158,7 +158,7 @@ def test_log_probability_is_what_forced_decoding_says(model: Model) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_hypotheses_differ_and_the_best_comes_first(model: Model) -> None:
+def test_hypotheses_are_distinct_and_sorted(model: Model) -> None:
     for found in search(model, batch_of(sentences(6)), BeamSettings(beam_size=6, n_best=6)):
         scores = [hypothesis.score for hypothesis in found]
         assert scores == sorted(scores, reverse=True)
@@ -183,7 +183,7 @@ def test_finished_sentences_leave_the_batch(beam_size: int) -> None:
     assert expected[0] > expected[-1]
 
 
-def test_no_further_step_is_made_once_nothing_can_win() -> None:
+def test_beam_search_stops_when_no_active_hypothesis_can_win() -> None:
     model = TableModel(9, end_bias=3.0)
     steps = []
     for penalty in (0.0, 1.0):
@@ -195,19 +195,19 @@ def test_no_further_step_is_made_once_nothing_can_win() -> None:
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 5, 8])
-def test_many_bad_ends_do_not_cut_off_a_good_translation_that_is_still_going(beam_size: int) -> None:
-    model, said = TableModel(9), [START, 4, 5, 6, 7, 8, END]
+def test_early_bad_hypotheses_do_not_end_the_search(beam_size: int) -> None:
+    model, tokens = TableModel(9), [START, 4, 5, 6, 7, 8, END]
     model.table.data.zero_()  # any word is as unlikely as any other, the end too
-    for word, following in itertools.pairwise(said):
+    for word, following in itertools.pairwise(tokens):
         model.table.data[:, word, following] = 12.0
 
     found = search(model, one(4, 5), BeamSettings(beam_size=beam_size))[0]
 
-    assert list(found[0].tokens) == said[1:-1]
+    assert list(found[0].tokens) == tokens[1:-1]
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_what_never_ends_is_cut_off_and_scored_without_an_end(beam_size: int) -> None:
+def test_beam_search_truncates_hypotheses_without_eos(beam_size: int) -> None:
     model, source = GruModel(9, end_bias=-1e4), one(4, 5, 6)
 
     best = search(model, source, BeamSettings(beam_size=beam_size, n_best=beam_size, max_length_ratio=1.5))[0][0]
@@ -219,7 +219,7 @@ def test_what_never_ends_is_cut_off_and_scored_without_an_end(beam_size: int) ->
     assert best.score == pytest.approx(best.log_probability / 14)
 
 
-def test_a_cut_off_hypothesis_is_dropped_if_another_is_finished() -> None:
+def test_truncated_hypotheses_are_dropped_if_any_is_finished() -> None:
     model, source = GruModel(9, seed=2, end_bias=2.0), one(4, 5, 6)
 
     found = search(model, source, BeamSettings(beam_size=50, n_best=50, max_length_ratio=0.01))[0]
@@ -229,7 +229,7 @@ def test_a_cut_off_hypothesis_is_dropped_if_another_is_finished() -> None:
         assert hypothesis.log_probability == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_beam_may_be_larger_than_the_vocabulary() -> None:
+def test_beam_may_be_larger_than_the_vocabulary() -> None:
     model = TableModel(6, end_bias=2.0)
 
     found = search(model, one(4, 5), BeamSettings(beam_size=40, n_best=40))[0]
@@ -238,7 +238,7 @@ def test_a_beam_may_be_larger_than_the_vocabulary() -> None:
     assert all(math.isfinite(hypothesis.score) for hypothesis in found)
 
 
-def test_a_larger_penalty_gives_longer_translations() -> None:
+def test_larger_length_penalty_gives_longer_translations() -> None:
     model, source = GruModel(9, seed=5, end_bias=2.0), batch_of(sentences(10))
 
     lengths = [
@@ -250,7 +250,7 @@ def test_a_larger_penalty_gives_longer_translations() -> None:
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 3])
-def test_of_equal_words_the_lowest_number_comes_first(beam_size: int) -> None:
+def test_lower_token_id_comes_first_among_equals(beam_size: int) -> None:
     model = TableModel(9)
     torch.nn.init.zeros_(model.table)
     model.table.data[:, START, [5, 7]] = 5.0
@@ -261,7 +261,7 @@ def test_of_equal_words_the_lowest_number_comes_first(beam_size: int) -> None:
     assert [hypothesis.tokens for hypothesis in found][:2] == [(5,), (7,)][:beam_size]
 
 
-def test_scores_that_are_not_numbers_give_no_hypothesis() -> None:
+def test_nan_logits_give_no_hypothesis() -> None:
     model = TableModel(9)
     torch.nn.init.constant_(model.table, math.nan)
 
@@ -270,7 +270,7 @@ def test_scores_that_are_not_numbers_give_no_hypothesis() -> None:
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
-def test_a_search_that_stops_later_finds_nothing_worse(penalty: float) -> None:
+def test_later_stopping_finds_no_worse_translation(penalty: float) -> None:
     model, source = GruModel(9, seed=5, end_bias=3.0), batch_of(sentences(12))
     found, steps = {}, {}
     for rule in (True, False, "never"):
@@ -289,18 +289,18 @@ def test_a_search_that_stops_later_finds_nothing_worse(penalty: float) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_first_to_finish_stop_a_search_that_asks_for_them(model: Model) -> None:
+def test_early_stopping_matches_a_plain_implementation(model: Model) -> None:
     for sentence in sentences(3):
         settings = BeamSettings(beam_size=3, n_best=3, early_stopping=True)
 
         found = search(model, one(*sentence), settings)[0]
 
         expected = plain_beam_search(model, one(*sentence), settings, 2 * len(sentence) + 10, first=True)
-        assert [each.tokens for each in found] == [said for _, said in expected]
+        assert [each.tokens for each in found] == [tokens for _, tokens in expected]
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_lengths_keep_to_their_bounds(beam_size: int) -> None:
+def test_lengths_stay_within_min_and_max_length(beam_size: int) -> None:
     model = GruModel(9, seed=4, end_bias=2.0)
     for least, most in [(1, 2), (3, 3), (5, 6), (30, None)]:
         settings = BeamSettings(beam_size=beam_size, n_best=beam_size, min_length=least, max_length=most)

@@ -1,4 +1,4 @@
-"""The best words, sought in two stages, against torch's own."""
+"""Top-k in two stages, compared with torch."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from nmt_cli.decoding.search.candidates import top_tokens
 
 @pytest.mark.parametrize("words", [30, 64, 65, 127, 128, 700, 4096, 8003])
 @pytest.mark.parametrize("beam", [1, 2, 5, 12])
-def test_two_stages_find_the_top_tokens(monkeypatch: pytest.MonkeyPatch, words: int, beam: int) -> None:
+def test_two_stage_top_k_matches_torch(monkeypatch: pytest.MonkeyPatch, words: int, beam: int) -> None:
     monkeypatch.setattr(candidates, "_MIN_GROUPED", 1)
     torch.manual_seed(words)
     ranked = torch.randn(3, beam, words)
@@ -25,25 +25,25 @@ def test_two_stages_find_the_top_tokens(monkeypatch: pytest.MonkeyPatch, words: 
     assert_close(found.sort(descending=True).values, ranked.topk(number).values)
 
 
-def test_words_of_two_stages_are_different(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_stage_top_k_returns_distinct_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "_MIN_GROUPED", 1)
     found = top_tokens(torch.zeros(2, 3, 1000), 5)
     assert all(len(set(row)) == 6 for row in found.flatten(0, 1).tolist())
 
 
-def test_of_equal_words_two_stages_find_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_stage_top_1_returns_the_first_of_equals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "_MIN_GROUPED", 1)
     ranked = torch.zeros(1, 1, 1000)
     ranked[..., [77, 78, 500, 999]] = 1.0
     assert top_tokens(ranked, 1).item() == 77
 
 
-def test_scores_that_are_not_numbers_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_stage_top_k_accepts_nan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "_MIN_GROUPED", 1)
     assert top_tokens(torch.full((2, 3, 1000), torch.nan), 5).shape == (2, 3, 6)
 
 
-def test_forbidden_words_take_no_probability_from_the_others() -> None:
+def test_suppressed_tokens_leave_other_log_probs_unchanged() -> None:
     scores = torch.randn(2, 3, 50)
     expected, allowed = scores.log_softmax(-1), torch.arange(50) != 7
     processors = ProcessorList([SuppressTokens([7], torch.device("cpu"))])

@@ -1,4 +1,4 @@
-"""What is required is said whenever it can be, by beams of any size."""
+"""Forced phrases occur whenever possible, with beams of any size."""
 
 import pytest
 import torch
@@ -28,16 +28,16 @@ SETTINGS = st.builds(
 MODEL = GruModel(9, seed=5, end_bias=3.0)
 
 
-def said_as_required(required: tuple[Phrase, ...], tokens: tuple[int, ...]) -> bool:
+def contains_all(required: tuple[Phrase, ...], tokens: tuple[int, ...]) -> bool:
     return all(occurrences(phrase, tokens, CONTINUES) >= required.count(phrase) for phrase in required)
 
 
 @settings(max_examples=30)
 @given(st.lists(PHRASES, min_size=1, max_size=4).map(tuple), st.lists(st.sampled_from(WORDS), max_size=2), SETTINGS)
-def test_what_is_required_is_always_said(required: tuple[Phrase, ...], prefix: list[int], chosen: BeamSettings) -> None:
+def test_forced_phrases_always_occur(required: tuple[Phrase, ...], prefix: list[int], chosen: BeamSettings) -> None:
     found = search(MODEL, [Constraints(prefix=tuple(prefix), forced_phrases=required)], chosen, CONTINUES)[0]
 
-    assert said_as_required(required, found[0].tokens)
+    assert contains_all(required, found[0].tokens)
     assert found[0].tokens[: len(prefix)] == tuple(prefix)
     assert not found[0].unsatisfied
     room = max(chosen.max_length or 99, len(prefix) + sum(map(len, required)))
@@ -45,33 +45,33 @@ def test_what_is_required_is_always_said(required: tuple[Phrase, ...], prefix: l
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_what_cannot_be_said_is_given_up_and_named(beam_size: int) -> None:
-    wishes = Constraints(forced_phrases=((4, 5), (6,), (4, 5)), bad_words=((5,),))
+def test_impossible_phrases_are_dropped_and_reported(beam_size: int) -> None:
+    constraints = Constraints(forced_phrases=((4, 5), (6,), (4, 5)), bad_words=((5,),))
     expected = search(
         MODEL, [Constraints(forced_phrases=((6,),), bad_words=((5,),))], BeamSettings(beam_size=beam_size)
     )[0]
 
-    found = search(MODEL, [wishes], BeamSettings(beam_size=beam_size))[0]
+    found = search(MODEL, [constraints], BeamSettings(beam_size=beam_size))[0]
 
     assert [each.tokens for each in found] == [each.tokens for each in expected]
     assert {each.unsatisfied for each in found} == {((4, 5),)}
 
 
-def test_of_phrases_that_cannot_stand_together_none_is_asked_for() -> None:
-    wishes = Constraints(forced_phrases=((4, 4), (5,)), bad_words=((4, 5), (5, 4), (6,), (7,), (8,)))
-    expected = search(MODEL, [Constraints(bad_words=wishes.bad_words)], BeamSettings(beam_size=2))[0]
+def test_phrases_that_exclude_each_other_are_all_dropped() -> None:
+    constraints = Constraints(forced_phrases=((4, 4), (5,)), bad_words=((4, 5), (5, 4), (6,), (7,), (8,)))
+    expected = search(MODEL, [Constraints(bad_words=constraints.bad_words)], BeamSettings(beam_size=2))[0]
 
-    found = search(MODEL, [wishes], BeamSettings(beam_size=2))[0]
+    found = search(MODEL, [constraints], BeamSettings(beam_size=2))[0]
 
     assert [each.tokens for each in found] == [each.tokens for each in expected]
     assert found[0].unsatisfied
     assert set(found[0].unsatisfied) == {
-        each for each in wishes.forced_phrases if not occurrences(each, found[0].tokens)
+        each for each in constraints.forced_phrases if not occurrences(each, found[0].tokens)
     }
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_where_no_word_may_follow_a_translation_is_cut_off(beam_size: int) -> None:
+def test_translation_is_truncated_where_no_token_may_follow(beam_size: int) -> None:
     model = GruModel(9, seed=5, end_bias=-1e4)
 
     found = search(model, [Constraints()], BeamSettings(beam_size=beam_size, no_repeat_ngram_size=1, min_length=9))[0]
@@ -83,12 +83,12 @@ def test_where_no_word_may_follow_a_translation_is_cut_off(beam_size: int) -> No
 @pytest.mark.parametrize(
     "chosen", [SamplingSettings(strategy="sampling", n_best=3), BeamSettings(beam_size=6, n_best=6, num_beam_groups=3)]
 )
-def test_other_strategies_leave_what_requires_words_to_a_plain_beam(chosen: SearchSettings) -> None:
-    wishes = [Constraints(), Constraints(forced_phrases=((4, 5), (6,))), Constraints()]
+def test_other_strategies_search_forced_phrases_by_a_beam(chosen: SearchSettings) -> None:
+    constraints = [Constraints(), Constraints(forced_phrases=((4, 5), (6,))), Constraints()]
 
-    found = search(MODEL, wishes, chosen, CONTINUES)
+    found = search(MODEL, constraints, chosen, CONTINUES)
 
-    assert all(said_as_required(wishes[1].forced_phrases, each.tokens) for each in found[1])
+    assert all(contains_all(constraints[1].forced_phrases, each.tokens) for each in found[1])
     without = search(MODEL, [Constraints()] * 3, chosen, CONTINUES)
     for index in (0, 2):
         assert [each.tokens for each in found[index]] == [each.tokens for each in without[index]]
@@ -96,7 +96,7 @@ def test_other_strategies_leave_what_requires_words_to_a_plain_beam(chosen: Sear
         assert [each.score for each in found[index]] == pytest.approx(scores, abs=1e-5)
 
 
-def test_a_place_for_what_was_said_early_finds_better_translations() -> None:
+def test_banks_keep_hypotheses_that_begin_a_phrase_early() -> None:
     model = TableModel(9)
     model.table.data.zero_()
     for word, following in [(2, 4), (4, 5), (5, 6), (6, 3)]:
@@ -111,7 +111,7 @@ def test_a_place_for_what_was_said_early_finds_better_translations() -> None:
     assert found.log_probability == pytest.approx(forced_log_probability(model, one(4, 5, 6), found.tokens), abs=1e-4)
 
 
-def test_a_beam_is_not_filled_with_forbidden_words_that_would_have_to_go_on() -> None:
+def test_beam_is_not_filled_with_completed_bad_words() -> None:
     model = TableModel(9)
     model.table.data.zero_()
     model.table.data[:, 2, [4, 5]] = 5.0
@@ -125,7 +125,7 @@ def test_a_beam_is_not_filled_with_forbidden_words_that_would_have_to_go_on() ->
 
 
 @pytest.mark.parametrize(("nats", "expected"), [(5.0, True), (7.0, False)])
-def test_a_phrase_is_begun_only_where_the_model_nearly_would(nats: float, expected: bool) -> None:
+def test_phrase_begins_only_where_it_is_likely_enough(nats: float, expected: bool) -> None:
     scores = torch.full((1, 1, 9), -50.0)
     scores[..., [4, 5, 6]], scores[..., 7] = 0.0, -nats
     beams = ActiveBeams.initial(1, 2, torch.device("cpu"))
@@ -138,7 +138,7 @@ def test_a_phrase_is_begun_only_where_the_model_nearly_would(nats: float, expect
     assert (7 in found.token_ids[found.path_scores > -torch.inf]) == expected
 
 
-def test_a_phrase_that_is_likely_nowhere_is_said_when_the_rest_is() -> None:
+def test_unlikely_phrase_comes_at_the_end() -> None:
     model = TableModel(9)
     model.table.data.zero_()
     model.table.data[:, :, 7] = -20.0
@@ -150,7 +150,7 @@ def test_a_phrase_that_is_likely_nowhere_is_said_when_the_rest_is() -> None:
     assert found.tokens == (4, 5, 6, 7)
 
 
-def test_a_phrase_that_is_begun_goes_on_however_unlikely_that_is() -> None:
+def test_begun_phrase_continues_even_if_unlikely() -> None:
     model = TableModel(9)
     model.table.data.zero_()
     model.table.data[:, :, 8] = -20.0

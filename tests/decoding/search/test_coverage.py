@@ -1,4 +1,4 @@
-"""The coverage penalty ranks by where a model looks."""
+"""The coverage penalty, compared with attention computed separately."""
 
 import math
 
@@ -25,7 +25,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("settings", MODELS)
-def test_translations_are_ranked_by_score_and_coverage(settings: TransformerSettings | RnnSettings) -> None:
+def test_coverage_penalty_reranks_translations(settings: TransformerSettings | RnnSettings) -> None:
     torch.manual_seed(1)
     model = build(settings, VocabularySpec(9, 9)).eval()
     plain = search(model, [NO_CONSTRAINTS] * 3, ALL, sources=SOURCES)
@@ -50,6 +50,6 @@ def test_translations_are_ranked_by_score_and_coverage(settings: TransformerSett
         }
 
 
-def test_a_model_without_attention_says_so() -> None:
+def test_coverage_penalty_needs_attention() -> None:
     with pytest.raises(RecipeError, match="coverage_penalty: this model has no attention"):
         search(GruModel(9, end_bias=2.0), [NO_CONSTRAINTS], BeamSettings(coverage_penalty=0.2))

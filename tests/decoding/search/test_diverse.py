@@ -1,4 +1,4 @@
-"""Diverse beam search against one that goes through groups and hypotheses one by one."""
+"""Diverse beam search, compared with a plain implementation."""
 
 import itertools
 import math
@@ -33,18 +33,20 @@ def plain_diverse_search(model: GruModel, sentence: list[int], settings: BeamSet
         said_now = Counter[int]()
         for group in sorted(going):
             found = [
-                (total + log_probability, said, word)
-                for total, said in live[group]
-                for word, log_probability in enumerate(_next(model, sentence, said))
-                if word > END or (said and word == END)
+                (total + log_probability, tokens, word)
+                for total, tokens in live[group]
+                for word, log_probability in enumerate(_next(model, sentence, tokens))
+                if word > END or (tokens and word == END)
             ]
             found.sort(key=lambda each: -(each[0] - settings.diversity_penalty * said_now[each[2]]))
             if beam == 1:
                 found = found[:1]
-            finished[group] += [(total / length**penalty, said) for total, said, word in found[:beam] if word == END]
+            finished[group] += [
+                (total / length**penalty, tokens) for total, tokens, word in found[:beam] if word == END
+            ]
             last[group] = live[group]
-            live[group] = [(total, (*said, word)) for total, said, word in found if word != END][:beam]
-            said_now.update(said[-1] for _, said in live[group])
+            live[group] = [(total, (*tokens, word)) for total, tokens, word in found if word != END][:beam]
+            said_now.update(tokens[-1] for _, tokens in live[group])
             worst = sorted(finished[group], reverse=True)[: min(beam, settings.n_best)][-1:]
             best = max((total for total, _ in live[group]), default=-math.inf)
             enough = len(finished[group]) >= beam and worst[0][0] >= best / (length + 1) ** penalty
@@ -52,22 +54,22 @@ def plain_diverse_search(model: GruModel, sentence: list[int], settings: BeamSet
                 going.remove(group)
         if not going:
             break
-    unfinished = [[(total / max(1, len(said)) ** penalty, said) for total, said in each] for each in last]
+    unfinished = [[(total / max(1, len(tokens)) ** penalty, tokens) for total, tokens in each] for each in last]
     lists = [sorted(each or rest, reverse=True)[:beam] for each, rest in zip(finished, unfinished, strict=True)]
     turns = [sorted((each[place] for each in lists if place < len(each)), reverse=True) for place in range(beam)]
     return sorted(list(dict.fromkeys(itertools.chain(*turns)))[: settings.n_best], reverse=True)
 
 
-def _next(model: GruModel, sentence: list[int], said: tuple[int, ...]) -> list[float]:
+def _next(model: GruModel, sentence: list[int], tokens: tuple[int, ...]) -> list[float]:
     with torch.no_grad():
-        decoded = model.decode(model.encode(one(*sentence)), DecoderInput(torch.tensor([[START, *said]])))
+        decoded = model.decode(model.encode(one(*sentence)), DecoderInput(torch.tensor([[START, *tokens]])))
         values: list[float] = model.logits(decoded)[-1].log_softmax(-1).tolist()
     return values
 
 
 @pytest.mark.parametrize("groups", [2, 3, 6])
 @pytest.mark.parametrize("diversity", [0.0, 0.7, 5.0])
-def test_groups_go_as_they_should(groups: int, diversity: float) -> None:
+def test_diverse_beam_search_matches_a_plain_implementation(groups: int, diversity: float) -> None:
     model = GruModel(9, seed=4, end_bias=2.0)
     settings = BeamSettings(beam_size=6, n_best=6, num_beam_groups=groups, diversity_penalty=diversity)
 
@@ -75,11 +77,11 @@ def test_groups_go_as_they_should(groups: int, diversity: float) -> None:
 
     for sentence, found in zip(SOURCES, together, strict=True):
         expected = plain_diverse_search(model, sentence, settings)
-        assert [each.tokens for each in found] == [said for _, said in expected]
+        assert [each.tokens for each in found] == [tokens for _, tokens in expected]
         assert [each.score for each in found] == pytest.approx([score for score, _ in expected], abs=1e-4)
 
 
-def test_diverse_beams_differ_more() -> None:
+def test_diversity_penalty_makes_groups_differ() -> None:
     model = GruModel(9, seed=4, end_bias=2.0)
 
     def first_words(diversity: float) -> int:
@@ -89,7 +91,7 @@ def test_diverse_beams_differ_more() -> None:
     assert first_words(5.0) > first_words(0.0)
 
 
-def test_each_group_gives_its_best_before_others_their_second() -> None:
+def test_merge_takes_the_best_of_each_group_first() -> None:
     groups = [
         [Hypothesis((4,), -1.0, -1.0), Hypothesis((5,), -2.0, -2.0)],
         [Hypothesis((6,), -9.0, -9.0), Hypothesis((7,), -10.0, -10.0)],

@@ -1,4 +1,4 @@
-"""Minimum risk chooses as one would who compares all candidates with sacreBLEU."""
+"""MBR decoding, compared with sacreBLEU on all pairs of candidates."""
 
 import math
 
@@ -18,7 +18,7 @@ METRICS = {"chrf": CHRF(), "bleu": BLEU(effective_order=True)}
 
 @pytest.mark.parametrize("utility", ["chrf", "bleu"])
 @pytest.mark.parametrize("candidates_from", ["sampling", "beam"])
-def test_the_best_is_most_like_all_candidates(utility: str, candidates_from: str) -> None:
+def test_mbr_matches_sacrebleu_on_all_pairs(utility: str, candidates_from: str) -> None:
     settings = MbrSettings(
         strategy="mbr", utility=utility, num_candidates=9, candidates_from=candidates_from, n_best=3, check=False
     )
@@ -47,7 +47,7 @@ def test_the_best_is_most_like_all_candidates(utility: str, candidates_from: str
             assert found.log_probability in {one.log_probability for one in each if one.text == found.text}
 
 
-def test_candidates_keep_the_other_settings() -> None:
+def test_mbr_candidate_search_keeps_other_settings() -> None:
     sampled = MbrSettings(strategy="mbr", epsilon=0.02, n_best=3, num_candidates=64, max_length=50)
     beam = MbrSettings(strategy="mbr", candidates_from="beam", length_penalty=0.5)
 

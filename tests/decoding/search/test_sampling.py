@@ -1,4 +1,4 @@
-"""Sampling draws from the model's own distribution, and each line draws for itself."""
+"""Sampling follows the model's distribution, independently for each line."""
 
 import math
 from collections import Counter
@@ -43,7 +43,7 @@ def first_probabilities(model: TableModel, temperature: float = 1.0) -> torch.Te
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_words_come_as_often_as_the_model_says(temperature: float) -> None:
+def test_tokens_are_as_frequent_as_their_probability(temperature: float) -> None:
     model, draws = TableModel(9, end_bias=1.0), 4000
 
     counted = words_after_start(model, draws, settings(temperature=temperature))
@@ -54,7 +54,7 @@ def test_words_come_as_often_as_the_model_says(temperature: float) -> None:
 
 
 @pytest.mark.parametrize("top_k", [1, 3, 100])
-def test_top_k_draws_among_the_likeliest(top_k: int) -> None:
+def test_top_k_samples_among_the_most_likely(top_k: int) -> None:
     model = TableModel(9, end_bias=1.0)
     expected = first_probabilities(model).topk(min(top_k, 9)).indices.tolist()
 
@@ -63,7 +63,7 @@ def test_top_k_draws_among_the_likeliest(top_k: int) -> None:
     assert set(counted) == set(expected)
 
 
-def test_top_p_draws_among_the_fewest_that_reach_it() -> None:
+def test_top_p_samples_among_the_smallest_nucleus() -> None:
     model = TableModel(9, end_bias=1.0)
     ordered = first_probabilities(model).sort(descending=True)
     needed = int((ordered.values.cumsum(0) < 0.6).sum()) + 1
@@ -73,14 +73,14 @@ def test_top_p_draws_among_the_fewest_that_reach_it() -> None:
     assert set(counted) == set(ordered.indices[:needed].tolist())
 
 
-def test_a_tiny_top_p_leaves_the_likeliest_word() -> None:
+def test_tiny_top_p_leaves_the_most_likely_token() -> None:
     model = TableModel(9, end_bias=1.0)
 
     assert set(words_after_start(model, 50, settings(top_p=1e-9))) == {int(first_probabilities(model).argmax())}
 
 
 @pytest.mark.parametrize("model", [TableModel(9, end_bias=1.0), GruModel(9, seed=4, end_bias=2.0)])
-def test_drawing_among_one_word_is_greedy_search(model: Model) -> None:
+def test_top_1_sampling_matches_greedy_search(model: Model) -> None:
     source, lines = batch_of(GIVEN), numbered(GIVEN)
 
     drawn = search_with([SUPPRESS], model, source, settings(top_k=1), lines)
@@ -91,7 +91,7 @@ def test_drawing_among_one_word_is_greedy_search(model: Model) -> None:
 
 
 @pytest.mark.parametrize("model", [TableModel(9, end_bias=1.0), GruModel(9, seed=4, end_bias=2.0)])
-def test_a_line_draws_the_same_in_any_company(model: Model) -> None:
+def test_samples_are_independent_of_the_batch(model: Model) -> None:
     chosen = settings(n_best=3, temperature=1.3)
 
     together = search_with([SUPPRESS], model, batch_of(GIVEN), chosen, numbered(GIVEN))
@@ -101,7 +101,7 @@ def test_a_line_draws_the_same_in_any_company(model: Model) -> None:
         assert sorted(hypothesis.tokens for hypothesis in alone) == sorted(found.tokens for found in together[line])
 
 
-def test_the_seed_the_line_and_the_draw_decide() -> None:
+def test_samples_depend_on_seed_line_and_index() -> None:
     model = GruModel(9, seed=4, end_bias=-1e4)
 
     def tokens(seed: int, line: int) -> list[tuple[int, ...]]:
@@ -113,7 +113,7 @@ def test_the_seed_the_line_and_the_draw_decide() -> None:
 
 
 @pytest.mark.parametrize("end_bias", [1.0, -1e4])
-def test_log_probability_is_that_of_the_whole_distribution(end_bias: float) -> None:
+def test_log_probability_ignores_sampling_filters(end_bias: float) -> None:
     model = GruModel(9, seed=4, end_bias=end_bias)
     chosen = settings(n_best=4, temperature=0.5, top_k=4, top_p=0.9, length_penalty=0.5)
 
@@ -128,7 +128,7 @@ def test_log_probability_is_that_of_the_whole_distribution(end_bias: float) -> N
             assert hypothesis.score == pytest.approx(expected / length**0.5, abs=1e-3)
 
 
-def test_sentences_leave_the_batch_when_all_their_draws_are_over() -> None:
+def test_sentences_leave_the_batch_when_all_samples_are_over() -> None:
     model = GruModel(9, seed=4, end_bias=2.0)
 
     found = search_with([SUPPRESS], model, batch_of(GIVEN), settings(n_best=2), numbered(GIVEN))
@@ -139,7 +139,7 @@ def test_sentences_leave_the_batch_when_all_their_draws_are_over() -> None:
     assert expected[0] > expected[-1]
 
 
-def test_the_best_draw_comes_first() -> None:
+def test_samples_are_sorted_by_score() -> None:
     found: list[Hypothesis] = search_with(
         [], GruModel(9, end_bias=2.0), one(4, 5), settings(n_best=8), numbered([[4]], 1)
     )[0]
@@ -148,7 +148,7 @@ def test_the_best_draw_comes_first() -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-def test_scores_that_are_not_numbers_give_no_hypothesis() -> None:
+def test_nan_logits_give_no_hypothesis() -> None:
     model = TableModel(9)
     torch.nn.init.constant_(model.table, math.nan)
 
@@ -188,7 +188,7 @@ def truncated(probability: torch.Tensor, chosen: SamplingSettings) -> torch.Tens
         {"top_p": 0.8, "min_p": 0.25, "epsilon": 0.01},
     ],
 )
-def test_words_come_as_often_as_what_is_left_says(changes: dict[str, float | int | None]) -> None:
+def test_filters_match_their_definitions(changes: dict[str, float | int | None]) -> None:
     model, draws, chosen = TableModel(9, seed=2, end_bias=1.0), 3000, settings(**changes)
     expected = truncated(first_probabilities(model, chosen.temperature), chosen).tolist()
 
