@@ -33,7 +33,7 @@ def recipe(tmp_path: Path) -> Recipe:
     )
 
 
-def test_it_reports_each_corpus_on_stderr_and_names_the_next_command(
+def test_preprocess_reports_each_corpus_and_the_next_command(
     recipe: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
     preprocess(recipe)
@@ -48,7 +48,7 @@ def test_it_reports_each_corpus_on_stderr_and_names_the_next_command(
     assert all(len(line) <= 80 for line in err.split("\n") if str(recipe.data.prepared) not in line)
 
 
-def test_a_second_time_nothing_is_touched(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+def test_second_preprocess_changes_no_file(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
     preprocess(recipe)
     manifest = recipe.data.prepared / files.MANIFEST
     before = manifest.stat()
@@ -58,7 +58,7 @@ def test_a_second_time_nothing_is_touched(recipe: Recipe, capsys: pytest.Capture
     assert capsys.readouterr().err == f"{recipe.data.prepared} is up to date; nothing to do\n"
 
 
-def test_a_changed_recipe_does_the_work_again(recipe: Recipe) -> None:
+def test_changed_recipe_is_prepared_again(recipe: Recipe) -> None:
     preprocess(recipe)
     before = (recipe.data.prepared / files.MANIFEST).read_bytes()
     tokenizer = recipe.tokenizer.model_copy(update={"algorithm": "bpe"})
@@ -66,20 +66,20 @@ def test_a_changed_recipe_does_the_work_again(recipe: Recipe) -> None:
     assert (recipe.data.prepared / files.MANIFEST).read_bytes() != before
 
 
-def test_a_dry_run_only_tells(recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_changes_no_file(recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(tmp_path.iterdir())
     preprocess(recipe, dry_run=True)
     assert "would prepare" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_dry_run_finds_what_is_missing(recipe: Recipe) -> None:
+def test_dry_run_reports_missing_files(recipe: Recipe) -> None:
     recipe.data.valid["tiny"].target.unlink()
     with pytest.raises(DataError, match=r"valid\.target: does not exist"):
         preprocess(recipe, dry_run=True)
 
 
-def test_quiet_says_nothing(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_prints_nothing(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
     console.set_quiet(True)
     try:
         preprocess(recipe)
@@ -88,9 +88,7 @@ def test_quiet_says_nothing(recipe: Recipe, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_part_and_the_joining_of_parts_say_what_comes_next(
-    recipe: Recipe, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_shard_and_merge_report_the_next_command(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
     preprocess(recipe, PreprocessJob(ShardSpec(1, 2), merge=False))
     told = capsys.readouterr().err
     assert "preparing shard 1/2 of tiny" in told
@@ -104,7 +102,7 @@ def test_a_part_and_the_joining_of_parts_say_what_comes_next(
     assert is_current(recipe)
 
 
-def test_what_a_kill_has_left_is_cleared_away_but_not_in_a_dry_run(recipe: Recipe) -> None:
+def test_leftovers_of_a_kill_are_removed_except_in_a_dry_run(recipe: Recipe) -> None:
     preprocess(recipe)
     left = recipe.data.prepared.with_name("data.parts")
     left.mkdir()

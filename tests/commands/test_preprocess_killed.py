@@ -105,7 +105,7 @@ def assert_tidy() -> None:
     assert {path.name for path in Path.cwd().glob("prepared*")} == {"prepared", "prepared.lock"}
 
 
-def test_killed_at_random_moments_nothing_half_made_is_believed(made: dict[int, dict[str, bytes]]) -> None:
+def test_kill_at_random_moments_leaves_no_valid_partial_data(made: dict[int, dict[str, bytes]]) -> None:
     moments, turn, killed, longest = random.Random(1), 0, 0, 1.0
     while killed < KILLS:
         size = SIZES[turn % 2]
@@ -128,7 +128,7 @@ def test_killed_at_random_moments_nothing_half_made_is_believed(made: dict[int, 
         assert_tidy()
 
 
-def test_killed_at_each_step_nothing_half_made_is_believed(
+def test_kill_at_each_step_leaves_no_valid_partial_data(
     made: dict[int, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "SHARD_RECORDS", 2000)  # not so many steps
@@ -155,7 +155,7 @@ def test_killed_at_each_step_nothing_half_made_is_believed(
 
 
 @pytest.mark.parametrize("most", [300, 30_000])
-def test_a_full_disk_is_told_and_the_old_stays(made: dict[int, dict[str, bytes]], most: int) -> None:
+def test_full_disk_is_reported_and_keeps_the_previous_data(made: dict[int, dict[str, bytes]], most: int) -> None:
     forked = ForkedRun(SIZES[0], before=f"limit_file_size({most})")
     assert forked.exit_code() == 5, forked.stderr
     assert "no space left" in forked.stderr
@@ -166,7 +166,7 @@ def test_a_full_disk_is_told_and_the_old_stays(made: dict[int, dict[str, bytes]]
     assert_tidy()
 
 
-def test_one_process_killed_ends_all_and_what_was_done_is_used(made: dict[int, dict[str, bytes]]) -> None:
+def test_killed_worker_stops_the_job_and_shards_are_reused(made: dict[int, dict[str, bytes]]) -> None:
     forked = ForkedRun(SIZES[0], 2, SLOW_SHARDS)
     deadline = time.monotonic() + 60
     while len(found := workers(forked.process.pid)) < 2 or not any(Path("prepared.parts").glob("train/digits/0*[0-9]")):

@@ -114,8 +114,8 @@ def test_other_value_instead_of_a_list_is_reported(messy: str, errors_of: Errors
         ("{format: tsv, file: x, source: [1]}", "8:33", "data.train.web.source: must be text, not a list"),
         ("{format: tsv, file: x, source: ''}", "8:33", 'data.train.web.source: must be text, not ""'),
         ("{format: tsv, file: x, source: 2}", "8:5", "data.train.web.target: 2 is also the column of the source"),
-        ("{format: jsonl, file: x, target: source}", "8:35", "data.train.web.target: source is the field of the"
-         " source, too"),
+        ("{format: jsonl, file: x, target: source}", "8:35", "data.train.web.target: source is also the field of the"
+         " source"),
         ("{format: tsv}", "8:5", "data.train.web.file: is missing"),
         ("{source: x}", "8:5", "data.train.web.target: is missing"),
         ("{source: x, target: y, fromat: lines}", "8:33", "data.train.web.fromat: is not a setting; did you mean"

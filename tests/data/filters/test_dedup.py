@@ -1,4 +1,4 @@
-"""Equal pairs have equal keys, nearly equal ones nearly so."""
+"""Keys of duplicates and near duplicates, and first occurrences of keys."""
 
 import unicodedata
 from pathlib import Path
@@ -28,7 +28,7 @@ def slowly(text: str) -> str:
 
 
 @given(st.text(signs) | st.text())
-def test_the_canonical_form_is_what_it_says(text: str) -> None:
+def test_canonical_equals_slow_reference(text: str) -> None:
     assert canonical(text) == slowly(text)
 
 
@@ -45,7 +45,7 @@ def test_the_canonical_form_is_what_it_says(text: str) -> None:
         ("か", "が", False),
     ],
 )
-def test_lines_that_differ_in_case_digits_and_punctuation_are_near(one: str, other: str, are_near: bool) -> None:
+def test_near_duplicates_ignore_case_digits_and_punctuation(one: str, other: str, are_near: bool) -> None:
     near = NearDuplicates(NearDuplicatesFilter(compare="source"), ("en", "de"), NONE)
     first, second = near.keys(Examples([one, other], ["x", "y"]))
 
@@ -55,7 +55,7 @@ def test_lines_that_differ_in_case_digits_and_punctuation_are_near(one: str, oth
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "A", "1"]), st.sampled_from(["a", "b", "ab"])), max_size=12))
 @pytest.mark.parametrize("compare", ["pair", "source", "target"])
 @pytest.mark.parametrize("kind", ["duplicates", "near_duplicates"])
-def test_keys_are_equal_where_text_is(kind: str, compare: Compare, pairs: list[tuple[str, str]]) -> None:
+def test_keys_are_equal_iff_texts_are(kind: str, compare: Compare, pairs: list[tuple[str, str]]) -> None:
     rows = Examples([source for source, _ in pairs], [target for _, target in pairs])
     if kind == "duplicates":
         keys, form = Duplicates(DuplicatesFilter(compare=compare), ("en", "de"), NONE).keys(rows), str
@@ -67,13 +67,13 @@ def test_keys_are_equal_where_text_is(kind: str, compare: Compare, pairs: list[t
     assert [[one == other for other in keys] for one in keys] == [[one == other for other in texts] for one in texts]
 
 
-def test_where_a_side_ends_matters() -> None:
+def test_pair_key_depends_on_the_boundary_of_the_sides() -> None:
     first, second = Examples(["a b", "a"], ["c", "b c"]).keys("pair")
 
     assert first != second
 
 
-def test_reasons_name_the_side() -> None:
+def test_drop_reason_names_the_compared_side() -> None:
     assert Duplicates(DuplicatesFilter(), ("en", "de"), NONE).name == "duplicates"
     assert NearDuplicates(NearDuplicatesFilter(compare="target"), ("en", "de"), NONE).name == "near_duplicates_target"
 
@@ -92,7 +92,7 @@ def first_by_set(keys: list[np.ndarray], alive: list[np.ndarray]) -> list[list[b
 
 @pytest.mark.parametrize("bucket_keys", [1, 3, 50, 1000, 1 << 21])
 @pytest.mark.parametrize("different", [1, 10, 400, 1 << 62])
-def test_it_finds_what_a_set_finds(tmp_path: Path, bucket_keys: int, different: int) -> None:
+def test_first_occurrences_equal_those_of_a_set(tmp_path: Path, bucket_keys: int, different: int) -> None:
     draws = np.random.default_rng(different + bucket_keys)
     values = draws.integers(0, 1 << 64, min(different, 1000), np.uint64)
     sizes = [0, 300, 1, 700, 0]
@@ -105,7 +105,7 @@ def test_it_finds_what_a_set_finds(tmp_path: Path, bucket_keys: int, different: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_highest_and_lowest_keys_have_their_part(tmp_path: Path) -> None:
+def test_extreme_keys_have_a_bucket(tmp_path: Path) -> None:
     keys = [np.array([2**64 - 1, 0, 2**64 - 1, 0, 1], np.uint64)]
 
     kept = first_occurrences(keys, [np.ones(5, np.bool_)], tmp_path, bucket_keys=1)
@@ -113,7 +113,7 @@ def test_the_highest_and_lowest_keys_have_their_part(tmp_path: Path) -> None:
     assert kept[0].tolist() == [True, True, False, False, True]
 
 
-def test_keys_may_lie_on_disk(tmp_path: Path) -> None:
+def test_keys_may_be_memory_mapped(tmp_path: Path) -> None:
     np.array([7, 8, 7], "<u8").tofile(tmp_path / "keys")
     keys = np.memmap(tmp_path / "keys", "<u8", "r")
 
@@ -122,5 +122,5 @@ def test_keys_may_lie_on_disk(tmp_path: Path) -> None:
     assert [some.tolist() for some in kept] == [[True, True, False], [False, False, False]]
 
 
-def test_no_rows_are_no_trouble(tmp_path: Path) -> None:
+def test_first_occurrences_of_no_pairs(tmp_path: Path) -> None:
     assert first_occurrences([], [], tmp_path) == []

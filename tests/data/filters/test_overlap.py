@@ -1,4 +1,4 @@
-"""What stands in a validation or test set is found, and told."""
+"""Overlap with validation and test sets."""
 
 from typing import get_args
 
@@ -18,7 +18,9 @@ pairs_of_lines = st.lists(st.tuples(lines, lines), max_size=6)
 
 @given(held=st.lists(pairs_of_lines, max_size=3), pairs=pairs_of_lines)
 @pytest.mark.parametrize("compare", get_args(OverlapFilter.model_fields["compare"].annotation))
-def test_it_finds_what_sets_find(compare: str, held: list[list[tuple[str, str]]], pairs: list[tuple[str, str]]) -> None:
+def test_overlap_equals_set_membership(
+    compare: str, held: list[list[tuple[str, str]]], pairs: list[tuple[str, str]]
+) -> None:
     overlap = HeldOutOverlap(
         OverlapFilter(compare=compare), ("en", "de"), HeldOutKeys.of((str(n), some) for n, some in enumerate(held))
     )
@@ -38,7 +40,7 @@ def test_it_finds_what_sets_find(compare: str, held: list[list[tuple[str, str]]]
 
 
 @pytest.mark.parametrize(("compare", "side", "text"), [("pair", "pair", "Hi"), ("either", "target", "Hallo")])
-def test_a_leak_is_refused_with_its_place(compare: str, side: str, text: str) -> None:
+def test_refused_overlap_names_record_and_set(compare: str, side: str, text: str) -> None:
     held_out = HeldOutKeys.of(
         [("valid/news", [("Bye", "Tschüs")]), ("test/web", [("Hi" if side == "pair" else "x", "Hallo")])]
     )
@@ -49,7 +51,7 @@ def test_a_leak_is_refused_with_its_place(compare: str, side: str, text: str) ->
         overlap(rows)
 
 
-def test_what_is_nowhere_else_is_not_refused() -> None:
+def test_no_overlap_is_not_refused() -> None:
     overlap = HeldOutOverlap(
         OverlapFilter(action="refuse"), ("en", "de"), HeldOutKeys.of([("valid/news", [("a", "b")])])
     )

@@ -1,4 +1,4 @@
-"""Pairs whose sides are hardly translations of each other."""
+"""Filters of pairs that cannot be translations."""
 
 import pytest
 from hypothesis import given
@@ -34,13 +34,13 @@ NONE = HeldOutKeys.of()
         ("漢字", "漢字", False),
     ],
 )
-def test_sides_with_letters_must_differ(source: str, target: str, is_kept: bool) -> None:
+def test_identical_sides_with_letters_are_dropped(source: str, target: str, is_kept: bool) -> None:
     identical = Identical(IdenticalFilter(), ("en", "de"), NONE)
 
     assert identical(Examples([source], [target])).tolist() == [is_kept]
 
 
-def test_sides_in_one_language_may_be_the_same() -> None:
+def test_identical_sides_in_one_language_are_kept() -> None:
     identical = Identical(IdenticalFilter(), ("en_GB", "eng_Latn"), NONE)
 
     assert identical(Examples(["same"], ["same"])).tolist() == [True]
@@ -61,7 +61,7 @@ def test_sides_in_one_language_may_be_the_same() -> None:
         (("en", "xx"), "Tokyo", "とうきょう", True),
     ],
 )
-def test_letters_are_mostly_of_the_language(
+def test_script_filter_keeps_letters_of_the_language(
     languages: tuple[str, str], source: str, target: str, is_kept: bool
 ) -> None:
     script = Script(ScriptFilter(), languages, NONE)
@@ -70,7 +70,7 @@ def test_letters_are_mostly_of_the_language(
 
 
 @pytest.mark.parametrize(("fewest", "is_kept"), [(0.01, True), (0.5, True), (0.51, False), (1.0, False)])
-def test_the_share_of_letters_is_what_counts(fewest: float, is_kept: bool) -> None:
+def test_script_filter_compares_the_fraction_of_letters(fewest: float, is_kept: bool) -> None:
     script = Script(ScriptFilter(min=fewest), ("en", "ru"), NONE)
 
     assert script(Examples(["ab"], ["ab вг 1234 !?"])).tolist() == [is_kept]
@@ -88,7 +88,7 @@ def test_the_share_of_letters_is_what_counts(fewest: float, is_kept: bool) -> No
         ("-----------", "-----------", True),
     ],
 )
-def test_one_side_must_not_go_round_and_round(source: str, target: str, is_kept: bool) -> None:
+def test_repeats_on_one_side_are_dropped(source: str, target: str, is_kept: bool) -> None:
     repeats = Repeats(RepeatsFilter(), ("en", "de"), NONE)
 
     assert repeats(Examples([source], [target])).tolist() == [is_kept]
@@ -107,13 +107,13 @@ def test_one_side_must_not_go_round_and_round(source: str, target: str, is_kept:
         ("write to me@a.de", "schreib mir", True),
     ],
 )
-def test_numbers_and_addresses_are_on_both_sides(source: str, target: str, is_kept: bool) -> None:
+def test_unmatched_numbers_and_urls_are_dropped(source: str, target: str, is_kept: bool) -> None:
     unmatched = Unmatched(UnmatchedFilter(), ("en", "de"), NONE)
 
     assert unmatched(Examples([source, target], [target, source])).tolist() == [is_kept] * 2
 
 
-def test_only_what_is_asked_for_must_match() -> None:
+def test_unmatched_checks_only_the_given_kinds() -> None:
     unmatched = Unmatched(UnmatchedFilter(kinds=["email", "placeholder"]), ("en", "de"), NONE)
     sources = ["write to me@a.de", "{name} has 77", "see http://a.de"]
     targets = ["schreib mir", "Er hat 78", "siehe dort"]
@@ -129,7 +129,7 @@ addresses = st.lists(st.sampled_from(["http://a.b/1", "www.x", "WWW.x", "a@b.c",
 
 
 @given(st.lists(st.tuples(going_round | st.just(""), going_round | signs), max_size=8))
-def test_repeats_are_what_the_check_of_translations_finds(pairs: list[tuple[str, str]]) -> None:
+def test_repeats_filter_agrees_with_the_translation_check(pairs: list[tuple[str, str]]) -> None:
     repeats = Repeats(RepeatsFilter(), ("en", "de"), NONE)
 
     kept = repeats(Examples([source for source, _ in pairs], [target for _, target in pairs]))
@@ -144,7 +144,7 @@ def test_repeats_are_what_the_check_of_translations_finds(pairs: list[tuple[str,
     source=addresses.map(" ".join),
     target=addresses.map(" ".join),
 )
-def test_unmatched_is_what_the_checks_of_translations_find(what: list[str], source: str, target: str) -> None:
+def test_unmatched_filter_agrees_with_the_translation_checks(what: list[str], source: str, target: str) -> None:
     unmatched = Unmatched(UnmatchedFilter(kinds=what), ("en", "de"), NONE)
     rest = without_preserved(source), without_preserved(target)
     found = [*check_preserved(source, target), *check_numbers(*rest), *check_numbers(*rest[::-1])]
@@ -156,7 +156,7 @@ texts = st.lists(st.text(st.sampled_from("ab 漢語ü7\u200b\xa0"), max_size=40)
 
 
 @given(texts)
-def test_empty_is_what_pairs_call_empty(lines: list[str]) -> None:
+def test_empty_filter_agrees_with_is_blank(lines: list[str]) -> None:
     (empty,) = build_filters([], ("en", "de"), NONE)
     rows = Examples(lines, lines[::-1])
 
@@ -174,14 +174,14 @@ def test_empty_is_what_pairs_call_empty(lines: list[str]) -> None:
         ("äöü", "äöü", True),
     ],
 )
-def test_either_side_may_be_too_short_or_too_long(source: str, target: str, is_kept: bool) -> None:
+def test_length_filter_limits_both_sides(source: str, target: str, is_kept: bool) -> None:
     length = Length(LengthFilter(min=3, max=5), ("en", "de"), NONE)
 
     assert length(Examples([source], [target])).tolist() == [is_kept]
 
 
 @given(most=st.sampled_from([1.0, 1.7, 3.0]), slack=st.sampled_from([0, 5, 20]), lines=texts, others=texts)
-def test_the_ratio_is_judged_as_that_of_translations(
+def test_ratio_filter_agrees_with_the_translation_check(
     most: float, slack: int, lines: list[str], others: list[str]
 ) -> None:
     ratio = Ratio(RatioFilter(max=most, tolerance=slack), ("en", "zh"), NONE)
@@ -195,7 +195,7 @@ def test_the_ratio_is_judged_as_that_of_translations(
     ]
 
 
-def test_chinese_says_more_with_each_character() -> None:
+def test_ratio_filter_weights_chinese_characters() -> None:
     ratio = Ratio(RatioFilter(max=2, tolerance=0), ("en", "zh"), NONE)
 
     assert ratio(Examples(["one two three fo"] * 2, ["一二三四", "abcd"])).tolist() == [True, False]

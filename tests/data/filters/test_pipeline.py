@@ -1,4 +1,4 @@
-"""The filters of a recipe, in order, on rows cut anyhow."""
+"""The filters of a recipe, in order, independent of chunks."""
 
 import gzip
 import pickle
@@ -47,7 +47,7 @@ def rows_of(pairs: list[tuple[str, str, str]]) -> Examples:
     return Examples(sources, targets, list(range(1, len(pairs) + 1)), {"score": scores})
 
 
-def test_every_type_of_the_schema_is_made() -> None:
+def test_every_filter_type_of_the_schema_has_a_class() -> None:
     types = {
         settings["properties"]["type"]["const"] for settings in TypeAdapter(Filter).json_schema()["$defs"].values()
     }
@@ -55,7 +55,7 @@ def test_every_type_of_the_schema_is_made() -> None:
     assert set(FILTERS) == types
 
 
-def test_each_filter_has_a_name_and_words() -> None:
+def test_each_filter_has_a_name_and_a_description() -> None:
     filters = build_filters(ALL, ("en", "de"), HELD_OUT)
 
     assert [judge.name for judge in filters] == ["empty", *(settings.type for settings in ALL)]
@@ -64,7 +64,7 @@ def test_each_filter_has_a_name_and_words() -> None:
 
 @given(st.lists(a_pair, max_size=20), st.lists(st.integers(0, 20), max_size=4))
 @settings(max_examples=50)
-def test_verdicts_do_not_depend_on_how_rows_are_cut(pairs: list[tuple[str, str, str]], cuts: list[int]) -> None:
+def test_filters_are_independent_of_chunk_boundaries(pairs: list[tuple[str, str, str]], cuts: list[int]) -> None:
     pipeline = FilterPipeline(ALL, ("en", "de"), HELD_OUT)
     whole = pipeline.apply(rows_of(pairs))
 
@@ -87,7 +87,7 @@ def test_verdicts_do_not_depend_on_how_rows_are_cut(pairs: list[tuple[str, str, 
 
 
 @given(st.lists(a_pair, max_size=20))
-def test_every_row_is_kept_or_dropped_for_one_reason(pairs: list[tuple[str, str, str]]) -> None:
+def test_every_pair_is_kept_or_dropped_for_one_reason(pairs: list[tuple[str, str, str]]) -> None:
     result = FilterPipeline(ALL, ("en", "de"), HELD_OUT).apply(rows_of(pairs))
 
     places = Counter(result.indices.tolist())
@@ -98,7 +98,7 @@ def test_every_row_is_kept_or_dropped_for_one_reason(pairs: list[tuple[str, str,
     assert result.kept.columns["score"] == [pairs[place][2] for place in result.indices]
 
 
-def test_the_first_filter_that_drops_a_pair_is_its_reason() -> None:
+def test_first_filter_that_drops_a_pair_is_the_reason() -> None:
     pairs = [("", "x"), ("Go!", "Los!"), ("x" * 3000, "y"), ("same", "Same"), ("fine", "gut")]
 
     result = FilterPipeline(DEFAULT_FILTERS, ("en", "de"), HELD_OUT).apply(rows_of([(*pair, "1") for pair in pairs]))
@@ -108,7 +108,7 @@ def test_the_first_filter_that_drops_a_pair_is_its_reason() -> None:
     assert result.indices.tolist() == [4]
 
 
-def test_keys_known_before_are_those_of_the_rows_left() -> None:
+def test_select_keeps_computed_keys() -> None:
     rows = rows_of([("a", "x", ""), ("b", "y", ""), ("c", "z", "")])
     rows.keys("pair")
 
@@ -117,7 +117,7 @@ def test_keys_known_before_are_those_of_the_rows_left() -> None:
     assert left.keys("pair").tolist() == Examples(["a", "c"], ["x", "z"]).keys("pair").tolist()
 
 
-def test_filters_can_be_sent_to_another_process() -> None:
+def test_pipeline_can_be_pickled() -> None:
     program = f"{shlex.quote(sys.executable)} -c pass"
     asked = TypeAdapter(list[Filter]).validate_python([{"type": "language", "command": program}])
     pipeline = FilterPipeline(ALL, ("en", "de"), HELD_OUT)
@@ -130,7 +130,7 @@ def test_filters_can_be_sent_to_another_process() -> None:
 
 
 @pytest.mark.skipif(not TATOEBA.is_dir(), reason="needs the shared Tatoeba corpus")
-def test_real_pairs_are_kept_but_for_a_few(tmp_path: Path) -> None:
+def test_most_real_pairs_are_kept(tmp_path: Path) -> None:
     sides = [gzip.decompress((TATOEBA / f"train.{code}.gz").read_bytes()).decode() for code in ("en", "de")]
     sources, targets = (side.split("\n")[:20_000] for side in sides)
     cheap = [some for some in ALL if some.type != "score"]

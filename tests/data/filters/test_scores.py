@@ -1,4 +1,4 @@
-"""Programs and columns say what is kept; whatever goes wrong with them is told in one line."""
+"""The filters language and score, and the commands they run."""
 
 import shlex
 import sys
@@ -24,13 +24,13 @@ BY_UMLAUT = python(
 BY_LENGTH = python("import sys\nfor line in sys.stdin: print(len(line.split('\\t')[1]) - 1)")
 
 
-def test_both_sides_must_be_in_their_language() -> None:
+def test_language_filter_checks_both_sides() -> None:
     language = LanguageId(LanguageFilter(command=BY_UMLAUT), ("en", "de"), NONE)
 
     assert language(Examples(["x", "ü", "x", "ü"], ["ü", "ü", "x", "x"])).tolist() == [True, False, False, False]
 
 
-def test_one_side_alone_may_be_looked_at_and_another_code_wanted() -> None:
+def test_language_filter_with_one_side_and_another_code() -> None:
     settings = LanguageFilter(command=BY_UMLAUT, sides="target", target="en")
     language = LanguageId(settings, ("en", "de"), NONE)
 
@@ -49,17 +49,17 @@ def test_one_side_alone_may_be_looked_at_and_another_code_wanted() -> None:
         ("", "de", False),
     ],
 )
-def test_codes_of_one_language_agree(said: str, wanted: str, is_it: bool) -> None:
+def test_is_language_compares_codes(said: str, wanted: str, is_it: bool) -> None:
     assert is_language(said, wanted) == is_it
 
 
-def test_a_program_may_score_pairs() -> None:
+def test_score_filter_with_command() -> None:
     score = QualityScore(ScoreFilter(command=BY_LENGTH, min=2, max=3), ("en", "de"), NONE)
 
     assert score(Examples(["a\tb"] * 4, ["1", "12", "123", "1234"])).tolist() == [False, True, True, False]
 
 
-def test_a_corpus_may_say_the_scores() -> None:
+def test_score_filter_with_scores_of_the_corpus() -> None:
     score = QualityScore(ScoreFilter(min=-0.5), ("en", "de"), NONE)
 
     assert score(Examples(["a"] * 3, ["b"] * 3, columns={"score": ["-1e0", " .2", "inf"]})).tolist() == [
@@ -70,7 +70,7 @@ def test_a_corpus_may_say_the_scores() -> None:
 
 
 @pytest.mark.parametrize("said", ["", "good", "nan"])
-def test_what_is_no_score_is_told_with_its_place(said: str) -> None:
+def test_invalid_score_is_reported_with_record(said: str) -> None:
     score = QualityScore(ScoreFilter(min=0), ("en", "de"), NONE)
     rows = Examples(["a", "a"], ["b", "b"], columns={"score": ["1", said]}, corpus="web", records=[5, 9])
 
@@ -78,7 +78,7 @@ def test_what_is_no_score_is_told_with_its_place(said: str) -> None:
         score(rows)
 
 
-def test_a_corpus_without_scores_is_kept() -> None:
+def test_corpus_without_scores_is_kept() -> None:
     assert QualityScore(ScoreFilter(min=0), ("en", "de"), NONE)(Examples(["a"], ["b"], corpus="hand")).tolist() == [
         True
     ]
@@ -95,14 +95,14 @@ def test_a_corpus_without_scores_is_kept() -> None:
         ("print('1\\nx')", "row 2: filter score: .* 'x'"),
     ],
 )
-def test_a_program_that_fails_is_told_in_one_line(program: str, complaint: str) -> None:
+def test_failing_command_is_a_data_error(program: str, complaint: str) -> None:
     score = QualityScore(ScoreFilter(command=python(program), min=0), ("en", "de"), NONE)
 
     with pytest.raises(DataError, match=complaint):
         score(Examples(["a", "b"], ["a", "b"]))
 
 
-def test_there_must_be_such_a_program() -> None:
+def test_missing_command_is_a_data_error() -> None:
     with pytest.raises(DataError, match=r"`no-such-program-here` failed with exit code 127: .*not found"):
         QualityScore(ScoreFilter(command="no-such-program-here", min=0), ("en", "de"), NONE)(Examples(["a"], ["b"]))
 
@@ -115,13 +115,13 @@ def test_there_must_be_such_a_program() -> None:
         "import sys\nfor n in range(3000): print(1)",
     ],
 )
-def test_much_text_does_not_make_two_programs_wait_for_each_other(program: str) -> None:
+def test_large_input_and_output_do_not_deadlock(program: str) -> None:
     score = QualityScore(ScoreFilter(command=python(program), min=0), ("en", "de"), NONE)
 
     assert score(Examples(["text " * 50] * 3000, ["text " * 50] * 3000)).all()
 
 
-def test_no_rows_start_no_program() -> None:
+def test_no_pairs_run_no_command() -> None:
     score = QualityScore(ScoreFilter(command="exit 1", min=0), ("en", "de"), NONE)
 
     assert score(Examples([], [])).tolist() == []

@@ -1,4 +1,4 @@
-"""Whatever stands in the files, no pair is misaligned, lost or invented, and each that is dropped has its reason."""
+"""Every record is kept or dropped for one reason, whatever the files contain."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -32,16 +32,14 @@ def byte_tokenizer() -> Tokenizer:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Of 21 records, in slabs of 7."""
+    """Of 21 records, in chunks of 7."""
     monkeypatch.setattr(shards, "CHUNK_RECORDS", 7)
     monkeypatch.setattr(shards, "SHARD_RECORDS", 21)
     yield
 
 
 @pytest.mark.parametrize("normalization", ["nfkc", "none"])
-def test_no_character_that_ends_lines_elsewhere_ends_one_here(
-    make_recipe: MakeRecipe, small_shards: None, normalization: str
-) -> None:
+def test_only_line_feed_ends_a_line(make_recipe: MakeRecipe, small_shards: None, normalization: str) -> None:
     pairs = []
     for number, (separator, placement, is_source) in enumerate(product(SEPARATORS, PLACEMENTS, (True, False))):
         spoiled, plain = placement.format(separator, f"a{number}", "b"), f"c{number} d"
@@ -85,7 +83,7 @@ def test_every_record_of_thousands_is_kept_or_dropped_for_a_reason(
 
 
 @pytest.mark.parametrize("spoiled", ["source", "target"])
-def test_what_is_not_utf8_is_skipped_and_counted_on_each_side(
+def test_invalid_utf8_on_either_side_is_skipped_and_counted(
     make_recipe: MakeRecipe, byte_tokenizer: Tokenizer, spoiled: str, tmp_path: Path
 ) -> None:
     lines = [f"line {number}".encode() for number in range(10)]

@@ -1,4 +1,4 @@
-"""Sentences are joined to those before them, and tags stand in front, as the tokenizer numbers them."""
+"""Document context and tags in prepared data."""
 
 import random
 from itertools import chain
@@ -27,18 +27,18 @@ def documents(sentences: Sentences) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("slab", [8192, 10, 1])
+@pytest.mark.parametrize("chunk_records", [8192, 10, 1])
 @pytest.mark.parametrize("target", [True, False])
 @pytest.mark.parametrize("count", [1, 3])
-def test_context_is_what_stands_before_in_the_document(
+def test_context_is_the_previous_sentences_of_the_document(
     make_recipe: MakeRecipe,
     sentences: Sentences,
     monkeypatch: pytest.MonkeyPatch,
     count: int,
     target: bool,
-    slab: int,
+    chunk_records: int,
 ) -> None:
-    monkeypatch.setattr(shards, "CHUNK_RECORDS", slab)
+    monkeypatch.setattr(shards, "CHUNK_RECORDS", chunk_records)
     pairs = documents(sentences)
     recipe = make_recipe([source for source, _ in pairs], [text for _, text in pairs])
     made = prepared(
@@ -73,11 +73,11 @@ def joined(sentences: list[list[int]], separator: int) -> list[int]:
     return list(chain.from_iterable([*([separator] if number else []), *one] for number, one in enumerate(sentences)))
 
 
-@pytest.mark.parametrize("slab", [8192, 31, 1])
-def test_what_is_held_out_is_no_context(
-    make_recipe: MakeRecipe, sentences: Sentences, monkeypatch: pytest.MonkeyPatch, slab: int
+@pytest.mark.parametrize("chunk_records", [8192, 31, 1])
+def test_held_out_pair_is_not_used_as_context(
+    make_recipe: MakeRecipe, sentences: Sentences, monkeypatch: pytest.MonkeyPatch, chunk_records: int
 ) -> None:
-    monkeypatch.setattr(shards, "CHUNK_RECORDS", slab)
+    monkeypatch.setattr(shards, "CHUNK_RECORDS", chunk_records)
     sources, targets = sentences(0, 60), sentences(1, 60)
     sources[30], targets[30] = sentences(10, 1)[0], sentences(11, 1)[0]  # as for validation
     recipe = changed(make_recipe(sources, targets), context={"sentences": 2}, filters=[{"type": "overlap"}])
@@ -89,7 +89,7 @@ def test_what_is_held_out_is_no_context(
 
 @pytest.mark.parametrize("languages", [True, False])
 @pytest.mark.parametrize("tag", ["bt", None])
-def test_tags_stand_before_sources_and_in_no_text(make_recipe: MakeRecipe, languages: bool, tag: str | None) -> None:
+def test_tags_precede_source_tokens_but_not_the_text(make_recipe: MakeRecipe, languages: bool, tag: str | None) -> None:
     recipe = make_recipe()
     one = recipe.data.train["corpus"].model_dump()
     train = {"corpus": one | {"tag": tag}, "other": one | ({"target_language": "cc"} if languages else {})}
@@ -112,7 +112,7 @@ def prefix_of(made: Prepared, name: str) -> list[int]:
     return corpus.prefix
 
 
-def test_no_text_can_write_a_tag(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+def test_text_cannot_contain_a_tag(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     lines = [f"{line} <2bb> <bt> <sep> \x1e" for line in sentences(0, 60)]
     recipe = make_recipe(lines, lines)
     train = {"corpus": recipe.data.train["corpus"].model_dump() | {"tag": "bt"}}

@@ -1,4 +1,4 @@
-"""Killed at whatever moment, preparing leaves nothing that is believed and is not whole, and goes on."""
+"""A killed job leaves no valid partial data, and resumes."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ KILLED_AT = {
     "moment",
     ["manifest", *(pytest.param(moment, marks=pytest.mark.slow) for moment in KILLED_AT if moment != "manifest")],
 )
-def test_a_kill_leaves_nothing_that_is_believed(make_recipe: MakeRecipe, moment: str) -> None:
+def test_kill_leaves_no_valid_partial_data(make_recipe: MakeRecipe, moment: str) -> None:
     old = make_recipe()
     prepare(old)
     new = make_recipe(vocabulary_size=310)
@@ -46,7 +46,7 @@ def test_a_kill_leaves_nothing_that_is_believed(make_recipe: MakeRecipe, moment:
 
 
 @pytest.mark.slow
-def test_killed_while_the_old_is_removed_the_new_is_whole(make_recipe: MakeRecipe) -> None:
+def test_kill_while_old_data_is_removed_leaves_new_data_complete(make_recipe: MakeRecipe) -> None:
     prepare(make_recipe())
     new = make_recipe(vocabulary_size=310)
     kill = f"shutil.rmtree = lambda path: ((path / 'train/corpus/00000/source.bin').unlink(), {KILL})"
@@ -59,7 +59,7 @@ def test_killed_while_the_old_is_removed_the_new_is_whole(make_recipe: MakeRecip
 
 
 @pytest.mark.slow
-def test_killed_while_the_workplace_is_removed_the_rest_is_not_believed(make_recipe: MakeRecipe) -> None:
+def test_kill_while_work_folder_is_removed_leaves_no_valid_shards(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     folder = recipe.data.prepared
     kill = f"shutil.rmtree = lambda path: ((path / 'train/corpus/00000/source.bin').unlink(), {KILL})"
@@ -77,7 +77,7 @@ def test_killed_while_the_workplace_is_removed_the_rest_is_not_believed(make_rec
     assert contents(folder) == whole
 
 
-def test_what_is_being_made_is_not_cleared_away(make_recipe: MakeRecipe) -> None:
+def test_leftovers_of_a_running_job_are_kept(make_recipe: MakeRecipe) -> None:
     folder = make_recipe().data.prepared
     folder.with_name("prepared.parts").mkdir()
     with files.lock(folder.with_name("prepared.lock"), shared=True):

@@ -1,4 +1,4 @@
-"""Prepared data tells of itself without being opened."""
+"""The summary of prepared data, read from its manifest."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,7 @@ from nmt_cli.data.reading import DroppedExample
 from nmt_cli.errors import DataError
 
 
-def test_it_tells_what_opening_would(make_recipe: MakeRecipe) -> None:
+def test_summary_equals_the_opened_data(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     made = prepared(recipe)
 
@@ -28,7 +28,7 @@ def test_it_tells_what_opening_would(make_recipe: MakeRecipe) -> None:
         assert counts.read == counts.kept + counts.drops.counts.total()
 
 
-def test_losses_are_told_in_words_with_examples(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+def test_drops_have_description_and_examples(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     recipe = make_recipe([*sentences(0, 60), "", "x" * 300], [*sentences(1, 60), "alone", "y"])
     recipe = changed(recipe, filters=[{"type": "length", "max": 250}])
     prepared(recipe)
@@ -54,7 +54,7 @@ def test_losses_are_told_in_words_with_examples(make_recipe: MakeRecipe, sentenc
         "{",
     ],
 )
-def test_a_damaged_manifest_is_refused(content: str, tmp_path: Path) -> None:
+def test_damaged_manifest_is_a_data_error(content: str, tmp_path: Path) -> None:
     (tmp_path / files.MANIFEST).write_text(content)
     with pytest.raises(DataError):
         read_prepared_summary(tmp_path)

@@ -1,4 +1,4 @@
-"""Of equal pairs the first stays, wherever the others stand, and what is held out is not learned from."""
+"""Duplicates across shards and corpora, and overlap with held-out sets."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ TOKENIZER = Tokenizer.train(TokenizerSettings(algorithm="byte"), ["a"], ["b"], s
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Of 21 records, in slabs of 7."""
+    """Of 21 records, in chunks of 7."""
     monkeypatch.setattr(shards, "CHUNK_RECORDS", 7)
     monkeypatch.setattr(shards, "SHARD_RECORDS", 21)
     yield
@@ -51,7 +51,7 @@ def random_pairs(chance: random.Random, count: int) -> Pairs:
     ("by", "then"),
     [pytest.param(*both, marks=pytest.mark.slow if "source" in both else ()) for both in product(SIDES, SIDES)],
 )
-def test_duplicates_are_those_that_one_finds_by_comparing_all(
+def test_duplicates_equal_those_of_pairwise_comparison(
     make_recipe: MakeRecipe, tmp_path: Path, by: str, then: str
 ) -> None:
     chance = random.Random(by + then)
@@ -95,7 +95,7 @@ def _named(kind: str, by: str) -> str:
 
 
 @pytest.mark.parametrize("by", ["pair", "source", "target", "either"])
-def test_what_stands_in_a_held_out_set_is_removed(make_recipe: MakeRecipe, tmp_path: Path, by: str) -> None:
+def test_overlap_with_held_out_sets_is_removed(make_recipe: MakeRecipe, tmp_path: Path, by: str) -> None:
     chance = random.Random(by)
     corpora = {"one": random_pairs(chance, 90)}
     held_out = random_pairs(chance, 4)

@@ -1,4 +1,4 @@
-"""Corpora become a folder that holds just what training reads, or nothing at all."""
+"""prepare makes a complete prepared folder, or none."""
 
 import gzip
 import os
@@ -16,7 +16,7 @@ from nmt_cli.data.preparation.preparing import prepare
 from nmt_cli.errors import DataError, RecipeError, RunInUseError
 
 
-def test_tokens_and_text_are_those_of_the_files(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+def test_prepared_tokens_and_text_equal_the_files(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     made = prepared(make_recipe(sentences(0, 60), sentences(1, 60)))
     corpus = made.train[0]
     assert corpus.read_text()[0] == sentences(0, 60)
@@ -29,7 +29,7 @@ def test_tokens_and_text_are_those_of_the_files(make_recipe: MakeRecipe, sentenc
     assert len(made.valid["corpus"]) == 5
 
 
-def test_the_folder_holds_what_is_read_and_nothing_else(make_recipe: MakeRecipe) -> None:
+def test_prepared_folder_contains_only_declared_files(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     prepared(recipe)
     kinds = {f"{side}.{kind}" for side in ("source", "target") for kind in ("bin", "offsets", "txt", "lines")}
@@ -40,19 +40,17 @@ def test_the_folder_holds_what_is_read_and_nothing_else(make_recipe: MakeRecipe)
     assert beside == {"prepared", "prepared.lock"}
 
 
-def test_separate_vocabularies_have_sizes_of_their_own(make_recipe: MakeRecipe) -> None:
+def test_separate_vocabularies_have_the_size_of_the_recipe(make_recipe: MakeRecipe) -> None:
     tokenizer = prepared(make_recipe(joint=False, vocabulary_size=290)).tokenizer
     assert not tokenizer.joint
     assert tokenizer.source_size == tokenizer.target_size == 290
 
 
-def test_small_vocabularies_take_two_bytes_a_token(make_recipe: MakeRecipe) -> None:
+def test_small_vocabulary_is_stored_in_two_bytes_per_token(make_recipe: MakeRecipe) -> None:
     assert prepared(make_recipe()).train[0].read_all().sources[0].dtype == np.uint16
 
 
-def test_long_pairs_are_dropped_from_training_but_not_from_validation(
-    make_recipe: MakeRecipe, sentences: Sentences
-) -> None:
+def test_long_pairs_are_dropped_only_from_training(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     long = " ".join(sentences(0, 40))
     recipe = make_recipe([*sentences(0, 60), long, "", "a"], [*sentences(1, 60), "b", "c", long * 100])
     recipe.data.valid["corpus"].files["source"].write_text(f"{long}\n\na\n")
@@ -67,7 +65,7 @@ def test_long_pairs_are_dropped_from_training_but_not_from_validation(
 
 @pytest.mark.parametrize("side", ["source", "target"])
 @pytest.mark.parametrize("content", [b"", b"\n" * 60, "\xa0\n".encode() * 60])
-def test_no_usable_pair_is_an_error_that_says_why(make_recipe: MakeRecipe, side: str, content: bytes) -> None:
+def test_no_usable_training_pair_is_a_data_error(make_recipe: MakeRecipe, side: str, content: bytes) -> None:
     other = b"" if not content else b"text\n" * 60
     recipe = make_recipe(**{"source": other, "target": other, side: content})
     with pytest.raises(DataError, match="no pair is left to train the tokenizer on"):
@@ -75,7 +73,7 @@ def test_no_usable_pair_is_an_error_that_says_why(make_recipe: MakeRecipe, side:
     assert not recipe.data.prepared.exists()
 
 
-def test_no_usable_pair_to_choose_by_is_an_error_that_says_why(make_recipe: MakeRecipe) -> None:
+def test_no_usable_validation_pair_is_a_data_error(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     recipe.data.valid["corpus"].files["source"].write_text("\n" * 5)
     with pytest.raises(DataError, match=r"valid\.target: 0 usable pairs of 5 read \(5 empty\)"):
@@ -83,19 +81,19 @@ def test_no_usable_pair_to_choose_by_is_an_error_that_says_why(make_recipe: Make
     assert not recipe.data.prepared.exists()
 
 
-def test_all_pairs_too_long_is_an_error_that_says_why(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+def test_only_too_long_pairs_is_a_data_error(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     recipe = changed(make_recipe([f"{line} a" for line in sentences(0, 60)]), max_length=1)
     with pytest.raises(DataError, match=r"0 usable pairs of 60 read \(60 too_long\)"):
         prepare(recipe)
 
 
-def test_a_line_of_ten_megabytes_is_dropped_and_counted(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+def test_line_of_ten_megabytes_is_dropped_as_too_long(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     huge = "x" * 9_000_000
     made = prepared(make_recipe([*sentences(0, 60), huge], [*sentences(1, 60), "b"], algorithm="bpe"))
     assert made.manifest["corpora"]["train/corpus"]["dropped"] == {"too_long": 1}
 
 
-def test_a_vocabulary_too_large_for_the_text_leaves_nothing_behind(make_recipe: MakeRecipe) -> None:
+def test_vocabulary_too_large_for_the_text_leaves_no_files(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe(vocabulary_size=8000)
     with pytest.raises(RecipeError, match=r"tokenizer\.vocabulary_size"):
         prepare(recipe)
@@ -103,7 +101,7 @@ def test_a_vocabulary_too_large_for_the_text_leaves_nothing_behind(make_recipe: 
     assert not files.temporary(recipe.data.prepared).exists()
 
 
-def test_a_failure_leaves_the_older_data_as_it_was(make_recipe: MakeRecipe) -> None:
+def test_failure_keeps_the_previous_data(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     prepare(recipe)
     before = contents(recipe.data.prepared)
@@ -115,7 +113,7 @@ def test_a_failure_leaves_the_older_data_as_it_was(make_recipe: MakeRecipe) -> N
 
 
 @pytest.mark.slow
-def test_the_same_input_gives_the_same_bytes_whatever_the_hash_seed(make_recipe: MakeRecipe) -> None:
+def test_prepare_is_independent_of_the_hash_seed(make_recipe: MakeRecipe) -> None:
     program = (
         "import sys\n"
         "from nmt_cli.data.preparation.preparing import prepare\n"
@@ -132,7 +130,7 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_hash_seed(make_recipe:
     assert results[0] == results[1] == results[2]
 
 
-def test_packed_files_give_the_same_data(make_recipe: MakeRecipe) -> None:
+def test_compressed_files_give_the_same_data(make_recipe: MakeRecipe) -> None:
     plain = prepared(make_recipe()).fingerprint
     recipe = make_recipe()
     source = recipe.data.train["corpus"].files["source"]
@@ -140,7 +138,7 @@ def test_packed_files_give_the_same_data(make_recipe: MakeRecipe) -> None:
     assert prepared(recipe).fingerprint == plain
 
 
-def test_what_nmt_did_not_make_is_never_replaced(make_recipe: MakeRecipe) -> None:
+def test_foreign_files_are_never_replaced(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     folder = recipe.data.prepared
     folder.write_text("precious")
@@ -159,7 +157,7 @@ def test_what_nmt_did_not_make_is_never_replaced(make_recipe: MakeRecipe) -> Non
     assert sorted(contents(folder)) == [files.MANIFEST, "precious"]
 
 
-def test_an_input_that_is_no_file_is_named(make_recipe: MakeRecipe, tmp_path: Path) -> None:
+def test_input_that_is_not_a_regular_file_is_named(make_recipe: MakeRecipe, tmp_path: Path) -> None:
     recipe = make_recipe()
     source = recipe.data.train["corpus"].files["source"]
     source.unlink()
@@ -174,15 +172,13 @@ def test_an_input_that_is_no_file_is_named(make_recipe: MakeRecipe, tmp_path: Pa
         prepare(recipe)
 
 
-def test_two_at_a_time_are_refused(make_recipe: MakeRecipe) -> None:
+def test_second_process_raises_run_in_use(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     with files.lock(recipe.data.prepared.with_name("prepared.lock")), pytest.raises(RunInUseError):
         prepare(recipe)
 
 
-def test_a_file_that_changes_while_it_is_read_gives_nothing(
-    make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_input_changed_while_read_leaves_no_data(make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = make_recipe()
     source = recipe.data.train["corpus"].files["source"]
     whole = source.read_bytes()

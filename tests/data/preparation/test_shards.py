@@ -1,4 +1,4 @@
-"""Processes, jobs and chunks share the work out as they like: what comes of it is the same, byte for byte."""
+"""Prepared data is the same, byte for byte, for any number of processes, jobs and chunks."""
 
 import random
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def small_shards() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def corpora(sentences: Sentences, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
-    """Two corpora with all kinds of losses, some of them due to lines far away, one with alignments."""
+    """Two corpora with all drop reasons, some of them due to distant lines, one with alignments."""
     folder, chance = tmp_path_factory.mktemp("corpora"), random.Random(1)
     pairs = list(zip(sentences(0, 210), sentences(1, 210), strict=True))
     faulty = [("", "a"), ("b", " "), ("same text", "Same Text"), ("a " * 90, "b " * 90), ("x" * 99, "y")]
@@ -99,7 +99,7 @@ def test_two_processes_give_the_same_bytes(recipe: Recipe, expected: dict[str, b
 
 
 @pytest.mark.slow
-def test_two_processes_learn_the_same(
+def test_two_processes_train_the_same_tokenizer(
     recipe: Recipe, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nmt_cli.data.preparation.tokenizer_training._CHUNK_RECORDS", 10)
@@ -117,7 +117,7 @@ def test_any_number_of_jobs_gives_the_same_bytes(recipe: Recipe, expected: dict[
 
 
 @pytest.mark.parametrize("chunk", [1, *(pytest.param(chunk, marks=pytest.mark.slow) for chunk in (7, 30, 60))])
-def test_any_cut_into_slabs_gives_the_same_bytes(
+def test_any_chunk_size_gives_the_same_bytes(
     recipe: Recipe, expected: dict[str, bytes], chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "CHUNK_RECORDS", chunk)
@@ -163,9 +163,7 @@ def test_shards_of_other_files_are_never_used(recipe: Recipe, expected: dict[str
 @pytest.mark.parametrize(
     "name", ["source.bin", *(pytest.param(name, marks=pytest.mark.slow) for name in ("keys.1", "shard.json"))]
 )
-def test_shards_of_which_something_is_missing_are_made_again(
-    recipe: Recipe, expected: dict[str, bytes], name: str
-) -> None:
+def test_incomplete_shards_are_made_again(recipe: Recipe, expected: dict[str, bytes], name: str) -> None:
     by_jobs(recipe, 1)
     shard = recipe.data.prepared.with_name("prepared.parts") / "train/one/00001"
     content = (shard / name).read_bytes()
@@ -178,7 +176,7 @@ def test_shards_of_which_something_is_missing_are_made_again(
 
 
 @pytest.mark.parametrize("chunks", [7, *(pytest.param(chunks, marks=pytest.mark.slow) for chunks in (0, 1, 3, 12))])
-def test_work_that_was_stopped_goes_on_where_it_was(
+def test_interrupted_job_resumes_at_the_last_complete_shard(
     recipe: Recipe, expected: dict[str, bytes], chunks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
@@ -214,7 +212,7 @@ TOTAL_CHUNKS = 9 + 9 + 1
 """Of two training corpora and one for validation."""
 
 
-def test_a_job_is_done_by_one_at_a_time_and_no_merge_comes_between(recipe: Recipe) -> None:
+def test_jobs_and_merge_exclude_each_other(recipe: Recipe) -> None:
     from nmt_cli import files
 
     held = recipe.data.prepared.with_name("prepared.lock")

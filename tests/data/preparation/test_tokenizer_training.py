@@ -1,4 +1,4 @@
-"""The tokenizer is learned from what the filters leave, or taken over as it is."""
+"""Training of the tokenizer on the kept pairs, and pretrained tokenizers."""
 
 from pathlib import Path
 
@@ -28,12 +28,14 @@ def test_pretrained_tokenizer_is_used_unchanged(make_recipe: MakeRecipe, pretrai
     assert open_prepared(recipe).fingerprint == made.fingerprint  # though the other is not there any more
 
 
-def test_the_keys_that_it_replaces_do_not_matter(make_recipe: MakeRecipe, pretrained: Tokenizer) -> None:
+def test_other_tokenizer_settings_are_ignored_with_a_pretrained_tokenizer(
+    make_recipe: MakeRecipe, pretrained: Tokenizer
+) -> None:
     prepare(make_recipe(path="there"), pretrained)
     assert is_current(make_recipe(path="elsewhere", vocabulary_size=1000, algorithm="bpe"), pretrained)
 
 
-def test_another_tokenizer_than_the_one_taken_over_is_noticed(
+def test_different_pretrained_tokenizer_makes_data_outdated(
     make_recipe: MakeRecipe, sentences: Sentences, pretrained: Tokenizer
 ) -> None:
     recipe = make_recipe(path="other")
@@ -50,7 +52,7 @@ def test_another_tokenizer_than_the_one_taken_over_is_noticed(
         open_prepared(recipe)
 
 
-def test_what_filters_drop_teaches_no_subwords(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+def test_tokenizer_training_ignores_dropped_pairs(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     sources, targets = sentences(0, 60), sentences(1, 60)
     plain = prepared(make_recipe(sources, targets)).tokenizer.fingerprint
     spoiled = make_recipe([*sources, "xyz" * 50], [*targets, "xyz"])
@@ -59,13 +61,13 @@ def test_what_filters_drop_teaches_no_subwords(make_recipe: MakeRecipe, sentence
     assert prepared(filtered).tokenizer.fingerprint == plain
 
 
-def test_equal_pairs_teach_as_much_as_one(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+def test_tokenizer_training_counts_equal_pairs_once(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     sources, targets = sentences(0, 60), sentences(1, 60)
     plain = prepared(make_recipe(sources, targets)).tokenizer.fingerprint
     assert prepared(make_recipe(sources + sources[:9] * 3, targets + targets[:9] * 3)).tokenizer.fingerprint == plain
 
 
-def test_text_without_translation_teaches_subwords(
+def test_monolingual_text_is_used_for_tokenizer_training(
     make_recipe: MakeRecipe, sentences: Sentences, tmp_path: Path
 ) -> None:
     (tmp_path / "more").write_text("".join(f"{line}\n" for line in [*sentences(3, 200), *["xyzzy"] * 50]))
@@ -74,7 +76,7 @@ def test_text_without_translation_teaches_subwords(
     assert len(made.train[0]) == 60
 
 
-def test_of_many_pairs_a_part_is_enough(
+def test_tokenizer_training_samples_large_corpora(
     make_recipe: MakeRecipe, sentences: Sentences, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nmt_cli.data.preparation import tokenizer_training

@@ -1,4 +1,4 @@
-"""Word alignments go with their pairs, and link normalised words."""
+"""Word alignments in prepared data."""
 
 import pytest
 from preparing import MakeRecipe, Sentences, aligned, changed, links_of, prepared
@@ -8,7 +8,7 @@ from nmt_cli.data.prepared import is_current
 from nmt_cli.errors import DataError
 
 
-def test_a_dropped_pair_takes_its_alignment_along(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+def test_dropped_pair_drops_its_alignment(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     long = " ".join(sentences(0, 40))
     recipe = make_recipe(
         ["a b", "", *sentences(0, 60), long, "x" * 90, "a"], ["c d", "x", *sentences(1, 60), "b", "b", "c"]
@@ -19,7 +19,7 @@ def test_a_dropped_pair_takes_its_alignment_along(make_recipe: MakeRecipe, sente
     assert is_current(recipe)
 
 
-def test_a_duplicate_takes_its_alignment_along(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+def test_duplicate_drops_its_alignment(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     recipe = make_recipe(["a b", "a b", *sentences(0, 60), "a"], ["c d", "c d", *sentences(1, 60), "c"])
     recipe = aligned(recipe, ["0-1 1-0", "0-0", *[""] * 60, "0-0"])
     recipe = changed(recipe, filters=[{"type": "duplicates"}])
@@ -27,7 +27,7 @@ def test_a_duplicate_takes_its_alignment_along(make_recipe: MakeRecipe, sentence
     assert links_of(recipe) == [[[0, 1], [1, 0]], *[[]] * 60, [[0, 0]]]
 
 
-def test_alignments_count_words_of_the_raw_text(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+def test_alignment_indices_refer_to_raw_words(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     recipe = make_recipe(["1\xa0000 b", *sentences(0, 60)], ["c d", *sentences(1, 60)])
     recipe = aligned(recipe, ["0-0 1-1", *[""] * 60])
     prepare(recipe)
@@ -35,13 +35,13 @@ def test_alignments_count_words_of_the_raw_text(make_recipe: MakeRecipe, sentenc
 
 
 @pytest.mark.parametrize("lines", [0, 59, 61])
-def test_alignments_of_another_number_are_refused_with_both_counts(make_recipe: MakeRecipe, lines: int) -> None:
+def test_alignment_file_of_other_length_is_a_data_error(make_recipe: MakeRecipe, lines: int) -> None:
     recipe = aligned(make_recipe(), [""] * lines)
     with pytest.raises(DataError, match=rf"source has 60 lines, but .*train\.alignment has {lines}"):
         prepare(recipe)
     assert not recipe.data.prepared.exists()
 
 
-def test_a_link_of_no_word_is_told_with_file_and_line(make_recipe: MakeRecipe) -> None:
+def test_link_of_missing_word_is_reported_with_file_and_line(make_recipe: MakeRecipe) -> None:
     with pytest.raises(DataError, match=r"train\.alignment: line 3: link 99-0: "):
         prepare(aligned(make_recipe(), ["", "0-0", "99-0", *[""] * 57]))

@@ -1,4 +1,4 @@
-"""One corpus in any format and packing gives the same pairs."""
+"""Every format and compression of a corpus gives the same pairs."""
 
 import gzip
 import json
@@ -53,20 +53,20 @@ def corpus(folder: Path, format: str, pack: Callable[[bytes], bytes]) -> AnyCorp
 
 @each_packing
 @each_format
-def test_the_pairs_are_the_same(tmp_path: Path, format: str, packing: str) -> None:
+def test_every_format_gives_the_same_pairs(tmp_path: Path, format: str, packing: str) -> None:
     assert list(read_pairs(corpus(tmp_path, format, PACK[packing]), ("en", "de"))) == PAIRS
 
 
 @pytest.mark.parametrize("packing", ["gzip", "xz", "zstd"])
 @each_format
-def test_a_file_that_is_cut_off_is_told(tmp_path: Path, format: str, packing: str) -> None:
+def test_truncated_compressed_file_is_a_data_error(tmp_path: Path, format: str, packing: str) -> None:
     read = corpus(tmp_path, format, lambda content: PACK[packing](content)[:-9])
     with pytest.raises(DataError, match=f"is damaged {packing} "):
         list(read_pairs(read, ("en", "de")))
 
 
 @each_format
-def test_a_missing_file_is_named(tmp_path: Path, format: str) -> None:
+def test_missing_file_is_named(tmp_path: Path, format: str) -> None:
     read = corpus(tmp_path, format, bytes)
     next(iter(read.files.values())).unlink()
     with pytest.raises(DataError, match="does not exist"):

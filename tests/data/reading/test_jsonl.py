@@ -1,4 +1,4 @@
-"""JSON objects give the fields that are asked for; what is no record is told or counted."""
+"""Reading JSON Lines."""
 
 import json
 from pathlib import Path
@@ -25,14 +25,14 @@ def decoded(read: LearnedJsonl, on_error: OnError = "stop", rows: int = 100) -> 
     return [decode(read, chunk, on_error) for chunk in read_chunks(read, LANGUAGES, rows)]
 
 
-def test_source_and_target_are_fields(tmp_path: Path) -> None:
+def test_jsonl_source_and_target_are_fields(tmp_path: Path) -> None:
     assert list(read_pairs(objects(tmp_path, f'{GOOD}\r\n{{"target": "d", "x": 1, "source": "c"}}'), LANGUAGES)) == [
         ("a", "b"),
         ("c", "d"),
     ]
 
 
-def test_a_dot_leads_into_an_object(tmp_path: Path) -> None:
+def test_dotted_field_is_read_from_nested_object(tmp_path: Path) -> None:
     line = '{"translation": {"en": "a", "more": {"de": "b"}}, "quality": {"score": 0.25}, "pos": "N"}\n'
     read = objects(
         tmp_path,
@@ -63,7 +63,7 @@ def test_a_dot_leads_into_an_object(tmp_path: Path) -> None:
         ('{"source": "a", "target": "\\ud800"}', "'target' contains an unpaired surrogate"),
     ],
 )
-def test_what_is_no_record_is_named_or_counted(tmp_path: Path, line: str, what: str) -> None:
+def test_invalid_json_record_is_named_or_counted(tmp_path: Path, line: str, what: str) -> None:
     read = objects(tmp_path, f"{GOOD}\n{line}\n{GOOD}\n")
 
     with pytest.raises(DataError, match=f"objects: line 2: {what}") as caught:
@@ -79,18 +79,18 @@ def test_what_is_no_record_is_named_or_counted(tmp_path: Path, line: str, what: 
 @pytest.mark.parametrize(
     ("score", "is_one"), [("1", True), ("-0.5e3", True), ('"0.7"', True), ("true", False), ("NaN", False)]
 )
-def test_a_score_is_a_number_or_text(tmp_path: Path, score: str, is_one: bool) -> None:
+def test_json_score_is_a_number_or_a_string(tmp_path: Path, score: str, is_one: bool) -> None:
     read = objects(tmp_path, f'{{"source": "a", "target": "b", "score": {score}}}\n', score="score")
     [(found, _)] = decoded(read, "skip")
     assert [float(one) for one in found.columns["score"]] == ([float(json.loads(score))] if is_one else [])
 
 
-def test_bad_utf8_is_named(tmp_path: Path) -> None:
+def test_invalid_utf8_in_jsonl_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="line 2: is not UTF-8 at byte 33 "):
         decoded(objects(tmp_path, f"{GOOD}\nx".encode() + b"x\xff\n"))
 
 
-def test_any_text_comes_back_for_any_size_of_chunk(tmp_path: Path) -> None:
+def test_jsonl_roundtrip_for_any_chunk_size(tmp_path: Path) -> None:
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
 
     @settings(max_examples=100)

@@ -1,4 +1,4 @@
-"""Lines of files read in step stay together, whatever stands in them and however many are read at once."""
+"""Reading line files in lockstep."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -43,7 +43,7 @@ def decoded(read: LinesCorpus, rows: int) -> list[tuple[Examples, DropCounts]]:
 @pytest.mark.parametrize("mark", BREAKS)
 @pytest.mark.parametrize("place", PLACES, ids=["before", "inside", "after"])
 @pytest.mark.parametrize("side", [0, 1])
-def test_no_line_break_of_other_programs_shifts_the_pairs(
+def test_unicode_line_breaks_do_not_end_a_line(
     tmp_path: Path, mark: str, place: Callable[[str, str], str], side: int
 ) -> None:
     sides = [[f"{letter}{row}" for row in range(6)] for letter in "st"]
@@ -57,9 +57,7 @@ def test_no_line_break_of_other_programs_shifts_the_pairs(
 
 
 @pytest.mark.parametrize("cases", [150, pytest.param(3000, marks=pytest.mark.slow)])
-def test_any_pairs_keep_their_order_and_company_for_any_size_of_chunk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cases: int
-) -> None:
+def test_lines_roundtrip_for_any_chunk_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cases: int) -> None:
     line = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=12)
     sizes = st.integers(1, 40)
 
@@ -81,7 +79,7 @@ def test_any_pairs_keep_their_order_and_company_for_any_size_of_chunk(
 
 
 @pytest.mark.parametrize("rows", [1, 3, 7, 1000])
-def test_no_chunk_goes_over_a_multiple_of_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+def test_chunks_never_cross_a_multiple_of_max_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     monkeypatch.setattr(raw_chunks, "_BLOCK", 10)
     monkeypatch.setattr(raw_chunks, "MAX_CHUNK_BYTES", 20)
     lines = ["x" * (number % 13) for number in range(100)]
@@ -93,7 +91,7 @@ def test_no_chunk_goes_over_a_multiple_of_its_size(tmp_path: Path, monkeypatch: 
     assert all(column.count(b"\n") == chunk.num_records for chunk in chunks for column in chunk.columns.values())
 
 
-def test_a_chunk_of_long_lines_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunk_of_long_lines_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(raw_chunks, "_BLOCK", 100)
     monkeypatch.setattr(raw_chunks, "MAX_CHUNK_BYTES", 500)
     lines = ["x" * 99] * 50
@@ -103,23 +101,23 @@ def test_a_chunk_of_long_lines_ends_early(tmp_path: Path, monkeypatch: pytest.Mo
     assert {chunk.num_records for chunk in chunks} == {5}
 
 
-def test_windows_line_ends_and_a_byte_order_mark_on_one_side_change_nothing(tmp_path: Path) -> None:
+def test_crlf_and_bom_are_ignored(tmp_path: Path) -> None:
     plain = pairs_of(corpus(tmp_path, b"a\nb\n", b"c\nd\n"))
     windows = pairs_of(corpus(tmp_path, b"\xef\xbb\xbfa\r\nb\r\n", b"c\nd\n"))
     assert plain == windows == [("a", "c"), ("b", "d")]
 
 
-def test_a_file_of_nothing_but_a_byte_order_mark_is_empty(tmp_path: Path) -> None:
+def test_file_of_only_a_bom_is_empty(tmp_path: Path) -> None:
     assert pairs_of(corpus(tmp_path, b"\xef\xbb\xbf", b"")) == []
 
 
-def test_a_last_line_without_newline_counts(tmp_path: Path) -> None:
+def test_last_line_without_newline_is_read(tmp_path: Path) -> None:
     assert pairs_of(corpus(tmp_path, b"a\nb", b"c\nd\n")) == [("a", "c"), ("b", "d")]
 
 
 @pytest.mark.parametrize(("lines", "other"), [(5, 3), (3, 5), (1, 0), (0, 1), (100_000, 99_999), (1000, 500_000)])
 @pytest.mark.parametrize("end", [b"", b"\n"])
-def test_unequal_files_are_refused_with_both_counts(tmp_path: Path, lines: int, other: int, end: bytes) -> None:
+def test_files_of_unequal_length_are_a_data_error(tmp_path: Path, lines: int, other: int, end: bytes) -> None:
     source, target = ((b"a\n" * number).removesuffix(b"\n") + end * (number > 0) for number in (lines, other))
     with pytest.raises(DataError) as caught:
         pairs_of(corpus(tmp_path, source, target))
@@ -128,12 +126,12 @@ def test_unequal_files_are_refused_with_both_counts(tmp_path: Path, lines: int, 
 
 
 @pytest.mark.parametrize("key", ["alignment", "score"])
-def test_what_stands_beside_must_be_as_long(tmp_path: Path, key: str) -> None:
+def test_column_file_of_other_length_is_a_data_error(tmp_path: Path, key: str) -> None:
     with pytest.raises(DataError, match=rf"source has 2 lines, but .*{key} has 3"):
         pairs_of(corpus(tmp_path, b"a\nb\n", b"c\nd\n", **{key: b"1\n2\n3\n"}))
 
 
-def test_alignments_scores_and_factors_come_along(tmp_path: Path) -> None:
+def test_alignments_scores_and_factors_are_columns(tmp_path: Path) -> None:
     plain = corpus(tmp_path, b"a\nb\n", b"c\nd\n", alignment=b"0-0\n\n", score=b"1\n0.5\n")
     (tmp_path / "tags").write_bytes(b"N\nV\r\n")
     read = plain.model_copy(update={"factors": {"pos": tmp_path / "tags"}})
@@ -145,7 +143,7 @@ def test_alignments_scores_and_factors_come_along(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("rows", [1, 2, 10])
-def test_bad_utf8_is_named_by_file_line_and_byte(tmp_path: Path, mark: bytes, rows: int) -> None:
+def test_invalid_utf8_is_reported_with_file_line_and_byte(tmp_path: Path, mark: bytes, rows: int) -> None:
     read = corpus(tmp_path, b"a\nb\nc\n", mark + "ä\r\nb\nx".encode() + b"\xff\n")
     with pytest.raises(DataError, match=rf"target: line 3: is not UTF-8 at byte {7 + len(mark)} .*0xff") as caught:
         [decode(read, chunk, "stop") for chunk in read_chunks(read, LANGUAGES, rows)]
@@ -154,7 +152,7 @@ def test_bad_utf8_is_named_by_file_line_and_byte(tmp_path: Path, mark: bytes, ro
     assert str(caught.value) == str(oracle.value)
 
 
-def test_bad_utf8_can_be_skipped_and_takes_its_pair_along(tmp_path: Path) -> None:
+def test_skipped_invalid_utf8_drops_the_pair(tmp_path: Path) -> None:
     lines = [b"\xff\xfe" if number % 3 == 0 else b"x%d" % number for number in range(30)]
     read = corpus(tmp_path, b"\n".join(lines), b"".join(b"y%d\n" % number for number in range(30)))
 
@@ -172,7 +170,7 @@ def test_bad_utf8_can_be_skipped_and_takes_its_pair_along(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
 @pytest.mark.parametrize("block", [1, 4, 1000])
-def test_a_line_may_be_so_long_and_no_longer(
+def test_line_longer_than_the_limit_is_a_data_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes, block: int
 ) -> None:
     monkeypatch.setattr(text_lines, "MAX_LINE_BYTES", 10)
@@ -182,15 +180,13 @@ def test_a_line_may_be_so_long_and_no_longer(
         pairs_of(corpus(tmp_path, b"a\n" + b"x" * 11 + end, b"y\ny\n"))
 
 
-def test_columns_are_bytes_as_they_stand(tmp_path: Path) -> None:
+def test_raw_chunk_contains_undecoded_bytes(tmp_path: Path) -> None:
     [chunk] = read_chunks(corpus(tmp_path, b"a\r\n\xff", b"c\nd\n"), LANGUAGES, 5)
     assert chunk == RawChunk(1, 2, {"source": b"a\r\n\xff\n", "target": b"c\nd\n"}, {"source": 0, "target": 0})
 
 
 @given(st.lists(st.binary(max_size=5).map(lambda line: line.replace(b"\n", b"")), max_size=12), st.data())
-def test_the_last_records_of_chunks_put_together_are_those_of_the_whole(
-    lines: list[bytes], data: st.DataObject
-) -> None:
+def test_tail_of_concatenated_chunks_equals_tail_of_the_whole(lines: list[bytes], data: st.DataObject) -> None:
     def chunk(first: int, some: list[bytes]) -> RawChunk:
         content, offset = b"".join(line + b"\n" for line in some), sum(map(len, lines[:first])) + first
         return RawChunk(

@@ -1,4 +1,4 @@
-"""Units of a translation memory become pairs; mark-up, other languages and traps do not."""
+"""Reading translation memories."""
 
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -38,7 +38,7 @@ def pairs_of(read: TmxCorpus) -> list[tuple[str, str]]:
     return list(read_pairs(read, LANGUAGES))
 
 
-def test_units_are_pairs_whatever_the_order_of_languages(tmp_path: Path) -> None:
+def test_tmx_units_are_pairs_in_any_language_order(tmp_path: Path) -> None:
     content = tmx_file(
         unit(en="a &amp; b", de="c"), unit(fr="x", de="ä", en="d"), before='<!DOCTYPE tmx SYSTEM "tmx14.dtd">'
     )
@@ -56,38 +56,38 @@ def test_units_are_pairs_whatever_the_order_of_languages(tmp_path: Path) -> None
         ("", ""),
     ],
 )
-def test_codes_within_a_segment_are_no_text(tmp_path: Path, segment: str, text: str) -> None:
+def test_inline_codes_of_a_segment_are_not_text(tmp_path: Path, segment: str, text: str) -> None:
     assert pairs_of(memory(tmp_path, tmx_file(unit(en=segment, de="x")))) == [(text, "x")]
 
 
 @pytest.mark.parametrize("name", ["en", "EN", "en-US", "EN-us", "en_GB"])
-def test_a_language_may_have_a_region(tmp_path: Path, name: str) -> None:
+def test_language_matches_regional_variants(tmp_path: Path, name: str) -> None:
     assert pairs_of(memory(tmp_path, tmx_file(unit(**{name: "a", "de-AT": "b"})))) == [("a", "b")]
 
 
-def test_the_very_language_comes_before_others_and_the_first_variant_before_the_next(tmp_path: Path) -> None:
+def test_exact_language_code_is_preferred_then_the_first_variant(tmp_path: Path) -> None:
     content = tmx_file(unit(**{"en-US": "us", "en": "plain", "de-AT": "at", "de-DE": "de"}))
     assert pairs_of(memory(tmp_path, content)) == [("plain", "at")]
 
 
-def test_a_corpus_may_name_its_own_languages(tmp_path: Path) -> None:
+def test_languages_of_the_corpus_are_used(tmp_path: Path) -> None:
     content = tmx_file(unit(**{"en": "a", "pt-BR": "br", "pt-PT": "pt"}))
     read = memory(tmp_path, content, source_language="pt-PT", target_language="en")
     assert pairs_of(read) == [("pt", "a")]
 
 
-def test_old_tmx_say_lang(tmp_path: Path) -> None:
+def test_old_lang_attribute_is_read(tmp_path: Path) -> None:
     content = tmx_file(unit(en="a", de="b")).replace("xml:lang", "lang")
     assert pairs_of(memory(tmp_path, content)) == [("a", "b")]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "iso-8859-1", "utf-8-sig"])
-def test_the_encoding_is_the_one_that_the_memory_names(tmp_path: Path, encoding: str) -> None:
+def test_declared_xml_encoding_is_used(tmp_path: Path, encoding: str) -> None:
     content = tmx_file(unit(en="ä", de="ö")).replace("UTF-8", encoding.removesuffix("-sig"))
     assert pairs_of(memory(tmp_path, content.encode(encoding))) == [("ä", "ö")]
 
 
-def test_units_that_lack_a_language_are_counted(tmp_path: Path) -> None:
+def test_units_without_both_languages_are_counted(tmp_path: Path) -> None:
     content = tmx_file(
         unit(en="a", de="b"), unit(en="c"), unit(fr="x"), unit(), unit(de="d", en=""), unit(eng="e", de="f")
     )
@@ -97,7 +97,7 @@ def test_units_that_lack_a_language_are_counted(tmp_path: Path) -> None:
     assert drops.examples["no_language"][0].source == "c"
 
 
-def test_no_unit_with_both_languages_is_told_with_those_there_are(tmp_path: Path) -> None:
+def test_no_unit_with_both_languages_lists_the_languages_found(tmp_path: Path) -> None:
     content = tmx_file(unit(en="a", fr="b"), unit(en="c", fr="d"))
     with pytest.raises(DataError, match=r"no unit has both en and de; its languages are en \(2\), fr \(2\);"):
         decoded(memory(tmp_path, content))
@@ -109,12 +109,12 @@ PARAMETER = '<!DOCTYPE tmx [<!ENTITY % all SYSTEM "file:///etc/passwd"> %all;]>\
 
 
 @pytest.mark.parametrize("before", [BOMB, OUTSIDE, PARAMETER])
-def test_entities_are_refused_where_they_are_declared(tmp_path: Path, before: str) -> None:
+def test_entity_declarations_are_rejected(tmp_path: Path, before: str) -> None:
     with pytest.raises(DataError, match=r"memory: line 2: declares the entity '\w+'"):
         decoded(memory(tmp_path, tmx_file(unit(en="a", de="b"), before=before)))
 
 
-def test_an_entity_of_a_file_that_is_not_read_is_told(tmp_path: Path) -> None:
+def test_undeclared_entity_is_rejected(tmp_path: Path) -> None:
     content = tmx_file(unit(en="a&nbsp;b", de="b"), before='<!DOCTYPE tmx SYSTEM "tmx14.dtd">\n')
     with pytest.raises(DataError, match="line 4: uses the entity 'nbsp'"):
         decoded(memory(tmp_path, content))
@@ -134,20 +134,20 @@ def test_an_entity_of_a_file_that_is_not_read_is_told(tmp_path: Path) -> None:
         (tmx_file(unit(en="ä", de="b")).encode("iso-8859-1"), "line 3: is not well-formed XML: not well-formed"),
     ],
 )
-def test_what_is_no_memory_is_named_by_line(tmp_path: Path, content: str | bytes, what: str) -> None:
+def test_invalid_tmx_is_reported_with_line(tmp_path: Path, content: str | bytes, what: str) -> None:
     with pytest.raises(DataError, match=what) as caught:
         decoded(memory(tmp_path, content))
     assert "\n" not in str(caught.value)
 
 
-def test_a_segment_may_be_so_long_and_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segment_longer_than_the_limit_is_a_data_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_lines, "MAX_LINE_BYTES", 10)
     assert pairs_of(memory(tmp_path, tmx_file(unit(en="x" * 10, de="b")))) == [("x" * 10, "b")]
     with pytest.raises(DataError, match="line 3: a segment is longer than 10 characters"):
         decoded(memory(tmp_path, tmx_file(unit(en="x" * 11, de="b"))))
 
 
-def test_any_pairs_come_back_for_any_size_of_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tmx_roundtrip_for_any_chunk_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=9)
     size = st.integers(1, 50)
 
@@ -166,7 +166,7 @@ def test_any_pairs_come_back_for_any_size_of_chunk(tmp_path: Path, monkeypatch: 
     check()
 
 
-def test_chunks_of_long_segments_end_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunk_of_long_segments_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tmx, "MAX_CHUNK_BYTES", 100)
     read = memory(tmp_path, tmx_file(*[unit(en="x" * 40, de="y" * 20)] * 10))
     assert [chunk.num_records for chunk in read_chunks(read, LANGUAGES, 1000)] == [2] * 5
