@@ -167,7 +167,7 @@ def learned(settings: TransformerSettings | RnnSettings, device: torch.device) -
     rows = batch(8, 60).to(device)
     for _ in range(100):
         with autocast(device, "bf16"):
-            loss, tokens = objective(rows)
+            loss, tokens, _ = objective(rows)
         (loss / tokens).backward()
         torch.nn.utils.clip_grad_norm_(list(model.parameters()), 1.0)
         optimizer.step()

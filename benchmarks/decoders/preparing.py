@@ -105,20 +105,20 @@ def prepare(text: Path, folder: Path, models: list[str], cores: str) -> Prepared
 
 
 def _write_model(name: str, tokenizer: Tokenizer, place: Path) -> None:
-    settings, vocabularies = _settings(name), vocabulary_spec(tokenizer)
+    settings, vocabulary = _settings(name), vocabulary_spec(tokenizer)
     torch.manual_seed(1)
     config = ModelConfig(
         format=1,
         source_language="en",
         target_language="de",
-        vocabularies={name: size for name, size in vars(vocabularies).items() if name != "factors"},
+        vocabulary=vocabulary,
         model=settings,
         decoding=BeamSettings(),
         evaluation=Evaluation(),
     )
     with files.new_folder(place) as folder:
         files.write_json(folder / CONFIG, config.model_dump(mode="json"))
-        write_tensors(folder / WEIGHTS, dict(build(settings, vocabularies).named_parameters()))
+        write_tensors(folder / WEIGHTS, dict(build(settings, vocabulary).named_parameters()))
         tokenizer.save(folder / TOKENIZER)
         files.write_manifest(folder, {"format": 1})
 

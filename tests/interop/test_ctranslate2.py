@@ -1,4 +1,4 @@
-"""What CTranslate2 makes of our models: the same words, with the same probabilities."""
+"""Exported models translate and score in CTranslate2 as in nmt."""
 
 import io
 import subprocess

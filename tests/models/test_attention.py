@@ -1,4 +1,4 @@
-"""Our attention against torch's own, and its fast paths against each other."""
+"""Attention against torch's own, and its fast paths against each other."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What every model promises to loss and search, whatever it is made of."""
+"""Properties that every model guarantees to objectives and search."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,7 +92,7 @@ def test_cache_select_keeps_hypotheses_independent(settings: Settings) -> None:
         [[0, 0, 0], [1, 1, 1], [2, 2, 2]],  # expand
         [[1, 0, 0], [4, 5, 3], [8, 6, 7]],  # reorder
         [[7, 6], [0, 2]],  # drop one of each and a sentence, and swap the others
-        [[1, 0], [3, 3]],  # reorder in the encoder_output of an earlier, larger selection
+        [[1, 0], [3, 3]],  # reorder in the scratch tensor of an earlier, larger selection
         [[2, 3]],
     ]
     for hypothesis_indices in [torch.tensor(hypothesis_indices) for hypothesis_indices in selections]:

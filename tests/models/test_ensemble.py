@@ -1,4 +1,4 @@
-"""Several models are one that says what they say on average."""
+"""An ensemble averages the probabilities of its models."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Factors of source random_ids say something to a model that knows them, and nothing changes for one that does not."""
+"""Source columns such as factors reach the models that embed them."""
 
 import pytest
 import torch

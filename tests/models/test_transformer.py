@@ -1,4 +1,4 @@
-"""What is the Transformer's own: its parameters and its cache."""
+"""Parameters, layer drop and cache of the Transformer."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Our Transformer layers against torch's own on the same weights."""
+"""Transformer layers against torch's own with the same parameters."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Guided alignment is the cross-entropy of links under the attention, and teaches the attention."""
+"""Guided alignment: the cross-entropy of links under the attention."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Each criterion is its paper's formula."""
+"""Each criterion follows its paper's formula."""
 
 import pytest
 import torch

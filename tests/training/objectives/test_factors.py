@@ -1,4 +1,4 @@
-"""Every reading of a batch is told the factors of its words."""
+"""Every pass over a batch gets its source columns."""
 
 from dataclasses import replace
 

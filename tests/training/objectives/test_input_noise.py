@@ -1,4 +1,4 @@
-"""Words are is_dropped or replaced as often as asked for, and nothing else is touched."""
+"""Word dropout and scheduled sampling replace tokens at their rates and nothing else."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A loss in chunks is the loss of the unchunked, its value and every gradient, whatever the chunks."""
+"""A chunked loss has the value and the gradients of the unchunked loss."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""All that a recipe adds to cross-entropy is there while training, in the amount asked for, and gone in evaluation."""
+"""Each regulariser changes the training loss as configured, and no evaluation."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Tiny models of both architectures, and batches of sentences whose lengths differ, for objectives to be tested on."""
+"""Tiny models of both architectures, and batches with targets of different lengths."""
 
 import numpy as np
 import pytest
