@@ -1,4 +1,4 @@
-"""Lines leave whole, in portions that a pipe takes at once."""
+"""Lines are written whole, in chunks that a pipe takes atomically."""
 
 import io
 
@@ -8,26 +8,26 @@ from hypothesis import strategies as some
 from nmt_cli.commands.translating.outputs import write_lines
 
 
-class Portions(io.BytesIO):
-    """Remembers what was written at a time."""
+class RecordingStream(io.BytesIO):
+    """Records each write."""
 
     def __init__(self) -> None:
         super().__init__()
         self.written: list[bytes] = []
 
-    def write(self, portion: bytes) -> int:  # type: ignore[override]
-        self.written.append(portion)
-        return super().write(portion)
+    def write(self, chunk: bytes) -> int:  # type: ignore[override]
+        self.written.append(chunk)
+        return super().write(chunk)
 
 
 @given(some.lists(some.integers(0, 6000), max_size=20))
-def test_a_portion_is_whole_lines_and_fits_into_a_pipe_unless_one_line_does_not(lengths: list[int]) -> None:
+def test_write_lines_writes_whole_lines_that_fit_into_a_pipe(lengths: list[int]) -> None:
     lines = [b"x" * length + b"\n" for length in lengths]
-    target = Portions()
+    target = RecordingStream()
 
     write_lines(target, b"".join(lines))
 
     assert target.getvalue() == b"".join(lines)
-    for portion in target.written:
-        assert portion.endswith(b"\n")
-        assert len(portion) <= 4096 or portion.count(b"\n") == 1
+    for chunk in target.written:
+        assert chunk.endswith(b"\n")
+        assert len(chunk) <= 4096 or chunk.count(b"\n") == 1

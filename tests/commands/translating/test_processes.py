@@ -1,4 +1,4 @@
-"""`nmt translate` as the system sees it: streams, signals, kills, exit codes, with one process and with two."""
+"""`nmt translate` as a process: streams, signals, kills and exit codes, with one process and with two."""
 
 import os
 import pty
@@ -64,7 +64,7 @@ def started(processes: int, *arguments: str, stdin: int = subprocess.PIPE) -> "I
                 stream.close()
 
 
-def wait_until_nobody_is_left(group: int, seconds: float = 5) -> None:
+def wait_until_all_have_ended(group: int, seconds: float = 5) -> None:
     deadline = time.monotonic() + seconds
     while alive := members(group):
         assert time.monotonic() < deadline, alive
@@ -85,14 +85,14 @@ def members(group: int) -> list[str]:
 
 
 @both
-def test_stdin_to_stdout_is_pure(processes: int) -> None:
+def test_stdout_has_only_translations(processes: int) -> None:
     done = in_shell("printf 'one\\n\\ntwo' | $NMT", processes)
 
     assert (done.returncode, done.stdout) == (0, b"ONE\n\nTWO\n")
     assert re.fullmatch(SHOUTS + rb"translated 3 lines in .*\n", done.stderr)
 
 
-def test_what_a_worker_prints_is_no_translation() -> None:
+def test_prints_of_workers_go_to_stderr() -> None:
     done = in_shell("printf 'print\\nwarn\\n' | $NMT --quiet", 2)
 
     assert done.stdout == b"PRINT\nWARN\n"
@@ -102,7 +102,7 @@ def test_what_a_worker_prints_is_no_translation() -> None:
 @both
 @pytest.mark.parametrize("source", ["yes one", "(yes one | head -300000; sleep 2)"])
 @pytest.mark.parametrize("settings", ["", "export PYTHONUNBUFFERED=1; "])
-def test_a_reader_that_goes_away_ends_it_quietly(source: str, settings: str, processes: int) -> None:
+def test_closed_pipe_exits_silently(source: str, settings: str, processes: int) -> None:
     done = in_shell(f"{settings}{source} | $NMT | head -1; exit ${{PIPESTATUS[1]}}", processes)
 
     assert (done.returncode, done.stdout, done.stderr) == (141, b"ONE\n", SHOUTS)
@@ -121,7 +121,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(source: str, settings: str, pro
         ("$NMT -i <(echo one) --shard 1/2", 2, b"/dev/fd/63: "),
     ],
 )
-def test_failures_are_one_line(line: str, code: int, message: bytes, processes: int) -> None:
+def test_errors_are_one_line(line: str, code: int, message: bytes, processes: int) -> None:
     done = in_shell(line, processes)
 
     assert done.returncode == code
@@ -129,7 +129,7 @@ def test_failures_are_one_line(line: str, code: int, message: bytes, processes: 
     assert done.stderr.removeprefix(SHOUTS).count(b"\n") == 1
 
 
-def test_a_file_that_may_not_grow_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_full_disk_leaves_no_output(tmp_path: Path) -> None:
     done = in_shell(f"ulimit -f 4; yes one | head -100000 | $NMT -o {tmp_path}/out")
 
     assert done.returncode == 5
@@ -138,7 +138,7 @@ def test_a_file_that_may_not_grow_is_told_and_leaves_nothing(tmp_path: Path) -> 
 
 
 @both
-def test_a_partner_gets_each_answer_before_the_next_question(processes: int) -> None:
+def test_each_line_of_a_pipe_is_answered_before_the_next(processes: int) -> None:
     with started(processes) as process:
         assert process.stdin and process.stdout
         process.stdin.write(b"first\n")
@@ -152,7 +152,7 @@ def test_a_partner_gets_each_answer_before_the_next_question(processes: int) -> 
         assert process.wait(60) == 0
 
 
-def test_a_terminal_is_told_how_to_end() -> None:
+def test_terminal_input_has_a_hint() -> None:
     here, there = pty.openpty()
     with started(1, stdin=there) as process:
         os.write(here, b"one\n\x04")
@@ -166,7 +166,7 @@ def test_a_terminal_is_told_how_to_end() -> None:
 @both
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("to_all", [False, True])
-def test_a_signal_ends_all_soon_and_lines_stay_whole(processes: int, number: signal.Signals, to_all: bool) -> None:
+def test_signal_ends_all_processes_with_whole_lines(processes: int, number: signal.Signals, to_all: bool) -> None:
     """To all: as a terminal's Ctrl-C, and what cluster managers send."""
     with started(processes) as process:
         assert process.stdin and process.stdout and process.stderr
@@ -176,11 +176,11 @@ def test_a_signal_ends_all_soon_and_lines_stay_whole(processes: int, number: sig
         assert process.wait(60) == 128 + number
         assert process.stdout.read() == b""
         assert process.stderr.read().removeprefix(SHOUTS) == f"nmt: error: stopped by {number.name}\n".encode()
-        wait_until_nobody_is_left(process.pid)
+        wait_until_all_have_ended(process.pid)
 
 
 @both
-def test_a_reader_that_sleeps_gets_whole_lines_when_a_signal_ends_it(processes: int) -> None:
+def test_signal_with_a_full_pipe_leaves_whole_lines(processes: int) -> None:
     line = b"a line of some words, %d\n"
     with started(processes) as process:
         assert process.stdin and process.stdout
@@ -194,7 +194,7 @@ def test_a_reader_that_sleeps_gets_whole_lines_when_a_signal_ends_it(processes: 
 
 @both
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_an_output_is_old_or_complete(tmp_path: Path, processes: int, number: signal.Signals) -> None:
+def test_output_is_old_or_complete_after_a_signal(tmp_path: Path, processes: int, number: signal.Signals) -> None:
     (tmp_path / "in").write_bytes(b"one\n" * 40 + b"forever\n")
     (tmp_path / "out").write_bytes(b"old\n")
     with started(processes, "-i", f"{tmp_path}/in", "-o", f"{tmp_path}/out") as process:
@@ -202,7 +202,7 @@ def test_an_output_is_old_or_complete(tmp_path: Path, processes: int, number: si
             time.sleep(0.02)
         process.send_signal(number)
         process.wait(60)
-        wait_until_nobody_is_left(process.pid)
+        wait_until_all_have_ended(process.pid)
     assert (tmp_path / "out").read_bytes() == b"old\n"
     assert (tmp_path / "out.tmp").exists() == (number == signal.SIGKILL)
 
@@ -213,18 +213,18 @@ def test_an_output_is_old_or_complete(tmp_path: Path, processes: int, number: si
     assert not (tmp_path / "out.tmp").exists()
 
 
-def test_a_worker_that_is_killed_ends_all(tmp_path: Path) -> None:
+def test_killed_worker_ends_all_processes(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(b"one\n" * 40 + b"die\n")
     (tmp_path / "out").write_bytes(b"old\n")
     with started(2, "-i", f"{tmp_path}/in", "-o", f"{tmp_path}/out") as process:
         assert process.wait(60) == 5
         assert process.stderr and re.search(rb"nmt: error: process . was killed by SIGKILL", process.stderr.read())
-        wait_until_nobody_is_left(process.pid)
+        wait_until_all_have_ended(process.pid)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
     assert (tmp_path / "out").read_bytes() == b"old\n"
 
 
-def test_a_mistake_in_the_middle_comes_after_the_lines_before_it() -> None:
+def test_error_names_its_line() -> None:
     done = in_shell("(yes one | head -40; echo mistake) | $NMT", 2)
 
     assert done.returncode == 4
@@ -232,7 +232,7 @@ def test_a_mistake_in_the_middle_comes_after_the_lines_before_it() -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_who_only_hands_out_lines_needs_no_torch() -> None:
+def test_parent_process_does_not_import_torch() -> None:
     program = PROGRAM.replace("cli.main()", "try: cli.main()\nfinally: assert 'torch' not in sys.modules")
     command = [sys.executable, "-c", program, "translate", "model", "--nproc", "2"]
     done = subprocess.run(command, env=ENVIRONMENT, input=b"one\n", capture_output=True, timeout=60, check=False)
@@ -241,7 +241,7 @@ def test_who_only_hands_out_lines_needs_no_torch() -> None:
 
 
 @pytest.mark.skipif(not Path("/usr/bin/make").exists(), reason="there is no make")
-def test_make_finds_no_part_of_a_target_after_a_kill(tmp_path: Path) -> None:
+def test_make_resumes_shards_after_a_kill(tmp_path: Path) -> None:
     """Four shards by two jobs, of which one kills itself; the same command then makes the missing one."""
     (tmp_path / "in").write_bytes(b"".join(b"line %d\n" % number for number in range(2000)))
     (tmp_path / "Makefile").write_text(

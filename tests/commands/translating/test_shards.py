@@ -1,4 +1,4 @@
-"""Parts of a file: each line is in exactly one, and `cat` joins them in order."""
+"""Shards of a file: each line is in exactly one, and `cat` joins them in order."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from nmt_cli.commands.translating.inputs import ByteRange, shard_range
 from nmt_cli.processes.sharding import ShardSpec
 
 
-def parts(path: Path, count: int) -> list[tuple[ByteRange, bytes]]:
+def read_shards(path: Path, count: int) -> list[tuple[ByteRange, bytes]]:
     with path.open("rb") as file:
-        sections = [shard_range(file, ShardSpec(number, count)) for number in range(1, count + 1)]
-        return [(section, section.stream().read()) for section in sections]
+        ranges = [shard_range(file, ShardSpec(number, count)) for number in range(1, count + 1)]
+        return [(byte_range, byte_range.stream().read()) for byte_range in ranges]
 
 
 @given(
@@ -20,34 +20,34 @@ def parts(path: Path, count: int) -> list[tuple[ByteRange, bytes]]:
     count=some.integers(1, 9),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_each_line_is_in_exactly_one_part(tmp_path: Path, content: bytes, count: int) -> None:
+def test_each_line_is_in_exactly_one_shard(tmp_path: Path, content: bytes, count: int) -> None:
     path = tmp_path / "in"
     path.write_bytes(content)
 
-    found = parts(path, count)
+    found = read_shards(path, count)
 
-    assert b"".join(part for _, part in found) == content
+    assert b"".join(shard for _, shard in found) == content
     before = 0
-    for section, part in found:
-        assert not part or part.endswith(b"\n") or section.stop == len(content)
-        assert section.first_line == before + 1
-        before += part.count(b"\n")
+    for byte_range, shard in found:
+        assert not shard or shard.endswith(b"\n") or byte_range.stop == len(content)
+        assert byte_range.first_line == before + 1
+        before += shard.count(b"\n")
 
 
-def test_parts_are_about_equal(tmp_path: Path) -> None:
+def test_shards_have_about_the_same_size(tmp_path: Path) -> None:
     path = tmp_path / "in"
     path.write_bytes(b"".join(b"line %d\n" % number for number in range(1000)))
 
-    sizes = [len(part) for _, part in parts(path, 7)]
+    sizes = [len(shard) for _, shard in read_shards(path, 7)]
 
     assert max(sizes) - min(sizes) <= 2 * len(b"line 999\n")
 
 
-def test_what_is_added_meanwhile_is_not_read(tmp_path: Path) -> None:
+def test_shard_excludes_lines_added_later(tmp_path: Path) -> None:
     path = tmp_path / "in"
     path.write_bytes(b"one\n")
     with path.open("rb") as file:
-        section = shard_range(file, ShardSpec(1, 1))
+        byte_range = shard_range(file, ShardSpec(1, 1))
         with path.open("ab") as more:
             more.write(b"two\n")
-        assert section.stream().read() == b"one\n"
+        assert byte_range.stream().read() == b"one\n"

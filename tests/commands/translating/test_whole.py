@@ -1,4 +1,4 @@
-"""`nmt translate` with a model, in as many processes and parts as one likes: the same bytes, in bounded memory."""
+"""`nmt translate` with a model: the same bytes for any number of processes and shards, in bounded memory."""
 
 import json
 import os
@@ -29,12 +29,12 @@ def line(number: int) -> str:
     return " ".join(WORDS[int(digit)] for digit in str(number))
 
 
-def said(record: bytes) -> list[object]:
-    """A line of the output, its scores apart."""
+def without_scores(record: bytes) -> list[object]:
+    """Return a line of the output without its scores."""
     return [json.loads(record)[key] for key in ("id", "source", "hypothesis")] if record else []
 
 
-def test_processes_and_parts_give_the_bytes_of_one(model: Path, tmp_path: Path) -> None:
+def test_processes_and_shards_have_the_same_output(model: Path, tmp_path: Path) -> None:
     """Each part's lines know their numbers in the whole, on which what is drawn by chance depends.
 
     Their batches are others, so that the last digit of a score may be, too.
@@ -54,10 +54,10 @@ def test_processes_and_parts_give_the_bytes_of_one(model: Path, tmp_path: Path) 
     assert whole.count(b"\n") == 300
     assert (tmp_path / "together").read_bytes() == whole
     parts = b"".join((tmp_path / f"part.{part}").read_bytes() for part in (1, 2, 3))
-    assert list(map(said, parts.split(b"\n"))) == list(map(said, whole.split(b"\n")))
+    assert list(map(without_scores, parts.split(b"\n"))) == list(map(without_scores, whole.split(b"\n")))
 
 
-def test_ten_thousand_lines_come_out_in_order_while_memory_stays_flat(model: Path) -> None:
+def test_ten_thousand_lines_need_constant_memory(model: Path) -> None:
     lines, memory, given = 10_000, list[int](), 0
 
     def give() -> None:

@@ -37,7 +37,7 @@ def translated(translator: Translator, *requests: Request) -> list[Translation]:
 
 @settings(max_examples=25)
 @given(source=st.lists(WORDS, min_size=1, max_size=4), prefix=st.lists(WORDS, max_size=2), cut=st.integers(0, 3))
-def test_a_translation_begins_with_the_prefix(
+def test_translation_starts_with_the_prefix(
     plain_tokenizer: Tokenizer, source: list[str], prefix: list[str], cut: int
 ) -> None:
     beginning = " ".join(prefix)[: -cut or None]
@@ -49,7 +49,7 @@ def test_a_translation_begins_with_the_prefix(
 
 @settings(max_examples=25)
 @given(data=st.data(), source=st.lists(WORDS, min_size=1, max_size=4))
-def test_what_is_required_is_said_and_what_is_forbidden_is_not(
+def test_translation_contains_required_and_no_forbidden_words(
     plain_tokenizer: Tokenizer, data: st.DataObject, source: list[str]
 ) -> None:
     required = data.draw(st.lists(WORDS, max_size=2, unique=True))
@@ -61,13 +61,13 @@ def test_what_is_required_is_said_and_what_is_forbidden_is_not(
     assert not set(forbidden) & set(found.best.text.split())
 
 
-def test_company_without_wishes_is_left_alone(plain_tokenizer: Tokenizer) -> None:
+def test_constraints_do_not_affect_other_lines(plain_tokenizer: Tokenizer) -> None:
     plain, steered = translated(echo(plain_tokenizer), Request("tea dish"), Request("tea dish", required=("Bad",)))
 
     assert plain.best.text == "tea dish" != steered.best.text
 
 
-def test_terms_are_reported(plain_tokenizer: Tokenizer) -> None:
+def test_translations_report_glossary_terms(plain_tokenizer: Tokenizer) -> None:
     glossary = (GlossaryEntry("tea", ("Bad",)), GlossaryEntry("dish", ("gross", "dish")))
     translator = echo(plain_tokenizer, options=TranslateOptions(glossary=glossary), glossary_bonus=0)
 
@@ -79,7 +79,7 @@ def test_terms_are_reported(plain_tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("longest", [1000, 6, 2])
-def test_words_are_aligned_and_scored_through_all_pieces(plain_tokenizer: Tokenizer, longest: int) -> None:
+def test_annotations_are_joined_over_segments(plain_tokenizer: Tokenizer, longest: int) -> None:
     translator = echo(plain_tokenizer, longest, TranslateOptions(alignment=True, word_scores=True))
 
     line, blank = translated(translator, Request("tea  dish\tBad gross, sit nano"), Request(" "))
@@ -91,7 +91,7 @@ def test_words_are_aligned_and_scored_through_all_pieces(plain_tokenizer: Tokeni
     assert (blank.best.annotation.alignment, blank.best.annotation.word_scores) == ((), (0.0,))
 
 
-def test_what_came_with_a_line_goes_out_with_it(plain_tokenizer: Tokenizer) -> None:
+def test_translation_has_the_extra_keys_of_its_request(plain_tokenizer: Tokenizer) -> None:
     (found,) = translated(echo(plain_tokenizer), Request("tea", extra={"document": 3}))
 
     assert found.extra == {"document": 3}
