@@ -151,7 +151,8 @@ def test_training_validation_saving_and_resuming_do_not_mix_devices(
     for updates in (6, 12):
         with simulated_cuda() as device, without_autograd(lambda: made[-1].model.parameters()):
             train(recipe, [*changes, f"training.limits.updates={updates}"], Path("run"))
-        # Each of 6 updates reads the norm of its gradient, to skip those that are not finite; logging reads the loss.
+        # Each of 6 updates reads the norm of its gradient, to skip those that are not finite. The others are logging
+        # and loading a checkpoint.
         waits = device.synchronisations_in("training/") - device.synchronisations_in("training/validation.py")
-        assert waits <= 6 + 1, device.synchronisations.most_common()
+        assert waits <= 6 + 2, device.synchronisations.most_common()
     assert RunDirectory(Path("run")).saved_updates() == [6, 12]
