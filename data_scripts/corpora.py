@@ -1,4 +1,4 @@
-"""What the data scripts share: reading text, writing whole corpora, and errors of one line."""
+"""Functions of the data scripts: reading text, writing corpora atomically, and one-line errors."""
 
 import gzip
 import hashlib
@@ -10,28 +10,28 @@ from pathlib import Path
 
 
 class CorpusError(Exception):
-    """What is wrong with the data, where, and what to do; one line."""
+    """A problem with the data. The message is one line with place, cause and remedy."""
 
 
 def run(script: Callable[[], None]) -> None:
-    """Run a script; a mistake in the data is one line on stderr and exit code 3."""
+    """Run a script. A CorpusError is printed to stderr as one line, with exit code 3."""
     name = Path(sys.argv[0]).name
     try:
         script()
         sys.stdout.flush()
     except CorpusError as error:
-        sys.exit(_say(f"{name}: error: {error}", 3))
-    except BrokenPipeError:  # nobody reads what is printed any more, and Python must not try again at exit
+        sys.exit(_print_error(f"{name}: error: {error}", 3))
+    except BrokenPipeError:  # stdout was closed by its reader; Python must not flush it again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        sys.exit(_say(f"{name}: error: {error.filename}: {error.strerror}", 3))
+        sys.exit(_print_error(f"{name}: error: {error.filename}: {error.strerror}", 3))
     except KeyboardInterrupt:
-        sys.exit(_say(f"{name}: stopped; nothing was written", 130))
+        sys.exit(_print_error(f"{name}: stopped; nothing was written", 130))
 
 
 def unpacked(content: bytes, name: str) -> bytes:
-    """The text in a file's bytes, which may be gzip."""
+    """Return the text in the content of a file, which may be gzip."""
     if not content.startswith(b"\x1f\x8b"):
         return content
     try:
@@ -41,7 +41,7 @@ def unpacked(content: bytes, name: str) -> bytes:
 
 
 def lines(text: bytes) -> list[bytes]:
-    """The lines of a text; only a line feed ends one."""
+    """Return the lines of a text. Only a line feed ends a line."""
     return text.removesuffix(b"\n").split(b"\n") if text else []
 
 
@@ -50,7 +50,7 @@ def sha256(text: bytes) -> str:
 
 
 def write(folder: Path, texts: dict[str, bytes]) -> None:
-    """Write files by name, all of them or none, and tell their lines and hashes."""
+    """Write files by name, all of them or none, and print their numbers of lines and hashes."""
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = {folder / name: folder / f"{name}.tmp" for name in texts}
     try:
@@ -67,6 +67,6 @@ def write(folder: Path, texts: dict[str, bytes]) -> None:
         print(f"{path}  {len(lines(text)):,} lines  sha256 {sha256(text)}")
 
 
-def _say(message: str, exit_code: int) -> int:
+def _print_error(message: str, exit_code: int) -> int:
     print(message, file=sys.stderr)
     return exit_code

@@ -1,10 +1,10 @@
-"""Fetch Multi30k (Elliott et al. 2016), image captions in English, German and French.
+"""Download Multi30k (Elliott et al. 2016): image captions in English, German and French.
 
     python data_scripts/multi30k.py
     python data_scripts/multi30k.py --from ~/downloads/multi30k
 
-leaves {train,valid,test2016}.{en,de,fr} in data/multi30k: 29,000, 1,014 and 1,000 lines. Files that are there and
-right are left alone. --from takes the files of the same task from a folder: train.en.gz, val.en.gz,
+writes {train,valid,test2016}.{en,de,fr} to data/multi30k: 29,000, 1,014 and 1,000 lines. Correct files that exist are
+not downloaded again. --from reads the files of this task from a folder instead: train.en.gz, val.en.gz,
 test_2016_flickr.en.gz and so on, with or without .gz.
 """
 
@@ -17,11 +17,11 @@ from pathlib import Path
 import corpora
 
 HOME = "https://raw.githubusercontent.com/multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw"
-SECONDS_TO_WAIT = 60
+TIMEOUT_SECONDS = 60
 
 ORIGINAL_NAMES = {"train": "train", "valid": "val", "test2016": "test_2016_flickr"}
 
-# SHA-256 of the text, unpacked.
+# SHA-256 of the uncompressed text.
 EXPECTED = {
     "train.en": "460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6",
     "train.de": "2c2b73fd2b548fbcde3a875e0a78d6ee94d498bfdee6bd3eae3945779e9ddf72",
@@ -37,13 +37,15 @@ EXPECTED = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--from", type=Path, dest="folder", metavar="DIR", help="take the files from here")
-    parser.add_argument("--to", type=Path, default=Path("data/multi30k"), metavar="DIR", help="where to write")
-    parser.add_argument("--url", default=HOME, help="fetch from a mirror: the address of its folder data/task1/raw")
+    parser.add_argument(
+        "--from", type=Path, dest="folder", metavar="DIR", help="read the files from this folder instead"
+    )
+    parser.add_argument("--to", type=Path, default=Path("data/multi30k"), metavar="DIR", help="output folder")
+    parser.add_argument("--url", default=HOME, help="URL of the folder data/task1/raw of a mirror")
     options = parser.parse_args()
     wanted = [name for name, expected in EXPECTED.items() if not _is_there(options.to / name, expected)]
     if not wanted:
-        print(f"{options.to}: all files are there, as they should be")
+        print(f"{options.to}: all files exist and are correct")
         return
     texts = {}
     for name in wanted:
@@ -57,9 +59,9 @@ def main() -> None:
 
 
 def download(url: str) -> bytes:
-    """The bytes of a file of the internet."""
+    """Return the content of a URL."""
     try:
-        with urllib.request.urlopen(url, timeout=SECONDS_TO_WAIT) as answer:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
         reason = f"the server answers {error.code} {error.reason}"
@@ -68,13 +70,13 @@ def download(url: str) -> bytes:
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = str(error) or type(error).__name__
     raise corpora.CorpusError(
-        f"{url}: cannot be fetched ({reason}); "
-        "try again later, or get the files in another way and name their folder by --from"
+        f"{url}: cannot be downloaded ({reason}); "
+        "try again later, or get the files in another way and give their folder with --from"
     )
 
 
 def find(folder: Path, original: str) -> Path:
-    """A file in a folder, packed or not."""
+    """Return a file of a folder, compressed or not."""
     for path in (folder / f"{original}.gz", folder / original):
         if path.is_file():
             return path
@@ -82,10 +84,10 @@ def find(folder: Path, original: str) -> Path:
 
 
 def checked(content: bytes, name: str, expected: str) -> bytes:
-    """The text in a file, if it is the one expected."""
+    """Return the text in the content of a file. CorpusError if its hash is not the expected one."""
     text = corpora.unpacked(content, name)
     if (found := corpora.sha256(text)) != expected:
-        raise corpora.CorpusError(f"{name}: is not the file expected: its text has the SHA-256 {found}, not {expected}")
+        raise corpora.CorpusError(f"{name}: is not the expected file: its text has the SHA-256 {found}, not {expected}")
     return text
 
 

@@ -1,11 +1,11 @@
-"""Make a small real task: numbers below a million in words, English to German, which has exactly one right answer.
+"""Generate a small task: numbers below a million in words, English to German. Each has exactly one correct translation.
 
     python data_scripts/number_words.py
     python data_scripts/number_words.py --train 100000 --seed 2 --to data/more_number_words
     python data_scripts/number_words.py --check runs/number_words_transformer/evaluation/number_words/hypotheses.jsonl
 
-leaves {train,valid,test}.{en,de} in data/number_words. No number is in two of the three. --check shows some of a
-system's translations, wrong ones first, and how many are right.
+writes {train,valid,test}.{en,de} to data/number_words. No number is in two of them. --check prints some translations of
+a system, wrong ones first, and how many are correct.
 """
 
 import argparse
@@ -32,11 +32,11 @@ MOST = 500_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=_size, default=30_000, metavar="N", help="pairs to train on (30000)")
-    parser.add_argument("--valid", type=_size, default=500, metavar="N", help="pairs to choose a checkpoint by (500)")
-    parser.add_argument("--test", type=_size, default=1_000, metavar="N", help="pairs to score (1000)")
-    parser.add_argument("--seed", type=int, default=1, help="another one draws other numbers (1)")
-    parser.add_argument("--to", type=Path, default=Path("data/number_words"), metavar="DIR", help="where to write")
+    parser.add_argument("--train", type=_size, default=30_000, metavar="N", help="training pairs (30000)")
+    parser.add_argument("--valid", type=_size, default=500, metavar="N", help="validation pairs (500)")
+    parser.add_argument("--test", type=_size, default=1_000, metavar="N", help="test pairs (1000)")
+    parser.add_argument("--seed", type=int, default=1, help="random seed (1)")
+    parser.add_argument("--to", type=Path, default=Path("data/number_words"), metavar="DIR", help="output folder")
     parser.add_argument(
         "--check", type=Path, metavar="FILE", help="translations to look at, as nmt evaluate writes them"
     )
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def draw(count: int, seed: int) -> list[int]:
-    """Different numbers in random order. Short ones are likelier than chance, so that all of them are learnt."""
+    """Draw distinct numbers in random order. Short ones are oversampled, so that all of them are learned."""
     random_numbers = random.Random(seed)
     drawn: dict[int, None] = {}
     while len(drawn) < count:
@@ -68,14 +68,14 @@ def draw(count: int, seed: int) -> list[int]:
 
 
 def check(path: Path, shown: int = 6) -> None:
-    """Print some translations, and as the last line, how many are right."""
+    """Print some translations, and on the last line how many are correct."""
     try:
         rows = [json.loads(line) for line in corpora.lines(path.read_bytes())]
         pairs = [(row["source"], row["hypothesis"], row["references"][0]) for row in rows]
     except (ValueError, LookupError, TypeError) as error:
-        raise corpora.CorpusError(f"{path}: is not what nmt evaluate writes: {error}") from error
+        raise corpora.CorpusError(f"{path}: is not a file of nmt evaluate: {error}") from error
     if not pairs:
-        raise corpora.CorpusError(f"{path}: holds no translation")
+        raise corpora.CorpusError(f"{path}: contains no translations")
     wrong = [pair for pair in pairs if pair[1] != pair[2]]
     right = [pair for pair in pairs if pair[1] == pair[2]]
     for source, hypothesis, reference in (wrong[: shown // 2] + right)[:shown]:
@@ -84,7 +84,7 @@ def check(path: Path, shown: int = 6) -> None:
 
 
 def english(number: int) -> str:
-    """221 → two hundred twenty-one."""
+    """Spell a number in English: 221 → two hundred twenty-one."""
     if number < 20:
         return ENGLISH[number]
     if number < 100:
@@ -96,7 +96,7 @@ def english(number: int) -> str:
 
 
 def german(number: int) -> str:
-    """221 → zweihunderteinundzwanzig. One is eins at the end of a number, ein before anything else."""
+    """Spell a number in German: 221 → zweihunderteinundzwanzig. One is eins at the end of a number, and ein before."""
     if number < 20:
         return GERMAN[number]
     if number < 100:

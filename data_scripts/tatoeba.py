@@ -4,10 +4,10 @@
     python data_scripts/tatoeba.py --from deu.txt --valid 0.01 --test 0.01
     python data_scripts/tatoeba.py --from folder
 
-leaves {train,valid,test}.{en,de} in data/tatoeba-en-de. The export is that of manythings.org/anki: lines of English,
-German and their authors, with tabs between; zip, text or gzip. A folder holds aligned files, one sentence on a line,
-such as a.en and a.de, or a.en.gz and a.de.gz; all of them are taken together. Where a pair goes depends on its English
-sentence alone, so no English sentence is in two parts, and each stays in its part when the export grows.
+writes {train,valid,test}.{en,de} to data/tatoeba-en-de. The export is that of manythings.org/anki: English, German and
+authors, separated by tabs; zip, text or gzip. A folder must contain aligned files with one sentence per line, such as
+a.en and a.de, or a.en.gz and a.de.gz; all of them are read. The split of a pair depends only on its English sentence:
+no English sentence is in two splits, and each stays in its split when the export grows.
 """
 
 import argparse
@@ -24,9 +24,13 @@ Pair = tuple[bytes, bytes]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", type=Path, dest="origin", required=True, metavar="PATH", help="export or folder")
-    parser.add_argument("--to", type=Path, default=Path("data/tatoeba-en-de"), metavar="DIR", help="where to write")
-    parser.add_argument("--valid", type=_share, default=0.012, metavar="SHARE", help="share of sentences (0.012)")
-    parser.add_argument("--test", type=_share, default=0.012, metavar="SHARE", help="share of sentences (0.012)")
+    parser.add_argument("--to", type=Path, default=Path("data/tatoeba-en-de"), metavar="DIR", help="output folder")
+    parser.add_argument(
+        "--valid", type=_fraction, default=0.012, metavar="FRACTION", help="fraction of sentences (0.012)"
+    )
+    parser.add_argument(
+        "--test", type=_fraction, default=0.012, metavar="FRACTION", help="fraction of sentences (0.012)"
+    )
     options = parser.parse_args()
     if options.valid + options.test >= 1:
         parser.error("--valid and --test leave nothing to train on")
@@ -34,23 +38,24 @@ def main() -> None:
     texts = split(pairs, options.valid, options.test)
     for name, text in texts.items():
         if not text:
-            raise corpora.CorpusError(f"{options.origin}: has too few sentences: {name} would be empty")
+            raise corpora.CorpusError(f"{options.origin}: has too few sentences; {name} would be empty")
     corpora.write(options.to, texts)
 
 
-def split(pairs: list[Pair], valid_share: float, test_share: float) -> dict[str, bytes]:
-    """The text of each file to write."""
+def split(pairs: list[Pair], valid_fraction: float, test_fraction: float) -> dict[str, bytes]:
+    """Return the text of each output file."""
     texts = {f"{part}.{language}": bytearray() for part in ("train", "valid", "test") for language in ("en", "de")}
     for english, german in pairs:
-        place = _place(english)
-        part = "valid" if place < valid_share else "test" if place < valid_share + test_share else "train"
+        position = _hash_fraction(english)
+        in_test = valid_fraction <= position < valid_fraction + test_fraction
+        part = "valid" if position < valid_fraction else "test" if in_test else "train"
         texts[f"{part}.en"] += english + b"\n"
         texts[f"{part}.de"] += german + b"\n"
     return {name: bytes(text) for name, text in texts.items()}
 
 
 def read_export(path: Path) -> Iterator[Pair]:
-    """The pairs of a list with tabs; anything after the second column is left out."""
+    """Yield the first two columns of a tab-separated table."""
     name, content = _unzipped(path) if zipfile.is_zipfile(path) else (str(path), path.read_bytes())
     for number, line in _text_lines(content, name):
         columns = line.split(b"\t")
@@ -60,7 +65,7 @@ def read_export(path: Path) -> Iterator[Pair]:
 
 
 def read_folder(folder: Path) -> Iterator[Pair]:
-    """The pairs of all aligned files in a folder, in the order of their names."""
+    """Yield the pairs of all aligned files of a folder, in the order of their names."""
     english_files = sorted(path for path in folder.iterdir() if path.name.removesuffix(".gz").endswith(".en"))
     if not english_files:
         raise corpora.CorpusError(f"{folder}: has no file whose name ends in .en or .en.gz")
@@ -80,24 +85,24 @@ def _other_side(english_path: Path) -> Path:
     for name in (f"{stem}.de.gz", f"{stem}.de"):
         if (path := english_path.with_name(name)).is_file():
             return path
-    raise corpora.CorpusError(f"{english_path}: has no German side {stem}.de or {stem}.de.gz beside it")
+    raise corpora.CorpusError(f"{english_path}: its German side {stem}.de or {stem}.de.gz is missing")
 
 
 def _unzipped(path: Path) -> tuple[str, bytes]:
-    """The one list in a zip file; notes about the export begin with an underscore."""
+    """Return the only table in a zip file. Notes about the export begin with an underscore."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not name.startswith("_")]
             lists = [name for name in names if name.endswith((".txt", ".tsv"))]
             if len(lists) != 1:
-                raise corpora.CorpusError(f"{path}: should hold one list of sentences (.txt), but holds {len(lists)}")
+                raise corpora.CorpusError(f"{path}: must contain one .txt file, but contains {len(lists)}")
             return f"{path}/{lists[0]}", archive.read(lists[0])
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-        raise corpora.CorpusError(f"{path}: is damaged, or packed in a way unknown here: {error}") from error
+        raise corpora.CorpusError(f"{path}: is damaged, or compressed with an unsupported method: {error}") from error
 
 
 def _text_lines(content: bytes, name: str) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines that are UTF-8, without a byte order mark, and without the carriage returns of Windows."""
+    """Yield 1-based line numbers and UTF-8 lines, without byte order mark and carriage returns."""
     text = corpora.unpacked(content, name).removeprefix(b"\xef\xbb\xbf")
     for number, line in enumerate(corpora.lines(text), 1):
         try:
@@ -107,17 +112,17 @@ def _text_lines(content: bytes, name: str) -> Iterator[tuple[int, bytes]]:
         yield number, line.removesuffix(b"\r")
 
 
-def _place(english: bytes) -> float:
-    """A number from 0 to 1 that depends on a sentence alone, not on capitals nor on spaces around it."""
+def _hash_fraction(english: bytes) -> float:
+    """Return a pseudo-random number from 0 to 1 for a sentence, ignoring case and surrounding spaces."""
     digest = hashlib.sha256(english.decode().strip().casefold().encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64
 
 
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 < share < 1:
+def _fraction(text: str) -> float:
+    fraction = float(text)
+    if not 0 < fraction < 1:
         raise argparse.ArgumentTypeError("must be between 0 and 1")
-    return share
+    return fraction
 
 
 if __name__ == "__main__":

@@ -88,10 +88,10 @@ def test_only_line_feed_ends_a_line(run_script: RunScript, tmp_path: Path) -> No
     [
         ({"x": b"a\tb\nc\n"}, "x:2: has no tab between English and German"),
         ({"x": b"a\tb\n\xff\tc\n"}, "x:2: is not UTF-8: invalid start byte"),
-        ({"x": b""}, "x: has too few sentences: train.en would be empty"),
+        ({"x": b""}, "x: has too few sentences; train.en would be empty"),
         ({"x": gzip.compress(b"a\tb\n")[:-9]}, "x: is damaged or incomplete: "),
         ({"x/a.en": b"1\n2\n", "x/a.de": b"1\n"}, "x/a.en has 2 lines, x/a.de 1; they are not aligned"),
-        ({"x/a.en": b"1\n"}, "x/a.en: has no German side a.de or a.de.gz beside it"),
+        ({"x/a.en": b"1\n"}, "x/a.en: its German side a.de or a.de.gz is missing"),
         ({"x/a.txt": b"1\n"}, "x: has no file whose name ends in .en or .en.gz"),
         ({}, "x: No such file or directory"),
     ],
