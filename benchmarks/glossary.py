@@ -24,12 +24,11 @@ import sacrebleu
 
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.translators import create_translator
-from nmt_cli.decoding.constraints.builder import ConstraintBuilder
 from nmt_cli.decoding.constraints.glossary import Glossary, GlossaryEntry, TermMode
-from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions
+from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator
 from nmt_cli.decoding.sentences import SentenceInput
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.text.lines import read_lines
 
 _SIGNS = ".,;:!?\"'()"
@@ -81,14 +80,14 @@ def main() -> None:
     translator = create_translator(load_model(given.model, given.overrides))
     glossary = glossary_of(translator, sources, references)
     ways = {
-        "none": builder(translator, glossary, "soft", 0.0),
-        **{f"soft, bonus {bonus:g}": builder(translator, glossary, "soft", bonus) for bonus in given.bonuses},
-        "hard": builder(translator, glossary, "hard"),
+        "none": with_glossary(translator, glossary.entries, "soft", 0.0),
+        **{f"soft, bonus {x:g}": with_glossary(translator, glossary.entries, "soft", x) for x in given.bonuses},
+        "hard": with_glossary(translator, glossary.entries, "hard"),
     }
     print(f"{len(glossary.entries)} terms\n")
     print("| glossary | terms used | share | BLEU | seconds |\n|:--|--:|--:|--:|--:|", flush=True)
-    for name, constraint_builder in ways.items():
-        found = measured(translator, constraint_builder, sources, references)
+    for name, constrained in ways.items():
+        found = measured(constrained, sources, references)
         share = found.used / found.asked
         print(
             f"| {name} | {found.used} of {found.asked} | {share:.1%} | {found.bleu:.2f} | {found.seconds:.1f} |",
@@ -103,21 +102,18 @@ def compare_places(translator: Translator, glossary: Glossary, sources: Sequence
     frequent = [entry for entry, _ in counts.most_common(len(_INVENTED))]
     invented = {entry.source: word for entry, word in zip(frequent, _INVENTED, strict=True)}
     occurrences = [Glossary(frequent).occurrences(source) for source in sources]
-    unconstrained = ConstraintBuilder(translator.tokenizer, DEFAULT_OPTIONS, 0.0)
-    translator.constraint_builder = unconstrained
     plain = [each.best.text for each in translator.translate(map(Request, sources))]
     asked = [tuple(invented[found.entry.source] for found in each) for each in occurrences]
     required = [Request(source, required=words) for source, words in zip(sources, asked, strict=True)]
-    terms = Glossary([GlossaryEntry(source, (word,)) for source, word in invented.items()])
+    terms = [GlossaryEntry(source, (word,)) for source, word in invented.items()]
     ways = {
-        "required phrases": (unconstrained, required),
-        "hard terms": (builder(translator, terms, "hard"), list(map(Request, sources))),
+        "required phrases": (translator, required),
+        "hard terms": (with_glossary(translator, terms, "hard"), list(map(Request, sources))),
     }
     print("\n| invented words as | used | in their place | seconds |\n|:--|--:|--:|--:|")
-    for name, (constraint_builder, requests) in ways.items():
-        translator.constraint_builder = constraint_builder
+    for name, (constrained, requests) in ways.items():
         started = time.perf_counter()
-        texts = [each.best.text for each in translator.translate(requests)]
+        texts = [each.best.text for each in constrained.translate(requests)]
         seconds = time.perf_counter() - started
         used = [word in _words(text) for text, words in zip(texts, asked, strict=True) for word in words]
         in_place = [
@@ -130,10 +126,15 @@ def compare_places(translator: Translator, glossary: Glossary, sources: Sequence
         print(f"| {name} | {' | '.join(shares)} | {seconds:.1f} |", flush=True)
 
 
-def builder(translator: Translator, glossary: Glossary, mode: TermMode, bonus: float = 0.0) -> ConstraintBuilder:
-    """Return what builds the constraints of a glossary."""
-    options = TranslateOptions(glossary=glossary.entries, glossary_mode=mode)
-    return ConstraintBuilder(translator.tokenizer, options, bonus)
+def with_glossary(
+    translator: Translator, entries: Sequence[GlossaryEntry], mode: TermMode, bonus: float = 0.0
+) -> Translator:
+    """Return a translator with a glossary that shares the model of another."""
+    generator, context = translator.generator, translator.context
+    settings = translator.settings.model_copy(update={"glossary_bonus": bonus})
+    config = InferenceConfig(generator.precision, context.max_tokens, context.settings, translator.tags)
+    options = TranslateOptions(glossary=tuple(entries), glossary_mode=mode)
+    return Translator(generator.model, translator.tokenizer, settings, generator.device, config, options)
 
 
 def _words(text: str) -> list[str]:
@@ -147,11 +148,8 @@ def _between(word: str, text: str) -> tuple[str, str] | None:
     return None if place is None else (around[place - 1], around[place + 1])
 
 
-def measured(
-    translator: Translator, constraint_builder: ConstraintBuilder, sources: Sequence[str], references: Sequence[str]
-) -> Measured:
+def measured(translator: Translator, sources: Sequence[str], references: Sequence[str]) -> Measured:
     """What comes of one way to use the glossary."""
-    translator.constraint_builder = constraint_builder
     started = time.perf_counter()
     found = list(translator.translate(map(Request, sources)))
     seconds = time.perf_counter() - started
