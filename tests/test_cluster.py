@@ -98,6 +98,12 @@ def children(process: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
+def num_resumptions() -> int:
+    """How often the run went on from a checkpoint."""
+    events = map(json.loads, Path("run/metrics.jsonl").read_text().splitlines())
+    return sum(event.get("event") == "resumed" for event in events)
+
+
 def status() -> str:
     return str(json.loads(Path("run/run.json").read_bytes())["status"])
 
@@ -114,7 +120,7 @@ def test_killed_rank_restarts_all_ranks(project: Path) -> None:
     os.kill(children(process.pid)[-1], signal.SIGKILL)
     told = finish(process)
     assert process.returncode == 0, told
-    assert "going on after update" in told
+    assert num_resumptions() == 1
     assert status() == "finished"
 
 
@@ -134,14 +140,13 @@ def test_slurm_job_saves_requeues_and_resumes(project: Path) -> None:
     os.kill(process.pid, signal.SIGTERM)
     told = finish(process)
     assert process.returncode != 0
-    assert "all is saved" in told
     assert status() == "stopped"
     assert Path("scontrol.log").read_text() == f"requeue {job['SLURM_JOB_ID']}\n"
 
     process = start("slurm.sbatch", "training.limits.updates=20", **job)
     told = finish(process)
     assert process.returncode == 0, told
-    assert "going on after update" in told
+    assert num_resumptions() == 1
     assert status() == "finished"
     assert Path("scontrol.log").read_text().count("requeue") == 1
 
@@ -150,6 +155,6 @@ def test_restarts_that_could_hang_are_refused(project: Path, monkeypatch: pytest
     """The environment that torchrun --max-restarts=1 sets unless started as in the scripts."""
     for name, value in {"RANK": "0", "TORCHELASTIC_MAX_RESTARTS": "1", "TORCHELASTIC_USE_AGENT_STORE": "True"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(RecipeError, match="set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
+    with pytest.raises(RecipeError, match="TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
         train(Path("recipe.yaml"))
     assert not Path("run").exists()

@@ -68,8 +68,8 @@ def test_compare_runs_on_common_test_sets(capsys: pytest.CaptureFixture[str]) ->
     runs = [write_run("gru", POOR, sets=("one", "two")), write_run("big", GOOD, sets=("two", "three"), width=128)]
     compare(runs)
     printed = capsys.readouterr().out
-    assert printed.startswith("two: 30 sentences, approximate randomisation with 10,000 resamples\n")
-    assert "BLEU: big is better than gru (p < 0.001)\n" in printed
+    assert printed.startswith("two: 30 sentences, ")
+    assert "big is better than gru (p < 0.001)\n" in printed
     assert "source length: 2 words" in printed
 
 
@@ -127,32 +127,32 @@ def test_compare_uses_the_settings_of_the_first_recipe(capsys: pytest.CaptureFix
 def test_compare_rejects_invalid_systems(capsys: pytest.CaptureFixture[str]) -> None:
     run, file = write_run("run", GOOD), write("out.de", GOOD)
     reference = write("ref.de", REFERENCES)
-    with pytest.raises(RecipeError, match="at least two"):
+    with pytest.raises(RecipeError, match="two"):
         compared([run], capsys)
-    with pytest.raises(RecipeError, match=r"nowhere: does not exist"):
+    with pytest.raises(RecipeError, match=r"^nowhere: "):
         compared([run, Path("nowhere")], capsys)
-    with pytest.raises(RecipeError, match="--reference FILE"):
+    with pytest.raises(RecipeError, match="--reference"):
         compared([file, file], capsys)
-    with pytest.raises(DataError, match=r"out\.de has 30 lines but short\.de has 2"):
+    with pytest.raises(DataError, match=r"out\.de .*30.* short\.de .*2"):
         compared([file, write("short.de", GOOD[:2])], capsys, reference=[reference])
-    with pytest.raises(DataError, match=r"out\.de has 30 lines but short\.de has 2"):
+    with pytest.raises(DataError, match=r"out\.de .*30.* short\.de .*2"):
         compared([file, file], capsys, reference=[write("short.de", GOOD[:2])])
-    with pytest.raises(DataError, match=r"out\.de has 30 lines but short\.de has 2"):
+    with pytest.raises(DataError, match=r"out\.de .*30.* short\.de .*2"):
         compared([file, file], capsys, reference=[reference], source=Path("short.de"))
-    with pytest.raises(DataError, match=r"empty\.de: has no lines"):
+    with pytest.raises(DataError, match=r"empty\.de: "):
         compared([write("empty.de", []), Path("empty.de")], capsys, reference=[reference])
-    with pytest.raises(DataError, match=r"run: .*nmt evaluate run --test other"):
+    with pytest.raises(DataError, match=r"^run: .*--test other"):
         compared([run, run], capsys, test=["other"])
     Path("folder").mkdir()
-    with pytest.raises(ModelError, match="folder"):
+    with pytest.raises(ModelError, match=r"^folder: "):
         compared([run, Path("folder")], capsys)
 
 
 def test_compare_rejects_runs_without_a_common_test_set(capsys: pytest.CaptureFixture[str]) -> None:
     one, two = write_run("one", GOOD, sets=("a",)), write_run("two", GOOD, sets=("b",))
-    with pytest.raises(DataError, match="one has a; two has b"):
+    with pytest.raises(DataError, match=r"one .*a; two .*b"):
         compared([one, two], capsys)
-    with pytest.raises(DataError, match=r"three: .*nmt evaluate three"):
+    with pytest.raises(DataError, match=r"^three: "):
         compared([one, write_run("three", GOOD, sets=())], capsys)
 
 
@@ -189,7 +189,7 @@ def test_compare_on_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     compare(files, reference=[write("ref", ["Ein Hund."])], html=Path("page.html"))
     printed = capsys.readouterr().out
     assert printed.startswith("test: 1 sentence, ")
-    assert "no significant difference between poor and good on 1 sentence (p = 1.000)" in printed
+    assert "(p = 1.000)" in printed
     assert "±" not in printed
     assert "1 sentence, " in Path("page.html").read_text()
 
@@ -205,5 +205,5 @@ def test_page_has_the_same_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
 def test_page_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
     files = [write("old.de", POOR), write("new.de", GOOD)]
     Path("page.html").mkdir()
-    with pytest.raises(DataError, match=r"page\.html: is a directory"):
+    with pytest.raises(DataError, match=r"page\.html: "):
         compare(files, reference=[write("ref.de", REFERENCES)], html=Path("page.html"))

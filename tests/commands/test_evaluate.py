@@ -159,13 +159,13 @@ def test_one_test_set_can_be_selected(workspace: Workspace) -> None:
 
 
 def test_unknown_test_set_is_rejected_with_the_known_names(workspace: Workspace) -> None:
-    with pytest.raises(RecipeError, match=r"--test three.*it has one, two"):
+    with pytest.raises(RecipeError, match=r"^--test three: .*one, two, valid:one$"):
         evaluate_sets(workspace.model, ["one", "three"])
 
 
 def test_files_of_unequal_length_are_rejected_before_translation(workspace: Workspace) -> None:
     workspace.write("two.de", REFERENCES[:2])
-    with pytest.raises(DataError, match=r"two.en has 3 lines but .*two.de has 2"):
+    with pytest.raises(DataError, match=r"two\.en .*3.*two\.de .*2"):
         evaluate_sets(workspace.model, [])
     assert workspace.translate.calls == 0
     assert not (workspace.folder / "run").exists()
@@ -228,7 +228,7 @@ def test_sanity_check_warnings_go_to_stderr(workspace: Workspace, capsys: pytest
 
 
 def test_empty_file_is_rejected(workspace: Workspace) -> None:
-    with pytest.raises(DataError, match=r"empty\.de: has no lines"):
+    with pytest.raises(DataError, match=r"empty\.de: "):
         evaluate(hypothesis=workspace.write("empty.de", []), reference=[workspace.write("none.de", [])])
 
 
@@ -348,7 +348,7 @@ def test_validation_set_with_the_name_of_a_test_set_is_called_valid_name(
         for name in ("one", "valid:one")
     ]
     assert references == ["Eine Katze.", REFERENCES[0]]
-    with pytest.raises(RecipeError, match="it has one, two, valid:one"):
+    with pytest.raises(RecipeError, match=r"^--test other: .*one, two, valid:one$"):
         evaluate_sets(model, ["other"])
 
 
@@ -369,7 +369,7 @@ def test_tags_create_slices_and_invalidate_scores(workspace: Workspace) -> None:
     assert workspace.translate.calls == 1
 
     workspace.write("tags", ["chat"])
-    with pytest.raises(DataError, match=r"one\.en has 3 lines but .*tags has 1"):
+    with pytest.raises(DataError, match=r"one\.en .*3.*tags .*1"):
         evaluate_sets(model, ["one"])
 
 
@@ -412,7 +412,7 @@ def test_missing_training_text_is_reported_and_skipped(
     content = workspace.recipe.model_dump(mode="json")
     content["data"]["train"]["one"]["target"] = str(workspace.folder / "gone.de")
     evaluate_sets(replace(workspace.model, recipe=Recipe.model_validate(content)), ["one"])
-    assert "gone.de: not found" in capsys.readouterr().err
+    assert "gone.de: " in capsys.readouterr().err
     assert json.loads((workspace.folder / "run/evaluation/one/analysis.json").read_bytes())["word_bands"] == []
 
 

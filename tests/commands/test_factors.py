@@ -164,15 +164,15 @@ def test_factors_change_the_score(capfdbinary: pytest.CaptureFixture[bytes], mon
 
 
 def test_what_is_missing_is_asked_for() -> None:
-    with pytest.raises(DataError, match=r"line 1: has no factor pos, .*--factors pos=FILE"):
+    with pytest.raises(DataError, match=r"line 1: .* pos.*--factors pos=FILE"):
         translated("run\n", InputOptions())
-    with pytest.raises(DataError, match=r"pos: has 1 lines, but in has more"):
+    with pytest.raises(DataError, match=r"pos: .*1"):
         of_files("run\nrun\n", "N\n")
-    with pytest.raises(DataError, match="line 2: has 1 values of the factor pos for 2 words"):
+    with pytest.raises(DataError, match=r"line 2: .*1 .*pos .*2 "):
         of_files("run\nrun walk\n", "N\nN\n")
-    with pytest.raises(DataError, match="line 1: factors: is no object of texts"):
+    with pytest.raises(DataError, match="line 1: factors: "):
         translated('{"source": "run", "factors": ["N"]}\n', InputOptions("jsonl"))
-    with pytest.raises(DataError, match="line 1: has factors of its own"):
+    with pytest.raises(DataError, match=r"line 1: .*factors"):
         translated('{"source": "run", "factors": {"pos": "N"}}\n', InputOptions("jsonl", factors=BY_FILE.factors))
 
 
@@ -181,12 +181,12 @@ def test_what_cannot_keep_them_is_refused(tmp_path: Path) -> None:
         translate(
             TranslateOptions((Path("run"),), markup=True), Path("train.en"), tmp_path / "out", input_options=BY_FILE
         )
-    with pytest.raises(ModelError, match="CTranslate2 cannot be told the pos of a word"):
+    with pytest.raises(ModelError, match=r"\bpos\b"):
         export(Path("run"), "ctranslate2", tmp_path / "exported")
     other = RECIPE.replace("factors: [pos]", "factors: []").replace(", factors: {pos: train.pos}", "")
     other = other.replace(", factors: {pos: tags.pos}", "").replace(", factors: {pos: test.pos}", "")
     (tmp_path / "recipe.yaml").write_text(other.replace("{algorithm: word, byte_fallback: false}", "{path: run}"))
-    with pytest.raises(RecipeError, match=r"tokenizer\.path: .* has the source factors pos, but data.factors is none"):
+    with pytest.raises(RecipeError, match=r"^tokenizer\.path: .* pos, .*data\.factors"):
         preprocess(load_recipe(tmp_path / "recipe.yaml"), PreprocessJob(), 1)
 
 
@@ -204,5 +204,5 @@ def test_a_test_set_is_evaluated_with_its_factors(capsys: pytest.CaptureFixture[
 def test_a_test_set_with_too_few_is_told_by_its_file() -> None:
     Path("short.pos").write_text("N\n" * 20)
     options = ["data.test.test.factors={pos: short.pos}"]
-    with pytest.raises(DataError, match=r"short\.pos: line \d+: has 1 values of the factor pos for 2 words"):
+    with pytest.raises(DataError, match=r"short\.pos: line \d+: .*1 .*pos .*2 "):
         evaluate(Path("recipe.yaml"), ["test"], set_=options)

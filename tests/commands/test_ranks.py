@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked_runs import records
 
 from nmt_cli import files
 from nmt_cli.commands.train import train
@@ -47,6 +49,11 @@ def rank_process(launcher: "subprocess.Popen[str]", number: int) -> int:
         if f"RANK={number}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
             return int(child)
     raise AssertionError(f"there is no rank {number} among {children}")
+
+
+def num_resumptions(run: str) -> int:
+    """How often the run went on from a checkpoint."""
+    return [record["event"] for record in records(run, "event")].count("resumed")
 
 
 def wait_until_it_trains(run: str, process: "subprocess.Popen[str]") -> None:
@@ -104,10 +111,11 @@ def test_one_rank_killed_ends_all_soon_and_the_same_command_goes_on(recipe: Path
     os.kill(ranks[1], signal.SIGKILL)
     told = process.communicate(timeout=25)[1]
     assert process.returncode == 5
-    assert "rank 1 was killed by SIGKILL" in told
+    assert re.search("rank 1 .*SIGKILL", told)
     assert "Traceback" not in told
     assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
-    assert "going on after update" in run_to_end(recipe, "run", "training.limits.updates=20")
+    run_to_end(recipe, "run", "training.limits.updates=20")
+    assert num_resumptions("run") == 1
 
 
 def test_a_frozen_rank_is_given_up_after_the_timeout(recipe: Path) -> None:
@@ -116,7 +124,7 @@ def test_a_frozen_rank_is_given_up_after_the_timeout(recipe: Path) -> None:
     os.kill(rank_process(process, 1), signal.SIGSTOP)
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 5
-    assert "rank 0: another process has ended, or did not answer for 3 seconds" in told
+    assert re.search("rank 0: .* 3 seconds", told)
 
 
 @pytest.mark.parametrize("whom", ["launcher", "rank 1"])
@@ -126,10 +134,10 @@ def test_told_to_stop_all_ranks_stop_at_the_same_update_and_save_once(recipe: Pa
     os.kill(process.pid if whom == "launcher" else rank_process(process, int(whom[-1])), signal.SIGTERM)
     told = process.communicate(timeout=25)[1]
     assert process.returncode == 143
-    assert told.count("nmt: error: stopped by SIGTERM at update") == 1
+    assert len(re.findall("nmt: error: .*SIGTERM", told)) == 1
     assert json.loads(Path("run/run.json").read_bytes())["status"] == "stopped"
     step = json.loads(Path("run/checkpoints/last.json").read_bytes())["update"]
-    assert f"at update {step:,}" in told
+    assert f"update {step:,}" in told
 
 
 def test_ranks_whose_launcher_is_gone_save_and_end(recipe: Path) -> None:
@@ -149,9 +157,10 @@ def test_a_save_that_fails_ends_all_ranks_and_says_why(recipe: Path) -> None:
     process = start(recipe, "run", limit=20_000)
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 5
-    assert "was killed" not in told
-    assert "update 4 could not be saved" in told
-    assert "going on after" not in run_to_end(recipe, "run")
+    assert "SIGKILL" not in told
+    assert "nmt: error: update 4 " in told
+    run_to_end(recipe, "run")
+    assert num_resumptions("run") == 0
 
 
 def test_a_run_in_use_ends_all_ranks_with_one_line(recipe: Path) -> None:
@@ -159,4 +168,4 @@ def test_a_run_in_use_ends_all_ranks_with_one_line(recipe: Path) -> None:
         process = start(recipe, "run")
         told = process.communicate(timeout=60)[1]
     assert process.returncode == 7
-    assert told.count("run: is in use by process") == 1
+    assert told.count("nmt: error: run: ") == 1

@@ -68,7 +68,7 @@ def test_read_requests_adds_prefixes_by_line(tmp_path: Path) -> None:
 
     assert [each.prefix for each in read(["a", "b", "c"], InputOptions(prefixes=path))] == ["one", "", "three "]
     assert [each.prefix for each in read(["c"], InputOptions(prefixes=path), first_line=3)] == ["three "]
-    with pytest.raises(DataError, match="prefixes: has 3 lines"):
+    with pytest.raises(DataError, match=r"prefixes: .*3"):
         read(["a", "b", "c", "d"], InputOptions(prefixes=path))
 
 
@@ -96,7 +96,7 @@ def test_read_requests_rejects_missing_and_repeated_factors(tmp_path: Path) -> N
     (tmp_path / "pos").write_text("A\n")
     given = {"pos": tmp_path / "pos"}
 
-    with pytest.raises(DataError, match="pos: has 1 lines"):
+    with pytest.raises(DataError, match=r"pos: .*1"):
         read(["a", "b"], InputOptions(factors=given))
     with pytest.raises(DataError, match=r"^input: line 1: "):
         read(['{"source": "a", "factors": {"pos": "B"}}'], InputOptions("jsonl", factors=given))

@@ -105,16 +105,16 @@ def test_score_writes_infinity_as_null_in_json(
     assert (second["id"], second["log_probability"], second["score"]) == (1, -2.0, -1.0)
 
 
-@pytest.mark.parametrize(("lines", "counts"), [((3, 1), "3 and 1"), ((2, 5), "2 and 5"), ((0, 1), "0 and 1")])
+@pytest.mark.parametrize(("lines", "counts"), [((3, 1), r"3\D+1\b"), ((2, 5), r"2\D+5\b"), ((0, 1), r"0\D+1\b")])
 def test_score_names_both_line_counts_of_unequal_files(tmp_path: Path, lines: tuple[int, int], counts: str) -> None:
-    with pytest.raises(DataError, match=f"have {counts} lines"):
+    with pytest.raises(DataError, match=rf"\b{counts}"):
         of_files(tmp_path, b"a\n" * lines[0], b"b\n" * lines[1])
 
 
 def test_score_names_a_line_without_a_tab(give: Callable[[bytes], None]) -> None:
     give(b"a\tb\na b\n")
 
-    with pytest.raises(DataError, match="stdin: line 2: has no tab"):
+    with pytest.raises(DataError, match="stdin: line 2: "):
         score(MODEL)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,7 +78,7 @@ def test_signal_at_any_moment_saves(recipe: Path, moment: str, number: signal.Si
     forked = start("stopped", SHORT, before=signal_at(moment, number))
     assert forked.exit_code() == code, forked.stderr
     step = json.loads(Path("stopped/checkpoints/last.json").read_bytes())["update"]
-    assert f"nmt: error: stopped by {number.name} at update {step}; " in forked.stderr
+    assert re.search(rf"nmt: error: .*{number.name} .*update {step}; ", forked.stderr)
     assert json.loads(Path("stopped/run.json").read_bytes())["status"] == "stopped"
     assert_goes_on(recipe)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -158,7 +159,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(recipe: Path, number: signa
     process.send_signal(number)
     told = process.communicate(timeout=60)[1]
     assert process.returncode == code
-    assert f"nmt: error: stopped by {number.name} at update" in told
+    assert re.search(rf"nmt: error: .*{number.name}.*update", told)
     assert json.loads(Path("stopped/run.json").read_bytes())["status"] == "stopped"
 
     train(recipe, settings, Path("stopped"))
@@ -175,7 +176,7 @@ def test_a_finished_run_is_left_alone(recipe: Path, capsys: pytest.CaptureFixtur
     before = times()
     train(recipe)
     assert times() == before
-    assert "training is finished: the limit of 12 updates" in capsys.readouterr().err
+    assert "12 updates" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -195,7 +196,7 @@ def test_asked_to_keep_fewer_a_finished_run_averages_fewer(recipe: Path) -> None
 def test_another_recipe_is_refused_and_fresh_moves_the_run_aside(recipe: Path) -> None:
     train(recipe)
     weights = files.sha256(Path("run/model/model.safetensors"))
-    with pytest.raises(RecipeError, match=r"seed: was 1 when the run began, now 2; .*--fresh"):
+    with pytest.raises(RecipeError, match=r"^seed: .*1.*2; .*--fresh"):
         train(recipe, ["seed=2"])
     train(recipe, ["seed=2"], fresh=True)
     assert files.sha256(Path("run.old1/model/model.safetensors")) == weights
@@ -209,17 +210,17 @@ def test_other_data_are_refused(recipe: Path) -> None:
     with Path("train.en").open("ab") as english, Path("train.de").open("ab") as german:
         english.write(b"one\n")
         german.write(b"eins\n")
-    with pytest.raises(DataError, match="has changed since it was prepared"):
+    with pytest.raises(DataError, match=r"^train\.\w\w: "):
         train(recipe)
     preprocess(load_recipe(recipe))
-    with pytest.raises(DataError, match="prepared: is not the data"):
+    with pytest.raises(DataError, match="prepared: "):
         train(recipe)
 
 
 @only_transformer
 def test_a_run_in_use_is_told(recipe: Path) -> None:
     run = RunDirectory(Path("run"))
-    with files.lock(run.lock), pytest.raises(RunInUseError, match="run: is in use by process"):
+    with files.lock(run.lock), pytest.raises(RunInUseError, match=r"^run: "):
         train(recipe)
 
 
@@ -228,7 +229,7 @@ def test_a_folder_of_somebody_else_is_not_touched(recipe: Path) -> None:
     Path("run").mkdir()
     Path("run/letters.txt").write_text("dear")
     for fresh in (False, True):
-        with pytest.raises(RecipeError, match=r"run: holds other files \(letters.txt\)"):
+        with pytest.raises(RecipeError, match=r"^run: .*letters\.txt"):
             train(recipe, fresh=fresh)
     assert list(Path("run").iterdir()) == [Path("run/letters.txt")]
 
@@ -248,14 +249,14 @@ def test_a_damaged_last_checkpoint_is_passed_over_and_learned_again(
 
     train(recipe)
 
-    assert f"{weights}: is damaged" in capsys.readouterr().err
+    assert f"{weights}: " in capsys.readouterr().err
     assert state(RunDirectory(Path("run")))["12/model.safetensors"] == expected["12/model.safetensors"]
 
 
 @pytest.mark.slow
 @only_transformer
 def test_divergence_is_told_and_nothing_bad_is_saved(recipe: Path) -> None:
-    with pytest.raises(DivergedError, match="are not finite, after 2 rollbacks"):
+    with pytest.raises(DivergedError, match=r"update 1: .*\b2\b"):
         train(recipe, ["training.optimizer.learning_rate=1e30", "training.clip_norm=null"])
     assert RunDirectory(Path("run")).saved_updates() == []
 
@@ -299,7 +300,7 @@ def test_weights_of_another_shape_are_refused_by_name(recipe: Path) -> None:
     config = Path("run/model/config.json")
     config.write_text(config.read_text().replace('"feed_forward": 16', '"feed_forward": 60000'))
     files.write_manifest(Path("run/model"), {"format": 1})
-    with pytest.raises(ModelError, match=r"weight .*feed_forward.* belong to another model"):
+    with pytest.raises(ModelError, match="feed_forward"):
         load_model(Path("run"))
 
 
@@ -324,5 +325,5 @@ def test_init_from_refuses_other_tokenizer_and_other_shapes(recipe: Path) -> Non
     preprocess(load_recipe(recipe, settings))
     with pytest.raises(ModelError, match=r"tokenizer\.path: parent"):
         train(recipe, settings, Path("child"))
-    with pytest.raises(ModelError, match=r"weight .* has shape "):
+    with pytest.raises(ModelError, match=r"parent.* weight "):
         train(recipe, ["model.width=32", "training.init_from=parent"], Path("child"))

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -78,7 +79,7 @@ def test_translate_warns_once_of_invalid_utf_8(tmp_path: Path) -> None:
 
     (warning,) = translate(MODEL, tmp_path / "in", tmp_path / "out").warnings
 
-    assert "in: line 2 and 1 other lines" in warning
+    assert re.search(r"in: line 2 .*\b1\b", warning)
 
 
 def test_translate_stream_answers_each_line_of_a_pipe() -> None:
@@ -151,14 +152,14 @@ class TestFiles:
         (tmp_path / "link").symlink_to(tmp_path / "in")
 
         for output in ("in", "link"):
-            with pytest.raises(RecipeError, match="is also the input"):
+            with pytest.raises(RecipeError, match=rf"{output}: .*input"):
                 translate(MODEL, tmp_path / "in", tmp_path / output)
         assert (tmp_path / "in").read_bytes() == b"one\n"
 
     def test_translate_rejects_a_folder_as_output(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
 
-        with pytest.raises(RecipeError, match="is a directory"):
+        with pytest.raises(RecipeError, match=rf"{tmp_path}: "):
             translate(MODEL, tmp_path / "in", tmp_path)
 
     def test_translate_rejects_missing_inputs_and_folders(self, tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ class TestFiles:
     def test_translate_reports_a_full_device(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
 
-        with pytest.raises(ResourceError, match="no space left"):
+        with pytest.raises(ResourceError, match="/dev/full: "):
             translate(MODEL, tmp_path / "in", Path("/dev/full"))
 
     @pytest.mark.parametrize("name", ["stdin", "stdout"])
@@ -178,5 +179,5 @@ class TestFiles:
         (tmp_path / "in").write_bytes(b"one\n")
         monkeypatch.setattr(sys, name, None)
 
-        with pytest.raises((RecipeError, ResourceError), match=f"{name} is closed"):
+        with pytest.raises((RecipeError, ResourceError), match=name):
             translate(MODEL, None if name == "stdin" else tmp_path / "in")
