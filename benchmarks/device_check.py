@@ -182,7 +182,7 @@ class Speed:
     tokens_per_second: float
     utilization: float
     """6 operations per parameter and target token, relative to a matrix product in this precision."""
-    share_waiting: float
+    data_wait_fraction: float
     """Of the time, for batches."""
     memory: int
     """Most bytes held."""
@@ -289,7 +289,7 @@ def print_training_speeds(device: torch.device, presets: list[str], quick: bool)
                     speed = training_speed(settings, device, precision, batch(length, tokens), seconds)
                     print(
                         f"{name:<22} {data:<9} {precision:<9} {speed.tokens_per_second:>16,.0f}"
-                        f" {speed.utilization:>13.1%} {speed.share_waiting:>8.1%} {speed.memory / 2**30:>6.1f}",
+                        f" {speed.utilization:>13.1%} {speed.data_wait_fraction:>8.1%} {speed.memory / 2**30:>6.1f}",
                         flush=True,
                     )
 

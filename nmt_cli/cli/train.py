@@ -20,24 +20,24 @@ EXAMPLES = examples(
 def train(
     recipe: RecipePath,
     run: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Run directory, in place of the recipe's `run`.")
+        Path | None, typer.Option(metavar="DIR", help="Run directory; overrides `run` of the recipe.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Move an old run aside and start anew.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move an existing run aside and start a new one.")] = False,
     set_: Overrides = None,
     nproc: Processes = None,
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the recipe's model, or go on with it.
+    """Train the recipe's model, or resume its run.
 
-    On an existing run, training goes on exactly where it was stopped or killed. Limits, logging, validation,
-    checkpoints, batch_tokens, divergence, parallel, test sets, evaluation and the number of processes may change then;
-    anything else needs --fresh. Ctrl-C saves and stops. docs/training.md tells the rest.
+    An existing run resumes exactly where it was stopped or killed. Limits, logging, validation, checkpoints,
+    batch_tokens, divergence, parallel, test sets, evaluation and the number of processes may change; other changes
+    need --fresh. Ctrl-C saves and stops. See docs/training.md for details.
     """
     console.set_quiet(quiet)
     from nmt_cli.recipe.loading import load_recipe
 
-    load_recipe(recipe, set_ or [])  # mistakes are told before torch is loaded
+    load_recipe(recipe, set_ or [])  # report errors before torch is loaded
     from nmt_cli.commands.train import train as command
 
     command(recipe, set_ or [], run, fresh, dry_run, nproc)
