@@ -79,27 +79,39 @@ class StatelessProcessor:
 
 
 class PrefixState(NamedTuple):
-    """The state of `PartialPrefix`."""
+    """The state of processors of a prefix."""
 
-    sentence: Tensor
-    """[B,k] index of the sentence."""
+    sentences: Tensor
+    """[B,k] index of the sentence of each hypothesis."""
     original: Tensor | None = None
     """[B,k,1] scores of the next tokens of the prefix before other processors."""
 
 
-class PartialPrefix:
-    """Forces translations to begin with given tokens, even if processors before it in a list forbid them."""
+class _PrefixProcessor:
+    """The state methods of processors of a prefix."""
 
     is_soft = False
 
-    def __init__(self, prefixes: Sequence[Sequence[int]], device: torch.device) -> None:
-        self._longest = max(map(len, prefixes))
-        rows = [[*prefix, *[-1] * (self._longest - len(prefix))] for prefix in prefixes]
-        self._tokens = torch.tensor(rows, device=device)
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
 
     def begin(self, batch_size: int) -> PrefixState:
         """Return the index of each sentence."""
-        return PrefixState(torch.arange(batch_size, device=self._tokens.device).unsqueeze(1))
+        return PrefixState(torch.arange(batch_size, device=self._device).unsqueeze(1))
+
+    def select(self, state: PrefixState, rows: Tensor) -> PrefixState:
+        """Return the sentence index of each hypothesis."""
+        return PrefixState(state.sentences.flatten()[rows])
+
+
+class PartialPrefix(_PrefixProcessor):
+    """Forces translations to begin with given tokens, even if processors before it in a list forbid them."""
+
+    def __init__(self, prefixes: Sequence[Sequence[int]], device: torch.device) -> None:
+        super().__init__(device)
+        self._longest = max(map(len, prefixes))
+        rows = [[*prefix, *[-1] * (self._longest - len(prefix))] for prefix in prefixes]
+        self._tokens = torch.tensor(rows, device=device)
 
     def keep_scores(self, scores: Tensor, prefixes: Tensor, state: PrefixState) -> PrefixState:
         """Return the state with the scores that other processors have not changed yet."""
@@ -116,13 +128,9 @@ class PartialPrefix:
         own = own if state.original is None else torch.where(is_forced, state.original, own)
         return scores.masked_fill_(is_forced, -torch.inf).scatter_(2, tokens, own), state
 
-    def select(self, state: PrefixState, rows: Tensor) -> PrefixState:
-        """Return the sentence index of each hypothesis."""
-        return PrefixState(state.sentence.flatten()[rows])
-
     def _next_tokens(self, prefixes: Tensor, state: PrefixState) -> Tensor:
         """Return the forced tokens [B,k,1], -1 where any may follow."""
-        return self._tokens[state.sentence, prefixes.size(2) - 1].unsqueeze(2)
+        return self._tokens[state.sentences, prefixes.size(2) - 1].unsqueeze(2)
 
 
 class ProcessorList:
@@ -198,14 +206,11 @@ class NoRepeatNGram(StatelessProcessor):
         return scores.scatter_reduce_(2, ngrams[..., -1], limits, "amin"), None
 
 
-class PrefixContinuations:
+class PrefixContinuations(_PrefixProcessor):
     """Allows only some phrases after the prefix. No phrase begins with another.
 
-    So a prefix may end within a word: the phrases are then all ways to complete that word's spelling. The state [B,k]
-    is the index of the sentence.
+    So a prefix may end within a word: the phrases are then all ways to complete that word's spelling.
     """
-
-    is_soft = False
 
     def __init__(
         self,
@@ -213,6 +218,7 @@ class PrefixContinuations:
         continuations: Sequence[Sequence[Sequence[int]]],
         device: torch.device,
     ) -> None:
+        super().__init__(device)
         most = max(map(len, continuations))
         width = 1 + max(len(phrase) for phrases in continuations for phrase in phrases)
         rows = []
@@ -223,19 +229,11 @@ class PrefixContinuations:
         self._starts = torch.tensor(list(map(len, prefixes)), device=device)
         self._end = max(len(prefix) + width for prefix, phrases in zip(prefixes, continuations, strict=True) if phrases)
 
-    def begin(self, batch_size: int) -> Tensor:
-        """Return the index of each sentence."""
-        return torch.arange(batch_size, device=self._starts.device).unsqueeze(1)
-
-    def select(self, state: Tensor, rows: Tensor) -> Tensor:
-        """Return the sentence index of each hypothesis."""
-        return state.flatten()[rows]
-
-    def __call__(self, scores: Tensor, prefixes: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, scores: Tensor, prefixes: Tensor, state: PrefixState) -> tuple[Tensor, PrefixState]:
         length = prefixes.size(2)
         if length >= self._end:
             return scores, state
-        sentence = state[:, 0]
+        sentence = state.sentences[:, 0]
         phrases, starts = self._phrases[sentence].unsqueeze(1), self._starts[sentence].view(-1, 1, 1)
         positions = torch.arange(phrases.size(3), device=scores.device)
         recent = prefixes.gather(2, (starts + 1 + positions).clamp(max=length - 1).expand(-1, scores.size(1), -1))

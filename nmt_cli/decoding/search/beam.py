@@ -32,6 +32,7 @@ from nmt_cli.decoding.logits_processors.processor import ProcessorList
 from nmt_cli.decoding.search.candidates import ActiveBeams, Candidates, CandidateSelector, gather_rows
 from nmt_cli.decoding.search.diverse import group_rows
 from nmt_cli.decoding.search.hypotheses import Hypothesis, before_eos, normalize_score
+from nmt_cli.models.batch_tensors import BatchTensors
 from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings
 
@@ -98,7 +99,7 @@ def beam_search(
 
 
 @dataclass(frozen=True)
-class _FinishedHypotheses:
+class _FinishedHypotheses(BatchTensors):
     """The best finished hypotheses of each sentence, best first. Places still free have the score -inf."""
 
     tokens: Tensor
@@ -126,11 +127,6 @@ class _FinishedHypotheses:
         order = scores.sort(dim=1, descending=True, stable=True).indices[:, : self.scores.size(1)]
         count = self.count + candidates.path_scores.isfinite().sum(1)
         return type(self)(gather_rows(tokens, order), log_probs.gather(1, order), scores.gather(1, order), count)
-
-    def select(self, sentences: Tensor) -> Self:
-        return type(self)(
-            self.tokens[sentences], self.log_probs[sentences], self.scores[sentences], self.count[sentences]
-        )
 
 
 @dataclass(frozen=True)
