@@ -59,9 +59,10 @@ class Batch:
     """[B,S,…], int64, further values of the source tokens, by name."""
 
     def __post_init__(self) -> None:
-        assert len(self.source) == len(self.decoder_input) == len(self.pair_ids)
-        assert self.label_positions.shape == self.labels.shape
-        assert all(column.shape[:2] == self.source.shape for column in self.source_columns.values())
+        assert self.source.size(0) == self.decoder_input.size(0) == len(self.pair_ids)
+        assert self.label_positions.numel() == self.labels.numel()
+        for column in self.source_columns.values():
+            assert column.shape[:2] == self.source.shape
 
     @property
     def target_tokens(self) -> int:

@@ -121,3 +121,15 @@ def test_validation_batches_contain_each_pair_once_in_fixed_order(pairs: TokenPa
 def test_batch_to_moves_all_tensors(pairs: TokenPairs) -> None:
     batch = assembled(pairs, np.array([0])).to(torch.device("meta"))
     assert {t.device.type for t in (batch.source, batch.decoder_input, batch.label_positions, batch.labels)} == {"meta"}
+
+
+def test_batch_of_inconsistent_sizes_is_an_assertion_error(pairs: TokenPairs) -> None:
+    batch = assembled(pairs, np.array([0]))
+    for change in (
+        {"labels": batch.labels[1:]},
+        {"source": batch.source.repeat(2, 1)},
+        {"pair_ids": np.arange(2)},
+        {"source_columns": {"factors": torch.zeros(1, batch.source.size(1) + 1, 1)}},
+    ):
+        with pytest.raises(AssertionError):
+            replace(batch, **change)
