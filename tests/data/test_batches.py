@@ -1,6 +1,7 @@
 """Batches contain every pair once, have one source length, and keep the budget."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
