@@ -21,9 +21,14 @@ _LINK = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _WORD = re.compile(r"[^ \t]+")
 _BOM = "\ufeff"
 
+WordLink = tuple[int, int]
+"""0-based indices of a source word and of a target word."""
 
-def normalized_links(links: str, raw: Sequence[str], normal: Sequence[str], normalize: Callable[[str], str]) -> str:
-    """Convert links between raw words to links between normalised words.
+
+def normalized_links(
+    links: str, raw: Sequence[str], normal: Sequence[str], normalize: Callable[[str], str]
+) -> list[WordLink]:
+    """Convert links between raw words to links between normalised words, in ascending order.
 
     If normalisation splits a word, all its parts get its links; the links of a word that vanishes are dropped.
 
@@ -35,7 +40,7 @@ def normalized_links(links: str, raw: Sequence[str], normal: Sequence[str], norm
         ValueError: A link is malformed, or refers to a word that does not exist.
     """
     source, target = (normalized_indices(line, after, normalize) for line, after in zip(raw, normal, strict=True))
-    found = set()
+    found = set[WordLink]()
     for link in links.split():
         match = _LINK.fullmatch(link)
         if not match:
@@ -44,7 +49,7 @@ def normalized_links(links: str, raw: Sequence[str], normal: Sequence[str], norm
             if int(index) >= len(words):
                 raise ValueError(f"link {link}: the {side} has only {len(words)} words; the first has the index 0")
         found |= {(one, other) for one in source[int(match[1])] for other in target[int(match[2])]}
-    return " ".join(f"{one}-{other}" for one, other in sorted(found))
+    return sorted(found)
 
 
 def words_of(line: str) -> list[str]:
@@ -86,11 +91,10 @@ def _spelling(text: str) -> str:
     return "".join(text.split()).replace(_BOM, "")
 
 
-def link_arrays(lines: list[str]) -> tuple[Array, Integers]:
-    """Return the links of `normalized_links` as [m,2] word indices of all lines, and the number of links of each."""
-    rows = [line.split() for line in lines]
-    indices = [int(index) for row in rows for link in row for index in link.split("-")]
-    return np.array(indices, ALIGNMENT.dtype).reshape(-1, 2), np.fromiter(map(len, rows), np.int64, len(rows))
+def link_arrays(links: Sequence[Sequence[WordLink]]) -> tuple[Array, Integers]:
+    """Return the links of some pairs as [m,2] word indices of all pairs, and the number of links of each."""
+    indices = np.array([link for of_pair in links for link in of_pair], ALIGNMENT.dtype)
+    return indices.reshape(-1, 2), np.fromiter(map(len, links), np.int64, len(links))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ Sentences = Callable[[int, int], list[str]]
 
 def links_after(links: str, source: str, target: str, normalization: str = "nfkc") -> str:
     normalize = NORMALIZATIONS[normalization]
-    return normalized_links(links, (source, target), (normalize(source), normalize(target)), normalize)
+    found = normalized_links(links, (source, target), (normalize(source), normalize(target)), normalize)
+    return " ".join(f"{one}-{other}" for one, other in found)
 
 
 @pytest.mark.parametrize("normalization", ["nfkc", "none"])
@@ -81,7 +82,7 @@ def test_normalized_indices_match_characters_of_any_words(normalization: str, li
     words = [word for word in line.replace("\t", " ").split(" ") if word]
     for number, word in enumerate(words):
         links = normalized_links(f"{number}-0", (line, "x"), (normalize(line), "x"), normalize)
-        linked = "".join(after[int(link.split("-")[0])] for link in links.split())
+        linked = "".join(after[source] for source, _ in links)
         spelled = normalize(word).replace(" ", "")
         assert set(spelled) - {"\ufeff", "\xa0", "\u3000"} <= set(linked)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt_cli.data.alignments import link_arrays, normalized_links, words_of
+from nmt_cli.data.alignments import WordLink, link_arrays, normalized_links, words_of
 from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.data.context import TEXT_SEPARATOR, EncodeBatch, encode_joined
 from nmt_cli.data.factors import FactoredSource, token_factors
@@ -161,16 +161,16 @@ def _alignment_buffers(
     task: CorpusTask, raw: Examples, pairs: Examples, raw_indices: Integers, tokenizer: Tokenizer
 ) -> Buffers:
     """Return the word alignments of the kept pairs, between normalised words."""
-    lines = []
+    links = list[list[WordLink]]()
     for row, index in enumerate(raw_indices.tolist()):
         texts, normalized = (raw.sources[index], raw.targets[index]), (pairs.sources[row], pairs.targets[row])
         try:
-            lines.append(normalized_links(pairs.columns["alignment"][row], texts, normalized, tokenizer.normalize))
+            links.append(normalized_links(pairs.columns["alignment"][row], texts, normalized, tokenizer.normalize))
         except ValueError as error:
             path = task.corpus.files.get("alignment") or task.corpus.files["file"]
             where = f"{path}: line {pairs.records[row]}"
             raise DataError(f"{where}: {error}; make the alignment from exactly the lines of this corpus") from error
-    return ALIGNMENT.buffers(*link_arrays(lines))
+    return ALIGNMENT.buffers(*link_arrays(links))
 
 
 def _source_columns(
