@@ -16,19 +16,25 @@ from nmt_cli.data.tokenizing.segmenter import PieceKind
 DRAWS = 20_000
 
 
-def chances(cut: tuple[str, ...], ranks: dict[str, int], dropout: float) -> Counter[tuple[str, ...]]:
-    """The probability of each end of the merging that begins at `cut`, from the algorithm as published."""
+def probabilities(segmentation: tuple[str, ...], ranks: dict[str, int], dropout: float) -> Counter[tuple[str, ...]]:
+    """The probability of each end of the merging that begins at `segmentation`, from the algorithm as published."""
     merges = sorted(
-        (ranks[one + other], place) for place, (one, other) in enumerate(pairwise(cut)) if one + other in ranks
+        (ranks[one + other], position)
+        for position, (one, other) in enumerate(pairwise(segmentation))
+        if one + other in ranks
     )
     found: Counter[tuple[str, ...]] = Counter()
     left = 1.0
-    for _, place in merges:  # this one is made if all better ones were left out, and it was not
-        merged = (*cut[:place], cut[place] + cut[place + 1], *cut[place + 2 :])
-        for end, chance in chances(merged, ranks, dropout).items():
-            found[end] += left * (1 - dropout) * chance
+    for _, position in merges:  # this one is made if all better ones were left out, and it was not
+        merged = (
+            *segmentation[:position],
+            segmentation[position] + segmentation[position + 1],
+            *segmentation[position + 2 :],
+        )
+        for end, probability in probabilities(merged, ranks, dropout).items():
+            found[end] += left * (1 - dropout) * probability
         left *= dropout
-    found[cut] += left
+    found[segmentation] += left
     return found
 
 
@@ -36,7 +42,7 @@ def chances(cut: tuple[str, ...], ranks: dict[str, int], dropout: float) -> Coun
 def test_segmentations_have_probabilities_of_the_published_algorithm(bpe: Tokenizer, dropout: float) -> None:
     word = "stafradi"
     ranks = {piece.text: -int(piece.score) for piece in bpe.source.segmenter.pieces if piece.kind == PieceKind.NORMAL}
-    expected = chances(tuple(f"▁{word}"), ranks, dropout)
+    expected = probabilities(tuple(f"▁{word}"), ranks, dropout)
     assert len(expected) > 8
     assert sum(expected.values()) == pytest.approx(1)
     table = PieceTable(bpe.source.segmenter)
@@ -45,8 +51,8 @@ def test_segmentations_have_probabilities_of_the_published_algorithm(bpe: Tokeni
     rows = np.split(pieces, np.cumsum(lengths)[:-1])
     found = Counter(tuple(bpe.source.entries[bpe.source.piece_ids[piece]] for piece in row) for row in rows)
     assert found.keys() <= expected.keys()
-    for cut, chance in expected.items():
-        assert abs(found[cut] - DRAWS * chance) < 5 * math.sqrt(DRAWS * chance) + 1
+    for segmentation, probability in expected.items():
+        assert abs(found[segmentation] - DRAWS * probability) < 5 * math.sqrt(DRAWS * probability) + 1
 
 
 def test_without_dropout_segmentation_is_that_of_sentencepiece(

@@ -57,28 +57,30 @@ def fingerprint(pairs: TokenPairs) -> str:
 
 
 def test_regularize_preserves_text(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    cut, plain = regularized(corpus, tokenizer), corpus.read_all()
+    sampled, plain = regularized(corpus, tokenizer), corpus.read_all()
     numbers = range(len(corpus))
-    assert len(cut) == len(corpus)
-    assert tokenizer.source.decode([cut.sources[pair].tolist() for pair in numbers]) == corpus.read_text()[0]
-    assert tokenizer.target.decode([cut.targets[pair].tolist() for pair in numbers]) == corpus.read_text()[1]
-    changed = [not np.array_equal(cut.targets[pair], plain.targets[pair]) for pair in numbers]
+    assert len(sampled) == len(corpus)
+    assert tokenizer.source.decode([sampled.sources[pair].tolist() for pair in numbers]) == corpus.read_text()[0]
+    assert tokenizer.target.decode([sampled.targets[pair].tolist() for pair in numbers]) == corpus.read_text()[1]
+    changed = [not np.array_equal(sampled.targets[pair], plain.targets[pair]) for pair in numbers]
     assert sum(changed) > len(corpus) / 6
-    assert cut.sources.values.dtype == plain.sources.values.dtype
+    assert sampled.sources.values.dtype == plain.sources.values.dtype
 
 
 def test_regularize_depends_only_on_seed(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    cuts = {seed: fingerprint(regularized(corpus, tokenizer, seed)) for seed in (1, 2)}
-    assert cuts[1] != cuts[2]
-    assert fingerprint(regularized(corpus, tokenizer, 1)) == cuts[1]
+    fingerprints = {seed: fingerprint(regularized(corpus, tokenizer, seed)) for seed in (1, 2)}
+    assert fingerprints[1] != fingerprints[2]
+    assert fingerprint(regularized(corpus, tokenizer, 1)) == fingerprints[1]
 
 
 def test_regularize_returns_given_spans(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
     spans = np.array([[200, 250], [0, 7]])
-    cut = SubwordRegularizer(tokenizer, SAMPLING, None, MAX_LENGTH).regularize(corpus, spans, corpus.read(spans), [1])
-    assert cut.pair_ids.tolist() == [*range(200, 250), *range(7)]
-    expected = [corpus.read_text()[1][number] for number in cut.pair_ids]
-    assert tokenizer.target.decode([cut.targets[row].tolist() for row in range(57)]) == expected
+    sampled = SubwordRegularizer(tokenizer, SAMPLING, None, MAX_LENGTH).regularize(
+        corpus, spans, corpus.read(spans), [1]
+    )
+    assert sampled.pair_ids.tolist() == [*range(200, 250), *range(7)]
+    expected = [corpus.read_text()[1][number] for number in sampled.pair_ids]
+    assert tokenizer.target.decode([sampled.targets[row].tolist() for row in range(57)]) == expected
 
 
 @pytest.mark.parametrize("prefix", [[9], [9, 10]])
@@ -103,10 +105,10 @@ def test_regularize_keeps_separators_of_joined_sentences(
     tagged, ones, others = Tokenizer(tokenizer.normalization, *sides), text(2, 50), text(3, 50)
     joined = [f"{one}\x1e{other}" for one, other in zip(ones, others, strict=True)]
     corpus = written(tmp_path / "joined", tagged, joined, joined, prefix=[9])
-    regularizer_ = SubwordRegularizer(tagged, sampling, augmentation, 10_000)
-    cut = regularizer_.regularize(corpus, np.array([[0, 50]]), corpus.read_all(), [1])
+    subject = SubwordRegularizer(tagged, sampling, augmentation, 10_000)
+    sampled = subject.regularize(corpus, np.array([[0, 50]]), corpus.read_all(), [1])
     for row in range(50):
-        tag, *tokens = cut.sources[row].tolist()
+        tag, *tokens = sampled.sources[row].tolist()
         place = tokens.index(tagged.source.tags["sep"])
         expected = [ones[row], others[row].upper() if augmentation else others[row]]
         assert tag == 9
@@ -127,18 +129,18 @@ def test_regularize_is_the_same_in_another_process(tokenizer: Tokenizer, tmp_pat
         "from nmt_cli.recipe.training.training_data import SubwordSampling\n"
         "folder = Path(sys.argv[1]); tokenizer = Tokenizer.load(folder / 'tokenizer')\n"
         "corpus = TokenCorpus(folder / 'corpus', CorpusStats.from_json('corpus', json.loads(sys.argv[2])), tokenizer)\n"
-        "regularizer_ = SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.3), None, 200)\n"
-        "cut = regularizer_.regularize(corpus, np.array([[0, 100]]), corpus.read_all(), [5])\n"
-        "print(cut.sources.values.tolist(), cut.targets.values.tolist())"
+        "subject = SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.3), None, 200)\n"
+        "sampled = subject.regularize(corpus, np.array([[0, 100]]), corpus.read_all(), [5])\n"
+        "print(sampled.sources.values.tolist(), sampled.targets.values.tolist())"
     )
-    cut = regularized(corpus, tokenizer, 5)
+    sampled = regularized(corpus, tokenizer, 5)
     printed = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path), json.dumps(stats.to_json())],
         env={**os.environ, "PYTHONHASHSEED": "7"},
         capture_output=True,
         check=True,
     ).stdout.decode()
-    assert printed == f"{cut.sources.values.tolist()} {cut.targets.values.tolist()}\n"
+    assert printed == f"{sampled.sources.values.tolist()} {sampled.targets.values.tolist()}\n"
 
 
 def test_regularize_samples_chunks_independently(
@@ -157,9 +159,9 @@ def test_regularize_can_leave_one_side_unchanged(
     corpus: TokenCorpus, tokenizer: Tokenizer, side: str, other: str
 ) -> None:
     settings = SubwordSampling.model_validate({"alpha": 0.3, other: False})
-    cut, plain = regularized(corpus, tokenizer, sampling=settings), corpus.read_all()
-    assert getattr(cut, f"{other}s").values.tolist() == getattr(plain, f"{other}s").values.tolist()
-    assert getattr(cut, f"{side}s").values.tolist() != getattr(plain, f"{side}s").values.tolist()
+    sampled, plain = regularized(corpus, tokenizer, sampling=settings), corpus.read_all()
+    assert getattr(sampled, f"{other}s").values.tolist() == getattr(plain, f"{other}s").values.tolist()
+    assert getattr(sampled, f"{side}s").values.tolist() != getattr(plain, f"{side}s").values.tolist()
 
 
 def test_more_randomness_gives_more_tokens(corpus: TokenCorpus, tokenizer: Tokenizer, bpe: Tokenizer) -> None:
@@ -190,17 +192,17 @@ def test_regularize_without_byte_fallback_keeps_unk(tmp_path: Path, text: Senten
         )
         tokenizer = Tokenizer.train(settings, text(0, 200), text(1, 200), seed=1)
         corpus = written(tmp_path / algorithm, tokenizer, ["üü a", "字b字"], ["a", "b"])
-        cut, plain = regularized(corpus, tokenizer), corpus.read_all()
+        sampled, plain = regularized(corpus, tokenizer), corpus.read_all()
         for pair in range(2):
             unk = DEFAULT_SPECIAL_TOKENS.unk
-            assert (cut.sources[pair] == unk).sum() == (plain.sources[pair] == unk).sum()
+            assert (sampled.sources[pair] == unk).sum() == (plain.sources[pair] == unk).sum()
 
 
 def test_batches_contain_regularized_tokens(corpus: TokenCorpus, tokenizer: Tokenizer) -> None:
-    cut = regularized(corpus, tokenizer)
-    batches = batch_by_size(cut, 200, [1])
+    sampled = regularized(corpus, tokenizer)
+    batches = batch_by_size(sampled, 200, [1])
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(corpus)))
     for rows in batches:
-        batch = collate(cut, rows, DEFAULT_SPECIAL_TOKENS)
-        assert batch.source[:, :-1].tolist() == [cut.sources[row].tolist() for row in rows]
-        assert batch.target_tokens == (cut.target_lengths[rows] + 1).sum()
+        batch = collate(sampled, rows, DEFAULT_SPECIAL_TOKENS)
+        assert batch.source[:, :-1].tolist() == [sampled.sources[row].tolist() for row in rows]
+        assert batch.target_tokens == (sampled.target_lengths[rows] + 1).sum()

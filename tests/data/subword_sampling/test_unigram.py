@@ -15,30 +15,33 @@ DRAWS = 20_000
 WORD = "menstamenklo"
 
 
-def all_cuts(word: str, scores: dict[str, float]) -> Iterator[tuple[str, ...]]:
+def all_segmentations(word: str, scores: dict[str, float]) -> Iterator[tuple[str, ...]]:
     """Each way to write a word with pieces, one after another."""
     if not word:
         yield ()
     for end in range(1, len(word) + 1):
         if word[:end] in scores:
-            yield from ((word[:end], *rest) for rest in all_cuts(word[end:], scores))
+            yield from ((word[:end], *rest) for rest in all_segmentations(word[end:], scores))
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 1.0])
 def test_segmentations_have_probabilities_of_the_model(bpe: Tokenizer, alpha: float) -> None:
-    table = PieceTable(bpe.source.segmenter)  # its pieces cut a word in more ways; the probabilities are made up
+    table = PieceTable(bpe.source.segmenter)  # its words have more segmentations; the probabilities are made up
     table.scores = np.random.default_rng(1).uniform(-4, -1, len(table.texts))
     scores = dict(zip(table.texts, table.scores, strict=True))
-    weights = {cut: math.exp(alpha * sum(scores[piece] for piece in cut)) for cut in all_cuts(f"▁{WORD}", scores)}
+    weights = {
+        segmentation: math.exp(alpha * sum(scores[piece] for piece in segmentation))
+        for segmentation in all_segmentations(f"▁{WORD}", scores)
+    }
     assert len(weights) > 100
     sampler = WordwiseSampler(table, UnigramSampler(table, alpha))
     pieces, lengths = sampler.encode([WORD] * DRAWS, np.random.default_rng(1))
     rows = np.split(pieces, np.cumsum(lengths)[:-1])
     found = Counter(tuple(bpe.source.entries[bpe.source.piece_ids[piece]] for piece in row) for row in rows)
     assert found.keys() <= weights.keys()
-    for cut, weight in weights.items():
-        chance = weight / sum(weights.values())
-        assert abs(found[cut] - DRAWS * chance) < 5 * math.sqrt(DRAWS * chance) + 1
+    for segmentation, weight in weights.items():
+        probability = weight / sum(weights.values())
+        assert abs(found[segmentation] - DRAWS * probability) < 5 * math.sqrt(DRAWS * probability) + 1
 
 
 def test_high_alpha_gives_most_probable_segmentation(unigram: Tokenizer, text: Callable[[int, int], list[str]]) -> None:

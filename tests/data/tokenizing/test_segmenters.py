@@ -21,14 +21,14 @@ def trained(lines: list[str], size: int = 340, **chosen: object) -> Tokenizer:
     return Tokenizer.train(recipe, lines, [], seed=1, tags=["2de"])
 
 
-def cut(tokenizer: Tokenizer, line: str) -> list[str]:
+def split(tokenizer: Tokenizer, line: str) -> list[str]:
     return [tokenizer.source.entries[token] for token in tokenizer.encode_source([line])[0]]
 
 
 def test_character_pieces_are_the_characters_of_the_text(sentences: Sentences) -> None:
     tokenizer = trained(sentences(0, 200), size=8000, algorithm="character")
     assert sorted(text for text in tokenizer.source.ids_by_text(PieceKind.NORMAL)) == sorted("abcdefghij▁")
-    assert cut(tokenizer, "abc de") == ["▁", "a", "b", "c", "▁", "d", "e"]
+    assert split(tokenizer, "abc de") == ["▁", "a", "b", "c", "▁", "d", "e"]
 
 
 def test_character_pieces_are_the_most_frequent_ones() -> None:
@@ -39,18 +39,18 @@ def test_character_pieces_are_the_most_frequent_ones() -> None:
 def test_byte_segmenter_needs_no_text_and_no_size() -> None:
     tokenizer = trained([], size=8, algorithm="byte")
     assert tokenizer.source_size == 4 + 1 + 256 + 1
-    assert cut(tokenizer, "aé b") == ["▁", "<0x61>", "<0xC3>", "<0xA9>", "▁", "<0x62>"]
+    assert split(tokenizer, "aé b") == ["▁", "<0x61>", "<0xC3>", "<0xA9>", "▁", "<0x62>"]
 
 
 def test_word_segmenter_spells_unknown_words_as_bytes(sentences: Sentences) -> None:
     tokenizer = trained(["abc def"] * 3 + ["abc"], size=8000, algorithm="word")
     assert list(tokenizer.source.ids_by_text(PieceKind.NORMAL)) == ["▁abc", "▁def", "▁"]
-    assert cut(tokenizer, "abc xy def") == ["▁abc", "▁", "<0x78>", "<0x79>", "▁def"]
+    assert split(tokenizer, "abc xy def") == ["▁abc", "▁", "<0x78>", "<0x79>", "▁def"]
 
 
 def test_word_segmenter_without_byte_fallback_gives_unk_per_word() -> None:
     tokenizer = trained(["abc def"], algorithm="word", byte_fallback=False)
-    assert cut(tokenizer, "abc xy z def") == ["▁abc", "▁", "<unk>", "▁", "<unk>", "▁def"]
+    assert split(tokenizer, "abc xy z def") == ["▁abc", "▁", "<unk>", "▁", "<unk>", "▁def"]
     assert tokenizer.decode_target(tokenizer.encode_target(["abc xy z def"])) == ["abc ⁇ ⁇ def"]
 
 
@@ -87,7 +87,7 @@ def test_symbol_is_one_piece_everywhere(sentences: Sentences, algorithm: str) ->
     @settings(max_examples=100)
     @given(st.lists(st.sampled_from([*symbols, "ab", " ", "日"]) | TEXT).map("".join))
     def check(line: str) -> None:
-        pieces = cut(tokenizer, line)
+        pieces = split(tokenizer, line)
         assert pieces.count("<br>") == tokenizer.normalize(line).count("<br>")
         assert tokenizer.tag_id("2de") not in tokenizer.encode_source([line])[0]
         assert tokenizer.decode_target(tokenizer.encode_target([line])) == [tokenizer.normalize(line)]
@@ -96,11 +96,11 @@ def test_symbol_is_one_piece_everywhere(sentences: Sentences, algorithm: str) ->
 
 
 @pytest.mark.parametrize(
-    ("symbol", "told"),
+    ("symbol", "message"),
     [("＜unk＞", "reserved by SentencePiece"), ("<0ｘ41>", "reserved by SentencePiece"), ("\ufeff", "without a space")],
 )
-def test_invalid_symbol_is_a_recipe_error(symbol: str, told: str) -> None:
-    with pytest.raises(RecipeError, match=rf"tokenizer\.symbols: .*{told}"):
+def test_invalid_symbol_is_a_recipe_error(symbol: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=rf"tokenizer\.symbols: .*{message}"):
         trained(["ab"], symbols=[symbol])
 
 
