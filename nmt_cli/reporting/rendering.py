@@ -11,6 +11,8 @@ from markupsafe import Markup
 from nmt_cli.reporting.text_diff import diff_words
 from nmt_cli.text.lines import escape_invisible
 
+METRIC_NAMES = {"loss": "loss", "bleu": "BLEU", "chrf": "chrF"}
+"""Display names of validation metrics."""
 _MARKDOWN_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$]")
 _MAX_SENTENCE_LENGTH = 1500
 """Characters of a sentence that are shown."""

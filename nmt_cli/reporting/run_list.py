@@ -12,8 +12,7 @@ from nmt_cli import files
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.evaluation_files import StoredScore, read_scores
-from nmt_cli.reporting.rendering import format_score
-from nmt_cli.reporting.run_report.learning_curves import METRIC_NAMES
+from nmt_cli.reporting.rendering import METRIC_NAMES, format_score
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import read_summary
 from nmt_cli.text.lines import escape_invisible

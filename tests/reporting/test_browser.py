@@ -10,7 +10,8 @@ from fake_runs import HOSTILE, FakeRun, sentence, training, validation
 
 from nmt_cli.reporting.comparison_page import write_comparison
 from nmt_cli.reporting.plots.figures import AttentionMap
-from nmt_cli.reporting.run_report.page import AttentionMaps, read_run, write_run_report
+from nmt_cli.reporting.run_report.contents import read_run
+from nmt_cli.reporting.run_report.page import AttentionMaps, write_run_report
 
 pytestmark = [
     pytest.mark.slow,

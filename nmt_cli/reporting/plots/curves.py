@@ -48,32 +48,19 @@ class CurveChart:
     from_zero: bool = False
     may_be_logarithmic: bool = False
     note: str = ""
-    last_update: int = 0
-    """Minimum end of the axis, so that adjacent charts have equal axes."""
 
 
-@dataclass(frozen=True)
-class _Mark:
-    x: float
-    y: float
-    text: str
+def draw_curves(chart: CurveChart, last_update: int = 0) -> Markup:
+    """Draw a figure with title, legend, curves and note.
 
-
-@dataclass(frozen=True)
-class _Path:
-    """A curve in pixels."""
-
-    label: str
-    path: str
-    dots: list[_Mark]
-
-
-def draw_curves(chart: CurveChart) -> Markup:
-    """Draw a figure with title, legend, curves and note."""
+    Args:
+        last_update: Minimum end of the axis, so that adjacent charts have equal axes.
+    """
     values = [value for curve in chart.curves for value in curve.values if value is not None]
     updates = [update for curve in chart.curves for update in curve.updates]
-    x = exact_axis(0, max([chart.last_update, *updates]), _LEFT, _RIGHT)
+    x = exact_axis(0, max([last_update, *updates]), _LEFT, _RIGHT)
     y = _vertical_axis(chart, values)
+    best = chart.best
     return render_html(
         "curves.svg.j2",
         chart=chart,
@@ -82,10 +69,11 @@ def draw_curves(chart: CurveChart) -> Markup:
         frame=(_LEFT, _RIGHT, _TOP, _BOTTOM),
         columns=x.ticks(),
         rows=y.ticks(),
+        x=x,
+        y=y,
         curves=[_draw_curve(curve, x, y) for curve in chart.curves],
-        best=_place_best(chart.best, x, y),
+        best=best if best and x.low <= best.update <= x.high else None,
         num_missing=sum(value is None for curve in chart.curves for value in curve.values),
-        is_logarithmic=y.is_logarithmic,
         summary=_summarize(chart, values),
     )
 
@@ -137,27 +125,14 @@ def _vertical_axis(chart: CurveChart, values: list[float]) -> Axis:
     return fit_axis(values, _BOTTOM, _TOP, chart.from_zero)
 
 
-def _draw_curve(curve: Curve, x: Axis, y: Axis) -> _Path:
+def _draw_curve(curve: Curve, x: Axis, y: Axis) -> tuple[Curve, str, list[Point]]:
+    """Return a curve, its SVG path, and the points to mark."""
     points = list(zip(curve.updates, curve.values, strict=True))
     segments = thin(points, lambda update: int(x.to_pixel(update)))
-    finite = [(update, value) for update, value in points if value is not None]
+    finite: list[Point] = [(update, value) for update, value in points if value is not None]
     dots = finite if curve.has_dots and len(finite) <= _MAX_DOTS else []
-    return _Path(
-        curve.label,
-        _svg_path([[(x.to_pixel(update), y.to_pixel(value)) for update, value in segment] for segment in segments]),
-        [
-            _Mark(x.to_pixel(update), y.to_pixel(value), f"{curve.label}, update {update:,}: {value:.5g}")
-            for update, value in dots
-        ],
-    )
-
-
-def _place_best(best: BestMarker | None, x: Axis, y: Axis) -> _Mark | None:
-    if best is None or not x.low <= best.update <= x.high:
-        return None
-    if best.value is None:
-        return _Mark(x.to_pixel(best.update), _TOP, "")
-    return _Mark(x.to_pixel(best.update), y.to_pixel(best.value), f"{best.value:.4g}")
+    pixels = [[(x.to_pixel(update), y.to_pixel(value)) for update, value in segment] for segment in segments]
+    return curve, _svg_path(pixels), dots
 
 
 def _summarize(chart: CurveChart, values: list[float]) -> str:

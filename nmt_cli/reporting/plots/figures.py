@@ -3,11 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from nmt_cli.reporting.plots.axes import Axis, exact_axis, fit_axis
-from nmt_cli.reporting.rendering import format_score, render_html
+from nmt_cli.reporting.rendering import render_html
+
+if TYPE_CHECKING:
+    from nmt_cli.evaluation.system_comparison import SystemScore
 
 _WIDTH = 420
 """Pixels, of histograms and intervals."""
@@ -25,38 +29,26 @@ _MIN_WEIGHT = 1 / 64
 """Smaller weights would be invisible and are not drawn."""
 
 
-@dataclass(frozen=True)
-class HistogramChart:
-    """Lengths of several kinds of lines."""
+def draw_histogram(title: str, unit: str, lengths: Mapping[str, Mapping[int, int]]) -> Markup:
+    """Draw a figure with one outline per kind of lines, in percent of its lines.
 
-    title: str
-    unit: str
-    """Unit of length, such as subwords."""
-    lengths: Mapping[str, Mapping[int, int]]
-    """Number of lines by kind and length."""
-
-
-@dataclass(frozen=True)
-class _Kind:
-    label: str
-    path: str
-    facts: str
-
-
-def draw_histogram(histogram: HistogramChart) -> Markup:
-    """Draw a figure with one outline per kind of lines, in percent of its lines."""
-    known = {label: counts for label, counts in histogram.lengths.items() if counts}
+    Args:
+        unit: Unit of length, such as subwords.
+        lengths: Number of lines by kind and length.
+    """
+    known = {label: counts for label, counts in lengths.items() if counts}
     longest = max((_quantile(counts, _SHOWN_QUANTILE) for counts in known.values()), default=1)
     width = max(1, math.ceil((longest + 1) / _MAX_BINS))
     bins = longest // width + 1
     percentages = {label: _percentages(counts, width, bins) for label, counts in known.items()}
     x = exact_axis(0, bins * width, _LEFT, _RIGHT)
     y = fit_axis([value for row in percentages.values() for value in row], _BOTTOM, _TOP, from_zero=True)
-    kinds = [_Kind(label, _outline(row, x, y, width), _facts(known[label])) for label, row in percentages.items()]
+    kinds = [(label, _outline(row, x, y, width), _facts(known[label])) for label, row in percentages.items()]
     longer = sum(count for counts in known.values() for length, count in counts.items() if length >= bins * width)
     return render_html(
         "histogram.svg.j2",
-        histogram=histogram,
+        title=title,
+        unit=unit,
         width=_WIDTH,
         height=_HISTOGRAM_HEIGHT,
         frame=(_LEFT, _RIGHT, _TOP, _BOTTOM),
@@ -98,52 +90,23 @@ def _quantile(counts: Mapping[int, int], fraction: float) -> int:
     return 0
 
 
-@dataclass(frozen=True)
-class ScoreInterval:
-    """A score and its confidence interval."""
-
-    label: str
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class _Row:
-    label: str
-    y: int
-    value: float
-    x: float
-    low: float
-    high: float
-    text: str
-
-
-def draw_intervals(title: str, scores: Sequence[ScoreInterval], note: str = "") -> Markup:
-    """Draw a figure with one row per score: a dot with whiskers."""
-    x = fit_axis([end for score in scores for end in (score.low, score.high, score.value)], _INTERVAL_LEFT, _RIGHT)
-    rows = [
-        _Row(
-            score.label,
-            _INTERVAL_TOP + _ROW_HEIGHT * index + 26,
-            score.value,
-            x.to_pixel(score.value),
-            x.to_pixel(score.low),
-            x.to_pixel(score.high),
-            f"{format_score(score.value)} ({format_score(score.low)} to {format_score(score.high)})",
-        )
-        for index, score in enumerate(scores)
-    ]
+def draw_intervals(scores: Sequence["SystemScore"]) -> Markup:
+    """Draw a figure with one row per system: a dot with whiskers. All scores are by one metric and have an interval."""
+    intervals = [score.interval for score in scores if score.interval]
+    x = fit_axis(
+        [*(score.value for score in scores), *(end for each in intervals for end in (each.low, each.high))],
+        _INTERVAL_LEFT,
+        _RIGHT,
+    )
     bottom = _INTERVAL_TOP + _ROW_HEIGHT * len(scores)
     return render_html(
         "intervals.svg.j2",
-        title=title,
-        note=note,
+        scores=scores,
         width=_WIDTH,
         height=bottom + 26,
         frame=(_INTERVAL_LEFT, _RIGHT, _INTERVAL_TOP, bottom),
-        columns=x.ticks(),
-        rows=rows,
+        row_height=_ROW_HEIGHT,
+        x=x,
     )
 
 
@@ -159,29 +122,10 @@ class AttentionMap:
     """[T,S]; each row sums to 1."""
 
 
-@dataclass(frozen=True)
-class _Cell:
-    x: int
-    y: int
-    opacity: str
-    text: str
-
-
 def draw_attention(attention: AttentionMap) -> Markup:
     """Draw a figure with source subwords from left to right and target subwords from top to bottom."""
     source, target = ([_label(piece) for piece in side] for side in (attention.source, attention.target))
     left, top = (round(_LETTER_WIDTH * max(map(len, side), default=0)) + 10 for side in (target, source))
-    cells = [
-        _Cell(
-            left + _CELL_SIZE * column,
-            top + _CELL_SIZE * row,
-            f"{min(weight, 1):.2f}",
-            f"{word} ← {attended}: {weight:.2f}",
-        )
-        for row, (word, weights) in enumerate(zip(target, attention.weights, strict=True))
-        for column, (attended, weight) in enumerate(zip(source, weights, strict=True))
-        if weight >= _MIN_WEIGHT
-    ]
     return render_html(
         "heatmap.svg.j2",
         attention=attention,
@@ -190,7 +134,7 @@ def draw_attention(attention: AttentionMap) -> Markup:
         left=left,
         top=top,
         cell=_CELL_SIZE,
-        cells=cells,
+        min_weight=_MIN_WEIGHT,
         width=left + _CELL_SIZE * len(source) + 4,
         height=top + _CELL_SIZE * len(target) + 4,
     )

@@ -1,69 +1,52 @@
 """Page sections on the run itself: key figures, environment, cost, hashes and recipe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
 from nmt_cli.console import duration
 from nmt_cli.errors import NmtError
-from nmt_cli.recipe.schema import Recipe
-from nmt_cli.reporting.evaluation_files import StoredEvaluation
 from nmt_cli.reporting.rendering import Fact, PageSection, empty_section
+from nmt_cli.reporting.run_report.contents import RunContents
 from nmt_cli.reporting.run_report.learning_curves import best_validation
 from nmt_cli.runs.directory import STATE, WEIGHTS, RunDirectory, count_parameters
-from nmt_cli.runs.history import History
 
 _MAX_RECIPE_LENGTH = 100_000
 
 
-def key_figures(
-    run: RunDirectory,
-    summary: Mapping[str, Any],
-    recipe: Recipe | None,
-    history: History | None,
-    evaluations: Sequence[StoredEvaluation],
-) -> list[Fact]:
+def key_figures(contents: RunContents) -> list[Fact]:
     """Return the figures at the top of the page, most important first."""
+    recipe, history, summary = contents.recipe, contents.history, contents.summary
     figures = [Fact("status", str(summary.get("status", "unknown")))]
-    for evaluation in evaluations[:2]:
+    for evaluation in contents.evaluations[:2]:
         for score in evaluation.scores[:1]:
             interval = "" if score.low is None or score.high is None else f"{score.low:.1f} to {score.high:.1f}"
             figures.append(Fact(f"{score.name} on {evaluation.name}", f"{score.value:.2f}", interval))
-    best = best_validation(history, recipe) if history else None
-    if best:
+    if history and (best := best_validation(history, recipe)):
         figures.append(
             Fact(f"best {best.name} on {best.set}", f"{best.score:.2f}", f"validation, update {best.update:,}")
         )
     epochs = f"{history.epochs:.1f} epochs" if history else ""
     update = summary.get("update", history.last_update if history else 0)
     figures.append(Fact("updates", f"{update:,}" if isinstance(update, int) else str(update), epochs))
-    if seconds := _training_seconds(run, summary):
+    if seconds := _training_seconds(contents):
         figures.append(Fact("training time", duration(seconds), _environment(summary).get("device", "")))
-    if parameters := _count_parameters(run):
+    if parameters := _count_parameters(contents.run):
         architecture = recipe.model.architecture if recipe else ""
         figures.append(Fact("parameters", f"{parameters / 1e6:.1f} M", architecture))
     return figures
 
 
-def environment_section(
-    run: RunDirectory, summary: Mapping[str, Any], history: History | None, evaluations: Sequence[StoredEvaluation]
-) -> PageSection:
+def environment_section(contents: RunContents) -> PageSection:
     """Show machine, versions, cost, and the hashes of data, model, recipe and test sets."""
+    summary = contents.summary
     command = summary.get("command")
-    facts = [
-        Fact(name, value)
-        for name, value in (
-            ("status", _text(summary.get("status"))),
-            ("reason", _text(summary.get("reason"))),
-            ("started", _text(summary.get("started"))),
-            ("command", " ".join(map(str, command)) if isinstance(command, list) else ""),
-            ("nmt", _text(summary.get("nmt"))),
-            *_environment(summary).items(),
-        )
-        if value
-    ]
-    content = {"Run": facts, "Cost": cost_of(run, summary, history), "SHA-256": _hashes(run, summary, evaluations)}
+    values = {name: _text(summary.get(name)) for name in ("status", "reason", "started")}
+    values["command"] = " ".join(map(str, command)) if isinstance(command, list) else ""
+    values["nmt"] = _text(summary.get("nmt"))
+    facts = [Fact(name, value) for name, value in (*values.items(), *_environment(summary).items()) if value]
+    content = {"Run": facts, "Cost": cost_of(contents), "SHA-256": _hashes(contents)}
     return PageSection("Environment and cost", "environment.html.j2", content)
 
 
@@ -79,10 +62,10 @@ def recipe_section(run: RunDirectory) -> PageSection:
     return empty_section("Recipe", "The run has no recipe.")
 
 
-def cost_of(run: RunDirectory, summary: Mapping[str, Any], history: History | None) -> list[Fact]:
+def cost_of(contents: RunContents) -> list[Fact]:
     """Return the time, work and memory that a run took."""
-    cost = []
-    if seconds := _training_seconds(run, summary):
+    cost, history = [], contents.history
+    if seconds := _training_seconds(contents):
         cost.append(Fact("training time", duration(seconds), "including validation, over all restarts"))
     if history:
         cost.append(Fact("target subwords", f"{history.target_tokens:,}", f"in {history.epochs:.1f} epochs"))
@@ -98,26 +81,25 @@ def cost_of(run: RunDirectory, summary: Mapping[str, Any], history: History | No
     return cost
 
 
-def _hashes(run: RunDirectory, summary: Mapping[str, Any], evaluations: Sequence[StoredEvaluation]) -> list[Fact]:
-    hashes = [Fact("prepared data", _text(summary.get("data")))]
+def _hashes(contents: RunContents) -> list[Fact]:
+    run = contents.run
+    hashes = [Fact("prepared data", _text(contents.summary.get("data")))]
     for name, path in (("model", run.model / files.MANIFEST), ("recipe as given", run.recipe)):
         if path.is_file():
             hashes.append(Fact(name, _sha256(path)))
-    for evaluation in evaluations:
+    for evaluation in contents.evaluations:
         provenance = evaluation.content.get("provenance")
-        if not isinstance(provenance, dict):
-            continue
-        hashes.append(Fact(f"{evaluation.name}: model", _text(provenance.get("model"))))
-        hashes.append(Fact(f"{evaluation.name}: source", _text(provenance.get("source"))))
-        references = provenance.get("references")
-        for reference in references if isinstance(references, list) else ():
-            hashes.append(Fact(f"{evaluation.name}: reference", _text(reference)))
+        if isinstance(provenance, dict):
+            references = provenance.get("references")
+            found = [("model", provenance.get("model")), ("source", provenance.get("source"))]
+            found += [("reference", each) for each in (references if isinstance(references, list) else ())]
+            hashes += [Fact(f"{evaluation.name}: {name}", _text(value)) for name, value in found]
     return [fact for fact in hashes if fact.value]
 
 
-def _training_seconds(run: RunDirectory, summary: Mapping[str, Any]) -> float:
+def _training_seconds(contents: RunContents) -> float:
     """Return the training time from the summary, or from the newest checkpoint of an unfinished run."""
-    seconds = summary.get("seconds")
+    run, seconds = contents.run, contents.summary.get("seconds")
     if seconds is None and (updates := run.saved_updates()):
         try:
             state = files.read_json(run.checkpoint(updates[-1]) / STATE)

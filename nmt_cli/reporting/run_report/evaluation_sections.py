@@ -2,77 +2,30 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from nmt_cli.errors import DataError, NmtError
-from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import (
     EvaluatedSentence,
     StoredEvaluation,
-    StoredScore,
     evenly_spaced,
     read_analysis,
     read_robustness,
 )
-from nmt_cli.reporting.rendering import Fact, PageSection, empty_section, format_score, shorten
-from nmt_cli.reporting.run_report.learning_curves import METRIC_NAMES
+from nmt_cli.reporting.rendering import METRIC_NAMES, Fact, PageSection, empty_section, format_score, shorten
+from nmt_cli.reporting.run_report.contents import RunContents
 from nmt_cli.reporting.text_diff import DiffSpan, TextDiff, diff_words
 from nmt_cli.runs.directory import ANALYSIS
 
-if TYPE_CHECKING:
-    from nmt_cli.evaluation.breakdown import Analysis
-    from nmt_cli.evaluation.breakdown.robustness import Robustness
-
 _DEFAULT_SAMPLES = 10
 _MAX_WORST_LINES = 5
-
-
-@dataclass(frozen=True)
-class _ScoreTable:
-    name: str
-    scores: list[StoredScore]
-    facts: list[Fact]
-    warnings: list[str]
-
-
-@dataclass(frozen=True)
-class _DisplayedSample:
-    """A sentence and its translation, as shown on a page."""
-
-    line: int
-    """1-based."""
-    score: str
-    """Log-probability, or the score that the line was selected by."""
-    source: str
-    diff: TextDiff
-    """To the most similar reference."""
-    other_references: list[str]
-
-
-@dataclass(frozen=True)
-class _SampleList:
-    name: str
-    total: int
-    samples: list[_DisplayedSample]
-    languages: tuple[str, str]
-
-
-@dataclass(frozen=True)
-class _Breakdown:
-    name: str
-    analysis: "Analysis"
-    metrics: dict[str, str]
-    """Display names by key."""
-    worst: list[_DisplayedSample]
-    robustness: "list[Robustness]"
 
 
 def scores_section(evaluations: Sequence[StoredEvaluation]) -> PageSection:
     """Show the scores of each test set, with intervals, signatures and warnings."""
     if not evaluations:
         return empty_section("Scores", "No test set has been evaluated yet; run nmt evaluate.")
-    tables = [_ScoreTable(each.name, each.scores, _score_facts(each), _warnings(each)) for each in evaluations]
+    tables = [(each, _score_facts(each), _warnings(each)) for each in evaluations]
     return PageSection("Scores", "scores.html.j2", tables)
 
 
@@ -89,25 +42,19 @@ def breakdown_section(evaluations: Sequence[StoredEvaluation]) -> PageSection:
     return PageSection(title, "breakdown.html.j2", (breakdowns, problems))
 
 
-def samples_section(
-    evaluations: Sequence[StoredEvaluation], recipe: Recipe | None, lines: Sequence[int]
-) -> PageSection:
+def samples_section(contents: RunContents, lines: Sequence[int]) -> PageSection:
     """Show some sentences of each test set: the 1-based `lines` if any are given, else evenly spaced ones."""
+    recipe = contents.recipe
     count = recipe.evaluation.samples if recipe else _DEFAULT_SAMPLES
     languages = (recipe.data.source_language, recipe.data.target_language) if recipe else ("", "")
-    lists = [
-        _SampleList(
-            evaluation.name,
-            len(evaluation.sentences),
-            [_sample(line, evaluation.sentences[line - 1]) for line in select_lines(evaluation, count, lines)],
-            languages,
-        )
-        for evaluation in evaluations
-        if evaluation.sentences
+    samples = [
+        (each, [_sample(line, each.sentences[line - 1]) for line in select_lines(each, count, lines)])
+        for each in contents.evaluations
+        if each.sentences
     ]
-    if not lists:
+    if not samples:
         return empty_section("Samples", "There are no translations yet; run nmt evaluate.")
-    return PageSection("Samples", "samples.html.j2", lists)
+    return PageSection("Samples", "samples.html.j2", (samples, languages))
 
 
 def select_lines(evaluation: StoredEvaluation, count: int, lines: Sequence[int]) -> list[int]:
@@ -139,32 +86,42 @@ def _warnings(evaluation: StoredEvaluation) -> list[str]:
     return warnings
 
 
-def _breakdown(evaluation: StoredEvaluation) -> _Breakdown:
+def _breakdown(evaluation: StoredEvaluation) -> dict[str, Any]:
     if not (evaluation.folder / ANALYSIS).is_file():
         raise DataError(f"{evaluation.name} has no analysis.json; run nmt evaluate.")
     analysis = read_analysis(evaluation.folder)
-    lines = [line for line in analysis.worst_lines if 1 <= line.line <= len(evaluation.sentences)]
-    return _Breakdown(
-        evaluation.name,
-        analysis,
-        {metric: METRIC_NAMES.get(metric, metric) for part in analysis.slices for metric in part.scores},
-        [
-            _sample(
-                line.line, evaluation.sentences[line.line - 1], f"{analysis.sort_metric} {format_score(line.score)}"
-            )
-            for line in lines[:_MAX_WORST_LINES]
-        ],
-        read_robustness(evaluation.folder, evaluation.content.get("provenance")) or [],
-    )
+    lines = [each for each in analysis.worst_lines if 1 <= each.line <= len(evaluation.sentences)]
+    scores = [f"{analysis.sort_metric} {format_score(each.score)}" for each in lines]
+    samples = [
+        _sample(each.line, evaluation.sentences[each.line - 1], score)
+        for each, score in zip(lines, scores, strict=True)
+    ]
+    return {
+        "name": evaluation.name,
+        "analysis": analysis,
+        "metrics": {metric: METRIC_NAMES.get(metric, metric) for part in analysis.slices for metric in part.scores},
+        "worst": samples[:_MAX_WORST_LINES],
+        "robustness": read_robustness(evaluation.folder, evaluation.content.get("provenance")) or [],
+    }
 
 
-def _sample(line: int, sentence: EvaluatedSentence, score: str = "") -> _DisplayedSample:
-    """Compare a translation with the reference that has most words in common with it."""
+def _sample(line: int, sentence: EvaluatedSentence, score: str = "") -> dict[str, Any]:
+    """Compare a translation with the reference that has most words in common with it.
+
+    Args:
+        line: 1-based.
+        score: Score that the line was selected by; its log-probability is shown by default.
+    """
     words = Counter(sentence.hypothesis.split())
     closest = max(sentence.references or [""], key=lambda reference: (words & Counter(reference.split())).total())
     others = [reference for reference in sentence.references if reference != closest]
     diff = diff_words(shorten(sentence.hypothesis), shorten(closest))
     if not sentence.hypothesis.strip():
         diff = TextDiff([DiffSpan("(empty)", True)], diff.reference)
-    score = score or f"log-probability {sentence.log_probability:.2f}"
-    return _DisplayedSample(line, score, shorten(sentence.source), diff, list(map(shorten, others)))
+    return {
+        "line": line,
+        "score": score or f"log-probability {sentence.log_probability:.2f}",
+        "source": shorten(sentence.source),
+        "diff": diff,
+        "other_references": list(map(shorten, others)),
+    }

@@ -1,16 +1,14 @@
 """Page section with the curves and events of a run, from its journal."""
 
 import time
-from dataclasses import dataclass, replace
-
-from markupsafe import Markup
+from dataclasses import dataclass
 
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.plots.curves import BestMarker, Curve, CurveChart, draw_curves
-from nmt_cli.reporting.rendering import PageSection, empty_section
+from nmt_cli.reporting.rendering import METRIC_NAMES, PageSection, empty_section
+from nmt_cli.reporting.run_report.contents import RunContents
 from nmt_cli.runs.history import Event, History, Series
 
-METRIC_NAMES = {"loss": "loss", "bleu": "BLEU", "chrf": "chrF"}
 _MAX_EVENTS = 40
 
 
@@ -29,35 +27,24 @@ class BestValidation:
         return METRIC_NAMES.get(self.metric, self.metric)
 
 
-@dataclass(frozen=True)
-class _Event:
-    update: int
-    time: str
-    description: str
-
-
-@dataclass(frozen=True)
-class _LearningCurves:
-    charts: list[Markup]
-    events: list[_Event]
-    num_hidden_events: int
-    damaged_lines: int
-    best: BestValidation | None
-
-
-def learning_curves_section(history: History | None, recipe: Recipe | None) -> PageSection:
+def learning_curves_section(contents: RunContents) -> PageSection:
     """Show curves of all quantities in the journal, and its events."""
-    title = "Learning curves"
+    title, history = "Learning curves", contents.history
     if history is None:
         return empty_section(title, "The run has no journal (metrics.jsonl), so there are no curves.")
     if not history.train and not history.valid:
         return empty_section(title, "The journal has no updates yet; curves appear after the first report.")
-    best = best_validation(history, recipe)
+    best = best_validation(history, contents.recipe)
     charts = [chart for chart in _charts(history, best) if any(curve.updates for curve in chart.curves)]
-    drawn = [draw_curves(replace(chart, last_update=history.last_update)) for chart in charts]
-    events = [_Event(event.update, _format_time(event.time), _describe(event)) for event in history.events]
+    events = [(event.update, _format_time(event.time), _describe(event)) for event in history.events]
     shown = events if len(events) <= _MAX_EVENTS else [*events[: _MAX_EVENTS // 2], *events[-_MAX_EVENTS // 2 :]]
-    content = _LearningCurves(drawn, shown, len(events) - len(shown), history.damaged, best)
+    content = {
+        "charts": [draw_curves(chart, history.last_update) for chart in charts],
+        "events": shown,
+        "num_hidden_events": len(events) - len(shown),
+        "damaged_lines": history.damaged,
+        "best": best,
+    }
     return PageSection(title, "learning_curves.html.j2", content)
 
 

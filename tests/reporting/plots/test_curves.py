@@ -38,7 +38,7 @@ def test_curve_is_linear_between_its_values() -> None:
 
 
 def test_curves_stay_within_the_frame() -> None:
-    svg = draw_curves(CurveChart("x", [Curve("a", [0, 1, 2], [-5.0, 1e9, 0.5])], last_update=10))
+    svg = draw_curves(CurveChart("x", [Curve("a", [0, 1, 2], [-5.0, 1e9, 0.5])]), last_update=10)
     for x, y in points(curves(svg)[0]):
         assert 0 <= x <= WIDTH
         assert 0 <= y <= HEIGHT

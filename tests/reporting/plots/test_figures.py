@@ -4,14 +4,9 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from nmt_cli.reporting.plots.figures import (
-    AttentionMap,
-    HistogramChart,
-    ScoreInterval,
-    draw_attention,
-    draw_histogram,
-    draw_intervals,
-)
+from nmt_cli.evaluation.metrics.metric import ConfidenceInterval
+from nmt_cli.evaluation.system_comparison import SystemScore
+from nmt_cli.reporting.plots.figures import AttentionMap, draw_attention, draw_histogram, draw_intervals
 
 HOSTILE = '<script>"&\x00\u202e'
 
@@ -20,20 +15,25 @@ def parsed(svg: str) -> ElementTree.Element:
     return ElementTree.fromstring(svg)
 
 
+def make_score(system: str, value: float, low: float, high: float, metric: str = "BLEU") -> SystemScore:
+    interval = ConfidenceInterval(value, low, high, 1000, 1)
+    return SystemScore(system, "bleu", metric, metric, False, value, {system: value}, None, interval)
+
+
 def test_histogram_shows_statistics() -> None:
-    svg = draw_histogram(HistogramChart("Lengths", "subwords", {"source": {1: 1, 3: 3}, "target": {2: 4}}))
+    svg = draw_histogram("Lengths", "subwords", {"source": {1: 1, 3: 3}, "target": {2: 4}})
     parsed(svg)
     assert "source: 4 lines, mean 2.5, median 3, longest 3" in svg
 
 
 def test_histogram_counts_lines_that_are_not_drawn() -> None:
-    svg = draw_histogram(HistogramChart("Lengths", "subwords", {"source": {10: 100_000, 5000: 7}}))
+    svg = draw_histogram("Lengths", "subwords", {"source": {10: 100_000, 5000: 7}})
     assert "7 longer than" in svg
 
 
 @pytest.mark.parametrize("lengths", [{}, {"source": {}}, {"source": {0: 3}}])
 def test_draw_histogram_of_few_or_no_values(lengths: dict[str, dict[int, int]]) -> None:
-    parsed(draw_histogram(HistogramChart("Lengths", "subwords", lengths)))
+    parsed(draw_histogram("Lengths", "subwords", lengths))
 
 
 def test_attention_has_a_cell_for_each_visible_weight() -> None:
@@ -43,7 +43,7 @@ def test_attention_has_a_cell_for_each_visible_weight() -> None:
 
 
 def test_intervals_show_score_and_bounds() -> None:
-    svg = draw_intervals("BLEU", [ScoreInterval("a", 37.2, 35.6, 38.8), ScoreInterval("b", 0.5, 0.25, 0.75)])
+    svg = draw_intervals([make_score("a", 37.2, 35.6, 38.8), make_score("b", 0.5, 0.25, 0.75)])
     parsed(svg)
     assert "a: 37.20 (35.60 to 38.80)" in svg
     assert "b: 0.5000 (0.2500 to 0.7500)" in svg
@@ -51,9 +51,9 @@ def test_intervals_show_score_and_bounds() -> None:
 
 def test_figures_escape_untrusted_text() -> None:
     svgs = [
-        draw_histogram(HistogramChart(HOSTILE, HOSTILE, {HOSTILE: {1: 1}})),
+        draw_histogram(HOSTILE, HOSTILE, {HOSTILE: {1: 1}}),
         draw_attention(AttentionMap(1, [HOSTILE], [HOSTILE], [[1.0]])),
-        draw_intervals(HOSTILE, [ScoreInterval(HOSTILE, 1, 0, 2)], HOSTILE),
+        draw_intervals([make_score(HOSTILE, 1, 0, 2, HOSTILE)]),
     ]
     for svg in svgs:
         assert not list(parsed(svg).iter("script"))
