@@ -1,9 +1,9 @@
 """Measure the speed of preprocessing and of making batches.
 
-    python benchmarks/data_speed.py preprocess ../shared/data/tatoeba-en-de/train.{en,de}.gz [--pairs 10_000_000]
-    python benchmarks/data_speed.py learning ../shared/data/tatoeba-en-de/train.{en,de}.gz [--pairs 2_000_000]
-    python benchmarks/data_speed.py filters ../shared/data/tatoeba-en-de/train.{en,de}.gz
-    python benchmarks/data_speed.py batches ../shared/data/tatoeba-en-de/train.{en,de}.gz
+    python benchmarks/data_speed.py preprocess data/tatoeba-en-de/train.{en,de}.gz [--pairs 10_000_000]
+    python benchmarks/data_speed.py learning data/tatoeba-en-de/train.{en,de}.gz [--pairs 2_000_000]
+    python benchmarks/data_speed.py filters data/tatoeba-en-de/train.{en,de}.gz
+    python benchmarks/data_speed.py batches data/tatoeba-en-de/train.{en,de}.gz
 
 Each command prints a Markdown table. `preprocess` runs `nmt preprocess` on the corpus and on a synthetic one of the
 given size: two pairs of the corpus joined, sometimes with a word that occurs nowhere else. For comparison,

@@ -85,12 +85,12 @@ def main() -> None:
         "hard": with_glossary(translator, glossary.entries, "hard"),
     }
     print(f"{len(glossary.entries)} terms\n")
-    print("| glossary | terms used | share | BLEU | seconds |\n|:--|--:|--:|--:|--:|", flush=True)
+    print("| glossary | terms used | fraction | BLEU | seconds |\n|:--|--:|--:|--:|--:|", flush=True)
     for name, constrained in ways.items():
         found = measured(constrained, sources, references)
-        share = found.used / found.asked
+        fraction = found.used / found.asked
         print(
-            f"| {name} | {found.used} of {found.asked} | {share:.1%} | {found.bleu:.2f} | {found.seconds:.1f} |",
+            f"| {name} | {found.used} of {found.asked} | {fraction:.1%} | {found.bleu:.2f} | {found.seconds:.1f} |",
             flush=True,
         )
     compare_places(translator, glossary, sources)
@@ -110,7 +110,7 @@ def compare_places(translator: Translator, glossary: Glossary, sources: Sequence
         "required phrases": (translator, required),
         "hard terms": (with_glossary(translator, terms, "hard"), list(map(Request, sources))),
     }
-    print("\n| invented words as | used | in their place | seconds |\n|:--|--:|--:|--:|")
+    print("\n| invented words as | used | in the right position | seconds |\n|:--|--:|--:|--:|")
     for name, (constrained, requests) in ways.items():
         started = time.perf_counter()
         texts = [each.best.text for each in constrained.translate(requests)]
