@@ -31,8 +31,13 @@ class Reporter(Protocol):
     def table(self, title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
         """Report rows of values; the first column is text."""
 
-    def progress_bar(self, description: str, unit: str, total: int | None = None) -> "ProgressBar":
+    def progress_bar(
+        self, description: str, unit: str, total: int | None = None, done: int = 0, plain_lines: bool = True
+    ) -> "ProgressBar":
         """Return a progress bar, to be used as a context manager."""
+
+    def set_quiet(self, quiet: bool) -> None:
+        """Report only warnings from now on."""
 
 
 def set_quiet(quiet: bool) -> None:
@@ -86,11 +91,6 @@ def table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> None
     with suppress(OSError):
         width = None if _is_terminal() else 120  # a log file has no width of its own
         Console(stderr=True, markup=False, emoji=False, highlight=False, width=width).print(drawn)
-
-
-def progress_bar(description: str, unit: str, total: int | None = None) -> "ProgressBar":
-    """Return a progress bar, to be used as a context manager."""
-    return ProgressBar(description, unit, total)
 
 
 class ProgressBar:
@@ -147,6 +147,9 @@ class ProgressBar:
         if not self.total or done <= 0:
             return ""
         return duration((time.monotonic() - self._started) / done * (self.total - self.done))
+
+
+progress_bar = ProgressBar  # as a function of `Reporter`
 
 
 def duration(seconds: float) -> str:

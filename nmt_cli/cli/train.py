@@ -40,4 +40,4 @@ def train(
     load_recipe(recipe, set_ or [])  # report errors before torch is loaded
     from nmt_cli.commands.train import train as command
 
-    command(recipe, set_ or [], run, fresh, dry_run, nproc)
+    command(recipe, set_ or [], run, fresh, dry_run, nproc, console)

@@ -13,7 +13,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from nmt_cli import console
+from nmt_cli.console import Reporter
 from nmt_cli.devices import divide_threads, is_rank
 from nmt_cli.errors import ResourceError, WorkerFailedError
 
@@ -63,7 +63,7 @@ def launch(num_processes: int) -> None:
 
 
 @contextmanager
-def catch_stop_signals() -> Iterator[Callable[[], signal.Signals | None]]:
+def catch_stop_signals(reporter: Reporter) -> Iterator[Callable[[], signal.Signals | None]]:
     """Record the first SIGTERM, SIGINT or SIGHUP instead of ending the process; a second one ends it at once.
 
     Yields a function that returns the recorded signal, if any. A rank whose launcher is gone reports SIGTERM, because
@@ -79,7 +79,7 @@ def catch_stop_signals() -> Iterator[Callable[[], signal.Signals | None]]:
         received.append(signal.Signals(number))
         for each in handlers:
             signal.signal(each, signal.SIG_DFL)
-        console.info("stopping after this update; send the signal again to stop at once")
+        reporter.info("stopping after this update; send the signal again to stop at once")
 
     def first_signal() -> signal.Signals | None:
         if not received and is_rank() and os.getppid() != parent:

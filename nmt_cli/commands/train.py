@@ -11,6 +11,7 @@ from nmt_cli.commands.launching import launch
 from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.commands.training_run import TrainingRun
+from nmt_cli.console import Reporter
 from nmt_cli.data.prepared import Prepared, open_prepared
 from nmt_cli.devices import (
     current_rank,
@@ -40,6 +41,7 @@ def train(
     fresh: bool = False,
     dry_run: bool = False,
     processes: int | None = None,
+    reporter: Reporter = console,
 ) -> None:
     """Train the recipe's model, or resume its run; the average of the best checkpoints becomes RUN/model.
 
@@ -51,7 +53,7 @@ def train(
     if recipe.training.logging.tensorboard:
         require_tensorboard()
     if dry_run:
-        _describe(recipe, _open_prepared(recipe))
+        _describe(recipe, _open_prepared(recipe), reporter)
         return
     processes = processes or default_processes()
     if processes > 1 and not is_rank():
@@ -68,18 +70,18 @@ def train(
     device = pick_device()
     with init_distributed(rank, device, recipe.training.parallel.timeout) as distributed, ExitStack() as open_files:
         if not distributed.is_primary:
-            console.set_quiet(True)
+            reporter.set_quiet(True)
         run = RunDirectory(recipe.run)
         prepared = _open_prepared(recipe)
         if distributed.is_primary:
             refuse_foreign_folder(run)
             if fresh and not is_restarted():
-                move_aside(run)
+                move_aside(run, reporter)
             open_files.enter_context(files.lock(run.lock))
             refuse_another_experiment(run, recipe, prepared.fingerprint)
         distributed.barrier()
         with memory_errors():
-            _start_or_resume(run, recipe, recipe_path, prepared, device, distributed)
+            _start_or_resume(run, recipe, recipe_path, prepared, device, distributed, reporter)
 
 
 def _start_or_resume(
@@ -89,13 +91,14 @@ def _start_or_resume(
     prepared: Prepared,
     device: torch.device,
     distributed: Distributed,
+    reporter: Reporter,
 ) -> None:
     """Train in a run that is locked. If it is finished, change no file."""
-    training_run = TrainingRun(run, recipe, prepared, device, distributed)
+    training_run = TrainingRun(run, recipe, prepared, device, distributed, reporter)
     if training_run.is_finished():
         return
     if distributed.is_primary:
-        begin(run, recipe, recipe_path, prepared.fingerprint, prepared.tokenizer.save, environment())
+        begin(run, recipe, recipe_path, prepared.fingerprint, prepared.tokenizer.save, environment(), reporter)
     training_run.run()
 
 
@@ -105,14 +108,14 @@ def _open_prepared(recipe: Recipe) -> Prepared:
     return open_prepared(recipe, pretrained_tokenizer(recipe) if path and path.exists() else None)
 
 
-def _describe(recipe: Recipe, prepared: Prepared) -> None:
-    """Print the size of the training without starting it."""
+def _describe(recipe: Recipe, prepared: Prepared, reporter: Reporter) -> None:
+    """Report the size of the training without starting it."""
     with torch.device("meta"):
         model = build(recipe.model, vocabulary_spec(prepared.tokenizer))
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     num_pairs = sum(len(corpus) for corpus in prepared.train)
     num_tokens = sum(corpus.target_tokens + len(corpus) for corpus in prepared.train)
-    console.table(
+    reporter.table(
         f"{recipe.run} would be trained on {describe(pick_device())}",
         ["", "number"],
         [

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from nmt_cli import __version__, console, files
+from nmt_cli import __version__, files
 from nmt_cli.commands.launching import catch_stop_signals
 from nmt_cli.commands.loading import check_weights, config_of, vocabulary_spec
 from nmt_cli.commands.starting import start_from
+from nmt_cli.console import Reporter, duration
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.reading import read_all
 from nmt_cli.data.tokenizing.tags import SourceTags
@@ -42,11 +43,18 @@ class TrainingRun:
     """One rank's part of a training run. The primary rank writes files and messages."""
 
     def __init__(
-        self, run: RunDirectory, recipe: Recipe, prepared: Prepared, device: torch.device, distributed: Distributed
+        self,
+        run: RunDirectory,
+        recipe: Recipe,
+        prepared: Prepared,
+        device: torch.device,
+        distributed: Distributed,
+        reporter: Reporter,
     ) -> None:
         self._run, self._recipe, self._prepared, self._distributed = run, recipe, prepared, distributed
+        self._reporter = reporter
         self._journal = Journal(run if distributed.is_primary else None, recipe.training.logging.tensorboard)
-        checkpoint = checkpoints.last_good_checkpoint(run)
+        checkpoint = checkpoints.last_good_checkpoint(run, reporter)
         vocabularies = vocabulary_spec(prepared.tokenizer)
         model = self._initial_model() if checkpoint is None else build(recipe.model, vocabularies)
         objective = build_objective(recipe.training, model, prepared.tokenizer.special_tokens.unk)
@@ -61,7 +69,7 @@ class TrainingRun:
         # The status "finished" is written last: without it, a kill may have left work to do or files to remove.
         is_finished = bool(reason) and read_summary(self._run).get("status") == "finished" and self._is_published()
         if is_finished:
-            console.info(f"{self._run.path}: training is finished: {reason}")
+            self._reporter.info(f"{self._run.path}: training is finished: {reason}")
         return is_finished
 
     def run(self) -> None:
@@ -71,7 +79,7 @@ class TrainingRun:
             StoppedError: A signal stopped this rank or another one; everything is saved.
         """
         limit_memory_growth()
-        with catch_stop_signals() as received_signal:
+        with catch_stop_signals(self._reporter) as received_signal:
             self._checkpointer.sync_run_directory()
             self._log_start()
             while True:
@@ -94,14 +102,14 @@ class TrainingRun:
         settings, trainer, prepared, seed = self._recipe.training, self._trainer, self._prepared, self._recipe.seed
         batch_tokens = settings.batch_tokens
         if batch_tokens == "auto":
-            batch_tokens = find_batch_tokens(trainer, prepared)
+            batch_tokens = find_batch_tokens(trainer, prepared, self._reporter)
         weights = {name: corpus.weight for name, corpus in self._recipe.data.train.items()}
         updates = iterate_updates(
             prepared, weights, settings, batch_tokens, seed, trainer.state.data, self._distributed
         )
         monitor = TrainingMonitor(trainer)
         tools = TrainingTools(
-            TrainingLog(trainer, self._journal, monitor),
+            TrainingLog(trainer, self._journal, monitor, self._reporter),
             self._checkpointer,
             prepared,
             _validation_decoder(self._recipe, prepared, trainer.device),
@@ -116,8 +124,8 @@ class TrainingRun:
         num_pairs = sum(len(corpus) for corpus in self._prepared.train)
         num_updates = trainer.state.num_updates
         if self._recipe.training.precision == "bf16" and not has_fast_bf16(trainer.device):
-            console.warn("training.precision: this processor has no bf16 instructions; using fp32")
-        console.info(
+            self._reporter.warn("training.precision: this processor has no bf16 instructions; using fp32")
+        self._reporter.info(
             f"{self._run.path}: {self._recipe.model.architecture} with {num_parameters:,} parameters,"
             f" {num_pairs:,} sentence pairs, {describe(trainer.device)}"
             + (f", resuming after update {num_updates:,}" if num_updates else "")
@@ -145,7 +153,7 @@ class TrainingRun:
             # No update has followed, so that the cause is in this checkpoint; a lower rate would not help.
             checkpoints.remove_checkpoints_after(self._run, before.num_updates - 1)
         self._distributed.barrier()
-        checkpoint = checkpoints.last_good_checkpoint(self._run)
+        checkpoint = checkpoints.last_good_checkpoint(self._run, self._reporter)
         if checkpoint is None:
             parameters = dict(self._initial_model().named_parameters())
             self._trainer.load_state(parameters, {}, TrainState().state_dict())
@@ -157,7 +165,7 @@ class TrainingRun:
         self._checkpointer.sync_run_directory()
         details = {"num_rollbacks": state.num_rollbacks, "lr_scale": state.lr_scale}
         record_event(self._journal, state, "rolled back", diverged_after=before.num_updates, **details)
-        console.warn(
+        self._reporter.warn(
             f"{error}; rolled back to update {state.num_updates:,}, with the learning rate times {state.lr_scale:g}"
         )
 
@@ -188,7 +196,7 @@ class TrainingRun:
         run, state, tokenizer = self._run, self._trainer.state, self._prepared.tokenizer
         if not self._distributed.is_primary:
             return
-        checkpoints.remove_damaged(run, self._updates_to_average())
+        checkpoints.remove_damaged(run, self._updates_to_average(), self._reporter)
         updates = self._updates_to_average()
         averaged = checkpoints.average_checkpoints([run.checkpoint(update) for update in updates])
         with files.new_folder(run.model) as folder:
@@ -199,8 +207,8 @@ class TrainingRun:
         reason = stop_reason(self._recipe.training, state)
         update_summary(run, status="finished", reason=reason, update=state.num_updates, seconds=round(state.seconds))
         source = f"average of {len(updates)} checkpoints, updates" if len(updates) > 1 else "checkpoint of update"
-        console.info(
-            f"finished after {console.duration(state.seconds)}: {reason}\n"
+        self._reporter.info(
+            f"finished after {duration(state.seconds)}: {reason}\n"
             f"{run.model}: {source} {', '.join(map('{:,}'.format, updates))}\n"
             f"next: nmt evaluate {run.path}"
         )

@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from nmt_cli import console, files
+from nmt_cli.console import Reporter
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.runs.directory import OPTIMIZER, STATE, WEIGHTS, RunDirectory
 
@@ -51,14 +52,14 @@ def verify_checkpoint(run: RunDirectory, update: int) -> None:
             raise ModelError(f"{folder / files.MANIFEST}: is damaged; it does not list {name}")
 
 
-def last_good_checkpoint(run: RunDirectory) -> Path | None:
+def last_good_checkpoint(run: RunDirectory, reporter: Reporter = console) -> Path | None:
     """Return the newest undamaged checkpoint, or None if there is no checkpoint. Warns of damaged ones."""
     num_damaged = 0
     for update in reversed(run.saved_updates()):
         try:
             verify_checkpoint(run, update)
         except ModelError as error:
-            console.warn(f"{error}; falling back to the checkpoint before it")
+            reporter.warn(f"{error}; falling back to the checkpoint before it")
             num_damaged += 1
             continue
         return run.checkpoint(update)
@@ -74,13 +75,13 @@ def remove_checkpoints_after(run: RunDirectory, update: int) -> None:
             files.remove(run.checkpoint(saved))
 
 
-def remove_damaged(run: RunDirectory, updates: Iterable[int]) -> None:
+def remove_damaged(run: RunDirectory, updates: Iterable[int], reporter: Reporter = console) -> None:
     """Remove damaged checkpoints among those of the given updates, with a warning."""
     for update in updates:
         try:
             verify_checkpoint(run, update)
         except ModelError as error:
-            console.warn(f"{error}; this checkpoint is removed")
+            reporter.warn(f"{error}; this checkpoint is removed")
             files.remove(run.checkpoint(update))
 
 

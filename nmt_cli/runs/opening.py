@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nmt_cli import __version__, console, files
+from nmt_cli import __version__, files
+from nmt_cli.console import Reporter
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.recipe.differences import check_resumable
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
@@ -26,7 +27,7 @@ def refuse_foreign_folder(run: RunDirectory) -> None:
             raise RecipeError(f"{run.path}: holds other files ({others[0]}); choose an empty directory as `run`")
 
 
-def move_aside(run: RunDirectory) -> None:
+def move_aside(run: RunDirectory, reporter: Reporter) -> None:
     """Rename an existing run to `NAME.oldN`."""
     if not run.path.exists():
         return
@@ -36,7 +37,7 @@ def move_aside(run: RunDirectory) -> None:
             index += 1
         with files.disk_errors(run.path):
             run.path.rename(aside)
-    console.info(f"{run.path}: moved the old run to {aside}")
+    reporter.info(f"{run.path}: moved the old run to {aside}")
 
 
 def refuse_another_experiment(run: RunDirectory, recipe: Recipe, data: str) -> None:
@@ -61,11 +62,12 @@ def begin(
     data: str,
     save_tokenizer: Callable[[Path], None],
     environment: Mapping[str, Any],
+    reporter: Reporter,
 ) -> None:
     """Write the files of a run that precede its first checkpoint; `data` is the fingerprint of the prepared data."""
     before = read_summary(run) if run.summary.is_file() else {}
     if run.saved_updates():
-        _warn_of_changed_environment(run, before.get("environment", {}), environment)
+        _warn_of_changed_environment(run, before.get("environment", {}), environment, reporter)
     update_summary(
         run,
         format=1,
@@ -87,8 +89,10 @@ def begin(
         file.write(resolved_yaml(recipe).encode())
 
 
-def _warn_of_changed_environment(run: RunDirectory, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _warn_of_changed_environment(
+    run: RunDirectory, before: Mapping[str, Any], now: Mapping[str, Any], reporter: Reporter
+) -> None:
     """Warn that other devices and torch versions round differently, as do other numbers of threads and ranks."""
     for key in ("device", "torch"):
         if before.get(key, now[key]) != now[key]:
-            console.warn(f"{run.path}: results will not be bit-identical: {key} was {before[key]}, is now {now[key]}")
+            reporter.warn(f"{run.path}: results will not be bit-identical: {key} was {before[key]}, is now {now[key]}")

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from nmt_cli import console
+from nmt_cli.console import Reporter
 from nmt_cli.data.arrays import RaggedArray
 from nmt_cli.data.batches import Batch, collate
 from nmt_cli.data.prepared import Prepared
@@ -18,7 +18,7 @@ _SAFETY_FACTOR = 0.8
 """Fraction of the size that just fitted, because memory becomes fragmented."""
 
 
-def find_batch_tokens(trainer: Trainer, prepared: Prepared) -> int:
+def find_batch_tokens(trainer: Trainer, prepared: Prepared, reporter: Reporter) -> int:
     """Return how many padded target tokens of the longest pairs fit into memory. Changes no parameter.
 
     Tries sizes that double, up to one rank's part of an update: larger batches would not be used.
@@ -35,7 +35,7 @@ def find_batch_tokens(trainer: Trainer, prepared: Prepared) -> int:
     torch.cuda.empty_cache()
     found = fitting if fitting == limit else int(fitting * _SAFETY_FACTOR)
     smallest = max(1, min(map(int, trainer.distributed.all_gather_object(found))))
-    console.info(f"batch_tokens: {smallest:,} fit into memory")
+    reporter.info(f"batch_tokens: {smallest:,} fit into memory")
     return smallest
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli import console
+from nmt_cli.console import Reporter, duration
 from nmt_cli.devices import peak_memory
 from nmt_cli.models.kernels import matmul_speed
 from nmt_cli.runs.journal import Journal
@@ -25,12 +25,12 @@ def record_event(journal: Journal, state: TrainState, event: str, **values: Any)
 class TrainingLog:
     """One rank's log. All ranks must call it alike; only the primary rank writes."""
 
-    def __init__(self, trainer: Trainer, journal: Journal, monitor: TrainingMonitor) -> None:
-        self._trainer, self._journal, self._monitor = trainer, journal, monitor
+    def __init__(self, trainer: Trainer, journal: Journal, monitor: TrainingMonitor, reporter: Reporter) -> None:
+        self._trainer, self._journal, self._monitor, self._reporter = trainer, journal, monitor, reporter
         limits, state = trainer.settings.limits, trainer.state
         is_limited_by_updates = limits.epochs is None and limits.minutes is None
         total = limits.updates if is_limited_by_updates else None
-        self.progress_bar = console.ProgressBar("training", "updates", total, state.num_updates, plain_lines=False)
+        self.progress_bar = reporter.progress_bar("training", "updates", total, state.num_updates, plain_lines=False)
         self._num_parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
         precision = torch.bfloat16 if trainer.settings.precision == "bf16" else torch.float32
         self._peak_flops = matmul_speed(trainer.device, precision) * trainer.distributed.world_size
@@ -62,7 +62,7 @@ class TrainingLog:
             self._record("valid", set=name, num_not_improved=state.num_not_improved, **values)
             text = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
             best = "" if state.num_not_improved else "  (best so far)"
-            console.info(f"update {state.num_updates:,}  {name}: {text}{best}")
+            self._reporter.info(f"update {state.num_updates:,}  {name}: {text}{best}")
         self._start_interval()
 
     def _report_interval(self, stats: UpdateStats) -> dict[str, str]:
@@ -86,7 +86,7 @@ class TrainingLog:
         facts = {"epoch": f"{state.data.passes:.1f}", "loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"}
         facts |= self._times_left(passed)
         if not self.progress_bar.on_terminal:
-            console.info(
+            self._reporter.info(
                 f"update {state.num_updates:,}  epoch {facts['epoch']}  loss {facts['loss']}"
                 f"  {facts['tokens/s']} tokens/s"
                 + "".join(f"  {what} in {facts[what]}" for what in ("validation", "end") if what in facts)
@@ -99,14 +99,14 @@ class TrainingLog:
         validation = passed / len(self._losses) * (-state.num_updates % settings.validation.every)
         fraction = state.fraction_done(settings.limits)
         if fraction <= self._initial_fraction:
-            return {"validation": console.duration(validation)}
+            return {"validation": duration(validation)}
         end = (time.monotonic() - self._started) * (1 - fraction) / (fraction - self._initial_fraction)
         # The last validation takes place at the end.
-        return {"validation": console.duration(min(validation, end)), "end": console.duration(end)}
+        return {"validation": duration(min(validation, end)), "end": duration(end)}
 
     def _report_out_of_memory(self) -> None:
         self._max_tokens_that_fit = self._trainer.max_tokens_that_fit
-        console.warn(
+        self._reporter.warn(
             f"out of memory: training continues with at most {self._max_tokens_that_fit:,} padded target tokens at"
             " once; the gradients stay the same, but a lower training.batch_tokens is faster"
         )
@@ -118,13 +118,13 @@ class TrainingLog:
         self._interval_start += time.monotonic() - before  # the check must not count as slow training
         if diagnosis is not None and self._trainer.distributed.is_primary:
             state = self._trainer.state
-            console.warn(f"update {state.num_updates:,}: {diagnosis.message}")
+            self._reporter.warn(f"update {state.num_updates:,}: {diagnosis.message}")
             record_event(self._journal, state, "unhealthy", cause=diagnosis.cause, message=diagnosis.message)
 
     def _report_skipped(self, stats: UpdateStats) -> None:
         state = self._trainer.state
         pairs = ", ".join(map(str, stats.pair_ids[:6]))
-        console.warn(f"update {state.num_updates + 1:,}: the gradient is not finite (pairs {pairs}, …); skipped")
+        self._reporter.warn(f"update {state.num_updates + 1:,}: the gradient is not finite (pairs {pairs}, …); skipped")
         record_event(self._journal, state, "skipped", pairs=stats.pair_ids, learning_rate=stats.learning_rate)
 
     def _record(self, kind: str, **values: Any) -> None:

@@ -111,7 +111,7 @@ def train_with_interruptions(
     """Train in this process, stopping after every few updates; return the number of starts."""
 
     @contextmanager
-    def stopping() -> Any:
+    def stopping(_reporter: object) -> Any:
         signals = iter([None] * (updates - 1))
         yield lambda: next(signals, signal.SIGTERM)
 

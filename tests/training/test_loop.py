@@ -11,6 +11,7 @@ import torch
 from tiny import batch, tiny_model, tiny_trainer, update_of
 from torch import nn
 
+from nmt_cli import console
 from nmt_cli.data.batches import Batch
 from nmt_cli.errors import DivergedError, ResourceError
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
@@ -204,7 +205,7 @@ class RecordingCheckpointer:
 
 def tools_of(trainer: Trainer, journal: Journal, saved: list[int], is_stop_requested: Callable[[], bool]) -> Any:
     """Tools without validation data; `loop.validate` must be replaced."""
-    log = TrainingLog(trainer, journal, TrainingMonitor(trainer))
+    log = TrainingLog(trainer, journal, TrainingMonitor(trainer), console)
     checkpointer: Any = RecordingCheckpointer(trainer, saved)
     nothing: Any = None
     return TrainingTools(log, checkpointer, nothing, nothing, is_stop_requested)
