@@ -198,7 +198,8 @@ def training_speed(
     update = UpdateBatches([MicroBatch(rows, 0)], rows.target_tokens, {}, data_state)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with closing(prefetch(repeat(update), device)) as updates:
+    endless = repeat(update)
+    with closing(prefetch(map(UpdateBatches.pinned, endless) if device.type == "cuda" else endless)) as updates:
         steps = train_steps(trainer, updates, seed=1)
         for _ in range(3):  # these warm up
             next(steps)

@@ -28,7 +28,7 @@ from nmt_cli.runs.directory import CONFIG, OPTIMIZER, TOKENIZER, WEIGHTS, RunDir
 from nmt_cli.runs.journal import Journal, read_summary, update_summary
 from nmt_cli.training.batch_size import find_batch_tokens
 from nmt_cli.training.checkpointing import Checkpointer
-from nmt_cli.training.data_iterator import iterate_updates, prefetch
+from nmt_cli.training.data_iterator import UpdateBatches, iterate_updates, prefetch
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.loop import TrainingTools, train, train_steps
 from nmt_cli.training.monitor import TrainingMonitor
@@ -107,6 +107,8 @@ class TrainingRun:
         updates = iterate_updates(
             prepared, weights, settings, batch_tokens, seed, trainer.state.data, self._distributed
         )
+        if trainer.device.type == "cuda":
+            updates = map(UpdateBatches.pinned, updates)
         monitor = TrainingMonitor(trainer)
         tools = TrainingTools(
             TrainingLog(trainer, self._journal, monitor, self._reporter),
@@ -115,7 +117,7 @@ class TrainingRun:
             _validation_decoder(self._recipe, prepared, trainer.device),
             is_stop_requested,
         )
-        with closing(prefetch(updates, trainer.device)) as prefetched:
+        with closing(prefetch(updates)) as prefetched:
             return train(train_steps(trainer, monitor.watch(prefetched), seed), trainer, tools)
 
     def _log_start(self) -> None:

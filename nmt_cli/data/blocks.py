@@ -32,9 +32,6 @@ _MIN_SPANS = 64
 class Block:
     """Pairs of all corpora, in memory."""
 
-    epoch: int
-    index: int
-    """In the epoch."""
     pairs: TokenPairs
     """Their ids count through all corpora."""
     corpus_ids: Integers
@@ -84,8 +81,6 @@ class BlockReader:
             corpus_ids.append(0)
         start, end = self._mixture.epoch_fractions(epoch, index)
         return Block(
-            epoch,
-            index,
             concatenate_pairs(parts, [self._first_ids[corpus_id] for corpus_id in corpus_ids]),
             np.repeat(np.array(corpus_ids, np.int64), [len(part) for part in parts]),
             epoch + start,

@@ -12,12 +12,10 @@ import math
 import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-import torch
 
 from nmt_cli.data.arrays import Integers
 from nmt_cli.data.batches import Batch, batch_by_size, collate
@@ -31,8 +29,8 @@ from nmt_cli.training.train_state import DataState
 
 T = TypeVar("T")
 
-_NUM_PREFETCHED = 4
-"""Updates whose batches are assembled ahead of the device."""
+_MAX_JOIN_SECONDS = 1.0
+"""Reading a block takes longer, but does not keep a process from ending."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,8 @@ def iterate_updates(
     """
     max_tokens = max(1, min(batch_tokens, settings.update_tokens // distributed.world_size))
     blocks = BlockReader(prepared.train, weights, settings.mixing, seed, build_regularizer(prepared, settings))
-    for block in prefetch_one(_iterate_blocks(blocks, seed, start, max_tokens), "blocks"):
-        yield from _split_into_updates(prepared, block, settings.update_tokens, distributed)
+    for block, batches, state in prefetch(_iterate_blocks(blocks, seed, start, max_tokens), num_ahead=1):
+        yield from _split_into_updates(prepared, block, batches, state, settings.update_tokens, distributed)
 
 
 def build_regularizer(prepared: Prepared, settings: Training) -> SubwordRegularizer | None:
@@ -96,54 +94,47 @@ def build_regularizer(prepared: Prepared, settings: Training) -> SubwordRegulari
     return SubwordRegularizer(prepared.tokenizer, settings.subword_sampling, settings.augmentation, prepared.max_length)
 
 
-@dataclass(frozen=True)
-class _BatchedBlock:
-    block: Block
-    batches: list[Integers]
-    """Pair indices of each batch."""
-    max_tokens: int
-    """Maximum padded target tokens of a batch."""
-    batches_consumed: int
-    """Batches that were trained on before."""
+def _iterate_blocks(
+    blocks: BlockReader, seed: int, start: DataState, max_tokens: int
+) -> Iterator[tuple[Block, list[Integers], DataState]]:
+    """Yield blocks from `start` on, without end: the pairs, pair indices of each batch, and the state at its beginning.
 
-
-def _iterate_blocks(blocks: BlockReader, seed: int, start: DataState, max_tokens: int) -> Iterator[_BatchedBlock]:
-    """Yield blocks from `start` on, without end. The first one keeps the batch size that it was started with."""
-    epoch, index, batches_consumed = start.epoch, start.block, start.batches_consumed
-    block_max_tokens = start.max_tokens or max_tokens
+    The first block keeps the batch size that it was started with.
+    """
+    state = replace(start, max_tokens=start.max_tokens or max_tokens)
     while True:
-        block = blocks.read(epoch, index)
+        block = blocks.read(state.epoch, state.block)
         if block is None:
-            epoch, index = epoch + 1, 0
+            state = replace(state, epoch=state.epoch + 1, block=0)
             continue
-        batches = batch_by_size(block.pairs, block_max_tokens, [seed, epoch, index])
-        yield _BatchedBlock(block, batches, block_max_tokens, batches_consumed)
-        index, batches_consumed, block_max_tokens = index + 1, 0, max_tokens
+        yield block, batch_by_size(block.pairs, state.max_tokens, [seed, state.epoch, state.block]), state
+        state = DataState(state.epoch, state.block + 1, 0, max_tokens)
 
 
 def _split_into_updates(
-    prepared: Prepared, batched: _BatchedBlock, update_tokens: int, distributed: Distributed
+    prepared: Prepared,
+    block: Block,
+    batches: list[Integers],
+    start: DataState,
+    update_tokens: int,
+    distributed: Distributed,
 ) -> Iterator[UpdateBatches]:
-    """Yield one rank's batches of each remaining update of a block."""
-    block, batches, tokenizer, ranks = batched.block, batched.batches, prepared.tokenizer, distributed.world_size
+    """Yield one rank's batches of each update of a block after `start`."""
+    tokenizer, ranks = prepared.tokenizer, distributed.world_size
     names = [corpus.name for corpus in prepared.train]
     tokens = block.pairs.target_lengths + 1
     batches_per_update = ranks * max(1, round(update_tokens * len(batches) / max(tokens.sum(), 1) / ranks))
-    for first in range(batched.batches_consumed, len(batches), batches_per_update):
+    for first in range(start.batches_consumed, len(batches), batches_per_update):
         chosen = batches[first : first + batches_per_update]
         micro_batches = []
         for index in range(distributed.rank, batches_per_update, ranks)[: math.ceil(len(chosen) / ranks)]:
-            rows = chosen[min(index, len(chosen) - 1)]
-            batch = collate(block.pairs, rows, tokenizer.special_tokens)
+            batch = collate(block.pairs, chosen[min(index, len(chosen) - 1)], tokenizer.special_tokens)
             micro_batches.append(MicroBatch(batch, index, is_dummy=index >= len(chosen)))
         consumed, rows = first + len(chosen), np.concatenate(chosen)
         passes = block.start + (block.end - block.start) * consumed / len(batches)
-        yield UpdateBatches(
-            micro_batches,
-            int(tokens[rows].sum()),
-            _exposure(names, block.corpus_ids[rows], tokens[rows]),
-            DataState(block.epoch, block.index, consumed, batched.max_tokens, passes),
-        )
+        state = replace(start, batches_consumed=consumed, passes=passes)
+        exposure = _exposure(names, block.corpus_ids[rows], tokens[rows])
+        yield UpdateBatches(micro_batches, int(tokens[rows].sum()), exposure, state)
 
 
 def _exposure(names: Sequence[str], corpora: Integers, tokens: Integers) -> dict[str, CorpusExposure]:
@@ -153,63 +144,31 @@ def _exposure(names: Sequence[str], corpora: Integers, tokens: Integers) -> dict
     return {name: CorpusExposure(n, int(t)) for name, n, t in zip(names, pairs, summed, strict=True) if n}
 
 
-def prefetch_one(items: Iterator[T], name: str) -> Iterator[T]:
-    """Yield the items of an endless iterator; a thread makes the next one while the caller uses this one."""
-
-    def start() -> "Future[T]":
-        future: Future[T] = Future()
-
-        def work() -> None:
-            try:
-                future.set_result(next(items))
-            except BaseException as error:
-                future.set_exception(error)
-
-        threading.Thread(target=work, name=name, daemon=True).start()
-        return future
-
-    coming = start()
-    while True:
-        item, coming = coming.result(), start()
-        yield item
-
-
-def prefetch(updates: Iterator[UpdateBatches], device: torch.device) -> Generator[UpdateBatches]:
-    """Yield the same batches, made by a thread while the device computes; pinned if the device is a CUDA device.
+def prefetch(items: Iterator[T], num_ahead: int = 5) -> Generator[T]:
+    """Yield the items of an endless iterator, of which a thread makes up to `num_ahead` in advance.
 
     Close the generator to end the thread.
     """
-    made: queue.Queue[UpdateBatches | BaseException] = queue.Queue(_NUM_PREFETCHED)
-    is_closed = threading.Event()
+    made: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
+    free, is_closed = threading.Semaphore(num_ahead), threading.Event()
 
     def make() -> None:
         try:
-            for update in updates:
-                _put(made, update.pinned() if device.type == "cuda" else update, is_closed)
-                if is_closed.is_set():
-                    return
+            while free.acquire() and not is_closed.is_set():
+                made.put(next(items))
         except BaseException as error:
-            _put(made, error, is_closed)
+            made.put(error)
 
-    thread = threading.Thread(target=make, name="data iterator", daemon=True)
+    thread = threading.Thread(target=make, name="prefetch", daemon=True)
     thread.start()
     try:
         while True:
-            update = made.get()
-            if isinstance(update, BaseException):
-                raise update
-            yield update
+            item = made.get()
+            free.release()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
     finally:
         is_closed.set()
-        thread.join()
-
-
-def _put(
-    made: "queue.Queue[UpdateBatches | BaseException]", item: UpdateBatches | BaseException, is_closed: threading.Event
-) -> None:
-    while not is_closed.is_set():
-        try:
-            made.put(item, timeout=0.1)
-        except queue.Full:
-            continue
-        return
+        free.release()
+        thread.join(_MAX_JOIN_SECONDS)

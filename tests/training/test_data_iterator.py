@@ -1,10 +1,10 @@
-"""Every pair comes once per epoch, in updates of the requested size, from any state."""
+"""Each pair occurs once per epoch, in updates of the requested size, from any state."""
 
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import chain, islice, takewhile
+from itertools import chain, count, islice, takewhile
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ import torch
 from shards import written
 
 from nmt_cli.data import blocks
+from nmt_cli.data.blocks import Block, BlockReader
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import Rank
 from nmt_cli.recipe.data import TokenizerSettings
@@ -107,12 +107,12 @@ STAGED: dict[str, Any] = {
 
 @pytest.mark.parametrize("settings", [{}, EVERYTHING, STAGED], ids=["plain", "everything", "staged"])
 def test_iterate_updates_resumes_from_any_state(prepared: Prepared, settings: dict[str, Any]) -> None:
-    whole = list(islice(updates(prepared, **settings), 60))
-    assert whole[-1].data_state.epoch > 1
-    assert {update.data_state.block for update in whole} >= {0, 1}
+    straight = list(islice(updates(prepared, **settings), 60))
+    assert straight[-1].data_state.epoch > 1
+    assert {update.data_state.block for update in straight} >= {0, 1}
     for index in range(50):
-        rest = islice(updates(prepared, start=whole[index].data_state, **settings), 4)
-        for update, expected in zip(rest, whole[index + 1 : index + 5], strict=True):
+        rest = islice(updates(prepared, start=straight[index].data_state, **settings), 4)
+        for update, expected in zip(rest, straight[index + 1 : index + 5], strict=True):
             assert update.data_state == expected.data_state
             assert update.mixture == expected.mixture
             for micro_batch, other in zip(update.micro_batches, expected.micro_batches, strict=True):
@@ -128,7 +128,7 @@ def test_subword_sampling_yields_more_tokens(prepared: Prepared) -> None:
 
 
 @pytest.mark.parametrize("block_pairs", [1, 64, 1000])
-def test_each_pair_comes_once_per_epoch_for_any_block_size(
+def test_each_pair_occurs_once_per_epoch_for_any_block_size(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch, block_pairs: int
 ) -> None:
     monkeypatch.setattr(blocks, "PAIRS_PER_BLOCK", block_pairs)
@@ -141,8 +141,8 @@ def test_passes_grow_with_the_pairs_trained_on(prepared: Prepared) -> None:
     found = list(islice(updates(prepared), 60))
     epochs = [update.data_state.passes for update in found]
     assert epochs == sorted(epochs)
-    seen = np.cumsum([len(pairs(update)) for update in found]) / 400
-    assert np.abs(seen - epochs).max() < 0.05
+    expected = np.cumsum([len(pairs(update)) for update in found]) / 400
+    assert np.abs(expected - epochs).max() < 0.05
     assert rest_of_epoch(updates(prepared))[-1].data_state.passes == 1
 
 
@@ -159,18 +159,18 @@ def test_weights_scale_how_often_a_pair_is_sampled(prepared: Prepared) -> None:
 def test_stages_follow_in_order(prepared: Prepared) -> None:
     total: Counter[str] = Counter()
     found = list(islice(updates(prepared, **STAGED), 60))
-    alone = next(number for number, update in enumerate(found) if "a" not in update.mixture)
-    for update in found[:alone]:
+    second_stage = next(index for index, update in enumerate(found) if "a" not in update.mixture)
+    for update in found[:second_stage]:
         total.update({name: exposure.pairs for name, exposure in update.mixture.items()})
     assert total == {"a": 300, "b": 100}
-    assert all(update.mixture.keys() == {"b"} for update in found[alone:])
+    assert all(update.mixture.keys() == {"b"} for update in found[second_stage:])
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_mixture_counts_pairs_and_tokens_over_ranks(prepared: Prepared, count: int) -> None:
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_mixture_counts_pairs_and_tokens_over_ranks(prepared: Prepared, world_size: int) -> None:
     of_ranks = [
-        rest_of_epoch(updates(prepared, distributed=Distributed(Rank(n, count)), weights={"b": 3}))
-        for n in range(count)
+        rest_of_epoch(updates(prepared, distributed=Distributed(Rank(rank, world_size)), weights={"b": 3}))
+        for rank in range(world_size)
     ]
     state = TrainState()
     for together in zip(*of_ranks, strict=True):
@@ -193,10 +193,10 @@ def test_order_differs_between_epochs_and_seeds(prepared: Prepared) -> None:
     assert order(1, 0) != order(2, 0)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_ranks_divide_the_batches_of_each_update(prepared: Prepared, count: int) -> None:
+@pytest.mark.parametrize("world_size", [2, 3, 5])
+def test_ranks_divide_the_batches_of_each_update(prepared: Prepared, world_size: int) -> None:
     of_ranks = [
-        rest_of_epoch(updates(prepared, distributed=Distributed(Rank(number, count)))) for number in range(count)
+        rest_of_epoch(updates(prepared, distributed=Distributed(Rank(rank, world_size)))) for rank in range(world_size)
     ]
     for together in zip(*of_ranks, strict=True):
         assert len({len(update.micro_batches) for update in together}) == 1
@@ -213,9 +213,10 @@ def test_ranks_divide_the_batches_of_each_update(prepared: Prepared, count: int)
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3), (3, 1)])
 def test_epoch_resumes_with_another_number_of_ranks(prepared: Prepared, before: int, after: int) -> None:
-    def rest(count: int, start: DataState) -> list[list[UpdateBatches]]:
+    def rest(world_size: int, start: DataState) -> list[list[UpdateBatches]]:
         return [
-            rest_of_epoch(updates(prepared, start=start, distributed=Distributed(Rank(n, count)))) for n in range(count)
+            rest_of_epoch(updates(prepared, start=start, distributed=Distributed(Rank(rank, world_size))))
+            for rank in range(world_size)
         ]
 
     first = [rank[:7] for rank in rest(before, DataState())]
@@ -225,42 +226,61 @@ def test_epoch_resumes_with_another_number_of_ranks(prepared: Prepared, before: 
 
 
 def test_prefetch_preserves_batches(prepared: Prepared) -> None:
-    with closing(prefetch(updates(prepared), torch.device("cpu"))) as made:
+    with closing(prefetch(updates(prepared))) as made:
         assert [pairs(p) for p in islice(made, 60)] == [pairs(p) for p in islice(updates(prepared), 60)]
 
 
-def test_prefetch_raises_errors_of_its_thread(prepared: Prepared) -> None:
-    def broken() -> Iterator[UpdateBatches]:
-        yield next(updates(prepared))
+def test_prefetch_raises_errors_of_its_thread() -> None:
+    def failing() -> Iterator[int]:
+        yield 1
+        yield 2
         raise ValueError("broken")
 
-    made = prefetch(broken(), torch.device("cpu"))
-    next(made)
+    made = prefetch(failing())
+    assert [next(made), next(made)] == [1, 2]
     with pytest.raises(ValueError, match="broken"):
         next(made)
 
 
 def test_closing_prefetch_ends_its_thread(prepared: Prepared) -> None:
-    made = prefetch(updates(prepared), torch.device("cpu"))
+    made = prefetch(updates(prepared))
     next(made)
     made.close()
-    assert "data iterator" not in [thread.name for thread in threading.enumerate()]
+    assert "prefetch" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_only_one_block_is_read_before_the_first_update(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, may_read = [], threading.Event()
-    whole = TokenCorpus.read
+@pytest.mark.parametrize("num_ahead", [1, 3])
+def test_prefetch_makes_no_more_items_than_requested(num_ahead: int) -> None:
+    made, is_waiting = [], threading.Event()
 
-    def counting(corpus: TokenCorpus, cells: np.ndarray) -> TokenPairs:
-        read.append(int((cells[:, 1] - cells[:, 0]).sum()))
-        assert len(read) <= 2 or may_read.wait(10), "of two corpora each"
-        return whole(corpus, cells)
+    def endless() -> Iterator[int]:
+        for item in count():
+            made.append(item)
+            if item == num_ahead:
+                is_waiting.set()
+            yield item
 
-    monkeypatch.setattr(TokenCorpus, "read", counting)
-    start = DataState(epoch=7, block=2, batches_consumed=3, max_tokens=30)
-    next(updates(prepared, start=start))
-    may_read.set()
-    assert sum(read[:2]) <= 134
+    with closing(prefetch(endless(), num_ahead)) as prefetched:
+        assert next(prefetched) == 0
+        assert is_waiting.wait(10), "the thread makes as many as requested"
+        assert not made[num_ahead + 1 :]
+
+
+def test_first_update_needs_one_block(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second block, read by a thread, is held back until the first update is there."""
+    read, has_update = list[int](), threading.Event()
+    read_block = BlockReader.read
+
+    def counting_read(reader: BlockReader, epoch: int, index: int) -> Block | None:
+        read.append(index)
+        assert len(read) == 1 or has_update.wait(10)
+        return read_block(reader, epoch, index)
+
+    monkeypatch.setattr(BlockReader, "read", counting_read)
+    found = updates(prepared, start=DataState(epoch=7, block=2, batches_consumed=3, max_tokens=30))
+    next(found)
+    has_update.set()
+    assert read[0] == 2
 
 
 @pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["plain", "everything"])
@@ -268,20 +288,8 @@ def test_prefetching_blocks_preserves_batches(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     prefetched = list(islice(updates(prepared, **settings), 40))
-    monkeypatch.setattr(data_iterator, "prefetch_one", lambda items, name: items)
+    monkeypatch.setattr(data_iterator, "prefetch", lambda items, num_ahead: items)
     for update, expected in zip(islice(updates(prepared, **settings), 40), prefetched, strict=True):
         for micro_batch, other in zip(update.micro_batches, expected.micro_batches, strict=True):
             assert torch.equal(micro_batch.batch.source, other.batch.source)
             assert torch.equal(micro_batch.batch.labels, other.batch.labels)
-
-
-def test_prefetch_one_raises_errors_of_its_thread(prepared: Prepared) -> None:
-    def failing() -> Iterator[int]:
-        yield 1
-        yield 2
-        raise ValueError("broken")
-
-    made = data_iterator.prefetch_one(failing(), "items")
-    assert [next(made), next(made)] == [1, 2]
-    with pytest.raises(ValueError, match="broken"):
-        next(made)

@@ -2,11 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmt_cli.devices import has_fast_bf16
 from nmt_cli.models.contract import Model
@@ -65,7 +64,7 @@ class Muon(torch.optim.Optimizer):
         matrices = [
             matrix
             for parameter, momentum in zip(parameters, momenta, strict=True)
-            for matrix in torch.split(momentum, self._row_splits.get(parameter, [len(momentum)]))
+            for matrix in torch.split(momentum, self._row_splits[parameter])
         ]
         by_shape: dict[torch.Size, list[int]] = defaultdict(list)
         for index, matrix in enumerate(matrices):
@@ -75,7 +74,7 @@ class Muon(torch.optim.Optimizer):
             for index, update in zip(indices, updates, strict=True):
                 matrices[index] = update
         rest = iter(matrices)
-        return [torch.cat([next(rest) for _ in self._row_splits.get(each, [len(each)])]) for each in parameters]
+        return [torch.cat([next(rest) for _ in self._row_splits[each]]) for each in parameters]
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
@@ -96,25 +95,15 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     return (wide.mT if tall else wide).to(matrices.dtype)
 
 
-@dataclass(frozen=True)
-class InnerMatrices:
-    """The parameters that Muon trains."""
+def inner_matrices(model: Model) -> dict[Tensor, list[int]]:
+    """Return the parameters that Muon trains, and the number of rows of each matrix stacked in them.
 
-    parameters: list[nn.Parameter]
-    row_splits: dict[Tensor, list[int]]
-    """Number of rows of each matrix in parameters that stack several."""
-
-
-def inner_matrices(model: Model) -> InnerMatrices:
-    """Return the trainable matrices except embeddings and output layer, whose rows are tokens. One row is a vector."""
+    These are the trainable matrices except embeddings and output layer, whose rows are tokens. One row is a vector.
+    """
     token_rows = {each.name for each in model.vocabulary_parameters()}
     row_splits = model.fused_parameters()
-    inner = {
-        name: weight
+    return {
+        weight: list(row_splits.get(name, [len(weight)]))
         for name, weight in model.named_parameters()
         if weight.requires_grad and weight.dim() == 2 and min(weight.shape) > 1 and name not in token_rows
     }
-    splits: dict[Tensor, list[int]] = {
-        weight: list(row_splits[name]) for name, weight in inner.items() if name in row_splits
-    }
-    return InnerMatrices(list(inner.values()), splits)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models.contract import Model
@@ -96,60 +96,46 @@ def build_optimizer(settings: Optimizer, model: Model) -> Optimizers:
     Weight decay applies to matrices only, not to biases and norms.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return Optimizers(_OPTIMIZERS[settings.type](settings, parameters, model), model)
+    optimizers = list[torch.optim.Optimizer]()
+    if isinstance(settings, MuonSettings) and (row_splits := inner_matrices(model)):
+        inner = [{"params": list(row_splits), "weight_decay": settings.weight_decay}]
+        optimizers.append(Muon(inner, settings.learning_rate, settings.momentum, settings.nesterov, row_splits))
+        parameters = [parameter for parameter in parameters if parameter not in row_splits]
+    groups = [
+        {"params": [each for each in parameters if each.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [each for each in parameters if each.dim() <= 1], "weight_decay": 0.0},
+    ]
+    if parameters:
+        optimizers.append(_OPTIMIZERS[settings.type](settings, [group for group in groups if group["params"]]))
+    return Optimizers(optimizers, model)
 
 
-def _groups(settings: Optimizer, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
-    matrices = [parameter for parameter in parameters if parameter.dim() > 1]
-    vectors = [parameter for parameter in parameters if parameter.dim() <= 1]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
-
-
-def _adamw(
-    settings: AdamWSettings | MuonSettings, parameters: list[nn.Parameter], model: Model
-) -> list[torch.optim.Optimizer]:
+def _adamw(settings: AdamWSettings | MuonSettings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     first, second = settings.betas
-    groups = _groups(settings, parameters)
-    return [torch.optim.AdamW(groups, settings.learning_rate, (first, second), settings.epsilon, fused=True)]
+    return torch.optim.AdamW(groups, settings.learning_rate, (first, second), settings.epsilon, fused=True)
 
 
-def _adam(settings: AdamSettings, parameters: list[nn.Parameter], model: Model) -> list[torch.optim.Optimizer]:
+def _adam(settings: AdamSettings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     first, second = settings.betas
-    groups = _groups(settings, parameters)
-    return [torch.optim.Adam(groups, settings.learning_rate, (first, second), settings.epsilon, fused=True)]
+    return torch.optim.Adam(groups, settings.learning_rate, (first, second), settings.epsilon, fused=True)
 
 
-def _sgd(settings: SgdSettings, parameters: list[nn.Parameter], model: Model) -> list[torch.optim.Optimizer]:
+def _sgd(settings: SgdSettings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     # Not fused: torch's fused kernel does not support sharded parameters.
-    groups, rate, momentum = _groups(settings, parameters), settings.learning_rate, settings.momentum
-    return [torch.optim.SGD(groups, rate, momentum, nesterov=settings.nesterov)]
+    return torch.optim.SGD(groups, settings.learning_rate, settings.momentum, nesterov=settings.nesterov)
 
 
-def _adafactor(
-    settings: AdafactorSettings, parameters: list[nn.Parameter], model: Model
-) -> list[torch.optim.Optimizer]:
+def _adafactor(settings: AdafactorSettings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     # The paper adds 1e-30 to squared gradients. torch squares its epsilon; its default of 1e-7 exceeds the gradients of
     # rare words.
-    groups = _groups(settings, parameters)
-    return [torch.optim.Adafactor(groups, settings.learning_rate, eps=(1e-15, 1e-3))]
+    return torch.optim.Adafactor(groups, settings.learning_rate, eps=(1e-15, 1e-3))
 
 
-def _muon(settings: MuonSettings, parameters: list[nn.Parameter], model: Model) -> list[torch.optim.Optimizer]:
-    inner = inner_matrices(model)
-    chosen = set(inner.parameters)
-    others = [parameter for parameter in parameters if parameter not in chosen]
-    optimizers = list[torch.optim.Optimizer]()
-    if inner.parameters:
-        groups = [{"params": inner.parameters, "weight_decay": settings.weight_decay}]
-        optimizers.append(Muon(groups, settings.learning_rate, settings.momentum, settings.nesterov, inner.row_splits))
-    return optimizers + (_adamw(settings, others, model) if others else [])
-
-
-_OPTIMIZERS: dict[str, Callable[[Any, list[nn.Parameter], Model], list[torch.optim.Optimizer]]] = {
+_OPTIMIZERS: dict[str, Callable[[Any, list[dict[str, Any]]], torch.optim.Optimizer]] = {
     "adamw": _adamw,
     "adam": _adam,
     "sgd": _sgd,
     "adafactor": _adafactor,
-    "muon": _muon,
+    "muon": _adamw,
 }
+"""By type; for muon, the optimizer of parameters other than inner matrices."""

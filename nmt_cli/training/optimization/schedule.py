@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from nmt_cli.recipe.training.optimization import PlateauSettings, Schedule, WsdSettings
+from nmt_cli.recipe.training.optimization import PlateauSettings, Schedule
 
 _MIN_LR_FACTOR = 1e-3
 """Lower bound of the rate, as a fraction of the peak: an update with a rate of zero would be wasted."""
@@ -38,28 +38,12 @@ def _inverse_sqrt(schedule: Schedule, update: int, fraction_done: float, warmup_
     return math.sqrt(max(schedule.warmup, 1) / update)
 
 
-def _linear(schedule: Schedule, update: int, fraction_done: float, warmup_fraction: float) -> float:
-    return (1 - fraction_done) / (1 - warmup_fraction)
-
-
-def _cosine(schedule: Schedule, update: int, fraction_done: float, warmup_fraction: float) -> float:
-    return (1 + math.cos(math.pi * (fraction_done - warmup_fraction) / (1 - warmup_fraction))) / 2
-
-
-def _wsd(schedule: WsdSettings, update: int, fraction_done: float, warmup_fraction: float) -> float:
-    return min(1.0, (1 - fraction_done) / (1 - max(warmup_fraction, 1 - schedule.decay)))
-
-
-def _plateau(schedule: Schedule, update: int, fraction_done: float, warmup_fraction: float) -> float:
-    return 1.0
-
-
 _DECAYS: dict[str, Callable[[Any, int, float, float], float]] = {
     "inverse_sqrt": _inverse_sqrt,
     "noam": _inverse_sqrt,
-    "linear": _linear,
-    "cosine": _cosine,
-    "wsd": _wsd,
-    "plateau": _plateau,
+    "linear": lambda schedule, update, done, warmup: (1 - done) / (1 - warmup),
+    "cosine": lambda schedule, update, done, warmup: (1 + math.cos(math.pi * (done - warmup) / (1 - warmup))) / 2,
+    "wsd": lambda schedule, update, done, warmup: min(1.0, (1 - done) / (1 - max(warmup, 1 - schedule.decay))),
+    "plateau": lambda schedule, update, done, warmup: 1.0,
 }
-"""Remaining fraction of the peak after the warm-up."""
+"""Fraction of the peak after the warm-up, given the completed fraction of the training and that of the warm-up."""
