@@ -1,11 +1,11 @@
 """The section `decoding`, and all that may change when a model stands."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Field
 
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.section import MAX_COUNT, Count, Section, discriminator
+from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, Section, default_tag
 
 
 class SearchSettings(Section):
@@ -36,11 +36,9 @@ class SearchSettings(Section):
     """Precision of matrix products with weights. bf16 and int8 are faster and less exact. int8 is for CPUs only; its
     rounding depends on the batch."""
 
-    @model_validator(mode="after")
-    def check_lengths(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if self.max_length is not None and self.min_length > self.max_length:
-            raise ValueError(f"min_length: {self.min_length} is more than max_length, {self.max_length}")
-        return self
+            yield "min_length", f"{self.min_length} is more than max_length, {self.max_length}"
 
     def beam(self, size: int, n_best: int) -> "BeamSettings":
         """Return the settings of an ordinary beam search with the same shared settings."""
@@ -68,17 +66,12 @@ class BeamSettings(SearchSettings):
     diversity_penalty: Annotated[float, Field(ge=0, le=100)] = 0.5
     """Cost in nats of a token for each hypothesis of earlier groups that has the same token at the same position."""
 
-    @model_validator(mode="after")
-    def check_n_best(self) -> Self:
+    def conflicts(self) -> Conflicts:
+        yield from super().conflicts()
         if self.n_best > self.beam_size:
-            raise ValueError(f"n_best: {self.n_best} is more than beam_size, {self.beam_size}")
-        return self
-
-    @model_validator(mode="after")
-    def check_groups(self) -> Self:
+            yield "n_best", f"{self.n_best} is more than beam_size, {self.beam_size}"
         if self.beam_size % self.num_beam_groups:
-            raise ValueError(f"num_beam_groups: beam_size {self.beam_size} is not divisible by {self.num_beam_groups}")
-        return self
+            yield "num_beam_groups", f"beam_size {self.beam_size} is not divisible by {self.num_beam_groups}"
 
 
 class SamplingFilters(SearchSettings):
@@ -117,24 +110,17 @@ class MbrSettings(SamplingFilters):
     candidates_from: Literal["sampling", "beam"] = "sampling"
     """Where candidates come from: samples, which count equally, or a beam, whose hypotheses count by probability."""
 
-    @model_validator(mode="after")
-    def check_candidates(self) -> Self:
+    def conflicts(self) -> Conflicts:
+        yield from super().conflicts()
         if self.n_best > self.num_candidates:
-            raise ValueError(f"n_best: {self.n_best} is more than num_candidates, {self.num_candidates}")
-        filters = {
-            name: each.default for name, each in SamplingFilters.model_fields.items() if name not in self.shared()
-        }
-        given = [name for name, default in filters.items() if name != "strategy" and getattr(self, name) != default]
-        if self.candidates_from == "beam" and given:
-            raise ValueError(f"{given[0]}: has no effect on a beam; remove it, or candidates_from")
-        return self
+            yield "n_best", f"{self.n_best} is more than num_candidates, {self.num_candidates}"
+        for name, field in SamplingFilters.model_fields.items() if self.candidates_from == "beam" else ():
+            if name not in SearchSettings.model_fields and getattr(self, name) != field.default:
+                yield name, "has no effect on a beam; remove it, or candidates_from"
 
 
 Decoding = Annotated[
-    Annotated[BeamSettings, Tag("beam")]
-    | Annotated[SamplingSettings, Tag("sampling")]
-    | Annotated[MbrSettings, Tag("mbr")],
-    discriminator("strategy", "beam"),
+    BeamSettings | SamplingSettings | MbrSettings, Field(discriminator="strategy"), default_tag("strategy", "beam")
 ]
 
 

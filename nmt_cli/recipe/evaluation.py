@@ -1,11 +1,11 @@
 """The section `evaluation`."""
 
 import re
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-from nmt_cli.recipe.section import MAX_COUNT, Name, Positive, Section
+from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Name, Positive, Section
 
 MetricName = Literal[
     "bleu", "spbleu", "chrf", "chrf++", "ter", "rouge1", "rouge2", "rougeL", "meteor", "exact_match", "wer", "per"
@@ -55,9 +55,7 @@ class Evaluation(Section):
     samples: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 10
     """Number of translations shown in the report."""
 
-    @model_validator(mode="after")
-    def check_names(self) -> Self:
+    def conflicts(self) -> Conflicts:
         for name in self.external:
             if name in get_args(MetricName):
-                raise ValueError(f"external.{name}: is the name of a built-in metric; choose another")
-        return self
+                yield ("external", name), "is the name of a built-in metric; choose another"

@@ -1,10 +1,10 @@
 """The section `model`: one class for each architecture."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from nmt_cli.recipe.section import Count, Rate, Section
+from nmt_cli.recipe.section import Conflicts, Count, Rate, Section
 
 Preset = Literal["tiny", "small", "base", "big"]
 Tying = Literal["none", "decoder", "all"]
@@ -84,17 +84,16 @@ class TransformerSettings(PresetSection):
 
     has_attention: ClassVar[bool] = True
 
-    @model_validator(mode="after")
-    def check_heads(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if self.width % self.heads:
-            raise ValueError(f"heads: {self.heads} does not divide width ({self.width})")
+            yield "heads", f"{self.heads} does not divide width ({self.width})"
         if self.heads % (self.key_value_heads or self.heads):
-            raise ValueError(f"key_value_heads: {self.key_value_heads} does not divide heads ({self.heads})")
+            yield "key_value_heads", f"{self.key_value_heads} does not divide heads ({self.heads})"
         if self.positions.type == "rotary" and self.width // self.heads % 2:
-            raise ValueError(
-                f"heads: rotary positions need an even width per head; width / heads is {self.width} / {self.heads}"
+            yield (
+                "heads",
+                f"rotary positions need an even width per head; width / heads is {self.width} / {self.heads}",
             )
-        return self
 
 
 class RnnSettings(PresetSection):
@@ -134,11 +133,9 @@ class RnnSettings(PresetSection):
     def has_attention(self) -> bool:
         return self.attention != "none"
 
-    @model_validator(mode="after")
-    def check_feeding(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if self.input_feeding and self.attention == "none":
-            raise ValueError("input_feeding: needs attention, but attention is none")
-        return self
+            yield "input_feeding", "needs attention, but attention is none"
 
 
 ModelSettings = Annotated[TransformerSettings | RnnSettings, Field(discriminator="architecture")]

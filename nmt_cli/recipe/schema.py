@@ -1,14 +1,14 @@
 """The recipe: all settings with their types and defaults."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from nmt_cli.recipe.data import Data, TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings, Decoding
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.model import ModelSettings
-from nmt_cli.recipe.section import CrossFieldError, File, Section
+from nmt_cli.recipe.section import Conflicts, File, Section
 from nmt_cli.recipe.training import Training
 
 
@@ -28,60 +28,34 @@ class Recipe(Section):
     """Search strategy and its settings."""
     evaluation: Evaluation = Evaluation()
 
-    @model_validator(mode="after")
-    def check_tying(self) -> Self:
-        learns = self.tokenizer.path is None  # an imported tokenizer is not known yet
-        if learns and self.model.tied_embeddings == "all" and not self.tokenizer.joint:
-            raise ValueError("model.tied_embeddings: all requires tokenizer.joint: true; or use decoder")
-        return self
+    def conflicts(self) -> Conflicts:
+        model, training, tokenizer = self.model, self.training, self.tokenizer
+        learns = tokenizer.path is None  # an imported tokenizer is not known yet
+        if learns and model.tied_embeddings == "all" and not tokenizer.joint:
+            yield "model.tied_embeddings", "all requires tokenizer.joint: true; or use decoder"
+        if training.parallel.type == "fsdp" and getattr(model, "layer_drop", False):
+            yield "model.layer_drop", "is not supported with training.parallel.type: fsdp"
+        if training.guided_alignment is not None:
+            if not model.has_attention:
+                yield "training.guided_alignment", "requires attention, but model.attention is none"
+            if not any(getattr(corpus, "alignment", None) for corpus in self.data.train.values()):
+                yield "training.guided_alignment", "requires data.train.NAME.alignment, which no corpus has"
+        yield from self._conflicts_of_names()
+        if training.subword_sampling is not None and learns and tokenizer.algorithm not in ("unigram", "bpe"):
+            message = f"requires tokenizer.algorithm unigram or bpe, not {tokenizer.algorithm}"
+            yield "training.subword_sampling", message
+        for key in ("subword_sampling", "augmentation"):
+            if self.data.factors and getattr(training, key) is not None:
+                yield ("training", key), "is not supported with data.factors"
 
-    @model_validator(mode="after")
-    def check_sharding(self) -> Self:
-        if self.training.parallel.type == "fsdp" and getattr(self.model, "layer_drop", False):
-            raise ValueError("model.layer_drop: is not supported with training.parallel.type: fsdp")
-        return self
-
-    @model_validator(mode="after")
-    def check_alignment(self) -> Self:
-        if self.training.guided_alignment is not None and getattr(self.model, "attention", "") == "none":
-            raise ValueError("training.guided_alignment: requires attention, but model.attention is none")
-        if self.training.guided_alignment is not None and not any(
-            getattr(corpus, "alignment", None) for corpus in self.data.train.values()
-        ):
-            raise ValueError("training.guided_alignment: requires data.train.NAME.alignment, which no corpus has")
-        return self
-
-    @model_validator(mode="after")
-    def check_stages(self) -> Self:
+    def _conflicts_of_names(self) -> Conflicts:
+        """Yield corpora in stages that do not exist, and symbols that are reserved tags."""
         for index, stage in enumerate(self.training.mixing.stages):
             for name in stage.weights:
                 if name not in self.data.train:
                     key = ("training", "mixing", "stages", index, "weights", name)
-                    raise CrossFieldError(key, f"is not a corpus of data.train, which has {', '.join(self.data.train)}")
-        return self
-
-    @model_validator(mode="after")
-    def check_sampling(self) -> Self:
-        settings = self.tokenizer
-        is_deterministic = settings.path is None and settings.algorithm not in ("unigram", "bpe")
-        if self.training.subword_sampling is not None and is_deterministic:
-            raise ValueError(
-                f"training.subword_sampling: requires tokenizer.algorithm unigram or bpe, not {settings.algorithm}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def check_factors(self) -> Self:
-        for key in ("subword_sampling", "augmentation"):
-            if self.data.factors and getattr(self.training, key) is not None:
-                raise CrossFieldError(("training", key), "is not supported with data.factors")
-        return self
-
-    @model_validator(mode="after")
-    def check_symbols(self) -> Self:
+                    yield key, f"is not a corpus of data.train, which has {', '.join(self.data.train)}"
         tags = {f"<{tag}>" for tag in [*self.data.reserved_tags, *(corpus.tag for corpus in self.data.train.values())]}
         for index, symbol in enumerate(self.tokenizer.symbols):
             if symbol in tags:
-                key = ("tokenizer", "symbols", index)
-                raise CrossFieldError(key, f"{symbol} is a reserved tag; use another name")
-        return self
+                yield ("tokenizer", "symbols", index), f"{symbol} is a reserved tag; use another name"

@@ -1,10 +1,11 @@
 """The base class of recipe sections and the types of their fields."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, TypeAdapter, WrapValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WrapValidator, model_validator
 
 MAX_COUNT = 10**12
 """Upper bound of counts: above any sensible value and well within 64 bits."""
@@ -16,6 +17,9 @@ NO_SPACES = r"^\S+$"
 RESERVED_TOKEN = re.compile(r"<(pad|unk|s|/s|0x[0-9A-F]{2})>")
 """Tokens that tokenizers reserve."""
 
+Conflicts = Iterator[tuple[str | tuple[str | int, ...], str]]
+"""Keys below a section, dotted or as tuples, whose values contradict others, each with a message."""
+
 
 class Section(BaseModel):
     """A section of a recipe: frozen, without unknown keys, and without implicit type conversion."""
@@ -24,24 +28,29 @@ class Section(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
+    def conflicts(self) -> Conflicts:
+        """Yield the keys of values that contradict others, with messages. Only the first one is reported."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def check_conflicts(self) -> Self:
+        """Raise CrossFieldError if values contradict each other."""
+        for key, message in self.conflicts():
+            raise CrossFieldError(tuple(key.split(".")) if isinstance(key, str) else key, message)
+        return self
+
 
 class CrossFieldError(ValueError):
     """Values that contradict each other. `key` is the path of the wrong value below the validated section."""
 
     def __init__(self, key: tuple[str | int, ...], message: str) -> None:
-        super().__init__(message)
-        self.key = key
+        super().__init__(f"{'.'.join(map(str, key))}: {message}")
+        self.key, self.message = key, message
 
 
-def discriminator(key: str, default: str) -> Discriminator:
-    """Return a discriminator that selects the class of a section by the value of `key`, `default` if it is missing."""
-
-    def tag(settings: Any) -> str:
-        if isinstance(settings, Section):
-            return str(getattr(settings, key, default))
-        return str(settings.get(key, default)) if isinstance(settings, dict) else default
-
-    return Discriminator(tag)
+def default_tag(key: str, default: str) -> BeforeValidator:
+    """Return a validator that fills in the discriminator `key` of a section if it is missing."""
+    return BeforeValidator(lambda given: {key: default} | given if isinstance(given, dict) else given)
 
 
 def _file_name(value: Any) -> Any:

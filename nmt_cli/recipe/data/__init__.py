@@ -1,9 +1,9 @@
 """The sections `data` and `tokenizer`."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from nmt_cli.recipe.data.corpora import (
     AnyCorpus,
@@ -21,7 +21,7 @@ from nmt_cli.recipe.data.corpora import (
 )
 from nmt_cli.recipe.data.filters import DEFAULT_FILTERS, Filter, ScoreFilter
 from nmt_cli.recipe.data.tokenizer import TokenizerSettings
-from nmt_cli.recipe.section import RESERVED_TOKEN, Count, CrossFieldError, File, Language, Name, Section
+from nmt_cli.recipe.section import RESERVED_TOKEN, Conflicts, Count, File, Language, Name, Section
 
 __all__ = [
     "AnyCorpus",
@@ -81,62 +81,45 @@ class Data(Section):
     Their embeddings are added to those of the tokens."""
     context: Context | None = None
 
-    @model_validator(mode="after")
-    def check_languages(self) -> Self:
+    def conflicts(self) -> Conflicts:
         for key, each in self._corpora():
             if each.target_language not in (None, self.target_language) and not self.language_tags:
                 other = f"{each.target_language} is not data.target_language, {self.target_language}"
-                raise CrossFieldError(
-                    (*key, "target_language"), f"{other}; a multilingual model requires data.language_tags: true"
-                )
-        return self
+                yield (*key, "target_language"), f"{other}; a multilingual model requires data.language_tags: true"
+        yield from self._tag_conflicts()
+        yield from self._factor_conflicts()
+        for name, corpus in self.train.items():
+            if self.context is not None and getattr(corpus, "alignment", None) is not None:
+                yield ("train", name, "alignment"), "cannot be combined with data.context"
+        has_scores = any(getattr(corpus, "score", None) is not None for corpus in self.train.values())
+        for index, settings in enumerate(self.filters):
+            if isinstance(settings, ScoreFilter) and settings.command is None and not has_scores:
+                yield ("filters", index, "command"), "is missing: no data.train corpus has scores"
 
-    @model_validator(mode="after")
-    def check_tags(self) -> Self:
+    def _tag_conflicts(self) -> Conflicts:
         reserved = self.reserved_tags
         for name, corpus in self.train.items():
             tag = corpus.tag or ""
             if tag in reserved or RESERVED_TOKEN.fullmatch(f"<{tag}>"):
                 problem = f"is the tag {reserved[tag]}" if tag in reserved else "is reserved by the tokenizer"
-                raise CrossFieldError(("train", name, "tag"), f"{tag} {problem}; use another name")
-        return self
+                yield ("train", name, "tag"), f"{tag} {problem}; use another name"
 
-    @model_validator(mode="after")
-    def check_factors(self) -> Self:
+    def _factor_conflicts(self) -> Conflicts:
         for index, factor in enumerate(self.factors):
             if factor in self.factors[:index]:
-                raise CrossFieldError(("factors", index), f"{factor} occurs twice")
+                yield ("factors", index), f"{factor} occurs twice"
         if self.factors and self.context is not None:
-            raise CrossFieldError(("context",), "cannot be combined with data.factors")
+            yield "context", "cannot be combined with data.factors"
         for key, each in self._corpora():
             given = {} if isinstance(each, TmxCorpus) else each.factors
             for factor in given:
                 if factor not in self.factors:
-                    raise CrossFieldError((*key, "factors", factor), "is not in data.factors; add it there")
+                    yield (*key, "factors", factor), "is not in data.factors; add it there"
             for factor in self.factors:
                 if isinstance(each, TmxCorpus):
-                    raise CrossFieldError((*key, "format"), f"tmx has no factors, but data.factors requires {factor}")
+                    yield (*key, "format"), f"tmx has no factors, but data.factors requires {factor}"
                 if factor not in given:
-                    raise CrossFieldError(
-                        (*key, "factors"), f"{factor} is missing; data.factors requires it of every corpus"
-                    )
-        return self
-
-    @model_validator(mode="after")
-    def check_context(self) -> Self:
-        if self.context is not None:
-            for name, corpus in self.train.items():
-                if getattr(corpus, "alignment", None) is not None:
-                    raise CrossFieldError(("train", name, "alignment"), "cannot be combined with data.context")
-        return self
-
-    @model_validator(mode="after")
-    def check_scores(self) -> Self:
-        has_scores = any(getattr(corpus, "score", None) is not None for corpus in self.train.values())
-        for index, each in enumerate(self.filters):
-            if isinstance(each, ScoreFilter) and each.command is None and not has_scores:
-                raise CrossFieldError(("filters", index, "command"), "is missing: no data.train corpus has scores")
-        return self
+                    yield (*key, "factors"), f"{factor} is missing; data.factors requires it of every corpus"
 
     @property
     def reserved_tags(self) -> dict[str, str]:

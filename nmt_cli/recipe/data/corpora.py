@@ -1,11 +1,11 @@
 """The sections of a corpus: files, format, and how it is used in training."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, Tag, TypeAdapter, WrapValidator, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, WrapValidator
 
-from nmt_cli.recipe.section import Count, File, Language, Name, Positive, Section, discriminator
+from nmt_cli.recipe.section import Conflicts, Count, File, Language, Name, Positive, Section, default_tag
 
 _COLUMN_NAME: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(min_length=1)])
 _COLUMN_NUMBER: TypeAdapter[int] = TypeAdapter(Count)
@@ -75,11 +75,9 @@ class TsvCorpus(_CorpusSection):
         """Files that are read, by key."""
         return {"file": self.file}
 
-    @model_validator(mode="after")
-    def check_columns(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if self.source == self.target:
-            raise ValueError(f"target: {self.target} is also the column of the source")
-        return self
+            yield "target", f"{self.target} is also the column of the source"
 
 
 class JsonlCorpus(_CorpusSection):
@@ -101,11 +99,9 @@ class JsonlCorpus(_CorpusSection):
         """Files that are read, by key."""
         return {"file": self.file}
 
-    @model_validator(mode="after")
-    def check_fields(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if self.source == self.target:
-            raise ValueError(f"target: {self.target} is also the field of the source")
-        return self
+            yield "target", f"{self.target} is also the field of the source"
 
 
 class TmxCorpus(_CorpusSection):
@@ -169,18 +165,10 @@ class LearnedTmx(_TrainingKeys, TmxCorpus):
 
 
 Corpus = Annotated[
-    Annotated[LinesCorpus, Tag("lines")]
-    | Annotated[TsvCorpus, Tag("tsv")]
-    | Annotated[JsonlCorpus, Tag("jsonl")]
-    | Annotated[TmxCorpus, Tag("tmx")],
-    discriminator("format", "lines"),
+    LinesCorpus | TsvCorpus | JsonlCorpus | TmxCorpus, Field(discriminator="format"), default_tag("format", "lines")
 ]
 TrainingCorpus = Annotated[
-    Annotated[LearnedLines, Tag("lines")]
-    | Annotated[LearnedTsv, Tag("tsv")]
-    | Annotated[LearnedJsonl, Tag("jsonl")]
-    | Annotated[LearnedTmx, Tag("tmx")],
-    discriminator("format", "lines"),
+    LearnedLines | LearnedTsv | LearnedJsonl | LearnedTmx, Field(discriminator="format"), default_tag("format", "lines")
 ]
 AnyCorpus = LinesCorpus | TsvCorpus | JsonlCorpus | TmxCorpus
 """The class of any corpus, including training corpora."""

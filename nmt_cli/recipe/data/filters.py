@@ -1,10 +1,10 @@
 """The list `data.filters`: filters of the training corpora, applied in order."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Field
 
-from nmt_cli.recipe.section import Count, Language, Section, discriminator
+from nmt_cli.recipe.section import Conflicts, Count, Language, Section
 
 Compare = Literal["pair", "source", "target"]
 Command = Annotated[str, Field(min_length=1)]
@@ -21,11 +21,9 @@ class LengthFilter(Section):
     max: Count = 2000
     """Maximum characters of either side."""
 
-    @model_validator(mode="after")
-    def check_bounds(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if self.min > self.max:
-            raise ValueError(f"min: {self.min} is greater than max ({self.max}), so no pair would be left")
-        return self
+            yield "min", f"{self.min} is greater than max ({self.max}), so no pair would be left"
 
 
 class RatioFilter(Section):
@@ -117,12 +115,10 @@ class LanguageFilter(Section):
     sides: Literal["both", "source", "target"] = "both"
     """Sides to check."""
 
-    @model_validator(mode="after")
-    def check_sides(self) -> Self:
+    def conflicts(self) -> Conflicts:
         for side, other in (("source", "target"), ("target", "source")):
             if self.sides == other and getattr(self, side) is not None:
-                raise ValueError(f"{side}: has no effect with sides: {other}; remove it, or sides")
-        return self
+                yield side, f"has no effect with sides: {other}; remove it, or sides"
 
 
 class ScoreFilter(Section):
@@ -137,28 +133,26 @@ class ScoreFilter(Section):
     max: float | None = None
     """Maximum score."""
 
-    @model_validator(mode="after")
-    def check_bounds(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if self.min is None and self.max is None:
-            raise ValueError("min: is missing; give min, max or both")
+            yield "min", "is missing; give min, max or both"
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min: {self.min:g} is greater than max ({self.max:g}), so no pair would be left")
-        return self
+            yield "min", f"{self.min:g} is greater than max ({self.max:g}), so no pair would be left"
 
 
 Filter = Annotated[
-    Annotated[LengthFilter, Tag("length")]
-    | Annotated[RatioFilter, Tag("ratio")]
-    | Annotated[IdenticalFilter, Tag("identical")]
-    | Annotated[ScriptFilter, Tag("script")]
-    | Annotated[RepeatsFilter, Tag("repeats")]
-    | Annotated[UnmatchedFilter, Tag("unmatched")]
-    | Annotated[DuplicatesFilter, Tag("duplicates")]
-    | Annotated[NearDuplicatesFilter, Tag("near_duplicates")]
-    | Annotated[OverlapFilter, Tag("overlap")]
-    | Annotated[LanguageFilter, Tag("language")]
-    | Annotated[ScoreFilter, Tag("score")],
-    discriminator("type", ""),
+    LengthFilter
+    | RatioFilter
+    | IdenticalFilter
+    | ScriptFilter
+    | RepeatsFilter
+    | UnmatchedFilter
+    | DuplicatesFilter
+    | NearDuplicatesFilter
+    | OverlapFilter
+    | LanguageFilter
+    | ScoreFilter,
+    Field(discriminator="type"),
 ]
 
 DEFAULT_FILTERS: list[Filter] = [

@@ -1,10 +1,10 @@
 """The section `tokenizer`."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from nmt_cli.recipe.section import NO_SPACES, RESERVED_TOKEN, Count, CrossFieldError, File, Section
+from nmt_cli.recipe.section import NO_SPACES, RESERVED_TOKEN, Conflicts, Count, File, Section
 
 Symbol = Annotated[str, Field(pattern=NO_SPACES)]
 
@@ -48,23 +48,13 @@ class TokenizerSettings(Section):
     """Pieces that are never split, such as `<br>`; unigram may still split one of common letters."""
     monolingual: MonolingualText = MonolingualText()
 
-    @model_validator(mode="after")
-    def check_extension(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if self.extension is not None and self.path is None:
-            raise ValueError("extension: requires path, the tokenizer to extend")
-        return self
-
-    @model_validator(mode="after")
-    def check_bytes(self) -> Self:
+            yield "extension", "requires path, the tokenizer to extend"
         if self.path is None and self.algorithm == "byte" and not self.byte_fallback:
-            raise ValueError("byte_fallback: must be true for algorithm byte, which has no other subwords")
-        return self
-
-    @model_validator(mode="after")
-    def check_symbols(self) -> Self:
+            yield "byte_fallback", "must be true for algorithm byte, which has no other subwords"
         for index, symbol in enumerate(self.symbols):
             if RESERVED_TOKEN.fullmatch(symbol):
-                raise CrossFieldError(("symbols", index), f"{symbol} is reserved by the tokenizer; use another name")
+                yield ("symbols", index), f"{symbol} is reserved by the tokenizer; use another name"
             if symbol in self.symbols[:index]:
-                raise CrossFieldError(("symbols", index), f"{symbol} occurs twice")
-        return self
+                yield ("symbols", index), f"{symbol} occurs twice"

@@ -110,7 +110,8 @@ def _wrong(key: Key, detail: ErrorDetails, root: type[Section], document: Docume
     if kind == "literal_error":
         return key, _choose(re.findall(r"'([^']*)'", context["expected"]), detail["input"])
     if kind == "value_error":
-        return _cross_field(key, context["error"])
+        error = context["error"]
+        return ((*key, *error.key), error.message) if isinstance(error, CrossFieldError) else (key, str(error))
     if kind in ("model_type", "model_attributes_type"):
         return key, _not_a_section(key, section_at(root, key), detail["input"], root, document)
     if kind in ("too_short", "too_long"):
@@ -137,16 +138,6 @@ def _not_a_section(
         needed = [name for name, setting in classes[0].model_fields.items() if setting.is_required()]
         return f"is read as a name of your choice; it needs the keys {' and '.join(needed)}, not {shown}"
     return f"must be a section of settings such as {_one_of(names[:3])}, not {shown}"
-
-
-def _cross_field(key: Key, error: ValueError) -> tuple[Key, str]:
-    """Return key and message of a check across keys, which may begin with a key below its section."""
-    message = str(error)
-    if isinstance(error, CrossFieldError):
-        return (*key, *error.key), message
-    if named := re.fullmatch(r"([a-z_.]+): (.*)", message, re.DOTALL):
-        return (*key, *named[1].split(".")), named[2]
-    return key, message
 
 
 def _choose(known: list[str], given: Any, is_given: bool = True) -> str:

@@ -1,10 +1,10 @@
 """The recipe section `training`."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from nmt_cli.recipe.section import Count, CountOrAuto, File, Positive, Rate, Section
+from nmt_cli.recipe.section import Conflicts, Count, CountOrAuto, File, Positive, Rate, Section
 from nmt_cli.recipe.training.optimization import (
     AdamWSettings,
     InverseSqrtSettings,
@@ -118,20 +118,13 @@ class Training(Section):
     parallel: Parallel = Parallel()
     logging: Logging = Logging()
 
-    @model_validator(mode="after")
-    def check_sharding(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if self.parallel.type == "fsdp" and self.optimizer.type == "adafactor":
-            raise ValueError(
-                "optimizer.type: adafactor is not supported with parallel.type fsdp, which shards optimizer state"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def check_patience(self) -> Self:
+            yield ("optimizer.type", "adafactor is not supported with parallel.type fsdp, which shards optimizer state")
         schedule, stop = self.schedule, self.validation.patience
         if isinstance(schedule, PlateauSettings) and stop is not None and schedule.patience >= stop:
-            raise ValueError(
-                f"schedule.patience: {schedule.patience} is not less than validation.patience,"
-                f" so that training would stop ({stop}) before the learning rate is reduced"
+            yield (
+                "schedule.patience",
+                f"{schedule.patience} is not less than validation.patience,"
+                f" so that training would stop ({stop}) before the learning rate is reduced",
             )
-        return self

@@ -1,11 +1,11 @@
 """The sections `training.optimizer` and `training.schedule`: one class for each type."""
 
 import math
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Field
 
-from nmt_cli.recipe.section import MAX_COUNT, Count, Positive, Rate, Section, discriminator
+from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, Positive, Rate, Section, default_tag
 
 
 class OptimizerSettings(Section):
@@ -64,11 +64,9 @@ class SgdSettings(OptimizerSettings):
     nesterov: bool = False
     """Use Nesterov momentum (Sutskever et al. 2013)."""
 
-    @model_validator(mode="after")
-    def check_nesterov(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if self.nesterov and not self.momentum:
-            raise ValueError("nesterov: requires a momentum above 0")
-        return self
+            yield "nesterov", "requires a momentum above 0"
 
 
 class AdafactorSettings(OptimizerSettings):
@@ -95,12 +93,9 @@ class MuonSettings(AdamBaseSettings):
 
 
 Optimizer = Annotated[
-    Annotated[AdamWSettings, Tag("adamw")]
-    | Annotated[AdamSettings, Tag("adam")]
-    | Annotated[SgdSettings, Tag("sgd")]
-    | Annotated[AdafactorSettings, Tag("adafactor")]
-    | Annotated[MuonSettings, Tag("muon")],
-    discriminator("type", "adamw"),
+    AdamWSettings | AdamSettings | SgdSettings | AdafactorSettings | MuonSettings,
+    Field(discriminator="type"),
+    default_tag("type", "adamw"),
 ]
 
 
@@ -169,11 +164,7 @@ class PlateauSettings(ScheduleSettings):
 
 
 Schedule = Annotated[
-    Annotated[InverseSqrtSettings, Tag("inverse_sqrt")]
-    | Annotated[NoamSettings, Tag("noam")]
-    | Annotated[LinearSettings, Tag("linear")]
-    | Annotated[CosineSettings, Tag("cosine")]
-    | Annotated[WsdSettings, Tag("wsd")]
-    | Annotated[PlateauSettings, Tag("plateau")],
-    discriminator("type", "inverse_sqrt"),
+    InverseSqrtSettings | NoamSettings | LinearSettings | CosineSettings | WsdSettings | PlateauSettings,
+    Field(discriminator="type"),
+    default_tag("type", "inverse_sqrt"),
 ]

@@ -1,10 +1,10 @@
 """The sections of `training` that regularise a model."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from nmt_cli.recipe.section import MAX_COUNT, Count, Rate, Section
+from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, Rate, Section
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -55,11 +55,9 @@ class ScheduledSampling(Section):
     end: Count = 20_000
     """Update at which it reaches `max_rate`."""
 
-    @model_validator(mode="after")
-    def check_order(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if self.end <= self.start:
-            raise ValueError(f"end: {self.end} must be greater than start ({self.start})")
-        return self
+            yield "end", f"{self.end} must be greater than start ({self.start})"
 
 
 class GuidedAlignment(Section):

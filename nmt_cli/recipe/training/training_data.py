@@ -1,10 +1,10 @@
 """The sections `training.mixing`, `training.augmentation` and `training.subword_sampling`."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from nmt_cli.recipe.section import CrossFieldError, Name, Positive, Section
+from nmt_cli.recipe.section import Conflicts, Name, Positive, Section
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -17,13 +17,11 @@ class Stage(Section):
     epochs: dict[Name, Positive] = {}
     """The stage ends after so many passes over one corpus, such as `{backtranslated: 2}`. The last stage never ends."""
 
-    @model_validator(mode="after")
-    def check_epochs(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if len(self.epochs) > 1:
-            raise ValueError("epochs: must name one corpus")
+            yield "epochs", "must name one corpus"
         for name in self.epochs.keys() - self.weights.keys():
-            raise CrossFieldError(("epochs", name), "has no weight in this stage")
-        return self
+            yield ("epochs", name), "has no weight in this stage"
 
 
 class Mixing(Section):
@@ -35,19 +33,13 @@ class Mixing(Section):
     stages: list[Stage] = []
     """Successive stages. They replace the weights of the corpora; temperature must be 1."""
 
-    @model_validator(mode="after")
-    def check_stages(self) -> Self:
+    def conflicts(self) -> Conflicts:
         for number, stage in enumerate(self.stages, 1):
             if bool(stage.epochs) == (number == len(self.stages)):
                 problem = "the last stage never ends" if stage.epochs else "is missing; every stage but the last ends"
-                raise CrossFieldError(("stages", number - 1, "epochs"), problem)
-        return self
-
-    @model_validator(mode="after")
-    def check_temperature(self) -> Self:
+                yield ("stages", number - 1, "epochs"), problem
         if self.stages and self.temperature != 1:
-            raise ValueError("temperature: cannot be combined with stages, which set the proportions themselves")
-        return self
+            yield "temperature", "cannot be combined with stages, which set the proportions themselves"
 
 
 class Augmentation(Section):
@@ -77,8 +69,6 @@ class SubwordSampling(Section):
     target: bool = True
     """Sample the targets."""
 
-    @model_validator(mode="after")
-    def check_sides(self) -> Self:
+    def conflicts(self) -> Conflicts:
         if not (self.source or self.target):
-            raise ValueError("must sample source or target; leave the section out to sample neither")
-        return self
+            yield (), "must sample source or target; leave the section out to sample neither"
