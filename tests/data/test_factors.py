@@ -127,9 +127,9 @@ def test_segment_factors_are_those_of_the_segment(tokenizers: dict[str, Tokenize
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"n": "w1 w2"}, "line 7: has no factor parity, .* --factors parity=FILE"),
-        ({"n": "w1", "parity": "odd odd"}, "line 7: has 1 values of the factor n for 2 words"),
-        ({"n": "w1 w2", "parity": "odd odd", "x": "y y"}, "line 7: has the factor x, but this model has n, parity"),
+        ({"n": "w1 w2"}, "line 7: .*--factors parity=FILE"),
+        ({"n": "w1", "parity": "odd odd"}, r"line 7: .*\b1 .* n .*\b2 "),
+        ({"n": "w1 w2", "parity": "odd odd", "x": "y y"}, "line 7: .* x, .*n, parity"),
     ],
 )
 def test_segment_factors_rejects_wrong_factors(
@@ -140,7 +140,7 @@ def test_segment_factors_rejects_wrong_factors(
     with pytest.raises(DataError, match=message):
         segment_factors(tokenizer, 7, "it is", given, [(0, 5, tokens)])
     assert segment_factors(tokenizer, 7, " ", {}, []) == []
-    with pytest.raises(DataError, match="but this model has none"):
+    with pytest.raises(DataError, match=r"line 7: .* n\b"):
         segment_factors(tokenizer.with_factors(FactorValues()), 7, "it is", {"n": "w1 w2"}, [(0, 5, tokens)])
 
 
@@ -227,7 +227,7 @@ def _files(prepared: Prepared, recipe: Recipe) -> list[Path]:
 def test_wrong_number_of_values_is_an_error_or_skipped(
     make: MakeFactored, tmp_path: Path, format: str, line: int
 ) -> None:
-    with pytest.raises(DataError, match=rf"train\.{format}: line {line}: the factor letter has \d values"):
+    with pytest.raises(DataError, match=rf"train\.{format}: line {line}: .*letter"):
         prepared_of(make(wrong=7, format=format))
     prepared = prepared_of(make(wrong=7, format=format, on_error="skip"))
     entry = prepared.manifest["corpora"]["train/corpus"]

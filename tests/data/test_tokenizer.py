@@ -3,6 +3,7 @@
 import doctest
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -204,11 +205,9 @@ def test_load_truncated_segmenter_is_a_model_error(tmp_path: Path, tokenizer: To
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
 def test_too_large_vocabulary_error_names_largest_size(sentences: Sentences, algorithm: str) -> None:
-    with pytest.raises(
-        RecipeError, match=r"tokenizer\.vocabulary_size: is too large .* set it to \d+ or less"
-    ) as caught:
+    with pytest.raises(RecipeError, match=r"^tokenizer\.vocabulary_size: .*\blarge") as caught:
         trained(sentences(0, 50), size=8000, algorithm=algorithm)
-    largest = int(str(caught.value).split()[-3])
+    largest = int(re.findall(r"\d+", str(caught.value))[-1])
     assert trained(sentences(0, 50), size=largest, algorithm=algorithm).source_size == largest
     with pytest.raises(RecipeError):
         trained(sentences(0, 50), size=largest + 1, algorithm=algorithm)
@@ -216,11 +215,9 @@ def test_too_large_vocabulary_error_names_largest_size(sentences: Sentences, alg
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
 def test_too_small_vocabulary_error_names_smallest_size(sentences: Sentences, algorithm: str) -> None:
-    with pytest.raises(
-        RecipeError, match=r"tokenizer\.vocabulary_size: is too small .* set it to \d+ or more"
-    ) as caught:
+    with pytest.raises(RecipeError, match=r"^tokenizer\.vocabulary_size: .*\bsmall") as caught:
         trained(sentences(0, 50), size=100, algorithm=algorithm)
-    smallest = int(str(caught.value).split()[-3])
+    smallest = int(re.findall(r"\d+", str(caught.value))[-1])
     assert trained(sentences(0, 50), size=smallest, algorithm=algorithm).source_size == smallest
 
 

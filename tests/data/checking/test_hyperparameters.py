@@ -56,16 +56,16 @@ def test_vocabulary_of_fixed_size_has_no_findings(settings: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("training", "size", "message"),
     [
-        ({"update_tokens": 50_000}, MULTI30K, "an epoch has only 10 updates"),
-        ({"update_tokens": 100}, MULTI30K, "few for one update of a Transformer"),
+        ({"update_tokens": 50_000}, MULTI30K, " 10 updates"),
+        ({"update_tokens": 100}, MULTI30K, "100 "),
         (
             {"limits": {"updates": 800}, "validation": {"every": 400}},
             MULTI30K,
-            "before the end of the warm-up of 1,000",
+            "1,000",
         ),
-        ({"limits": {"updates": 2000}, "validation": {"every": 4000}}, MULTI30K, "validated only at its end"),
-        ({"limits": {"updates": 100_000}, "validation": {"patience": None}}, MULTI30K, "853 passes over this corpus"),
-        ({}, TrainingSize(10**7, 2e8, 2e8), "0.1 of the corpus"),
+        ({"limits": {"updates": 2000}, "validation": {"every": 4000}}, MULTI30K, "2,000"),
+        ({"limits": {"updates": 100_000}, "validation": {"patience": None}}, MULTI30K, "853 "),
+        ({}, TrainingSize(10**7, 2e8, 2e8), "0.1 "),
     ],
 )
 def test_unsuitable_update_size_or_limit_is_reported(
@@ -83,9 +83,9 @@ def test_usual_schedules_have_no_findings() -> None:
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ({"optimizer": {"learning_rate": 1.0}}, "very high"),
-        ({"optimizer": {"learning_rate": 1e-6}}, "very low"),
-        ({"optimizer": {"learning_rate": 1e-3}, "schedule": {"type": "noam"}}, "very low"),
+        ({"optimizer": {"learning_rate": 1.0}}, "high"),
+        ({"optimizer": {"learning_rate": 1e-6}}, "low"),
+        ({"optimizer": {"learning_rate": 1e-3}, "schedule": {"type": "noam"}}, "low"),
     ],
 )
 def test_unsuitable_learning_rate_is_reported(training: dict[str, Any], message: str) -> None:

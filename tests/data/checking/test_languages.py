@@ -1,5 +1,6 @@
 """Languages that differ from the recipe are reported if the evidence suffices."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -48,12 +49,12 @@ def test_swapped_sides_are_an_error(pairs: Make, sampled: Sampled) -> None:
 def test_wrong_language_of_one_side_is_a_warning(pairs: Make, sampled: Sampled) -> None:
     (found,) = check_languages(sampled([(english, TEXTS["fr"]) for english, _ in pairs(500)]))
     assert found.level == "warning"
-    assert "the target looks like fr, but should be de" in found.message
+    assert re.search("target .*fr.*de", found.message)
 
 
 def test_wrong_script_is_a_warning_for_unlisted_language(pairs: Make, sampled: Sampled) -> None:
     (found,) = check_languages(sampled(pairs(500), ("en", "ja")))
-    assert "most are Latin" in found.message
+    assert "Latin" in found.message
 
 
 @pytest.mark.parametrize("code", ["et", "tlh", "ipa"])

@@ -1,5 +1,6 @@
 """Choice of the tokenizer for checks, and the coverage of text by a tokenizer."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,13 @@ def test_unknown_characters_are_reported(pairs: Make, sampled: Sampled) -> None:
     (found,) = check_coverage(
         sampled([(source, "дом 家") for source, _ in pairs(200, 2)]), tokenizer(pairs(300), False)
     )
-    assert "of the target (de) tokens are unknown" in found.message
+    assert re.search(r"target \(de\).*unknown", found.message)
     assert "家" in found.message
 
 
 def test_byte_fallback_tokens_are_reported(pairs: Make, sampled: Sampled) -> None:
     (found,) = check_coverage(sampled([("дом", target) for _, target in pairs(200, 2)]), tokenizer(pairs(300)))
-    assert "of the source (en) tokens are single bytes, such as " in found.message
+    assert re.search(r"source \(en\).*bytes", found.message)
     assert "д" in found.message
 
 

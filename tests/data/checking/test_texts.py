@@ -1,6 +1,7 @@
 """Reading all text of a recipe; unreadable files are findings."""
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def test_all_unreadable_files_are_reported(folder: Path) -> None:
         file.write("one more\n")
     texts = read(folder)
     assert reported(texts) == [("error", "files", "data.valid.dev"), ("error", "files", "data.train.news")]
-    assert "does not exist" in texts.findings[0].message
+    assert "valid.de: " in texts.findings[0].message
     assert "801" in texts.findings[1].message
     assert "800" in texts.findings[1].message
 
@@ -65,7 +66,7 @@ def test_skipped_records_are_counted(folder: Path) -> None:
         (folder / f"{name}.de").write_bytes(b"\n".join(lines))
     texts = read(folder, on_error="skip")
     assert reported(texts) == [("warning", "files", "data.valid.dev"), ("warning", "files", "data.train.news")]
-    assert {found.message for found in texts.findings} == {"2 records: a line is not UTF-8"}
+    assert all(re.search(r"^2 .*UTF-8", found.message) for found in texts.findings)
     assert [corpus.num_pairs for corpus in texts.train] == [798]
 
 
@@ -73,7 +74,7 @@ def test_invalid_utf8_is_reported(folder: Path) -> None:
     (folder / "test.de").write_bytes(b"Stra\xdfe\n" * 100)
     texts = read(folder)
     assert reported(texts) == [("error", "files", "data.test.test")]
-    assert "is not UTF-8" in texts.findings[0].message
+    assert re.search(r"test\.de: line 1: .*UTF-8", texts.findings[0].message)
 
 
 def test_other_formats_are_read(folder: Path, pairs: Make) -> None:
@@ -125,7 +126,7 @@ def test_leak_without_filter_is_a_warning(pairs: Make) -> None:
     both = pairs(300)
     (leak,) = leaks(both[:220], both[200:])
     assert leak.level == "warning"
-    assert "20 % of the pairs (20)" in leak.message
+    assert re.search(r"20 % .*pairs \(20\)", leak.message)
 
 
 def test_leak_is_found_despite_other_spaces(pairs: Make) -> None:
@@ -136,10 +137,9 @@ def test_leak_is_found_despite_other_spaces(pairs: Make) -> None:
 
 def test_removed_leak_is_a_fact(pairs: Make) -> None:
     both = pairs(300)
-    facts = leaks(both[:205], both[200:], OverlapFilter(compare="either"))
-    assert [(leak.level, leak.message) for leak in facts] == [
-        ("fact", "5 training pairs are in a validation or test set")
-    ]
+    (fact,) = leaks(both[:205], both[200:], OverlapFilter(compare="either"))
+    assert fact.level == "fact"
+    assert fact.message.startswith("5 ")
 
 
 def test_refused_leak_is_an_error(pairs: Make) -> None:
@@ -155,7 +155,7 @@ def test_known_sources_are_reported_unless_removed(compare: str, is_reported: bo
     paraphrased = [(source, f"{target}!") for source, target in both[200:250]]
     reported = leaks([*both[:200], *paraphrased], both[200:], OverlapFilter.model_validate({"compare": compare}))
     assert bool(reported) == is_reported
-    assert all("50 % of the sources (50)" in leak.message for leak in reported)
+    assert all(re.search(r"50 % .*sources \(50\)", leak.message) for leak in reported)
 
 
 def test_leak_of_any_reference_is_found(pairs: Make) -> None:

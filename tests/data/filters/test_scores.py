@@ -87,12 +87,12 @@ def test_corpus_without_scores_is_kept() -> None:
 @pytest.mark.parametrize(
     ("program", "complaint"),
     [
-        ("print(1)", "printed 1 lines for 2; it must print one for each"),
-        ("pass", "printed 0 lines for 2;"),
-        ("import sys; print(1, 2, sep='\\n'); sys.exit('no\\nmodel')", "failed with exit code 1: model"),
-        ("import os; os.kill(os.getpid(), 9)", "was ended by signal 9|failed with exit code 137"),
-        ("import sys; sys.stdout.buffer.write(b'1\\n\\xff\\n')", "line 2 of .* is not UTF-8"),
-        ("print('1\\nx')", "row 2: filter score: .* 'x'"),
+        ("print(1)", r"\b1\b.*\b2\b"),
+        ("pass", r"\b0\b.*\b2\b"),
+        ("import sys; print(1, 2, sep='\\n'); sys.exit('no\\nmodel')", "1: model$"),
+        ("import os; os.kill(os.getpid(), 9)", r"\b(9|137)\b"),
+        ("import sys; sys.stdout.buffer.write(b'1\\n\\xff\\n')", "line 2 .*UTF-8"),
+        ("print('1\\nx')", "row 2: .* 'x'"),
     ],
 )
 def test_failing_command_is_a_data_error(program: str, complaint: str) -> None:
@@ -103,7 +103,7 @@ def test_failing_command_is_a_data_error(program: str, complaint: str) -> None:
 
 
 def test_missing_command_is_a_data_error() -> None:
-    with pytest.raises(DataError, match=r"`no-such-program-here` failed with exit code 127: .*not found"):
+    with pytest.raises(DataError, match=r"`no-such-program-here` .*127"):
         QualityScore(ScoreFilter(command="no-such-program-here", min=0), ("en", "de"), NONE)(Examples(["a"], ["b"]))
 
 

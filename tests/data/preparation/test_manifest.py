@@ -36,10 +36,10 @@ def test_drops_have_description_and_examples(make_recipe: MakeRecipe, sentences:
     summary = read_prepared_summary(recipe.data.prepared)
     empty, length = summary.drops(summary.corpora[0])
 
-    assert (empty.reason, empty.description, empty.num_pairs) == ("empty", "a side is empty", 1)
+    assert (empty.reason, empty.num_pairs) == ("empty", 1) and empty.description
     assert empty.examples == [DroppedExample(61, "", "alone")]
     assert (length.reason, length.num_pairs) == ("length", 1)
-    assert "more than 250 characters" in length.description
+    assert "250" in length.description
     assert length.examples == [DroppedExample(62, "x" * 199 + "…", "y")]
 
 

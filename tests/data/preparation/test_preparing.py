@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def test_long_pairs_are_dropped_only_from_training(make_recipe: MakeRecipe, sent
 def test_no_usable_training_pair_is_a_data_error(make_recipe: MakeRecipe, side: str, content: bytes) -> None:
     other = b"" if not content else b"text\n" * 60
     recipe = make_recipe(**{"source": other, "target": other, side: content})
-    with pytest.raises(DataError, match="no pair is left to train the tokenizer on"):
+    with pytest.raises(DataError, match=r"^corpus: "):
         prepare(recipe)
     assert not recipe.data.prepared.exists()
 
@@ -76,14 +77,14 @@ def test_no_usable_training_pair_is_a_data_error(make_recipe: MakeRecipe, side: 
 def test_no_usable_validation_pair_is_a_data_error(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     recipe.data.valid["corpus"].files["source"].write_text("\n" * 5)
-    with pytest.raises(DataError, match=r"valid\.target: 0 usable pairs of 5 read \(5 empty\)"):
+    with pytest.raises(DataError, match=r"valid\.target: 0 .*\(5 empty\)"):
         prepare(recipe)
     assert not recipe.data.prepared.exists()
 
 
 def test_only_too_long_pairs_is_a_data_error(make_recipe: MakeRecipe, sentences: Sentences) -> None:
     recipe = changed(make_recipe([f"{line} a" for line in sentences(0, 60)]), max_length=1)
-    with pytest.raises(DataError, match=r"0 usable pairs of 60 read \(60 too_long\)"):
+    with pytest.raises(DataError, match=r" 0 .*\(60 too_long\)"):
         prepare(recipe)
 
 
@@ -107,7 +108,7 @@ def test_failure_keeps_the_previous_data(make_recipe: MakeRecipe) -> None:
     before = contents(recipe.data.prepared)
     with recipe.data.train["corpus"].files["source"].open("ab") as file:
         file.write(b"one more\n")
-    with pytest.raises(DataError, match=r"61 lines, but .* has 60"):
+    with pytest.raises(DataError, match=r"source .*61.*target .*60"):
         prepare(recipe)
     assert contents(recipe.data.prepared) == before
 
@@ -142,17 +143,17 @@ def test_foreign_files_are_never_replaced(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     folder = recipe.data.prepared
     folder.write_text("precious")
-    with pytest.raises(DataError, match="is a file"):
+    with pytest.raises(DataError, match=re.escape(f"{folder}: ")):
         prepare(recipe)
     assert folder.read_text() == "precious"
 
     folder.unlink()
     folder.mkdir()
     (folder / "precious").write_text("precious")
-    with pytest.raises(DataError, match="did not make"):
+    with pytest.raises(DataError, match=re.escape(f"{folder}: ")):
         prepare(recipe)
     (folder / files.MANIFEST).write_text('{"kind": "something else"}')
-    with pytest.raises(DataError, match="did not make"):
+    with pytest.raises(DataError, match=re.escape(f"{folder}: ")):
         prepare(recipe)
     assert sorted(contents(folder)) == [files.MANIFEST, "precious"]
 
@@ -161,14 +162,14 @@ def test_input_that_is_not_a_regular_file_is_named(make_recipe: MakeRecipe, tmp_
     recipe = make_recipe()
     source = recipe.data.train["corpus"].files["source"]
     source.unlink()
-    with pytest.raises(DataError, match=r"train\.source: does not exist"):
+    with pytest.raises(DataError, match=r"train\.source: "):
         prepare(recipe)
     os.mkfifo(source)
-    with pytest.raises(DataError, match="not a regular file"):
+    with pytest.raises(DataError, match=r"train\.source: .*regular"):
         prepare(recipe)
     source.unlink()
     source.mkdir()
-    with pytest.raises(DataError, match="is a directory"):
+    with pytest.raises(DataError, match=r"train\.source: .*directory"):
         prepare(recipe)
 
 
@@ -192,7 +193,7 @@ def test_input_changed_while_read_leaves_no_data(make_recipe: MakeRecipe, monkey
         return learned
 
     monkeypatch.setattr(preparing, "train_tokenizer", train_while_others_write)
-    with pytest.raises(DataError, match=r"train\.source: has changed while it was read"):
+    with pytest.raises(DataError, match=r"train\.source: "):
         prepare(recipe)
     monkeypatch.undo()
     source.write_bytes(whole)

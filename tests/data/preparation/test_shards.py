@@ -1,6 +1,7 @@
 """Prepared data is the same, byte for byte, for any number of processes, jobs and chunks."""
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,10 +131,10 @@ def test_any_chunk_size_gives_the_same_bytes(
 
 
 def test_missing_shards_are_named(recipe: Recipe, expected: dict[str, bytes]) -> None:
-    with pytest.raises(DataError, match="the shards of train/one are missing"):
+    with pytest.raises(DataError, match="shards of train/one"):
         prepare(recipe, None, MERGE)
     prepare(recipe, None, PreprocessJob(ShardSpec(2, 2), merge=False))
-    with pytest.raises(DataError, match=r"shards 0, 2 of train/one are missing.*--shard"):
+    with pytest.raises(DataError, match=r"shards 0, 2 of train/one .*--shard"):
         prepare(recipe, None, MERGE)
     assert not recipe.data.prepared.exists()
     prepare(recipe)  # does the rest
@@ -142,7 +143,7 @@ def test_missing_shards_are_named(recipe: Recipe, expected: dict[str, bytes]) ->
 
 def test_shards_of_another_recipe_are_never_used(recipe: Recipe, expected: dict[str, bytes]) -> None:
     by_jobs(changed(recipe, max_length=70), 2)
-    with pytest.raises(DataError, match="not of this recipe and these files"):
+    with pytest.raises(DataError, match=re.escape(f"{recipe.data.prepared}.parts: ")):
         prepare(recipe, None, MERGE)
     prepare(recipe)
     assert contents(recipe.data.prepared) == expected
@@ -154,7 +155,7 @@ def test_shards_of_other_files_are_never_used(recipe: Recipe, expected: dict[str
     source.write_bytes(whole.replace(b"a", b"b"))
     by_jobs(recipe, 2)
     source.write_bytes(whole)
-    with pytest.raises(DataError, match="not of this recipe and these files"):
+    with pytest.raises(DataError, match=re.escape(f"{recipe.data.prepared}.parts: ")):
         prepare(recipe, None, MERGE)
     prepare(recipe)
     assert contents(recipe.data.prepared) == expected
@@ -169,7 +170,7 @@ def test_incomplete_shards_are_made_again(recipe: Recipe, expected: dict[str, by
     content = (shard / name).read_bytes()
     for change in (lambda: (shard / name).write_bytes(content[: len(content) // 2]), lambda: (shard / name).unlink()):
         change()
-        with pytest.raises(DataError, match="shards 1 of train/one are missing"):
+        with pytest.raises(DataError, match="shards 1 of train/one"):
             prepare(recipe, None, MERGE)
     prepare(recipe)
     assert contents(recipe.data.prepared) == expected

@@ -37,7 +37,7 @@ def test_alignment_indices_refer_to_raw_words(make_recipe: MakeRecipe, sentences
 @pytest.mark.parametrize("lines", [0, 59, 61])
 def test_alignment_file_of_other_length_is_a_data_error(make_recipe: MakeRecipe, lines: int) -> None:
     recipe = aligned(make_recipe(), [""] * lines)
-    with pytest.raises(DataError, match=rf"source has 60 lines, but .*train\.alignment has {lines}"):
+    with pytest.raises(DataError, match=rf"source .*60.*train\.alignment .*\b{lines}\b"):
         prepare(recipe)
     assert not recipe.data.prepared.exists()
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import lzma
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def test_every_format_gives_the_same_pairs(tmp_path: Path, format: str, packing:
 @each_format
 def test_truncated_compressed_file_is_a_data_error(tmp_path: Path, format: str, packing: str) -> None:
     read = corpus(tmp_path, format, lambda content: PACK[packing](content)[:-9])
-    with pytest.raises(DataError, match=f"is damaged {packing} "):
+    with pytest.raises(DataError, match=f": .*{packing} "):
         list(read_pairs(read, ("en", "de")))
 
 
@@ -69,5 +70,5 @@ def test_truncated_compressed_file_is_a_data_error(tmp_path: Path, format: str, 
 def test_missing_file_is_named(tmp_path: Path, format: str) -> None:
     read = corpus(tmp_path, format, bytes)
     next(iter(read.files.values())).unlink()
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match=re.escape(f"{next(iter(read.files.values()))}: ")):
         list(read_pairs(read, ("en", "de")))

@@ -99,7 +99,7 @@ def test_units_without_both_languages_are_counted(tmp_path: Path) -> None:
 
 def test_no_unit_with_both_languages_lists_the_languages_found(tmp_path: Path) -> None:
     content = tmx_file(unit(en="a", fr="b"), unit(en="c", fr="d"))
-    with pytest.raises(DataError, match=r"no unit has both en and de; its languages are en \(2\), fr \(2\);"):
+    with pytest.raises(DataError, match=r"memory: .*en .*de.* en \(2\), fr \(2\)"):
         decoded(memory(tmp_path, content))
 
 
@@ -110,28 +110,28 @@ PARAMETER = '<!DOCTYPE tmx [<!ENTITY % all SYSTEM "file:///etc/passwd"> %all;]>\
 
 @pytest.mark.parametrize("before", [BOMB, OUTSIDE, PARAMETER])
 def test_entity_declarations_are_rejected(tmp_path: Path, before: str) -> None:
-    with pytest.raises(DataError, match=r"memory: line 2: declares the entity '\w+'"):
+    with pytest.raises(DataError, match=r"memory: line 2: .*entity '\w+'"):
         decoded(memory(tmp_path, tmx_file(unit(en="a", de="b"), before=before)))
 
 
 def test_undeclared_entity_is_rejected(tmp_path: Path) -> None:
     content = tmx_file(unit(en="a&nbsp;b", de="b"), before='<!DOCTYPE tmx SYSTEM "tmx14.dtd">\n')
-    with pytest.raises(DataError, match="line 4: uses the entity 'nbsp'"):
+    with pytest.raises(DataError, match=r"line 4: .*entity 'nbsp'"):
         decoded(memory(tmp_path, content))
 
 
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (tmx_file(unit(en="a", de="b")).removesuffix("</tmx>"), "line 4: is not well-formed XML: no element found"),
-        (tmx_file(unit(en="a & b", de="b")), "line 3: is not well-formed XML: not well-formed"),
-        (tmx_file(unit(en="a&undeclared;", de="b")), "line 3: is not well-formed XML: undefined entity"),
-        (tmx_file(unit(en="\x01", de="b")), "line 3: is not well-formed XML"),
-        ("", "is not well-formed XML: no element found"),
-        ("one line\n", "line 1: is not well-formed XML: syntax error"),
-        ("<html/>", "line 1: begins with <html>, not with <tmx>"),
-        (tmx_file(unit(en="a", de="b")).replace("a", "\0"), "is not well-formed XML"),
-        (tmx_file(unit(en="ä", de="b")).encode("iso-8859-1"), "line 3: is not well-formed XML: not well-formed"),
+        (tmx_file(unit(en="a", de="b")).removesuffix("</tmx>"), "line 4: .*XML"),
+        (tmx_file(unit(en="a & b", de="b")), "line 3: .*XML"),
+        (tmx_file(unit(en="a&undeclared;", de="b")), "line 3: .*XML.*entity"),
+        (tmx_file(unit(en="\x01", de="b")), "line 3: .*XML"),
+        ("", "memory: .*XML"),
+        ("one line\n", "line 1: .*XML"),
+        ("<html/>", "line 1: .*<html>.*<tmx>"),
+        (tmx_file(unit(en="a", de="b")).replace("a", "\0"), "memory: .*XML"),
+        (tmx_file(unit(en="ä", de="b")).encode("iso-8859-1"), "line 3: .*XML"),
     ],
 )
 def test_invalid_tmx_is_reported_with_line(tmp_path: Path, content: str | bytes, what: str) -> None:
@@ -143,7 +143,7 @@ def test_invalid_tmx_is_reported_with_line(tmp_path: Path, content: str | bytes,
 def test_segment_longer_than_the_limit_is_a_data_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_lines, "MAX_LINE_BYTES", 10)
     assert pairs_of(memory(tmp_path, tmx_file(unit(en="x" * 10, de="b")))) == [("x" * 10, "b")]
-    with pytest.raises(DataError, match="line 3: a segment is longer than 10 characters"):
+    with pytest.raises(DataError, match=r"line 3: .*\b10\b"):
         decoded(memory(tmp_path, tmx_file(unit(en="x" * 11, de="b"))))
 
 

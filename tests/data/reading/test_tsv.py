@@ -54,10 +54,10 @@ def test_quotation_marks_are_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"a\tb\n", "line 1: no column is named 'en'.*'a', 'b'"),
-        (b"en\ten\n1\t2\n", "line 1: two columns are named 'en'"),
-        (b"e\xff\n1\t2\n", "line 1: is not UTF-8 at byte 1 "),
-        (b"", "the names are ''"),
+        (b"a\tb\n", "line 1: .*'en'.*'a', 'b'"),
+        (b"en\ten\n1\t2\n", "line 1: .*two .*'en'"),
+        (b"e\xff\n1\t2\n", r"line 1: .*UTF-8.*\b1 "),
+        (b"", "''"),
     ],
 )
 def test_missing_or_duplicate_column_name_is_a_data_error(tmp_path: Path, content: bytes, what: str) -> None:
@@ -87,7 +87,7 @@ def test_only_invalid_lines_give_empty_columns(tmp_path: Path) -> None:
 
 def test_invalid_utf8_below_a_header_is_reported_with_line_and_byte(tmp_path: Path) -> None:
     read = table(tmp_path, b"s\tt\na\tb\nx\t\xff\n", source="s", target="t")
-    with pytest.raises(DataError, match="line 3: is not UTF-8 at byte 10 "):
+    with pytest.raises(DataError, match=r"line 3: .*UTF-8.*\b10 "):
         decoded(read)
 
 

@@ -1,5 +1,6 @@
 """An extended tokenizer keeps old ids and splits no text into more tokens than before."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -126,11 +127,9 @@ def test_extend_without_extension_returns_the_tokenizer(sentences: Sentences) ->
 
 def test_too_large_extension_error_names_largest_size(sentences: Sentences) -> None:
     old, text = learned(sentences, "unigram"), sentences(7, 40)
-    with pytest.raises(
-        RecipeError, match=r"tokenizer\.extension\.pieces: is too large .* set it to \d+ or less"
-    ) as told:
+    with pytest.raises(RecipeError, match=r"^tokenizer\.extension\.pieces: ") as told:
         extend(old, settled(5000), text, text, seed=1)
-    most = int(str(told.value).split()[-3])
+    most = int(re.findall(r"\d+", str(told.value))[-1])
     assert extend(old, settled(most), text, text, seed=1).source_size == old.source_size + most
-    with pytest.raises(RecipeError, match=r"leave out tokenizer\.extension"):
+    with pytest.raises(RecipeError, match=r"tokenizer\.extension"):
         extend(old, settled(1), [], [], seed=1)

@@ -97,7 +97,7 @@ def test_symbol_is_one_piece_everywhere(sentences: Sentences, algorithm: str) ->
 
 @pytest.mark.parametrize(
     ("symbol", "message"),
-    [("＜unk＞", "reserved by SentencePiece"), ("<0ｘ41>", "reserved by SentencePiece"), ("\ufeff", "without a space")],
+    [("＜unk＞", "SentencePiece"), ("<0ｘ41>", "SentencePiece"), ("\ufeff", "space")],
 )
 def test_invalid_symbol_is_a_recipe_error(symbol: str, message: str) -> None:
     with pytest.raises(RecipeError, match=rf"tokenizer\.symbols: .*{message}"):
@@ -105,13 +105,13 @@ def test_invalid_symbol_is_a_recipe_error(symbol: str, message: str) -> None:
 
 
 def test_word_segmenter_rejects_symbols() -> None:
-    with pytest.raises(RecipeError, match=r"tokenizer\.symbols: cannot be combined with algorithm word"):
+    with pytest.raises(RecipeError, match=r"tokenizer\.symbols: .*word"):
         trained(["ab"], symbols=["<br>"], algorithm="word")
 
 
 @pytest.mark.parametrize(("algorithm", "least"), [("character", 262), ("word", 263)])
 def test_too_small_size_error_names_smallest_size(algorithm: str, least: int) -> None:
-    with pytest.raises(RecipeError, match=rf"is too small .* set it to {least} or more"):
+    with pytest.raises(RecipeError, match=rf"^tokenizer\.vocabulary_size: .*\b{least}\b"):
         trained(["ab cd"], size=least - 1, algorithm=algorithm)
     assert trained(["ab cd"], size=least, algorithm=algorithm).source_size == least
 

@@ -100,18 +100,18 @@ def test_sampler_rejects_model_that_changes_text(tmp_path: Path, sentences: Sent
     model(tmp_path / "a.model", sentences(0, 200), normalization_rule_name="nmt_nfkc_cf")
     vocabulary = Tokenizer.import_sentencepiece(tmp_path / "a.model").source
     assert vocabulary.encode(["ABC"]) == vocabulary.encode(["abc"])
-    with pytest.raises(RecipeError, match="changes text before it splits it"):
+    with pytest.raises(RecipeError, match="sampling"):
         vocabulary.segmenter.sampler(0.1)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x00" * 100])
 def test_import_invalid_file_is_a_model_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.model").write_bytes(content)
-    with pytest.raises(ModelError, match=r"a\.model: is not a SentencePiece model"):
+    with pytest.raises(ModelError, match=r"a\.model: .*SentencePiece"):
         Tokenizer.import_sentencepiece(tmp_path / "a.model")
 
 
 def test_import_rejects_whitespace_suffix(tmp_path: Path, sentences: Sentences) -> None:
     model(tmp_path / "a.model", sentences(0, 200), treat_whitespace_as_suffix=True)
-    with pytest.raises(ModelError, match="does not mark the beginnings of words"):
+    with pytest.raises(ModelError, match=r"a\.model: .*words"):
         Tokenizer.import_sentencepiece(tmp_path / "a.model")

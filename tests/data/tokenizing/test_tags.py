@@ -66,7 +66,7 @@ def test_tags_follow_special_tokens_and_count_towards_size(sentences: Sentences,
 
 
 def test_tag_id_of_missing_tag_is_a_model_error(sentences: Sentences) -> None:
-    with pytest.raises(ModelError, match="the tag 2it is not in this vocabulary, which has 2de, 2fr, bt"):
+    with pytest.raises(ModelError, match=r"\b2it\b.*2de, 2fr, bt"):
         trained(sentences).tag_id("2it")
 
 
