@@ -88,20 +88,20 @@ except ResourceError as error:
 """
     with start(program, path) as process:
         output, errors = process.communicate(timeout=30)
-    assert output.startswith(f"{path}: no space left"), errors
+    assert output.startswith(f"{path}: "), errors
     assert output.endswith(" 5\n")
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["file"]
 
 
 def test_new_file_refuses_directory(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a directory"), files.new_file(tmp_path):
+    with pytest.raises(DataError, match=f"^{tmp_path}: "), files.new_file(tmp_path):
         pass
 
 
 def test_new_file_below_a_file_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ResourceError, match="cannot be written"), files.new_file(tmp_path / "file" / "other"):
+    with pytest.raises(ResourceError, match="/file/other: "), files.new_file(tmp_path / "file" / "other"):
         pass
 
 
@@ -218,7 +218,7 @@ def test_remove_deletes_files_folders_and_links(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [float("-inf")]}])
 def test_write_json_refuses_non_finite_numbers(tmp_path: Path, value: object) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(ValueError, match="JSON"):
         files.write_json(tmp_path / "file", value)
     assert names(tmp_path) == []
 
@@ -232,7 +232,7 @@ def test_read_json_raises_given_class_if_invalid(tmp_path: Path, content: bytes)
 
 
 def test_read_json_missing_file_raises(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"/file: .*No such file"):
+    with pytest.raises(DataError, match="/file: "):
         files.read_json(tmp_path / "file")
 
 
@@ -259,14 +259,14 @@ def test_read_manifest_detects_every_flipped_bit(closed: Path) -> None:
     for index in range(len(content)):
         for bit in (1, 128):
             (closed / "weights").write_bytes(content[:index] + bytes([content[index] ^ bit]) + content[index + 1 :])
-            with pytest.raises(ModelError, match=r"/weights: is damaged"):
+            with pytest.raises(ModelError, match="/weights: "):
                 files.read_manifest(closed, ModelError)
 
 
 @pytest.mark.parametrize("size", [0, 1, 39, 41])
 def test_read_manifest_detects_other_size(closed: Path, size: int) -> None:
     (closed / "weights").write_bytes(bytes(range(size)))
-    with pytest.raises(ModelError, match=f"/weights: is damaged: {size} bytes instead of 40"):
+    with pytest.raises(ModelError, match=rf"/weights: .*\b{size}\b.*\b40\b"):
         files.read_manifest(closed, ModelError)
 
 
@@ -310,7 +310,7 @@ def test_lock_excludes_and_names_other_process(tmp_path: Path) -> None:
     with start(HOLD, tmp_path / "lock") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(RunInUseError, match=f"in use by process {process.pid} on "), files.lock(tmp_path / "lock"):
+        with pytest.raises(RunInUseError, match=f" {process.pid} "), files.lock(tmp_path / "lock"):
             pass
         process.kill()
 

@@ -1,6 +1,7 @@
 """The number words corpus."""
 
 import hashlib
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -96,14 +97,13 @@ def test_wrong_arguments_are_usage_errors(arguments: tuple[str, str], run_script
 def test_file_instead_of_folder_is_a_one_line_error(run_script: RunScript, tmp_path: Path) -> None:
     (tmp_path / "corpus").touch()
     result = run_script("number_words.py", "--to", "corpus")
-    assert (result.returncode, result.stderr) == (3, "number_words.py: error: corpus: File exists\n")
+    assert result.returncode == 3 and re.fullmatch(r"number_words\.py: error: corpus: [^\n]*\n", result.stderr)
 
 
 def test_all_files_are_written_or_none(run_script: RunScript, tmp_path: Path) -> None:
     (tmp_path / "corpus" / "test.de").mkdir(parents=True)
     result = run_script("number_words.py", "--to", "corpus", "--train", "9")
-    message = "number_words.py: error: corpus/test.de: is a directory, but a file belongs there\n"
-    assert (result.returncode, result.stderr) == (3, message)
+    assert result.returncode == 3 and result.stderr.startswith("number_words.py: error: corpus/test.de: ")
     assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["test.de"]
 
 

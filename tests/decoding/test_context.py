@@ -191,7 +191,7 @@ def test_alignment_excludes_the_context(words: Tokenizer) -> None:
 
 @pytest.mark.parametrize("request_", [Request("a", prefix="b"), Request("a", required=("b",))])
 def test_target_context_rejects_prefix_and_required_words(words: Tokenizer, request_: Request) -> None:
-    with pytest.raises(RecipeError, match=r"line 7: cannot have a prefix or required words.*data\.context\.target"):
+    with pytest.raises(RecipeError, match=r"line 7: .*data\.context\.target"):
         translator(watched(words, True), words, True).translate_window([request_], 7)
     (found,) = translator(watched(words, False), words, False).translate_window([request_])
     assert "b" in found.best.text

@@ -184,7 +184,7 @@ def test_export_without_ctranslate2_raises(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
 
-    with pytest.raises(ResourceError, match=r"pip install 'nmt-cli\[ctranslate2\]'"):
+    with pytest.raises(ResourceError, match=r"'nmt-cli\[ctranslate2\]'"):
         export(build(transformer(), VocabularySpec(9, 9)), tokenizer, tmp_path)
 
 
@@ -213,7 +213,7 @@ def test_export_of_a_word_tokenizer_raises(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     settings = TokenizerSettings.model_validate({"vocabulary_size": 300, "algorithm": "word"})
     tokenizer = Tokenizer.train(settings, LINES, LINES, 1)
-    with pytest.raises(ModelError, match=r"tokenizer\.algorithm: word"):
+    with pytest.raises(ModelError, match=r"^tokenizer\.algorithm: "):
         export(decided(transformer(), tokenizer), tokenizer, tmp_path)
 
 

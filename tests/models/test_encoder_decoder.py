@@ -32,7 +32,7 @@ def test_other_tying_has_one_matrix_per_side(tying: str) -> None:
 
 
 def test_tying_all_with_two_vocabularies_raises() -> None:
-    with pytest.raises(RecipeError, match=r"^model\.tied_embeddings: all needs one vocabulary.* 9 .* 7"):
+    with pytest.raises(RecipeError, match=r"^model\.tied_embeddings: .* 9 .* 7"):
         Embeddings(SEPARATE, 4, "all")
 
 

@@ -44,100 +44,86 @@ def test_column_is_an_index_or_a_name(typed: str, column: int | str, messy: str,
 
 
 @pytest.mark.parametrize(
-    ("line", "place", "message"),
+    ("line", "place", "key", "keyword"),
     [
-        ("- {type: length, max: 0}", "17:22", "data.filters.2.max: must be at least 1, not 0"),
-        ("- {type: ratio, maxx: 3}", "17:21", "data.filters.2.maxx: is not a setting; did you mean max?"),
-        ("- {type: ratio, kinds: []}", "17:21", "data.filters.2.kinds: is a setting of type unmatched, not of ratio"),
-        (
-            "- {type: repeats, tolernce: 2}",
-            "17:23",
-            "data.filters.2.tolernce: is not a setting; did you mean data.filters.NUMBER.tolerance?",
-        ),
-        ("- {typ: ratio}", "17:8", "data.filters.2.typ: is not a setting; did you mean type?"),
-        ("- {}", "17:7", f"data.filters.2.type: is missing; it must be one of {TYPES}"),
-        ("- {max: 3}", "17:7", f"data.filters.2.type: is missing; it must be one of {TYPES}"),
-        (
-            "- {type: rato}",
-            "17:8",
-            f'data.filters.2.type: must be one of {TYPES}, not "rato"; did you mean ratio?',
-        ),
-        ("- {type: [ratio]}", "17:8", f"data.filters.2.type: must be one of {TYPES}, not a list; did you mean ratio?"),
-        (
-            "- ratio",
-            "17:7",
-            'data.filters.2: must be a section of settings such as type, min or max, not "ratio"; write {type: ratio}',
-        ),
-        ("- 3", "17:7", "data.filters.2: must be a section of settings such as type, min or max, not 3"),
-        ("-", "17:6", "data.filters.2: must be a section of settings such as type, min or max, not empty"),
-        ("- [x]", "17:7", "data.filters.2: must be a section of settings such as type, min or max, not a list"),
-        ("- {type: unmatched, kinds: []}", "17:25", "data.filters.2.kinds: must have at least 1, not 0"),
-        (
-            "- {type: unmatched, kinds: [url, mail]}",
-            "17:38",
-            "data.filters.2.kinds.2: must be one of number, url, email, placeholder, tag, not"
-            ' "mail"; did you mean email?',
-        ),
-        ("- {type: language}", "17:7", "data.filters.2.command: is missing"),
-        ("- {type: language, command: ''}", "17:24", 'data.filters.2.command: must be text, not ""'),
-        ("- {type: score, command: x}", "17:7", "data.filters.2.min: is missing; give min, max or both"),
+        ("- {type: length, max: 0}", "17:22", "data.filters.2.max", "1"),
+        ("- {type: ratio, maxx: 3}", "17:21", "data.filters.2.maxx", "max?"),
+        ("- {type: ratio, kinds: []}", "17:21", "data.filters.2.kinds", "unmatched"),
+        ("- {type: repeats, tolernce: 2}", "17:23", "data.filters.2.tolernce", "data.filters.NUMBER.tolerance?"),
+        ("- {typ: ratio}", "17:8", "data.filters.2.typ", "type?"),
+        ("- {}", "17:7", "data.filters.2.type", TYPES),
+        ("- {max: 3}", "17:7", "data.filters.2.type", TYPES),
+        ("- {type: rato}", "17:8", "data.filters.2.type", "ratio?"),
+        ("- {type: [ratio]}", "17:8", "data.filters.2.type", "ratio?"),
+        ("- ratio", "17:7", "data.filters.2", "{type: ratio}"),
+        ("- 3", "17:7", "data.filters.2", "not 3"),
+        ("-", "17:6", "data.filters.2", "not empty"),
+        ("- [x]", "17:7", "data.filters.2", "list"),
+        ("- {type: unmatched, kinds: []}", "17:25", "data.filters.2.kinds", "1"),
+        ("- {type: unmatched, kinds: [url, mail]}", "17:38", "data.filters.2.kinds.2", "email?"),
+        ("- {type: language}", "17:7", "data.filters.2.command", ""),
+        ("- {type: language, command: ''}", "17:24", "data.filters.2.command", '""'),
+        ("- {type: score, command: x}", "17:7", "data.filters.2.min", "max"),
     ],
 )
-def test_error_in_a_list_item_is_one_line(line: str, place: str, message: str, messy: str, errors_of: ErrorsOf) -> None:
-    text = messy.replace("    - type: ratio\n      max: 2.5\n", f"    {line}\n")
-    assert errors_of(text) == [f"r.yaml:{place}: {message}"]
+def test_error_in_a_list_item_is_one_line(
+    line: str, place: str, key: str, keyword: str, messy: str, errors_of: ErrorsOf
+) -> None:
+    (error,) = errors_of(messy.replace("    - type: ratio\n      max: 2.5\n", f"    {line}\n"))
+    assert error.startswith(f"r.yaml:{place}: {key}: ")
+    assert keyword in error
 
 
-def test_other_value_instead_of_a_list_is_reported(messy: str, errors_of: ErrorsOf) -> None:
-    assert errors_of(messy, "data.filters=ratio") == [
-        '--set data.filters=ratio: data.filters: must be a list, not "ratio"'
-    ]
-    assert errors_of(messy, "training.mixing.stages={weights: {clean: 1}}") == [
-        "--set training.mixing.stages={weights: {clean: 1}}: training.mixing.stages: must be a list, not a section"
-    ]
+@pytest.mark.parametrize("option", ["data.filters=ratio", "training.mixing.stages={weights: {clean: 1}}"])
+def test_other_value_instead_of_a_list_is_reported(option: str, messy: str, errors_of: ErrorsOf) -> None:
+    (error,) = errors_of(messy, option)
+    assert error.startswith(f"--set {option}: {option.partition('=')[0]}: ")
+    assert "list" in error
 
 
 @pytest.mark.parametrize(
-    ("corpus", "place", "message"),
+    ("corpus", "place", "key", "keyword"),
     [
-        (
-            "{format: foo}",
-            "8:11",
-            'data.train.web.format: must be one of lines, tsv, jsonl, tmx, not "foo"',
-        ),
-        ("{format: tvs}", "8:11", "data.train.web.format: must be one of lines, tsv, jsonl, tmx, not"
-         ' "tvs"; did you mean tsv?'),
-        ("{format: tmx, file: x, source: 1}", "8:33", "data.train.web.source: is a setting of format lines, tsv or"
-         " jsonl, not of tmx"),
-        ("{format: tsv, file: x, weigth: 2}", "8:33", "data.train.web.weigth: is not a setting; did you mean weight?"),
-        ("{format: tsv, file: x, source: 0}", "8:33", "data.train.web.source: must be at least 1, not 0"),
-        ("{format: tsv, file: x, source: [1]}", "8:33", "data.train.web.source: must be text, not a list"),
-        ("{format: tsv, file: x, source: ''}", "8:33", 'data.train.web.source: must be text, not ""'),
-        ("{format: tsv, file: x, source: 2}", "8:5", "data.train.web.target: 2 is also the column of the source"),
-        ("{format: jsonl, file: x, target: source}", "8:35", "data.train.web.target: source is also the field of the"
-         " source"),
-        ("{format: tsv}", "8:5", "data.train.web.file: is missing"),
-        ("{source: x}", "8:5", "data.train.web.target: is missing"),
-        ("{source: x, target: y, fromat: lines}", "8:33", "data.train.web.fromat: is not a setting; did you mean"
-         " format?"),
-        ("web.tsv", "8:5", "data.train.web: is read as a name of your choice; it needs the keys source and target,"
-         ' not "web.tsv"'),
-        ("", "8:5", "data.train.web: is read as a name of your choice; it needs the keys source and target, not empty"),
-        ("{source: x, target: y, tag: a b}", "8:33", "data.train.web.tag: must be a plain name of letters, digits,"
-         ' - and _, such as en or news-2016, not "a b"'),
+        ("{format: foo}", "8:11", "format", "tmx"),
+        ("{format: tvs}", "8:11", "format", "tsv?"),
+        ("{format: tmx, file: x, source: 1}", "8:33", "source", "tmx"),
+        ("{format: tsv, file: x, weigth: 2}", "8:33", "weigth", "weight?"),
+        ("{format: tsv, file: x, source: 0}", "8:33", "source", "1"),
+        ("{format: tsv, file: x, source: [1]}", "8:33", "source", "list"),
+        ("{format: tsv, file: x, source: ''}", "8:33", "source", '""'),
+        ("{format: tsv, file: x, source: 2}", "8:5", "target", "2"),
+        ("{format: jsonl, file: x, target: source}", "8:35", "target", "source"),
+        ("{format: tsv}", "8:5", "file", ""),
+        ("{source: x}", "8:5", "target", ""),
+        ("{source: x, target: y, fromat: lines}", "8:33", "fromat", "format?"),
+        ("{source: x, target: y, tag: a b}", "8:33", "tag", '"a b"'),
     ],
-)  # fmt: skip
-def test_error_in_a_corpus_is_one_line(corpus: str, place: str, message: str, messy: str, errors_of: ErrorsOf) -> None:
+)
+def test_error_in_a_corpus_is_one_line(
+    corpus: str, place: str, key: str, keyword: str, messy: str, errors_of: ErrorsOf
+) -> None:
     lines = messy.split("\n")
     lines[7] = f"    web: {corpus}"
-    assert errors_of("\n".join(lines)) == [f"r.yaml:{place}: {message}"]
+    (error,) = errors_of("\n".join(lines))
+    assert error.startswith(f"r.yaml:{place}: data.train.web.{key}: ")
+    assert keyword in error
+
+
+@pytest.mark.parametrize("corpus", ["web.tsv", ""])
+def test_corpus_that_is_no_section_is_read_as_a_name(corpus: str, messy: str, errors_of: ErrorsOf) -> None:
+    lines = messy.split("\n")
+    lines[7] = f"    web: {corpus}"
+    (error,) = errors_of("\n".join(lines))
+    assert error.startswith("r.yaml:8:5: data.train.web: ")
+    assert "source" in error and "target" in error
 
 
 @pytest.mark.parametrize("name", ["a b", "[key]", "", "-"])
 def test_invalid_corpus_name_is_reported(name: str, messy: str, errors_of: ErrorsOf) -> None:
     text = messy.replace("    web:", f'    "{name}":')
-    rule = "must be a plain name of letters, digits, - and _, such as en or news-2016"
-    assert errors_of(text) == [f'r.yaml:8:5: data.train.{name}: {rule}, not "{name}"']
+    (error,) = errors_of(text)
+    assert error.startswith(f"r.yaml:8:5: data.train.{name}: ")
+    assert error.endswith(f'"{name}"')
 
 
 @pytest.mark.parametrize("key", ["data.train", "data.test", "data.train.web.factors", "data.context", "data"])
@@ -159,7 +145,9 @@ def test_override_sets_list_items_by_one_based_index(messy: str, write: Write) -
 @pytest.mark.parametrize("number", ["0", "5", "-1", "last", "01", ""])
 def test_override_refuses_index_outside_the_list(number: str, messy: str, errors_of: ErrorsOf) -> None:
     option = f"data.filters.{number}.max=3"
-    assert errors_of(messy, option) == [f"--set {option}: data.filters is a list with items 1 to 4, not {number}"]
+    (error,) = errors_of(messy, option)
+    assert error.startswith(f"--set {option}: data.filters ")
+    assert "1 to 4" in error
 
 
 def test_override_of_format_drops_settings_with_another_meaning(messy: str, write: Write) -> None:

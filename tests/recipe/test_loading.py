@@ -139,7 +139,7 @@ def test_override_replaces_invalid_value(good: str, write: Write) -> None:
 
 @pytest.mark.parametrize("option", ["seed", "=3", ""])
 def test_override_without_key_or_value_is_refused(option: str, good: str, write: Write) -> None:
-    with pytest.raises(RecipeError, match=rf"^--set {option}: is not of the form key=value"):
+    with pytest.raises(RecipeError, match=rf"^--set {option}: "):
         load_recipe(write(good), [option])
 
 
@@ -184,26 +184,16 @@ def test_override_of_strategy_drops_settings_of_the_old_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "key"),
     [
-        (
-            ["decoding.strategy=sampling", "decoding.beam_size=3"],
-            "--set decoding.beam_size=3: decoding.beam_size: is a setting of strategy beam, not of sampling",
-        ),
-        (
-            ["training.limits.updates=3"],
-            "--set training.limits.updates=3: training: is not a setting; the settings here are decoding, evaluation",
-        ),
-        (
-            ["decoding.n_best=6"],
-            "--set decoding.n_best=6: decoding.n_best: 6 is more than beam_size, 5",
-        ),
+        (["decoding.strategy=sampling", "decoding.beam_size=3"], "decoding.beam_size"),
+        (["training.limits.updates=3"], "training"),
+        (["decoding.n_best=6"], "decoding.n_best"),
     ],
 )
-def test_override_refuses_invalid_settings(options: list[str], message: str) -> None:
-    with pytest.raises(RecipeError) as caught:
+def test_override_refuses_invalid_settings(options: list[str], key: str) -> None:
+    with pytest.raises(RecipeError, match=rf"^--set {options[-1]}: {key}: "):
         override(AfterTraining(), options)
-    assert str(caught.value) == message
 
 
 # Whatever a recipe holds, it is a recipe or a error that is told

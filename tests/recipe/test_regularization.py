@@ -1,5 +1,6 @@
 """Regularisation is off by default, and invalid settings are refused."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,21 +36,18 @@ def test_override_selects_another_consistency(good: str, write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("override", "key"),
     [
-        (
-            "training.consistency={type: rdrop}",
-            'type: must be one of r_drop, simcut, not "rdrop"; did you mean r_drop?',
-        ),
-        ("training.consistency={type: r_drop, cutoff: 0.1}", "cutoff: is a setting of type simcut, not of r_drop"),
-        ("training.consistency={type: r_drop, weight: -1}", "weight: must be at least 0, not -1"),
-        ("training.scheduled_sampling={start: 10, end: 10}", "end: 10 must be greater than start (10)"),
-        ("training.word_dropout={source: 1}", "source: must be less than 1, not 1"),
+        ("training.consistency={type: rdrop}", "type"),
+        ("training.consistency={type: r_drop, cutoff: 0.1}", "cutoff"),
+        ("training.consistency={type: r_drop, weight: -1}", "weight"),
+        ("training.scheduled_sampling={start: 10, end: 10}", "end"),
+        ("training.word_dropout={source: 1}", "source"),
     ],
 )
-def test_invalid_regularization_is_reported(override: str, message: str, good: str, errors_of: ErrorsOf) -> None:
-    key = override.partition("=")[0]
-    assert errors_of(good, override) == [f"--set {override}: {key}.{message}"]
+def test_invalid_regularization_is_reported(override: str, key: str, good: str, errors_of: ErrorsOf) -> None:
+    (error,) = errors_of(good, override)
+    assert error.startswith(f"--set {override}: {override.partition('=')[0]}.{key}: ")
 
 
 def test_guided_alignment_requires_attention(good: str, write: Write, errors_of: ErrorsOf) -> None:
@@ -58,9 +56,9 @@ def test_guided_alignment_requires_attention(good: str, write: Write, errors_of:
     assert load_recipe(write(guided)).training.guided_alignment is not None
     without = guided.replace("transformer", "rnn")
     (error,) = errors_of(without, "model.attention=none")
-    assert error.endswith("training.guided_alignment: requires attention, but model.attention is none")
+    assert re.search(r": training\.guided_alignment: .*model\.attention", error)
 
 
 def test_guided_alignment_requires_alignments(good: str, errors_of: ErrorsOf) -> None:
     (error,) = errors_of(good, "training.guided_alignment={}")
-    assert error.endswith("training.guided_alignment: requires data.train.NAME.alignment, which no corpus has")
+    assert re.search(r": training\.guided_alignment: .*data\.train\.NAME\.alignment", error)

@@ -21,7 +21,7 @@ def test_findings_are_ordered_by_level_and_counted() -> None:
         DataFinding("warning", "batch", "training", "small", "enlarge it"),
         DataFinding("error", "files", "data.train.x", "gone"),
     ).as_text()
-    assert text.index("error    data.train.x: gone") < text.index("warning  training: small") < text.index("fact ")
+    assert text.index("error    data.train.x: ") < text.index("warning  training: ") < text.index("fact ")
     assert "      →  enlarge it" in text
     assert "1 error and 1 warning" in text
     assert "nmt check recipe.yaml" in text

@@ -5,6 +5,7 @@ import io
 import lzma
 import os
 import random
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_large_text_is_read_completely(tmp_path: Path, kind: str) -> None:
 def test_every_truncation_is_detected(tmp_path: Path, kind: str) -> None:
     first, both = KINDS[kind](TEXT), KINDS[kind](TEXT) + KINDS[kind](b"second")
     for length in (*range(6, len(first)), *range(len(first) + 1, len(both))):
-        with pytest.raises(DataError, match=f"text: is damaged {kind} "):
+        with pytest.raises(DataError, match=f"text: .*{kind} "):
             list(read_lines(written(tmp_path / "text", both[:length])))
 
 
@@ -99,14 +100,14 @@ def test_flipped_bit_is_detected_or_harmless(tmp_path: Path, kind: str) -> None:
         try:
             content = content_of(written(tmp_path / "text", bytes(compressed)))
         except DataError as error:
-            assert f"damaged {kind}" in str(error)
+            assert re.match(f"text: .*{kind} ", str(error))
         else:
             assert content == TEXT
 
 
 @each_kind
 def test_trailing_garbage_is_detected(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(DataError, match=f"damaged {kind}"):
+    with pytest.raises(DataError, match=f"text: .*{kind} "):
         content_of(written(tmp_path / "text", KINDS[kind](TEXT) + b"something else"))
 
 

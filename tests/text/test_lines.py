@@ -64,13 +64,13 @@ def test_byte_order_mark_is_removed_with_one_warning(tmp_path: Path, capsys: pyt
 )
 def test_invalid_utf8_is_reported_with_line_and_byte(tmp_path: Path, bad: bytes, offset: int) -> None:
     file = written(tmp_path / "text", b"ok\n" + bad + b"\nok\n")
-    with pytest.raises(DataError, match=rf"text: line 2: .* byte {offset} ") as caught:
+    with pytest.raises(DataError, match=rf"text: line 2: .*\b{offset} ") as caught:
         list(read_lines(file))
     assert "\n" not in str(caught.value)
 
 
 def test_byte_offset_includes_byte_order_mark(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"line 1: .* byte 4 of the file \(0xff\)"):
+    with pytest.raises(DataError, match=r"line 1: .*\b4 .*0xff"):
         list(read_lines(written(tmp_path / "text", b"\xef\xbb\xbfa\xff\n")))
 
 
@@ -83,14 +83,14 @@ def test_gzip_is_detected_by_content(tmp_path: Path) -> None:
 def test_truncated_gzip_is_detected(tmp_path: Path) -> None:
     compressed = gzip.compress(b"a line of text\n" * 20)
     for length in range(2, len(compressed)):
-        with pytest.raises(DataError, match="damaged gzip"):
+        with pytest.raises(DataError, match=r"text\.gz: .*gzip"):
             list(read_lines(written(tmp_path / "text.gz", compressed[:length])))
 
 
 def test_flipped_bit_in_gzip_is_detected(tmp_path: Path) -> None:
     compressed = bytearray(gzip.compress(b"a line of text\n" * 20))
     compressed[-6] ^= 1
-    with pytest.raises(DataError, match="damaged gzip"):
+    with pytest.raises(DataError, match=r"text\.gz: .*gzip"):
         list(read_lines(written(tmp_path / "text.gz", bytes(compressed))))
 
 
@@ -105,7 +105,7 @@ def test_missing_file_and_directory_are_named(tmp_path: Path) -> None:
 def test_too_long_line_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
     monkeypatch.setattr(lines_module, "MAX_LINE_BYTES", 10)
     assert list(read_lines(written(tmp_path / "text", b"x" * 10 + end))) == ["x" * 10]
-    with pytest.raises(DataError, match=r"line 2: .* 10 bytes"):
+    with pytest.raises(DataError, match=r"line 2: .*\b10 "):
         list(read_lines(written(tmp_path / "text", b"a\n" + b"x" * 11 + end)))
 
 

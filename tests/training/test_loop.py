@@ -122,7 +122,7 @@ def test_train_steps_raises_after_max_skipped_updates_in_a_row() -> None:
     steps = train_steps(vulnerable(divergence={"max_skipped": 2}), iter([poisoned()] * 4), seed=1)
     for _ in range(3):
         next(steps)
-    with pytest.raises(DivergedError, match="update 1: 3 gradients in a row are not finite"):
+    with pytest.raises(DivergedError, match=r"^update 1: 3 "):
         next(steps)
 
 
@@ -159,9 +159,7 @@ def test_gradient_is_the_same_after_retrying_in_smaller_batches(max_tokens: int)
 
 
 def test_memory_too_small_for_one_pair_is_a_resource_error() -> None:
-    with pytest.raises(
-        ResourceError, match=r"out of memory with 6 target tokens at once; lower training\.batch_tokens"
-    ):
+    with pytest.raises(ResourceError, match=r"\b6 .*training\.batch_tokens"):
         make_updates(with_memory_for(5), update_of(batch([[6, 7, 8, 4, 5], [4]])))
 
 

@@ -51,5 +51,5 @@ def test_coverage_penalty_reranks_translations(settings: TransformerSettings | R
 
 
 def test_coverage_penalty_needs_attention() -> None:
-    with pytest.raises(RecipeError, match="coverage_penalty: this model has no attention"):
+    with pytest.raises(RecipeError, match=r"^decoding\.coverage_penalty: "):
         search(GruModel(9, end_bias=2.0), [NO_CONSTRAINTS], BeamSettings(coverage_penalty=0.2))
