@@ -12,7 +12,7 @@ DEMO_HYPOTHESES := runs/number_words_transformer/evaluation/number_words/hypothe
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
-demo: $(NMT) ## number words, English to German: data, training and scores in a few minutes
+demo: $(NMT) ## train and score number words, English to German, in a few minutes
 	@$(BIN)/python data_scripts/number_words.py
 	@$(NMT) preprocess $(DEMO)
 	@$(NMT) train $(DEMO)
@@ -33,7 +33,7 @@ $(VENV)/dev: $(NMT)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-check: $(VENV)/dev ## format, lint, types, layers, fast tests
+check: $(VENV)/dev ## check format, lint, types and import layers; run the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -44,8 +44,8 @@ format: $(VENV)/dev ## format the code and fix lint errors
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: check ## check and slow tests
+test: check ## run check and the slow tests
 	$(BIN)/pytest -m slow -n 2
 
-clean: ## remove the environment and caches, but no data or runs
+clean: ## remove the environment and caches; keep data and runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -4,7 +4,7 @@
     python data_scripts/multi30k.py --from ~/downloads/multi30k
 
 writes {train,valid,test2016}.{en,de,fr} to data/multi30k: 29,000, 1,014 and 1,000 lines. Correct files that exist are
-not downloaded again. --from reads the files of this task from a folder instead: train.en.gz, val.en.gz,
+not downloaded again. --from reads the original files from a folder instead: train.en.gz, val.en.gz,
 test_2016_flickr.en.gz and so on, with or without .gz.
 """
 
@@ -38,7 +38,11 @@ EXPECTED = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--from", type=Path, dest="folder", metavar="DIR", help="read the files from this folder instead"
+        "--from",
+        type=Path,
+        dest="folder",
+        metavar="DIR",
+        help="read the original files from this folder instead of downloading",
     )
     parser.add_argument("--to", type=Path, default=Path("data/multi30k"), metavar="DIR", help="output folder")
     parser.add_argument("--url", default=HOME, help="URL of the folder data/task1/raw of a mirror")
@@ -64,14 +68,14 @@ def download(url: str) -> bytes:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
-        reason = f"the server answers {error.code} {error.reason}"
+        reason = f"the server returned {error.code} {error.reason}"
     except urllib.error.URLError as error:
         reason = str(error.reason)
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = str(error) or type(error).__name__
     raise corpora.CorpusError(
         f"{url}: cannot be downloaded ({reason}); "
-        "try again later, or get the files in another way and give their folder with --from"
+        "try again later, or download the files yourself and pass their folder as --from"
     )
 
 

@@ -4,8 +4,8 @@
     python data_scripts/number_words.py --train 100000 --seed 2 --to data/more_number_words
     python data_scripts/number_words.py --check runs/number_words_transformer/evaluation/number_words/hypotheses.jsonl
 
-writes {train,valid,test}.{en,de} to data/number_words. No number is in two of them. --check prints some translations of
-a system, wrong ones first, and how many are correct.
+writes {train,valid,test}.{en,de} to data/number_words; no number occurs twice. --check prints some translations, wrong
+ones first, and the percentage that is correct.
 """
 
 import argparse
@@ -27,7 +27,7 @@ GERMAN = [
 GERMAN_TENS = ["", "", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"]
 
 DIGITS = 6
-MOST = 500_000
+MAX_PAIRS = 500_000
 
 
 def main() -> None:
@@ -37,16 +37,14 @@ def main() -> None:
     parser.add_argument("--test", type=_size, default=1_000, metavar="N", help="test pairs (1000)")
     parser.add_argument("--seed", type=int, default=1, help="random seed (1)")
     parser.add_argument("--to", type=Path, default=Path("data/number_words"), metavar="DIR", help="output folder")
-    parser.add_argument(
-        "--check", type=Path, metavar="FILE", help="translations to look at, as nmt evaluate writes them"
-    )
+    parser.add_argument("--check", type=Path, metavar="FILE", help="hypotheses.jsonl of nmt evaluate to check")
     options = parser.parse_args()
     if options.check:
         check(options.check)
         return
     sizes = {"train": options.train, "valid": options.valid, "test": options.test}
-    if sum(sizes.values()) > MOST:
-        parser.error(f"asks for {sum(sizes.values()):,} different numbers; at most {MOST:,} are drawn")
+    if sum(sizes.values()) > MAX_PAIRS:
+        parser.error(f"--train, --valid and --test add up to {sum(sizes.values()):,}; the maximum is {MAX_PAIRS:,}")
     numbers = iter(draw(sum(sizes.values()), options.seed))
     texts = {}
     for name, size in sizes.items():
@@ -68,12 +66,12 @@ def draw(count: int, seed: int) -> list[int]:
 
 
 def check(path: Path, shown: int = 6) -> None:
-    """Print some translations, and on the last line how many are correct."""
+    """Print some translations, and on the last line the percentage that is correct."""
     try:
         rows = [json.loads(line) for line in corpora.lines(path.read_bytes())]
         pairs = [(row["source"], row["hypothesis"], row["references"][0]) for row in rows]
     except (ValueError, LookupError, TypeError) as error:
-        raise corpora.CorpusError(f"{path}: is not a file of nmt evaluate: {error}") from error
+        raise corpora.CorpusError(f"{path}: is not a hypotheses.jsonl of nmt evaluate: {error}") from error
     if not pairs:
         raise corpora.CorpusError(f"{path}: contains no translations")
     wrong = [pair for pair in pairs if pair[1] != pair[2]]
@@ -96,7 +94,7 @@ def english(number: int) -> str:
 
 
 def german(number: int) -> str:
-    """Spell a number in German: 221 → zweihunderteinundzwanzig. One is eins at the end of a number, and ein before."""
+    """Spell a number in German: 221 → zweihunderteinundzwanzig. A final one is eins, any other ein."""
     if number < 20:
         return GERMAN[number]
     if number < 100:

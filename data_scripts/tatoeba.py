@@ -26,14 +26,14 @@ def main() -> None:
     parser.add_argument("--from", type=Path, dest="origin", required=True, metavar="PATH", help="export or folder")
     parser.add_argument("--to", type=Path, default=Path("data/tatoeba-en-de"), metavar="DIR", help="output folder")
     parser.add_argument(
-        "--valid", type=_fraction, default=0.012, metavar="FRACTION", help="fraction of sentences (0.012)"
+        "--valid", type=_fraction, default=0.012, metavar="FRACTION", help="fraction of validation sentences (0.012)"
     )
     parser.add_argument(
-        "--test", type=_fraction, default=0.012, metavar="FRACTION", help="fraction of sentences (0.012)"
+        "--test", type=_fraction, default=0.012, metavar="FRACTION", help="fraction of test sentences (0.012)"
     )
     options = parser.parse_args()
     if options.valid + options.test >= 1:
-        parser.error("--valid and --test leave nothing to train on")
+        parser.error("--valid and --test leave no training sentences; their sum must be less than 1")
     pairs = list(read_folder(options.origin) if options.origin.is_dir() else read_export(options.origin))
     texts = split(pairs, options.valid, options.test)
     for name, text in texts.items():
