@@ -4,16 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 from nmt_cli.models.contract import Model, VocabularySpec
+from nmt_cli.models.encoder_decoder import OutputLayer
 from nmt_cli.models.rnn import Rnn
 from nmt_cli.models.transformer import Transformer
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 
-MODELS: dict[type[Any], Callable[[Any, VocabularySpec], Model]] = {
+MODELS: dict[type[Any], Callable[[Any, VocabularySpec, type[OutputLayer]], Model]] = {
     TransformerSettings: Transformer,
     RnnSettings: Rnn,
 }
 
+OUTPUT_LAYERS: dict[str, type[OutputLayer]] = {"softmax": OutputLayer}
+
 
 def build(settings: TransformerSettings | RnnSettings, vocabulary: VocabularySpec) -> Model:
     """Return a model with random parameters, drawn from torch's default generator."""
-    return MODELS[type(settings)](settings, vocabulary)
+    return MODELS[type(settings)](settings, vocabulary, OUTPUT_LAYERS[settings.output])

@@ -122,7 +122,8 @@ class SelfAttention(nn.Module):
         )
         new_kv.copy_(key_value.view(len(key_value), 2, -1).transpose(0, 1))
         query = query.reshape(len(past.keys), -1, self.head_width)
-        output: Tensor = self.output(decode_attention(query, past).view(hidden_states.shape))
+        attended, _ = decode_attention(query, past)
+        output: Tensor = self.output(attended.view(hidden_states.shape))
         return output
 
     def _project(self, hidden_states: Tensor, rotary: RotaryCache | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -158,19 +159,26 @@ class CrossAttention(nn.Module):
         output: Tensor = self.output(_merge_heads(attention(query, key, value, attn_mask, dropout_p=rate)))
         return output
 
-    def step(self, hidden_states: Tensor, encoder_kv: KeyValues) -> Tensor:
-        """Attend from the newest position of k hypotheses of each sentence, [B·k,D] → [B·k,D]."""
-        num_rows, num_kv_heads = len(encoder_kv.keys), self.num_kv_heads
+    def step(
+        self, hidden_states: Tensor, encoder_kv: KeyValues, attention: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend from the newest position of k hypotheses of each sentence, [B·k,D] → [B·k,D].
+
+        Also return the attention weights [B,k,S], the mean over heads, if asked for.
+        """
+        num_rows, num_kv_heads, width = len(encoder_kv.keys), self.num_kv_heads, hidden_states.size(1)
+        sizes = num_rows // num_kv_heads, num_kv_heads, width // num_kv_heads
         # The hypotheses of a sentence, and the queries of a group of heads, are more queries to one source.
-        query = self.query(hidden_states).view(
-            num_rows // num_kv_heads, -1, num_kv_heads, hidden_states.size(1) // num_kv_heads
-        )
+        query = self.query(hidden_states).view(sizes[0], -1, *sizes[1:])
         query = query.transpose(1, 2).reshape(num_rows, -1, self.head_width)
-        attended = decode_attention(query, encoder_kv).view(
-            num_rows // num_kv_heads, num_kv_heads, -1, hidden_states.size(1) // num_kv_heads
+        attended, weights = decode_attention(query, encoder_kv)
+        output: Tensor = self.output(
+            attended.view(*sizes[:2], -1, sizes[2]).transpose(1, 2).reshape(hidden_states.shape)
         )
-        output: Tensor = self.output(attended.transpose(1, 2).reshape(hidden_states.shape))
-        return output
+        if not attention:
+            return output, None
+        heads_each = sizes[2] // self.head_width
+        return output, weights.view(*sizes[:2], -1, heads_each, weights.size(2)).mean((1, 3))
 
     def weights(self, hidden_states: Tensor, encoder_kv: Tensor, attn_mask: Tensor | None) -> Tensor:
         """Return the attention weights [B,T,S]: the mean over heads, without dropout."""
@@ -200,10 +208,13 @@ def attention(
     )
 
 
-def decode_attention(query: Tensor, kv: KeyValues) -> Tensor:
-    """Attention of a few queries, without gradients, [N,q,d] → [N,q,d]: plain products beat torch's kernel there."""
-    weights = torch.baddbmm(kv.attn_bias, query, kv.keys, alpha=query.size(-1) ** -0.5)
-    return torch.bmm(weights.softmax(-1), kv.values)
+def decode_attention(query: Tensor, kv: KeyValues) -> tuple[Tensor, Tensor]:
+    """Attention of a few queries, without gradients, [N,q,d] → [N,q,d], and its weights [N,q,S].
+
+    Plain products beat torch's kernel there.
+    """
+    weights = torch.baddbmm(kv.attn_bias, query, kv.keys, alpha=query.size(-1) ** -0.5).softmax(-1)
+    return torch.bmm(weights, kv.values), weights
 
 
 def _attention_weights(query: Tensor, key: Tensor, attn_mask: Tensor | None, *, is_causal: bool = False) -> Tensor:

@@ -7,20 +7,58 @@ H heads, V entries of the target vocabulary, E source words of the batch outside
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from nmt_cli.models.batch_tensors import BatchTensors
 from nmt_cli.models.kernels import Backend, Linear, prepare_children
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.text.special_tokens import VocabularySpec as VocabularySpec
 
-_NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
+
+@dataclass(frozen=True)
+class BatchTensors:
+    """A frozen record of tensors with one row per sentence; nested records, tuples and mappings of tensors count too.
+
+    The first dimension is the sentence, or that which a field's metadata names as `batch_dim`.
+    """
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Apply a function to each tensor."""
+        return self._rebuilt(lambda tensor, _: function(tensor))
+
+    def select(self, sentence_indices: Tensor) -> Self:
+        """Return the given sentences [B'], in the given order."""
+        return self._rebuilt(lambda tensor, dim: tensor.index_select(dim, sentence_indices))
+
+    def chunk(self, count: int) -> list[Self]:
+        """Split into `count` records with equally many sentences; their tensors are views."""
+        return [
+            self._rebuilt(lambda tensor, dim, index=index: tensor.chunk(count, dim)[index])  # type: ignore[misc]
+            for index in range(count)
+        ]
+
+    def tensors(self) -> list[Tensor]:
+        """Return all tensors, in the order of the fields."""
+        found = list[Tensor]()
+        self.map(lambda tensor: found.append(tensor) or tensor)  # type: ignore[func-returns-value]
+        return found
+
+    def _rebuilt(self, function: Callable[[Tensor, int], Tensor]) -> Self:
+        def rebuilt(value: Any, dim: int) -> Any:
+            if isinstance(value, Tensor):
+                return function(value, dim)
+            if isinstance(value, BatchTensors):
+                return value._rebuilt(function)
+            if isinstance(value, Mapping):
+                return {key: rebuilt(each, dim) for key, each in value.items()}
+            return tuple(rebuilt(each, dim) for each in value) if isinstance(value, tuple) else value
+
+        dims = {each.name: each.metadata.get("batch_dim", 0) for each in fields(self)}
+        return replace(self, **{name: rebuilt(getattr(self, name), dim) for name, dim in dims.items()})
 
 
 @dataclass(frozen=True)
@@ -54,9 +92,9 @@ class ModelInputs:
     """E: distinct source words of this batch outside the vocabulary."""
 
     @classmethod
-    def from_ids(cls, ids: Tensor, lengths: Tensor | None = None, columns: Mapping[str, Tensor] = _NO_COLUMNS) -> Self:
+    def from_ids(cls, ids: Tensor, lengths: Tensor | None = None, columns: Mapping[str, Tensor] | None = None) -> Self:
         """Return the inputs of sources with ids [B,S]."""
-        return cls(len(ids), ids, lengths, columns)
+        return cls(len(ids), ids, lengths, columns or {})
 
 
 @dataclass(frozen=True)
@@ -97,8 +135,17 @@ class OutputPositions(NamedTuple):
 
     def split(self, size: int) -> list["OutputPositions"]:
         """Return consecutive parts of at most `size` positions."""
-        parts = zip(torch.split(self.index, size), torch.split(self.sentence, size), strict=True)
-        return [OutputPositions(index, sentence) for index, sentence in parts]
+        return list(map(OutputPositions, torch.split(self.index, size), torch.split(self.sentence, size)))
+
+
+@dataclass(frozen=True)
+class SourceColumns(BatchTensors):
+    """What an output layer reads of the source."""
+
+    columns: Mapping[str, Tensor]
+    """[B,S,…], by name, as in ModelInputs."""
+    extra_ids: int = 0
+    """E"""
 
 
 @dataclass(frozen=True)
@@ -106,11 +153,13 @@ class DecoderOutput(BatchTensors):
     """What the decoder computes at each position, before the output layer. Models may add fields."""
 
     hidden_states: Tensor
-    """[B,T,D]"""
+    """[B,T,D]; in a step of search [B,k,D], one position for each hypothesis."""
     lengths: Tensor | None = None
     """[B], positions that count, where the model decides how many there are (CTC)."""
     cross_attention: Tensor | None = None
-    """[B,T,S], if asked for and the model has attention."""
+    """[B,T,S], if asked for, or needed by the output layer, and the model has attention."""
+    source_columns: SourceColumns | None = None
+    """If the output layer reads any."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +168,8 @@ class EncoderOutput(BatchTensors):
 
     prefix: DecoderOutput | None = field(default=None, kw_only=True)
     """Of models that read the source as a prefix of the target: the output at its positions."""
+    source_columns: SourceColumns | None = field(default=None, kw_only=True)
+    """If the output layer reads any."""
 
 
 class Cache(Protocol):
@@ -151,15 +202,14 @@ class Model(nn.Module, ABC):
 
     recompute = False
     """Whether to keep only the inputs of each layer for the backward pass and compute the rest again."""
+    uses_all_parameters = True
+    """Whether each training pass gives every parameter a gradient."""
+    activations_per_token: int
+    """Approximate number of values that training keeps for the backward pass, per target token of a batch."""
 
     def __init__(self, vocabulary: VocabularySpec, capabilities: Capabilities) -> None:
         super().__init__()
         self.vocabulary, self.capabilities = vocabulary, capabilities
-
-    @property
-    def uses_all_parameters(self) -> bool:
-        """Whether each training pass gives every parameter a gradient."""
-        return True
 
     @abstractmethod
     def encode(self, inputs: ModelInputs) -> EncoderOutput:
@@ -194,15 +244,9 @@ class Model(nn.Module, ABC):
         raise NotImplementedError("this model does not decode step by step")
 
     def prefill(self, ids: Tensor, lengths: Tensor, cache: Any) -> tuple[Tensor, Any]:
-        """Append a prompt to each sentence's only hypothesis.
+        """Append a prompt to each sentence's only hypothesis: ids [B,P], P ≥ 1 → logits [B,1,V+E] after it, and cache.
 
-        Args:
-            ids: [B,P], P ≥ 1.
-            lengths: [B]; this default, a loop over `step`, needs prompts of one length.
-            cache: Of `init_cache`.
-
-        Returns:
-            Logits [B,1,V+E] of the token after each prompt, and the cache.
+        This default, a loop over `step`, needs prompts of one length: all of `lengths` [B] must equal P.
         """
         if not bool((lengths == ids.size(1)).all()):
             raise NotImplementedError("this model needs prompts of one length in a batch")
@@ -220,16 +264,8 @@ class Model(nn.Module, ABC):
 
     def fused_parameters(self) -> dict[str, Sequence[int]]:
         """Return the parameters that hold several matrices, one below the other, with the number of rows of each."""
-        return {
-            f"{name}.weight": module.splits
-            for name, module in self.named_modules()
-            if isinstance(module, Linear) and len(module.splits) > 1
-        }
-
-    @property
-    def activations_per_token(self) -> int:
-        """Approximate number of values that training keeps for the backward pass, per target token of a batch."""
-        raise NotImplementedError("this model is not trained")
+        layers = ((name, layer) for name, layer in self.named_modules() if isinstance(layer, Linear))
+        return {f"{name}.weight": layer.splits for name, layer in layers if len(layer.splits) > 1}
 
     def export_settings(self) -> TransformerSettings | None:
         """Return the settings of a standard Transformer with these parameters, for export to other toolkits."""
@@ -240,10 +276,8 @@ class Model(nn.Module, ABC):
 
         Their inputs and outputs must pass through `forward`. What several layers share stays in the root.
         """
-        uses = _uses(self)
-        layers = dict.fromkeys(
-            layer for module in self.modules() if isinstance(module, nn.ModuleList) for layer in module
-        )
+        uses, lists = _uses(self), [module for module in self.modules() if isinstance(module, nn.ModuleList)]
+        layers = dict.fromkeys(layer for each in lists for layer in each)
         return [layer for layer in layers if _uses(layer).items() <= uses.items()]
 
     def _run(self, function: Callable[..., Any], *inputs: Any) -> Any:
@@ -262,14 +296,3 @@ class Model(nn.Module, ABC):
 def _uses(module: nn.Module) -> Counter[Tensor]:
     """Return how often each parameter occurs in a module."""
     return Counter(parameter for _, parameter in module.named_parameters(remove_duplicate=False))
-
-
-def sentence_indices(hypothesis_indices: Tensor, beam_size: int, num_sentences: int) -> Tensor | None:
-    """Return the sentence [B'] of each row of hypothesis indices [B',k'].
-
-    None if these are all sentences in order, so that what is held once per sentence can stay in place.
-    """
-    kept = hypothesis_indices[:, 0] // beam_size
-    if len(kept) == num_sentences and torch.equal(kept, torch.arange(num_sentences, device=kept.device)):
-        return None
-    return kept

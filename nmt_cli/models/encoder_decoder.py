@@ -1,5 +1,8 @@
-"""What encoder-decoders have in common: embeddings and the output layer."""
+"""What encoder-decoders have in common: embeddings, the output layer, and sentences in a cache."""
 
+from typing import ClassVar, Literal
+
+import torch
 from torch import Tensor, nn
 
 from nmt_cli.errors import RecipeError
@@ -9,6 +12,7 @@ from nmt_cli.models.contract import (
     Model,
     ModelInputs,
     OutputPositions,
+    SourceColumns,
     VocabularyParameter,
     VocabularySpec,
 )
@@ -22,16 +26,27 @@ class EncoderDecoder(Model):
     Subclasses build their layers and then call `_add_output`: the order decides the initial parameters.
     """
 
+    output: "OutputLayer"
+
     def __init__(
-        self, settings: TransformerSettings | RnnSettings, vocabulary: VocabularySpec, width: int, scale: float = 1.0
+        self,
+        settings: TransformerSettings | RnnSettings,
+        vocabulary: VocabularySpec,
+        output_layer: type["OutputLayer"],
+        width: int,
+        scale: float = 1.0,
     ) -> None:
         """Embeddings have this width and are multiplied by `scale`."""
-        super().__init__(vocabulary, Capabilities(attention=settings.has_attention))
+        assert settings.has_attention or not output_layer.needs_attention
+        super().__init__(
+            vocabulary,
+            Capabilities(attention=settings.has_attention, output=output_layer.kind, copies=output_layer.copies),
+        )
         self.embeddings = Embeddings(vocabulary, width, settings.tied_embeddings, scale=scale)
         self.dropout = Dropout(settings.dropout)
 
-    def _add_output(self, settings: TransformerSettings | RnnSettings) -> None:
-        self.output = OutputLayer(settings.width, self.embeddings.target, settings.tied_embeddings)
+    def _add_output(self, settings: TransformerSettings | RnnSettings, output_layer: type["OutputLayer"]) -> None:
+        self.output = output_layer(settings.width, self.embeddings.target, settings.tied_embeddings)
         self.apply(initialize)
 
     def logits(self, output: DecoderOutput, positions: OutputPositions | None = None) -> Tensor:
@@ -53,6 +68,25 @@ class EncoderDecoder(Model):
         if self.output.projection is not None:
             found += [VocabularyParameter(f"output.projection.{name}", "target") for name in ("weight", "bias")]
         return found
+
+    def _source_columns(self, inputs: ModelInputs) -> SourceColumns | None:
+        """Return what the output layer reads of the source; ids stand in for a column that the batch lacks."""
+        names, embedded = self.output.source_columns, self.embeddings.columns.keys()
+        assert inputs.columns.keys() - set(names) == embedded, "source columns differ from those that the model reads"
+        if inputs.ids is None or not names:
+            return None
+        return SourceColumns({name: inputs.columns.get(name, inputs.ids) for name in names}, inputs.extra_ids)
+
+
+def sentence_indices(hypothesis_indices: Tensor, beam_size: int, num_sentences: int) -> Tensor | None:
+    """Return the sentence [B'] of each row of hypothesis indices [B',k'].
+
+    None if these are all sentences in order, so that what is held once per sentence can stay in place.
+    """
+    kept = hypothesis_indices[:, 0] // beam_size
+    if len(kept) == num_sentences and torch.equal(kept, torch.arange(num_sentences, device=kept.device)):
+        return None
+    return kept
 
 
 class Embeddings(nn.Module):
@@ -79,7 +113,6 @@ class Embeddings(nn.Module):
 
     def embed_source(self, inputs: ModelInputs) -> Tensor:
         """Embed source ids [B,S] and their columns → [B,S,D]."""
-        assert inputs.columns.keys() == self.columns.keys(), "source columns differ from those that the model embeds"
         vectors: Tensor = (self.source or self.target)(inputs.ids)
         for name, embeddings in self.columns.items():
             for embedding, ids in zip(embeddings.children(), inputs.columns[name].unbind(-1), strict=True):
@@ -104,9 +137,18 @@ def _embedding(size: int, width: int) -> nn.Embedding:
 class OutputLayer(nn.Module):
     """Decoder output → one logit for each entry of the target vocabulary.
 
-    Tied, it is the target embeddings again, without a bias (Press & Wolf 2017). It gets the whole decoder output with
-    cross-attention, so that an output layer that copies source words fits in its place.
+    Tied, it is the target embeddings again, without a bias (Press & Wolf 2017). A subclass that copies source words
+    declares what it needs, and finds it in the decoder output.
     """
+
+    kind: ClassVar[Literal["logits", "log_probs"]] = "logits"
+    """See Capabilities.output."""
+    copies: ClassVar[bool] = False
+    """See Capabilities.copies."""
+    needs_attention: ClassVar[bool] = False
+    """Whether it reads DecoderOutput.cross_attention."""
+    source_columns: ClassVar[tuple[str, ...]] = ()
+    """The source columns that it reads in DecoderOutput.source_columns, such as copy_ids."""
 
     def __init__(self, width: int, embeddings: nn.Embedding, tying: Tying) -> None:
         super().__init__()

@@ -13,9 +13,8 @@ from nmt_cli.models.contract import (
     EncoderOutput,
     ModelInputs,
     VocabularySpec,
-    sentence_indices,
 )
-from nmt_cli.models.encoder_decoder import EncoderDecoder
+from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer, sentence_indices
 from nmt_cli.models.kernels import Linear
 from nmt_cli.models.rnn_layers import RecurrentEncoder, RecurrentLayer, new_attention
 from nmt_cli.recipe.model import RnnSettings
@@ -65,8 +64,10 @@ class Rnn(EncoderDecoder):
     Packed rows are not supported.
     """
 
-    def __init__(self, settings: RnnSettings, vocabulary: VocabularySpec) -> None:
-        super().__init__(settings, vocabulary, settings.embedding_width)
+    def __init__(
+        self, settings: RnnSettings, vocabulary: VocabularySpec, output_layer: type[OutputLayer] = OutputLayer
+    ) -> None:
+        super().__init__(settings, vocabulary, output_layer, settings.embedding_width)
         self.settings, width = settings, settings.width
         self.encoder = RecurrentEncoder(settings)
         num_states = 2 if settings.cell == "lstm" else 1
@@ -79,10 +80,12 @@ class Rnn(EncoderDecoder):
         self.decoder = nn.ModuleList(RecurrentLayer(settings.cell, w, width) for w in widths)
         self.attention = new_attention(settings)
         self.combine = Linear(2 * width, width) if self.attention else nn.Identity()
-        self._add_output(settings)
+        self._add_output(settings, output_layer)
+        self.activations_per_token = (settings.encoder_layers + settings.decoder_layers) * 12 * width
 
     def encode(self, inputs: ModelInputs) -> RnnEncoderOutput:
         assert inputs.ids is not None
+        columns = self._source_columns(inputs)
         embedded = self.dropout(self.embeddings.embed_source(inputs))
         hidden_states, final_states = self._run(self.encoder, embedded, inputs.lengths)
         keys = hidden_states if self.attention is None else self.attention.keys(hidden_states)
@@ -90,13 +93,14 @@ class Rnn(EncoderDecoder):
         if inputs.lengths is not None:
             positions = torch.arange(inputs.ids.size(1), device=inputs.ids.device)
             attn_mask = (positions < inputs.lengths[:, None])[:, None, :]
-        return RnnEncoderOutput(hidden_states, keys, attn_mask, self._bridge(final_states))
+        return RnnEncoderOutput(hidden_states, keys, attn_mask, self._bridge(final_states), source_columns=columns)
 
     def decode(self, encoder_output: RnnEncoderOutput, target: DecoderInput, attention: bool = False) -> DecoderOutput:
         embedded = self.dropout(self.embeddings.embed_target(self._known_ids(target.required_ids())))
         decode = self._decode_stepwise if self.has_input_feeding else self._decode_parallel
         hidden_states, weights = decode(embedded, encoder_output)
-        return DecoderOutput(hidden_states, cross_attention=weights if attention else None)
+        weights = weights if attention or self.output.needs_attention else None
+        return DecoderOutput(hidden_states, None, weights, encoder_output.source_columns)
 
     def init_cache(self, encoder_output: RnnEncoderOutput, batch_size: int) -> RnnCache:
         states = encoder_output.initial.unsqueeze(3)
@@ -105,8 +109,9 @@ class Rnn(EncoderDecoder):
 
     def step(self, ids: Tensor, cache: RnnCache) -> tuple[Tensor, RnnCache]:
         embedded = self.dropout(self.embeddings.embed_target(self._known_ids(ids)))
-        hidden_states, _, cache = self._decode_step(embedded, cache)
-        return self.logits(DecoderOutput(hidden_states)).view(*ids.shape, -1), cache
+        hidden_states, weights, cache = self._decode_step(embedded, cache)
+        output = DecoderOutput(hidden_states, None, weights, cache.encoder_output.source_columns)
+        return self.logits(output).view(*ids.shape, -1), cache
 
     def fused_parameters(self) -> dict[str, Sequence[int]]:
         cells = [(name, module) for name, module in self.named_modules() if isinstance(module, nn.RNNBase)]
@@ -117,10 +122,6 @@ class Rnn(EncoderDecoder):
             if weight.dim() == 2
         }
         return super().fused_parameters() | gates
-
-    @property
-    def activations_per_token(self) -> int:
-        return (self.settings.encoder_layers + self.settings.decoder_layers) * 12 * self.settings.width
 
     def fsdp_units(self) -> Sequence[nn.Module]:
         units = super().fsdp_units()

@@ -15,10 +15,10 @@ from nmt_cli.models.contract import (
     DecoderOutput,
     EncoderOutput,
     ModelInputs,
+    SourceColumns,
     VocabularySpec,
-    sentence_indices,
 )
-from nmt_cli.models.encoder_decoder import EncoderDecoder
+from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer, sentence_indices
 from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, new_norm
 from nmt_cli.recipe.model import TransformerSettings
 
@@ -57,6 +57,9 @@ class TransformerCache:
     """[L,2,B,K,S,d], once for each sentence."""
     encoder_bias: Tensor
     """[B,K,1,S], -inf at padding, else 0."""
+    source_length: int
+    """Source positions without those that are added to reach the fewest that attention has."""
+    source_columns: SourceColumns | None
 
     def self_attn_kv(self) -> list[KeyValues]:
         """Return each layer's keys and values up to the next position, whose slot is included."""
@@ -87,6 +90,7 @@ class TransformerCache:
             cache,
             encoder_kv=self.encoder_kv.index_select(2, sentences),
             encoder_bias=self.encoder_bias.index_select(0, sentences),
+            source_columns=self.source_columns and self.source_columns.select(sentences),
         )
 
 
@@ -109,9 +113,11 @@ class Transformer(EncoderDecoder):
     The decoder supports packed rows.
     """
 
-    def __init__(self, settings: TransformerSettings, vocabulary: VocabularySpec) -> None:
+    def __init__(
+        self, settings: TransformerSettings, vocabulary: VocabularySpec, output_layer: type[OutputLayer] = OutputLayer
+    ) -> None:
         width = settings.width
-        super().__init__(settings, vocabulary, width, scale=width**0.5)
+        super().__init__(settings, vocabulary, output_layer, width, scale=width**0.5)
         self.settings = settings
         self.width, self.head_width = width, width // settings.heads
         self.is_rotary = settings.positions.type == "rotary"
@@ -122,15 +128,15 @@ class Transformer(EncoderDecoder):
         is_pre_norm = settings.norm.position == "pre"
         self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
-        self._add_output(settings)
-
-    @property
-    def uses_all_parameters(self) -> bool:
-        return self.layer_drop == 0
+        self._add_output(settings, output_layer)
+        self.uses_all_parameters = self.layer_drop == 0
+        # Some 14 vectors of the width in each layer, and 3 of the feed-forward's; decoder layers attend twice.
+        layers = settings.encoder_layers + 1.5 * settings.decoder_layers
+        self.activations_per_token = round(layers * (14 * width + 3 * settings.feed_forward))
 
     def encode(self, inputs: ModelInputs) -> TransformerEncoderOutput:
         assert inputs.ids is not None
-        attn_mask = None
+        attn_mask, columns = None, self._source_columns(inputs)
         device, length = inputs.ids.device, inputs.ids.size(1)
         if inputs.lengths is not None:
             attn_mask = (torch.arange(length, device=device) < inputs.lengths[:, None])[:, None, None, :]
@@ -139,7 +145,7 @@ class Transformer(EncoderDecoder):
         for layer in self.encoder:
             if not self._skips_layer():
                 hidden_states = self._run(layer, hidden_states, positions.rotary, attn_mask)
-        return TransformerEncoderOutput(self.encoder_norm(hidden_states), attn_mask)
+        return TransformerEncoderOutput(self.encoder_norm(hidden_states), attn_mask, source_columns=columns)
 
     def decode(
         self, encoder_output: TransformerEncoderOutput, target: DecoderInput, attention: bool = False
@@ -150,14 +156,15 @@ class Transformer(EncoderDecoder):
         positions = self._positional_encoding(indices)
         self_attn_mask = None if target.segment_ids is None else _segment_mask(target.segment_ids)
         hidden_states = self._add_positions(self.embeddings.embed_target(ids), positions)
-        weights = None
+        weights, attention = None, attention or self.output.needs_attention
         source, source_mask = encoder_output.hidden_states, encoder_output.attn_mask
         for layer in self.decoder:
             with_attention = attention and layer is self.decoder[-1]
             if with_attention or not self._skips_layer():
                 inputs = hidden_states, positions.rotary, self_attn_mask, source, source_mask
                 hidden_states, weights = self._run(layer, *inputs, with_attention)
-        return DecoderOutput(self.decoder_norm(hidden_states), cross_attention=weights)
+        columns = encoder_output.source_columns
+        return DecoderOutput(self.decoder_norm(hidden_states), cross_attention=weights, source_columns=columns)
 
     @torch.no_grad()  # the cache is written in place
     def init_cache(self, encoder_output: TransformerEncoderOutput, batch_size: int) -> TransformerCache:
@@ -179,6 +186,8 @@ class Transformer(EncoderDecoder):
             beam_size=1,
             encoder_kv=pad(encoder_kv, (0, 0, 0, missing)),
             encoder_bias=pad(encoder_bias, (0, missing), value=-torch.inf),
+            source_length=length,
+            source_columns=encoder_output.source_columns,
         )
 
     @torch.no_grad()
@@ -191,17 +200,15 @@ class Transformer(EncoderDecoder):
             hidden_states = hidden_states + cache.positions.sinusoidal[position]
         rotary = None if cache.positions.rotary is None else cache.positions.rotary.at(position)
         kv = cache.self_attn_kv(), cache.kv_cache[position].unbind(0), cache.cross_attn_kv()
+        weights, attention = None, self.output.needs_attention
         for layer, past, new_kv, encoder_kv in zip(self._decoder_layers(), *kv, strict=True):
-            hidden_states = layer.step(hidden_states, rotary, past, new_kv, encoder_kv)
-        logits = self.logits(DecoderOutput(self.decoder_norm(hidden_states).unsqueeze(1)))
+            with_attention = attention and layer is self.decoder[-1]
+            hidden_states, weights = layer.step(hidden_states, rotary, past, new_kv, encoder_kv, with_attention)
+        if weights is not None:
+            weights = weights[:, :, : cache.source_length]
+        hidden_states = self.decoder_norm(hidden_states).view(*ids.shape, -1)
+        logits = self.logits(DecoderOutput(hidden_states, None, weights, cache.source_columns))
         return logits.view(*ids.shape, -1), replace(cache, length=position + 1)
-
-    @property
-    def activations_per_token(self) -> int:
-        """See Model: some 14 vectors of the width in each layer, and 3 of the feed-forward's."""
-        settings = self.settings
-        layers = settings.encoder_layers + 1.5 * settings.decoder_layers  # which attend twice
-        return round(layers * (14 * settings.width + 3 * settings.feed_forward))
 
     def export_settings(self) -> TransformerSettings:
         return self.settings

@@ -66,13 +66,23 @@ class DecoderLayer(nn.Module):
         return self._finish(hidden_states, self.cross_attention(query, encoder_kv, cross_attn_mask)), weights
 
     def step(
-        self, hidden_states: Tensor, rotary: RotaryCache | None, past: KeyValues, new_kv: Tensor, encoder_kv: KeyValues
-    ) -> Tensor:
-        """Map the newest position of each hypothesis, [B·k,D] → [B·k,D]; see SelfAttention.step."""
+        self,
+        hidden_states: Tensor,
+        rotary: RotaryCache | None,
+        past: KeyValues,
+        new_kv: Tensor,
+        encoder_kv: KeyValues,
+        attention: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Map the newest position of each hypothesis, [B·k,D] → [B·k,D], and cross-attention [B,k,S] if asked for.
+
+        See SelfAttention.step.
+        """
         attended = self.self_attention.step(self.self_attention_residual.pre_norm(hidden_states), rotary, past, new_kv)
         hidden_states = self.self_attention_residual.add(hidden_states, attended)
-        attended = self.cross_attention.step(self.cross_attention_residual.pre_norm(hidden_states), encoder_kv)
-        return self._finish(hidden_states, attended)
+        query = self.cross_attention_residual.pre_norm(hidden_states)
+        attended, weights = self.cross_attention.step(query, encoder_kv, attention)
+        return self._finish(hidden_states, attended), weights
 
     def _finish(self, hidden_states: Tensor, attended: Tensor) -> Tensor:
         hidden_states = self.cross_attention_residual.add(hidden_states, attended)

@@ -17,6 +17,8 @@ class PresetSection(Section):
     """Default sizes; each can be overridden."""
 
     sizes: ClassVar[dict[str, dict[str, int]]]
+    output: ClassVar[str] = "softmax"
+    """The output layer."""
 
     @model_validator(mode="before")
     @classmethod

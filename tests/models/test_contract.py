@@ -12,7 +12,8 @@ from torch.testing import assert_close
 
 from nmt_cli.devices import has_fast_bf16
 from nmt_cli.models import build
-from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, OutputPositions, VocabularySpec, sentence_indices
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, OutputPositions, VocabularySpec
+from nmt_cli.models.encoder_decoder import sentence_indices
 from nmt_cli.models.kernels import Backend, InferencePrecision, Linear
 from nmt_cli.recipe.model import NormSettings, PositionSettings, RnnSettings, TransformerSettings
 
