@@ -31,8 +31,8 @@ from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, Vocabulary
 from nmt_cli.models.kernels import matmul_speed
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.recipe.optimization import AdamWSettings
 from nmt_cli.recipe.training import Training
-from nmt_cli.recipe.training.optimization import AdamWSettings
 from nmt_cli.training.data_iterator import MicroBatch, UpdateBatches, prefetch
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.loop import train_steps

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from nmt_cli.recipe.data.filters import Filter
+from nmt_cli.recipe.filters import Filter
 from nmt_cli.recipe.loading import load_recipe
 
 ROOT = Path(__file__).parents[1]

@@ -20,8 +20,8 @@ from pydantic import TypeAdapter
 from nmt_cli.data.filters import HeldOutKeys, KeyFilter, LocalFilter, build_filters
 from nmt_cli.data.reading import Examples
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.recipe.data import Filter, TokenizerSettings
-from nmt_cli.recipe.data.filters import DEFAULT_FILTERS
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.filters import DEFAULT_FILTERS, Filter
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import normalize_lines
 

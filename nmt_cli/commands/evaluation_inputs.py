@@ -17,7 +17,8 @@ from nmt_cli.data.reading import SOURCE_COLUMN, read_all, read_pairs
 from nmt_cli.decoding.requests import Request, in_documents, plain_requests
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.evaluation.breakdown.words import count_words, word_tokenizer
-from nmt_cli.recipe.data import AnyCorpus, Data, TestSet
+from nmt_cli.recipe.corpora import AnyCorpus, TestSet
+from nmt_cli.recipe.data import Data
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import Provenance

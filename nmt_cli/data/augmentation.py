@@ -7,7 +7,7 @@ import numpy as np
 
 from nmt_cli.data.arrays import Booleans
 from nmt_cli.data.context import TEXT_SEPARATOR
-from nmt_cli.recipe.training.training_data import Augmentation
+from nmt_cli.recipe.training import Augmentation
 
 _FINAL_PUNCTUATION = ".!?…:;。！？．｡؟۔।"
 _NUM_DRAWS = 6

@@ -16,7 +16,7 @@ import numpy as np
 from nmt_cli.data.arrays import Integers
 from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.data.token_corpus import Spans, TokenCorpus, TokenPairs, concatenate_pairs
-from nmt_cli.recipe.training.training_data import Mixing, Stage
+from nmt_cli.recipe.training import Mixing, Stage
 
 PAIRS_PER_BLOCK = 2**20
 """Some hundred MB, and enough to fill batches of similar lengths."""

@@ -9,9 +9,8 @@ from typing import Any
 from nmt_cli import __version__, files
 from nmt_cli.console import Reporter
 from nmt_cli.errors import DataError, RecipeError
-from nmt_cli.recipe.differences import check_resumable
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
-from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.schema import Recipe, check_resumable
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import read_summary, update_summary
 

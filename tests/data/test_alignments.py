@@ -19,7 +19,7 @@ from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs, concatenate_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.recipe.training.training_data import Augmentation, SubwordSampling
+from nmt_cli.recipe.training import Augmentation, SubwordSampling
 from nmt_cli.text.normalization import NORMALIZATIONS
 from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data.augmentation import AugmentedPairs, Augmenter
-from nmt_cli.recipe.training.training_data import Augmentation
+from nmt_cli.recipe.training import Augmentation
 from nmt_cli.text.normalization import NORMALIZATIONS
 
 COUNT = 2000

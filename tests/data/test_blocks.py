@@ -13,7 +13,7 @@ from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.recipe.training.training_data import Augmentation, Mixing, SubwordSampling
+from nmt_cli.recipe.training import Augmentation, Mixing, SubwordSampling
 
 Sentences = Callable[[int, int], list[str]]
 EVEN = {"one": 1.0, "other": 1.0}

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from nmt_cli.data.blocks import DatasetMixture
-from nmt_cli.recipe.training.training_data import Mixing
+from nmt_cli.recipe.training import Mixing
 
 SIZES = {"large": 1000, "small": 101}
 EVEN = dict.fromkeys(SIZES, 1.0)

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.recipe.differences import SettingChange, changed_settings, check_resumable
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.schema import Recipe, SettingChange, changed_settings, check_resumable
 
 Load = Callable[..., Recipe]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.recipe.data import LearnedLines, LearnedTsv, TsvCorpus
-from nmt_cli.recipe.data.filters import LanguageFilter, LengthFilter, RatioFilter, RepeatsFilter
+from nmt_cli.recipe.corpora import LearnedLines, LearnedTsv, TsvCorpus
+from nmt_cli.recipe.filters import LanguageFilter, LengthFilter, RatioFilter, RepeatsFilter
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
 
 ErrorsOf = Callable[..., list[str]]

@@ -14,9 +14,9 @@ from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override, resolved_yaml
 from nmt_cli.recipe.loading.schema_walk import sections
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.recipe.optimization import AdamWSettings, InverseSqrtSettings, SgdSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Section
-from nmt_cli.recipe.training.optimization import AdamWSettings, InverseSqrtSettings, SgdSettings
 
 Write = Callable[[str | bytes], Path]
 

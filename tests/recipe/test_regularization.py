@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.recipe.training.regularization import RDropSettings, SimCutSettings
+from nmt_cli.recipe.training import RDropSettings, SimCutSettings
 
 Write = Callable[[str | bytes], Path]
 ErrorsOf = Callable[..., list[str]]

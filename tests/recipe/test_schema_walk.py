@@ -1,12 +1,12 @@
 """The sections of the schema and their keys."""
 
 from nmt_cli.recipe import data
-from nmt_cli.recipe.data.filters import LengthFilter, RatioFilter
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
+from nmt_cli.recipe.filters import LengthFilter, RatioFilter
 from nmt_cli.recipe.loading.schema_walk import class_for, discriminator_key, section_at, sections, tag_of
 from nmt_cli.recipe.model import NormSettings, RnnSettings, TransformerSettings
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.recipe.training.training_data import Stage
+from nmt_cli.recipe.training import Stage
 
 
 def test_sections_are_in_the_order_of_the_schema() -> None:

@@ -18,8 +18,7 @@ from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import Rank
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.recipe.training import Training
-from nmt_cli.recipe.training.training_data import SubwordSampling
+from nmt_cli.recipe.training import SubwordSampling, Training
 from nmt_cli.runs.journal import CorpusExposure
 from nmt_cli.training import data_iterator
 from nmt_cli.training.data_iterator import UpdateBatches, iterate_updates, prefetch

@@ -12,8 +12,9 @@ from nmt_cli.data.checking.sampling import CorpusSample, Pair, sample_corpus
 from nmt_cli.data.preparation.cleaning import drop_reasons
 from nmt_cli.data.reading import read_examples, read_pairs
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import AnyCorpus, Data, LinesCorpus, TestSet
-from nmt_cli.recipe.data.filters import Filter, OverlapFilter
+from nmt_cli.recipe.corpora import AnyCorpus, LinesCorpus, TestSet
+from nmt_cli.recipe.data import Data
+from nmt_cli.recipe.filters import Filter, OverlapFilter
 
 _CHECKS: tuple[Callable[[CorpusSample], list[DataFinding]], ...] = (
     check_empty_sides,

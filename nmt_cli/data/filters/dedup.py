@@ -14,7 +14,7 @@ from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.data.filters.overlap import HeldOutKeys
 from nmt_cli.data.reading.examples import Examples, Keys, text_keys
 from nmt_cli.files import disk_errors
-from nmt_cli.recipe.data.filters import DuplicatesFilter, NearDuplicatesFilter
+from nmt_cli.recipe.filters import DuplicatesFilter, NearDuplicatesFilter
 
 _BUCKET_KEYS = 1 << 21
 """Distinct keys of a bucket; each takes about 100 bytes of memory while its bucket is processed."""

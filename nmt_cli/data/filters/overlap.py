@@ -8,7 +8,7 @@ import numpy as np
 from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.data.reading.examples import Examples, KeyFields, Keys, text_keys
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data.filters import OverlapFilter
+from nmt_cli.recipe.filters import OverlapFilter
 
 OVERLAP = "overlap"
 """The reason for which such pairs are dropped."""

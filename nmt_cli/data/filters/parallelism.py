@@ -8,7 +8,7 @@ import numpy as np
 from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.data.filters.overlap import HeldOutKeys
 from nmt_cli.data.reading.examples import Examples
-from nmt_cli.recipe.data.filters import (
+from nmt_cli.recipe.filters import (
     IdenticalFilter,
     LengthFilter,
     RatioFilter,

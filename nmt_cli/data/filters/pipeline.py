@@ -12,7 +12,7 @@ from nmt_cli.data.filters.overlap import OVERLAP, HeldOutKeys, HeldOutOverlap
 from nmt_cli.data.filters.parallelism import Empty, Identical, Length, Ratio, Repeats, Script, Unmatched
 from nmt_cli.data.filters.scores import LanguageId, QualityScore
 from nmt_cli.data.reading.examples import Examples, Keys
-from nmt_cli.recipe.data import Filter
+from nmt_cli.recipe.filters import Filter
 from nmt_cli.text.normalization import normalize_lines
 
 

@@ -14,7 +14,7 @@ from nmt_cli.data.arrays import Booleans
 from nmt_cli.data.filters.overlap import HeldOutKeys
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.errors import DataError, ResourceError
-from nmt_cli.recipe.data.filters import LanguageFilter, ScoreFilter
+from nmt_cli.recipe.filters import LanguageFilter, ScoreFilter
 from nmt_cli.text.checks.scripts import base_language
 
 _FASTTEXT_PREFIX = "__label__"

@@ -7,8 +7,8 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import AnyCorpus, LinesCorpus
-from nmt_cli.recipe.data.filters import OverlapFilter
+from nmt_cli.recipe.corpora import AnyCorpus, LinesCorpus
+from nmt_cli.recipe.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 
 _TRAINING_KEYS = {"weight"}

@@ -20,7 +20,7 @@ from nmt_cli.data.reading.tmx import read_chunks as read_tmx_chunks
 from nmt_cli.data.reading.tsv import has_header
 from nmt_cli.data.reading.tsv import parser as tsv_parser
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import AnyCorpus, JsonlCorpus, TmxCorpus, TsvCorpus
+from nmt_cli.recipe.corpora import AnyCorpus, JsonlCorpus, TmxCorpus, TsvCorpus
 from nmt_cli.text.lines import not_utf8_error
 
 _CHUNK_RECORDS = 8192

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from nmt_cli.data.arrays import Booleans, Integers
-from nmt_cli.recipe.data import JsonlCorpus, LearnedJsonl, LearnedTsv, TsvCorpus
+from nmt_cli.recipe.corpora import JsonlCorpus, LearnedJsonl, LearnedTsv, TsvCorpus
 
 OnError = Literal["stop", "skip"]
 KeyFields = Literal["pair", "source", "target"]

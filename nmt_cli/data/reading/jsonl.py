@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nmt_cli.data.reading.examples import InvalidRecordError, record_fields
-from nmt_cli.recipe.data import JsonlCorpus
+from nmt_cli.recipe.corpora import JsonlCorpus
 
 
 def parser(corpus: JsonlCorpus) -> Callable[[str], tuple[str, ...]]:

@@ -9,7 +9,7 @@ from xml.parsers import expat
 from nmt_cli.data.reading.examples import DropCounts, DroppedExample
 from nmt_cli.data.reading.raw_chunks import MAX_CHUNK_BYTES, RawChunk
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import TmxCorpus
+from nmt_cli.recipe.corpora import TmxCorpus
 from nmt_cli.text import lines as text_lines
 
 _BLOCK = 1 << 16

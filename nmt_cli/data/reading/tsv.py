@@ -5,7 +5,7 @@ from operator import itemgetter
 
 from nmt_cli.data.reading.examples import InvalidRecordError, record_fields
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import TsvCorpus
+from nmt_cli.recipe.corpora import TsvCorpus
 from nmt_cli.text.lines import not_utf8_error
 
 

@@ -13,7 +13,7 @@ from nmt_cli.data.token_corpus import Spans, TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
-from nmt_cli.recipe.training.training_data import Augmentation, SubwordSampling
+from nmt_cli.recipe.training import Augmentation, SubwordSampling
 
 _CHUNK_LINES = 50_000
 """Each chunk has its own random generator, so the draws depend on this."""

@@ -1,5 +1,153 @@
-"""Load a recipe from YAML and command-line overrides, and report every error with its location."""
+"""Load recipes from YAML and command-line overrides, report every error with its location, and write recipes."""
 
-from nmt_cli.recipe.loading.recipes import load_recipe, override, resolved_yaml
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
-__all__ = ["load_recipe", "override", "resolved_yaml"]
+import yaml
+from pydantic import ValidationError
+
+from nmt_cli.errors import RecipeError
+from nmt_cli.recipe.decoding import AfterTraining
+from nmt_cli.recipe.loading.errors import collect_issues, key_of
+from nmt_cli.recipe.loading.parsing import (
+    Document,
+    Key,
+    Location,
+    RecipeIssue,
+    dotted_key,
+    items_of,
+    parse,
+    parse_scalar,
+    read_document,
+)
+from nmt_cli.recipe.loading.schema_walk import class_for, discriminator_key, section_at
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.section import Section
+
+_Root = TypeVar("_Root", bound=Section)
+
+_MAX_SHOWN = 50
+_TEXT_EXPECTED = {"string_type", "path_type", "literal_error", "list_type"}
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and validate a recipe.
+
+    Args:
+        overrides: `key=value` with a dotted key and a YAML value.
+
+    Raises:
+        RecipeError: One line per error, as `file:line:column: key: message`.
+    """
+    return _checked(Recipe, read_document(path), overrides)
+
+
+def override(settings: AfterTraining, overrides: Sequence[str]) -> AfterTraining:
+    """Return the settings with overrides such as `decoding.beam_size=1` applied."""
+    location = Location(" ".join(f"--set {option}" for option in overrides))
+    return _checked(AfterTraining, Document(settings.model_dump(mode="json"), {(): location}), overrides)
+
+
+def resolved_yaml(recipe: Recipe) -> str:
+    """Return the recipe as YAML with every default written out, so that later defaults do not change it."""
+    settings = recipe.model_dump(mode="json")
+    return yaml.dump(settings, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Escapes Unicode line breaks, and quotes text that `parse_scalar` would read as another type."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        breaks = any(character in data for character in "\x85\u2028\u2029")
+        quotes = breaks or not isinstance(parse_scalar(data), str)
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if quotes else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
+def _checked(root: type[_Root], document: Document, overrides: Sequence[str]) -> _Root:
+    """Return the settings of a document with overrides. Raise RecipeError if there are any issues."""
+    for option in overrides:
+        _set(root, document, option)
+    settings, error = _validated(root, document)
+    if error is not None:
+        _keep_text_as_typed(error, root, document)
+        settings, error = _validated(root, document)
+    found = document.issues + (collect_issues(error, root, document) if error is not None else [])
+    if settings is None or found:
+        found.sort(key=lambda issue: (issue.location.line == 0, issue.location.line, issue.location.column))
+        shown = [str(issue) for issue in found[:_MAX_SHOWN]]
+        if len(found) > _MAX_SHOWN:
+            shown.append(f"{document.location(())}: and {len(found) - _MAX_SHOWN} more errors")
+        raise RecipeError("\n".join(shown))
+    return settings
+
+
+def _validated(root: type[_Root], document: Document) -> tuple[_Root | None, ValidationError | None]:
+    try:
+        return root.model_validate(document.values), None
+    except ValidationError as error:
+        return None, error
+
+
+def _keep_text_as_typed(error: ValidationError, root: type[Section], document: Document) -> None:
+    """Restore unquoted text such as 1.10 or true where it was parsed as another type but text is expected."""
+    for detail in error.errors(include_url=False):
+        key = key_of(detail, root)
+        if detail["type"] in _TEXT_EXPECTED and detail["input"] is not None and key in document.typed:
+            document.put(key, document.typed[key])
+
+
+def _set(root: type[Section], document: Document, option: str) -> None:
+    """Apply one `key=value` to the document."""
+    name, equals, text = option.partition("=")
+    location = Location(f"--set {option}")
+    if not equals or not name:
+        raise RecipeError(f"{location}: is not of the form key=value, as in --set seed=2")
+    given = parse(text, location)
+    key = _split(name, document.values)
+    for depth, inner in enumerate(key):
+        within = document.value(key[:depth])
+        if isinstance(within, list) and not isinstance(inner, int):
+            items = f"items 1 to {len(within)}" if within else "no items"
+            raise RecipeError(f"{location}: {dotted_key(key[:depth])} is a list with {items}, not {inner}")
+        if not isinstance(within, dict | list):
+            document.forget(key[:depth])
+            document.put(key[:depth], {})
+        document.locations.setdefault(key[:depth], location)
+    _forget_old_class(root, document, key, given.values)
+    document.put(key, given.values)
+    document.forget(key)
+    document.locations.update({(*key, *inner): where for inner, where in given.locations.items()})
+    document.typed.update({(*key, *inner): typed for inner, typed in given.typed.items()})
+    document.issues += [RecipeIssue(location, (*key, *issue.key), issue.message) for issue in given.issues]
+
+
+def _forget_old_class(root: type[Section], document: Document, key: Key, value: Any) -> None:
+    """If an override selects another class for a section, drop the settings that have no equal in the new class."""
+    *around, last = key
+    within = tuple(around)
+    classes, section = section_at(root, within), document.value(within)
+    if len(classes) < 2 or last != discriminator_key(classes):
+        return
+    old, new = class_for(classes, section) or classes[0], class_for(classes, {last: value})
+    if new is None or new is old:
+        return
+    for name in {name for known in classes for name in known.model_fields} & set(section) - {last}:
+        fields = [known.model_fields[name].annotation for known in (old, new) if name in known.model_fields]
+        is_kept = name in new.model_fields and fields[0] == fields[-1]
+        if not is_kept and not document.is_option((*within, name)):
+            del section[name]
+            document.forget((*within, name))
+
+
+def _split(name: str, section: Any) -> Key:
+    """Split a dotted key. Names in the document, such as news.2016, may contain dots themselves."""
+    parts = name.split(".")
+    known = {str(inner + 1) if isinstance(inner, int) else inner: inner for inner, _ in items_of(section)}
+    size = next((size for size in range(len(parts), 0, -1) if ".".join(parts[:size]) in known), 1)
+    first, rest = ".".join(parts[:size]), ".".join(parts[size:])
+    key = known.get(first, first)
+    return (key, *_split(rest, dict(items_of(section)).get(key))) if size < len(parts) else (key,)

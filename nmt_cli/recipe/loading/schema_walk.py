@@ -39,14 +39,8 @@ def section_at(root: type[Section], key: tuple[str | int, ...]) -> tuple[type[Se
 
 def discriminator_key(classes: tuple[type[Section], ...]) -> str:
     """Return the key whose value selects the class, such as `architecture`."""
-    first = classes[0]
-    return next(
-        name
-        for name, field in first.model_fields.items()
-        if get_origin(field.annotation) is Literal
-        and all(name in other.model_fields for other in classes)
-        and len({other.model_fields[name].annotation for other in classes}) == len(classes)
-    )
+    annotations = {name: field.annotation for name, field in classes[0].model_fields.items()}
+    return next(name for name, each in annotations.items() if get_origin(each) is Literal and len(get_args(each)) == 1)
 
 
 def tag_of(section: type[Section], key: str) -> str:

@@ -1,8 +1,7 @@
 """Training objectives: modules that hold the model and sum a loss over a batch."""
 
 from nmt_cli.models.contract import Model
-from nmt_cli.recipe.training import Training
-from nmt_cli.recipe.training.regularization import WordDropout
+from nmt_cli.recipe.training import Training, WordDropout
 from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
 from nmt_cli.training.objectives.objective import Objective as Objective
 from nmt_cli.training.objectives.regularized import RegularizedObjective

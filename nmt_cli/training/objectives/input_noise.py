@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nmt_cli.data.batches import Batch
 from nmt_cli.models.contract import DecoderInput, Model, OutputPositions
-from nmt_cli.recipe.training.regularization import ScheduledSampling
+from nmt_cli.recipe.training import ScheduledSampling
 
 _POSITIONS_AT_ONCE = 2048
 """Positions whose logits are held at once, when only the best token is wanted."""

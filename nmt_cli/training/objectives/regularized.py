@@ -9,8 +9,7 @@ from torch import Tensor
 
 from nmt_cli.data.batches import Batch, TokenAlignment
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, OutputPositions
-from nmt_cli.recipe.training import Training
-from nmt_cli.recipe.training.regularization import RDropSettings, SimCutSettings
+from nmt_cli.recipe.training import RDropSettings, SimCutSettings, Training
 from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective, label_smoothed_cross_entropy
 from nmt_cli.training.objectives.input_noise import (
     sampling_rate,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models.contract import Model
-from nmt_cli.recipe.training.optimization import (
+from nmt_cli.recipe.optimization import (
     AdafactorSettings,
     AdamSettings,
     AdamWSettings,

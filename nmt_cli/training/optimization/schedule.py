@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from nmt_cli.recipe.training.optimization import PlateauSettings, Schedule
+from nmt_cli.recipe.optimization import PlateauSettings, Schedule
 
 _MIN_LR_FACTOR = 1e-3
 """Lower bound of the rate, as a fraction of the peak: an update with a rate of zero would be wasted."""

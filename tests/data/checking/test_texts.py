@@ -12,7 +12,7 @@ from nmt_cli.data.checking.finding import DataFinding
 from nmt_cli.data.checking.sampling import Pair
 from nmt_cli.data.checking.texts import LeakDetector, TextSamples, read_texts
 from nmt_cli.recipe.data import Data
-from nmt_cli.recipe.data.filters import Filter, OverlapFilter
+from nmt_cli.recipe.filters import Filter, OverlapFilter
 
 Make = Callable[..., list[Pair]]
 SHARED = Path(__file__).parents[4] / "shared" / "data"

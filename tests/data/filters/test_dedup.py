@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nmt_cli.data.filters import HeldOutKeys, first_occurrences
 from nmt_cli.data.filters.dedup import Duplicates, NearDuplicates, canonical
 from nmt_cli.data.reading import Examples
-from nmt_cli.recipe.data.filters import Compare, DuplicatesFilter, NearDuplicatesFilter
+from nmt_cli.recipe.filters import Compare, DuplicatesFilter, NearDuplicatesFilter
 
 NONE = HeldOutKeys.of()
 signs = st.sampled_from("aAbBßÄäé ı\u0130.,!0½Ⅻ①ﬁ한語\u0301\u093f\u0915\u3099か")

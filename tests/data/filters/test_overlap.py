@@ -10,7 +10,7 @@ from nmt_cli.data.filters import HeldOutKeys
 from nmt_cli.data.filters.overlap import HeldOutOverlap
 from nmt_cli.data.reading import Examples
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data.filters import OverlapFilter
+from nmt_cli.recipe.filters import OverlapFilter
 
 lines = st.sampled_from(["a", "b", "c", "d", "e"])
 pairs_of_lines = st.lists(st.tuples(lines, lines), max_size=6)

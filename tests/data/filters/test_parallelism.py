@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nmt_cli.data.filters import HeldOutKeys, build_filters
 from nmt_cli.data.filters.parallelism import Identical, Length, Ratio, Repeats, Script, Unmatched
 from nmt_cli.data.reading import Examples
-from nmt_cli.recipe.data.filters import (
+from nmt_cli.recipe.filters import (
     IdenticalFilter,
     LengthFilter,
     RatioFilter,

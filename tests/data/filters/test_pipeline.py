@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from nmt_cli.data.filters import FilterPipeline, HeldOutKeys, build_filters, first_occurrences
 from nmt_cli.data.filters.pipeline import FILTERS
 from nmt_cli.data.reading import Examples
-from nmt_cli.recipe.data.filters import DEFAULT_FILTERS, Filter
+from nmt_cli.recipe.filters import DEFAULT_FILTERS, Filter
 
 TATOEBA = Path(__file__).parents[4] / "shared" / "data" / "tatoeba-en-de"
 ALL: list[Filter] = TypeAdapter(list[Filter]).validate_python(

@@ -9,7 +9,7 @@ from nmt_cli.data.filters import HeldOutKeys
 from nmt_cli.data.filters.scores import LanguageId, QualityScore, is_language
 from nmt_cli.data.reading import Examples
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data.filters import LanguageFilter, ScoreFilter
+from nmt_cli.recipe.filters import LanguageFilter, ScoreFilter
 
 NONE = HeldOutKeys.of()
 

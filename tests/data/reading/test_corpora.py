@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from nmt_cli.data.reading import read_pairs
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import AnyCorpus, Corpus
+from nmt_cli.recipe.corpora import AnyCorpus, Corpus
 from nmt_cli.text.compression import _import_zstd
 
 PAIRS = [(f"a line, {number} & <more>", f"eine Zeile, {number} – ‚mehr‘") for number in range(1000)]

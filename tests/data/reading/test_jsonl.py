@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nmt_cli.data.reading import DropCounts, Examples, OnError, decode, read_chunks, read_pairs
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import LearnedJsonl
+from nmt_cli.recipe.corpora import LearnedJsonl
 
 LANGUAGES = ("aa", "bb")
 GOOD = '{"source": "a", "target": "b"}'

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nmt_cli.data.reading import DropCounts, Examples, RawChunk, decode, raw_chunks, read_chunks, read_pairs
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import LearnedLines, LinesCorpus
+from nmt_cli.recipe.corpora import LearnedLines, LinesCorpus
 from nmt_cli.text import lines as text_lines
 
 LANGUAGES = ("aa", "bb")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nmt_cli.data.reading import DropCounts, Examples, decode, raw_chunks, read_chunks, read_pairs, tmx
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import TmxCorpus
+from nmt_cli.recipe.corpora import TmxCorpus
 from nmt_cli.text import lines as text_lines
 
 LANGUAGES = ("en", "de")

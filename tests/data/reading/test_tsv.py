@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nmt_cli.data.reading import DropCounts, Examples, OnError, decode, read_chunks, read_pairs
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import LearnedTsv
+from nmt_cli.recipe.corpora import LearnedTsv
 
 LANGUAGES = ("aa", "bb")
 

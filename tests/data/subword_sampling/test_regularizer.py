@@ -18,7 +18,7 @@ from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.data.token_corpus import TokenCorpus, TokenPairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.recipe.training.training_data import Augmentation, SubwordSampling
+from nmt_cli.recipe.training import Augmentation, SubwordSampling
 from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
 
 Sentences = Callable[[int, int], list[str]]
@@ -126,7 +126,7 @@ def test_regularize_is_the_same_in_another_process(tokenizer: Tokenizer, tmp_pat
         "from nmt_cli.data.preparation.manifest import CorpusStats\n"
         "from nmt_cli.data.token_corpus import TokenCorpus\n"
         "from nmt_cli.data.tokenizer import Tokenizer\n"
-        "from nmt_cli.recipe.training.training_data import SubwordSampling\n"
+        "from nmt_cli.recipe.training import SubwordSampling\n"
         "folder = Path(sys.argv[1]); tokenizer = Tokenizer.load(folder / 'tokenizer')\n"
         "corpus = TokenCorpus(folder / 'corpus', CorpusStats.from_json('corpus', json.loads(sys.argv[2])), tokenizer)\n"
         "subject = SubwordRegularizer(tokenizer, SubwordSampling(alpha=0.3), None, 200)\n"

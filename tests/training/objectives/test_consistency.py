@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 from torch.nn.functional import cross_entropy
 
-from nmt_cli.recipe.training.regularization import RDropSettings, SimCutSettings
+from nmt_cli.recipe.training import RDropSettings, SimCutSettings
 from nmt_cli.training.objectives.regularized import Criterion, CrossEntropyCriterion, RDrop, SimCut
 
 EPSILON = 0.1

@@ -5,7 +5,7 @@ import torch
 from tiny_objectives import END, PAD, START, UNK, VOCAB_SIZE, batch, many, models, new, some
 
 from nmt_cli.models.contract import DecoderInput, ModelInputs
-from nmt_cli.recipe.training.regularization import ScheduledSampling
+from nmt_cli.recipe.training import ScheduledSampling
 from nmt_cli.training.objectives.input_noise import (
     sampling_rate,
     scheduled_sampling,

@@ -12,7 +12,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimi
 
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models.contract import VocabularyParameter
-from nmt_cli.recipe.training.optimization import Optimizer
+from nmt_cli.recipe.optimization import Optimizer
 from nmt_cli.training.optimization.optimizer import Optimizers, build_optimizer, freeze
 
 RATE, DECAY = 0.01, 0.1

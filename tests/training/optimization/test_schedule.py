@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from nmt_cli.recipe.training.optimization import Schedule
+from nmt_cli.recipe.optimization import Schedule
 from nmt_cli.training.optimization.schedule import learning_rate, plateau_factor
 
 TYPES = ["inverse_sqrt", "noam", "linear", "cosine", "wsd", "plateau"]

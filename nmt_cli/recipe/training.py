@@ -1,0 +1,248 @@
+"""The section `training`, except optimizer and schedule."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nmt_cli.recipe.optimization import AdamWSettings, InverseSqrtSettings, Optimizer, PlateauSettings, Schedule
+from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, CountOrAuto, File, Name, Positive, Rate, Section
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class Limits(Section):
+    """Limits of the training, whichever is reached first. Early stopping is separate."""
+
+    updates: Count = 100_000
+    """Optimizer updates."""
+    epochs: Count | None = None
+    """Passes over the training data."""
+    minutes: Positive | None = None
+    """Time, including validation. The result then depends on the speed of the machine, as does the learning rate."""
+
+
+class Validation(Section):
+    """How often to score the validation sets, and early stopping."""
+
+    every: Count = 1000
+    """Updates between validations."""
+    metric: Literal["bleu", "chrf", "loss"] = "bleu"
+    """Metric of the first validation set that decides which checkpoint is best."""
+    patience: Count | None = 10
+    """Stop after this many validations without improvement."""
+
+
+class Checkpoints(Section):
+    """Which checkpoints to keep. One is saved at each validation and when a run is stopped."""
+
+    every: Count | None = None
+    """Also save after this many updates."""
+    keep_last: Count = 1
+    """Number of newest checkpoints to keep; a run resumes from the last one."""
+    keep_best: Count = 3
+    """Number of best checkpoints to keep; their parameters are averaged into the run's model."""
+
+
+class Logging(Section):
+    """How often to report progress."""
+
+    every: Count = 50
+    """Updates between reports."""
+    tensorboard: bool = False
+    """Also write TensorBoard events; needs `pip install 'nmt-cli[tensorboard]'`."""
+
+
+class Divergence(Section):
+    """What to do when a gradient is not finite. Such an update is skipped."""
+
+    max_skipped: Annotated[int, Field(ge=0)] = 3
+    """Updates in a row that may be skipped before training rolls back to the last good checkpoint."""
+    max_rollbacks: Annotated[int, Field(ge=0)] = 2
+    """Rollbacks before training fails."""
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Factor on the learning rate at each rollback."""
+
+
+class Parallel(Section):
+    """Training on several devices or machines. `nmt train --nproc N`, or torchrun, starts one process per device."""
+
+    type: Literal["ddp", "fsdp"] = "ddp"
+    """ddp: each device holds all parameters. fsdp: parameters and optimizer state are sharded (FSDP2)."""
+    timeout: Positive = 300
+    """Seconds to wait for an answer of another process before giving up."""
+
+
+class Stage(Section):
+    """A part of training with proportions of its own."""
+
+    weights: Annotated[dict[Name, Positive], Field(min_length=1)]
+    """Proportions of the corpora, such as `{backtranslated: 7, clean: 3}`; corpora not named are not used."""
+    epochs: dict[Name, Positive] = {}
+    """The stage ends after so many passes over one corpus, such as `{backtranslated: 2}`. The last stage never ends."""
+
+    def conflicts(self) -> Conflicts:
+        if len(self.epochs) > 1:
+            yield "epochs", "must name one corpus"
+        for name in self.epochs.keys() - self.weights.keys():
+            yield ("epochs", name), "has no weight in this stage"
+
+
+class Mixing(Section):
+    """How training corpora are mixed: by their weights, by a temperature, or in stages."""
+
+    temperature: Annotated[float, Field(ge=1)] = 1.0
+    """Above 1, small corpora are sampled more often: proportions are sizes to the power of 1/temperature. An epoch has
+    each pair of the largest corpus once."""
+    stages: list[Stage] = []
+    """Successive stages. They replace the weights of the corpora; temperature must be 1."""
+
+    def conflicts(self) -> Conflicts:
+        for number, stage in enumerate(self.stages, 1):
+            if bool(stage.epochs) == (number == len(self.stages)):
+                problem = "the last stage never ends" if stage.epochs else "is missing; every stage but the last ends"
+                yield ("stages", number - 1, "epochs"), problem
+        if self.stages and self.temperature != 1:
+            yield "temperature", "cannot be combined with stages, which set the proportions themselves"
+
+
+class Augmentation(Section):
+    """Change training pairs at random, differently in each epoch, for robustness to untidy text."""
+
+    upper_case: Probability = 0.0
+    """Probability that a pair is written in capitals."""
+    title_case: Probability = 0.0
+    """Probability that each word of a pair begins with a capital."""
+    no_final_punctuation: Probability = 0.0
+    """Probability that a pair loses the punctuation at its end."""
+    typos: Probability = 0.0
+    """Probability that a source gets a typo: a letter inserted, deleted or replaced, or two swapped."""
+    noise: Probability = 0.0
+    """Probability that a word of a source is deleted, repeated or swapped with the next."""
+
+
+class SubwordSampling(Section):
+    """Split text into subwords at random, differently in each epoch: unigram (Kudo 2018) or BPE-dropout
+    (Provilkov et al. 2020)."""
+
+    alpha: Annotated[float, Field(gt=0, le=1)]
+    """bpe: fraction of merges left out (0.1 is common); unigram: exponent of a segmentation's probability, smaller is
+    more random (0.3 is common)."""
+    source: bool = True
+    """Sample the sources."""
+    target: bool = True
+    """Sample the targets."""
+
+    def conflicts(self) -> Conflicts:
+        if not (self.source or self.target):
+            yield (), "must sample source or target; leave the section out to sample neither"
+
+
+class RDropSettings(Section):
+    """R-Drop (Liang et al. 2021): two passes with different dropout must agree; twice the work and memory."""
+
+    type: Literal["r_drop"]
+    """Kind of consistency."""
+    weight: Weight = 5.0
+    """Weight of the Kullback-Leibler divergence of the two distributions, the mean of both directions."""
+
+
+class SimCutSettings(Section):
+    """SimCut (Gao et al. 2022): a pass with words cut off must agree with the full one; twice the work and memory."""
+
+    type: Literal["simcut"]
+    """Kind of consistency."""
+    weight: Weight = 3.0
+    """Weight of the Kullback-Leibler divergence from the full pass to the other."""
+    cutoff: Rate = 0.05
+    """Probability that a word of the source or the target is hidden from the second pass."""
+
+
+Consistency = Annotated[RDropSettings | SimCutSettings, Field(discriminator="type")]
+
+
+class WordDropout(Section):
+    """Replace words by `<unk>` in training (Gal & Ghahramani 2016; Sennrich et al. 2016)."""
+
+    source: Rate = 0.0
+    """Probability of replacing each source word."""
+    target: Rate = 0.0
+    """Probability of replacing each word that the decoder reads; it must still be predicted."""
+
+
+class ScheduledSampling(Section):
+    """Replace some words that the decoder reads by its own predictions (Bengio et al. 2015).
+
+    The predictions come from a pass of the decoder over the true words (Duckworth et al. 2019; Mihaylova & Martins
+    2019). The probability grows linearly. Keep it small: the labels stay the true words.
+    """
+
+    max_rate: Rate = 0.25
+    """Probability of replacing each word after `end`."""
+    start: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
+    """Update at which the probability begins to grow."""
+    end: Count = 20_000
+    """Update at which it reaches `max_rate`."""
+
+    def conflicts(self) -> Conflicts:
+        if self.end <= self.start:
+            yield "end", f"{self.end} must be greater than start ({self.start})"
+
+
+class GuidedAlignment(Section):
+    """Train attention on the word alignments of the data (Chen et al. 2016)."""
+
+    weight: Weight = 0.05
+    """Weight of the cross-entropy between alignments and attention (Transformer: last layer, mean over heads)."""
+
+
+class Training(Section):
+    """How to train the model."""
+
+    update_tokens: Count = 4096
+    """Target tokens per update over all devices; batches are accumulated up to this number."""
+    batch_tokens: CountOrAuto = "auto"
+    """Maximum padded target tokens per batch and device; auto: as many as fit into memory, or suit a CPU's caches."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Precision of computation; parameters are always kept in fp32."""
+    label_smoothing: Rate = 0.1
+    """Probability mass spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    mixing: Mixing = Mixing()
+    augmentation: Augmentation | None = None
+    subword_sampling: SubwordSampling | None = None
+    consistency: Consistency | None = None
+    """A second pass whose output must agree with the first. Included in the training loss, not in validation."""
+    word_dropout: WordDropout = WordDropout()
+    scheduled_sampling: ScheduledSampling | None = None
+    guided_alignment: GuidedAlignment | None = None
+    gradient_checkpointing: bool = False
+    """Recompute layers in the backward pass, not store activations (Chen et al. 2016): less memory, more time."""
+    clip_norm: Positive | None = 1.0
+    """Maximum norm of the gradient; longer gradients are scaled down."""
+    optimizer: Optimizer = AdamWSettings()
+    """Optimizer."""
+    schedule: Schedule = InverseSqrtSettings()
+    """Learning rate schedule."""
+    ema_decay: Rate | None = None
+    """Validate and publish an exponential moving average of the parameters with this decay, such as 0.999."""
+    init_from: File | None = None
+    """Fine-tune this run, checkpoint or model: start from its parameters. `tokenizer.path` takes its tokenizer."""
+    freeze: list[str] = []
+    """Names or patterns of parameters that are not trained, such as `embeddings.*`."""
+    limits: Limits = Limits()
+    validation: Validation = Validation()
+    checkpoints: Checkpoints = Checkpoints()
+    divergence: Divergence = Divergence()
+    parallel: Parallel = Parallel()
+    logging: Logging = Logging()
+
+    def conflicts(self) -> Conflicts:
+        if self.parallel.type == "fsdp" and self.optimizer.type == "adafactor":
+            yield ("optimizer.type", "adafactor is not supported with parallel.type fsdp, which shards optimizer state")
+        schedule, stop = self.schedule, self.validation.patience
+        if isinstance(schedule, PlateauSettings) and stop is not None and schedule.patience >= stop:
+            yield (
+                "schedule.patience",
+                f"{schedule.patience} is not less than validation.patience,"
+                f" so that training would stop ({stop}) before the learning rate is reduced",
+            )
