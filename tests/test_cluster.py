@@ -1,4 +1,4 @@
-"""The cluster scripts work as documented, as far as one machine can show."""
+"""The cluster scripts work as documented, as far as one machine can test it."""
 
 import json
 import os
@@ -48,7 +48,7 @@ PROGRAMS = {
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recipe with its data prepared, in the working directory; torchrun, and stubs of Slurm, in `programs`."""
+    """A recipe with prepared data in the working directory, and torchrun and Slurm stubs in `programs`."""
     monkeypatch.chdir(tmp_path)
     english, german = ["one", "two", "three", "four", "five"], ["eins", "zwei", "drei", "vier", "fünf"]
     for name, numbers in (("train", range(120)), ("dev", range(500, 508))):
@@ -80,15 +80,15 @@ def start(script: str, *settings: str, **variables: str) -> "subprocess.Popen[st
 
 
 def finish(process: "subprocess.Popen[str]") -> str:
-    """Return the output of the script, which must end in time."""
+    """Return the output of the script. Fail if it does not end within two minutes."""
     try:
         return process.communicate(timeout=120)[0]
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        pytest.fail(f"no end after two minutes:\n{process.communicate()[0]}")
+        pytest.fail(f"did not end within two minutes:\n{process.communicate()[0]}")
 
 
-def wait_for_a_checkpoint(process: "subprocess.Popen[str]") -> None:
+def wait_for_checkpoint(process: "subprocess.Popen[str]") -> None:
     while not Path("run/checkpoints/last.json").exists():
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
@@ -99,7 +99,7 @@ def children(process: int) -> list[int]:
 
 
 def num_resumptions() -> int:
-    """How often the run went on from a checkpoint."""
+    """Return how many times the run was resumed from a checkpoint."""
     events = map(json.loads, Path("run/metrics.jsonl").read_text().splitlines())
     return sum(event.get("event") == "resumed" for event in events)
 
@@ -116,10 +116,10 @@ def free_port() -> int:
 
 def test_killed_rank_restarts_all_ranks(project: Path) -> None:
     process = start("torchrun.sh", PROCESSES="2", RESTARTS="1", FIRST=f"localhost:{free_port()}")
-    wait_for_a_checkpoint(process)
+    wait_for_checkpoint(process)
     os.kill(children(process.pid)[-1], signal.SIGKILL)
-    told = finish(process)
-    assert process.returncode == 0, told
+    output = finish(process)
+    assert process.returncode == 0, output
     assert num_resumptions() == 1
     assert status() == "finished"
 
@@ -127,25 +127,25 @@ def test_killed_rank_restarts_all_ranks(project: Path) -> None:
 def test_two_machines_train_together(project: Path) -> None:
     first = f"localhost:{free_port()}"
     machines = [start("torchrun.sh", MACHINES="2", PROCESSES="1", FIRST=first) for _ in range(2)]
-    told = "".join(map(finish, machines))
-    assert [machine.returncode for machine in machines] == [0, 0], told
-    assert told.count("2 × CPU") == 1
+    output = "".join(map(finish, machines))
+    assert [machine.returncode for machine in machines] == [0, 0], output
+    assert output.count("2 × CPU") == 1
     assert status() == "finished"
 
 
 def test_slurm_job_saves_requeues_and_resumes(project: Path) -> None:
     job = {"SLURM_JOB_ID": str(free_port()), "SLURM_JOB_NUM_NODES": "1", "PROCESSES": "2"}
     process = start("slurm.sbatch", "training.limits.updates=100000", **job)
-    wait_for_a_checkpoint(process)
+    wait_for_checkpoint(process)
     os.kill(process.pid, signal.SIGTERM)
-    told = finish(process)
+    finish(process)
     assert process.returncode != 0
     assert status() == "stopped"
     assert Path("scontrol.log").read_text() == f"requeue {job['SLURM_JOB_ID']}\n"
 
     process = start("slurm.sbatch", "training.limits.updates=20", **job)
-    told = finish(process)
-    assert process.returncode == 0, told
+    output = finish(process)
+    assert process.returncode == 0, output
     assert num_resumptions() == 1
     assert status() == "finished"
     assert Path("scontrol.log").read_text().count("requeue") == 1

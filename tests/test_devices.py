@@ -11,16 +11,16 @@ from nmt_cli import devices
 from nmt_cli.devices import init_worker, limit_memory_growth
 
 
-def test_kept_memory_is_reused() -> None:
+def test_tensors_are_intact_after_limit_memory_growth() -> None:
     limit_memory_growth()
     limit_memory_growth()
     assert torch.ones(2**22).sum() == 2**22
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="tells the memory of a process as Linux does")
-def test_products_of_many_shapes_do_not_leak_memory() -> None:
-    """Each of 800 shapes would otherwise keep at least a quarter of a megabyte."""
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_matmuls_of_many_shapes_do_not_leak_memory() -> None:
+    """Without limits, each of 800 shapes would keep at least a quarter of a megabyte."""
     program = """
 import torch
 from pathlib import Path
@@ -45,24 +45,24 @@ print(resident() - before)
 
 
 def test_workers_share_cores_unless_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[int] = []
+    num_threads: list[int] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    monkeypatch.setattr(torch, "set_num_threads", num_threads.append)
     monkeypatch.setenv("LOCAL_RANK", "0")
 
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     init_worker(0, 3)
-    assert given == []
+    assert num_threads == []
 
     monkeypatch.delenv("OMP_NUM_THREADS")
     for count in (3, 20):
         init_worker(0, count)
-    assert given == [2, 1]
+    assert num_threads == [2, 1]
 
 
 def test_workers_share_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setattr(devices, "default_processes", lambda: 2)
-    for number in range(4):
-        init_worker(number, 4)
-        assert os.environ["LOCAL_RANK"] == str(number % 2)
+    for index in range(4):
+        init_worker(index, 4)
+        assert os.environ["LOCAL_RANK"] == str(index % 2)

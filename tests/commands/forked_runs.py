@@ -24,7 +24,7 @@ from nmt_cli.commands.train import train
 from nmt_cli.errors import StoppedError
 from nmt_cli.runs.directory import RunDirectory
 
-_numbers = itertools.count()
+_log_numbers = itertools.count()
 
 
 @dataclass
@@ -36,9 +36,9 @@ class ForkedRun:
     returncode: int | None = None
     """Set by `exit_code`, after which the system may reuse the process id."""
 
-    def kill(self, number: int) -> None:
+    def kill(self, signum: int) -> None:
         """Send a signal to the process group."""
-        os.killpg(self.process, number)
+        os.killpg(self.process, signum)
 
     def exit_code(self, timeout: float = 120) -> int:
         """Wait for the end and return the exit code, negative for a signal."""
@@ -56,7 +56,7 @@ class ForkedRun:
 
     @property
     def stderr(self) -> str:
-        """The output on stdout and stderr so far."""
+        """Output on stdout and stderr so far."""
         return self.log.read_text()
 
 
@@ -68,7 +68,7 @@ def start(run: str, settings: list[str], before: Callable[[], object] = lambda: 
 
 def start_command(arguments: list[str], before: Callable[[], object] = lambda: None) -> ForkedRun:
     """Start nmt in another process after calling `before` there."""
-    log = Path(f"forked{next(_numbers)}.log")
+    log = Path(f"forked{next(_log_numbers)}.log")
     log.touch()  # the process may be killed before it writes anything
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # other threads are not forked

@@ -1,9 +1,10 @@
-"""nmt train on a disk that is full, fails, or is taken away: one message, exit 5, and no harm to what was saved."""
+"""nmt train on a disk that is full, fails or is removed: one message, exit code 5, and intact checkpoints."""
 
 import errno
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,14 +27,14 @@ SHORT = [
 
 @pytest.fixture
 def begun(recipe: Path) -> str:
-    """A run of which one of two updates is saved."""
+    """A run in which one of two updates is saved."""
     train(recipe, SHORT, Path("straight"))
     train(recipe, [*SHORT, "training.limits.updates=1"], Path("begun"))
     shutil.rmtree("begun/model")
     return "begun"
 
 
-def assert_told(forked: ForkedRun, *expected: str) -> None:
+def assert_fails(forked: ForkedRun, *expected: str) -> None:
     assert forked.exit_code() == 5, forked.stderr
     assert forked.stderr.count("nmt: error:") == 1, forked.stderr
     assert "Traceback" not in forked.stderr
@@ -41,69 +42,68 @@ def assert_told(forked: ForkedRun, *expected: str) -> None:
         assert text in forked.stderr
 
 
-def assert_goes_on(run: str) -> None:
+def assert_resumes(run: str) -> None:
     train(RECIPE, SHORT, Path(run))
     assert outcome(run) == outcome("straight")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors"])
-@pytest.mark.parametrize("share", [0.3, 0.9])
-def test_a_full_disk_harms_no_checkpoint_and_is_told(begun: str, name: str, share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.3, 0.9])
+def test_full_disk_fails_and_keeps_checkpoints(begun: str, name: str, fraction: float) -> None:
     size = RunDirectory(Path(begun)).checkpoint(1).joinpath(name).stat().st_size
     before = outcome(begun)
-    forked = start(begun, SHORT, before=lambda: limit_file_size(int(share * size)))
-    assert_told(forked, "update 2 ", "update 1)", "step_2.tmp/", "space")
+    forked = start(begun, SHORT, before=lambda: limit_file_size(int(fraction * size)))
+    assert_fails(forked, "update 2 ", "update 1)", "step_2.tmp/", "space")
     after = outcome(begun)
     assert {key: after[key] for key in after if key.startswith("checkpoints/")} == {
         key: before[key] for key in before if key.startswith("checkpoints/")
     }
     assert after["unfinished"] == []
-    assert_goes_on(begun)
+    assert_resumes(begun)
 
 
-def test_a_disk_full_from_the_start_is_told(recipe: Path) -> None:
+def test_disk_full_from_the_start_fails_at_update_1(recipe: Path) -> None:
     train(recipe, SHORT, Path("straight"))
-    assert_told(start("run", SHORT, before=lambda: limit_file_size(20_000)), "update 1 ")
-    assert_goes_on("run")
+    assert_fails(start("run", SHORT, before=lambda: limit_file_size(20_000)), "update 1 ")
+    assert_resumes("run")
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOSPC])
-def test_whatever_the_disk_refuses_is_told_and_harms_nothing(begun: str, number: int) -> None:
-    for operation in range(number % 7 + 1, 1000, 7):
-        run = copy_run(begun, "refused")
-        forked = start(run, SHORT, before=lambda: FailAtOperation(number, operation))  # noqa: B023
+@pytest.mark.parametrize("error_code", [errno.EIO, errno.EACCES, errno.ENOSPC])
+def test_any_failing_operation_is_reported_and_run_resumes(begun: str, error_code: int) -> None:
+    for operation in range(error_code % 7 + 1, 1000, 7):
+        run = copy_run(begun, "failing")
+        forked = start(run, SHORT, before=lambda: FailAtOperation(error_code, operation))  # noqa: B023
         if operation > 50 and forked.exit_code() == 0:
-            return  # there were not so many
-        assert_told(forked)
+            return  # it has fewer operations
+        assert_fails(forked)
         assert last_good_checkpoint(RunDirectory(Path(run))) is not None
-        assert_goes_on(run)
+        assert_resumes(run)
 
 
-@pytest.mark.parametrize("takes_away", [shutil.rmtree, lambda run: run.rename("moved")], ids=["removed", "moved"])
-def test_a_run_taken_away_while_it_trains_ends_with_a_message(recipe: Path, takes_away: object) -> None:
-    assert callable(takes_away)
+@pytest.mark.parametrize("remove", [shutil.rmtree, lambda run: run.rename("moved")], ids=["removed", "moved"])
+def test_run_removed_during_training_fails(recipe: Path, remove: Callable[[Path], object]) -> None:
     forked = start("run", [*SHORT, "training.limits.updates=100000", "training.validation.every=100000"])
     wait_for(Path("run/metrics.jsonl").exists, forked)
-    takes_away(Path("run"))
+    remove(Path("run"))
     forked.kill(signal.SIGTERM)
-    assert_told(forked, "run")
+    assert_fails(forked, "run")
     assert not Path("run").exists()
 
 
-def test_where_nothing_may_be_written_it_is_told_before_the_first_update(recipe: Path) -> None:
+def test_read_only_folder_fails_before_the_first_update(recipe: Path) -> None:
     Path("locked").mkdir(mode=0o555)
 
-    def as_somebody_else() -> None:
-        if os.getuid() == 0:  # who may write everywhere
+    def drop_privileges() -> None:
+        if os.getuid() == 0:  # root may write everywhere
             Path.cwd().chmod(0o755)
             os.setuid(65534)
 
-    forked = start("locked/run", SHORT, before=as_somebody_else)
-    assert_told(forked, "locked/run/.lock: ")
+    forked = start("locked/run", SHORT, before=drop_privileges)
+    assert_fails(forked, "locked/run/.lock: ")
     assert "update 1" not in forked.stderr
 
 
-def test_of_two_started_at_once_one_trains_and_the_other_names_it(recipe: Path) -> None:
+def test_second_of_two_concurrent_starts_names_the_first(recipe: Path) -> None:
     train(recipe, SHORT, Path("straight"))
     for attempt in range(5):
         run = f"run{attempt}"

@@ -1,4 +1,4 @@
-"""nmt train that loses its way goes back and on more slowly, says so, and never keeps what is no number."""
+"""nmt train, when it diverges, rolls back with a lower learning rate and never saves non-finite parameters."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def events(run: str, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_rate_that_is_far_too_high_is_lowered(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_learning_rate_far_too_high_is_lowered(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = [
         *SHORT,
         "training.optimizer={type: sgd, learning_rate: 1e30}",
@@ -47,7 +47,7 @@ def test_a_rate_that_is_far_too_high_is_lowered(recipe: Path, capsys: pytest.Cap
         "training.divergence={max_skipped: 1, max_rollbacks: 1, factor: 1e-31}",
     ]
     train(recipe, settings, Path("run"))
-    assert "update 0" in capsys.readouterr().err, "that of update 1 is finite, and yet too large"
+    assert "update 0" in capsys.readouterr().err, "update 1 is finite but too large"
     assert [(event["num_rollbacks"], event["lr_scale"]) for event in events("run", "rolled back")] == [(1, 1e-31)]
     assert json.loads(Path("run/run.json").read_bytes())["status"] == "finished"
     assert [record["update"] for record in records("run", "train")] == list(range(1, 9))
@@ -55,21 +55,21 @@ def test_a_rate_that_is_far_too_high_is_lowered(recipe: Path, capsys: pytest.Cap
 
 
 @pytest.fixture
-def rough(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Update 6 has a rate at which no weight stays a number, as long as training has never gone back."""
+def diverging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Update 6 has an infinite learning rate until training has been rolled back."""
     rate = Trainer.learning_rate
 
-    def rough_rate(trainer: Trainer) -> float:
+    def diverging_rate(trainer: Trainer) -> float:
         state = trainer.state
         return math.inf if state.num_updates == 5 and not state.num_rollbacks else rate(trainer)
 
-    monkeypatch.setattr(Trainer, "learning_rate", rough_rate)
+    monkeypatch.setattr(Trainer, "learning_rate", diverging_rate)
     yield
 
 
 @pytest.mark.slow
-def test_weights_that_are_no_numbers_are_never_saved_and_training_goes_back(recipe: Path, rough: None) -> None:
-    """Were they, the good ones before them would be gone."""
+def test_parameters_that_are_not_finite_are_not_saved_but_rolled_back(recipe: Path, diverging: None) -> None:
+    """If they were saved, the last good checkpoint would be removed."""
     train(recipe, [*SHORT, "training.checkpoints={every: 1, keep_last: 1, keep_best: 1}"], Path("run"))
     assert_all_finite("run")
     [event] = events("run", "rolled back")
@@ -77,12 +77,12 @@ def test_weights_that_are_no_numbers_are_never_saved_and_training_goes_back(reci
     assert event["diverged_after"] == 6
     rates = [record["learning_rate"] for record in records("run", "train")]
     assert rates[:5] == pytest.approx([0.00025, 0.0005, 0.00075, 0.001, 0.001 * (4 / 5) ** 0.5])
-    assert rates[5:] == pytest.approx([0.5 * 0.001 * (4 / step) ** 0.5 for step in (6, 7, 8)])
+    assert rates[5:] == pytest.approx([0.5 * 0.001 * (4 / update) ** 0.5 for update in (6, 7, 8)])
 
 
 @pytest.mark.slow
-def test_stopped_again_and_again_it_goes_back_just_the_same(
-    recipe: Path, rough: None, monkeypatch: pytest.MonkeyPatch
+def test_stopped_run_rolls_back_like_uninterrupted_run(
+    recipe: Path, diverging: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(recipe, SHORT, Path("straight"))
     assert train_with_interruptions(monkeypatch, "stopped", SHORT, updates=1) > 5
@@ -92,20 +92,18 @@ def test_stopped_again_and_again_it_goes_back_just_the_same(
 
 
 @pytest.mark.slow
-def test_it_gives_up_after_as_many_returns_even_if_stopped_in_between(
-    recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_fails_after_max_rollbacks_even_if_restarted(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trainer, "learning_rate", lambda trainer: math.inf if trainer.state.num_updates >= 4 else 1e-3)
-    told = r"update 5: some parameters are not finite, after 2 rollbacks"
+    message = r"update 5: some parameters are not finite, after 2 rollbacks"
     for _ in range(2):
-        with pytest.raises(DivergedError, match=told):
+        with pytest.raises(DivergedError, match=message):
             train(recipe, SHORT, Path("run"))
         assert RunDirectory(Path("run")).saved_updates()[-1] == 4
         assert_all_finite("run")
 
 
 @pytest.mark.slow
-def test_a_validation_without_a_score_is_never_best(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validation_with_score_that_is_not_finite_is_never_best(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([1.5, math.nan, math.inf, 1.25])
     monkeypatch.setattr(loop, "validate", lambda *_: {"dev": {"loss": next(scores), "bleu": 0.0, "chrf": math.nan}})
     train(recipe, [*SHORT, "training.validation.every=2"], Path("run"))

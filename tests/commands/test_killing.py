@@ -1,10 +1,12 @@
-"""nmt train killed: at random moments, and at each step of a save, it goes on by itself and ends as if never killed."""
+"""nmt train, killed at random moments or at each step of a save, resumes and ends like an uninterrupted run."""
 
 import random
 import signal
 import time
 from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fault_injection import KillAtOperation
@@ -19,7 +21,7 @@ each_architecture = pytest.mark.parametrize(
 )
 
 pytestmark = pytest.mark.slow
-UPDATES, KILLS = 24, 25
+UPDATES, MIN_KILLS = 24, 25
 EVERYTHING = [
     "training.update_tokens=100",
     "training.batch_tokens=40",
@@ -38,7 +40,7 @@ SCHEDULES = {
 
 
 def last_update(run: str) -> int:
-    """The update of the newest checkpoint, which must be whole."""
+    """Return the update of the newest checkpoint, which must be complete; 0 if there is none."""
     directory = RunDirectory(Path(run))
     checkpoint = last_good_checkpoint(directory)
     found = int(checkpoint.name.removeprefix("step_")) if checkpoint else 0
@@ -47,47 +49,56 @@ def last_update(run: str) -> int:
 
 
 def last_record(run: str) -> int:
-    """The last update in the journal, of which the end may be cut."""
+    """Return the last update in the journal, after removing a partial line at its end."""
     journal = Path(run, "metrics.jsonl")
-    whole = journal.read_bytes().rpartition(b"\n")[0] if journal.exists() else b""
-    journal.write_bytes(whole + b"\n") if whole else None
-    return max((int(record["update"]) for record in records(run, "train")), default=0) if whole else 0
+    complete = journal.read_bytes().rpartition(b"\n")[0] if journal.exists() else b""
+    if not complete:
+        return 0
+    journal.write_bytes(complete + b"\n")
+    return max((int(record["update"]) for record in records(run, "train")), default=0)
 
 
 @each_architecture
-def test_killed_at_random_moments_a_run_ends_as_one_never_killed(recipe: Path, architecture: str) -> None:
+def test_run_killed_at_random_moments_equals_uninterrupted_run(recipe: Path, architecture: str) -> None:
     settings = [*EVERYTHING, SCHEDULES[architecture]]
     began = time.monotonic()
     process = start("straight", settings)
     assert process.exit_code() == 0, process.stderr
-    took, moments = time.monotonic() - began, random.Random(architecture)
+    seconds, rng = time.monotonic() - began, random.Random(architecture)
 
-    killed, runs = 0, 0
-    while killed < KILLS:
+    num_kills, runs = 0, 0
+    while num_kills < MIN_KILLS:
         runs += 1
-        killed += kills_until_finished(f"killed{runs}", settings, moments, took)
+        num_kills += kills_until_finished(f"killed{runs}", settings, rng, seconds)
         assert outcome(f"killed{runs}") == outcome("straight")
         assert [record["update"] for record in records(f"killed{runs}", "train")] == list(range(1, UPDATES + 1))
 
 
-def kills_until_finished(run: str, settings: list[str], moments: random.Random, took: float) -> int:
-    """Kill a run again and again; each start must go on from at least the last checkpoint that was announced."""
-    killed, reached, longest = 0, 0, 0.3 * took
+def kills_until_finished(run: str, settings: list[str], rng: random.Random, seconds: float) -> int:
+    """Start and kill a run until it finishes; return the number of kills.
+
+    Each start must resume from the last checkpoint or a later one.
+
+    Args:
+        seconds: Duration of an uninterrupted run.
+    """
+    num_kills, last_saved, max_delay = 0, 0, 0.3 * seconds
     while True:
         process = start(run, settings)
-        time.sleep(moments.uniform(0, longest if killed % 4 else longest / 6))
+        time.sleep(rng.uniform(0, max_delay if num_kills % 4 else max_delay / 6))
         process.kill(signal.SIGKILL)
         code = process.exit_code()
         if code == 0:
-            return killed
+            return num_kills
         assert code == -signal.SIGKILL, process.stderr
-        killed += 1
-        if Path(run, "run.json").exists():
-            saved = last_update(run)
-            assert saved >= reached, "what was saved once is never lost"
-            assert last_record(run) - saved <= 2, "at most one save interval is lost"
-            longest *= 0.8 if saved > reached else 1.2  # however busy the machine is: some progress, and not too much
-            reached = saved
+        num_kills += 1
+        saved = last_update(run) if Path(run, "run.json").exists() else 0
+        assert saved >= last_saved, "a saved checkpoint is never lost"
+        assert last_record(run) - saved <= 2, "at most one save interval is lost"
+        max_delay *= (
+            0.8 if saved > last_saved else 1.2
+        )  # some progress on a busy machine, and not too much on a fast one
+        last_saved = saved
 
 
 STEPWISE = [
@@ -100,15 +111,14 @@ STEPWISE = [
 
 
 @pytest.mark.parametrize("architecture", ["transformer"])
-def test_killed_at_each_step_of_saving_and_publishing_a_run_ends_as_one_never_killed(recipe: Path) -> None:
-    """Only one checkpoint is kept, so that each save also removes the one before."""
+def test_run_killed_at_each_step_of_saving_and_publishing_equals_uninterrupted_run(recipe: Path) -> None:
+    """Only one checkpoint is kept, so that each save also removes the previous one."""
     train(recipe, STEPWISE, Path("straight"))
     expected = outcome("straight")
     train(recipe, [*STEPWISE, "training.limits.updates=1"], Path("begun"))
     assert last_update("begun") == 1
-    operation = 0
-    while True:
-        operation += 1
+    tested = list[dict[str, Any]]()
+    for operation in count(1):
         run = copy_run("begun", "killed")
         process = start(run, STEPWISE, before=partial(KillAtOperation, Path("killed"), operation))
         code = process.exit_code()
@@ -116,6 +126,11 @@ def test_killed_at_each_step_of_saving_and_publishing_a_run_ends_as_one_never_ki
             break
         assert code == -signal.SIGKILL, process.stderr
         assert last_update("killed") >= 1
+        remains = outcome("killed")
+        if remains in tested:  # the previous operation, such as fsync, has changed nothing
+            continue
+        tested.append(remains)
         train(recipe, STEPWISE, Path("killed"))
         assert outcome("killed") == expected, f"killed at operation {operation}"
     assert operation > 100
+    assert len(tested) > 40

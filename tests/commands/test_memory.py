@@ -1,4 +1,4 @@
-"""nmt train with too little memory: real refusals of the operating system, which split the batch or end the run."""
+"""nmt train with little memory: allocations that really fail split the batch or end the run."""
 
 import resource
 from pathlib import Path
@@ -25,40 +25,40 @@ SETTINGS = [
     "training.limits.updates=1",
     "decoding.beam_size=1",
 ]
-"""Nothing is random, and sums that are rounded in another order make little difference."""
+"""Nothing is random, and another order of summation makes little difference."""
 
 
-def memory_for(mebibytes: int) -> None:
-    """This process may take so much more than it has."""
+def limit_memory(mebibytes: int) -> None:
+    """Limit how much more memory this process can allocate."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + mebibytes * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    max_bytes = pages * resource.getpagesize() + mebibytes * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
 
 
 def prepare(lines: int, words: int) -> None:
-    """A corpus of equal lines."""
-    for language, numbers in (("en", "one two three four five"), ("de", "eins zwei drei vier fünf")):
-        Path(f"train.{language}").write_text(f"{' '.join([numbers] * (words // 5))}\n" * lines)
+    """Prepare a corpus of equal lines."""
+    for language, text in (("en", "one two three four five"), ("de", "eins zwei drei vier fünf")):
+        Path(f"train.{language}").write_text(f"{' '.join([text] * (words // 5))}\n" * lines)
     preprocess(load_recipe(Path("recipe.yaml"), SETTINGS))
 
 
-def test_where_memory_is_short_batches_are_split_and_the_weights_are_the_same(recipe: Path) -> None:
+def test_batches_split_for_lack_of_memory_give_the_same_parameters(recipe: Path) -> None:
     prepare(lines=300, words=10)
     settings = [*SETTINGS, "model.feed_forward=20000"]
-    for run, mebibytes in (("ample", 8192), ("scarce", 850)):
-        forked = start(run, settings, before=lambda: memory_for(mebibytes))  # noqa: B023
+    for run, mebibytes in (("ample", 8192), ("limited", 850)):
+        forked = start(run, settings, before=lambda: limit_memory(mebibytes))  # noqa: B023
         assert forked.exit_code() == 0, forked.stderr
         split = [record for record in records(run, "event") if record["event"] == "out of memory"]
-        assert bool(split) is (run == "scarce")
-        assert ("nmt: warning: " in forked.stderr) is (run == "scarce")
-    ample, scarce = (read_tensors(Path(run, "checkpoints/step_1/model.safetensors")) for run in ("ample", "scarce"))
+        assert bool(split) is (run == "limited")
+        assert ("nmt: warning: " in forked.stderr) is (run == "limited")
+    ample, limited = (read_tensors(Path(run, "checkpoints/step_1/model.safetensors")) for run in ("ample", "limited"))
     for name, weight in ample.items():
-        torch.testing.assert_close(scarce[name], weight)
+        torch.testing.assert_close(limited[name], weight)
 
 
-def test_where_not_even_one_pair_fits_it_is_told(recipe: Path) -> None:
+def test_pair_that_does_not_fit_into_memory_fails(recipe: Path) -> None:
     prepare(lines=4, words=500)
-    forked = start("run", [*SETTINGS, "model.feed_forward=60000"], before=lambda: memory_for(300))
+    forked = start("run", [*SETTINGS, "model.feed_forward=60000"], before=lambda: limit_memory(300))
     assert forked.exit_code() == 5, forked.stderr
     assert forked.stderr.count("nmt: error: ") == 1
     assert "Traceback" not in forked.stderr

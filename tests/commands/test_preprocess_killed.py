@@ -1,4 +1,4 @@
-"""nmt preprocess killed, cut off from its processes, or without room: what is there is whole, or is not believed."""
+"""nmt preprocess, killed, without workers or on a full disk, leaves complete data or none that is valid."""
 
 import os
 import random
@@ -22,32 +22,31 @@ from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 
 pytestmark = pytest.mark.slow
-KILLS = 50
+MIN_KILLS = 50
 RECIPE = Path("recipe.yaml")
 SIZES = (150, 160)
-"""Vocabularies of two recipes that take turns."""
+"""Vocabulary sizes of two recipes that are prepared in turn."""
 
 
 @pytest.fixture
-def made(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, dict[str, bytes]]]:
-    """What comes of both recipes, for a corpus of many small shards, duplicates among them."""
-    chance = random.Random(1)
-    words = ["".join(chance.choices("abcdefgh", k=chance.randint(2, 6))) for _ in range(90)]
-    lines = [" ".join(chance.choices(words, k=5)) for _ in range(3000)]
+def expected(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, dict[str, bytes]]]:
+    """Return the prepared files of both recipes, for a corpus of many small shards with duplicates."""
+    rng = random.Random(1)
+    words = ["".join(rng.choices("abcdefgh", k=rng.randint(2, 6))) for _ in range(90)]
+    lines = [" ".join(rng.choices(words, k=5)) for _ in range(3000)]
     Path("train.en").write_text("".join(f"{line}\n" for line in lines + lines[:500]))
     Path("train.de").write_text("".join(f"{line[::-1]}\n" for line in lines + lines[:500]))
-    told = recipe.read_text().replace("filters: []", "filters: [{type: duplicates}]")
-    recipe.write_text(told)
+    recipe.write_text(recipe.read_text().replace("filters: []", "filters: [{type: duplicates}]"))
     monkeypatch.setattr(shards, "CHUNK_RECORDS", 50)
     monkeypatch.setattr(shards, "SHARD_RECORDS", 400)
     found = {}
     for size in SIZES:
-        preprocess(of_size(size))
+        preprocess(recipe_with(size))
         found[size] = contents(Path("prepared"))
     yield found
 
 
-def of_size(size: int) -> Recipe:
+def recipe_with(size: int) -> Recipe:
     return load_recipe(RECIPE, [f"tokenizer.vocabulary_size={size}"])
 
 
@@ -57,17 +56,15 @@ from pathlib import Path
 from fault_injection import KillAtOperation, limit_file_size
 from nmt_cli.cli import main
 from nmt_cli.data.preparation import preparing, shards
-shards.SLAB, shards.SHARD = 50, SHARD
+shards.CHUNK_RECORDS, shards.SHARD_RECORDS = 50, SHARD
 print("ready", flush=True)
 BEFORE
 main()
 """
 
 
-class ForkedRun:
-    """One start of nmt preprocess, in a process group of its own; no fork, as the segmenter's threads are not."""
-
-    told = ""
+class PreprocessRun:
+    """nmt preprocess in its own process group. Not forked, because the threads of the segmenter would be missing."""
 
     def __init__(self, size: int, processes: int = 1, before: str = "", shard: int = 400) -> None:
         program = PROGRAM.replace("SHARD\n", f"{shard}\n").replace("BEFORE", before)
@@ -85,68 +82,67 @@ class ForkedRun:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def exit_code(self, timeout: float = 120) -> int:
-        """Wait for the end of it and of all that it started."""
+        """Wait for the end of the process and of its workers."""
         self.stderr = self.process.communicate(timeout=timeout)[1].decode()
         return self.process.returncode
 
 
-def assert_whole_or_not_believed(made: dict[int, dict[str, bytes]]) -> None:
+def assert_complete_or_invalid(expected: dict[int, dict[str, bytes]]) -> None:
     for size in SIZES:
-        recipe = of_size(size)
+        recipe = recipe_with(size)
         if is_current(recipe):
-            assert contents(Path("prepared")) == made[size]
+            assert contents(Path("prepared")) == expected[size]
         else:
             with suppress(DataError):
                 open_prepared(recipe)
-                raise AssertionError("what is not current is not opened")
+                raise AssertionError("data that is not current must not be opened")
 
 
 def assert_tidy() -> None:
     assert {path.name for path in Path.cwd().glob("prepared*")} == {"prepared", "prepared.lock"}
 
 
-def test_kill_at_random_moments_leaves_no_valid_partial_data(made: dict[int, dict[str, bytes]]) -> None:
-    moments, turn, killed, longest = random.Random(1), 0, 0, 1.0
-    while killed < KILLS:
-        size = SIZES[turn % 2]
-        forked = ForkedRun(size, 2 if killed % 10 == 9 else 1)
-        time.sleep(moments.uniform(0, longest))
+def test_kill_at_random_moments_leaves_no_valid_partial_data(expected: dict[int, dict[str, bytes]]) -> None:
+    rng, num_finished, num_kills, max_delay = random.Random(1), 0, 0, 1.0
+    while num_kills < MIN_KILLS:
+        size = SIZES[num_finished % 2]
+        forked = PreprocessRun(size, 2 if num_kills % 10 == 9 else 1)
+        time.sleep(rng.uniform(0, max_delay))
         forked.kill()
         code = forked.exit_code()
         assert code in (0, -signal.SIGKILL), forked.stderr
-        assert_whole_or_not_believed(made)
+        assert_complete_or_invalid(expected)
         if code == 0:
-            assert contents(Path("prepared")) == made[size]
+            assert contents(Path("prepared")) == expected[size]
             assert_tidy()
-            turn, longest = turn + 1, longest * 0.8
+            num_finished, max_delay = num_finished + 1, max_delay * 0.8
         else:
-            killed, longest = killed + 1, longest * 1.02
-    assert turn > 1, "some were finished between the kills"
+            num_kills, max_delay = num_kills + 1, max_delay * 1.02
+    assert num_finished > 1, "some runs finish between the kills"
     for size in SIZES:
-        preprocess(of_size(size))
-        assert contents(Path("prepared")) == made[size]
+        preprocess(recipe_with(size))
+        assert contents(Path("prepared")) == expected[size]
         assert_tidy()
 
 
 def test_kill_at_each_step_leaves_no_valid_partial_data(
-    made: dict[int, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+    expected: dict[int, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD_RECORDS", 2000)  # not so many steps
+    monkeypatch.setattr(shards, "SHARD_RECORDS", 2000)  # fewer steps
     shutil.rmtree("prepared")
-    expected = {}
     for size in SIZES:
-        preprocess(of_size(size))
+        preprocess(recipe_with(size))
         expected[size] = contents(Path("prepared"))
     shutil.copytree("prepared", "old")
     for operation in range(1, 1000, 11):
         shutil.rmtree("prepared")
         shutil.rmtree("prepared.parts", ignore_errors=True)
         shutil.copytree("old", "prepared")
-        forked = ForkedRun(SIZES[0], before=f"KillAtOperation(Path.cwd(), {operation})", shard=2000)
+        forked = PreprocessRun(SIZES[0], before=f"KillAtOperation(Path.cwd(), {operation})", shard=2000)
         code = forked.exit_code()
         assert code in (0, -signal.SIGKILL), forked.stderr
-        assert_whole_or_not_believed(expected)
-        preprocess(of_size(SIZES[0]))
+        assert_complete_or_invalid(expected)
+        preprocess(recipe_with(SIZES[0]))
         assert contents(Path("prepared")) == expected[SIZES[0]], f"killed at operation {operation}"
         assert_tidy()
         if code == 0:
@@ -154,20 +150,22 @@ def test_kill_at_each_step_leaves_no_valid_partial_data(
     assert operation > 50
 
 
-@pytest.mark.parametrize("most", [300, 30_000])
-def test_full_disk_is_reported_and_keeps_the_previous_data(made: dict[int, dict[str, bytes]], most: int) -> None:
-    forked = ForkedRun(SIZES[0], before=f"limit_file_size({most})")
+@pytest.mark.parametrize("max_bytes", [300, 30_000])
+def test_full_disk_is_reported_and_keeps_the_previous_data(
+    expected: dict[int, dict[str, bytes]], max_bytes: int
+) -> None:
+    forked = PreprocessRun(SIZES[0], before=f"limit_file_size({max_bytes})")
     assert forked.exit_code() == 5, forked.stderr
     assert "no space left" in forked.stderr
     assert "Traceback" not in forked.stderr
-    assert contents(Path("prepared")) == made[SIZES[1]]
-    preprocess(of_size(SIZES[0]))
-    assert contents(Path("prepared")) == made[SIZES[0]]
+    assert contents(Path("prepared")) == expected[SIZES[1]]
+    preprocess(recipe_with(SIZES[0]))
+    assert contents(Path("prepared")) == expected[SIZES[0]]
     assert_tidy()
 
 
-def test_killed_worker_stops_the_job_and_shards_are_reused(made: dict[int, dict[str, bytes]]) -> None:
-    forked = ForkedRun(SIZES[0], 2, SLOW_SHARDS)
+def test_killed_worker_stops_the_job_and_shards_are_reused(expected: dict[int, dict[str, bytes]]) -> None:
+    forked = PreprocessRun(SIZES[0], 2, SLOW_SHARDS)
     deadline = time.monotonic() + 60
     while len(found := workers(forked.process.pid)) < 2 or not any(Path("prepared.parts").glob("train/digits/0*[0-9]")):
         assert time.monotonic() < deadline, forked.stderr
@@ -178,10 +176,10 @@ def test_killed_worker_stops_the_job_and_shards_are_reused(made: dict[int, dict[
     assert time.monotonic() - began < 45
     assert "was killed by SIGKILL; if out of memory, lower --nproc" in forked.stderr
     assert not any(map(is_alive, found))
-    assert contents(Path("prepared")) == made[SIZES[1]]
+    assert contents(Path("prepared")) == expected[SIZES[1]]
     assert any(Path("prepared.parts").glob("train/digits/0*[0-9]/shard.json"))
-    preprocess(of_size(SIZES[0]))
-    assert contents(Path("prepared")) == made[SIZES[0]]
+    preprocess(recipe_with(SIZES[0]))
+    assert contents(Path("prepared")) == expected[SIZES[0]]
 
 
 SLOW_SHARDS = """\
@@ -191,7 +189,7 @@ shards._sizes = lambda folder: (time.sleep(0.3), sizes(folder))[1]
 
 
 def workers(process: int) -> list[int]:
-    """The processes that work for another."""
+    """Return the ids of the worker processes of a process."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

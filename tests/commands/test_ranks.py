@@ -1,4 +1,4 @@
-"""nmt train on several processes: the same training as on one, and an end for all when one is lost."""
+"""nmt train on several processes: equals training on one, and all processes end if one is lost."""
 
 import json
 import os
@@ -20,13 +20,13 @@ from nmt_cli.runs.directory import RunDirectory
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
 SETTINGS = ["training.update_tokens=200", "training.validation.patience=null", "training.subword_sampling=null"]
-"""Updates of six batches, whether one rank learns from them or two."""
+"""Updates consist of six batches for one rank and for two."""
 
 
 def start(
     recipe: Path, run: str, *settings: str, launcher: tuple[str, ...] = (), limit: int | None = None
 ) -> "subprocess.Popen[str]":
-    """Start two ranks; no file may be larger than the limit."""
+    """Start two ranks. Files may have at most `limit` bytes."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     changes = [word for setting in [f"run={run}", *SETTINGS, *settings] for word in ("--set", setting)]
     command = [sys.executable, "-m", *(launcher or ("nmt_cli", "train", "--nproc", "2")), str(recipe), *changes]
@@ -37,41 +37,41 @@ def start(
 
 def run_to_end(recipe: Path, run: str, *settings: str, launcher: tuple[str, ...] = ()) -> str:
     process = start(recipe, run, *settings, launcher=launcher)
-    told = process.communicate(timeout=120)[1]
-    assert process.returncode == 0, told
-    return told
+    stderr = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, stderr
+    return stderr
 
 
-def rank_process(launcher: "subprocess.Popen[str]", number: int) -> int:
-    """The process id of a rank."""
+def rank_process(launcher: "subprocess.Popen[str]", rank: int) -> int:
+    """Return the process id of a rank."""
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
     for child in children:
-        if f"RANK={number}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+        if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
             return int(child)
-    raise AssertionError(f"there is no rank {number} among {children}")
+    raise AssertionError(f"no rank {rank} among processes {children}")
 
 
 def num_resumptions(run: str) -> int:
-    """How often the run went on from a checkpoint."""
+    """Return how many times the run was resumed from a checkpoint."""
     return [record["event"] for record in records(run, "event")].count("resumed")
 
 
-def wait_until_it_trains(run: str, process: "subprocess.Popen[str]") -> None:
+def wait_for_checkpoint(run: str, process: "subprocess.Popen[str]") -> None:
     while not Path(run, "checkpoints", "last.json").exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
 
 
-def moments(run: str, step: int = 12) -> dict[str, object]:
-    """Adam's mean gradients: unlike the weights, they do not blow up what rounding leaves of a gradient of zero."""
-    tensors = read_tensors(RunDirectory(Path(run)).checkpoint(step) / "optimizer.safetensors")
+def mean_gradients(run: str) -> dict[str, object]:
+    """Return Adam's mean gradients. Parameters differ more: Adam magnifies rounding errors of zero gradients."""
+    tensors = read_tensors(RunDirectory(Path(run)).checkpoint(12) / "optimizer.safetensors")
     return {name: tensor for name, tensor in tensors.items() if name.startswith("exp_avg/")}
 
 
 def assert_same_training(one: str, other: str) -> None:
     import torch
 
-    torch.testing.assert_close(moments(one), moments(other), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(mean_gradients(one), mean_gradients(other), rtol=1e-4, atol=1e-6)
     losses = [
         [json.loads(line).get("loss") for line in Path(run, "metrics.jsonl").read_bytes().split(b"\n")[:-1]]
         for run in (one, other)
@@ -79,8 +79,8 @@ def assert_same_training(one: str, other: str) -> None:
     assert losses[0][1:] == pytest.approx(losses[1][1:], rel=1e-4)
 
 
-def test_two_ranks_equal_one_that_accumulates_with_ddp_and_fsdp_and_torchrun(recipe: Path) -> None:
-    """Dropout is on: what a batch draws does not depend on the rank that has it."""
+def test_two_ranks_equal_one_with_ddp_fsdp_and_torchrun(recipe: Path) -> None:
+    """Dropout is on: the random draws of a batch do not depend on its rank."""
     train(recipe, SETTINGS, Path("one"))
     run_to_end(recipe, "ddp")
     run_to_end(recipe, "fsdp", "training.parallel.type=fsdp")
@@ -91,7 +91,7 @@ def test_two_ranks_equal_one_that_accumulates_with_ddp_and_fsdp_and_torchrun(rec
     assert files.sha256(Path("ddp/model/model.safetensors")) == files.sha256(Path("torchrun/model/model.safetensors"))
 
 
-def test_a_run_goes_on_with_another_number_of_ranks(recipe: Path) -> None:
+def test_run_resumes_with_another_number_of_ranks(recipe: Path) -> None:
     train(recipe, SETTINGS, Path("straight"))
     train(recipe, [*SETTINGS, "training.limits.updates=5"], Path("changing"))
     run_to_end(recipe, "changing", "training.limits.updates=9", "training.parallel.type=fsdp")
@@ -99,51 +99,51 @@ def test_a_run_goes_on_with_another_number_of_ranks(recipe: Path) -> None:
     train(recipe, SETTINGS, Path("changing"))
     import torch
 
-    torch.testing.assert_close(moments("straight"), moments("changing"), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(mean_gradients("straight"), mean_gradients("changing"), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
-def test_one_rank_killed_ends_all_soon_and_the_same_command_goes_on(recipe: Path, sharding: str) -> None:
+def test_killed_rank_ends_all_ranks_and_run_resumes(recipe: Path, sharding: str) -> None:
     settings = ("training.limits.updates=400", f"training.parallel.type={sharding}")
     process = start(recipe, "run", *settings)
-    wait_until_it_trains("run", process)
-    ranks = [rank_process(process, number) for number in range(2)]
+    wait_for_checkpoint("run", process)
+    ranks = [rank_process(process, rank) for rank in range(2)]
     os.kill(ranks[1], signal.SIGKILL)
-    told = process.communicate(timeout=25)[1]
+    stderr = process.communicate(timeout=25)[1]
     assert process.returncode == 5
-    assert re.search("rank 1 .*SIGKILL", told)
-    assert "Traceback" not in told
+    assert re.search("rank 1 .*SIGKILL", stderr)
+    assert "Traceback" not in stderr
     assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
     run_to_end(recipe, "run", "training.limits.updates=20")
     assert num_resumptions("run") == 1
 
 
-def test_a_frozen_rank_is_given_up_after_the_timeout(recipe: Path) -> None:
+def test_frozen_rank_ends_all_ranks_after_timeout(recipe: Path) -> None:
     process = start(recipe, "run", "training.limits.updates=100000", "training.parallel.timeout=3")
-    wait_until_it_trains("run", process)
+    wait_for_checkpoint("run", process)
     os.kill(rank_process(process, 1), signal.SIGSTOP)
-    told = process.communicate(timeout=60)[1]
+    stderr = process.communicate(timeout=60)[1]
     assert process.returncode == 5
-    assert re.search("rank 0: .* 3 seconds", told)
+    assert re.search("rank 0: .* 3 seconds", stderr)
 
 
-@pytest.mark.parametrize("whom", ["launcher", "rank 1"])
-def test_told_to_stop_all_ranks_stop_at_the_same_update_and_save_once(recipe: Path, whom: str) -> None:
+@pytest.mark.parametrize("receiver", ["launcher", "rank 1"])
+def test_signal_stops_all_ranks_at_the_same_update_and_saves_once(recipe: Path, receiver: str) -> None:
     process = start(recipe, "run", "training.limits.updates=100000")
-    wait_until_it_trains("run", process)
-    os.kill(process.pid if whom == "launcher" else rank_process(process, int(whom[-1])), signal.SIGTERM)
-    told = process.communicate(timeout=25)[1]
+    wait_for_checkpoint("run", process)
+    os.kill(process.pid if receiver == "launcher" else rank_process(process, 1), signal.SIGTERM)
+    stderr = process.communicate(timeout=25)[1]
     assert process.returncode == 143
-    assert len(re.findall("nmt: error: .*SIGTERM", told)) == 1
+    assert len(re.findall("nmt: error: .*SIGTERM", stderr)) == 1
     assert json.loads(Path("run/run.json").read_bytes())["status"] == "stopped"
-    step = json.loads(Path("run/checkpoints/last.json").read_bytes())["update"]
-    assert f"update {step:,}" in told
+    update = json.loads(Path("run/checkpoints/last.json").read_bytes())["update"]
+    assert f"update {update:,}" in stderr
 
 
-def test_ranks_whose_launcher_is_gone_save_and_end(recipe: Path) -> None:
+def test_ranks_save_and_end_if_launcher_is_killed(recipe: Path) -> None:
     process = start(recipe, "run", "training.limits.updates=100000")
-    wait_until_it_trains("run", process)
-    ranks = [rank_process(process, number) for number in range(2)]
+    wait_for_checkpoint("run", process)
+    ranks = [rank_process(process, rank) for rank in range(2)]
     process.kill()
     process.communicate()
     deadline = time.monotonic() + 25
@@ -153,19 +153,19 @@ def test_ranks_whose_launcher_is_gone_save_and_end(recipe: Path) -> None:
     assert json.loads(Path("run/run.json").read_bytes())["status"] == "stopped"
 
 
-def test_a_save_that_fails_ends_all_ranks_and_says_why(recipe: Path) -> None:
+def test_failing_save_ends_all_ranks_with_its_cause(recipe: Path) -> None:
     process = start(recipe, "run", limit=20_000)
-    told = process.communicate(timeout=60)[1]
+    stderr = process.communicate(timeout=60)[1]
     assert process.returncode == 5
-    assert "SIGKILL" not in told
-    assert "nmt: error: update 4 " in told
+    assert "SIGKILL" not in stderr
+    assert "nmt: error: update 4 " in stderr
     run_to_end(recipe, "run")
     assert num_resumptions("run") == 0
 
 
-def test_a_run_in_use_ends_all_ranks_with_one_line(recipe: Path) -> None:
+def test_run_in_use_ends_all_ranks_with_one_message(recipe: Path) -> None:
     with files.lock(RunDirectory(Path("run")).lock):
         process = start(recipe, "run")
-        told = process.communicate(timeout=60)[1]
+        stderr = process.communicate(timeout=60)[1]
     assert process.returncode == 7
-    assert told.count("nmt: error: run: ") == 1
+    assert stderr.count("nmt: error: run: ") == 1

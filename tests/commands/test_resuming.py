@@ -1,4 +1,4 @@
-"""nmt train stopped again and again ends, to the bit, as if never stopped, whatever is switched on."""
+"""nmt train, stopped several times, ends bit-identical to an uninterrupted run with any settings."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,14 +22,15 @@ SHORT = [
     "training.logging.every=1",
     "decoding.beam_size=1",
 ]
-"""More than an epoch, in updates of several batches; subwords are cut anew in each epoch."""
+"""More than an epoch of updates with several batches; subwords are sampled in each epoch."""
 each_architecture = pytest.mark.parametrize(
     "architecture", ["transformer", pytest.param("rnn", marks=pytest.mark.slow)]
 )
 only_transformer = pytest.mark.parametrize("architecture", ["transformer"])
 
 
-def assert_same_in_lives(monkeypatch: pytest.MonkeyPatch, settings: list[str], updates: int = 1) -> None:
+def assert_bit_identical_if_stopped(monkeypatch: pytest.MonkeyPatch, settings: list[str], updates: int = 1) -> None:
+    """Compare a run stopped after every few updates with an uninterrupted one."""
     train(RECIPE, settings, Path("straight"))
     starts = train_with_interruptions(monkeypatch, "stopped", settings, updates)
     assert starts > 2
@@ -38,14 +39,16 @@ def assert_same_in_lives(monkeypatch: pytest.MonkeyPatch, settings: list[str], u
 
 @pytest.mark.slow
 @each_architecture
-def test_stopped_after_each_update(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_same_in_lives(monkeypatch, [*SHORT, "training.ema_decay=0.5", "training.word_dropout.source=0.2"])
+def test_run_stopped_after_each_update_is_bit_identical(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_bit_identical_if_stopped(monkeypatch, [*SHORT, "training.ema_decay=0.5", "training.word_dropout.source=0.2"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("updates", [2, 4])
-def test_stopped_now_and_then(recipe: Path, monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
-    assert_same_in_lives(monkeypatch, SHORT, updates)
+def test_run_stopped_after_several_updates_is_bit_identical(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, updates: int
+) -> None:
+    assert_bit_identical_if_stopped(monkeypatch, SHORT, updates)
 
 
 @pytest.mark.slow
@@ -63,28 +66,28 @@ def test_stopped_now_and_then(recipe: Path, monkeypatch: pytest.MonkeyPatch, upd
     ],
     ids=str,
 )
-def test_stopped_with_each_optimizer_schedule_and_regularization(
+def test_stopped_run_is_bit_identical_with_each_optimizer_schedule_and_regularization(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str]
 ) -> None:
-    assert_same_in_lives(monkeypatch, [*SHORT, *(f"training.{setting}" for setting in settings)])
+    assert_bit_identical_if_stopped(monkeypatch, [*SHORT, *(f"training.{setting}" for setting in settings)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["rnn"])
-def test_stopped_with_scheduled_sampling(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_same_in_lives(monkeypatch, [*SHORT, "training.scheduled_sampling={max_rate: 0.5, end: 5}"])
+def test_stopped_run_is_bit_identical_with_scheduled_sampling(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_bit_identical_if_stopped(monkeypatch, [*SHORT, "training.scheduled_sampling={max_rate: 0.5, end: 5}"])
 
 
 @pytest.mark.slow
 @only_transformer
-def test_each_pair_comes_exactly_once_in_an_epoch(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[int, list[int]] = {}
+def test_stopped_run_trains_on_each_pair_once_per_epoch(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs_by_epoch: dict[int, list[int]] = {}
 
     def recording_steps(trainer: Trainer, updates: Iterator[UpdateBatches], seed: int) -> Any:
         def recorded() -> Iterator[UpdateBatches]:
             for update in updates:
                 for each in update.micro_batches:
-                    seen.setdefault(update.data_state.epoch, []).extend(map(int, each.batch.pair_ids))
+                    pairs_by_epoch.setdefault(update.data_state.epoch, []).extend(map(int, each.batch.pair_ids))
                 yield update
 
         return train_steps(trainer, recorded(), seed)
@@ -93,27 +96,28 @@ def test_each_pair_comes_exactly_once_in_an_epoch(recipe: Path, monkeypatch: pyt
     monkeypatch.setattr(training_run, "train_steps", recording_steps)
     settings = [*SHORT, "training.limits={updates: 100, epochs: 2}", "training.validation.every=1000"]
     train_with_interruptions(monkeypatch, "stopped", settings, updates=2)
-    assert {epoch: sorted(pairs) for epoch, pairs in seen.items()} == {0: list(range(120)), 1: list(range(120))}
-    assert seen[0] != seen[1]
+    every_pair = list(range(120))
+    assert {epoch: sorted(pairs) for epoch, pairs in pairs_by_epoch.items()} == {0: every_pair, 1: every_pair}
+    assert pairs_by_epoch[0] != pairs_by_epoch[1]
 
 
 @pytest.mark.slow
 @only_transformer
-def test_patience_and_the_best_are_remembered(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a rate of next to nothing, translations stay as bad as they are."""
+def test_stopped_run_keeps_patience_and_best_checkpoints(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a learning rate near zero, scores do not improve."""
     settings = [
         *SHORT,
         "training.limits.updates=50",
         "training.optimizer.learning_rate=1e-9",
         "training.validation={every: 2, metric: bleu, patience: 3}",
     ]
-    assert_same_in_lives(monkeypatch, settings)
+    assert_bit_identical_if_stopped(monkeypatch, settings)
     assert [record["num_not_improved"] for record in records("stopped", "valid")] == [0, 1, 2, 3]
 
 
 @pytest.mark.slow
 @only_transformer
-def test_a_run_may_be_moved_and_goes_on(recipe: Path) -> None:
+def test_moved_run_resumes(recipe: Path) -> None:
     train(recipe, SHORT, Path("straight"))
     train(recipe, [*SHORT, "training.limits.updates=4"], Path("begun"))
     Path("elsewhere").mkdir()
@@ -124,7 +128,7 @@ def test_a_run_may_be_moved_and_goes_on(recipe: Path) -> None:
 
 @pytest.mark.slow
 @only_transformer
-def test_other_threads_or_another_torch_are_told(
+def test_resuming_in_another_environment_warns_once(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(recipe, [*SHORT, "training.limits.updates=1"], Path("run"))
@@ -132,8 +136,8 @@ def test_other_threads_or_another_torch_are_told(
     monkeypatch.setattr(command, "environment", lambda: {**here, "device": "CPU, 64 threads"})
     capsys.readouterr()
     train(recipe, [*SHORT, "training.limits.updates=2"], Path("run"))
-    told = capsys.readouterr().err
-    assert told.count("bit-identical") == 1
-    assert str(here["device"]) in told and "64 threads" in told
+    stderr = capsys.readouterr().err
+    assert stderr.count("bit-identical") == 1
+    assert str(here["device"]) in stderr and "64 threads" in stderr
     train(recipe, [*SHORT, "training.limits.updates=3"], Path("run"))
     assert "bit-identical" not in capsys.readouterr().err

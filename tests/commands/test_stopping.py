@@ -53,11 +53,11 @@ def signal_at(moment: str, *signals: signal.Signals) -> Callable[[], None]:
 
 
 _uninterrupted: dict[str, Any] = {}
-"""The outcome of a run that was not stopped, which is the same in all tests."""
+"""Outcome of an uninterrupted run, which is the same in all tests."""
 
 
-def assert_goes_on(recipe: Path) -> None:
-    """Resume the stopped run and compare it with one that was not stopped."""
+def assert_resumes(recipe: Path) -> None:
+    """Resume the stopped run and compare it with an uninterrupted one."""
     if not _uninterrupted:
         train(recipe, SHORT, Path("straight"))
         _uninterrupted.update(outcome("straight"))
@@ -66,7 +66,7 @@ def assert_goes_on(recipe: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "number", "code"),
+    ("moment", "signum", "code"),
     [
         *((moment, signal.SIGTERM, 143) for moment in MOMENTS),
         ("in a save", signal.SIGINT, 130),
@@ -74,20 +74,20 @@ def assert_goes_on(recipe: Path) -> None:
     ],
     ids=str,
 )
-def test_signal_at_any_moment_saves(recipe: Path, moment: str, number: signal.Signals, code: int) -> None:
-    forked = start("stopped", SHORT, before=signal_at(moment, number))
+def test_signal_at_any_moment_saves(recipe: Path, moment: str, signum: signal.Signals, code: int) -> None:
+    forked = start("stopped", SHORT, before=signal_at(moment, signum))
     assert forked.exit_code() == code, forked.stderr
-    step = json.loads(Path("stopped/checkpoints/last.json").read_bytes())["update"]
-    assert re.search(rf"nmt: error: .*{number.name} .*update {step}; ", forked.stderr)
+    update = json.loads(Path("stopped/checkpoints/last.json").read_bytes())["update"]
+    assert re.search(rf"nmt: error: .*{signum.name} .*update {update}; ", forked.stderr)
     assert json.loads(Path("stopped/run.json").read_bytes())["status"] == "stopped"
-    assert_goes_on(recipe)
+    assert_resumes(recipe)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_second_signal_ends_at_once(recipe: Path, moment: str) -> None:
+def test_second_signal_ends_immediately(recipe: Path, moment: str) -> None:
     forked = start("stopped", SHORT, before=signal_at(moment, signal.SIGINT, signal.SIGINT))
     assert forked.exit_code() == -signal.SIGINT, forked.stderr
-    assert_goes_on(recipe)
+    assert_resumes(recipe)
 
 
 def test_suspended_process_continues(recipe: Path) -> None:
@@ -97,7 +97,7 @@ def test_suspended_process_continues(recipe: Path) -> None:
     time.sleep(0.5)
     forked.kill(signal.SIGCONT)
     assert forked.exit_code() == 0, forked.stderr
-    assert_goes_on(recipe)
+    assert_resumes(recipe)
 
 
 def test_ignored_signal_stays_ignored(recipe: Path) -> None:
@@ -109,7 +109,7 @@ def test_ignored_signal_stays_ignored(recipe: Path) -> None:
 
     forked = start("stopped", SHORT, before=prepare)
     assert forked.exit_code() == 0, forked.stderr
-    assert_goes_on(recipe)
+    assert_resumes(recipe)
 
 
 @pytest.mark.parametrize("closed", ["", "<&- >&- 2>&-"])
@@ -118,4 +118,4 @@ def test_run_needs_no_terminal_and_no_hash_seed(recipe: Path, closed: str) -> No
     changes = " ".join(f"--set '{setting}'" for setting in SHORT)
     command = f"exec {sys.executable} -m nmt_cli train {recipe} --run stopped {changes} {closed}"
     assert subprocess.run(["bash", "-c", command], env=environment, capture_output=True).returncode == 0
-    assert_goes_on(recipe)
+    assert_resumes(recipe)
