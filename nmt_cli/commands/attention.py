@@ -42,13 +42,6 @@ def _map(loaded: LoadedModel, tags: Sequence[int], number: int, source: str, tra
     (scores,) = score_targets(loaded.model, source_tokens, [targets[:-1]], attention=True)
     if scores.cross_attention is None:
         return None
-    return AttentionMap(
-        number,
-        _pieces(tokenizer.source.entries, sources),
-        _pieces(tokenizer.target.entries, targets),
-        scores.cross_attention.tolist(),
-    )
-
-
-def _pieces(vocabulary: Sequence[str], tokens: Sequence[int]) -> list[str]:
-    return [vocabulary[token] for token in tokens]
+    source_pieces = [tokenizer.source.entries[token] for token in sources]
+    target_pieces = [tokenizer.target.entries[token] for token in targets]
+    return AttentionMap(number, source_pieces, target_pieces, scores.cross_attention.tolist())

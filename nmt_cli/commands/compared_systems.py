@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from nmt_cli import files
 from nmt_cli.commands.evaluation_inputs import read_parallel
@@ -25,6 +27,15 @@ class TranslatedSet:
     hypotheses: list[str]
     sources: list[str] | None = None
     references: list[list[str]] | None = None
+
+
+@dataclass(frozen=True)
+class _TranslatedLine:
+    """The part of a line of hypotheses.jsonl that a comparison needs."""
+
+    source: str
+    hypothesis: str
+    references: Annotated[list[str], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -131,19 +142,13 @@ def common_references(
     evaluated = [each for each in translations if each.references is not None]
     for each in evaluated[1:]:
         _check_same_lines(evaluated[0], each)
-    if references:
-        expected = read_parallel(references)
-        if len(expected[0]) != len(first.hypotheses):
-            raise DataError(
-                f"{first.path} has {len(first.hypotheses)} lines but {references[0]} has {len(expected[0])}"
-            )
-    elif evaluated and evaluated[0].references is not None:
-        expected = evaluated[0].references
-    else:
+    expected = read_parallel(references) if references else evaluated[0].references if evaluated else None
+    if expected is None:
         raise RecipeError("there are no references; give --reference FILE")
     sources = list(read_lines(source)) if source is not None else evaluated[0].sources if evaluated else None
-    if sources is not None and len(sources) != len(first.hypotheses):
-        raise DataError(f"{first.path} has {len(first.hypotheses)} lines but {source} has {len(sources)}")
+    for path, lines in ((references[0] if references else None, expected[0]), (source, sources)):
+        if lines is not None and len(lines) != len(first.hypotheses):
+            raise DataError(f"{first.path} has {len(first.hypotheses)} lines but {path} has {len(lines)}")
     return expected, sources
 
 
@@ -209,19 +214,13 @@ def _common_name(names: Sequence[str]) -> str:
 
 
 def _check_same_lines(first: TranslatedSet, second: TranslatedSet) -> None:
-    for line, (one, other) in enumerate(
-        zip(_source_and_references(first), _source_and_references(second), strict=True), 1
-    ):
+    texts = [zip(each.sources or (), *(each.references or ()), strict=True) for each in (first, second)]
+    for line, (one, other) in enumerate(zip(*texts, strict=True), 1):
         if one != other:
             raise DataError(
                 f"{second.path}: line {line}: source or reference differs from {first.path};"
                 " evaluate both on the same files"
             )
-
-
-def _source_and_references(translated: TranslatedSet) -> list[tuple[str, ...]]:
-    assert translated.sources is not None and translated.references is not None
-    return list(zip(translated.sources, *translated.references, strict=True))
 
 
 def _decoding_settings(folder: Path) -> dict[str, Any]:
@@ -235,22 +234,15 @@ def _decoding_settings(folder: Path) -> dict[str, Any]:
 
 def _read_hypotheses(path: Path) -> TranslatedSet:
     """Read hypotheses.jsonl of an evaluated set."""
-    records: list[dict[str, Any]] = []
+    read, sentences = TypeAdapter(_TranslatedLine), []
     for line_number, line in enumerate(read_lines(path), 1):
-        invalid = f"{path}: line {line_number}: is not a line of an evaluated set; run nmt evaluate again"
         try:
-            record = json.loads(line)
-            texts = [record["source"], record["hypothesis"], *record["references"]]
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(invalid) from error
-        if not all(isinstance(text, str) for text in texts) or len(texts) < 3:
-            raise DataError(invalid)
-        records.append(record)
-    if len({len(record["references"]) for record in records}) > 1:
+            sentences.append(read.validate_json(line))
+        except ValidationError as error:
+            message = "is not a line of an evaluated set; run nmt evaluate again"
+            raise DataError(f"{path}: line {line_number}: {message}") from error
+    if len({len(each.references) for each in sentences}) > 1:
         raise DataError(f"{path}: its lines differ in their number of references; run nmt evaluate again")
-    return TranslatedSet(
-        path,
-        [record["hypothesis"] for record in records],
-        [record["source"] for record in records],
-        [list(lines) for lines in zip(*(record["references"] for record in records), strict=True)],
-    )
+    hypotheses, sources = [each.hypothesis for each in sentences], [each.source for each in sentences]
+    references = [list(lines) for lines in zip(*(each.references for each in sentences), strict=True)]
+    return TranslatedSet(path, hypotheses, sources, references)

@@ -1,7 +1,7 @@
 """nmt evaluate: score a model on its test sets, or files of translations."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from nmt_cli import files
 from nmt_cli.commands.evaluation_inputs import (
     EvaluatedModel,
     LoadedTestSet,
-    ScoredTranslation,
     count_training_words,
     read_parallel,
     read_test_set,
     select_test_sets,
 )
 from nmt_cli.console import Reporter
-from nmt_cli.errors import DataError
+from nmt_cli.decoding.results import TranslatedText
+from nmt_cli.errors import DataError, NmtError
 from nmt_cli.evaluation.breakdown import analyse
 from nmt_cli.evaluation.breakdown.robustness import PERTURBATIONS, Robustness, measure_robustness
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, exact_match, length_ratio
@@ -30,11 +30,12 @@ from nmt_cli.reporting.evaluation_files import (
     EvaluatedSentence,
     EvaluatedTestSet,
     read_current_scores,
+    read_evaluation,
     read_robustness,
     write_evaluation,
     write_robustness,
 )
-from nmt_cli.runs.directory import HYPOTHESES, REPORT, SCORES
+from nmt_cli.runs.directory import REPORT
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def _evaluate_test_set(
             content = _score_test_set(model, name, test, reporter)
     robustness = None
     if with_robustness:
-        robustness = _stored_robustness(folder, test)
+        with suppress(DataError):  # a damaged file is replaced
+            robustness = read_robustness(folder, asdict(test.provenance))
         if robustness is None:
             with files.lock(folder / ".lock"):
                 robustness = _measure_robustness(model, name, test)
@@ -146,37 +148,23 @@ def _score_test_set(model: EvaluatedModel, name: str, test: LoadedTestSet, repor
     return write_evaluation(folder, evaluated, analysis)
 
 
-def _translate(model: EvaluatedModel, folder: Path, test: LoadedTestSet) -> Sequence[ScoredTranslation]:
+def _translate(model: EvaluatedModel, folder: Path, test: LoadedTestSet) -> Sequence[TranslatedText]:
     """Translate a test set, or read the stored translations."""
     return _stored_translations(folder, test) or list(model.translate(test.requests))
 
 
-def _stored_translations(folder: Path, test: LoadedTestSet) -> Sequence[ScoredTranslation] | None:
+def _stored_translations(folder: Path, test: LoadedTestSet) -> Sequence[TranslatedText] | None:
     """Read the translations of an earlier evaluation; None if they depend on anything that has changed since."""
-    if not (folder / SCORES).is_file() or not (folder / HYPOTHESES).is_file():
+    try:
+        stored = read_evaluation(folder)
+        before, now = stored.content["provenance"], asdict(test.provenance)
+        is_equal = all(before[key] == now[key] for key in ("model", "source", "decoding"))
+        is_equal = is_equal and before["versions"]["nmt"] == now["versions"]["nmt"]
+    except (NmtError, KeyError, TypeError, OSError):
+        return None  # missing or damaged
+    if not is_equal or stored.damaged_lines or [each.source for each in stored.sentences] != test.sources:
         return None
-    try:
-        before = files.read_json(folder / SCORES)["provenance"]
-        now = asdict(test.provenance)
-        if any(before[key] != now[key] for key in ("model", "source", "decoding")):
-            return None
-        if before["versions"]["nmt"] != now["versions"]["nmt"]:
-            return None
-        records = [json.loads(line) for line in (folder / HYPOTHESES).read_bytes().split(b"\n")[:-1]]
-        translations = [
-            ScoredTranslation(each["hypothesis"], each["log_probability"], each["score"]) for each in records
-        ]
-        sources = [each["source"] for each in records]
-    except (DataError, KeyError, TypeError, ValueError, OSError):
-        return None  # damaged
-    return translations if sources == test.sources else None
-
-
-def _stored_robustness(folder: Path, test: LoadedTestSet) -> list[Robustness] | None:
-    try:
-        return read_robustness(folder, asdict(test.provenance))
-    except DataError:
-        return None  # damaged
+    return [TranslatedText(each.hypothesis, each.log_probability, each.score) for each in stored.sentences]
 
 
 def _measure_robustness(model: EvaluatedModel, name: str, test: LoadedTestSet) -> list[Robustness]:

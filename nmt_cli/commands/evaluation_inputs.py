@@ -15,6 +15,7 @@ from nmt_cli.data.alignments import words_of
 from nmt_cli.data.factors import check_count
 from nmt_cli.data.reading import SOURCE_COLUMN, read_all, read_pairs
 from nmt_cli.decoding.requests import Request, in_documents, plain_requests
+from nmt_cli.decoding.results import TranslatedText
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.evaluation.breakdown.words import count_words, word_tokenizer
 from nmt_cli.recipe.corpora import AnyCorpus, TestSet
@@ -32,18 +33,7 @@ _MAX_LINES = 500_000
 """Lines of each training corpus; enough to tell rare words from frequent ones."""
 
 
-@dataclass(frozen=True)
-class ScoredTranslation:
-    """The best translation of a line."""
-
-    text: str
-    log_probability: float
-    """Natural logarithm, including eos."""
-    score: float
-    """Normalised score that the search ranks by."""
-
-
-TranslateRequests = Callable[[Sequence[Request]], Iterable[ScoredTranslation]]
+TranslateRequests = Callable[[Sequence[Request]], Iterable[TranslatedText]]
 """Returns the best translation of each request, in order."""
 
 
@@ -113,12 +103,11 @@ def _translate_lazily(folder: Path, recipe: Recipe, reporter: Reporter) -> Trans
 
         return create_translator(replace(load_model(folder), decoding=recipe.decoding, evaluation=recipe.evaluation))
 
-    def translate(requests: Sequence[Request]) -> Iterator[ScoredTranslation]:
+    def translate(requests: Sequence[Request]) -> Iterator[TranslatedText]:
         with reporter.progress_bar("translating", "lines", total=len(requests)) as progress:
             in_context = in_documents(requests, translator().context.size)
             for translation in translator().translate(in_context, progress.advance):
-                best = translation.hypotheses[0]
-                yield ScoredTranslation(best.text, best.log_probability, best.score)
+                yield translation.best
 
     return translate
 
@@ -182,23 +171,26 @@ def select_test_sets(data: Data, names: Sequence[str], reporter: Reporter) -> di
 
 def read_test_set(model: EvaluatedModel, test: TestSet | AnyCorpus) -> LoadedTestSet:
     """Read a test set; raises DataError if it is empty or its files differ in their number of lines."""
+    tags_file, tags = None, None
     if isinstance(test, TestSet):
-        tag_files, factor_files = [] if test.tags is None else [test.tags], [*test.factors.values()]
-        sources, *others = read_parallel([test.source, *factor_files, *test.target, *tag_files])
+        source_file, reference_files, tags_file = test.source, test.target, test.tags
+        factor_files = [*test.factors.values()]
+        tag_files = [] if tags_file is None else [tags_file]
+        sources, *others = read_parallel([source_file, *factor_files, *reference_files, *tag_files])
         factors = dict(zip(test.factors, others, strict=False))
         _check_factors(test, sources, factors)
-        references = others[len(factor_files) : len(factor_files) + len(test.target)]
+        references = others[len(factor_files) : len(factor_files) + len(reference_files)]
         tags = others[-1] if tag_files else None
-        source_hash, *hashes = [files.sha256(path) for path in (test.source, *test.target, *tag_files)]
     else:
-        data, tag_files, tags = model.recipe.data, [], None
+        data = model.recipe.data
         languages = test.source_language or data.source_language, test.target_language or data.target_language
         examples = read_all(test, languages)
         if not examples.sources:
             raise DataError(f"{next(iter(test.files.values()))}: has no pairs, so there is nothing to score")
         sources, references, factors = examples.sources, [examples.targets], examples.source_columns
         factor_files = [path for key, path in test.files.items() if key.startswith(SOURCE_COLUMN)]
-        source_hash, *hashes = [files.sha256(path) for path in test.files.values() if path not in factor_files]
+        source_file, *reference_files = [path for path in test.files.values() if path not in factor_files]
+    source_hash = files.sha256(source_file)
     if factor_files:
         combined = " ".join([source_hash, *map(files.sha256, factor_files)])
         source_hash = hashlib.sha256(combined.encode()).hexdigest()
@@ -206,8 +198,8 @@ def read_test_set(model: EvaluatedModel, test: TestSet | AnyCorpus) -> LoadedTes
     provenance = Provenance(
         model=model.sha256,
         source=source_hash,
-        references=hashes[: len(hashes) - len(tag_files)],
-        tags=hashes[-1] if tag_files else None,
+        references=[files.sha256(path) for path in reference_files],
+        tags=None if tags_file is None else files.sha256(tags_file),
         decoding=model.recipe.decoding.model_dump(mode="json") | language,
         evaluation=model.recipe.evaluation.model_dump(mode="json"),
         versions={"nmt": __version__, "sacrebleu": version("sacrebleu")},

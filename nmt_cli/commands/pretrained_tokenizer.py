@@ -1,10 +1,11 @@
 """The pretrained tokenizer of a recipe."""
 
+from nmt_cli.commands.model_config import NamedModel
 from nmt_cli.data.tokenizer import Tokenizer, is_sentencepiece
 from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.runs.directory import TOKENIZER, find_model
+from nmt_cli.runs.directory import find_model
 
 
 def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
@@ -23,8 +24,7 @@ def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
         tokenizer = Tokenizer.import_sentencepiece(path)
     else:
         if not Tokenizer.is_saved_in(path):
-            found = find_model(path)
-            path = (found.folder if found.standalone or found.run is None else found.run.path) / TOKENIZER
+            path = NamedModel(find_model(path), None).tokenizer
         tokenizer = Tokenizer.load(path)
     if recipe.model.tied_embeddings == "all" and not tokenizer.joint:
         raise RecipeError(

@@ -1,6 +1,6 @@
 """Warnings about hypotheses that are not plain, detokenised text, so that their scores mislead."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 _MANY_LINES = 100
 """Enough lines for a warning in sets of any size; sacreBLEU uses the same number."""
@@ -8,48 +8,31 @@ _MANY_LINES = 100
 
 def sanity_checks(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
     """Return one warning per sign of tokenised, segmented, lower-cased or empty hypotheses."""
-    expected = references[0]
+    expected, total = references[0], len(hypotheses)
+    tokenised = sum(line.rstrip().endswith(" .") for line in hypotheses)
+    segmented, expected_segmented = (sum(map(_is_segmented, lines)) for lines in (hypotheses, expected))
+    empty, expected_empty = (sum(not line.strip() for line in lines) for lines in (hypotheses, expected))
+    capitals, expected_capitals = (sum(line != line.lower() for line in lines) for lines in (hypotheses, expected))
     warnings = []
-    tokenised = _count(_is_tokenised, hypotheses)
-    if _is_many(tokenised, hypotheses):
+    if _is_many(tokenised, total):
         warnings.append(
-            f"{tokenised} of {len(hypotheses)} hypotheses end in a full stop after a space and look tokenised;"
+            f"{tokenised} of {total} hypotheses end in a full stop after a space and look tokenised;"
             " detokenise them, or their scores are not comparable"
         )
-    segmented = _count(_is_segmented, hypotheses)
-    if segmented > _count(_is_segmented, expected):
+    if segmented > expected_segmented:
         warnings.append(
-            f"{segmented} of {len(hypotheses)} hypotheses contain subword markers (▁ or @@);"
-            " join the subwords before scoring"
+            f"{segmented} of {total} hypotheses contain subword markers (▁ or @@); join the subwords before scoring"
         )
-    empty = _count(_is_empty, hypotheses)
-    has_text = empty < len(hypotheses)
-    if has_text and _is_many(_count(_has_capitals, expected), expected) and not any(map(_has_capitals, hypotheses)):
+    if empty < total and not capitals and _is_many(expected_capitals, len(expected)):
         warnings.append("the hypotheses have no capital letters but the references do; scores are case-sensitive")
-    if empty > _count(_is_empty, expected):
-        warnings.append(f"{empty} of {len(hypotheses)} hypotheses {'is' if empty == 1 else 'are'} empty")
+    if empty > expected_empty:
+        warnings.append(f"{empty} of {total} hypotheses {'is' if empty == 1 else 'are'} empty")
     return warnings
 
 
-def _count(test: Callable[[str], bool], lines: Iterable[str]) -> int:
-    return sum(map(test, lines))
-
-
-def _is_many(count: int, lines: Sequence[str]) -> bool:
-    return count >= _MANY_LINES or 2 * count > len(lines)
-
-
-def _is_tokenised(line: str) -> bool:
-    return line.rstrip().endswith(" .")
+def _is_many(count: int, total: int) -> bool:
+    return count >= _MANY_LINES or 2 * count > total
 
 
 def _is_segmented(line: str) -> bool:
     return "▁" in line or "@@ " in line or line.endswith("@@")
-
-
-def _has_capitals(line: str) -> bool:
-    return line != line.lower()
-
-
-def _is_empty(line: str) -> bool:
-    return not line.strip()

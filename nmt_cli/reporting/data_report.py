@@ -88,14 +88,14 @@ class CheckReport:
         if self.estimate is None:
             return []
         needs = self.estimate
-        return [
-            f"Training on {self.device} (estimate)",
-            f"  {'parameters':<{_NAME_WIDTH}}  {needs.parameters:>13,}",
-            f"  {'memory for parameters':<{_NAME_WIDTH}}  {_format_bytes(needs.state_bytes):>13}"
-            "  with gradients and optimizer",
-            f"  {'memory for a batch':<{_NAME_WIDTH}}  {_format_bytes(needs.batch_bytes):>13}",
-            f"  {'time per epoch':<{_NAME_WIDTH}}  {duration(needs.epoch_seconds):>13}  within a factor of 2",
-        ]
+        rows = (
+            ("parameters", f"{needs.parameters:,}", ""),
+            ("memory for parameters", _format_bytes(needs.state_bytes), "  with gradients and optimizer"),
+            ("memory for a batch", _format_bytes(needs.batch_bytes), ""),
+            ("time per epoch", duration(needs.epoch_seconds), "  within a factor of 2"),
+        )
+        lines = (f"  {name:<{_NAME_WIDTH}}  {value:>13}{note}" for name, value, note in rows)
+        return [f"Training on {self.device} (estimate)", *lines]
 
     def _findings(self) -> list[str]:
         lines: list[str] = []

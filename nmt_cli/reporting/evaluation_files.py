@@ -192,9 +192,8 @@ def read_robustness(folder: Path, provenance: object) -> "list[Robustness] | Non
 
 def read_evaluations(run: RunDirectory, report_problem: Callable[[str], object]) -> list[StoredEvaluation]:
     """Read all evaluated test sets of a run, sorted by name. Unreadable ones are passed to `report_problem`."""
-    folder = run.evaluation("any").parent
     found = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for path in sorted(run.evaluation("").glob("*")):
         if not (path / SCORES).is_file():
             continue  # unfinished, or not written by nmt
         try:
@@ -207,12 +206,9 @@ def read_evaluations(run: RunDirectory, report_problem: Callable[[str], object])
 def read_evaluation(folder: Path) -> StoredEvaluation:
     """Read an evaluated test set; raises DataError if its scores cannot be read."""
     content = _read_scores_file(folder)
-    sentences, damaged_lines = [], 0
-    for sentence in _read_sentences(folder / HYPOTHESES):
-        if sentence is None:
-            damaged_lines += 1
-        else:
-            sentences.append(sentence)
+    lines = list(_read_sentences(folder / HYPOTHESES))
+    sentences = [sentence for sentence in lines if sentence is not None]
+    damaged_lines = len(lines) - len(sentences)
     return StoredEvaluation(folder, folder.resolve().name, _parse_scores(content), content, sentences, damaged_lines)
 
 
@@ -248,18 +244,12 @@ def _read_sentences(path: Path) -> Iterator[EvaluatedSentence | None]:
     """Yield each line of hypotheses.jsonl; None for a damaged one."""
     if not path.is_file():
         return
+    read = TypeAdapter(EvaluatedSentence)
     with path.open("rb") as file:
         for line in file:
             try:
-                record = json.loads(line)
-                yield EvaluatedSentence(
-                    str(record["source"]),
-                    str(record["hypothesis"]),
-                    [str(reference) for reference in record["references"]],
-                    float(record["log_probability"]),
-                    float(record["score"]),
-                )
-            except (ValueError, KeyError, TypeError, RecursionError):
+                yield read.validate_json(line)
+            except ValidationError:
                 yield None
 
 

@@ -127,11 +127,11 @@ def _model(path: Path) -> Description:
     facts = {}
     if isinstance(config, dict):
         facts["languages"] = f"{config.get('source_language')} → {config.get('target_language')}"
-        model, vocabularies = config.get("model"), config.get("vocabularies")
+        model, vocabulary = config.get("model"), config.get("vocabulary")
         if isinstance(model, dict):
             facts["architecture"] = str(model.get("architecture"))
-        if isinstance(vocabularies, dict):
-            facts["subwords"] = f"{vocabularies.get('source_size')} source, {vocabularies.get('target_size')} target"
+        if isinstance(vocabulary, dict):
+            facts["subwords"] = f"{vocabulary.get('source_size')} source, {vocabulary.get('target_size')} target"
     if isinstance(manifest, dict) and isinstance(manifest.get("averaged_updates"), list):
         facts["average of updates"] = ", ".join(map(str, manifest["averaged_updates"]))
     return Description("model", facts | _parameter_facts(path), _translate_command(path), [path])
@@ -245,8 +245,7 @@ def _parameter_facts(folder: Path) -> dict[str, str]:
 def _first_record(path: Path) -> dict[str, Any]:
     """Return the first line as a JSON object; empty if it is not one."""
     try:
-        with path.open("rb") as file:
-            record = json.loads(file.readline(1_000_000))
+        record = json.loads(_beginning(path).split(b"\n")[0])
     except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
@@ -256,17 +255,20 @@ def _count(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
-def _is_page(path: Path) -> bool:
+def _beginning(path: Path) -> bytes:
     with path.open("rb") as file:
-        return b'<meta name="generator" content="nmt">' in file.read(1000)
+        return file.read(1_000_000)
+
+
+def _is_page(path: Path) -> bool:
+    return b'<meta name="generator" content="nmt">' in _beginning(path)[:1000]
 
 
 def _is_recipe(path: Path) -> bool:
     """Return whether a file has the sections of a recipe, even if the recipe has errors."""
     if path.suffix not in (".yaml", ".yml"):
         return False
-    with path.open("rb") as file:
-        beginnings = [line[:6] for line in file.read(1_000_000).split(b"\n")]
+    beginnings = [line[:6] for line in _beginning(path).split(b"\n")]
     return b"model:" in beginnings and any(beginning.startswith(b"data:") for beginning in beginnings)
 
 

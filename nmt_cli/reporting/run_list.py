@@ -180,9 +180,8 @@ def _validation_metric(run: RunDirectory) -> str:
 
 
 def _first_scores(run: RunDirectory) -> dict[str, StoredScore]:
-    folder = run.evaluation("any").parent
     scores = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for path in sorted(run.evaluation("").glob("*")):
         try:
             found = read_scores(path)
         except NmtError:

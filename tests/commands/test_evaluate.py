@@ -15,8 +15,9 @@ import pytest
 from nmt_cli import console, files
 from nmt_cli.cli.evaluate import evaluate
 from nmt_cli.commands.evaluate import EvaluationResult, evaluate_model
-from nmt_cli.commands.evaluation_inputs import EvaluatedModel, ScoredTranslation, open_model
+from nmt_cli.commands.evaluation_inputs import EvaluatedModel, open_model
 from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.results import TranslatedText
 from nmt_cli.errors import DataError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.recipe.evaluation import Evaluation
@@ -37,10 +38,10 @@ class UppercaseTranslator:
     calls: int = 0
     target_language: str | None = None
 
-    def __call__(self, requests: Sequence[Request]) -> Iterator[ScoredTranslation]:
+    def __call__(self, requests: Sequence[Request]) -> Iterator[TranslatedText]:
         self.calls += 1
         self.target_language = requests[0].target_language
-        return (ScoredTranslation(request.text.upper(), -1.5, -0.5) for request in requests)
+        return (TranslatedText(request.text.upper(), -1.5, -0.5) for request in requests)
 
 
 @dataclass

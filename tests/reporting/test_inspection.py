@@ -27,7 +27,12 @@ def full_run(fake_run: FakeRun, tmp_path: Path) -> FakeRun:
     model = fake_run.run.model
     model.mkdir()
     write_tensors(model / "model.safetensors", WEIGHTS)
-    config = {"source_language": "en", "target_language": "de", "model": {"architecture": "rnn"}, "vocabularies": {}}
+    config = {
+        "source_language": "en",
+        "target_language": "de",
+        "model": {"architecture": "rnn"},
+        "vocabulary": {"source_size": 9, "target_size": 7},
+    }
     files.write_json(model / "config.json", config)
     files.write_manifest(model, {"format": 1, "averaged_updates": [200, 300]})
     (tmp_path / "export").mkdir()
@@ -48,6 +53,7 @@ RUN = "runs/small"
     [
         (RUN, "run", ("best validation", "BLEU 30.00 at update 200")),
         (f"{RUN}/model", "model", ("average of updates", "200, 300")),
+        (f"{RUN}/model", "model", ("subwords", "9 source, 7 target")),
         (f"{RUN}/checkpoints/step_300", "checkpoint", ("parameters", "12")),
         ("prepared", "prepared data", ("train/small", "1 of 4 pairs, 2 target subwords")),
         ("export", "export", ("format", "ctranslate2")),

@@ -20,18 +20,14 @@ _WORD = re.compile(r"[^\W_]+")
 
 def exact_match(_settings: Evaluation) -> MeanMetric:
     """Percentage of lines that equal one of their references, character by character."""
-    return MeanMetric("exact_match", "exact match", _exact_matches, f"case:mixed|version:{__version__}")
+    settings = f"case:mixed|version:{__version__}"
+    return MeanMetric("exact_match", "exact match", _for_each_line(_exact_match), settings)
 
 
 def word_error_rate(_settings: Evaluation) -> MeanMetric:
     """Percentage of lines that equal none of their references. Each line is the pronunciation of one word."""
-    return MeanMetric(
-        "wer",
-        "WER",
-        lambda texts: [100 - match for match in _exact_matches(texts)],
-        f"unit:line|version:{__version__}",
-        lower_is_better=True,
-    )
+    differs = _for_each_line(lambda hypothesis, references: 100 - _exact_match(hypothesis, references))
+    return MeanMetric("wer", "WER", differs, f"unit:line|version:{__version__}", lower_is_better=True)
 
 
 @dataclass(frozen=True)
@@ -100,15 +96,11 @@ def rouge(key: str) -> Callable[[Evaluation], MeanMetric]:
 
         scorer = RougeScorer([key], tokenizer=UnicodeTokenizer())
 
-        def score_sentences(texts: EvaluationTexts) -> Sequence[float]:
-            lines = zip(texts.hypotheses, *texts.references, strict=True)
-            return [
-                100 * max(float(scorer.score(reference, hypothesis)[key].fmeasure) for reference in references)
-                for hypothesis, *references in lines
-            ]
+        def score_line(hypothesis: str, references: Sequence[str]) -> float:
+            return 100 * max(float(scorer.score(reference, hypothesis)[key].fmeasure) for reference in references)
 
-        name = f"ROUGE-{key.removeprefix('rouge')}"
-        return MeanMetric(key, name, score_sentences, f"case:lc|tok:words|stem:no|version:{version('rouge-score')}")
+        settings = f"case:lc|tok:words|stem:no|version:{version('rouge-score')}"
+        return MeanMetric(key, f"ROUGE-{key.removeprefix('rouge')}", _for_each_line(score_line), settings)
 
     return build
 
@@ -126,16 +118,12 @@ def meteor_with(wordnet: Any) -> MeanMetric:
     """METEOR with the given source of synonyms."""
     from nltk.translate.meteor_score import meteor_score
 
-    def score_sentences(texts: EvaluationTexts) -> Sequence[float]:
-        lines = zip(texts.hypotheses, *texts.references, strict=True)
-        return [
-            100
-            * float(meteor_score(list(map(lowercase_words, references)), lowercase_words(hypothesis), wordnet=wordnet))
-            for hypothesis, *references in lines
-        ]
+    def score_line(hypothesis: str, references: Sequence[str]) -> float:
+        words = lowercase_words(hypothesis)
+        return 100 * float(meteor_score(list(map(lowercase_words, references)), words, wordnet=wordnet))
 
     settings = f"case:lc|tok:words|stem:porter|synonyms:wordnet|version:{version('nltk')}"
-    return MeanMetric("meteor", "METEOR", score_sentences, settings)
+    return MeanMetric("meteor", "METEOR", _for_each_line(score_line), settings)
 
 
 def lowercase_words(line: str) -> list[str]:
@@ -143,9 +131,16 @@ def lowercase_words(line: str) -> list[str]:
     return _WORD.findall(line.lower())
 
 
-def _exact_matches(texts: EvaluationTexts) -> list[float]:
-    pairs = zip(texts.hypotheses, *texts.references, strict=True)
-    return [100.0 * (hypothesis in references) for hypothesis, *references in pairs]
+def _for_each_line(score_line: Callable[[str, Sequence[str]], float]) -> Callable[[EvaluationTexts], list[float]]:
+    """Return a function that scores every hypothesis with its references."""
+    return lambda texts: [
+        score_line(hypothesis, references)
+        for hypothesis, *references in zip(texts.hypotheses, *texts.references, strict=True)
+    ]
+
+
+def _exact_match(hypothesis: str, references: Sequence[str]) -> float:
+    return 100.0 * (hypothesis in references)
 
 
 def _require_package(module: str, key: str) -> None:
