@@ -1,6 +1,6 @@
 """The sections of the schema and their keys."""
 
-from nmt_cli.recipe import data
+from nmt_cli.recipe import corpora
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 from nmt_cli.recipe.filters import LengthFilter, RatioFilter
 from nmt_cli.recipe.loading.schema_walk import class_for, discriminator_key, section_at, sections, tag_of
@@ -17,12 +17,12 @@ def test_sections_are_in_the_order_of_the_schema() -> None:
 
 def test_section_at_accepts_names_chosen_by_users() -> None:
     assert section_at(Recipe, ("data", "train", "news")) == (
-        data.LearnedLines,
-        data.LearnedTsv,
-        data.LearnedJsonl,
-        data.LearnedTmx,
+        corpora.LearnedLines,
+        corpora.LearnedTsv,
+        corpora.LearnedJsonl,
+        corpora.LearnedTmx,
     )
-    assert section_at(Recipe, ("data", "test", "x")) == (data.TestSet,)
+    assert section_at(Recipe, ("data", "test", "x")) == (corpora.TestSet,)
     assert section_at(Recipe, ("model", "norm")) == (NormSettings,)
     assert section_at(Recipe, ("data", "train")) == ()
     assert section_at(Recipe, ("seed",)) == ()
