@@ -20,6 +20,11 @@ def test_a_minority_of_separate_full_stops_causes_no_warning() -> None:
     assert sanity_checks(["Ein Hund läuft ."] * 99 + ["Ein Hund."] * 101, [REFERENCES]) == []
 
 
+def test_hundred_lines_of_a_large_set_cause_a_warning() -> None:
+    assert sanity_checks(["Ein Hund läuft ."] * 99 + ["Ein Hund."] * 201, [REFERENCES]) == []
+    assert len(sanity_checks(["Ein Hund läuft ."] * 100 + ["Ein Hund."] * 201, [REFERENCES])) == 1
+
+
 def test_most_lines_of_a_small_set_cause_a_warning() -> None:
     assert len(sanity_checks(["Ein Hund .", "Ein Kind .", "Nein."], [["Ein Hund.", "Ein Kind.", "Nein."]])) == 1
 

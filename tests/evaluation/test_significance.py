@@ -218,6 +218,8 @@ def test_is_better_for_higher_and_lower_is_better_metrics(method: SignificanceMe
         assert p == pytest.approx(1 / 201)
         assert is_better([a], [b], p) is True
         assert is_better([b], [a], p) is False
+        assert is_better([a], [b], 0.0499) is True
+        assert is_better([a], [b], 0.05) is None
 
 
 def test_approximate_randomisation_rarely_rejects_equal_systems() -> None:

@@ -292,3 +292,11 @@ def test_prefetching_blocks_preserves_batches(
         for micro_batch, other in zip(update.micro_batches, expected.micro_batches, strict=True):
             assert torch.equal(micro_batch.batch.source, other.batch.source)
             assert torch.equal(micro_batch.batch.labels, other.batch.labels)
+
+
+def test_started_block_keeps_its_batch_size(prepared: Prepared) -> None:
+    first, *rest = rest_of_epoch(updates(prepared, batch_tokens=30))
+    resumed = rest_of_epoch(updates(prepared, batch_tokens=60, start=first.data_state))
+    block = [pairs(update) for update in rest if update.data_state.block == 0]
+    assert [pairs(update) for update in resumed[: len(block)]] == block
+    assert {(each.data_state.block, each.data_state.max_tokens) for each in resumed} == {(0, 30), (1, 60), (2, 60)}

@@ -1,6 +1,7 @@
 """An update does not depend on its batch boundaries; best scores, early stopping and saving."""
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -207,3 +208,47 @@ def tools_of(trainer: Trainer, journal: Journal, saved: list[int], is_stop_reque
     checkpointer: Any = RecordingCheckpointer(trainer, saved)
     nothing: Any = None
     return TrainingTools(log, checkpointer, nothing, nothing, is_stop_requested)
+
+
+def test_gradient_is_clipped_to_the_norm() -> None:
+    made = tiny_trainer(clip_norm=0.01)
+    before = [parameter.detach().clone() for parameter in made.model.parameters()]
+    (stats,) = itertools.islice(train_steps(made, iter([update_of(batch([[4, 5]]))]), seed=1), 1)
+    changes = [(new.detach() - old).flatten() for new, old in zip(made.model.parameters(), before, strict=True)]
+    assert stats.gradient_norm > 0.1
+    assert float(torch.cat(changes).norm()) == pytest.approx(0.01 * stats.learning_rate, rel=1e-3)
+
+
+def test_learning_rate_is_that_of_the_next_update() -> None:
+    made = tiny_trainer(schedule={"type": "linear", "warmup": 4})
+    made.state.num_updates = 2
+    assert made.learning_rate() == pytest.approx(0.75)
+    made.state.lr_scale = 0.5
+    assert made.learning_rate() == pytest.approx(0.375)
+
+
+def test_moving_average_is_updated_after_the_update_is_counted() -> None:
+    made = tiny_trainer(ema_decay=0.999)
+    before = {name: parameter.detach().clone() for name, parameter in made.model.named_parameters()}
+    make_updates(made, update_of(batch([[4, 5]])))
+    average = made.model_state()
+    for name, parameter in made.model.named_parameters():
+        torch.testing.assert_close(average[name], torch.lerp(before[name], parameter.detach(), 1 - 2 / 11))
+
+
+class PoisonedToken(CrossEntropyObjective):
+    """Has a loss that is not finite for batches with token 8."""
+
+    def forward(self, batch: Batch) -> LossOutput:
+        loss = super().forward(batch)
+        return loss._replace(sum=loss.sum * (math.inf if (batch.labels == 8).any() else 1))
+
+
+def test_skipped_updates_between_others_are_not_counted() -> None:
+    made = tiny_trainer(divergence={"max_skipped": 1})
+    made.objective = made.parallel_objective = PoisonedToken(made.model, 0.1).train()
+    good, bad = update_of(batch([[4]])), update_of(batch([[8, 8]]))
+    steps = train_steps(made, iter([bad, good, bad, good]), seed=1)
+    assert [next(steps).is_skipped for _ in range(4)] == [True, False, True, False]
+    assert made.state.num_updates == 2
+    assert made.state.target_tokens == made.state.mixture["corpus"].target_tokens == 2 * good.target_tokens

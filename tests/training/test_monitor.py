@@ -1,5 +1,6 @@
 """Unhealthy training is diagnosed with its likely cause; healthy training never is."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from nmt_cli.models import build
 from nmt_cli.models.contract import VocabularySpec
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.training import Training
+from nmt_cli.training import monitor
 from nmt_cli.training.data_iterator import MicroBatch, UpdateBatches
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.loop import train_steps
@@ -73,6 +75,39 @@ def test_diagnosis_names_the_likely_cause(diagnostics: Diagnostics, expected: st
     assert cause(diagnostics) == expected
 
 
+UNIGRAM = replace(LATE, loss=5.82, wrong_source_loss=5.82)
+"""A run that has learned token frequencies only."""
+EARLY_UNIGRAM = replace(EARLY, loss=5.82, wrong_source_loss=5.82)
+UNIFORM = replace(EARLY, loss=9.0, wrong_source_loss=9.0, last_loss=9.0, max_lr=1e-6)
+UNUSED_SOURCE = replace(LATE, wrong_source_loss=LATE.loss)
+
+
+@pytest.mark.parametrize(
+    ("diagnostics", "expected", "others", "others_expected"),
+    [
+        (replace(EARLY, last_loss=10.11), "rate too high", {"last_loss": 10.09}, ""),
+        (replace(LATE, loss=5.75), "nothing learned", {"loss": 5.73, "wrong_source_loss": 9.0}, ""),
+        (replace(UNUSED_SOURCE, loss=5.33), "source unused", {"loss": 5.35}, ""),
+        (replace(UNUSED_SOURCE, max_lr=1.01 / 128), "rate too high", {"max_lr": 0.99 / 128}, "source unused"),
+        (replace(UNUSED_SOURCE, lr_sum=50.1), "source unused", {"lr_sum": 49.9}, ""),
+        (replace(EARLY_UNIGRAM, max_lr=3.01 / 128), "rate too high", {"max_lr": 2.99 / 128}, ""),
+        (replace(UNIFORM, peak_lr=0.0099 / 128), "rate too low", {"peak_lr": 0.0101 / 128}, ""),
+        (
+            replace(UNIGRAM, unused_vocabulary=0.81),
+            "vocabulary too large",
+            {"unused_vocabulary": 0.79},
+            "nothing learned",
+        ),
+        (replace(UNIGRAM, lr_sum=50.1), "nothing learned", {"lr_sum": 49.9}, ""),
+    ],
+)
+def test_bounds_of_the_diagnosis(
+    diagnostics: Diagnostics, expected: str, others: dict[str, float], others_expected: str
+) -> None:
+    assert cause(diagnostics) == expected
+    assert cause(replace(diagnostics, **others)) == others_expected
+
+
 def test_losses_that_are_nan_have_no_diagnosis() -> None:
     assert not diagnose(replace(LATE, loss=math.nan, wrong_source_loss=math.nan))
 
@@ -113,9 +148,9 @@ def trainer(rate: float = 1e-2, **settings: object) -> Trainer:
 
 def diagnoses(trainer: Trainer, updates: Iterator[UpdateBatches], num_updates: int) -> dict[int, Diagnosis]:
     """Train; return all diagnoses by update."""
-    monitor, found = TrainingMonitor(trainer), dict[int, Diagnosis]()
-    for stats in train_steps(trainer, monitor.watch(updates), seed=1):
-        if diagnosis := monitor.after(stats):
+    watching, found = TrainingMonitor(trainer), dict[int, Diagnosis]()
+    for stats in train_steps(trainer, watching.watch(updates), seed=1):
+        if diagnosis := watching.after(stats):
             found[trainer.state.num_updates] = diagnosis
         if trainer.state.num_updates == num_updates:
             return found
@@ -143,6 +178,37 @@ def test_monitor_finds_unrelated_sides() -> None:
     found = diagnoses(trainer(), updates(is_translation=False), CHECKED_UPDATES[-1])
     assert found.keys() == {CHECKED_UPDATES[-1]}
     assert found[CHECKED_UPDATES[-1]].cause in ("nothing learned", "source unused")
+
+
+def test_monitor_measures_losses_entropy_and_learning_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, losses, rates = list[Diagnostics](), list[float](), list[float]()
+    monkeypatch.setattr(monitor, "CHECKED_UPDATES", (20,))
+    monkeypatch.setattr(monitor, "diagnose", found.append)
+    given, trained = list(itertools.islice(updates(is_translation=True), 20)), trainer()
+    watching = TrainingMonitor(trained)
+    for _, stats in zip(given, train_steps(trained, watching.watch(iter(given)), seed=1), strict=False):
+        losses.append(float(stats.loss) / stats.tokens)
+        rates.append(stats.learning_rate)
+        watching.after(stats)
+
+    (measured,) = found
+    batches = [update.micro_batches[0].batch for update in given]
+    counts = torch.cat([batch.labels for batch in batches]).bincount(minlength=WORDS)
+    used = counts[counts > 0] / counts.sum()
+    assert measured.first_loss == pytest.approx(sum(losses[:10]) / 10)
+    assert measured.last_loss == pytest.approx(sum(losses[-10:]) / 10)
+    entropy = -(used * used.log()).sum() + (len(used) - 1) / (2 * counts.sum())
+    assert measured.entropy == pytest.approx(float(entropy), abs=1e-5)
+    assert measured.unused_vocabulary == pytest.approx(1 - len(used) / WORDS)
+    assert (measured.max_lr, measured.lr_sum) == (max(rates), pytest.approx(sum(rates) * WIDTH))
+    with trained.evaluating(), torch.no_grad():
+        tokens = sum(batch.target_tokens for batch in batches[-16:])
+        right = sum(float(trained.objective(batch).sum) for batch in batches[-16:])
+        wrong = sum(
+            float(trained.objective(replace(batch, source=batch.source.roll(1, 0))).sum) for batch in batches[-16:]
+        )
+    assert measured.loss == pytest.approx(right / tokens)
+    assert measured.wrong_source_loss == pytest.approx(wrong / tokens)
 
 
 def test_monitor_does_not_change_training() -> None:

@@ -55,6 +55,16 @@ def test_every_filter_type_of_the_schema_has_a_class() -> None:
     assert set(FILTERS) == types
 
 
+def test_filters_see_normalized_examples() -> None:
+    identical = TypeAdapter(list[Filter]).validate_python([{"type": "identical"}])
+    pipeline = FilterPipeline(identical, ("en", "de"), HELD_OUT, "nfkc")
+
+    result = pipeline.apply(Examples(["Ａｂｃ", "ﬁne"], ["Abc", "gut"], [1, 2]))
+
+    assert result.dropped["identical"].tolist() == [0]
+    assert result.kept.sources == ["fine"]
+
+
 def test_each_filter_has_a_name_and_a_description() -> None:
     filters = build_filters(ALL, ("en", "de"), HELD_OUT)
 

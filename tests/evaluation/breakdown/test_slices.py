@@ -55,6 +55,12 @@ def test_find_slices_puts_every_line_in_one_length_group(lengths: list[int]) -> 
     assert 1 <= len(found) <= 4
 
 
+def test_find_slices_makes_four_groups_of_equal_size_by_length() -> None:
+    sources = [" ".join(["words"] * length) for length in range(1, 9)]
+    found = by_kind(find_slices(EvaluationTexts(sources, [sources], sources), TOKENIZE), "source length")
+    assert found == {"1-2 words": (0, 1), "3-4 words": (2, 3), "5-6 words": (4, 5), "7-8 words": (6, 7)}
+
+
 def test_find_slices_measures_unspaced_scripts_in_characters() -> None:
     sources = ["我们今天去公园散步,然后回家。", "好的。"]
     found = by_kind(find_slices(EvaluationTexts(sources, [sources], sources), TOKENIZE), "source length")

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.text.checks import Checker
+from nmt_cli.text.checks.checker import is_far_longer
 
 MULTI30K = Path(__file__).parents[4] / "shared" / "data" / "multi30k"
 ENGLISH_GERMAN = Checker("en", "de")
@@ -81,6 +82,18 @@ def test_length_is_checked(source: str, output: str, found: bool) -> None:
     assert ("length" in problems(source, output, Checker("xx", "yy"))) is found
 
 
+@pytest.mark.parametrize(("other", "longest"), [("a" * 10, 50), ("a" * 9 + "1", 80), ("", 20)])
+def test_is_far_longer_than_three_times_as_long_and_twenty_letters(other: str, longest: int) -> None:
+    assert not is_far_longer("x" * longest, other)
+    assert is_far_longer("x" * (longest + 1), other)
+
+
+@pytest.mark.parametrize(("length", "found"), [(12, True), (13, False)])
+def test_phrase_of_up_to_twelve_words_that_fills_the_output_is_a_repetition(length: int, found: bool) -> None:
+    phrase = [f"w{number}" for number in range(length)]
+    assert ("loop" in problems("Yes.", " ".join(phrase * 2))) is found
+
+
 @pytest.mark.parametrize(
     ("source", "output", "expected"),
     [
@@ -92,6 +105,8 @@ def test_length_is_checked(source: str, output: str, found: bool) -> None:
         ("On 12/25/2005", "Am 25.12.2005", []),
         ("At 2:30 p.m. we eat.", "Um 14.30 Uhr essen wir.", []),
         ("2 men and 12 women", "Zwei Männer und zwölf Frauen", []),
+        ("24 men", "Viele Männer", []),
+        ("25 men", "Viele Männer", ["25 is lost"]),
         ("5,000,000 people", "5 Millionen Menschen", []),
         ("Eighty-five people", "85 Menschen", []),
         ("١٢٥ كتابا", "125 Bücher", []),
@@ -131,6 +146,8 @@ def test_preserved_text_is_compared(source: str, output: str, expected: list[str
         ("the cat sat on the mat", True),
         ("The cat sat on the Mat.", True),
         ("New York", False),
+        ("lovely weather", False),
+        ("lovely warm weather", True),
         ("Massachusetts Institute of Technology", False),
         ("O.K.", False),
         ("我们去那里吃饭，他们也去那里吃饭", True),
@@ -153,6 +170,8 @@ def test_copied_source_is_reported(source: str, found: bool) -> None:
         ("ru", "The band ABBA", "Группа Abba и BMW", False),
         ("de", "Moscow is Москва in Russian", "Moskau heißt auf Russisch Москва", False),
         ("de", "The angle α", "Der Winkel α ist µ", False),
+        ("de", "The angles", "Die Winkel αβ", False),
+        ("de", "The angles", "Die Winkel αβγ", True),
         ("zh_Hans", "Good morning", "早上好", False),
         ("ja", "Good morning", "おはようございます、東京", False),
         ("ja", "Good morning", "안녕하세요", True),
