@@ -74,9 +74,11 @@ class Translator:
 
         Raises:
             RecipeError: A protected pattern of the options is not a regular expression.
+            ModelError: The strategy of the settings cannot search with this model.
         """
         self.tokenizer, self.settings, self.tags = tokenizer, settings, config.tags
         self._strategy = build_strategy(settings, evaluation)
+        self._strategy.check(model)
         self._limits = SegmentLimits(config.max_tokens, settings.split_sentences_above)
         self.context = DocumentContext(tokenizer, config.context, config.max_tokens)
         eos = model.vocabulary.special_tokens.eos

@@ -183,7 +183,8 @@ class Cache(Protocol):
 
         Args:
             hypothesis_indices: [B',k'], sentence * k + beam index. All entries of a row belong to the same sentence.
-                Indices may repeat; hypotheses and sentences that are not listed are dropped.
+                Indices may repeat; hypotheses and sentences that are not listed are dropped. Sentences keep their
+                order, so B' = B means that all of them stay in place.
         """
         ...
 

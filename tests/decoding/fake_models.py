@@ -53,6 +53,9 @@ class PrefixCache:
         sentences = hypothesis_indices[:, 0] // self.tokens.size(1)
         expected = sentences.unsqueeze(1).expand_as(hypothesis_indices)
         assert torch.equal(expected, hypothesis_indices // self.tokens.size(1))
+        assert torch.equal(sentences, sentences.sort().values)
+        if len(sentences) == len(self.tokens):
+            assert torch.equal(sentences, torch.arange(len(sentences)))
         return PrefixCache(self.tokens.flatten(0, 1)[hypothesis_indices], self.encoder_output.select(sentences))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import ModelError, ResourceError
-from nmt_cli.models.contract import Model, ModelInputs
+from nmt_cli.models.contract import Capabilities, Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 
 CPU = torch.device("cpu")
@@ -207,3 +207,10 @@ def test_translator_disables_dropout() -> None:
     texts(translator, ["abc"])
 
     assert not model.training
+
+
+def test_translator_rejects_a_model_that_cannot_search_by_steps() -> None:
+    model = EchoModel(9)
+    model.capabilities = Capabilities(search=frozenset(["ctc"]))
+    with pytest.raises(ModelError, match="strategy"):
+        Translator(model, CharacterTokenizer(), GREEDY, CPU)

@@ -5,7 +5,7 @@ which strategy it has.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from nmt_cli.decoding.logits_processors.batch import BatchConstraints, build_processors
 from nmt_cli.decoding.logits_processors.phrases import BadWords, ForcedPhrases
@@ -19,6 +19,7 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis, max_target_lengths
 from nmt_cli.decoding.search.mbr import DecodeTokens, mbr_decode
 from nmt_cli.decoding.search.sampling import sample
 from nmt_cli.decoding.sentences import SentenceInput
+from nmt_cli.errors import ModelError
 from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings, MbrSettings, SamplingFilters, SamplingSettings, SearchSettings
 from nmt_cli.recipe.evaluation import Evaluation
@@ -37,10 +38,21 @@ class Strategy(ABC, Generic[Settings]):
 
     can_force_phrases = True
     """Whether it can search for translations with forced phrases."""
+    capability: Literal["step", "ctc"] = "step"
+    """What it needs of a model."""
 
     def __init__(self, settings: Settings, evaluation: Evaluation | None = None) -> None:
         """`evaluation` sets how a strategy compares candidates, if it does."""
         self.settings, self.evaluation = settings, evaluation or Evaluation()
+
+    def check(self, model: Model) -> None:
+        """Raise ModelError if this strategy cannot search with the model."""
+        if self.capability not in model.capabilities.search:
+            supported = ", ".join(sorted(model.capabilities.search)) or "no search"
+            raise ModelError(
+                f"decoding.strategy: {self.settings.strategy} searches by {self.capability}, but this model supports"
+                f" {supported}; choose another strategy"
+            )
 
     @abstractmethod
     def search(self, model: Model, inputs: ModelInputs, constraints: BatchConstraints) -> list[list[Hypothesis]]:
