@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, verified when loaded, and averaged exactly."""
+"""Checkpoints are complete or absent, verified when loaded, and averaged exactly."""
 
 from pathlib import Path
 
@@ -18,33 +18,34 @@ def weights(value: float) -> dict[str, Tensor]:
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     run = RunDirectory(tmp_path / "run")
-    for step in (10, 9, 100):
-        checkpoints.save_checkpoint(run, step, weights(step), {"exp_avg/layer.bias": torch.ones(2)}, {"step": step})
+    optimizer_state = {"exp_avg/layer.bias": torch.ones(2)}
+    for update in (10, 9, 100):
+        checkpoints.save_checkpoint(run, update, weights(update), optimizer_state, {"num_updates": update})
     return run
 
 
-def test_what_is_saved_is_what_is_read(run: RunDirectory) -> None:
+def test_saved_checkpoint_is_read_unchanged(run: RunDirectory) -> None:
     folder = run.checkpoint(9)
     read = checkpoints.read_tensors(folder / WEIGHTS)
     assert all(torch.equal(read[name], tensor) for name, tensor in weights(9).items())
-    assert checkpoints.read_train_state(folder) == {"step": 9}
+    assert checkpoints.read_train_state(folder) == {"num_updates": 9}
 
 
-def test_the_last_checkpoint_is_the_one_of_the_highest_number(run: RunDirectory) -> None:
+def test_last_good_checkpoint_has_the_highest_update(run: RunDirectory) -> None:
     assert run.saved_updates() == [9, 10, 100]
     assert checkpoints.last_good_checkpoint(run) == run.checkpoint(100)
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, OPTIMIZER, STATE, "manifest.json"])
-@pytest.mark.parametrize("damage", ["flip a bit", "cut", "remove"])
-def test_a_damaged_checkpoint_is_named_and_passed_over(
+@pytest.mark.parametrize("damage", ["flip a bit", "truncate", "remove"])
+def test_damaged_checkpoint_is_reported_and_skipped(
     run: RunDirectory, name: str, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = run.checkpoint(100) / name
     content = bytearray(path.read_bytes())
     if damage == "remove":
         path.unlink()
-    elif damage == "cut":
+    elif damage == "truncate":
         path.write_bytes(content[:-3])
     else:
         content[len(content) // 2] ^= 1
@@ -54,41 +55,41 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(
     assert f"{run.checkpoint(100)}" in capsys.readouterr().err
 
 
-def test_no_whole_checkpoint_is_an_error_and_never_a_silent_new_start(run: RunDirectory) -> None:
-    for step in run.saved_updates():
-        (run.checkpoint(step) / WEIGHTS).write_bytes(b"")
+def test_run_without_intact_checkpoint_is_a_model_error(run: RunDirectory) -> None:
+    for update in run.saved_updates():
+        (run.checkpoint(update) / WEIGHTS).write_bytes(b"")
     with pytest.raises(ModelError, match="checkpoints: "):
         checkpoints.last_good_checkpoint(run)
 
 
-def test_an_unfinished_checkpoint_is_no_checkpoint(run: RunDirectory) -> None:
+def test_partial_checkpoint_is_ignored(run: RunDirectory) -> None:
     (run.checkpoints / "step_200.tmp").mkdir()
     assert checkpoints.last_good_checkpoint(run) == run.checkpoint(100)
 
 
-def test_pruning_keeps_what_it_is_told_to_keep(run: RunDirectory) -> None:
+def test_prune_checkpoints_keeps_the_given_updates(run: RunDirectory) -> None:
     checkpoints.prune_checkpoints(run, keep=[9, 100, 7])
     assert run.saved_updates() == [9, 100]
 
 
-def test_the_average_of_one_checkpoint_is_itself(run: RunDirectory) -> None:
+def test_average_of_one_checkpoint_is_identical(run: RunDirectory) -> None:
     averaged = checkpoints.average_checkpoints([run.checkpoint(9)])
     assert all(torch.equal(averaged[name], tensor) for name, tensor in weights(9).items())
 
 
-def test_the_average_is_the_mean(run: RunDirectory) -> None:
+def test_average_checkpoints_is_the_mean(run: RunDirectory) -> None:
     averaged = checkpoints.average_checkpoints([run.checkpoint(9), run.checkpoint(10), run.checkpoint(100)])
     assert torch.allclose(averaged["layer.weight"], torch.full((3, 2), 119 / 3))
 
 
-def test_checkpoints_of_other_shapes_are_not_averaged(run: RunDirectory) -> None:
+def test_average_of_different_shapes_is_a_model_error(run: RunDirectory) -> None:
     checkpoints.save_checkpoint(run, 3, {"layer.weight": torch.ones(1)}, {}, {})
     with pytest.raises(ModelError, match="step_3"):
         checkpoints.average_checkpoints([run.checkpoint(9), run.checkpoint(3)])
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\xff" * 8 + b"{}", b"\x80\x04\x95pickle"])
-def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_read_tensors_of_another_format_is_a_model_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / WEIGHTS
     path.write_bytes(content)
     with pytest.raises(ModelError, match=WEIGHTS):

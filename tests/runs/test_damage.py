@@ -1,4 +1,4 @@
-"""Damage to a checkpoint, wherever it falls, is found, named and passed over."""
+"""Damage anywhere in a checkpoint is found and reported, and the checkpoint is skipped."""
 
 import random
 import shutil
@@ -19,85 +19,80 @@ by_file = pytest.mark.parametrize("name", FILES)
 def run(tmp_path: Path) -> RunDirectory:
     """A run with two checkpoints, of updates 10 and 20."""
     run = RunDirectory(tmp_path / "run")
-    for step in (10, 20):
-        weights = {"layer.weight": torch.full((7, 5), 1 / step), "layer.bias": torch.arange(5.0) * step}
-        memory = {f"exp_avg/{name}": tensor**2 for name, tensor in weights.items()}
-        checkpoints.save_checkpoint(run, step, weights, memory, {"step": step, "seconds": 0.1, "best": [[1.5, step]]})
+    for update in (10, 20):
+        weights = {"layer.weight": torch.full((7, 5), 1 / update), "layer.bias": torch.arange(5.0) * update}
+        optimizer_state = {f"exp_avg/{name}": tensor**2 for name, tensor in weights.items()}
+        train_state = {"num_updates": update, "seconds": 0.1, "best": [[1.5, update]]}
+        checkpoints.save_checkpoint(run, update, weights, optimizer_state, train_state)
     return run
 
 
-def assert_passed_over(run: RunDirectory, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def assert_skipped(run: RunDirectory, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert checkpoints.last_good_checkpoint(run) == run.checkpoint(10)
-    told = capsys.readouterr().err
-    assert told.count("nmt: warning: ") == 1
-    assert str(run.checkpoint(20) / name) in told
+    stderr = capsys.readouterr().err
+    assert stderr.count("nmt: warning: ") == 1
+    assert str(run.checkpoint(20) / name) in stderr
 
 
-def test_a_bit_flipped_anywhere_is_found_and_its_file_named(
-    run: RunDirectory, capsys: pytest.CaptureFixture[str]
-) -> None:
-    places = random.Random(1)
+def test_flipped_bit_anywhere_is_reported_with_its_file(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = random.Random(1)
     for flip in range(200):
         path = run.checkpoint(20) / FILES[flip % 4]
-        whole = path.read_bytes()
-        damaged = bytearray(whole)
-        damaged[places.randrange(len(whole))] ^= 1 << places.randrange(8)
+        intact = path.read_bytes()
+        damaged = bytearray(intact)
+        damaged[rng.randrange(len(intact))] ^= 1 << rng.randrange(8)
         path.write_bytes(damaged)
-        # Where the manifest is damaged, it may seem that another file is.
-        assert_passed_over(run, "" if path.name == "manifest.json" else path.name, capsys)
-        path.write_bytes(whole)
+        # A damaged manifest may make another file seem damaged.
+        assert_skipped(run, "" if path.name == "manifest.json" else path.name, capsys)
+        path.write_bytes(intact)
     assert checkpoints.last_good_checkpoint(run) == run.checkpoint(20)
 
 
 @by_file
-def test_a_file_cut_anywhere_is_found_and_named(
-    run: RunDirectory, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_truncated_file_is_reported(run: RunDirectory, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = run.checkpoint(20) / name
-    whole = path.read_bytes()
+    intact = path.read_bytes()
     for fortieth in range(40):
-        path.write_bytes(whole[: len(whole) * fortieth // 40])
-        assert_passed_over(run, name, capsys)
+        path.write_bytes(intact[: len(intact) * fortieth // 40])
+        assert_skipped(run, name, capsys)
 
 
 @by_file
 @pytest.mark.parametrize("content", [b"some text\n", b"{}", b"[]", b"null", b"\xff\xfe\x00"])
-def test_a_file_of_other_content_is_found_and_named(
+def test_file_with_other_content_is_reported(
     run: RunDirectory, name: str, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run.checkpoint(20) / name).write_bytes(content)
-    assert_passed_over(run, name, capsys)
+    assert_skipped(run, name, capsys)
 
 
 @by_file
-def test_a_missing_file_is_named(run: RunDirectory, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_file_is_reported(run: RunDirectory, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     (run.checkpoint(20) / name).unlink()
-    assert_passed_over(run, name, capsys)
+    assert_skipped(run, name, capsys)
 
 
 @by_file
-def test_a_file_that_cannot_be_read_is_named(run: RunDirectory, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_file_is_reported(run: RunDirectory, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = run.checkpoint(20) / name
     path.unlink()
     path.mkdir()
-    assert_passed_over(run, name, capsys)
+    assert_skipped(run, name, capsys)
 
 
 @by_file
-def test_files_of_two_updates_do_not_mix(run: RunDirectory, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_file_of_another_update_is_reported(run: RunDirectory, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(run.checkpoint(10) / name, run.checkpoint(20) / name)
-    assert_passed_over(run, "" if name == "manifest.json" else name, capsys)
+    assert_skipped(run, "" if name == "manifest.json" else name, capsys)
 
 
-def test_the_checkpoint_of_another_update_is_not_taken_for_this_one(
-    run: RunDirectory, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_checkpoint_of_another_update_is_reported(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(run.checkpoint(20))
     shutil.copytree(run.checkpoint(10), run.checkpoint(20))
-    assert_passed_over(run, "manifest.json", capsys)
+    assert_skipped(run, "manifest.json", capsys)
 
 
-def test_a_disk_that_fails_to_read_is_no_bug_of_ours(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_error_is_a_model_error(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(path: Path) -> str:
         raise OSError(5, "Input/output error")
 
@@ -106,7 +101,7 @@ def test_a_disk_that_fails_to_read_is_no_bug_of_ours(run: RunDirectory, monkeypa
         checkpoints.verify_checkpoint(run, 20)
 
 
-def test_damaged_ones_can_be_left_out(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+def test_remove_damaged_removes_only_damaged_checkpoints(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     (run.checkpoint(10) / WEIGHTS).write_bytes(b"")
     checkpoints.remove_damaged(run, [10, 20])
     assert run.saved_updates() == [20]

@@ -1,4 +1,4 @@
-"""What a path names: a run, a checkpoint, a model folder, or nothing of ours."""
+"""Paths of runs, checkpoints, model folders and foreign folders."""
 
 from pathlib import Path
 
@@ -17,28 +17,28 @@ def run(tmp_path: Path) -> RunDirectory:
     return run
 
 
-def test_a_run_without_a_model_is_its_last_checkpoint(run: RunDirectory) -> None:
+def test_find_model_of_run_without_model_is_its_last_checkpoint(run: RunDirectory) -> None:
     found = find_model(run.path)
     assert (found.folder, found.standalone) == (run.checkpoint(20), False)
 
 
-def test_a_run_with_a_model_is_its_model(run: RunDirectory) -> None:
+def test_find_model_of_run_with_model_is_its_model(run: RunDirectory) -> None:
     run.model.mkdir()
     (run.model / CONFIG).write_text("{}")
     found = find_model(run.path)
     assert (found.folder, found.standalone, found.run) == (run.model, True, run)
 
 
-def test_a_checkpoint_belongs_to_its_run(run: RunDirectory) -> None:
+def test_find_model_of_checkpoint_has_its_run(run: RunDirectory) -> None:
     assert find_model(run.checkpoint(5)).run == run
 
 
-def test_a_model_folder_elsewhere_stands_alone(tmp_path: Path) -> None:
+def test_find_model_of_model_folder_has_no_run(tmp_path: Path) -> None:
     (tmp_path / CONFIG).write_text("{}")
     assert find_model(tmp_path).run is None
 
 
-def test_what_is_not_ours_is_said_so(tmp_path: Path, run: RunDirectory) -> None:
+def test_find_model_of_foreign_folder_is_a_model_error(tmp_path: Path, run: RunDirectory) -> None:
     with pytest.raises(ModelError, match="nowhere: "):
         find_model(tmp_path / "nowhere")
     with pytest.raises(ModelError, match=f"^{tmp_path}: "):
@@ -48,7 +48,7 @@ def test_what_is_not_ours_is_said_so(tmp_path: Path, run: RunDirectory) -> None:
         find_model(outside)
 
 
-def test_only_folders_named_by_a_number_are_checkpoints(run: RunDirectory) -> None:
+def test_saved_updates_ignores_folders_without_a_number(run: RunDirectory) -> None:
     for name in ("step_7.tmp", "step_x", "other"):
         (run.checkpoints / name).mkdir()
     assert run.saved_updates() == [5, 20]

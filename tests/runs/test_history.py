@@ -1,4 +1,4 @@
-"""A journal is read, whatever may be wrong with some of its lines."""
+"""A journal is read even if some of its lines are damaged."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def journal(folder: Path, *lines: str) -> Path:
     return path
 
 
-def test_what_a_journal_wrote_is_read_again(tmp_path: Path) -> None:
+def test_read_journal_returns_written_records(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     written = Journal(run)
     written.write("event", 0, 0.0, 0, event="started", device="CPU")
@@ -39,10 +39,10 @@ def test_what_a_journal_wrote_is_read_again(tmp_path: Path) -> None:
     assert (history.last_update, history.epochs, history.target_tokens, history.damaged) == (20, 1.0, 600, 0)
 
 
-def test_the_mixture_is_that_of_the_last_report_that_tells_it(tmp_path: Path) -> None:
-    came = {"clean": {"pairs": 3, "target_tokens": 30}, "crawl": {"pairs": 4, "target_tokens": 20}}
-    later = {**came, "clean": {"pairs": 9, "target_tokens": 90}}
-    lines = [record(mixture=came), record(mixture=later), record(mixture={"clean": {"pairs": "?"}}), record()]
+def test_mixture_is_that_of_the_last_valid_record(tmp_path: Path) -> None:
+    first = {"clean": {"pairs": 3, "target_tokens": 30}, "crawl": {"pairs": 4, "target_tokens": 20}}
+    later = {**first, "clean": {"pairs": 9, "target_tokens": 90}}
+    lines = [record(mixture=first), record(mixture=later), record(mixture={"clean": {"pairs": "?"}}), record()]
 
     assert read_journal(journal(tmp_path, *lines)).mixture == {
         "clean": CorpusExposure(9, 90),
@@ -54,28 +54,28 @@ def test_the_mixture_is_that_of_the_last_report_that_tells_it(tmp_path: Path) ->
     "line",
     ["{", "[]", "null", "7", '{"update": 1}', '{"update": -1, "kind": "train"}', '{"update": true, "kind": "train"}'],
 )
-def test_a_damaged_line_is_counted_and_passed_over(line: str, tmp_path: Path) -> None:
+def test_damaged_line_is_counted_and_skipped(line: str, tmp_path: Path) -> None:
     history = read_journal(journal(tmp_path, record(loss=2.0), line, record(update=6, loss=1.0)))
     assert history.damaged == 1
     assert history.train["loss"].values == [2.0, 1.0]
 
 
-def test_a_line_that_a_kill_cut_short_is_counted(tmp_path: Path) -> None:
+def test_partial_last_line_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text(record(loss=2.0) + "\n" + record(loss=1.0)[:30])
     assert read_journal(path).damaged == 1
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400])
-def test_what_cannot_be_drawn_is_no_number(number: str, tmp_path: Path) -> None:
-    line = record(loss="X").replace('"X"', number)
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400])
+def test_value_that_is_not_finite_becomes_none(value: str, tmp_path: Path) -> None:
+    line = record(loss="X").replace('"X"', value)
     assert read_journal(journal(tmp_path, line)).train["loss"].values == [None]
 
 
-def test_words_among_the_numbers_are_not_drawn(tmp_path: Path) -> None:
+def test_values_that_are_not_numbers_are_ignored(tmp_path: Path) -> None:
     assert set(read_journal(journal(tmp_path, record(loss=1.0, note="hello", flag=True, rows=[1]))).train) == {"loss"}
 
 
-def test_a_journal_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_journal_is_a_model_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"metrics\.jsonl: "):
         read_journal(tmp_path / "metrics.jsonl")

@@ -81,7 +81,7 @@ def recorded_name(name: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """What decides how sums are rounded."""
+    """Return what the rounding of sums depends on."""
     return {"torch": torch.__version__, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
 
 

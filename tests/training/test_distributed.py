@@ -23,12 +23,12 @@ UPDATES = [
     update_of(batch([[7], [4, 6]]), batch([[5, 8]])),
     update_of(batch([[6, 4, 4, 5, 7]])),
 ]
-"""Of three, two and one batches, so that the second rank has a dummy batch in two of them."""
+"""Updates of three, two and one batches: the second rank has a dummy batch in two of them."""
 SETTINGS = {"clip_norm": 0.5, "optimizer": {"type": "sgd", "learning_rate": 0.5, "momentum": 0.9}}
 
 
 def part_of(update: UpdateBatches, rank: int, world_size: int) -> UpdateBatches:
-    """The batches of one rank; it repeats the last one of all, as a dummy, where it has fewer than the others."""
+    """Return the batches of one rank, with the last batch as a dummy if it has fewer than other ranks."""
     batches = update.micro_batches
     indices = range(rank, -(-len(batches) // world_size) * world_size, world_size)
     chosen = [batches[index] if index < len(batches) else replace(batches[-1], is_dummy=True) for index in indices]

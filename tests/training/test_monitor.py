@@ -115,25 +115,21 @@ def test_losses_that_are_nan_have_no_diagnosis() -> None:
 def updates(is_translation: bool) -> Iterator[UpdateBatches]:
     """Random sentences with unequal token frequencies; their translations are the same tokens, or unrelated ones."""
     generator = np.random.default_rng(1)
-    chances = 1 / np.arange(1, WORDS - FIRST + 1)
+    weights = 1 / np.arange(1, WORDS - FIRST + 1)
     while True:
         length = int(generator.integers(2, 5))
         source, target = (
-            torch.from_numpy(generator.choice(WORDS - FIRST, (20, length), p=chances / chances.sum()) + FIRST)
+            torch.from_numpy(generator.choice(WORDS - FIRST, (20, length), p=weights / weights.sum()) + FIRST)
             for _ in range(2)
         )
         yield update_of(source, source if is_translation else target)
 
 
 def update_of(source: torch.Tensor, target: torch.Tensor) -> UpdateBatches:
-    def beside(one: int, tokens: torch.Tensor, other: int) -> torch.Tensor:
-        ends = [torch.full((len(tokens), 1), special) for special in (one, other)]
-        return torch.cat([ends[0], tokens, ends[1]], 1)
-
-    labels, decoder_input = beside(START, target, END)[:, 1:].flatten(), beside(START, target, END)[:, :-1]
-    batch = Batch(
-        beside(START, source, END)[:, 1:], decoder_input, torch.arange(len(labels)), labels, np.arange(len(source))
-    )
+    bos, eos = (torch.full((len(source), 1), special) for special in (START, END))
+    labels, decoder_input = torch.cat([target, eos], 1).flatten(), torch.cat([bos, target], 1)
+    positions = torch.arange(len(labels))
+    batch = Batch(torch.cat([source, eos], 1), decoder_input, positions, labels, np.arange(len(source)))
     return UpdateBatches([MicroBatch(batch, 0)], len(labels), {}, DataState(0, 0, 1, 4096, 0.5))
 
 
@@ -142,8 +138,10 @@ def trainer(rate: float = 1e-2, **settings: object) -> Trainer:
     sizes = {"width": WIDTH, "feed_forward": WIDTH, "heads": 4, "encoder_layers": 1, "decoder_layers": 1}
     model = TransformerSettings.model_validate({"architecture": "transformer", "preset": "tiny", **sizes})
     training = Training.model_validate({"optimizer": {"learning_rate": rate}, "schedule": {"warmup": 50}, **settings})
-    words = VocabularySpec(WORDS, WORDS)
-    return Trainer(CrossEntropyObjective(build(model, words), 0.1), WIDTH, training, torch.device("cpu"), Distributed())
+    vocabularies = VocabularySpec(WORDS, WORDS)
+    return Trainer(
+        CrossEntropyObjective(build(model, vocabularies), 0.1), WIDTH, training, torch.device("cpu"), Distributed()
+    )
 
 
 def diagnoses(trainer: Trainer, updates: Iterator[UpdateBatches], num_updates: int) -> dict[int, Diagnosis]:
@@ -221,7 +219,7 @@ def test_monitor_does_not_change_training() -> None:
         assert torch.equal(one, other)
 
 
-def test_a_training_that_was_monitored_before_a_restart_is_not_monitored_again() -> None:
+def test_monitor_is_silent_after_restart_past_the_last_check() -> None:
     restarted = trainer()
     restarted.state.num_updates = CHECKED_UPDATES[-1]
     assert not diagnoses(restarted, updates(is_translation=False), CHECKED_UPDATES[-1] + 5)

@@ -7,9 +7,9 @@ from torch import nn
 from nmt_cli.training.optimization.ema import ExponentialMovingAverage
 
 
-def move(model: nn.Module, number: int) -> None:
+def move(model: nn.Module, seed: int) -> None:
     """Set each parameter to other random values."""
-    generator = torch.Generator().manual_seed(number)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in model.parameters():
             weight.copy_(torch.randn(weight.shape, generator=generator))

@@ -89,9 +89,9 @@ def test_optimizer_steps_follow_the_paper(given: dict[str, object], rule: Rule, 
         name: [size * torch.randn(weight.shape, generator=generator, dtype=torch.float64) for _ in range(3)]
         for name, weight in model.named_parameters()
     }
-    for number in range(3):
+    for update in range(3):
         for name, weight in model.named_parameters():
-            weight.grad = gradients[name][number].clone()
+            weight.grad = gradients[name][update].clone()
         optimizers.step()
     torch.testing.assert_close(model.weight, rule(before.weight.detach(), gradients["weight"], DECAY))
     torch.testing.assert_close(model.bias, rule(before.bias.detach(), gradients["bias"], 0.0))

@@ -1,4 +1,4 @@
-"""Learning rates follow their formulas, without jumps, down to the right end."""
+"""Learning rates follow their formulas, without jumps, and end at their minimum."""
 
 import math
 from itertools import pairwise
@@ -15,7 +15,7 @@ TYPES = ["inverse_sqrt", "noam", "linear", "cosine", "wsd", "plateau"]
 PEAK, WIDTH = 2.0, 64
 types = st.sampled_from(TYPES)
 warmups = st.integers(1, 200)
-few = settings(max_examples=30)
+few_examples = settings(max_examples=30)
 
 
 def schedule(**settings: object) -> Schedule:
@@ -23,65 +23,65 @@ def schedule(**settings: object) -> Schedule:
     return found
 
 
-def rate(kind: Schedule, step: int, last: int) -> float:
-    """The rate where training ends with update `last`."""
-    return learning_rate(kind, PEAK, step, step / last, WIDTH)
+def rate(kind: Schedule, update: int, last: int) -> float:
+    """Return the rate of an update if training ends with update `last`."""
+    return learning_rate(kind, PEAK, update, update / last, WIDTH)
 
 
-def top(kind: Schedule) -> float:
+def peak(kind: Schedule) -> float:
     return PEAK / math.sqrt(WIDTH * kind.warmup) if kind.type == "noam" else PEAK
 
 
-@few
+@few_examples
 @given(types, warmups)
-def test_the_rate_rises_in_a_straight_line_to_its_peak(kind: str, warmup: int) -> None:
+def test_warmup_is_linear(kind: str, warmup: int) -> None:
     chosen = schedule(type=kind, warmup=warmup)
-    for step in {1, (warmup + 1) // 2, warmup}:
-        assert rate(chosen, step, 1000) == pytest.approx(top(chosen) * step / warmup)
+    for update in {1, (warmup + 1) // 2, warmup}:
+        assert rate(chosen, update, 1000) == pytest.approx(peak(chosen) * update / warmup)
 
 
-@few
+@few_examples
 @given(types, warmups, st.integers(300, 3000))
-def test_after_the_warmup_the_rate_never_rises_and_is_never_zero(kind: str, warmup: int, last: int) -> None:
+def test_rate_after_warmup_never_rises_and_is_never_zero(kind: str, warmup: int, last: int) -> None:
     chosen = schedule(type=kind, warmup=warmup)
-    rates = [rate(chosen, step, last) for step in range(warmup, last + 1)]
+    rates = [rate(chosen, update, last) for update in range(warmup, last + 1)]
     assert rates[0] == max(rates)
     assert all(after <= before for before, after in pairwise(rates))
     assert rates[-1] > 0
 
 
-@few
+@few_examples
 @given(types, st.integers(20, 200), st.integers(300, 3000), st.floats(0.1, 1.0))
-def test_the_rate_has_no_jumps(kind: str, warmup: int, last: int, decay: float) -> None:
+def test_rate_is_continuous(kind: str, warmup: int, last: int, decay: float) -> None:
     chosen = schedule(type=kind, warmup=warmup, **({"decay": decay} if kind == "wsd" else {}))
-    rates = [rate(chosen, step, last) for step in range(1, last + 1)]
+    rates = [rate(chosen, update, last) for update in range(1, last + 1)]
     steepest = max(1 / warmup, math.pi / 2 / (last - warmup), 1 / (decay * last))
     for before, after in pairwise(rates):
-        assert abs(before - after) <= 1.01 * steepest * top(chosen)
+        assert abs(before - after) <= 1.01 * steepest * peak(chosen)
 
 
-@few
+@few_examples
 @given(
     st.sampled_from(["linear", "cosine", "wsd"]),
     st.integers(5, 50),
     st.lists(st.floats(1e-4, 1e-2), min_size=60, max_size=200),
 )
-def test_shares_may_grow_unevenly(kind: str, warmup: int, shares: list[float]) -> None:
-    """Limits in minutes or epochs: the rate still begins at the peak and falls from there."""
+def test_rate_falls_if_progress_is_uneven(kind: str, warmup: int, increments: list[float]) -> None:
+    """With limits in minutes or epochs, too, the rate falls from the peak."""
     chosen, done, rates = schedule(type=kind, warmup=warmup), 0.0, []
-    for step, share in enumerate(shares, 1):
-        done = min(1.0, done + share)
-        rates.append(learning_rate(chosen, PEAK, step, done, WIDTH))
+    for update, increment in enumerate(increments, 1):
+        done = min(1.0, done + increment)
+        rates.append(learning_rate(chosen, PEAK, update, done, WIDTH))
     assert rates[warmup - 1] == max(rates) == PEAK
     assert rates[warmup - 1 :] == sorted(rates[warmup - 1 :], reverse=True)
 
 
 @pytest.mark.parametrize("kind", ["linear", "cosine", "wsd"])
-def test_at_the_end_a_thousandth_is_left(kind: str) -> None:
+def test_last_rate_is_a_thousandth_of_the_peak(kind: str) -> None:
     assert rate(schedule(type=kind, warmup=10), 500, 500) == pytest.approx(PEAK / 1000)
 
 
-def test_each_schedule_has_its_formula() -> None:
+def test_rate_halfway_follows_the_formula() -> None:
     def halfway(kind: str) -> float:
         return rate(schedule(type=kind, warmup=20), 60, 100) / PEAK
 
@@ -92,28 +92,28 @@ def test_each_schedule_has_its_formula() -> None:
     assert halfway("plateau") == 1.0
 
 
-def test_cosine_is_half_a_wave() -> None:
+def test_cosine_after_a_quarter_of_the_decay() -> None:
     quarter = rate(schedule(type="cosine", warmup=20), 40, 100) / PEAK
     assert quarter == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
 
 
-def test_wsd_stays_and_then_falls_in_a_straight_line() -> None:
+def test_wsd_is_constant_and_then_linear() -> None:
     chosen = schedule(type="wsd", warmup=10, decay=0.2)
-    assert [rate(chosen, step, 100) / PEAK for step in (11, 50, 80, 85, 90)] == pytest.approx([1, 1, 1, 0.75, 0.5])
+    assert [rate(chosen, update, 100) / PEAK for update in (11, 50, 80, 85, 90)] == pytest.approx([1, 1, 1, 0.75, 0.5])
 
 
-def test_wsd_that_decays_all_the_time_is_linear() -> None:
+def test_wsd_with_decay_1_equals_linear() -> None:
     wsd, linear = schedule(type="wsd", warmup=30, decay=1.0), schedule(type="linear", warmup=30)
-    assert [rate(wsd, step, 90) for step in range(1, 91)] == [rate(linear, step, 90) for step in range(1, 91)]
+    assert [rate(wsd, update, 90) for update in range(1, 91)] == [rate(linear, update, 90) for update in range(1, 91)]
 
 
-def test_without_warmup_the_first_rate_is_near_the_peak() -> None:
+def test_first_rate_without_warmup_is_near_the_peak() -> None:
     assert rate(schedule(type="linear", warmup=0), 1, 100) == pytest.approx(0.99 * PEAK)
     assert rate(schedule(type="inverse_sqrt", warmup=0), 1, 100) == PEAK
 
 
-def test_a_warmup_longer_than_the_training_only_rises() -> None:
-    rates = [rate(schedule(type="cosine", warmup=50), step, 30) for step in range(1, 31)]
+def test_rate_only_rises_if_warmup_is_longer_than_training() -> None:
+    rates = [rate(schedule(type="cosine", warmup=50), update, 30) for update in range(1, 31)]
     assert rates == sorted(rates)
 
 
@@ -130,5 +130,5 @@ def test_plateau_factor_is_1_for_other_schedules(kind: str) -> None:
     assert plateau_factor(schedule(type=kind), 3) == 1.0
 
 
-def test_the_default_is_inverse_sqrt() -> None:
+def test_default_schedule_is_inverse_sqrt() -> None:
     assert schedule(warmup=5).type == "inverse_sqrt"
