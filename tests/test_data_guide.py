@@ -91,7 +91,7 @@ def test_recipe_fragment_fits_the_recipe_of_the_guide(part: str, tmp_path: Path)
 
 def test_guide_shows_every_filter() -> None:
     for each in get_args(get_args(Filter)[0]):
-        [name] = get_args(get_args(each)[0].model_fields["type"].annotation)
+        [name] = get_args(each.model_fields["type"].annotation)
         assert re.search(rf"^\| `{name}`", GUIDE, flags=re.MULTILINE), name
 
 

@@ -30,7 +30,7 @@ class Duplicates:
 
     def __init__(self, settings: DuplicatesFilter, languages: tuple[str, str], held_out: HeldOutKeys) -> None:
         self.name = _reason("duplicates", settings.compare)
-        self.description = f"the same {settings.compare} came before"
+        self.description = f"the same {settings.compare} occurred before"
         self._compare = settings.compare
 
     def keys(self, examples: Examples) -> Keys:
@@ -42,7 +42,7 @@ class NearDuplicates:
 
     def __init__(self, settings: NearDuplicatesFilter, languages: tuple[str, str], held_out: HeldOutKeys) -> None:
         self.name = _reason("near_duplicates", settings.compare)
-        self.description = f"nearly the same {settings.compare} came before"
+        self.description = f"nearly the same {settings.compare} occurred before"
         self._compare = settings.compare
 
     def keys(self, examples: Examples) -> Keys:
