@@ -1,11 +1,6 @@
 """Arguments of `nmt check`."""
 
-from typing import Annotated
-
-import typer
-
-from nmt_cli import console
-from nmt_cli.cli.options import Overrides, Quiet, RecipePath, examples
+from nmt_cli.cli.options import Json, Overrides, Quiet, RecipePath, examples
 
 EXAMPLES = examples(
     "nmt check recipe.yaml",
@@ -14,24 +9,16 @@ EXAMPLES = examples(
 )
 
 
-def check(
-    recipe: RecipePath,
-    set_: Overrides = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
-    quiet: Quiet = False,
-) -> None:
+def check(recipe: RecipePath, set_: Overrides = None, json: Json = False, quiet: Quiet = False) -> None:
     """Check the recipe and data before training.
 
     Checks files, lengths, alignment, languages, leaks, vocabulary, batch size, learning rate, memory and time. Changes
     nothing. Exit code 2 if the recipe has errors, 3 if the text has; 0 if there are only warnings.
     """
-    console.set_quiet(quiet)
-    from nmt_cli import files
     from nmt_cli.commands.check import check as command
-    from nmt_cli.commands.stdout import open_stdout
+    from nmt_cli.commands.stdout import write_result
     from nmt_cli.recipe.loading import load_recipe
 
     report = command(load_recipe(recipe, set_ or []), recipe)
-    with open_stdout() as stream:
-        stream.write(files.json_bytes(report.as_json()) if json else report.as_text().encode())
+    write_result(report.as_json() if json else report.as_text())
     report.raise_for_errors()

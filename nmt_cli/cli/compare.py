@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli import console, files
-from nmt_cli.cli.options import Overrides, Quiet, examples
+from nmt_cli import console
+from nmt_cli.cli.options import Json, Overrides, Quiet, examples
 
 EXAMPLES = examples(
     "nmt compare runs/gru runs/transformer --html comparison.html",
@@ -49,14 +49,13 @@ def compare(
         Path | None, typer.Option(metavar="FILE", help="Also write the comparison as an HTML page with plots.")
     ] = None,
     set_: Overrides = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare systems, with significance tests and a breakdown.
 
     Each system is tested against the first. Runs whose recipes differ only in their seed count as one system.
     """
-    console.set_quiet(quiet)
     from dataclasses import asdict
 
     from nmt_cli.commands.compare import CompareOptions, compare_systems
@@ -66,7 +65,6 @@ def compare(
     options = CompareOptions(test or [], reference or [], source, method.value, resamples, set_ or [])
     comparisons = compare_systems(systems, options, html, console)
     if json:
-        result = files.json_bytes({name: asdict(each) for name, each in comparisons.items()})
+        write_result({name: asdict(each) for name, each in comparisons.items()})
     else:
-        result = "\n".join(map(format_comparison, comparisons.values())).encode()
-    write_result(result)
+        write_result("\n".join(map(format_comparison, comparisons.values())))

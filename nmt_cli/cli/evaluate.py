@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli import console, files
-from nmt_cli.cli.options import Overrides, Quiet, examples
+from nmt_cli import console
+from nmt_cli.cli.options import Json, Overrides, Quiet, examples
 from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
@@ -41,14 +41,13 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Source lines of the file, if a metric needs them.")
     ] = None,
     set_: Overrides = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Score a model, or translations of any system.
 
     A model's translations, scores and report are written to evaluation/ in its run.
     """
-    console.set_quiet(quiet)
     tests, references = test or [], reference or []
     if model is not None and (hypothesis is not None or references or source is not None):
         raise RecipeError("give either a MODEL, which is evaluated on the test sets of its recipe, or --hypothesis")
@@ -63,14 +62,13 @@ def evaluate(
 
     if hypothesis is not None:
         result = evaluate_files(TranslationFiles(hypothesis, references, source), set_ or [], console)
-        text = format_scores(result.name, result.content).encode()
-        write_result(files.json_bytes(result.content["scores"]) if json else text)
+        write_result(result.content["scores"] if json else format_scores(result.name, result.content))
     elif model is not None:
         results = evaluate_model(open_model(model, set_ or [], console), tests, robustness, console)
         document = {}
         for result in results:
             document[result.name] = result.as_json()
             if not json:
-                write_result(format_scores(result.name, result.content, result.robustness or ()).encode())
+                write_result(format_scores(result.name, result.content, result.robustness or ()))
         if json:
-            write_result(files.json_bytes(document))
+            write_result(document)

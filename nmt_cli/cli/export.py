@@ -28,7 +28,6 @@ def export(
 
     Requires the Python package of the engine: pip install 'nmt-cli[ctranslate2]'.
     """
-    console.set_quiet(quiet)
     from nmt_cli.commands.export import export as command
 
     command(model, to.value, output)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from nmt_cli import console
+
 
 def examples(*commands: str) -> str:
     """Return the examples at the end of a help page. `\\b` prevents rewrapping."""
@@ -26,7 +28,10 @@ Factors = Annotated[
 Processes = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Number of processes; default: one per GPU, or one without GPUs.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=console.set_quiet, help="Print only warnings and errors.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")]
 TargetLanguage = Annotated[
     str | None,

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli import console
 from nmt_cli.cli.options import DryRun, Overrides, Quiet, RecipePath, examples
 
 EXAMPLES = examples(
@@ -32,7 +31,6 @@ def preprocess(
 
     Does nothing if the prepared data is up to date. Rerun the same command to resume after an interruption.
     """
-    console.set_quiet(quiet)
     from nmt_cli.commands.preprocess import preprocess as command
     from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob
     from nmt_cli.errors import RecipeError

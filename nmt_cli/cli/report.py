@@ -36,7 +36,6 @@ def report(
     Scores, breakdown, learning curves, data, samples, attention, environment, cost and recipe. The page needs neither
     network nor other files. Missing parts are named.
     """
-    console.set_quiet(quiet)
     from nmt_cli.commands.report import report as write_report
 
     write_report(run, output, attention, line or [], console)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli import console, files
-from nmt_cli.cli.options import examples
+from nmt_cli import console
+from nmt_cli.cli.options import Json, examples
 
 EXAMPLES = examples("nmt runs", "nmt runs experiments --json")
 
@@ -15,7 +15,7 @@ def runs(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Folder to search, including its subfolders.")
     ] = Path("runs"),
-    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """List runs with their status, update, best validation, test scores, size and age."""
     from nmt_cli.commands.stdout import write_result
@@ -24,4 +24,4 @@ def runs(
     found = list_runs(folder)
     if not found:
         console.info(f"{folder}: contains no runs; nmt train creates them")
-    write_result(files.json_bytes([run.as_json() for run in found]) if json else format_run_list(found).encode())
+    write_result([run.as_json() for run in found] if json else format_run_list(found))

@@ -27,34 +27,28 @@ EXAMPLES = examples(
 )
 
 
-SourceOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Source lines; without files, stdin has lines source<TAB>target.")
-]
-TargetOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Their translations, line by line.")]
-ScoreFormatOption = Annotated[
-    Literal["text", "tsv", "jsonl"],
-    typer.Option("--format", help="Scores only, source<TAB>target<TAB>score, or JSON objects."),
-]
-PairFormatOption = Annotated[
-    Literal["text", "jsonl"],
-    typer.Option("--input-format", help="jsonl: stdin has objects with source, target and, optionally, factors."),
-]
-NormalizeOption = Annotated[
-    bool,
-    typer.Option(
-        "--normalize", help="Divide by length^decoding.length_penalty, as search does; in subwords, with </s>."
-    ),
-]
-
-
 def score(
     model: ModelPaths,
-    source: SourceOption = None,
-    target: TargetOption = None,
-    normalize: NormalizeOption = False,
-    format_: ScoreFormatOption = "text",
+    source: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Source lines; without files, stdin has lines source<TAB>target."),
+    ] = None,
+    target: Annotated[Path | None, typer.Option(metavar="FILE", help="Their translations, line by line.")] = None,
+    normalize: Annotated[
+        bool,
+        typer.Option(
+            "--normalize", help="Divide by length^decoding.length_penalty, as search does; in subwords, with </s>."
+        ),
+    ] = False,
+    format_: Annotated[
+        Literal["text", "tsv", "jsonl"],
+        typer.Option("--format", help="Scores only, source<TAB>target<TAB>score, or JSON objects."),
+    ] = "text",
     word_scores: WordScoresOption = False,
-    input_format: PairFormatOption = "text",
+    input_format: Annotated[
+        Literal["text", "jsonl"],
+        typer.Option("--input-format", help="jsonl: stdin has objects with source, target and, optionally, factors."),
+    ] = "text",
     factors: Factors = None,
     target_language: TargetLanguage = None,
     corpus_tag: CorpusTag = None,
@@ -66,7 +60,6 @@ def score(
     Prints one score per pair, in order. The score is 0 if both sides are blank; -inf (JSON: null) if only one side is
     blank, or if one is longer than 2,500 subwords.
     """
-    console.set_quiet(quiet)
     from nmt_cli.commands.score import PairInputOptions, ScoreOutputOptions
     from nmt_cli.commands.score import score as command
     from nmt_cli.commands.translating.request_reader import parse_factor_files

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli import files
-from nmt_cli.cli.options import examples
+from nmt_cli.cli.options import Json, examples
 from nmt_cli.errors import DataError
 
 EXAMPLES = examples("nmt show runs/en-de", "nmt show runs/en-de/model --check", "nmt show metrics.jsonl --json")
@@ -15,7 +14,7 @@ EXAMPLES = examples("nmt show runs/en-de", "nmt show runs/en-de/model --check", 
 def show(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or folder written by nmt.")],
     check: Annotated[bool, typer.Option("--check", help="Also compare all files with their hashes.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the description as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Describe any nmt file or folder and suggest the next command.
 
@@ -27,7 +26,6 @@ def show(
 
     description = describe_path(path)
     damage = find_damage(description) if check else None
-    text = format_description(path, description, damage)
-    write_result(files.json_bytes(description.as_json(damage)) if json else text.encode())
+    write_result(description.as_json(damage) if json else format_description(path, description, damage))
     if damage:
         raise DataError("\n".join(damage))

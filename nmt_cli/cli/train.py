@@ -34,7 +34,6 @@ def train(
     batch_tokens, divergence, parallel, test sets, evaluation and the number of processes may change; other changes
     need --fresh. Ctrl-C saves and stops. See docs/training.md for details.
     """
-    console.set_quiet(quiet)
     from nmt_cli.recipe.loading import load_recipe
 
     load_recipe(recipe, set_ or [])  # report errors before torch is loaded

@@ -121,7 +121,6 @@ def translate(
 
     Several models form an ensemble, which averages their token probabilities; they must share a vocabulary.
     """
-    console.set_quiet(quiet)
     from nmt_cli.commands.translate import translate as command
     from nmt_cli.commands.translating.request_reader import InputOptions, parse_factor_files
     from nmt_cli.decoding.constraints.glossary import read_glossary, read_phrases

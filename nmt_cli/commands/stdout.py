@@ -6,16 +6,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from nmt_cli import files
 from nmt_cli.errors import ResourceError
 
 
-def write_result(result: bytes) -> None:
-    """Write a result to stdout; raises ResourceError as `open_stdout` does."""
+def write_result(result: Any) -> None:
+    """Write a result to stdout: text as it is, any other value as JSON. Raises ResourceError as `open_stdout` does."""
     with open_stdout() as stream:
-        stream.write(result)
+        stream.write(result.encode() if isinstance(result, str) else files.json_bytes(result))
 
 
 @contextmanager
