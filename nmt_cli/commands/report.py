@@ -48,7 +48,6 @@ def _attention(contents: RunContents, num_lines: int, lines: Sequence[int]) -> A
     evaluation = next((each for each in contents.evaluations if each.sentences), None)
     if evaluation is None:
         return AttentionMaps(reason="There are no translations yet; run nmt evaluate.")
-    selected = select_lines(evaluation, num_lines, lines)
     try:
         find_model(contents.run.path)
         from nmt_cli.commands.attention import attention_maps  # imports torch, which takes seconds
@@ -57,10 +56,7 @@ def _attention(contents: RunContents, num_lines: int, lines: Sequence[int]) -> A
         loaded = load_model(contents.run.path)
     except ModelError as error:
         return AttentionMaps(reason=f"The model cannot be loaded: {error}")
-    sentences = [(line, evaluation.sentences[line - 1]) for line in selected]
-    maps = attention_maps(loaded, [(line, sentence.source, sentence.hypothesis) for line, sentence in sentences])
-    if not maps:
-        return AttentionMaps(
-            reason="The model has no attention, needs factors or context, or the lines are too long to be drawn."
-        )
-    return AttentionMaps(maps)
+    sentences = {line: evaluation.sentences[line - 1] for line in select_lines(evaluation, num_lines, lines)}
+    maps = attention_maps(loaded, [(line, each.source, each.hypothesis) for line, each in sentences.items()])
+    reason = "The model has no attention, needs factors or context, or the lines are too long to be drawn."
+    return AttentionMaps(maps, "" if maps else reason)

@@ -115,14 +115,12 @@ def _describe(recipe: Recipe, prepared: Prepared, reporter: Reporter) -> None:
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     num_pairs = sum(len(corpus) for corpus in prepared.train)
     num_tokens = sum(corpus.target_tokens + len(corpus) for corpus in prepared.train)
-    reporter.table(
-        f"{recipe.run} would be trained on {describe(pick_device())}",
-        ["", "number"],
-        [
-            ["parameters", f"{num_parameters:,}"],
-            ["sentence pairs", f"{num_pairs:,}"],
-            ["target tokens per epoch", f"{num_tokens:,}"],
-            ["updates per epoch", f"{max(1, round(num_tokens / recipe.training.update_tokens)):,}"],
-            ["updates at most", f"{recipe.training.limits.updates:,}"],
-        ],
-    )
+    sizes = {
+        "parameters": num_parameters,
+        "sentence pairs": num_pairs,
+        "target tokens per epoch": num_tokens,
+        "updates per epoch": max(1, round(num_tokens / recipe.training.update_tokens)),
+        "updates at most": recipe.training.limits.updates,
+    }
+    rows = [(name, f"{size:,}") for name, size in sizes.items()]
+    reporter.table(f"{recipe.run} would be trained on {describe(pick_device())}", ["", "number"], rows)

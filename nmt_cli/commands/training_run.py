@@ -219,23 +219,13 @@ class TrainingRun:
 def _validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device) -> ValidationDecoder:
     """Translate and score validation sets like `nmt evaluate`, from the raw text, but without repair."""
     data, tokenizer = recipe.data, prepared.tokenizer
-    sets = {
-        name: read_all(
-            each,
-            (each.source_language or data.source_language, each.target_language or data.target_language),
-            data.on_error,
-        )
-        for name, each in data.valid.items()
-    }
     count = 0 if data.context is None else data.context.sentences
-    sources = {
-        name: list(
-            in_documents(
-                plain_requests(examples.sources, examples.source_columns, data.valid[name].target_language), count
-            )
-        )
-        for name, examples in sets.items()
-    }
+    references, sources = {}, {}
+    for name, each in data.valid.items():
+        languages = each.source_language or data.source_language, each.target_language or data.target_language
+        examples = read_all(each, languages, data.on_error)
+        requests = plain_requests(examples.sources, examples.source_columns, each.target_language)
+        references[name], sources[name] = [examples.targets], list(in_documents(requests, count))
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
     tags = SourceTags(tokenizer.source.tags, data.target_language)
     config = InferenceConfig(max_tokens=data.max_length, context=data.context, tags=tags)
@@ -245,6 +235,6 @@ def _validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device
         return [translation.best.text for translation in translator.translate(requests)]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:
-        return {found.key: found.value for found in score(hypotheses, [sets[name].targets], metrics)}
+        return {found.key: found.value for found in score(hypotheses, references[name], metrics)}
 
     return ValidationDecoder(sources, translate, scores)

@@ -1,7 +1,7 @@
 """Page sections on the run itself: key figures, environment, cost, hashes and recipe."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 from nmt_cli import files
@@ -69,14 +69,15 @@ def cost_of(contents: RunContents) -> list[Fact]:
         cost.append(Fact("training time", duration(seconds), "including validation, over all restarts"))
     if history:
         cost.append(Fact("target subwords", f"{history.target_tokens:,}", f"in {history.epochs:.1f} epochs"))
+        finite = {name: values for name, series in history.train.items() if (values := series.finite())}
         for name, label, form, factor in (
             ("target_tokens_per_second", "target subwords per second", "{:,.0f}", 1.0),
             ("model_flops_utilization", "model FLOPs utilization", "{:.1f} %", 100.0),
             ("data_wait_fraction", "time waiting for data", "{:.1f} %", 100.0),
         ):
-            if name in history.train and (values := history.train[name].finite()):
+            if values := finite.get(name, []):
                 cost.append(Fact(label, form.format(factor * sum(values) / len(values)), "mean of all reports"))
-        if "memory_bytes" in history.train and (values := history.train["memory_bytes"].finite()):
+        if values := finite.get("memory_bytes", []):
             cost.append(Fact("peak memory", f"{max(values) / 2**30:.2f} GiB"))
     return cost
 
@@ -85,8 +86,8 @@ def _hashes(contents: RunContents) -> list[Fact]:
     run = contents.run
     hashes = [Fact("prepared data", _text(contents.summary.get("data")))]
     for name, path in (("model", run.model / files.MANIFEST), ("recipe as given", run.recipe)):
-        if path.is_file():
-            hashes.append(Fact(name, _sha256(path)))
+        with suppress(OSError):
+            hashes.append(Fact(name, files.sha256(path)))
     for evaluation in contents.evaluations:
         provenance = evaluation.content.get("provenance")
         if isinstance(provenance, dict):
@@ -112,11 +113,8 @@ def _training_seconds(contents: RunContents) -> float:
 def _count_parameters(run: RunDirectory) -> int:
     folders = [run.model, *(run.checkpoint(update) for update in reversed(run.saved_updates()))]
     for folder in folders:
-        if (folder / WEIGHTS).is_file():
-            try:
-                return count_parameters(folder / WEIGHTS)
-            except NmtError:
-                continue
+        with suppress(NmtError):
+            return count_parameters(folder / WEIGHTS)
     return 0
 
 
@@ -127,10 +125,3 @@ def _environment(summary: Mapping[str, Any]) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return files.sha256(path)
-    except OSError:
-        return ""

@@ -65,17 +65,16 @@ def _charts(history: History, best: BestValidation | None) -> list[CurveChart]:
     train = history.train
     losses = [_curve("training", train["loss"])] if "loss" in train else []
     note = _LOSS_NOTE if losses else ""
-    charts = [
-        CurveChart("Loss", losses + _validation_curves(history, "loss"), _best_marker(best, "loss"), note=note),
-        *(
-            CurveChart(METRIC_NAMES.get(name, name), _validation_curves(history, name), _best_marker(best, name))
-            for name in _validation_metrics(history)
-        ),
-    ]
-    for name, title in _TRAINING_CHARTS.items():
+    metrics = dict.fromkeys(name for series in history.valid.values() for name in series)  # in the journal's order
+    charts = [CurveChart("Loss", losses + _validation_curves(history, "loss"), _best_marker(best, "loss"), note=note)]
+    for name in metrics:
+        if name not in ("loss", "num_not_improved"):
+            curves = _validation_curves(history, name)
+            charts.append(CurveChart(METRIC_NAMES.get(name, name), curves, _best_marker(best, name)))
+    for name, (title, factor) in _TRAINING_CHARTS.items():
         if name in train:
             is_norm = name == "gradient_norm"
-            curves = [_curve(title[0].lower() + title[1:], _scale(train[name], _FACTORS.get(name, 1.0)))]
+            curves = [_curve(title[0].lower() + title[1:], train[name], factor)]
             charts.append(CurveChart(title, curves, _best_marker(best, ""), not is_norm, may_be_logarithmic=is_norm))
     return charts
 
@@ -85,39 +84,28 @@ _LOSS_NOTE = (
     " Training loss includes dropout and all regularisation of the recipe."
 )
 _TRAINING_CHARTS = {
-    "learning_rate": "Learning rate",
-    "gradient_norm": "Gradient norm",
-    "target_tokens_per_second": "Target subwords per second",
-    "model_flops_utilization": "Model FLOPs utilization (%)",
-    "data_wait_fraction": "Time waiting for data (%)",
-    "memory_bytes": "Memory (GiB)",
+    "learning_rate": ("Learning rate", 1.0),
+    "gradient_norm": ("Gradient norm", 1.0),
+    "target_tokens_per_second": ("Target subwords per second", 1.0),
+    "model_flops_utilization": ("Model FLOPs utilization (%)", 100.0),
+    "data_wait_fraction": ("Time waiting for data (%)", 100.0),
+    "memory_bytes": ("Memory (GiB)", 2.0**-30),
 }
-_FACTORS = {"model_flops_utilization": 100.0, "data_wait_fraction": 100.0, "memory_bytes": 2.0**-30}
-
-
-def _validation_metrics(history: History) -> list[str]:
-    """Return the validation metrics in the journal's order."""
-    names = dict.fromkeys(name for series in history.valid.values() for name in series)
-    return [name for name in names if name not in ("loss", "num_not_improved")]
+"""Title of the chart of each quantity in the journal, and factor of its values."""
 
 
 def _validation_curves(history: History, metric: str) -> list[Curve]:
     needs_prefix = len(history.valid) > 1 or metric == "loss"
     return [
-        Curve(
-            f"validation {name}" if needs_prefix else name, series[metric].updates, series[metric].values, has_dots=True
-        )
+        _curve(f"validation {name}" if needs_prefix else name, series[metric], has_dots=True)
         for name, series in history.valid.items()
         if metric in series
     ]
 
 
-def _curve(label: str, series: Series) -> Curve:
-    return Curve(label, series.updates, series.values)
-
-
-def _scale(series: Series, factor: float) -> Series:
-    return Series(series.updates, [None if value is None else factor * value for value in series.values])
+def _curve(label: str, series: Series, factor: float = 1.0, has_dots: bool = False) -> Curve:
+    values = [None if value is None else factor * value for value in series.values]
+    return Curve(label, series.updates, values, has_dots)
 
 
 def _best_marker(best: BestValidation | None, metric: str) -> BestMarker | None:
