@@ -3,7 +3,6 @@
 import ctypes
 import os
 import resource
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -122,7 +121,8 @@ def limit_memory_growth() -> None:
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_MAX_PRIMITIVES))
     os.environ.setdefault("LRU_CACHE_CAPACITY", str(_MAX_DESCRIPTORS))
-    _set_malloc_options((_M_TRIM_THRESHOLD, 2**31 - 1), (_M_MMAP_THRESHOLD, 2**25))
+    _call_libc("mallopt", _M_TRIM_THRESHOLD, 2**31 - 1)
+    _call_libc("mallopt", _M_MMAP_THRESHOLD, 2**25)
 
 
 def keep_freed_memory() -> None:
@@ -130,16 +130,8 @@ def keep_freed_memory() -> None:
 
     By default glibc returns such blocks to the system, which has to zero them at the next allocation.
     """
-    _set_malloc_options((_M_TRIM_THRESHOLD, 2**31 - 1), (_M_MMAP_MAX, 0))
-
-
-def _set_malloc_options(*options: tuple[int, int]) -> None:
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for option, value in options:
-            mallopt(option, value)
+    _call_libc("mallopt", _M_TRIM_THRESHOLD, 2**31 - 1)
+    _call_libc("mallopt", _M_MMAP_MAX, 0)
 
 
 def release_freed_memory() -> None:
@@ -147,9 +139,14 @@ def release_freed_memory() -> None:
 
     Tensors of varying sizes fragment the heap: without this, a process that translates uses a third more memory.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    _call_libc("malloc_trim", 0)
+
+
+def _call_libc(name: str, *arguments: int) -> None:
+    """Call a function of glibc; other C libraries do not have it."""
+    function = getattr(ctypes.CDLL(None), name, None)
+    if function is not None:
+        function(*arguments)
 
 
 def has_fast_bf16(device: torch.device) -> bool:

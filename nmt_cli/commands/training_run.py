@@ -27,15 +27,14 @@ from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import CONFIG, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
 from nmt_cli.runs.journal import Journal, read_summary, update_summary
 from nmt_cli.training.batch_size import find_batch_tokens
-from nmt_cli.training.checkpointing import Checkpointer
 from nmt_cli.training.data_iterator import UpdateBatches, iterate_updates, prefetch
 from nmt_cli.training.distributed import Distributed
-from nmt_cli.training.loop import TrainingTools, train, train_steps
+from nmt_cli.training.loop import train, train_steps
 from nmt_cli.training.monitor import TrainingMonitor
 from nmt_cli.training.objectives import build_objective
 from nmt_cli.training.train_state import TrainState, stop_reason
-from nmt_cli.training.trainer import Trainer
-from nmt_cli.training.training_log import TrainingLog, record_event
+from nmt_cli.training.trainer import Checkpointer, Trainer
+from nmt_cli.training.training_log import TrainingLog, record
 from nmt_cli.training.validation import ValidationDecoder
 
 
@@ -110,15 +109,11 @@ class TrainingRun:
         if trainer.device.type == "cuda":
             updates = map(UpdateBatches.pinned, updates)
         monitor = TrainingMonitor(trainer)
-        tools = TrainingTools(
-            TrainingLog(trainer, self._journal, monitor, self._reporter),
-            self._checkpointer,
-            prepared,
-            _validation_decoder(self._recipe, prepared, trainer.device),
-            is_stop_requested,
-        )
+        log = TrainingLog(trainer, self._journal, monitor, self._reporter)
+        decoder = _validation_decoder(self._recipe, prepared, trainer.device)
         with closing(prefetch(updates)) as prefetched:
-            return train(train_steps(trainer, monitor.watch(prefetched), seed), trainer, tools)
+            steps = train_steps(trainer, monitor.watch(prefetched), seed)
+            return train(steps, trainer, log, self._checkpointer, prepared, decoder, is_stop_requested)
 
     def _log_start(self) -> None:
         trainer = self._trainer
@@ -132,7 +127,7 @@ class TrainingRun:
             f" {num_pairs:,} sentence pairs, {describe(trainer.device)}"
             + (f", resuming after update {num_updates:,}" if num_updates else "")
         )
-        record_event(self._journal, trainer.state, "resumed" if num_updates else "started", **environment())
+        record(self._journal, trainer.state, "event", event="resumed" if num_updates else "started", **environment())
 
     def _load_checkpoint(self, checkpoint: Path) -> None:
         weights = checkpoints.read_tensors(checkpoint / WEIGHTS)
@@ -166,7 +161,7 @@ class TrainingRun:
         state.lr_scale = before.lr_scale * divergence.factor
         self._checkpointer.sync_run_directory()
         details = {"num_rollbacks": state.num_rollbacks, "lr_scale": state.lr_scale}
-        record_event(self._journal, state, "rolled back", diverged_after=before.num_updates, **details)
+        record(self._journal, state, "event", event="rolled back", diverged_after=before.num_updates, **details)
         self._reporter.warn(
             f"{error}; rolled back to update {state.num_updates:,}, with the learning rate times {state.lr_scale:g}"
         )

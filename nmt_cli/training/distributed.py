@@ -52,8 +52,7 @@ class Distributed:
 
     def barrier(self) -> None:
         """Wait until all ranks have called this."""
-        if self.world_size > 1:
-            self.all_reduce_sum(0.0)
+        self.all_reduce_sum(0.0)
 
 
 @contextmanager
@@ -74,7 +73,8 @@ def init_distributed(rank: Rank, device: torch.device, timeout: float) -> Iterat
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
         yield Distributed(rank)
     except RuntimeError as error:
-        if not _is_connection_error(error):
+        # Errors of gloo have no class of their own.
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "NCCL" in str(error)):
             raise
         time.sleep(_EXIT_DELAY)
         raise ResourceError(
@@ -159,8 +159,3 @@ def is_sharded(tensor: Tensor) -> "TypeGuard[DTensor]":
 
 def _is_fsdp_module(module: object) -> "TypeGuard[FSDPModule]":
     return hasattr(module, "unshard")
-
-
-def _is_connection_error(error: RuntimeError) -> bool:
-    """Return whether torch lost contact to another process; errors of gloo have no class of their own."""
-    return isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "NCCL" in str(error)

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,11 +11,10 @@ from torch import Tensor, nn
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.devices import autocast, is_out_of_memory, seed_generators
 from nmt_cli.errors import DivergedError, ResourceError
-from nmt_cli.training.checkpointing import Checkpointer
 from nmt_cli.training.data_iterator import UpdateBatches
 from nmt_cli.training.distributed import Distributed, full_tensor, gradient_sync
 from nmt_cli.training.train_state import TrainState, UpdateStats, record_validation, stop_reason
-from nmt_cli.training.trainer import Trainer
+from nmt_cli.training.trainer import Checkpointer, Trainer
 from nmt_cli.training.training_log import TrainingLog
 from nmt_cli.training.validation import ValidationDecoder, validate
 
@@ -108,40 +106,37 @@ def _draw_seed(seed: int, update: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, update, index]).generate_state(1, np.uint64)[0])
 
 
-@dataclass(frozen=True)
-class TrainingTools:
-    """What `train` uses besides the trainer."""
-
-    log: TrainingLog
-    checkpointer: Checkpointer
-    prepared: Prepared
-    decoder: ValidationDecoder
-    is_stop_requested: Callable[[], bool]
-
-
-def train(steps: Iterator[UpdateStats], trainer: Trainer, tools: TrainingTools) -> bool:
+def train(
+    steps: Iterator[UpdateStats],
+    trainer: Trainer,
+    log: TrainingLog,
+    checkpointer: Checkpointer,
+    prepared: Prepared,
+    decoder: ValidationDecoder,
+    is_stop_requested: Callable[[], bool],
+) -> bool:
     """Train until a limit, early stopping or a stop request; return whether training is finished.
 
     A checkpoint is saved after each validation, at the end, and before stopping.
     """
-    settings, state, log = trainer.settings, trainer.state, tools.log
+    settings, state = trainer.settings, trainer.state
     if stop_reason(settings, state):
         return True
     clock = _Clock(state, trainer.distributed)
     with log.progress_bar:
         for stats in steps:
-            is_stopping = clock.tick(tools.is_stop_requested())
+            is_stopping = clock.tick(is_stop_requested())
             log.add(stats)
             is_over = state.fraction_done(settings.limits) >= 1
             is_validating = not stats.is_skipped and (is_over or state.num_updates % settings.validation.every == 0)
             if is_validating:
-                scores = validate(trainer, tools.prepared, tools.decoder)
+                scores = validate(trainer, prepared, decoder)
                 record_validation(settings, state, scores)
                 log.add_validation(scores)
-                is_stopping = clock.tick(tools.is_stop_requested())
+                is_stopping = clock.tick(is_stop_requested())
             every = settings.checkpoints.every
             if is_validating or is_stopping or (every and state.num_updates % every == 0 and not stats.is_skipped):
-                tools.checkpointer.save()
+                checkpointer.save()
             if stop_reason(settings, state):
                 return True
             if is_stopping:

@@ -164,14 +164,8 @@ def diagnose(diagnostics: Diagnostics) -> Diagnosis | None:
     if gain < _MIN_GAIN:
         return _nothing_learned(diagnostics)
     source_gain = diagnostics.wrong_source_loss - diagnostics.loss
-    if diagnostics.update >= CHECKED_UPDATES[-1] and gain > _FLUENT_GAIN and source_gain < _MIN_SOURCE_GAIN:
-        return _source_unused(diagnostics)
-    return None
-
-
-def _source_unused(diagnostics: Diagnostics) -> Diagnosis | None:
-    """Return why a model has learned the target language but ignores the source."""
-    if diagnostics.lr_sum < _MIN_LR_SUM:
+    is_late = diagnostics.update >= CHECKED_UPDATES[-1] and diagnostics.lr_sum >= _MIN_LR_SUM
+    if not (is_late and gain > _FLUENT_GAIN and source_gain < _MIN_SOURCE_GAIN):
         return None
     observation = "the model has learned the target language, but ignores the source"
     if diagnostics.max_lr * diagnostics.width > _HIGH_LR:

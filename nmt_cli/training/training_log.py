@@ -17,9 +17,9 @@ from nmt_cli.training.train_state import Scores, TrainState, UpdateStats
 from nmt_cli.training.trainer import Trainer
 
 
-def record_event(journal: Journal, state: TrainState, event: str, **values: Any) -> None:
-    """Record something that is neither an update nor a validation."""
-    journal.write("event", state.num_updates, state.data.passes, state.target_tokens, event=event, **values)
+def record(journal: Journal, state: TrainState, kind: str, **values: Any) -> None:
+    """Record an update, a validation or another event."""
+    journal.write(kind, state.num_updates, state.data.passes, state.target_tokens, **values)
 
 
 class TrainingLog:
@@ -59,7 +59,7 @@ class TrainingLog:
         """Report the scores of all validation sets."""
         state = self._trainer.state
         for name, values in scores.items():
-            self._record("valid", set=name, num_not_improved=state.num_not_improved, **values)
+            record(self._journal, state, "valid", set=name, num_not_improved=state.num_not_improved, **values)
             text = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
             best = "" if state.num_not_improved else "  (best so far)"
             self._reporter.info(f"update {state.num_updates:,}  {name}: {text}{best}")
@@ -71,7 +71,9 @@ class TrainingLog:
         state, distributed = self._trainer.state, self._trainer.distributed
         summed, data_wait = distributed.all_reduce_sum(float(torch.stack(self._losses).sum()), self._data_wait)
         loss, speed = summed / self._tokens, self._tokens / passed
-        self._record(
+        record(
+            self._journal,
+            state,
             "train",
             loss=loss,
             learning_rate=stats.learning_rate,
@@ -110,7 +112,9 @@ class TrainingLog:
             f"out of memory: training continues with at most {self._max_tokens_that_fit:,} padded target tokens at"
             " once; the gradients stay the same, but a lower training.batch_tokens is faster"
         )
-        record_event(self._journal, self._trainer.state, "out of memory", batch_tokens=self._max_tokens_that_fit)
+        record(
+            self._journal, self._trainer.state, "event", event="out of memory", batch_tokens=self._max_tokens_that_fit
+        )
 
     def _report_diagnosis(self, stats: UpdateStats) -> None:
         before = time.monotonic()
@@ -119,17 +123,13 @@ class TrainingLog:
         if diagnosis is not None and self._trainer.distributed.is_primary:
             state = self._trainer.state
             self._reporter.warn(f"update {state.num_updates:,}: {diagnosis.message}")
-            record_event(self._journal, state, "unhealthy", cause=diagnosis.cause, message=diagnosis.message)
+            record(self._journal, state, "event", event="unhealthy", cause=diagnosis.cause, message=diagnosis.message)
 
     def _report_skipped(self, stats: UpdateStats) -> None:
         state = self._trainer.state
         pairs = ", ".join(map(str, stats.pair_ids[:6]))
         self._reporter.warn(f"update {state.num_updates + 1:,}: the gradient is not finite (pairs {pairs}, …); skipped")
-        record_event(self._journal, state, "skipped", pairs=stats.pair_ids, learning_rate=stats.learning_rate)
-
-    def _record(self, kind: str, **values: Any) -> None:
-        state = self._trainer.state
-        self._journal.write(kind, state.num_updates, state.data.passes, state.target_tokens, **values)
+        record(self._journal, state, "event", event="skipped", pairs=stats.pair_ids, learning_rate=stats.learning_rate)
 
     def _start_interval(self) -> None:
         """Start a new reporting interval, also after a validation, which must not count as slow training."""

@@ -20,7 +20,7 @@ from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import Journal
 from nmt_cli.training import loop
 from nmt_cli.training.data_iterator import UpdateBatches
-from nmt_cli.training.loop import TrainingTools, train, train_steps
+from nmt_cli.training.loop import train, train_steps
 from nmt_cli.training.monitor import TrainingMonitor
 from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
 from nmt_cli.training.objectives.objective import LossOutput
@@ -139,7 +139,7 @@ class LimitedMemory(CrossEntropyObjective):
         return loss
 
 
-def with_memory_for(max_tokens: int) -> Trainer:
+def trainer_with_memory_for(max_tokens: int) -> Trainer:
     made = tiny_trainer()
     made.objective = made.parallel_objective = LimitedMemory(made.model, 0.1).train()
     made.objective.max_tokens = max_tokens
@@ -149,19 +149,19 @@ def with_memory_for(max_tokens: int) -> Trainer:
 @pytest.mark.parametrize("max_tokens", [18, 10, 6])
 def test_gradient_is_the_same_after_retrying_in_smaller_batches(max_tokens: int) -> None:
     batches = update_of(batch([[4, 5]]), batch([[6, 7, 8, 4, 5], [6, 7], [8, 8, 8], [4]]))
-    ample, scarce = with_memory_for(10**9), with_memory_for(max_tokens)
-    make_updates(ample, batches)
-    make_updates(scarce, batches)
-    assert ample.max_tokens_that_fit is None
-    assert scarce.max_tokens_that_fit is not None
-    assert scarce.max_tokens_that_fit <= max_tokens
-    for one, other in zip(ample.model.parameters(), scarce.model.parameters(), strict=True):
+    unlimited, limited = trainer_with_memory_for(10**9), trainer_with_memory_for(max_tokens)
+    make_updates(unlimited, batches)
+    make_updates(limited, batches)
+    assert unlimited.max_tokens_that_fit is None
+    assert limited.max_tokens_that_fit is not None
+    assert limited.max_tokens_that_fit <= max_tokens
+    for one, other in zip(unlimited.model.parameters(), limited.model.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_memory_too_small_for_one_pair_is_a_resource_error() -> None:
     with pytest.raises(ResourceError, match=r"\b6 .*training\.batch_tokens"):
-        make_updates(with_memory_for(5), update_of(batch([[6, 7, 8, 4, 5], [4]])))
+        make_updates(trainer_with_memory_for(5), update_of(batch([[6, 7, 8, 4, 5], [4]])))
 
 
 @pytest.mark.parametrize(
@@ -178,17 +178,15 @@ def test_train_saves_checkpoints_when_due(
     made, found = tiny_trainer(**settings), list[int]()
     state = made.state
     monkeypatch.setattr(loop, "validate", lambda *_: {"valid": {"loss": 1.0, "bleu": float(state.num_updates)}})
-    tools = tools_of(made, Journal(RunDirectory(tmp_path)), found, lambda: state.num_updates == 6)
-    steps = train_steps(made, iter(lambda: update_of(batch([[4]])), None), seed=1)
-    assert train(steps, made, tools) is is_finished
+    journal = Journal(RunDirectory(tmp_path))
+    assert train_recording(made, journal, found, lambda: state.num_updates == 6) is is_finished
     assert found == saved
 
 
 def test_train_ends_after_limit_of_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     made = tiny_trainer(limits={"minutes": 1e-9}, validation={"every": 100})
     monkeypatch.setattr(loop, "validate", lambda *_: {"valid": {"loss": 1.0, "bleu": 1.0}})
-    steps = train_steps(made, iter(lambda: update_of(batch([[4]])), None), seed=1)
-    assert train(steps, made, tools_of(made, Journal(None), [], lambda: False))
+    assert train_recording(made, Journal(None), [], lambda: False)
     assert made.state.num_updates == 1
 
 
@@ -202,12 +200,15 @@ class RecordingCheckpointer:
         self._saved.append(self._trainer.state.num_updates)
 
 
-def tools_of(trainer: Trainer, journal: Journal, saved: list[int], is_stop_requested: Callable[[], bool]) -> Any:
-    """Tools without validation data; `loop.validate` must be replaced."""
+def train_recording(
+    trainer: Trainer, journal: Journal, saved: list[int], is_stop_requested: Callable[[], bool]
+) -> bool:
+    """Train without validation data and record the updates saved; `loop.validate` must be replaced."""
+    steps = train_steps(trainer, iter(lambda: update_of(batch([[4]])), None), seed=1)
     log = TrainingLog(trainer, journal, TrainingMonitor(trainer), console)
     checkpointer: Any = RecordingCheckpointer(trainer, saved)
     nothing: Any = None
-    return TrainingTools(log, checkpointer, nothing, nothing, is_stop_requested)
+    return train(steps, trainer, log, checkpointer, nothing, nothing, is_stop_requested)
 
 
 def test_gradient_is_clipped_to_the_norm() -> None:

@@ -12,8 +12,8 @@ from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.optimization import (
     AdafactorSettings,
+    AdamBaseSettings,
     AdamSettings,
-    AdamWSettings,
     MuonSettings,
     Optimizer,
     SgdSettings,
@@ -110,14 +110,10 @@ def build_optimizer(settings: Optimizer, model: Model) -> Optimizers:
     return Optimizers(optimizers, model)
 
 
-def _adamw(settings: AdamWSettings | MuonSettings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+def _adam(settings: AdamBaseSettings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    optimizer = torch.optim.Adam if isinstance(settings, AdamSettings) else torch.optim.AdamW
     first, second = settings.betas
-    return torch.optim.AdamW(groups, settings.learning_rate, (first, second), settings.epsilon, fused=True)
-
-
-def _adam(settings: AdamSettings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    first, second = settings.betas
-    return torch.optim.Adam(groups, settings.learning_rate, (first, second), settings.epsilon, fused=True)
+    return optimizer(groups, settings.learning_rate, (first, second), settings.epsilon, fused=True)
 
 
 def _sgd(settings: SgdSettings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -132,10 +128,10 @@ def _adafactor(settings: AdafactorSettings, groups: list[dict[str, Any]]) -> tor
 
 
 _OPTIMIZERS: dict[str, Callable[[Any, list[dict[str, Any]]], torch.optim.Optimizer]] = {
-    "adamw": _adamw,
+    "adamw": _adam,
     "adam": _adam,
     "sgd": _sgd,
     "adafactor": _adafactor,
-    "muon": _adamw,
+    "muon": _adam,
 }
 """By type; for muon, the optimizer of parameters other than inner matrices."""
