@@ -94,8 +94,7 @@ class SelfAttention(nn.Module):
         query, key, value = self._project(hidden_states, rotary)
         rate = self.dropout if self.training else 0.0
         attended = attention(query, key, value, attn_mask, is_causal=is_causal, dropout_p=rate)
-        output: Tensor = self.output(_merge_heads(attended))
-        return output
+        return self.output(_merge_heads(attended))
 
     def step(self, hidden_states: Tensor, rotary: RotaryCache | None, past: KeyValues, new_kv: Tensor) -> Tensor:
         """Attend from the newest position of each hypothesis to all positions up to it.
@@ -109,7 +108,7 @@ class SelfAttention(nn.Module):
         Returns:
             [n,D]
         """
-        projected: Tensor = self.query_key_value(hidden_states)
+        projected = self.query_key_value(hidden_states)
         if rotary is not None:
             query_key, value = torch.split_with_sizes(
                 projected.view(len(projected), -1, self.head_width),
@@ -123,8 +122,7 @@ class SelfAttention(nn.Module):
         new_kv.copy_(key_value.view(len(key_value), 2, -1).transpose(0, 1))
         query = query.reshape(len(past.keys), -1, self.head_width)
         attended, _ = decode_attention(query, past)
-        output: Tensor = self.output(attended.view(hidden_states.shape))
-        return output
+        return self.output(attended.view(hidden_states.shape))
 
     def _project(self, hidden_states: Tensor, rotary: RotaryCache | None) -> tuple[Tensor, Tensor, Tensor]:
         heads = _split_heads(self.query_key_value(hidden_states), self.head_width)
@@ -148,7 +146,7 @@ class CrossAttention(nn.Module):
 
     def project_kv(self, encoder_hidden_states: Tensor) -> Tensor:
         """Project the encoder output [B,S,D] to keys and values [2,B,K,S,d], which do not depend on the target."""
-        key_value: Tensor = self.key_value(encoder_hidden_states)
+        key_value = self.key_value(encoder_hidden_states)
         return key_value.view(*key_value.shape[:2], 2, -1, self.head_width).permute(2, 0, 3, 1, 4)
 
     def forward(self, hidden_states: Tensor, encoder_kv: Tensor, attn_mask: Tensor | None) -> Tensor:
@@ -156,8 +154,7 @@ class CrossAttention(nn.Module):
         key, value = encoder_kv
         query = _split_heads(self.query(hidden_states), self.head_width)
         rate = self.dropout if self.training else 0.0
-        output: Tensor = self.output(_merge_heads(attention(query, key, value, attn_mask, dropout_p=rate)))
-        return output
+        return self.output(_merge_heads(attention(query, key, value, attn_mask, dropout_p=rate)))
 
     def step(
         self, hidden_states: Tensor, encoder_kv: KeyValues, attention: bool = False

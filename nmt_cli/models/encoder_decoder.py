@@ -170,6 +170,5 @@ class OutputLayer(nn.Module):
         if positions is not None:
             hidden_states = hidden_states.index_select(0, positions.index)
         hidden_states = self.resize(hidden_states)
-        projection: LinearFn | None = self.prepacked or self.projection
-        logits: Tensor = linear(hidden_states, embeddings.weight) if projection is None else projection(hidden_states)
-        return logits
+        projection = self.prepacked or self.projection
+        return linear(hidden_states, embeddings.weight) if projection is None else projection(hidden_states)

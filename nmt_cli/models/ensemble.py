@@ -79,15 +79,12 @@ class Ensemble(Model):
             model.decode(each, target, attention)
             for model, each in zip(self._models(), encoder_output.outputs, strict=True)
         )
-        attentions = [
-            (output.cross_attention, math.exp(log_weight))
-            for output, log_weight in zip(outputs, self._log_weights, strict=True)
-            if output.cross_attention is not None
-        ]
-        mean = None
-        if attentions:
-            total = sum(weight for _, weight in attentions)
-            mean = torch.stack([each * weight for each, weight in attentions]).sum(0) / total
+        attentions, weights = list[Tensor](), list[float]()
+        for output, log_weight in zip(outputs, self._log_weights, strict=True):
+            if output.cross_attention is not None:
+                weights.append(math.exp(log_weight))
+                attentions.append(output.cross_attention * weights[-1])
+        mean = torch.stack(attentions).sum(0) / sum(weights) if attentions else None
         hidden_states = torch.cat([output.hidden_states for output in outputs], dim=-1)
         return EnsembleDecoderOutput(hidden_states, cross_attention=mean, outputs=outputs)
 
@@ -108,8 +105,5 @@ class Ensemble(Model):
 
     def _mean(self, logits: Sequence[Tensor]) -> Tensor:
         """Return the log-probabilities [...,V] of the mean distribution."""
-        weighted = [
-            each.float().log_softmax(-1) + log_weight
-            for each, log_weight in zip(logits, self._log_weights, strict=True)
-        ]
-        return torch.stack(weighted).logsumexp(0)
+        each = zip(logits, self._log_weights, strict=True)
+        return torch.stack([one.float().log_softmax(-1) + weight for one, weight in each]).logsumexp(0)

@@ -52,6 +52,8 @@ class Linear(nn.Linear):
     `splits` gives the number of outputs of each matrix where several are fused into one.
     """
 
+    __call__: Callable[..., Tensor]
+
     def __init__(self, inputs: int, outputs: int, bias: bool = True, splits: Sequence[int] = ()) -> None:
         super().__init__(inputs, outputs, bias)
         self.splits = splits
@@ -115,15 +117,14 @@ def initialize(module: nn.Module) -> None:
 class Dropout(nn.Module):
     """Set each value to zero with probability `rate` in training, and scale the others to keep the mean."""
 
+    __call__: Callable[..., Tensor]
+
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
 
     def forward(self, values: Tensor) -> Tensor:
         return dropout(values, self.rate) if self.training else values
-
-    def extra_repr(self) -> str:
-        return f"{self.rate}"
 
 
 def dropout(values: Tensor, rate: float) -> Tensor:
@@ -151,17 +152,12 @@ def matmul_speed(device: torch.device, precision: torch.dtype) -> float:
     factor = torch.ones(size, size, device=device, dtype=precision)
     times = []
     for _ in range(12):  # the first warm up; on a shared machine, some are disturbed
-        _synchronize(device)
         before = time.perf_counter()
         linear(factor, factor)
-        _synchronize(device)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         times.append(time.perf_counter() - before)
     return float(2 * size**3 / min(times))
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 class Backend:
@@ -185,7 +181,7 @@ class Backend:
         """Return the product with weight [O,I] and bias [O], a ReLU after it if asked; tied weights are packed once."""
         functions, key = self._packed.setdefault(weight, {}), (id(bias), relu)
         if key not in functions:
-            functions[key] = self._pack(weight, bias, relu)
+            functions[key] = self._pack(weight.detach(), None if bias is None else bias.detach(), relu)
         return functions[key]
 
 
@@ -227,7 +223,6 @@ def _prepacked(weight: Tensor, bias: Tensor | None, relu: bool) -> LinearFn:
     many_rows = _by_onednn(weight, bias, relu)
     if weight.numel() > _MAX_SMALL_WEIGHT:
         return many_rows
-    weight, bias = weight.detach(), _detached(bias)
 
     def single_row(inputs: Tensor) -> Tensor:
         outputs = functional.linear(inputs, weight, bias)
@@ -237,7 +232,7 @@ def _prepacked(weight: Tensor, bias: Tensor | None, relu: bool) -> LinearFn:
 
 
 def _by_onednn(weight: Tensor, bias: Tensor | None, relu: bool) -> LinearFn:
-    packed, bias = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _EXPECTED_ROWS), _detached(bias)
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight, _EXPECTED_ROWS)
     multiply, activation = torch.ops.mkldnn._linear_pointwise.default._op, "relu" if relu else "none"
     return lambda inputs: multiply(inputs, packed, bias, activation, [], "")
 
@@ -255,17 +250,13 @@ def _quantized(weight: Tensor, bias: Tensor | None, relu: bool) -> LinearFn:
     is_wide = len(weight) >= _MIN_WIDE_OUTPUTS and "onednn" in supported
     before, torch.backends.quantized.engine = torch.backends.quantized.engine, "onednn" if is_wide else usable[0]
     try:
-        packed = torch.ops.quantized.linear_prepack(_quantized_weight(weight.detach()), _detached(bias))
+        packed = torch.ops.quantized.linear_prepack(_quantized_weight(weight), bias)
     finally:
         torch.backends.quantized.engine = before
     multiply = _INT8_RELU if relu else _INT8
     # Without these instructions, sums of 8-bit products can overflow.
     reduce_range = not torch.cpu._is_vnni_supported()
     return lambda inputs: multiply(inputs, packed, reduce_range)
-
-
-def _detached(bias: Tensor | None) -> Tensor | None:
-    return None if bias is None else bias.detach()
 
 
 def _quantized_weight(weight: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from nmt_cli.models.contract import (
 )
 from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer, sentence_indices
 from nmt_cli.models.kernels import Linear
-from nmt_cli.models.rnn_layers import RecurrentEncoder, RecurrentLayer, new_attention
+from nmt_cli.models.rnn_layers import ATTENTIONS, RecurrentEncoder, RecurrentLayer
 from nmt_cli.recipe.model import RnnSettings
 
 
@@ -78,7 +78,7 @@ class Rnn(EncoderDecoder):
         fed_width = width if self.has_input_feeding else 0
         widths = [settings.embedding_width + fed_width, *[width] * (settings.decoder_layers - 1)]
         self.decoder = nn.ModuleList(RecurrentLayer(settings.cell, w, width) for w in widths)
-        self.attention = new_attention(settings)
+        self.attention = None if settings.attention == "none" else ATTENTIONS[settings.attention](width)
         self.combine = Linear(2 * width, width) if self.attention else nn.Identity()
         self._add_output(settings, output_layer)
         self.activations_per_token = (settings.encoder_layers + settings.decoder_layers) * 12 * width
@@ -88,7 +88,7 @@ class Rnn(EncoderDecoder):
         columns = self._source_columns(inputs)
         embedded = self.dropout(self.embeddings.embed_source(inputs))
         hidden_states, final_states = self._run(self.encoder, embedded, inputs.lengths)
-        keys = hidden_states if self.attention is None else self.attention.keys(hidden_states)
+        keys = hidden_states if self.attention is None else self.attention.key(hidden_states)
         attn_mask = None
         if inputs.lengths is not None:
             positions = torch.arange(inputs.ids.size(1), device=inputs.ids.device)

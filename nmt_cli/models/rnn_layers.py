@@ -1,7 +1,8 @@
 """Recurrent layers: the encoder, one layer of a decoder, and their attention functions."""
 
 from abc import ABC, abstractmethod
-from typing import Literal, cast
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,17 +41,16 @@ class RecurrentEncoder(nn.Module):
             sequence = pack_padded_sequence(embedded, lengths.cpu(), batch_first=True, enforce_sorted=False)
         final_states = []
         for index, layer in enumerate(self.layers):
-            sequence, final = layer(self._drop(sequence) if index else sequence)
+            if index and isinstance(sequence, PackedSequence):
+                sequence = sequence._replace(data=self.dropout(sequence.data))
+            elif index:
+                sequence = self.dropout(sequence)
+            sequence, final = layer(sequence)
             stacked = torch.stack(final if isinstance(final, tuple) else (final,))  # [P,directions,B,·]
             final_states.append(stacked.transpose(1, 2).flatten(2))
         if isinstance(sequence, PackedSequence):
             sequence, _ = pad_packed_sequence(sequence, batch_first=True, total_length=embedded.size(1))
         return sequence, torch.stack(final_states)
-
-    def _drop(self, sequence: Tensor | PackedSequence) -> Tensor | PackedSequence:
-        if isinstance(sequence, PackedSequence):
-            return sequence._replace(data=self.dropout(sequence.data))
-        return cast(Tensor, self.dropout(sequence))
 
 
 class RecurrentLayer(nn.Module):
@@ -69,16 +69,19 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Run over all positions at once: [B,T,I] → [B,T,D]."""
-        outputs: Tensor
-        if isinstance(self.cells, nn.LSTM):
-            outputs, _ = self.cells(inputs, (state[:1].contiguous(), state[1:].contiguous()))
-        else:
-            outputs, _ = self.cells(inputs, state.contiguous())
+        parts = tuple(part.contiguous() for part in torch.split(state, 1))
+        outputs: Tensor = self.cells(inputs, parts if isinstance(self.cells, nn.LSTM) else parts[0])[0]
         return outputs
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Run over one position, with the same weights: [B,I] → the next state [P,B,D]."""
-        input_gates, hidden_gates = self._gates(inputs, state[0])
+        if self.prepacked is not None:
+            by_input, by_state = self.prepacked
+            input_gates, hidden_gates = by_input(inputs), by_state(state[0])
+        else:  # torch's own steps multiply by MKL, see `linear`
+            input_weight, state_weight, input_bias, state_bias = self.cells.parameters()
+            input_gates = linear(inputs, input_weight, input_bias)
+            hidden_gates = linear(state[0], state_weight, state_bias)
         if isinstance(self.cells, nn.LSTM):
             i, f, g, o = (input_gates + hidden_gates).chunk(4, dim=-1)
             cell = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
@@ -90,21 +93,12 @@ class RecurrentLayer(nn.Module):
             return (n + z * (state[0] - n)).unsqueeze(0)
         return torch.tanh(input_gates + hidden_gates).unsqueeze(0)
 
-    def _gates(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        if self.prepacked is not None:
-            by_input, by_state = self.prepacked
-            return by_input(inputs), by_state(state)
-        # torch's own steps multiply by MKL, see `linear`.
-        input_weight, state_weight, input_bias, state_bias = self.cells.parameters()
-        return linear(inputs, input_weight, input_bias), linear(state, state_weight, state_bias)
-
 
 class RecurrentAttention(nn.Module, ABC):
     """Scores how well each source position matches the decoder's state."""
 
-    @abstractmethod
-    def keys(self, encoder_hidden_states: Tensor) -> Tensor:
-        """Project the encoder output [B,S,D] to keys [B,S,D], which do not depend on the target."""
+    key: Callable[[Tensor], Tensor]
+    """Projects the encoder output [B,S,D] to keys [B,S,D], which do not depend on the target."""
 
     @abstractmethod
     def scores(self, states: Tensor, keys: Tensor) -> Tensor:
@@ -114,8 +108,9 @@ class RecurrentAttention(nn.Module, ABC):
 class DotAttention(RecurrentAttention):
     """h · s (Luong et al. 2015)."""
 
-    def keys(self, encoder_hidden_states: Tensor) -> Tensor:
-        return encoder_hidden_states
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.key = nn.Identity()
 
     def scores(self, states: Tensor, keys: Tensor) -> Tensor:
         return states @ keys.transpose(1, 2)
@@ -125,12 +120,8 @@ class GeneralAttention(DotAttention):
     """h · W s (Luong et al. 2015)."""
 
     def __init__(self, width: int) -> None:
-        super().__init__()
+        super().__init__(width)
         self.key = Linear(width, width, bias=False)
-
-    def keys(self, encoder_hidden_states: Tensor) -> Tensor:
-        keys: Tensor = self.key(encoder_hidden_states)
-        return keys
 
 
 class AdditiveAttention(RecurrentAttention):
@@ -142,12 +133,8 @@ class AdditiveAttention(RecurrentAttention):
         self.key = Linear(width, width, bias=False)
         self.score = Linear(width, 1, bias=False)
 
-    def keys(self, encoder_hidden_states: Tensor) -> Tensor:
-        keys: Tensor = self.key(encoder_hidden_states)
-        return keys
-
     def scores(self, states: Tensor, keys: Tensor) -> Tensor:
-        queries: Tensor = self.query(states)
+        queries = self.query(states)
         max_positions = max(1, _MAX_ADDITIVE_VALUES // keys.numel())
         if queries.size(1) <= max_positions:
             return self._compare(queries, keys)
@@ -159,17 +146,14 @@ class AdditiveAttention(RecurrentAttention):
         return torch.cat(parts, dim=1)
 
     def _compare(self, queries: Tensor, keys: Tensor) -> Tensor:
-        scores: Tensor = self.score(torch.tanh(queries.unsqueeze(2) + keys.unsqueeze(1)))  # [B,T,S,1]
-        return scores.squeeze(-1)
+        return self.score(torch.tanh(queries.unsqueeze(2) + keys.unsqueeze(1))).squeeze(-1)
 
 
-def new_attention(settings: RnnSettings) -> RecurrentAttention | None:
-    """Return the attention that the settings name, if any."""
-    if settings.attention == "additive":
-        return AdditiveAttention(settings.width)
-    if settings.attention == "general":
-        return GeneralAttention(settings.width)
-    return DotAttention() if settings.attention == "dot" else None
+ATTENTIONS: dict[str, Callable[[int], RecurrentAttention]] = {
+    "additive": AdditiveAttention,
+    "dot": DotAttention,
+    "general": GeneralAttention,
+}
 
 
 def new_cells(cell: Cell, input_width: int, width: int, bidirectional: bool = False) -> nn.RNN | nn.GRU | nn.LSTM:

@@ -67,15 +67,12 @@ class TransformerCache:
         # Heads are no axis of their own, so that they and the hypotheses are one, without a copy.
         keys, values = self.kv_cache[:attended].view(attended, *self.kv_cache.shape[1:3], -1, width).unbind(2)
         bias = self.causal_bias[:attended].view(1, 1, -1)
-        each = zip(keys.permute(1, 2, 3, 0).unbind(0), values.permute(1, 2, 0, 3).unbind(0), strict=True)
-        return [KeyValues(key, value, bias) for key, value in each]
+        return _each_layer(keys.permute(1, 2, 3, 0), values.permute(1, 2, 0, 3), bias)
 
     def cross_attn_kv(self) -> list[KeyValues]:
         """Return each layer's keys and values of the source."""
         keys, values = self.encoder_kv.flatten(2, 3).unbind(1)  # [L,B·K,S,d]
-        bias = self.encoder_bias.flatten(0, 1)
-        each = zip(keys.transpose(2, 3).unbind(0), values.unbind(0), strict=True)
-        return [KeyValues(key, value, bias) for key, value in each]
+        return _each_layer(keys.transpose(2, 3), values, self.encoder_bias.flatten(0, 1))
 
     def select(self, hypothesis_indices: Tensor) -> Self:
         """See Cache.select."""
@@ -92,6 +89,11 @@ class TransformerCache:
             encoder_bias=self.encoder_bias.index_select(0, sentences),
             source_columns=self.source_columns and self.source_columns.select(sentences),
         )
+
+
+def _each_layer(keys: Tensor, values: Tensor, bias: Tensor) -> list[KeyValues]:
+    """Split keys [L,N,d,S] and values [L,N,S,d] by layer."""
+    return [KeyValues(key, value, bias) for key, value in zip(keys.unbind(0), values.unbind(0), strict=True)]
 
 
 def _allocate(scratch: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -154,7 +156,10 @@ class Transformer(EncoderDecoder):
         ids = self._known_ids(target.required_ids("positions", "segment_ids"))
         indices = torch.arange(ids.size(1), device=ids.device) if target.positions is None else target.positions
         positions = self._positional_encoding(indices)
-        self_attn_mask = None if target.segment_ids is None else _segment_mask(target.segment_ids)
+        self_attn_mask = None
+        if target.segment_ids is not None:  # packed rows: [B,1,T,T], true for earlier positions of the same segment
+            is_same = target.segment_ids[:, :, None] == target.segment_ids[:, None, :]
+            self_attn_mask = is_same.tril().unsqueeze(1)
         hidden_states = self._add_positions(self.embeddings.embed_target(ids), positions)
         weights, attention = None, attention or self.output.needs_attention
         source, source_mask = encoder_output.hidden_states, encoder_output.attn_mask
@@ -244,11 +249,4 @@ class Transformer(EncoderDecoder):
 
     def _add_positions(self, embeddings: Tensor, positions: PositionalEncoding) -> Tensor:
         sinusoidal = positions.sinusoidal
-        hidden_states: Tensor = self.dropout(embeddings if sinusoidal is None else embeddings + sinusoidal)
-        return hidden_states
-
-
-def _segment_mask(segment_ids: Tensor) -> Tensor:
-    """Return the mask [B,1,T,T] of packed rows [B,T], true for earlier positions of the same segment."""
-    is_same = segment_ids[:, :, None] == segment_ids[:, None, :]
-    return is_same.tril().unsqueeze(1)
+        return self.dropout(embeddings if sinusoidal is None else embeddings + sinusoidal)

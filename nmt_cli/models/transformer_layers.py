@@ -1,7 +1,5 @@
 """The layers of the Transformer."""
 
-from typing import cast
-
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -109,8 +107,7 @@ class FeedForward(nn.Module):
         prepare_children(self, backend)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        transformed: Tensor = self.outer(self.activate(self.inner(hidden_states)))
-        return transformed
+        return self.outer(self.activate(self.inner(hidden_states)))
 
 
 class Activation(nn.Module):
@@ -126,9 +123,9 @@ class Activation(nn.Module):
             # Dropout first is the same, and the backward pass needs one large tensor less.
             return functional.relu(self.dropout(values))
         if self.function == "gelu":
-            return cast(Tensor, self.dropout(functional.gelu(values)))
+            return self.dropout(functional.gelu(values))
         gate, values = values.chunk(2, dim=-1)
-        return cast(Tensor, self.dropout(functional.silu(gate) * values))
+        return self.dropout(functional.silu(gate) * values)
 
 
 class Residual(nn.Module):

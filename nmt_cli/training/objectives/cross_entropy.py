@@ -1,6 +1,7 @@
 """Label-smoothed cross-entropy."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,8 +9,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nmt_cli.data.batches import Batch
-from nmt_cli.models.contract import DecoderInput, Model, OutputPositions
-from nmt_cli.training.objectives.objective import LossOutput, Objective, chunked_loss, chunks_by_position, inputs_of
+from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, OutputPositions
+from nmt_cli.training.objectives.objective import (
+    LogitsLoss,
+    LossOutput,
+    Objective,
+    chunked_loss,
+    chunks_by_position,
+    inputs_of,
+)
 
 
 class CrossEntropyObjective(Objective):
@@ -21,14 +29,24 @@ class CrossEntropyObjective(Objective):
 
     def forward(self, batch: Batch) -> LossOutput:
         output = self.model.decode(self.model.encode(inputs_of(batch)), DecoderInput(batch.decoder_input))
-        epsilon = self.label_smoothing if self.training else 0.0
+        criterion = CrossEntropyCriterion(self.label_smoothing if self.training else 0.0)
+        return LossOutput(self._loss([output], batch, criterion), batch.target_tokens, {})
 
-        def loss(logits: Sequence[Tensor], labels: Tensor) -> Tensor:
-            return label_smoothed_cross_entropy(logits[0], labels, epsilon)
-
+    def _loss(self, outputs: Sequence[DecoderOutput], batch: Batch, criterion: LogitsLoss) -> Tensor:
+        """Sum a criterion over the labelled positions of a batch, given the outputs of all passes."""
         positions = OutputPositions.from_index(batch.label_positions, batch.decoder_input.size(1))
-        chunks = chunks_by_position(self.model, positions, batch.labels, loss)
-        return LossOutput(chunked_loss([output], chunks), batch.target_tokens, {})
+        return chunked_loss(outputs, chunks_by_position(self.model, positions, batch.labels, criterion, len(outputs)))
+
+
+@dataclass(frozen=True)
+class CrossEntropyCriterion:
+    """Label-smoothed cross-entropy of one pass."""
+
+    epsilon: float
+    cutoff_rates = (0.0,)
+
+    def __call__(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
+        return label_smoothed_cross_entropy(logits[0], labels, self.epsilon)
 
 
 def label_smoothed_cross_entropy(logits: Tensor, labels: Tensor, epsilon: float) -> Tensor:

@@ -45,11 +45,8 @@ class Objective(nn.Module, ABC):
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
-
-    @property
-    def uses_all_parameters(self) -> bool:
+        self.uses_all_parameters = model.uses_all_parameters
         """Whether each training pass gives every parameter a gradient."""
-        return self.model.uses_all_parameters
 
     @abstractmethod
     def forward(self, batch: Batch) -> LossOutput:
@@ -83,8 +80,9 @@ def chunked_loss(outputs: Sequence[DecoderOutput], chunk_losses: Iterable[ChunkL
     total = torch.stack(losses).sum()
     if not leaves:
         return total
-    originals = dict(zip(map(id, _tensors(detached)), _tensors(outputs), strict=True))
-    inputs = [originals.get(id(leaf), leaf) for leaf in leaves]
+    copies, originals = ([tensor for each in records for tensor in each.tensors()] for records in (detached, outputs))
+    replaced = dict(zip(map(id, copies), originals, strict=True))
+    inputs = [replaced.get(id(leaf), leaf) for leaf in leaves]
     attached: Tensor = _KnownGradients.apply(total, gradients, *inputs)  # type: ignore[no-untyped-call]
     return attached
 
@@ -119,20 +117,14 @@ class _KnownGradients(torch.autograd.Function):
         return None, None, *(gradient * grad_output for gradient in ctx.saved_tensors)
 
 
-def _tensors(outputs: Sequence[DecoderOutput]) -> list[Tensor]:
-    return [tensor for output in outputs for tensor in output.tensors()]
-
-
 def _leaves(loss: Tensor) -> list[Tensor]:
     """Return the leaves that a loss was computed from and that need a gradient."""
     leaves, visited = list[Tensor](), set[Node]()
     waiting = [loss.grad_fn]
     while waiting:
         node = waiting.pop()
-        if node is None or node in visited:
-            continue
-        visited.add(node)
-        if hasattr(node, "variable"):
-            leaves.append(node.variable)
-        waiting.extend(following for following, _ in node.next_functions)
+        if node is not None and node not in visited:
+            visited.add(node)
+            leaves += [node.variable] if hasattr(node, "variable") else []
+            waiting.extend(following for following, _ in node.next_functions)
     return leaves

@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 
 from nmt_cli.data.batches import Batch, TokenAlignment
-from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, OutputPositions
+from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model
 from nmt_cli.recipe.training import RDropSettings, SimCutSettings, Training
-from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective, label_smoothed_cross_entropy
+from nmt_cli.training.objectives.cross_entropy import (
+    CrossEntropyCriterion,
+    CrossEntropyObjective,
+    label_smoothed_cross_entropy,
+)
 from nmt_cli.training.objectives.input_noise import (
     sampling_rate,
     scheduled_sampling,
@@ -18,7 +22,7 @@ from nmt_cli.training.objectives.input_noise import (
     target_token_mask,
     word_dropout,
 )
-from nmt_cli.training.objectives.objective import LossOutput, chunked_loss, chunks_by_position, inputs_of
+from nmt_cli.training.objectives.objective import LossOutput, inputs_of
 
 _MIN_ATTENTION = 1e-9
 """Attention below this counts as this, so that a link without attention has a finite loss."""
@@ -33,7 +37,7 @@ class RegularizedObjective(CrossEntropyObjective):
 
     def __init__(self, model: Model, settings: Training, unk: int) -> None:
         super().__init__(model, settings.label_smoothing)
-        self.criterion = _criterion(settings)
+        self.criterion = _CRITERIA[type(settings.consistency)](settings.label_smoothing, settings.consistency)
         self.word_dropout = settings.word_dropout
         self.sampling = settings.scheduled_sampling
         self.alignment_weight = settings.guided_alignment.weight if settings.guided_alignment else 0.0
@@ -43,9 +47,7 @@ class RegularizedObjective(CrossEntropyObjective):
         if not self.training:
             return super().forward(batch)
         output, passes = self._decode(batch), len(self.criterion.cutoff_rates)
-        positions = OutputPositions.from_index(batch.label_positions, batch.decoder_input.size(1))
-        chunks = chunks_by_position(self.model, positions, batch.labels, self.criterion, passes)
-        loss, values = chunked_loss(output.chunk(passes), chunks), {}
+        loss, values = self._loss(output.chunk(passes), batch, self.criterion), {}
         if self.alignment_weight and batch.alignment is not None and output.cross_attention is not None:
             each = [alignment_loss(batch.alignment, attention) for attention in output.cross_attention.chunk(passes)]
             values["guided_alignment"] = torch.stack(each).mean()
@@ -93,17 +95,6 @@ class Criterion(Protocol):
 
 
 @dataclass(frozen=True)
-class CrossEntropyCriterion:
-    """Label-smoothed cross-entropy of one pass."""
-
-    epsilon: float
-    cutoff_rates = (0.0,)
-
-    def __call__(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
-        return label_smoothed_cross_entropy(logits[0], labels, self.epsilon)
-
-
-@dataclass(frozen=True)
 class RDrop:
     """Cross-entropy of two passes with different dropout, and their divergence (Liang et al. 2021).
 
@@ -141,12 +132,11 @@ class SimCut:
         return cross_entropy + self.settings.weight * (full.exp() * (full - masked)).sum()
 
 
-_CONSISTENCY: dict[type[Any], Callable[[float, Any], Criterion]] = {RDropSettings: RDrop, SimCutSettings: SimCut}
-
-
-def _criterion(settings: Training) -> Criterion:
-    epsilon, consistency = settings.label_smoothing, settings.consistency
-    return _CONSISTENCY[type(consistency)](epsilon, consistency) if consistency else CrossEntropyCriterion(epsilon)
+_CRITERIA: dict[type[Any], Callable[[float, Any], Criterion]] = {
+    RDropSettings: RDrop,
+    SimCutSettings: SimCut,
+    type(None): lambda epsilon, _: CrossEntropyCriterion(epsilon),
+}
 
 
 def _log_probs(logits: Tensor) -> Tensor:
