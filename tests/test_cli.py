@@ -1,14 +1,16 @@
 """The command line: help, one-line error messages and exit codes."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from nmt_cli import __version__
+from nmt_cli import __version__, cli
 from nmt_cli.cli import main
+from nmt_cli.errors import StoppedError
 
 ROOT = Path(__file__).parents[1]
 
@@ -102,6 +104,19 @@ def test_error_is_one_line_with_exit_code(
         "two.txt",
         "wrong.yaml",
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (MemoryError(), 5), (StoppedError("stopped", signal.SIGTERM), 143)]
+)
+def test_interrupted_or_stopped_command_has_its_exit_code(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    assert exit_code("runs", monkeypatch=monkeypatch) == code
 
 
 def test_recipe_error_is_reported_before_torch_is_imported(tmp_path: Path) -> None:

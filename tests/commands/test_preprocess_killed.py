@@ -156,7 +156,7 @@ def test_full_disk_is_reported_and_keeps_the_previous_data(
 ) -> None:
     forked = PreprocessRun(SIZES[0], before=f"limit_file_size({max_bytes})")
     assert forked.exit_code() == 5, forked.stderr
-    assert "no space left" in forked.stderr
+    assert forked.stderr.count("nmt: error: ") == 1
     assert "Traceback" not in forked.stderr
     assert contents(Path("prepared")) == expected[SIZES[1]]
     preprocess(recipe_with(SIZES[0]))
@@ -174,7 +174,7 @@ def test_killed_worker_stops_the_job_and_shards_are_reused(expected: dict[int, d
     os.kill(found[0], signal.SIGKILL)
     assert forked.exit_code(20) == 5, forked.stderr
     assert time.monotonic() - began < 45
-    assert "was killed by SIGKILL; if out of memory, lower --nproc" in forked.stderr
+    assert "SIGKILL" in forked.stderr and "--nproc" in forked.stderr
     assert not any(map(is_alive, found))
     assert contents(Path("prepared")) == expected[SIZES[1]]
     assert any(Path("prepared.parts").glob("train/digits/0*[0-9]/shard.json"))

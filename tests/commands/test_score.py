@@ -120,7 +120,7 @@ def test_score_names_a_line_without_a_tab(give: Callable[[bytes], None]) -> None
 
 def test_score_requires_both_files_or_none() -> None:
     for files in ((Path("a"), None), (None, Path("b"))):
-        with pytest.raises(RecipeError, match="go together"):
+        with pytest.raises(RecipeError, match=r"^--source"):
             score(MODEL, *files)
 
 

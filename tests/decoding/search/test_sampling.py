@@ -21,6 +21,7 @@ from fake_models import (
 
 from nmt_cli.decoding.logits_processors.processor import SuppressTokens
 from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.search.sampling import _sample_next_token
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 
@@ -71,6 +72,12 @@ def test_top_p_samples_among_the_smallest_nucleus() -> None:
     counted = words_after_start(model, 2000, settings(top_p=0.6))
 
     assert set(counted) == set(ordered.indices[:needed].tolist())
+
+
+def test_top_p_ends_at_the_token_that_reaches_it() -> None:
+    scores = torch.tensor([[[0.0, 0.0, -torch.inf]]])  # two tokens of probability 1/2
+    drawn = [_sample_next_token(scores, settings(top_p=0.5), torch.tensor([[at]])) for at in (0.1, 0.9)]
+    assert drawn[0] == drawn[1]
 
 
 def test_tiny_top_p_leaves_the_most_likely_token() -> None:
