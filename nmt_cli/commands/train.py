@@ -17,7 +17,6 @@ from nmt_cli.devices import (
     current_rank,
     default_processes,
     describe,
-    environment,
     is_rank,
     is_restarted,
     may_hang_when_restarted,
@@ -30,8 +29,8 @@ from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import require_tensorboard
-from nmt_cli.runs.opening import begin, move_aside, refuse_another_experiment, refuse_foreign_folder
-from nmt_cli.training.distributed import Distributed, init_distributed
+from nmt_cli.runs.opening import move_aside, refuse_another_experiment, refuse_foreign_folder
+from nmt_cli.training.distributed import init_distributed
 
 
 def train(
@@ -81,25 +80,7 @@ def train(
             refuse_another_experiment(run, recipe, prepared.fingerprint)
         distributed.barrier()
         with memory_errors():
-            _start_or_resume(run, recipe, recipe_path, prepared, device, distributed, reporter)
-
-
-def _start_or_resume(
-    run: RunDirectory,
-    recipe: Recipe,
-    recipe_path: Path,
-    prepared: Prepared,
-    device: torch.device,
-    distributed: Distributed,
-    reporter: Reporter,
-) -> None:
-    """Train in a run that is locked. If it is finished, change no file."""
-    training_run = TrainingRun(run, recipe, prepared, device, distributed, reporter)
-    if training_run.is_finished():
-        return
-    if distributed.is_primary:
-        begin(run, recipe, recipe_path, prepared.fingerprint, prepared.tokenizer.save, environment(), reporter)
-    training_run.run()
+            TrainingRun(run, recipe, prepared, device, distributed, reporter).start(recipe_path)
 
 
 def _open_prepared(recipe: Recipe) -> Prepared:

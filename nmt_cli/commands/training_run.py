@@ -26,6 +26,7 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import CONFIG, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
 from nmt_cli.runs.journal import Journal, read_summary, update_summary
+from nmt_cli.runs.opening import begin
 from nmt_cli.training.batch_size import find_batch_tokens
 from nmt_cli.training.data_iterator import UpdateBatches, iterate_updates, prefetch
 from nmt_cli.training.distributed import Distributed
@@ -62,21 +63,22 @@ class TrainingRun:
         if checkpoint is not None:
             self._load_checkpoint(checkpoint)
 
-    def is_finished(self) -> bool:
-        """Return whether there is nothing left to do; if so, report why."""
-        reason = stop_reason(self._recipe.training, self._trainer.state)
-        # The status "finished" is written last: without it, a kill may have left work to do or files to remove.
-        is_finished = bool(reason) and read_summary(self._run).get("status") == "finished" and self._is_published()
-        if is_finished:
-            self._reporter.info(f"{self._run.path}: training is finished: {reason}")
-        return is_finished
+    def start(self, recipe_path: Path) -> None:
+        """Start or resume the run, which is locked, and train until the end or a signal.
 
-    def run(self) -> None:
-        """Train until the end or a signal. After divergence, roll back and continue with a lower learning rate.
+        After divergence, roll back and continue with a lower learning rate. If the run is finished, change no file.
 
         Raises:
             StoppedError: A signal stopped this rank or another one; everything is saved.
         """
+        run, prepared, reason = self._run, self._prepared, stop_reason(self._recipe.training, self._trainer.state)
+        # The status "finished" is written last: without it, a kill may have left work to do or files to remove.
+        if reason and read_summary(run).get("status") == "finished" and self._is_published():
+            self._reporter.info(f"{run.path}: training is finished: {reason}")
+            return
+        if self._distributed.is_primary:
+            save, data = prepared.tokenizer.save, prepared.fingerprint
+            begin(run, self._recipe, recipe_path, data, save, environment(), self._reporter)
         limit_memory_growth()
         with catch_stop_signals(self._reporter) as received_signal:
             self._checkpointer.sync_run_directory()
@@ -92,7 +94,7 @@ class TrainingRun:
             self._publish()
             return
         if self._distributed.is_primary:
-            update_summary(self._run, status="stopped", update=num_updates)
+            update_summary(run, status="stopped", update=num_updates)
         number = received_signal() or signal.SIGTERM  # None if another rank received it
         message = f"stopped by {number.name} at update {num_updates:,}; rerun the same command to resume"
         raise StoppedError(message if self._distributed.is_primary else "", number)

@@ -118,13 +118,7 @@ def worst_lines(texts: EvaluationTexts, statistics: MetricStatistics, max_lines:
     scores = statistics.sentence_scores()
     order = sorted(range(len(scores)), key=lambda line: scores[line], reverse=statistics.metric.lower_is_better)
     return [
-        LineScore(
-            line + 1,
-            scores[line],
-            texts.source(line),
-            texts.hypotheses[line],
-            texts.references_of(line),
-        )
+        LineScore(line + 1, scores[line], texts.source(line), texts.hypotheses[line], texts.references_of(line))
         for line in order[:max_lines]
     ]
 
