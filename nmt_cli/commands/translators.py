@@ -31,7 +31,7 @@ def open_translator(options: TranslateOptions) -> "Translator":
     if weights and (len(weights) != len(options.models) or not all(0 < weight < math.inf for weight in weights)):
         raise RecipeError(f"--weights: {len(options.models)} models need as many weights, all above zero")
     if options.protect:
-        from nmt_cli.decoding.markup import compile_protected
+        from nmt_cli.decoding.markup.transfer import compile_protected
 
         compile_protected(options.protect)  # errors come before the model is loaded
     models = [load_model(path, options.overrides) for path in options.models]

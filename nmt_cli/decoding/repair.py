@@ -1,13 +1,22 @@
 """Repair of translations with problems: they are searched for in other ways, and the best result is kept."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nmt_cli.decoding.scoring.annotation import Annotation
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.generator import Generator
+from nmt_cli.decoding.markup.placeholders import (
+    MaskedLine,
+    mask_spans,
+)
+from nmt_cli.decoding.markup.transfer import reinsert_markup
+from nmt_cli.decoding.scoring.annotation import Annotation, AnnotationInput, Annotator, score_texts
 from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
 from nmt_cli.decoding.search.strategies import Strategy
 from nmt_cli.decoding.sentences import SentenceInput
+from nmt_cli.errors import ModelError
 from nmt_cli.text.checks import TranslationFinding
 
 Check = Callable[[str, str], tuple[TranslationFinding, ...]]
@@ -126,3 +135,55 @@ class Repair:
         hypothesis = found.hypothesis
         score = normalize_score(hypothesis.log_probability, len(hypothesis.tokens) + 1, self._length_penalty)
         return replace(found, hypothesis=replace(hypothesis, score=score))
+
+
+class MaskedSearch:
+    """Searches for sentences without text that the model does not reproduce, and reinserts it by word alignment."""
+
+    def __init__(self, generator: Generator, tokenizer: Tokenizer, strategy: Strategy[Any]) -> None:
+        self._generator, self._tokenizer, self._strategy = generator, tokenizer, strategy
+
+    def __call__(
+        self, sentences: Sequence[SentenceInput], sources: Sequence[str], lost: Sequence[Sequence[str]]
+    ) -> list[list[Hypothesis]]:
+        """Return the best translation of each sentence, scored by the model with the lost text in it.
+
+        There is none if nothing is left of the sentence, if the model has no attention, or if it has source factors,
+        which belong to whole words.
+
+        Args:
+            sources: The text of each sentence.
+            lost: The parts of each text that are missing from its translation.
+        """
+        if self._tokenizer.factors.names:
+            return [[] for _ in sentences]
+        masked = [
+            mask_spans(MaskedLine(source), re.compile("|".join(map(re.escape, sorted(each, key=len, reverse=True)))))
+            for source, each in zip(sources, lost, strict=True)
+        ]
+        rows = self._tokenizer.encode_source([each.text for each in masked])
+        indices = [index for index, row in enumerate(rows) if row]
+        found = self._generator.search(
+            [replace(sentences[index], tokens=rows[index]) for index in indices], self._strategy
+        )
+        best = [hypotheses[0].tokens for hypotheses in found]
+        texts = self._tokenizer.decode_target([list(tokens) for tokens in best])
+        annotator = Annotator(self._generator, self._tokenizer, self._strategy.settings.batch_tokens, alignment=True)
+        try:
+            annotations = annotator.annotate(
+                [
+                    AnnotationInput(masked[index].text, replace(sentences[index], tokens=rows[index]), text, tokens)
+                    for index, text, tokens in zip(indices, texts, best, strict=True)
+                ]
+            )
+        except ModelError:  # no attention
+            return [[] for _ in sentences]
+        complete = [
+            reinsert_markup(masked[index], text, annotation.alignment or (), str)
+            for index, text, annotation in zip(indices, texts, annotations, strict=True)
+        ]
+        scored = score_texts(
+            self._generator, self._tokenizer, self._strategy.settings, [sentences[index] for index in indices], complete
+        )
+        by_index = dict(zip(indices, scored, strict=True))
+        return [[by_index[index]] if index in by_index else [] for index in range(len(sentences))]

@@ -20,8 +20,8 @@ from nmt_cli.decoding.constraints.builder import ConstraintBuilder
 from nmt_cli.decoding.constraints.hard_terms import HardTermSearch
 from nmt_cli.decoding.constraints.spelling import continuation_mask, unused_bytes
 from nmt_cli.decoding.generator import Generator
-from nmt_cli.decoding.markup import MarkupTransfer, MaskedSearch
-from nmt_cli.decoding.repair import Check, DecodedHypothesis, Repair, SentenceResult, decode_hypotheses
+from nmt_cli.decoding.markup.transfer import MarkupTransfer
+from nmt_cli.decoding.repair import Check, DecodedHypothesis, MaskedSearch, Repair, SentenceResult, decode_hypotheses
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions
 from nmt_cli.decoding.results import TranslatedText, Translation
 from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator

@@ -18,9 +18,8 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenters import BpeSegmenter
 from nmt_cli.data.tokenizing.tags import SourceTags
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
-from nmt_cli.decoding.logits_processors.batch import BatchConstraints
 from nmt_cli.decoding.requests import Request
-from nmt_cli.decoding.search.strategies import BeamStrategy
+from nmt_cli.decoding.search.strategies import BatchConstraints, BeamStrategy
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import ModelError, ResourceError

@@ -58,7 +58,7 @@ class TranslatorFactory:
 
 def translate_fn(translator: "Translator", format: OutputFormat) -> TranslateFn:
     """Return a function that translates a window to lines of this format."""
-    from nmt_cli.decoding.formats import FORMATS
+    from nmt_cli.decoding.results import FORMATS
     from nmt_cli.devices import memory_errors, release_freed_memory
 
     write = FORMATS[format]

@@ -20,8 +20,7 @@ from itertools import pairwise
 from nmt_cli.console import OnProgress
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.generator import Generator
-from nmt_cli.decoding.scoring.alignment import Link
-from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator, score_texts
+from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator, Link, score_texts
 from nmt_cli.decoding.search.hypotheses import Hypothesis, best_first
 from nmt_cli.decoding.sentences import HardTerm, SentenceInput
 from nmt_cli.errors import ModelError

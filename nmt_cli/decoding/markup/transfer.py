@@ -1,31 +1,35 @@
-"""Translation of lines with markup or protected text, which come out exactly once."""
+"""Translation of lines with markup or protected text, which come out exactly once.
+
+What was masked is reinserted into the translation by word alignment.
+"""
 
 import re
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.markup.placeholders import (
+    CLOSING,
     MaskedLine,
+    Placeholder,
     count_matches,
     escape_markup,
     mask_markup,
     mask_spans,
     mask_tags,
 )
-from nmt_cli.decoding.markup.reinsertion import reinsert_markup
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.results import TranslatedText, Translation
-from nmt_cli.decoding.scoring.annotation import Annotation, AnnotationInput, Annotator, score_texts
-from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.search.strategies import Strategy
-from nmt_cli.decoding.sentences import SentenceInput
-from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.decoding.scoring.annotation import Annotation, Link
+from nmt_cli.errors import RecipeError
 
 TranslateWindow = Callable[[Sequence[Request]], list[Translation]]
 """Translates lines together and aligns their words."""
+
+
+_WORD = re.compile(r"[^ \t]+")
+
+Bounds = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -94,58 +98,6 @@ class MarkupTransfer:
         return replace(found, text=text, annotation=annotation)
 
 
-class MaskedSearch:
-    """Searches for sentences without text that the model does not reproduce, and reinserts it by word alignment."""
-
-    def __init__(self, generator: Generator, tokenizer: Tokenizer, strategy: Strategy[Any]) -> None:
-        self._generator, self._tokenizer, self._strategy = generator, tokenizer, strategy
-
-    def __call__(
-        self, sentences: Sequence[SentenceInput], sources: Sequence[str], lost: Sequence[Sequence[str]]
-    ) -> list[list[Hypothesis]]:
-        """Return the best translation of each sentence, scored by the model with the lost text in it.
-
-        There is none if nothing is left of the sentence, if the model has no attention, or if it has source factors,
-        which belong to whole words.
-
-        Args:
-            sources: The text of each sentence.
-            lost: The parts of each text that are missing from its translation.
-        """
-        if self._tokenizer.factors.names:
-            return [[] for _ in sentences]
-        masked = [
-            mask_spans(MaskedLine(source), re.compile("|".join(map(re.escape, sorted(each, key=len, reverse=True)))))
-            for source, each in zip(sources, lost, strict=True)
-        ]
-        rows = self._tokenizer.encode_source([each.text for each in masked])
-        indices = [index for index, row in enumerate(rows) if row]
-        found = self._generator.search(
-            [replace(sentences[index], tokens=rows[index]) for index in indices], self._strategy
-        )
-        best = [hypotheses[0].tokens for hypotheses in found]
-        texts = self._tokenizer.decode_target([list(tokens) for tokens in best])
-        annotator = Annotator(self._generator, self._tokenizer, self._strategy.settings.batch_tokens, alignment=True)
-        try:
-            annotations = annotator.annotate(
-                [
-                    AnnotationInput(masked[index].text, replace(sentences[index], tokens=rows[index]), text, tokens)
-                    for index, text, tokens in zip(indices, texts, best, strict=True)
-                ]
-            )
-        except ModelError:  # no attention
-            return [[] for _ in sentences]
-        complete = [
-            reinsert_markup(masked[index], text, annotation.alignment or (), str)
-            for index, text, annotation in zip(indices, texts, annotations, strict=True)
-        ]
-        scored = score_texts(
-            self._generator, self._tokenizer, self._strategy.settings, [sentences[index] for index in indices], complete
-        )
-        by_index = dict(zip(indices, scored, strict=True))
-        return [[by_index[index]] if index in by_index else [] for index in range(len(sentences))]
-
-
 def _is_preserved(line: _MaskedRequest, translation: Translation, pattern: re.Pattern[str]) -> bool:
     """Return whether all hypotheses contain the matches of a pattern as often as the source."""
     wanted = count_matches(line.line.text, pattern)
@@ -160,3 +112,111 @@ def compile_protected(patterns: Sequence[str]) -> re.Pattern[str] | None:
         except re.error as error:
             raise RecipeError(f"--protect {pattern!r}: is not a regular expression: {error}") from error
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) if patterns else None
+
+
+def reinsert_markup(masked: MaskedLine, translation: str, links: Iterable[Link], escape: Callable[[str], str]) -> str:
+    """Insert each placeholder of a line into its translation exactly once, nested as before.
+
+    A placeholder that encloses words goes around the words aligned to them, without those that would add more
+    unaligned than aligned words. One that encloses nothing goes before the word aligned to the next one.
+
+    Args:
+        links: The alignment of the words of the masked text and of the translation.
+        escape: Applied to the text between placeholders.
+    """
+    return _Reinsertion(masked.text, translation, links).write(masked.placeholders, (0, len(translation)), escape)
+
+
+class _Reinsertion:
+    """A line and its translation, with their words and alignment."""
+
+    def __init__(self, source: str, target: str, links: Iterable[Link]) -> None:
+        self.source, self.target = source, target
+        self.source_words = [found.span() for found in _WORD.finditer(source)]
+        self.target_words = [found.span() for found in _WORD.finditer(target)]
+        self.links = sorted(
+            {(one, other) for one, other in links if one < len(self.source_words) and other < len(self.target_words)}
+        )
+
+    def write(self, placeholders: Sequence[Placeholder], bounds: Bounds, escape: Callable[[str], str]) -> str:
+        """Return the translation within bounds with the placeholders of one level."""
+        written, position = "", bounds[0]
+        for (start, end), placeholder in self._side_by_side(placeholders, bounds):
+            written += escape(self.target[position:start])
+            before, after = self._spacing(written[-1:], self.target[start : bounds[1]][:1], placeholder)
+            inner = self.write(placeholder.children, (start, end), escape)
+            written += before + placeholder.opening + inner + placeholder.closing + after
+            position = end
+        return written + escape(self.target[position : bounds[1]])
+
+    def _side_by_side(self, placeholders: Sequence[Placeholder], bounds: Bounds) -> list[tuple[Bounds, Placeholder]]:
+        """Return the placeholders of one level in target order with their characters, without overlaps, in bounds."""
+        wanted = [(*self._range(placeholder), index) for index, placeholder in enumerate(placeholders)]
+        placed, free = [], bounds[0]
+        for start, end, index in sorted(wanted):
+            start = min(max(start, free), bounds[1])
+            free = min(max(end, start), bounds[1])
+            placed.append(((start, free), placeholders[index]))
+        return placed
+
+    def _range(self, placeholder: Placeholder) -> Bounds:
+        """Return the characters of the translation that a placeholder should enclose."""
+        first = bisect_right([end for _, end in self.source_words], placeholder.start)
+        end = bisect_left([start for start, _ in self.source_words], placeholder.end)
+        aligned = sorted({other for one, other in self.links if first <= one < end})
+        if placeholder.start == placeholder.end or not aligned:
+            position = self._single_position(placeholder, first)
+            return position, position
+        first_target, last_target = _densest_run(aligned)
+        start = self._character(placeholder.start, first, first_target, at_end=False)
+        return start, max(start, self._character(placeholder.end, end - 1, last_target, at_end=True))
+
+    def _single_position(self, placeholder: Placeholder, next_word: int) -> int:
+        """Return where a placeholder that encloses nothing goes; `next_word` is the source word after it."""
+        if placeholder.anchor == "first":
+            return 0
+        if placeholder.anchor == "last":
+            return len(self.target)
+        before = [other for one, other in self.links if self.source_words[one][0] < placeholder.start]
+        if placeholder.anchor == "previous" and before:
+            start, end = self.target_words[before[-1]]
+            return start + len(self.target[start:end].rstrip(CLOSING))
+        following = [(one, other) for one, other in self.links if one >= next_word]
+        if following:
+            return self.target_words[following[0][1]][0]
+        return self.target_words[self.links[-1][1]][1] if self.links and next_word else len(self.target)
+
+    def _character(self, position: int, source_word: int, target_word: int, at_end: bool) -> int:
+        """Return where in a target word a boundary within or beside the source word falls.
+
+        It is known if the words are spelled alike; a boundary beside punctuation stays beside it.
+        """
+        source_start, source_end = self.source_words[source_word]
+        start, end = self.target_words[target_word]
+        is_inside = source_start < position < source_end
+        if is_inside and self.source[source_start:source_end] == self.target[start:end]:
+            return start + position - source_start
+        word = self.target[start:end]
+        rest = self.source[position:source_end] if at_end else self.source[source_start:position]
+        if not is_inside or any(map(str.isalnum, rest)):
+            return end if at_end else start
+        return start + len(word.rstrip(rest)) if at_end else end - len(word.lstrip(rest))
+
+    def _spacing(self, before: str, after: str, placeholder: Placeholder) -> tuple[str, str]:
+        """Return the spaces that separate a span from words it did not touch, given the characters beside it."""
+        touches_before, touches_after = placeholder.touches
+        needs_before = not touches_before and before.strip()
+        needs_after = not touches_after and after.strip() and after not in CLOSING
+        return " " if needs_before else "", " " if needs_after else ""
+
+
+def _densest_run(indices: Sequence[int]) -> Bounds:
+    """Return first and last of the run that holds the most of these indices, minus the number of others within it."""
+    best, best_count = (indices[0], indices[0]), 0
+    count, start = 0, indices[0]
+    for position, index in enumerate(indices):
+        gap = index - indices[position - 1] - 1 if position else 0
+        count, start = (count - gap + 1, start) if position and count > gap else (1, index)
+        if count > best_count:
+            best_count, best = count, (start, index)
+    return best

@@ -10,8 +10,7 @@ from nmt_cli.data.context import DocumentContext, sliding_window
 from nmt_cli.data.factors import segment_factors
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.generator import Generator
-from nmt_cli.decoding.scoring.alignment import target_word_indices
-from nmt_cli.decoding.scoring.annotation import sum_word_scores
+from nmt_cli.decoding.scoring.annotation import sum_word_scores, target_word_indices
 from nmt_cli.decoding.scoring.targets import TargetScores
 from nmt_cli.decoding.search.hypotheses import normalize_score
 from nmt_cli.decoding.segments import is_blank

@@ -5,18 +5,29 @@ which strategy it has.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from nmt_cli.decoding.logits_processors.batch import BatchConstraints, build_processors
-from nmt_cli.decoding.logits_processors.phrases import BadWords, ForcedPhrases
-from nmt_cli.decoding.logits_processors.processor import ProcessorList
+from torch import Tensor
+
+from nmt_cli.decoding.logits_processors.phrases import BadWords, ForcedPhrases, PhraseBoost
+from nmt_cli.decoding.logits_processors.processor import (
+    LogitsProcessor,
+    MinLength,
+    NoRepeatNGram,
+    PartialPrefix,
+    PrefixContinuations,
+    ProcessorList,
+    SuppressTokens,
+)
+from nmt_cli.decoding.logits_processors.tracker import ContinuationTokens
 from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.search.candidates import CandidateSelector, TopKSelector
 from nmt_cli.decoding.search.constrained import ConstrainedSelector
-from nmt_cli.decoding.search.coverage import rerank_by_coverage
 from nmt_cli.decoding.search.diverse import DiverseSelector, merge_groups
 from nmt_cli.decoding.search.hypotheses import Hypothesis, max_target_lengths
-from nmt_cli.decoding.search.mbr import DecodeTokens, mbr_decode
+from nmt_cli.decoding.search.reranking import DecodeTokens, mbr_decode, rerank_by_coverage
 from nmt_cli.decoding.search.sampling import sample
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.errors import ModelError
@@ -31,6 +42,19 @@ _RETRY_NGRAM_SIZE = 3
 _RETRY_SAMPLES = 16
 
 Settings = TypeVar("Settings", bound=SearchSettings)
+
+
+@dataclass(frozen=True)
+class BatchConstraints:
+    """Everything that limits the translations of one batch."""
+
+    sentences: Sequence[SentenceInput]
+    """With the constraints on each translation."""
+    suppress_tokens: Sequence[int] = ()
+    """Target tokens that are never generated."""
+    continuations: ContinuationTokens = field(default_factory=ContinuationTokens)
+    processors: Sequence[LogitsProcessor] = ()
+    """Further processors, applied last."""
 
 
 class Strategy(ABC, Generic[Settings]):
@@ -209,3 +233,39 @@ def _candidate_settings(settings: MbrSettings) -> BeamSettings | SamplingSetting
         return settings.beam(count, n_best=count)
     filters: dict[str, Any] = {name: getattr(settings, name) for name in SamplingFilters.model_fields}
     return SamplingSettings(**filters | {"strategy": "sampling", "n_best": count})
+
+
+def build_processors(
+    settings: SearchSettings,
+    batch: BatchConstraints,
+    eos: int,
+    max_lengths: Tensor,
+    *,
+    has_competition: bool = False,
+) -> ProcessorList:
+    """Return the processors that the settings and the sentences need, in the order in which they are applied.
+
+    Args:
+        max_lengths: [B] maximum target tokens, without eos.
+        has_competition: Whether a hypothesis may complete a bad word and hope for a token that continues it.
+    """
+    constraints, device = [sentence.constraints for sentence in batch.sentences], max_lengths.device
+    processors: list[LogitsProcessor] = [
+        SuppressTokens(batch.suppress_tokens, device),
+        MinLength(settings.min_length, eos),
+    ]
+    if settings.no_repeat_ngram_size is not None:
+        processors.append(NoRepeatNGram(settings.no_repeat_ngram_size))
+    if any(each.bad_words for each in constraints):
+        processors.append(BadWords(constraints, batch.continuations, has_competition, device))
+    prefixes = [each.prefix for each in constraints]
+    if any(each.prefix_continuations for each in constraints):
+        continuations = [each.prefix_continuations for each in constraints]
+        processors.append(PrefixContinuations(prefixes, continuations, device))
+    if any(prefixes):
+        processors.append(PartialPrefix(prefixes, device))
+    if any(each.forced_phrases for each in constraints):
+        processors.append(ForcedPhrases(constraints, max_lengths, eos, batch.continuations))
+    if any(each.bonuses for each in constraints):
+        processors.append(PhraseBoost(constraints, batch.continuations, device))
+    return ProcessorList([*processors, *batch.processors])

@@ -11,7 +11,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.constraints.glossary import GlossaryEntry
 from nmt_cli.decoding.constraints.hard_terms import missing_terms
 from nmt_cli.decoding.requests import Request, TranslateOptions
-from nmt_cli.decoding.scoring.alignment import Link
+from nmt_cli.decoding.scoring.annotation import Link
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import HardTerm, SentenceInput
 from nmt_cli.decoding.translator import Translator

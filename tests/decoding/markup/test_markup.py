@@ -9,12 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.decoding.markup.placeholders import MaskedLine, escape_markup, mask_markup, mask_spans, mask_tags
-from nmt_cli.decoding.markup.reinsertion import reinsert_markup
-from nmt_cli.decoding.markup.transfer import MarkupTransfer
+from nmt_cli.decoding.markup.transfer import MarkupTransfer, reinsert_markup
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.results import TranslatedText, Translation
-from nmt_cli.decoding.scoring.alignment import Link
-from nmt_cli.decoding.scoring.annotation import Annotation
+from nmt_cli.decoding.scoring.annotation import Annotation, Link
 
 TAG = re.compile(r"</?\w+ ?\d*/?>")
 WORDS = st.lists(st.sampled_from(["a", "bc", "H2O", "x.", "<", "&", "…"]), max_size=8).map(" ".join)

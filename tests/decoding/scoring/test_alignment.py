@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.scoring.alignment import (
+from nmt_cli.decoding.results import format_pharaoh
+from nmt_cli.decoding.scoring.annotation import (
     decoded_word_indices,
-    format_pharaoh,
     source_word_indices,
     word_alignment,
 )

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.decoding.constraints.builder import TermUse
-from nmt_cli.decoding.formats import FORMATS
-from nmt_cli.decoding.results import TranslatedText, Translation
+from nmt_cli.decoding.results import FORMATS, TranslatedText, Translation
 from nmt_cli.decoding.scoring.annotation import Annotation
 
 LINES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])) | st.sampled_from(
