@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from jinja2 import Environment, StrictUndefined
 from torch import Tensor
 
 from nmt_cli.data.tokenizer import Tokenizer
@@ -22,63 +23,8 @@ MAX_POSITIONS = 2048
 
 _ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swiglu": "SWISH"}
 
-_GUIDE = """\
-# A translation model for CTranslate2
-
-Exported by nmt. Normalise each line and split it into subwords with the two SentencePiece models in this folder:
-
-```python
-{normalize_imports}import ctranslate2
-import sentencepiece
-
-source = sentencepiece.SentencePieceProcessor(model_file="source.spm")
-target = sentencepiece.SentencePieceProcessor(model_file="target.spm")
-translator = ctranslate2.Translator(".", compute_type="default")  # "int8" is faster and nearly as good
-{tags}
-
-def normalize(line):
-    return {normalize}
-
-
-lines = ["A line to translate."]
-translations = translator.translate_batch(
-    [{before}source.encode(normalize(line), out_type=str) for line in lines],
-    beam_size=5,
-    length_penalty=1,
-    max_input_length=0,
-    max_decoding_length=1000,
-    disable_unk=True,
-    suppress_sequences={suppressed},
-)
-for translation in translations:
-    print(target.decode(translation.hypotheses[0]))
-```
-"""
-_NMT_IMPORT = "from nmt_cli.text.normalization import NORMALIZATIONS\n\n"
-_NORMALIZE = {
-    "nfkc": ("import unicodedata\n\n", '" ".join(unicodedata.normalize("NFKC", line).split())'),
-    "quotes": (_NMT_IMPORT, 'NORMALIZATIONS["quotes"](line)'),
-    "punctuation": (_NMT_IMPORT, 'NORMALIZATIONS["punctuation"](line)'),
-    "none": ("", "line"),
-}
-"""Imports and code of the guide. Longer normalisations are imported from nmt, since any difference costs quality."""
-
-
-_TAGS = """\
-tags = {tags}
-before = [tags["{first}"]]  # the tags that preceded such lines in training; the language comes first
-"""
-
-
-_CONTEXT = """
-## Lines in context
-
-This model was trained on each line together with those before it in its document, as many as
-`data.context.sentences`. Put their pieces before those of the line, each line followed by `{source}`:
-`[*before, *pieces of the line before, "{source}", *pieces of the line]`. With `data.context.target`, the translation
-has `{target}` between its sentences, and what follows the last one is the translation of the line. Without it, the
-translation is that of the line alone; add `["{target}"]` to `suppress_sequences`.
-"""
+_GUIDE = Path(__file__).with_name("ctranslate2_guide.md.j2")
+"""Longer normalisations are imported from nmt there, since any difference costs quality."""
 
 
 def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
@@ -121,22 +67,18 @@ def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def _guide(tokenizer: Tokenizer, source: list[str], target: list[str]) -> str:
-    special = tokenizer.special_tokens
-    imports, normalize = _NORMALIZE[tokenizer.normalization]
-    tags = {name: source[token] for name, token in tokenizer.source.tags.items() if name != SEPARATOR}
-    target_tags = [target[token] for name, token in tokenizer.target.tags.items() if name != SEPARATOR]
-    guide = _GUIDE.format(
-        normalize_imports=imports,
-        normalize=normalize,
-        suppressed=[[name] for name in (target[special.pad], target[special.bos], *target_tags)],
-        tags=_TAGS.format(tags=tags, first=next(iter(tags))) if tags else "",
-        before="before + " if tags else "",
+    special, sides = tokenizer.special_tokens, [(tokenizer.source, source), (tokenizer.target, target)]
+    source_tags, target_tags = (
+        {name: names[token] for name, token in side.tags.items() if name != SEPARATOR} for side, names in sides
     )
-    if SEPARATOR in tokenizer.source.tags:
-        guide += _CONTEXT.format(
-            source=source[tokenizer.source.tag_id(SEPARATOR)], target=target[tokenizer.target.tag_id(SEPARATOR)]
-        )
-    return guide
+    suppressed = [target[special.pad], target[special.bos], *target_tags.values()]
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
+    return environment.from_string(_GUIDE.read_text("utf-8")).render(
+        normalization=tokenizer.normalization,
+        tags=source_tags,
+        suppressed=[[name] for name in suppressed],
+        separators=[names[side.tag_id(SEPARATOR)] for side, names in sides if SEPARATOR in tokenizer.source.tags],
+    )
 
 
 def token_names(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
@@ -145,17 +87,14 @@ def token_names(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
     CTranslate2 knows tokens by their names alone, so special tokens and tags get names that no piece has.
     """
     sides = tokenizer.source, tokenizer.target
-    no_pieces = [{*side.special_tokens.ids, *side.tags.values()} for side in sides]
+    source, target = (sorted({*side.special_tokens.ids, *side.tags.values()}) for side in sides)
     pieces = {
         piece
-        for side, others in zip(sides, no_pieces, strict=True)
+        for side, others in zip(sides, (source, target), strict=True)
         for token, piece in enumerate(side.entries)
         if token not in others
     }
-    source, target = (
-        _renamed(side.entries, sorted(others), pieces) for side, others in zip(sides, no_pieces, strict=True)
-    )
-    return source, target
+    return _renamed(sides[0].entries, source, pieces), _renamed(sides[1].entries, target, pieces)
 
 
 def _renamed(entries: list[str], others: list[int], pieces: set[str]) -> list[str]:
