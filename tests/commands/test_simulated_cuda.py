@@ -25,7 +25,7 @@ LINES = [" ".join(WORDS[(start + index) % 10] for index in range(1 + start % 4))
 
 
 class Walk:
-    """A command that ran on the simulated device: what happened there, and how many steps search took."""
+    """A command that ran on the simulated device, with its number of decoding steps and its output."""
 
     def __init__(self, device: SimulatedDevice, num_steps: int, output: str) -> None:
         self.device, self.num_steps, self.output = device, num_steps, output
@@ -135,24 +135,29 @@ def test_mixing_devices_is_found(nmt: Run, monkeypatch: pytest.MonkeyPatch) -> N
         torch.zeros(2, device="cuda") + torch.zeros(2)
 
 
+@pytest.mark.parametrize(
+    ("num_updates", "decoding"),
+    [(1, "{beam_size: 1, max_length: 1}"), pytest.param(6, "{beam_size: 2}", marks=pytest.mark.slow)],
+)
 def test_training_validation_saving_and_resuming_do_not_mix_devices(
-    recipe: Path, monkeypatch: pytest.MonkeyPatch
+    num_updates: int, decoding: str, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = ["training.ema_decay=0.5", "training.validation.every=6", "training.logging.every=6"]
+    changes = ["training.ema_decay=0.5", f"training.validation.every={num_updates}"]
+    changes += [f"training.logging.every={num_updates}", f"decoding={decoding}"]
     made = list[Trainer]()
     init = Trainer.__init__
 
-    def noted_init(self: Trainer, *arguments: Any) -> None:
+    def recording_init(self: Trainer, *arguments: Any) -> None:
         init(self, *arguments)
         made.append(self)
 
-    monkeypatch.setattr(Trainer, "__init__", noted_init)
+    monkeypatch.setattr(Trainer, "__init__", recording_init)
     monkeypatch.setattr(training_log, "matmul_speed", lambda *_: 1e12)  # measured with large products
-    for updates in (6, 12):
+    for updates in (num_updates, 2 * num_updates):
         with simulated_cuda() as device, without_autograd(lambda: made[-1].model.parameters()):
             train(recipe, [*changes, f"training.limits.updates={updates}"], Path("run"))
-        # Each of 6 updates reads the norm of its gradient, to skip those that are not finite. The others are logging
-        # and loading a checkpoint.
+        # Each update reads the norm of its gradient, to skip those that are not finite. The others are logging and
+        # loading a checkpoint.
         waits = device.synchronisations_in("training/") - device.synchronisations_in("training/validation.py")
-        assert waits <= 6 + 2, device.synchronisations.most_common()
-    assert RunDirectory(Path("run")).saved_updates() == [6, 12]
+        assert waits <= num_updates + 2, device.synchronisations.most_common()
+    assert RunDirectory(Path("run")).saved_updates() == [num_updates, 2 * num_updates]
