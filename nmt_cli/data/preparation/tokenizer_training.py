@@ -18,7 +18,7 @@ from nmt_cli.data.preparation.corpora import CorpusTask
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import extend
-from nmt_cli.data.tokenizing.sentencepiece_training import MAX_CHARACTERS
+from nmt_cli.data.tokenizing.sentencepiece_model import MAX_CHARACTERS
 from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.data.tokenizing.vocabulary import FactorValues
 from nmt_cli.errors import DataError

@@ -14,19 +14,16 @@ from nmt_cli.data.subword_sampling.unigram import UnigramSampler
 from nmt_cli.data.tokenizing.new_pieces import new_characters, new_merges, new_words
 from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind, Segmenter, SubwordSampler
 from nmt_cli.data.tokenizing.sentencepiece_model import (
+    ModelType,
     SentencePieceModel,
+    normalized_symbols,
     read_model,
+    sample_lines,
     serialize_model,
     serialize_overrides,
     serialize_pieces,
-)
-from nmt_cli.data.tokenizing.sentencepiece_training import (
-    ModelType,
-    TrainingPlan,
-    check_size,
-    normalized_symbols,
-    sample_lines,
     train_sentencepiece,
+    with_space,
 )
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
@@ -41,6 +38,8 @@ class SentencePieceSegmenter:
 
     name: ClassVar[str]
     _model_type: ClassVar[ModelType]
+    _takes_all: ClassVar[bool] = False
+    """Whether all characters or words become pieces, up to the size of the vocabulary. Fewer pieces are fine then."""
 
     def __init__(self, model: bytes) -> None:
         self.model = model
@@ -51,11 +50,15 @@ class SentencePieceSegmenter:
 
     @classmethod
     def train(cls, settings: TokenizerSettings, num_special: int, lines: Iterable[str], seed: int) -> Self:
-        num_pieces = settings.vocabulary_size - num_special
-        plan = TrainingPlan(cls._model_type, sample_lines(lines, seed), normalized_symbols(settings), num_pieces)
-        return cls(train_sentencepiece(settings, plan))
+        num_pieces, takes_all = settings.vocabulary_size - num_special, cls._takes_all
+        sentences = sample_lines(lines, seed)
+        return cls(
+            train_sentencepiece(
+                settings, cls._model_type, num_pieces, sentences, is_limit=takes_all, covers_all=takes_all
+            )
+        )
 
-    @cached_property
+    @property
     def pieces(self) -> Sequence[Piece]:
         return self._parsed.pieces
 
@@ -100,16 +103,17 @@ class SentencePieceSegmenter:
         return type(self)(self.model + serialize_pieces(pieces))
 
     def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
-        raise NotImplementedError
+        is_unigram = self._model_type == "unigram"
+        characters = new_characters(self, word_counts, num_pieces, score_step=int(not is_unigram), only_needed=True)
+        num_merges = num_pieces - len(characters)
+        return characters + new_merges(self, characters, word_counts, num_merges, sum_scores=is_unigram)
 
     def sampler(self, alpha: float) -> SubwordSampler:
-        table = self._piece_table()
-        return WordwiseSampler(table, UnigramSampler(table, alpha))
-
-    def _piece_table(self) -> PieceTable:
         if self._parsed.normalization not in _UNCHANGED:
             raise RecipeError("training.subword_sampling: this tokenizer changes text before it splits it")
-        return PieceTable(self)
+        table = PieceTable(self)
+        is_bpe = self._model_type == "bpe"
+        return WordwiseSampler(table, BpeDropout(table, alpha) if is_bpe else UnigramSampler(table, alpha))
 
 
 class UnigramSegmenter(SentencePieceSegmenter):
@@ -118,10 +122,6 @@ class UnigramSegmenter(SentencePieceSegmenter):
     name: ClassVar[str] = "unigram"
     _model_type: ClassVar[ModelType] = "unigram"
 
-    def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
-        characters = new_characters(self, word_counts, num_pieces, score_step=0, only_needed=True)
-        return characters + new_merges(self, characters, word_counts, num_pieces - len(characters), sum_scores=True)
-
 
 class BpeSegmenter(SentencePieceSegmenter):
     """Byte-pair encoding of characters (Sennrich et al. 2016)."""
@@ -129,31 +129,17 @@ class BpeSegmenter(SentencePieceSegmenter):
     name: ClassVar[str] = "bpe"
     _model_type: ClassVar[ModelType] = "bpe"
 
-    def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
-        characters = new_characters(self, word_counts, num_pieces, score_step=1, only_needed=True)
-        return characters + new_merges(self, characters, word_counts, num_pieces - len(characters), sum_scores=False)
-
-    def sampler(self, alpha: float) -> SubwordSampler:
-        table = self._piece_table()
-        return WordwiseSampler(table, BpeDropout(table, alpha))
-
 
 class CharacterSegmenter(SentencePieceSegmenter):
     """Each character is a piece."""
 
     name: ClassVar[str] = "character"
     _model_type: ClassVar[ModelType] = "char"
+    _takes_all: ClassVar[bool] = True
 
     @property
     def can_cache_words(self) -> bool:
         return False
-
-    @classmethod
-    def train(cls, settings: TokenizerSettings, num_special: int, lines: Iterable[str], seed: int) -> Self:
-        num_pieces, symbols = settings.vocabulary_size - num_special, normalized_symbols(settings)
-        plan = TrainingPlan(cls._model_type, sample_lines(lines, seed), symbols, num_pieces, True, True)
-        check_size(settings, plan)
-        return cls(train_sentencepiece(settings, plan))
 
     def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
         return new_characters(self, word_counts, num_pieces, score_step=1, only_needed=False)
@@ -166,9 +152,8 @@ class ByteSegmenter(CharacterSegmenter):
 
     @classmethod
     def train(cls, settings: TokenizerSettings, num_special: int, lines: Iterable[str], seed: int) -> Self:
-        symbols = normalized_symbols(settings)
-        plan = TrainingPlan("char", [" "], symbols, 2 + 256 + len(symbols), covers_all=True)
-        return cls(train_sentencepiece(settings, plan))
+        num_pieces = 2 + 256 + len(normalized_symbols(settings))
+        return cls(train_sentencepiece(settings, cls._model_type, num_pieces, [" "], covers_all=True))
 
 
 class WordSegmenter(CharacterSegmenter):
@@ -252,6 +237,4 @@ def import_segmenter(path: Path) -> tuple[Segmenter, str]:
         raise ModelError(f"{path}: does not mark the beginnings of words, which is not supported")
     pieces = [replace(each, kind=PieceKind.UNUSED) if WORD_START in each.text[1:] else each for each in model.pieces]
     changed = serialize_model(replace(model, pieces=pieces)) + serialize_overrides(add_dummy_prefix=True)
-    if all(piece.text != WORD_START for piece in pieces):
-        changed += serialize_pieces([Piece(WORD_START, min(piece.score for piece in pieces) - 1)])
-    return SEGMENTERS[model.algorithm](changed), "nfkc" if model.has_charsmap else "none"
+    return SEGMENTERS[model.algorithm](with_space(changed)), "nfkc" if model.has_charsmap else "none"

@@ -1,11 +1,20 @@
-"""SentencePiece model files: a protocol buffer, read and changed without a protobuf library."""
+"""SentencePiece models: trained on text that is already normalised, and read and changed without a protobuf library."""
 
+import io
+import random
+import re
 import struct
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
-from nmt_cli.data.tokenizing.segmenter import Piece, PieceKind
-from nmt_cli.errors import ModelError
+import sentencepiece
+
+from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind
+from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.text.normalization import NORMALIZATIONS
 
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 """Wire types."""
@@ -13,6 +22,19 @@ _PIECES, _TRAINER_SPEC, _NORMALIZER_SPEC = 1, 2, 3
 """Fields of a model."""
 _UNK_SURFACE = "⁇".encode()
 _ALGORITHMS = {1: "unigram", 2: "bpe", 3: "word", 4: "character"}
+
+MAX_CHARACTERS = 50_000_000
+"""Size of the random sample to learn from. Unigram training then needs less than 1.2 GiB of memory."""
+
+_MAX_LINE_LENGTH = 1000
+"""In characters. Longer lines are truncated, so that no single line outweighs all others."""
+
+_THREADS = 16
+"""Constant on all machines: the last digits of the sums in unigram training depend on it."""
+
+_NUM_BYTES = 256
+
+ModelType = Literal["unigram", "bpe", "char", "word"]
 
 
 @dataclass(frozen=True)
@@ -83,15 +105,11 @@ def serialize_overrides(*, add_dummy_prefix: bool) -> bytes:
 
 
 def _parse_piece(content: bytes) -> Piece:
-    text, score, kind = "", 0.0, PieceKind.NORMAL
-    for field_id, value, serialized in _fields(content):
-        if field_id == 1 and isinstance(value, bytes):
-            text = value.decode()
-        elif field_id == 2:
-            score = struct.unpack("<f", serialized[-4:])[0]
-        elif field_id == 3 and isinstance(value, int):
-            kind = PieceKind(value)
-    return Piece(text, score, kind)
+    fields = {field_id: value for field_id, value, _ in _fields(content)}
+    text, score, kind = fields.get(1, b""), fields.get(2, bytes(4)), fields.get(3, PieceKind.NORMAL)
+    if not isinstance(text, bytes) or not isinstance(score, bytes):
+        raise ValueError("a piece has fields of other types")
+    return Piece(text.decode(), struct.unpack("<f", score)[0], PieceKind(int(kind)))
 
 
 def _serialize_piece(piece: Piece) -> bytes:
@@ -142,3 +160,125 @@ def _read_varint(content: bytes, position: int) -> tuple[int, int]:
             return value, position
         if shift > 63:
             raise ValueError("varint too long")
+
+
+def train_sentencepiece(
+    settings: TokenizerSettings,
+    model_type: ModelType,
+    num_pieces: int,
+    sentences: list[str],
+    *,
+    is_limit: bool = False,
+    covers_all: bool = False,
+) -> bytes:
+    """Return a serialised SentencePiece model, which has ▁ as a piece.
+
+    Args:
+        num_pieces: The unknown piece included.
+        is_limit: Whether fewer pieces are fine, if the text has no more. Otherwise exactly `num_pieces` are made.
+        covers_all: Whether each character gets a piece.
+
+    Raises:
+        RecipeError: The text or the settings do not allow so many or so few pieces.
+    """
+    symbols, num_special = normalized_symbols(settings), settings.vocabulary_size - num_pieces
+    needed = 2 + len(symbols) + (_NUM_BYTES if settings.byte_fallback else 0)
+    if is_limit and num_pieces < needed:
+        raise _too_small(num_special + needed)
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            model_type=model_type,
+            vocab_size=num_pieces,
+            hard_vocab_limit=not is_limit,
+            byte_fallback=settings.byte_fallback,
+            user_defined_symbols=symbols,
+            character_coverage=1.0 if covers_all else _character_coverage(settings, sentences),
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            max_sentence_length=4 * _MAX_LINE_LENGTH,  # in bytes; longer ones would be skipped silently
+            unk_id=0,
+            unk_surface="⁇",
+            bos_id=-1,
+            eos_id=-1,
+            pad_id=-1,
+            num_threads=_THREADS,
+            minloglevel=3,
+        )
+    except RuntimeError as error:
+        raise _recipe_error(str(error), num_special) from error
+    return with_space(model.getvalue())
+
+
+def sample_lines(lines: Iterable[str], seed: int) -> list[str]:
+    """Return all lines, or a random sample with MAX_CHARACTERS at most; each line is equally probable."""
+    rng, probability, num_characters = random.Random(seed), 1.0, 0
+    kept, draws = list[str](), array("d")
+    for line in lines:
+        draw = rng.random()
+        if draw < probability:
+            kept.append(line[:_MAX_LINE_LENGTH])
+            draws.append(draw)
+            num_characters += len(kept[-1])
+        while num_characters > MAX_CHARACTERS:
+            probability *= 0.9
+            kept = [line for line, draw in zip(kept, draws, strict=True) if draw < probability]
+            draws = array("d", (draw for draw in draws if draw < probability))
+            num_characters = sum(map(len, kept))
+    return kept
+
+
+def normalized_symbols(settings: TokenizerSettings) -> list[str]:
+    """Return the recipe's symbols, normalised; RecipeError if one cannot occur in normalised text or is reserved."""
+    normalize = NORMALIZATIONS[settings.normalization]
+    symbols = list(dict.fromkeys(map(normalize, settings.symbols)))
+    for symbol in symbols:
+        if not symbol or " " in symbol:
+            raise RecipeError(
+                f"tokenizer.symbols: {' '.join(settings.symbols)}: a symbol becomes {symbol!r} when it is normalised;"
+                " it must be characters without a space"
+            )
+        if symbol == "<unk>" or re.fullmatch("<0x[0-9A-F]{2}>", symbol):
+            raise RecipeError(f"tokenizer.symbols: {symbol} is reserved by SentencePiece")
+    return symbols
+
+
+def with_space(model: bytes) -> bytes:
+    """Add the piece ▁ to a serialised model that does not have it."""
+    pieces = read_model(model).pieces
+    if any(piece.text == WORD_START for piece in pieces):
+        return model
+    return model + serialize_pieces([Piece(WORD_START, min(piece.score for piece in pieces) - 1)])
+
+
+def _character_coverage(settings: TokenizerSettings, sentences: list[str]) -> float:
+    """Return the fraction of the running characters that get a piece.
+
+    The rarest characters are left to byte fallback, or left out if there are too many.
+    """
+    if settings.byte_fallback:
+        return 0.9995
+    alphabet = set[str]().union(*sentences)
+    return 1.0 if len(alphabet) <= settings.vocabulary_size // 4 else 0.9995
+
+
+def _recipe_error(message: str, num_special: int) -> RecipeError:
+    """Return an error of SentencePiece in terms of the recipe."""
+    if largest := re.search(r"value <= (\d+)", message):
+        possible = int(largest[1]) + num_special
+        return RecipeError(
+            f"tokenizer.vocabulary_size: is too large for this text, which allows {possible} subwords at most; "
+            f"set it to {possible} or less"
+        )
+    if smallest := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        return _too_small(int(smallest[1]) + num_special)
+    return RecipeError(f"tokenizer: SentencePiece cannot learn subwords from this text: {message}")
+
+
+def _too_small(needed: int) -> RecipeError:
+    return RecipeError(
+        f"tokenizer.vocabulary_size: is too small for this text, whose characters alone need {needed}; "
+        f"set it to {needed} or more"
+    )

@@ -136,13 +136,6 @@ class Vocabulary:
         ids = self._id_list
         return [[ids[piece] for piece in row] for row in self.segmenter.encode_fragments(texts)]
 
-    def encode_batch(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], Integers]:
-        """Return the ids of all lines, one line after another, and the number of tokens of each line.
-
-        Runs in one thread. Faster than `encode` for text whose words repeat.
-        """
-        return self._encode_batch(lines)
-
     def _encode_uncached(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], Integers]:
         rows = self.segmenter.encode(lines, num_threads=1)
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
@@ -150,7 +143,11 @@ class Vocabulary:
         return self.piece_ids[pieces], lengths
 
     @cached_property
-    def _encode_batch(self) -> Callable[[list[str]], tuple[npt.NDArray[np.int32], Integers]]:
+    def encode_batch(self) -> Callable[[list[str]], tuple[npt.NDArray[np.int32], Integers]]:
+        """Returns the ids of all lines, one line after another, and the number of tokens of each line.
+
+        Runs in one thread. Faster than `encode` for text whose words repeat.
+        """
         return WordCache(self._encode_uncached).encode if self.segmenter.can_cache_words else self._encode_uncached
 
     def decode(self, rows: list[list[int]]) -> list[str]:
