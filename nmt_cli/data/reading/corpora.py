@@ -1,24 +1,14 @@
 """Reading a corpus of any format: files → raw chunks, then each chunk on its own → examples."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from nmt_cli.data.alignments import words_of
-from nmt_cli.data.reading.examples import (
-    SOURCE_COLUMN,
-    DropCounts,
-    DroppedExample,
-    Examples,
-    InvalidRecordError,
-    OnError,
-    record_fields,
-)
-from nmt_cli.data.reading.jsonl import parser as jsonl_parser
+from nmt_cli.data.reading.examples import SOURCE_COLUMN, DropCounts, DroppedExample, Examples, OnError
 from nmt_cli.data.reading.raw_chunks import RawChunk, decoded_lines, raw_lines, raw_offset, read_in_lockstep
+from nmt_cli.data.reading.records import InvalidRecordError, has_header, record_fields, record_parser
 from nmt_cli.data.reading.tmx import drop_incomplete
 from nmt_cli.data.reading.tmx import read_chunks as read_tmx_chunks
-from nmt_cli.data.reading.tsv import has_header
-from nmt_cli.data.reading.tsv import parser as tsv_parser
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.corpora import AnyCorpus, JsonlCorpus, TmxCorpus, TsvCorpus
 from nmt_cli.text.lines import not_utf8_error
@@ -41,7 +31,7 @@ def read_chunks(corpus: AnyCorpus, languages: tuple[str, str], max_records: int)
         case TmxCorpus():
             yield from read_tmx_chunks(corpus, languages, max_records)
         case TsvCorpus():
-            check_header = partial(tsv_parser, corpus) if has_header(corpus) else None
+            check_header = partial(record_parser, corpus) if has_header(corpus) else None
             yield from read_in_lockstep(corpus.files, max_records, check_header)
         case _:
             yield from read_in_lockstep(corpus.files, max_records)
@@ -82,123 +72,104 @@ def decode(corpus: AnyCorpus, chunk: RawChunk, on_error: OnError) -> tuple[Examp
     Raises:
         DataError: With "stop", for the first invalid record, with file and line. With "skip" they are counted.
     """
-    drops = DropCounts()
-    records, columns = _decoded_columns(corpus, chunk, on_error, drops)
-    match corpus:
-        case TsvCorpus():
-            parse = tsv_parser(corpus, chunk.header)
-            records, columns = _parsed(corpus, chunk, records, columns["file"], parse, on_error, drops)
-        case JsonlCorpus():
-            parse = jsonl_parser(corpus)
-            records, columns = _parsed(corpus, chunk, records, columns["file"], parse, on_error, drops)
-        case TmxCorpus():
-            records, columns = drop_incomplete(records, columns, drops)
-    if getattr(corpus, "factors", None):
-        records, columns = _check_source_columns(corpus, chunk, records, columns, on_error, drops)
-    return Examples(columns.pop("source"), columns.pop("target"), records, columns), drops
+    decoder = _ChunkDecoder(corpus, chunk, on_error)
+    return decoder.decode(), decoder.drops
 
 
-def _decoded_columns(
-    corpus: AnyCorpus, chunk: RawChunk, on_error: OnError, drops: DropCounts
-) -> tuple[list[int], _Columns]:
-    """Return the numbers of the records that are UTF-8, and their columns."""
-    records = list(range(chunk.first, chunk.first + chunk.num_records))
-    try:
-        columns = {key: decoded_lines(column) for key, column in chunk.columns.items()}
-    except UnicodeDecodeError:
-        return _valid_columns(corpus, chunk, on_error, drops)
-    assert all(len(lines) == chunk.num_records for lines in columns.values()), "columns have one line per record"
-    return records, columns
+class _ChunkDecoder:
+    """Decodes one chunk. Raises an error for the first invalid record, or counts all of them."""
 
+    def __init__(self, corpus: AnyCorpus, chunk: RawChunk, on_error: OnError) -> None:
+        self._corpus, self._chunk, self._stops = corpus, chunk, on_error == "stop"
+        self.drops = DropCounts()
 
-def _valid_columns(
-    corpus: AnyCorpus, chunk: RawChunk, on_error: OnError, drops: DropCounts
-) -> tuple[list[int], _Columns]:
-    records: list[int] = []
-    columns: _Columns = {key: [] for key in chunk.columns}
-    for row, lines in enumerate(zip(*map(raw_lines, chunk.columns.values()), strict=True)):
+    def decode(self) -> Examples:
+        records, columns = self._texts()
+        match self._corpus:
+            case TsvCorpus() | JsonlCorpus():
+                records, columns = self._parsed(self._corpus, records, columns["file"])
+            case TmxCorpus():
+                records, columns = drop_incomplete(records, columns, self.drops)
+        if getattr(self._corpus, "factors", None):
+            records, columns = self._with_complete_factors(records, columns)
+        return Examples(columns.pop("source"), columns.pop("target"), records, columns)
+
+    def _texts(self) -> tuple[list[int], _Columns]:
+        """Return the numbers of the records that are UTF-8, and their columns."""
+        chunk = self._chunk
         try:
-            texts = [line.decode() for line in lines]
+            columns = {key: decoded_lines(column) for key, column in chunk.columns.items()}
         except UnicodeDecodeError:
-            if on_error == "stop":
-                raise _first_not_utf8(corpus, chunk, row, lines) from None
-            shown = [line.decode(errors="replace") for line in lines]
-            _drop(drops, "not_utf8", chunk.first + row, shown[0], shown[1] if len(shown) > 1 else "")
-            continue
-        records.append(chunk.first + row)
-        for column, text in zip(columns.values(), texts, strict=True):
-            column.append(text)
-    return records, columns
+            return self._valid_texts()
+        assert all(len(lines) == chunk.num_records for lines in columns.values()), "columns have one line per record"
+        return list(range(chunk.first, chunk.first + chunk.num_records)), columns
 
-
-def _first_not_utf8(corpus: AnyCorpus, chunk: RawChunk, row: int, lines: tuple[bytes, ...]) -> DataError:
-    for key, line in zip(chunk.columns, lines, strict=True):
-        try:
-            line.decode()
-        except UnicodeDecodeError as error:
-            offset = chunk.offsets[key] + raw_offset(chunk.columns[key], row)
-            return not_utf8_error(str(corpus.files[key]), _line_number(chunk, chunk.first + row), offset, error)
-    raise AssertionError("one of the lines is not UTF-8")
-
-
-def _line_number(chunk: RawChunk, record: int) -> int:
-    return record + (chunk.header is not None)
-
-
-def _drop(drops: DropCounts, reason: str, record: int, source: str, target: str) -> None:
-    drops.add(reason, 1, [DroppedExample.shortened(record, source, target)])
-
-
-def _parsed(
-    corpus: TsvCorpus | JsonlCorpus,
-    chunk: RawChunk,
-    records: list[int],
-    lines: list[str],
-    parse: Callable[[str], tuple[str, ...]],
-    on_error: OnError,
-    drops: DropCounts,
-) -> tuple[list[int], _Columns]:
-    """Return the numbers of the lines that are records, and their columns."""
-    try:
-        kept, rows = records, list(map(parse, lines))
-    except InvalidRecordError:
-        kept, rows = [], []
-        for record, line in zip(records, lines, strict=True):
+    def _valid_texts(self) -> tuple[list[int], _Columns]:
+        chunk, records, rows = self._chunk, list[int](), list[list[str]]()
+        for row, lines in enumerate(zip(*map(raw_lines, chunk.columns.values()), strict=True)):
+            record = chunk.first + row
             try:
-                row = parse(line)
-            except InvalidRecordError as error:
-                if on_error == "stop":
-                    where = f"{corpus.file}: line {_line_number(chunk, record)}"
-                    raise DataError(f"{where}: {error}; correct the line, or set data.on_error to skip") from error
-                _drop(drops, "no_record", record, line, "")
-            else:
-                kept.append(record)
-                rows.append(row)
-    keys = record_fields(corpus)
-    columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in keys)
-    return kept, dict(zip(keys, columns, strict=True))
+                rows.append([line.decode() for line in lines])
+                records.append(record)
+            except UnicodeDecodeError as error:
+                if self._stops:
+                    key = [*chunk.columns][lines.index(error.object)]
+                    offset = chunk.offsets[key] + raw_offset(chunk.columns[key], row)
+                    path = str(self._corpus.files[key])
+                    raise not_utf8_error(path, self._line_number(record), offset, error) from None
+                shown = [line.decode(errors="replace") for line in lines]
+                self._drop("not_utf8", record, shown[0], shown[1] if len(shown) > 1 else "")
+        return records, _transposed(chunk.columns, rows)
+
+    def _parsed(
+        self, corpus: TsvCorpus | JsonlCorpus, records: list[int], lines: list[str]
+    ) -> tuple[list[int], _Columns]:
+        """Return the numbers of the lines that are records, and their columns."""
+        parse = record_parser(corpus, self._chunk.header)
+        try:
+            kept, rows = records, list(map(parse, lines))
+        except InvalidRecordError:
+            kept, rows = [], []
+            for record, line in zip(records, lines, strict=True):
+                try:
+                    rows.append(parse(line))
+                    kept.append(record)
+                except InvalidRecordError as error:
+                    if self._stops:
+                        where = f"{corpus.file}: line {self._line_number(record)}"
+                        raise DataError(f"{where}: {error}; correct the line, or set data.on_error to skip") from error
+                    self._drop("no_record", record, line, "")
+        return kept, _transposed(record_fields(corpus), rows)
+
+    def _with_complete_factors(self, records: list[int], columns: _Columns) -> tuple[list[int], _Columns]:
+        """Return only records whose source columns have a value for each word of the source."""
+        num_words = [len(words_of(line)) for line in columns["source"]]
+        invalid = set[int]()
+        for key in (key for key in columns if key.startswith(SOURCE_COLUMN)):
+            for row, values in enumerate(columns[key]):
+                if (num_values := len(words_of(values))) == num_words[row] or row in invalid:
+                    continue
+                if self._stops:
+                    path = self._corpus.files.get(key) or self._corpus.files["file"]
+                    where = f"{path}: line {self._line_number(records[row])}"
+                    raise DataError(
+                        f"{where}: the factor {key.removeprefix(SOURCE_COLUMN)} has {num_values} values, but the source"
+                        f" has {num_words[row]} words; correct the line, or set data.on_error to skip"
+                    )
+                self._drop("factors", records[row], columns["source"][row], columns["target"][row])
+                invalid.add(row)
+        if not invalid:
+            return records, columns
+        kept = [row for row in range(len(records)) if row not in invalid]
+        return [records[row] for row in kept], {key: [texts[row] for row in kept] for key, texts in columns.items()}
+
+    def _line_number(self, record: int) -> int:
+        return record + (self._chunk.header is not None)
+
+    def _drop(self, reason: str, record: int, source: str, target: str) -> None:
+        self.drops.add(reason, 1, [DroppedExample.shortened(record, source, target)])
 
 
-def _check_source_columns(
-    corpus: AnyCorpus, chunk: RawChunk, records: list[int], columns: _Columns, on_error: OnError, drops: DropCounts
-) -> tuple[list[int], _Columns]:
-    """Return only records whose source columns have a value for each word of the source."""
-    num_words = [len(words_of(line)) for line in columns["source"]]
-    invalid = set[int]()
-    for key in (key for key in columns if key.startswith(SOURCE_COLUMN)):
-        for row, values in enumerate(columns[key]):
-            if (num_values := len(words_of(values))) == num_words[row] or row in invalid:
-                continue
-            if on_error == "stop":
-                path = corpus.files.get(key) or corpus.files["file"]
-                where = f"{path}: line {_line_number(chunk, records[row])}"
-                raise DataError(
-                    f"{where}: the factor {key.removeprefix(SOURCE_COLUMN)} has {num_values} values, but the source has"
-                    f" {num_words[row]} words; correct the line, or set data.on_error to skip"
-                )
-            _drop(drops, "factors", records[row], columns["source"][row], columns["target"][row])
-            invalid.add(row)
-    if not invalid:
-        return records, columns
-    kept = [row for row in range(len(records)) if row not in invalid]
-    return [records[row] for row in kept], {key: [texts[row] for row in kept] for key, texts in columns.items()}
+def _transposed(keys: Iterable[str], rows: Sequence[Sequence[str]]) -> _Columns:
+    """Return the columns of rows by key."""
+    return {key: [row[index] for row in rows] for index, key in enumerate(keys)}

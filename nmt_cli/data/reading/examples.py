@@ -12,7 +12,6 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from nmt_cli.data.arrays import Booleans, Integers
-from nmt_cli.recipe.corpora import JsonlCorpus, LearnedJsonl, LearnedTsv, TsvCorpus
 
 OnError = Literal["stop", "skip"]
 KeyFields = Literal["pair", "source", "target"]
@@ -25,19 +24,6 @@ MAX_EXAMPLES = 3
 """Dropped examples that are kept for each reason."""
 _MAX_SHOWN = 200
 """Characters of each side of a dropped example."""
-
-
-class InvalidRecordError(Exception):
-    """A line is not a record of its format; the message is the reason."""
-
-
-def record_fields(corpus: TsvCorpus | JsonlCorpus) -> dict[str, int | str]:
-    """Return the fields of a record by key: the number or name of a column, or the name of a JSON field."""
-    fields: dict[str, int | str | None] = {"source": corpus.source, "target": corpus.target}
-    if isinstance(corpus, LearnedTsv | LearnedJsonl):
-        fields |= {"alignment": corpus.alignment, "score": corpus.score}
-    fields |= {f"{SOURCE_COLUMN}{name}": column for name, column in corpus.factors.items()}
-    return {key: column for key, column in fields.items() if column is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +102,8 @@ class Examples:
     @cached_property
     def lengths(self) -> tuple[Integers, Integers]:
         """Characters of each source and of each target."""
-        return _lengths(self.sources), _lengths(self.targets)
+        sources, targets = (np.fromiter(map(len, side), np.int64, len(side)) for side in (self.sources, self.targets))
+        return sources, targets
 
     @property
     def source_columns(self) -> dict[str, list[str]]:
@@ -167,7 +154,3 @@ def text_keys(sources: list[str], targets: list[str], on: KeyFields) -> Keys:
     if on == "pair":  # no line contains a newline
         texts = [f"{source}\n{target}" for source, target in zip(sources, targets, strict=True)]
     return np.array(list(map(xxh3_64_intdigest, map(str.encode, texts))), np.uint64)
-
-
-def _lengths(texts: list[str]) -> Integers:
-    return np.fromiter(map(len, texts), np.int64, len(texts))
