@@ -17,7 +17,8 @@ import sentencepiece
 import yaml
 from pydantic import TypeAdapter
 
-from nmt_cli.data.filters import HeldOutKeys, KeyFilter, LocalFilter, build_filters
+from nmt_cli.data.filters.duplicates import HeldOutKeys
+from nmt_cli.data.filters.pipeline import KeyFilter, LocalFilter, build_filters
 from nmt_cli.data.reading import Examples
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings

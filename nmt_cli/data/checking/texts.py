@@ -9,7 +9,7 @@ from nmt_cli.data.checking.finding import DataFinding, percentage
 from nmt_cli.data.checking.languages import check_languages
 from nmt_cli.data.checking.pairs import check_alignment, check_empty_sides, check_identical_sides
 from nmt_cli.data.checking.sampling import CorpusSample, Pair, sample_corpus
-from nmt_cli.data.preparation.cleaning import drop_reasons
+from nmt_cli.data.preparation.encoding import drop_reasons
 from nmt_cli.data.reading import read_examples, read_pairs
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.corpora import AnyCorpus, LinesCorpus, TestSet

@@ -6,7 +6,7 @@ from collections.abc import Set
 import numpy as np
 
 from nmt_cli.data.arrays import Booleans, Integers
-from nmt_cli.data.filters.overlap import HeldOutKeys
+from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.recipe.filters import (
     IdenticalFilter,

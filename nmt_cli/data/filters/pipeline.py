@@ -7,8 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from nmt_cli.data.arrays import Booleans, Integers
-from nmt_cli.data.filters.dedup import Duplicates, NearDuplicates
-from nmt_cli.data.filters.overlap import OVERLAP, HeldOutKeys, HeldOutOverlap
+from nmt_cli.data.filters.duplicates import OVERLAP, Duplicates, HeldOutKeys, HeldOutOverlap, NearDuplicates
 from nmt_cli.data.filters.parallelism import Empty, Identical, Length, Ratio, Repeats, Script, Unmatched
 from nmt_cli.data.filters.scores import LanguageId, QualityScore
 from nmt_cli.data.reading.examples import Examples, Keys

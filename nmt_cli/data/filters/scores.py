@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from nmt_cli.data.arrays import Booleans
-from nmt_cli.data.filters.overlap import HeldOutKeys
+from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.errors import DataError, ResourceError
 from nmt_cli.recipe.filters import LanguageFilter, ScoreFilter

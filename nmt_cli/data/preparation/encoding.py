@@ -1,4 +1,4 @@
-"""Encoding one chunk of a corpus: raw records → the bytes to append to the files of a shard."""
+"""One chunk of a corpus: raw records → normalised examples that the filters keep → bytes for the files of a shard."""
 
 import math
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from nmt_cli.data.alignments import WordLink, link_arrays, normalized_links, wor
 from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.data.context import TEXT_SEPARATOR, EncodeBatch, encode_joined
 from nmt_cli.data.factors import FactoredSource, token_factors
-from nmt_cli.data.filters import FilterResult, HeldOutKeys
-from nmt_cli.data.preparation.cleaning import ChunkCleaner
+from nmt_cli.data.filters.duplicates import HeldOutKeys
+from nmt_cli.data.filters.pipeline import FilterPipeline, FilterResult, KeyFilter, build_filters
 from nmt_cli.data.preparation.corpora import CorpusTask
 from nmt_cli.data.preparation.shard_files import ALIGNMENT, RECORD_IDS, TEXT, ShardFormat, StoredArray, key_file
-from nmt_cli.data.reading import DropCounts, RawChunk
+from nmt_cli.data.reading import DropCounts, RawChunk, decode
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR, prefix_tags
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.data import Context
+from nmt_cli.recipe.data import Context, Data
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import is_blank
 
@@ -43,6 +43,47 @@ class EncodedChunk:
     num_pairs: int
     drops: DropCounts
     buffers: Buffers
+
+
+class ChunkCleaner:
+    """Decodes, normalises and filters chunks. Of validation corpora only pairs with an empty side are dropped."""
+
+    def __init__(self, data: Data, normalization: str, held_out: HeldOutKeys) -> None:
+        self._data, self._normalization, self._held_out = data, normalization, held_out
+        self._pipelines = dict[str, FilterPipeline]()
+
+    def __call__(self, task: CorpusTask, chunk: RawChunk) -> tuple[FilterResult, DropCounts]:
+        """Return what the filters keep of a chunk, and what was dropped up to here."""
+        examples, drops = decode(task.corpus, chunk, self._data.on_error)
+        result = self._pipeline(task).apply(examples)
+        for reason, indices in result.dropped.items():
+            drops.add(reason, len(indices), result.normalized.dropped(indices))
+        return result, drops
+
+    def _pipeline(self, task: CorpusTask) -> FilterPipeline:
+        if task.name not in self._pipelines:
+            self._pipelines[task.name] = FilterPipeline(
+                self._data.filters if task.is_training else [],
+                task.languages,
+                self._held_out,
+                self._normalization,
+                task.name.partition("/")[2],
+            )
+        return self._pipelines[task.name]
+
+
+def drop_reasons(data: Data) -> dict[str, str]:
+    """Return the description of each reason for which pairs are dropped, in the order in which they are checked."""
+    filters = build_filters(data.filters, (data.source_language, data.target_language), HeldOutKeys.of())
+    return {
+        "not_utf8": "a line is not UTF-8",
+        "no_record": "a line is not a record of the format",
+        "no_language": "one of the languages is missing",
+        "factors": "a factor does not have one value per word",
+        **{each.name: each.description for each in filters if not isinstance(each, KeyFilter)},
+        "too_long": f"a side has more than {data.max_length:,} subwords",
+        **{each.name: each.description for each in filters if isinstance(each, KeyFilter)},
+    }
 
 
 class ChunkEncoder:

@@ -2,9 +2,9 @@
 
 1. Measure the corpora, and train the tokenizer on a sample (`tokenizer_training`), unless an earlier job did.
 2. Read each corpus as raw chunks, shard by shard; skip shards that are complete (`shards.missing_chunks`).
-3. Decode, normalise, filter and encode each chunk in some worker process (`cleaning`, `encoding`).
+3. Decode, normalise, filter and encode each chunk in some worker process (`encoding`).
 4. Append the encoded chunks to their shard (`shards.ShardStore`).
-5. Drop duplicates over all shards, and link or copy the shards into the prepared folder (`merging`).
+5. Drop duplicates over all shards, and link or copy the shards into the prepared folder (`shards.merge_shard`).
 6. Write the manifest, and rename the folder into place.
 """
 
@@ -19,9 +19,9 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.console import ProgressBar, info
-from nmt_cli.data.filters import HeldOutKeys, KeyFilter, build_filters
+from nmt_cli.data.filters.duplicates import HeldOutKeys
+from nmt_cli.data.filters.pipeline import KeyFilter, build_filters
 from nmt_cli.data.preparation import shards
-from nmt_cli.data.preparation.cleaning import drop_reasons
 from nmt_cli.data.preparation.corpora import (
     CorpusTask,
     check_file,
@@ -30,11 +30,10 @@ from nmt_cli.data.preparation.corpora import (
     file_identity,
     input_files,
 )
-from nmt_cli.data.preparation.encoding import ChunkEncoder
+from nmt_cli.data.preparation.encoding import ChunkEncoder, drop_reasons
 from nmt_cli.data.preparation.manifest import FORMAT, KIND, CorpusStats
-from nmt_cli.data.preparation.merging import apply_key_filters, merge_shard
 from nmt_cli.data.preparation.shard_files import ShardFormat
-from nmt_cli.data.preparation.shards import ShardStore, missing_chunks
+from nmt_cli.data.preparation.shards import ShardStore, apply_key_filters, merge_shard, missing_chunks
 from nmt_cli.data.preparation.tokenizer_training import measure, train_tokenizer
 from nmt_cli.data.prepared import HASHES, TOKENIZER
 from nmt_cli.data.reading import read_pairs

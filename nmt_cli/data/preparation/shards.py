@@ -1,9 +1,12 @@
 """Shards in preparation: folders with what is kept of 2^20 records each, made independently and in any order.
 
 They are in a folder beside the prepared data. Each names the job it belongs to, a hash of all that determines its
-content. An interrupted job therefore resumes, and shards of another recipe or of other files are never used.
+content. An interrupted job therefore resumes, and shards of another recipe or of other files are never used. In the
+end, filters that compare all pairs are applied, and the shards are merged into the prepared data.
 """
 
+import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -15,10 +18,23 @@ import numpy as np
 
 from nmt_cli import files
 from nmt_cli.console import OnProgress
+from nmt_cli.data.arrays import Array, Booleans, Integers
+from nmt_cli.data.filters.duplicates import first_occurrences
 from nmt_cli.data.preparation.corpora import CorpusTask
 from nmt_cli.data.preparation.encoding import EncodedChunk
-from nmt_cli.data.preparation.shard_files import OFFSET_TYPE
-from nmt_cli.data.reading import DropCounts, RawChunk, read_chunks
+from nmt_cli.data.preparation.manifest import CorpusStats
+from nmt_cli.data.preparation.shard_files import (
+    OFFSET_TYPE,
+    RECORD_IDS,
+    SIDES,
+    TEXT,
+    ShardFormat,
+    StoredArray,
+    key_file,
+    map_file,
+)
+from nmt_cli.data.reading import DropCounts, DroppedExample, RawChunk, read_chunks
+from nmt_cli.data.reading.examples import MAX_EXAMPLES
 from nmt_cli.errors import DataError, NmtError, RunInUseError
 from nmt_cli.processes.sharding import ShardSpec
 
@@ -156,3 +172,92 @@ def missing_chunks(
             num_records += chunk.num_records
             on_progress(chunk.num_records)
         store.write_end(task, num_records, shard + 1)
+
+
+def apply_key_filters(
+    corpora: dict[str, list[CorpusShard]], reasons: list[str], scratch: Path
+) -> tuple[dict[Path, Booleans], dict[str, DropCounts]]:
+    """Find the pairs that the key filters keep: of equal keys, the first in the order of the recipe.
+
+    Args:
+        reasons: Names of the key filters, in order.
+        scratch: Folder for temporary files.
+
+    Returns:
+        A mask over the pairs of each shard, by its folder, and what is dropped of each corpus.
+    """
+    shards = [(name, shard) for name, of_corpus in corpora.items() for shard in of_corpus]
+    masks = [np.ones(shard.num_pairs, bool) for _, shard in shards]
+    drops = {name: DropCounts() for name in corpora}
+    for filter_index, reason in enumerate(reasons):
+        keys = (_per_pair(shard, key_file(filter_index)) for _, shard in shards)
+        firsts = first_occurrences(keys, masks, scratch)
+        for index, (name, shard) in enumerate(shards):
+            dropped = np.flatnonzero(masks[index] & ~firsts[index])
+            drops[name].add(reason, len(dropped), _dropped_examples(shard, dropped[:MAX_EXAMPLES]))
+            masks[index] = masks[index] & firsts[index]
+    return {shard.folder: mask for (_, shard), mask in zip(shards, masks, strict=True)}, drops
+
+
+def merge_shard(
+    shard: CorpusShard, mask: Booleans | None, format: ShardFormat, folder: Path, stats: CorpusStats
+) -> None:
+    """Add a shard to the prepared data in `folder`, without pairs where the mask is False. Shards without pairs are
+    left out.
+    """
+    if mask is not None and mask.all():
+        mask = None
+    num_pairs = shard.num_pairs if mask is None else int(np.count_nonzero(mask))
+    stats.read += shard.num_records
+    stats.drops.merge(shard.drops)
+    if not num_pairs:
+        return
+    target = folder / f"{len(stats.shards):05}"
+    target.mkdir(parents=True)
+    stats.shards.append(num_pairs)
+    stored = [array for array in format.arrays if array.exists(shard.folder)]
+    for array in stored:
+        if mask is not None:
+            _copy_selected(array, shard, mask, target)
+    if mask is None:
+        for name in {name for array in stored for name in (array.name, array.offsets)}:
+            _link(shard.folder / name, target / name)
+    for side, array in format.tokens.items():
+        counts = np.bincount(np.diff(np.fromfile(target / array.offsets, OFFSET_TYPE)))
+        stats.lengths[side].update({int(n): int(counts[n]) for n in np.flatnonzero(counts)})
+
+
+def _copy_selected(array: StoredArray, shard: CorpusShard, mask: Booleans, target: Path) -> None:
+    """Write the entries of the pairs where the mask is True, and their offsets."""
+    rows = array.open(shard.folder, shard.num_pairs)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
+    with (target / array.name).open("wb") as file:
+        for start, end in rows.offsets[edges].reshape(-1, 2).tolist():
+            file.write(rows.values[start:end].tobytes())
+    if not (target / array.offsets).exists():
+        np.append(0, np.cumsum(rows.lengths[mask])).astype(OFFSET_TYPE).tofile(target / array.offsets)
+
+
+def _dropped_examples(shard: CorpusShard, indices: Integers) -> list[DroppedExample]:
+    if not len(indices):
+        return []
+    records, texts = _per_pair(shard, RECORD_IDS), [TEXT[side].open(shard.folder, shard.num_pairs) for side in SIDES]
+    return [
+        DroppedExample.shortened(
+            int(records[index]), *(text[index].tobytes().decode().removesuffix("\n") for text in texts)
+        )
+        for index in indices.tolist()
+    ]
+
+
+def _per_pair(shard: CorpusShard, array: StoredArray) -> Array:
+    """Memory-map an array with one entry per pair."""
+    return map_file(shard.folder / array.name, array.dtype, shard.num_pairs)
+
+
+def _link(path: Path, target: Path) -> None:
+    """Create a hard link, or a copy if the file system has no links."""
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)

@@ -12,9 +12,9 @@ import numpy as np
 
 from nmt_cli.console import OnProgress, ProgressBar, info
 from nmt_cli.data.alignments import words_of
-from nmt_cli.data.filters import HeldOutKeys
-from nmt_cli.data.preparation.cleaning import ChunkCleaner
+from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.preparation.corpora import CorpusTask
+from nmt_cli.data.preparation.encoding import ChunkCleaner
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import extend

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.data.filters import HeldOutKeys
-from nmt_cli.data.filters.overlap import HeldOutOverlap
+from nmt_cli.data.filters.duplicates import HeldOutKeys, HeldOutOverlap
 from nmt_cli.data.reading import Examples
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.filters import OverlapFilter

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.data.filters import HeldOutKeys, build_filters
+from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.filters.parallelism import Identical, Length, Ratio, Repeats, Script, Unmatched
+from nmt_cli.data.filters.pipeline import build_filters
 from nmt_cli.data.reading import Examples
 from nmt_cli.recipe.filters import (
     IdenticalFilter,

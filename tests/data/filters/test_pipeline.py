@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from nmt_cli.data.filters import FilterPipeline, HeldOutKeys, build_filters, first_occurrences
-from nmt_cli.data.filters.pipeline import FILTERS
+from nmt_cli.data.filters.duplicates import HeldOutKeys, first_occurrences
+from nmt_cli.data.filters.pipeline import FILTERS, FilterPipeline, build_filters
 from nmt_cli.data.reading import Examples
 from nmt_cli.recipe.filters import DEFAULT_FILTERS, Filter
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from nmt_cli.data.filters import HeldOutKeys
+from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.filters.scores import LanguageId, QualityScore, is_language
 from nmt_cli.data.reading import Examples
 from nmt_cli.errors import DataError

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from preparing import MakeRecipe, changed, prepared
 
-from nmt_cli.data.filters.dedup import canonical
+from nmt_cli.data.filters.duplicates import canonical
 from nmt_cli.data.preparation import shards
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings

@@ -1,9 +1,10 @@
-"""The filters `duplicates` and `near_duplicates`: keys of pairs, and the first of any number of equal keys."""
+"""The filters `duplicates`, `near_duplicates` and `overlap`: pairs with text that also occurs elsewhere, by its key."""
 
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,11 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt_cli.data.arrays import Booleans, Integers
-from nmt_cli.data.filters.overlap import HeldOutKeys
-from nmt_cli.data.reading.examples import Examples, Keys, text_keys
+from nmt_cli.data.reading.examples import Examples, KeyFields, Keys, text_keys
+from nmt_cli.errors import DataError
 from nmt_cli.files import disk_errors
-from nmt_cli.recipe.filters import DuplicatesFilter, NearDuplicatesFilter
+from nmt_cli.recipe.filters import DuplicatesFilter, NearDuplicatesFilter, OverlapFilter
 
+OVERLAP = "overlap"
+"""The reason for which such pairs are dropped."""
+_FIELDS: tuple[KeyFields, ...] = ("pair", "source", "target")
+_MAX_QUOTED = 80
+"""Characters of a line that a message quotes."""
 _BUCKET_KEYS = 1 << 21
 """Distinct keys of a bucket; each takes about 100 bytes of memory while its bucket is processed."""
 _MAX_BUCKETS = 512
@@ -25,34 +31,100 @@ _SLICE = 1 << 19
 """Keys that are distributed to buckets at a time."""
 
 
+@dataclass(frozen=True)
+class HeldOutKeys:
+    """Keys of all pairs, sources and targets of the validation and test sets."""
+
+    names: tuple[str, ...]
+    """Names of the sets."""
+    keys: dict[KeyFields, Keys]
+    """Distinct keys, ascending."""
+    set_indices: dict[KeyFields, Integers]
+    """For each key, the index in `names` of the first set that contains it."""
+
+    @classmethod
+    def of(cls, sets: Iterable[tuple[str, Iterable[tuple[str, str]]]] = ()) -> "HeldOutKeys":
+        """Compute the keys of sets, given by name, such as `test/news`, and normalised pairs, one per reference."""
+        names, sources, targets = [], list[str](), list[str]()
+        owners = list[int]()
+        for index, (name, pairs) in enumerate(sets):
+            names.append(name)
+            for source, target in pairs:
+                sources.append(source)
+                targets.append(target)
+                owners.append(index)
+        keys, set_indices = {}, {}
+        for on in _FIELDS:
+            keys[on], first = np.unique(text_keys(sources, targets, on), return_index=True)
+            set_indices[on] = np.array(owners, np.int64)[first]
+        return cls(tuple(names), keys, set_indices)
+
+    def contains(self, keys: Keys, on: KeyFields) -> Booleans:
+        """Return which keys are those of a line of a set."""
+        known = self.keys[on]
+        if not len(known):
+            return np.zeros(len(keys), np.bool_)
+        return np.asarray(known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys)
+
+    def set_name(self, key: np.uint64, on: KeyFields) -> str:
+        """Return the first set that contains a line with this key."""
+        return self.names[int(self.set_indices[on][np.searchsorted(self.keys[on], key)])]
+
+
+class HeldOutOverlap:
+    """Drops pairs that are in a validation or test set. With `refuse`, the first one raises DataError."""
+
+    def __init__(self, settings: OverlapFilter, languages: tuple[str, str], held_out: HeldOutKeys) -> None:
+        self.name = OVERLAP
+        what = "source or target" if settings.compare == "either" else settings.compare
+        self.description = f"the {what} is in a validation or test set"
+        self._held_out, self._should_refuse = held_out, settings.action == "refuse"
+        self._on: tuple[KeyFields, ...] = ("source", "target") if settings.compare == "either" else (settings.compare,)
+
+    def __call__(self, examples: Examples) -> Booleans:
+        found = np.zeros(len(examples), np.bool_)
+        for on in self._on:
+            found |= self._held_out.contains(examples.keys(on), on)
+        if self._should_refuse and found.any():
+            raise DataError(self._message(examples, int(found.argmax())))
+        return ~found
+
+    def _message(self, examples: Examples, index: int) -> str:
+        on = next(on for on in self._on if self._held_out.contains(examples.keys(on)[index : index + 1], on)[0])
+        text = examples.targets[index] if on == "target" else examples.sources[index]
+        quoted = text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"
+        return (
+            f"{examples.location(index)}: its {on} is also in the set "
+            f"{self._held_out.set_name(examples.keys(on)[index], on)}: {quoted!r}; "
+            "remove it from one of them, or set `action: remove` in the filter overlap"
+        )
+
+
 class Duplicates:
     """Keeps the first of pairs that are equal character by character."""
 
-    def __init__(self, settings: DuplicatesFilter, languages: tuple[str, str], held_out: HeldOutKeys) -> None:
-        self.name = _reason("duplicates", settings.compare)
-        self.description = f"the same {settings.compare} occurred before"
+    def __init__(
+        self,
+        settings: DuplicatesFilter | NearDuplicatesFilter,
+        languages: tuple[str, str],
+        held_out: HeldOutKeys,
+    ) -> None:
         self._compare = settings.compare
+        self.name = settings.type if self._compare == "pair" else f"{settings.type}_{self._compare}"
+        same = "the same" if settings.type == "duplicates" else "nearly the same"
+        self.description = f"{same} {self._compare} occurred before"
 
     def keys(self, examples: Examples) -> Keys:
         return examples.keys(self._compare)
 
 
-class NearDuplicates:
+class NearDuplicates(Duplicates):
     """Keeps the first of pairs that have the same letters, up to case and accents."""
-
-    def __init__(self, settings: NearDuplicatesFilter, languages: tuple[str, str], held_out: HeldOutKeys) -> None:
-        self.name = _reason("near_duplicates", settings.compare)
-        self.description = f"nearly the same {settings.compare} occurred before"
-        self._compare = settings.compare
 
     def keys(self, examples: Examples) -> Keys:
         sources = [] if self._compare == "target" else [canonical(text) for text in examples.sources]
         targets = [] if self._compare == "source" else [canonical(text) for text in examples.targets]
         return text_keys(sources, targets, self._compare)
-
-
-def _reason(kind: str, compare: str) -> str:
-    return kind if compare == "pair" else f"{kind}_{compare}"
 
 
 def canonical(text: str) -> str:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.data.filters import HeldOutKeys, first_occurrences
-from nmt_cli.data.filters.dedup import Duplicates, NearDuplicates, canonical
+from nmt_cli.data.filters.duplicates import Duplicates, HeldOutKeys, NearDuplicates, canonical, first_occurrences
 from nmt_cli.data.reading import Examples
 from nmt_cli.recipe.filters import Compare, DuplicatesFilter, NearDuplicatesFilter
 
