@@ -152,15 +152,6 @@ def reordered_links(
 
 
 @dataclass(frozen=True)
-class TokenLinks:
-    """The links between the tokens of some rows: row, target position and source position of each."""
-
-    rows: Integers
-    targets: Integers
-    sources: Integers
-
-
-@dataclass(frozen=True)
 class PaddedTokens:
     """Rows of tokens: padded [R,L], and their lengths [R]."""
 
@@ -168,13 +159,18 @@ class PaddedTokens:
     lengths: Integers
 
 
-def token_links(links: WordLinks, pairs: Integers, source: PaddedTokens, target: PaddedTokens) -> TokenLinks:
+def token_links(
+    links: WordLinks, pairs: Integers, source: PaddedTokens, target: PaddedTokens
+) -> tuple[Integers, Integers, Integers]:
     """Link each token of a target word to all tokens of the source words to which the word is linked.
 
     Tags before the first word belong to no word.
 
     Args:
         pairs: [R], pair of each row.
+
+    Returns:
+        Row, target position and source position of each link.
     """
     rows, within = enumerate_ranges(links.rows.lengths[pairs])
     words = links.rows.values[links.rows.offsets[pairs][rows] + within].astype(np.int64)
@@ -183,7 +179,7 @@ def token_links(links: WordLinks, pairs: Integers, source: PaddedTokens, target:
     ones, others = source_words.index(rows, words[:, 0]), target_words.index(rows, words[:, 1])
     num_sources = source_words.num_tokens[ones]
     pair, within = enumerate_ranges(num_sources * target_words.num_tokens[others])
-    return TokenLinks(
+    return (
         rows[pair],
         target_words.starts[others][pair] + within // num_sources[pair],
         source_words.starts[ones][pair] + within % num_sources[pair],

@@ -191,10 +191,10 @@ def _column(column: Array, sources: RaggedArray, indices: Integers) -> Integers:
 
 def _align(links: WordLinks, indices: Integers, source: PaddedTokens, target: PaddedTokens) -> TokenAlignment:
     """Return the links between the tokens of those pairs that have any."""
-    found = token_links(links, indices, source, target)
-    positions = found.rows * (target.tokens.shape[1] + 1) + found.targets
+    rows, targets, sources = token_links(links, indices, source, target)
+    positions = rows * (target.tokens.shape[1] + 1) + targets
     weights = 1 / np.bincount(positions)[positions]
-    return TokenAlignment(*map(torch.from_numpy, (positions, found.sources, weights.astype(np.float32))))
+    return TokenAlignment(*map(torch.from_numpy, (positions, sources, weights.astype(np.float32))))
 
 
 def _split_sorted(order: Integers, sources: Integers, targets: Integers, batch_tokens: int) -> list[Integers]:

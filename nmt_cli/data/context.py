@@ -11,6 +11,7 @@ import numpy as np
 from nmt_cli.data.arrays import Array, Integers, starts_of
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.recipe.data import Context
 
 T = TypeVar("T")
@@ -118,19 +119,21 @@ class DocumentContext:
 
     def source_prefix(self, rows: Iterable[Sequence[int]]) -> tuple[int, ...]:
         """Return what is put before a source: the sources before it, each followed by a separator."""
-        return tuple(chain.from_iterable((*row, self.tokenizer.source.tag_id(SEPARATOR)) for row in rows))
+        return _separated(rows, self.tokenizer.source)
 
     def target_prefix(self, rows: Iterable[Sequence[int]]) -> tuple[int, ...]:
         """As `source_prefix`, for the target; empty if the model generates the translation of the line only."""
-        if not self.target_context:
-            return ()
-        return tuple(chain.from_iterable((*row, self.tokenizer.target.tag_id(SEPARATOR)) for row in rows))
+        return _separated(rows, self.tokenizer.target) if self.target_context else ()
 
     def decode(self, rows: list[list[int]]) -> list[str]:
         """Return the text of each row after the last separator."""
         for separator in self.separators:
             rows = [row[_index_after(row, separator) :] for row in rows]
         return self.tokenizer.decode_target(rows)
+
+
+def _separated(rows: Iterable[Sequence[int]], vocabulary: Vocabulary) -> tuple[int, ...]:
+    return tuple(chain.from_iterable((*row, vocabulary.tag_id(SEPARATOR)) for row in rows))
 
 
 def _index_after(row: Sequence[int], separator: int) -> int:

@@ -66,14 +66,9 @@ class Tokenizer:
         Args:
             tags: Names of tags; both sides have them, with the same ids.
         """
-        if settings.joint:
-            joint = Vocabulary.train(settings, chain(source, target), seed, tags)
-            return cls(settings.normalization, joint, joint)
-        return cls(
-            settings.normalization,
-            Vocabulary.train(settings, source, seed, tags),
-            Vocabulary.train(settings, target, seed, tags),
-        )
+        texts = [chain(source, target)] if settings.joint else [source, target]
+        vocabularies = [Vocabulary.train(settings, lines, seed, tags) for lines in texts]
+        return cls(settings.normalization, vocabularies[0], vocabularies[-1])
 
     @classmethod
     def import_sentencepiece(cls, path: Path) -> "Tokenizer":

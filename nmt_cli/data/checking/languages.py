@@ -3,8 +3,6 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
-from functools import cache
 
 from nmt_cli.data.checking.finding import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
@@ -39,10 +37,11 @@ _FUNCTION_WORDS = {
     "uk": "і в не на що він вона це як з я але по ми ви був його за та всі так для від до",
     "bg": "и в не на че той тя това как с аз но по от ние вие беше за да се са съм ще",
 }  # fmt: skip
-"""Frequent words of each language."""
+"""Frequent words of each language, separated by spaces."""
 _RELATED = ({"da", "no", "nb", "nn", "sv"}, {"cs", "sk"}, {"hr", "sr", "bs", "sl"}, {"es", "ca", "gl", "pt"})
 """Languages that share too many function words to be distinguished by them."""
 _WORD = re.compile(r"[^\W\d_]{2,}")  # no single letters, which also occur in phonetic transcription and formulas
+_WORDS_BY_LANGUAGE = {code: frozenset(_WORD.findall(words)) for code, words in _FUNCTION_WORDS.items()}
 _MIN_FRACTION = 0.12
 """Minimum fraction of function words of the identified language; running text has 0.2 to 0.4."""
 _MIN_DISTINCT = 6
@@ -80,12 +79,11 @@ def identify_language(lines: list[str]) -> str:
     counts = Counter(word for line in evenly_spaced(lines, _MAX_LINES) for word in _WORD.findall(line.casefold()))
     if counts.total() < _MIN_WORDS:
         return ""
-    fractions = {
-        code: sum(counts[word] for word in words) / counts.total() for code, words in _function_words().items()
-    }
+    total, words_of = counts.total(), _WORDS_BY_LANGUAGE
+    fractions = {code: sum(counts[word] for word in words) / total for code, words in words_of.items()}
     best = max(fractions, key=lambda code: fractions[code])
     rival = max(fraction for code, fraction in fractions.items() if not _are_related(code, best))
-    num_distinct = sum(word in counts for word in _function_words()[best])
+    num_distinct = sum(word in counts for word in words_of[best])
     is_certain = (
         fractions[best] >= _MIN_FRACTION and rival < _MAX_RIVAL * fractions[best] and num_distinct >= _MIN_DISTINCT
     )
@@ -109,11 +107,6 @@ def _check_script(name: str, side: str, code: str, lines: list[str]) -> list[Dat
         f" most are {by_script.most_common(1)[0][0].capitalize()}"
     )
     return [DataFinding("warning", "languages", name, message, _ADVICE)]
-
-
-@cache
-def _function_words() -> Mapping[str, frozenset[str]]:
-    return {code: frozenset(_WORD.findall(words)) for code, words in _FUNCTION_WORDS.items()}
 
 
 def _table_code(code: str) -> str:

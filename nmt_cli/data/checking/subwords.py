@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import chain
 
 from nmt_cli.data.checking.finding import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
@@ -46,15 +45,14 @@ def find_tokenizer(recipe: Recipe, train: list[CorpusSample]) -> CheckTokenizer:
         return CheckTokenizer(prepared, f"the tokenizer of {recipe.data.prepared}", [])
     corpora = [corpus.sides for corpus in train]
     max_pairs = max(1, _MAX_PAIRS // max(1, len(corpora)))
-    sides = [
-        list(chain.from_iterable(evenly_spaced(corpus[side], max_pairs) for corpus in corpora))
-        for side in ("source", "target")
-    ]
-    is_complete = all(corpus.is_complete and len(corpus.pairs) <= max_pairs for corpus in train)
-    if not any(sides):
-        return CheckTokenizer(None, "", [])
     normalize = NORMALIZATIONS[recipe.tokenizer.normalization]
-    sources, targets = ([normalize(line) for line in side] for side in sides)
+    sources, targets = (
+        [normalize(line) for corpus in corpora for line in evenly_spaced(corpus[side], max_pairs)]
+        for side in ("source", "target")
+    )
+    is_complete = all(corpus.is_complete and len(corpus.pairs) <= max_pairs for corpus in train)
+    if not (sources or targets):
+        return CheckTokenizer(None, "", [])
     settings = recipe.tokenizer
     while True:
         try:

@@ -32,8 +32,7 @@ def read_chunks(corpus: TmxCorpus, languages: tuple[str, str], max_records: int)
     found: Counter[str] = Counter()
     first, num_pairs, units, size = 1, 0, [], 0
     for variants in _units(corpus):
-        for name in variants:
-            found[name] += 1
+        found.update(variants.keys())
         sides = [_of_language(variants, language) for language in wanted]
         missing = [language for language, text in zip(wanted, sides, strict=True) if text is None]
         num_pairs += not missing
@@ -58,10 +57,10 @@ def drop_incomplete(
 ) -> tuple[list[int], dict[str, list[str]]]:
     """Return the units with both languages, and count the others. They are not errors, so `on_error` does not apply."""
     kept = [row for row, missing in enumerate(columns["missing"]) if not missing]
-    if len(kept) < len(records):
-        for record, source, target, missing in zip(records, *(columns[key] for key in _KEYS), strict=True):
-            if missing:
-                drops.add("no_language", 1, [DroppedExample.shortened(record, source, target)])
+    for row, missing in enumerate(columns["missing"]):
+        if missing:
+            example = DroppedExample.shortened(records[row], columns["source"][row], columns["target"][row])
+            drops.add("no_language", 1, [example])
     sides = {key: [columns[key][row] for row in kept] for key in ("source", "target")}
     return [records[row] for row in kept], sides
 

@@ -43,16 +43,12 @@ def extend(
     """
     if settings.extension is None:
         return tokenizer
-    num_pieces = settings.extension.pieces
-    if tokenizer.joint:
-        joint = _extended(tokenizer.source, chain(source, target), num_pieces, seed)
-        return Tokenizer(tokenizer.normalization, joint, joint, tokenizer.factors)
-    return Tokenizer(
-        tokenizer.normalization,
-        _extended(tokenizer.source, source, num_pieces, seed),
-        _extended(tokenizer.target, target, num_pieces, seed),
-        tokenizer.factors,
-    )
+    texts = [chain(source, target)] if tokenizer.joint else [source, target]
+    sides = [
+        _extended(vocabulary, lines, settings.extension.pieces, seed)
+        for vocabulary, lines in zip((tokenizer.source, tokenizer.target), texts, strict=False)
+    ]
+    return Tokenizer(tokenizer.normalization, sides[0], sides[-1], tokenizer.factors)
 
 
 def _extends(new: Vocabulary, old: Vocabulary) -> bool:

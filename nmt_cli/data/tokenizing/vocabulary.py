@@ -128,13 +128,15 @@ class Vocabulary:
 
     def encode(self, lines: list[str]) -> list[list[int]]:
         """Return the ids of each line, without special tokens."""
-        ids = self._id_list
-        return [[ids[piece] for piece in row] for row in self.segmenter.encode(lines)]
+        return self._ids(self.segmenter.encode(lines))
 
     def encode_fragments(self, texts: list[str]) -> list[list[int]]:
         """Return the ids of parts of words, which begin with ▁ only if they begin a word."""
+        return self._ids(self.segmenter.encode_fragments(texts))
+
+    def _ids(self, rows: list[list[int]]) -> list[list[int]]:
         ids = self._id_list
-        return [[ids[piece] for piece in row] for row in self.segmenter.encode_fragments(texts)]
+        return [[ids[piece] for piece in row] for row in rows]
 
     def _encode_uncached(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], Integers]:
         rows = self.segmenter.encode(lines, num_threads=1)

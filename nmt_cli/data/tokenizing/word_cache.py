@@ -34,11 +34,13 @@ class WordCache:
             encode: Returns the token ids of all texts, one text after another, and the number of tokens of each.
         """
         self._encode = encode
-        self._word_ids: defaultdict[str, int]
-        self._starts: Integers
-        self._lengths: Integers
-        self._tokens: Tokens
         self._clear()
+
+    def _clear(self) -> None:
+        self._word_ids = defaultdict(count(1).__next__, {_LINE_END: 0})  # a new word gets the next id
+        self._starts: Integers = np.zeros(1, np.int64)
+        self._lengths: Integers = np.zeros(1, np.int64)
+        self._tokens: Tokens = np.empty(0, np.int32)
 
     def encode(self, lines: list[str]) -> tuple[Tokens, Integers]:
         """Return the token ids of all lines, one line after another, and the number of tokens of each line."""
@@ -47,7 +49,7 @@ class WordCache:
         if len(self._starts) > _MAX_WORDS or len(self._tokens) > _MAX_TOKENS:
             self._clear()
         text = f" {_LINE_END} ".join(lines)
-        if "  " in text or "▁" in text or text[:1] == " " or text[-1:] == " ":  # a space without a word is a piece, too
+        if _has_odd_spaces(text):
             parts = ([line, _LINE_END] if _has_odd_spaces(line) else [*line.split(" "), _LINE_END] for line in lines)
             words = list(chain.from_iterable(parts))
         else:
@@ -71,12 +73,7 @@ class WordCache:
             if len(word) > _MAX_WORD_LENGTH:
                 del self._word_ids[word]
 
-    def _clear(self) -> None:
-        self._word_ids = defaultdict(count(1).__next__, {_LINE_END: 0})  # a new word gets the next id
-        self._starts, self._lengths = np.zeros(1, np.int64), np.zeros(1, np.int64)
-        self._tokens = np.empty(0, np.int32)
-
 
 def _has_odd_spaces(line: str) -> bool:
-    """Whether there are spaces that do not separate two words."""
+    """Whether there are spaces that do not separate two words; such a space is a piece, too."""
     return "▁" in line or "  " in line or line[:1] == " " or line[-1:] == " "
