@@ -182,9 +182,7 @@ def read_test_set(model: EvaluatedModel, test: TestSet | AnyCorpus) -> LoadedTes
         references = others[len(factor_files) : len(factor_files) + len(reference_files)]
         tags = others[-1] if tag_files else None
     else:
-        data = model.recipe.data
-        languages = test.source_language or data.source_language, test.target_language or data.target_language
-        examples = read_all(test, languages)
+        examples = read_all(test, model.recipe.data.languages_of(test))
         if not examples.sources:
             raise DataError(f"{next(iter(test.files.values()))}: has no pairs, so there is nothing to score")
         sources, references, factors = examples.sources, [examples.targets], examples.source_columns

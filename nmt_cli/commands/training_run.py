@@ -219,8 +219,7 @@ def _validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device
     count = 0 if data.context is None else data.context.sentences
     references, sources = {}, {}
     for name, each in data.valid.items():
-        languages = each.source_language or data.source_language, each.target_language or data.target_language
-        examples = read_all(each, languages, data.on_error)
+        examples = read_all(each, data.languages_of(each), data.on_error)
         requests = plain_requests(examples.sources, examples.source_columns, each.target_language)
         references[name], sources[name] = [examples.targets], list(in_documents(requests, count))
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})

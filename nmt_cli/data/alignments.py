@@ -130,22 +130,25 @@ def concatenate_links(parts: Sequence[tuple[WordLinks | None, int]]) -> WordLink
     return replace(given[0], rows=RaggedArray.of_lengths(np.concatenate(lengths), values))
 
 
-def reordered_links(
-    links: WordLinks, source_indices: Mapping[int, Sequence[int]], num_targets: Mapping[int, int]
-) -> WordLinks:
-    """Return the links after the words of some pairs have changed.
+@dataclass(frozen=True)
+class WordOrder:
+    """The words of a pair after a change."""
 
-    Args:
-        source_indices: Original index of each word of a source, by pair.
-        num_targets: Number of words that are left of a target, by pair.
-    """
+    source_indices: list[int]
+    """Original index of each word of the source."""
+    num_targets: int
+    """Words of the target that are left; only the last ones can be lost."""
+
+
+def reordered_links(links: WordLinks, orders: Mapping[int, WordOrder]) -> WordLinks:
+    """Return the links after the words of some pairs have changed, which are given by pair."""
     rows = np.split(links.rows.values, links.rows.offsets[1:-1])
-    for row, indices in source_indices.items():
+    for row, order in orders.items():
         linked: dict[int, list[int]] = {}
         for one, other in rows[row].tolist():
-            if other < num_targets[row]:
+            if other < order.num_targets:
                 linked.setdefault(one, []).append(other)
-        found = [(word, other) for word, index in enumerate(indices) for other in linked.get(index, ())]
+        found = [(word, other) for word, index in enumerate(order.source_indices) for other in linked.get(index, ())]
         rows[row] = np.array(found, links.rows.values.dtype).reshape(-1, 2)
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     return replace(links, rows=RaggedArray.of_lengths(lengths, np.concatenate(rows)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nmt_cli.data.alignments import WordOrder
 from nmt_cli.data.arrays import Booleans
 from nmt_cli.data.context import TEXT_SEPARATOR
 from nmt_cli.recipe.training import Augmentation
@@ -12,16 +13,6 @@ from nmt_cli.recipe.training import Augmentation
 _FINAL_PUNCTUATION = ".!?…:;。！？．｡؟۔।"
 _NUM_DRAWS = 6
 """Per changed pair, whether or not its changes need all of them."""
-
-
-@dataclass(frozen=True)
-class WordOrder:
-    """What became of the words of a pair."""
-
-    source_indices: list[int]
-    """Original index of each word of the source."""
-    num_targets: int
-    """Words of the target that are left; only the last ones can be lost."""
 
 
 @dataclass(frozen=True)

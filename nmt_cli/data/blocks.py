@@ -71,18 +71,18 @@ class BlockReader:
         """Return a block of an epoch; None if the epoch has fewer blocks."""
         if index >= self._mixture.num_blocks(epoch):
             return None
-        ranges, parts, corpus_ids = self._mixture.stream_ranges(epoch, index), [], []
-        for corpus_id, corpus in enumerate(self._corpora):
-            if corpus.name in ranges:
-                parts.append(self._read_part(corpus, ranges[corpus.name], epoch, index))
-                corpus_ids.append(corpus_id)
+        ranges = self._mixture.stream_ranges(epoch, index)
+        parts = {
+            corpus_id: self._read_part(corpus, ranges[corpus.name], epoch, index)
+            for corpus_id, corpus in enumerate(self._corpora)
+            if corpus.name in ranges
+        }
         if not parts:  # a weight so small that its first pair comes later
-            parts.append(self._corpora[0].read(np.empty((0, 2), np.int64)))
-            corpus_ids.append(0)
+            parts[0] = self._corpora[0].read(np.empty((0, 2), np.int64))
         start, end = self._mixture.epoch_fractions(epoch, index)
         return Block(
-            concatenate_pairs(parts, [self._first_ids[corpus_id] for corpus_id in corpus_ids]),
-            np.repeat(np.array(corpus_ids, np.int64), [len(part) for part in parts]),
+            concatenate_pairs([*parts.values()], [self._first_ids[corpus_id] for corpus_id in parts]),
+            np.repeat(np.array([*parts], np.int64), [len(part) for part in parts.values()]),
             epoch + start,
             epoch + end,
         )

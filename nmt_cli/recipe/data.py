@@ -95,6 +95,10 @@ class Data(Section):
         tags = {f"2{each}": "of a language" for each in languages if each is not None} if self.language_tags else {}
         return tags | ({"sep": "between the sentences of a context"} if self.context is not None else {})
 
+    def languages_of(self, corpus: AnyCorpus | TestSet) -> tuple[str, str]:
+        """Return the codes of the source and target language of a corpus or test set."""
+        return corpus.source_language or self.source_language, corpus.target_language or self.target_language
+
     def _corpora(self) -> Iterator[tuple[tuple[str, str], AnyCorpus | TestSet]]:
         """Yield corpora and test sets with their keys."""
         for kind, sets in (("train", self.train), ("valid", self.valid), ("test", self.test)):

@@ -52,7 +52,7 @@ def read_texts(data: Data) -> TextSamples:
         except DataError as error:
             findings.append(DataFinding("error", "files", name, str(error)))
         else:
-            held_out[name] = sample_corpus(name, _languages(data, section), sets[name])
+            held_out[name] = sample_corpus(name, data.languages_of(section), sets[name])
     leaks = LeakDetector(sets)
     train = []
     for name, corpus in data.train.items():
@@ -61,7 +61,7 @@ def read_texts(data: Data) -> TextSamples:
             dropped = Counter[str]()
             with ProgressBar(f"reading {name}", "pairs") as progress:
                 pairs = leaks.watch(_counted(_pairs_of(data, corpus, dropped), progress.advance))
-                train.append(sample_corpus(key, _languages(data, corpus), pairs))
+                train.append(sample_corpus(key, data.languages_of(corpus), pairs))
             findings += _report_dropped(data, key, dropped)
         except DataError as error:
             findings.append(DataFinding("error", "files", key, str(error)))
@@ -74,10 +74,6 @@ def _held_out_sections(data: Data) -> Mapping[str, AnyCorpus | TestSet]:
     """Return the validation and test sets by recipe key."""
     valid = {f"data.valid.{name}": corpus for name, corpus in data.valid.items()}
     return valid | {f"data.test.{name}": test for name, test in data.test.items()}
-
-
-def _languages(data: Data, corpus: AnyCorpus | TestSet) -> tuple[str, str]:
-    return corpus.source_language or data.source_language, corpus.target_language or data.target_language
 
 
 def _report_dropped(data: Data, name: str, dropped: Counter[str]) -> list[DataFinding]:
@@ -107,9 +103,9 @@ def _pairs_of(data: Data, section: AnyCorpus | TestSet, dropped: Counter[str]) -
     if isinstance(section, TestSet):
         for reference in section.target:
             pairs = LinesCorpus(source=section.source, target=reference)
-            yield from read_pairs(pairs, _languages(data, section))
+            yield from read_pairs(pairs, data.languages_of(section))
     else:
-        for examples, drops in read_examples(section, _languages(data, section), data.on_error):
+        for examples, drops in read_examples(section, data.languages_of(section), data.on_error):
             dropped.update(drops.counts)
             yield from zip(examples.sources, examples.targets, strict=True)
 

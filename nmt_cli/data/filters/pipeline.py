@@ -107,7 +107,7 @@ class FilterPipeline:
         pairs one is kept in any case.
         """
         sources, targets = (normalize_lines(self._normalization, side) for side in (raw.sources, raw.targets))
-        kept = normalized = raw.normalized(sources, targets, self._corpus)
+        kept = normalized = Examples(sources, targets, raw.records, raw.columns, self._corpus)
         indices = np.arange(len(raw))
         dropped: dict[str, Integers] = {}
         for judge in self.local:

@@ -45,14 +45,7 @@ def corpus_tasks(recipe: Recipe) -> list[CorpusTask]:
     data = recipe.data
     named: dict[str, AnyCorpus] = {f"train/{name}": corpus for name, corpus in data.train.items()}
     named |= {f"valid/{name}": corpus for name, corpus in data.valid.items()}
-    return [
-        CorpusTask(
-            name,
-            corpus,
-            (corpus.source_language or data.source_language, corpus.target_language or data.target_language),
-        )
-        for name, corpus in named.items()
-    ]
+    return [CorpusTask(name, corpus, data.languages_of(corpus)) for name, corpus in named.items()]
 
 
 def input_files(recipe: Recipe) -> dict[str, Path]:

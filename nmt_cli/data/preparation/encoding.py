@@ -55,21 +55,15 @@ class ChunkCleaner:
     def __call__(self, task: CorpusTask, chunk: RawChunk) -> tuple[FilterResult, DropCounts]:
         """Return what the filters keep of a chunk, and what was dropped up to here."""
         examples, drops = decode(task.corpus, chunk, self._data.on_error)
-        result = self._pipeline(task).apply(examples)
+        if task.name not in self._pipelines:
+            filters, name = self._data.filters if task.is_training else [], task.name.partition("/")[2]
+            self._pipelines[task.name] = FilterPipeline(
+                filters, task.languages, self._held_out, self._normalization, name
+            )
+        result = self._pipelines[task.name].apply(examples)
         for reason, indices in result.dropped.items():
             drops.add(reason, len(indices), result.normalized.dropped(indices))
         return result, drops
-
-    def _pipeline(self, task: CorpusTask) -> FilterPipeline:
-        if task.name not in self._pipelines:
-            self._pipelines[task.name] = FilterPipeline(
-                self._data.filters if task.is_training else [],
-                task.languages,
-                self._held_out,
-                self._normalization,
-                task.name.partition("/")[2],
-            )
-        return self._pipelines[task.name]
 
 
 def drop_reasons(data: Data) -> dict[str, str]:

@@ -50,10 +50,8 @@ def measure(tasks: list[CorpusTask]) -> dict[str, CorpusSize]:
         for task in tasks:
             num_records, num_bytes = 0, 0
             for chunk in read_chunks(task.corpus, task.languages, 64 * _CHUNK_RECORDS):
-                num_records, num_bytes = (
-                    num_records + chunk.num_records,
-                    num_bytes + sum(map(len, chunk.columns.values())),
-                )
+                num_records += chunk.num_records
+                num_bytes += sum(map(len, chunk.columns.values()))
                 progress.advance(chunk.num_records)
             sizes[task.name] = CorpusSize(num_records, num_bytes)
     return sizes

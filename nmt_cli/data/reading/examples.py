@@ -130,10 +130,6 @@ class Examples:
             {on: keys[mask] for on, keys in self._keys.items()},
         )
 
-    def normalized(self, sources: list[str], targets: list[str], corpus: str) -> "Examples":
-        """Return the same pairs with normalised texts."""
-        return Examples(sources, targets, self.records, self.columns, corpus)
-
     def dropped(self, indices: Integers) -> list[DroppedExample]:
         """Return the first of the pairs with these indices, as examples of dropped ones."""
         shown = indices[:MAX_EXAMPLES].tolist()

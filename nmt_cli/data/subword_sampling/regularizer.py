@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from nmt_cli.data.alignments import WordLinks, reordered_links
+from nmt_cli.data.alignments import reordered_links
 from nmt_cli.data.arrays import Array, Booleans, Integers, RaggedArray
 from nmt_cli.data.augmentation import AugmentedPairs, Augmenter
 from nmt_cli.data.context import encode_joined
@@ -58,7 +58,9 @@ class SubwordRegularizer:
         if too_long.any():
             sources = _replace(sources, plain.sources, too_long)
             targets = _replace(targets, plain.targets, too_long)
-        return TokenPairs(sources, targets, _links(plain.links, pairs, too_long), plain.pair_ids)
+        orders = {row: order for row, order in pairs.reordered.items() if not too_long[row]}
+        links = reordered_links(plain.links, orders) if plain.links and orders else plain.links
+        return TokenPairs(sources, targets, links, plain.pair_ids)
 
 
 class _Encoder:
@@ -98,18 +100,6 @@ class _Encoder:
         lengths = np.zeros(len(lines), np.int64)
         lengths[changed] = sizes
         return _replace(plain, RaggedArray.of_lengths(lengths, tokens.astype(plain.values.dtype)), changed)
-
-
-def _links(links: WordLinks | None, pairs: AugmentedPairs, unchanged: Booleans) -> WordLinks | None:
-    """Return the word links after the words of some pairs were reordered."""
-    reordered = {row: order for row, order in pairs.reordered.items() if not unchanged[row]}
-    if links is None or not reordered:
-        return links
-    return reordered_links(
-        links,
-        {row: order.source_indices for row, order in reordered.items()},
-        {row: order.num_targets for row, order in reordered.items()},
-    )
 
 
 def _replace(lines: RaggedArray, others: RaggedArray, mask: Booleans) -> RaggedArray:
