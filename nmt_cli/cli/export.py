@@ -24,9 +24,10 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")],
     quiet: Quiet = False,
 ) -> None:
-    """Export a model to the format of another inference engine, with usage instructions.
+    """Export a model for another inference engine.
 
-    Requires the Python package of the engine: pip install 'nmt-cli[ctranslate2]'.
+    The folder contains a README with usage instructions. Requires the engine's Python package: pip install
+    'nmt-cli[ctranslate2]'.
     """
     from nmt_cli.commands.export import export as command
 

@@ -35,11 +35,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")]
 TargetLanguage = Annotated[
     str | None,
-    typer.Option("--target-language", metavar="CODE", help="Translate into this language, one of those of the model."),
+    typer.Option("--target-language", metavar="CODE", help="Target language, for a model with several."),
 ]
 CorpusTag = Annotated[
     str | None,
-    typer.Option("--corpus-tag", metavar="NAME", help="Translate in the style of the training corpora with this tag."),
+    typer.Option("--corpus-tag", metavar="NAME", help="Tag of the training corpora whose style to follow."),
 ]
 ModelPaths = Annotated[
     list[Path],

@@ -21,13 +21,13 @@ def preprocess(
         int | None, typer.Option(metavar="N", min=1, help="Number of processes. Default: all cores.")
     ] = None,
     shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Make shard I of N only. Run --merge when all are made.")
+        str | None, typer.Option(metavar="I/N", help="Prepare only shard I of N. Run --merge when all are done.")
     ] = None,
-    merge: Annotated[bool, typer.Option("--merge", help="Check and merge the shards that --shard has made.")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="Verify and merge the finished shards.")] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
-    """Clean the text of a recipe, train its tokenizer, and encode the text for training.
+    """Clean a recipe's text, train its tokenizer, encode the text.
 
     Does nothing if the prepared data is up to date. Rerun the same command to resume after an interruption.
     """
@@ -39,7 +39,7 @@ def preprocess(
     from nmt_cli.recipe.loading import load_recipe
 
     if shard and merge:
-        raise RecipeError("--merge: merges what --shard makes; give only one of them")
+        raise RecipeError("--merge and --shard: give only one; --merge combines the finished shards")
     job = ALL_WORK
     if merge:
         job = PreprocessJob(shard=None)

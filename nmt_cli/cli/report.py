@@ -23,7 +23,7 @@ def report(
         typer.Option("--output", "-o", metavar="FILE", help="File to write; by default report.html in the run."),
     ] = None,
     attention: Annotated[
-        int, typer.Option(metavar="N", min=0, max=100, help="Number of lines to show the attention of.")
+        int, typer.Option(metavar="N", min=0, max=100, help="Number of lines whose attention to plot.")
     ] = 3,
     line: Annotated[
         list[int] | None,

@@ -17,7 +17,7 @@ def runs(
     ] = Path("runs"),
     json: Json = False,
 ) -> None:
-    """List runs with their status, update, best validation, test scores, size and age."""
+    """List runs with status, best validation and test scores."""
     from nmt_cli.commands.stdout import write_result
     from nmt_cli.reporting.run_list import format_run_list, list_runs
 

@@ -37,7 +37,8 @@ def score(
     normalize: Annotated[
         bool,
         typer.Option(
-            "--normalize", help="Divide by length^decoding.length_penalty, as search does; in subwords, with </s>."
+            "--normalize",
+            help="Divide by length^decoding.length_penalty, as search does; length in subwords, </s> included.",
         ),
     ] = False,
     format_: Annotated[
@@ -55,10 +56,10 @@ def score(
     set_: Overrides = None,
     quiet: Quiet = False,
 ) -> None:
-    """Score given translations: the natural log-probability of each target line.
+    """Print the log-probability of given translations.
 
-    Prints one score per pair, in order. The score is 0 if both sides are blank; -inf (JSON: null) if only one side is
-    blank, or if one is longer than 2,500 subwords.
+    Prints one natural logarithm per pair, in order. It is 0 if both sides are blank, and -inf (JSON: null) if only one
+    side is blank or one is longer than 2,500 subwords.
     """
     from nmt_cli.commands.score import PairInputOptions, ScoreOutputOptions
     from nmt_cli.commands.score import score as command

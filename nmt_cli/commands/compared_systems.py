@@ -115,9 +115,7 @@ def common_test_sets(compared: Sequence[ComparedSystem], names: Sequence[str]) -
         raise DataError(f"the systems have no evaluated test set in common: {sets}")
     plain_files = [system.file for system in compared if system.file is not None]
     if plain_files and len(names or common) > 1:
-        raise RecipeError(
-            f"{plain_files[0]}: give the test set that it is a translation of with --test: {', '.join(common)}"
-        )
+        raise RecipeError(f"{plain_files[0]}: name the test set that it translates with --test: {', '.join(common)}")
     return [*dict.fromkeys(names)] or common
 
 

@@ -54,7 +54,7 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     config = _config(found)
     tokenizer = Tokenizer.load(named.tokenizer)
     if config.vocabulary != vocabulary_spec(tokenizer):
-        raise ModelError(f"{named.tokenizer}: is not the vocabulary of the model in {found.folder}")
+        raise ModelError(f"{named.tokenizer}: does not match the model in {found.folder}, which has another vocabulary")
     weights = read_tensors(found.folder / WEIGHTS)
     model = build_with_weights(config.model, config.vocabulary, weights, found.folder / WEIGHTS)
     device = pick_device()
@@ -107,8 +107,8 @@ def check_weights(model: Model, weights: Mapping[str, Tensor], path: Path) -> No
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
             raise ModelError(
-                f"{path}: weight {name} has shape {found.get(name, 'none')}, but needs"
-                f" {wanted.get(name, 'none')}; the weights are those of another model"
+                f"{path}: parameter {name} has shape {found.get(name, 'none')}, but needs"
+                f" {wanted.get(name, 'none')}; the file belongs to another model"
             )
 
 

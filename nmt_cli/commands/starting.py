@@ -23,7 +23,7 @@ def start_from(model: Model, path: Path, tokenizer: Tokenizer, prepared: Path) -
     extension = VocabularyExtension.between(given.tokenizer, tokenizer)
     if extension is None:
         raise ModelError(
-            f"training.init_from: {path} has another tokenizer than {prepared};"
+            f"training.init_from: the tokenizers of {path} and {prepared} differ;"
             f" set tokenizer.path: {path} and preprocess again"
         )
     own = dict(model.named_parameters())

@@ -165,7 +165,7 @@ class TrainingRun:
         details = {"num_rollbacks": state.num_rollbacks, "lr_scale": state.lr_scale}
         record(self._journal, state, "event", event="rolled back", diverged_after=before.num_updates, **details)
         self._reporter.warn(
-            f"{error}; rolled back to update {state.num_updates:,}, with the learning rate times {state.lr_scale:g}"
+            f"{error}; rolled back to update {state.num_updates:,}; learning rate multiplied by {state.lr_scale:g}"
         )
 
     def _initial_model(self) -> Model:

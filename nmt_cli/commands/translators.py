@@ -29,7 +29,7 @@ def open_translator(options: TranslateOptions) -> "Translator":
 
     weights = options.weights
     if weights and (len(weights) != len(options.models) or not all(0 < weight < math.inf for weight in weights)):
-        raise RecipeError(f"--weights: {len(options.models)} models need as many weights, all above zero")
+        raise RecipeError(f"--weights: give one positive weight for each of the {len(options.models)} models")
     if options.protect:
         from nmt_cli.decoding.markup.transfer import compile_protected
 
@@ -94,11 +94,11 @@ def _ensemble(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
     for other in models[1:]:
         if other.tokenizer.fingerprint != first.tokenizer.fingerprint:
             raise ModelError(
-                f"{other.files.folder}: has another vocabulary than {first.files.folder};"
+                f"{other.files.folder}: its vocabulary differs from that of {first.files.folder};"
                 " an ensemble needs models trained with the same tokenizer"
             )
         if other.config.context != first.config.context:
-            raise ModelError(f"{other.files.folder}: has another data.context than {first.files.folder}")
+            raise ModelError(f"{other.files.folder}: its data.context differs from that of {first.files.folder}")
     return replace(
         first,
         model=Ensemble([each.model for each in models], weights),

@@ -44,7 +44,7 @@ def normalized_links(
     for link in links.split():
         match = _LINK.fullmatch(link)
         if not match:
-            raise ValueError(f"{link!r} is not a link; links are written as 0-0")
+            raise ValueError(f"{link!r} is not a valid link, such as 0-0")
         for side, words, index in (("source", source, match[1]), ("target", target, match[2])):
             if int(index) >= len(words):
                 raise ValueError(f"link {link}: the {side} has only {len(words)} words; the first has the index 0")

@@ -120,7 +120,7 @@ def _check_given(number: int, line: str, given: Mapping[str, str], names: Sequen
     for name in given:
         if name not in names:
             known = f"has {', '.join(names)}" if names else "has none"
-            raise DataError(f"line {number}: has the factor {name}, but this model {known}; leave it out")
+            raise DataError(f"line {number}: has the factor {name}, but this model {known}; remove it")
     for name in names:
         if name in given:
             try:

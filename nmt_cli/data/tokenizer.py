@@ -182,7 +182,7 @@ class Tokenizer:
             case _:
                 raise ModelError(f"{path}: is not a tokenizer of this version of nmt")
         if not are_factor_values(factors):
-            raise ModelError(f"{path}: factors: must be lists of different values by name; the file is damaged")
+            raise ModelError(f"{path}: factors: must map names to lists of distinct values; the file is damaged")
         if normalization not in NORMALIZATIONS:
             raise ModelError(f"{path}: normalization: {normalization!r} is unknown")
         try:
@@ -208,7 +208,7 @@ def _load_side(folder: Path, name: str, side: Any, special_tokens: SpecialTokens
             raise ModelError(f"{path}: is too large to belong to a tokenizer")
     entries = read_json(vocabulary, ModelError)
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise ModelError(f"{vocabulary}: is not a list of texts")
+        raise ModelError(f"{vocabulary}: is not a list of strings")
     if not isinstance(side, dict) or side.get("segmenter") not in SEGMENTERS:
         raise ModelError(f"{settings_path}: the segmenter of {name} is unknown")
     if not all(type(i) is int and 0 <= i < len(entries) for i in special_tokens.ids):

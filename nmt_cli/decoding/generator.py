@@ -168,7 +168,7 @@ class Generator:
         """
         forced = sentence.constraints.forced_phrases
         if not hypotheses and not forced:
-            raise ModelError(f"line {sentence.line}: the model's logits are not finite; it is damaged or has diverged")
+            raise ModelError(f"line {sentence.line}: the logits are not finite; the model is damaged or has diverged")
         if hypotheses and not self._unsatisfied(forced, hypotheses[0].tokens):
             return hypotheses
         phrases = set(forced)

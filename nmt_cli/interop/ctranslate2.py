@@ -31,7 +31,7 @@ def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
     """Write a model in fp32 into a folder, with its SentencePiece models and a guide, README.md.
 
     Raises:
-        ModelError: CTranslate2 does not support the model or its tokenizer, or has no place for one of its parameters.
+        ModelError: CTranslate2 does not support the model, its tokenizer or one of its parameters.
         ResourceError: CTranslate2 is not installed.
     """
     specs = _import_specs()
@@ -49,7 +49,7 @@ def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
     parameters = _UnusedParameters(dict(model.named_parameters()))
     spec = specs.TransformerSpec(_encoder(specs, settings, parameters), _decoder(specs, settings, parameters))
     if parameters.names:
-        raise ModelError(f"CTranslate2 has no place for the model's parameters {', '.join(sorted(parameters.names))}")
+        raise ModelError(f"CTranslate2 does not support the model's parameters {', '.join(sorted(parameters.names))}")
     source, target = token_names(tokenizer)
     special = tokenizer.special_tokens
     spec.register_source_vocabulary(source)

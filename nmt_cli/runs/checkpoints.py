@@ -44,9 +44,7 @@ def verify_checkpoint(run: RunDirectory, update: int) -> None:
     folder = run.checkpoint(update)
     manifest = files.read_manifest(folder, ModelError)
     if manifest != {"format": _FORMAT, "update": update, "files": manifest["files"]}:
-        raise ModelError(
-            f"{folder / files.MANIFEST}: is damaged, or is not the manifest of update {update:,} in this format"
-        )
+        raise ModelError(f"{folder / files.MANIFEST}: is damaged, or is not a manifest of update {update:,}")
     for name in (WEIGHTS, OPTIMIZER, STATE):
         if name not in manifest["files"]:
             raise ModelError(f"{folder / files.MANIFEST}: is damaged; it does not list {name}")

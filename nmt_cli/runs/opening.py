@@ -23,7 +23,7 @@ def refuse_foreign_folder(run: RunDirectory) -> None:
     if run.path.is_dir() and not run.summary.is_file():
         others = sorted({path.name for path in run.path.iterdir()} - ours)
         if others:
-            raise RecipeError(f"{run.path}: holds other files ({others[0]}); choose an empty directory as `run`")
+            raise RecipeError(f"{run.path}: contains other files ({others[0]}); choose an empty directory as `run`")
 
 
 def move_aside(run: RunDirectory, reporter: Reporter) -> None:

@@ -116,7 +116,7 @@ def read_prepared_summary(folder: Path) -> PreparedSummary:
         corpora = [CorpusStats.from_json(name, entry) for name, entry in manifest["corpora"].items()]
         return PreparedSummary(folder, fingerprint_of(manifest), dict(manifest["settings"]), reasons, corpora)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{folder / files.MANIFEST}: is damaged, or is not of this version of nmt") from error
+        raise DataError(f"{folder / files.MANIFEST}: is damaged, or was written by another version of nmt") from error
 
 
 def fingerprint_of(manifest: dict[str, Any]) -> str:

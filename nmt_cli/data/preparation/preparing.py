@@ -114,7 +114,7 @@ def check_paths(recipe: Recipe) -> None:
     if not folder.is_dir():
         raise DataError(f"{folder}: is a file, but data.prepared must be a folder")
     if not _is_prepared(folder):
-        raise DataError(f"{folder}: contains files that nmt did not make; set data.prepared to another folder")
+        raise DataError(f"{folder}: contains files not written by nmt; set data.prepared to another folder")
 
 
 def _check_unchanged(recipe: Recipe, inputs: dict[str, Any], hashes: files.HashCache) -> None:

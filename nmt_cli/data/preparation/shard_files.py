@@ -112,7 +112,7 @@ def map_file(path: Path, dtype: np.dtype[Any], count: int) -> Array:
     """Memory-map the values of a file. DataError if it does not contain exactly `count`."""
     try:
         if path.stat().st_size != count * dtype.itemsize:
-            raise DataError(f"{path}: does not fit the other files of its folder; run `nmt preprocess` again")
+            raise DataError(f"{path}: does not match the other files of its folder; run `nmt preprocess` again")
         return np.asarray(np.memmap(path, dtype, "r")) if count else np.empty(0, dtype)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}; run `nmt preprocess` again") from error

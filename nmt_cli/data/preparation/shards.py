@@ -84,8 +84,8 @@ class ShardStore:
         if end is None or missing:
             what = f"shards {', '.join(missing)} of {task.name} are" if missing else f"the shards of {task.name} are"
             raise DataError(
-                f"{self.folder}: {what} missing, or not of this recipe and these files; run the jobs that make them"
-                " again (--shard), or run nmt preprocess without --merge to make the rest"
+                f"{self.folder}: {what} missing, or made from another recipe or other files; rerun their jobs"
+                " (--shard), or run nmt preprocess without --merge to make the rest"
             )
         return [shard for shard in found if shard is not None]
 

@@ -110,7 +110,9 @@ class SentencePieceSegmenter:
 
     def sampler(self, alpha: float) -> SubwordSampler:
         if self._parsed.normalization not in _UNCHANGED:
-            raise RecipeError("training.subword_sampling: this tokenizer changes text before it splits it")
+            raise RecipeError(
+                "training.subword_sampling: is not supported by this tokenizer, which normalizes text itself"
+            )
         table = PieceTable(self)
         is_bpe = self._model_type == "bpe"
         return WordwiseSampler(table, BpeDropout(table, alpha) if is_bpe else UnigramSampler(table, alpha))
@@ -198,7 +200,9 @@ class WordSegmenter(CharacterSegmenter):
         return new_words(self, word_counts, num_pieces)
 
     def sampler(self, alpha: float) -> SubwordSampler:
-        raise RecipeError("training.subword_sampling: this tokenizer splits text into words, and only in one way")
+        raise RecipeError(
+            "training.subword_sampling: is not supported by tokenizer.algorithm word, which splits text in only one way"
+        )
 
 
 SEGMENTERS: dict[str, type[Segmenter]] = {
@@ -234,7 +238,7 @@ def import_segmenter(path: Path) -> tuple[Segmenter, str]:
     except Exception as error:  # SentencePiece raises untyped errors
         raise ModelError(f"{path}: is not a SentencePiece model, or is damaged") from error
     if model.treat_whitespace_as_suffix or not model.escape_whitespaces:
-        raise ModelError(f"{path}: does not mark the beginnings of words, which is not supported")
+        raise ModelError(f"{path}: is not supported, because it does not mark the beginnings of words")
     pieces = [replace(each, kind=PieceKind.UNUSED) if WORD_START in each.text[1:] else each for each in model.pieces]
     changed = serialize_model(replace(model, pieces=pieces)) + serialize_overrides(add_dummy_prefix=True)
     return SEGMENTERS[model.algorithm](with_space(changed)), "nfkc" if model.has_charsmap else "none"

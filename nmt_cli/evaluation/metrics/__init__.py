@@ -79,7 +79,7 @@ def length_ratio(hypotheses: Sequence[str], references: Sequence[Sequence[str]])
 def check_line_counts(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     """Raise DataError unless there are sentences and every set of references is as long as the hypotheses."""
     if not references:
-        raise DataError("there is nothing to compare the translations with; give at least one set of references")
+        raise DataError("there are no references; give at least one set of them")
     for index, lines in enumerate(references, 1):
         if len(lines) != len(hypotheses):
             which = "references" if len(references) == 1 else f"references in set {index}"
