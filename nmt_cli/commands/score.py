@@ -6,14 +6,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from nmt_cli import console
 from nmt_cli.commands.stdout import open_stdout
 from nmt_cli.commands.translating.inputs import Input, InvalidLines, open_input
-from nmt_cli.commands.translating.request_reader import parse_factors, parse_object, read_factor_files
+from nmt_cli.commands.translating.request_reader import add_factors, parse_factors, parse_object
 from nmt_cli.commands.translators import open_translator
 from nmt_cli.console import Reporter
 from nmt_cli.decoding.requests import TranslateOptions
@@ -155,25 +155,16 @@ def _open_pairs(
             raise RecipeError("--input-format jsonl: is for stdin, whose objects have both sides; remove the files")
         with open_input(source) as sources, open_input(target) as targets:
             pairs = _read_files(_lines(sources, warnings), _lines(targets, warnings), f"{source} and {target}")
-            yield _Pairs(_add_factors(pairs, str(source), options.factors), windows, warnings)
+            pairs = add_factors(pairs, str(source), 1, options.factors) if options.factors else pairs
+            yield _Pairs(pairs, windows, warnings)
     elif source is None and target is None:
         with open_input(None, reporter=reporter) as stdin:
             read = _parse_objects if options.format == "jsonl" else _parse_columns
-            pairs = _add_factors(read(_lines(stdin, warnings)), stdin.name, options.factors)
+            pairs = read(_lines(stdin, warnings))
+            pairs = add_factors(pairs, stdin.name, 1, options.factors) if options.factors else pairs
             yield _Pairs(pairs, arriving_windows if stdin.is_interactive else windows, warnings)
     else:
         raise RecipeError("--source and --target go together; without both, stdin has lines source<TAB>target")
-
-
-def _add_factors(pairs: Iterator[ScoringPair], name: str, files: Mapping[str, Path]) -> Iterator[ScoringPair]:
-    if not files:
-        yield from pairs
-        return
-    lines = read_factor_files(files, name, 1)
-    for number, pair in enumerate(pairs, 1):
-        if pair.factors:
-            raise DataError(f"{name}: line {number}: has factors, and so does --factors; remove one of them")
-        yield replace(pair, factors=next(lines))
 
 
 def _parse_objects(lines: Iterator[str]) -> Iterator[ScoringPair]:

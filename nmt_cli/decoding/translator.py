@@ -101,9 +101,8 @@ class Translator:
             )
         self._repair: Repair | None = None
         if check is not None:
-            search_masked = None
-            if not self.context.target_context:
-                search_masked = MaskedSearch(self.generator, tokenizer, self._strategy)
+            can_mask = not self.context.target_context
+            search_masked = MaskedSearch(self.generator, tokenizer, self._strategy) if can_mask else None
             self._repair = Repair(check, self.generator.search, search_masked, self._decode, self._strategy)
 
     def translate(

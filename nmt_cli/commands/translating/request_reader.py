@@ -3,15 +3,20 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from nmt_cli.decoding.requests import Request, in_documents
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.text.lines import read_lines
 
+if TYPE_CHECKING:  # a process that only passes requests on needs no torch
+    from nmt_cli.decoding.scoring.scorer import ScoringPair
+
 InputFormat = Literal["text", "jsonl"]
+
+_Line = TypeVar("_Line", Request, "ScoringPair")
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ def read_requests(
     if options.format == "jsonl":
         requests = (_parse_request(line, f"{name}: line {number}") for number, line in enumerate(lines, first_line))
     if options.factors:
-        requests = _add_factors(requests, name, first_line, options.factors)
+        requests = add_factors(requests, name, first_line, options.factors)
     if options.prefixes is not None:
         requests = _add_prefixes(requests, name, first_line, options.prefixes)
     return in_documents(requests, num_context_lines)
@@ -67,18 +72,20 @@ def parse_factor_files(given: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def read_factor_files(files: Mapping[str, Path], name: str, first_line: int) -> Iterator[dict[str, str]]:
-    """Yield the factors of each line of the input `name`, without end. DataError if a file is too short."""
-    lines = {factor: islice(read_lines(path), first_line - 1, None) for factor, path in files.items()}
-    for number in count(first_line):
+def add_factors(lines: Iterable[_Line], name: str, first_line: int, files: Mapping[str, Path]) -> Iterator[_Line]:
+    """Yield each line of the input `name` with its factors. DataError if it has some, or if a file is too short."""
+    rows = {factor: islice(read_lines(path), first_line - 1, None) for factor, path in files.items()}
+    for number, line in enumerate(lines, first_line):
+        if line.factors:
+            raise DataError(f"{name}: line {number}: has factors, and so does --factors; remove one of them")
         found = dict[str, str]()
-        for factor, rest in lines.items():
+        for factor, rest in rows.items():
             values = next(rest, None)
             if values is None:
                 remedy = f"line n must have the {factor} of line n"
                 raise DataError(f"{files[factor]}: has {number - 1:,} lines, but {name} has more; {remedy}")
             found[factor] = values
-        yield found
+        yield replace(line, factors=found)
 
 
 def parse_factors(value: Any, location: str) -> dict[str, str]:
@@ -120,16 +127,6 @@ def _parse_strings(value: Any, location: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise DataError(f"{location}: must be a list of strings")
     return tuple(value)
-
-
-def _add_factors(
-    requests: Iterable[Request], name: str, first_line: int, files: Mapping[str, Path]
-) -> Iterator[Request]:
-    lines = read_factor_files(files, name, first_line)
-    for number, request in enumerate(requests, first_line):
-        if request.factors:
-            raise DataError(f"{name}: line {number}: has factors, and so does --factors; remove one of them")
-        yield replace(request, factors=next(lines))
 
 
 def _add_prefixes(requests: Iterable[Request], name: str, first_line: int, path: Path) -> Iterator[Request]:
