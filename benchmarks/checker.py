@@ -22,7 +22,7 @@ from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.translators import create_translator
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.results import Translation
-from nmt_cli.text.checks import Checker
+from nmt_cli.text.checks.checker import Checker
 from nmt_cli.text.checks.preserved import without_preserved
 from nmt_cli.text.lines import read_lines
 

@@ -34,8 +34,8 @@ def preprocess(
     from nmt_cli.commands.preprocess import preprocess as command
     from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob
     from nmt_cli.errors import RecipeError
-    from nmt_cli.processes import available_cores
-    from nmt_cli.processes.sharding import ShardSpec
+    from nmt_cli.processes import ShardSpec
+    from nmt_cli.processes.pool import available_cores
     from nmt_cli.recipe.loading import load_recipe
 
     if shard and merge:

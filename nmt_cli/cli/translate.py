@@ -125,7 +125,7 @@ def translate(
     from nmt_cli.commands.translating.request_reader import InputOptions, parse_factor_files
     from nmt_cli.decoding.constraints.glossary import read_glossary, read_phrases
     from nmt_cli.decoding.requests import TranslateOptions
-    from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
+    from nmt_cli.processes import ALL_SHARDS, ShardSpec
 
     options = TranslateOptions(
         models=tuple(model),

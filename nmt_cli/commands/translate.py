@@ -28,8 +28,8 @@ from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.results import TranslationStats
 from nmt_cli.decoding.windows import arriving_windows, windows
 from nmt_cli.errors import RecipeError, StoppedError
-from nmt_cli.processes import STOP_SIGNALS
-from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
+from nmt_cli.processes import ALL_SHARDS, ShardSpec
+from nmt_cli.processes.pool import STOP_SIGNALS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from nmt_cli import console
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.data import Context
-from nmt_cli.text.checks import Checker
+from nmt_cli.text.checks.checker import Checker
 
 if TYPE_CHECKING:  # a process that only passes options on needs no torch
     from nmt_cli.commands.loading import LoadedModel

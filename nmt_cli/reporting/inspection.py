@@ -19,8 +19,7 @@ from nmt_cli.reporting.evaluation_files import read_evaluation
 from nmt_cli.reporting.rendering import format_score
 from nmt_cli.reporting.run_list import format_size, list_run, list_runs
 from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory, count_parameters
-from nmt_cli.runs.history import read_journal
-from nmt_cli.runs.journal import read_summary
+from nmt_cli.runs.journal import read_journal, read_summary
 from nmt_cli.text.lines import escape_invisible
 
 

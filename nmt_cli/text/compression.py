@@ -25,14 +25,18 @@ def decompressed(file: io.BufferedReader) -> IO[bytes]:
 
     Reading raises DecompressionError if the file is truncated or a checksum does not match.
     """
+    read: Callable[[int], bytes]
     magic = file.peek(_MAX_MAGIC_BYTES)[:_MAX_MAGIC_BYTES]
     if magic.startswith(_GZIP):
-        return io.BufferedReader(_Gzip(file), _BLOCK)
+        read = gzip.GzipFile(fileobj=file).read
+        return io.BufferedReader(_Checked(file, "gzip", read, gzip.BadGzipFile, zlib.error), _BLOCK)
     if magic.startswith(_XZ):
-        return io.BufferedReader(_Decompressor(file, "xz", lzma.LZMADecompressor, lzma.LZMAError), _BLOCK)
+        read = _Members(file, lzma.LZMADecompressor, padding=b"\0").read
+        return io.BufferedReader(_Checked(file, "xz", read, lzma.LZMAError), _BLOCK)
     if magic.startswith(_ZSTD):
         zstd = _import_zstd()
-        return io.BufferedReader(_Decompressor(file, "zstd", zstd.ZstdDecompressor, zstd.ZstdError), _BLOCK)
+        read = _Members(file, zstd.ZstdDecompressor).read
+        return io.BufferedReader(_Checked(file, "zstd", read, zstd.ZstdError), _BLOCK)
     return file
 
 
@@ -44,11 +48,14 @@ def _import_zstd() -> Any:
     return zstd
 
 
-class _Gzip(io.RawIOBase):
-    """Reads the members of a gzip file, one after another."""
+class _Checked(io.RawIOBase):
+    """Reads from a decompressor with `read(size)`, and raises DecompressionError if the file is damaged."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = gzip.GzipFile(fileobj=file)
+    def __init__(
+        self, file: IO[bytes], kind: str, read: Callable[[int], bytes], *error_classes: type[Exception]
+    ) -> None:
+        self._file, self._kind, self._read = file, kind, read
+        self._error_classes: tuple[type[Exception], ...] = (EOFError, *error_classes)
 
     def readable(self) -> bool:
         return True
@@ -58,38 +65,24 @@ class _Gzip(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            return self._file.readinto(buffer)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DecompressionError(f"damaged gzip ({error})") from error
+            content = self._read(len(buffer))
+        except self._error_classes as error:
+            raise DecompressionError(f"damaged {self._kind} ({error})") from error
+        buffer[: len(content)] = content
+        return len(content)
 
 
-class _Decompressor(io.RawIOBase):
+class _Members:
     """Reads the members of an xz or zstd file, one after another.
 
     The readers of the standard library silently stop at invalid data after the first member.
     """
 
-    def __init__(
-        self, file: IO[bytes], kind: str, new_decompressor: Callable[[], Any], error_class: type[Exception]
-    ) -> None:
-        self._file, self._kind, self._new, self._error_class = file, kind, new_decompressor, error_class
+    def __init__(self, file: IO[bytes], new_decompressor: Callable[[], Any], padding: bytes = b"") -> None:
+        self._file, self._new, self._padding = file, new_decompressor, padding
         self._decompressor = new_decompressor()
 
-    def readable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._file.fileno()
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            content = self._next(len(buffer))
-        except self._error_class as error:
-            raise DecompressionError(f"damaged {self._kind} ({error})") from error
-        buffer[: len(content)] = content
-        return len(content)
-
-    def _next(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes:
         """Return between 1 and `size` bytes; none at the end of the file."""
         while True:
             compressed = b""
@@ -101,7 +94,7 @@ class _Decompressor(io.RawIOBase):
             elif self._decompressor.needs_input:
                 compressed = self._file.read(_BLOCK)
                 if not compressed:
-                    raise DecompressionError(f"damaged {self._kind} (truncated)")
+                    raise EOFError("truncated")
             content: bytes = self._decompressor.decompress(compressed, size)
             if content:
                 return content
@@ -109,6 +102,6 @@ class _Decompressor(io.RawIOBase):
     def _between_members(self) -> bytes:
         """Return the first bytes of the next member; xz allows zeros before it."""
         compressed: bytes = self._decompressor.unused_data or self._file.read(_BLOCK)
-        while self._kind == "xz" and compressed and not compressed.strip(b"\0"):
+        while self._padding and compressed and not compressed.strip(self._padding):
             compressed = self._file.read(_BLOCK)
-        return compressed.lstrip(b"\0") if self._kind == "xz" else compressed
+        return compressed.lstrip(self._padding) if self._padding else compressed

@@ -23,7 +23,7 @@ from nmt_cli.data.preparation.preparing import PreprocessJob
 from nmt_cli.decoding.constraints.glossary import GlossaryEntry
 from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
-from nmt_cli.processes.sharding import ShardSpec
+from nmt_cli.processes import ShardSpec
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.runs.directory import CONFIG, RunDirectory
 

@@ -10,7 +10,7 @@ from nmt_cli.commands.preprocess import preprocess
 from nmt_cli.data.preparation.preparing import PreprocessJob
 from nmt_cli.data.prepared import is_current
 from nmt_cli.errors import DataError
-from nmt_cli.processes.sharding import ShardSpec
+from nmt_cli.processes import ShardSpec
 from nmt_cli.recipe.schema import Recipe
 
 

@@ -16,7 +16,7 @@ import pytest
 from upper_casing import UpperCasing, failing_factory
 
 from nmt_cli.errors import DataError, NmtError, ResourceError
-from nmt_cli.processes import WorkerPool, map_ordered
+from nmt_cli.processes.pool import WorkerPool, map_ordered
 
 
 def test_map_ordered_keeps_the_order_of_items() -> None:
@@ -163,7 +163,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     program = (
         "import itertools, multiprocessing\n"
         "from upper_casing import UpperCasing\n"
-        "from nmt_cli.processes import map_ordered\n"
+        "from nmt_cli.processes.pool import map_ordered\n"
         "if __name__ == '__main__':\n"
         "    for _ in map_ordered(2, UpperCasing(), itertools.repeat('slow')):\n"
         "        print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"

@@ -3,7 +3,7 @@
 import pytest
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.processes.sharding import ShardSpec
+from nmt_cli.processes import ShardSpec
 
 
 def test_parse_reads_what_str_writes() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nmt_cli import console
 from nmt_cli.errors import DataError
-from nmt_cli.processes import report_progress
+from nmt_cli.processes.worker import report_progress
 
 
 class UnpicklableError(Exception):

@@ -7,8 +7,7 @@ import pytest
 
 from nmt_cli.errors import ModelError
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.runs.history import read_journal
-from nmt_cli.runs.journal import CorpusExposure, Journal
+from nmt_cli.runs.journal import CorpusExposure, Journal, read_journal
 
 
 def record(**values: object) -> str:

@@ -18,7 +18,7 @@ from typing import IO
 from nmt_cli import console
 from nmt_cli.console import Reporter
 from nmt_cli.errors import RecipeError
-from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
+from nmt_cli.processes import ALL_SHARDS, ShardSpec
 from nmt_cli.text.lines import decode_lines, open_text
 
 _BUFFER_SIZE = 2**20

@@ -10,7 +10,8 @@ from nmt_cli.commands.translators import open_translator
 from nmt_cli.console import OnProgress
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.results import TranslationStats
-from nmt_cli.processes import WorkerPool, report_progress
+from nmt_cli.processes.pool import WorkerPool
+from nmt_cli.processes.worker import report_progress
 
 if TYPE_CHECKING:  # a process that only starts workers needs no torch
     from nmt_cli.decoding.translator import Translator

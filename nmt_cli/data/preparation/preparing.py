@@ -40,8 +40,8 @@ from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import prefix_tags
 from nmt_cli.errors import DataError, NmtError, RunInUseError
-from nmt_cli.processes import map_ordered
-from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
+from nmt_cli.processes import ALL_SHARDS, ShardSpec
+from nmt_cli.processes.pool import map_ordered
 from nmt_cli.recipe.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines

@@ -36,7 +36,7 @@ from nmt_cli.data.preparation.shard_files import (
 from nmt_cli.data.reading import DropCounts, DroppedExample, RawChunk, read_chunks
 from nmt_cli.data.reading.examples import MAX_EXAMPLES
 from nmt_cli.errors import DataError, NmtError, RunInUseError
-from nmt_cli.processes.sharding import ShardSpec
+from nmt_cli.processes import ShardSpec
 
 CHUNK_RECORDS = 8192
 """Records of a chunk, which are in memory together."""

@@ -22,7 +22,7 @@ from nmt_cli.data.tokenizing.sentencepiece_model import MAX_CHARACTERS
 from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.data.tokenizing.vocabulary import FactorValues
 from nmt_cli.errors import DataError
-from nmt_cli.processes import map_ordered
+from nmt_cli.processes.pool import map_ordered
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS

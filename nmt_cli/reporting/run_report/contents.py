@@ -10,8 +10,7 @@ from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import StoredEvaluation, read_evaluations
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.runs.history import History, read_journal
-from nmt_cli.runs.journal import read_summary
+from nmt_cli.runs.journal import History, read_journal, read_summary
 
 _Read = TypeVar("_Read")
 

@@ -2,7 +2,7 @@
 
 import re
 
-from nmt_cli.text.checks.finding import TranslationFinding
+from nmt_cli.text.checks import TranslationFinding
 from nmt_cli.text.checks.preserved import check_numbers, check_preserved, without_preserved
 from nmt_cli.text.checks.repetition import check_repetition
 from nmt_cli.text.checks.scripts import base_language, check_script, scripts_of

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from nmt_cli.text.checks.finding import Problem, TranslationFinding
+from nmt_cli.text.checks import Problem, TranslationFinding
 
 _MARKERS = re.compile(r"[@{%<]|__|://|www\.")
 """Text without any of these has nothing to preserve."""

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from nmt_cli.text.checks.finding import TranslationFinding
+from nmt_cli.text.checks import TranslationFinding
 
 MAX_RUN_UNIT, MIN_RUN_COPIES = 6, 6
 """A run is a unit of up to 6 characters, repeated at least 6 times in a row."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Set
 from functools import lru_cache
 
-from nmt_cli.text.checks.finding import TranslationFinding
+from nmt_cli.text.checks import TranslationFinding
 
 _HAN, _KANA = frozenset({"CJK"}), frozenset({"CJK", "HIRAGANA", "KATAKANA"})
 _BY_SCRIPT_CODE = {

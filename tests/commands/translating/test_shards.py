@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from nmt_cli.commands.translating.inputs import ByteRange, shard_range
-from nmt_cli.processes.sharding import ShardSpec
+from nmt_cli.processes import ShardSpec
 
 
 def read_shards(path: Path, count: int) -> list[tuple[ByteRange, bytes]]:

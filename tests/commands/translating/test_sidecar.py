@@ -14,7 +14,7 @@ from nmt_cli.commands import translate as command
 from nmt_cli.commands.translate import translate
 from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.errors import ModelError
-from nmt_cli.processes.sharding import ALL_SHARDS, ShardSpec
+from nmt_cli.processes import ALL_SHARDS, ShardSpec
 
 MODEL = TranslateOptions((Path("model"),))
 

@@ -13,7 +13,7 @@ from nmt_cli.data.preparation.encoding import EncodedChunk
 from nmt_cli.data.preparation.preparing import PreprocessJob, prepare
 from nmt_cli.data.preparation.shards import ShardStore
 from nmt_cli.errors import DataError, RunInUseError
-from nmt_cli.processes.sharding import ShardSpec
+from nmt_cli.processes import ShardSpec
 from nmt_cli.recipe.schema import Recipe
 
 MERGE = PreprocessJob(None)

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.text.checks import Checker
-from nmt_cli.text.checks.checker import is_far_longer
+from nmt_cli.text.checks.checker import Checker, is_far_longer
 
 MULTI30K = Path(__file__).parents[4] / "shared" / "data" / "multi30k"
 ENGLISH_GERMAN = Checker("en", "de")
