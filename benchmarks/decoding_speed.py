@@ -33,7 +33,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -253,7 +253,7 @@ def _estimate(options: argparse.Namespace) -> float:
     models = len(options.models) * len(options.precisions)
     each = sum(_SLOWNESS.get(name, 4.0) for name in options.engines) * options.seconds * (options.rounds + 1)
     total = models * (len(options.searches) * len(options.batches) * each + len(options.engines) * _START_SECONDS)
-    return min(total, 60 * options.minutes) + 120 * len(options.precisions) * bool(options.trained)
+    return float(min(total, 60 * options.minutes)) + 120 * len(options.precisions) * bool(options.trained)
 
 
 def _options() -> argparse.Namespace:
@@ -278,7 +278,12 @@ def _options() -> argparse.Namespace:
     for name in ("models", "searches", "precisions", "peers", "batches"):
         setattr(options, name, list(filter(None, getattr(options, name).split(","))))
     options.batches = sorted(map(int, options.batches))
-    known = {"models": MODELS, "searches": _SEARCHES, "precisions": ("fp32", "bf16", "int8"), "peers": peers}
+    known: dict[str, Collection[str]] = {
+        "models": MODELS,
+        "searches": _SEARCHES,
+        "precisions": ("fp32", "bf16", "int8"),
+        "peers": peers,
+    }
     for name, names in known.items():
         for given in getattr(options, name):
             if given not in names:

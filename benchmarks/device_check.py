@@ -18,9 +18,9 @@ from itertools import repeat
 
 import numpy as np
 import torch
-from nmt_cli.decoding.forced import force
 
 from nmt_cli.data.batches import Batch
+from nmt_cli.decoding.scoring import score_targets
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.search.strategies import BatchConstraints, BeamStrategy
 from nmt_cli.decoding.sentences import SentenceInput
@@ -43,6 +43,10 @@ from nmt_cli.training.trainer import Trainer
 WORDS = 8000
 VOCABULARIES = VocabularySpec(WORDS, WORDS)
 LENGTHS = {"captions": 15, "news": 28}
+SCORE_ERRORS: dict[Precision, float] = {"fp32": 2e-3, "bf16": 8e-2}
+"""Allowed error of scores, relative to the largest one."""
+SEARCH_ERRORS: dict[Precision, float] = {"fp32": 1e-3, "bf16": 5e-2}
+"""Allowed error of a translation's log-probability, in nats per token."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def checks(device: torch.device, preset: str) -> list[Check]:
     for name, settings in some_models(preset).items():
         here, there = twins(settings, device)
         rows = batch(12, 400)
-        for precision, allowed in (("fp32", 2e-3), ("bf16", 8e-2)):
+        for precision, allowed in SCORE_ERRORS.items():
             difference = relative(scores(here, rows, "fp32"), scores(there, rows.to(device), precision).cpu())
             found.append(Check(f"{name}: scores in {precision}", difference, allowed))
         found.append(Check(f"{name}: loss of a batch learned by heart in bf16", learned(settings, device), 0.5))
@@ -132,11 +136,11 @@ def decoding_checks(device: torch.device, preset: str) -> list[Check]:
     for name, settings in some_models(preset).items():
         here, there = twins(settings, device)
         sources = torch.randint(4, WORDS, (16, 12))
-        for beam, (precision, allowed) in itertools.product((1, 5), (("fp32", 1e-3), ("bf16", 5e-2))):
+        for beam, (precision, allowed) in itertools.product((1, 5), SEARCH_ERRORS.items()):
             translations = decoded(there, sources.to(device), precision, beam)
-            forced = force(here, ModelInputs.from_ids(sources), [each.tokens for each in translations])
+            forced = score_targets(here, ModelInputs.from_ids(sources), [each.tokens for each in translations])
             difference = max(
-                abs(sum(expected.log_probabilities[:-1]) - each.log_probability) / len(each.tokens)
+                abs(sum(expected.token_log_probs[:-1]) - each.log_probability) / len(each.tokens)
                 for each, expected in zip(translations, forced, strict=True)
             )
             what = f"{name}: beam {beam} in {precision}"
@@ -171,7 +175,7 @@ def learned(settings: TransformerSettings | RnnSettings, device: torch.device) -
         torch.nn.utils.clip_grad_norm_(list(model.parameters()), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    return float(loss.detach()) / tokens
+    return float(loss.detach()) / int(tokens)
 
 
 @dataclass(frozen=True)
