@@ -17,14 +17,14 @@ from nmt_cli.data.prepared import open_prepared
 from nmt_cli.decoding.constraints.glossary import read_glossary
 from nmt_cli.errors import DataError, DivergedError, ModelError, NmtError, RecipeError, ResourceError, RunInUseError
 from nmt_cli.evaluation.metrics import score
-from nmt_cli.processes.sharding import ShardSpec
+from nmt_cli.processes import ShardSpec
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import check_resumable
 from nmt_cli.recipe.training import Training
 from nmt_cli.reporting.inspection import describe_path
 from nmt_cli.runs.directory import find_model
-from nmt_cli.runs.history import read_journal
+from nmt_cli.runs.journal import read_journal
 from nmt_cli.text.lines import read_lines
 from nmt_cli.training.train_state import DataState, TrainState, stop_reason
 
