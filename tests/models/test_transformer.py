@@ -100,3 +100,8 @@ def test_layer_drop_keeps_the_layer_whose_attention_is_requested() -> None:
 def settings(**changes: object) -> TransformerSettings:
     sizes = {"width": 16, "feed_forward": 24, "encoder_layers": 2, "decoder_layers": 2, "heads": 4}
     return TransformerSettings.model_validate({"architecture": "transformer", **sizes, **changes})
+
+
+def test_embeddings_are_scaled_by_the_root_of_the_width() -> None:
+    model, tokens = Transformer(settings(), VOCABULARY), torch.tensor([[3, 5]])
+    assert_close(model.embeddings.embed_target(tokens), 4 * model.embeddings.target(tokens))

@@ -125,3 +125,19 @@ def test_corpus_names_may_contain_dots(good: str, errors_of: ErrorsOf) -> None:
     text = good.replace("news:", "news.2016:").replace("target: news.de}", "target: news.de, tag: pad}")
     (error,) = errors_of(text)
     assert error.startswith("r.yaml:7:51: data.train.news.2016.tag: pad ")
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        (["training.parallel.type=fsdp", "model.layer_drop=0.1"], "model.layer_drop"),
+        (["training.parallel.type=fsdp", "training.optimizer={type: adafactor}"], "training.optimizer.type"),
+        (["model.key_value_heads=3"], "model.key_value_heads"),
+        (["model.width=132", "model.positions.type=rotary"], "model.heads"),
+    ],
+)
+def test_conflict_of_model_and_training_is_reported_at_its_key(
+    options: list[str], key: str, good: str, errors_of: ErrorsOf
+) -> None:
+    (error,) = errors_of(good, *options)
+    assert f": {key}: " in error

@@ -1,14 +1,20 @@
 """The trial batch for `batch_tokens: auto` is as large as any batch can be."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 from shards import written
 
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.training import Training
+from nmt_cli.training import batch_size
 from nmt_cli.training.batch_size import _longest_batch
+from nmt_cli.training.distributed import Distributed
 
 
 @pytest.fixture
@@ -29,3 +35,20 @@ def test_longest_batch_has_the_longest_sides_within_the_token_limit(prepared: Pr
     rows = len(batch.source)
     assert rows == 1 or (batch.padded_tokens <= tokens and batch.source.numel() <= 2 * tokens)
     assert (rows + 1) * (target + 1) > tokens or (rows + 1) * (source + 1) > 2 * tokens
+
+
+@pytest.mark.parametrize(("update_tokens", "expected"), [(100_000, 819), (1000, 1000)])
+def test_batch_size_that_just_fits_is_reduced_unless_it_is_a_whole_update(
+    update_tokens: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_size, "_longest_batch", lambda prepared, tokens: tokens)
+    monkeypatch.setattr(batch_size, "_fits", lambda trainer, tokens: tokens <= 1500)
+    trainer: Any = SimpleNamespace(
+        device=torch.device("meta"),
+        model=torch.nn.Linear(1, 1),
+        settings=Training(update_tokens=update_tokens),
+        distributed=Distributed(),
+    )
+    prepared: Any = None
+    reporter: Any = SimpleNamespace(info=lambda message: None)
+    assert batch_size.find_batch_tokens(trainer, prepared, reporter) == expected

@@ -11,6 +11,7 @@ from oracle import account_of, assert_agrees
 from preparing import MakeRecipe, changed, prepared
 
 from nmt_cli.data.preparation import shards
+from nmt_cli.data.preparation.cleaning import drop_reasons
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
 
@@ -99,3 +100,9 @@ def test_invalid_utf8_on_either_side_is_skipped_and_counted(
     assert [example["record"] for example in entry["examples"]["not_utf8"]] == [3, 6, 10]
     assert entry["examples"]["not_utf8"][0][spoiled] == "line 2\ufffd"
     assert made.train[0].read_text()[0] == [line.decode() for n, line in enumerate(lines) if n not in (2, 5, 9)]
+
+
+def test_drop_reasons_are_in_the_order_of_the_checks(make_recipe: MakeRecipe) -> None:
+    recipe = changed(make_recipe(), filters=[{"type": "duplicates"}, {"type": "length"}])
+    expected = ["not_utf8", "no_record", "no_language", "factors", "empty", "length", "too_long", "duplicates"]
+    assert list(drop_reasons(recipe.data)) == expected

@@ -69,3 +69,8 @@ def test_guided_alignment_trains_attention(name: str) -> None:
         assert attention is not None
         losses.append(alignment_loss(links, attention).item())
     assert losses[-1] < losses[0] / 2
+
+
+def test_link_without_attention_has_a_finite_loss() -> None:
+    link = TokenAlignment(torch.tensor([0]), torch.tensor([0]), torch.tensor([1.0]))
+    assert float(alignment_loss(link, torch.zeros(1, 1, 1))) == pytest.approx(-math.log(1e-9))
