@@ -57,6 +57,12 @@ def test_batch_by_size_keeps_source_length_and_budget(pairs: TokenPairs, budget:
         assert len(rows) == 1 or batch.source.numel() <= 2 * budget
 
 
+def test_batch_by_size_reaches_the_budget_of_both_sides() -> None:
+    """Four pairs of 9 + 1 source and 4 + 1 target tokens are exactly 20 target and twice 20 source tokens."""
+    sources, targets = (RaggedArray(np.arange(9) * length, np.full(8 * length, 5)) for length in (9, 4))
+    assert [len(rows) for rows in batch_by_size(TokenPairs(sources, targets), 20, [1])] == [4, 4]
+
+
 def test_batch_by_size_fills_batches(pairs: TokenPairs) -> None:
     assert len(batch_by_size(pairs, 10_000, [1])) == len(np.unique(pairs.source_lengths))
 
