@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from nmt_cli.data.preparation.cleaning import drop_reasons
 from oracle import account_of, assert_agrees
 from preparing import MakeRecipe, changed, prepared
 
 from nmt_cli.data.preparation import shards
+from nmt_cli.data.preparation.encoding import drop_reasons
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
 
