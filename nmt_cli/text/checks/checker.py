@@ -16,7 +16,7 @@ _DIGIT = re.compile(r"\d")
 _LETTERS_PER_DIGIT = 10
 """Maximum number of letters of a digit that is spelled out."""
 _MIN_COPIED_WORDS, _MIN_COPIED_LETTERS = 3, 10
-"""Lower-case words, and letters in them, from which on a copied source is more than a name."""
+"""A copied source with fewer lower-case words, or fewer letters in them, may be just a name."""
 
 
 class Checker:
@@ -49,9 +49,10 @@ def check_copied(source: str, output: str) -> list[TranslationFinding]:
     """Find an output that equals its source, unless the source consists of names, numbers and the like."""
     if source.strip().casefold() != output.strip().casefold():
         return []
-    common = [word for word in source.split() if word[0].isalpha() and not word[0].isupper()]
-    letters = sum(map(str.isalpha, "".join(common)))
-    if letters < _MIN_COPIED_LETTERS or (len(common) < _MIN_COPIED_WORDS and source.isascii()):
+    lowercase_words = [word for word in source.split() if word[0].isalpha() and not word[0].isupper()]
+    num_letters = sum(map(str.isalpha, "".join(lowercase_words)))
+    # Words of other scripts may lack spaces and case, so their words are not counted.
+    if num_letters < _MIN_COPIED_LETTERS or (len(lowercase_words) < _MIN_COPIED_WORDS and source.isascii()):
         return []
     return [TranslationFinding("copied", "the source is not translated")]
 
@@ -65,7 +66,7 @@ def check_length(source: str, output: str) -> list[TranslationFinding]:
 
 
 def is_far_longer(text: str, other: str, max_ratio: float = _MAX_RATIO, tolerance: int = _TOLERANCE) -> bool:
-    """Return whether a text is too long compared with another, even if the digits of that were spelled out."""
+    """Return whether a text is too long compared with another, even if the digits of `other` were spelled out."""
     longer, shorter = _weighted_length(text), _weighted_length(other)
     if longer <= max_ratio * shorter + tolerance:
         return False

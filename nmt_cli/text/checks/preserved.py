@@ -1,12 +1,14 @@
 """Check text that a translation must preserve verbatim: URLs, e-mail addresses, placeholders, tags and numbers.
 
-Numbers are compared without separators and across scripts: 12.5 equals 12,5; 1,000 equals 1.000 and 1 000; a date
-equals itself in any order. Numbers that are often written in words or rounded are ignored: 2, 12, 20, 300, 5000, 2:30.
+Numbers are compared without separators and across scripts: 12.5 equals 12,5; 1,000 equals 1.000 and 1 000; the parts of
+a date may change their order. Numbers that are often written in words or rounded are ignored: 2, 12, 20, 300, 5000,
+2:30.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 from nmt_cli.text.checks import Problem, TranslationFinding
 
@@ -25,7 +27,6 @@ _PRESERVED = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _TRAILING = ".,;:!?…)]}'’»"
-_PROBLEMS: dict[str, Problem] = {"url": "url", "email": "email", "placeholder": "placeholder", "tag": "tag"}
 
 
 def without_preserved(text: str) -> str:
@@ -49,7 +50,7 @@ def check_preserved(source: str, output: str) -> list[TranslationFinding]:
 def _count_preserved(text: str) -> Counter[tuple[Problem, str]]:
     counts: Counter[tuple[Problem, str]] = Counter()
     for found in _PRESERVED.finditer(text):
-        problem = _PROBLEMS[str(found.lastgroup)]
+        problem = cast(Problem, found.lastgroup)  # the groups are named like the problems
         counts[problem, found[0].rstrip(_TRAILING) if problem == "url" else found[0]] += 1
     return counts
 
@@ -69,7 +70,7 @@ def check_numbers(source: str, output: str) -> list[TranslationFinding]:
     return [
         TranslationFinding("number", f"{number} is {fate}", number if fate == "lost" else "")
         for fate, numbers, other in (("lost", expected, actual), ("invented", actual, expected))
-        for number in _missing(numbers, {form for number in other for form in _forms(number)})
+        for number in _missing(numbers, {digits for number in other for digits in _comparable_digits(number)})
     ]
 
 
@@ -78,20 +79,32 @@ def _numbers(text: str) -> Iterator[str]:
 
 
 def _missing(numbers: Iterable[str], present: set[str]) -> list[str]:
-    return [number for number in numbers if not _is_there(number, present)]
+    return [number for number in numbers if not _is_number_present(number, present)]
 
 
-def _is_there(number: str, present: set[str]) -> bool:
-    """Return whether a number, or each of its parts that is not ignored, is among these forms."""
+def _is_number_present(number: str, present: set[str]) -> bool:
+    """Return whether a number, or each of its parts that is not ignored, is present.
+
+    One significant digit is ignored: such numbers are often written in words.
+
+    Args:
+        present: Significant digits of the numbers of the other side and of their parts.
+    """
     parts = _DIGITS.findall(number)
     if len(parts) > 1 and _is_single_number(parts) and not _may_be_time(parts):
-        return len(_form("".join(parts))) < 2 or _form("".join(parts)) in present
-    return all(int(part) <= _MAX_IGNORED or len(_form(part)) < 2 or _form(part) in present for part in parts)
+        return _are_digits_present("".join(parts), present)
+    return all(int(part) <= _MAX_IGNORED or _are_digits_present(part, present) for part in parts)
 
 
-def _forms(number: str) -> set[str]:
+def _are_digits_present(digits: str, present: set[str]) -> bool:
+    significant = _significant_digits(digits)
+    return len(significant) < 2 or significant in present
+
+
+def _comparable_digits(number: str) -> set[str]:
+    """Return the significant digits of a number as a whole and of each of its parts."""
     parts = _DIGITS.findall(number)
-    return {_form("".join(parts)), *map(_form, parts)}
+    return {_significant_digits("".join(parts)), *map(_significant_digits, parts)}
 
 
 def _is_single_number(parts: list[str]) -> bool:
@@ -104,6 +117,6 @@ def _may_be_time(parts: list[str]) -> bool:
     return len(parts) == 2 and len(parts[1]) == 2 and int(parts[0]) <= _MAX_IGNORED and int(parts[1]) < 60
 
 
-def _form(digits: str) -> str:
+def _significant_digits(digits: str) -> str:
     """Return the significant digits, in ASCII."""
     return (digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)).strip("0")

@@ -23,7 +23,7 @@ def check_repetition(source: str, output: str) -> list[TranslationFinding]:
 
 
 def find_longer_run(source: str, output: str) -> list[TranslationFinding]:
-    """Find repeated characters in a longer run than any of the source."""
+    """Find a run that is longer, by more than one unit, than any run of the source."""
     run = _RUN.search(output)
     if run and len(run[0]) > max((len(other[0]) for other in _RUN.finditer(source)), default=0) + len(run[1]):
         return [TranslationFinding("loop", f"{run[1]!r} {len(run[0]) // len(run[1])} times in a row")]
@@ -35,7 +35,7 @@ def find_repeated_phrase(source: str, output: str) -> list[TranslationFinding]:
     units = _units(output)
     num_repeated = len(units) - len(set(units))
     if num_repeated < 3 and 2 * num_repeated < len(units):
-        return []
+        return []  # too few for any of the findings below
     return _find_direct_repetition(_units(source), units) or _find_recurring_phrase(_units(source), units)
 
 

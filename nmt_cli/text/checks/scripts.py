@@ -8,20 +8,20 @@ from functools import lru_cache
 
 from nmt_cli.text.checks import TranslationFinding
 
-_HAN, _KANA = frozenset({"CJK"}), frozenset({"CJK", "HIRAGANA", "KATAKANA"})
-_BY_SCRIPT_CODE = {
+_HAN, _JAPANESE = frozenset({"CJK"}), frozenset({"CJK", "HIRAGANA", "KATAKANA"})
+_UNICODE_NAMES_BY_SCRIPT_CODE = {
     "latn": {"LATIN"}, "cyrl": {"CYRILLIC"}, "grek": {"GREEK"}, "arab": {"ARABIC"}, "hebr": {"HEBREW"},
     "deva": {"DEVANAGARI"}, "beng": {"BENGALI"}, "guru": {"GURMUKHI"}, "gujr": {"GUJARATI"}, "orya": {"ORIYA"},
     "taml": {"TAMIL"}, "telu": {"TELUGU"}, "knda": {"KANNADA"}, "mlym": {"MALAYALAM"}, "sinh": {"SINHALA"},
     "thai": {"THAI"}, "laoo": {"LAO"}, "khmr": {"KHMER"}, "mymr": {"MYANMAR"}, "tibt": {"TIBETAN"},
     "geor": {"GEORGIAN"}, "armn": {"ARMENIAN"}, "ethi": {"ETHIOPIC"}, "hang": {"HANGUL", "CJK"},
-    "kore": {"HANGUL", "CJK"}, "hans": _HAN, "hant": _HAN, "hani": _HAN, "jpan": _KANA, "mong": {"MONGOLIAN"},
+    "kore": {"HANGUL", "CJK"}, "hans": _HAN, "hant": _HAN, "hani": _HAN, "jpan": _JAPANESE, "mong": {"MONGOLIAN"},
     "cher": {"CHEROKEE"}, "cans": {"CANADIAN"}, "thaa": {"THAANA"}, "syrc": {"SYRIAC"}, "tfng": {"TIFINAGH"},
     "nkoo": {"NKO"}, "olck": {"OL"}, "mtei": {"MEETEI"}, "adlm": {"ADLAM"}, "copt": {"COPTIC"}, "goth": {"GOTHIC"},
     "bopo": {"BOPOMOFO"}, "yiii": {"YI"}, "vaii": {"VAI"}, "lisu": {"LISU"}, "java": {"JAVANESE"},
 }  # fmt: skip
 """First words of the Unicode names of letters, by ISO 15924 code of the script."""
-_LANGUAGES = {
+_LANGUAGES_BY_SCRIPT_CODE = {
     "latn": "en de fr es it pt nl sv da no nb nn is fi et lv lt pl cs sk sl hr hu ro sq tr mt ga cy eu ca gl la af sw"
     " id ms tl vi eo lb fy oc br bs ht so zu xh yo ig ha rw mg mi sm haw jv su ceb",
     "cyrl": "ru uk be bg mk mn ky tg tt ba",
@@ -40,11 +40,15 @@ _LONG_CODES = {
     "rus": "ru", "ukr": "uk", "pol": "pl", "ces": "cs", "ell": "el", "tur": "tr", "ara": "ar", "heb": "he", "hin": "hi",
     "zho": "zh", "chi": "zh", "cmn": "zh", "jpn": "ja", "kor": "ko", "vie": "vi", "tha": "th",
 }  # fmt: skip
-_SCRIPTS = {language: script for script, languages in _LANGUAGES.items() for language in languages.split()}
-_KNOWN = frozenset(name for names in _BY_SCRIPT_CODE.values() for name in names)
+_SCRIPT_CODE_BY_LANGUAGE = {
+    language: script for script, languages in _LANGUAGES_BY_SCRIPT_CODE.items() for language in languages.split()
+}
+_ALL_UNICODE_NAMES = frozenset(name for names in _UNICODE_NAMES_BY_SCRIPT_CODE.values() for name in names)
+_MIN_LATIN_LETTERS = 7
+"""Fewer Latin letters may be a name or a unit."""
 _WORD = re.compile(r"\w+")
 _MAX_FOREIGN_LETTERS = 2
-"""Letters of another script that may be symbols, as in a formula."""
+"""Up to this many letters of another script may be symbols, as in a formula."""
 
 
 def base_language(code: str) -> str:
@@ -54,18 +58,18 @@ def base_language(code: str) -> str:
 
 
 def scripts_of(code: str) -> Set[str]:
-    """Return the scripts of a language, as in the Unicode names of their letters; empty if unknown."""
+    """Return the scripts of a language, as first words of their letters' Unicode names (`LATIN`); empty if unknown."""
     for part in re.split("[-_]", code.lower())[1:]:
-        if part in _BY_SCRIPT_CODE:
-            return _BY_SCRIPT_CODE[part]
-    return _BY_SCRIPT_CODE.get(_SCRIPTS.get(base_language(code), ""), set())
+        if part in _UNICODE_NAMES_BY_SCRIPT_CODE:
+            return _UNICODE_NAMES_BY_SCRIPT_CODE[part]
+    return _UNICODE_NAMES_BY_SCRIPT_CODE.get(_SCRIPT_CODE_BY_LANGUAGE.get(base_language(code), ""), set())
 
 
 @lru_cache(4096)
 def script_of(letter: str) -> str:
     """Return the script of a letter; empty for other characters and for letters common to all scripts."""
     name = unicodedata.name(letter, "").split(" ", 1)[0] if letter.isalpha() else ""
-    return name if name in _KNOWN else ""
+    return name if name in _ALL_UNICODE_NAMES else ""
 
 
 def check_script(source: str, output: str, scripts: Set[str]) -> list[TranslationFinding]:
@@ -76,12 +80,12 @@ def check_script(source: str, output: str, scripts: Set[str]) -> list[Translatio
     """
     if output.isascii() and "LATIN" in scripts:
         return []
-    known = set(_WORD.findall(source))
-    counts = Counter(script_of(letter) for word in _WORD.findall(output) if word not in known for letter in word)
+    source_words = set(_WORD.findall(source))
+    counts = Counter(script_of(letter) for word in _WORD.findall(output) if word not in source_words for letter in word)
     counts.pop("", None)
     foreign = {name: count for name, count in counts.items() if name not in scripts}
     latin = foreign.pop("LATIN", 0)
-    if latin > 3 * _MAX_FOREIGN_LETTERS and 2 * latin > counts.total():
+    if latin >= _MIN_LATIN_LETTERS and 2 * latin > counts.total():
         foreign["LATIN"] = latin
     return [
         TranslationFinding("script", f"{count} {name.capitalize()} letters")
