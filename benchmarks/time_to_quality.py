@@ -1,23 +1,23 @@
-"""How good a model do a few minutes on a few cores give, from raw text on, with us and with other toolkits?
+"""Measure the quality of models trained for a few minutes on a few cores, from raw text, by nmt and other toolkits.
 
     python benchmarks/time_to_quality.py --minutes 4.5 --cores 0
     python benchmarks/time_to_quality.py --minutes 40 --cores 0 --systems nmt,fairseq \\
         --peer-python fairseq=/opt/fairseq/bin/python --output benchmarks/results/time_to_quality.md
     python benchmarks/time_to_quality.py --minutes 12 --recipe mine.yaml --set training.optimizer.learning_rate=1e-3
 
-One system after another trains on Multi30k, English to German, then translates test2016 (or --source, scored against
---reference) with beam 5 and is scored by sacreBLEU.
+Systems train one after another on Multi30k, English to German, then translate test2016 (or --source, scored against
+--reference) with beam 5; sacreBLEU scores the translations.
 
-What counts: everything from the start of the first process to the end of the last one before translation. For us
-that is `nmt preprocess` (normalising, learning subwords, cutting the text) and `nmt train` (start, training,
-validation, writing the model). For a peer: our `nmt preprocess`, so that the subwords are of the same kind, writing
-them as text, the peer's own preparation if it has one, and training, which is killed when the time is over; its last
-checkpoint translates. What does not count: translating and scoring.
+The time includes everything from the start of the first process to the end of the last one before translation. For
+nmt these are `nmt preprocess` (normalisation, training the tokenizer, encoding) and `nmt train` (start-up, training,
+validation, writing the model). For a peer: `nmt preprocess`, so that the subwords are of the same kind; writing them
+as text; the peer's own preparation if it has one; and training, which is killed when the time is over; its last
+checkpoint translates. Translation and scoring are not included.
 
-Ours is a recipe: the built-in one (preset small, bf16, a learning rate that falls to zero over the time given) or
---recipe, whose run, data, tokenizer and decoding sections are replaced. It is given the time that is left after
-preprocessing, less --reserve, as training.limits.minutes; or --updates in its place. A peer has the same model (sizes,
-dropout 0.1 everywhere, tied embeddings), Adam, a rate that falls with the square root of the update's number after
+nmt uses the built-in recipe (preset small, bf16, a learning rate that falls to zero over the given time) or --recipe,
+whose run, data, tokenizer and decoding sections are replaced. Its training.limits.minutes is the time that remains
+after preprocessing, less --reserve; or it trains for --updates. A peer has the same model (sizes, dropout 0.1
+everywhere, tied embeddings), Adam, a learning rate that falls with the square root of the update number after
 --warmup, and --precision.
 """
 
@@ -54,18 +54,18 @@ _RECIPE = {
         "logging": {"every": 10},
     },
 }
-"""Preset small has the sizes that the peers are given."""
+"""The peers have the sizes of preset small."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a system made of its time."""
+    """The result of a system."""
 
     system: str
     preparation: float
-    """Seconds until training was started."""
+    """Seconds until the start of training."""
     training: float
-    """Seconds from then on until the model stood."""
+    """Seconds from the start of training to the finished model."""
     target_tokens: int
     bleu: float
     length_ratio: float
@@ -151,15 +151,15 @@ def _peer(name: str, corpus: Corpus, folder: Path, options: argparse.Namespace) 
 
 
 def _watch(child: Child, journal: Journal, system: System, seconds: float) -> int:
-    """Let a training run for so long, then kill it; the target tokens that it had learned from."""
+    """Kill a training run after some seconds. Return the number of target tokens it was trained on."""
     tokens = 0
     while child.seconds() < seconds:
         if child.ended():
-            raise child.failure("training ended too soon")
+            raise child.failure("training ended before its time")
         for line in journal.new_lines():
             tokens = system.count(line, tokens)
         time.sleep(_POLL)
-    child.end()  # without warning: no system gets more time to save than another
+    child.end()  # without a signal first, so that no system gets extra time for saving
     return tokens
 
 
@@ -174,7 +174,7 @@ def _scored(
 
 def _table(outcomes: list[Outcome]) -> list[str]:
     lines = [
-        "| system | minutes | of them preparation | target tokens | BLEU | length ratio |",
+        "| system | minutes | preparation, minutes | target tokens | BLEU | length ratio |",
         "|:--|--:|--:|--:|--:|--:|",
     ]
     for outcome in outcomes:
@@ -212,24 +212,29 @@ def _plain(path: Path, copy: Path) -> Path:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add, multi30k = parser.add_argument, REPOSITORY.parent / "shared/data/multi30k"
-    add("--minutes", type=float, default=4.5, help="from the first process to the model (default 4.5)")
-    add("--cores", default="0", help="cores to run on, as 0 or 0-3 (default 0); as many threads")
-    add("--systems", default=OURS, help=f"{OURS} (default), {', '.join(PEERS)}, in the order given")
+    add("--minutes", type=float, default=4.5, help="time from the first process to the model (default 4.5)")
+    add("--cores", default="0", help="cores to run on, such as 0 or 0-3 (default 0); also the number of threads")
+    add("--systems", default=OURS, help=f"some of {OURS} (default), {', '.join(PEERS)}; run in this order")
     add("--peer-python", action="append", default=[], metavar="NAME=PATH", help="Python that has the peer; repeatable")
-    add("--recipe", type=Path, help="ours: a recipe in place of the built-in one")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="ours: change a setting; repeatable")
-    add("--updates", type=int, help="ours: train for so many updates, whatever time they take")
-    add("--reserve", type=float, default=8.0, help="ours: seconds kept for starting and writing the model (default 8)")
+    add("--recipe", type=Path, help="nmt: recipe to use instead of the built-in one")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="nmt: change a setting; repeatable")
+    add("--updates", type=int, help="nmt: train for this number of updates instead of a time")
+    add(
+        "--reserve",
+        type=float,
+        default=8.0,
+        help="nmt: seconds reserved for starting and writing the model (default 8)",
+    )
     add("--model", default="small", help="peers: small (default), base, big, lstm or lstm_fed")
     add("--precision", default="fp32", help="peers: fp32 (default) or bf16")
-    add("--batch", type=int, default=1024, help="peers: padded tokens of a batch (default 1024)")
-    add("--learning-rate", type=float, default=1e-3, help="peers: the highest (default 1e-3)")
-    add("--warmup", type=int, default=50, help="peers: updates until it is reached (default 50)")
+    add("--batch", type=int, default=1024, help="peers: padded tokens per batch (default 1024)")
+    add("--learning-rate", type=float, default=1e-3, help="peers: peak learning rate (default 1e-3)")
+    add("--warmup", type=int, default=50, help="peers: warm-up updates (default 50)")
     add("--save-every", type=int, default=50, help="peers: updates between checkpoints (default 50)")
     add("--text", type=Path, default=multi30k, help="folder of Multi30k's *.gz files")
     add("--source", type=Path, default=multi30k / "test_2016_flickr.en.gz", help="text to translate")
-    add("--reference", type=Path, default=multi30k / "test_2016_flickr.de.gz", help="its translation")
-    add("--folder", type=Path, default=REPOSITORY / "runs/time_to_quality", help="for data and runs; emptied")
+    add("--reference", type=Path, default=multi30k / "test_2016_flickr.de.gz", help="reference translation of the text")
+    add("--folder", type=Path, default=REPOSITORY / "runs/time_to_quality", help="folder for data and runs; emptied")
     add("--output", type=Path, help="write the table to this file")
     options = parser.parse_args()
     options.systems = options.systems.split(",")

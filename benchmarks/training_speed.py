@@ -1,30 +1,30 @@
-"""How fast do we train, and how fast do other toolkits train the same model on the same data?
+"""Compare the training speed of this toolkit with other toolkits, for the same model and data.
 
-    python benchmarks/training_speed.py                                        # ours alone, on core 0
+    python benchmarks/training_speed.py                                        # nmt only, on core 0
     python benchmarks/training_speed.py --cores 0 --models small,lstm_fed --rounds 3 \\
         --peers eole,opennmt-py --peer-python eole=/opt/eole/bin/python \\
         --peer-python opennmt-py=/opt/opennmt/bin/python --output benchmarks/results/training_speed.md
 
-Each measurement is a training started by the system's own command in a process of its own, pinned to the given cores
-with as many threads, watched for some seconds after its second report, and then ended. Systems take turns, in each
-round in the other order, so that noise hits all; figures are medians over rounds.
+For each measurement, the toolkit's own training command runs in a separate process, pinned to the given cores with as
+many threads. It is observed for some seconds after its second report, and then ended. Toolkits take turns, in reverse
+order in every other round, so that noise affects all; figures are medians over rounds.
 
-The work is the same for all: text (Multi30k English to German, or its words in sentences as long as those of news),
+All toolkits do the same work: text (Multi30k English to German, or its words in sentences as long as those of news),
 subwords (one joint SentencePiece unigram vocabulary of 8,000, made by `nmt preprocess`), sizes, dropout 0.1 on
 residual sums, attention weights and feed-forward activations, label smoothing 0.1, Adam, gradient norm clipped at 1,
-one batch an update. We work through it in the passes that `batch_tokens: auto` finds, as users do: on a CPU 1,024
-tokens for each thread, with the gradient of the whole. A batch is counted in padded tokens: by us of the target, by
-eole, OpenNMT-py and fairseq of the longer side; Hugging Face counts sentences, and is given as many as hold that many
-target tokens on average.
+one batch per update. nmt accumulates a batch from the micro-batches that `batch_tokens: auto` chooses, as users do: on
+a CPU 1,024 tokens per thread. Batch sizes are in padded tokens: of the target in nmt, of the longer side in eole,
+OpenNMT-py and fairseq; Hugging Face counts sentences and receives as many as have that many target tokens on average.
 
-What is told:
-  tok/s        target tokens in a second, padding not counted, end tokens counted
-  tok/CPU-s    the same in a second of processor time of the process: fair where others use the machine too
-  of product   useful operations, 6 x weights (tied ones once, words only looked up not) x target tokens, as a share of
-               the speed of a square matrix product in the same precision, on the same cores, measured in the same round
-  memory       largest resident set of the process; on a GPU what its driver saw in use
+Columns:
+  tok/s        target tokens per second, without padding, eos included
+  tok/CPU-s    the same per second of processor time: fair on a shared machine
+  of product   useful operations, 6 x parameters (tied ones once, embeddings that are only looked up excluded) x target
+               tokens, relative to the speed of a square matrix product in the same precision on the same cores,
+               measured in the same round
+  memory       largest resident set of the process; on a GPU the memory in use according to its driver
   first        seconds from the start of the process to its first report (on a CPU its first update), and processor time
-  ratio        to the fastest peer at the same work, in this precision or, where no peer has it, in fp32; by
+  ratio        to the fastest peer at the same work, in this precision or, if no peer supports it, in fp32; by
                tok/CPU-s on a CPU and tok/s on a GPU
   to fp32      ratio to the fastest peer in fp32
 """
@@ -66,13 +66,13 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Yardstick:
-    """The machine: its speed at matrix products, by precision and clock (wall or cpu), in operations a second."""
+    """The machine, and its matrix product speed by precision and clock (wall or cpu), in operations per second."""
 
     device: str
     description: str
     products: dict[str, dict[str, float]]
-    weights: dict[str, int]
-    """Of each model."""
+    num_parameters: dict[str, int]
+    """By model."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Result:
 
     @property
     def rate(self) -> float:
-        """What systems are compared by."""
+        """The rate by which systems are compared."""
         return self.per_second if self.work.device == "cuda" else self.per_cpu_second
 
 
@@ -122,17 +122,17 @@ def main() -> None:
 
 
 def measure_machine(folder: Path, corpus: Corpus, options: argparse.Namespace) -> Yardstick:
-    """Matrix products now, and what the models weigh."""
+    """Return the current speed of matrix products and the sizes of the models."""
     recipes = []
     for model in options.models:
-        place = _emptied(folder / "yardstick" / model)
-        Ours().training(Work(corpus, model, "fp32", 1024, "cpu", 16.0), place)
-        recipes.append(place / "recipe.yaml")
+        model_folder = _emptied(folder / "yardstick" / model)
+        Ours().training(Work(corpus, model, "fp32", 1024, "cpu", 16.0), model_folder)
+        recipes.append(model_folder / "recipe.yaml")
     log = folder / "yardstick" / "found.json"
     run([sys.executable, "-m", "benchmarks.yardstick", "2", *map(str, recipes)], options.cores, log)
     found = json.loads(log.read_text())
-    weights = dict(zip(options.models, found["weights"], strict=True))
-    return Yardstick(found["device"], found["description"], found["products"], weights)
+    sizes = dict(zip(options.models, found["weights"], strict=True))
+    return Yardstick(found["device"], found["description"], found["products"], sizes)
 
 
 def works(corpora: dict[str, Corpus], device: str, options: argparse.Namespace) -> Iterator[Work]:
@@ -164,7 +164,7 @@ def measure_one(
         print(f"{what}: left out: {error}", flush=True)
         return None
     clock = "wall" if work.device == "cuda" else "cpu"
-    useful = 6 * yardstick.weights[work.model] * speed.tokens / (speed.wall if clock == "wall" else speed.cpu)
+    useful = 6 * yardstick.num_parameters[work.model] * speed.tokens / (speed.wall if clock == "wall" else speed.cpu)
     result = Result(name, work, speed, useful / yardstick.products[work.precision][clock])
     print(
         f"{what}: {result.per_second:,.0f} tok/s, {result.per_cpu_second:,.0f} tok/CPU-s,"
@@ -214,7 +214,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _fastest_peer(work: Work, precision: str, rates: dict[tuple[Work, str], float]) -> float | None:
-    """The best rate of a peer at the same work in a precision, if any was measured."""
+    """Return the best rate of a peer at the same work in a precision, if any was measured."""
     same = replace(work, precision=precision)
     return max((rate for (other, name), rate in rates.items() if name != OURS and other == same), default=None)
 
@@ -224,10 +224,10 @@ def _heading(yardstick: Yardstick, options: argparse.Namespace) -> list[str]:
         f"{precision} {speed['cpu' if yardstick.device == 'cpu' else 'wall'] / 1e9:,.0f} GFLOP/s"
         for precision, speed in yardstick.products.items()
     )
-    weights = ", ".join(f"{model} {weight:,}" for model, weight in yardstick.weights.items())
+    sizes = ", ".join(f"{model} {number:,}" for model, number in yardstick.num_parameters.items())
     return [
         f"{yardstick.description}; cores {options.cores}; {options.rounds} rounds of {options.seconds:.0f} s.",
-        f"Matrix product of the last round: {products}. Weights: {weights}.",
+        f"Matrix product of the last round: {products}. Parameters: {sizes}.",
         *([f"News: {NEWS}."] if "news" in options.data else []),
         "",
     ]
@@ -243,17 +243,22 @@ def _emptied(folder: Path) -> Path:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--cores", default="0", help="cores to run on, as 0 or 0-3 (default 0); as many threads")
+    add("--cores", default="0", help="cores to run on, such as 0 or 0-3 (default 0); also the number of threads")
     add("--models", default="small", help=f"some of {','.join(MODELS)} (default small)")
     add("--precision", default="fp32,bf16", help="fp32, bf16 or both (default)")
-    add("--batches", default="1024,4096", help="padded tokens of a batch (default 1024,4096)")
+    add("--batches", default="1024,4096", help="padded tokens per batch (default 1024,4096)")
     add("--data", default="multi30k", help="multi30k (default), news or both")
-    add("--seconds", type=float, default=20.0, help="of each measurement (default 20)")
-    add("--rounds", type=int, default=1, help="how often each is measured (default 1)")
+    add("--seconds", type=float, default=20.0, help="duration of each measurement (default 20)")
+    add("--rounds", type=int, default=1, help="measurements of each system (default 1)")
     add("--peers", default="", help=f"some of {','.join(PEERS)}")
     add("--peer-python", action="append", default=[], metavar="NAME=PATH", help="Python that has the peer; repeatable")
     add("--text", type=Path, default=REPOSITORY.parent / "shared/data/multi30k", help="folder of Multi30k's *.gz files")
-    add("--folder", type=Path, default=REPOSITORY / "runs/training_speed", help="for data and runs; emptied as needed")
+    add(
+        "--folder",
+        type=Path,
+        default=REPOSITORY / "runs/training_speed",
+        help="folder for data and runs; emptied as needed",
+    )
     add("--output", type=Path, help="write the table to this file")
     options = parser.parse_args()
     for name in ("models", "precision", "data"):

@@ -1,4 +1,4 @@
-"""How fast text becomes prepared data, beside SentencePiece alone, and what each filter costs."""
+"""Speed of preprocessing compared with SentencePiece alone, and the cost of each filter."""
 
 import random
 import resource
@@ -43,7 +43,7 @@ _FILTERS = [
 
 
 def time_preprocessing(sources: list[str], targets: list[str], synthetic: int) -> None:
-    """The table `preprocess`."""
+    """Print the table `preprocess`."""
     print("| corpus | pairs | processes | cpu | clock | pairs/s | pairs/s a core | MB/s a core | of SP | memory |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
     with tempfile.TemporaryDirectory() as name:
@@ -69,16 +69,16 @@ def time_preprocessing(sources: list[str], targets: list[str], synthetic: int) -
 
 
 def joined(sources: list[str], targets: list[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of two pairs each, without end; in every tenth stands a word that never came before."""
-    chance = random.Random(1)
+    """Yield endless pairs, each joined from two random pairs; every tenth contains a new word."""
+    rng = random.Random(1)
     while True:
-        one, other = chance.randrange(len(sources)), chance.randrange(len(sources))
-        new = f" {chance.choice('ABCDE')}{chance.getrandbits(40):x}" if chance.random() < 0.1 else ""
+        one, other = rng.randrange(len(sources)), rng.randrange(len(sources))
+        new = f" {rng.choice('ABCDE')}{rng.getrandbits(40):x}" if rng.random() < 0.1 else ""
         yield f"{sources[one]}{new} {sources[other]}", f"{targets[one]}{new} {targets[other]}"
 
 
 def write(pairs: Iterator[tuple[str, str]], paths: list[Path]) -> int:
-    """Write pairs as plain text; how many there were."""
+    """Write pairs as plain text and return their number."""
     count = 0
     with paths[0].open("wb") as source, paths[1].open("wb") as target:
         while some := list(islice(pairs, 100_000)):
@@ -89,7 +89,7 @@ def write(pairs: Iterator[tuple[str, str]], paths: list[Path]) -> int:
 
 
 def sentencepiece_seconds(model: Path, paths: list[Path]) -> float:
-    """Processor time in which SentencePiece cuts all lines, reading them apart."""
+    """Return the CPU seconds in which SentencePiece encodes all lines, without reading them."""
     processor, seconds = sentencepiece.SentencePieceProcessor(model_file=str(model)), 0.0
     for path in paths:
         lines = read_lines(path)
@@ -102,7 +102,7 @@ def sentencepiece_seconds(model: Path, paths: list[Path]) -> float:
 
 @dataclass(frozen=True)
 class Run:
-    """What a command took."""
+    """Resources used by a command: CPU and wall-clock seconds, bytes."""
 
     cpu: float
     clock: float
@@ -110,14 +110,14 @@ class Run:
 
 
 def run(folder: Path, paths: list[Path], processes: int) -> Run:
-    """Prepare these files; what a run that has two lines only takes, too, is not counted."""
+    """Measure the preparation of these files, less that of two lines: start-up is not included."""
     few, tokenizer = _beginnings(folder, paths), {"path": str(folder / "tokenizer")}
     nothing, all_ = (_run(folder, some, few, tokenizer, processes) for some in (few, paths))
     return Run(all_.cpu - nothing.cpu, all_.clock - nothing.clock, all_.memory)
 
 
 def time_learning(sources: list[str], targets: list[str], synthetic: int) -> None:
-    """The table `learning`."""
+    """Print the table `learning`."""
     print("| algorithm | pairs | clock | memory |\n|---|--:|--:|--:|", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -130,7 +130,7 @@ def time_learning(sources: list[str], targets: list[str], synthetic: int) -> Non
 
 
 def _beginnings(folder: Path, paths: list[Path]) -> list[Path]:
-    """Two lines of each file, in files of their own."""
+    """Write the first two lines of each file to new files."""
     few = [folder / "few.source", folder / "few.target"]
     for path, source in zip(few, paths, strict=True):
         path.write_text("".join(f"{line}\n" for line in islice(read_lines(source), 2)))
@@ -167,7 +167,7 @@ def _children() -> float:
 
 
 class _Memory:
-    """Looks at the memory of a process and its children, twice a second, until it ends."""
+    """Samples the memory of a process and its children twice a second until it ends."""
 
     def __init__(self, process: int) -> None:
         self.most = 0
@@ -189,7 +189,7 @@ def _descendants(process: int) -> list[int]:
 
 
 def _proportional_size(process: int) -> int:
-    """Bytes; pages that processes share are shared out to them."""
+    """Return the proportional set size in bytes; shared pages are divided among their processes."""
     try:
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().split("\n"):
             if line.startswith("Pss:"):
@@ -200,7 +200,7 @@ def _proportional_size(process: int) -> int:
 
 
 def time_filters(sources: list[str], targets: list[str]) -> None:
-    """The table `filters`."""
+    """Print the table `filters`."""
     print("| filter | µs a pair |\n|---|--:|", flush=True)
     sides = [normalize_lines("nfkc", side) for side in (sources, targets)]
     chunks = [
