@@ -130,7 +130,7 @@ CASES: list[tuple[Callable[[], object], type[NmtError], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("action", "kind", "message"), CASES, ids=[message[:40] for *_, message in CASES])
+@pytest.mark.parametrize(("action", "kind", "message"), CASES, ids=[str(index) for index in range(len(CASES))])
 def test_error_names_place_cause_and_remedy(
     action: Callable[[], object],
     kind: type[NmtError],
