@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from nmt_cli.evaluation.breakdown.slices import MAX_EXAMPLES, LineChange, changed_lines, find_slices, sort_metric
+from nmt_cli.evaluation.breakdown.slices import MAX_EXAMPLES, LineChange, find_slices, most_changed_lines, sort_metric
 from nmt_cli.evaluation.breakdown.words import NgramDifferences, compare_ngrams, word_tokenizer
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
 from nmt_cli.evaluation.metrics.metric import ConfidenceInterval, EvaluationTexts, Metric
@@ -226,5 +226,5 @@ def _compare_slices(
 
 def _compare_lines(first: _ScoredSystem, second: _ScoredSystem) -> SystemPair:
     before, after = (sort_metric([runs[0] for runs in each.by_metric]) for each in (first, second))
-    improved, worsened = changed_lines(first.texts[0], before, second.texts[0], after, MAX_EXAMPLES)
+    improved, worsened = most_changed_lines(first.texts[0], before, second.texts[0], after, MAX_EXAMPLES)
     return SystemPair(first.system.name, second.system.name, before.metric.name, improved, worsened)

@@ -23,7 +23,7 @@ class Analysis:
 
     slices: list[SliceScores]
     word_bands: list[WordBand]
-    """By frequency in the training text; empty if that text is not available."""
+    """By word frequency in the training text; empty if that text is not available."""
     ngrams: NgramDifferences
     sort_metric: str
     """Name of the metric that lines are sorted by."""

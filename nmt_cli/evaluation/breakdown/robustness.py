@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nmt_cli.evaluation.breakdown.slices import MAX_EXAMPLES, changed_lines, sort_metric
+from nmt_cli.evaluation.breakdown.slices import MAX_EXAMPLES, most_changed_lines, sort_metric
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts
 from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, approximate_randomisation, score_difference
@@ -22,7 +22,7 @@ class Perturbation:
     name: str
     perturb: Callable[[str, random.Random], str]
     normalize: Callable[[str], str]
-    """Applied to hypotheses and references before scoring, so that a model may follow its source."""
+    """Applied to hypotheses and references before scoring, so that copying the perturbation is not an error."""
 
     def perturb_lines(self, lines: Sequence[str]) -> list[str]:
         """Perturb every line. The change of a line depends only on the line and its index."""
@@ -120,7 +120,7 @@ def measure_robustness(
         )
         for first, second in zip(before, after, strict=True)
     ]
-    _, worsened = changed_lines(before_texts, sort_metric(before), after_texts, sort_metric(after), MAX_EXAMPLES)
+    _, worsened = most_changed_lines(before_texts, sort_metric(before), after_texts, sort_metric(after), MAX_EXAMPLES)
     assert original.sources is not None and perturbed.sources is not None
     pairs = zip(original.sources, perturbed.sources, strict=True)
     return Robustness(

@@ -14,9 +14,9 @@ from nmt_cli.evaluation.breakdown.words import (
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MetricStatistics
 
 _LENGTH_GROUPS = 4
-"""Groups of about equal size by source length."""
+"""Number of slices by source length, of about equal size."""
 MAX_EXAMPLES = 20
-"""Lines and n-grams of each kind that are kept."""
+"""Maximum length of each list of example lines or n-grams."""
 _SORT_METRICS = ("chrf", "chrf++", "bleu")
 """Metrics that discriminate between single sentences, best first."""
 
@@ -28,7 +28,7 @@ class Slice:
     kind: str
     """Criterion: source length, rarest target word, numbers, names or tag."""
     name: str
-    """Such as 11-20 words, or without."""
+    """Range or value of the criterion: `11-20 words`; `with` or `without` numbers or names."""
     lines: tuple[int, ...]
     """0-based; at least one."""
 
@@ -84,16 +84,16 @@ def find_slices(
     """
     found: list[Slice] = []
     if texts.sources is not None:
-        found += _by_length(texts.sources)
+        found += _slice_by_length(texts.sources)
     if word_counts:
         counts = [min_word_count(line, word_counts, tokenize) for line in texts.references[0]]
         bands = ["" if count is None else frequency_band(count) for count in counts]
-        found += _group("rarest target word", bands, [name for _, name in FREQUENCY_BANDS])
+        found += _slice_by_name("rarest target word", bands, [name for _, name in FREQUENCY_BANDS])
     if texts.sources is not None:
-        found += _with_and_without("numbers", map(_has_digit, texts.sources))
-        found += _with_and_without("names", map(_has_shared_name, texts.sources, texts.references[0]))
+        found += _slice_by_condition("numbers", map(_has_digit, texts.sources))
+        found += _slice_by_condition("names", map(_has_shared_name, texts.sources, texts.references[0]))
     if tags is not None:
-        found += _group("tag", tags, sorted(set(tags)))
+        found += _slice_by_name("tag", tags, sorted(set(tags)))
     return found
 
 
@@ -123,7 +123,7 @@ def worst_lines(texts: EvaluationTexts, statistics: MetricStatistics, max_lines:
     ]
 
 
-def changed_lines(
+def most_changed_lines(
     first: EvaluationTexts,
     first_statistics: MetricStatistics,
     second: EvaluationTexts,
@@ -152,8 +152,8 @@ def changed_lines(
     return improved, worsened
 
 
-def _by_length(sources: Sequence[str]) -> Iterator[Slice]:
-    """Group by source length, in words if the script separates them by spaces, else in characters."""
+def _slice_by_length(sources: Sequence[str]) -> Iterator[Slice]:
+    """Yield slices by source length, in words if the script separates them by spaces, else in characters."""
     in_words = uses_spaces(sources)
     lengths = [len(line.split()) if in_words else len(line) for line in sources]
     ordered = sorted(lengths)
@@ -168,12 +168,12 @@ def _by_length(sources: Sequence[str]) -> Iterator[Slice]:
         start = end + 1
 
 
-def _with_and_without(kind: str, conditions: Iterable[bool]) -> list[Slice]:
-    found = _group(kind, ["with" if each else "without" for each in conditions], ["with", "without"])
+def _slice_by_condition(kind: str, conditions: Iterable[bool]) -> list[Slice]:
+    found = _slice_by_name(kind, ["with" if each else "without" for each in conditions], ["with", "without"])
     return found if len(found) == 2 else []  # one group alone is the whole set
 
 
-def _group(kind: str, names: Sequence[str], order: Sequence[str]) -> list[Slice]:
+def _slice_by_name(kind: str, names: Sequence[str], order: Sequence[str]) -> list[Slice]:
     """Return a slice for each name in `order` that occurs."""
     lines = defaultdict(list)
     for index, name in enumerate(names):
@@ -186,11 +186,11 @@ def _has_digit(line: str) -> bool:
 
 
 def _has_shared_name(source: str, reference: str) -> bool:
-    """Return whether a capitalised word after the first of the source also occurs in the reference."""
-    names = {word for word in _strip_punctuation(source)[1:] if word[:1].isupper()}
-    return bool(names & set(_strip_punctuation(reference)))
+    """Return whether any capitalised word of the source, except the first word, also occurs in the reference."""
+    names = {word for word in _words_without_punctuation(source)[1:] if word[:1].isupper()}
+    return bool(names & set(_words_without_punctuation(reference)))
 
 
-def _strip_punctuation(line: str) -> list[str]:
+def _words_without_punctuation(line: str) -> list[str]:
     bare = (word.strip("\"'.,;:!?()[]“”„«»…") for word in line.split())
     return [word for word in bare if word]

@@ -12,7 +12,7 @@ from nmt_cli.recipe.evaluation import Evaluation
 WordTokenizer = Callable[[str], list[str]]
 
 FREQUENCY_BANDS = ((0, "never"), (9, "1-9"), (99, "10-99"), (999, "100-999"), (None, "1000+"))
-"""Largest count in the training text, and name of each band."""
+"""(maximum count in the training text, name) of each band."""
 _MAX_NGRAM_LENGTH = 4
 """As in BLEU."""
 
@@ -42,7 +42,7 @@ class NgramCount:
     produced: int
     """Occurrences in the hypotheses."""
     expected: float
-    """Mean number of occurrences in the sets of references."""
+    """Mean number of occurrences per set of references."""
     surplus: float
     """`produced` minus `expected`."""
 
@@ -94,7 +94,7 @@ def min_word_count(line: str, word_counts: Mapping[str, int], tokenize: WordToke
 
 
 def uses_spaces(lines: Sequence[str]) -> bool:
-    """Return whether the script separates words by spaces, judging by most lines of more than 10 characters."""
+    """Return whether at least half of the lines with more than 10 characters contain a space."""
     long = [line for line in lines if len(line) > 10]
     return 2 * sum(" " in line.strip() for line in long) >= len(long)
 
@@ -117,8 +117,8 @@ def compare_ngrams(texts: EvaluationTexts, tokenize: WordTokenizer, max_ngrams: 
         for ngram in produced.keys() | expected.keys()
     ]
     return NgramDifferences(
-        _largest([each for each in counts if each.surplus > 0], max_ngrams),
-        _largest([each for each in counts if each.surplus < 0], max_ngrams),
+        _largest_differences([each for each in counts if each.surplus > 0], max_ngrams),
+        _largest_differences([each for each in counts if each.surplus < 0], max_ngrams),
     )
 
 
@@ -131,14 +131,14 @@ def _count_ngrams(lines: Sequence[str], tokenize: WordTokenizer) -> Counter[str]
     return counts
 
 
-def _largest(counts: list[NgramCount], max_ngrams: int) -> list[NgramCount]:
+def _largest_differences(counts: list[NgramCount], max_ngrams: int) -> list[NgramCount]:
     ordered = sorted(counts, key=lambda each: (-abs(each.surplus), -each.ngram.count(" "), each.ngram))
     chosen: list[NgramCount] = []
     for each in ordered:
         if len(chosen) == max_ngrams:
             break
-        within = f" {each.ngram} "
-        if not any(within in f" {other.ngram} " and other.surplus == each.surplus for other in chosen):
+        padded = f" {each.ngram} "
+        if not any(padded in f" {other.ngram} " and other.surplus == each.surplus for other in chosen):
             chosen.append(each)
     return chosen
 

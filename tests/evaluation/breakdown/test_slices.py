@@ -6,8 +6,8 @@ from hypothesis import strategies as some
 
 from nmt_cli.evaluation.breakdown.slices import (
     Slice,
-    changed_lines,
     find_slices,
+    most_changed_lines,
     score_slices,
     sort_metric,
     worst_lines,
@@ -102,11 +102,11 @@ def test_worst_lines_sorts_worst_first() -> None:
     assert (found[0].source, found[0].references) == ("Three women sing.", ["Drei Frauen singen."])
 
 
-def test_changed_lines_separates_improved_and_worsened_without_unchanged() -> None:
+def test_most_changed_lines_separates_improved_and_worsened_without_unchanged() -> None:
     for key in ("chrf", "ter"):
-        improved, worsened = changed_lines(MIXED, statistics(MIXED, key), GOOD, statistics(GOOD, key), 5)
+        improved, worsened = most_changed_lines(MIXED, statistics(MIXED, key), GOOD, statistics(GOOD, key), 5)
         assert ([change.line for change in improved], worsened) == ([3, 1], [])
-        improved, worsened = changed_lines(GOOD, statistics(GOOD, key), MIXED, statistics(MIXED, key), 1)
+        improved, worsened = most_changed_lines(GOOD, statistics(GOOD, key), MIXED, statistics(MIXED, key), 1)
         assert (improved, [change.line for change in worsened]) == ([], [3])
     assert (worsened[0].first, worsened[0].second) == ("Drei Frauen singen.", "Lieder.")
 
