@@ -36,9 +36,9 @@ class Block:
     """Their ids count through all corpora."""
     corpus_ids: Integers
     """Index of each pair's corpus."""
-    start: float
-    """Passes over the data before the block."""
-    end: float
+    passes_before: float
+    """Passes over the data before the block, with fractions."""
+    passes_after: float
     """Passes over the data after the block."""
 
 

@@ -46,6 +46,7 @@ def _longest_batch(prepared: Prepared, tokens: int) -> Batch:
     sides = [
         RaggedArray(np.array([0, length]), np.full(length, tokenizer.special_tokens.unk)) for length in (source, target)
     ]
+    # As in batch_by_size, a batch may have twice as many source tokens.
     rows = np.zeros(max(1, min(tokens // (target + 1), 2 * tokens // (source + 1))), np.int64)
     columns = {name: np.zeros((source, len(sizes)), np.int64) for name, sizes in tokenizer.source_columns.items()}
     pairs = TokenPairs(sides[0], sides[1], source_columns=columns)

@@ -30,7 +30,7 @@ from nmt_cli.training.train_state import DataState
 T = TypeVar("T")
 
 _MAX_JOIN_SECONDS = 1.0
-"""Reading a block takes longer, but does not keep a process from ending."""
+"""Longest wait for the thread. Reading a block may take longer, but a daemon does not keep the process alive."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class UpdateBatches:
     micro_batches: Sequence[MicroBatch]
     target_tokens: int
     """Real target tokens over all ranks."""
-    mixture: Mapping[str, CorpusExposure]
+    exposure: Mapping[str, CorpusExposure]
     """Training data of each corpus in this update, over all ranks."""
     data_state: DataState
     """Position after this update."""
@@ -97,7 +97,7 @@ def build_regularizer(prepared: Prepared, settings: Training) -> SubwordRegulari
 def _iterate_blocks(
     blocks: BlockReader, seed: int, start: DataState, max_tokens: int
 ) -> Iterator[tuple[Block, list[Integers], DataState]]:
-    """Yield blocks from `start` on, without end: the pairs, pair indices of each batch, and the state at its beginning.
+    """Yield, without end: a block, the pair indices of each of its batches, and the state before the block.
 
     The first block keeps the batch size that it was started with.
     """
@@ -131,7 +131,7 @@ def _split_into_updates(
             batch = collate(block.pairs, chosen[min(index, len(chosen) - 1)], tokenizer.special_tokens)
             micro_batches.append(MicroBatch(batch, index, is_dummy=index >= len(chosen)))
         consumed, rows = first + len(chosen), np.concatenate(chosen)
-        passes = block.start + (block.end - block.start) * consumed / len(batches)
+        passes = block.passes_before + (block.passes_after - block.passes_before) * consumed / len(batches)
         state = replace(start, batches_consumed=consumed, passes=passes)
         exposure = _exposure(names, block.corpus_ids[rows], tokens[rows])
         yield UpdateBatches(micro_batches, int(tokens[rows].sum()), exposure, state)

@@ -25,7 +25,7 @@ _EXIT_DELAY = 2.0
 
 
 class Distributed:
-    """The processes that train together. All of them must call a method of this class alike."""
+    """The processes that train together. Every rank must make the same calls in the same order."""
 
     def __init__(self, rank: Rank = Rank()) -> None:  # noqa: B008 - frozen
         self.rank, self.world_size = rank.rank, rank.world_size

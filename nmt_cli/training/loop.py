@@ -45,7 +45,7 @@ def train_steps(trainer: Trainer, updates: Iterator[UpdateBatches], seed: int) -
         num_skipped = num_skipped + 1 if stats.is_skipped else 0
         if not num_skipped:
             trainer.step(rate)
-            state.add_exposure(batches.target_tokens, batches.mixture)
+            state.add_exposure(batches.target_tokens, batches.exposure)
         trainer.optimizers.zero_grad()
         yield stats
         if num_skipped > settings.divergence.max_skipped:
@@ -88,7 +88,7 @@ def _forward_backward(trainer: Trainer, batches: UpdateBatches, seed: int) -> Te
     for micro_batch in batches.micro_batches:
         limit = trainer.max_tokens_that_fit
         pieces = micro_batch.batch.split(limit) if limit else [micro_batch.batch]
-        seed_generators(trainer.device, _draw_seed(seed, update, micro_batch.index))
+        seed_generators(trainer.device, _batch_seed(seed, update, micro_batch.index))
         weight = 0.0 if micro_batch.is_dummy else 1.0
         for piece in pieces:
             is_last = micro_batch is batches.micro_batches[-1] and piece is pieces[-1]
@@ -101,7 +101,7 @@ def _forward_backward(trainer: Trainer, batches: UpdateBatches, seed: int) -> Te
     return total
 
 
-def _draw_seed(seed: int, update: int, index: int) -> int:
+def _batch_seed(seed: int, update: int, index: int) -> int:
     """Return the seed of all random draws for one batch, which is the same on any rank and after any restart."""
     return int(np.random.SeedSequence([seed, update, index]).generate_state(1, np.uint64)[0])
 
@@ -122,10 +122,10 @@ def train(
     settings, state = trainer.settings, trainer.state
     if stop_reason(settings, state):
         return True
-    clock = _Clock(state, trainer.distributed)
+    ranks = _RankSync(state, trainer.distributed)
     with log.progress_bar:
         for stats in steps:
-            is_stopping = clock.tick(is_stop_requested())
+            is_stopping = ranks.sync(is_stop_requested())
             log.add(stats)
             is_over = state.fraction_done(settings.limits) >= 1
             is_validating = not stats.is_skipped and (is_over or state.num_updates % settings.validation.every == 0)
@@ -133,7 +133,7 @@ def train(
                 scores = validate(trainer, prepared, decoder)
                 record_validation(settings, state, scores)
                 log.add_validation(scores)
-                is_stopping = clock.tick(is_stop_requested())
+                is_stopping = ranks.sync(is_stop_requested())
             every = settings.checkpoints.every
             if is_validating or is_stopping or (every and state.num_updates % every == 0 and not stats.is_skipped):
                 checkpointer.save()
@@ -144,18 +144,18 @@ def train(
     raise AssertionError("the data iterator never ends")
 
 
-class _Clock:
-    """Adds up the training time of the primary rank, and shares one rank's stop request with all."""
+class _RankSync:
+    """Shares the training time of the primary rank, and a stop request to any rank, with all ranks."""
 
     def __init__(self, state: TrainState, distributed: Distributed) -> None:
         self._state, self._distributed = state, distributed
-        self._last_tick = time.monotonic()
+        self._last_sync = time.monotonic()
 
-    def tick(self, is_stop_requested: bool) -> bool:
-        """Add the time since the last tick to the total; return whether any rank was asked to stop."""
+    def sync(self, is_stop_requested: bool) -> bool:
+        """Add the time since the last call to the training time; return whether any rank was asked to stop."""
         now = time.monotonic()
-        passed = now - self._last_tick if self._distributed.is_primary else 0.0
+        passed = now - self._last_sync if self._distributed.is_primary else 0.0
         seconds, num_requests = self._distributed.all_reduce_sum(passed, is_stop_requested)
-        self._last_tick = now
+        self._last_sync = now
         self._state.seconds += seconds
         return num_requests > 0

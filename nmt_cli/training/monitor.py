@@ -41,8 +41,8 @@ _MIN_LR_SUM = 50.0
 
 
 @dataclass(frozen=True)
-class Diagnostics:
-    """Measurements of a training run. Losses are in nats per target token."""
+class Measurements:
+    """What is measured of a training run. Losses are in nats per target token."""
 
     update: int
     first_loss: float | None
@@ -64,7 +64,7 @@ class Diagnostics:
     peak_lr: float
     """Highest learning rate of the whole schedule."""
     width: int
-    """Of the model; 0 if the size of a step does not follow from the learning rate."""
+    """Model width; 0 for optimizers that choose their own step size."""
     lr_sum: float
     """Sum of all learning rates so far, times width."""
 
@@ -113,17 +113,17 @@ class TrainingMonitor:
             self._batches.clear()
         return diagnosis
 
-    def _measure(self) -> Diagnostics:
+    def _measure(self) -> Measurements:
         trainer, settings = self._trainer, self._trainer.settings
         width = trainer.width if settings.optimizer.lr_sets_step_size else 0
         peak = settings.schedule.peak_learning_rate(settings.optimizer.learning_rate, trainer.width)
         loss, wrong_source_loss = self._losses()
         used, total = self._token_counts[self._token_counts > 0], int(self._token_counts.sum())
         probs = used / total
-        return Diagnostics(
+        return Measurements(
             update=trainer.state.num_updates,
-            first_loss=self._mean(self._first_losses) if len(self._first_losses) == _WINDOW else None,
-            last_loss=self._mean(self._last_losses),
+            first_loss=self._mean_over_updates(self._first_losses) if len(self._first_losses) == _WINDOW else None,
+            last_loss=self._mean_over_updates(self._last_losses),
             loss=loss,
             wrong_source_loss=wrong_source_loss,
             # The second term corrects the bias of a small sample (Miller 1955).
@@ -136,7 +136,8 @@ class TrainingMonitor:
             lr_sum=sum(self._rates) * width,
         )
 
-    def _mean(self, losses: Iterable[Tensor]) -> float:
+    def _mean_over_updates(self, losses: Iterable[Tensor]) -> float:
+        # Each rank's losses are already divided by the tokens of all ranks, so they add up.
         (summed,) = self._trainer.distributed.all_reduce_sum(float(torch.stack(list(losses)).mean()))
         return summed
 
@@ -155,42 +156,42 @@ class TrainingMonitor:
         return (right / summed, wrong / summed) if summed else (math.nan, math.nan)
 
 
-def diagnose(diagnostics: Diagnostics) -> Diagnosis | None:
+def diagnose(measured: Measurements) -> Diagnosis | None:
     """Return what is certainly wrong, if anything. Slow but healthy training is not reported."""
-    first, last = diagnostics.first_loss, diagnostics.last_loss
+    first, last = measured.first_loss, measured.last_loss
     if first is not None and last > first + _MAX_LOSS_INCREASE:
         return Diagnosis("rate too high", f"the loss has risen from {first:.2f} to {last:.2f}: {_LR_TOO_HIGH}")
-    gain = diagnostics.entropy - diagnostics.loss  # NaN if it could not be measured; then nothing is reported
+    gain = measured.entropy - measured.loss  # NaN if it could not be measured; then nothing is reported
     if gain < _MIN_GAIN:
-        return _nothing_learned(diagnostics)
-    source_gain = diagnostics.wrong_source_loss - diagnostics.loss
-    is_late = diagnostics.update >= CHECKED_UPDATES[-1] and diagnostics.lr_sum >= _MIN_LR_SUM
+        return _nothing_learned(measured)
+    source_gain = measured.wrong_source_loss - measured.loss
+    is_late = measured.update >= CHECKED_UPDATES[-1] and measured.lr_sum >= _MIN_LR_SUM
     if not (is_late and gain > _FLUENT_GAIN and source_gain < _MIN_SOURCE_GAIN):
         return None
     observation = "the model has learned the target language, but ignores the source"
-    if diagnostics.max_lr * diagnostics.width > _HIGH_LR:
+    if measured.max_lr * measured.width > _HIGH_LR:
         return Diagnosis("rate too high", f"{observation}: {_LR_TOO_HIGH}")
     cause = "the two sides are most likely not aligned line by line; look at the text, or run `nmt check`"
     return Diagnosis("source unused", f"{observation}: {cause}")
 
 
-def _nothing_learned(diagnostics: Diagnostics) -> Diagnosis | None:
+def _nothing_learned(measured: Measurements) -> Diagnosis | None:
     """Return why a model is no better than one that knows token frequencies only."""
-    loss, entropy, uniform = diagnostics.loss, diagnostics.entropy, diagnostics.uniform
-    width, peak = diagnostics.width, diagnostics.peak_lr
+    loss, entropy, uniform = measured.loss, measured.entropy, measured.uniform
+    width, peak = measured.width, measured.peak_lr
     observation = (
         f"the model has learned token frequencies only (loss without label smoothing {loss:.2f}; token frequencies"
         f" alone give {entropy:.2f}, a uniform distribution {uniform:.2f})"
     )
-    if diagnostics.max_lr * width > _VERY_HIGH_LR:
+    if measured.max_lr * width > _VERY_HIGH_LR:
         return Diagnosis("rate too high", f"{observation}: {_LR_TOO_HIGH}")
     if loss > (entropy + uniform) / 2 and peak * width < _LOW_LR:
         cause = f"the learning rate ({peak:.1g} at most) is most likely too low for a new model"
         return Diagnosis("rate too low", f"{observation}: {cause}; about {0.3 / width:.0e} is usual for this width")
-    if diagnostics.update < CHECKED_UPDATES[-1] or diagnostics.lr_sum < _MIN_LR_SUM:
+    if measured.update < CHECKED_UPDATES[-1] or measured.lr_sum < _MIN_LR_SUM:
         return None
-    if diagnostics.unused_vocabulary > _MAX_UNUSED_VOCABULARY:
-        unused = f"{100 * diagnostics.unused_vocabulary:.0f} % of the target vocabulary have not occurred yet"
+    if measured.unused_vocabulary > _MAX_UNUSED_VOCABULARY:
+        unused = f"{100 * measured.unused_vocabulary:.0f} % of the target vocabulary have not occurred yet"
         cause = f"{unused}, so it is most likely far too large"
         return Diagnosis("vocabulary too large", f"{observation}: {cause}; lower tokenizer.vocabulary_size")
     cause = "the learning rate may be too high, or the two sides may not be translations; `nmt check` checks both"

@@ -27,7 +27,7 @@ class DataState:
     max_tokens: int = 0
     """Maximum padded target tokens of a batch of this block; 0 before the first block."""
     passes: float = 0.0
-    """Passes over the data so far, with fractions."""
+    """Passes over the data so far, with fractions; reported as the epoch."""
 
     def __post_init__(self) -> None:
         assert min(self.epoch, self.block, self.batches_consumed, self.max_tokens, self.passes) >= 0
@@ -45,7 +45,7 @@ class TrainState:
     data: DataState = DataState()
     target_tokens: int = 0
     mixture: dict[str, CorpusExposure] = field(default_factory=dict)
-    """What was trained on so far, by corpus."""
+    """Training data seen so far, by corpus; `mixture` in journal and checkpoint."""
     seconds: float = 0.0
     """Training time, including validation, over all starts."""
     best: list[tuple[float, int]] = field(default_factory=list)
@@ -68,10 +68,10 @@ class TrainState:
         mixture = {name: CorpusExposure(**exposure) for name, exposure in state["mixture"].items()}
         return cls(**{**state, "data": DataState(**state["data"]), "best": best, "mixture": mixture})
 
-    def add_exposure(self, target_tokens: int, mixture: Mapping[str, CorpusExposure]) -> None:
+    def add_exposure(self, target_tokens: int, exposure: Mapping[str, CorpusExposure]) -> None:
         """Count the training data of an update."""
         self.target_tokens += target_tokens
-        for name, added in mixture.items():
+        for name, added in exposure.items():
             before = self.mixture.get(name, CorpusExposure())
             self.mixture[name] = CorpusExposure(before.pairs + added.pairs, before.target_tokens + added.target_tokens)
 

@@ -22,8 +22,9 @@ from nmt_cli.training.optimization.optimizer import build_optimizer, freeze
 from nmt_cli.training.optimization.schedule import learning_rate
 from nmt_cli.training.train_state import TrainState
 
-_PARAMETER = "parameter/"
-"""Prefix of the trained parameters in a checkpoint's optimizer state, where its model is the moving average."""
+_PARAMETER_PREFIX = "parameter/"
+"""With a moving average, a checkpoint's model is the average, and the trained parameters are in the optimizer state,
+with this prefix."""
 
 
 class Trainer:
@@ -34,6 +35,7 @@ class Trainer:
     ) -> None:
         self.settings, self.device, self.distributed = settings, device, distributed
         self.width = width
+        """Model width; peak learning rates may depend on it."""
         self.objective = objective.to(device).train()
         self.model = objective.model
         freeze(self.model, settings.freeze)
@@ -71,7 +73,7 @@ class Trainer:
         """Return everything else that resuming needs, in full and on the CPU. All ranks must call this."""
         tensors = self.optimizers.state_dict()
         if self._ema is not None:
-            tensors |= {_PARAMETER + name: parameter for name, parameter in self.model.named_parameters()}
+            tensors |= {_PARAMETER_PREFIX + name: parameter for name, parameter in self.model.named_parameters()}
         # Sorted: gathering a sharded tensor is collective, so that all ranks must do it in the same order.
         return {key: full_tensor(tensors[key]) for key in sorted(tensors)}
 
@@ -88,14 +90,15 @@ class Trainer:
             raise ModelError(f"this is not a training state: {error}") from error
         parameters = dict(self.model.named_parameters())
         for name, parameter in parameters.items():
-            load_into(parameter, optimizer_state.get(_PARAMETER + name, model_state[name]))
+            load_into(parameter, optimizer_state.get(_PARAMETER_PREFIX + name, model_state[name]))
         if self._ema is not None:
             self._ema.load_state_dict(model_state)
+        # The other keys are STATE/PARAMETER.
         self.optimizers.load_state_dict(
             {
                 key: shard_like(parameters.get(key.partition("/")[2]), value)
                 for key, value in optimizer_state.items()
-                if not key.startswith(_PARAMETER)
+                if not key.startswith(_PARAMETER_PREFIX)
             }
         )
 
@@ -112,7 +115,10 @@ class Trainer:
 
 
 class Checkpointer:
-    """Keeps the run directory in agreement with a trainer. All ranks must call it alike; the primary rank writes."""
+    """Keeps the run directory in agreement with a trainer.
+
+    Every rank must make the same calls; only the primary rank writes.
+    """
 
     def __init__(self, run: RunDirectory, trainer: Trainer, journal: Journal) -> None:
         self._run, self._trainer, self._journal = run, trainer, journal

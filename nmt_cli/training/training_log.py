@@ -23,13 +23,14 @@ def record(journal: Journal, state: TrainState, kind: str, **values: Any) -> Non
 
 
 class TrainingLog:
-    """One rank's log. All ranks must call it alike; only the primary rank writes."""
+    """One rank's log. Every rank must make the same calls; only the primary rank writes."""
 
     def __init__(self, trainer: Trainer, journal: Journal, monitor: TrainingMonitor, reporter: Reporter) -> None:
         self._trainer, self._journal, self._monitor, self._reporter = trainer, journal, monitor, reporter
         limits, state = trainer.settings.limits, trainer.state
         is_limited_by_updates = limits.epochs is None and limits.minutes is None
         total = limits.updates if is_limited_by_updates else None
+        # No plain lines: `_report_interval` prints its own, with figures.
         self.progress_bar = reporter.progress_bar("training", "updates", total, state.num_updates, plain_lines=False)
         self._num_parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
         precision = torch.bfloat16 if trainer.settings.precision == "bf16" else torch.float32

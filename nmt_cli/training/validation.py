@@ -56,6 +56,6 @@ def _loss(trainer: Trainer, prepared: Prepared, name: str) -> float:
 
 def _translate(distributed: Distributed, model: Model, decoder: ValidationDecoder, name: str) -> list[str]:
     """Translate all lines of a set; of n ranks, each translates every n-th line."""
-    sources, count = decoder.sources[name], distributed.world_size
-    by_rank = distributed.all_gather_object(decoder.translate(model, sources[distributed.rank :: count]))
-    return [by_rank[line % count][line // count] for line in range(len(sources))]
+    sources, num_ranks = decoder.sources[name], distributed.world_size
+    by_rank = distributed.all_gather_object(decoder.translate(model, sources[distributed.rank :: num_ranks]))
+    return [by_rank[line % num_ranks][line // num_ranks] for line in range(len(sources))]

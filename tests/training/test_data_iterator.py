@@ -113,7 +113,7 @@ def test_iterate_updates_resumes_from_any_state(prepared: Prepared, settings: di
         rest = islice(updates(prepared, start=straight[index].data_state, **settings), 4)
         for update, expected in zip(rest, straight[index + 1 : index + 5], strict=True):
             assert update.data_state == expected.data_state
-            assert update.mixture == expected.mixture
+            assert update.exposure == expected.exposure
             for micro_batch, other in zip(update.micro_batches, expected.micro_batches, strict=True):
                 assert micro_batch.batch.pair_ids.tolist() == other.batch.pair_ids.tolist()
                 assert torch.equal(micro_batch.batch.source, other.batch.source)
@@ -158,11 +158,11 @@ def test_weights_scale_how_often_a_pair_is_sampled(prepared: Prepared) -> None:
 def test_stages_follow_in_order(prepared: Prepared) -> None:
     total: Counter[str] = Counter()
     found = list(islice(updates(prepared, **STAGED), 60))
-    second_stage = next(index for index, update in enumerate(found) if "a" not in update.mixture)
+    second_stage = next(index for index, update in enumerate(found) if "a" not in update.exposure)
     for update in found[:second_stage]:
-        total.update({name: exposure.pairs for name, exposure in update.mixture.items()})
+        total.update({name: exposure.pairs for name, exposure in update.exposure.items()})
     assert total == {"a": 300, "b": 100}
-    assert all(update.mixture.keys() == {"b"} for update in found[second_stage:])
+    assert all(update.exposure.keys() == {"b"} for update in found[second_stage:])
 
 
 @pytest.mark.parametrize("world_size", [1, 2])
@@ -173,8 +173,8 @@ def test_mixture_counts_pairs_and_tokens_over_ranks(prepared: Prepared, world_si
     ]
     state = TrainState()
     for together in zip(*of_ranks, strict=True):
-        assert len({str(update.mixture) for update in together}) == 1
-        state.add_exposure(together[0].target_tokens, together[0].mixture)
+        assert len({str(update.exposure) for update in together}) == 1
+        state.add_exposure(together[0].target_tokens, together[0].exposure)
     lengths = [int((corpus.read_all().target_lengths + 1).sum()) for corpus in prepared.train]
     assert state.mixture == {"a": CorpusExposure(200, lengths[0]), "b": CorpusExposure(600, 3 * lengths[1])}
     assert state.target_tokens == lengths[0] + 3 * lengths[1]

@@ -18,7 +18,7 @@ from nmt_cli.training import monitor
 from nmt_cli.training.data_iterator import MicroBatch, UpdateBatches
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.loop import train_steps
-from nmt_cli.training.monitor import CHECKED_UPDATES, Diagnosis, Diagnostics, TrainingMonitor, diagnose
+from nmt_cli.training.monitor import CHECKED_UPDATES, Diagnosis, Measurements, TrainingMonitor, diagnose
 from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
 from nmt_cli.training.train_state import DataState
 from nmt_cli.training.trainer import Trainer
@@ -27,12 +27,12 @@ WORDS, WIDTH = 40, 32
 START, END, FIRST = 2, 3, 4
 
 # Measured in a healthy training of a Transformer of width 128 on Multi30k.
-EARLY = Diagnostics(100, 9.10, 6.28, 5.75, 5.77, 5.81, 8.70, 0.3, 5e-4, 2e-3, 128, 3.2)
-LATE = Diagnostics(500, 9.10, 4.42, 3.95, 5.10, 5.84, 8.70, 0.3, 2e-3, 2e-3, 128, 77.0)
+EARLY = Measurements(100, 9.10, 6.28, 5.75, 5.77, 5.81, 8.70, 0.3, 5e-4, 2e-3, 128, 3.2)
+LATE = Measurements(500, 9.10, 4.42, 3.95, 5.10, 5.84, 8.70, 0.3, 2e-3, 2e-3, 128, 77.0)
 
 
-def cause(diagnostics: Diagnostics) -> str:
-    diagnosis = diagnose(diagnostics)
+def cause(measured: Measurements) -> str:
+    diagnosis = diagnose(measured)
     return diagnosis.cause if diagnosis else ""
 
 
@@ -56,7 +56,7 @@ def test_fine_tuning_has_no_diagnosis() -> None:
 
 
 @pytest.mark.parametrize(
-    ("diagnostics", "expected"),
+    ("measured", "expected"),
     [
         (replace(EARLY, last_loss=10.5), "rate too high"),
         (replace(EARLY, loss=6.1, wrong_source_loss=6.1, max_lr=0.25, peak_lr=1.0, lr_sum=1600.0), "rate too high"),
@@ -71,8 +71,8 @@ def test_fine_tuning_has_no_diagnosis() -> None:
         (replace(LATE, wrong_source_loss=3.952, max_lr=2e-2, peak_lr=2e-2), "rate too high"),
     ],
 )
-def test_diagnosis_names_the_likely_cause(diagnostics: Diagnostics, expected: str) -> None:
-    assert cause(diagnostics) == expected
+def test_diagnosis_names_the_likely_cause(measured: Measurements, expected: str) -> None:
+    assert cause(measured) == expected
 
 
 UNIGRAM = replace(LATE, loss=5.82, wrong_source_loss=5.82)
@@ -83,7 +83,7 @@ UNUSED_SOURCE = replace(LATE, wrong_source_loss=LATE.loss)
 
 
 @pytest.mark.parametrize(
-    ("diagnostics", "expected", "others", "others_expected"),
+    ("measured", "expected", "others", "others_expected"),
     [
         (replace(EARLY, last_loss=10.11), "rate too high", {"last_loss": 10.09}, ""),
         (replace(LATE, loss=5.75), "nothing learned", {"loss": 5.73, "wrong_source_loss": 9.0}, ""),
@@ -102,10 +102,10 @@ UNUSED_SOURCE = replace(LATE, wrong_source_loss=LATE.loss)
     ],
 )
 def test_bounds_of_the_diagnosis(
-    diagnostics: Diagnostics, expected: str, others: dict[str, float], others_expected: str
+    measured: Measurements, expected: str, others: dict[str, float], others_expected: str
 ) -> None:
-    assert cause(diagnostics) == expected
-    assert cause(replace(diagnostics, **others)) == others_expected
+    assert cause(measured) == expected
+    assert cause(replace(measured, **others)) == others_expected
 
 
 def test_losses_that_are_nan_have_no_diagnosis() -> None:
@@ -179,7 +179,7 @@ def test_monitor_finds_unrelated_sides() -> None:
 
 
 def test_monitor_measures_losses_entropy_and_learning_rates(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, losses, rates = list[Diagnostics](), list[float](), list[float]()
+    found, losses, rates = list[Measurements](), list[float](), list[float]()
     monkeypatch.setattr(monitor, "CHECKED_UPDATES", (20,))
     monkeypatch.setattr(monitor, "diagnose", found.append)
     given, trained = list(itertools.islice(updates(is_translation=True), 20)), trainer()

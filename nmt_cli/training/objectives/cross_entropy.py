@@ -32,10 +32,10 @@ class CrossEntropyObjective(Objective):
         criterion = CrossEntropyCriterion(self.label_smoothing if self.training else 0.0)
         return LossOutput(self._loss([output], batch, criterion), batch.target_tokens, {})
 
-    def _loss(self, outputs: Sequence[DecoderOutput], batch: Batch, criterion: LogitsLoss) -> Tensor:
-        """Sum a criterion over the labelled positions of a batch, given the outputs of all passes."""
+    def _loss(self, outputs: Sequence[DecoderOutput], batch: Batch, logits_loss: LogitsLoss) -> Tensor:
+        """Sum a loss over the labelled positions of a batch, given the outputs of all passes."""
         positions = OutputPositions.from_index(batch.label_positions, batch.decoder_input.size(1))
-        return chunked_loss(outputs, chunks_by_position(self.model, positions, batch.labels, criterion, len(outputs)))
+        return chunked_loss(outputs, chunks_by_position(self.model, positions, batch.labels, logits_loss, len(outputs)))
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class CrossEntropyCriterion:
 
     epsilon: float
     cutoff_rates = (0.0,)
+    """One pass, no words cut off."""
 
     def __call__(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
         return label_smoothed_cross_entropy(logits[0], labels, self.epsilon)

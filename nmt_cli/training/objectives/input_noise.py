@@ -14,7 +14,7 @@ _POSITIONS_AT_ONCE = 2048
 
 
 def source_token_mask(batch: Batch, eos: int) -> Tensor:
-    """Return which of [B,S] are real tokens: all but eos."""
+    """Return which of [B,S] are real tokens: all but eos; sources have no padding."""
     return batch.source != eos
 
 
@@ -52,7 +52,7 @@ def scheduled_sampling(
         output = model.decode(encoder_output, DecoderInput(ids))
         parts = OutputPositions.from_index(positions, ids.size(1)).split(_POSITIONS_AT_ONCE)
         best = [model.logits(output, part).argmax(-1) for part in parts]
-        # A prediction is read one position later; one extra element takes that after the last row.
+        # Shifted right, since a prediction is the next input; the extra element takes that of the last position.
         predicted = ids.new_zeros(ids.numel() + 1).index_copy_(0, positions + 1, torch.cat(best))
         predicted = predicted[:-1].view_as(ids)
     is_replaced = _draw(token_mask, rate) & (predicted != model.vocabulary.special_tokens.eos)

@@ -26,7 +26,7 @@ _LOGITS_PER_CHUNK = 2**27
 
 
 class LossOutput(NamedTuple):
-    """The loss of a batch."""
+    """The loss of a batch: `sum / count` is the mean per target token."""
 
     sum: Tensor
     """In nats, summed over the target tokens."""
@@ -37,7 +37,7 @@ class LossOutput(NamedTuple):
 
 
 class Objective(nn.Module, ABC):
-    """A model in the loss that it is trained with; what DDP, FSDP2 and compile wrap."""
+    """A module that holds the model and returns its training loss; DDP, FSDP2 and compile wrap this module."""
 
     num_updates = 0
     """Optimizer updates made so far, for what changes in training; the loop sets it before each update."""
@@ -54,7 +54,7 @@ class Objective(nn.Module, ABC):
 
 
 def inputs_of(batch: Batch, ids: Tensor | None = None, repeats: int = 1) -> ModelInputs:
-    """Return the source side of a batch, `repeats` times one below the other; `ids` replace its ids."""
+    """Return the source side of a batch, `repeats` times along the batch dimension; `ids` replace its ids."""
     columns = batch.source_columns
     if repeats > 1:
         columns = {name: column.repeat(repeats, *[1] * (column.dim() - 1)) for name, column in columns.items()}
@@ -62,11 +62,13 @@ def inputs_of(batch: Batch, ids: Tensor | None = None, repeats: int = 1) -> Mode
 
 
 def chunked_loss(outputs: Sequence[DecoderOutput], chunk_losses: Iterable[ChunkLoss]) -> Tensor:
-    """Return the sum of losses of chunks, by position or by sentence, of one or more passes over the same targets.
+    """Sum the chunk losses and compute their gradients at once, chunk by chunk.
 
-    Besides the outputs and the model's parameters, a chunk may depend only on what needs no gradient. The gradients are
-    computed chunk by chunk right here and wait for the backward pass, so that no logits outlive their chunk and none
-    are computed twice.
+    So no logits outlive their chunk, and none are computed twice; the backward pass uses these gradients.
+
+    Args:
+        outputs: One element per forward pass. Only these and the model's parameters may need a gradient.
+        chunk_losses: Of groups of positions or of sentences.
     """
     detached = [output.map(lambda tensor: tensor.detach().requires_grad_(tensor.requires_grad)) for output in outputs]
     losses, leaves, gradients = list[Tensor](), list[Tensor](), list[Tensor]()
@@ -88,10 +90,10 @@ def chunked_loss(outputs: Sequence[DecoderOutput], chunk_losses: Iterable[ChunkL
 
 
 def chunks_by_position(
-    model: Model, positions: OutputPositions, labels: Tensor, loss: LogitsLoss, passes: int = 1
+    model: Model, positions: OutputPositions, labels: Tensor, loss: LogitsLoss, num_passes: int = 1
 ) -> Iterator[ChunkLoss]:
     """Split a loss over positions [n] with labels [n] into chunks of bounded size."""
-    size = chunk_size(model.vocabulary.target_size * passes, labels.device)
+    size = chunk_size(model.vocabulary.target_size * num_passes, labels.device)
     for part, part_labels in zip(positions.split(size), torch.split(labels, size), strict=True):
         yield lambda outputs, part=part, part_labels=part_labels: loss(  # type: ignore[misc]
             [model.logits(output, part) for output in outputs], part_labels
@@ -99,7 +101,7 @@ def chunks_by_position(
 
 
 def chunk_size(logits_each: int, device: torch.device) -> int:
-    """Return the number of positions, or sentences, of `logits_each` logits in a chunk."""
+    """Return how many positions (or sentences) form a chunk, if each has `logits_each` logits."""
     return max(1, (_LOGITS_PER_CHUNK_CPU if device.type == "cpu" else _LOGITS_PER_CHUNK) // logits_each)
 
 

@@ -29,7 +29,7 @@ _MIN_ATTENTION = 1e-9
 
 
 class RegularizedObjective(CrossEntropyObjective):
-    """A criterion over one or two passes over each batch, with word dropout, scheduled sampling, guided alignment.
+    """A loss of one or two passes over each batch, with word dropout, scheduled sampling and guided alignment.
 
     Two passes are one pass over twice the sentences; dropout and input noise are drawn separately for each. In
     evaluation it is plain cross-entropy.
@@ -38,6 +38,7 @@ class RegularizedObjective(CrossEntropyObjective):
     def __init__(self, model: Model, settings: Training, unk: int) -> None:
         super().__init__(model, settings.label_smoothing)
         self.criterion = _CRITERIA[type(settings.consistency)](settings.label_smoothing, settings.consistency)
+        self.num_passes = len(self.criterion.cutoff_rates)
         self.word_dropout = settings.word_dropout
         self.sampling = settings.scheduled_sampling
         self.alignment_weight = settings.guided_alignment.weight if settings.guided_alignment else 0.0
@@ -46,28 +47,31 @@ class RegularizedObjective(CrossEntropyObjective):
     def forward(self, batch: Batch) -> LossOutput:
         if not self.training:
             return super().forward(batch)
-        output, passes = self._decode(batch), len(self.criterion.cutoff_rates)
-        loss, values = self._loss(output.chunk(passes), batch, self.criterion), {}
+        output, values = self._decode(batch), dict[str, Tensor]()
+        loss = self._loss(output.chunk(self.num_passes), batch, self.criterion)
         if self.alignment_weight and batch.alignment is not None and output.cross_attention is not None:
-            each = [alignment_loss(batch.alignment, attention) for attention in output.cross_attention.chunk(passes)]
+            each = [
+                alignment_loss(batch.alignment, attention)
+                for attention in output.cross_attention.chunk(self.num_passes)
+            ]
             values["guided_alignment"] = torch.stack(each).mean()
             loss = loss + self.alignment_weight * values["guided_alignment"]
         return LossOutput(loss, batch.target_tokens, {name: value.detach() for name, value in values.items()})
 
     def _decode(self, batch: Batch) -> DecoderOutput:
-        """Decode all passes over a batch, one below the other."""
-        model, passes = self.model, len(self.criterion.cutoff_rates)
+        """Decode all passes over a batch, concatenated along the batch dimension."""
+        model, num_passes = self.model, self.num_passes
         source_mask = source_token_mask(batch, model.vocabulary.special_tokens.eos)
         target_mask = target_token_mask(batch)
-        source = self._drop_words([batch.source] * passes, source_mask, self.word_dropout.source)
-        encoder_output = model.encode(inputs_of(batch, source, passes))
-        ids = batch.decoder_input.repeat(passes, 1)
+        source = self._drop_words([batch.source] * num_passes, source_mask, self.word_dropout.source)
+        encoder_output = model.encode(inputs_of(batch, source, num_passes))
+        ids = batch.decoder_input.repeat(num_passes, 1)
         if (rate := sampling_rate(self.sampling, self.num_updates)) > 0:
             positions = torch.cat(
-                [batch.label_positions + index * batch.decoder_input.numel() for index in range(passes)]
+                [batch.label_positions + index * batch.decoder_input.numel() for index in range(num_passes)]
             )
-            ids = scheduled_sampling(model, encoder_output, ids, target_mask.repeat(passes, 1), positions, rate)
-        ids = self._drop_words(ids.chunk(passes), target_mask, self.word_dropout.target)
+            ids = scheduled_sampling(model, encoder_output, ids, target_mask.repeat(num_passes, 1), positions, rate)
+        ids = self._drop_words(ids.chunk(num_passes), target_mask, self.word_dropout.target)
         needs_attention = self.alignment_weight > 0 and batch.alignment is not None
         return model.decode(encoder_output, DecoderInput(ids), attention=needs_attention)
 
@@ -82,7 +86,7 @@ class RegularizedObjective(CrossEntropyObjective):
 
 
 class Criterion(Protocol):
-    """The loss of one or two passes over a batch."""
+    """The loss of one or two passes over a batch, as a function of their logits."""
 
     @property
     def cutoff_rates(self) -> Sequence[float]:
@@ -98,7 +102,7 @@ class Criterion(Protocol):
 class RDrop:
     """Cross-entropy of two passes with different dropout, and their divergence (Liang et al. 2021).
 
-    Half of the paper's sum: the mean of both passes compares with the cross-entropy of one.
+    Half of the paper's loss, so that it is on the scale of one pass.
     """
 
     epsilon: float

@@ -38,8 +38,8 @@ def test_chunked_loss_and_gradients_equal_unchunked(
 
 @models
 def test_chunked_loss_of_two_passes(kind: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    chunks_of(4, monkeypatch, passes=2)
-    assert_same(new(*kind), both_and_their_distance, passes=2)
+    chunks_of(4, monkeypatch, num_passes=2)
+    assert_same(new(*kind), both_and_their_distance, num_passes=2)
 
 
 @models
@@ -144,13 +144,13 @@ def decoder_output(model: Model, seed: int = 1) -> DecoderOutput:
     return model.decode(model.encode(ModelInputs.from_ids(source)), DecoderInput(decoder_input), attention=True)
 
 
-def unchunked(model: Model, loss: LogitsLoss, passes: int = 1) -> Tensor:
-    return loss([model.logits(decoder_output(model, seed), positions()) for seed in range(passes)], LABELS)
+def unchunked(model: Model, loss: LogitsLoss, num_passes: int = 1) -> Tensor:
+    return loss([model.logits(decoder_output(model, seed), positions()) for seed in range(num_passes)], LABELS)
 
 
-def in_chunks(model: Model, loss: LogitsLoss, passes: int = 1) -> Tensor:
-    outputs = [decoder_output(model, seed) for seed in range(passes)]
-    return chunked_loss(outputs, chunks_by_position(model, positions(), LABELS, loss, passes))
+def in_chunks(model: Model, loss: LogitsLoss, num_passes: int = 1) -> Tensor:
+    outputs = [decoder_output(model, seed) for seed in range(num_passes)]
+    return chunked_loss(outputs, chunks_by_position(model, positions(), LABELS, loss, num_passes))
 
 
 def gradients(model: Model, loss: Tensor) -> dict[str, Tensor]:
@@ -159,14 +159,14 @@ def gradients(model: Model, loss: Tensor) -> dict[str, Tensor]:
     return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
 
-def assert_same(model: Model, loss: LogitsLoss, passes: int = 1) -> None:
-    expected, found = unchunked(model, loss, passes), in_chunks(model, loss, passes)
+def assert_same(model: Model, loss: LogitsLoss, num_passes: int = 1) -> None:
+    expected, found = unchunked(model, loss, num_passes), in_chunks(model, loss, num_passes)
     assert_close(found, expected)
     assert_close(gradients(model, found), gradients(model, expected))
 
 
-def chunks_of(size: int, monkeypatch: pytest.MonkeyPatch, passes: int = 1) -> None:
-    monkeypatch.setattr(objective, "_LOGITS_PER_CHUNK_CPU", size * VOCAB_SIZE * passes)
+def chunks_of(size: int, monkeypatch: pytest.MonkeyPatch, num_passes: int = 1) -> None:
+    monkeypatch.setattr(objective, "_LOGITS_PER_CHUNK_CPU", size * VOCAB_SIZE * num_passes)
 
 
 def cross_entropy(logits: Sequence[Tensor], labels: Tensor) -> Tensor:
