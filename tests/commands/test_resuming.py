@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from forked_runs import outcome, records, train_with_interruptions
 
-from nmt_cli.commands import train as command
 from nmt_cli.commands import training_run
 from nmt_cli.commands.train import train
 from nmt_cli.training.data_iterator import UpdateBatches
@@ -132,8 +131,8 @@ def test_resuming_in_another_environment_warns_once(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(recipe, [*SHORT, "training.limits.updates=1"], Path("run"))
-    here = command.environment()
-    monkeypatch.setattr(command, "environment", lambda: {**here, "device": "CPU, 64 threads"})
+    here = training_run.environment()
+    monkeypatch.setattr(training_run, "environment", lambda: {**here, "device": "CPU, 64 threads"})
     capsys.readouterr()
     train(recipe, [*SHORT, "training.limits.updates=2"], Path("run"))
     stderr = capsys.readouterr().err
