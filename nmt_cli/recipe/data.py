@@ -117,7 +117,7 @@ class Extension(Section):
 
 
 class MonolingualText(Section):
-    """Text without translation to learn subwords from, besides the training corpora; plain or compressed."""
+    """Monolingual text to train subwords on, in addition to the training corpora; plain or compressed."""
 
     source: list[File] = []
     """Files in the source language."""
@@ -143,7 +143,7 @@ class TokenizerSettings(Section):
     joint: bool = True
     """Use one vocabulary for both languages."""
     byte_fallback: bool = True
-    """Spell characters that did not occur in training as bytes, so that nothing is unknown."""
+    """Encode characters that did not occur in training as bytes, so that nothing is unknown."""
     symbols: list[Symbol] = []
     """Pieces that are never split, such as `<br>`; unigram may still split one of common letters."""
     monolingual: MonolingualText = MonolingualText()

@@ -91,7 +91,7 @@ class NearDuplicatesFilter(Section):
 
 
 class OverlapFilter(Section):
-    """Drops pairs that are also in a validation or test set, as they would make scores too optimistic."""
+    """Drops pairs that are also in a validation or test set, because they would make scores too optimistic."""
 
     type: Literal["overlap"] = "overlap"
     """Type of the filter."""
@@ -107,7 +107,7 @@ class LanguageFilter(Section):
     type: Literal["language"] = "language"
     """Type of the filter."""
     command: Command
-    """Prints a line for each line of its input; the first word is the code of the language, such as `de`."""
+    """Program that prints one line per input line, beginning with a language code such as `de`."""
     source: Language | None = None
     """Expected code of sources; default: `data.source_language`."""
     target: Language | None = None
@@ -127,7 +127,7 @@ class ScoreFilter(Section):
     type: Literal["score"] = "score"
     """Type of the filter."""
     command: Command | None = None
-    """Reads source, tab, target on each line and prints a number; default: the `score` of the corpus, if it has any."""
+    """Program that reads source, tab, target and prints a number per line; default: the `score` of the corpus."""
     min: float | None = None
     """Minimum score."""
     max: float | None = None

@@ -70,16 +70,16 @@ class Parallel(Section):
     type: Literal["ddp", "fsdp"] = "ddp"
     """ddp: each device holds all parameters. fsdp: parameters and optimizer state are sharded (FSDP2)."""
     timeout: Positive = 300
-    """Seconds to wait for an answer of another process before giving up."""
+    """Seconds to wait for a reply from another process before giving up."""
 
 
 class Stage(Section):
-    """A part of training with proportions of its own."""
+    """A part of training with its own proportions."""
 
     weights: Annotated[dict[Name, Positive], Field(min_length=1)]
     """Proportions of the corpora, such as `{backtranslated: 7, clean: 3}`; corpora not named are not used."""
     epochs: dict[Name, Positive] = {}
-    """The stage ends after so many passes over one corpus, such as `{backtranslated: 2}`. The last stage never ends."""
+    """The stage ends after this many passes over one corpus: `{backtranslated: 2}`. The last stage never ends."""
 
     def conflicts(self) -> Conflicts:
         if len(self.epochs) > 1:
@@ -107,7 +107,7 @@ class Mixing(Section):
 
 
 class Augmentation(Section):
-    """Change training pairs at random, differently in each epoch, for robustness to untidy text."""
+    """Change training pairs at random, differently in each epoch, for robustness to noisy text."""
 
     upper_case: Probability = 0.0
     """Probability that a pair is written in capitals."""
@@ -148,7 +148,7 @@ class RDropSettings(Section):
 
 
 class SimCutSettings(Section):
-    """SimCut (Gao et al. 2022): a pass with words cut off must agree with the full one; twice the work and memory."""
+    """SimCut (Gao et al. 2022): a pass with hidden words must agree with the full one; twice the work and memory."""
 
     type: Literal["simcut"]
     """Kind of consistency."""
