@@ -106,12 +106,12 @@ class Generator:
     def satisfies(self, constraints: Constraints, tokens: Phrase) -> bool:
         """Whether a translation satisfies all hard constraints."""
         rest = tokens[len(constraints.prefix) :]
-        continuations = constraints.prefix_continuations
+        completions = constraints.prefix_completions
         present = set(tokens)
         bad_words = {phrase for phrase in constraints.bad_words if present.issuperset(phrase)}
         return (
             tokens[: len(constraints.prefix)] == constraints.prefix
-            and (not continuations or any(rest[: len(each)] == each for each in continuations))
+            and (not completions or any(rest[: len(each)] == each for each in completions))
             and len(self._unsatisfied(tuple(bad_words), tokens)) == len(bad_words)
             and not self._unsatisfied(constraints.forced_phrases, tokens)
         )

@@ -32,7 +32,7 @@ class Constraints:
 
     prefix: Phrase = ()
     """The translation begins with these tokens."""
-    prefix_continuations: tuple[Phrase, ...] = ()
+    prefix_completions: tuple[Phrase, ...] = ()
     """One of these follows the prefix, if there are any."""
     forced_phrases: tuple[Phrase, ...] = ()
     """Each occurs at least as often as it is listed here."""
@@ -43,13 +43,13 @@ class Constraints:
     """Their targets, as tokens, are the last of the forced phrases."""
 
     def __bool__(self) -> bool:
-        return bool(self.prefix or self.prefix_continuations or self.forced_phrases or self.bad_words or self.bonuses)
+        return bool(self.prefix or self.prefix_completions or self.forced_phrases or self.bad_words or self.bonuses)
 
     @property
     def sufficient_length(self) -> int:
-        """The length that always suffices for the prefix, its continuation and the forced phrases."""
-        continuation = max(map(len, self.prefix_continuations), default=0)
-        return len(self.prefix) + continuation + sum(map(len, self.forced_phrases))
+        """The length that always suffices for the prefix, its completion and the forced phrases."""
+        completion = max(map(len, self.prefix_completions), default=0)
+        return len(self.prefix) + completion + sum(map(len, self.forced_phrases))
 
     def without_hard_terms(self) -> Self:
         """Return the constraints without the terms and their phrases."""

@@ -1,1 +1,4 @@
-"""Logits processors: hard and soft constraints on the next token. They change the ranking, never a log-probability."""
+"""Logits processors: hard and soft constraints on the next token.
+
+A reported log-probability is always the model's; forbidden tokens may be -inf.
+"""

@@ -40,9 +40,8 @@ class _PhraseProcessor:
 class ForcedPhrases(_PhraseProcessor):
     """Forbids eos until all phrases are complete, and keeps enough length for them.
 
-    The number of `missing` tokens is what always suffices for the rest: one phrase continues from its matched tokens,
-    the others start over, one after the other. So there is always a token that lowers it; when the length runs out,
-    only such tokens are allowed.
+    `missing` counts tokens that certainly suffice: one phrase goes on where it is, all others start again, in sequence.
+    So some token always lowers it; when the length runs out, only such tokens are allowed.
     """
 
     def __init__(
@@ -61,11 +60,11 @@ class ForcedPhrases(_PhraseProcessor):
         self._max_lengths = max_lengths.view(-1, 1, 1)
         lengths = zip(max_lengths.tolist(), totals, strict=True)
         self._unlimited = min(longest - total for longest, total in lengths if total)
-        """Up to this length every phrase has enough room, so only eos has to be checked."""
+        """Up to this length all phrases fit in any case, so only eos has to be checked."""
         table = self._tracker.table
-        self._remaining = table(lambda each, state: (each.times - each.progress(state)[0]) * len(each.phrase))
-        self._complete = table(lambda each, state: len(each.phrase) * each.is_complete(state))
-        self._partial = table(lambda each, state: 0 if each.is_complete(state) else each.progress(state)[1])
+        self._tokens_wanted = table(lambda each, state: (each.times - each.progress(state)[0]) * len(each.phrase))
+        self._tokens_of_complete = table(lambda each, state: len(each.phrase) * each.is_complete(state))
+        self._tokens_of_partial = table(lambda each, state: 0 if each.is_complete(state) else each.progress(state)[1])
         self._next = table(_next_token)
         self._next_continues = table(lambda each, state: each.next_token(state) in continuations.ids).bool()
 
@@ -75,10 +74,10 @@ class ForcedPhrases(_PhraseProcessor):
         scores[..., self._eos].masked_fill_(others[..., 1] > 0, -torch.inf)
         if length <= self._unlimited:
             return scores, state
-        remaining = self._max_lengths[state.sentences] - length
+        room = self._max_lengths[state.sentences] - length
         tokens = self._tracker.phrase_tokens(state).clamp(min=0).flatten(2).expand(-1, scores.size(1), -1)
-        own = scores.gather(2, tokens).masked_fill(_is_late(self.missing(state, tokens), remaining), -torch.inf)
-        scores.masked_fill_(self._tracker.per_token(_is_late(others, remaining)), -torch.inf).scatter_(2, tokens, own)
+        own = scores.gather(2, tokens).masked_fill(_does_not_fit(self.missing(state, tokens), room), -torch.inf)
+        scores.masked_fill_(self._tracker.per_token(_does_not_fit(others, room)), -torch.inf).scatter_(2, tokens, own)
         return scores, state
 
     def missing(self, state: TrackerState, tokens: Tensor) -> Tensor:
@@ -95,15 +94,16 @@ class ForcedPhrases(_PhraseProcessor):
 
     def is_begun(self, state: TrackerState) -> Tensor:
         """Whether some tokens of each phrase, but not all, have just been matched, [B,k,P]."""
-        return self._partial[state.automata, state.states] > 0
+        return self._tokens_of_partial[state.automata, state.states] > 0
 
     def _missing(self, state: TrackerState, states: Tensor) -> Tensor:
-        """Return the missing tokens [B,k,c] in states [B,k,c,P]; eos completes a phrase with all tokens matched."""
+        """Return the missing tokens [B,k,c] in states [B,k,c,P]. A phrase whose tokens are all matched misses none."""
         automata = state.automata.unsqueeze(2)
-        complete = self._complete[automata, states].sum(-1, keepdim=True)
+        complete = self._tokens_of_complete[automata, states].sum(-1, keepdim=True)
         # A phrase with all tokens matched stays complete, unless the next token continues its last word.
         kept = complete.masked_fill(self._next_continues[automata, states], 0)
-        return self._remaining[automata, states].sum(-1) - (self._partial[automata, states] + kept).amax(-1)
+        matched = (self._tokens_of_partial[automata, states] + kept).amax(-1)
+        return self._tokens_wanted[automata, states].sum(-1) - matched
 
 
 class BadWords(_PhraseProcessor):
@@ -111,20 +111,21 @@ class BadWords(_PhraseProcessor):
 
     With `can_continue`, all tokens of a phrase may be generated if a token follows that continues its last word: `Haus`
     is forbidden, `Hauses` is not. That needs competing hypotheses without the phrase (see `ConstrainedSelector`);
-    without them the last token of a phrase is forbidden at once.
+    otherwise the last token of a phrase is forbidden at once.
     """
 
     def __init__(
         self,
         constraints: Sequence[Constraints],
         continuations: ContinuationTokens,
-        has_competition: bool,
+        may_complete: bool,
         device: torch.device,
     ) -> None:
-        # A forced prefix may contain a phrase; it is still forbidden after the prefix.
+        """`may_complete`: whether a hypothesis may complete a bad word and hope for a token that continues it."""
+        # A prefix may contain a phrase up to len(prefix) // len(phrase) times; only the next time is forbidden.
         phrases = [{phrase: 1 + len(each.prefix) // len(phrase) for phrase in each.bad_words} for each in constraints]
         super().__init__(phrases, continuations, device)
-        self.can_continue = has_competition and bool(continuations.ids)
+        self.can_continue = may_complete and bool(continuations.ids)
         self.max_phrases = self._tracker.max_phrases
         """Largest number of phrases of a sentence."""
         self._complete = self._tracker.table(lambda automaton, state: automaton.is_complete(state)).bool()
@@ -141,7 +142,7 @@ class BadWords(_PhraseProcessor):
         return scores.scatter_reduce_(2, last.clamp(min=0), limits, "amin"), state
 
     def completes(self, state: TrackerState, tokens: Tensor) -> Tensor:
-        """Whether tokens [B,k,c] complete a phrase, so that a token must follow that continues its last word."""
+        """Whether tokens [B,k,c] complete a phrase, so that the next token must continue its last word."""
         return self._complete[state.automata.unsqueeze(2), self._tracker.after(state, tokens)].any(-1)
 
 
@@ -170,15 +171,16 @@ class PhraseBoost(_PhraseProcessor):
     def __call__(self, scores: Tensor, prefixes: Tensor, state: TrackerState) -> tuple[Tensor, TrackerState]:
         state = self._tracker.advance(state, prefixes)
         automata, bonus = state.automata, self._bonus[state.sentences].unsqueeze(1)  # [B,1,P]
-        now = self._progress[automata, state.states]
-        others = self._progress[automata.unsqueeze(2), self._tracker.after_other_tokens(state)] - now.unsqueeze(2)
+        progress = self._progress[automata, state.states]
+        others = self._progress[automata.unsqueeze(2), self._tracker.after_other_tokens(state)] - progress.unsqueeze(2)
         scores += self._tracker.per_token((others * bonus.unsqueeze(2)).sum(3))
         tokens = self._tracker.phrase_tokens(state)  # [B,1,P,A]
-        own = self._progress[automata.unsqueeze(3), self._tracker.after_phrase_tokens(state)] - now.unsqueeze(3)
+        own = self._progress[automata.unsqueeze(3), self._tracker.after_phrase_tokens(state)]
         continues = self._tracker.is_continuation(tokens.clamp(min=0))
-        added = torch.where(continues, others[:, :, 0].unsqueeze(3), others[:, :, 1].unsqueeze(3))
-        more = ((own - added) * bonus.unsqueeze(3)).masked_fill(tokens < 0, 0)
-        return scores.scatter_add_(2, tokens.clamp(min=0).expand_as(more).flatten(2), more.flatten(2)), state
+        already_added = torch.where(continues, others[:, :, 0].unsqueeze(3), others[:, :, 1].unsqueeze(3))
+        correction = ((own - progress.unsqueeze(3) - already_added) * bonus.unsqueeze(3)).masked_fill(tokens < 0, 0)
+        tokens = tokens.clamp(min=0).expand_as(correction)
+        return scores.scatter_add_(2, tokens.flatten(2), correction.flatten(2)), state
 
 
 def unsatisfied_phrases(
@@ -192,9 +194,9 @@ def unsatisfied_phrases(
     )
 
 
-def _is_late(missing: Tensor, remaining: Tensor) -> Tensor:
-    """Whether the tokens missing after the next one do not fit."""
-    return (missing > 0) & (missing > remaining)
+def _does_not_fit(missing: Tensor, room: Tensor) -> Tensor:
+    """Whether the tokens missing after the next one exceed the room for them."""
+    return (missing > 0) & (missing > room)
 
 
 def _next_token(automaton: PhraseAutomaton, state: int) -> int:

@@ -9,7 +9,8 @@ beam, as the model's cache does:
         state = processor.select(state, rows)                 # after the beam has chosen; beside Cache.select
 
 So no processor reads a prefix again from its first token: `prefixes` ends with the one token that `state` does not yet
-include. Shapes: B sentences, k hypotheses of each, t tokens with bos, V target tokens.
+include. Shapes: B sentences, k hypotheses of each, t tokens with bos, V target tokens; n tokens of an n-gram; N phrases
+of a sentence, L tokens of the longest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,7 +85,7 @@ class PrefixState(NamedTuple):
     sentences: Tensor
     """[B,k] index of the sentence of each hypothesis."""
     original: Tensor | None = None
-    """[B,k,1] scores of the next tokens of the prefix before other processors."""
+    """[B,k,1] the model's score of the prefix's next token, before any processor."""
 
 
 class _PrefixProcessor:
@@ -104,7 +105,7 @@ class _PrefixProcessor:
         return PrefixState(state.sentences.flatten()[rows])
 
 
-class PartialPrefix(_PrefixProcessor):
+class ForcedPrefix(_PrefixProcessor):
     """Forces translations to begin with given tokens, even if processors before it in a list forbid them."""
 
     def __init__(self, prefixes: Sequence[Sequence[int]], device: torch.device) -> None:
@@ -124,9 +125,9 @@ class PartialPrefix(_PrefixProcessor):
             return scores, state
         tokens = self._next_tokens(prefixes, state)
         is_forced, tokens = tokens >= 0, tokens.clamp(min=0)
-        own = scores.gather(2, tokens)
-        own = own if state.original is None else torch.where(is_forced, state.original, own)
-        return scores.masked_fill_(is_forced, -torch.inf).scatter_(2, tokens, own), state
+        kept = scores.gather(2, tokens)
+        kept = kept if state.original is None else torch.where(is_forced, state.original, kept)
+        return scores.masked_fill_(is_forced, -torch.inf).scatter_(2, tokens, kept), state
 
     def _next_tokens(self, prefixes: Tensor, state: PrefixState) -> Tensor:
         """Return the forced tokens [B,k,1], -1 where any may follow."""
@@ -139,7 +140,7 @@ class ProcessorList:
     def __init__(self, processors: Sequence[LogitsProcessor]) -> None:
         self.processors = tuple(processors)
         self.is_soft = any(processor.is_soft for processor in processors)
-        self._prefix = self.find(PartialPrefix)
+        self._prefix = self.find(ForcedPrefix)
 
     def find(self, kind: type[Processor]) -> Processor | None:
         """Return the first processor of a class, if there is one."""
@@ -202,39 +203,42 @@ class NoRepeatNGram(StatelessProcessor):
         ngrams = tokens.unfold(2, self._size, 1)  # [B,k,t-n,n]
         recent = tokens[:, :, tokens.size(2) - self._size + 1 :].unsqueeze(2)
         is_repeated = (ngrams[..., :-1] == recent).all(-1)
+        # The minimum of a score and its limit: -inf for a token that would repeat an n-gram.
         limits = torch.full_like(is_repeated, torch.inf, dtype=scores.dtype).masked_fill(is_repeated, -torch.inf)
         return scores.scatter_reduce_(2, ngrams[..., -1], limits, "amin"), None
 
 
-class PrefixContinuations(_PrefixProcessor):
-    """Allows only some phrases after the prefix. No phrase begins with another.
+class PrefixCompletions(_PrefixProcessor):
+    """Allows only some phrases after the prefix.
 
-    So a prefix may end within a word: the phrases are then all ways to complete that word's spelling.
+    This lets a prefix end within a word: the phrases are all ways to complete it. No phrase may be the beginning of
+    another.
     """
 
     def __init__(
         self,
         prefixes: Sequence[Sequence[int]],
-        continuations: Sequence[Sequence[Sequence[int]]],
+        completions: Sequence[Sequence[Sequence[int]]],
         device: torch.device,
     ) -> None:
         super().__init__(device)
-        most = max(map(len, continuations))
-        width = 1 + max(len(phrase) for phrases in continuations for phrase in phrases)
+        max_phrases = max(map(len, completions))
+        width = 1 + max(len(phrase) for phrases in completions for phrase in phrases)
         rows = []
-        for phrases in continuations:
+        for phrases in completions:
             padded = [[*phrase, *[-1] * (width - len(phrase))] for phrase in phrases or ((),)]
-            rows.append(padded + padded[:1] * (most - len(padded)))
+            rows.append(padded + padded[:1] * (max_phrases - len(padded)))
         self._phrases = torch.tensor(rows, device=device)  # [B,N,L], each with -1 after its last token
         self._starts = torch.tensor(list(map(len, prefixes)), device=device)
-        self._end = max(len(prefix) + width for prefix, phrases in zip(prefixes, continuations, strict=True) if phrases)
+        ends = [len(prefix) + width for prefix, phrases in zip(prefixes, completions, strict=True) if phrases]
+        self._max_length = max(ends)
 
     def __call__(self, scores: Tensor, prefixes: Tensor, state: PrefixState) -> tuple[Tensor, PrefixState]:
         length = prefixes.size(2)
-        if length >= self._end:
+        if length >= self._max_length:
             return scores, state
-        sentence = state.sentences[:, 0]
-        phrases, starts = self._phrases[sentence].unsqueeze(1), self._starts[sentence].view(-1, 1, 1)
+        sentences = state.sentences[:, 0]
+        phrases, starts = self._phrases[sentences].unsqueeze(1), self._starts[sentences].view(-1, 1, 1)
         positions = torch.arange(phrases.size(3), device=scores.device)
         recent = prefixes.gather(2, (starts + 1 + positions).clamp(max=length - 1).expand(-1, scores.size(1), -1))
         matched = length - 1 - starts  # [B,1,1] tokens after the prefix

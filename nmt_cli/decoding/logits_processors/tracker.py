@@ -71,7 +71,10 @@ class PhraseAutomaton:
         return count * (len(self.phrase) + 1) + matched
 
     def next_token(self, state: int) -> int | None:
-        """Return the token that advances the phrase; None if any token that starts a word completes the last one."""
+        """Return the token that advances the phrase.
+
+        None if the phrase is complete as often as wanted, or will be after any token that starts a word.
+        """
         count, matched = self.progress(state)
         if matched == len(self.phrase):
             count, matched = count + 1, 0
@@ -93,7 +96,7 @@ class PhraseAutomaton:
 
     @cached_property
     def _borders(self) -> list[int]:
-        """For j > 0, the length of the longest proper prefix of the phrase that ends its first j tokens."""
+        """For j > 0, the length of the longest proper prefix of the first j tokens that they also end with."""
         borders = [0, 0]
         for token in self.phrase[1:]:
             border = borders[-1]
@@ -117,8 +120,9 @@ class TrackerState(NamedTuple):
 class ConstraintTracker:
     """Runs an automaton for each phrase of each sentence of a batch.
 
-    Shapes: P is the largest number of phrases of a sentence, F the number of automata, A the largest number of
-    different tokens of a phrase. Automaton 0 has an empty phrase, and pads sentences with fewer phrases.
+    Shapes: B sentences, k hypotheses of each, c tokens that may follow; P is the largest number of phrases of a
+    sentence, F the number of automata, S the largest number of states, A the largest number of different tokens of a
+    phrase (its own tokens). Automaton 0 has an empty phrase, and pads sentences with fewer phrases.
     """
 
     def __init__(
@@ -126,16 +130,16 @@ class ConstraintTracker:
     ) -> None:
         """`phrases` holds the phrases of each sentence, none of them empty, and how often each is wanted."""
         self.continuation_mask = continuations.mask
-        known = dict.fromkeys(itertools.chain.from_iterable(each.items() for each in phrases))
-        indices = {each: index for index, each in enumerate(known, 1)}
+        distinct = dict.fromkeys(itertools.chain.from_iterable(each.items() for each in phrases))
+        indices = {phrase_and_times: index for index, phrase_and_times in enumerate(distinct, 1)}
         self.max_phrases = max(map(len, phrases))
-        rows = [[indices[each] for each in wanted.items()] for wanted in phrases]
-        self._automata = [PhraseAutomaton((), 0), *(PhraseAutomaton(*each) for each in known)]
+        rows = [[indices[phrase_and_times] for phrase_and_times in wanted.items()] for wanted in phrases]
+        self._automata = [PhraseAutomaton((), 0), *(PhraseAutomaton(*each) for each in distinct)]
         self._automata_of = torch.tensor([row + [0] * (self.max_phrases - len(row)) for row in rows], device=device)
-        alphabets = [sorted({*automaton.phrase}) for automaton in self._automata]
-        self._num_letters = max(map(len, alphabets))
-        self._alphabet = _padded(alphabets, self._num_letters, -1).to(device)
-        self._transitions = self._build_transitions(alphabets, continuations.ids).to(device)
+        own_tokens = [sorted({*automaton.phrase}) for automaton in self._automata]
+        self._num_own_tokens = max(map(len, own_tokens))
+        self._own_tokens = _padded(own_tokens, self._num_own_tokens, -1).to(device)
+        self._transitions = self._build_transitions(own_tokens, continuations.ids).to(device)
 
     def begin(self, batch_size: int) -> TrackerState:
         """Return the state before the first token."""
@@ -156,22 +160,22 @@ class ConstraintTracker:
 
     def after(self, state: TrackerState, tokens: Tensor) -> Tensor:
         """Return the states [B,k,c,P] after tokens [B,k,c]."""
-        is_letter = tokens[..., None, None] == self._alphabet[state.automata].unsqueeze(2)
-        others = self._num_letters + self.is_continuation(tokens).logical_not().long()
-        letters = torch.where(is_letter.any(-1), is_letter.int().argmax(-1), others.unsqueeze(-1))
-        return self._transitions[state.automata.unsqueeze(2), state.states.unsqueeze(2), letters]
+        is_own = tokens[..., None, None] == self._own_tokens[state.automata].unsqueeze(2)
+        others = self._num_own_tokens + self.is_continuation(tokens).logical_not().long()
+        token_index = torch.where(is_own.any(-1), is_own.int().argmax(-1), others.unsqueeze(-1))
+        return self._transitions[state.automata.unsqueeze(2), state.states.unsqueeze(2), token_index]
 
     def after_other_tokens(self, state: TrackerState) -> Tensor:
         """Return the states [B,k,2,P] after a token of no phrase: one that continues a word, one that does not."""
-        return self._transitions[state.automata, state.states, self._num_letters :].movedim(-1, 2)
+        return self._transitions[state.automata, state.states, self._num_own_tokens :].movedim(-1, 2)
 
     def after_phrase_tokens(self, state: TrackerState) -> Tensor:
         """Return the states [B,k,P,A] of each automaton after each token of its own phrase."""
-        return self._transitions[state.automata, state.states, : self._num_letters]
+        return self._transitions[state.automata, state.states, : self._num_own_tokens]
 
     def phrase_tokens(self, state: TrackerState) -> Tensor:
         """Return the tokens [B,1,P,A] of each automaton, padded with -1."""
-        return self._alphabet[state.automata]
+        return self._own_tokens[state.automata]
 
     def is_continuation(self, tokens: Tensor) -> Tensor:
         """Whether each token continues a word."""
@@ -188,15 +192,15 @@ class ConstraintTracker:
         rows = [[value(automaton, state) for state in automaton.states] for automaton in self._automata]
         return _padded(rows, max(map(len, rows)), 0).to(self._automata_of.device)
 
-    def _build_transitions(self, alphabets: Sequence[Sequence[int]], continuations: frozenset[int]) -> Tensor:
+    def _build_transitions(self, own_tokens: Sequence[Sequence[int]], continuations: frozenset[int]) -> Tensor:
         """Return the next state [F,S,A+2] after each own token, another that continues a word, any other."""
         num_states = max(len(automaton.states) for automaton in self._automata)
-        table = torch.zeros(len(self._automata), num_states, self._num_letters + 2, dtype=torch.long)
-        for index, (automaton, alphabet) in enumerate(zip(self._automata, alphabets, strict=True)):
+        table = torch.zeros(len(self._automata), num_states, self._num_own_tokens + 2, dtype=torch.long)
+        for index, (automaton, tokens) in enumerate(zip(self._automata, own_tokens, strict=True)):
             for state in automaton.states:
-                own = [automaton.advance(state, token, token in continuations) for token in alphabet]
+                own = [automaton.advance(state, token, token in continuations) for token in tokens]
                 others = [automaton.advance(state, None, continues) for continues in (True, False)]
-                padding = [0] * (self._num_letters - len(own))
+                padding = [0] * (self._num_own_tokens - len(own))
                 table[index, state] = torch.tensor([*own, *padding, *others])
         return table
 

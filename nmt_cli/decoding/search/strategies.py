@@ -13,11 +13,11 @@ from torch import Tensor
 
 from nmt_cli.decoding.logits_processors.phrases import BadWords, ForcedPhrases, PhraseBoost
 from nmt_cli.decoding.logits_processors.processor import (
+    ForcedPrefix,
     LogitsProcessor,
     MinLength,
     NoRepeatNGram,
-    PartialPrefix,
-    PrefixContinuations,
+    PrefixCompletions,
     ProcessorList,
     SuppressTokens,
 )
@@ -121,9 +121,9 @@ class BeamStrategy(Strategy[BeamSettings]):
     def search(self, model: Model, inputs: ModelInputs, constraints: BatchConstraints) -> list[list[Hypothesis]]:
         settings = self.settings
         max_lengths = max_target_lengths(inputs, settings, constraints.sentences)
-        has_competition = settings.beam_size > settings.num_beam_groups == 1
+        may_complete = settings.beam_size > settings.num_beam_groups == 1
         eos = model.vocabulary.special_tokens.eos
-        processors = build_processors(settings, constraints, eos, max_lengths, has_competition=has_competition)
+        processors = build_processors(settings, constraints, eos, max_lengths, may_complete=may_complete)
         selector = self._selector(processors, eos)
         found = beam_search(model, inputs, settings, processors, selector, max_lengths)
         if settings.num_beam_groups > 1:
@@ -241,13 +241,13 @@ def build_processors(
     eos: int,
     max_lengths: Tensor,
     *,
-    has_competition: bool = False,
+    may_complete: bool = False,
 ) -> ProcessorList:
     """Return the processors that the settings and the sentences need, in the order in which they are applied.
 
     Args:
         max_lengths: [B] maximum target tokens, without eos.
-        has_competition: Whether a hypothesis may complete a bad word and hope for a token that continues it.
+        may_complete: Whether a hypothesis may complete a bad word and hope for a token that continues it.
     """
     constraints, device = [sentence.constraints for sentence in batch.sentences], max_lengths.device
     processors: list[LogitsProcessor] = [
@@ -257,13 +257,13 @@ def build_processors(
     if settings.no_repeat_ngram_size is not None:
         processors.append(NoRepeatNGram(settings.no_repeat_ngram_size))
     if any(each.bad_words for each in constraints):
-        processors.append(BadWords(constraints, batch.continuations, has_competition, device))
+        processors.append(BadWords(constraints, batch.continuations, may_complete, device))
     prefixes = [each.prefix for each in constraints]
-    if any(each.prefix_continuations for each in constraints):
-        continuations = [each.prefix_continuations for each in constraints]
-        processors.append(PrefixContinuations(prefixes, continuations, device))
+    if any(each.prefix_completions for each in constraints):
+        completions = [each.prefix_completions for each in constraints]
+        processors.append(PrefixCompletions(prefixes, completions, device))
     if any(prefixes):
-        processors.append(PartialPrefix(prefixes, device))
+        processors.append(ForcedPrefix(prefixes, device))
     if any(each.forced_phrases for each in constraints):
         processors.append(ForcedPhrases(constraints, max_lengths, eos, batch.continuations))
     if any(each.bonuses for each in constraints):

@@ -164,19 +164,19 @@ def test_a_forced_prefix_may_repeat_ngrams() -> None:
     assert all(one != other for one, other in pairwise(found[0].tokens[2:]))
 
 
-CONTINUATIONS = ((5, 6), (7,), (5, 8, 4))
+COMPLETIONS = ((5, 6), (7,), (5, 8, 4))
 WITH_PREFIXES = [
-    Constraints(prefix=(4, 4), prefix_continuations=CONTINUATIONS),
+    Constraints(prefix=(4, 4), prefix_completions=COMPLETIONS),
     NO_CONSTRAINTS,
-    Constraints(prefix_continuations=((6,), (8, 8))),
+    Constraints(prefix_completions=((6,), (8, 8))),
     Constraints(prefix=(5,)),
-    Constraints(prefix=(6,), prefix_continuations=((4, 5, 6, 7),)),
+    Constraints(prefix=(6,), prefix_completions=((4, 5, 6, 7),)),
 ]
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
 @pytest.mark.parametrize("sampling", [False, True])
-def test_translations_begin_with_their_prefix_and_a_continuation(beam_size: int, sampling: bool) -> None:
+def test_translations_begin_with_their_prefix_and_a_completion(beam_size: int, sampling: bool) -> None:
     settings: SearchSettings = BeamSettings(beam_size=beam_size, n_best=beam_size)
     if sampling:
         settings = SamplingSettings(strategy="sampling", n_best=beam_size, temperature=3)
@@ -186,11 +186,11 @@ def test_translations_begin_with_their_prefix_and_a_continuation(beam_size: int,
 
     for sentence, hypotheses in zip(sentences, found, strict=True):
         constraints = sentence.constraints
-        begins = [(*constraints.prefix, *phrase) for phrase in constraints.prefix_continuations or ((),)]
+        begins = [(*constraints.prefix, *phrase) for phrase in constraints.prefix_completions or ((),)]
         assert all(any(each.tokens[: len(begin)] == begin for begin in begins) for each in hypotheses)
 
 
-def test_a_wide_beam_finds_the_best_continuation_of_a_prefix() -> None:
+def test_a_wide_beam_finds_the_best_completion_of_a_prefix() -> None:
     model, constraints = GruModel(9, seed=3), WITH_PREFIXES[0]
     settings = BeamSettings(beam_size=500, length_penalty=0, max_length_ratio=1e-9, max_length=5)
 
@@ -200,7 +200,7 @@ def test_a_wide_beam_finds_the_best_continuation_of_a_prefix() -> None:
     rests = [rest for length in range(4) for rest in itertools.product([4, 5, 6, 7, 8], repeat=length)]
     possible = [
         (*constraints.prefix, *phrase, *rest)
-        for phrase in CONTINUATIONS
+        for phrase in COMPLETIONS
         for rest in rests
         if 2 + len(phrase) + len(rest) <= 5
     ]
