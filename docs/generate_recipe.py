@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from nmt_cli.recipe.loading.schema_walk import ITEM, NAME, SectionKey, discriminator_key, sections, tag_of
+from nmt_cli.recipe.loading.schema_walk import ITEM, NAME, SectionKey, discriminator_key, discriminator_value, sections
 from nmt_cli.recipe.model import PresetSection
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import MAX_COUNT, NO_SPACES, Section
@@ -68,7 +68,7 @@ def _title(key: SectionKey, section: type[Section], classes: tuple[type[Section]
     if len(classes) == 1:
         return dotted
     discriminator = discriminator_key(classes)
-    return f"{dotted} with `{discriminator}: {tag_of(section, discriminator)}`"
+    return f"{dotted} with `{discriminator}: {discriminator_value(section, discriminator)}`"
 
 
 def _links(key: SectionKey, classes: tuple[type[Section], ...]) -> str:
@@ -77,7 +77,7 @@ def _links(key: SectionKey, classes: tuple[type[Section], ...]) -> str:
     kind = {NAME: "names, each a section", ITEM: "list of sections"}.get(key[-1], "section")
     if len(classes) == 1:
         return f"{kind} [{_title(key, classes[0], classes)}](#{anchors[0]})"
-    names = [tag_of(section, discriminator_key(classes)) for section in classes]
+    names = [discriminator_value(section, discriminator_key(classes)) for section in classes]
     links = ", ".join(f"[`{name}`](#{anchor})" for name, anchor in zip(names, anchors, strict=True))
     return f"{kind} by `{discriminator_key(classes)}`: {links}"
 

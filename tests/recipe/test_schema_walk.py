@@ -3,7 +3,13 @@
 from nmt_cli.recipe import corpora
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
 from nmt_cli.recipe.filters import LengthFilter, RatioFilter
-from nmt_cli.recipe.loading.schema_walk import class_for, discriminator_key, section_at, sections, tag_of
+from nmt_cli.recipe.loading.schema_walk import (
+    discriminator_key,
+    discriminator_value,
+    section_classes,
+    sections,
+    selected_class,
+)
 from nmt_cli.recipe.model import NormSettings, RnnSettings, TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Stage
@@ -15,32 +21,32 @@ def test_sections_are_in_the_order_of_the_schema() -> None:
     assert found[-2:] == [("evaluation",), ("evaluation", "external", "NAME")]
 
 
-def test_section_at_accepts_names_chosen_by_users() -> None:
-    assert section_at(Recipe, ("data", "train", "news")) == (
+def test_section_classes_accepts_names_chosen_by_users() -> None:
+    assert section_classes(Recipe, ("data", "train", "news")) == (
         corpora.LearnedLines,
         corpora.LearnedTsv,
         corpora.LearnedJsonl,
         corpora.LearnedTmx,
     )
-    assert section_at(Recipe, ("data", "test", "x")) == (corpora.TestSet,)
-    assert section_at(Recipe, ("model", "norm")) == (NormSettings,)
-    assert section_at(Recipe, ("data", "train")) == ()
-    assert section_at(Recipe, ("seed",)) == ()
+    assert section_classes(Recipe, ("data", "test", "x")) == (corpora.TestSet,)
+    assert section_classes(Recipe, ("model", "norm")) == (NormSettings,)
+    assert section_classes(Recipe, ("data", "train")) == ()
+    assert section_classes(Recipe, ("seed",)) == ()
 
 
-def test_section_at_accepts_list_indices() -> None:
-    assert section_at(Recipe, ("training", "mixing", "stages", 1)) == (Stage,)
-    assert section_at(Recipe, ("data", "filters", 0))[:2] == (LengthFilter, RatioFilter)
-    assert section_at(Recipe, ("data", "filters")) == ()
-    assert section_at(Recipe, ("data", "filters", "0")) == ()
-    assert section_at(Recipe, ("data", "train", 0)) == ()
+def test_section_classes_accepts_list_indices() -> None:
+    assert section_classes(Recipe, ("training", "mixing", "stages", 1)) == (Stage,)
+    assert section_classes(Recipe, ("data", "filters", 0))[:2] == (LengthFilter, RatioFilter)
+    assert section_classes(Recipe, ("data", "filters")) == ()
+    assert section_classes(Recipe, ("data", "filters", "0")) == ()
+    assert section_classes(Recipe, ("data", "train", 0)) == ()
 
 
 def test_discriminator_key_of_several_classes() -> None:
-    assert section_at(Recipe, ("model",)) == (TransformerSettings, RnnSettings)
+    assert section_classes(Recipe, ("model",)) == (TransformerSettings, RnnSettings)
     assert discriminator_key((TransformerSettings, RnnSettings)) == "architecture"
     assert discriminator_key((BeamSettings, SamplingSettings)) == "strategy"
-    assert tag_of(SamplingSettings, "strategy") == "sampling"
+    assert discriminator_value(SamplingSettings, "strategy") == "sampling"
     assert discriminator_key((LengthFilter, RatioFilter)) == "type"
-    assert class_for((LengthFilter, RatioFilter), {"type": "ratio"}) is RatioFilter
-    assert class_for((LengthFilter, RatioFilter), {"max": 3}) is None
+    assert selected_class((LengthFilter, RatioFilter), {"type": "ratio"}) is RatioFilter
+    assert selected_class((LengthFilter, RatioFilter), {"max": 3}) is None

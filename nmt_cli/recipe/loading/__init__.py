@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.decoding import AfterTraining
-from nmt_cli.recipe.loading.errors import collect_issues, key_of
+from nmt_cli.recipe.loading.errors import collect_issues, error_key
 from nmt_cli.recipe.loading.parsing import (
     Document,
     Key,
@@ -21,14 +21,15 @@ from nmt_cli.recipe.loading.parsing import (
     parse_scalar,
     read_document,
 )
-from nmt_cli.recipe.loading.schema_walk import class_for, discriminator_key, section_at
+from nmt_cli.recipe.loading.schema_walk import discriminator_key, section_classes, selected_class
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Section
 
 _Root = TypeVar("_Root", bound=Section)
 
-_MAX_SHOWN = 50
-_TEXT_EXPECTED = {"string_type", "path_type", "literal_error", "list_type"}
+_MAX_ISSUES = 50
+_TEXT_ERROR_TYPES = {"string_type", "path_type", "literal_error", "list_type"}
+"""Types of validation errors of settings that expect text."""
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -40,13 +41,14 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: One line per error, as `file:line:column: key: message`.
     """
-    return _checked(Recipe, read_document(path), overrides)
+    return _validate_with_overrides(Recipe, read_document(path), overrides)
 
 
 def override(settings: AfterTraining, overrides: Sequence[str]) -> AfterTraining:
     """Return the settings with overrides such as `decoding.beam_size=1` applied."""
     location = Location(" ".join(f"--set {option}" for option in overrides))
-    return _checked(AfterTraining, Document(settings.model_dump(mode="json"), {(): location}), overrides)
+    document = Document(settings.model_dump(mode="json"), {(): location})
+    return _validate_with_overrides(AfterTraining, document, overrides)
 
 
 def resolved_yaml(recipe: Recipe) -> str:
@@ -67,72 +69,71 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, _Dumper.represent_str)
 
 
-def _checked(root: type[_Root], document: Document, overrides: Sequence[str]) -> _Root:
+def _validate_with_overrides(root: type[_Root], document: Document, overrides: Sequence[str]) -> _Root:
     """Return the settings of a document with overrides. Raise RecipeError if there are any issues."""
     for option in overrides:
-        _set(root, document, option)
-    settings, error = _validated(root, document)
+        _apply_override(root, document, option)
+    settings, error = _validate(root, document)
     if error is not None:
-        _keep_text_as_typed(error, root, document)
-        settings, error = _validated(root, document)
+        _restore_raw_text(error, root, document)
+        settings, error = _validate(root, document)
     found = document.issues + (collect_issues(error, root, document) if error is not None else [])
     if settings is None or found:
         found.sort(key=lambda issue: (issue.location.line == 0, issue.location.line, issue.location.column))
-        shown = [str(issue) for issue in found[:_MAX_SHOWN]]
-        if len(found) > _MAX_SHOWN:
-            shown.append(f"{document.location(())}: and {len(found) - _MAX_SHOWN} more errors")
+        shown = [str(issue) for issue in found[:_MAX_ISSUES]]
+        if len(found) > _MAX_ISSUES:
+            shown.append(f"{document.location(())}: and {len(found) - _MAX_ISSUES} more errors")
         raise RecipeError("\n".join(shown))
     return settings
 
 
-def _validated(root: type[_Root], document: Document) -> tuple[_Root | None, ValidationError | None]:
+def _validate(root: type[_Root], document: Document) -> tuple[_Root | None, ValidationError | None]:
     try:
         return root.model_validate(document.values), None
     except ValidationError as error:
         return None, error
 
 
-def _keep_text_as_typed(error: ValidationError, root: type[Section], document: Document) -> None:
-    """Restore unquoted text such as 1.10 or true where it was parsed as another type but text is expected."""
+def _restore_raw_text(error: ValidationError, root: type[Section], document: Document) -> None:
+    """Restore unquoted text, such as 1.10 or true, where text is expected but it was parsed as another type."""
     for detail in error.errors(include_url=False):
-        key = key_of(detail, root)
-        if detail["type"] in _TEXT_EXPECTED and detail["input"] is not None and key in document.typed:
-            document.put(key, document.typed[key])
+        key = error_key(detail, root)
+        if detail["type"] in _TEXT_ERROR_TYPES and detail["input"] is not None and key in document.raw_scalars:
+            document.set_value(key, document.raw_scalars[key])
 
 
-def _set(root: type[Section], document: Document, option: str) -> None:
+def _apply_override(root: type[Section], document: Document, option: str) -> None:
     """Apply one `key=value` to the document."""
     name, equals, text = option.partition("=")
     location = Location(f"--set {option}")
     if not equals or not name:
         raise RecipeError(f"{location}: is not of the form key=value, as in --set seed=2")
     given = parse(text, location)
-    key = _split(name, document.values)
+    key = _split_key(name, document.values)
     for depth, inner in enumerate(key):
         within = document.value(key[:depth])
         if isinstance(within, list) and not isinstance(inner, int):
             items = f"items 1 to {len(within)}" if within else "no items"
             raise RecipeError(f"{location}: {dotted_key(key[:depth])} is a list with {items}, not {inner}")
         if not isinstance(within, dict | list):
-            document.forget(key[:depth])
-            document.put(key[:depth], {})
+            document.remove_locations(key[:depth])
+            document.set_value(key[:depth], {})
         document.locations.setdefault(key[:depth], location)
-    _forget_old_class(root, document, key, given.values)
-    document.put(key, given.values)
-    document.forget(key)
+    _remove_settings_of_old_class(root, document, key, given.values)
+    document.set_value(key, given.values)
+    document.remove_locations(key)
     document.locations.update({(*key, *inner): where for inner, where in given.locations.items()})
-    document.typed.update({(*key, *inner): typed for inner, typed in given.typed.items()})
+    document.raw_scalars.update({(*key, *inner): raw for inner, raw in given.raw_scalars.items()})
     document.issues += [RecipeIssue(location, (*key, *issue.key), issue.message) for issue in given.issues]
 
 
-def _forget_old_class(root: type[Section], document: Document, key: Key, value: Any) -> None:
-    """If an override selects another class for a section, drop the settings that have no equal in the new class."""
-    *around, last = key
-    within = tuple(around)
-    classes, section = section_at(root, within), document.value(within)
+def _remove_settings_of_old_class(root: type[Section], document: Document, key: Key, value: Any) -> None:
+    """If an override selects another class for a section, remove settings that the new class lacks or redefines."""
+    within, last = key[:-1], key[-1]
+    classes, section = section_classes(root, within), document.value(within)
     if len(classes) < 2 or last != discriminator_key(classes):
         return
-    old, new = class_for(classes, section) or classes[0], class_for(classes, {last: value})
+    old, new = selected_class(classes, section) or classes[0], selected_class(classes, {last: value})
     if new is None or new is old:
         return
     for name in {name for known in classes for name in known.model_fields} & set(section) - {last}:
@@ -140,14 +141,14 @@ def _forget_old_class(root: type[Section], document: Document, key: Key, value: 
         is_kept = name in new.model_fields and fields[0] == fields[-1]
         if not is_kept and not document.is_option((*within, name)):
             del section[name]
-            document.forget((*within, name))
+            document.remove_locations((*within, name))
 
 
-def _split(name: str, section: Any) -> Key:
-    """Split a dotted key. Names in the document, such as news.2016, may contain dots themselves."""
+def _split_key(name: str, section: Any) -> Key:
+    """Split a dotted key. A name in the document, such as news.2016, may itself contain dots."""
     parts = name.split(".")
     known = {str(inner + 1) if isinstance(inner, int) else inner: inner for inner, _ in items_of(section)}
     size = next((size for size in range(len(parts), 0, -1) if ".".join(parts[:size]) in known), 1)
     first, rest = ".".join(parts[:size]), ".".join(parts[size:])
     key = known.get(first, first)
-    return (key, *_split(rest, dict(items_of(section)).get(key))) if size < len(parts) else (key,)
+    return (key, *_split_key(rest, dict(items_of(section)).get(key))) if size < len(parts) else (key,)

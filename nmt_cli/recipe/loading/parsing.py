@@ -53,11 +53,12 @@ class RecipeIssue:
 
 @dataclass
 class Document:
-    """The values of a recipe, with the location of each key. `typed` keeps unquoted scalars as they were typed."""
+    """The values of a recipe, with the location of each key."""
 
     values: Any
     locations: dict[Key, Location]
-    typed: dict[Key, str] = field(default_factory=dict)
+    raw_scalars: dict[Key, str] = field(default_factory=dict)
+    """Text of each unquoted scalar before its type was resolved."""
     issues: list[RecipeIssue] = field(default_factory=list)
 
     def location(self, key: Key) -> Location:
@@ -77,18 +78,18 @@ class Document:
         """Return whether a command-line option gave this key."""
         return key in self.locations and not self.locations[key].line
 
-    def put(self, key: Key, value: Any) -> None:
+    def set_value(self, key: Key, value: Any) -> None:
         """Set the value of an existing key."""
         section = self.values
         for name in key[:-1]:
             section = section[name]
         section[key[-1]] = value
 
-    def forget(self, key: Key) -> None:
-        """Remove the locations of a key and of everything below it."""
-        for known in [known for known in self.locations if known[: len(key)] == key]:
-            del self.locations[known]
-            self.typed.pop(known, None)
+    def remove_locations(self, key: Key) -> None:
+        """Remove the locations and raw scalars of a key and of all keys below it."""
+        for other in [other for other in self.locations if other[: len(key)] == key]:
+            del self.locations[other]
+            self.raw_scalars.pop(other, None)
 
 
 def read_document(path: Path) -> Document:
@@ -164,7 +165,7 @@ class _UnsupportedYAMLError(yaml.MarkedYAMLError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes a tree of untyped scalars; `parse_scalar` decides on their types."""
+    """Composes nodes without resolving the types of scalars, which `parse_scalar` does."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
     depth = 0
@@ -196,12 +197,12 @@ def _value(node: yaml.Node, key: Key, document: Document) -> Any:
         return [_value(inner, (*key, index), document) for index, inner in enumerate(node.value)]
     if not isinstance(node, yaml.ScalarNode) or node.style is not None:  # quoted text or a block scalar
         return node.value
-    document.typed[key] = node.value
+    document.raw_scalars[key] = node.value
     return parse_scalar(node.value)
 
 
 def _entries(node: yaml.MappingNode, section: Key, document: Document) -> Iterator[tuple[str, yaml.Node]]:
-    """Yield the keys of a mapping, always as text, with their values. Only the first of two equal keys is used."""
+    """Yield the keys of a mapping as text, with their values. A repeated key is reported as an issue and skipped."""
     for name, value in node.value:
         location = _location(name, document)
         if not isinstance(name, yaml.ScalarNode):

@@ -1,4 +1,4 @@
-"""Find the sections of the schema and the classes that each can have."""
+"""Look up the sections of the recipe schema, and the classes that validate each section."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -15,7 +15,10 @@ ITEM = "NUMBER"
 
 @cache
 def sections(root: type[Section]) -> dict[SectionKey, tuple[type[Section], ...]]:
-    """Return the classes of every section from `root` down, in order; several where a discriminator selects one."""
+    """Return the classes of `root` and of every section below it, in schema order.
+
+    A section has several classes if the value of its discriminator key selects one.
+    """
     found: dict[SectionKey, tuple[type[Section], ...]] = {}
 
     def visit(key: SectionKey, section: type[Section]) -> None:
@@ -29,10 +32,10 @@ def sections(root: type[Section]) -> dict[SectionKey, tuple[type[Section], ...]]
     return found
 
 
-def section_at(root: type[Section], key: tuple[str | int, ...]) -> tuple[type[Section], ...]:
-    """Return the classes of the section at `key`, which has real names and indices; empty if it is not a section."""
-    for known, classes in sections(root).items():
-        if len(known) == len(key) and all(map(_matches, known, key)):
+def section_classes(root: type[Section], key: tuple[str | int, ...]) -> tuple[type[Section], ...]:
+    """Return the classes of the section at `key`, without placeholders; empty if it is not a section."""
+    for pattern, classes in sections(root).items():
+        if len(pattern) == len(key) and all(map(_matches, pattern, key)):
             return classes
     return ()
 
@@ -43,15 +46,15 @@ def discriminator_key(classes: tuple[type[Section], ...]) -> str:
     return next(name for name, each in annotations.items() if get_origin(each) is Literal and len(get_args(each)) == 1)
 
 
-def tag_of(section: type[Section], key: str) -> str:
-    """Return the value of the discriminator key that selects this class."""
+def discriminator_value(section: type[Section], key: str) -> str:
+    """Return the value of the discriminator `key` that selects this class."""
     return str(get_args(section.model_fields[key].annotation)[0])
 
 
-def class_for(classes: tuple[type[Section], ...], settings: Any) -> type[Section] | None:
-    """Return the class that the settings of a section select; None if their tag is missing or unknown."""
+def selected_class(classes: tuple[type[Section], ...], settings: Any) -> type[Section] | None:
+    """Return the class that the settings of a section select; None if the discriminator is missing or unknown."""
     key = discriminator_key(classes)
-    return next((known for known in classes if tag_of(known, key) == settings.get(key)), None)
+    return next((each for each in classes if discriminator_value(each, key) == settings.get(key)), None)
 
 
 def _matches(pattern: str, part: str | int) -> bool:
@@ -59,7 +62,7 @@ def _matches(pattern: str, part: str | int) -> bool:
 
 
 def _sections_in(annotation: Any, key: SectionKey) -> Iterator[tuple[SectionKey, type[Section]]]:
-    """Yield the sections in the type of a field: itself, members of a union, values of a dictionary or list."""
+    """Yield the sections in the type of a field: the type itself, or members of a union, dictionary or list in it."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield key, annotation
         return
