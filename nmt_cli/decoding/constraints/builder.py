@@ -40,30 +40,30 @@ class ConstraintBuilder:
         The prefix and the required phrases belong to the first segment, and terms to the segment in which they begin.
 
         Args:
-            segments: First and last + 1 character of each segment, in order.
+            segments: Start and end (exclusive) of each segment, in characters, in order.
         """
         bad_words = dict.fromkeys((*self._options.bad_words, *request.forbidden))
         occurrences = self._occurrences(request)
         if not (bad_words or occurrences or request.prefix or request.required):
             return [NO_CONSTRAINTS] * len(segments)
-        bad_phrases = tuple(phrase for text in bad_words for phrase in self._speller.all_spellings(text))
-        prefix = self._speller.prefix(request.prefix)
-        found = []
+        bad_phrases = tuple(phrase for text in bad_words for phrase in self._speller.likely_spellings(text))
+        prefix = self._speller.encode_prefix(request.prefix)
+        constraints, spell = [], self._speller.usual_spelling
         for index, (start, end) in enumerate(segments):
             here = [each for each in occurrences if start <= each.start < end]
             required = request.required if index == 0 else ()
             hard, bonuses = self._term_constraints(request.text, here)
-            found.append(
+            constraints.append(
                 Constraints(
-                    prefix.tokens if index == 0 else (),
-                    prefix.continuations if index == 0 else (),
-                    tuple(filter(None, map(self._speller.usual, (*required, *(each.target for each in hard))))),
-                    bad_phrases,
-                    tuple(bonuses),
-                    tuple(replace(each, start=each.start - start, end=each.end - start) for each in hard),
+                    prefix=prefix.tokens if index == 0 else (),
+                    prefix_completions=prefix.completions if index == 0 else (),
+                    forced_phrases=tuple(filter(None, map(spell, (*required, *(each.target for each in hard))))),
+                    bad_words=bad_phrases,
+                    bonuses=tuple(bonuses),
+                    hard_terms=tuple(replace(each, start=each.start - start, end=each.end - start) for each in hard),
                 )
             )
-        return found
+        return constraints
 
     def with_prefix(self, request: Request, text: str) -> str:
         """Return a translation that begins with exactly the characters of the request's prefix."""
@@ -75,14 +75,14 @@ class ConstraintBuilder:
         if not occurrences:
             return ()
         present = find_terms([target for each in occurrences for target in each.entry.targets], text)
-        found = []
+        uses = []
         for occurrence in occurrences:
             entry = occurrence.entry
             target = next((target for target in entry.targets if target in present), None)
             if target is not None:
                 present.remove(target)
-            found.append(TermUse(entry.source, entry.targets, target is not None))
-        return tuple(found)
+            uses.append(TermUse(entry.source, entry.targets, target is not None))
+        return tuple(uses)
 
     def _occurrences(self, request: Request) -> list[TermOccurrence]:
         return [] if self._glossary is None else self._glossary.occurrences(request.text)
@@ -93,7 +93,8 @@ class ConstraintBuilder:
         hard: list[HardTerm] = []
         bonuses: list[PhraseBonus] = []
         for occurrence in occurrences:
-            forms = {form: phrase for form in _forms(text, occurrence) if (phrase := self._speller.usual(form))}
+            spelled = [(form, self._speller.usual_spelling(form)) for form in _forms(text, occurrence)]
+            forms = {form: phrase for form, phrase in spelled if phrase}
             if self._options.glossary_mode == "hard":
                 hard += [HardTerm(occurrence.start, occurrence.end, form) for form in forms][:1]
             else:

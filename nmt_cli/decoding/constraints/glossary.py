@@ -54,7 +54,8 @@ class Glossary:
         candidates = [*self._exact.occurrences(found_words), *self._folded.occurrences(found_words)]
         is_covered = [False] * len(text)
         chosen = []
-        for found in sorted(candidates, key=lambda each: each.start - each.end):  # a stable sort
+        # The longest first; of equally long ones, as the sort is stable, those with the exact case.
+        for found in sorted(candidates, key=lambda each: each.start - each.end):
             if not any(is_covered[found.start : found.end]):
                 is_covered[found.start : found.end] = [True] * (found.end - found.start)
                 chosen.append(found)
@@ -111,14 +112,14 @@ class _TermIndex:
             self._entries.setdefault(key, entry)
             self._lengths.setdefault(key[0], set()).add(len(key))
 
-    def occurrences(self, text: Sequence[Word]) -> Iterator[TermOccurrence]:
+    def occurrences(self, words: Sequence[Word]) -> Iterator[TermOccurrence]:
         """Yield all occurrences, also those that overlap."""
-        key = self._key(text)
+        key = self._key(words)
         for start, first in enumerate(key):
             for length in self._lengths.get(first, ()):
                 entry = self._entries.get(key[start : start + length])
                 if entry is not None and start + length <= len(key):
-                    yield TermOccurrence(entry, text[start].start, text[start + length - 1].end)
+                    yield TermOccurrence(entry, words[start].start, words[start + length - 1].end)
 
-    def _key(self, text: Sequence[Word]) -> _Key:
-        return tuple(self._fold(word.text) for word in text)
+    def _key(self, words: Sequence[Word]) -> _Key:
+        return tuple(self._fold(word.text) for word in words)

@@ -30,7 +30,7 @@ from nmt_cli.text.word_boundaries import character_class, split_words
 SearchSentences = Callable[[Sequence[SentenceInput], OnProgress], list[list[Hypothesis]]]
 
 CharSpan = tuple[int, int]
-"""First and last + 1 character of a translation."""
+"""Start and end (exclusive) in a translation, in characters."""
 
 _WORD = re.compile(r"[^ \t]+")
 
@@ -70,16 +70,18 @@ class HardTermSearch:
             for index, sentence in enumerate(sentences)
             if sentence.constraints.hard_terms and not all(self._satisfies(sentence, each) for each in found[index])
         ]
-        given = [
+        inputs = [
             (index, AnnotationInput(sources[index], sentences[index], text, each.tokens))
             for index in lacking
             for each, text in zip(found[index], self._texts(found[index]), strict=True)
         ]
-        replaced = self._replace_terms([each for _, each in given])
+        replaced = self._replace_terms([each for _, each in inputs])
         for index in lacking:
             kept = [each for each in found[index] if self._satisfies(sentences[index], each)]
             others = [
-                other for (at, _), other in zip(given, replaced, strict=True) if at == index and other is not None
+                hypothesis
+                for (owner, _), hypothesis in zip(inputs, replaced, strict=True)
+                if owner == index and hypothesis is not None
             ]
             distinct = {each.tokens: each for each in (*others, *kept)}
             found[index] = best_first(distinct.values())
@@ -98,8 +100,8 @@ class HardTermSearch:
         except ModelError:  # no attention
             return [None] * len(translations)
         missing = [
-            missing_terms(each.source, each.target, some, each.sentence.constraints.hard_terms)
-            for each, some in zip(translations, links, strict=True)
+            missing_terms(each.source, each.target, links_of_one, each.sentence.constraints.hard_terms)
+            for each, links_of_one in zip(translations, links, strict=True)
         ]
         placeable = [index for index, terms in enumerate(missing) if all(each.spans for each in terms)]
         texts = self._replace_best_spans(
@@ -107,16 +109,18 @@ class HardTermSearch:
         )
         changed = [(index, text) for index, text in zip(placeable, texts, strict=True) if text is not None]
         scored = self._score([(translations[index].sentence, text) for index, text in changed])
-        known = {index: other for (index, _), other in zip(changed, scored, strict=True)}
+        scored_by_index = {index: hypothesis for (index, _), hypothesis in zip(changed, scored, strict=True)}
         return [
-            other if (other := known.get(index)) and self._satisfies(each.sentence, other) else None
+            hypothesis
+            if (hypothesis := scored_by_index.get(index)) and self._satisfies(each.sentence, hypothesis)
+            else None
             for index, each in enumerate(translations)
         ]
 
     def _replace_best_spans(
         self, translations: Sequence[AnnotationInput], missing: Sequence[Sequence[MissingTerm]]
     ) -> list[str | None]:
-        """Return translations with each term where it is most likely by itself; None if such spans overlap."""
+        """Put each term into its most likely span, judged with that term alone; None if the chosen spans overlap."""
         trials = [
             (each.sentence, _replace_spans(each.target, {span: term.target}))
             for each, terms in zip(translations, missing, strict=True)
@@ -147,7 +151,10 @@ class HardTermSearch:
 
 
 def missing_terms(source: str, target: str, links: Sequence[Link], terms: Sequence[HardTerm]) -> list[MissingTerm]:
-    """Return the terms whose targets are neither among the aligned words nor, unclaimed, elsewhere in a translation."""
+    """Return the terms whose target is missing.
+
+    A target counts for the term aligned to it, else for one term without such a target.
+    """
     found = [MissingTerm(term.target, _aligned_spans(source, target, links, term)) for term in terms]
     unclaimed = Counter({term.target: _count(term.target, target) for term in terms})
     elsewhere = list[MissingTerm]()
@@ -166,7 +173,7 @@ def missing_terms(source: str, target: str, links: Sequence[Link], terms: Sequen
 
 
 def _aligned_spans(source: str, target: str, links: Sequence[Link], term: HardTerm) -> tuple[CharSpan, ...]:
-    """Return the words aligned to a source term: all runs of adjacent ones, without punctuation around them.
+    """Return every run of adjacent words aligned to a term, less the punctuation around it.
 
     There are none if the term is only a part of a word, such as "bike" of "bike-rack".
     """
@@ -183,9 +190,10 @@ def _aligned_spans(source: str, target: str, links: Sequence[Link], term: HardTe
         last = first
         while last in aligned:
             start, end = target_spans[first][0], target_spans[last][1]
-            letters = [position for position in range(start, end) if _has_letters(target[position])]
-            if letters and not any(character_class(character) == "unspaced" for character in target[start:end]):
-                spans[letters[0], letters[-1] + 1] = None
+            positions = [position for position in range(start, end) if _has_letters(target[position])]
+            # Without spaces, a "word" of the alignment is a whole clause, which a term must not replace.
+            if positions and not any(character_class(character) == "unspaced" for character in target[start:end]):
+                spans[positions[0], positions[-1] + 1] = None
             last += 1
     return tuple(spans)
 

@@ -16,18 +16,18 @@ from nmt_cli.text.word_boundaries import character_class
 _MAX_SPELLINGS = 16
 """Further spellings of a bad word: those with the fewest subwords, which a model is most likely to use instead."""
 _MAX_PREFIX_SPELLINGS = 3
-"""Spellings of the beginning of a word that a prefix ends within, up to each of its characters."""
+"""For a prefix that ends within a word: number of spellings kept of each beginning of that word."""
 _CACHE_SIZE = 1 << 14
 _LEADING_CHARACTERS = "。、,.x"
-"""Characters that may precede a phrase without a space."""
+"""Tried in turn in front of a phrase, to spell it without a leading ▁. `x` is for vocabularies without the others."""
 
 
 @dataclass(frozen=True)
 class PrefixTokens:
-    """The beginning of a translation: tokens, then one of some phrases, if there are any."""
+    """The beginning of a translation: tokens, then one of the completions of its last word, if there are any."""
 
     tokens: Phrase
-    continuations: tuple[Phrase, ...] = ()
+    completions: tuple[Phrase, ...] = ()
 
 
 class Speller:
@@ -35,9 +35,9 @@ class Speller:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer, self._unk = tokenizer, tokenizer.special_tokens.unk
-        self.usual = lru_cache(_CACHE_SIZE)(self._usual)
+        self.usual_spelling = lru_cache(_CACHE_SIZE)(self._usual_spelling)
         """Return the most likely spelling of a phrase; None if the vocabulary lacks tokens for it."""
-        self.all_spellings = lru_cache(_CACHE_SIZE)(self._all_spellings)
+        self.likely_spellings = lru_cache(_CACHE_SIZE)(self._likely_spellings)
         """Return the usual spelling, and others that decode to the same text."""
 
     @cached_property
@@ -48,7 +48,7 @@ class Speller:
     def _max_piece_length(self) -> int:
         return max(map(len, self._ids), default=1)
 
-    def prefix(self, text: str) -> PrefixTokens:
+    def encode_prefix(self, text: str) -> PrefixTokens:
         """Return the tokens of a prefix. A translation may continue its last word."""
         tokens = self._encode(text, strip=False)
         if not tokens or character_class(text[-1]) not in ("word", "space"):
@@ -56,36 +56,37 @@ class Speller:
         before, _, last = self._tokenizer.normalize(text).rpartition(" ")
         if text[-1].isspace():
             before, last = f"{before} {last}", ""
-        continuations = self._continuations("▁" + last)
-        if not continuations:
+        completions = self._completions("▁" + last)
+        if not completions:
             return PrefixTokens(tokens)
-        return PrefixTokens(self._encode(before, strip=False), continuations)
+        return PrefixTokens(self._encode(before, strip=False), completions)
 
     def with_prefix(self, prefix: str, text: str) -> str:
-        """Return a translation that begins with `prefix`, with exactly the characters of the prefix."""
+        """Undo normalization at the beginning of a translation: restore the prefix as the user wrote it."""
         normalized = self._tokenizer.normalize(prefix)
         if not text.startswith(normalized):
             return text
         rest = text[len(normalized) :]
         return prefix + (rest.lstrip(" ") if prefix[-1:].isspace() else rest)
 
-    def _usual(self, text: str) -> Phrase | None:
-        unspaced = self._unspaced(text)
-        phrase = self._encode(text) if unspaced is None else unspaced
+    def _usual_spelling(self, text: str) -> Phrase | None:
+        without_space = self._spelling_without_space(text)
+        phrase = self._encode(text) if without_space is None else without_space
         return phrase if phrase and self._unk not in phrase else None
 
-    def _all_spellings(self, text: str) -> tuple[Phrase, ...]:
+    def _likely_spellings(self, text: str) -> tuple[Phrase, ...]:
         spelled = self._tokenizer.normalize(text).strip().replace(" ", "▁")
         if not spelled:
             return ()
-        found = [self.usual(text), self._encode(text), *self._shortest_spellings("▁" + spelled, _MAX_SPELLINGS)[-1]]
-        if self._unspaced(text) is not None:
+        found = [self.usual_spelling(text), self._encode(text)]
+        found += self._shortest_spellings("▁" + spelled, _MAX_SPELLINGS)[-1]
+        if self._spelling_without_space(text) is not None:
             found += self._shortest_spellings(spelled, _MAX_SPELLINGS)[-1]
         distinct = dict.fromkeys(phrase for phrase in found if phrase)
         return tuple(phrase for phrase in distinct if self._unk not in phrase)
 
-    def _continuations(self, word: str) -> tuple[Phrase, ...]:
-        """Return short spellings of all words that begin with `word`, up to the piece that reaches its end."""
+    def _completions(self, word: str) -> tuple[Phrase, ...]:
+        """Return short ways to spell `word` whose last piece may go on beyond its end."""
         shortest = self._shortest_spellings(word, _MAX_PREFIX_SPELLINGS)
         return tuple(
             (*before, token)
@@ -98,8 +99,8 @@ class Speller:
     def _encode(self, text: str, *, strip: bool = True) -> Phrase:
         return tuple(self._tokenizer.encode_target([text.strip() if strip else text])[0])
 
-    def _unspaced(self, text: str) -> Phrase | None:
-        """Return the spelling, after other characters, of a phrase in a script without spaces."""
+    def _spelling_without_space(self, text: str) -> Phrase | None:
+        """Spell a phrase as in running text of a script without spaces, without a leading ▁; None for other scripts."""
         text = text.strip()
         if not text or character_class(text[0]) != "unspaced":
             return None
@@ -110,7 +111,7 @@ class Speller:
         return None
 
     def _shortest_spellings(self, word: str, count: int) -> list[list[Phrase]]:
-        """Return, up to each character, the spellings of the fewest pieces, by dynamic programming."""
+        """For each n, return the spellings of the first n characters that take the fewest pieces."""
         shortest: list[list[Phrase]] = [[()], *([] for _ in word)]
         for end in range(1, len(word) + 1):
             spellings = [

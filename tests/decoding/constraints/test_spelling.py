@@ -27,21 +27,21 @@ JOINT = trained()
 
 @settings(max_examples=100)
 @given(st.text(st.sampled_from("Hausdeirnt ü我北😀"), min_size=1))
-def test_all_spellings_decode_to_the_phrase(text: str) -> None:
+def test_likely_spellings_decode_to_the_phrase(text: str) -> None:
     speller = Speller(JOINT)
     expected = JOINT.normalize(text)
 
-    found = speller.all_spellings(text)
+    found = speller.likely_spellings(text)
 
     assert {decoded.strip() for decoded in JOINT.decode_target(list(map(list, found)))} <= {expected}
     assert bool(found) == bool(expected)
     assert len(found) == len(set(found))
     if found:
-        assert speller.usual(text) in found
+        assert speller.usual_spelling(text) in found
 
 
 def test_words_have_several_spellings() -> None:
-    found = Speller(JOINT).all_spellings("Hundehaufen")
+    found = Speller(JOINT).likely_spellings("Hundehaufen")
 
     assert 5 < len(found) <= 17
     assert found[0] == tuple(JOINT.encode_target(["Hundehaufen"])[0])
@@ -50,15 +50,15 @@ def test_words_have_several_spellings() -> None:
 def test_phrases_begin_a_word_except_in_scripts_without_spaces() -> None:
     begins = JOINT.target.begins_word
 
-    assert all(begins[phrase[0]] for phrase in Speller(JOINT).all_spellings("Haus"))
-    assert not begins[(Speller(JOINT).usual("北京") or ())[0]]
-    assert {bool(begins[phrase[0]]) for phrase in Speller(JOINT).all_spellings("北京")} == {True, False}
+    assert all(begins[phrase[0]] for phrase in Speller(JOINT).likely_spellings("Haus"))
+    assert not begins[(Speller(JOINT).usual_spelling("北京") or ())[0]]
+    assert {bool(begins[phrase[0]]) for phrase in Speller(JOINT).likely_spellings("北京")} == {True, False}
 
 
 def test_text_outside_the_vocabulary_has_no_spelling() -> None:
     without_bytes = Speller(trained(vocabulary_size=50, byte_fallback=False))
 
-    assert without_bytes.usual("Ω") is None and without_bytes.all_spellings("ein Ω") == ()
+    assert without_bytes.usual_spelling("Ω") is None and without_bytes.likely_spellings("ein Ω") == ()
 
 
 def test_continuation_mask_marks_letters_but_not_punctuation() -> None:
@@ -72,8 +72,8 @@ def test_continuation_mask_marks_letters_but_not_punctuation() -> None:
 
 def opened(speller: Speller, prefix: str) -> set[str]:
     """How translations may begin, as text."""
-    beginning = speller.prefix(prefix)
-    rows = [[*beginning.tokens, *phrase] for phrase in beginning.continuations or ((),)]
+    beginning = speller.encode_prefix(prefix)
+    rows = [[*beginning.tokens, *phrase] for phrase in beginning.completions or ((),)]
     return set(JOINT.decode_target(rows))
 
 
@@ -87,17 +87,17 @@ def test_prefix_within_a_word_allows_its_completions() -> None:
 
 
 def test_prefix_with_trailing_space_starts_a_new_word() -> None:
-    beginning = Speller(JOINT).prefix("ein ")
+    beginning = Speller(JOINT).encode_prefix("ein ")
 
     assert beginning.tokens == tuple(JOINT.encode_target(["ein"])[0])
-    assert all(JOINT.target.begins_word[phrase[0]] for phrase in beginning.continuations)
+    assert all(JOINT.target.begins_word[phrase[0]] for phrase in beginning.completions)
 
 
 @pytest.mark.parametrize("prefix", ["ein Hund,", "我爱", "ein 😀Ω"])
 def test_prefix_after_punctuation_keeps_its_usual_tokens(prefix: str) -> None:
-    beginning = Speller(JOINT).prefix(prefix)
+    beginning = Speller(JOINT).encode_prefix(prefix)
 
-    assert (beginning.tokens, beginning.continuations) == (tuple(JOINT.encode_target([prefix])[0]), ())
+    assert (beginning.tokens, beginning.completions) == (tuple(JOINT.encode_target([prefix])[0]), ())
 
 
 @settings(max_examples=100)
