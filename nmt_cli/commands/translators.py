@@ -65,7 +65,7 @@ def source_tags(loaded: "LoadedModel", options: TranslateOptions = DEFAULT_OPTIO
     from nmt_cli.data.tokenizing.tags import SourceTags
 
     known, language = loaded.tokenizer.source.tags, loaded.config.target_language
-    return SourceTags.chosen(known, language, options.target_language, options.corpus_tag)
+    return SourceTags.from_options(known, language, options.target_language, options.corpus_tag)
 
 
 def _check_context_options(options: TranslateOptions, context: Context | None) -> None:

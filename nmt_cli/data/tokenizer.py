@@ -81,7 +81,7 @@ class Tokenizer:
         """
         files = [path] if path.is_file() else [path / name for name in _SENTENCEPIECE_FILES]
         segmenters, normalizations = zip(*map(import_segmenter, files), strict=True)
-        vocabularies = list(map(Vocabulary.of_pieces, segmenters))
+        vocabularies = list(map(Vocabulary.from_segmenter, segmenters))
         return cls("nfkc" if "nfkc" in normalizations else "none", vocabularies[0], vocabularies[-1])
 
     def with_factors(self, factors: FactorValues) -> "Tokenizer":

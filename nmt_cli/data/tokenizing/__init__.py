@@ -1,1 +1,1 @@
-"""How a tokenizer is made: learned, taken over from SentencePiece, or extended."""
+"""Make tokenizers: train them, import them from SentencePiece, or extend them."""

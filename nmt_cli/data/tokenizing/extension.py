@@ -1,4 +1,4 @@
-"""More subwords for an existing tokenizer, for a new language or domain. Old ids stay as they are."""
+"""Add subwords to an existing tokenizer for a new language or domain. Existing ids do not change."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,39 +13,39 @@ from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
 
 _MAX_WORDS = 500_000
-"""Distinct ones; rarer words would not add a piece."""
+"""Number of distinct words to learn from, most frequent first. Rarer words would not add a piece."""
 
 
 @dataclass(frozen=True)
 class VocabularyExtension:
-    """The old ids that each new entry of a side consists of."""
+    """For each new entry of a side, the old ids to initialise its embedding from."""
 
     source: list[list[int]]
     target: list[list[int]]
 
     @classmethod
     def between(cls, old: Tokenizer, new: Tokenizer) -> "VocabularyExtension | None":
-        """Return what a tokenizer adds to another; None if it does not extend the other."""
-        traits = [(each.normalization, each.joint, each.factors, each.special_tokens) for each in (old, new)]
+        """Return the entries that `new` adds to `old`; None if `new` does not extend `old`."""
+        common = [(each.normalization, each.joint, each.factors, each.special_tokens) for each in (old, new)]
         sides = [(old.source, new.source), (old.target, new.target)]
-        if traits[0] != traits[1] or not all(_extends(after, before) for before, after in sides):
+        if common[0] != common[1] or not all(_extends(after, before) for before, after in sides):
             return None
-        return cls(*(_parts(before, after) for before, after in sides))
+        return cls(*(_constituent_ids(before, after) for before, after in sides))
 
 
 def extend(
     tokenizer: Tokenizer, settings: TokenizerSettings, source: Iterable[str], target: Iterable[str], seed: int
 ) -> Tokenizer:
-    """Return a tokenizer with `settings.extension.pieces` pieces more, learned from normalised lines.
+    """Return a tokenizer with `settings.extension.pieces` additional pieces, learned from normalised lines.
 
     Raises:
-        RecipeError: The text does not give so many pieces.
+        RecipeError: The text yields fewer pieces.
     """
     if settings.extension is None:
         return tokenizer
     texts = [chain(source, target)] if tokenizer.joint else [source, target]
     sides = [
-        _extended(vocabulary, lines, settings.extension.pieces, seed)
+        _extend_vocabulary(vocabulary, lines, settings.extension.pieces, seed)
         for vocabulary, lines in zip((tokenizer.source, tokenizer.target), texts, strict=False)
     ]
     return Tokenizer(tokenizer.normalization, sides[0], sides[-1], tokenizer.factors)
@@ -59,14 +59,14 @@ def _extends(new: Vocabulary, old: Vocabulary) -> bool:
     )
 
 
-def _parts(old: Vocabulary, new: Vocabulary) -> list[list[int]]:
-    """Return the parts of each new entry: the old tokens of a piece, or all old tags for a tag."""
+def _constituent_ids(old: Vocabulary, new: Vocabulary) -> list[list[int]]:
+    """For each new entry, return the old ids of its text if it is a piece, and of all old tags if it is a tag."""
     tags, ids = set(new.tags.values()), range(len(old), len(new))
     of_pieces = iter(old.encode_fragments([new.entries[i] for i in ids if i not in tags]))
     return [list(old.tags.values()) if i in tags else next(of_pieces) for i in ids]
 
 
-def _extended(vocabulary: Vocabulary, lines: Iterable[str], num_pieces: int, seed: int) -> Vocabulary:
+def _extend_vocabulary(vocabulary: Vocabulary, lines: Iterable[str], num_pieces: int, seed: int) -> Vocabulary:
     counts = Counter(word for line in sample_lines(lines, seed) for word in line.split(" ") if word)
     word_counts = {f"{WORD_START}{word}": count for word, count in counts.most_common(_MAX_WORDS)}
     pieces = vocabulary.segmenter.learn_pieces(word_counts, num_pieces)

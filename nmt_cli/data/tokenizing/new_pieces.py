@@ -1,4 +1,4 @@
-"""Additional pieces for a segmenter: characters, words, and merges of its own pieces (Sennrich et al. 2016).
+"""Additional pieces for a segmenter: characters, words, and merges of existing pieces (Sennrich et al. 2016).
 
 Merges continue from the segmentation of the text into existing pieces, so no text is split into more pieces than
 before, and each new piece consists of existing ones, from which its embedding can be made.
@@ -16,19 +16,19 @@ from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind, Segm
 _MAX_PIECE_LENGTH = 16
 """In characters, as in SentencePiece."""
 _MAX_UNCOVERED = 0.0005
-"""Fraction of the running characters that may stay without a piece."""
+"""Fraction of the characters of the text, counted with repetition, that may have no piece."""
 _MERGE_BONUS = 2**-8
-"""How much better a unigram piece is than its two parts: enough to be preferred to them, too little to change any other
-segmentation."""
+"""Added to the sum of the parts' scores, the score of a unigram piece: enough for the piece to be preferred to its
+parts, too little to change any other segmentation."""
 _MIN_COUNT = 2
-"""Of a pair that is merged."""
+"""Minimum frequency of a pair to be merged."""
 
 _Pair = tuple[int, int]
 
 
 def new_words(segmenter: Segmenter, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
     """Return the most frequent words that are not pieces yet."""
-    known, lowest = {piece.text for piece in _normal(segmenter)}, _lowest_score(segmenter)
+    known, lowest = {piece.text for piece in _normal_pieces(segmenter)}, _lowest_score(segmenter)
     words = [word for word in word_counts if word not in known]
     return [Piece(word, lowest - 1 - rank) for rank, word in enumerate(words[:num_pieces])]
 
@@ -40,7 +40,7 @@ def new_characters(
 
     Args:
         score_step: Difference between the scores of successive pieces.
-        only_needed: Return at most half of `num_pieces`, and stop when few running characters are left without a piece.
+        only_needed: Return at most half of `num_pieces`, and stop when few characters of the text lack a piece.
     """
     known = {piece.text for piece in segmenter.pieces if piece.kind in (PieceKind.NORMAL, PieceKind.USER_DEFINED)}
     counts: Counter[str] = Counter()
@@ -62,21 +62,21 @@ def new_characters(
 
 
 def new_merges(
-    segmenter: Segmenter, before: list[Piece], word_counts: Mapping[str, int], num_pieces: int, *, sum_scores: bool
+    segmenter: Segmenter, preceding: list[Piece], word_counts: Mapping[str, int], num_pieces: int, *, sum_scores: bool
 ) -> list[Piece]:
-    """Return new pieces of letters, each made of the two pieces that are adjacent most often after all earlier merges.
+    """Return new pieces of letters. Each merges the two pieces that are adjacent most often after all earlier merges.
 
     Args:
-        before: New pieces that precede these.
-        sum_scores: Score a piece by its parts, as unigram needs it, instead of by its rank.
+        preceding: New pieces that come before these in the model.
+        sum_scores: Score a piece by the sum of its parts' scores, as unigram requires, instead of by its rank.
     """
-    extended = segmenter.extended(before)
+    extended = segmenter.extended(preceding)
     texts = [piece.text for piece in extended.pieces]
     is_mergeable = [piece.kind == PieceKind.NORMAL and _is_letters(piece.text) for piece in extended.pieces]
     rows = extended.encode_fragments(list(word_counts))
     merger = PairMerger(texts, is_mergeable, list(zip(rows, word_counts.values(), strict=True)), _MAX_PIECE_LENGTH)
     scores = [piece.score for piece in extended.pieces]
-    lowest, new = _lowest_score(segmenter) - len(before), list[Piece]()
+    lowest, new = _lowest_score(segmenter) - len(preceding), list[Piece]()
     while len(new) < num_pieces and (pair := merger.merge_next()) is not None:
         left, right = pair
         score = scores[left] + scores[right] + _MERGE_BONUS if sum_scores else lowest - 1 - len(new)
@@ -85,16 +85,16 @@ def new_merges(
     return new
 
 
-def _normal(segmenter: Segmenter) -> list[Piece]:
+def _normal_pieces(segmenter: Segmenter) -> list[Piece]:
     return [piece for piece in segmenter.pieces if piece.kind == PieceKind.NORMAL]
 
 
 def _lowest_score(segmenter: Segmenter) -> float:
-    return min((piece.score for piece in _normal(segmenter)), default=0.0)
+    return min((piece.score for piece in _normal_pieces(segmenter)), default=0.0)
 
 
 def _is_letters(text: str) -> bool:
-    """Whether a piece consists of letters, apart from the mark of a word before them."""
+    """Return whether a piece consists of letters after an optional ▁."""
     return all(map(_is_letter, text.removeprefix(WORD_START)))
 
 
@@ -116,14 +116,14 @@ class PairMerger:
         """Count all pairs.
 
         Args:
-            texts: Texts of all pieces; new ones are appended. No text becomes a piece twice.
+            texts: Texts of all pieces. The texts of new pieces are appended to this list, without duplicates.
             is_mergeable: Whether each piece may be merged.
             words: Pieces and frequency of each word.
             max_length: Maximum characters of a new piece.
         """
         self._texts, self._is_mergeable, self._max_length = texts, list(is_mergeable), max_length
-        self._old = set(texts)
-        self._new: dict[str, int] = {}
+        self._initial_texts = set(texts)
+        self._new_indices: dict[str, int] = {}
         self._words = [row for row, _ in words]
         self._frequencies = [count for _, count in words]
         self._counts: defaultdict[_Pair, int] = defaultdict(int)
@@ -134,7 +134,7 @@ class PairMerger:
         heapq.heapify(self._heap)
 
     def merge_next(self) -> _Pair | None:
-        """Make one more piece, with the next index, and return its parts; None if no pair occurs twice."""
+        """Add one piece, with the next index, and return its two parts; None if no pair occurs twice."""
         while self._heap:
             negative, pair = heapq.heappop(self._heap)
             count = self._counts[pair]
@@ -145,15 +145,15 @@ class PairMerger:
             if count < _MIN_COUNT:
                 return None
             text = self._texts[pair[0]] + self._texts[pair[1]]
-            if len(text) > self._max_length or text in self._old:
+            if len(text) > self._max_length or text in self._initial_texts:
                 del self._counts[pair], self._words_with[pair]
                 continue
-            is_new = text not in self._new
+            is_new = text not in self._new_indices
             if is_new:
-                self._new[text] = len(self._texts)
+                self._new_indices[text] = len(self._texts)
                 self._texts.append(text)
                 self._is_mergeable.append(True)
-            self._merge(pair, self._new[text])
+            self._merge(pair, self._new_indices[text])
             if is_new:
                 return pair
         return None

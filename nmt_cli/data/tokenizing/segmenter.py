@@ -1,4 +1,4 @@
-"""The contract of segmenters, which split normalised text into pieces."""
+"""Protocols of segmenters, which split normalised text into pieces."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from nmt_cli.data.arrays import Integers
 from nmt_cli.recipe.data import TokenizerSettings
 
 WORD_START = "▁"
-"""Begins the text of a piece that begins a word."""
+"""First character of each piece at the start of a word."""
 
 
 class PieceKind(IntEnum):
@@ -64,7 +64,7 @@ class Segmenter(Protocol):
         """Learn from normalised lines; the same input gives the same model on any machine.
 
         Args:
-            num_special: Entries of the vocabulary of `settings.vocabulary_size` that are not pieces, unk excluded.
+            num_special: How many of the `settings.vocabulary_size` entries are not pieces. Unk counts as a piece.
 
         Raises:
             RecipeError: The text or the settings do not allow a vocabulary of this size.
@@ -76,7 +76,7 @@ class Segmenter(Protocol):
 
     @property
     def can_cache_words(self) -> bool:
-        """Whether a line may be encoded word by word, with the same result, and whether this is faster."""
+        """Whether encoding a line word by word gives the same result and is faster."""
 
     @property
     def sentencepiece_model(self) -> bytes | None:
@@ -92,7 +92,7 @@ class Segmenter(Protocol):
         """Return the text of each row of pieces."""
 
     def byte_fallback(self, text: str) -> list[int]:
-        """Return the pieces of characters that no piece contains: their bytes, or a single unknown piece."""
+        """Return the pieces for characters without a piece of their own: their bytes, or a single unknown piece."""
 
     def extended(self, pieces: Sequence[Piece]) -> Self:
         """Return a segmenter with these pieces added at the end."""

@@ -16,6 +16,7 @@ from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind, Segm
 from nmt_cli.data.tokenizing.sentencepiece_model import (
     ModelType,
     SentencePieceModel,
+    add_word_start_piece,
     normalized_symbols,
     read_model,
     sample_lines,
@@ -23,23 +24,22 @@ from nmt_cli.data.tokenizing.sentencepiece_model import (
     serialize_overrides,
     serialize_pieces,
     train_sentencepiece,
-    with_space,
 )
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
 
-_UNCHANGED = ("identity", "nfkc", "nmt_nfkc")
-"""Normalisations of SentencePiece that leave text as it is once it is normalised here."""
+_IDEMPOTENT_NORMALIZATIONS = ("identity", "nfkc", "nmt_nfkc")
+"""SentencePiece normalisations that do not change text that nmt has already normalised."""
 _MAX_FILE_SIZE = 256 * 2**20
 
 
 class SentencePieceSegmenter:
-    """What the segmenters have in common: each is stored as a model of SentencePiece."""
+    """A segmenter that is stored as a SentencePiece model."""
 
     name: ClassVar[str]
     _model_type: ClassVar[ModelType]
-    _takes_all: ClassVar[bool] = False
-    """Whether all characters or words become pieces, up to the size of the vocabulary. Fewer pieces are fine then."""
+    _covers_all: ClassVar[bool] = False
+    """Whether all characters or words become pieces, up to the vocabulary size, which the text need not fill."""
 
     def __init__(self, model: bytes) -> None:
         self.model = model
@@ -50,11 +50,11 @@ class SentencePieceSegmenter:
 
     @classmethod
     def train(cls, settings: TokenizerSettings, num_special: int, lines: Iterable[str], seed: int) -> Self:
-        num_pieces, takes_all = settings.vocabulary_size - num_special, cls._takes_all
+        num_pieces, covers_all = settings.vocabulary_size - num_special, cls._covers_all
         sentences = sample_lines(lines, seed)
         return cls(
             train_sentencepiece(
-                settings, cls._model_type, num_pieces, sentences, is_limit=takes_all, covers_all=takes_all
+                settings, cls._model_type, num_pieces, sentences, allow_fewer=covers_all, covers_all=covers_all
             )
         )
 
@@ -109,7 +109,7 @@ class SentencePieceSegmenter:
         return characters + new_merges(self, characters, word_counts, num_merges, sum_scores=is_unigram)
 
     def sampler(self, alpha: float) -> SubwordSampler:
-        if self._parsed.normalization not in _UNCHANGED:
+        if self._parsed.normalization not in _IDEMPOTENT_NORMALIZATIONS:
             raise RecipeError(
                 "training.subword_sampling: is not supported by this tokenizer, which normalizes text itself"
             )
@@ -137,7 +137,7 @@ class CharacterSegmenter(SentencePieceSegmenter):
 
     name: ClassVar[str] = "character"
     _model_type: ClassVar[ModelType] = "char"
-    _takes_all: ClassVar[bool] = True
+    _covers_all: ClassVar[bool] = True
 
     @property
     def can_cache_words(self) -> bool:
@@ -148,7 +148,7 @@ class CharacterSegmenter(SentencePieceSegmenter):
 
 
 class ByteSegmenter(CharacterSegmenter):
-    """Each byte of UTF-8 is a piece. To SentencePiece, bytes are characters of which none but the space is a piece."""
+    """Each byte of UTF-8 is a piece: a SentencePiece character model of the space alone, with byte fallback."""
 
     name: ClassVar[str] = "byte"
 
@@ -161,7 +161,7 @@ class ByteSegmenter(CharacterSegmenter):
 class WordSegmenter(CharacterSegmenter):
     """Each frequent word is a piece; other words are a space and their bytes.
 
-    SentencePiece itself would make one unknown piece of all words that are unknown.
+    SentencePiece itself would map every unknown word to the same unknown piece.
     """
 
     name: ClassVar[str] = "word"
@@ -178,7 +178,7 @@ class WordSegmenter(CharacterSegmenter):
         return super().train(settings, num_special + 1, lines, seed)  # the space is a piece, too
 
     @cached_property
-    def _by_text(self) -> dict[str, list[int]]:
+    def _indices_by_text(self) -> dict[str, list[int]]:
         return {piece.text: [i] for i, piece in enumerate(self.pieces) if piece.kind == PieceKind.NORMAL}
 
     def encode(self, lines: list[str], num_threads: int = -1) -> list[list[int]]:
@@ -187,7 +187,7 @@ class WordSegmenter(CharacterSegmenter):
     def _encode_line(self, line: str) -> list[int]:
         if not line:
             return []
-        known = self._by_text
+        known = self._indices_by_text
         space, found = known[WORD_START], list[int]()
         for word in line.replace(WORD_START, " ").split(" "):
             found += known.get(WORD_START + word) or [*space, *self.byte_fallback(word)]
@@ -218,10 +218,10 @@ SEGMENTERS: dict[str, type[Segmenter]] = {
 def import_segmenter(path: Path) -> tuple[Segmenter, str]:
     """Read a SentencePiece model that another program trained.
 
-    It is changed to keep all spaces, and not to use pieces that reach from one word into the next.
+    The model is changed to keep all spaces and to disable pieces that span several words.
 
     Returns:
-        The segmenter, and the normalisation of text that it needs.
+        The segmenter, and the normalisation that its input needs.
 
     Raises:
         ModelError: The file is not such a model, or does not mark the beginnings of words.
@@ -241,4 +241,4 @@ def import_segmenter(path: Path) -> tuple[Segmenter, str]:
         raise ModelError(f"{path}: is not supported, because it does not mark the beginnings of words")
     pieces = [replace(each, kind=PieceKind.UNUSED) if WORD_START in each.text[1:] else each for each in model.pieces]
     changed = serialize_model(replace(model, pieces=pieces)) + serialize_overrides(add_dummy_prefix=True)
-    return SEGMENTERS[model.algorithm](with_space(changed)), "nfkc" if model.has_charsmap else "none"
+    return SEGMENTERS[model.algorithm](add_word_start_piece(changed)), "nfkc" if model.has_charsmap else "none"

@@ -1,4 +1,4 @@
-"""SentencePiece models: trained on text that is already normalised, and read and changed without a protobuf library."""
+"""Train SentencePiece models on normalised text; read and change them without a protobuf library."""
 
 import io
 import random
@@ -24,7 +24,7 @@ _UNK_SURFACE = "⁇".encode()
 _ALGORITHMS = {1: "unigram", 2: "bpe", 3: "word", 4: "character"}
 
 MAX_CHARACTERS = 50_000_000
-"""Size of the random sample to learn from. Unigram training then needs less than 1.2 GiB of memory."""
+"""Maximum size of the training sample. With it, unigram training needs less than 1.2 GiB of memory."""
 
 _MAX_LINE_LENGTH = 1000
 """In characters. Longer lines are truncated, so that no single line outweighs all others."""
@@ -39,14 +39,14 @@ ModelType = Literal["unigram", "bpe", "char", "word"]
 
 @dataclass(frozen=True)
 class SentencePieceModel:
-    """The parts of a model that are used here."""
+    """The fields of a SentencePiece model that nmt uses."""
 
     pieces: list[Piece]
     algorithm: str = "unigram"
     normalization: str = ""
-    """normalization_rule_name"""
+    """Field `normalization_rule_name`."""
     has_charsmap: bool = False
-    """Whether it maps characters to others."""
+    """Whether the model's normalisation maps characters to others."""
     add_dummy_prefix: bool = True
     """Whether the first word of a line is marked with ▁, too."""
     escape_whitespaces: bool = True
@@ -84,7 +84,7 @@ def read_model(content: bytes) -> SentencePieceModel:
 
 
 def serialize_model(model: SentencePieceModel) -> bytes:
-    """Serialise a model with its present pieces."""
+    """Serialise a model. `model.pieces` may differ from the pieces it was read with."""
     return serialize_pieces(model.pieces) + model.rest
 
 
@@ -168,14 +168,14 @@ def train_sentencepiece(
     num_pieces: int,
     sentences: list[str],
     *,
-    is_limit: bool = False,
+    allow_fewer: bool = False,
     covers_all: bool = False,
 ) -> bytes:
-    """Return a serialised SentencePiece model, which has ▁ as a piece.
+    """Train a SentencePiece model that has ▁ as a piece, and return it serialised.
 
     Args:
-        num_pieces: The unknown piece included.
-        is_limit: Whether fewer pieces are fine, if the text has no more. Otherwise exactly `num_pieces` are made.
+        num_pieces: Number of pieces, including the unknown piece.
+        allow_fewer: Whether the model may have fewer pieces if the text does not yield `num_pieces`.
         covers_all: Whether each character gets a piece.
 
     Raises:
@@ -183,7 +183,7 @@ def train_sentencepiece(
     """
     symbols, num_special = normalized_symbols(settings), settings.vocabulary_size - num_pieces
     needed = 2 + len(symbols) + (_NUM_BYTES if settings.byte_fallback else 0)
-    if is_limit and num_pieces < needed:
+    if allow_fewer and num_pieces < needed:
         raise _too_small(num_special + needed)
     model = io.BytesIO()
     try:
@@ -192,7 +192,7 @@ def train_sentencepiece(
             model_writer=model,
             model_type=model_type,
             vocab_size=num_pieces,
-            hard_vocab_limit=not is_limit,
+            hard_vocab_limit=not allow_fewer,
             byte_fallback=settings.byte_fallback,
             user_defined_symbols=symbols,
             character_coverage=1.0 if covers_all else _character_coverage(settings, sentences),
@@ -209,7 +209,7 @@ def train_sentencepiece(
         )
     except RuntimeError as error:
         raise _recipe_error(str(error), num_special) from error
-    return with_space(model.getvalue())
+    return add_word_start_piece(model.getvalue())
 
 
 def sample_lines(lines: Iterable[str], seed: int) -> list[str]:
@@ -245,7 +245,7 @@ def normalized_symbols(settings: TokenizerSettings) -> list[str]:
     return symbols
 
 
-def with_space(model: bytes) -> bytes:
+def add_word_start_piece(model: bytes) -> bytes:
     """Add the piece ▁ to a serialised model that does not have it."""
     pieces = read_model(model).pieces
     if any(piece.text == WORD_START for piece in pieces):
@@ -254,9 +254,9 @@ def with_space(model: bytes) -> bytes:
 
 
 def _character_coverage(settings: TokenizerSettings, sentences: list[str]) -> float:
-    """Return the fraction of the running characters that get a piece.
+    """Return the fraction of the characters of the text, counted with repetition, that get a piece.
 
-    The rarest characters are left to byte fallback, or left out if there are too many.
+    The rarest characters are left to byte fallback. Without it, they become unknown if the alphabet is large.
     """
     if settings.byte_fallback:
         return 0.9995
@@ -265,7 +265,7 @@ def _character_coverage(settings: TokenizerSettings, sentences: list[str]) -> fl
 
 
 def _recipe_error(message: str, num_special: int) -> RecipeError:
-    """Return an error of SentencePiece in terms of the recipe."""
+    """Convert an error message of SentencePiece to a RecipeError that names the setting to change."""
     if largest := re.search(r"value <= (\d+)", message):
         possible = int(largest[1]) + num_special
         return RecipeError(

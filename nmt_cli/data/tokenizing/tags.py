@@ -30,7 +30,7 @@ def tags_of(data: Data) -> list[str]:
 
 
 def prefix_tags(data: Data, target_language: str | None, tag: str | None) -> list[str]:
-    """Return the tags before each source of a corpus, or of lines to translate; that of the language is first."""
+    """Return the tags before each source of a corpus or input: the language tag, then `tag`."""
     language = [language_tag(target_language or data.target_language)] if data.language_tags else []
     return language + ([] if tag is None else [tag])
 
@@ -39,36 +39,38 @@ def prefix_tags(data: Data, target_language: str | None, tag: str | None) -> lis
 class SourceTags:
     """The tags that a model expects before its sources."""
 
-    known: Mapping[str, int]
-    """Ids of all tags of the source vocabulary."""
+    tag_ids: Mapping[str, int]
+    """Ids of all tags of the source vocabulary, by name."""
     language: str = ""
     """Target language of lines that do not name one."""
     tag: str | None = None
 
     @classmethod
-    def chosen(cls, known: Mapping[str, int], own: str, language: str | None, tag: str | None) -> "SourceTags":
-        """Return the tags for the options of a user.
+    def from_options(
+        cls, tag_ids: Mapping[str, int], model_language: str, language: str | None, tag: str | None
+    ) -> "SourceTags":
+        """Return the tags that `--target-language` and `--corpus-tag` select.
 
         Args:
-            own: Target language of the model if it has no language tags, and the default if it has.
+            model_language: Default target language. It is the only one if the model has no language tags.
 
         Raises:
             RecipeError: The model does not know the language or the tag.
         """
-        known_languages = [name.removeprefix(_LANGUAGE_PREFIX) for name in known if name.startswith(_LANGUAGE_PREFIX)]
-        languages = known_languages or [own]
+        known_languages = [name.removeprefix(_LANGUAGE_PREFIX) for name in tag_ids if name.startswith(_LANGUAGE_PREFIX)]
+        languages = known_languages or [model_language]
         if language is not None and language not in languages:
             raise RecipeError(f"--target-language {language}: this model translates into {', '.join(languages)}")
-        others = [name for name in known if not name.startswith(_LANGUAGE_PREFIX) and name != SEPARATOR]
+        others = [name for name in tag_ids if not name.startswith(_LANGUAGE_PREFIX) and name != SEPARATOR]
         if tag is not None and tag not in others:
             has = f"has the tags {', '.join(others)}" if others else "has no tags"
             raise RecipeError(f"--corpus-tag {tag}: this model {has}")
-        return cls(known, language or own, tag)
+        return cls(tag_ids, language or model_language, tag)
 
     def ids(self, language: str | None = None) -> tuple[int, ...]:
-        """Return the ids before a source that is translated into a language; default: the chosen one."""
+        """Return the tag ids before a source. `language` defaults to the target language of the options."""
         names = (language_tag(language or self.language), self.tag)
-        return tuple(self.known[name] for name in names if name is not None and name in self.known)
+        return tuple(self.tag_ids[name] for name in names if name is not None and name in self.tag_ids)
 
 
 NO_TAGS = SourceTags({})

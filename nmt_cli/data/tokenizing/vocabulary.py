@@ -20,10 +20,10 @@ SPECIAL_ENTRIES = ["<pad>", "<unk>", "<s>", "</s>"]
 """First entries of a new vocabulary, with the ids of DEFAULT_SPECIAL_TOKENS."""
 
 FACTORS = "factors"
-"""Name of the source column."""
+"""Name of the source column that contains the factors."""
 
 MAX_VALUES = 2**16 - 1
-"""Of a factor; ids are stored in two bytes."""
+"""Maximum number of values of a factor, as ids are stored in two bytes."""
 
 
 class Vocabulary:
@@ -47,19 +47,19 @@ class Vocabulary:
         """
         self.segmenter, self.entries = segmenter, entries
         self.special_tokens, self.tags = special_tokens, dict(tags or {})
-        self._silent = (special_tokens.ids - {special_tokens.unk}) | set(self.tags.values())
+        self._ids_without_text = (special_tokens.ids - {special_tokens.unk}) | set(self.tags.values())
         not_pieces = special_tokens.ids | set(self.tags.values())
         ids = {entry: i for i, entry in enumerate(entries) if i not in not_pieces}
         texts = [piece.text for piece in segmenter.pieces]
         self._id_list = [ids.get(text, special_tokens.unk) for text in texts]
         self._id_list[segmenter.unk] = special_tokens.unk
         self.piece_ids: npt.NDArray[np.int32] = np.array(self._id_list, np.int32)
-        """[P], id of each of the segmenter's pieces; unk for pieces that are no entries."""
+        """[P], id of each piece of the segmenter; unk if the piece is not an entry."""
         self._longest_piece = max(map(len, texts), default=1)
-        self._pieces = [segmenter.unk] * len(entries)
+        self._piece_indices = [segmenter.unk] * len(entries)
         for piece, i in enumerate(self._id_list):
-            self._pieces[i] = piece
-        self._pieces[special_tokens.unk] = segmenter.unk
+            self._piece_indices[i] = piece
+        self._piece_indices[special_tokens.unk] = segmenter.unk
 
     @classmethod
     def train(
@@ -73,8 +73,8 @@ class Vocabulary:
         return cls(segmenter, [*first, *pieces], DEFAULT_SPECIAL_TOKENS, tag_ids)
 
     @classmethod
-    def of_pieces(cls, segmenter: Segmenter) -> "Vocabulary":
-        """Return a vocabulary of all pieces that text can become, in the segmenter's order."""
+    def from_segmenter(cls, segmenter: Segmenter) -> "Vocabulary":
+        """Return a vocabulary of the special tokens and all pieces that text can contain, in the segmenter's order."""
         kinds = (PieceKind.NORMAL, PieceKind.USER_DEFINED, PieceKind.BYTE)
         return cls(segmenter, [*SPECIAL_ENTRIES, *(piece.text for piece in segmenter.pieces if piece.kind in kinds)])
 
@@ -89,7 +89,7 @@ class Vocabulary:
         return self.tags[name]
 
     def with_tags(self, tags: Sequence[str]) -> "Vocabulary":
-        """Return the vocabulary with those tags appended that it does not have."""
+        """Return the vocabulary with the tags that it lacks appended."""
         new = [name for name in dict.fromkeys(tags) if name not in self.tags]
         if not new:
             return self
@@ -123,7 +123,7 @@ class Vocabulary:
         return {i: int(text[3:5], 16) for text, i in self.ids_by_text(PieceKind.BYTE).items()}
 
     def min_tokens(self, line: str) -> int:
-        """Return a lower bound of the number of known tokens of a line, without tokenizing it."""
+        """Return a lower bound of the number of tokens of a line without unknown tokens, without tokenizing it."""
         return len(line) // self._longest_piece
 
     def encode(self, lines: list[str]) -> list[list[int]]:
@@ -154,8 +154,8 @@ class Vocabulary:
 
     def decode(self, rows: list[list[int]]) -> list[str]:
         """Return the text of each row. Special tokens and tags are left out, except unk, which becomes ⁇."""
-        piece, silent = self._pieces, self._silent
-        return self.segmenter.decode([[piece[i] for i in row if i not in silent] for row in rows])
+        piece, without_text = self._piece_indices, self._ids_without_text
+        return self.segmenter.decode([[piece[i] for i in row if i not in without_text] for row in rows])
 
 
 def are_tag_ids(tags: Any, num_entries: int, special_tokens: SpecialTokens) -> TypeGuard[dict[str, int]]:
@@ -173,7 +173,7 @@ def _tag_entry(name: str) -> str:
 class FactorValues:
     """The known values of each factor, by name: id n is the n-th value of the list.
 
-    Id 0 is that of tokens which belong to no word, and of unknown values.
+    Id 0 stands for unknown values and for tokens that belong to no word.
     """
 
     def __init__(self, values: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -187,7 +187,7 @@ class FactorValues:
 
     @classmethod
     def learn(cls, counts: Mapping[str, Mapping[str, int]]) -> "FactorValues":
-        """Return the values of each factor, most frequent first, up to the maximum; `counts` are their frequencies."""
+        """Return the MAX_VALUES most frequent values of each factor. `counts` are frequencies by factor and value."""
         return cls(
             {name: sorted(each, key=lambda value: (-each[value], value))[:MAX_VALUES] for name, each in counts.items()}
         )
@@ -206,7 +206,7 @@ class FactorValues:
         return len(self.values)
 
     def ids(self, values: Sequence[Iterable[str]]) -> list[list[int]]:
-        """Return the ids of some values of each factor."""
+        """Return the id of each value, with one row of values per factor."""
         return [[known.get(value, 0) for value in row] for known, row in zip(self._ids, values, strict=True)]
 
 

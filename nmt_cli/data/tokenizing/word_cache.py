@@ -10,9 +10,9 @@ import numpy.typing as npt
 from nmt_cli.data.arrays import Integers
 
 _MAX_WORDS, _MAX_TOKENS = 400_000, 4_000_000
-"""When more are cached, the cache is emptied; frequent words return soon."""
+"""The cache is emptied when it exceeds one of these; frequent words soon return."""
 _MAX_WORD_LENGTH = 40
-"""In characters. Text without spaces is one long word per line, which does not repeat."""
+"""In characters. Longer words are not cached: a line without spaces is one long word that does not repeat."""
 
 _LINE_END = "\n"
 """Word 0, which has no tokens and occurs in no line."""
@@ -21,9 +21,9 @@ Tokens = npt.NDArray[np.int32]
 
 
 class WordCache:
-    """Tokenizes lines as `encode` tokenizes their words.
+    """Tokenizes lines word by word with `encode`, each distinct word once.
 
-    This equals the tokens of the lines themselves if each word begins with a piece of its own. Where two segmentations
+    The result equals tokenizing whole lines if each word begins with a piece of its own. Where two segmentations
     of a word are equally probable up to rounding, SentencePiece may choose by the text before it; the cache does not.
     """
 
@@ -75,5 +75,5 @@ class WordCache:
 
 
 def _has_odd_spaces(line: str) -> bool:
-    """Whether there are spaces that do not separate two words; such a space is a piece, too."""
+    """Return whether a line has spaces that do not separate two words. Such a space is a piece."""
     return "▁" in line or "  " in line or line[:1] == " " or line[-1:] == " "

@@ -69,7 +69,7 @@ def test_any_segmenter_of_the_protocol_can_be_used_saved_and_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(SEGMENTERS, "letters", cast(type[Segmenter], LetterSegmenter))
-    vocabulary = Vocabulary.of_pieces(SEGMENTERS["letters"]("▁ab".encode()))
+    vocabulary = Vocabulary.from_segmenter(SEGMENTERS["letters"]("▁ab".encode()))
     Tokenizer("none", vocabulary, vocabulary).save(tmp_path)
     tokenizer = Tokenizer.load(tmp_path)
     assert tokenizer.encode_source(["ab a", "x"]) == [[4, 5, 6, 4, 5], [4, 1]]
