@@ -23,7 +23,7 @@ class Axis:
     end: float
     is_logarithmic: bool = False
     interval: float | None = None
-    """Distance between ticks; None to choose it."""
+    """Distance between ticks; None: about five ticks."""
 
     def to_pixel(self, value: float) -> float:
         """Return the pixel of a value."""

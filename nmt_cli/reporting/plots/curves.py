@@ -1,4 +1,4 @@
-"""Curves by update."""
+"""Charts of training curves: values by optimizer update."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from nmt_cli.reporting.rendering import render_html
 WIDTH, HEIGHT = 420, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 408, 12, 200
 _MAX_DOTS = 60
+"""Curves with more points are drawn without dots."""
 _MIN_LOG_RATIO = 50
 """Ratio of maximum to median above which a logarithmic scale is used."""
 
@@ -20,7 +21,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Curve:
-    """One curve; None where the value was not finite."""
+    """A curve of values by update. A value that was not finite is None."""
 
     label: str
     updates: Sequence[int]
@@ -31,11 +32,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class BestMarker:
-    """The point of the best validation."""
+    """The update with the best validation score."""
 
     update: int
     value: float | None
-    """None on charts of other quantities, where only the update is marked."""
+    """Best score; None on charts of other quantities, which mark only the update."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,18 @@ class CurveChart:
     curves: Sequence[Curve]
     best: BestMarker | None = None
     from_zero: bool = False
+    """Whether the vertical axis includes 0."""
     may_be_logarithmic: bool = False
+    """Whether the vertical axis may be logarithmic if the values are skewed."""
     note: str = ""
+    """Text below the figure."""
 
 
 def draw_curves(chart: CurveChart, last_update: int = 0) -> Markup:
     """Draw a figure with title, legend, curves and note.
 
     Args:
-        last_update: Minimum end of the axis, so that adjacent charts have equal axes.
+        last_update: The axis extends at least to this update, so that adjacent charts have equal axes.
     """
     values = [value for curve in chart.curves for value in curve.values if value is not None]
     updates = [update for curve in chart.curves for update in curve.updates]
@@ -78,7 +82,7 @@ def draw_curves(chart: CurveChart, last_update: int = 0) -> Markup:
     )
 
 
-def thin(points: Sequence[tuple[float, float | None]], column: Callable[[float], int]) -> list[list[Point]]:
+def downsample(points: Sequence[tuple[float, float | None]], to_column: Callable[[float], int]) -> list[list[Point]]:
     """Reduce a curve to at most four points per pixel column without changing its appearance.
 
     The first, lowest, highest and last point of each column are kept; a line through them covers the same pixels as one
@@ -88,7 +92,7 @@ def thin(points: Sequence[tuple[float, float | None]], column: Callable[[float],
         Continuous segments; a column without finite values separates two of them.
     """
     segments: list[list[Point]] = [[]]
-    for _, group in groupby(points, key=lambda point: column(point[0])):
+    for _, group in groupby(points, key=lambda point: to_column(point[0])):
         finite = [(x, value) for x, value in group if value is not None]
         if finite:
             segments[-1] += _extreme_points(finite)
@@ -108,7 +112,7 @@ def _extreme_points(points: list[Point]) -> Iterator[Point]:
 
 
 def _svg_path(segments: Sequence[Sequence[Point]]) -> str:
-    """Return the data of an SVG path through points in pixels; a single point becomes a dot."""
+    """Return the `d` attribute of an SVG path through points in pixels; a single point becomes a dot."""
     parts = []
     for segment in segments:
         (first_x, first_y), *rest = segment
@@ -128,7 +132,7 @@ def _vertical_axis(chart: CurveChart, values: list[float]) -> Axis:
 def _draw_curve(curve: Curve, x: Axis, y: Axis) -> tuple[Curve, str, list[Point]]:
     """Return a curve, its SVG path, and the points to mark."""
     points = list(zip(curve.updates, curve.values, strict=True))
-    segments = thin(points, lambda update: int(x.to_pixel(update)))
+    segments = downsample(points, lambda update: int(x.to_pixel(update)))
     finite: list[Point] = [(update, value) for update, value in points if value is not None]
     dots = finite if curve.has_dots and len(finite) <= _MAX_DOTS else []
     pixels = [[(x.to_pixel(update), y.to_pixel(value)) for update, value in segment] for segment in segments]

@@ -1,4 +1,4 @@
-"""Figures of length histograms, confidence intervals and attention."""
+"""Figures: length histograms, confidence intervals, attention maps."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nmt_cli.evaluation.system_comparison import SystemScore
 
 _WIDTH = 420
-"""Pixels, of histograms and intervals."""
+"""Width in pixels of histograms and interval figures."""
 _HISTOGRAM_HEIGHT = 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 408, 12, 180
 _MAX_BINS = 40
@@ -26,25 +26,25 @@ _LETTER_WIDTH = 7.2
 """Approximate pixels of a letter of the labels."""
 _MAX_LABEL_LENGTH = 16
 _MIN_WEIGHT = 1 / 64
-"""Smaller weights would be invisible and are not drawn."""
+"""Smaller weights are not drawn because they would be invisible."""
 
 
 def draw_histogram(title: str, unit: str, lengths: Mapping[str, Mapping[int, int]]) -> Markup:
-    """Draw a figure with one outline per kind of lines, in percent of its lines.
+    """Draw a histogram with one outline per series, such as source and target, in percent of the lines of the series.
 
     Args:
         unit: Unit of length, such as subwords.
-        lengths: Number of lines by kind and length.
+        lengths: Number of lines by label of the series and by length.
     """
-    known = {label: counts for label, counts in lengths.items() if counts}
-    longest = max((_quantile(counts, _SHOWN_QUANTILE) for counts in known.values()), default=1)
+    non_empty = {label: counts for label, counts in lengths.items() if counts}
+    longest = max((_quantile(counts, _SHOWN_QUANTILE) for counts in non_empty.values()), default=1)
     width = max(1, math.ceil((longest + 1) / _MAX_BINS))
     bins = longest // width + 1
-    percentages = {label: _percentages(counts, width, bins) for label, counts in known.items()}
+    percentages = {label: _percentages(counts, width, bins) for label, counts in non_empty.items()}
     x = exact_axis(0, bins * width, _LEFT, _RIGHT)
     y = fit_axis([value for row in percentages.values() for value in row], _BOTTOM, _TOP, from_zero=True)
-    kinds = [(label, _outline(row, x, y, width), _facts(known[label])) for label, row in percentages.items()]
-    longer = sum(count for counts in known.values() for length, count in counts.items() if length >= bins * width)
+    series = [(name, _outline(row, x, y, width), _describe(non_empty[name])) for name, row in percentages.items()]
+    longer = sum(count for counts in non_empty.values() for length, count in counts.items() if length >= bins * width)
     return render_html(
         "histogram.svg.j2",
         title=title,
@@ -54,7 +54,7 @@ def draw_histogram(title: str, unit: str, lengths: Mapping[str, Mapping[int, int
         frame=(_LEFT, _RIGHT, _TOP, _BOTTOM),
         columns=x.ticks(),
         rows=y.ticks("%"),
-        kinds=kinds,
+        series=series,
         num_longer=longer,
         max_shown=bins * width - 1,
     )
@@ -75,7 +75,7 @@ def _outline(percentages: Sequence[float], x: Axis, y: Axis, width: int) -> str:
     return f"M{_LEFT} {_BOTTOM}{steps}V{_BOTTOM}"
 
 
-def _facts(counts: Mapping[int, int]) -> str:
+def _describe(counts: Mapping[int, int]) -> str:
     total = sum(counts.values())
     mean = sum(length * count for length, count in counts.items()) / total
     return f"{total:,} lines, mean {mean:.1f}, median {_quantile(counts, 0.5):,}, longest {max(counts):,}"
@@ -91,7 +91,7 @@ def _quantile(counts: Mapping[int, int], fraction: float) -> int:
 
 
 def draw_intervals(scores: Sequence["SystemScore"]) -> Markup:
-    """Draw a figure with one row per system: a dot with whiskers. All scores are by one metric and have an interval."""
+    """Draw a row per system: a dot for the score, whiskers for the interval. All scores are by one metric."""
     intervals = [score.interval for score in scores if score.interval]
     x = fit_axis(
         [*(score.value for score in scores), *(end for each in intervals for end in (each.low, each.high))],
