@@ -18,8 +18,8 @@ def show(
 ) -> None:
     """Describe any nmt file or folder and suggest the next command.
 
-    PATH may be a run, checkpoint, model, prepared data, tokenizer, evaluation, journal, file of hypotheses, recipe,
-    export or report. Exit code 3 if it is unknown, 3 or 4 if it is damaged.
+    PATH may be a run, checkpoint, model, prepared data, tokenizer, evaluation, training log, file of hypotheses,
+    recipe, export or report. Exit code 3 if it is unknown, 3 or 4 if it is damaged.
     """
     from nmt_cli.commands.stdout import write_result
     from nmt_cli.reporting.inspection import describe_path, find_damage, format_description

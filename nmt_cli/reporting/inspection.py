@@ -194,7 +194,7 @@ def _journal(path: Path) -> Description:
     }
     if history.damaged:
         facts["damaged lines"] = f"{history.damaged:,}"
-    return Description("journal of a run", facts, f"nmt report {path.parent}")
+    return Description("training log", facts, f"nmt report {path.parent}")
 
 
 def _hypotheses(path: Path) -> Description:

@@ -1,4 +1,4 @@
-"""The journal of a run (metrics.jsonl, a JSON object per line), its TensorBoard events, and the summary (run.json)."""
+"""The training log (metrics.jsonl, a JSON object per line), its TensorBoard events, and the summary (run.json)."""
 
 import importlib.util
 import json

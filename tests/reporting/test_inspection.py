@@ -59,7 +59,7 @@ RUN = "runs/small"
         ("export", "export", ("format", "ctranslate2")),
         ("tokenizer", "tokenizer", ("subwords", "13, joint")),
         (f"{RUN}/evaluation/test", "evaluation", ("sentences", "3")),
-        (f"{RUN}/metrics.jsonl", "journal of a run", ("last update", "300")),
+        (f"{RUN}/metrics.jsonl", "training log", ("last update", "300")),
         (f"{RUN}/evaluation/test/hypotheses.jsonl", "hypotheses of an evaluated set", ("sentences", "3")),
         (f"{RUN}/resolved.yaml", "recipe", ("architecture", "transformer")),
         (f"{RUN}/run.json", "part of the run", ("status", "finished")),
@@ -84,7 +84,7 @@ def test_describe_path_of_everything_nmt_writes(path: str, kind: str, fact: tupl
 
 def test_describe_path_recognises_a_renamed_journal(full_run: FakeRun) -> None:
     renamed = full_run.run.metrics.rename("copy.txt")
-    assert describe_path(renamed).kind == "journal of a run"
+    assert describe_path(renamed).kind == "training log"
 
 
 @pytest.mark.parametrize("content", [b"", b"hello\n", b"{}\n", b"[1]\n", b"\xff\xfe", b'{"a": 1}\n', b"a: 1\n"])

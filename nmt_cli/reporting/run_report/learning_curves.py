@@ -31,9 +31,9 @@ def learning_curves_section(contents: RunContents) -> PageSection:
     """Show curves of all quantities in the journal, and its events."""
     title, history = "Learning curves", contents.history
     if history is None:
-        return empty_section(title, "The run has no journal (metrics.jsonl), so there are no curves.")
+        return empty_section(title, "The run has no training log (metrics.jsonl), so there are no curves.")
     if not history.train and not history.valid:
-        return empty_section(title, "The journal has no updates yet; curves appear after the first report.")
+        return empty_section(title, "The training log has no updates yet; curves appear after the first report.")
     best = best_validation(history, contents.recipe)
     charts = [chart for chart in _charts(history, best) if any(curve.updates for curve in chart.curves)]
     events = [(event.update, _format_time(event.time), _describe(event)) for event in history.events]

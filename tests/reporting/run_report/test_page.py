@@ -148,7 +148,7 @@ def put(name: str, content: str) -> Callable[[FakeRun], None]:
         (remove("evaluation"), "scores", "No test set has been evaluated yet"),
         (remove("evaluation"), "samples", "There are no translations yet"),
         (remove("evaluation/test/hypotheses.jsonl"), "samples", "There are no translations yet"),
-        (remove("metrics.jsonl"), "learning-curves", "no journal"),
+        (remove("metrics.jsonl"), "learning-curves", "no training log"),
         (put("metrics.jsonl", ""), "learning-curves", "no updates yet"),
         (put("metrics.jsonl", "{\n"), "learning-curves", "no updates yet"),
         (remove("resolved.yaml"), "data", "recipe of the run cannot be read"),
