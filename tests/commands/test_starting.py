@@ -68,5 +68,5 @@ def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     folder = save_toy_model(tmp_path / "old")
     other = Tokenizer.train(TokenizerSettings(vocabulary_size=274), NEW, NEW, seed=1)
     model = build(load_model(folder).config.model, vocabulary_spec(other))
-    with pytest.raises(ModelError, match=r"prepared; .*tokenizer\.path"):
+    with pytest.raises(ModelError, match=r"^training\.init_from: .*tokenizer\.path"):
         start_from(model, folder, other, Path("prepared"))
