@@ -36,8 +36,8 @@ class Generator:
 
         Args:
             suppress_tokens: Target tokens that are never generated.
-            continuation_mask: Whether each target token continues a word, so that a phrase is not complete before it.
-                Empty, if none does.
+            continuation_mask: Whether each target token continues a word: before it, a phrase is not complete. Empty if
+                none does.
         """
         self.model, self.device, self.precision = model, device, precision
         self._suppress_tokens = suppress_tokens
@@ -48,8 +48,8 @@ class Generator:
     ) -> list[list[Hypothesis]]:
         """Return at least one hypothesis of each sentence, best first.
 
-        If a strategy cannot force phrases, another one searches for sentences that have some. If no translation can
-        contain all forced phrases, impossible ones are dropped, and the result lists those that are `unsatisfied`.
+        If a strategy cannot force phrases, sentences with forced phrases use `strategy.for_forced_phrases()`. If no
+        translation can contain all of them, impossible ones are dropped; the result lists these as `unsatisfied`.
 
         Args:
             on_progress: Called with the number of sentences of each batch that is done.
@@ -117,7 +117,7 @@ class Generator:
         )
 
     def model_inputs(self, batch: Sequence[SentenceInput]) -> ModelInputs:
-        """Return sentences as one batch, each with eos."""
+        """Return one batch of the sentences, each with eos."""
         eos = self.model.vocabulary.special_tokens.eos
         lengths = [sentence.source_length for sentence in batch]
         longest = max(lengths)
@@ -130,7 +130,7 @@ class Generator:
         )
 
     def _columns(self, batch: Sequence[SentenceInput], longest: int) -> dict[str, Tensor]:
-        """Return the source columns [B,S,…] of the sentences; 0 at tags and behind the tokens."""
+        """Return the source columns [B,S,…] of the sentences; 0 at tags, eos and padding."""
         found = {}
         for name, first in batch[0].columns.items():
             column = np.zeros((len(batch), longest, *first.shape[1:]), np.int64)
@@ -142,12 +142,12 @@ class Generator:
     def _search_separately(
         self, sentences: Sequence[SentenceInput], strategy: Strategy[Any], on_progress: OnProgress
     ) -> list[list[Hypothesis]]:
-        is_forced = [bool(sentence.constraints.forced_phrases) for sentence in sentences]
-        forced = [sentence for sentence, flag in zip(sentences, is_forced, strict=True) if flag]
-        others = [sentence for sentence, flag in zip(sentences, is_forced, strict=True) if not flag]
+        has_forced = [bool(sentence.constraints.forced_phrases) for sentence in sentences]
+        forced = [sentence for sentence, flag in zip(sentences, has_forced, strict=True) if flag]
+        others = [sentence for sentence, flag in zip(sentences, has_forced, strict=True) if not flag]
         found_forced = iter(self.search(forced, strategy.for_forced_phrases(), on_progress))
         found_others = iter(self.search(others, strategy, on_progress))
-        return [next(found_forced) if flag else next(found_others) for flag in is_forced]
+        return [next(found_forced) if flag else next(found_others) for flag in has_forced]
 
     def _search(self, batch: list[SentenceInput], strategy: Strategy[Any]) -> list[list[Hypothesis]]:
         constraints = BatchConstraints(batch, self._suppress_tokens, self._continuations)

@@ -1,4 +1,4 @@
-"""Repair of translations with problems: they are searched for in other ways, and the best result is kept."""
+"""Repair of translations with problems: search again in other ways, and keep the best result."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -7,10 +7,7 @@ from typing import Any
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.generator import Generator
-from nmt_cli.decoding.markup.placeholders import (
-    MaskedLine,
-    mask_spans,
-)
+from nmt_cli.decoding.markup.placeholders import MaskedLine, mask_spans
 from nmt_cli.decoding.markup.transfer import reinsert_markup
 from nmt_cli.decoding.scoring.annotation import Annotation, AnnotationInput, Annotator, score_texts
 from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
@@ -20,11 +17,11 @@ from nmt_cli.errors import ModelError
 from nmt_cli.text.checks import TranslationFinding
 
 Check = Callable[[str, str], tuple[TranslationFinding, ...]]
-"""Returns the problems of a translation, given its source and itself."""
+"""Returns the problems of a translation, given source and translation."""
 Decode = Callable[[list[list[int]]], list[str]]
 Search = Callable[[Sequence[SentenceInput], Strategy[Any]], list[list[Hypothesis]]]
 SearchMasked = Callable[[Sequence[SentenceInput], Sequence[str], Sequence[Sequence[str]]], list[list[Hypothesis]]]
-"""Searches for sentences, also given as text, without the parts that their translations lost; see MaskedSearch."""
+"""Searches for sentences (also given as text) with the parts masked that their translations lost; see MaskedSearch."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +39,9 @@ class SentenceResult:
 
     hypotheses: list[DecodedHypothesis]
     problems: tuple[TranslationFinding, ...] = ()
-    """Problems of the best."""
+    """Problems of the best hypothesis."""
     is_retried: bool = False
-    """Whether the best was not the first result of the first search."""
+    """Whether the best hypothesis is not the first one of the first search."""
 
 
 def decode_hypotheses(found: Sequence[Sequence[Hypothesis]], decode: Decode) -> list[list[DecodedHypothesis]]:
@@ -64,7 +61,7 @@ class Repair:
         decode: Decode,
         strategy: Strategy[Any],
     ) -> None:
-        """Create the repair; None as `search_masked` leaves that retry out."""
+        """`search_masked`: the retry for lost text; None leaves it out."""
         self._check, self._search, self._search_masked, self._decode = check, search, search_masked, decode
         self._length_penalty, self._retries = strategy.settings.length_penalty, strategy.retries()
 
@@ -73,9 +70,9 @@ class Repair:
     ) -> list[SentenceResult]:
         """Return the results, those with problems replaced by better ones if any were found.
 
-        A better result has no problem; or fewer, and a higher score too, because an unlikely one may have fewer
-        problems by chance. All sentences that fail go through each retry together. Those that lost text which must not
-        change are first searched for with that text masked.
+        A better result has no problems; or it has fewer and also no lower score, because an unlikely translation may
+        have fewer problems by chance. All sentences with problems go through each retry together. The first retry
+        masks text that must not change and that a translation lost.
 
         Args:
             sources: The text of each sentence.
@@ -102,7 +99,7 @@ class Repair:
         return checked
 
     def _better(self, source: str, result: SentenceResult, others: Iterable[DecodedHypothesis]) -> SentenceResult:
-        """Return the result, or one in which the best of the others comes first, with as many hypotheses."""
+        """Return the result, with the best of the others as its first hypothesis if that is better."""
         best, problems = result.hypotheses[0], result.problems
         for other in sorted(others, key=lambda each: each.hypothesis.score, reverse=True):
             found = self._check(source, other.text)
@@ -138,7 +135,7 @@ class Repair:
 
 
 class MaskedSearch:
-    """Searches for sentences without text that the model does not reproduce, and reinserts it by word alignment."""
+    """Masks text that the model does not reproduce, searches, and reinserts it by word alignment."""
 
     def __init__(self, generator: Generator, tokenizer: Tokenizer, strategy: Strategy[Any]) -> None:
         self._generator, self._tokenizer, self._strategy = generator, tokenizer, strategy

@@ -70,13 +70,13 @@ class Request:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """JSON keys that are copied to the output."""
     factors: Mapping[str, str] = field(default_factory=dict)
-    """By name, the values of a factor for each word, separated by spaces."""
+    """The values of each factor, by its name: one for each word, separated by spaces."""
     context: tuple[str, ...] = ()
     """The lines before it in its document, for a model that translates in context."""
 
     @property
     def has_constraints(self) -> bool:
-        """Whether the translation is constrained, beside the options."""
+        """Whether the request has constraints of its own, besides those of the options."""
         return bool(self.prefix or self.required or self.forbidden)
 
 
@@ -92,7 +92,7 @@ def in_documents(requests: Iterable[Request], count: int) -> Iterator[Request]:
 def plain_requests(
     lines: Sequence[str], factors: Mapping[str, Sequence[str]], target_language: str | None = None
 ) -> list[Request]:
-    """Create requests without constraints; line n has the n-th text of each factor."""
+    """Create requests without constraints; line n has line n of each factor."""
     values = [dict(zip(factors, texts, strict=True)) for texts in zip(*factors.values(), strict=True)]
     return [
         Request(line, target_language=target_language, factors=each)

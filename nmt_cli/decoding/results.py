@@ -1,7 +1,8 @@
 """Results of translation, their statistics, which can be added up, and their output formats."""
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,9 +11,6 @@ from nmt_cli.text.checks import TranslationFinding
 if TYPE_CHECKING:  # statistics can be added up without torch
     from nmt_cli.decoding.constraints.builder import TermUse
     from nmt_cli.decoding.scoring.annotation import Annotation
-
-import json
-from collections.abc import Callable
 
 _MAX_GLOSSARY_ENTRIES = 20
 """Glossary entries that are listed individually."""
@@ -38,11 +36,11 @@ class Translation:
     problems: tuple[TranslationFinding, ...] = ()
     """Problems of the best translation that remain after any retry."""
     is_retried: bool = False
-    """Whether the best translation was found by another search than the first."""
+    """Whether a retry found the best translation."""
     is_split: bool = False
-    """Whether the line holds a sentence that was too long and was translated in parts."""
+    """Whether a sentence of the line was too long and was translated in parts."""
     is_malformed: bool = False
-    """Whether the line's tags, where there is markup, are not well nested; then each is kept on its own."""
+    """Whether the line's markup is not well nested; then each tag is kept by itself."""
     is_truncated: bool = False
     """Whether the best translation, or that of a segment, reached the maximum length without eos."""
     terms: "tuple[TermUse, ...]" = ()
@@ -57,7 +55,7 @@ class Translation:
 
 @dataclass(frozen=True)
 class TranslationStats:
-    """Counts of lines. Those of parts, translated by several processes, can be added."""
+    """Counts of lines. The counts of several processes can be added."""
 
     lines: int = 0
     truncated: int = 0
@@ -74,7 +72,7 @@ class TranslationStats:
     """Lines by kind of remaining problem."""
     terms: Counter[str] = field(default_factory=Counter)
     """Occurrences of each glossary entry in the input, such as `dog → Hund | Rüde`."""
-    used: Counter[str] = field(default_factory=Counter)
+    terms_used: Counter[str] = field(default_factory=Counter)
     """Occurrences for which the translation uses the entry."""
 
     @classmethod
@@ -90,7 +88,7 @@ class TranslationStats:
             failing=sum(map(bool, remaining)),
             problems=Counter(problem for problems in remaining for problem in problems),
             terms=Counter(str(term) for translation in translations for term in translation.terms),
-            used=Counter(str(term) for translation in translations for term in translation.terms if term.is_used),
+            terms_used=Counter(str(term) for translation in translations for term in translation.terms if term.is_used),
         )
 
     def __add__(self, other: Self) -> Self:
@@ -119,15 +117,15 @@ class TranslationStats:
         return found
 
     def glossary_report(self) -> list[str]:
-        """Return lines on how often glossary terms were used, then the entries not always used, worst first."""
+        """Return how often glossary terms were used, and a line for each entry not always used, worst first."""
         if not self.terms:
             return []
-        occurrences, used = self.terms.total(), self.used.total()
+        occurrences, used = self.terms.total(), self.terms_used.total()
         percentage = 100 * used / occurrences
         found = [f"glossary: used {used:,} of {occurrences:,} times ({percentage:.1f} %), {len(self.terms):,} entries"]
-        unused = self.terms - self.used
+        unused = self.terms - self.terms_used
         found += [
-            f"  {entry}: {self.used[entry]:,} of {self.terms[entry]:,}"
+            f"  {entry}: {self.terms_used[entry]:,} of {self.terms[entry]:,}"
             for entry, _ in unused.most_common(_MAX_GLOSSARY_ENTRIES)
         ]
         if len(unused) > _MAX_GLOSSARY_ENTRIES:
@@ -154,7 +152,7 @@ def format_nbest(index: int, translation: Translation) -> str:
 
 
 def format_jsonl(index: int, translation: Translation) -> str:
-    """Format one JSON object; several hypotheses are listed in `hypotheses`, too.
+    """Format one JSON object; if there are several hypotheses, `hypotheses` lists all of them.
 
     `problems` of the best and glossary `terms` are included if there are any. Keys of the input are copied, and an `id`
     of the input replaces the index.

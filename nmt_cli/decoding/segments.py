@@ -1,7 +1,7 @@
 """Splitting of long lines into segments that a model can translate. Nothing is lost; sentences stay whole if they fit.
 
-Sentence ends are found by rules for all scripts, whatever the language. Of the ends of NTREX lines, ten of which are
-joined to one, in 45 languages, they find 85 % and add 6 wrong ones per 100; sentencex 1.0.32 finds 76 % and adds 8.
+Sentence ends are found by the same rules for all languages. In a test on NTREX in 45 languages, with ten lines joined
+to one, the rules find 85 % of the ends of lines and add 6 wrong ends per 100; sentencex 1.0.32 finds 76 % and adds 8.
 """
 
 import re
@@ -27,7 +27,7 @@ _SENTENCE_END = re.compile(rf"(?:[.!?…։؟۔।॥።\u104b།]|፡፡)“?{_C
 _CLAUSE_END = re.compile(rf"[,;:،؛፣]{_CLOSING}\s+|\s+[–-]\s+|\s*—\s*|[、，；：]{_CLOSING}\s*")
 _SPACE = re.compile(r"\s+")
 _CHARACTER = re.compile(r"(?<!\u200d)(?=[^\u0300-\u036f\u200d\ufe00-\ufe0f])")
-"""Between two characters that are not combined into one grapheme."""
+"""Matches between two characters that are not combined into one grapheme."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,16 @@ def split_line(line: str, tokens: list[int], encode: Encode, limits: SegmentLimi
     """
     if not tokens or is_blank(line):
         return []
-    above = limits.max_tokens
+    split_above = limits.max_tokens
     if limits.split_sentences_above is not None:
-        above = min(limits.split_sentences_above, above)
-    ends = list(_sentence_ends(line)) if len(tokens) > above else []
+        split_above = min(limits.split_sentences_above, split_above)
+    ends = list(_sentence_ends(line)) if len(tokens) > split_above else []
     if len(tokens) <= limits.max_tokens and not ends:
         return [Segment(0, len(line), tokens)]
     bounds = pairwise(sorted({0, *ends, len(line)}))
-    return [segment for start, end in bounds for segment in _fitting(line, start, end, encode, limits.max_tokens)]
+    return [
+        segment for start, end in bounds for segment in _split_if_too_long(line, start, end, encode, limits.max_tokens)
+    ]
 
 
 def join_segments(line: str, segments: Sequence[Segment], texts: Sequence[str]) -> str:
@@ -84,7 +86,7 @@ def is_blank(text: str) -> bool:
     return all(unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf") for character in text)
 
 
-def _fitting(
+def _split_if_too_long(
     line: str, start: int, end: int, encode: Encode, max_tokens: int, is_partial: bool = False
 ) -> Iterator[Segment]:
     """Yield a sentence, or its parts if it is too long."""
@@ -97,8 +99,8 @@ def _fitting(
         return
     num_parts = -(-len(tokens) // max_tokens)
     middle = start + _split_position(text, num_parts // 2 / num_parts, 1 / (2 * num_parts))
-    yield from _fitting(line, start, middle, encode, max_tokens, is_partial=True)
-    yield from _fitting(line, middle, end, encode, max_tokens, is_partial=True)
+    yield from _split_if_too_long(line, start, middle, encode, max_tokens, is_partial=True)
+    yield from _split_if_too_long(line, middle, end, encode, max_tokens, is_partial=True)
 
 
 def _strip(line: str, start: int, end: int) -> tuple[int, int]:

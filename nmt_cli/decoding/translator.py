@@ -108,7 +108,7 @@ class Translator:
     def translate(
         self, requests: Iterable[Request], on_progress: OnProgress = lambda lines: None
     ) -> Iterator[Translation]:
-        """Translate lines, in order, while more are read. `on_progress` is called for each batch."""
+        """Yield the translation of each line, in order, while more lines are read."""
         first_line = 1
         for window in windows(requests):
             yield from self.translate_window(window, first_line, on_progress)
@@ -138,8 +138,7 @@ class Translator:
         if self._hard_terms is not None and any(sentence.constraints.hard_terms for sentence in sentences):
             found = self._hard_terms.search(sentences, sources, self._search, on_progress)
         else:
-            found = self.generator.search(sentences, self._strategy, on_progress)
-            found = self._strategy.rerank(found, self._decode)
+            found = self._search(sentences, on_progress)
         results = [SentenceResult(hypotheses) for hypotheses in decode_hypotheses(found, self._decode)]
         if self._repair is not None:
             results = self._repair(sentences, sources, results)
@@ -170,15 +169,16 @@ class Translator:
             tags = self._default_tags
             if request.target_language is not None:
                 tags = self.tags.ids(request.target_language)
-            num_untranslated = 0 if self.context.target_context else len(context)
-            for part, limits, own in zip(parts, constraints, columns, strict=True):
-                found.append(SentenceInput(line, part.tokens, limits, (*tags, *context), own, num_untranslated))
+            num_context_tokens = 0 if self.context.target_context else len(context)
+            for part, constraint, own_columns in zip(parts, constraints, columns, strict=True):
+                all_tags = (*tags, *context)
+                found.append(SentenceInput(line, part.tokens, constraint, all_tags, own_columns, num_context_tokens))
         return found
 
     def _contexts(
         self, requests: Sequence[Request], segments: Sequence[Sequence[Segment]]
     ) -> Sequence[tuple[int, ...]]:
-        """Return the source tokens of the lines before each line, none for a line of several or no segments."""
+        """Return the source tokens of the context of each line; none if it has several segments or no segment."""
         before = [request.context if len(parts) == 1 else () for request, parts in zip(requests, segments, strict=True)]
         lengths = [sum(len(each.tokens) for each in parts) for parts in segments]
         return list(map(self.context.source_prefix, self.context.fit(before, lengths)))

@@ -1,4 +1,4 @@
-"""The filters `duplicates`, `near_duplicates` and `overlap`: pairs with text that also occurs elsewhere, by its key."""
+"""The filters `duplicates`, `near_duplicates` and `overlap`: they find text that also occurs elsewhere by its key."""
 
 import tempfile
 import unicodedata
@@ -18,16 +18,16 @@ from nmt_cli.files import disk_errors
 from nmt_cli.recipe.filters import DuplicatesFilter, NearDuplicatesFilter, OverlapFilter
 
 OVERLAP = "overlap"
-"""The reason for which such pairs are dropped."""
+"""Name of the filter, and the reason under which its dropped pairs are counted."""
 _FIELDS: tuple[KeyFields, ...] = ("pair", "source", "target")
 _MAX_QUOTED = 80
 """Characters of a line that a message quotes."""
 _BUCKET_KEYS = 1 << 21
-"""Distinct keys of a bucket; each takes about 100 bytes of memory while its bucket is processed."""
+"""About how many distinct keys a bucket has; each takes about 100 bytes of memory while its bucket is processed."""
 _MAX_BUCKETS = 512
 """Files that are open at the same time."""
 _ENTRY = np.dtype([("key", "<u8"), ("index", "<i8")])
-_SLICE = 1 << 19
+_KEYS_AT_ONCE = 1 << 19
 """Keys that are distributed to buckets at a time."""
 
 
@@ -44,7 +44,7 @@ class HeldOutKeys:
 
     @classmethod
     def of(cls, sets: Iterable[tuple[str, Iterable[tuple[str, str]]]] = ()) -> "HeldOutKeys":
-        """Compute the keys of sets, given by name, such as `test/news`, and normalised pairs, one per reference."""
+        """Compute the keys of sets, each a name such as `test/news` and its normalised pairs, one per reference."""
         names, sources, targets = [], list[str](), list[str]()
         owners = list[int]()
         for index, (name, pairs) in enumerate(sets):
@@ -60,11 +60,11 @@ class HeldOutKeys:
         return cls(tuple(names), keys, set_indices)
 
     def contains(self, keys: Keys, on: KeyFields) -> Booleans:
-        """Return which keys are those of a line of a set."""
-        known = self.keys[on]
-        if not len(known):
+        """Return which keys occur in a set."""
+        held_out = self.keys[on]
+        if not len(held_out):
             return np.zeros(len(keys), np.bool_)
-        return np.asarray(known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys)
+        return np.asarray(held_out[np.minimum(np.searchsorted(held_out, keys), len(held_out) - 1)] == keys)
 
     def set_name(self, key: np.uint64, on: KeyFields) -> str:
         """Return the first set that contains a line with this key."""
@@ -194,8 +194,8 @@ def _entries(keys: Iterable[Keys], masks: list[Booleans]) -> Iterator[npt.NDArra
     for shard_keys, mask in zip(keys, masks, strict=True):
         if len(shard_keys) != len(mask):
             raise AssertionError(f"{len(shard_keys)} keys for {len(mask)} pairs")
-        for start in range(0, len(mask), _SLICE):
-            indices = start + np.flatnonzero(mask[start : start + _SLICE])
+        for start in range(0, len(mask), _KEYS_AT_ONCE):
+            indices = start + np.flatnonzero(mask[start : start + _KEYS_AT_ONCE])
             entries = np.empty(len(indices), _ENTRY)
             entries["key"], entries["index"] = shard_keys[indices], offset + indices
             yield entries

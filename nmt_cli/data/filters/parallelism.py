@@ -157,7 +157,7 @@ class Repeats:
 
 
 def _candidates_for_runs(texts: list[str], lengths: Integers) -> list[int]:
-    """Return the indices of texts that may contain a run, and of all that do.
+    """Return the indices of texts that may contain a run, among them all that do.
 
     A run of a unit of u characters shows as characters that equal those u positions later, all along.
     """
@@ -199,5 +199,5 @@ class Unmatched:
 
 
 _CANDIDATE = re.compile("[0-9@{%<_:\u0660-\u1fff\u3000-\U0010ffff]")
-"""A pair without any of these characters, and without `www.`, has nothing to match. Most pairs end here."""
+"""A pair without any of these characters, and without `www.`, has nothing to match. Most pairs have none."""
 _DIGIT = re.compile(r"\d")

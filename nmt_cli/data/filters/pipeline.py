@@ -16,7 +16,7 @@ from nmt_cli.text.normalization import normalize_lines
 
 
 class LocalFilter(Protocol):
-    """Judges each pair alone, so that the verdict does not depend on the other pairs of the chunk."""
+    """Judges each pair alone; the other pairs of the chunk make no difference."""
 
     name: str
     """The reason under which dropped pairs are counted, such as `length`."""
@@ -66,21 +66,21 @@ class FilterResult:
     """A chunk of examples and what the filters kept of it."""
 
     raw: Examples
-    """All, as they are in the files."""
+    """All pairs, as they are in the files."""
     normalized: Examples
-    """All, normalised."""
+    """All pairs, normalised."""
     kept: Examples
     """The pairs that no local filter dropped, normalised."""
     indices: Integers
-    """Their indices among all."""
+    """Indices of the kept pairs among all pairs."""
     dropped: dict[str, Integers]
-    """Integers of the dropped pairs by reason; only reasons that occur."""
+    """Indices of the dropped pairs by reason; only reasons that occur."""
     keys: list[Keys]
     """The keys of the kept pairs, for each key filter in order."""
 
     @property
     def held_out(self) -> Integers:
-        """Integers of the pairs that were dropped because they are in a validation or test set."""
+        """Indices of the pairs that were dropped because they are in a validation or test set."""
         return self.dropped.get(OVERLAP, self.indices[:0])
 
 
@@ -96,24 +96,24 @@ class FilterPipeline:
         corpus: str = "",
     ) -> None:
         built = build_filters(filters, languages, held_out)
-        self.local = [each for each in built if not isinstance(each, KeyFilter)]
+        self.local_filters = [each for each in built if not isinstance(each, KeyFilter)]
         self.key_filters = [each for each in built if isinstance(each, KeyFilter)]
         self._normalization, self._corpus = normalization, corpus
 
     def apply(self, raw: Examples) -> FilterResult:
         """Drop what the local filters reject, and compute the keys of the other pairs for the key filters.
 
-        Key filters therefore see only pairs that no local filter drops, whatever their order in the list. Of equal
-        pairs one is kept in any case.
+        So key filters see only pairs that no local filter drops, regardless of the order of the list, and one of
+        several equal pairs is always kept.
         """
         sources, targets = (normalize_lines(self._normalization, side) for side in (raw.sources, raw.targets))
         kept = normalized = Examples(sources, targets, raw.records, raw.columns, self._corpus)
         indices = np.arange(len(raw))
         dropped: dict[str, Integers] = {}
-        for judge in self.local:
-            mask = judge(kept)
+        for local in self.local_filters:
+            mask = local(kept)
             if not mask.all():
-                both = np.concatenate([dropped.get(judge.name, indices[:0]), indices[~mask]])
-                dropped[judge.name] = np.sort(both)
+                before = dropped.get(local.name, indices[:0])
+                dropped[local.name] = np.sort(np.concatenate([before, indices[~mask]]))
                 kept, indices = kept.select(mask), indices[mask]
         return FilterResult(raw, normalized, kept, indices, dropped, [each.keys(kept) for each in self.key_filters])

@@ -1,1 +1,1 @@
-"""Markup and protected text: masked before translation, and reinserted into the translation by word alignment."""
+"""Markup and protected text: masked before translation, then reinserted by word alignment."""

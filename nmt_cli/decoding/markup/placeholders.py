@@ -1,4 +1,4 @@
-"""Masking: text is taken out of a line, and placeholders say what was where.
+"""Masking: take text out of a line, and record in placeholders what was where.
 
     <b>Press</b> {key}.   →   "Press." with placeholders <b>…</b> at 0-5 and {key} at 5
 
@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 _TAG = re.compile(r"<!--.*?-->|<(/?)([A-Za-z_][\w:.-]*)(?:\s[^<>]*?|)(/?)>", re.DOTALL)
-_VOID = frozenset(
+_VOID_ELEMENTS = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
 )
-"""HTML elements without an end tag."""
+"""HTML elements without an end tag (void elements)."""
 _WORD_SEPARATING = frozenset(
     ["br", "p", "div", "li", "td", "th", "tr", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "dd", "option"]
 )
@@ -27,7 +27,7 @@ CLOSING = ".,;:!?…)]}»”’。，、；：！？）」』"
 """Punctuation that follows a word without a space."""
 _BRACKETS = frozenset(["()", "[]", '""', "''", "“”", "„“", "‘’", "«»", "（）", "「」"])
 _LEADING = frozenset([",", ":", ";"])
-"""Punctuation masked together with a span at the beginning of a line."""
+"""Punctuation that is masked together with a span at the beginning of a line, as in "{name}: "."""
 
 Anchor = Literal["next", "previous", "first", "last"]
 """Where a span goes in the translation: before the translation of the next word, behind that of the previous word, or
@@ -40,7 +40,7 @@ class Placeholder:
 
     start: int
     end: int
-    """The characters of the masked text that are enclosed; equal if it encloses nothing."""
+    """`start` to `end` are the enclosed characters of the masked text; both are equal if it encloses nothing."""
     opening: str
     closing: str = ""
     children: tuple["Placeholder", ...] = ()
@@ -76,15 +76,15 @@ def mask_markup(line: str) -> MaskedLine | None:
     for found in _TAG.finditer(line):
         text += html.unescape(line[position : found.start()])
         position = found.end()
-        is_end, name, is_empty = found.group(1), (found.group(2) or "").lower(), bool(found.group(3))
+        is_end_tag, name, is_self_closing = found.group(1), (found.group(2) or "").lower(), bool(found.group(3))
         if name in _WORD_SEPARATING and text and not text[-1].isspace() and line[position : position + 1].strip():
             text += " "
-        if is_end:
+        if is_end_tag:
             if stack[-1].name != name or len(stack) == 1:
                 return None
             tag = stack.pop()
             stack[-1].children.append(Placeholder(tag.start, len(text), tag.opening, found[0], tuple(tag.children)))
-        elif is_empty or not name or name in _VOID:
+        elif is_self_closing or not name or name in _VOID_ELEMENTS:
             stack[-1].children.append(Placeholder(len(text), len(text), found[0]))
         else:
             stack.append(_OpenTag(name, found[0], len(text)))
@@ -94,13 +94,14 @@ def mask_markup(line: str) -> MaskedLine | None:
 
 
 def mask_tags(line: str) -> MaskedLine:
-    """Mask each tag on its own, however they are nested. Entities are not decoded."""
+    """Mask each tag by itself, well nested or not. Entities are not decoded."""
     return mask_spans(MaskedLine(line), _TAG)
 
 
 def mask_spans(masked: MaskedLine, pattern: re.Pattern[str]) -> MaskedLine:
-    """Mask the matches of a pattern in the text, too. Consecutive matches become one placeholder."""
+    """Mask also the matches of a pattern in the text. Consecutive matches become one placeholder."""
     line, text = masked.text, ""
+    # Of each span: its end in the line, the characters removed up to there, its position in the text.
     ends, removed, positions, spans = [0], [0], list[int](), list[Placeholder]()
     for start, end in _spans_to_mask(masked, pattern):
         text += line[ends[-1] : start]
@@ -117,13 +118,13 @@ def mask_spans(masked: MaskedLine, pattern: re.Pattern[str]) -> MaskedLine:
         removed.append(end - len(text))
     text += line[ends[-1] :]
 
-    def move(position: int) -> int:
-        """Return where a character of the text is now; where it would be, if it was removed."""
+    def new_position(position: int) -> int:
+        """Return where a character of the line is in the text; for a masked one, where its span was."""
         index = bisect_right(ends, position) - 1
         moved = position - removed[index]
         return min(moved, positions[index]) if index < len(positions) else moved
 
-    return MaskedLine(text, tuple(_move(each, move) for each in _insert_spans(masked.placeholders, spans)))
+    return MaskedLine(text, tuple(_move(each, new_position) for each in _insert_spans(masked.placeholders, spans)))
 
 
 def count_matches(text: str, pattern: re.Pattern[str]) -> Counter[str]:
@@ -137,7 +138,7 @@ def escape_markup(text: str) -> str:
 
 
 def _spans_to_mask(masked: MaskedLine, pattern: re.Pattern[str]) -> list[tuple[int, int]]:
-    """Return what to mask of a text: matches, consecutive ones as one, with brackets or quotes that hold nothing else.
+    """Return what to mask of a text: each match, or run of matches, with brackets or quotes that enclose only it.
 
     At the beginning of the line the punctuation after the match is included, as in "{name}: ". No span crosses a tag.
     """
@@ -179,10 +180,11 @@ def _anchor(before: str, span: str, after: str) -> Anchor:
     return "next" if after[0].isalnum() or after[0].isspace() else "previous"
 
 
-def _move(placeholder: Placeholder, move: Callable[[int], int]) -> Placeholder:
-    """Move a placeholder. One of which only spans are left gets their anchor."""
-    children = tuple(_move(each, move) for each in placeholder.children)
-    moved = replace(placeholder, start=move(placeholder.start), end=move(placeholder.end), children=children)
+def _move(placeholder: Placeholder, new_position: Callable[[int], int]) -> Placeholder:
+    """Move a placeholder. If only spans are left in it, it gets their anchor."""
+    children = tuple(_move(each, new_position) for each in placeholder.children)
+    start, end = new_position(placeholder.start), new_position(placeholder.end)
+    moved = replace(placeholder, start=start, end=end, children=children)
     if moved.start < moved.end or not children:
         return moved
     return replace(moved, anchor=children[0].anchor, touches=(children[0].touches[0], children[-1].touches[1]))

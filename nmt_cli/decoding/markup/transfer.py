@@ -1,7 +1,4 @@
-"""Translation of lines with markup or protected text, which come out exactly once.
-
-What was masked is reinserted into the translation by word alignment.
-"""
+"""Translation of lines with markup or protected text: word alignment reinserts each masked piece exactly once."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -30,6 +27,7 @@ TranslateWindow = Callable[[Sequence[Request]], list[Translation]]
 _WORD = re.compile(r"[^ \t]+")
 
 Bounds = tuple[int, int]
+"""Start and end (exclusive), in characters of the translation."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +86,12 @@ class MarkupTransfer:
         return replace(translation, source=line.request.text, hypotheses=hypotheses, is_malformed=line.is_malformed)
 
     def _unmask_text(self, line: _MaskedRequest, found: TranslatedText) -> TranslatedText:
-        known, options = found.annotation or Annotation(), self._options
-        text = reinsert_markup(line.line, found.text, known.alignment or (), line.escape)
+        computed, options = found.annotation or Annotation(), self._options
+        text = reinsert_markup(line.line, found.text, computed.alignment or (), line.escape)
         annotation = None
         if options.alignment or options.word_scores:
             annotation = Annotation(
-                known.alignment if options.alignment else None, known.word_scores if options.word_scores else None
+                computed.alignment if options.alignment else None, computed.word_scores if options.word_scores else None
             )
         return replace(found, text=text, annotation=annotation)
 
@@ -117,8 +115,9 @@ def compile_protected(patterns: Sequence[str]) -> re.Pattern[str] | None:
 def reinsert_markup(masked: MaskedLine, translation: str, links: Iterable[Link], escape: Callable[[str], str]) -> str:
     """Insert each placeholder of a line into its translation exactly once, nested as before.
 
-    A placeholder that encloses words goes around the words aligned to them, without those that would add more
-    unaligned than aligned words. One that encloses nothing goes before the word aligned to the next one.
+    A placeholder that encloses words goes around the words aligned to them; an aligned word is left out if more
+    unaligned than aligned words would be enclosed with it. A placeholder that encloses nothing goes before the word
+    aligned to the next source word.
 
     Args:
         links: The alignment of the words of the masked text and of the translation.
@@ -141,7 +140,7 @@ class _Reinsertion:
     def write(self, placeholders: Sequence[Placeholder], bounds: Bounds, escape: Callable[[str], str]) -> str:
         """Return the translation within bounds with the placeholders of one level."""
         written, position = "", bounds[0]
-        for (start, end), placeholder in self._side_by_side(placeholders, bounds):
+        for (start, end), placeholder in self._arrange(placeholders, bounds):
             written += escape(self.target[position:start])
             before, after = self._spacing(written[-1:], self.target[start : bounds[1]][:1], placeholder)
             inner = self.write(placeholder.children, (start, end), escape)
@@ -149,11 +148,11 @@ class _Reinsertion:
             position = end
         return written + escape(self.target[position : bounds[1]])
 
-    def _side_by_side(self, placeholders: Sequence[Placeholder], bounds: Bounds) -> list[tuple[Bounds, Placeholder]]:
-        """Return the placeholders of one level in target order with their characters, without overlaps, in bounds."""
-        wanted = [(*self._range(placeholder), index) for index, placeholder in enumerate(placeholders)]
+    def _arrange(self, placeholders: Sequence[Placeholder], bounds: Bounds) -> list[tuple[Bounds, Placeholder]]:
+        """Return the placeholders of one level in target order, each with its own bounds, which do not overlap."""
+        ranges = [(*self._range(placeholder), index) for index, placeholder in enumerate(placeholders)]
         placed, free = [], bounds[0]
-        for start, end, index in sorted(wanted):
+        for start, end, index in sorted(ranges):
             start = min(max(start, free), bounds[1])
             free = min(max(end, start), bounds[1])
             placed.append(((start, free), placeholders[index]))
@@ -168,8 +167,8 @@ class _Reinsertion:
             position = self._single_position(placeholder, first)
             return position, position
         first_target, last_target = _densest_run(aligned)
-        start = self._character(placeholder.start, first, first_target, at_end=False)
-        return start, max(start, self._character(placeholder.end, end - 1, last_target, at_end=True))
+        start = self._target_position(placeholder.start, first, first_target, at_end=False)
+        return start, max(start, self._target_position(placeholder.end, end - 1, last_target, at_end=True))
 
     def _single_position(self, placeholder: Placeholder, next_word: int) -> int:
         """Return where a placeholder that encloses nothing goes; `next_word` is the source word after it."""
@@ -186,10 +185,10 @@ class _Reinsertion:
             return self.target_words[following[0][1]][0]
         return self.target_words[self.links[-1][1]][1] if self.links and next_word else len(self.target)
 
-    def _character(self, position: int, source_word: int, target_word: int, at_end: bool) -> int:
-        """Return where in a target word a boundary within or beside the source word falls.
+    def _target_position(self, position: int, source_word: int, target_word: int, at_end: bool) -> int:
+        """Return where a boundary within or beside a source word falls in its target word.
 
-        It is known if the words are spelled alike; a boundary beside punctuation stays beside it.
+        In a word that is copied it stays in place; beside punctuation it stays beside it.
         """
         source_start, source_end = self.source_words[source_word]
         start, end = self.target_words[target_word]
@@ -210,8 +209,8 @@ class _Reinsertion:
         return " " if needs_before else "", " " if needs_after else ""
 
 
-def _densest_run(indices: Sequence[int]) -> Bounds:
-    """Return first and last of the run that holds the most of these indices, minus the number of others within it."""
+def _densest_run(indices: Sequence[int]) -> tuple[int, int]:
+    """Return first and last of the run with the highest score: these indices in it less the others in it."""
     best, best_count = (indices[0], indices[0]), 0
     count, start = 0, indices[0]
     for position, index in enumerate(indices):
