@@ -77,7 +77,7 @@ def _held_out_sections(data: Data) -> Mapping[str, AnyCorpus | TestSet]:
 
 
 def _report_dropped(data: Data, name: str, dropped: Counter[str]) -> list[DataFinding]:
-    reasons, advice = drop_reasons(data), "they are dropped; check that the file is what the recipe says"
+    reasons, advice = drop_reasons(data), "they are dropped; check that the file matches the recipe"
     return [
         DataFinding("warning", "files", name, f"{_count(count, 'record')}: {reasons[reason]}", advice)
         for reason, count in dropped.items()
@@ -156,7 +156,7 @@ class LeakDetector:
         num_sources = sum(source in self._found_sources for source, _ in pairs)
         if num_pairs and (is_refused or "pair" not in removed):
             message = f"{percentage(num_pairs, len(pairs))} of the pairs ({num_pairs:,}) are also in the training text"
-            advice = "remove them from either; the filter `overlap` does it"
+            advice = "the filter `overlap` removes them from the training text"
             yield DataFinding("error" if is_refused else "warning", "leaks", name, message, advice)
         elif num_sources > _MAX_KNOWN_SOURCES * len(pairs) and "source" not in removed:
             fraction = percentage(num_sources, len(pairs))
