@@ -11,7 +11,7 @@ import numpy as np
 from nmt_cli.data.batches import batch_by_size, collate
 from nmt_cli.data.blocks import BlockReader
 from nmt_cli.data.preparation.manifest import CorpusStats
-from nmt_cli.data.preparation.shard_files import id_type
+from nmt_cli.data.preparation.shard_files import id_dtype
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.token_corpus import TokenCorpus
 from nmt_cli.data.tokenizer import Tokenizer
@@ -92,7 +92,7 @@ def prepare(folder: Path, algorithm: str, sources: list[str], targets: list[str]
     lengths = {
         side: Counter({length: count * shards for length, count in found.items()}) for side, found in counts.items()
     }
-    stats = CorpusStats("train/text", shards=[len(sources)] * shards, lengths=lengths)
+    stats = CorpusStats("train/text", shard_sizes=[len(sources)] * shards, lengths=lengths)
     return Prepared(
         tokenizer, [TokenCorpus(shard.parent, stats, tokenizer)], {}, {"settings": {"data.max_length": 200}}
     )
@@ -102,7 +102,7 @@ def _write_side(shard: Path, side: str, vocabulary: Vocabulary, lines: list[str]
     """Write the files of one side and return the number of lines by length."""
     rows = vocabulary.encode(lines)
     encoded = [f"{line}\n".encode() for line in lines]
-    kind = id_type(len(vocabulary))
+    kind = id_dtype(len(vocabulary))
     (shard / f"{side}.bin").write_bytes(np.array([token for row in rows for token in row], kind).tobytes())
     (shard / f"{side}.txt").write_bytes(b"".join(encoded))
     for name, lengths in (("offsets", map(len, rows)), ("lines", map(len, encoded))):

@@ -8,7 +8,7 @@ import numpy as np
 
 from nmt_cli.data.alignments import normalized_indices, word_at, words_of
 from nmt_cli.data.arrays import Array, Integers, starts_of
-from nmt_cli.data.preparation.shard_files import column_type
+from nmt_cli.data.preparation.shard_files import column_dtype
 from nmt_cli.data.token_corpus import NO_COLUMNS, Columns
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.vocabulary import FACTORS
@@ -63,7 +63,7 @@ def token_factors(tokenizer: Tokenizer, sources: Sequence[FactoredSource], token
     words[np.isin(tokens, list(tokenizer.source.tags.values()))] = _NO_WORD
     values = zip(*(source.values for source in sources), strict=True) if sources else [()] * len(tokenizer.factors)
     ids = tokenizer.factors.ids([chain.from_iterable(rows) for rows in values])
-    return {FACTORS: np.array([[*row, 0] for row in ids], column_type(tokenizer.factors.sizes)).T[words]}
+    return {FACTORS: np.array([[*row, 0] for row in ids], column_dtype(tokenizer.factors.sizes)).T[words]}
 
 
 def _raw_indices(source: FactoredSource, first: int, normalize: Callable[[str], str]) -> Sequence[int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.data.preparation.corpora import data_settings, file_identity, input_files
-from nmt_cli.data.preparation.manifest import FORMAT, KIND, CorpusStats, fingerprint_of
+from nmt_cli.data.preparation.manifest import FORMAT_VERSION, MANIFEST_KIND, CorpusStats, fingerprint_of
 from nmt_cli.data.token_corpus import TokenCorpus
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, NmtError
@@ -95,7 +95,8 @@ def _read_manifest(recipe: Recipe, hash_of: Callable[[Path], str]) -> dict[str, 
     except DataError as error:
         raise DataError(f"{error}; run `nmt preprocess` again") from error
     parts = [manifest.get(part) for part in ("settings", "inputs", "corpora")]
-    if (manifest.get("kind"), manifest.get("format")) != (KIND, FORMAT) or not all(isinstance(p, dict) for p in parts):
+    is_current = manifest.get("kind") == MANIFEST_KIND and manifest.get("format") == FORMAT_VERSION
+    if not is_current or not all(isinstance(part, dict) for part in parts):
         raise DataError(f"{folder}: is not data prepared by this version of nmt; run `nmt preprocess`")
     return manifest
 

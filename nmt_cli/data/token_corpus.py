@@ -67,14 +67,15 @@ class TokenCorpus:
 
     def __init__(self, folder: Path, stats: CorpusStats, tokenizer: Tokenizer) -> None:
         self.name = folder.name
-        self.prefix: list[int] = stats.prefix
+        self.prefix: list[int] = stats.prefix_ids
         """Ids of the tags with which each source begins; the text does not contain them."""
         self.source_tokens, self.target_tokens = stats.num_tokens("source"), stats.num_tokens("target")
         self._lengths = stats.lengths
-        self._edges: Integers = np.cumsum([0, *stats.shards])
+        self._edges: Integers = np.cumsum([0, *stats.shard_sizes])
         self._format = ShardFormat.of(tokenizer)
         self._shards = [
-            _Shard(folder / f"{index:05}", size, tokenizer, self._format) for index, size in enumerate(stats.shards)
+            _Shard(folder / f"{index:05}", size, tokenizer, self._format)
+            for index, size in enumerate(stats.shard_sizes)
         ]
 
     def __len__(self) -> int:

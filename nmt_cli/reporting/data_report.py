@@ -158,8 +158,8 @@ def corpora_table(prepared: PreparedSummary) -> tuple[list[str], list[list[str]]
     rows = []
     for corpus in prepared.corpora:
         tokens = [corpus.num_tokens(side) for side in SIDES]
-        means = " → ".join(f"{count / corpus.kept:.1f}" for count in tokens)
-        rows.append([corpus.name, f"{corpus.read:,}", f"{corpus.kept:,}", *map(_short_count, tokens), means])
+        means = " → ".join(f"{count / corpus.num_kept:.1f}" for count in tokens)
+        rows.append([corpus.name, f"{corpus.num_read:,}", f"{corpus.num_kept:,}", *map(_short_count, tokens), means])
     return ["corpus", "read", "kept", "source", "target", "mean"], rows
 
 
@@ -167,14 +167,14 @@ def drop_lines(prepared: PreparedSummary) -> Iterator[str]:
     """Yield how many pairs of each corpus were dropped, and why, with an example each to show a filter's mistakes."""
     for corpus in prepared.corpora:
         if drops := prepared.drops(corpus):
-            dropped = corpus.read - corpus.kept
-            yield f"{corpus.name}: {dropped:,} of {corpus.read:,} pairs dropped ({dropped / corpus.read:.2%})"
+            dropped = corpus.num_read - corpus.num_kept
+            yield f"{corpus.name}: {dropped:,} of {corpus.num_read:,} pairs dropped ({dropped / corpus.num_read:.2%})"
             for drop in drops:
                 yield from _reason_lines(corpus, drop)
 
 
 def _reason_lines(corpus: CorpusStats, drop: DropStats) -> Iterator[str]:
-    fraction = drop.num_pairs / corpus.read
+    fraction = drop.num_pairs / corpus.num_read
     yield _truncate(f"{drop.num_pairs:>9,} {fraction:>7.2%}  {drop.description} ({drop.reason})")
     for example in drop.examples[:1]:
         label = f"record {example.record:,}: "

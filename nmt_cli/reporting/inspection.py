@@ -10,7 +10,7 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.console import duration
-from nmt_cli.data.preparation.manifest import KIND, read_prepared_summary
+from nmt_cli.data.preparation.manifest import MANIFEST_KIND, read_prepared_summary
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, ModelError, NmtError
 from nmt_cli.recipe.loading import load_recipe
@@ -143,8 +143,8 @@ def _translate_command(path: Path) -> str:
 def _prepared(path: Path) -> Description:
     prepared = read_prepared_summary(path)
     facts = {
-        corpus.name: f"{corpus.kept:,} of {corpus.read:,} pairs, {corpus.num_tokens('target'):,} target subwords"
-        for corpus in prepared.corpora
+        each.name: f"{each.num_kept:,} of {each.num_read:,} pairs, {each.num_tokens('target'):,} target subwords"
+        for each in prepared.corpora
     }
     facts |= {key: str(value) for key, value in prepared.settings.items() if key.startswith("tokenizer.")}
     facts["fingerprint"] = prepared.fingerprint
@@ -275,7 +275,7 @@ _FOLDERS: list[tuple[Callable[[Path], bool], Callable[[Path], Description]]] = [
     (lambda path: RunDirectory(path).summary.is_file(), _run),
     (lambda path: (path / CONFIG).is_file() and (path / WEIGHTS).is_file(), _model),
     (lambda path: (path / STATE).is_file() and (path / WEIGHTS).is_file(), _checkpoint),
-    (lambda path: read_manifest_or_empty(path).get("kind") == KIND, _prepared),
+    (lambda path: read_manifest_or_empty(path).get("kind") == MANIFEST_KIND, _prepared),
     (lambda path: "exported" in read_manifest_or_empty(path), _export),
     (Tokenizer.is_saved_in, _tokenizer),
     (lambda path: (path / SCORES).is_file() and (path / HYPOTHESES).is_file(), _evaluation),

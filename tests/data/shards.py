@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nmt_cli.data.preparation.manifest import CorpusStats
-from nmt_cli.data.preparation.shard_files import id_type
+from nmt_cli.data.preparation.shard_files import id_dtype
 from nmt_cli.data.token_corpus import TokenCorpus
 from nmt_cli.data.tokenizer import Tokenizer
 
@@ -53,13 +53,14 @@ def write_shards(
             (shard / "alignment.bin").write_bytes(np.array([int(w) for row in some for w in row], "<u4").tobytes())
         first += size
     lengths = {side: Counter(map(len, rows)) for side, (_, rows, _) in sides.items()}
-    return CorpusStats(f"train/{folder.name}", len(sources), shards=list(shards), prefix=list(prefix), lengths=lengths)
+    name, num_read = f"train/{folder.name}", len(sources)
+    return CorpusStats(name, num_read, shard_sizes=list(shards), prefix_ids=list(prefix), lengths=lengths)
 
 
 def _write_side(
     shard: Path, side: str, lines: Sequence[str], rows: Sequence[Sequence[int]], vocabulary_size: int
 ) -> None:
-    kind = id_type(vocabulary_size)
+    kind = id_dtype(vocabulary_size)
     (shard / f"{side}.bin").write_bytes(np.array([token for row in rows for token in row], kind).tobytes())
     _write_offsets(shard / f"{side}.offsets", [len(row) for row in rows])
     encoded = [f"{line}\n".encode() for line in lines]

@@ -120,7 +120,7 @@ def test_block_with_tiny_weight_is_empty(corpora: list[TokenCorpus]) -> None:
 def test_block_of_huge_corpus_reads_only_its_spans(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stats = replace(write_shards(tmp_path / "huge", tokenizer, ["a"], ["b"]), shards=[1_000_000] * 100)
+    stats = replace(write_shards(tmp_path / "huge", tokenizer, ["a"], ["b"]), shard_sizes=[1_000_000] * 100)
     corpus, asked = TokenCorpus(tmp_path / "huge", stats, tokenizer), []
     nothing = corpus.read(np.empty((0, 2), np.int64))
 

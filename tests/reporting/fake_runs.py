@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.data.preparation.manifest import FORMAT, KIND, fingerprint_of
+from nmt_cli.data.preparation.manifest import FORMAT_VERSION, MANIFEST_KIND, fingerprint_of
 from nmt_cli.recipe.loading import resolved_yaml
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import RunDirectory
@@ -100,7 +100,7 @@ def write_prepared(folder: Path) -> str:
             "lengths": {"source": histogram, "target": histogram},
         }
     words = {"empty": "a side is empty", "too_long": "a side has more than 9 subwords"}
-    about = {"kind": KIND, "format": FORMAT, "settings": {}, "inputs": {}, "reasons": words}
+    about = {"kind": MANIFEST_KIND, "format": FORMAT_VERSION, "settings": {}, "inputs": {}, "reasons": words}
     files.write_manifest(folder, {**about, "corpora": corpora})
     return fingerprint_of(files.read_json(folder / files.MANIFEST))
 

@@ -1,1 +1,1 @@
-"""Preprocessing: corpora → prepared data, in shards, by any number of processes and jobs, then merged."""
+"""Preprocessing: jobs prepare shards of the corpora in parallel, and one job merges them into the prepared data."""

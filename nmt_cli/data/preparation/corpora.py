@@ -12,7 +12,7 @@ from nmt_cli.recipe.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 
 _TRAINING_KEYS = {"weight"}
-"""Settings of a corpus that affect training and not the prepared data."""
+"""Settings of a corpus that affect only training, not the prepared data."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def corpus_tasks(recipe: Recipe) -> list[CorpusTask]:
 
 
 def input_files(recipe: Recipe) -> dict[str, Path]:
-    """Return all files that the prepared data depends on, by corpus and key.
+    """Return all files that the prepared data depends on, by corpus or tokenizer key.
 
     Test sets are included if a filter drops their lines from training.
     """
@@ -89,7 +89,7 @@ def data_settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
 
 
 def _reading_settings(corpus: AnyCorpus) -> dict[str, Any]:
-    """Return how a corpus is read, without the names of its files."""
+    """Return the settings with which a corpus is read, without its file names."""
     found = {key: value for key, value in corpus if key not in _TRAINING_KEYS and not isinstance(value, Path)}
     if isinstance(corpus, LinesCorpus):
         found["factors"] = sorted(corpus.factors)
@@ -107,7 +107,7 @@ def check_file(path: Path) -> None:
 
 
 def file_identity(path: Path, sha256: Callable[[Path], str] = files.sha256) -> dict[str, Any]:
-    """Return the size and hash of a file. Its name and time do not matter."""
+    """Return the size and hash of a file, which identify it regardless of its name and modification time."""
     check_file(path)
     try:
         return {"bytes": path.stat().st_size, "sha256": sha256(path)}

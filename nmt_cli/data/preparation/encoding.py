@@ -33,7 +33,7 @@ Buffers = dict[str, bytes]
 
 @dataclass(frozen=True)
 class EncodedChunk:
-    """The pairs that are kept of a raw chunk."""
+    """The encoded pairs of a raw chunk that are kept."""
 
     corpus: str
     """Name of the corpus task."""
@@ -46,14 +46,14 @@ class EncodedChunk:
 
 
 class ChunkCleaner:
-    """Decodes, normalises and filters chunks. Of validation corpora only pairs with an empty side are dropped."""
+    """Decodes, normalises and filters chunks. From validation corpora, only pairs with an empty side are dropped."""
 
     def __init__(self, data: Data, normalization: str, held_out: HeldOutKeys) -> None:
         self._data, self._normalization, self._held_out = data, normalization, held_out
         self._pipelines = dict[str, FilterPipeline]()
 
     def __call__(self, task: CorpusTask, chunk: RawChunk) -> tuple[FilterResult, DropCounts]:
-        """Return what the filters keep of a chunk, and what was dropped up to here."""
+        """Return the result of the filters for a chunk, and counts of all pairs dropped by decoding and filters."""
         examples, drops = decode(task.corpus, chunk, self._data.on_error)
         if task.name not in self._pipelines:
             filters, name = self._data.filters if task.is_training else [], task.name.partition("/")[2]
@@ -67,7 +67,7 @@ class ChunkCleaner:
 
 
 def drop_reasons(data: Data) -> dict[str, str]:
-    """Return the description of each reason for which pairs are dropped, in the order in which they are checked."""
+    """Return the description of each reason to drop a pair, in the order in which the reasons are checked."""
     filters = build_filters(data.filters, (data.source_language, data.target_language), HeldOutKeys.of())
     return {
         "not_utf8": "a line is not UTF-8",
@@ -128,7 +128,7 @@ class ChunkEncoder:
 
 
 def _may_fit(vocabulary: Vocabulary, lines: list[str], max_length: float) -> Booleans:
-    """Return which lines can have few enough tokens; to encode a line of megabytes would take long."""
+    """Return a mask of the lines that may have at most `max_length` tokens, to avoid encoding lines of megabytes."""
     if not lines or vocabulary.min_tokens(max(lines, key=len)) <= max_length:
         return np.ones(len(lines), bool)
     return np.fromiter((vocabulary.min_tokens(line) <= max_length for line in lines), bool, len(lines))
@@ -136,7 +136,7 @@ def _may_fit(vocabulary: Vocabulary, lines: list[str], max_length: float) -> Boo
 
 @dataclass(frozen=True)
 class _EncodedLines:
-    """One side of some pairs."""
+    """One side of a batch of pairs."""
 
     lines: list[str]
     tokens: npt.NDArray[np.int32]
@@ -163,13 +163,13 @@ class _EncodedLines:
 def join_context(
     result: FilterResult, settings: Context | None, context: FilterResult | None
 ) -> tuple[list[str], list[str]]:
-    """Return the sources and targets of the kept pairs, each after those before it in its document.
+    """Return the sources and targets of the kept pairs, each preceded by its context from the same document.
 
-    A pair with an empty source and target ends a document. So does a pair that is in a validation or test set, as
-    training must not see it. Pairs that other filters dropped are part of the context.
+    A pair with an empty source and target ends a document. A pair that is in a validation or test set also ends it, so
+    that training does not see the pair. Pairs that other filters dropped are part of the context.
 
     Args:
-        context: The records before these.
+        context: Result of the filters for the preceding records.
     """
     if settings is None:
         return result.kept.sources, result.kept.targets
@@ -195,7 +195,7 @@ def join_context(
 def _alignment_buffers(
     task: CorpusTask, raw: Examples, pairs: Examples, raw_indices: Integers, tokenizer: Tokenizer
 ) -> Buffers:
-    """Return the word alignments of the kept pairs, between normalised words."""
+    """Return the buffers with the word alignments of the kept pairs. Links are between normalised words."""
     links = list[list[WordLink]]()
     for row, index in enumerate(raw_indices.tolist()):
         texts, normalized = (raw.sources[index], raw.targets[index]), (pairs.sources[row], pairs.targets[row])
@@ -211,7 +211,7 @@ def _alignment_buffers(
 def _source_columns(
     raw: Examples, pairs: Examples, raw_indices: Integers, tokenizer: Tokenizer, source: _EncodedLines
 ) -> dict[str, npt.NDArray[np.generic]]:
-    """Return the source columns of the tokens of `source`, the sources of the kept pairs."""
+    """Return the source columns of the kept pairs by name, with one row per token of `source`."""
     values = [pairs.source_columns[name] for name in tokenizer.factors.names]
     sources = [
         FactoredSource(raw.sources[index], pairs.sources[row], [words_of(lines[row]) for lines in values])

@@ -12,9 +12,9 @@ from nmt_cli.data.preparation.shard_files import SIDES
 from nmt_cli.data.reading.examples import DropCounts, DroppedExample
 from nmt_cli.errors import DataError
 
-KIND = "data prepared by nmt"
-"""Identifies the folder in its manifest."""
-FORMAT = 3
+MANIFEST_KIND = "data prepared by nmt"
+"""Value of `kind` in the manifest of a prepared folder."""
+FORMAT_VERSION = 3
 
 
 @dataclass
@@ -23,20 +23,20 @@ class CorpusStats:
 
     name: str
     """train/NAME or valid/NAME."""
-    read: int = 0
-    """Records."""
+    num_read: int = 0
+    """Number of records read."""
     drops: DropCounts = field(default_factory=DropCounts)
-    shards: list[int] = field(default_factory=list)
-    """Pairs of each shard."""
-    prefix: list[int] = field(default_factory=list)
-    """Tags with which each source begins, as ids."""
+    shard_sizes: list[int] = field(default_factory=list)
+    """Number of pairs of each shard."""
+    prefix_ids: list[int] = field(default_factory=list)
+    """Ids of the tags before each source."""
     lengths: dict[str, Counter[int]] = field(default_factory=lambda: {side: Counter() for side in SIDES})
     """For each side, source and target: number of pairs by length in tokens."""
 
     @property
-    def kept(self) -> int:
-        """Pairs."""
-        return sum(self.shards)
+    def num_kept(self) -> int:
+        """Number of pairs kept."""
+        return sum(self.shard_sizes)
 
     def num_tokens(self, side: str) -> int:
         """Return the number of tokens of the kept pairs on a side."""
@@ -46,18 +46,18 @@ class CorpusStats:
         """Return plain data for the manifest."""
         lengths = {side: {str(n): pairs for n, pairs in sorted(self.lengths[side].items())} for side in SIDES}
         return {
-            "read": self.read,
-            "kept": self.kept,
+            "read": self.num_read,
+            "kept": self.num_kept,
             **self.drops.to_json(),
             **{f"{side}_tokens": self.num_tokens(side) for side in SIDES},
-            "shards": self.shards,
-            "prefix": self.prefix,
+            "shards": self.shard_sizes,
+            "prefix": self.prefix_ids,
             "lengths": lengths,
         }
 
     @classmethod
     def from_json(cls, name: str, entry: Mapping[str, Any]) -> "CorpusStats":
-        """Read what `to_json` returned. KeyError, TypeError or ValueError if it is anything else."""
+        """Convert the result of `to_json` back. Raise KeyError, TypeError or ValueError if `entry` is malformed."""
         lengths = {
             side: Counter({int(length): int(pairs) for length, pairs in entry["lengths"][side].items()})
             for side in SIDES
@@ -108,9 +108,9 @@ def read_prepared_summary(folder: Path) -> PreparedSummary:
     """
     manifest = files.read_json(folder / files.MANIFEST)
     try:
-        if manifest["kind"] != KIND:
+        if manifest["kind"] != MANIFEST_KIND:
             raise DataError(f"{folder}: is not data prepared by nmt")
-        if manifest["format"] != FORMAT:
+        if manifest["format"] != FORMAT_VERSION:
             raise DataError(f"{folder}: is not data prepared by this version of nmt; run `nmt preprocess`")
         reasons = {str(reason): str(description) for reason, description in manifest["reasons"].items()}
         corpora = [CorpusStats.from_json(name, entry) for name, entry in manifest["corpora"].items()]
@@ -120,5 +120,5 @@ def read_prepared_summary(folder: Path) -> PreparedSummary:
 
 
 def fingerprint_of(manifest: dict[str, Any]) -> str:
-    """Return the SHA-256 of all that a manifest contains about the files."""
+    """Return the SHA-256 of the file entries of a manifest."""
     return hashlib.sha256(files.json_bytes(manifest["files"])).hexdigest()

@@ -1,8 +1,8 @@
-"""Preprocessing: from the corpora of a recipe to its prepared folder, or the shards that one job makes.
+"""Preprocess the corpora of a recipe into its prepared folder, or into the shards of one job.
 
 1. Measure the corpora, and train the tokenizer on a sample (`tokenizer_training`), unless an earlier job did.
 2. Read each corpus as raw chunks, shard by shard; skip shards that are complete (`shards.missing_chunks`).
-3. Decode, normalise, filter and encode each chunk in some worker process (`encoding`).
+3. Decode, normalise, filter and encode each chunk in a worker process (`encoding`).
 4. Append the encoded chunks to their shard (`shards.ShardStore`).
 5. Drop duplicates over all shards, and link or copy the shards into the prepared folder (`shards.merge_shard`).
 6. Write the manifest, and rename the folder into place.
@@ -31,10 +31,10 @@ from nmt_cli.data.preparation.corpora import (
     input_files,
 )
 from nmt_cli.data.preparation.encoding import ChunkEncoder, drop_reasons
-from nmt_cli.data.preparation.manifest import FORMAT, KIND, CorpusStats
+from nmt_cli.data.preparation.manifest import FORMAT_VERSION, MANIFEST_KIND, CorpusStats
 from nmt_cli.data.preparation.shard_files import ShardFormat
 from nmt_cli.data.preparation.shards import ShardStore, apply_key_filters, merge_shard, missing_chunks
-from nmt_cli.data.preparation.tokenizer_training import measure, train_tokenizer
+from nmt_cli.data.preparation.tokenizer_training import measure_corpora, train_tokenizer
 from nmt_cli.data.prepared import HASHES, TOKENIZER
 from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.tokenizer import Tokenizer
@@ -48,7 +48,7 @@ from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
 
 _CORPORA = "corpora.json"
-"""Beside the trained tokenizer: number of records of each corpus."""
+"""File in the tokenizer folder: number of records of each corpus."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ ALL_WORK = PreprocessJob()
 def prepare(
     recipe: Recipe, pretrained: Tokenizer | None = None, job: PreprocessJob = ALL_WORK, num_processes: int = 1
 ) -> None:
-    """Do a job. The one that merges replaces the prepared folder of the recipe atomically.
+    """Run a job. A job that merges replaces the prepared folder of the recipe atomically.
 
     Args:
         pretrained: The tokenizer that the recipe names; None if one is trained.
 
     Raises:
-        DataError: An input is missing, invalid or changes meanwhile; or data.prepared was not made by this function.
+        DataError: An input is missing, invalid, or changes during the job; or `prepare` did not make data.prepared.
         RunInUseError: Another process does the same job, or merges.
     """
     folder = recipe.data.prepared
@@ -83,25 +83,25 @@ def prepare(
     with _locked(folder, job):
         work, tasks = _work_folder(folder), corpus_tasks(recipe)
         held_out = _held_out_keys(recipe, pretrained.normalization if pretrained else recipe.tokenizer.normalization)
-        check = partial(_check_unchanged, recipe, inputs, hashes)
-        tokenizer_folder = _tokenizer_folder(recipe, pretrained, work, inputs, held_out, num_processes, check)
+        check_inputs = partial(_check_unchanged, recipe, inputs, hashes)
+        tokenizer_folder = _tokenizer_folder(recipe, pretrained, work, inputs, held_out, num_processes, check_inputs)
         tokenizer, num_records = Tokenizer.load(tokenizer_folder), files.read_json(tokenizer_folder / _CORPORA)
         settings = data_settings(recipe, (pretrained or tokenizer).fingerprint)
-        origin = {"format": FORMAT, "settings": settings, "inputs": inputs}
-        job_hash = _hash({**origin, "tokenizer": tokenizer.fingerprint, "shard": shards.SHARD_RECORDS})
-        store = ShardStore(work, job_hash, check, ShardFormat.of(tokenizer).offset_files)
+        origin = {"format": FORMAT_VERSION, "settings": settings, "inputs": inputs}
+        content_hash = _hash({**origin, "tokenizer": tokenizer.fingerprint, "shard": shards.SHARD_RECORDS})
+        store = ShardStore(work, content_hash, check_inputs, ShardFormat.of(tokenizer).offset_files)
         if job.shard is not None:
-            opener = partial(ChunkEncoder, recipe, tokenizer_folder, held_out)
+            factory = partial(ChunkEncoder, recipe, tokenizer_folder, held_out)
             context = recipe.data.context.sentences if recipe.data.context else 0
             with ProgressBar("encoding", "records", sum(num_records.values())) as progress:
                 chunks = missing_chunks(store, tasks, job.shard, context, progress.advance)
-                store.write(map_ordered(num_processes, opener, chunks))
+                store.write(map_ordered(num_processes, factory, chunks))
         if job.merge:
-            _merge(recipe, tokenizer, store, tasks, {"kind": KIND, **origin})
+            _merge(recipe, tokenizer, store, tasks, {"kind": MANIFEST_KIND, **origin})
             for name, entry in files.read_json(folder / files.MANIFEST)["files"].items():
                 hashes.cache_hash(folder / name, entry["sha256"])
             hashes.save()
-            _remove(work)
+            _remove_work_folder(work)
 
 
 def check_paths(recipe: Recipe) -> None:
@@ -128,7 +128,7 @@ def _is_prepared(folder: Path) -> bool:
         manifest = files.read_json(folder / files.MANIFEST)
     except NmtError:
         return False
-    return isinstance(manifest, dict) and manifest.get("kind") == KIND
+    return isinstance(manifest, dict) and manifest.get("kind") == MANIFEST_KIND
 
 
 @contextmanager
@@ -145,22 +145,22 @@ def _locked(folder: Path, job: PreprocessJob) -> Iterator[None]:
 
 
 def _work_folder(folder: Path) -> Path:
-    """Return the folder of the shards in preparation."""
+    """Return the folder of unmerged shards and of the tokenizer in training."""
     return folder.with_name(folder.name + ".parts")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the files that a job killed at its very end left beside its prepared folder."""
+    """Remove temporary files beside the prepared folder, left by a job that was killed after writing it."""
     work = _work_folder(folder)
     if work.exists() or files.remnants(work) or files.remnants(folder):
         with suppress(RunInUseError), _locked(folder, ALL_WORK):
-            _remove(work)
+            _remove_work_folder(work)
             for path in files.remnants(folder):
                 files.remove(path)
 
 
-def _remove(work: Path) -> None:
-    """Remove a work folder. It is renamed first, so that a partly removed folder is never used."""
+def _remove_work_folder(work: Path) -> None:
+    """Remove a work folder. Rename it first, so that no job uses a partly removed folder."""
     aside = files.temporary(work)
     files.remove(aside)
     if work.exists():
@@ -175,7 +175,7 @@ def _held_out_keys(recipe: Recipe, normalization: str) -> HeldOutKeys:
         return HeldOutKeys.of()
     normalize = NORMALIZATIONS[normalization]
 
-    def sets() -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
+    def held_out_sets() -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
         for task in corpus_tasks(recipe):
             if not task.is_training:
                 yield task.name, read_pairs(task.corpus, task.languages, recipe.data.on_error)
@@ -184,7 +184,7 @@ def _held_out_keys(recipe: Recipe, normalization: str) -> HeldOutKeys:
                 yield f"test/{name}", zip(read_lines(test.source), read_lines(path), strict=False)
 
     return HeldOutKeys.of(
-        (name, ((normalize(source), normalize(target)) for source, target in pairs)) for name, pairs in sets()
+        (name, ((normalize(source), normalize(target)) for source, target in pairs)) for name, pairs in held_out_sets()
     )
 
 
@@ -195,24 +195,24 @@ def _tokenizer_folder(
     inputs: dict[str, Any],
     held_out: HeldOutKeys,
     num_processes: int,
-    check: Callable[[], object],
+    check_inputs: Callable[[], object],
 ) -> Path:
     """Return the folder of the tokenizer and the corpus sizes. The first job makes it, and all others wait for it.
 
-    Its name is a hash of all that determines it, so that a job of another recipe never changes it.
+    Its name contains a hash of the settings and inputs, so that jobs of other recipes never use or change it.
     """
     settings = data_settings(recipe, pretrained.fingerprint if pretrained else "")
-    folder = work / f"{TOKENIZER}-{_hash({'settings': settings, 'inputs': inputs, 'format': FORMAT})[:16]}"
+    folder = work / f"{TOKENIZER}-{_hash({'settings': settings, 'inputs': inputs, 'format': FORMAT_VERSION})[:16]}"
     has_waited = False
     while not folder.exists():
         try:
             with files.lock(folder.with_name(folder.name + ".lock")):
                 if not folder.exists():
                     tasks = corpus_tasks(recipe)
-                    sizes, tokenizer = measure(tasks), pretrained
+                    sizes, tokenizer = measure_corpora(tasks), pretrained
                     if tokenizer is None or recipe.tokenizer.extension:
                         tokenizer = train_tokenizer(recipe, tasks, sizes, held_out, num_processes, pretrained)
-                    check()
+                    check_inputs()
                     with files.new_folder(folder) as unfinished:
                         tokenizer.save(unfinished)
                         num_records = {name: size.num_records for name, size in sizes.items()}
@@ -239,21 +239,21 @@ def _merge(
         entries = {}
         for task in tasks:
             tags = prefix_tags(recipe.data, task.languages[1], task.tag)
-            stats = CorpusStats(task.name, prefix=[tokenizer.tag_id(tag) for tag in tags])
+            stats = CorpusStats(task.name, prefix_ids=[tokenizer.tag_id(tag) for tag in tags])
             for shard in shards_of[task.name]:
                 merge_shard(shard, masks.get(shard.folder), format, unfinished / task.name, stats)
             if task.is_training:
                 stats.drops.merge(drops[task.name])
-            _check_usable(task, stats)
+            _check_not_empty(task, stats)
             entries[task.name] = stats.to_json()
         files.write_manifest(unfinished, {**origin, "reasons": drop_reasons(recipe.data), "corpora": entries})
 
 
-def _check_usable(task: CorpusTask, stats: CorpusStats) -> None:
-    if not stats.kept:
+def _check_not_empty(task: CorpusTask, stats: CorpusStats) -> None:
+    if not stats.num_kept:
         why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(stats.drops.counts.items()))
         paths = ", ".join(map(str, task.corpus.files.values()))
-        raise DataError(f"{paths}: 0 usable pairs of {stats.read:,} read" + (f" ({why})" if why else ""))
+        raise DataError(f"{paths}: 0 usable pairs of {stats.num_read:,} read" + (f" ({why})" if why else ""))
 
 
 def _hash(value: Any) -> str:

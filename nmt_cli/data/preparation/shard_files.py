@@ -15,24 +15,24 @@ from nmt_cli.data.arrays import Array, Integers, RaggedArray
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError
 
-OFFSET_TYPE = np.dtype("<i8")
+OFFSET_DTYPE = np.dtype("<i8")
 SIDES = ("source", "target")
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """A kind of data in a shard."""
+    """The name, type and layout of one kind of data in a shard."""
 
     name: str
     """File of the entries."""
     dtype: np.dtype[Any]
     offsets: str = ""
-    """File of the offsets. Several arrays may share one. Empty: one entry per pair."""
+    """File of the offsets, which several arrays may share. Empty if there is one entry per pair."""
     width: int | None = None
-    """Values of an entry; None: an entry is a single value."""
+    """Values of an entry; None if an entry is a single value."""
 
     def buffers(self, values: Array | bytes, lengths: Integers | None = None) -> dict[str, bytes]:
-        """Return the content of the files for some pairs, by name; the offsets exclude the leading 0.
+        """Return the bytes to append to the files for some pairs, by file name. The offsets exclude the leading 0.
 
         Args:
             lengths: Entries of each pair; None if another array writes the shared offsets.
@@ -40,7 +40,7 @@ class StoredArray:
         content = values if isinstance(values, bytes) else values.astype(self.dtype, copy=False).tobytes()
         if lengths is None:
             return {self.name: content}
-        return {self.name: content, self.offsets: np.cumsum(lengths, dtype=OFFSET_TYPE).tobytes()}
+        return {self.name: content, self.offsets: np.cumsum(lengths, dtype=OFFSET_DTYPE).tobytes()}
 
     def exists(self, folder: Path) -> bool:
         """Return whether a shard has this kind of data. Alignments are optional."""
@@ -48,7 +48,7 @@ class StoredArray:
 
     def open(self, folder: Path, num_pairs: int) -> RaggedArray:
         """Memory-map the files. DataError if they do not fit the number of pairs."""
-        offsets = map_file(folder / self.offsets, OFFSET_TYPE, num_pairs + 1)
+        offsets = map_file(folder / self.offsets, OFFSET_DTYPE, num_pairs + 1)
         values = map_file(folder / self.name, self.dtype, int(offsets[-1]) * (self.width or 1))
         return RaggedArray(offsets, values if self.width is None else values.reshape(-1, self.width))
 
@@ -58,11 +58,11 @@ TEXT = {side: StoredArray(f"{side}.txt", np.dtype("u1"), f"{side}.lines") for si
 ALIGNMENT = StoredArray("alignment.bin", np.dtype("<u4"), "alignment.offsets", width=2)
 """Word links: 0-based index of a source word and of a target word, both normalised."""
 RECORD_IDS = StoredArray("records", np.dtype("<i8"))
-"""Record number of each pair, for messages. Not in prepared data: removed by the merge, as key files are."""
+"""Record number of each pair, for messages. Temporary: the merge removes it, like the key files."""
 
 
 def key_file(index: int) -> StoredArray:
-    """Return the keys of each pair for a key filter. Removed by the merge."""
+    """Return the file with the key of each pair for the key filter with this index. The merge removes it."""
     return StoredArray(f"keys.{index}", np.dtype("<u8"))
 
 
@@ -75,7 +75,7 @@ class ShardFormat:
     source_columns: dict[str, StoredArray]
     """Further values of the source tokens, by name; they share the offsets of the source tokens."""
     arrays: tuple[StoredArray, ...] = field(init=False)
-    """All of them."""
+    """All arrays, including texts and alignments."""
 
     def __post_init__(self) -> None:
         arrays = (*self.tokens.values(), *TEXT.values(), *self.source_columns.values(), ALIGNMENT)
@@ -85,9 +85,9 @@ class ShardFormat:
     def of(cls, tokenizer: Tokenizer) -> "ShardFormat":
         """Return the format of data prepared with a tokenizer."""
         sizes = {"source": tokenizer.source_size, "target": tokenizer.target_size}
-        tokens = {side: StoredArray(f"{side}.bin", id_type(size), f"{side}.offsets") for side, size in sizes.items()}
+        tokens = {side: StoredArray(f"{side}.bin", id_dtype(size), f"{side}.offsets") for side, size in sizes.items()}
         columns = {
-            name: StoredArray(f"source.{name}.bin", column_type(sizes), "source.offsets", width=len(sizes))
+            name: StoredArray(f"source.{name}.bin", column_dtype(sizes), "source.offsets", width=len(sizes))
             for name, sizes in tokenizer.source_columns.items()
         }
         return cls(tokens, columns)
@@ -98,14 +98,14 @@ class ShardFormat:
         return frozenset(array.offsets for array in self.arrays)
 
 
-def id_type(vocabulary_size: int) -> np.dtype[Any]:
-    """Return the type in which token ids are stored: two bytes if they suffice, else four."""
+def id_dtype(vocabulary_size: int) -> np.dtype[Any]:
+    """Return the dtype of stored token ids: two bytes if they suffice, else four."""
     return np.dtype("<u2" if vocabulary_size < 2**16 else "<u4")
 
 
-def column_type(sizes: Sequence[int]) -> np.dtype[Any]:
-    """Return the type in which a source column is stored whose features have so many values."""
-    return id_type(max(sizes))
+def column_dtype(sizes: Sequence[int]) -> np.dtype[Any]:
+    """Return the dtype of a stored source column, from the number of values of each of its features."""
+    return id_dtype(max(sizes))
 
 
 def map_file(path: Path, dtype: np.dtype[Any], count: int) -> Array:

@@ -1,8 +1,8 @@
-"""Shards in preparation: folders with what is kept of 2^20 records each, made independently and in any order.
+"""Unmerged shards: each has the kept pairs of 2^20 records. Jobs make them independently and in any order.
 
-They are in a folder beside the prepared data. Each names the job it belongs to, a hash of all that determines its
-content. An interrupted job therefore resumes, and shards of another recipe or of other files are never used. In the
-end, filters that compare all pairs are applied, and the shards are merged into the prepared data.
+They are in a folder beside the prepared data. Each stores a hash of the settings and inputs that determine its content.
+An interrupted job can therefore resume, and shards of another recipe or of other files are never used. The merge
+applies the filters that compare all pairs, and combines the shards into the prepared data.
 """
 
 import os
@@ -24,7 +24,7 @@ from nmt_cli.data.preparation.corpora import CorpusTask
 from nmt_cli.data.preparation.encoding import EncodedChunk
 from nmt_cli.data.preparation.manifest import CorpusStats
 from nmt_cli.data.preparation.shard_files import (
-    OFFSET_TYPE,
+    OFFSET_DTYPE,
     RECORD_IDS,
     SIDES,
     TEXT,
@@ -39,11 +39,11 @@ from nmt_cli.errors import DataError, NmtError, RunInUseError
 from nmt_cli.processes import ShardSpec
 
 CHUNK_RECORDS = 8192
-"""Records of a chunk, which are in memory together."""
+"""Maximum number of records of a chunk, the unit of work of a process."""
 SHARD_RECORDS = 128 * CHUNK_RECORDS
 
-_SUMMARY = "shard.json"
-_END = "end.json"
+_SHARD_SUMMARY = "shard.json"
+_CORPUS_SUMMARY = "end.json"
 
 
 @dataclass(frozen=True)
@@ -57,28 +57,31 @@ class CorpusShard:
 
 
 class ShardStore:
-    """The folder of the shards that one job makes.
+    """The folder of the unmerged shards of all jobs.
 
     Args:
-        job: Hash of all that determines the content of the shards.
-        check: Raises an error if the input files are no longer those of `job`.
+        content_hash: Hash of the settings and inputs that determine the content of the shards.
+        check: Raises an error if the input files have changed.
         offset_files: Names of files that contain offsets.
     """
 
-    def __init__(self, folder: Path, job: str, check: Callable[[], object], offset_files: frozenset[str]) -> None:
-        self.folder, self._job, self._check, self._offset_files = folder, job, check, offset_files
+    def __init__(
+        self, folder: Path, content_hash: str, check: Callable[[], object], offset_files: frozenset[str]
+    ) -> None:
+        self.folder, self._content_hash = folder, content_hash
+        self._check_inputs, self._offset_files = check, offset_files
 
     def read(self, task: CorpusTask, index: int) -> CorpusShard | None:
-        """Return a shard if it is complete."""
+        """Return a shard; None if it is not complete."""
         folder = self.folder / task.name / f"{index:05}"
-        summary = self._read_json(folder / _SUMMARY)
+        summary = self._read_json(folder / _SHARD_SUMMARY)
         if summary is None or summary["files"] != _sizes(folder):
             return None
         return CorpusShard(folder, summary["records"], summary["pairs"], DropCounts.from_json(summary))
 
     def read_all(self, task: CorpusTask) -> list[CorpusShard]:
         """Return all shards of a corpus. DataError if some are missing, or their number is unknown."""
-        end = self._read_json(self.folder / task.name / _END)
+        end = self._read_json(self.folder / task.name / _CORPUS_SUMMARY)
         found = [self.read(task, index) for index in range(end["shards"] if end else 0)]
         missing = [str(index) for index, shard in enumerate(found) if shard is None]
         if end is None or missing:
@@ -96,14 +99,15 @@ class ShardStore:
             path = self.folder / corpus / f"{index:05}"
             with files.lock(path.with_suffix(".lock")), files.new_folder(path) as folder:
                 summary = self._write_shard(folder, shard_chunks)
-                self._check()
-                files.write_json(folder / _SUMMARY, {"job": self._job, **summary, "files": _sizes(folder)})
+                self._check_inputs()
+                content = {"job": self._content_hash, **summary, "files": _sizes(folder)}
+                files.write_json(folder / _SHARD_SUMMARY, content)
 
-    def write_end(self, task: CorpusTask, num_records: int, num_shards: int) -> None:
-        """Note how many shards a corpus has."""
-        path = self.folder / task.name / _END
-        with suppress(RunInUseError), files.lock(path.with_suffix(".lock")):  # the holder of the lock writes the same
-            files.write_json(path, {"job": self._job, "records": num_records, "shards": num_shards})
+    def write_num_shards(self, task: CorpusTask, num_records: int, num_shards: int) -> None:
+        """Record how many shards a corpus has."""
+        path = self.folder / task.name / _CORPUS_SUMMARY
+        with suppress(RunInUseError), files.lock(path.with_suffix(".lock")):  # the other job writes the same content
+            files.write_json(path, {"job": self._content_hash, "records": num_records, "shards": num_shards})
 
     def _write_shard(self, folder: Path, chunks: Iterable[EncodedChunk]) -> dict[str, Any]:
         num_records, num_pairs, drops = 0, 0, DropCounts()
@@ -120,29 +124,29 @@ class ShardStore:
         return {"records": num_records, "pairs": num_pairs, **drops.to_json()}
 
     def _read_json(self, path: Path) -> Any:
-        """Return the content of a file of this job; None if it is missing, damaged or of another job."""
+        """Return the content of a JSON file; None if it is missing, damaged, or has another content hash."""
         try:
             content = files.read_json(path)
         except NmtError:
             return None
-        return content if isinstance(content, dict) and content.get("job") == self._job else None
+        return content if isinstance(content, dict) and content.get("job") == self._content_hash else None
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in folder.iterdir() if path.name != _SUMMARY}
+    return {path.name: path.stat().st_size for path in folder.iterdir() if path.name != _SHARD_SUMMARY}
 
 
 class _FileWriter:
-    """Concatenates the buffers of a file; offsets, which each begin at 0 in their chunk, are made to continue."""
+    """Appends buffers to a file. Offsets, relative to their chunk, are shifted to continue the file."""
 
     def __init__(self, file: IO[bytes], has_offsets: bool) -> None:
         self._file, self._has_offsets, self._end = file, has_offsets, 0
         if has_offsets:
-            file.write(np.zeros(1, OFFSET_TYPE).tobytes())
+            file.write(np.zeros(1, OFFSET_DTYPE).tobytes())
 
     def append(self, content: bytes) -> None:
         if self._has_offsets and content:
-            ends = np.frombuffer(content, OFFSET_TYPE) + self._end
+            ends = np.frombuffer(content, OFFSET_DTYPE) + self._end
             self._end = int(ends[-1])
             content = ends.tobytes()
         self._file.write(content)
@@ -151,46 +155,46 @@ class _FileWriter:
 def missing_chunks(
     store: ShardStore, tasks: Iterable[CorpusTask], spec: ShardSpec, context: int, on_progress: OnProgress
 ) -> Iterator[tuple[CorpusTask, RawChunk]]:
-    """Yield the chunks of all shards that are assigned to a job and not complete.
+    """Yield the chunks of all incomplete shards that are assigned to a job.
 
     Args:
-        context: Number of records before each chunk that are yielded with it.
-        on_progress: Called for all records that are read, whether they are yielded or not.
+        context: Number of preceding records to attach to each chunk as its context.
+        on_progress: Called with the number of records of each chunk that is read, including those of other shards.
     """
     for task_index, task in enumerate(tasks):
-        before: RawChunk | None = None
+        previous: RawChunk | None = None
         num_records, shard, is_missing = 0, -1, False
         for chunk in read_chunks(task.corpus, task.languages, CHUNK_RECORDS):
             if (chunk.first - 1) // SHARD_RECORDS != shard:
                 shard = (chunk.first - 1) // SHARD_RECORDS
-                is_mine = (shard + task_index) % spec.count == spec.index - 1
-                is_missing = is_mine and store.read(task, shard) is None
+                is_assigned = (shard + task_index) % spec.count == spec.index - 1
+                is_missing = is_assigned and store.read(task, shard) is None
             if is_missing:
-                yield task, replace(chunk, context=before)
+                yield task, replace(chunk, context=previous)
             if context:
-                before = (before.followed_by(chunk) if before else chunk).tail(context)
+                previous = (previous.followed_by(chunk) if previous else chunk).tail(context)
             num_records += chunk.num_records
             on_progress(chunk.num_records)
-        store.write_end(task, num_records, shard + 1)
+        store.write_num_shards(task, num_records, shard + 1)
 
 
 def apply_key_filters(
-    corpora: dict[str, list[CorpusShard]], reasons: list[str], scratch: Path
+    corpora: dict[str, list[CorpusShard]], filter_names: list[str], scratch: Path
 ) -> tuple[dict[Path, Booleans], dict[str, DropCounts]]:
-    """Find the pairs that the key filters keep: of equal keys, the first in the order of the recipe.
+    """Find the pairs that the key filters keep: for each key, the first pair in the order of the recipe.
 
     Args:
-        reasons: Names of the key filters, in order.
+        filter_names: Names of the key filters, in order.
         scratch: Folder for temporary files.
 
     Returns:
-        A mask over the pairs of each shard, by its folder, and what is dropped of each corpus.
+        A mask over the pairs of each shard (True = keep) by shard folder, and the dropped pairs of each corpus.
     """
     shards = [(name, shard) for name, of_corpus in corpora.items() for shard in of_corpus]
     masks = [np.ones(shard.num_pairs, bool) for _, shard in shards]
     drops = {name: DropCounts() for name in corpora}
-    for filter_index, reason in enumerate(reasons):
-        keys = (_per_pair(shard, key_file(filter_index)) for _, shard in shards)
+    for filter_index, reason in enumerate(filter_names):
+        keys = (_map_per_pair(shard, key_file(filter_index)) for _, shard in shards)
         firsts = first_occurrences(keys, masks, scratch)
         for index, (name, shard) in enumerate(shards):
             dropped = np.flatnonzero(masks[index] & ~firsts[index])
@@ -202,46 +206,45 @@ def apply_key_filters(
 def merge_shard(
     shard: CorpusShard, mask: Booleans | None, format: ShardFormat, folder: Path, stats: CorpusStats
 ) -> None:
-    """Add a shard to the prepared data in `folder`, without pairs where the mask is False. Shards without pairs are
-    left out.
-    """
+    """Add the pairs of a shard where the mask is True (None: all) to the prepared data in `folder`."""
     if mask is not None and mask.all():
         mask = None
     num_pairs = shard.num_pairs if mask is None else int(np.count_nonzero(mask))
-    stats.read += shard.num_records
+    stats.num_read += shard.num_records
     stats.drops.merge(shard.drops)
     if not num_pairs:
         return
-    target = folder / f"{len(stats.shards):05}"
-    target.mkdir(parents=True)
-    stats.shards.append(num_pairs)
+    output = folder / f"{len(stats.shard_sizes):05}"
+    output.mkdir(parents=True)
+    stats.shard_sizes.append(num_pairs)
     stored = [array for array in format.arrays if array.exists(shard.folder)]
     for array in stored:
         if mask is not None:
-            _copy_selected(array, shard, mask, target)
+            _copy_selected(array, shard, mask, output)
     if mask is None:
         for name in {name for array in stored for name in (array.name, array.offsets)}:
-            _link(shard.folder / name, target / name)
+            _link(shard.folder / name, output / name)
     for side, array in format.tokens.items():
-        counts = np.bincount(np.diff(np.fromfile(target / array.offsets, OFFSET_TYPE)))
+        counts = np.bincount(np.diff(np.fromfile(output / array.offsets, OFFSET_DTYPE)))
         stats.lengths[side].update({int(n): int(counts[n]) for n in np.flatnonzero(counts)})
 
 
-def _copy_selected(array: StoredArray, shard: CorpusShard, mask: Booleans, target: Path) -> None:
+def _copy_selected(array: StoredArray, shard: CorpusShard, mask: Booleans, output: Path) -> None:
     """Write the entries of the pairs where the mask is True, and their offsets."""
     rows = array.open(shard.folder, shard.num_pairs)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
-    with (target / array.name).open("wb") as file:
+    with (output / array.name).open("wb") as file:
         for start, end in rows.offsets[edges].reshape(-1, 2).tolist():
             file.write(rows.values[start:end].tobytes())
-    if not (target / array.offsets).exists():
-        np.append(0, np.cumsum(rows.lengths[mask])).astype(OFFSET_TYPE).tofile(target / array.offsets)
+    if not (output / array.offsets).exists():
+        np.append(0, np.cumsum(rows.lengths[mask])).astype(OFFSET_DTYPE).tofile(output / array.offsets)
 
 
 def _dropped_examples(shard: CorpusShard, indices: Integers) -> list[DroppedExample]:
     if not len(indices):
         return []
-    records, texts = _per_pair(shard, RECORD_IDS), [TEXT[side].open(shard.folder, shard.num_pairs) for side in SIDES]
+    records = _map_per_pair(shard, RECORD_IDS)
+    texts = [TEXT[side].open(shard.folder, shard.num_pairs) for side in SIDES]
     return [
         DroppedExample.shortened(
             int(records[index]), *(text[index].tobytes().decode().removesuffix("\n") for text in texts)
@@ -250,7 +253,7 @@ def _dropped_examples(shard: CorpusShard, indices: Integers) -> list[DroppedExam
     ]
 
 
-def _per_pair(shard: CorpusShard, array: StoredArray) -> Array:
+def _map_per_pair(shard: CorpusShard, array: StoredArray) -> Array:
     """Memory-map an array with one entry per pair."""
     return map_file(shard.folder / array.name, array.dtype, shard.num_pairs)
 

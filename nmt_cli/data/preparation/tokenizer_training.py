@@ -28,7 +28,7 @@ from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
 
 _CHUNK_RECORDS = 1024
-"""Records that are sampled or skipped together."""
+"""Records of a chunk, which is sampled or skipped as a whole."""
 _MIN_CHUNKS_PER_PROCESS = 16
 """Fewer chunks are not worth the start of another process."""
 _SEED = 1  # not the recipe's, so that runs that differ only in the seed share their data
@@ -43,8 +43,8 @@ class CorpusSize:
     """Uncompressed."""
 
 
-def measure(tasks: list[CorpusTask]) -> dict[str, CorpusSize]:
-    """Return the size of each corpus by name. DataError if the files of a corpus differ in their number of lines."""
+def measure_corpora(tasks: list[CorpusTask]) -> dict[str, CorpusSize]:
+    """Return the size of each corpus by name. DataError if its files have different numbers of lines."""
     sizes = {}
     with ProgressBar("counting", "records") as progress:
         for task in tasks:
@@ -78,8 +78,8 @@ def train_tokenizer(
     pairs: dict[tuple[str, str], None] = {}
     values = {name: Counter[str]() for name in recipe.data.factors}
     with ProgressBar("sampling", "records", num_records) as progress:
-        opener = partial(_Sampler, recipe, normalization, held_out)
-        for kept, counts in map_ordered(num_processes, opener, _sampled_chunks(training, fraction, progress.advance)):
+        factory = partial(_SampleReader, recipe, normalization, held_out)
+        for kept, counts in map_ordered(num_processes, factory, _sampled_chunks(training, fraction, progress.advance)):
             pairs.update(dict.fromkeys(kept))
             for name, of_chunk in counts.items():
                 values[name].update(of_chunk)
@@ -110,8 +110,8 @@ def _sampled_chunks(
             on_progress(chunk.num_records)
 
 
-class _Sampler:
-    """Returns the pairs that are kept of a chunk, and how often each source column has each value."""
+class _SampleReader:
+    """Cleans a chunk and returns its kept pairs, and the frequency of each value of each factor."""
 
     def __init__(self, recipe: Recipe, normalization: str, held_out: HeldOutKeys) -> None:
         self._columns = recipe.data.factors

@@ -68,7 +68,7 @@ def _corpora(prepared: PreparedSummary, mixture: Mapping[str, CorpusExposure]) -
             # Of all target subwords that training has read or, if that is unknown, will read.
             "percentage": 100 * tokens.get(counts.name, 0) / total,
             # Mean number of times each pair was read.
-            "epochs": read[counts.name].pairs / max(1, counts.kept) if counts.name in read else None,
+            "epochs": read[counts.name].pairs / max(1, counts.num_kept) if counts.name in read else None,
             "is_training": counts.name in training,
         }
         for counts in prepared.corpora

@@ -20,12 +20,12 @@ def test_summary_equals_the_opened_data(make_recipe: MakeRecipe) -> None:
 
     assert summary.fingerprint == made.fingerprint
     learned = [counts for counts in summary.corpora if counts.name.startswith("train/")]
-    assert [counts.kept for counts in learned] == [len(corpus) for corpus in made.train]
+    assert [counts.num_kept for counts in learned] == [len(corpus) for corpus in made.train]
     for counts, corpus in zip(learned, made.train, strict=True):
         pairs = corpus.read_all()
         assert counts.lengths["source"] == Counter(pairs.source_lengths.tolist())
         assert counts.lengths["target"] == Counter(pairs.target_lengths.tolist())
-        assert counts.read == counts.kept + counts.drops.counts.total()
+        assert counts.num_read == counts.num_kept + counts.drops.counts.total()
 
 
 def test_drops_have_description_and_examples(make_recipe: MakeRecipe, sentences: Sentences) -> None:
