@@ -46,7 +46,7 @@ def test_blocks_of_epoch_contain_each_pair_once(corpora: list[TokenCorpus], size
     for epoch in range(3):
         found = blocks_of(blocks, epoch)
         assert sorted(int(number) for block in found for number in block.pairs.pair_ids) == list(range(350))
-        assert (found[0].start, found[-1].end) == (epoch, epoch + 1)
+        assert (found[0].passes_before, found[-1].passes_after) == (epoch, epoch + 1)
         assert max(len(block.pairs) for block in found) <= 1.5 * size + 2
 
 
