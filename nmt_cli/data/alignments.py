@@ -1,7 +1,7 @@
 """Word alignments: Pharaoh lines → links between normalised words on disk → links between the tokens of a batch.
 
-A normalised word is what stands between two spaces. In any segmentation of the line, sampled or not, it is a piece that
-begins with ▁ and all pieces up to the next such one.
+A normalised word is the text between two spaces. In any segmentation of the line, sampled or not, it consists of a
+piece that begins with ▁ and all pieces up to the next one that does.
 """
 
 import re
@@ -58,13 +58,13 @@ def words_of(line: str) -> list[str]:
 
 
 def word_at(text: str, position: int) -> int:
-    """Return the index of the word that a character belongs to, or of the next word."""
+    """Return the index of the word at a position in the text; between words, of the next one."""
     inside = 0 < position < len(text) and not {text[position - 1], text[position]} & {" ", "\t"}
     return len(words_of(text[:position])) - inside
 
 
 def normalized_indices(raw: str, normal: str, normalize: Callable[[str], str]) -> list[range]:
-    """Return, for each word of a raw line, the indices of the words of the normalised line that have its characters."""
+    """Return, for each word of a raw line, the indices of the normalised words that contain its characters."""
     before, after = words_of(raw), normal.split(" ")
     if before == after:
         return [range(index, index + 1) for index in range(len(before))]
@@ -74,7 +74,7 @@ def normalized_indices(raw: str, normal: str, normalize: Callable[[str], str]) -
 
 
 def overlapping_indices(texts: Sequence[str], others: Sequence[str]) -> list[range]:
-    """Return, for each text, the indices of the others that have its characters.
+    """Return, for each text, the indices of the others that contain its characters.
 
     Both split the same characters, apart from white space, at different positions.
     """
@@ -92,7 +92,7 @@ def _spelling(text: str) -> str:
 
 
 def link_arrays(links: Sequence[Sequence[WordLink]]) -> tuple[Array, Integers]:
-    """Return the links of some pairs as [m,2] word indices of all pairs, and the number of links of each."""
+    """Return the m links of some pairs as word indices [m,2], one pair after another, and the number of each pair."""
     indices = np.array([link for of_pair in links for link in of_pair], ALIGNMENT.dtype)
     return indices.reshape(-1, 2), np.fromiter(map(len, links), np.int64, len(links))
 
@@ -132,16 +132,16 @@ def concatenate_links(parts: Sequence[tuple[WordLinks | None, int]]) -> WordLink
 
 @dataclass(frozen=True)
 class WordOrder:
-    """The words of a pair after a change."""
+    """How the words of a pair have changed."""
 
     source_indices: list[int]
     """Original index of each word of the source."""
     num_targets: int
-    """Words of the target that are left; only the last ones can be lost."""
+    """Words of the target that are left; only words at its end can be lost."""
 
 
 def reordered_links(links: WordLinks, orders: Mapping[int, WordOrder]) -> WordLinks:
-    """Return the links after the words of some pairs have changed, which are given by pair."""
+    """Return the links after the words of some pairs have changed. `orders` holds the changes by pair."""
     rows = np.split(links.rows.values, links.rows.offsets[1:-1])
     for row, order in orders.items():
         linked: dict[int, list[int]] = {}
@@ -202,7 +202,7 @@ class _TokenizedWords:
         self.num_tokens = np.where(is_last, side.lengths[rows], next_starts[: len(rows)]) - self.starts
 
     def index(self, rows: Integers, words: Integers) -> Integers:
-        """Return the indices of words that are given by row and index in the row."""
+        """Return the indices among all words, given the row of each word and its index there."""
         assert (words < self._words_per_row[rows]).all(), "each word of a line begins with one piece"
         indices: Integers = self._first_words[rows] + words
         return indices

@@ -12,7 +12,7 @@ from nmt_cli.recipe.training import Augmentation
 
 _FINAL_PUNCTUATION = ".!?…:;。！？．｡؟۔।"
 _NUM_DRAWS = 6
-"""Per changed pair, whether or not its changes need all of them."""
+"""Random numbers drawn for each changed pair, even if its changes need fewer."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class AugmentedPairs:
     targets: list[str]
     changed: Booleans
     reordered: dict[int, WordOrder] = field(default_factory=dict)
-    """By pair; those whose words are not the original ones."""
+    """By pair, for pairs whose words were repeated, lost or swapped."""
 
     @classmethod
     def unchanged(cls, sources: list[str], targets: list[str]) -> "AugmentedPairs":

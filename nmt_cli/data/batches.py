@@ -18,7 +18,7 @@ class TokenAlignment:
     """The m links between source and target tokens of a batch."""
 
     target_positions: Tensor
-    """[m], indices into the flattened decoder input, like Batch.label_positions: each link is of the label there."""
+    """[m], indices into the flattened decoder input, as Batch.label_positions; the linked token is the label there."""
     source_positions: Tensor
     """[m], 0 to S - 1."""
     weights: Tensor
@@ -128,7 +128,7 @@ def batch_by_size(pairs: TokenPairs, batch_tokens: int, seed: Sequence[int]) -> 
     """
     rng = np.random.default_rng(seed)
     sources, targets = pairs.source_lengths + 1, pairs.target_lengths + 1
-    # By source length, then target length, then at random. No two keys are equal, so any sort gives the same order.
+    # By source length, then target length, then at random. No keys are equal, so every algorithm gives this order.
     assert len(pairs) < 1 << 23, "a block is held in memory"
     order = np.argsort((sources << 43) | (targets << 23) | rng.permutation(len(pairs)))
     batches = _split_sorted(order, sources[order], targets[order], batch_tokens)

@@ -1,4 +1,4 @@
-"""Document context: sentences joined to those before them in their document, and taken apart again."""
+"""Document context: join sentences to those before them in their document, and separate them again."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,7 +60,7 @@ def encode_joined(
 def sliding_window(
     items: Iterable[T], size: int, is_boundary: Callable[[T], bool]
 ) -> Iterator[tuple[T, tuple[T, ...]]]:
-    """Yield each item with up to `size` items before it in its document. A boundary belongs to no document."""
+    """Yield each item with up to `size` items before it in its document. Boundaries separate documents."""
     before: deque[T] = deque(maxlen=size)
     for item in items:
         if is_boundary(item):
@@ -78,11 +78,11 @@ class DocumentContext:
     tokenizer: Tokenizer
     settings: Context | None
     max_tokens: int
-    """Of all lines together; the most distant ones are left out."""
+    """Maximum tokens of a line and its context; the most distant lines are left out."""
 
     @property
     def size(self) -> int:
-        """Maximum number of lines before each."""
+        """Maximum number of context lines."""
         return 0 if self.settings is None else self.settings.sentences
 
     @property
@@ -96,10 +96,10 @@ class DocumentContext:
         return {self.tokenizer.target.tag_id(SEPARATOR)} if self.target_context else set()
 
     def fit(self, before: Sequence[Sequence[str]], lengths: Sequence[int]) -> list[list[list[int]]]:
-        """Return the source tokens of those lines before each line that fit.
+        """Return the source tokens of the context lines of each line, as far as they fit.
 
         Args:
-            before: Lines before each line, in order.
+            before: Context lines of each line, in order.
             lengths: Number of source tokens of each line.
         """
         if self.settings is None or not any(before):
@@ -107,9 +107,9 @@ class DocumentContext:
         lines = list(dict.fromkeys(chain.from_iterable(before)))
         tokens = dict(zip(lines, self.tokenizer.encode_source(lines), strict=True))
         found = []
-        for neighbours, length in zip(before, lengths, strict=True):
+        for context_lines, length in zip(before, lengths, strict=True):
             rows = list[list[int]]()
-            for line in reversed(neighbours):
+            for line in reversed(context_lines):
                 length += len(tokens[line]) + 1
                 if length > self.max_tokens:
                     break
@@ -118,11 +118,11 @@ class DocumentContext:
         return found
 
     def source_prefix(self, rows: Iterable[Sequence[int]]) -> tuple[int, ...]:
-        """Return what is put before a source: the sources before it, each followed by a separator."""
+        """Return the tokens to put before a source: its context lines, each followed by a separator."""
         return _separated(rows, self.tokenizer.source)
 
     def target_prefix(self, rows: Iterable[Sequence[int]]) -> tuple[int, ...]:
-        """As `source_prefix`, for the target; empty if the model generates the translation of the line only."""
+        """As `source_prefix`, for the target; empty if the model does not translate the context."""
         return _separated(rows, self.tokenizer.target) if self.target_context else ()
 
     def decode(self, rows: list[list[int]]) -> list[str]:

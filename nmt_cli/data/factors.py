@@ -15,7 +15,7 @@ from nmt_cli.data.tokenizing.vocabulary import FACTORS
 from nmt_cli.errors import DataError
 
 _NO_WORD = -1
-"""Index of the zeros, which follow the ids of all words."""
+"""Index of the last row of ids, which is all zeros: for tokens without a word."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def check_count(source: str, name: str, values: str) -> None:
 def token_factors(tokenizer: Tokenizer, sources: Sequence[FactoredSource], tokens: Array, lengths: Integers) -> Columns:
     """Return the factors of the tokens of some sources as a column; no column if the tokenizer has no factors.
 
-    A token has the factors of its word, or of the first of several raw words. Tags have none.
+    A token has the factors of its word; if that stands for several raw words, those of the first. Tags have none.
 
     Args:
         tokens: Ids of all sources, one source after another.
@@ -67,7 +67,7 @@ def token_factors(tokenizer: Tokenizer, sources: Sequence[FactoredSource], token
 
 
 def _raw_indices(source: FactoredSource, first: int, normalize: Callable[[str], str]) -> Sequence[int]:
-    """Return the index of the raw word of each normalised word of a source, where the first raw word is `first`."""
+    """Return the index of each normalised word's raw word; `first` is the index of the first raw word."""
     raw, num_raw, num_words = source.raw, len(source.values[0]), source.normalized.count(" ") + 1
     if raw == source.normalized and num_raw == num_words and "\t" not in raw:
         return range(first, first + num_raw)

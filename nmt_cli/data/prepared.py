@@ -34,12 +34,12 @@ class Prepared:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the contents of all files: equal for equal data, wherever it came from."""
+        """SHA-256 of the contents of all files: equal data has equal fingerprints, regardless of its paths."""
         return fingerprint_of(self.manifest)
 
 
 def is_current(recipe: Recipe, pretrained: Tokenizer | None = None) -> bool:
-    """Return whether the prepared folder is complete and equals what the recipe and its files would give now.
+    """Return whether the prepared folder is complete, and preparing again from the recipe and its files gives the same.
 
     Args:
         pretrained: The tokenizer of tokenizer.path.

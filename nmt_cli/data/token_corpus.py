@@ -20,7 +20,7 @@ Columns = Mapping[str, Array]
 NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
 
 Spans = Integers
-"""[k,2], spans of adjacent pairs: index of the first pair, and of the one after the last."""
+"""[k,2], spans of adjacent pairs: start and end (exclusive)."""
 
 
 class TokenPairs:
@@ -62,7 +62,7 @@ class TokenPairs:
 class TokenCorpus:
     """Pairs that `nmt preprocess` wrote to the shards of a folder, and their text.
 
-    Nothing is opened before it is read, so that a corpus of any size is ready at once.
+    Files are opened when they are first read, so a corpus of any size is ready at once.
     """
 
     def __init__(self, folder: Path, stats: CorpusStats, tokenizer: Tokenizer) -> None:
@@ -114,7 +114,7 @@ class TokenCorpus:
         return sources, targets
 
     def _shard_parts(self, spans: Spans) -> "Iterator[tuple[_Shard, int, int]]":
-        """Yield the parts of spans in single shards: shard, first pair and end in it."""
+        """Split spans at the borders of shards: yield shard, first pair and end (exclusive) in it of each part."""
         for first, end in spans.tolist():
             shard = int(np.searchsorted(self._edges, first, "right")) - 1
             while first < end:

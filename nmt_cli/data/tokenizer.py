@@ -74,7 +74,7 @@ class Tokenizer:
     def import_sentencepiece(cls, path: Path) -> "Tokenizer":
         """Read SentencePiece models from elsewhere: a file for both sides, or a folder with one for each.
 
-        Their pieces keep their order, after our special tokens; their own special tokens, such as `<s>`, are left out.
+        Their pieces follow nmt's special tokens, in the same order. The files' own, such as `<s>`, are left out.
 
         Raises:
             ModelError: A file is missing, is not such a model, or cannot be used.
@@ -89,7 +89,7 @@ class Tokenizer:
         return Tokenizer(self.normalization, self.source, self.target, factors)
 
     def with_tags(self, tags: Sequence[str]) -> "Tokenizer":
-        """Return the tokenizer with those tags appended that it does not have."""
+        """Return the tokenizer with these tags; those that it lacks are appended."""
         source = self.source.with_tags(tags)
         target = source if self.joint else self.target.with_tags(tags)
         return Tokenizer(self.normalization, source, target, self.factors)
@@ -101,7 +101,7 @@ class Tokenizer:
 
     @property
     def source_columns(self) -> dict[str, tuple[int, ...]]:
-        """For each source column: the number of values of each of its features, 0 (none) included."""
+        """For each source column: the number of values in each of its dimensions, 0 (none) included."""
         return {FACTORS: self.factors.sizes} if self.factors.names else {}
 
     @property
@@ -141,7 +141,7 @@ class Tokenizer:
         return self.target.encode([self.normalize(line) for line in lines])
 
     def decode_target(self, rows: list[list[int]]) -> list[str]:
-        """Return the text of each row, always one line. Special tokens and tags are left out, except unk: ⁇."""
+        """Return the text of each row, always one line. Special tokens and tags are left out, but unk becomes ⁇."""
         return [one_line(text) for text in self.target.decode(rows)]
 
     def save(self, folder: Path) -> None:

@@ -25,12 +25,12 @@ class RotaryCache(NamedTuple):
 
     @classmethod
     def from_positions(cls, positions: Tensor, head_width: int) -> Self:
-        """Return those of positions [...,T]."""
+        """Return the cosines and sines at positions [...,T]."""
         angles = positions[..., None] * _inverse_frequencies(head_width, positions)
         return cls(angles.cos(), angles.sin())
 
     def at(self, position: int) -> "RotaryCache":
-        """Return those of one position, [d/2]."""
+        """Return the cosines and sines at one position, [d/2]."""
         return RotaryCache(self.cos[position], self.sin[position])
 
 
@@ -56,14 +56,14 @@ def _inverse_frequencies(width: int, positions: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class KeyValues:
-    """What a few queries attend to in a step of search, N times K heads of hypotheses or of sentences."""
+    """What a few queries attend to in a step of search. N is K heads times the number of hypotheses or of sentences."""
 
     keys: Tensor
     """[N,d,S]"""
     values: Tensor
     """[N,S,d]"""
     attn_bias: Tensor
-    """[N or 1,1,S], -inf where nothing may be attended to, else 0."""
+    """[N or 1,1,S], -inf at positions that may not be attended to, else 0."""
 
 
 class SelfAttention(nn.Module):
@@ -77,8 +77,8 @@ class SelfAttention(nn.Module):
         self.head_counts = [num_heads, num_kv_heads, num_kv_heads]
         self.head_width = width // num_heads
         self.dropout = dropout
-        # One product instead of three. Xavier's bound is smaller for the fused matrix than for each part: a calmer
-        # start, which post-norm needs.
+        # One product instead of three. Xavier's bound is smaller for the fused matrix than for each part, so training
+        # starts more gently, which post-norm needs.
         splits = [count * self.head_width for count in self.head_counts]
         self.query_key_value = Linear(width, sum(splits), splits=splits)
         self.output = Linear(width, width)
@@ -90,7 +90,7 @@ class SelfAttention(nn.Module):
         attn_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        """Attend from each position of [B,T,D] to all, those in attn_mask [B,1,1 or T,T], or those up to it."""
+        """Attend from each position of [B,T,D] to all, those in attn_mask [B,1,1 or T,T], or (causal) those up to it."""
         query, key, value = self._project(hidden_states, rotary)
         rate = self.dropout if self.training else 0.0
         attended = attention(query, key, value, attn_mask, is_causal=is_causal, dropout_p=rate)
@@ -165,7 +165,7 @@ class CrossAttention(nn.Module):
         """
         num_rows, num_kv_heads, width = len(encoder_kv.keys), self.num_kv_heads, hidden_states.size(1)
         sizes = num_rows // num_kv_heads, num_kv_heads, width // num_kv_heads
-        # The hypotheses of a sentence, and the queries of a group of heads, are more queries to one source.
+        # Hypotheses of one sentence, and heads that share keys, become more queries to the same source.
         query = self.query(hidden_states).view(sizes[0], -1, *sizes[1:])
         query = query.transpose(1, 2).reshape(num_rows, -1, self.head_width)
         attended, weights = decode_attention(query, encoder_kv)
@@ -206,9 +206,9 @@ def attention(
 
 
 def decode_attention(query: Tensor, kv: KeyValues) -> tuple[Tensor, Tensor]:
-    """Attention of a few queries, without gradients, [N,q,d] → [N,q,d], and its weights [N,q,S].
+    """Attention of a few queries, without gradients: [N,q,d] → [N,q,d], and its weights [N,q,S].
 
-    Plain products beat torch's kernel there.
+    For these sizes plain products are faster than torch's kernel.
     """
     weights = torch.baddbmm(kv.attn_bias, query, kv.keys, alpha=query.size(-1) ** -0.5).softmax(-1)
     return torch.bmm(weights, kv.values), weights
@@ -217,7 +217,7 @@ def decode_attention(query: Tensor, kv: KeyValues) -> tuple[Tensor, Tensor]:
 def _attention_weights(query: Tensor, key: Tensor, attn_mask: Tensor | None, *, is_causal: bool = False) -> Tensor:
     """Attention weights [B,H,T,S]."""
     batch, heads, length, width = query.shape
-    # The queries of a group of heads are more queries to their one key head.
+    # The query heads of a group become more queries to their one key head.
     query = (query * width**-0.5).reshape(batch, key.size(1), -1, width)
     scores = (query @ key.transpose(2, 3)).view(batch, heads, length, -1)
     if attn_mask is not None:

@@ -1,4 +1,4 @@
-"""What encoder-decoders have in common: embeddings, the output layer, and sentences in a cache."""
+"""The base of encoder-decoders, with embeddings and output layer."""
 
 from typing import ClassVar, Literal
 
@@ -35,7 +35,7 @@ class EncoderDecoder(Model):
         width: int,
         scale: float = 1.0,
     ) -> None:
-        """Embeddings have this width and are multiplied by `scale`."""
+        """`width` is that of the embeddings, which are multiplied by `scale`."""
         assert settings.has_attention or not output_layer.needs_attention
         super().__init__(
             vocabulary,
@@ -69,7 +69,7 @@ class EncoderDecoder(Model):
         return found
 
     def _source_columns(self, inputs: ModelInputs) -> SourceColumns | None:
-        """Return what the output layer reads of the source; ids stand in for a column that the batch lacks."""
+        """Return the columns that the output layer reads; the source ids replace a column that the batch lacks."""
         names, embedded = self.output.source_columns, self.embeddings.columns.keys()
         assert inputs.columns.keys() - set(names) == embedded, "source columns differ from those that the model reads"
         if inputs.ids is None or not names:
@@ -80,8 +80,8 @@ class EncoderDecoder(Model):
 def sentence_indices(hypothesis_indices: Tensor, beam_size: int, num_sentences: int) -> Tensor | None:
     """Return the sentence [B'] of each row of hypothesis indices [B',k'].
 
-    None if no sentence leaves, so that what is held once per sentence can stay in place. The shape tells, because
-    sentences keep their order; to compare the indices would be a host synchronization in each step.
+    None if all sentences stay, so that what is held once per sentence can stay in place. As sentences keep their order,
+    the shape suffices to know this; comparing the indices would synchronize with the host in each step.
     """
     return None if len(hypothesis_indices) == num_sentences else hypothesis_indices[:, 0] // beam_size
 
@@ -126,7 +126,7 @@ class Embeddings(nn.Module):
 
 def _embedding(size: int, width: int) -> nn.Embedding:
     embedding = nn.Embedding(size, width)
-    # As an output layer this gives logits of order one; as input it is scaled back where the model needs it.
+    # In a tied output layer this gives logits of order one; as inputs, embeddings are rescaled where a model needs it.
     nn.init.normal_(embedding.weight, std=width**-0.5)
     return embedding
 

@@ -18,7 +18,7 @@ _HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-ca
 _MKL_IS_SLOW = torch.backends.cpu.get_cpu_capability() == "AVX512"
 """MKL is slow on AVX-512 processors that are not Intel's; with AVX2 it trains faster (measured on an AMD EPYC)."""
 _MAX_FEW_ROWS, _MAX_FEW_MULTIPLICATIONS = 4, 2**21
-"""Up to these torch's own product is faster, also since oneDNN compiles a kernel for each shape, in about 1 ms."""
+"""Up to this many, torch's own product is faster, partly because oneDNN compiles a kernel per shape, in about 1 ms."""
 
 _PROBE_SIZE = {"cpu": 512, "cuda": 8192}
 """Rows of square matrices that are large enough to reach a device's full speed, and quick to multiply."""
@@ -26,7 +26,7 @@ _PROBE_SIZE = {"cpu": 512, "cuda": 8192}
 _DROPOUT_LEVELS = 2**16
 
 LinearFn = Callable[[Tensor], Tensor]
-"""Multiplies inputs [..., I] by fixed weights. No module: calling one costs as much as a small product."""
+"""Multiplies inputs [..., I] by fixed weights. Not a module: calling one costs as much as a small product."""
 
 InferencePrecision = Literal["fp32", "bf16", "int8"]
 
@@ -140,7 +140,7 @@ def dropout(values: Tensor, rate: float) -> Tensor:
     dropped = min(max(round(rate * _DROPOUT_LEVELS), 1), _DROPOUT_LEVELS - 1)
     draws = torch.empty(values.numel() // 4 + 1, dtype=torch.int64).random_(-(2**63), None)
     levels = draws.view(torch.int16)[: values.numel()].view(values.shape)
-    # Compared in place, 0 or 1 in the same integers: other comparisons and conversions are many times slower. A product
+    # `ge_` writes 0 or 1 into the same integers: other comparisons and conversions are many times slower. A product
     # with a mask of the same type is twice as fast as `where`, forwards and backwards.
     kept = levels.ge_(dropped - _DROPOUT_LEVELS // 2).to(values.dtype)
     return values * kept.mul_(_DROPOUT_LEVELS / (_DROPOUT_LEVELS - dropped))
@@ -186,9 +186,9 @@ class Backend:
 
 
 def prepare_children(module: nn.Module, backend: Backend) -> None:
-    """Prepare all layers inside a module: by their own `prepare_for_inference`, or as the simple layers they are.
+    """Prepare all layers inside a module: call their `prepare_for_inference`, or replace simple layers by functions.
 
-    Simple layers become functions, since for a small model a step takes hardly longer than torch's module calls.
+    In a small model, torch's module calls would take about as long as the rest of a step.
     """
     for name, layer in list(module.named_children()):
         prepare = getattr(layer, "prepare_for_inference", None)
@@ -201,7 +201,7 @@ def prepare_children(module: nn.Module, backend: Backend) -> None:
 
 
 def _as_function(layer: nn.Module, backend: Backend) -> LinearFn | None:
-    """Return what a simple layer computes in inference; None if it is not simple."""
+    """Return the function that a simple layer computes in inference; None for other layers."""
     if isinstance(layer, Linear):
         return backend.linear(layer.weight, layer.bias)
     if isinstance(layer, nn.LayerNorm):

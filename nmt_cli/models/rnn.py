@@ -27,7 +27,7 @@ class RnnEncoderOutput(EncoderOutput):
     hidden_states: Tensor
     """[B,S,D]"""
     keys: Tensor
-    """[B,S,D], to which attention compares the decoder's states."""
+    """[B,S,D], with which attention compares the decoder's states."""
     attn_mask: Tensor | None
     """[B,1,S], true at tokens; None if there is no padding."""
     initial: Tensor = field(metadata={"batch_dim": 2})
@@ -177,5 +177,5 @@ class Rnn(EncoderDecoder):
             final = final_states[max(0, index + surplus)]
             first = torch.tanh(bridge(final.transpose(0, 1).flatten(1)))
             initial.append(first.view(first.size(0), len(final), -1).transpose(0, 1))
-        # In the precision of the weights, whatever that of the arithmetic: a recurrent state sums many small changes.
+        # Always in the precision of the weights, also under autocast: a recurrent state sums many small changes.
         return torch.stack(initial).to(self.embeddings.target.weight.dtype)

@@ -125,7 +125,7 @@ class GeneralAttention(DotAttention):
 
 
 class AdditiveAttention(RecurrentAttention):
-    """v · tanh(W h + U s) (Bahdanau et al. 2015), of the decoder's new state, as in Luong's forms."""
+    """v · tanh(W h + U s) (Bahdanau et al. 2015), where h is the decoder's new state, as in Luong's attention."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, new_no
 from nmt_cli.recipe.model import TransformerSettings
 
 _MIN_ATTENDED = 16
-"""Positions that attention in a step has at least, masked if need be: torch's softmax is much slower over fewer."""
+"""Minimum positions in the attention of a step, padded and masked: torch's softmax is much slower over fewer."""
 
 
 @dataclass(frozen=True)
@@ -44,35 +44,36 @@ class TransformerCache:
     """
 
     kv_cache: Tensor
-    """[capacity,L,2,B·k,K·d]: time comes first, so that the filled part is one contiguous block."""
+    """[capacity,L,2,B·k,K·d], L layers: time comes first, so that the filled part is one contiguous block."""
     scratch: Tensor
     """The cache before the last selection, used again by the next: allocation costs several times the copy."""
     length: int
+    """Number of filled slots."""
     causal_bias: Tensor
     """[capacity], -inf at empty slots, else 0."""
     positions: PositionalEncoding
-    """Of as many positions as the cache has."""
+    """Encoding of the position of each slot."""
     beam_size: int
     encoder_kv: Tensor
     """[L,2,B,K,S,d], once for each sentence."""
     encoder_bias: Tensor
     """[B,K,1,S], -inf at padding, else 0."""
     source_length: int
-    """Source positions without those that are added to reach the fewest that attention has."""
+    """Source positions, without those added to reach `_MIN_ATTENDED`."""
     source_columns: SourceColumns | None
 
     def self_attn_kv(self) -> list[KeyValues]:
         """Return each layer's keys and values up to the next position, whose slot is included."""
         attended, width = max(self.length + 1, _MIN_ATTENDED), self.encoder_kv.size(-1)
-        # Heads are no axis of their own, so that they and the hypotheses are one, without a copy.
+        # Heads have no axis of their own, so that a view merges them with the hypotheses, without a copy.
         keys, values = self.kv_cache[:attended].view(attended, *self.kv_cache.shape[1:3], -1, width).unbind(2)
         bias = self.causal_bias[:attended].view(1, 1, -1)
-        return _each_layer(keys.permute(1, 2, 3, 0), values.permute(1, 2, 0, 3), bias)
+        return _split_by_layer(keys.permute(1, 2, 3, 0), values.permute(1, 2, 0, 3), bias)
 
     def cross_attn_kv(self) -> list[KeyValues]:
         """Return each layer's keys and values of the source."""
         keys, values = self.encoder_kv.flatten(2, 3).unbind(1)  # [L,B·K,S,d]
-        return _each_layer(keys.transpose(2, 3), values, self.encoder_bias.flatten(0, 1))
+        return _split_by_layer(keys.transpose(2, 3), values, self.encoder_bias.flatten(0, 1))
 
     def select(self, hypothesis_indices: Tensor) -> Self:
         """See Cache.select."""
@@ -91,19 +92,19 @@ class TransformerCache:
         )
 
 
-def _each_layer(keys: Tensor, values: Tensor, bias: Tensor) -> list[KeyValues]:
+def _split_by_layer(keys: Tensor, values: Tensor, bias: Tensor) -> list[KeyValues]:
     """Split keys [L,N,d,S] and values [L,N,S,d] by layer."""
     return [KeyValues(key, value, bias) for key, value in zip(keys.unbind(0), values.unbind(0), strict=True)]
 
 
 def _allocate(scratch: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return a cache of this shape, in the scratch tensor if that is large enough."""
+    """Return a tensor of this shape: a view of the scratch tensor if that is large enough."""
     size = math.prod(shape)
     return scratch.flatten()[:size].view(shape) if scratch.numel() >= size else _new_cache(scratch, shape)
 
 
 def _new_cache(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Allocate a cache that has finite values wherever a step may read."""
+    """Allocate a tensor of keys and values that is finite wherever a step may read."""
     cache = like.new_empty(shape)
     cache[:_MIN_ATTENDED] = 0
     return cache
@@ -232,7 +233,7 @@ class Transformer(EncoderDecoder):
         return replace(cache, kv_cache=kv_cache, causal_bias=causal_bias, positions=positions)
 
     def _skips_layer(self) -> bool:
-        """Draw whether to leave out a layer; on the CPU, so that no device is waited for."""
+        """Draw whether to leave out a layer; on the CPU, so that nothing waits for a device."""
         return self.training and self.layer_drop > 0 and float(torch.rand((), device="cpu")) < self.layer_drop
 
     def _decoder_layers(self) -> Sequence[DecoderLayer]:
