@@ -62,7 +62,7 @@ class ComparedSystem:
         return f"{self.run.resolve().name}@{self.weights}" if self.weights else self.run.resolve().name
 
     def translations(self, test_set: str) -> TranslatedSet:
-        """Return the translations of a test set. A file is taken for translations of any test set."""
+        """Return the translations of a test set; a file counts as translations of every test set."""
         if self.file is None:
             return _read_hypotheses(self.sets[test_set] / HYPOTHESES)
         if self.file.suffix == ".jsonl":
@@ -100,7 +100,7 @@ def open_system(path: Path) -> ComparedSystem:
 
 
 def common_test_sets(compared: Sequence[ComparedSystem], names: Sequence[str]) -> list[str]:
-    """Return the given test sets, or all that every system has translations of."""
+    """Return the given test sets; if none are given, all that every system has translated."""
     with_sets = [system for system in compared if system.file is None]
     if not with_sets:
         return [*names] or ["test"]

@@ -1,4 +1,4 @@
-"""Starting a command in several processes with torch's launcher, and stopping a process cleanly on a signal."""
+"""Start a command in several processes with torch's launcher, and stop a process cleanly on a signal."""
 
 import logging
 import os
@@ -19,8 +19,8 @@ from nmt_cli.errors import ResourceError, WorkerFailedError
 
 _SHUTDOWN_TIMEOUT = 30
 """Seconds that processes have to save and exit after they were asked to stop."""
-_CONSEQUENCES = {ResourceError.exit_code: 1, -signal.SIGTERM: 2}
-"""How ranks end when another rank has failed: they lose contact, or the launcher stops them."""
+_SECONDARY_FAILURES = {ResourceError.exit_code: 1, -signal.SIGTERM: 2}
+"""Exit codes of ranks that end only because another has failed (lost contact, stopped by the launcher), by priority."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -28,7 +28,7 @@ def launch(num_processes: int) -> None:
     """Run the current command line once per rank.
 
     Raises:
-        WorkerFailedError: A rank failed and has printed why; has the exit code of that rank.
+        WorkerFailedError: A rank failed and has printed why. The error carries its exit code.
         ResourceError: A rank was killed by a signal.
     """
     logging.disable(logging.ERROR)  # torch's launcher reports failures in many lines; the error below suffices
@@ -51,7 +51,7 @@ def launch(num_processes: int) -> None:
         raise WorkerFailedError(128 + int(stopped.sigval)) from stopped
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        rank = min(codes, key=lambda rank: (_CONSEQUENCES.get(codes[rank], 0), rank))
+        rank = min(codes, key=lambda rank: (_SECONDARY_FAILURES.get(codes[rank], 0), rank))
         exit_code = codes[rank]
         if exit_code < 0:
             name = signal.Signals(-exit_code).name

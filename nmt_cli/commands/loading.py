@@ -34,7 +34,7 @@ class LoadedModel:
     config: ModelConfig
     decoding: SearchSettings
     evaluation: Evaluation
-    """Both are the settings of the recipe or the model, with the overrides."""
+    """This and `decoding` are the settings of the recipe, or else of the model, with the overrides applied."""
     device: torch.device
     files: ModelFiles
 
@@ -65,7 +65,7 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
 
 
 def vocabulary_spec(tokenizer: Tokenizer) -> VocabularySpec:
-    """Return what a model must know of a tokenizer."""
+    """Return what a model must know about a tokenizer."""
     return VocabularySpec(
         tokenizer.source_size, tokenizer.target_size, tokenizer.special_tokens, tokenizer.source_columns
     )
@@ -89,7 +89,7 @@ def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
 def build_with_weights(
     settings: ModelSettings, vocabulary: VocabularySpec, weights: Mapping[str, Tensor], path: Path
 ) -> Model:
-    """Build a model with the weights read from `path`. ModelError if their names and shapes are not its own."""
+    """Build a model with the weights read from `path`. Raises ModelError if names or shapes do not fit."""
     with torch.device("meta"), _SkipInitialization():
         check_weights(build(settings, vocabulary), weights, path)
     with _SkipInitialization():

@@ -55,7 +55,7 @@ def read_config(folder: Path) -> ModelConfig:
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model on disk, and the recipe that it was named by, whose decoding settings then apply."""
+    """A model on disk. If it was named by a recipe, the decoding settings of that recipe apply."""
 
     files: ModelFiles
     recipe: Recipe | None

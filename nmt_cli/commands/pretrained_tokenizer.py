@@ -9,7 +9,7 @@ from nmt_cli.runs.directory import find_model
 
 
 def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
-    """Load what tokenizer.path names: a run, checkpoint, model or tokenizer folder, or SentencePiece models.
+    """Load the tokenizer at tokenizer.path: of a run, checkpoint or model, a tokenizer folder, or SentencePiece models.
 
     Returns:
         The tokenizer with the tags that the recipe's data needs, without its `extension`; None if there is no path.

@@ -1,4 +1,4 @@
-"""Parameters of a new model copied from another one."""
+"""Initialize a new model with the parameters of another one (`training.init_from`)."""
 
 from pathlib import Path
 
@@ -19,16 +19,16 @@ def start_from(model: Model, path: Path, tokenizer: Tokenizer, prepared: Path) -
     Raises:
         ModelError: The tokenizers or the architectures differ. The message names `prepared`.
     """
-    given = load_model(path)
-    extension = VocabularyExtension.between(given.tokenizer, tokenizer)
+    pretrained = load_model(path)
+    extension = VocabularyExtension.between(pretrained.tokenizer, tokenizer)
     if extension is None:
         raise ModelError(
             f"training.init_from: the tokenizers of {path} and {prepared} differ;"
             f" set tokenizer.path: {path} and preprocess again"
         )
     own = dict(model.named_parameters())
-    weights: dict[str, Tensor] = dict(given.model.named_parameters())
-    for name, vocabulary, dimension in given.model.vocabulary_parameters():
+    weights: dict[str, Tensor] = dict(pretrained.model.named_parameters())
+    for name, vocabulary, dimension in pretrained.model.vocabulary_parameters():
         if vocabulary in ("source", "target") and name in own:
             weights[name] = _extended(weights[name], own[name], getattr(extension, vocabulary), dimension)
     check_weights(model, weights, path)
@@ -38,7 +38,7 @@ def start_from(model: Model, path: Path, tokenizer: Tokenizer, prepared: Path) -
 
 @torch.no_grad()
 def _extended(weight: Tensor, initial: Tensor, added: list[list[int]], dimension: int) -> Tensor:
-    """Append a row for each added entry: the mean of the rows of its parts, or its initial one if it has none."""
+    """Append a row for each added entry: the mean of the rows of its parts; without parts, its initial row."""
     size, rows = weight.size(dimension), weight.movedim(dimension, 0)
     if not added or initial.shape != (*weight.shape[:dimension], size + len(added), *weight.shape[dimension + 1 :]):
         return weight

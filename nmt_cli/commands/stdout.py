@@ -1,4 +1,4 @@
-"""Writing results to stdout, with an error if they are lost."""
+"""Write results to stdout, and fail if they would be lost."""
 
 import os
 import signal

@@ -33,7 +33,7 @@ def open_translator(options: TranslateOptions) -> "Translator":
     if options.protect:
         from nmt_cli.decoding.markup.transfer import compile_protected
 
-        compile_protected(options.protect)  # errors come before the model is loaded
+        compile_protected(options.protect)  # so that errors are raised before the model is loaded
     models = [load_model(path, options.overrides) for path in options.models]
     loaded = _ensemble(models, weights) if len(models) > 1 else models[0]
     _check_context_options(options, loaded.config.context)
@@ -44,7 +44,7 @@ def open_translator(options: TranslateOptions) -> "Translator":
 
 
 def create_translator(loaded: "LoadedModel", options: TranslateOptions = DEFAULT_OPTIONS) -> "Translator":
-    """Create a translator from a loaded model, which on a CPU must not be used otherwise afterwards."""
+    """Create a translator. On a CPU this changes the model, which must not be used for anything else afterwards."""
     from nmt_cli.decoding.translator import InferenceConfig, Translator
 
     config, settings, tags = loaded.config, loaded.decoding, source_tags(loaded, options)

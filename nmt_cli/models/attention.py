@@ -90,7 +90,7 @@ class SelfAttention(nn.Module):
         attn_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        """Attend from each position of [B,T,D] to all, those in attn_mask [B,1,1 or T,T], or (causal) those up to it."""
+        """Attend from each position of [B,T,D] to all, those in attn_mask [B,1,1 or T,T], or (causal) up to it."""
         query, key, value = self._project(hidden_states, rotary)
         rate = self.dropout if self.training else 0.0
         attended = attention(query, key, value, attn_mask, is_causal=is_causal, dropout_p=rate)
