@@ -74,10 +74,12 @@ class ForcedPhrases(_PhraseProcessor):
         scores[..., self._eos].masked_fill_(others[..., 1] > 0, -torch.inf)
         if length <= self._unlimited:
             return scores, state
-        room = self._max_lengths[state.sentences] - length
+        length_left = self._max_lengths[state.sentences] - length
         tokens = self._tracker.phrase_tokens(state).clamp(min=0).flatten(2).expand(-1, scores.size(1), -1)
-        own = scores.gather(2, tokens).masked_fill(_does_not_fit(self.missing(state, tokens), room), -torch.inf)
-        scores.masked_fill_(self._tracker.per_token(_does_not_fit(others, room)), -torch.inf).scatter_(2, tokens, own)
+        own = scores.gather(2, tokens).masked_fill(_does_not_fit(self.missing(state, tokens), length_left), -torch.inf)
+        scores.masked_fill_(self._tracker.per_token(_does_not_fit(others, length_left)), -torch.inf).scatter_(
+            2, tokens, own
+        )
         return scores, state
 
     def missing(self, state: TrackerState, tokens: Tensor) -> Tensor:
@@ -194,9 +196,9 @@ def unsatisfied_phrases(
     )
 
 
-def _does_not_fit(missing: Tensor, room: Tensor) -> Tensor:
-    """Whether the tokens missing after the next one exceed the room for them."""
-    return (missing > 0) & (missing > room)
+def _does_not_fit(missing: Tensor, length_left: Tensor) -> Tensor:
+    """Whether the tokens missing after the next one exceed the length that is left."""
+    return (missing > 0) & (missing > length_left)
 
 
 def _next_token(automaton: PhraseAutomaton, state: int) -> int:
