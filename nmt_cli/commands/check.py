@@ -9,7 +9,7 @@ from nmt_cli import console
 from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.console import Reporter
-from nmt_cli.data.checking.finding import DataFinding
+from nmt_cli.data.checking import DataFinding
 from nmt_cli.data.checking.hyperparameters import (
     TrainingEstimate,
     TrainingSize,

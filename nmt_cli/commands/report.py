@@ -6,7 +6,7 @@ from pathlib import Path
 from nmt_cli.console import Reporter
 from nmt_cli.errors import DataError, ModelError
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.reporting.run_report.contents import RunContents, read_run
+from nmt_cli.reporting.run_report import RunContents, read_run
 from nmt_cli.reporting.run_report.evaluation_sections import select_lines
 from nmt_cli.reporting.run_report.page import AttentionMaps, write_run_report
 from nmt_cli.runs.directory import RunDirectory, find_model

@@ -11,7 +11,7 @@ from nmt_cli.evaluation.system_comparison import Comparison, SliceComparison, Sy
 from nmt_cli.reporting.plots.curves import Curve, CurveChart, draw_curves
 from nmt_cli.reporting.plots.figures import draw_intervals
 from nmt_cli.reporting.rendering import METRIC_NAMES, PageSection, render_html
-from nmt_cli.reporting.run_report.contents import RunContents, read_run
+from nmt_cli.reporting.run_report import RunContents, read_run
 from nmt_cli.reporting.run_report.environment import cost_of
 
 _MAX_LINES = 10

@@ -8,7 +8,7 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from nmt_cli.console import duration
-from nmt_cli.data.checking.finding import DataFinding
+from nmt_cli.data.checking import DataFinding
 from nmt_cli.data.checking.hyperparameters import TrainingEstimate
 from nmt_cli.data.checking.pairs import LengthHistogram, bin_labels
 from nmt_cli.data.checking.sampling import CorpusSample

@@ -10,7 +10,7 @@ from fake_runs import HOSTILE, FakeRun, sentence, training, validation
 
 from nmt_cli.reporting.comparison_page import write_comparison
 from nmt_cli.reporting.plots.figures import AttentionMap
-from nmt_cli.reporting.run_report.contents import read_run
+from nmt_cli.reporting.run_report import read_run
 from nmt_cli.reporting.run_report.page import AttentionMaps, write_run_report
 
 pytestmark = [

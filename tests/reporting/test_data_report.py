@@ -6,7 +6,7 @@ from fake_runs import write_prepared
 from rich.cells import cell_len
 
 from nmt_cli import files
-from nmt_cli.data.checking.finding import DataFinding, percentage
+from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.preparation.manifest import PreparedSummary, read_prepared_summary
 from nmt_cli.reporting.data_report import CheckReport, corpora_table, drop_lines
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nmt_cli.data.checking.finding import DataFinding
+from nmt_cli.data.checking import DataFinding
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Training

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 
-from nmt_cli.data.checking.finding import DataFinding, percentage
+from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
 from nmt_cli.text.checks.scripts import base_language, scripts_of
 

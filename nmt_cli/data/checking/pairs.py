@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from nmt_cli.data.checking.finding import DataFinding, percentage
+from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, Excerpt, Pair
 from nmt_cli.text.checks.scripts import base_language
 from nmt_cli.text.lines import is_blank

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from nmt_cli.data.checking.finding import DataFinding, percentage
+from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import PieceKind

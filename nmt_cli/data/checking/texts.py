@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nmt_cli.console import OnProgress, ProgressBar
-from nmt_cli.data.checking.finding import DataFinding, percentage
+from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.languages import check_languages
 from nmt_cli.data.checking.pairs import check_alignment, check_empty_sides, check_identical_sides
 from nmt_cli.data.checking.sampling import CorpusSample, Pair, sample_corpus

@@ -8,7 +8,7 @@ from nmt_cli import files
 from nmt_cli.console import duration
 from nmt_cli.errors import NmtError
 from nmt_cli.reporting.rendering import Fact, PageSection, empty_section
-from nmt_cli.reporting.run_report.contents import RunContents
+from nmt_cli.reporting.run_report import RunContents
 from nmt_cli.reporting.run_report.learning_curves import best_validation
 from nmt_cli.runs.directory import STATE, WEIGHTS, RunDirectory, count_parameters
 

@@ -13,7 +13,7 @@ from nmt_cli.reporting.evaluation_files import (
     read_robustness,
 )
 from nmt_cli.reporting.rendering import METRIC_NAMES, Fact, PageSection, empty_section, format_score, shorten
-from nmt_cli.reporting.run_report.contents import RunContents
+from nmt_cli.reporting.run_report import RunContents
 from nmt_cli.reporting.text_diff import DiffSpan, TextDiff, diff_words
 from nmt_cli.runs.directory import ANALYSIS
 

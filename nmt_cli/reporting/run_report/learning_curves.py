@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.plots.curves import BestMarker, Curve, CurveChart, draw_curves
 from nmt_cli.reporting.rendering import METRIC_NAMES, PageSection, empty_section
-from nmt_cli.reporting.run_report.contents import RunContents
+from nmt_cli.reporting.run_report import RunContents
 from nmt_cli.runs.journal import Event, History, Series
 
 _MAX_EVENTS = 40

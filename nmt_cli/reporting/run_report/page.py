@@ -7,7 +7,7 @@ from pathlib import Path
 from nmt_cli import files
 from nmt_cli.reporting.plots.figures import AttentionMap, draw_attention
 from nmt_cli.reporting.rendering import PageSection, empty_section, render_html
-from nmt_cli.reporting.run_report.contents import RunContents
+from nmt_cli.reporting.run_report import RunContents
 from nmt_cli.reporting.run_report.environment import environment_section, key_figures, recipe_section
 from nmt_cli.reporting.run_report.evaluation_sections import breakdown_section, samples_section, scores_section
 from nmt_cli.reporting.run_report.learning_curves import learning_curves_section

@@ -11,7 +11,7 @@ from nmt_cli.errors import DataError
 from nmt_cli.reporting.evaluation_files import StoredEvaluation
 from nmt_cli.reporting.plots.figures import draw_histogram
 from nmt_cli.reporting.rendering import PageSection, empty_section
-from nmt_cli.reporting.run_report.contents import RunContents
+from nmt_cli.reporting.run_report import RunContents
 from nmt_cli.runs.journal import CorpusExposure
 
 

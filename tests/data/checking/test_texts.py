@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.data.checking.finding import DataFinding
+from nmt_cli.data.checking import DataFinding
 from nmt_cli.data.checking.sampling import Pair
 from nmt_cli.data.checking.texts import LeakDetector, TextSamples, read_texts
 from nmt_cli.recipe.data import Data

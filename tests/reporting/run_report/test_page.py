@@ -15,7 +15,7 @@ from nmt_cli import files
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.reporting.plots.figures import AttentionMap
 from nmt_cli.reporting.run_report import page as page_module
-from nmt_cli.reporting.run_report.contents import read_run
+from nmt_cli.reporting.run_report import read_run
 from nmt_cli.reporting.run_report.page import AttentionMaps, render_run_report, write_run_report
 
 NO_ATTENTION = AttentionMaps()
