@@ -2,6 +2,7 @@
 
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -13,6 +14,9 @@ from tqdm import tqdm
 
 OnProgress = Callable[[int], object]
 """Called with the number of items that have been completed since the last call."""
+
+# The lock that tqdm makes is shared with forked processes, and one that is killed while it writes never releases it.
+tqdm.set_lock(threading.RLock())
 
 _is_quiet = False
 _write_elsewhere: Callable[[str], object] | None = None

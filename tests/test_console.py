@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 from nmt_cli import console
 
@@ -171,3 +173,15 @@ def read_all(descriptor: int) -> str:
             os.close(descriptor)
             return shown.decode()
         shown += part
+
+
+def test_process_killed_while_it_writes_does_not_block_others() -> None:
+    lock = tqdm.get_lock()
+    child = os.fork()
+    if not child:
+        lock.acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+
+    assert lock.acquire(timeout=5)
+    lock.release()
