@@ -110,7 +110,7 @@ def test_cleaned_mixture_runs_through_its_stages(folder: Path) -> None:
     assert dropped.keys() >= {"near_duplicates"}
     assert sum(dropped.values()) < corpora["train/tatoeba"]["read"] / 100, "filters drop clean text"
     assert journal_mixture(journal).keys() == {"tatoeba", "captions"}
-    for options in ([], ["--tag", "captions"]):
+    for options in ([], ["--corpus-tag", "captions"]):
         assert nmt(folder, "translate", "runs/tatoeba_cleaned", *options, given="A man.\n\nNo!\n").count("\n") == 3
 
 
