@@ -125,7 +125,7 @@ def gru(decoding: SearchSettings) -> Translator:
 
 @pytest.mark.parametrize("beam_size", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_output_does_not_depend_on_batches(tmp_path: Path, beam_size: int) -> None:
-    chosen = torch.randint(0, 7, (40, 9), generator=torch.Generator().manual_seed(1)).tolist()
+    chosen = torch.randint(0, 7, (60, 9), generator=torch.Generator().manual_seed(1)).tolist()
     content = "".join("".join("abcde. "[each] for each in row[: row[0] + 2]) + "\n" for row in chosen).encode()
 
     outputs = []
