@@ -14,7 +14,7 @@ from nmt_cli.decoding.segments import is_blank
 class TranslateOptions:
     """All options of a translator, as plain values that can be sent to worker processes.
 
-    The models are loaded by whoever creates the translator; the translator reads the other options.
+    `commands` loads the models; the translator reads the other options.
     """
 
     models: tuple[Path, ...] = ()
