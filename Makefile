@@ -6,7 +6,7 @@ NMT := $(BIN)/nmt
 DEMO := recipes/number_words_transformer.yaml
 DEMO_HYPOTHESES := runs/number_words_transformer/evaluation/number_words/hypotheses.jsonl
 
-.PHONY: help demo install check format test clean
+.PHONY: help demo install check format test test-long clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -46,6 +46,9 @@ format: $(VENV)/dev ## format the code and fix lint errors
 
 test: check ## run check and the slow tests
 	$(BIN)/pytest -m slow -n 2
+
+test-long: $(VENV)/dev ## run the kills, races and fuzzing, which take an hour; print what they did
+	$(BIN)/pytest -m long -rP
 
 clean: ## remove the environment and caches; keep data and runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info
