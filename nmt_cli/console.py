@@ -4,13 +4,17 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from typing import Any, Protocol
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from io import StringIO
+from typing import IO, Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
+
+from nmt_cli.errors import NmtError
 
 OnProgress = Callable[[int], object]
 """Called with the number of items that have been completed since the last call."""
@@ -20,7 +24,11 @@ tqdm.set_lock(threading.RLock())
 
 _is_quiet = False
 _write_elsewhere: Callable[[str], object] | None = None
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # could steer the terminal, from a file's name or text
+_log_file: IO[bytes] | None = None
+# Could steer the terminal or reverse the text around them, from a file's name or text.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_LOG_WIDTH = 120
+"""Columns of a table where the output has no width of its own."""
 
 
 class Reporter(Protocol):
@@ -31,6 +39,12 @@ class Reporter(Protocol):
 
     def warn(self, message: str) -> None:
         """Report a possible problem that does not stop the work."""
+
+    def log(self, message: str) -> None:
+        """Write a message to the log file only."""
+
+    def log_to(self, file: IO[bytes]) -> AbstractContextManager[object]:
+        """Also write all messages to a log file, even those that are not printed."""
 
     def table(self, title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
         """Report rows of values; the first column is text."""
@@ -66,9 +80,37 @@ def write_line(line: str) -> None:
     _write(line)
 
 
+@contextmanager
+def log_to(file: IO[bytes]) -> Iterator[None]:
+    """Also write all messages, with their times, to a log file, and the error that ends the context."""
+    global _log_file
+    outer, _log_file = _log_file, file
+    try:
+        yield
+    except NmtError as error:
+        log("\n".join(_error_lines(str(error))))
+        raise
+    except BaseException:
+        log(traceback.format_exc())
+        raise
+    finally:
+        _log_file = outer
+
+
+def log(message: str) -> None:
+    """Write a message to the log file only. Failure is ignored: the work does not depend on it."""
+    if _log_file is not None and message:
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        text = "".join(f"{now}  {_visible(line)}\n" for line in message.rstrip("\n").split("\n"))
+        with suppress(OSError, ValueError):
+            _log_file.write(text.encode(errors="backslashreplace"))
+
+
 def info(message: str) -> None:
     """Print a message on its own line above any progress bar, unless quiet."""
-    if not _is_quiet:
+    if _is_quiet:
+        log(message)
+    else:
         _write(message)
 
 
@@ -79,22 +121,27 @@ def warn(message: str) -> None:
 
 def error(message: str) -> None:
     """Print an error, one line per line of the message."""
-    for line in message.split("\n"):
-        _write(f"nmt: error: {line}")
+    for line in _error_lines(message):
+        _write(line)
 
 
 def table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
     """Print a table, unless quiet. All columns but the first are aligned right."""
-    if _is_quiet or sys.stderr is None:
-        return
     drawn = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
         drawn.add_column(column, justify="right" if index else "left")
     for row in rows:
-        drawn.add_row(*(str(cell) for cell in row))
-    with suppress(OSError):
-        width = None if _is_terminal() else 120  # a log file has no width of its own
-        Console(stderr=True, markup=False, emoji=False, highlight=False, width=width).print(drawn)
+        drawn.add_row(*(_visible(str(cell)) for cell in row))
+
+    def draw(file: TextIO, width: int | None) -> None:
+        Console(file=file, markup=False, emoji=False, highlight=False, width=width).print(drawn)
+
+    if _log_file is not None:
+        draw(text := StringIO(), _LOG_WIDTH)
+        log(text.getvalue())
+    if not _is_quiet and sys.stderr is not None:
+        with suppress(OSError):
+            draw(sys.stderr, None if _is_terminal() else _LOG_WIDTH)
 
 
 class ProgressBar:
@@ -171,10 +218,18 @@ def _write(line: str) -> None:
     if _write_elsewhere is not None:
         _write_elsewhere(line)
         return
+    log(line)
     if sys.stderr is None:
         return
-    visible = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
     # Neither a closed or full stderr nor a signal handler that prints during a write may stop the work.
     with suppress(OSError, ValueError, RuntimeError):
-        tqdm.write(visible, file=sys.stderr)
+        tqdm.write(_visible(line), file=sys.stderr)
         sys.stderr.flush()
+
+
+def _visible(line: str) -> str:
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
+
+
+def _error_lines(message: str) -> list[str]:
+    return [f"nmt: error: {line}" for line in message.split("\n") if message]

@@ -1,18 +1,16 @@
-"""Atomic writes, hashes and manifests, locks."""
+"""Atomic writes, hashes and manifests."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from nmt_cli.errors import DataError, NmtError, ResourceError, RunInUseError
+from nmt_cli.errors import DataError, NmtError, ResourceError
 
 MANIFEST = "manifest.json"
 _TEMPORARY = ".tmp"
@@ -63,6 +61,13 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
+
+
+def open_append(path: Path) -> IO[bytes]:
+    """Open a log file of a run, which is created if it is missing. Symbolic links are refused."""
+    with disk_errors(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        return os.fdopen(descriptor, "ab", buffering=0)
 
 
 @contextmanager
@@ -191,50 +196,6 @@ def read_manifest(folder: Path, kind: type[NmtError], hash_file: Callable[[Path]
         if contents != expected.get("sha256"):
             raise kind(f"{path}: is damaged: its SHA-256 does not match the manifest")
     return manifest
-
-
-@contextmanager
-def lock(path: Path, shared: bool = False) -> Iterator[None]:
-    """Hold a lock file, exclusively or shared. The kernel releases it when the process ends in any way.
-
-    Raises:
-        RunInUseError: Another process holds it.
-    """
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
-    with file:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            time.sleep(0.1)  # a process that has just acquired it needs a moment to write its name
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise RunInUseError(f"{path.parent}: is in use by {holder}; wait for it or stop it") from error
-        except OSError as error:
-            raise ResourceError(f"{path}: cannot be locked on this file system: {error.strerror}") from error
-        with disk_errors(path):
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {os.uname().nodename}")
-            file.flush()
-        yield
-
-
-def is_stale_lock(path: Path) -> bool:
-    """Return whether the process named in a lock file has ended; False if unknown, as on another machine."""
-    try:
-        word, process_id, _, machine = path.read_text().split()
-    except (OSError, ValueError):
-        return False
-    if word != "process" or machine != os.uname().nodename or not process_id.isdecimal():
-        return False
-    try:
-        os.kill(int(process_id), 0)  # signal 0 only checks for existence
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
 
 
 def _rename_into_place(unfinished: Path, path: Path) -> None:

@@ -38,7 +38,7 @@ def test_help_lists_commands() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["check", "preprocess", "train", "translate", "score", "evaluate", "report", "runs", "show", "export"],
+    ["check", "preprocess", "train", "translate", "score", "evaluate", "report", "runs", "show", "stop", "export"],
 )
 def test_help_of_command_has_examples(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -1,4 +1,4 @@
-"""Writes are atomic, manifests detect every change, and locks work across processes."""
+"""Writes are atomic, and manifests detect every change."""
 
 import json
 import os
@@ -6,13 +6,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from nmt_cli import files
-from nmt_cli.errors import DataError, ModelError, ResourceError, RunInUseError
+from nmt_cli.errors import DataError, ModelError, ResourceError
 
 ROOT = Path(__file__).parents[1]
 
@@ -299,60 +298,9 @@ def test_read_manifest_refuses_other_json(closed: Path, content: str) -> None:
         files.read_manifest(closed, ModelError)
 
 
-HOLD = """
-with files.lock(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_lock_excludes_and_names_other_process(tmp_path: Path) -> None:
-    with start(HOLD, tmp_path / "lock") as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        with pytest.raises(RunInUseError, match=f" {process.pid} "), files.lock(tmp_path / "lock"):
-            pass
-        process.kill()
-
-
-def test_lock_of_killed_process_is_released(tmp_path: Path) -> None:
-    with start(HOLD, tmp_path / "lock") as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.kill()
-    with files.lock(tmp_path / "lock"):
-        assert f"process {os.getpid()} on " in (tmp_path / "lock").read_text()
-
-
-def test_shared_lock_excludes_exclusive_lock(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with files.lock(path, shared=True), files.lock(path, shared=True), pytest.raises(RunInUseError), files.lock(path):
-        pass
-    with files.lock(path), pytest.raises(RunInUseError), files.lock(path, shared=True):
-        pass
-
-
 def test_remnants_lists_unfinished_folder(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     assert files.remnants(folder) == []
     with files.new_folder(folder) as unfinished:
         assert files.remnants(folder) == [unfinished]
     assert files.remnants(folder) == []
-
-
-def test_lock_is_won_by_one_of_many_processes(tmp_path: Path) -> None:
-    program = """
-while not Path(sys.argv[2]).exists():
-    time.sleep(0.001)
-try:
-    with files.lock(Path(sys.argv[1])):
-        print("won", flush=True)
-        time.sleep(0.5)
-except Exception as error:
-    print(type(error).__name__)
-"""
-    processes = [start(program, tmp_path / "lock", tmp_path / "go") for _ in range(4)]
-    time.sleep(0.3)
-    (tmp_path / "go").touch()
-    outputs = sorted(process.communicate(timeout=30)[0] for process in processes)
-    assert outputs == ["RunInUseError\n"] * 3 + ["won\n"]

@@ -17,6 +17,7 @@ from nmt_cli.data.prepared import open_prepared
 from nmt_cli.decoding.constraints.glossary import read_glossary
 from nmt_cli.errors import DataError, DivergedError, ModelError, NmtError, RecipeError, ResourceError, RunInUseError
 from nmt_cli.evaluation.metrics import score
+from nmt_cli.locks import lock
 from nmt_cli.processes import ShardSpec
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe
@@ -50,7 +51,7 @@ def recipe(*options: str) -> Any:
 
 
 def lock_twice() -> None:
-    with files.lock(Path("run/.lock")), files.lock(Path("run/.lock")):
+    with lock(Path("run/.lock")), lock(Path("run/.lock")):
         raise AssertionError("locked twice")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__, console
-from nmt_cli.cli import check, compare, evaluate, export, preprocess, report, runs, score, show, train, translate
+from nmt_cli.cli import check, compare, evaluate, export, preprocess, report, runs, score, show, stop, train, translate
 from nmt_cli.cli.options import examples
 from nmt_cli.errors import NmtError
 
@@ -40,6 +40,7 @@ app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=runs.EXAMPLES)(runs.runs)
 app.command(epilog=show.EXAMPLES)(show.show)
+app.command(epilog=stop.EXAMPLES)(stop.stop)
 app.command(epilog=export.EXAMPLES)(export.export)
 
 

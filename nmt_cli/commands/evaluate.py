@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt_cli import files
 from nmt_cli.commands.evaluation_inputs import (
     EvaluatedModel,
     LoadedTestSet,
@@ -24,6 +23,7 @@ from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, exact_
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts
 from nmt_cli.evaluation.sanity_checks import sanity_checks
 from nmt_cli.evaluation.significance import with_intervals
+from nmt_cli.locks import lock
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import override
 from nmt_cli.reporting.evaluation_files import (
@@ -103,14 +103,14 @@ def _evaluate_test_set(
     folder = model.folder(name)
     content = read_current_scores(folder, test.provenance)
     if content is None:
-        with files.lock(folder / ".lock"):
+        with lock(folder / ".lock"):
             content = _score_test_set(model, name, test, reporter)
     robustness = None
     if with_robustness:
         with suppress(DataError):  # a damaged file is replaced
             robustness = read_robustness(folder, asdict(test.provenance))
         if robustness is None:
-            with files.lock(folder / ".lock"):
+            with lock(folder / ".lock"):
                 robustness = _measure_robustness(model, name, test)
     for warning in content["warnings"]:
         reporter.warn(f"{name}: {warning}")

@@ -11,7 +11,7 @@ from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import Decoding
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.loading import load_recipe, recipe_or_none
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Count, Language, Section
@@ -76,5 +76,5 @@ class NamedModel:
 
 def named_model(path: Path) -> NamedModel:
     """Find the model of a recipe, a run, a checkpoint or a model folder."""
-    recipe = load_recipe(path) if path.suffix in (".yaml", ".yml") and path.is_file() else None
+    recipe = recipe_or_none(path)
     return NamedModel(find_model(path if recipe is None else recipe.run), recipe)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nmt_cli.console import Reporter
 from nmt_cli.errors import DataError, ModelError
-from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.loading import recipe_or_none
 from nmt_cli.reporting.run_report import RunContents, read_run
 from nmt_cli.reporting.run_report.evaluation_sections import select_lines
 from nmt_cli.reporting.run_report.page import AttentionMaps, write_run_report
@@ -21,7 +21,8 @@ def report(path: Path, output: Path | None, num_attention_lines: int, lines: Seq
         num_attention_lines: Number of lines whose attention is drawn.
         lines: 1-based lines of the evaluated sets to show instead of the samples, with their attention.
     """
-    run = load_recipe(path).run if path.suffix in (".yaml", ".yml") and path.is_file() else path
+    recipe = recipe_or_none(path)
+    run = path if recipe is None else recipe.run
     if not RunDirectory(run).summary.is_file():
         raise ModelError(f"{run}: is not a run; nmt train creates one")
     contents = read_run(run)

@@ -24,6 +24,7 @@ from nmt_cli.devices import (
     pick_device,
 )
 from nmt_cli.errors import RecipeError
+from nmt_cli.locks import lock
 from nmt_cli.models import build
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
@@ -76,7 +77,9 @@ def train(
             refuse_foreign_folder(run)
             if fresh and not is_restarted():
                 move_aside(run, reporter)
-            open_files.enter_context(files.lock(run.lock))
+            open_files.enter_context(lock(run.lock))
+            log_file = open_files.enter_context(files.open_append(run.log))
+            open_files.enter_context(reporter.log_to(log_file))
             refuse_another_experiment(run, recipe, prepared.fingerprint)
         distributed.barrier()
         with memory_errors():

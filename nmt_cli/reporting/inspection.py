@@ -17,7 +17,7 @@ from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.container import ancestor, container_of, read_manifest_or_empty
 from nmt_cli.reporting.evaluation_files import read_evaluation
 from nmt_cli.reporting.rendering import format_score
-from nmt_cli.reporting.run_list import format_size, list_run, list_runs
+from nmt_cli.reporting.run_list import format_size, list_run, list_runs, live_facts
 from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory, count_parameters
 from nmt_cli.runs.journal import read_journal, read_summary
 from nmt_cli.text.lines import escape_invisible
@@ -90,6 +90,8 @@ def _run(path: Path) -> Description:
     read_summary(run)  # raises an error if it is damaged
     updates = run.saved_updates()
     facts = {"status": listed.status, "update": f"{listed.update:,}" if listed.update is not None else "none yet"}
+    if listed.live is not None:
+        facts |= live_facts(listed.live)
     if listed.best is not None and listed.best_update is not None:
         facts["best validation"] = f"{listed.metric} {listed.best:.2f} at update {listed.best_update:,}".lstrip()
     facts |= _recipe_facts(run.resolved)
@@ -97,7 +99,9 @@ def _run(path: Path) -> Description:
     facts["model"] = "yes" if (run.model / CONFIG).is_file() else "not yet"
     facts |= {f"{score.name} on {name}": format_score(score.value) for name, score in listed.scores.items()}
     facts["size"] = format_size(listed.bytes)
-    if listed.scores:
+    if listed.live is not None:
+        advice = f"tail -f {run.log} (nmt stop {path} saves and ends the training)"
+    elif listed.scores:
         advice = f"nmt report {path}"
     elif listed.status == "finished":
         advice = f"nmt evaluate {path}"

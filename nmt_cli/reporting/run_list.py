@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nmt_cli import files
+from nmt_cli.console import duration
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.evaluation_files import StoredScore, read_scores
 from nmt_cli.reporting.rendering import METRIC_NAMES, format_score
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import read_summary
+from nmt_cli.runs.live import LiveState, read_live_state
 from nmt_cli.text.lines import escape_invisible
 
 _COLUMNS = ["run", "status", "update", "best", "at update", "scores", "size", "changed"]
@@ -40,6 +41,8 @@ class ListedRun:
     """Last change of a file, in seconds since 1970."""
     metric: str = ""
     """Metric of `best`, such as BLEU; empty if the recipe cannot be read."""
+    live: LiveState | None = None
+    """Of a run in training."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry as plain data."""
@@ -53,6 +56,7 @@ class ListedRun:
             "scores": {name: {"name": score.name, "score": score.value} for name, score in self.scores.items()},
             "bytes": self.bytes,
             "changed": self.changed,
+            "live": self.live and self.live.as_json(),
         }
 
 
@@ -73,11 +77,14 @@ def list_run(path: Path) -> ListedRun:
     size, changed = _measure_folder(path)
     try:
         summary = read_summary(run)
-        status = _status(run, summary)
+        status = str(summary.get("status", "unknown"))
     except NmtError:
         summary, status = {}, "damaged"
+    live = read_live_state(run) if status == "running" else None
+    if status == "running" and live is None:
+        status = "killed"
     best, best_update = _parse_best(summary.get("best"))
-    update = summary.get("update")
+    update = live.update if live and live.update is not None else summary.get("update")
     return ListedRun(
         path,
         status,
@@ -88,15 +95,36 @@ def list_run(path: Path) -> ListedRun:
         size,
         changed,
         _validation_metric(run),
+        live,
     )
 
 
 def format_run_list(runs: Sequence[ListedRun]) -> str:
-    """Format runs as a table."""
-    rows = [_COLUMNS, *map(_row, runs)]
+    """Format runs as a table, with a second one of the runs in training."""
+    if not runs:
+        return ""
+    lines = _align([_COLUMNS, *map(_row, runs)])
+    if live := [(run, run.live) for run in runs if run.live is not None]:
+        rows = [[escape_invisible(str(run.path)), *live_facts(state).values()] for run, state in live]
+        lines += ["", *_align([["in training", *live_facts(live[0][1])], *rows])]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def live_facts(live: LiveState) -> dict[str, str]:
+    """Return what is known of a run in training, by name."""
+    now = time.time()
+    return {
+        "loss": "–" if live.loss is None else f"{live.loss:.3f}",
+        "tokens/s": "–" if live.tokens_per_second is None else f"{live.tokens_per_second:,.0f}",
+        "end": "–" if live.end is None else f"in {duration(live.end - now)}",
+        "reported": "–" if live.reported is None else f"{format_age(now - live.reported)} ago",
+        "process": escape_invisible(f"{live.holder.process_id} on {live.holder.host}"),
+    }
+
+
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "".join(f"{line}\n" for line in lines) if runs else ""
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def format_age(seconds: float) -> str:
@@ -128,12 +156,6 @@ def _row(run: ListedRun) -> list[str]:
         format_size(run.bytes),
         f"{format_age(time.time() - run.changed)} ago",
     ]
-
-
-def _status(run: RunDirectory, summary: dict[str, Any]) -> str:
-    """Return the status of the summary, or killed if it is running without a process."""
-    status = str(summary.get("status", "unknown"))
-    return "killed" if status == "running" and files.is_stale_lock(run.lock) else status
 
 
 def _find_runs(folder: Path, depth: int) -> Iterator[Path]:

@@ -46,6 +46,11 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     @property
+    def log(self) -> Path:
+        """All messages of training, with their times."""
+        return self.path / "train.log"
+
+    @property
     def tensorboard(self) -> Path:
         """TensorBoard events, if enabled."""
         return self.path / "tensorboard"

@@ -60,7 +60,7 @@ class Journal:
             self._curves.rewind(update, kept)
 
     def write(self, kind: str, update: int, epoch: float, target_tokens: int, **values: Any) -> None:
-        """Add a record of kind train, valid or event. Numbers that are not finite become null."""
+        """Add a record of kind train, progress, valid or event. Numbers that are not finite become null."""
         if self._path is None:
             return
         record = {
@@ -104,8 +104,8 @@ class TensorBoardWriter:
             self.add(record)
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Add the numbers of a record of kind train or valid; events are ignored."""
-        if self._writer is None or record["kind"] == "event":
+        """Add the numbers of a record of kind train or valid; others are ignored."""
+        if self._writer is None or record["kind"] not in ("train", "valid"):
             return
         prefix = f"{record['kind']}/{record['set']}" if "set" in record else record["kind"]
         values = {name: value for name, value in record.items() if name not in _CURVE_KEYS}
@@ -226,6 +226,8 @@ def _add(history: History, line: bytes) -> bool:
         case "event":
             details = {key: value for key, value in record.items() if key not in _RECORD_KEYS | {"event"}}
             history.events.append(Event(update, _number(record.get("time")) or 0.0, str(record.get("event")), details))
+        case "progress":  # part of the next record of kind train
+            pass
         case _:
             return False
     history.last_update = max(history.last_update, update)

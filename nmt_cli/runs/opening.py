@@ -9,6 +9,7 @@ from typing import Any
 from nmt_cli import __version__, files
 from nmt_cli.console import Reporter
 from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.locks import lock
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
 from nmt_cli.recipe.schema import Recipe, check_resumable
 from nmt_cli.runs.directory import RunDirectory
@@ -30,7 +31,7 @@ def move_aside(run: RunDirectory, reporter: Reporter) -> None:
     """Rename an existing run to `NAME.oldN`."""
     if not run.path.exists():
         return
-    with files.lock(run.lock):
+    with lock(run.lock):
         index = 1
         while (aside := run.path.with_name(f"{run.path.name}.old{index}")).exists():
             index += 1

@@ -16,6 +16,8 @@ from nmt_cli.training.monitor import TrainingMonitor
 from nmt_cli.training.train_state import Scores, TrainState, UpdateStats
 from nmt_cli.training.trainer import Trainer
 
+_PROGRESS_SECONDS = 20
+
 
 def record(journal: Journal, state: TrainState, kind: str, **values: Any) -> None:
     """Record an update, a validation or another event."""
@@ -37,6 +39,7 @@ class TrainingLog:
         self._peak_flops = matmul_speed(trainer.device, precision) * trainer.distributed.world_size
         self._initial_fraction, self._started = state.fraction_done(limits), time.monotonic()
         self._max_tokens_that_fit = trainer.max_tokens_that_fit
+        self._next_progress = 0.0  # `state.seconds` at which a long interval is reported; at once after the start
         self._start_interval()
 
     def add(self, stats: UpdateStats) -> None:
@@ -51,9 +54,12 @@ class TrainingLog:
         self._tokens += stats.tokens
         self._data_wait += stats.data_wait
         facts: dict[str, str] = {}
-        if self._trainer.state.num_updates % self._trainer.settings.logging.every == 0:
-            facts = self._report_interval(stats)
+        state = self._trainer.state
+        if state.num_updates % self._trainer.settings.logging.every == 0:
+            facts = self._report_interval(stats, "train")
             self._start_interval()
+        elif state.seconds >= self._next_progress:  # the same on all ranks
+            facts = self._report_interval(stats, "progress")
         self.progress_bar.advance(values=facts)
 
     def add_validation(self, scores: Mapping[str, Scores]) -> None:
@@ -66,17 +72,23 @@ class TrainingLog:
             self._reporter.info(f"update {state.num_updates:,}  {name}: {text}{best}")
         self._start_interval()
 
-    def _report_interval(self, stats: UpdateStats) -> dict[str, str]:
-        """Report the updates since the last report; return the figures for the progress bar."""
+    def _report_interval(self, stats: UpdateStats, kind: str) -> dict[str, str]:
+        """Report the updates of this interval so far; return the figures for the progress bar.
+
+        Records of kind `progress` come before the end of an interval, for those who watch a slow run.
+        """
         passed = time.monotonic() - self._interval_start
         state, distributed = self._trainer.state, self._trainer.distributed
         summed, data_wait = distributed.all_reduce_sum(float(torch.stack(self._losses).sum()), self._data_wait)
         loss, speed = summed / self._tokens, self._tokens / passed
+        times_left = self._times_left(passed)
+        self._next_progress = state.seconds + _PROGRESS_SECONDS
         record(
             self._journal,
             state,
-            "train",
+            kind,
             loss=loss,
+            seconds_left=times_left.get("end"),
             learning_rate=stats.learning_rate,
             gradient_norm=stats.gradient_norm,
             target_tokens_per_second=speed,
@@ -87,25 +99,24 @@ class TrainingLog:
             mixture={name: asdict(exposure) for name, exposure in state.mixture.items()},
         )
         facts = {"epoch": f"{state.data.passes:.1f}", "loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"}
-        facts |= self._times_left(passed)
-        if not self.progress_bar.on_terminal:
-            self._reporter.info(
-                f"update {state.num_updates:,}  epoch {facts['epoch']}  loss {facts['loss']}"
-                f"  {facts['tokens/s']} tokens/s"
-                + "".join(f"  {what} in {facts[what]}" for what in ("validation", "end") if what in facts)
-            )
+        facts |= {what: duration(seconds) for what, seconds in times_left.items()}
+        line = (
+            f"update {state.num_updates:,}  epoch {facts['epoch']}  loss {facts['loss']}  {facts['tokens/s']} tokens/s"
+            + "".join(f"  {what} in {facts[what]}" for what in times_left)
+        )
+        (self._reporter.log if self.progress_bar.on_terminal else self._reporter.info)(line)
         return facts
 
-    def _times_left(self, passed: float) -> dict[str, str]:
-        """Estimate the time to the next validation and to the end, at the pace so far."""
+    def _times_left(self, passed: float) -> dict[str, float]:
+        """Estimate the seconds to the next validation and to the end, at the pace so far."""
         settings, state = self._trainer.settings, self._trainer.state
         validation = passed / len(self._losses) * (-state.num_updates % settings.validation.every)
         fraction = state.fraction_done(settings.limits)
         if fraction <= self._initial_fraction:
-            return {"validation": duration(validation)}
+            return {"validation": validation}
         end = (time.monotonic() - self._started) * (1 - fraction) / (fraction - self._initial_fraction)
         # The last validation takes place at the end.
-        return {"validation": duration(min(validation, end)), "end": duration(end)}
+        return {"validation": min(validation, end), "end": end}
 
     def _report_out_of_memory(self) -> None:
         self._max_tokens_that_fit = self._trainer.max_tokens_that_fit

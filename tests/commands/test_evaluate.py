@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nmt_cli import console, files
+from nmt_cli import console
 from nmt_cli.cli.evaluate import evaluate
 from nmt_cli.commands.evaluate import EvaluationResult, evaluate_model
 from nmt_cli.commands.evaluation_inputs import EvaluatedModel, open_model
@@ -20,6 +20,7 @@ from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.results import TranslatedText
 from nmt_cli.errors import DataError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score
+from nmt_cli.locks import lock
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import resolved_yaml
 from nmt_cli.recipe.schema import Recipe
@@ -173,7 +174,7 @@ def test_files_of_unequal_length_are_rejected_before_translation(workspace: Work
 
 
 def test_a_test_set_is_evaluated_by_one_process_at_a_time(workspace: Workspace) -> None:
-    with files.lock(workspace.model.folder("one") / ".lock"), pytest.raises(RunInUseError):
+    with lock(workspace.model.folder("one") / ".lock"), pytest.raises(RunInUseError):
         evaluate_sets(workspace.model, ["one"])
     assert workspace.translate.calls == 0
 

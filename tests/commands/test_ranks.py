@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from forked_runs import records
 
-from nmt_cli import files
 from nmt_cli.commands.train import train
+from nmt_cli.locks import lock
 from nmt_cli.runs.checkpoints import read_tensors
 from nmt_cli.runs.directory import RunDirectory
 
@@ -161,7 +161,7 @@ def test_failing_save_ends_all_ranks_with_its_cause(recipe: Path) -> None:
 
 
 def test_run_in_use_ends_all_ranks_with_one_message(recipe: Path) -> None:
-    with files.lock(RunDirectory(Path("run")).lock):
+    with lock(RunDirectory(Path("run")).lock):
         process = start(recipe, "run")
         stderr = process.communicate(timeout=60)[1]
     assert process.returncode == 7

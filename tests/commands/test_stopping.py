@@ -14,8 +14,12 @@ from typing import Any
 import pytest
 from forked_runs import outcome, start, wait_for
 
+from nmt_cli import console
 from nmt_cli.commands import training_run
+from nmt_cli.commands.stop import stop
 from nmt_cli.commands.train import train
+from nmt_cli.reporting.inspection import describe_path
+from nmt_cli.reporting.run_list import list_run
 from nmt_cli.runs import checkpoints
 from nmt_cli.training import loop
 
@@ -119,3 +123,40 @@ def test_run_needs_no_terminal_and_no_hash_seed(recipe: Path, closed: str) -> No
     command = f"exec {sys.executable} -m nmt_cli train {recipe} --run stopped {changes} {closed}"
     assert subprocess.run(["bash", "-c", command], env=environment, capture_output=True).returncode == 0
     assert_resumes(recipe)
+
+
+def test_run_can_be_watched_and_stopped_from_another_process(recipe: Path) -> None:
+    """Before the first checkpoint and the end of the first logging interval."""
+
+    def slow_updates() -> None:
+        original = loop._forward_backward
+
+        def delayed(*arguments: Any) -> Any:
+            time.sleep(0.05)
+            return original(*arguments)
+
+        loop._forward_backward = delayed
+
+    settings = ["training.limits.updates=1000", "training.validation.every=1000", "training.logging.every=1000"]
+    forked = start("stopped", [*SHORT, *settings], before=slow_updates)
+    journal = Path("stopped/metrics.jsonl")
+    wait_for(lambda: journal.exists() and b'"progress"' in journal.read_bytes(), forked)
+    listed = list_run(Path("stopped"))
+    assert (listed.status, listed.update) == ("running", 1)
+    live = listed.live
+    assert live is not None
+    assert live.holder.process_id == forked.process
+    assert live.loss is not None
+    assert 0 < live.loss < 10
+    assert live.end is not None
+    assert 0 < live.end - time.time() < 1000
+    assert "nmt train" not in describe_path(Path("stopped")).next
+
+    stop(Path("stopped"), console)
+    assert forked.exit_code() == 143
+    listed = list_run(Path("stopped"))
+    assert (listed.status, listed.live) == ("stopped", None)
+    assert list(Path("stopped/checkpoints").glob("step_*"))
+    lines = [line[21:] for line in Path("stopped/train.log").read_text().splitlines()]
+    assert [line for line in forked.stderr.splitlines() if line.startswith(("nmt: error", "update 1 ", "stopped: "))]
+    assert lines == forked.stderr.splitlines()

@@ -21,6 +21,7 @@ from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import DataError, DivergedError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score
+from nmt_cli.locks import lock
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.runs.checkpoints import read_tensors
 from nmt_cli.runs.directory import RunDirectory
@@ -222,7 +223,7 @@ def test_other_training_data_is_refused(recipe: Path) -> None:
 @only_transformer
 def test_run_in_use_is_refused(recipe: Path) -> None:
     run = RunDirectory(Path("run"))
-    with files.lock(run.lock), pytest.raises(RunInUseError, match=r"^run: "):
+    with lock(run.lock), pytest.raises(RunInUseError, match=r"^run: "):
         train(recipe)
 
 

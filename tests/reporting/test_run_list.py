@@ -10,6 +10,7 @@ from fake_runs import FakeRun, write_run
 
 from nmt_cli import files
 from nmt_cli.errors import DataError
+from nmt_cli.locks import lock
 from nmt_cli.reporting.run_list import format_age, format_size, list_run, list_runs
 
 
@@ -52,18 +53,51 @@ def test_list_run_with_an_invalid_best_score(best: str, fake_run: FakeRun) -> No
 
 def test_list_run_distinguishes_killed_and_running(fake_run: FakeRun) -> None:
     files.write_json(fake_run.run.summary, {"status": "running"})
-    process = os.posix_spawn("/bin/true", ["true"], {})
-    os.waitpid(process, 0)
-    for process_id, status in ((process, "killed"), (os.getpid(), "running")):
-        fake_run.run.lock.write_text(f"process {process_id} on {os.uname().nodename}")
-        assert list_run(fake_run.path).status == status
+    with lock(fake_run.run.lock):
+        assert list_run(fake_run.path).status == "running"
+    assert list_run(fake_run.path).status == "killed"
+    fake_run.run.lock.write_text(f"process {os.getpid()} on {os.uname().nodename}")
+    assert list_run(fake_run.path).status == "killed"
 
 
-@pytest.mark.parametrize("lock", ["", "process 1", "process x on here", "process 1 on another machine", "\xff"])
-def test_list_run_with_an_unknown_process_is_running(lock: str, fake_run: FakeRun) -> None:
+def test_list_run_on_another_machine_is_running(fake_run: FakeRun) -> None:
     files.write_json(fake_run.run.summary, {"status": "running"})
-    fake_run.run.lock.write_text(lock)
-    assert list_run(fake_run.path).status == "running"
+    fake_run.run.lock.write_text("process 7 on elsewhere")
+    found = list_run(fake_run.path)
+    assert (found.status, found.live and found.live.holder.host) == ("running", "elsewhere")
+
+
+def report(kind: str, update: int, **values: object) -> dict[str, object]:
+    return {"time": 1000.0 + update, "update": update, "epoch": 1, "target_tokens": 9, "kind": kind, **values}
+
+
+STARTED, RESUMED = report("event", 0, event="started"), report("event", 4, event="resumed")
+TRAIN = report("train", 4, loss=2.5, target_tokens_per_second=700.0, seconds_left=60)
+
+
+@pytest.mark.parametrize(
+    ("records", "update", "loss", "end"),
+    [
+        ([], None, None, None),
+        ([STARTED], 0, None, None),
+        ([STARTED, TRAIN], 4, 2.5, 1064.0),
+        ([STARTED, TRAIN, report("valid", 4, set="dev", loss=3.0)], 4, 2.5, 1064.0),
+        ([STARTED, TRAIN, report("progress", 5, loss=2.0, seconds_left=None)], 5, 2.0, None),
+        ([STARTED, TRAIN, RESUMED], 4, None, None),
+        ([STARTED, report("train", 4, loss=None, seconds_left="soon")], 0, None, None),
+    ],
+)
+def test_live_state_is_that_of_the_last_report(
+    records: list[dict[str, object]], update: int | None, loss: float | None, end: float | None, fake_run: FakeRun
+) -> None:
+    files.write_json(fake_run.run.summary, {"status": "running"})
+    fake_run.journal(records)
+    with fake_run.run.metrics.open("ab") as file:
+        file.write(b'\n[1]\n{"kind": "train", "upd')  # is being written
+    with lock(fake_run.run.lock):
+        live = list_run(fake_run.path).live
+    assert live is not None
+    assert (live.update, live.loss, live.end, live.holder.process_id) == (update, loss, end, os.getpid())
 
 
 def test_list_run_ignores_damaged_scores(fake_run: FakeRun) -> None:

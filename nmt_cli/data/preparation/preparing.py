@@ -40,6 +40,7 @@ from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import prefix_tags
 from nmt_cli.errors import DataError, NmtError, RunInUseError
+from nmt_cli.locks import lock
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
 from nmt_cli.processes.pool import map_ordered
 from nmt_cli.recipe.filters import OverlapFilter
@@ -137,10 +138,10 @@ def _locked(folder: Path, job: PreprocessJob) -> Iterator[None]:
     with files.disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
     is_partial = not job.merge and job.shard is not None
-    with files.lock(folder.with_name(folder.name + ".lock"), shared=is_partial), ExitStack() as stack:
+    with lock(folder.with_name(folder.name + ".lock"), shared=is_partial), ExitStack() as stack:
         if is_partial:
             assert job.shard is not None
-            stack.enter_context(files.lock(_work_folder(folder) / f"{job.shard.index}-of-{job.shard.count}.lock"))
+            stack.enter_context(lock(_work_folder(folder) / f"{job.shard.index}-of-{job.shard.count}.lock"))
         yield
 
 
@@ -206,7 +207,7 @@ def _tokenizer_folder(
     has_waited = False
     while not folder.exists():
         try:
-            with files.lock(folder.with_name(folder.name + ".lock")):
+            with lock(folder.with_name(folder.name + ".lock")):
                 if not folder.exists():
                     tasks = corpus_tasks(recipe)
                     sizes, tokenizer = measure_corpora(tasks), pretrained

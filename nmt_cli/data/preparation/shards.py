@@ -36,6 +36,7 @@ from nmt_cli.data.preparation.shard_files import (
 from nmt_cli.data.reading import DropCounts, DroppedExample, RawChunk, read_chunks
 from nmt_cli.data.reading.examples import MAX_EXAMPLES
 from nmt_cli.errors import DataError, NmtError, RunInUseError
+from nmt_cli.locks import lock
 from nmt_cli.processes import ShardSpec
 
 CHUNK_RECORDS = 8192
@@ -97,7 +98,7 @@ class ShardStore:
         by_shard = groupby(chunks, key=lambda chunk: (chunk.corpus, (chunk.first - 1) // SHARD_RECORDS))
         for (corpus, index), shard_chunks in by_shard:
             path = self.folder / corpus / f"{index:05}"
-            with files.lock(path.with_suffix(".lock")), files.new_folder(path) as folder:
+            with lock(path.with_suffix(".lock")), files.new_folder(path) as folder:
                 summary = self._write_shard(folder, shard_chunks)
                 self._check_inputs()
                 content = {"job": self._content_hash, **summary, "files": _sizes(folder)}
@@ -106,7 +107,7 @@ class ShardStore:
     def write_num_shards(self, task: CorpusTask, num_records: int, num_shards: int) -> None:
         """Record how many shards a corpus has."""
         path = self.folder / task.name / _CORPUS_SUMMARY
-        with suppress(RunInUseError), files.lock(path.with_suffix(".lock")):  # the other job writes the same content
+        with suppress(RunInUseError), lock(path.with_suffix(".lock")):  # the other job writes the same content
             files.write_json(path, {"job": self._content_hash, "records": num_records, "shards": num_shards})
 
     def _write_shard(self, folder: Path, chunks: Iterable[EncodedChunk]) -> dict[str, Any]:

@@ -44,6 +44,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     return _validate_with_overrides(Recipe, read_document(path), overrides)
 
 
+def recipe_or_none(path: Path) -> Recipe | None:
+    """Read the recipe if `path` names one; return None for anything else, such as a run."""
+    return load_recipe(path) if path.suffix in (".yaml", ".yml") and path.is_file() else None
+
+
 def override(settings: AfterTraining, overrides: Sequence[str]) -> AfterTraining:
     """Return the settings with overrides such as `decoding.beam_size=1` applied."""
     location = Location(" ".join(f"--set {option}" for option in overrides))

@@ -10,10 +10,10 @@ import sys
 import pytest
 from preparing import MakeRecipe, contents
 
-from nmt_cli import files
 from nmt_cli.data.preparation.preparing import prepare, remove_leftovers
 from nmt_cli.data.prepared import is_current, open_prepared
 from nmt_cli.errors import DataError
+from nmt_cli.locks import lock
 from nmt_cli.recipe.schema import Recipe
 
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
@@ -81,7 +81,7 @@ def test_kill_while_work_folder_is_removed_leaves_no_valid_shards(make_recipe: M
 def test_leftovers_of_a_running_job_are_kept(make_recipe: MakeRecipe) -> None:
     folder = make_recipe().data.prepared
     folder.with_name("prepared.parts").mkdir()
-    with files.lock(folder.with_name("prepared.lock"), shared=True):
+    with lock(folder.with_name("prepared.lock"), shared=True):
         remove_leftovers(folder)
         assert folder.with_name("prepared.parts").exists()
     remove_leftovers(folder)

@@ -15,6 +15,7 @@ from preparing import MakeRecipe, Sentences, changed, contents, prepared
 from nmt_cli import files
 from nmt_cli.data.preparation.preparing import prepare
 from nmt_cli.errors import DataError, RecipeError, RunInUseError
+from nmt_cli.locks import lock
 
 
 def test_prepared_tokens_and_text_equal_the_files(make_recipe: MakeRecipe, sentences: Sentences) -> None:
@@ -175,7 +176,7 @@ def test_input_that_is_not_a_regular_file_is_named(make_recipe: MakeRecipe, tmp_
 
 def test_second_process_raises_run_in_use(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
-    with files.lock(recipe.data.prepared.with_name("prepared.lock")), pytest.raises(RunInUseError):
+    with lock(recipe.data.prepared.with_name("prepared.lock")), pytest.raises(RunInUseError):
         prepare(recipe)
 
 

@@ -13,6 +13,7 @@ from nmt_cli.data.preparation.encoding import EncodedChunk
 from nmt_cli.data.preparation.preparing import PreprocessJob, prepare
 from nmt_cli.data.preparation.shards import ShardStore
 from nmt_cli.errors import DataError, RunInUseError
+from nmt_cli.locks import lock
 from nmt_cli.processes import ShardSpec
 from nmt_cli.recipe.schema import Recipe
 
@@ -214,14 +215,13 @@ TOTAL_CHUNKS = 9 + 9 + 1
 
 
 def test_jobs_and_merge_exclude_each_other(recipe: Recipe) -> None:
-    from nmt_cli import files
 
     held = recipe.data.prepared.with_name("prepared.lock")
-    with files.lock(held, shared=True):
+    with lock(held, shared=True):
         by_jobs(recipe, 2)
         with pytest.raises(RunInUseError):
             prepare(recipe, None, MERGE)
-    with files.lock(held), pytest.raises(RunInUseError):
+    with lock(held), pytest.raises(RunInUseError):
         by_jobs(recipe, 1)
-    with files.lock(held.with_name("prepared.parts") / "1-of-2.lock"), pytest.raises(RunInUseError):
+    with lock(held.with_name("prepared.parts") / "1-of-2.lock"), pytest.raises(RunInUseError):
         by_jobs(recipe, 2)

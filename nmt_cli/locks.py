@@ -1,0 +1,86 @@
+"""Lock files, which name the process that holds them."""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt_cli import files
+from nmt_cli.errors import ResourceError, RunInUseError
+
+_HOLDER, _MAX_HOLDER_BYTES = re.compile(rb"process ([0-9]{1,9}) on (\S+)\s*"), 300
+"""Contents of a lock file."""
+
+
+@contextmanager
+def lock(path: Path, shared: bool = False) -> Iterator[None]:
+    """Hold a lock file, exclusively or shared. The kernel releases it when the process ends in any way.
+
+    Raises:
+        RunInUseError: Another process holds it.
+    """
+    with files.disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    with file:
+        operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            if not _try_lock(file.fileno(), operation):
+                time.sleep(0.1)  # `lock_holder` holds it for a moment, and a new holder needs one to write its name
+                if not _try_lock(file.fileno(), operation):
+                    file.seek(0)
+                    holder = file.read().strip() or "another process"
+                    locked = path.parent if path.name == ".lock" else path.with_suffix("")
+                    raise RunInUseError(f"{locked}: is in use by {holder}; wait for it or stop it")
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be locked on this file system: {error.strerror}") from error
+        with files.disk_errors(path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {os.uname().nodename}")
+            file.flush()
+        yield
+
+
+@dataclass(frozen=True)
+class LockHolder:
+    """The process that holds a lock."""
+
+    process_id: int
+    host: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the process runs on this machine."""
+        return self.host == os.uname().nodename
+
+    def __str__(self) -> str:
+        return f"process {self.process_id} on {self.host}"
+
+
+def lock_holder(path: Path) -> LockHolder | None:
+    """Return the process that holds a lock exclusively, or None. A process named on another machine is believed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        found = _HOLDER.fullmatch(os.read(descriptor, _MAX_HOLDER_BYTES))
+        holder = LockHolder(int(found[1]), found[2].decode()) if found else None
+        is_free = (holder is None or holder.is_local) and _try_lock(descriptor, fcntl.LOCK_SH)
+        return None if is_free else holder
+    except (OSError, UnicodeDecodeError):
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, operation: int) -> bool:
+    try:
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

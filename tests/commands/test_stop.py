@@ -1,0 +1,59 @@
+"""nmt stop: runs that cannot be stopped, and processes that are not theirs."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fake_runs import FakeRun, write_run
+
+from nmt_cli import console, files
+from nmt_cli.commands.stop import stop
+from nmt_cli.errors import ModelError, ResourceError
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    """A run that a process trains, or has trained until it was killed."""
+    monkeypatch.chdir(tmp_path)
+    fake_run = write_run(Path("runs/small"))
+    files.write_json(fake_run.run.summary, {"status": "running"})
+    return fake_run
+
+
+def test_stop_ends_the_process_that_holds_the_run(running: FakeRun) -> None:
+    program = """
+import sys, time
+from pathlib import Path
+from nmt_cli.locks import lock
+with lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    command = [sys.executable, "-c", program, str(running.run.lock)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        stop(running.path, console)
+        assert process.wait(timeout=10) == -signal.SIGTERM
+
+
+def test_stop_spares_a_process_that_got_the_id_of_the_killed_one(
+    running: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("a foreign process was signalled"))
+    running.run.lock.write_text(f"process {os.getpid()} on {os.uname().nodename}")
+    stop(running.path, console)
+
+
+def test_stop_names_the_other_machine(running: FakeRun) -> None:
+    running.run.lock.write_text("process 7 on elsewhere")
+    with pytest.raises(ResourceError, match="process 7 on elsewhere"):
+        stop(running.path, console)
+
+
+def test_stop_refuses_what_is_not_a_run(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"^{tmp_path}: "):
+        stop(tmp_path, console)
