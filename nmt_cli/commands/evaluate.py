@@ -125,7 +125,7 @@ def _score_test_set(model: EvaluatedModel, name: str, test: LoadedTestSet, repor
     hypotheses = [translation.text for translation in translations]
     texts = EvaluationTexts(hypotheses, references, test.sources)
     statistics = compute_statistics(texts, build_metrics(settings))
-    analysis = analyse(texts, statistics, settings, count_training_words(recipe, reporter), test.tags)
+    analysis = analyse(texts, statistics, count_training_words(recipe, reporter), test.tags)
     sentences = [
         EvaluatedSentence(source, best.text, list(expected), best.log_probability, best.score)
         for source, best, *expected in zip(test.sources, translations, *references, strict=True)

@@ -17,7 +17,7 @@ from nmt_cli.data.reading import SOURCE_COLUMN, read_all, read_pairs
 from nmt_cli.decoding.requests import Request, in_documents, plain_requests
 from nmt_cli.decoding.results import TranslatedText
 from nmt_cli.errors import DataError, ModelError, RecipeError
-from nmt_cli.evaluation.breakdown.words import count_words, word_tokenizer
+from nmt_cli.evaluation.breakdown.words import count_words
 from nmt_cli.recipe.corpora import AnyCorpus, TestSet
 from nmt_cli.recipe.data import Data
 from nmt_cli.recipe.loading import load_recipe
@@ -235,7 +235,7 @@ def count_training_words(recipe: Recipe, reporter: Reporter) -> Mapping[str, int
     targets = (
         target for corpus in available for _, target in islice(read_pairs(corpus, languages, data.on_error), _MAX_LINES)
     )
-    return count_words(targets, word_tokenizer(recipe.evaluation))
+    return count_words(targets)
 
 
 def _check_factors(test: TestSet, sources: list[str], factors: Mapping[str, list[str]]) -> None:

@@ -9,6 +9,7 @@ from nmt_cli.data.alignments import WordOrder
 from nmt_cli.data.arrays import Booleans
 from nmt_cli.data.context import TEXT_SEPARATOR
 from nmt_cli.recipe.training import Augmentation
+from nmt_cli.text.word_boundaries import graphemes
 
 _FINAL_PUNCTUATION = ".!?…:;。！？．｡؟۔।"
 _NUM_DRAWS = 6
@@ -99,25 +100,25 @@ def _noisy_order(num_words: int, kind_draw: float, word_draw: float) -> list[int
 
 
 def _with_typo(words: list[str], draws: Sequence[float]) -> list[str]:
-    """Delete, replace, swap or insert a letter in one of the words that have letters."""
+    """Delete, replace, swap or insert a letter, with its marks, in one of the words that have letters."""
     candidates = [index for index, word in enumerate(words) if any(map(str.isalpha, word))]
     if not candidates:
         return words
     index = candidates[int(draws[0] * len(candidates))]
-    word = words[index]
-    letters = sorted({letter for other in words for letter in other if letter.isalpha()})
+    word = graphemes(words[index])
+    letters = sorted({letter for other in words for letter in graphemes(other) if letter[0].isalpha()})
     position = int(draws[1] * len(word))
     letter = letters[int(draws[2] * len(letters))]
     match int(draws[3] * 4):
         case 0 if len(word) > 1:
-            typo = word[:position] + word[position + 1 :]
+            typo = [*word[:position], *word[position + 1 :]]
         case 1 if letter != word[position]:
-            typo = word[:position] + letter + word[position + 1 :]
+            typo = [*word[:position], letter, *word[position + 1 :]]
         case 2 if position + 1 < len(word) and word[position] != word[position + 1]:
-            typo = word[:position] + word[position + 1] + word[position] + word[position + 2 :]
+            typo = [*word[:position], word[position + 1], word[position], *word[position + 2 :]]
         case _:
-            typo = word[:position] + letter + word[position:]
-    return [*words[:index], typo, *words[index + 1 :]]
+            typo = [*word[:position], letter, *word[position:]]
+    return [*words[:index], "".join(typo), *words[index + 1 :]]
 
 
 def _capitalized(word: str) -> str:

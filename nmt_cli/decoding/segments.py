@@ -8,9 +8,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from nmt_cli.text.normalization import one_line
+from nmt_cli.text.word_boundaries import graphemes
 
 DEFAULT_MAX_TOKENS = 200
 """Maximum subwords of a segment if the longest sentence of the model's training is unknown."""
@@ -26,8 +27,6 @@ _CLOSING = "[\"'”’»)\\]」』）]*"
 _SENTENCE_END = re.compile(rf"(?:[.!?…։؟۔।॥።\u104b།]|፡፡)“?{_CLOSING}\s+(?![a-zà-öø-ÿ])|[。！？．｡]{_CLOSING}\s*")
 _CLAUSE_END = re.compile(rf"[,;:،؛፣]{_CLOSING}\s+|\s+[–-]\s+|\s*—\s*|[、，；：]{_CLOSING}\s*")
 _SPACE = re.compile(r"\s+")
-_CHARACTER = re.compile(r"(?<!\u200d)(?=[^\u0300-\u036f\u200d\ufe00-\ufe0f])")
-"""Matches between two characters that are not combined into one grapheme."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,9 @@ def _split_position(text: str, fraction: float, tolerance: float) -> int:
     ideal = round(len(text) * fraction)
     first = max(1, int(len(text) * (fraction - tolerance)))
     last = min(len(text) - 1, round(len(text) * (fraction + tolerance)))
-    for pattern in (_CLAUSE_END, _SPACE, _CHARACTER):
-        if positions := [found.end() for found in pattern.finditer(text) if first <= found.end() <= last]:
+    ends = ((found.end() for found in pattern.finditer(text)) for pattern in (_CLAUSE_END, _SPACE))
+    for candidates in (*ends, accumulate(map(len, graphemes(text)))):
+        if positions := [position for position in candidates if first <= position <= last]:
             return min(positions, key=lambda position: abs(position - ideal))
     return min(max(ideal, 1), len(text) - 1)
 

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 import numpy as np
 
 from nmt_cli.evaluation.breakdown.slices import MAX_EXAMPLES, LineChange, find_slices, most_changed_lines, sort_metric
-from nmt_cli.evaluation.breakdown.words import NgramDifferences, compare_ngrams, word_tokenizer
+from nmt_cli.evaluation.breakdown.words import NgramDifferences, compare_ngrams
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
 from nmt_cli.evaluation.metrics.metric import ConfidenceInterval, EvaluationTexts, Metric
 from nmt_cli.evaluation.significance import (
@@ -133,16 +133,15 @@ def compare(
     """Score all systems and test each against the first."""
     metrics = build_metrics(settings)
     first, *others = scored = [_ScoredSystem.build(system, test_set, metrics) for system in systems]
-    tokenize = word_tokenizer(settings)
     return Comparison(
         test_set=test_set.name,
         sentences=len(test_set.references[0]),
         test=test,
         scores=[score for each in scored for score in _system_scores(each, settings)],
         results=[result for other in others for result in _pairwise_results(first, other, test)],
-        slices=_compare_slices(scored, test_set, settings),
+        slices=_compare_slices(scored, test_set),
         pairs=[_compare_lines(first, other) for other in others],
-        ngrams={each.system.name: compare_ngrams(each.texts[0], tokenize, MAX_EXAMPLES) for each in scored},
+        ngrams={each.system.name: compare_ngrams(each.texts[0], MAX_EXAMPLES) for each in scored},
     )
 
 
@@ -209,12 +208,10 @@ def _pairwise_results(first: _ScoredSystem, second: _ScoredSystem, test: PairedT
         yield PairwiseResult(metric.key, *names, score_difference(before, after), p, better, verdict)
 
 
-def _compare_slices(
-    scored: Sequence[_ScoredSystem], test_set: ComparedTestSet, settings: Evaluation
-) -> list[SliceComparison]:
+def _compare_slices(scored: Sequence[_ScoredSystem], test_set: ComparedTestSet) -> list[SliceComparison]:
     """Score all systems, by the mean over their runs, on every kind of sentence."""
     found = []
-    for part in find_slices(scored[0].texts[0], word_tokenizer(settings), test_set.word_counts, test_set.tags):
+    for part in find_slices(scored[0].texts[0], test_set.word_counts, test_set.tags):
         scores: dict[str, dict[str, float]] = {}
         for each in scored:
             for runs in each.by_metric:

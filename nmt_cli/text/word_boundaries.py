@@ -1,34 +1,50 @@
-"""Split raw text into words and signs; in scripts without spaces, each character is a word."""
+"""Words of raw text in any script: the one definition for metrics, glossaries, differences and checks.
 
-import itertools
-import unicodedata
-from collections.abc import Iterator
+A word is a run of letters, digits and the marks on them. In scripts without spaces between words (Thai, Khmer,
+Chinese …), each letter with its marks is a word; a Tibetan word is a syllable. The rules are those of Unicode
+(UAX #29), except that apostrophe, hyphen and full stop always separate: `l'homme` contains the word `homme`.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
+from unicodedata import category, normalize
 
-_UNSPACED = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x0F00, 0x109F),  # Tibetan, Myanmar
-    (0x1780, 0x17FF),  # Khmer
-    (0x3040, 0x30FF),  # Hiragana, Katakana
-    (0x3400, 0x9FFF),  # Chinese characters
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
+import regex  # knows the Unicode properties of all scripts, which `re` and `unicodedata` lack
+
+_UNSPACED_CLASSES = r"[\p{lb=SA}\p{lb=ID}\p{lb=CJ}\p{lb=NS}\p{lb=AK}\p{lb=AS}\p{lb=AP}]--\p{sc=Latin}"
+"""Scripts that break lines within words (UAX #14). Full-width Latin letters share their class."""
+_UNSPACED = rf"[[\p{{L}}\p{{Nl}}]&&{_UNSPACED_CLASSES}]"
+_ATTACHED = r"\p{M}[\p{Cf}--\u200b]"
+"""Marks and invisible characters, which belong to the word before them; a zero-width space separates words."""
+_GRAPHEME = rf"\X[{_ATTACHED}]*+"
+_WORD = (
+    rf"[[\p{{L}}\p{{N}}\p{{M}}]--{_UNSPACED}][[\p{{L}}\p{{N}}{_ATTACHED}]--{_UNSPACED}]*+|(?={_UNSPACED}){_GRAPHEME}"
 )
-"""Ranges of scripts without spaces between words."""
+_WORDS = regex.compile(rf"(?V1){_WORD}")
+_WORDS_AND_SIGNS = regex.compile(rf"(?V1){_WORD}|(?![\s\p{{Cc}}\p{{Cf}}])\X")
+_UNSPACED_CHARACTER = regex.compile(rf"(?V1)[[\p{{L}}\p{{Nl}}\p{{M}}]&&{_UNSPACED_CLASSES}]")
+_GRAPHEMES = regex.compile(rf"(?V1){_GRAPHEME}")
+_LETTERS = regex.compile(r"\p{L}")
+_LETTERS_WITHOUT_SPACES = regex.compile(rf"(?V1){_UNSPACED}|[\p{{L}}&&\p{{sc=Tibetan}}]")
 
 CharacterClass = Literal["word", "unspaced", "space", "sign"]
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word, a character of a script without spaces, or a single sign; never white space."""
+    """A word, or a single sign; never white space."""
 
     start: int
     end: int
     text: str
-    """Its characters in NFKC, so that spellings that look the same compare equal."""
+    """Its characters in NFC, so that equivalent spellings compare equal."""
+
+    @property
+    def compatible(self) -> str:
+        """Its characters in NFKC, so that spellings that look the same compare equal, such as full-width letters."""
+        return normalize("NFKC", self.text)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -36,22 +52,32 @@ def character_class(character: str) -> CharacterClass:
     """Classify a character. Only adjacent characters of class `word` form a word."""
     if character.isspace():
         return "space"
-    if any(first <= ord(character) <= last for first, last in _UNSPACED):
+    if _UNSPACED_CHARACTER.match(character):
         return "unspaced"
-    return "word" if character.isalnum() or unicodedata.category(character)[0] == "M" else "sign"
+    return "word" if category(character)[0] in "LNM" else "sign"
 
 
 def split_words(text: str) -> list[Word]:
-    """Split a text into words and single signs. Two phrases match if their `Word.text` are equal."""
-    return [Word(start, end, unicodedata.normalize("NFKC", text[start:end])) for start, end in _spans(text)]
+    """Split a text into words and single signs, with their positions."""
+    return [Word(found.start(), found.end(), normalize("NFC", found[0])) for found in _WORDS_AND_SIGNS.finditer(text)]
 
 
-def _spans(text: str) -> Iterator[tuple[int, int]]:
-    start = 0
-    for group_class, group in itertools.groupby(text, character_class):
-        end = start + sum(1 for _ in group)
-        if group_class == "word":
-            yield start, end
-        elif group_class != "space":
-            yield from ((index, index + 1) for index in range(start, end))
-        start = end
+def words_and_signs(text: str) -> list[str]:
+    """Return the words and single signs of a text, in NFC."""
+    return list(_WORDS_AND_SIGNS.findall(normalize("NFC", text)))
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, in NFC."""
+    return list(_WORDS.findall(normalize("NFC", text)))
+
+
+def graphemes(text: str) -> list[str]:
+    """Return the characters that readers see: each with the marks on it. Joined, they are the text."""
+    return list(_GRAPHEMES.findall(text))
+
+
+def has_spaces_between_words(lines: Sequence[str]) -> bool:
+    """Return whether at least half of the letters belong to scripts that separate words by spaces."""
+    text = " ".join(lines)
+    return 2 * len(_LETTERS_WITHOUT_SPACES.findall(text)) <= len(_LETTERS.findall(text))

@@ -43,3 +43,9 @@ def test_diff_words_depends_on_the_order() -> None:
 
 def test_diff_words_does_not_compare_very_long_lines() -> None:
     assert unmatched(diff_words("a " * 5000, "b " * 5000).hypothesis) == []
+
+
+def test_diff_words_keeps_marks_with_their_letters() -> None:
+    found = diff_words("वह लड़का है", "वह लड़की है")
+    assert (unmatched(found.hypothesis), unmatched(found.reference)) == (["लड़का"], ["लड़की"])
+    assert unmatched(diff_words("cafe\u0301", "café").hypothesis) == []

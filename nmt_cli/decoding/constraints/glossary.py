@@ -122,4 +122,4 @@ class _TermIndex:
                     yield TermOccurrence(entry, words[start].start, words[start + length - 1].end)
 
     def _key(self, words: Sequence[Word]) -> _Key:
-        return tuple(self._fold(word.text) for word in words)
+        return tuple(self._fold(word.compatible) for word in words)

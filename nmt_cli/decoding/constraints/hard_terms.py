@@ -214,5 +214,5 @@ def _has_letters(text: str) -> bool:
 
 def _count(phrase: str, text: str) -> int:
     """Return how often a text contains a phrase as whole words."""
-    wanted, given = ([word.text for word in split_words(each)] for each in (phrase, text))
+    wanted, given = ([word.compatible for word in split_words(each)] for each in (phrase, text))
     return sum(given[start : start + len(wanted)] == wanted for start in range(len(given) - len(wanted) + 1))

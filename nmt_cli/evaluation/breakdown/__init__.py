@@ -12,9 +12,8 @@ from nmt_cli.evaluation.breakdown.slices import (
     sort_metric,
     worst_lines,
 )
-from nmt_cli.evaluation.breakdown.words import NgramDifferences, WordBand, compare_ngrams, word_bands, word_tokenizer
+from nmt_cli.evaluation.breakdown.words import NgramDifferences, WordBand, compare_ngrams, word_bands
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MetricStatistics
-from nmt_cli.recipe.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,6 @@ class Analysis:
 def analyse(
     texts: EvaluationTexts,
     statistics: Sequence[MetricStatistics],
-    settings: Evaluation,
     word_counts: Mapping[str, int] | None = None,
     tags: Sequence[str] | None = None,
 ) -> Analysis:
@@ -43,11 +41,11 @@ def analyse(
         word_counts: Count of each word in the training text.
         tags: Tag of each line.
     """
-    tokenize, sorted_by = word_tokenizer(settings), sort_metric(statistics)
+    sorted_by = sort_metric(statistics)
     return Analysis(
-        slices=score_slices(find_slices(texts, tokenize, word_counts, tags), statistics),
-        word_bands=word_bands(texts, word_counts, tokenize) if word_counts else [],
-        ngrams=compare_ngrams(texts, tokenize, MAX_EXAMPLES),
+        slices=score_slices(find_slices(texts, word_counts, tags), statistics),
+        word_bands=word_bands(texts, word_counts) if word_counts else [],
+        ngrams=compare_ngrams(texts, MAX_EXAMPLES),
         sort_metric=sorted_by.metric.name,
         worst_lines=worst_lines(texts, sorted_by, MAX_EXAMPLES),
     )

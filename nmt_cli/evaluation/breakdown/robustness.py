@@ -3,15 +3,19 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from nmt_cli.evaluation.breakdown.slices import MAX_EXAMPLES, most_changed_lines, sort_metric
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts
 from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, approximate_randomisation, score_difference
 from nmt_cli.recipe.evaluation import Evaluation
+from nmt_cli.text.word_boundaries import graphemes, has_spaces_between_words
 
 _TYPO_RATE = 0.1
 """Share of words with a typo; about that of a careless typist."""
+_UNSPACED_WORD_LENGTH = 3
+"""Characters counted as a word in scripts without spaces."""
 _FINAL_PUNCTUATION = ".!?…。！？।"
 
 
@@ -76,9 +80,11 @@ class Robustness:
 
 
 def add_typos(line: str, rng: random.Random) -> str:
-    """Swap, drop or double a letter in about one word in ten."""
-    words = line.split(" ")
-    return " ".join(_add_typo(word, rng) if rng.random() < _TYPO_RATE else word for word in words)
+    """Swap, drop or double a letter, with its marks, in about one word in ten."""
+    return " ".join(
+        "".join("".join(_add_typo(part, rng) if rng.random() < _TYPO_RATE else part) for part in _typed_words(word))
+        for word in line.split(" ")
+    )
 
 
 def strip_final_punctuation(line: str) -> str:
@@ -86,13 +92,21 @@ def strip_final_punctuation(line: str) -> str:
     return line.rstrip().rstrip(_FINAL_PUNCTUATION).rstrip()
 
 
-def _add_typo(word: str, rng: random.Random) -> str:
-    candidates = [index for index in range(len(word) - 1) if word[index : index + 2].isalpha()]
+def _typed_words(word: str) -> list[list[str]]:
+    """Return the letters of what was typed between two spaces: one word, or several of a script without spaces."""
+    letters = graphemes(word)
+    if has_spaces_between_words([word]):
+        return [letters]
+    return [letters[start : start + _UNSPACED_WORD_LENGTH] for start in range(0, len(letters), _UNSPACED_WORD_LENGTH)]
+
+
+def _add_typo(word: list[str], rng: random.Random) -> list[str]:
+    candidates = [index for index, (one, other) in enumerate(pairwise(word)) if (one[0] + other[0]).isalpha()]
     if not candidates:
         return word
     index = rng.choice(candidates)
-    before, first, second, after = word[:index], word[index], word[index + 1], word[index + 2 :]
-    return before + rng.choice([second + first, second, first + first + second]) + after
+    first, second = word[index : index + 2]
+    return [*word[:index], *rng.choice([[second, first], [second], [first, first, second]]), *word[index + 2 :]]
 
 
 PERTURBATIONS = (

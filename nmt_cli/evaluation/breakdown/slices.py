@@ -4,14 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nmt_cli.evaluation.breakdown.words import (
-    FREQUENCY_BANDS,
-    WordTokenizer,
-    frequency_band,
-    min_word_count,
-    uses_spaces,
-)
+from nmt_cli.evaluation.breakdown.words import FREQUENCY_BANDS, frequency_band, min_word_count
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MetricStatistics
+from nmt_cli.text.word_boundaries import has_spaces_between_words, words
 
 _LENGTH_GROUPS = 4
 """Number of slices by source length, of about equal size."""
@@ -72,7 +67,6 @@ class LineChange:
 
 def find_slices(
     texts: EvaluationTexts,
-    tokenize: WordTokenizer,
     word_counts: Mapping[str, int] | None = None,
     tags: Sequence[str] | None = None,
 ) -> list[Slice]:
@@ -86,7 +80,7 @@ def find_slices(
     if texts.sources is not None:
         found += _slice_by_length(texts.sources)
     if word_counts:
-        counts = [min_word_count(line, word_counts, tokenize) for line in texts.references[0]]
+        counts = [min_word_count(line, word_counts) for line in texts.references[0]]
         bands = ["" if count is None else frequency_band(count) for count in counts]
         found += _slice_by_name("rarest target word", bands, [name for _, name in FREQUENCY_BANDS])
     if texts.sources is not None:
@@ -153,9 +147,9 @@ def most_changed_lines(
 
 
 def _slice_by_length(sources: Sequence[str]) -> Iterator[Slice]:
-    """Yield slices by source length, in words if the script separates them by spaces, else in characters."""
-    in_words = uses_spaces(sources)
-    lengths = [len(line.split()) if in_words else len(line) for line in sources]
+    """Yield slices by source length in words; in scripts without spaces, these are characters."""
+    unit = "words" if has_spaces_between_words(sources) else "characters"
+    lengths = [len(words(line)) for line in sources]
     ordered = sorted(lengths)
     ends = sorted(
         {ordered[max(group * len(ordered) // _LENGTH_GROUPS, 1) - 1] for group in range(1, _LENGTH_GROUPS + 1)}
@@ -164,7 +158,7 @@ def _slice_by_length(sources: Sequence[str]) -> Iterator[Slice]:
     for end in ends:
         lines = tuple(index for index, length in enumerate(lengths) if start <= length <= end)
         span = f"{start}-{end}" if start < end else f"{end}"
-        yield Slice("source length", f"{span} {'words' if in_words else 'characters'}", lines)
+        yield Slice("source length", f"{span} {unit}", lines)
         start = end + 1
 
 
@@ -187,10 +181,5 @@ def _has_digit(line: str) -> bool:
 
 def _has_shared_name(source: str, reference: str) -> bool:
     """Return whether any capitalised word of the source, except the first word, also occurs in the reference."""
-    names = {word for word in _words_without_punctuation(source)[1:] if word[:1].isupper()}
-    return bool(names & set(_words_without_punctuation(reference)))
-
-
-def _words_without_punctuation(line: str) -> list[str]:
-    bare = (word.strip("\"'.,;:!?()[]“”„«»…") for word in line.split())
-    return [word for word in bare if word]
+    names = {word for word in words(source)[1:] if word[:1].isupper()}
+    return bool(names & set(words(reference)))

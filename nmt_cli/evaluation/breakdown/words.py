@@ -1,15 +1,11 @@
 """Words by their frequency in the training text, and n-grams that translations overproduce or underproduce."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sacrebleu.metrics.bleu import BLEU
-
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts
-from nmt_cli.recipe.evaluation import Evaluation
-
-WordTokenizer = Callable[[str], list[str]]
+from nmt_cli.text.word_boundaries import words_and_signs
 
 FREQUENCY_BANDS = ((0, "never"), (9, "1-9"), (99, "10-99"), (999, "100-999"), (None, "1000+"))
 """(maximum count in the training text, name) of each band."""
@@ -55,17 +51,11 @@ class NgramDifferences:
     underproduced: list[NgramCount]
 
 
-def word_tokenizer(settings: Evaluation) -> WordTokenizer:
-    """Return a function that splits a line into words with BLEU's tokenizer."""
-    tokenizer = BLEU(tokenize=settings.bleu_tokenizer, force=True).tokenizer
-    return lambda line: str(tokenizer(line.rstrip())).split()
-
-
-def count_words(lines: Iterable[str], tokenize: WordTokenizer) -> Counter[str]:
-    """Count the words of a text."""
+def count_words(lines: Iterable[str]) -> Counter[str]:
+    """Count the words and signs of a text."""
     counts: Counter[str] = Counter()
     for line in lines:
-        counts.update(tokenize(line))
+        counts.update(words_and_signs(line))
     return counts
 
 
@@ -74,11 +64,11 @@ def frequency_band(count: int) -> str:
     return next(name for max_count, name in FREQUENCY_BANDS if max_count is None or count <= max_count)
 
 
-def word_bands(texts: EvaluationTexts, word_counts: Mapping[str, int], tokenize: WordTokenizer) -> list[WordBand]:
+def word_bands(texts: EvaluationTexts, word_counts: Mapping[str, int]) -> list[WordBand]:
     """Return the word accuracy of each frequency band, rarest first. `word_counts` are those of the training text."""
     totals = {name: [0, 0, 0] for _, name in FREQUENCY_BANDS}
     for hypothesis, reference in zip(texts.hypotheses, texts.references[0], strict=True):
-        produced, expected = Counter(tokenize(hypothesis)), Counter(tokenize(reference))
+        produced, expected = Counter(words_and_signs(hypothesis)), Counter(words_and_signs(reference))
         for column, words in enumerate((expected, produced, expected & produced)):
             for word, count in words.items():
                 totals[frequency_band(word_counts.get(word, 0))][column] += count
@@ -88,29 +78,24 @@ def word_bands(texts: EvaluationTexts, word_counts: Mapping[str, int], tokenize:
     ]
 
 
-def min_word_count(line: str, word_counts: Mapping[str, int], tokenize: WordTokenizer) -> int | None:
+def min_word_count(line: str, word_counts: Mapping[str, int]) -> int | None:
     """Return the training count of the rarest word of a line; None if it has only numbers and punctuation."""
-    return min((word_counts.get(word, 0) for word in tokenize(line) if word.isalpha()), default=None)
+    with_letters = (word for word in words_and_signs(line) if any(map(str.isalpha, word)))
+    return min((word_counts.get(word, 0) for word in with_letters), default=None)
 
 
-def uses_spaces(lines: Sequence[str]) -> bool:
-    """Return whether at least half of the lines with more than 10 characters contain a space."""
-    long = [line for line in lines if len(line) > 10]
-    return 2 * sum(" " in line.strip() for line in long) >= len(long)
-
-
-def compare_ngrams(texts: EvaluationTexts, tokenize: WordTokenizer, max_ngrams: int) -> NgramDifferences:
-    """Find the n-grams of one to four words with the largest surplus and the largest deficit.
+def compare_ngrams(texts: EvaluationTexts, max_ngrams: int) -> NgramDifferences:
+    """Find the n-grams of one to four words or signs with the largest surplus and the largest deficit.
 
     An n-gram within a longer one of equal surplus is omitted: `in front of` is more informative than `front`.
 
     Args:
         max_ngrams: Maximum length of each of the two lists.
     """
-    produced = _count_ngrams(texts.hypotheses, tokenize)
+    produced = _count_ngrams(texts.hypotheses)
     expected = Counter[str]()
     for lines in texts.references:
-        expected.update(_count_ngrams(lines, tokenize))
+        expected.update(_count_ngrams(lines))
     sets = len(texts.references)
     counts = [
         NgramCount(ngram, produced[ngram], expected[ngram] / sets, produced[ngram] - expected[ngram] / sets)
@@ -122,10 +107,10 @@ def compare_ngrams(texts: EvaluationTexts, tokenize: WordTokenizer, max_ngrams: 
     )
 
 
-def _count_ngrams(lines: Sequence[str], tokenize: WordTokenizer) -> Counter[str]:
+def _count_ngrams(lines: Sequence[str]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for line in lines:
-        words = tokenize(line)
+        words = words_and_signs(line)
         for length in range(1, _MAX_NGRAM_LENGTH + 1):
             counts.update(" ".join(words[start : start + length]) for start in range(len(words) - length + 1))
     return counts

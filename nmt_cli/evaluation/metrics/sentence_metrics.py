@@ -1,7 +1,6 @@
 """Metrics computed per sentence: exact match, error rates of grapheme-to-phoneme conversion, ROUGE, METEOR."""
 
 import importlib.util
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,9 +12,7 @@ from nmt_cli import __version__
 from nmt_cli.errors import RecipeError
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MeanMetric, StatisticsArray
 from nmt_cli.recipe.evaluation import Evaluation
-
-_WORD = re.compile(r"[^\W_]+")
-"""Letters and digits of any script; on English text the same words as rouge-score's own tokenizer."""
+from nmt_cli.text.word_boundaries import words
 
 
 def exact_match(_settings: Evaluation) -> MeanMetric:
@@ -119,16 +116,16 @@ def meteor_with(wordnet: Any) -> MeanMetric:
     from nltk.translate.meteor_score import meteor_score
 
     def score_line(hypothesis: str, references: Sequence[str]) -> float:
-        words = lowercase_words(hypothesis)
-        return 100 * float(meteor_score(list(map(lowercase_words, references)), words, wordnet=wordnet))
+        expected = [lowercase_words(reference) for reference in references]
+        return 100 * float(meteor_score(expected, lowercase_words(hypothesis), wordnet=wordnet))
 
     settings = f"case:lc|tok:words|stem:porter|synonyms:wordnet|version:{version('nltk')}"
     return MeanMetric("meteor", "METEOR", _for_each_line(score_line), settings)
 
 
 def lowercase_words(line: str) -> list[str]:
-    """Return the lower-cased words of a line, without punctuation."""
-    return _WORD.findall(line.lower())
+    """Return the lower-cased words of a line; on English text those of rouge-score's own tokenizer."""
+    return words(line.lower())
 
 
 def _for_each_line(score_line: Callable[[str, Sequence[str]], float]) -> Callable[[EvaluationTexts], list[float]]:

@@ -16,6 +16,7 @@ from nmt_cli.reporting.rendering import METRIC_NAMES, Fact, PageSection, empty_s
 from nmt_cli.reporting.run_report import RunContents
 from nmt_cli.reporting.text_diff import DiffSpan, TextDiff, diff_words
 from nmt_cli.runs.directory import ANALYSIS
+from nmt_cli.text.word_boundaries import words
 
 _DEFAULT_SAMPLES = 10
 _MAX_WORST_LINES = 5
@@ -112,8 +113,8 @@ def _sample(line: int, sentence: EvaluatedSentence, score: str = "") -> dict[str
         line: 1-based.
         score: Score that the line was selected by; its log-probability is shown by default.
     """
-    words = Counter(sentence.hypothesis.split())
-    closest = max(sentence.references or [""], key=lambda reference: (words & Counter(reference.split())).total())
+    ours = Counter(words(sentence.hypothesis))
+    closest = max(sentence.references or [""], key=lambda reference: (ours & Counter(words(reference))).total())
     others = [reference for reference in sentence.references if reference != closest]
     diff = diff_words(shorten(sentence.hypothesis), shorten(closest))
     if not sentence.hypothesis.strip():

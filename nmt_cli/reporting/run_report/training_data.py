@@ -13,6 +13,7 @@ from nmt_cli.reporting.plots.figures import draw_histogram
 from nmt_cli.reporting.rendering import PageSection, empty_section
 from nmt_cli.reporting.run_report import RunContents
 from nmt_cli.runs.journal import CorpusExposure
+from nmt_cli.text.word_boundaries import words
 
 
 def training_data_section(contents: RunContents) -> PageSection:
@@ -94,4 +95,4 @@ def _evaluation_lengths(evaluation: StoredEvaluation) -> Markup:
 
 
 def _count_lengths(lines: Iterable[str]) -> Counter[int]:
-    return Counter(len(line.split()) for line in lines)
+    return Counter(len(words(line)) for line in lines)

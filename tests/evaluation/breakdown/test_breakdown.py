@@ -22,12 +22,12 @@ def test_analysis_is_strict_json_for_unusual_lines() -> None:
         EvaluationTexts(["a"], [[""]], ["a"]),
     ):
         statistics = compute_statistics(texts, build_metrics(Evaluation(metrics=["bleu", "chrf", "ter", "per", "wer"])))
-        content = asdict(analyse(texts, statistics, SETTINGS, {"Ein": 3}, ["x"] * len(texts.hypotheses)))
+        content = asdict(analyse(texts, statistics, {"Ein": 3}, ["x"] * len(texts.hypotheses)))
         assert json.loads(json.dumps(content, allow_nan=False)) == content
 
 
 def test_analyse_without_training_text_has_no_word_bands() -> None:
-    found = analyse(TEXTS, compute_statistics(TEXTS, build_metrics(SETTINGS)), SETTINGS)
+    found = analyse(TEXTS, compute_statistics(TEXTS, build_metrics(SETTINGS)))
     assert found.word_bands == []
     assert "rarest target word" not in {part.kind for part in found.slices}
     assert found.sort_metric == "chrF2"

@@ -1,6 +1,7 @@
 """Perturbations of test sets, and robustness to them."""
 
 import random
+import string
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as some
 from nmt_cli.evaluation.breakdown.robustness import PERTURBATIONS, add_typos, measure_robustness
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts
 from nmt_cli.recipe.evaluation import Evaluation
+from nmt_cli.text.word_boundaries import graphemes
 
 SETTINGS = Evaluation(metrics=["chrf", "ter"], resamples=20)
 SOURCES = ["A dog runs.", "Two children play 2 games.", ""]
@@ -37,7 +39,14 @@ def test_about_one_word_in_ten_has_a_typo() -> None:
     assert 0.07 < sum(one != other for one, other in pairs) / len(pairs) < 0.13
 
 
-@given(some.text(max_size=30), some.integers())
+@pytest.mark.parametrize("line", ["लड़का लड़की से मिलता है", "น้ำตกสวยมากในฤดูฝน", "cafe\u0301 na\u0308ive"])
+def test_add_typos_moves_marks_with_their_letters(line: str) -> None:
+    perturbed = [add_typos(line, random.Random(seed)) for seed in range(200)]
+    assert len(set(perturbed)) > 10
+    assert {letter for other in perturbed for letter in graphemes(other)} == set(graphemes(line))
+
+
+@given(some.text(string.ascii_letters + " .,äß", max_size=30), some.integers())
 def test_add_typos_changes_length_by_at_most_one_letter_per_word(line: str, seed: int) -> None:
     perturbed = add_typos(line, random.Random(seed))
     assert perturbed.count(" ") == line.count(" ")

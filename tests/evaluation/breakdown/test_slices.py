@@ -12,13 +12,11 @@ from nmt_cli.evaluation.breakdown.slices import (
     sort_metric,
     worst_lines,
 )
-from nmt_cli.evaluation.breakdown.words import word_tokenizer
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, score
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MetricStatistics
 from nmt_cli.recipe.evaluation import Evaluation
 
 SETTINGS = Evaluation()
-TOKENIZE = word_tokenizer(SETTINGS)
 SOURCES = [
     "In Berlin it rains.",
     "Radio plays.",
@@ -38,47 +36,43 @@ def by_kind(found: list[Slice], kind: str) -> dict[str, tuple[int, ...]]:
 
 
 def test_find_slices_by_numbers_and_names() -> None:
-    found = find_slices(EvaluationTexts(REFERENCES, [REFERENCES], SOURCES), TOKENIZE)
+    found = find_slices(EvaluationTexts(REFERENCES, [REFERENCES], SOURCES))
     assert by_kind(found, "numbers") == {"with": (3,), "without": (0, 1, 2, 4)}
     assert by_kind(found, "names") == {"with": (0, 4), "without": (1, 2, 3)}
 
 
 def test_find_slices_omits_a_kind_with_one_group() -> None:
-    assert by_kind(find_slices(EvaluationTexts(["a"], [["a"]], ["a"]), TOKENIZE), "numbers") == {}
+    assert by_kind(find_slices(EvaluationTexts(["a"], [["a"]], ["a"])), "numbers") == {}
 
 
 @given(some.lists(some.integers(0, 30), min_size=1, max_size=40))
 def test_find_slices_puts_every_line_in_one_length_group(lengths: list[int]) -> None:
     sources = [" ".join(["words"] * length) for length in lengths]
-    found = by_kind(find_slices(EvaluationTexts(sources, [sources], sources), TOKENIZE), "source length")
+    found = by_kind(find_slices(EvaluationTexts(sources, [sources], sources)), "source length")
     assert sorted(line for lines in found.values() for line in lines) == list(range(len(lengths)))
     assert 1 <= len(found) <= 4
 
 
 def test_find_slices_makes_four_groups_of_equal_size_by_length() -> None:
     sources = [" ".join(["words"] * length) for length in range(1, 9)]
-    found = by_kind(find_slices(EvaluationTexts(sources, [sources], sources), TOKENIZE), "source length")
+    found = by_kind(find_slices(EvaluationTexts(sources, [sources], sources)), "source length")
     assert found == {"1-2 words": (0, 1), "3-4 words": (2, 3), "5-6 words": (4, 5), "7-8 words": (6, 7)}
 
 
 def test_find_slices_measures_unspaced_scripts_in_characters() -> None:
     sources = ["我们今天去公园散步,然后回家。", "好的。"]
-    found = by_kind(find_slices(EvaluationTexts(sources, [sources], sources), TOKENIZE), "source length")
-    assert found == {"3 characters": (1,), "4-15 characters": (0,)}
+    found = by_kind(find_slices(EvaluationTexts(sources, [sources], sources)), "source length")
+    assert found == {"2 characters": (1,), "3-13 characters": (0,)}
 
 
 def test_find_slices_by_rarest_word() -> None:
     word_counts = {"Radio": 50, "läuft": 700, "Drei": 3, "Hunde": 20}
-    found = by_kind(
-        find_slices(EvaluationTexts(REFERENCES, [REFERENCES], SOURCES), TOKENIZE, word_counts), "rarest target word"
-    )
+    found = by_kind(find_slices(EvaluationTexts(REFERENCES, [REFERENCES], SOURCES), word_counts), "rarest target word")
     assert found == {"never": (0, 3, 4), "1-9": (2,), "10-99": (1,)}
 
 
 def test_find_slices_by_tag() -> None:
-    found = find_slices(
-        EvaluationTexts(REFERENCES, [REFERENCES]), TOKENIZE, tags=["news", "chat", "chat", "news", "chat"]
-    )
+    found = find_slices(EvaluationTexts(REFERENCES, [REFERENCES]), tags=["news", "chat", "chat", "news", "chat"])
     assert found == [Slice("tag", "chat", (1, 2, 4)), Slice("tag", "news", (0, 3))]
 
 

@@ -9,23 +9,13 @@ from nmt_cli.evaluation.breakdown.words import (
     count_words,
     frequency_band,
     min_word_count,
-    uses_spaces,
     word_bands,
-    word_tokenizer,
 )
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts
-from nmt_cli.recipe.evaluation import Evaluation
-
-TOKENIZE = word_tokenizer(Evaluation())
-
-
-def test_word_tokenizer_splits_like_bleu() -> None:
-    assert TOKENIZE('Er sagt: "Nein."') == ["Er", "sagt", ":", '"', "Nein", ".", '"']
-    assert word_tokenizer(Evaluation(bleu_tokenizer="char"))("ab") == ["a", "b"]
 
 
 def test_count_words_counts_every_occurrence() -> None:
-    assert count_words(["a b a", "", "a, b"], TOKENIZE) == {"a": 3, "b": 2, ",": 1}
+    assert count_words(["a b a", "", "a, b"]) == {"a": 3, "b": 2, ",": 1}
 
 
 @pytest.mark.parametrize(
@@ -37,38 +27,42 @@ def test_frequency_band_at_the_limits(count: int, name: str) -> None:
 
 def test_min_word_count_ignores_numbers_and_punctuation() -> None:
     word_counts = {"Hund": 50, "läuft": 7}
-    assert min_word_count("Hund läuft 3.141 , …", word_counts, TOKENIZE) == 7
-    assert min_word_count("Hund bellt", word_counts, TOKENIZE) == 0
-    assert min_word_count("10 %", word_counts, TOKENIZE) is None
+    assert min_word_count("Hund läuft 3.141 , …", word_counts) == 7
+    assert min_word_count("Hund bellt", word_counts) == 0
+    assert min_word_count("10 %", word_counts) is None
 
 
 def test_word_bands_match_words_line_by_line() -> None:
     texts = EvaluationTexts(["a a b", "c"], [["a b x", "a"]])
-    bands = {found.band: found for found in word_bands(texts, {"a": 5, "b": 20}, TOKENIZE)}
+    bands = {found.band: found for found in word_bands(texts, {"a": 5, "b": 20})}
     assert bands["1-9"] == WordBand("1-9", expected=2, produced=2, matched=1, f1=50.0)
     assert bands["10-99"] == WordBand("10-99", expected=1, produced=1, matched=1, f1=100.0)
     assert bands["never"] == WordBand("never", expected=1, produced=1, matched=0, f1=0.0)
     assert bands["1000+"].f1 is None
 
 
-def test_uses_spaces_for_german_and_chinese() -> None:
-    assert uses_spaces(["Ein Hund läuft schnell.", "Ja."])
-    assert not uses_spaces(["我们今天去公园散步,然后回家。", "好。"])
+@pytest.mark.parametrize("reference", ["लड़का घर में है", "น้ำตกสวย", "cafe\u0301 là"])
+def test_word_bands_and_rarest_word_keep_marks_with_their_letters(reference: str) -> None:
+    word_counts = count_words([reference] * 5)
+    bands = {found.band: found for found in word_bands(EvaluationTexts([reference], [[reference]]), word_counts)}
+    assert bands["1-9"].matched == bands["1-9"].expected > 0
+    assert min_word_count(reference, word_counts) == 5
+    assert min_word_count(f"{reference} ไป", word_counts) == 0
 
 
 def test_compare_ngrams_finds_repeated_and_missing_ngrams() -> None:
-    found = compare_ngrams(EvaluationTexts(["a dog a dog runs"] * 3, [["a dog runs fast"] * 3]), str.split, 10)
+    found = compare_ngrams(EvaluationTexts(["a dog a dog runs"] * 3, [["a dog runs fast"] * 3]), 10)
     assert found.overproduced == [NgramCount("a dog a dog", 3, 0.0, 3.0), NgramCount("dog a dog runs", 3, 0.0, 3.0)]
     assert found.underproduced == [NgramCount("a dog runs fast", 0, 3.0, -3.0)]
 
 
 def test_compare_ngrams_omits_parts_of_a_longer_ngram() -> None:
-    found = compare_ngrams(EvaluationTexts(["x"], [["in front of"]]), str.split, 10)
+    found = compare_ngrams(EvaluationTexts(["x"], [["in front of"]]), 10)
     assert [each.ngram for each in found.underproduced] == ["in front of"]
 
 
 def test_compare_ngrams_keeps_a_part_with_a_larger_surplus() -> None:
-    found = compare_ngrams(EvaluationTexts(["x", "x"], [["the dog", "the cat"]]), str.split, 10)
+    found = compare_ngrams(EvaluationTexts(["x", "x"], [["the dog", "the cat"]]), 10)
     assert [(each.ngram, each.surplus) for each in found.underproduced] == [
         ("the", -2.0),
         ("the cat", -1.0),
@@ -77,17 +71,17 @@ def test_compare_ngrams_keeps_a_part_with_a_larger_surplus() -> None:
 
 
 def test_compare_ngrams_averages_references() -> None:
-    found = compare_ngrams(EvaluationTexts(["a"], [["a"], ["b"]]), str.split, 10)
+    found = compare_ngrams(EvaluationTexts(["a"], [["a"], ["b"]]), 10)
     assert found.overproduced == [NgramCount("a", 1, 0.5, 0.5)]
     assert found.underproduced == [NgramCount("b", 0, 0.5, -0.5)]
 
 
 @pytest.mark.parametrize("max_ngrams", [0, 2])
 def test_compare_ngrams_returns_at_most_max_ngrams(max_ngrams: int) -> None:
-    found = compare_ngrams(EvaluationTexts(["a", "b", "c"], [["d", "e", "f"]]), str.split, max_ngrams)
+    found = compare_ngrams(EvaluationTexts(["a", "b", "c"], [["d", "e", "f"]]), max_ngrams)
     assert (len(found.overproduced), len(found.underproduced)) == (max_ngrams, max_ngrams)
 
 
 def test_compare_ngrams_of_equal_texts_is_empty() -> None:
-    found = compare_ngrams(EvaluationTexts(["a b"], [["a b"]]), str.split, 10)
+    found = compare_ngrams(EvaluationTexts(["a b"], [["a b"]]), 10)
     assert (found.overproduced, found.underproduced) == ([], [])

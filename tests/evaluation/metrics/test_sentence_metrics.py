@@ -127,3 +127,16 @@ def test_meteor_of_equal_lines() -> None:
     [found] = compute_statistics(EvaluationTexts([" ".join(same), "x"], [[" ".join(same), "y"]]), [metric])
     assert found.value == pytest.approx((100 * (1 - 0.5 / len(same) ** 3) + 0) / 2)
     assert "synonyms:wordnet" in found.signature
+
+
+@needs_rouge
+@pytest.mark.parametrize(("hypothesis", "reference"), [("लड़का", "लड़की"), ("กำ", "กั"), ("मैं", "में")])
+def test_rouge_distinguishes_words_that_differ_in_a_mark(hypothesis: str, reference: str) -> None:
+    assert [each.value for each in score([hypothesis], [[reference]], Evaluation(metrics=["rouge1"]))] == [0]
+    assert [each.value for each in score([hypothesis], [[hypothesis]], Evaluation(metrics=["rouge1"]))] == [100]
+
+
+@needs_nltk
+def test_meteor_distinguishes_words_that_differ_in_a_mark() -> None:
+    metric = sentence_metrics.meteor_with(NoSynonyms())
+    assert metric.score_sentences(EvaluationTexts(["लड़का गया"], [["लड़की गया"]]))[0] < 60
