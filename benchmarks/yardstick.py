@@ -48,7 +48,9 @@ def weights(recipe: Path) -> int:
     with torch.device("meta"):
         model = build(settings.model, VocabularySpec(size, size))
     tables = [module.weight.numel() for module in model.modules() if isinstance(module, nn.Embedding)]
-    lookup_only = {"all": 0, "decoder": tables[0], "none": sum(tables)}[settings.model.tied_embeddings]
+    lookup_only = {"all": 0, "decoder": tables[0], "input": tables[0], "none": sum(tables)}[
+        settings.model.tied_embeddings
+    ]
     return sum(weight.numel() for weight in model.parameters()) - lookup_only
 
 

@@ -26,9 +26,11 @@ def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
         if not Tokenizer.is_saved_in(path):
             path = NamedModel(find_model(path), None).tokenizer
         tokenizer = Tokenizer.load(path)
-    if recipe.model.tied_embeddings == "all" and not tokenizer.joint:
+    tying = recipe.model.tied_embeddings
+    if tying in ("all", "input") and not tokenizer.joint:
         raise RecipeError(
-            f"model.tied_embeddings: all requires a joint vocabulary, but {path} has one for each language; use decoder"
+            f"model.tied_embeddings: {tying} requires a joint vocabulary, but {path} has one for each language;"
+            " use decoder"
         )
     if tokenizer.factors.names != recipe.data.factors:
         known, wanted = (", ".join(names) or "none" for names in (tokenizer.factors.names, recipe.data.factors))

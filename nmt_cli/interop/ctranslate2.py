@@ -13,15 +13,15 @@ from torch import Tensor
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.errors import ModelError, ResourceError
-from nmt_cli.models.attention import sinusoidal_encoding
 from nmt_cli.models.contract import Model
-from nmt_cli.models.transformer_layers import NORM_EPSILON
-from nmt_cli.recipe.model import TransformerSettings
+from nmt_cli.models.positions import sinusoidal_encoding
+from nmt_cli.models.transformer_layers import GATES, norm_epsilon
+from nmt_cli.recipe.model import LearnedPositions, RelativePositions, SinusoidalPositions, TransformerSettings
 
 MAX_POSITIONS = 2048
 """Size of the table of sinusoidal positions: CTranslate2 refuses longer sentences."""
 
-_ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swiglu": "SWISH"}
+_ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "silu": "SWISH"}
 
 _GUIDE = Path(__file__).with_name("ctranslate2_guide.md.j2")
 """Longer normalisations are imported from nmt there, since any difference costs quality."""
@@ -57,7 +57,7 @@ def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
     spec.config.unk_token, spec.config.bos_token = target[special.unk], target[special.bos]
     spec.config.eos_token, spec.config.decoder_start_token = target[special.eos], target[special.decoder_start]
     spec.config.add_source_eos = True
-    spec.config.layer_norm_epsilon = NORM_EPSILON[settings.norm.type]
+    spec.config.layer_norm_epsilon = norm_epsilon(settings)
     spec.validate()
     spec.optimize()  # tied weights are stored once
     spec.save(str(folder))
@@ -130,8 +130,10 @@ class _UnusedParameters:
         return _array(self._parameters[name])
 
     def take_linear(self, spec: Any, name: str) -> None:
-        """Copy a linear layer."""
-        spec.weight, spec.bias = self.take(f"{name}.weight"), self.take(f"{name}.bias")
+        """Copy a linear layer, which may have no bias."""
+        spec.weight = self.take(f"{name}.weight")
+        if f"{name}.bias" in self:
+            spec.bias = self.take(f"{name}.bias")
 
     def take_norm(self, spec: Any, name: str) -> None:
         """Copy a norm; RMSNorm has no bias."""
@@ -146,7 +148,7 @@ def _encoder(specs: Any, settings: TransformerSettings, parameters: _UnusedParam
     )
     source, target = "embeddings.source.weight", "embeddings.target.weight"
     spec.embeddings[0].weight = parameters.take(source if source in parameters else target)
-    _set_ends(spec, settings, parameters, "encoder_norm")
+    _set_ends(spec, settings, parameters, "encoder")
     for index, layer in enumerate(spec.layer):
         _set_layer(layer, parameters, f"encoder.{index}")
     return spec
@@ -158,7 +160,9 @@ def _decoder(specs: Any, settings: TransformerSettings, parameters: _UnusedParam
     spec.projection.weight = spec.embeddings.weight
     if "output.projection.weight" in parameters:
         parameters.take_linear(spec.projection, "output.projection")
-    _set_ends(spec, settings, parameters, "decoder_norm")
+    elif "output.bias" in parameters:
+        spec.projection.bias = parameters.take("output.bias")
+    _set_ends(spec, settings, parameters, "decoder")
     for index, layer in enumerate(spec.layer):
         name = f"decoder.{index}"
         _set_layer(layer, parameters, name)
@@ -173,25 +177,38 @@ def _arguments(specs: Any, settings: TransformerSettings) -> dict[str, Any]:
     return {
         "num_heads": settings.heads,
         "num_heads_kv": settings.key_value_heads,
+        "head_dim": settings.head_width,
         "pre_norm": settings.norm.position == "pre",
         "rms_norm": settings.norm.type == "rms",
-        "activation": specs.Activation[_ACTIVATIONS[settings.activation]],
-        "ffn_glu": settings.activation == "swiglu",
+        "activation": specs.Activation[_ACTIVATIONS[GATES.get(settings.activation, settings.activation)]],
+        "ffn_glu": settings.activation in GATES,
+        "layernorm_embedding": settings.norm.embeddings,
+        "relative_attention_bias": settings.positions.type == "relative",
         "rotary_dim": 0 if settings.positions.type == "rotary" else None,
         "rotary_interleave": False,  # pairs are (i, i + d/2)
     }
 
 
-def _set_ends(spec: Any, settings: TransformerSettings, parameters: _UnusedParameters, norm: str) -> None:
-    """Set the positions before the layers and the norm after them."""
-    spec.scale_embeddings = True  # by the square root of the width
-    if settings.positions.type == "rotary":
-        if hasattr(spec, "position_encodings"):
-            del spec.position_encodings
-    else:
-        spec.position_encodings.encodings = _array(sinusoidal_encoding(torch.arange(MAX_POSITIONS), settings.width))
+def _set_ends(spec: Any, settings: TransformerSettings, parameters: _UnusedParameters, side: str) -> None:
+    """Set the positions of a side, and the norms before and after its layers."""
+    positions, name = settings.positions, f"{side}_positions"
+    spec.scale_embeddings = settings.scale_embeddings  # by the square root of the width
+    if isinstance(positions, SinusoidalPositions):
+        table = sinusoidal_encoding(torch.arange(MAX_POSITIONS), settings.width, positions)
+        spec.position_encodings.encodings = _array(table)
+    elif isinstance(positions, LearnedPositions):
+        spec.position_encodings.encodings = parameters.take(f"{name}.vectors.weight")
+    elif hasattr(spec, "position_encodings"):
+        del spec.position_encodings
+    if isinstance(positions, RelativePositions):
+        tables = parameters.take(f"{name}.biases")
+        for index, layer in enumerate(spec.layer):
+            layer.self_attention.relative_attention_bias = tables[index % len(tables)]
+            layer.self_attention.relative_attention_max_distance = np.int32(positions.max_distance)
+    if settings.norm.embeddings:
+        parameters.take_norm(spec.layernorm_embedding, f"{side}_embedding_norm")
     if settings.norm.position == "pre":
-        parameters.take_norm(spec.layer_norm, norm)
+        parameters.take_norm(spec.layer_norm, f"{side}_norm")
 
 
 def _set_layer(spec: Any, parameters: _UnusedParameters, name: str) -> None:
@@ -205,7 +222,8 @@ def _set_layer(spec: Any, parameters: _UnusedParameters, name: str) -> None:
     if hasattr(spec.ffn, "linear_0_noact"):
         gate, values = spec.ffn.linear_0, spec.ffn.linear_0_noact
         gate.weight, values.weight = np.split(parameters.take(f"{inner}.weight"), 2)
-        gate.bias, values.bias = np.split(parameters.take(f"{inner}.bias"), 2)
+        if f"{inner}.bias" in parameters:
+            gate.bias, values.bias = np.split(parameters.take(f"{inner}.bias"), 2)
     else:
         parameters.take_linear(spec.ffn.linear_0, inner)
 

@@ -1,57 +1,13 @@
-"""Multi-head attention and positional encodings."""
+"""Multi-head attention."""
 
-import math
 from dataclasses import dataclass
-from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt_cli.models.kernels import Linear, dropout
-
-
-def sinusoidal_encoding(positions: Tensor, width: int) -> Tensor:
-    """Encode positions [...] as sines and cosines → [...,D] (Vaswani et al. 2017), sines in the first half."""
-    angles = positions[..., None] * _inverse_frequencies(width, positions)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
-
-
-class RotaryCache(NamedTuple):
-    """Cosines and sines [...,T,d/2] of the angles by which queries and keys are rotated (Su et al. 2021)."""
-
-    cos: Tensor
-    sin: Tensor
-
-    @classmethod
-    def from_positions(cls, positions: Tensor, head_width: int) -> Self:
-        """Return the cosines and sines at positions [...,T]."""
-        angles = positions[..., None] * _inverse_frequencies(head_width, positions)
-        return cls(angles.cos(), angles.sin())
-
-    def at(self, position: int) -> "RotaryCache":
-        """Return the cosines and sines at one position, [d/2]."""
-        return RotaryCache(self.cos[position], self.sin[position])
-
-
-def apply_rotary_emb(vectors: Tensor, rotary: RotaryCache) -> Tensor:
-    """Rotate each pair (i, i + d/2) of vectors [...,T,d], or [...,d] by the angles of one position."""
-    first, second = vectors.chunk(2, dim=-1)
-    rotated = [first * rotary.cos - second * rotary.sin, second * rotary.cos + first * rotary.sin]
-    return torch.cat(rotated, dim=-1).to(vectors.dtype)
-
-
-class PositionalEncoding(NamedTuple):
-    """Either a sinusoidal encoding [T,D] or [B,T,D], to be added to embeddings, or a rotary one."""
-
-    sinusoidal: Tensor | None
-    rotary: RotaryCache | None
-
-
-def _inverse_frequencies(width: int, positions: Tensor) -> Tensor:
-    """Return one frequency for each of width/2 pairs, from 1 down to nearly 1/10000, on the device of the positions."""
-    pairs = torch.arange(width // 2, dtype=torch.float32, device=positions.device)
-    return torch.exp(pairs * (-2 * math.log(10000) / width))
+from nmt_cli.models.positions import RotaryCache, apply_rotary_emb
 
 
 @dataclass(frozen=True)
@@ -63,7 +19,7 @@ class KeyValues:
     values: Tensor
     """[N,S,d]"""
     attn_bias: Tensor
-    """[N or 1,1,S], -inf at positions that may not be attended to, else 0."""
+    """[N or 1,q or 1,S], -inf at positions that may not be attended to, else 0 or a bias."""
 
 
 class SelfAttention(nn.Module):
@@ -72,16 +28,25 @@ class SelfAttention(nn.Module):
     Keys and values may have fewer heads than queries, K for H, each used by a group (Ainslie et al. 2023).
     """
 
-    def __init__(self, width: int, num_heads: int, num_kv_heads: int, dropout: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        num_kv_heads: int,
+        dropout: float,
+        head_width: int | None = None,
+        bias: bool = True,
+    ) -> None:
+        """`head_width` is the width divided by the heads, unless given; `bias` is that of the linear layers."""
         super().__init__()
         self.head_counts = [num_heads, num_kv_heads, num_kv_heads]
-        self.head_width = width // num_heads
+        self.head_width = head_width or width // num_heads
         self.dropout = dropout
         # One product instead of three. Xavier's bound is smaller for the fused matrix than for each part, so training
         # starts more gently, which post-norm needs.
         splits = [count * self.head_width for count in self.head_counts]
-        self.query_key_value = Linear(width, sum(splits), splits=splits)
-        self.output = Linear(width, width)
+        self.query_key_value = Linear(width, sum(splits), bias, splits)
+        self.output = Linear(splits[0], width, bias)
 
     def forward(
         self,
@@ -90,7 +55,10 @@ class SelfAttention(nn.Module):
         attn_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        """Attend from each position of [B,T,D] to all, those in attn_mask [B,1,1 or T,T], or (causal) up to it."""
+        """Attend from each position of [B,T,D] to all, those in attn_mask [B,1,1 or T,T], or (causal) up to it.
+
+        attn_mask may also be a bias of the scores, [B or 1,H,T,T].
+        """
         query, key, value = self._project(hidden_states, rotary)
         rate = self.dropout if self.training else 0.0
         attended = attention(query, key, value, attn_mask, is_causal=is_causal, dropout_p=rate)
@@ -116,13 +84,12 @@ class SelfAttention(nn.Module):
                 dim=1,
             )
             projected = torch.cat([apply_rotary_emb(query_key, rotary), value], dim=1).flatten(1)
-        query, key_value = projected.split_with_sizes(
-            [hidden_states.size(1), projected.size(1) - hidden_states.size(1)], dim=1
-        )
+        query_width = self.head_counts[0] * self.head_width
+        query, key_value = projected.split_with_sizes([query_width, projected.size(1) - query_width], dim=1)
         new_kv.copy_(key_value.view(len(key_value), 2, -1).transpose(0, 1))
         query = query.reshape(len(past.keys), -1, self.head_width)
         attended, _ = decode_attention(query, past)
-        return self.output(attended.view(hidden_states.shape))
+        return self.output(attended.view(len(hidden_states), -1))
 
     def _project(self, hidden_states: Tensor, rotary: RotaryCache | None) -> tuple[Tensor, Tensor, Tensor]:
         heads = _split_heads(self.query_key_value(hidden_states), self.head_width)
@@ -135,14 +102,24 @@ class SelfAttention(nn.Module):
 class CrossAttention(nn.Module):
     """Attention of each target position to the source."""
 
-    def __init__(self, width: int, num_heads: int, num_kv_heads: int, dropout: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        num_kv_heads: int,
+        dropout: float,
+        head_width: int | None = None,
+        bias: bool = True,
+    ) -> None:
+        """See SelfAttention."""
         super().__init__()
-        self.head_width, self.num_kv_heads = width // num_heads, num_kv_heads
+        self.head_width, self.num_kv_heads = head_width or width // num_heads, num_kv_heads
         self.dropout = dropout
-        self.query = Linear(width, width)
+        query_width = num_heads * self.head_width
+        self.query = Linear(width, query_width, bias)
         splits = [num_kv_heads * self.head_width] * 2
-        self.key_value = Linear(width, sum(splits), splits=splits)
-        self.output = Linear(width, width)
+        self.key_value = Linear(width, sum(splits), bias, splits)
+        self.output = Linear(query_width, width, bias)
 
     def project_kv(self, encoder_hidden_states: Tensor) -> Tensor:
         """Project the encoder output [B,S,D] to keys and values [2,B,K,S,d], which do not depend on the target."""
@@ -163,14 +140,14 @@ class CrossAttention(nn.Module):
 
         Also return the attention weights [B,k,S], the mean over heads, if asked for.
         """
-        num_rows, num_kv_heads, width = len(encoder_kv.keys), self.num_kv_heads, hidden_states.size(1)
-        sizes = num_rows // num_kv_heads, num_kv_heads, width // num_kv_heads
+        query, num_rows, num_kv_heads = self.query(hidden_states), len(encoder_kv.keys), self.num_kv_heads
+        sizes = num_rows // num_kv_heads, num_kv_heads, query.size(1) // num_kv_heads
         # Hypotheses of one sentence, and heads that share keys, become more queries to the same source.
-        query = self.query(hidden_states).view(sizes[0], -1, *sizes[1:])
+        query = query.view(sizes[0], -1, *sizes[1:])
         query = query.transpose(1, 2).reshape(num_rows, -1, self.head_width)
         attended, weights = decode_attention(query, encoder_kv)
         output: Tensor = self.output(
-            attended.view(*sizes[:2], -1, sizes[2]).transpose(1, 2).reshape(hidden_states.shape)
+            attended.view(*sizes[:2], -1, sizes[2]).transpose(1, 2).reshape(len(hidden_states), -1)
         )
         if not attention:
             return output, None
@@ -194,11 +171,14 @@ def attention(
 ) -> Tensor:
     """Scaled dot-product attention: [B,H,T,d], [B,K,S,d], [B,K,S,d] → [B,H,T,d], by the fastest kernel.
 
+    attn_mask is true at keys to attend to, or a bias of the scores.
     On a CPU the backward pass of torch's kernel is many times slower than plain products in bf16, and any dropout sends
     it to a slow path as well.
     """
     if query.device.type == "cpu" and (dropout_p > 0 or query.dtype == torch.bfloat16):
         return _weighted_sum(dropout(_attention_weights(query, key, attn_mask, is_causal=is_causal), dropout_p), value)
+    if attn_mask is not None and attn_mask.is_floating_point():
+        attn_mask = attn_mask.to(query.dtype)
     is_grouped = query.size(1) != key.size(1)
     return functional.scaled_dot_product_attention(
         query, key, value, attn_mask, dropout_p=dropout_p, is_causal=is_causal, enable_gqa=is_grouped
@@ -221,7 +201,8 @@ def _attention_weights(query: Tensor, key: Tensor, attn_mask: Tensor | None, *, 
     query = (query * width**-0.5).reshape(batch, key.size(1), -1, width)
     scores = (query @ key.transpose(2, 3)).view(batch, heads, length, -1)
     if attn_mask is not None:
-        scores = scores.masked_fill(~attn_mask, -torch.inf)
+        is_bias = attn_mask.is_floating_point()
+        scores = scores + attn_mask if is_bias else scores.masked_fill(~attn_mask, -torch.inf)
     if is_causal:
         causal_bias = torch.full((length, length), -torch.inf, dtype=scores.dtype, device=scores.device).triu(1)
         scores = scores + causal_bias

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from nmt_cli.errors import RecipeError
@@ -44,8 +45,11 @@ class EncoderDecoder(Model):
         self.embeddings = Embeddings(vocabulary, width, settings.tied_embeddings, scale=scale)
         self.dropout = Dropout(settings.dropout)
 
-    def _add_output(self, settings: TransformerSettings | RnnSettings, output_layer: type["OutputLayer"]) -> None:
-        self.output = output_layer(settings.width, self.embeddings.target, settings.tied_embeddings)
+    def _add_output(
+        self, settings: TransformerSettings | RnnSettings, output_layer: type["OutputLayer"], bias: bool | None = None
+    ) -> None:
+        """`bias`: whether the output layer has a bias; None: unless it is tied."""
+        self.output = output_layer(settings.width, self.embeddings.target, settings.tied_embeddings, bias)
         self.apply(initialize)
 
     def logits(self, output: DecoderOutput, positions: OutputPositions | None = None) -> Tensor:
@@ -64,9 +68,8 @@ class EncoderDecoder(Model):
         for column, embeddings in self.embeddings.columns.items():
             names = [name for name, _ in embeddings.named_parameters(f"embeddings.columns.{column}")]
             found += [VocabularyParameter(name, column) for name in names]
-        if self.output.projection is not None:
-            found += [VocabularyParameter(f"output.projection.{name}", "target") for name in ("weight", "bias")]
-        return found
+        names = [name for name, _ in self.output.named_parameters() if not name.startswith("resize.")]
+        return found + [VocabularyParameter(f"output.{name}", "target") for name in names]
 
     def _source_columns(self, inputs: ModelInputs) -> SourceColumns | None:
         """Return the columns that the output layer reads; the source ids replace a column that the batch lacks."""
@@ -94,16 +97,17 @@ class Embeddings(nn.Module):
 
     def __init__(self, vocabulary: VocabularySpec, width: int, tying: Tying, *, scale: float = 1.0) -> None:
         super().__init__()
-        if tying == "all" and vocabulary.source_size != vocabulary.target_size:
+        is_shared = tying in ("all", "input")
+        if is_shared and vocabulary.source_size != vocabulary.target_size:
             raise RecipeError(
-                f"model.tied_embeddings: all needs one vocabulary for both languages, but the source has "
+                f"model.tied_embeddings: {tying} needs one vocabulary for both languages, but the source has "
                 f"{vocabulary.source_size} tokens and the target {vocabulary.target_size}; "
                 "use decoder or none, or make the tokenizer joint"
             )
         self.scale = scale
         # The tied matrix has one owner, so that a checkpoint names it once.
         self.target = _embedding(vocabulary.target_size, width)
-        self.source = None if tying == "all" else _embedding(vocabulary.source_size, width)
+        self.source = None if is_shared else _embedding(vocabulary.source_size, width)
         self.columns = nn.ModuleDict()
         for name, sizes in vocabulary.columns.items():
             self.columns[name] = nn.ModuleList(_embedding(size, width) for size in sizes)
@@ -134,8 +138,8 @@ def _embedding(size: int, width: int) -> nn.Embedding:
 class OutputLayer(nn.Module):
     """Decoder output → one logit for each entry of the target vocabulary.
 
-    Tied, it is the target embeddings again, without a bias (Press & Wolf 2017). A subclass that copies source words
-    declares what it needs, and finds it in the decoder output.
+    Tied, it is the target embeddings again (Press & Wolf 2017). A subclass that copies source words declares what it
+    needs, and finds it in the decoder output.
     """
 
     kind: ClassVar[Literal["logits", "log_probs"]] = "logits"
@@ -147,18 +151,21 @@ class OutputLayer(nn.Module):
     source_columns: ClassVar[tuple[str, ...]] = ()
     """The source columns that it reads in DecoderOutput.source_columns, such as copy_ids."""
 
-    def __init__(self, width: int, embeddings: nn.Embedding, tying: Tying) -> None:
+    def __init__(self, width: int, embeddings: nn.Embedding, tying: Tying, bias: bool | None = None) -> None:
+        """`bias`: None adds one unless the matrix is tied."""
         super().__init__()
         size, embedding_width = embeddings.weight.shape
-        self.projection = Linear(width, size) if tying == "none" else None
+        is_tied = tying in ("decoder", "all")
+        self.projection = None if is_tied else Linear(width, size, bias is not False)
+        self.bias = nn.Parameter(torch.zeros(size)) if is_tied and bias else None
         self.prepacked: LinearFn | None = None
-        is_narrower = tying != "none" and width != embedding_width
+        is_narrower = is_tied and width != embedding_width
         self.resize = Linear(width, embedding_width, bias=False) if is_narrower else nn.Identity()
 
     def prepack(self, embeddings: nn.Embedding, backend: Backend) -> None:
         """Prepack the matrix for inference."""
         if self.projection is None:
-            self.prepacked = backend.linear(embeddings.weight)
+            self.prepacked = backend.linear(embeddings.weight, self.bias)
         else:
             self.prepacked, self.projection = backend.linear(self.projection.weight, self.projection.bias), None
 
@@ -171,4 +178,6 @@ class OutputLayer(nn.Module):
             hidden_states = hidden_states.index_select(0, positions.index)
         hidden_states = self.resize(hidden_states)
         projection = self.prepacked or self.projection
-        return linear(hidden_states, embeddings.weight) if projection is None else projection(hidden_states)
+        if projection is None:
+            return linear(hidden_states, embeddings.weight, self.bias)
+        return projection(hidden_states)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from nmt_cli.models.attention import KeyValues, PositionalEncoding, RotaryCache, sinusoidal_encoding
+from nmt_cli.models.attention import KeyValues
 from nmt_cli.models.contract import (
     DecoderInput,
     DecoderOutput,
@@ -19,6 +19,7 @@ from nmt_cli.models.contract import (
     VocabularySpec,
 )
 from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer, sentence_indices
+from nmt_cli.models.positions import PositionalEncoding, Positions
 from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, new_norm
 from nmt_cli.recipe.model import TransformerSettings
 
@@ -53,6 +54,8 @@ class TransformerCache:
     """[capacity], -inf at empty slots, else 0."""
     positions: PositionalEncoding
     """Encoding of the position of each slot."""
+    relative_biases: Tensor | None
+    """[L or 1,K,H/K,capacity + _MIN_ATTENDED], of keys at distances from 1 - capacity on; those after 0 are unused."""
     beam_size: int
     encoder_kv: Tensor
     """[L,2,B,K,S,d], once for each sentence."""
@@ -67,13 +70,17 @@ class TransformerCache:
         attended, width = max(self.length + 1, _MIN_ATTENDED), self.encoder_kv.size(-1)
         # Heads have no axis of their own, so that a view merges them with the hypotheses, without a copy.
         keys, values = self.kv_cache[:attended].view(attended, *self.kv_cache.shape[1:3], -1, width).unbind(2)
-        bias = self.causal_bias[:attended].view(1, 1, -1)
+        bias = self.causal_bias[:attended].view(1, 1, 1, -1)
+        if self.relative_biases is not None:
+            first = len(self.causal_bias) - 1 - self.length
+            relative = self.relative_biases[..., first : first + attended]
+            bias = bias + relative.repeat(1, self.kv_cache.size(3), 1, 1)
         return _split_by_layer(keys.permute(1, 2, 3, 0), values.permute(1, 2, 0, 3), bias)
 
     def cross_attn_kv(self) -> list[KeyValues]:
         """Return each layer's keys and values of the source."""
         keys, values = self.encoder_kv.flatten(2, 3).unbind(1)  # [L,B·K,S,d]
-        return _split_by_layer(keys.transpose(2, 3), values, self.encoder_bias.flatten(0, 1))
+        return _split_by_layer(keys.transpose(2, 3), values, self.encoder_bias.flatten(0, 1)[None])
 
     def select(self, hypothesis_indices: Tensor) -> Self:
         """See Cache.select."""
@@ -93,8 +100,9 @@ class TransformerCache:
 
 
 def _split_by_layer(keys: Tensor, values: Tensor, bias: Tensor) -> list[KeyValues]:
-    """Split keys [L,N,d,S] and values [L,N,S,d] by layer."""
-    return [KeyValues(key, value, bias) for key, value in zip(keys.unbind(0), values.unbind(0), strict=True)]
+    """Split keys [L,N,d,S], values [L,N,S,d] and bias [L or 1,N or 1,q or 1,S] by layer."""
+    biases = bias.unbind(0) if len(bias) > 1 else bias.unbind(0) * len(keys)
+    return list(map(KeyValues, keys.unbind(0), values.unbind(0), biases))
 
 
 def _allocate(scratch: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -120,10 +128,15 @@ class Transformer(EncoderDecoder):
         self, settings: TransformerSettings, vocabulary: VocabularySpec, output_layer: type[OutputLayer] = OutputLayer
     ) -> None:
         width = settings.width
-        super().__init__(settings, vocabulary, output_layer, width, scale=width**0.5)
+        scale = width**0.5 if settings.scale_embeddings else 1.0
+        super().__init__(settings, vocabulary, output_layer, width, scale)
         self.settings = settings
-        self.width, self.head_width = width, width // settings.heads
-        self.is_rotary = settings.positions.type == "rotary"
+        self.encoder_positions = Positions(settings, settings.encoder_layers, is_causal=False)
+        self.decoder_positions = Positions(settings, settings.decoder_layers, is_causal=True)
+        has_norms = settings.norm.embeddings
+        self.encoder_embedding_norm, self.decoder_embedding_norm = (
+            new_norm(settings) if has_norms else nn.Identity() for _ in range(2)
+        )
         self.layer_drop = settings.layer_drop
         self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
@@ -131,7 +144,7 @@ class Transformer(EncoderDecoder):
         is_pre_norm = settings.norm.position == "pre"
         self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
-        self._add_output(settings, output_layer)
+        self._add_output(settings, output_layer, settings.output_bias)
         self.uses_all_parameters = self.layer_drop == 0
         # Some 14 vectors of the width in each layer, and 3 of the feed-forward's; decoder layers attend twice.
         layers = settings.encoder_layers + 1.5 * settings.decoder_layers
@@ -143,11 +156,13 @@ class Transformer(EncoderDecoder):
         device, length = inputs.ids.device, inputs.ids.size(1)
         if inputs.lengths is not None:
             attn_mask = (torch.arange(length, device=device) < inputs.lengths[:, None])[:, None, None, :]
-        positions = self._positional_encoding(torch.arange(length, device=device))
-        hidden_states = self._add_positions(self.embeddings.embed_source(inputs), positions)
-        for layer in self.encoder:
+        positions = self.encoder_positions(torch.arange(length, device=device))
+        hidden_states = _add_positions(self.embeddings.embed_source(inputs), positions.additive)
+        hidden_states = self.dropout(self.encoder_embedding_norm(hidden_states))
+        masks = self.encoder_positions.attn_masks(attn_mask, length, len(self.encoder))
+        for layer, mask in zip(self.encoder, masks, strict=True):
             if not self._skips_layer():
-                hidden_states = self._run(layer, hidden_states, positions.rotary, attn_mask)
+                hidden_states = self._run(layer, hidden_states, positions.rotary, mask)
         return TransformerEncoderOutput(self.encoder_norm(hidden_states), attn_mask, source_columns=columns)
 
     def decode(
@@ -156,18 +171,20 @@ class Transformer(EncoderDecoder):
         """See Model.decode; attention is that of the last layer, the mean over heads."""
         ids = self._known_ids(target.required_ids("positions", "segment_ids"))
         indices = torch.arange(ids.size(1), device=ids.device) if target.positions is None else target.positions
-        positions = self._positional_encoding(indices)
+        positions = self.decoder_positions(indices)
         self_attn_mask = None
         if target.segment_ids is not None:  # packed rows: [B,1,T,T], true for earlier positions of the same segment
             is_same = target.segment_ids[:, :, None] == target.segment_ids[:, None, :]
             self_attn_mask = is_same.tril().unsqueeze(1)
-        hidden_states = self._add_positions(self.embeddings.embed_target(ids), positions)
+        hidden_states = _add_positions(self.embeddings.embed_target(ids), positions.additive)
+        hidden_states = self.dropout(self.decoder_embedding_norm(hidden_states))
+        masks = self.decoder_positions.attn_masks(self_attn_mask, ids.size(1), len(self.decoder))
         weights, attention = None, attention or self.output.needs_attention
         source, source_mask = encoder_output.hidden_states, encoder_output.attn_mask
-        for layer in self.decoder:
+        for layer, mask in zip(self.decoder, masks, strict=True):
             with_attention = attention and layer is self.decoder[-1]
             if with_attention or not self._skips_layer():
-                inputs = hidden_states, positions.rotary, self_attn_mask, source, source_mask
+                inputs = hidden_states, positions.rotary, mask, source, source_mask
                 hidden_states, weights = self._run(layer, *inputs, with_attention)
         columns = encoder_output.source_columns
         return DecoderOutput(self.decoder_norm(hidden_states), cross_attention=weights, source_columns=columns)
@@ -188,7 +205,8 @@ class Transformer(EncoderDecoder):
             scratch=kv_cache,
             length=0,
             causal_bias=kv_cache.new_empty(0),
-            positions=self._positional_encoding(torch.arange(0, device=encoder_kv.device)),
+            positions=PositionalEncoding(),
+            relative_biases=None,
             beam_size=1,
             encoder_kv=pad(encoder_kv, (0, 0, 0, missing)),
             encoder_bias=pad(encoder_bias, (0, missing), value=-torch.inf),
@@ -202,8 +220,9 @@ class Transformer(EncoderDecoder):
         position = cache.length
         cache.causal_bias[position] = 0
         hidden_states = self.embeddings.embed_target(self._known_ids(ids)).flatten(0, 1)
-        if cache.positions.sinusoidal is not None:
-            hidden_states = hidden_states + cache.positions.sinusoidal[position]
+        if cache.positions.additive is not None:
+            hidden_states = hidden_states + cache.positions.additive[position]
+        hidden_states = self.decoder_embedding_norm(hidden_states)
         rotary = None if cache.positions.rotary is None else cache.positions.rotary.at(position)
         kv = cache.self_attn_kv(), cache.kv_cache[position].unbind(0), cache.cross_attn_kv()
         weights, attention = None, self.output.needs_attention
@@ -229,8 +248,18 @@ class Transformer(EncoderDecoder):
         kv_cache[:length] = cache.kv_cache
         causal_bias = torch.full_like(kv_cache[:, 0, 0, 0, 0], -torch.inf)
         causal_bias[:length] = 0
-        positions = self._positional_encoding(torch.arange(capacity, device=kv_cache.device))
-        return replace(cache, kv_cache=kv_cache, causal_bias=causal_bias, positions=positions)
+        indices, relative_biases = torch.arange(capacity, device=kv_cache.device), None
+        if self.decoder_positions.biases is not None:
+            distances = torch.arange(1 - capacity, 1 + _MIN_ATTENDED, device=kv_cache.device)
+            relative_biases = self.decoder_positions.relative_biases(distances)
+            relative_biases = relative_biases.view(len(relative_biases), cache.encoder_bias.size(1), -1, len(distances))
+        return replace(
+            cache,
+            kv_cache=kv_cache,
+            causal_bias=causal_bias,
+            positions=self.decoder_positions(indices),
+            relative_biases=relative_biases,
+        )
 
     def _skips_layer(self) -> bool:
         """Draw whether to leave out a layer; on the CPU, so that nothing waits for a device."""
@@ -239,15 +268,6 @@ class Transformer(EncoderDecoder):
     def _decoder_layers(self) -> Sequence[DecoderLayer]:
         return cast("Sequence[DecoderLayer]", self.decoder)
 
-    def _positional_encoding(self, positions: Tensor) -> PositionalEncoding:
-        """Return the encoding of positions [T] or [B,T]."""
-        if not self.is_rotary:
-            return PositionalEncoding(sinusoidal_encoding(positions, self.width), None)
-        rotary = RotaryCache.from_positions(positions, self.head_width)
-        if positions.dim() > 1:  # [B,1,T,d/2], as queries and keys have heads
-            rotary = RotaryCache(rotary.cos.unsqueeze(1), rotary.sin.unsqueeze(1))
-        return PositionalEncoding(None, rotary)
 
-    def _add_positions(self, embeddings: Tensor, positions: PositionalEncoding) -> Tensor:
-        sinusoidal = positions.sinusoidal
-        return self.dropout(embeddings if sinusoidal is None else embeddings + sinusoidal)
+def _add_positions(embeddings: Tensor, positions: Tensor | None) -> Tensor:
+    return embeddings if positions is None else embeddings + positions

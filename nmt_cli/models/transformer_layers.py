@@ -1,10 +1,13 @@
 """The layers of the Transformer."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt_cli.models.attention import CrossAttention, KeyValues, RotaryCache, SelfAttention
+from nmt_cli.models.attention import CrossAttention, KeyValues, SelfAttention
 from nmt_cli.models.kernels import Backend, Dropout, Linear, prepare_children, replace_submodule
+from nmt_cli.models.positions import RotaryCache
 from nmt_cli.recipe.model import TransformerSettings
 
 
@@ -19,7 +22,7 @@ class EncoderLayer(nn.Module):
         self.feed_forward_residual = Residual(settings)
 
     def forward(self, hidden_states: Tensor, rotary: RotaryCache | None, attn_mask: Tensor | None) -> Tensor:
-        """Map [B,S,D] → [B,S,D]; attn_mask [B,1,1,S] is true at tokens, None if there is no padding."""
+        """Map [B,S,D] → [B,S,D]; attn_mask is that of SelfAttention."""
         attended = self.self_attention(self.self_attention_residual.pre_norm(hidden_states), rotary, attn_mask)
         hidden_states = self.self_attention_residual.add(hidden_states, attended)
         transformed = self.feed_forward(self.feed_forward_residual.pre_norm(hidden_states))
@@ -49,7 +52,7 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Map whole targets [B,T,D] → [B,T,D], and cross-attention [B,T,S] if asked for.
 
-        Self-attention is causal if self_attn_mask [B,1,T,T] is None.
+        Self-attention is causal if self_attn_mask is None; see SelfAttention.
         """
         attended = self.self_attention(
             self.self_attention_residual.pre_norm(hidden_states),
@@ -94,10 +97,10 @@ class FeedForward(nn.Module):
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
         self.activation = settings.activation
-        splits = [settings.feed_forward] * (2 if self.activation == "swiglu" else 1)
-        self.inner = Linear(settings.width, sum(splits), splits=splits)
-        self.activate: nn.Module = Activation(settings)
-        self.outer = Linear(settings.feed_forward, settings.width)
+        splits = [settings.feed_forward] * (2 if self.activation in GATES else 1)
+        self.inner = Linear(settings.width, sum(splits), settings.bias, splits)
+        self.activate: nn.Module = FeedForwardActivation(settings)
+        self.outer = Linear(settings.feed_forward, settings.width, settings.bias)
 
     def prepare_for_inference(self, backend: Backend) -> None:
         """Fuse the activation into the inner product, if it is a ReLU."""
@@ -110,22 +113,37 @@ class FeedForward(nn.Module):
         return self.outer(self.activate(self.inner(hidden_states)))
 
 
-class Activation(nn.Module):
-    """The nonlinearity of a feed-forward sublayer, with dropout; swiglu has a gate (Shazeer 2020)."""
+def _gelu_tanh(values: Tensor) -> Tensor:
+    return functional.gelu(values, approximate="tanh")
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "gelu_tanh": _gelu_tanh,
+    "silu": functional.silu,
+}
+GATES = {"swiglu": "silu", "geglu": "gelu", "geglu_tanh": "gelu_tanh"}
+"""The activation of the gate of each gated unit."""
+
+
+class FeedForwardActivation(nn.Module):
+    """The nonlinearity of a feed-forward sublayer, perhaps gated, with dropout."""
 
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
-        self.function = settings.activation
+        self.is_relu, self.is_gated = settings.activation == "relu", settings.activation in GATES
+        self.function = ACTIVATIONS[GATES.get(settings.activation, settings.activation)]
         self.dropout = Dropout(settings.activation_dropout)
 
     def forward(self, values: Tensor) -> Tensor:
-        if self.function == "relu":
+        if self.is_relu:
             # Dropout first is the same, and the backward pass needs one large tensor less.
-            return functional.relu(self.dropout(values))
-        if self.function == "gelu":
-            return self.dropout(functional.gelu(values))
+            return self.function(self.dropout(values))
+        if not self.is_gated:
+            return self.dropout(self.function(values))
         gate, values = values.chunk(2, dim=-1)
-        return self.dropout(functional.silu(gate) * values)
+        return self.dropout(self.function(gate) * values)
 
 
 class Residual(nn.Module):
@@ -147,16 +165,17 @@ class Residual(nn.Module):
         return hidden_states if self.is_pre_norm else self.norm(hidden_states)
 
 
-NORM_EPSILON = {"layer": 1e-5, "rms": 1e-6}
-"""Of each type of norm, independent of the precision."""
+def norm_epsilon(settings: TransformerSettings) -> float:
+    """Return what norms add to the variance, whatever the precision."""
+    return settings.norm.epsilon or {"layer": 1e-5, "rms": 1e-6}[settings.norm.type]
 
 
 def new_norm(settings: TransformerSettings) -> nn.Module:
     """Return the norm that the settings name."""
     norm = nn.LayerNorm if settings.norm.type == "layer" else nn.RMSNorm
-    return norm(settings.width, eps=NORM_EPSILON[settings.norm.type])
+    return norm(settings.width, eps=norm_epsilon(settings))
 
 
-def _attention_sizes(settings: TransformerSettings) -> tuple[int, int, int, float]:
-    num_kv_heads = settings.key_value_heads or settings.heads
-    return settings.width, settings.heads, num_kv_heads, settings.attention_dropout
+def _attention_sizes(settings: TransformerSettings) -> tuple[int, int, int, float, int, bool]:
+    num_kv_heads, head_width = settings.key_value_heads or settings.heads, settings.attention_head_width
+    return settings.width, settings.heads, num_kv_heads, settings.attention_dropout, head_width, settings.bias

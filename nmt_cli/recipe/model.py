@@ -4,10 +4,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from nmt_cli.recipe.section import Conflicts, Count, Rate, Section
+from nmt_cli.recipe.section import Conflicts, Count, Positive, Rate, Section, default_tag
 
 Preset = Literal["tiny", "small", "base", "big"]
-Tying = Literal["none", "decoder", "all"]
+Tying = Literal["none", "decoder", "all", "input"]
+Activation = Literal["relu", "gelu", "gelu_tanh", "silu", "swiglu", "geglu", "geglu_tanh"]
 
 
 class PresetSection(Section):
@@ -36,13 +37,61 @@ class NormSettings(Section):
     """Before each sublayer, with a final norm, or after each residual sum."""
     type: Literal["layer", "rms"] = "layer"
     """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang & Sennrich 2019)."""
+    epsilon: Positive | None = None
+    """Added to the variance. Default: 1e-5 with LayerNorm, 1e-6 with RMSNorm."""
+    embeddings: bool = False
+    """Normalise embeddings, too, after positions are added."""
 
 
-class PositionSettings(Section):
-    """Positional encoding of the Transformer."""
+class SinusoidalPositions(Section):
+    """Sines and cosines of several frequencies, added to embeddings (Vaswani et al. 2017)."""
 
-    type: Literal["sinusoidal", "rotary"] = "sinusoidal"
-    """Sinusoidal encoding added to embeddings (Vaswani et al. 2017), or rotary embedding (RoPE, Su et al. 2021)."""
+    type: Literal["sinusoidal"] = "sinusoidal"
+    """Type of positional encoding."""
+    spacing: Literal["paper", "t2t"] = "paper"
+    """Frequencies from 1 to nearly 1/10000, as in the paper, or to 1/10000, as in Tensor2Tensor, Marian and M2M-100."""
+    offset: Annotated[int, Field(ge=0, le=2**15)] = 0
+    """Position of the first token."""
+
+
+class RotaryPositions(Section):
+    """Rotation of queries and keys by angles proportional to the position (RoPE, Su et al. 2021)."""
+
+    type: Literal["rotary"]
+    """Type of positional encoding."""
+
+
+class LearnedPositions(Section):
+    """A learned vector for each position, added to embeddings (Gehring et al. 2017)."""
+
+    type: Literal["learned"]
+    """Type of positional encoding."""
+    length: Annotated[int, Field(ge=1, le=2**20)] = 1024
+    """Number of vectors; later positions use the last one."""
+
+
+class RelativePositions(Section):
+    """A learned bias of self-attention for each distance of two tokens (T5, Raffel et al. 2020)."""
+
+    type: Literal["relative"]
+    """Type of positional encoding."""
+    buckets: Annotated[int, Field(ge=4, le=2**16, multiple_of=2)] = 32
+    """Number of biases of each head; larger distances share one."""
+    max_distance: Annotated[int, Field(ge=2, le=2**20)] = 128
+    """Distance from which all share one bias."""
+    each_layer: bool = False
+    """Learn biases for each layer instead of one set for the encoder and one for the decoder."""
+
+    def conflicts(self) -> Conflicts:
+        if self.max_distance <= self.buckets // 2:
+            yield "max_distance", f"{self.max_distance} must be more than half of buckets, {self.buckets // 2}"
+
+
+PositionSettings = Annotated[
+    SinusoidalPositions | RotaryPositions | LearnedPositions | RelativePositions,
+    Field(discriminator="type"),
+    default_tag("type", "sinusoidal"),
+]
 
 
 class TransformerSettings(PresetSection):
@@ -66,15 +115,25 @@ class TransformerSettings(PresetSection):
     decoder_layers: Annotated[int, Field(ge=1, le=256)]
     """Number of decoder layers."""
     heads: Annotated[int, Field(ge=1, le=256)]
-    """Attention heads; must divide `width`."""
+    """Attention heads; must divide `width` unless `head_width` is set."""
     key_value_heads: Count | None = None
     """Heads of keys and values; fewer than `heads`: grouped-query attention (Ainslie et al. 2023). Default: `heads`."""
-    activation: Literal["relu", "gelu", "swiglu"] = "relu"
-    """Activation of the feed-forward sublayer; swiglu is gated (Shazeer 2020)."""
+    head_width: Count | None = None
+    """Dimension of each head. Default: `width` / `heads`."""
+    activation: Activation = "relu"
+    """Activation of the feed-forward sublayer; swiglu, geglu and geglu_tanh are gated (Shazeer 2020)."""
+    bias: bool = True
+    """Add biases in the linear layers of attention and feed-forward sublayers."""
     norm: NormSettings = NormSettings()
-    positions: PositionSettings = PositionSettings()
+    positions: PositionSettings = SinusoidalPositions()
+    """Positional encoding."""
     tied_embeddings: Tying = "all"
-    """Share one matrix: `decoder`: target embedding and output layer; `all`: the source embedding too."""
+    """Share one matrix: `decoder`: target embedding and output layer; `all`: the source embedding too; `input`: the
+    embeddings of both sides, but not the output layer."""
+    scale_embeddings: bool = True
+    """Multiply embeddings by the square root of `width`."""
+    output_bias: bool | None = None
+    """Add a bias to the output layer. Default: unless it shares its matrix."""
     dropout: Rate = 0.1
     """Dropout of embeddings and sublayer outputs."""
     attention_dropout: Rate = 0.1
@@ -86,15 +145,20 @@ class TransformerSettings(PresetSection):
 
     has_attention: ClassVar[bool] = True
 
+    @property
+    def attention_head_width(self) -> int:
+        """Dimension of each head."""
+        return self.head_width or self.width // self.heads
+
     def conflicts(self) -> Conflicts:
-        if self.width % self.heads:
+        if self.head_width is None and self.width % self.heads:
             yield "heads", f"{self.heads} does not divide width ({self.width})"
         if self.heads % (self.key_value_heads or self.heads):
             yield "key_value_heads", f"{self.key_value_heads} does not divide heads ({self.heads})"
-        if self.positions.type == "rotary" and self.width // self.heads % 2:
+        if self.positions.type == "rotary" and self.attention_head_width % 2:
             yield (
-                "heads",
-                f"rotary positions need an even width per head; width / heads is {self.width} / {self.heads}",
+                "heads" if self.head_width is None else "head_width",
+                f"rotary positions need an even width per head, not {self.attention_head_width}",
             )
 
 
@@ -127,7 +191,8 @@ class RnnSettings(PresetSection):
     input_feeding: bool = False
     """Feed each step's attentional output into the next step (Luong et al. 2015); slower to train."""
     tied_embeddings: Tying = "all"
-    """Share one matrix: `decoder`: target embedding and output layer; `all`: the source embedding too."""
+    """Share one matrix: `decoder`: target embedding and output layer; `all`: the source embedding too; `input`: the
+    embeddings of both sides, but not the output layer."""
     dropout: Rate = 0.2
     """Dropout of embeddings, between layers, and before the output layer."""
 

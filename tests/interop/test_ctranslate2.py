@@ -49,6 +49,36 @@ ALL = {
     )
 }
 
+ALL |= {
+    "marian": {
+        "norm": {"position": "post", "epsilon": 1e-3},
+        "positions": {"spacing": "t2t", "offset": 2},
+        "activation": "silu",
+        "output_bias": True,
+    },
+    "bart": {
+        "norm": {"position": "post", "embeddings": True},
+        "positions": {"type": "learned", "length": 40},
+        "activation": "gelu_tanh",
+        "scale_embeddings": False,
+    },
+    "t5": {
+        "norm": {"type": "rms"},
+        "positions": {"type": "relative", "buckets": 8, "max_distance": 12},
+        "activation": "geglu_tanh",
+        "bias": False,
+        "scale_embeddings": False,
+        "tied_embeddings": "input",
+        "output_bias": False,
+    },
+    "umt5": {
+        "positions": {"type": "relative", "buckets": 8, "max_distance": 12, "each_layer": True},
+        "activation": "geglu",
+        "head_width": 12,
+        "key_value_heads": 2,
+    },
+}
+
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:

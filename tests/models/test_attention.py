@@ -6,14 +6,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from nmt_cli.models import attention as attention_module
-from nmt_cli.models.attention import (
-    CrossAttention,
-    RotaryCache,
-    SelfAttention,
-    _attention_weights,
-    _weighted_sum,
-    attention,
-)
+from nmt_cli.models.attention import CrossAttention, SelfAttention, _attention_weights, _weighted_sum, attention
+from nmt_cli.models.positions import RotaryCache
 
 
 def test_self_attention_matches_torch() -> None:

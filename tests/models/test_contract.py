@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.testing import assert_close
 
@@ -15,7 +15,7 @@ from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, OutputPositions, VocabularySpec
 from nmt_cli.models.encoder_decoder import sentence_indices
 from nmt_cli.models.kernels import Backend, InferencePrecision, Linear
-from nmt_cli.recipe.model import NormSettings, PositionSettings, RnnSettings, TransformerSettings
+from nmt_cli.recipe.model import NormSettings, RnnSettings, RotaryPositions, TransformerSettings
 
 inputs = ModelInputs.from_ids
 
@@ -37,11 +37,36 @@ def rnn(**changes: object) -> RnnSettings:
     return RnnSettings.model_validate({"architecture": "rnn", **sizes, **changes})
 
 
-ROTARY = PositionSettings(type="rotary")
+ROTARY = RotaryPositions(type="rotary")
 SOME = {
     "transformer": transformer(),
     "post": transformer(norm=NormSettings(position="post"), activation="gelu"),
     "modern": transformer(norm=NormSettings(type="rms"), positions=ROTARY, activation="swiglu", key_value_heads=2),
+    "marian": transformer(norm={"position": "post"}, positions={"spacing": "t2t"}, activation="silu", output_bias=True),
+    "bart": transformer(
+        norm={"position": "post", "embeddings": True},
+        positions={"type": "learned", "length": 40},
+        activation="gelu",
+        scale_embeddings=False,
+        output_bias=True,
+    ),
+    "m2m": transformer(positions={"spacing": "t2t", "offset": 2}, norm={"epsilon": 1e-3}),
+    "t5": transformer(
+        norm={"type": "rms"},
+        positions={"type": "relative", "buckets": 8, "max_distance": 20},
+        bias=False,
+    ),
+    "t5-gated": transformer(
+        norm={"type": "rms"},
+        positions={"type": "relative", "buckets": 8, "max_distance": 20, "each_layer": True},
+        activation="geglu_tanh",
+        key_value_heads=2,
+        head_width=6,
+        bias=False,
+        scale_embeddings=False,
+        tied_embeddings="input",
+        output_bias=False,
+    ),
     "gru": rnn(),
     "lstm-fed": rnn(cell="lstm", input_feeding=True, attention="additive", decoder_layers=1),
     "rnn-none": rnn(cell="rnn", attention="none", bidirectional=False, encoder_layers=1),
@@ -49,7 +74,7 @@ SOME = {
 ALL = SOME | {
     f"{index}-{norm}-{positions}-{shared}-{activation}": transformer(
         norm=NormSettings(position=index, type=norm),
-        positions=PositionSettings(type=positions),
+        positions={"type": positions},
         key_value_heads=shared,
         activation=activation,
     )
@@ -316,7 +341,12 @@ def test_sentence_indices_after_repeating_sentences() -> None:
 
 def new(settings: Settings) -> Model:
     torch.manual_seed(1)
-    return build(settings, VOCABULARY).eval()
+    model = build(settings, VOCABULARY).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if not weight.any():  # biases are zero at first
+                nn.init.normal_(weight, std=0.1)
+    return model
 
 
 def random_ids(*shape: int) -> Tensor:

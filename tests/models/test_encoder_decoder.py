@@ -8,9 +8,10 @@ from torch import nn
 from torch.testing import assert_close
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.models.attention import RotaryCache, apply_rotary_emb, sinusoidal_encoding
 from nmt_cli.models.contract import DecoderOutput, ModelInputs, VocabularySpec
 from nmt_cli.models.encoder_decoder import Embeddings, OutputLayer
+from nmt_cli.models.positions import RotaryCache, apply_rotary_emb, sinusoidal_encoding
+from nmt_cli.recipe.model import SinusoidalPositions
 
 inputs = ModelInputs.from_ids
 
@@ -43,10 +44,11 @@ def test_scaled_embeddings_have_unit_standard_deviation() -> None:
     assert abs(embeddings.embed_target(torch.arange(500)[None]).std().item() - 1) < 0.02
 
 
-def test_sinusoidal_encoding_follows_its_formula() -> None:
-    encoding = sinusoidal_encoding(torch.tensor([0, 7, 12345]), 8)
+@pytest.mark.parametrize(("spacing", "last", "offset"), [("paper", 4, 0), ("t2t", 3, 0), ("t2t", 3, 2)])
+def test_sinusoidal_encoding_follows_its_formula(spacing: str, last: int, offset: int) -> None:
+    encoding = sinusoidal_encoding(torch.tensor([0, 7, 12345]), 8, SinusoidalPositions(spacing=spacing, offset=offset))
     for row, position in enumerate((0, 7, 12345)):
-        angles = [position / 10000 ** (2 * pair / 8) for pair in range(4)]
+        angles = [(position + offset) / 10000 ** (pair / last) for pair in range(4)]
         expected = [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
         assert_close(encoding[row], torch.tensor(expected), atol=2e-3, rtol=0.0)
 

@@ -85,10 +85,13 @@ def test_key_in_wrong_section_is_reported_with_the_right_section(name: str, good
         ("training.optimizer.type=3", "must be one of adamw, adam, sgd, adafactor, muon, not 3"),
         ("training.freeze=encoder.*", 'must be a list, not "encoder.*"'),
         ("training=", "must be a section of settings such as update_tokens, batch_tokens or precision, not empty"),
-        ("model.activation=rellu", 'must be one of relu, gelu, swiglu, not "rellu"; did you mean relu?'),
+        (
+            "model.activation=rellu",
+            'must be one of relu, gelu, gelu_tanh, silu, swiglu, geglu, geglu_tanh, not "rellu"; did you mean relu?',
+        ),
         ("model.width=31", "must be a multiple of 2, not 31"),
         ("model.heads=3", "3 does not divide width (128)"),
-        ("model.tied_embeddings=1", 'must be one of none, decoder, all, not "1"'),
+        ("model.tied_embeddings=1", 'must be one of none, decoder, all, input, not "1"'),
         ("tokenizer.joint=yes", 'must be true or false, not "yes"'),
         (
             "data.source_language=a b",

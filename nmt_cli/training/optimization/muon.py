@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt_cli.devices import has_fast_bf16
 from nmt_cli.models.contract import Model
@@ -98,12 +98,15 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 def inner_matrices(model: Model) -> dict[Tensor, list[int]]:
     """Return the parameters that Muon trains, and the number of rows of each matrix stacked in them.
 
-    These are the trainable matrices except embeddings and output layer, whose rows are tokens. One row is a vector.
+    These are the trainable matrices except embeddings and output layer, whose rows are tokens or positions. One row is
+    a vector.
     """
+    looked_up = {module.weight for module in model.modules() if isinstance(module, nn.Embedding)}
     token_rows = {each.name for each in model.vocabulary_parameters()}
     row_splits = model.fused_parameters()
     return {
         weight: list(row_splits.get(name, [len(weight)]))
         for name, weight in model.named_parameters()
-        if weight.requires_grad and weight.dim() == 2 and min(weight.shape) > 1 and name not in token_rows
+        if weight.requires_grad and weight.dim() == 2 and min(weight.shape) > 1
+        if name not in token_rows and weight not in looked_up
     }

@@ -111,6 +111,12 @@ def test_inner_matrices_of_transformer_splits_queries_keys_values_and_gates() ->
     assert not [name for name in found if "embeddings" in name or "projection" in name]
 
 
+def test_inner_matrices_do_not_include_learned_positions() -> None:
+    settings = {"architecture": "transformer", "preset": "tiny", "positions": {"type": "learned"}, "output_bias": True}
+    model = build(TransformerSettings.model_validate(settings), VocabularySpec(11, 11))
+    assert not [name for name in inner_matrices_by_name(model) if "positions" in name or "output.bias" in name]
+
+
 @pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("gru", 3), ("lstm", 4)])
 def test_inner_matrices_of_rnn_splits_gates(cell: str, gates: int) -> None:
     settings = {"architecture": "rnn", "preset": "tiny", "cell": cell, "width": 16, "embedding_width": 8}
