@@ -20,7 +20,7 @@ def refuse_foreign_folder(run: RunDirectory) -> None:
     """Raise RecipeError unless the folder is new, empty, or a run directory."""
     if run.path.is_file():
         raise RecipeError(f"{run.path}: is a file; `run` names a directory")
-    ours = {run.lock.name, run.summary.name, files.temporary(run.summary).name}
+    ours = {run.lock.name, run.log.name, run.summary.name, files.temporary(run.summary).name}
     if run.path.is_dir() and not run.summary.is_file():
         others = sorted({path.name for path in run.path.iterdir()} - ours)
         if others:
