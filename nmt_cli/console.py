@@ -1,6 +1,7 @@
 """Messages, progress and tables on stderr. Results go to stdout and never through this module."""
 
 import re
+import shlex
 import sys
 import threading
 import time
@@ -8,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from io import StringIO
+from pathlib import Path
 from typing import IO, Any, Protocol, TextIO
 
 from rich.console import Console
@@ -203,6 +205,16 @@ class ProgressBar:
 progress_bar = ProgressBar  # as a function of `Reporter`
 
 
+def command_line(*words: str | Path) -> str:
+    """Return a command that can be copied into a shell.
+
+    >>> command_line("nmt", "evaluate", Path("-x"), "--test", "a b")
+    "nmt evaluate ./-x --test 'a b'"
+    """
+    texts = (f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words)
+    return shlex.join(texts)
+
+
 def duration(seconds: float) -> str:
     """Format seconds as 1:23:45 or 23:45."""
     minutes, rest = divmod(round(max(seconds, 0)), 60)
@@ -222,7 +234,8 @@ def _write(line: str) -> None:
     if sys.stderr is None:
         return
     # Neither a closed or full stderr nor a signal handler that prints during a write may stop the work.
-    with suppress(OSError, ValueError, RuntimeError):
+    # tqdm's bars lack attributes after a lack of memory.
+    with suppress(OSError, ValueError, RuntimeError, AttributeError, MemoryError):
         tqdm.write(_visible(line), file=sys.stderr)
         sys.stderr.flush()
 

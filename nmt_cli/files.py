@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from nmt_cli.errors import DataError, NmtError, ResourceError
+from nmt_cli.errors import DataError, NmtError, RecipeError, ResourceError
 
 MANIFEST = "manifest.json"
 _TEMPORARY = ".tmp"
@@ -61,6 +61,12 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
+
+
+def require_folder_of(path: Path) -> None:
+    """Raise RecipeError if the folder that is to contain an output does not exist; its name may be misspelt."""
+    if not path.parent.is_dir():
+        raise RecipeError(f"{path}: the folder {path.parent} does not exist; create it, or name another file")
 
 
 def open_append(path: Path) -> IO[bytes]:

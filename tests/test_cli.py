@@ -1,6 +1,7 @@
 """The command line: help, one-line error messages and exit codes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -143,3 +144,47 @@ def test_closed_standard_streams_are_filled(tmp_path: Path) -> None:
     command = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", sys.executable, "-c", program]
     subprocess.run(command, cwd=ROOT, check=True)
     assert [path.read_text() for path in sorted(tmp_path.iterdir())] == ["", "", ""]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
+def test_help_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "nmt_cli", *arguments]
+        found = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert found.returncode == 5
+    assert re.fullmatch(r"nmt: error: stdout: .*\n", found.stderr)
+
+
+@pytest.mark.parametrize("command", ["preprocess", "train", "translate", "score", "evaluate"])
+def test_number_of_processes_is_bounded(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert exit_code(command, "x", "--nproc", str(10**21), monkeypatch=monkeypatch) == 2
+
+
+def test_interrupted_import_exits_with_130_and_no_traceback() -> None:
+    program = "import sys, nmt_cli.__main__ as entry; sys.meta_path.insert(0, Stopper()); entry.main()"
+    stopper = """
+class Stopper:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+"""
+    found = subprocess.run([sys.executable, "-c", stopper + program], cwd=ROOT, capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (130, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["translate", "m", "-i", "in", "-o"],
+        ["report", "run", "-o"],
+        ["export", "m", "--to", "ctranslate2", "-o"],
+        ["compare", "a", "b", "--html"],
+    ],
+)
+def test_output_in_a_missing_folder_is_refused(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(*arguments, "missing/x", monkeypatch=monkeypatch) == 2
+    assert capsys.readouterr().err.startswith("nmt: error: missing/x: ")
+    assert not Path("missing").exists()

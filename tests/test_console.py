@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from tqdm import tqdm
 
 from nmt_cli import console
+from nmt_cli.errors import DataError
 
 ROOT = Path(__file__).parents[1]
 
@@ -185,3 +187,48 @@ def test_process_killed_while_it_writes_does_not_block_others() -> None:
 
     assert lock.acquire(timeout=5)
     lock.release()
+
+
+@pytest.mark.parametrize("character", ["\u202e", "\u2066", "\u200f", "\u2028", "\x9b", "\ufeff"])
+def test_characters_that_reorder_text_are_escaped(character: str, capsys: pytest.CaptureFixture[str]) -> None:
+    console.warn(f"a{character}b")
+    console.table("T", ["c"], [[f"a{character}b"]])
+    shown = capsys.readouterr().err
+    assert character not in shown
+    assert shown.count(f"{ord(character):x}b") == 2
+
+
+@pytest.mark.parametrize("name", ["-x", "a b", "it's", "[a]", "$(x)", "a;b", "é"])
+def test_command_line_can_be_copied_into_a_shell(name: str) -> None:
+    words = shlex.split(console.command_line("nmt", "evaluate", Path(name), "--test", name))
+    assert [Path(words[2]), words[4]] == [Path(name), name]
+    assert not words[2].startswith("-")
+
+
+def test_log_file_has_messages_that_are_not_printed_and_the_final_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console.set_quiet(True)
+    with (
+        (tmp_path / "log").open("ab", buffering=0) as file,
+        pytest.raises(DataError),
+        console.log_to(file),
+    ):
+        console.info("working\x1b")
+        console.table("Counts", ["name"], [["a"]])
+        console.log("in the log only")
+        console.warn("odd")
+        raise DataError("wrong here\nwrong there")
+    console.warn("later")
+    assert capsys.readouterr().err == "nmt: warning: odd\nnmt: warning: later\n"
+    lines = [line[21:] for line in (tmp_path / "log").read_text().split("\n")]
+    assert lines[0] == "working\\x1b"
+    assert "Counts" in "".join(lines)
+    errors = ["nmt: error: wrong here", "nmt: error: wrong there", ""]
+    assert lines[-5:] == ["in the log only", "nmt: warning: odd", *errors]
+
+
+def test_log_file_that_is_full_does_not_stop_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    with Path("/dev/full").open("ab", buffering=0) as file, console.log_to(file):
+        console.info("working")
+    assert capsys.readouterr().err == "working\n"

@@ -1,5 +1,6 @@
 """The command line: subcommands, error messages and exit codes."""
 
+import errno
 import os
 import signal
 import sys
@@ -10,7 +11,8 @@ import typer
 from nmt_cli import __version__, console
 from nmt_cli.cli import check, compare, evaluate, export, preprocess, report, runs, score, show, stop, train, translate
 from nmt_cli.cli.options import examples
-from nmt_cli.errors import NmtError
+from nmt_cli.commands.stdout import discard_stdout
+from nmt_cli.errors import NmtError, ResourceError
 
 app = typer.Typer(
     name="nmt",
@@ -71,9 +73,15 @@ def main() -> None:
     except KeyboardInterrupt:
         console.error("interrupted")
         sys.exit(128 + signal.SIGINT)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF) or error.filename is not None:
+            raise
+        discard_stdout()  # typer prints help pages itself
+        console.error(f"stdout: cannot be written: {error.strerror}")
+        sys.exit(ResourceError.exit_code)
     except MemoryError:
         console.error("out of memory; lower training.batch_tokens or decoding.batch_tokens")
-        sys.exit(5)
+        sys.exit(ResourceError.exit_code)
 
 
 def _fill_closed_streams() -> None:

@@ -13,7 +13,7 @@ EXAMPLES = examples(
     "nmt compare runs/gru runs/transformer --html comparison.html",
     "nmt compare runs/gru runs/base_seed1 runs/base_seed2 runs/base_seed3 --test test2016",
     "nmt compare old.de new.de --reference test.de --source test.en --method bootstrap",
-    "nmt compare runs/gru runs/transformer --set evaluation.metrics=[bleu,chrf,ter] --json",
+    "nmt compare runs/gru runs/transformer --set 'evaluation.metrics=[bleu,chrf,ter]' --json",
 )
 
 

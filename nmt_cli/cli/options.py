@@ -13,6 +13,8 @@ def examples(*commands: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
+MAX_PROCESSES = 1024
+
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file of the experiment.")]
 ModelPath = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A run directory, a recipe, a checkpoint or a model folder.")
@@ -26,7 +28,10 @@ Factors = Annotated[
     typer.Option(metavar="NAME=FILE", help="Line n has the values of a factor for the words of source n; repeatable."),
 ]
 Processes = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Number of processes; default: one per GPU, or one without GPUs.")
+    int | None,
+    typer.Option(
+        metavar="N", min=1, max=MAX_PROCESSES, help="Number of processes; default: one per GPU, or one without GPUs."
+    ),
 ]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=console.set_quiet, help="Print only warnings and errors.")

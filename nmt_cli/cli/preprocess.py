@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli.cli.options import DryRun, Overrides, Quiet, RecipePath, examples
+from nmt_cli import console
+from nmt_cli.cli.options import MAX_PROCESSES, DryRun, Overrides, Quiet, RecipePath, examples
 
 EXAMPLES = examples(
     "nmt preprocess recipe.yaml",
@@ -18,7 +19,8 @@ def preprocess(
     recipe: RecipePath,
     set_: Overrides = None,
     nproc: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Number of processes. Default: all cores.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=MAX_PROCESSES, help="Number of processes; default: all cores."),
     ] = None,
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Prepare only shard I of N. Run --merge when all are done.")
@@ -46,3 +48,10 @@ def preprocess(
     elif shard:
         job = PreprocessJob(ShardSpec.parse(shard), merge=False)
     command(load_recipe(recipe, set_ or []), job, nproc or available_cores(), dry_run)
+    if not dry_run:
+        options = [word for each in set_ or [] for word in ("--set", each)]
+        if job.merge:
+            console.info(f"next: {console.command_line('nmt', 'train', recipe, *options)}")
+        else:
+            merge_command = console.command_line("nmt", "preprocess", recipe, *options, "--merge")
+            console.info(f"next, when all shards are ready: {merge_command}")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt_cli import files
 from nmt_cli.commands.compared_systems import (
     ComparedSystem,
     common_references,
@@ -54,6 +55,8 @@ def compare_systems(
     """
     if len(paths) < 2:
         raise RecipeError("give at least two runs, evaluated sets or files of translations to compare")
+    if page is not None:
+        files.require_folder_of(page)
     compared = [open_system(path) for path in paths]
     recipe = next((system.recipe for system in compared if system.recipe is not None), None)
     settings = _settings(recipe, options.overrides)

@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from nmt_cli import files
 from nmt_cli.commands.evaluation_inputs import read_parallel
+from nmt_cli.console import command_line
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.system_comparison import SystemOutput
 from nmt_cli.recipe.loading import load_recipe
@@ -95,7 +96,7 @@ def open_system(path: Path) -> ComparedSystem:
         if set_weights == weights and (folder / SCORES).is_file():
             sets[name] = folder
     if not sets:
-        raise DataError(f"{path}: no test set has been evaluated yet; run nmt evaluate {path}")
+        raise DataError(f"{path}: no test set has been evaluated yet; run {command_line('nmt', 'evaluate', path)}")
     return ComparedSystem(path, sets, None, load_recipe(found.run.resolved), weights, found.run.path)
 
 
@@ -108,7 +109,7 @@ def common_test_sets(compared: Sequence[ComparedSystem], names: Sequence[str]) -
     for name in names:
         for system in with_sets:
             if name not in system.sets:
-                command = f"nmt evaluate {system.path} --test {name}"
+                command = command_line("nmt", "evaluate", system.path, "--test", name)
                 raise DataError(f"{system.path}: {name} has not been evaluated; run {command}")
     if not common:
         sets = "; ".join(f"{system.path} has {', '.join(system.sets)}" for system in with_sets)

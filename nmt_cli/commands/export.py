@@ -18,6 +18,7 @@ def export(model: Path, to: str, output: Path) -> None:
     Raises:
         RecipeError: The folder is neither empty nor an export.
     """
+    files.require_folder_of(output)
     is_empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not is_empty and "exported" not in read_manifest_or_empty(output):
         raise RecipeError(f"{output}: exists and is not an nmt export; choose another folder with --output")

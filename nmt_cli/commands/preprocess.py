@@ -37,7 +37,7 @@ def preprocess(
         return None
     prepare(recipe, pretrained, job, num_processes)
     if not job.merge:
-        reporter.info(f"shard {job.shard} is ready; when all are, run: nmt preprocess --merge, with the same recipe")
+        reporter.info(f"shard {job.shard} is ready")
         return None
     summary = read_prepared_summary(folder)
     reporter.table("Corpora: pairs, and subwords of each side", *corpora_table(summary))
@@ -48,7 +48,7 @@ def preprocess(
         reporter.info(f"vocabulary: {tokenizer.source_size:,} subwords for both languages")
     else:
         reporter.info(f"vocabularies: {tokenizer.source_size:,} source and {tokenizer.target_size:,} target subwords")
-    reporter.info(f"{folder} is ready; next: nmt train, with the same recipe")
+    reporter.info(f"{folder} is ready")
     return summary
 
 

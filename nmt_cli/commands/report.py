@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from nmt_cli import files
 from nmt_cli.console import Reporter
 from nmt_cli.errors import DataError, ModelError
 from nmt_cli.recipe.loading import recipe_or_none
@@ -21,6 +22,8 @@ def report(path: Path, output: Path | None, num_attention_lines: int, lines: Seq
         num_attention_lines: Number of lines whose attention is drawn.
         lines: 1-based lines of the evaluated sets to show instead of the samples, with their attention.
     """
+    if output is not None:
+        files.require_folder_of(output)
     recipe = recipe_or_none(path)
     run = path if recipe is None else recipe.run
     if not RunDirectory(run).summary.is_file():

@@ -35,13 +35,13 @@ def open_stdout() -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
     except ResourceError as error:
-        _discard_buffer()
+        discard_stdout()
         if isinstance(error.__cause__, BrokenPipeError):
             raise SystemExit(128 + signal.SIGPIPE) from None
         raise
 
 
-def _discard_buffer() -> None:
+def discard_stdout() -> None:
     """Redirect stdout to the null device, so that Python does not report its unwritten buffer at exit."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())

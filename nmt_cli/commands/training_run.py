@@ -11,7 +11,7 @@ from nmt_cli import __version__, files
 from nmt_cli.commands.launching import catch_stop_signals
 from nmt_cli.commands.loading import check_weights, config_of, vocabulary_spec
 from nmt_cli.commands.starting import start_from
-from nmt_cli.console import Reporter, duration
+from nmt_cli.console import Reporter, command_line, duration
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.reading import read_all
 from nmt_cli.data.tokenizing.tags import SourceTags
@@ -209,7 +209,7 @@ class TrainingRun:
         self._reporter.info(
             f"finished after {duration(state.seconds)}: {reason}\n"
             f"{run.model}: {source} {', '.join(map('{:,}'.format, updates))}\n"
-            f"next: nmt evaluate {run.path}"
+            f"next: {command_line('nmt', 'evaluate', run.path)}"
         )
 
 

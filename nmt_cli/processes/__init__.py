@@ -21,7 +21,7 @@ class ShardSpec:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse `I/N`, such as `2/8`. Raise RecipeError if it is not of this form or out of range."""
-        found = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
         shard = cls(*map(int, found.groups())) if found else None
         if shard is None or not 1 <= shard.index <= shard.count:
             raise RecipeError(f"--shard {text}: is not I/N with I from 1 to N, such as 2/8")

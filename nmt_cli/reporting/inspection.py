@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.console import duration
+from nmt_cli.console import command_line, duration
 from nmt_cli.data.preparation.manifest import MANIFEST_KIND, read_prepared_summary
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, ModelError, NmtError
@@ -17,7 +17,7 @@ from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.container import ancestor, container_of, read_manifest_or_empty
 from nmt_cli.reporting.evaluation_files import read_evaluation
 from nmt_cli.reporting.rendering import format_score
-from nmt_cli.reporting.run_list import format_size, list_run, list_runs, live_facts
+from nmt_cli.reporting.run_list import format_size, list_run, list_runs, live_facts, resume_command
 from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory, count_parameters
 from nmt_cli.runs.journal import read_journal, read_summary
 from nmt_cli.text.lines import escape_invisible
@@ -57,7 +57,8 @@ def describe_path(path: Path) -> Description:
             return describe(path)
     if container := container_of(path):
         described = describe_path(container)
-        return Description(f"part of the {described.kind}", described.facts, f"nmt show {container}", described.folders)
+        advice = command_line("nmt", "show", container)
+        return Description(f"part of the {described.kind}", described.facts, advice, described.folders)
     raise DataError(f"{path}: unknown {'folder' if path.is_dir() else 'file'}; it does not seem to be written by nmt")
 
 
@@ -87,11 +88,11 @@ def format_description(path: Path, description: Description, damage: list[str] |
 
 def _run(path: Path) -> Description:
     run, listed = RunDirectory(path), list_run(path)
-    read_summary(run)  # raises an error if it is damaged
+    summary = read_summary(run)
     updates = run.saved_updates()
     facts = {"status": listed.status, "update": f"{listed.update:,}" if listed.update is not None else "none yet"}
     if listed.live is not None:
-        facts |= live_facts(listed.live)
+        facts |= live_facts(listed.live) | {"to stop it": command_line("nmt", "stop", path)}
     if listed.best is not None and listed.best_update is not None:
         facts["best validation"] = f"{listed.metric} {listed.best:.2f} at update {listed.best_update:,}".lstrip()
     facts |= _recipe_facts(run.resolved)
@@ -100,13 +101,13 @@ def _run(path: Path) -> Description:
     facts |= {f"{score.name} on {name}": format_score(score.value) for name, score in listed.scores.items()}
     facts["size"] = format_size(listed.bytes)
     if listed.live is not None:
-        advice = f"tail -f {run.log} (nmt stop {path} saves and ends the training)"
+        advice = command_line("tail", "-f", run.log)
     elif listed.scores:
-        advice = f"nmt report {path}"
+        advice = command_line("nmt", "report", path)
     elif listed.status == "finished":
-        advice = f"nmt evaluate {path}"
+        advice = command_line("nmt", "evaluate", path)
     else:
-        advice = f"nmt train {run.recipe} (resumes the run)"
+        advice = resume_command(run, summary)
     folders = [*([run.model] if run.model.is_dir() else []), *map(run.checkpoint, updates)]
     return Description("run", facts, advice, folders)
 
@@ -141,7 +142,7 @@ def _model(path: Path) -> Description:
 
 
 def _translate_command(path: Path) -> str:
-    return f"nmt translate {path} < in.txt > out.txt"
+    return f"{command_line('nmt', 'translate', path)} < in.txt > out.txt"
 
 
 def _prepared(path: Path) -> Description:
@@ -180,12 +181,12 @@ def _evaluation(path: Path) -> Description:
     if evaluation.damaged_lines:
         facts["damaged lines"] = f"{evaluation.damaged_lines:,}"
     run = ancestor(path, 2)
-    advice = f"nmt report {run}" if RunDirectory(run).summary.is_file() else f"read {path / 'report.md'}"
+    advice = command_line("nmt", "report", run) if RunDirectory(run).summary.is_file() else f"read {path / 'report.md'}"
     return Description("evaluation", facts, advice)
 
 
 def _folder_of_runs(path: Path) -> Description:
-    return Description("folder of runs", {"runs": f"{len(list_runs(path)):,}"}, f"nmt runs {path}")
+    return Description("folder of runs", {"runs": f"{len(list_runs(path)):,}"}, command_line("nmt", "runs", path))
 
 
 def _journal(path: Path) -> Description:
@@ -198,24 +199,26 @@ def _journal(path: Path) -> Description:
     }
     if history.damaged:
         facts["damaged lines"] = f"{history.damaged:,}"
-    return Description("training log", facts, f"nmt report {path.parent}")
+    return Description("training log", facts, command_line("nmt", "report", path.parent))
 
 
 def _hypotheses(path: Path) -> Description:
     with path.open("rb") as file:
         lines = sum(1 for _ in file)
     facts = {"sentences": f"{lines:,}", "fields": ", ".join(_first_record(path))}
-    return Description("hypotheses of an evaluated set", facts, f"nmt compare {path} OTHER")
+    return Description("hypotheses of an evaluated set", facts, command_line("nmt", "compare", path, "OTHER"))
 
 
 def _recipe(path: Path) -> Description:
     recipe = load_recipe(path)
     facts = {"run": str(recipe.run), **_recipe_facts(path), "prepared data": str(recipe.data.prepared)}
-    return Description("recipe", facts, f"nmt preprocess {path}, then nmt train {path}")
+    commands = (command_line("nmt", command, path) for command in ("preprocess", "train"))
+    return Description("recipe", facts, " && ".join(commands))
 
 
 def _safetensors(path: Path) -> Description:
-    return Description("weights", {"parameters": f"{count_parameters(path):,}"}, f"nmt show {path.parent}")
+    facts = {"parameters": f"{count_parameters(path):,}"}
+    return Description("weights", facts, command_line("nmt", "show", path.parent))
 
 
 def _page(path: Path) -> Description:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.console import duration
+from nmt_cli.console import command_line, duration
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.evaluation_files import StoredScore, read_scores
@@ -120,6 +120,14 @@ def live_facts(live: LiveState) -> dict[str, str]:
         "reported": "–" if live.reported is None else f"{format_age(now - live.reported)} ago",
         "process": escape_invisible(f"{live.holder.process_id} on {live.holder.host}"),
     }
+
+
+def resume_command(run: RunDirectory, summary: dict[str, Any]) -> str:
+    """Return the command that started the run, which resumes it."""
+    match summary.get("command"):
+        case ["nmt", "train", *arguments] if all(isinstance(argument, str) for argument in arguments):
+            return command_line("nmt", "train", *arguments)
+    return command_line("nmt", "train", run.recipe)
 
 
 def _align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -75,6 +75,7 @@ def begin(
         status="running",
         started=before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         command=["nmt", *sys.argv[1:]],
+        folder=str(Path.cwd()),
         data=data,
         environment=dict(environment),
     )

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from nmt_cli import console, files
+from nmt_cli.cli.preprocess import preprocess as command
 from nmt_cli.commands.preprocess import preprocess
 from nmt_cli.data.preparation.preparing import PreprocessJob
 from nmt_cli.data.prepared import is_current
 from nmt_cli.errors import DataError
 from nmt_cli.processes import ShardSpec
+from nmt_cli.recipe.loading import resolved_yaml
 from nmt_cli.recipe.schema import Recipe
 
 
@@ -34,13 +36,10 @@ def recipe(tmp_path: Path) -> Recipe:
     )
 
 
-def test_preprocess_reports_each_corpus_and_the_next_command(
-    recipe: Recipe, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_preprocess_reports_each_corpus(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
     preprocess(recipe)
     out, err = capsys.readouterr()
     assert out == ""
-    assert "nmt train" in err
     row = next(line for line in err.split("\n") if "train/tiny" in line)
     assert [cell.strip() for cell in row.split("│")[2:4]] == ["9", "8"]
     assert "train/tiny: 1 of 9 " in err
@@ -89,11 +88,22 @@ def test_quiet_prints_nothing(recipe: Recipe, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr() == ("", "")
 
 
-def test_shard_and_merge_report_the_next_command(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("shard", "next_command"),
+    [(None, "nmt train {} --set 'data.filters=[]'"), ("1/2", "nmt preprocess {} --set 'data.filters=[]' --merge")],
+)
+def test_next_command_can_be_copied(
+    shard: str | None, next_command: str, recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(resolved_yaml(recipe))
+    command(path, ["data.filters=[]"], 1, shard)
+    assert capsys.readouterr().err.split("\n")[-2].endswith(": " + next_command.format(path))
+
+
+def test_shard_and_merge_are_reported(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
     preprocess(recipe, PreprocessJob(ShardSpec(1, 2), merge=False))
-    told = capsys.readouterr().err
-    assert "shard 1/2" in told
-    assert "nmt preprocess --merge" in told
+    assert "shard 1/2" in capsys.readouterr().err
     with pytest.raises(DataError, match="valid/tiny"):
         preprocess(recipe, PreprocessJob(None))
     preprocess(recipe, PreprocessJob(ShardSpec(2, 2), merge=False))
@@ -111,3 +121,10 @@ def test_leftovers_of_a_kill_are_removed_except_in_a_dry_run(recipe: Recipe) -> 
     assert left.exists()
     preprocess(recipe)
     assert not left.exists()
+
+
+def test_filter_that_drops_every_pair_is_named(recipe: Recipe, tmp_path: Path) -> None:
+    """Such as the overlap with a validation set that is the training corpus."""
+    data = recipe.data.model_copy(update={"valid": recipe.data.train})
+    with pytest.raises(DataError, match=r"^tiny: .*8 dropped: .*\(overlap\)"):
+        preprocess(recipe.model_copy(update={"data": data}))

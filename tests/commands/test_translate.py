@@ -104,6 +104,7 @@ class TestFiles:
     def test_translate_leaves_no_other_files(self, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"one\n")
 
+        (tmp_path / "new").mkdir()
         translate(MODEL, tmp_path / "in", tmp_path / "new" / "out")
 
         assert (tmp_path / "new" / "out").read_bytes() == b"ONE\n"

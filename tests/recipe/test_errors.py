@@ -1,6 +1,7 @@
 """Each error in a recipe is one line that helps."""
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
+from nmt_cli.recipe.loading.errors import MAX_ISSUES
 from nmt_cli.recipe.loading.schema_walk import sections
 from nmt_cli.recipe.schema import Recipe
 
@@ -189,3 +191,11 @@ def test_long_list_of_errors_is_truncated(good: str, errors_of: ErrorsOf) -> Non
     found = errors_of(good + "".join(f"bananas{number}: 1\n" for number in range(60)))
     assert len(found) == 51
     assert found[-1] == "r.yaml:1:1: and 10 more errors"
+
+
+def test_thousands_of_unknown_keys_are_reported_within_seconds(errors_of: ErrorsOf) -> None:
+    started = time.process_time()
+    found = errors_of("".join(f"k{number}: 1\n" for number in range(9000)))
+    assert time.process_time() - started < 8
+    assert len(found) == MAX_ISSUES + 1
+    assert re.fullmatch(r"r\.yaml:1:1: .* 8,?953 .*", found[-1])

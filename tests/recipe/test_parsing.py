@@ -159,3 +159,21 @@ def test_unreadable_recipe_is_named(tmp_path: Path) -> None:
     path.touch(mode=0)
     with pytest.raises(RecipeError, match=r"secret\.yaml: "):
         load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('run: "\\UFFFFFFFF"', 1),
+        ('seed: 1\nrun: "\\U00110000"', 2),
+        (f"%YAML 1.{'1' * 5000}\n---\nrun: x", 1),
+        (f"%YAML {'1' * 5000}.1\n---\nrun: x", 1),
+        (f"run: |{'9' * 5000}\n x", 1),
+        ("run: " + "[" * 5000, 1),
+        ("? " * 5000, 1),
+        ("- " * 5000, 1),
+    ],
+)
+def test_what_the_parser_cannot_convert_is_an_error_with_its_line(text: str, line: int) -> None:
+    with pytest.raises(RecipeError, match=rf"^r\.yaml:{line}:\d+: "):
+        parse(text, Location("r.yaml", 1, 1))

@@ -55,6 +55,7 @@ def check_output(input: Path | None, output: Path | None) -> None:
         return
     if output.is_dir():
         raise RecipeError(f"{output}: is a directory; name a file for the translations")
+    files.require_folder_of(output)
     if input is not None and output.is_file() and input.exists() and output.samefile(input):
         raise RecipeError(f"{output}: is also the input; name another file for the translations")
 

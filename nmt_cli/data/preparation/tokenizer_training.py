@@ -14,7 +14,7 @@ from nmt_cli.console import OnProgress, ProgressBar, info
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.preparation.corpora import CorpusTask
-from nmt_cli.data.preparation.encoding import ChunkCleaner
+from nmt_cli.data.preparation.encoding import ChunkCleaner, drop_reasons
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import extend
@@ -77,14 +77,24 @@ def train_tokenizer(
     normalization = pretrained.normalization if pretrained else recipe.tokenizer.normalization
     pairs: dict[tuple[str, str], None] = {}
     values = {name: Counter[str]() for name in recipe.data.factors}
+    num_dropped = Counter[str]()
     with ProgressBar("sampling", "records", num_records) as progress:
         factory = partial(_SampleReader, recipe, normalization, held_out)
-        for kept, counts in map_ordered(num_processes, factory, _sampled_chunks(training, fraction, progress.advance)):
+        chunks = _sampled_chunks(training, fraction, progress.advance)
+        for kept, counts, dropped in map_ordered(num_processes, factory, chunks):
             pairs.update(dict.fromkeys(kept))
+            num_dropped.update(dropped)
             for name, of_chunk in counts.items():
                 values[name].update(of_chunk)
     if not pairs:
-        raise DataError(f"{', '.join(recipe.data.train)}: no pair is left to train the tokenizer on; see data.filters")
+        why = drop_reasons(recipe.data)
+        reasons = "; ".join(
+            f"{count:,} dropped: {why.get(reason, reason)} ({reason})" for reason, count in num_dropped.most_common(3)
+        )
+        raise DataError(
+            f"{', '.join(recipe.data.train)}: no pair is left to train the tokenizer on"
+            + (f" ({reasons}); see data.filters" if reasons else "; the files are empty")
+        )
     info(f"training the tokenizer on {len(pairs):,} pairs")
     monolingual = recipe.tokenizer.monolingual
     sources = chain((source for source, _ in pairs), _normalized_lines(monolingual.source, normalization))
@@ -111,14 +121,16 @@ def _sampled_chunks(
 
 
 class _SampleReader:
-    """Cleans a chunk and returns its kept pairs, and the frequency of each value of each factor."""
+    """Cleans a chunk; returns the kept pairs, the frequency of each value of each factor, and drop counts."""
 
     def __init__(self, recipe: Recipe, normalization: str, held_out: HeldOutKeys) -> None:
         self._columns = recipe.data.factors
         self._clean = ChunkCleaner(recipe.data, normalization, held_out)
 
-    def __call__(self, item: tuple[CorpusTask, RawChunk]) -> tuple[list[tuple[str, str]], dict[str, Counter[str]]]:
-        kept = self._clean(*item)[0].kept
-        columns = kept.source_columns
+    def __call__(
+        self, item: tuple[CorpusTask, RawChunk]
+    ) -> tuple[list[tuple[str, str]], dict[str, Counter[str]], Counter[str]]:
+        result, drops = self._clean(*item)
+        kept, columns = result.kept, result.kept.source_columns
         counts = {name: Counter(value for line in columns[name] for value in words_of(line)) for name in self._columns}
-        return list(zip(kept.sources, kept.targets, strict=True)), counts
+        return list(zip(kept.sources, kept.targets, strict=True)), counts, drops.counts

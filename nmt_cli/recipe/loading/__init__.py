@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.decoding import AfterTraining
-from nmt_cli.recipe.loading.errors import collect_issues, error_key
+from nmt_cli.recipe.loading.errors import MAX_ISSUES, collect_issues, error_key
 from nmt_cli.recipe.loading.parsing import (
     Document,
     Key,
@@ -27,7 +27,6 @@ from nmt_cli.recipe.section import Section
 
 _Root = TypeVar("_Root", bound=Section)
 
-_MAX_ISSUES = 50
 _TEXT_ERROR_TYPES = {"string_type", "path_type", "literal_error", "list_type"}
 """Types of validation errors of settings that expect text."""
 
@@ -85,9 +84,9 @@ def _validate_with_overrides(root: type[_Root], document: Document, overrides: S
     found = document.issues + (collect_issues(error, root, document) if error is not None else [])
     if settings is None or found:
         found.sort(key=lambda issue: (issue.location.line == 0, issue.location.line, issue.location.column))
-        shown = [str(issue) for issue in found[:_MAX_ISSUES]]
-        if len(found) > _MAX_ISSUES:
-            shown.append(f"{document.location(())}: and {len(found) - _MAX_ISSUES} more errors")
+        shown = [str(issue) for issue in found[:MAX_ISSUES]]
+        if len(found) > MAX_ISSUES:
+            shown.append(f"{document.location(())}: and {len(found) - MAX_ISSUES} more errors")
         raise RecipeError("\n".join(shown))
     return settings
 

@@ -16,6 +16,8 @@ from nmt_cli.recipe.section import NO_SPACES, CrossFieldError, Section
 
 _SIMILAR, _VERY_SIMILAR = 0.6, 0.8
 """Cutoffs of `get_close_matches`: for suggestions from the same section, and from other sections."""
+MAX_ISSUES = 50
+"""Errors that are shown in full."""
 _MESSAGES = {
     "int_type": "must be an integer",
     "float_type": "must be a number",
@@ -42,6 +44,9 @@ def collect_issues(error: ValidationError, root: type[Section], document: Docume
     explained: set[Key] = set()
     for key, detail in details:
         if detail["type"] == "extra_forbidden":
+            if len(found) >= MAX_ISSUES:  # to look for a similar key takes milliseconds
+                found.append((key, "is not a setting"))
+                continue
             message, suggested = _unknown_key_message(key, detail, root)
             found.append((key, message))
             explained |= suggested

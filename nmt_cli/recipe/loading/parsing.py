@@ -123,6 +123,7 @@ def read_document(path: Path) -> Document:
 
 def parse(text: str, start: Location) -> Document:
     """Parse one YAML document. Raise RecipeError if it is invalid or has tags, anchors or aliases."""
+    loader = None
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
@@ -137,6 +138,10 @@ def parse(text: str, start: Location) -> Document:
         mark = error.problem_mark or error.context_mark
         location = _location_at(start, mark.line, mark.column + 1) if mark else start
         raise RecipeError(f"{location}: {_describe(error)}") from error
+    except (ValueError, OverflowError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        # PyYAML converts numbers in escapes and directives without checking them.
+        location = _location_at(start, loader.line, loader.column + 1) if loader else start
+        raise RecipeError(f"{location}: is not valid YAML, or has too large a number") from error
     document = Document(None, {(): start})
     if root is not None:
         document.locations[()] = _location_at(start, root.start_mark.line, root.start_mark.column + 1)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -42,7 +43,9 @@ def _read_prepared(contents: RunContents) -> PreparedSummary:
     """Read the prepared data; raises DataError if it is not what the run was trained on."""
     if contents.recipe is None:
         raise DataError("The recipe of the run cannot be read, so its data is unknown.")
-    folder = contents.recipe.data.prepared
+    folder, started_in = contents.recipe.data.prepared, contents.summary.get("folder")
+    if not folder.is_dir() and isinstance(started_in, str) and "\0" not in started_in:
+        folder = Path(started_in) / folder
     if not folder.is_dir():
         raise DataError(
             f"The prepared data is not found at {folder}, so its counts are unknown;"

@@ -142,6 +142,17 @@ def put(name: str, content: str) -> Callable[[FakeRun], None]:
     return lambda fake_run: (fake_run.path / name).write_text(content) and None
 
 
+def test_report_from_another_folder_finds_the_data(
+    fake_run: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    path = fake_run.path.resolve()
+    assert "not found" in parse_page(render_run_report(read_run(path), NO_ATTENTION)).sections["data"]
+    summary = json.loads(fake_run.run.summary.read_bytes())
+    files.write_json(path / "run.json", summary | {"folder": str(tmp_path)})
+    assert "not found" not in parse_page(render_run_report(read_run(path), NO_ATTENTION)).sections["data"]
+
+
 @pytest.mark.parametrize(
     ("change", "section", "expected"),
     [
