@@ -1,10 +1,20 @@
-"""Atomic writes, hashes and manifests."""
+"""Atomic writes, regular files, hashes and manifests.
+
+A file or folder is written under a unique name beside its target and renamed when it is on disk. Its writer locks it;
+one that is not locked was left by a killed process, and the next writer of the same target removes it. Symbolic links
+are replaced, not followed; `target_of` follows one.
+"""
 
 import errno
+import fcntl
 import hashlib
+import io
 import json
 import os
+import re
+import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,13 +23,8 @@ from typing import IO, Any
 from nmt_cli.errors import DataError, NmtError, RecipeError, ResourceError
 
 MANIFEST = "manifest.json"
-_TEMPORARY = ".tmp"
-_REPLACED = ".replaced.tmp"
-
-
-def temporary(path: Path) -> Path:
-    """Return the path at which a file or folder is written before it is renamed to `path`."""
-    return path.with_name(path.name + _TEMPORARY)
+_TEMPORARY = re.compile(r".*\.nmt-[0-9a-f]{8}\.tmp", re.DOTALL)
+_SUFFIX_LENGTH = len(".nmt-01234567.tmp")
 
 
 @contextmanager
@@ -28,39 +33,39 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        cause = f"cannot be written: {error.strerror or error}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise ResourceError(
-                f"{path}: no space left on the device; free some and run the same command again"
-            ) from error
-        raise ResourceError(f"{path}: cannot be written: {error.strerror or error}") from error
+            cause = "no space left on the device; free some and run the same command again"
+        raise ResourceError(f"{path}: {cause}") from error
+
+
+@contextmanager
+def read_errors(path: Path, kind: type[NmtError]) -> Iterator[None]:
+    """Raise an error of class `kind` if reading `path` fails."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def target_of(path: Path) -> Path:
+    """Return the target of a symbolic link, which stays when its target is replaced; any other path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file atomically: it gets its name after all of it is on disk.
-
-    The target of a symbolic link is replaced, not the link. Devices and pipes are written to directly.
-    """
-    if path.is_dir():
+    """Write a file atomically: it gets its name after all of it is on disk."""
+    if path.is_dir() and not path.is_symlink():
         raise DataError(f"{path}: is a directory, not a file")
-    if path.exists() and not path.is_file():
-        with disk_errors(path), path.open("wb") as file:
-            yield file
-        return
-    path = path.resolve() if path.is_symlink() else path
-    unfinished = temporary(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with unfinished.open("wb") as file:
+        with _unfinished(path, is_folder=False) as (unfinished, descriptor):
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
+            os.fsync(descriptor)
             unfinished.replace(path)
-            _sync_folder(path.parent)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+        _sync(path.parent)
 
 
 def require_folder_of(path: Path) -> None:
@@ -69,43 +74,64 @@ def require_folder_of(path: Path) -> None:
         raise RecipeError(f"{path}: the folder {path.parent} does not exist; create it, or name another file")
 
 
-def open_append(path: Path) -> IO[bytes]:
-    """Open a log file of a run, which is created if it is missing. Symbolic links are refused."""
-    with disk_errors(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        return os.fdopen(descriptor, "ab", buffering=0)
+@contextmanager
+def output_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write to a path that the user gave: links are followed, and devices and pipes are written to directly."""
+    is_device = path.is_relative_to("/dev") and not path.is_relative_to("/dev/shm")  # /dev/stdout may be an open file
+    if is_device or (path.exists() and not path.is_file() and not path.is_dir()):
+        with disk_errors(path), path.open("wb") as file:
+            yield file
+    else:
+        with new_file(target_of(path)) as file:
+            yield file
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Write a folder atomically: it replaces any older one after all of it is on disk."""
-    unfinished = temporary(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove(unfinished)
-        unfinished.mkdir()
-        try:
+        with _unfinished(path, is_folder=True) as (unfinished, _):
             yield unfinished
-            _sync_tree(unfinished)
-        except BaseException:
-            remove(unfinished)
-            raise
-        _rename_into_place(unfinished, path)
+            for each in [*unfinished.rglob("*"), unfinished]:
+                _sync(each)
+            _rename_into_place(unfinished, path)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open or create a regular file for changing it in place; return its descriptor. Links and devices are refused."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise DataError(f"{path}: is not a regular file, so nothing is written to it; remove it")
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
+def open_append(path: Path) -> IO[bytes]:
+    """Open a log file, which is created if it is missing, without a buffer."""
+    with disk_errors(path):
+        return os.fdopen(open_own(path, os.O_WRONLY | os.O_APPEND), "ab", buffering=0)
 
 
 def remove(path: Path) -> None:
     """Delete a file or folder if it exists. A manifest is deleted first, so that a partial folder is invalid."""
-    with disk_errors(path):
+    with disk_errors(path), suppress(FileNotFoundError):
         if path.is_dir() and not path.is_symlink():
             (path / MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(path)
         else:
-            path.unlink(missing_ok=True)
+            path.unlink()
 
 
-def remnants(path: Path) -> list[Path]:
-    """Return what an interrupted write has left beside a folder: an unfinished folder, or the replaced one."""
-    return [each for each in (temporary(path), path.with_name(path.name + _REPLACED)) if each.exists()]
+def leftovers(folder: Path, name: str | None = None) -> list[Path]:
+    """Return the temporary files and folders in a folder: those of a target, or all."""
+    prefix = "" if name is None else unique_name(folder / name).name[:-_SUFFIX_LENGTH]
+    temporary = (path for path in folder.glob("*.tmp") if _TEMPORARY.fullmatch(path.name))
+    return [path for path in temporary if prefix in ("", path.name[:-_SUFFIX_LENGTH])]
+
+
+def unique_name(path: Path) -> Path:
+    """Return a new temporary name beside `path`."""
+    name = os.fsencode(path.name)[: 255 - _SUFFIX_LENGTH]
+    return path.with_name(f"{os.fsdecode(name)}.nmt-{secrets.token_hex(4)}.tmp")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -119,55 +145,37 @@ def json_bytes(value: Any) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a regular file for reading. OSError if it is a device or a pipe, which is not opened."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return io.BufferedReader(io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)))
+
+
+def read_bytes(path: Path, kind: type[NmtError] = DataError, max_bytes: int = 256 * 2**20) -> bytes:
+    """Return the contents of a regular file. Raise an error of class `kind` if that fails, or if it is too large."""
+    with read_errors(path, kind), open_regular(path) as file:
+        if (size := os.fstat(file.fileno()).st_size) > max_bytes:
+            raise kind(f"{path}: has {size:,} bytes, more than the {max_bytes:,} that such a file can have")
+        return file.read()
+
+
 def read_json(path: Path, kind: type[NmtError] = DataError) -> Any:
-    """Read JSON. Raise an error of class `kind` if that fails."""
+    """Read JSON in UTF-8, without lone surrogates. Raise an error of class `kind` if that fails."""
+    content = read_bytes(path, kind)
     try:
-        with _read_errors(path, kind):
-            return json.loads(path.read_bytes())
+        value = json.loads(content.decode())
+        if b"\\u" in content:
+            json_bytes(value)  # raises for lone surrogates
     except (ValueError, RecursionError) as error:
         raise kind(f"{path}: is not valid JSON: {error}") from error
+    return value
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a regular file in hexadecimal. OSError if it cannot be read."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class HashCache:
-    """Cached SHA-256 of files. A file is hashed again only if its size, modification time or inode has changed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._is_changed = path, False
-        try:
-            cached = read_json(path)
-        except NmtError:
-            cached = {}
-        self._entries: dict[str, Any] = cached if isinstance(cached, dict) else {}
-
-    def of(self, path: Path) -> str:
-        """Return the SHA-256 of a file, from the cache if possible."""
-        entry = self._entries.get(str(path.resolve()))
-        if isinstance(entry, list) and entry[:-1] == _fingerprint(path):
-            return str(entry[-1])
-        self.cache_hash(path, digest := sha256(path))
-        return digest
-
-    def cache_hash(self, path: Path, digest: str) -> None:
-        """Cache the hash of a file for its present state."""
-        self._entries[str(path.resolve())] = [*_fingerprint(path), digest]
-        self._is_changed = True
-
-    def save(self) -> None:
-        """Save the cache if it has changed. Failure is ignored, as it only costs hashing again."""
-        if self._is_changed:
-            with suppress(NmtError):
-                write_json(self._path, self._entries)
-
-
-def _fingerprint(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def write_manifest(folder: Path, contents: dict[str, Any]) -> None:
@@ -184,63 +192,85 @@ def read_manifest(folder: Path, kind: type[NmtError], hash_file: Callable[[Path]
     """Return the manifest of a folder after verifying every file against it.
 
     Raises:
-        kind: The manifest or a file is missing or damaged; the message names the first one.
+        kind: The manifest or a file is missing, damaged or outside the folder; the message names the first one.
     """
     manifest = read_json(folder / MANIFEST, kind)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise kind(f"{folder / MANIFEST}: is not an nmt manifest")
     for name, expected in manifest["files"].items():
         path = folder / name
-        if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
-            raise kind(f"{path}: is missing, or is not a file")
-        with _read_errors(path, kind):
-            size, contents = path.stat().st_size, (hash_file or sha256)(path)
         if not isinstance(expected, dict):
             raise kind(f"{folder / MANIFEST}: has no size and hash of {name}; it is damaged")
-        if size != expected.get("bytes"):
-            raise kind(f"{path}: is damaged: {size} bytes instead of {expected.get('bytes')}")
-        if contents != expected.get("sha256"):
-            raise kind(f"{path}: is damaged: its SHA-256 does not match the manifest")
+        with read_errors(path, kind):
+            if "\0" in name or not Path(os.path.realpath(path)).is_relative_to(folder.resolve()) or not path.is_file():
+                raise kind(f"{path}: is missing, or is not a file in this folder")
+            if (size := path.stat().st_size) != expected.get("bytes"):
+                raise kind(f"{path}: is damaged: {size} bytes instead of {expected.get('bytes')}")
+            if (hash_file or sha256)(path) != expected.get("sha256"):
+                raise kind(f"{path}: is damaged: its SHA-256 does not match the manifest")
     return manifest
+
+
+@contextmanager
+def _unfinished(path: Path, is_folder: bool) -> Iterator[tuple[Path, int]]:
+    """Create and lock a temporary file or folder; yield it and its descriptor. It is removed unless it was renamed."""
+    for leftover in leftovers(path.parent, path.name):
+        _remove_unless_locked(leftover)
+    while True:
+        unfinished = unique_name(path)
+        if is_folder:
+            unfinished.mkdir()
+        try:
+            flags = os.O_DIRECTORY if is_folder else os.O_RDWR | os.O_CREAT | os.O_EXCL
+            descriptor = os.open(unfinished, flags | os.O_NOFOLLOW, 0o666)
+        except FileNotFoundError:
+            continue  # another process took it for a leftover
+        with suppress(OSError):  # a file system without locks, where no process removes leftovers
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            break
+        os.close(descriptor)
+    try:
+        yield unfinished, descriptor
+    finally:
+        remove(unfinished)
+        os.close(descriptor)
+
+
+def _remove_unless_locked(leftover: Path) -> None:
+    with suppress(OSError, ResourceError):
+        descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove(leftover)
+        finally:
+            os.close(descriptor)
 
 
 def _rename_into_place(unfinished: Path, path: Path) -> None:
     """Rename a finished folder to `path`. If that fails, restore the folder that was there."""
-    aside = path.with_name(path.name + _REPLACED)
+    aside = unique_name(path)
     try:
-        remove(aside)
-        if path.exists():
-            path.rename(aside)  # renamed, not deleted, so that `path` is missing only for a moment
-        unfinished.rename(path)
+        while True:
+            with suppress(FileNotFoundError):
+                path.rename(aside)  # renamed, not deleted, so that `path` is missing only for a moment
+            try:
+                unfinished.rename(path)
+                break
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            remove(aside)  # another process has renamed its folder in the meantime
     except BaseException:
         if aside.exists() and not path.exists():
             aside.rename(path)
-        remove(unfinished)
         raise
-    _sync_folder(path.parent)
+    _sync(path.parent)
     remove(aside)
 
 
-@contextmanager
-def _read_errors(path: Path, kind: type[NmtError]) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise kind(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        else:
-            _sync_folder(path)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmt_cli import files
-from nmt_cli.errors import ResourceError, RunInUseError
+from nmt_cli.errors import DataError, RunInUseError
 
 _HOLDER, _MAX_HOLDER_BYTES = re.compile(rb"process ([0-9]{1,9}) on (\S+)\s*"), 300
 """Contents of a lock file."""
@@ -22,27 +22,27 @@ def lock(path: Path, shared: bool = False) -> Iterator[None]:
 
     Raises:
         RunInUseError: Another process holds it.
+        DataError: The path is a file that is not a lock file.
     """
     with files.disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
-    with file:
+        files.target_of(path.parent).mkdir(parents=True, exist_ok=True)
+        descriptor = files.open_own(path, os.O_RDWR)
+    try:
+        if (content := _read(descriptor)) and not _HOLDER.fullmatch(content):
+            raise DataError(f"{path}: is not a lock file of nmt, which needs this name; rename it")
         operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        try:
-            if not _try_lock(file.fileno(), operation):
+        with files.disk_errors(path):
+            if not _try_lock(descriptor, operation):
                 time.sleep(0.1)  # `lock_holder` holds it for a moment, and a new holder needs one to write its name
-                if not _try_lock(file.fileno(), operation):
-                    file.seek(0)
-                    holder = file.read().strip() or "another process"
+                if not _try_lock(descriptor, operation):
+                    holder = _read(descriptor).decode(errors="replace").strip() or "another process"
                     locked = path.parent if path.name == ".lock" else path.with_suffix("")
                     raise RunInUseError(f"{locked}: is in use by {holder}; wait for it or stop it")
-        except OSError as error:
-            raise ResourceError(f"{path}: cannot be locked on this file system: {error.strerror}") from error
-        with files.disk_errors(path):
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {os.uname().nodename}")
-            file.flush()
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
         yield
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def lock_holder(path: Path) -> LockHolder | None:
     except OSError:
         return None
     try:
-        found = _HOLDER.fullmatch(os.read(descriptor, _MAX_HOLDER_BYTES))
+        found = _HOLDER.fullmatch(_read(descriptor))
         holder = LockHolder(int(found[1]), found[2].decode()) if found else None
         is_free = (holder is None or holder.is_local) and _try_lock(descriptor, fcntl.LOCK_SH)
         return None if is_free else holder
@@ -76,6 +76,10 @@ def lock_holder(path: Path) -> LockHolder | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def _read(descriptor: int) -> bytes:
+    return os.pread(descriptor, _MAX_HOLDER_BYTES, 0)
 
 
 def _try_lock(descriptor: int, operation: int) -> bool:

@@ -104,22 +104,22 @@ def test_new_file_below_a_file_raises(tmp_path: Path) -> None:
         pass
 
 
-def test_new_file_replaces_target_of_link(tmp_path: Path) -> None:
+def test_output_file_replaces_target_of_link(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "elsewhere" / "file")
     for content in (b"first", b"second"):
-        with files.new_file(link) as file:
+        with files.output_file(link) as file:
             file.write(content)
         assert link.is_symlink()
         assert (tmp_path / "elsewhere" / "file").read_bytes() == content
 
 
-def test_new_file_writes_into_pipe(tmp_path: Path) -> None:
+def test_output_file_writes_into_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    with files.new_file(pipe) as file:
+    with files.output_file(pipe) as file:
         file.write(b"through")
     assert os.read(reader, 100) == b"through"
     assert pipe.is_fifo()
@@ -175,13 +175,13 @@ def test_new_folder_failed_rename_keeps_old_folder(tmp_path: Path, monkeypatch: 
     rename = Path.rename
 
     def refusing(path: Path, target: Path) -> Path:
-        if path == files.temporary(folder):
+        if target == folder and path.parent == tmp_path and names(path) == ["new"]:
             raise PermissionError(13, "Permission denied")
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", refusing)
-    with pytest.raises(ResourceError, match="/folder: "), files.new_folder(folder):
-        pass
+    with pytest.raises(ResourceError, match="/folder: "), files.new_folder(folder) as unfinished:
+        (unfinished / "new").touch()
     assert names(folder) == ["old"]
     assert names(tmp_path) == ["folder"]
 
@@ -298,9 +298,11 @@ def test_read_manifest_refuses_other_json(closed: Path, content: str) -> None:
         files.read_manifest(closed, ModelError)
 
 
-def test_remnants_lists_unfinished_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    assert files.remnants(folder) == []
-    with files.new_folder(folder) as unfinished:
-        assert files.remnants(folder) == [unfinished]
-    assert files.remnants(folder) == []
+def test_leftovers_lists_temporary_files_and_folders_of_a_target(tmp_path: Path) -> None:
+    for name in ("folder.tmp", "folder.nmt-1.tmp", "other.nmt-0123abcd.tmp"):
+        (tmp_path / name).mkdir()
+    with files.new_folder(tmp_path / "folder") as unfinished:
+        assert files.leftovers(tmp_path, "folder") == [unfinished]
+        assert sorted(files.leftovers(tmp_path)) == sorted([unfinished, tmp_path / "other.nmt-0123abcd.tmp"])
+    assert files.leftovers(tmp_path, "folder") == []
+    assert files.leftovers(tmp_path / "nowhere") == []

@@ -68,6 +68,7 @@ def open_model(path: Path, overrides: Sequence[str], reporter: Reporter) -> Eval
     manifest = found.folder / files.MANIFEST
     content = files.read_json(manifest, ModelError)
     assert found.run is not None
+    found.run.refuse_links()
     run, is_final = found.run, found.folder.resolve() == found.run.model.resolve()
     return EvaluatedModel(
         recipe=recipe,

@@ -23,6 +23,6 @@ def export(model: Path, to: str, output: Path) -> None:
     if not is_empty and "exported" not in read_manifest_or_empty(output):
         raise RecipeError(f"{output}: exists and is not an nmt export; choose another folder with --output")
     loaded = load_model(model)
-    with files.new_folder(output) as folder:
+    with files.new_folder(files.target_of(output)) as folder:
         _EXPORTERS[to](loaded.model, loaded.tokenizer, folder)
         files.write_manifest(folder, {"format": 1, "nmt": __version__, "exported": to})

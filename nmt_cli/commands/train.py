@@ -75,6 +75,7 @@ def train(
         prepared = _open_prepared(recipe)
         if distributed.is_primary:
             refuse_foreign_folder(run)
+            run.refuse_links()
             if fresh and not is_restarted():
                 move_aside(run, reporter)
             open_files.enter_context(lock(run.lock))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.data.preparation.corpora import data_settings, file_identity, input_files
+from nmt_cli.data.preparation.corpora import HashCache, data_settings, file_identity, input_files
 from nmt_cli.data.preparation.manifest import FORMAT_VERSION, MANIFEST_KIND, CorpusStats, fingerprint_of
 from nmt_cli.data.token_corpus import TokenCorpus
 from nmt_cli.data.tokenizer import Tokenizer
@@ -44,7 +44,7 @@ def is_current(recipe: Recipe, pretrained: Tokenizer | None = None) -> bool:
     Args:
         pretrained: The tokenizer of tokenizer.path.
     """
-    hashes = files.HashCache(recipe.data.prepared / HASHES)
+    hashes = HashCache(recipe.data.prepared / HASHES)
     try:
         manifest = _read_manifest(recipe, hashes.of)
         inputs = {name: file_identity(path, hashes.of) for name, path in input_files(recipe).items()}
@@ -66,7 +66,7 @@ def open_prepared(recipe: Recipe, pretrained: Tokenizer | None = None) -> Prepar
         DataError: The folder is missing, damaged, or was prepared from something else.
     """
     folder = recipe.data.prepared
-    hashes = files.HashCache(folder / HASHES)
+    hashes = HashCache(folder / HASHES)
     manifest = _read_manifest(recipe, hashes.of)
     if differences := _differences(recipe, pretrained, manifest):
         raise DataError("\n".join(differences))

@@ -25,7 +25,7 @@ def write_comparison(comparisons: Mapping[str, Comparison], runs: Mapping[str, P
         comparisons: By test set.
         runs: Run folder by system name, for systems that are runs.
     """
-    with files.new_file(output) as file:
+    with files.output_file(output) as file:
         file.write(render_comparison(comparisons, runs).encode())
 
 

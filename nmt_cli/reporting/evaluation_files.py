@@ -245,7 +245,7 @@ def _read_sentences(path: Path) -> Iterator[EvaluatedSentence | None]:
     if not path.is_file():
         return
     read = TypeAdapter(EvaluatedSentence)
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         for line in file:
             try:
                 yield read.validate_json(line)

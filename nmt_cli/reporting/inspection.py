@@ -49,8 +49,8 @@ def describe_path(path: Path) -> Description:
         DataError: The path does not exist or was not written by nmt.
         NmtError: The path was written by nmt but is damaged.
     """
-    if not path.exists():
-        raise DataError(f"{path}: does not exist")
+    if not path.is_dir() and not path.is_file():
+        raise DataError(f"{path}: is neither a file nor a folder" if path.exists() else f"{path}: does not exist")
     kinds = _FOLDERS if path.is_dir() else _FILES
     for matches, describe in kinds:
         if matches(path):

@@ -15,6 +15,7 @@ from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.runs.directory import OPTIMIZER, STATE, WEIGHTS, RunDirectory
 
 _FORMAT = 1
+_MAX_BYTES = 2**40
 
 
 def save_checkpoint(
@@ -107,9 +108,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read safetensors, which cannot contain code."""
     try:
-        return load(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        return load(files.read_bytes(path, ModelError, _MAX_BYTES))
     except (SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: is not a valid safetensors file: {error}") from error
 

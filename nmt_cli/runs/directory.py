@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt_cli import files
 from nmt_cli.errors import ModelError
 
 WEIGHTS = "model.safetensors"
@@ -92,6 +93,14 @@ class RunDirectory:
         """The folder with translations, scores and report of a test set."""
         return self.path / "evaluation" / test_set
 
+    def refuse_links(self) -> None:
+        """Raise ModelError if a folder inside the run is a symbolic link, through which nmt would write outside it."""
+        evaluations = self.evaluation("any").parent
+        folders = [self.checkpoints, self.model, self.tokenizer, self.tensorboard, evaluations]
+        for folder in (*folders, *self.checkpoints.glob("*"), *evaluations.glob("*")):
+            if folder.is_symlink():
+                raise ModelError(f"{folder}: is a symbolic link, which may lead outside; only the run can be one")
+
     def saved_updates(self) -> list[int]:
         """Return the updates with a checkpoint, in order."""
         names = [path.name.removeprefix(_STEP) for path in self.checkpoints.glob(f"{_STEP}*")]
@@ -135,6 +144,7 @@ def count_parameters(path: Path) -> int:
     from safetensors import SafetensorError, safe_open
 
     try:
+        files.open_regular(path).close()
         with safe_open(path, framework="numpy") as file:
             names = list(file.keys())
             return sum(math.prod(file.get_slice(name).get_shape()) for name in names)

@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ _RECORD_KEYS = frozenset({"time", "update", "epoch", "target_tokens", "kind", "s
 
 _CURVE_KEYS = _RECORD_KEYS - {"epoch", "target_tokens"}
 _MAX_PLOTTABLE = 1e300
+_MAX_JOURNAL_BYTES = 2**32
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,12 @@ class Journal:
         if self._path is None:
             return
         kept = []
-        for line in self._path.read_bytes().split(b"\n") if self._path.exists() else ():
-            try:
-                record = json.loads(line)
-                if record["update"] <= update:
-                    kept.append(record)
-            except (ValueError, KeyError, TypeError):
-                continue
         if self._path.exists():
+            for line in files.read_bytes(self._path, ModelError, _MAX_JOURNAL_BYTES).split(b"\n"):
+                with suppress(ValueError, KeyError, TypeError, RecursionError):
+                    record = json.loads(line)
+                    if record["update"] <= update:
+                        kept.append(record)
             with files.new_file(self._path) as file:
                 file.writelines(map(_line, kept))
         if self._curves:
@@ -71,7 +71,7 @@ class Journal:
             "kind": kind,
             **{key: _finite(value) for key, value in values.items()},
         }
-        with files.disk_errors(self._path), self._path.open("ab") as file:
+        with files.disk_errors(self._path), files.open_append(self._path) as file:
             file.write(_line(record))
         if self._curves:
             self._curves.add(record)
@@ -117,7 +117,8 @@ class TensorBoardWriter:
     def close(self) -> None:
         """Close the event file."""
         if self._writer is not None:
-            self._writer.close()
+            with files.disk_errors(self._folder):
+                self._writer.close()
 
 
 def read_summary(run: RunDirectory) -> dict[str, Any]:
@@ -197,7 +198,7 @@ def read_journal(path: Path) -> History:
     """Read a journal. Raises ModelError if it does not exist or cannot be read."""
     history = History()
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             for line in file:
                 if line.strip():
                     history.damaged += not _add(history, line)

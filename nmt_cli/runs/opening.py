@@ -20,7 +20,7 @@ def refuse_foreign_folder(run: RunDirectory) -> None:
     """Raise RecipeError unless the folder is new, empty, or a run directory."""
     if run.path.is_file():
         raise RecipeError(f"{run.path}: is a file; `run` names a directory")
-    ours = {run.lock.name, run.log.name, run.summary.name, files.temporary(run.summary).name}
+    ours = {path.name for path in (run.lock, run.log, run.summary, *files.leftovers(run.path))}
     if run.path.is_dir() and not run.summary.is_file():
         others = sorted({path.name for path in run.path.iterdir()} - ours)
         if others:
@@ -31,12 +31,13 @@ def move_aside(run: RunDirectory, reporter: Reporter) -> None:
     """Rename an existing run to `NAME.oldN`."""
     if not run.path.exists():
         return
+    path = files.target_of(run.path)
     with lock(run.lock):
         index = 1
-        while (aside := run.path.with_name(f"{run.path.name}.old{index}")).exists():
+        while (aside := path.with_name(f"{path.name}.old{index}")).exists():
             index += 1
-        with files.disk_errors(run.path):
-            run.path.rename(aside)
+        with files.disk_errors(path):
+            path.rename(aside)
     reporter.info(f"{run.path}: moved the old run to {aside}")
 
 
@@ -79,7 +80,7 @@ def begin(
         data=data,
         environment=dict(environment),
     )
-    for unfinished in run.checkpoints.glob("*.tmp"):
+    for unfinished in files.leftovers(run.checkpoints):
         files.remove(unfinished)
     if not run.saved_updates():
         with files.new_folder(run.tokenizer) as folder:

@@ -66,7 +66,7 @@ def limit_file_size_after_opening(name: str, max_bytes: int) -> None:
     """Limit the size of every file once a file of this name is opened."""
 
     def limit(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open" and str(arguments[0]).endswith(f"{name}.tmp"):
+        if event == "open" and f"{name}.nmt-" in str(arguments[0]):
             limit_file_size(max_bytes)
 
     sys.addaudithook(limit)

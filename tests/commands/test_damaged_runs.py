@@ -90,6 +90,6 @@ def test_run_killed_after_its_last_checkpoint_is_finished_by_the_next_start(begu
     summary.write_text(summary.read_text().replace('"finished"', '"running"'))
     Path(begun, "checkpoints/last.json").write_text('{"update": 2}')
     Path(begun, "checkpoints/best.json").unlink()
-    Path(begun, "model.replaced.tmp").mkdir()
+    Path(begun, "model.nmt-0123abcd.tmp").mkdir()
     train(RECIPE, SHORT, Path(begun))
     assert outcome(begun) == outcome("straight")

@@ -53,7 +53,7 @@ def test_full_disk_fails_and_keeps_checkpoints(begun: str, name: str, fraction: 
     size = RunDirectory(Path(begun)).checkpoint(1).joinpath(name).stat().st_size
     before = outcome(begun)
     forked = start(begun, SHORT, before=lambda: limit_file_size(int(fraction * size)))
-    assert_fails(forked, "update 2 ", "update 1)", "step_2.tmp/", "space")
+    assert_fails(forked, "update 2 ", "update 1)", "step_2.nmt-", "space")
     after = outcome(begun)
     assert {key: after[key] for key in after if key.startswith("checkpoints/")} == {
         key: before[key] for key in before if key.startswith("checkpoints/")

@@ -117,6 +117,7 @@ def test_leftovers_of_a_kill_are_removed_except_in_a_dry_run(recipe: Recipe) -> 
     preprocess(recipe)
     left = recipe.data.prepared.with_name("data.parts")
     left.mkdir()
+    (left / ".nmt").touch()
     preprocess(recipe, dry_run=True)
     assert left.exists()
     preprocess(recipe)
@@ -128,3 +129,29 @@ def test_filter_that_drops_every_pair_is_named(recipe: Recipe, tmp_path: Path) -
     data = recipe.data.model_copy(update={"valid": recipe.data.train})
     with pytest.raises(DataError, match=r"^tiny: .*8 dropped: .*\(overlap\)"):
         preprocess(recipe.model_copy(update={"data": data}))
+
+
+def test_folder_of_the_user_with_the_name_of_the_work_folder_is_untouched(recipe: Recipe) -> None:
+    mine = recipe.data.prepared.with_name("data.parts")
+    mine.mkdir()
+    (mine / "notes").touch()
+    with pytest.raises(DataError, match=f"^{mine}: "):
+        preprocess(recipe)
+    mine.rename(mine.with_name("elsewhere"))
+    preprocess(recipe)
+    mine.with_name("elsewhere").rename(mine)
+    preprocess(recipe)
+    assert [path.name for path in mine.iterdir()] == ["notes"]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_linked_prepared_folder_stays_linked(recipe: Recipe, tmp_path: Path, exists: bool) -> None:
+    disk, link = tmp_path / "disk", recipe.data.prepared
+    disk.mkdir()
+    if exists:
+        (disk / "prepared").mkdir()
+    link.symlink_to(disk / "prepared")
+    preprocess(recipe)
+    assert link.is_symlink()
+    assert sorted(path.name for path in disk.iterdir()) == ["prepared", "prepared.lock"]
+    assert is_current(recipe)

@@ -63,7 +63,7 @@ def test_run_without_intact_checkpoint_is_a_model_error(run: RunDirectory) -> No
 
 
 def test_partial_checkpoint_is_ignored(run: RunDirectory) -> None:
-    (run.checkpoints / "step_200.tmp").mkdir()
+    (run.checkpoints / "step_200.nmt-0123abcd.tmp").mkdir()
     assert checkpoints.last_good_checkpoint(run) == run.checkpoint(100)
 
 

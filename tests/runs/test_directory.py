@@ -49,6 +49,6 @@ def test_find_model_of_foreign_folder_is_a_model_error(tmp_path: Path, run: RunD
 
 
 def test_saved_updates_ignores_folders_without_a_number(run: RunDirectory) -> None:
-    for name in ("step_7.tmp", "step_x", "other"):
+    for name in ("step_7.nmt-0123abcd.tmp", "step_x", "other"):
         (run.checkpoints / name).mkdir()
     assert run.saved_updates() == [5, 20]

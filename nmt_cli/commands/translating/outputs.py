@@ -27,15 +27,8 @@ Origin = Mapping[str, Any]
 @contextmanager
 def open_output(path: Path | None) -> Iterator[IO[bytes]]:
     """Open a file that appears when it is complete, or stdout (None), a pipe or a device."""
-    if path is None:
-        with open_stdout() as stream:
-            yield stream
-    elif path.is_relative_to("/dev"):  # such as /dev/stdout, which may be a file that is open already
-        with files.disk_errors(path), path.open("wb") as stream:
-            yield stream
-    else:
-        with files.new_file(path) as stream:
-            yield stream
+    with open_stdout() if path is None else files.output_file(path) as stream:
+        yield stream
 
 
 def write_lines(target: IO[bytes], lines: bytes) -> None:

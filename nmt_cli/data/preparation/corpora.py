@@ -1,18 +1,23 @@
 """The corpora of a recipe, their files, and all settings that determine the prepared data."""
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, NmtError
 from nmt_cli.recipe.corpora import AnyCorpus, LinesCorpus
 from nmt_cli.recipe.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 
 _TRAINING_KEYS = {"weight"}
 """Settings of a corpus that affect only training, not the prepared data."""
+
+_MAX_TICK = 0.02
+"""Longest interval in seconds in which two changes of a file can get the same time; a newer hash is not cached."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,44 @@ def check_file(path: Path) -> None:
 def file_identity(path: Path, sha256: Callable[[Path], str] = files.sha256) -> dict[str, Any]:
     """Return the size and hash of a file, which identify it regardless of its name and modification time."""
     check_file(path)
-    try:
+    with files.read_errors(path, DataError):
         return {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+class HashCache:
+    """Cached SHA-256 of files. A file is hashed again only if its size, inode, or a time of a change differs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._is_changed = path, False
+        try:
+            cached = files.read_json(path)
+        except NmtError:
+            cached = {}
+        self._entries: dict[str, Any] = cached if isinstance(cached, dict) else {}
+
+    def of(self, path: Path) -> str:
+        """Return the SHA-256 of a file, from the cache if possible."""
+        entry = self._entries.get(str(path.resolve()))
+        if isinstance(entry, list) and entry[:-1] == _fingerprint(path):
+            return str(entry[-1])
+        digest = files.sha256(path)
+        if time.time() - path.stat().st_ctime > _MAX_TICK:
+            self.cache_hash(path, digest)
+        return digest
+
+    def cache_hash(self, path: Path, digest: str) -> None:
+        """Cache the hash of a file for its present state."""
+        self._entries[str(path.resolve())] = [*_fingerprint(path), digest]
+        self._is_changed = True
+
+    def save(self) -> None:
+        """Save the cache if it has changed. Failure is ignored, as it only costs hashing again."""
+        if self._is_changed:
+            with suppress(NmtError):
+                files.write_json(self._path, self._entries)
+
+
+def _fingerprint(path: Path) -> list[int]:
+    """Return what every change of a file changes; its user can set the modification time back, but not the other."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

@@ -24,6 +24,7 @@ from nmt_cli.data.filters.pipeline import KeyFilter, build_filters
 from nmt_cli.data.preparation import shards
 from nmt_cli.data.preparation.corpora import (
     CorpusTask,
+    HashCache,
     check_file,
     corpus_tasks,
     data_settings,
@@ -51,6 +52,9 @@ from nmt_cli.text.normalization import NORMALIZATIONS
 _CORPORA = "corpora.json"
 """File in the tokenizer folder: number of records of each corpus."""
 
+_MARKER = ".nmt"
+"""File in a work folder: nmt made it, and may remove it."""
+
 
 @dataclass(frozen=True)
 class PreprocessJob:
@@ -77,12 +81,12 @@ def prepare(
         DataError: An input is missing, invalid, or changes during the job; or `prepare` did not make data.prepared.
         RunInUseError: Another process does the same job, or merges.
     """
-    folder = recipe.data.prepared
+    folder = files.target_of(recipe.data.prepared)
     check_paths(recipe)
-    hashes = files.HashCache(folder / HASHES)
+    hashes = HashCache(folder / HASHES)
     inputs = {name: file_identity(path, hashes.of) for name, path in input_files(recipe).items()}
     with _locked(folder, job):
-        work, tasks = _work_folder(folder), corpus_tasks(recipe)
+        work, tasks = _open_work_folder(folder), corpus_tasks(recipe)
         held_out = _held_out_keys(recipe, pretrained.normalization if pretrained else recipe.tokenizer.normalization)
         check_inputs = partial(_check_unchanged, recipe, inputs, hashes)
         tokenizer_folder = _tokenizer_folder(recipe, pretrained, work, inputs, held_out, num_processes, check_inputs)
@@ -98,11 +102,11 @@ def prepare(
                 chunks = missing_chunks(store, tasks, job.shard, context, progress.advance)
                 store.write(map_ordered(num_processes, factory, chunks))
         if job.merge:
-            _merge(recipe, tokenizer, store, tasks, {"kind": MANIFEST_KIND, **origin})
+            _merge(recipe, folder, tokenizer, store, tasks, {"kind": MANIFEST_KIND, **origin})
+            _remove_work_folder(work)  # before the hashes are cached, as it changes the number of hard links
             for name, entry in files.read_json(folder / files.MANIFEST)["files"].items():
                 hashes.cache_hash(folder / name, entry["sha256"])
             hashes.save()
-            _remove_work_folder(work)
 
 
 def check_paths(recipe: Recipe) -> None:
@@ -118,7 +122,7 @@ def check_paths(recipe: Recipe) -> None:
         raise DataError(f"{folder}: contains files not written by nmt; set data.prepared to another folder")
 
 
-def _check_unchanged(recipe: Recipe, inputs: dict[str, Any], hashes: files.HashCache) -> None:
+def _check_unchanged(recipe: Recipe, inputs: dict[str, Any], hashes: HashCache) -> None:
     for name, path in input_files(recipe).items():
         if file_identity(path, hashes.of) != inputs[name]:
             raise DataError(f"{path}: has changed while it was read; run `nmt preprocess` again")
@@ -135,13 +139,11 @@ def _is_prepared(folder: Path) -> bool:
 @contextmanager
 def _locked(folder: Path, job: PreprocessJob) -> Iterator[None]:
     """Lock the prepared folder: exclusively, or shared with other jobs if this one only makes some shards."""
-    with files.disk_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
     is_partial = not job.merge and job.shard is not None
     with lock(folder.with_name(folder.name + ".lock"), shared=is_partial), ExitStack() as stack:
         if is_partial:
             assert job.shard is not None
-            stack.enter_context(lock(_work_folder(folder) / f"{job.shard.index}-of-{job.shard.count}.lock"))
+            stack.enter_context(lock(_open_work_folder(folder) / f"{job.shard.index}-of-{job.shard.count}.lock"))
         yield
 
 
@@ -150,23 +152,37 @@ def _work_folder(folder: Path) -> Path:
     return folder.with_name(folder.name + ".parts")
 
 
+def _open_work_folder(folder: Path) -> Path:
+    """Create the work folder of a prepared folder if necessary. DataError if another program made it."""
+    work = _work_folder(folder)
+    with files.disk_errors(work):
+        if work.is_symlink() or (work.exists() and not (work / _MARKER).is_file() and any(work.iterdir())):
+            raise DataError(f"{work}: contains files not written by nmt, which needs this name; rename or remove it")
+        work.mkdir(parents=True, exist_ok=True)
+        (work / _MARKER).touch()
+    return work
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files beside the prepared folder, left by a job that was killed after writing it."""
-    work = _work_folder(folder)
-    if work.exists() or files.remnants(work) or files.remnants(folder):
+    work = _work_folder(folder := files.target_of(folder))
+    if (work / _MARKER).is_file() or _leftovers(folder):
         with suppress(RunInUseError), _locked(folder, ALL_WORK):
             _remove_work_folder(work)
-            for path in files.remnants(folder):
+            for path in _leftovers(folder):
                 files.remove(path)
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    work = _work_folder(folder)
+    return files.leftovers(folder.parent, folder.name) + files.leftovers(folder.parent, work.name)
 
 
 def _remove_work_folder(work: Path) -> None:
     """Remove a work folder. Rename it first, so that no job uses a partly removed folder."""
-    aside = files.temporary(work)
-    files.remove(aside)
-    if work.exists():
+    if (work / _MARKER).is_file():
         with files.disk_errors(work):
-            work.rename(aside)
+            work.rename(aside := files.unique_name(work))
         files.remove(aside)
 
 
@@ -227,7 +243,12 @@ def _tokenizer_folder(
 
 
 def _merge(
-    recipe: Recipe, tokenizer: Tokenizer, store: ShardStore, tasks: list[CorpusTask], origin: dict[str, Any]
+    recipe: Recipe,
+    folder: Path,
+    tokenizer: Tokenizer,
+    store: ShardStore,
+    tasks: list[CorpusTask],
+    origin: dict[str, Any],
 ) -> None:
     shards_of = {task.name: store.read_all(task) for task in tasks}
     filters = build_filters(recipe.data.filters, tasks[0].languages, HeldOutKeys.of())
@@ -235,7 +256,7 @@ def _merge(
     training = {task.name: shards_of[task.name] for task in tasks if task.is_training}
     masks, drops = apply_key_filters(training, reasons, store.folder)
     format = ShardFormat.of(tokenizer)
-    with files.new_folder(recipe.data.prepared) as unfinished:
+    with files.new_folder(folder) as unfinished:
         tokenizer.save(unfinished / TOKENIZER)
         entries = {}
         for task in tasks:

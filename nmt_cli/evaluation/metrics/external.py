@@ -13,6 +13,7 @@ from typing import Any
 
 from nmt_cli.errors import DataError, RecipeError, ResourceError
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MeanMetric
+from nmt_cli.files import disk_errors
 from nmt_cli.recipe.evaluation import ExternalMetric
 
 _MAX_ERROR_LENGTH = 300
@@ -48,7 +49,7 @@ def run_program(name: str, settings: ExternalMetric, texts: EvaluationTexts) -> 
     key = f"evaluation.external.{name}"
     if texts.sources is None and any("{source}" in argument for argument in settings.command):
         raise RecipeError(f"{key}: its command needs the source lines; give them with --source FILE")
-    with tempfile.TemporaryDirectory(prefix="nmt-metric-") as folder:
+    with disk_errors(Path("temporary folder")), tempfile.TemporaryDirectory(prefix="nmt-metric-") as folder:
         command = _fill_placeholders(settings.command, _write_texts(Path(folder), texts))
         output = _capture_output(key, command, settings.timeout)
     scores = _parse_scores(key, output)

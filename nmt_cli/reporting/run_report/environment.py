@@ -54,8 +54,8 @@ def recipe_section(run: RunDirectory) -> PageSection:
     """Show the recipe with all defaults filled in, or as given if that is missing."""
     for path in (run.resolved, run.recipe):
         try:
-            text = path.read_bytes().decode(errors="replace")
-        except OSError:
+            text = files.read_bytes(path).decode(errors="replace")
+        except NmtError:
             continue
         shown = text if len(text) <= _MAX_RECIPE_LENGTH else f"{text[:_MAX_RECIPE_LENGTH]}\n… (truncated)"
         return PageSection("Recipe", "recipe.html.j2", (path.name, shown))

@@ -24,7 +24,7 @@ class AttentionMaps:
 
 def write_run_report(contents: RunContents, attention: AttentionMaps, lines: Sequence[int], output: Path) -> None:
     """Write the page atomically. `lines` are 1-based numbers of sentences to show instead of the samples."""
-    with files.new_file(output) as file:
+    with (files.new_file if output == contents.run.report else files.output_file)(output) as file:
         file.write(render_run_report(contents, attention, lines).encode())
 
 

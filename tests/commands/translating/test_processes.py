@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli import files
+
 pytestmark = pytest.mark.slow
 
 PROGRAM = f"""
@@ -198,19 +200,19 @@ def test_output_is_old_or_complete_after_a_signal(tmp_path: Path, processes: int
     (tmp_path / "in").write_bytes(b"one\n" * 40 + b"forever\n")
     (tmp_path / "out").write_bytes(b"old\n")
     with started(processes, "-i", f"{tmp_path}/in", "-o", f"{tmp_path}/out") as process:
-        while not (tmp_path / "out.tmp").exists() or not (tmp_path / "out.tmp").stat().st_size:
+        while not any(path.stat().st_size for path in files.leftovers(tmp_path, "out")):
             time.sleep(0.02)
         process.send_signal(number)
         process.wait(60)
         wait_until_all_have_ended(process.pid)
     assert (tmp_path / "out").read_bytes() == b"old\n"
-    assert (tmp_path / "out.tmp").exists() == (number == signal.SIGKILL)
+    assert len(files.leftovers(tmp_path, "out")) == (number == signal.SIGKILL)
 
     (tmp_path / "in").write_bytes(b"one\n")
     with started(processes, "-i", f"{tmp_path}/in", "-o", f"{tmp_path}/out") as process:
         assert process.wait(60) == 0
     assert (tmp_path / "out").read_bytes() == b"ONE\n"
-    assert not (tmp_path / "out.tmp").exists()
+    assert not files.leftovers(tmp_path)
 
 
 def test_killed_worker_ends_all_processes(tmp_path: Path) -> None:

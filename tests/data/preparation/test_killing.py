@@ -81,6 +81,7 @@ def test_kill_while_work_folder_is_removed_leaves_no_valid_shards(make_recipe: M
 def test_leftovers_of_a_running_job_are_kept(make_recipe: MakeRecipe) -> None:
     folder = make_recipe().data.prepared
     folder.with_name("prepared.parts").mkdir()
+    folder.with_name("prepared.parts").joinpath(".nmt").touch()
     with lock(folder.with_name("prepared.lock"), shared=True):
         remove_leftovers(folder)
         assert folder.with_name("prepared.parts").exists()

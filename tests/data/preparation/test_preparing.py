@@ -100,7 +100,7 @@ def test_vocabulary_too_large_for_the_text_leaves_no_files(make_recipe: MakeReci
     with pytest.raises(RecipeError, match=r"tokenizer\.vocabulary_size"):
         prepare(recipe)
     assert not recipe.data.prepared.exists()
-    assert not files.temporary(recipe.data.prepared).exists()
+    assert not files.leftovers(recipe.data.prepared.parent)
 
 
 def test_failure_keeps_the_previous_data(make_recipe: MakeRecipe) -> None:
