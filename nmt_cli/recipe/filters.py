@@ -50,7 +50,7 @@ class ScriptFilter(Section):
     type: Literal["script"] = "script"
     """Type of the filter."""
     min: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Minimum fraction of the letters of a side."""
+    """Minimum fraction of the letters of a side; half of it if the others are in words of both sides, such as names."""
 
 
 class RepeatsFilter(Section):

@@ -94,7 +94,10 @@ class Identical:
 
 
 class Script:
-    """Drops pairs with a side that has too few letters of the scripts of its language, if these are known."""
+    """Drops pairs with a side that has too few letters of the scripts of its language, if these are known.
+
+    Half of them are enough if other letters are in words of both sides, such as names.
+    """
 
     def __init__(self, settings: ScriptFilter, languages: tuple[str, str], held_out: HeldOutKeys) -> None:
         self.name = "script"
@@ -104,10 +107,22 @@ class Script:
 
     def __call__(self, examples: Examples) -> Booleans:
         kept = np.ones(len(examples), np.bool_)
-        for table, texts in zip(self._sides, (examples.sources, examples.targets), strict=True):
+        sides = (examples.sources, examples.targets)
+        for table, texts, others in zip(self._sides, sides, sides[::-1], strict=True):
             if table is not None:
-                kept &= np.array([table.fraction(text) >= self._min for text in texts], np.bool_)
+                fractions = np.fromiter(map(table.fraction, texts), np.float64, len(texts))
+                for index in np.flatnonzero(fractions < self._min).tolist():
+                    own_words = _without_shared_words(texts[index], others[index])
+                    kept[index] &= fractions[index] >= self._min / 2 and table.fraction(own_words) >= self._min
         return kept
+
+
+def _without_shared_words(text: str, other: str) -> str:
+    shared = set(_WORD.findall(other))
+    return " ".join(word for word in _WORD.findall(text) if word not in shared)
+
+
+_WORD = re.compile(r"\w+")
 
 
 class _ScriptTable(dict[str, bool | None]):
@@ -116,6 +131,7 @@ class _ScriptTable(dict[str, bool | None]):
     def __init__(self, scripts: Set[str]) -> None:
         super().__init__()
         self._scripts = scripts
+        self._weight = CJK_WEIGHT if "CJK" in scripts else 1.0
         self._ascii_fraction = 1.0 if "LATIN" in scripts else 0.0
 
     def __missing__(self, character: str) -> bool | None:
@@ -124,11 +140,11 @@ class _ScriptTable(dict[str, bool | None]):
         return self[character]
 
     def fraction(self, text: str) -> float:
-        """Return the fraction of the letters of a text that are of these scripts; 1 if it has no letters."""
+        """Return the fraction of the letters of a text, by information, of these scripts; 1 if it has no letters."""
         if text.isascii():
             return self._ascii_fraction if self._ascii_fraction or _has_letters(text) else 1.0
         flags = list(map(self.__getitem__, text))
-        own, foreign = flags.count(True), flags.count(False)
+        own, foreign = self._weight * flags.count(True), flags.count(False)
         return own / (own + foreign) if foreign else 1.0
 
 

@@ -1,20 +1,88 @@
-"""Check for repeated words or characters, as in degenerate output."""
+"""Check for repeated words or characters, as in degenerate output.
+
+A text is a sequence of units: words, or grapheme clusters in a script without spaces. Each distinct unit becomes one
+character of a string, in which regular expressions find repetitions of units of any kind:
+
+    Ein Mann geht und geht und geht     ABCDCDC
+    เขาไปเขาไปเขาไป                     ABCDEABCDEABCDE
+
+A cluster says less than a word, so more of them must be repeated. A repetition is reported only if the source repeats
+nothing as often, in its own units.
+"""
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 from nmt_cli.text.checks import TranslationFinding
+from nmt_cli.text.word_boundaries import character_class, words
 
 MAX_RUN_UNIT, MIN_RUN_COPIES = 6, 6
 """A run is a unit of up to 6 characters, repeated at least 6 times in a row."""
 _RUN = re.compile(rf"(\S{{1,{MAX_RUN_UNIT}}}?)\1{{{MIN_RUN_COPIES - 1},}}")
-_MAX_PERIOD = 12
-"""Maximum number of words of a phrase that is repeated directly."""
-_NGRAM_SIZE = 4
-"""Number of words of a phrase that must not recur often, at any distance."""
-_MAX_CHARACTERS_PER_SPACE = 12
-"""A text with fewer spaces is checked by characters, not by words."""
+_LONG_WORD, _REPEATED_PART = re.compile(r"\S{28,}"), re.compile(r"(\S{7,24}?)\1{3,}")
+"""A part of a long word, 4 times in a row. The parts of a German number recur, but not so often in a row."""
+
+
+@dataclass(frozen=True)
+class _Repetitions:
+    """Which repetitions are errors, in a text of one kind of unit."""
+
+    direct: re.Pattern[str]
+    """A phrase that follows itself too often, or that is the whole text, twice."""
+    phrase_length: int
+    """Units of a phrase that must not occur three times, at any distance."""
+    separator: str
+    """Between the units of a phrase, in messages."""
+
+
+_OF_WORDS = _Repetitions(re.compile(r"(.)\1{3,}|(.{2,12}?)\2{2,}|^(.{1,12})\3$"), 4, " ")
+_OF_CLUSTERS = _Repetitions(re.compile(r"(.)\1{7,}|(..)\2{3,}|(.{3,40}?)\3{2,}|^(.{3,40})\4$"), 10, "")
+_MIN_RECURRENCES, _MIN_PHRASE_CHARACTERS = 3, 10
+"""A phrase of function words may recur: Tahitian `i ni'a i te`, on the."""
+_ANY = re.compile(r"(.{1,40}?)\1+")
+
+
+class _Units:
+    """The units of a text, one character for each; equal units have equal characters."""
+
+    def __init__(self, text: str) -> None:
+        found = words(text.casefold().replace("-", ""))  # Indonesian hati-hati is one word
+        characters = {unit: chr(0x100 + index) for index, unit in enumerate(dict.fromkeys(found))}
+        self.codes = "".join(map(characters.__getitem__, found))
+        self._texts = list(characters)
+        num_clusters = 0 if text.isascii() else sum(character_class(unit[0]) == "unspaced" for unit in found)
+        self.are_words = 2 * num_clusters <= len(found)
+        self.repetitions = _OF_WORDS if self.are_words else _OF_CLUSTERS
+
+    @property
+    def num_repeated(self) -> int:
+        return len(self.codes) - len(self._texts)
+
+    def max_copies(self) -> int:
+        """Return how often the phrase that most often follows itself occurs in a row, however short it is."""
+        found = chain(_ANY.finditer(self.codes), self.repetitions.direct.finditer(self.codes))
+        return max((_num_copies(each) for each in found), default=1)
+
+    def recurring_phrase(self) -> tuple[str, int]:
+        """Return the phrase that occurs most often of those that must not recur, and how often; 0 if there is none."""
+        length = self.repetitions.phrase_length
+        counts = Counter(self.codes[start : start + length] for start in range(len(self.codes) - length + 1))
+        for codes, count in counts.most_common():
+            if count < _MIN_RECURRENCES:
+                break
+            if sum(len(self._texts[ord(code) - 0x100]) for code in codes) >= _MIN_PHRASE_CHARACTERS:
+                return self.phrase(codes), count
+        return "", 0
+
+    def phrase(self, codes: str) -> str:
+        """Return a phrase as text."""
+        return self.repetitions.separator.join(self._texts[ord(code) - 0x100] for code in codes)
+
+
+def _num_copies(found: re.Match[str]) -> int:
+    return len(found[0]) // len(found[found.lastindex or 0])
 
 
 def check_repetition(source: str, output: str) -> list[TranslationFinding]:
@@ -31,50 +99,23 @@ def find_longer_run(source: str, output: str) -> list[TranslationFinding]:
 
 
 def find_repeated_phrase(source: str, output: str) -> list[TranslationFinding]:
-    """Find repeated words, or repeated characters of a text without spaces."""
-    units = _units(output)
-    num_repeated = len(units) - len(set(units))
-    if num_repeated < 3 and 2 * num_repeated < len(units):
+    """Find repeated words, parts of a long word, or clusters of a text without spaces."""
+    units = _Units(output)
+    part = _repeated_part(output) if units.are_words else None
+    if part and not _repeated_part(source):
+        return [TranslationFinding("loop", f"{part[1]!r} {_num_copies(part)} times in a row")]
+    if units.num_repeated < 3 and 2 * units.num_repeated < len(units.codes):
         return []  # too few for any of the findings below
-    return _find_direct_repetition(_units(source), units) or _find_recurring_phrase(_units(source), units)
-
-
-def _units(text: str) -> Sequence[str]:
-    words = text.casefold().split()
-    return words if len(text) <= _MAX_CHARACTERS_PER_SPACE * (len(words) + 1) else list("".join(words))
-
-
-def _find_direct_repetition(source: Sequence[str], output: Sequence[str]) -> list[TranslationFinding]:
-    """Find a phrase that follows itself: one word 4 times, several words 3 times, the whole output twice."""
-    for period in range(1, min(_MAX_PERIOD, len(output) // 2) + 1):
-        start, copies = _copies(output, period)
-        min_copies = 2 if copies * period == len(output) else 4 if period == 1 else 3
-        if copies >= min_copies and copies > _copies(source, period)[1]:
-            phrase = " ".join(output[start : start + period])
-            if any(map(str.isalnum, phrase)):
-                return [TranslationFinding("loop", f"{phrase!r} {copies} times in a row")]
+    original = _Units(source)
+    direct = max(units.repetitions.direct.finditer(units.codes), key=_num_copies, default=None)
+    if direct and _num_copies(direct) > original.max_copies():
+        phrase = units.phrase(direct[direct.lastindex or 0])
+        return [TranslationFinding("loop", f"{phrase!r} {_num_copies(direct)} times in a row")]
+    recurring, count = units.recurring_phrase()
+    if count > original.recurring_phrase()[1]:
+        return [TranslationFinding("loop", f"{recurring!r} {count} times")]
     return []
 
 
-def _copies(words: Sequence[str], period: int) -> tuple[int, int]:
-    """Return the start of the longest repetition with this period and its number of copies."""
-    best, start, run = 0, 0, 0
-    for index in range(period, len(words)):
-        run = run + 1 if words[index] == words[index - period] else 0
-        if run > best:
-            best, start = run, index - run - period + 1
-    return start, best // period + 1
-
-
-def _find_recurring_phrase(source: Sequence[str], output: Sequence[str]) -> list[TranslationFinding]:
-    """Find a phrase of 4 words that occurs at least 3 times, and more often than any does in the source."""
-    phrase, count = _most_frequent(output)
-    if count < 3 or count <= _most_frequent(source)[1]:
-        return []
-    return [TranslationFinding("loop", f"{phrase!r} {count} times")]
-
-
-def _most_frequent(words: Sequence[str]) -> tuple[str, int]:
-    counts = Counter(zip(*(words[offset:] for offset in range(_NGRAM_SIZE)), strict=False))
-    (phrase, count), *_ = counts.most_common(1) or [((), 0)]
-    return " ".join(phrase), count
+def _repeated_part(text: str) -> re.Match[str] | None:
+    return next(filter(None, map(_REPEATED_PART.search, _LONG_WORD.findall(text.casefold()))), None)

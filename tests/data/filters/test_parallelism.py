@@ -60,6 +60,9 @@ def test_identical_sides_in_one_language_are_kept() -> None:
         (("en", "ja"), "Tokyo tower", "東京タワー", True),
         (("en", "zh_Hans"), "Tokyo tower", "とうきょうタワー", False),
         (("en", "xx"), "Tokyo", "とうきょう", True),
+        (("eng", "tha"), "St. Martin's did not replace him.", "Martin ไม่ได้", True),  # a name that both sides have
+        (("eng", "tha"), "St. Martin's did not replace him.", "St. Martin's did not replace ไม่", False),
+        (("en", "zh"), "Beacon's Beach", "海灘上 Beaches", True),  # a character says as much as 2.5 letters
     ],
 )
 def test_script_filter_keeps_letters_of_the_language(
@@ -74,7 +77,7 @@ def test_script_filter_keeps_letters_of_the_language(
 def test_script_filter_compares_the_fraction_of_letters(fewest: float, is_kept: bool) -> None:
     script = Script(ScriptFilter(min=fewest), ("en", "ru"), NONE)
 
-    assert script(Examples(["ab"], ["ab вг 1234 !?"])).tolist() == [is_kept]
+    assert script(Examples(["cd"], ["ab вг 1234 !?"])).tolist() == [is_kept]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,8 @@ def test_script_filter_compares_the_fraction_of_letters(fewest: float, is_kept: 
         ("ha", "hahahahahahahahaha", False),
         ("hahahahahahahahaha", "ha", False),
         ("-----------", "-----------", True),
+        ("sixty-six thousand sixty-six", "sechsundsechzigtausendsechsundsechzig", True),
+        ("They said that they wanted to go.", "เขาบอกว่าเขาอยากไป เขาไปได้ และเขาจะไป", True),
     ],
 )
 def test_repeats_on_one_side_are_dropped(source: str, target: str, is_kept: bool) -> None:

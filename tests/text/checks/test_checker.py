@@ -40,6 +40,11 @@ def test_copy_preserves_everything(text: str) -> None:
         ),
         ("Oh no.", "Oh neiiiiiiiiin."),
         ("我去了。", "我去了我去了我去了我去了我去了我去了"),
+        ("Hello!", "สวัสดีสวัสดี"),
+        ("He goes home today.", "เขากลับบ้านเขากลับบ้านเขากลับบ้านวันนี้"),
+        ("I see.", "นานานานานานา"),
+        ("The law is old.", "ཁྲིམས་ཁྲིམས་ཁྲིམས་ཁྲིམས་རྙིང་པ་རེད།"),
+        ("A boat ticket.", "Eine Schifffahrtschifffahrtschifffahrtschifffahrtkarte."),
     ],
 )
 def test_repetition_is_reported(source: str, output: str) -> None:
@@ -54,9 +59,28 @@ def test_repetition_is_reported(source: str, output: str) -> None:
         ("Wait...............", "Warte..............."),
         ("The man who sees the man who runs.", "Der Mann, der den Mann sieht, der den Mann sieht, der rennt."),
         ("Wait ----- or not", "Warte — — — — — oder nicht"),
+        ("Bye bye bye bye!", "再见再见再见再见！"),
     ],
 )
 def test_repetition_in_the_source_is_not_reported(source: str, output: str) -> None:
+    assert "loop" not in problems(source, output)
+
+
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        (
+            "six hundred sixty-six thousand six hundred sixty-six",
+            "sechshundertsechsundsechzigtausendsechshundertsechsundsechzig",
+        ),
+        ("Thanks!", "谢谢"),
+        ("Be careful!", "Hati-hati!"),
+        ("He laughs.", "เขาหัวเราะคิกคักๆ"),
+        ("They said that they wanted, could and would go.", "เขาบอกว่าเขาอยากไป เขาไปได้ และเขาจะไป"),
+        ("10000 and 20000", "၁၀၀၀၀ နှင့် ၂၀၀၀၀"),
+    ],
+)
+def test_words_of_repeated_parts_and_short_syllables_are_no_repetition(source: str, output: str) -> None:
     assert "loop" not in problems(source, output)
 
 
@@ -171,6 +195,9 @@ def test_copied_source_is_reported(source: str, found: bool) -> None:
         ("de", "The angle α", "Der Winkel α ist µ", False),
         ("de", "The angles", "Die Winkel αβ", False),
         ("de", "The angles", "Die Winkel αβγ", True),
+        ("sr_Cyrl", "It's 36 years old.", "To je oд прe 36 гoдинa.", False),  # Latin o and e
+        ("khm", "Good morning", "Guten Morgen", True),
+        ("bod", "Good morning", "早上好", True),
         ("zh_Hans", "Good morning", "早上好", False),
         ("ja", "Good morning", "おはようございます、東京", False),
         ("ja", "Good morning", "안녕하세요", True),
