@@ -16,6 +16,7 @@ from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.system_comparison import SystemOutput
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.reporting.evaluation_files import is_stale_evaluation
 from nmt_cli.runs.directory import HYPOTHESES, SCORES, RunDirectory, find_model
 from nmt_cli.text.lines import read_lines
 
@@ -63,8 +64,16 @@ class ComparedSystem:
         return f"{self.run.resolve().name}@{self.weights}" if self.weights else self.run.resolve().name
 
     def translations(self, test_set: str) -> TranslatedSet:
-        """Return the translations of a test set; a file counts as translations of every test set."""
+        """Return the translations of a test set; a file counts as translations of every test set.
+
+        Raises:
+            DataError: They are unreadable, or those of an earlier model of the run.
+        """
         if self.file is None:
+            if is_stale_evaluation(self.sets[test_set]):
+                model = self.run and str(self.run / "checkpoints" / self.weights if self.weights else self.run)
+                command = command_line("nmt", "evaluate", model or "MODEL", "--test", test_set)
+                raise DataError(f"{self.sets[test_set]}: is of an earlier model of its run; run {command}")
             return _read_hypotheses(self.sets[test_set] / HYPOTHESES)
         if self.file.suffix == ".jsonl":
             return _read_hypotheses(self.file)

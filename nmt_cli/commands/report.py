@@ -49,7 +49,7 @@ def _attention(contents: RunContents, num_lines: int, lines: Sequence[int]) -> A
     """Compute the attention of the run's model for the selected lines of its first evaluated set."""
     if not num_lines and not lines:
         return AttentionMaps(reason="Attention was not requested (--attention 0).")
-    evaluation = next((each for each in contents.evaluations if each.sentences), None)
+    evaluation = next((each for each in contents.evaluations if each.sentences and not each.is_stale), None)
     if evaluation is None:
         return AttentionMaps(reason="There are no translations yet; run nmt evaluate.")
     try:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -90,6 +90,8 @@ class StoredScore:
     signature: str
     low: float | None
     high: float | None
+    is_stale: bool = False
+    """Whether an earlier model of the run was scored."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class StoredEvaluation:
     folder: Path
     name: str
     """Name of the test set, followed by @ and the checkpoint if that was evaluated instead of the model."""
+    is_stale: bool
+    """Whether an earlier model of the run was evaluated."""
     scores: list[StoredScore]
     content: dict[str, Any]
     """scores.json."""
@@ -197,7 +201,9 @@ def read_evaluations(run: RunDirectory, report_problem: Callable[[str], object])
         if not (path / SCORES).is_file():
             continue  # unfinished, or not written by nmt
         try:
-            found.append(read_evaluation(path))
+            found.append(evaluation := read_evaluation(path))
+            if evaluation.is_stale:
+                report_problem(f"{path}: is of an earlier model of the run; run nmt evaluate again")
         except NmtError as error:
             report_problem(str(error))
     return found
@@ -209,12 +215,32 @@ def read_evaluation(folder: Path) -> StoredEvaluation:
     lines = list(_read_sentences(folder / HYPOTHESES))
     sentences = [sentence for sentence in lines if sentence is not None]
     damaged_lines = len(lines) - len(sentences)
-    return StoredEvaluation(folder, folder.resolve().name, _parse_scores(content), content, sentences, damaged_lines)
+    name, scores, is_stale = folder.resolve().name, _parse_scores(content), is_stale_evaluation(folder)
+    return StoredEvaluation(folder, name, is_stale, scores, content, sentences, damaged_lines)
 
 
 def read_scores(folder: Path) -> list[StoredScore]:
     """Read only the scores; empty if the folder has none. Raises DataError if they are damaged."""
-    return _parse_scores(_read_scores_file(folder)) if (folder / SCORES).is_file() else []
+    if not (folder / SCORES).is_file():
+        return []
+    is_stale = is_stale_evaluation(folder)
+    return [replace(score, is_stale=is_stale) for score in _parse_scores(_read_scores_file(folder))]
+
+
+def is_stale_evaluation(folder: Path) -> bool:
+    """Return whether an evaluated set belongs to an earlier model than the one in its run, as their hashes differ.
+
+    Raises:
+        DataError: The scores or the manifest of the model cannot be read.
+    """
+    path = folder.resolve()
+    run, (_, _, checkpoint) = RunDirectory(path.parent.parent), path.name.partition("@")
+    manifest = (run.checkpoints / checkpoint if checkpoint else run.model) / files.MANIFEST
+    if not manifest.exists():
+        return False  # a checkpoint that was not kept, or no run
+    provenance = _read_scores_file(folder).get("provenance")
+    with files.read_errors(manifest, DataError):
+        return not isinstance(provenance, dict) or provenance.get("model") != files.sha256(manifest)
 
 
 def _read_scores_file(folder: Path) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from nmt_cli.errors import DataError, ModelError, NmtError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.container import ancestor, container_of, read_manifest_or_empty
 from nmt_cli.reporting.evaluation_files import read_evaluation
-from nmt_cli.reporting.rendering import format_score
-from nmt_cli.reporting.run_list import format_size, list_run, list_runs, live_facts, resume_command
+from nmt_cli.reporting.run_list import describe_score, format_size, list_run, list_runs, live_facts, resume_command
 from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory, count_parameters
 from nmt_cli.runs.journal import read_journal, read_summary
 from nmt_cli.text.lines import escape_invisible
@@ -98,11 +97,11 @@ def _run(path: Path) -> Description:
     facts |= _recipe_facts(run.resolved)
     facts["checkpoints"] = ", ".join(f"{update:,}" for update in updates) or "none"
     facts["model"] = "yes" if (run.model / CONFIG).is_file() else "not yet"
-    facts |= {f"{score.name} on {name}": format_score(score.value) for name, score in listed.scores.items()}
+    facts |= {f"{score.name} on {name}": describe_score(score) for name, score in listed.scores.items()}
     facts["size"] = format_size(listed.bytes)
     if listed.live is not None:
         advice = command_line("tail", "-f", run.log)
-    elif listed.scores:
+    elif listed.scores and not any(score.is_stale for score in listed.scores.values()):
         advice = command_line("nmt", "report", path)
     elif listed.status == "finished":
         advice = command_line("nmt", "evaluate", path)
@@ -181,6 +180,8 @@ def _evaluation(path: Path) -> Description:
     if evaluation.damaged_lines:
         facts["damaged lines"] = f"{evaluation.damaged_lines:,}"
     run = ancestor(path, 2)
+    if evaluation.is_stale:
+        return Description("evaluation of an earlier model", facts, command_line("nmt", "evaluate", run))
     advice = command_line("nmt", "report", run) if RunDirectory(run).summary.is_file() else f"read {path / 'report.md'}"
     return Description("evaluation", facts, advice)
 

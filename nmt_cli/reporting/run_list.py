@@ -53,7 +53,10 @@ class ListedRun:
             "best": self.best,
             "best_update": self.best_update,
             "best_metric": self.metric or None,
-            "scores": {name: {"name": score.name, "score": score.value} for name, score in self.scores.items()},
+            "scores": {
+                name: {"name": score.name, "score": score.value, "is_stale": score.is_stale}
+                for name, score in self.scores.items()
+            },
             "bytes": self.bytes,
             "changed": self.changed,
             "live": self.live and self.live.as_json(),
@@ -135,6 +138,11 @@ def _align(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
+def describe_score(score: StoredScore) -> str:
+    """Format a score, with a remark if an earlier model of the run was scored."""
+    return format_score(score.value) + (" (earlier model)" if score.is_stale else "")
+
+
 def format_age(seconds: float) -> str:
     """Format a duration with one unit: 5 s, 12 min, 3 h, 8 d."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
@@ -153,7 +161,7 @@ def format_size(count: int) -> str:
 
 def _row(run: ListedRun) -> list[str]:
     of_model = {name: score for name, score in run.scores.items() if "@" not in name}  # not of a checkpoint
-    scores = (f"{name} {score.name} {format_score(score.value)}" for name, score in of_model.items())
+    scores = (f"{name} {score.name} {describe_score(score)}" for name, score in of_model.items())
     return [
         escape_invisible(str(run.path)),
         escape_invisible(run.status),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from fake_runs import FakeRun
+from fake_runs import FakeRun, sentence
 
 from nmt_cli import files
 from nmt_cli.data.tokenizer import Tokenizer
@@ -35,6 +35,8 @@ def full_run(fake_run: FakeRun, tmp_path: Path) -> FakeRun:
     }
     files.write_json(model / "config.json", config)
     files.write_manifest(model, {"format": 1, "averaged_updates": [200, 300]})
+    provenance = {"model": files.sha256(model / files.MANIFEST)}
+    fake_run.evaluate("test", [sentence(i, "Ja.", "Ja.") for i in range(3)], provenance=provenance)
     (tmp_path / "export").mkdir()
     files.write_manifest(tmp_path / "export", {"format": 1, "nmt": "0.1.0", "exported": "ctranslate2"})
     settings = TokenizerSettings(vocabulary_size=13, byte_fallback=False)

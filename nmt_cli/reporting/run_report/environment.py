@@ -19,7 +19,7 @@ def key_figures(contents: RunContents) -> list[Fact]:
     """Return the figures at the top of the page, most important first."""
     recipe, history, summary = contents.recipe, contents.history, contents.summary
     figures = [Fact("status", str(summary.get("status", "unknown")))]
-    for evaluation in contents.evaluations[:2]:
+    for evaluation in [each for each in contents.evaluations if not each.is_stale][:2]:
         for score in evaluation.scores[:1]:
             interval = "" if score.low is None or score.high is None else f"{score.low:.1f} to {score.high:.1f}"
             figures.append(Fact(f"{score.name} on {evaluation.name}", f"{score.value:.2f}", interval))

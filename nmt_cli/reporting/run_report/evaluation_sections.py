@@ -82,6 +82,8 @@ def _score_facts(evaluation: StoredEvaluation) -> list[Fact]:
 def _warnings(evaluation: StoredEvaluation) -> list[str]:
     entries = evaluation.content.get("warnings")
     warnings = [str(warning) for warning in entries] if isinstance(entries, list) else []
+    if evaluation.is_stale:
+        warnings.append("these are the scores of an earlier model of this run; run nmt evaluate again")
     if evaluation.damaged_lines:
         warnings.append(f"unreadable lines in hypotheses.jsonl: {evaluation.damaged_lines:,}")
     return warnings
