@@ -207,8 +207,8 @@ def _load_side(folder: Path, name: str, side: Any, special_tokens: SpecialTokens
         if path.stat().st_size > _MAX_FILE_SIZE:
             raise ModelError(f"{path}: is too large to belong to a tokenizer")
     entries = read_json(vocabulary, ModelError)
-    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise ModelError(f"{vocabulary}: is not a list of strings")
+    if not isinstance(entries, list) or not all(isinstance(entry, str) and entry for entry in entries):
+        raise ModelError(f"{vocabulary}: is not a list of strings that are not empty")
     if not isinstance(side, dict) or side.get("segmenter") not in SEGMENTERS:
         raise ModelError(f"{settings_path}: the segmenter of {name} is unknown")
     if not all(type(i) is int and 0 <= i < len(entries) for i in special_tokens.ids):

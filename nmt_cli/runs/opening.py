@@ -68,7 +68,8 @@ def begin(
     """Write the files of a run that precede its first checkpoint; `data` is the fingerprint of the prepared data."""
     before = read_summary(run) if run.summary.is_file() else {}
     if run.saved_updates():
-        _warn_of_changed_environment(run, before.get("environment", {}), environment, reporter)
+        recorded = before.get("environment")
+        _warn_of_changed_environment(run, recorded if isinstance(recorded, dict) else {}, environment, reporter)
     update_summary(
         run,
         format=1,

@@ -59,7 +59,7 @@ class CorpusStats:
     def from_json(cls, name: str, entry: Mapping[str, Any]) -> "CorpusStats":
         """Convert the result of `to_json` back. Raise KeyError, TypeError or ValueError if `entry` is malformed."""
         lengths = {
-            side: Counter({int(length): int(pairs) for length, pairs in entry["lengths"][side].items()})
+            side: Counter({int(length): int(pairs) for length, pairs in dict(entry["lengths"][side]).items()})
             for side in SIDES
         }
         shards, prefix = [int(pairs) for pairs in entry["shards"]], [int(token) for token in entry["prefix"]]
