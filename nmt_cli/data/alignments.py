@@ -16,10 +16,11 @@ import numpy as np
 from nmt_cli.data.arrays import Array, Booleans, Integers, RaggedArray, enumerate_ranges, starts_of
 from nmt_cli.data.preparation.shard_files import ALIGNMENT
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.text.lines import INVISIBLE
 
 _LINK = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _WORD = re.compile(r"[^ \t]+")
-_BOM = "\ufeff"
+_WITHOUT_INVISIBLE = str.maketrans(dict.fromkeys(INVISIBLE))
 
 WordLink = tuple[int, int]
 """0-based indices of a source word and of a target word."""
@@ -87,8 +88,8 @@ def overlapping_indices(texts: Sequence[str], others: Sequence[str]) -> list[ran
 
 
 def _spelling(text: str) -> str:
-    """Remove white space and byte order marks, which are normalised differently at the beginning of a line."""
-    return "".join(text.split()).replace(_BOM, "")
+    """Remove invisible characters, which are normalised differently at the ends of a line."""
+    return text.translate(_WITHOUT_INVISIBLE)
 
 
 def link_arrays(links: Sequence[Sequence[WordLink]]) -> tuple[Array, Integers]:

@@ -132,9 +132,10 @@ class TokenizerSettings(Section):
     """Use the tokenizer of this run, checkpoint, model or tokenizer folder, or this SentencePiece model, instead of
     training one. Of the keys below, only `extension` then has an effect."""
     extension: Extension | None = None
-    normalization: Literal["nfkc", "quotes", "punctuation", "none"] = "nfkc"
-    """Normalisation before tokenization. nfkc: Unicode NFKC and single spaces; quotes: also plain quotes, dashes and
-    spaces; punctuation: also punctuation as in Moses; none: nothing."""
+    normalization: Literal["whitespace", "nfc", "nfkc", "quotes", "punctuation", "none"] = "whitespace"
+    """Normalisation of both sides before tokenization. whitespace: single spaces, no control characters, nothing
+    visible changes; nfc, nfkc: also this Unicode form; quotes: also nfkc, plain quotes, dashes and spaces; punctuation:
+    also punctuation as in Moses; none: nothing."""
     algorithm: Literal["unigram", "bpe", "character", "byte", "word"] = "unigram"
     """Kind of subwords; unigram and bpe are trained by SentencePiece."""
     vocabulary_size: Annotated[int, Field(ge=8, le=1_000_000)] = 8000

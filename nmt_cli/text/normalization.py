@@ -1,10 +1,18 @@
-"""Text normalisations, applied to each line before tokenisation."""
+"""Text normalisations, applied to each line before tokenisation.
+
+They apply to both sides, so a translation can never contain what its normalisation replaces. The default therefore
+keeps everything that is visible: NFC decomposes letters of Bengali, Hindi and Hebrew, and NFKC turns 10² into 102, `，`
+into `,` and one vowel of Thai and Lao into two characters.
+"""
 
 import re
 import unicodedata
 from collections.abc import Callable
 
+from nmt_cli.text.lines import INVISIBLE
+
 _LINE_BREAKS = re.compile("[\x00\n\x0b\x0c\r\x1c\x1d\x1e\x85\u2028\u2029]")
+_SPACES = re.compile("[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 _SEPARATORS = re.compile("[\x00-\x1f\x7f-\x9f\u200b]")
 _SEGMENTER_SPACE = "\u2581"
 _BOM = "\ufeff"
@@ -32,6 +40,19 @@ def _unchanged(line: str) -> str:
     Leading byte order marks are removed, as they would be mistaken for that of a file.
     """
     return one_line(line).replace(_SEGMENTER_SPACE, "_").lstrip(_BOM)
+
+
+def _whitespace(line: str) -> str:
+    """Replace each run of spaces, control characters and line breaks with one space; strip invisible characters.
+
+    Other white space is kept within the line: no-break, thin, ideographic and zero-width spaces.
+    """
+    return _SPACES.sub(" ", line.replace(_SEGMENTER_SPACE, "_")).strip(INVISIBLE)
+
+
+def _nfc(line: str) -> str:
+    """Apply `whitespace` and NFC."""
+    return unicodedata.normalize("NFC", _whitespace(line))
 
 
 def _nfkc(line: str) -> str:
@@ -91,6 +112,8 @@ def _has_signs(text: str) -> bool:
 
 
 NORMALIZATIONS: dict[str, Callable[[str], str]] = {
+    "whitespace": _whitespace,
+    "nfc": _nfc,
     "nfkc": _nfkc,
     "quotes": _quotes,
     "punctuation": _punctuation,
@@ -103,16 +126,17 @@ def _is_unchanged(text: str) -> bool:
     return text.isprintable() and _SEGMENTER_SPACE not in text
 
 
-def _is_nfkc(text: str) -> bool:
+def _is_whitespace(text: str) -> bool:
     # Printable text has no white space except spaces, no control characters and no byte order marks.
-    return (
-        text.isprintable()
-        and "  " not in text
-        and _SEGMENTER_SPACE not in text
-        and text[:1] != " "
-        and text[-1:] != " "
-        and unicodedata.is_normalized("NFKC", text)
-    )
+    return _is_unchanged(text) and "  " not in text and text[:1] != " " and text[-1:] != " "
+
+
+def _is_nfc(text: str) -> bool:
+    return _is_whitespace(text) and unicodedata.is_normalized("NFC", text)
+
+
+def _is_nfkc(text: str) -> bool:
+    return _is_whitespace(text) and unicodedata.is_normalized("NFKC", text)
 
 
 def _is_quotes(text: str) -> bool:
@@ -124,6 +148,8 @@ def _is_punctuation(text: str) -> bool:
 
 
 _IS_NORMALIZED: dict[str, Callable[[str], bool]] = {
+    "whitespace": _is_whitespace,
+    "nfc": _is_nfc,
     "nfkc": _is_nfkc,
     "quotes": _is_quotes,
     "punctuation": _is_punctuation,

@@ -75,7 +75,7 @@ def test_normalized_links_rejects_invalid_link(link: str, message: str) -> None:
 
 
 @given(st.text(st.sampled_from("ab \t\xa0\u0301\u00b4\u200b\ufeff\u3000\x85\u2581\ufb01\u1100\u1161"), max_size=12))
-@pytest.mark.parametrize("normalization", ["nfkc", "none"])
+@pytest.mark.parametrize("normalization", ["whitespace", "nfc", "nfkc", "none"])
 def test_normalized_indices_match_characters_of_any_words(normalization: str, line: str) -> None:
     normalize = NORMALIZATIONS[normalization]
     after = normalize(line).split(" ")
@@ -84,7 +84,7 @@ def test_normalized_indices_match_characters_of_any_words(normalization: str, li
         links = normalized_links(f"{number}-0", (line, "x"), (normalize(line), "x"), normalize)
         linked = "".join(after[source] for source, _ in links)
         spelled = normalize(word).replace(" ", "")
-        assert set(spelled) - {"\ufeff", "\xa0", "\u3000"} <= set(linked)
+        assert set(spelled) - {"\ufeff", "\xa0", "\u200b", "\u3000"} <= set(linked)
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,39 @@
 """Normalisations follow their rules and are idempotent."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.text.normalization import NORMALIZATIONS, one_line
 
 lines = st.text(st.characters(exclude_categories=["Cs"]))
-nfkc, none = NORMALIZATIONS["nfkc"], NORMALIZATIONS["none"]
+whitespace, nfc, nfkc, none = (NORMALIZATIONS[name] for name in ("whitespace", "nfc", "nfkc", "none"))
+
+
+@pytest.mark.parametrize("space", "\t\x00\x01\x0b\x0c\r\x1c\x1f\x7f\x85\x92\u2028\u2029 ")
+def test_whitespace_collapses_spaces_and_control_characters(space: str) -> None:
+    assert whitespace(f"{space}a{space} {space}b{space}") == "a b"
+
+
+@pytest.mark.parametrize("mark", "\t\xa0\u3000\u200b\ufeff")
+def test_whitespace_strips_invisible_ends(mark: str) -> None:
+    assert whitespace(f"{mark} a{mark}{mark}") == "a"
+
+
+@pytest.mark.parametrize(
+    "text", ["10²", "2½", "，", "กำ", "ລຳ", "e\u0301", "\u09dc", "\ufb2a", "ﬁ", "a\xa0b", "a\u200bb", "ﷺ"]
+)
+def test_default_normalization_keeps_what_is_visible(text: str) -> None:
+    default = NORMALIZATIONS[TokenizerSettings().normalization]
+    assert default(f" {text}\t") == text
+
+
+@given(lines)
+def test_nfc_is_the_canonical_form_of_whitespace(line: str) -> None:
+    assert nfc(line) == unicodedata.normalize("NFC", whitespace(line))
 
 
 @pytest.mark.parametrize("space", "\t\x00\x0b\x0c\r\x1c\x1f\x85\xa0\u1680\u2003\u200b\u2028\u2029\u202f\u3000")

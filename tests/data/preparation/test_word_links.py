@@ -28,7 +28,7 @@ def test_duplicate_drops_its_alignment(make_recipe: MakeRecipe, sentences: Sente
 
 
 def test_alignment_indices_refer_to_raw_words(make_recipe: MakeRecipe, sentences: Sentences) -> None:
-    recipe = make_recipe(["1\xa0000 b", *sentences(0, 60)], ["c d", *sentences(1, 60)])
+    recipe = make_recipe(["1\xa0000 b", *sentences(0, 60)], ["c d", *sentences(1, 60)], normalization="nfkc")
     recipe = aligned(recipe, ["0-0 1-1", *[""] * 60])
     prepare(recipe)
     assert links_of(recipe)[0] == [[0, 0], [1, 0], [2, 1]]

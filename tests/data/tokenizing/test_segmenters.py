@@ -73,7 +73,7 @@ def test_each_word_begins_with_one_word_initial_piece(
     def check(line: str) -> None:
         line = tokenizer.normalize(line)
         tokens, _ = tokenizer.source.encode_batch([line])
-        assert tokenizer.source.begins_word[tokens].sum() == len(line.split())
+        assert tokenizer.source.begins_word[tokens].sum() == (line.count(" ") + 1 if line else 0)
 
     check()
 
@@ -81,7 +81,8 @@ def test_each_word_begins_with_one_word_initial_piece(
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe", "character", "byte"])
 def test_symbol_is_one_piece_everywhere(sentences: Sentences, algorithm: str) -> None:
     symbols = ["<br>", "<b", 'a,"b', "<2de>", "ﬁx", "|"]
-    tokenizer = trained([f"{line}<br>{line}" for line in sentences(0, 200)], symbols=symbols, algorithm=algorithm)
+    lines = [f"{line}<br>{line}" for line in sentences(0, 200)]
+    tokenizer = trained(lines, symbols=symbols, algorithm=algorithm, normalization="nfkc")
     assert {*tokenizer.source.ids_by_text(PieceKind.USER_DEFINED)} == {"<br>", "<b", 'a,"b', "<2de>", "fix", "|"}
 
     @settings(max_examples=100)
@@ -101,7 +102,7 @@ def test_symbol_is_one_piece_everywhere(sentences: Sentences, algorithm: str) ->
 )
 def test_invalid_symbol_is_a_recipe_error(symbol: str, message: str) -> None:
     with pytest.raises(RecipeError, match=rf"tokenizer\.symbols: .*{message}"):
-        trained(["ab"], symbols=[symbol])
+        trained(["ab"], symbols=[symbol], normalization="nfkc")
 
 
 def test_word_segmenter_rejects_symbols() -> None:
