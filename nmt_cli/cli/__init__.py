@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__, console
-from nmt_cli.cli import check, compare, evaluate, export, preprocess, report, runs, score, show, stop, train, translate
+from nmt_cli.cli import (
+    check,
+    compare,
+    evaluate,
+    export,
+    import_model,
+    preprocess,
+    report,
+    runs,
+    score,
+    show,
+    stop,
+    train,
+    translate,
+)
 from nmt_cli.cli.options import examples
 from nmt_cli.commands.stdout import discard_stdout
 from nmt_cli.errors import NmtError, ResourceError
@@ -43,6 +57,7 @@ app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=runs.EXAMPLES)(runs.runs)
 app.command(epilog=show.EXAMPLES)(show.show)
 app.command(epilog=stop.EXAMPLES)(stop.stop)
+app.command("import", epilog=import_model.EXAMPLES)(import_model.import_model)
 app.command(epilog=export.EXAMPLES)(export.export)
 
 

@@ -86,6 +86,12 @@ def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
     )
 
 
+def parameter_shapes(settings: ModelSettings, vocabulary: VocabularySpec) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a model's parameters without allocating them."""
+    with torch.device("meta"), _SkipInitialization():
+        return {name: tuple(weight.shape) for name, weight in build(settings, vocabulary).named_parameters()}
+
+
 def build_with_weights(
     settings: ModelSettings, vocabulary: VocabularySpec, weights: Mapping[str, Tensor], path: Path
 ) -> Model:

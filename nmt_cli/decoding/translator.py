@@ -82,7 +82,8 @@ class Translator:
         self._limits = SegmentLimits(config.max_tokens, settings.split_sentences_above)
         self.context = DocumentContext(tokenizer, config.context, config.max_tokens)
         eos = model.vocabulary.special_tokens.eos
-        unused = {*tokenizer.target.tags.values(), *unused_bytes(tokenizer)} - self.context.separators
+        target = tokenizer.target
+        unused = {*target.tags.values(), *target.without_piece, *unused_bytes(tokenizer)} - self.context.separators
         suppressed = sorted({*tokenizer.special_tokens.ids, *unused} - {eos})
         self.generator = Generator(model, suppressed, device, config.precision, continuation_mask(tokenizer))
         self.constraint_builder = ConstraintBuilder(tokenizer, options, settings.glossary_bonus)

@@ -137,6 +137,8 @@ def _model(path: Path) -> Description:
             facts["subwords"] = f"{vocabulary.get('source_size')} source, {vocabulary.get('target_size')} target"
     if isinstance(manifest, dict) and isinstance(manifest.get("averaged_updates"), list):
         facts["average of updates"] = ", ".join(map(str, manifest["averaged_updates"]))
+    if isinstance(manifest, dict) and isinstance(manifest.get("imported"), str):
+        facts["imported from"] = f"{manifest['imported']}, licence: {manifest.get('licence') or 'not named'}"
     return Description("model", facts | _parameter_facts(path), _translate_command(path), [path])
 
 

@@ -1,5 +1,7 @@
 """Checkpoints: written atomically, verified when loaded, pruned, averaged."""
 
+import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,23 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with files.new_file(path) as file:
         file.write(save(plain))
+
+
+def write_tensor_stream(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], tensors: Iterable[tuple[str, Tensor]]
+) -> None:
+    """Write fp32 tensors as safetensors, atomically, while they are made: those of `shapes`, in the same order."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        start, end = end, end + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
+    content = json.dumps(header).encode()
+    content += b" " * (-len(content) % 8)
+    with files.new_file(path) as file:
+        file.write(len(content).to_bytes(8, "little") + content)
+        for (name, tensor), (expected, shape) in zip(tensors, shapes.items(), strict=True):
+            assert name == expected and tensor.shape == shape and tensor.dtype == torch.float32
+            file.write(tensor.contiguous().numpy().data)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

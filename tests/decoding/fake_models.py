@@ -216,7 +216,7 @@ class CharacterTokenizer:
     """A token for each character that it has met; the table is as large as the texts are varied."""
 
     special_tokens = DEFAULT_SPECIAL_TOKENS
-    target = SimpleNamespace(entries=[], tags={}, byte_values=dict, ids_by_text=lambda *kinds: {})
+    target = SimpleNamespace(entries=[], tags={}, without_piece=set(), byte_values=dict, ids_by_text=lambda *kinds: {})
     factors = FactorValues()
 
     def __init__(self) -> None:

@@ -105,9 +105,16 @@ class Vocabulary:
 
     @cached_property
     def begins_word(self) -> Booleans:
-        """[V], whether each token begins a word."""
-        assert WORD_START in self.entries and not any(WORD_START in entry[1:] for entry in self.entries)
+        """[V], whether each token begins a word. ModelError for an imported tokenizer whose tokens may span words."""
+        if any(WORD_START in self.entries[i][1:] for i in self.ids_by_text(PieceKind.NORMAL).values()):
+            raise ModelError("the tokenizer of this model has tokens that span words, so its words cannot be found")
         return np.array([entry.startswith(WORD_START) for entry in self.entries])
+
+    @property
+    def without_piece(self) -> set[int]:
+        """Ids of entries that are neither special tokens nor tags, and that no text becomes."""
+        pieces, others = enumerate(self._piece_indices), self._ids_without_text | {self.special_tokens.unk}
+        return {i for i, piece in pieces if piece == self.segmenter.unk and i not in others}
 
     def ids_by_text(self, *kinds: PieceKind) -> dict[str, int]:
         """Return the ids of the pieces of some kinds by text, one kind after another."""

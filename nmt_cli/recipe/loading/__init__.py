@@ -8,7 +8,6 @@ import yaml
 from pydantic import ValidationError
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading.errors import MAX_ISSUES, collect_issues, error_key
 from nmt_cli.recipe.loading.parsing import (
     Document,
@@ -48,11 +47,11 @@ def recipe_or_none(path: Path) -> Recipe | None:
     return load_recipe(path) if path.suffix in (".yaml", ".yml") and path.is_file() else None
 
 
-def override(settings: AfterTraining, overrides: Sequence[str]) -> AfterTraining:
+def override(settings: _Root, overrides: Sequence[str]) -> _Root:
     """Return the settings with overrides such as `decoding.beam_size=1` applied."""
     location = Location(" ".join(f"--set {option}" for option in overrides))
     document = Document(settings.model_dump(mode="json"), {(): location})
-    return _validate_with_overrides(AfterTraining, document, overrides)
+    return _validate_with_overrides(type(settings), document, overrides)
 
 
 def resolved_yaml(recipe: Recipe) -> str:

@@ -1,0 +1,95 @@
+"""Import of encoder-decoders in the format of Hugging Face transformers (Wolf et al. 2020)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from nmt_cli.errors import ModelError
+from nmt_cli.interop.foreign import ForeignModel, SafetensorsSource, TensorSource, read_object
+from nmt_cli.interop.huggingface import bart, t5
+from nmt_cli.interop.huggingface.architecture import Architecture, Config
+from nmt_cli.interop.huggingface.generation import decoding_settings
+from nmt_cli.interop.huggingface.tokenizers import load_tokenizer
+from nmt_cli.interop.torch_weights import converted_to_safetensors
+
+CONFIG = "config.json"
+
+_FAMILIES: dict[str, Callable[[Config, TensorSource], Architecture]] = {
+    "marian": bart.marian,
+    "pegasus": bart.pegasus,
+    "bart": bart.bart,
+    "mbart": bart.mbart,
+    "m2m_100": bart.m2m_100,
+    "t5": t5.t5,
+    "mt5": t5.t5,
+    "umt5": t5.umt5,
+}
+"""By `model_type`."""
+
+
+def is_huggingface(folder: Path) -> bool:
+    """Return whether a folder contains a model of this format."""
+    return (folder / CONFIG).is_file() and "model_type" in read_object(folder / CONFIG)
+
+
+def load(folder: Path, scratch: Path) -> ForeignModel:
+    """Describe the model in a folder.
+
+    Args:
+        scratch: An empty folder for converted files.
+
+    Raises:
+        ModelError: A file is missing or damaged, or something cannot be represented.
+    """
+    config = Config(folder / CONFIG)
+    tokenizer, languages = load_tokenizer(folder, config.values)
+    tensors, warnings = _tensors(folder, scratch)
+    found = architecture(config, tensors)
+    decoding, ignored = decoding_settings(folder, config.values)
+    return ForeignModel(
+        f"Hugging Face {config.values['model_type']}",
+        found.settings,
+        found.parameters,
+        tensors,
+        tokenizer,
+        # Two positions are for the tokens that begin and end a sentence.
+        config.get("max_position_embeddings", int, config.get("n_positions", int, 512)) - 2,
+        found.redundant,
+        languages,
+        decoding,
+        [*warnings, *ignored],
+    )
+
+
+def architecture(config: Config, tensors: TensorSource) -> Architecture:
+    """Translate a configuration; ModelError if nmt cannot represent it."""
+    family = config.get("model_type", str)
+    if family not in _FAMILIES or config.values.get("is_encoder_decoder") is False:
+        known = ", ".join(_FAMILIES)
+        raise ModelError(
+            f"{config.path}: model_type: {family} is not supported; supported encoder-decoders are {known}"
+        )
+    try:
+        return _FAMILIES[family](config, tensors)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ModelError(f"{config.path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _tensors(folder: Path, scratch: Path) -> tuple[SafetensorsSource, list[str]]:
+    """Return the tensors of a folder, and warnings."""
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        paths, index = [folder / name], folder / f"{name}.index.json"
+        if index.is_file():
+            names = read_object(index).get("weight_map")
+            if not isinstance(names, dict) or not all(isinstance(file, str) for file in names.values()):
+                raise ModelError(f"{index}: weight_map: must map tensors to files")
+            paths = [folder / Path(file).name for file in sorted(set(names.values()))]
+        if not paths[0].is_file():
+            continue
+        if name == "model.safetensors":
+            return SafetensorsSource(paths), []
+        converted = [converted_to_safetensors(path, scratch / f"{path.name}.safetensors") for path in paths]
+        return SafetensorsSource(converted), [f"{paths[0]}: is a pickle; prefer a model in safetensors"]
+    raise ModelError(f"{folder}: has neither model.safetensors nor pytorch_model.bin")

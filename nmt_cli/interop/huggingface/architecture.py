@@ -1,0 +1,65 @@
+"""Configurations of Hugging Face models, and what they become in nmt."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from torch import Tensor
+
+from nmt_cli.errors import ModelError
+from nmt_cli.interop.foreign import Part, read_object
+from nmt_cli.recipe.model import TransformerSettings
+
+_T = TypeVar("_T")
+
+
+class Config:
+    """A config.json, whose keys are read by type."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.values = path, read_object(path)
+
+    def get(self, key: str, kind: type[_T], default: _T | None = None) -> _T:
+        """Return a value; ModelError if it is missing without a default, or of another type."""
+        value = self.values.get(key)
+        value = default if value is None else value
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            found = "is missing" if value is None else f"is {value!r}"
+            raise ModelError(f"{self.path}: {key}: {found}, but must be of type {kind.__name__}")
+        return value
+
+    def choice(self, key: str, known: Mapping[str, str], default: str | None = None) -> str:
+        """Return the nmt name of a value; ModelError if it has none."""
+        value = self.get(key, str, default)
+        if value not in known:
+            raise ModelError(f"{self.path}: {key}: {value} is not supported; supported are {', '.join(known)}")
+        return known[value]
+
+    def of_both_sides(self, name: str, kind: type[_T]) -> _T:
+        """Return a value that encoder and decoder must have in common."""
+        encoder, decoder = (self.get(f"{side}_{name}", kind) for side in ("encoder", "decoder"))
+        if encoder != decoder:
+            raise ModelError(f"{self.path}: decoder_{name}: {decoder} is not supported, as encoder_{name} is {encoder}")
+        return encoder
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The settings of a model and where its parameters are; see ForeignModel."""
+
+    settings: TransformerSettings
+    parameters: Mapping[str, Sequence[Part]]
+    redundant: Mapping[str, str | Tensor | None]
+
+
+def layer_parts(
+    side: str, prefix: str, count: int, names: Mapping[str, tuple[str, ...]], infix: str = ""
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each part of each layer, and the names of what it consists of."""
+    for layer in range(count):
+        for ours, theirs in names.items():
+            if side == "decoder" or not ours.startswith("cross_attention"):
+                yield f"{side}.{layer}.{ours}", [f"{prefix}.{layer}.{infix}{name}" for name in theirs]

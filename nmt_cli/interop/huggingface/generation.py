@@ -1,0 +1,55 @@
+"""The generation settings of a Hugging Face model as settings of `decoding`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nmt_cli.interop.foreign import read_object
+
+_NAMES = {
+    "num_beams": "beam_size",
+    "length_penalty": "length_penalty",
+    "early_stopping": "early_stopping",
+    "no_repeat_ngram_size": "no_repeat_ngram_size",
+    "num_beam_groups": "num_beam_groups",
+}
+"""Settings that mean the same in nmt."""
+_NEUTRAL: Mapping[str, Any] = {
+    "do_sample": False,
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "diversity_penalty": 0.0,
+    "bad_words_ids": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "forced_decoder_ids": None,
+    "exponential_decay_length_penalty": None,
+    "penalty_alpha": None,
+    "constraints": None,
+    "renormalize_logits": False,
+    "guidance_scale": None,
+    "min_new_tokens": None,
+    "max_new_tokens": None,
+}
+"""Settings that change translations and are not imported, with the values that change nothing."""
+
+
+def decoding_settings(folder: Path, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings of `decoding`, and a warning for each generation setting that nmt does not follow."""
+    path = folder / "generation_config.json"
+    given = {**config, **(read_object(path) if path.is_file() else {})}
+    pad, penalty = given.get("pad_token_id"), float(given.get("length_penalty") or 1.0)
+    decoding: dict[str, Any] = {"strategy": "beam", "beam_size": 1}
+    decoding |= {ours: given[theirs] for theirs, ours in _NAMES.items() if given.get(theirs)}
+    decoding["length_penalty"] = penalty if "length_penalty" not in given else float(given["length_penalty"])
+    # Their lengths include the tokens that begin and end a translation.
+    if isinstance(given.get("max_length"), int) and given["max_length"] > 3:
+        decoding["max_length"] = given["max_length"] - 2
+    if isinstance(given.get("min_length"), int) and given["min_length"] > 3:
+        decoding["min_length"] = given["min_length"] - 2
+    ignored = [
+        f"{path.name}: {name}: {given[name]} is not imported"
+        for name, neutral in _NEUTRAL.items()
+        if given.get(name, neutral) != neutral and not (name == "bad_words_ids" and given[name] == [[pad]])
+    ]
+    return decoding, ignored

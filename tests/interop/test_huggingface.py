@@ -1,0 +1,227 @@
+"""Models of Hugging Face transformers are imported exactly, or refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from foreign_models import sentencepiece, write_json, write_marian
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nmt_cli.commands.import_model import import_model
+from nmt_cli.commands.loading import load_model
+from nmt_cli.commands.translators import create_translator
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.interop.foreign import ForeignModel, SafetensorsSource, check_tensors, converted
+from nmt_cli.interop.huggingface import architecture
+from nmt_cli.interop.huggingface.architecture import Config
+from nmt_cli.interop.huggingface.tokenizers import load_tokenizer
+from nmt_cli.models import build
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
+from nmt_cli.reporting.inspection import describe_path
+
+TINY = Path(__file__).parents[3] / "shared" / "artefacts" / "hf_tiny"
+has_tiny = pytest.mark.skipif(not TINY.is_dir(), reason=f"{TINY}, models with the outputs of transformers, is missing")
+
+
+def read_tiny(folder: Path) -> Model:
+    tensors = SafetensorsSource([folder / "model.safetensors"])
+    found = architecture(Config(folder / "config.json"), tensors)
+    model = build(found.settings, VocabularySpec(60, 60)).eval()
+    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    foreign = ForeignModel("", found.settings, found.parameters, tensors, None, 1, found.redundant)  # type: ignore[arg-type]
+    check_tensors(foreign, shapes)
+    model.load_state_dict(dict(converted(foreign, shapes)))
+    return model
+
+
+@torch.inference_mode()
+def logits(model: Model, golden: dict[str, Tensor]) -> Tensor:
+    source = ModelInputs.from_ids(golden["input_ids"].long(), golden["attention_mask"].sum(1))
+    output = model.decode(model.encode(source), DecoderInput(golden["decoder_input_ids"].long()))
+    return model.logits(output).view(golden["logits"].shape)
+
+
+@has_tiny
+@pytest.mark.parametrize(
+    ("family", "tolerance"),
+    [*((family, 1e-5) for family in ("bart", "m2m100", "marian", "mbart", "pegasus", "t5")), ("t5v11", 3e-5)],
+)
+def test_logits_equal_those_of_transformers(family: str, tolerance: float) -> None:
+    golden = load_file(TINY / family / "golden.safetensors")
+    model = read_tiny(TINY / family)
+
+    found = logits(model, golden)
+
+    assert (found - golden["logits"]).abs().max() < tolerance
+    # In fp64, t5v11 differs from transformers by 3.1e-5: its scores of attention are large.
+    assert (logits(model.double(), golden) - found).abs().max() < 2e-5
+
+
+def test_imported_model_translates_shows_its_source_and_keeps_its_licence(tmp_path: Path) -> None:
+    tensors = write_marian(tmp_path / "source")
+
+    import_model(tmp_path / "source", tmp_path / "model")
+
+    loaded = load_model(tmp_path / "model")
+    assert torch.equal(loaded.model.embeddings.target.weight, tensors["model.shared.weight"])
+    assert (loaded.config.source_language, loaded.config.target_language) == ("en", "deu")
+    assert (loaded.decoding.beam_size, loaded.decoding.max_length) == (3, 38)
+    description = describe_path(tmp_path / "model")
+    assert "cc-by-4.0" in description.facts["imported from"]
+    assert (tmp_path / "model" / "source" / "README.md").is_file()
+    options = TranslateOptions(target_language="fra", word_scores=True)
+    found = [*create_translator(loaded, options).translate([Request("bal ｄems gir."), Request("")])]
+    assert found[0].best.text
+    assert found[1].best.text == ""
+
+
+def test_marian_tokenizer_maps_pieces_of_two_sentencepiece_models_to_one_vocabulary(tmp_path: Path) -> None:
+    write_marian(tmp_path / "source")
+    ids = json.loads((tmp_path / "source" / "vocab.json").read_bytes())
+    config = json.loads((tmp_path / "source" / "config.json").read_bytes())
+
+    tokenizer, _ = load_tokenizer(tmp_path / "source", config)
+
+    assert tokenizer.source.entries == tokenizer.target.entries == list(ids)
+    (row,) = tokenizer.encode_source(["bal ｄems gir"])  # its own normalisation applies
+    assert tokenizer.source.decode([row]) == ["bal dems gir"]
+    assert [list(ids)[i] for i in row] == segmented(tmp_path / "source" / "source.spm", "bal dems gir")
+    assert tokenizer.tag_id("2deu") == ids[">>deu<<"]
+    # A word of the other side can be generated, too.
+    assert tokenizer.decode_target([row]) == ["bal dems gir"]
+    tokenizer.save(tmp_path / "saved")
+    assert Tokenizer.load(tmp_path / "saved").fingerprint == tokenizer.fingerprint
+
+
+def segmented(path: Path, line: str) -> list[str]:
+    from sentencepiece import SentencePieceProcessor
+
+    pieces: list[str] = SentencePieceProcessor(model_file=str(path)).encode(line, out_type=str)
+    return pieces
+
+
+def test_t5_tokenizer_keeps_sentinels_and_nameless_rows(tmp_path: Path) -> None:
+    (tmp_path / "spiece.model").write_bytes(sentencepiece(60, pad_id=0, eos_id=1, unk_id=2, bos_id=-1))
+    config = {"model_type": "t5", "vocab_size": 170, "pad_token_id": 0, "eos_token_id": 1}
+
+    tokenizer, _ = load_tokenizer(tmp_path, config)
+
+    assert tokenizer.joint
+    assert tokenizer.source.entries[60] == "<extra_id_99>"
+    assert tokenizer.source.entries[159] == "<extra_id_0>"
+    assert len(tokenizer.source) == 170
+    assert set(range(60, 170)) <= tokenizer.target.without_piece
+    assert tokenizer.special_tokens.decoder_start == 0
+    assert tokenizer.decode_target(tokenizer.encode_target(["bal dems girton"])) == ["bal dems girton"]
+
+
+def test_pegasus_tokenizer_shifts_ids(tmp_path: Path) -> None:
+    (tmp_path / "spiece.model").write_bytes(sentencepiece(60, pad_id=0, eos_id=1, unk_id=2, bos_id=-1))
+    config = {"model_type": "pegasus", "vocab_size": 163, "pad_token_id": 0, "eos_token_id": 1}
+
+    tokenizer, _ = load_tokenizer(tmp_path, config)
+
+    assert tokenizer.special_tokens.unk == 105
+    (row,) = tokenizer.encode_source(["bal dems girton"])
+    assert min(row) > 105
+    assert tokenizer.decode_target([row]) == ["bal dems girton"]
+
+
+def change(folder: Path, name: str, **changes: Any) -> None:
+    write_json(folder / name, json.loads((folder / name).read_bytes()) | changes)
+
+
+def test_unused_missing_or_misshapen_tensors_are_refused(tmp_path: Path) -> None:
+    tensors = write_marian(tmp_path / "source")
+    file = tmp_path / "source" / "model.safetensors"
+    odd = tensors["final_logits_bias"].clone()
+    for changed, name in (
+        (tensors | {"model.decoder.gate.weight": odd}, "model.decoder.gate.weight"),
+        ({key: value for key, value in tensors.items() if ".fc1" not in key}, "fc1"),
+        (tensors | {"model.encoder.layers.0.fc1.bias": odd}, "fc1.bias"),
+        (tensors | {"lm_head.weight": tensors["model.shared.weight"] + 1}, "lm_head.weight"),
+        (tensors | {"model.encoder.embed_positions.weight": torch.randn(64, 16)}, "embed_positions"),
+        (tensors | {"model.encoder.layers.0.fc2.bias": torch.full((16,), torch.nan)}, "fc2.bias"),
+        (tensors | {"model.shared.weight": tensors["model.shared.weight"].to(torch.int8)}, "int8"),
+    ):
+        save_file(changed, file)
+        with pytest.raises(ModelError, match=name):
+            import_model(tmp_path / "source", tmp_path / "model")
+        assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model_type": "led"},
+        {"activation_function": "mish"},
+        {"decoder_ffn_dim": 32},
+        {"d_model": "16"},
+        {"d_model": -4},
+        {"vocab_size": 10**12},
+        {"eos_token_id": -1},
+        {"encoder_layers": 10**9},
+        {"is_encoder_decoder": False},
+    ],
+)
+def test_unsupported_or_hostile_configuration_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    write_marian(tmp_path / "source")
+    change(tmp_path / "source", "config.json", **changes)
+    with pytest.raises(ModelError):
+        import_model(tmp_path / "source", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_pickle_is_read_in_a_child_process_and_gives_the_same_model(tmp_path: Path) -> None:
+    tensors = write_marian(tmp_path / "source")
+    import_model(tmp_path / "source", tmp_path / "safe")
+    (tmp_path / "source" / "model.safetensors").unlink()
+    torch.save(tensors, tmp_path / "source" / "pytorch_model.bin")
+
+    import_model(tmp_path / "source", tmp_path / "pickled")
+
+    safe, pickled = (tmp_path / name / "model.safetensors" for name in ("safe", "pickled"))
+    assert safe.read_bytes() == pickled.read_bytes()
+
+
+class Executed:
+    """An object whose unpickling would create a file."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("executed"),)
+
+
+def test_pickle_with_code_is_refused_and_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_marian(tmp_path / "source")
+    (tmp_path / "source" / "model.safetensors").unlink()
+    torch.save({"a": Executed()}, tmp_path / "source" / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin"):
+        import_model(tmp_path / "source", tmp_path / "model")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_other_folders_are_refused_and_kept(tmp_path: Path) -> None:
+    write_marian(tmp_path / "source")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "note.txt").write_text("keep")
+    with pytest.raises(RecipeError, match="mine"):
+        import_model(tmp_path / "source", tmp_path / "mine")
+    with pytest.raises(ModelError, match="Hugging Face"):
+        import_model(tmp_path / "mine", tmp_path / "model")
+    assert [each.name for each in (tmp_path / "mine").iterdir()] == ["note.txt"]
+
+
+def test_settings_of_the_import_change_the_model_and_its_decoding(tmp_path: Path) -> None:
+    write_marian(tmp_path / "source")
+    changes = ["model.positions.spacing=t2t", "decoding.beam_size=2"]
+    import_model(tmp_path / "source", tmp_path / "model", ("en", "fra"), changes)
+    config = load_model(tmp_path / "model").config
+    assert config.target_language == "fra"
+    assert config.model.positions.spacing == "t2t"
+    assert config.decoding.beam_size == 2
