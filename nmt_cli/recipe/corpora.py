@@ -39,7 +39,7 @@ class _CorpusSection(Section):
 
 
 class LinesCorpus(_CorpusSection):
-    """Two files; line n of one is the translation of line n of the other. Plain text, or gzip, zstd or xz."""
+    """Two files; line n of one is the translation of line n of the other. Plain text, or gzip, bzip2, xz or zstd."""
 
     format: Literal["lines"] = "lines"
     """Format of the corpus."""
@@ -62,7 +62,7 @@ class TsvCorpus(_CorpusSection):
     format: Literal["tsv"] = "tsv"
     """Format of the corpus."""
     file: File
-    """The table; plain text, or gzip, zstd or xz."""
+    """The table; plain text, or gzip, bzip2, xz or zstd."""
     source: Column = 1
     """Column of the source."""
     target: Column = 2
@@ -86,7 +86,7 @@ class JsonlCorpus(_CorpusSection):
     format: Literal["jsonl"] = "jsonl"
     """Format of the corpus."""
     file: File
-    """The objects; plain text, or gzip, zstd or xz."""
+    """The objects; plain text, or gzip, bzip2, xz or zstd."""
     source: FieldName = "source"
     """Field of the source; `translation.en` is the field `en` of the object `translation`."""
     target: FieldName = "target"
@@ -110,7 +110,7 @@ class TmxCorpus(_CorpusSection):
     format: Literal["tmx"] = "tmx"
     """Format of the corpus."""
     file: File
-    """The translation memory; plain, or gzip, zstd or xz."""
+    """The translation memory; plain, or gzip, bzip2, xz or zstd."""
 
     @property
     def files(self) -> dict[str, Path]:
@@ -128,7 +128,7 @@ class _TrainingKeys(Section):
 
 
 class LearnedLines(_TrainingKeys, LinesCorpus):
-    """Two files; line n of one is the translation of line n of the other. Plain text, or gzip, zstd or xz."""
+    """Two files; line n of one is the translation of line n of the other. Plain text, or gzip, bzip2, xz or zstd."""
 
     alignment: File | None = None
     """File with word alignments: line n links words of pair n by 0-based index, source first, such as `0-0 1-2`."""

@@ -1,5 +1,6 @@
-"""Read files compressed with gzip, xz or zstd, with one or several members, and detect damage."""
+"""Read files compressed with gzip, bzip2, xz or zstd, with one or several members, and detect damage."""
 
+import bz2
 import gzip
 import io
 import lzma
@@ -10,6 +11,9 @@ from typing import IO, Any
 
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ\x00"
+_LZMA = b"\x5d\x00\x00"
+"""The older format of xz."""
+_BZIP2 = tuple(b"BZh%d" % level for level in range(1, 10))
 _ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + number]) + b"\x2a\x4d\x18" for number in range(16)))
 """A frame, or a skippable frame, with which files of pzstd begin."""
 _MAX_MAGIC_BYTES = 6
@@ -20,7 +24,7 @@ class DecompressionError(Exception):
     """A compressed file is damaged. The message gives the format and the cause."""
 
 
-def decompressed(file: io.BufferedReader) -> IO[bytes]:
+def decompressed(file: io.BufferedReader) -> io.BufferedReader:
     """Return a stream of the decompressed content; the file itself if it is not compressed.
 
     Reading raises DecompressionError if the file is truncated or a checksum does not match.
@@ -30,7 +34,10 @@ def decompressed(file: io.BufferedReader) -> IO[bytes]:
     if magic.startswith(_GZIP):
         read = gzip.GzipFile(fileobj=file).read
         return io.BufferedReader(_Checked(file, "gzip", read, gzip.BadGzipFile, zlib.error), _BLOCK)
-    if magic.startswith(_XZ):
+    if magic.startswith(_BZIP2):
+        read = _Members(file, bz2.BZ2Decompressor).read
+        return io.BufferedReader(_Checked(file, "bzip2", read, OSError), _BLOCK)
+    if magic.startswith((_XZ, _LZMA)):
         read = _Members(file, lzma.LZMADecompressor, padding=b"\0").read
         return io.BufferedReader(_Checked(file, "xz", read, lzma.LZMAError), _BLOCK)
     if magic.startswith(_ZSTD):
@@ -67,6 +74,8 @@ class _Checked(io.RawIOBase):
         try:
             content = self._read(len(buffer))
         except self._error_classes as error:
+            if isinstance(error, OSError) and error.errno is not None:  # of the file; bz2 sets no number
+                raise
             raise DecompressionError(f"damaged {self._kind} ({error})") from error
         buffer[: len(content)] = content
         return len(content)

@@ -1,5 +1,6 @@
 """Read lines of text as bytes, split at newlines only, and decode them as UTF-8."""
 
+import io
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import IO
 from nmt_cli.console import warn
 from nmt_cli.errors import DataError
 from nmt_cli.text.compression import DecompressionError, decompressed
+from nmt_cli.text.signatures import HEAD_BYTES, check_is_text
 
 MAX_LINE_BYTES = 10_000_000
 """A longer line is not a sentence and most likely not text."""
@@ -52,6 +54,9 @@ def decode_lines(stream: IO[bytes], name: str, on_replaced: Callable[[int], None
         name: Name of the stream in messages.
         on_replaced: Called with the number of each line with invalid UTF-8.
         first: Number of the first line, for a stream that begins within a file.
+
+    Raises:
+        DataError: The stream cannot be read, or begins like an archive, a document or text in another encoding.
     """
     for number, _, line in _raw_lines(stream, name, first):
         try:
@@ -62,13 +67,22 @@ def decode_lines(stream: IO[bytes], name: str, on_replaced: Callable[[int], None
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes. Compression (gzip, xz, zstd) is detected by content, not by name."""
+def open_text(path: Path, *, accepts_xml: bool = False) -> Iterator[IO[bytes]]:
+    """Open a file for reading bytes. Compression (gzip, bzip2, xz, zstd) is detected by content, not by name.
+
+    Args:
+        accepts_xml: The file is XML, in any encoding that it declares.
+
+    Raises:
+        DataError: The file cannot be read, or is an archive, a document or text in another encoding.
+    """
     with reading_errors(str(path)):
         file = path.open("rb")
     with file:
         with reading_errors(str(path)):
             stream = decompressed(file)
+            head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
+        check_is_text(head, str(path), accepts_xml=accepts_xml)
         yield stream
 
 
@@ -112,6 +126,10 @@ def warn_about_bom(name: str) -> None:
 def _raw_lines(stream: IO[bytes], name: str, first: int = 1) -> Iterator[tuple[int, int, bytes]]:
     """Yield number, offset in bytes and content of each line."""
     number, offset = first - 1, 0
+    if number == 0 and isinstance(stream, io.BufferedReader):
+        with reading_errors(name):
+            head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
+        check_is_text(head, name)
     while True:
         with reading_errors(name):
             line = stream.readline(MAX_LINE_BYTES + 2)  # two bytes for the line end

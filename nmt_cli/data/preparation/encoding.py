@@ -73,6 +73,7 @@ def drop_reasons(data: Data) -> dict[str, str]:
         "not_utf8": "a line is not UTF-8",
         "no_record": "a line is not a record of the format",
         "no_language": "one of the languages is missing",
+        "no_segment": "a translation unit has no segment in one of the languages, or an unequal number of subflows",
         "factors": "a factor does not have one value per word",
         **{each.name: each.description for each in filters if not isinstance(each, KeyFilter)},
         "too_long": f"a side has more than {data.max_length:,} subwords",

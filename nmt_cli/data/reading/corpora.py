@@ -7,7 +7,7 @@ from nmt_cli.data.alignments import words_of
 from nmt_cli.data.reading.examples import SOURCE_COLUMN, DropCounts, DroppedExample, Examples, OnError
 from nmt_cli.data.reading.raw_chunks import RawChunk, decoded_lines, raw_lines, raw_offset, read_in_lockstep
 from nmt_cli.data.reading.records import InvalidRecordError, has_header, record_fields, record_parser
-from nmt_cli.data.reading.tmx import drop_incomplete
+from nmt_cli.data.reading.tmx import drop_unpaired
 from nmt_cli.data.reading.tmx import read_chunks as read_tmx_chunks
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.corpora import AnyCorpus, JsonlCorpus, TmxCorpus, TsvCorpus
@@ -89,7 +89,7 @@ class _ChunkDecoder:
             case TsvCorpus() | JsonlCorpus():
                 records, columns = self._parsed(self._corpus, records, columns["file"])
             case TmxCorpus():
-                records, columns = drop_incomplete(records, columns, self.drops)
+                records, columns = drop_unpaired(records, columns, self.drops, stops=self._stops)
         if getattr(self._corpus, "factors", None):
             records, columns = self._with_complete_factors(records, columns)
         return Examples(columns.pop("source"), columns.pop("target"), records, columns)

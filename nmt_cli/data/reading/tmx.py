@@ -1,171 +1,122 @@
-"""Translation memories (TMX 1.4 and earlier), read as a stream of translation units."""
+"""Translation memories (TMX 1.4 and earlier): from units to pairs of two languages."""
 
 from collections import Counter
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any
-from xml.parsers import expat
+from collections.abc import Iterator, Sequence
+from functools import cache
 
+from nmt_cli.console import warn
 from nmt_cli.data.reading.examples import DropCounts, DroppedExample
 from nmt_cli.data.reading.raw_chunks import MAX_CHUNK_BYTES, RawChunk
+from nmt_cli.data.reading.tmx_units import Unit, Variant, canonical_code, read_units
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.corpora import TmxCorpus
-from nmt_cli.text import lines as text_lines
 
-_BLOCK = 1 << 16
-_INLINE_CODES = frozenset({"bpt", "ept", "ph", "it", "ut"})
-"""Elements of a segment that contain markup of another format and no text. The content of `hi` is text."""
-_KEYS = ("source", "target", "missing")
+_KEYS = ("source", "target", "problem")
+_Row = tuple[str, str, str]
 
 
 def read_chunks(corpus: TmxCorpus, languages: tuple[str, str], max_records: int) -> Iterator[RawChunk]:
-    """Yield the units of a translation memory.
+    """Yield the pairs of a translation memory, and a record for each unit without one.
 
-    The columns are `source`, `target`, and `missing`: the languages that a unit lacks. Newlines in a text become
-    spaces. A variant has a language if both have the same code, or else if its code begins with that of the language:
-    en-US is English.
+    The columns are `source`, `target`, and `problem`: empty, or why the record is not a pair, perhaps with a tab and a
+    message. Newlines in a text become spaces. A variant has a language if both have the same code, or, where a unit has
+    no such variant, if its code begins with that of the language: en-US is English.
 
     Raises:
         DataError: The file is not TMX, or no unit has both languages.
     """
     wanted = (corpus.source_language or languages[0], corpus.target_language or languages[1])
-    found: Counter[str] = Counter()
-    first, num_pairs, units, size = 1, 0, [], 0
-    for variants in _units(corpus):
-        found.update(variants.keys())
-        sides = [_of_language(variants, language) for language in wanted]
-        missing = [language for language, text in zip(wanted, sides, strict=True) if text is None]
-        num_pairs += not missing
-        unit = (sides[0] or "", sides[1] or "", " ".join(missing))
-        units.append(unit)
-        size += sum(map(len, unit))
-        if (first + len(units) - 1) % max_records == 0 or size >= MAX_CHUNK_BYTES:
-            yield _chunk(first, units)
-            first, units, size = first + len(units), [], 0
-    if units:
-        yield _chunk(first, units)
+    found, used = Counter[str](), tuple(Counter[str]() for _ in wanted)
+    first, num_pairs, rows, size = 1, 0, list[_Row](), 0
+    for unit in read_units(corpus.file):
+        found.update([*dict.fromkeys(each.language for each in unit.variants)])
+        for row in _rows(unit, wanted, used):
+            num_pairs += not row[2]
+            rows.append(row)
+            size += sum(map(len, row))
+            if (first + len(rows) - 1) % max_records == 0 or size >= MAX_CHUNK_BYTES:
+                yield _chunk(first, rows)
+                first, rows, size = first + len(rows), [], 0
+    if rows:
+        yield _chunk(first, rows)
     if not num_pairs:
-        languages_found = ", ".join(f"{name} ({count:,})" for name, count in found.most_common(20)) or "none"
         raise DataError(
-            f"{corpus.file}: no unit has both {wanted[0]} and {wanted[1]}; its languages are {languages_found}; "
-            "set source_language and target_language of the corpus"
+            f"{corpus.file}: no unit has both {wanted[0]} and {wanted[1]};"
+            f" its languages are {_listed(found) or 'none'}; set source_language and target_language of the corpus"
         )
+    for key, language, codes in zip(("source_language", "target_language"), wanted, used, strict=True):
+        if len(codes) > 1:
+            _warn_once(f"{corpus.file}: {language} is {_listed(codes)}, and all are used; choose one with {key}")
 
 
-def drop_incomplete(
-    records: list[int], columns: dict[str, list[str]], drops: DropCounts
+_warn_once = cache(warn)
+
+
+def _listed(codes: Counter[str]) -> str:
+    return ", ".join(f"{code or '(none)'} ({count:,})" for code, count in codes.most_common(20))
+
+
+def _rows(unit: Unit, wanted: tuple[str, str], used: Sequence[Counter[str]]) -> Iterator[_Row]:
+    """Yield a row for each variant in the wanted languages, and count the codes of these."""
+    if unit.error:
+        yield _one_line(unit.raw), "", f"no_record\t{_one_line(unit.error)}"
+        return
+    sides = [_of_language(unit.variants, canonical_code(language)) for language in wanted]
+    with_text = [[each for each in side if each.text is not None] for side in sides]
+    if not all(with_text):
+        shown = [(side[0].text or "") if side else "" for side in with_text]
+        yield shown[0], shown[1], "no_segment" if all(sides) else "no_language"
+        return
+    sources, targets = with_text
+    for code_counts, side in zip(used, with_text, strict=True):
+        code_counts.update([*dict.fromkeys(each.language for each in side)])
+    for index in range(max(len(sources), len(targets))):
+        yield from _pairs(sources[index % len(sources)], targets[index % len(targets)])
+
+
+def _pairs(source: Variant, target: Variant) -> Iterator[_Row]:
+    """Yield the texts of two variants, and those of their subflows, which correspond if they are equally many."""
+    assert source.text is not None
+    assert target.text is not None
+    yield source.text, target.text, ""
+    if len(source.subflows) == len(target.subflows):
+        yield from ((one, other, "") for one, other in zip(source.subflows, target.subflows, strict=True))
+    else:
+        yield " ".join(source.subflows), " ".join(target.subflows), "no_segment"
+
+
+def _of_language(variants: Sequence[Variant], wanted: str) -> list[Variant]:
+    exact = [each for each in variants if each.language == wanted]
+    return exact or [each for each in variants if each.language.startswith(f"{wanted}-")]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def drop_unpaired(
+    records: list[int], columns: dict[str, list[str]], drops: DropCounts, *, stops: bool
 ) -> tuple[list[int], dict[str, list[str]]]:
-    """Return the units with both languages, and count the others. They are not errors, so `on_error` does not apply."""
-    kept = [row for row, missing in enumerate(columns["missing"]) if not missing]
-    for row, missing in enumerate(columns["missing"]):
-        if missing:
+    """Return the records that are pairs, and count the others.
+
+    Raises:
+        DataError: `stops` is set and a unit cannot be read. A unit that lacks a language is no error.
+    """
+    kept = [row for row, problem in enumerate(columns["problem"]) if not problem]
+    for row, problem in enumerate(columns["problem"]):
+        if problem:
+            reason, _, message = problem.partition("\t")
+            if message and stops:
+                raise DataError(f"{message}; correct the unit, or set data.on_error to skip")
             example = DroppedExample.shortened(records[row], columns["source"][row], columns["target"][row])
-            drops.add("no_language", 1, [example])
+            drops.add(reason, 1, [example])
     sides = {key: [columns[key][row] for row in kept] for key in ("source", "target")}
     return [records[row] for row in kept], sides
 
 
-def _chunk(first: int, units: list[tuple[str, str, str]]) -> RawChunk:
+def _chunk(first: int, rows: Sequence[_Row]) -> RawChunk:
     columns = {
         key: "".join([f"{text}\n" for text in column]).encode()
-        for key, column in zip(_KEYS, zip(*units, strict=True), strict=True)
+        for key, column in zip(_KEYS, zip(*rows, strict=True), strict=True)
     }
-    return RawChunk(first, len(units), columns)
-
-
-def _of_language(variants: dict[str, str], language: str) -> str | None:
-    wanted = _canonical_code(language)
-    if wanted in variants:
-        return variants[wanted]
-    return next((text for name, text in variants.items() if name.startswith(f"{wanted}-")), None)
-
-
-@lru_cache(maxsize=1024)
-def _canonical_code(language: str) -> str:
-    return language.strip().lower().replace("_", "-")
-
-
-def _units(corpus: TmxCorpus) -> Iterator[dict[str, str]]:
-    """Yield the texts of each unit by language code; the first one if a unit has several of a language."""
-    parser = _Parser(str(corpus.file))
-    with text_lines.open_text(corpus.file) as stream:
-        while True:
-            with text_lines.reading_errors(str(corpus.file)):
-                block = stream.read(_BLOCK)
-            parser.parse(block)
-            yield from parser.units
-            parser.units = []
-            if not block:
-                return
-
-
-class _Parser:
-    """Incremental parser of a translation memory."""
-
-    def __init__(self, name: str) -> None:
-        self.units: list[dict[str, str]] = []
-        """Complete units that the caller has not taken yet."""
-        self._name = name
-        self._has_root = False
-        self._variants: dict[str, str] = {}
-        self._language = ""
-        self._text: list[str] | None = None
-        self._size, self._code_depth = 0, 0
-        self._parser = parser = expat.ParserCreate()
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.EntityDeclHandler = self._reject_entity
-        parser.SkippedEntityHandler = self._reject_undeclared
-
-    def parse(self, block: bytes) -> None:
-        """Parse the next block; an empty block ends the file."""
-        try:
-            self._parser.Parse(block, not block)
-        except expat.ExpatError as error:
-            raise DataError(
-                f"{self._name}: line {error.lineno}: is not well-formed XML: {expat.ErrorString(error.code)} "
-                f"at column {error.offset + 1}; correct the file, or download it again"
-            ) from error
-
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        if not self._has_root and tag != "tmx":
-            raise self._error(f"begins with <{tag}>, not with <tmx>; is this a translation memory?")
-        self._has_root = True
-        if self._text is not None:
-            self._code_depth += self._code_depth > 0 or tag in _INLINE_CODES
-        elif tag == "seg":
-            self._text, self._size, self._code_depth = [], 0, 0
-            self._parser.CharacterDataHandler = self._characters
-        elif tag == "tuv":
-            self._language = _canonical_code(attributes.get("xml:lang", attributes.get("lang", "")))
-        elif tag == "tu":
-            self._variants = {}
-
-    def _end(self, tag: str) -> None:
-        if self._text is not None:
-            if self._code_depth:
-                self._code_depth -= 1
-            elif tag == "seg":
-                text = "".join(self._text).replace("\r", " ").replace("\n", " ")
-                self._variants.setdefault(self._language, text)
-                self._text = self._parser.CharacterDataHandler = None
-        elif tag == "tu":
-            self.units.append(self._variants)
-
-    def _characters(self, text: str) -> None:
-        if self._text is None or self._code_depth:
-            return
-        self._text.append(text)
-        self._size += len(text)
-        if self._size > text_lines.MAX_LINE_BYTES:
-            raise self._error(f"a segment is longer than {text_lines.MAX_LINE_BYTES:,} characters")
-
-    def _reject_entity(self, name: str, *_: Any) -> None:
-        raise self._error(f"declares the entity {name!r}; entities are not expanded; write the text instead")
-
-    def _reject_undeclared(self, name: str, *_: Any) -> None:
-        raise self._error(f"uses the entity {name!r}, which is not declared; write the text instead")
-
-    def _error(self, message: str) -> DataError:
-        return DataError(f"{self._name}: line {self._parser.CurrentLineNumber}: {message}")
+    return RawChunk(first, len(rows), columns)
