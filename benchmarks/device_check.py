@@ -197,7 +197,7 @@ def training_speed(
     torch.manual_seed(1)
     objective = CrossEntropyObjective(build(settings, VOCABULARIES), 0.1)
     trainer = Trainer(objective, settings.width, Training(precision=precision), device, Distributed())
-    data_state = DataState(0, 0, 1, rows.padded_tokens, 0.0)
+    data_state = DataState(pairs_consumed=1)
     update = UpdateBatches([MicroBatch(rows, 0)], rows.target_tokens, {}, data_state)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

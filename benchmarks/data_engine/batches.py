@@ -70,7 +70,7 @@ def time_block(prepared: Prepared, settings: Training, batch_tokens: int) -> str
 def time_resuming(prepared: Prepared, settings: Training, batch_tokens: int) -> float:
     """Return the CPU seconds from a position in the middle of the corpus to the batches of the next update."""
     weights = dict.fromkeys((corpus.name for corpus in prepared.train), 1.0)
-    start = DataState(epoch=1, block=48, batches_consumed=5, max_tokens=batch_tokens)
+    start = DataState(epoch=1, block=48, pairs_consumed=5)
     began = time.process_time()
     next(iterate_updates(prepared, weights, settings, batch_tokens, 1, start, Distributed()))
     seconds = time.process_time() - began

@@ -127,20 +127,39 @@ def batch_by_size(pairs: TokenPairs, batch_tokens: int, seed: Sequence[int]) -> 
         Pair indices of each batch; every pair occurs once.
     """
     rng = np.random.default_rng(seed)
-    sources, targets = pairs.source_lengths + 1, pairs.target_lengths + 1
+    sources, targets = pairs.source_lengths, pairs.target_lengths
     # By source length, then target length, then at random. No keys are equal, so every algorithm gives this order.
     assert len(pairs) < 1 << 23, "a block is held in memory"
     order = np.argsort((sources << 43) | (targets << 23) | rng.permutation(len(pairs)))
-    batches = _split_sorted(order, sources[order], targets[order], batch_tokens)
+    batches = split_sorted(pairs, order, batch_tokens)
     return [batches[index] for index in rng.permutation(len(batches))]
 
 
 def validation_batches(pairs: TokenPairs, batch_tokens: int, special_tokens: SpecialTokens) -> Iterator[Batch]:
     """Yield all pairs in batches, short ones first."""
-    sources, targets = pairs.source_lengths + 1, pairs.target_lengths + 1
-    order = np.lexsort((targets, sources))
-    for indices in _split_sorted(order, sources[order], targets[order], batch_tokens):
+    for indices in split_sorted(pairs, np.lexsort((pairs.target_lengths, pairs.source_lengths)), batch_tokens):
         yield collate(pairs, indices, special_tokens)
+
+
+def split_sorted(pairs: TokenPairs, indices: Integers, batch_tokens: int) -> list[Integers]:
+    """Split pairs, sorted by source and target length, where the source length changes or the budget is reached.
+
+    Args:
+        batch_tokens: As in `batch_by_size`.
+    """
+    sources, targets = pairs.source_lengths[indices] + 1, pairs.target_lengths[indices] + 1
+    group_ends = np.append(np.flatnonzero(np.diff(sources)) + 1, len(sources))
+    batches: list[Integers] = []
+    begin = 0
+    for group_end in group_ends.tolist() if len(indices) else ():
+        while begin < group_end:
+            max_pairs = max(1, min(batch_tokens // int(targets[begin]), 2 * batch_tokens // int(sources[begin])))
+            lengths = targets[begin : min(begin + max_pairs, group_end)]
+            num_fitting = np.searchsorted(lengths * np.arange(1, len(lengths) + 1), batch_tokens, "right")
+            end = begin + max(1, int(num_fitting))
+            batches.append(indices[begin:end])
+            begin = end
+    return batches
 
 
 def collate(pairs: TokenPairs, indices: Integers, special_tokens: SpecialTokens) -> Batch:
@@ -195,19 +214,3 @@ def _align(links: WordLinks, indices: Integers, source: PaddedTokens, target: Pa
     positions = rows * (target.tokens.shape[1] + 1) + targets
     weights = 1 / np.bincount(positions)[positions]
     return TokenAlignment(*map(torch.from_numpy, (positions, sources, weights.astype(np.float32))))
-
-
-def _split_sorted(order: Integers, sources: Integers, targets: Integers, batch_tokens: int) -> list[Integers]:
-    """Split sorted pairs, given with their lengths, where the source length changes or the budget is reached."""
-    group_ends = np.append(np.flatnonzero(np.diff(sources)) + 1, len(sources))
-    batches: list[Integers] = []
-    begin = 0
-    for group_end in group_ends.tolist() if len(order) else ():
-        while begin < group_end:
-            max_pairs = max(1, min(batch_tokens // int(targets[begin]), 2 * batch_tokens // int(sources[begin])))
-            lengths = targets[begin : min(begin + max_pairs, group_end)]
-            num_fitting = np.searchsorted(lengths * np.arange(1, len(lengths) + 1), batch_tokens, "right")
-            end = begin + max(1, int(num_fitting))
-            batches.append(order[begin:end])
-            begin = end
-    return batches

@@ -23,7 +23,10 @@ def find_batch_tokens(trainer: Trainer, prepared: Prepared, reporter: Reporter) 
 
     Tries sizes that double, up to one rank's part of an update: larger batches would not be used.
     """
-    limit = max(_MIN_TOKENS, trainer.settings.update_tokens // trainer.distributed.world_size)
+    num_ranks = trainer.distributed.world_size
+    limit = max(_MIN_TOKENS, trainer.settings.update_tokens // num_ranks)
+    if num_ranks > 1:  # a rank's part of a batch may have one pair more than its average
+        limit += 1 + max(corpus.max_length("target") for corpus in prepared.train)
     if trainer.device.type == "cpu":
         return min(limit, _TOKENS_PER_CPU_THREAD * torch.get_num_threads())
     # Stands for the optimizer state, which is allocated later.

@@ -1,47 +1,53 @@
 """Iteration over the training data: which batches each update trains on.
 
 1. Blocks of about a million pairs are read in an order that follows from seed, epoch and block index.
-2. The pairs of a block are grouped into batches of about equal length.
-3. Consecutive batches form an update of about `update_tokens` target tokens; they are dealt out to the ranks.
-4. A thread assembles the batches of later updates while the device computes.
+2. The pairs of a block are grouped into batches of one source length and at most `update_tokens`, in random order.
+3. A batch within 10 % of `update_tokens`, or of one longer pair, is an update. Smaller batches wait until together they
+   are within 10 %. The batch that exceeds this is split, and its other pairs wait, even beyond the end of the block.
+4. The batches of an update are split by rows among the ranks, then into micro-batches of at most `batch_tokens`.
+5. A thread assembles the micro-batches of later updates while the device computes.
 
-A `DataState` after each update is all that is needed to resume.
+So the pairs of an update depend neither on `batch_tokens` nor on the number of ranks. A `DataState` after each update
+is enough to resume.
 """
 
-import math
 import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, chain
 from typing import TypeVar
 
 import numpy as np
 
 from nmt_cli.data.arrays import Integers
-from nmt_cli.data.batches import Batch, batch_by_size, collate
+from nmt_cli.data.batches import Batch, batch_by_size, collate, split_sorted
 from nmt_cli.data.blocks import Block, BlockReader
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.recipe.training import Training
 from nmt_cli.runs.journal import CorpusExposure
+from nmt_cli.text.special_tokens import SpecialTokens
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.train_state import DataState
 
 T = TypeVar("T")
 
+_TOLERANCE = 0.1
+"""Largest deviation of an update from `update_tokens`, as a fraction. Pairs longer than twice that may exceed it."""
 _MAX_JOIN_SECONDS = 1.0
 """Longest wait for the thread. Reading a block may take longer, but a daemon does not keep the process alive."""
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """One batch of an update, for one rank."""
+    """Pairs of an update that one rank processes at once."""
 
     batch: Batch
     index: int
-    """Index among the update's batches of all ranks; seeds the random draws."""
+    """Index among the micro-batches of all ranks; seeds the random draws."""
     is_dummy: bool = False
-    """Whether another rank trains on this batch: it is computed only to keep the ranks in step, with zero gradient."""
+    """Whether it is computed only to keep the ranks in step, with zero gradient, as other ranks have more."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +76,19 @@ def iterate_updates(
     start: DataState,
     distributed: Distributed,
 ) -> Iterator[UpdateBatches]:
-    """Yield this rank's batches of one update after another, without end.
-
-    An update has `update_tokens` target tokens on average over a block; each rank gets the same number of batches. The
-    order depends only on the seed and `start`, so training can resume with another number of ranks without losing or
-    repeating a pair.
+    """Yield this rank's batches of one update after another, without end; each rank gets the same number.
 
     Args:
         weights: Sampling weight of each training corpus, by name.
-        batch_tokens: Maximum padded target tokens per batch. A block that has been started keeps its own value.
-        start: State to resume from.
+        batch_tokens: Maximum padded target tokens per micro-batch.
+        start: State to resume from, with any number of ranks and any `batch_tokens`.
     """
-    max_tokens = max(1, min(batch_tokens, settings.update_tokens // distributed.world_size))
     blocks = BlockReader(prepared.train, weights, settings.mixing, seed, build_regularizer(prepared, settings))
-    for block, batches, state in prefetch(_iterate_blocks(blocks, seed, start, max_tokens), num_ahead=1):
-        yield from _split_into_updates(prepared, block, batches, state, settings.update_tokens, distributed)
+    batched = prefetch(_batched_blocks(blocks, seed, start, settings.update_tokens), num_ahead=1)
+    names = [corpus.name for corpus in prepared.train]
+    for parts, state in _plan_updates(batched, start.updates_ahead, settings.update_tokens):
+        micro_batches = _micro_batches(parts, distributed, batch_tokens, prepared.tokenizer.special_tokens)
+        yield UpdateBatches(micro_batches, _num_tokens(parts), _exposure(names, parts), state)
 
 
 def build_regularizer(prepared: Prepared, settings: Training) -> SubwordRegularizer | None:
@@ -94,51 +98,120 @@ def build_regularizer(prepared: Prepared, settings: Training) -> SubwordRegulari
     return SubwordRegularizer(prepared.tokenizer, settings.subword_sampling, settings.augmentation, prepared.max_length)
 
 
-def _iterate_blocks(
-    blocks: BlockReader, seed: int, start: DataState, max_tokens: int
-) -> Iterator[tuple[Block, list[Integers], DataState]]:
-    """Yield, without end: a block, the pair indices of each of its batches, and the state before the block.
+@dataclass(frozen=True)
+class _Part:
+    """Pairs of a block that have one source length, sorted by target length."""
 
-    The first block keeps the batch size that it was started with.
-    """
-    state = replace(start, max_tokens=start.max_tokens or max_tokens)
+    block: Block
+    epoch: int
+    block_index: int
+    start: int
+    """Pairs of the block before these."""
+    rows: Integers
+
+    @property
+    def target_lengths(self) -> Integers:
+        """Target tokens of each pair, eos included."""
+        return self.block.pairs.target_lengths[self.rows] + 1
+
+    @property
+    def tokens(self) -> int:
+        """Target tokens of all pairs."""
+        return int(self.target_lengths.sum())
+
+    def position(self, num_rows: int) -> DataState:
+        """Return the position after some of these pairs."""
+        consumed, before, after = self.start + num_rows, self.block.passes_before, self.block.passes_after
+        fraction = consumed / len(self.block.pairs)
+        passes = (1 - fraction) * before + fraction * after  # so that it is whole at the end of an epoch
+        return DataState(self.epoch, self.block_index, consumed, 0, passes)
+
+    def split(self, num_rows: int) -> "tuple[_Part, _Part]":
+        """Return the first pairs and the others."""
+        first, others = self.rows[:num_rows], self.rows[num_rows:]
+        return replace(self, rows=first), replace(self, rows=others, start=self.start + num_rows)
+
+
+def _batched_blocks(blocks: BlockReader, seed: int, start: DataState, update_tokens: int) -> Iterator[list[_Part]]:
+    """Yield, without end, the batches of each block: those after `start` of the first block, then all."""
+    epoch, index, num_consumed = start.epoch, start.block, start.pairs_consumed
     while True:
-        block = blocks.read(state.epoch, state.block)
+        block = blocks.read(epoch, index)
         if block is None:
-            state = replace(state, epoch=state.epoch + 1, block=0)
+            epoch, index = epoch + 1, 0
             continue
-        yield block, batch_by_size(block.pairs, state.max_tokens, [seed, state.epoch, state.block]), state
-        state = DataState(state.epoch, state.block + 1, 0, max_tokens)
+        batches = batch_by_size(block.pairs, update_tokens, [seed, epoch, index])
+        starts = accumulate(map(len, batches), initial=0)
+        parts = [_Part(block, epoch, index, first, rows) for first, rows in zip(starts, batches, strict=False)]
+        yield [part.split(max(num_consumed - part.start, 0))[1] for part in parts]
+        index, num_consumed = index + 1, 0
 
 
-def _split_into_updates(
-    prepared: Prepared,
-    block: Block,
-    batches: list[Integers],
-    start: DataState,
-    update_tokens: int,
-    distributed: Distributed,
-) -> Iterator[UpdateBatches]:
-    """Yield one rank's batches of each update of a block after `start`."""
-    tokenizer, ranks = prepared.tokenizer, distributed.world_size
-    names = [corpus.name for corpus in prepared.train]
-    tokens = block.pairs.target_lengths + 1
-    batches_per_update = ranks * max(1, round(update_tokens * len(batches) / max(tokens.sum(), 1) / ranks))
-    for first in range(start.batches_consumed, len(batches), batches_per_update):
-        chosen = batches[first : first + batches_per_update]
-        micro_batches = []
-        for index in range(distributed.rank, batches_per_update, ranks)[: math.ceil(len(chosen) / ranks)]:
-            batch = collate(block.pairs, chosen[min(index, len(chosen) - 1)], tokenizer.special_tokens)
-            micro_batches.append(MicroBatch(batch, index, is_dummy=index >= len(chosen)))
-        consumed, rows = first + len(chosen), np.concatenate(chosen)
-        passes = block.passes_before + (block.passes_after - block.passes_before) * consumed / len(batches)
-        state = replace(start, batches_consumed=consumed, passes=passes)
-        exposure = _exposure(names, block.corpus_ids[rows], tokens[rows])
-        yield UpdateBatches(micro_batches, int(tokens[rows].sum()), exposure, state)
+def _plan_updates(
+    blocks: Iterator[list[_Part]], updates_ahead: int, update_tokens: int
+) -> Iterator[tuple[list[_Part], DataState]]:
+    """Yield the parts of each update and the state after it, except `updates_ahead` that were made before."""
+    min_tokens = (1 - _TOLERANCE) * update_tokens
+    waiting, num_ahead, passes_ahead = list[_Part](), 0, 0.0
+    for part in chain.from_iterable(blocks):
+        end = part.position(len(part.rows))
+        if part.tokens >= min_tokens:
+            if waiting:
+                num_ahead += 1
+                passes_ahead += end.passes - part.position(0).passes
+            if updates_ahead:
+                updates_ahead -= 1
+                continue
+            state = waiting[0].position(0) if waiting else end
+            yield [part], replace(state, updates_ahead=num_ahead, passes=state.passes + passes_ahead)
+            continue
+        while len(part.rows):
+            taken, part = part.split(_num_fitting(part.target_lengths, _num_tokens(waiting), update_tokens))
+            if len(taken.rows):
+                waiting.append(taken)
+            if len(part.rows) or _num_tokens(waiting) >= min_tokens:
+                yield waiting, part.position(0)
+                waiting, num_ahead, passes_ahead = [], 0, 0.0
 
 
-def _exposure(names: Sequence[str], corpora: Integers, tokens: Integers) -> dict[str, CorpusExposure]:
+def _num_tokens(parts: Sequence[_Part]) -> int:
+    return sum(part.tokens for part in parts)
+
+
+def _num_fitting(lengths: Integers, tokens: int, update_tokens: int) -> int:
+    """Return how many pairs of these lengths to add to an update that has `tokens`, less than it should have."""
+    totals = tokens + np.cumsum(lengths)
+    if totals[-1] <= (1 + _TOLERANCE) * update_tokens:
+        return len(lengths)
+    deviations = np.abs(totals - update_tokens)
+    closest = int(np.argmin(deviations))
+    return closest + 1 if deviations[closest] < update_tokens - tokens else 0
+
+
+def _micro_batches(
+    parts: Sequence[_Part], distributed: Distributed, batch_tokens: int, special_tokens: SpecialTokens
+) -> list[MicroBatch]:
+    """Split an update by rows among the ranks; return the micro-batches of this rank."""
+    num_ranks = distributed.world_size
+    by_rank: list[list[tuple[Block, Integers]]] = [[] for _ in range(num_ranks)]
+    for index, part in enumerate(parts):
+        for rank, pieces in enumerate(by_rank):
+            rows = part.rows[(rank - index) % num_ranks :: num_ranks]  # single pairs go to each rank in turn
+            pieces += [(part.block, each) for each in split_sorted(part.block.pairs, rows, batch_tokens)]
+    own, num_micro_batches = by_rank[distributed.rank], max(map(len, by_rank))
+    dummies = [(parts[0].block, parts[0].rows[:1])] * (num_micro_batches - len(own))
+    return [
+        MicroBatch(
+            collate(block.pairs, rows, special_tokens), index * num_ranks + distributed.rank, is_dummy=index >= len(own)
+        )
+        for index, (block, rows) in enumerate([*own, *dummies])
+    ]
+
+
+def _exposure(names: Sequence[str], parts: Sequence[_Part]) -> dict[str, CorpusExposure]:
     """Count pairs and target tokens of each corpus."""
+    corpora = np.concatenate([part.block.corpus_ids[part.rows] for part in parts])
+    tokens = np.concatenate([part.target_lengths for part in parts])
     pairs = np.bincount(corpora, minlength=len(names)).tolist()
     summed = np.bincount(corpora, tokens, minlength=len(names)).tolist()
     return {name: CorpusExposure(n, int(t)) for name, n, t in zip(names, pairs, summed, strict=True) if n}

@@ -80,7 +80,7 @@ def _forward_backward_with_retry(trainer: Trainer, batches: UpdateBatches, seed:
 
 def _forward_backward(trainer: Trainer, batches: UpdateBatches, seed: int) -> Tensor:
     settings, distributed, update = trainer.settings, trainer.distributed, trainer.state.num_updates
-    total = torch.zeros((), device=trainer.device)
+    total = torch.zeros((), dtype=torch.float64, device=trainer.device)
     scale = distributed.world_size / batches.target_tokens  # gradients are averaged over ranks
     # After ranks have exchanged gradients, or shards of parameters, a single rank cannot start again.
     trainer.can_retry = distributed.world_size == 1 or settings.parallel.type == "ddp"

@@ -94,7 +94,7 @@ class TrainingMonitor:
         """Yield the same batches; count their tokens as long as a check is still to come."""
         for update in updates:
             if self._trainer.state.num_updates < CHECKED_UPDATES[-1]:
-                for each in update.micro_batches:
+                for each in (each for each in update.micro_batches if not each.is_dummy):
                     self._token_counts += torch.bincount(each.batch.labels, minlength=len(self._token_counts))
                     self._batches.append(each.batch)
             yield update

@@ -22,15 +22,15 @@ class DataState:
     epoch: int = 0
     block: int = 0
     """Index in the epoch."""
-    batches_consumed: int = 0
-    """Batches of this block that were trained on, over all ranks."""
-    max_tokens: int = 0
-    """Maximum padded target tokens of a batch of this block; 0 before the first block."""
+    pairs_consumed: int = 0
+    """Pairs of this block, in the order of its batches, that were trained on."""
+    updates_ahead: int = 0
+    """Updates made of later pairs, while the next ones waited for others to form an update."""
     passes: float = 0.0
     """Passes over the data so far, with fractions; reported as the epoch."""
 
     def __post_init__(self) -> None:
-        assert min(self.epoch, self.block, self.batches_consumed, self.max_tokens, self.passes) >= 0
+        assert min(self.epoch, self.block, self.pairs_consumed, self.updates_ahead, self.passes) >= 0
 
 
 @dataclass

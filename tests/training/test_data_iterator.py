@@ -1,10 +1,12 @@
-"""Each pair occurs once per epoch, in updates of the requested size, from any state."""
+"""Each pair occurs once per epoch, in updates of the requested size, from any state, on any number of ranks."""
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import chain, count, islice, takewhile
+from dataclasses import replace
+from itertools import count, islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,33 +66,99 @@ def updates(
     return iterate_updates(prepared, weights, settings, batch_tokens, seed, start, distributed)
 
 
-def rest_of_epoch(found: Iterator[UpdateBatches]) -> list[UpdateBatches]:
-    first = next(found)
-    return [first, *takewhile(lambda update: update.data_state.epoch == first.data_state.epoch, found)]
+def first_epochs(found: Iterator[UpdateBatches], num_epochs: int = 1) -> list[UpdateBatches]:
+    """Return updates until all pairs of some epochs have been trained on, and no later pairs but those of the last."""
+    made = list[UpdateBatches]()
+    while not made or made[-1].data_state.epoch < num_epochs or made[-1].data_state.updates_ahead:
+        made.append(next(found))
+    return made
 
 
-def pairs(update: UpdateBatches) -> list[int]:
-    """Pair indices that an update trains on; dummy batches do not count."""
-    return [int(pair) for each in update.micro_batches if not each.is_dummy for pair in each.batch.pair_ids]
+def pairs(*updates: UpdateBatches) -> list[int]:
+    """Pair indices that updates train on; dummy batches do not count."""
+    return [
+        int(pair)
+        for update in updates
+        for each in update.micro_batches
+        if not each.is_dummy
+        for pair in each.batch.pair_ids
+    ]
+
+
+def on_ranks(
+    world_size: int, make: Callable[[Distributed], Iterator[UpdateBatches]], num: int
+) -> list[list[UpdateBatches]]:
+    """Return the first updates of each rank, by update."""
+    of_ranks = [list(islice(make(Distributed(Rank(rank, world_size))), num)) for rank in range(world_size)]
+    return [list(together) for together in zip(*of_ranks, strict=True)]
 
 
 def test_iterate_updates_yields_each_pair_once_per_epoch(prepared: Prepared) -> None:
-    assert sorted(chain.from_iterable(map(pairs, rest_of_epoch(updates(prepared))))) == list(range(400))
+    found = first_epochs(updates(prepared), 3)
+    counts = Counter(pairs(*found))
+    assert len(counts) == 400
+    assert set(counts.values()) <= {3, 4}
+    assert sum(counts.values()) == round(400 * found[-1].data_state.passes)
 
 
-def test_updates_have_update_tokens_on_average(prepared: Prepared) -> None:
-    sizes = [update.target_tokens for update in rest_of_epoch(updates(prepared))]
-    assert 75 < np.mean(sizes) < 125
+@pytest.mark.parametrize("update_tokens", [40, 100, 700, 3000])
+def test_updates_are_within_ten_percent_of_update_tokens(prepared: Prepared, update_tokens: int) -> None:
+    """3,000 target tokens are more than one epoch."""
+    assert sum(int((corpus.read_all().target_lengths + 1).sum()) for corpus in prepared.train) < 3000
+    for update in islice(updates(prepared, update_tokens), 20):
+        assert 0.9 * update_tokens <= update.target_tokens <= 1.1 * update_tokens
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory, prepared: Prepared) -> Prepared:
+    """Pairs of all lengths up to an update, and some that are longer."""
+    folder, rng = tmp_path_factory.mktemp("uneven"), np.random.default_rng(3)
+    lengths = [*np.minimum(rng.geometric(0.1, 300), 18), 150, 95, 120]
+    sources = [" ".join(rng.choice(["ein", "zwei", "drei"], max(1, n // rng.integers(1, 4)))) for n in lengths]
+    targets = [" ".join(rng.choice(["ein", "zwei", "drei"], n)) for n in lengths]
+    return replace(prepared, train=[written(folder / "a", prepared.tokenizer, sources, targets)])
+
+
+def test_only_a_single_longer_pair_exceeds_update_tokens(uneven: Prepared) -> None:
+    lengths = uneven.train[0].read_all().target_lengths + 1
+    assert (lengths > 110).sum() == 2
+    found = first_epochs(updates(uneven), 3)
+    for update in found:
+        if update.target_tokens > 110:
+            (pair,) = pairs(update)
+            assert update.target_tokens == lengths[pair]
+        else:
+            assert update.target_tokens >= 90
+    counts = Counter(pairs(*found))
+    assert set(counts.values()) <= {3, 4}
+    assert len(counts) == len(lengths)
 
 
 def test_target_tokens_are_the_sum_over_micro_batches(prepared: Prepared) -> None:
-    for update in rest_of_epoch(updates(prepared)):
+    for update in first_epochs(updates(prepared)):
         assert update.target_tokens == sum(each.batch.target_tokens for each in update.micro_batches)
 
 
-def test_micro_batches_are_not_larger_than_an_update(prepared: Prepared) -> None:
-    found = rest_of_epoch(updates(prepared, update_tokens=40, batch_tokens=4096))
-    assert max(each.batch.padded_tokens for update in found for each in update.micro_batches) <= 40
+@pytest.mark.parametrize("batch_tokens", [23, 64, 4096])
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_updates_have_the_same_pairs_for_any_batch_tokens_and_ranks(
+    uneven: Prepared, world_size: int, batch_tokens: int
+) -> None:
+    for expected, together in zip(
+        updates(uneven, batch_tokens=1000),
+        on_ranks(world_size, lambda ranks: updates(uneven, batch_tokens=batch_tokens, distributed=ranks), 50),
+        strict=False,
+    ):
+        assert sorted(pairs(*together)) == sorted(pairs(expected))
+        for update in together:
+            assert (update.target_tokens, update.exposure) == (expected.target_tokens, expected.exposure)
+            assert update.data_state == expected.data_state
+        assert len({len(update.micro_batches) for update in together}) == 1
+        indices = [each.index for update in together for each in update.micro_batches]
+        assert sorted(indices) == list(range(len(indices)))
+        for each in (each for update in together for each in update.micro_batches):
+            assert len(each.batch.pair_ids) == 1 or each.batch.padded_tokens <= batch_tokens
+            assert len(each.batch.pair_ids) == 1 or each.batch.source.numel() <= 2 * batch_tokens
 
 
 EVERYTHING: dict[str, Any] = {
@@ -121,9 +189,10 @@ def test_iterate_updates_resumes_from_any_state(prepared: Prepared, settings: di
 
 
 def test_subword_sampling_yields_more_tokens(prepared: Prepared) -> None:
-    plain, sampled = (rest_of_epoch(updates(prepared, sampling=s)) for s in (None, SubwordSampling(alpha=0.2)))
-    assert sum(p.target_tokens for p in sampled) > sum(p.target_tokens for p in plain)
-    assert sorted(chain.from_iterable(map(pairs, sampled))) == list(range(400))
+    plain, sampled = (first_epochs(updates(prepared, sampling=s), 3) for s in (None, SubwordSampling(alpha=0.2)))
+    tokens_per_pair = [sum(p.target_tokens for p in found) / len(pairs(*found)) for found in (plain, sampled)]
+    assert tokens_per_pair[1] > tokens_per_pair[0]
+    assert set(Counter(pairs(*sampled)).values()) <= {3, 4}
 
 
 @pytest.mark.parametrize("block_pairs", [1, 64, 1000])
@@ -131,97 +200,79 @@ def test_each_pair_occurs_once_per_epoch_for_any_block_size(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch, block_pairs: int
 ) -> None:
     monkeypatch.setattr(blocks, "PAIRS_PER_BLOCK", block_pairs)
-    for epoch in range(2):
-        found = rest_of_epoch(updates(prepared, start=DataState(epoch=epoch)))
-        assert sorted(chain.from_iterable(map(pairs, found))) == list(range(400))
+    counts = Counter(pairs(*first_epochs(updates(prepared), 2)))
+    assert len(counts) == 400
+    assert set(counts.values()) <= {2, 3}
 
 
 def test_passes_grow_with_the_pairs_trained_on(prepared: Prepared) -> None:
     found = list(islice(updates(prepared), 60))
     epochs = [update.data_state.passes for update in found]
     assert epochs == sorted(epochs)
-    expected = np.cumsum([len(pairs(update)) for update in found]) / 400
-    assert np.abs(expected - epochs).max() < 0.05
-    assert rest_of_epoch(updates(prepared))[-1].data_state.passes == 1
+    assert epochs == pytest.approx(np.cumsum([len(pairs(update)) for update in found]) / 400, abs=0.01)
+
+
+def test_passes_are_whole_after_all_pairs_of_an_epoch(prepared: Prepared, tmp_path: Path) -> None:
+    lines = ["ein zwei drei vier"] * 120
+    equal = replace(prepared, train=[written(tmp_path / "a", prepared.tokenizer, lines, lines)])
+    length = int(equal.train[0].read_all().target_lengths[0]) + 1
+    found = islice(updates(equal, update_tokens=10 * length), 12 * 7)
+    assert [update.data_state.passes for update in found][11::12] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_weights_scale_how_often_a_pair_is_sampled(prepared: Prepared) -> None:
-    epochs = [rest_of_epoch(updates(prepared, start=DataState(epoch=e), weights={"a": 2, "b": 0.5})) for e in (0, 1)]
-    counts = [Counter(chain.from_iterable(map(pairs, found))) for found in epochs]
-    for found in counts:
-        assert {pair: found[pair] for pair in range(200)} == dict.fromkeys(range(200), 2)
-        assert sum(found.values()) == 500
-    together = counts[0] + counts[1]
-    assert {pair: together[pair] for pair in range(200, 400)} == dict.fromkeys(range(200, 400), 1)
+    counts = Counter(pairs(*first_epochs(updates(prepared, weights={"a": 2, "b": 0.5}), 4)))
+    assert {counts[pair] for pair in range(200)} <= {8, 9, 10}
+    assert {counts[pair] for pair in range(200, 400)} <= {2, 3}
+    assert sum(counts.values()) < 4.5 * 500
 
 
 def test_stages_follow_in_order(prepared: Prepared) -> None:
     total: Counter[str] = Counter()
     found = list(islice(updates(prepared, **STAGED), 60))
-    second_stage = next(index for index, update in enumerate(found) if "a" not in update.exposure)
+    second_stage = next(index for index, update in enumerate(found) if update.exposure.keys() == {"b"})
     for update in found[:second_stage]:
         total.update({name: exposure.pairs for name, exposure in update.exposure.items()})
-    assert total == {"a": 300, "b": 100}
-    assert all(update.exposure.keys() == {"b"} for update in found[second_stage:])
+    assert (
+        total["a"] + sum(update.exposure["a"].pairs for update in found[second_stage:] if "a" in update.exposure) == 300
+    )
+    assert 60 < total["b"] < 140
 
 
 @pytest.mark.parametrize("world_size", [1, 2])
 def test_mixture_counts_pairs_and_tokens_over_ranks(prepared: Prepared, world_size: int) -> None:
-    of_ranks = [
-        rest_of_epoch(updates(prepared, distributed=Distributed(Rank(rank, world_size)), weights={"b": 3}))
-        for rank in range(world_size)
-    ]
-    state = TrainState()
-    for together in zip(*of_ranks, strict=True):
-        assert len({str(update.exposure) for update in together}) == 1
+    state, counts = TrainState(), Counter[int]()
+    for together in on_ranks(world_size, lambda ranks: updates(prepared, distributed=ranks, weights={"b": 3}), 40):
+        counts.update(pairs(*together))
         state.add_exposure(together[0].target_tokens, together[0].exposure)
-    lengths = [int((corpus.read_all().target_lengths + 1).sum()) for corpus in prepared.train]
-    assert state.mixture == {"a": CorpusExposure(200, lengths[0]), "b": CorpusExposure(600, 3 * lengths[1])}
-    assert state.target_tokens == lengths[0] + 3 * lengths[1]
+    lengths = [corpus.read_all().target_lengths + 1 for corpus in prepared.train]
+    tokens = [sum(int(lengths[n // 200][n % 200]) * counts[n] for n in ids) for ids in (range(200), range(200, 400))]
+    trained = [sum(counts[n] for n in ids) for ids in (range(200), range(200, 400))]
+    assert state.mixture == {"a": CorpusExposure(trained[0], tokens[0]), "b": CorpusExposure(trained[1], tokens[1])}
+    assert trained[1] == pytest.approx(3 * trained[0], rel=0.1)
+    assert state.target_tokens == sum(tokens)
     assert TrainState.from_state_dict(state.state_dict()) == state
 
 
 def test_order_differs_between_epochs_and_seeds(prepared: Prepared) -> None:
     def order(seed: int, epoch: int) -> list[int]:
-        return [
-            pair for p in islice(updates(prepared, seed=seed, start=DataState(epoch=epoch)), 5) for pair in pairs(p)
-        ]
+        return pairs(*islice(updates(prepared, seed=seed, start=DataState(epoch=epoch)), 5))
 
     assert order(1, 0) == order(1, 0)
     assert order(1, 0) != order(1, 1)
     assert order(1, 0) != order(2, 0)
 
 
-@pytest.mark.parametrize("world_size", [2, 3, 5])
-def test_ranks_divide_the_batches_of_each_update(prepared: Prepared, world_size: int) -> None:
-    of_ranks = [
-        rest_of_epoch(updates(prepared, distributed=Distributed(Rank(rank, world_size)))) for rank in range(world_size)
-    ]
-    for together in zip(*of_ranks, strict=True):
-        assert len({len(update.micro_batches) for update in together}) == 1
-        assert len({(update.target_tokens, update.data_state) for update in together}) == 1
-        trained = sum(
-            each.batch.target_tokens for update in together for each in update.micro_batches if not each.is_dummy
-        )
-        assert trained == together[0].target_tokens
-        indices = [each.index for update in together for each in update.micro_batches]
-        assert sorted(indices) == list(range(len(indices)))
-    every = [pair for rank in of_ranks for update in rank for pair in pairs(update)]
-    assert sorted(every) == list(range(400))
-
-
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3), (3, 1)])
-def test_epoch_resumes_with_another_number_of_ranks(prepared: Prepared, before: int, after: int) -> None:
-    def rest(world_size: int, start: DataState) -> list[list[UpdateBatches]]:
-        return [
-            rest_of_epoch(updates(prepared, start=start, distributed=Distributed(Rank(rank, world_size))))
-            for rank in range(world_size)
-        ]
-
-    first = [rank[:7] for rank in rest(before, DataState())]
-    second = rest(after, first[0][-1].data_state)
-    every = [pair for rank in first + second for update in rank for pair in pairs(update)]
-    assert sorted(every) == list(range(400))
+def test_epoch_resumes_with_another_number_of_ranks_and_batch_tokens(uneven: Prepared, before: int, after: int) -> None:
+    straight = list(islice(updates(uneven), 60))
+    ahead = [index for index, update in enumerate(straight[:50]) if update.data_state.updates_ahead]
+    for index in (0, 7, *ahead[:4]):
+        first = on_ranks(before, lambda ranks: updates(uneven, distributed=ranks), index + 1)
+        start = first[-1][-1].data_state
+        rest = on_ranks(after, lambda ranks: updates(uneven, 100, 41, start=start, distributed=ranks), 9)  # noqa: B023
+        for together, expected in zip(first + rest, straight, strict=False):
+            assert sorted(pairs(*together)) == sorted(pairs(expected))
 
 
 def test_prefetch_preserves_batches(prepared: Prepared) -> None:
@@ -276,7 +327,7 @@ def test_first_update_needs_one_block(prepared: Prepared, monkeypatch: pytest.Mo
         return read_block(reader, epoch, index)
 
     monkeypatch.setattr(BlockReader, "read", counting_read)
-    found = updates(prepared, start=DataState(epoch=7, block=2, batches_consumed=3, max_tokens=30))
+    found = updates(prepared, start=DataState(epoch=7, block=2, pairs_consumed=3))
     next(found)
     has_update.set()
     assert read[0] == 2
@@ -292,11 +343,3 @@ def test_prefetching_blocks_preserves_batches(
         for micro_batch, other in zip(update.micro_batches, expected.micro_batches, strict=True):
             assert torch.equal(micro_batch.batch.source, other.batch.source)
             assert torch.equal(micro_batch.batch.labels, other.batch.labels)
-
-
-def test_started_block_keeps_its_batch_size(prepared: Prepared) -> None:
-    first, *rest = rest_of_epoch(updates(prepared, batch_tokens=30))
-    resumed = rest_of_epoch(updates(prepared, batch_tokens=60, start=first.data_state))
-    block = [pairs(update) for update in rest if update.data_state.block == 0]
-    assert [pairs(update) for update in resumed[: len(block)]] == block
-    assert {(each.data_state.block, each.data_state.max_tokens) for each in resumed} == {(0, 30), (1, 60), (2, 60)}

@@ -1,21 +1,32 @@
-"""Two ranks make the same updates as one: the gradient has the right scale, and dummy batches add nothing to it."""
+"""Several ranks make the same updates as one: the gradient has the right scale, and dummy batches add nothing to it."""
 
 import multiprocessing
 import os
 import socket
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import batch, tiny_trainer, update_of
+from shards import written
+from tiny import CPU, batch, tiny_model, tiny_trainer, update_of
+from torch import Tensor
 
+from nmt_cli.data.prepared import Prepared
+from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import Rank
-from nmt_cli.training.data_iterator import UpdateBatches
-from nmt_cli.training.distributed import init_distributed
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.training import Training
+from nmt_cli.training.data_iterator import UpdateBatches, iterate_updates
+from nmt_cli.training.distributed import Distributed, init_distributed
 from nmt_cli.training.loop import train_steps
+from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
+from nmt_cli.training.train_state import DataState
 from nmt_cli.training.trainer import Trainer
 
 UPDATES = [
@@ -27,37 +38,21 @@ UPDATES = [
 SETTINGS = {"clip_norm": 0.5, "optimizer": {"type": "sgd", "learning_rate": 0.5, "momentum": 0.9}}
 
 
-def part_of(update: UpdateBatches, rank: int, world_size: int) -> UpdateBatches:
-    """Return the batches of one rank, with the last batch as a dummy if it has fewer than other ranks."""
-    batches = update.micro_batches
-    indices = range(rank, -(-len(batches) // world_size) * world_size, world_size)
-    chosen = [batches[index] if index < len(batches) else replace(batches[-1], is_dummy=True) for index in indices]
-    return replace(update, micro_batches=chosen)
-
-
-def make_updates(trainer: Trainer, rank: int = 0, world_size: int = 1) -> list[tuple[float, float]]:
-    """Make all updates; return the loss of this rank and the gradient norm of each."""
-    steps = train_steps(trainer, iter([part_of(update, rank, world_size) for update in UPDATES]), seed=1)
-    return [(float(stats.loss), stats.gradient_norm) for _, stats in zip(UPDATES, steps, strict=False)]
-
-
-def train_rank(rank: int, port: int, sharding: str, folder: Path) -> None:
-    torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2")
-    with init_distributed(Rank(rank, 2, rank), torch.device("cpu"), timeout=30) as distributed:
-        trainer = tiny_trainer(distributed=distributed, parallel={"type": sharding}, **SETTINGS)
-        figures = make_updates(trainer, rank, 2)
-        save_file(trainer.model_state() | {"figures": torch.tensor(figures)}, folder / f"{rank}.safetensors")
-
-
-@pytest.mark.parametrize("sharding", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
-def test_two_ranks_make_the_same_updates_as_one(sharding: str, tmp_path: Path) -> None:
-    alone = tiny_trainer(**SETTINGS)
-    expected = torch.tensor(make_updates(alone))
+def on_ranks(
+    world_size: int, train: Callable[[Distributed], dict[str, Tensor]], folder: Path
+) -> list[dict[str, Tensor]]:
+    """Return what a function returns in each of several processes."""
     with socket.create_server(("localhost", 0)) as server:
         port = server.getsockname()[1]
+
+    def run(rank: int) -> None:
+        torch.set_num_threads(1)
+        os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(world_size))
+        with init_distributed(Rank(rank, world_size, rank), CPU, timeout=30) as distributed:
+            save_file(train(distributed), folder / f"{rank}.safetensors")
+
     context = multiprocessing.get_context("fork")  # importing torch twice would take most of the time
-    ranks = [context.Process(target=train_rank, args=(rank, port, sharding, tmp_path)) for rank in (0, 1)]
+    ranks = [context.Process(target=run, args=(rank,)) for rank in range(world_size)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # threads of this process are not forked
         for process in ranks:
@@ -65,10 +60,92 @@ def test_two_ranks_make_the_same_updates_as_one(sharding: str, tmp_path: Path) -
     for process in ranks:
         process.join(60)
         assert process.exitcode == 0
-    found = [load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1)]
+    return [load_file(folder / f"{rank}.safetensors") for rank in range(world_size)]
+
+
+def part_of(update: UpdateBatches, distributed: Distributed) -> UpdateBatches:
+    """Return the batches of one rank, with the last batch as a dummy if it has fewer than other ranks."""
+    batches, world_size = update.micro_batches, distributed.world_size
+    indices = range(distributed.rank, -(-len(batches) // world_size) * world_size, world_size)
+    chosen = [batches[index] if index < len(batches) else replace(batches[-1], is_dummy=True) for index in indices]
+    return replace(update, micro_batches=chosen)
+
+
+def make_updates(trainer: Trainer) -> list[tuple[float, float]]:
+    """Make all updates; return the loss of this rank and the gradient norm of each."""
+    steps = train_steps(trainer, iter([part_of(update, trainer.distributed) for update in UPDATES]), seed=1)
+    return [(float(stats.loss), stats.gradient_norm) for _, stats in zip(UPDATES, steps, strict=False)]
+
+
+@pytest.mark.parametrize("sharding", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
+def test_two_ranks_make_the_same_updates_as_one(sharding: str, tmp_path: Path) -> None:
+    alone = tiny_trainer(**SETTINGS)
+    expected = torch.tensor(make_updates(alone))
+
+    def train(distributed: Distributed) -> dict[str, Tensor]:
+        trainer = tiny_trainer(distributed=distributed, parallel={"type": sharding}, **SETTINGS)
+        figures = make_updates(trainer)
+        return trainer.model_state() | {"figures": torch.tensor(figures)}
+
+    found = on_ranks(2, train, tmp_path)
     figures = [tensors.pop("figures") for tensors in found]
     torch.testing.assert_close(figures[0][:, 0] + figures[1][:, 0], expected[:, 0])
     torch.testing.assert_close(figures[0][:, 1], expected[:, 1])
     for name, parameter in alone.model.named_parameters():
         for tensors in found:
             torch.testing.assert_close(tensors[name], parameter.detach())
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Pairs of very different lengths, of which two are longer than an update of 100 tokens."""
+    rng, words = np.random.default_rng(3), ["ein", "zwei", "drei", "vier"]
+    lengths = [*np.minimum(rng.geometric(0.1, 200), 18), 150, 120]
+    lines = [" ".join(rng.choice(words, n)) for n in lengths]
+    sources = [" ".join(line.split()[: 1 + len(line) % 7]) for line in lines]
+    tokenizer = Tokenizer.train(TokenizerSettings(vocabulary_size=17, byte_fallback=False), lines, lines, seed=1)
+    train = written(tmp_path_factory.mktemp("uneven") / "a", tokenizer, sources, lines)
+    return Prepared(tokenizer, [train], {}, {"settings": {"data.max_length": 200}})
+
+
+@pytest.fixture(scope="module")
+def learned_alone(uneven: Prepared) -> dict[str, Tensor]:
+    return learned(uneven, 1000, Distributed())
+
+
+def learned(prepared: Prepared, batch_tokens: int, distributed: Distributed) -> dict[str, Tensor]:
+    """Return losses of 50 updates, summed over ranks, and the first gradient; in fp64 and fp32."""
+    found = dict[str, Tensor]()
+    for dtype in (torch.float64, torch.float32):
+        settings = Training.model_validate({"update_tokens": 100, "schedule": {"warmup": 9}, **SETTINGS})
+        objective = CrossEntropyObjective(tiny_model(vocabulary_size=24), 0.1).to(dtype)
+        trainer = Trainer(objective, 8, settings, CPU, distributed)
+        step, gradients = trainer.step, list[list[Tensor]]()
+
+        def keeping_gradients(rate: float) -> None:
+            gradients.append([parameter.grad.flatten().clone() for parameter in trainer.model.parameters()])  # noqa: B023
+            step(rate)  # noqa: B023
+
+        trainer.step = keeping_gradients  # type: ignore[method-assign]
+        updates = iterate_updates(prepared, {"a": 1.0}, settings, batch_tokens, 1, DataState(), distributed)
+        losses = [stats.loss.double() / stats.tokens for stats in islice(train_steps(trainer, updates, 1), 50)]
+        summed = distributed.all_reduce_sum(*map(float, losses))
+        found |= {f"{dtype} losses": torch.tensor(summed), f"{dtype} gradient": torch.cat(gradients[0])}
+    return found
+
+
+@pytest.mark.parametrize(("world_size", "batch_tokens"), [(1, 37), (2, 53), (4, 37)])
+def test_learning_does_not_depend_on_ranks_and_batch_tokens(
+    uneven: Prepared, learned_alone: dict[str, Tensor], world_size: int, batch_tokens: int, tmp_path: Path
+) -> None:
+    found = (
+        [learned(uneven, batch_tokens, Distributed())]
+        if world_size == 1
+        else on_ranks(world_size, lambda distributed: learned(uneven, batch_tokens, distributed), tmp_path)
+    )
+    losses = learned_alone["torch.float64 losses"]
+    assert losses[-1] < 0.8 * losses[0], "the model learns"
+    for each in found:
+        for key, tolerance in (("64 losses", 1e-9), ("32 gradient", 1e-5), ("32 losses", 1e-4)):
+            key = f"torch.float{key}"
+            torch.testing.assert_close(each[key], learned_alone[key], rtol=0, atol=tolerance)

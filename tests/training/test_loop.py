@@ -115,7 +115,7 @@ def test_update_with_non_finite_gradient_is_skipped() -> None:
     assert next(steps).is_skipped
     assert next(steps).is_skipped
     assert made.state.num_updates == 0
-    assert made.state.data.batches_consumed == 1, "the data is not used again"
+    assert made.state.data.pairs_consumed == 1, "the data is not used again"
     assert same(before, made.model)
 
 

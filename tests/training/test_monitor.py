@@ -130,7 +130,7 @@ def update_of(source: torch.Tensor, target: torch.Tensor) -> UpdateBatches:
     labels, decoder_input = torch.cat([target, eos], 1).flatten(), torch.cat([bos, target], 1)
     positions = torch.arange(len(labels))
     batch = Batch(torch.cat([source, eos], 1), decoder_input, positions, labels, np.arange(len(source)))
-    return UpdateBatches([MicroBatch(batch, 0)], len(labels), {}, DataState(0, 0, 1, 4096, 0.5))
+    return UpdateBatches([MicroBatch(batch, 0)], len(labels), {}, DataState(pairs_consumed=1, passes=0.5))
 
 
 def trainer(rate: float = 1e-2, **settings: object) -> Trainer:

@@ -20,7 +20,7 @@ START, END = 2, 3
 ALONE = Distributed()
 
 
-def tiny_model(dropout: float = 0.0) -> Model:
+def tiny_model(dropout: float = 0.0, vocabulary_size: int = 9) -> Model:
     torch.manual_seed(1)
     settings = TransformerSettings.model_validate(
         {"architecture": "transformer", "preset": "tiny", "width": 8, "feed_forward": 8, "heads": 2}
@@ -32,7 +32,7 @@ def tiny_model(dropout: float = 0.0) -> Model:
             "activation_dropout": 0.0,
         }
     )
-    return build(settings, VocabularySpec(9, 9))
+    return build(settings, VocabularySpec(vocabulary_size, vocabulary_size))
 
 
 def batch(rows: list[list[int]]) -> Batch:
@@ -49,7 +49,9 @@ def batch(rows: list[list[int]]) -> Batch:
 def update_of(*batches: Batch) -> UpdateBatches:
     micro_batches = [MicroBatch(each, index) for index, each in enumerate(batches)]
     tokens = sum(each.target_tokens for each in batches)
-    return UpdateBatches(micro_batches, tokens, {"corpus": CorpusExposure(1, tokens)}, DataState(0, 0, 1, 4096, 0.5))
+    return UpdateBatches(
+        micro_batches, tokens, {"corpus": CorpusExposure(1, tokens)}, DataState(pairs_consumed=1, passes=0.5)
+    )
 
 
 def tiny_trainer(dropout: float = 0.0, distributed: Distributed = ALONE, **settings: object) -> Trainer:
