@@ -2,6 +2,7 @@
 
 NmtError              1  a bug, if raised itself
 ├── RecipeError       2  the recipe or the command line
+│   └── VocabularySizeError  the text does not allow this size
 ├── DataError         3  input text
 ├── ModelError        4  a model or checkpoint: missing, damaged, or of another recipe
 ├── ResourceError     5  disk, memory
@@ -22,6 +23,15 @@ class RecipeError(NmtError):
     """The recipe or the command line is wrong."""
 
     exit_code = 2
+
+
+class VocabularySizeError(RecipeError):
+    """The text does not allow a vocabulary of this size."""
+
+    def __init__(self, message: str, possible: int) -> None:
+        super().__init__(message)
+        self.possible = possible
+        """The nearest size that it allows."""
 
 
 class DataError(NmtError):

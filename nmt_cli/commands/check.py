@@ -1,34 +1,33 @@
 """nmt check: problems of a recipe and its text, found before training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from nmt_cli import console
+from nmt_cli.commands.adapted_recipe import count_parameters_of, measure_speed, model_without_weights
 from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.console import Reporter
 from nmt_cli.data.checking import DataFinding
 from nmt_cli.data.checking.hyperparameters import (
     TrainingEstimate,
-    TrainingSize,
     check_learning_rate,
     check_schedule,
     check_vocabulary,
     estimate_training,
 )
-from nmt_cli.data.checking.pairs import LengthHistogram, check_lengths
+from nmt_cli.data.checking.pairs import LengthHistogram, LengthUnit, check_lengths
 from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
 from nmt_cli.data.checking.subwords import CheckTokenizer, check_coverage, find_tokenizer
 from nmt_cli.data.checking.texts import read_texts
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import describe, has_fast_bf16, pick_device, total_memory
-from nmt_cli.models import build
 from nmt_cli.models.contract import VocabularySpec
-from nmt_cli.models.kernels import matmul_speed
+from nmt_cli.recipe.adapting import TRAINING_KEYS, TrainingSize, adapt_to_training, efficiency, with_possible_tying
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.data_report import CheckReport
+from nmt_cli.training.batch_size import default_batch_tokens
 
 _MAX_LINES = 5000
 """Lines of each side that are encoded to measure their lengths."""
@@ -41,59 +40,100 @@ def check(recipe: Recipe, path: Path, reporter: Reporter = console) -> CheckRepo
     texts = read_texts(recipe.data)
     corpora = [*texts.train, *texts.held_out]
     pretrained = pretrained_tokenizer(recipe)
-    if pretrained is not None:
-        chosen = CheckTokenizer(pretrained, f"the tokenizer of {recipe.tokenizer.path}", [])
-    else:
+    if pretrained is None:
         reporter.info("checking the vocabulary")
-        chosen = find_tokenizer(recipe, texts.train)
-    histograms = [histogram for corpus in corpora for histogram in _histograms(corpus, chosen.tokenizer)]
-    size = _training_size(texts.train, histograms)
+    chosen = find_tokenizer(recipe, texts.train, pretrained)
+    lengths = [_measure_lengths(corpus, chosen.tokenizer) for corpus in corpora]
+    histograms = [histogram for each in lengths for histogram in each.sides]
+    size = _training_size(len(texts.train), lengths)
     findings = [*texts.findings, *chosen.findings]
-    for corpus in texts.train:
-        findings += check_lengths(_of_corpus(corpus, histograms), recipe.data.max_length)
+    for each in lengths[: len(texts.train)] if chosen.tokenizer is not None else ():
+        findings += check_lengths(each.corpus.name, each.sides, each.longest, chosen.max_length)
     if chosen.tokenizer is not None:
         findings += [finding for corpus in texts.held_out for finding in check_coverage(corpus, chosen.tokenizer)]
-    findings += [*check_vocabulary(recipe, size), *check_schedule(recipe, size), *check_learning_rate(recipe)]
+    if recipe.gives("tokenizer.vocabulary_size") and not chosen.findings:
+        findings += check_vocabulary(recipe, size, chosen.vocabulary_size)
     has_final_size = pretrained is not None or recipe.tokenizer.algorithm == "byte"
-    estimate = _estimate(recipe, chosen.tokenizer if has_final_size else None, size) if size.num_pairs else None
-    findings += _check_machine(recipe, estimate)
+    plan = _plan(recipe, chosen, has_final_size, size)
+    of_schedule = check_schedule(plan.recipe, size, plan.tokens_per_second)
+    findings += [each for each in of_schedule if each.where not in TRAINING_KEYS or recipe.gives(each.where)]
+    findings += check_learning_rate(recipe)
+    findings += _check_machine(recipe, plan.estimate if size.num_pairs else None)
     shown = [histogram for histogram in histograms if not histogram.corpus.startswith("data.test.")]
+    estimate = plan.estimate if size.num_pairs else None
     return CheckReport(str(path), corpora, shown, chosen.origin, estimate, describe(pick_device()), findings)
 
 
-def _histograms(corpus: CorpusSample, tokenizer: Tokenizer | None) -> Iterator[LengthHistogram]:
+@dataclass(frozen=True)
+class _CorpusLengths:
+    """Lengths of some pairs of a corpus."""
+
+    corpus: CorpusSample
+    sides: list[LengthHistogram]
+    longest: list[int]
+    """Length of the longer side of each pair."""
+
+
+def _measure_lengths(corpus: CorpusSample, tokenizer: Tokenizer | None) -> _CorpusLengths:
+    """Measure lengths in tokens; in characters without a tokenizer."""
+    unit: LengthUnit = "characters" if tokenizer is None else "tokens"
+    rows: list[list[int]] = []
     for side, lines in corpus.sides.items():
         chosen = list(evenly_spaced(lines, _MAX_LINES))
-        if tokenizer is None:
-            yield LengthHistogram.of(corpus.name, side, "characters", [len(line) for line in chosen])
-        else:
-            rows = tokenizer.encode_source(chosen) if side == "source" else tokenizer.encode_target(chosen)
-            yield LengthHistogram.of(corpus.name, side, "tokens", [len(row) for row in rows])
+        encode = (lambda texts: texts) if tokenizer is None else getattr(tokenizer, f"encode_{side}")
+        rows.append(list(map(len, encode(chosen))))
+    sides = [LengthHistogram.of(corpus.name, side, unit, row) for side, row in zip(corpus.sides, rows, strict=True)]
+    return _CorpusLengths(corpus, sides, list(map(max, *rows)))
 
 
-def _of_corpus(corpus: CorpusSample, histograms: list[LengthHistogram]) -> list[LengthHistogram]:
-    return [histogram for histogram in histograms if histogram.corpus == corpus.name]
+def _training_size(num_train: int, lengths: Sequence[_CorpusLengths]) -> TrainingSize:
+    """Return the size of the first corpora, which are those of training; others are validation or test sets."""
+
+    def tokens(each: _CorpusLengths, side: int) -> float:
+        histogram = each.sides[side]
+        return each.corpus.num_pairs * (
+            histogram.mean / (1 if histogram.unit == "tokens" else _CHARACTERS_PER_TOKEN) + 1
+        )
+
+    train = lengths[:num_train]
+    return TrainingSize(
+        sum(each.corpus.num_pairs for each in train),
+        sum(tokens(each, 0) for each in train),
+        sum(tokens(each, 1) for each in train),
+        sum(tokens(each, 1) for each in lengths if each.corpus.name.startswith("data.valid.")),
+    )
 
 
-def _training_size(train: list[CorpusSample], histograms: list[LengthHistogram]) -> TrainingSize:
-    tokens = {"source": 0.0, "target": 0.0}
-    for corpus in train:
-        for histogram in _of_corpus(corpus, histograms):
-            mean = histogram.mean / (1 if histogram.unit == "tokens" else _CHARACTERS_PER_TOKEN)
-            tokens[histogram.side] += corpus.num_pairs * (mean + 1)
-    return TrainingSize(sum(corpus.num_pairs for corpus in train), tokens["source"], tokens["target"])
+@dataclass(frozen=True)
+class _Plan:
+    """The training that a recipe stands for."""
+
+    recipe: Recipe
+    """With adapted defaults."""
+    tokens_per_second: float
+    """See training_speed."""
+    estimate: TrainingEstimate
 
 
-def _estimate(recipe: Recipe, tokenizer: Tokenizer | None, size: TrainingSize) -> TrainingEstimate:
-    subwords, device = recipe.tokenizer.vocabulary_size, pick_device()
-    spec = vocabulary_spec(tokenizer) if tokenizer else VocabularySpec(subwords, subwords)
-    with torch.device("meta"):
-        model = build(recipe.model, spec)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    is_fast = recipe.training.precision == "bf16" and has_fast_bf16(device)
-    precision = torch.bfloat16 if is_fast else torch.float32
-    speed = max(matmul_speed(device, precision) for _ in range(3))  # other programs may be running
-    return estimate_training(recipe.training, parameters, model.activations_per_token, size.target_tokens, speed)
+def _plan(recipe: Recipe, chosen: CheckTokenizer, has_final_size: bool, size: TrainingSize) -> _Plan:
+    tokenizer, device = chosen.tokenizer, pick_device()
+    is_given = recipe.gives("tokenizer.vocabulary_size")
+    subwords = recipe.tokenizer.vocabulary_size if is_given else chosen.vocabulary_size
+    spec = vocabulary_spec(tokenizer) if tokenizer and has_final_size else VocabularySpec(subwords, subwords)
+    recipe = with_possible_tying(
+        recipe, recipe.tokenizer.joint if recipe.tokenizer.path is None or tokenizer is None else tokenizer.joint
+    )
+    speed = measure_speed(recipe, spec)
+    recipe = adapt_to_training(recipe, size, speed)
+    model, training = model_without_weights(recipe, spec), recipe.training
+    batch_tokens = training.batch_tokens
+    if batch_tokens == "auto":
+        batch_tokens = default_batch_tokens(training.update_tokens, device)
+    seconds = size.target_tokens / (speed * efficiency(training.update_tokens))
+    parameters = count_parameters_of(model)
+    return _Plan(
+        recipe, speed, estimate_training(training, parameters, model.activations_per_token, batch_tokens, seconds)
+    )
 
 
 def _check_machine(recipe: Recipe, estimate: TrainingEstimate | None) -> Iterator[DataFinding]:

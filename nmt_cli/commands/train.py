@@ -4,9 +4,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import torch
-
 from nmt_cli import console, files
+from nmt_cli.commands.adapted_recipe import (
+    adapted_recipe,
+    count_parameters_of,
+    measure_speed,
+    model_without_weights,
+    training_size,
+)
 from nmt_cli.commands.launching import launch
 from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
@@ -25,7 +30,7 @@ from nmt_cli.devices import (
 )
 from nmt_cli.errors import RecipeError
 from nmt_cli.locks import lock
-from nmt_cli.models import build
+from nmt_cli.recipe.adapting import TEXT_KEYS, TRAINING_KEYS, expected_updates, has_key
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import RunDirectory
@@ -53,7 +58,8 @@ def train(
     if recipe.training.logging.tensorboard:
         require_tensorboard()
     if dry_run:
-        _describe(recipe, _open_prepared(recipe), reporter)
+        prepared = _open_prepared(recipe)
+        _describe(adapted_recipe(recipe, prepared), prepared, reporter)
         return
     processes = processes or default_processes()
     if processes > 1 and not is_rank():
@@ -81,8 +87,10 @@ def train(
             open_files.enter_context(lock(run.lock))
             log_file = open_files.enter_context(files.open_append(run.log))
             open_files.enter_context(reporter.log_to(log_file))
+            given, recipe = recipe, adapted_recipe(recipe, prepared, distributed.world_size)
             refuse_another_experiment(run, recipe, prepared.fingerprint)
-        distributed.barrier()
+            reporter.info(f"{run.path}: {_adapted_values(given, recipe)}")
+        recipe = distributed.all_gather_object(recipe)[0]  # a measured speed differs between ranks
         with memory_errors():
             TrainingRun(run, recipe, prepared, device, distributed, reporter).start(recipe_path)
 
@@ -93,19 +101,26 @@ def _open_prepared(recipe: Recipe) -> Prepared:
     return open_prepared(recipe, pretrained_tokenizer(recipe) if path and path.exists() else None)
 
 
+def _adapted_values(given: Recipe, recipe: Recipe) -> str:
+    """Return the values of the adapted defaults, for a message."""
+    keys = [key for key in (*TEXT_KEYS, *TRAINING_KEYS) if has_key(recipe, key) and not given.gives(key)]
+    return "defaults for this data: " + ", ".join(f"{key} {recipe.value(key)}" for key in keys)
+
+
 def _describe(recipe: Recipe, prepared: Prepared, reporter: Reporter) -> None:
     """Report the size of the training without starting it."""
-    with torch.device("meta"):
-        model = build(recipe.model, vocabulary_spec(prepared.tokenizer))
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    num_pairs = sum(len(corpus) for corpus in prepared.train)
-    num_tokens = sum(corpus.target_tokens + len(corpus) for corpus in prepared.train)
-    sizes = {
-        "parameters": num_parameters,
-        "sentence pairs": num_pairs,
-        "target tokens per epoch": num_tokens,
-        "updates per epoch": max(1, round(num_tokens / recipe.training.update_tokens)),
-        "updates at most": recipe.training.limits.updates,
+    training, size, vocabulary = recipe.training, training_size(prepared), vocabulary_spec(prepared.tokenizer)
+    limits, schedule = training.limits, training.schedule
+    speed = 1.0 if limits.minutes is None else measure_speed(recipe, vocabulary)
+    updates = f"{expected_updates(training, size, speed):,.0f}"
+    rows = {
+        "parameters": f"{count_parameters_of(model_without_weights(recipe, vocabulary)):,}",
+        "sentence pairs": f"{size.num_pairs:,}",
+        "target tokens per epoch": f"{size.target_tokens:,}",
+        "target tokens per update": f"{training.update_tokens:,}",
+        "updates per epoch": f"{max(1, round(size.target_tokens / training.update_tokens)):,}",
+        "updates at most": updates if limits.minutes is None else f"about {updates} in {limits.minutes:g} minutes",
+        "updates of the warm-up": f"{schedule.warmup:,}",
+        "updates between validations": f"{training.validation.every:,}",
     }
-    rows = [(name, f"{size:,}") for name, size in sizes.items()]
-    reporter.table(f"{recipe.run} would be trained on {describe(pick_device())}", ["", "number"], rows)
+    reporter.table(f"{recipe.run} would be trained on {describe(pick_device())}", ["", "number"], list(rows.items()))

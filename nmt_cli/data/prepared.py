@@ -30,7 +30,12 @@ class Prepared:
     @property
     def max_length(self) -> int:
         """Maximum number of tokens of either side of a training pair."""
-        return int(self.manifest["settings"]["data.max_length"])
+        return int(self.manifest["adapted"]["data.max_length"])
+
+    @property
+    def adapted(self) -> dict[str, Any]:
+        """Settings that follow from the text unless the recipe gives them, by key."""
+        return dict(self.manifest["adapted"])
 
     @property
     def fingerprint(self) -> str:
@@ -94,7 +99,7 @@ def _read_manifest(recipe: Recipe, hash_of: Callable[[Path], str]) -> dict[str, 
         manifest = files.read_manifest(folder, DataError, hash_of)
     except DataError as error:
         raise DataError(f"{error}; run `nmt preprocess` again") from error
-    parts = [manifest.get(part) for part in ("settings", "inputs", "corpora")]
+    parts = [manifest.get(part) for part in ("settings", "adapted", "inputs", "corpora")]
     is_current = manifest.get("kind") == MANIFEST_KIND and manifest.get("format") == FORMAT_VERSION
     if not is_current or not all(isinstance(part, dict) for part in parts):
         raise DataError(f"{folder}: is not data prepared by this version of nmt; run `nmt preprocess`")
@@ -110,11 +115,12 @@ def _differences(recipe: Recipe, pretrained: Tokenizer | None, manifest: dict[st
     if expected["tokenizer.path"] != prepared.get("tokenizer.path"):
         tokenizer = f"the tokenizer of {path}" if path else "a tokenizer trained on this text"
         return [f"{folder}: was not prepared with {tokenizer}; run `nmt preprocess` with this recipe"]
+    used = prepared | manifest["adapted"]
     return [
-        f"{folder}: was prepared with {key} {prepared.get(key)}, but the recipe says {value}; "
+        f"{folder}: was prepared with {key} {used.get(key)}, but the recipe says {value}; "
         "run `nmt preprocess` with this recipe"
         for key, value in expected.items()
-        if value != prepared.get(key)
+        if value not in (prepared.get(key), used.get(key))
     ]
 
 

@@ -76,8 +76,10 @@ class TsvCorpus(_CorpusSection):
         return {"file": self.file}
 
     def conflicts(self) -> Conflicts:
-        if self.source == self.target:
+        if self.source == self.target and self.gives("target"):
             yield "target", f"{self.target} is also the column of the source"
+        elif self.source == self.target:
+            yield "source", f"{self.source} is the default column of the target; give target, too"
 
 
 class JsonlCorpus(_CorpusSection):
@@ -100,8 +102,10 @@ class JsonlCorpus(_CorpusSection):
         return {"file": self.file}
 
     def conflicts(self) -> Conflicts:
-        if self.source == self.target:
+        if self.source == self.target and self.gives("target"):
             yield "target", f"{self.target} is also the field of the source"
+        elif self.source == self.target:
+            yield "source", f"{self.source} is the default field of the target; give target, too"
 
 
 class TmxCorpus(_CorpusSection):

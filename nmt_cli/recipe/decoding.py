@@ -1,11 +1,14 @@
 """The section `decoding`, and all that may change when a model stands."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, Section, default_tag
+
+_MAX_HYPOTHESES = 1000
 
 
 class SearchSettings(Section):
@@ -54,7 +57,7 @@ class BeamSettings(SearchSettings):
 
     strategy: Literal["beam"] = "beam"
     """The search strategy."""
-    beam_size: Annotated[int, Field(ge=1, le=1000)] = 5
+    beam_size: Annotated[int, Field(ge=1, le=_MAX_HYPOTHESES)] = 5
     """Number of hypotheses kept of each sentence."""
     early_stopping: bool | Literal["never"] = False
     """When `beam_size` hypotheses are finished: stop at once (true), stop when no active one would win by ending
@@ -65,6 +68,15 @@ class BeamSettings(SearchSettings):
     """Divide the beam into groups that avoid each other's tokens: diverse beam search (Vijayakumar et al. 2018)."""
     diversity_penalty: Annotated[float, Field(ge=0, le=100)] = 0.5
     """Cost in nats of a token for each hypothesis of earlier groups that has the same token at the same position."""
+
+    @classmethod
+    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a beam that is large enough for `n_best`, and divisible into the groups."""
+        groups, n_best = given.get("num_beam_groups", 1), given.get("n_best", 1)
+        if type(groups) is not int or type(n_best) is not int or groups < 1:
+            return {}
+        size = -(-max(cls.model_fields["beam_size"].default, n_best) // groups) * groups
+        return {"beam_size": size} if size <= _MAX_HYPOTHESES else {}
 
     def conflicts(self) -> Conflicts:
         yield from super().conflicts()
@@ -105,10 +117,17 @@ class MbrSettings(SamplingFilters):
     """The search strategy."""
     utility: Literal["chrf", "bleu"] = "chrf"
     """Similarity of two candidates: sacreBLEU's sentence score of one with the other as reference."""
-    num_candidates: Annotated[int, Field(ge=1, le=1000)] = 32
+    num_candidates: Annotated[int, Field(ge=1, le=_MAX_HYPOTHESES)] = 32
     """Number of candidates of each line."""
     candidates_from: Literal["sampling", "beam"] = "sampling"
     """Where candidates come from: samples, which count equally, or a beam, whose hypotheses count by probability."""
+
+    @classmethod
+    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return at least `n_best` candidates."""
+        n_best = given.get("n_best")
+        is_possible = type(n_best) is int and n_best <= _MAX_HYPOTHESES
+        return {"num_candidates": max(cls.model_fields["num_candidates"].default, n_best)} if is_possible else {}
 
     def conflicts(self) -> Conflicts:
         yield from super().conflicts()

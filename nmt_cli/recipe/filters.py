@@ -1,6 +1,7 @@
 """The list `data.filters`: filters of the training corpora, applied in order."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -20,6 +21,12 @@ class LengthFilter(Section):
     """Minimum characters of either side."""
     max: Count = 2000
     """Maximum characters of either side."""
+
+    @classmethod
+    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Raise the maximum above a large minimum."""
+        least = given.get("min")
+        return {"max": 2 * least} if type(least) is int and least > cls.model_fields["max"].default else {}
 
     def conflicts(self) -> Conflicts:
         if self.min > self.max:

@@ -1,8 +1,9 @@
 """The section `model`: one class for each architecture."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from nmt_cli.recipe.section import Conflicts, Count, Positive, Rate, Section, default_tag
 
@@ -21,13 +22,11 @@ class PresetSection(Section):
     output: ClassVar[str] = "softmax"
     """The output layer."""
 
-    @model_validator(mode="before")
     @classmethod
-    def fill_in_preset(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
+    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the sizes of the preset."""
         preset = given.get("preset", cls.model_fields["preset"].default)
-        return {**cls.sizes.get(preset, {}), **given} if isinstance(preset, str) else given
+        return cls.sizes.get(preset, {}) if isinstance(preset, str) else {}
 
 
 class NormSettings(Section):
@@ -81,6 +80,14 @@ class RelativePositions(Section):
     """Distance from which all share one bias."""
     each_layer: bool = False
     """Learn biases for each layer instead of one set for the encoder and one for the decoder."""
+
+    @classmethod
+    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return as many buckets as `max_distance` allows, and a distance that is far enough for `buckets`."""
+        buckets, distance = (given.get(key, cls.model_fields[key].default) for key in ("buckets", "max_distance"))
+        if type(buckets) is not int or type(distance) is not int or distance > buckets // 2:
+            return {}
+        return {"buckets": 2 * (distance - 1), "max_distance": 4 * buckets}
 
     def conflicts(self) -> Conflicts:
         if self.max_distance <= self.buckets // 2:
@@ -149,6 +156,20 @@ class TransformerSettings(PresetSection):
     def attention_head_width(self) -> int:
         """Dimension of each head."""
         return self.head_width or self.width // self.heads
+
+    @classmethod
+    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the sizes of the preset, with the number of heads nearest to it that the other settings allow."""
+        sizes, positions = super().fitting_defaults(given), given.get("positions")
+        width, groups = given.get("width", sizes.get("width")), given.get("key_value_heads") or 1
+        if type(width) is not int or type(groups) is not int or groups < 1 or "heads" not in sizes:
+            return sizes
+        factor = 2 if isinstance(positions, dict) and positions.get("type") == "rotary" else 1
+        is_free = given.get("head_width") is not None
+        counts = range(groups, min(width, 256) + 1, groups)
+        possible = [heads for heads in counts if is_free or width % (factor * heads) == 0]
+        nearest = min(possible, key=lambda heads: abs(heads - sizes["heads"]), default=sizes["heads"])
+        return {**sizes, "heads": nearest}
 
     def conflicts(self) -> Conflicts:
         if self.head_width is None and self.width % self.heads:

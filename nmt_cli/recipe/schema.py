@@ -35,7 +35,8 @@ class Recipe(Section):
     def conflicts(self) -> Conflicts:
         model, training, tokenizer = self.model, self.training, self.tokenizer
         learns = tokenizer.path is None  # an imported tokenizer is not known yet
-        if learns and model.tied_embeddings in ("all", "input") and not tokenizer.joint:
+        ties_sides = model.gives("tied_embeddings") and model.tied_embeddings in ("all", "input")
+        if learns and ties_sides and not tokenizer.joint:
             yield "model.tied_embeddings", f"{model.tied_embeddings} requires tokenizer.joint: true; or use decoder"
         if training.parallel.type == "fsdp" and getattr(model, "layer_drop", False):
             yield "model.layer_drop", "is not supported with training.parallel.type: fsdp"

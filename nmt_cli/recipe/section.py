@@ -1,7 +1,8 @@
 """The base class of recipe sections and the types of their fields."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -27,6 +28,34 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @classmethod
+    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return defaults that differ from those of the fields, so that they fit the values that are given.
+
+        The values are not validated yet.
+        """
+        return {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def fill_in_defaults(cls, given: Any) -> Any:
+        """Add `fitting_defaults` to the settings of a section."""
+        return {**cls.fitting_defaults(given), **given} if isinstance(given, dict) else given
+
+    def gives(self, key: str) -> bool:
+        """Return whether a dotted key below this section was written by the user, rather than filled in by default."""
+        name, _, rest = key.partition(".")
+        return name in self.model_fields_set and (not rest or bool(getattr(self, name).gives(rest)))
+
+    def value(self, key: str) -> Any:
+        """Return the value of a dotted key."""
+        return reduce(getattr, key.split("."), self)
+
+    def with_value(self, key: str, value: Any) -> Self:
+        """Return the section with another value for a dotted key. It then counts as given."""
+        name, _, rest = key.partition(".")
+        return self.model_copy(update={name: getattr(self, name).with_value(rest, value) if rest else value})
 
     def conflicts(self) -> Conflicts:
         """Yield the keys of values that contradict others, with messages. Only the first one is reported."""

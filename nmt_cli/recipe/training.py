@@ -1,6 +1,7 @@
 """The section `training`, except optimizer and schedule."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -184,6 +185,12 @@ class ScheduledSampling(Section):
     end: Count = 20_000
     """Update at which it reaches `max_rate`."""
 
+    @classmethod
+    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the usual number of updates between `start` and `end`."""
+        start = given.get("start")
+        return {"end": cls.model_fields["end"].default + start} if type(start) is int and start >= 0 else {}
+
     def conflicts(self) -> Conflicts:
         if self.end <= self.start:
             yield "end", f"{self.end} must be greater than start ({self.start})"
@@ -241,7 +248,8 @@ class Training(Section):
         if self.parallel.type == "fsdp" and self.optimizer.type == "adafactor":
             yield ("optimizer.type", "adafactor is not supported with parallel.type fsdp, which shards optimizer state")
         schedule, stop = self.schedule, self.validation.patience
-        if isinstance(schedule, PlateauSettings) and stop is not None and schedule.patience >= stop:
+        are_given = self.gives("schedule.patience") and self.gives("validation.patience")
+        if isinstance(schedule, PlateauSettings) and stop is not None and schedule.patience >= stop and are_given:
             yield (
                 "schedule.patience",
                 f"{schedule.patience} is not less than validation.patience,"

@@ -18,17 +18,24 @@ _SAFETY_FACTOR = 0.8
 """Fraction of the size that just fitted, because memory becomes fragmented."""
 
 
+def default_batch_tokens(update_tokens: int, device: torch.device) -> int:
+    """Return the largest useful size of a batch, given one rank's part of an update; less may fit into memory."""
+    limit = max(_MIN_TOKENS, update_tokens)
+    return min(limit, _TOKENS_PER_CPU_THREAD * torch.get_num_threads()) if device.type == "cpu" else limit
+
+
 def find_batch_tokens(trainer: Trainer, prepared: Prepared, reporter: Reporter) -> int:
     """Return how many padded target tokens of the longest pairs fit into memory. Changes no parameter.
 
     Tries sizes that double, up to one rank's part of an update: larger batches would not be used.
     """
     num_ranks = trainer.distributed.world_size
-    limit = max(_MIN_TOKENS, trainer.settings.update_tokens // num_ranks)
+    part = trainer.settings.update_tokens // num_ranks
     if num_ranks > 1:  # a rank's part of a batch may have one pair more than its average
-        limit += 1 + max(corpus.max_length("target") for corpus in prepared.train)
+        part += 1 + max(corpus.max_length("target") for corpus in prepared.train)
+    limit = default_batch_tokens(part, trainer.device)
     if trainer.device.type == "cpu":
-        return min(limit, _TOKENS_PER_CPU_THREAD * torch.get_num_threads())
+        return limit
     # Stands for the optimizer state, which is allocated later.
     reserved = [torch.zeros_like(parameter) for parameter in trainer.model.parameters() for _ in range(2)]
     fitting, tokens = 0, _MIN_TOKENS

@@ -133,7 +133,7 @@ def test_corpus_names_may_contain_dots(good: str, errors_of: ErrorsOf) -> None:
         (["training.parallel.type=fsdp", "model.layer_drop=0.1"], "model.layer_drop"),
         (["training.parallel.type=fsdp", "training.optimizer={type: adafactor}"], "training.optimizer.type"),
         (["model.key_value_heads=3"], "model.key_value_heads"),
-        (["model.width=132", "model.positions.type=rotary"], "model.heads"),
+        (["model.width=132", "model.heads=4", "model.positions.type=rotary"], "model.heads"),
         (["model.head_width=33", "model.positions.type=rotary"], "model.head_width"),
         (["model.positions={type: relative, buckets: 64, max_distance: 32}"], "model.positions.max_distance"),
         (["tokenizer.joint=false", "model.tied_embeddings=input"], "model.tied_embeddings"),

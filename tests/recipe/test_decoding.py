@@ -16,7 +16,7 @@ MBR = {"strategy": "mbr"}
         ({"min_length": 9, "max_length": 8}, "min_length"),
         ({"beam_size": 4, "n_best": 5}, "n_best"),
         ({"beam_size": 5, "num_beam_groups": 2}, "num_beam_groups"),
-        ({**MBR, "n_best": 40}, "n_best"),
+        ({**MBR, "num_candidates": 32, "n_best": 40}, "n_best"),
         ({**MBR, "candidates_from": "beam", "top_p": 0.9}, "top_p"),
     ],
 )

@@ -142,7 +142,7 @@ def test_invalid_value_is_reported_with_the_allowed_values(
             ' not "rnn"; write {architecture: rnn}',
         ),
         (
-            "model: {architecture: rnn}\ntokenizer: {joint: false}",
+            "model: {architecture: rnn, tied_embeddings: all}\ntokenizer: {joint: false}",
             "model.tied_embeddings: all requires tokenizer.joint: true; or use decoder",
         ),
     ],

@@ -91,7 +91,7 @@ def test_other_value_instead_of_a_list_is_reported(option: str, messy: str, erro
         ("{format: tsv, file: x, source: 0}", "8:33", "source", "1"),
         ("{format: tsv, file: x, source: [1]}", "8:33", "source", "list"),
         ("{format: tsv, file: x, source: ''}", "8:33", "source", '""'),
-        ("{format: tsv, file: x, source: 2}", "8:5", "target", "2"),
+        ("{format: tsv, file: x, source: 2}", "8:33", "source", "2"),
         ("{format: jsonl, file: x, target: source}", "8:35", "target", "source"),
         ("{format: tsv}", "8:5", "file", ""),
         ("{source: x}", "8:5", "target", ""),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nmt_cli.data.checking import DataFinding
+from nmt_cli.recipe.adapting import TrainingSize, expected_updates
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Training
@@ -22,21 +23,8 @@ _RATE_RANGE = 0.01, 3.0
 Adam changes each parameter by at most the rate, and so the output of a layer by at most the rate times its width.
 """
 _BYTES_PER_FLOAT = 4
-_OPERATIONS = 6
-"""Floating-point operations per parameter and target token (Kaplan et al. 2020)."""
-_PEAK_FRACTION = 0.3
-"""Fraction of the speed of a large matrix product that training reaches, within a factor of 2."""
-
-
-@dataclass(frozen=True)
-class TrainingSize:
-    """Size of the training text of one epoch, estimated from a sample."""
-
-    num_pairs: int
-    source_tokens: float
-    """With one eos per line."""
-    target_tokens: float
-    """With one eos per line."""
+_MIN_PAIRS = 1000
+"""With fewer, a new model learns frequent phrases at best."""
 
 
 @dataclass(frozen=True)
@@ -57,44 +45,54 @@ class TrainingEstimate:
 
 
 def estimate_training(
-    settings: Training, parameters: int, activations_per_token: int, epoch_tokens: float, speed: float
+    settings: Training, parameters: int, activations_per_token: int, batch_tokens: int, seconds_per_epoch: float
 ) -> TrainingEstimate:
-    """Estimate the memory and time of training.
+    """Estimate the memory of training.
 
     Args:
         parameters: Number of parameters of the model.
         activations_per_token: See Model.activations_per_token.
-        epoch_tokens: Target tokens per epoch.
-        speed: Speed of a large matrix product, in FLOP/s.
+        batch_tokens: Padded target tokens of a batch.
     """
     passes = 1 if settings.consistency is None else 2
-    seconds = passes * _OPERATIONS * parameters * epoch_tokens / (speed * _PEAK_FRACTION)
     copies = 2 + settings.optimizer.num_states + (settings.ema_decay is not None)
-    tokens = settings.update_tokens if settings.batch_tokens == "auto" else settings.batch_tokens
     kept = 0.2 if settings.gradient_checkpointing else 1.0
     bytes_each = 2 if settings.precision == "bf16" else _BYTES_PER_FLOAT
-    batch_bytes = round(tokens * activations_per_token * bytes_each * passes * kept)
-    return TrainingEstimate(parameters, copies * parameters * _BYTES_PER_FLOAT, batch_bytes, seconds)
+    batch_bytes = round(batch_tokens * activations_per_token * bytes_each * passes * kept)
+    return TrainingEstimate(parameters, copies * parameters * _BYTES_PER_FLOAT, batch_bytes, seconds_per_epoch)
 
 
-def check_vocabulary(recipe: Recipe, size: TrainingSize) -> list[DataFinding]:
-    """Report a vocabulary that is too large for the corpus."""
+def check_vocabulary(recipe: Recipe, size: TrainingSize, suitable: int) -> list[DataFinding]:
+    """Report a given vocabulary size that is too large for the corpus.
+
+    Args:
+        suitable: The size that follows from the text.
+    """
     if recipe.tokenizer.path is not None or recipe.tokenizer.algorithm in ("byte", "character"):
         return []
     joint, subwords = recipe.tokenizer.joint, recipe.tokenizer.vocabulary_size
     tokens = size.source_tokens + size.target_tokens if joint else min(size.source_tokens, size.target_tokens)
-    if tokens >= _MIN_TOKENS_PER_SUBWORD * subwords or size.num_pairs < 1:
+    if tokens >= _MIN_TOKENS_PER_SUBWORD * subwords or size.num_pairs < 1 or suitable >= subwords:
         return []
     message = f"{subwords:,} subwords are many for this corpus: each occurs about {tokens / subwords:.0f} times"
-    fewer = max(8, _round_down(tokens / (2 * _MIN_TOKENS_PER_SUBWORD)))
-    advice = f"try {fewer:,}" if fewer < subwords else "try fewer"
+    advice = f"leave it out; about {suitable:,} follow from the text"
     return [DataFinding("warning", "vocabulary", "tokenizer.vocabulary_size", message, advice)]
 
 
-def check_schedule(recipe: Recipe, size: TrainingSize) -> list[DataFinding]:
-    """Report an update size, warm-up or limits that do not suit the corpus."""
+def check_schedule(recipe: Recipe, size: TrainingSize, tokens_per_second: float) -> list[DataFinding]:
+    """Report too little text, or an update size, warm-up or limits that do not suit it.
+
+    Args:
+        tokens_per_second: Estimated speed of training with large updates.
+    """
     training = recipe.training
-    return [*_check_update_size(recipe, size), *_check_warmup(training, size), *_check_limits(training, size)]
+    updates = round(expected_updates(training, size, tokens_per_second))
+    return [
+        *_check_text_size(training, size),
+        *_check_update_size(recipe, size),
+        *_check_warmup(training, updates),
+        *_check_limits(training, size, updates),
+    ]
 
 
 def check_learning_rate(recipe: Recipe) -> list[DataFinding]:
@@ -119,6 +117,13 @@ def check_learning_rate(recipe: Recipe) -> list[DataFinding]:
     return [DataFinding("warning", "learning rate", where, message, advice)]
 
 
+def _check_text_size(settings: Training, size: TrainingSize) -> Iterator[DataFinding]:
+    if 0 < size.num_pairs < _MIN_PAIRS and settings.init_from is None:
+        message = f"{size.num_pairs:,} pairs are very few: a new model will hardly learn to translate"
+        advice = "add text, or fine-tune a trained model (training.init_from)"
+        yield DataFinding("warning", "size", "data.train", message, advice)
+
+
 def _check_update_size(recipe: Recipe, size: TrainingSize) -> Iterator[DataFinding]:
     update_tokens, where = recipe.training.update_tokens, "training.update_tokens"
     updates = size.target_tokens / update_tokens
@@ -135,35 +140,32 @@ def _check_update_size(recipe: Recipe, size: TrainingSize) -> Iterator[DataFindi
         yield DataFinding("warning", "batch", where, message, "2,000 to 25,000 are usual")
 
 
-def _check_warmup(settings: Training, size: TrainingSize) -> Iterator[DataFinding]:
-    warmup, updates = settings.schedule.warmup, _max_updates(settings, size)
-    if warmup >= updates:
-        message = f"training ends after at most {updates:,} updates, before the end of the warm-up of {warmup:,}"
+def _check_warmup(settings: Training, updates: int) -> Iterator[DataFinding]:
+    if settings.schedule.warmup >= updates:
+        message = f"training ends after {_updates(settings, updates)}, before the end of the warm-up of {settings.schedule.warmup:,}"
         yield DataFinding("warning", "schedule", "training.schedule.warmup", message, f"try {max(1, updates // 10):,}")
 
 
-def _check_limits(settings: Training, size: TrainingSize) -> Iterator[DataFinding]:
-    updates, every = _max_updates(settings, size), settings.validation.every
+def _check_limits(settings: Training, size: TrainingSize, updates: int) -> Iterator[DataFinding]:
+    every = settings.validation.every
     if not size.num_pairs:
         return
     epochs = updates * settings.update_tokens / size.target_tokens
     if epochs < 1:
-        message = f"training ends after at most {updates:,} updates, which read only {epochs:.2g} of the corpus"
+        message = f"training ends after {_updates(settings, updates)}, which read only {epochs:.2g} of the corpus"
         yield DataFinding("fact", "limits", "training.limits", message)
     if epochs > _MAX_EPOCHS and settings.validation.patience is None:
         message = f"{updates:,} updates are {epochs:,.0f} passes over this corpus, and nothing stops training earlier"
         yield DataFinding("warning", "limits", "training.limits", message, "set training.validation.patience")
     if every > updates:
-        message = f"training is validated only at its end, after at most {updates:,} updates (every: {every:,})"
-        advice = "validate more often, so that the best checkpoint can be chosen"
+        message = f"training is validated only at its end, after {_updates(settings, updates)} (every: {every:,})"
+        advice = "validate more often, or give it more time, so that the best checkpoint can be chosen"
         yield DataFinding("warning", "limits", "training.validation.every", message, advice)
 
 
-def _max_updates(settings: Training, size: TrainingSize) -> int:
-    limits = settings.limits
-    if limits.epochs is None:
-        return limits.updates
-    return max(1, min(limits.updates, round(limits.epochs * size.target_tokens / settings.update_tokens)))
+def _updates(settings: Training, updates: int) -> str:
+    minutes = settings.limits.minutes
+    return f"at most {updates:,} updates" + (f", estimated for {minutes:g} minutes" if minutes is not None else "")
 
 
 def _round_down(number: float) -> int:

@@ -160,20 +160,30 @@ def bin_labels(unit: LengthUnit) -> list[str]:
     return [f"<{end}" for end in BINS[unit][1:]] + [f"{BINS[unit][-1]}+"]
 
 
-def check_lengths(sides: Sequence[LengthHistogram], max_length: int) -> list[DataFinding]:
-    """Report a training corpus with many lines that are too long, or that are not sentences."""
-    findings = []
-    for side in sides:
-        if side.unit != "tokens" or not side.lengths:
-            continue
-        num_longer, median = len(side.lengths) - bisect_right(side.lengths, max_length), len(side.lengths) // 2
-        if num_longer > _MAX_TOO_LONG * len(side.lengths):
-            fraction = percentage(num_longer, len(side.lengths))
-            message = f"the {side.side} of {fraction} of the pairs has more than {max_length:,} tokens"
-            advice = "they are dropped; split them into sentences, or raise data.max_length"
-            findings.append(DataFinding("warning", "lengths", side.corpus, message, advice))
-        elif side.lengths[median] > _MAX_MEDIAN:
-            message = f"half of the {side.side} lines have more than {side.lengths[median]:,} tokens"
-            advice = "a line should be about one sentence; split paragraphs on both sides in the same way"
-            findings.append(DataFinding("warning", "lengths", side.corpus, message, advice))
-    return findings
+def check_lengths(
+    name: str, sides: Sequence[LengthHistogram], longest: Sequence[int], max_length: int
+) -> list[DataFinding]:
+    """Report how many pairs of a training corpus are lost by their length, and lines that are not sentences.
+
+    Args:
+        longest: Tokens of the longer side of each pair.
+    """
+    num_longer = sum(length > max_length for length in longest)
+    if num_longer:
+        message = f"{percentage(num_longer, len(longest))} of the pairs have more than {max_length:,} tokens on a side"
+        is_much = num_longer > _MAX_TOO_LONG * len(longest)
+        advice = (
+            "they are dropped; split them into sentences, or raise data.max_length" if is_much else "they are dropped"
+        )
+        return [DataFinding("warning" if is_much else "fact", "lengths", name, message, advice)]
+    return [
+        DataFinding(
+            "warning",
+            "lengths",
+            name,
+            f"half of the {side.side} lines have more than {side.lengths[len(side.lengths) // 2]:,} tokens",
+            "a line should be about one sentence; split paragraphs on both sides in the same way",
+        )
+        for side in sides
+        if side.lengths and side.lengths[len(side.lengths) // 2] > _MAX_MEDIAN
+    ]

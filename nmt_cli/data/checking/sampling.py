@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 Pair = tuple[str, str]
+T = TypeVar("T")
 
 _EXCERPT_PAIRS = 200
 _MAX_EXCERPTS = 100
@@ -66,7 +68,7 @@ def sample_corpus(name: str, languages: tuple[str, str], pairs: Iterable[Pair]) 
     return CorpusSample(name, languages, num_pairs, kept)
 
 
-def evenly_spaced(lines: list[str], max_lines: int) -> Iterator[str]:
-    """Return at most so many of the lines, evenly spread."""
-    step = -(-len(lines) // max_lines) or 1
-    return iter(lines[::step])
+def evenly_spaced(items: list[T], max_items: int) -> Iterator[T]:
+    """Return at most so many of the items, evenly spread."""
+    step = -(-len(items) // max_items) or 1
+    return iter(items[::step])

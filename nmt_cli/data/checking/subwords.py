@@ -1,13 +1,15 @@
 """The tokenizer with which the text is checked, and the fraction of the text that it does not know."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
+from nmt_cli.data.preparation.tokenizer_training import adapted_max_length, suitable_vocabulary_size, train_adapted
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import PieceKind
-from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import NmtError, RecipeError
 from nmt_cli.recipe.schema import Recipe
@@ -16,8 +18,6 @@ from nmt_cli.text.normalization import NORMALIZATIONS
 _MAX_PAIRS = 10_000
 """Pairs to train a tokenizer on, which takes some seconds."""
 _SEED = 1
-_MIN_SUBWORDS = 500
-"""A sample should have at least so many subwords."""
 _MAX_LINES = 2000
 _MAX_BYTES, _MAX_UNKNOWN = 0.02, 0.002
 """Fractions of the tokens. Each character in bytes takes one to four tokens, which are hard to learn."""
@@ -27,46 +27,49 @@ _MAX_QUOTED = 6
 
 @dataclass(frozen=True)
 class CheckTokenizer:
-    """The tokenizer with which the text is checked."""
+    """The tokenizer with which the text is checked, and the settings that follow from the text."""
 
     tokenizer: Tokenizer | None
     """None if none could be trained."""
     origin: str
     """Where it is from, for messages; empty if there is none."""
+    vocabulary_size: int
+    """That suits the text."""
+    max_length: int
+    """In tokens; that of the recipe if it gives one."""
     findings: list[DataFinding]
 
 
-def find_tokenizer(recipe: Recipe, train: list[CorpusSample]) -> CheckTokenizer:
-    """Return the tokenizer of the prepared folder if it matches the recipe, or else train one on samples.
+def find_tokenizer(recipe: Recipe, train: list[CorpusSample], pretrained: Tokenizer | None) -> CheckTokenizer:
+    """Return the pretrained tokenizer, or that of the prepared folder if it matches, or else train one on samples."""
+    max_pairs = max(1, _MAX_PAIRS // max(1, len(train)))
+    normalize = NORMALIZATIONS[pretrained.normalization if pretrained else recipe.tokenizer.normalization]
+    pairs = [
+        (normalize(source), normalize(target))
+        for corpus in train
+        for source, target in evenly_spaced(corpus.pairs, max_pairs)
+    ]
+    if not pairs:
+        return CheckTokenizer(pretrained, "", recipe.tokenizer.vocabulary_size, recipe.data.max_length, [])
 
-    Recipes with a pretrained tokenizer need no call of this function.
-    """
-    if (prepared := _prepared_tokenizer(recipe)) is not None:
-        return CheckTokenizer(prepared, f"the tokenizer of {recipe.data.prepared}", [])
-    corpora = [corpus.sides for corpus in train]
-    max_pairs = max(1, _MAX_PAIRS // max(1, len(corpora)))
-    normalize = NORMALIZATIONS[recipe.tokenizer.normalization]
-    sources, targets = (
-        [normalize(line) for corpus in corpora for line in evenly_spaced(corpus[side], max_pairs)]
-        for side in ("source", "target")
-    )
-    is_complete = all(corpus.is_complete and len(corpus.pairs) <= max_pairs for corpus in train)
-    if not (sources or targets):
-        return CheckTokenizer(None, "", [])
-    settings = recipe.tokenizer
-    while True:
+    def texts() -> Sequence[Iterable[str]]:
+        return [map(itemgetter(side), pairs) for side in (0, 1)]
+
+    scale = sum(corpus.num_pairs for corpus in train) / len(pairs)
+    size, findings = suitable_vocabulary_size(recipe, texts, scale), list[DataFinding]()
+    if pretrained is not None:
+        tokenizer, origin = pretrained, f"the tokenizer of {recipe.tokenizer.path}"
+    elif (prepared := _prepared_tokenizer(recipe)) is not None:
+        tokenizer, origin = prepared, f"the tokenizer of {recipe.data.prepared}"
+    else:
         try:
-            tokenizer = Tokenizer.train(settings, sources, targets, _SEED, tags_of(recipe.data))
+            tokenizer = train_adapted(recipe, texts, _SEED, scale, is_sample=scale > 1)
         except RecipeError as error:
-            if is_complete or settings.vocabulary_size < _MIN_SUBWORDS:
-                where, _, message = str(error).partition(": ")
-                finding = DataFinding("error" if is_complete else "fact", "vocabulary", where, message)
-                return CheckTokenizer(None, "", [finding])
-            # A sample has fewer words than its corpus.
-            settings = settings.model_copy(update={"vocabulary_size": settings.vocabulary_size // 2})
-        else:
-            origin = f"{settings.vocabulary_size:,} subwords trained on a sample"
-            return CheckTokenizer(tokenizer, origin, [])
+            where, _, message = str(error).partition(": ")
+            findings.append(DataFinding("error" if scale == 1 else "fact", "vocabulary", where, message))
+            return CheckTokenizer(None, "", size, recipe.data.max_length, findings)
+        origin = f"{max(tokenizer.source_size, tokenizer.target_size):,} subwords trained on a sample"
+    return CheckTokenizer(tokenizer, origin, size, adapted_max_length(recipe, tokenizer, pairs), findings)
 
 
 def _prepared_tokenizer(recipe: Recipe) -> Tokenizer | None:
@@ -78,8 +81,9 @@ def _prepared_tokenizer(recipe: Recipe) -> Tokenizer | None:
     except NmtError:
         return None
     wanted = recipe.tokenizer
+    is_of_size = max(found.source_size, found.target_size) == wanted.vocabulary_size
     matches = found.normalization == wanted.normalization and found.joint == wanted.joint
-    return found if matches and max(found.source_size, found.target_size) == wanted.vocabulary_size else None
+    return found if matches and (is_of_size or not recipe.gives("tokenizer.vocabulary_size")) else None
 
 
 def check_coverage(corpus: CorpusSample, tokenizer: Tokenizer) -> list[DataFinding]:

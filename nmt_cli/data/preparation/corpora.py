@@ -9,9 +9,13 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.errors import DataError, NmtError
+from nmt_cli.recipe.adapting import TEXT_KEYS
 from nmt_cli.recipe.corpora import AnyCorpus, LinesCorpus
 from nmt_cli.recipe.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
+
+ADAPTED = "to follow the text"
+"""Stands for the value of a setting that the recipe does not give."""
 
 _TRAINING_KEYS = {"weight"}
 """Settings of a corpus that affect only training, not the prepared data."""
@@ -79,7 +83,7 @@ def data_settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
     data, subwords = recipe.data, recipe.tokenizer.model_dump(mode="json", exclude={"monolingual"})
     if recipe.tokenizer.path is not None:
         subwords = {"path": tokenizer, "extension": subwords["extension"]}
-    return {f"tokenizer.{key}": value for key, value in subwords.items()} | {
+    found = {f"tokenizer.{key}": value for key, value in subwords.items()} | {
         "data.max_length": data.max_length,
         "data.train": {name: _reading_settings(corpus) for name, corpus in data.train.items()},
         "data.valid": {name: _reading_settings(corpus) for name, corpus in data.valid.items()},
@@ -91,6 +95,7 @@ def data_settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
         "data.factors": list(data.factors),
         "data.context": None if data.context is None else data.context.model_dump(mode="json"),
     }
+    return {key: ADAPTED if key in TEXT_KEYS and not recipe.gives(key) else value for key, value in found.items()}
 
 
 def _reading_settings(corpus: AnyCorpus) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from nmt_cli.errors import DataError
 
 MANIFEST_KIND = "data prepared by nmt"
 """Value of `kind` in the manifest of a prepared folder."""
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @dataclass
@@ -114,7 +114,8 @@ def read_prepared_summary(folder: Path) -> PreparedSummary:
             raise DataError(f"{folder}: is not data prepared by this version of nmt; run `nmt preprocess`")
         reasons = {str(reason): str(description) for reason, description in manifest["reasons"].items()}
         corpora = [CorpusStats.from_json(name, entry) for name, entry in manifest["corpora"].items()]
-        return PreparedSummary(folder, fingerprint_of(manifest), dict(manifest["settings"]), reasons, corpora)
+        settings = {**manifest["settings"], **manifest["adapted"]}
+        return PreparedSummary(folder, fingerprint_of(manifest), settings, reasons, corpora)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{folder / files.MANIFEST}: is damaged, or was written by another version of nmt") from error
 

@@ -44,13 +44,14 @@ from nmt_cli.errors import DataError, NmtError, RunInUseError
 from nmt_cli.locks import lock
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
 from nmt_cli.processes.pool import map_ordered
+from nmt_cli.recipe.adapting import TEXT_KEYS, with_defaults
 from nmt_cli.recipe.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
 
 _CORPORA = "corpora.json"
-"""File in the tokenizer folder: number of records of each corpus."""
+"""File in the tokenizer folder: number of records of each corpus, and the settings that follow from the text."""
 
 _MARKER = ".nmt"
 """File in a work folder: nmt made it, and may remove it."""
@@ -90,15 +91,16 @@ def prepare(
         held_out = _held_out_keys(recipe, pretrained.normalization if pretrained else recipe.tokenizer.normalization)
         check_inputs = partial(_check_unchanged, recipe, inputs, hashes)
         tokenizer_folder = _tokenizer_folder(recipe, pretrained, work, inputs, held_out, num_processes, check_inputs)
-        tokenizer, num_records = Tokenizer.load(tokenizer_folder), files.read_json(tokenizer_folder / _CORPORA)
-        settings = data_settings(recipe, (pretrained or tokenizer).fingerprint)
-        origin = {"format": FORMAT_VERSION, "settings": settings, "inputs": inputs}
+        tokenizer, corpora = Tokenizer.load(tokenizer_folder), files.read_json(tokenizer_folder / _CORPORA)
+        settings, adapted = data_settings(recipe, (pretrained or tokenizer).fingerprint), corpora["adapted"]
+        origin = {"format": FORMAT_VERSION, "settings": settings, "adapted": adapted, "inputs": inputs}
+        recipe = with_defaults(recipe, adapted)
         content_hash = _hash({**origin, "tokenizer": tokenizer.fingerprint, "shard": shards.SHARD_RECORDS})
         store = ShardStore(work, content_hash, check_inputs, ShardFormat.of(tokenizer).offset_files)
         if job.shard is not None:
             factory = partial(ChunkEncoder, recipe, tokenizer_folder, held_out)
             context = recipe.data.context.sentences if recipe.data.context else 0
-            with ProgressBar("encoding", "records", sum(num_records.values())) as progress:
+            with ProgressBar("encoding", "records", sum(corpora["records"].values())) as progress:
                 chunks = missing_chunks(store, tasks, job.shard, context, progress.advance)
                 store.write(map_ordered(num_processes, factory, chunks))
         if job.merge:
@@ -226,14 +228,15 @@ def _tokenizer_folder(
             with lock(folder.with_name(folder.name + ".lock")):
                 if not folder.exists():
                     tasks = corpus_tasks(recipe)
-                    sizes, tokenizer = measure_corpora(tasks), pretrained
-                    if tokenizer is None or recipe.tokenizer.extension:
-                        tokenizer = train_tokenizer(recipe, tasks, sizes, held_out, num_processes, pretrained)
+                    sizes = measure_corpora(tasks)
+                    found = train_tokenizer(recipe, tasks, sizes, held_out, num_processes, pretrained)
                     check_inputs()
+                    size = max(found.tokenizer.source_size, found.tokenizer.target_size)
+                    adapted = dict(zip(TEXT_KEYS, (size, found.max_length), strict=True))
                     with files.new_folder(folder) as unfinished:
-                        tokenizer.save(unfinished)
+                        found.tokenizer.save(unfinished)
                         num_records = {name: size.num_records for name, size in sizes.items()}
-                        files.write_json(unfinished / _CORPORA, num_records)
+                        files.write_json(unfinished / _CORPORA, {"records": num_records, "adapted": adapted})
         except RunInUseError:
             if not has_waited:
                 info("waiting for another job to train the tokenizer")

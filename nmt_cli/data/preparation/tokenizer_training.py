@@ -2,10 +2,11 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,12 @@ from nmt_cli.data.preparation.encoding import ChunkCleaner, drop_reasons
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import extend
-from nmt_cli.data.tokenizing.sentencepiece_model import MAX_CHARACTERS
+from nmt_cli.data.tokenizing.sentencepiece_model import CHARACTER_COVERAGE, MAX_CHARACTERS
 from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.data.tokenizing.vocabulary import FactorValues
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, VocabularySizeError
 from nmt_cli.processes.pool import map_ordered
+from nmt_cli.recipe.adapting import TextSize, default_max_length, default_vocabulary_size
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
@@ -31,7 +33,17 @@ _CHUNK_RECORDS = 1024
 """Records of a chunk, which is sampled or skipped as a whole."""
 _MIN_CHUNKS_PER_PROCESS = 16
 """Fewer chunks are not worth the start of another process."""
+_MAX_MEASURED_PAIRS = 20_000
+"""Pairs whose lengths in tokens are measured."""
 _SEED = 1  # not the recipe's, so that runs that differ only in the seed share their data
+
+
+@dataclass(frozen=True)
+class AdaptedTokenizer:
+    """A tokenizer, and the maximum length in tokens that suits the text."""
+
+    tokenizer: Tokenizer
+    max_length: int
 
 
 @dataclass(frozen=True)
@@ -64,8 +76,10 @@ def train_tokenizer(
     held_out: HeldOutKeys,
     num_processes: int,
     pretrained: Tokenizer | None = None,
-) -> Tokenizer:
-    """Train the tokenizer of the recipe, or extend a pretrained one. The result does not depend on `num_processes`.
+) -> AdaptedTokenizer:
+    """Train the tokenizer of the recipe, or extend a pretrained one, and measure the text.
+
+    The result does not depend on `num_processes`.
 
     Raises:
         DataError: The filters keep no pair.
@@ -95,14 +109,77 @@ def train_tokenizer(
             f"{', '.join(recipe.data.train)}: no pair is left to train the tokenizer on"
             + (f" ({reasons}); see data.filters" if reasons else "; the files are empty")
         )
-    info(f"training the tokenizer on {len(pairs):,} pairs")
     monolingual = recipe.tokenizer.monolingual
-    sources = chain((source for source, _ in pairs), _normalized_lines(monolingual.source, normalization))
-    targets = chain((target for _, target in pairs), _normalized_lines(monolingual.target, normalization))
-    if pretrained:
-        return extend(pretrained, recipe.tokenizer, sources, targets, _SEED)
-    tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, _SEED, tags_of(recipe.data))
-    return tokenizer.with_factors(FactorValues.learn(values))
+
+    def texts() -> list[Iterator[str]]:
+        return [
+            chain(map(itemgetter(side), pairs), _normalized_lines(paths, normalization))
+            for side, paths in enumerate((monolingual.source, monolingual.target))
+        ]
+
+    if pretrained is None:
+        info(f"training the tokenizer on {len(pairs):,} pairs")
+        tokenizer = train_adapted(recipe, texts, _SEED, 1 / fraction).with_factors(FactorValues.learn(values))
+    else:
+        source, target = texts()
+        tokenizer = extend(pretrained, recipe.tokenizer, source, target, _SEED)
+    sample = list(pairs)[:: -(-len(pairs) // _MAX_MEASURED_PAIRS)]
+    return AdaptedTokenizer(tokenizer, adapted_max_length(recipe, tokenizer, sample))
+
+
+Texts = Callable[[], Sequence[Iterable[str]]]
+"""Returns the normalised sources and targets, as often as it is called."""
+
+
+def suitable_vocabulary_size(recipe: Recipe, texts: Texts, scale: float) -> int:
+    """Return the vocabulary size that follows from the text; `scale` is the whole text's size relative to this one."""
+    sides = [chain.from_iterable(texts())] if recipe.tokenizer.joint else texts()
+    sizes = [_text_size(lines, scale) for lines in sides]
+    return default_vocabulary_size(recipe.tokenizer, sizes, len(tags_of(recipe.data)))
+
+
+def train_adapted(recipe: Recipe, texts: Texts, seed: int, scale: float, is_sample: bool = False) -> Tokenizer:
+    """Train a tokenizer. A vocabulary size that the recipe does not give follows from the text.
+
+    Args:
+        is_sample: Train with the nearest possible size if these texts do not allow that of the recipe.
+
+    Raises:
+        VocabularySizeError: The text does not allow the size that the recipe gives.
+    """
+    settings, is_given = recipe.tokenizer, recipe.gives("tokenizer.vocabulary_size")
+    if not is_given:
+        settings = settings.with_value("vocabulary_size", suitable_vocabulary_size(recipe, texts, scale))
+    while True:
+        source, target = texts()
+        try:
+            return Tokenizer.train(settings, source, target, seed, tags_of(recipe.data))
+        except VocabularySizeError as error:
+            if is_given and not is_sample:
+                raise
+            settings = settings.with_value("vocabulary_size", error.possible)
+
+
+def adapted_max_length(recipe: Recipe, tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> int:
+    """Return `data.max_length`, which follows from normalised pairs if the recipe does not give it."""
+    if recipe.gives("data.max_length"):
+        return recipe.data.max_length
+    num_sentences = 1 if recipe.data.context is None else recipe.data.context.sentences + 1
+    sources, targets = (
+        map(len, vocabulary.encode([pair[side] for pair in pairs]))
+        for side, vocabulary in enumerate((tokenizer.source, tokenizer.target))
+    )
+    return default_max_length(num_sentences * max(lengths) for lengths in zip(sources, targets, strict=True))
+
+
+def _text_size(lines: Iterable[str], scale: float) -> TextSize:
+    counts = Counter(chain.from_iterable(lines))
+    total, alphabet, covered = counts.total(), 0, 0
+    for _, count in counts.most_common():
+        if covered >= CHARACTER_COVERAGE * total:
+            break
+        alphabet, covered = alphabet + 1, covered + count
+    return TextSize(scale * total, alphabet)
 
 
 def _normalized_lines(paths: list[Path], normalization: str) -> Iterator[str]:

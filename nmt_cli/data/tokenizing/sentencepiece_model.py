@@ -12,7 +12,7 @@ from typing import Literal
 import sentencepiece
 
 from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind
-from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.errors import ModelError, RecipeError, VocabularySizeError
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.text.normalization import NORMALIZATIONS
 
@@ -25,6 +25,9 @@ _ALGORITHMS = {1: "unigram", 2: "bpe", 3: "word", 4: "character"}
 
 MAX_CHARACTERS = 50_000_000
 """Maximum size of the training sample. With it, unigram training needs less than 1.2 GiB of memory."""
+
+CHARACTER_COVERAGE = 0.9995
+"""Fraction of the characters of a text, counted with repetition, that get a piece if bytes stand for the others."""
 
 _MAX_LINE_LENGTH = 1000
 """In characters. Longer lines are truncated, so that no single line outweighs all others."""
@@ -259,26 +262,22 @@ def _character_coverage(settings: TokenizerSettings, sentences: list[str]) -> fl
     The rarest characters are left to byte fallback. Without it, they become unknown if the alphabet is large.
     """
     if settings.byte_fallback:
-        return 0.9995
+        return CHARACTER_COVERAGE
     alphabet = set[str]().union(*sentences)
-    return 1.0 if len(alphabet) <= settings.vocabulary_size // 4 else 0.9995
+    return 1.0 if len(alphabet) <= settings.vocabulary_size // 4 else CHARACTER_COVERAGE
 
 
 def _recipe_error(message: str, num_special: int) -> RecipeError:
     """Convert an error message of SentencePiece to a RecipeError that names the setting to change."""
     if largest := re.search(r"value <= (\d+)", message):
         possible = int(largest[1]) + num_special
-        return RecipeError(
-            f"tokenizer.vocabulary_size: is too large for this text, which allows {possible} subwords at most; "
-            f"set it to {possible} or less"
-        )
+        message = f"is too large for this text, which allows {possible} subwords at most; set it to {possible} or less"
+        return VocabularySizeError(f"tokenizer.vocabulary_size: {message}", possible)
     if smallest := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         return _too_small(int(smallest[1]) + num_special)
     return RecipeError(f"tokenizer: SentencePiece cannot learn subwords from this text: {message}")
 
 
-def _too_small(needed: int) -> RecipeError:
-    return RecipeError(
-        f"tokenizer.vocabulary_size: is too small for this text, whose characters alone need {needed}; "
-        f"set it to {needed} or more"
-    )
+def _too_small(needed: int) -> VocabularySizeError:
+    message = f"is too small for this text, whose characters alone need {needed}; set it to {needed} or more"
+    return VocabularySizeError(f"tokenizer.vocabulary_size: {message}", needed)

@@ -104,19 +104,19 @@ def test_histogram_of_no_lines() -> None:
     assert sum(histogram_of([]).fractions) == 0
 
 
-def test_sentence_lengths_have_no_findings() -> None:
-    assert not check_lengths([histogram_of([20] * 990 + [300] * 10)], max_length=200)
+def test_pairs_that_are_too_long_are_counted_once() -> None:
+    (found,) = check_lengths("data.train.news", [], [20] * 990 + [300] * 10, max_length=200)
+    assert found.level == "fact"
+    assert "1.0 %" in found.message
+    assert not check_lengths("data.train.news", [histogram_of([20] * 100)], [20] * 100, max_length=200)
 
 
-def test_many_lines_that_are_too_long_are_a_warning() -> None:
-    (found,) = check_lengths([histogram_of([20] * 95 + [201] * 5)], max_length=200)
+def test_many_pairs_that_are_too_long_are_a_warning() -> None:
+    (found,) = check_lengths("data.train.news", [], [20] * 95 + [201] * 5, max_length=200)
+    assert found.level == "warning"
     assert re.search(r"5\.0 %.* 200 ", found.message)
 
 
 def test_paragraphs_are_a_warning() -> None:
-    (found,) = check_lengths([histogram_of([150] * 100)], max_length=200)
+    (found,) = check_lengths("data.train.news", [histogram_of([150] * 100)], [150] * 100, max_length=200)
     assert "source" in found.message
-
-
-def test_lengths_in_characters_are_not_checked() -> None:
-    assert not check_lengths([LengthHistogram.of("x", "source", "characters", [500] * 100)], max_length=200)

@@ -26,7 +26,7 @@ def recipe(folder: Path, **tokenizer: Any) -> Recipe:
 
 
 def test_tokenizer_is_trained_on_the_sample(pairs: Make, sampled: Sampled, tmp_path: Path) -> None:
-    found = find_tokenizer(recipe(tmp_path, vocabulary_size=350), [sampled(pairs(500))])
+    found = find_tokenizer(recipe(tmp_path, vocabulary_size=350), [sampled(pairs(500))], None)
     assert found.tokenizer
     assert found.tokenizer.source_size == 350
     assert "on a sample" in found.origin
@@ -37,28 +37,36 @@ def test_prepared_tokenizer_is_used_if_it_matches_the_recipe(pairs: Make, sample
     wanted = recipe(tmp_path, vocabulary_size=350)
     lines = [line for pair in pairs(300) for line in pair]
     Tokenizer.train(wanted.tokenizer, lines, lines, 1).save(tmp_path / "prepared" / "tokenizer")
-    assert "prepared" in find_tokenizer(wanted, [sampled(pairs(500))]).origin
-    assert "sample" in find_tokenizer(recipe(tmp_path, vocabulary_size=340), [sampled(pairs(500))]).origin
+    assert "prepared" in find_tokenizer(wanted, [sampled(pairs(500))], None).origin
+    assert "sample" in find_tokenizer(recipe(tmp_path, vocabulary_size=340), [sampled(pairs(500))], None).origin
 
 
 def test_vocabulary_too_large_for_the_complete_corpus_is_an_error(
     pairs: Make, sampled: Sampled, tmp_path: Path
 ) -> None:
-    found = find_tokenizer(recipe(tmp_path, vocabulary_size=8000), [sampled(pairs(500))])
+    found = find_tokenizer(recipe(tmp_path, vocabulary_size=8000), [sampled(pairs(500))], None)
     (error,) = found.findings
     assert (error.level, error.where, error.is_of_recipe) == ("error", "tokenizer.vocabulary_size", True)
     assert found.tokenizer is None
 
 
-def test_vocabulary_is_halved_until_the_sample_suffices(pairs: Make, sampled: Sampled, tmp_path: Path) -> None:
-    found = find_tokenizer(recipe(tmp_path, vocabulary_size=1400), [sampled(pairs(21_000))])
+def test_vocabulary_is_reduced_to_what_a_sample_allows(pairs: Make, sampled: Sampled, tmp_path: Path) -> None:
+    found = find_tokenizer(recipe(tmp_path, vocabulary_size=1400), [sampled(pairs(21_000))], None)
     assert not found.findings
     assert found.tokenizer
-    assert found.tokenizer.source_size in (700, 350)
+    assert 350 < found.tokenizer.source_size < 1400
+
+
+def test_vocabulary_size_that_is_not_given_follows_from_the_text(pairs: Make, sampled: Sampled, tmp_path: Path) -> None:
+    found = find_tokenizer(recipe(tmp_path), [sampled(pairs(500))], None)
+    assert not found.findings
+    assert found.tokenizer
+    assert found.tokenizer.source_size <= found.vocabulary_size
+    assert found.max_length == 200
 
 
 def test_no_text_gives_no_tokenizer(tmp_path: Path) -> None:
-    assert find_tokenizer(recipe(tmp_path), []).tokenizer is None
+    assert find_tokenizer(recipe(tmp_path), [], None).tokenizer is None
 
 
 def tokenizer(pairs: list[Pair], byte_fallback: bool = True) -> Tokenizer:

@@ -1,0 +1,63 @@
+"""The recipe of a run with its adapted defaults, and the expected size and speed of its training."""
+
+import torch
+
+from nmt_cli.commands.loading import vocabulary_spec
+from nmt_cli.data.prepared import Prepared
+from nmt_cli.devices import has_fast_bf16, pick_device
+from nmt_cli.models import build
+from nmt_cli.models.contract import Model, VocabularySpec
+from nmt_cli.models.kernels import matmul_speed
+from nmt_cli.recipe.adapting import (
+    TrainingSize,
+    adapt_to_training,
+    keep_adapted,
+    training_speed,
+    with_defaults,
+    with_possible_tying,
+)
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs.directory import RunDirectory
+
+
+def adapted_recipe(recipe: Recipe, prepared: Prepared, num_ranks: int = 1) -> Recipe:
+    """Return the recipe with all adapted defaults. A run with checkpoints keeps those that it was started with."""
+    run = RunDirectory(recipe.run)
+    recipe = with_possible_tying(with_defaults(recipe, prepared.adapted), prepared.tokenizer.joint)
+    if run.saved_updates():
+        recipe = keep_adapted(recipe, load_recipe(run.resolved))
+    # The speed is measured only if a default depends on it, so that all others are equal on every machine.
+    is_timed = recipe.training.limits.minutes is not None
+    speed = num_ranks * measure_speed(recipe, vocabulary_spec(prepared.tokenizer)) if is_timed else 1.0
+    return adapt_to_training(recipe, training_size(prepared), speed)
+
+
+def training_size(prepared: Prepared) -> TrainingSize:
+    """Return the size of prepared data."""
+    train = prepared.train
+    return TrainingSize(
+        num_pairs=sum(map(len, train)),
+        source_tokens=sum(corpus.source_tokens + len(corpus) for corpus in train),
+        target_tokens=sum(corpus.target_tokens + len(corpus) for corpus in train),
+        validation_tokens=sum(corpus.target_tokens + len(corpus) for corpus in prepared.valid.values()),
+    )
+
+
+def model_without_weights(recipe: Recipe, vocabulary: VocabularySpec) -> Model:
+    """Build the model on the meta device."""
+    with torch.device("meta"):
+        return build(recipe.model, vocabulary)
+
+
+def count_parameters_of(model: Model) -> int:
+    """Return the number of parameters; a shared one counts once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def measure_speed(recipe: Recipe, vocabulary: VocabularySpec) -> float:
+    """Estimate the speed of training with large updates on this machine, in target tokens per second and device."""
+    device = pick_device()
+    is_fast = recipe.training.precision == "bf16" and has_fast_bf16(device)
+    flops = max(matmul_speed(device, torch.bfloat16 if is_fast else torch.float32) for _ in range(3))  # others may run
+    return training_speed(count_parameters_of(model_without_weights(recipe, vocabulary)), flops, recipe.training)

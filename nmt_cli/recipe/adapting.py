@@ -1,0 +1,210 @@
+"""Defaults that follow from the text, the limits of training and each other. A value in the recipe is never changed.
+
+`nmt preprocess` settles the first of these, `nmt train` the others; `nmt check` foresees them. docs/training.md has the
+rules. A run that is resumed keeps the values that it was started with.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.model import TransformerSettings
+from nmt_cli.recipe.optimization import NoamSettings, PlateauSettings
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.training import Training
+
+TEXT_KEYS = ("tokenizer.vocabulary_size", "data.max_length")
+"""Keys whose defaults follow from the text."""
+TRAINING_KEYS = (
+    "model.tied_embeddings",
+    "model.dropout",
+    "training.update_tokens",
+    "training.schedule.warmup",
+    "training.schedule.patience",
+    "training.validation.every",
+    "training.validation.patience",
+    "training.logging.every",
+)
+"""Keys whose defaults follow from the prepared data and the limits."""
+
+_MAX_SUBWORDS, _MAX_CHARACTERS = 32_000, 8_000
+_SUBWORDS, _EXPONENT = 0.5, 0.6
+"""A text of n characters gets 0.5 · n^0.6 subwords, besides its alphabet: about as many as are learned well
+(Gowda & May 2020; Ding et al. 2019), 1,700 for 6,000 captions, 9,000 for 160,000 short sentences."""
+_WORDS_PER_SUBWORD = 2
+_NUM_BYTES, _NUM_SPECIAL = 256, 6
+_LOST_FRACTION = 0.005
+"""Fraction of the pairs that may be dropped for their length."""
+_MIN_MAX_LENGTH, _MAX_MAX_LENGTH = 200, 2000
+_MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS = 500, 4096
+_UPDATES_PER_EPOCH = 100
+_WARMUP_FRACTION, _WARMUP_EPOCHS = 0.1, 8
+_MIN_WARMUP, _MAX_WARMUP = 100, 1000
+_NOAM_WARMUP = 4
+"""The warm-up of noam, relative to those of other schedules; a short one would raise its learning rate."""
+_VALIDATIONS, _VALIDATION_EPOCHS = 10, 2
+_MIN_INTERVAL, _MAX_INTERVAL = 100, 1000
+_VALIDATION_COST = 4.0
+"""Time to score a token of a validation set, relative to the time to train on a token."""
+_VALIDATION_FRACTION = 0.2
+"""Fraction of the time that validation may take."""
+_LITTLE_TEXT, _MUCH_TEXT = 500_000, 2_000_000
+"""Target tokens below which a model overfits easily, and from which on it hardly does."""
+_FEW_EPOCHS = 15
+_PEAK_FRACTION, _OVERHEAD_TOKENS = 0.3, 700
+"""Fraction of the speed of a large matrix product that training reaches, within a factor of 2; with updates of as many
+tokens as the second number, half of it."""
+_OPERATIONS = 6
+"""Floating-point operations per parameter and target token (Kaplan et al. 2020)."""
+
+
+@dataclass(frozen=True)
+class TrainingSize:
+    """Size of the training text of one epoch."""
+
+    num_pairs: int
+    source_tokens: float
+    """With one eos per line."""
+    target_tokens: float
+    """With one eos per line."""
+    validation_tokens: float = 0.0
+    """Target tokens of all validation sets."""
+
+
+@dataclass(frozen=True)
+class TextSize:
+    """Size of one side of the training text."""
+
+    characters: float
+    alphabet: int
+    """Number of different characters, without the rarest."""
+
+
+def with_defaults(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with values for those of the dotted keys that it does not give."""
+    for key, value in values.items():
+        if not recipe.gives(key):
+            recipe = recipe.with_value(key, value)
+    return recipe
+
+
+def has_key(recipe: Recipe, key: str) -> bool:
+    """Return whether the recipe's classes of sections have a setting."""
+    section, _, name = key.rpartition(".")
+    return name in type(recipe.value(section)).model_fields
+
+
+def keep_adapted(recipe: Recipe, resolved: Recipe) -> Recipe:
+    """Return the recipe with the adapted defaults of the run that it resumes."""
+    keys = [key for key in TRAINING_KEYS if has_key(recipe, key) and has_key(resolved, key)]
+    return with_defaults(recipe, {key: resolved.value(key) for key in keys})
+
+
+def with_possible_tying(recipe: Recipe, is_joint: bool) -> Recipe:
+    """Return the recipe with embeddings tied as the tokenizer allows, which may have a vocabulary for each side."""
+    return recipe if is_joint else with_defaults(recipe, {"model.tied_embeddings": "decoder"})
+
+
+def default_vocabulary_size(settings: TokenizerSettings, sizes: Sequence[TextSize], num_tags: int = 0) -> int:
+    """Return the number of subwords, special tokens included, that suits the text.
+
+    Args:
+        sizes: The text of each vocabulary: that of both sides together, or that of each side.
+    """
+    if settings.algorithm in ("byte", "character"):
+        return _MAX_CHARACTERS
+    factor = _SUBWORDS * (_WORDS_PER_SUBWORD if settings.algorithm == "word" else 1)
+    subwords = factor * min(size.characters for size in sizes) ** _EXPONENT
+    others = _NUM_SPECIAL + num_tags + len(settings.symbols) + (_NUM_BYTES if settings.byte_fallback else 0)
+    return min(_round(subwords), _MAX_SUBWORDS) + _round_up(others + max(size.alphabet for size in sizes), 50)
+
+
+def default_max_length(lengths: Iterable[int]) -> int:
+    """Return a maximum length that hardly any pair exceeds, given the length in tokens of the longer side of each."""
+    ordered = sorted(lengths)
+    allowed = ordered[min(len(ordered) - 1, math.ceil((1 - _LOST_FRACTION) * len(ordered)))] if ordered else 0
+    return min(max(_MIN_MAX_LENGTH, _round_up(allowed, 50)), _MAX_MAX_LENGTH)
+
+
+def adapt_to_training(recipe: Recipe, size: TrainingSize, tokens_per_second: float) -> Recipe:
+    """Return the recipe with the defaults that suit the size of the data and the limits.
+
+    Args:
+        tokens_per_second: Estimated speed of training with large updates, in target tokens; used with limits.minutes.
+    """
+    if isinstance(recipe.model, TransformerSettings):
+        tokens = _clamp(_round(size.target_tokens / _UPDATES_PER_EPOCH), _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS)
+        recipe = with_defaults(recipe, {"training.update_tokens": tokens})
+        recipe = with_defaults(recipe, {"model.dropout": _default_dropout(recipe.training, size, tokens_per_second)})
+    training = recipe.training
+    updates = expected_updates(training, size, tokens_per_second)
+    return with_defaults(recipe, {f"training.{key}": value for key, value in _intervals(training, size, updates)})
+
+
+def expected_updates(training: Training, size: TrainingSize, tokens_per_second: float) -> float:
+    """Return the number of updates at which the first limit is reached, at an estimated speed."""
+    limits, tokens = training.limits, training.update_tokens
+    updates = float(limits.updates)
+    if limits.epochs is not None:
+        updates = min(updates, limits.epochs * size.target_tokens / tokens)
+    if limits.minutes is not None:
+        seconds = 60 * limits.minutes * (1 - _VALIDATION_FRACTION)
+        updates = min(updates, seconds * tokens_per_second * efficiency(tokens) / tokens)
+    return max(1.0, updates)
+
+
+def training_speed(parameters: int, flops: float, training: Training) -> float:
+    """Return the estimated speed of training with large updates, in target tokens per second.
+
+    Args:
+        flops: Speed of a large matrix product, in FLOP/s.
+    """
+    passes = 1 if training.consistency is None else 2
+    return flops * _PEAK_FRACTION / (_OPERATIONS * parameters * passes)
+
+
+def efficiency(update_tokens: int) -> float:
+    """Return the fraction of the speed of large updates that is reached with updates of this size."""
+    return update_tokens / (update_tokens + _OVERHEAD_TOKENS)
+
+
+def _intervals(training: Training, size: TrainingSize, updates: float) -> Iterable[tuple[str, int]]:
+    """Yield the defaults that are numbers of updates or validations."""
+    epoch = size.target_tokens / training.update_tokens
+    warmup = min(_MAX_WARMUP, max(_MIN_WARMUP, _WARMUP_EPOCHS * epoch), _WARMUP_FRACTION * updates)
+    yield "schedule.warmup", _round(warmup * (_NOAM_WARMUP if isinstance(training.schedule, NoamSettings) else 1))
+    cost = _VALIDATION_COST * size.validation_tokens / training.update_tokens
+    every = min(_MAX_INTERVAL, max(_MIN_INTERVAL, _VALIDATION_EPOCHS * epoch), updates / _VALIDATIONS)
+    every = _round(max(every, cost / _VALIDATION_FRACTION))
+    yield "validation.every", every
+    yield "logging.every", _clamp(_round(min(updates / 20, every / 2)), 1, 50)
+    if isinstance(training.schedule, PlateauSettings):
+        stop, patience = training.validation.patience, training.schedule.patience
+        if training.gives("schedule.patience"):
+            yield "validation.patience", max(stop or 0, 3 * patience + 1)
+        elif stop is not None:
+            yield "schedule.patience", max(1, min(patience, (stop - 1) // 2))
+
+
+def _default_dropout(training: Training, size: TrainingSize, tokens_per_second: float) -> float:
+    """Return a dropout that prevents overfitting where it is likely: little text, read often."""
+    epochs = expected_updates(training, size, tokens_per_second) * training.update_tokens / max(1, size.target_tokens)
+    if size.target_tokens >= _MUCH_TEXT or epochs < _FEW_EPOCHS:
+        return 0.1
+    return 0.3 if size.target_tokens < _LITTLE_TEXT else 0.2
+
+
+def _clamp(value: int, least: int, most: int) -> int:
+    return max(least, min(value, most))
+
+
+def _round(value: float) -> int:
+    """Round to two digits; at least 1."""
+    unit = int(10 ** max(0, math.floor(math.log10(max(value, 1))) - 1))
+    return max(1, round(value / unit) * unit)
+
+
+def _round_up(value: float, unit: int) -> int:
+    return math.ceil(value / unit) * unit
