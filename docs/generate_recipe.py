@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from nmt_cli.recipe.adapting import TEXT_KEYS, TRAINING_KEYS
 from nmt_cli.recipe.loading.schema_walk import ITEM, NAME, SectionKey, discriminator_key, discriminator_value, sections
-from nmt_cli.recipe.model import PresetSection
+from nmt_cli.recipe.model import PresetSection, RnnSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import MAX_COUNT, NO_SPACES, Section
 
@@ -18,7 +19,8 @@ _INTRODUCTION = """\
 A recipe is a YAML file that describes an experiment: data, model, training, translation and evaluation. All commands
 read it; `--set key=value` changes a setting for one command, as in `--set training.limits.updates=500`.
 
-- Only `run`, `data` and `model` are required; everything else has the default shown here.
+- Only `run`, `data` and `model` are required; everything else has the default shown here. A default that *adapts*
+  follows from the text and the limits ([rules](training.md#defaults-that-adapt)); the value holds for much text.
 - The format is YAML 1.2: `no` is text, not a boolean, and `3e-4` is a number. Anchors and tags are not supported.
 - Paths are relative to the working directory.
 - A recipe is validated before any file is touched; every error is reported with its line.
@@ -27,6 +29,7 @@ read it; `--set key=value` changes a setting for one command, as in `--set train
 
 
 _REQUIRED = "**required**"
+_ADAPTED_KEYS = {*TEXT_KEYS, *TRAINING_KEYS}
 
 
 def reference() -> str:
@@ -50,7 +53,9 @@ def _section(key: SectionKey, section: type[Section], title: str) -> Iterator[st
         inner_key, inner = _section_within((*key, name))
         value = _links(inner_key, inner) if inner else _value(settings[name])
         description = _one_line(section.model_fields[name].description) or (_sentences(inner[0]) if inner else "")
-        yield f"| `{name}` | {value} | {_default(section, name)} | {description} |"
+        adapts = ".".join((*key, name)) in _ADAPTED_KEYS and (section, name) != (RnnSettings, "dropout")
+        default = _default(section, name) + (", adapts" if adapts else "")
+        yield f"| `{name}` | {value} | {default} | {description} |"
     if issubclass(section, PresetSection):
         yield from ("", *_presets(section))
 

@@ -8,14 +8,8 @@ from nmt_cli.devices import has_fast_bf16, pick_device
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model, VocabularySpec
 from nmt_cli.models.kernels import matmul_speed
-from nmt_cli.recipe.adapting import (
-    TrainingSize,
-    adapt_to_training,
-    keep_adapted,
-    training_speed,
-    with_defaults,
-    with_possible_tying,
-)
+from nmt_cli.recipe.adapting import keep_adapted, with_defaults, with_possible_tying
+from nmt_cli.recipe.adapting.training_defaults import TrainingSize, adapt_to_training, training_speed
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import RunDirectory

@@ -24,7 +24,8 @@ from nmt_cli.data.checking.texts import read_texts
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import describe, has_fast_bf16, pick_device, total_memory
 from nmt_cli.models.contract import VocabularySpec
-from nmt_cli.recipe.adapting import TRAINING_KEYS, TrainingSize, adapt_to_training, efficiency, with_possible_tying
+from nmt_cli.recipe.adapting import TRAINING_KEYS, with_possible_tying
+from nmt_cli.recipe.adapting.training_defaults import TrainingSize, adapt_to_training, efficiency
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.data_report import CheckReport
 from nmt_cli.training.batch_size import default_batch_tokens

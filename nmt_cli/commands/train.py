@@ -30,7 +30,8 @@ from nmt_cli.devices import (
 )
 from nmt_cli.errors import RecipeError
 from nmt_cli.locks import lock
-from nmt_cli.recipe.adapting import TEXT_KEYS, TRAINING_KEYS, expected_updates, has_key
+from nmt_cli.recipe.adapting import TEXT_KEYS, TRAINING_KEYS, has_key
+from nmt_cli.recipe.adapting.training_defaults import expected_updates
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import RunDirectory

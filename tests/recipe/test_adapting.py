@@ -6,16 +6,9 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.recipe.adapting import (
-    TextSize,
-    TrainingSize,
-    adapt_to_training,
-    default_max_length,
-    default_vocabulary_size,
-    expected_updates,
-    keep_adapted,
-    with_possible_tying,
-)
+from nmt_cli.recipe.adapting import keep_adapted, with_possible_tying
+from nmt_cli.recipe.adapting.text_defaults import TextSize, default_max_length, default_vocabulary_size
+from nmt_cli.recipe.adapting.training_defaults import TrainingSize, adapt_to_training, expected_updates
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
 from nmt_cli.recipe.schema import Recipe

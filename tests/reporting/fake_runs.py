@@ -100,7 +100,14 @@ def write_prepared(folder: Path) -> str:
             "lengths": {"source": histogram, "target": histogram},
         }
     words = {"empty": "a side is empty", "too_long": "a side has more than 9 subwords"}
-    about = {"kind": MANIFEST_KIND, "format": FORMAT_VERSION, "settings": {}, "inputs": {}, "reasons": words}
+    about = {
+        "kind": MANIFEST_KIND,
+        "format": FORMAT_VERSION,
+        "settings": {},
+        "adapted": {},
+        "inputs": {},
+        "reasons": words,
+    }
     files.write_manifest(folder, {**about, "corpora": corpora})
     return fingerprint_of(files.read_json(folder / files.MANIFEST))
 

@@ -23,7 +23,7 @@ def prepared(tmp_path: Path) -> Prepared:
     tokenizer = Tokenizer.train(settings, ["a b c", "ab bc ca abc"] * 9, ["a b", "ba cb ac"] * 9, seed=1)
     texts = {"one": (["a b c", "a"], ["a", "b b"]), "other": (["a"], ["a b a b a"])}
     train = [written(tmp_path / name, tokenizer, *sides) for name, sides in texts.items()]
-    return Prepared(tokenizer, train, {}, {"settings": {"data.max_length": 200}})
+    return Prepared(tokenizer, train, {}, {"adapted": {"data.max_length": 200}})
 
 
 @pytest.mark.parametrize("tokens", [1, 7, 100, 1000])

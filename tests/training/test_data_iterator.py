@@ -37,7 +37,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     settings = TokenizerSettings(vocabulary_size=24, byte_fallback=False)
     tokenizer = Tokenizer.train(settings, lines, lines, seed=1)
     train = [written(folder / name, tokenizer, lines, lines, shards=[120, 80]) for name in ("a", "b")]
-    return Prepared(tokenizer, train, {}, {"settings": {"data.max_length": 200}})
+    return Prepared(tokenizer, train, {}, {"adapted": {"data.max_length": 200}})
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nmt_cli.data.checking import DataFinding
-from nmt_cli.recipe.adapting import TrainingSize, expected_updates
+from nmt_cli.recipe.adapting.training_defaults import TrainingSize, expected_updates
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Training
@@ -142,8 +142,9 @@ def _check_update_size(recipe: Recipe, size: TrainingSize) -> Iterator[DataFindi
 
 def _check_warmup(settings: Training, updates: int) -> Iterator[DataFinding]:
     if settings.schedule.warmup >= updates:
-        message = f"training ends after {_updates(settings, updates)}, before the end of the warm-up of {settings.schedule.warmup:,}"
-        yield DataFinding("warning", "schedule", "training.schedule.warmup", message, f"try {max(1, updates // 10):,}")
+        end = f"before the end of the warm-up of {settings.schedule.warmup:,}"
+        message, advice = f"training ends after {_updates(settings, updates)}, {end}", f"try {max(1, updates // 10):,}"
+        yield DataFinding("warning", "schedule", "training.schedule.warmup", message, advice)
 
 
 def _check_limits(settings: Training, size: TrainingSize, updates: int) -> Iterator[DataFinding]:

@@ -24,7 +24,7 @@ from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.data.tokenizing.vocabulary import FactorValues
 from nmt_cli.errors import DataError, VocabularySizeError
 from nmt_cli.processes.pool import map_ordered
-from nmt_cli.recipe.adapting import TextSize, default_max_length, default_vocabulary_size
+from nmt_cli.recipe.adapting.text_defaults import TextSize, default_max_length, default_vocabulary_size
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS

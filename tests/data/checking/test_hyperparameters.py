@@ -12,7 +12,7 @@ from nmt_cli.data.checking.hyperparameters import (
     check_vocabulary,
     estimate_training,
 )
-from nmt_cli.recipe.adapting import TrainingSize
+from nmt_cli.recipe.adapting.training_defaults import TrainingSize
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Training

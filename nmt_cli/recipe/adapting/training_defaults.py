@@ -1,43 +1,14 @@
-"""Defaults that follow from the text, the limits of training and each other. A value in the recipe is never changed.
+"""Update size, dropout, warm-up and intervals, which follow from the size of the data and the limits."""
 
-`nmt preprocess` settles the first of these, `nmt train` the others; `nmt check` foresees them. docs/training.md has the
-rules. A run that is resumed keeps the values that it was started with.
-"""
-
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.adapting import round_to_two_digits, with_defaults
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.optimization import NoamSettings, PlateauSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Training
 
-TEXT_KEYS = ("tokenizer.vocabulary_size", "data.max_length")
-"""Keys whose defaults follow from the text."""
-TRAINING_KEYS = (
-    "model.tied_embeddings",
-    "model.dropout",
-    "training.update_tokens",
-    "training.schedule.warmup",
-    "training.schedule.patience",
-    "training.validation.every",
-    "training.validation.patience",
-    "training.logging.every",
-)
-"""Keys whose defaults follow from the prepared data and the limits."""
-
-_MAX_SUBWORDS, _MAX_CHARACTERS = 32_000, 8_000
-_SUBWORDS, _EXPONENT = 0.5, 0.6
-"""A text of n characters gets 0.5 · n^0.6 subwords, besides its alphabet: about as many as are learned well
-(Gowda & May 2020; Ding et al. 2019), 1,700 for 6,000 captions, 9,000 for 160,000 short sentences."""
-_WORDS_PER_SUBWORD = 2
-_NUM_BYTES, _NUM_SPECIAL = 256, 6
-_LOST_FRACTION = 0.005
-"""Fraction of the pairs that may be dropped for their length."""
-_MIN_MAX_LENGTH, _MAX_MAX_LENGTH = 200, 2000
 _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS = 500, 4096
 _UPDATES_PER_EPOCH = 100
 _WARMUP_FRACTION, _WARMUP_EPOCHS = 0.1, 8
@@ -73,61 +44,6 @@ class TrainingSize:
     """Target tokens of all validation sets."""
 
 
-@dataclass(frozen=True)
-class TextSize:
-    """Size of one side of the training text."""
-
-    characters: float
-    alphabet: int
-    """Number of different characters, without the rarest."""
-
-
-def with_defaults(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe with values for those of the dotted keys that it does not give."""
-    for key, value in values.items():
-        if not recipe.gives(key):
-            recipe = recipe.with_value(key, value)
-    return recipe
-
-
-def has_key(recipe: Recipe, key: str) -> bool:
-    """Return whether the recipe's classes of sections have a setting."""
-    section, _, name = key.rpartition(".")
-    return name in type(recipe.value(section)).model_fields
-
-
-def keep_adapted(recipe: Recipe, resolved: Recipe) -> Recipe:
-    """Return the recipe with the adapted defaults of the run that it resumes."""
-    keys = [key for key in TRAINING_KEYS if has_key(recipe, key) and has_key(resolved, key)]
-    return with_defaults(recipe, {key: resolved.value(key) for key in keys})
-
-
-def with_possible_tying(recipe: Recipe, is_joint: bool) -> Recipe:
-    """Return the recipe with embeddings tied as the tokenizer allows, which may have a vocabulary for each side."""
-    return recipe if is_joint else with_defaults(recipe, {"model.tied_embeddings": "decoder"})
-
-
-def default_vocabulary_size(settings: TokenizerSettings, sizes: Sequence[TextSize], num_tags: int = 0) -> int:
-    """Return the number of subwords, special tokens included, that suits the text.
-
-    Args:
-        sizes: The text of each vocabulary: that of both sides together, or that of each side.
-    """
-    if settings.algorithm in ("byte", "character"):
-        return _MAX_CHARACTERS
-    factor = _SUBWORDS * (_WORDS_PER_SUBWORD if settings.algorithm == "word" else 1)
-    subwords = factor * min(size.characters for size in sizes) ** _EXPONENT
-    others = _NUM_SPECIAL + num_tags + len(settings.symbols) + (_NUM_BYTES if settings.byte_fallback else 0)
-    return min(_round(subwords), _MAX_SUBWORDS) + _round_up(others + max(size.alphabet for size in sizes), 50)
-
-
-def default_max_length(lengths: Iterable[int]) -> int:
-    """Return a maximum length that hardly any pair exceeds, given the length in tokens of the longer side of each."""
-    ordered = sorted(lengths)
-    allowed = ordered[min(len(ordered) - 1, math.ceil((1 - _LOST_FRACTION) * len(ordered)))] if ordered else 0
-    return min(max(_MIN_MAX_LENGTH, _round_up(allowed, 50)), _MAX_MAX_LENGTH)
-
-
 def adapt_to_training(recipe: Recipe, size: TrainingSize, tokens_per_second: float) -> Recipe:
     """Return the recipe with the defaults that suit the size of the data and the limits.
 
@@ -135,7 +51,9 @@ def adapt_to_training(recipe: Recipe, size: TrainingSize, tokens_per_second: flo
         tokens_per_second: Estimated speed of training with large updates, in target tokens; used with limits.minutes.
     """
     if isinstance(recipe.model, TransformerSettings):
-        tokens = _clamp(_round(size.target_tokens / _UPDATES_PER_EPOCH), _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS)
+        tokens = _clamp(
+            round_to_two_digits(size.target_tokens / _UPDATES_PER_EPOCH), _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS
+        )
         recipe = with_defaults(recipe, {"training.update_tokens": tokens})
         recipe = with_defaults(recipe, {"model.dropout": _default_dropout(recipe.training, size, tokens_per_second)})
     training = recipe.training
@@ -174,12 +92,15 @@ def _intervals(training: Training, size: TrainingSize, updates: float) -> Iterab
     """Yield the defaults that are numbers of updates or validations."""
     epoch = size.target_tokens / training.update_tokens
     warmup = min(_MAX_WARMUP, max(_MIN_WARMUP, _WARMUP_EPOCHS * epoch), _WARMUP_FRACTION * updates)
-    yield "schedule.warmup", _round(warmup * (_NOAM_WARMUP if isinstance(training.schedule, NoamSettings) else 1))
+    yield (
+        "schedule.warmup",
+        round_to_two_digits(warmup * (_NOAM_WARMUP if isinstance(training.schedule, NoamSettings) else 1)),
+    )
     cost = _VALIDATION_COST * size.validation_tokens / training.update_tokens
     every = min(_MAX_INTERVAL, max(_MIN_INTERVAL, _VALIDATION_EPOCHS * epoch), updates / _VALIDATIONS)
-    every = _round(max(every, cost / _VALIDATION_FRACTION))
+    every = round_to_two_digits(max(every, cost / _VALIDATION_FRACTION))
     yield "validation.every", every
-    yield "logging.every", _clamp(_round(min(updates / 20, every / 2)), 1, 50)
+    yield "logging.every", _clamp(round_to_two_digits(min(updates / 20, every / 2)), 1, 50)
     if isinstance(training.schedule, PlateauSettings):
         stop, patience = training.validation.patience, training.schedule.patience
         if training.gives("schedule.patience"):
@@ -198,13 +119,3 @@ def _default_dropout(training: Training, size: TrainingSize, tokens_per_second: 
 
 def _clamp(value: int, least: int, most: int) -> int:
     return max(least, min(value, most))
-
-
-def _round(value: float) -> int:
-    """Round to two digits; at least 1."""
-    unit = int(10 ** max(0, math.floor(math.log10(max(value, 1))) - 1))
-    return max(1, round(value / unit) * unit)
-
-
-def _round_up(value: float, unit: int) -> int:
-    return math.ceil(value / unit) * unit

@@ -1,0 +1,54 @@
+"""Vocabulary size and maximum length, which follow from the text."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from nmt_cli.recipe.adapting import round_to_two_digits
+from nmt_cli.recipe.data import TokenizerSettings
+
+_MAX_SUBWORDS, _MAX_CHARACTERS = 32_000, 8_000
+_SUBWORDS, _EXPONENT = 0.5, 0.6
+"""A text of n characters gets 0.5 · n^0.6 subwords, besides its alphabet: about as many as are learned well
+(Gowda & May 2020; Ding et al. 2019), 1,700 for 6,000 captions, 9,000 for 160,000 short sentences."""
+_WORDS_PER_SUBWORD = 2
+_NUM_BYTES, _NUM_SPECIAL = 256, 6
+_LOST_FRACTION = 0.005
+"""Fraction of the pairs that may be dropped for their length."""
+_MIN_MAX_LENGTH, _MAX_MAX_LENGTH = 200, 2000
+
+
+@dataclass(frozen=True)
+class TextSize:
+    """Size of one side of the training text."""
+
+    characters: float
+    alphabet: int
+    """Number of different characters, without the rarest."""
+
+
+def default_vocabulary_size(settings: TokenizerSettings, sizes: Sequence[TextSize], num_tags: int = 0) -> int:
+    """Return the number of subwords, special tokens included, that suits the text.
+
+    Args:
+        sizes: The text of each vocabulary: that of both sides together, or that of each side.
+    """
+    if settings.algorithm in ("byte", "character"):
+        return _MAX_CHARACTERS
+    factor = _SUBWORDS * (_WORDS_PER_SUBWORD if settings.algorithm == "word" else 1)
+    subwords = factor * min(size.characters for size in sizes) ** _EXPONENT
+    others = _NUM_SPECIAL + num_tags + len(settings.symbols) + (_NUM_BYTES if settings.byte_fallback else 0)
+    return min(round_to_two_digits(subwords), _MAX_SUBWORDS) + _round_up(
+        others + max(size.alphabet for size in sizes), 50
+    )
+
+
+def default_max_length(lengths: Iterable[int]) -> int:
+    """Return a maximum length that hardly any pair exceeds, given the length in tokens of the longer side of each."""
+    ordered = sorted(lengths)
+    allowed = ordered[min(len(ordered) - 1, math.ceil((1 - _LOST_FRACTION) * len(ordered)))] if ordered else 0
+    return min(max(_MIN_MAX_LENGTH, _round_up(allowed, 50)), _MAX_MAX_LENGTH)
+
+
+def _round_up(value: float, unit: int) -> int:
+    return math.ceil(value / unit) * unit
