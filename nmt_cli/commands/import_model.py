@@ -12,7 +12,7 @@ from nmt_cli.commands.loading import parameter_shapes, vocabulary_spec
 from nmt_cli.commands.model_config import ModelConfig
 from nmt_cli.console import Reporter
 from nmt_cli.errors import ModelError, RecipeError
-from nmt_cli.interop import huggingface
+from nmt_cli.interop import huggingface, marian
 from nmt_cli.interop.foreign import ForeignModel, check_tensors, converted
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import override
@@ -26,6 +26,7 @@ UNDETERMINED = "und"
 
 _FORMATS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Path], ForeignModel]], ...] = (
     (huggingface.is_huggingface, huggingface.load),
+    (marian.is_marian, marian.load),
 )
 """For each format, whether a folder has it, and how to read it."""
 
@@ -56,7 +57,9 @@ def import_model(
         raise RecipeError(f"{output}: exists and is not an imported model; choose another folder with --output")
     load = next((load for is_format, load in _FORMATS if source.is_dir() and is_format(source)), None)
     if load is None:
-        raise ModelError(f"{source}: is not a folder with a Hugging Face model (config.json with model_type)")
+        raise ModelError(
+            f"{source}: is not a folder with a model of Hugging Face (config.json with model_type) or Marian (*.npz)"
+        )
     with files.new_folder(output) as folder:
         scratch = folder / "scratch"
         scratch.mkdir()

@@ -2,11 +2,12 @@
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from sentencepiece import SentencePieceTrainer
@@ -56,6 +57,44 @@ def marian_shapes(size: int, width: int = 16, feed_forward: int = 24) -> dict[st
         shapes |= {f"{layer}.fc1.weight": (feed_forward, width), f"{layer}.fc1.bias": (feed_forward,)}
         shapes |= {f"{layer}.fc2.weight": (width, feed_forward), f"{layer}.fc2.bias": vector}
     return shapes
+
+
+def write_npz(folder: Path, tying: Sequence[str] = ("-all",), norm: str = "post", **options: str) -> None:
+    """Write a random model in Marian's own format, with one layer on each side and a vocabulary of 60 pieces."""
+    folder.mkdir()
+    model = sentencepiece(60)
+    for name in ("source.spm", "target.spm"):
+        (folder / name).write_bytes(model)
+    pieces = ["</s>", "<unk>", *(piece.text for piece in read_model(model).pieces[3:])]
+    vocabulary = "".join(f"{json.dumps(piece)}: {i}\n" for i, piece in enumerate(pieces))
+    (folder / "vocab.yml").write_text(vocabulary, encoding="utf-8")
+    decoder = "models:\n  - model.npz\nvocabs:\n  - vocab.yml\n  - vocab.yml\nbeam-size: 6\nnormalize: 0.6\n"
+    (folder / "decoder.yml").write_text(decoder, encoding="utf-8")
+    size, width, inner, suffix = len(pieces), 16, 24, "_pre" if norm == "pre" else ""
+    shapes: dict[str, tuple[int, ...]] = {"decoder_ff_logit_out_b": (1, size)}
+    if "-all" in tying or "-src" in tying:
+        shapes["Wemb"] = (size, width)
+    else:
+        shapes |= {"encoder_Wemb": (size, width), "decoder_Wemb": (size, width)}
+    if not {"-all", ""} & set(tying):
+        shapes["decoder_ff_logit_out_W"] = (width, size)
+    for side, attentions in (("encoder", ["self"]), ("decoder", ["self", "context"])):
+        norms = ["ffn_ffn", *(f"{attention}_Wo" for attention in attentions)]
+        shapes |= {f"{side}_l1_{each}_ln_{kind}{suffix}": (1, width) for each in norms for kind in ("scale", "bias")}
+        shapes |= {f"{side}_l1_{each}_W{letter}": (width, width) for each in attentions for letter in "qkvo"}
+        shapes |= {f"{side}_l1_{each}_b{letter}": (1, width) for each in attentions for letter in "qkvo"}
+        shapes |= {f"{side}_l1_ffn_W1": (width, inner), f"{side}_l1_ffn_b1": (1, inner)}
+        shapes |= {f"{side}_l1_ffn_W2": (inner, width), f"{side}_l1_ffn_b2": (1, width)}
+        if norm == "pre":
+            shapes |= {f"{side}_top_ln_{kind}": (1, width) for kind in ("scale", "bias")}
+    before, after, top = ("n", "da", "n") if norm == "pre" else ("", "dan", "")
+    settings = {"dim-emb": width, "transformer-dim-ffn": inner, "enc-depth": 1, "dec-depth": 1, "transformer-heads": 2}
+    settings |= {"transformer-preprocess": before, "transformer-postprocess": after, "transformer-postprocess-top": top}
+    settings |= {"type": "transformer", "transformer-ffn-activation": "swish", **options}
+    settings |= {f"tied-embeddings{name}": "true" for name in tying}
+    text = "".join(f"{name}: {json.dumps(value)}\n" for name, value in settings.items()).encode() + bytes(9)
+    arrays = {name: tensor.numpy() for name, tensor in random_tensors(shapes).items()}
+    np.savez(folder / "model.npz", **arrays, **{"special:model.yml": np.frombuffer(text, np.int8)})
 
 
 MARIAN = {

@@ -5,18 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.segmenter import Piece, PieceKind, Segmenter
-from nmt_cli.data.tokenizing.segmenters import SEGMENTERS
-from nmt_cli.data.tokenizing.sentencepiece_model import read_model
-from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import read_object
+from nmt_cli.interop.vocabularies import entries_by_id, joint_tokenizer, read_sentencepiece, vocabulary_of
 from nmt_cli.text.special_tokens import SpecialTokens
 
 Languages = tuple[str | None, str | None]
 
 _CONFIG = "tokenizer_config.json"
-_MAX_SIZE = 256 * 2**20
 _LANGUAGE_PREFIX = ">>"
 
 
@@ -46,13 +42,13 @@ def _marian(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> 
     names = ["vocab.json", "target_vocab.json"] if own.get("separate_vocabs") else ["vocab.json"]
     sizes = [_size(folder, config, key) for key in ("vocab_size", "decoder_vocab_size")]
     entries = [
-        _entries(folder / name, read_object(folder / name), size) for name, size in zip(names, sizes, strict=False)
+        entries_by_id(folder / name, read_object(folder / name), size) for name, size in zip(names, sizes, strict=False)
     ]
     special = _special_tokens(folder, config, entries[0].index("<unk>") if "<unk>" in entries[0] else None)
     segmenters = [read_sentencepiece(folder / name) for name in ("source.spm", "target.spm")]
     tags = {f"2{entry[2:-2]}": i for i, entry in enumerate(entries[0]) if is_language_token(entry)}
     source, target = (
-        with_vocabulary(segmenter, rows, special, tags if rows is entries[0] else {})
+        vocabulary_of(segmenter, rows, special, tags if rows is entries[0] else {})
         for segmenter, rows in zip(segmenters, (entries[0], entries[-1]), strict=True)
     )
     return Tokenizer("none", source, target)
@@ -70,8 +66,8 @@ def _t5(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Toke
     count = own.get("extra_ids", 100)
     sentinels = [f"<extra_id_{i}>" for i in reversed(range(count if isinstance(count, int) else 100))]
     known = [*pieces, *sentinels][: _size(folder, config, "vocab_size")]
-    entries = _entries(folder / "spiece.model", _ids(known), _size(folder, config, "vocab_size"))
-    return _joint(segmenter, entries, _special_tokens(folder, config, segmenter.unk))
+    entries = entries_by_id(folder / "spiece.model", _ids(known), _size(folder, config, "vocab_size"))
+    return joint_tokenizer(segmenter, entries, _special_tokens(folder, config, segmenter.unk))
 
 
 def _pegasus(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
@@ -82,8 +78,8 @@ def _pegasus(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) ->
         raise ModelError(f"{folder / _CONFIG}: offset: {offset!r} is not supported")
     masks = ["<mask_1>", "<mask_2>", *(f"<unk_{i}>" for i in range(2, offset))]
     known = ["<pad>", "</s>", *masks, *(piece.text for piece in segmenter.pieces[2:])]
-    entries = _entries(folder / "spiece.model", _ids(known), _size(folder, config, "vocab_size"))
-    return _joint(segmenter, entries, _special_tokens(folder, config, offset + segmenter.unk))
+    entries = entries_by_id(folder / "spiece.model", _ids(known), _size(folder, config, "vocab_size"))
+    return joint_tokenizer(segmenter, entries, _special_tokens(folder, config, offset + segmenter.unk))
 
 
 def _ids(entries: Iterable[str]) -> dict[str, int]:
@@ -100,49 +96,11 @@ _LOADERS: dict[str, Callable[[Path, Mapping[str, Any], Mapping[str, Any]], Token
 """By `model_type`."""
 
 
-def read_sentencepiece(path: Path) -> Segmenter:
-    """Read a SentencePiece model and keep it as it is, its normalisation included."""
-    if not path.is_file() or path.stat().st_size > _MAX_SIZE:
-        raise ModelError(f"{path}: is missing, or too large to be a SentencePiece model")
-    content = path.read_bytes()
-    try:
-        return SEGMENTERS[read_model(content).algorithm](content)
-    except Exception as error:  # SentencePiece raises untyped errors
-        raise ModelError(f"{path}: is not a SentencePiece model, or is damaged") from error
-
-
-def with_vocabulary(
-    segmenter: Segmenter, entries: list[str], special: SpecialTokens, tags: Mapping[str, int]
-) -> Vocabulary:
-    """Return a vocabulary whose entries may be pieces of another segmenter: they are decoded, but never encoded."""
-    known = {piece.text for piece in segmenter.pieces}
-    others = {*special.ids, *tags.values()}
-    missing = [entry for i, entry in enumerate(entries) if i not in others and entry not in known]
-    if segmenter.name == "unigram":  # in BPE, they would change the merges
-        segmenter = segmenter.extended([Piece(entry, 0.0, PieceKind.UNUSED) for entry in missing])
-    return Vocabulary(segmenter, entries, special, tags)
-
-
-def _joint(segmenter: Segmenter, entries: list[str], special: SpecialTokens) -> Tokenizer:
-    vocabulary = Vocabulary(segmenter, entries, special)
-    return Tokenizer("none", vocabulary, vocabulary)
-
-
 def _size(folder: Path, config: Mapping[str, Any], key: str) -> int:
     size = config.get(key, config.get("vocab_size"))
     if not isinstance(size, int) or not 1 <= size <= 2**22:
         raise ModelError(f"{folder / 'config.json'}: {key}: must be the number of vocabulary entries, not {size!r}")
     return size
-
-
-def _entries(path: Path, ids: Mapping[str, Any], size: int) -> list[str]:
-    """Return the entries by id; rows without an entry get names that text cannot become."""
-    entries = dict[int, str]()
-    for entry, i in ids.items():
-        if type(i) is not int or not 0 <= i < size or i in entries:
-            raise ModelError(f"{path}: {entry!r}: its id {i!r} is not one of {size:,} different ids")
-        entries[i] = entry
-    return [entries.get(i, f"<row_{i}>") for i in range(size)]
 
 
 def _special_tokens(folder: Path, config: Mapping[str, Any], unk: int | None) -> SpecialTokens:

@@ -1,0 +1,54 @@
+"""Vocabularies of other toolkits, whose ids are kept."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.segmenter import Piece, PieceKind, Segmenter
+from nmt_cli.data.tokenizing.segmenters import SEGMENTERS
+from nmt_cli.data.tokenizing.sentencepiece_model import read_model
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
+from nmt_cli.errors import ModelError
+from nmt_cli.text.special_tokens import SpecialTokens
+
+_MAX_SIZE = 256 * 2**20
+
+
+def read_sentencepiece(path: Path) -> Segmenter:
+    """Read a SentencePiece model and keep it as it is, its normalisation included."""
+    if not path.is_file() or path.stat().st_size > _MAX_SIZE:
+        raise ModelError(f"{path}: is missing, or too large to be a SentencePiece model")
+    content = path.read_bytes()
+    try:
+        return SEGMENTERS[read_model(content).algorithm](content)
+    except Exception as error:  # SentencePiece raises untyped errors
+        raise ModelError(f"{path}: is not a SentencePiece model, or is damaged") from error
+
+
+def vocabulary_of(
+    segmenter: Segmenter, entries: list[str], special: SpecialTokens, tags: Mapping[str, int]
+) -> Vocabulary:
+    """Return a vocabulary whose entries may be pieces of another segmenter: they are decoded, but never encoded."""
+    known = {piece.text for piece in segmenter.pieces}
+    others = {*special.ids, *tags.values()}
+    missing = [entry for i, entry in enumerate(entries) if i not in others and entry not in known]
+    if segmenter.name == "unigram":  # in BPE, they would change the merges
+        segmenter = segmenter.extended([Piece(entry, 0.0, PieceKind.UNUSED) for entry in missing])
+    return Vocabulary(segmenter, entries, special, tags)
+
+
+def joint_tokenizer(segmenter: Segmenter, entries: list[str], special: SpecialTokens) -> Tokenizer:
+    """Return a tokenizer with one vocabulary for both sides."""
+    vocabulary = Vocabulary(segmenter, entries, special)
+    return Tokenizer("none", vocabulary, vocabulary)
+
+
+def entries_by_id(path: Path, ids: Mapping[str, Any], size: int) -> list[str]:
+    """Return the entries by id; rows without an entry get names that text cannot become."""
+    entries = dict[int, str]()
+    for entry, i in ids.items():
+        if type(i) is not int or not 0 <= i < size or i in entries:
+            raise ModelError(f"{path}: {entry!r}: its id {i!r} is not one of {size:,} different ids")
+        entries[i] = entry
+    return [entries.get(i, f"<row_{i}>") for i in range(size)]
