@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import Json, Overrides, Quiet, examples
+from nmt_cli.cli.options import Json, Overrides, Quiet, ScoredLanguage, examples
 from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
     "nmt evaluate recipe.yaml",
     "nmt evaluate runs/en-de --test test2016 --json",
     "nmt evaluate runs/en-de --robustness",
-    "nmt evaluate --hypothesis out.de --reference test.de",
+    "nmt evaluate --hypothesis out.zh --reference test.zh --target-language zh",
 )
 
 
@@ -40,6 +40,7 @@ def evaluate(
     source: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Source lines of the file, if a metric needs them.")
     ] = None,
+    target_language: ScoredLanguage = None,
     set_: Overrides = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -49,7 +50,7 @@ def evaluate(
     A model's translations, scores and report are written to evaluation/ in its run.
     """
     tests, references = test or [], reference or []
-    if model is not None and (hypothesis is not None or references or source is not None):
+    if model is not None and (hypothesis or references or source or target_language):
         raise RecipeError("give either a MODEL, which is evaluated on the test sets of its recipe, or --hypothesis")
     if model is None and (hypothesis is None or not references or tests):
         raise RecipeError("give a MODEL, with or without --test NAME, or --hypothesis FILE and --reference FILE")
@@ -61,7 +62,7 @@ def evaluate(
     from nmt_cli.reporting.terminal import format_scores
 
     if hypothesis is not None:
-        result = evaluate_files(TranslationFiles(hypothesis, references, source), set_ or [], console)
+        result = evaluate_files(TranslationFiles(hypothesis, references, source, target_language), set_ or [], console)
         write_result(result.content["scores"] if json else format_scores(result.name, result.content))
     elif model is not None:
         results = evaluate_model(open_model(model, set_ or [], console), tests, robustness, console)

@@ -23,6 +23,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as decoding.beam_size=1; repeatable."),
 ]
+ScoredLanguage = Annotated[
+    str | None,
+    typer.Option(
+        "--target-language", metavar="CODE", help="Target language of files, which selects the tokenizers of metrics."
+    ),
+]
 Factors = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=FILE", help="Line n has the values of a factor for the words of source n; repeatable."),

@@ -20,6 +20,7 @@ from nmt_cli.errors import RecipeError
 from nmt_cli.evaluation.metrics import build_metrics
 from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, PairedTest, SignificanceMethod
 from nmt_cli.evaluation.system_comparison import ComparedTestSet, Comparison, compare
+from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import override
@@ -40,6 +41,8 @@ class CompareOptions:
     resamples: int | None = None
     """None for the default of the method."""
     overrides: Sequence[str] = ()
+    target_language: str | None = None
+    """Selects the tokenizers of metrics; by default that of the recipe."""
 
 
 def compare_systems(
@@ -71,7 +74,9 @@ def compare_systems(
             reporter.info(difference)
         tags = _tags(compared, name, len(references[0]))
         test_set = ComparedTestSet(name, references, sources, tags, word_counts)
-        comparisons[name] = compare(group_runs(compared, translations), test_set, settings, test)
+        language = options.target_language or _target_language(recipe, name)
+        outputs = group_runs(compared, translations)
+        comparisons[name] = compare(outputs, test_set, for_language(settings, language), test)
     if page is not None:
         write_comparison(comparisons, run_folders(compared), page)
         reporter.info(f"report: {page}")
@@ -81,6 +86,13 @@ def compare_systems(
 def _settings(recipe: Recipe | None, overrides: Sequence[str]) -> Evaluation:
     given = AfterTraining() if recipe is None else AfterTraining(decoding=recipe.decoding, evaluation=recipe.evaluation)
     return override(given, overrides).evaluation
+
+
+def _target_language(recipe: Recipe | None, test_set: str) -> str | None:
+    if recipe is None:
+        return None
+    each = recipe.data.test.get(test_set) or recipe.data.valid.get(test_set.removeprefix("valid:"))
+    return recipe.data.target_language if each is None else recipe.data.languages_of(each)[1]
 
 
 def _tags(compared: Sequence[ComparedSystem], name: str, count: int) -> list[str] | None:

@@ -23,6 +23,7 @@ from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, exact_
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts
 from nmt_cli.evaluation.sanity_checks import sanity_checks
 from nmt_cli.evaluation.significance import with_intervals
+from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.locks import lock
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import override
@@ -45,6 +46,8 @@ class TranslationFiles:
     hypothesis: Path
     references: Sequence[Path]
     source: Path | None = None
+    target_language: str | None = None
+    """Selects the tokenizers of metrics."""
 
 
 @dataclass(frozen=True)
@@ -75,22 +78,23 @@ def evaluate_model(
     Args:
         names: Test or validation sets; empty for all test sets.
     """
-    build_metrics(model.recipe.evaluation)  # reports missing dependencies before any work
     selected = select_test_sets(model.recipe.data, names, reporter)
     test_sets = {name: read_test_set(model, test) for name, test in selected.items()}
+    for test in test_sets.values():
+        build_metrics(test.evaluation)  # reports missing dependencies before any work
     return (_evaluate_test_set(model, name, test, with_robustness, reporter) for name, test in test_sets.items())
 
 
 def evaluate_files(given: TranslationFiles, overrides: Sequence[str], reporter: Reporter) -> EvaluationResult:
     """Score a file of translations of any system. Nothing is written."""
-    settings = override(AfterTraining(), overrides).evaluation
+    settings = for_language(override(AfterTraining(), overrides).evaluation, given.target_language)
     metrics = build_metrics(settings)
     source = [] if given.source is None else [given.source]
     hypotheses, *others = read_parallel([given.hypothesis, *given.references, *source])
     references = others[: len(given.references)]
     texts = EvaluationTexts(hypotheses, references, others[-1] if source else None)
     scores = [score.as_sacrebleu() for score in with_intervals(compute_statistics(texts, metrics), settings)]
-    for warning in sanity_checks(hypotheses, references):
+    for warning in sanity_checks(hypotheses, references, metrics):
         reporter.warn(f"{given.hypothesis}: {warning}")
     content = {"scores": scores, "exact_match": exact_match(hypotheses, references)}
     return EvaluationResult(given.hypothesis.name, content)
@@ -120,11 +124,12 @@ def _evaluate_test_set(
 
 def _score_test_set(model: EvaluatedModel, name: str, test: LoadedTestSet, reporter: Reporter) -> dict[str, Any]:
     recipe, references, folder = model.recipe, test.references, model.folder(name)
-    settings = recipe.evaluation
+    settings = test.evaluation
     translations = _translate(model, folder, test)
     hypotheses = [translation.text for translation in translations]
     texts = EvaluationTexts(hypotheses, references, test.sources)
-    statistics = compute_statistics(texts, build_metrics(settings))
+    metrics = build_metrics(settings)
+    statistics = compute_statistics(texts, metrics)
     analysis = analyse(texts, statistics, count_training_words(recipe, reporter), test.tags)
     sentences = [
         EvaluatedSentence(source, best.text, list(expected), best.log_probability, best.score)
@@ -141,7 +146,7 @@ def _score_test_set(model: EvaluatedModel, name: str, test: LoadedTestSet, repor
         scores=with_intervals(statistics, settings),
         exact_match=exact_match(hypotheses, references),
         length_ratio=length_ratio(hypotheses, references),
-        warnings=sanity_checks(hypotheses, references),
+        warnings=sanity_checks(hypotheses, references, metrics),
         samples=settings.samples,
         provenance=test.provenance,
     )
@@ -177,6 +182,6 @@ def _measure_robustness(model: EvaluatedModel, name: str, test: LoadedTestSet) -
         sources = perturbation.perturb_lines(test.sources)
         hypotheses = [translation.text for translation in model.translate(test.perturbed_requests(sources))]
         perturbed = EvaluationTexts(hypotheses, test.references, sources)
-        results.append(measure_robustness(original, perturbed, perturbation, model.recipe.evaluation))
+        results.append(measure_robustness(original, perturbed, perturbation, test.evaluation))
     write_robustness(folder, results, test.provenance)
     return results

@@ -18,8 +18,10 @@ from nmt_cli.decoding.requests import Request, in_documents, plain_requests
 from nmt_cli.decoding.results import TranslatedText
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.evaluation.breakdown.words import count_words
+from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.recipe.corpora import AnyCorpus, TestSet
 from nmt_cli.recipe.data import Data
+from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import Provenance
@@ -129,6 +131,8 @@ class LoadedTestSet:
     references: list[list[str]]
     tags: list[str] | None
     provenance: Provenance
+    evaluation: Evaluation
+    """Settings of the recipe, for this target language."""
     source_language: str | None = None
     """If it differs from the recipe's."""
     target_language: str | None = None
@@ -194,16 +198,18 @@ def read_test_set(model: EvaluatedModel, test: TestSet | AnyCorpus) -> LoadedTes
         combined = " ".join([source_hash, *map(files.sha256, factor_files)])
         source_hash = hashlib.sha256(combined.encode()).hexdigest()
     language = {} if test.target_language is None else {"target_language": test.target_language}
+    evaluation = for_language(model.recipe.evaluation, model.recipe.data.languages_of(test)[1])
     provenance = Provenance(
         model=model.sha256,
         source=source_hash,
         references=[files.sha256(path) for path in reference_files],
         tags=None if tags_file is None else files.sha256(tags_file),
         decoding=model.recipe.decoding.model_dump(mode="json") | language,
-        evaluation=model.recipe.evaluation.model_dump(mode="json"),
+        evaluation=evaluation.model_dump(mode="json"),
         versions={"nmt": __version__, "sacrebleu": version("sacrebleu")},
     )
-    return LoadedTestSet(sources, references, tags, provenance, test.source_language, test.target_language, factors)
+    languages = test.source_language, test.target_language
+    return LoadedTestSet(sources, references, tags, provenance, evaluation, *languages, factors)
 
 
 def read_parallel(paths: Sequence[Path]) -> list[list[str]]:

@@ -20,6 +20,7 @@ from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.devices import describe, environment, has_fast_bf16, limit_memory_growth
 from nmt_cli.errors import DivergedError, ModelError, StoppedError
 from nmt_cli.evaluation.metrics import score
+from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.schema import Recipe
@@ -223,14 +224,16 @@ def _validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device
         requests = plain_requests(examples.sources, examples.source_columns, each.target_language)
         references[name], sources[name] = [examples.targets], list(in_documents(requests, count))
     metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
+    by_set = {name: for_language(metrics, data.languages_of(each)[1]) for name, each in data.valid.items()}
     tags = SourceTags(tokenizer.source.tags, data.target_language)
     config = InferenceConfig(max_tokens=data.max_length, context=data.context, tags=tags)
 
     def translate(model: Model, requests: Sequence[Request]) -> list[str]:
-        translator = Translator(model, tokenizer, recipe.decoding, device, config, evaluation=recipe.evaluation)
+        evaluation = for_language(recipe.evaluation, data.target_language)
+        translator = Translator(model, tokenizer, recipe.decoding, device, config, evaluation=evaluation)
         return [translation.best.text for translation in translator.translate(requests)]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:
-        return {found.key: found.value for found in score(hypotheses, references[name], metrics)}
+        return {found.key: found.value for found in score(hypotheses, references[name], by_set[name])}
 
     return ValidationDecoder(sources, translate, scores)

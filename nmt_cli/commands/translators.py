@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nmt_cli import console
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.recipe.data import Context
 from nmt_cli.text.checks.checker import Checker
 
@@ -56,7 +57,7 @@ def create_translator(loaded: "LoadedModel", options: TranslateOptions = DEFAULT
         InferenceConfig(_prepare_for_inference(loaded), config.longest_sentence, config.context, tags),
         options,
         check=Checker(config.source_language, tags.language) if settings.check else None,
-        evaluation=loaded.evaluation,
+        evaluation=for_language(loaded.evaluation, tags.language),
     )
 
 

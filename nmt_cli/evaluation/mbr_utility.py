@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from nmt_cli.evaluation.metrics.sacrebleu import bleu_with
+from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.recipe.evaluation import Evaluation
 
 UtilityMatrix = npt.NDArray[np.float64]
@@ -17,7 +18,10 @@ UtilityFunction = Callable[[Sequence[str]], UtilityMatrix]
 
 def utility_function(metric: str, settings: Evaluation) -> UtilityFunction:
     """Return the utility function of the metric with this name: chrf or bleu."""
-    return pairwise_chrf if metric == "chrf" else lambda texts: pairwise_bleu(texts, settings.bleu_tokenizer)
+    if metric == "chrf":
+        return pairwise_chrf
+    tokenizer = for_language(settings, None).bleu_tokenizer
+    return lambda texts: pairwise_bleu(texts, tokenizer)
 
 
 def expected_utilities(texts: Sequence[str], weights: Sequence[float], utility: UtilityFunction) -> list[float]:
@@ -50,7 +54,7 @@ def pairwise_chrf(texts: Sequence[str]) -> UtilityMatrix:
 
 def pairwise_bleu(texts: Sequence[str], tokenizer: str) -> UtilityMatrix:
     """Return the sentence BLEU of sacreBLEU (effective order, exponential smoothing) for all pairs."""
-    metric = BLEU(tokenize=tokenizer, effective_order=True)
+    metric = bleu_with(tokenizer, "evaluation.bleu_tokenizer", effective_order=True)
     words = [tuple(metric.tokenizer(text.rstrip()).split()) for text in texts]
     lengths = np.array([len(row) for row in words], dtype=np.float64)
     log_precision, orders, has_match = (np.zeros((len(texts), len(texts))) for _ in range(3))

@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
+from nmt_cli.evaluation.metrics.metric import Metric
+from nmt_cli.text.word_boundaries import has_spaces_between_words
+
 _MANY_LINES = 100
 """Enough lines for a warning in sets of any size; sacreBLEU uses the same number."""
 
 
-def sanity_checks(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
-    """Return one warning per sign of tokenised, segmented, lower-cased or empty hypotheses."""
+def sanity_checks(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], metrics: Sequence[Metric] = ()
+) -> list[str]:
+    """Return one warning per sign of tokenised, segmented, lower-cased or empty hypotheses, or unsuitable metrics."""
     expected, total = references[0], len(hypotheses)
     tokenised = sum(line.rstrip().endswith(" .") for line in hypotheses)
     segmented, expected_segmented = (sum(map(_is_segmented, lines)) for lines in (hypotheses, expected))
@@ -27,6 +32,12 @@ def sanity_checks(hypotheses: Sequence[str], references: Sequence[Sequence[str]]
         warnings.append("the hypotheses have no capital letters but the references do; scores are case-sensitive")
     if empty > expected_empty:
         warnings.append(f"{empty} of {total} hypotheses {'is' if empty == 1 else 'are'} empty")
+    names = " and ".join(metric.name for metric in metrics if metric.splits_at_spaces)
+    if names and not has_spaces_between_words(expected):
+        warnings.append(
+            f"the references have no spaces between words, but {names} split{'s' * (' and ' not in names)} at spaces;"
+            " give the right target language, or set evaluation.bleu_tokenizer and ter_tokenizer to char"
+        )
     return warnings
 
 

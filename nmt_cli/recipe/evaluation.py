@@ -44,8 +44,14 @@ class Evaluation(Section):
     """Metrics to compute; docs/evaluating.md describes them and the packages that some need."""
     external: dict[Name, ExternalMetric] = {}
     """Further metrics, computed by external programs, by name."""
-    bleu_tokenizer: Literal["13a", "intl", "zh", "char", "none"] = "13a"
-    """Tokenizer of BLEU: 13a for most languages, zh for Chinese."""
+    bleu_tokenizer: Literal[
+        "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "flores101", "flores200", "none"
+    ] = "auto"
+    """Tokenizer of BLEU. auto follows the target language: zh for Chinese; ja-mecab or ko-mecab for Japanese or Korean
+    if their packages are installed; char for other scripts without spaces between words, and for Japanese; 13a."""
+    ter_tokenizer: Literal["auto", "tercom", "asian", "char"] = "auto"
+    """Tokenizer of TER. auto follows the target language: asian (sacreBLEU's `--ter-normalized --ter-asian-support`)
+    for Chinese, char for other scripts without spaces between words, else tercom."""
     spbleu_tokenizer: Literal["flores101", "flores200"] = "flores200"
     """SentencePiece model of spBLEU."""
     resamples: Annotated[int, Field(ge=1, le=1_000_000)] | None = 1000

@@ -1,6 +1,9 @@
 """Tokenised, segmented, lower-cased or empty hypotheses cause warnings; ordinary text does not."""
 
+from nmt_cli.evaluation.metrics import build_metrics
 from nmt_cli.evaluation.sanity_checks import sanity_checks
+from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.recipe.evaluation import Evaluation
 
 REFERENCES = ["Ein Hund läuft.", "Zwei Kinder spielen im Park."] * 100
 
@@ -57,3 +60,12 @@ def test_empty_hypotheses_are_counted() -> None:
 
 def test_hypotheses_may_be_empty_where_references_are() -> None:
     assert sanity_checks(["", "Ein Hund."], [["", "Ein Hund."]]) == []
+
+
+def test_metrics_that_split_at_spaces_cause_a_warning_for_text_without_spaces() -> None:
+    lines = ["我们今天去公园。", "好的。"]
+    settings = Evaluation(metrics=["bleu", "chrf", "ter"])
+    [warning] = sanity_checks(lines, [lines], build_metrics(settings))
+    assert "BLEU and TER" in warning
+    assert sanity_checks(lines, [lines], build_metrics(for_language(settings, "zh"))) == []
+    assert sanity_checks(REFERENCES, [REFERENCES], build_metrics(settings)) == []

@@ -47,6 +47,11 @@ class Metric(Protocol):
     @property
     def lower_is_better(self) -> bool: ...
 
+    @property
+    def splits_at_spaces(self) -> bool:
+        """Whether a word is what stands between spaces, so that text without spaces has none."""
+        ...
+
     def statistics(self, texts: EvaluationTexts) -> StatisticsArray: ...
 
     def value(self, sums: Sequence[float]) -> float:
@@ -72,6 +77,7 @@ class MeanMetric:
     settings: str
     """Signature without the number of references."""
     lower_is_better: bool = False
+    splits_at_spaces: bool = False
 
     def statistics(self, texts: EvaluationTexts) -> StatisticsArray:
         scores = np.array(self.score_sentences(texts), np.float64)

@@ -12,7 +12,7 @@ from nmt_cli import __version__
 from nmt_cli.errors import RecipeError
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MeanMetric, StatisticsArray
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.text.word_boundaries import words
+from nmt_cli.text.word_boundaries import has_spaces_between_words, words, words_and_signs
 
 
 def exact_match(_settings: Evaluation) -> MeanMetric:
@@ -29,7 +29,7 @@ def word_error_rate(_settings: Evaluation) -> MeanMetric:
 
 @dataclass(frozen=True)
 class PhonemeErrorRate:
-    """Insertions, deletions and substitutions per 100 space-separated symbols of the reference.
+    """Insertions, deletions and substitutions per 100 `symbols` of the reference.
 
     Statistics: edits, and symbols of the reference. With several references, the one with the fewest edits per symbol
     counts. On ordinary text this is the word error rate of speech recognition.
@@ -38,20 +38,21 @@ class PhonemeErrorRate:
     key: str = "per"
     name: str = "PER"
     lower_is_better: bool = True
+    splits_at_spaces: bool = False
 
     def statistics(self, texts: EvaluationTexts) -> StatisticsArray:
         rows = []
         for hypothesis, *references in zip(texts.hypotheses, *texts.references, strict=True):
-            symbols = hypothesis.split()
-            counts = [(edit_distance(symbols, other), len(other)) for other in map(str.split, references)]
+            ours = symbols(hypothesis)
+            counts = [(edit_distance(ours, theirs), len(theirs)) for theirs in map(symbols, references)]
             rows.append(min(counts, key=lambda count: count[0] / max(count[1], 1)))
         return np.array(rows, np.float64)
 
     def value(self, sums: Sequence[float]) -> float:
-        edits, symbols = sums
-        if not symbols:  # the convention of TER
+        edits, expected = sums
+        if not expected:  # the convention of TER
             return 100.0 if edits else 0.0
-        return 100 * edits / symbols
+        return 100 * edits / expected
 
     def details(self, sums: Sequence[float]) -> str:
         return f"{sums[0]:.0f} edits, {sums[1]:.0f} symbols"
@@ -63,6 +64,15 @@ class PhonemeErrorRate:
 def phoneme_error_rate(_settings: Evaluation) -> PhonemeErrorRate:
     """Phoneme error rate (PER)."""
     return PhonemeErrorRate()
+
+
+def symbols(line: str) -> list[str]:
+    """Return what stands between spaces, and in scripts without spaces between words, each letter with its marks."""
+    return [
+        symbol
+        for part in line.split()
+        for symbol in ([part] if has_spaces_between_words([part]) else words_and_signs(part))
+    ]
 
 
 def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:

@@ -30,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("which", ["flores101", "flores200"])
 def test_missing_model_is_named_and_not_downloaded(home: Path, which: str) -> None:
-    with pytest.raises(RecipeError, match=rf"spbleu .*{home}/.*https://"):
+    with pytest.raises(RecipeError, match=rf"spbleu: .*{home}/.*https://"):
         build_metrics(Evaluation(metrics=["spbleu"], spbleu_tokenizer=which))
 
 
