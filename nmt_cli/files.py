@@ -161,12 +161,11 @@ def read_bytes(path: Path, kind: type[NmtError] = DataError, max_bytes: int = 25
 
 
 def read_json(path: Path, kind: type[NmtError] = DataError) -> Any:
-    """Read JSON in UTF-8, without lone surrogates. Raise an error of class `kind` if that fails."""
+    """Read JSON in UTF-8 that could be written again. Raise an error of class `kind` if that fails."""
     content = read_bytes(path, kind)
     try:
         value = json.loads(content.decode())
-        if b"\\u" in content:
-            json_bytes(value)  # raises for lone surrogates
+        json_bytes(value)  # raises for NaN, infinity and lone surrogates
     except (ValueError, RecursionError) as error:
         raise kind(f"{path}: is not valid JSON: {error}") from error
     return value

@@ -222,7 +222,9 @@ def test_write_json_refuses_non_finite_numbers(tmp_path: Path, value: object) ->
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\xfd", b"[" * 100_000, b"1 2"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe\xfd", b"[" * 100_000, b"1 2", b"[NaN]", b"1e400", b'"\\ud800"']
+)
 def test_read_json_raises_given_class_if_invalid(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)

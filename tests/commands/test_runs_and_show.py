@@ -36,7 +36,7 @@ def test_runs_prints_a_table(fake_run: FakeRun, capsys: pytest.CaptureFixture[st
 
 
 def test_runs_prints_strict_json(fake_run: FakeRun, capsys: pytest.CaptureFixture[str]) -> None:
-    fake_run.run.summary.write_text('{"status": "finished", "update": 3, "best": [[NaN, 1]]}')
+    fake_run.run.summary.write_text('{"status": "finished", "update": 3, "best": [["x", 1]]}')
     (fake_run.run.evaluation("test") / "scores.json").write_text('{"scores": [{"name": "x", "score": Infinity}]}')
     runs(Path("runs"), json=True)
     (listed,) = strict(capsys.readouterr().out)  # type: ignore[misc]

@@ -29,6 +29,8 @@ from fuzz_targets import TARGETS, build_world, run_command, sign
 
 import nmt_cli
 
+FINDINGS = Path(tempfile.gettempdir(), "nmt-fuzz-findings")
+"""Keeps the folders of bad cases."""
 _MAX_CPU_SECONDS, _MAX_SECONDS = 5, 30
 _MAX_NEW_MEMORY = 3 * 10**9
 """Bytes that a case may allocate."""
@@ -135,6 +137,7 @@ def _work(name: str, seed: int, end: int | None, deadline: float, reports: int) 
             run_case(name, seed)
         except BaseException as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
+            _keep(name, seed)
             message = f"{type(error).__name__}: {str(error)[:200]!r} at {frame.filename}:{frame.lineno}"
             os.write(reports, f"bad {seed} {message}\n".encode(errors="backslashreplace"))
         os.chdir(outer)
@@ -151,6 +154,7 @@ def _watch(process: int, reports: int, name: str, seed: int, found: Findings) ->
         if is_ready and not data:
             if rest or _was_killed(process):
                 found.bad.append(f"{name!r} {seed}: the process died")
+                _keep(name, seed)
             return seed + 1
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
@@ -164,7 +168,14 @@ def _watch(process: int, reports: int, name: str, seed: int, found: Findings) ->
         if elapsed > _MAX_SECONDS or _cpu_seconds(process) - cpu_started > _MAX_CPU_SECONDS:
             found.bad.append(f"{name!r} {seed}: hangs ({elapsed:.0f} s)")
             os.killpg(process, signal.SIGKILL)
+            _keep(name, seed)
             return seed + 1
+
+
+def _keep(name: str, seed: int) -> None:
+    """Keep the folder of a bad case, which may depend on the time."""
+    case = Path.cwd() if Path.cwd().name == "case" else Path("case").resolve()
+    shutil.copytree(case, FINDINGS / f"{name} {seed}", dirs_exist_ok=True)
 
 
 def _was_killed(process: int) -> bool:

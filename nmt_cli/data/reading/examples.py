@@ -74,9 +74,9 @@ class DropCounts:
         """Read what `to_json` returned. KeyError, TypeError or ValueError if it is anything else."""
         examples = {
             str(reason): [DroppedExample(int(one["record"]), str(one["source"]), str(one["target"])) for one in some]
-            for reason, some in entry["examples"].items()
+            for reason, some in dict(entry["examples"]).items()
         }
-        return cls(Counter({str(reason): int(count) for reason, count in entry["dropped"].items()}), examples)
+        return cls(Counter({str(reason): int(count) for reason, count in dict(entry["dropped"]).items()}), examples)
 
 
 @dataclass(frozen=True)
