@@ -13,7 +13,7 @@ from typing import Any, Literal
 from nmt_cli import console
 from nmt_cli.commands.stdout import open_stdout
 from nmt_cli.commands.translating.inputs import Input, InvalidLines, open_input
-from nmt_cli.commands.translating.request_reader import add_factors, parse_factors, parse_object
+from nmt_cli.commands.translating.request_reader import add_factors, parse_factors, parse_object, parse_string
 from nmt_cli.commands.translators import open_translator
 from nmt_cli.console import Reporter
 from nmt_cli.decoding.requests import TranslateOptions
@@ -171,16 +171,17 @@ def _parse_objects(lines: Iterator[str]) -> Iterator[ScoringPair]:
     for number, line in enumerate(lines, 1):
         location = f"stdin: line {number}"
         record = parse_object(line, location)
-        if not isinstance(record.get("target"), str):
-            raise DataError(f'{location}: is not an object with a string "target"')
-        yield ScoringPair(record["source"], record["target"], parse_factors(record.get("factors", {}), location))
+        target = parse_string(record, "target", location)
+        factors = parse_factors(record["factors"].value, location) if "factors" in record else {}
+        yield ScoringPair(parse_string(record, "source", location), target, factors)
 
 
 def _parse_columns(lines: Iterator[str]) -> Iterator[ScoringPair]:
     for number, line in enumerate(lines, 1):
-        columns = line.split("\t")
-        if len(columns) < 2:
-            raise DataError(f"stdin: line {number}: has no tab; each line must be source<TAB>target")
+        columns = line.split("\t") if line else ["", ""]
+        if len(columns) != 2:
+            count = "no tab" if len(columns) == 1 else f"{len(columns)} columns"
+            raise DataError(f"stdin: line {number}: has {count}; each line must be source<TAB>target")
         yield ScoringPair(columns[0], columns[1])
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from nmt_cli.data.context import sliding_window
 from nmt_cli.decoding.constraints.glossary import GlossaryEntry, TermMode
@@ -67,8 +66,8 @@ class Request:
     """Words or phrases that it must not contain."""
     target_language: str | None = None
     """One of the languages of the model; None: that of the options."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """JSON keys that are copied to the output."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """JSON keys that are copied to the output, with their values as they are written."""
     factors: Mapping[str, str] = field(default_factory=dict)
     """The values of each factor, by its name: one for each word, separated by spaces."""
     context: tuple[str, ...] = ()

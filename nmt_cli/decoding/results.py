@@ -12,6 +12,13 @@ if TYPE_CHECKING:  # statistics can be added up without torch
     from nmt_cli.decoding.constraints.builder import TermUse
     from nmt_cli.decoding.scoring.annotation import Annotation
 
+OUTPUT_KEYS = frozenset(
+    [
+        *("source", "hypothesis", "log_probability", "score", "alignment", "word_scores"),
+        *("hypotheses", "repaired", "terms", "constraints", "problems"),
+    ]
+)
+"""Keys of a translation in JSON, which are never copied from the input."""
 _MAX_GLOSSARY_ENTRIES = 20
 """Glossary entries that are listed individually."""
 
@@ -45,8 +52,8 @@ class Translation:
     """Whether the best translation, or that of a segment, reached the maximum length without eos."""
     terms: "tuple[TermUse, ...]" = ()
     """Glossary terms of the line, and whether the best translation uses them."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """JSON keys of the input that are copied to the output."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """JSON keys of the input that are copied to the output, with their values as they are written."""
 
     @property
     def best(self) -> TranslatedText:
@@ -157,7 +164,7 @@ def format_jsonl(index: int, translation: Translation) -> str:
     `problems` of the best and glossary `terms` are included if there are any. Keys of the input are copied, and an `id`
     of the input replaces the index.
     """
-    record: dict[str, Any] = {"id": index, **translation.extra, "source": translation.source}
+    record: dict[str, Any] = {"source": translation.source}
     record |= _record(translation.best)
     if len(translation.hypotheses) > 1:
         record["hypotheses"] = [_record(found) for found in translation.hypotheses]
@@ -167,7 +174,9 @@ def format_jsonl(index: int, translation: Translation) -> str:
         ]
     if translation.problems:
         record["problems"] = [{"kind": found.problem, "about": found.description} for found in translation.problems]
-    return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    values = {key: json.dumps(value, ensure_ascii=False, allow_nan=False) for key, value in record.items()}
+    members = {"id": str(index), **translation.extra, **values}
+    return "{" + ", ".join(f"{json.dumps(key, ensure_ascii=False)}: {value}" for key, value in members.items()) + "}\n"
 
 
 def format_tsv(index: int, translation: Translation) -> str:

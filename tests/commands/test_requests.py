@@ -8,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.commands.translating.request_reader import InputOptions, parse_factor_files, read_requests
+from nmt_cli.decoding.constraints.builder import TermUse
 from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.results import OUTPUT_KEYS, TranslatedText, Translation, format_jsonl
+from nmt_cli.decoding.scoring.annotation import Annotation
 from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.text.checks import TranslationFinding
 
 JSON = InputOptions("jsonl")
 VALUES = st.recursive(
@@ -26,23 +30,69 @@ def read(lines: list[str], options: InputOptions, first_line: int = 1) -> list[R
 @settings(max_examples=15)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), VALUES, max_size=3), st.text(max_size=5))
 def test_read_requests_keeps_other_json_keys(extra: dict[str, object], source: str) -> None:
-    extra = {key: extra[key] for key in extra if key not in ("source", "prefix", "required", "forbidden", "factors")}
+    used = {"source", "prefix", "required", "forbidden", "factors", *OUTPUT_KEYS}
+    extra = {key: extra[key] for key in extra if key not in used}
     source = source.encode(errors="replace").decode()
 
-    assert read([json.dumps({"source": source, **extra})], JSON) == [Request(source, extra=extra)]
+    [request] = read([json.dumps({"source": source, **extra})], JSON)
+    assert request == Request(source, extra={key: json.dumps(value) for key, value in extra.items()})
+
+
+NUMBERS = ["1.10", "1e400", "-0.0", "1E+2", "9" * 5000, '[1.0, {"a":  2.50}]', '"\\u00e4\\/"', "null", '"\\ud800"']
+
+
+@pytest.mark.parametrize("value", NUMBERS)
+@pytest.mark.parametrize("key", ["id", "price"])
+def test_foreign_values_come_out_as_they_were_written(value: str, key: str) -> None:
+    [request] = read([f'{{ "source" : "a",\t"{key}" :{value} , "x":1 }}'], JSON)
+    translated = Translation("a", (TranslatedText("b", -1.0, -0.5),), extra=request.extra)
+    line = format_jsonl(7, translated)
+    assert f'"{key}": {value}' in line
+    assert (
+        list(json.loads(line.replace("9" * 5000, "9")))[:3]
+        == ["id", key, "x"][key == "id" :] + ["source"][: key == "id"]
+    )
+
+
+def test_keys_of_an_earlier_translation_are_not_copied() -> None:
+    link = Annotation(alignment=((0, 0),), word_scores=(-0.5,))
+    uses = (TermUse("a", ("b",), True),)
+    problems = (TranslationFinding("loop", "b b b"),)
+    best = TranslatedText("b", -1.0, -0.5, link)
+    full = Translation("a", (best, best), problems=problems, terms=uses, extra={"id": "5", "note": '"kept"'})
+    keys = json.loads(format_jsonl(0, full)).keys() - {"id", "note"}
+    assert keys <= OUTPUT_KEYS
+    line = json.dumps({**json.loads(format_jsonl(0, full)), **dict.fromkeys(OUTPUT_KEYS - keys), "source": "c"})
+    assert read([line], JSON) == [Request("c", extra={"id": "5", "note": '"kept"'})]
+
+
+def test_blank_lines_are_blank_texts() -> None:
+    assert read(["", '{"source": "a"}', " \t"], JSON) == [Request(""), Request("a"), Request("")]
+
+
+@pytest.mark.parametrize("line", ["[", '[{"source": "a"}]', "{"])
+def test_json_of_another_form_is_named_with_the_command(line: str) -> None:
+    with pytest.raises(DataError, match=r"^input: line 1: .*jq"):
+        read([line], JSON)
 
 
 def test_read_requests_parses_constraints() -> None:
     line = '{"source": "a\\nb", "prefix": "P", "required": ["r", "s"], "forbidden": ["f"], "id": "x"}'
 
-    assert read([line], JSON) == [Request("a\nb", "P", ("r", "s"), ("f",), extra={"id": "x"})]
+    assert read([line], JSON) == [Request("a\nb", "P", ("r", "s"), ("f",), extra={"id": '"x"'})]
 
 
 @pytest.mark.parametrize(
     ("line", "key"),
     [
-        ("", ""),
         ("plain text", ""),
+        ('{"source": "a"', ""),
+        ('{"source": "a",}', ""),
+        ('{"source": "a"} {}', ""),
+        ('{"source": "a", "x"}', ""),
+        ('{source: "a"}', ""),
+        ('{"source": "a", "\\ud800": 1}', ""),
+        ('{"source": "a", "required": ["\\ud800"]}', "required: "),
         ('{"source": "\\ud800"}', ""),
         ('{"source": "a", "x": NaN}', ""),
         ("[" * 100_000, ""),

@@ -75,7 +75,7 @@ def test_score_normalizes_by_length(tmp_path: Path, capfdbinary: pytest.CaptureF
 
 
 def test_score_reads_columns_of_stdin(give: Callable[[bytes], None], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    give(b"a\tb\n\t\nab\tcd\tmore\n")
+    give(b"a\tb\n\t\nab\tcd\n")
 
     score(MODEL, output_options=ScoreOutputOptions("tsv", word_scores=True))
 
@@ -83,6 +83,13 @@ def test_score_reads_columns_of_stdin(give: Callable[[bytes], None], capfdbinary
         capfdbinary.readouterr().out
         == b"a\tb\t-2.0000\t-2.0000 0.0000\n\t\t-inf\t-inf 0.0000\nab\tcd\t-4.0000\t-4.0000 0.0000\n"
     )
+
+
+@pytest.mark.parametrize("line", [b"alone", b"ab\tcd\tmore"])
+def test_score_refuses_another_number_of_columns(give: Callable[[bytes], None], line: bytes) -> None:
+    give(b"a\tb\n" + line + b"\n")
+    with pytest.raises(DataError, match=r"^stdin: line 2: "):
+        score(MODEL)
 
 
 def test_score_writes_infinity_as_null_in_json(

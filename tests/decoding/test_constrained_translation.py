@@ -92,6 +92,6 @@ def test_annotations_are_joined_over_segments(plain_tokenizer: Tokenizer, longes
 
 
 def test_translation_has_the_extra_keys_of_its_request(plain_tokenizer: Tokenizer) -> None:
-    (found,) = translated(echo(plain_tokenizer), Request("tea", extra={"document": 3}))
+    (found,) = translated(echo(plain_tokenizer), Request("tea", extra={"document": "3"}))
 
-    assert found.extra == {"document": 3}
+    assert found.extra == {"document": "3"}

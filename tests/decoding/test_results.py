@@ -60,7 +60,7 @@ def test_tsv_format_has_three_columns(translation: Translation) -> None:
 
 def annotated(alignment: tuple[tuple[int, int], ...] | None, scores: tuple[float, ...] | None) -> Translation:
     found = TranslatedText("c d", -1.0, -0.5, Annotation(alignment, scores))
-    return Translation("a\nb", (found,), extra={"id": "x", "source": "y", "document": 3})
+    return Translation("a\nb", (found,), extra={"id": '"x"', "source": '"y"', "document": "3"})
 
 
 def test_formats_append_annotations() -> None:

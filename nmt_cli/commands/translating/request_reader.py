@@ -1,20 +1,23 @@
 """Parsing of input lines to requests: plain text, JSON objects, and files of prefixes and factors beside them."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from nmt_cli.decoding.requests import Request, in_documents
+from nmt_cli.decoding.results import OUTPUT_KEYS
 from nmt_cli.errors import DataError, RecipeError
-from nmt_cli.text.lines import read_lines
+from nmt_cli.text.json_lines import JsonLineError, Member, parse_members
+from nmt_cli.text.lines import is_blank, read_lines
 
 if TYPE_CHECKING:  # a process that only passes requests on needs no torch
     from nmt_cli.decoding.scoring.scorer import ScoringPair
 
 InputFormat = Literal["text", "jsonl"]
+_TEXT_KEYS = ("source", "target")
+_INPUT_KEYS = {"source", "prefix", "required", "forbidden", "factors"}
 
 _Line = TypeVar("_Line", Request, "ScoringPair")
 
@@ -39,7 +42,8 @@ def read_requests(
     """Yield a request for each line.
 
     A JSON line is an object with a string `source`; `prefix` is a string, `required` and `forbidden` are lists of
-    strings, `factors` are strings by name; other keys are copied to the output.
+    strings, `factors` are strings by name. Other keys are copied to the output as they are written, except for those of
+    earlier translations. A blank line is a blank text.
 
     Args:
         name: Name of the input in messages.
@@ -92,41 +96,55 @@ def parse_factors(value: Any, location: str) -> dict[str, str]:
     """Return the factors of a JSON object. DataError with the location if they are not strings by name."""
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         raise DataError(f'{location}: factors: must be an object of strings, such as {{"pos": "DET NOUN"}}')
-    return dict(value)
+    return {name: _encodable(each, f"{location}: factors") for name, each in value.items()}
 
 
-def parse_object(line: str, location: str) -> dict[str, Any]:
-    """Parse a line to a JSON object with a string `source`. DataError with the location if it is none."""
+def parse_object(line: str, location: str) -> dict[str, Member]:
+    """Parse a line to the members of a JSON object; a blank line has empty texts. DataError with the location."""
+    if is_blank(line):
+        return dict.fromkeys(_TEXT_KEYS, Member("", '""'))
     try:
-        record = json.loads(line, parse_constant=_reject_constant)
-        json.dumps(record, ensure_ascii=False).encode()  # lone surrogates could not be written to the output
-    except (ValueError, RecursionError) as error:
-        raise DataError(f'{location}: is not JSON in UTF-8 ({error}); write for example {{"source": "…"}}') from error
-    if not isinstance(record, dict) or not isinstance(record.get("source"), str):
-        raise DataError(f'{location}: is not an object with a string "source"')
-    return record
+        return parse_members(line)
+    except JsonLineError as error:
+        raise DataError(f'{location}: {error}; write for example {{"source": "…"}}') from error
+
+
+def parse_string(record: Mapping[str, Member], key: str, location: str) -> str:
+    """Return the string of a key. DataError with the location if there is none, or if it cannot be written in UTF-8."""
+    value = record[key].value if key in record else None
+    if not isinstance(value, str):
+        raise DataError(f'{location}: is not an object with a string "{key}"')
+    return _encodable(value, f"{location}: {key}")
+
+
+def _encodable(text: str, location: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{location}: contains an unpaired surrogate (\\ud800 to \\udfff)") from error
+    return text
 
 
 def _parse_request(line: str, location: str) -> Request:
     record = parse_object(line, location)
-    text, prefix = record.pop("source"), record.pop("prefix", "")
-    if not isinstance(prefix, str) or "\n" in prefix:
+    text = parse_string(record, "source", location)
+    prefix = record["prefix"].value if "prefix" in record else ""
+    if not isinstance(prefix, str) or "\n" in _encodable(prefix, f"{location}: prefix"):
         raise DataError(f"{location}: prefix: must be a string without line breaks")
     required, forbidden = (
-        _parse_strings(record.pop(key, []), f"{location}: {key}") for key in ("required", "forbidden")
+        _parse_strings(record[key].value, f"{location}: {key}") if key in record else ()
+        for key in ("required", "forbidden")
     )
-    factors = parse_factors(record.pop("factors", {}), location)
-    return Request(text, prefix, required, forbidden, extra=record, factors=factors)
-
-
-def _reject_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a number")
+    factors = parse_factors(record["factors"].value, location) if "factors" in record else {}
+    others = () if is_blank(line) else record.keys() - _INPUT_KEYS - OUTPUT_KEYS
+    extra = {_encodable(key, location): member.raw for key, member in record.items() if key in others}
+    return Request(text, prefix, required, forbidden, extra=extra, factors=factors)
 
 
 def _parse_strings(value: Any, location: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise DataError(f"{location}: must be a list of strings")
-    return tuple(value)
+    return tuple(_encodable(each, location) for each in value)
 
 
 def _add_prefixes(requests: Iterable[Request], name: str, first_line: int, path: Path) -> Iterator[Request]:

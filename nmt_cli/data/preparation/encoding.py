@@ -71,6 +71,7 @@ def drop_reasons(data: Data) -> dict[str, str]:
     filters = build_filters(data.filters, (data.source_language, data.target_language), HeldOutKeys.of())
     return {
         "not_utf8": "a line is not UTF-8",
+        "blank": "a line between the records is blank",
         "no_record": "a line is not a record of the format",
         "no_language": "one of the languages is missing",
         "no_segment": "a translation unit has no segment in one of the languages, or an unequal number of subflows",

@@ -6,7 +6,7 @@ from functools import partial
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.reading.examples import SOURCE_COLUMN, DropCounts, DroppedExample, Examples, OnError
 from nmt_cli.data.reading.raw_chunks import RawChunk, decoded_lines, raw_lines, raw_offset, read_in_lockstep
-from nmt_cli.data.reading.records import InvalidRecordError, has_header, record_fields, record_parser
+from nmt_cli.data.reading.records import InvalidRecordError, check_first_row, has_header, record_fields, record_parser
 from nmt_cli.data.reading.tmx import drop_unpaired
 from nmt_cli.data.reading.tmx import read_chunks as read_tmx_chunks
 from nmt_cli.errors import DataError
@@ -31,8 +31,8 @@ def read_chunks(corpus: AnyCorpus, languages: tuple[str, str], max_records: int)
         case TmxCorpus():
             yield from read_tmx_chunks(corpus, languages, max_records)
         case TsvCorpus():
-            check_header = partial(record_parser, corpus) if has_header(corpus) else None
-            yield from read_in_lockstep(corpus.files, max_records, check_header)
+            check = partial(check_first_row, corpus, languages)
+            yield from read_in_lockstep(corpus.files, max_records, check, has_header(corpus))
         case _:
             yield from read_in_lockstep(corpus.files, max_records)
 
@@ -67,7 +67,7 @@ def decode(corpus: AnyCorpus, chunk: RawChunk, on_error: OnError) -> tuple[Examp
     """Decode a chunk that `read_chunks` returned for this corpus.
 
     A record is invalid if it is not UTF-8 or not a record of the format, or if a source column does not have one value
-    per word. TMX units that lack a language are always dropped.
+    per word. Blank lines between records, and TMX units that lack a language, are always dropped.
 
     Raises:
         DataError: With "stop", for the first invalid record, with file and line. With "skip" they are counted.
@@ -125,12 +125,15 @@ class _ChunkDecoder:
         self, corpus: TsvCorpus | JsonlCorpus, records: list[int], lines: list[str]
     ) -> tuple[list[int], _Columns]:
         """Return the numbers of the lines that are records, and their columns."""
-        parse = record_parser(corpus, self._chunk.header)
+        parse = record_parser(corpus, self._chunk.first_row)
         try:
             kept, rows = records, list(map(parse, lines))
         except InvalidRecordError:
             kept, rows = [], []
             for record, line in zip(records, lines, strict=True):
+                if not line.strip(" \r"):
+                    self._drop("blank", record, line, "")
+                    continue
                 try:
                     rows.append(parse(line))
                     kept.append(record)
@@ -164,7 +167,7 @@ class _ChunkDecoder:
         return [records[row] for row in kept], {key: [texts[row] for row in kept] for key, texts in columns.items()}
 
     def _line_number(self, record: int) -> int:
-        return record + (self._chunk.header is not None)
+        return record + (isinstance(self._corpus, TsvCorpus) and has_header(self._corpus))
 
     def _drop(self, reason: str, record: int, source: str, target: str) -> None:
         self.drops.add(reason, 1, [DroppedExample.shortened(record, source, target)])

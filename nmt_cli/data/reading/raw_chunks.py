@@ -28,8 +28,8 @@ class RawChunk:
     """By key of `corpus.files`, or of `tmx.read_chunks`: `num_records` lines with a newline at the end of each."""
     offsets: dict[str, int] = field(default_factory=dict)
     """Where the columns begin in their files, in bytes."""
-    header: bytes | None = None
-    """The first line of a table with column names."""
+    first_row: bytes | None = None
+    """The first line of a table, which may hold column names."""
     context: "RawChunk | None" = None
     """The records before these, if they are needed as document context."""
 
@@ -41,13 +41,13 @@ class RawChunk:
             min(self.num_records, num_records),
             {key: content[starts[key] :] for key, content in self.columns.items()},
             {key: offset + starts[key] for key, offset in self.offsets.items()},
-            self.header,
+            self.first_row,
         )
 
     def followed_by(self, other: "RawChunk") -> "RawChunk":
         """Return these records and those of the chunk that comes next."""
         columns = {key: content + other.columns[key] for key, content in self.columns.items()}
-        return RawChunk(self.first, self.num_records + other.num_records, columns, self.offsets, self.header)
+        return RawChunk(self.first, self.num_records + other.num_records, columns, self.offsets, self.first_row)
 
 
 def decoded_lines(column: bytes) -> list[str]:
@@ -80,12 +80,16 @@ def _tail_offset(content: bytes, num_lines: int) -> int:
 
 
 def read_in_lockstep(
-    paths: dict[str, Path], max_lines: int, check_header: Callable[[bytes], object] | None = None
+    paths: dict[str, Path],
+    max_lines: int,
+    check_first_row: Callable[[bytes], object] | None = None,
+    has_header: bool = False,
 ) -> Iterator[RawChunk]:
     """Yield line n of all files together, in chunks that never cross a multiple of `max_lines`.
 
     Args:
-        check_header: If given, the first line is a header and not a record; it is passed to this function.
+        check_first_row: Called with the first line of a table; None if the file is no table.
+        has_header: The first line of the table is not a record.
 
     Raises:
         DataError: The files have unequal numbers of lines. Raised at the end, once all lines are counted.
@@ -94,11 +98,13 @@ def read_in_lockstep(
         files = {
             key: _LineFile(stack.enter_context(text_lines.open_text(path)), str(path)) for key, path in paths.items()
         }
-        header = None
-        if check_header is not None:
+        first_row = None
+        if check_first_row is not None:
             [file] = files.values()
-            header = file.take(file.available(1)).rstrip(b"\r\n")
-            check_header(header)
+            first_row = file.first_line().rstrip(b"\r\n")
+            check_first_row(first_row)
+            if has_header:
+                file.take(file.available(1))
         first = 1
         while True:
             count = max_lines - (first - 1) % max_lines
@@ -109,7 +115,7 @@ def read_in_lockstep(
                 break
             offsets = {key: file.offset for key, file in files.items()}
             columns = {key: file.take(count) for key, file in files.items()}
-            yield RawChunk(first, count, columns, offsets, header)
+            yield RawChunk(first, count, columns, offsets, first_row)
             first += count
         _check_equal_lengths(paths, {key: first - 1 + file.count_rest() for key, file in files.items()})
 
@@ -168,6 +174,10 @@ class _LineFile:
         self._num_buffered -= num_lines
         self._num_taken += num_lines
         return taken
+
+    def first_line(self) -> bytes:
+        """Return the next line without taking it."""
+        return self._buffer[: self._buffer.index(b"\n")] if self.available(1) else b""
 
     def count_rest(self) -> int:
         """Return the number of lines that have not been taken."""

@@ -47,15 +47,30 @@ def test_dotted_field_is_read_from_nested_object(tmp_path: Path) -> None:
     assert found.columns == {"score": ["0.25"], "factors.pos": ["N"]}
 
 
+@pytest.mark.parametrize("name", ["a.b", "a.b.c", "x.a.b", "x.a.b.y"])
+def test_key_that_contains_dots_is_a_field(tmp_path: Path, name: str) -> None:
+    record: Any = "found"
+    for key in reversed({"x.a.b": ["x", "a.b"], "x.a.b.y": ["x", "a.b", "y"]}.get(name, [name])):
+        record = {key: record}
+    read = objects(tmp_path, json.dumps({"target": "b", **record}), source=name)
+    assert list(read_pairs(read, LANGUAGES)) == [("found", "b")]
+
+
+def test_blank_lines_between_objects_are_counted_and_never_stop(tmp_path: Path) -> None:
+    [(found, drops)] = decoded(objects(tmp_path, f"{GOOD}\n\n \n{GOOD}\n"))
+    assert found.records == [1, 4]
+    assert drops.counts == {"blank": 2}
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("", "JSON"),
-        ("{", "JSON"),
+        ("{", "jq"),
+        ("[", "jq"),
         ('{"source": "a"', "JSON"),
-        ("[" * 100_000, "JSON"),
+        ("[" * 100_000, "jq"),
         ("1" * 5000, "JSON"),
-        ('["a", "b"]', "'source'"),
+        ('["a", "b"]', "JSON array.*jq"),
         ('{"source": "a"}', "'target'"),
         ('{"source": "a", "target": null}', "'target'"),
         ('{"source": "a", "target": 7}', "'target'"),

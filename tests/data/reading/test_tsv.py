@@ -1,5 +1,7 @@
 """Reading tab-separated tables."""
 
+import csv
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ def decoded(read: LearnedTsv, on_error: OnError = "stop", rows: int = 100) -> li
 
 
 def test_first_two_columns_are_the_default(tmp_path: Path) -> None:
-    [(found, _)] = decoded(table(tmp_path, b"a\tb\nc\td\tmore\r\n\t\n"))
+    [(found, _)] = decoded(table(tmp_path, b"a\tb\tmore\nc\td\r\n\t\n"))
     assert (found.sources, found.targets, found.records) == (["a", "c", ""], ["b", "d", ""], [1, 2, 3])
 
 
@@ -76,8 +78,66 @@ def test_line_with_too_few_columns_is_named(tmp_path: Path, names: bool) -> None
 def test_skipped_lines_with_too_few_columns_are_counted(tmp_path: Path) -> None:
     [(found, drops)] = decoded(table(tmp_path, b"a\tb\nalone\n\nc\td\n\xff\tx\n"), "skip")
     assert list(zip(found.records, found.sources, found.targets, strict=True)) == [(1, "a", "b"), (4, "c", "d")]
-    assert drops.counts == {"no_record": 2, "not_utf8": 1}
+    assert drops.counts == {"no_record": 1, "blank": 1, "not_utf8": 1}
     assert drops.examples["no_record"][0].source == "alone"
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_row_with_more_columns_than_the_first_is_named_or_counted(tmp_path: Path, names: bool) -> None:
+    content = b"s\tt\n" * names + b"a\tb\nI\tsee\tyou\nc\td\t\t\n"
+    read = table(tmp_path, content, **({"source": "s", "target": "t"} if names else {}))
+    with pytest.raises(DataError, match=rf"table: line {2 + names}: .*3.*2"):
+        decoded(read)
+    [(found, drops)] = decoded(read, "skip")
+    assert list(zip(found.sources, found.targets, strict=True)) == [("a", "b"), ("c", "d")]
+    assert drops.counts == {"no_record": 1}
+
+
+def test_blank_lines_between_records_are_counted_and_never_stop(tmp_path: Path) -> None:
+    [(found, drops)] = decoded(table(tmp_path, b"a\tb\n\n  \r\nc\td\n"))
+    assert found.records == [1, 4]
+    assert drops.counts == {"blank": 2}
+
+
+def test_cell_quoted_as_in_csv_is_named_with_a_command_that_works(tmp_path: Path) -> None:
+    rows = [["plain", "schlicht"], ['He said "hi"', 'Er sagte "hallo"'], ["two\nlines", "zwei\nZeilen"]]
+    with (tmp_path / "table").open("w", newline="") as file:
+        csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
+    read = table(tmp_path, (tmp_path / "table").read_bytes())
+    with pytest.raises(DataError, match=r"table: line 2: .*CSV") as caught:
+        decoded(read)
+    subprocess.run(str(caught.value).split("`")[1], shell=True, check=True)
+    [(found, _)] = decoded(table(tmp_path, (tmp_path / "table.tsv").read_bytes()))
+    assert found.sources == ["plain", 'He said "hi"', "two lines"]
+
+
+@pytest.mark.parametrize("cell", ['"', '""', '"a"', '""a""', 'a ""b"" c', '"a" and "b"', '"' * 100_001])
+def test_quotation_marks_of_text_are_kept(tmp_path: Path, cell: str) -> None:
+    assert list(read_pairs(table(tmp_path, f"{cell}\tb\n".encode()), LANGUAGES)) == [(cell, "b")]
+
+
+@pytest.mark.parametrize(
+    ("first", "warns"),
+    [
+        ("source\ttarget", True),
+        ("AA\tbb", True),
+        ("English\tGerman", True),
+        ('"a"\t"b"', True),
+        ("text\tText und mehr", False),
+        ("a\tb", False),
+    ],
+)
+def test_header_that_is_read_as_a_pair_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], first: str, warns: bool
+) -> None:
+    [(found, _)] = decoded(table(tmp_path, f"{first}\nc\td\n".encode()))
+    assert len(found) == 2
+    assert ("line 1: " in capsys.readouterr().err) == warns
+
+
+def test_table_with_carriage_returns_as_line_ends_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"table: .*tr "):
+        decoded(table(tmp_path, b"a\tb\rc\td\re\tf\r"))
 
 
 def test_only_invalid_lines_give_empty_columns(tmp_path: Path) -> None:
