@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import Json, Overrides, Quiet, ScoredLanguage, examples
+from nmt_cli.cli.options import AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
 
 EXAMPLES = examples(
     "nmt compare runs/gru runs/transformer --html comparison.html",
@@ -49,6 +49,7 @@ def compare(
         Path | None, typer.Option(metavar="FILE", help="Also write the comparison as an HTML page with plots.")
     ] = None,
     target_language: ScoredLanguage = None,
+    allow_commands: AllowCommands = False,
     set_: Overrides = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -63,7 +64,9 @@ def compare(
     from nmt_cli.commands.stdout import write_result
     from nmt_cli.reporting.terminal import format_comparison
 
-    options = CompareOptions(test or [], reference or [], source, method.value, resamples, set_ or [], target_language)
+    options = CompareOptions(
+        test or [], reference or [], source, method.value, resamples, set_ or [], target_language, allow_commands
+    )
     comparisons = compare_systems(systems, options, html, console)
     if json:
         write_result({name: asdict(each) for name, each in comparisons.items()})

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import Json, Overrides, Quiet, ScoredLanguage, examples
+from nmt_cli.cli.options import AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
 from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
@@ -41,6 +41,7 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Source lines of the file, if a metric needs them.")
     ] = None,
     target_language: ScoredLanguage = None,
+    allow_commands: AllowCommands = False,
     set_: Overrides = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -65,7 +66,7 @@ def evaluate(
         result = evaluate_files(TranslationFiles(hypothesis, references, source, target_language), set_ or [], console)
         write_result(result.content["scores"] if json else format_scores(result.name, result.content))
     elif model is not None:
-        results = evaluate_model(open_model(model, set_ or [], console), tests, robustness, console)
+        results = evaluate_model(open_model(model, set_ or [], console, allow_commands), tests, robustness, console)
         document = {}
         for result in results:
             document[result.name] = result.as_json()

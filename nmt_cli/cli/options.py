@@ -43,6 +43,10 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=console.set_quiet, help="Print only warnings and errors.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+AllowCommands = Annotated[
+    bool,
+    typer.Option("--allow-commands", help="Run the programs of evaluation.external even if they come from a run."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")]
 TargetLanguage = Annotated[
     str | None,

@@ -14,7 +14,7 @@ from nmt_cli.commands.compared_systems import (
     open_system,
     run_folders,
 )
-from nmt_cli.commands.evaluation_inputs import count_training_words
+from nmt_cli.commands.evaluation_inputs import count_training_words, refuse_commands
 from nmt_cli.console import Reporter
 from nmt_cli.errors import RecipeError
 from nmt_cli.evaluation.metrics import build_metrics
@@ -23,7 +23,7 @@ from nmt_cli.evaluation.system_comparison import ComparedTestSet, Comparison, co
 from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.loading import override
+from nmt_cli.recipe.loading import override, recipe_or_none
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.comparison_page import write_comparison
 from nmt_cli.text.lines import read_lines
@@ -43,6 +43,8 @@ class CompareOptions:
     overrides: Sequence[str] = ()
     target_language: str | None = None
     """Selects the tokenizers of metrics; by default that of the recipe."""
+    allow_commands: bool = False
+    """Whether the programs of `evaluation.external` may be run if they come from a run."""
 
 
 def compare_systems(
@@ -63,6 +65,8 @@ def compare_systems(
     compared = [open_system(path) for path in paths]
     recipe = next((system.recipe for system in compared if system.recipe is not None), None)
     settings = _settings(recipe, options.overrides)
+    if not options.allow_commands:
+        _refuse_commands(settings, paths, options.overrides)
     build_metrics(settings)  # reports missing dependencies before any work
     test = PairedTest(options.method, options.resamples or DEFAULT_RESAMPLES[options.method], settings.seed)
     word_counts = None if recipe is None else count_training_words(recipe, reporter)
@@ -93,6 +97,14 @@ def _target_language(recipe: Recipe | None, test_set: str) -> str | None:
         return None
     each = recipe.data.test.get(test_set) or recipe.data.valid.get(test_set.removeprefix("valid:"))
     return recipe.data.target_language if each is None else recipe.data.languages_of(each)[1]
+
+
+def _refuse_commands(settings: Evaluation, paths: Sequence[Path], overrides: Sequence[str]) -> None:
+    """Raise RecipeError if the settings have programs that are neither in a given recipe nor in an override."""
+    recipes = [recipe for path in paths if (recipe := recipe_or_none(path)) is not None]
+    known = [metric.command for recipe in recipes for metric in recipe.evaluation.external.values()]
+    unknown = {name: metric for name, metric in settings.external.items() if metric.command not in known}
+    refuse_commands(settings.model_copy(update={"external": unknown}), overrides, paths[0])
 
 
 def _tags(compared: Sequence[ComparedSystem], name: str, count: int) -> list[str] | None:

@@ -1,6 +1,7 @@
 """Inputs of an evaluation: the model, the test sets of its recipe, and word counts of its training text."""
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -13,6 +14,7 @@ from nmt_cli import __version__, files
 from nmt_cli.console import Reporter
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.factors import check_count
+from nmt_cli.data.preparation.corpora import check_file
 from nmt_cli.data.reading import SOURCE_COLUMN, read_all, read_pairs
 from nmt_cli.decoding.requests import Request, in_documents, plain_requests
 from nmt_cli.decoding.results import TranslatedText
@@ -22,7 +24,7 @@ from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.recipe.corpora import AnyCorpus, TestSet
 from nmt_cli.recipe.data import Data
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.loading import load_recipe, recipe_or_none
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import Provenance
 from nmt_cli.runs.directory import ModelFiles, find_model
@@ -58,13 +60,21 @@ class EvaluatedModel:
     """Loads the weights on the first call."""
 
 
-def open_model(path: Path, overrides: Sequence[str], reporter: Reporter) -> EvaluatedModel:
+def open_model(
+    path: Path, overrides: Sequence[str], reporter: Reporter, allow_commands: bool = False
+) -> EvaluatedModel:
     """Open the model of a recipe, run, checkpoint or model folder. Its weights are loaded when first needed.
+
+    Args:
+        allow_commands: Whether the programs of `evaluation.external` may be run if they come from a run.
 
     Raises:
         ModelError: There is no model, or it does not belong to a run.
+        RecipeError: `evaluation.external` of a run has programs that are not allowed.
     """
     found, given = _find_model(path, overrides)
+    if not allow_commands and found.run is not None and recipe_or_none(path) is None:
+        refuse_commands(given.evaluation, overrides, found.run.resolved)
     # As in validation, translations are not checked and repaired, so that scores measure the search alone.
     recipe = given.model_copy(update={"decoding": given.decoding.model_copy(update={"check": False})})
     manifest = found.folder / files.MANIFEST
@@ -81,6 +91,22 @@ def open_model(path: Path, overrides: Sequence[str], reporter: Reporter) -> Eval
         folder=lambda name: run.evaluation(name if is_final else f"{name}@{found.folder.name}"),
         translate=_translate_lazily(found.folder, recipe, reporter),
     )
+
+
+def refuse_commands(evaluation: Evaluation, overrides: Sequence[str], source: Path) -> None:
+    """Raise RecipeError if the settings, read from `source`, have programs that no override has set."""
+    for name, metric in evaluation.external.items():
+        keys = (
+            "evaluation",
+            "evaluation.external",
+            f"evaluation.external.{name}",
+            f"evaluation.external.{name}.command",
+        )
+        if not any(override.startswith(f"{key}=") for key in keys for override in overrides):
+            raise RecipeError(
+                f"{source}: evaluation.external.{name}: would run {shlex.join(metric.command)}; name your recipe"
+                " instead of the run, or add --allow-commands if you trust the run, or --set 'evaluation.external={}'"
+            )
 
 
 def _find_model(path: Path, overrides: Sequence[str]) -> tuple[ModelFiles, Recipe]:
@@ -181,6 +207,8 @@ def read_test_set(model: EvaluatedModel, test: TestSet | AnyCorpus) -> LoadedTes
         source_file, reference_files, tags_file = test.source, test.target, test.tags
         factor_files = [*test.factors.values()]
         tag_files = [] if tags_file is None else [tags_file]
+        for path in (source_file, *reference_files, *factor_files, *tag_files):
+            check_file(path)  # it is read again for its hash
         sources, *others = read_parallel([source_file, *factor_files, *reference_files, *tag_files])
         factors = dict(zip(test.factors, others, strict=False))
         _check_factors(test, sources, factors)

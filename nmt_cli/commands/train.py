@@ -81,6 +81,8 @@ def train(
         run = RunDirectory(recipe.run)
         prepared = _open_prepared(recipe)
         if distributed.is_primary:
+            for warning in prepared.warnings:
+                reporter.warn(warning)
             refuse_foreign_folder(run)
             run.refuse_links()
             if fresh and not is_restarted():

@@ -14,7 +14,7 @@ from typing import IO
 from nmt_cli import console
 from nmt_cli.commands.model_config import named_model
 from nmt_cli.commands.translating.inputs import Input, InvalidLines, open_input
-from nmt_cli.commands.translating.outputs import check_output, open_output, sidecar_for, write_lines
+from nmt_cli.commands.translating.outputs import HashedOutput, check_output, open_output, sidecar_for, write_lines
 from nmt_cli.commands.translating.request_reader import DEFAULT_INPUT_OPTIONS, InputOptions, read_requests
 from nmt_cli.commands.translating.workers import (
     OutputFormat,
@@ -27,7 +27,7 @@ from nmt_cli.console import OnProgress, Reporter
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.results import TranslationStats
 from nmt_cli.decoding.windows import arriving_windows, windows
-from nmt_cli.errors import RecipeError, StoppedError
+from nmt_cli.errors import NmtError, RecipeError, StoppedError
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
 from nmt_cli.processes.pool import STOP_SIGNALS
 
@@ -76,10 +76,15 @@ def translate(
             requests = read_requests(
                 source.lines(invalid), source.name, source.first_line, input_options, num_context_lines
             )
-            with open_output(output) as target, _progress(output, reporter) as on_progress:
+            with open_output(output) as stream, _progress(output, reporter) as on_progress:
+                target = HashedOutput(stream)
                 stats = translate_stream(source, requests, target, translate_windows, on_progress)
+                if format != "nbest" and target.num_lines != stats.lines:
+                    raise NmtError(
+                        f"{output or 'stdout'}: {target.num_lines:,} lines for {stats.lines:,} lines of input"
+                    )
         if sidecar:
-            sidecar.write(stats.lines)
+            sidecar.write(target)
     warnings = (*invalid.warnings(source.name), *stats.warnings())
     return TranslateResult(stats, warnings, time.monotonic() - started)
 
@@ -93,7 +98,7 @@ def count_context_lines(options: TranslateOptions) -> int:
 def translate_stream(
     source: Input,
     requests: Iterable[Request],
-    target: IO[bytes],
+    target: IO[bytes] | HashedOutput,
     translate_windows: TranslateWindowsFn,
     on_progress: OnProgress = lambda lines: None,
 ) -> TranslationStats:

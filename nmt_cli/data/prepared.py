@@ -26,6 +26,8 @@ class Prepared:
     train: list[TokenCorpus]
     valid: dict[str, TokenCorpus]
     manifest: dict[str, Any] = field(repr=False)
+    warnings: list[str] = field(default_factory=list)
+    """Test sets that the overlap filter did not use."""
 
     @property
     def max_length(self) -> int:
@@ -61,8 +63,8 @@ def is_current(recipe: Recipe, pretrained: Tokenizer | None = None) -> bool:
 def open_prepared(recipe: Recipe, pretrained: Tokenizer | None = None) -> Prepared:
     """Check that the prepared folder is complete and belongs to the recipe, and open it.
 
-    The input files may be gone, but those that exist must not have changed. Files whose size and time have not changed
-    since they were last checked are not read again.
+    The input files may be gone, but those that exist must not have changed, except for test sets. Files whose size and
+    times have not changed since they were last checked are not read again.
 
     Args:
         pretrained: The tokenizer of tokenizer.path; None if it is gone.
@@ -75,7 +77,7 @@ def open_prepared(recipe: Recipe, pretrained: Tokenizer | None = None) -> Prepar
     manifest = _read_manifest(recipe, hashes.of)
     if differences := _differences(recipe, pretrained, manifest):
         raise DataError("\n".join(differences))
-    _check_inputs(recipe, manifest, hashes.of)
+    warnings = _check_inputs(recipe, manifest, hashes.of)
     hashes.save()
     tokenizer, corpora = Tokenizer.load(folder / TOKENIZER), manifest["corpora"]
 
@@ -87,7 +89,7 @@ def open_prepared(recipe: Recipe, pretrained: Tokenizer | None = None) -> Prepar
         valid = {name: open_corpus(f"valid/{name}") for name in recipe.data.valid}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder / files.MANIFEST}: is damaged; run `nmt preprocess` again") from error
-    return Prepared(tokenizer, train, valid, manifest)
+    return Prepared(tokenizer, train, valid, manifest, warnings)
 
 
 def _read_manifest(recipe: Recipe, hash_of: Callable[[Path], str]) -> dict[str, Any]:
@@ -124,7 +126,17 @@ def _differences(recipe: Recipe, pretrained: Tokenizer | None, manifest: dict[st
     ]
 
 
-def _check_inputs(recipe: Recipe, manifest: dict[str, Any], hash_of: Callable[[Path], str]) -> None:
+def _check_inputs(recipe: Recipe, manifest: dict[str, Any], hash_of: Callable[[Path], str]) -> list[str]:
+    """Raise DataError if a corpus has changed; return a warning for each test set that is new or has changed."""
+    warnings = {}
     for name, path in input_files(recipe).items():
-        if path.exists() and file_identity(path, hash_of) != manifest["inputs"].get(name):
+        if not path.exists() or file_identity(path, hash_of) == manifest["inputs"].get(name):
+            continue
+        kind, test_set, _ = f"{name}/".split("/", 2)
+        if kind != "test":
             raise DataError(f"{path}: has changed since it was prepared; run `nmt preprocess` again")
+        warnings[test_set] = (
+            f"{path}: the training text may contain lines of this test set, which is newer than"
+            f" {recipe.data.prepared}; run `nmt preprocess` again to drop them (filter overlap)"
+        )
+    return list(warnings.values())

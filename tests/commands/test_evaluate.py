@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from nmt_cli import console
+from nmt_cli import console, files
 from nmt_cli.cli.evaluate import evaluate
+from nmt_cli.commands.compare import CompareOptions, compare_systems
 from nmt_cli.commands.evaluate import EvaluationResult, evaluate_model
 from nmt_cli.commands.evaluation_inputs import EvaluatedModel, open_model
 from nmt_cli.decoding.requests import Request
@@ -459,3 +460,67 @@ def test_missing_metric_program_is_reported_before_translation(workspace: Worksp
     with pytest.raises(RecipeError, match="no-such-program"):
         evaluate_sets(replace(workspace.model, recipe=recipe), ["one"])
     assert workspace.translate.calls == 0
+
+
+@pytest.fixture
+def run_with_command(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of someone else whose recipe has a program to run; it leaves a file `canary`."""
+    monkeypatch.chdir(workspace.folder)
+    (workspace.folder / "touch").write_text("#!/bin/sh\ntouch canary\nyes 1 | head -n 3\n")
+    (workspace.folder / "touch").chmod(0o755)
+    command = [str(workspace.folder / "touch"), "{hypothesis}"]
+    recipe = Recipe.model_validate(
+        workspace.recipe.model_dump() | {"evaluation": {"external": {"mine": {"command": command}}}}
+    )
+    run = RunDirectory(workspace.folder / "run")
+    run.model.mkdir(parents=True)
+    run.resolved.write_text(resolved_yaml(recipe))
+    for path in (run.summary, run.model / "config.json"):
+        path.write_text("{}")
+    (run.model / "manifest.json").write_text('{"files": {}}')
+    return run.path
+
+
+@pytest.mark.parametrize("part", ["", "model"])
+def test_program_in_a_run_is_not_run(run_with_command: Path, part: str) -> None:
+    with pytest.raises(RecipeError, match=r"resolved\.yaml: evaluation\.external\.mine: .*touch"):
+        open_model(run_with_command / part, ["evaluation.external.mine.timeout=5"], console)
+    assert not Path("canary").exists()
+
+
+@pytest.mark.parametrize("override", ["evaluation.external={}", None])
+def test_program_in_a_run_is_run_only_if_allowed(
+    run_with_command: Path, workspace: Workspace, override: str | None
+) -> None:
+    overrides = [override] if override else []
+    model = open_model(run_with_command, overrides, console, allow_commands=override is None)
+    evaluate_sets(replace(model, translate=workspace.translate), ["one"])
+    assert Path("canary").exists() == (override is None)
+
+
+def test_program_in_the_given_recipe_is_run(run_with_command: Path, workspace: Workspace) -> None:
+    (workspace.folder / "recipe.yaml").write_bytes((run_with_command / "resolved.yaml").read_bytes())
+    evaluate_sets(replace(open_model(Path("recipe.yaml"), [], console), translate=workspace.translate), ["one"])
+    assert Path("canary").exists()
+
+
+def test_program_in_a_compared_run_is_not_run(run_with_command: Path, workspace: Workspace) -> None:
+    evaluate_sets(replace(workspace.model, sha256=files.sha256(run_with_command / "model/manifest.json")))
+    (workspace.folder / "recipe.yaml").write_bytes((run_with_command / "resolved.yaml").read_bytes())
+    for systems in (["run", "run"], ["one.de", "run"], ["run/evaluation/one", "one.de"]):
+        paths = [Path(system) for system in systems]
+        with pytest.raises(RecipeError, match=r"evaluation\.external\.mine: "):
+            compare_systems(paths, CompareOptions(["one"], resamples=10), None, console)
+        assert not Path("canary").exists()
+    for allowed in ([Path("recipe.yaml"), Path("run")], [Path("run"), Path("run")]):
+        options = CompareOptions(["one"], resamples=10, allow_commands=allowed[0] == allowed[1])
+        compare_systems(allowed, options, None, console)
+        assert Path("canary").exists()
+        Path("canary").unlink()
+
+
+def test_test_set_that_is_a_pipe_is_refused(workspace: Workspace) -> None:
+    (workspace.folder / "one.en").unlink()
+    os.mkfifo(workspace.folder / "one.en")
+    with pytest.raises(DataError, match=r"one\.en: "):
+        evaluate_sets(workspace.model, ["one"])

@@ -47,6 +47,23 @@ def test_changed_input_is_an_error(make_recipe: MakeRecipe, corpus: str) -> None
         open_prepared(recipe)
 
 
+def test_new_or_changed_test_set_is_a_warning(make_recipe: MakeRecipe, sentences: Sentences) -> None:
+    recipe = changed(make_recipe(), filters=[{"type": "overlap"}])
+    prepare(recipe)
+    assert open_prepared(recipe).warnings == []
+    source, target = recipe.run.with_name("test.en"), recipe.run.with_name("test.de")
+    for lines in (sentences(3, 2), sentences(4, 2)):
+        for path in (source, target):
+            path.write_text("".join(f"{line}\n" for line in lines))
+        recipe = changed(recipe, test={"news": {"source": source, "target": [target]}})
+        [warning] = open_prepared(recipe).warnings
+        assert warning.startswith(f"{source.parent}/test.") and "overlap" in warning
+        assert not is_current(recipe)
+        prepare(recipe)
+        assert open_prepared(recipe).warnings == []
+    assert open_prepared(changed(recipe, test={})).warnings == []
+
+
 def test_changed_alignments_are_an_error(make_recipe: MakeRecipe) -> None:
     prepare(aligned(make_recipe(), ["0-0"] * 60))
     recipe = aligned(make_recipe(), [""] * 60)

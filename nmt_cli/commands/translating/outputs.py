@@ -6,16 +6,17 @@ A sidecar, a file beside an output file, describes how it was made, so that the 
 import hashlib
 import importlib.metadata
 import select
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from nmt_cli import __version__, files
 from nmt_cli.commands.model_config import named_model
 from nmt_cli.commands.stdout import open_stdout
-from nmt_cli.commands.translating.inputs import Input
+from nmt_cli.commands.translating.inputs import ByteRange, Input
 from nmt_cli.commands.translating.request_reader import InputOptions
 from nmt_cli.commands.translating.workers import TranslatorFactory
 from nmt_cli.errors import DataError, ModelError, RecipeError
@@ -31,7 +32,29 @@ def open_output(path: Path | None) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def write_lines(target: IO[bytes], lines: bytes) -> None:
+class HashedOutput:
+    """Counts and hashes what is written to a stream."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._hash, self._num_bytes, self.num_lines = stream, hashlib.sha256(), 0, 0
+
+    def write(self, content: bytes) -> None:
+        """Write bytes."""
+        self._stream.write(content)
+        self._hash.update(content)
+        self._num_bytes += len(content)
+        self.num_lines += content.count(b"\n")
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
+
+    def describe(self) -> Origin:
+        """Return size and hash of what was written."""
+        return {"bytes": self._num_bytes, "sha256": self._hash.hexdigest()}
+
+
+def write_lines(target: IO[bytes] | HashedOutput, lines: bytes) -> None:
     """Write lines and flush.
 
     Lines are written in chunks that a pipe takes atomically: a reader never sees part of a line, however this process
@@ -68,6 +91,8 @@ class Sidecar:
 
     output: Path
     origin: Origin
+    describe_origin: Callable[[], Origin]
+    """Describes it anew."""
 
     @property
     def path(self) -> Path:
@@ -76,47 +101,69 @@ class Sidecar:
 
     def is_up_to_date(self) -> bool:
         """Return whether the output exists unchanged and has this origin."""
-        try:
-            found = files.read_json(self.path, DataError)
-        except DataError:
-            return False
-        if not isinstance(found, dict) or found.get("origin") != self.origin or not self.output.is_file():
+        found = _read_sidecar(self.path)
+        if found is None or found["origin"] != self.origin or not self.output.is_file():
             return False
         return bool(found.get("output") == _describe_file(self.output))
 
-    def write(self, lines: int) -> None:
-        """Write the description of the complete output."""
+    def write(self, written: HashedOutput) -> None:
+        """Write the description of the complete output, unless a file that it was made from has changed meanwhile."""
+        if self.describe_origin() != self.origin:
+            files.remove(self.path)
+            return
         versions = {"nmt": __version__, "torch": importlib.metadata.version("torch")}
         description = {
             "origin": self.origin,
-            "lines": lines,
-            "output": _describe_file(self.output),
+            "lines": written.num_lines,
+            "output": written.describe(),
             "versions": versions,
         }
         files.write_json(self.path, description)
 
 
+def _read_sidecar(path: Path) -> dict[str, Any] | None:
+    """Return the contents of a sidecar; None if there is none, or if it is another file."""
+    try:
+        found = files.read_json(path)
+    except DataError:
+        return None
+    return found if isinstance(found, dict) and {"origin", "output"} <= found.keys() else None
+
+
 def sidecar_for(
     output: Path | None, source: Input, factory: TranslatorFactory, input_options: InputOptions
 ) -> Sidecar | None:
-    """Return the sidecar of an output; None unless output and input are files. The model is not loaded."""
+    """Return the sidecar of an output; None unless it, the input and the files of all options are regular files.
+
+    The model is not loaded. A file of the user that has the name of the sidecar is left alone.
+    """
     if output is None or source.byte_range is None:
         return None
     if output.is_relative_to("/dev") or (output.exists() and not output.is_file()):
         return None
+    given_files = [*factory.options.models, *filter(None, [input_options.prefixes]), *input_options.factors.values()]
+    if any(path.exists() and not path.is_file() and not path.is_dir() for path in given_files):
+        return None  # such as a pipe, which can be read only once
+    describe = partial(_describe_origin, source, source.byte_range, factory, input_options)
+    sidecar = Sidecar(output, describe(), describe)
+    return None if sidecar.path.exists() and _read_sidecar(sidecar.path) is None else sidecar
+
+
+def _describe_origin(
+    source: Input, byte_range: ByteRange, factory: TranslatorFactory, input_options: InputOptions
+) -> Origin:
     options = {each.name: getattr(factory.options, each.name) for each in fields(factory.options)}
-    origin = {
+    return {
         "input": {
             "first_line": source.first_line,
-            "bytes": source.byte_range.stop - source.byte_range.start,
-            "sha256": source.byte_range.sha256(),
+            "bytes": byte_range.stop - byte_range.start,
+            "sha256": byte_range.sha256(),
         },
         "models": [_describe_model(path) for path in options.pop("models")],
         "options": _as_json(options | {name: _describe_list(options[name]) for name in ("glossary", "bad_words")}),
         "format": factory.format,
         "input_options": _as_json({each.name: getattr(input_options, each.name) for each in fields(input_options)}),
     }
-    return Sidecar(output, origin)
 
 
 def _describe_model(path: Path) -> Origin:
@@ -135,7 +182,7 @@ def _describe_model(path: Path) -> Origin:
 def _as_json(value: Any) -> Any:
     """Return an option as JSON. A file is described by its contents."""
     if isinstance(value, Path):
-        return _describe_file(value) if value.is_file() else str(value)
+        return _describe_file(value)
     if isinstance(value, Mapping):
         return {str(key): _as_json(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -148,4 +195,5 @@ def _describe_list(values: Sequence[object]) -> Origin:
 
 
 def _describe_file(path: Path) -> Origin:
-    return {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
+    with files.read_errors(path, DataError):
+        return {"bytes": path.stat().st_size, "sha256": files.sha256(path)}

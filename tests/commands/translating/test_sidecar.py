@@ -3,8 +3,13 @@
 import gzip
 import json
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shouting import Shouting
@@ -12,8 +17,11 @@ from shouting import Shouting
 from nmt_cli import files
 from nmt_cli.commands import translate as command
 from nmt_cli.commands.translate import translate
+from nmt_cli.commands.translating.request_reader import InputOptions
+from nmt_cli.decoding.constraints.glossary import read_glossary, read_phrases
 from nmt_cli.decoding.requests import TranslateOptions
-from nmt_cli.errors import ModelError
+from nmt_cli.decoding.results import TranslationStats
+from nmt_cli.errors import ModelError, NmtError
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
 
 MODEL = TranslateOptions((Path("model"),))
@@ -102,6 +110,106 @@ class TestDone:
         assert sidecar["output"] == {"bytes": 14, "sha256": files.sha256(Path("out"))}
         assert sidecar["origin"]["input"] == {"first_line": 1, "bytes": 14, "sha256": files.sha256(Path("in"))}
         assert sidecar["origin"]["models"] == [{"manifest.json": files.sha256(Path("model/manifest.json"))}]
+
+
+@contextmanager
+def pipe(content: bytes) -> Iterator[Path]:
+    """A path that can be read once, as `<(command)` gives one."""
+    reader, writer = os.pipe()
+    os.write(writer, content)
+    os.close(writer)
+    yield Path(f"/dev/fd/{reader}")
+    os.close(reader)
+
+
+@pytest.mark.parametrize("option", ["prefixes", "factors"])
+def test_other_contents_of_any_file_translate_again(option: str) -> None:
+    def is_done(path: Path) -> bool:
+        given = path if option == "prefixes" else {"pos": path}
+        return not translate(
+            MODEL, Path("in"), Path("out"), processes=1, input_options=InputOptions(**{option: given})
+        ).is_up_to_date
+
+    for content in (b"a\na\na\n", b"b\nb\nb\n"):
+        Path("given").write_bytes(content)
+        assert is_done(Path("given"))
+        assert not is_done(Path("given"))
+        with pipe(content) as path:
+            assert is_done(path)
+
+
+def test_other_glossary_translates_again() -> None:
+    for target in ("x", "y"):
+        with pipe(f"one\t{target}\n".encode()) as path:
+            assert is_done_again_after_first(TranslateOptions(MODEL.models, glossary=read_glossary(path)))
+        with pipe(f"{target}\n".encode()) as path:
+            assert is_done_again_after_first(TranslateOptions(MODEL.models, bad_words=read_phrases(path)))
+
+
+def is_done_again_after_first(options: TranslateOptions) -> bool:
+    return not translate(options, Path("in"), Path("out"), processes=1).is_up_to_date
+
+
+def test_file_that_changes_during_translation_leaves_no_sidecar(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = InputOptions(prefixes=Path("given"))
+    Path("given").write_bytes(b"a\na\na\n")
+    stream = command.translate_stream
+
+    def changing(*arguments: Any) -> TranslationStats:
+        found = stream(*arguments)
+        Path("given").write_bytes(b"b\nb\nb\n")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "translate_stream", changing)
+        translate(MODEL, Path("in"), Path("out"), processes=1, input_options=options)
+    assert not Path("out.nmt.json").exists()
+    assert not translate(MODEL, Path("in"), Path("out"), processes=1, input_options=options).is_up_to_date
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"my notes", b'{"origin": 1}'])
+def test_file_of_the_user_with_the_name_of_the_sidecar_is_untouched(content: bytes) -> None:
+    Path("out.nmt.json").write_bytes(content)
+    for _ in range(2):
+        assert not translate(MODEL, Path("in"), Path("out"), processes=1).is_up_to_date
+        assert Path("out.nmt.json").read_bytes() == content
+
+
+RACE = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from shouting import Shouting
+from nmt_cli import cli
+from nmt_cli.commands import translate
+translate.TranslatorFactory = Shouting
+translate.count_context_lines = lambda options: 0
+sys.argv[0] = "nmt"
+cli.main()
+"""
+
+
+@pytest.mark.slow
+def test_racing_translations_to_one_file_do_not_mix() -> None:
+    for name in "abc":
+        Path(name).write_bytes(f"{name * 50}\n".encode() * (2000 if name == "a" else 3000))
+    command = [sys.executable, "-c", RACE, "translate", "model", "-q", "-o", "out", "-i"]
+    for _ in range(3):
+        racers = [subprocess.Popen([*command, name], stderr=subprocess.PIPE) for name in "abc"]
+        for racer in racers:
+            messages = racer.communicate(timeout=60)[1]
+            assert racer.returncode in (0, 7) and b"Traceback" not in messages, messages
+        assert Path("out").read_bytes() in [Path(name).read_bytes().upper() for name in "abc"]
+        assert not files.leftovers(Path.cwd())
+        for name in "abc":  # the sidecar does not vouch for another's translations
+            translate(MODEL, Path(name), Path("out"), processes=1)
+            assert Path("out").read_bytes() == Path(name).read_bytes().upper()
+
+
+def test_wrong_number_of_lines_is_never_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "translate_stream", lambda *arguments: TranslationStats(4))
+    with pytest.raises(NmtError, match=r"^out: "):
+        translate(MODEL, Path("in"), Path("out"), processes=1)
+    assert not Path("out").exists() and not Path("out.nmt.json").exists()
 
 
 def test_foreign_output_is_replaced() -> None:
