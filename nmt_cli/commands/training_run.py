@@ -19,7 +19,8 @@ from nmt_cli.decoding.requests import Request, in_documents, plain_requests
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.devices import describe, environment, has_fast_bf16, limit_memory_growth
 from nmt_cli.errors import DivergedError, ModelError, StoppedError
-from nmt_cli.evaluation.metrics import score
+from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts
 from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model
@@ -223,8 +224,11 @@ def _validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device
         examples = read_all(each, data.languages_of(each), data.on_error)
         requests = plain_requests(examples.sources, examples.source_columns, each.target_language)
         references[name], sources[name] = [examples.targets], list(in_documents(requests, count))
-    metrics = recipe.evaluation.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
-    by_set = {name: for_language(metrics, data.languages_of(each)[1]) for name, each in data.valid.items()}
+    names = [name for name in dict.fromkeys(["bleu", "chrf", recipe.training.validation.metric]) if name != "loss"]
+    settings = recipe.evaluation.model_copy(update={"metrics": names, "external": {}})
+    metrics = {
+        name: build_metrics(for_language(settings, data.languages_of(each)[1])) for name, each in data.valid.items()
+    }
     tags = SourceTags(tokenizer.source.tags, data.target_language)
     config = InferenceConfig(max_tokens=data.max_length, context=data.context, tags=tags)
 
@@ -234,6 +238,7 @@ def _validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device
         return [translation.best.text for translation in translator.translate(requests)]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:
-        return {found.key: found.value for found in score(hypotheses, references[name], by_set[name])}
+        texts = EvaluationTexts(hypotheses, references[name])
+        return {each.metric.key: each.value for each in compute_statistics(texts, metrics[name])}
 
     return ValidationDecoder(sources, translate, scores)

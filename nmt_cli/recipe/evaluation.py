@@ -10,6 +10,7 @@ from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Name, Positive, Section
 MetricName = Literal[
     "bleu", "spbleu", "chrf", "chrf++", "ter", "rouge1", "rouge2", "rougeL", "meteor", "exact_match", "wer", "per"
 ]
+ERROR_RATES = ("ter", "wer", "per")
 _PLACEHOLDERS = ("{source}", "{hypothesis}", "{reference}")
 
 

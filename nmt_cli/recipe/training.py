@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from nmt_cli.recipe.evaluation import ERROR_RATES, MetricName
 from nmt_cli.recipe.optimization import AdamWSettings, InverseSqrtSettings, Optimizer, PlateauSettings, Schedule
 from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, CountOrAuto, File, Name, Positive, Rate, Section
 
@@ -28,10 +29,16 @@ class Validation(Section):
 
     every: Count = 1000
     """Updates between validations."""
-    metric: Literal["bleu", "chrf", "loss"] = "bleu"
-    """Metric of the first validation set that decides which checkpoint is best."""
+    metric: MetricName | Literal["loss"] = "bleu"
+    """Metric of the first validation set that decides which checkpoint is best: loss, or a name of evaluation.metrics.
+    BLEU and chrF are always computed."""
     patience: Count | None = 10
     """Stop after this many validations without improvement."""
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the metric is the loss or an error rate."""
+        return self.metric == "loss" or self.metric in ERROR_RATES
 
 
 class Checkpoints(Section):

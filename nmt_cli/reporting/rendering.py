@@ -11,7 +11,11 @@ from markupsafe import Markup
 from nmt_cli.reporting.text_diff import diff_words
 from nmt_cli.text.lines import escape_invisible
 
-METRIC_NAMES = {"loss": "loss", "bleu": "BLEU", "chrf": "chrF"}
+METRIC_NAMES = {
+    "loss": "loss", "bleu": "BLEU", "spbleu": "spBLEU", "chrf": "chrF", "chrf++": "chrF++", "ter": "TER", "wer": "WER",
+    "per": "PER", "exact_match": "exact match", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L",
+    "meteor": "METEOR",
+}  # fmt: skip
 """Display names of validation metrics."""
 _MARKDOWN_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$]")
 _MAX_SENTENCE_LENGTH = 1500

@@ -127,7 +127,7 @@ def record_validation(settings: Training, state: TrainState, scores: Mapping[str
     """Rank this update among the best by the score of the first set. A score that is not finite is never best."""
     metric = settings.validation.metric
     score = next(iter(scores.values()))[metric]
-    sign = -1.0 if metric == "loss" else 1.0
+    sign = -1.0 if settings.validation.lower_is_better else 1.0
     has_improved = math.isfinite(score) and (not state.best or sign * score > sign * state.best[0][0])
     state.num_not_improved = 0 if has_improved else state.num_not_improved + 1
     state.lr_scale *= plateau_factor(settings.schedule, state.num_not_improved)

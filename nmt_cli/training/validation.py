@@ -1,4 +1,4 @@
-"""Validation: loss, BLEU and chrF of each validation set, computed by all ranks together."""
+"""Validation: loss and scores of each validation set, computed by all ranks together."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class ValidationDecoder:
     translate: Callable[[Model, Sequence[Any]], list[str]]
     """Translates some of the inputs."""
     score: Callable[[str, list[str]], Mapping[str, float]]
-    """BLEU and chrF of the translations of a set."""
+    """Scores of the translations of a set, by metric."""
 
 
 def validate(trainer: Trainer, prepared: Prepared, decoder: ValidationDecoder) -> dict[str, dict[str, float]]:
-    """Return loss (nats per target token, without label smoothing), BLEU and chrF of each set; equal on all ranks."""
+    """Return loss (nats per target token, without label smoothing) and scores of each set; equal on all ranks."""
     scores = {}
     with trainer.evaluating() as model:
         for name in prepared.valid:

@@ -2,7 +2,12 @@
 
 import json
 import math
+from typing import get_args
 
+import pytest
+
+from nmt_cli.evaluation.metrics import build_metrics
+from nmt_cli.recipe.evaluation import Evaluation, MetricName
 from nmt_cli.recipe.training import Training
 from nmt_cli.training.train_state import DataState, TrainState, record_validation, stop_reason
 
@@ -24,6 +29,13 @@ def test_record_validation_ranks_best_first_and_counts_not_improved() -> None:
 
 def test_record_validation_prefers_lower_loss() -> None:
     assert validated(3.0, 1.0, 2.0, metric="loss").best == [(1.0, 2), (2.0, 3)]
+
+
+@pytest.mark.parametrize("metric", get_args(MetricName))
+def test_record_validation_prefers_what_is_better_by_the_metric(metric: MetricName) -> None:
+    built = None if metric in ("spbleu", "meteor") else build_metrics(Evaluation(metrics=[metric]))[0]
+    best = validated(3.0, 1.0, metric=metric).best[0]
+    assert best == ((1.0, 2) if built and built.lower_is_better else (3.0, 1))
 
 
 def test_record_validation_prefers_the_earlier_of_equal_scores() -> None:

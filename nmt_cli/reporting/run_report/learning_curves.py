@@ -55,7 +55,7 @@ def best_validation(history: History, recipe: Recipe | None) -> BestValidation |
     series = history.valid.get(name, {}).get(metric)
     if series is None or not series.finite():
         return None
-    sign = -1.0 if metric == "loss" else 1.0
+    sign = -1.0 if recipe is None or recipe.training.validation.lower_is_better else 1.0
     pairs = [(value, update) for value, update in zip(series.values, series.updates, strict=True) if value is not None]
     score, update = max(pairs, key=lambda pair: (sign * pair[0], -pair[1]))
     return BestValidation(metric, name, update, score)
