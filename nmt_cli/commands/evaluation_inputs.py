@@ -72,11 +72,9 @@ def open_model(
         ModelError: There is no model, or it does not belong to a run.
         RecipeError: `evaluation.external` of a run has programs that are not allowed.
     """
-    found, given = _find_model(path, overrides)
+    found, recipe = _find_model(path, overrides)
     if not allow_commands and found.run is not None and recipe_or_none(path) is None:
-        refuse_commands(given.evaluation, overrides, found.run.resolved)
-    # As in validation, translations are not checked and repaired, so that scores measure the search alone.
-    recipe = given.model_copy(update={"decoding": given.decoding.model_copy(update={"check": False})})
+        refuse_commands(recipe.evaluation, overrides, found.run.resolved)
     manifest = found.folder / files.MANIFEST
     content = files.read_json(manifest, ModelError)
     assert found.run is not None

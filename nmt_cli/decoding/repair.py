@@ -1,9 +1,14 @@
-"""Repair of translations with problems: search again in other ways, and keep the best result."""
+"""Repair of translations with problems: search again in other ways, and take a good result that is nearly as likely.
+
+The checks see only text, so a result without problems can still be nonsense. Only the model can tell: a result is taken
+only if its log-probability per token is at most `MAX_LOSS` less than that of the first translation.
+benchmarks/results/checker.md shows how this bound was chosen.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.generator import Generator
@@ -20,7 +25,21 @@ Check = Callable[[str, str], tuple[TranslationFinding, ...]]
 """Returns the problems of a translation, given source and translation."""
 Decode = Callable[[list[list[int]]], list[str]]
 Search = Callable[[Sequence[SentenceInput], Strategy[Any]], list[list[Hypothesis]]]
-SearchMasked = Callable[[Sequence[SentenceInput], Sequence[str], Sequence[Sequence[str]]], list[list[Hypothesis]]]
+MAX_LOSS = 1.0
+"""Maximum difference in nats per token to the first translation."""
+
+
+@dataclass(frozen=True)
+class MaskedHypothesis:
+    """A translation of a sentence without some parts, and with them."""
+
+    masked: Hypothesis
+    complete: Hypothesis
+
+
+SearchMasked = Callable[
+    [Sequence[SentenceInput], Sequence[str], Sequence[Sequence[str]]], list[MaskedHypothesis | None]
+]
 """Searches for sentences (also given as text) with the parts masked that their translations lost; see MaskedSearch."""
 
 
@@ -31,6 +50,10 @@ class DecodedHypothesis:
     text: str
     hypothesis: Hypothesis
     annotation: Annotation | None = None
+
+
+_Candidate = tuple[DecodedHypothesis, float]
+"""A hypothesis, and the log-probability per token that is compared with that of the first translation."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +68,26 @@ class SentenceResult:
 
 
 def decode_hypotheses(found: Sequence[Sequence[Hypothesis]], decode: Decode) -> list[list[DecodedHypothesis]]:
-    """Return hypotheses of sentences with their texts."""
+    """Return hypotheses of sentences with their texts; of those with equal texts only the first."""
     texts = iter(decode([list(hypothesis.tokens) for hypotheses in found for hypothesis in hypotheses]))
-    return [[DecodedHypothesis(next(texts), hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+    decoded = [[DecodedHypothesis(next(texts), hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+    return [distinct(each) for each in decoded]
+
+
+class _HasText(Protocol):
+    @property
+    def text(self) -> str: ...
+
+
+_Text = TypeVar("_Text", bound=_HasText)
+
+
+def distinct(found: Iterable[_Text]) -> list[_Text]:
+    """Return the first of each group with equal texts, in order."""
+    by_text: dict[str, _Text] = {}
+    for each in found:
+        by_text.setdefault(each.text, each)
+    return list(by_text.values())
 
 
 class Repair:
@@ -70,9 +110,10 @@ class Repair:
     ) -> list[SentenceResult]:
         """Return the results, those with problems replaced by better ones if any were found.
 
-        A better result has no problems; or it has fewer and also no lower score, because an unlikely translation may
-        have fewer problems by chance. All sentences with problems go through each retry together. The first retry
-        masks text that must not change and that a translation lost.
+        A better result has no problems and is nearly as likely as the first; or it has fewer problems and is at least
+        as likely as what it replaces. All sentences with problems go through each retry together. The first retry masks
+        text that must not change and that a translation lost. The other hypotheses of the first search are no
+        candidates, so that the best does not depend on their number.
 
         Args:
             sources: The text of each sentence.
@@ -83,10 +124,8 @@ class Repair:
         ]
         if not any(result.problems for result in checked):
             return checked
-        for index, result in enumerate(checked):
-            if result.problems:
-                checked[index] = self._better(sources[index], result, result.hypotheses[1:])
-        self._retry_masked(sentences, sources, checked)
+        bounds = [token_log_probability(result.hypotheses[0].hypothesis) - MAX_LOSS for result in results]
+        self._retry_masked(sentences, sources, checked, bounds)
         for strategy in self._retries:
             failing = [index for index, result in enumerate(checked) if result.problems]
             if not strategy.can_force_phrases:
@@ -95,24 +134,32 @@ class Repair:
                 break
             found = decode_hypotheses(self._search([sentences[index] for index in failing], strategy), self._decode)
             for index, others in zip(failing, found, strict=True):
-                checked[index] = self._better(sources[index], checked[index], map(self._rescored, others))
+                candidates = [(self._rescored(each), token_log_probability(each.hypothesis)) for each in others]
+                checked[index] = self._better(sources[index], checked[index], candidates, bounds[index])
         return checked
 
-    def _better(self, source: str, result: SentenceResult, others: Iterable[DecodedHypothesis]) -> SentenceResult:
-        """Return the result, with the best of the others as its first hypothesis if that is better."""
+    def _better(
+        self, source: str, result: SentenceResult, candidates: Iterable[_Candidate], bound: float
+    ) -> SentenceResult:
+        """Return the result, with the best of the candidates as its first hypothesis if that is better."""
         best, problems = result.hypotheses[0], result.problems
-        for other in sorted(others, key=lambda each: each.hypothesis.score, reverse=True):
+        value = token_log_probability(best.hypothesis)
+        for other, other_value in sorted(candidates, key=lambda each: each[1], reverse=True):
             found = self._check(source, other.text)
-            is_likelier = other.hypothesis.score >= best.hypothesis.score
-            if problems and (not found or (len(found) < len(problems) and is_likelier)):
-                best, problems = other, found
+            is_better = other_value >= bound if not found else len(found) < len(problems) and other_value >= value
+            if problems and is_better:
+                best, problems, value = other, found, other_value
         if best is result.hypotheses[0]:
             return result
         rest = [each for each in result.hypotheses if each.text != best.text]
         return SentenceResult([best, *rest][: len(result.hypotheses)], problems, is_retried=True)
 
     def _retry_masked(
-        self, sentences: Sequence[SentenceInput], sources: Sequence[str], checked: list[SentenceResult]
+        self,
+        sentences: Sequence[SentenceInput],
+        sources: Sequence[str],
+        checked: list[SentenceResult],
+        bounds: Sequence[float],
     ) -> None:
         """Replace results that lost text which should be copied unchanged."""
         lost = [[finding.lost for finding in result.problems if finding.lost] for result in checked]
@@ -124,14 +171,23 @@ class Repair:
             [sources[index] for index in failing],
             [lost[index] for index in failing],
         )
-        for index, others in zip(failing, decode_hypotheses(found, self._decode), strict=True):
-            checked[index] = self._better(sources[index], checked[index], others)
+        complete = decode_hypotheses([[each.complete] for each in found if each], self._decode)
+        remaining = iter(complete)
+        for index, masked in zip(failing, found, strict=True):
+            if masked:
+                candidates = [(next(remaining)[0], token_log_probability(masked.masked))]
+                checked[index] = self._better(sources[index], checked[index], candidates, bounds[index])
 
     def _rescored(self, found: DecodedHypothesis) -> DecodedHypothesis:
         """Return a hypothesis with the score of the first search, eos counted, so that scores are comparable."""
         hypothesis = found.hypothesis
         score = normalize_score(hypothesis.log_probability, len(hypothesis.tokens) + 1, self._length_penalty)
         return replace(found, hypothesis=replace(hypothesis, score=score))
+
+
+def token_log_probability(hypothesis: Hypothesis) -> float:
+    """Return the mean log-probability of the tokens of a hypothesis, eos counted, in nats."""
+    return normalize_score(hypothesis.log_probability, len(hypothesis.tokens) + 1, length_penalty=1.0)
 
 
 class MaskedSearch:
@@ -142,8 +198,8 @@ class MaskedSearch:
 
     def __call__(
         self, sentences: Sequence[SentenceInput], sources: Sequence[str], lost: Sequence[Sequence[str]]
-    ) -> list[list[Hypothesis]]:
-        """Return the best translation of each sentence, scored by the model with the lost text in it.
+    ) -> list[MaskedHypothesis | None]:
+        """Return the best translation of each sentence, without the lost text and with it.
 
         There is none if nothing is left of the sentence, if the model has no attention, or if it has source factors,
         which belong to whole words.
@@ -153,7 +209,7 @@ class MaskedSearch:
             lost: The parts of each text that are missing from its translation.
         """
         if self._tokenizer.factors.names:
-            return [[] for _ in sentences]
+            return [None] * len(sentences)
         masked = [
             mask_spans(MaskedLine(source), re.compile("|".join(map(re.escape, sorted(each, key=len, reverse=True)))))
             for source, each in zip(sources, lost, strict=True)
@@ -174,7 +230,7 @@ class MaskedSearch:
                 ]
             )
         except ModelError:  # no attention
-            return [[] for _ in sentences]
+            return [None] * len(sentences)
         complete = [
             reinsert_markup(masked[index], text, annotation.alignment or (), str)
             for index, text, annotation in zip(indices, texts, annotations, strict=True)
@@ -182,5 +238,8 @@ class MaskedSearch:
         scored = score_texts(
             self._generator, self._tokenizer, self._strategy.settings, [sentences[index] for index in indices], complete
         )
-        by_index = dict(zip(indices, scored, strict=True))
-        return [[by_index[index]] if index in by_index else [] for index in range(len(sentences))]
+        by_index = {
+            index: MaskedHypothesis(hypotheses[0], complete_one)
+            for index, hypotheses, complete_one in zip(indices, found, scored, strict=True)
+        }
+        return [by_index.get(index) for index in range(len(sentences))]

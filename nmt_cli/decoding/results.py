@@ -40,6 +40,8 @@ class Translation:
 
     source: str
     hypotheses: tuple[TranslatedText, ...]
+    n_best: int = 1
+    """Number of translations that were asked for; there may be fewer different ones."""
     problems: tuple[TranslationFinding, ...] = ()
     """Problems of the best translation that remain after any retry."""
     is_retried: bool = False
@@ -159,15 +161,17 @@ def format_nbest(index: int, translation: Translation) -> str:
 
 
 def format_jsonl(index: int, translation: Translation) -> str:
-    """Format one JSON object; if there are several hypotheses, `hypotheses` lists all of them.
+    """Format one JSON object; `hypotheses` lists all of them if more than one was asked for.
 
-    `problems` of the best and glossary `terms` are included if there are any. Keys of the input are copied, and an `id`
-    of the input replaces the index.
+    `repaired` is true if a retry found the best translation. `problems` of the best and glossary `terms` are included
+    if there are any. Keys of the input are copied, and an `id` of the input replaces the index.
     """
     record: dict[str, Any] = {"source": translation.source}
     record |= _record(translation.best)
-    if len(translation.hypotheses) > 1:
+    if translation.n_best > 1:
         record["hypotheses"] = [_record(found) for found in translation.hypotheses]
+    if translation.is_retried:
+        record["repaired"] = True
     if translation.terms:
         record["terms"] = [
             {"source": term.source, "targets": list(term.targets), "used": term.is_used} for term in translation.terms

@@ -21,7 +21,15 @@ from nmt_cli.decoding.constraints.hard_terms import HardTermSearch
 from nmt_cli.decoding.constraints.spelling import continuation_mask, unused_bytes
 from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.markup.transfer import MarkupTransfer
-from nmt_cli.decoding.repair import Check, DecodedHypothesis, MaskedSearch, Repair, SentenceResult, decode_hypotheses
+from nmt_cli.decoding.repair import (
+    Check,
+    DecodedHypothesis,
+    MaskedSearch,
+    Repair,
+    SentenceResult,
+    decode_hypotheses,
+    distinct,
+)
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions
 from nmt_cli.decoding.results import TranslatedText, Translation
 from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator
@@ -140,7 +148,8 @@ class Translator:
             found = self._hard_terms.search(sentences, sources, self._search, on_progress)
         else:
             found = self._search(sentences, on_progress)
-        results = [SentenceResult(hypotheses) for hypotheses in decode_hypotheses(found, self._decode)]
+        n_best = self.settings.n_best
+        results = [SentenceResult(hypotheses[:n_best]) for hypotheses in decode_hypotheses(found, self._decode)]
         if self._repair is not None:
             results = self._repair(sentences, sources, results)
         if self._annotator is not None:
@@ -194,15 +203,21 @@ class Translator:
     def _translation(
         self, request: Request, segments: Sequence[Segment], results: Sequence[SentenceResult]
     ) -> Translation:
-        """Return the translations of a line: the best of each segment joined, then the second best, …"""
-        combined = list(zip(*(result.hypotheses for result in results), strict=False)) if results else [()]
+        """Return the translations of a line: the best of each segment joined, then the second best, …
+
+        A segment that has fewer continues with its best.
+        """
+        ranks = range(max((len(result.hypotheses) for result in results), default=1))
+        columns = [[*result.hypotheses, *[result.hypotheses[0]] * len(ranks)] for result in results]
+        combined = [[column[rank] for column in columns] for rank in ranks]
         texts = [self._join(request.text, segments, hypotheses) for hypotheses in combined]
         builder = self.constraint_builder
         if request.prefix and segments:
             texts = [replace(found, text=builder.with_prefix(request, found.text)) for found in texts]
         return Translation(
             request.text,
-            tuple(texts),
+            tuple(distinct(texts)),
+            n_best=self.settings.n_best,
             problems=tuple(finding for result in results for finding in result.problems),
             is_retried=any(result.is_retried for result in results),
             is_split=any(segment.is_partial for segment in segments),

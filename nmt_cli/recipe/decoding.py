@@ -104,7 +104,7 @@ class SamplingFilters(SearchSettings):
 
 
 class SamplingSettings(SamplingFilters):
-    """Sampling: each token is drawn from the model's distribution. Each line gets n_best samples."""
+    """Sampling: each token is drawn from the model's distribution. The first of n_best samples is the translation."""
 
     strategy: Literal["sampling"]
     """The search strategy."""

@@ -286,6 +286,7 @@ def test_results_of_a_checkpoint_have_their_own_folder(workspace: Workspace) -> 
     run = write_run(workspace)
     model = open_model(run.checkpoint(7), [], console)
     assert model.weights == "update 7"
+    assert model.recipe.decoding.check  # as in nmt translate
     assert model.folder("one") == run.evaluation("one@step_7")
 
 

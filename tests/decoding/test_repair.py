@@ -7,7 +7,14 @@ import pytest
 import torch
 from fake_models import CharacterTokenizer, GruModel, requests
 
-from nmt_cli.decoding.repair import DecodedHypothesis, Repair, SentenceResult, decode_hypotheses
+from nmt_cli.decoding.repair import (
+    MAX_LOSS,
+    DecodedHypothesis,
+    MaskedHypothesis,
+    Repair,
+    SentenceResult,
+    decode_hypotheses,
+)
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.search.strategies import BeamStrategy, Strategy
 from nmt_cli.decoding.sentences import Constraints, SentenceInput
@@ -29,9 +36,9 @@ def decode(rows: list[list[int]]) -> list[str]:
 
 def search_masked(
     sentences: Sequence[SentenceInput], sources: Sequence[str], lost: Sequence[Sequence[str]]
-) -> list[list[Hypothesis]]:
-    """Says only what was lost."""
-    return [[hypothesis("".join(each), -3.0)] for each in lost]
+) -> list[MaskedHypothesis | None]:
+    """Says only what was lost, which is unlikely; the sentence without it is likely."""
+    return [MaskedHypothesis(hypothesis("", -1.0), hypothesis("".join(each), -90.0)) for each in lost]
 
 
 def hypothesis(text: str, log_probability: float) -> Hypothesis:
@@ -98,7 +105,7 @@ def test_repair_keeps_results_without_better_ones() -> None:
 
 
 def test_repair_prefers_fewer_problems_then_higher_scores() -> None:
-    (found,) = repair(Searches([("xb", -0.1), ("c", -9.0), ("d", -2.0), ("e", -3.0)]), result(("xxx", -5.0)))
+    (found,) = repair(Searches([("xb", -0.1), ("c", -3.5), ("d", -2.0), ("e", -3.0)]), result(("xxx", -5.0)))
     (half,) = repair(Searches([("xb", -0.1), ("xb", -0.2)]), result(("xxx", -5.0)))
 
     assert found.hypotheses[0].text == "d"
@@ -106,10 +113,26 @@ def test_repair_prefers_fewer_problems_then_higher_scores() -> None:
 
 
 def test_repair_takes_less_likely_hypotheses_only_without_problems() -> None:
-    (half,) = repair(Searches([("xb", -9.0)]), result(("xxx", -5.0)))
-    (right,) = repair(Searches([("bc", -9.0)]), result(("xxx", -5.0)))
+    (half,) = repair(Searches([("xb", -5.0)]), result(("xxx", -4.0)))
+    (right,) = repair(Searches([("bc", -5.0)]), result(("xxx", -4.0)))
 
     assert (half.hypotheses[0].text, right.hypotheses[0].text) == ("xxx", "bc")
+
+
+@pytest.mark.parametrize(("difference", "is_taken"), [(-0.01, True), (0.01, False)])
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0, 2.0])
+def test_repair_takes_only_hypotheses_that_are_nearly_as_likely(
+    difference: float, is_taken: bool, length_penalty: float
+) -> None:
+    loss = 3 * (MAX_LOSS + difference)  # of three tokens, eos included
+    strategy = BeamStrategy(BEAM.model_copy(update={"length_penalty": length_penalty}))
+    search = Searches([("bc", -0.3 - loss)])
+
+    (found,) = Repair(blame, search, search_masked, decode, strategy)(
+        [SentenceInput(1, [1])], [""], [result(("xx", -0.3))]
+    )
+
+    assert (found.hypotheses[0].text, found.is_retried) == (("bc", True) if is_taken else ("xx", False))
 
 
 def test_repair_first_searches_with_lost_text_masked() -> None:
@@ -127,13 +150,10 @@ def test_repair_first_searches_with_lost_text_masked() -> None:
     assert not search.asked
 
 
-def test_repair_first_considers_the_other_hypotheses() -> None:
-    search = Searches()
+def test_repair_does_not_depend_on_the_other_hypotheses() -> None:
+    (found,) = repair(Searches([("c", -1.2)]), result(("x", -1.0), ("a", -1.1), ("b", -1.3)))
 
-    (found,) = repair(search, result(("x", -1.0), ("a", -2.0), ("b", -3.0)))
-
-    assert [each.text for each in found.hypotheses] == ["a", "x", "b"]
-    assert not search.asked
+    assert [each.text for each in found.hypotheses] == ["c", "x", "a"]
 
 
 def test_repair_keeps_the_number_of_hypotheses() -> None:
@@ -143,9 +163,9 @@ def test_repair_keeps_the_number_of_hypotheses() -> None:
 
 
 def test_repair_rescores_by_the_length_penalty_of_the_first_search() -> None:
-    (found,) = repair(Searches([], [("bcd", -8.0)]), result(("x", -1.0)))
+    (found,) = repair(Searches([], [("bcd", -4.0)]), result(("x", -1.0)))
 
-    assert found.hypotheses[0].hypothesis.score == -2.0
+    assert found.hypotheses[0].hypothesis.score == -1.0
 
 
 @pytest.mark.parametrize("settings", [BeamSettings(beam_size=1), BeamSettings(beam_size=80, max_length=7, n_best=3)])
@@ -162,6 +182,12 @@ def test_decode_hypotheses_groups_by_sentence() -> None:
     found = decode_hypotheses([[hypothesis("a", -1), hypothesis("b", -1)], [], [hypothesis("c", -1)]], decode)
 
     assert [[each.text for each in group] for group in found] == [["a", "b"], [], ["c"]]
+
+
+def test_decode_hypotheses_keeps_the_first_of_equal_texts() -> None:
+    (found,) = decode_hypotheses([[hypothesis("a", -1), hypothesis("b", -2), hypothesis("a", -3)]], decode)
+
+    assert [(each.text, each.hypothesis.log_probability) for each in found] == [("a", -1), ("b", -2)]
 
 
 @pytest.mark.parametrize("decoding", [BEAM, SamplingSettings(strategy="sampling", n_best=2)])

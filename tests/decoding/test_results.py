@@ -14,7 +14,10 @@ LINES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]
 )
 NUMBERS = st.floats(-1e4, 0).map(lambda number: round(number, 4))
 TRANSLATIONS = st.builds(
-    Translation, LINES, st.lists(st.builds(TranslatedText, LINES, NUMBERS, NUMBERS), min_size=1, max_size=3).map(tuple)
+    Translation,
+    LINES,
+    st.lists(st.builds(TranslatedText, LINES, NUMBERS, NUMBERS), min_size=1, max_size=3).map(tuple),
+    n_best=st.integers(1, 3),
 )
 
 
@@ -46,7 +49,7 @@ def test_jsonl_format_parses_back(translation: Translation) -> None:
         for found in translation.hypotheses
     ]
     expected = {"id": 3, "source": translation.source, **fields[0]}
-    assert record == (expected if len(fields) == 1 else {**expected, "hypotheses": fields})
+    assert record == (expected if translation.n_best == 1 else {**expected, "hypotheses": fields})
 
 
 @given(TRANSLATIONS)
@@ -80,6 +83,12 @@ def test_jsonl_format_has_annotations_and_copied_keys() -> None:
 
     assert (record["id"], record["source"], record["document"]) == ("x", "a\nb", 3)
     assert (record["alignment"], record["word_scores"]) == ([[1, 0]], [-0.5, -0.25])
+
+
+def test_jsonl_format_marks_repaired_lines() -> None:
+    translation = Translation("a", (TranslatedText("b", -1.0, -1.0),), is_retried=True)
+
+    assert json.loads(FORMATS["jsonl"](3, translation))["repaired"] is True
 
 
 def test_jsonl_format_lists_glossary_terms() -> None:

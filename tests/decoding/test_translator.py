@@ -10,10 +10,13 @@ from fake_models import CharacterTokenizer, EchoModel, GruModel, requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmt_cli.decoding.repair import Check
+from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.models.contract import Capabilities, Model, ModelInputs
-from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
+from nmt_cli.recipe.decoding import BeamSettings, MbrSettings, SamplingSettings, SearchSettings
+from nmt_cli.text.checks import TranslationFinding
 
 CPU = torch.device("cpu")
 GREEDY = BeamSettings(beam_size=1)
@@ -25,11 +28,11 @@ def echo(size: int = 200, **changes: Any) -> Translator:
     return Translator(EchoModel(size), CharacterTokenizer(), GREEDY.model_copy(update=changes), CPU)
 
 
-def gru(decoding: BeamSettings | SamplingSettings, end_bias: float = 2.0, longest: int = 200) -> Translator:
+def gru(decoding: SearchSettings, end_bias: float = 2.0, longest: int = 200, check: Check | None = None) -> Translator:
     tokenizer = CharacterTokenizer()
     tokenizer.encode_source(["abcde"])
     model, config = GruModel(9, seed=4, end_bias=end_bias), InferenceConfig(max_tokens=longest)
-    return Translator(model, tokenizer, decoding, CPU, config)
+    return Translator(model, tokenizer, decoding, CPU, config, check=check)
 
 
 def texts(translator: Translator, lines: list[str]) -> list[str]:
@@ -127,6 +130,49 @@ def test_translator_sorts_n_best_hypotheses_by_score() -> None:
     scores = [found.score for found in translation.hypotheses]
     assert len(scores) == 4
     assert scores == sorted(scores, reverse=True)
+
+
+def odd(source: str, output: str) -> tuple[TranslationFinding, ...]:
+    return (TranslationFinding("length", "odd"),) * (len(output) % 2)
+
+
+@pytest.mark.parametrize("check", [None, odd])
+@pytest.mark.parametrize(
+    "decoding",
+    [
+        BeamSettings(beam_size=6, length_penalty=0.6),
+        BeamSettings(beam_size=6, early_stopping="never"),
+        BeamSettings(beam_size=6, num_beam_groups=3),
+        SamplingSettings(strategy="sampling", temperature=1.2),
+        MbrSettings(strategy="mbr", num_candidates=8),
+    ],
+)
+def test_best_translation_does_not_depend_on_n_best(decoding: SearchSettings, check: Check | None) -> None:
+    lines = [line for line in LINES if line]
+    expected = texts(gru(decoding, check=check), lines)
+
+    for n_best in (2, 5):
+        found = list(gru(decoding.model_copy(update={"n_best": n_best}), check=check).translate(requests(lines)))
+        assert [each.best.text for each in found] == expected
+        for each in found:
+            assert each.n_best == n_best
+            assert len({hypothesis.text for hypothesis in each.hypotheses}) == len(each.hypotheses) <= n_best
+
+
+def test_segment_with_fewer_hypotheses_continues_with_its_best() -> None:
+    translator = gru(BeamSettings(beam_size=3, n_best=3), longest=5)
+    search, calls = translator.generator.search, list[int]()
+
+    def first_only(sentences: Any, strategy: Any, on_progress: Any) -> list[list[Hypothesis]]:
+        calls.append(len(sentences))
+        found = search(sentences, strategy, on_progress)
+        return [hypotheses[:1] if index else hypotheses for index, hypotheses in enumerate(found)]
+
+    translator.generator.search = first_only  # type: ignore[method-assign]
+    (whole,) = translator.translate(requests(["abcddcba"]))
+
+    assert calls == [2] and len(whole.hypotheses) > 1
+    assert {each.text[-4:] for each in whole.hypotheses} == {whole.best.text[-4:]}
 
 
 class LimitedMemory(EchoModel):

@@ -56,7 +56,7 @@ class HardTermSearch:
         search: SearchSentences,
         on_progress: OnProgress = lambda sentences: None,
     ) -> list[list[Hypothesis]]:
-        """Return at least one hypothesis of each sentence, best first.
+        """Return at least one hypothesis of each sentence, best first; the best depends on the best of `search` alone.
 
         Args:
             sources: The sentences as text.
@@ -71,20 +71,17 @@ class HardTermSearch:
             if sentence.constraints.hard_terms and not all(self._satisfies(sentence, each) for each in found[index])
         ]
         inputs = [
-            (index, AnnotationInput(sources[index], sentences[index], text, each.tokens))
+            AnnotationInput(sources[index], sentences[index], text, each.tokens)
             for index in lacking
             for each, text in zip(found[index], self._texts(found[index]), strict=True)
         ]
-        replaced = self._replace_terms([each for _, each in inputs])
+        replaced = iter(self._replace_terms(inputs))
         for index in lacking:
-            kept = [each for each in found[index] if self._satisfies(sentences[index], each)]
-            others = [
-                hypothesis
-                for (owner, _), hypothesis in zip(inputs, replaced, strict=True)
-                if owner == index and hypothesis is not None
-            ]
-            distinct = {each.tokens: each for each in (*others, *kept)}
-            found[index] = best_first(distinct.values())
+            kept = [each if self._satisfies(sentences[index], each) else None for each in found[index]]
+            changed = [next(replaced) for _ in kept]
+            first, *others = (each or other for each, other in zip(kept, changed, strict=True))
+            distinct = {each.tokens: each for each in best_first(filter(None, others))}
+            found[index] = [first, *distinct.values()] if first else []
         rest = [index for index in lacking if not found[index]]
         if rest:
             again = search([sentences[index] for index in rest], lambda sentences: None)

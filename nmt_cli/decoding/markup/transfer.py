@@ -62,11 +62,12 @@ class MarkupTransfer:
         lines = [self._mask(request) for request in requests]
         found = translate([line.masked for line in lines])
         if self._protect:
-            failing = {
-                index for index, line in enumerate(lines) if not _is_preserved(line, found[index], self._protect)
-            }
+            protect = self._protect
+            kept = [_preserving(line, each, protect) for line, each in zip(lines, found, strict=True)]
+            failing = {index for index, each in enumerate(kept) if found[index].best not in each}
+            found = [replace(each, hypotheses=tuple(own)) for each, own in zip(found, kept, strict=True)]
             for index in failing:
-                lines[index] = replace(lines[index], line=mask_spans(lines[index].line, self._protect))
+                lines[index] = replace(lines[index], line=mask_spans(lines[index].line, protect))
             if failing:
                 blank = Request("")  # keeps the line numbers of the others
                 again = translate([line.masked if index in failing else blank for index, line in enumerate(lines)])
@@ -96,10 +97,10 @@ class MarkupTransfer:
         return replace(found, text=text, annotation=annotation)
 
 
-def _is_preserved(line: _MaskedRequest, translation: Translation, pattern: re.Pattern[str]) -> bool:
-    """Return whether all hypotheses contain the matches of a pattern as often as the source."""
+def _preserving(line: _MaskedRequest, translation: Translation, pattern: re.Pattern[str]) -> list[TranslatedText]:
+    """Return the hypotheses that contain the matches of a pattern as often as the source."""
     wanted = count_matches(line.line.text, pattern)
-    return all(count_matches(found.text, pattern) == wanted for found in translation.hypotheses)
+    return [found for found in translation.hypotheses if count_matches(found.text, pattern) == wanted]
 
 
 def compile_protected(patterns: Sequence[str]) -> re.Pattern[str] | None:

@@ -10,14 +10,17 @@ Each step extends the active hypotheses of all sentences by one token:
 6. reorder: the cache and the processors' states follow the hypotheses that stay.
 
 A sentence is done when
-- `beam_size` hypotheses are finished and no active one would be among the `n_best` if it ended with its next token.
-  Bad hypotheses finish early, one at each step, so their number alone says nothing about a good one that is still
-  active. With `early_stopping: true` the number suffices; with `never` this rule is off.
+- `beam_size` hypotheses are finished and no active one would be the best if it ended with its next token. Bad
+  hypotheses finish early, one at each step, so their number alone says nothing about a good one that is still active.
+  With `early_stopping: true` the number suffices; with `never` this rule is off.
 - Or no active hypothesis can still be among the `n_best`. Log-probabilities only fall, so no continuation scores better
   than the present path score at the most favourable length that is still possible. This rule is off if soft processors
   can raise path scores.
 - Or the maximum length is reached, or no token may follow. Only if no hypothesis is finished by then, the active ones
   are the result, truncated: without eos, normalized by their own length.
+
+So the best hypothesis is the same for any `n_best`: only the second rule depends on it, and what that rule waits for
+cannot be the best. A coverage penalty, which ranks all that are kept, counts as the largest `n_best`.
 """
 
 import itertools
@@ -154,11 +157,12 @@ class _StoppingCriterion:
         Args:
             best_active: [B] best path score of the active hypotheses, all of `length` tokens.
         """
-        worst, early, penalty = finished.scores[:, -1], self.settings.early_stopping, self.settings.length_penalty
+        early, penalty = self.settings.early_stopping, self.settings.length_penalty
+        best, worst = finished.scores[:, 0], finished.scores[:, -1]
         done = length > max_lengths
         if early != "never":
             has_enough = finished.count >= self.beam_size
-            done |= has_enough if early else has_enough & (worst >= normalize_score(best_active, length + 1, penalty))
+            done |= has_enough if early else has_enough & (best >= normalize_score(best_active, length + 1, penalty))
         if not self.can_rise:
             longest = max_lengths.double() + 1 if penalty > 0 else torch.full_like(max_lengths, length + 1).double()
             done |= worst > normalize_score(best_active, longest, penalty)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.decoding.logits_processors.processor import ProcessorList
-from nmt_cli.decoding.search.hypotheses import Hypothesis, before_eos, best_first, normalize_score
+from nmt_cli.decoding.search.hypotheses import Hypothesis, before_eos, normalize_score
 from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import SamplingSettings
 
@@ -22,7 +22,7 @@ def sample(
     max_lengths: Tensor,
     lines: Sequence[int],
 ) -> list[list[Hypothesis]]:
-    """Return `n_best` independent samples for each sentence, best first; none if the model's logits are not finite.
+    """Return `n_best` independent samples for each sentence, as drawn; none if the model's logits are not finite.
 
     Samples depend only on the seed, the line number and the index of the sample, so a sentence gets the same samples in
     any batch. A sample that reaches the maximum length is truncated and has no eos. One host synchronization a step.
@@ -64,11 +64,11 @@ def sample(
             here, is_over = here[kept], is_over[kept]
     scores = normalize_score(log_probs, lengths, settings.length_penalty)
     return [
-        best_first(
+        [
             Hypothesis(before_eos(row, eos), log_prob, score, is_complete)
             for row, log_prob, score, is_complete in zip(*sentence, strict=True)
             if log_prob > -torch.inf  # not NaN
-        )
+        ]
         for sentence in zip(
             tokens[:, :, 1:].tolist(), log_probs.tolist(), scores.tolist(), has_eos.tolist(), strict=True
         )

@@ -80,7 +80,9 @@ class Strategy(ABC, Generic[Settings]):
 
     @abstractmethod
     def search(self, model: Model, inputs: ModelInputs, constraints: BatchConstraints) -> list[list[Hypothesis]]:
-        """Return the best hypotheses of each sentence, best first; none only if the model's logits are not finite.
+        """Return `n_best` hypotheses of each sentence; none only if the model's logits are not finite.
+
+        The first, the translation, is the same for any `n_best`.
 
         Raises:
             RecipeError: The model lacks something that the settings need.

@@ -185,21 +185,22 @@ def test_transfer_reinserts_protected_text_that_the_model_lost(keeps: bool) -> N
     assert [each.best.text for each in found] == expected
 
 
-def test_transfer_translates_again_only_lines_that_lost_protected_text() -> None:
+@pytest.mark.parametrize("is_lost_first", [True, False])
+def test_transfer_translates_again_only_lines_whose_best_lost_protected_text(is_lost_first: bool) -> None:
     asked = []
 
     def translate(requests: Sequence[Request]) -> list[Translation]:
         asked.append([request.text for request in requests])
+        pairs = [sorted({each.text, each.text.replace("{x}", "")}, reverse=not is_lost_first) for each in requests]
         return [
-            Translation(
-                each.text, tuple(TranslatedText(text, -1.0, -1.0) for text in (each.text, each.text.replace("{x}", "")))
-            )
-            for each in requests
+            Translation(each.text, tuple(TranslatedText(text, -1.0, -1.0) for text in pair))
+            for each, pair in zip(requests, pairs, strict=True)
         ]
 
-    PROTECTING.translate([Request("a"), Request("{x} b")], translate)
+    found = PROTECTING.translate([Request("a"), Request("{x} b")], translate)
 
-    assert asked == [["a", "{x} b"], ["", " b"]]
+    assert asked == ([["a", "{x} b"], ["", " b"]] if is_lost_first else [["a", "{x} b"]])
+    assert all("{x}" in hypothesis.text for hypothesis in found[1].hypotheses)
 
 
 def test_transfer_marks_malformed_markup() -> None:

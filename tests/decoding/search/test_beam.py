@@ -81,7 +81,7 @@ def plain_beam_search(
         going_on = [(total, (*tokens, word)) for total, tokens, word in found if word != END][: settings.beam_size]
         enough = len(finished) >= settings.beam_size and (
             first
-            or sorted(finished, reverse=True)[settings.n_best - 1][0]
+            or max(finished)[0]
             >= max((total for total, _ in going_on), default=-math.inf) / (length + 1) ** settings.length_penalty
         )
         if enough or length > longest:

@@ -47,9 +47,8 @@ def plain_diverse_search(model: GruModel, sentence: list[int], settings: BeamSet
             last[group] = live[group]
             live[group] = [(total, (*tokens, word)) for total, tokens, word in found if word != END][:beam]
             said_now.update(tokens[-1] for _, tokens in live[group])
-            worst = sorted(finished[group], reverse=True)[: min(beam, settings.n_best)][-1:]
             best = max((total for total, _ in live[group]), default=-math.inf)
-            enough = len(finished[group]) >= beam and worst[0][0] >= best / (length + 1) ** penalty
+            enough = len(finished[group]) >= beam and max(finished[group])[0] >= best / (length + 1) ** penalty
             if enough or length > longest:
                 going.remove(group)
         if not going:

@@ -8,7 +8,9 @@ from fake_models import CharacterTokenizer, GruModel, requests
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from nmt_cli.decoding.results import TranslatedText
 from nmt_cli.decoding.search.strategies import MbrStrategy
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.recipe.decoding import BeamSettings, Evaluation, MbrSettings, SamplingSettings
 
@@ -26,10 +28,12 @@ def test_mbr_matches_sacrebleu_on_all_pairs(utility: str, candidates_from: str) 
     tokenizer.encode_source(["abcde"])
     cpu = torch.device("cpu")
     translator = Translator(model, tokenizer, settings, cpu, evaluation=Evaluation())
-    among = Translator(model, tokenizer, MbrStrategy(settings).candidates.settings, cpu).translate(requests(LINES))
+    rows = [SentenceInput(line, row) for line, row in enumerate(tokenizer.encode_source(LINES), 1)]
+    among = translator.generator.search(rows, MbrStrategy(settings).candidates)
 
     for translation, candidates in zip(translator.translate(requests(LINES)), among, strict=True):
-        each = candidates.hypotheses
+        texts = tokenizer.decode_target([list(one.tokens) for one in candidates])
+        each = [TranslatedText(text, one.log_probability, 0) for text, one in zip(texts, candidates, strict=True)]
         assert len(each) == 9
         mass = [1.0 if candidates_from == "sampling" else math.exp(one.log_probability) for one in each]
         expected = {

@@ -20,7 +20,6 @@ from fake_models import (
 )
 
 from nmt_cli.decoding.logits_processors.processor import SuppressTokens
-from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.search.sampling import _sample_next_token
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
@@ -146,13 +145,14 @@ def test_sentences_leave_the_batch_when_all_samples_are_over() -> None:
     assert expected[0] > expected[-1]
 
 
-def test_samples_are_sorted_by_score() -> None:
-    found: list[Hypothesis] = search_with(
-        [], GruModel(9, end_bias=2.0), one(4, 5), settings(n_best=8), numbered([[4]], 1)
-    )[0]
+def test_further_samples_follow_the_first() -> None:
+    one_sample, samples = (
+        search_with([], GruModel(9, end_bias=2.0), one(4, 5), settings(n_best=count), numbered([[4]], 1))[0]
+        for count in (1, 8)
+    )
 
-    scores = [hypothesis.score for hypothesis in found]
-    assert scores == sorted(scores, reverse=True)
+    assert samples[:1] == one_sample
+    assert len({each.tokens for each in samples}) > 1
 
 
 def test_nan_logits_give_no_hypothesis() -> None:
