@@ -49,7 +49,7 @@ def train(
     processes: int | None = None,
     reporter: Reporter = console,
 ) -> None:
-    """Train the recipe's model, or resume its run; the average of the best checkpoints becomes RUN/model.
+    """Train the recipe's model, or resume its run; the average of the best checkpoints, or the best, becomes RUN/model.
 
     With several `processes`, this one only starts and supervises them.
     """

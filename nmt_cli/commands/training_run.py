@@ -1,11 +1,14 @@
 """One start of a training run: set up or resume, train, roll back after divergence, publish the model."""
 
+import math
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from nmt_cli import __version__, files
 from nmt_cli.commands.launching import catch_stop_signals
@@ -24,10 +27,10 @@ from nmt_cli.evaluation.metrics.metric import EvaluationTexts
 from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model
-from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.schema import Recipe, SettingChange
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import CONFIG, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
-from nmt_cli.runs.journal import Journal, read_summary, update_summary
+from nmt_cli.runs.journal import Journal, describe_published, read_summary, update_summary
 from nmt_cli.runs.opening import begin
 from nmt_cli.training.batch_size import find_batch_tokens
 from nmt_cli.training.data_iterator import UpdateBatches, iterate_updates, prefetch
@@ -35,10 +38,10 @@ from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.loop import train, train_steps
 from nmt_cli.training.monitor import TrainingMonitor
 from nmt_cli.training.objectives import build_objective
-from nmt_cli.training.train_state import TrainState, stop_reason
+from nmt_cli.training.train_state import TrainState, main_score, score_sign, stop_reason
 from nmt_cli.training.trainer import Checkpointer, Trainer
 from nmt_cli.training.training_log import TrainingLog, record
-from nmt_cli.training.validation import ValidationDecoder
+from nmt_cli.training.validation import ValidationDecoder, validate
 
 
 class TrainingRun:
@@ -78,22 +81,24 @@ class TrainingRun:
         if reason and read_summary(run).get("status") == "finished" and self._is_published():
             self._reporter.info(f"{run.path}: training is finished: {reason}")
             return
+        changes = list[SettingChange]()
         if self._distributed.is_primary:
             save, data = prepared.tokenizer.save, prepared.fingerprint
-            begin(run, self._recipe, recipe_path, data, save, environment(), self._reporter)
+            changes = begin(run, self._recipe, recipe_path, data, save, environment(), self._reporter)
         limit_memory_growth()
+        decoder = _validation_decoder(self._recipe, prepared, self._trainer.device)
         with catch_stop_signals(self._reporter) as received_signal:
             self._checkpointer.sync_run_directory()
-            self._log_start()
+            self._log_start(changes)
             while True:
                 try:
-                    is_finished = self._train(lambda: received_signal() is not None)
+                    is_finished = self._train(decoder, lambda: received_signal() is not None)
                     break
                 except DivergedError as error:
                     self._roll_back(error)
         num_updates = self._trainer.state.num_updates
         if is_finished:
-            self._publish()
+            self._publish(decoder)
             return
         if self._distributed.is_primary:
             update_summary(run, status="stopped", update=num_updates)
@@ -101,7 +106,7 @@ class TrainingRun:
         message = f"stopped by {number.name} at update {num_updates:,}; rerun the same command to resume"
         raise StoppedError(message if self._distributed.is_primary else "", number)
 
-    def _train(self, is_stop_requested: Callable[[], bool]) -> bool:
+    def _train(self, decoder: ValidationDecoder, is_stop_requested: Callable[[], bool]) -> bool:
         settings, trainer, prepared, seed = self._recipe.training, self._trainer, self._prepared, self._recipe.seed
         batch_tokens = settings.batch_tokens
         if batch_tokens == "auto":
@@ -114,12 +119,11 @@ class TrainingRun:
             updates = map(UpdateBatches.pinned, updates)
         monitor = TrainingMonitor(trainer)
         log = TrainingLog(trainer, self._journal, monitor, self._reporter)
-        decoder = _validation_decoder(self._recipe, prepared, trainer.device)
         with closing(prefetch(updates)) as prefetched:
             steps = train_steps(trainer, monitor.watch(prefetched), seed)
             return train(steps, trainer, log, self._checkpointer, prepared, decoder, is_stop_requested)
 
-    def _log_start(self) -> None:
+    def _log_start(self, changes: Sequence[SettingChange]) -> None:
         trainer = self._trainer
         num_parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
         num_pairs = sum(len(corpus) for corpus in self._prepared.train)
@@ -131,7 +135,9 @@ class TrainingRun:
             f" {num_pairs:,} sentence pairs, {describe(trainer.device)}"
             + (f", resuming after update {num_updates:,}" if num_updates else "")
         )
-        record(self._journal, trainer.state, "event", event="resumed" if num_updates else "started", **environment())
+        facts: dict[str, Any] = {"changed": {each.key: each.new for each in changes}} if changes else {}
+        event = "resumed" if num_updates else "started"
+        record(self._journal, trainer.state, "event", event=event, **facts, **environment())
 
     def _load_checkpoint(self, checkpoint: Path) -> None:
         weights = checkpoints.read_tensors(checkpoint / WEIGHTS)
@@ -179,38 +185,61 @@ class TrainingRun:
             start_from(model, path, self._prepared.tokenizer, self._recipe.data.prepared)
         return model
 
-    def _updates_to_average(self) -> list[int]:
-        """Return the updates whose checkpoints are averaged: the best ones, or the last one if none has a score."""
+    def _best_updates(self) -> list[int]:
+        """Return the updates of the best checkpoints, best first, or the last one if none has a score."""
         run, keep_best = self._run, self._recipe.training.checkpoints.keep_best
         best = [update for _, update in self._trainer.state.best[:keep_best]]
-        return sorted([update for update in best if run.checkpoint(update).is_dir()] or run.saved_updates()[-1:])
+        return [update for update in best if run.checkpoint(update).is_dir()] or run.saved_updates()[-1:]
 
     def _is_published(self) -> bool:
         try:
             manifest = files.read_manifest(self._run.model, ModelError)
         except ModelError:
             return False
-        return bool(manifest.get("averaged_updates") == self._updates_to_average())
+        best = self._best_updates()
+        return manifest.get("averaged_updates") in (sorted(best), best[:1])
 
-    def _publish(self) -> None:
-        """Average the best checkpoints into the run's model, which is self-contained."""
+    def _better_weights(self, decoder: ValidationDecoder) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the average of the best checkpoints, or the best if it validates better, and their scores.
+
+        All ranks must call this. The scores are those of `describe_published`.
+        """
+        run, trainer, settings, best = self._run, self._trainer, self._recipe.training, self._best_updates()
+        scores = {update: score for score, update in trainer.state.best}
+        best_score, metric = scores.get(best[0]), settings.validation.metric
+        facts: dict[str, Any] = {"updates": sorted(best), "metric": metric, "average": None}
+        facts["best_checkpoint"] = best_score
+        weights = checkpoints.average_checkpoints([run.checkpoint(update) for update in sorted(best)])
+        if best_score is not None and len(best) > 1:
+            average = main_score(settings, validate(trainer, self._prepared, decoder, weights))
+            facts["average"] = average if math.isfinite(average) else None
+            if not score_sign(settings) * (average - best_score) >= 0:
+                facts["updates"] = best[:1]
+                weights = checkpoints.average_checkpoints([run.checkpoint(best[0])])
+        return weights, facts
+
+    def _publish(self, decoder: ValidationDecoder) -> None:
+        """Write the run's model, which is self-contained. All ranks must call this."""
         run, state, tokenizer = self._run, self._trainer.state, self._prepared.tokenizer
+        if self._distributed.is_primary:
+            checkpoints.remove_damaged(run, self._best_updates(), self._reporter)
+        self._distributed.barrier()
+        weights, facts = self._better_weights(decoder)
         if not self._distributed.is_primary:
             return
-        checkpoints.remove_damaged(run, self._updates_to_average(), self._reporter)
-        updates = self._updates_to_average()
-        averaged = checkpoints.average_checkpoints([run.checkpoint(update) for update in updates])
         with files.new_folder(run.model) as folder:
             files.write_json(folder / CONFIG, config_of(self._recipe, tokenizer).model_dump(mode="json"))
-            checkpoints.write_tensors(folder / WEIGHTS, averaged)
+            checkpoints.write_tensors(folder / WEIGHTS, weights)
             tokenizer.save(folder / TOKENIZER)
-            files.write_manifest(folder, {"format": 1, "nmt": __version__, "averaged_updates": updates})
-        reason = stop_reason(self._recipe.training, state)
-        update_summary(run, status="finished", reason=reason, update=state.num_updates, seconds=round(state.seconds))
-        source = f"average of {len(updates)} checkpoints, updates" if len(updates) > 1 else "checkpoint of update"
+            files.write_manifest(folder, {"format": 1, "nmt": __version__, "averaged_updates": facts["updates"]})
+        reason, seconds = stop_reason(self._recipe.training, state), round(state.seconds)
+        record(self._journal, state, "event", event="published", **facts)
+        update_summary(
+            run, status="finished", reason=reason, update=state.num_updates, seconds=seconds, published=facts
+        )
         self._reporter.info(
             f"finished after {duration(state.seconds)}: {reason}\n"
-            f"{run.model}: {source} {', '.join(map('{:,}'.format, updates))}\n"
+            f"{run.model}: {describe_published(facts)}\n"
             f"next: {command_line('nmt', 'evaluate', run.path)}"
         )
 

@@ -86,6 +86,8 @@ class MuonSettings(AdamBaseSettings):
 
     type: Literal["muon"]
     """Optimizer."""
+    learning_rate: Positive = 4e-3
+    """Highest learning rate, reached at the end of the warm-up."""
     momentum: Rate = 0.95
     """Decay rate of the moving average of a matrix's gradient."""
     nesterov: bool = True
@@ -130,21 +132,23 @@ class NoamSettings(ScheduleSettings):
 
 
 class LinearSettings(ScheduleSettings):
-    """After the warm-up, decay linearly to zero at the end of training."""
+    """After the warm-up, decay linearly to 1 % of the peak at the end of training."""
 
     type: Literal["linear"]
     """Shape of the decay after the warm-up."""
 
 
 class CosineSettings(ScheduleSettings):
-    """After the warm-up, decay along a half cosine to zero at the end of training (Loshchilov & Hutter 2017)."""
+    """After the warm-up, decay along a half cosine to 1 % of the peak at the end of training (Loshchilov & Hutter
+    2017)."""
 
     type: Literal["cosine"]
     """Shape of the decay after the warm-up."""
 
 
 class WsdSettings(ScheduleSettings):
-    """Warm-up, stable, decay: constant, then a linear decay to zero at the end of training (Hägele et al. 2024)."""
+    """Warm-up, stable, decay: constant, then a linear decay to 1 % of the peak at the end of training (Hägele et al.
+    2024)."""
 
     type: Literal["wsd"]
     """Shape of the decay after the warm-up."""

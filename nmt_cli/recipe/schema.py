@@ -76,9 +76,10 @@ _CHANGEABLE = (
     "training.validation",
     "training.checkpoints",
     "training.parallel",
+    "training.optimizer.learning_rate",
     "evaluation",
 )
-"""Keys that may change when a run is resumed: location, test sets, limits, reports and checkpoints."""
+"""Keys that may change when a run is resumed: location, test sets, limits, reports, checkpoints and learning rate."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ def changed_settings(old: Recipe, new: Recipe) -> list[SettingChange]:
 def check_resumable(old: Recipe, new: Recipe) -> None:
     """Raise RecipeError, with a line per setting, if a run started with `old` cannot be resumed with `new`."""
     refused = [
-        f"{change.key}: was {change.old} when the run started, is now {change.new};"
-        " restore it, or start a new run with --fresh"
+        f"{change.key}: was {change.old} when the run started, is now {change.new}; restore it, or start a new run:"
+        " with --fresh, or with training.init_from, which takes the parameters of this one"
         for change in changed_settings(old, new)
         if not any(change.key == key or change.key.startswith(f"{key}.") for key in _CHANGEABLE)
     ]

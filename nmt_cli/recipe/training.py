@@ -33,7 +33,7 @@ class Validation(Section):
     """Metric of the first validation set that decides which checkpoint is best: loss, or a name of evaluation.metrics.
     BLEU and chrF are always computed."""
     patience: Count | None = 10
-    """Stop after this many validations without improvement."""
+    """Stop after this many validations without improvement, not counting those during the warm-up."""
 
     @property
     def lower_is_better(self) -> bool:
@@ -46,10 +46,11 @@ class Checkpoints(Section):
 
     every: Count | None = None
     """Also save after this many updates."""
-    keep_last: Count = 1
-    """Number of newest checkpoints to keep; a run resumes from the last one."""
+    keep_last: Count = 2
+    """Number of newest checkpoints to keep; a run resumes from the last one, or the one before if that is damaged."""
     keep_best: Count = 3
-    """Number of best checkpoints to keep; their parameters are averaged into the run's model."""
+    """Number of best checkpoints to keep. The average of their parameters, validated once, or the best checkpoint if it
+    scores higher, becomes the run's model."""
 
 
 class Logging(Section):
@@ -243,7 +244,8 @@ class Training(Section):
     init_from: File | None = None
     """Fine-tune this run, checkpoint or model: start from its parameters. `tokenizer.path` takes its tokenizer."""
     freeze: list[str] = []
-    """Names or patterns of parameters that are not trained, such as `embeddings.*`."""
+    """Names or patterns of parameters that are not trained, such as `embeddings.*`. `encoder.*` and `decoder.*` include
+    `encoder_norm` and the like."""
     limits: Limits = Limits()
     validation: Validation = Validation()
     checkpoints: Checkpoints = Checkpoints()

@@ -18,7 +18,7 @@ from nmt_cli.reporting.container import ancestor, container_of, read_manifest_or
 from nmt_cli.reporting.evaluation_files import read_evaluation
 from nmt_cli.reporting.run_list import describe_score, format_size, list_run, list_runs, live_facts, resume_command
 from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory, count_parameters
-from nmt_cli.runs.journal import read_journal, read_summary
+from nmt_cli.runs.journal import describe_published, read_journal, read_summary
 from nmt_cli.text.lines import escape_invisible
 
 
@@ -96,7 +96,7 @@ def _run(path: Path) -> Description:
         facts["best validation"] = f"{listed.metric} {listed.best:.2f} at update {listed.best_update:,}".lstrip()
     facts |= _recipe_facts(run.resolved)
     facts["checkpoints"] = ", ".join(f"{update:,}" for update in updates) or "none"
-    facts["model"] = "yes" if (run.model / CONFIG).is_file() else "not yet"
+    facts["model"] = (describe_published(summary.get("published")) or "yes") if run.model.is_dir() else "not yet"
     facts |= {f"{score.name} on {name}": describe_score(score) for name, score in listed.scores.items()}
     facts["size"] = format_size(listed.bytes)
     if listed.live is not None:
@@ -135,8 +135,8 @@ def _model(path: Path) -> Description:
             facts["architecture"] = str(model.get("architecture"))
         if isinstance(vocabulary, dict):
             facts["subwords"] = f"{vocabulary.get('source_size')} source, {vocabulary.get('target_size')} target"
-    if isinstance(manifest, dict) and isinstance(manifest.get("averaged_updates"), list):
-        facts["average of updates"] = ", ".join(map(str, manifest["averaged_updates"]))
+    if isinstance(manifest, dict) and isinstance(updates := manifest.get("averaged_updates"), list):
+        facts["average of updates" if updates[1:] else "checkpoint of update"] = ", ".join(map(str, updates))
     if isinstance(manifest, dict) and isinstance(manifest.get("imported"), str):
         facts["imported from"] = f"{manifest['imported']}, licence: {manifest.get('licence') or 'not named'}"
     return Description("model", facts | _parameter_facts(path), _translate_command(path), [path])

@@ -135,6 +135,28 @@ def update_summary(run: RunDirectory, **changes: Any) -> None:
     files.write_json(run.summary, {**summary, **changes})
 
 
+def describe_published(published: Any) -> str:
+    """Return which checkpoints are the model of a run, with validation scores; empty if `published` does not say so.
+
+    Args:
+        published: Entry of run.json: `updates`, `metric`, and the scores `average` and `best_checkpoint`, or null.
+    """
+    match published:
+        case {"updates": [_, *_] as updates, "metric": str(metric), "average": average, "best_checkpoint": best}:
+            pass
+        case _:
+            return ""
+    if not all(isinstance(update, int) for update in updates):
+        return ""
+    named, scores = ", ".join(f"{update:,}" for update in updates), (average, best)
+    text = f"average of {len(updates)} checkpoints, updates {named}" if updates[1:] else f"checkpoint of update {named}"
+    if not all(isinstance(score, int | float) for score in scores):
+        return text
+    if updates[1:]:
+        return f"{text}: {metric} {average:.3f}; the best checkpoint has {best:.3f}"
+    return f"{text}: {metric} {best:.3f}; the average of the best checkpoints has {average:.3f}"
+
+
 def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Yield all numbers by name; those of nested entries as `mixture/NAME/pairs`."""
     for name, value in values.items():

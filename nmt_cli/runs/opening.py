@@ -11,7 +11,7 @@ from nmt_cli.console import Reporter
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.locks import lock
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
-from nmt_cli.recipe.schema import Recipe, check_resumable
+from nmt_cli.recipe.schema import Recipe, SettingChange, changed_settings, check_resumable
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import read_summary, update_summary
 
@@ -64,10 +64,17 @@ def begin(
     save_tokenizer: Callable[[Path], None],
     environment: Mapping[str, Any],
     reporter: Reporter,
-) -> None:
-    """Write the files of a run that precede its first checkpoint; `data` is the fingerprint of the prepared data."""
+) -> list[SettingChange]:
+    """Write the files of a run that precede its first checkpoint; return the settings that a resumed run changes.
+
+    `data` is the fingerprint of the prepared data.
+    """
     before = read_summary(run) if run.summary.is_file() else {}
+    changes = list[SettingChange]()
     if run.saved_updates():
+        changes = [each for each in changed_settings(load_recipe(run.resolved), recipe) if each.key != "run"]
+        for change in changes:
+            reporter.info(f"{run.path}: {change.key} was {change.old}, is now {change.new}")
         recorded = before.get("environment")
         _warn_of_changed_environment(run, recorded if isinstance(recorded, dict) else {}, environment, reporter)
     update_summary(
@@ -90,6 +97,7 @@ def begin(
         file.write(recipe_path.read_bytes())
     with files.new_file(run.resolved) as file:
         file.write(resolved_yaml(recipe).encode())
+    return changes
 
 
 def _warn_of_changed_environment(

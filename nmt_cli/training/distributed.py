@@ -144,7 +144,7 @@ def load_into(tensor: Tensor, value: Tensor) -> None:
 
 def shard_like(tensor: Tensor | None, value: Tensor) -> Tensor:
     """Return this rank's shard of a full value if `tensor` is sharded and of the same shape, else the value."""
-    if tensor is None or not is_sharded(tensor) or value.shape != tensor.shape:
+    if tensor is None or not is_sharded(tensor) or is_sharded(value) or value.shape != tensor.shape:
         return value
     from torch.distributed.tensor import distribute_tensor
 

@@ -51,7 +51,7 @@ class TrainState:
     best: list[tuple[float, int]] = field(default_factory=list)
     """Score and update of the best validations, best first."""
     num_not_improved: int = 0
-    """Validations since the best one."""
+    """Validations since the best one, or since the warm-up."""
     lr_scale: float = 1.0
     """Factor on the learning rate of the schedule."""
     num_rollbacks: int = 0
@@ -123,13 +123,25 @@ def stop_reason(settings: Training, state: TrainState) -> str:
     return ""
 
 
+def main_score(settings: Training, scores: Mapping[str, Scores]) -> float:
+    """Return the score that ranks checkpoints: `validation.metric` of the first set."""
+    return next(iter(scores.values()))[settings.validation.metric]
+
+
+def score_sign(settings: Training) -> float:
+    """Return 1 if a higher `validation.metric` is better, else -1."""
+    return -1.0 if settings.validation.lower_is_better else 1.0
+
+
 def record_validation(settings: Training, state: TrainState, scores: Mapping[str, Scores]) -> None:
-    """Rank this update among the best by the score of the first set. A score that is not finite is never best."""
-    metric = settings.validation.metric
-    score = next(iter(scores.values()))[metric]
-    sign = -1.0 if settings.validation.lower_is_better else 1.0
+    """Rank this update among the best by the score of the first set. A score that is not finite is never best.
+
+    Validations during the warm-up do not count towards patience.
+    """
+    score, sign = main_score(settings, scores), score_sign(settings)
     has_improved = math.isfinite(score) and (not state.best or sign * score > sign * state.best[0][0])
-    state.num_not_improved = 0 if has_improved else state.num_not_improved + 1
+    is_warming_up = state.num_updates <= settings.schedule.warmup
+    state.num_not_improved = 0 if has_improved or is_warming_up else state.num_not_improved + 1
     state.lr_scale *= plateau_factor(settings.schedule, state.num_not_improved)
     if math.isfinite(score):
         ranked = sorted([*state.best, (score, state.num_updates)], key=lambda entry: (-sign * entry[0], entry[1]))

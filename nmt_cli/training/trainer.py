@@ -1,7 +1,7 @@
 """The trainer: a model in its objective, its optimizers and its state, and how they are saved and restored."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import Journal, update_summary
 from nmt_cli.training.distributed import Distributed, full_tensor, load_into, parallelize, shard_like, unsharded_weights
 from nmt_cli.training.objectives import Objective
-from nmt_cli.training.optimization.ema import ExponentialMovingAverage
+from nmt_cli.training.optimization.ema import ExponentialMovingAverage, replaced_parameters
 from nmt_cli.training.optimization.optimizer import build_optimizer, freeze
 from nmt_cli.training.optimization.schedule import learning_rate
 from nmt_cli.training.train_state import TrainState
@@ -103,11 +103,15 @@ class Trainer:
         )
 
     @contextmanager
-    def evaluating(self) -> Iterator[Model]:
-        """Switch model and objective to evaluation within the context: averaged, unsharded and without dropout."""
+    def evaluating(self, weights: Mapping[str, Tensor] | None = None) -> Iterator[Model]:
+        """Switch model and objective to evaluation within the context: averaged, unsharded and without dropout.
+
+        `weights` replace the parameters and their moving average.
+        """
+        if weights is None:
+            weights = self._ema.state_dict() if self._ema else {}
         try:
-            averaged = self._ema.average_parameters() if self._ema else nullcontext()
-            with averaged, unsharded_weights(self.parallel_objective):
+            with replaced_parameters(self.model, weights), unsharded_weights(self.parallel_objective):
                 self.objective.eval()
                 yield self.model
         finally:

@@ -68,7 +68,8 @@ class TrainingLog:
         for name, values in scores.items():
             record(self._journal, state, "valid", set=name, num_not_improved=state.num_not_improved, **values)
             text = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
-            best = "" if state.num_not_improved else "  (best so far)"
+            is_best = bool(state.best) and state.best[0][1] == state.num_updates
+            best = "  (best so far)" if is_best else ""
             self._reporter.info(f"update {state.num_updates:,}  {name}: {text}{best}")
         self._start_interval()
 

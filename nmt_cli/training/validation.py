@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nmt_cli.data.batches import validation_batches
 from nmt_cli.data.prepared import Prepared
@@ -30,10 +31,16 @@ class ValidationDecoder:
     """Scores of the translations of a set, by metric."""
 
 
-def validate(trainer: Trainer, prepared: Prepared, decoder: ValidationDecoder) -> dict[str, dict[str, float]]:
-    """Return loss (nats per target token, without label smoothing) and scores of each set; equal on all ranks."""
+def validate(
+    trainer: Trainer, prepared: Prepared, decoder: ValidationDecoder, weights: Mapping[str, Tensor] | None = None
+) -> dict[str, dict[str, float]]:
+    """Return loss (nats per target token, without label smoothing) and scores of each set; equal on all ranks.
+
+    Args:
+        weights: Parameters to validate; those of the trainer by default.
+    """
     scores = {}
-    with trainer.evaluating() as model:
+    with trainer.evaluating(weights) as model:
         for name in prepared.valid:
             loss = _loss(trainer, prepared, name)
             hypotheses = _translate(trainer.distributed, model, decoder, name)

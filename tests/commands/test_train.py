@@ -23,8 +23,11 @@ from nmt_cli.errors import DataError, DivergedError, ModelError, RecipeError, Ru
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.locks import lock
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.runs.checkpoints import read_tensors
+from nmt_cli.reporting.inspection import describe_path, format_description
+from nmt_cli.runs import checkpoints
+from nmt_cli.runs.checkpoints import average_checkpoints, read_tensors
 from nmt_cli.runs.directory import RunDirectory
+from nmt_cli.runs.journal import describe_published
 from nmt_cli.text.lines import read_lines
 
 ROOT = Path(__file__).parents[2]
@@ -330,3 +333,55 @@ def test_init_from_refuses_other_tokenizer_and_other_shapes(recipe: Path) -> Non
         train(recipe, settings, Path("child"))
     with pytest.raises(ModelError, match=r"^parent: .* shape "):
         train(recipe, ["model.width=32", "training.init_from=parent"], Path("child"))
+
+
+@only_transformer
+@pytest.mark.parametrize("is_average_better", [False, True])
+def test_better_of_average_and_best_checkpoint_is_published(
+    recipe: Path, is_average_better: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def average(paths: list[Path]) -> dict[str, torch.Tensor]:
+        """Average two checkpoints into random parameters, or into some that were trained for longer."""
+        if len(paths) == 1 or is_average_better:
+            return average_checkpoints([paths[-1] if len(paths) == 1 else Path("longer/checkpoints/step_60")])
+        return {name: 9 * torch.randn_like(tensor) for name, tensor in average_checkpoints(paths).items()}
+
+    if is_average_better:
+        train(recipe, ["training.limits.updates=60", "training.checkpoints.keep_last=1"], Path("longer"))
+    monkeypatch.setattr(checkpoints, "average_checkpoints", average)
+    metric_is_loss = ["training.validation.metric=loss"]
+    train(recipe, metric_is_loss)
+    run = RunDirectory(Path("run"))
+    best = json.loads(run.pointer("best").read_bytes())
+    published = json.loads(run.summary.read_bytes())["published"]
+    assert published["metric"] == "loss"
+    assert published["best_checkpoint"] == best["score"]
+    assert (published["average"] < best["score"]) is is_average_better
+    assert (len(published["updates"]) == 2) is is_average_better
+    if not is_average_better:
+        assert published["updates"] == [best["update"]]
+        assert files.sha256(run.model / "model.safetensors") == files.sha256(
+            run.checkpoint(best["update"]) / "model.safetensors"
+        )
+    assert files.read_manifest(run.model, ModelError)["averaged_updates"] == published["updates"]
+    (event,) = [record for record in records(run, "event") if record["event"] == "published"]
+    assert {key: event[key] for key in published} == published
+    text = describe_published(published)
+    assert text in capsys.readouterr().err
+    assert text in format_description(run.path, describe_path(run.path), None)
+    train(recipe, metric_is_loss)
+    assert "training is finished" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@only_transformer
+def test_learning_rate_may_change_on_resume_and_is_recorded(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(recipe, ["training.limits.updates=6"])
+    train(recipe, ["training.optimizer.learning_rate=5e-4"])
+    run = RunDirectory(Path("run"))
+    resumed = [record for record in records(run, "event") if record["event"] == "resumed"]
+    assert resumed[0]["changed"] == {"training.limits.updates": "12", "training.optimizer.learning_rate": "0.0005"}
+    assert "training.optimizer.learning_rate was 0.001, is now 0.0005" in capsys.readouterr().err
+    rates = {record["update"]: record["learning_rate"] for record in records(run, "train")}
+    assert rates[6] == pytest.approx(1e-3 * (4 / 6) ** 0.5)
+    assert rates[8] == pytest.approx(5e-4 * (4 / 8) ** 0.5)

@@ -54,3 +54,10 @@ def test_validation_scores_equal_those_of_evaluate(
         assert {key: expected[key] for key in NAMES.values() if key in expected} == found
         assert ("tok:zh" in scores[0]["signature"]) == (len(found) == 3)
         assert Path(f"run/evaluation/dev@step_{step}/scores.json").is_file()
+
+    published = json.loads(Path("run/run.json").read_bytes())["published"]
+    evaluate(Path("run"), ["dev"], json=True)
+    (found,) = (
+        each["score"] for each in json.loads(capsys.readouterr().out)["dev"]["scores"] if each["name"] == "chrF2"
+    )
+    assert found == pytest.approx(max(published["average"], published["best_checkpoint"]), abs=1e-9)

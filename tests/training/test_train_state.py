@@ -12,8 +12,10 @@ from nmt_cli.recipe.training import Training
 from nmt_cli.training.train_state import DataState, TrainState, record_validation, stop_reason
 
 
-def validated(*scores: float, metric: str = "bleu", keep_best: int = 2) -> TrainState:
-    settings = Training.model_validate({"validation": {"metric": metric}, "checkpoints": {"keep_best": keep_best}})
+def validated(*scores: float, metric: str = "bleu", keep_best: int = 2, warmup: int = 0) -> TrainState:
+    settings = Training.model_validate(
+        {"validation": {"metric": metric}, "checkpoints": {"keep_best": keep_best}, "schedule": {"warmup": warmup}}
+    )
     state = TrainState()
     for score in scores:
         state.num_updates += 1
@@ -48,6 +50,17 @@ def test_record_validation_ignores_scores_that_are_not_finite() -> None:
     state = validated(math.nan, 1.0, math.nan)
     assert state.best == [(1.0, 2)]
     assert state.num_not_improved == 1
+
+
+def test_validations_during_warmup_do_not_count_towards_patience() -> None:
+    assert [validated(*[3.0, 2.0, 2.0, 2.0, 2.0][:n], warmup=3).num_not_improved for n in range(1, 6)] == [
+        0,
+        0,
+        0,
+        1,
+        2,
+    ]
+    assert validated(1.0, 2.0, 3.0, warmup=9).best == [(3.0, 3), (2.0, 2)]
 
 
 def test_stop_reason_names_updates_epochs_or_patience() -> None:

@@ -11,6 +11,7 @@ from nmt_cli.reporting.rendering import Fact, PageSection, empty_section
 from nmt_cli.reporting.run_report import RunContents
 from nmt_cli.reporting.run_report.learning_curves import best_validation
 from nmt_cli.runs.directory import STATE, WEIGHTS, RunDirectory, count_parameters
+from nmt_cli.runs.journal import describe_published
 
 _MAX_RECIPE_LENGTH = 100_000
 
@@ -44,7 +45,7 @@ def environment_section(contents: RunContents) -> PageSection:
     command = summary.get("command")
     values = {name: _text(summary.get(name)) for name in ("status", "reason", "started")}
     values["command"] = " ".join(map(str, command)) if isinstance(command, list) else ""
-    values["nmt"] = _text(summary.get("nmt"))
+    values |= {"model": describe_published(summary.get("published")), "nmt": _text(summary.get("nmt"))}
     facts = [Fact(name, value) for name, value in (*values.items(), *_environment(summary).items()) if value]
     content = {"Run": facts, "Cost": cost_of(contents), "SHA-256": _hashes(contents)}
     return PageSection("Environment and cost", "environment.html.j2", content)

@@ -26,16 +26,6 @@ class ExponentialMovingAverage:
         decay = min(self._decay, (1 + update) / (10 + update))
         torch._foreach_lerp_(list(self._averages.values()), list(self._parameters.values()), 1 - decay)
 
-    @contextmanager
-    def average_parameters(self) -> Iterator[None]:
-        """Use the average as the model's parameters within the context; restore them bit for bit afterwards."""
-        saved = {name: each.detach().clone() for name, each in self._parameters.items()}
-        try:
-            self._write(self._averages)
-            yield
-        finally:
-            self._write(saved)
-
     def state_dict(self) -> dict[str, Tensor]:
         """Return the averages by parameter name."""
         return dict(self._averages)
@@ -45,7 +35,16 @@ class ExponentialMovingAverage:
         for name, average in self._averages.items():
             load_into(average, tensors[name])
 
-    @torch.no_grad()
-    def _write(self, values: Mapping[str, Tensor]) -> None:
-        for name, parameter in self._parameters.items():
-            parameter.copy_(values[name])
+
+@contextmanager
+def replaced_parameters(model: nn.Module, values: Mapping[str, Tensor]) -> Iterator[None]:
+    """Hold other values, in full or sharded alike, in some parameters; restore them bit for bit afterwards."""
+    parameters = {name: each for name, each in model.named_parameters() if name in values}
+    saved = {name: each.detach().clone() for name, each in parameters.items()}
+    try:
+        for name, parameter in parameters.items():
+            load_into(parameter, values[name])
+        yield
+    finally:
+        for name, parameter in parameters.items():
+            load_into(parameter, saved[name])

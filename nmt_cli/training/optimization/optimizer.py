@@ -1,5 +1,6 @@
 """Optimizers: which parameters are trained, and how gradients change them."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -26,12 +27,18 @@ _NAMES_SHOWN = 8
 def freeze(model: Model, patterns: list[str]) -> int:
     """Exclude parameters whose names match a pattern from training; return how many numbers that is.
 
+    `encoder_norm.weight` also matches as `encoder.norm.weight`, so that `encoder.*` covers a whole encoder.
+
     Raises:
         RecipeError: A pattern matches no parameter, or none is left to train.
     """
     parameters = dict(model.named_parameters())
     for pattern in patterns:
-        matching = [name for name in parameters if fnmatchcase(name, pattern)]
+        matching = [
+            name
+            for name in parameters
+            if fnmatchcase(name, pattern) or fnmatchcase(re.sub("^(encoder|decoder)_", r"\1.", name), pattern)
+        ]
         if not matching:
             names = list(parameters)
             examples = ", ".join(names[:: -(-len(names) // _NAMES_SHOWN)])

@@ -6,8 +6,8 @@ from typing import Any
 
 from nmt_cli.recipe.optimization import PlateauSettings, Schedule
 
-_MIN_LR_FACTOR = 1e-3
-"""Lower bound of the rate, as a fraction of the peak: an update with a rate of zero would be wasted."""
+_MIN_LR_FACTOR = 1e-2
+"""Lower bound of the rate, as a fraction of the peak: an update with a rate near zero would be wasted."""
 
 
 def learning_rate(schedule: Schedule, peak: float, update: int, fraction_done: float, width: int) -> float:
@@ -22,9 +22,12 @@ def learning_rate(schedule: Schedule, peak: float, update: int, fraction_done: f
     peak = schedule.peak_learning_rate(peak, width)
     if update <= schedule.warmup:
         return peak * update / schedule.warmup
-    # Warm-up is counted in updates, everything else in fractions. Assumes that the fraction grows evenly.
-    warmup_fraction = fraction_done * schedule.warmup / update
-    return peak * max(_DECAYS[schedule.type](schedule, update, fraction_done, warmup_fraction), _MIN_LR_FACTOR)
+    # Warm-up is counted in updates, everything else in fractions. Assumes that the fraction grows evenly. One update is
+    # added to the decay, so that it reaches zero after the last update, not in it.
+    each = fraction_done / update
+    left, total = (1 + each * (1 - number) for number in (update, schedule.warmup))
+    decay = _DECAYS[schedule.type](schedule, update, left, total)
+    return peak * max(decay, _MIN_LR_FACTOR)
 
 
 def plateau_factor(schedule: Schedule, num_not_improved: int) -> float:
@@ -34,16 +37,17 @@ def plateau_factor(schedule: Schedule, num_not_improved: int) -> float:
     return 1.0
 
 
-def _inverse_sqrt(schedule: Schedule, update: int, fraction_done: float, warmup_fraction: float) -> float:
+def _inverse_sqrt(schedule: Schedule, update: int, left: float, total: float) -> float:
     return math.sqrt(max(schedule.warmup, 1) / update)
 
 
 _DECAYS: dict[str, Callable[[Any, int, float, float], float]] = {
     "inverse_sqrt": _inverse_sqrt,
     "noam": _inverse_sqrt,
-    "linear": lambda schedule, update, done, warmup: (1 - done) / (1 - warmup),
-    "cosine": lambda schedule, update, done, warmup: (1 + math.cos(math.pi * (done - warmup) / (1 - warmup))) / 2,
-    "wsd": lambda schedule, update, done, warmup: min(1.0, (1 - done) / (1 - max(warmup, 1 - schedule.decay))),
-    "plateau": lambda schedule, update, done, warmup: 1.0,
+    "linear": lambda schedule, update, left, total: left / total,
+    "cosine": lambda schedule, update, left, total: (1 - math.cos(math.pi * left / total)) / 2,
+    "wsd": lambda schedule, update, left, total: min(1.0, left / min(total, schedule.decay)),
+    "plateau": lambda schedule, update, left, total: 1.0,
 }
-"""Fraction of the peak after the warm-up, given the completed fraction of the training and that of the warm-up."""
+"""Fraction of the peak after the warm-up, given the fraction of the training left, from this update on, and that left
+when the warm-up ended."""

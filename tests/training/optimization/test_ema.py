@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from nmt_cli.training.optimization.ema import ExponentialMovingAverage
+from nmt_cli.training.optimization.ema import ExponentialMovingAverage, replaced_parameters
 
 
 def move(model: nn.Module, seed: int) -> None:
@@ -37,18 +37,18 @@ def test_average_equals_the_closed_form() -> None:
     torch.testing.assert_close(average.state_dict()["weight"].double(), expected, atol=1e-6, rtol=0)
 
 
-def test_average_parameters_swaps_and_restores() -> None:
+def test_replaced_parameters_are_restored() -> None:
     model = nn.Linear(3, 2)
     average = ExponentialMovingAverage(model, 0.9)
     random_walk(model, average, 1, 3)
     before = model.weight.detach().clone()
-    with average.average_parameters():
+    with replaced_parameters(model, average.state_dict()):
         assert torch.equal(model.weight, average.state_dict()["weight"])
         assert not torch.equal(model.weight, before)
     assert torch.equal(model.weight, before)
 
 
-def test_average_parameters_restores_bits_after_an_exception() -> None:
+def test_replaced_parameters_are_restored_bit_for_bit_after_an_exception() -> None:
     model = nn.Linear(3, 2)
     average = ExponentialMovingAverage(model, 0.9)
     random_walk(model, average, 1, 3)
@@ -56,7 +56,7 @@ def test_average_parameters_restores_bits_after_an_exception() -> None:
         model.weight[0, 0], model.weight[0, 1] = torch.nan, -0.0
     bits = model.weight.detach().clone().view(torch.int32)
     mean = average.state_dict()["weight"].clone()
-    with pytest.raises(RuntimeError), average.average_parameters():
+    with pytest.raises(RuntimeError), replaced_parameters(model, average.state_dict()):
         raise RuntimeError
     assert torch.equal(model.weight.detach().view(torch.int32), bits)
     assert torch.equal(average.state_dict()["weight"], mean)

@@ -1,12 +1,16 @@
 """Updates of Muon are orthogonal for each stacked matrix, and otherwise equal those of torch."""
 
+from itertools import islice, repeat
+
 import pytest
 import torch
+from tiny import batch, tiny_trainer, update_of
 from torch import Tensor, nn
 
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model, VocabularySpec
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.training.loop import train_steps
 from nmt_cli.training.optimization.muon import Muon, inner_matrices, orthogonalise
 
 RATE, DECAY = 0.01, 0.1
@@ -129,3 +133,15 @@ def test_inner_matrices_of_rnn_splits_gates(cell: str, gates: int) -> None:
     assert found["output.resize.weight"] == [8]
     assert "attention.score.weight" not in found  # a single row
     assert not [name for name in found if "embeddings" in name or "bias" in name]
+
+
+def test_default_learning_rate_learns_more_than_adamw_by_default() -> None:
+    """In as many updates; at the default rate of AdamW, Muon learns less."""
+
+    def last_loss(**optimizer: object) -> float:
+        trainer = tiny_trainer(optimizer=optimizer, clip_norm=1.0, schedule={"warmup": 5})
+        update = update_of(batch([[4, 5, 6], [6, 7, 8, 4], [8, 4]]))
+        *_, stats = islice(train_steps(trainer, repeat(update), seed=1), 60)
+        return float(stats.loss)
+
+    assert last_loss(type="muon") < last_loss(type="adamw") < last_loss(type="muon", learning_rate=1e-3)

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 
 from nmt_cli.errors import ModelError, RecipeError
-from nmt_cli.models.contract import VocabularyParameter
+from nmt_cli.models import build
+from nmt_cli.models.contract import VocabularyParameter, VocabularySpec
+from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.optimization import Optimizer
 from nmt_cli.training.optimization.optimizer import Optimizers, build_optimizer, freeze
 
@@ -277,3 +279,12 @@ def test_freeze_without_patterns_trains_everything() -> None:
     untouched = nested_model()
     assert freeze(untouched, []) == 0
     assert len(trainable(untouched)) == 6
+
+
+def test_freeze_encoder_includes_all_norms_of_the_encoder() -> None:
+    settings = {"architecture": "transformer", "preset": "tiny", "norm": {"embeddings": True}}
+    model = build(TransformerSettings.model_validate(settings), VocabularySpec(9, 9))
+    freeze(model, ["encoder.*"])
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert not [name for name in trained if name.startswith("encoder")]
+    assert {name.split(".")[0] for name in trained} > {"decoder", "decoder_norm", "embeddings"}

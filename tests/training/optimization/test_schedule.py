@@ -77,16 +77,27 @@ def test_rate_falls_if_progress_is_uneven(kind: str, warmup: int, increments: li
 
 
 @pytest.mark.parametrize("kind", ["linear", "cosine", "wsd"])
-def test_last_rate_is_a_thousandth_of_the_peak(kind: str) -> None:
-    assert rate(schedule(type=kind, warmup=10), 500, 500) == pytest.approx(PEAK / 1000)
+def test_rate_of_a_long_training_ends_at_a_hundredth_of_the_peak(kind: str) -> None:
+    assert rate(schedule(type=kind, warmup=10), 5000, 5000) == pytest.approx(PEAK / 100)
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize(
+    ("kind", "last"), [("linear", 1 / 8), ("cosine", (1 - math.cos(math.pi / 8)) / 2), ("wsd", 1 / 2)]
+)
+def test_last_update_of_a_short_training_continues_the_decay(kind: str, last: float, warmup: int) -> None:
+    """The decay reaches zero one update later; the decay of wsd begins two updates before the end."""
+    num_updates = warmup + 7
+    chosen = schedule(type=kind, warmup=warmup, **({"decay": 2 / num_updates} if kind == "wsd" else {}))
+    assert rate(chosen, num_updates, num_updates) == pytest.approx(PEAK * last)
 
 
 def test_rate_halfway_follows_the_formula() -> None:
     def halfway(kind: str) -> float:
         return rate(schedule(type=kind, warmup=20), 60, 100) / PEAK
 
-    assert halfway("linear") == pytest.approx(0.5)
-    assert halfway("cosine") == pytest.approx(0.5)
+    assert halfway("linear") == pytest.approx(41 / 81)
+    assert halfway("cosine") == pytest.approx((1 + math.cos(math.pi * 40 / 81)) / 2)
     assert halfway("inverse_sqrt") == pytest.approx(math.sqrt(20 / 60))
     assert halfway("noam") == pytest.approx(WIDTH**-0.5 * min(60**-0.5, 60 * 20**-1.5))
     assert halfway("plateau") == 1.0
@@ -94,12 +105,14 @@ def test_rate_halfway_follows_the_formula() -> None:
 
 def test_cosine_after_a_quarter_of_the_decay() -> None:
     quarter = rate(schedule(type="cosine", warmup=20), 40, 100) / PEAK
-    assert quarter == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
+    assert quarter == pytest.approx((1 + math.cos(math.pi * 20 / 81)) / 2)
 
 
 def test_wsd_is_constant_and_then_linear() -> None:
     chosen = schedule(type="wsd", warmup=10, decay=0.2)
-    assert [rate(chosen, update, 100) / PEAK for update in (11, 50, 80, 85, 90)] == pytest.approx([1, 1, 1, 0.75, 0.5])
+    assert [rate(chosen, update, 100) / PEAK for update in (11, 50, 81, 86, 100)] == pytest.approx(
+        [1, 1, 1, 0.75, 0.05]
+    )
 
 
 def test_wsd_with_decay_1_equals_linear() -> None:
@@ -108,7 +121,7 @@ def test_wsd_with_decay_1_equals_linear() -> None:
 
 
 def test_first_rate_without_warmup_is_near_the_peak() -> None:
-    assert rate(schedule(type="linear", warmup=0), 1, 100) == pytest.approx(0.99 * PEAK)
+    assert rate(schedule(type="linear", warmup=0), 1, 100) == pytest.approx(PEAK * 100 / 101)
     assert rate(schedule(type="inverse_sqrt", warmup=0), 1, 100) == PEAK
 
 
