@@ -32,9 +32,9 @@ def open_translator(options: TranslateOptions) -> "Translator":
     if weights and (len(weights) != len(options.models) or not all(0 < weight < math.inf for weight in weights)):
         raise RecipeError(f"--weights: give one positive weight for each of the {len(options.models)} models")
     if options.protect:
-        from nmt_cli.decoding.markup.transfer import compile_protected
+        from nmt_cli.decoding.markup.transfer import find_protected
 
-        compile_protected(options.protect)  # so that errors are raised before the model is loaded
+        find_protected(options.protect)  # so that errors are raised before the model is loaded
     models = [load_model(path, options.overrides) for path in options.models]
     loaded = _ensemble(models, weights) if len(models) > 1 else models[0]
     _check_context_options(options, loaded.config.context)

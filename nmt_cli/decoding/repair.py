@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.generator import Generator
-from nmt_cli.decoding.markup.placeholders import MaskedLine, mask_spans
+from nmt_cli.decoding.markup.placeholders import MaskedLine, mask_spans, pattern_spans
 from nmt_cli.decoding.markup.transfer import reinsert_markup
 from nmt_cli.decoding.scoring.annotation import Annotation, AnnotationInput, Annotator, score_texts
 from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
@@ -210,9 +210,10 @@ class MaskedSearch:
         """
         if self._tokenizer.factors.names:
             return [None] * len(sentences)
+        patterns = ["|".join(map(re.escape, sorted(each, key=len, reverse=True))) for each in lost]
         masked = [
-            mask_spans(MaskedLine(source), re.compile("|".join(map(re.escape, sorted(each, key=len, reverse=True)))))
-            for source, each in zip(sources, lost, strict=True)
+            mask_spans(MaskedLine(source), pattern_spans(re.compile(pattern)))
+            for source, pattern in zip(sources, patterns, strict=True)
         ]
         rows = self._tokenizer.encode_source([each.text for each in masked])
         indices = [index for index, row in enumerate(rows) if row]

@@ -39,7 +39,7 @@ from nmt_cli.decoding.segments import DEFAULT_MAX_TOKENS, Segment, SegmentLimits
 from nmt_cli.decoding.sentences import NO_CONSTRAINTS, SentenceInput
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
-from nmt_cli.errors import RecipeError
+from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import SearchSettings
@@ -82,7 +82,8 @@ class Translator:
 
         Raises:
             RecipeError: A protected pattern of the options is not a regular expression.
-            ModelError: The strategy of the settings cannot search with this model.
+            ModelError: The strategy of the settings cannot search with this model, or the model has no attention
+                and the options need word alignments.
         """
         self.tokenizer, self.settings, self.tags = tokenizer, settings, config.tags
         self._strategy = build_strategy(settings, evaluation)
@@ -103,6 +104,7 @@ class Translator:
         self._decode = self.context.decode if self.context.target_context else tokenizer.decode_target
         self._markup = MarkupTransfer(options) if options.has_masking else None
         self._annotator: Annotator | None = None
+        _check_attention(model, options)
         if options.alignment or options.word_scores or options.has_masking:
             needs_alignment = options.alignment or options.has_masking
             self._annotator = Annotator(
@@ -243,6 +245,14 @@ class Translator:
             annotations = [each.annotation for each in found if each.annotation]
             annotation = self._annotator.join(text, line, starts, annotations)
         return TranslatedText(text, log_probability, score, annotation)
+
+
+def _check_attention(model: Model, options: TranslateOptions) -> None:
+    """Raise ModelError if options need word alignments and the model has no attention."""
+    asked = {"--alignment": options.alignment, "--markup": options.markup, "--protect": bool(options.protect)}
+    names = ", ".join(name for name, is_given in asked.items() if is_given)
+    if names and not model.capabilities.attention:
+        raise ModelError(f"{names}: needs word alignments, but this model has no attention (model.attention: none)")
 
 
 def _annotate(

@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.decoding.repair import Check
+from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import ModelError, ResourceError
@@ -260,3 +262,18 @@ def test_translator_rejects_a_model_that_cannot_search_by_steps() -> None:
     model.capabilities = Capabilities(search=frozenset(["ctc"]))
     with pytest.raises(ModelError, match="strategy"):
         Translator(model, CharacterTokenizer(), GREEDY, CPU)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (TranslateOptions(markup=True), "--markup"),
+        (TranslateOptions(protect=("x",)), "--protect"),
+        (TranslateOptions(alignment=True), "--alignment"),
+    ],
+)
+def test_options_that_need_attention_are_named_for_a_model_without(options: TranslateOptions, name: str) -> None:
+    model = EchoModel(200)
+    model.capabilities = replace(model.capabilities, attention=False)
+    with pytest.raises(ModelError, match=f"^{name}: "):
+        Translator(model, CharacterTokenizer(), GREEDY, CPU, options=options)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-_TAG = re.compile(r"<!--.*?-->|<(/?)([A-Za-z_][\w:.-]*)(?:\s[^<>]*?|)(/?)>", re.DOTALL)
+from nmt_cli.decoding.markup.markup_tokens import markup_tokens
+
 _VOID_ELEMENTS = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
 )
@@ -22,6 +23,14 @@ _WORD_SEPARATING = frozenset(
     ["br", "p", "div", "li", "td", "th", "tr", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "dd", "option"]
 )
 """HTML elements that separate words even without a space."""
+
+_MAX_DEPTH = 100
+"""Tags within tags. A line with deeper nesting counts as malformed."""
+
+TextSpan = tuple[int, int]
+"""Start and end (exclusive), in characters."""
+FindSpans = Callable[[str], Sequence[TextSpan]]
+"""Returns spans of a text that do not overlap and are not empty, in order."""
 
 CLOSING = ".,;:!?…)]}»”’。，、；：！？）」』"
 """Punctuation that follows a word without a space."""
@@ -70,44 +79,67 @@ class _OpenTag:
 
 
 def mask_markup(line: str) -> MaskedLine | None:
-    """Mask the tags of a line and decode its entities. Return None if the tags are not well nested."""
-    text, position = "", 0
+    """Mask the tags of a line and decode its entities. Return None if the tags are not well nested.
+
+    Comments, processing instructions and declarations are masked, too. The content of a CDATA section is text, without
+    entities; the section itself is not kept, because the text comes out with entities.
+    """
+    text = ""
     stack = [_OpenTag("", "", 0)]
-    for found in _TAG.finditer(line):
-        text += html.unescape(line[position : found.start()])
-        position = found.end()
-        is_end_tag, name, is_self_closing = found.group(1), (found.group(2) or "").lower(), bool(found.group(3))
-        if name in _WORD_SEPARATING and text and not text[-1].isspace() and line[position : position + 1].strip():
+    for token in markup_tokens(line):
+        raw, name = line[token.start : token.end], token.name
+        if token.kind in ("text", "cdata"):
+            try:
+                text += raw.removeprefix("<![CDATA[")[:-3] if token.kind == "cdata" else html.unescape(raw)
+            except ValueError:  # the number of a character has thousands of digits
+                return None
+            continue
+        following = line[token.end : token.end + 1].strip()
+        if name in _WORD_SEPARATING and text and not text[-1].isspace() and following:
             text += " "
-        if is_end_tag:
+        if token.kind == "end":
             if stack[-1].name != name or len(stack) == 1:
                 return None
             tag = stack.pop()
-            stack[-1].children.append(Placeholder(tag.start, len(text), tag.opening, found[0], tuple(tag.children)))
-        elif is_self_closing or not name or name in _VOID_ELEMENTS:
-            stack[-1].children.append(Placeholder(len(text), len(text), found[0]))
+            stack[-1].children.append(Placeholder(tag.start, len(text), tag.opening, raw, tuple(tag.children)))
+        elif token.kind == "single" or name in _VOID_ELEMENTS:
+            stack[-1].children.append(Placeholder(len(text), len(text), raw))
         else:
-            stack.append(_OpenTag(name, found[0], len(text)))
+            stack.append(_OpenTag(name, raw, len(text)))
+        if len(stack) > _MAX_DEPTH:
+            return None
     if len(stack) > 1:
         return None
-    return MaskedLine(text + html.unescape(line[position:]), tuple(stack[0].children))
+    return MaskedLine(text, tuple(stack[0].children))
 
 
 def mask_tags(line: str) -> MaskedLine:
     """Mask each tag by itself, well nested or not. Entities are not decoded."""
-    return mask_spans(MaskedLine(line), _TAG)
+    return mask_spans(
+        MaskedLine(line),
+        lambda text: [(each.start, each.end) for each in markup_tokens(text) if each.kind != "text"],
+    )
 
 
-def mask_spans(masked: MaskedLine, pattern: re.Pattern[str]) -> MaskedLine:
-    """Mask also the matches of a pattern in the text. Consecutive matches become one placeholder."""
+def pattern_spans(pattern: re.Pattern[str]) -> FindSpans:
+    """Return a function that finds the matches of a pattern."""
+    return lambda text: [found.span() for found in pattern.finditer(text) if found[0]]
+
+
+def mask_spans(masked: MaskedLine, find: FindSpans) -> MaskedLine:
+    """Mask also the spans that a function finds in the text. Consecutive spans become one placeholder."""
     line, text = masked.text, ""
     # Of each span: its end in the line, the characters removed up to there, its position in the text.
     ends, removed, positions, spans = [0], [0], list[int](), list[Placeholder]()
-    for start, end in _spans_to_mask(masked, pattern):
+    for start, end in _spans_to_mask(masked, find):
         text += line[ends[-1] : start]
         before, after = line[start - 1 : start] if start else "", line[end : end + 1]
-        if after and after in CLOSING and text.rstrip()[-1:].isalnum():
-            text = text[: max(len(text.rstrip()), positions[-1] if positions else 0)]
+        if after and after in CLOSING:
+            last = len(text)
+            while last and text[last - 1].isspace():
+                last -= 1
+            if last and text[last - 1].isalnum():
+                text = text[: max(last, positions[-1] if positions else 0)]
         anchor = _anchor(text, line[start:end], line[end:])
         touches = (before.isalnum(), after.isalnum())
         spans.append(Placeholder(start, start, line[start:end], anchor=anchor, touches=touches))
@@ -127,9 +159,9 @@ def mask_spans(masked: MaskedLine, pattern: re.Pattern[str]) -> MaskedLine:
     return MaskedLine(text, tuple(_move(each, new_position) for each in _insert_spans(masked.placeholders, spans)))
 
 
-def count_matches(text: str, pattern: re.Pattern[str]) -> Counter[str]:
-    """Count each different match of a pattern."""
-    return Counter(found[0] for found in pattern.finditer(text) if found[0])
+def count_spans(text: str, find: FindSpans) -> Counter[str]:
+    """Count each different text of a span."""
+    return Counter(text[start:end] for start, end in find(text))
 
 
 def escape_markup(text: str) -> str:
@@ -137,26 +169,27 @@ def escape_markup(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-def _spans_to_mask(masked: MaskedLine, pattern: re.Pattern[str]) -> list[tuple[int, int]]:
-    """Return what to mask of a text: each match, or run of matches, with brackets or quotes that enclose only it.
+def _spans_to_mask(masked: MaskedLine, find: FindSpans) -> list[TextSpan]:
+    """Return what to mask of a text: each span, or run of spans, with brackets or quotes that enclose only it.
 
     At the beginning of the line the punctuation after the match is included, as in "{name}: ". No span crosses a tag.
     """
     line, tags = masked.text, set(_boundaries(masked.placeholders))
-    found = list[tuple[int, int]]()
-    for start, end in (match.span() for match in pattern.finditer(line) if match[0]):
+    found = list[TextSpan]()
+    for start, end in find(line):
         last = found[-1][1] if found else 0
         if found and not line[last:start].strip() and tags.isdisjoint(range(last, start + 1)):
             found[-1] = found[-1][0], end
         else:
             found.append((start, end))
-    widened = list[tuple[int, int]]()
+    widened = list[TextSpan]()
+    first_visible = len(line) - len(line.lstrip())
     for start, end in found:
         last = widened[-1][1] if widened else 0
         if tags.isdisjoint((start, end)):
             if start > last and line[start - 1] + line[end : end + 1] in _BRACKETS:
                 start, end = start - 1, end + 1
-            elif not line[:start].strip() and line[end : end + 1] in _LEADING and line[end + 1 : end + 2].isspace():
+            elif start <= first_visible and line[end : end + 1] in _LEADING and line[end + 1 : end + 2].isspace():
                 end += 1
         widened.append((start, end))
     return widened
@@ -191,10 +224,14 @@ def _move(placeholder: Placeholder, new_position: Callable[[int], int]) -> Place
 
 
 def _insert_spans(placeholders: Sequence[Placeholder], spans: Sequence[Placeholder]) -> tuple[Placeholder, ...]:
-    """Insert spans among the placeholders of one level, or into those that enclose them."""
-    merged, rest = list[Placeholder](), list(spans)
+    """Insert spans, in order, among the placeholders of one level, or into those that enclose them."""
+    merged, index = list[Placeholder](), 0
     for each in placeholders:
-        within = [span for span in rest if each.start <= span.start < each.end] if each.closing else []
-        rest = [span for span in rest if span not in within]
-        merged.append(replace(each, children=_insert_spans(each.children, within)))
-    return tuple(sorted([*merged, *rest], key=lambda each: each.start))
+        while index < len(spans) and spans[index].start < each.start:
+            merged.append(spans[index])
+            index += 1
+        first = index
+        while each.closing and index < len(spans) and spans[index].start < each.end:
+            index += 1
+        merged.append(replace(each, children=_insert_spans(each.children, spans[first:index])))
+    return (*merged, *spans[index:])

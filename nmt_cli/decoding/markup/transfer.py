@@ -1,15 +1,20 @@
 """Translation of lines with markup or protected text: word alignment reinserts each masked piece exactly once."""
 
 import re
+import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import regex
+
 from nmt_cli.decoding.markup.placeholders import (
     CLOSING,
+    FindSpans,
     MaskedLine,
     Placeholder,
-    count_matches,
+    TextSpan,
+    count_spans,
     escape_markup,
     mask_markup,
     mask_spans,
@@ -25,6 +30,11 @@ TranslateWindow = Callable[[Sequence[Request]], list[Translation]]
 
 
 _WORD = re.compile(r"[^ \t]+")
+_MAX_SECONDS = 1.0
+"""Time for finding the matches of a protected pattern in a line."""
+_MAX_PATTERN_SIZE = 20_000
+_PATTERN_PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*+\]?|\{\d*,?\d*\}|.", re.DOTALL)
+"""An escape, a character class, a repeat, or a single character of a regular expression."""
 
 Bounds = tuple[int, int]
 """Start and end (exclusive), in characters of the translation."""
@@ -55,7 +65,7 @@ class MarkupTransfer:
         Raises:
             RecipeError: A protected pattern is not a regular expression.
         """
-        self._options, self._protect = options, compile_protected(options.protect)
+        self._options, self._protect = options, find_protected(options.protect)
 
     def translate(self, requests: Sequence[Request], translate: TranslateWindow) -> list[Translation]:
         """Translate lines with their markup and protected text."""
@@ -97,20 +107,75 @@ class MarkupTransfer:
         return replace(found, text=text, annotation=annotation)
 
 
-def _preserving(line: _MaskedRequest, translation: Translation, pattern: re.Pattern[str]) -> list[TranslatedText]:
-    """Return the hypotheses that contain the matches of a pattern as often as the source."""
-    wanted = count_matches(line.line.text, pattern)
-    return [found for found in translation.hypotheses if count_matches(found.text, pattern) == wanted]
+def _preserving(line: _MaskedRequest, translation: Translation, find: FindSpans) -> list[TranslatedText]:
+    """Return the hypotheses that contain the spans as often as the source."""
+    wanted = count_spans(line.line.text, find)
+    return [found for found in translation.hypotheses if count_spans(found.text, find) == wanted]
 
 
-def compile_protected(patterns: Sequence[str]) -> re.Pattern[str] | None:
-    """Compile regular expressions to one; None if there are none. RecipeError names the first invalid one."""
-    for pattern in patterns:
-        try:
-            re.compile(f"(?:{pattern})")
-        except re.error as error:
-            raise RecipeError(f"--protect {pattern!r}: is not a regular expression: {error}") from error
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) if patterns else None
+def find_protected(patterns: Sequence[str]) -> FindSpans | None:
+    """Return a function that finds the matches of regular expressions; overlapping ones become one span.
+
+    Each expression is searched for on its own, so that its groups and flags do not affect the others. None if there
+    are none.
+
+    Raises:
+        RecipeError: A pattern is not a regular expression, or too large. The function raises it if a search takes
+            longer than a second.
+    """
+    compiled = [_compile(pattern) for pattern in patterns]
+
+    def find(text: str) -> list[TextSpan]:
+        merged = list[TextSpan]()
+        for start, end in sorted(span for each in compiled for span in _search(each, text)):
+            if merged and start < merged[-1][1]:
+                merged[-1] = merged[-1][0], max(end, merged[-1][1])
+            else:
+                merged.append((start, end))
+        return merged
+
+    return find if compiled else None
+
+
+def _compile(pattern: str) -> "regex.Pattern[str]":
+    try:
+        if _expanded_size(pattern) > _MAX_PATTERN_SIZE:
+            raise RecipeError(f"--protect {pattern[:80]!r}: repeats too much; use * or + instead of large numbers")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return regex.compile(pattern)
+    except (regex.error, OverflowError, RecursionError, ValueError) as error:
+        raise RecipeError(f"--protect {pattern[:80]!r}: is not a regular expression: {error}") from error
+
+
+def _search(pattern: "regex.Pattern[str]", text: str) -> list[TextSpan]:
+    try:
+        return [found.span() for found in pattern.finditer(text, timeout=_MAX_SECONDS) if found[0]]
+    except TimeoutError as error:
+        raise RecipeError(
+            f"--protect {pattern.pattern[:80]!r}: the search takes more than {_MAX_SECONDS:g} s in the line that begins"
+            f" {text[:40]!r}; use an expression without nested repeats, such as a+ instead of (a+)+"
+        ) from error
+
+
+def _expanded_size(pattern: str) -> int:
+    """Return about how large a pattern becomes in memory, where a repeat such as a{1000} is written out."""
+    sizes, last = [0], 0
+    """The sizes of the groups that are open, and of the last item."""
+    for part in _PATTERN_PART.finditer(pattern):
+        if part[0] == "(":
+            sizes.append(0)
+        elif part[0] == ")" and len(sizes) > 1:
+            last = sizes.pop() + 1
+            sizes[-1] += last
+        elif part[0][0] == "{" and (numbers := re.findall(r"\d+", part[0])):
+            count = max(int(number[:9]) for number in numbers)
+            sizes[-1] += last * count
+            last *= count + 1
+        else:
+            last = 1
+            sizes[-1] += 1
+    return sum(sizes)
 
 
 def reinsert_markup(masked: MaskedLine, translation: str, links: Iterable[Link], escape: Callable[[str], str]) -> str:
@@ -137,6 +202,8 @@ class _Reinsertion:
         self.links = sorted(
             {(one, other) for one, other in links if one < len(self.source_words) and other < len(self.target_words)}
         )
+        self._starts, self._ends = ([span[side] for span in self.source_words] for side in (0, 1))
+        self._linked_words = [one for one, _ in self.links]
 
     def write(self, placeholders: Sequence[Placeholder], bounds: Bounds, escape: Callable[[str], str]) -> str:
         """Return the translation within bounds with the placeholders of one level."""
@@ -161,9 +228,10 @@ class _Reinsertion:
 
     def _range(self, placeholder: Placeholder) -> Bounds:
         """Return the characters of the translation that a placeholder should enclose."""
-        first = bisect_right([end for _, end in self.source_words], placeholder.start)
-        end = bisect_left([start for start, _ in self.source_words], placeholder.end)
-        aligned = sorted({other for one, other in self.links if first <= one < end})
+        first = bisect_right(self._ends, placeholder.start)
+        end = bisect_left(self._starts, placeholder.end)
+        links = self.links[bisect_left(self._linked_words, first) : bisect_left(self._linked_words, end)]
+        aligned = sorted({other for _, other in links})
         if placeholder.start == placeholder.end or not aligned:
             position = self._single_position(placeholder, first)
             return position, position
@@ -177,13 +245,13 @@ class _Reinsertion:
             return 0
         if placeholder.anchor == "last":
             return len(self.target)
-        before = [other for one, other in self.links if self.source_words[one][0] < placeholder.start]
-        if placeholder.anchor == "previous" and before:
-            start, end = self.target_words[before[-1]]
+        num_before = bisect_left(self._linked_words, bisect_left(self._starts, placeholder.start))
+        if placeholder.anchor == "previous" and num_before:
+            start, end = self.target_words[self.links[num_before - 1][1]]
             return start + len(self.target[start:end].rstrip(CLOSING))
-        following = [(one, other) for one, other in self.links if one >= next_word]
-        if following:
-            return self.target_words[following[0][1]][0]
+        following = bisect_left(self._linked_words, next_word)
+        if following < len(self.links):
+            return self.target_words[self.links[following][1]][0]
         return self.target_words[self.links[-1][1]][1] if self.links and next_word else len(self.target)
 
     def _target_position(self, position: int, source_word: int, target_word: int, at_end: bool) -> int:

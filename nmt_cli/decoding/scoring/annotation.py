@@ -90,7 +90,7 @@ class Annotator:
         links: list[Link] = []
         if self._has_alignment:
             if scores.cross_attention is None:
-                raise ModelError("this model has no attention, so it cannot align words; leave out --alignment")
+                raise ModelError("this model has no attention, so it cannot align words")
             source_words = source_word_indices(self._tokenizer, given.source, given.sentence.tokens)
             links = word_alignment(scores.cross_attention, source_words, target_words)
         return self._requested(

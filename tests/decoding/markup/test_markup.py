@@ -2,22 +2,33 @@
 
 import html
 import re
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt_cli.decoding.markup.placeholders import MaskedLine, escape_markup, mask_markup, mask_spans, mask_tags
-from nmt_cli.decoding.markup.transfer import MarkupTransfer, reinsert_markup
+from nmt_cli.decoding.markup.markup_tokens import markup_tokens
+from nmt_cli.decoding.markup.placeholders import (
+    MaskedLine,
+    escape_markup,
+    mask_markup,
+    mask_spans,
+    mask_tags,
+    pattern_spans,
+)
+from nmt_cli.decoding.markup.transfer import MarkupTransfer, find_protected, reinsert_markup
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.results import TranslatedText, Translation
 from nmt_cli.decoding.scoring.annotation import Annotation, Link
+from nmt_cli.errors import RecipeError
 
 TAG = re.compile(r"</?\w+ ?\d*/?>")
 WORDS = st.lists(st.sampled_from(["a", "bc", "H2O", "x.", "<", "&", "…"]), max_size=8).map(" ".join)
 LINKS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 9)), max_size=12)
 PLACEHOLDER = re.compile(r"\{\w*\}")
+FIND = pattern_spans(PLACEHOLDER)
 PROTECTING = MarkupTransfer(TranslateOptions(protect=(PLACEHOLDER.pattern,)))
 
 
@@ -87,7 +98,7 @@ def test_reinsert_markup_combines_spans_and_tags(
     masked = mask_markup(line)
     assert masked is not None
 
-    found = reinsert_markup(mask_spans(masked, PLACEHOLDER), output, links, escape_markup)
+    found = reinsert_markup(mask_spans(masked, FIND), output, links, escape_markup)
 
     assert tree(found) == tree(line)
     assert found.count(span) == 1
@@ -156,7 +167,7 @@ def test_mask_markup_rejects_malformed_markup(line: str) -> None:
 def test_reinsert_markup_spaces_spans_as_before(line: str, output: str, links: str, expected: str) -> None:
     pairs = [(int(one), int(other)) for one, other in (link.split("-") for link in links.split())]
 
-    assert reinsert_markup(mask_spans(MaskedLine(line), PLACEHOLDER), output, pairs, str) == expected
+    assert reinsert_markup(mask_spans(MaskedLine(line), FIND), output, pairs, str) == expected
 
 
 def in_reverse(keeps: bool) -> Callable[[Sequence[Request]], list[Translation]]:
@@ -228,24 +239,156 @@ def test_mask_spans_leaves_readable_text(line: str, left: str) -> None:
     masked = mask_markup(line)
     assert masked is not None
 
-    assert mask_spans(masked, PLACEHOLDER).text == left
+    assert mask_spans(masked, FIND).text == left
 
 
 @pytest.mark.parametrize(
-    "line", ["A <b>{x}</b> {y} C", "A <b>{x}</b> C", "A <b>{x}{y}</b>, C", "<b>{x}</b> A C", "A C <b>{x}</b>"]
+    "line",
+    [
+        "A <b>B</b>{y} C",
+        "A <b>B</b><i>{y}</i> C",
+        "A <b>{x}</b> {y} C",
+        "A <b>{x}</b> C",
+        "A <b>{x}{y}</b>, C",
+        "<b>{x}</b> A C",
+        "A C <b>{x}</b>",
+    ],
 )
 def test_reinsert_markup_keeps_spans_in_their_tags(line: str) -> None:
     masked = mask_markup(line)
     assert masked is not None
     output = TAG.sub("", PLACEHOLDER.sub("", line)).replace(" ,", ",").split()
 
-    assert reinsert_markup(mask_spans(masked, PLACEHOLDER), " ".join(output), [(0, 0), (1, 1)], escape_markup) == line
+    assert reinsert_markup(mask_spans(masked, FIND), " ".join(output), [(0, 0), (1, 1)], escape_markup) == line
 
 
 def test_mask_spans_keeps_the_order_of_adjacent_spans() -> None:
     masked = mask_markup("A <b>{x}</b> {y}, C")
     assert masked is not None
 
-    starts = [placeholder.start for placeholder in mask_spans(masked, PLACEHOLDER).placeholders]
+    starts = [placeholder.start for placeholder in mask_spans(masked, FIND).placeholders]
 
     assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize(
+    ("line", "tokens"),
+    [
+        ('<img alt="a > b"/>c', [("single", '<img alt="a > b"/>'), ("text", "c")]),
+        ("<a title='x<y' b>c</a>", [("start", "<a title='x<y' b>"), ("text", "c"), ("end", "</a>")]),
+        ("<a title=don't>it's", [("start", "<a title=don't>"), ("text", "it's")]),
+        ("a<!-- <b> -->b", [("text", "a"), ("single", "<!-- <b> -->"), ("text", "b")]),
+        ("<![CDATA[<b>&amp;]]>x", [("cdata", "<![CDATA[<b>&amp;]]>"), ("text", "x")]),
+        ("<?php echo '>'; ?>x", [("single", "<?php echo '>'; ?>"), ("text", "x")]),
+        ("<!DOCTYPE html>x", [("single", "<!DOCTYPE html>"), ("text", "x")]),
+        ("<br/><br /><a href=x/y>", [("single", "<br/>"), ("single", "<br />"), ("start", "<a href=x/y>")]),
+        ("1 < 2 <3 <- a <", [("text", "1 < 2 <3 <- a <")]),
+        ("<!-- no end <b>", [("text", "<!-- no end "), ("start", "<b>")]),
+    ],
+)
+def test_markup_tokens_are_told_apart(line: str, tokens: list[tuple[str, str]]) -> None:
+    assert [(each.kind, line[each.start : each.end]) for each in markup_tokens(line)] == tokens
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from([*"<>/!?-=\"'ab ", "<!--", "-->", "<![CDATA[", "]]>", "<?", "?>", "<b>"])).map("".join))
+def test_markup_tokens_cover_any_line(line: str) -> None:
+    tokens = list(markup_tokens(line))
+    assert "".join(line[each.start : each.end] for each in tokens) == line
+    mask_markup(line)
+    assert reinsert_markup(mask_tags(line), "", [], str).count("<b>") == sum(
+        line[each.start : each.end].count("<b>") for each in tokens if each.kind != "text"
+    )
+
+
+ADVERSARIAL = [
+    "<!--",
+    "<![CDATA[",
+    "<?",
+    "<",
+    "<a ",
+    '<a b="',
+    "<a b='\"",
+    '<a b="<a c=\'" ',
+    "<b>",
+    "</b>",
+    "&",
+    "&#1",
+    "<br/>x ",
+]
+
+
+@pytest.mark.parametrize("part", ADVERSARIAL)
+def test_time_for_markup_is_linear(part: str) -> None:
+    def seconds(size: int) -> float:
+        line = part * (size // len(part))
+        started = time.process_time()
+        mask_markup(line)
+        masked = mask_tags(line)
+        assert reinsert_markup(masked, masked.text, [], str)
+        return time.process_time() - started
+
+    seconds(1000)
+    assert seconds(80_000) < 12 * max(seconds(20_000), 0.02)
+
+
+def test_section_of_character_data_is_text() -> None:
+    masked = mask_markup("a <![CDATA[1 < 2 &amp; 3]]> <b>c</b>")
+    assert masked is not None
+    assert masked.text == "a 1 < 2 &amp; 3 c"
+    assert reinsert_markup(masked, "a <", [], escape_markup).startswith("a &lt;")
+
+
+@pytest.mark.parametrize("line", ["<b>" * 1200 + "x" + "</b>" * 1200, f"&#{'9' * 5000}; <b>x</b>"])
+def test_line_that_cannot_be_nested_keeps_each_tag(line: str) -> None:
+    transfer = MarkupTransfer(TranslateOptions(markup=True))
+    bad, good = transfer.translate([Request(line), Request("<b>a</b>")], in_reverse(True))
+    assert (bad.is_malformed, good.is_malformed, good.best.text) == (True, False, "<b>a</b>")
+    assert sorted(TAG.findall(bad.best.text)) == sorted(TAG.findall(line))
+
+
+def test_nesting_of_real_depth_is_kept() -> None:
+    line = "<b>" * 90 + "x" + "</b>" * 90
+    masked = mask_markup(line)
+    assert masked is not None
+    assert reinsert_markup(masked, "y", [(0, 0)], escape_markup) == line.replace("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "spans"),
+    [
+        (("(?P<x>a)", "(?P<x>b)"), ["a", "b", "a"]),
+        (("(?i)A", "B"), ["a", "a"]),
+        ((r"(a)x\1", r"(b)x\1", r"(b)\1"), []),
+        ((r"\d+", r"\d+ kg", "kg"), ["10 kg", "7"]),
+        ((r"(?i)KG\b", r"x*", r"\w(?= )"), ["b", "a", "0", "kg"]),
+    ],
+)
+def test_each_protected_pattern_is_searched_for_on_its_own(patterns: Sequence[str], spans: list[str]) -> None:
+    text = "ab a 10 kg 7"
+    find = find_protected(patterns)
+    assert find is not None
+    assert [text[start:end] for start, end in find(text)] == spans
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(", "a{99999999999}", "(((a{1000}){1000}){1000}){1000}", "(" * 5000 + ")" * 5000, "*", "[b-a]", "(?<=a*)(b"],
+)
+def test_invalid_or_too_large_pattern_is_a_recipe_error(pattern: str) -> None:
+    with pytest.raises(RecipeError, match=r"^--protect "):
+        MarkupTransfer(TranslateOptions(protect=("a", pattern)))
+
+
+def test_common_patterns_are_not_too_large() -> None:
+    group = "[0-9a-fA-F]{1,4}"
+    long = "|".join(f"({group}:){{1,{count}}}(:{group}){{1,{8 - count}}}" for count in range(1, 8))
+    MarkupTransfer(TranslateOptions(protect=(long, r"\{\d{1,3}\}", "[-a-z0-9@:%._+~#=]{1,256}\\.[a-z]{1,63}")))
+
+
+def test_search_for_a_protected_pattern_is_bounded_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmt_cli.decoding.markup.transfer._MAX_SECONDS", 0.05)
+    find = find_protected(["(?:a|aa)+(?:a|aa)+c"])
+    assert find is not None
+    with pytest.raises(RecipeError, match=r"^--protect "):
+        find("a" * 3000)
