@@ -1,5 +1,6 @@
 """Loading of models with their tokenizer and settings."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.checkpoints import read_tensors
-from nmt_cli.runs.directory import WEIGHTS, ModelFiles
+from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS, ModelFiles
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     """
     named = named_model(path)
     found = named.files
-    files.read_manifest(found.folder, ModelError)
-    config = _config(found)
+    manifest = files.read_manifest(found.folder, ModelError)
+    config = _config(found, manifest)
     tokenizer = Tokenizer.load(named.tokenizer)
     if config.vocabulary != vocabulary_spec(tokenizer):
         raise ModelError(f"{named.tokenizer}: does not match the model in {found.folder}, which has another vocabulary")
@@ -92,6 +93,14 @@ def parameter_shapes(settings: ModelSettings, vocabulary: VocabularySpec) -> dic
         return {name: tuple(weight.shape) for name, weight in build(settings, vocabulary).named_parameters()}
 
 
+def identity_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, str]:
+    """Return hashes of all that decides a checkpoint's output besides its weights and the settings of decoding."""
+    config = config_of(recipe, tokenizer).model_dump(
+        mode="json", exclude={"decoding", "evaluation"}, exclude_defaults=True
+    )
+    return {"config": hashlib.sha256(files.json_bytes(config)).hexdigest(), "tokenizer": tokenizer.fingerprint}
+
+
 def build_with_weights(
     settings: ModelSettings, vocabulary: VocabularySpec, weights: Mapping[str, Tensor], path: Path
 ) -> Model:
@@ -118,11 +127,20 @@ def check_weights(model: Model, weights: Mapping[str, Tensor], path: Path) -> No
             )
 
 
-def _config(found: ModelFiles) -> ModelConfig:
+def _config(found: ModelFiles, manifest: Mapping[str, Any]) -> ModelConfig:
+    """Read the configuration of a model; for a checkpoint, check that it is the one that it was trained with."""
     if found.standalone:
+        for name in (CONFIG, WEIGHTS, f"{TOKENIZER}/tokenizer.json"):
+            if name not in manifest["files"]:
+                raise ModelError(f"{found.folder / files.MANIFEST}: is damaged; it does not list {name}")
         return read_config(found.folder)
     assert found.run is not None
-    return config_of(load_recipe(found.run.resolved), Tokenizer.load(found.run.tokenizer))
+    recipe, tokenizer = load_recipe(found.run.resolved), Tokenizer.load(found.run.tokenizer)
+    identity, sources = identity_of(recipe, tokenizer), {"tokenizer": found.run.tokenizer, "config": found.run.resolved}
+    for key, source in sources.items():
+        if manifest.get(key, identity[key]) != identity[key]:
+            raise ModelError(f"{source}: has changed since {found.folder} was trained; restore it")
+    return config_of(recipe, tokenizer)
 
 
 class _SkipInitialization(TorchFunctionMode):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nmt_cli import __version__, files
 from nmt_cli.commands.launching import catch_stop_signals
-from nmt_cli.commands.loading import check_weights, config_of, vocabulary_spec
+from nmt_cli.commands.loading import check_weights, config_of, identity_of, vocabulary_spec
 from nmt_cli.commands.starting import start_from
 from nmt_cli.console import Reporter, command_line, duration
 from nmt_cli.data.prepared import Prepared
@@ -83,8 +83,9 @@ class TrainingRun:
             return
         changes = list[SettingChange]()
         if self._distributed.is_primary:
-            save, data = prepared.tokenizer.save, prepared.fingerprint
-            changes = begin(run, self._recipe, recipe_path, data, save, environment(), self._reporter)
+            identity = {"data": prepared.fingerprint, **identity_of(self._recipe, prepared.tokenizer)}
+            save = prepared.tokenizer.save
+            changes = begin(run, self._recipe, recipe_path, identity, save, environment(), self._reporter)
         limit_memory_growth()
         decoder = _validation_decoder(self._recipe, prepared, self._trainer.device)
         with catch_stop_signals(self._reporter) as received_signal:

@@ -7,6 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from nmt_cli.data.tokenizing.segmenters import SEGMENTERS, import_segmenter
 from nmt_cli.data.tokenizing.vocabulary import FACTORS, FactorValues, Vocabulary, are_factor_values, are_tag_ids
 from nmt_cli.errors import ModelError
@@ -186,8 +188,8 @@ class Tokenizer:
         if normalization not in NORMALIZATIONS:
             raise ModelError(f"{path}: normalization: {normalization!r} is unknown")
         try:
-            special_tokens = SpecialTokens(**special)
-        except TypeError as error:
+            special_tokens = TypeAdapter(SpecialTokens).validate_python(special)
+        except ValidationError as error:
             raise ModelError(f"{path}: special_tokens: must be {list(SpecialTokens.__annotations__)}") from error
         vocabularies = [_load_side(folder, name, side, special_tokens) for name, side in sides.items()]
         return cls(normalization, vocabularies[0], vocabularies[-1], FactorValues(factors))
@@ -209,7 +211,7 @@ def _load_side(folder: Path, name: str, side: Any, special_tokens: SpecialTokens
     entries = read_json(vocabulary, ModelError)
     if not isinstance(entries, list) or not all(isinstance(entry, str) and entry for entry in entries):
         raise ModelError(f"{vocabulary}: is not a list of strings that are not empty")
-    if not isinstance(side, dict) or side.get("segmenter") not in SEGMENTERS:
+    if not isinstance(side, dict) or str(side.get("segmenter")) not in SEGMENTERS:
         raise ModelError(f"{settings_path}: the segmenter of {name} is unknown")
     if not all(type(i) is int and 0 <= i < len(entries) for i in special_tokens.ids):
         raise ModelError(f"{settings_path}: its special tokens are not in {vocabulary}")

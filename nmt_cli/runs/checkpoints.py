@@ -15,6 +15,7 @@ from nmt_cli import console, files
 from nmt_cli.console import Reporter
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.runs.directory import OPTIMIZER, STATE, WEIGHTS, RunDirectory
+from nmt_cli.runs.journal import read_identity
 
 _FORMAT = 1
 _MAX_BYTES = 2**40
@@ -30,12 +31,13 @@ def save_checkpoint(
     """Write `step_N/`. A kill at any moment, or a full disk, leaves the earlier checkpoints intact."""
     if run.checkpoint(update).exists():
         return  # the same update gives the same bytes
+    identity = read_identity(run)
     try:
         with files.new_folder(run.checkpoint(update)) as folder:
             write_tensors(folder / WEIGHTS, model_state)
             write_tensors(folder / OPTIMIZER, optimizer_state)
             files.write_json(folder / STATE, dict(train_state))
-            files.write_manifest(folder, {"format": _FORMAT, "update": update})
+            files.write_manifest(folder, {"format": _FORMAT, "update": update, **identity})
     except ResourceError as error:
         saved = run.saved_updates()
         last = f"the last checkpoint is that of update {saved[-1]:,}" if saved else "there is no checkpoint yet"
@@ -46,8 +48,9 @@ def verify_checkpoint(run: RunDirectory, update: int) -> None:
     """Raise ModelError, with the file, unless the checkpoint is complete and was written at this update."""
     folder = run.checkpoint(update)
     manifest = files.read_manifest(folder, ModelError)
-    if manifest != {"format": _FORMAT, "update": update, "files": manifest["files"]}:
-        raise ModelError(f"{folder / files.MANIFEST}: is damaged, or is not a manifest of update {update:,}")
+    identity = {key: value for key, value in read_identity(run).items() if key in manifest}
+    if manifest != {"format": _FORMAT, "update": update, **identity, "files": manifest["files"]}:
+        raise ModelError(f"{folder / files.MANIFEST}: is damaged, or is not of update {update:,} of this run")
     for name in (WEIGHTS, OPTIMIZER, STATE):
         if name not in manifest["files"]:
             raise ModelError(f"{folder / files.MANIFEST}: is damaged; it does not list {name}")

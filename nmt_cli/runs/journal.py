@@ -129,6 +129,12 @@ def read_summary(run: RunDirectory) -> dict[str, Any]:
     return summary
 
 
+def read_identity(run: RunDirectory) -> dict[str, str]:
+    """Return the hashes of the run's configuration and tokenizer, which its checkpoints repeat; empty if unknown."""
+    summary = read_summary(run) if run.summary.is_file() else {}
+    return {key: str(summary[key]) for key in ("config", "tokenizer") if key in summary}
+
+
 def update_summary(run: RunDirectory, **changes: Any) -> None:
     """Change some entries of run.json."""
     summary = read_summary(run) if run.summary.is_file() else {}

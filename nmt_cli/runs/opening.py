@@ -60,14 +60,15 @@ def begin(
     run: RunDirectory,
     recipe: Recipe,
     recipe_path: Path,
-    data: str,
+    identity: Mapping[str, str],
     save_tokenizer: Callable[[Path], None],
     environment: Mapping[str, Any],
     reporter: Reporter,
 ) -> list[SettingChange]:
     """Write the files of a run that precede its first checkpoint; return the settings that a resumed run changes.
 
-    `data` is the fingerprint of the prepared data.
+    Args:
+        identity: Hashes of the prepared data, the model's configuration and the tokenizer.
     """
     before = read_summary(run) if run.summary.is_file() else {}
     changes = list[SettingChange]()
@@ -85,7 +86,7 @@ def begin(
         started=before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         command=["nmt", *sys.argv[1:]],
         folder=str(Path.cwd()),
-        data=data,
+        **identity,
         environment=dict(environment),
     )
     for unfinished in files.leftovers(run.checkpoints):

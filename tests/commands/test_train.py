@@ -289,6 +289,28 @@ def test_validation_score_equals_that_of_its_checkpoint(recipe: Path, decay: str
 
 @pytest.mark.slow
 @only_transformer
+def test_checkpoint_refuses_another_configuration_or_tokenizer(recipe: Path) -> None:
+    """Although every size fits: they would translate to nonsense."""
+    train(recipe, ["training.limits.updates=1"])
+    run = RunDirectory(Path("run"))
+    load_model(run.checkpoint(1))
+    vocabulary = next(run.tokenizer.glob("*.vocabulary.json"))
+    entries = json.loads(vocabulary.read_bytes())
+    swapped = json.dumps([*entries[:10], entries[11], entries[10], *entries[12:]])
+    for path, content in (
+        (run.resolved, run.resolved.read_text().replace("heads: 2", "heads: 4")),
+        (vocabulary, swapped),
+    ):
+        before = path.read_bytes()
+        path.write_text(content)
+        with pytest.raises(ModelError, match="resolved" if path == run.resolved else "tokenizer"):
+            load_model(run.checkpoint(1))
+        path.write_bytes(before)
+    load_model(run.checkpoint(1))
+
+
+@pytest.mark.slow
+@only_transformer
 def test_load_model_with_another_tokenizer_is_refused(recipe: Path) -> None:
     train(recipe)
     preprocess(load_recipe(recipe, ["tokenizer.vocabulary_size=24"]))
