@@ -32,11 +32,12 @@ def write_comparison(comparisons: Mapping[str, Comparison], runs: Mapping[str, P
 def render_comparison(comparisons: Mapping[str, Comparison], runs: Mapping[str, Path]) -> str:
     """Render the page as HTML."""
     names = list(dict.fromkeys(name for comparison in comparisons.values() for name in comparison.systems))
-    sections = [PageSection(name, "comparison.html.j2", _test_set(each)) for name, each in comparisons.items()]
+    colors = {name: index for index, name in enumerate(dict.fromkeys([*names, *runs]))}
+    sections = [PageSection(name, "comparison.html.j2", _test_set(each, colors)) for name, each in comparisons.items()]
     contents = {name: read_run(path) for name, path in runs.items()}
     if contents:
         tables = {"Cost": _costs(contents), "Different settings": _settings(contents)}
-        training = {"names": list(contents), "charts": _charts(contents), "tables": tables}
+        training = {"names": list(contents), "charts": _charts(contents, colors), "tables": tables}
         sections.append(PageSection("Training", "run_comparison.html.j2", training))
     page = render_html(
         "page.html.j2",
@@ -50,13 +51,13 @@ def render_comparison(comparisons: Mapping[str, Comparison], runs: Mapping[str, 
     return str(page)
 
 
-def _test_set(comparison: Comparison) -> dict[str, Any]:
+def _test_set(comparison: Comparison, colors: Mapping[str, int]) -> dict[str, Any]:
     metrics = dict.fromkeys(score.metric for score in comparison.scores)
     by_metric = [[score for score in comparison.scores if score.metric == metric] for metric in metrics]
     intervals = [[score for score in scores if score.interval] for scores in by_metric]
     return {
         "comparison": comparison,
-        "plots": [draw_intervals(scores) for scores in intervals if scores],
+        "plots": [draw_intervals(scores, colors) for scores in intervals if scores],
         "slice_metric": by_metric[0][0].name if by_metric else "",
         "slices": _slices(comparison, by_metric[0][0]) if by_metric else [],
         "max_lines": _MAX_LINES,
@@ -75,21 +76,22 @@ def _slices(
         yield part, scores, scores.index(best) if len(set(values)) > 1 else None
 
 
-def _charts(contents: Mapping[str, RunContents]) -> list[Markup]:
+def _charts(contents: Mapping[str, RunContents], colors: Mapping[str, int]) -> list[Markup]:
     """Plot the training loss and the validation metrics of the first validation set, with all runs in each chart."""
     histories = {name: run.history for name, run in contents.items() if run.history is not None}
     charts: dict[str, list[Curve]] = {}
     for name, history in histories.items():
         if "loss" in history.train:
             loss = history.train["loss"]
-            charts.setdefault("Training loss", []).append(Curve(name, loss.updates, loss.values))
+            charts.setdefault("Training loss", []).append(Curve(name, loss.updates, loss.values, color=colors[name]))
         first_set = next(iter(history.valid.values()), {})
         for metric, series in first_set.items():
             if metric != "num_not_improved":
                 title = f"Validation {METRIC_NAMES.get(metric, metric)}"
-                charts.setdefault(title, []).append(Curve(name, series.updates, series.values, has_dots=True))
+                curve = Curve(name, series.updates, series.values, has_dots=True, color=colors[name])
+                charts.setdefault(title, []).append(curve)
     last = max((history.last_update for history in histories.values()), default=0)
-    return [draw_curves(CurveChart(title, curves), last) for title, curves in charts.items()]
+    return [draw_curves(CurveChart(title, curves, has_legend=True), last) for title, curves in charts.items()]
 
 
 def _settings(contents: Mapping[str, RunContents]) -> list[tuple[str, list[str]]]:

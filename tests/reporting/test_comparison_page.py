@@ -79,3 +79,12 @@ def test_write_comparison_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ResourceError):
         write_comparison({"test": make_comparison()}, {}, tmp_path / "page.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_colour_belongs_to_the_system_not_to_its_place_in_a_chart(fake_run: FakeRun) -> None:
+    """The first system has no curves, so the second is alone in the charts."""
+    page = render_comparison({"test": make_comparison()}, {"second": fake_run.path})
+    charts = page[page.index(">Training loss<") :]
+    assert 'class="line s2"' in charts
+    assert 'class="line s1"' not in charts
+    assert re.search(r"Training loss.{0,200}second", charts[:600], re.DOTALL)

@@ -1,8 +1,11 @@
 """Axes of plots: mapping of values to pixels, and round tick values."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+_UNITS = [("G", 1e10, 1e9), ("M", 1e7, 1e6), ("k", 1e4, 1e3)]
+"""Unit, smallest largest tick for which it is used, and its value."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,9 @@ class Axis:
 
     def ticks(self, unit: str = "") -> list[Tick]:
         """Return ticks at round values."""
-        return [Tick(self.to_pixel(value), f"{format_tick(value)}{unit}") for value in self.tick_values()]
+        values = self.tick_values()
+        texts = format_ticks(values) if not self.is_logarithmic else [f"{value:g}" for value in values]
+        return [Tick(self.to_pixel(value), f"{text}{unit}") for value, text in zip(values, texts, strict=True)]
 
     def tick_values(self) -> list[float]:
         """Return three to seven round values along the axis."""
@@ -68,18 +73,21 @@ def exact_axis(low: float, high: float, start: float, end: float) -> Axis:
     return Axis(low, high if high > low else low + 1, start, end)
 
 
-def format_tick(value: float) -> str:
-    """Format a number in a few characters: 12, 1.5k, 2M, 3e-05."""
-    size = abs(value)
-    if size == 0:
-        return "0"
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if size >= limit and (limit > 1e3 or size >= 1e4 or value % 1000 == 0):
-            return f"{value / limit:.3g}{unit}" if size < 1e15 else f"{value:.1e}"
-    if size < 1e-3:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
-    return f"{value:.4g}"
+def format_ticks(values: Sequence[float]) -> list[str]:
+    """Format the ticks of an axis alike, in one unit and with equally many decimals.
+
+    >>> format_ticks([0, 500, 1000, 1500]), format_ticks([0, 5000, 10000]), format_ticks([0, 0.5, 1])
+    (['0', '500', '1,000', '1,500'], ['0', '5k', '10k'], ['0', '0.5', '1.0'])
+    """
+    largest = max(map(abs, values), default=0.0)
+    exponent = math.floor(math.log10(largest)) if largest else 0
+    unit, scale = next(((unit, scale) for unit, limit, scale in _UNITS if largest >= limit), ("", 1.0))
+    if largest and (largest < 1e-3 or largest >= 1e15):
+        unit, scale = f"e{exponent}", 10.0**exponent
+    scaled = [value / scale for value in values]
+    is_exact = (all(abs(round(each, digits) - each) < 1e-6 * largest / scale for each in scaled) for digits in range(6))
+    decimals = next((digits for digits, exact in enumerate(is_exact) if exact), 6)
+    return [f"{each:,.{decimals}f}{unit}" if each else "0" for each in scaled]
 
 
 def _multiples(interval: float, low: float, high: float) -> list[float]:

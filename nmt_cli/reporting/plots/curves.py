@@ -9,8 +9,8 @@ from markupsafe import Markup
 from nmt_cli.reporting.plots.axes import Axis, exact_axis, fit_axis, logarithmic_axis
 from nmt_cli.reporting.rendering import render_html
 
-WIDTH, HEIGHT = 420, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 408, 12, 200
+WIDTH, HEIGHT = 420, 248
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 408, 12, 200
 _MAX_DOTS = 60
 """Curves with more points are drawn without dots."""
 _MIN_LOG_RATIO = 50
@@ -28,6 +28,8 @@ class Curve:
     values: Sequence[float | None]
     has_dots: bool = False
     """Whether to mark the points, if they are few."""
+    color: int = 0
+    """Index of the colour, the same for the same thing in all charts of a page."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class CurveChart:
     """Whether the vertical axis may be logarithmic if the values are skewed."""
     note: str = ""
     """Text below the figure."""
+    has_legend: bool = False
+    """Whether to name the curve even if there is only one."""
+    unit: str = ""
+    """Title of the vertical axis."""
 
 
 def draw_curves(chart: CurveChart, last_update: int = 0) -> Markup:
@@ -73,6 +79,8 @@ def draw_curves(chart: CurveChart, last_update: int = 0) -> Markup:
         frame=(_LEFT, _RIGHT, _TOP, _BOTTOM),
         columns=x.ticks(),
         rows=y.ticks(),
+        x_title="update",
+        y_title=chart.unit,
         x=x,
         y=y,
         curves=[_draw_curve(curve, x, y) for curve in chart.curves],

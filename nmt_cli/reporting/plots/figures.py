@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 420
 """Width in pixels of histograms and interval figures."""
-_HISTOGRAM_HEIGHT = 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 408, 12, 180
+_HISTOGRAM_HEIGHT = 228
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 408, 12, 180
 _MAX_BINS = 40
 _SHOWN_QUANTILE = 0.999
 """Lengths up to this quantile are drawn; the note gives the number of longer ones."""
@@ -24,9 +24,11 @@ _INTERVAL_LEFT, _INTERVAL_TOP, _ROW_HEIGHT = 12, 10, 42
 _CELL_SIZE = 18
 _LETTER_WIDTH = 7.2
 """Approximate pixels of a letter of the labels."""
-_MAX_LABEL_LENGTH = 16
-_MIN_WEIGHT = 1 / 64
-"""Smaller weights are not drawn because they would be invisible."""
+_MAX_LABEL_LENGTH, _MAX_SYSTEM_LENGTH = 16, 28
+_MIN_OPACITY = 0.08
+"""Of the smallest weight that is drawn, which can still be seen."""
+_MIN_FRACTION = 1 / 32
+"""Weights below this fraction of the largest are not drawn."""
 
 
 def draw_histogram(title: str, unit: str, lengths: Mapping[str, Mapping[int, int]]) -> Markup:
@@ -54,6 +56,8 @@ def draw_histogram(title: str, unit: str, lengths: Mapping[str, Mapping[int, int
         frame=(_LEFT, _RIGHT, _TOP, _BOTTOM),
         columns=x.ticks(),
         rows=y.ticks("%"),
+        x_title=f"length in {unit}",
+        y_title="lines",
         series=series,
         num_longer=longer,
         max_shown=bins * width - 1,
@@ -90,8 +94,12 @@ def _quantile(counts: Mapping[int, int], fraction: float) -> int:
     return 0
 
 
-def draw_intervals(scores: Sequence["SystemScore"]) -> Markup:
-    """Draw a row per system: a dot for the score, whiskers for the interval. All scores are by one metric."""
+def draw_intervals(scores: Sequence["SystemScore"], colors: Mapping[str, int]) -> Markup:
+    """Draw a row per system: a dot for the score, whiskers for the interval. All scores are by one metric.
+
+    Args:
+        colors: Index of the colour of each system.
+    """
     intervals = [score.interval for score in scores if score.interval]
     x = fit_axis(
         [*(score.value for score in scores), *(end for each in intervals for end in (each.low, each.high))],
@@ -102,6 +110,8 @@ def draw_intervals(scores: Sequence["SystemScore"]) -> Markup:
     return render_html(
         "intervals.svg.j2",
         scores=scores,
+        labels=[_shorten(score.system, _MAX_SYSTEM_LENGTH) for score in scores],
+        colors=[colors[score.system] for score in scores],
         width=_WIDTH,
         height=bottom + 26,
         frame=(_INTERVAL_LEFT, _RIGHT, _INTERVAL_TOP, bottom),
@@ -124,8 +134,11 @@ class AttentionMap:
 
 def draw_attention(attention: AttentionMap) -> Markup:
     """Draw a figure with source subwords from left to right and target subwords from top to bottom."""
-    source, target = ([_label(piece) for piece in side] for side in (attention.source, attention.target))
+    source, target = (
+        [_shorten(piece, _MAX_LABEL_LENGTH) for piece in side] for side in (attention.source, attention.target)
+    )
     left, top = (round(_LETTER_WIDTH * max(map(len, side), default=0)) + 10 for side in (target, source))
+    max_weight = max((weight for row in attention.weights for weight in row), default=0.0) or 1.0
     return render_html(
         "heatmap.svg.j2",
         attention=attention,
@@ -134,11 +147,13 @@ def draw_attention(attention: AttentionMap) -> Markup:
         left=left,
         top=top,
         cell=_CELL_SIZE,
-        min_weight=_MIN_WEIGHT,
+        max_weight=max_weight,
+        opacity=lambda weight: _MIN_OPACITY + (1 - _MIN_OPACITY) * weight / max_weight,
+        min_weight=_MIN_FRACTION * max_weight,
         width=left + _CELL_SIZE * len(source) + 4,
         height=top + _CELL_SIZE * len(target) + 4,
     )
 
 
-def _label(piece: str) -> str:
-    return piece if len(piece) <= _MAX_LABEL_LENGTH else piece[: _MAX_LABEL_LENGTH - 1] + "…"
+def _shorten(text: str, max_length: int) -> str:
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"

@@ -41,7 +41,14 @@ def read_run(path: Path) -> RunContents:
     summary = read_summary(run)
     recipe = _try_read(lambda: load_recipe(run.resolved), problems)
     history = _try_read(lambda: read_journal(run.metrics), problems)
-    return RunContents(run, summary, recipe, history, read_evaluations(run, problems.append), problems)
+    evaluations = sorted(read_evaluations(run, problems.append), key=lambda each: _rank(each.name, recipe))
+    return RunContents(run, summary, recipe, history, evaluations, problems)
+
+
+def _rank(name: str, recipe: Recipe | None) -> tuple[int, int]:
+    """Sort the test sets of the recipe first, in its order, then validation sets, then those of single checkpoints."""
+    test_sets = list(recipe.data.test) if recipe else []
+    return int("@" in name), test_sets.index(name) if name in test_sets else len(test_sets)
 
 
 def _try_read(read: Callable[[], _Read], problems: list[str]) -> _Read | None:

@@ -20,7 +20,9 @@ def key_figures(contents: RunContents) -> list[Fact]:
     """Return the figures at the top of the page, most important first."""
     recipe, history, summary = contents.recipe, contents.history, contents.summary
     figures = [Fact("status", str(summary.get("status", "unknown")))]
-    for evaluation in [each for each in contents.evaluations if not each.is_stale][:2]:
+    current = [each for each in contents.evaluations if not each.is_stale and "@" not in each.name]
+    tested = [each for each in current if recipe is None or each.name in recipe.data.test]
+    for evaluation in (tested or current)[:2]:
         for score in evaluation.scores[:1]:
             interval = "" if score.low is None or score.high is None else f"{score.low:.1f} to {score.high:.1f}"
             figures.append(Fact(f"{score.name} on {evaluation.name}", f"{score.value:.2f}", interval))

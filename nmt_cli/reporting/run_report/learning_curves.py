@@ -66,46 +66,46 @@ def _charts(history: History, best: BestValidation | None) -> list[CurveChart]:
     losses = [_curve("training", train["loss"])] if "loss" in train else []
     note = _LOSS_NOTE if losses else ""
     metrics = dict.fromkeys(name for series in history.valid.values() for name in series)  # in the journal's order
-    charts = [CurveChart("Loss", losses + _validation_curves(history, "loss"), _best_marker(best, "loss"), note=note)]
+    losses += _validation_curves(history, "loss")
+    charts = [CurveChart("Loss", losses, _best_marker(best, "loss"), note=note, unit="nats per subword")]
     for name in metrics:
         if name not in ("loss", "num_not_improved"):
             curves = _validation_curves(history, name)
-            charts.append(CurveChart(METRIC_NAMES.get(name, name), curves, _best_marker(best, name)))
-    for name, (title, factor) in _TRAINING_CHARTS.items():
+            charts.append(CurveChart(METRIC_NAMES.get(name, name), curves, _best_marker(best, name), has_legend=True))
+    for name, (title, factor, unit) in _TRAINING_CHARTS.items():
         if name in train:
             is_norm = name == "gradient_norm"
             curves = [_curve(title[0].lower() + title[1:], train[name], factor)]
-            charts.append(CurveChart(title, curves, _best_marker(best, ""), not is_norm, may_be_logarithmic=is_norm))
+            charts.append(CurveChart(title, curves, _best_marker(best, ""), not is_norm, is_norm, unit=unit))
     return charts
 
 
 _LOSS_NOTE = (
-    "In nats per subword; perplexity is e to the power of the loss."
-    " Training loss includes dropout and all regularisation of the recipe."
+    "Perplexity is e to the power of the loss. Training loss includes dropout and all regularisation of the recipe."
 )
 _TRAINING_CHARTS = {
-    "learning_rate": ("Learning rate", 1.0),
-    "gradient_norm": ("Gradient norm", 1.0),
-    "target_tokens_per_second": ("Target subwords per second", 1.0),
-    "model_flops_utilization": ("Model FLOPs utilization (%)", 100.0),
-    "data_wait_fraction": ("Time waiting for data (%)", 100.0),
-    "memory_bytes": ("Memory (GiB)", 2.0**-30),
+    "learning_rate": ("Learning rate", 1.0, ""),
+    "gradient_norm": ("Gradient norm", 1.0, ""),
+    "target_tokens_per_second": ("Training speed", 1.0, "target subwords per second"),
+    "model_flops_utilization": ("Model FLOPs utilization", 100.0, "%"),
+    "data_wait_fraction": ("Time waiting for data", 100.0, "%"),
+    "memory_bytes": ("Peak memory", 2.0**-30, "GiB"),
 }
-"""Title of the chart of each quantity in the journal, and factor of its values."""
+"""Title of the chart of each quantity in the journal, factor of its values, and unit."""
 
 
 def _validation_curves(history: History, metric: str) -> list[Curve]:
     needs_prefix = len(history.valid) > 1 or metric == "loss"
     return [
-        _curve(f"validation {name}" if needs_prefix else name, series[metric], has_dots=True)
-        for name, series in history.valid.items()
+        _curve(f"validation {name}" if needs_prefix else name, series[metric], has_dots=True, color=color)
+        for color, (name, series) in enumerate(history.valid.items(), 1)
         if metric in series
     ]
 
 
-def _curve(label: str, series: Series, factor: float = 1.0, has_dots: bool = False) -> Curve:
+def _curve(label: str, series: Series, factor: float = 1.0, has_dots: bool = False, color: int = 0) -> Curve:
     values = [None if value is None else factor * value for value in series.values]
-    return Curve(label, series.updates, values, has_dots)
+    return Curve(label, series.updates, values, has_dots, color)
 
 
 def _best_marker(best: BestValidation | None, metric: str) -> BestMarker | None:

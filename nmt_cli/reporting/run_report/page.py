@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmt_cli import files
+from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.plots.figures import AttentionMap, draw_attention
 from nmt_cli.reporting.rendering import PageSection, empty_section, render_html
 from nmt_cli.reporting.run_report import RunContents
@@ -36,7 +37,7 @@ def render_run_report(contents: RunContents, attention: AttentionMaps, lines: Se
         learning_curves_section(contents),
         training_data_section(contents),
         samples_section(contents, lines),
-        _attention_section(attention),
+        _attention_section(attention, contents.recipe),
         environment_section(contents),
         recipe_section(contents.run),
     ]
@@ -53,7 +54,9 @@ def render_run_report(contents: RunContents, attention: AttentionMaps, lines: Se
     return str(page)
 
 
-def _attention_section(attention: AttentionMaps) -> PageSection:
+def _attention_section(attention: AttentionMaps, recipe: Recipe | None) -> PageSection:
     if not attention.maps:
         return empty_section("Attention", attention.reason or "No attention was computed.")
-    return PageSection("Attention", "attention.html.j2", [draw_attention(each) for each in attention.maps])
+    has_heads = recipe is None or recipe.model.architecture != "rnn"
+    maps = [draw_attention(each) for each in attention.maps]
+    return PageSection("Attention", "attention.html.j2", {"maps": maps, "has_heads": has_heads})

@@ -3,10 +3,11 @@
 import math
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.reporting.plots.axes import exact_axis, fit_axis, format_tick, logarithmic_axis
+from nmt_cli.reporting.plots.axes import exact_axis, fit_axis, format_ticks, logarithmic_axis
 
 NUMBERS = st.floats(min_value=-1e12, max_value=1e12, allow_subnormal=False).map(lambda value: round(value, 6))
 
@@ -26,13 +27,7 @@ def test_fit_axis_has_two_to_nine_ticks(values: list[float]) -> None:
 def test_ticks_are_round() -> None:
     assert fit_axis([0.3, 41.2], 0, 1).tick_values() == [0, 10, 20, 30, 40, 50]
     assert exact_axis(0, 5000, 0, 1).tick_values() == [0, 1000, 2000, 3000, 4000, 5000]
-    assert [format_tick(tick) for tick in fit_axis([0, 0.002], 0, 1).tick_values()] == [
-        "0",
-        "5e-4",
-        "0.001",
-        "0.0015",
-        "0.002",
-    ]
+    assert format_ticks(fit_axis([0, 0.002], 0, 1).tick_values()) == ["0", "0.0005", "0.0010", "0.0015", "0.0020"]
 
 
 def test_fit_axis_of_no_values_and_equal_values() -> None:
@@ -49,6 +44,19 @@ def test_logarithmic_axis_spaces_powers_of_ten_equally() -> None:
     assert axis.tick_values() == [0.01, 0.1, 1, 10, 100]
 
 
-def test_format_tick() -> None:
-    shown = {0: "0", 12: "12", 0.25: "0.25", 1000: "1k", 1500: "1500", 15000: "15k", 2_000_000: "2M", 3e-5: "3e-5"}
-    assert {value: format_tick(value) for value in shown} == shown
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0, 12], "0 12"),
+        ([0, 0.25, 0.5], "0 0.25 0.50"),
+        ([0, 500, 1000, 1500], "0 500 1,000 1,500"),
+        ([0, 5000, 10000, 12500], "0 5.0k 10.0k 12.5k"),
+        ([0, 1e7, 2e7], "0 10M 20M"),
+        ([-5, 0, 5], "-5 0 5"),
+        ([0, 5e-5, 1e-4], "0 0.5e-4 1.0e-4"),
+        ([1e20, 2e20], "1e20 2e20"),
+        ([], ""),
+    ],
+)
+def test_ticks_of_an_axis_have_one_form(values: list[float], shown: str) -> None:
+    assert " ".join(format_ticks(values)) == shown

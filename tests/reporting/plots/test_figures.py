@@ -39,11 +39,11 @@ def test_draw_histogram_of_few_or_no_values(lengths: dict[str, dict[int, int]]) 
 def test_attention_has_a_cell_for_each_visible_weight() -> None:
     svg = draw_attention(AttentionMap(3, ["▁a", "▁b"], ["▁c", "</s>"], [[0.9, 0.1], [0.001, 0.999]]))
     cells = [(rect.attrib["fill-opacity"], rect[0].text) for rect in parsed(svg).iter("rect")]
-    assert cells == [("0.90", "▁c ← ▁a: 0.90"), ("0.10", "▁c ← ▁b: 0.10"), ("1.00", "</s> ← ▁b: 1.00")]
+    assert cells == [("0.91", "▁c ← ▁a: 0.90"), ("0.17", "▁c ← ▁b: 0.10"), ("1.00", "</s> ← ▁b: 1.00")]
 
 
 def test_intervals_show_score_and_bounds() -> None:
-    svg = draw_intervals([make_score("a", 37.2, 35.6, 38.8), make_score("b", 0.5, 0.25, 0.75)])
+    svg = draw_intervals([make_score("a", 37.2, 35.6, 38.8), make_score("b", 0.5, 0.25, 0.75)], {"a": 0, "b": 1})
     parsed(svg)
     assert "a: 37.20 (35.60 to 38.80)" in svg
     assert "b: 0.5000 (0.2500 to 0.7500)" in svg
@@ -53,7 +53,7 @@ def test_figures_escape_untrusted_text() -> None:
     svgs = [
         draw_histogram(HOSTILE, HOSTILE, {HOSTILE: {1: 1}}),
         draw_attention(AttentionMap(1, [HOSTILE], [HOSTILE], [[1.0]])),
-        draw_intervals([make_score(HOSTILE, 1, 0, 2, HOSTILE)]),
+        draw_intervals([make_score(HOSTILE, 1, 0, 2, HOSTILE)], {HOSTILE: 0}),
     ]
     for svg in svgs:
         assert not list(parsed(svg).iter("script"))

@@ -16,6 +16,7 @@ from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.reporting.plots.figures import AttentionMap
 from nmt_cli.reporting.run_report import page as page_module
 from nmt_cli.reporting.run_report import read_run
+from nmt_cli.reporting.run_report.environment import key_figures
 from nmt_cli.reporting.run_report.page import AttentionMaps, render_run_report, write_run_report
 
 NO_ATTENTION = AttentionMaps()
@@ -78,7 +79,8 @@ def test_report_has_all_sections(fake_run: FakeRun) -> None:
     assert "38.25" in sections["scores"]
     assert "36.50 to 40.00" in sections["scores"]
     assert "nrefs:1|tok:13a" in sections["scores"]
-    for title in ("Loss", "BLEU", "chrF", "Learning rate", "Gradient norm", "Target subwords per second", "Memory"):
+    charts = ["Loss", "BLEU", "chrF", "Learning rate", "Gradient norm", "target subwords per second", "Peak memory"]
+    for title in charts:
         assert title in sections["learning-curves"]
     assert "best 30" in sections["learning-curves"]
     assert "update 200" in sections["learning-curves"]
@@ -342,3 +344,31 @@ def test_very_long_sentences_are_shortened(fake_run: FakeRun) -> None:
 def test_data_section_rejects_data_with_another_fingerprint(fake_run: FakeRun, tmp_path: Path) -> None:
     other = write_run(tmp_path / "runs" / "other", data="another fingerprint")
     assert "no longer the data" in report(other).sections["data"]
+
+
+def test_evaluations_of_checkpoints_are_folded_and_come_last(fake_run: FakeRun) -> None:
+    fake_run.evaluate("dev", [sentence(1, "a", "b")])
+    fake_run.evaluate("another@step_5", [sentence(1, "a", "b")])
+    page = render_run_report(read_run(fake_run.path), NO_ATTENTION)
+    assert re.findall(r"<summary>([^:<]*)", page) == ["another@step_5"] * 2
+    scores = parse_page(page).sections["scores"]
+    assert scores.index("test") < scores.index("dev") < scores.index("another@step_5")
+
+
+def test_figures_at_the_top_are_scores_of_test_sets(fake_run: FakeRun) -> None:
+    fake_run.evaluate("dev", [sentence(1, "a", "b")])
+    names = [fact.name for fact in key_figures(read_run(fake_run.path))]
+    assert names[:3] == ["status", "BLEU on test", "best BLEU on dev"]
+
+
+@pytest.mark.parametrize(("architecture", "has_heads"), [("transformer", True), ("rnn", False)])
+def test_attention_text_fits_the_architecture(architecture: str, has_heads: bool, fake_run: FakeRun) -> None:
+    text = fake_run.run.resolved.read_text()
+    start, end = text.index("model:\n"), text.index("training:\n")
+    fake_run.run.resolved.write_text(
+        f"{text[:start]}model: {{architecture: {architecture}, preset: tiny}}\n{text[end:]}"
+    )
+    maps = AttentionMaps([AttentionMap(1, ["a"], ["b"], [[0.02]])])
+    section = parse_page(render_run_report(read_run(fake_run.path), maps)).sections["attention"]
+    assert ("heads" in section) == has_heads
+    assert "0.02" in section  # the scale
