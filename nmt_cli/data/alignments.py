@@ -16,7 +16,7 @@ import numpy as np
 from nmt_cli.data.arrays import Array, Booleans, Integers, RaggedArray, enumerate_ranges, starts_of
 from nmt_cli.data.preparation.shard_files import ALIGNMENT
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.text.lines import INVISIBLE
+from nmt_cli.text.normalization import INVISIBLE
 
 _LINK = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _WORD = re.compile(r"[^ \t]+")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nmt_cli.data.context import sliding_window
 from nmt_cli.decoding.constraints.glossary import GlossaryEntry, TermMode
-from nmt_cli.decoding.segments import is_blank
+from nmt_cli.text.normalization import is_blank
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from nmt_cli.text.normalization import one_line
+from nmt_cli.text.normalization import is_blank, one_line
 from nmt_cli.text.word_boundaries import graphemes
 
 DEFAULT_MAX_TOKENS = 200
@@ -78,11 +78,6 @@ def join_segments(line: str, segments: Sequence[Segment], texts: Sequence[str]) 
     """Join the translations of a line's segments with the white space between the segments."""
     gaps = ["", *(one_line(line[one.end : other.start]) for one, other in pairwise(segments))]
     return "".join(gap + text for gap, text in zip(gaps, texts, strict=bool(segments)))
-
-
-def is_blank(text: str) -> bool:
-    """Return whether a text has no visible character, only spaces, controls and formats such as U+200B."""
-    return all(unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf") for character in text)
 
 
 def _split_if_too_long(

@@ -1,5 +1,6 @@
 """Export of a Transformer to CTranslate2, an inference engine in C++ (Klein et al. 2020)."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from torch import Tensor
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.errors import ModelError, ResourceError
+from nmt_cli.interop.export_proof import prove_scores, prove_text
 from nmt_cli.models.contract import Model
 from nmt_cli.models.positions import sinusoidal_encoding
 from nmt_cli.models.transformer_layers import GATES, norm_epsilon
 from nmt_cli.recipe.model import LearnedPositions, RelativePositions, SinusoidalPositions, TransformerSettings
+from nmt_cli.text import normalization
 
 MAX_POSITIONS = 2048
 """Size of the table of sinusoidal positions: CTranslate2 refuses longer sentences."""
@@ -24,14 +27,14 @@ MAX_POSITIONS = 2048
 _ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "silu": "SWISH"}
 
 _GUIDE = Path(__file__).with_name("ctranslate2_guide.md.j2")
-"""Longer normalisations are imported from nmt there, since any difference costs quality."""
 
 
 def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
-    """Write a model in fp32 into a folder, with its SentencePiece models and a guide, README.md.
+    """Write a model in fp32 into a folder, with its SentencePiece models, normalisation and a guide, README.md.
 
     Raises:
-        ModelError: CTranslate2 does not support the model, its tokenizer or one of its parameters.
+        ModelError: CTranslate2 does not support the model, its tokenizer or one of its parameters, or gives other
+            tokens or probabilities.
         ResourceError: CTranslate2 is not installed.
     """
     specs = _import_specs()
@@ -63,7 +66,10 @@ def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
     spec.save(str(folder))
     for name, segmenter in zip(("source.spm", "target.spm"), segmenters, strict=True):
         (folder / name).write_bytes(segmenter.sentencepiece_model or b"")
+    shutil.copyfile(normalization.__file__, folder / "normalization.py")
     (folder / "README.md").write_text(_guide(tokenizer, source, target), encoding="utf-8")
+    prove_text(folder, tokenizer, source, target)
+    prove_scores(folder, model, source, target)
 
 
 def _guide(tokenizer: Tokenizer, source: list[str], target: list[str]) -> str:

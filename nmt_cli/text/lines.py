@@ -21,13 +21,6 @@ BOM = b"\xef\xbb\xbf"
 
 _ESCAPED_CATEGORIES = {"Cc", "Cf", "Zl", "Zp", "Cs"}
 _JOINERS = "\u200c\u200d"  # part of words and of emoji
-INVISIBLE = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + "\x00\u200b\ufeff"
-"""White space, NUL, zero-width spaces and byte order marks."""
-
-
-def is_blank(line: str) -> bool:
-    """Return whether a line has no visible characters."""
-    return not line.strip(INVISIBLE)
 
 
 def read_lines(path: Path) -> Iterator[str]:

@@ -3,15 +3,18 @@
 They apply to both sides, so a translation can never contain what its normalisation replaces. The default therefore
 keeps everything that is visible: NFC decomposes letters of Bengali, Hindi and Hebrew, and NFKC turns 10² into 102, `，`
 into `,` and one vowel of Thai and Lao into two characters.
+
+Exports contain a copy of this file, so it imports nothing from nmt.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable
 
-from nmt_cli.text.lines import INVISIBLE
-
 _LINE_BREAKS = re.compile("[\x00\n\x0b\x0c\r\x1c\x1d\x1e\x85\u2028\u2029]")
+INVISIBLE = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + "\x00\u200b\ufeff"
+"""White space, NUL, zero-width spaces and byte order marks."""
+_BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cc", "Cf")
 _SPACES = re.compile("[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 _SEPARATORS = re.compile("[\x00-\x1f\x7f-\x9f\u200b]")
 _SEGMENTER_SPACE = "\u2581"
@@ -26,6 +29,11 @@ _PLAIN = str.maketrans(dict.fromkeys(_DOUBLE, '"') | dict.fromkeys(_SINGLE, "'")
 _SPECIAL = (*_DOUBLE, *_SINGLE, *_DASHES, *"´″‶\u00ad")
 _WIDE_DASHES = str.maketrans(dict.fromkeys("—―", " - ") | {"`": "'"})
 _SIGNS = ("(", ")", "`", "''", " %", " :", " ;", " ?", " !")
+
+
+def is_blank(text: str) -> bool:
+    """Return whether a text has no visible character, only spaces, controls and formats such as U+200B."""
+    return all(unicodedata.category(character) in _BLANK_CATEGORIES for character in text)
 
 
 def one_line(text: str) -> str:

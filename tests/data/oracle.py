@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.text.lines import is_blank
-from nmt_cli.text.normalization import NORMALIZATIONS
+from nmt_cli.text.normalization import NORMALIZATIONS, is_blank
 
 
 @dataclass

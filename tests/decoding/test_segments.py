@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt_cli.decoding.segments import Segment, SegmentLimits, is_blank, join_segments, split_line
+from nmt_cli.decoding.segments import Segment, SegmentLimits, join_segments, split_line
+from nmt_cli.text.normalization import is_blank
 
 TEXTS = st.text(
     st.sampled_from("aab .,!?\u3002\u0301\u200d\u3000\u2028\t-\U0001f600\x00我") | st.characters(), max_size=60
@@ -92,11 +93,6 @@ def test_split_line_splits_a_long_sentence_evenly(text: str, longest: int, expec
 
 def test_split_line_prefers_sentences_to_parts_of_them() -> None:
     assert texts("One. Two and three are.", 19, 30) == ["One.", "Two and three are."]
-
-
-@pytest.mark.parametrize(("text", "blank"), [("\u200b\ufeff", True), (" \u2028\x00\u3000", True), ("\u0301", False)])
-def test_is_blank(text: str, blank: bool) -> None:
-    assert is_blank(text) == blank
 
 
 @pytest.mark.parametrize(("text", "gap"), [("Ja.  \u3000Nein.", "  \u3000"), ("去。来。", ""), ("A!\x85 B.", "  ")])

@@ -24,6 +24,7 @@ from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.interop.ctranslate2 import export, token_names
+from nmt_cli.interop.export_proof import prove_scores
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.recipe.data import TokenizerSettings
@@ -34,6 +35,16 @@ from nmt_cli.text.normalization import NORMALIZATIONS
 inputs = ModelInputs.from_ids
 
 WORDS = ["".join(letters) for letters in product("bdgk", "aeiou", "lmnr", ("", "s", "ton"))]
+ODD_LINES = (
+    "\u200bba\u200bdan",
+    "\ufeffba dan",
+    "\x01ba\x01dan",
+    "▁ba▁dan",
+    " ba  dan ",
+    "ba\xa0dan\u3000",
+    "e\u0301 ﬁ",
+    "",
+)
 LINES = [" ".join(WORDS[first::17]) for first in range(60)]
 ALL = {
     f"{place}-{norm}-{positions}-{shared}-{activation}-{tying}": {
@@ -268,13 +279,38 @@ def test_guide_of_the_export_translates(
     export(model, tokenizer, tmp_path)
 
     program = (tmp_path / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
-    program = program.replace("A line to translate.", LINES[0]).replace("1000", "20")
+    program = (
+        program.replace("A line to translate.", '", "'.join([LINES[0], *ODD_LINES]))
+        .replace("1000", "10")
+        .replace("beam_size=5", "beam_size=1")
+    )
     printed = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     config = InferenceConfig(tags=SourceTags(tokenizer.source.tags, "de"))
-    expected = Translator(model, tokenizer, BeamSettings(max_length=20), torch.device("cpu"), config).translate(
-        [Request(LINES[0])]
-    )
-    assert printed.stdout == f"{next(expected).best.text}\n"
+    translator = Translator(model, tokenizer, BeamSettings(beam_size=1, max_length=10), torch.device("cpu"), config)
+    expected = translator.translate([Request(line) for line in [LINES[0], *ODD_LINES]])
+    assert printed.stdout == "".join(f"{each.best.text}\n" for each in expected)
+
+
+def test_export_that_does_not_agree_with_the_tokenizer_fails(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    model = decided(transformer(), tokenizer)
+    monkeypatch.setattr(tokenizer, "normalize", str.upper)
+
+    with pytest.raises(ModelError, match="SentencePiece"):
+        export(model, tokenizer, tmp_path)
+
+
+def test_export_with_other_probabilities_fails(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    model = decided(transformer(), tokenizer)
+    export(model, tokenizer, tmp_path)
+    with torch.no_grad():
+        model.encoder_norm.bias[0] += 1  # after the export
+
+    with pytest.raises(ModelError, match="log-probability"):
+        prove_scores(tmp_path, model, *token_names(tokenizer))
 
 
 def test_export_keeps_pieces_that_look_like_special_tokens(tmp_path: Path) -> None:

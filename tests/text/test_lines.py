@@ -10,7 +10,7 @@ import pytest
 
 from nmt_cli.errors import DataError
 from nmt_cli.text import lines as lines_module
-from nmt_cli.text.lines import decode_lines, is_blank, read_lines
+from nmt_cli.text.lines import decode_lines, read_lines
 
 SEPARATORS = ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"]
 
@@ -135,13 +135,3 @@ def test_decode_lines_does_not_wait_for_the_next_line() -> None:
             assert next(lines) == line
             assert not pipe.closed
         alarm.cancel()
-
-
-@pytest.mark.parametrize("line", ["", " ", "\xa0", "\u200b", "\x0c", "\t\u3000", "\ufeff", "\u2028"])
-def test_is_blank_ignores_invisible_characters(line: str) -> None:
-    assert is_blank(line)
-
-
-@pytest.mark.parametrize("line", ["a", " .", "0", "⁇", "\u0301"])
-def test_is_blank_notices_visible_characters(line: str) -> None:
-    assert not is_blank(line)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.text.normalization import NORMALIZATIONS, one_line
+from nmt_cli.text.normalization import NORMALIZATIONS, is_blank, one_line
 
 lines = st.text(st.characters(exclude_categories=["Cs"]))
 whitespace, nfc, nfkc, none = (NORMALIZATIONS[name] for name in ("whitespace", "nfc", "nfkc", "none"))
@@ -79,3 +79,13 @@ def test_result_has_no_line_breaks(normalize: object, line: str) -> None:
     assert callable(normalize)
     assert len((normalize(line) + "x").splitlines()) == 1
     assert "\x00" not in normalize(line)
+
+
+@pytest.mark.parametrize("line", ["", " ", "\xa0", "\u200b", "\x0c", "\t\u3000", "\ufeff", "\u2028", "\x00\u200d"])
+def test_is_blank_ignores_invisible_characters(line: str) -> None:
+    assert is_blank(line)
+
+
+@pytest.mark.parametrize("line", ["a", " .", "0", "⁇", "\u0301"])
+def test_is_blank_notices_visible_characters(line: str) -> None:
+    assert not is_blank(line)

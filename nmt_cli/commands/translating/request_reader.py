@@ -10,7 +10,8 @@ from nmt_cli.decoding.requests import Request, in_documents
 from nmt_cli.decoding.results import OUTPUT_KEYS
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.text.json_lines import JsonLineError, Member, parse_members
-from nmt_cli.text.lines import is_blank, read_lines
+from nmt_cli.text.lines import read_lines
+from nmt_cli.text.normalization import is_blank
 
 if TYPE_CHECKING:  # a process that only passes requests on needs no torch
     from nmt_cli.decoding.scoring.scorer import ScoringPair

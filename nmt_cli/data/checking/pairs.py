@@ -12,7 +12,7 @@ import numpy as np
 from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, Excerpt, Pair
 from nmt_cli.text.checks.scripts import base_language
-from nmt_cli.text.lines import is_blank
+from nmt_cli.text.normalization import is_blank
 
 LengthUnit = Literal["tokens", "characters"]
 BINS: dict[LengthUnit, tuple[int, ...]] = {

@@ -20,7 +20,7 @@ from nmt_cli.text.checks.checker import CJK_WEIGHT, is_far_longer
 from nmt_cli.text.checks.preserved import check_numbers, check_preserved, without_preserved
 from nmt_cli.text.checks.repetition import MAX_RUN_UNIT, MIN_RUN_COPIES, find_longer_run, find_repeated_phrase
 from nmt_cli.text.checks.scripts import base_language, script_of, scripts_of
-from nmt_cli.text.lines import is_blank
+from nmt_cli.text.normalization import is_blank
 
 
 class Empty:

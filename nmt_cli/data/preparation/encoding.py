@@ -25,7 +25,7 @@ from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import Context, Data
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.text.lines import is_blank
+from nmt_cli.text.normalization import is_blank
 
 Buffers = dict[str, bytes]
 """Content to append to the files of a shard, by name. Offsets are relative to the chunk and exclude the leading 0."""

@@ -13,9 +13,9 @@ from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.scoring.annotation import sum_word_scores, target_word_indices
 from nmt_cli.decoding.scoring.targets import TargetScores
 from nmt_cli.decoding.search.hypotheses import normalize_score
-from nmt_cli.decoding.segments import is_blank
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.recipe.decoding import SearchSettings
+from nmt_cli.text.normalization import is_blank
 
 MAX_SIDE_TOKENS = 2500
 """Subwords of a longer side are not scored: such a pair is no sentence with its translation."""

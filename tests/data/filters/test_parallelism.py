@@ -19,7 +19,7 @@ from nmt_cli.recipe.filters import (
 from nmt_cli.text.checks.checker import is_far_longer
 from nmt_cli.text.checks.preserved import check_numbers, check_preserved, without_preserved
 from nmt_cli.text.checks.repetition import check_repetition
-from nmt_cli.text.lines import is_blank
+from nmt_cli.text.normalization import is_blank
 
 NONE = HeldOutKeys.of()
 
