@@ -123,7 +123,7 @@ def _run(settings: dict[str, Any], options: argparse.Namespace, num_pairs: int, 
 def _nmt(folder: Path, *arguments: str) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (folder / "log").open("ab") as log:
-        command = ["nice", sys.executable, "-c", _NMT, *arguments]
+        command = ["nice", "-n", "3", sys.executable, "-c", _NMT, *arguments]
         subprocess.run(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log, check=True)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
-from nmt_cli.text.checks.scripts import base_language, scripts_of
+from nmt_cli.text.checks.scripts import base_language, script_of, scripts_of
 
 _MAX_LINES = 4000
 """Lines of each side that are read."""
@@ -48,19 +48,19 @@ _MIN_DISTINCT = 6
 """Minimum number of distinct function words of the identified language."""
 _MAX_RIVAL = 0.5
 """Maximum fraction of function words of any other language, relative to the identified one."""
+_MIN_SWAPPED, _MAX_SWAPPED = 20, 0.03
+"""Number of swapped pairs, and their fraction of those that show their languages, from which on they are reported."""
 _MIN_SCRIPT = 0.5
 """Minimum fraction of letters of the script of the language."""
 
 
 def check_languages(corpus: CorpusSample) -> list[DataFinding]:
     """Report sides that are swapped, or in another language or script than the recipe says."""
+    findings = _check_swapped(corpus)
+    if findings:
+        return findings
     sides = corpus.sides
     identified = {side: identify_language(sides[side]) for side in sides}
-    source, target = map(_table_code, corpus.languages)
-    if not _are_related(source, target) and (identified["source"], identified["target"]) == (target, source):
-        message = f"the sides are swapped: the source looks like {target}, the target like {source}"
-        return [DataFinding("error", "languages", corpus.name, message, "exchange source and target of this corpus")]
-    findings = []
     for side, code in zip(sides, corpus.languages, strict=True):
         found = identified[side]
         if found and _table_code(code) in _FUNCTION_WORDS and not _are_related(found, _table_code(code)):
@@ -69,6 +69,43 @@ def check_languages(corpus: CorpusSample) -> list[DataFinding]:
         else:
             findings += _check_script(corpus.name, side, code, sides[side])
     return findings
+
+
+def _check_swapped(corpus: CorpusSample) -> list[DataFinding]:
+    """Report pairs in which each side looks like the language of the other one."""
+    source, target = map(_table_code, corpus.languages)
+    if source in _FUNCTION_WORDS and target in _FUNCTION_WORDS and not _are_related(source, target):
+        evidence = _count_function_words
+    elif scripts_of(source) and scripts_of(target) and not set(scripts_of(source)) & set(scripts_of(target)):
+        evidence = _count_letters
+    else:
+        return []
+    swapped, num_right = list[int](), 0
+    for excerpt in corpus.excerpts:
+        for line, pair in enumerate(excerpt.pairs, excerpt.first):
+            # Above 0 if a side looks more like the source language than like the target language.
+            of_source, of_target = (evidence(text, source) - evidence(text, target) for text in pair)
+            num_right += of_target < 0 < of_source
+            swapped += [line] if of_source < 0 < of_target else []
+    num_known = num_right + len(swapped)
+    if len(swapped) < max(_MIN_SWAPPED, _MAX_SWAPPED * num_known):
+        return []
+    if len(swapped) > (1 - _MAX_SWAPPED) * num_known:
+        message = f"the sides are swapped: the source looks like {target}, the target like {source}"
+        return [DataFinding("error", "languages", corpus.name, message, "exchange source and target of this corpus")]
+    message = (
+        f"the sides of {percentage(len(swapped), num_known)} of the pairs are swapped,"
+        f" between lines {swapped[0]:,} and {swapped[-1]:,}"
+    )
+    return [DataFinding("error", "languages", corpus.name, message, "exchange source and target of these pairs")]
+
+
+def _count_function_words(text: str, code: str) -> int:
+    return sum(word in _WORDS_BY_LANGUAGE[code] for word in _WORD.findall(text.casefold()))
+
+
+def _count_letters(text: str, code: str) -> int:
+    return sum(script_of(letter) in scripts_of(code) for letter in text)
 
 
 _ADVICE = "correct the path of the file, or the language code"

@@ -73,6 +73,8 @@ def check_alignment(corpus: CorpusSample) -> list[DataFinding]:
     best = max(by_lag, key=lambda lag: by_lag[lag])
     if math.isnan(by_lag[0]):
         return []  # all lines of a side have the same length
+    if found := _check_alignment_break(corpus):
+        return found
     if by_lag[0] < _UNRELATED and by_lag[best] > _RELATED:
         message = f"line n of the source matches line n{best:+} of the target, not line n"
         advice = "find the missing or additional line near the beginning"
@@ -81,7 +83,7 @@ def check_alignment(corpus: CorpusSample) -> list[DataFinding]:
         message = f"the two sides do not look like translations (correlation of line lengths: {by_lag[0]:.2f})"
         advice = "look at some pairs in the middle; was one side shuffled or sorted, or is it of another corpus?"
         return [DataFinding("warning", "alignment", corpus.name, message, advice)]
-    return _check_alignment_break(corpus)
+    return []
 
 
 def _check_alignment_break(corpus: CorpusSample) -> list[DataFinding]:
@@ -91,14 +93,42 @@ def _check_alignment_break(corpus: CorpusSample) -> list[DataFinding]:
     start = len(found)
     while start and found[start - 1] < _UNRELATED:
         start -= 1
-    if len(found) - start < 2:
+    num_unrelated = len(found) - start
+    if not num_unrelated:
         return []
     if start and found[start - 1] < _RELATED:
         start -= 1  # the break is in this group
     if not start or not all(value > _RELATED for value in found[:start]):
         return []
-    message = f"the two sides match up to about line {groups[start][0].first:,}, but not after it"
+    near = [excerpt for group in groups[max(0, start - 1) : start + 2] for excerpt in group]
+    line, lag = _locate_shift(near)
+    if num_unrelated < 2 and not lag:
+        return []  # one group may be a list of names or the like
+    message = f"the two sides match up to about line {line:,}, but not after it"
+    if lag:
+        message += f": line n of the source then matches line n{lag:+} of the target"
     return [DataFinding("error", "alignment", corpus.name, message, "find the line there that one side lacks")]
+
+
+def _locate_shift(excerpts: Sequence[Excerpt]) -> tuple[int, int]:
+    """Return the last line at which the sides match, and the lag of the target after it; 0 if the lag is unknown.
+
+    The squared difference of log-lengths is small where lines are translations of each other. The best line and lag
+    minimise its sum: without lag up to the line, with the lag after it.
+    """
+    lines = np.concatenate([excerpt.first + np.arange(len(excerpt.pairs)) for excerpt in excerpts])
+    lengths = np.log1p([[len(source), len(target)] for excerpt in excerpts for source, target in excerpt.pairs])
+    sources, targets = (lengths - np.median(lengths, axis=0)).T
+    unlike = float(np.mean((sources - np.random.default_rng(1).permutation(targets)) ** 2))
+    matched = np.cumsum((sources - targets) ** 2)
+    best, found = np.inf, (int(lines[-1]), 0)
+    for lag in _LAGS:
+        # Lag 0 stands for lines that do not match at all; half the cost of unrelated lines separates them from others.
+        shifted = (sources - np.roll(targets, -lag)) ** 2 if lag else np.full(len(lines), unlike / 2)
+        costs = matched + shifted.sum() - np.cumsum(shifted)
+        if costs.min() < best:
+            best, found = costs.min(), (int(lines[costs.argmin()]), lag)
+    return found
 
 
 def _groups_to_correlate(excerpts: Sequence[Excerpt]) -> list[list[Excerpt]]:

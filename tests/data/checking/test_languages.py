@@ -46,6 +46,34 @@ def test_swapped_sides_are_an_error(pairs: Make, sampled: Sampled) -> None:
     assert "swapped" in found.message
 
 
+def test_swapped_half_is_located(pairs: Make, sampled: Sampled) -> None:
+    mixed = [
+        (german, english) if index >= 600 else (english, german) for index, (english, german) in enumerate(pairs(1200))
+    ]
+    (found,) = check_languages(sampled(mixed))
+    assert found.level == "error"
+    first, last = (int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", found.message)[1:])
+    assert 601 <= first <= 610
+    assert 1190 <= last <= 1200
+
+
+def test_swapped_half_in_another_script_is_found(pairs: Make, sampled: Sampled) -> None:
+    mixed = [
+        (TEXTS["ru"], english) if index % 2 else (english, TEXTS["ru"]) for index, (english, _) in enumerate(pairs(400))
+    ]
+    (found,) = check_languages(sampled(mixed, ("en", "ru")))
+    assert found.level == "error"
+    assert "50 %" in found.message
+
+
+def test_few_pairs_in_the_wrong_order_have_no_findings(pairs: Make, sampled: Sampled) -> None:
+    mixed = [
+        (german, english) if index % 50 == 0 else (english, german)
+        for index, (english, german) in enumerate(pairs(1000))
+    ]
+    assert not check_languages(sampled(mixed))
+
+
 def test_wrong_language_of_one_side_is_a_warning(pairs: Make, sampled: Sampled) -> None:
     (found,) = check_languages(sampled([(english, TEXTS["fr"]) for english, _ in pairs(500)]))
     assert found.level == "warning"

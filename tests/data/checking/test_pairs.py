@@ -69,13 +69,24 @@ def test_shifted_side_is_an_error(lag: int, pairs: Make, sampled: Sampled) -> No
     assert f"n{lag:+}" in found.message
 
 
-def test_missing_line_is_located(pairs: Make, sampled: Sampled) -> None:
-    sources, targets = map(list, zip(*pairs(5000), strict=True))
-    del targets[2100]
-    (found,) = check_alignment(sampled(list(zip(sources, targets, strict=False))))
+@pytest.mark.parametrize("break_line", [1000, 1390, 2100, 4100])
+@pytest.mark.parametrize("side", [0, 1])
+def test_missing_line_is_located(break_line: int, side: int, pairs: Make, sampled: Sampled) -> None:
+    sides = list(map(list, zip(*pairs(5000), strict=True)))
+    del sides[side][break_line]
+    (found,) = check_alignment(sampled(list(zip(*sides, strict=False))))
     assert found.level == "error"
+    assert ("n+1", "n-1")[side] in found.message
     line = int(re.search(r"line ([\d,]+)", found.message)[1].replace(",", ""))
-    assert abs(line - 2100) <= 400
+    assert abs(line - break_line) <= 5
+
+
+def test_lines_of_another_text_from_some_line_on_are_located(pairs: Make, sampled: Sampled) -> None:
+    sources, targets = map(list, zip(*pairs(5000), strict=True))
+    shuffled = targets[:3000] + random.Random(1).sample(targets[3000:], 2000)
+    (found,) = check_alignment(sampled(list(zip(sources, shuffled, strict=True))))
+    line = int(re.search(r"line ([\d,]+)", found.message)[1].replace(",", ""))
+    assert abs(line - 3000) <= 10
 
 
 def test_too_few_pairs_or_constant_lengths_have_no_findings(pairs: Make, sampled: Sampled) -> None:
