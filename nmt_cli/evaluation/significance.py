@@ -3,8 +3,10 @@
 Sentence statistics are computed once; the score of a resample follows from a sum of them (Koehn 2004).
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -129,9 +131,39 @@ class PairedTest:
         return SIGNIFICANCE_TESTS[self.method](first, second, self.resamples, self.seed)
 
 
+def seed_p_value(first: SystemRuns, second: SystemRuns) -> float | None:
+    """Return the p-value of the difference over training runs, by Student's t-test with equal variances.
+
+    None if both systems were trained once. A system that was trained once is taken to vary as much as the other.
+    """
+    scores = [[run.value for run in system] for system in (first, second)]
+    freedom = sum(map(len, scores)) - 2
+    if not freedom:
+        return None
+    variance = sum(sum((value - fmean(each)) ** 2 for value in each) for each in scores) / freedom
+    error = math.sqrt(variance * sum(1 / len(each) for each in scores))
+    difference = abs(score_difference(first, second))
+    return _student_p_value(difference / error, freedom) if error else float(not difference)
+
+
+def _student_p_value(t: float, freedom: int) -> float:
+    """Return the two-sided p-value of Student's t distribution, by the finite series for whole degrees of freedom."""
+    angle = math.atan(t / math.sqrt(freedom))
+    is_odd = freedom % 2
+    term, total = (math.cos(angle), 0.0) if is_odd else (1.0, 0.0)
+    for k in range(1 + is_odd, freedom, 2):
+        total += term
+        term *= math.cos(angle) ** 2 * k / (k + 1)
+    total *= math.sin(angle)
+    return 1 - (2 / math.pi * (angle + total) if is_odd else total)
+
+
 def is_better(first: SystemRuns, second: SystemRuns, p: float) -> bool | None:
-    """Return whether the second system is better than the first; None if the difference is not significant."""
-    if p >= SIGNIFICANCE_LEVEL:
+    """Return whether the second system is better than the first.
+
+    None if the difference is not significant, over sentences (`p`) or over the training runs of the systems.
+    """
+    if max(p, seed_p_value(first, second) or 0.0) >= SIGNIFICANCE_LEVEL:
         return None
     return (score_difference(first, second) > 0) != first[0].metric.lower_is_better
 

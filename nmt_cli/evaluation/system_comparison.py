@@ -1,7 +1,7 @@
 """Comparison of several systems on one test set: scores, significance, and where they differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 import numpy as np
@@ -17,6 +17,7 @@ from nmt_cli.evaluation.significance import (
     is_better,
     resampled_scores,
     score_difference,
+    seed_p_value,
 )
 from nmt_cli.recipe.evaluation import Evaluation
 
@@ -77,9 +78,12 @@ class PairwiseResult:
     difference: float
     """The second system's score minus the first's."""
     p: float
+    """Over sentences."""
+    seed_p: float | None
+    """Over training runs; None if both systems were trained once."""
     second_is_better: bool | None
-    """None if the difference is not significant."""
-    verdict: str
+    """None if the difference is not significant, by either p."""
+    verdict: str = ""
     """The result as a sentence."""
 
 
@@ -145,15 +149,16 @@ def compare(
     )
 
 
-def describe_result(metric: str, first: str, second: str, better: bool | None, p: float, sentences: int) -> str:
-    """Return the result of a significance test as a sentence. `better`: whether the second system is better."""
+def describe_result(result: PairwiseResult, metric: str, sentences: int) -> str:
+    """Return the result of a significance test as a sentence."""
+    first, second, better, p = result.first, result.second, result.second_is_better, format_p_value(result.p)
+    if result.seed_p is not None:
+        p = f"{p} over sentences, {format_p_value(result.seed_p)} over seeds"
     if better is None:
-        return (
-            f"{metric}: no significant difference between {first} and {second}"
-            f" on {format_sentence_count(sentences)} ({format_p_value(p)})"
-        )
+        count = format_sentence_count(sentences)
+        return f"{metric}: no significant difference between {first} and {second} on {count} ({p})"
     winner, loser = (second, first) if better else (first, second)
-    return f"{metric}: {winner} is better than {loser} ({format_p_value(p)})"
+    return f"{metric}: {winner} is better than {loser} ({p})"
 
 
 def format_sentence_count(count: int) -> str:
@@ -202,10 +207,10 @@ def _system_scores(scored: _ScoredSystem, settings: Evaluation) -> Iterator[Syst
 def _pairwise_results(first: _ScoredSystem, second: _ScoredSystem, test: PairedTest) -> Iterator[PairwiseResult]:
     for before, after in zip(first.by_metric, second.by_metric, strict=True):
         p = test.p_value(before, after)
-        better, metric = is_better(before, after, p), before[0].metric
-        names = first.system.name, second.system.name
-        verdict = describe_result(metric.name, *names, better, p, len(before[0].rows))
-        yield PairwiseResult(metric.key, *names, score_difference(before, after), p, better, verdict)
+        metric, names = before[0].metric, (first.system.name, second.system.name)
+        difference, better = score_difference(before, after), is_better(before, after, p)
+        result = PairwiseResult(metric.key, *names, difference, p, seed_p_value(before, after), better)
+        yield replace(result, verdict=describe_result(result, metric.name, len(before[0].rows)))
 
 
 def _compare_slices(scored: Sequence[_ScoredSystem], test_set: ComparedTestSet) -> list[SliceComparison]:

@@ -1,6 +1,7 @@
 """Confidence intervals and paired tests agree with brute force and with sacreBLEU."""
 
 import itertools
+import math
 import random
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ from sacrebleu.significance import PairedTest as SacrebleuPairedTest
 
 from nmt_cli.evaluation import significance
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, score
-from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MetricStatistics
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts, MeanMetric, MetricStatistics
 from nmt_cli.evaluation.significance import (
     PairedTest,
     SignificanceMethod,
@@ -22,6 +23,7 @@ from nmt_cli.evaluation.significance import (
     paired_bootstrap,
     resampled_scores,
     score_difference,
+    seed_p_value,
     with_intervals,
 )
 from nmt_cli.recipe.evaluation import Evaluation
@@ -248,3 +250,36 @@ def test_p_value_uses_all_runs_of_a_system(method: SignificanceMethod) -> None:
 def test_paired_bootstrap_is_unchanged_by_identical_runs() -> None:
     a, b = system_statistics(translated(50, 0.8, 1))[1], system_statistics(translated(50, 0.84, 2))[1]
     assert paired_bootstrap([a, a], [b, b, b], 200, 1) == paired_bootstrap([a], [b], 200, 1)
+
+
+def runs(*scores: float) -> list[MetricStatistics]:
+    """Training runs of a system whose every sentence has the score of the run."""
+    metric = MeanMetric("x", "X", lambda texts: [0.0], "x:x")
+    return [MetricStatistics(metric, np.array([[score, 1.0]] * 100), "x:x") for score in scores]
+
+
+@pytest.mark.parametrize("sizes", [(2, 1), (2, 2), (3, 1), (3, 3), (5, 2), (9, 1), (12, 12)])
+def test_seed_p_value_equals_the_integral_of_students_t(sizes: tuple[int, int]) -> None:
+    rng = random.Random(sum(sizes))
+    first, second = ([rng.gauss(mean, 1) for _ in range(size)] for mean, size in zip((0, 1), sizes, strict=True))
+    freedom = sum(sizes) - 2
+    squares = sum((value - np.mean(each)) ** 2 for each in (first, second) for value in each)
+    error = np.sqrt(squares / freedom * sum(1 / size for size in sizes))
+    t = abs(np.mean(second) - np.mean(first)) / error
+    x = np.linspace(0, t, 100_001)
+    factor = math.gamma((freedom + 1) / 2) / math.sqrt(freedom * math.pi) / math.gamma(freedom / 2)
+    inside = 2 * np.trapezoid(factor * (1 + x**2 / freedom) ** (-(freedom + 1) / 2), x)
+    assert seed_p_value(runs(*first), runs(*second)) == pytest.approx(1 - inside, abs=1e-6)
+
+
+def test_seed_p_value_of_single_or_identical_runs() -> None:
+    assert seed_p_value(runs(1.0), runs(2.0)) is None
+    assert seed_p_value(runs(1.0, 1.0), runs(2.0)) == 0
+    assert seed_p_value(runs(1.0, 1.0), runs(1.0)) == 1
+
+
+def test_a_difference_within_the_spread_over_seeds_is_not_significant() -> None:
+    assert is_better(runs(7.0), runs(13.1, 7.0, 7.0), p=0.0005) is None
+    assert is_better(runs(7.0), runs(13.1), p=0.0005) is True
+    assert is_better(runs(37.2, 37.3, 37.1), runs(39.4, 39.6, 39.5), p=0.0005) is True
+    assert is_better(runs(39.5), runs(37.2, 37.3, 37.1), p=0.0005) is False

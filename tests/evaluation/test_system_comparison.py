@@ -70,6 +70,19 @@ def test_compare_averages_the_runs_of_a_system(references: list[str]) -> None:
     assert (seeds.value, seeds.stdev) == (pytest.approx(fmean(values)), pytest.approx(stdev(values)))
     assert found.scores[2].stdev is None
     assert found.results[0].second_is_better
+    assert "over sentences" in found.results[0].verdict
+    assert "over seeds" in found.results[0].verdict
+
+
+def test_compare_does_not_call_a_difference_within_the_spread_over_seeds_better(references: list[str]) -> None:
+    outputs = tuple(corrupted(references, accuracy, 3) for accuracy in (0.95, 0.5, 0.5))
+    systems = [
+        SystemOutput("A", ("a",), (corrupted(references, 0.5, 3),)),
+        SystemOutput("B (3 seeds)", ("b1", "b2", "b3"), outputs),
+    ]
+    [bleu, *_] = compare(systems, ComparedTestSet("test", [references]), SETTINGS, TEST).results
+    assert bleu.p < 0.05 < (bleu.seed_p or 0)
+    assert bleu.second_is_better is None
 
 
 def test_compare_breaks_down_all_systems(references: list[str]) -> None:

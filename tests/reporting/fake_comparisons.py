@@ -25,7 +25,7 @@ def make_comparison(better: bool | None = True, text: str = "Ein Satz", lower_is
             score("first", {"first": 37.25}, 35.5, 38.75, None),
             score("second", {"s1": 39.25, "s2": 39.75}, 38, 41, 0.35),
         ],
-        results=[PairwiseResult("bleu", "first", "second", 2.0, 0.003, better, f"BLEU: verdict on {text}")],
+        results=[PairwiseResult("bleu", "first", "second", 2.0, 0.003, None, better, f"BLEU: verdict on {text}")],
         slices=[SliceComparison("length", "1-9 words", 12, {"bleu": {"first": 30.0, "second": 35.0}})],
         pairs=[SystemPair("first", "second", "chrF2", [change], [])],
         ngrams={
