@@ -25,7 +25,7 @@ Check = Callable[[str, str], tuple[TranslationFinding, ...]]
 """Returns the problems of a translation, given source and translation."""
 Decode = Callable[[list[list[int]]], list[str]]
 Search = Callable[[Sequence[SentenceInput], Strategy[Any]], list[list[Hypothesis]]]
-MAX_LOSS = 1.0
+MAX_LOSS = 0.5
 """Maximum difference in nats per token to the first translation."""
 
 

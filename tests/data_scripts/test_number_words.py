@@ -13,6 +13,8 @@ sys.path.append(str(Path(__file__).parents[2] / "data_scripts"))
 
 from number_words import draw, english, german
 
+from nmt_cli.text.checks.checker import Checker
+
 RunScript = Callable[..., CompletedProcess[str]]
 
 
@@ -46,6 +48,11 @@ RunScript = Callable[..., CompletedProcess[str]]
 def test_numbers_are_spelled_by_rule(number: int, in_english: str, in_german: str) -> None:
     assert english(number) == in_english
     assert german(number) == in_german
+
+
+def test_checks_find_no_problem_in_any_pair() -> None:
+    check = Checker("en", "de")
+    assert not any(check(english(number), german(number)) for number in draw(5_000, seed=1))
 
 
 def test_no_two_numbers_have_the_same_words() -> None:

@@ -113,8 +113,8 @@ def test_repair_prefers_fewer_problems_then_higher_scores() -> None:
 
 
 def test_repair_takes_less_likely_hypotheses_only_without_problems() -> None:
-    (half,) = repair(Searches([("xb", -5.0)]), result(("xxx", -4.0)))
-    (right,) = repair(Searches([("bc", -5.0)]), result(("xxx", -4.0)))
+    (half,) = repair(Searches([("xb", -4.2)]), result(("xxx", -4.0)))
+    (right,) = repair(Searches([("bc", -4.2)]), result(("xxx", -4.0)))
 
     assert (half.hypotheses[0].text, right.hypotheses[0].text) == ("xxx", "bc")
 

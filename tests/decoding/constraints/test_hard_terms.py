@@ -70,6 +70,20 @@ def test_replaced_translation_is_scored_by_forced_decoding(plain_tokenizer: Toke
     assert found.best.log_probability == pytest.approx(forced.log_probability)
 
 
+def test_best_translation_with_hard_terms_does_not_depend_on_the_others(plain_tokenizer: Tokenizer) -> None:
+    translator = echo(plain_tokenizer, dish="Nein")
+    rows = plain_tokenizer.encode_target(["sit dish tea", "sit Nein sit"])
+    translator.settings = translator.settings.model_copy(update={"n_best": 2})
+
+    def search(sentences: Sequence[SentenceInput], *rest: Any) -> list[list[Hypothesis]]:
+        return [[Hypothesis(tuple(row), 0.0, 0.0) for row in rows] for _ in sentences]
+
+    translator.generator.search = search  # type: ignore[method-assign]
+    (found,) = translator.translate_window([Request("sit dish tea")])
+
+    assert [each.text for each in found.hypotheses] == ["sit Nein tea", "sit Nein sit"]
+
+
 def test_only_terms_without_alignment_are_searched_again(plain_tokenizer: Tokenizer) -> None:
     translator = echo(plain_tokenizer, tea="tea", dish="Nein")
     search, asked = translator.generator.search, list[int]()
