@@ -66,7 +66,10 @@ InputFormatOption = Annotated[
 ]
 GlossaryOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Lines `source term<TAB>target term`; several for a term are alternatives."),
+    typer.Option(
+        metavar="FILE",
+        help="Lines `source term<TAB>target term`; several, or targets separated by |, are alternatives.",
+    ),
 ]
 GlossaryModeOption = Annotated[
     Literal["soft", "hard"], typer.Option("--glossary-mode", help="soft: prefer terms; hard: require them.")

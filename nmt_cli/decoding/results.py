@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from nmt_cli.text.checks import TranslationFinding
 
 if TYPE_CHECKING:  # statistics can be added up without torch
-    from nmt_cli.decoding.constraints.builder import TermUse
+    from nmt_cli.decoding.constraints.builder import ConstraintUse, TermUse
     from nmt_cli.decoding.scoring.annotation import Annotation
 
 OUTPUT_KEYS = frozenset(
@@ -54,6 +54,8 @@ class Translation:
     """Whether the best translation, or that of a segment, reached the maximum length without eos."""
     terms: "tuple[TermUse, ...]" = ()
     """Glossary terms of the line, and whether the best translation uses them."""
+    constraints: "tuple[ConstraintUse, ...]" = ()
+    """Constraints of the line, and whether the best translation satisfies them."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """JSON keys of the input that are copied to the output, with their values as they are written."""
 
@@ -83,6 +85,12 @@ class TranslationStats:
     """Occurrences of each glossary entry in the input, such as `dog → Hund | Rüde`."""
     terms_used: Counter[str] = field(default_factory=Counter)
     """Occurrences for which the translation uses the entry."""
+    terms_impossible: Counter[str] = field(default_factory=Counter)
+    """Occurrences of each entry that cannot be used, with the reason, such as `dog → 犬 (the vocabulary cannot …)`."""
+    constraints: Counter[str] = field(default_factory=Counter)
+    """Constraints by kind, such as `required`."""
+    unsatisfied: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Constraints that are not satisfied, by kind and reason."""
 
     @classmethod
     def count(cls, translations: Sequence[Translation]) -> Self:
@@ -98,6 +106,16 @@ class TranslationStats:
             problems=Counter(problem for problems in remaining for problem in problems),
             terms=Counter(str(term) for translation in translations for term in translation.terms),
             terms_used=Counter(str(term) for translation in translations for term in translation.terms if term.is_used),
+            terms_impossible=Counter(
+                f"{term} ({term.reason})" for translation in translations for term in translation.terms if term.reason
+            ),
+            constraints=Counter(each.kind for translation in translations for each in translation.constraints),
+            unsatisfied=Counter(
+                (each.kind, each.reason)
+                for translation in translations
+                for each in translation.constraints
+                if not each.is_satisfied
+            ),
         )
 
     def __add__(self, other: Self) -> Self:
@@ -116,6 +134,11 @@ class TranslationStats:
         if self.malformed:
             found.append(
                 f"{self.malformed:,} of {self.lines:,} lines have tags that are not well nested; each tag was kept"
+            )
+        for (kind, reason), count in self.unsatisfied.most_common():
+            found.append(
+                f"{count:,} of {self.constraints[kind]:,} constraints `{kind}` are not satisfied, because {reason};"
+                " --format jsonl marks them"
             )
         if self.failing:
             kinds = ", ".join(f"{problem} {count:,}" for problem, count in self.problems.most_common())
@@ -137,6 +160,8 @@ class TranslationStats:
             f"  {entry}: {self.terms_used[entry]:,} of {self.terms[entry]:,}"
             for entry, _ in unused.most_common(_MAX_GLOSSARY_ENTRIES)
         ]
+        impossible = self.terms_impossible.most_common(_MAX_GLOSSARY_ENTRIES)
+        found += [f"  cannot be used: {entry}: {count:,}" for entry, count in impossible]
         if len(unused) > _MAX_GLOSSARY_ENTRIES:
             found.append(f"  and {len(unused) - _MAX_GLOSSARY_ENTRIES:,} more entries that were not always used")
         return found
@@ -163,8 +188,9 @@ def format_nbest(index: int, translation: Translation) -> str:
 def format_jsonl(index: int, translation: Translation) -> str:
     """Format one JSON object; `hypotheses` lists all of them if more than one was asked for.
 
-    `repaired` is true if a retry found the best translation. `problems` of the best and glossary `terms` are included
-    if there are any. Keys of the input are copied, and an `id` of the input replaces the index.
+    `repaired` is true if a retry found the best translation. `problems` of the best, glossary `terms` and
+    `constraints` of the line are included if there are any. Keys of the input are copied, and an `id` of the input
+    replaces the index.
     """
     record: dict[str, Any] = {"source": translation.source}
     record |= _record(translation.best)
@@ -176,11 +202,18 @@ def format_jsonl(index: int, translation: Translation) -> str:
         record["terms"] = [
             {"source": term.source, "targets": list(term.targets), "used": term.is_used} for term in translation.terms
         ]
+    if translation.constraints:
+        record["constraints"] = [_constraint_record(each) for each in translation.constraints]
     if translation.problems:
         record["problems"] = [{"kind": found.problem, "about": found.description} for found in translation.problems]
     values = {key: json.dumps(value, ensure_ascii=False, allow_nan=False) for key, value in record.items()}
     members = {"id": str(index), **translation.extra, **values}
     return "{" + ", ".join(f"{json.dumps(key, ensure_ascii=False)}: {value}" for key, value in members.items()) + "}\n"
+
+
+def _constraint_record(use: "ConstraintUse") -> dict[str, Any]:
+    record: dict[str, Any] = {"kind": use.kind, "text": use.text, "satisfied": use.is_satisfied}
+    return record | ({"reason": use.reason} if use.reason else {})
 
 
 def format_tsv(index: int, translation: Translation) -> str:

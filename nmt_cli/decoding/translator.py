@@ -224,8 +224,9 @@ class Translator:
             is_retried=any(result.is_retried for result in results),
             is_split=any(segment.is_partial for segment in segments),
             is_truncated=not all(result.hypotheses[0].hypothesis.has_eos for result in results),
-            terms=self.constraint_builder.term_uses(request, texts[0].text)
-            if self.constraint_builder.is_active
+            terms=builder.term_uses(request, texts[0].text) if builder.is_active else (),
+            constraints=builder.constraint_uses(request, texts[0].text)
+            if builder.is_active or request.has_constraints
             else (),
             extra=request.extra,
         )

@@ -67,6 +67,14 @@ def words_and_signs(text: str) -> list[str]:
     return list(_WORDS_AND_SIGNS.findall(normalize("NFC", text)))
 
 
+def count_phrase(phrase: str, text: str) -> int:
+    """Return how often a text contains a phrase as whole words, in whichever compatible characters."""
+    wanted, given = ([word.compatible for word in split_words(each)] for each in (phrase, text))
+    if not wanted:
+        return 0
+    return sum(given[start : start + len(wanted)] == wanted for start in range(len(given) - len(wanted) + 1))
+
+
 def words(text: str) -> list[str]:
     """Return the words of a text, in NFC."""
     return list(_WORDS.findall(normalize("NFC", text)))

@@ -1,5 +1,6 @@
 """Constraints in raw text and what is known of words, through a translator: what was asked for is in the text."""
 
+import json
 import re
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.constraints.glossary import GlossaryEntry
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions
-from nmt_cli.decoding.results import Translation, TranslationStats
+from nmt_cli.decoding.results import Translation, TranslationStats, format_jsonl
 from nmt_cli.decoding.translator import InferenceConfig, Translator
+from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings
 
 WORDS = st.sampled_from(["Nein", "tea", "gross", "dish", "Bad", "nano", "sit"])
@@ -95,3 +97,66 @@ def test_translation_has_the_extra_keys_of_its_request(plain_tokenizer: Tokenize
     (found,) = translated(echo(plain_tokenizer), Request("tea", extra={"document": "3"}))
 
     assert found.extra == {"document": "3"}
+
+
+@pytest.fixture(scope="module")
+def limited_tokenizer() -> Tokenizer:
+    """Has no tokens for letters that were not in its text."""
+    lines = ["tea dish sit Bad nano gross Nein"] * 50
+    settings = TokenizerSettings.model_validate({"vocabulary_size": 19, "byte_fallback": False})
+    return Tokenizer.train(settings, lines, lines, seed=1)
+
+
+def test_prefix_with_unknown_signs_begins_the_translation(limited_tokenizer: Tokenizer) -> None:
+    prefixes = ["日本 tea", "tea 日本 ", "¿dish", "日本"]
+    found = translated(echo(limited_tokenizer), *(Request("sit nano", prefix) for prefix in prefixes))
+
+    for prefix, each in zip(prefixes, found, strict=True):
+        assert each.best.text.startswith(prefix.rstrip())
+        assert "\u2047" not in each.best.text
+        assert [use.is_satisfied for use in each.constraints] == [True]
+
+
+def test_required_phrase_that_cannot_be_spelled_is_reported_with_the_reason(limited_tokenizer: Tokenizer) -> None:
+    found = translated(
+        echo(limited_tokenizer),
+        Request("sit", required=("日本", "tea")),
+        Request(" ", required=("tea",)),
+        Request("sit"),
+    )
+
+    first, blank, plain = (each.constraints for each in found)
+    assert [(each.text, each.is_satisfied) for each in first] == [("日本", False), ("tea", True)]
+    assert [each.is_satisfied for each in blank] == [False]
+    assert plain == ()
+    assert len({first[0].reason, blank[0].reason, ""}) == 3
+    stats = TranslationStats.count(found)
+    assert stats.unsatisfied == {("required", first[0].reason): 1, ("required", blank[0].reason): 1}
+    assert sum(first[0].reason in warning and "1 of 3" in warning for warning in stats.warnings()) == 1
+    record = json.loads(format_jsonl(0, found[0]))
+    assert record["constraints"][1] == {"kind": "required", "text": "tea", "satisfied": True}
+    assert record["constraints"][0]["reason"] == first[0].reason
+
+
+def test_glossary_term_that_cannot_be_used_is_reported_with_the_reason(limited_tokenizer: Tokenizer) -> None:
+    glossary = (GlossaryEntry("tea", ("日本",)), GlossaryEntry("dish", ("Nein",)))
+    options = TranslateOptions(glossary=glossary, bad_words=("Nein",))
+
+    found = translated(echo(limited_tokenizer, options=options), Request("tea dish sit"))
+
+    assert all(term.reason for term in found[0].terms)
+    assert len({term.reason for term in found[0].terms}) == 2
+    report = TranslationStats.count(found).glossary_report()
+    assert all(any(term.reason in line for line in report) for term in found[0].terms)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("required", [("tea tea tea",), ("tea", "tea"), ("sit dish", "dish sit", "sit dish")])
+def test_required_phrases_may_repeat_ngrams(plain_tokenizer: Tokenizer, size: int, required: tuple[str, ...]) -> None:
+    settings = BeamSettings(beam_size=3, no_repeat_ngram_size=size)
+    model = EchoModel(plain_tokenizer.target_size)
+    translator = Translator(model, plain_tokenizer, settings, torch.device("cpu"))
+
+    (found,) = translated(translator, Request("sit tea dish", required=required))
+
+    assert [each.is_satisfied for each in found.constraints] == [True] * len(set(required))

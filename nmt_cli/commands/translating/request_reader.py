@@ -12,6 +12,7 @@ from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.text.json_lines import JsonLineError, Member, parse_members
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import is_blank
+from nmt_cli.text.word_boundaries import count_phrase
 
 if TYPE_CHECKING:  # a process that only passes requests on needs no torch
     from nmt_cli.decoding.scoring.scorer import ScoringPair
@@ -136,6 +137,11 @@ def _parse_request(line: str, location: str) -> Request:
         _parse_strings(record[key].value, f"{location}: {key}") if key in record else ()
         for key in ("required", "forbidden")
     )
+    for phrase in required:
+        if any(count_phrase(each, phrase) for each in forbidden):
+            raise DataError(
+                f"{location}: {phrase!r} is required, and all or a part of it is forbidden; remove one of them"
+            )
     factors = parse_factors(record["factors"].value, location) if "factors" in record else {}
     others = () if is_blank(line) else record.keys() - _INPUT_KEYS - OUTPUT_KEYS
     extra = {_encodable(key, location): member.raw for key, member in record.items() if key in others}

@@ -1,14 +1,16 @@
 """Build the constraints of a translation, in tokens, from a request and a glossary; report the terms it used."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.constraints.glossary import Glossary, TermOccurrence, find_terms
 from nmt_cli.decoding.constraints.spelling import Speller
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints, HardTerm, PhraseBonus
-from nmt_cli.text.word_boundaries import split_words
+from nmt_cli.text.word_boundaries import count_phrase, split_words
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,28 @@ class TermUse:
     targets: tuple[str, ...]
     is_used: bool
     """Whether the best translation contains one of the targets for it."""
+    reason: str = ""
+    """Why it cannot be used."""
 
     def __str__(self) -> str:
         return f"{self.source} → {' | '.join(self.targets)}"
+
+
+@dataclass(frozen=True)
+class ConstraintUse:
+    """A constraint of a line, and whether the best translation satisfies it."""
+
+    kind: Literal["prefix", "required", "forbidden"]
+    text: str
+    is_satisfied: bool
+    reason: str = ""
+    """Why not."""
+
+
+_UNSPELLABLE = "the vocabulary cannot spell it"
+_BLANK = "the line is blank"
+_NO_ROOM = "it does not fit into the maximum length, or contradicts other constraints"
+_FORBIDDEN = "it contains a bad word"
 
 
 class ConstraintBuilder:
@@ -31,6 +52,11 @@ class ConstraintBuilder:
         """`glossary_bonus`, in nats, is decoding.glossary_bonus."""
         self._options, self._bonus, self._speller = options, glossary_bonus, Speller(tokenizer)
         self._glossary = Glossary(options.glossary) if options.glossary else None
+        self._bad_words: dict[str, list[str]] = {}
+        """The bad words of the options by their first word."""
+        for phrase in options.bad_words:
+            for word in split_words(phrase)[:1]:
+                self._bad_words.setdefault(word.compatible, []).append(phrase)
         self.is_active = options.has_constraints
         """Whether the options constrain all translations; otherwise only requests with constraints need `build`."""
 
@@ -49,10 +75,11 @@ class ConstraintBuilder:
         bad_phrases = tuple(phrase for text in bad_words for phrase in self._speller.likely_spellings(text))
         prefix = self._speller.encode_prefix(request.prefix)
         constraints, spell = [], self._speller.usual_spelling
+        allowed = [each for each in request.required if not self._is_forbidden(each, request)]
         for index, (start, end) in enumerate(segments):
             here = [each for each in occurrences if start <= each.start < end]
-            required = request.required if index == 0 else ()
-            hard, bonuses = self._term_constraints(request.text, here)
+            required = allowed if index == 0 else []
+            hard, bonuses = self._term_constraints(request, here)
             constraints.append(
                 Constraints(
                     prefix=prefix.tokens if index == 0 else (),
@@ -81,19 +108,55 @@ class ConstraintBuilder:
             target = next((target for target in entry.targets if target in present), None)
             if target is not None:
                 present.remove(target)
-            uses.append(TermUse(entry.source, entry.targets, target is not None))
+            reason = "" if target is not None else self._term_reason(request, entry.targets)
+            uses.append(TermUse(entry.source, entry.targets, target is not None, reason))
         return tuple(uses)
+
+    def constraint_uses(self, request: Request, text: str) -> tuple[ConstraintUse, ...]:
+        """Return whether a translation satisfies each constraint of its request, and the bad words that it contains."""
+        uses = list[ConstraintUse]()
+        otherwise = _NO_ROOM if request.text.strip() else _BLANK
+        if request.prefix:
+            is_satisfied = text.startswith((request.prefix, request.prefix.rstrip()))
+            uses.append(ConstraintUse("prefix", request.prefix, is_satisfied, "" if is_satisfied else otherwise))
+        for phrase, times in Counter(request.required).items():
+            is_satisfied, reason = count_phrase(phrase, text) >= times, ""
+            if not is_satisfied:
+                is_spellable = self._speller.usual_spelling(phrase) is not None
+                reason = _FORBIDDEN if self._is_forbidden(phrase, request) else otherwise
+                reason = reason if is_spellable else _UNSPELLABLE
+            uses.append(ConstraintUse("required", phrase, is_satisfied, reason))
+        for phrase in dict.fromkeys((*request.forbidden, *self._bad_words_in(text))):
+            is_satisfied = count_phrase(phrase, text) <= count_phrase(phrase, request.prefix)
+            if not is_satisfied or phrase in request.forbidden:
+                uses.append(ConstraintUse("forbidden", phrase, is_satisfied, "" if is_satisfied else _NO_ROOM))
+        return tuple(uses)
+
+    def _is_forbidden(self, phrase: str, request: Request) -> bool:
+        return bool(self._bad_words_in(phrase)) or any(count_phrase(each, phrase) for each in request.forbidden)
+
+    def _bad_words_in(self, text: str) -> list[str]:
+        """Return the bad words of the options that a text contains."""
+        firsts = {word.compatible for word in split_words(text)} if self._bad_words else set[str]()
+        return [each for first in firsts for each in self._bad_words.get(first, ()) if count_phrase(each, text)]
+
+    def _term_reason(self, request: Request, targets: Sequence[str]) -> str:
+        """Return why none of the targets of a term can be used; empty if one can."""
+        if not any(map(self._speller.usual_spelling, targets)):
+            return _UNSPELLABLE
+        return _FORBIDDEN if all(self._is_forbidden(each, request) for each in targets) else ""
 
     def _occurrences(self, request: Request) -> list[TermOccurrence]:
         return [] if self._glossary is None else self._glossary.occurrences(request.text)
 
     def _term_constraints(
-        self, text: str, occurrences: Sequence[TermOccurrence]
+        self, request: Request, occurrences: Sequence[TermOccurrence]
     ) -> tuple[list[HardTerm], list[PhraseBonus]]:
         hard: list[HardTerm] = []
         bonuses: list[PhraseBonus] = []
         for occurrence in occurrences:
-            spelled = [(form, self._speller.usual_spelling(form)) for form in _forms(text, occurrence)]
+            allowed = (form for form in _forms(request.text, occurrence) if not self._is_forbidden(form, request))
+            spelled = [(form, self._speller.usual_spelling(form)) for form in allowed]
             forms = {form: phrase for form, phrase in spelled if phrase}
             if self._options.glossary_mode == "hard":
                 hard += [HardTerm(occurrence.start, occurrence.end, form) for form in forms][:1]

@@ -71,7 +71,7 @@ def find_terms(terms: Iterable[str], text: str) -> list[str]:
 def read_glossary(path: Path) -> tuple[GlossaryEntry, ...]:
     """Read lines of the form `source term<TAB>target term`. Blank lines and lines that begin with `#` are skipped.
 
-    A source term on several lines has several translations.
+    A source term on several lines, or with target terms separated by `|`, has several translations.
 
     Raises:
         DataError: Lines are malformed; the message lists them.
@@ -82,12 +82,12 @@ def read_glossary(path: Path) -> tuple[GlossaryEntry, ...]:
         if not line.strip() or line.startswith("#"):
             continue
         columns = [" ".join(column.split()) for column in line.split("\t")]
-        if len(columns) != 2 or not all(map(split_words, columns)):
+        alternatives = [each.strip() for each in columns[-1].split("|")]
+        if len(columns) != 2 or not all(map(split_words, (columns[0], *alternatives))):
             errors.append(f"{path}:{line_number}: expected source term<TAB>target term, with one tab and two terms")
             continue
         targets = found.setdefault(columns[0], [])
-        if columns[1] not in targets:
-            targets.append(columns[1])
+        targets += [each for each in dict.fromkeys(alternatives) if each not in targets]
     if errors:
         more = len(errors) - _MAX_ERRORS
         raise DataError("\n".join([*errors[:_MAX_ERRORS], *([f"{path}: … and {more} more"] if more > 0 else [])]))

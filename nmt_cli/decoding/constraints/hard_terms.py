@@ -25,7 +25,7 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis, best_first
 from nmt_cli.decoding.sentences import HardTerm, SentenceInput
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.decoding import SearchSettings
-from nmt_cli.text.word_boundaries import character_class, split_words
+from nmt_cli.text.word_boundaries import character_class, count_phrase
 
 SearchSentences = Callable[[Sequence[SentenceInput], OnProgress], list[list[Hypothesis]]]
 
@@ -153,10 +153,10 @@ def missing_terms(source: str, target: str, links: Sequence[Link], terms: Sequen
     A target counts for the term aligned to it, else for one term without such a target.
     """
     found = [MissingTerm(term.target, _aligned_spans(source, target, links, term)) for term in terms]
-    unclaimed = Counter({term.target: _count(term.target, target) for term in terms})
+    unclaimed = Counter({term.target: count_phrase(term.target, target) for term in terms})
     elsewhere = list[MissingTerm]()
     for term in found:
-        if any(_count(term.target, target[start:end]) for start, end in term.spans):
+        if any(count_phrase(term.target, target[start:end]) for start, end in term.spans):
             unclaimed[term.target] -= 1
         else:
             elsewhere.append(term)
@@ -207,9 +207,3 @@ def _word_spans(text: str) -> list[CharSpan]:
 
 def _has_letters(text: str) -> bool:
     return any(character_class(character) in ("word", "unspaced") for character in text)
-
-
-def _count(phrase: str, text: str) -> int:
-    """Return how often a text contains a phrase as whole words."""
-    wanted, given = ([word.compatible for word in split_words(each)] for each in (phrase, text))
-    return sum(given[start : start + len(wanted)] == wanted for start in range(len(given) - len(wanted) + 1))

@@ -62,12 +62,13 @@ class Speller:
         return PrefixTokens(self._encode(before, strip=False), completions)
 
     def with_prefix(self, prefix: str, text: str) -> str:
-        """Undo normalization at the beginning of a translation: restore the prefix as the user wrote it."""
-        normalized = self._tokenizer.normalize(prefix)
-        if not text.startswith(normalized):
-            return text
-        rest = text[len(normalized) :]
-        return prefix + (rest.lstrip(" ") if prefix[-1:].isspace() else rest)
+        """Restore the prefix of a translation as the user wrote it, with signs that are normalised or unknown."""
+        decoded = self._tokenizer.decode_target([list(self._encode(prefix, strip=False))])[0]
+        for beginning in (self._tokenizer.normalize(prefix), decoded.rstrip()):
+            if beginning and text.startswith(beginning):
+                rest = text[len(beginning) :]
+                return prefix + (rest.lstrip(" ") if prefix[-1:].isspace() else rest)
+        return text
 
     def _usual_spelling(self, text: str) -> Phrase | None:
         without_space = self._spelling_without_space(text)

@@ -17,6 +17,9 @@ from nmt_cli.decoding.logits_processors.tracker import (
 )
 from nmt_cli.decoding.sentences import Constraints, Phrase
 
+_MAX_CONTINUATION_GAP = 3.0
+"""Nats by which a token that continues a bad word may be less likely than the best token."""
+
 
 class _PhraseProcessor:
     """The state methods of a processor with a tracker."""
@@ -82,6 +85,10 @@ class ForcedPhrases(_PhraseProcessor):
         )
         return scores, state
 
+    def advance(self, state: TrackerState, prefixes: Tensor) -> TrackerState:
+        """Return the state that includes the last token of prefixes [B,k,t]."""
+        return self._tracker.advance(state, prefixes)
+
     def missing(self, state: TrackerState, tokens: Tensor) -> Tensor:
         """Return the number [B,k,c] of tokens that suffice for the rest after tokens [B,k,c]."""
         return self._missing(state, self._tracker.after(state, tokens))
@@ -112,7 +119,8 @@ class BadWords(_PhraseProcessor):
     """Forbids phrases as whole words.
 
     With `can_continue`, all tokens of a phrase may be generated if a token follows that continues its last word: `Haus`
-    is forbidden, `Hauses` is not. That needs competing hypotheses without the phrase (see `ConstrainedSelector`);
+    is forbidden, `Hauses` is not. The token must be nearly as likely as the best one, or a model that means `Haus ist`
+    would escape to `Hausist`. That needs competing hypotheses without the phrase (see `ConstrainedSelector`);
     otherwise the last token of a phrase is forbidden at once.
     """
 
@@ -138,7 +146,9 @@ class BadWords(_PhraseProcessor):
         if self.can_continue:
             assert self._tracker.continuation_mask is not None
             is_complete = self._complete[state.automata, state.states].any(-1, keepdim=True)
-            return scores.masked_fill_(is_complete & ~self._tracker.continuation_mask, -torch.inf), state
+            is_unlikely = scores < scores.amax(-1, keepdim=True) - _MAX_CONTINUATION_GAP
+            ends_word = is_unlikely | ~self._tracker.continuation_mask
+            return scores.masked_fill_(is_complete & ends_word, -torch.inf), state
         last = self._last[state.automata, state.states]
         limits = torch.full_like(last, -torch.inf, dtype=scores.dtype).masked_fill(last < 0, torch.inf)
         return scores.scatter_reduce_(2, last.clamp(min=0), limits, "amin"), state

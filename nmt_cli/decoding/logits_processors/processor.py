@@ -20,6 +20,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from nmt_cli.decoding.logits_processors.phrases import ForcedPhrases
+from nmt_cli.decoding.logits_processors.tracker import TrackerState
+
 
 class LogitsProcessor(Protocol):
     """A constraint on the next token of each hypothesis."""
@@ -190,22 +193,43 @@ class MinLength(StatelessProcessor):
         return scores, None
 
 
-class NoRepeatNGram(StatelessProcessor):
-    """Forbids every n-gram that a translation already contains (Paulus et al. 2018)."""
+class NoRepeatNGram:
+    """Forbids every n-gram that a translation already contains (Paulus et al. 2018), except for forced phrases."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    is_soft = False
 
-    def __call__(self, scores: Tensor, prefixes: Tensor, state: None) -> tuple[Tensor, None]:
+    def __init__(self, size: int, forced: ForcedPhrases | None = None) -> None:
+        self._size, self._forced = size, forced
+
+    def begin(self, batch_size: int) -> TrackerState | None:
+        """Return the progress of the forced phrases."""
+        return None if self._forced is None else self._forced.begin(batch_size)
+
+    def select(self, state: TrackerState | None, rows: Tensor) -> TrackerState | None:
+        """Return the progress of the given hypotheses."""
+        return None if self._forced is None or state is None else self._forced.select(state, rows)
+
+    def __call__(
+        self, scores: Tensor, prefixes: Tensor, state: TrackerState | None
+    ) -> tuple[Tensor, TrackerState | None]:
         tokens = prefixes[:, :, 1:]
+        needed = kept = None
+        if self._forced is not None and state is not None:
+            state = self._forced.advance(state, prefixes)
+            needed = self._forced.next_tokens(state)
+            kept = scores.gather(2, needed.clamp(min=0))
         if tokens.size(2) < self._size:
-            return scores, None
+            return scores, state
         ngrams = tokens.unfold(2, self._size, 1)  # [B,k,t-n,n]
         recent = tokens[:, :, tokens.size(2) - self._size + 1 :].unsqueeze(2)
         is_repeated = (ngrams[..., :-1] == recent).all(-1)
         # The minimum of a score and its limit: -inf for a token that would repeat an n-gram.
         limits = torch.full_like(is_repeated, torch.inf, dtype=scores.dtype).masked_fill(is_repeated, -torch.inf)
-        return scores.scatter_reduce_(2, ngrams[..., -1], limits, "amin"), None
+        scores = scores.scatter_reduce_(2, ngrams[..., -1], limits, "amin")
+        if needed is not None and kept is not None:
+            restored = kept.masked_fill(needed < 0, -torch.inf)
+            scores = scores.scatter_reduce_(2, needed.clamp(min=0), restored, "amax")
+        return scores, state
 
 
 class PrefixCompletions(_PrefixProcessor):

@@ -256,8 +256,11 @@ def build_processors(
         SuppressTokens(batch.suppress_tokens, device),
         MinLength(settings.min_length, eos),
     ]
+    forced: ForcedPhrases | None = None
+    if any(each.forced_phrases for each in constraints):
+        forced = ForcedPhrases(constraints, max_lengths, eos, batch.continuations)
     if settings.no_repeat_ngram_size is not None:
-        processors.append(NoRepeatNGram(settings.no_repeat_ngram_size))
+        processors.append(NoRepeatNGram(settings.no_repeat_ngram_size, forced))
     if any(each.bad_words for each in constraints):
         processors.append(BadWords(constraints, batch.continuations, may_complete, device))
     prefixes = [each.prefix for each in constraints]
@@ -266,8 +269,8 @@ def build_processors(
         processors.append(PrefixCompletions(prefixes, completions, device))
     if any(prefixes):
         processors.append(ForcedPrefix(prefixes, device))
-    if any(each.forced_phrases for each in constraints):
-        processors.append(ForcedPhrases(constraints, max_lengths, eos, batch.continuations))
+    if forced is not None:
+        processors.append(forced)
     if any(each.bonuses for each in constraints):
         processors.append(PhraseBoost(constraints, batch.continuations, device))
     return ProcessorList([*processors, *batch.processors])

@@ -79,6 +79,47 @@ def test_segments_get_the_terms_that_occur_in_them(plain_tokenizer: Tokenizer, s
     assert {spell("nie"), spell("gross")} <= set(first.bad_words)
 
 
+def test_term_at_the_boundary_of_two_segments_belongs_to_the_second(plain_tokenizer: Tokenizer, spell: Spell) -> None:
+    first, second = builder(plain_tokenizer, "hard").build(Request("a red"), [(0, 2), (2, 5)])
+
+    assert (first.forced_phrases, second.forced_phrases) == ((), (spell("rot"),))
+
+
+def test_phrases_that_contain_a_bad_word_are_not_forced(plain_tokenizer: Tokenizer, spell: Spell) -> None:
+    request = Request("a dog, red", required=("gross", "ein Hund"), forbidden=("Hund",))
+
+    (constraints,) = builder(plain_tokenizer, "hard", bad_words=("rot", "nie")).build(request, wholly(request))
+
+    assert constraints.forced_phrases == (spell("gross"), spell("Köter"))
+
+
+@pytest.mark.parametrize(
+    ("translation", "satisfied"),
+    [
+        ("Ein Hund, gross gross", [True, True, True]),
+        ("Ein Hund, gross", [True, False, True]),
+        ("Kein Hund nie gross grosser", [False, False, False]),
+        ("Ein nieder gross, gross", [True, True, True]),
+        ("", [False, False, True]),
+    ],
+)
+def test_each_constraint_is_reported(plain_tokenizer: Tokenizer, translation: str, satisfied: list[bool]) -> None:
+    request = Request("a dog", prefix="Ein", required=("gross", "gross"), forbidden=("nie",))
+
+    uses = builder(plain_tokenizer).constraint_uses(request, translation)
+
+    assert [(each.kind, each.text) for each in uses] == [("prefix", "Ein"), ("required", "gross"), ("forbidden", "nie")]
+    assert [each.is_satisfied for each in uses] == satisfied
+    assert [bool(each.reason) for each in uses] == [not each for each in satisfied]
+
+
+def test_bad_words_of_all_lines_are_reported_only_where_they_occur(plain_tokenizer: Tokenizer) -> None:
+    build = builder(plain_tokenizer, bad_words=("nie mehr", "rot"))
+    assert build.constraint_uses(Request("a"), "nie rote mehr") == ()
+    assert [each.text for each in build.constraint_uses(Request("a"), "nie mehr, nie")] == ["nie mehr"]
+    assert build.constraint_uses(Request("a", prefix="rot"), "rot")[0].is_satisfied
+
+
 @pytest.mark.parametrize(
     ("translation", "used"),
     [

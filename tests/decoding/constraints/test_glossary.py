@@ -64,3 +64,14 @@ def test_read_glossary_counts_further_errors(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"glossary\.tsv: .*\b40\b"):
         read_glossary(path)
+
+
+def test_alternatives_may_be_separated_by_a_bar(tmp_path: Path) -> None:
+    (tmp_path / "terms").write_text("letter\tBuchstabe|Brief\nletter\tBrief | Letter\ndog\tHund\n")
+    assert read_glossary(tmp_path / "terms") == (
+        GlossaryEntry("letter", ("Buchstabe", "Brief", "Letter")),
+        GlossaryEntry("dog", ("Hund",)),
+    )
+    (tmp_path / "terms").write_text("letter\tBuchstabe|\n")
+    with pytest.raises(DataError, match=r"terms:1: "):
+        read_glossary(tmp_path / "terms")

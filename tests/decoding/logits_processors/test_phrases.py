@@ -20,7 +20,8 @@ from fake_models import (
     translations,
 )
 
-from nmt_cli.decoding.logits_processors.phrases import ForcedPhrases
+from nmt_cli.decoding.logits_processors import phrases
+from nmt_cli.decoding.logits_processors.phrases import BadWords, ForcedPhrases
 from nmt_cli.decoding.logits_processors.processor import SuppressTokens
 from nmt_cli.decoding.logits_processors.tracker import ContinuationTokens
 from nmt_cli.decoding.search.hypotheses import max_target_lengths
@@ -52,6 +53,12 @@ OVERLAPPING = Constraints(forced_phrases=((5,), (5, 6), (6, 5, 6), (6, 4), (4, 4
 CONTINUATIONS = [(), (6,), (5, 6)]
 
 
+@pytest.fixture
+def any_continuation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a word continue a bad word however unlikely that is, as the exhaustive search does."""
+    monkeypatch.setattr(phrases, "_MAX_CONTINUATION_GAP", torch.inf)
+
+
 def satisfies(tokens: tuple[int, ...], constraints: Constraints, continuations: tuple[int, ...]) -> bool:
     forced = constraints.forced_phrases
     return (
@@ -73,6 +80,7 @@ def bonus(tokens: tuple[int, ...], constraints: Constraints, continuations: tupl
 
 @pytest.mark.parametrize("constraints", CONSTRAINTS)
 @pytest.mark.parametrize("continuations", CONTINUATIONS)
+@pytest.mark.usefixtures("any_continuation")
 def test_a_wide_beam_finds_the_best_translations_that_satisfy(
     constraints: Constraints, continuations: tuple[int, ...]
 ) -> None:
@@ -152,3 +160,14 @@ def test_forced_phrases_keep_enough_length_even_in_samples(forced: tuple[Phrase,
         assert all(occurrences(phrase, each.tokens, (7, 8)) >= forced.count(phrase) for phrase in forced)
         assert len(each.tokens) <= 8
     assert not all(occurrences(forced[0], each.tokens, (7, 8)) for each in found[1])
+
+
+def test_bad_word_continues_only_with_a_likely_token() -> None:
+    continuations = ContinuationTokens([False] * 5 + [True] * 2 + [False])
+    bad_words = BadWords([Constraints(bad_words=((4,),))], continuations, may_complete=True, device=torch.device("cpu"))
+    _, state = bad_words(torch.zeros(1, 1, 8), torch.tensor([[[START]]]), bad_words.begin(1))
+    scores = torch.tensor([[[-50.0] * 5 + [-1.0, -10.0, 0.0]]])
+
+    scores, _ = bad_words(scores, torch.tensor([[[START, 4]]]), state)
+
+    assert torch.isfinite(scores).nonzero()[:, 2].tolist() == [5]
