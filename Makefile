@@ -6,6 +6,8 @@ NMT := $(BIN)/nmt
 DEMO := recipes/number_words_transformer.yaml
 DEMO_HYPOTHESES := runs/number_words_transformer/evaluation/number_words/hypotheses.jsonl
 
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
 .PHONY: help demo install check format test test-long clean
 .DELETE_ON_ERROR:
 
@@ -13,7 +15,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 demo: $(NMT) ## train and score number words, English to German, in a few minutes
-	@$(BIN)/python data_scripts/number_words.py
+	@$(BIN)/python data_scripts/number_words.py | cut -d ' ' -f 1-4
 	@$(NMT) preprocess $(DEMO)
 	@$(NMT) train $(DEMO)
 	@$(NMT) evaluate $(DEMO)

@@ -179,6 +179,7 @@ class ProgressBar:
 
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
+            self._bar.refresh()  # the last figures may be newer than those that are shown
             self._bar.close()
 
     def advance(self, amount: int = 1, values: Mapping[str, str] | None = None) -> None:

@@ -188,3 +188,30 @@ def test_output_in_a_missing_folder_is_refused(
     assert exit_code(*arguments, "missing/x", monkeypatch=monkeypatch) == 2
     assert capsys.readouterr().err.startswith("nmt: error: missing/x: ")
     assert not Path("missing").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["translate", "m", "--format", "x"], "'x' is not one of 'text', 'nbest', 'jsonl', 'tsv'."),
+        (["train", "r", "--nproc", "x"], "must be an integer"),
+        (["train", "r", "--nproc", "0"], "must be greater than or equal to 1"),
+        (["train", "r", "--a\u202eb"], "No such option: --a\\u202eb"),
+    ],
+)
+def test_usage_errors_are_in_plain_words(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(*arguments, monkeypatch=monkeypatch) == 2
+    assert capsys.readouterr().err.rstrip().endswith(message)
+
+
+def test_help_shows_whole_sentences_and_no_python_types(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    exit_code("--help", monkeypatch=monkeypatch)
+    assert "..." not in capsys.readouterr().out.replace("COMMAND [ARGS]...", "")
+    for command in ("translate", "compare", "train", "show"):
+        exit_code(command, "--help", monkeypatch=monkeypatch)
+        assert not re.search("<(path|list|Path)", capsys.readouterr().out)

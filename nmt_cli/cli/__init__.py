@@ -24,12 +24,14 @@ from nmt_cli.cli import (
     train,
     translate,
 )
+from nmt_cli.cli.formatting import CommandGroup, NmtCommand
 from nmt_cli.cli.options import examples
 from nmt_cli.commands.stdout import discard_stdout
 from nmt_cli.errors import NmtError, ResourceError
 
 app = typer.Typer(
     name="nmt",
+    cls=CommandGroup,
     help="Neural machine translation: prepare data, train, translate and evaluate.",
     epilog=examples(
         "nmt check recipe.yaml",
@@ -46,19 +48,19 @@ app = typer.Typer(
 )
 
 # In the order of the help page.
-app.command(epilog=check.EXAMPLES)(check.check)
-app.command(epilog=preprocess.EXAMPLES)(preprocess.preprocess)
-app.command(epilog=train.EXAMPLES)(train.train)
-app.command(epilog=translate.EXAMPLES)(translate.translate)
-app.command(epilog=score.EXAMPLES)(score.score)
-app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-app.command(epilog=compare.EXAMPLES)(compare.compare)
-app.command(epilog=report.EXAMPLES)(report.report)
-app.command(epilog=runs.EXAMPLES)(runs.runs)
-app.command(epilog=show.EXAMPLES)(show.show)
-app.command(epilog=stop.EXAMPLES)(stop.stop)
-app.command("import", epilog=import_model.EXAMPLES)(import_model.import_model)
-app.command(epilog=export.EXAMPLES)(export.export)
+app.command(cls=NmtCommand, epilog=check.EXAMPLES)(check.check)
+app.command(cls=NmtCommand, epilog=preprocess.EXAMPLES)(preprocess.preprocess)
+app.command(cls=NmtCommand, epilog=train.EXAMPLES)(train.train)
+app.command(cls=NmtCommand, epilog=translate.EXAMPLES)(translate.translate)
+app.command(cls=NmtCommand, epilog=score.EXAMPLES)(score.score)
+app.command(cls=NmtCommand, epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(cls=NmtCommand, epilog=compare.EXAMPLES)(compare.compare)
+app.command(cls=NmtCommand, epilog=report.EXAMPLES)(report.report)
+app.command(cls=NmtCommand, epilog=runs.EXAMPLES)(runs.runs)
+app.command(cls=NmtCommand, epilog=show.EXAMPLES)(show.show)
+app.command(cls=NmtCommand, epilog=stop.EXAMPLES)(stop.stop)
+app.command("import", cls=NmtCommand, epilog=import_model.EXAMPLES)(import_model.import_model)
+app.command(cls=NmtCommand, epilog=export.EXAMPLES)(export.export)
 
 
 def _print_version(is_requested: bool) -> None:

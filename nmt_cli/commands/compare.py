@@ -95,7 +95,7 @@ def _settings(recipe: Recipe | None, overrides: Sequence[str]) -> Evaluation:
 def _target_language(recipe: Recipe | None, test_set: str) -> str | None:
     if recipe is None:
         return None
-    each = recipe.data.test.get(test_set) or recipe.data.valid.get(test_set.removeprefix("valid:"))
+    each = recipe.data.test.get(test_set) or recipe.data.valid.get(test_set.removeprefix("valid+"))
     return recipe.data.target_language if each is None else recipe.data.languages_of(each)[1]
 
 

@@ -184,17 +184,17 @@ class LoadedTestSet:
 def select_test_sets(data: Data, names: Sequence[str], reporter: Reporter) -> dict[str, TestSet | AnyCorpus]:
     """Return the test or validation sets with these names; all test sets if no name is given.
 
-    A validation set with the name of a test set is called valid:NAME.
+    A validation set with the name of a test set is called valid+NAME.
     """
     if not names and not data.test:
         raise RecipeError("data.test: the recipe has no test set; add one, with its source and target")
-    valid = {f"valid:{name}" if name in data.test else name: each for name, each in data.valid.items()}
+    valid = {f"valid+{name}" if name in data.test else name: each for name, each in data.valid.items()}
     known: dict[str, TestSet | AnyCorpus] = {**data.test, **valid}
     for name in names:
         if name not in known:
             raise RecipeError(f"--test {name}: the recipe has no such test set; it has {', '.join(known)}")
-        if f"valid:{name}" in valid:
-            reporter.info(f"{name}: using the test set; for the validation set, give --test valid:{name}")
+        if f"valid+{name}" in valid:
+            reporter.info(f"{name}: using the test set; for the validation set, give --test valid+{name}")
     return {name: known[name] for name in dict.fromkeys(names or data.test)}
 
 

@@ -17,6 +17,8 @@ from nmt_cli.training.train_state import Scores, TrainState, UpdateStats
 from nmt_cli.training.trainer import Trainer
 
 _PROGRESS_SECONDS = 20
+_DIGITS = {"loss": 3}
+"""Decimals of a validation score, if not 2."""
 
 
 def record(journal: Journal, state: TrainState, kind: str, **values: Any) -> None:
@@ -67,7 +69,7 @@ class TrainingLog:
         state = self._trainer.state
         for name, values in scores.items():
             record(self._journal, state, "valid", set=name, num_not_improved=state.num_not_improved, **values)
-            text = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
+            text = "  ".join(f"{metric} {value:.{_DIGITS.get(metric, 2)}f}" for metric, value in values.items())
             is_best = bool(state.best) and state.best[0][1] == state.num_updates
             best = "  (best so far)" if is_best else ""
             self._reporter.info(f"update {state.num_updates:,}  {name}: {text}{best}")
@@ -100,6 +102,8 @@ class TrainingLog:
             mixture={name: asdict(exposure) for name, exposure in state.mixture.items()},
         )
         facts = {"epoch": f"{state.data.passes:.1f}", "loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"}
+        if self.progress_bar.total is None:
+            facts = {"done": f"{state.fraction_done(self._trainer.settings.limits):.0%}", **facts}
         facts |= {what: duration(seconds) for what, seconds in times_left.items()}
         line = (
             f"update {state.num_updates:,}  epoch {facts['epoch']}  loss {facts['loss']}  {facts['tokens/s']} tokens/s"

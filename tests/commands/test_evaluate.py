@@ -162,7 +162,7 @@ def test_one_test_set_can_be_selected(workspace: Workspace) -> None:
 
 
 def test_unknown_test_set_is_rejected_with_the_known_names(workspace: Workspace) -> None:
-    with pytest.raises(RecipeError, match=r"^--test three: .*one, two, valid:one$"):
+    with pytest.raises(RecipeError, match=r"^--test three: .*one, two, valid\+one$"):
         evaluate_sets(workspace.model, ["one", "three"])
 
 
@@ -344,15 +344,15 @@ def test_validation_set_with_the_name_of_a_test_set_is_called_valid_name(
     content["data"]["valid"]["one"]["target"] = content["data"]["test"]["two"]["target"][0]
     model = replace(workspace.model, recipe=Recipe.model_validate(content))
     evaluate_sets(model, ["one"])
-    assert "--test valid:one" in capsys.readouterr().err
-    evaluate_sets(model, ["valid:one"])
+    assert "--test valid+one" in capsys.readouterr().err
+    evaluate_sets(model, ["valid+one"])
     folder = workspace.folder / "run/evaluation"
     references = [
         json.loads((folder / name / "hypotheses.jsonl").read_bytes().split(b"\n")[0])["references"][0]
-        for name in ("one", "valid:one")
+        for name in ("one", "valid+one")
     ]
     assert references == ["Eine Katze.", REFERENCES[0]]
-    with pytest.raises(RecipeError, match=r"^--test other: .*one, two, valid:one$"):
+    with pytest.raises(RecipeError, match=r"^--test other: .*one, two, valid\+one$"):
         evaluate_sets(model, ["other"])
 
 
