@@ -12,7 +12,7 @@ from nmt_cli.commands.loading import parameter_shapes, vocabulary_spec
 from nmt_cli.commands.model_config import ModelConfig
 from nmt_cli.console import Reporter
 from nmt_cli.errors import ModelError, RecipeError
-from nmt_cli.interop import huggingface, marian
+from nmt_cli.interop import ctranslate2_import, huggingface, marian
 from nmt_cli.interop.foreign import ForeignModel, check_tensors, converted
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import override
@@ -26,6 +26,7 @@ UNDETERMINED = "und"
 
 _FORMATS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Path], ForeignModel]], ...] = (
     (huggingface.is_huggingface, huggingface.load),
+    (ctranslate2_import.is_ctranslate2, ctranslate2_import.load),
     (marian.is_marian, marian.load),
 )
 """For each format, whether a folder has it, and how to read it."""
@@ -58,7 +59,8 @@ def import_model(
     load = next((load for is_format, load in _FORMATS if source.is_dir() and is_format(source)), None)
     if load is None:
         raise ModelError(
-            f"{source}: is not a folder with a model of Hugging Face (config.json with model_type) or Marian (*.npz)"
+            f"{source}: is not a folder with a model of Hugging Face (config.json with model_type), CTranslate2"
+            " (model.bin) or Marian (*.npz)"
         )
     with files.new_folder(output) as folder:
         scratch = folder / "scratch"
@@ -102,6 +104,7 @@ def _config(foreign: ForeignModel, languages: tuple[str | None, str | None], ove
             decoding=settings.decoding,
             evaluation=settings.evaluation,
             longest_sentence=foreign.longest_sentence,
+            source_eos=foreign.source_eos,
         )
     except ValidationError as error:
         first = error.errors()[0]

@@ -38,6 +38,8 @@ class ModelConfig(Section):
     """`data.max_length` in training."""
     context: Context | None = None
     """`data.context` in training."""
+    source_eos: bool = True
+    """Whether sources end with eos, which some imported models do not expect."""
 
 
 def read_config(folder: Path) -> ModelConfig:

@@ -54,7 +54,9 @@ def create_translator(loaded: "LoadedModel", options: TranslateOptions = DEFAULT
         loaded.tokenizer,
         settings,
         loaded.device,
-        InferenceConfig(_prepare_for_inference(loaded), config.longest_sentence, config.context, tags),
+        InferenceConfig(
+            _prepare_for_inference(loaded), config.longest_sentence, config.context, tags, config.source_eos
+        ),
         options,
         check=Checker(config.source_language, tags.language) if settings.check else None,
         evaluation=for_language(loaded.evaluation, tags.language),

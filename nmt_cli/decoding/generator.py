@@ -31,6 +31,7 @@ class Generator:
         device: torch.device,
         precision: Precision = "fp32",
         continuation_mask: Sequence[bool] = (),
+        source_eos: bool = True,
     ) -> None:
         """Prepare search with a model that is on the device.
 
@@ -38,9 +39,10 @@ class Generator:
             suppress_tokens: Target tokens that are never generated.
             continuation_mask: Whether each target token continues a word: before it, a phrase is not complete. Empty if
                 none does.
+            source_eos: Whether the model reads eos after each source; otherwise eos is masked like padding.
         """
         self.model, self.device, self.precision = model, device, precision
-        self._suppress_tokens = suppress_tokens
+        self._suppress_tokens, self._source_eos = suppress_tokens, source_eos
         self._continuations = ContinuationTokens(continuation_mask, device)
 
     def search(
@@ -122,10 +124,10 @@ class Generator:
         lengths = [sentence.source_length for sentence in batch]
         longest = max(lengths)
         rows = [[*one.tags, *one.tokens, *[eos] * (1 + longest - one.source_length)] for one in batch]
-        has_padding = min(lengths) < longest
+        has_padding = min(lengths) < longest or not self._source_eos
         return ModelInputs.from_ids(
             torch.tensor(rows, device=self.device),
-            torch.tensor(lengths, device=self.device) if has_padding else None,
+            torch.tensor(lengths, device=self.device) - int(not self._source_eos) if has_padding else None,
             self._columns(batch, longest),
         )
 

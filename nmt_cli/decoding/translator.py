@@ -58,6 +58,8 @@ class InferenceConfig:
     """How the model reads lines in context."""
     tags: SourceTags = NO_TAGS
     """Tags before each source."""
+    source_eos: bool = True
+    """Whether the model reads eos after each source."""
 
 
 class Translator:
@@ -94,7 +96,9 @@ class Translator:
         target = tokenizer.target
         unused = {*target.tags.values(), *target.without_piece, *unused_bytes(tokenizer)} - self.context.separators
         suppressed = sorted({*tokenizer.special_tokens.ids, *unused} - {eos})
-        self.generator = Generator(model, suppressed, device, config.precision, continuation_mask(tokenizer))
+        self.generator = Generator(
+            model, suppressed, device, config.precision, continuation_mask(tokenizer), config.source_eos
+        )
         self.constraint_builder = ConstraintBuilder(tokenizer, options, settings.glossary_bonus)
         self._hard_terms: HardTermSearch | None = None
         if options.glossary and options.glossary_mode == "hard":

@@ -26,8 +26,8 @@ class Part:
 
     name: str
     scale: float = 1.0
-    first_row: int = 0
-    """Rows before it are left out."""
+    rows: tuple[int, int | None] = (0, None)
+    """The first row that is used, and the first one after it that is not."""
     is_transposed: bool = False
     """Whether its rows are inputs, not outputs."""
     constant: Tensor | None = None
@@ -64,6 +64,8 @@ class ForeignModel:
     decoding: Mapping[str, Any] = field(default_factory=dict)
     """Settings of `decoding` that differ from the defaults of nmt."""
     warnings: Sequence[str] = ()
+    source_eos: bool = True
+    """Whether the model expects eos after each source."""
 
 
 class SafetensorsSource:
@@ -130,7 +132,7 @@ def _shape(part: Part, source: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]
     shape = source[part.name] if part.constant is None else tuple(part.constant.shape)
     if part.is_transposed:
         shape = shape[::-1]
-    return (shape[0] - part.first_row, *shape[1:]) if shape else (1,)
+    return (len(range(shape[0])[slice(*part.rows)]), *shape[1:]) if shape else (1,)
 
 
 def converted(foreign: ForeignModel, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[str, Tensor]]:
@@ -156,7 +158,7 @@ def converted(foreign: ForeignModel, shapes: Mapping[str, tuple[int, ...]]) -> I
 def _read(source: TensorSource, part: Part) -> Tensor:
     tensor = source.read(part.name) if part.constant is None else part.constant
     tensor = tensor.t() if part.is_transposed else tensor
-    tensor = tensor[part.first_row :] if part.first_row else tensor
+    tensor = tensor if part.rows == (0, None) else tensor[slice(*part.rows)]
     return tensor if part.scale == 1 else tensor * part.scale
 
 

@@ -1,13 +1,17 @@
 """Vocabularies of other toolkits, whose ids are kept."""
 
-from collections.abc import Mapping
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import sentencepiece
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import Piece, PieceKind, Segmenter
 from nmt_cli.data.tokenizing.segmenters import SEGMENTERS
-from nmt_cli.data.tokenizing.sentencepiece_model import read_model
+from nmt_cli.data.tokenizing.sentencepiece_model import read_model, serialize_model
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError
 from nmt_cli.text.special_tokens import SpecialTokens
@@ -52,3 +56,23 @@ def entries_by_id(path: Path, ids: Mapping[str, Any], size: int) -> list[str]:
             raise ModelError(f"{path}: {entry!r}: its id {i!r} is not one of {size:,} different ids")
         entries[i] = entry
     return [entries.get(i, f"<row_{i}>") for i in range(size)]
+
+
+def word_segmenter(words: Sequence[str]) -> Segmenter:
+    """Return a segmenter of words, each beginning with ▁, for text whose tokens are separated by spaces."""
+    trained = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a"]),
+        model_writer=trained,
+        model_type="word",
+        vocab_size=2,
+        normalization_rule_name="identity",
+        unk_id=0,
+        unk_surface="⁇",
+        bos_id=-1,
+        eos_id=-1,
+        minloglevel=3,
+    )
+    model = read_model(trained.getvalue())
+    pieces = [model.pieces[0], *(Piece(word, -float(i)) for i, word in enumerate(words))]
+    return SEGMENTERS["word"](serialize_model(replace(model, pieces=pieces)))

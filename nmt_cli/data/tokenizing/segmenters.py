@@ -188,7 +188,7 @@ class WordSegmenter(CharacterSegmenter):
         if not line:
             return []
         known = self._indices_by_text
-        space, found = known[WORD_START], list[int]()
+        space, found = known.get(WORD_START, []), list[int]()  # an imported vocabulary may have no space
         for word in line.replace(WORD_START, " ").split(" "):
             found += known.get(WORD_START + word) or [*space, *self.byte_fallback(word)]
         return found

@@ -68,7 +68,7 @@ def _architecture(config: Config, tensors: TensorSource, **own: Any) -> Architec
                 length = torch.arange(shapes[table][0]) - settings.positions.offset
                 redundant[table] = sinusoidal_encoding(length, settings.width, settings.positions)
         else:
-            parameters[f"{side}_positions.vectors.weight"] = [Part(table, first_row=2)]
+            parameters[f"{side}_positions.vectors.weight"] = [Part(table, rows=(2, None))]
     return Architecture(settings, parameters, {name: value for name, value in redundant.items() if name != value})
 
 
