@@ -18,6 +18,7 @@ from nmt_cli.commands.evaluation_inputs import count_training_words, refuse_comm
 from nmt_cli.console import Reporter
 from nmt_cli.errors import RecipeError
 from nmt_cli.evaluation.metrics import build_metrics
+from nmt_cli.evaluation.sanity_checks import sanity_checks
 from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, PairedTest, SignificanceMethod
 from nmt_cli.evaluation.system_comparison import ComparedTestSet, Comparison, compare
 from nmt_cli.evaluation.tokenizers import for_language
@@ -79,8 +80,12 @@ def compare_systems(
         tags = _tags(compared, name, len(references[0]))
         test_set = ComparedTestSet(name, references, sources, tags, word_counts)
         language = options.target_language or _target_language(recipe, name)
-        outputs = group_runs(compared, translations)
-        comparisons[name] = compare(outputs, test_set, for_language(settings, language), test)
+        chosen = for_language(settings, language)
+        metrics = build_metrics(chosen)
+        for system, translation in zip(compared, translations, strict=True):
+            for warning in sanity_checks(translation.hypotheses, references, metrics):
+                reporter.warn(f"{system.name}: {warning}")
+        comparisons[name] = compare(group_runs(compared, translations), test_set, chosen, test)
     if page is not None:
         write_comparison(comparisons, run_folders(compared), page)
         reporter.info(f"report: {page}")

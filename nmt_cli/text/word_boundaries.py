@@ -26,6 +26,7 @@ _WORDS = regex.compile(rf"(?V1){_WORD}")
 _WORDS_AND_SIGNS = regex.compile(rf"(?V1){_WORD}|(?![\s\p{{Cc}}\p{{Cf}}])\X")
 _UNSPACED_CHARACTER = regex.compile(rf"(?V1)[[\p{{L}}\p{{Nl}}\p{{M}}]&&{_UNSPACED_CLASSES}]")
 _GRAPHEMES = regex.compile(rf"(?V1){_GRAPHEME}")
+_ADJACENT = regex.compile(rf"(?V1)(?<={_UNSPACED}[{_ATTACHED}]*)( ?)(?={_UNSPACED})")
 _LETTERS = regex.compile(r"\p{L}")
 _LETTERS_WITHOUT_SPACES = regex.compile(rf"(?V1){_UNSPACED}|[\p{{L}}&&\p{{sc=Tibetan}}]")
 
@@ -83,6 +84,12 @@ def words(text: str) -> list[str]:
 def graphemes(text: str) -> list[str]:
     """Return the characters that readers see: each with the marks on it. Joined, they are the text."""
     return list(_GRAPHEMES.findall(text))
+
+
+def spaced_letters(text: str) -> tuple[int, int]:
+    """Count the pairs of letters of scripts without spaces that have a space between them, and all adjacent pairs."""
+    found = _ADJACENT.findall(text)
+    return sum(map(len, found)), len(found)
 
 
 def has_spaces_between_words(lines: Sequence[str]) -> bool:

@@ -1,5 +1,7 @@
 """Tokenised, segmented, lower-cased or empty hypotheses cause warnings; ordinary text does not."""
 
+import pytest
+
 from nmt_cli.evaluation.metrics import build_metrics
 from nmt_cli.evaluation.sanity_checks import sanity_checks
 from nmt_cli.evaluation.tokenizers import for_language
@@ -69,3 +71,36 @@ def test_metrics_that_split_at_spaces_cause_a_warning_for_text_without_spaces() 
     assert "BLEU and TER" in warning
     assert sanity_checks(lines, [lines], build_metrics(for_language(settings, "zh"))) == []
     assert sanity_checks(REFERENCES, [REFERENCES], build_metrics(settings)) == []
+
+
+@pytest.mark.parametrize(
+    ("clean", "odd"),
+    [
+        ("Wie geht's?", "Wie geht&apos;s?"),
+        ("Ein Hund.", "Ein <unk>."),
+        ("Ein Hund.", "Ein ⁇."),
+        ("Ein Hund.", "Ein Hu@@ nd."),
+        ("Ein Hund.", "▁Ein▁Hund."),
+        ("Ein E-Bike.", "Ein E @-@ Bike."),
+        ("Ein Hund.", '<seg id="1">Ein Hund.</seg>'),
+        ("Ein Hund.", '{"text": "Ein Hund."}'),
+        ("Ein Hund.", "0 ||| Ein Hund. ||| -1.5"),
+        ("Ein Hund.", "7\tEin Hund."),
+        ("Ein Café.", "Ein Cafe\u0301."),
+        ("我们今天去公园散步。", "我们 今天 去 公园 散步 。"),
+    ],
+)
+def test_artefacts_of_one_side_cause_a_warning(clean: str, odd: str) -> None:
+    assert len(sanity_checks([odd] * 300, [[clean] * 300])) == 1
+    assert len(sanity_checks([clean] * 300, [[odd] * 300])) == 1
+    assert sanity_checks([odd] * 300, [[odd] * 300]) == []
+    assert sanity_checks([clean] * 298 + [odd], [[clean] * 299]) == []
+
+
+def test_letters_that_nfc_decomposes_cause_no_warning() -> None:
+    assert sanity_checks(["\u09dc\u09be"] * 300, [["\u09dc\u09be"] * 299 + ["x"]]) == []
+
+
+def test_blank_references_are_counted() -> None:
+    [warning] = sanity_checks(["Ein Hund.", "Ein Hund."], [["", "Ein Hund."]])
+    assert "1 of 2" in warning

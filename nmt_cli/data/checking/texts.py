@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nmt_cli.console import OnProgress, ProgressBar
 from nmt_cli.data.checking import DataFinding, percentage
+from nmt_cli.data.checking.artefacts import check_artefacts
 from nmt_cli.data.checking.languages import check_languages
 from nmt_cli.data.checking.pairs import check_alignment, check_empty_sides, check_identical_sides
 from nmt_cli.data.checking.sampling import CorpusSample, Pair, sample_corpus
@@ -21,6 +22,7 @@ _CHECKS: tuple[Callable[[CorpusSample], list[DataFinding]], ...] = (
     check_identical_sides,
     check_languages,
     check_alignment,
+    check_artefacts,
 )
 """Checks of each corpus on its own."""
 _MAX_KNOWN_SOURCES = 0.1
