@@ -82,3 +82,8 @@ def test_has_spaces_between_words_in_most_scripts(line: str) -> None:
 )
 def test_has_spaces_between_words_is_false_for_unspaced_scripts(line: str) -> None:
     assert not has_spaces_between_words([line] if "Phone" not in line else [line * 2, "我们今天去公园"])
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_words_of_ascii_text_are_its_words_and_signs_without_signs(text: str) -> None:
+    assert words(text) == [word for word in words_and_signs(text) if word[0].isalnum()]

@@ -21,6 +21,7 @@ from nmt_cli.text.checks.preserved import check_numbers, check_preserved, withou
 from nmt_cli.text.checks.repetition import MAX_RUN_UNIT, MIN_RUN_COPIES, find_longer_run, find_repeated_phrase
 from nmt_cli.text.checks.scripts import base_language, script_of, scripts_of
 from nmt_cli.text.normalization import is_blank
+from nmt_cli.text.word_boundaries import words
 
 
 class Empty:
@@ -118,11 +119,8 @@ class Script:
 
 
 def _without_shared_words(text: str, other: str) -> str:
-    shared = set(_WORD.findall(other))
-    return " ".join(word for word in _WORD.findall(text) if word not in shared)
-
-
-_WORD = re.compile(r"\w+")
+    shared = set(words(other))
+    return " ".join(word for word in words(text) if word not in shared)
 
 
 class _ScriptTable(dict[str, bool | None]):

@@ -12,6 +12,7 @@ nothing as often, in its own units.
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -44,21 +45,19 @@ _MIN_RECURRENCES, _MIN_PHRASE_CHARACTERS = 3, 10
 _ANY = re.compile(r"(.{1,40}?)\1+")
 
 
-class _Units:
-    """The units of a text, one character for each; equal units have equal characters."""
+def _units(text: str) -> list[str]:
+    return words(text.casefold().replace("-", ""))  # Indonesian hati-hati is one word
 
-    def __init__(self, text: str) -> None:
-        found = words(text.casefold().replace("-", ""))  # Indonesian hati-hati is one word
+
+class _Units:
+    """Units of a text as a string, with one character for each; equal units have equal characters."""
+
+    def __init__(self, found: Sequence[str]) -> None:
         characters = {unit: chr(0x100 + index) for index, unit in enumerate(dict.fromkeys(found))}
         self.codes = "".join(map(characters.__getitem__, found))
         self._texts = list(characters)
-        num_clusters = 0 if text.isascii() else sum(character_class(unit[0]) == "unspaced" for unit in found)
-        self.are_words = 2 * num_clusters <= len(found)
-        self.repetitions = _OF_WORDS if self.are_words else _OF_CLUSTERS
-
-    @property
-    def num_repeated(self) -> int:
-        return len(self.codes) - len(self._texts)
+        num_clusters = sum(character_class(unit[0]) == "unspaced" for unit in found)
+        self.repetitions = _OF_WORDS if 2 * num_clusters <= len(found) else _OF_CLUSTERS
 
     def max_copies(self) -> int:
         """Return how often the phrase that most often follows itself occurs in a row, however short it is."""
@@ -100,18 +99,22 @@ def find_longer_run(source: str, output: str) -> list[TranslationFinding]:
 
 def find_repeated_phrase(source: str, output: str) -> list[TranslationFinding]:
     """Find repeated words, parts of a long word, or clusters of a text without spaces."""
-    units = _Units(output)
-    part = _repeated_part(output) if units.are_words else None
+    part = _repeated_part(output)
     if part and not _repeated_part(source):
         return [TranslationFinding("loop", f"{part[1]!r} {_num_copies(part)} times in a row")]
-    if units.num_repeated < 3 and 2 * units.num_repeated < len(units.codes):
+    found = _units(output)
+    num_repeated = len(found) - len(set(found))
+    if num_repeated < 3 and 2 * num_repeated < len(found):
         return []  # too few for any of the findings below
-    original = _Units(source)
+    units = _Units(found)
     direct = max(units.repetitions.direct.finditer(units.codes), key=_num_copies, default=None)
+    recurring, count = units.recurring_phrase()
+    if not (direct or count):
+        return []
+    original = _Units(_units(source))
     if direct and _num_copies(direct) > original.max_copies():
         phrase = units.phrase(direct[direct.lastindex or 0])
         return [TranslationFinding("loop", f"{phrase!r} {_num_copies(direct)} times in a row")]
-    recurring, count = units.recurring_phrase()
     if count > original.recurring_phrase()[1]:
         return [TranslationFinding("loop", f"{recurring!r} {count} times")]
     return []

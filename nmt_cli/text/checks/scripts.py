@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import chain
 
 from nmt_cli.text.checks import TranslationFinding
+from nmt_cli.text.word_boundaries import words
 
 _HAN, _JAPANESE = frozenset({"CJK"}), frozenset({"CJK", "HIRAGANA", "KATAKANA"})
 _UNICODE_NAMES_BY_SCRIPT_CODE = {
@@ -59,7 +60,6 @@ _SCRIPT_CODE_BY_LANGUAGE = {
 _ALL_UNICODE_NAMES = frozenset(name for names in _UNICODE_NAMES_BY_SCRIPT_CODE.values() for name in names)
 _MIN_LATIN_LETTERS = 7
 """Fewer Latin letters may be a name or a unit."""
-_WORD = re.compile(r"\w+")
 _MAX_FOREIGN_LETTERS = 2
 """Up to this many letters of another script may be symbols, as in a formula."""
 
@@ -93,13 +93,13 @@ def check_script(source: str, output: str, scripts: Set[str]) -> list[Translatio
     """
     if output.isascii() and "LATIN" in scripts:
         return []
-    source_words = set(_WORD.findall(source))
-    words = [word for word in _WORD.findall(output) if word not in source_words]
-    counts = _count_scripts(words)
-    if counts.keys() <= scripts:
+    if not set(map(script_of, set(output))) - {"", *scripts}:
         return []
+    source_words = set(words(source))
+    own_words = [word for word in words(output) if word not in source_words]
+    counts = _count_scripts(own_words)
     foreign = Counter[str]()
-    for word in words:  # a single letter within a word of the language only looks like the right one
+    for word in own_words:  # a single letter within a word of the language only looks like the right one
         counts_in_word = _count_scripts([word])
         name, count = counts_in_word.most_common(1)[0] if counts_in_word else ("", 0)
         if name not in scripts and 2 * count > counts_in_word.total():
