@@ -23,6 +23,7 @@ from nmt_cli.data.checking.subwords import CheckTokenizer, check_coverage, find_
 from nmt_cli.data.checking.texts import read_texts
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import describe, has_fast_bf16, pick_device, total_memory
+from nmt_cli.evaluation.reachable_scores import check_normalization
 from nmt_cli.models.contract import VocabularySpec
 from nmt_cli.recipe.adapting import TRAINING_KEYS, with_possible_tying
 from nmt_cli.recipe.adapting.training_defaults import TrainingSize, adapt_to_training, efficiency
@@ -48,6 +49,9 @@ def check(recipe: Recipe, path: Path, reporter: Reporter = console) -> CheckRepo
     histograms = [histogram for each in lengths for histogram in each.sides]
     size = _training_size(len(texts.train), lengths)
     findings = [*texts.findings, *chosen.findings]
+    normalization = pretrained.normalization if pretrained else recipe.tokenizer.normalization
+    for corpus in texts.held_out:
+        findings += check_normalization(corpus, normalization, recipe.evaluation)
     for each in lengths[: len(texts.train)] if chosen.tokenizer is not None else ():
         findings += check_lengths(each.corpus.name, each.sides, each.longest, chosen.max_length)
     if chosen.tokenizer is not None:
