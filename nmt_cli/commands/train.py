@@ -17,6 +17,7 @@ from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.commands.training_run import TrainingRun
 from nmt_cli.console import Reporter
+from nmt_cli.data.checking.hyperparameters import check_text_size
 from nmt_cli.data.prepared import Prepared, open_prepared
 from nmt_cli.devices import (
     current_rank,
@@ -93,6 +94,8 @@ def train(
             given, recipe = recipe, adapted_recipe(recipe, prepared, distributed.world_size)
             refuse_another_experiment(run, recipe, prepared.fingerprint)
             reporter.info(f"{run.path}: {_adapted_values(given, recipe)}")
+            for finding in check_text_size(recipe.training, training_size(prepared)):
+                reporter.warn(f"{finding.where}: {finding.message}; {finding.advice}")
         recipe = distributed.all_gather_object(recipe)[0]  # a measured speed differs between ranks
         with memory_errors():
             TrainingRun(run, recipe, prepared, device, distributed, reporter).start(recipe_path)

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
-from nmt_cli.data.preparation.tokenizer_training import adapted_max_length, suitable_vocabulary_size, train_adapted
+from nmt_cli.data.preparation.tokenizer_training import adapted_max_length, suitable_vocabulary_sizes, train_adapted
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import PieceKind
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
@@ -56,7 +56,7 @@ def find_tokenizer(recipe: Recipe, train: list[CorpusSample], pretrained: Tokeni
         return [map(itemgetter(side), pairs) for side in (0, 1)]
 
     scale = sum(corpus.num_pairs for corpus in train) / len(pairs)
-    size, findings = suitable_vocabulary_size(recipe, texts, scale), list[DataFinding]()
+    size, findings = max(suitable_vocabulary_sizes(recipe, texts, scale)), list[DataFinding]()
     if pretrained is not None:
         tokenizer, origin = pretrained, f"the tokenizer of {recipe.tokenizer.path}"
     elif (prepared := _prepared_tokenizer(recipe)) is not None:

@@ -21,7 +21,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import extend
 from nmt_cli.data.tokenizing.sentencepiece_model import CHARACTER_COVERAGE, MAX_CHARACTERS
 from nmt_cli.data.tokenizing.tags import tags_of
-from nmt_cli.data.tokenizing.vocabulary import FactorValues
+from nmt_cli.data.tokenizing.vocabulary import FactorValues, Vocabulary
 from nmt_cli.errors import DataError, VocabularySizeError
 from nmt_cli.processes.pool import map_ordered
 from nmt_cli.recipe.adapting.text_defaults import TextSize, default_max_length, default_vocabulary_size
@@ -131,33 +131,48 @@ Texts = Callable[[], Sequence[Iterable[str]]]
 """Returns the normalised sources and targets, as often as it is called."""
 
 
-def suitable_vocabulary_size(recipe: Recipe, texts: Texts, scale: float) -> int:
-    """Return the vocabulary size that follows from the text; `scale` is the whole text's size relative to this one."""
-    sides = [chain.from_iterable(texts())] if recipe.tokenizer.joint else texts()
-    sizes = [_text_size(lines, scale) for lines in sides]
-    return default_vocabulary_size(recipe.tokenizer, sizes, len(tags_of(recipe.data)))
+def suitable_vocabulary_sizes(recipe: Recipe, texts: Texts, scale: float) -> list[int]:
+    """Return the size that follows from the text for each vocabulary: one, or one for each side.
+
+    Args:
+        scale: Size of the whole text, relative to this one.
+    """
+    num_tags = len(tags_of(recipe.data))
+    return [
+        default_vocabulary_size(recipe.tokenizer, _text_size(lines, scale), num_tags)
+        for lines in _by_vocabulary(recipe, texts)
+    ]
 
 
 def train_adapted(recipe: Recipe, texts: Texts, seed: int, scale: float, is_sample: bool = False) -> Tokenizer:
-    """Train a tokenizer. A vocabulary size that the recipe does not give follows from the text.
+    """Train a tokenizer. Vocabulary sizes that the recipe does not give follow from the text.
 
     Args:
+        scale: Size of the whole text, relative to this one.
         is_sample: Train with the nearest possible size if these texts do not allow that of the recipe.
 
     Raises:
         VocabularySizeError: The text does not allow the size that the recipe gives.
     """
     settings, is_given = recipe.tokenizer, recipe.gives("tokenizer.vocabulary_size")
-    if not is_given:
-        settings = settings.with_value("vocabulary_size", suitable_vocabulary_size(recipe, texts, scale))
-    while True:
-        source, target = texts()
+    sizes = [settings.vocabulary_size] * 2 if is_given else suitable_vocabulary_sizes(recipe, texts, scale)
+    vocabularies = []
+    for side in range(len(_by_vocabulary(recipe, texts))):
+        sized = settings.with_value("vocabulary_size", sizes[side])
         try:
-            return Tokenizer.train(settings, source, target, seed, tags_of(recipe.data))
+            vocabulary = Vocabulary.train(sized, _by_vocabulary(recipe, texts)[side], seed, tags_of(recipe.data))
         except VocabularySizeError as error:
             if is_given and not is_sample:
                 raise
-            settings = settings.with_value("vocabulary_size", error.possible)
+            sized = settings.with_value("vocabulary_size", error.possible)
+            vocabulary = Vocabulary.train(sized, _by_vocabulary(recipe, texts)[side], seed, tags_of(recipe.data))
+        vocabularies.append(vocabulary)
+    return Tokenizer(settings.normalization, vocabularies[0], vocabularies[-1])
+
+
+def _by_vocabulary(recipe: Recipe, texts: Texts) -> Sequence[Iterable[str]]:
+    """Return the text of each vocabulary."""
+    return [chain.from_iterable(texts())] if recipe.tokenizer.joint else texts()
 
 
 def adapted_max_length(recipe: Recipe, tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> int:

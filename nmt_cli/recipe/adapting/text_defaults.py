@@ -1,7 +1,7 @@
 """Vocabulary size and maximum length, which follow from the text."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nmt_cli.recipe.adapting import round_to_two_digits
@@ -27,20 +27,14 @@ class TextSize:
     """Number of different characters, without the rarest."""
 
 
-def default_vocabulary_size(settings: TokenizerSettings, sizes: Sequence[TextSize], num_tags: int = 0) -> int:
-    """Return the number of subwords, special tokens included, that suits the text.
-
-    Args:
-        sizes: The text of each vocabulary: that of both sides together, or that of each side.
-    """
+def default_vocabulary_size(settings: TokenizerSettings, size: TextSize, num_tags: int = 0) -> int:
+    """Return the number of subwords, special tokens included, that suits the text of a vocabulary."""
     if settings.algorithm in ("byte", "character"):
         return _MAX_CHARACTERS
     factor = _SUBWORDS * (_WORDS_PER_SUBWORD if settings.algorithm == "word" else 1)
-    subwords = factor * min(size.characters for size in sizes) ** _EXPONENT
+    subwords = min(round_to_two_digits(factor * size.characters**_EXPONENT), _MAX_SUBWORDS)
     others = _NUM_SPECIAL + num_tags + len(settings.symbols) + (_NUM_BYTES if settings.byte_fallback else 0)
-    return min(round_to_two_digits(subwords), _MAX_SUBWORDS) + _round_up(
-        others + max(size.alphabet for size in sizes), 50
-    )
+    return subwords + _round_up(others + size.alphabet, 50)
 
 
 def default_max_length(lengths: Iterable[int]) -> int:

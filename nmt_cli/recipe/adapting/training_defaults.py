@@ -50,11 +50,10 @@ def adapt_to_training(recipe: Recipe, size: TrainingSize, tokens_per_second: flo
     Args:
         tokens_per_second: Estimated speed of training with large updates, in target tokens; used with limits.minutes.
     """
+    tokens = round_to_two_digits(size.target_tokens / _UPDATES_PER_EPOCH)
+    tokens = _clamp(tokens, _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS)
+    recipe = with_defaults(recipe, {"training.update_tokens": tokens})
     if isinstance(recipe.model, TransformerSettings):
-        tokens = _clamp(
-            round_to_two_digits(size.target_tokens / _UPDATES_PER_EPOCH), _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS
-        )
-        recipe = with_defaults(recipe, {"training.update_tokens": tokens})
         recipe = with_defaults(recipe, {"model.dropout": _default_dropout(recipe.training, size, tokens_per_second)})
     training = recipe.training
     updates = expected_updates(training, size, tokens_per_second)
@@ -92,10 +91,8 @@ def _intervals(training: Training, size: TrainingSize, updates: float) -> Iterab
     """Yield the defaults that are numbers of updates or validations."""
     epoch = size.target_tokens / training.update_tokens
     warmup = min(_MAX_WARMUP, max(_MIN_WARMUP, _WARMUP_EPOCHS * epoch), _WARMUP_FRACTION * updates)
-    yield (
-        "schedule.warmup",
-        round_to_two_digits(warmup * (_NOAM_WARMUP if isinstance(training.schedule, NoamSettings) else 1)),
-    )
+    factor = _NOAM_WARMUP if isinstance(training.schedule, NoamSettings) else 1
+    yield "schedule.warmup", round_to_two_digits(factor * warmup)
     cost = _VALIDATION_COST * size.validation_tokens / training.update_tokens
     every = min(_MAX_INTERVAL, max(_MIN_INTERVAL, _VALIDATION_EPOCHS * epoch), updates / _VALIDATIONS)
     every = round_to_two_digits(max(every, cost / _VALIDATION_FRACTION))
