@@ -60,6 +60,7 @@ def test_any_tokenizer_can_be_trained_on_a_tiny_corpus(
         assert tokenizer.decode_target(tokenizer.encode_target(target)) == target
 
 
+@pytest.mark.slow
 def test_bare_recipe_trains_and_keeps_its_defaults_when_it_resumes(bare: Path) -> None:
     preprocess(load_recipe(bare))
     train(bare, ["training.limits.updates=3", "training.validation.every=3"])
