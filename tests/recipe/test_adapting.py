@@ -55,6 +55,17 @@ def test_small_corpora_get_small_updates_and_much_dropout() -> None:
     assert small.training.schedule.warmup < large.training.schedule.warmup == 1000
 
 
+def test_short_training_on_much_text_makes_small_updates() -> None:
+    short = adapt_to_training(recipe(training={"limits": {"minutes": 3}}), SENTENCES_160_000, 2000.0).training
+    assert 1000 <= short.update_tokens < 2000
+    assert (
+        adapt_to_training(
+            recipe(training={"limits": {"minutes": 600}}), SENTENCES_160_000, 2000.0
+        ).training.update_tokens
+        == 4096
+    )
+
+
 def test_dropout_stays_low_if_the_text_is_read_only_a_few_times() -> None:
     short = recipe(training={"limits": {"epochs": 3}})
     assert adapt_to_training(short, CAPTIONS_6000, 1.0).model.dropout == 0.1

@@ -1,5 +1,6 @@
 """Update size, dropout, warm-up and intervals, which follow from the size of the data and the limits."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -7,10 +8,12 @@ from nmt_cli.recipe.adapting import round_to_two_digits, with_defaults
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.recipe.optimization import NoamSettings, PlateauSettings
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.recipe.training import Training
+from nmt_cli.recipe.training import Limits, Training
 
 _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS = 500, 4096
 _UPDATES_PER_EPOCH = 100
+_MIN_UPDATES, _SHORT_UPDATE_TOKENS = 300, 1000
+"""A training that reads few tokens makes so many updates, unless they would be smaller than the second number."""
 _WARMUP_FRACTION, _WARMUP_EPOCHS = 0.1, 8
 _MIN_WARMUP, _MAX_WARMUP = 100, 1000
 _NOAM_WARMUP = 4
@@ -50,8 +53,7 @@ def adapt_to_training(recipe: Recipe, size: TrainingSize, tokens_per_second: flo
     Args:
         tokens_per_second: Estimated speed of training with large updates, in target tokens; used with limits.minutes.
     """
-    tokens = round_to_two_digits(size.target_tokens / _UPDATES_PER_EPOCH)
-    tokens = _clamp(tokens, _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS)
+    tokens = _default_update_tokens(recipe.training.limits, size, tokens_per_second)
     recipe = with_defaults(recipe, {"training.update_tokens": tokens})
     if isinstance(recipe.model, TransformerSettings):
         recipe = with_defaults(recipe, {"model.dropout": _default_dropout(recipe.training, size, tokens_per_second)})
@@ -62,14 +64,9 @@ def adapt_to_training(recipe: Recipe, size: TrainingSize, tokens_per_second: flo
 
 def expected_updates(training: Training, size: TrainingSize, tokens_per_second: float) -> float:
     """Return the number of updates at which the first limit is reached, at an estimated speed."""
-    limits, tokens = training.limits, training.update_tokens
-    updates = float(limits.updates)
-    if limits.epochs is not None:
-        updates = min(updates, limits.epochs * size.target_tokens / tokens)
-    if limits.minutes is not None:
-        seconds = 60 * limits.minutes * (1 - _VALIDATION_FRACTION)
-        updates = min(updates, seconds * tokens_per_second * efficiency(tokens) / tokens)
-    return max(1.0, updates)
+    tokens = training.update_tokens
+    read = _tokens_read(training.limits, size, tokens_per_second * efficiency(tokens))
+    return max(1.0, min(training.limits.updates, read / tokens))
 
 
 def training_speed(parameters: int, flops: float, training: Training) -> float:
@@ -85,6 +82,20 @@ def training_speed(parameters: int, flops: float, training: Training) -> float:
 def efficiency(update_tokens: int) -> float:
     """Return the fraction of the speed of large updates that is reached with updates of this size."""
     return update_tokens / (update_tokens + _OVERHEAD_TOKENS)
+
+
+def _tokens_read(limits: Limits, size: TrainingSize, tokens_per_second: float) -> float:
+    """Return the number of target tokens that the limits of epochs and minutes allow; infinite without either."""
+    epochs = math.inf if limits.epochs is None else limits.epochs
+    minutes = math.inf if limits.minutes is None else limits.minutes
+    return min(epochs * size.target_tokens, 60 * minutes * (1 - _VALIDATION_FRACTION) * tokens_per_second)
+
+
+def _default_update_tokens(limits: Limits, size: TrainingSize, tokens_per_second: float) -> int:
+    """Return a size that makes many updates in an epoch, and in a short training."""
+    read = _tokens_read(limits, size, tokens_per_second * efficiency(_SHORT_UPDATE_TOKENS))
+    tokens = min(size.target_tokens / _UPDATES_PER_EPOCH, max(_SHORT_UPDATE_TOKENS, read / _MIN_UPDATES))
+    return _clamp(round_to_two_digits(tokens), _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS)
 
 
 def _intervals(training: Training, size: TrainingSize, updates: float) -> Iterable[tuple[str, int]]:
