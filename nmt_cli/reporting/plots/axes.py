@@ -69,8 +69,9 @@ def logarithmic_axis(values: Iterable[float], start: float, end: float) -> Axis:
 
 
 def exact_axis(low: float, high: float, start: float, end: float) -> Axis:
-    """Return an axis from `low` to `high`."""
-    return Axis(low, high if high > low else low + 1, start, end)
+    """Return an axis from `low` to `high`, both integers, with ticks at integers."""
+    high = high if high > low else low + 1
+    return Axis(low, high, start, end, interval=max(1.0, _round_interval(low, high, 5)))
 
 
 def format_ticks(values: Sequence[float]) -> list[str]:

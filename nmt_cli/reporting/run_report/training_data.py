@@ -26,7 +26,9 @@ def training_data_section(contents: RunContents) -> PageSection:
         corpora = _corpora(prepared, history.mixture if history else {})
     except DataError as error:
         problem = str(error)
-    histograms += [_evaluation_lengths(evaluation) for evaluation in contents.evaluations if evaluation.sentences]
+    histograms += [
+        _evaluation_lengths(each) for each in contents.evaluations if each.sentences and "@" not in each.name
+    ]
     if not corpora and not histograms:
         return empty_section("Data", problem)
     content = {
