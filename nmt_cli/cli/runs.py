@@ -1,5 +1,7 @@
 """Command line of `nmt runs`."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,4 +26,5 @@ def runs(
     found = list_runs(folder)
     if not found:
         console.info(f"{folder}: contains no runs; nmt train creates them")
-    write_result([run.as_json() for run in found] if json else format_run_list(found))
+    width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
+    write_result([run.as_json() for run in found] if json else format_run_list(found, width))

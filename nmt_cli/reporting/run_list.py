@@ -19,6 +19,7 @@ from nmt_cli.runs.live import LiveState, read_live_state
 from nmt_cli.text.lines import escape_invisible
 
 _COLUMNS = ["run", "status", "update", "best", "at update", "scores", "size", "changed"]
+_OPTIONAL_COLUMNS = ["size", "changed", "at update", "scores"]
 _MAX_DEPTH = 6
 """Nested folders that are searched."""
 
@@ -102,11 +103,20 @@ def list_run(path: Path) -> ListedRun:
     )
 
 
-def format_run_list(runs: Sequence[ListedRun]) -> str:
-    """Format runs as a table, with a second one of the runs in training."""
+def format_run_list(runs: Sequence[ListedRun], width: int | None = None) -> str:
+    """Format runs as a table, with a second one of the runs in training.
+
+    Args:
+        width: Columns of the terminal; what does not fit is left out, the least important first.
+    """
     if not runs:
         return ""
-    lines = _align([_COLUMNS, *map(_row, runs)])
+    table = [_COLUMNS, *map(_row, runs)]
+    for name in _OPTIONAL_COLUMNS:
+        if width is not None and max(map(len, _align(table))) > width:
+            index = table[0].index(name)
+            table = [row[:index] + row[index + 1 :] for row in table]
+    lines = _align(table)
     if live := [(run, run.live) for run in runs if run.live is not None]:
         rows = [[escape_invisible(str(run.path)), *live_facts(state).values()] for run, state in live]
         lines += ["", *_align([["in training", *live_facts(live[0][1])], *rows])]

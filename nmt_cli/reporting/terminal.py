@@ -15,12 +15,10 @@ def format_scores(name: str, content: Mapping[str, Any], robustness: Sequence[Ro
     """Format the scores of a test set or file, one per line.
 
     Args:
-        content: The fields of scores.json, at least `scores` and `exact_match`.
+        content: The fields of scores.json, at least `scores`.
     """
     scores = content["scores"]
     lines = [f"{name}  {score['name']} {_with_interval(score)}  ({score['signature']})" for score in scores]
-    if all(score["name"] != "exact match" for score in scores):
-        lines.append(f"{name}  exact match {content['exact_match']:.1f} %")
     for result in robustness:
         named = zip(scores, result.drops, strict=True)
         drops = "  ".join(f"{score['name']} {_format_drop(drop)}" for score, drop in named)

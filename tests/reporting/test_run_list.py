@@ -11,7 +11,7 @@ from fake_runs import FakeRun, write_run
 from nmt_cli import files
 from nmt_cli.errors import DataError
 from nmt_cli.locks import lock
-from nmt_cli.reporting.run_list import format_age, format_size, list_run, list_runs
+from nmt_cli.reporting.run_list import format_age, format_run_list, format_size, list_run, list_runs
 
 
 def test_list_run_of_a_finished_run(fake_run: FakeRun) -> None:
@@ -124,3 +124,12 @@ def test_format_size_and_age() -> None:
 def test_list_runs_rejects_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         list_runs(tmp_path / "x")
+
+
+@pytest.mark.parametrize("width", [120, 80, 60, 40])
+def test_run_list_fits_the_terminal(width: int, fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(fake_run.path.parent)
+    lines = format_run_list([list_run(Path("small"))], width).split("\n")
+    assert max(map(len, lines)) <= width
+    assert lines[0].split()[:3] == ["run", "status", "update"]
+    assert ("size" in lines[0]) == (width >= 80)

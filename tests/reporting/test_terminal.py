@@ -13,14 +13,8 @@ def test_format_scores_shows_score_interval_and_signature() -> None:
     assert text.split("\n") == [
         "test  BLEU 38.13  (nrefs:1)",
         "test  BLEU 38.13 ± 1.50  (nrefs:1)",
-        "test  exact match 12.5 %",
         "",
     ]
-
-
-def test_format_scores_shows_exact_match_once() -> None:
-    text = format_scores("test", {"scores": [BLEU | {"name": "exact match"}], "exact_match": 12.5})
-    assert text.count("exact match") == 1
 
 
 def test_format_scores_shows_robustness() -> None:
