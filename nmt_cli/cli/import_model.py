@@ -25,9 +25,9 @@ def import_model(
 ) -> None:
     """Convert a model of another toolkit to a model folder.
 
-    SOURCE is a folder of Hugging Face transformers with a Marian, Pegasus or T5 model, of Marian with an npz file, or
-    of CTranslate2, recognised by its contents. All other commands then treat the model as one of their own. Exit code 4
-    if something in it cannot be represented.
+    SOURCE is a folder with a model of Hugging Face transformers (Marian, M2M-100, NLLB, mBART-50, Pegasus, T5), of
+    Marian (npz) or of CTranslate2, recognised by its contents. All other commands then treat the model as one of their
+    own. Exit code 4 if something in it cannot be represented.
     """
     from nmt_cli.commands.import_model import import_model as command
 

@@ -48,6 +48,10 @@ AllowCommands = Annotated[
     typer.Option("--allow-commands", help="Run the programs of evaluation.external even if they come from a run."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")]
+SourceLanguage = Annotated[
+    str | None,
+    typer.Option("--source-language", metavar="CODE", help="Source language, for an imported model with several."),
+]
 TargetLanguage = Annotated[
     str | None,
     typer.Option("--target-language", metavar="CODE", help="Target language, for a model with several."),

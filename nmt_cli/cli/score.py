@@ -12,6 +12,7 @@ from nmt_cli.cli.options import (
     ModelPaths,
     Overrides,
     Quiet,
+    SourceLanguage,
     TargetLanguage,
     WordScoresOption,
     examples,
@@ -51,6 +52,7 @@ def score(
         typer.Option("--input-format", help="jsonl: stdin has objects with source, target and, optionally, factors."),
     ] = "text",
     factors: Factors = None,
+    source_language: SourceLanguage = None,
     target_language: TargetLanguage = None,
     corpus_tag: CorpusTag = None,
     set_: Overrides = None,
@@ -69,6 +71,7 @@ def score(
     options = TranslateOptions(
         models=tuple(model),
         overrides=tuple(set_ or []),
+        source_language=source_language,
         target_language=target_language,
         corpus_tag=corpus_tag,
     )

@@ -13,6 +13,7 @@ from nmt_cli.cli.options import (
     Overrides,
     Processes,
     Quiet,
+    SourceLanguage,
     TargetLanguage,
     WordScoresOption,
     examples,
@@ -114,6 +115,7 @@ def translate(
     word_scores: WordScoresOption = False,
     protect: ProtectOption = None,
     markup: MarkupOption = None,
+    source_language: SourceLanguage = None,
     target_language: TargetLanguage = None,
     corpus_tag: CorpusTag = None,
     set_: Overrides = None,
@@ -141,6 +143,7 @@ def translate(
         word_scores=word_scores,
         markup=markup is not None,
         protect=tuple(protect or []),
+        source_language=source_language,
         target_language=target_language,
         corpus_tag=corpus_tag,
     )

@@ -104,6 +104,7 @@ def _config(foreign: ForeignModel, languages: tuple[str | None, str | None], ove
             decoding=settings.decoding,
             evaluation=settings.evaluation,
             longest_sentence=foreign.longest_sentence,
+            language_tokens=foreign.language_tokens,
             source_eos=foreign.source_eos,
         )
     except ValidationError as error:

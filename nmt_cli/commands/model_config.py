@@ -38,6 +38,8 @@ class ModelConfig(Section):
     """`data.max_length` in training."""
     context: Context | None = None
     """`data.context` in training."""
+    language_tokens: list[Language] | None = None
+    """Languages with a token: that of the source precedes sources, and that of the target begins translations."""
     source_eos: bool = True
     """Whether sources end with eos, which some imported models do not expect."""
 

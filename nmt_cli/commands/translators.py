@@ -68,6 +68,11 @@ def source_tags(loaded: "LoadedModel", options: TranslateOptions = DEFAULT_OPTIO
     from nmt_cli.data.tokenizing.tags import SourceTags
 
     known, language = loaded.tokenizer.source.tags, loaded.config.target_language
+    source, languages = options.source_language or loaded.config.source_language, loaded.config.language_tokens
+    if languages is not None:
+        return SourceTags.with_language_tokens(known, languages, source, options.target_language or language)
+    if source != loaded.config.source_language:
+        raise RecipeError(f"--source-language {source}: this model translates from {loaded.config.source_language}")
     return SourceTags.from_options(known, language, options.target_language, options.corpus_tag)
 
 

@@ -125,11 +125,13 @@ class Generator:
         longest = max(lengths)
         rows = [[*one.tags, *one.tokens, *[eos] * (1 + longest - one.source_length)] for one in batch]
         has_padding = min(lengths) < longest or not self._source_eos
-        return ModelInputs.from_ids(
+        inputs = ModelInputs.from_ids(
             torch.tensor(rows, device=self.device),
             torch.tensor(lengths, device=self.device) - int(not self._source_eos) if has_padding else None,
             self._columns(batch, longest),
         )
+        prompts = [sentence.prompt for sentence in batch]
+        return replace(inputs, prompt=torch.tensor(prompts, device=self.device)) if prompts[0] else inputs
 
     def _columns(self, batch: Sequence[SentenceInput], longest: int) -> dict[str, Tensor]:
         """Return the source columns [B,S,…] of the sentences; 0 at tags, eos and padding."""

@@ -34,6 +34,8 @@ class TranslateOptions:
     """Lines contain XML; each tag is transferred to the translation once."""
     protect: tuple[str, ...] = ()
     """Regular expressions; matches are copied to the translation unchanged."""
+    source_language: str | None = None
+    """One of several languages of the model; None: that which was chosen when it was imported."""
     target_language: str | None = None
     """One of several languages of the model; None: that of `data.target_language`."""
     corpus_tag: str | None = None

@@ -73,6 +73,8 @@ class SentenceInput:
     """Source tokens that precede `tokens` and are not part of the text."""
     columns: Columns = field(default_factory=dict)
     """Source columns of `tokens`."""
+    prompt: tuple[int, ...] = ()
+    """Target tokens before the translation that are not part of it, equally many for all sentences of a model."""
     num_context_tokens: int = 0
     """How many of the tags belong to context lines that are not translated with this one."""
 

@@ -103,7 +103,7 @@ class Translator:
         self._hard_terms: HardTermSearch | None = None
         if options.glossary and options.glossary_mode == "hard":
             self._hard_terms = HardTermSearch(self.generator, tokenizer, settings)
-        self._default_tags = config.tags.ids()
+        self._default_tags, self._default_prompt = config.tags.ids(), config.tags.prompt()
         self._has_factors = bool(tokenizer.factors.names)
         self._decode = self.context.decode if self.context.target_context else tokenizer.decode_target
         self._markup = MarkupTransfer(options) if options.has_masking else None
@@ -182,13 +182,16 @@ class Translator:
             if request.factors or self._has_factors:
                 bounds = [(each.start, each.end, each.tokens) for each in parts]
                 columns = segment_factors(self.tokenizer, line, request.text, request.factors, bounds)
-            tags = self._default_tags
+            tags, prompt = self._default_tags, self._default_prompt
             if request.target_language is not None:
                 tags = self.tags.ids(request.target_language)
+                prompt = self.tags.prompt(request.target_language)
             num_context_tokens = 0 if self.context.target_context else len(context)
             for part, constraint, own_columns in zip(parts, constraints, columns, strict=True):
                 all_tags = (*tags, *context)
-                found.append(SentenceInput(line, part.tokens, constraint, all_tags, own_columns, num_context_tokens))
+                found.append(
+                    SentenceInput(line, part.tokens, constraint, all_tags, own_columns, prompt, num_context_tokens)
+                )
         return found
 
     def _contexts(

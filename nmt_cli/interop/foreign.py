@@ -64,6 +64,8 @@ class ForeignModel:
     decoding: Mapping[str, Any] = field(default_factory=dict)
     """Settings of `decoding` that differ from the defaults of nmt."""
     warnings: Sequence[str] = ()
+    language_tokens: list[str] | None = None
+    """See ModelConfig."""
     source_eos: bool = True
     """Whether the model expects eos after each source."""
 

@@ -90,6 +90,8 @@ class ModelInputs:
     """[B,S,…] beside the ids: factors, sentence_ids, segment_ids, copy_ids."""
     extra_ids: int = 0
     """E: distinct source words of this batch outside the vocabulary."""
+    prompt: Tensor | None = None
+    """[B,P], target tokens that follow decoder_start and are not part of the translation."""
 
     @classmethod
     def from_ids(cls, ids: Tensor, lengths: Tensor | None = None, columns: Mapping[str, Tensor] | None = None) -> Self:
@@ -289,9 +291,8 @@ class Model(nn.Module, ABC):
 
     def _known_ids(self, ids: Tensor) -> Tensor:
         """Replace ids outside the vocabulary, which only a model that copies is given, by unk."""
-        if not self.capabilities.copies:
-            return ids
-        return ids.masked_fill(ids >= self.vocabulary.target_size, self.vocabulary.special_tokens.unk)
+        size, unk = self.vocabulary.target_size, self.vocabulary.special_tokens.unk
+        return ids.masked_fill(ids >= size, unk) if self.capabilities.copies else ids
 
 
 def _uses(module: nn.Module) -> Counter[Tensor]:

@@ -16,6 +16,7 @@ from nmt_cli.errors import DataError, ModelError, NmtError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.container import ancestor, container_of, read_manifest_or_empty
 from nmt_cli.reporting.evaluation_files import read_evaluation
+from nmt_cli.reporting.model_facts import model_facts
 from nmt_cli.reporting.run_list import describe_score, format_size, list_run, list_runs, live_facts, resume_command
 from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory, count_parameters
 from nmt_cli.runs.journal import describe_published, read_journal, read_summary
@@ -125,20 +126,8 @@ def _checkpoint(path: Path) -> Description:
 
 
 def _model(path: Path) -> Description:
-    config = files.read_json(path / CONFIG, ModelError)
-    manifest = files.read_json(path / files.MANIFEST, ModelError)
-    facts = {}
-    if isinstance(config, dict):
-        facts["languages"] = f"{config.get('source_language')} → {config.get('target_language')}"
-        model, vocabulary = config.get("model"), config.get("vocabulary")
-        if isinstance(model, dict):
-            facts["architecture"] = str(model.get("architecture"))
-        if isinstance(vocabulary, dict):
-            facts["subwords"] = f"{vocabulary.get('source_size')} source, {vocabulary.get('target_size')} target"
-    if isinstance(manifest, dict) and isinstance(updates := manifest.get("averaged_updates"), list):
-        facts["average of updates" if updates[1:] else "checkpoint of update"] = ", ".join(map(str, updates))
-    if isinstance(manifest, dict) and isinstance(manifest.get("imported"), str):
-        facts["imported from"] = f"{manifest['imported']}, licence: {manifest.get('licence') or 'not named'}"
+    config, manifest = (files.read_json(path / name, ModelError) for name in (CONFIG, files.MANIFEST))
+    facts = model_facts(config, manifest)
     return Description("model", facts | _parameter_facts(path), _translate_command(path), [path])
 
 

@@ -137,3 +137,20 @@ def write_marian(folder: Path) -> dict[str, Tensor]:
     tensors["model.shared.weight"][pad] = 0
     save_file(tensors, folder / "model.safetensors")
     return tensors
+
+
+def write_nllb(folder: Path) -> None:
+    """Write a random model in the layout of NLLB: SentencePiece BPE, ids shifted by one, languages at the end."""
+    folder.mkdir()
+    model = sentencepiece(60, model_type="bpe")
+    (folder / "sentencepiece.bpe.model").write_bytes(model)
+    languages = ["deu_Latn", "eng_Latn", "fra_Latn"]
+    write_json(folder / "special_tokens_map.json", {"additional_special_tokens": languages, "mask_token": "<mask>"})
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "NllbTokenizer", "src_lang": "eng_Latn"})
+    size = 61 + len(languages) + 3  # one for the mask, and two without a name
+    special = {"pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2, "vocab_size": size}
+    write_json(folder / "config.json", MARIAN | special | {"model_type": "m2m_100", "activation_function": "relu"})
+    shapes = {name: shape for name, shape in marian_shapes(size).items() if name != "final_logits_bias"}
+    norms = [f"model.{side}.layer_norm" for side in ("encoder", "decoder")]
+    shapes |= {f"{norm}.{kind}": (16,) for norm in norms for kind in ("weight", "bias")}
+    save_file(random_tensors(shapes), folder / "model.safetensors")

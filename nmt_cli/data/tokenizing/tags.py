@@ -1,6 +1,6 @@
 """Tags: vocabulary entries that text cannot contain, put before sources or between sentences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nmt_cli.errors import RecipeError
@@ -44,6 +44,19 @@ class SourceTags:
     language: str = ""
     """Target language of lines that do not name one."""
     tag: str | None = None
+    source_language: str | None = None
+    """Given if the model has a token for each language: that of the source precedes sources, that of the target begins
+    translations."""
+
+    @classmethod
+    def with_language_tokens(
+        cls, tag_ids: Mapping[str, int], languages: Sequence[str], source: str, target: str
+    ) -> "SourceTags":
+        """Return the tokens of two languages of a model; RecipeError if it does not know one."""
+        for option, language in (("--source-language", source), ("--target-language", target)):
+            if language not in languages:
+                raise RecipeError(f"{option} {language}: this model has the languages {', '.join(languages)}")
+        return cls(tag_ids, target, source_language=source)
 
     @classmethod
     def from_options(
@@ -69,8 +82,19 @@ class SourceTags:
 
     def ids(self, language: str | None = None) -> tuple[int, ...]:
         """Return the tag ids before a source. `language` defaults to the target language of the options."""
+        if self.source_language is not None:
+            return (self.tag_ids[self.source_language],)
         names = (language_tag(language or self.language), self.tag)
         return tuple(self.tag_ids[name] for name in names if name is not None and name in self.tag_ids)
+
+    def prompt(self, language: str | None = None) -> tuple[int, ...]:
+        """Return the target tokens that precede translations into a language and are not part of them."""
+        if self.source_language is None:
+            return ()
+        name = language or self.language
+        if name not in self.tag_ids:
+            raise RecipeError(f"target language {name}: this model has the languages {', '.join(self.tag_ids)}")
+        return (self.tag_ids[name],)
 
 
 NO_TAGS = SourceTags({})

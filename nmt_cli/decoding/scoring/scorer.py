@@ -64,15 +64,17 @@ class Scorer:
         settings: SearchSettings,
         tags: tuple[int, ...] = (),
         context: DocumentContext | None = None,
+        prompt: tuple[int, ...] = (),
     ) -> None:
         """Create a scorer.
 
         Args:
             tags: Token ids before each source.
             context: How the model reads lines in context; without it, the context of a pair is ignored.
+            prompt: Target tokens before each translation that are not part of it.
         """
         self.tokenizer, self.settings = tokenizer, settings
-        self._generator, self._tags = generator, tags
+        self._generator, self._tags, self._prompt = generator, tags, prompt
         self._context = context or DocumentContext(tokenizer, None, MAX_SIDE_TOKENS)
 
     def score_window(
@@ -134,7 +136,7 @@ class Scorer:
     def _sentence(self, line: int, pair: ScoringPair, tokens: list[int], context: tuple[int, ...]) -> SentenceInput:
         segment = (0, len(pair.source), tokens)
         (columns,) = segment_factors(self.tokenizer, line, pair.source, pair.factors, [segment])
-        return SentenceInput(line, tokens, tags=(*self._tags, *context), columns=columns)
+        return SentenceInput(line, tokens, tags=(*self._tags, *context), columns=columns, prompt=self._prompt)
 
     def _scored(self, pair: ScoringPair, tokens: list[int], scores: TargetScores) -> ScoredPair:
         length = len(tokens) + 1

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,8 +47,13 @@ def score_targets(
         [[*target, *[special_tokens.eos] * (max_length - len(target))] for target in targets], device=device
     )
     start = torch.full_like(labels[:, :1], special_tokens.decoder_start)
-    decoder_input = DecoderInput(torch.cat([start, labels[:, :-1]], dim=1))
+    prompt = start[:, :0] if source.prompt is None else source.prompt
+    decoder_input = DecoderInput(torch.cat([start, prompt, labels[:, :-1]], dim=1))
     output = model.decode(model.encode(source), decoder_input, attention)
+    if num_skipped := prompt.size(1):
+        hidden_states, weights = output.hidden_states[:, num_skipped:], output.cross_attention
+        weights = None if weights is None else weights[:, num_skipped:]
+        output = replace(output, hidden_states=hidden_states, cross_attention=weights)
     is_label = torch.arange(max_length, device=device) < torch.tensor(lengths, device=device)[:, None]
     log_probs = iter(_log_probs(model, output, is_label.flatten().nonzero()[:, 0], labels.flatten()))
     sizes = [source.ids.size(1)] * len(targets) if source.lengths is None else source.lengths.tolist()

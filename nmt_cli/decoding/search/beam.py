@@ -34,7 +34,7 @@ from torch.nn.functional import pad
 from nmt_cli.decoding.logits_processors.processor import ProcessorList
 from nmt_cli.decoding.search.candidates import ActiveBeams, Candidates, CandidateSelector, gather_rows
 from nmt_cli.decoding.search.diverse import group_rows
-from nmt_cli.decoding.search.hypotheses import Hypothesis, before_eos, normalize_score
+from nmt_cli.decoding.search.hypotheses import Hypothesis, before_eos, begin_search, normalize_score
 from nmt_cli.models.contract import BatchTensors, Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings
 
@@ -66,12 +66,13 @@ def beam_search(
     )
     group_size = settings.beam_size // groups
     num_kept = min(group_size, settings.beam_size if settings.coverage_penalty else settings.n_best)
-    cache, states = model.init_cache(model.encode(inputs), inputs.batch_size), processors.begin(len(max_lengths))
+    (cache, first_tokens), states = begin_search(model, inputs), processors.begin(len(max_lengths))
     if groups > 1:
         rows = group_rows(len(max_lengths), groups, device)
+        first_tokens = first_tokens[rows[:, 0]]
         cache, states, max_lengths = cache.select(rows), processors.select(states, rows), max_lengths[rows[:, 0]]
     is_done = _StoppingCriterion(settings, group_size, can_rise=processors.is_soft)
-    beams = ActiveBeams.initial(len(max_lengths), model.vocabulary.special_tokens.decoder_start, device)
+    beams = ActiveBeams.initial(first_tokens)
     finished = _FinishedHypotheses.empty(len(max_lengths), num_kept, device)
     remaining, completed = torch.arange(len(max_lengths)), list[_CompletedSentences]()  # remaining: on the CPU
     for length in itertools.count(1):  # of a hypothesis that ends in this step, eos included

@@ -29,10 +29,10 @@ class ActiveBeams:
     """
 
     @classmethod
-    def initial(cls, batch_size: int, bos: int, device: torch.device) -> Self:
-        """Return one hypothesis per sentence, which holds only bos."""
-        zeros = torch.zeros(batch_size, 1, device=device)
-        return cls(torch.full((batch_size, 1, 1), bos, device=device), zeros, zeros)
+    def initial(cls, first_tokens: Tensor) -> Self:
+        """Return one hypothesis per sentence, which holds only its first token [B], usually bos."""
+        zeros = torch.zeros(len(first_tokens), 1, device=first_tokens.device)
+        return cls(first_tokens.view(-1, 1, 1), zeros, zeros)
 
     def extend(self, candidates: "Candidates") -> Self:
         """Return the hypotheses of the candidates [B,n]."""

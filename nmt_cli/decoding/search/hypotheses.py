@@ -9,10 +9,26 @@ import torch
 from torch import Tensor
 
 from nmt_cli.decoding.sentences import Phrase, SentenceInput
-from nmt_cli.models.contract import ModelInputs
+from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import SearchSettings
 
 Score = TypeVar("Score", float, Tensor)
+
+
+def begin_search(model: Model, inputs: ModelInputs) -> tuple[Any, Tensor]:
+    """Encode the sources; return the cache after the prompt, but for its last token, and that token [B].
+
+    Without a prompt, the first token is decoder_start.
+    """
+    cache = model.init_cache(model.encode(inputs), inputs.batch_size)
+    start = model.vocabulary.special_tokens.decoder_start
+    if inputs.prompt is None:
+        device = None if inputs.ids is None else inputs.ids.device
+        return cache, torch.full((inputs.batch_size,), start, device=device)
+    tokens = torch.cat([torch.full_like(inputs.prompt[:, :1], start), inputs.prompt], dim=1)
+    before = tokens[:, :-1]
+    _, cache = model.prefill(before, torch.full((len(before),), before.size(1), device=before.device), cache)
+    return cache, tokens[:, -1]
 
 
 @dataclass(frozen=True)

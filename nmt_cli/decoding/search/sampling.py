@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.decoding.logits_processors.processor import ProcessorList
-from nmt_cli.decoding.search.hypotheses import Hypothesis, before_eos, normalize_score
+from nmt_cli.decoding.search.hypotheses import Hypothesis, before_eos, begin_search, normalize_score
 from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import SamplingSettings
 
@@ -35,14 +35,15 @@ def sample(
     max_lengths = max_lengths.unsqueeze(1)  # [B,1]
     uniform = _uniform_draws(settings.seed, lines, count, int(max_lengths.max()) + 1).to(device)  # [B,n,T]
     tokens = torch.full((*uniform.shape[:2], uniform.size(2) + 1), eos, device=device)  # bos first
-    tokens[:, :, 0] = model.vocabulary.special_tokens.decoder_start
+    cache, first_tokens = begin_search(model, inputs)
+    tokens[:, :, 0] = first_tokens.unsqueeze(1)
     log_probs = torch.zeros_like(uniform[:, :, 0])
     lengths = torch.zeros_like(tokens[:, :, 0])
     here = torch.arange(len(lines), device=device)  # the sentences still in the batch
     is_over = torch.zeros_like(lengths, dtype=torch.bool)
     has_eos = torch.zeros_like(is_over)
     rows = here.unsqueeze(1).expand(-1, count)
-    cache = model.init_cache(model.encode(inputs), inputs.batch_size).select(rows)
+    cache = cache.select(rows)
     states = processors.select(processors.begin(len(lines)), rows)
     for length in itertools.count(1):  # of a sample that ends in this step, eos included
         logits, cache = model.step(tokens[here, :, length - 1], cache)

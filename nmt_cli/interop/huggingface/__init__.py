@@ -26,6 +26,7 @@ _FAMILIES: dict[str, Callable[[Config, TensorSource], Architecture]] = {
     "umt5": t5.umt5,
 }
 """By `model_type`."""
+_WITH_LANGUAGE_TOKENS = ("mbart", "m2m_100")
 
 
 def is_huggingface(folder: Path) -> bool:
@@ -59,6 +60,7 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
         languages,
         decoding,
         [*warnings, *ignored],
+        list(tokenizer.source.tags) if config.values["model_type"] in _WITH_LANGUAGE_TOKENS else None,
     )
 
 

@@ -1,10 +1,12 @@
 """The tokenizers of Hugging Face models: their SentencePiece models, with the ids of their vocabularies."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.segmenter import Segmenter
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import read_object
 from nmt_cli.interop.vocabularies import entries_by_id, joint_tokenizer, read_sentencepiece, vocabulary_of
@@ -13,7 +15,10 @@ from nmt_cli.text.special_tokens import SpecialTokens
 Languages = tuple[str | None, str | None]
 
 _CONFIG = "tokenizer_config.json"
+_SIDES = (("source", "src"), ("target", "tgt"))
 _LANGUAGE_PREFIX = ">>"
+_LANGUAGE = re.compile("[a-z]{2,3}_[A-Z][A-Za-z]{1,3}|__[a-z]{2,3}__")
+"""Tokens of languages in mBART (de_DE), NLLB (deu_Latn) and M2M-100 (__de__)."""
 
 
 def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> tuple[Tokenizer, Languages]:
@@ -33,7 +38,7 @@ def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> tuple[Tokenizer, 
             f" SentencePiece tokenizers of {', '.join(_LOADERS)}"
         )
     tokenizer = _LOADERS[family](folder, config, own)
-    source, target = own.get("source_lang"), own.get("target_lang")
+    source, target = (own.get(f"{side}_lang") or own.get(f"{short}_lang") for side, short in _SIDES)
     return tokenizer, (source if isinstance(source, str) else None, target if isinstance(target, str) else None)
 
 
@@ -82,12 +87,65 @@ def _pegasus(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) ->
     return joint_tokenizer(segmenter, entries, _special_tokens(folder, config, offset + segmenter.unk))
 
 
+def _fairseq(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
+    """mBART-50 and NLLB: ids of SentencePiece plus one, after four special tokens; then the languages."""
+    name = own.get("tokenizer_class")
+    if name == "MBartTokenizer" or own.get("legacy_behaviour") or config.get("decoder_start_token_id") is None:
+        raise ModelError(f"{folder / _CONFIG}: {name}: the language after the source, as in mBART-25, is not supported")
+    segmenter = read_sentencepiece(folder / "sentencepiece.bpe.model")
+    first = ["<s>", "<pad>", "</s>", "<unk>"]
+    ids = _ids([*first, *(piece.text for piece in segmenter.pieces[3:])])
+    return _with_languages(folder, config, own, segmenter, ids)
+
+
+def _m2m_100(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
+    """M2M-100 has a vocab.json, NLLB does not."""
+    if not (folder / "vocab.json").is_file():
+        return _fairseq(folder, config, own)
+    segmenter = read_sentencepiece(folder / "sentencepiece.bpe.model")
+    return _with_languages(folder, config, own, segmenter, read_object(folder / "vocab.json"))
+
+
+def _with_languages(
+    folder: Path, config: Mapping[str, Any], own: Mapping[str, Any], segmenter: Segmenter, ids: Mapping[str, Any]
+) -> Tokenizer:
+    """Return a tokenizer whose tags are the languages, by their codes."""
+    tokens = {
+        token: i
+        for token, i in {**_ids_of_added_tokens(folder, own, len(ids)), **ids}.items()
+        if _LANGUAGE.fullmatch(token) and token not in {piece.text for piece in segmenter.pieces}
+    }
+    if not tokens:
+        raise ModelError(f"{folder}: names no languages in {_CONFIG}, special_tokens_map.json or added_tokens.json")
+    entries = entries_by_id(folder / "vocabulary", {**ids, **tokens}, _size(folder, config, "vocab_size"))
+    tags = {token.strip("_"): i for token, i in tokens.items()}
+    vocabulary = vocabulary_of(segmenter, entries, _special_tokens(folder, config, entries.index("<unk>")), tags)
+    return Tokenizer("none", vocabulary, vocabulary)
+
+
+def _ids_of_added_tokens(folder: Path, own: Mapping[str, Any], first: int) -> dict[str, Any]:
+    """Return the ids of the tokens that a model adds to SentencePiece's; those only listed begin at `first`."""
+    path = folder / "added_tokens.json"
+    found = read_object(path) if path.is_file() else {}
+    decoder = own.get("added_tokens_decoder")
+    for i, token in decoder.items() if isinstance(decoder, dict) else ():
+        if isinstance(token, dict) and isinstance(token.get("content"), str) and str(i).isdecimal():
+            found[token["content"]] = int(i)
+    path = folder / "special_tokens_map.json"
+    names = (read_object(path) if path.is_file() else own).get("additional_special_tokens")
+    listed = [token.get("content") if isinstance(token, dict) else token for token in names or []]
+    languages = [token for token in listed if isinstance(token, str) and _LANGUAGE.fullmatch(token)]
+    return {token: i for i, token in enumerate(languages, first)} | found
+
+
 def _ids(entries: Iterable[str]) -> dict[str, int]:
     return {entry: i for i, entry in enumerate(entries)}
 
 
 _LOADERS: dict[str, Callable[[Path, Mapping[str, Any], Mapping[str, Any]], Tokenizer]] = {
     "marian": _marian,
+    "mbart": _fairseq,
+    "m2m_100": _m2m_100,
     "pegasus": _pegasus,
     "t5": _t5,
     "mt5": _t5,

@@ -128,7 +128,7 @@ def test_beam_is_not_filled_with_completed_bad_words() -> None:
 def test_phrase_begins_only_where_it_is_likely_enough(nats: float, expected: bool) -> None:
     scores = torch.full((1, 1, 9), -50.0)
     scores[..., [4, 5, 6]], scores[..., 7] = 0.0, -nats
-    beams = ActiveBeams.initial(1, 2, torch.device("cpu"))
+    beams = ActiveBeams.initial(torch.tensor([2]))
     forced = ForcedPhrases([Constraints(forced_phrases=((7, 8),))], torch.tensor([20]), 3, ContinuationTokens())
     processors = ProcessorList([forced])
     processed, states = processors(scores, beams.tokens, processors.begin(1))
