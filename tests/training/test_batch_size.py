@@ -13,7 +13,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.training import Training
 from nmt_cli.training import batch_size
-from nmt_cli.training.batch_size import _longest_batch
+from nmt_cli.training.batch_size import _longest_batch, default_batch_tokens
 from nmt_cli.training.distributed import Distributed
 
 
@@ -52,3 +52,10 @@ def test_batch_size_that_just_fits_is_reduced_unless_it_is_a_whole_update(
     prepared: Any = None
     reporter: Any = SimpleNamespace(info=lambda message: None)
     assert batch_size.find_batch_tokens(trainer, prepared, reporter) == expected
+
+
+def test_batch_on_a_cpu_is_as_large_as_its_caches_suit() -> None:
+    cpu = torch.device("cpu")
+    assert default_batch_tokens(4096, cpu) == min(4096, 1024 * torch.get_num_threads())
+    assert default_batch_tokens(600, cpu) == 600
+    assert default_batch_tokens(10_000, torch.device("cuda")) == 10_000
