@@ -37,9 +37,13 @@ _CHARACTERS_PER_TOKEN = 4.0
 """Assumed without a tokenizer."""
 
 
-def check(recipe: Recipe, path: Path, reporter: Reporter = console) -> CheckReport:
-    """Check the text and the settings of a recipe. Nothing is changed."""
-    texts = read_texts(recipe.data)
+def check(recipe: Recipe, path: Path, reporter: Reporter = console, *, identify_languages: bool = False) -> CheckReport:
+    """Check the text and the settings of a recipe. Nothing is changed.
+
+    Args:
+        identify_languages: Also identify the language of each line, with an optional package.
+    """
+    texts = read_texts(recipe.data, identify_languages=identify_languages)
     corpora = [*texts.train, *texts.held_out]
     pretrained = pretrained_tokenizer(recipe)
     if pretrained is None:

@@ -109,12 +109,13 @@ class OverlapFilter(Section):
 
 
 class LanguageFilter(Section):
-    """Drops pairs with a side in another language, as your command identifies it."""
+    """Drops pairs with a side that is clearly in another language, as py3langid or your command identifies it."""
 
     type: Literal["language"] = "language"
     """Type of the filter."""
-    command: Command
-    """Program that prints one line per input line, beginning with a language code such as `de`."""
+    command: Command | None = None
+    """Program that prints one line per input line, beginning with a language code such as `de`; default: py3langid,
+    which needs `pip install 'nmt-cli[language]'`. It never drops a side in a language that it does not know."""
     source: Language | None = None
     """Expected code of sources; default: `data.source_language`."""
     target: Language | None = None

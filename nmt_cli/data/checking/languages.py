@@ -7,6 +7,7 @@ from collections import Counter
 from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
 from nmt_cli.text.checks.scripts import base_language, script_of, scripts_of
+from nmt_cli.text.language_id import line_identifier
 
 _MAX_LINES = 4000
 """Lines of each side that are read."""
@@ -50,6 +51,8 @@ _MAX_RIVAL = 0.5
 """Maximum fraction of function words of any other language, relative to the identified one."""
 _MIN_SWAPPED, _MAX_SWAPPED = 20, 0.03
 """Number of swapped pairs, and their fraction of those that show their languages, from which on they are reported."""
+_MAX_FOREIGN, _MIN_FOREIGN_LINES = 0.01, 3
+"""Fraction and number of lines in another language from which they are reported."""
 _MIN_SCRIPT = 0.5
 """Minimum fraction of letters of the script of the language."""
 
@@ -68,6 +71,30 @@ def check_languages(corpus: CorpusSample) -> list[DataFinding]:
             findings.append(DataFinding("warning", "languages", corpus.name, message, _ADVICE))
         else:
             findings += _check_script(corpus.name, side, code, sides[side])
+    return findings
+
+
+def check_line_languages(corpus: CorpusSample) -> list[DataFinding]:
+    """Report sides of which many lines are clearly in another language, and languages that are not identified.
+
+    Raises:
+        RecipeError: The identifier is not installed.
+    """
+    identifier, findings = line_identifier(), list[DataFinding]()
+    for (side, lines), code in zip(corpus.sides.items(), corpus.languages, strict=True):
+        if not identifier.knows(code):
+            message = f"py3langid does not know {code}, so that the lines of the {side} are not identified"
+            findings.append(DataFinding("fact", "languages", corpus.name, message, "compare some lines by eye"))
+            continue
+        sample = list(evenly_spaced(lines, _MAX_LINES))
+        others = Counter(filter(None, (identifier.other_language(line, code) for line in sample)))
+        if others.total() >= max(_MIN_FOREIGN_LINES, _MAX_FOREIGN * len(sample)):
+            message = (
+                f"{percentage(others.total(), len(sample))} of the lines of the {side} are clearly not {code};"
+                f" most of them are {others.most_common(1)[0][0]}"
+            )
+            advice = "the filter `language` drops such pairs"
+            findings.append(DataFinding("warning", "languages", corpus.name, message, advice))
     return findings
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nmt_cli.console import OnProgress, ProgressBar
 from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.artefacts import check_artefacts
-from nmt_cli.data.checking.languages import check_languages
+from nmt_cli.data.checking.languages import check_languages, check_line_languages
 from nmt_cli.data.checking.pairs import check_alignment, check_empty_sides, check_identical_sides
 from nmt_cli.data.checking.sampling import CorpusSample, Pair, sample_corpus
 from nmt_cli.data.preparation.encoding import drop_reasons
@@ -41,8 +41,15 @@ class TextSamples:
     findings: list[DataFinding]
 
 
-def read_texts(data: Data) -> TextSamples:
-    """Read and check all corpora and test sets. Unreadable files are findings, too."""
+def read_texts(data: Data, *, identify_languages: bool = False) -> TextSamples:
+    """Read and check all corpora and test sets. Unreadable files are findings, too.
+
+    Args:
+        identify_languages: Also identify the language of each line.
+
+    Raises:
+        RecipeError: The identifier is not installed.
+    """
     findings: list[DataFinding] = []
     held_out: dict[str, CorpusSample] = {}
     sets: dict[str, list[Pair]] = {}
@@ -68,7 +75,8 @@ def read_texts(data: Data) -> TextSamples:
         except DataError as error:
             findings.append(DataFinding("error", "files", key, str(error)))
     corpora = [*train, *held_out.values()]
-    findings += [finding for corpus in corpora for check in _CHECKS for finding in check(corpus)]
+    checks = (*_CHECKS, check_line_languages) if identify_languages else _CHECKS
+    findings += [finding for corpus in corpora for check in checks for finding in check(corpus)]
     return TextSamples(train, list(held_out.values()), findings + leaks.findings(data.filters))
 
 

@@ -1,4 +1,4 @@
-"""The filters `language` and `score`, which rely on an external command or on scores in the corpus."""
+"""The filters `language` and `score`, which rely on a command, an optional package, or scores in the corpus."""
 
 import math
 import os
@@ -14,8 +14,10 @@ from nmt_cli.data.arrays import Booleans
 from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.errors import DataError, ResourceError
+from nmt_cli.recipe.data import Data
 from nmt_cli.recipe.filters import LanguageFilter, ScoreFilter
 from nmt_cli.text.checks.scripts import base_language
+from nmt_cli.text.language_id import line_identifier
 
 _FASTTEXT_PREFIX = "__label__"
 _MAX_STDERR = 300
@@ -23,24 +25,49 @@ _MAX_STDERR = 300
 
 
 class LanguageId:
-    """Drops pairs with a side in another language, as a command identifies it."""
+    """Drops pairs with a side in another language, as a command or the optional identifier finds.
+
+    Without a command, a side in a language that the identifier does not know is never dropped.
+    """
 
     def __init__(self, settings: LanguageFilter, languages: tuple[str, str], held_out: HeldOutKeys) -> None:
         self.name = "language"
         self._command = settings.command
-        codes = {"source": settings.source or languages[0], "target": settings.target or languages[1]}
-        self._codes = {side: code for side, code in codes.items() if settings.sides in ("both", side)}
+        self._codes = _checked_languages(settings, languages)
         self.description = f"a side is not in its language, {' and '.join(self._codes.values())}"
 
     def __call__(self, examples: Examples) -> Booleans:
         sides = {"source": examples.sources, "target": examples.targets}
+        kept = np.ones(len(examples), np.bool_)
+        if self._command is None:
+            identifier = line_identifier()
+            for side, code in self._codes.items():
+                kept &= np.array([not identifier.other_language(line, code) for line in sides[side]], np.bool_)
+            return kept
         lines = [line for side in self._codes for line in sides[side]]
         answers = run_command(_location(examples, self.name), self._command, lines)
-        kept = np.ones(len(examples), np.bool_)
         for number, code in enumerate(self._codes.values()):
             found = answers[number * len(examples) : (number + 1) * len(examples)]
             kept &= np.array([is_language(_first_word(line), code) for line in found], np.bool_)
         return kept
+
+
+def _checked_languages(settings: LanguageFilter, languages: tuple[str, str]) -> dict[str, str]:
+    """Return the expected code of each side that a filter checks."""
+    codes = {"source": settings.source or languages[0], "target": settings.target or languages[1]}
+    return {side: code for side, code in codes.items() if settings.sides in ("both", side)}
+
+
+def unknown_languages(data: Data) -> list[str]:
+    """Return the codes that filters should check and the identifier does not know.
+
+    Raises:
+        RecipeError: The identifier is needed and not installed.
+    """
+    settings = [each for each in data.filters if isinstance(each, LanguageFilter) and each.command is None]
+    pairs = [data.languages_of(corpus) for corpus in data.train.values()]
+    codes = [code for each in settings for pair in pairs for code in _checked_languages(each, pair).values()]
+    return [code for code in dict.fromkeys(codes) if not line_identifier().knows(code)]
 
 
 class QualityScore:

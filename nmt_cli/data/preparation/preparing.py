@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.console import ProgressBar, info
+from nmt_cli.console import ProgressBar, info, warn
 from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.filters.pipeline import KeyFilter, build_filters
+from nmt_cli.data.filters.scores import unknown_languages
 from nmt_cli.data.preparation import shards
 from nmt_cli.data.preparation.corpora import (
     CorpusTask,
@@ -84,6 +85,8 @@ def prepare(
     """
     folder = files.target_of(recipe.data.prepared)
     check_paths(recipe)
+    for code in unknown_languages(recipe.data):
+        warn(f"data.filters: language: py3langid does not know {code}, so that no line is dropped as not {code}")
     hashes = HashCache(folder / HASHES)
     inputs = {name: file_identity(path, hashes.of) for name, path in input_files(recipe).items()}
     with _locked(folder, job):

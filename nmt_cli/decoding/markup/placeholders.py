@@ -128,27 +128,30 @@ def pattern_spans(pattern: re.Pattern[str]) -> FindSpans:
 
 def mask_spans(masked: MaskedLine, find: FindSpans) -> MaskedLine:
     """Mask also the spans that a function finds in the text. Consecutive spans become one placeholder."""
-    line, text = masked.text, ""
+    line, text = masked.text, list[str]()  # characters
     # Of each span: its end in the line, the characters removed up to there, its position in the text.
+    line_end = len(line.rstrip())
     ends, removed, positions, spans = [0], [0], list[int](), list[Placeholder]()
     for start, end in _spans_to_mask(masked, find):
-        text += line[ends[-1] : start]
+        text.extend(line[ends[-1] : start])
         before, after = line[start - 1 : start] if start else "", line[end : end + 1]
-        if after and after in CLOSING:
-            last = len(text)
-            while last and text[last - 1].isspace():
-                last -= 1
-            if last and text[last - 1].isalnum():
-                text = text[: max(last, positions[-1] if positions else 0)]
-        anchor = _anchor(text, line[start:end], line[end:])
+        last = len(text)  # without white space at its end
+        while last and text[last - 1].isspace():
+            last -= 1
+        if after and after in CLOSING and last and text[last - 1].isalnum():
+            del text[max(last, positions[-1] if positions else 0) :]
+        last_visible = text[last - 1] if last else ""
+        anchor = _anchor(
+            last_visible, bool(text) and text[-1].isalnum(), line[start:end], after if end < line_end else ""
+        )
         touches = (before.isalnum(), after.isalnum())
         spans.append(Placeholder(start, start, line[start:end], anchor=anchor, touches=touches))
         positions.append(len(text))
-        if text[-1:].strip() and after.strip() and after not in CLOSING:
-            text += " "
+        if text and text[-1].strip() and after.strip() and after not in CLOSING:
+            text.append(" ")
         ends.append(end)
         removed.append(end - len(text))
-    text += line[ends[-1] :]
+    text.extend(line[ends[-1] :])
 
     def new_position(position: int) -> int:
         """Return where a character of the line is in the text; for a masked one, where its span was."""
@@ -156,7 +159,9 @@ def mask_spans(masked: MaskedLine, find: FindSpans) -> MaskedLine:
         moved = position - removed[index]
         return min(moved, positions[index]) if index < len(positions) else moved
 
-    return MaskedLine(text, tuple(_move(each, new_position) for each in _insert_spans(masked.placeholders, spans)))
+    return MaskedLine(
+        "".join(text), tuple(_move(each, new_position) for each in _insert_spans(masked.placeholders, spans))
+    )
 
 
 def count_spans(text: str, find: FindSpans) -> Counter[str]:
@@ -201,16 +206,20 @@ def _boundaries(placeholders: Iterable[Placeholder]) -> Iterator[int]:
         yield from _boundaries(placeholder.children)
 
 
-def _anchor(before: str, span: str, after: str) -> Anchor:
-    """Return the anchor of a span by what remains of the line before and after it."""
-    touches_before, before = before[-1:].isalnum(), before.rstrip()
-    if not before:
+def _anchor(last_visible: str, touches_before: bool, span: str, after: str) -> Anchor:
+    """Return the anchor of a span by what remains of the line before and after it.
+
+    Args:
+        last_visible: The last visible character before it; empty if there is none.
+        after: The character after it; empty if no visible character follows.
+    """
+    if not last_visible:
         return "first" if span[-1] in _LEADING else "next"
-    if touches_before and after[:1].isspace():
+    if touches_before and after.isspace():
         return "previous"
-    if not after.strip():
-        return "previous" if before[-1].isalnum() else "last"
-    return "next" if after[0].isalnum() or after[0].isspace() else "previous"
+    if not after:
+        return "previous" if last_visible.isalnum() else "last"
+    return "next" if after.isalnum() or after.isspace() else "previous"
 
 
 def _move(placeholder: Placeholder, new_position: Callable[[int], int]) -> Placeholder:

@@ -210,7 +210,7 @@ class _Reinsertion:
         written, position = "", bounds[0]
         for (start, end), placeholder in self._arrange(placeholders, bounds):
             written += escape(self.target[position:start])
-            before, after = self._spacing(written[-1:], self.target[start : bounds[1]][:1], placeholder)
+            before, after = self._spacing(written[-1:], self.target[start : min(start + 1, bounds[1])], placeholder)
             inner = self.write(placeholder.children, (start, end), escape)
             written += before + placeholder.opening + inner + placeholder.closing + after
             position = end

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nmt_cli.data.checking.languages import check_languages, identify_language
+from nmt_cli.data.checking.languages import check_languages, check_line_languages, identify_language
 from nmt_cli.data.checking.sampling import CorpusSample, Pair
 
 Make = Callable[..., list[Pair]]
@@ -93,3 +93,18 @@ def test_unlisted_language_has_no_findings(code: str, pairs: Make, sampled: Samp
 @pytest.mark.parametrize(("code", "text"), [("nb", "sv"), ("ca", "es"), ("gl", "pt")])
 def test_related_languages_are_not_distinguished(code: str, text: str, sampled: Sampled) -> None:
     assert not check_languages(sampled([(TEXTS[text], "x")] * 60, (code, "zz")))
+
+
+def test_lines_in_another_language_are_counted_with_the_identifier(pairs: Make, sampled: Sampled) -> None:
+    pytest.importorskip("py3langid", reason="the extra nmt-cli[language] is not installed")
+    good = pairs(200)
+    assert check_line_languages(sampled(good)) == []
+
+    mixed = [(source, source if line % 10 == 0 else target) for line, (source, target) in enumerate(good)]
+    [finding] = check_line_languages(sampled(mixed))
+    assert (finding.level, finding.where) == ("warning", "data.train.news")
+    assert re.search(r"target .*not de.* en$", finding.message)
+
+    [finding] = check_line_languages(sampled(mixed, ("en", "tlh")))
+    assert finding.level == "fact"
+    assert "tlh" in finding.message

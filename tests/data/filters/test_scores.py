@@ -6,9 +6,10 @@ import sys
 import pytest
 
 from nmt_cli.data.filters.duplicates import HeldOutKeys
-from nmt_cli.data.filters.scores import LanguageId, QualityScore, is_language
+from nmt_cli.data.filters.scores import LanguageId, QualityScore, is_language, unknown_languages
 from nmt_cli.data.reading import Examples
 from nmt_cli.errors import DataError
+from nmt_cli.recipe.data import Data
 from nmt_cli.recipe.filters import LanguageFilter, ScoreFilter
 
 NONE = HeldOutKeys.of()
@@ -35,6 +36,38 @@ def test_language_filter_with_one_side_and_another_code() -> None:
     language = LanguageId(settings, ("en", "de"), NONE)
 
     assert language(Examples(["x", "ü"], ["ü", "x"])).tolist() == [False, True]
+
+
+GERMAN, FRENCH = "Die Kinder spielten gerade im Garten.", "Les enfants jouaient dans le jardin."
+
+
+def test_language_filter_without_a_command_drops_only_known_languages() -> None:
+    pytest.importorskip("py3langid", reason="the extra nmt-cli[language] is not installed")
+    examples = Examples([GERMAN, FRENCH, GERMAN, "Berlin"], [FRENCH, GERMAN, GERMAN, "Paris"])
+
+    assert LanguageId(LanguageFilter(), ("de", "fr"), NONE)(examples).tolist() == [True, False, False, True]
+    assert LanguageId(LanguageFilter(sides="source"), ("de", "fr"), NONE)(examples).tolist() == [
+        True,
+        False,
+        True,
+        True,
+    ]
+    assert LanguageId(LanguageFilter(), ("de", "ee"), NONE)(examples).tolist() == [True, False, True, True]
+
+
+def test_unknown_languages_of_all_corpora_are_listed() -> None:
+    pytest.importorskip("py3langid", reason="the extra nmt-cli[language] is not installed")
+    corpora = {
+        "a": {"source": "a", "target": "b"},
+        "b": {"source": "a", "target": "b", "source_language": "bem"},
+        "c": {"source": "a", "target": "b", "target_language": "tlh"},
+    }
+    content = {"prepared": "p", "train": corpora, "valid": {"v": corpora["a"]}, "filters": [{"type": "language"}]}
+    languages = {"source_language": "en", "target_language": "ee", "language_tags": True}
+    data = Data.model_validate({**languages, **content})
+
+    assert unknown_languages(data) == ["ee", "bem", "tlh"]
+    assert unknown_languages(data.model_copy(update={"filters": []})) == []
 
 
 @pytest.mark.parametrize(
