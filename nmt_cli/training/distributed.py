@@ -1,6 +1,7 @@
 """Training with many processes: agreement between ranks, DDP, and FSDP2."""
 
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -76,6 +77,7 @@ def init_distributed(rank: Rank, device: torch.device, timeout: float) -> Iterat
         # Errors of gloo have no class of their own.
         if not (isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "NCCL" in str(error)):
             raise
+        traceback.clear_frames(error.__traceback__)  # they hold torch's store, which would keep Python from ending
         time.sleep(_EXIT_DELAY)
         raise ResourceError(
             f"rank {rank.rank}: another process has ended, or did not answer for {timeout:g} seconds;"

@@ -134,7 +134,15 @@ def records(run: str, *kinds: str) -> list[dict[str, Any]]:
     return [record for record in every if record["kind"] in kinds]
 
 
-TIMES = {"time", "seconds", "target_tokens_per_second", "model_flops_utilization", "data_wait_fraction", "memory_bytes"}
+TIMES = {
+    "time",
+    "seconds",
+    "seconds_left",
+    "target_tokens_per_second",
+    "model_flops_utilization",
+    "data_wait_fraction",
+    "memory_bytes",
+}
 """Fields that depend on the speed of the machine."""
 
 

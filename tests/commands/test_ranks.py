@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 from forked_runs import records
 
+from nmt_cli.commands.preprocess import preprocess
 from nmt_cli.commands.train import train
 from nmt_cli.locks import lock
+from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.runs.checkpoints import read_tensors
 from nmt_cli.runs.directory import RunDirectory
 
@@ -166,3 +169,31 @@ def test_run_in_use_ends_all_ranks_with_one_message(recipe: Path) -> None:
         stderr = process.communicate(timeout=60)[1]
     assert process.returncode == 7
     assert stderr.count("nmt: error: run: ") == 1
+
+
+def test_two_trainings_use_different_ports(recipe: Path) -> None:
+    processes = [start(recipe, run) for run in ("one", "two")]
+    for process in processes:
+        assert process.communicate(timeout=240)[1].count("finished") == 1
+        assert process.returncode == 0
+
+
+def test_missing_rank_ends_the_others_after_timeout(recipe: Path) -> None:
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "localhost"}
+    environment |= {"MASTER_PORT": str(port), "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
+    command = [sys.executable, "-m", "nmt_cli", "train", str(recipe), "--set", "training.parallel.timeout=3"]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert found.returncode == 5
+    assert "3 seconds" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_seven_pairs_train_on_two_ranks_as_on_one(recipe: Path) -> None:
+    for name in ("train.en", "train.de"):
+        Path(name).write_bytes(b"".join(Path(name).read_bytes().splitlines(keepends=True)[:7]))
+    preprocess(load_recipe(recipe))
+    train(recipe, SETTINGS, Path("one"))
+    run_to_end(recipe, "two")
+    assert_same_training("one", "two")

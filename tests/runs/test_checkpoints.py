@@ -1,5 +1,7 @@
 """Checkpoints are complete or absent, verified when loaded, and averaged exactly."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,41 @@ def test_read_tensors_of_another_format_is_a_model_error(tmp_path: Path, content
     path.write_bytes(content)
     with pytest.raises(ModelError, match=WEIGHTS):
         checkpoints.read_tensors(path)
+
+
+def test_checkpoint_is_on_disk_before_others_are_removed(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this order: its files, the folder, the new name in the folder above; then older checkpoints are removed."""
+    events, fsync, rename, rmtree = list[tuple[str, Path]](), os.fsync, Path.rename, shutil.rmtree
+
+    def path_of(descriptor: int) -> Path:
+        return Path(f"/proc/self/fd/{descriptor}").readlink()
+
+    def fsyncing(descriptor: int) -> None:
+        events.append(("fsync", path_of(descriptor)))
+        fsync(descriptor)
+
+    def renaming(path: Path, target: Path) -> Path:
+        renamed = rename(path, target)
+        events.append(("rename", renamed))
+        return renamed
+
+    def removing(path: Path) -> None:
+        events.append(("remove", Path(path)))
+        rmtree(path)
+
+    monkeypatch.setattr(os, "fsync", fsyncing)
+    monkeypatch.setattr(Path, "rename", renaming)
+    monkeypatch.setattr(Path, "replace", renaming)
+    monkeypatch.setattr(shutil, "rmtree", removing)
+    checkpoints.save_checkpoint(run, 200, weights(2), {"exp_avg/layer.bias": torch.ones(2)}, {"num_updates": 200})
+    checkpoints.prune_checkpoints(run, [200])
+
+    folder = run.checkpoint(200)
+    renamed = events.index(("rename", folder))
+    unfinished = events[renamed - 1][1]
+    assert events[renamed - 1][0] == "fsync"
+    assert unfinished.parent == run.checkpoints, "the folder itself"
+    assert unfinished != folder
+    assert {("fsync", unfinished / path.name) for path in folder.iterdir()} <= set(events[:renamed])
+    assert events[renamed + 1] == ("fsync", run.checkpoints)
+    assert events.index(("remove", run.checkpoint(9))) > renamed + 1

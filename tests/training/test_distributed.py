@@ -1,9 +1,11 @@
 """Several ranks make the same updates as one: the gradient has the right scale, and dummy batches add nothing to it."""
 
+import math
 import multiprocessing
 import os
 import socket
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -17,6 +19,7 @@ from shards import written
 from tiny import CPU, batch, tiny_model, tiny_trainer, update_of
 from torch import Tensor
 
+from nmt_cli.data.batches import Batch
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import Rank
@@ -26,6 +29,7 @@ from nmt_cli.training.data_iterator import UpdateBatches, iterate_updates
 from nmt_cli.training.distributed import Distributed, init_distributed
 from nmt_cli.training.loop import train_steps
 from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
+from nmt_cli.training.objectives.objective import LossOutput
 from nmt_cli.training.train_state import DataState
 from nmt_cli.training.trainer import Trainer
 
@@ -149,3 +153,69 @@ def test_learning_does_not_depend_on_ranks_and_batch_tokens(
         for key, tolerance in (("64 losses", 1e-9), ("32 gradient", 1e-5), ("32 losses", 1e-4)):
             key = f"torch.float{key}"
             torch.testing.assert_close(each[key], learned_alone[key], rtol=0, atol=tolerance)
+
+
+class RankDependent(CrossEntropyObjective):
+    """Has a loss that is not finite for batches with token 8, and memory for few positions."""
+
+    max_tokens = 10**9
+
+    def forward(self, batch: Batch) -> LossOutput:
+        loss = super().forward(batch)
+        if batch.padded_tokens > self.max_tokens:
+            raise torch.OutOfMemoryError("no more")
+        return loss._replace(sum=loss.sum * (math.inf if (batch.labels == 8).any() else 1))
+
+
+def test_gradient_that_is_not_finite_on_one_rank_is_skipped_by_all(tmp_path: Path) -> None:
+    good, bad = update_of(batch([[4, 5]]), batch([[5, 6]])), update_of(batch([[4, 5]]), batch([[8]]))
+
+    def train(distributed: Distributed) -> dict[str, Tensor]:
+        trainer = tiny_trainer(distributed=distributed, objective=RankDependent, **SETTINGS)
+        updates = [part_of(update, distributed) for update in (good, bad, good)]
+        skipped = [stats.is_skipped for stats in islice(train_steps(trainer, iter(updates), seed=1), 3)]
+        return trainer.model_state() | {"skipped": torch.tensor(skipped)}
+
+    found = on_ranks(2, train, tmp_path)
+    for tensors in found:
+        assert tensors["skipped"].tolist() == [False, True, False]
+        for name, tensor in tensors.items():
+            assert torch.equal(tensor, found[0][name])
+
+
+def test_rank_that_runs_out_of_memory_splits_its_batches_alone(tmp_path: Path) -> None:
+    """Its last batch fits, as the ranks exchange gradients during that one."""
+    update = update_of(batch([[4, 5, 6], [6, 7]]), batch([[5, 6, 7], [4], [5, 6]]), batch([[5]]), batch([[4, 4]]))
+
+    def train(distributed: Distributed) -> dict[str, Tensor]:
+        trainer = tiny_trainer(distributed=distributed, objective=RankDependent, **SETTINGS)
+        trainer.objective.max_tokens = 5 if distributed.rank else 10**9
+        next(train_steps(trainer, iter([part_of(update, distributed)]), seed=1))
+        return trainer.model_state() | {"limit": torch.tensor(trainer.max_tokens_that_fit or 0)}
+
+    found = on_ranks(2, train, tmp_path)
+    alone = tiny_trainer(**SETTINGS)
+    next(train_steps(alone, iter([update]), seed=1))
+    assert [int(tensors["limit"]) > 0 for tensors in found] == [False, True]
+    for name, parameter in alone.model.named_parameters():
+        for tensors in found:
+            torch.testing.assert_close(tensors[name], parameter.detach())
+
+
+def test_seven_pairs_are_trained_on_once_per_epoch_by_any_number_of_ranks(uneven: Prepared, tmp_path: Path) -> None:
+    lines = ["ein zwei", "drei", "ein", "zwei drei vier", "vier", "drei ein", "ein ein ein"]
+    seven = replace(uneven, train=[written(tmp_path / "a", uneven.tokenizer, lines, lines)])
+    tokens = int((seven.train[0].read_all().target_lengths + 1).sum())
+    settings = Training(update_tokens=tokens)
+    for world_size in (2, 3, 8):
+        ranks = [Distributed(Rank(rank, world_size)) for rank in range(world_size)]
+        made = [
+            list(islice(iterate_updates(seven, {"a": 1.0}, settings, 99, 1, DataState(), rank), 10)) for rank in ranks
+        ]
+        trained = Counter[int]()
+        for together in zip(*made, strict=True):
+            assert len({len(update.micro_batches) for update in together}) == 1, "so that no rank waits for others"
+            batches = [each for update in together for each in update.micro_batches if not each.is_dummy]
+            trained.update(int(pair) for each in batches for pair in each.batch.pair_ids)
+        assert max(trained.values()) - min(trained.values()) <= 1
+        assert len(trained) == 7

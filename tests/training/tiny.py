@@ -54,7 +54,12 @@ def update_of(*batches: Batch) -> UpdateBatches:
     )
 
 
-def tiny_trainer(dropout: float = 0.0, distributed: Distributed = ALONE, **settings: object) -> Trainer:
+def tiny_trainer(
+    dropout: float = 0.0,
+    distributed: Distributed = ALONE,
+    objective: type[CrossEntropyObjective] = CrossEntropyObjective,
+    **settings: object,
+) -> Trainer:
     """Plain gradient descent with a large rate: Adam's first step would hide the scale of the gradient."""
     training = Training.model_validate(
         {
@@ -64,4 +69,4 @@ def tiny_trainer(dropout: float = 0.0, distributed: Distributed = ALONE, **setti
             **settings,
         }
     )
-    return Trainer(CrossEntropyObjective(tiny_model(dropout), 0.1), 8, training, CPU, distributed)
+    return Trainer(objective(tiny_model(dropout), 0.1), 8, training, CPU, distributed)

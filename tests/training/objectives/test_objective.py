@@ -1,15 +1,18 @@
 """A chunked loss has the value and the gradients of the unchunked loss."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.testing import assert_close
 
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, ModelInputs, OutputPositions, VocabularySpec
+from nmt_cli.models.ensemble import Ensemble
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 from nmt_cli.training.objectives import objective
 from nmt_cli.training.objectives.cross_entropy import label_smoothed_cross_entropy
@@ -55,6 +58,41 @@ def test_chunked_loss_with_frozen_parameters(
         assert_same(model, cross_entropy)
     else:
         assert not in_chunks(model, cross_entropy).requires_grad
+
+
+def test_chunked_loss_of_an_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its decoder output has nested outputs beyond the fields of DecoderOutput."""
+    chunks_of(4, monkeypatch)
+    assert_same(Ensemble([new("transformer", "all"), new("rnn", "none")]).double().eval(), cross_entropy)
+
+
+@dataclass(frozen=True)
+class GatedOutput(DecoderOutput):
+    """The decoder output of a model that adds a field."""
+
+    gates: Tensor | None = None
+
+
+def test_chunked_loss_keeps_the_fields_that_a_model_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks_of(4, monkeypatch)
+    model = new("transformer", "none")
+    decode, logits, gate = model.decode, model.logits, nn.Linear(8, 1).double()
+    model.add_module("gate", gate)
+
+    def decode_gated(*given: Any, **more: Any) -> GatedOutput:
+        output = decode(*given, **more)
+        return GatedOutput(
+            output.hidden_states, cross_attention=output.cross_attention, gates=gate(output.hidden_states)
+        )
+
+    def gated_logits(output: GatedOutput, positions: OutputPositions) -> Tensor:
+        assert output.gates is not None
+        return logits(output, positions) * output.gates.flatten(0, 1)[positions.index]
+
+    monkeypatch.setattr(model, "decode", decode_gated)
+    monkeypatch.setattr(model, "logits", gated_logits)
+    assert_same(model, cross_entropy)
+    assert gate.weight.grad is not None
 
 
 def test_chunks_bound_the_number_of_logits(monkeypatch: pytest.MonkeyPatch) -> None:
