@@ -207,3 +207,15 @@ def test_page_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None
     Path("page.html").mkdir()
     with pytest.raises(DataError, match=r"page\.html: "):
         compare(files, reference=[write("ref.de", REFERENCES)], html=Path("page.html"))
+
+
+def test_compare_scores_files_as_suits_their_target_language(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = {"one": "我们今天去公园。", "two": "我们今天&apos;去公园。"}
+    for name, line in lines.items():
+        Path(name).write_text(f"{line}\n" * 10)
+    files = [Path("one"), Path("two")]
+    compare(files, reference=[Path("one")], target_language="zh", resamples=100, json=True)
+    captured = capsys.readouterr()
+    [comparison] = json.loads(captured.out).values()
+    assert "tok:zh" in comparison["scores"][0]["signature"]
+    assert "two: 10 of 10" in captured.err

@@ -199,6 +199,22 @@ def test_files_are_scored_with_overrides(workspace: Workspace, capsys: pytest.Ca
     assert (bleu["name"], bleu["tok"]) == ("BLEU", "char")
 
 
+def test_files_are_scored_as_suits_their_target_language(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hypothesis, reference = (
+        workspace.write(name, [f"我们今天{place}。"]) for name, place in (("h", "回家"), ("r", "去公园"))
+    )
+    evaluate(hypothesis=hypothesis, reference=[reference], target_language="zh", json=True)
+    bleu, _ = json.loads(capsys.readouterr().out)
+    assert (bleu["tok"], bleu["score"] > 0) == ("zh", True)
+
+    evaluate(hypothesis=hypothesis, reference=[reference])
+    captured = capsys.readouterr()
+    assert "BLEU 0.00" in captured.out
+    assert "spaces" in captured.err
+
+
 def test_one_sentence_has_no_interval(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     evaluate(
         hypothesis=workspace.write("h", ["Ein Hund läuft."]), reference=[workspace.write("r", ["Ein Hund läuft."])]
