@@ -61,6 +61,11 @@ def character_class(character: str) -> CharacterClass:
     return "word" if category(character)[0] in "LNM" else "sign"
 
 
+def is_in_word(character: str) -> bool:
+    """Return whether a character belongs to a word; false for no character."""
+    return bool(character) and character_class(character) in ("word", "unspaced")
+
+
 def split_words(text: str) -> list[Word]:
     """Split a text into words and single signs, with their positions."""
     return [Word(found.start(), found.end(), normalize("NFC", found[0])) for found in _WORDS_AND_SIGNS.finditer(text)]

@@ -25,7 +25,7 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis, best_first
 from nmt_cli.decoding.sentences import HardTerm, SentenceInput
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.decoding import SearchSettings
-from nmt_cli.text.word_boundaries import character_class, count_phrase
+from nmt_cli.text.word_boundaries import character_class, count_phrase, is_in_word
 
 SearchSentences = Callable[[Sequence[SentenceInput], OnProgress], list[list[Hypothesis]]]
 
@@ -206,4 +206,4 @@ def _word_spans(text: str) -> list[CharSpan]:
 
 
 def _has_letters(text: str) -> bool:
-    return any(character_class(character) in ("word", "unspaced") for character in text)
+    return any(map(is_in_word, text))

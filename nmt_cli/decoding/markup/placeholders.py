@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from nmt_cli.decoding.markup.markup_tokens import markup_tokens
+from nmt_cli.text.word_boundaries import is_in_word
 
 _VOID_ELEMENTS = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
@@ -138,13 +139,13 @@ def mask_spans(masked: MaskedLine, find: FindSpans) -> MaskedLine:
         last = len(text)  # without white space at its end
         while last and text[last - 1].isspace():
             last -= 1
-        if after and after in CLOSING and last and text[last - 1].isalnum():
+        if after and after in CLOSING and last and is_in_word(text[last - 1]):
             del text[max(last, positions[-1] if positions else 0) :]
         last_visible = text[last - 1] if last else ""
         anchor = _anchor(
-            last_visible, bool(text) and text[-1].isalnum(), line[start:end], after if end < line_end else ""
+            last_visible, bool(text) and is_in_word(text[-1]), line[start:end], after if end < line_end else ""
         )
-        touches = (before.isalnum(), after.isalnum())
+        touches = (is_in_word(before), is_in_word(after))
         spans.append(Placeholder(start, start, line[start:end], anchor=anchor, touches=touches))
         positions.append(len(text))
         if text and text[-1].strip() and after.strip() and after not in CLOSING:
@@ -218,8 +219,8 @@ def _anchor(last_visible: str, touches_before: bool, span: str, after: str) -> A
     if touches_before and after.isspace():
         return "previous"
     if not after:
-        return "previous" if last_visible.isalnum() else "last"
-    return "next" if after.isalnum() or after.isspace() else "previous"
+        return "previous" if is_in_word(last_visible) else "last"
+    return "next" if is_in_word(after) or after.isspace() else "previous"
 
 
 def _move(placeholder: Placeholder, new_position: Callable[[int], int]) -> Placeholder:

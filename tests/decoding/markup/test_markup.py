@@ -161,6 +161,8 @@ def test_mask_markup_rejects_malformed_markup(line: str) -> None:
         ("They wait. {name}", "Sie warten hier.", "0-0 1-1", "Sie warten hier. {name}"),
         ("{name}: they wait", "hier warten sie", "0-2 1-1", "{name}: hier warten sie"),
         ("A man ({name}) waits", "Da wartet ein Mann", "0-2 1-3 2-1", "Da ({name}) wartet ein Mann"),
+        ("रुको {name}", "Sie warten.", "0-0 0-1", "Sie warten {name}."),
+        ("रुको{n} यहाँ", "Sie warten hier", "0-0 0-1 1-2", "Sie warten{n} hier"),
         ("They wait{n} here", "Sie warten hier", "0-0 1-1 2-2", "Sie warten{n} hier"),
     ],
 )
