@@ -51,6 +51,9 @@ def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
     """
     named = named_model(path)
     found = named.files
+    if not (manifest_path := found.folder / files.MANIFEST).is_file():
+        advice = f"if {found.folder} is a model of another toolkit, convert it: nmt import {found.folder} -o MODEL"
+        raise ModelError(f"{manifest_path}: is missing; {advice}")
     manifest = files.read_manifest(found.folder, ModelError)
     config = _config(found, manifest)
     tokenizer = Tokenizer.load(named.tokenizer)

@@ -27,7 +27,7 @@ def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
             path = NamedModel(find_model(path), None).tokenizer
         tokenizer = Tokenizer.load(path)
     tying = recipe.model.tied_embeddings
-    if tying in ("all", "input") and recipe.gives("model.tied_embeddings") and not tokenizer.joint:
+    if tying in ("all", "input") and recipe.gives("model.tied_embeddings") and not tokenizer.has_shared_ids:
         raise RecipeError(
             f"model.tied_embeddings: {tying} requires a joint vocabulary, but {path} has one for each language;"
             " use decoder"

@@ -102,6 +102,11 @@ class Tokenizer:
         return self.source is self.target
 
     @property
+    def has_shared_ids(self) -> bool:
+        """Whether both sides have the same entries, though perhaps other segmenters, so that embeddings can be tied."""
+        return self.joint or self.source.entries == self.target.entries
+
+    @property
     def source_columns(self) -> dict[str, tuple[int, ...]]:
         """For each source column: the number of values in each of its dimensions, 0 (none) included."""
         return {FACTORS: self.factors.sizes} if self.factors.names else {}

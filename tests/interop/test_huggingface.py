@@ -1,6 +1,7 @@
 """Models of Hugging Face transformers are imported exactly, or refused."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,25 @@ def test_settings_of_the_import_change_the_model_and_its_decoding(tmp_path: Path
     assert config.target_language == "fra"
     assert config.model.positions.spacing == "t2t"
     assert config.decoding.beam_size == 2
+
+
+@has_tiny
+def test_lines_of_t5_are_not_split_into_sentences(tmp_path: Path) -> None:
+    shutil.copytree(TINY / "t5", tmp_path / "source")
+    (tmp_path / "source" / "spiece.model").write_bytes(sentencepiece(60, pad_id=0, eos_id=1, unk_id=2, bos_id=-1))
+    import_model(tmp_path / "source", tmp_path / "model")
+    assert load_model(tmp_path / "model").decoding.split_sentences_above is None
+
+
+def test_folder_of_hugging_face_is_not_taken_for_a_model(tmp_path: Path) -> None:
+    write_marian(tmp_path / "source")
+    with pytest.raises(ModelError, match="nmt import"):
+        load_model(tmp_path / "source")
+
+
+def test_vocabulary_of_marian_can_be_tied(tmp_path: Path) -> None:
+    write_marian(tmp_path / "source")
+    config = json.loads((tmp_path / "source" / "config.json").read_bytes())
+    tokenizer, _ = load_tokenizer(tmp_path / "source", config)
+    assert not tokenizer.joint
+    assert tokenizer.has_shared_ids

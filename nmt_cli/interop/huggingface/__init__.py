@@ -27,6 +27,8 @@ _FAMILIES: dict[str, Callable[[Config, TensorSource], Architecture]] = {
 }
 """By `model_type`."""
 _WITH_LANGUAGE_TOKENS = ("mbart", "m2m_100")
+_TRANSLATION = ("marian", *_WITH_LANGUAGE_TOKENS)
+"""Families whose lines can be split into sentences; T5 begins lines with the name of the task."""
 
 
 def is_huggingface(folder: Path) -> bool:
@@ -48,6 +50,8 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
     tensors, warnings = _tensors(folder, scratch)
     found = architecture(config, tensors)
     decoding, ignored = decoding_settings(folder, config.values)
+    if config.values["model_type"] not in _TRANSLATION:
+        decoding["split_sentences_above"] = None
     return ForeignModel(
         f"Hugging Face {config.values['model_type']}",
         found.settings,
