@@ -133,7 +133,7 @@ class TokenizerSettings(Section):
     training one. Of the keys below, only `extension` then has an effect."""
     extension: Extension | None = None
     normalization: Literal["whitespace", "nfc", "nfkc", "quotes", "punctuation", "none"] = "whitespace"
-    """Normalisation of both sides before tokenization. whitespace: single spaces, no control characters, nothing
+    """Normalisation of both sides before tokenization. whitespace: single spaces, no ASCII controls, nothing
     visible changes; nfc, nfkc: also this Unicode form; quotes: also nfkc, plain quotes, dashes and spaces; punctuation:
     also punctuation as in Moses; none: nothing."""
     algorithm: Literal["unigram", "bpe", "character", "byte", "word"] = "unigram"

@@ -15,7 +15,8 @@ _LINE_BREAKS = re.compile("[\x00\n\x0b\x0c\r\x1c\x1d\x1e\x85\u2028\u2029]")
 INVISIBLE = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + "\x00\u200b\ufeff"
 """White space, NUL, zero-width spaces and byte order marks."""
 _BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cc", "Cf")
-_SPACES = re.compile("[\x00-\x20\x7f-\x9f\u2028\u2029]+")
+_SPACES = re.compile("[\x00-\x20\x7f\x85\u2028\u2029]+")
+"""Not the other C1 controls, which stand for quotation marks and letters of Windows code pages in real text."""
 _SEPARATORS = re.compile("[\x00-\x1f\x7f-\x9f\u200b]")
 _SEGMENTER_SPACE = "\u2581"
 _BOM = "\ufeff"
@@ -51,7 +52,7 @@ def _unchanged(line: str) -> str:
 
 
 def _whitespace(line: str) -> str:
-    """Replace each run of spaces, control characters and line breaks with one space; strip invisible characters.
+    """Replace each run of spaces, ASCII controls and line breaks with one space; strip invisible characters.
 
     Other white space is kept within the line: no-break, thin, ideographic and zero-width spaces.
     """
