@@ -5,6 +5,7 @@
 FOLDER holds files `NAME.CODE.txt` of parallel lines, such as those of NTREX-128, one of them in English.
 """
 
+import math
 import sys
 from itertools import islice
 from pathlib import Path
@@ -30,13 +31,13 @@ def main(folder: Path) -> None:
             continue
         own = sum(bool(identifier.other_language(line, code)) for line in lines) / len(lines)
         foreign = sum(bool(identifier.other_language(line, code)) for line in texts[_FOREIGN]) / len(texts[_FOREIGN])
-        rows.append((own, 1.0 if code.startswith("eng") else foreign, code))
+        rows.append((own, math.nan if code.startswith("eng") else foreign, code))
     print(f"{len(rows)} texts in languages that are known.")
     print(f"Own lines told: at most {max(rows)[0]:.2%}, on average {sum(row[0] for row in rows) / len(rows):.3%}.")
-    print(f"English lines told: at least {min(row[1] for row in rows):.1%}.\n")
+    print(f"English lines told: at least {min(row[1] for row in rows if not math.isnan(row[1])):.1%}.\n")
     print("| most own lines told | own | English |\n|---|---|---|")
     for own, foreign, code in sorted(rows, reverse=True)[:10]:
-        print(f"| {code} | {own:.2%} | {foreign:.1%} |")
+        print(f"| {code} | {own:.2%} | {'' if math.isnan(foreign) else f'{foreign:.1%}'} |")
     print(f"\nNot known, so never told: {', '.join(unknown)}.")
 
 
