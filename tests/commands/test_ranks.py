@@ -76,11 +76,8 @@ def assert_same_training(one: str, other: str) -> None:
     import torch
 
     torch.testing.assert_close(mean_gradients(one), mean_gradients(other), rtol=1e-4, atol=1e-6)
-    losses = [
-        [json.loads(line).get("loss") for line in Path(run, "metrics.jsonl").read_bytes().split(b"\n")[:-1]]
-        for run in (one, other)
-    ]
-    assert losses[0][1:] == pytest.approx(losses[1][1:], rel=1e-4)
+    losses = [[record["loss"] for record in records(run, "train", "valid")] for run in (one, other)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_two_ranks_equal_one_with_ddp_and_with_fsdp_under_torchrun(recipe: Path) -> None:
