@@ -21,10 +21,10 @@ EXAMPLES = examples(
 
 def check(
     recipe: RecipePath,
-    identify_languages: IdentifyLanguagesOption = False,
     set_: Overrides = None,
     json: Json = False,
     quiet: Quiet = False,
+    identify_languages: IdentifyLanguagesOption = False,
 ) -> None:
     """Check the recipe and data before training.
 
