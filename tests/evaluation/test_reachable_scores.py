@@ -38,7 +38,7 @@ def test_default_normalization_is_reported_only_if_references_have_invisible_end
     assert finding.level == "fact"
 
 
-@pytest.mark.parametrize("language", ["ben", "hin", "heb", "khm", "lao", "tha", "zho-CN", "vie"])
+@pytest.mark.parametrize("language", ["ben", "heb", "lao", "zho-CN"])
 def test_references_survive_the_default_tokenizer_unharmed(language: str) -> None:
     if not SAMPLE.is_dir():
         pytest.skip("the sample of NTREX is not available")
