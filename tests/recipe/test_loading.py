@@ -176,6 +176,12 @@ def test_override_changes_only_the_given_settings() -> None:
     assert override(stored, []) == stored
 
 
+def test_default_beam_grows_with_an_override_of_the_number_of_translations() -> None:
+    assert override(AfterTraining(), ["decoding.n_best=6"]).decoding == BeamSettings(n_best=6, beam_size=6)
+    with pytest.raises(RecipeError, match="n_best"):
+        override(AfterTraining(decoding=BeamSettings(beam_size=4)), ["decoding.n_best=6"])
+
+
 def test_override_of_strategy_drops_settings_of_the_old_one() -> None:
     stored = AfterTraining(decoding=BeamSettings(beam_size=4, length_penalty=0.6))
     changed = override(stored, ["decoding.strategy=sampling", "decoding.top_k=10"])
@@ -188,7 +194,7 @@ def test_override_of_strategy_drops_settings_of_the_old_one() -> None:
     [
         (["decoding.strategy=sampling", "decoding.beam_size=3"], "decoding.beam_size"),
         (["training.limits.updates=3"], "training"),
-        (["decoding.n_best=6"], "decoding.n_best"),
+        (["decoding.beam_size=5", "decoding.n_best=6"], "decoding.n_best"),
     ],
 )
 def test_override_refuses_invalid_settings(options: list[str], key: str) -> None:

@@ -36,7 +36,7 @@ from nmt_cli.data.preparation.encoding import ChunkEncoder, drop_reasons
 from nmt_cli.data.preparation.manifest import FORMAT_VERSION, MANIFEST_KIND, CorpusStats
 from nmt_cli.data.preparation.shard_files import ShardFormat
 from nmt_cli.data.preparation.shards import ShardStore, apply_key_filters, merge_shard, missing_chunks
-from nmt_cli.data.preparation.tokenizer_training import measure_corpora, train_tokenizer
+from nmt_cli.data.preparation.tokenizer_training import AdaptedTokenizer, measure_corpora, train_tokenizer
 from nmt_cli.data.prepared import HASHES, TOKENIZER
 from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.tokenizer import Tokenizer
@@ -232,7 +232,10 @@ def _tokenizer_folder(
                 if not folder.exists():
                     tasks = corpus_tasks(recipe)
                     sizes = measure_corpora(tasks)
-                    found = train_tokenizer(recipe, tasks, sizes, held_out, num_processes, pretrained)
+                    if pretrained and not recipe.tokenizer.extension and recipe.gives("data.max_length"):
+                        found = AdaptedTokenizer(pretrained, recipe.data.max_length)
+                    else:
+                        found = train_tokenizer(recipe, tasks, sizes, held_out, num_processes, pretrained)
                     check_inputs()
                     size = max(found.tokenizer.source_size, found.tokenizer.target_size)
                     adapted = dict(zip(TEXT_KEYS, (size, found.max_length), strict=True))

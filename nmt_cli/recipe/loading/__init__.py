@@ -50,7 +50,7 @@ def recipe_or_none(path: Path) -> Recipe | None:
 def override(settings: _Root, overrides: Sequence[str]) -> _Root:
     """Return the settings with overrides such as `decoding.beam_size=1` applied."""
     location = Location(" ".join(f"--set {option}" for option in overrides))
-    document = Document(settings.model_dump(mode="json"), {(): location})
+    document = Document(settings.model_dump(mode="json", exclude_defaults=True), {(): location})  # defaults may adapt
     return _validate_with_overrides(type(settings), document, overrides)
 
 
