@@ -61,13 +61,15 @@ def render_html(template: str, **content: Any) -> Markup:
 
 
 def format_score(value: float, of: float | None = None) -> str:
-    """Format a score with two digits, or four if it lies between 0 and 1.
+    """Format a score with two digits, or four if it lies between 0.1 and 1, as those of COMET do.
+
+    A score out of 100 below 0.1, that of a model which has hardly learned, keeps two digits like the others beside it.
 
     Args:
         of: Score that determines the number of digits, if `value` is its interval or a difference to it.
     """
     score = value if of is None else of
-    return f"{value:.4f}" if 0 < abs(score) < 1 else f"{value:.2f}"
+    return f"{value:.4f}" if 0.1 <= abs(score) < 1 else f"{value:.2f}"
 
 
 def shorten(text: str) -> str:

@@ -23,7 +23,13 @@ def test_render_html_keeps_the_lines_of_a_recipe() -> None:
 
 
 def test_format_score_gives_small_scores_more_digits() -> None:
-    assert [format_score(value) for value in (39.446, 0.81234, 0, 100)] == ["39.45", "0.8123", "0.00", "100.00"]
+    assert [format_score(value) for value in (39.446, 0.81234, 0, 100, 0.0382)] == [
+        "39.45",
+        "0.8123",
+        "0.00",
+        "100.00",
+        "0.04",
+    ]
     assert [format_score(0.25, of=score) for score in (39.4, 0.8)] == ["0.25", "0.2500"]
 
 
