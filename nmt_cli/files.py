@@ -45,6 +45,8 @@ def read_errors(path: Path, kind: type[NmtError]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # not a fault of this file
         raise kind(f"{path}: cannot be read: {error.strerror or error}") from error
 
 

@@ -91,6 +91,9 @@ def main() -> None:
         console.error("interrupted")
         sys.exit(128 + signal.SIGINT)
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            console.error("too many files are open; raise the limit with ulimit -n")
+            sys.exit(ResourceError.exit_code)
         if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF) or error.filename is not None:
             raise
         discard_stdout()  # typer prints help pages itself

@@ -1,5 +1,6 @@
 """Read lines of text as bytes, split at newlines only, and decode them as UTF-8."""
 
+import errno
 import io
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -91,6 +92,8 @@ def reading_errors(name: str) -> Iterator[None]:
     except DecompressionError as error:
         raise DataError(f"{name}: is {error}; download or create it again") from error
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # too many open files are not a fault of this one
         raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 

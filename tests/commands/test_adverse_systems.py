@@ -83,17 +83,17 @@ def test_nothing_is_written_through_links_in_a_run(recipe: Path, target: str) ->
         else:
             files.remove(link)
         link.symlink_to(outside.resolve())
-        for arguments in (
-            [*TRAIN, "--run=run", "--set=training.limits.updates=3"],
-            [*EVALUATE, "run"],
-            ["report", "run", "--attention=0"],
-        ):
-            before = {path: path.read_bytes() for path in Path("outside").rglob("*") if path.is_file()}
-            forked = start_command(arguments)
-            assert forked.exit_code() in (0, 2, 3, 4, 5), forked.stderr
-            assert "Traceback" not in forked.stderr, (name, forked.stderr)
-            after = {path: path.read_bytes() for path in Path("outside").rglob("*") if path.is_file()}
-            assert after == before, (name, arguments)
+        arguments = [*TRAIN, "--run=run", "--set=training.limits.updates=3"]
+        if name == "report.html":
+            arguments = ["report", "run", "--attention=0"]
+        elif name.startswith("evaluation"):
+            arguments = [*EVALUATE, "run"]
+        before = {path: path.read_bytes() for path in Path("outside").rglob("*") if path.is_file()}
+        forked = start_command(arguments)
+        assert forked.exit_code() in (0, 2, 3, 4, 5), forked.stderr
+        assert "Traceback" not in forked.stderr, (name, forked.stderr)
+        after = {path: path.read_bytes() for path in Path("outside").rglob("*") if path.is_file()}
+        assert after == before, (name, arguments)
 
 
 def test_linked_run_stays_linked(recipe: Path) -> None:
