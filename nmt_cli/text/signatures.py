@@ -55,7 +55,9 @@ _TEXTUAL = (
         ("a file of subtitles", "sed -E '/^[0-9]+\\r?$/d; /-->/d; /^\\r?$/d' {file} > {file}.txt"),
     ),
     (
-        re.compile(rb'(?:#[^\n]*\n|\s*\n|msgctxt [^\n]*\n)*msgid "[^\n]*\n(?:"[^\n]*\n|msgid_plural [^\n]*\n)*msgstr'),
+        re.compile(
+            rb'(?:#[^\n]*\n|[^\S\n]*\n|msgctxt [^\n]*\n)*msgid "[^\n]*\n(?:"[^\n]*\n|msgid_plural [^\n]*\n)*msgstr'
+        ),
         ("a message catalogue (PO)", "po2tmx -l LANGUAGE {file} {file}.tmx"),
     ),
 )
