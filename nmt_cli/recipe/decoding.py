@@ -71,17 +71,17 @@ class BeamSettings(SearchSettings):
 
     @classmethod
     def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a beam that is large enough for `n_best`, and divisible into the groups."""
-        groups, n_best = given.get("num_beam_groups", 1), given.get("n_best", 1)
-        if type(groups) is not int or type(n_best) is not int or groups < 1:
+        """Return a beam that is divisible into the groups. It must not follow `n_best`, which only lists more of it."""
+        groups = given.get("num_beam_groups", 1)
+        if type(groups) is not int or groups < 1:
             return {}
-        size = -(-max(cls.model_fields["beam_size"].default, n_best) // groups) * groups
+        size = -(-cls.model_fields["beam_size"].default // groups) * groups
         return {"beam_size": size} if size <= _MAX_HYPOTHESES else {}
 
     def conflicts(self) -> Conflicts:
         yield from super().conflicts()
         if self.n_best > self.beam_size:
-            yield "n_best", f"{self.n_best} is more than beam_size, {self.beam_size}"
+            yield "n_best", f"{self.n_best} is more than beam_size, {self.beam_size}; set a larger beam_size as well"
         if self.beam_size % self.num_beam_groups:
             yield "num_beam_groups", f"beam_size {self.beam_size} is not divisible by {self.num_beam_groups}"
 
@@ -122,17 +122,11 @@ class MbrSettings(SamplingFilters):
     candidates_from: Literal["sampling", "beam"] = "sampling"
     """Where candidates come from: samples, which count equally, or a beam, whose hypotheses count by probability."""
 
-    @classmethod
-    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return at least `n_best` candidates."""
-        n_best = given.get("n_best")
-        is_possible = type(n_best) is int and n_best <= _MAX_HYPOTHESES
-        return {"num_candidates": max(cls.model_fields["num_candidates"].default, n_best)} if is_possible else {}
-
     def conflicts(self) -> Conflicts:
         yield from super().conflicts()
         if self.n_best > self.num_candidates:
-            yield "n_best", f"{self.n_best} is more than num_candidates, {self.num_candidates}"
+            message = f"{self.n_best} is more than num_candidates, {self.num_candidates}; set more candidates as well"
+            yield "n_best", message
         for name, field in SamplingFilters.model_fields.items() if self.candidates_from == "beam" else ():
             if name not in SearchSettings.model_fields and getattr(self, name) != field.default:
                 yield name, "has no effect on a beam; remove it, or candidates_from"

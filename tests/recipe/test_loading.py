@@ -176,10 +176,14 @@ def test_override_changes_only_the_given_settings() -> None:
     assert override(stored, []) == stored
 
 
-def test_default_beam_grows_with_an_override_of_the_number_of_translations() -> None:
-    assert override(AfterTraining(), ["decoding.n_best=6"]).decoding == BeamSettings(n_best=6, beam_size=6)
-    with pytest.raises(RecipeError, match="n_best"):
-        override(AfterTraining(decoding=BeamSettings(beam_size=4)), ["decoding.n_best=6"])
+def test_default_beam_does_not_grow_with_the_number_of_translations() -> None:
+    with pytest.raises(RecipeError, match="n_best"):  # another beam could find another best translation
+        override(AfterTraining(), ["decoding.n_best=6"])
+
+
+def test_default_beam_fits_an_override_of_the_number_of_groups() -> None:
+    changed = override(AfterTraining(), ["decoding.num_beam_groups=3"])
+    assert changed.decoding == BeamSettings(num_beam_groups=3, beam_size=6)
 
 
 def test_override_of_strategy_drops_settings_of_the_old_one() -> None:

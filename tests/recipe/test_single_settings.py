@@ -15,7 +15,7 @@ CANDIDATES = [None, True, False, 0, 1, 2, 3, 7, 10, 16, 96, 3000, 50_000, 0.0, 0
 IMPOSSIBLE_ALONE = {
     "data.factors",  # corpora must have them
     "data.context",
-    "decoding.n_best",  # more than there may be hypotheses
+    "decoding.n_best",  # more than the beam has, which a default must not change: another beam finds another best
     "decoding.num_beam_groups",
     "model.heads",  # 7 does not divide the width of a preset
     "model.key_value_heads",  # 7 divides no number of heads that divides the width
