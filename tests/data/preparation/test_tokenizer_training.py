@@ -8,6 +8,7 @@ from preparing import MakeRecipe, Sentences, changed, prepared
 from nmt_cli.data.preparation.preparing import prepare
 from nmt_cli.data.prepared import is_current, open_prepared
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import DataError
 
 
@@ -84,14 +85,14 @@ def test_tokenizer_training_samples_large_corpora(
     text = sum(len(line) + 1 for side in (0, 1) for line in sentences(side, 2000))
     monkeypatch.setattr(tokenizer_training, "MAX_CHARACTERS", text // 4)
     monkeypatch.setattr(tokenizer_training, "_CHUNK_RECORDS", 10)
-    seen, train = list[str](), Tokenizer.train
+    seen, train = list[str](), Vocabulary.train
 
-    def spying(settings: object, sources: object, *rest: object) -> Tokenizer:
-        seen[:] = list(sources)  # type: ignore[call-overload]
+    def spying(settings: object, texts: object, *rest: object) -> Vocabulary:
+        seen[:] = list(texts)  # type: ignore[call-overload]
         return train(settings, seen, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Tokenizer, "train", spying)
+    monkeypatch.setattr(Vocabulary, "train", spying)
     made = prepared(make_recipe(sentences(0, 2000), sentences(1, 2000)))
-    assert 300 < len(seen) < 700
-    assert seen[-1] in sentences(0, 2000)[-200:]  # from all of it
+    assert 600 < len(seen) < 1400  # of both languages
+    assert seen[-1] in sentences(1, 2000)[-200:]  # from all of it
     assert len(made.train[0]) == 2000
