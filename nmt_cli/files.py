@@ -225,6 +225,8 @@ def _unfinished(path: Path, is_folder: bool) -> Iterator[tuple[Path, int]]:
             flags = os.O_DIRECTORY if is_folder else os.O_RDWR | os.O_CREAT | os.O_EXCL
             descriptor = os.open(unfinished, flags | os.O_NOFOLLOW, 0o666)
         except FileNotFoundError:
+            if not is_folder:  # then the parent folder is missing, or like /proc
+                raise
             continue  # another process took it for a leftover
         with suppress(OSError):  # a file system without locks, where no process removes leftovers
             fcntl.flock(descriptor, fcntl.LOCK_EX)

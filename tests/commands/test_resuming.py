@@ -1,5 +1,6 @@
 """nmt train, stopped several times, ends bit-identical to an uninterrupted run with any settings."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,14 +80,14 @@ def test_stopped_run_is_bit_identical_with_scheduled_sampling(recipe: Path, monk
 
 @pytest.mark.slow
 @only_transformer
-def test_stopped_run_trains_on_each_pair_once_per_epoch(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs_by_epoch: dict[int, list[int]] = {}
+def test_stopped_run_trains_on_the_same_pairs(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs: list[int] = []
 
     def recording_steps(trainer: Trainer, updates: Iterator[UpdateBatches], seed: int) -> Any:
         def recorded() -> Iterator[UpdateBatches]:
             for update in updates:
                 for each in update.micro_batches:
-                    pairs_by_epoch.setdefault(update.data_state.epoch, []).extend(map(int, each.batch.pair_ids))
+                    pairs.extend(map(int, each.batch.pair_ids))
                 yield update
 
         return train_steps(trainer, recorded(), seed)
@@ -94,10 +95,12 @@ def test_stopped_run_trains_on_each_pair_once_per_epoch(recipe: Path, monkeypatc
     train_steps = training_run.train_steps
     monkeypatch.setattr(training_run, "train_steps", recording_steps)
     settings = [*SHORT, "training.limits={updates: 100, epochs: 2}", "training.validation.every=1000"]
+    train(recipe, settings, Path("straight"))
+    straight, pairs = pairs, []
     train_with_interruptions(monkeypatch, "stopped", settings, updates=2)
-    every_pair = list(range(120))
-    assert {epoch: sorted(pairs) for epoch, pairs in pairs_by_epoch.items()} == {0: every_pair, 1: every_pair}
-    assert pairs_by_epoch[0] != pairs_by_epoch[1]
+    assert pairs == straight
+    # An update may have pairs of two epochs, and the last one of the epoch after the limit.
+    assert set(pairs) == set(range(120)) and set(Counter(pairs).values()) <= {1, 2, 3}
 
 
 @pytest.mark.slow
@@ -111,7 +114,8 @@ def test_stopped_run_keeps_patience_and_best_checkpoints(recipe: Path, monkeypat
         "training.validation={every: 2, metric: bleu, patience: 3}",
     ]
     assert_bit_identical_if_stopped(monkeypatch, settings)
-    assert [record["num_not_improved"] for record in records("stopped", "valid")] == [0, 1, 2, 3]
+    # The first validation is the best, and the second one is during the warm-up.
+    assert [record["num_not_improved"] for record in records("stopped", "valid")] == [0, 0, 1, 2, 3]
 
 
 @pytest.mark.slow

@@ -176,7 +176,8 @@ def test_run_stopped_by_signal_saves_and_resumes(recipe: Path) -> None:
 @only_transformer
 def test_finished_run_is_not_changed(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def times() -> dict[Path, int]:
-        return {path: path.stat().st_mtime_ns for path in Path("run").rglob("*") if path.name != ".lock"}
+        changing = (".lock", "train.log")  # each start is logged
+        return {path: path.stat().st_mtime_ns for path in Path("run").rglob("*") if path.name not in changing}
 
     train(recipe)
     before = times()
@@ -343,7 +344,7 @@ def test_init_from_copies_parameters_and_tokenizer(recipe: Path) -> None:
     train(recipe, settings, Path("child"))
     parent, child = (read_tensors(Path(run, "model/model.safetensors")) for run in ("parent", "child"))
     for name, weight in parent.items():
-        assert torch.equal(weight, child[name]) == (name.startswith(("encoder.", "decoder"))), name
+        assert torch.equal(weight, child[name]) == (name.startswith(("encoder", "decoder"))), name
 
 
 @only_transformer

@@ -305,7 +305,7 @@ def test_model_overfits_four_pairs(settings: Settings) -> None:
         loss = functional.cross_entropy(teacher_forced_logits(model, source, decoder_input).flatten(0, 1), target_out)
         loss.backward()
         optimizer.step()
-    assert loss < 0.05
+    assert loss < 0.1
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def prepare(
                 store.write(map_ordered(num_processes, factory, chunks))
         if job.merge:
             _merge(recipe, folder, tokenizer, store, tasks, {"kind": MANIFEST_KIND, **origin})
-            _remove_work_folder(work)  # before the hashes are cached, as it changes the number of hard links
+            _remove_temporary(folder)  # before the hashes are cached, as it changes the number of hard links
             for name, entry in files.read_json(folder / files.MANIFEST)["files"].items():
                 hashes.cache_hash(folder / name, entry["sha256"])
             hashes.save()
@@ -173,9 +173,7 @@ def remove_leftovers(folder: Path) -> None:
     work = _work_folder(folder := files.target_of(folder))
     if (work / _MARKER).is_file() or _leftovers(folder):
         with suppress(RunInUseError), _locked(folder, ALL_WORK):
-            _remove_work_folder(work)
-            for path in _leftovers(folder):
-                files.remove(path)
+            _remove_temporary(folder)
 
 
 def _leftovers(folder: Path) -> list[Path]:
@@ -183,12 +181,14 @@ def _leftovers(folder: Path) -> list[Path]:
     return files.leftovers(folder.parent, folder.name) + files.leftovers(folder.parent, work.name)
 
 
-def _remove_work_folder(work: Path) -> None:
-    """Remove a work folder. Rename it first, so that no job uses a partly removed folder."""
+def _remove_temporary(folder: Path) -> None:
+    """Remove the work folder and what killed jobs left beside a locked prepared folder."""
+    work = _work_folder(folder)
     if (work / _MARKER).is_file():
         with files.disk_errors(work):
-            work.rename(aside := files.unique_name(work))
-        files.remove(aside)
+            work.rename(files.unique_name(work))  # so that no job uses a partly removed folder
+    for path in _leftovers(folder):
+        files.remove(path)
 
 
 def _held_out_keys(recipe: Recipe, normalization: str) -> HeldOutKeys:
