@@ -1,7 +1,8 @@
 """Iteration over the training data: which batches each update trains on.
 
 1. Blocks of about a million pairs are read in an order that follows from seed, epoch and block index.
-2. The pairs of a block are grouped into batches of one source length and at most `update_tokens`, in random order.
+2. The pairs of a block are grouped into batches of one source length and about a quarter of `update_tokens`, in random
+   order, so that an update has sentences of several lengths.
 3. A batch within 10 % of `update_tokens`, or of one longer pair, is an update. Smaller batches wait until together they
    are within 10 %. The batch that exceeds this is split, and its other pairs wait, even beyond the end of the block.
 4. The batches of an update are split by rows among the ranks, then into micro-batches of at most `batch_tokens`.
@@ -35,6 +36,10 @@ T = TypeVar("T")
 
 _TOLERANCE = 0.1
 """Largest deviation of an update from `update_tokens`, as a fraction. Pairs longer than twice that may exceed it."""
+_BATCHES_PER_UPDATE = 4
+"""Batches in an update, of different lengths. With one, the validation loss on Multi30k was 4.50 instead of 4.41 after
+160 updates of 2,048 tokens."""
+_MIN_BATCH_TOKENS = 512
 _MAX_JOIN_SECONDS = 1.0
 """Longest wait for the thread. Reading a block may take longer, but a daemon does not keep the process alive."""
 
@@ -140,7 +145,7 @@ def _batched_blocks(blocks: BlockReader, seed: int, start: DataState, update_tok
         if block is None:
             epoch, index = epoch + 1, 0
             continue
-        batches = batch_by_size(block.pairs, update_tokens, [seed, epoch, index])
+        batches = batch_by_size(block.pairs, _planned_tokens(update_tokens), [seed, epoch, index])
         starts = accumulate(map(len, batches), initial=0)
         parts = [_Part(block, epoch, index, first, rows) for first, rows in zip(starts, batches, strict=False)]
         yield [part.split(max(num_consumed - part.start, 0))[1] for part in parts]
@@ -172,6 +177,11 @@ def _plan_updates(
             if len(part.rows) or _num_tokens(waiting) >= min_tokens:
                 yield waiting, part.position(0)
                 waiting, num_ahead, passes_ahead = [], 0, 0.0
+
+
+def _planned_tokens(update_tokens: int) -> int:
+    """Return the maximum padded target tokens of a batch. Tiny batches would be slow."""
+    return max(update_tokens // _BATCHES_PER_UPDATE, min(update_tokens, _MIN_BATCH_TOKENS))
 
 
 def _num_tokens(parts: Sequence[_Part]) -> int:
