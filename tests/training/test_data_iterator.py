@@ -343,3 +343,10 @@ def test_prefetching_blocks_preserves_batches(
         for micro_batch, other in zip(update.micro_batches, expected.micro_batches, strict=True):
             assert torch.equal(micro_batch.batch.source, other.batch.source)
             assert torch.equal(micro_batch.batch.labels, other.batch.labels)
+
+
+def test_updates_have_sentences_of_several_lengths(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_iterator, "_MIN_BATCH_TOKENS", 1)
+    found = first_epochs(updates(prepared))
+    lengths = [{each.batch.source.shape[1] for each in update.micro_batches} for update in found]
+    assert sum(map(len, lengths)) > 2 * len(lengths)
