@@ -157,7 +157,7 @@ def test_training_validation_saving_and_resuming_do_not_mix_devices(
         with simulated_cuda() as device, without_autograd(lambda: made[-1].model.parameters()):
             train(recipe, [*changes, f"training.limits.updates={updates}"], Path("run"))
         # Each update reads the norm of its gradient, to skip those that are not finite. The others are the journal's
-        # record of the first update, logging and loading a checkpoint.
+        # records of the first update and of one 20 seconds later, logging, and loading a checkpoint.
         waits = device.synchronisations_in("training/") - device.synchronisations_in("training/validation.py")
-        assert waits <= num_updates + 3, device.synchronisations.most_common()
+        assert waits <= num_updates + 4, device.synchronisations.most_common()
     assert RunDirectory(Path("run")).saved_updates() == [num_updates, 2 * num_updates]
