@@ -31,7 +31,7 @@ def remount_read_only(folder: Path) -> None:
 
 
 def fill(folder: Path, leave: int = 0) -> None:
-    """Fill a file system, but for `leave` bytes, with one file."""
+    """Fill a file system with one file, leaving `leave` bytes."""
     filler = folder / "filler"
     with filler.open("ab", buffering=0) as file:
         for size in (4096, 1):

@@ -21,7 +21,7 @@ def prepared(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files of a prepared folder by name, but for what only spares time."""
+    """Return all files of a prepared folder by name, except caches."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")

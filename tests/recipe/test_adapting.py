@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from minimal_recipe import MINIMAL_RECIPE
 
 from nmt_cli.recipe.adapting import keep_adapted, with_possible_tying
 from nmt_cli.recipe.adapting.text_defaults import TextSize, default_max_length, default_vocabulary_size
@@ -22,16 +23,7 @@ SIZES = [CAPTIONS_300, CAPTIONS_6000, SENTENCES_160_000, TrainingSize(10**7, 3e8
 
 
 def recipe(**sections: Any) -> Recipe:
-    pair = {"source": "a", "target": "b"}
-    data = {
-        "source_language": "en",
-        "target_language": "de",
-        "prepared": "p",
-        "train": {"t": pair},
-        "valid": {"v": pair},
-    }
-    model = {"architecture": "transformer", "preset": "small"}
-    return Recipe.model_validate({"run": "r", "data": data, "model": model, **sections})
+    return Recipe.model_validate({**MINIMAL_RECIPE, **sections})
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, get_args
 
 import pytest
+from minimal_recipe import MINIMAL_RECIPE
 from pydantic import TypeAdapter, ValidationError
 
 from nmt_cli.recipe.loading.errors import error_key
@@ -29,15 +30,7 @@ IMPOSSIBLE_ALONE = {
 
 
 def recipe(model: dict[str, Any]) -> dict[str, Any]:
-    pair = {"source": "a", "target": "b"}
-    data = {
-        "source_language": "en",
-        "target_language": "de",
-        "prepared": "p",
-        "train": {"t": pair},
-        "valid": {"v": pair},
-    }
-    return {"run": "r", "data": data, "model": model}
+    return {**MINIMAL_RECIPE, "model": model}
 
 
 def values_of(section: type[Section], name: str) -> Iterator[Any]:

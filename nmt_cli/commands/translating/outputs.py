@@ -92,7 +92,7 @@ class Sidecar:
     output: Path
     origin: Origin
     describe_origin: Callable[[], Origin]
-    """Describes it anew."""
+    """Return the origin as it is now, to find what changed while the file was written."""
 
     @property
     def path(self) -> Path:

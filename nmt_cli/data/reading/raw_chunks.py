@@ -88,7 +88,7 @@ def read_in_lockstep(
     """Yield line n of all files together, in chunks that never cross a multiple of `max_lines`.
 
     Args:
-        check_first_row: Called with the first line of a table; None if the file is no table.
+        check_first_row: Called with the first line of a table; None if the file is not a table.
         has_header: The first line of the table is not a record.
 
     Raises:

@@ -100,7 +100,7 @@ def check_first_row(corpus: TsvCorpus, languages: tuple[str, str], row: bytes) -
     columns = [column - 1 for column in (corpus.source, corpus.target) if isinstance(column, int)]
     named = [cells[column].casefold() for column in columns if column < len(cells)]
     if not has_header(corpus) and set(named) <= _COLUMN_NAMES | {code.casefold() for code in languages} and named:
-        advice = "if they are column names, give the columns by name in the recipe, so that this line is no pair"
+        advice = "if they are column names, give the columns by name in the recipe; then this line is not a pair"
         _warn_once(f"{corpus.file}: line 1: the columns are {' and '.join(map(repr, named))}; {advice}")
     elif len(cells) > 1 and all(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells):
         _warn_once(f"{corpus.file}: line 1: all columns are in quotes, which are kept; {_csv_advice(corpus)}")

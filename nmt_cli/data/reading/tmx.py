@@ -100,7 +100,7 @@ def drop_unpaired(
     """Return the records that are pairs, and count the others.
 
     Raises:
-        DataError: `stops` is set and a unit cannot be read. A unit that lacks a language is no error.
+        DataError: `stops` is set and a unit cannot be read. A unit that lacks a language is skipped.
     """
     kept = [row for row, problem in enumerate(columns["problem"]) if not problem]
     for row, problem in enumerate(columns["problem"]):

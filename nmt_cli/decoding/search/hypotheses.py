@@ -16,7 +16,7 @@ Score = TypeVar("Score", float, Tensor)
 
 
 def begin_search(model: Model, inputs: ModelInputs) -> tuple[Any, Tensor]:
-    """Encode the sources; return the cache after the prompt, but for its last token, and that token [B].
+    """Encode the sources; return the cache after all but the last token of the prompt, and that token [B].
 
     Without a prompt, the first token is decoder_start.
     """

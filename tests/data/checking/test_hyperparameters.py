@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from minimal_recipe import MINIMAL_RECIPE
 
 from nmt_cli.data.checking.hyperparameters import (
     TrainingEstimate,
@@ -23,17 +24,8 @@ RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
 
 
 def recipe(training: dict[str, Any] | None = None, **sections: Any) -> Recipe:
-    pair = {"source": "a", "target": "b"}
-    data = {
-        "source_language": "en",
-        "target_language": "de",
-        "prepared": "p",
-        "train": {"t": pair},
-        "valid": {"v": pair},
-    }
-    model = {"architecture": "transformer", "preset": "small"}
     training = {"limits": {"updates": 5000}, **(training or {})}
-    return Recipe.model_validate({"run": "r", "data": data, "model": model, "training": training, **sections})
+    return Recipe.model_validate({**MINIMAL_RECIPE, "training": training, **sections})
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

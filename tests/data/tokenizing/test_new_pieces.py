@@ -11,7 +11,7 @@ FITS = [True, True, True, False]
 
 
 def slowly(words: list[tuple[list[int], int]], number: int) -> list[str]:
-    """New pieces, found by counting all pairs anew each time."""
+    """New pieces, found by counting all pairs again after each merge."""
     rows = [([ALPHABET[i] for i in row], count) for row, count in words]
     order = {text: number for number, text in enumerate(ALPHABET)}
     new: list[str] = []
