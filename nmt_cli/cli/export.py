@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import ModelPath, Quiet, examples
+from nmt_cli.cli.options import ModelPath, Quiet, SourceLanguage, TargetLanguage, examples
 
 EXAMPLES = examples("nmt export runs/en-de --to ctranslate2 -o en-de.ctranslate2")
 
 
-class ExportFormat(StrEnum):
+class ExportFormatName(StrEnum):
     """Export formats."""
 
     ctranslate2 = "ctranslate2"
@@ -20,16 +20,26 @@ class ExportFormat(StrEnum):
 
 def export(
     model: ModelPath,
-    to: Annotated[ExportFormat, typer.Option("--to", help="Format of the exported model.")],
+    to: Annotated[ExportFormatName, typer.Option("--to", help="Format of the exported model.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")],
+    held_out: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="SOURCE TARGET",
+            help="Parallel files to verify the export with; default: the validation data of the run.",
+        ),
+    ] = None,
+    source_language: SourceLanguage = None,
+    target_language: TargetLanguage = None,
     quiet: Quiet = False,
 ) -> None:
-    """Export a model for another inference engine.
+    """Export a model for another program.
 
-    The folder contains a README with usage instructions. Requires the engine's Python package: pip install
-    'nmt-cli[ctranslate2]'.
+    The folder contains a README with an example. If the program is installed, the export is verified: tokens,
+    log-probabilities and translations are compared. What the format cannot hold is an error (exit code 4).
     """
     from nmt_cli.commands.export import export as command
 
-    command(model, to.value, output)
+    verification = command(model, to.value, output, held_out or (), (source_language, target_language))
+    console.info(f"{output}: {verification}")
     console.info(f"{output}: exported for {to.value}; see its README.md for usage")

@@ -1,28 +1,132 @@
-"""`nmt export`: convert a model to the format of another inference engine."""
+"""`nmt export`: convert a model to the format of another program."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nmt_cli import __version__, files
-from nmt_cli.commands.loading import load_model
-from nmt_cli.errors import RecipeError
-from nmt_cli.interop import ctranslate2
+from nmt_cli.commands.evaluation_inputs import read_parallel
+from nmt_cli.commands.loading import LoadedModel, load_model
+from nmt_cli.commands.translators import create_translator, source_tags
+from nmt_cli.data.context import DocumentContext
+from nmt_cli.data.reading.corpora import read_pairs
+from nmt_cli.decoding.constraints.spelling import suppressed_tokens
+from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.interop import exporting
+from nmt_cli.interop.exporting.model import ExportedModel
+from nmt_cli.recipe.decoding import BeamSettings
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.model import LearnedPositions
 from nmt_cli.reporting.container import read_manifest_or_empty
+from nmt_cli.runs.directory import SOURCE_DOCUMENTS
 
-_EXPORTERS: dict[str, Callable[..., None]] = {"ctranslate2": ctranslate2.export}
+_MAX_HELD_OUT = 1000
+"""Lines that are read to verify an export; fewer are used."""
+
+_MIN_MAX_LENGTH = 200
+"""Subwords that a translation may have, at least."""
+_MAX_RATIO = 100.0
+
+HeldOut = tuple[list[str], list[str]]
 
 
-def export(model: Path, to: str, output: Path) -> None:
+def export(
+    model: Path,
+    to: str,
+    output: Path,
+    held_out: Sequence[Path] = (),
+    languages: tuple[str | None, str | None] = (None, None),
+) -> str:
     """Write `model` in format `to` into the folder `output` atomically, replacing an older export.
+
+    Args:
+        held_out: Two parallel files by which the export is verified. Default: the validation data of the run, else
+            random tokens.
+        languages: Source and target language, of a model with several.
+
+    Returns:
+        How the export was verified.
 
     Raises:
         RecipeError: The folder is neither empty nor an export.
+        ModelError: The format cannot hold the model, or the export does not agree with it.
     """
     files.require_folder_of(output)
     is_empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not is_empty and "exported" not in read_manifest_or_empty(output):
         raise RecipeError(f"{output}: exists and is not an nmt export; choose another folder with --output")
     loaded = load_model(model)
+    options = TranslateOptions(source_language=languages[0], target_language=languages[1])
+    exported = _exported(loaded, options)
+    pairs = _read_pairs(held_out) if held_out else _validation_pairs(loaded)
     with files.new_folder(files.target_of(output)) as folder:
-        _EXPORTERS[to](loaded.model, loaded.tokenizer, folder)
-        files.write_manifest(folder, {"format": 1, "nmt": __version__, "exported": to})
+
+        def translate(lines: list[str]) -> list[str]:
+            """Translate without nmt's limit that depends on the source."""
+            decoding = exported.decoding.model_copy(update={"max_length_ratio": _MAX_RATIO})
+            translator = create_translator(replace(loaded, decoding=decoding), options)
+            return [each.best.text for each in translator.translate(map(Request, lines))]
+
+        result = exporting.export(exported, to, folder, pairs, translate)
+        files.write_manifest(folder, {"format": 1, "nmt": __version__, "exported": to, "verification": result})
+    return result
+
+
+def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
+    config, tokenizer = loaded.config, loaded.tokenizer
+    tags, context = source_tags(loaded, options), DocumentContext(tokenizer, config.context, config.longest_sentence)
+    documents = loaded.files.folder / SOURCE_DOCUMENTS
+    licence = read_manifest_or_empty(loaded.files.folder).get("licence")
+    return ExportedModel(
+        loaded.model,
+        tokenizer,
+        (tags.source_language or config.source_language, tags.language),
+        _decoding(loaded),
+        config.longest_sentence,
+        tags.ids(),
+        tags.prompt(),
+        config.language_tokens,
+        suppressed_tokens(tokenizer, context.separators),
+        config.source_eos,
+        licence if isinstance(licence, str) else None,
+        documents if documents.is_dir() else None,
+    )
+
+
+def _decoding(loaded: LoadedModel) -> BeamSettings:
+    """Return a beam search without what other programs do not have: checks, and splitting of lines."""
+    given = loaded.decoding
+    size = given.beam_size if isinstance(given, BeamSettings) else BeamSettings().beam_size
+    early_stopping = given.early_stopping if isinstance(given, BeamSettings) else False
+    longest = given.max_length or max(_MIN_MAX_LENGTH, 2 * loaded.config.longest_sentence)
+    settings = loaded.model.export_settings()
+    if settings is not None and isinstance(settings.positions, LearnedPositions):
+        longest = min(longest, settings.positions.length - 2)
+    changes = {
+        "early_stopping": early_stopping,
+        "max_length": longest,
+        "check": False,
+        "split_sentences_above": None,
+        "precision": "fp32",
+    }
+    return given.beam(size, 1).model_copy(update=changes)
+
+
+def _read_pairs(paths: Sequence[Path]) -> HeldOut:
+    sources, targets = read_parallel(paths)
+    return sources[:_MAX_HELD_OUT], targets[:_MAX_HELD_OUT]
+
+
+def _validation_pairs(loaded: LoadedModel) -> HeldOut | None:
+    """Return pairs of the first validation set of the model's run, if its files are still there."""
+    if loaded.files.run is None or loaded.config.context is not None:
+        return None
+    data = load_recipe(loaded.files.run.resolved).data
+    corpus = next(iter(data.valid.values()))
+    try:
+        pairs = list(itertools.islice(read_pairs(corpus, data.languages_of(corpus), "skip"), _MAX_HELD_OUT))
+    except DataError:
+        return None
+    return ([source for source, _ in pairs], [target for _, target in pairs]) if pairs else None

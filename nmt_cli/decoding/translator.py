@@ -18,7 +18,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import NO_TAGS, SourceTags
 from nmt_cli.decoding.constraints.builder import ConstraintBuilder
 from nmt_cli.decoding.constraints.hard_terms import HardTermSearch
-from nmt_cli.decoding.constraints.spelling import continuation_mask, unused_bytes
+from nmt_cli.decoding.constraints.spelling import continuation_mask, suppressed_tokens
 from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.markup.transfer import MarkupTransfer
 from nmt_cli.decoding.repair import (
@@ -92,10 +92,7 @@ class Translator:
         self._strategy.check(model)
         self._limits = SegmentLimits(config.max_tokens, settings.split_sentences_above)
         self.context = DocumentContext(tokenizer, config.context, config.max_tokens)
-        eos = model.vocabulary.special_tokens.eos
-        target = tokenizer.target
-        unused = {*target.tags.values(), *target.without_piece, *unused_bytes(tokenizer)} - self.context.separators
-        suppressed = sorted({*tokenizer.special_tokens.ids, *unused} - {eos})
+        suppressed = suppressed_tokens(tokenizer, self.context.separators)
         self.generator = Generator(
             model, suppressed, device, config.precision, continuation_mask(tokenizer), config.source_eos
         )

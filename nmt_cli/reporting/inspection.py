@@ -150,6 +150,8 @@ def _export(path: Path) -> Description:
     """Describe a model exported for another program."""
     manifest = read_manifest_or_empty(path)
     facts = {"format": str(manifest["exported"]), "written by": f"nmt {manifest.get('nmt')}"}
+    if isinstance(verification := manifest.get("verification"), str):
+        facts["verification"] = verification
     return Description("export", facts, f"read {path / 'README.md'}", [path])
 
 
@@ -272,10 +274,10 @@ def _is_recipe(path: Path) -> bool:
 
 _FOLDERS: list[tuple[Callable[[Path], bool], Callable[[Path], Description]]] = [
     (lambda path: RunDirectory(path).summary.is_file(), _run),
+    (lambda path: "exported" in read_manifest_or_empty(path), _export),  # it may have files with names of nmt's
     (lambda path: (path / CONFIG).is_file() and (path / WEIGHTS).is_file(), _model),
     (lambda path: (path / STATE).is_file() and (path / WEIGHTS).is_file(), _checkpoint),
     (lambda path: read_manifest_or_empty(path).get("kind") == MANIFEST_KIND, _prepared),
-    (lambda path: "exported" in read_manifest_or_empty(path), _export),
     (Tokenizer.is_saved_in, _tokenizer),
     (lambda path: (path / SCORES).is_file() and (path / HYPOTHESES).is_file(), _evaluation),
     (lambda path: bool(list_runs(path)), _folder_of_runs),

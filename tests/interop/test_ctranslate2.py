@@ -1,7 +1,7 @@
 """Exported models translate and score in CTranslate2 as in nmt."""
 
 import io
-import subprocess
+import re
 import sys
 from collections.abc import Sequence
 from itertools import product
@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 import torch
+from exported_models import export, exported, translations
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from torch import Tensor
 from torch.testing import assert_close
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenters import BpeSegmenter
-from nmt_cli.data.tokenizing.tags import SourceTags
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
-from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.strategies import BatchConstraints, BeamStrategy
 from nmt_cli.decoding.sentences import SentenceInput
-from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.errors import ModelError, ResourceError
-from nmt_cli.interop.ctranslate2 import export, token_names
-from nmt_cli.interop.export_proof import prove_scores
+from nmt_cli.interop.exporting.ctranslate2 import CTranslate2Program, write
+from nmt_cli.interop.exporting.model_card import write_model_card
+from nmt_cli.interop.exporting.sentencepiece_files import token_names
+from nmt_cli.interop.exporting.verification import run_example, verify
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
 from nmt_cli.recipe.data import TokenizerSettings
@@ -203,7 +203,7 @@ def test_export_translates_and_scores_like_the_model(
     settings, sources = transformer(**changes), rows(tokenizer)
     model = decided(settings, tokenizer)
 
-    export(model, tokenizer, tmp_path)
+    write(exported(model, tokenizer), tmp_path)
 
     there = theirs(tmp_path, tokenizer)
     for beam in (1, 5):
@@ -216,7 +216,7 @@ def test_export_of_an_rnn_raises(tokenizer: Tokenizer, tmp_path: Path) -> None:
     settings = RnnSettings.model_validate({"architecture": "rnn", "preset": "tiny"})
 
     with pytest.raises(ModelError, match=r"model\.architecture"):
-        export(build(settings, VocabularySpec(9, 9)), tokenizer, tmp_path)
+        write(exported(build(settings, VocabularySpec(9, 9)), tokenizer), tmp_path)
 
 
 def test_export_without_ctranslate2_raises(
@@ -225,7 +225,7 @@ def test_export_without_ctranslate2_raises(
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
 
     with pytest.raises(ResourceError, match=r"'nmt-cli\[ctranslate2\]'"):
-        export(build(transformer(), VocabularySpec(9, 9)), tokenizer, tmp_path)
+        write(exported(build(transformer(), VocabularySpec(9, 9)), tokenizer), tmp_path)
 
 
 def test_export_renames_tags_that_look_like_pieces(tmp_path: Path) -> None:
@@ -235,8 +235,9 @@ def test_export_renames_tags_that_look_like_pieces(tmp_path: Path) -> None:
     model = decided(transformer(), tagged)
     sources = [[tagged.tag_id("2de"), *row] for row in tagged.encode_source([*LINES[:3], "a <2de> b"])]
 
-    export(model, tagged, tmp_path)
+    result = export(exported(model, tagged), "ctranslate2", tmp_path, (LINES[:4], LINES[:4]))
 
+    assert re.search("[34] of 4 translations are equal", result)
     source, target = token_names(tagged)
     assert len(set(source)) == len(source)
     assert source == target
@@ -245,7 +246,7 @@ def test_export_renames_tags_that_look_like_pieces(tmp_path: Path) -> None:
     expected = ours(model, sources, 1)
     assert_close(there.score(sources, expected), scored(model, sources, expected), atol=1e-4, rtol=0)
     guide = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "tags = {'2de': '<2de>special', 'bt': '<bt>', 's': '<s>special'}" in guide
+    assert "All tags are {'2de': '<2de>special', 'bt': '<bt>', 's': '<s>special'}" in guide
     assert '[*before, *pieces of the line before, "<sep>", *pieces of the line]' in guide
 
 
@@ -254,7 +255,7 @@ def test_export_of_a_word_tokenizer_raises(tmp_path: Path) -> None:
     settings = TokenizerSettings.model_validate({"vocabulary_size": 300, "algorithm": "word"})
     tokenizer = Tokenizer.train(settings, LINES, LINES, 1)
     with pytest.raises(ModelError, match=r"^tokenizer\.algorithm: "):
-        export(decided(transformer(), tokenizer), tokenizer, tmp_path)
+        write(exported(decided(transformer(), tokenizer), tokenizer), tmp_path)
 
 
 def test_export_with_an_unused_parameter_fails(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -263,7 +264,7 @@ def test_export_with_an_unused_parameter_fails(tokenizer: Tokenizer, tmp_path: P
     model.decoder[0].gate = torch.nn.Linear(2, 2)
 
     with pytest.raises(ModelError, match=r"decoder\.0\.gate\.bias, decoder\.0\.gate\.weight"):
-        export(model, tokenizer, tmp_path)
+        write(exported(model, tokenizer), tmp_path)
     assert not [*tmp_path.iterdir()]
 
 
@@ -275,20 +276,12 @@ def test_guide_of_the_export_translates(
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     tokenizer = Tokenizer(normalization, tokenizer.source, tokenizer.target).with_tags(tags)
     model = decided(transformer(), tokenizer)
+    each = exported(model, tokenizer)
+    lines = [LINES[0], *ODD_LINES]
 
-    export(model, tokenizer, tmp_path)
+    write_model_card(each, "ctranslate2", "CTranslate2", write(each, tmp_path), "unverified", tmp_path)
 
-    program = (tmp_path / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
-    program = (
-        program.replace("A line to translate.", '", "'.join([LINES[0], *ODD_LINES]))
-        .replace("1000", "10")
-        .replace("beam_size=5", "beam_size=1")
-    )
-    printed = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    config = InferenceConfig(tags=SourceTags(tokenizer.source.tags, "de"))
-    translator = Translator(model, tokenizer, BeamSettings(beam_size=1, max_length=10), torch.device("cpu"), config)
-    expected = translator.translate([Request(line) for line in [LINES[0], *ODD_LINES]])
-    assert printed.stdout == "".join(f"{each.best.text}\n" for each in expected)
+    assert run_example(tmp_path, lines) == translations(each, lines)
 
 
 def test_export_that_does_not_agree_with_the_tokenizer_fails(
@@ -298,19 +291,32 @@ def test_export_that_does_not_agree_with_the_tokenizer_fails(
     model = decided(transformer(), tokenizer)
     monkeypatch.setattr(tokenizer, "normalize", str.upper)
 
-    with pytest.raises(ModelError, match="SentencePiece"):
-        export(model, tokenizer, tmp_path)
+    with pytest.raises(ModelError, match=r"'A line to translate\.' is split otherwise"):
+        export(exported(model, tokenizer), "ctranslate2", tmp_path)
 
 
 def test_export_with_other_probabilities_fails(tokenizer: Tokenizer, tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
-    model = decided(transformer(), tokenizer)
-    export(model, tokenizer, tmp_path)
+    each = exported(decided(transformer(), tokenizer), tokenizer)
+    write(each, tmp_path)
     with torch.no_grad():
-        model.encoder_norm.bias[0] += 1  # after the export
+        each.model.encoder_norm.bias[0] += 1  # after the export
 
     with pytest.raises(ModelError, match="log-probability"):
-        prove_scores(tmp_path, model, *token_names(tokenizer))
+        verify(each, CTranslate2Program(each, tmp_path), "ctranslate2", tmp_path, (LINES, LINES), list)
+
+
+def test_export_without_held_out_text_is_verified_with_random_lines(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+
+    result = export(exported(decided(transformer(), tokenizer), tokenizer), "ctranslate2", tmp_path)
+
+    assert re.fullmatch(
+        r"verified with ctranslate2 \S+: tokens of 212 lines are equal, log-probabilities of 60 pairs differ by at most"
+        r" \S+e-0[67], (19\d|200) of 200 translations are equal",
+        result,
+    )
+    assert result[1:] in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_export_keeps_pieces_that_look_like_special_tokens(tmp_path: Path) -> None:
@@ -334,6 +340,6 @@ def test_export_keeps_pieces_that_look_like_special_tokens(tmp_path: Path) -> No
     model = decided(transformer(), odd)
     sources = [odd.encode_source([line])[0] for line in ("x</s>x", "</s> </s>")]
 
-    export(model, odd, tmp_path)
+    write(exported(model, odd), tmp_path)
 
     assert theirs(tmp_path, odd).search(sources, 1) == ours(model, sources, 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from exported_models import exported
 from test_ctranslate2 import ALL, LINES, decided, transformer
 
 from nmt_cli.commands.import_model import import_model
@@ -15,7 +16,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.ctranslate2 import export
+from nmt_cli.interop.exporting.ctranslate2 import write
 from nmt_cli.recipe.data import TokenizerSettings
 
 AREN = Path(__file__).parents[3] / "shared" / "artefacts" / "aren"
@@ -34,7 +35,7 @@ def test_exported_model_is_imported_with_equal_bits(
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     model = decided(transformer(**changes), tokenizer)
     (tmp_path / "exported").mkdir()
-    export(model, tokenizer, tmp_path / "exported")
+    write(exported(model, tokenizer), tmp_path / "exported")
 
     import_model(tmp_path / "exported", tmp_path / "model")
 
@@ -113,7 +114,7 @@ def test_damaged_or_unknown_model_is_refused(
 ) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     (tmp_path / "exported").mkdir()
-    export(decided(transformer(), tokenizer), tokenizer, tmp_path / "exported")
+    write(exported(decided(transformer(), tokenizer), tokenizer), tmp_path / "exported")
     path = tmp_path / "exported" / "model.bin"
     path.write_bytes(damage(path.read_bytes()))
     if message is None:  # an attribute that is zero is not needed

@@ -5,6 +5,7 @@ the tokenizer's own segmentation ("▁Haus"), the text can be spelled by other p
 that must not generate the one may generate the other, so bad words are forbidden in many spellings.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -147,3 +148,10 @@ def unused_bytes(tokenizer: Tokenizer) -> set[int]:
         for token, character in characters.items()
         if character.replace(" ", "▁") in pieces or tokenizer.normalize(f"a{character}a") != f"a{character}a"
     }
+
+
+def suppressed_tokens(tokenizer: Tokenizer, separators: Collection[int] = ()) -> list[int]:
+    """Return the target tokens that are never generated, in order: all that are neither text, eos nor `separators`."""
+    target = tokenizer.target
+    unused = {*target.tags.values(), *target.without_piece, *unused_bytes(tokenizer)} - set(separators)
+    return sorted({*tokenizer.special_tokens.ids, *unused} - {tokenizer.special_tokens.eos})

@@ -1,0 +1,50 @@
+"""Exports: one row for each format, all verified and described in the same way."""
+
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from nmt_cli.errors import ModelError
+from nmt_cli.interop.exporting import ctranslate2
+from nmt_cli.interop.exporting.model import ExportedModel, ExportFormat
+from nmt_cli.interop.exporting.model_card import write_model_card
+from nmt_cli.interop.exporting.verification import Translate, verify
+
+FORMATS: dict[str, ExportFormat] = {
+    "ctranslate2": ExportFormat("CTranslate2", "ctranslate2", ctranslate2.write, ctranslate2.CTranslate2Program),
+}
+"""By value of `--to`."""
+
+
+def export(
+    exported: ExportedModel,
+    to: str,
+    folder: Path,
+    held_out: tuple[Sequence[str], Sequence[str]] | None,
+    translate: Translate,
+) -> str:
+    """Write an export with its model card, and verify it if its program is installed; return the result.
+
+    Args:
+        to: Key in FORMATS.
+        folder: An empty folder.
+        held_out: See verify.
+        translate: See verify.
+
+    Raises:
+        ModelError: The format cannot hold the model, or the program does not agree with nmt.
+        ResourceError: A package that writes the format is not installed.
+    """
+    row = FORMATS[to]
+    if names := exported.tokenizer.factors.names:
+        raise ModelError(f"data.factors: {', '.join(names)}: {row.title} does not support factors")
+    usage = row.write(exported, folder)
+    write_model_card(exported, to, row.title, usage, "unverified", folder)  # verification runs its example
+    try:
+        program, version = row.open(exported, folder), metadata.version(row.package)
+    except (ImportError, metadata.PackageNotFoundError):
+        result = f"unverified: {row.package} is not installed"
+    else:
+        result = str(verify(exported, program, f"{row.package} {version}", folder, held_out, translate))
+    write_model_card(exported, to, row.title, usage, result, folder)
+    return result

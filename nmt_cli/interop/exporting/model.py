@@ -1,0 +1,115 @@
+"""A model to be exported, and what an export format consists of."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.errors import ModelError
+from nmt_cli.models.contract import Model
+from nmt_cli.recipe.decoding import BeamSettings
+from nmt_cli.recipe.model import TransformerSettings
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A model with everything that a format may keep of it."""
+
+    model: Model
+    tokenizer: Tokenizer
+    languages: tuple[str, str]
+    """Of source and target."""
+    decoding: BeamSettings
+    """Defaults of the export; `max_length` is set."""
+    longest_sentence: int
+    """In subwords."""
+    source_prefix: tuple[int, ...] = ()
+    """Tokens before each source: tags, or the token of the source language."""
+    target_prefix: tuple[int, ...] = ()
+    """Tokens of the decoder's input after decoder_start: that of the target language."""
+    language_tokens: Sequence[str] | None = None
+    """Languages with such tokens, which are tags of the tokenizer."""
+    suppressed: Sequence[int] = ()
+    """Target tokens that are never generated, special tokens included."""
+    source_eos: bool = True
+    """Whether sources end with eos."""
+    licence: str | None = None
+    """Licence of an imported model, as its model card names it."""
+    documents: Path | None = None
+    """Folder with the licence and the model card of an imported model."""
+
+    @property
+    def max_length(self) -> int:
+        """Maximum length of a translation in subwords."""
+        assert self.decoding.max_length is not None
+        return self.decoding.max_length
+
+    def transformer(self, program: str) -> TransformerSettings:
+        """Return the settings of the Transformer; ModelError if `program` cannot compute this model."""
+        settings = self.model.export_settings()
+        if settings is None:
+            raise ModelError(f"model.architecture: is not supported by {program}; it needs a transformer")
+        return settings
+
+
+class TargetProgram(Protocol):
+    """The program that an export is for, with the export loaded."""
+
+    def encode_source(self, lines: list[str]) -> list[list[int]]:
+        """Return the ids of each line in nmt's vocabulary, without prefix and special tokens."""
+
+    def decode_target(self, rows: list[list[int]]) -> list[str]:
+        """Return the text of each row of ids."""
+
+    def score(self, sources: list[list[int]], targets: list[list[int]]) -> list[list[float]] | None:
+        """Return the natural-log probability of each token of each target, eos included; None if it cannot.
+
+        Sources are without prefix, and both sides without special tokens.
+        """
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """One format: how it is written, and how its program reads it."""
+
+    title: str
+    """Name of the format in messages, such as `CTranslate2`."""
+    package: str
+    """The program's distribution on PyPI."""
+    write: Callable[[ExportedModel, Path], Mapping[str, Any]]
+    """Writes all files but the model card into an empty folder, and returns the values of the usage template.
+
+    Raises ModelError, with the recipe key, if the format cannot hold something, or a parameter is left over.
+    """
+    open: Callable[[ExportedModel, Path], TargetProgram]
+    """Loads the export into its program. Raises ImportError if that is not installed."""
+
+
+class UnusedParameters:
+    """The parameters of a model that have not been copied into the export yet."""
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self._parameters, self.names = parameters, set(parameters)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._parameters
+
+    def take(self, name: str) -> npt.NDArray[np.float32]:
+        """Return a parameter in fp32. Tied parameters may be taken several times."""
+        self.names.discard(name)
+        return as_array(self._parameters[name])
+
+    def require_none(self, program: str) -> None:
+        """Raise ModelError if any parameter is left."""
+        if self.names:
+            raise ModelError(f"{program} does not support the model's parameters {', '.join(sorted(self.names))}")
+
+
+def as_array(tensor: Tensor) -> npt.NDArray[np.float32]:
+    """Return a tensor in fp32 as an array."""
+    return tensor.detach().float().cpu().contiguous().numpy()
