@@ -1,12 +1,13 @@
 """Attention maps of translated lines, by teacher forcing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
 
 from nmt_cli.commands.loading import LoadedModel
 from nmt_cli.commands.translators import source_tags
+from nmt_cli.data.tokenizing.tags import SourceTags
 from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.decoding.scoring import score_targets
 from nmt_cli.models.contract import ModelInputs
@@ -31,25 +32,22 @@ def attention_maps(
         return []
     has_tokens = loaded.config.language_tokens is not None
     tags = source_tags(loaded, TranslateOptions(target_language=target_language if has_tokens else None))
-    language_ids = tags.ids(target_language), tags.prompt(target_language)
-    maps = (_map(loaded, language_ids, number, source, translation) for number, source, translation in lines)
+    maps = (_map(loaded, tags, target_language, *line) for line in lines)
     return [found for found in maps if found is not None]
 
 
 def _map(
-    loaded: LoadedModel, language_ids: tuple[Sequence[int], Sequence[int]], number: int, source: str, translation: str
+    loaded: LoadedModel, tags: SourceTags, language: str | None, number: int, source: str, translation: str
 ) -> AttentionMap | None:
-    tags, prompt = language_ids
     tokenizer, eos = loaded.tokenizer, loaded.model.vocabulary.special_tokens.eos
-    sources = [*tags, *tokenizer.encode_source([source])[0], eos]
+    sources = [*tags.ids(language), *tokenizer.encode_source([source])[0], eos, *tags.suffix]
     targets = [*tokenizer.encode_target([translation])[0], eos]
     if max(len(sources), len(targets)) > MAX_SUBWORDS:
         return None
-    source_tokens = replace(
-        ModelInputs.from_ids(torch.tensor([sources], device=loaded.device)),
-        prompt=torch.tensor([prompt], dtype=torch.long, device=loaded.device),
-    )
-    (scores,) = score_targets(loaded.model, source_tokens, [targets[:-1]], attention=True)
+    inputs = ModelInputs.from_ids(torch.tensor([sources], device=loaded.device))
+    if prompt := tags.prompt(language):
+        inputs = replace(inputs, prompt=torch.tensor([prompt], device=loaded.device))
+    (scores,) = score_targets(loaded.model, inputs, [targets[:-1]], attention=True)
     if scores.cross_attention is None:
         return None
     source_pieces = [tokenizer.source.entries[token] for token in sources]

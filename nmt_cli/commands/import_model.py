@@ -106,7 +106,7 @@ def _config(foreign: ForeignModel, languages: tuple[str | None, str | None], ove
             longest_sentence=foreign.longest_sentence,
             language_tokens=foreign.language_tokens,
             source_eos=foreign.source_eos,
-        )
+        ).model_copy(update=dict(foreign.token_order))
     except ValidationError as error:
         first = error.errors()[0]
         raise ModelError(

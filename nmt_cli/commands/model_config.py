@@ -39,7 +39,14 @@ class ModelConfig(Section):
     context: Context | None = None
     """`data.context` in training."""
     language_tokens: list[Language] | None = None
-    """Languages with a token: that of the source precedes sources, and that of the target begins translations."""
+    """Languages with a token: that of the source precedes sources, and that of the target begins translations, after
+    decoder_start."""
+    source_language_last: bool = False
+    """Whether the token of the source language follows eos instead, as in mBART-25 and the first versions of NLLB."""
+    target_language_first: bool = False
+    """Whether the token of the target language replaces decoder_start, as in mBART-25."""
+    bos: bool = False
+    """Whether sources begin with bos, and translations with bos after decoder_start, as in BART."""
     source_eos: bool = True
     """Whether sources end with eos, which some imported models do not expect."""
 

@@ -89,9 +89,8 @@ def score(
     """
     with _open_pairs(source, target, input_options, reporter) as pairs:
         translator = open_translator(options)
-        generator, context, tags = translator.generator, translator.context, translator.tags.ids()
-        prompt = translator.tags.prompt()
-        scorer = Scorer(generator, translator.tokenizer, translator.settings, tags, context, prompt)
+        context, tags = translator.context, translator.tags
+        scorer = Scorer(translator.generator, translator.tokenizer, translator.settings, tags, context)
         started, result = time.monotonic(), ScoreResult(warnings=pairs.warnings)
         with open_stdout() as stream, reporter.progress_bar("scoring", "pairs") as bar:
             for window in pairs.split(with_context(pairs.pairs, context.size)):

@@ -20,8 +20,11 @@ def start_from(model: Model, path: Path, tokenizer: Tokenizer, prepared: Path) -
         ModelError: The tokenizers or the architectures differ. The message names `prepared`.
     """
     pretrained = load_model(path)
-    if pretrained.config.language_tokens is not None or not pretrained.config.source_eos:
-        raise ModelError(f"training.init_from: {path}: a model with language tokens or without eos cannot be trained")
+    config = pretrained.config
+    if config.language_tokens is not None or not config.source_eos or config.bos:
+        raise ModelError(
+            f"training.init_from: {path}: a model with language tokens, with bos or without eos cannot be trained"
+        )
     extension = VocabularyExtension.between(pretrained.tokenizer, tokenizer)
     if extension is None:
         raise ModelError(

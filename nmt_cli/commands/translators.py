@@ -67,13 +67,16 @@ def source_tags(loaded: "LoadedModel", options: TranslateOptions = DEFAULT_OPTIO
     """Return the tags before each source. RecipeError if the model was not trained with those of the options."""
     from nmt_cli.data.tokenizing.tags import SourceTags
 
-    known, language = loaded.tokenizer.source.tags, loaded.config.target_language
-    source, languages = options.source_language or loaded.config.source_language, loaded.config.language_tokens
-    if languages is not None:
-        return SourceTags.with_language_tokens(known, languages, source, options.target_language or language)
-    if source != loaded.config.source_language:
-        raise RecipeError(f"--source-language {source}: this model translates from {loaded.config.source_language}")
-    return SourceTags.from_options(known, language, options.target_language, options.corpus_tag)
+    config, known, special = loaded.config, loaded.tokenizer.source.tags, loaded.tokenizer.special_tokens
+    source, target = options.source_language or config.source_language, options.target_language
+    if config.language_tokens is not None:
+        start = () if config.target_language_first else (special.decoder_start,)
+        tags = SourceTags(known, is_language_last=config.source_language_last, start=start)
+        return tags.with_languages(config.language_tokens, source, target or config.target_language)
+    if source != config.source_language:
+        raise RecipeError(f"--source-language {source}: this model translates from {config.source_language}")
+    tags = SourceTags.from_options(known, config.target_language, target, options.corpus_tag)
+    return replace(tags, first=(special.bos,), start=(special.decoder_start, special.bos)) if config.bos else tags
 
 
 def _check_context_options(options: TranslateOptions, context: Context | None) -> None:

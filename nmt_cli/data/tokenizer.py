@@ -230,4 +230,4 @@ def _load_side(folder: Path, name: str, side: Any, special_tokens: SpecialTokens
     try:
         return Vocabulary(SEGMENTERS[side["segmenter"]](model.read_bytes()), entries, special_tokens, tags)
     except Exception as error:  # SentencePiece raises untyped errors
-        raise ModelError(f"{model}: is not a SentencePiece model, or is damaged") from error
+        raise ModelError(f"{model}: is not a model of the segmenter {side['segmenter']}, or is damaged") from error

@@ -123,7 +123,8 @@ class Generator:
         eos = self.model.vocabulary.special_tokens.eos
         lengths = [sentence.source_length for sentence in batch]
         longest = max(lengths)
-        rows = [[*one.tags, *one.tokens, *[eos] * (1 + longest - one.source_length)] for one in batch]
+        padding = [[eos] * (longest - length) for length in lengths]
+        rows = [[*s.tags, *s.tokens, eos, *s.suffix, *pad] for s, pad in zip(batch, padding, strict=True)]
         has_padding = min(lengths) < longest or not self._source_eos
         inputs = ModelInputs.from_ids(
             torch.tensor(rows, device=self.device),
@@ -139,7 +140,8 @@ class Generator:
         for name, first in batch[0].columns.items():
             column = np.zeros((len(batch), longest, *first.shape[1:]), np.int64)
             for row, sentence in enumerate(batch):
-                column[row, len(sentence.tags) : sentence.source_length - 1] = sentence.columns[name]
+                start = len(sentence.tags)
+                column[row, start : start + len(sentence.tokens)] = sentence.columns[name]
             found[name] = torch.from_numpy(column).to(self.device)
         return found
 

@@ -74,11 +74,13 @@ class SentenceInput:
     columns: Columns = field(default_factory=dict)
     """Source columns of `tokens`."""
     prompt: tuple[int, ...] = ()
-    """Target tokens before the translation that are not part of it, equally many for all sentences of a model."""
+    """Target tokens before the translation, equally many for all sentences of a model; none: decoder_start."""
+    suffix: tuple[int, ...] = ()
+    """Source tokens after eos."""
     num_context_tokens: int = 0
     """How many of the tags belong to context lines that are not translated with this one."""
 
     @property
     def source_length(self) -> int:
         """Source tokens that the model reads, eos included."""
-        return len(self.tags) + len(self.tokens) + 1
+        return len(self.tags) + len(self.tokens) + 1 + len(self.suffix)

@@ -187,7 +187,16 @@ class Translator:
             for part, constraint, own_columns in zip(parts, constraints, columns, strict=True):
                 all_tags = (*tags, *context)
                 found.append(
-                    SentenceInput(line, part.tokens, constraint, all_tags, own_columns, prompt, num_context_tokens)
+                    SentenceInput(
+                        line,
+                        part.tokens,
+                        constraint,
+                        all_tags,
+                        own_columns,
+                        prompt,
+                        self.tags.suffix,
+                        num_context_tokens,
+                    )
                 )
         return found
 

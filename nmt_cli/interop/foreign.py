@@ -68,6 +68,8 @@ class ForeignModel:
     """See ModelConfig."""
     source_eos: bool = True
     """Whether the model expects eos after each source."""
+    token_order: Mapping[str, bool] = field(default_factory=dict)
+    """Fields of ModelConfig: `source_language_last`, `target_language_first`, `bos`."""
 
 
 class SafetensorsSource:

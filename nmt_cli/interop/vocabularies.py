@@ -30,6 +30,17 @@ def read_sentencepiece(path: Path) -> Segmenter:
         raise ModelError(f"{path}: is not a SentencePiece model, or is damaged") from error
 
 
+def read_merges(path: Path) -> list[list[str]]:
+    """Read the `merges.txt` of a byte-level BPE: a pair of pieces in each line, after a line with the version."""
+    if not path.is_file() or path.stat().st_size > _MAX_SIZE:
+        raise ModelError(f"{path}: is missing, or too large to be a list of merges")
+    lines = path.read_text("utf-8", errors="replace").split("\n")
+    merges = [line.split(" ") for line in lines if line and not line.startswith("#version")]
+    if wrong := next((merge for merge in merges if len(merge) != 2), None):
+        raise ModelError(f"{path}: {' '.join(wrong)!r} is not a pair of pieces")
+    return merges
+
+
 def vocabulary_of(
     segmenter: Segmenter, entries: list[str], special: SpecialTokens, tags: Mapping[str, int]
 ) -> Vocabulary:

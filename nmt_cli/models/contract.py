@@ -91,7 +91,7 @@ class ModelInputs:
     extra_ids: int = 0
     """E: distinct source words of this batch outside the vocabulary."""
     prompt: Tensor | None = None
-    """[B,P], target tokens that follow decoder_start and are not part of the translation."""
+    """[B,P], target tokens before the translation; None: decoder_start."""
 
     @classmethod
     def from_ids(cls, ids: Tensor, lengths: Tensor | None = None, columns: Mapping[str, Tensor] | None = None) -> Self:

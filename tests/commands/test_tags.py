@@ -56,7 +56,7 @@ def by_hand(translator: Translator, line: str, tags: list[str]) -> float:
 def test_tags_precede_the_source(model: Path, chosen: dict[str, str], tags: list[str]) -> None:
     translator = opened(model, **chosen)
     assert translator.tags.ids() == tuple(map(translator.tokenizer.tag_id, tags))
-    scorer = Scorer(translator.generator, translator.tokenizer, translator.settings, translator.tags.ids())
+    scorer = Scorer(translator.generator, translator.tokenizer, translator.settings, translator.tags)
     for line in filter(None, LINES):
         (found,) = translator.translate([Request(line)])
         (scored,) = scorer.score_window([ScoringPair(line, found.best.text)])

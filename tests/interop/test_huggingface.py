@@ -86,7 +86,7 @@ def test_marian_tokenizer_maps_pieces_of_two_sentencepiece_models_to_one_vocabul
     ids = json.loads((tmp_path / "source" / "vocab.json").read_bytes())
     config = json.loads((tmp_path / "source" / "config.json").read_bytes())
 
-    tokenizer, _ = load_tokenizer(tmp_path / "source", config)
+    tokenizer = load_tokenizer(tmp_path / "source", config).tokenizer
 
     assert tokenizer.source.entries == tokenizer.target.entries == list(ids)
     (row,) = tokenizer.encode_source(["bal ｄems gir"])  # its own normalisation applies
@@ -110,7 +110,7 @@ def test_t5_tokenizer_keeps_sentinels_and_nameless_rows(tmp_path: Path) -> None:
     (tmp_path / "spiece.model").write_bytes(sentencepiece(60, pad_id=0, eos_id=1, unk_id=2, bos_id=-1))
     config = {"model_type": "t5", "vocab_size": 170, "pad_token_id": 0, "eos_token_id": 1}
 
-    tokenizer, _ = load_tokenizer(tmp_path, config)
+    tokenizer = load_tokenizer(tmp_path, config).tokenizer
 
     assert tokenizer.joint
     assert tokenizer.source.entries[60] == "<extra_id_99>"
@@ -125,7 +125,7 @@ def test_pegasus_tokenizer_shifts_ids(tmp_path: Path) -> None:
     (tmp_path / "spiece.model").write_bytes(sentencepiece(60, pad_id=0, eos_id=1, unk_id=2, bos_id=-1))
     config = {"model_type": "pegasus", "vocab_size": 163, "pad_token_id": 0, "eos_token_id": 1}
 
-    tokenizer, _ = load_tokenizer(tmp_path, config)
+    tokenizer = load_tokenizer(tmp_path, config).tokenizer
 
     assert tokenizer.special_tokens.unk == 105
     (row,) = tokenizer.encode_source(["bal dems girton"])
@@ -245,6 +245,6 @@ def test_folder_of_hugging_face_is_not_taken_for_a_model(tmp_path: Path) -> None
 def test_vocabulary_of_marian_can_be_tied(tmp_path: Path) -> None:
     write_marian(tmp_path / "source")
     config = json.loads((tmp_path / "source" / "config.json").read_bytes())
-    tokenizer, _ = load_tokenizer(tmp_path / "source", config)
+    tokenizer = load_tokenizer(tmp_path / "source", config).tokenizer
     assert not tokenizer.joint
     assert tokenizer.has_shared_ids

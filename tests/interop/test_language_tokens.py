@@ -14,7 +14,7 @@ from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.search.strategies import build_strategy
 from nmt_cli.decoding.sentences import SentenceInput
-from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import DecoderInput, ModelInputs
 from nmt_cli.reporting.inspection import describe_path
 
@@ -53,7 +53,7 @@ def test_search_follows_from_the_tokens_of_both_languages(model: Path, settings:
         target = [*best.tokens, *([2] if best.has_eos else [])]
         with torch.inference_mode():
             encoded = loaded.model.encode(ModelInputs.from_ids(torch.tensor([[62, *row, 2]])))
-            output = loaded.model.decode(encoded, DecoderInput(torch.tensor([[2, *prompt, *target]])))
+            output = loaded.model.decode(encoded, DecoderInput(torch.tensor([[*prompt, *target]])))
             log_probs = loaded.model.logits(output).log_softmax(-1)[1:]
         assert best.log_probability == pytest.approx(
             sum(float(log_probs[i, t]) for i, t in enumerate(target)), abs=1e-3
@@ -95,8 +95,19 @@ def test_attention_maps_have_the_rows_of_the_translation(model: Path) -> None:
     assert len(found.weights) == len(found.target)
 
 
-def test_language_after_the_source_is_refused(tmp_path: Path) -> None:
+def test_source_language_can_follow_eos(tmp_path: Path) -> None:
     write_nllb(tmp_path / "source")
-    write_json(tmp_path / "source" / "tokenizer_config.json", {"tokenizer_class": "MBartTokenizer"})
-    with pytest.raises(ModelError, match="MBartTokenizer"):
-        import_model(tmp_path / "source", tmp_path / "model")
+    write_json(tmp_path / "source" / "tokenizer_config.json", {"src_lang": "eng_Latn", "legacy_behaviour": True})
+    import_model(tmp_path / "source", tmp_path / "model")
+    translator = create_translator(load_model(tmp_path / "model"), TranslateOptions(target_language="fra_Latn"))
+    short, long = (translator.tokenizer.encode_source(LINES[:1])[0][:length] for length in (2, 4))
+    sentences = [
+        SentenceInput(1, row, tags=translator.tags.ids(), suffix=translator.tags.suffix) for row in (short, long)
+    ]
+    inputs = translator.generator.model_inputs(sentences)
+    assert inputs.ids is not None and inputs.lengths is not None
+    assert [row[:length].tolist() for row, length in zip(inputs.ids, inputs.lengths, strict=True)] == [
+        [*short, 2, 62],
+        [*long, 2, 62],
+    ]
+    assert translator.tags.prompt() == (2, 63)

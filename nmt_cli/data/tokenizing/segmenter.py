@@ -46,8 +46,8 @@ class SubwordSampler(Protocol):
 class Segmenter(Protocol):
     """Splits normalised text into pieces, which are given as indices into `pieces`.
 
-    The text of a piece begins with ▁ if it begins a word. Each word begins with one such piece, and no piece reaches
-    from one word into the next.
+    The text of a piece begins with ▁ if it begins a word. Each word begins with one such piece, except perhaps the
+    first of a line, and no piece reaches from one word into the next.
     """
 
     name: ClassVar[str]
@@ -77,6 +77,10 @@ class Segmenter(Protocol):
     @property
     def can_cache_words(self) -> bool:
         """Whether encoding a line word by word gives the same result and is faster."""
+
+    @property
+    def marks_first_word(self) -> bool:
+        """Whether the first piece of a line, too, begins with ▁."""
 
     @property
     def sentencepiece_model(self) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The segmenters: SentencePiece's unigram and BPE models, characters, bytes and words."""
+"""The segmenters: SentencePiece's unigram and BPE models, characters, bytes and words, and byte-level BPE."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +11,7 @@ import sentencepiece
 from nmt_cli.data.subword_sampling.bpe_dropout import BpeDropout
 from nmt_cli.data.subword_sampling.piece_table import PieceTable, WordwiseSampler
 from nmt_cli.data.subword_sampling.unigram import UnigramSampler
+from nmt_cli.data.tokenizing.byte_level import ByteLevelSegmenter
 from nmt_cli.data.tokenizing.new_pieces import new_characters, new_merges, new_words
 from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind, Segmenter, SubwordSampler
 from nmt_cli.data.tokenizing.sentencepiece_model import (
@@ -77,6 +78,10 @@ class SentencePieceSegmenter:
             and not model.treat_whitespace_as_suffix
             and not any(WORD_START in piece.text[1:] for piece in model.pieces)
         )
+
+    @property
+    def marks_first_word(self) -> bool:
+        return self._parsed.add_dummy_prefix
 
     @property
     def sentencepiece_model(self) -> bytes | None:
@@ -211,8 +216,9 @@ SEGMENTERS: dict[str, type[Segmenter]] = {
     "character": CharacterSegmenter,
     "byte": ByteSegmenter,
     "word": WordSegmenter,
+    "byte_level_bpe": ByteLevelSegmenter,
 }
-"""By value of `tokenizer.algorithm`."""
+"""By value of `tokenizer.algorithm`; the last one only in imported models."""
 
 
 def import_segmenter(path: Path) -> tuple[Segmenter, str]:

@@ -1,7 +1,7 @@
 """Tags: vocabulary entries that text cannot contain, put before sources or between sentences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import Data
@@ -45,18 +45,21 @@ class SourceTags:
     """Target language of lines that do not name one."""
     tag: str | None = None
     source_language: str | None = None
-    """Given if the model has a token for each language: that of the source precedes sources, that of the target begins
-    translations."""
+    """Given if the model has a token for each language: that of the source belongs to sources, that of the target
+    begins translations."""
+    is_language_last: bool = False
+    """Whether the token of the source language follows eos instead of preceding the source."""
+    first: tuple[int, ...] = ()
+    """Source tokens before all others."""
+    start: tuple[int, ...] = ()
+    """Target tokens before that of the language and the translation; none of both: decoder_start."""
 
-    @classmethod
-    def with_language_tokens(
-        cls, tag_ids: Mapping[str, int], languages: Sequence[str], source: str, target: str
-    ) -> "SourceTags":
+    def with_languages(self, languages: Sequence[str], source: str, target: str) -> "SourceTags":
         """Return the tokens of two languages of a model; RecipeError if it does not know one."""
         for option, language in (("--source-language", source), ("--target-language", target)):
             if language not in languages:
                 raise RecipeError(f"{option} {language}: this model has the languages {', '.join(languages)}")
-        return cls(tag_ids, target, source_language=source)
+        return replace(self, language=target, source_language=source)
 
     @classmethod
     def from_options(
@@ -82,19 +85,25 @@ class SourceTags:
 
     def ids(self, language: str | None = None) -> tuple[int, ...]:
         """Return the tag ids before a source. `language` defaults to the target language of the options."""
+        names: tuple[str | None, ...] = (language_tag(language or self.language), self.tag)
         if self.source_language is not None:
-            return (self.tag_ids[self.source_language],)
-        names = (language_tag(language or self.language), self.tag)
-        return tuple(self.tag_ids[name] for name in names if name is not None and name in self.tag_ids)
+            names = () if self.is_language_last else (self.source_language,)
+        return self.first + tuple(self.tag_ids[name] for name in names if name is not None and name in self.tag_ids)
+
+    @property
+    def suffix(self) -> tuple[int, ...]:
+        """The source tokens after eos."""
+        is_last = self.source_language is not None and self.is_language_last
+        return (self.tag_ids[str(self.source_language)],) if is_last else ()
 
     def prompt(self, language: str | None = None) -> tuple[int, ...]:
-        """Return the target tokens that precede translations into a language and are not part of them."""
+        """Return the target tokens before translations into a language; none: decoder_start."""
         if self.source_language is None:
-            return ()
+            return self.start
         name = language or self.language
         if name not in self.tag_ids:
             raise RecipeError(f"target language {name}: this model has the languages {', '.join(self.tag_ids)}")
-        return (self.tag_ids[name],)
+        return (*self.start, self.tag_ids[name])
 
 
 NO_TAGS = SourceTags({})

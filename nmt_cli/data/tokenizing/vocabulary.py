@@ -104,11 +104,23 @@ class Vocabulary:
         return Vocabulary(self.segmenter.extended(pieces), entries, self.special_tokens, self.tags)
 
     @cached_property
-    def begins_word(self) -> Booleans:
-        """[V], whether each token begins a word. ModelError for an imported tokenizer whose tokens may span words."""
-        if any(WORD_START in self.entries[i][1:] for i in self.ids_by_text(PieceKind.NORMAL).values()):
+    def word_starts(self) -> Integers:
+        """[V], how many words begin in each token: more than one in a token of several spaces.
+
+        Raises:
+            ModelError: The tokenizer is imported, and its tokens may span words.
+        """
+        pieces = [self.entries[i].lstrip(WORD_START) for i in self.ids_by_text(PieceKind.NORMAL).values()]
+        if any(WORD_START in piece for piece in pieces):
             raise ModelError("the tokenizer of this model has tokens that span words, so its words cannot be found")
-        return np.array([entry.startswith(WORD_START) for entry in self.entries])
+        return np.array([len(entry) - len(entry.lstrip(WORD_START)) for entry in self.entries])
+
+    @cached_property
+    def begins_word(self) -> Booleans:
+        """[V], whether each token begins a word. ModelError for an imported tokenizer where this is not certain."""
+        if not self.segmenter.marks_first_word or (self.word_starts > 1).any():
+            raise ModelError("the tokenizer of this model does not mark each word, so its words cannot be found")
+        return self.word_starts > 0
 
     @property
     def without_piece(self) -> set[int]:

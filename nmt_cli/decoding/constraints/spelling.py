@@ -57,7 +57,8 @@ class Speller:
         before, _, last = self._tokenizer.normalize(text).rpartition(" ")
         if text[-1].isspace():
             before, last = f"{before} {last}", ""
-        completions = self._completions("▁" + last)
+        is_marked = bool(before) or self._tokenizer.target.segmenter.marks_first_word
+        completions = self._completions("▁" * is_marked + last)
         if not completions:
             return PrefixTokens(tokens)
         return PrefixTokens(self._encode(before, strip=False), completions)
@@ -99,7 +100,10 @@ class Speller:
         )
 
     def _encode(self, text: str, *, strip: bool = True) -> Phrase:
-        return tuple(self._tokenizer.encode_target([text.strip() if strip else text])[0])
+        """Return the tokens of a prefix, or (`strip`) of words within a line."""
+        if strip:
+            text = text.strip() if self._tokenizer.target.segmenter.marks_first_word else f" {text.strip()}"
+        return tuple(self._tokenizer.encode_target([text])[0])
 
     def _spelling_without_space(self, text: str) -> Phrase | None:
         """Spell a phrase as in running text of a script without spaces, without a leading ▁; None for other scripts."""

@@ -195,9 +195,9 @@ def _word_indices(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str, token
 
 
 def _segmenter_word_indices(vocabulary: Vocabulary, tokens: Sequence[int]) -> list[int]:
-    """Return the index of each token's word as the segmenter counts words. The first token always begins one."""
-    begins = vocabulary.begins_word
-    return [max(0, count - 1) for count in accumulate(int(begins[token]) for token in tokens)]
+    """Return the index of each token's word as the segmenter counts words: by spaces and starts of words."""
+    starts, first = vocabulary.word_starts, int(vocabulary.segmenter.marks_first_word)
+    return [max(0, count - first) for count in accumulate(int(starts[token]) for token in tokens)]
 
 
 def _sum_by_word(weights: Tensor, words: Sequence[Sequence[int]]) -> Tensor:

@@ -9,6 +9,7 @@ from nmt_cli.data.alignments import words_of
 from nmt_cli.data.context import DocumentContext, sliding_window
 from nmt_cli.data.factors import segment_factors
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.tags import NO_TAGS, SourceTags
 from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.scoring.annotation import sum_word_scores, target_word_indices
 from nmt_cli.decoding.scoring.targets import TargetScores
@@ -62,19 +63,18 @@ class Scorer:
         generator: Generator,
         tokenizer: Tokenizer,
         settings: SearchSettings,
-        tags: tuple[int, ...] = (),
+        tags: SourceTags = NO_TAGS,
         context: DocumentContext | None = None,
-        prompt: tuple[int, ...] = (),
     ) -> None:
         """Create a scorer.
 
         Args:
-            tags: Token ids before each source.
+            tags: Tokens around each source and before each target.
             context: How the model reads lines in context; without it, the context of a pair is ignored.
-            prompt: Target tokens before each translation that are not part of it.
         """
         self.tokenizer, self.settings = tokenizer, settings
-        self._generator, self._tags, self._prompt = generator, tags, prompt
+        self._generator, self._tags = generator, tags
+        self._tag_ids, self._prompt = tags.ids(), tags.prompt()
         self._context = context or DocumentContext(tokenizer, None, MAX_SIDE_TOKENS)
 
     def score_window(
@@ -136,7 +136,8 @@ class Scorer:
     def _sentence(self, line: int, pair: ScoringPair, tokens: list[int], context: tuple[int, ...]) -> SentenceInput:
         segment = (0, len(pair.source), tokens)
         (columns,) = segment_factors(self.tokenizer, line, pair.source, pair.factors, [segment])
-        return SentenceInput(line, tokens, tags=(*self._tags, *context), columns=columns, prompt=self._prompt)
+        tags, suffix = (*self._tag_ids, *context), self._tags.suffix
+        return SentenceInput(line, tokens, tags=tags, columns=columns, prompt=self._prompt, suffix=suffix)
 
     def _scored(self, pair: ScoringPair, tokens: list[int], scores: TargetScores) -> ScoredPair:
         length = len(tokens) + 1

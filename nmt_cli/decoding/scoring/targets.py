@@ -47,10 +47,10 @@ def score_targets(
         [[*target, *[special_tokens.eos] * (max_length - len(target))] for target in targets], device=device
     )
     start = torch.full_like(labels[:, :1], special_tokens.decoder_start)
-    prompt = start[:, :0] if source.prompt is None else source.prompt
-    decoder_input = DecoderInput(torch.cat([start, prompt, labels[:, :-1]], dim=1))
+    prompt = start if source.prompt is None else source.prompt
+    decoder_input = DecoderInput(torch.cat([prompt, labels[:, :-1]], dim=1))
     output = model.decode(model.encode(source), decoder_input, attention)
-    if num_skipped := prompt.size(1):
+    if num_skipped := prompt.size(1) - 1:
         hidden_states, weights = output.hidden_states[:, num_skipped:], output.cross_attention
         weights = None if weights is None else weights[:, num_skipped:]
         output = replace(output, hidden_states=hidden_states, cross_attention=weights)

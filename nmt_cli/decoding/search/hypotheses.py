@@ -21,14 +21,13 @@ def begin_search(model: Model, inputs: ModelInputs) -> tuple[Any, Tensor]:
     Without a prompt, the first token is decoder_start.
     """
     cache = model.init_cache(model.encode(inputs), inputs.batch_size)
-    start = model.vocabulary.special_tokens.decoder_start
     if inputs.prompt is None:
-        device = None if inputs.ids is None else inputs.ids.device
+        start, device = model.vocabulary.special_tokens.decoder_start, None if inputs.ids is None else inputs.ids.device
         return cache, torch.full((inputs.batch_size,), start, device=device)
-    tokens = torch.cat([torch.full_like(inputs.prompt[:, :1], start), inputs.prompt], dim=1)
-    before = tokens[:, :-1]
-    _, cache = model.prefill(before, torch.full((len(before),), before.size(1), device=before.device), cache)
-    return cache, tokens[:, -1]
+    before = inputs.prompt[:, :-1]
+    if before.size(1):
+        _, cache = model.prefill(before, torch.full((len(before),), before.size(1), device=before.device), cache)
+    return cache, inputs.prompt[:, -1]
 
 
 @dataclass(frozen=True)

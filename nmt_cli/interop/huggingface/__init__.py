@@ -46,7 +46,7 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
         ModelError: A file is missing or damaged, or something cannot be represented.
     """
     config = Config(folder / CONFIG)
-    tokenizer, languages = load_tokenizer(folder, config.values)
+    read = load_tokenizer(folder, config.values)
     tensors, warnings = _tensors(folder, scratch)
     found = architecture(config, tensors)
     decoding, ignored = decoding_settings(folder, config.values)
@@ -57,14 +57,15 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
         found.settings,
         found.parameters,
         tensors,
-        tokenizer,
+        read.tokenizer,
         # Two positions are for the tokens that begin and end a sentence.
         config.get("max_position_embeddings", int, config.get("n_positions", int, 512)) - 2,
         found.redundant,
-        languages,
+        read.languages,
         decoding,
         [*warnings, *ignored],
-        list(tokenizer.source.tags) if config.values["model_type"] in _WITH_LANGUAGE_TOKENS else None,
+        list(read.tokenizer.source.tags) if config.values["model_type"] in _WITH_LANGUAGE_TOKENS else None,
+        token_order=read.token_order,
     )
 
 

@@ -1,28 +1,51 @@
-"""The tokenizers of Hugging Face models: their SentencePiece models, with the ids of their vocabularies."""
+"""The tokenizers of Hugging Face models: SentencePiece or byte-level BPE, with the ids of their vocabularies."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.byte_level import ByteLevelSegmenter, piece_text, serialize_byte_level
 from nmt_cli.data.tokenizing.segmenter import Segmenter
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import read_object
-from nmt_cli.interop.vocabularies import entries_by_id, joint_tokenizer, read_sentencepiece, vocabulary_of
+from nmt_cli.interop.vocabularies import (
+    entries_by_id,
+    joint_tokenizer,
+    read_merges,
+    read_sentencepiece,
+    vocabulary_of,
+)
 from nmt_cli.text.special_tokens import SpecialTokens
-
-Languages = tuple[str | None, str | None]
 
 _CONFIG = "tokenizer_config.json"
 _SIDES = (("source", "src"), ("target", "tgt"))
 _LANGUAGE_PREFIX = ">>"
 _LANGUAGE = re.compile("[a-z]{2,3}_[A-Z][A-Za-z]{1,3}|__[a-z]{2,3}__")
 """Tokens of languages in mBART (de_DE), NLLB (deu_Latn) and M2M-100 (__de__)."""
+_MBART_25_LANGUAGES = [
+    *("ar_AR", "cs_CZ", "de_DE", "en_XX", "es_XX", "et_EE", "fi_FI", "fr_XX", "gu_IN", "hi_IN", "it_IT", "ja_XX"),
+    *("kk_KZ", "ko_KR", "lt_LT", "lv_LV", "my_MM", "ne_NP", "nl_XX", "ro_RO", "ru_RU", "si_LK", "tr_TR", "vi_VN"),
+    "zh_CN",
+]
+"""In the order of their ids, as the folders of mBART-25 do not list them."""
 
 
-def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> tuple[Tokenizer, Languages]:
-    """Read the tokenizer of a model and its source and target language, if they are named.
+@dataclass(frozen=True)
+class ReadTokenizer:
+    """The tokenizer of a folder, and how its model uses special tokens."""
+
+    tokenizer: Tokenizer
+    languages: tuple[str | None, str | None]
+    """Source and target language, if they are named."""
+    token_order: Mapping[str, bool]
+    """See ForeignModel."""
+
+
+def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> ReadTokenizer:
+    """Read the tokenizer of a model.
 
     Args:
         config: The model's configuration.
@@ -33,13 +56,24 @@ def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> tuple[Tokenizer, 
     own = read_object(folder / _CONFIG) if (folder / _CONFIG).is_file() else {}
     family = str(config.get("model_type"))
     if family not in _LOADERS:
-        raise ModelError(
-            f"{folder}: the tokenizer of {family} models, byte-level BPE, is not supported; supported are the"
-            f" SentencePiece tokenizers of {', '.join(_LOADERS)}"
-        )
+        raise ModelError(f"{folder}: model_type: {family} is not supported; supported are {', '.join(_LOADERS)}")
+    is_mbart_25 = _is_mbart_25(config, own)
+    order = {
+        "source_language_last": is_mbart_25 or (family == "m2m_100" and bool(own.get("legacy_behaviour"))),
+        "target_language_first": is_mbart_25,
+        "bos": family == "bart",
+    }
     tokenizer = _LOADERS[family](folder, config, own)
     source, target = (own.get(f"{side}_lang") or own.get(f"{short}_lang") for side, short in _SIDES)
-    return tokenizer, (source if isinstance(source, str) else None, target if isinstance(target, str) else None)
+    names = {i: name for name, i in tokenizer.source.tags.items()}
+    target = target or names.get(config.get("decoder_start_token_id" if is_mbart_25 else "forced_bos_token_id") or -1)
+    languages = (source if isinstance(source, str) else None, target if isinstance(target, str) else None)
+    return ReadTokenizer(tokenizer, languages, order)
+
+
+def _is_mbart_25(config: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    name = str(own.get("tokenizer_class") or config.get("tokenizer_class"))
+    return config.get("model_type") == "mbart" and not name.startswith("MBart50")
 
 
 def _marian(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
@@ -87,11 +121,23 @@ def _pegasus(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) ->
     return joint_tokenizer(segmenter, entries, _special_tokens(folder, config, offset + segmenter.unk))
 
 
+def _bart(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
+    """Byte-level BPE."""
+    merges = read_merges(folder / "merges.txt")
+    segmenter = ByteLevelSegmenter(serialize_byte_level(merges, bool(own.get("add_prefix_space"))))
+    path = folder / "vocab.json"
+    ids = {piece_text(entry): i for entry, i in read_object(path).items()}
+    if missing := [piece.text for piece in segmenter.pieces[1:] if piece.text not in ids]:
+        raise ModelError(f"{path}: has no entry for {missing[0]!r}, which merges.txt makes")
+    entries = entries_by_id(path, ids, _size(folder, config, "vocab_size"))
+    special = _special_tokens(folder, config, ids.get("<unk>"))
+    return joint_tokenizer(segmenter, entries, replace(special, bos=_token(folder, config, "bos_token_id")))
+
+
 def _fairseq(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
-    """mBART-50 and NLLB: ids of SentencePiece plus one, after four special tokens; then the languages."""
-    name = own.get("tokenizer_class")
-    if name == "MBartTokenizer" or own.get("legacy_behaviour") or config.get("decoder_start_token_id") is None:
-        raise ModelError(f"{folder / _CONFIG}: {name}: the language after the source, as in mBART-25, is not supported")
+    """mBART and NLLB: ids of SentencePiece plus one, after four special tokens; then the languages."""
+    if _is_mbart_25(config, own):  # whose decoder starts with a language
+        config = {**config, "decoder_start_token_id": config.get("bos_token_id", 0)}
     segmenter = read_sentencepiece(folder / "sentencepiece.bpe.model")
     first = ["<s>", "<pad>", "</s>", "<unk>"]
     ids = _ids([*first, *(piece.text for piece in segmenter.pieces[3:])])
@@ -110,9 +156,12 @@ def _with_languages(
     folder: Path, config: Mapping[str, Any], own: Mapping[str, Any], segmenter: Segmenter, ids: Mapping[str, Any]
 ) -> Tokenizer:
     """Return a tokenizer whose tags are the languages, by their codes."""
+    added = _ids_of_added_tokens(folder, own, len(ids))
+    if _is_mbart_25(config, own) and not any(map(_LANGUAGE.fullmatch, added)):
+        added |= {token: i for i, token in enumerate(_MBART_25_LANGUAGES, len(ids))}
     tokens = {
         token: i
-        for token, i in {**_ids_of_added_tokens(folder, own, len(ids)), **ids}.items()
+        for token, i in {**added, **ids}.items()
         if _LANGUAGE.fullmatch(token) and token not in {piece.text for piece in segmenter.pieces}
     }
     if not tokens:
@@ -144,6 +193,7 @@ def _ids(entries: Iterable[str]) -> dict[str, int]:
 
 _LOADERS: dict[str, Callable[[Path, Mapping[str, Any], Mapping[str, Any]], Tokenizer]] = {
     "marian": _marian,
+    "bart": _bart,
     "mbart": _fairseq,
     "m2m_100": _m2m_100,
     "pegasus": _pegasus,
@@ -163,14 +213,13 @@ def _size(folder: Path, config: Mapping[str, Any], key: str) -> int:
 
 def _special_tokens(folder: Path, config: Mapping[str, Any], unk: int | None) -> SpecialTokens:
     """Return the special tokens; a model without a start token of its own starts with pad."""
-    size = _size(folder, config, "vocab_size")
+    pad, eos = (_token(folder, config, name) for name in ("pad_token_id", "eos_token_id"))
+    start = pad if config.get("decoder_start_token_id") is None else _token(folder, config, "decoder_start_token_id")
+    return SpecialTokens(pad, _token(folder, {**config, "<unk>": unk}, "<unk>"), start, eos, start)
 
-    def checked(name: str, value: Any) -> int:
-        if type(value) is not int or not 0 <= value < size:
-            raise ModelError(f"{folder}: {name}: {value!r} is not an entry of the vocabulary")
-        return value
 
-    pad, eos = (checked(name, config.get(name)) for name in ("pad_token_id", "eos_token_id"))
-    start = config.get("decoder_start_token_id")
-    start = pad if start is None else checked("decoder_start_token_id", start)
-    return SpecialTokens(pad=pad, unk=checked("<unk>", unk), bos=start, eos=eos, decoder_start=start)
+def _token(folder: Path, config: Mapping[str, Any], name: str) -> int:
+    token = config.get(name)
+    if type(token) is not int or not 0 <= token < _size(folder, config, "vocab_size"):
+        raise ModelError(f"{folder}: {name}: {token!r} is not an entry of the vocabulary")
+    return token
