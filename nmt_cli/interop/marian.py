@@ -26,7 +26,7 @@ _NORM_POSITIONS = {("", "dan", ""): "post", ("n", "da", "n"): "pre"}
 """By transformer-preprocess, -postprocess and -postprocess-top."""
 _REQUIRED = {
     "type": ("transformer",),
-    "transformer-decoder-autoreg": ("self-attention",),
+    "transformer-decoder-autoreg": ("self-attention", "rnn"),
     "transformer-postprocess-emb": ("d", ""),
     "transformer-attention-mask": ("default",),
     "transformer-ffn-depth": ("2",),
@@ -54,6 +54,8 @@ _REQUIRED = {
     ),
 }
 """Options whose other values change the model in ways that nmt does not represent; a missing one is right."""
+_REQUIRED_OF_RNN = {"dec-cell": ("ssru",), "layer-normalization": ("false",)}
+"""The same, with `transformer-decoder-autoreg: rnn`."""
 
 _ATTENTIONS = {"self_attention": "self", "cross_attention": "context"}
 
@@ -87,12 +89,17 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
             )
     tensors = NpzSource(path)
     options = tensors.options()
-    for name, known in _REQUIRED.items():
+    is_recurrent = options.get("transformer-decoder-autoreg") == "rnn"
+    for name, known in (_REQUIRED | (_REQUIRED_OF_RNN if is_recurrent else {})).items():
         if (value := options.get(name, known[0])) not in known:
             raise ModelError(f"{path}: {name}: {value} is not supported; supported are {', '.join(known) or 'none'}")
     tokenizer = _tokenizer(folder, decoder.get("vocabs", "").split("\n"), decoder_path)
     settings = _settings(path, options)
-    ignored = [f"{decoder_path.name}: {name}" for name in ("word-penalty",) if float(decoder.get(name, 0)) != 0]
+    numbers = {
+        name: _number(decoder, name, default, decoder_path)
+        for name, default in (("beam-size", 12), ("normalize", 0), ("max-length-factor", 3), ("word-penalty", 0))
+    }
+    ignored = [f"{decoder_path.name}: {name}" for name in ("word-penalty",) if numbers[name] != 0]
     return ForeignModel(
         "Marian",
         settings,
@@ -102,12 +109,20 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
         _LONGEST_SENTENCE,
         decoding={
             "strategy": "beam",
-            "beam_size": int(decoder.get("beam-size", 12)),
-            "length_penalty": float(decoder.get("normalize", 0)),
-            "max_length_ratio": float(decoder.get("max-length-factor", 3)),
+            "beam_size": int(numbers["beam-size"]),
+            "length_penalty": numbers["normalize"],
+            "max_length_ratio": numbers["max-length-factor"],
+            "max_length_offset": numbers["max-length-factor"],  # Marian counts eos as part of the source
         },
         warnings=[f"{each} is not imported" for each in ignored],
     )
+
+
+def _number(options: Mapping[str, str], name: str, default: float, path: Path) -> float:
+    try:
+        return float(options.get(name, default))
+    except ValueError as error:
+        raise ModelError(f"{path}: {name}: {options[name]} is not a number") from error
 
 
 def _settings(path: Path, options: Mapping[str, str]) -> TransformerSettings:
@@ -133,6 +148,9 @@ def _settings(path: Path, options: Mapping[str, str]) -> TransformerSettings:
                 "encoder_layers": int(options["enc-depth"]),
                 "decoder_layers": int(options["dec-depth"]),
                 "heads": int(options["transformer-heads"]),
+                "decoder_self_attention": (
+                    "ssru" if options.get("transformer-decoder-autoreg") == "rnn" else "softmax"
+                ),
                 "activation": _ACTIVATIONS[activation],
                 "norm": {"position": _NORM_POSITIONS[norm], "epsilon": _LAYER_NORM_EPSILON},
                 "positions": {"type": "sinusoidal", "spacing": "t2t"},
@@ -173,12 +191,13 @@ def _parameters(
     suffix = "_pre" if settings.norm.position == "pre" else ""
     for side, count in (("encoder", settings.encoder_layers), ("decoder", settings.decoder_layers)):
         for layer in range(count):
-            found |= _layer(f"{side}.{layer}", f"{side}_l{layer + 1}", suffix)
+            is_recurrent = side == "decoder" and settings.decoder_self_attention == "ssru"
+            found |= _layer(f"{side}.{layer}", f"{side}_l{layer + 1}", suffix, is_recurrent)
         found |= _norm(f"{side}_norm", f"{side}_top")
     return found
 
 
-def _layer(ours: str, theirs: str, suffix: str) -> dict[str, Sequence[Part]]:
+def _layer(ours: str, theirs: str, suffix: str, is_recurrent: bool) -> dict[str, Sequence[Part]]:
     found: dict[str, Sequence[Part]] = {}
 
     def add(name: str, *parts: str) -> None:
@@ -187,6 +206,11 @@ def _layer(ours: str, theirs: str, suffix: str) -> dict[str, Sequence[Part]]:
         found[f"{ours}.{name}.bias"] = [Part(f"{theirs}_{each}", is_transposed=True) for each in biases]
 
     for attention, name in _ATTENTIONS.items():
+        if is_recurrent and attention == "self_attention":
+            found[f"{ours}.{attention}.input.weight"] = [Part(f"{theirs}_rnn_W", is_transposed=True)]
+            add(f"{attention}.forget_gate", "rnn_Wf rnn_bf")
+            found |= _norm(f"{ours}.{attention}_residual.norm", f"{theirs}_rnn_ffn", suffix)
+            continue
         query, key, value, output = (f"{name}_W{letter} {name}_b{letter}" for letter in "qkvo")
         if attention == "self_attention":
             add(f"{attention}.query_key_value", query, key, value)

@@ -1,6 +1,7 @@
 """The layers of the Transformer."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -8,6 +9,7 @@ from torch.nn import functional
 from nmt_cli.models.attention import CrossAttention, KeyValues, SelfAttention
 from nmt_cli.models.kernels import Backend, Dropout, Linear, prepare_children, replace_submodule
 from nmt_cli.models.positions import RotaryCache
+from nmt_cli.models.ssru import Ssru
 from nmt_cli.recipe.model import TransformerSettings
 
 
@@ -30,11 +32,15 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Causal self-attention, cross-attention and feed-forward."""
+    """Causal self-attention, or an SSRU, then cross-attention and feed-forward."""
 
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
-        self.self_attention = SelfAttention(*_attention_sizes(settings))
+        self.self_attention: SelfAttention | Ssru
+        if settings.decoder_self_attention == "ssru":
+            self.self_attention = Ssru(settings.width, settings.bias)
+        else:
+            self.self_attention = SelfAttention(*_attention_sizes(settings))
         self.cross_attention = CrossAttention(*_attention_sizes(settings))
         self.feed_forward = FeedForward(settings)
         self.self_attention_residual = Residual(settings)
@@ -70,16 +76,16 @@ class DecoderLayer(nn.Module):
         self,
         hidden_states: Tensor,
         rotary: RotaryCache | None,
-        past: KeyValues,
-        new_kv: Tensor,
+        past: Any,
+        new: Tensor,
         encoder_kv: KeyValues,
         attention: bool,
     ) -> tuple[Tensor, Tensor | None]:
         """Map the newest position of each hypothesis, [B·k,D] → [B·k,D], and cross-attention [B,k,S] if asked for.
 
-        See SelfAttention.step.
+        See SelfAttention.step and Ssru.step.
         """
-        attended = self.self_attention.step(self.self_attention_residual.pre_norm(hidden_states), rotary, past, new_kv)
+        attended = self.self_attention.step(self.self_attention_residual.pre_norm(hidden_states), rotary, past, new)
         hidden_states = self.self_attention_residual.add(hidden_states, attended)
         query = self.cross_attention_residual.pre_norm(hidden_states)
         attended, weights = self.cross_attention.step(query, encoder_kv, attention)

@@ -20,7 +20,10 @@ class SearchSettings(Section):
     length_penalty: Annotated[float, Field(ge=-10, le=10)] = 1.0
     """Rank translations by log-probability / length^length_penalty. A larger value prefers longer translations."""
     max_length_ratio: Annotated[float, Field(gt=0, le=100)] = 2.0
-    """Maximum length of a translation: this many times the length of the source, in subwords, plus ten."""
+    """Maximum length of a translation in subwords: this many times the length of the source, plus
+    `max_length_offset`, rounded up."""
+    max_length_offset: Annotated[float, Field(ge=0, le=MAX_COUNT)] = 10.0
+    """Added to `max_length_ratio` times the length, so that translations of short lines may be longer."""
     max_length: Count | None = None
     """Maximum length of a translation in subwords, for any source."""
     min_length: Count = 1

@@ -127,6 +127,9 @@ class TransformerSettings(PresetSection):
     """Heads of keys and values; fewer than `heads`: grouped-query attention (Ainslie et al. 2023). Default: `heads`."""
     head_width: Count | None = None
     """Dimension of each head. Default: `width` / `heads`."""
+    decoder_self_attention: Literal["softmax", "ssru"] = "softmax"
+    """How the decoder reads earlier target tokens: by softmax attention, or by an SSRU (Kim et al. 2019), a recurrent
+    unit whose cost does not grow with the length; with a shallow decoder it is the usual student for CPUs."""
     activation: Activation = "relu"
     """Activation of the feed-forward sublayer; swiglu, geglu and geglu_tanh are gated (Shazeer 2020)."""
     bias: bool = True
@@ -181,6 +184,8 @@ class TransformerSettings(PresetSection):
                 "heads" if self.head_width is None else "head_width",
                 f"rotary positions need an even width per head, not {self.attention_head_width}",
             )
+        if self.decoder_self_attention == "ssru" and self.positions.type in ("rotary", "relative"):
+            yield "decoder_self_attention", f"ssru cannot be combined with {self.positions.type} positions"
 
 
 class RnnSettings(PresetSection):

@@ -72,7 +72,7 @@ def before_eos(tokens: Iterable[int], eos: int) -> tuple[int, ...]:
 
 
 def max_target_lengths(inputs: ModelInputs, settings: SearchSettings, sentences: Sequence[SentenceInput]) -> Tensor:
-    """Return the maximum number [B] of target tokens, without eos: max_length_ratio * source length + 10.
+    """Return the maximum number [B] of target tokens, without eos, that the source length allows.
 
     Context lines do not count as source. min_length and max_length override the ratio, and the length that the
     constraints of a sentence need overrides both.
@@ -82,7 +82,7 @@ def max_target_lengths(inputs: ModelInputs, settings: SearchSettings, sentences:
     lengths = inputs.ids.new_full((batch,), padded) if inputs.lengths is None else inputs.lengths
     if any(sentence.num_context_tokens for sentence in sentences):
         lengths = lengths - lengths.new_tensor([sentence.num_context_tokens for sentence in sentences])
-    longest = ((lengths - 1).double() * settings.max_length_ratio).long() + 10
+    longest = ((lengths - 1).double() * settings.max_length_ratio + settings.max_length_offset).ceil().long()
     longest = longest.clamp(settings.min_length, settings.max_length)
     if any(sentence.constraints for sentence in sentences):
         needed = [sentence.constraints.sufficient_length for sentence in sentences]

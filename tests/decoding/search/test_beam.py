@@ -108,7 +108,7 @@ def test_beam_search_matches_a_plain_implementation(model: Model, beam_size: int
             beam_size=beam_size, n_best=min(2, beam_size), length_penalty=penalty, max_length_ratio=0.5
         )
         found = search(model, one(*sentence), settings)[0]
-        expected = plain_beam_search(model, one(*sentence), settings, len(sentence) // 2 + 10)
+        expected = plain_beam_search(model, one(*sentence), settings, -(-len(sentence) // 2) + 10)
 
         assert [hypothesis.tokens for hypothesis in found] == [tokens for _, tokens in expected]
         assert [hypothesis.score for hypothesis in found] == pytest.approx([score for score, _ in expected], abs=1e-4)
@@ -212,11 +212,11 @@ def test_beam_search_truncates_hypotheses_without_eos(beam_size: int) -> None:
 
     best = search(model, source, BeamSettings(beam_size=beam_size, n_best=beam_size, max_length_ratio=1.5))[0][0]
 
-    assert len(best.tokens) == 14
+    assert len(best.tokens) == 15
     assert best.log_probability == pytest.approx(
         forced_log_probability(model, source, best.tokens, ended=False), abs=1e-4
     )
-    assert best.score == pytest.approx(best.log_probability / 14)
+    assert best.score == pytest.approx(best.log_probability / 15)
 
 
 def test_truncated_hypotheses_are_dropped_if_any_is_finished() -> None:
