@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, EncoderOutput, ModelInputs, VocabularySpec
 from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer
 from nmt_cli.models.positions import Positions
-from nmt_cli.models.transformer_cache import DecoderCache, EncoderKeyValues, SelfAttentionCache, SsruCache
+from nmt_cli.models.transformer.cache import DecoderCache, EncoderKeyValues, SelfAttentionCache, SsruCache
 from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, new_norm
 from nmt_cli.recipe.model import TransformerSettings
 
