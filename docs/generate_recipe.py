@@ -19,8 +19,9 @@ _INTRODUCTION = """\
 A recipe is a YAML file that describes an experiment: data, model, training, translation and evaluation. All commands
 read it; `--set key=value` changes a setting for one command, as in `--set training.limits.updates=500`.
 
-- Only `run`, `data` and `model` are required; everything else has the default shown here. A default that *adapts*
-  follows from the text and the limits ([rules](training.md#defaults-that-adapt)); the value holds for much text.
+- Only `run`, `data`, and `model` or `training.start_from` are required; everything else has the default shown here. A
+  default that *adapts* follows from the text and the limits ([rules](training.md#defaults-that-adapt)); the value holds
+  for much text.
 - The format is YAML 1.2: `no` is text, not a boolean, and `3e-4` is a number. Anchors and tags are not supported.
 - Paths are relative to the working directory.
 - A recipe is validated before any file is touched; every error is reported with its line.
@@ -136,6 +137,8 @@ def _value(schema: dict[str, Any]) -> str:
         exactly = schema.get("minItems") if schema.get("minItems") == schema.get("maxItems") else None
         return f"list{f' of {exactly}' if exactly else ''}: {_value(schema['items'])}"
     if schema["type"] == "object":
+        if "additionalProperties" in schema:
+            return f"patterns, each with: {_value(schema['additionalProperties'])}"
         (inner,) = schema["patternProperties"].values()
         return f"names, each with: {_value(inner)}"
     if schema["type"] in ("integer", "number"):

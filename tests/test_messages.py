@@ -81,7 +81,7 @@ CASES: list[tuple[Callable[[], object], type[NmtError], str]] = [
         lambda: check_resumable(recipe(), recipe("seed=2")),
         RecipeError,
         "seed: was 1 when the run started, is now 2; restore it, or start a new run: with --fresh, or with"
-        " training.init_from, which takes the parameters of this one",
+        " training.start_from, which takes the parameters of this one",
     ),
     (lambda: parse_factor_files(["pos"]), RecipeError, "--factors pos: must be NAME=FILE, such as pos=in.pos"),
     (lambda: ShardSpec.parse("3/2"), RecipeError, "--shard 3/2: is not I/N with I from 1 to N, such as 2/8"),

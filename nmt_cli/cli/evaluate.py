@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
+from nmt_cli.cli.options import Adapter, AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
 from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
@@ -41,6 +41,7 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Source lines of the file, if a metric needs them.")
     ] = None,
     target_language: ScoredLanguage = None,
+    adapter: Adapter = None,
     allow_commands: AllowCommands = False,
     set_: Overrides = None,
     json: Json = False,
@@ -55,6 +56,8 @@ def evaluate(
         raise RecipeError("give either a MODEL, which is evaluated on the test sets of its recipe, or --hypothesis")
     if model is None and (hypothesis is None or not references or tests):
         raise RecipeError("give a MODEL, with or without --test NAME, or --hypothesis FILE and --reference FILE")
+    if model is None and adapter is not None:
+        raise RecipeError("--adapter: requires a MODEL, to which the adapter belongs")
     if model is None and robustness:
         raise RecipeError("--robustness: requires a MODEL, which translates the perturbed test sets")
     from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files, evaluate_model
@@ -66,7 +69,8 @@ def evaluate(
         result = evaluate_files(TranslationFiles(hypothesis, references, source, target_language), set_ or [], console)
         write_result(result.content["scores"] if json else format_scores(result.name, result.content))
     elif model is not None:
-        results = evaluate_model(open_model(model, set_ or [], console, allow_commands), tests, robustness, console)
+        opened = open_model(model, set_ or [], console, allow_commands, adapter)
+        results = evaluate_model(opened, tests, robustness, console)
         document = {}
         for result in results:
             document[result.name] = result.as_json()

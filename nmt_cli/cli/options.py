@@ -66,6 +66,12 @@ ModelPaths = Annotated[
         metavar="MODEL", help="Run directories, recipes, checkpoints or model folders; several form an ensemble."
     ),
 ]
+Adapter = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH", help="Add the adapter of this run, or in this folder, to MODEL, for which it was trained."
+    ),
+]
 WordScoresOption = Annotated[
     bool, typer.Option("--word-scores", help="Also output per-word log-probabilities (end of sentence last).")
 ]

@@ -7,6 +7,7 @@ import typer
 
 from nmt_cli import console
 from nmt_cli.cli.options import (
+    Adapter,
     CorpusTag,
     Factors,
     ModelPaths,
@@ -55,6 +56,7 @@ def score(
     source_language: SourceLanguage = None,
     target_language: TargetLanguage = None,
     corpus_tag: CorpusTag = None,
+    adapter: Adapter = None,
     set_: Overrides = None,
     quiet: Quiet = False,
 ) -> None:
@@ -74,6 +76,7 @@ def score(
         source_language=source_language,
         target_language=target_language,
         corpus_tag=corpus_tag,
+        adapter=adapter,
     )
     input_options = PairInputOptions(input_format, parse_factor_files(factors or []))
     output_options = ScoreOutputOptions(format_, normalize, word_scores)

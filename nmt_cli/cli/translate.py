@@ -7,6 +7,7 @@ import typer
 
 from nmt_cli import console
 from nmt_cli.cli.options import (
+    Adapter,
     CorpusTag,
     Factors,
     ModelPaths,
@@ -118,6 +119,7 @@ def translate(
     source_language: SourceLanguage = None,
     target_language: TargetLanguage = None,
     corpus_tag: CorpusTag = None,
+    adapter: Adapter = None,
     set_: Overrides = None,
     nproc: Processes = None,
     quiet: Quiet = False,
@@ -146,6 +148,7 @@ def translate(
         source_language=source_language,
         target_language=target_language,
         corpus_tag=corpus_tag,
+        adapter=adapter,
     )
     input_options = InputOptions(input_format, prefix, parse_factor_files(factors or []))
     shard_spec = ShardSpec.parse(shard) if shard else ALL_SHARDS

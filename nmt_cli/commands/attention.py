@@ -31,7 +31,9 @@ def attention_maps(
     if loaded.tokenizer.factors.names or loaded.config.context is not None:
         return []
     has_tokens = loaded.config.language_tokens is not None
-    tags = source_tags(loaded, TranslateOptions(target_language=target_language if has_tokens else None))
+    tags = source_tags(
+        loaded.config, loaded.tokenizer, TranslateOptions(target_language=target_language if has_tokens else None)
+    )
     maps = (_map(loaded, tags, target_language, *line) for line in lines)
     return [found for found in maps if found is not None]
 

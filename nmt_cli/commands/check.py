@@ -8,6 +8,7 @@ from nmt_cli import console
 from nmt_cli.commands.adapted_recipe import count_parameters_of, measure_speed, model_without_weights
 from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
+from nmt_cli.commands.starting import with_start
 from nmt_cli.console import Reporter
 from nmt_cli.data.checking import DataFinding
 from nmt_cli.data.checking.hyperparameters import (
@@ -43,6 +44,7 @@ def check(recipe: Recipe, path: Path, reporter: Reporter = console, *, identify_
     Args:
         identify_languages: Also identify the language of each line, with an optional package.
     """
+    recipe = with_start(recipe)
     texts = read_texts(recipe.data, identify_languages=identify_languages)
     corpora = [*texts.train, *texts.held_out]
     pretrained = pretrained_tokenizer(recipe)

@@ -27,7 +27,7 @@ from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, recipe_or_none
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import Provenance
-from nmt_cli.runs.directory import ModelFiles, find_model
+from nmt_cli.runs.directory import ModelFiles, find_adapter, find_model
 from nmt_cli.text.lines import read_lines
 
 if TYPE_CHECKING:
@@ -61,12 +61,17 @@ class EvaluatedModel:
 
 
 def open_model(
-    path: Path, overrides: Sequence[str], reporter: Reporter, allow_commands: bool = False
+    path: Path,
+    overrides: Sequence[str],
+    reporter: Reporter,
+    allow_commands: bool = False,
+    adapter: Path | None = None,
 ) -> EvaluatedModel:
     """Open the model of a recipe, run, checkpoint or model folder. Its weights are loaded when first needed.
 
     Args:
         allow_commands: Whether the programs of `evaluation.external` may be run if they come from a run.
+        adapter: A run with an adapter, or the folder of one. Its scores have a folder of their own.
 
     Raises:
         ModelError: There is no model, or it does not belong to a run.
@@ -80,14 +85,18 @@ def open_model(
     assert found.run is not None
     found.run.refuse_links()
     run, is_final = found.run, found.folder.resolve() == found.run.model.resolve()
+    suffix, sha256 = "" if is_final else f"@{found.folder.name}", files.sha256(manifest)
+    if adapter is not None:
+        adapter_hash = files.sha256(find_adapter(adapter) / files.MANIFEST)
+        suffix, sha256 = f"{suffix}+{adapter_hash[:8]}", hashlib.sha256(f"{sha256} {adapter_hash}".encode()).hexdigest()
     return EvaluatedModel(
         recipe=recipe,
         model=found.folder,
         weights=_describe_weights(content),
-        sha256=files.sha256(manifest),
+        sha256=sha256,
         recipe_sha256=files.sha256(run.resolved) if run.resolved.is_file() else "",
-        folder=lambda name: run.evaluation(name if is_final else f"{name}@{found.folder.name}"),
-        translate=_translate_lazily(found.folder, recipe, reporter),
+        folder=lambda name: run.evaluation(f"{name}{suffix}"),
+        translate=_translate_lazily(found.folder, recipe, reporter, adapter),
     )
 
 
@@ -120,7 +129,7 @@ def _find_model(path: Path, overrides: Sequence[str]) -> tuple[ModelFiles, Recip
     return found, load_recipe(found.run.resolved, overrides)
 
 
-def _translate_lazily(folder: Path, recipe: Recipe, reporter: Reporter) -> TranslateRequests:
+def _translate_lazily(folder: Path, recipe: Recipe, reporter: Reporter, adapter: Path | None) -> TranslateRequests:
     """Return a function that translates with the model in `folder`, which is loaded on the first call."""
 
     @cache
@@ -128,7 +137,8 @@ def _translate_lazily(folder: Path, recipe: Recipe, reporter: Reporter) -> Trans
         from nmt_cli.commands.loading import load_model  # imports torch, which takes seconds
         from nmt_cli.commands.translators import create_translator
 
-        return create_translator(replace(load_model(folder), decoding=recipe.decoding, evaluation=recipe.evaluation))
+        loaded = load_model(folder, adapter=adapter)
+        return create_translator(replace(loaded, decoding=recipe.decoding, evaluation=recipe.evaluation))
 
     def translate(requests: Sequence[Request]) -> Iterator[TranslatedText]:
         with reporter.progress_bar("translating", "lines", total=len(requests)) as progress:

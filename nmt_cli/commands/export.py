@@ -76,7 +76,10 @@ def export(
 
 def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
     config, tokenizer = loaded.config, loaded.tokenizer
-    tags, context = source_tags(loaded, options), DocumentContext(tokenizer, config.context, config.longest_sentence)
+    tags, context = (
+        source_tags(config, tokenizer, options),
+        DocumentContext(tokenizer, config.context, config.longest_sentence),
+    )
     documents = loaded.files.folder / SOURCE_DOCUMENTS
     licence = read_manifest_or_empty(loaded.files.folder).get("licence")
     return ExportedModel(

@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from nmt_cli import files
+from nmt_cli.commands.adapters import with_adapter
 from nmt_cli.commands.model_config import ModelConfig, named_model, read_config
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.tags import language_tokens
 from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
@@ -24,6 +26,7 @@ from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.checkpoints import read_tensors
 from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS, ModelFiles
+from nmt_cli.training.optimization.lora import merge_adapters
 
 
 @dataclass(frozen=True)
@@ -40,26 +43,26 @@ class LoadedModel:
     files: ModelFiles
 
 
-def load_model(path: Path, overrides: Sequence[str] = ()) -> LoadedModel:
+def load_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None = None) -> LoadedModel:
     """Load the model of a recipe, a run, a checkpoint or a model folder, to the best device.
 
     Args:
         overrides: Changes to the settings of the recipe or else of the model, as KEY=VALUE.
+        adapter: A run with an adapter, or the folder of one, that is merged into the parameters.
 
     Raises:
         ModelError: Something is missing or damaged, or does not fit together. Raised before the model is allocated.
     """
     named = named_model(path)
-    found = named.files
-    if not (manifest_path := found.folder / files.MANIFEST).is_file():
-        advice = f"if {found.folder} is a model of another toolkit, convert it: nmt import {found.folder} -o MODEL"
-        raise ModelError(f"{manifest_path}: is missing; {advice}")
-    manifest = files.read_manifest(found.folder, ModelError)
-    config = _config(found, manifest)
+    found, config = named.files, config_of_model(named.files)
     tokenizer = Tokenizer.load(named.tokenizer)
     if config.vocabulary != vocabulary_spec(tokenizer):
         raise ModelError(f"{named.tokenizer}: does not match the model in {found.folder}, which has another vocabulary")
     weights = read_tensors(found.folder / WEIGHTS)
+    if not found.standalone and found.run and (lora := load_recipe(found.run.resolved).training.lora):
+        weights = merge_adapters(weights, lora)
+    if adapter is not None:
+        weights = with_adapter(weights, path, adapter)
     model = build_with_weights(config.model, config.vocabulary, weights, found.folder / WEIGHTS)
     device = pick_device()
     given = named.recipe or config
@@ -87,6 +90,8 @@ def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
         evaluation=recipe.evaluation,
         longest_sentence=recipe.data.max_length,
         context=recipe.data.context,
+        language_tokens=language_tokens(recipe.data, tokenizer.source.tags),
+        **recipe.data.sequence.model_dump(exclude={"language_tokens"}),
     )
 
 
@@ -130,8 +135,12 @@ def check_weights(model: Model, weights: Mapping[str, Tensor], path: Path) -> No
             )
 
 
-def _config(found: ModelFiles, manifest: Mapping[str, Any]) -> ModelConfig:
+def config_of_model(found: ModelFiles) -> ModelConfig:
     """Read the configuration of a model; for a checkpoint, check that it is the one that it was trained with."""
+    if not (manifest_path := found.folder / files.MANIFEST).is_file():
+        advice = f"if {found.folder} is a model of another toolkit, convert it: nmt import {found.folder} -o MODEL"
+        raise ModelError(f"{manifest_path}: is missing; {advice}")
+    manifest = files.read_manifest(found.folder, ModelError)
     if found.standalone:
         for name in (CONFIG, WEIGHTS, f"{TOKENIZER}/tokenizer.json"):
             if name not in manifest["files"]:

@@ -22,6 +22,10 @@ def preprocess(
     Returns:
         The summary of the prepared data; None if there is none yet, or none was made.
     """
+    if recipe.training.start_from is not None:
+        from nmt_cli.commands.starting import with_start  # imports torch, which takes seconds
+
+        recipe = with_start(recipe)
     folder = recipe.data.prepared
     check_paths(recipe)
     pretrained = pretrained_tokenizer(recipe)

@@ -12,7 +12,8 @@ def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
     """Load the tokenizer at tokenizer.path: of a run, checkpoint or model, a tokenizer folder, or SentencePiece models.
 
     Returns:
-        The tokenizer with the tags that the recipe's data needs, without its `extension`; None if there is no path.
+        The tokenizer with the tags that the recipe's data needs, without the pieces of its `extension`; None if there
+        is no path.
 
     Raises:
         RecipeError: The tokenizer is not joint, but all embeddings are tied; or it has other factors than the data.
@@ -38,4 +39,5 @@ def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
             f"tokenizer.path: {path} has the source factors {known}, but data.factors is {wanted};"
             " they must be the same, in the same order"
         )
-    return tokenizer.with_tags(tags_of(recipe.data))
+    languages = [] if recipe.tokenizer.extension is None else recipe.tokenizer.extension.languages
+    return tokenizer.with_tags([*tags_of(recipe.data), *languages])

@@ -15,6 +15,7 @@ from nmt_cli.commands.adapted_recipe import (
 from nmt_cli.commands.launching import launch
 from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
+from nmt_cli.commands.starting import with_start
 from nmt_cli.commands.training_run import TrainingRun
 from nmt_cli.console import Reporter
 from nmt_cli.data.checking.hyperparameters import check_text_size
@@ -57,6 +58,7 @@ def train(
     recipe = load_recipe(recipe_path, overrides)
     if run_path is not None:
         recipe = recipe.model_copy(update={"run": run_path})
+    recipe = with_start(recipe, is_new=fresh and not is_restarted())
     if recipe.training.logging.tensorboard:
         require_tensorboard()
     if dry_run:

@@ -2,7 +2,7 @@
 
 import math
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,15 @@ import torch
 from torch import Tensor
 
 from nmt_cli import __version__, files
+from nmt_cli.commands.adapters import base_identity, write_adapter
 from nmt_cli.commands.launching import catch_stop_signals
-from nmt_cli.commands.loading import check_weights, config_of, identity_of, vocabulary_spec
-from nmt_cli.commands.starting import start_from
+from nmt_cli.commands.loading import check_weights, config_of, identity_of
+from nmt_cli.commands.starting import initial_model
+from nmt_cli.commands.validation_decoder import validation_decoder
 from nmt_cli.console import Reporter, command_line, duration
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.data.reading import read_all
-from nmt_cli.data.tokenizing.tags import SourceTags
-from nmt_cli.decoding.requests import Request, in_documents, plain_requests
-from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.devices import describe, environment, has_fast_bf16, limit_memory_growth
 from nmt_cli.errors import DivergedError, ModelError, StoppedError
-from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
-from nmt_cli.evaluation.metrics.metric import EvaluationTexts
-from nmt_cli.evaluation.tokenizers import for_language
-from nmt_cli.models import build
-from nmt_cli.models.contract import Model
 from nmt_cli.recipe.schema import Recipe, SettingChange
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import CONFIG, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
@@ -38,9 +31,10 @@ from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.loop import train, train_steps
 from nmt_cli.training.monitor import TrainingMonitor
 from nmt_cli.training.objectives import build_objective
+from nmt_cli.training.optimization.lora import merge_adapters
 from nmt_cli.training.train_state import TrainState, main_score, score_sign, stop_reason
 from nmt_cli.training.trainer import Checkpointer, Trainer
-from nmt_cli.training.training_log import TrainingLog, record
+from nmt_cli.training.training_log import TrainingLog, describe_changes, format_scores, record
 from nmt_cli.training.validation import ValidationDecoder, validate
 
 
@@ -60,8 +54,8 @@ class TrainingRun:
         self._reporter = reporter
         self._journal = Journal(run if distributed.is_primary else None, recipe.training.logging.tensorboard)
         checkpoint = checkpoints.last_good_checkpoint(run, reporter)
-        vocabularies = vocabulary_spec(prepared.tokenizer)
-        model = self._initial_model() if checkpoint is None else build(recipe.model, vocabularies)
+        self._is_new = checkpoint is None
+        model = initial_model(recipe, prepared.tokenizer, is_resumed=not self._is_new)
         objective = build_objective(recipe.training, model, prepared.tokenizer.special_tokens.unk)
         self._trainer = Trainer(objective, recipe.model.width, recipe.training, device, distributed)
         self._checkpointer = Checkpointer(run, self._trainer, self._journal)
@@ -84,13 +78,16 @@ class TrainingRun:
         changes = list[SettingChange]()
         if self._distributed.is_primary:
             identity = {"data": prepared.fingerprint, **identity_of(self._recipe, prepared.tokenizer)}
+            path = self._recipe.training.start_from
+            base = {} if path is None or not self._is_new else {"base": base_identity(path)}
             save = prepared.tokenizer.save
-            changes = begin(run, self._recipe, recipe_path, identity, save, environment(), self._reporter)
+            changes = begin(run, self._recipe, recipe_path, identity | base, save, environment(), self._reporter)
         limit_memory_growth()
-        decoder = _validation_decoder(self._recipe, prepared, self._trainer.device)
+        decoder = validation_decoder(self._recipe, prepared, self._trainer.device)
         with catch_stop_signals(self._reporter) as received_signal:
             self._checkpointer.sync_run_directory()
             self._log_start(changes)
+            self._score_start(decoder)
             while True:
                 try:
                     is_finished = self._train(decoder, lambda: received_signal() is not None)
@@ -140,6 +137,20 @@ class TrainingRun:
         event = "resumed" if num_updates else "started"
         record(self._journal, trainer.state, "event", event=event, **facts, **environment())
 
+    def _score_start(self, decoder: ValidationDecoder) -> None:
+        """Score the model that training starts from, once, so that gains and losses on each set are known."""
+        trainer = self._trainer
+        has_scores = "start_scores" in (read_summary(self._run) if self._run.summary.is_file() else {})
+        is_due = self._recipe.training.start_from is not None and not trainer.state.num_updates and not has_scores
+        if not trainer.distributed.all_gather_object(is_due)[0]:
+            return
+        scores = validate(trainer, self._prepared, decoder)
+        for name, values in scores.items():
+            record(self._journal, trainer.state, "valid", set=name, num_not_improved=0, **values)
+            self._reporter.info(f"update 0  {name}: {format_scores(values)}")
+        if trainer.distributed.is_primary:
+            update_summary(self._run, start_scores=scores)
+
     def _load_checkpoint(self, checkpoint: Path) -> None:
         weights = checkpoints.read_tensors(checkpoint / WEIGHTS)
         check_weights(self._trainer.model, weights, checkpoint / WEIGHTS)
@@ -163,7 +174,7 @@ class TrainingRun:
         self._distributed.barrier()
         checkpoint = checkpoints.last_good_checkpoint(self._run, self._reporter)
         if checkpoint is None:
-            parameters = dict(self._initial_model().named_parameters())
+            parameters = dict(initial_model(self._recipe, self._prepared.tokenizer).named_parameters())
             self._trainer.load_state(parameters, {}, TrainState().state_dict())
         else:
             self._load_checkpoint(checkpoint)
@@ -176,15 +187,6 @@ class TrainingRun:
         self._reporter.warn(
             f"{error}; rolled back to update {state.num_updates:,}; learning rate multiplied by {state.lr_scale:g}"
         )
-
-    def _initial_model(self) -> Model:
-        """Build a model with random parameters, or with those that the recipe starts from."""
-        torch.manual_seed(self._recipe.seed)
-        model = build(self._recipe.model, vocabulary_spec(self._prepared.tokenizer))
-        path = self._recipe.training.init_from
-        if path is not None:
-            start_from(model, path, self._prepared.tokenizer, self._recipe.data.prepared)
-        return model
 
     def _best_updates(self) -> list[int]:
         """Return the updates of the best checkpoints, best first, or the last one if none has a score."""
@@ -217,6 +219,8 @@ class TrainingRun:
             if not score_sign(settings) * (average - best_score) >= 0:
                 facts["updates"] = best[:1]
                 weights = checkpoints.average_checkpoints([run.checkpoint(best[0])])
+        if settings.start_from is not None:
+            facts["scores"] = validate(trainer, self._prepared, decoder, weights)
         return weights, facts
 
     def _publish(self, decoder: ValidationDecoder) -> None:
@@ -228,6 +232,13 @@ class TrainingRun:
         weights, facts = self._better_weights(decoder)
         if not self._distributed.is_primary:
             return
+        lora, summary = self._recipe.training.lora, read_summary(run)
+        if lora is not None:
+            trained = {name for name, each in self._trainer.model.named_parameters() if each.requires_grad}
+            base = summary.get("base", {})
+            if base.get("tokenizer") == tokenizer.fingerprint:
+                write_adapter(run.adapter, {name: weights[name] for name in sorted(trained)}, lora, base)
+            weights = merge_adapters(weights, lora)
         with files.new_folder(run.model) as folder:
             files.write_json(folder / CONFIG, config_of(self._recipe, tokenizer).model_dump(mode="json"))
             checkpoints.write_tensors(folder / WEIGHTS, weights)
@@ -242,34 +253,6 @@ class TrainingRun:
         self._reporter.info(
             f"finished after {duration(state.seconds)}: {reason}\n"
             f"{run.model}: {describe_published(facts)}\n"
+            f"{describe_changes(summary.get('start_scores'), facts.get('scores'))}"
             f"next: {command_line('nmt', 'evaluate', run.path, *options)}"
         )
-
-
-def _validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device) -> ValidationDecoder:
-    """Translate and score validation sets like `nmt evaluate`, from the raw text, but without repair."""
-    data, tokenizer = recipe.data, prepared.tokenizer
-    count = 0 if data.context is None else data.context.sentences
-    references, sources = {}, {}
-    for name, each in data.valid.items():
-        examples = read_all(each, data.languages_of(each), data.on_error)
-        requests = plain_requests(examples.sources, examples.source_columns, each.target_language)
-        references[name], sources[name] = [examples.targets], list(in_documents(requests, count))
-    names = [name for name in dict.fromkeys(["bleu", "chrf", recipe.training.validation.metric]) if name != "loss"]
-    settings = recipe.evaluation.model_copy(update={"metrics": names, "external": {}})
-    metrics = {
-        name: build_metrics(for_language(settings, data.languages_of(each)[1])) for name, each in data.valid.items()
-    }
-    tags = SourceTags(tokenizer.source.tags, data.target_language)
-    config = InferenceConfig(max_tokens=data.max_length, context=data.context, tags=tags)
-
-    def translate(model: Model, requests: Sequence[Request]) -> list[str]:
-        evaluation = for_language(recipe.evaluation, data.target_language)
-        translator = Translator(model, tokenizer, recipe.decoding, device, config, evaluation=evaluation)
-        return [translation.best.text for translation in translator.translate(requests)]
-
-    def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:
-        texts = EvaluationTexts(hypotheses, references[name])
-        return {each.metric.key: each.value for each in compute_statistics(texts, metrics[name])}
-
-    return ValidationDecoder(sources, translate, scores)

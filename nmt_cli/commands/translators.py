@@ -14,6 +14,8 @@ from nmt_cli.text.checks.checker import Checker
 
 if TYPE_CHECKING:  # a process that only passes options on needs no torch
     from nmt_cli.commands.loading import LoadedModel
+    from nmt_cli.commands.model_config import ModelConfig
+    from nmt_cli.data.tokenizer import Tokenizer
     from nmt_cli.data.tokenizing.tags import SourceTags
     from nmt_cli.decoding.translator import Translator
     from nmt_cli.devices import Precision
@@ -35,7 +37,9 @@ def open_translator(options: TranslateOptions) -> "Translator":
         from nmt_cli.decoding.markup.transfer import find_protected
 
         find_protected(options.protect)  # so that errors are raised before the model is loaded
-    models = [load_model(path, options.overrides) for path in options.models]
+    if options.adapter is not None and len(options.models) > 1:
+        raise RecipeError("--adapter: requires a single model; to combine several, use the merged models of their runs")
+    models = [load_model(path, options.overrides, options.adapter) for path in options.models]
     loaded = _ensemble(models, weights) if len(models) > 1 else models[0]
     _check_context_options(options, loaded.config.context)
     if options.has_masking and (names := ", ".join(loaded.tokenizer.factors.names)):
@@ -48,7 +52,7 @@ def create_translator(loaded: "LoadedModel", options: TranslateOptions = DEFAULT
     """Create a translator. On a CPU this changes the model, which must not be used for anything else afterwards."""
     from nmt_cli.decoding.translator import InferenceConfig, Translator
 
-    config, settings, tags = loaded.config, loaded.decoding, source_tags(loaded, options)
+    config, settings, tags = loaded.config, loaded.decoding, source_tags(loaded.config, loaded.tokenizer, options)
     return Translator(
         loaded.model,
         loaded.tokenizer,
@@ -63,11 +67,13 @@ def create_translator(loaded: "LoadedModel", options: TranslateOptions = DEFAULT
     )
 
 
-def source_tags(loaded: "LoadedModel", options: TranslateOptions = DEFAULT_OPTIONS) -> "SourceTags":
+def source_tags(
+    config: "ModelConfig", tokenizer: "Tokenizer", options: TranslateOptions = DEFAULT_OPTIONS
+) -> "SourceTags":
     """Return the tags before each source. RecipeError if the model was not trained with those of the options."""
     from nmt_cli.data.tokenizing.tags import SourceTags
 
-    config, known, special = loaded.config, loaded.tokenizer.source.tags, loaded.tokenizer.special_tokens
+    known, special = tokenizer.source.tags, tokenizer.special_tokens
     source, target = options.source_language or config.source_language, options.target_language
     if config.language_tokens is not None:
         start = () if config.target_language_first else (special.decoder_start,)

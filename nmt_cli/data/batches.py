@@ -10,7 +10,32 @@ from torch import Tensor
 from nmt_cli.data.alignments import PaddedTokens, WordLinks, token_links
 from nmt_cli.data.arrays import Array, Integers, RaggedArray
 from nmt_cli.data.token_corpus import TokenPairs
+from nmt_cli.recipe.data import SequenceSettings
 from nmt_cli.text.special_tokens import SpecialTokens
+
+
+@dataclass(frozen=True)
+class SequenceLayout:
+    """What surrounds the tokens of a pair."""
+
+    source_eos: bool = True
+    """Whether to end each source with eos."""
+    decoder_start: bool = True
+    """Whether to begin each decoder input with decoder_start."""
+    prompt_length: int = 0
+    """Number of tokens at the start of each target that the decoder is given and does not predict."""
+
+    @classmethod
+    def of(cls, settings: SequenceSettings) -> "SequenceLayout":
+        """Return the layout of prepared pairs, which contain all added tokens but a last eos and decoder_start."""
+        return cls(
+            settings.source_eos and not settings.source_language_last,
+            not settings.target_language_first,
+            int(settings.language_tokens or settings.bos),
+        )
+
+
+PLAIN = SequenceLayout()
 
 
 @dataclass(frozen=True)
@@ -44,7 +69,7 @@ class Batch:
     """B sentence pairs with sources of one length, so no source position is padding."""
 
     source: Tensor
-    """[B,S], each row ends with eos."""
+    """[B,S], each row ends with eos unless the layout omits it."""
     decoder_input: Tensor
     """[B,T], each row begins with the decoder's start token and is padded at its end."""
     label_positions: Tensor
@@ -135,10 +160,12 @@ def batch_by_size(pairs: TokenPairs, batch_tokens: int, seed: Sequence[int]) -> 
     return [batches[index] for index in rng.permutation(len(batches))]
 
 
-def validation_batches(pairs: TokenPairs, batch_tokens: int, special_tokens: SpecialTokens) -> Iterator[Batch]:
+def validation_batches(
+    pairs: TokenPairs, batch_tokens: int, special_tokens: SpecialTokens, layout: SequenceLayout = PLAIN
+) -> Iterator[Batch]:
     """Yield all pairs in batches, short ones first."""
     for indices in split_sorted(pairs, np.lexsort((pairs.target_lengths, pairs.source_lengths)), batch_tokens):
-        yield collate(pairs, indices, special_tokens)
+        yield collate(pairs, indices, special_tokens, layout)
 
 
 def split_sorted(pairs: TokenPairs, indices: Integers, batch_tokens: int) -> list[Integers]:
@@ -162,7 +189,9 @@ def split_sorted(pairs: TokenPairs, indices: Integers, batch_tokens: int) -> lis
     return batches
 
 
-def collate(pairs: TokenPairs, indices: Integers, special_tokens: SpecialTokens) -> Batch:
+def collate(
+    pairs: TokenPairs, indices: Integers, special_tokens: SpecialTokens, layout: SequenceLayout = PLAIN
+) -> Batch:
     """Return a batch of pairs that have sources of one length."""
     source_lengths, target_lengths = pairs.source_lengths[indices], pairs.target_lengths[indices]
     assert (source_lengths == source_lengths[0]).all(), "a batch has sources of one length"
@@ -174,22 +203,24 @@ def collate(pairs: TokenPairs, indices: Integers, special_tokens: SpecialTokens)
     decoder_input = np.empty(is_real.shape, np.int64)
     decoder_input[:, 0] = special_tokens.decoder_start
     decoder_input[:, 1:] = _gather(pairs.targets, indices, longest)
-    label_positions = np.flatnonzero(is_real)
-    labels = decoder_input.ravel().take(label_positions + 1, mode="clip")  # the next token of the row
-    labels[np.cumsum(target_lengths + 1) - 1] = special_tokens.eos
+    has_label = is_real & (np.arange(longest + 1) >= layout.prompt_length)
+    labels = decoder_input.ravel().take(np.flatnonzero(has_label) + 1, mode="clip")  # the next token of the row
+    labels[np.cumsum(target_lengths + 1 - layout.prompt_length) - 1] = special_tokens.eos
     np.putmask(decoder_input, ~is_real, special_tokens.pad)
     alignment = None
     if pairs.links is not None:
         sides = PaddedTokens(source[:, :-1], source_lengths), PaddedTokens(decoder_input[:, 1:], target_lengths)
         alignment = _align(pairs.links, indices, *sides)
+    columns = {name: _column(each, pairs.sources, indices) for name, each in pairs.source_columns.items()}
+    first, end = int(not layout.decoder_start), source.shape[1] if layout.source_eos else -1
     return Batch(
-        torch.from_numpy(source),
-        torch.from_numpy(decoder_input),
-        torch.from_numpy(label_positions),
+        torch.from_numpy(source[:, :end]),
+        torch.from_numpy(decoder_input[:, first:]),
+        torch.from_numpy(np.flatnonzero(has_label[:, first:])),
         torch.from_numpy(labels),
         pairs.pair_ids[indices],
         alignment,
-        {name: torch.from_numpy(_column(each, pairs.sources, indices)) for name, each in pairs.source_columns.items()},
+        {name: torch.from_numpy(each[:, :end]) for name, each in columns.items()},
     )
 
 

@@ -24,17 +24,26 @@ EncodeBatch = Callable[[list[str]], tuple[Array, Integers]]
 
 
 def encode_joined(
-    encode: EncodeBatch, lines: list[str], prefix: Sequence[int] = (), separator: int | None = None
+    encode: EncodeBatch,
+    lines: list[str],
+    prefix: Sequence[int] = (),
+    separator: int | None = None,
+    suffix: Sequence[int] = (),
 ) -> tuple[Array, Integers]:
     """Tokenize lines of one or several sentences.
 
     Args:
         prefix: Token ids that are put before each line.
         separator: Token id that is put between the sentences of a line; None if each line is one sentence.
+        suffix: Token ids that are put after each line.
 
     Returns:
         As `encode`.
     """
+    if suffix:
+        ids, lengths = encode_joined(encode, lines, prefix, separator)
+        ends = np.repeat(np.cumsum(lengths), len(suffix))
+        return np.insert(ids, ends, np.tile(np.array(suffix, ids.dtype), len(lines))), lengths + len(suffix)
     if separator is None:
         ids, lengths = encode(lines)
         num_sentences = np.ones(len(lines), np.int64)

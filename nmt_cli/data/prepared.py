@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
+from nmt_cli.data.batches import PLAIN, SequenceLayout
 from nmt_cli.data.preparation.corpora import HashCache, data_settings, file_identity, input_files
 from nmt_cli.data.preparation.manifest import FORMAT_VERSION, MANIFEST_KIND, CorpusStats, fingerprint_of
 from nmt_cli.data.token_corpus import TokenCorpus
@@ -28,6 +29,7 @@ class Prepared:
     manifest: dict[str, Any] = field(repr=False)
     warnings: list[str] = field(default_factory=list)
     """Test sets that the overlap filter did not use."""
+    layout: SequenceLayout = PLAIN
 
     @property
     def max_length(self) -> int:
@@ -89,7 +91,8 @@ def open_prepared(recipe: Recipe, pretrained: Tokenizer | None = None) -> Prepar
         valid = {name: open_corpus(f"valid/{name}") for name in recipe.data.valid}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder / files.MANIFEST}: is damaged; run `nmt preprocess` again") from error
-    return Prepared(tokenizer, train, valid, manifest, warnings)
+    layout = SequenceLayout.of(recipe.data.sequence)
+    return Prepared(tokenizer, train, valid, manifest, warnings, layout)
 
 
 def _read_manifest(recipe: Recipe, hash_of: Callable[[Path], str]) -> dict[str, Any]:

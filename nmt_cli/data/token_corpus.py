@@ -69,6 +69,10 @@ class TokenCorpus:
         self.name = folder.name
         self.prefix: list[int] = stats.prefix_ids
         """Ids of the tags with which each source begins; the text does not contain them."""
+        self.suffix: list[int] = stats.suffix_ids
+        """Ids of the tokens with which each source ends."""
+        self.prompt: list[int] = stats.prompt_ids
+        """Ids of the tokens with which each target begins."""
         self.source_tokens, self.target_tokens = stats.num_tokens("source"), stats.num_tokens("target")
         self._lengths = stats.lengths
         self._edges: Integers = np.cumsum([0, *stats.shard_sizes])

@@ -20,6 +20,29 @@ class Context(Section):
     translation."""
 
 
+class SequenceSettings(Section):
+    """What surrounds the tokens of a text. Follows from the model of `training.start_from`."""
+
+    language_tokens: bool = False
+    """Begin each source with a token of its language, and give the decoder one of the target language before each
+    target, as in M2M-100 and NLLB."""
+    source_language_last: bool = False
+    """Put the token of the source language after the source and eos, as in mBART-25."""
+    target_language_first: bool = False
+    """Replace decoder_start by the token of the target language, as in mBART-25."""
+    bos: bool = False
+    """Begin sources with bos, and give it to the decoder after decoder_start, as in BART."""
+    source_eos: bool = True
+    """End each source with eos, which a few imported models do not expect."""
+
+    def conflicts(self) -> Conflicts:
+        for key in ("source_language_last", "target_language_first"):
+            if getattr(self, key) and not self.language_tokens:
+                yield key, "requires language_tokens"
+        if self.bos and self.language_tokens:
+            yield "bos", "cannot be combined with language_tokens"
+
+
 class Data(Section):
     """The corpora, and where the prepared data is written."""
 
@@ -43,6 +66,7 @@ class Data(Section):
     """Maximum length of a training sentence, in subwords of either side. Longer pairs are dropped and counted."""
     language_tags: bool = False
     """Put a tag of the target language before each source, for multilingual models."""
+    sequence: SequenceSettings = SequenceSettings()
     factors: list[Name] = []
     """Names of source factors: features of each source word, such as its part of speech, that every corpus must give.
     Their embeddings are added to those of the tokens."""
@@ -50,9 +74,15 @@ class Data(Section):
 
     def conflicts(self) -> Conflicts:
         for key, each in self._corpora():
-            if each.target_language not in (None, self.target_language) and not self.language_tags:
+            is_multilingual = self.language_tags or self.sequence.language_tokens
+            if each.target_language not in (None, self.target_language) and not is_multilingual:
                 other = f"{each.target_language} is not data.target_language, {self.target_language}"
-                yield (*key, "target_language"), f"{other}; a multilingual model requires data.language_tags: true"
+                needed = (
+                    "data.language_tags: true, or sequence: {language_tokens: true} if training.start_from has them"
+                )
+                yield (*key, "target_language"), f"{other}; a multilingual model requires {needed}"
+        if self.language_tags and self.sequence.language_tokens:
+            yield "language_tags", "cannot be combined with sequence.language_tokens"
         yield from self._tag_conflicts()
         yield from self._factor_conflicts()
         for name, corpus in self.train.items():
@@ -92,7 +122,8 @@ class Data(Section):
     def reserved_tags(self) -> dict[str, str]:
         """Tags that corpora cannot have, with their meanings."""
         languages = [self.target_language, *(each.target_language for _, each in self._corpora())]
-        tags = {f"2{each}": "of a language" for each in languages if each is not None} if self.language_tags else {}
+        prefix = "2" if self.language_tags else "" if self.sequence.language_tokens else None
+        tags = {} if prefix is None else {f"{prefix}{each}": "of a language" for each in languages if each is not None}
         return tags | ({"sep": "between the sentences of a context"} if self.context is not None else {})
 
     def languages_of(self, corpus: AnyCorpus | TestSet) -> tuple[str, str]:
@@ -110,10 +141,18 @@ Symbol = Annotated[str, Field(pattern=NO_SPACES)]
 
 
 class Extension(Section):
-    """Additional subwords for a pretrained tokenizer, to fine-tune its model to a new language or domain."""
+    """Additional entries for a pretrained tokenizer, to fine-tune its model to a new language or domain."""
 
-    pieces: Count
-    """Number of subwords; they are learned from this recipe's text and appended to the vocabulary."""
+    pieces: Count | None = None
+    """Number of subwords, characters that lack one first; they are learned from this recipe's text and appended to the
+    vocabulary."""
+    languages: dict[Language, Language] = {}
+    """New languages of a model with language tokens, each with the known language whose token its own starts as, such
+    as `{gsw_Latn: deu_Latn}`."""
+
+    def conflicts(self) -> Conflicts:
+        if self.pieces is None and not self.languages:
+            yield "pieces", "is missing, as are languages; leave the section out to add nothing"
 
 
 class MonolingualText(Section):

@@ -232,3 +232,5 @@ class RnnSettings(PresetSection):
 
 
 ModelSettings = Annotated[TransformerSettings | RnnSettings, Field(discriminator="architecture")]
+DEFAULT_MODEL = TransformerSettings.model_validate({"architecture": "transformer"})
+"""Stands for the settings of a model that training starts from, until that model is read."""

@@ -11,7 +11,7 @@ from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import Data, TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings, Decoding
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.model import ModelSettings
+from nmt_cli.recipe.model import DEFAULT_MODEL, ModelSettings
 from nmt_cli.recipe.section import Conflicts, File, Section
 from nmt_cli.recipe.training import Training
 
@@ -25,8 +25,9 @@ class Recipe(Section):
     """Random seed for initialisation, dropout and shuffling."""
     data: Data
     tokenizer: TokenizerSettings = TokenizerSettings()
-    model: ModelSettings
-    """Architecture and size of the model."""
+    model: ModelSettings = DEFAULT_MODEL
+    """Architecture and size of the model. With `training.start_from` they are those of that model; only dropout and
+    `layer_drop` may differ."""
     training: Training = Training()
     decoding: Decoding = BeamSettings()
     """Search strategy and its settings."""
@@ -34,7 +35,9 @@ class Recipe(Section):
 
     def conflicts(self) -> Conflicts:
         model, training, tokenizer = self.model, self.training, self.tokenizer
-        learns = tokenizer.path is None  # an imported tokenizer is not known yet
+        if not self.gives("model") and training.start_from is None:
+            yield "model", "is missing"
+        learns = tokenizer.path is None and training.start_from is None  # an imported tokenizer is not known yet
         ties_sides = model.gives("tied_embeddings") and model.tied_embeddings in ("all", "input")
         if learns and ties_sides and not tokenizer.joint:
             yield "model.tied_embeddings", f"{model.tied_embeddings} requires tokenizer.joint: true; or use decoder"
@@ -102,7 +105,7 @@ def check_resumable(old: Recipe, new: Recipe) -> None:
     """Raise RecipeError, with a line per setting, if a run started with `old` cannot be resumed with `new`."""
     refused = [
         f"{change.key}: was {change.old} when the run started, is now {change.new}; restore it, or start a new run:"
-        " with --fresh, or with training.init_from, which takes the parameters of this one"
+        " with --fresh, or with training.start_from, which takes the parameters of this one"
         for change in changed_settings(old, new)
         if not any(change.key == key or change.key.startswith(f"{key}.") for key in _CHANGEABLE)
     ]

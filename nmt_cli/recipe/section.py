@@ -6,7 +6,16 @@ from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WrapValidator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    WrapValidator,
+    model_validator,
+)
 
 MAX_COUNT = 10**12
 """Upper bound of counts: above any sensible value and well within 64 bits."""
@@ -37,11 +46,16 @@ class Section(BaseModel):
         """
         return {}
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def fill_in_defaults(cls, given: Any) -> Any:
-        """Add `fitting_defaults` to the settings of a section."""
-        return {**cls.fitting_defaults(given), **given} if isinstance(given, dict) else given
+    def fill_in_defaults(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Add `fitting_defaults` to the settings of a section; they do not count as given."""
+        if not isinstance(given, dict):
+            return validate(given)
+        defaults = cls.fitting_defaults(given)
+        section = validate({**defaults, **given})
+        section.model_fields_set.intersection_update(given)
+        return section
 
     def gives(self, key: str) -> bool:
         """Return whether a dotted key below this section was written by the user, rather than filled in by default."""

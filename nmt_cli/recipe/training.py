@@ -211,6 +211,23 @@ class GuidedAlignment(Section):
     """Weight of the cross-entropy between alignments and attention (Transformer: last layer, mean over heads)."""
 
 
+Pattern = Annotated[str, Field(min_length=1)]
+"""Of parameter names."""
+
+
+class Lora(Section):
+    """Low-rank adaptation (Hu et al. 2022): train only a product of two small matrices added to each adapted matrix."""
+
+    rank: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Rank of each product."""
+    alpha: Positive = 16.0
+    """The products are multiplied by alpha / rank."""
+    targets: Annotated[list[Pattern], Field(min_length=1)] = ["encoder.*", "decoder.*"]
+    """Names or patterns of the linear layers to adapt, such as `*attention*`."""
+    also_train: list[Pattern] = []
+    """Names or patterns of parameters to train in full as well, such as `embeddings.*` for new vocabulary entries."""
+
+
 class Training(Section):
     """How to train the model."""
 
@@ -241,11 +258,15 @@ class Training(Section):
     """Learning rate schedule."""
     ema_decay: Rate | None = None
     """Validate and publish an exponential moving average of the parameters with this decay, such as 0.999."""
-    init_from: File | None = None
-    """Fine-tune this run, checkpoint or model: start from its parameters. `tokenizer.path` takes its tokenizer."""
-    freeze: list[str] = []
+    start_from: File | None = None
+    """Fine-tune this run, checkpoint or model: take its parameters, architecture and tokenizer."""
+    freeze: list[Pattern] = []
     """Names or patterns of parameters that are not trained, such as `embeddings.*`. `encoder.*` and `decoder.*` include
     `encoder_norm` and the like."""
+    lora: Lora | None = None
+    learning_rate_factors: dict[Pattern, Positive] = {}
+    """Factors on the learning rate of the parameters that match a pattern, such as `{"embeddings.*": 0.1}`; the first
+    pattern that matches applies."""
     limits: Limits = Limits()
     validation: Validation = Validation()
     checkpoints: Checkpoints = Checkpoints()
@@ -254,6 +275,10 @@ class Training(Section):
     logging: Logging = Logging()
 
     def conflicts(self) -> Conflicts:
+        if self.lora is not None and self.start_from is None:
+            yield "lora", "requires start_from, the model to adapt"
+        if self.lora is not None and self.freeze:
+            yield "freeze", "cannot be combined with lora, which trains adapters only; choose layers by lora.targets"
         if self.parallel.type == "fsdp" and self.optimizer.type == "adafactor":
             yield ("optimizer.type", "adafactor is not supported with parallel.type fsdp, which shards optimizer state")
         schedule, stop = self.schedule, self.validation.patience

@@ -12,6 +12,8 @@ OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer"
+ADAPTER_CONFIG = "adapter.json"
+ADAPTER_WEIGHTS = "adapter.safetensors"
 SOURCE_DOCUMENTS = "source"
 """Folder with the licence and the model card of an imported model."""
 HYPOTHESES = "hypotheses.jsonl"
@@ -69,6 +71,11 @@ class RunDirectory:
         return self.path / "model"
 
     @property
+    def adapter(self) -> Path:
+        """What LoRA has trained, without the model that it belongs to."""
+        return self.path / "adapter"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of all checkpoints."""
         return self.path / "checkpoints"
@@ -98,7 +105,7 @@ class RunDirectory:
     def refuse_links(self) -> None:
         """Raise ModelError if a folder inside the run is a symbolic link, through which nmt would write outside it."""
         evaluations = self.evaluation("any").parent
-        folders = [self.checkpoints, self.model, self.tokenizer, self.tensorboard, evaluations]
+        folders = [self.checkpoints, self.model, self.adapter, self.tokenizer, self.tensorboard, evaluations]
         for folder in (*folders, *self.checkpoints.glob("*"), *evaluations.glob("*")):
             if folder.is_symlink():
                 raise ModelError(f"{folder}: is a symbolic link, which may lead outside; only the run can be one")
@@ -121,6 +128,11 @@ class ModelFiles:
 
 def find_model(path: Path) -> ModelFiles:
     """Find the model in a run (its `model/`, otherwise its last checkpoint), a checkpoint or a model folder."""
+    if (toolkit := _other_toolkit(path)) is not None:
+        raise ModelError(
+            f"{path}: is a model of {toolkit}, which must be converted: nmt import {path} -o MODEL; docs/fine-tuning.md"
+            " goes on from there"
+        )
     if (path / CONFIG).is_file():
         run = RunDirectory(path.resolve().parent)
         return ModelFiles(path, run if run.summary.is_file() else None, standalone=True)
@@ -139,6 +151,24 @@ def find_model(path: Path) -> ModelFiles:
     if path.exists():
         raise ModelError(f"{path}: is not a model, checkpoint or run of nmt")
     raise ModelError(f"{path}: does not exist; create a model with nmt train")
+
+
+def _other_toolkit(path: Path) -> str | None:
+    """Return the toolkit whose model is in a folder; None if it is not known, or nmt itself."""
+    if not path.is_dir() or (path / files.MANIFEST).is_file():
+        return None
+    content = files.read_json(path / CONFIG, ModelError) if (path / CONFIG).is_file() else None
+    if isinstance(content, dict) and "model_type" in content:
+        return "Hugging Face"
+    return "CTranslate2" if (path / "model.bin").is_file() else "Marian" if any(path.glob("*.npz")) else None
+
+
+def find_adapter(path: Path) -> Path:
+    """Return the folder of the adapter of a run, or of an adapter. ModelError if there is none."""
+    for folder in (path, RunDirectory(path).adapter):
+        if (folder / ADAPTER_CONFIG).is_file():
+            return folder
+    raise ModelError(f"{path}: is neither an adapter nor a run with one; training.lora trains adapters")
 
 
 def count_parameters(path: Path) -> int:

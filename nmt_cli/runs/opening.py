@@ -60,7 +60,7 @@ def begin(
     run: RunDirectory,
     recipe: Recipe,
     recipe_path: Path,
-    identity: Mapping[str, str],
+    identity: Mapping[str, Any],
     save_tokenizer: Callable[[Path], None],
     environment: Mapping[str, Any],
     reporter: Reporter,
@@ -68,7 +68,7 @@ def begin(
     """Write the files of a run that precede its first checkpoint; return the settings that a resumed run changes.
 
     Args:
-        identity: Hashes of the prepared data, the model's configuration and the tokenizer.
+        identity: Hashes of the prepared data, the model's configuration, the tokenizer, and the model to start from.
     """
     before = read_summary(run) if run.summary.is_file() else {}
     changes = list[SettingChange]()

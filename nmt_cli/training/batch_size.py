@@ -60,7 +60,7 @@ def _longest_batch(prepared: Prepared, tokens: int) -> Batch:
     rows = np.zeros(max(1, min(tokens // (target + 1), 2 * tokens // (source + 1))), np.int64)
     columns = {name: np.zeros((source, len(sizes)), np.int64) for name, sizes in tokenizer.source_columns.items()}
     pairs = TokenPairs(sides[0], sides[1], source_columns=columns)
-    return collate(pairs, rows, tokenizer.special_tokens)
+    return collate(pairs, rows, tokenizer.special_tokens, prepared.layout)
 
 
 def _fits(trainer: Trainer, batch: Batch) -> bool:

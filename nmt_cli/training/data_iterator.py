@@ -28,7 +28,6 @@ from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.recipe.training import Training
 from nmt_cli.runs.journal import CorpusExposure
-from nmt_cli.text.special_tokens import SpecialTokens
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.train_state import DataState
 
@@ -93,8 +92,9 @@ def iterate_updates(
     batched = prefetch(_batched_blocks(blocks, seed, start, settings.update_tokens), num_ahead=1)
     names = [corpus.name for corpus in prepared.train]
     for parts, state in _plan_updates(batched, start.updates_ahead, settings.update_tokens):
-        micro_batches = _micro_batches(parts, distributed, batch_tokens, prepared.tokenizer.special_tokens)
-        yield UpdateBatches(micro_batches, _num_tokens(parts), _exposure(names, parts), state)
+        micro_batches = _micro_batches(parts, distributed, batch_tokens, prepared)
+        num_labels = _num_tokens(parts) - prepared.layout.prompt_length * sum(len(part.rows) for part in parts)
+        yield UpdateBatches(micro_batches, num_labels, _exposure(names, parts), state)
 
 
 def build_regularizer(prepared: Prepared, settings: Training) -> SubwordRegularizer | None:
@@ -200,7 +200,7 @@ def _num_fitting(lengths: Integers, tokens: int, update_tokens: int) -> int:
 
 
 def _micro_batches(
-    parts: Sequence[_Part], distributed: Distributed, batch_tokens: int, special_tokens: SpecialTokens
+    parts: Sequence[_Part], distributed: Distributed, batch_tokens: int, prepared: Prepared
 ) -> list[MicroBatch]:
     """Split an update by rows among the ranks; return the micro-batches of this rank."""
     num_ranks = distributed.world_size
@@ -211,9 +211,12 @@ def _micro_batches(
             pieces += [(part.block, each) for each in split_sorted(part.block.pairs, rows, batch_tokens)]
     own, num_micro_batches = by_rank[distributed.rank], max(map(len, by_rank))
     dummies = [(parts[0].block, parts[0].rows[:1])] * (num_micro_batches - len(own))
+    special_tokens, layout = prepared.tokenizer.special_tokens, prepared.layout
     return [
         MicroBatch(
-            collate(block.pairs, rows, special_tokens), index * num_ranks + distributed.rank, is_dummy=index >= len(own)
+            collate(block.pairs, rows, special_tokens, layout),
+            index * num_ranks + distributed.rank,
+            is_dummy=index >= len(own),
         )
         for index, (block, rows) in enumerate([*own, *dummies])
     ]

@@ -41,7 +41,7 @@ class Trainer:
         freeze(self.model, settings.freeze)
         self.parallel_objective = parallelize(self.objective, settings.parallel, distributed, device)
         """The objective as it must be called for training."""
-        self.optimizers = build_optimizer(settings.optimizer, self.model)
+        self.optimizers = build_optimizer(settings.optimizer, self.model, settings.learning_rate_factors)
         self._ema = None if settings.ema_decay is None else ExponentialMovingAverage(self.model, settings.ema_decay)
         self.state = TrainState()
         self.max_tokens_that_fit: int | None = None
@@ -73,7 +73,8 @@ class Trainer:
         """Return everything else that resuming needs, in full and on the CPU. All ranks must call this."""
         tensors = self.optimizers.state_dict()
         if self._ema is not None:
-            tensors |= {_PARAMETER_PREFIX + name: parameter for name, parameter in self.model.named_parameters()}
+            trained = ((name, each) for name, each in self.model.named_parameters() if each.requires_grad)
+            tensors |= {_PARAMETER_PREFIX + name: parameter for name, parameter in trained}
         # Sorted: gathering a sharded tensor is collective, so that all ranks must do it in the same order.
         return {key: full_tensor(tensors[key]) for key in sorted(tensors)}
 

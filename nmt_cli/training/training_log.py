@@ -26,6 +26,32 @@ def record(journal: Journal, state: TrainState, kind: str, **values: Any) -> Non
     journal.write(kind, state.num_updates, state.data.passes, state.target_tokens, **values)
 
 
+def format_scores(scores: Mapping[str, float]) -> str:
+    """Return the scores of a validation set for a message."""
+    return "  ".join(f"{metric} {value:.{_DIGITS.get(metric, 2)}f}" for metric, value in scores.items())
+
+
+def describe_changes(before: Any, after: Any) -> str:
+    """Return a line for each validation set with its scores before and after fine-tuning; empty if they are unknown.
+
+    Args:
+        before: Entry `start_scores` of run.json: scores by set and metric.
+        after: Entry `published.scores`.
+    """
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return ""
+    lines = list[str]()
+    for name, scores in after.items():
+        old = before.get(name, {})
+        changes = [
+            f"{key} {old[key]:.2f} → {value:.2f} ({value - old[key]:+.2f})"
+            for key, value in scores.items()
+            if key in old
+        ]
+        lines.append(f"{name}: {'  '.join(changes)}\n")
+    return "".join(lines)
+
+
 class TrainingLog:
     """One rank's log. Every rank must make the same calls; only the primary rank writes."""
 
@@ -69,10 +95,9 @@ class TrainingLog:
         state = self._trainer.state
         for name, values in scores.items():
             record(self._journal, state, "valid", set=name, num_not_improved=state.num_not_improved, **values)
-            text = "  ".join(f"{metric} {value:.{_DIGITS.get(metric, 2)}f}" for metric, value in values.items())
             is_best = bool(state.best) and state.best[0][1] == state.num_updates
             best = "  (best so far)" if is_best else ""
-            self._reporter.info(f"update {state.num_updates:,}  {name}: {text}{best}")
+            self._reporter.info(f"update {state.num_updates:,}  {name}: {format_scores(values)}{best}")
         self._start_interval()
 
     def _report_interval(self, stats: UpdateStats, kind: str) -> dict[str, str]:

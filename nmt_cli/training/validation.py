@@ -51,7 +51,7 @@ def validate(
 def _loss(trainer: Trainer, prepared: Prepared, name: str) -> float:
     tokenizer, distributed = prepared.tokenizer, trainer.distributed
     pairs = prepared.valid[name].read_all()
-    batches = list(validation_batches(pairs, _BATCH_TOKENS, tokenizer.special_tokens))
+    batches = list(validation_batches(pairs, _BATCH_TOKENS, tokenizer.special_tokens, prepared.layout))
     total, tokens = 0.0, 0
     with torch.no_grad(), autocast(trainer.device, trainer.settings.precision):
         for batch in islice(batches, distributed.rank, None, distributed.world_size):

@@ -36,7 +36,7 @@ def test_for_old_words_it_scores_as_before_and_new_words_are_the_means_of_their_
     new = extend(old, SETTINGS, NEW, NEW, seed=1).with_tags(["2fr"])
     torch.manual_seed(5)
     model = build(given.config.model, vocabulary_spec(new))
-    start_from(model, folder, new, Path("prepared"))
+    start_from(model, folder, new)
 
     size, lines = old.target_size, [" ".join(WORDS[:4]), "six seven", "ten"]
     for line in lines:
@@ -59,7 +59,7 @@ def test_the_same_tokenizer_gives_the_same_weights(tmp_path: Path) -> None:
     folder = save_toy_model(tmp_path / "old")
     given = load_model(folder)
     model = build(given.config.model, vocabulary_spec(given.tokenizer))
-    start_from(model, folder, given.tokenizer, Path("prepared"))
+    start_from(model, folder, given.tokenizer)
     for name, weight in given.model.named_parameters():
         assert torch.equal(weight, dict(model.named_parameters())[name])
 
@@ -68,5 +68,5 @@ def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     folder = save_toy_model(tmp_path / "old")
     other = Tokenizer.train(TokenizerSettings(vocabulary_size=274), NEW, NEW, seed=1)
     model = build(load_model(folder).config.model, vocabulary_spec(other))
-    with pytest.raises(ModelError, match=r"^training\.init_from: .*tokenizer\.path"):
-        start_from(model, folder, other, Path("prepared"))
+    with pytest.raises(ModelError, match=r"^training\.start_from: .*tokenizer\.path"):
+        start_from(model, folder, other)

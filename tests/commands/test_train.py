@@ -335,10 +335,10 @@ def test_load_model_with_weights_of_another_shape_names_them(recipe: Path) -> No
 
 @pytest.mark.slow
 @only_transformer
-def test_init_from_copies_parameters_and_tokenizer(recipe: Path) -> None:
+def test_start_from_copies_parameters_and_tokenizer(recipe: Path) -> None:
     """Everything but the embeddings is frozen, so that the copied values can be compared."""
     train(recipe, [], Path("parent"))
-    settings = ["training.init_from=parent", "tokenizer.path=parent", "data.prepared=prepared_again"]
+    settings = ["training.start_from=parent", "tokenizer.path=parent", "data.prepared=prepared_again"]
     settings += ["training.freeze=[encoder.*, decoder.*, decoder_norm.*]", "training.limits.updates=1"]
     preprocess(load_recipe(recipe, settings))
     train(recipe, settings, Path("child"))
@@ -348,14 +348,15 @@ def test_init_from_copies_parameters_and_tokenizer(recipe: Path) -> None:
 
 
 @only_transformer
-def test_init_from_refuses_other_tokenizer_and_other_shapes(recipe: Path) -> None:
+def test_start_from_refuses_other_tokenizer_and_other_shapes(recipe: Path) -> None:
     train(recipe, ["training.limits.updates=1"], Path("parent"))
-    settings = ["tokenizer.vocabulary_size=27", "training.init_from=parent", "data.prepared=prepared_again"]
+    preprocess(load_recipe(recipe, ["tokenizer.vocabulary_size=27", "data.prepared=other"]))
+    settings = ["tokenizer.path=other/tokenizer", "training.start_from=parent", "data.prepared=prepared_again"]
     preprocess(load_recipe(recipe, settings))
     with pytest.raises(ModelError, match=r"tokenizer\.path: parent"):
         train(recipe, settings, Path("child"))
-    with pytest.raises(ModelError, match=r"^parent: .* shape "):
-        train(recipe, ["model.width=32", "training.init_from=parent"], Path("child"))
+    with pytest.raises(RecipeError, match=r"^model\.width: 32 .*parent has 16"):
+        train(recipe, ["model.width=32", "training.start_from=parent"], Path("child"))
 
 
 @only_transformer

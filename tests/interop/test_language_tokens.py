@@ -39,7 +39,7 @@ def test_ids_are_those_of_sentencepiece_plus_one(model: Path) -> None:
 def test_search_follows_from_the_tokens_of_both_languages(model: Path, settings: list[str]) -> None:
     """The reference decodes the translations at once, without a cache."""
     loaded = load_model(model, [*settings, "decoding.max_length=12"])
-    tags = source_tags(loaded, TranslateOptions(target_language="fra_Latn"))
+    tags = source_tags(loaded.config, loaded.tokenizer, TranslateOptions(target_language="fra_Latn"))
     rows = loaded.tokenizer.encode_source(LINES[:2])
     prompts = [tags.prompt(), tags.prompt("deu_Latn")]
     sentences = [

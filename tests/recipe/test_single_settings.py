@@ -22,7 +22,11 @@ IMPOSSIBLE_ALONE = {
     "model.key_value_heads",  # 7 divides no number of heads that divides the width
     "model.input_feeding",
     "model.positions.max_distance",
+    "data.sequence.source_language_last",
+    "data.sequence.target_language_first",
     "tokenizer.extension",
+    "tokenizer.extension.pieces",
+    "training.lora",
     "training.guided_alignment",
     "training.subword_sampling",
 }

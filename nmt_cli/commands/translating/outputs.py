@@ -20,6 +20,7 @@ from nmt_cli.commands.translating.inputs import ByteRange, Input
 from nmt_cli.commands.translating.request_reader import InputOptions
 from nmt_cli.commands.translating.workers import TranslatorFactory
 from nmt_cli.errors import DataError, ModelError, RecipeError
+from nmt_cli.runs.directory import find_adapter
 
 Origin = Mapping[str, Any]
 """Everything an output's bytes depend on, except versions, as JSON."""
@@ -153,6 +154,8 @@ def _describe_origin(
     source: Input, byte_range: ByteRange, factory: TranslatorFactory, input_options: InputOptions
 ) -> Origin:
     options = {each.name: getattr(factory.options, each.name) for each in fields(factory.options)}
+    if options["adapter"] is not None:
+        options["adapter"] = find_adapter(options["adapter"]) / files.MANIFEST
     return {
         "input": {
             "first_line": source.first_line,

@@ -106,7 +106,7 @@ def check_learning_rate(recipe: Recipe) -> list[DataFinding]:
     subject = f"a peak of {rate:.2g}" if is_noam else f"{rate:g}"
     if rate * width > highest:
         message = f"{subject} is very high for a width of {width:,}; training will probably diverge or learn nothing"
-    elif rate * width < lowest and settings.init_from is None:
+    elif rate * width < lowest and settings.start_from is None:
         message = f"{subject} is very low for a width of {width:,}; a new model will learn very slowly"
     else:
         return []
@@ -119,9 +119,9 @@ def check_learning_rate(recipe: Recipe) -> list[DataFinding]:
 
 def check_text_size(settings: Training, size: TrainingSize) -> Iterator[DataFinding]:
     """Report a corpus that is too small for a new model."""
-    if 0 < size.num_pairs < _MIN_PAIRS and settings.init_from is None:
+    if 0 < size.num_pairs < _MIN_PAIRS and settings.start_from is None:
         message = f"{size.num_pairs:,} pairs are very few: a new model will hardly learn to translate"
-        advice = "add text, or fine-tune a trained model (training.init_from)"
+        advice = "add text, or fine-tune a trained model (training.start_from)"
         yield DataFinding("warning", "size", "data.train", message, advice)
 
 

@@ -20,7 +20,7 @@ from nmt_cli.data.preparation.shard_files import ALIGNMENT, RECORD_IDS, TEXT, Sh
 from nmt_cli.data.reading import DropCounts, RawChunk, decode
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.tags import SEPARATOR, prefix_tags
+from nmt_cli.data.tokenizing.tags import SEPARATOR, AddedTokens
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import Context, Data
@@ -105,9 +105,17 @@ class ChunkEncoder:
         context = self._clean(task, chunk.context)[0] if chunk.context else None
         sources, targets = join_context(result, self._data.context, context)
         fits = _may_fit(tokenizer.source, sources, max_length) & _may_fit(tokenizer.target, targets, max_length)
-        prefix = [tokenizer.tag_id(tag) for tag in prefix_tags(self._data, task.languages[1], task.tag)]
-        source = _EncodedLines.of(tokenizer.source.encode_batch, list(compress(sources, fits)), prefix, self._separator)
-        target = _EncodedLines.of(tokenizer.target.encode_batch, list(compress(targets, fits)), (), self._separator)
+        added = AddedTokens.of(self._data, task.languages, task.tag, tokenizer.source)
+        source = _EncodedLines.of(
+            tokenizer.source.encode_batch,
+            list(compress(sources, fits)),
+            self._separator,
+            added.before_source,
+            added.after_source,
+        )
+        target = _EncodedLines.of(
+            tokenizer.target.encode_batch, list(compress(targets, fits)), self._separator, added.before_target
+        )
         is_short = np.maximum(source.lengths, target.lengths) <= max_length
         fits[fits] = is_short
         too_long = np.flatnonzero(~fits)
@@ -147,8 +155,15 @@ class _EncodedLines:
     """Tokens of each line."""
 
     @classmethod
-    def of(cls, encode: EncodeBatch, lines: list[str], prefix: Sequence[int], separator: int | None) -> "_EncodedLines":
-        return cls(lines, *encode_joined(encode, lines, prefix, separator))
+    def of(
+        cls,
+        encode: EncodeBatch,
+        lines: list[str],
+        separator: int | None,
+        prefix: Sequence[int] = (),
+        suffix: Sequence[int] = (),
+    ) -> "_EncodedLines":
+        return cls(lines, *encode_joined(encode, lines, prefix, separator, suffix))
 
     def select(self, mask: Booleans) -> "_EncodedLines":
         if mask.all():

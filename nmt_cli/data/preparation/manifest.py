@@ -30,6 +30,10 @@ class CorpusStats:
     """Number of pairs of each shard."""
     prefix_ids: list[int] = field(default_factory=list)
     """Ids of the tags before each source."""
+    suffix_ids: list[int] = field(default_factory=list)
+    """Ids of the tokens after each source, if it has others than eos."""
+    prompt_ids: list[int] = field(default_factory=list)
+    """Ids of the tokens before each target, which the decoder is given."""
     lengths: dict[str, Counter[int]] = field(default_factory=lambda: {side: Counter() for side in SIDES})
     """For each side, source and target: number of pairs by length in tokens."""
 
@@ -52,6 +56,8 @@ class CorpusStats:
             **{f"{side}_tokens": self.num_tokens(side) for side in SIDES},
             "shards": self.shard_sizes,
             "prefix": self.prefix_ids,
+            "suffix": self.suffix_ids,
+            "prompt": self.prompt_ids,
             "lengths": lengths,
         }
 
@@ -62,8 +68,8 @@ class CorpusStats:
             side: Counter({int(length): int(pairs) for length, pairs in dict(entry["lengths"][side]).items()})
             for side in SIDES
         }
-        shards, prefix = [int(pairs) for pairs in entry["shards"]], [int(token) for token in entry["prefix"]]
-        return cls(name, int(entry["read"]), DropCounts.from_json(entry), shards, prefix, lengths)
+        shards, *added = (list(map(int, entry.get(key, []))) for key in ("shards", "prefix", "suffix", "prompt"))
+        return cls(name, int(entry["read"]), DropCounts.from_json(entry), shards, added[0], added[1], added[2], lengths)
 
 
 class DropStats(NamedTuple):

@@ -40,7 +40,7 @@ from nmt_cli.data.preparation.tokenizer_training import AdaptedTokenizer, measur
 from nmt_cli.data.prepared import HASHES, TOKENIZER
 from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.tags import prefix_tags
+from nmt_cli.data.tokenizing.tags import AddedTokens
 from nmt_cli.errors import DataError, NmtError, RunInUseError
 from nmt_cli.locks import lock
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
@@ -269,8 +269,13 @@ def _merge(
         tokenizer.save(unfinished / TOKENIZER)
         entries = {}
         for task in tasks:
-            tags = prefix_tags(recipe.data, task.languages[1], task.tag)
-            stats = CorpusStats(task.name, prefix_ids=[tokenizer.tag_id(tag) for tag in tags])
+            added = AddedTokens.of(recipe.data, task.languages, task.tag, tokenizer.source)
+            stats = CorpusStats(
+                task.name,
+                prefix_ids=added.before_source,
+                suffix_ids=added.after_source,
+                prompt_ids=added.before_target,
+            )
             for shard in shards_of[task.name]:
                 merge_shard(shard, masks.get(shard.folder), format, unfinished / task.name, stats)
             if task.is_training:

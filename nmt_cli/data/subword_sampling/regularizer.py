@@ -18,6 +18,9 @@ from nmt_cli.recipe.training import Augmentation, SubwordSampling
 _CHUNK_LINES = 50_000
 """Each chunk has its own random generator, so the draws depend on this."""
 
+_Around = tuple[Sequence[int], Sequence[int]]
+"""Token ids before and after each line."""
+
 
 class SubwordRegularizer:
     """Tokenizes pairs again. The result depends only on text, tokenizer, settings and seed."""
@@ -52,8 +55,9 @@ class SubwordRegularizer:
         pairs = AugmentedPairs.unchanged(*corpus.read_text(spans))
         if self._augmenter:
             pairs = self._augmenter.augment(pairs.sources, pairs.targets, np.random.default_rng([*seed, 0]))
-        sources = self._source.encode(plain.sources, pairs.sources, pairs.changed, corpus.prefix, [*seed, 1])
-        targets = self._target.encode(plain.targets, pairs.targets, pairs.changed, [], [*seed, 2])
+        around_source, around_target = (corpus.prefix, corpus.suffix), (corpus.prompt, ())
+        sources = self._source.encode(plain.sources, pairs.sources, pairs.changed, around_source, [*seed, 1])
+        targets = self._target.encode(plain.targets, pairs.targets, pairs.changed, around_target, [*seed, 2])
         too_long = np.maximum(sources.lengths, targets.lengths) > self._max_length
         if too_long.any():
             sources = _replace(sources, plain.sources, too_long)
@@ -72,15 +76,16 @@ class _Encoder:
         self._sampler = None if alpha is None else vocabulary.segmenter.sampler(alpha)
 
     def encode(
-        self, plain: RaggedArray, lines: list[str], changed: Booleans, prefix: Sequence[int], seed: Sequence[int]
+        self, plain: RaggedArray, lines: list[str], changed: Booleans, around: _Around, seed: Sequence[int]
     ) -> RaggedArray:
-        """Return the lines after a prefix: sampled or, without a sampler, with the changed ones replaced."""
+        """Return the lines in the tokens around them: sampled or, without a sampler, with the changed ones replaced."""
         if self._sampler is None:
-            return self._with_changes(plain, lines, changed, prefix)
+            return self._with_changes(plain, lines, changed, around)
+        prefix, suffix = around
         tokens, lengths = [np.empty(0, plain.values.dtype)], [np.empty(0, np.int64)]
         for chunk, first in enumerate(range(0, len(lines), _CHUNK_LINES)):
             encode = partial(self._sample, rng=np.random.default_rng([*seed, chunk]))
-            ids, sizes = encode_joined(encode, lines[first : first + _CHUNK_LINES], prefix, self._separator)
+            ids, sizes = encode_joined(encode, lines[first : first + _CHUNK_LINES], prefix, self._separator, suffix)
             tokens.append(ids.astype(plain.values.dtype))
             lengths.append(sizes)
         return RaggedArray.of_lengths(np.concatenate(lengths), np.concatenate(tokens))
@@ -90,13 +95,12 @@ class _Encoder:
         pieces, lengths = self._sampler.encode(lines, rng)
         return self._vocabulary.piece_ids[pieces], lengths
 
-    def _with_changes(
-        self, plain: RaggedArray, lines: list[str], changed: Booleans, prefix: Sequence[int]
-    ) -> RaggedArray:
+    def _with_changes(self, plain: RaggedArray, lines: list[str], changed: Booleans, around: _Around) -> RaggedArray:
         if not changed.any():
             return plain
         changed_lines = [lines[row] for row in np.flatnonzero(changed).tolist()]
-        tokens, sizes = encode_joined(self._vocabulary.encode_batch, changed_lines, prefix, self._separator)
+        prefix, suffix = around
+        tokens, sizes = encode_joined(self._vocabulary.encode_batch, changed_lines, prefix, self._separator, suffix)
         lengths = np.zeros(len(lines), np.int64)
         lengths[changed] = sizes
         return _replace(plain, RaggedArray.of_lengths(lengths, tokens.astype(plain.values.dtype)), changed)

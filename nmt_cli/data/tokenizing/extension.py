@@ -1,12 +1,12 @@
 """Add subwords to an existing tokenizer for a new language or domain. Existing ids do not change."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.segmenter import WORD_START
+from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind
 from nmt_cli.data.tokenizing.sentencepiece_model import sample_lines
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import RecipeError
@@ -14,6 +14,8 @@ from nmt_cli.recipe.data import TokenizerSettings
 
 _MAX_WORDS = 500_000
 """Number of distinct words to learn from, most frequent first. Rarer words would not add a piece."""
+
+NO_LANGUAGES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,19 @@ class VocabularyExtension:
     target: list[list[int]]
 
     @classmethod
-    def between(cls, old: Tokenizer, new: Tokenizer) -> "VocabularyExtension | None":
-        """Return the entries that `new` adds to `old`; None if `new` does not extend `old`."""
+    def between(
+        cls, old: Tokenizer, new: Tokenizer, languages: Mapping[str, str] = NO_LANGUAGES
+    ) -> "VocabularyExtension | None":
+        """Return the entries that `new` adds to `old`; None if `new` does not extend `old`.
+
+        Args:
+            languages: For each new language token, the old one that it starts as.
+        """
         common = [(each.normalization, each.joint, each.factors, each.special_tokens) for each in (old, new)]
         sides = [(old.source, new.source), (old.target, new.target)]
         if common[0] != common[1] or not all(_extends(after, before) for before, after in sides):
             return None
-        return cls(*(_constituent_ids(before, after) for before, after in sides))
+        return cls(*(_constituent_ids(before, after, languages) for before, after in sides))
 
 
 def extend(
@@ -41,14 +49,35 @@ def extend(
     Raises:
         RecipeError: The text yields fewer pieces.
     """
-    if settings.extension is None:
+    if settings.extension is None or settings.extension.pieces is None:
         return tokenizer
     texts = [chain(source, target)] if tokenizer.joint else [source, target]
-    sides = [
-        _extend_vocabulary(vocabulary, lines, settings.extension.pieces, seed)
-        for vocabulary, lines in zip((tokenizer.source, tokenizer.target), texts, strict=False)
+    vocabularies = [tokenizer.source, tokenizer.target]
+    pieces = [
+        _learn_pieces(vocabulary, lines, settings.extension.pieces, seed)
+        for vocabulary, lines in zip(vocabularies, texts, strict=False)
     ]
+    if tokenizer.has_shared_ids and not tokenizer.joint:
+        sides = [
+            _with_shared_entries(vocabulary, each, pieces)
+            for vocabulary, each in zip(vocabularies, pieces, strict=True)
+        ]
+    else:
+        sides = [vocabulary.with_pieces(each) for vocabulary, each in zip(vocabularies, pieces, strict=False)]
     return Tokenizer(tokenizer.normalization, sides[0], sides[-1], tokenizer.factors)
+
+
+def _with_shared_entries(
+    vocabulary: Vocabulary, pieces: Sequence[Piece], pieces_of_both: Sequence[Sequence[Piece]]
+) -> Vocabulary:
+    """Append the entries of both sides, and the pieces of this one, if both sides must have the same entries."""
+    segmenter, known = vocabulary.segmenter, {piece.text for piece in vocabulary.segmenter.pieces}
+    texts = dict.fromkeys(piece.text for each in pieces_of_both for piece in each)
+    entries = vocabulary.entries + [text for text in texts if text not in set(vocabulary.entries)]
+    own = {piece.text: piece for piece in pieces}
+    others = [Piece(text, 0.0, PieceKind.UNUSED) for text in texts if text not in own and segmenter.name == "unigram"]
+    added = [piece for piece in (*own.values(), *others) if piece.text not in known]
+    return Vocabulary(segmenter.extended(added), entries, vocabulary.special_tokens, vocabulary.tags)
 
 
 def _extends(new: Vocabulary, old: Vocabulary) -> bool:
@@ -59,14 +88,23 @@ def _extends(new: Vocabulary, old: Vocabulary) -> bool:
     )
 
 
-def _constituent_ids(old: Vocabulary, new: Vocabulary) -> list[list[int]]:
-    """For each new entry, return the old ids of its text if it is a piece, and of all old tags if it is a tag."""
-    tags, ids = set(new.tags.values()), range(len(old), len(new))
-    of_pieces = iter(old.encode_fragments([new.entries[i] for i in ids if i not in tags]))
-    return [list(old.tags.values()) if i in tags else next(of_pieces) for i in ids]
+def _constituent_ids(old: Vocabulary, new: Vocabulary, languages: Mapping[str, str]) -> list[list[int]]:
+    """For each new entry, return the old ids of its text if it is a piece, and of all old tags if it is a tag.
+
+    The token of a new language has the id of the language that it starts as.
+    """
+    ids, names = range(len(old), len(new)), {i: name for name, i in new.tags.items()}
+    of_pieces = iter(old.encode_fragments([new.entries[i] for i in ids if i not in names]))
+    all_tags = list(old.tags.values())
+    return [
+        ([old.tags[languages[name]]] if (name := names[i]) in languages else all_tags)
+        if i in names
+        else next(of_pieces)
+        for i in ids
+    ]
 
 
-def _extend_vocabulary(vocabulary: Vocabulary, lines: Iterable[str], num_pieces: int, seed: int) -> Vocabulary:
+def _learn_pieces(vocabulary: Vocabulary, lines: Iterable[str], num_pieces: int, seed: int) -> list[Piece]:
     counts = Counter(word for line in sample_lines(lines, seed) for word in line.split(" ") if word)
     word_counts = {f"{WORD_START}{word}": count for word, count in counts.most_common(_MAX_WORDS)}
     pieces = vocabulary.segmenter.learn_pieces(word_counts, num_pieces)
@@ -75,4 +113,4 @@ def _extend_vocabulary(vocabulary: Vocabulary, lines: Iterable[str], num_pieces:
             f"tokenizer.extension.pieces: is too large for this text, which allows {len(pieces)} more subwords at most"
             + (f"; set it to {len(pieces)} or less" if pieces else "; leave out tokenizer.extension")
         )
-    return vocabulary.with_pieces(pieces)
+    return pieces

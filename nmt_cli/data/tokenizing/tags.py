@@ -1,8 +1,10 @@
 """Tags: vocabulary entries that text cannot contain, put before sources or between sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import Data
 
@@ -20,19 +22,54 @@ def tags_of(data: Data) -> list[str]:
     """Return the tags that a recipe's data needs, in the order of the recipe."""
     tags: list[str] = []
     if data.language_tags:
-        corpora = [*data.train.values(), *data.valid.values()]
-        languages = [data.target_language, *(each.target_language or data.target_language for each in corpora)]
-        tags += map(language_tag, languages)
+        tags += map(language_tag, (target for _, target in language_pairs(data)))
+    if data.sequence.language_tokens:
+        tags += chain.from_iterable(language_pairs(data))
     tags += [corpus.tag for corpus in data.train.values() if corpus.tag is not None]
     if data.context is not None:
         tags.append(SEPARATOR)
     return list(dict.fromkeys(tags))
 
 
-def prefix_tags(data: Data, target_language: str | None, tag: str | None) -> list[str]:
-    """Return the tags before each source of a corpus or input: the language tag, then `tag`."""
-    language = [language_tag(target_language or data.target_language)] if data.language_tags else []
+def language_pairs(data: Data) -> list[tuple[str, str]]:
+    """Return source and target language of the recipe, and of each training corpus and validation set."""
+    own = data.source_language, data.target_language
+    return [own, *(data.languages_of(each) for each in (*data.train.values(), *data.valid.values()))]
+
+
+def prefix_tags(data: Data, languages: tuple[str, str], tag: str | None) -> list[str]:
+    """Return the tags before each source of a corpus with these languages: that of a language, then `tag`."""
+    language = [language_tag(languages[1])] if data.language_tags else []
+    if data.sequence.language_tokens and not data.sequence.source_language_last:
+        language = [languages[0]]
     return language + ([] if tag is None else [tag])
+
+
+@dataclass(frozen=True)
+class AddedTokens:
+    """The tokens around those of each text of a corpus, besides decoder_start and a last eos."""
+
+    before_source: list[int]
+    after_source: list[int]
+    before_target: list[int]
+
+    @classmethod
+    def of(cls, data: Data, languages: tuple[str, str], tag: str | None, vocabulary: Vocabulary) -> "AddedTokens":
+        """Return the tokens of a corpus with these languages and this tag, given one of the vocabularies."""
+        sequence, special = data.sequence, vocabulary.special_tokens
+        source, target = map(vocabulary.tag_id, languages) if sequence.language_tokens else (None, None)
+        bos = [special.bos] if sequence.bos else []
+        prefix = bos + [vocabulary.tag_id(name) for name in prefix_tags(data, languages, tag)]
+        suffix = list[int]()
+        if source is not None and sequence.source_language_last:
+            suffix = [special.eos, source] if sequence.source_eos else [source]
+        return cls(prefix, suffix, bos if target is None else [target])
+
+
+def language_tokens(data: Data, tags: Iterable[str]) -> list[str] | None:
+    """Return the languages among the tags of a tokenizer if they are tokens of languages; None if they are not."""
+    others = {SEPARATOR, *(corpus.tag for corpus in data.train.values())}
+    return [tag for tag in tags if tag not in others] if data.sequence.language_tokens else None
 
 
 @dataclass(frozen=True)

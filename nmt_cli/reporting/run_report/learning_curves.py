@@ -49,14 +49,18 @@ def learning_curves_section(contents: RunContents) -> PageSection:
 
 
 def best_validation(history: History, recipe: Recipe | None) -> BestValidation | None:
-    """Return the best validation of the first set by the recipe's metric; the first of equal scores."""
+    """Return the best validation of the first set by the recipe's metric; the first of equal scores.
+
+    The validation before training, of the model that it starts from, does not count.
+    """
     name = next(iter(recipe.data.valid if recipe else history.valid), "")
     metric = recipe.training.validation.metric if recipe else "loss"
     series = history.valid.get(name, {}).get(metric)
-    if series is None or not series.finite():
-        return None
     sign = -1.0 if recipe is None or recipe.training.validation.lower_is_better else 1.0
-    pairs = [(value, update) for value, update in zip(series.values, series.updates, strict=True) if value is not None]
+    scored = [] if series is None else zip(series.values, series.updates, strict=True)
+    pairs = [(value, update) for value, update in scored if value is not None and update]
+    if not pairs:
+        return None
     score, update = max(pairs, key=lambda pair: (sign * pair[0], -pair[1]))
     return BestValidation(metric, name, update, score)
 

@@ -19,11 +19,12 @@ def source_token_mask(batch: Batch, eos: int) -> Tensor:
 
 
 def target_token_mask(batch: Batch) -> Tensor:
-    """Return which of [B,T] are real tokens that the decoder reads: neither decoder_start nor padding."""
-    # Every input but padding has a label.
-    mask = torch.zeros_like(batch.decoder_input, dtype=torch.bool)
-    mask.view(-1).index_fill_(0, batch.label_positions, True)
-    mask[:, 0] = False
+    """Return which of [B,T] are real tokens that the decoder reads: neither decoder_start, prompt nor padding."""
+    # Every input but padding and a prompt has a label. A word follows a position with a label.
+    has_label = torch.zeros_like(batch.decoder_input, dtype=torch.bool)
+    has_label.view(-1).index_fill_(0, batch.label_positions, True)
+    mask = torch.zeros_like(has_label)
+    mask[:, 1:] = has_label[:, 1:] & has_label[:, :-1]
     return mask
 
 

@@ -1,9 +1,7 @@
 """Optimizers: which parameters are trained, and how gradients change them."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -20,30 +18,20 @@ from nmt_cli.recipe.optimization import (
     SgdSettings,
 )
 from nmt_cli.training.optimization.muon import Muon, inner_matrices
+from nmt_cli.training.optimization.parameter_names import matching_names
 
-_NAMES_SHOWN = 8
+NO_FACTORS: Mapping[str, float] = {}
 
 
 def freeze(model: Model, patterns: list[str]) -> int:
     """Exclude parameters whose names match a pattern from training; return how many numbers that is.
-
-    `encoder_norm.weight` also matches as `encoder.norm.weight`, so that `encoder.*` covers a whole encoder.
 
     Raises:
         RecipeError: A pattern matches no parameter, or none is left to train.
     """
     parameters = dict(model.named_parameters())
     for pattern in patterns:
-        matching = [
-            name
-            for name in parameters
-            if fnmatchcase(name, pattern) or fnmatchcase(re.sub("^(encoder|decoder)_", r"\1.", name), pattern)
-        ]
-        if not matching:
-            names = list(parameters)
-            examples = ", ".join(names[:: -(-len(names) // _NAMES_SHOWN)])
-            raise RecipeError(f"training.freeze: no parameter matches {pattern}; some names are {examples}")
-        for name in matching:
+        for name in matching_names(list(parameters), pattern, "training.freeze"):
             parameters[name].requires_grad_(False)
     if not any(parameter.requires_grad for parameter in parameters.values()):
         raise RecipeError(f"training.freeze: {', '.join(patterns)} leave no parameter to train")
@@ -51,7 +39,7 @@ def freeze(model: Model, patterns: list[str]) -> int:
 
 
 class Optimizers:
-    """One or more torch optimizers over disjoint parameters, with one learning rate."""
+    """One or more torch optimizers over disjoint parameters, with one learning rate, times the factor of each group."""
 
     def __init__(self, optimizers: Sequence[torch.optim.Optimizer], model: Model) -> None:
         self.optimizers = list(optimizers)
@@ -61,7 +49,7 @@ class Optimizers:
         """Set the learning rate of the following steps."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
 
     def step(self) -> None:
         """Update the parameters."""
@@ -97,24 +85,34 @@ class Optimizers:
             raise ModelError(f"the checkpoint has optimizer state of {min(states)}, which is not trained here")
 
 
-def build_optimizer(settings: Optimizer, model: Model) -> Optimizers:
+def build_optimizer(settings: Optimizer, model: Model, factors: Mapping[str, float] = NO_FACTORS) -> Optimizers:
     """Build the optimizer of all trainable parameters. Call this after the model is on its device, sharded and frozen.
 
     Weight decay applies to matrices only, not to biases and norms.
+
+    Args:
+        factors: Factors on the learning rate, by pattern of parameter names; the first that matches applies.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters: dict[Tensor, float] = {each: 1.0 for each in model.parameters() if each.requires_grad}
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    for pattern, factor in reversed(list(factors.items())):
+        for name in matching_names(names, pattern, "training.learning_rate_factors"):
+            parameters[model.get_parameter(name)] = factor
     optimizers = list[torch.optim.Optimizer]()
     if isinstance(settings, MuonSettings) and (row_splits := inner_matrices(model)):
-        inner = [{"params": list(row_splits), "weight_decay": settings.weight_decay}]
+        inner = _groups({each: parameters.pop(each) for each in row_splits}, settings.weight_decay)
         optimizers.append(Muon(inner, settings.learning_rate, settings.momentum, settings.nesterov, row_splits))
-        parameters = [parameter for parameter in parameters if parameter not in row_splits]
-    groups = [
-        {"params": [each for each in parameters if each.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [each for each in parameters if each.dim() <= 1], "weight_decay": 0.0},
-    ]
     if parameters:
-        optimizers.append(_OPTIMIZERS[settings.type](settings, [group for group in groups if group["params"]]))
+        optimizers.append(_OPTIMIZERS[settings.type](settings, _groups(parameters, settings.weight_decay)))
     return Optimizers(optimizers, model)
+
+
+def _groups(factors: Mapping[Tensor, float], weight_decay: float) -> list[dict[str, Any]]:
+    """Return groups of parameters with the same weight decay and the same factor on the learning rate."""
+    groups: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
+    for parameter, factor in factors.items():
+        groups[weight_decay if parameter.dim() > 1 else 0.0, factor].append(parameter)
+    return [{"params": each, "weight_decay": decay, "factor": factor} for (decay, factor), each in groups.items()]
 
 
 def _adam(settings: AdamBaseSettings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

@@ -92,7 +92,7 @@ def test_unsuitable_learning_rate_is_reported(training: dict[str, Any], message:
         {"optimizer": {"learning_rate": 2e-3}},
         {"optimizer": {"learning_rate": 1.0}, "schedule": {"type": "noam"}},
         {"optimizer": {"type": "sgd", "learning_rate": 1.0}},
-        {"optimizer": {"learning_rate": 1e-6}, "init_from": "runs/other"},
+        {"optimizer": {"learning_rate": 1e-6}, "start_from": "runs/other"},
     ],
 )
 def test_usual_learning_rates_have_no_findings(training: dict[str, Any]) -> None:
@@ -132,7 +132,7 @@ def test_very_small_corpus_is_a_warning_unless_a_model_is_fine_tuned() -> None:
     small = TrainingSize(300, 8000, 9000)
     training = {"update_tokens": 400, "validation": {"every": 50}}
     assert "data.train" in [found.where for found in check_schedule(recipe(training), small, SPEED)]
-    tuned = check_schedule(recipe({**training, "init_from": "other"}), small, SPEED)
+    tuned = check_schedule(recipe({**training, "start_from": "other"}), small, SPEED)
     assert "data.train" not in [found.where for found in tuned]
 
 

@@ -50,9 +50,10 @@ def test_tags_include_language_of_validation_set() -> None:
 
 def test_prefix_tags_begin_with_language() -> None:
     tagged = data({"t": corpus()}, language_tags=True)
-    assert prefix_tags(tagged, None, None) == ["2de"]
-    assert prefix_tags(tagged, "fr", "bt") == ["2fr", "bt"]
-    assert prefix_tags(data({"t": corpus()}), "fr", "bt") == ["bt"]
+    assert prefix_tags(tagged, ("en", "de"), None) == ["2de"]
+    assert prefix_tags(tagged, ("en", "fr"), "bt") == ["2fr", "bt"]
+    assert prefix_tags(data({"t": corpus()}), ("en", "fr"), "bt") == ["bt"]
+    assert prefix_tags(data({"t": corpus()}, sequence={"language_tokens": True}), ("en", "fr"), "bt") == ["en", "bt"]
 
 
 @pytest.mark.parametrize("joint", [True, False])

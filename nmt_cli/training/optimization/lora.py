@@ -1,0 +1,67 @@
+"""Low-rank adaptation (LoRA, Hu et al. 2022): W + alpha / rank · B A, where only A and B are trained."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from nmt_cli.models.contract import Model
+from nmt_cli.models.kernels import Linear, linear
+from nmt_cli.recipe.training import Lora
+from nmt_cli.training.optimization.parameter_names import matching_names
+
+_A, _B = ".lora_a", ".lora_b"
+"""Ends of the names of A and B; before them is the name of the adapted layer."""
+
+
+class LoraLinear(Linear):
+    """A linear layer with an adapter. At first B is zero, so that the layer computes what it did before."""
+
+    def __init__(self, layer: Linear, settings: Lora) -> None:
+        """Share the parameters of a layer [O,I]; A is [rank,I], with rows of length 1 on average, and B [O,rank]."""
+        with torch.device("meta"):
+            super().__init__(layer.in_features, layer.out_features, layer.bias is not None, layer.splits)
+        self.weight, self.bias = layer.weight, layer.bias
+        self.scale = settings.alpha / settings.rank
+        self.lora_a = nn.Parameter(torch.randn(settings.rank, layer.in_features) * layer.in_features**-0.5)
+        self.lora_b = nn.Parameter(torch.zeros(layer.out_features, settings.rank))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.weight, self.bias) + self.scale * linear(linear(input, self.lora_a), self.lora_b)
+
+
+def add_adapters(model: Model, settings: Lora) -> None:
+    """Add an adapter to each target layer, and exclude all other parameters from training but those of `also_train`.
+
+    Draws from torch's default generator.
+
+    Raises:
+        RecipeError: A pattern matches no layer, or no parameter.
+    """
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, Linear)}
+    chosen = [matching_names(list(layers), pattern, "training.lora.targets") for pattern in settings.targets]
+    names = [name for name, _ in model.named_parameters()]
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for pattern in settings.also_train:
+        for name in matching_names(names, pattern, "training.lora.also_train"):
+            model.get_parameter(name).requires_grad_(True)
+    for name in dict.fromkeys(name for found in chosen for name in found):
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, LoraLinear(layers[name], settings))
+
+
+def is_adapter(name: str) -> bool:
+    """Return whether a parameter belongs to an adapter."""
+    return name.endswith((_A, _B))
+
+
+def merge_adapters(parameters: Mapping[str, Tensor], settings: Lora) -> dict[str, Tensor]:
+    """Return the parameters without adapters, each added to the matrix of its layer; sums are exact to fp32."""
+    merged = {name: weight for name, weight in parameters.items() if not is_adapter(name)}
+    for name, a in parameters.items():
+        if name.endswith(_A):
+            layer = name.removesuffix(_A)
+            weight, product = merged[f"{layer}.weight"], parameters[f"{layer}{_B}"].double() @ a.double()
+            merged[f"{layer}.weight"] = (weight.double() + settings.alpha / settings.rank * product).to(weight.dtype)
+    return merged
