@@ -16,6 +16,7 @@ class ExportFormatName(StrEnum):
     """Export formats."""
 
     ctranslate2 = "ctranslate2"
+    marian = "marian"
 
 
 def export(

@@ -4,26 +4,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import ForeignModel, Part
 from nmt_cli.interop.marian_files import NpzSource, read_yaml
+from nmt_cli.interop.marian_parameters import (
+    ACTIVATIONS,
+    LAYER_NORM_EPSILON,
+    NORM_POSITIONS,
+    OUTPUT,
+    parameter_parts,
+)
 from nmt_cli.interop.vocabularies import entries_by_id, read_sentencepiece, vocabulary_of
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.text.special_tokens import SpecialTokens
 
-_IMPOSSIBLE = -1e4
-"""Logit of pad, which Marian does not have: its probability is zero in any precision."""
-_LAYER_NORM_EPSILON = 1e-9
 _LONGEST_SENTENCE = 200
 
-_ACTIVATIONS = {"relu": "relu", "swish": "silu"}
-"""Marian's gelu is an approximation that nmt does not have."""
-_NORM_POSITIONS = {("", "dan", ""): "post", ("n", "da", "n"): "pre"}
-"""By transformer-preprocess, -postprocess and -postprocess-top."""
 _REQUIRED = {
     "type": ("transformer",),
     "transformer-decoder-autoreg": ("self-attention", "rnn"),
@@ -56,8 +55,6 @@ _REQUIRED = {
 """Options whose other values change the model in ways that nmt does not represent; a missing one is right."""
 _REQUIRED_OF_RNN = {"dec-cell": ("ssru",), "layer-normalization": ("false",)}
 """The same, with `transformer-decoder-autoreg: rnn`."""
-
-_ATTENTIONS = {"self_attention": "self", "cross_attention": "context"}
 
 
 def is_marian(folder: Path) -> bool:
@@ -103,7 +100,7 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
     return ForeignModel(
         "Marian",
         settings,
-        _parameters(settings, options, tensors),
+        _parameters(path, settings, options, tensors.shapes),
         tensors,
         tokenizer,
         _LONGEST_SENTENCE,
@@ -128,11 +125,11 @@ def _number(options: Mapping[str, str], name: str, default: float, path: Path) -
 def _settings(path: Path, options: Mapping[str, str]) -> TransformerSettings:
     norm = tuple(options.get(f"transformer-{name}", "") for name in ("preprocess", "postprocess", "postprocess-top"))
     activation = options.get("transformer-ffn-activation", "swish")
-    if norm not in _NORM_POSITIONS or activation not in _ACTIVATIONS:
-        known = ", ".join(_ACTIVATIONS)
+    if norm not in NORM_POSITIONS or activation not in ACTIVATIONS:
+        known = ", ".join(ACTIVATIONS)
         raise ModelError(
             f"{path}: transformer-preprocess, -postprocess and -postprocess-top {norm}, with"
-            f" transformer-ffn-activation {activation}, are not supported; {', '.join(map(str, _NORM_POSITIONS))}"
+            f" transformer-ffn-activation {activation}, are not supported; {', '.join(map(str, NORM_POSITIONS))}"
             f" with {known} are"
         )
     is_tied, is_shared = (options.get(f"tied-embeddings{name}") == "true" for name in ("", "-src"))
@@ -151,9 +148,10 @@ def _settings(path: Path, options: Mapping[str, str]) -> TransformerSettings:
                 "decoder_self_attention": (
                     "ssru" if options.get("transformer-decoder-autoreg") == "rnn" else "softmax"
                 ),
-                "activation": _ACTIVATIONS[activation],
-                "norm": {"position": _NORM_POSITIONS[norm], "epsilon": _LAYER_NORM_EPSILON},
+                "activation": ACTIVATIONS[activation],
+                "norm": {"position": NORM_POSITIONS[norm], "epsilon": LAYER_NORM_EPSILON},
                 "positions": {"type": "sinusoidal", "spacing": "t2t"},
+                "decoder_start": "zeros",
                 "tied_embeddings": tying[is_tied, is_shared],
                 "output_bias": True,
             }
@@ -165,70 +163,17 @@ def _settings(path: Path, options: Mapping[str, str]) -> TransformerSettings:
 
 
 def _parameters(
-    settings: TransformerSettings, options: Mapping[str, str], tensors: NpzSource
-) -> dict[str, Sequence[Part]]:
-    """Return the tensors of each parameter; pad, which also begins translations, is a row of zeros at the end."""
-    pad_row = Part("<pad>", constant=torch.zeros(1, settings.width))
-    is_shared, is_tied = settings.tied_embeddings in ("all", "input"), settings.tied_embeddings in ("all", "decoder")
-    found: dict[str, Sequence[Part]] = {
-        "embeddings.source.weight": [Part("encoder_Wemb"), pad_row],
-        "embeddings.target.weight": [Part("Wemb" if is_shared else "decoder_Wemb"), pad_row],
-    }
-    matrix, bias = "decoder_ff_logit_out_W", "decoder_ff_logit_out_b"
-    is_stored = f"{matrix}t" in tensors.shapes
-    projection = Part(f"{matrix}t") if is_stored else Part(matrix, is_transposed=True)
-    found["output.projection.weight"] = [projection, pad_row]
+    path: Path, settings: TransformerSettings, options: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, list[Part]]:
+    has_transposed_output, omitted_bias = f"{OUTPUT}t" in shapes, None
     if options.get("output-omit-bias") == "true":
-        target = "Wemb" if is_shared else "decoder_Wemb"
-        size = tensors.shapes[projection.name][0 if is_stored else 1] if not is_tied else tensors.shapes[target][0]
-        first = Part("no bias", constant=torch.zeros(size, 1))
-    else:
-        first = Part(bias, is_transposed=True)
-    found["output.bias"] = found["output.projection.bias"] = [
-        first,
-        Part("<pad>", constant=torch.full((1, 1), _IMPOSSIBLE)),
-    ]
-    suffix = "_pre" if settings.norm.position == "pre" else ""
-    for side, count in (("encoder", settings.encoder_layers), ("decoder", settings.decoder_layers)):
-        for layer in range(count):
-            is_recurrent = side == "decoder" and settings.decoder_self_attention == "ssru"
-            found |= _layer(f"{side}.{layer}", f"{side}_l{layer + 1}", suffix, is_recurrent)
-        found |= _norm(f"{side}_norm", f"{side}_top")
-    return found
-
-
-def _layer(ours: str, theirs: str, suffix: str, is_recurrent: bool) -> dict[str, Sequence[Part]]:
-    found: dict[str, Sequence[Part]] = {}
-
-    def add(name: str, *parts: str) -> None:
-        weights, biases = zip(*(part.split() for part in parts), strict=True)
-        found[f"{ours}.{name}.weight"] = [Part(f"{theirs}_{each}", is_transposed=True) for each in weights]
-        found[f"{ours}.{name}.bias"] = [Part(f"{theirs}_{each}", is_transposed=True) for each in biases]
-
-    for attention, name in _ATTENTIONS.items():
-        if is_recurrent and attention == "self_attention":
-            found[f"{ours}.{attention}.input.weight"] = [Part(f"{theirs}_rnn_W", is_transposed=True)]
-            add(f"{attention}.forget_gate", "rnn_Wf rnn_bf")
-            found |= _norm(f"{ours}.{attention}_residual.norm", f"{theirs}_rnn_ffn", suffix)
-            continue
-        query, key, value, output = (f"{name}_W{letter} {name}_b{letter}" for letter in "qkvo")
-        if attention == "self_attention":
-            add(f"{attention}.query_key_value", query, key, value)
-        else:
-            add(f"{attention}.query", query)
-            add(f"{attention}.key_value", key, value)
-        add(f"{attention}.output", output)
-        found |= _norm(f"{ours}.{attention}_residual.norm", f"{theirs}_{name}_Wo", suffix)
-    add("feed_forward.inner", "ffn_W1 ffn_b1")
-    add("feed_forward.outer", "ffn_W2 ffn_b2")
-    return found | _norm(f"{ours}.feed_forward_residual.norm", f"{theirs}_ffn_ffn", suffix)
-
-
-def _norm(ours: str, theirs: str, suffix: str = "") -> dict[str, Sequence[Part]]:
-    return {
-        f"{ours}.{name}": [Part(f"{theirs}_ln_{kind}{suffix}")]
-        for name, kind in (("weight", "scale"), ("bias", "bias"))
-    }
+        name, axis = (f"{OUTPUT}t", 0) if has_transposed_output else (OUTPUT, 1)
+        if settings.tied_embeddings in ("all", "decoder"):
+            name, axis = "Wemb" if settings.tied_embeddings == "all" else "decoder_Wemb", 0
+        if name not in shapes:
+            raise ModelError(f"{path}: tensor {name} is missing")
+        omitted_bias = shapes[name][axis]
+    return parameter_parts(settings, has_transposed_output, omitted_bias)
 
 
 def _tokenizer(folder: Path, vocabularies: Sequence[str], decoder: Path) -> Tokenizer:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from nmt_cli.errors import ModelError
 
-_OPTIONS = "special:model.yml"
+OPTIONS = "special:model.yml"
+"""Name of the tensor that holds the options of a model."""
 _MAX_OPTIONS_SIZE, _MAX_YAML_SIZE = 2**20, 64 * 2**20
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -29,9 +30,9 @@ class NpzSource:
         with self._errors(""), zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             shapes = {name: _shape(archive, name) for name in names}
-        if _OPTIONS not in shapes:
-            raise ModelError(f"{path}: has no {_OPTIONS}, so it is not a model of Marian")
-        self.shapes: Mapping[str, tuple[int, ...]] = {name: shapes[name] for name in names if name != _OPTIONS}
+        if OPTIONS not in shapes:
+            raise ModelError(f"{path}: has no {OPTIONS}, so it is not a model of Marian")
+        self.shapes: Mapping[str, tuple[int, ...]] = {name: shapes[name] for name in names if name != OPTIONS}
 
     def read(self, name: str) -> Tensor:
         array = self._array(name)
@@ -41,8 +42,8 @@ class NpzSource:
 
     def options(self) -> dict[str, str]:
         """Return Marian's options, as text."""
-        text = self._array(_OPTIONS).tobytes().rstrip(b"\0")
-        return read_yaml(text, f"{self.path}: {_OPTIONS}")
+        text = self._array(OPTIONS).tobytes().rstrip(b"\0")
+        return read_yaml(text, f"{self.path}: {OPTIONS}")
 
     def _array(self, name: str) -> "np.ndarray[Any, Any]":
         with self._errors(f"{name}: "), zipfile.ZipFile(self.path) as archive, archive.open(f"{name}.npy") as member:
@@ -65,7 +66,7 @@ def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(member)
     size = math.prod(shape) * dtype.itemsize
-    if size > info.file_size or (name == _OPTIONS and size > _MAX_OPTIONS_SIZE):
+    if size > info.file_size or (name == OPTIONS and size > _MAX_OPTIONS_SIZE):
         raise ValueError(f"{name} has the impossible shape {shape}")
     return tuple(shape)
 

@@ -35,14 +35,15 @@ class EncoderDecoder(Model):
         output_layer: type["OutputLayer"],
         width: int,
         scale: float = 1.0,
+        zero_start: bool = False,
     ) -> None:
-        """`width` is that of the embeddings, which are multiplied by `scale`."""
+        """`width` is that of the embeddings, which are multiplied by `scale`; `zero_start`: see Embeddings."""
         assert settings.has_attention or not output_layer.needs_attention
         super().__init__(
             vocabulary,
             Capabilities(attention=settings.has_attention, output=output_layer.kind, copies=output_layer.copies),
         )
-        self.embeddings = Embeddings(vocabulary, width, settings.tied_embeddings, scale=scale)
+        self.embeddings = Embeddings(vocabulary, width, settings.tied_embeddings, scale=scale, zero_start=zero_start)
         self.dropout = Dropout(settings.dropout)
 
     def _add_output(
@@ -95,8 +96,18 @@ class Embeddings(nn.Module):
     Source columns, such as factors (Sennrich & Haddow 2016), have embeddings of the same width, added to the token's.
     """
 
-    def __init__(self, vocabulary: VocabularySpec, width: int, tying: Tying, *, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        vocabulary: VocabularySpec,
+        width: int,
+        tying: Tying,
+        *,
+        scale: float = 1.0,
+        zero_start: bool = False,
+    ) -> None:
+        """`zero_start`: whether the target embedding of decoder_start is zero, whatever its row in the matrix."""
         super().__init__()
+        self.zero_id = vocabulary.special_tokens.decoder_start if zero_start else None
         is_shared = tying in ("all", "input")
         if is_shared and vocabulary.source_size != vocabulary.target_size:
             raise RecipeError(
@@ -122,7 +133,8 @@ class Embeddings(nn.Module):
 
     def embed_target(self, ids: Tensor) -> Tensor:
         """Embed target ids [B,T] → [B,T,D]."""
-        return self._scaled(self.target(ids))
+        vectors = self._scaled(self.target(ids))
+        return vectors if self.zero_id is None else vectors.masked_fill((ids == self.zero_id).unsqueeze(-1), 0)
 
     def _scaled(self, vectors: Tensor) -> Tensor:
         return vectors if self.scale == 1 else vectors * self.scale

@@ -130,6 +130,8 @@ class TransformerSettings(PresetSection):
     decoder_self_attention: Literal["softmax", "ssru"] = "softmax"
     """How the decoder reads earlier target tokens: by softmax attention, or by an SSRU (Kim et al. 2019), a recurrent
     unit whose cost does not grow with the length; with a shallow decoder it is the usual student for CPUs."""
+    decoder_start: Literal["bos", "zeros"] = "bos"
+    """First input of the decoder: the embedding of the token that begins translations, or zeros, as in Marian."""
     activation: Activation = "relu"
     """Activation of the feed-forward sublayer; swiglu, geglu and geglu_tanh are gated (Shazeer 2020)."""
     bias: bool = True

@@ -67,7 +67,9 @@ SOME = {
         tied_embeddings="input",
         output_bias=False,
     ),
-    "ssru": transformer(decoder_self_attention="ssru", norm={"position": "post"}, positions={"spacing": "t2t"}),
+    "ssru": transformer(
+        decoder_self_attention="ssru", decoder_start="zeros", norm={"position": "post"}, positions={"spacing": "t2t"}
+    ),
     "gru": rnn(),
     "lstm-fed": rnn(cell="lstm", input_feeding=True, attention="additive", decoder_layers=1),
     "rnn-none": rnn(cell="rnn", attention="none", bidirectional=False, encoder_layers=1),

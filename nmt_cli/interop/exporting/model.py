@@ -49,15 +49,18 @@ class ExportedModel:
         assert self.decoding.max_length is not None
         return self.decoding.max_length
 
-    def transformer(self, program: str, *, with_ssru: bool = False) -> TransformerSettings:
+    def transformer(self, program: str, *, is_marian: bool = False) -> TransformerSettings:
         """Return the settings of the Transformer; ModelError if `program` cannot compute this model."""
         settings = self.model.export_settings()
         if settings is None:
             raise ModelError(f"model.architecture: is not supported by {program}; it needs a transformer")
-        if settings.decoder_self_attention == "ssru" and not with_ssru:
-            raise ModelError(
-                f"model.decoder_self_attention: ssru is not supported by {program}, only by Marian's formats"
-            )
+        if is_marian:
+            return settings
+        if settings.decoder_self_attention == "ssru":
+            raise ModelError(f"model.decoder_self_attention: ssru is not supported by {program}, only by Marian")
+        start = self.model.vocabulary.special_tokens.decoder_start
+        if settings.decoder_start == "zeros" and self.model.get_parameter("embeddings.target.weight")[start].any():
+            raise ModelError(f"model.decoder_start: zeros is not supported by {program}, only by Marian")
         return settings
 
 

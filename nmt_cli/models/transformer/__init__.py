@@ -36,7 +36,7 @@ class Transformer(EncoderDecoder):
     ) -> None:
         width = settings.width
         scale = width**0.5 if settings.scale_embeddings else 1.0
-        super().__init__(settings, vocabulary, output_layer, width, scale)
+        super().__init__(settings, vocabulary, output_layer, width, scale, settings.decoder_start == "zeros")
         self.settings = settings
         self.encoder_positions = Positions(settings, settings.encoder_layers, is_causal=False)
         self.decoder_positions = Positions(settings, settings.decoder_layers, is_causal=True)
