@@ -49,7 +49,10 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
     read = load_tokenizer(folder, config.values)
     tensors, warnings = _tensors(folder, scratch)
     found = architecture(config, tensors)
-    decoding, ignored = decoding_settings(folder, config.values)
+    languages = list(read.tokenizer.source.tags) if config.values["model_type"] in _WITH_LANGUAGE_TOKENS else None
+    begins_with_start = not read.token_order["target_language_first"]
+    num_prompt_tokens = int(begins_with_start) + int(languages is not None or read.token_order["bos"])
+    decoding, ignored = decoding_settings(folder, config.values, num_prompt_tokens)
     if config.values["model_type"] not in _TRANSLATION:
         decoding["split_sentences_above"] = None
     return ForeignModel(
@@ -64,7 +67,7 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
         read.languages,
         decoding,
         [*warnings, *ignored],
-        list(read.tokenizer.source.tags) if config.values["model_type"] in _WITH_LANGUAGE_TOKENS else None,
+        languages,
         token_order=read.token_order,
     )
 

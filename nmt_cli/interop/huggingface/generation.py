@@ -34,19 +34,24 @@ _NEUTRAL: Mapping[str, Any] = {
 """Settings that change translations and are not imported, with the values that change nothing."""
 
 
-def decoding_settings(folder: Path, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the settings of `decoding`, and a warning for each generation setting that nmt does not follow."""
+def decoding_settings(
+    folder: Path, config: Mapping[str, Any], num_prompt_tokens: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings of `decoding`, and a warning for each generation setting that nmt does not follow.
+
+    Args:
+        num_prompt_tokens: Target tokens before each translation, which count towards lengths in transformers. Towards
+            the maximum, eos counts, too.
+    """
     path = folder / "generation_config.json"
     given = {**config, **(read_object(path) if path.is_file() else {})}
     pad, penalty = given.get("pad_token_id"), float(given.get("length_penalty") or 1.0)
     decoding: dict[str, Any] = {"strategy": "beam", "beam_size": 1}
     decoding |= {ours: given[theirs] for theirs, ours in _NAMES.items() if given.get(theirs)}
     decoding["length_penalty"] = penalty if "length_penalty" not in given else float(given["length_penalty"])
-    # Their lengths include the tokens that begin and end a translation.
-    if isinstance(given.get("max_length"), int) and given["max_length"] > 3:
-        decoding["max_length"] = given["max_length"] - 2
-    if isinstance(given.get("min_length"), int) and given["min_length"] > 3:
-        decoding["min_length"] = given["min_length"] - 2
+    for name, num_others in (("max_length", num_prompt_tokens + 1), ("min_length", num_prompt_tokens)):
+        if isinstance(given.get(name), int) and given[name] > num_others:
+            decoding[name] = given[name] - num_others
     ignored = [
         f"{path.name}: {name}: {given[name]} is not imported"
         for name, neutral in _NEUTRAL.items()

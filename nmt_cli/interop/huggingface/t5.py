@@ -28,7 +28,9 @@ def t5(config: Config, tensors: TensorSource, each_layer: bool = False) -> Archi
     head, shapes = "lm_head.weight", tensors.shapes
     # Newer versions of transformers write `tie_word_embeddings: true` for any model.
     is_tied = head not in shapes or torch.equal(tensors.read(head), tensors.read("shared.weight"))
-    is_scaled = config.get("scale_decoder_outputs", bool, config.get("tie_word_embeddings", bool, True))
+    # mT5 never scales its outputs.
+    default = config.values.get("model_type") != "mt5" and config.get("tie_word_embeddings", bool, True)
+    is_scaled = config.get("scale_decoder_outputs", bool, default)
     settings = TransformerSettings.model_validate(
         {
             "architecture": "transformer",

@@ -66,7 +66,9 @@ def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> ReadTokenizer:
     tokenizer = _LOADERS[family](folder, config, own)
     source, target = (own.get(f"{side}_lang") or own.get(f"{short}_lang") for side, short in _SIDES)
     names = {i: name for name, i in tokenizer.source.tags.items()}
-    target = target or names.get(config.get("decoder_start_token_id" if is_mbart_25 else "forced_bos_token_id") or -1)
+    path = folder / "generation_config.json"
+    given = {**config, **(read_object(path) if path.is_file() else {})}
+    target = target or names.get(given.get("decoder_start_token_id" if is_mbart_25 else "forced_bos_token_id") or -1)
     languages = (source if isinstance(source, str) else None, target if isinstance(target, str) else None)
     return ReadTokenizer(tokenizer, languages, order)
 
