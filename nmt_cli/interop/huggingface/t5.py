@@ -28,9 +28,6 @@ def t5(config: Config, tensors: TensorSource, each_layer: bool = False) -> Archi
     head, shapes = "lm_head.weight", tensors.shapes
     # Newer versions of transformers write `tie_word_embeddings: true` for any model.
     is_tied = head not in shapes or torch.equal(tensors.read(head), tensors.read("shared.weight"))
-    # mT5 never scales its outputs.
-    default = config.values.get("model_type") != "mt5" and config.get("tie_word_embeddings", bool, True)
-    is_scaled = config.get("scale_decoder_outputs", bool, default)
     settings = TransformerSettings.model_validate(
         {
             "architecture": "transformer",
@@ -75,7 +72,7 @@ def t5(config: Config, tensors: TensorSource, each_layer: bool = False) -> Archi
             Part(f"{side}.block.{layer}.layer.0.SelfAttention.relative_attention_bias.weight")
             for layer in range(count if each_layer else 1)
         ]
-        scale = width**-0.5 if side == "decoder" and is_scaled else 1.0
+        scale = width**-0.5 if side == "decoder" and _scales_outputs(config) else 1.0
         parameters[f"{side}_norm.weight"] = [Part(f"{side}.final_layer_norm.weight", scale)]
     redundant: dict[str, str | Tensor | None] = {
         f"{side}.embed_tokens.weight": "shared.weight" for side in ("encoder", "decoder")
@@ -84,6 +81,12 @@ def t5(config: Config, tensors: TensorSource, each_layer: bool = False) -> Archi
         redundant[head] = "shared.weight"
     redundant["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"] = None
     return Architecture(settings, parameters, redundant)
+
+
+def _scales_outputs(config: Config) -> bool:
+    """Return whether the decoder's outputs are scaled. Before `scale_decoder_outputs`, tying decided, except in mT5."""
+    default = config.values.get("model_type") != "mt5" and config.get("tie_word_embeddings", bool, True)
+    return config.get("scale_decoder_outputs", bool, default)
 
 
 def umt5(config: Config, tensors: TensorSource) -> Architecture:
