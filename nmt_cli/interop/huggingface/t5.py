@@ -85,7 +85,7 @@ def t5(config: Config, tensors: TensorSource, each_layer: bool = False) -> Archi
 
 def _scales_outputs(config: Config) -> bool:
     """Return whether the decoder's outputs are scaled. Before `scale_decoder_outputs`, tying decided, except in mT5."""
-    default = config.values.get("model_type") != "mt5" and config.get("tie_word_embeddings", bool, True)
+    default: bool = config.values.get("model_type") != "mt5" and config.get("tie_word_embeddings", bool, True)
     return config.get("scale_decoder_outputs", bool, default)
 
 
