@@ -57,9 +57,8 @@ def evaluate(
     if model is None and (hypothesis is None or not references or tests):
         raise RecipeError("give a MODEL, with or without --test NAME, or --hypothesis FILE and --reference FILE")
     if model is None and (robustness or adapter is not None):
-        raise RecipeError(
-            f"--{'robustness' if robustness else 'adapter'}: requires a MODEL, which translates the test sets"
-        )
+        option = "robustness" if robustness else "adapter"
+        raise RecipeError(f"--{option}: requires a MODEL, which translates the test sets")
     from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files, evaluate_model
     from nmt_cli.commands.evaluation_inputs import open_model
     from nmt_cli.commands.stdout import write_result
