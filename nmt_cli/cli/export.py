@@ -17,6 +17,7 @@ class ExportFormatName(StrEnum):
 
     ctranslate2 = "ctranslate2"
     marian = "marian"
+    bergamot = "bergamot"
 
 
 def export(

@@ -61,6 +61,7 @@ def export(
     options = TranslateOptions(source_language=languages[0], target_language=languages[1])
     exported = _exported(loaded, options)
     pairs = _read_pairs(held_out) if held_out else _validation_pairs(loaded)
+    exported = replace(exported, held_out=pairs)
     with files.new_folder(files.target_of(output)) as folder:
 
         def translate(lines: list[str]) -> list[str]:
@@ -93,8 +94,8 @@ def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
         config.language_tokens,
         suppressed_tokens(tokenizer, context.separators),
         config.source_eos,
-        licence if isinstance(licence, str) else None,
-        documents if documents.is_dir() else None,
+        licence=licence if isinstance(licence, str) else None,
+        documents=documents if documents.is_dir() else None,
     )
 
 

@@ -5,13 +5,14 @@ from importlib import metadata
 from pathlib import Path
 
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.exporting import ctranslate2, marian
+from nmt_cli.interop.exporting import bergamot, ctranslate2, marian
 from nmt_cli.interop.exporting.model import ExportedModel, ExportFormat
 from nmt_cli.interop.exporting.model_card import write_model_card
 from nmt_cli.interop.exporting.verification import Translate, verify
 
 FORMATS: dict[str, ExportFormat] = {
     "ctranslate2": ExportFormat("CTranslate2", "ctranslate2", ctranslate2.write, ctranslate2.CTranslate2Program),
+    "bergamot": ExportFormat("Bergamot", "fxtranslate", bergamot.write, bergamot.BergamotProgram),
     "marian": ExportFormat("Marian", "pymarian", marian.write, marian.MarianProgram),
 }
 """By value of `--to`."""

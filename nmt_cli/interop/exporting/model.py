@@ -38,6 +38,8 @@ class ExportedModel:
     """Target tokens that are never generated, special tokens included."""
     source_eos: bool = True
     """Whether sources end with eos."""
+    held_out: tuple[Sequence[str], Sequence[str]] | None = None
+    """Parallel lines, by which a format may measure what it quantises."""
     licence: str | None = None
     """Licence of an imported model, as its model card names it."""
     documents: Path | None = None
