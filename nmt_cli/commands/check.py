@@ -61,7 +61,8 @@ def check(recipe: Recipe, path: Path, reporter: Reporter = console, *, identify_
     for each in lengths[: len(texts.train)] if chosen.tokenizer is not None else ():
         findings += check_lengths(each.corpus.name, each.sides, each.longest, chosen.max_length)
     if chosen.tokenizer is not None:
-        findings += [finding for corpus in texts.held_out for finding in check_coverage(corpus, chosen.tokenizer)]
+        for corpus in texts.held_out:
+            findings += check_coverage(corpus, chosen.tokenizer, chosen.is_of_sample)
     if recipe.gives("tokenizer.vocabulary_size") and not chosen.findings:
         findings += check_vocabulary(recipe, size, chosen.vocabulary_size)
     has_final_size = pretrained is not None or recipe.tokenizer.algorithm == "byte"

@@ -91,6 +91,20 @@ def test_byte_fallback_tokens_are_reported(pairs: Make, sampled: Sampled) -> Non
     (found,) = check_coverage(sampled([("дом", target) for _, target in pairs(200, 2)]), tokenizer(pairs(300)))
     assert re.search(r"source \(en\).*bytes", found.message)
     assert "д" in found.message
+    assert "right language?" in found.advice
+
+
+def test_rare_characters_of_the_same_script_do_not_cast_doubt_on_the_language(pairs: Make, sampled: Sampled) -> None:
+    (found,) = check_coverage(sampled([("þþþ", target) for _, target in pairs(200, 2)]), tokenizer(pairs(300)))
+    assert "þ" in found.message
+    assert "right language?" not in found.advice
+
+
+def test_tokenizer_of_a_sample_may_lack_more_characters(pairs: Make, sampled: Sampled) -> None:
+    texts = [(source + " þþþþ" * (index % 5 == 0), target) for index, (source, target) in enumerate(pairs(600, 2))]
+    corpus, of_part = sampled(texts), tokenizer(pairs(300))
+    assert check_coverage(corpus, of_part)
+    assert not check_coverage(corpus, of_part, is_of_sample=True)
 
 
 def test_byte_tokenizer_has_no_findings(pairs: Make, sampled: Sampled) -> None:
