@@ -133,7 +133,7 @@ class Translator:
 
         Args:
             first_line: Line number of the first, for messages and random draws.
-            on_progress: Called for each batch with the number of its sentences.
+            on_progress: Called for each batch with the number of lines that it stands for.
         """
         if self._markup is None:
             return self._translate(requests, first_line, on_progress)
@@ -146,6 +146,7 @@ class Translator:
             split_line(line, tokens, self._encode, self._limits) for line, tokens in zip(lines, rows, strict=True)
         ]
         sentences = self._sentences(requests, segments, first_line)
+        on_progress = _in_lines(on_progress, len(lines), len(sentences))
         sources = [line[each.start : each.end] for line, parts in zip(lines, segments, strict=True) for each in parts]
         if self._hard_terms is not None and any(sentence.constraints.hard_terms for sentence in sentences):
             found = self._hard_terms.search(sentences, sources, self._search, on_progress)
@@ -267,6 +268,18 @@ def _check_attention(model: Model, options: TranslateOptions) -> None:
     names = ", ".join(name for name, is_given in asked.items() if is_given)
     if names and not model.capabilities.attention:
         raise ModelError(f"{names}: needs word alignments, but this model has no attention (model.attention: none)")
+
+
+def _in_lines(on_progress: OnProgress, num_lines: int, num_sentences: int) -> OnProgress:
+    """Return a function that takes numbers of finished sentences and reports the same fraction of the lines."""
+    done = 0
+
+    def advance(sentences: int) -> None:
+        nonlocal done
+        before, done = done * num_lines // num_sentences, done + sentences
+        on_progress(done * num_lines // num_sentences - before)
+
+    return advance
 
 
 def _annotate(

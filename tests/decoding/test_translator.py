@@ -97,12 +97,15 @@ def test_batches_have_at_most_batch_tokens(beam_size: int) -> None:
     assert 50 < translator.generator.model.largest_batch * beam_size <= 100
 
 
-def test_translator_reports_progress_per_batch() -> None:
+@pytest.mark.parametrize("above", [None, 1])
+def test_translator_reports_each_line_once(above: int | None) -> None:
+    """Whatever the number of its sentences."""
     progress: list[int] = []
+    lines = [*LINES, "A b. C d. E f."]
 
-    list(echo(batch_tokens=30).translate(requests(LINES), progress.append))
+    list(echo(batch_tokens=30, split_sentences_above=above).translate(requests(lines), progress.append))
 
-    assert sum(progress) == sum(bool(line) for line in LINES)
+    assert sum(progress) == len(lines)
     assert len(progress) > 5
 
 
