@@ -1,5 +1,8 @@
 """The recipe of a run with its adapted defaults, and the expected size and speed of its training."""
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 
 from nmt_cli.commands.loading import vocabulary_spec
@@ -23,7 +26,7 @@ def adapted_recipe(recipe: Recipe, prepared: Prepared, num_ranks: int = 1) -> Re
         recipe = keep_adapted(recipe, load_recipe(run.resolved))
     # The speed is measured only if a default depends on it, so that all others are equal on every machine.
     is_timed = recipe.training.limits.minutes is not None
-    speed = num_ranks * measure_speed(recipe, vocabulary_spec(prepared.tokenizer)) if is_timed else 1.0
+    speed = speed_on_device(vocabulary_spec(prepared.tokenizer), num_ranks) if is_timed else lambda recipe: 1.0
     return adapt_to_training(recipe, training_size(prepared), speed)
 
 
@@ -49,9 +52,21 @@ def count_parameters_of(model: Model) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def measure_speed(recipe: Recipe, vocabulary: VocabularySpec) -> float:
-    """Estimate the speed of training with large updates on this machine, in target tokens per second and device."""
+def speed_on_device(vocabulary: VocabularySpec, num_ranks: int = 1) -> Callable[[Recipe], float]:
+    """Return a function that estimates the speed of training with large updates on this machine.
+
+    It is in target tokens per second; the device is measured once for each precision.
+    """
     device = pick_device()
-    is_fast = recipe.training.precision == "bf16" and has_fast_bf16(device)
-    flops = max(matmul_speed(device, torch.bfloat16 if is_fast else torch.float32) for _ in range(3))  # others may run
-    return training_speed(count_parameters_of(model_without_weights(recipe, vocabulary)), flops, recipe.training)
+
+    @cache
+    def flops(dtype: torch.dtype) -> float:
+        return max(matmul_speed(device, dtype) for _ in range(3))  # others may run
+
+    def speed(recipe: Recipe) -> float:
+        is_fast = recipe.training.precision == "bf16" and has_fast_bf16(device)
+        parameters = count_parameters_of(model_without_weights(recipe, vocabulary))
+        found = flops(torch.bfloat16 if is_fast else torch.float32)
+        return num_ranks * training_speed(parameters, found, recipe.training)
+
+    return speed

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmt_cli import console
-from nmt_cli.commands.adapted_recipe import count_parameters_of, measure_speed, model_without_weights
+from nmt_cli.commands.adapted_recipe import count_parameters_of, model_without_weights, speed_on_device
 from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.commands.starting import with_start
@@ -135,8 +135,9 @@ def _plan(recipe: Recipe, chosen: CheckTokenizer, has_final_size: bool, size: Tr
     recipe = with_possible_tying(
         recipe, recipe.tokenizer.joint if recipe.tokenizer.path is None or tokenizer is None else tokenizer.joint
     )
-    speed = measure_speed(recipe, spec)
-    recipe = adapt_to_training(recipe, size, speed)
+    speed_of = speed_on_device(spec)
+    recipe = adapt_to_training(recipe, size, speed_of)
+    speed = speed_of(recipe)
     model, training = model_without_weights(recipe, spec), recipe.training
     batch_tokens = training.batch_tokens
     if batch_tokens == "auto":

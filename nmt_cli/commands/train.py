@@ -8,8 +8,8 @@ from nmt_cli import console, files
 from nmt_cli.commands.adapted_recipe import (
     adapted_recipe,
     count_parameters_of,
-    measure_speed,
     model_without_weights,
+    speed_on_device,
     training_size,
 )
 from nmt_cli.commands.launching import launch
@@ -119,7 +119,7 @@ def _describe(recipe: Recipe, prepared: Prepared, reporter: Reporter) -> None:
     """Report the size of the training without starting it."""
     training, size, vocabulary = recipe.training, training_size(prepared), vocabulary_spec(prepared.tokenizer)
     limits, schedule = training.limits, training.schedule
-    speed = 1.0 if limits.minutes is None else measure_speed(recipe, vocabulary)
+    speed = 1.0 if limits.minutes is None else speed_on_device(vocabulary)(recipe)
     updates = f"{expected_updates(training, size, speed):,.0f}"
     rows = {
         "parameters": f"{count_parameters_of(model_without_weights(recipe, vocabulary)):,}",

@@ -1,7 +1,7 @@
 """The section `model`: one class for each architecture."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ class PresetSection(Section):
     """A section whose `preset` provides the sizes that are not set."""
 
     preset: Preset = "base"
-    """Default sizes; each can be overridden."""
+    """Default sizes; each can be overridden. Without preset and sizes, it follows from the data and the limits."""
 
     sizes: ClassVar[dict[str, dict[str, int]]]
     output: ClassVar[str] = "softmax"
@@ -27,6 +27,16 @@ class PresetSection(Section):
         """Return the sizes of the preset."""
         preset = given.get("preset", cls.model_fields["preset"].default)
         return cls.sizes.get(preset, {}) if isinstance(preset, str) else {}
+
+    @property
+    def gives_sizes(self) -> bool:
+        """Whether the recipe gives the preset or a size."""
+        return any(map(self.gives, ("preset", *self.sizes["base"])))
+
+    def with_value(self, key: str, value: Any) -> Self:
+        """Return the section with another value; sizes that are not given follow from the preset."""
+        changed = super().with_value(key, value)
+        return type(self).model_validate(changed.model_dump(exclude_unset=True)) if key == "preset" else changed
 
 
 class NormSettings(Section):

@@ -32,7 +32,7 @@ def recipe(**sections: Any) -> Recipe:
     [{}, {"updates": 20}, {"updates": 3000}, {"epochs": 5}, {"minutes": 0.5}, {"minutes": 3}, {"minutes": 600}],
 )
 def test_training_leaves_the_warmup_and_reports_within_its_limits(size: TrainingSize, limits: dict[str, Any]) -> None:
-    training = adapt_to_training(recipe(training={"limits": limits}), size, 5000.0).training
+    training = adapt_to_training(recipe(training={"limits": limits}), size, lambda _: 5000.0).training
     updates = expected_updates(training, size, 5000.0)
     assert training.schedule.warmup <= max(1, updates / 8)
     assert training.logging.every <= max(1, updates / 8)
@@ -41,18 +41,51 @@ def test_training_leaves_the_warmup_and_reports_within_its_limits(size: Training
 
 
 def test_small_corpora_get_small_updates_and_much_dropout() -> None:
-    small, large = (adapt_to_training(recipe(), size, 1.0) for size in (CAPTIONS_6000, SIZES[-1]))
+    small, large = (adapt_to_training(recipe(), size, lambda _: 1.0) for size in (CAPTIONS_6000, SIZES[-1]))
     assert small.training.update_tokens < large.training.update_tokens == 4096
     assert small.model.dropout > large.model.dropout
     assert small.training.schedule.warmup < large.training.schedule.warmup == 1000
 
 
+@pytest.mark.parametrize(
+    ("size", "limits", "tokens_per_second", "preset"),
+    [
+        (CAPTIONS_300, {}, 1e5, "tiny"),
+        (CAPTIONS_6000, {}, 1e5, "small"),
+        (SENTENCES_160_000, {"minutes": 3}, 2e3, "tiny"),
+        (SENTENCES_160_000, {"minutes": 60}, 2e3, "small"),
+        (SENTENCES_160_000, {"updates": 100}, 1e5, "tiny"),
+        (SENTENCES_160_000, {"epochs": 1}, 1e5, "tiny"),
+        (SIZES[-1], {}, 1e5, "base"),
+        (SIZES[-1], {"minutes": 10}, 1e4, "small"),
+    ],
+)
+def test_preset_suits_the_text_and_the_limits(
+    size: TrainingSize, limits: dict[str, Any], tokens_per_second: float, preset: str
+) -> None:
+    """The speed is that of `small`; it falls with the number of parameters."""
+    slower = {"tiny": 0.25, "small": 1, "base": 8}
+
+    def speed(recipe: Recipe) -> float:
+        return tokens_per_second / slower[recipe.model.preset]
+
+    given = recipe(model={"architecture": "transformer"}, training={"limits": limits})
+    model = adapt_to_training(given, size, speed).model
+    assert model.preset == preset
+    assert model.width == {"tiny": 128, "small": 256, "base": 512}[preset]
+
+
+def test_given_size_keeps_the_base_preset() -> None:
+    given = recipe(model={"architecture": "transformer", "width": 512})
+    assert adapt_to_training(given, CAPTIONS_300, lambda _: 1.0).model.preset == "base"
+
+
 def test_short_training_on_much_text_makes_small_updates() -> None:
-    short = adapt_to_training(recipe(training={"limits": {"minutes": 3}}), SENTENCES_160_000, 2000.0).training
+    short = adapt_to_training(recipe(training={"limits": {"minutes": 3}}), SENTENCES_160_000, lambda _: 2000.0).training
     assert 1000 <= short.update_tokens < 2000
     assert (
         adapt_to_training(
-            recipe(training={"limits": {"minutes": 600}}), SENTENCES_160_000, 2000.0
+            recipe(training={"limits": {"minutes": 600}}), SENTENCES_160_000, lambda _: 2000.0
         ).training.update_tokens
         == 4096
     )
@@ -60,7 +93,7 @@ def test_short_training_on_much_text_makes_small_updates() -> None:
 
 def test_dropout_stays_low_if_the_text_is_read_only_a_few_times() -> None:
     short = recipe(training={"limits": {"epochs": 3}})
-    assert adapt_to_training(short, CAPTIONS_6000, 1.0).model.dropout == 0.1
+    assert adapt_to_training(short, CAPTIONS_6000, lambda _: 1.0).model.dropout == 0.1
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -71,16 +104,17 @@ def test_given_values_are_never_changed(size: TrainingSize) -> None:
         "validation": {"every": 13, "patience": None},
         "logging": {"every": 17},
     }
-    before = recipe(training=given, model={"architecture": "transformer", "dropout": 0.07, "tied_embeddings": "none"})
-    assert adapt_to_training(with_possible_tying(before, False), size, 100.0) == before
+    model = {"architecture": "transformer", "preset": "big", "dropout": 0.07, "tied_embeddings": "none"}
+    before = recipe(training=given, model=model)
+    assert adapt_to_training(with_possible_tying(before, False), size, lambda _: 100.0) == before
 
 
 def test_adapted_defaults_are_written_and_kept_when_limits_change(write: Write) -> None:
-    started = adapt_to_training(recipe(training={"limits": {"updates": 500}}), CAPTIONS_6000, 1.0)
+    started = adapt_to_training(recipe(training={"limits": {"updates": 500}}), CAPTIONS_6000, lambda _: 1.0)
     resolved = load_recipe(write(resolved_yaml(started)))
     assert resolved.training.schedule.warmup == started.training.schedule.warmup == 50
     longer = keep_adapted(recipe(training={"limits": {"updates": 5000}}), resolved)
-    again = adapt_to_training(longer, CAPTIONS_6000, 1.0)
+    again = adapt_to_training(longer, CAPTIONS_6000, lambda _: 1.0)
     assert again.training.schedule == started.training.schedule
     assert again.training.validation == started.training.validation
 
@@ -94,7 +128,7 @@ def test_adapted_defaults_are_written_and_kept_when_limits_change(write: Write) 
     ],
 )
 def test_learning_rate_is_reduced_before_training_stops(training: dict[str, Any]) -> None:
-    adapted = adapt_to_training(recipe(training=training), CAPTIONS_6000, 1.0).training
+    adapted = adapt_to_training(recipe(training=training), CAPTIONS_6000, lambda _: 1.0).training
     assert adapted.schedule.type == "plateau"
     assert adapted.schedule.patience < (adapted.validation.patience or 0)
 

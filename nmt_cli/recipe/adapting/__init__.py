@@ -13,6 +13,7 @@ from nmt_cli.recipe.schema import Recipe
 TEXT_KEYS = ("tokenizer.vocabulary_size", "data.max_length")
 """Keys whose defaults follow from the text."""
 TRAINING_KEYS = (
+    "model.preset",
     "model.tied_embeddings",
     "model.dropout",
     "training.update_tokens",

@@ -1,15 +1,17 @@
 """Update size, dropout, warm-up and intervals, which follow from the size of the data and the limits."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from nmt_cli.recipe.adapting import round_to_two_digits, with_defaults
-from nmt_cli.recipe.model import TransformerSettings
+from nmt_cli.recipe.model import Preset, TransformerSettings
 from nmt_cli.recipe.optimization import NoamSettings, PlateauSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Limits, Training
 
+_MIN_SIZES: dict[Preset, tuple[float, float]] = {"base": (20e6, 100e6), "small": (100e3, 2e6)}
+"""The target tokens that a model of a preset needs: in the corpus, and read in training. With fewer, it is smaller."""
 _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS = 500, 4096
 _UPDATES_PER_EPOCH = 100
 _MIN_UPDATES, _SHORT_UPDATE_TOKENS = 300, 1000
@@ -47,12 +49,16 @@ class TrainingSize:
     """Target tokens of all validation sets."""
 
 
-def adapt_to_training(recipe: Recipe, size: TrainingSize, tokens_per_second: float) -> Recipe:
+def adapt_to_training(recipe: Recipe, size: TrainingSize, speed: Callable[[Recipe], float]) -> Recipe:
     """Return the recipe with the defaults that suit the size of the data and the limits.
 
     Args:
-        tokens_per_second: Estimated speed of training with large updates, in target tokens; used with limits.minutes.
+        speed: Estimates the speed of training with large updates, in target tokens per second; used with
+            limits.minutes.
     """
+    if not recipe.model.gives_sizes:
+        recipe = _with_preset(recipe, size, speed)
+    tokens_per_second = speed(recipe)
     tokens = _default_update_tokens(recipe.training.limits, size, tokens_per_second)
     recipe = with_defaults(recipe, {"training.update_tokens": tokens})
     if isinstance(recipe.model, TransformerSettings):
@@ -82,6 +88,17 @@ def training_speed(parameters: int, flops: float, training: Training) -> float:
 def efficiency(update_tokens: int) -> float:
     """Return the fraction of the speed of large updates that is reached with updates of this size."""
     return update_tokens / (update_tokens + _OVERHEAD_TOKENS)
+
+
+def _with_preset(recipe: Recipe, size: TrainingSize, speed: Callable[[Recipe], float]) -> Recipe:
+    """Return the recipe with the largest preset that the data and the limits can train."""
+    limits = recipe.training.limits
+    for preset, (text, read) in _MIN_SIZES.items():
+        larger = recipe.with_value("model.preset", preset)
+        possible = min(_tokens_read(limits, size, speed(larger)), limits.updates * _MAX_UPDATE_TOKENS)
+        if size.target_tokens >= text and possible >= read:
+            return larger
+    return recipe.with_value("model.preset", "tiny")
 
 
 def _tokens_read(limits: Limits, size: TrainingSize, tokens_per_second: float) -> float:
