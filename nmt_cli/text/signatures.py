@@ -68,6 +68,7 @@ _MAX_RETURNS = 10
 _CONTROLS = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f]")
 _MIN_NARROW = 0.75
 """Fraction of bytes other than NUL in UTF-8; half of the bytes of Latin letters in UTF-16 are NUL."""
+_MIN_CHARACTERS = 16
 _MIN_ASSIGNED = 0.99
 """Fraction of assigned characters in text in UTF-16 without a byte order mark."""
 
@@ -151,9 +152,12 @@ def _is_narrow(head: bytes) -> bool:
 
 
 def _is_plausible(text: str) -> bool:
-    """Return whether a text is prose: it has lines or spaces, and nearly only assigned characters and no controls."""
+    """Return whether a text is prose: it has lines or spaces, and nearly only assigned characters and no controls.
+
+    Of a few characters nothing can be concluded.
+    """
     num_spaces = sum(map(text.count, " \n\u3000，、。"))
-    if not text or not num_spaces or num_spaces * 200 < len(text):
+    if len(text) < _MIN_CHARACTERS or not num_spaces or num_spaces * 200 < len(text):
         return False
     controls = sum(unicodedata.category(each) in ("Cc", "Cn", "Co", "Cs") and each not in "\t\r\n" for each in text)
     scripts = {unicodedata.name(each, "?").split(" ", 1)[0] for each in text if each.isalpha()}

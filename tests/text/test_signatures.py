@@ -175,6 +175,10 @@ def test_bytes_of_other_encodings_with_a_stray_nul_are_not_utf_16(encoding: str)
             assert not wide_encoding((content[:position] + b"\0\0\0" + content[position:])[:HEAD_BYTES])
 
 
+def test_short_lines_with_controls_are_not_utf_16() -> None:
+    assert not wide_encoding(b"t\ts\n\x1f\t\x00\n")
+
+
 def test_every_beginning_of_a_file_is_judged_without_an_error() -> None:
     for content, _ in FOREIGN.values():
         for end in range(300):

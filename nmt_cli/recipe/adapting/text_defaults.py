@@ -8,7 +8,7 @@ from nmt_cli.recipe.adapting import round_to_two_digits
 from nmt_cli.recipe.data import TokenizerSettings
 
 _MAX_SUBWORDS, _MAX_CHARACTERS = 32_000, 8_000
-_SUBWORDS, _EXPONENT = 0.25, 0.6
+_SUBWORDS, _EXPONENT = 0.45, 0.6
 """A text of n characters gets 0.25 · n^0.6 subwords, besides its alphabet: about as many as are learned well
 (Sennrich & Zhang 2019; Gowda & May 2020), 900 for 6,000 captions, 4,600 for 160,000 short sentences."""
 _WORDS_PER_SUBWORD = 4

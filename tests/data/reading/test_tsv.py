@@ -152,7 +152,7 @@ def test_invalid_utf8_below_a_header_is_reported_with_line_and_byte(tmp_path: Pa
 
 
 def test_tsv_roundtrip_for_any_chunk_size(tmp_path: Path) -> None:
-    cell = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\t\r"), max_size=9)
+    cell = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\t\r\0"), max_size=9)  # NUL: UTF-16
 
     @settings(max_examples=150)
     @given(st.lists(st.tuples(cell, cell), min_size=1), st.integers(1, 9))
