@@ -12,8 +12,8 @@ ACTIVATIONS = {"relu": "relu", "swish": "silu"}
 """Marian's gelu is an approximation that nmt does not have."""
 NORM_POSITIONS = {("", "dan", ""): "post", ("n", "da", "n"): "pre"}
 """By transformer-preprocess, -postprocess and -postprocess-top."""
-IMPOSSIBLE = -1e4
-"""Logit of pad, which Marian does not have: its probability is zero in any precision."""
+IMPOSSIBLE = -100.0
+"""Logit of pad, which Marian does not have: its probability is below 1e-30. Label smoothing would feel a lower one."""
 
 _ATTENTIONS = {"self_attention": "self", "cross_attention": "context"}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ import torch
 from shards import written
 
 from nmt_cli.data.arrays import RaggedArray
-from nmt_cli.data.batches import Batch, batch_by_size, collate, validation_batches
+from nmt_cli.data.batches import Batch, SequenceLayout, batch_by_size, collate, validation_batches
 from nmt_cli.data.token_corpus import TokenPairs, concatenate_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS
+from nmt_cli.training.objectives.input_noise import target_token_mask
 
 BUDGET = 120
 
@@ -140,3 +142,27 @@ def test_batch_of_inconsistent_sizes_is_an_assertion_error(pairs: TokenPairs) ->
     ):
         with pytest.raises(AssertionError):
             replace(batch, **change)
+
+
+@pytest.mark.parametrize("layout", [SequenceLayout(*each) for each in product([True, False], [True, False], [1, 2])])
+def test_layout_decides_about_eos_decoder_start_and_what_is_predicted(layout: SequenceLayout) -> None:
+    targets, special = [[7, 8, 5, 6], [7, 8, 9], [7, 8]], DEFAULT_SPECIAL_TOKENS
+    lengths, values = np.array([len(row) for row in targets]), np.concatenate([np.array(row) for row in targets])
+    sources = RaggedArray(np.array([0, 2, 4, 6]), np.array([5, 6] * 3))
+    pairs = TokenPairs(sources, RaggedArray(np.concatenate([[0], np.cumsum(lengths)]), values))
+
+    batch = collate(pairs, np.arange(3), special, layout)
+
+    assert batch.source.tolist() == [[5, 6, special.eos] if layout.source_eos else [5, 6]] * 3
+    inputs = [[special.decoder_start, *row] if layout.decoder_start else row for row in targets]
+    expected, width = list[tuple[int, int]](), max(map(len, inputs))
+    for row, (read, target) in enumerate(zip(inputs, targets, strict=True)):
+        assert batch.decoder_input[row].tolist() == read + [special.pad] * (width - len(read))
+        predicted = [*target, special.eos][layout.prompt_length :]
+        first = row * width + len(read) - len(predicted)
+        expected += [(first + index, label) for index, label in enumerate(predicted)]
+    assert list(zip(batch.label_positions.tolist(), batch.labels.tolist(), strict=True)) == expected
+    dropped = target_token_mask(batch)
+    assert dropped.sum() == sum(len(row) - layout.prompt_length for row in targets)
+    assert not any(batch.decoder_input[dropped] == special.decoder_start)
+    assert not any(batch.decoder_input[dropped] == 7)

@@ -288,3 +288,28 @@ def test_freeze_encoder_includes_all_norms_of_the_encoder() -> None:
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert not [name for name in trained if name.startswith("encoder")]
     assert {name.split(".")[0] for name in trained} > {"decoder", "decoder_norm", "embeddings"}
+
+
+@pytest.mark.parametrize("kind", ["sgd", "muon"])
+def test_learning_rate_factor_of_the_first_pattern_that_matches_applies(kind: str) -> None:
+    model_settings = TransformerSettings.model_validate({"architecture": "transformer", "preset": "tiny", "width": 16})
+    model = build(model_settings, VocabularySpec(9, 9))
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    factors = {"encoder.0.*": 0.5, "encoder.*": 0.25}
+    optimizers = build_optimizer(settings(type=kind, learning_rate=9.0), model, factors)
+    plain = build_optimizer(settings(type=kind, learning_rate=9.0), other := copy.deepcopy(model))
+    for each, steps in ((model, optimizers), (other, plain)):
+        for parameter in each.parameters():
+            parameter.grad = torch.ones_like(parameter) + parameter.detach()
+        steps.set_learning_rate(0.125)
+        steps.step()
+    for name, weight in model.named_parameters():
+        factor = 0.5 if name.startswith("encoder.0.") else 0.25 if name.startswith("encoder") else 1.0
+        change = other.get_parameter(name) - before[name]
+        assert torch.allclose(weight - before[name], factor * change, atol=1e-6), name
+
+
+def test_learning_rate_factor_of_no_parameter_is_refused() -> None:
+    model = nn.Linear(2, 2)
+    with pytest.raises(RecipeError, match=r"^training\.learning_rate_factors: .*weight"):
+        build_optimizer(settings(type="sgd"), model, {"nothing": 2.0})  # type: ignore[arg-type]
