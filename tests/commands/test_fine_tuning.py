@@ -18,6 +18,7 @@ from nmt_cli.commands.translators import create_translator
 from nmt_cli.data.batches import validation_batches
 from nmt_cli.data.prepared import open_prepared
 from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 from nmt_cli.recipe.loading import load_recipe
@@ -25,6 +26,7 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.checkpoints import read_tensors
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import read_journal, read_summary
+from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
 
 RECIPE = """\
 run: run
@@ -219,3 +221,42 @@ def test_folder_of_another_toolkit_is_refused_with_the_command_that_converts_it(
     (tmp_path / content).write_text('{"model_type": "marian"}')
     with pytest.raises(ModelError, match=r"nmt import .*docs/fine-tuning\.md"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"source_language_last": True},
+        {"source_language_last": True, "target_language_first": True},
+        {"language_tokens": None, "bos": True},
+        {"language_tokens": None, "source_eos": False},
+    ],
+)
+def test_training_reads_pairs_as_search_does(recipe: Path, changes: dict[str, object]) -> None:
+    """The loss before training is that of the log-probabilities of `nmt score`."""
+    write_nllb(Path("nllb"))
+    import_model(Path("nllb"), Path("imported"))
+    config = Path("imported/config.json")
+    files.write_json(config, files.read_json(config) | {"target_language": "deu_Latn"} | changes)
+    files.write_manifest(Path("imported"), {"format": 1})
+    write_data(LINES)
+    languages = ["data.source_language=eng_Latn", "data.target_language=deu_Latn"]
+    settings = prepared(recipe, "training.start_from=imported", *languages)
+    data, model = open_prepared(settings), initial_model(settings, load_model(Path("imported")).tokenizer)
+    objective, losses = CrossEntropyObjective(model, 0.0).eval(), list[float]()
+    for batch in validation_batches(data.valid["new"].read_all(), 60, data.tokenizer.special_tokens, data.layout):
+        with torch.no_grad():
+            losses.append(float(objective(batch)[0]))
+
+    translator = create_translator(load_model(Path("imported")))
+    sources, targets = data.valid["new"].read_text()
+    rows = data.tokenizer.encode_target(targets)
+    tags, prompt = translator.tags, translator.tags.prompt()
+    sentences = [
+        SentenceInput(1, row, tags=tags.ids(), suffix=tags.suffix, prompt=prompt)
+        for row in data.tokenizer.encode_source(sources)
+    ]
+    scores = translator.generator.score(sentences, rows, 1000)
+    expected = -sum(sum(each.token_log_probs) for each in scores)
+    assert sum(losses) == pytest.approx(expected, rel=1e-5)
