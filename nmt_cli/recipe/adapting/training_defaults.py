@@ -23,8 +23,8 @@ _NOAM_WARMUP = 4
 _VALIDATIONS, _VALIDATION_EPOCHS = 10, 2
 _MIN_INTERVAL, _MAX_INTERVAL = 100, 1000
 _VALIDATION_COST = 10.0
-"""Time to translate and score a token of a validation set, relative to the time to train on a token: on a CPU, 2 to 4 for
-`small`, but 12 for `tiny`, whose steps are too small to use the processor well."""
+"""Time to translate and score a token of a validation set, relative to the time to train on a token: on a CPU, 2 to 4
+for `small`, but 12 for `tiny`, whose steps are too small to use the processor well."""
 _VALIDATION_FRACTION = 0.2
 """Fraction of the time that validation may take."""
 _LITTLE_TEXT, _MUCH_TEXT = 500_000, 2_000_000
