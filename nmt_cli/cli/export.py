@@ -18,6 +18,7 @@ class ExportFormatName(StrEnum):
     ctranslate2 = "ctranslate2"
     marian = "marian"
     bergamot = "bergamot"
+    huggingface = "huggingface"
 
 
 def export(

@@ -16,7 +16,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.model import TransformerSettings
 
-_TOLERANCE = 1e-4
+TOLERANCE = 1e-4
 """Of tensors that are stored although they follow from others."""
 
 
@@ -170,7 +170,7 @@ def _check_redundant(foreign: ForeignModel, name: str, expected: str | Tensor) -
     source = foreign.tensors
     stored = source.read(name)
     wanted = source.read(expected) if isinstance(expected, str) else expected[: len(stored)]
-    if stored.shape != wanted.shape or not torch.allclose(stored, wanted, atol=_TOLERANCE, rtol=0):
+    if stored.shape != wanted.shape or not torch.allclose(stored, wanted, atol=TOLERANCE, rtol=0):
         what = expected if isinstance(expected, str) else "the positions of its architecture"
         raise ModelError(f"{source.path}: {foreign.format}: tensor {name} differs from {what}, which it must equal")
 

@@ -29,10 +29,10 @@ TINY = Path(__file__).parents[3] / "shared" / "artefacts" / "hf_tiny"
 has_tiny = pytest.mark.skipif(not TINY.is_dir(), reason=f"{TINY}, models with the outputs of transformers, is missing")
 
 
-def read_tiny(folder: Path) -> Model:
+def read_tiny(folder: Path, size: int = 60) -> Model:
     tensors = SafetensorsSource([folder / "model.safetensors"])
     found = architecture(Config(folder / "config.json"), tensors)
-    model = build(found.settings, VocabularySpec(60, 60)).eval()
+    model = build(found.settings, VocabularySpec(size, size)).eval()
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
     foreign = ForeignModel("", found.settings, found.parameters, tensors, None, 1, found.redundant)  # type: ignore[arg-type]
     check_tensors(foreign, shapes)

@@ -48,15 +48,22 @@ class SentencePieceModel:
     algorithm: str = "unigram"
     normalization: str = ""
     """Field `normalization_rule_name`."""
-    has_charsmap: bool = False
-    """Whether the model's normalisation maps characters to others."""
+    charsmap: bytes = field(default=b"", repr=False)
+    """Compiled rules by which the model's normalisation replaces characters."""
     add_dummy_prefix: bool = True
     """Whether the first word of a line is marked with ▁, too."""
+    remove_extra_whitespaces: bool = True
+    """Whether spaces at the ends, and all but one of consecutive ones, are removed."""
     escape_whitespaces: bool = True
     treat_whitespace_as_suffix: bool = False
     """Whether ▁ ends a word instead of beginning one."""
     rest: bytes = field(default=b"", repr=False)
     """The serialised model without its pieces."""
+
+    @property
+    def has_charsmap(self) -> bool:
+        """Whether the model's normalisation replaces characters."""
+        return bool(self.charsmap)
 
 
 def read_model(content: bytes) -> SentencePieceModel:
@@ -76,8 +83,9 @@ def read_model(content: bytes) -> SentencePieceModel:
             pieces,
             _ALGORITHMS[int(trainer.get(3, 1))],
             bytes(normalizer.get(1, b"")).decode(),
-            bool(normalizer.get(2, b"")),
+            bytes(normalizer.get(2, b"")),
             bool(normalizer.get(3, 1)),
+            bool(normalizer.get(4, 1)),
             bool(normalizer.get(5, 1)),
             bool(trainer.get(24, 0)),
             b"".join(rest),

@@ -5,7 +5,7 @@ from importlib import metadata
 from pathlib import Path
 
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.exporting import bergamot, ctranslate2, marian
+from nmt_cli.interop.exporting import bergamot, ctranslate2, huggingface, marian
 from nmt_cli.interop.exporting.model import ExportedModel, ExportFormat
 from nmt_cli.interop.exporting.model_card import write_model_card
 from nmt_cli.interop.exporting.verification import Translate, verify
@@ -14,6 +14,9 @@ FORMATS: dict[str, ExportFormat] = {
     "ctranslate2": ExportFormat("CTranslate2", "ctranslate2", ctranslate2.write, ctranslate2.CTranslate2Program),
     "bergamot": ExportFormat("Bergamot", "fxtranslate", bergamot.write, bergamot.BergamotProgram),
     "marian": ExportFormat("Marian", "pymarian", marian.write, marian.MarianProgram),
+    "huggingface": ExportFormat(
+        "Hugging Face transformers", "transformers", huggingface.write, huggingface.HuggingFaceProgram
+    ),
 }
 """By value of `--to`."""
 

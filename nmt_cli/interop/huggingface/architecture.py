@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -17,8 +17,9 @@ _T = TypeVar("_T")
 class Config:
     """A config.json, whose keys are read by type."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.values = path, read_object(path)
+    def __init__(self, path: Path, values: Mapping[str, Any] | None = None) -> None:
+        """Use the values of the file at `path`, or these."""
+        self.path, self.values = path, read_object(path) if values is None else values
 
     def get(self, key: str, kind: type[_T], default: _T | None = None) -> _T:
         """Return a value; ModelError if it is missing without a default, or of another type."""

@@ -1,11 +1,12 @@
 """BART, mBART, M2M-100, NLLB, Pegasus and Marian, which differ in a few settings."""
 
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nmt_cli.interop.foreign import Part, TensorSource
+from nmt_cli.interop.foreign import TOLERANCE, Part, TensorSource
 from nmt_cli.interop.huggingface.architecture import Architecture, Config, layer_parts
 from nmt_cli.models.positions import sinusoidal_encoding
 from nmt_cli.recipe.model import SinusoidalPositions, TransformerSettings
@@ -65,8 +66,10 @@ def _architecture(config: Config, tensors: TensorSource, **own: Any) -> Architec
         table = f"model.{side}.embed_positions.weight"
         if isinstance(settings.positions, SinusoidalPositions):
             if table in shapes:
-                length = torch.arange(shapes[table][0]) - settings.positions.offset
-                redundant[table] = sinusoidal_encoding(length, settings.width, settings.positions)
+                # The table of M2M-100 begins before the first position.
+                first = -settings.positions.offset if config.values["model_type"] == "m2m_100" else 0
+                rows = torch.arange(first, first + shapes[table][0])
+                redundant[table] = sinusoidal_encoding(rows, settings.width, settings.positions)
         else:
             parameters[f"{side}_positions.vectors.weight"] = [Part(table, rows=(2, None))]
     return Architecture(settings, parameters, {name: value for name, value in redundant.items() if name != value})
@@ -98,13 +101,13 @@ def _settings(config: Config, tensors: TensorSource, **own: Any) -> TransformerS
 
 
 def marian(config: Config, tensors: TensorSource) -> Architecture:
-    """Marian, as transformers computes it: with the spacing of sinusoids in the paper, not with Marian's own."""
-    return _architecture(config, tensors, norm={"position": "post"}, positions={"type": "sinusoidal"})
+    """Marian, as transformers computes it: without a table, with the sinusoids of the paper, not with Marian's own."""
+    return _architecture(config, tensors, norm={"position": "post"}, positions=_stored_positions(config, tensors))
 
 
 def pegasus(config: Config, tensors: TensorSource) -> Architecture:
     """Pegasus (Zhang et al. 2020)."""
-    return _architecture(config, tensors, norm={"position": "pre"}, positions={"type": "sinusoidal"})
+    return _architecture(config, tensors, norm={"position": "pre"}, positions=_stored_positions(config, tensors))
 
 
 def m2m_100(config: Config, tensors: TensorSource) -> Architecture:
@@ -127,3 +130,16 @@ def mbart(config: Config, tensors: TensorSource) -> Architecture:
 
 def _learned_positions(config: Config) -> dict[str, Any]:
     return {"type": "learned", "length": config.get("max_position_embeddings", int)}
+
+
+def _stored_positions(config: Config, tensors: TensorSource) -> SinusoidalPositions:
+    """Return the sinusoidal positions whose table is stored, or those of the paper."""
+    table = "model.encoder.embed_positions.weight"
+    if table in tensors.shapes:
+        stored = tensors.read(table)
+        for spacing, offset in product(("paper", "t2t"), range(3)):
+            positions = SinusoidalPositions.model_validate({"spacing": spacing, "offset": offset})
+            encoding = sinusoidal_encoding(torch.arange(len(stored)), config.get("d_model", int), positions)
+            if encoding.shape == stored.shape and torch.allclose(encoding, stored, atol=TOLERANCE, rtol=0):
+                return positions
+    return SinusoidalPositions()

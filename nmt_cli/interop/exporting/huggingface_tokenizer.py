@@ -1,0 +1,209 @@
+"""Export of a tokenizer to the format of the library tokenizers, tokenizer.json, with our ids.
+
+Text never becomes a special token in nmt. So the names of entries that no text becomes end with a line break where
+they could otherwise be found in text; no normalised text contains one.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nmt_cli import files
+from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind
+from nmt_cli.data.tokenizing.sentencepiece_model import SentencePieceModel, read_model
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
+from nmt_cli.errors import ModelError
+from nmt_cli.interop.exporting.model import ExportedModel
+from nmt_cli.interop.exporting.replacements import LINE_BREAKS, REPLACEMENTS
+
+TARGET_TOKENIZER = "target_tokenizer"
+"""Folder of the tokenizer of the target side, if the vocabularies differ."""
+_HIDDEN = "\n"
+_ALGORITHMS = ("unigram", "character", "byte", "bpe")
+
+
+def write_tokenizers(exported: ExportedModel, folder: Path, max_length: int | None) -> Mapping[str, Any]:
+    """Write tokenizer.json and tokenizer_config.json, for the target in a folder of its own if ids differ.
+
+    Args:
+        max_length: Of a source, in tokens.
+
+    Raises:
+        ModelError: The format cannot hold the tokenizer.
+    """
+    tokenizer = exported.tokenizer
+    prefix = [tokenizer.source.entries[token] for token in exported.source_prefix]
+    _write(exported, tokenizer.source, folder, max_length, exported.source_prefix)
+    if not tokenizer.has_shared_ids:
+        (folder / TARGET_TOKENIZER).mkdir()
+        _write(exported, tokenizer.target, folder / TARGET_TOKENIZER, max_length, ())
+    return {"target_tokenizer": None if tokenizer.has_shared_ids else TARGET_TOKENIZER, "prefix": prefix}
+
+
+def _write(
+    exported: ExportedModel, side: Vocabulary, folder: Path, max_length: int | None, prefix: tuple[int, ...]
+) -> None:
+    special, segmenter = side.special_tokens, side.segmenter
+    content = segmenter.sentencepiece_model
+    if content is None or segmenter.name not in _ALGORITHMS:
+        raise ModelError(
+            f"tokenizer.algorithm: {segmenter.name} cannot be exported to tokenizer.json; supported are"
+            f" {', '.join(_ALGORITHMS)}"
+        )
+    model = read_model(content)
+    if not model.escape_whitespaces or model.treat_whitespace_as_suffix:
+        raise ModelError("the tokenizer cannot be exported: its SentencePiece model does not mark beginnings of words")
+    names = _names(side, segmenter.name)
+    added = {i: names[i] for i in sorted({*special.ids, *side.tags.values()})}
+    json = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [_added_token(i, name) for i, name in added.items()],
+        "normalizer": {"type": "Sequence", "normalizers": _normalizers(exported.tokenizer.normalization, model)},
+        "pre_tokenizer": _pre_tokenizer(side, segmenter.name),
+        "post_processor": _post_processor(names, prefix, special.eos if exported.source_eos else None),
+        "decoder": {
+            "type": "Sequence",
+            "decoders": [
+                _replacement(_HIDDEN, ""),
+                _replacement(WORD_START, " "),
+                {"type": "ByteFallback"},
+                {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": int(model.add_dummy_prefix), "stop": 0},
+                _sub(LINE_BREAKS, " "),
+            ],
+        },
+        "model": _bpe(side, names) if segmenter.name == "bpe" else _unigram(side, names),
+    }
+    files.write_json(folder / "tokenizer.json", json)
+    settings: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "pad_token": names[special.pad],
+        "unk_token": names[special.unk],
+        "bos_token": names[special.bos],
+        "eos_token": names[special.eos],
+        "split_special_tokens": True,
+        "clean_up_tokenization_spaces": False,
+        "padding_side": "right",
+        "model_input_names": ["input_ids", "attention_mask"],
+    }
+    if max_length is not None:
+        settings["model_max_length"] = max_length
+    files.write_json(folder / "tokenizer_config.json", settings)
+
+
+def _names(side: Vocabulary, algorithm: str) -> list[str]:
+    """Return a name for each entry, by id; those of entries that no text becomes cannot occur in text."""
+    pieces = {i: text for text, i in side.ids_by_text(*PieceKind).items() if i not in side.tags.values()}
+    names = [pieces.get(i, entry) for i, entry in enumerate(side.entries)]
+    hidden = side.special_tokens.ids | set(side.tags.values()) | side.without_piece
+    hidden |= set(side.ids_by_text(PieceKind.UNUSED).values())
+    text = {name for i, name in enumerate(names) if i not in hidden}
+    # BPE only finds what its merges make.
+    return [
+        name + _HIDDEN if i in hidden and (algorithm != "bpe" or name in text) else name for i, name in enumerate(names)
+    ]
+
+
+def _unigram(side: Vocabulary, names: list[str]) -> dict[str, Any]:
+    """Also of characters: each piece is one."""
+    pieces = dict(zip(side.piece_ids.tolist(), side.segmenter.pieces, strict=True))
+    kept = [piece for i, piece in pieces.items() if piece.kind == PieceKind.NORMAL and i != side.special_tokens.unk]
+    _require_ids(side)
+    least = min(piece.score for piece in kept)
+    scores = [least] * len(names)
+    for i, piece in pieces.items():
+        if piece.kind in (PieceKind.NORMAL, PieceKind.USER_DEFINED) and i != side.special_tokens.unk:
+            scores[i] = piece.score
+    return {
+        "type": "Unigram",
+        "unk_id": side.special_tokens.unk,
+        "vocab": [[name, score] for name, score in zip(names, scores, strict=True)],
+        "byte_fallback": bool(side.byte_values()),
+    }
+
+
+def _require_ids(side: Vocabulary) -> None:
+    """Raise ModelError for pieces that are not entries of the vocabulary."""
+    kinds = PieceKind.NORMAL, PieceKind.USER_DEFINED
+    for piece, i in zip(side.segmenter.pieces, side.piece_ids.tolist(), strict=True):
+        if i == side.special_tokens.unk and piece.kind in kinds:
+            raise ModelError(f"the tokenizer cannot be exported: its piece {piece.text!r} is not in the vocabulary")
+
+
+def _bpe(side: Vocabulary, names: list[str]) -> dict[str, Any]:
+    """Merges are the pairs of pieces that make a piece, best first."""
+    _require_ids(side)
+    if symbols := side.ids_by_text(PieceKind.USER_DEFINED):
+        raise ModelError(f"tokenizer.symbols: {' '.join(symbols)}: cannot be exported with algorithm bpe")
+    pieces = [piece for piece in side.segmenter.pieces if piece.kind == PieceKind.NORMAL]
+    known = {piece.text for piece in pieces}
+
+    def pairs(piece: Piece) -> list[list[str]]:
+        splits = [[piece.text[:at], piece.text[at:]] for at in range(1, len(piece.text))]
+        return [split for split in splits if known.issuperset(split)]
+
+    ranked = sorted((piece for piece in pieces if len(piece.text) > 1), key=lambda piece: -piece.score)
+    return {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": names[side.special_tokens.unk],
+        "fuse_unk": True,
+        "byte_fallback": bool(side.byte_values()),
+        "ignore_merges": False,
+        "vocab": {name: i for i, name in enumerate(names)},
+        "merges": [pair for piece in ranked for pair in pairs(piece)],
+    }
+
+
+def _pre_tokenizer(side: Vocabulary, algorithm: str) -> dict[str, Any] | None:
+    """Keep the user's symbols whole, and keep text that looks like a byte token from becoming one."""
+    symbols = sorted(side.ids_by_text(PieceKind.USER_DEFINED), key=len, reverse=True)
+    patterns = ["|".join(map(re.escape, symbols))] if symbols else []
+    if side.byte_values() and algorithm != "bpe":
+        patterns.append("(?<=<)(?=0x[0-9A-F]{2}>)")
+    splits = [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+        for pattern in patterns
+    ]
+    return {"type": "Sequence", "pretokenizers": splits} if splits else None
+
+
+def _normalizers(normalization: str, model: SentencePieceModel) -> list[dict[str, Any]]:
+    """Return the normalisation of nmt, then that of the SentencePiece model."""
+    found = [
+        {"type": form} if pattern is None else _sub(pattern, form) for pattern, form in REPLACEMENTS[normalization]
+    ]
+    if model.charsmap:
+        encoded = base64.b64encode(model.charsmap).decode()
+        found.append({"type": "Precompiled", "precompiled_charsmap": encoded})
+    if model.remove_extra_whitespaces:
+        found += [_sub(r"\A +| +\z", ""), _sub(" {2,}", " ")]
+    found.append(_replacement(" ", WORD_START))
+    return found + ([{"type": "Prepend", "prepend": WORD_START}] if model.add_dummy_prefix else [])
+
+
+def _sub(pattern: str, content: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
+
+
+def _replacement(text: str, content: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {"String": text}, "content": content}
+
+
+def _post_processor(names: list[str], prefix: tuple[int, ...], eos: int | None) -> dict[str, Any]:
+    after = [] if eos is None else [eos]
+    single: list[dict[str, Any]] = [{"SpecialToken": {"id": names[i], "type_id": 0}} for i in prefix]
+    single.append({"Sequence": {"id": "A", "type_id": 0}})
+    single += [{"SpecialToken": {"id": names[i], "type_id": 0}} for i in after]
+    tokens = {names[i]: {"id": names[i], "ids": [i], "tokens": [names[i]]} for i in (*prefix, *after)}
+    pair = [*single, {"Sequence": {"id": "B", "type_id": 1}}]
+    return {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens}
+
+
+def _added_token(i: int, name: str) -> dict[str, Any]:
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return {"id": i, "content": name, **flags, "special": True}

@@ -1,0 +1,212 @@
+"""Models exported to Hugging Face transformers compute and translate the same there, or are refused."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from exported_models import exported, translations
+from test_ctranslate2 import LINES, ODD_LINES, decided, scored, transformer
+from test_huggingface import TINY, has_tiny, read_tiny
+from torch.testing import assert_close
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.segmenters import CharacterSegmenter
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
+from nmt_cli.errors import ModelError
+from nmt_cli.interop.exporting.huggingface import HuggingFaceProgram, write
+from nmt_cli.interop.exporting.model import ExportedModel
+from nmt_cli.interop.exporting.model_card import write_model_card
+from nmt_cli.interop.exporting.verification import run_example
+from nmt_cli.models import build
+from nmt_cli.models.contract import VocabularySpec
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.model import RnnSettings
+from nmt_cli.text.normalization import NORMALIZATIONS
+from nmt_cli.text.special_tokens import SpecialTokens
+
+BART: Mapping[str, Any] = {
+    "norm": {"position": "post", "embeddings": True},
+    "positions": {"type": "learned", "length": 40},
+}
+T5: Mapping[str, Any] = {
+    "norm": {"type": "rms"},
+    "positions": {"type": "relative", "buckets": 8, "max_distance": 12},
+    "bias": False,
+    "scale_embeddings": False,
+}
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "default": ("pegasus", {}),
+    "pre-input": ("pegasus", {"tied_embeddings": "input", "activation": "gelu"}),
+    "pre-decoder": ("pegasus", {"tied_embeddings": "decoder", "positions": {"spacing": "t2t"}}),
+    "pre-none": ("pegasus", {"tied_embeddings": "none", "scale_embeddings": False}),
+    "post": ("marian", {"norm": {"position": "post"}, "activation": "silu", "output_bias": True}),
+    "post-t2t": ("marian", {"norm": {"position": "post"}, "positions": {"spacing": "t2t", "offset": 1}}),
+    "post-decoder": ("marian", {"norm": {"position": "post"}, "tied_embeddings": "decoder"}),
+    "post-none": ("marian", {"norm": {"position": "post"}, "tied_embeddings": "none"}),
+    "bart": ("bart", {**BART, "activation": "gelu_tanh"}),
+    "bart-none": ("bart", {**BART, "tied_embeddings": "none"}),
+    "mbart": ("mbart", {**BART, "norm": {"position": "pre", "embeddings": True}, "output_bias": True}),
+    "t5": ("t5", {**T5, "head_width": 12}),
+    "t5v11": ("t5", {**T5, "activation": "geglu_tanh", "tied_embeddings": "input", "output_bias": False}),
+    "umt5": ("umt5", {**T5, "positions": {**T5["positions"], "each_layer": True}}),
+}
+
+TEXT = [*LINES[:20], "Größe é 10² (x) 'y' < 0x0A>", "日本語 ab"] * 4
+MORE_ODD_LINES = ("<unk> </s> <pad> <0x0A> <2de>", "👩\u200d👧 ba", "ba\tdan\r\n gil", "„a“ – ‘b’ ( d ) 5 % ``", "„ “")
+ALGORITHMS: list[dict[str, Any]] = [
+    {"vocabulary_size": 360},
+    {"vocabulary_size": 90, "byte_fallback": False},
+    {"vocabulary_size": 360, "algorithm": "bpe"},
+    {"vocabulary_size": 90, "algorithm": "bpe", "byte_fallback": False},
+    {"algorithm": "character", "vocabulary_size": 400},
+    {"algorithm": "byte"},
+    {"vocabulary_size": 370, "symbols": ["<x>", "<xy>"]},
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.train(TokenizerSettings(vocabulary_size=80, byte_fallback=False), LINES, LINES, seed=1)
+
+
+def program(each: ExportedModel, folder: Path) -> HuggingFaceProgram:
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    return HuggingFaceProgram(each, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "changes"), FAMILIES.values(), ids=FAMILIES.keys())
+def test_export_scores_like_the_model(
+    family: str, changes: dict[str, Any], tokenizer: Tokenizer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    each = exported(decided(transformer(**changes), tokenizer), tokenizer)
+
+    write(each, tmp_path)
+
+    assert json.loads((tmp_path / "config.json").read_bytes())["model_type"] == family
+    there = program(each, tmp_path)
+    assert "MISSING" not in capfd.readouterr().err
+    assert there.encode_source(LINES) == tokenizer.encode_source(LINES)
+    sources = tokenizer.encode_source(LINES[:4])
+    targets = sources[::-1]
+    expected = scored(each.model, sources, [tuple(row) for row in targets])
+    for found, row in zip(there.score(sources, targets), expected, strict=True):
+        assert found == pytest.approx(row, abs=5e-6 if "t5" in family else 1e-6)
+
+
+@pytest.mark.parametrize(("family", "changes"), FAMILIES.values(), ids=FAMILIES.keys())
+def test_exported_model_is_imported_with_equal_bits(
+    family: str, changes: dict[str, Any], tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    model = decided(transformer(**changes), tokenizer)
+    write(exported(model, tokenizer), tmp_path)
+
+    found, expected = dict(read_tiny(tmp_path, 80).named_parameters()), dict(model.named_parameters())
+
+    if "t5" in family:  # its matrices are scaled
+        assert_close(found, expected, rtol=1e-6, atol=0)
+        return
+    if changes.get("tied_embeddings") == "decoder" and family != "marian":
+        assert torch.equal(found.pop("output.projection.weight"), expected["embeddings.target.weight"])
+        found.pop("output.projection.bias", None)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+@has_tiny
+@pytest.mark.parametrize("family", ["bart", "m2m100", "marian", "mbart", "pegasus", "t5", "t5v11"])
+def test_imported_model_is_exported_and_imported_again_with_equal_bits(family: str, tmp_path: Path) -> None:
+    model = read_tiny(TINY / family)
+    special = SpecialTokens(pad=1, unk=3, bos=0, eos=2, decoder_start=2)
+    entries = ["<s>", "<pad>", "</s>", "<unk>", *"▁abcd", *(f"<row_{i}>" for i in range(9, 60))]
+    vocabulary = Vocabulary(characters(), entries, special)
+    each = exported(model, Tokenizer("none", vocabulary, vocabulary))
+
+    write(each, tmp_path)
+
+    expected_family = {"m2m100": "m2m_100", "t5v11": "t5"}.get(family, family)
+    assert json.loads((tmp_path / "config.json").read_bytes())["model_type"] == expected_family
+    found, expected = dict(read_tiny(tmp_path, 60).named_parameters()), dict(model.named_parameters())
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def characters() -> CharacterSegmenter:
+    settings = TokenizerSettings.model_validate({"algorithm": "character", "byte_fallback": False})
+    return CharacterSegmenter.train(settings, 3, ["a cd b"], 1)
+
+
+@pytest.mark.parametrize("normalization", list(NORMALIZATIONS))
+@pytest.mark.parametrize("changes", ALGORITHMS, ids=str)
+def test_exported_tokenizer_splits_and_joins_any_text_alike(
+    changes: dict[str, Any], normalization: str, tmp_path: Path
+) -> None:
+    library = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
+    settings = TokenizerSettings.model_validate({"normalization": normalization, **changes})
+    tokenizer = Tokenizer.train(settings, TEXT, TEXT, 1, ["2de"])
+    write(exported(decided(transformer(), tokenizer), tokenizer), tmp_path)
+
+    there = library.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    there.encode_special_tokens = True
+
+    special = tokenizer.special_tokens
+    for line in (*TEXT, *ODD_LINES, *MORE_ODD_LINES):
+        [expected] = tokenizer.encode_source([line])
+        found = there.encode(line).ids
+        assert found == [tokenizer.tag_id("2de"), *expected, special.eos], line
+        if special.unk not in expected:
+            assert there.decode(found, skip_special_tokens=True) == tokenizer.decode_target([expected])[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("joint", [True, False])
+def test_example_of_the_model_card_translates_odd_lines_alike(joint: bool, tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    settings = TokenizerSettings(vocabulary_size=340, joint=joint)
+    tokenizer = Tokenizer.train(settings, TEXT, [*TEXT, "dan ba gil"], 1, ["2de"])
+    changes = {} if joint else {"tied_embeddings": "decoder", "norm": {"position": "post"}}
+    each = exported(decided(transformer(**changes), tokenizer), tokenizer)
+    lines = ["", *TEXT[:3], *ODD_LINES, *MORE_ODD_LINES, " ".join(LINES[:9]), "\t \u200b"]
+
+    usage = write(each, tmp_path)
+    write_model_card(each, "huggingface", "Hugging Face transformers", usage, "unverified", tmp_path)
+
+    assert run_example(tmp_path, lines) == translations(each, lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"norm": {"type": "rms"}}, r"pegasus, differs in model\.norm\.type: rms, not layer"),
+        ({"positions": {"type": "rotary"}}, r"model\.positions\.type: rotary, not sinusoidal"),
+        ({"activation": "swiglu"}, "activation_function: swiglu is not supported"),
+        ({"bias": False}, r"model\.bias: False, not True"),
+        ({"key_value_heads": 2}, r"model\.key_value_heads: 2, not 4"),
+        ({"norm": {"epsilon": 1e-3}}, r"model\.norm\.epsilon: 0\.001, not 1e-05"),
+        ({"head_width": 12}, r"model\.head_width: 12, not 8"),
+        ({**T5, "tied_embeddings": "none", "output_bias": False}, r"model\.tied_embeddings: none, not all or input"),
+    ],
+)
+def test_export_of_a_model_without_a_class_raises(
+    changes: dict[str, Any], message: str, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        write(exported(decided(transformer(**changes), tokenizer), tokenizer), tmp_path)
+
+
+def test_export_of_what_transformers_cannot_hold_raises(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    rnn = RnnSettings.model_validate({"architecture": "rnn", "preset": "tiny"})
+    with pytest.raises(ModelError, match=r"^model\.architecture"):
+        write(exported(build(rnn, VocabularySpec(80, 80)), tokenizer), tmp_path)
+
+    model = decided(transformer(), tokenizer)
+    model.decoder[0].gate = torch.nn.Linear(2, 2)
+    with pytest.raises(ModelError, match=r"decoder\.0\.gate\.weight"):
+        write(exported(model, tokenizer), tmp_path)
+
+    words = Tokenizer.train(TokenizerSettings(algorithm="word", vocabulary_size=300), LINES, LINES, 1)
+    with pytest.raises(ModelError, match=r"^tokenizer\.algorithm: word"):
+        write(exported(decided(transformer(), words), words), tmp_path)
