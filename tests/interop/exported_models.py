@@ -17,7 +17,9 @@ from nmt_cli.models.contract import Model
 from nmt_cli.recipe.decoding import BeamSettings
 
 
-def exported(model: Model, tokenizer: Tokenizer, max_length: int = 10, **changes: Any) -> ExportedModel:
+def exported(
+    model: Model, tokenizer: Tokenizer, max_length: int = 10, beam_size: int = 2, **changes: Any
+) -> ExportedModel:
     """A model as `nmt export` hands it to a format."""
     beam = BeamSettings(
         beam_size=2, max_length=max_length, check=False, split_sentences_above=None, max_length_ratio=99

@@ -94,7 +94,7 @@ def test_export_scores_like_the_model(
     targets = sources[::-1]
     expected = scored(each.model, sources, [tuple(row) for row in targets])
     for found, row in zip(there.score(sources, targets), expected, strict=True):
-        assert found == pytest.approx(row, abs=5e-6 if "t5" in family else 1e-6)
+        assert found == pytest.approx(row, abs=1e-5 if "t5" in family else 1e-6)
 
 
 @pytest.mark.parametrize(("family", "changes"), FAMILIES.values(), ids=FAMILIES.keys())
@@ -165,10 +165,10 @@ def test_exported_tokenizer_splits_and_joins_any_text_alike(
 @pytest.mark.parametrize("joint", [True, False])
 def test_example_of_the_model_card_translates_odd_lines_alike(joint: bool, tmp_path: Path) -> None:
     pytest.importorskip("transformers", reason="transformers is not installed")
-    settings = TokenizerSettings(vocabulary_size=340, joint=joint)
+    settings = TokenizerSettings(vocabulary_size=90, joint=joint, byte_fallback=False)
     tokenizer = Tokenizer.train(settings, TEXT, [*TEXT, "dan ba gil"], 1, ["2de"])
     changes = {} if joint else {"tied_embeddings": "decoder", "norm": {"position": "post"}}
-    each = exported(decided(transformer(**changes), tokenizer), tokenizer)
+    each = exported(decided(transformer(**changes), tokenizer), tokenizer, beam_size=1)
     lines = ["", *TEXT[:3], *ODD_LINES, *MORE_ODD_LINES, " ".join(LINES[:9]), "\t \u200b"]
 
     usage = write(each, tmp_path)
