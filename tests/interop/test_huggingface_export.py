@@ -169,7 +169,7 @@ def test_example_of_the_model_card_translates_odd_lines_alike(joint: bool, tmp_p
     tokenizer = Tokenizer.train(settings, TEXT, [*TEXT, "dan ba gil"], 1, ["2de"])
     changes = {} if joint else {"tied_embeddings": "decoder", "norm": {"position": "post"}}
     each = exported(decided(transformer(**changes), tokenizer), tokenizer, beam_size=1)
-    lines = ["", *TEXT[:3], *ODD_LINES, *MORE_ODD_LINES, " ".join(LINES[:9]), "\t \u200b"]
+    lines = ["", *TEXT[:3], *ODD_LINES, *MORE_ODD_LINES, " ".join(LINES[:3]), "\t \u200b"]
 
     usage = write(each, tmp_path)
     write_model_card(each, "huggingface", "Hugging Face transformers", usage, "unverified", tmp_path)
