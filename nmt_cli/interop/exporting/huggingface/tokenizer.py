@@ -15,8 +15,8 @@ from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind
 from nmt_cli.data.tokenizing.sentencepiece_model import SentencePieceModel, read_model
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError
+from nmt_cli.interop.exporting.huggingface.replacements import LINE_BREAKS, REPLACEMENTS
 from nmt_cli.interop.exporting.model import ExportedModel
-from nmt_cli.interop.exporting.replacements import LINE_BREAKS, REPLACEMENTS
 
 TARGET_TOKENIZER = "target_tokenizer"
 """Folder of the tokenizer of the target side, if the vocabularies differ."""

@@ -1,7 +1,7 @@
-"""Export to a folder of Hugging Face transformers (Wolf et al. 2020).
+"""The class of transformers that computes a model.
 
-Each class of transformers computes certain settings. They are known from the import: a configuration is written for
-each class in turn, read as an import would read it, and used if it gives back the settings of the model.
+Each class computes certain settings. They are known from the import: a configuration is written for each class in turn,
+read as an import would read it, and used if it gives back the settings of the model.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,17 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli import files
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.exporting.huggingface_tokenizer import TARGET_TOKENIZER, write_tokenizers
 from nmt_cli.interop.exporting.model import ExportedModel
-from nmt_cli.interop.foreign import Part
 from nmt_cli.interop.huggingface import architecture
 from nmt_cli.interop.huggingface.architecture import Architecture, Config
 from nmt_cli.models.positions import sinusoidal_encoding
 from nmt_cli.models.transformer_layers import norm_epsilon
 from nmt_cli.recipe.model import LearnedPositions, RelativePositions, SinusoidalPositions, TransformerSettings
-from nmt_cli.runs.checkpoints import write_tensor_stream
 from nmt_cli.runs.directory import CONFIG, WEIGHTS
 
 PROGRAM = "Hugging Face transformers"
@@ -30,7 +26,7 @@ _MIN_POSITIONS = 1024
 """Size of tables of positions; longer sentences are refused there."""
 _ACTIVATIONS = {"gelu_tanh": "gelu_new", "silu": "swish"}
 _T5_ACTIVATIONS = {"geglu_tanh": "gated-gelu", "swiglu": "gated-silu"}
-_HEAD, _SHARED = "lm_head.weight", "model.shared.weight"
+HEAD, SHARED = "lm_head.weight", "model.shared.weight"
 _IRRELEVANT = ("architecture", "preset", "dropout", "attention_dropout", "activation_dropout", "layer_drop")
 
 
@@ -58,21 +54,8 @@ _CLASSES = {
 """By `model_type`, in the order in which they are tried."""
 
 
-def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
-    """Write config.json, generation_config.json, model.safetensors and the tokenizer; see ExportFormat."""
-    settings, special = exported.transformer(PROGRAM), exported.tokenizer.special_tokens
-    config, found, stored = _representation(exported, settings)
-    tensors = dict(_tensors(exported, found, stored))
-    files.write_json(folder / CONFIG, config)
-    files.write_json(folder / "generation_config.json", _generation_config(exported))
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    write_tensor_stream(folder / WEIGHTS, shapes, tensors.items(), {"format": "pt"})
-    usage = write_tokenizers(exported, folder, config.get("max_position_embeddings"))
-    return {**usage, "class_name": config["architectures"][0], "eos": special.eos}
-
-
 @dataclass
-class _Stored:
+class StoredTensors:
     """The tensors that tell an import how a file is to be read."""
 
     path: Path
@@ -86,9 +69,9 @@ class _Stored:
         self.tensors[name], self.shapes = tensor, {**self.shapes, name: tuple(tensor.shape)}
 
 
-def _representation(
+def find_representation(
     exported: ExportedModel, settings: TransformerSettings
-) -> tuple[dict[str, Any], Architecture, _Stored]:
+) -> tuple[dict[str, Any], Architecture, StoredTensors]:
     """Return the configuration of the class that computes the model, and where its parameters are.
 
     Raises:
@@ -100,7 +83,7 @@ def _representation(
         if wanted["tied_embeddings"] == "decoder" and family != "marian":
             wanted["tied_embeddings"] = "none"  # the output layer is a copy
         config = _config(family, cls, exported, settings, wanted["tied_embeddings"])
-        stored = _stored(cls, exported, settings, wanted)
+        stored = _stored_tensors(cls, exported, settings, wanted)
         try:
             found = architecture(Config(Path(CONFIG), config), stored)
         except ModelError as error:
@@ -208,11 +191,13 @@ def _config(
     }
 
 
-def _stored(cls: _Class, exported: ExportedModel, settings: TransformerSettings, wanted: Mapping[str, Any]) -> _Stored:
-    stored, size = _Stored(Path(WEIGHTS)), exported.tokenizer.target_size
+def _stored_tensors(
+    cls: _Class, exported: ExportedModel, settings: TransformerSettings, wanted: Mapping[str, Any]
+) -> StoredTensors:
+    stored, size = StoredTensors(Path(WEIGHTS)), exported.tokenizer.target_size
     if wanted["tied_embeddings"] in ("none", "input"):
-        stored.add(_HEAD, torch.ones(1))
-        stored.add(_SHARED, torch.zeros(1))
+        stored.add(HEAD, torch.ones(1))
+        stored.add(SHARED, torch.zeros(1))
     if cls.has_bias:
         stored.add("final_logits_bias", torch.full((1, size), float(wanted["output_bias"])))
     if cls.has_table and not cls.is_t5 and isinstance(settings.positions, SinusoidalPositions):
@@ -221,106 +206,3 @@ def _stored(cls: _Class, exported: ExportedModel, settings: TransformerSettings,
             table = sinusoidal_encoding(positions, settings.width, settings.positions)
             stored.add(f"model.{side}.embed_positions.weight", table)
     return stored
-
-
-def _tensors(exported: ExportedModel, found: Architecture, stored: _Stored) -> Iterator[tuple[str, Tensor]]:
-    """Yield all tensors of the file. Each parameter is used, and split into the tensors that an import would join."""
-    parameters, written = dict(exported.model.named_parameters()), dict[str, Tensor]()
-    if "output.projection.weight" not in parameters and _HEAD in stored.shapes:
-        parameters["output.projection.weight"] = parameters["embeddings.target.weight"]
-    for name, parameter in parameters.items():
-        if name not in found.parameters:
-            raise ModelError(f"{PROGRAM} does not support the model's parameter {name}")
-        parts, tensor = found.parameters[name], parameter.detach().float().cpu()
-        for part, piece in zip(parts, tensor.chunk(len(parts)), strict=True):
-            written[part.name] = _as_stored(part, piece)
-    for name, tensor in stored.tensors.items():
-        if name not in written and name not in (_HEAD, _SHARED):
-            written[name] = tensor * (name != "final_logits_bias")
-    if _HEAD in stored.shapes or _SHARED not in written:
-        copies = {name: owner for name, owner in found.redundant.items() if isinstance(owner, str)}
-        written |= {name: written[owner] for name, owner in copies.items() if name.startswith("model.")}
-    yield from written.items()
-
-
-def _as_stored(part: Part, tensor: Tensor) -> Tensor:
-    """Return the tensor of a file that an import changes into this one."""
-    if part.scale != 1:
-        tensor = _divided(tensor, part.scale)
-    if part.rows[0]:  # rows before the first are not used
-        tensor = torch.cat([tensor.new_zeros(part.rows[0], *tensor.shape[1:]), tensor])
-    if part.name == "final_logits_bias":
-        return tensor[None]
-    return tensor[0] if "relative_attention_bias" in part.name else tensor
-
-
-def _divided(tensor: Tensor, scale: float) -> Tensor:
-    """Return the values that, multiplied by `scale`, are those of the tensor, or nearest to them."""
-    quotient = tensor / scale
-    for limit in (torch.inf, -torch.inf):
-        neighbour = torch.nextafter(quotient, torch.full_like(quotient, limit))
-        quotient = torch.where((quotient * scale != tensor) & (neighbour * scale == tensor), neighbour, quotient)
-    return quotient
-
-
-def _generation_config(exported: ExportedModel) -> dict[str, Any]:
-    special, decoding = exported.tokenizer.special_tokens, exported.decoding
-    if len(exported.target_prefix) > 1:
-        raise ModelError(f"{PROGRAM} forces only one token before a translation, not {len(exported.target_prefix)}")
-    config: dict[str, Any] = {
-        "pad_token_id": special.pad,
-        "bos_token_id": special.bos,
-        "eos_token_id": special.eos,
-        "decoder_start_token_id": special.decoder_start,
-        # Lengths include decoder_start and eos. Without a forced eos, one more token would take its place.
-        "max_length": exported.max_length + len(exported.target_prefix) + 2,
-        "forced_eos_token_id": special.eos,
-        "num_beams": decoding.beam_size,
-        "suppress_tokens": [token for token in exported.suppressed if token not in exported.target_prefix],
-    }
-    if decoding.beam_size > 1:
-        config |= {"length_penalty": decoding.length_penalty, "early_stopping": decoding.early_stopping}
-    if decoding.no_repeat_ngram_size is not None:
-        config["no_repeat_ngram_size"] = decoding.no_repeat_ngram_size
-    if exported.target_prefix:
-        config["forced_bos_token_id"] = exported.target_prefix[0]
-    return config
-
-
-class HuggingFaceProgram:
-    """An export, loaded by transformers."""
-
-    def __init__(self, exported: ExportedModel, folder: Path) -> None:
-        import transformers
-
-        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
-        self._source = transformers.AutoTokenizer.from_pretrained(folder)
-        target = folder / TARGET_TOKENIZER
-        self._target = transformers.AutoTokenizer.from_pretrained(target) if target.is_dir() else self._source
-        self._exported = exported
-
-    def encode_source(self, lines: list[str]) -> list[list[int]]:
-        """See TargetProgram."""
-        exported = self._exported
-        rows: list[list[int]] = self._source(lines).input_ids
-        return [row[len(exported.source_prefix) : len(row) - exported.source_eos] for row in rows]
-
-    def decode_target(self, rows: list[list[int]]) -> list[str]:
-        """See TargetProgram."""
-        texts: list[str] = self._target.batch_decode(rows, skip_special_tokens=True)
-        return texts
-
-    @torch.inference_mode()
-    def score(self, sources: list[list[int]], targets: list[list[int]]) -> list[list[float]]:
-        """See TargetProgram."""
-        exported, found = self._exported, []
-        special = exported.tokenizer.special_tokens
-        eos = [special.eos] if exported.source_eos else []
-        for source, target in zip(sources, targets, strict=True):
-            row = torch.tensor([[*exported.source_prefix, *source, *eos]])
-            before = [special.decoder_start, *exported.target_prefix]
-            logits = self._model(input_ids=row, decoder_input_ids=torch.tensor([[*before, *target]])).logits[0]
-            log_probs = logits[len(before) - 1 :].log_softmax(-1)
-            found.append(log_probs[range(len(target) + 1), [*target, special.eos]].tolist())
-        return found
