@@ -19,12 +19,13 @@ from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model, VocabularySpec
+from nmt_cli.models.kernels import MAX_SMALL_WEIGHT, Linear
 from nmt_cli.recipe.decoding import AfterTraining, SearchSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.runs.checkpoints import read_tensors
+from nmt_cli.runs.checkpoints import map_tensors
 from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS, ModelFiles
 from nmt_cli.training.optimization.lora import merge_adapters
 
@@ -58,7 +59,7 @@ def load_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None =
     tokenizer = Tokenizer.load(named.tokenizer)
     if config.vocabulary != vocabulary_spec(tokenizer):
         raise ModelError(f"{named.tokenizer}: does not match the model in {found.folder}, which has another vocabulary")
-    weights = read_tensors(found.folder / WEIGHTS)
+    weights = map_tensors(found.folder / WEIGHTS, _large_matrices(config.model, config.vocabulary))
     if not found.standalone and found.run and (lora := load_recipe(found.run.resolved).training.lora):
         weights = merge_adapters(weights, lora)
     if adapter is not None:
@@ -117,10 +118,17 @@ def build_with_weights(
         check_weights(build(settings, vocabulary), weights, path)
     with _SkipInitialization():
         model = build(settings, vocabulary)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            weight.copy_(weights[name])
+    for name, weight in model.named_parameters():
+        weight.data = weights[name].to(weight.dtype)
     return model
+
+
+def _large_matrices(settings: ModelSettings, vocabulary: VocabularySpec) -> set[str]:
+    """Return the names of the weights of large linear layers, which inference on a CPU replaces by packed ones."""
+    with torch.device("meta"), _SkipInitialization():
+        modules = build(settings, vocabulary).named_modules()
+    layers = ((name, each.weight) for name, each in modules if isinstance(each, Linear))
+    return {f"{name}.weight" for name, weight in layers if weight.numel() > MAX_SMALL_WEIGHT}
 
 
 def check_weights(model: Model, weights: Mapping[str, Tensor], path: Path) -> None:

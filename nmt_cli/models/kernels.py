@@ -30,7 +30,7 @@ LinearFn = Callable[[Tensor], Tensor]
 
 InferencePrecision = Literal["fp32", "bf16", "int8"]
 
-_MAX_SMALL_WEIGHT = 2**18
+MAX_SMALL_WEIGHT = 2**18
 """Elements up to which a call of oneDNN takes longer than torch's own product of a single row."""
 _EXPECTED_ROWS = 32
 """Rows of inputs that oneDNN packs for; the layout of the weights hardly depends on it."""
@@ -221,7 +221,7 @@ def replace_submodule(module: nn.Module, name: str, function: LinearFn) -> None:
 def _prepacked(weight: Tensor, bias: Tensor | None, relu: bool) -> LinearFn:
     """A product by oneDNN; with a small weight, a single row is multiplied by torch's own."""
     many_rows = _by_onednn(weight, bias, relu)
-    if weight.numel() > _MAX_SMALL_WEIGHT:
+    if weight.numel() > MAX_SMALL_WEIGHT:
         return many_rows
 
     def single_row(inputs: Tensor) -> Tensor:
@@ -261,7 +261,8 @@ def _quantized(weight: Tensor, bias: Tensor | None, relu: bool) -> LinearFn:
 
 def _quantized_weight(weight: Tensor) -> Tensor:
     """Quantise a weight [O,I] to signed 8-bit integers, with a scale per output."""
-    scales = (weight.abs().amax(1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
+    largest = torch.maximum(weight.amax(1), -weight.amin(1))  # without a copy of the weight, as `abs` makes
+    scales = (largest / 127).clamp_min(torch.finfo(torch.float32).tiny)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.quantize_per", UserWarning)  # the product takes nothing else yet
         return torch.quantize_per_channel(

@@ -2,12 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -16,6 +18,8 @@ from nmt_cli.console import Reporter
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.runs.directory import OPTIMIZER, STATE, WEIGHTS, RunDirectory
 from nmt_cli.runs.journal import read_identity
+
+Floats = npt.NDArray[np.float32]
 
 _FORMAT = 1
 _MAX_BYTES = 2**40
@@ -137,6 +141,34 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load(files.read_bytes(path, ModelError, _MAX_BYTES))
     except (SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: is not a valid safetensors file: {error}") from error
+
+
+def map_tensors(path: Path, mapped: Collection[str]) -> dict[str, Tensor]:
+    """Read safetensors in fp32 without a copy of the file in memory.
+
+    Tensors whose names are in `mapped` stay in the file until they are used, and take no memory once they are released.
+    """
+    with files.read_errors(path, ModelError), files.open_regular(path) as file:
+        try:
+            with safe_open(path, framework="pt") as opened:  # checks the header
+                is_fp32 = all(opened.get_slice(name).get_dtype() == "F32" for name in opened.keys())  # noqa: SIM118
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            raise ModelError(f"{path}: is not a valid safetensors file: {error}") from error
+        if not is_fp32:
+            return read_tensors(path)
+        start = 8 + int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(start - 8))
+        header.pop("__metadata__", None)
+        found = dict[str, Tensor]()
+        for name, entry in header.items():
+            begin, end = entry["data_offsets"]
+            if name in mapped:
+                array: Floats = np.memmap(path, np.float32, "c", start + begin, tuple(entry["shape"]))
+            else:
+                file.seek(start + begin)
+                array = np.fromfile(file, np.float32, (end - begin) // 4).reshape(entry["shape"])
+            found[name] = torch.from_numpy(array)
+        return found
 
 
 def average_checkpoints(checkpoints: list[Path]) -> dict[str, Tensor]:
