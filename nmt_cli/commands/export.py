@@ -13,7 +13,7 @@ from nmt_cli.data.context import DocumentContext
 from nmt_cli.data.reading.corpora import read_pairs
 from nmt_cli.decoding.constraints.spelling import suppressed_tokens
 from nmt_cli.decoding.requests import Request, TranslateOptions
-from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.interop import exporting
 from nmt_cli.interop.exporting.model import ExportedModel
 from nmt_cli.recipe.decoding import BeamSettings
@@ -81,6 +81,10 @@ def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
         source_tags(config, tokenizer, options),
         DocumentContext(tokenizer, config.context, config.longest_sentence),
     )
+    if tags.suffix or config.target_language_first:
+        raise ModelError(
+            f"{loaded.files.folder}: models with a language after the source, or as decoder_start, cannot be exported"
+        )
     documents = loaded.files.folder / SOURCE_DOCUMENTS
     licence = read_manifest_or_empty(loaded.files.folder).get("licence")
     return ExportedModel(
@@ -90,7 +94,7 @@ def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
         _decoding(loaded),
         config.longest_sentence,
         tags.ids(),
-        tags.prompt(),
+        tags.prompt()[1:],
         config.language_tokens,
         suppressed_tokens(tokenizer, context.separators),
         config.source_eos,

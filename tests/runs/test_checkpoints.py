@@ -94,8 +94,21 @@ def test_average_of_different_shapes_is_a_model_error(run: RunDirectory) -> None
 def test_read_tensors_of_another_format_is_a_model_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / WEIGHTS
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=WEIGHTS):
-        checkpoints.read_tensors(path)
+    for read in (checkpoints.read_tensors, lambda path: checkpoints.map_tensors(path, ())):
+        with pytest.raises(ModelError, match=WEIGHTS):
+            read(path)
+
+
+def test_mapped_tensors_are_equal_and_independent_of_the_file(tmp_path: Path) -> None:
+    path, tensors = tmp_path / WEIGHTS, {"a": torch.randn(3, 5), "b": torch.randn(2), "c": torch.ones(())}
+    checkpoints.write_tensors(path, tensors)
+    for _ in range(2):
+        found = checkpoints.map_tensors(path, {"a"})
+        assert found.keys() == tensors.keys()
+        assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+        found["a"].zero_()  # in memory only
+    checkpoints.write_tensors(path, {"a": torch.ones(2, dtype=torch.bfloat16)})
+    assert checkpoints.map_tensors(path, {"a"})["a"].dtype == torch.bfloat16
 
 
 def test_checkpoint_is_on_disk_before_others_are_removed(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
