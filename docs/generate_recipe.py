@@ -55,7 +55,8 @@ def _section(key: SectionKey, section: type[Section], title: str) -> Iterator[st
         value = _links(inner_key, inner) if inner else _value(settings[name])
         description = _one_line(section.model_fields[name].description) or (_sentences(inner[0]) if inner else "")
         adapts = ".".join((*key, name)) in _ADAPTED_KEYS and (section, name) != (RnnSettings, "dropout")
-        default = _default(section, name) + (", adapts" if adapts else "")
+        is_required = section.model_fields[name].is_required()
+        default = _default(section, name) + (", adapts" if adapts and not is_required else "")
         yield f"| `{name}` | {value} | {default} | {description} |"
     if issubclass(section, PresetSection):
         yield from ("", *_presets(section))

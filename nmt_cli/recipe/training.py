@@ -1,9 +1,9 @@
 """The section `training`, except optimizer and schedule."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from nmt_cli.recipe.evaluation import ERROR_RATES, MetricName
 from nmt_cli.recipe.optimization import AdamWSettings, InverseSqrtSettings, Optimizer, PlateauSettings, Schedule
@@ -273,6 +273,13 @@ class Training(Section):
     divergence: Divergence = Divergence()
     parallel: Parallel = Parallel()
     logging: Logging = Logging()
+
+    def with_value(self, key: str, value: Any) -> Self:
+        """Return the section with another value; another type of schedule keeps the settings that are given."""
+        if key != "schedule.type":
+            return super().with_value(key, value)
+        settings = {**self.schedule.model_dump(exclude_unset=True), "type": value}
+        return super().with_value("schedule", TypeAdapter[Schedule](Schedule).validate_python(settings))
 
     def conflicts(self) -> Conflicts:
         if self.lora is not None and self.start_from is None:

@@ -17,6 +17,7 @@ TRAINING_KEYS = (
     "model.tied_embeddings",
     "model.dropout",
     "training.update_tokens",
+    "training.schedule.type",
     "training.schedule.warmup",
     "training.schedule.patience",
     "training.validation.every",

@@ -16,6 +16,8 @@ _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS = 500, 4096
 _UPDATES_PER_EPOCH = 100
 _MIN_UPDATES, _SHORT_UPDATE_TOKENS = 300, 1000
 """A training that reads few tokens makes so many updates, unless they would be smaller than the second number."""
+_SHORT_UPDATES = 10_000
+"""Up to as many updates, the learning rate decays until the end; in longer trainings, the end may not be reached."""
 _WARMUP_FRACTION, _WARMUP_EPOCHS = 0.1, 8
 _MIN_WARMUP, _MAX_WARMUP = 100, 1000
 _NOAM_WARMUP = 4
@@ -30,7 +32,7 @@ _VALIDATION_FRACTION = 0.2
 _LITTLE_TEXT, _MUCH_TEXT = 500_000, 2_000_000
 """Target tokens below which a model overfits easily, and from which on it hardly does."""
 _FEW_EPOCHS = 15
-_PEAK_FRACTION, _OVERHEAD_TOKENS = 0.3, 700
+_PEAK_FRACTION, _OVERHEAD_TOKENS = 0.45, 350
 """Fraction of the speed of a large matrix product that training reaches, within a factor of 2; with updates of as many
 tokens as the second number, half of it."""
 _OPERATIONS = 6
@@ -64,8 +66,10 @@ def adapt_to_training(recipe: Recipe, size: TrainingSize, speed: Callable[[Recip
     recipe = with_defaults(recipe, {"training.update_tokens": tokens})
     if isinstance(recipe.model, TransformerSettings):
         recipe = with_defaults(recipe, {"model.dropout": _default_dropout(recipe.training, size, tokens_per_second)})
+    updates = expected_updates(recipe.training, size, tokens_per_second)
+    if updates <= _SHORT_UPDATES:
+        recipe = with_defaults(recipe, {"training.schedule.type": "linear"})
     training = recipe.training
-    updates = expected_updates(training, size, tokens_per_second)
     return with_defaults(recipe, {f"training.{key}": value for key, value in _intervals(training, size, updates)})
 
 
