@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     TypeAdapter,
+    ValidatorFunctionWrapHandler,
     WrapValidator,
     model_validator,
 )
@@ -91,9 +92,17 @@ class CrossFieldError(ValueError):
         self.key, self.message = key, message
 
 
-def default_tag(key: str, default: str) -> BeforeValidator:
-    """Return a validator that fills in the discriminator `key` of a section if it is missing."""
-    return BeforeValidator(lambda given: {key: default} | given if isinstance(given, dict) else given)
+def default_tag(key: str, default: str) -> WrapValidator:
+    """Return a validator that fills in the discriminator `key` of a section if it is missing; it is then not given."""
+
+    def fill_in(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        if not isinstance(given, dict) or key in given:
+            return validate(given)
+        section = validate({key: default} | given)
+        section.model_fields_set.discard(key)
+        return section
+
+    return WrapValidator(fill_in)
 
 
 def _file_name(value: Any) -> Any:

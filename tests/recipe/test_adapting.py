@@ -91,6 +91,15 @@ def test_short_training_on_much_text_makes_small_updates() -> None:
     )
 
 
+def test_learning_rate_decays_until_the_end_of_a_short_training() -> None:
+    short = recipe(training={"limits": {"epochs": 20}, "schedule": {"warmup": 7}})
+    schedule = adapt_to_training(short, CAPTIONS_6000, lambda _: 1.0).training.schedule
+    assert (schedule.type, schedule.warmup) == ("linear", 7)
+    assert adapt_to_training(recipe(), CAPTIONS_6000, lambda _: 1.0).training.schedule.type == "inverse_sqrt"
+    given = recipe(training={"limits": {"epochs": 20}, "schedule": {"type": "inverse_sqrt"}})
+    assert adapt_to_training(given, CAPTIONS_6000, lambda _: 1.0).training.schedule.type == "inverse_sqrt"
+
+
 def test_dropout_stays_low_if_the_text_is_read_only_a_few_times() -> None:
     short = recipe(training={"limits": {"epochs": 3}})
     assert adapt_to_training(short, CAPTIONS_6000, lambda _: 1.0).model.dropout == 0.1
