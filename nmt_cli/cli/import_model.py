@@ -12,7 +12,9 @@ EXAMPLES = examples("nmt import opus-mt-en-de -o models/en-de", "nmt translate m
 
 
 def import_model(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder of the other toolkit's model.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Folder or zip archive of the other toolkit's model.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")],
     source_language: Annotated[
         str | None, typer.Option("--source-language", metavar="CODE", help="Source language, if the folder has none.")
@@ -26,7 +28,8 @@ def import_model(
     """Convert a model of another toolkit to a model folder.
 
     SOURCE is a folder with a model of Hugging Face transformers (Marian, M2M-100, NLLB, mBART-50, Pegasus, T5), of
-    Marian (npz) or of CTranslate2, recognised by its contents. All other commands then treat the model as one of their
+    Marian (npz) or of CTranslate2, recognised by its contents, or a zip archive of one, as OPUS-MT has them. All other
+    commands then treat the model as one of their
     own. Exit code 4 if something in it cannot be represented.
     """
     from nmt_cli.commands.import_model import import_model as command

@@ -71,7 +71,8 @@ def export(
             return [each.best.text for each in translator.translate(map(Request, lines))]
 
         result = exporting.export(exported, to, folder, pairs, translate)
-        files.write_manifest(folder, {"format": 1, "nmt": __version__, "exported": to, "verification": result})
+        facts = {"normalization": exported.tokenizer.normalization, "verification": result}
+        files.write_manifest(folder, {"format": 1, "nmt": __version__, "exported": to, **facts})
     return result
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from nmt_cli.commands.loading import parameter_shapes, vocabulary_spec
 from nmt_cli.commands.model_config import ModelConfig
 from nmt_cli.console import Reporter
 from nmt_cli.errors import ModelError, RecipeError
-from nmt_cli.interop import ctranslate2_import, huggingface, marian
+from nmt_cli.interop import ctranslate2_import, huggingface, marian, opus_packages
 from nmt_cli.interop.foreign import ForeignModel, check_tensors, converted
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import override
@@ -43,7 +44,9 @@ def import_model(
     overrides: Sequence[str] = (),
     reporter: Reporter = console,
 ) -> None:
-    """Write the model in a folder of another toolkit into the folder `output` atomically, replacing an older import.
+    """Write the model in a folder or zip archive of another toolkit into the folder `output` atomically.
+
+    An older import in `output` is replaced.
 
     Args:
         languages: Source and target language, instead of those that the folder names.
@@ -56,15 +59,17 @@ def import_model(
     is_empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not is_empty and "imported" not in read_manifest_or_empty(output):
         raise RecipeError(f"{output}: exists and is not an imported model; choose another folder with --output")
-    load = next((load for is_format, load in _FORMATS if source.is_dir() and is_format(source)), None)
-    if load is None:
-        raise ModelError(
-            f"{source}: is not a folder with a model of Hugging Face (config.json with model_type), CTranslate2"
-            " (model.bin) or Marian (*.npz)"
-        )
     with files.new_folder(output) as folder:
         scratch = folder / "scratch"
-        scratch.mkdir()
+        (scratch / "archive").mkdir(parents=True)
+        if zipfile.is_zipfile(source):
+            source = opus_packages.extract(source, scratch / "archive")
+        load = next((load for is_format, load in _FORMATS if source.is_dir() and is_format(source)), None)
+        if load is None:
+            raise ModelError(
+                f"{source}: is not a folder or zip archive with a model of Hugging Face (config.json with model_type),"
+                " CTranslate2 (model.bin) or Marian (*.npz)"
+            )
         foreign = load(source, scratch)
         config = _config(foreign, languages, overrides)
         shapes = parameter_shapes(config.model, config.vocabulary)
@@ -72,8 +77,8 @@ def import_model(
         write_tensor_stream(folder / WEIGHTS, shapes, converted(foreign, shapes))
         foreign.tokenizer.save(folder / TOKENIZER)
         files.write_json(folder / CONFIG, config.model_dump(mode="json"))
-        shutil.rmtree(scratch)
         licence = _keep_documents(source, folder / SOURCE_DOCUMENTS)
+        shutil.rmtree(scratch)
         facts = {"format": 1, "nmt": __version__, "imported": foreign.format, "licence": licence}
         files.write_manifest(folder, facts)
     for warning in foreign.warnings:

@@ -6,9 +6,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from nmt_cli import files
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.foreign import ForeignModel, Part
+from nmt_cli.interop import opus_packages
+from nmt_cli.interop.foreign import ForeignModel, Part, read_object
 from nmt_cli.interop.marian_files import NpzSource, read_yaml
 from nmt_cli.interop.marian_parameters import (
     ACTIVATIONS,
@@ -19,6 +21,7 @@ from nmt_cli.interop.marian_parameters import (
 )
 from nmt_cli.interop.vocabularies import entries_by_id, read_sentencepiece, vocabulary_of
 from nmt_cli.recipe.model import TransformerSettings
+from nmt_cli.text.normalization import NORMALIZATIONS
 from nmt_cli.text.special_tokens import SpecialTokens
 
 _LONGEST_SENTENCE = 200
@@ -79,11 +82,6 @@ def _model_file(folder: Path) -> tuple[Path, dict[str, str], Path]:
 def load(folder: Path, scratch: Path) -> ForeignModel:
     """Describe the model in a folder; see huggingface.load."""
     path, decoder, decoder_path = _model_file(folder)
-    for script in ("preprocess.sh", "postprocess.sh"):
-        if (folder / script).is_file():
-            raise ModelError(
-                f"{folder / script}: nmt does not run scripts; remove it if lines are to be translated without it"
-            )
     tensors = NpzSource(path)
     options = tensors.options()
     is_recurrent = options.get("transformer-decoder-autoreg") == "rnn"
@@ -104,6 +102,7 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
         tensors,
         tokenizer,
         _LONGEST_SENTENCE,
+        languages=opus_packages.languages_of(folder),
         decoding={
             "strategy": "beam",
             "beam_size": int(numbers["beam-size"]),
@@ -201,4 +200,16 @@ def _tokenizer(folder: Path, vocabularies: Sequence[str], decoder: Path) -> Toke
     if sides[0][2] != sides[1][2]:
         raise ModelError(f"{decoder}: vocabs: the two vocabularies differ in size or special tokens: not supported")
     source, target = (vocabulary_of(*side) for side in sides)
-    return Tokenizer("none", source, source if paths[0] == paths[-1] and paths[0].suffix == ".spm" else target)
+    return Tokenizer(
+        _normalization(folder), source, source if paths[0] == paths[-1] and paths[0].suffix == ".spm" else target
+    )
+
+
+def _normalization(folder: Path) -> str:
+    """Return the normalisation before SentencePiece: that of OPUS-MT's scripts, or that of a model exported by nmt."""
+    name = opus_packages.normalization_of(folder)
+    if name == "none" and (folder / files.MANIFEST).is_file():
+        name = read_object(folder / files.MANIFEST).get("normalization", name)
+    if name not in NORMALIZATIONS:
+        raise ModelError(f"{folder / files.MANIFEST}: normalization: {name!r} is not known")
+    return str(name)

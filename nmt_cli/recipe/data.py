@@ -171,10 +171,10 @@ class TokenizerSettings(Section):
     """Use the tokenizer of this run, checkpoint, model or tokenizer folder, or this SentencePiece model, instead of
     training one. Of the keys below, only `extension` then has an effect."""
     extension: Extension | None = None
-    normalization: Literal["whitespace", "nfc", "nfkc", "quotes", "punctuation", "none"] = "whitespace"
+    normalization: Literal["whitespace", "nfc", "nfkc", "quotes", "punctuation", "opus", "none"] = "whitespace"
     """Normalisation of both sides before tokenization. whitespace: single spaces, no ASCII controls, nothing
     visible changes; nfc, nfkc: also this Unicode form; quotes: also nfkc, plain quotes, dashes and spaces; punctuation:
-    also punctuation as in Moses; none: nothing."""
+    also punctuation as in Moses; opus: as OPUS-MT before SentencePiece; none: nothing."""
     algorithm: Literal["unigram", "bpe", "character", "byte", "word"] = "unigram"
     """Kind of subwords; unigram and bpe are trained by SentencePiece."""
     vocabulary_size: Annotated[int, Field(ge=8, le=1_000_000)] = 8000

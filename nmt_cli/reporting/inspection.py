@@ -18,7 +18,7 @@ from nmt_cli.reporting.container import ancestor, container_of, read_manifest_or
 from nmt_cli.reporting.evaluation_files import read_evaluation
 from nmt_cli.reporting.model_facts import model_facts
 from nmt_cli.reporting.run_list import describe_score, format_size, list_run, list_runs, live_facts, resume_command
-from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, WEIGHTS, RunDirectory, count_parameters
+from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, TOKENIZER, WEIGHTS, RunDirectory, count_parameters
 from nmt_cli.runs.journal import describe_published, read_journal, read_summary
 from nmt_cli.text.lines import escape_invisible
 
@@ -127,7 +127,7 @@ def _checkpoint(path: Path) -> Description:
 
 def _model(path: Path) -> Description:
     config, manifest = (files.read_json(path / name, ModelError) for name in (CONFIG, files.MANIFEST))
-    facts = model_facts(config, manifest)
+    facts = model_facts(config, manifest, path / TOKENIZER)
     return Description("model", facts | _parameter_facts(path), _translate_command(path), [path])
 
 

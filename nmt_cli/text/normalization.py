@@ -31,6 +31,16 @@ _SPECIAL = (*_DOUBLE, *_SINGLE, *_DASHES, *"´″‶\u00ad")
 _WIDE_DASHES = str.maketrans(dict.fromkeys("—―", " - ") | {"`": "'"})
 _SIGNS = ("(", ")", "`", "''", " %", " :", " ;", " ?", " !")
 
+OPUS_REPLACEMENTS = dict(
+    zip(
+        "，、”“∶：？《》）！（；１」「０３２５６９７８４～’━〈〉【】％",
+        ',,""::?"")!(;"""032569784~\'-<>[]%',
+        strict=True,
+    )
+) | {"…": "...", "。 *": ". ", "． *": ". "}
+"""Substitutions of OPUS-MT's `preprocess.sh`. It replaces １ with a quotation mark, as Moses does."""
+_OPUS_SIGNS = str.maketrans({sign: text for sign, text in OPUS_REPLACEMENTS.items() if len(sign) == 1})
+
 
 def is_blank(text: str) -> bool:
     """Return whether a text has no visible character, only spaces, controls and formats such as U+200B."""
@@ -120,12 +130,24 @@ def _has_signs(text: str) -> bool:
     return any(sign in text for sign in _SIGNS)
 
 
+def _opus(line: str) -> str:
+    """Do what OPUS-MT's `preprocess.sh` does before SentencePiece.
+
+    Full-width signs, quotation marks and … become ASCII, control and format characters spaces, runs of spaces one.
+    """
+    line = re.sub("[。．] *", ". ", one_line(line).replace(_SEGMENTER_SPACE, "_")).translate(_OPUS_SIGNS)
+    if not line.isprintable():
+        line = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in line)
+    return re.sub("  +", " ", line).strip(" ")
+
+
 NORMALIZATIONS: dict[str, Callable[[str], str]] = {
     "whitespace": _whitespace,
     "nfc": _nfc,
     "nfkc": _nfkc,
     "quotes": _quotes,
     "punctuation": _punctuation,
+    "opus": _opus,
     "none": _unchanged,
 }
 """Normalisations by their name in a recipe. All are idempotent."""
@@ -156,12 +178,17 @@ def _is_punctuation(text: str) -> bool:
     return _is_quotes(text) and not _has_signs(text)
 
 
+def _is_opus(text: str) -> bool:
+    return text.isascii() and _is_whitespace(text)
+
+
 _IS_NORMALIZED: dict[str, Callable[[str], bool]] = {
     "whitespace": _is_whitespace,
     "nfc": _is_nfc,
     "nfkc": _is_nfkc,
     "quotes": _is_quotes,
     "punctuation": _is_punctuation,
+    "opus": _is_opus,
     "none": _is_unchanged,
 }
 """Quick checks of lines joined by spaces: True guarantees that they are normalised, False does not exclude it."""

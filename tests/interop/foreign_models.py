@@ -14,6 +14,7 @@ from sentencepiece import SentencePieceTrainer
 from torch import Tensor
 
 from nmt_cli.data.tokenizing.sentencepiece_model import read_model
+from nmt_cli.text.normalization import OPUS_REPLACEMENTS
 
 WORDS = ["".join(letters) for letters in product("bdgk", "aeiou", "lmnr", ("", "s", "ton"))]
 LINES = [" ".join(WORDS[first::17]) for first in range(60)]
@@ -59,13 +60,20 @@ def marian_shapes(size: int, width: int = 16, feed_forward: int = 24) -> dict[st
     return shapes
 
 
-def write_npz(folder: Path, tying: Sequence[str] = ("-all",), norm: str = "post", **options: str) -> None:
+def write_npz(
+    folder: Path,
+    tying: Sequence[str] = ("-all",),
+    norm: str = "post",
+    languages: Sequence[str] = (),
+    **options: str,
+) -> None:
     """Write a random model in Marian's own format, with one layer on each side and a vocabulary of 60 pieces."""
     folder.mkdir()
     model = sentencepiece(60)
     for name in ("source.spm", "target.spm"):
         (folder / name).write_bytes(model)
     pieces = ["</s>", "<unk>", *(piece.text for piece in read_model(model).pieces[3:])]
+    pieces += [f">>{language}<<" for language in languages]
     vocabulary = "".join(f"{json.dumps(piece)}: {i}\n" for i, piece in enumerate(pieces))
     (folder / "vocab.yml").write_text(vocabulary, encoding="utf-8")
     decoder = "models:\n  - model.npz\nvocabs:\n  - vocab.yml\n  - vocab.yml\nbeam-size: 6\nnormalize: 0.6\n"
@@ -154,3 +162,34 @@ def write_nllb(folder: Path) -> None:
     norms = [f"model.{side}.layer_norm" for side in ("encoder", "decoder")]
     shapes |= {f"{norm}.{kind}": (16,) for norm in norms for kind in ("weight", "bias")}
     save_file(random_tensors(shapes), folder / "model.safetensors")
+
+
+PREPROCESS = r"""#!/bin/bash
+#
+# USAGE preprocess.sh source-langid target-langid spmodel [noflags] < input > output
+
+SPMENCODE=`which spm_encode || echo "${PWD}/tools/marian-dev/build/spm_encode"`
+
+if [ "$4" == "noflags" ]; then
+    SIGNS |
+	perl -C -pe 's/\p{C}/ /g;' |
+	sed 's/  */ /g;s/^ *//g;s/ *$//g' |
+	${SPMENCODE} --model $3
+else
+    SIGNS |
+	perl -C -pe  's/(?!\n)\p{C}/ /g;' |
+	perl -CIOE -pe 's/[\x{2060}\x{200B}\x{feff}]//g' |\
+	sed 's/  */ /g;s/^ *//g;s/ *$//g' |
+	${SPMENCODE} --model $3 |
+	sed "s/^/>>$2<< /"
+fi
+""".replace("\t", "    ")
+
+
+def write_opus_scripts(folder: Path) -> None:
+    """Write the usual scripts of OPUS-MT."""
+    escaped = {sign: text.replace(".", "\\.") if sign == "…" else text for sign, text in OPUS_REPLACEMENTS.items()}
+    signs = "sed " + " \\\n    ".join(f"-e 's/{sign}/{text}/g'" for sign, text in escaped.items() if text != "'")
+    signs += ' \\\n    -e "s/’/\\\'/g"'
+    (folder / "preprocess.sh").write_text(PREPROCESS.replace("SIGNS", signs), encoding="utf-8")
+    (folder / "postprocess.sh").write_text("#!/bin/bash\n\nsed 's/ //g;s/▁/ /g;s/^ *//'\n", encoding="utf-8")

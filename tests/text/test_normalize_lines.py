@@ -57,6 +57,9 @@ def test_normalized_word_occurs_in_normalized_line(name: str, line: str) -> None
 @given(lines)
 def test_double_spaces_remain_only_with_none(name: str, line: str) -> None:
     normal = NORMALIZATIONS[name](line)
+    if name == "opus":
+        assert normal == re.sub("  +", " ", normal).strip(" ")
+        return
     keeps_other_spaces = name in ("whitespace", "nfc")
     assert name == "none" or normal == " ".join(normal.split(" ") if keeps_other_spaces else normal.split()).strip()
 

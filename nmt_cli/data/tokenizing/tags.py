@@ -18,6 +18,11 @@ def language_tag(language: str) -> str:
     return f"{_LANGUAGE_PREFIX}{language}"
 
 
+def tag_languages(tags: Iterable[str]) -> list[str]:
+    """Return the languages among the names of tags."""
+    return [name.removeprefix(_LANGUAGE_PREFIX) for name in tags if name.startswith(_LANGUAGE_PREFIX)]
+
+
 def tags_of(data: Data) -> list[str]:
     """Return the tags that a recipe's data needs, in the order of the recipe."""
     tags: list[str] = []
@@ -110,10 +115,11 @@ class SourceTags:
         Raises:
             RecipeError: The model does not know the language or the tag.
         """
-        known_languages = [name.removeprefix(_LANGUAGE_PREFIX) for name in tag_ids if name.startswith(_LANGUAGE_PREFIX)]
-        languages = known_languages or [model_language]
+        languages = tag_languages(tag_ids) or [model_language]
         if language is not None and language not in languages:
             raise RecipeError(f"--target-language {language}: this model translates into {', '.join(languages)}")
+        if (language or model_language) not in languages:
+            raise RecipeError(f"--target-language: is needed; this model translates into {', '.join(languages)}")
         others = [name for name in tag_ids if not name.startswith(_LANGUAGE_PREFIX) and name != SEPARATOR]
         if tag is not None and tag not in others:
             has = f"has the tags {', '.join(others)}" if others else "has no tags"
