@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import ContextVar
 from io import StringIO
 from pathlib import Path
 from typing import IO, Any, Protocol, TextIO
@@ -26,6 +27,7 @@ tqdm.set_lock(threading.RLock())
 
 _is_quiet = False
 _write_elsewhere: Callable[[str], object] | None = None
+_capture: ContextVar[Callable[[str], object] | None] = ContextVar("_capture", default=None)
 _log_file: IO[bytes] | None = None
 # Could steer the terminal or reverse the text around them, from a file's name or text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -77,6 +79,16 @@ def redirect(write: Callable[[str], object]) -> None:
     _write_elsewhere = write
 
 
+@contextmanager
+def captured(on_message: Callable[[str], object]) -> Iterator[None]:
+    """Pass the messages of this thread to a function instead of stderr, even if quiet, and show no progress bars."""
+    token = _capture.set(on_message)
+    try:
+        yield
+    finally:
+        _capture.reset(token)
+
+
 def write_line(line: str) -> None:
     """Write a line that a child process redirected, even if quiet."""
     _write(line)
@@ -110,7 +122,7 @@ def log(message: str) -> None:
 
 def info(message: str) -> None:
     """Print a message on its own line above any progress bar, unless quiet."""
-    if _is_quiet:
+    if _is_quiet and _capture.get() is None:
         log(message)
     else:
         _write(message)
@@ -138,10 +150,13 @@ def table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> None
     def draw(file: TextIO, width: int | None) -> None:
         Console(file=file, markup=False, emoji=False, highlight=False, width=width).print(drawn)
 
-    if _log_file is not None:
+    on_message = _capture.get()
+    if _log_file is not None or on_message is not None:
         draw(text := StringIO(), _LOG_WIDTH)
         log(text.getvalue())
-    if not _is_quiet and sys.stderr is not None:
+    if on_message is not None:
+        on_message(text.getvalue().rstrip("\n"))
+    elif not _is_quiet and sys.stderr is not None:
         with suppress(OSError):
             draw(sys.stderr, None if _is_terminal() else _LOG_WIDTH)
 
@@ -163,7 +178,7 @@ class ProgressBar:
         self._has_plain_lines = plain_lines
         self._started, self._initial, self._next_line = time.monotonic(), done, time.monotonic() + 10
         self._bar: tqdm[Any] | None = None
-        self.on_terminal = _is_terminal() and not _is_quiet
+        self.on_terminal = _is_terminal() and not _is_quiet and _capture.get() is None
         if self.on_terminal:
             self._bar = tqdm(
                 desc=description,
@@ -232,6 +247,9 @@ def _write(line: str) -> None:
         _write_elsewhere(line)
         return
     log(line)
+    if (on_message := _capture.get()) is not None:
+        on_message(line)
+        return
     if sys.stderr is None:
         return
     # Neither a closed or full stderr nor a signal handler that prints during a write may stop the work.

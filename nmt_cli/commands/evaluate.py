@@ -57,9 +57,14 @@ class EvaluationResult:
     name: str
     """Name of the test set or file."""
     content: Mapping[str, Any]
-    """Content of scores.json; of a file, its `scores` and `exact_match` only."""
+    """Content of scores.json; of given translations, its `scores` and `exact_match` only."""
     robustness: list[Robustness] | None = None
     """None unless requested."""
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The score of each metric by its name, such as BLEU and chrF2."""
+        return {each["name"]: each["score"] for each in self.content["scores"]}
 
     def as_json(self) -> dict[str, Any]:
         """Return scores and robustness as plain data."""
@@ -87,17 +92,27 @@ def evaluate_model(
 
 def evaluate_files(given: TranslationFiles, overrides: Sequence[str], reporter: Reporter) -> EvaluationResult:
     """Score a file of translations of any system. Nothing is written."""
-    settings = for_language(override(AfterTraining(), overrides).evaluation, given.target_language)
-    metrics = build_metrics(settings)
     source = [] if given.source is None else [given.source]
     hypotheses, *others = read_parallel([given.hypothesis, *given.references, *source])
-    references = others[: len(given.references)]
-    texts = EvaluationTexts(hypotheses, references, others[-1] if source else None)
+    texts = EvaluationTexts(hypotheses, others[: len(given.references)], others[-1] if source else None)
+    return evaluate_texts(given.hypothesis.name, texts, given.target_language, overrides, reporter)
+
+
+def evaluate_texts(
+    name: str, texts: EvaluationTexts, target_language: str | None, overrides: Sequence[str], reporter: Reporter
+) -> EvaluationResult:
+    """Score translations. Nothing is written.
+
+    Args:
+        target_language: Selects the tokenizers of metrics.
+    """
+    settings = for_language(override(AfterTraining(), overrides).evaluation, target_language)
+    metrics = build_metrics(settings)
     scores = [score.as_sacrebleu() for score in with_intervals(compute_statistics(texts, metrics), settings)]
-    for warning in sanity_checks(hypotheses, references, metrics):
-        reporter.warn(f"{given.hypothesis}: {warning}")
-    content = {"scores": scores, "exact_match": exact_match(hypotheses, references)}
-    return EvaluationResult(given.hypothesis.name, content)
+    for warning in sanity_checks(texts.hypotheses, texts.references, metrics):
+        reporter.warn(f"{name}: {warning}")
+    content = {"scores": scores, "exact_match": exact_match(texts.hypotheses, texts.references)}
+    return EvaluationResult(name, content)
 
 
 def _evaluate_test_set(

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,12 +68,13 @@ def catch_stop_signals(reporter: Reporter) -> Iterator[Callable[[], signal.Signa
     """Record the first SIGTERM, SIGINT or SIGHUP instead of ending the process; a second one ends it at once.
 
     Yields a function that returns the recorded signal, if any. A rank whose launcher is gone reports SIGTERM, because
-    nothing else would stop it.
+    nothing else would stop it. Outside of the main thread, which alone receives signals, nothing changes.
     """
     received: list[signal.Signals] = []
     parent = os.getppid()
     # Signals ignored by the parent process stay ignored: hangups under nohup, Ctrl-C in the background.
-    handlers = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in _STOP_SIGNALS if is_main}
     handlers = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
 
     def record(number: int, _frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nmt_cli import console
 from nmt_cli.commands.stdout import open_stdout
@@ -20,6 +20,9 @@ from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.decoding.scoring.scorer import ScoredPair, Scorer, ScoringPair, with_context
 from nmt_cli.decoding.windows import arriving_windows, windows
 from nmt_cli.errors import DataError, RecipeError
+
+if TYPE_CHECKING:
+    from nmt_cli.decoding.translator import Translator
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,7 @@ def score(
     """
     with _open_pairs(source, target, input_options, reporter) as pairs:
         translator = open_translator(options)
-        context, tags = translator.context, translator.tags
-        scorer = Scorer(translator.generator, translator.tokenizer, translator.settings, tags, context)
+        scorer, context = create_scorer(translator), translator.context
         started, result = time.monotonic(), ScoreResult(warnings=pairs.warnings)
         with open_stdout() as stream, reporter.progress_bar("scoring", "pairs") as bar:
             for window in pairs.split(with_context(pairs.pairs, context.size)):
@@ -102,6 +104,12 @@ def score(
                     result.add(each)
     result.seconds = time.monotonic() - started
     return result
+
+
+def create_scorer(translator: "Translator") -> Scorer:
+    """Create a scorer with the model of a translator."""
+    context, tags = translator.context, translator.tags
+    return Scorer(translator.generator, translator.tokenizer, translator.settings, tags, context)
 
 
 def _format(index: int, scored: ScoredPair, options: ScoreOutputOptions) -> str:

@@ -22,7 +22,12 @@ if TYPE_CHECKING:  # a process that only passes options on needs no torch
 
 
 def open_translator(options: TranslateOptions) -> "Translator":
-    """Load the models of the options.
+    """Load the models of the options. Raises the errors of `load_models` and `build_translator`."""
+    return create_translator(load_models(options), options)
+
+
+def load_models(options: TranslateOptions) -> "LoadedModel":
+    """Load the model of the options, or its ensemble of models.
 
     Raises:
         RecipeError: The options do not fit together, or do not fit the model.
@@ -40,27 +45,33 @@ def open_translator(options: TranslateOptions) -> "Translator":
     if options.adapter is not None and len(options.models) > 1:
         raise RecipeError("--adapter: requires a single model; to combine several, use the merged models of their runs")
     models = [load_model(path, options.overrides, options.adapter) for path in options.models]
-    loaded = _ensemble(models, weights) if len(models) > 1 else models[0]
-    _check_context_options(options, loaded.config.context)
-    if options.has_masking and (names := ", ".join(loaded.tokenizer.factors.names)):
-        option = "--markup" if options.markup else "--protect"
-        raise RecipeError(f"{option}: masks parts of words, but this model needs the {names} of whole words")
-    return create_translator(loaded, options)
+    return _ensemble(models, weights) if len(models) > 1 else models[0]
 
 
 def create_translator(loaded: "LoadedModel", options: TranslateOptions = DEFAULT_OPTIONS) -> "Translator":
     """Create a translator. On a CPU this changes the model, which must not be used for anything else afterwards."""
+    return build_translator(loaded, options, prepare_for_inference(loaded))
+
+
+def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision: "Precision") -> "Translator":
+    """Create one of several translators with a model that `prepare_for_inference` has prepared.
+
+    Raises:
+        RecipeError: The options do not fit the model.
+    """
     from nmt_cli.decoding.translator import InferenceConfig, Translator
 
     config, settings, tags = loaded.config, loaded.decoding, source_tags(loaded.config, loaded.tokenizer, options)
+    _check_context_options(options, config.context)
+    if options.has_masking and (names := ", ".join(loaded.tokenizer.factors.names)):
+        option = "--markup" if options.markup else "--protect"
+        raise RecipeError(f"{option}: masks parts of words, but this model needs the {names} of whole words")
     return Translator(
         loaded.model,
         loaded.tokenizer,
         settings,
         loaded.device,
-        InferenceConfig(
-            _prepare_for_inference(loaded), config.longest_sentence, config.context, tags, config.source_eos
-        ),
+        InferenceConfig(precision, config.longest_sentence, config.context, tags, config.source_eos),
         options,
         check=Checker(config.source_language, tags.language) if settings.check else None,
         evaluation=for_language(loaded.evaluation, tags.language),
@@ -125,7 +136,7 @@ def _ensemble(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
     )
 
 
-def _prepare_for_inference(loaded: "LoadedModel") -> "Precision":
+def prepare_for_inference(loaded: "LoadedModel") -> "Precision":
     """Make the model fast for search. Return the precision of the remaining arithmetic."""
     from nmt_cli.devices import has_fast_bf16, keep_freed_memory, limit_memory_growth
     from nmt_cli.models.kernels import Backend

@@ -225,24 +225,28 @@ class History:
 def read_journal(path: Path) -> History:
     """Read a journal. Raises ModelError if it does not exist or cannot be read."""
     history = History()
+    for record in read_records(path):
+        history.damaged += not _add(history, record)
+    return history
+
+
+def read_records(path: Path) -> Iterator[Any]:
+    """Yield the records of a journal; None for a damaged line. Raises ModelError as `read_journal` does."""
     try:
         with files.open_regular(path) as file:
-            for line in file:
-                if line.strip():
-                    history.damaged += not _add(history, line)
+            for line in filter(bytes.strip, file):
+                record = None
+                with suppress(ValueError, RecursionError):
+                    record = json.loads(line)
+                yield record
     except FileNotFoundError as error:
         raise ModelError(f"{path}: does not exist; it is written by nmt train") from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    return history
 
 
-def _add(history: History, line: bytes) -> bool:
-    """Add a line; return False if it is not a record."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
+def _add(history: History, record: Any) -> bool:
+    """Add a record; return False if it is none."""
     if not isinstance(record, dict) or not _is_count(record.get("update")):
         return False
     update = record["update"]

@@ -24,7 +24,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def translated(*models: Path, weights: tuple[float, ...] = (), overrides: tuple[str, ...] = ()) -> list[Translation]:
-    translator = open_translator(TranslateOptions(models, overrides, weights))
+    translator = open_translator(TranslateOptions(models, overrides=overrides, weights=weights))
     return list(translator.translate(map(Request, LINES)))
 
 
