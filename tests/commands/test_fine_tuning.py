@@ -9,6 +9,7 @@ from foreign_models import LINES, write_nllb, write_npz
 from toy_model import WORDS, save_toy_model
 
 from nmt_cli import files
+from nmt_cli.cli import app
 from nmt_cli.commands.import_model import import_model
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.preprocess import preprocess
@@ -260,3 +261,33 @@ def test_training_reads_pairs_as_search_does(recipe: Path, changes: dict[str, ob
     scores = translator.generator.score(sentences, rows, 1000)
     expected = -sum(sum(each.token_log_probs) for each in scores)
     assert sum(losses) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_commands_add_an_adapter_to_its_model(recipe: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """The model is a run, whose test sets `nmt evaluate` translates with and without the adapter."""
+    tests = ["data.test={t: {source: dev.txt, target: dev.txt}}", "training.optimizer.learning_rate=0.05"]
+    prepared(recipe, *tests)
+    train(recipe, tests, Path("parent"))
+    overrides = [LORA, "training.start_from=parent", "data.prepared=again", *tests]
+    prepared(recipe, *overrides)
+    train(recipe, overrides)
+
+    def printed(command: str, *arguments: str) -> bytes:
+        capsysbinary.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            app([command, *arguments])
+        assert ended.value.code == 0
+        return capsysbinary.readouterr().out
+
+    files_given = "--source", "dev.txt", "--target", "dev.txt"
+    merged, base, adapted = (
+        printed("score", *model, *files_given) for model in (["run"], ["parent"], ["parent", "--adapter", "run"])
+    )
+    assert merged == adapted != base
+    assert printed("translate", "run", "-i", "dev.txt") == printed(
+        "translate", "parent", "--adapter", "run/adapter", "-i", "dev.txt"
+    )
+    printed("evaluate", "parent")
+    printed("evaluate", "parent", "--adapter", "run")
+    assert len([*Path("parent/evaluation").iterdir()]) == 2
