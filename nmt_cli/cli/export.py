@@ -19,6 +19,7 @@ class ExportFormatName(StrEnum):
     marian = "marian"
     bergamot = "bergamot"
     huggingface = "huggingface"
+    onnx = "onnx"
 
 
 def export(

@@ -173,9 +173,10 @@ def attention(
 
     attn_mask is true at keys to attend to, or a bias of the scores.
     On a CPU the backward pass of torch's kernel is many times slower than plain products in bf16, and any dropout sends
-    it to a slow path as well.
+    it to a slow path as well. ONNX has no such kernel.
     """
-    if query.device.type == "cpu" and (dropout_p > 0 or query.dtype == torch.bfloat16):
+    is_slow = query.device.type == "cpu" and (dropout_p > 0 or query.dtype == torch.bfloat16)
+    if is_slow or torch.onnx.is_in_onnx_export():
         return _weighted_sum(dropout(_attention_weights(query, key, attn_mask, is_causal=is_causal), dropout_p), value)
     if attn_mask is not None and attn_mask.is_floating_point():
         attn_mask = attn_mask.to(query.dtype)

@@ -121,4 +121,5 @@ class Positions(nn.Module):
         wide = (ratio.log() / math.log(settings.max_distance / num_exact) * (num_buckets - num_exact)).long()
         wide = (num_exact + wide).clamp(max=num_buckets - 1)
         buckets += torch.where(distances < num_exact, distances, wide)
-        return self.biases[:, buckets].movedim(-1, 1)
+        found = self.biases[:, buckets]
+        return found.movedim(found.dim() - 1, 1)  # torch's export to ONNX takes no negative index

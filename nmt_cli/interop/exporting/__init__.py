@@ -5,7 +5,7 @@ from importlib import metadata
 from pathlib import Path
 
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.exporting import bergamot, ctranslate2, huggingface, marian
+from nmt_cli.interop.exporting import bergamot, ctranslate2, huggingface, marian, onnx
 from nmt_cli.interop.exporting.model import ExportedModel, ExportFormat
 from nmt_cli.interop.exporting.model_card import write_model_card
 from nmt_cli.interop.exporting.verification import Translate, verify
@@ -17,6 +17,7 @@ FORMATS: dict[str, ExportFormat] = {
     "huggingface": ExportFormat(
         "Hugging Face transformers", "transformers", huggingface.write, huggingface.HuggingFaceProgram
     ),
+    "onnx": ExportFormat("ONNX Runtime", "onnxruntime", onnx.write, onnx.OnnxProgram),
 }
 """By value of `--to`."""
 

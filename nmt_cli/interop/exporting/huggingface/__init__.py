@@ -30,7 +30,7 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
     config, found, stored = find_representation(exported, settings)
     tensors = dict(_tensors(exported, found, stored))
     files.write_json(folder / CONFIG, config)
-    files.write_json(folder / "generation_config.json", _generation_config(exported))
+    files.write_json(folder / "generation_config.json", generation_config(exported))
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     write_tensor_stream(folder / WEIGHTS, shapes, tensors.items(), {"format": "pt"})
     usage = write_tokenizers(exported, folder, config.get("max_position_embeddings"))
@@ -77,7 +77,8 @@ def _divided(tensor: Tensor, scale: float) -> Tensor:
     return quotient
 
 
-def _generation_config(exported: ExportedModel) -> dict[str, Any]:
+def generation_config(exported: ExportedModel) -> dict[str, Any]:
+    """Return the contents of generation_config.json."""
     special, decoding = exported.tokenizer.special_tokens, exported.decoding
     if len(exported.target_prefix) > 1:
         raise ModelError(f"{PROGRAM} forces only one token before a translation, not {len(exported.target_prefix)}")
