@@ -144,6 +144,9 @@ class ByteLevelSegmenter:
                     heappush(heap, (merges[symbols[first], symbols[second]][0], first))
         return [symbol for symbol in symbols if symbol != _NO_SYMBOL]
 
+    def surfaces(self, line: str) -> list[str]:
+        return [self.pieces[piece].text for piece in self.encode([line])[0]]
+
     def encode_fragments(self, texts: list[str]) -> list[list[int]]:
         spaced = (f" {text[1:]}" if text.startswith(WORD_START) else text for text in texts)
         return [[piece for run in self._runs(text) for piece in run] for text in spaced]

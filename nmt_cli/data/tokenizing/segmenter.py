@@ -89,6 +89,9 @@ class Segmenter(Protocol):
     def encode(self, lines: list[str], num_threads: int = -1) -> list[list[int]]:
         """Return the pieces of each line."""
 
+    def surfaces(self, line: str) -> list[str]:
+        """Return the text of each piece of a line, which for the unknown piece is the text that has no piece."""
+
     def encode_fragments(self, texts: list[str]) -> list[list[int]]:
         """Return the pieces of parts of words, which begin with ▁ only if they begin a word."""
 

@@ -91,6 +91,10 @@ class SentencePieceSegmenter:
         rows: list[list[int]] = self._processor.encode(lines, num_threads=num_threads)
         return rows
 
+    def surfaces(self, line: str) -> list[str]:
+        texts: list[str] = self._processor.encode(line, out_type=str)
+        return texts
+
     def encode_fragments(self, texts: list[str]) -> list[list[int]]:
         overridden = self.model + serialize_overrides(add_dummy_prefix=False)
         rows: list[list[int]] = sentencepiece.SentencePieceProcessor(model_proto=overridden).encode(texts)

@@ -147,21 +147,38 @@ class Vocabulary:
 
     def encode(self, lines: list[str]) -> list[list[int]]:
         """Return the ids of each line, without special tokens."""
-        return self._ids(self.segmenter.encode(lines))
+        return self._ids(self.segmenter.encode(lines), lines)
 
     def encode_fragments(self, texts: list[str]) -> list[list[int]]:
         """Return the ids of parts of words, which begin with ▁ only if they begin a word."""
         return self._ids(self.segmenter.encode_fragments(texts))
 
-    def _ids(self, rows: list[list[int]]) -> list[list[int]]:
-        ids = self._id_list
-        return [[ids[piece] for piece in row] for row in rows]
+    @cached_property
+    def _ids_of_unknown(self) -> dict[str, int]:
+        """Ids of entries that are no pieces of the segmenter: unknown to it, but not to a vocabulary for both sides."""
+        kinds = (PieceKind.NORMAL, PieceKind.USER_DEFINED, PieceKind.BYTE)
+        others = {piece.text for piece in self.segmenter.pieces if piece.kind in kinds}
+        without_text = self._ids_without_text | {self.special_tokens.unk}
+        entries = {entry: i for i, entry in enumerate(self.entries) if i not in without_text and entry not in others}
+        return {entry: i for entry, i in entries.items() if entry[0] != "<"}  # the others are no text
+
+    def _ids(self, rows: list[list[int]], lines: Sequence[str] = ()) -> list[list[int]]:
+        ids, unk = self._id_list, self.segmenter.unk
+        found = [[ids[piece] for piece in row] for row in rows]
+        for index, line in enumerate(lines):
+            if unk in rows[index] and (known := self._ids_of_unknown):
+                surfaces = zip(rows[index], self.segmenter.surfaces(line), strict=True)
+                found[index] = [known.get(text, ids[piece]) if piece == unk else ids[piece] for piece, text in surfaces]
+        return found
 
     def _encode_uncached(self, lines: list[str]) -> tuple[npt.NDArray[np.int32], Integers]:
         rows = self.segmenter.encode(lines, num_threads=1)
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         pieces = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
-        return self.piece_ids[pieces], lengths
+        ids = self.piece_ids[pieces]
+        if self._ids_of_unknown and (pieces == self.segmenter.unk).any():
+            ids = np.fromiter(chain.from_iterable(self._ids(rows, lines)), np.int32, len(pieces))
+        return ids, lengths
 
     @cached_property
     def encode_batch(self) -> Callable[[list[str]], tuple[npt.NDArray[np.int32], Integers]]:

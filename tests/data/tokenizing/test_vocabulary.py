@@ -90,3 +90,17 @@ def test_special_tokens_can_have_any_ids(tmp_path: Path) -> None:
     assert batch.source.tolist() == [[5, 0], [2, 0]]
     assert batch.decoder_input.tolist() == [[3, 5, 2], [3, 5, 3]]
     assert batch.labels.tolist() == [5, 2, 0, 5, 0]
+
+
+def test_text_that_is_unknown_to_the_segmenter_becomes_an_entry_of_another_one(sentences: Sentences) -> None:
+    learned = TokenizerSettings(vocabulary_size=80, byte_fallback=False)
+    trained = Vocabulary.train(learned, sentences(0, 200), 1)
+    unused = Piece("ɛ̃", 0.0, PieceKind.UNUSED)
+    known = Vocabulary(trained.segmenter.extended([unused]), [*trained.entries, "ɛ̃", "<ʒ>"])
+    word = sentences(0, 1)[0].split(" ")[0]
+    line = f"{word} ɛ̃ ʒ <ʒ>"
+    [expected], [found] = trained.encode([line]), known.encode([line])
+    first_unk = expected.index(trained.special_tokens.unk)
+    assert found == [*expected[:first_unk], len(trained.entries), *expected[first_unk + 1 :]]
+    tokens, _ = known.encode_batch([line, word])
+    assert tokens.tolist() == [*found, *known.encode([word])[0]]
