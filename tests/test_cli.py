@@ -48,8 +48,33 @@ def test_help_of_command_has_examples(
     assert f"nmt {command}" in capsys.readouterr().out
 
 
-def test_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code("--version", monkeypatch=monkeypatch) == 0
+def test_help_of_command_has_neither_python_nor_typer_terms(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in cli.COMMANDS:
+        exit_code(command, "--help", monkeypatch=monkeypatch)
+        shown = capsys.readouterr().out
+        assert not re.search(r"INTEGER|FLOAT|BOOLEAN|TEXT\b(?! )|<=|\{|\.\.\.\.", shown), command
+        assert "#" not in shown.partition("Examples:")[2], f"{command}: zsh takes it for an argument"
+
+
+def test_help_command_shows_the_help_of_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = []
+    for arguments in (["help", "score"], ["score", "--help"], ["help"], ["--help"]):
+        assert exit_code(*arguments, monkeypatch=monkeypatch) == 0
+        shown.append(capsys.readouterr().out.rstrip("\n"))
+    assert shown[0] == shown[1]
+    assert shown[2] == shown[3]
+    assert re.search(r"^Prepare:\n  check .*\n  preprocess .*\n\nTrain:\n  train ", shown[2], flags=re.MULTILINE)
+    assert exit_code("help", "tarin", monkeypatch=monkeypatch) == 2
+    assert "Did you mean 'train'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version_is_printed(option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(option, monkeypatch=monkeypatch) == 0
     assert capsys.readouterr().out == f"nmt {__version__}\n"
 
 
@@ -113,7 +138,7 @@ def test_error_is_one_line_with_exit_code(
 def test_interrupted_or_stopped_command_has_its_exit_code(
     error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> None:
+    def fail(prog_name: str) -> None:
         raise error
 
     monkeypatch.setattr(cli, "app", fail)

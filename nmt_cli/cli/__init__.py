@@ -4,7 +4,8 @@ import errno
 import os
 import signal
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -39,28 +40,50 @@ app = typer.Typer(
         "nmt train recipe.yaml",
         "nmt evaluate recipe.yaml",
         "nmt translate recipe.yaml < in.txt > out.txt",
+        "nmt help train",
     ),
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _show_help(
+    ctx: typer.Context,
+    command: Annotated[str | None, typer.Argument(metavar="COMMAND", autocompletion=lambda: [*COMMANDS])] = None,
+) -> None:
+    """Show the options and examples of a command."""
+    root = ctx.find_root()
+    if command is None:
+        typer.echo(root.get_help())
+        return
+    group: Any = root.command
+    name, found, _ = group.resolve_command(root, [command])  # raises a usage error with similar names
+    typer.echo(type(ctx)(found, info_name=name, parent=root).get_help())
+
+
 # In the order of the help page.
-app.command(cls=NmtCommand, epilog=check.EXAMPLES)(check.check)
-app.command(cls=NmtCommand, epilog=preprocess.EXAMPLES)(preprocess.preprocess)
-app.command(cls=NmtCommand, epilog=train.EXAMPLES)(train.train)
-app.command(cls=NmtCommand, epilog=translate.EXAMPLES)(translate.translate)
-app.command(cls=NmtCommand, epilog=score.EXAMPLES)(score.score)
-app.command(cls=NmtCommand, epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-app.command(cls=NmtCommand, epilog=compare.EXAMPLES)(compare.compare)
-app.command(cls=NmtCommand, epilog=report.EXAMPLES)(report.report)
-app.command(cls=NmtCommand, epilog=runs.EXAMPLES)(runs.runs)
-app.command(cls=NmtCommand, epilog=show.EXAMPLES)(show.show)
-app.command(cls=NmtCommand, epilog=stop.EXAMPLES)(stop.stop)
-app.command("import", cls=NmtCommand, epilog=import_model.EXAMPLES)(import_model.import_model)
-app.command(cls=NmtCommand, epilog=export.EXAMPLES)(export.export)
+_GROUPS: dict[str, list[tuple[str, Callable[..., None], str]]] = {
+    "Prepare": [("check", check.check, check.EXAMPLES), ("preprocess", preprocess.preprocess, preprocess.EXAMPLES)],
+    "Train": [("train", train.train, train.EXAMPLES), ("stop", stop.stop, stop.EXAMPLES)],
+    "Translate": [("translate", translate.translate, translate.EXAMPLES), ("score", score.score, score.EXAMPLES)],
+    "Evaluate": [("evaluate", evaluate.evaluate, evaluate.EXAMPLES), ("compare", compare.compare, compare.EXAMPLES)],
+    "Models of other toolkits": [
+        ("import", import_model.import_model, import_model.EXAMPLES),
+        ("export", export.export, export.EXAMPLES),
+    ],
+    "Look": [
+        ("runs", runs.runs, runs.EXAMPLES),
+        ("show", show.show, show.EXAMPLES),
+        ("report", report.report, report.EXAMPLES),
+        ("help", _show_help, examples("nmt help train")),
+    ],
+}
+COMMANDS = [name for commands in _GROUPS.values() for name, _, _ in commands]
+for _title, _commands in _GROUPS.items():
+    for _name, _function, _examples in _commands:
+        app.command(_name, cls=NmtCommand, epilog=_examples, rich_help_panel=_title)(_function)
 
 
 def _print_version(is_requested: bool) -> None:
@@ -72,7 +95,7 @@ def _print_version(is_requested: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     pass
@@ -82,7 +105,7 @@ def main() -> None:
     """Run `nmt`. An NmtError is printed without a traceback and sets the exit code."""
     _fill_closed_streams()
     try:
-        app()
+        app(prog_name="nmt")
     except NmtError as error:
         if str(error):
             console.error(str(error))

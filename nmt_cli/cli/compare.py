@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
+from nmt_cli.cli.completion import complete_run
 from nmt_cli.cli.options import AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
 
 EXAMPLES = examples(
@@ -27,7 +28,11 @@ class MethodOption(StrEnum):
 def compare(
     systems: Annotated[
         list[Path],
-        typer.Argument(metavar="A B...", help="Runs, checkpoints, evaluated test sets or files of translations."),
+        typer.Argument(
+            metavar="SYSTEM",
+            autocompletion=complete_run,
+            help="Runs, checkpoints, evaluated test sets or files of translations.",
+        ),
     ],
     test: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Compare only on this test set; repeatable.")

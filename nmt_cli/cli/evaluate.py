@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
+from nmt_cli.cli.completion import complete_run
 from nmt_cli.cli.options import Adapter, AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
 from nmt_cli.errors import RecipeError
 
@@ -16,11 +17,16 @@ EXAMPLES = examples(
     "nmt evaluate --hypothesis out.zh --reference test.zh --target-language zh",
 )
 
+OptionalModelPath = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="MODEL", autocompletion=complete_run, help="A run, a recipe, a checkpoint or a model folder."
+    ),
+]
+
 
 def evaluate(
-    model: Annotated[
-        Path | None, typer.Argument(metavar="MODEL", help="A run, a recipe, a checkpoint or a model folder.")
-    ] = None,
+    model: OptionalModelPath = None,
     test: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Evaluate only this test or validation set of the recipe; repeatable."),

@@ -28,22 +28,45 @@ class NmtCommand(TyperCommand):
             error.message = plain_message(error.message)
             raise
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the arguments of the usage line, without the braces of typer."""
+        return [re.sub(r"^\{(.*)\}", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options."""
         for parameter in self.params:
             if parameter.param_type_name == "argument":
                 parameter.display_type_rich = lambda **_: ""  # type: ignore[attr-defined]
+        write_rows = formatter.write_dl
+        formatter.write_dl = lambda rows, *sizes, **named: write_rows(
+            [(name, plain_range(text)) for name, text in rows], *sizes, **named
+        )
         super().format_options(ctx, formatter)
 
 
 class CommandGroup(TyperGroup):
-    """All subcommands; their list shows whole sentences at any width."""
+    """All subcommands. Their list shows whole sentences at any width, in groups (`rich_help_panel` in typer)."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list of subcommands."""
-        rows = [(name, (command.help or "").split("\n")[0]) for name, command in self.commands.items()]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        groups: dict[str, list[tuple[str, str]]] = {}
+        width = max(map(len, self.commands))
+        for name, command in self.commands.items():
+            if not command.hidden:
+                row = (name.ljust(width), (command.help or "").split("\n")[0])
+                groups.setdefault(str(getattr(command, "rich_help_panel", "Commands")), []).append(row)
+        for title, rows in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def plain_range(text: str) -> str:
+    """Return the help of an option with the range of its values in plain words.
+
+    >>> plain_range("Number of resamples.  [1<=x<=1000000]")
+    'Number of resamples.  [1 to 1,000,000]'
+    """
+    return re.sub(r"\b(\d+)<=x<=(\d+)\b", lambda found: f"{int(found[1]):,} to {int(found[2]):,}", text)
 
 
 def plain_message(message: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
+from nmt_cli.cli.completion import complete_run, complete_setting
 
 
 def examples(*commands: str) -> str:
@@ -17,11 +18,19 @@ MAX_PROCESSES = 1024
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file of the experiment.")]
 ModelPath = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A run directory, a recipe, a checkpoint or a model folder.")
+    Path,
+    typer.Argument(
+        metavar="MODEL", autocompletion=complete_run, help="A run directory, a recipe, a checkpoint or a model folder."
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as decoding.beam_size=1; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        autocompletion=complete_setting,
+        help="Change a setting, such as decoding.beam_size=1; repeatable.",
+    ),
 ]
 ScoredLanguage = Annotated[
     str | None,
@@ -32,6 +41,9 @@ ScoredLanguage = Annotated[
 Factors = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=FILE", help="Line n has the values of a factor for the words of source n; repeatable."),
+]
+RunPath = Annotated[
+    Path, typer.Argument(metavar="RUN", autocompletion=complete_run, help="A run, or a recipe (its run).")
 ]
 Processes = Annotated[
     int | None,
@@ -63,13 +75,17 @@ CorpusTag = Annotated[
 ModelPaths = Annotated[
     list[Path],
     typer.Argument(
-        metavar="MODEL", help="Run directories, recipes, checkpoints or model folders; several form an ensemble."
+        metavar="MODEL",
+        autocompletion=complete_run,
+        help="Run directories, recipes, checkpoints or model folders; several form an ensemble.",
     ),
 ]
 Adapter = Annotated[
     Path | None,
     typer.Option(
-        metavar="PATH", help="Add the adapter of this run, or in this folder, to MODEL, for which it was trained."
+        metavar="PATH",
+        autocompletion=complete_run,
+        help="Add the adapter of this run, or in this folder, to MODEL, for which it was trained.",
     ),
 ]
 WordScoresOption = Annotated[

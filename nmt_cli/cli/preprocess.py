@@ -10,8 +10,8 @@ from nmt_cli.cli.options import MAX_PROCESSES, DryRun, Overrides, Quiet, RecipeP
 EXAMPLES = examples(
     "nmt preprocess recipe.yaml",
     "nmt preprocess recipe.yaml --set tokenizer.vocabulary_size=4000",
-    "nmt preprocess recipe.yaml --shard 2/8  # one of eight jobs, on any machines that share a disk",
-    "nmt preprocess recipe.yaml --merge      # when all eight are done",
+    "nmt preprocess recipe.yaml --shard 2/8",
+    "nmt preprocess recipe.yaml --merge",
 )
 
 
@@ -23,7 +23,7 @@ def preprocess(
         typer.Option(metavar="N", min=1, max=MAX_PROCESSES, help="Number of processes; default: all cores."),
     ] = None,
     shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Prepare only shard I of N. Run --merge when all are done.")
+        str | None, typer.Option(metavar="I/N", help="Prepare only shard I of N; then run --merge.")
     ] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Verify and merge the finished shards.")] = False,
     dry_run: DryRun = False,
@@ -31,7 +31,8 @@ def preprocess(
 ) -> None:
     """Clean a recipe's text, train its tokenizer, encode the text.
 
-    Does nothing if the prepared data is up to date. Rerun the same command to resume after an interruption.
+    Does nothing if the prepared data is up to date. Rerun the same command to resume after an interruption. The shards
+    of --shard are jobs on any machines that share a disk; when all are done, --merge combines them.
     """
     from nmt_cli.commands.preprocess import preprocess as command
     from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob

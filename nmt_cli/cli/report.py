@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import Quiet, examples
+from nmt_cli.cli.options import Quiet, RunPath, examples
 
 EXAMPLES = examples(
     "nmt report runs/en-de",
@@ -17,7 +17,7 @@ EXAMPLES = examples(
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or a recipe (its run).")],
+    run: RunPath,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="File to write; by default report.html in the run."),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from nmt_cli.cli.completion import complete_run
 from nmt_cli.cli.options import Json, examples
 from nmt_cli.errors import DataError
 
@@ -12,7 +13,9 @@ EXAMPLES = examples("nmt show runs/en-de", "nmt show runs/en-de/model --check", 
 
 
 def show(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or folder written by nmt.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", autocompletion=complete_run, help="A file or folder written by nmt.")
+    ],
     check: Annotated[bool, typer.Option("--check", help="Also compare all files with their hashes.")] = False,
     json: Json = False,
 ) -> None:

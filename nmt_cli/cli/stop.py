@@ -1,18 +1,13 @@
 """Command line of `nmt stop`."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from nmt_cli import console
-from nmt_cli.cli.options import Quiet, examples
+from nmt_cli.cli.options import Quiet, RunPath, examples
 
 EXAMPLES = examples("nmt stop runs/en-de", "nmt stop recipe.yaml")
 
 
 def stop(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or a recipe (its run).")],
+    run: RunPath,
     quiet: Quiet = False,
 ) -> None:
     """Stop the training of a run, which saves a checkpoint first.
