@@ -21,12 +21,14 @@ from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.decoding.search.strategies import BatchConstraints, BeamStrategy
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.errors import ModelError, ResourceError
+from nmt_cli.interop import exporting
 from nmt_cli.interop.exporting.ctranslate2 import CTranslate2Program, write
 from nmt_cli.interop.exporting.model_card import write_model_card
 from nmt_cli.interop.exporting.sentencepiece_files import token_names
 from nmt_cli.interop.exporting.verification import run_example, verify
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
+from nmt_cli.models.kernels import Backend
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
@@ -343,3 +345,16 @@ def test_export_keeps_pieces_that_look_like_special_tokens(tmp_path: Path) -> No
     write(exported(model, odd), tmp_path)
 
     assert theirs(tmp_path, odd).search(sources, 1) == ours(model, sources, 1)
+
+
+def test_model_card_counts_the_parameters_before_verification(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    each = exported(decided(transformer(), tokenizer), tokenizer)
+    expected = sum(weight.numel() for weight in each.model.parameters())
+
+    def translate(lines: list[str]) -> list[str]:
+        found = translations(each, lines)
+        each.model.prepare_for_inference(Backend("fp32"))
+        return found
+
+    exporting.export(each, "ctranslate2", tmp_path, None, translate)
+    assert f" {expected:,} parameters in fp32." in (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.exporting import bergamot, ctranslate2, huggingface, marian, onnx
 from nmt_cli.interop.exporting.model import ExportedModel, ExportFormat
-from nmt_cli.interop.exporting.model_card import write_model_card
+from nmt_cli.interop.exporting.model_card import count_parameters, write_model_card
 from nmt_cli.interop.exporting.verification import Translate, verify
 
 FORMATS: dict[str, ExportFormat] = {
@@ -44,7 +44,7 @@ def export(
     row = FORMATS[to]
     if names := exported.tokenizer.factors.names:
         raise ModelError(f"data.factors: {', '.join(names)}: {row.title} does not support factors")
-    usage = row.write(exported, folder)
+    usage = {**row.write(exported, folder), "parameters": count_parameters(exported)}  # verification removes some
     write_model_card(exported, to, row.title, usage, "unverified", folder)  # verification runs its example
     try:
         program, version = row.open(exported, folder), metadata.version(row.package)

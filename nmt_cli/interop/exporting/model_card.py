@@ -30,27 +30,32 @@ def write_model_card(
     Args:
         name: The format; its template `NAME.md.j2` has the example, the first block of Python.
         title: Title of the format.
-        usage: Values of that template.
+        usage: Values of that template; `parameters`, if the model no longer has all of them.
         verification: Result, as a sentence without a full stop.
     """
     source, target = exported.languages
     if exported.documents is not None:
         shutil.copytree(exported.documents, folder / _DOCUMENTS, dirs_exist_ok=True)
-    text = _TEMPLATES.get_template("model_card.md.j2").render(
-        format=name,
-        title=title,
-        languages=[code for code in dict.fromkeys((source, target)) if code != _UNKNOWN],
-        source_language=source,
-        target_language=target,
-        licence=exported.licence,
-        version=__version__,
-        parameters=f"{sum(each.numel() for each in exported.model.parameters()):,}",
-        verification=verification[:1].upper() + verification[1:],
-        documents=f"{_DOCUMENTS}/" if exported.documents is not None else None,
-        beam_size=exported.decoding.beam_size,
-        length_penalty=exported.decoding.length_penalty,
-        max_length=exported.max_length,
-        longest_sentence=exported.longest_sentence,
-        **usage,
-    )
+    values = {
+        "format": name,
+        "title": title,
+        "languages": [code for code in dict.fromkeys((source, target)) if code != _UNKNOWN],
+        "source_language": source,
+        "target_language": target,
+        "licence": exported.licence,
+        "version": __version__,
+        "parameters": count_parameters(exported),
+        "verification": verification[:1].upper() + verification[1:],
+        "documents": f"{_DOCUMENTS}/" if exported.documents is not None else None,
+        "beam_size": exported.decoding.beam_size,
+        "length_penalty": exported.decoding.length_penalty,
+        "max_length": exported.max_length,
+        "longest_sentence": exported.longest_sentence,
+    }
+    text = _TEMPLATES.get_template("model_card.md.j2").render({**values, **usage})
     (folder / CARD).write_text(text, encoding="utf-8")
+
+
+def count_parameters(exported: ExportedModel) -> str:
+    """Return the number of parameters of a model, for its card."""
+    return f"{sum(each.numel() for each in exported.model.parameters()):,}"
