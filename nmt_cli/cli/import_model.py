@@ -23,16 +23,19 @@ def import_model(
         str | None, typer.Option("--target-language", metavar="CODE", help="Target language, if the folder has none.")
     ] = None,
     overrides: Overrides = None,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Compare with the model's own program, if it is installed.")
+    ] = True,
     quiet: Quiet = False,
 ) -> None:
     """Convert a model of another toolkit to a model folder.
 
-    SOURCE is a folder with a model of Hugging Face transformers (Marian, M2M-100, NLLB, mBART-50, Pegasus, T5), of
+    SOURCE is a folder with a model of Hugging Face transformers (Marian, BART, mBART, M2M-100, NLLB, Pegasus, T5), of
     Marian (npz) or of CTranslate2, recognised by its contents, or a zip archive of one, as OPUS-MT has them. All other
     commands then treat the model as one of their
     own. Exit code 4 if something in it cannot be represented.
     """
     from nmt_cli.commands.import_model import import_model as command
 
-    command(source, output, (source_language, target_language), overrides or [])
+    command(source, output, (source_language, target_language), overrides or [], verify)
     console.info(f"next: nmt show {output}")

@@ -4,17 +4,21 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from nmt_cli import __version__, console, files
-from nmt_cli.commands.loading import parameter_shapes, vocabulary_spec
+from nmt_cli.commands.loading import open_model, parameter_shapes, vocabulary_spec
 from nmt_cli.commands.model_config import ModelConfig
+from nmt_cli.commands.translators import source_tags
 from nmt_cli.console import Reporter
+from nmt_cli.decoding.requests import DEFAULT_OPTIONS, TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.interop import ctranslate2_import, huggingface, marian, opus_packages
 from nmt_cli.interop.foreign import ForeignModel, check_tensors, converted
+from nmt_cli.interop.import_verification import VerificationSkipped, program_of, verify_import
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import override
 from nmt_cli.recipe.model import TransformerSettings
@@ -42,6 +46,7 @@ def import_model(
     output: Path,
     languages: tuple[str | None, str | None] = (None, None),
     overrides: Sequence[str] = (),
+    verify: bool = False,
     reporter: Reporter = console,
 ) -> None:
     """Write the model in a folder or zip archive of another toolkit into the folder `output` atomically.
@@ -51,10 +56,12 @@ def import_model(
     Args:
         languages: Source and target language, instead of those that the folder names.
         overrides: Changes to the settings `model`, `decoding` and `evaluation`, as KEY=VALUE.
+        verify: Compare the model with its own program, if that is installed.
 
     Raises:
         RecipeError: The output folder is neither empty nor an import.
-        ModelError: The format is not known, the model is damaged, or something in it cannot be represented.
+        ModelError: The format is not known, the model is damaged, something in it cannot be represented, or it
+            differs from what its own program computes.
     """
     is_empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not is_empty and "imported" not in read_manifest_or_empty(output):
@@ -80,10 +87,25 @@ def import_model(
         licence = _keep_documents(source, folder / SOURCE_DOCUMENTS)
         shutil.rmtree(scratch)
         facts = {"format": 1, "nmt": __version__, "imported": foreign.format, "licence": licence}
-        files.write_manifest(folder, facts)
+        verification = _verify(foreign, config, source, folder) if verify else "unverified"
+        files.write_manifest(folder, {**facts, "verification": verification})
     for warning in foreign.warnings:
         reporter.warn(warning)
-    reporter.info(f"{output}: imported from {foreign.format}; unverified, as its own program was not run")
+    reporter.info(f"{output}: imported from {foreign.format}; {verification}")
+
+
+def _verify(foreign: ForeignModel, config: ModelConfig, source: Path, folder: Path) -> str:
+    """Compare the model in `folder` with what its own program computes from `source`; ModelError if they differ."""
+    try:
+        if config.model != foreign.settings:
+            raise VerificationSkipped("the settings of the model were changed")
+        program, languages = program_of(source, foreign.format), config.language_tokens or [""]
+        options = TranslateOptions(source_language=languages[0], target_language=languages[-1])
+        tags = source_tags(config, foreign.tokenizer, options if config.language_tokens else DEFAULT_OPTIONS)
+        read = partial(open_model, config, folder / WEIGHTS)
+        return verify_import(program, source, read, foreign.tokenizer, tags, config.source_eos)
+    except VerificationSkipped as reason:
+        return f"unverified: {reason}"
 
 
 class _ImportedSettings(AfterTraining):

@@ -123,6 +123,12 @@ def build_with_weights(
     return model
 
 
+def open_model(config: ModelConfig, path: Path) -> Model:
+    """Return the model with the parameters in a file."""
+    weights = map_tensors(path, _large_matrices(config.model, config.vocabulary))
+    return build_with_weights(config.model, config.vocabulary, weights, path).eval()
+
+
 def _large_matrices(settings: ModelSettings, vocabulary: VocabularySpec) -> set[str]:
     """Return the names of the weights of large linear layers, which inference on a CPU replaces by packed ones."""
     with torch.device("meta"), _SkipInitialization():

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 
+from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.exporting.model import ExportedModel, TargetProgram
-from nmt_cli.models.contract import DecoderInput, ModelInputs
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 from nmt_cli.text.normalization import is_blank
 
 _ODD_LINES = (
@@ -23,7 +24,7 @@ _ODD_LINES = (
 """Lines on which normalisations and tokenizers differ."""
 _NUM_RANDOM, _MAX_RANDOM_LENGTH = 10, 24
 _NUM_PAIRS, _NUM_LINES = 50, 200
-_MAX_DIFFERENCE = 1e-4
+MAX_DIFFERENCE = 1e-4
 """Of log-probabilities: more than rounding, much less than the effect of any parameter."""
 _MAX_SECONDS = 3600
 _RUN = "import json, sys; print(json.dumps(translate(json.load(sys.stdin))))"
@@ -82,7 +83,7 @@ def verify(
     _check_tokens(exported, program, [*_ODD_LINES, *sources])
     rows = tokenizer.encode_source(list(sources)), tokenizer.encode_target(list(targets))
     fitting = [pair for pair in zip(*rows, strict=True) if max(map(len, pair)) <= exported.longest_sentence]
-    fitting = [*fitting[:_NUM_PAIRS], *_random_pairs(exported)]
+    fitting = [*fitting[:_NUM_PAIRS], *random_pairs(exported.tokenizer)]
     difference = _score_difference(exported, program, fitting)
     lines = [line for line, row in zip(sources, rows[0], strict=True) if len(row) <= exported.longest_sentence]
     theirs = run_example(folder, lines)
@@ -137,7 +138,7 @@ def _score_difference(
         if len(ours) != len(theirs):
             raise ModelError(f"the export scores {len(theirs)} tokens of a translation of {len(ours)}")
         difference = float((ours - torch.tensor(theirs)).abs().max())
-        if not difference <= _MAX_DIFFERENCE:
+        if not difference <= MAX_DIFFERENCE:
             raise ModelError(
                 f"the export differs from the model by {difference:.2g} in the log-probability of a token; please"
                 " report the recipe's section `model`"
@@ -148,19 +149,28 @@ def _score_difference(
 
 def _log_probs(exported: ExportedModel, source: list[int], target: list[int]) -> torch.Tensor:
     """Return the log-probabilities of the tokens of a target and of eos."""
-    model, special = exported.model, exported.model.vocabulary.special_tokens
-    device = next(model.parameters()).device
+    special = exported.model.vocabulary.special_tokens
     row = [*exported.source_prefix, *source, *([special.eos] if exported.source_eos else [])]
-    before = [special.decoder_start, *exported.target_prefix]
+    return log_probs(exported.model, row, [special.decoder_start, *exported.target_prefix], target)
+
+
+def log_probs(model: Model, row: Sequence[int], before: Sequence[int], target: Sequence[int]) -> torch.Tensor:
+    """Return the log-probabilities [T+1] of the tokens of a target and of eos.
+
+    Args:
+        row: The source with all its special tokens.
+        before: Target tokens before the target, decoder_start included.
+    """
+    device = next(model.parameters()).device
     encoded = model.encode(ModelInputs.from_ids(torch.tensor([row], device=device)))
     decoded = model.decode(encoded, DecoderInput(torch.tensor([[*before, *target]], device=device)))
-    log_probs = model.logits(decoded).float().log_softmax(-1).cpu()[len(before) - 1 :]
-    return log_probs[range(len(target) + 1), [*target, special.eos]]
+    chosen = model.logits(decoded).float().log_softmax(-1).cpu()[len(before) - 1 :]
+    return chosen[range(len(target) + 1), [*target, model.vocabulary.special_tokens.eos]]
 
 
-def _random_pairs(exported: ExportedModel) -> list[tuple[list[int], list[int]]]:
+def random_pairs(tokenizer: Tokenizer) -> list[tuple[list[int], list[int]]]:
     """Return sentences of random tokens, of one token and more."""
-    rng, tokenizer = torch.Generator().manual_seed(1), exported.tokenizer
+    rng = torch.Generator().manual_seed(1)
     kept = _ordinary(tokenizer.source), _ordinary(tokenizer.target)
 
     def row(ids: list[int], length: int) -> list[int]:

@@ -1,0 +1,145 @@
+"""Verification of an import: the program that a model is from scores some sentences, in a process of its own.
+
+That process reads the folder of the model, runs no code of it and downloads nothing.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.segmenter import WORD_START
+from nmt_cli.data.tokenizing.tags import SourceTags
+from nmt_cli.errors import ModelError
+from nmt_cli.interop.exporting.verification import MAX_DIFFERENCE, log_probs, random_pairs
+from nmt_cli.models.contract import Model
+
+_MAX_SECONDS = 1800
+_MAX_WEIGHTS = 4 * 2**30
+"""Bytes of a model's parameters; the program needs as much memory, and perhaps twice as much."""
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+
+
+def program_of(folder: Path, format: str) -> str:
+    """Return the name of the program that can verify an import of a folder.
+
+    Raises:
+        VerificationSkipped: There is none, it is not installed, or it should not read the folder.
+    """
+    program = {"Hugging Face": "transformers", "CTranslate2": "ctranslate2"}.get(format.rpartition(" ")[0] or format)
+    if program is None:
+        raise VerificationSkipped(f"nmt cannot run the program of {format}")
+    if util.find_spec(program) is None:
+        raise VerificationSkipped(f"{program} is not installed")
+    weights = [*folder.glob("model*.safetensors"), *folder.glob("model.bin")]
+    if not weights:
+        raise VerificationSkipped("the model is a pickle, which only nmt reads safely")
+    if (size := sum(path.stat().st_size for path in weights)) > _MAX_WEIGHTS:
+        raise VerificationSkipped(f"the model has {size / 2**30:.1f} GiB, more than {_MAX_WEIGHTS // 2**30}")
+    return program
+
+
+class VerificationSkipped(Exception):  # noqa: N818
+    """An import is not verified, for the reason in the message."""
+
+
+def verify_import(
+    program: str,
+    folder: Path,
+    open_model: Callable[[], Model],
+    tokenizer: Tokenizer,
+    tags: SourceTags,
+    source_eos: bool,
+) -> str:
+    """Compare the log-probabilities of some random sentences; return the result for a message.
+
+    Args:
+        program: From `program_of`.
+        folder: Of the other toolkit.
+        open_model: Returns the imported model, which is released before the program starts.
+
+    Raises:
+        ModelError: A log-probability differs by more than 1e-4.
+        VerificationSkipped: The program cannot read the folder.
+    """
+    special, pairs = tokenizer.special_tokens, random_pairs(tokenizer)
+    eos = [special.eos] if source_eos else []
+    rows = [[*tags.ids(), *source, *eos, *tags.suffix] for source, _ in pairs]
+    before, targets = list(tags.prompt() or [special.decoder_start]), [target for _, target in pairs]
+    model = open_model()
+    with torch.inference_mode():
+        ours = [log_probs(model, row, before, target) for row, target in zip(rows, targets, strict=True)]
+    del model
+    request = {"folder": str(folder.resolve()), "rows": rows, "before": before, "targets": targets, "eos": special.eos}
+    theirs = _scores(program, {**request, "names": _names(tokenizer, pairs)})
+    if [len(row) for row in theirs] != [len(row) for row in ours]:
+        raise VerificationSkipped(f"{program} does not score each token")
+    difference = max(float((own - torch.tensor(other)).abs().max()) for own, other in zip(ours, theirs, strict=True))
+    found = f"{program} {metadata.version(program)}: log-probabilities of {sum(map(len, ours))} tokens"
+    if not difference <= MAX_DIFFERENCE:
+        raise ModelError(f"{folder}: the imported model differs from {found}, by up to {difference:.2g}")
+    return f"verified with {found} differ by at most {difference:.1e}"
+
+
+def _names(tokenizer: Tokenizer, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[list[str]]]:
+    """Return the names of the tokens of all sources, and of all targets, in the other vocabulary."""
+    is_word = tokenizer.source.segmenter.name == "word"  # whose ▁ are nmt's own
+    entries = [
+        [each.removeprefix(WORD_START * is_word) for each in side.entries]
+        for side in (tokenizer.source, tokenizer.target)
+    ]
+    return [[[entries[side][i] for i in pair[side]] for pair in pairs] for side in range(2)]
+
+
+def _scores(program: str, request: Mapping[str, Any]) -> list[list[float]]:
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-m", __name__, program],
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            timeout=_MAX_SECONDS,
+            check=False,
+            env={**os.environ, **_OFFLINE},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise VerificationSkipped(f"{program} took more than {_MAX_SECONDS} s") from error
+    if finished.returncode:
+        reason = finished.stderr.strip().rpartition("\n")[2][:300] or f"exit code {finished.returncode}"
+        raise VerificationSkipped(f"{program} cannot read the folder ({reason})")
+    scores: list[list[float]] = json.loads(finished.stdout.strip("\n").rpartition("\n")[2])
+    return scores
+
+
+@torch.inference_mode()
+def _by_transformers(request: Mapping[str, Any]) -> list[list[float]]:
+    import transformers
+
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(
+        request["folder"], trust_remote_code=False, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    ).eval()
+    before, found = request["before"], []
+    for row, target in zip(request["rows"], request["targets"], strict=True):
+        logits = model(input_ids=torch.tensor([row]), decoder_input_ids=torch.tensor([[*before, *target]])).logits[0]
+        chosen = logits[len(before) - 1 :].float().log_softmax(-1)
+        found.append(chosen[range(len(target) + 1), [*target, request["eos"]]].tolist())
+    return found
+
+
+def _by_ctranslate2(request: Mapping[str, Any]) -> list[list[float]]:
+    import ctranslate2
+
+    translator = ctranslate2.Translator(request["folder"], compute_type="float32")
+    return [list(each.log_probs) for each in translator.score_batch(*request["names"])]
+
+
+if __name__ == "__main__":
+    score = {"transformers": _by_transformers, "ctranslate2": _by_ctranslate2}[sys.argv[1]]
+    print(json.dumps(score(json.load(sys.stdin))))
