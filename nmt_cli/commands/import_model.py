@@ -85,9 +85,9 @@ def import_model(
         foreign.tokenizer.save(folder / TOKENIZER)
         files.write_json(folder / CONFIG, config.model_dump(mode="json"))
         licence = _keep_documents(source, folder / SOURCE_DOCUMENTS)
-        shutil.rmtree(scratch)
         facts = {"format": 1, "nmt": __version__, "imported": foreign.format, "licence": licence}
         verification = _verify(foreign, config, source, folder) if verify else "unverified"
+        shutil.rmtree(scratch)
         files.write_manifest(folder, {**facts, "verification": verification})
     for warning in foreign.warnings:
         reporter.warn(warning)
