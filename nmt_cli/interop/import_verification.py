@@ -4,7 +4,6 @@ That process reads the folder of the model, runs no code of it and downloads not
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,6 @@ from nmt_cli.models.contract import Model
 _MAX_SECONDS = 1800
 _MAX_WEIGHTS = 4 * 2**30
 """Bytes of a model's parameters; the program needs as much memory, and perhaps twice as much."""
-_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
 def program_of(folder: Path, format: str) -> str:
@@ -107,7 +105,6 @@ def _scores(program: str, request: Mapping[str, Any]) -> list[list[float]]:
             text=True,
             timeout=_MAX_SECONDS,
             check=False,
-            env={**os.environ, **_OFFLINE},
         )
     except subprocess.TimeoutExpired as error:
         raise VerificationSkipped(f"{program} took more than {_MAX_SECONDS} s") from error

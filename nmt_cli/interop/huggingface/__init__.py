@@ -11,7 +11,7 @@ from nmt_cli.interop.huggingface import bart, t5
 from nmt_cli.interop.huggingface.architecture import Architecture, Config
 from nmt_cli.interop.huggingface.generation import decoding_settings
 from nmt_cli.interop.huggingface.tokenizers import load_tokenizer
-from nmt_cli.interop.torch_weights import converted_to_safetensors
+from nmt_cli.interop.huggingface.torch_weights import converted_to_safetensors
 
 CONFIG = "config.json"
 
