@@ -41,7 +41,7 @@ data:
 training:
   start_from: base
   update_tokens: 200
-  schedule: {warmup: 1}
+  schedule: {type: inverse_sqrt, warmup: 1}
   limits: {updates: 4}
   validation: {every: 2, metric: loss}
   checkpoints: {keep_best: 2}
