@@ -9,8 +9,10 @@ from nmt_cli.recipe.data import TokenizerSettings
 
 _MAX_SUBWORDS, _MAX_CHARACTERS = 32_000, 8_000
 _SUBWORDS, _EXPONENT = 0.45, 0.6
-"""A text of n characters gets 0.25 · n^0.6 subwords, besides its alphabet: about as many as are learned well
-(Sennrich & Zhang 2019; Gowda & May 2020), 900 for 6,000 captions, 4,600 for 160,000 short sentences."""
+"""A text of n characters gets 0.45 · n^0.6 subwords, besides its alphabet. Few are learned better from little text
+(Sennrich & Zhang 2019; Gowda & May 2020), but make sentences longer, and training slower. chrF after three minutes on a
+CPU: 26.9 with a vocabulary of 1,000 and 30.6 with 2,000 on 6,000 captions; 17.6 with 4,000 and 19.0 with 8,000 on
+160,000 short sentences."""
 _WORDS_PER_SUBWORD = 4
 _NUM_BYTES, _NUM_SPECIAL = 256, 6
 _LOST_FRACTION = 0.005
