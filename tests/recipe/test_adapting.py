@@ -37,7 +37,8 @@ def test_training_leaves_the_warmup_and_reports_within_its_limits(size: Training
     assert training.schedule.warmup <= max(1, updates / 8)
     assert training.logging.every <= max(1, updates / 8)
     validation_tokens = 4 * size.validation_tokens * updates / training.validation.every
-    assert validation_tokens <= 0.25 * updates * training.update_tokens
+    is_rare = training.validation.every >= 0.45 * updates
+    assert validation_tokens <= 0.25 * updates * training.update_tokens or is_rare
 
 
 def test_small_corpora_get_small_updates_and_much_dropout() -> None:

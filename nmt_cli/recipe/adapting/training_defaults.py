@@ -22,7 +22,7 @@ _WARMUP_FRACTION, _WARMUP_EPOCHS = 0.1, 8
 _MIN_WARMUP, _MAX_WARMUP = 100, 1000
 _NOAM_WARMUP = 4
 """The warm-up of noam, relative to those of other schedules; a short one would raise its learning rate."""
-_VALIDATIONS, _VALIDATION_EPOCHS = 10, 2
+_VALIDATIONS, _MIN_VALIDATIONS, _VALIDATION_EPOCHS = 10, 2, 2
 _MIN_INTERVAL, _MAX_INTERVAL = 100, 1000
 _VALIDATION_COST = 10.0
 """Time to translate and score a token of a validation set, relative to the time to train on a token: on a CPU, 2 to 4
@@ -128,7 +128,7 @@ def _intervals(training: Training, size: TrainingSize, updates: float) -> Iterab
     yield "schedule.warmup", round_to_two_digits(factor * warmup)
     cost = _VALIDATION_COST * size.validation_tokens / training.update_tokens
     every = min(_MAX_INTERVAL, max(_MIN_INTERVAL, _VALIDATION_EPOCHS * epoch), updates / _VALIDATIONS)
-    every = round_to_two_digits(max(every, cost / _VALIDATION_FRACTION))
+    every = round_to_two_digits(max(every, min(cost / _VALIDATION_FRACTION, updates / _MIN_VALIDATIONS)))
     yield "validation.every", every
     yield "logging.every", _clamp(round_to_two_digits(min(updates / 20, every / 2)), 1, 50)
     if isinstance(training.schedule, PlateauSettings):
