@@ -15,10 +15,10 @@ EXAMPLES = examples("nmt export runs/en-de --to ctranslate2 -o en-de.ctranslate2
 class ExportFormatName(StrEnum):
     """Export formats."""
 
-    ctranslate2 = "ctranslate2"
-    marian = "marian"
     bergamot = "bergamot"
+    ctranslate2 = "ctranslate2"
     huggingface = "huggingface"
+    marian = "marian"
     onnx = "onnx"
 
 

@@ -1,16 +1,20 @@
 """nmt export is atomic and does not replace other folders."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from nmt_cli import files
+from nmt_cli.cli.export import ExportFormatName
 from nmt_cli.commands.export import export
 from nmt_cli.commands.loading import config_of, vocabulary_spec
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.interop.exporting import FORMATS
 from nmt_cli.models import build
 from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.reporting.inspection import describe_path
 from nmt_cli.runs.checkpoints import write_tensors
 from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
 
@@ -41,6 +45,20 @@ def test_export_replaces_older_export(model: Path) -> None:
 
     assert ctranslate2.contains_model("out")
     assert files.read_manifest(Path("out"), ModelError)["exported"] == "ctranslate2"
+
+
+def test_command_line_has_all_formats() -> None:
+    assert [each.value for each in ExportFormatName] == sorted(FORMATS)
+
+
+def test_export_is_unverified_without_its_program(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+
+    result = export(model, "huggingface", Path("out"))
+
+    assert result == "unverified: transformers is not installed"
+    assert "Unverified: transformers is not installed." in Path("out/README.md").read_text(encoding="utf-8")
+    assert describe_path(Path("out")).facts["verification"] == result
 
 
 @pytest.mark.parametrize("path", ["model", "recipe.yaml", "."])

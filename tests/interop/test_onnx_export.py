@@ -1,5 +1,6 @@
 """Models exported to ONNX compute and translate the same in ONNX Runtime."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from exported_models import exported, translations
 from test_ctranslate2 import ALL, LINES, ODD_LINES, decided, scored, transformer
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.errors import ModelError
+from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.interop.exporting import onnx
 from nmt_cli.interop.exporting.model_card import write_model_card
 from nmt_cli.interop.exporting.verification import run_example
@@ -79,4 +80,11 @@ def test_export_of_a_model_that_is_too_large_raises(
     monkeypatch.setattr(onnx, "_MAX_BYTES", 10_000)
 
     with pytest.raises(ModelError, match="2 GiB"):
+        onnx.write(exported(decided(transformer(), tokenizer), tokenizer), tmp_path)
+
+
+def test_export_without_onnx_raises(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+
+    with pytest.raises(ResourceError, match=r"'nmt-cli\[onnx\]'"):
         onnx.write(exported(decided(transformer(), tokenizer), tokenizer), tmp_path)
