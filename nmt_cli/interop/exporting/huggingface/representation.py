@@ -77,7 +77,7 @@ def find_representation(
     Raises:
         ModelError: There is none. The message names the settings that differ from those of the most similar class.
     """
-    misfits = dict[str, list[str]]()
+    misfits, refused = dict[str, list[str]](), dict[str, str]()
     for family, cls in _CLASSES.items():
         wanted = _normalized(settings)
         if wanted["tied_embeddings"] == "decoder" and family != "marian":
@@ -87,7 +87,7 @@ def find_representation(
         try:
             found = architecture(Config(Path(CONFIG), config), stored)
         except ModelError as error:
-            misfits[family] = [str(error).removeprefix(f"{CONFIG}: ")]
+            refused[family] = str(error).removeprefix(f"{CONFIG}: ")
             continue
         represented = _normalized(found.settings)
         differences = [key for key in wanted if wanted[key] != represented.get(key)]
@@ -95,10 +95,10 @@ def find_representation(
         misfits[family] += _special_misfits(family, cls, exported, wanted)
         if not misfits[family]:
             return config, found, stored
-    nearest = min(misfits, key=lambda family: len(misfits[family]))
+    nearest = min(misfits or refused, key=lambda family: len(misfits.get(family, [])))
     raise ModelError(
         f"no class of {PROGRAM} computes this model; the most similar one, {nearest}, differs in"
-        f" {'; '.join(misfits[nearest])}"
+        f" {'; '.join(misfits.get(nearest) or [refused[nearest]])}"
     )
 
 

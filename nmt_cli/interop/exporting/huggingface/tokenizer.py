@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
+from nmt_cli.data.tokenizing.byte_level import ByteLevelSegmenter
 from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind
 from nmt_cli.data.tokenizing.sentencepiece_model import SentencePieceModel, read_model
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
@@ -45,39 +46,14 @@ def write_tokenizers(exported: ExportedModel, folder: Path, max_length: int | No
 def _write(
     exported: ExportedModel, side: Vocabulary, folder: Path, max_length: int | None, prefix: tuple[int, ...]
 ) -> None:
-    special, segmenter = side.special_tokens, side.segmenter
-    content = segmenter.sentencepiece_model
-    if content is None or segmenter.name not in _ALGORITHMS:
-        raise ModelError(
-            f"tokenizer.algorithm: {segmenter.name} cannot be exported to tokenizer.json; supported are"
-            f" {', '.join(_ALGORITHMS)}"
-        )
-    model = read_model(content)
-    if not model.escape_whitespaces or model.treat_whitespace_as_suffix:
-        raise ModelError("the tokenizer cannot be exported: its SentencePiece model does not mark beginnings of words")
-    names = _names(side, segmenter.name)
+    special, segmenter, normalization = side.special_tokens, side.segmenter, exported.tokenizer.normalization
+    if isinstance(segmenter, ByteLevelSegmenter):
+        json, names = _byte_level_json(side, segmenter, normalization)
+    else:
+        json, names = _sentencepiece_json(side, normalization)
     added = {i: names[i] for i in sorted({*special.ids, *side.tags.values()})}
-    json = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [_added_token(i, name) for i, name in added.items()],
-        "normalizer": {"type": "Sequence", "normalizers": _normalizers(exported.tokenizer.normalization, model)},
-        "pre_tokenizer": _pre_tokenizer(side, segmenter.name),
-        "post_processor": _post_processor(names, prefix, special.eos if exported.source_eos else None),
-        "decoder": {
-            "type": "Sequence",
-            "decoders": [
-                _replacement(_HIDDEN, ""),
-                _replacement(WORD_START, " "),
-                {"type": "ByteFallback"},
-                {"type": "Fuse"},
-                {"type": "Strip", "content": " ", "start": int(model.add_dummy_prefix), "stop": 0},
-                _sub(LINE_BREAKS, " "),
-            ],
-        },
-        "model": _bpe(side, names) if segmenter.name == "bpe" else _unigram(side, names),
-    }
+    json["added_tokens"] = [_added_token(i, name) for i, name in added.items()]
+    json["post_processor"] = _post_processor(names, prefix, special.eos if exported.source_eos else None)
     files.write_json(folder / "tokenizer.json", json)
     settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -93,6 +69,67 @@ def _write(
     if max_length is not None:
         settings["model_max_length"] = max_length
     files.write_json(folder / "tokenizer_config.json", settings)
+
+
+def _byte_level_json(
+    side: Vocabulary, segmenter: ByteLevelSegmenter, normalization: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Return a tokenizer of byte-level BPE, and the names of its entries."""
+    names = list(side.entries)
+    for i, spelled in zip(side.piece_ids.tolist(), segmenter.spelled, strict=True):
+        if i != side.special_tokens.unk:
+            names[i] = spelled
+    text = {names[i] for i in side.piece_ids.tolist()} - {names[side.special_tokens.unk]}
+    hidden = side.special_tokens.ids | set(side.tags.values()) | side.without_piece
+    names = [name + _HIDDEN if i in hidden and name in text else name for i, name in enumerate(names)]
+    merges = segmenter.model.decode().removesuffix("\n").split("\n")[1:]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True}
+    json = {
+        "version": "1.0",
+        "normalizer": {"type": "Sequence", "normalizers": _nmt_normalizers(normalization)},
+        "pre_tokenizer": byte_level | {"add_prefix_space": segmenter.marks_first_word},
+        "decoder": {"type": "Sequence", "decoders": [byte_level, _sub(LINE_BREAKS, " ")]},
+        "model": {
+            "type": "BPE",
+            "unk_token": names[side.special_tokens.unk],
+            "vocab": {name: i for i, name in enumerate(names)},
+            "merges": [merge.split(" ") for merge in merges],
+        },
+    }
+    return json, names
+
+
+def _sentencepiece_json(side: Vocabulary, normalization: str) -> tuple[dict[str, Any], list[str]]:
+    """Return a tokenizer that does what SentencePiece does, and the names of its entries."""
+    segmenter = side.segmenter
+    content = segmenter.sentencepiece_model
+    if content is None or segmenter.name not in _ALGORITHMS:
+        raise ModelError(
+            f"tokenizer.algorithm: {segmenter.name} cannot be exported to tokenizer.json; supported are"
+            f" {', '.join(_ALGORITHMS)}"
+        )
+    model = read_model(content)
+    if not model.escape_whitespaces or model.treat_whitespace_as_suffix:
+        raise ModelError("the tokenizer cannot be exported: its SentencePiece model does not mark beginnings of words")
+    names = _names(side, segmenter.name)
+    json = {
+        "version": "1.0",
+        "normalizer": {"type": "Sequence", "normalizers": _normalizers(normalization, model)},
+        "pre_tokenizer": _pre_tokenizer(side, segmenter.name),
+        "decoder": {
+            "type": "Sequence",
+            "decoders": [
+                _replacement(_HIDDEN, ""),
+                _replacement(WORD_START, " "),
+                {"type": "ByteFallback"},
+                {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": int(model.add_dummy_prefix), "stop": 0},
+                _sub(LINE_BREAKS, " "),
+            ],
+        },
+        "model": _bpe(side, names) if segmenter.name == "bpe" else _unigram(side, names),
+    }
+    return json, names
 
 
 def _names(side: Vocabulary, algorithm: str) -> list[str]:
@@ -174,9 +211,7 @@ def _pre_tokenizer(side: Vocabulary, algorithm: str) -> dict[str, Any] | None:
 
 def _normalizers(normalization: str, model: SentencePieceModel) -> list[dict[str, Any]]:
     """Return the normalisation of nmt, then that of the SentencePiece model."""
-    found = [
-        {"type": form} if pattern is None else _sub(pattern, form) for pattern, form in REPLACEMENTS[normalization]
-    ]
+    found = _nmt_normalizers(normalization)
     if model.charsmap:
         encoded = base64.b64encode(model.charsmap).decode()
         found.append({"type": "Precompiled", "precompiled_charsmap": encoded})
@@ -184,6 +219,10 @@ def _normalizers(normalization: str, model: SentencePieceModel) -> list[dict[str
         found += [_sub(r"\A +| +\z", ""), _sub(" {2,}", " ")]
     found.append(_replacement(" ", WORD_START))
     return found + ([{"type": "Prepend", "prepend": WORD_START}] if model.add_dummy_prefix else [])
+
+
+def _nmt_normalizers(normalization: str) -> list[dict[str, Any]]:
+    return [{"type": form} if pattern is None else _sub(pattern, form) for pattern, form in REPLACEMENTS[normalization]]
 
 
 def _sub(pattern: str, content: str) -> dict[str, Any]:
