@@ -27,7 +27,15 @@ _MIN_POSITIONS = 1024
 _ACTIVATIONS = {"gelu_tanh": "gelu_new", "silu": "swish"}
 _T5_ACTIVATIONS = {"geglu_tanh": "gated-gelu", "swiglu": "gated-silu"}
 HEAD, SHARED = "lm_head.weight", "model.shared.weight"
-_IRRELEVANT = ("architecture", "preset", "dropout", "attention_dropout", "activation_dropout", "layer_drop")
+_IRRELEVANT = (
+    "architecture",
+    "preset",
+    "decoder_start",
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "layer_drop",
+)
 
 
 @dataclass(frozen=True)
