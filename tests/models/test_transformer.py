@@ -58,8 +58,8 @@ def test_select_does_not_copy_encoder_kv_while_all_sentences_stay() -> None:
     source_ids = torch.ones(2, 3, dtype=torch.long)
     _, cache = model.step(source_ids[:, :1], model.init_cache(model.encode(inputs(source_ids)), 2))
     expanded = cache.select(torch.tensor([[0, 0, 0], [1, 1, 1]]))
-    assert expanded.encoder_kv is cache.encoder_kv
-    assert expanded.select(torch.tensor([[4, 5]])).encoder_kv.size(2) == 1
+    assert expanded.source.encoder_kv is cache.source.encoder_kv
+    assert expanded.select(torch.tensor([[4, 5]])).source.encoder_kv.size(2) == 1
 
 
 def test_layer_drop_skips_layers_at_its_rate() -> None:
