@@ -31,7 +31,7 @@ training:
   schedule: {{type: linear, warmup: 50}}
   label_smoothing: 0
   update_tokens: 500
-  limits: {{updates: 800}}
+  limits: {{updates: 400}}
   validation: {{every: 200, metric: chrf, patience: null}}
 decoding: {{beam_size: 1, check: false}}
 evaluation: {{metrics: [exact_match, chrf], resamples: null}}
