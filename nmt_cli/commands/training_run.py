@@ -124,12 +124,14 @@ class TrainingRun:
     def _log_start(self, changes: Sequence[SettingChange]) -> None:
         trainer = self._trainer
         num_parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+        num_trained = sum(parameter.numel() for parameter in trainer.model.parameters() if parameter.requires_grad)
+        trained = f" ({num_trained:,} of them trained)" if num_trained < num_parameters else ""
         num_pairs = sum(len(corpus) for corpus in self._prepared.train)
         num_updates = trainer.state.num_updates
         if self._recipe.training.precision == "bf16" and not has_fast_bf16(trainer.device):
             self._reporter.warn("training.precision: this processor has no bf16 instructions; using fp32")
         self._reporter.info(
-            f"{self._run.path}: {self._recipe.model.architecture} with {num_parameters:,} parameters,"
+            f"{self._run.path}: {self._recipe.model.architecture} with {num_parameters:,} parameters{trained},"
             f" {num_pairs:,} sentence pairs, {describe(trainer.device)}"
             + (f", resuming after update {num_updates:,}" if num_updates else "")
         )
