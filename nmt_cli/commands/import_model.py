@@ -16,12 +16,12 @@ from nmt_cli.commands.translators import source_tags
 from nmt_cli.console import Reporter
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
-from nmt_cli.interop import ctranslate2_import, huggingface, marian, opus_packages
+from nmt_cli.interop import ctranslate2_import, g2p_en, huggingface, marian, opus_packages
 from nmt_cli.interop.foreign import ForeignModel, check_tensors, converted
 from nmt_cli.interop.import_verification import VerificationSkipped, program_of, verify_import
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import override
-from nmt_cli.recipe.model import TransformerSettings
+from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.reporting.container import read_manifest_or_empty
 from nmt_cli.runs.checkpoints import write_tensor_stream
 from nmt_cli.runs.directory import CONFIG, SOURCE_DOCUMENTS, TOKENIZER, WEIGHTS
@@ -32,6 +32,7 @@ UNDETERMINED = "und"
 _FORMATS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Path], ForeignModel]], ...] = (
     (huggingface.is_huggingface, huggingface.load),
     (ctranslate2_import.is_ctranslate2, ctranslate2_import.load),
+    (g2p_en.is_g2p_en, g2p_en.load),
     (marian.is_marian, marian.load),
 )
 """For each format, whether a folder has it, and how to read it."""
@@ -111,7 +112,7 @@ def _verify(foreign: ForeignModel, config: ModelConfig, source: Path, folder: Pa
 class _ImportedSettings(AfterTraining):
     """The settings of an imported model."""
 
-    model: TransformerSettings
+    model: ModelSettings
 
 
 def _config(foreign: ForeignModel, languages: tuple[str | None, str | None], overrides: Sequence[str]) -> ModelConfig:

@@ -24,13 +24,13 @@ _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class NpzSource:
     """The tensors of an npz file, without pickles."""
 
-    def __init__(self, path: Path) -> None:
-        """Read names and shapes; ModelError if the file is damaged."""
+    def __init__(self, path: Path, *, has_options: bool = True) -> None:
+        """Read names and shapes; ModelError if the file is damaged, or lacks options that it should have."""
         self.path = path
         with self._errors(""), zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             shapes = {name: _shape(archive, name) for name in names}
-        if OPTIONS not in shapes:
+        if has_options and OPTIONS not in shapes:
             raise ModelError(f"{path}: has no {OPTIONS}, so it is not a model of Marian")
         self.shapes: Mapping[str, tuple[int, ...]] = {name: shapes[name] for name in names if name != OPTIONS}
 

@@ -11,7 +11,7 @@ import sentencepiece
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import Piece, PieceKind, Segmenter
 from nmt_cli.data.tokenizing.segmenters import SEGMENTERS
-from nmt_cli.data.tokenizing.sentencepiece_model import read_model, serialize_model
+from nmt_cli.data.tokenizing.sentencepiece_model import read_model, serialize_model, serialize_overrides
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError
 from nmt_cli.text.special_tokens import SpecialTokens
@@ -71,12 +71,23 @@ def entries_by_id(path: Path, ids: Mapping[str, Any], size: int) -> list[str]:
 
 def word_segmenter(words: Sequence[str]) -> Segmenter:
     """Return a segmenter of words, each beginning with ▁, for text whose tokens are separated by spaces."""
+    return _segmenter("word", words)
+
+
+def character_segmenter(characters: Sequence[str]) -> Segmenter:
+    """Return a segmenter of characters that does not mark the first word of a line; spaces are unknown."""
+    segmenter = _segmenter("character", characters)
+    return SEGMENTERS["character"](segmenter.model + serialize_overrides(add_dummy_prefix=False))
+
+
+def _segmenter(algorithm: str, pieces: Sequence[str]) -> Segmenter:
     trained = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(["a"]),
         model_writer=trained,
-        model_type="word",
+        model_type={"character": "char"}.get(algorithm, algorithm),
         vocab_size=2,
+        hard_vocab_limit=False,
         normalization_rule_name="identity",
         unk_id=0,
         unk_surface="⁇",
@@ -85,5 +96,5 @@ def word_segmenter(words: Sequence[str]) -> Segmenter:
         minloglevel=3,
     )
     model = read_model(trained.getvalue())
-    pieces = [model.pieces[0], *(Piece(word, -float(i)) for i, word in enumerate(words))]
-    return SEGMENTERS["word"](serialize_model(replace(model, pieces=pieces)))
+    known = [model.pieces[0], *(Piece(piece, -float(i)) for i, piece in enumerate(pieces))]
+    return SEGMENTERS[algorithm](serialize_model(replace(model, pieces=known)))

@@ -71,9 +71,8 @@ class Rnn(EncoderDecoder):
         self.settings, width = settings, settings.width
         self.encoder = RecurrentEncoder(settings)
         num_states = 2 if settings.cell == "lstm" else 1
-        self.bridges = nn.ModuleList(
-            Linear(num_states * width, num_states * width) for _ in range(settings.decoder_layers)
-        )
+        num_bridges = settings.decoder_layers if settings.bridge == "tanh" else 0
+        self.bridges = nn.ModuleList(Linear(num_states * width, num_states * width) for _ in range(num_bridges))
         self.has_input_feeding = settings.input_feeding
         fed_width = width if self.has_input_feeding else 0
         widths = [settings.embedding_width + fed_width, *[width] * (settings.decoder_layers - 1)]
@@ -172,9 +171,12 @@ class Rnn(EncoderDecoder):
 
     def _bridge(self, final_states: Tensor) -> Tensor:
         """Map final states of the encoder [L,P,B,D] to first states of the decoder, top layer to top layer."""
-        surplus, initial = len(final_states) - len(self.bridges), []
-        for index, bridge in enumerate(self.bridges):
-            final = final_states[max(0, index + surplus)]
+        surplus = len(final_states) - len(self.decoder)
+        finals = [final_states[max(0, index + surplus)] for index in range(len(self.decoder))]
+        if not self.bridges:
+            return torch.stack(finals).to(self.embeddings.target.weight.dtype)
+        initial = []
+        for final, bridge in zip(finals, self.bridges, strict=True):
             first = torch.tanh(bridge(final.transpose(0, 1).flatten(1)))
             initial.append(first.view(first.size(0), len(final), -1).transpose(0, 1))
         # Always in the precision of the weights, also under autocast: a recurrent state sums many small changes.

@@ -226,6 +226,8 @@ class RnnSettings(PresetSection):
     """Encode the source in both directions."""
     attention: Literal["none", "additive", "dot", "general"] = "general"
     """None (final encoder state only), Bahdanau's additive, or Luong's dot-product or general attention."""
+    bridge: Literal["tanh", "copy"] = "tanh"
+    """First states of the decoder: a learned projection of the encoder's final ones, or these themselves."""
     input_feeding: bool = False
     """Feed each step's attentional output into the next step (Luong et al. 2015); slower to train."""
     tied_embeddings: Tying = "all"

@@ -72,6 +72,7 @@ SOME = {
     ),
     "gru": rnn(),
     "lstm-fed": rnn(cell="lstm", input_feeding=True, attention="additive", decoder_layers=1),
+    "gru-copied": rnn(bridge="copy", encoder_layers=1),
     "rnn-none": rnn(cell="rnn", attention="none", bidirectional=False, encoder_layers=1),
 }
 ALL = SOME | {

@@ -77,6 +77,10 @@ def test_decoder_layers_start_from_the_top_encoder_layers(
     initial = model._bridge(final_states)
     for layer, (bridge, end) in enumerate(zip(model.bridges, used, strict=True)):
         assert_close(initial[layer, 0], torch.tanh(bridge(final_states[end, 0])))
+    sizes = {"encoder_layers": encoder_layers, "decoder_layers": decoder_layers}
+    copied = Rnn(settings(bridge="copy", **sizes), VOCABULARY)
+    assert_close(copied._bridge(final_states)[:, 0], final_states[used, 0])
+    assert not any("bridge" in name for name, _ in copied.named_parameters())
 
 
 def test_lstm_forget_gate_starts_open() -> None:
