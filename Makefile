@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 NMT := $(BIN)/nmt
 DEMO := recipes/number_words_transformer.yaml
 DEMO_HYPOTHESES := runs/number_words_transformer/evaluation/number_words/hypotheses.jsonl
+DEMO_LINE := four hundred two thousand seven hundred eleven
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
 
 .PHONY: help demo install check format test test-long clean
 .DELETE_ON_ERROR:
@@ -20,19 +22,25 @@ demo: $(NMT) ## train and score number words, English to German, in a few minute
 	@$(NMT) train $(DEMO)
 	@$(NMT) evaluate $(DEMO)
 	@$(BIN)/python data_scripts/number_words.py --check $(DEMO_HYPOTHESES)
+	@$(NMT) report --quiet $(DEMO)
+	@echo
+	@echo '$(DEMO_LINE) → '"$$(echo '$(DEMO_LINE)' | $(NMT) translate --quiet $(DEMO))"
+	@echo 'report: runs/number_words_transformer/report.html'
 
 install: $(VENV)/dev ## create the development environment in .venv
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install -qq --upgrade pip
 
 $(NMT): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@echo 'installing nmt and torch in $(VENV), which takes a few minutes'
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/dev: $(NMT)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@echo 'installing the tools for development in $(VENV)'
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
 	@touch $@
 
 check: $(VENV)/dev ## check format, lint, types and import layers; run the fast tests

@@ -31,6 +31,12 @@ _capture: ContextVar[Callable[[str], object] | None] = ContextVar("_capture", de
 _log_file: IO[bytes] | None = None
 # Could steer the terminal or reverse the text around them, from a file's name or text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_COLOURED = [
+    (re.compile("^nmt: error:"), 31),  # red
+    (re.compile("^nmt: warning:"), 33),  # yellow
+    (re.compile(r"\(best so far\)$"), 32),  # green
+]
+"""Parts of messages, and their ANSI colours on a terminal."""
 _LOG_WIDTH = 120
 """Columns of a table where the output has no width of its own."""
 
@@ -238,6 +244,19 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def has_colours(stream: TextIO | None) -> bool:
+    """Return whether to print colours: the stream is a terminal that has them, and NO_COLOR is not set."""
+    if stream is None or not stream.isatty():
+        return False
+    terminal = Console(file=stream)
+    return terminal.color_system is not None and not terminal.no_color
+
+
+def in_colour(text: str, code: int) -> str:
+    """Return the text in bold and an ANSI colour."""
+    return f"\x1b[1;{code}m{text}\x1b[0m"
+
+
 def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
@@ -255,7 +274,11 @@ def _write(line: str) -> None:
     # Neither a closed or full stderr nor a signal handler that prints during a write may stop the work.
     # tqdm's bars lack attributes after a lack of memory.
     with suppress(OSError, ValueError, RuntimeError, AttributeError, MemoryError):
-        tqdm.write(_visible(line), file=sys.stderr)
+        text = _visible(line)
+        if has_colours(sys.stderr):
+            for part, code in _COLOURED:
+                text = part.sub(lambda found, code=code: in_colour(found[0], code), text)  # type: ignore[misc]
+        tqdm.write(text, file=sys.stderr)
         sys.stderr.flush()
 
 

@@ -1,10 +1,12 @@
 """The command line: help, one-line error messages and exit codes."""
 
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -240,3 +242,54 @@ def test_help_shows_whole_sentences_and_no_python_types(
     for command in ("translate", "compare", "train", "show"):
         exit_code(command, "--help", monkeypatch=monkeypatch)
         assert not re.search("<(path|list|Path)", capsys.readouterr().out)
+
+
+def on_terminal(folder: Path, columns: int, *arguments: str, **environment: str) -> str:
+    """Return what `nmt` prints on a terminal."""
+    controller, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", **environment}
+    for name in ("COLUMNS", *(["NO_COLOR"] if "NO_COLOR" not in environment else [])):
+        variables.pop(name, None)
+    command = [sys.executable, "-m", "nmt_cli", *arguments]
+    with subprocess.Popen(command, cwd=folder, env=variables, stdout=terminal, stderr=terminal):
+        os.close(terminal)
+        output = b""
+        while True:
+            try:
+                output += os.read(controller, 65536)
+            except OSError:  # the program has ended
+                break
+    os.close(controller)
+    return output.decode().replace("\r\n", "\n")
+
+
+def test_error_is_red_on_a_terminal_unless_no_color_is_set(tmp_path: Path) -> None:
+    assert on_terminal(tmp_path, 80, "train", "x.yaml").startswith("\x1b[1;31mnmt: error:\x1b[0m x.yaml: ")
+    assert on_terminal(tmp_path, 80, "train", "x.yaml", NO_COLOR="1").startswith("nmt: error: x.yaml: ")
+    assert on_terminal(tmp_path, 80, "train", "x.yaml", TERM="dumb").startswith("nmt: error: x.yaml: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [60, 120])
+def test_compare_fits_the_terminal_and_highlights_the_best(columns: int, tmp_path: Path) -> None:
+    reference = "Zwei Hunde spielen auf der großen grünen Wiese hinter dem alten Haus am See.\n"
+    names = ["a_system_with_a_very_long_name.de", "another_system_with_a_long_name.de"]
+    for name, text in zip(names, (reference.replace("Hunde", "Katzen"), reference), strict=True):
+        (tmp_path / name).write_text(text * 12)
+    (tmp_path / "test.de").write_text(reference * 12)
+    shown = on_terminal(
+        tmp_path,
+        columns,
+        "compare",
+        *names,
+        "--reference",
+        "test.de",
+        "--set",
+        "evaluation.resamples=10",
+        "--resamples",
+        "20",
+    )
+
+    assert shown.count("\x1b[1;32m100.00 ") == 2
+    assert max(map(len, re.sub(r"\x1b\[[\d;]*m", "", shown).split("\n"))) <= columns

@@ -8,6 +8,7 @@ import typer
 
 from nmt_cli import console
 from nmt_cli.cli.completion import complete_run
+from nmt_cli.cli.formatting import highlight, stdout_width
 from nmt_cli.cli.options import AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
 
 EXAMPLES = examples(
@@ -76,4 +77,5 @@ def compare(
     if json:
         write_result({name: asdict(each) for name, each in comparisons.items()})
     else:
-        write_result("\n".join(map(format_comparison, comparisons.values())))
+        width = stdout_width()
+        write_result("\n".join(format_comparison(each, width, highlight) for each in comparisons.values()))

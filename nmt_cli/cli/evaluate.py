@@ -7,6 +7,7 @@ import typer
 
 from nmt_cli import console
 from nmt_cli.cli.completion import complete_run
+from nmt_cli.cli.formatting import stdout_width
 from nmt_cli.cli.options import Adapter, AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
 from nmt_cli.errors import RecipeError
 
@@ -70,9 +71,10 @@ def evaluate(
     from nmt_cli.commands.stdout import write_result
     from nmt_cli.reporting.terminal import format_scores
 
+    width = stdout_width()
     if hypothesis is not None:
         result = evaluate_files(TranslationFiles(hypothesis, references, source, target_language), set_ or [], console)
-        write_result(result.content["scores"] if json else format_scores(result.name, result.content))
+        write_result(result.content["scores"] if json else format_scores(result.name, result.content, width=width))
     elif model is not None:
         opened = open_model(model, set_ or [], console, allow_commands, adapter)
         results = evaluate_model(opened, tests, robustness, console)
@@ -80,6 +82,6 @@ def evaluate(
         for result in results:
             document[result.name] = result.as_json()
             if not json:
-                write_result(format_scores(result.name, result.content, result.robustness or ()))
+                write_result(format_scores(result.name, result.content, result.robustness or (), width))
         if json:
             write_result(document)

@@ -1,11 +1,14 @@
 """Help pages and usage errors, where those of typer are cut or speak of Python."""
 
 import re
+import shutil
+import sys
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from nmt_cli import console
 from nmt_cli.text.lines import escape_invisible
 
 _UsageError: Any = typer.BadParameter.__base__  # typer exports only the subclass
@@ -58,6 +61,18 @@ class CommandGroup(TyperGroup):
         for title, rows in groups.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
+
+
+def stdout_width() -> int | None:
+    """Return the columns of the terminal that results are printed on; None if it is none."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
+
+
+def highlight(text: str) -> str:
+    """Return the best value of several in a colour, if results are printed on a terminal that has colours."""
+    return console.in_colour(text, 32) if console.has_colours(sys.stdout) else text
 
 
 def plain_range(text: str) -> str:

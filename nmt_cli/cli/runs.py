@@ -1,13 +1,12 @@
 """Command line of `nmt runs`."""
 
-import shutil
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nmt_cli import console
+from nmt_cli.cli.formatting import stdout_width
 from nmt_cli.cli.options import Json, examples
 
 EXAMPLES = examples("nmt runs", "nmt runs experiments --json")
@@ -26,5 +25,4 @@ def runs(
     found = list_runs(folder)
     if not found:
         console.info(f"{folder}: contains no runs; nmt train creates them")
-    width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
-    write_result([run.as_json() for run in found] if json else format_run_list(found, width))
+    write_result([run.as_json() for run in found] if json else format_run_list(found, stdout_width()))

@@ -20,6 +20,7 @@ from nmt_cli.text.lines import escape_invisible
 
 _COLUMNS = ["run", "status", "update", "best", "at update", "scores", "size", "changed"]
 _OPTIONAL_COLUMNS = ["size", "changed", "at update", "scores"]
+_OPTIONAL_FACTS = ["process", "reported", "tokens/s"]
 _MAX_DEPTH = 6
 """Nested folders that are searched."""
 
@@ -111,15 +112,10 @@ def format_run_list(runs: Sequence[ListedRun], width: int | None = None) -> str:
     """
     if not runs:
         return ""
-    table = [_COLUMNS, *map(_row, runs)]
-    for name in _OPTIONAL_COLUMNS:
-        if width is not None and max(map(len, _align(table))) > width:
-            index = table[0].index(name)
-            table = [row[:index] + row[index + 1 :] for row in table]
-    lines = _align(table)
+    lines = _fit([_COLUMNS, *map(_row, runs)], _OPTIONAL_COLUMNS, width)
     if live := [(run, run.live) for run in runs if run.live is not None]:
         rows = [[escape_invisible(str(run.path)), *live_facts(state).values()] for run, state in live]
-        lines += ["", *_align([["in training", *live_facts(live[0][1])], *rows])]
+        lines += ["", *_fit([["in training", *live_facts(live[0][1])], *rows], _OPTIONAL_FACTS, width)]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -141,6 +137,15 @@ def resume_command(run: RunDirectory, summary: dict[str, Any]) -> str:
         case ["nmt", "train", *arguments] if all(isinstance(argument, str) for argument in arguments):
             return command_line("nmt", "train", *arguments)
     return command_line("nmt", "train", run.recipe)
+
+
+def _fit(rows: Sequence[Sequence[str]], optional: Sequence[str], width: int | None) -> list[str]:
+    """Align columns; leave out optional ones, in this order, while the rows do not fit."""
+    for name in optional:
+        if width is not None and max(map(len, _align(rows))) > width:
+            index = rows[0].index(name)
+            rows = [[*row[:index], *row[index + 1 :]] for row in rows]
+    return _align(rows)
 
 
 def _align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,7 +1,12 @@
 """Scores and comparisons as plain text for a terminal."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from string import ascii_uppercase
 from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
 from nmt_cli.evaluation.breakdown.robustness import Robustness, ScoreDrop
 from nmt_cli.evaluation.system_comparison import Comparison, SystemScore, format_p_value, format_sentence_count
@@ -9,26 +14,59 @@ from nmt_cli.reporting.rendering import format_score
 
 _MAX_LINES = 3
 """Improved and worsened lines of a comparison."""
+_INDENT = "  "
 
 
-def format_scores(name: str, content: Mapping[str, Any], robustness: Sequence[Robustness] = ()) -> str:
+def format_scores(
+    name: str, content: Mapping[str, Any], robustness: Sequence[Robustness] = (), width: int | None = None
+) -> str:
     """Format the scores of a test set or file, one per line.
 
     Args:
         content: The fields of scores.json, at least `scores`.
+        width: Columns of the terminal; longer lines are wrapped. None: lines of any length.
     """
-    scores = content["scores"]
-    lines = [f"{name}  {score['name']} {_with_interval(score)}  ({score['signature']})" for score in scores]
+    scores, lines = content["scores"], list[str]()
+    for score in scores:
+        value, signature = f"{name}  {score['name']} {_with_interval(score)}", f"({score['signature']})"
+        is_fitting = width is None or cell_len(f"{value}  {signature}") <= width
+        lines += [f"{value}  {signature}"] if is_fitting else [*wrap(value, width), *_wrap_signature(signature, width)]
     for result in robustness:
         named = zip(scores, result.drops, strict=True)
         drops = "  ".join(f"{score['name']} {_format_drop(drop)}" for score, drop in named)
-        lines.append(f"{name}  {result.perturbation}: {drops}")
+        lines += wrap(f"{name}  {result.perturbation}: {drops}", width)
     return _join(lines)
 
 
-def format_comparison(comparison: Comparison) -> str:
-    """Format scores, verdicts, slices and the lines that change most."""
-    return _join(_comparison_lines(comparison))
+def format_comparison(
+    comparison: Comparison, width: int | None = None, highlight: Callable[[str], str] = lambda text: text
+) -> str:
+    """Format scores, verdicts, slices and the lines that change most.
+
+    Args:
+        width: Columns of the terminal. Names that do not fit are abbreviated to letters; longer lines are wrapped.
+        highlight: Marks the best score of each metric.
+    """
+    return _join(_comparison_lines(comparison, width, highlight))
+
+
+def wrap(text: str, width: int | None, indent: str = _INDENT) -> list[str]:
+    """Wrap a line between words; all lines but the first are indented."""
+    if width is None or cell_len(text) <= width:
+        return [text]
+    lines = Text(text).wrap(Console(width=width), max(width - len(indent), 1))
+    return [indent * (number > 0) + line.plain.rstrip() for number, line in enumerate(lines)]
+
+
+def _wrap_signature(signature: str, width: int | None) -> list[str]:
+    """Wrap a signature between its fields."""
+    lines = [_INDENT]
+    for index, part in enumerate(signature.split("|")):
+        field = part if index == 0 else f"|{part}"
+        if width is not None and len(lines[-1]) + len(field) > width and lines[-1] != _INDENT:
+            lines.append(_INDENT)
+        lines[-1] += field
+    return lines
 
 
 def _join(lines: Iterable[str]) -> str:
@@ -46,40 +84,83 @@ def _format_drop(drop: ScoreDrop) -> str:
     return f"{format_score(drop.perturbed)} ({difference}, {format_p_value(drop.p)})"
 
 
-def _comparison_lines(comparison: Comparison) -> Iterator[str]:
-    yield f"{comparison.test_set}: {format_sentence_count(comparison.sentences)}, {comparison.test.description}"
+def _comparison_lines(comparison: Comparison, width: int | None, highlight: Callable[[str], str]) -> Iterator[str]:
+    head = f"{comparison.test_set}: {format_sentence_count(comparison.sentences)}, {comparison.test.description}"
+    yield from wrap(head, width)
     yield ""
-    names = comparison.systems
-    metrics = list(dict.fromkeys((score.metric, score.name) for score in comparison.scores))
-    cells = {(score.system, score.metric): _score_cell(score) for score in comparison.scores}
-    rows = [[name, *(cells[name, key] for key, _ in metrics)] for name in names]
-    yield from _align_right([["", *(name for _, name in metrics)], *rows])
+    names = {name: name for name in comparison.systems}
+    if (
+        width is not None
+        and max(map(_row_width, (_score_rows(comparison, names), _slice_rows(comparison, names)))) > width
+    ):
+        letters = ascii_uppercase if len(names) <= len(ascii_uppercase) else map(str, range(1, len(names) + 1))
+        names = dict(zip(names, letters, strict=False))
+        for name, letter in names.items():
+            yield from wrap(f"{letter}  {name}", width, indent=" " * 3)
+        yield ""
+    yield from _table(_score_rows(comparison, names), width, _best_cells(comparison), highlight)
     yield ""
-    yield from (result.verdict for result in comparison.results)
-    key, metric = metrics[0]
+    for result in comparison.results:
+        yield from wrap(result.verdict, width)
     if comparison.slices:
         yield ""
-        header = [f"{metric} by kind of sentence", "sentences", *names]
-        slices = [
+        yield from _table(_slice_rows(comparison, names), width)
+    yield from _change_lines(comparison, names, width)
+
+
+def _score_rows(comparison: Comparison, names: Mapping[str, str]) -> list[list[str]]:
+    """Return a row for each system and a column for each metric, with a header."""
+    metrics = {score.metric: score.name for score in comparison.scores}
+    cells = {(score.system, score.metric): _score_cell(score) for score in comparison.scores}
+    rows = [[names[system], *(cells[system, key] for key in metrics)] for system in comparison.systems]
+    return [["", *metrics.values()], *rows]
+
+
+def _best_cells(comparison: Comparison) -> set[tuple[int, int]]:
+    """Return the rows and columns of the best scores in `_score_rows`; none if there is only one system."""
+    if len(comparison.systems) < 2:
+        return set()
+    found, metrics = set(), list(dict.fromkeys(score.metric for score in comparison.scores))
+    for column, metric in enumerate(metrics, 1):
+        scores = {each.system: each for each in comparison.scores if each.metric == metric}
+        order = min if next(iter(scores.values())).lower_is_better else max
+        best = order(each.value for each in scores.values())
+        rows = enumerate(comparison.systems, 1)
+        found |= {(row, column) for row, system in rows if scores[system].value == best}
+    return found
+
+
+def _slice_rows(comparison: Comparison, names: Mapping[str, str]) -> list[list[str]]:
+    """Return a row for each kind of sentence and a column for each system, with a header."""
+    metric = comparison.scores[0]
+    header = [f"{metric.name} by kind of sentence", "sentences", *names.values()]
+    return [
+        header,
+        *(
             [
                 f"{part.kind}: {part.name}",
                 f"{part.sentences:,}",
-                *(format_score(part.scores[key][name]) for name in names),
+                *(format_score(part.scores[metric.metric][name]) for name in comparison.systems),
             ]
             for part in comparison.slices
-        ]
-        yield from _align_right([header, *slices])
+        ),
+    ]
+
+
+def _change_lines(comparison: Comparison, names: Mapping[str, str], width: int | None) -> Iterator[str]:
+    """Yield the sentences that change most, with their texts."""
     for pair in comparison.pairs:
         for title, changes in (("improves", pair.improved), ("worsens", pair.worsened)):
             for change in changes[:_MAX_LINES]:
                 yield ""
                 scores = f"{format_score(change.first_score)} → {format_score(change.second_score)}"
-                yield f"{pair.second} {title} line {change.line}: {pair.sort_metric} {scores}"
+                yield from wrap(f"{pair.second} {title} line {change.line}: {pair.sort_metric} {scores}", width)
                 texts = [("source", change.source)] if change.source is not None else []
                 texts += [("reference", reference) for reference in change.references]
-                texts += [(pair.first, change.first), (pair.second, change.second)]
-                width = max(len(label) for label, _ in texts)
-                yield from (f"  {label:<{width}}  {text}".rstrip() for label, text in texts)
+                texts += [(names[pair.first], change.first), (names[pair.second], change.second)]
+                longest = max(len(label) for label, _ in texts)
+                for label, text in texts:
+                    yield from wrap(f"  {label:<{longest}}  {text}".rstrip(), width, indent=" " * (longest + 4))
 
 
 def _score_cell(score: SystemScore) -> str:
@@ -88,9 +169,29 @@ def _score_cell(score: SystemScore) -> str:
     return f"{format_score(score.value)}{interval}{deviation}"
 
 
-def _align_right(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Align columns to the right, the first to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        aligned = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        yield "  ".join([first.ljust(widths[0]), *aligned])
+def _row_width(rows: Sequence[Sequence[str]]) -> int:
+    """Return the width of rows as a table: the widest cell of each column, two spaces between columns."""
+    return sum(max(map(cell_len, column)) + 2 for column in zip(*rows, strict=True)) - 2
+
+
+def _table(
+    rows: Sequence[Sequence[str]],
+    width: int | None,
+    marked: Iterable[tuple[int, int]] = (),
+    highlight: Callable[[str], str] = lambda text: text,
+) -> Iterator[str]:
+    """Align columns to the right, the first to the left; if that is too wide, put each cell on a line of its own."""
+    marked = set(marked)
+    if width is not None and _row_width(rows) > width:
+        for index, row in enumerate(rows[1:], 1):
+            yield from wrap(row[0], width)
+            for column, (header, cell) in enumerate(zip(rows[0][1:], row[1:], strict=True), 1):
+                yield f"{_INDENT}{header}  {highlight(cell) if (index, column) in marked else cell}"
+        return
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for index, (first, *others) in enumerate(rows):
+        aligned = [
+            " " * (size - cell_len(cell)) + (highlight(cell) if (index, column) in marked else cell)
+            for column, (cell, size) in enumerate(zip(others, widths[1:], strict=True), 1)
+        ]
+        yield _INDENT.join([first + " " * (widths[0] - cell_len(first)), *aligned])

@@ -127,12 +127,13 @@ class TrainingLog:
             mixture={name: asdict(exposure) for name, exposure in state.mixture.items()},
         )
         facts = {"epoch": f"{state.data.passes:.1f}", "loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"}
+        done = f"{state.fraction_done(self._trainer.settings.limits):.0%}"
         if self.progress_bar.total is None:
-            facts = {"done": f"{state.fraction_done(self._trainer.settings.limits):.0%}", **facts}
+            facts = {"done": done, **facts}
         facts |= {what: duration(seconds) for what, seconds in times_left.items()}
         line = (
-            f"update {state.num_updates:,}  epoch {facts['epoch']}  loss {facts['loss']}  {facts['tokens/s']} tokens/s"
-            + "".join(f"  {what} in {facts[what]}" for what in times_left)
+            f"update {state.num_updates:,} ({done})  epoch {facts['epoch']}  loss {facts['loss']}"
+            f"  {facts['tokens/s']} tokens/s" + "".join(f"  {what} in {facts[what]}" for what in times_left)
         )
         (self._reporter.log if self.progress_bar.on_terminal else self._reporter.info)(line)
         return facts
