@@ -13,7 +13,7 @@ from nmt_cli.text.normalization import OPUS_REPLACEMENTS
 
 _MAX_FILES, _MAX_EXPANSION, _FREE_SIZE = 1000, 100, 2**20
 """An archive may have this many files, of together this many times its own size, and 1 MiB."""
-_MAX_SCRIPT_SIZE = 2**16
+_MAX_SCRIPT_SIZE, _MAX_RELEASE_SIZE = 2**16, 2**20
 
 _PREPROCESS, _POSTPROCESS = "preprocess.sh", "postprocess.sh"
 _STEPS = {
@@ -54,9 +54,13 @@ def normalization_of(folder: Path) -> str:
 def languages_of(folder: Path) -> tuple[str | None, str | None]:
     """Return the source and the target language that a release of OPUS-MT names, each None if there are several."""
     for path in sorted(folder.glob("*.yml")):
-        if "vocab" in path.name or "decoder" in path.name:
+        is_other = "vocab" in path.name or "decoder" in path.name
+        if is_other or not path.is_file() or path.stat().st_size > _MAX_RELEASE_SIZE:
             continue
-        options = read_yaml(path.read_bytes(), str(path))
+        try:
+            options = read_yaml(path.read_bytes(), str(path))
+        except ModelError:  # a file of some other program
+            continue
         if "source-languages" in options and "target-languages" in options:
             source, target = (options[f"{side}-languages"].split("\n") for side in ("source", "target"))
             return source[0] if len(source) == 1 else None, target[0] if len(target) == 1 else None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from foreign_models import LINES, write_npz, write_opus_scripts
 
+from nmt_cli.commands.export import export
 from nmt_cli.commands.import_model import import_model
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.translators import source_tags
@@ -21,6 +22,7 @@ def source(tmp_path: Path) -> Path:
     write_npz(folder, languages=("deu", "fra"))
     write_opus_scripts(folder)
     (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
+    (folder / "a.yml").write_text("- a list\n")
     release = "release: x\nsource-languages:\n   - eng\ntarget-languages:\n   - deu\n   - fra\n"
     (folder / "opus-2020.yml").write_text(release)
     return folder
@@ -63,6 +65,15 @@ def test_target_language_is_a_token_before_the_source(source: Path, tmp_path: Pa
         tokens("spa")
     # Text never becomes the token of a language.
     assert not {*loaded.tokenizer.source.tags.values()} & {*loaded.tokenizer.encode_source([">>fra<< " + LINES[0]])[0]}
+
+
+def test_tokenizer_survives_export_and_import(source: Path, tmp_path: Path) -> None:
+    import_model(source, tmp_path / "model")
+    export(tmp_path / "model", "marian", tmp_path / "exported", languages=(None, "deu"))
+    import_model(tmp_path / "exported", tmp_path / "again")
+    first, second = (load_model(tmp_path / name).tokenizer for name in ("model", "again"))
+    assert first.normalization == "opus"
+    assert first.fingerprint == second.fingerprint
 
 
 @pytest.mark.parametrize(
