@@ -15,6 +15,7 @@ from nmt_cli.commands.import_model import import_model
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.translators import create_translator
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.byte_level import ByteLevelSegmenter, serialize_byte_level
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.interop.foreign import ForeignModel, SafetensorsSource, check_tensors, converted
@@ -248,3 +249,51 @@ def test_vocabulary_of_marian_can_be_tied(tmp_path: Path) -> None:
     tokenizer = load_tokenizer(tmp_path / "source", config).tokenizer
     assert not tokenizer.joint
     assert tokenizer.has_shared_ids
+
+
+BYTES = ByteLevelSegmenter(serialize_byte_level([], False)).spelled[1:]
+MERGES = [["b", "a"], ["ba", "l"], ["Ġ", "d"]]
+
+
+def write_byte_level(folder: Path) -> dict[str, Any]:
+    """Write vocab.json and merges.txt; return the configuration."""
+    entries = ["<s>", "<pad>", "</s>", "<unk>", *reversed(BYTES), *("".join(pair) for pair in MERGES), "<mask>"]
+    write_json(folder / "vocab.json", {entry: i for i, entry in enumerate(entries)})
+    merges = "".join(" ".join(pair) + "\n" for pair in MERGES)
+    (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}", encoding="utf-8")
+    special = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
+    return special | {"model_type": "bart", "vocab_size": len(entries)}
+
+
+def test_bart_tokenizer_is_read_from_either_form(tmp_path: Path) -> None:
+    config = write_byte_level(tmp_path)
+    read = load_tokenizer(tmp_path, config)
+    assert read.token_order["bos"]
+    tokenizer, size = read.tokenizer, config["vocab_size"]
+    (row,) = tokenizer.encode_source(["bal dü <mask>"])
+    assert row[:2] == [size - 3, size - 2]
+    assert tokenizer.decode_target([row]) == ["bal dü <mask>"]
+    assert size - 1 in tokenizer.target.without_piece
+    vocabulary = json.loads((tmp_path / "vocab.json").read_bytes())
+    for name in ("vocab.json", "merges.txt"):
+        (tmp_path / name).unlink()
+    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+        load_tokenizer(tmp_path, config)
+    content = {
+        "normalizer": None,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": [*MERGES[:2], "Ġ d"]},
+        "added_tokens": [{"id": size - 1, "content": "<mask>"}],
+    }
+    write_json(tmp_path / "tokenizer.json", content)
+    assert load_tokenizer(tmp_path, config).tokenizer.fingerprint == tokenizer.fingerprint
+    write_json(tmp_path / "tokenizer.json", content | {"normalizer": {"type": "NFC"}})
+    with pytest.raises(ModelError, match="byte-level BPE"):
+        load_tokenizer(tmp_path, config)
+
+
+def test_merges_without_an_entry_are_refused(tmp_path: Path) -> None:
+    config = write_byte_level(tmp_path)
+    (tmp_path / "merges.txt").write_text("b a\nba d\n", encoding="utf-8")
+    with pytest.raises(ModelError, match="'bad'"):
+        load_tokenizer(tmp_path, config)

@@ -14,6 +14,7 @@ from nmt_cli.interop.foreign import read_object
 from nmt_cli.interop.vocabularies import (
     entries_by_id,
     joint_tokenizer,
+    read_byte_level_json,
     read_merges,
     read_sentencepiece,
     vocabulary_of,
@@ -125,12 +126,19 @@ def _pegasus(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) ->
 
 def _bart(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
     """Byte-level BPE."""
-    merges = read_merges(folder / "merges.txt")
-    segmenter = ByteLevelSegmenter(serialize_byte_level(merges, bool(own.get("add_prefix_space"))))
-    path = folder / "vocab.json"
-    ids = {piece_text(entry): i for entry, i in read_object(path).items()}
+    path, merges = folder / "vocab.json", folder / "merges.txt"
+    if merges.is_file():
+        add_prefix_space = bool(own.get("add_prefix_space"))
+        segmenter, known = (
+            ByteLevelSegmenter(serialize_byte_level(read_merges(merges), add_prefix_space)),
+            read_object(path),
+        )
+    else:
+        path = folder / "tokenizer.json"
+        segmenter, known = read_byte_level_json(path)
+    ids = {piece_text(entry): i for entry, i in known.items()}
     if missing := [piece.text for piece in segmenter.pieces[1:] if piece.text not in ids]:
-        raise ModelError(f"{path}: has no entry for {missing[0]!r}, which merges.txt makes")
+        raise ModelError(f"{path}: has no entry for {missing[0]!r}, which merges make")
     entries = entries_by_id(path, ids, _size(folder, config, "vocab_size"))
     special = _special_tokens(folder, config, ids.get("<unk>"))
     return joint_tokenizer(segmenter, entries, replace(special, bos=_token(folder, config, "bos_token_id")))
