@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import torch
 from exported_models import exported, translations
+from foreign_models import write_json
 from test_ctranslate2 import LINES, ODD_LINES, decided, scored, transformer
 from test_huggingface import TINY, has_tiny, read_tiny
 from torch.testing import assert_close
 
+from nmt_cli.commands.export import export as export_model
+from nmt_cli.commands.import_model import import_model
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenters import CharacterSegmenter
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
@@ -210,3 +213,25 @@ def test_export_of_what_transformers_cannot_hold_raises(tokenizer: Tokenizer, tm
     words = Tokenizer.train(TokenizerSettings(algorithm="word", vocabulary_size=300), LINES, LINES, 1)
     with pytest.raises(ModelError, match=r"^tokenizer\.algorithm: word"):
         write(exported(decided(transformer(), words), words), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bart", "nllb"])
+def test_imported_model_is_exported_with_its_tokenizer_and_languages(name: str, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    from test_transformers import FAMILIES as FOREIGN
+
+    config = FOREIGN[name].write(tmp_path)
+    write_json(tmp_path / "tokenizer_config.json", FOREIGN[name].tokenizer)
+    family = FOREIGN[name].model
+    torch.manual_seed(1)
+    theirs = getattr(transformers, f"{family}ForConditionalGeneration")(
+        getattr(transformers, f"{family}Config")(**config)
+    )
+    theirs.generation_config.update(max_length=12, forced_bos_token_id=config["forced_bos_token_id"])
+    theirs.save_pretrained(tmp_path)
+    import_model(tmp_path, tmp_path / "imported")
+
+    result = export_model(tmp_path / "imported", "huggingface", tmp_path / "exported")
+
+    assert result.endswith(" differ by at most 0.0e+00, 200 of 200 translations are equal")

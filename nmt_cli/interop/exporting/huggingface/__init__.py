@@ -98,7 +98,9 @@ def generation_config(exported: ExportedModel) -> dict[str, Any]:
     if decoding.no_repeat_ngram_size is not None:
         config["no_repeat_ngram_size"] = decoding.no_repeat_ngram_size
     if exported.target_prefix:
+        # Suppressed tokens are not even forced, but bad words are.
         config["forced_bos_token_id"] = exported.target_prefix[0]
+        config["bad_words_ids"] = [[exported.target_prefix[0]]]
     return config
 
 
