@@ -66,7 +66,8 @@ def run(*arguments: str, text: str = "") -> tuple[float, int]:
     process.stdin.write(text.encode())
     process.stdin.close()
     _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
     return time.monotonic() - started, usage.ru_maxrss
 
 
