@@ -21,7 +21,7 @@ training:
   update_tokens: 100
   batch_tokens: 50
   subword_sampling: {alpha: 0.3}
-  schedule: {warmup: 4}
+  schedule: {type: inverse_sqrt, warmup: 4}
   limits: {updates: 12}
   validation: {every: 4, metric: chrf}
   checkpoints: {keep_last: 2, keep_best: 2}

@@ -82,7 +82,7 @@ class TestDone:
         assert is_done_again()
 
     def test_changed_settings_translate_again(self) -> None:
-        assert is_done_again(TranslateOptions((Path("model"),), ("decoding.beam_size=1",)))
+        assert is_done_again(TranslateOptions((Path("model"),), overrides=("decoding.beam_size=1",)))
 
     def test_other_shard_is_translated(self) -> None:
         assert is_done_again(shard=ShardSpec(1, 2))
