@@ -3,7 +3,9 @@
 Patterns are regular expressions of Oniguruma, which the library tokenizers uses.
 """
 
-from nmt_cli.text.normalization import INVISIBLE
+import re
+
+from nmt_cli.text.normalization import INVISIBLE, OPUS_REPLACEMENTS
 
 Replacements = tuple[tuple[str | None, str], ...]
 """Patterns and what replaces them, in order; without a pattern, the second is a Unicode normalisation form."""
@@ -46,6 +48,15 @@ _PUNCTUATION: Replacements = (
     (r"(?<=\d) (?=%)| (?=[:;?!])", ""),
     (r"\A +| +\z", ""),
 )
+_OPUS: Replacements = (
+    (LINE_BREAKS, " "),
+    _UNDERSCORE,
+    ("[。．] *", ". "),
+    *((re.escape(sign), text) for sign, text in OPUS_REPLACEMENTS.items() if len(sign) == 1),
+    (r"\p{C}", " "),
+    (" {2,}", " "),
+    (r"\A +| +\z", ""),
+)
 
 REPLACEMENTS: dict[str, Replacements] = {
     "whitespace": _WHITESPACE,
@@ -53,6 +64,7 @@ REPLACEMENTS: dict[str, Replacements] = {
     "nfkc": _NFKC,
     "quotes": _QUOTES,
     "punctuation": _PUNCTUATION,
+    "opus": _OPUS,
     "none": ((LINE_BREAKS, " "), _UNDERSCORE, (r"\A\ufeff+", "")),
 }
 """By value of `tokenizer.normalization`."""

@@ -85,7 +85,7 @@ def find_representation(
     Raises:
         ModelError: There is none. The message names the settings that differ from those of the most similar class.
     """
-    misfits, refused = dict[str, list[str]](), dict[str, str]()
+    misfits = dict[str, list[str]]()
     for family, cls in _CLASSES.items():
         wanted = _normalized(settings)
         if wanted["tied_embeddings"] == "decoder" and family != "marian":
@@ -95,7 +95,7 @@ def find_representation(
         try:
             found = architecture(Config(Path(CONFIG), config), stored)
         except ModelError as error:
-            refused[family] = str(error).removeprefix(f"{CONFIG}: ")
+            misfits[family] = [str(error).removeprefix(f"{CONFIG}: ")]
             continue
         represented = _normalized(found.settings)
         differences = [key for key in wanted if wanted[key] != represented.get(key)]
@@ -103,10 +103,13 @@ def find_representation(
         misfits[family] += _special_misfits(family, cls, exported, wanted)
         if not misfits[family]:
             return config, found, stored
-    nearest = min(misfits or refused, key=lambda family: len(misfits.get(family, [])))
+    is_relative = settings.positions.type == "relative"
+    nearest = min(
+        (family for family in misfits if _CLASSES[family].is_t5 == is_relative), key=lambda each: len(misfits[each])
+    )
     raise ModelError(
         f"no class of {PROGRAM} computes this model; the most similar one, {nearest}, differs in"
-        f" {'; '.join(misfits.get(nearest) or [refused[nearest]])}"
+        f" {'; '.join(misfits[nearest])}"
     )
 
 
