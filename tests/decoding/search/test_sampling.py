@@ -151,7 +151,8 @@ def test_further_samples_follow_the_first() -> None:
         for count in (1, 8)
     )
 
-    assert samples[:1] == one_sample
+    assert samples[0].tokens == one_sample[0].tokens
+    assert samples[0].score == pytest.approx(one_sample[0].score, abs=1e-4)  # rounding depends on the batch
     assert len({each.tokens for each in samples}) > 1
 
 
