@@ -170,7 +170,7 @@ def _score_test_set(model: EvaluatedModel, name: str, test: LoadedTestSet, repor
 
 def _translate(model: EvaluatedModel, folder: Path, test: LoadedTestSet) -> Sequence[TranslatedText]:
     """Translate a test set, or read the stored translations."""
-    return _stored_translations(folder, test) or list(model.translate(test.requests))
+    return _stored_translations(folder, test) or list(model.translate(test.requests, test.source_language))
 
 
 def _stored_translations(folder: Path, test: LoadedTestSet) -> Sequence[TranslatedText] | None:
@@ -195,7 +195,9 @@ def _measure_robustness(model: EvaluatedModel, name: str, test: LoadedTestSet) -
     results = []
     for perturbation in PERTURBATIONS:
         sources = perturbation.perturb_lines(test.sources)
-        hypotheses = [translation.text for translation in model.translate(test.perturbed_requests(sources))]
+        hypotheses = [
+            translation.text for translation in model.translate(test.perturbed_requests(sources), test.source_language)
+        ]
         perturbed = EvaluationTexts(hypotheses, test.references, sources)
         results.append(measure_robustness(original, perturbed, perturbation, test.evaluation))
     write_robustness(folder, results, test.provenance)

@@ -16,7 +16,7 @@ from nmt_cli.data.alignments import words_of
 from nmt_cli.data.factors import check_count
 from nmt_cli.data.preparation.corpora import check_file
 from nmt_cli.data.reading import SOURCE_COLUMN, read_all, read_pairs
-from nmt_cli.decoding.requests import Request, in_documents, plain_requests
+from nmt_cli.decoding.requests import Request, TranslateOptions, in_documents, plain_requests
 from nmt_cli.decoding.results import TranslatedText
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.evaluation.breakdown.words import count_words
@@ -37,8 +37,8 @@ _MAX_LINES = 500_000
 """Lines of each training corpus; enough to tell rare words from frequent ones."""
 
 
-TranslateRequests = Callable[[Sequence[Request]], Iterable[TranslatedText]]
-"""Returns the best translation of each request, in order."""
+TranslateRequests = Callable[[Sequence[Request], str | None], Iterable[TranslatedText]]
+"""Returns the best translation of each request, in order. Called with a source language if it is not the recipe's."""
 
 
 @dataclass(frozen=True)
@@ -133,17 +133,21 @@ def _translate_lazily(folder: Path, recipe: Recipe, reporter: Reporter, adapter:
     """Return a function that translates with the model in `folder`, which is loaded on the first call."""
 
     @cache
-    def translator() -> "Translator":
+    def translator_from(language: str | None) -> "Translator":
         from nmt_cli.commands.loading import load_model  # imports torch, which takes seconds
         from nmt_cli.commands.translators import create_translator
 
         loaded = load_model(folder, adapter=adapter)
-        return create_translator(replace(loaded, decoding=recipe.decoding, evaluation=recipe.evaluation))
+        loaded = replace(loaded, decoding=recipe.decoding, evaluation=recipe.evaluation)
+        return create_translator(loaded, TranslateOptions(source_language=language))
 
-    def translate(requests: Sequence[Request]) -> Iterator[TranslatedText]:
+    def translate(requests: Sequence[Request], source_language: str | None) -> Iterator[TranslatedText]:
+        translator = translator_from(None)
+        if translator.tags.source_language is not None:  # the model has a token for each language
+            translator = translator_from(source_language)
         with reporter.progress_bar("translating", "lines", total=len(requests)) as progress:
-            in_context = in_documents(requests, translator().context.size)
-            for translation in translator().translate(in_context, progress.advance):
+            in_context = in_documents(requests, translator.context.size)
+            for translation in translator.translate(in_context, progress.advance):
                 yield translation.best
 
     return translate

@@ -40,7 +40,7 @@ class UppercaseTranslator:
     calls: int = 0
     target_language: str | None = None
 
-    def __call__(self, requests: Sequence[Request]) -> Iterator[TranslatedText]:
+    def __call__(self, requests: Sequence[Request], source_language: str | None) -> Iterator[TranslatedText]:
         self.calls += 1
         self.target_language = requests[0].target_language
         return (TranslatedText(request.text.upper(), -1.5, -0.5) for request in requests)

@@ -8,8 +8,9 @@ import torch
 from foreign_models import LINES, write_nllb, write_npz
 from toy_model import WORDS, save_toy_model
 
-from nmt_cli import files
+from nmt_cli import console, files
 from nmt_cli.cli import app
+from nmt_cli.commands.evaluation_inputs import open_model
 from nmt_cli.commands.import_model import import_model
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.preprocess import preprocess
@@ -18,7 +19,7 @@ from nmt_cli.commands.train import train
 from nmt_cli.commands.translators import create_translator
 from nmt_cli.data.batches import validation_batches
 from nmt_cli.data.prepared import open_prepared
-from nmt_cli.decoding.requests import Request
+from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
@@ -215,6 +216,13 @@ def test_model_with_language_tokens_learns_a_new_language(recipe: Path) -> None:
     assert trained.config.language_tokens == ["deu_Latn", "eng_Latn", "fra_Latn", "gsw_Latn"]
     scorer = create_translator(trained)
     assert scorer.tags.prompt() == (special.decoder_start, tags["gsw_Latn"])
+
+    evaluated = open_model(Path("run"), [], console)
+    for language in ("fra_Latn", None):
+        own = create_translator(load_model(Path("run")), TranslateOptions(source_language=language))
+        found = [each.text for each in evaluated.translate([Request(LINES[0])], language)]
+        assert found == [each.best.text for each in own.translate([Request(LINES[0])])]
+        assert own.tags.ids()[0] == tags[language or "eng_Latn"]
 
 
 @pytest.mark.parametrize("content", ["config.json", "model.bin", "model.npz"])
