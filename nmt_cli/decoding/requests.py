@@ -18,10 +18,10 @@ class TranslateOptions:
 
     models: tuple[Path, ...] = ()
     """Several form an ensemble; the settings are those of the first."""
-    adapter: Path | None = None
-    """A run with an adapter, or the folder of one, that is merged into the only model."""
     overrides: tuple[str, ...] = ()
     """Changed settings, as KEY=VALUE."""
+    adapter: Path | None = None
+    """A run with an adapter, or the folder of one, that is merged into the only model."""
     weights: tuple[float, ...] = ()
     """Weight of each model in the ensemble; empty: all equal."""
     glossary: tuple[GlossaryEntry, ...] = ()
