@@ -45,7 +45,7 @@ def prepare(lines: int, words: int) -> None:
 def test_batches_split_for_lack_of_memory_give_the_same_parameters(recipe: Path) -> None:
     prepare(lines=300, words=10)
     settings = [*SETTINGS, "model.feed_forward=20000", "training.update_tokens=16000"]  # of four batches
-    for run, mebibytes in (("ample", 8192), ("limited", 850)):
+    for run, mebibytes in (("ample", 8192), ("limited", 1000)):
         forked = start(run, settings, before=lambda: limit_memory(mebibytes))  # noqa: B023
         assert forked.exit_code() == 0, forked.stderr
         split = [record for record in records(run, "event") if record["event"] == "out of memory"]
