@@ -1,5 +1,6 @@
 """The tokenizer with which the text is checked, and the fraction of the text that it does not know."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def _check_side(
     tokens = Counter(token for row in vocabulary.encode(lines) for token in row)
     if not tokens or not any(letter.isalpha() for letter in _known_characters(vocabulary)):
         return []  # no text, or a tokenizer of bytes only
-    num_unknown, num_bytes = tokens[unk], sum(tokens[token] for token in vocabulary.byte_values())
+    num_unknown, num_bytes = tokens[unk], _num_bytes(vocabulary, lines)
     unknown = _unknown_characters(vocabulary, lines)
     quoted = " ".join(letter for letter in unknown[:_MAX_QUOTED] if letter.isprintable())
     examples = f", such as {quoted}" if quoted else ""
@@ -125,11 +126,19 @@ def _check_side(
     elif num_bytes > factor * _MAX_BYTES * tokens.total():
         message = f"{percentage(num_bytes, tokens.total())} of the {side} tokens are single bytes{examples}"
         advice = "train the tokenizer on text with these characters"
-        if not {script_of(letter) for letter in unknown[:1]} <= set(map(script_of, _known_characters(vocabulary))):
+        if 2 * _num_bytes(vocabulary, [unicodedata.normalize("NFC", line) for line in lines]) < num_bytes:
+            advice = "set tokenizer.normalization: nfc, because here letters and their marks are separate characters"
+        elif not {script_of(letter) for letter in unknown[:1]} <= set(map(script_of, _known_characters(vocabulary))):
             advice += "; is this the right language?"
     else:
         return []
     return [DataFinding("warning", "coverage", name, message, advice)]
+
+
+def _num_bytes(vocabulary: Vocabulary, lines: list[str]) -> int:
+    """Return the number of byte-fallback tokens."""
+    are_bytes = vocabulary.byte_values()
+    return sum(token in are_bytes for row in vocabulary.encode(lines) for token in row)
 
 
 def _known_characters(vocabulary: Vocabulary) -> set[str]:

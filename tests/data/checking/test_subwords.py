@@ -1,6 +1,7 @@
 """Choice of the tokenizer for checks, and the coverage of text by a tokenizer."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,14 @@ def test_rare_characters_of_the_same_script_do_not_cast_doubt_on_the_language(pa
     (found,) = check_coverage(sampled([("þþþ", target) for _, target in pairs(200, 2)]), tokenizer(pairs(300)))
     assert "þ" in found.message
     assert "right language?" not in found.advice
+
+
+def test_separate_marks_are_reported_with_the_normalisation_that_composes_them(pairs: Make, sampled: Sampled) -> None:
+    composed = [(source + " ọjọ́", target) for source, target in pairs(200, 2)]
+    decomposed = [(unicodedata.normalize("NFD", source), target) for source, target in composed]
+    assert not check_coverage(sampled(composed), tokenizer(composed))
+    (found,) = check_coverage(sampled(decomposed), tokenizer(composed))
+    assert "tokenizer.normalization: nfc" in found.advice
 
 
 def test_tokenizer_of_a_sample_may_lack_more_characters(pairs: Make, sampled: Sampled) -> None:
