@@ -18,6 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+_MAX_NAME_BYTES = 255
+"""Longest name in a folder that Linux and macOS allow."""
 MAX_COUNT = 10**12
 """Upper bound of counts: above any sensible value and well within 64 bits."""
 
@@ -108,6 +110,10 @@ def default_tag(key: str, default: str) -> WrapValidator:
 def _file_name(value: Any) -> Any:
     if isinstance(value, str) and (not value or "\0" in value):
         raise ValueError("must be a file name, neither empty nor with a NUL byte")
+    if isinstance(value, str) and any(
+        len(part.encode(errors="surrogatepass")) > _MAX_NAME_BYTES for part in value.split("/")
+    ):
+        raise ValueError(f"must have names of at most {_MAX_NAME_BYTES} bytes")
     return value
 
 

@@ -81,7 +81,7 @@ def test_unusual_file_names_are_kept(name: str, good: str, write: Write) -> None
     assert load_recipe(write(good.replace("runs/small", f'"{name}"' if "\\" not in name else name))).run == Path(name)
 
 
-@given(st.text(st.characters(exclude_characters="\0"), min_size=1))
+@given(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=60))
 @example("no").via("a word")
 @example("1e4").via("a number")
 @example("a\nb ").via("lines")
@@ -291,3 +291,8 @@ def test_many_edits_are_accepted_or_refused(
     loads_or_is_refused(write(recipe), [f"{key}={value}"])
     text = data.draw(st.one_of(changed_text(recipe), moved_line(recipe)))
     loads_or_is_refused(write(text.encode("utf-8", "replace")), [])
+
+
+def test_file_name_that_no_folder_can_hold_is_an_error(write: Write, good: str) -> None:
+    with pytest.raises(RecipeError, match=r"prepared.*at most 255 bytes"):
+        load_recipe(write(good.replace("data/prepared", "data/" + "ü" * 128)))

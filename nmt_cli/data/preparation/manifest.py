@@ -11,6 +11,7 @@ from nmt_cli import files
 from nmt_cli.data.preparation.shard_files import SIDES
 from nmt_cli.data.reading.examples import DropCounts, DroppedExample
 from nmt_cli.errors import DataError
+from nmt_cli.recipe.section import MAX_COUNT
 
 MANIFEST_KIND = "data prepared by nmt"
 """Value of `kind` in the manifest of a prepared folder."""
@@ -69,6 +70,8 @@ class CorpusStats:
             for side in SIDES
         }
         shards, *added = (list(map(int, entry.get(key, []))) for key in ("shards", "prefix", "suffix", "prompt"))
+        if sum(shards) > MAX_COUNT:
+            raise ValueError(f"{sum(shards)} pairs are impossible")
         return cls(name, int(entry["read"]), DropCounts.from_json(entry), shards, added[0], added[1], added[2], lengths)
 
 
