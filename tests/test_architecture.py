@@ -110,7 +110,15 @@ def test_public_functions_and_classes_have_docstrings() -> None:
 
 
 def test_only_devices_reads_the_environment() -> None:
-    assert set(offenders(lambda file: mentions(file) & {"os.environ", "os.getenv", "os.environb"})) <= {"devices.py"}
+    found = offenders(lambda file: mentions(file) & {"os.environ", "os.getenv", "os.environb"})
+    assert set(found) <= {"devices.py", "processes/import_path.py"}
+
+
+def test_python_processes_do_not_import_from_the_current_folder() -> None:
+    for file in FILES:
+        for node in nodes(file):
+            if isinstance(node, ast.List) and node.elts and dotted(node.elts[0]) == "sys.executable":
+                assert ast.literal_eval(node.elts[1]) == "-P", file
 
 
 def test_no_file_from_elsewhere_can_run_code() -> None:

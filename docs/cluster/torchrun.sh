@@ -15,6 +15,8 @@
 set -eu
 # Without this, restarted processes may wait on the address of their predecessors (PyTorch issue 135712).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+# Import nothing from the current folder, which may contain files of other people.
+export PYTHONSAFEPATH=1
 exec torchrun \
     --nnodes="${MACHINES:-1}" \
     --nproc-per-node="${PROCESSES:-gpu}" \

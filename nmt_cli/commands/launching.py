@@ -47,7 +47,7 @@ def launch(num_processes: int) -> None:
         shutdown_timeout=_SHUTDOWN_TIMEOUT,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "nmt_cli", *sys.argv[1:])
+        elastic_launch(config, sys.executable)("-P", "-m", "nmt_cli", *sys.argv[1:])
     except SignalException as stopped:
         raise WorkerFailedError(128 + int(stopped.sigval)) from stopped
     except ChildFailedError as error:

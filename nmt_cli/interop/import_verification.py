@@ -99,7 +99,7 @@ def _names(tokenizer: Tokenizer, pairs: Sequence[tuple[list[int], list[int]]]) -
 def _scores(program: str, request: Mapping[str, Any]) -> list[list[float]]:
     try:
         finished = subprocess.run(
-            [sys.executable, "-m", __name__, program],
+            [sys.executable, "-P", "-m", __name__, program],
             input=json.dumps(request),
             capture_output=True,
             text=True,

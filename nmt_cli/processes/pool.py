@@ -25,6 +25,7 @@ from typing import Any, Generic, Self, TypeVar
 from nmt_cli import console
 from nmt_cli.console import OnProgress
 from nmt_cli.errors import NmtError, ResourceError
+from nmt_cli.processes.import_path import safe_import_path
 from nmt_cli.processes.worker import Failure, LogLine, Message, Outcome, ProgressReport, Success, run_worker
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -93,13 +94,15 @@ class WorkerPool(Generic[_Item, _Result]):
         # Signals, including those that a terminal sends to all its processes, are for this process; the workers end
         # with it. They start with signals blocked and never unblock them. The resource tracker, which starts with the
         # first process, would unblock them here, so it is started before.
-        resource_tracker.ensure_running()
+        with safe_import_path():
+            resource_tracker.ensure_running()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             for number, factory in enumerate(self._factories, 1):
                 here, there = context.Pipe()
                 process = context.Process(target=run_worker, args=(factory, there, console.is_quiet()), daemon=True)
-                process.start()
+                with safe_import_path():
+                    process.start()
                 there.close()  # so that the connection closes when the worker ends
                 self._workers.append(_Worker(number, process, here, self._memory_advice))
         finally:

@@ -14,6 +14,7 @@ from typing import Any
 from nmt_cli import console
 from nmt_cli.console import OnProgress
 from nmt_cli.errors import NmtError
+from nmt_cli.processes.import_path import restore_import_path
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def run_worker(
     """Create a function with `factory`, then apply it to each item received until the parent process ends."""
     global _on_progress
     threading.Thread(target=_exit_with_parent, daemon=True).start()
+    restore_import_path()
     os.dup2(2, 1)  # output of libraries must not mix with results, nor block on a full pipe
     console.set_quiet(quiet)
     console.redirect(lambda line: connection.send(LogLine(line)))

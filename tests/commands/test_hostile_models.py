@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from foreign_models import write_nllb
 from toy_model import save_toy_model
 
 from nmt_cli import files
 from nmt_cli.commands.loading import load_model
 from nmt_cli.errors import ModelError, NmtError
 from nmt_cli.reporting.inspection import describe_path
+from nmt_cli.runs.checkpoints import read_tensors
 from nmt_cli.runs.directory import count_parameters
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -222,13 +224,24 @@ def test_code_disguised_as_any_file_is_refused_and_not_run(model: Path, tmp_path
     put(model, name, content)
 
 
+def run_inside(folder: Path, *arguments: str) -> bytes:
+    """Run `nmt` with a folder as the current one, as its installed script does; return stdout."""
+    script = folder.with_name("nmt.py")
+    script.write_text("if __name__ == '__main__':\n    from nmt_cli.cli import main\n    main()\n")
+    command = [sys.executable, str(script), *arguments, "-q"]
+    return subprocess.run(command, cwd=folder, input=b"one\ntwo\n", capture_output=True, check=True, timeout=120).stdout
+
+
 @pytest.mark.slow
-def test_programs_in_a_model_folder_are_never_imported(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_programs_in_a_model_folder_are_never_imported(model: Path, tmp_path: Path, processes: str) -> None:
     names = [
         "model.py",
         "setup.py",
         "sitecustomize.py",
         "torch.py",
+        "json.py",
+        "multiprocessing.py",
         "tokenizer/__init__.py",
         "__init__.py",
         "conftest.py",
@@ -236,13 +249,24 @@ def test_programs_in_a_model_folder_are_never_imported(model: Path, tmp_path: Pa
     for name in names:
         (model / name).write_text(f"open({str(tmp_path / 'canary')!r}, 'w')")
     config = json.loads((model / CONFIG).read_bytes())
-    program = "import sys; from nmt_cli import cli; cli.main()"
-    command = [sys.executable, "-P", "-c", program, "translate", ".", "-q"]
-    done = subprocess.run(command, cwd=model, input=b"one\ntwo\n", capture_output=True, check=True, timeout=60)
-    assert done.stdout.count(b"\n") == 2
+    assert run_inside(model, "translate", ".", "--nproc", processes).count(b"\n") == 2
     assert not (tmp_path / "canary").exists()
     put(model, CONFIG, json.dumps(config | {"auto_map": {"AutoModel": "model.Model"}}).encode())
     assert "auto_map" in assert_refused(model)
+
+
+@pytest.mark.slow
+def test_programs_in_an_imported_folder_are_never_imported(tmp_path: Path) -> None:
+    folder = tmp_path / "foreign"
+    write_nllb(folder)
+    for name in ("torch.py", "json.py", "transformers.py", "safetensors.py"):
+        (folder / name).write_text(f"open({str(tmp_path / 'canary')!r}, 'w')")
+    run_inside(folder, "import", ".", "-o", "../verified")
+    weights = folder / "model.safetensors"
+    torch.save(read_tensors(weights), folder / "pytorch_model.bin")
+    weights.unlink()
+    run_inside(folder, "import", ".", "-o", "../from_pickle")
+    assert not (tmp_path / "canary").exists()
 
 
 @pytest.mark.parametrize("number", [2, 99, 10**30, "2"])

@@ -259,6 +259,7 @@ class MarianProgram:
             finished = subprocess.run(
                 [
                     sys.executable,
+                    "-P",
                     "-m",
                     "pymarian",
                     "score",

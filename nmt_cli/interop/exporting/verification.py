@@ -27,6 +27,7 @@ _NUM_PAIRS, _NUM_LINES = 50, 200
 MAX_DIFFERENCE = 1e-4
 """Of log-probabilities: more than rounding, much less than the effect of any parameter."""
 _MAX_SECONDS = 3600
+_PATH = "import sys; sys.path.append('')"  # for the export's own normalization.py
 _RUN = "import json, sys; print(json.dumps(translate(json.load(sys.stdin))))"
 
 Translate = Callable[[list[str]], list[str]]
@@ -96,7 +97,7 @@ def run_example(folder: Path, lines: Sequence[str]) -> list[str]:
     """Translate lines by `translate` of the example in an export's model card, in a process of its own."""
     example = (folder / "README.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
     finished = subprocess.run(
-        [sys.executable, "-c", f"{example}\n{_RUN}"],
+        [sys.executable, "-P", "-c", f"{_PATH}\n{example}\n{_RUN}"],
         input=json.dumps(list(lines)),
         cwd=folder,
         capture_output=True,

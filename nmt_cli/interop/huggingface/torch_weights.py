@@ -25,7 +25,7 @@ def converted_to_safetensors(path: Path, output: Path) -> Path:
     Raises:
         ModelError: The file has anything besides tensors, is damaged, or needs too much memory or time.
     """
-    command = [sys.executable, "-m", __name__, str(path), str(output)]
+    command = [sys.executable, "-P", "-m", __name__, str(path), str(output)]
     try:
         finished = subprocess.run(command, capture_output=True, text=True, timeout=_MAX_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
