@@ -61,7 +61,7 @@ def train(
 def read_metrics(run: PathLike) -> Iterator[dict[str, Any]]:
     """Yield the records of a run's metrics.jsonl as docs/training.md describes them, also while it is trained.
 
-    A line that is incomplete or damaged is left out. Raises ModelError if there is no such run.
+    A line that is incomplete or damaged is left out. Raises ModelError if the run does not exist.
     """
     from nmt_cli.runs.directory import RunDirectory
     from nmt_cli.runs.journal import read_records

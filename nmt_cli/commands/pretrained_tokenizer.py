@@ -12,8 +12,8 @@ def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
     """Load the tokenizer at tokenizer.path: of a run, checkpoint or model, a tokenizer folder, or SentencePiece models.
 
     Returns:
-        The tokenizer with the tags that the recipe's data needs, without the pieces of its `extension`; None if there
-        is no path.
+        The tokenizer with the tags that the recipe's data needs, without the pieces of its `extension`; None if
+        `tokenizer.path` is not set.
 
     Raises:
         RecipeError: The tokenizer is not joint, but all embeddings are tied; or it has other factors than the data.

@@ -192,7 +192,7 @@ class Ssru(nn.Module):
     ) -> Tensor:
         """Map [B,T,D] → [B,T,D].
 
-        Cells start anew at each position that may not attend to the one before it by attn_mask [B,1,T,T].
+        Cells start from zero at each position that may not attend to the one before it by attn_mask [B,1,T,T].
         """
         # Always in fp32, also under autocast: a cell sums many small changes.
         inputs, forget = self.input(hidden_states).float(), self.forget_gate(hidden_states).float().sigmoid()

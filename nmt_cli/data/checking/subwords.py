@@ -113,10 +113,10 @@ def check_coverage(corpus: CorpusSample, tokenizer: Tokenizer, is_of_sample: boo
 def _check_side(
     name: str, side: str, vocabulary: Vocabulary, lines: list[str], unk: int, factor: float
 ) -> list[DataFinding]:
-    tokens = Counter(token for row in vocabulary.encode(lines) for token in row)
+    tokens = _count_tokens(vocabulary, lines)
     if not tokens or not any(letter.isalpha() for letter in _known_characters(vocabulary)):
         return []  # no text, or a tokenizer of bytes only
-    num_unknown, num_bytes = tokens[unk], _num_bytes(vocabulary, lines)
+    num_unknown, num_bytes = tokens[unk], _num_bytes(vocabulary, tokens)
     unknown = _unknown_characters(vocabulary, lines)
     quoted = " ".join(letter for letter in unknown[:_MAX_QUOTED] if letter.isprintable())
     examples = f", such as {quoted}" if quoted else ""
@@ -126,7 +126,8 @@ def _check_side(
     elif num_bytes > factor * _MAX_BYTES * tokens.total():
         message = f"{percentage(num_bytes, tokens.total())} of the {side} tokens are single bytes{examples}"
         advice = "train the tokenizer on text with these characters"
-        if 2 * _num_bytes(vocabulary, [unicodedata.normalize("NFC", line) for line in lines]) < num_bytes:
+        composed = _count_tokens(vocabulary, [unicodedata.normalize("NFC", line) for line in lines])
+        if 2 * _num_bytes(vocabulary, composed) < num_bytes:
             advice = "set tokenizer.normalization: nfc, because here letters and their marks are separate characters"
         elif not {script_of(letter) for letter in unknown[:1]} <= set(map(script_of, _known_characters(vocabulary))):
             advice += "; is this the right language?"
@@ -135,10 +136,13 @@ def _check_side(
     return [DataFinding("warning", "coverage", name, message, advice)]
 
 
-def _num_bytes(vocabulary: Vocabulary, lines: list[str]) -> int:
-    """Return the number of byte-fallback tokens."""
-    are_bytes = vocabulary.byte_values()
-    return sum(token in are_bytes for row in vocabulary.encode(lines) for token in row)
+def _count_tokens(vocabulary: Vocabulary, lines: list[str]) -> Counter[int]:
+    return Counter(token for row in vocabulary.encode(lines) for token in row)
+
+
+def _num_bytes(vocabulary: Vocabulary, tokens: Counter[int]) -> int:
+    """Return how many of the tokens are byte-fallback tokens."""
+    return sum(tokens[token] for token in vocabulary.byte_values())
 
 
 def _known_characters(vocabulary: Vocabulary) -> set[str]:

@@ -22,7 +22,7 @@ class TransformerEncoderOutput(EncoderOutput):
     hidden_states: Tensor
     """[B,S,D]"""
     attn_mask: Tensor | None
-    """[B,1,1,S], true at tokens; None if there is no padding."""
+    """[B,1,1,S], true at tokens; None without padding."""
 
 
 class Transformer(EncoderDecoder):
