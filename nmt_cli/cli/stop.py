@@ -12,8 +12,8 @@ def stop(
 ) -> None:
     """Stop the training of a run, which saves a checkpoint first.
 
-    Waits until the process has ended. `nmt train` with the same recipe resumes the run. The process must run on this
-    machine; with several processes or GPUs, all of them stop.
+    Waits until the run is saved. `nmt train` with the same recipe resumes it. The process may run on another machine
+    that shares the folder; with several processes or GPUs, all of them stop.
     """
     from nmt_cli.commands.stop import stop as command
 

@@ -30,9 +30,9 @@ def train(
 ) -> None:
     """Train the recipe's model, or resume its run.
 
-    An existing run resumes exactly where it was stopped or killed. Limits, logging, validation, checkpoints,
-    batch_tokens, divergence, parallel, test sets, evaluation and the number of processes may change; other changes
-    need --fresh. Ctrl-C saves and stops. See docs/training.md for details.
+    An existing run resumes exactly where it was stopped or killed. Learning rate, schedule, limits, logging,
+    validation, checkpoints, test sets and other settings that docs/training.md lists may change, as may the number of
+    processes; other changes need --fresh. Ctrl-C and nmt stop save and stop.
     """
     from nmt_cli.recipe.loading import load_recipe
 

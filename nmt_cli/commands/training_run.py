@@ -90,7 +90,9 @@ class TrainingRun:
             self._score_start(decoder)
             while True:
                 try:
-                    is_finished = self._train(decoder, lambda: received_signal() is not None)
+                    is_finished = self._train(
+                        decoder, lambda: received_signal() is not None or self._is_asked_to_stop()
+                    )
                     break
                 except DivergedError as error:
                     self._roll_back(error)
@@ -101,8 +103,13 @@ class TrainingRun:
         if self._distributed.is_primary:
             update_summary(run, status="stopped", update=num_updates)
         number = received_signal() or signal.SIGTERM  # None if another rank received it
-        message = f"stopped by {number.name} at update {num_updates:,}; rerun the same command to resume"
+        cause = "nmt stop" if self._is_asked_to_stop() else number.name
+        message = f"stopped by {cause} at update {num_updates:,}; rerun the same command to resume"
         raise StoppedError(message if self._distributed.is_primary else "", number)
+
+    def _is_asked_to_stop(self) -> bool:
+        """Return whether there is a stop request; only the primary rank looks for it, and the loop tells the others."""
+        return self._distributed.is_primary and self._run.stop_request.exists()
 
     def _train(self, decoder: ValidationDecoder, is_stop_requested: Callable[[], bool]) -> bool:
         settings, trainer, prepared, seed = self._recipe.training, self._trainer, self._prepared, self._recipe.seed

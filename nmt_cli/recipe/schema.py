@@ -80,9 +80,13 @@ _CHANGEABLE = (
     "training.checkpoints",
     "training.parallel",
     "training.optimizer.learning_rate",
+    "training.optimizer.weight_decay",
+    "training.schedule",
+    "training.clip_norm",
+    "training.label_smoothing",
     "evaluation",
 )
-"""Keys that may change when a run is resumed: location, test sets, limits, reports, checkpoints and learning rate."""
+"""Keys that may change when a run is resumed: those that neither the data, the model nor its state depends on."""
 
 
 @dataclass(frozen=True)

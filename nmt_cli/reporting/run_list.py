@@ -104,19 +104,23 @@ def list_run(path: Path) -> ListedRun:
     )
 
 
-def format_run_list(runs: Sequence[ListedRun], width: int | None = None) -> str:
+def format_run_list(runs: Sequence[ListedRun], width: int | None = None, height: int | None = None) -> str:
     """Format runs as a table, with a second one of the runs in training.
 
     Args:
         width: Columns of the terminal; what does not fit is left out, the least important first.
+        height: Lines of the terminal; the last runs of the first table are left out if they do not fit.
     """
     if not runs:
         return ""
-    lines = _fit([_COLUMNS, *map(_row, runs)], _OPTIONAL_COLUMNS, width)
+    lines, training = _fit([_COLUMNS, *map(_row, runs)], _OPTIONAL_COLUMNS, width), list[str]()
     if live := [(run, run.live) for run in runs if run.live is not None]:
         rows = [[escape_invisible(str(run.path)), *live_facts(state).values()] for run, state in live]
-        lines += ["", *_fit([["in training", *live_facts(live[0][1])], *rows], _OPTIONAL_FACTS, width)]
-    return "".join(f"{line}\n" for line in lines)
+        training = ["", *_fit([["in training", *live_facts(live[0][1])], *rows], _OPTIONAL_FACTS, width)]
+    if height is not None and len(lines) + len(training) > height:
+        num_shown = max(height - len(training) - 1, 1)  # with the header
+        lines = [*lines[:num_shown], f"… and {len(lines) - num_shown} more"]
+    return "".join(f"{line}\n" for line in [*lines, *training])
 
 
 def live_facts(live: LiveState) -> dict[str, str]:

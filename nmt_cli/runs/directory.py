@@ -90,6 +90,11 @@ class RunDirectory:
         """Locked by the process that trains in this run."""
         return self.path / ".lock"
 
+    @property
+    def stop_request(self) -> Path:
+        """A file that asks the process that trains in this run to save and end; a new start removes it."""
+        return self.path / ".stop"
+
     def checkpoint(self, update: int) -> Path:
         """The checkpoint of an update."""
         return self.checkpoints / f"{_STEP}{update}"

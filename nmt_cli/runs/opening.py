@@ -8,6 +8,7 @@ from typing import Any
 
 from nmt_cli import __version__, files
 from nmt_cli.console import Reporter
+from nmt_cli.devices import is_restarted
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.locks import lock
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
@@ -20,7 +21,7 @@ def refuse_foreign_folder(run: RunDirectory) -> None:
     """Raise RecipeError unless the folder is new, empty, or a run directory."""
     if run.path.is_file():
         raise RecipeError(f"{run.path}: is a file; `run` names a directory")
-    ours = {path.name for path in (run.lock, run.log, run.summary, *files.leftovers(run.path))}
+    ours = {path.name for path in (run.lock, run.log, run.summary, run.stop_request, *files.leftovers(run.path))}
     if run.path.is_dir() and not run.summary.is_file():
         others = sorted({path.name for path in run.path.iterdir()} - ours)
         if others:
@@ -89,6 +90,8 @@ def begin(
         **identity,
         environment=dict(environment),
     )
+    if not is_restarted():  # or else torchrun would train on after `nmt stop`
+        files.remove(run.stop_request)
     for unfinished in files.leftovers(run.checkpoints):
         files.remove(unfinished)
     if not run.saved_updates():

@@ -1,9 +1,14 @@
 """nmt runs and nmt show: output and errors."""
 
+import fcntl
 import json
 import os
+import pty
+import signal
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -11,7 +16,9 @@ from fake_runs import FakeRun, write_prepared, write_run
 
 from nmt_cli.cli.runs import runs
 from nmt_cli.cli.show import show
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, RecipeError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -33,6 +40,31 @@ def test_runs_prints_a_table(fake_run: FakeRun, capsys: pytest.CaptureFixture[st
     assert head.split() == ["run", "status", "update", "best", "at", "update", "scores", "size", "changed"]
     assert row.split()[:9] == ["runs/small", "finished", "300", "BLEU", "30.00", "200", "test", "BLEU", "38.25"]
     assert not end
+
+
+@pytest.mark.slow
+def test_runs_watch_repeats_what_fits_on_the_terminal(fake_run: FakeRun) -> None:
+    for number in range(8):
+        write_run(Path(f"runs/other{number}"))
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 80, 0, 0))
+    command = [sys.executable, "-m", "nmt_cli", "runs", "--watch"]
+    with subprocess.Popen(command, stdout=terminal, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        os.close(terminal)
+        shown = b""
+        while shown.count(b"\x1b[H") < 2:
+            shown += os.read(controller, 65536)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+    first = shown.decode().split("\x1b[H\x1b[J")[1].split("\r\n")
+    assert first[0].split()[:2] == ["run", "status"]
+    assert len(first) < 8
+    assert first[-2:] == ["… and 5 more", ""]
+
+
+def test_runs_watch_requires_a_terminal(fake_run: FakeRun) -> None:
+    with pytest.raises(RecipeError, match="--watch: "):
+        runs(Path("runs"), watch=True)
 
 
 def test_runs_prints_strict_json(fake_run: FakeRun, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,11 @@
 """nmt stop: runs that cannot be stopped, and processes that are not theirs."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from fake_runs import FakeRun, write_run
 from nmt_cli import console, files
 from nmt_cli.commands.stop import stop
 from nmt_cli.errors import ModelError, ResourceError
+
+os_open = os.open
 
 
 @pytest.fixture
@@ -48,9 +52,30 @@ def test_stop_spares_a_process_that_got_the_id_of_the_killed_one(
     stop(running.path, console)
 
 
-def test_stop_names_the_other_machine(running: FakeRun) -> None:
+def test_stop_waits_for_a_process_on_another_machine(running: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It removes an earlier request as it starts, obeys the next one, and leaves its name in the lock file."""
     running.run.lock.write_text("process 7 on elsewhere")
-    with pytest.raises(ResourceError, match="process 7 on elsewhere"):
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("a process on this machine was signalled"))
+    requests = []
+
+    def other_machine(_seconds: float) -> None:
+        requests.append(running.run.stop_request.exists())
+        running.run.stop_request.unlink()
+        if len(requests) == 2:
+            files.write_json(running.run.summary, {"status": "stopped", "update": 12})
+
+    monkeypatch.setattr(time, "sleep", other_machine)
+    stop(running.path, console)
+    assert requests == [True, True]
+
+
+def test_stop_reports_a_folder_that_cannot_be_written(running: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    running.run.lock.write_text("process 7 on elsewhere")
+    monkeypatch.setattr(os, "open", lambda path, flags, *mode: refuse() if flags & os.O_CREAT else os_open(path, flags))
+    with pytest.raises(ResourceError, match=r"\.stop: .*Permission denied"):
         stop(running.path, console)
 
 

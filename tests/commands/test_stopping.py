@@ -18,6 +18,7 @@ from nmt_cli import console
 from nmt_cli.commands import training_run
 from nmt_cli.commands.stop import stop
 from nmt_cli.commands.train import train
+from nmt_cli.errors import StoppedError
 from nmt_cli.reporting.inspection import describe_path
 from nmt_cli.reporting.run_list import list_run
 from nmt_cli.runs import checkpoints
@@ -125,8 +126,8 @@ def test_run_needs_no_terminal_and_no_hash_seed(recipe: Path, closed: str) -> No
     assert_resumes(recipe)
 
 
-def test_run_can_be_watched_and_stopped_from_another_process(recipe: Path) -> None:
-    """Before the first checkpoint and the end of the first logging interval."""
+def test_run_can_be_watched_and_stopped_without_a_signal(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first checkpoint and the end of the first logging interval; as from another machine or user."""
 
     def slow_updates() -> None:
         original = loop._forward_backward
@@ -152,11 +153,27 @@ def test_run_can_be_watched_and_stopped_from_another_process(recipe: Path) -> No
     assert 0 < live.end - time.time() < 1000
     assert "nmt train" not in describe_path(Path("stopped")).next
 
-    stop(Path("stopped"), console)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", refuse_signal)
+        stop(Path("stopped"), console)
     assert forked.exit_code() == 143
+    assert "stopped by nmt stop at update" in forked.stderr
     listed = list_run(Path("stopped"))
     assert (listed.status, listed.live) == ("stopped", None)
     assert list(Path("stopped/checkpoints").glob("step_*"))
     lines = [line[21:] for line in Path("stopped/train.log").read_text().splitlines()]
     assert [line for line in forked.stderr.splitlines() if line.startswith(("nmt: error", "update 1 ", "stopped: "))]
     assert lines == forked.stderr.splitlines()
+
+
+def test_torchrun_does_not_restart_a_run_that_was_asked_to_stop(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("stopped").mkdir()
+    Path("stopped/.stop").touch()
+    with monkeypatch.context() as patch, pytest.raises(StoppedError, match="nmt stop at update 1;"):
+        patch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+        train(recipe, SHORT, Path("stopped"))
+    assert_resumes(recipe)
+
+
+def refuse_signal(*_arguments: object) -> None:
+    raise PermissionError

@@ -29,6 +29,10 @@ def test_equal_recipes_have_no_changed_settings(load: Load) -> None:
         "training.limits.updates=200",
         "training.limits.epochs=3",
         "training.optimizer.learning_rate=2e-3",
+        "training.optimizer.weight_decay=0.1",
+        "training.schedule.warmup=50",
+        "training.clip_norm=null",
+        "training.label_smoothing=0.2",
         "training.logging.every=1",
         "training.validation.metric=chrf",
         "training.checkpoints.keep_best=2",
@@ -42,14 +46,14 @@ def test_check_resumable_allows_changes_of_limits_logging_and_validation(option:
 
 
 def test_check_resumable_rejects_other_changes_by_key(load: Load) -> None:
-    new = load("seed=2", "training.optimizer.weight_decay=0.1", "training.limits.updates=7", "training.clip_norm=null")
+    new = load("seed=2", "training.optimizer.epsilon=0.1", "training.limits.updates=7", "training.ema_decay=0.9")
     with pytest.raises(RecipeError) as caught:
         check_resumable(load(), new)
     lines = str(caught.value).split("\n")
     assert [re.findall(r"^(\S+): was (\S+) .* now (\S+);", line) for line in lines] == [
         [("seed", "1", "2")],
-        [("training.clip_norm", "1.0", "null")],
-        [("training.optimizer.weight_decay", "0.0", "0.1")],
+        [("training.optimizer.epsilon", "1e-09", "0.1")],
+        [("training.ema_decay", "null", "0.9")],
     ]
 
 
