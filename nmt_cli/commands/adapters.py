@@ -11,7 +11,7 @@ from nmt_cli import __version__, files
 from nmt_cli.commands.model_config import named_model
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
-from nmt_cli.recipe.training import Lora
+from nmt_cli.recipe.optimization import Lora
 from nmt_cli.runs.checkpoints import read_tensors, write_tensors
 from nmt_cli.runs.directory import ADAPTER_CONFIG, ADAPTER_WEIGHTS, WEIGHTS, find_adapter
 from nmt_cli.training.optimization.lora import merge_adapters

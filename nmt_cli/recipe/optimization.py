@@ -1,4 +1,4 @@
-"""The sections `training.optimizer` and `training.schedule`: one class for each type."""
+"""The sections `training.optimizer`, `training.schedule` and `training.lora`."""
 
 import math
 from typing import Annotated, ClassVar, Literal
@@ -172,3 +172,20 @@ Schedule = Annotated[
     Field(discriminator="type"),
     default_tag("type", "inverse_sqrt"),
 ]
+
+
+Pattern = Annotated[str, Field(min_length=1)]
+"""Of parameter names."""
+
+
+class Lora(Section):
+    """Low-rank adaptation (Hu et al. 2022): train only a product of two small matrices added to each adapted matrix."""
+
+    rank: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Rank of each product."""
+    alpha: Positive = 16.0
+    """The products are multiplied by alpha / rank."""
+    targets: Annotated[list[Pattern], Field(min_length=1)] = ["encoder.*", "decoder.*"]
+    """Names or patterns of the linear layers to adapt, such as `*attention*`."""
+    also_train: list[Pattern] = []
+    """Names or patterns of parameters to train in full as well, such as `embeddings.*` for new vocabulary entries."""

@@ -1,4 +1,4 @@
-"""The section `training`, except optimizer and schedule."""
+"""The section `training`, except optimizer, schedule and adapters."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, TypeAdapter
 
 from nmt_cli.recipe.evaluation import ERROR_RATES, MetricName
-from nmt_cli.recipe.optimization import AdamWSettings, InverseSqrtSettings, Optimizer, PlateauSettings, Schedule
+from nmt_cli.recipe.optimization import (
+    AdamWSettings,
+    InverseSqrtSettings,
+    Lora,
+    Optimizer,
+    Pattern,
+    PlateauSettings,
+    Schedule,
+)
 from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, CountOrAuto, File, Name, Positive, Rate, Section
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -209,23 +217,6 @@ class GuidedAlignment(Section):
 
     weight: Weight = 0.05
     """Weight of the cross-entropy between alignments and attention (Transformer: last layer, mean over heads)."""
-
-
-Pattern = Annotated[str, Field(min_length=1)]
-"""Of parameter names."""
-
-
-class Lora(Section):
-    """Low-rank adaptation (Hu et al. 2022): train only a product of two small matrices added to each adapted matrix."""
-
-    rank: Annotated[int, Field(ge=1, le=4096)] = 8
-    """Rank of each product."""
-    alpha: Positive = 16.0
-    """The products are multiplied by alpha / rank."""
-    targets: Annotated[list[Pattern], Field(min_length=1)] = ["encoder.*", "decoder.*"]
-    """Names or patterns of the linear layers to adapt, such as `*attention*`."""
-    also_train: list[Pattern] = []
-    """Names or patterns of parameters to train in full as well, such as `embeddings.*` for new vocabulary entries."""
 
 
 class Training(Section):

@@ -5,10 +5,9 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt_cli.models import rnn_layers as layers
 from nmt_cli.models.contract import DecoderInput, ModelInputs, VocabularySpec
-from nmt_cli.models.rnn import Rnn
-from nmt_cli.models.rnn_layers import AdditiveAttention, RecurrentEncoder, RecurrentLayer
+from nmt_cli.models.rnn import Rnn, layers
+from nmt_cli.models.rnn.layers import AdditiveAttention, RecurrentEncoder, RecurrentLayer
 from nmt_cli.recipe.model import RnnSettings
 
 inputs = ModelInputs.from_ids

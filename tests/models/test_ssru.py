@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt_cli.models.rnn_layers import Ssru
+from nmt_cli.models.rnn.layers import Ssru
 from nmt_cli.recipe.model import TransformerSettings
 
 

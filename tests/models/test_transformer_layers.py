@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
 
-from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, FeedForward, Residual, new_norm
+from nmt_cli.models.transformer.layers import DecoderLayer, EncoderLayer, FeedForward, Residual, new_norm
 from nmt_cli.recipe.model import NormSettings, TransformerSettings
 
 

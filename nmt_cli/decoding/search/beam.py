@@ -35,7 +35,8 @@ from nmt_cli.decoding.logits_processors.processor import ProcessorList
 from nmt_cli.decoding.search.candidates import ActiveBeams, Candidates, CandidateSelector, gather_rows
 from nmt_cli.decoding.search.diverse import group_rows
 from nmt_cli.decoding.search.hypotheses import Hypothesis, before_eos, begin_search, normalize_score
-from nmt_cli.models.contract import BatchTensors, Model, ModelInputs
+from nmt_cli.models.batch_tensors import BatchTensors
+from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import BeamSettings
 
 

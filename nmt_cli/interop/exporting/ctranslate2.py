@@ -12,7 +12,7 @@ from nmt_cli.errors import ResourceError
 from nmt_cli.interop.exporting.model import ExportedModel, UnusedParameters, as_array
 from nmt_cli.interop.exporting.sentencepiece_files import ExportedText, token_names, write_tokenizer
 from nmt_cli.models.positions import sinusoidal_encoding
-from nmt_cli.models.transformer_layers import GATES, norm_epsilon
+from nmt_cli.models.transformer.layers import GATES, norm_epsilon
 from nmt_cli.recipe.model import LearnedPositions, RelativePositions, SinusoidalPositions, TransformerSettings
 
 MAX_POSITIONS = 2048

@@ -25,7 +25,7 @@ from nmt_cli.interop.marian_parameters import (
     NORM_POSITIONS,
     parameter_parts,
 )
-from nmt_cli.models.transformer_layers import norm_epsilon
+from nmt_cli.models.transformer.layers import norm_epsilon
 from nmt_cli.recipe.model import SinusoidalPositions, TransformerSettings
 
 _VERSION = "v1.12.0"

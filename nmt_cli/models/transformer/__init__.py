@@ -11,7 +11,7 @@ from nmt_cli.models.contract import DecoderInput, DecoderOutput, EncoderOutput, 
 from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer
 from nmt_cli.models.positions import Positions
 from nmt_cli.models.transformer.cache import DecoderCache, EncoderKeyValues, SelfAttentionCache, SsruCache
-from nmt_cli.models.transformer_layers import DecoderLayer, EncoderLayer, new_norm
+from nmt_cli.models.transformer.layers import DecoderLayer, EncoderLayer, new_norm
 from nmt_cli.recipe.model import TransformerSettings
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nmt_cli.models.contract import Model
 from nmt_cli.models.kernels import Linear, linear
-from nmt_cli.recipe.training import Lora
+from nmt_cli.recipe.optimization import Lora
 from nmt_cli.training.optimization.parameter_names import matching_names
 
 _A, _B = ".lora_a", ".lora_b"

@@ -17,7 +17,7 @@ from nmt_cli.interop.exporting.model import ExportedModel
 from nmt_cli.interop.huggingface import architecture
 from nmt_cli.interop.huggingface.architecture import Architecture, Config
 from nmt_cli.models.positions import sinusoidal_encoding
-from nmt_cli.models.transformer_layers import norm_epsilon
+from nmt_cli.models.transformer.layers import norm_epsilon
 from nmt_cli.recipe.model import LearnedPositions, RelativePositions, SinusoidalPositions, TransformerSettings
 from nmt_cli.runs.directory import CONFIG, WEIGHTS
 

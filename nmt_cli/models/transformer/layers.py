@@ -9,7 +9,7 @@ from torch.nn import functional
 from nmt_cli.models.attention import CrossAttention, KeyValues, SelfAttention
 from nmt_cli.models.kernels import Backend, Dropout, Linear, prepare_children, replace_submodule
 from nmt_cli.models.positions import RotaryCache
-from nmt_cli.models.rnn_layers import Ssru
+from nmt_cli.models.rnn.layers import Ssru
 from nmt_cli.recipe.model import TransformerSettings
 
 

@@ -16,7 +16,7 @@ from nmt_cli.models.contract import (
 )
 from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer, sentence_indices
 from nmt_cli.models.kernels import Linear
-from nmt_cli.models.rnn_layers import ATTENTIONS, RecurrentEncoder, RecurrentLayer
+from nmt_cli.models.rnn.layers import ATTENTIONS, RecurrentEncoder, RecurrentLayer
 from nmt_cli.recipe.model import RnnSettings
 
 
