@@ -5,11 +5,11 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt_cli import files
+from nmt_cli import console, files
 from nmt_cli.errors import DataError, RunInUseError
 
 _HOLDER, _MAX_HOLDER_BYTES = re.compile(rb"process ([0-9]{1,9}) on (\S+)\s*"), 300
@@ -43,6 +43,23 @@ def lock(path: Path, shared: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def lock_when_free(path: Path, waiting: str) -> Iterator[None]:
+    """Hold a lock file exclusively, and wait until it is free; `waiting` is then reported once."""
+    with ExitStack() as stack:
+        has_waited = False
+        while True:
+            try:
+                stack.enter_context(lock(path))
+                break
+            except RunInUseError:
+                if not has_waited:
+                    console.info(waiting)
+                has_waited = True
+                time.sleep(1)
+        yield
 
 
 @dataclass(frozen=True)

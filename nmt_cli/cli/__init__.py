@@ -11,6 +11,7 @@ import typer
 
 from nmt_cli import __version__, console
 from nmt_cli.cli import (
+    backtranslate,
     check,
     compare,
     evaluate,
@@ -67,6 +68,7 @@ def _show_help(
 _GROUPS: dict[str, list[tuple[str, Callable[..., None], str]]] = {
     "Prepare": [("check", check.check, check.EXAMPLES), ("preprocess", preprocess.preprocess, preprocess.EXAMPLES)],
     "Train": [("train", train.train, train.EXAMPLES), ("stop", stop.stop, stop.EXAMPLES)],
+    "Improve": [("backtranslate", backtranslate.backtranslate, backtranslate.EXAMPLES)],
     "Translate": [("translate", translate.translate, translate.EXAMPLES), ("score", score.score, score.EXAMPLES)],
     "Evaluate": [("evaluate", evaluate.evaluate, evaluate.EXAMPLES), ("compare", compare.compare, compare.EXAMPLES)],
     "Models of other toolkits": [

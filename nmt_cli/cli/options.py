@@ -91,3 +91,18 @@ Adapter = Annotated[
 WordScoresOption = Annotated[
     bool, typer.Option("--word-scores", help="Also output per-word log-probabilities (end of sentence last).")
 ]
+TextShard = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Translate only shard I of N, for parallel jobs; then run without it."),
+]
+DecodingSettings = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Change a setting of the search, such as beam_size=1; repeatable."),
+]
+MinScore = Annotated[
+    float | None,
+    typer.Option(
+        "--min-score", metavar="SCORE", help="Drop translations with a lower score (log-probability per token)."
+    ),
+]
+NewCorpusName = Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the new corpus in the recipe.")]

@@ -12,7 +12,7 @@ from nmt_cli.data.checking import DataFinding
 from nmt_cli.data.checking.hyperparameters import TrainingEstimate
 from nmt_cli.data.checking.pairs import LengthHistogram, bin_labels
 from nmt_cli.data.checking.sampling import CorpusSample
-from nmt_cli.data.preparation.manifest import CorpusStats, DropStats, PreparedSummary
+from nmt_cli.data.preparation.manifest import DropStats, PreparedSummary
 from nmt_cli.data.preparation.shard_files import SIDES
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.text.lines import escape_invisible
@@ -166,21 +166,20 @@ def corpora_table(prepared: PreparedSummary) -> tuple[list[str], list[list[str]]
 def drop_lines(prepared: PreparedSummary) -> Iterator[str]:
     """Yield how many pairs of each corpus were dropped, and why, with an example each to show a filter's mistakes."""
     for corpus in prepared.corpora:
-        if drops := prepared.drops(corpus):
-            dropped = corpus.num_read - corpus.num_kept
-            yield f"{corpus.name}: {dropped:,} of {corpus.num_read:,} pairs dropped ({dropped / corpus.num_read:.2%})"
-            for drop in drops:
-                yield from _reason_lines(corpus, drop)
+        yield from describe_drops(corpus.name, "pairs", corpus.num_read, prepared.drops(corpus))
 
 
-def _reason_lines(corpus: CorpusStats, drop: DropStats) -> Iterator[str]:
-    fraction = drop.num_pairs / corpus.num_read
-    yield _truncate(f"{drop.num_pairs:>9,} {fraction:>7.2%}  {drop.description} ({drop.reason})")
-    for example in drop.examples[:1]:
-        label = f"record {example.record:,}: "
-        for text in (example.source, example.target):
-            yield _truncate(f"{'':{_INDENT}}{label}{text or '(nothing)'}")
-            label = " " * len(label)
+def describe_drops(name: str, unit: str, num_read: int, drops: Sequence[DropStats]) -> Iterator[str]:
+    """Yield how many pairs or lines (`unit`) of a text were dropped, and why, with an example each; nothing if none."""
+    if dropped := sum(drop.num_pairs for drop in drops):
+        yield f"{name}: {dropped:,} of {num_read:,} {unit} dropped ({dropped / num_read:.2%})"
+    for drop in drops:
+        yield _truncate(f"{drop.num_pairs:>9,} {drop.num_pairs / num_read:>7.2%}  {drop.description} ({drop.reason})")
+        for example in drop.examples[:1]:
+            label = f"record {example.record:,}: "
+            for text in dict.fromkeys((example.source, example.target)):  # both are the line if the text has one side
+                yield _truncate(f"{'':{_INDENT}}{label}{text or '(nothing)'}")
+                label = " " * len(label)
 
 
 def _short_count(count: int) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, SamplingSettings
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.loading import load_recipe, override, resolved_yaml
+from nmt_cli.recipe.loading import given_yaml, load_recipe, override, resolved_yaml
 from nmt_cli.recipe.loading.schema_walk import sections
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 from nmt_cli.recipe.optimization import AdamWSettings, InverseSqrtSettings, SgdSettings
@@ -54,6 +54,19 @@ def test_unquoted_text_stays_as_typed(typed: str, good: str, write: Write) -> No
     recipe = load_recipe(write(good.replace("runs/small", typed).replace("test.de", typed)), [f"data.prepared={typed}"])
     assert recipe.run == recipe.data.prepared == recipe.data.test["blind"].target[0] == Path(typed)
     assert load_recipe(write(resolved_yaml(recipe))) == recipe
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("recipes/*.yaml")), ids=lambda path: path.stem)
+def test_given_yaml_has_what_was_given_and_comments(path: Path, write: Write) -> None:
+    recipe = load_recipe(path)
+    first = next(iter(recipe.data.train))
+    text = given_yaml(recipe, {(): "one\ntwo", ("data", "train", first): "three"})
+    written = load_recipe(write(text))
+
+    assert written == recipe
+    assert written.model_dump(exclude_unset=True) == recipe.model_dump(exclude_unset=True)
+    assert text.startswith("# one\n# two\nrun: ")
+    assert f"    # three\n    {first}: " in text
 
 
 @pytest.mark.parametrize(("typed", "value"), [("3e-4", 3e-4), ("1e-4", 1e-4), ("1.e-4", 1e-4), ("1", 1.0), (".5", 0.5)])

@@ -162,14 +162,15 @@ def _describe_origin(
             "bytes": byte_range.stop - byte_range.start,
             "sha256": byte_range.sha256(),
         },
-        "models": [_describe_model(path) for path in options.pop("models")],
+        "models": [describe_model(path) for path in options.pop("models")],
         "options": _as_json(options | {name: _describe_list(options[name]) for name in ("glossary", "bad_words")}),
         "format": factory.format,
         "input_options": _as_json({each.name: getattr(input_options, each.name) for each in fields(input_options)}),
     }
 
 
-def _describe_model(path: Path) -> Origin:
+def describe_model(path: Path) -> Origin:
+    """Return hashes of all files that decide what a model translates, and the search settings of its recipe."""
     named = named_model(path)
     found = named.files
     files.read_json(found.folder / files.MANIFEST, ModelError)  # raises for a model without a manifest

@@ -101,12 +101,16 @@ class PreparedSummary:
 
     def drops(self, corpus: CorpusStats) -> list[DropStats]:
         """Return the dropped pairs of a corpus by reason, in the order in which the reasons are checked."""
-        order = {reason: index for index, reason in enumerate(self.drop_reasons)}
-        counts, examples = corpus.drops.counts, corpus.drops.examples
-        return [
-            DropStats(reason, self.drop_reasons.get(reason, reason), counts[reason], examples.get(reason, []))
-            for reason in sorted(counts, key=lambda reason: order.get(reason, len(order)))
-        ]
+        return drop_stats(corpus.drops, self.drop_reasons)
+
+
+def drop_stats(drops: DropCounts, reasons: Mapping[str, str]) -> list[DropStats]:
+    """Return the counts of dropped pairs with descriptions, in the order of `reasons`."""
+    order = {reason: index for index, reason in enumerate(reasons)}
+    return [
+        DropStats(reason, reasons.get(reason, reason), drops.counts[reason], drops.examples.get(reason, []))
+        for reason in sorted(drops.counts, key=lambda reason: order.get(reason, len(order)))
+    ]
 
 
 def read_prepared_summary(folder: Path) -> PreparedSummary:

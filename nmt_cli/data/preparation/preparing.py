@@ -9,16 +9,14 @@
 """
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nmt_cli import files
-from nmt_cli.console import ProgressBar, info, warn
+from nmt_cli.console import ProgressBar, warn
 from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.filters.pipeline import KeyFilter, build_filters
 from nmt_cli.data.filters.scores import unknown_languages
@@ -37,12 +35,13 @@ from nmt_cli.data.preparation.manifest import FORMAT_VERSION, MANIFEST_KIND, Cor
 from nmt_cli.data.preparation.shard_files import ShardFormat
 from nmt_cli.data.preparation.shards import ShardStore, apply_key_filters, merge_shard, missing_chunks
 from nmt_cli.data.preparation.tokenizer_training import AdaptedTokenizer, measure_corpora, train_tokenizer
+from nmt_cli.data.preparation.work_folder import WorkFolder
 from nmt_cli.data.prepared import HASHES, TOKENIZER
 from nmt_cli.data.reading import read_pairs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import AddedTokens
-from nmt_cli.errors import DataError, NmtError, RunInUseError
-from nmt_cli.locks import lock
+from nmt_cli.errors import DataError, NmtError
+from nmt_cli.locks import lock_when_free
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
 from nmt_cli.processes.pool import map_ordered
 from nmt_cli.recipe.adapting import TEXT_KEYS, with_defaults
@@ -53,9 +52,6 @@ from nmt_cli.text.normalization import NORMALIZATIONS
 
 _CORPORA = "corpora.json"
 """File in the tokenizer folder: number of records of each corpus, and the settings that follow from the text."""
-
-_MARKER = ".nmt"
-"""File in a work folder: nmt made it, and may remove it."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +85,10 @@ def prepare(
         warn(f"data.filters: language: py3langid does not know {code}, so that no line is dropped as not {code}")
     hashes = HashCache(folder / HASHES)
     inputs = {name: file_identity(path, hashes.of) for name, path in input_files(recipe).items()}
-    with _locked(folder, job):
-        work, tasks = _open_work_folder(folder), corpus_tasks(recipe)
-        held_out = _held_out_keys(recipe, pretrained.normalization if pretrained else recipe.tokenizer.normalization)
+    work_folder = WorkFolder(folder)
+    with work_folder.locked(None if job.merge else job.shard):
+        work, tasks = work_folder.open(), corpus_tasks(recipe)
+        held_out = held_out_keys(recipe, pretrained.normalization if pretrained else recipe.tokenizer.normalization)
         check_inputs = partial(_check_unchanged, recipe, inputs, hashes)
         tokenizer_folder = _tokenizer_folder(recipe, pretrained, work, inputs, held_out, num_processes, check_inputs)
         tokenizer, corpora = Tokenizer.load(tokenizer_folder), files.read_json(tokenizer_folder / _CORPORA)
@@ -108,7 +105,7 @@ def prepare(
                 store.write(map_ordered(num_processes, factory, chunks))
         if job.merge:
             _merge(recipe, folder, tokenizer, store, tasks, {"kind": MANIFEST_KIND, **origin})
-            _remove_temporary(folder)  # before the hashes are cached, as it changes the number of hard links
+            work_folder.remove()  # before the hashes are cached, as it changes the number of hard links
             for name, entry in files.read_json(folder / files.MANIFEST)["files"].items():
                 hashes.cache_hash(folder / name, entry["sha256"])
             hashes.save()
@@ -141,58 +138,13 @@ def _is_prepared(folder: Path) -> bool:
     return isinstance(manifest, dict) and manifest.get("kind") == MANIFEST_KIND
 
 
-@contextmanager
-def _locked(folder: Path, job: PreprocessJob) -> Iterator[None]:
-    """Lock the prepared folder: exclusively, or shared with other jobs if this one only makes some shards."""
-    is_partial = not job.merge and job.shard is not None
-    with lock(folder.with_name(folder.name + ".lock"), shared=is_partial), ExitStack() as stack:
-        if is_partial:
-            assert job.shard is not None
-            stack.enter_context(lock(_open_work_folder(folder) / f"{job.shard.index}-of-{job.shard.count}.lock"))
-        yield
-
-
-def _work_folder(folder: Path) -> Path:
-    """Return the folder of unmerged shards and of the tokenizer in training."""
-    return folder.with_name(folder.name + ".parts")
-
-
-def _open_work_folder(folder: Path) -> Path:
-    """Create the work folder of a prepared folder if necessary. DataError if another program made it."""
-    work = _work_folder(folder)
-    with files.disk_errors(work):
-        if work.is_symlink() or (work.exists() and not (work / _MARKER).is_file() and any(work.iterdir())):
-            raise DataError(f"{work}: contains files not written by nmt, which needs this name; rename or remove it")
-        work.mkdir(parents=True, exist_ok=True)
-        (work / _MARKER).touch()
-    return work
-
-
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files beside the prepared folder, left by a job that was killed after writing it."""
-    work = _work_folder(folder := files.target_of(folder))
-    if (work / _MARKER).is_file() or _leftovers(folder):
-        with suppress(RunInUseError), _locked(folder, ALL_WORK):
-            _remove_temporary(folder)
+    WorkFolder(files.target_of(folder)).remove_leftovers()
 
 
-def _leftovers(folder: Path) -> list[Path]:
-    work = _work_folder(folder)
-    return files.leftovers(folder.parent, folder.name) + files.leftovers(folder.parent, work.name)
-
-
-def _remove_temporary(folder: Path) -> None:
-    """Remove the work folder and what killed jobs left beside a locked prepared folder."""
-    work = _work_folder(folder)
-    if (work / _MARKER).is_file():
-        with files.disk_errors(work):
-            work.rename(files.unique_name(work))  # so that no job uses a partly removed folder
-    for path in _leftovers(folder):
-        files.remove(path)
-
-
-def _held_out_keys(recipe: Recipe, normalization: str) -> HeldOutKeys:
-    """Return the keys of the validation and test sets if a filter needs them."""
+def held_out_keys(recipe: Recipe, normalization: str) -> HeldOutKeys:
+    """Return the keys of the validation and test sets if a filter needs them; else none."""
     if not any(isinstance(each, OverlapFilter) for each in recipe.data.filters):
         return HeldOutKeys.of()
     normalize = NORMALIZATIONS[normalization]
@@ -225,29 +177,24 @@ def _tokenizer_folder(
     """
     settings = data_settings(recipe, pretrained.fingerprint if pretrained else "")
     folder = work / f"{TOKENIZER}-{_hash({'settings': settings, 'inputs': inputs, 'format': FORMAT_VERSION})[:16]}"
-    has_waited = False
-    while not folder.exists():
-        try:
-            with lock(folder.with_name(folder.name + ".lock")):
-                if not folder.exists():
-                    tasks = corpus_tasks(recipe)
-                    sizes = measure_corpora(tasks)
-                    if pretrained and not recipe.tokenizer.extension and recipe.gives("data.max_length"):
-                        found = AdaptedTokenizer(pretrained, recipe.data.max_length)
-                    else:
-                        found = train_tokenizer(recipe, tasks, sizes, held_out, num_processes, pretrained)
-                    check_inputs()
-                    size = max(found.tokenizer.source_size, found.tokenizer.target_size)
-                    adapted = dict(zip(TEXT_KEYS, (size, found.max_length), strict=True))
-                    with files.new_folder(folder) as unfinished:
-                        found.tokenizer.save(unfinished)
-                        num_records = {name: size.num_records for name, size in sizes.items()}
-                        files.write_json(unfinished / _CORPORA, {"records": num_records, "adapted": adapted})
-        except RunInUseError:
-            if not has_waited:
-                info("waiting for another job to train the tokenizer")
-            has_waited = True
-            time.sleep(1)
+    if folder.exists():
+        return folder
+    with lock_when_free(folder.with_name(folder.name + ".lock"), "waiting for another job to train the tokenizer"):
+        if folder.exists():
+            return folder
+        tasks = corpus_tasks(recipe)
+        sizes = measure_corpora(tasks)
+        if pretrained and not recipe.tokenizer.extension and recipe.gives("data.max_length"):
+            found = AdaptedTokenizer(pretrained, recipe.data.max_length)
+        else:
+            found = train_tokenizer(recipe, tasks, sizes, held_out, num_processes, pretrained)
+        check_inputs()
+        size = max(found.tokenizer.source_size, found.tokenizer.target_size)
+        adapted = dict(zip(TEXT_KEYS, (size, found.max_length), strict=True))
+        with files.new_folder(folder) as unfinished:
+            found.tokenizer.save(unfinished)
+            num_records = {name: size.num_records for name, size in sizes.items()}
+            files.write_json(unfinished / _CORPORA, {"records": num_records, "adapted": adapted})
     return folder
 
 

@@ -1,6 +1,6 @@
 """Load recipes from YAML and command-line overrides, report every error with its location, and write recipes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +58,30 @@ def resolved_yaml(recipe: Recipe) -> str:
     """Return the recipe as YAML with every default written out, so that later defaults do not change it."""
     settings = recipe.model_dump(mode="json")
     return yaml.dump(settings, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def given_yaml(recipe: Recipe, comments: Mapping[tuple[str, ...], str]) -> str:
+    """Return what a recipe gives as YAML; sections without sections inside them are on one line.
+
+    Args:
+        comments: By key, lines that are written above it as a comment; the empty key is the beginning of the file.
+    """
+    settings = recipe.model_dump(mode="json", exclude_unset=True)
+    written = yaml.dump(
+        settings, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=None
+    )
+    lines, key = _comment_lines(comments.get((), ""), ""), list[str]()
+    for line in written.removesuffix("\n").split("\n"):
+        indent = len(line) - len(line.lstrip(" "))
+        if not line.lstrip(" ").startswith("-"):
+            key[indent // 2 :] = [line.strip().partition(":")[0]]
+            lines += _comment_lines(comments.get(tuple(key), ""), line[:indent])
+        lines.append(line)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _comment_lines(comment: str, indent: str) -> list[str]:
+    return [f"{indent}# {line}" for line in comment.split("\n")] if comment else []
 
 
 class _Dumper(yaml.SafeDumper):

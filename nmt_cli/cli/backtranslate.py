@@ -1,0 +1,94 @@
+"""Arguments of `nmt backtranslate`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nmt_cli import console
+from nmt_cli.cli.completion import complete_run
+from nmt_cli.cli.options import (
+    DecodingSettings,
+    DryRun,
+    Json,
+    MinScore,
+    NewCorpusName,
+    Overrides,
+    Processes,
+    Quiet,
+    RecipePath,
+    TextShard,
+    examples,
+)
+
+EXAMPLES = examples(
+    "nmt backtranslate en-de.yaml --model runs/de-en --text news.de.gz -o data/news",
+    "nmt backtranslate en-de.yaml --model runs/de-en --text news.de.gz -o data/news --strategy sampling",
+    "nmt backtranslate en-de.yaml --model runs/de-en --text news.de.gz -o data/news --shard 3/8",
+)
+_STRATEGIES = {
+    "beam": ["strategy=beam"],
+    "sampling": ["strategy=sampling"],
+    "top-k": ["strategy=sampling", "top_k=10"],
+}
+
+
+def backtranslate(
+    recipe: RecipePath,
+    model: Annotated[
+        Path,
+        typer.Option(
+            metavar="MODEL",
+            autocompletion=complete_run,
+            help="A model of the reverse direction: a run, a recipe, a checkpoint or a model folder.",
+        ),
+    ],
+    text: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="Sentences in the target language, one per line; repeatable.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")],
+    strategy: Annotated[
+        Literal["beam", "sampling", "top-k"] | None,
+        typer.Option(help="How to search: by beam, sampling, or sampling among 10 tokens; default: as MODEL says."),
+    ] = None,
+    n_best: Annotated[int, typer.Option("--n-best", metavar="N", min=1, help="Use N translations of each line.")] = 1,
+    decoding: DecodingSettings = None,
+    min_score: MinScore = None,
+    name: NewCorpusName = "backtranslated",
+    tag: Annotated[
+        str, typer.Option(metavar="NAME", help="Tag of the new corpus, so that the model can tell it; empty: none.")
+    ] = "bt",
+    shard: TextShard = None,
+    set_: Overrides = None,
+    nproc: Processes = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Add monolingual text to a recipe: a reverse model translates it into the source language.
+
+    The text is filtered as the recipe says; duplicates and lines of validation and test sets are dropped, and so are
+    bad translations. FOLDER gets the pairs and recipe.yaml, which trains on them and the recipe's own corpora. Rerun
+    the same command to resume after an interruption.
+    """
+    from nmt_cli.commands.backtranslate import BacktranslateOptions
+    from nmt_cli.commands.backtranslate import backtranslate as command
+    from nmt_cli.commands.stdout import write_result
+    from nmt_cli.processes import ALL_SHARDS, ShardSpec
+
+    settings = [*(_STRATEGIES[strategy] if strategy else []), *([f"n_best={n_best}"] if n_best > 1 else [])]
+    options = BacktranslateOptions(
+        model, tuple(text), output, (*settings, *(decoding or [])), name, tag or None, min_score
+    )
+    shard_spec = ShardSpec.parse(shard) if shard else ALL_SHARDS
+    result = command(recipe, tuple(set_ or []), options, shard_spec, nproc, dry_run, console)
+    if result is None:
+        return
+    if json:
+        write_result(asdict(result) | {"recipe": result.recipe and str(result.recipe)})
+    if result.recipe is None:
+        console.info("next, when all shards are ready: the same command without --shard")
+        return
+    console.info(f"{result.pairs:,} pairs from {result.selected:,} of {result.lines:,} lines")
+    console.info(f"next: {console.command_line('nmt', 'preprocess', result.recipe)}")

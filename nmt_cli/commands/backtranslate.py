@@ -1,0 +1,215 @@
+"""nmt backtranslate: make sources for monolingual target text with a model of the reverse direction."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmt_cli import console, files
+from nmt_cli.commands.synthesis.corpus_files import CorpusFolder
+from nmt_cli.commands.synthesis.monolingual_job import MonolingualJob
+from nmt_cli.commands.synthesis.recipes import check_extensible, count_training_pairs, translate_options, with_corpus
+from nmt_cli.commands.synthesis.selection import PairSelection
+from nmt_cli.commands.synthesis.translations import TranslationParts
+from nmt_cli.commands.translate import raise_on_signals
+from nmt_cli.console import Reporter
+from nmt_cli.data.filters.monolingual import LineStats, line_drop_reasons
+from nmt_cli.data.preparation.manifest import drop_stats
+from nmt_cli.data.preparation.work_folder import WorkFolder
+from nmt_cli.data.reading.examples import Examples
+from nmt_cli.errors import DataError, NmtError
+from nmt_cli.processes import ALL_SHARDS, ShardSpec
+from nmt_cli.recipe.loading import given_yaml, load_recipe
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.reporting.data_report import describe_drops
+
+_MAX_REAL_WEIGHT = 8
+"""Real pairs are repeated until they are as many as the others, but at most this often in an epoch."""
+
+
+@dataclass(frozen=True)
+class BacktranslateOptions:
+    """What to translate, how, and what to keep."""
+
+    model: Path
+    """Translates from the target language of the recipe into its source language."""
+    text: tuple[Path, ...]
+    """Files in the target language, one sentence on each line."""
+    output: Path
+    """Folder to write."""
+    decoding: tuple[str, ...] = ()
+    """Settings of the search, as KEY=VALUE of the section `decoding`."""
+    name: str = "backtranslated"
+    """Name of the new corpus."""
+    tag: str | None = "bt"
+    """Tag of the new corpus; None: none."""
+    min_score: float | None = None
+    """Minimum score of a translation."""
+
+
+@dataclass(frozen=True)
+class BacktranslateResult:
+    """The new corpus; of a shard only what was translated."""
+
+    lines: int
+    """Lines of the monolingual text."""
+    selected: int
+    """Lines that were translated."""
+    pairs: int
+    """Pairs of the corpus; 0 if it is not complete."""
+    recipe: Path | None
+    """The recipe that trains on it; None if it is not complete."""
+
+
+def backtranslate(
+    recipe_path: Path,
+    overrides: tuple[str, ...],
+    options: BacktranslateOptions,
+    shard: ShardSpec = ALL_SHARDS,
+    processes: int | None = None,
+    dry_run: bool = False,
+    reporter: Reporter = console,
+) -> BacktranslateResult | None:
+    """Translate monolingual text into the source language; write the pairs and a recipe that trains on them, too.
+
+    Does nothing if the folder is complete and would become the same. An interrupted job continues where it was.
+
+    Args:
+        shard: The part of the text to translate. Only all shards together write the folder.
+        processes: Number of processes; None: one per GPU, else one.
+
+    Returns:
+        None after a dry run.
+
+    Raises:
+        RecipeError: The options do not fit the recipe or the model.
+        DataError: The text contains a validation or test set, or nothing usable.
+    """
+    work = _Backtranslation(load_recipe(recipe_path, overrides), recipe_path, options)
+    with raise_on_signals():
+        return work.run(shard, processes, dry_run, reporter)
+
+
+class _Backtranslation:
+    """Back-translation of one text for one recipe."""
+
+    def __init__(self, recipe: Recipe, recipe_path: Path, options: BacktranslateOptions) -> None:
+        data = recipe.data
+        check_extensible(recipe, options.name)
+        languages = (data.target_language, data.source_language)
+        overrides = [f"decoding.{setting}" for setting in options.decoding]
+        translate = translate_options([options.model], languages, "--model", overrides)
+        self._recipe, self._recipe_path, self._options = recipe, recipe_path, options
+        self._job = MonolingualJob(recipe, options.text, data.target_language, translate)
+        self._folder = CorpusFolder(options.output, languages[::-1])
+
+        self._changed_recipe({})  # reports an impossible name or tag before any work
+
+    def run(
+        self, shard: ShardSpec, processes: int | None, dry_run: bool, reporter: Reporter
+    ) -> BacktranslateResult | None:
+        self._folder.check()
+        origin, work = self._describe_origin(), WorkFolder(files.target_of(self._options.output))
+        if (manifest := self._current_manifest(origin)) is not None:
+            if not dry_run:
+                work.remove_leftovers()
+            reporter.info(f"{self._folder.path} is up to date; nothing to do")
+            return self._result(manifest)
+        plan = f"{', '.join(map(str, self._options.text))} with {self._options.model} for {self._folder.path}"
+        reporter.info(f"{'would translate' if dry_run else 'translating'} {plan}")
+        if dry_run:
+            return None
+        is_complete = shard == ALL_SHARDS
+        with work.locked(None if is_complete else shard):
+            folder = self._job.folder(work.open())
+            parts, stats = self._job.selected(folder, reporter)
+            self._report_lines(stats, reporter)
+            self._job.translate(parts, shard, processes, reporter)
+            if not is_complete:
+                reporter.info(f"shard {shard} is ready")
+                return BacktranslateResult(stats.num_read, stats.num_kept, 0, None)
+            self._write(parts, stats, origin, reporter)
+            work.remove()
+        return self._result(self._folder.read_manifest())
+
+    def _write(self, parts: TranslationParts, stats: LineStats, origin: dict[str, Any], reporter: Reporter) -> None:
+        selection = PairSelection(self._recipe, "source", self._options.min_score)
+
+        def describe() -> tuple[str, dict[str, Any]]:
+            if not selection.num_kept:
+                raise DataError(f"{self._folder.path}: 0 usable pairs of {selection.num_read:,}")
+            if self._describe_origin() != origin:
+                raise DataError("an input or the model has changed during the work; run the same command again")
+            contents = {
+                "origin": origin,
+                "lines": {"read": stats.num_read, "kept": stats.num_kept, **stats.drops.to_json()},
+                "pairs": {"read": selection.num_read, "kept": selection.num_kept, **selection.drops.to_json()},
+            }
+            return self._new_recipe(selection.num_kept), contents
+
+        self._folder.write(map(selection.select, _pairs(parts)), describe)
+        drops = drop_stats(selection.drops, selection.reasons)
+        for line in describe_drops(self._options.name, "pairs", selection.num_read, drops):
+            reporter.info(line)
+
+    def _new_recipe(self, num_pairs: int) -> str:
+        """Return the recipe with the new corpus. Real pairs are repeated to be as many as the others."""
+        recipe, options = self._recipe, self._options
+        num_real = count_training_pairs(recipe)
+        factor = min(_MAX_REAL_WEIGHT, max(1, round(num_pairs / num_real)))
+        weights = {name: factor * corpus.weight for name, corpus in recipe.data.train.items()} if factor > 1 else {}
+        head = (
+            f"{self._recipe_path} with back-translations, written by nmt backtranslate.\n"
+            f"nmt preprocess {self._folder.recipe} && nmt train {self._folder.recipe}"
+        )
+        about = f"{num_pairs:,} lines of {', '.join(map(str, options.text))}, translated by {options.model}"
+        if options.tag:
+            about += f"\nthe model reads <{options.tag}> before each source, but not before what it translates later"
+        comments = {(): head, ("data", "train", options.name): about}
+        if weights:
+            real = f"{num_real:,} real pairs, used {factor} times in each epoch to balance the back-translations"
+            comments["data", "train", next(iter(recipe.data.train))] = real
+        return given_yaml(self._changed_recipe(weights), comments)
+
+    def _changed_recipe(self, weights: dict[str, float]) -> Recipe:
+        return with_corpus(self._recipe, self._options.name, self._folder.section(self._options.tag), weights)
+
+    def _describe_origin(self) -> dict[str, Any]:
+        options = self._options
+        return {
+            **self._job.describe_origin(),
+            "recipe": self._recipe.model_dump(mode="json", exclude_unset=True),
+            "options": {"name": options.name, "tag": options.tag, "min_score": options.min_score},
+        }
+
+    def _current_manifest(self, origin: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the manifest of the folder if it is complete and has this origin."""
+        try:
+            manifest = self._folder.read_manifest()
+        except NmtError:
+            return None
+        return manifest if manifest.get("origin") == origin else None
+
+    def _report_lines(self, stats: LineStats, reporter: Reporter) -> None:
+        reasons = line_drop_reasons(self._recipe.data, self._job.language)
+        drops = drop_stats(stats.drops, reasons)
+        for line in describe_drops("text", "lines", stats.num_read, drops):
+            reporter.info(line)
+
+    def _result(self, manifest: dict[str, Any]) -> BacktranslateResult:
+        lines, pairs = manifest["lines"], manifest["pairs"]
+        return BacktranslateResult(lines["read"], lines["kept"], pairs["kept"], self._folder.recipe)
+
+
+def _pairs(parts: TranslationParts) -> Iterator[Examples]:
+    """Yield the pairs of each part, with translations as sources. A record is a translated line."""
+    first = 1
+    for lines in parts.read():
+        rows = [
+            (candidate.text, line.source, number, f"{candidate.score:.4f}")
+            for number, line in enumerate(lines, first)
+            for candidate in line.candidates
+        ]
+        sources, targets, records, scores = (list(column) for column in zip(*rows, strict=True))
+        yield Examples(sources, targets, records, {"score": scores})
+        first += len(lines)

@@ -1,0 +1,1 @@
+"""Training text made by models: what back-translation and distillation share."""

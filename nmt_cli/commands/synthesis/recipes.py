@@ -1,0 +1,95 @@
+"""Recipes that commands write: a given recipe with other data. And whether a model translates as a recipe needs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from nmt_cli.commands.loading import config_of_model
+from nmt_cli.commands.model_config import named_model
+from nmt_cli.commands.translators import source_tags
+from nmt_cli.data.preparation.corpora import corpus_tasks
+from nmt_cli.data.preparation.tokenizer_training import measure_corpora
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.requests import TranslateOptions
+from nmt_cli.errors import RecipeError
+from nmt_cli.recipe.corpora import TrainingCorpus
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.text.checks.scripts import base_language
+
+
+def check_extensible(recipe: Recipe, name: str) -> None:
+    """Raise RecipeError if a corpus of this name, made by a model, cannot be added to a recipe."""
+    if name in recipe.data.train:
+        raise RecipeError(f"--name {name}: data.train already has a corpus {name}; choose another name")
+    for key, is_set in (("data.factors", recipe.data.factors), ("data.context", recipe.data.context)):
+        if is_set:
+            raise RecipeError(f"{key}: is not supported; text that a model makes from single lines has none")
+    if recipe.training.mixing.stages:
+        raise RecipeError("training.mixing.stages: is not supported; remove it here, and add it to the new recipe")
+
+
+def with_corpus(recipe: Recipe, name: str, corpus: TrainingCorpus, weights: dict[str, float]) -> Recipe:
+    """Return a recipe with another training corpus, and with its own run and prepared data.
+
+    Args:
+        weights: New weights of other corpora.
+
+    Raises:
+        RecipeError: The name or the tag of the corpus is not possible.
+    """
+    data, run = recipe.data, recipe.run
+    train = {
+        key: each.model_copy(update={"weight": weights[key]}) if key in weights else each
+        for key, each in data.train.items()
+    }
+    changed = recipe.with_value("run", run.with_name(f"{run.name}-{name}"))
+    changed = changed.with_value("data.prepared", data.prepared.with_name(f"{data.prepared.name}-{name}"))
+    changed = changed.with_value("data.train", {**train, name: corpus})
+    try:
+        return Recipe.model_validate(changed.model_dump(mode="json", exclude_unset=True))
+    except ValidationError as error:
+        raise RecipeError(f"corpus {name} with tag {corpus.tag}: {error.errors()[0]['msg']}") from error
+
+
+def count_training_pairs(recipe: Recipe) -> int:
+    """Return the number of records of all training corpora, which are read."""
+    sizes = measure_corpora([task for task in corpus_tasks(recipe) if task.is_training])
+    return sum(size.num_records for size in sizes.values())
+
+
+def translate_options(
+    models: Sequence[Path], languages: tuple[str, str], option: str, overrides: Sequence[str]
+) -> TranslateOptions:
+    """Return options with which models translate from one language into the other.
+
+    Args:
+        option: The option that names the models, for messages.
+
+    Raises:
+        RecipeError: A model translates from or into another language, or needs context.
+    """
+    options = TranslateOptions(tuple(models), tuple(overrides))
+    for path in models:
+        named = named_model(path)
+        config = config_of_model(named.files)
+        if config.context is not None:
+            raise RecipeError(f"{option} {path}: translates lines in context (data.context), which is not supported")
+        own = (config.source_language, config.target_language)
+        if tuple(map(base_language, own)) == tuple(map(base_language, languages)):
+            continue
+        tokenizer, source, target = Tokenizer.load(named.tokenizer), *languages
+        options = TranslateOptions(
+            options.models,
+            options.overrides,
+            source_language=source if config.language_tokens is not None else None,
+            target_language=target,
+        )
+        try:
+            source_tags(config, tokenizer, options)
+        except RecipeError as error:
+            wanted = f"from {source} into {target}"
+            raise RecipeError(
+                f"{option} {path}: must translate {wanted}, but is from {own[0]} into {own[1]}"
+            ) from error
+    return options

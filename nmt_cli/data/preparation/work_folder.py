@@ -1,0 +1,67 @@
+"""The folder of unfinished work beside a folder that a command writes, such as `prepared.parts` beside `prepared`.
+
+An interrupted job leaves its completed parts there, and the next one continues with them. Jobs that each make some of
+the parts share the lock of the folder; the job that completes the work holds it alone and then removes the work folder.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt_cli import files
+from nmt_cli.errors import DataError, RunInUseError
+from nmt_cli.locks import lock
+from nmt_cli.processes import ShardSpec
+
+_MARKER = ".nmt"
+"""File in a work folder: nmt made it, and may remove it."""
+
+
+@dataclass(frozen=True)
+class WorkFolder:
+    """The work folder of `target`, which must not be a symbolic link."""
+
+    target: Path
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.target.with_name(self.target.name + ".parts")
+
+    def open(self) -> Path:
+        """Create the folder if necessary and return its path. DataError if another program made it."""
+        work = self.path
+        with files.disk_errors(work):
+            if work.is_symlink() or (work.exists() and not (work / _MARKER).is_file() and any(work.iterdir())):
+                raise DataError(f"{work}: contains files not written by nmt, which needs this name; rename it")
+            work.mkdir(parents=True, exist_ok=True)
+            (work / _MARKER).touch()
+        return work
+
+    @contextmanager
+    def locked(self, shard: ShardSpec | None = None) -> Iterator[None]:
+        """Lock the target: exclusively, or shared with the jobs of other shards if this one only makes a shard."""
+        with lock(self.target.with_name(self.target.name + ".lock"), shared=shard is not None), ExitStack() as stack:
+            if shard is not None:
+                stack.enter_context(lock(self.open() / f"{shard.index}-of-{shard.count}.lock"))
+            yield
+
+    def remove(self) -> None:
+        """Remove the folder, and what killed jobs left beside the locked target."""
+        work = self.path
+        if (work / _MARKER).is_file():
+            with files.disk_errors(work):
+                work.rename(files.unique_name(work))  # so that no job uses a partly removed folder
+        for path in self._leftovers():
+            files.remove(path)
+
+    def remove_leftovers(self) -> None:
+        """Remove what was left by a job that was killed after it wrote the target, unless the target is in use."""
+        if (self.path / _MARKER).is_file() or self._leftovers():
+            with suppress(RunInUseError), self.locked():
+                self.remove()
+
+    def _leftovers(self) -> list[Path]:
+        folder = self.target.parent
+        return files.leftovers(folder, self.target.name) + files.leftovers(folder, self.path.name)

@@ -1,0 +1,171 @@
+"""`nmt backtranslate`: the corpus and recipe that it writes, shards, resuming, and what it refuses."""
+
+import random
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_injection import KillAtOperation
+from forked_runs import start_command
+from synthesis_project import TEXT, contents, write_lines
+from typer.testing import CliRunner
+
+from nmt_cli.cli import app
+from nmt_cli.commands.backtranslate import BacktranslateOptions, BacktranslateResult, backtranslate
+from nmt_cli.commands.preprocess import preprocess
+from nmt_cli.commands.translators import open_translator
+from nmt_cli.data.prepared import open_prepared
+from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.errors import DataError
+from nmt_cli.processes import ShardSpec
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.text.checks.checker import Checker
+
+
+def run(output: str = "out", shard: str = "1/1", **changes: Any) -> BacktranslateResult:
+    options = {"model": Path("reverse"), "text": (Path("mono"),), "output": Path(output), **changes}
+    found = backtranslate(Path("recipe.yaml"), (), BacktranslateOptions(**options), ShardSpec.parse(shard))
+    assert found is not None
+    return found
+
+
+def written_pairs(output: str = "out") -> list[tuple[str, str]]:
+    sides = [Path(output, name).read_text().removesuffix("\n").split("\n") for name in ("source.de", "target.en")]
+    return list(zip(*sides, strict=True))
+
+
+def test_corpus_has_all_translations_without_findings(project: Path) -> None:
+    result = run()
+
+    translated = [
+        each.best.text for each in open_translator(TranslateOptions((Path("reverse"),))).translate(map(Request, TEXT))
+    ]
+    check = Checker("en", "de")
+    expected = [(text, line) for text, line in zip(translated, TEXT, strict=True) if not check(line, text)]
+    assert written_pairs() == [pair for pair in expected if len(pair[0]) <= 30]
+    assert 0 < result.pairs == len(written_pairs()) < len(TEXT)
+    assert Path("out/scores").read_text().count("\n") == result.pairs
+
+
+def test_written_recipe_trains_on_both_corpora(project: Path) -> None:
+    result = run()
+    assert result.recipe is not None
+    recipe, given = load_recipe(result.recipe), load_recipe(project)
+    preprocess(recipe)
+
+    sizes = [len(corpus) for corpus in open_prepared(recipe).train]
+    assert sizes == [8, result.pairs]
+    assert recipe.data.train["real"].weight == round(result.pairs / 8) > 1
+    assert recipe.data.train["backtranslated"].tag == "bt"
+    assert (recipe.run, recipe.data.prepared) != (given.run, given.data.prepared)
+    assert recipe.model == given.model
+
+
+def test_n_best_samples_have_one_pair_each(project: Path) -> None:
+    run(decoding=("strategy=sampling", "n_best=3", "check=false"))
+
+    targets = [target for _, target in written_pairs()]
+    assert max(targets.count(target) for target in targets) == 3
+    assert len(set(written_pairs())) == len(targets)
+
+
+def test_min_score_drops_worse_translations(project: Path) -> None:
+    run("all")
+    scores = [float(line) for line in Path("all/scores").read_text().split()]
+    limit = sorted(scores)[len(scores) // 2]
+
+    run(min_score=limit)
+
+    assert written_pairs() == [pair for pair, score in zip(written_pairs("all"), scores, strict=True) if score >= limit]
+
+
+def test_shards_in_any_order_equal_one_run(project: Path) -> None:
+    run()
+    expected = contents("out")
+    shutil.rmtree("out")
+
+    for shard in ("3/3", "1/3", "2/3"):
+        assert run(shard=shard).recipe is None
+        assert not Path("out").exists()
+    run()
+
+    assert contents("out") == expected
+    assert sorted(path.name for path in Path().glob("out*")) == ["out", "out.lock"]
+
+
+def test_unchanged_work_is_not_repeated(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run()
+    monkeypatch.setattr("nmt_cli.commands.synthesis.translations.open_workers", None)
+    assert run() == first
+
+    write_lines("mono", TEXT[1:])
+    with pytest.raises(TypeError, match="NoneType"):
+        run()
+
+
+@pytest.mark.slow
+def test_killed_jobs_resume_to_the_same_files(project: Path) -> None:
+    run()
+    expected, rng = contents("out"), random.Random(1)
+    command = ["backtranslate", "recipe.yaml", "--model", "reverse", "--text", "mono", "-o", "out"]
+    kills = 0
+    for operation in sorted(rng.sample(range(1, 60), 12)):
+        shutil.rmtree("out", ignore_errors=True)
+        forked = start_command(command, lambda operation=operation: KillAtOperation(Path.cwd(), operation))
+        kills += forked.exit_code() == -signal.SIGKILL
+        assert not Path("out").exists() or contents("out") == expected
+        run()
+        assert contents("out") == expected
+        assert sorted(path.name for path in Path().glob("out*")) == ["out", "out.lock"]
+    assert kills > 8
+
+
+def test_lines_of_test_sets_are_dropped_at_any_case(project: Path) -> None:
+    write_lines("mono", [*TEXT, "Two too!", "THREE tree"])
+
+    assert run().selected == len(TEXT)
+
+
+def test_text_that_contains_a_test_set_is_refused(project: Path) -> None:
+    write_lines("mono", [*TEXT, "Two too!", "ten hen"])
+
+    with pytest.raises(DataError, match=r"^mono: .*2 of the 2 .*test/test"):
+        run()
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--name", "real"], 2, "--name real"),
+        (["--name", "a b"], 2, "corpus a b"),
+        (["--tag", "unk"], 2, "unk"),
+        (["--decoding", "beam=3"], 2, "decoding.beam"),
+        (["--shard", "4/3"], 2, "--shard 4/3"),
+        (["--text", "none"], 3, "none: does not exist"),
+        (["--output", "dev.en"], 3, "dev.en"),
+        (["--output", "no/out"], 2, "no/out"),
+        (["--set", "data.source_language=fr"], 2, "--model reverse: must translate from en into fr"),
+        (["--set", "data.context={}"], 2, "data.context"),
+    ],
+)
+def test_impossible_wishes_are_one_line(project: Path, arguments: list[str], code: int, message: str) -> None:
+    command = ["backtranslate", "recipe.yaml", "--model", "reverse", "--text", "mono", "--output", "out", *arguments]
+    if arguments[0] == "--text":
+        command.remove("mono")
+        command.remove("--text")
+    forked = start_command(command)
+
+    assert forked.exit_code() == code
+    assert forked.stderr.count("nmt: error:") == 1
+    assert message in forked.stderr
+
+
+def test_dry_run_changes_nothing(project: Path) -> None:
+    before = sorted(Path().rglob("*"))
+    command = ["backtranslate", "recipe.yaml", "--model", "reverse", "--text", "mono", "-o", "out", "--dry-run"]
+
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert sorted(Path().rglob("*")) == before
