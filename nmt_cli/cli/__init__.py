@@ -23,6 +23,7 @@ from nmt_cli.cli import (
     score,
     show,
     stop,
+    sweep,
     train,
     translate,
 )
@@ -67,7 +68,11 @@ def _show_help(
 # In the order of the help page.
 _GROUPS: dict[str, list[tuple[str, Callable[..., None], str]]] = {
     "Prepare": [("check", check.check, check.EXAMPLES), ("preprocess", preprocess.preprocess, preprocess.EXAMPLES)],
-    "Train": [("train", train.train, train.EXAMPLES), ("stop", stop.stop, stop.EXAMPLES)],
+    "Train": [
+        ("train", train.train, train.EXAMPLES),
+        ("sweep", sweep.sweep, sweep.EXAMPLES),
+        ("stop", stop.stop, stop.EXAMPLES),
+    ],
     "Improve": [("backtranslate", backtranslate.backtranslate, backtranslate.EXAMPLES)],
     "Translate": [("translate", translate.translate, translate.EXAMPLES), ("score", score.score, score.EXAMPLES)],
     "Evaluate": [("evaluate", evaluate.evaluate, evaluate.EXAMPLES), ("compare", compare.compare, compare.EXAMPLES)],

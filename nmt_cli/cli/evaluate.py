@@ -1,7 +1,7 @@
 """Command line of `nmt evaluate`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from nmt_cli.cli.completion import complete_run
 from nmt_cli.cli.formatting import stdout_width
 from nmt_cli.cli.options import Adapter, AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
 from nmt_cli.errors import RecipeError
+
+if TYPE_CHECKING:
+    from nmt_cli.commands.evaluate import EvaluationResult
 
 EXAMPLES = examples(
     "nmt evaluate recipe.yaml",
@@ -24,6 +27,12 @@ OptionalModelPath = Annotated[
         metavar="MODEL", autocompletion=complete_run, help="A run, a recipe, a checkpoint or a model folder."
     ),
 ]
+RobustnessOption = Annotated[
+    bool,
+    typer.Option(
+        "--robustness", help="Also translate the test sets with capitals, typos and without final punctuation."
+    ),
+]
 
 
 def evaluate(
@@ -32,12 +41,7 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="NAME", help="Evaluate only this test or validation set of the recipe; repeatable."),
     ] = None,
-    robustness: Annotated[
-        bool,
-        typer.Option(
-            "--robustness", help="Also translate the test sets with capitals, typos and without final punctuation."
-        ),
-    ] = False,
+    robustness: RobustnessOption = False,
     hypothesis: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Score this file of translations, from any system.")
     ] = None,
@@ -56,7 +60,8 @@ def evaluate(
 ) -> None:
     """Score a model, or translations of any system.
 
-    A model's translations, scores and report are written to evaluation/ in its run.
+    A model's translations, scores and report are written to evaluation/ in its run. If MODEL is the folder of
+    nmt train --seeds, the run of each seed is evaluated.
     """
     tests, references = test or [], reference or []
     if model is not None and (hypothesis or references or source or target_language):
@@ -68,20 +73,27 @@ def evaluate(
         raise RecipeError(f"--{option}: requires a MODEL, which translates the test sets")
     from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files, evaluate_model
     from nmt_cli.commands.evaluation_inputs import open_model
+    from nmt_cli.commands.model_config import seed_runs
     from nmt_cli.commands.stdout import write_result
-    from nmt_cli.reporting.terminal import format_scores
 
-    width = stdout_width()
     if hypothesis is not None:
-        result = evaluate_files(TranslationFiles(hypothesis, references, source, target_language), set_ or [], console)
-        write_result(result.content["scores"] if json else format_scores(result.name, result.content, width=width))
+        given = TranslationFiles(hypothesis, references, source, target_language)
+        result = evaluate_files(given, set_ or [], console)
+        write_result(result.content["scores"] if json else _as_text(result.name, result))
     elif model is not None:
-        opened = open_model(model, set_ or [], console, allow_commands, adapter)
-        results = evaluate_model(opened, tests, robustness, console)
-        document = {}
-        for result in results:
-            document[result.name] = result.as_json()
-            if not json:
-                write_result(format_scores(result.name, result.content, result.robustness or (), width))
+        runs, document = seed_runs(model), {}
+        for run in runs:
+            opened = open_model(run, set_ or [], console, allow_commands, adapter)
+            for result in evaluate_model(opened, tests, robustness, console):
+                name = f"{run.name}/{result.name}" if len(runs) > 1 else result.name
+                document[name] = result.as_json()
+                if not json:
+                    write_result(_as_text(name, result))
         if json:
             write_result(document)
+
+
+def _as_text(name: str, result: "EvaluationResult") -> str:
+    from nmt_cli.reporting.terminal import format_scores
+
+    return format_scores(name, result.content, result.robustness or (), stdout_width())

@@ -45,6 +45,9 @@ Factors = Annotated[
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", autocompletion=complete_run, help="A run, or a recipe (its run).")
 ]
+RunFolder = Annotated[
+    Path | None, typer.Option("--run", metavar="DIR", help="Run directory; overrides `run` of the recipe.")
+]
 Processes = Annotated[
     int | None,
     typer.Option(

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -25,8 +25,8 @@ _SECONDARY_FAILURES = {ResourceError.exit_code: 1, -signal.SIGTERM: 2}
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def launch(num_processes: int) -> None:
-    """Run the current command line once per rank.
+def launch(num_processes: int, arguments: Sequence[str]) -> None:
+    """Run nmt with these arguments once per rank.
 
     Raises:
         WorkerFailedError: A rank failed and has printed why. The error carries its exit code.
@@ -47,7 +47,7 @@ def launch(num_processes: int) -> None:
         shutdown_timeout=_SHUTDOWN_TIMEOUT,
     )
     try:
-        elastic_launch(config, sys.executable)("-P", "-m", "nmt_cli", *sys.argv[1:])
+        elastic_launch(config, sys.executable)("-P", "-m", "nmt_cli", *arguments)
     except SignalException as stopped:
         raise WorkerFailedError(128 + int(stopped.sigval)) from stopped
     except ChildFailedError as error:

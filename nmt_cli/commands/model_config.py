@@ -15,7 +15,7 @@ from nmt_cli.recipe.loading import load_recipe, recipe_or_none
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Count, Language, Section
-from nmt_cli.runs.directory import CONFIG, TOKENIZER, ModelFiles, find_model
+from nmt_cli.runs.directory import CONFIG, TOKENIZER, ModelFiles, RunDirectory, find_model
 from nmt_cli.text.special_tokens import VocabularySpec
 
 
@@ -83,6 +83,12 @@ class NamedModel:
         if self.files.standalone or self.files.run is None:
             return read_config(self.files.folder).context
         return load_recipe(self.files.run.resolved).data.context
+
+
+def seed_runs(path: Path) -> list[Path]:
+    """Return the runs of `nmt train --seeds` in a folder, or in that of a recipe; the path itself if there are none."""
+    recipe = recipe_or_none(path)
+    return RunDirectory(path if recipe is None else recipe.run).seeds() or [path]
 
 
 def named_model(path: Path) -> NamedModel:

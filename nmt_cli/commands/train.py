@@ -68,7 +68,8 @@ def train(
     processes = processes or default_processes()
     if processes > 1 and not is_rank():
         _open_prepared(recipe)  # so that errors are reported once, not by each rank
-        launch(processes)
+        arguments = _arguments(recipe_path, overrides, run_path, fresh)
+        launch(processes, [*arguments, f"--nproc={processes}"])
         return
     rank = current_rank()
     if may_hang_when_restarted():
@@ -101,6 +102,14 @@ def train(
         recipe = distributed.all_gather_object(recipe)[0]  # a measured speed differs between ranks
         with memory_errors():
             TrainingRun(run, recipe, prepared, device, distributed, reporter).start(recipe_path)
+
+
+def _arguments(recipe_path: Path, overrides: Sequence[str], run_path: Path | None, fresh: bool) -> list[str]:
+    """Return the arguments of `nmt train` for a rank."""
+    recipe = f"./{recipe_path}" if str(recipe_path).startswith("-") else str(recipe_path)
+    run = [] if run_path is None else [f"--run={run_path}"]
+    flags = [*(["--fresh"] if fresh else []), *(["--quiet"] if console.is_quiet() else [])]
+    return ["train", recipe, *run, *(f"--set={setting}" for setting in overrides), *flags]
 
 
 def _open_prepared(recipe: Recipe) -> Prepared:

@@ -113,10 +113,10 @@ def format_run_list(runs: Sequence[ListedRun], width: int | None = None, height:
     """
     if not runs:
         return ""
-    lines, training = _fit([_COLUMNS, *map(_row, runs)], _OPTIONAL_COLUMNS, width), list[str]()
+    lines, training = fit_columns([_COLUMNS, *map(_row, runs)], _OPTIONAL_COLUMNS, width), list[str]()
     if live := [(run, run.live) for run in runs if run.live is not None]:
         rows = [[escape_invisible(str(run.path)), *live_facts(state).values()] for run, state in live]
-        training = ["", *_fit([["in training", *live_facts(live[0][1])], *rows], _OPTIONAL_FACTS, width)]
+        training = ["", *fit_columns([["in training", *live_facts(live[0][1])], *rows], _OPTIONAL_FACTS, width)]
     if height is not None and len(lines) + len(training) > height:
         num_shown = max(height - len(training) - 1, 1)  # with the header
         lines = [*lines[:num_shown], f"… and {len(lines) - num_shown} more"]
@@ -138,12 +138,12 @@ def live_facts(live: LiveState) -> dict[str, str]:
 def resume_command(run: RunDirectory, summary: dict[str, Any]) -> str:
     """Return the command that started the run, which resumes it."""
     match summary.get("command"):
-        case ["nmt", "train", *arguments] if all(isinstance(argument, str) for argument in arguments):
-            return command_line("nmt", "train", *arguments)
+        case ["nmt", ("train" | "sweep") as command, *arguments] if all(isinstance(each, str) for each in arguments):
+            return command_line("nmt", command, *arguments)
     return command_line("nmt", "train", run.recipe)
 
 
-def _fit(rows: Sequence[Sequence[str]], optional: Sequence[str], width: int | None) -> list[str]:
+def fit_columns(rows: Sequence[Sequence[str]], optional: Sequence[str], width: int | None) -> list[str]:
     """Align columns; leave out optional ones, in this order, while the rows do not fit."""
     for name in optional:
         if width is not None and max(map(len, _align(rows))) > width:

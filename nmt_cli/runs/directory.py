@@ -21,7 +21,7 @@ SCORES = "scores.json"
 REPORT = "report.md"
 ANALYSIS = "analysis.json"
 ROBUSTNESS = "robustness.json"
-_STEP = "step_"
+_STEP, _SEED = "step_", "seed_"
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,18 @@ class RunDirectory:
         for folder in (*folders, *self.checkpoints.glob("*"), *evaluations.glob("*")):
             if folder.is_symlink():
                 raise ModelError(f"{folder}: is a symbolic link, which may lead outside; only the run can be one")
+
+    def of_seed(self, seed: int) -> Path:
+        """Return the run with a seed, where this folder is that of several seeds."""
+        return self.path / f"{_SEED}{seed}"
+
+    def seeds(self) -> list[Path]:
+        """Return the runs with several seeds in this folder, in order; empty if it is a run itself."""
+        if self.summary.is_file():
+            return []
+        names = [path.name.removeprefix(_SEED) for path in self.path.glob(f"{_SEED}*")]
+        runs = (self.of_seed(seed) for seed in sorted(int(name) for name in names if name.isdecimal()))
+        return [run for run in runs if RunDirectory(run).summary.is_file()]
 
     def saved_updates(self) -> list[int]:
         """Return the updates with a checkpoint, in order."""
