@@ -41,6 +41,7 @@ _READ = {
     "queries_scale",
 }
 """Attributes that are read here, or that change no translation. Others must be zero."""
+_QUERIES = "attention/linear_0/weight"
 _POSITIONS = [
     SinusoidalPositions.model_validate({"spacing": spacing, "offset": offset})
     for spacing, offset in product(("t2t", "paper"), (0, 1, 2))
@@ -142,10 +143,23 @@ def _settings(
             "positions": positions,
             "tied_embeddings": tying[source == target, target == output],
             "scale_embeddings": bool(attributes.get("scale_embeddings", 1)),
+            "scale_attention": _scales_attention(tensors, head_width),
             "output_bias": "decoder/projection/bias" in shapes,
         }
     )
     return settings, redundant
+
+
+def _scales_attention(tensors: BinarySource, head_width: int) -> bool:
+    """Return whether scores are divided by the square root of the head's width, as by default, or left as they are."""
+    default = head_width**-0.5
+    attentions = [name.removesuffix("/linear_0/weight") for name in _names(tensors) if name.endswith(_QUERIES)]
+    scales = {tensors.attributes.get(f"{attention}/queries_scale", default) for attention in attentions}
+    if all(math.isclose(scale, default, rel_tol=1e-6) for scale in scales):
+        return True
+    if scales != {1}:
+        raise ModelError(f"{tensors.path}: queries_scale: {max(scales):g} is not supported")
+    return False
 
 
 def _names(tensors: BinarySource) -> Iterator[str]:
@@ -241,13 +255,8 @@ def _layer(tensors: BinarySource, settings: TransformerSettings, ours: str, thei
         "feed_forward.outer": ["ffn/linear_1"],
     }
     for name, parts in names.items():
-        attention = parts[0].partition("/")[0]
-        default = settings.attention_head_width**-0.5
-        scale = tensors.attributes.get(f"{theirs}/{attention}/queries_scale", default) / default
         for kind in ("weight", "bias"):
             found[f"{ours}.{name}.{kind}"] = [Part(tensors.owner(f"{theirs}/{part}/{kind}")) for part in parts]
-            if "query" in name and not math.isclose(scale, 1, rel_tol=1e-6):
-                found[f"{ours}.{name}.{kind}"] = _scaled_queries(found[f"{ours}.{name}.{kind}"][0], settings, scale)
     for residual, part in (
         ("self_attention", "self_attention"),
         ("cross_attention", "attention"),
@@ -255,11 +264,6 @@ def _layer(tensors: BinarySource, settings: TransformerSettings, ours: str, thei
     ):
         found |= _norm(tensors, f"{ours}.{residual}_residual.norm", f"{theirs}/{part}/layer_norm")
     return found
-
-
-def _scaled_queries(part: Part, settings: TransformerSettings, scale: float) -> list[Part]:
-    end = settings.heads * settings.attention_head_width
-    return [Part(part.name, scale, (0, end)), Part(part.name, rows=(end, None))]
 
 
 def _norm(tensors: BinarySource, ours: str, theirs: str) -> dict[str, Sequence[Part]]:

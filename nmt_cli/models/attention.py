@@ -36,17 +36,27 @@ class SelfAttention(nn.Module):
         dropout: float,
         head_width: int | None = None,
         bias: bool = True,
+        is_scaled: bool = True,
     ) -> None:
-        """`head_width` is the width divided by the heads, unless given; `bias` is that of the linear layers."""
+        """`head_width` is the width divided by the heads, unless given; `bias` is that of the linear layers.
+
+        `is_scaled`: Divide scores by the square root of the head's width.
+        """
         super().__init__()
         self.head_counts = [num_heads, num_kv_heads, num_kv_heads]
         self.head_width = head_width or width // num_heads
+        self.scale = self.head_width**-0.5 if is_scaled else 1.0
         self.dropout = dropout
         # One product instead of three. Xavier's bound is smaller for the fused matrix than for each part, so training
         # starts more gently, which post-norm needs.
         splits = [count * self.head_width for count in self.head_counts]
         self.query_key_value = Linear(width, sum(splits), bias, splits)
         self.output = Linear(splits[0], width, bias)
+
+    @property
+    def query_weight(self) -> Tensor:
+        """[H·d,D]"""
+        return self.query_key_value.weight[: self.query_key_value.splits[0]]
 
     def forward(
         self,
@@ -61,7 +71,7 @@ class SelfAttention(nn.Module):
         """
         query, key, value = self._project(hidden_states, rotary)
         rate = self.dropout if self.training else 0.0
-        attended = attention(query, key, value, attn_mask, is_causal=is_causal, dropout_p=rate)
+        attended = attention(query, key, value, attn_mask, scale=self.scale, is_causal=is_causal, dropout_p=rate)
         return self.output(_merge_heads(attended))
 
     def step(self, hidden_states: Tensor, rotary: RotaryCache | None, past: KeyValues, new_kv: Tensor) -> Tensor:
@@ -88,7 +98,7 @@ class SelfAttention(nn.Module):
         query, key_value = projected.split_with_sizes([query_width, projected.size(1) - query_width], dim=1)
         new_kv.copy_(key_value.view(len(key_value), 2, -1).transpose(0, 1))
         query = query.reshape(len(past.keys), -1, self.head_width)
-        attended, _ = decode_attention(query, past)
+        attended, _ = decode_attention(query, past, self.scale)
         return self.output(attended.view(len(hidden_states), -1))
 
     def _project(self, hidden_states: Tensor, rotary: RotaryCache | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -110,16 +120,23 @@ class CrossAttention(nn.Module):
         dropout: float,
         head_width: int | None = None,
         bias: bool = True,
+        is_scaled: bool = True,
     ) -> None:
         """See SelfAttention."""
         super().__init__()
         self.head_width, self.num_kv_heads = head_width or width // num_heads, num_kv_heads
+        self.scale = self.head_width**-0.5 if is_scaled else 1.0
         self.dropout = dropout
         query_width = num_heads * self.head_width
         self.query = Linear(width, query_width, bias)
         splits = [num_kv_heads * self.head_width] * 2
         self.key_value = Linear(width, sum(splits), bias, splits)
         self.output = Linear(query_width, width, bias)
+
+    @property
+    def query_weight(self) -> Tensor:
+        """[H·d,D]"""
+        return self.query.weight
 
     def project_kv(self, encoder_hidden_states: Tensor) -> Tensor:
         """Project the encoder output [B,S,D] to keys and values [2,B,K,S,d], which do not depend on the target."""
@@ -131,7 +148,8 @@ class CrossAttention(nn.Module):
         key, value = encoder_kv
         query = _split_heads(self.query(hidden_states), self.head_width)
         rate = self.dropout if self.training else 0.0
-        return self.output(_merge_heads(attention(query, key, value, attn_mask, dropout_p=rate)))
+        attended = attention(query, key, value, attn_mask, scale=self.scale, dropout_p=rate)
+        return self.output(_merge_heads(attended))
 
     def step(
         self, hidden_states: Tensor, encoder_kv: KeyValues, attention: bool = False
@@ -145,7 +163,7 @@ class CrossAttention(nn.Module):
         # Hypotheses of one sentence, and heads that share keys, become more queries to the same source.
         query = query.view(sizes[0], -1, *sizes[1:])
         query = query.transpose(1, 2).reshape(num_rows, -1, self.head_width)
-        attended, weights = decode_attention(query, encoder_kv)
+        attended, weights = decode_attention(query, encoder_kv, self.scale)
         output: Tensor = self.output(
             attended.view(*sizes[:2], -1, sizes[2]).transpose(1, 2).reshape(len(hidden_states), -1)
         )
@@ -157,7 +175,7 @@ class CrossAttention(nn.Module):
     def weights(self, hidden_states: Tensor, encoder_kv: Tensor, attn_mask: Tensor | None) -> Tensor:
         """Return the attention weights [B,T,S]: the mean over heads, without dropout."""
         query = _split_heads(self.query(hidden_states), self.head_width)
-        return _attention_weights(query, encoder_kv[0], attn_mask).mean(1)
+        return _attention_weights(query, encoder_kv[0], attn_mask, self.scale).mean(1)
 
 
 def attention(
@@ -166,10 +184,11 @@ def attention(
     value: Tensor,
     attn_mask: Tensor | None = None,
     *,
+    scale: float,
     is_causal: bool = False,
     dropout_p: float = 0.0,
 ) -> Tensor:
-    """Scaled dot-product attention: [B,H,T,d], [B,K,S,d], [B,K,S,d] → [B,H,T,d], by the fastest kernel.
+    """Dot-product attention, scores times `scale`: [B,H,T,d], [B,K,S,d], [B,K,S,d] → [B,H,T,d], by the fastest kernel.
 
     attn_mask is true at keys to attend to, or a bias of the scores.
     On a CPU the backward pass of torch's kernel is many times slower than plain products in bf16, and any dropout sends
@@ -177,29 +196,32 @@ def attention(
     """
     is_slow = query.device.type == "cpu" and (dropout_p > 0 or query.dtype == torch.bfloat16)
     if is_slow or torch.onnx.is_in_onnx_export():
-        return _weighted_sum(dropout(_attention_weights(query, key, attn_mask, is_causal=is_causal), dropout_p), value)
+        weights = _attention_weights(query, key, attn_mask, scale, is_causal=is_causal)
+        return _weighted_sum(dropout(weights, dropout_p), value)
     if attn_mask is not None and attn_mask.is_floating_point():
         attn_mask = attn_mask.to(query.dtype)
     is_grouped = query.size(1) != key.size(1)
     return functional.scaled_dot_product_attention(
-        query, key, value, attn_mask, dropout_p=dropout_p, is_causal=is_causal, enable_gqa=is_grouped
+        query, key, value, attn_mask, dropout_p=dropout_p, is_causal=is_causal, scale=scale, enable_gqa=is_grouped
     )
 
 
-def decode_attention(query: Tensor, kv: KeyValues) -> tuple[Tensor, Tensor]:
+def decode_attention(query: Tensor, kv: KeyValues, scale: float) -> tuple[Tensor, Tensor]:
     """Attention of a few queries, without gradients: [N,q,d] → [N,q,d], and its weights [N,q,S].
 
     For these sizes plain products are faster than torch's kernel.
     """
-    weights = torch.baddbmm(kv.attn_bias, query, kv.keys, alpha=query.size(-1) ** -0.5).softmax(-1)
+    weights = torch.baddbmm(kv.attn_bias, query, kv.keys, alpha=scale).softmax(-1)
     return torch.bmm(weights, kv.values), weights
 
 
-def _attention_weights(query: Tensor, key: Tensor, attn_mask: Tensor | None, *, is_causal: bool = False) -> Tensor:
+def _attention_weights(
+    query: Tensor, key: Tensor, attn_mask: Tensor | None, scale: float, *, is_causal: bool = False
+) -> Tensor:
     """Attention weights [B,H,T,S]."""
     batch, heads, length, width = query.shape
     # The query heads of a group become more queries to their one key head.
-    query = (query * width**-0.5).reshape(batch, key.size(1), -1, width)
+    query = (query * scale).reshape(batch, key.size(1), -1, width)
     scores = (query @ key.transpose(2, 3)).view(batch, heads, length, -1)
     if attn_mask is not None:
         is_bias = attn_mask.is_floating_point()

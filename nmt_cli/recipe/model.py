@@ -154,6 +154,8 @@ class TransformerSettings(PresetSection):
     embeddings of both sides, but not the output layer."""
     scale_embeddings: bool = True
     """Multiply embeddings by the square root of `width`."""
+    scale_attention: bool = True
+    """Divide scores of attention by the square root of the head's width. T5 begins with smaller queries instead."""
     output_bias: bool | None = None
     """Add a bias to the output layer. Default: unless it shares its matrix."""
     dropout: Rate = 0.1

@@ -81,6 +81,7 @@ ALL |= {
         "activation": "geglu_tanh",
         "bias": False,
         "scale_embeddings": False,
+        "scale_attention": False,
         "tied_embeddings": "input",
         "output_bias": False,
     },

@@ -49,19 +49,16 @@ def logits(model: Model, golden: dict[str, Tensor]) -> Tensor:
 
 
 @has_tiny
-@pytest.mark.parametrize(
-    ("family", "tolerance"),
-    [*((family, 1e-5) for family in ("bart", "m2m100", "marian", "mbart", "pegasus", "t5")), ("t5v11", 3e-5)],
-)
-def test_logits_equal_those_of_transformers(family: str, tolerance: float) -> None:
+@pytest.mark.parametrize("family", ["bart", "m2m100", "marian", "mbart", "pegasus", "t5", "t5v11"])
+def test_logits_equal_those_of_transformers(family: str) -> None:
     golden = load_file(TINY / family / "golden.safetensors")
     model = read_tiny(TINY / family)
 
     found = logits(model, golden)
 
-    assert (found - golden["logits"]).abs().max() < tolerance
-    # In fp64, t5v11 differs from transformers by 3.1e-5: its scores of attention are large.
-    assert (logits(model.double(), golden) - found).abs().max() < 2e-5
+    assert (found - golden["logits"]).abs().max() < 1e-5
+    # Rounding has more effect in t5v11, whose scores of attention are large: 3.1e-5 in transformers, too.
+    assert (logits(model.double(), golden) - found).abs().max() < 4e-5
 
 
 def test_imported_model_translates_shows_its_source_and_keeps_its_licence(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from nmt_cli.interop.exporting.huggingface import HuggingFaceProgram, write
 from nmt_cli.interop.exporting.model import ExportedModel
 from nmt_cli.interop.exporting.model_card import write_model_card
 from nmt_cli.interop.exporting.verification import run_example
+from nmt_cli.interop.huggingface.generation import decoding_settings
 from nmt_cli.models import build
 from nmt_cli.models.contract import VocabularySpec
 from nmt_cli.recipe.data import TokenizerSettings
@@ -39,6 +41,7 @@ T5: Mapping[str, Any] = {
     "positions": {"type": "relative", "buckets": 8, "max_distance": 12},
     "bias": False,
     "scale_embeddings": False,
+    "scale_attention": False,
 }
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "default": ("pegasus", {}),
@@ -97,7 +100,7 @@ def test_export_scores_like_the_model(
     targets = sources[::-1]
     expected = scored(each.model, sources, [tuple(row) for row in targets])
     for found, row in zip(there.score(sources, targets), expected, strict=True):
-        assert found == pytest.approx(row, abs=1e-5 if "t5" in family else 1e-6)
+        assert found == pytest.approx(row, abs=5e-6 if "t5" in family else 1e-6)
 
 
 @pytest.mark.parametrize(("family", "changes"), FAMILIES.values(), ids=FAMILIES.keys())
@@ -109,9 +112,8 @@ def test_exported_model_is_imported_with_equal_bits(
 
     found, expected = dict(read_tiny(tmp_path, 80).named_parameters()), dict(model.named_parameters())
 
-    if "t5" in family:  # its matrices are scaled
-        assert_close(found, expected, rtol=1e-6, atol=0)
-        return
+    if family in ("t5", "umt5") and changes.get("tied_embeddings") != "input":  # T5 scales before its output layer
+        assert_close(found.pop("decoder_norm.weight"), expected.pop("decoder_norm.weight"), rtol=1e-6, atol=0)
     if changes.get("tied_embeddings") == "decoder" and family != "marian":
         assert torch.equal(found.pop("output.projection.weight"), expected["embeddings.target.weight"])
         found.pop("output.projection.bias", None)
@@ -135,6 +137,18 @@ def test_imported_model_is_exported_and_imported_again_with_equal_bits(family: s
     found, expected = dict(read_tiny(tmp_path, 60).named_parameters()), dict(model.named_parameters())
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def test_lengths_of_generation_are_imported_again(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    each = exported(decided(transformer(), tokenizer), tokenizer, target_prefix=(tokenizer.special_tokens.unk,))
+    decoding = each.decoding.model_copy(update={"min_length": 3})
+
+    write(replace(each, decoding=decoding), tmp_path)
+
+    config = json.loads((tmp_path / "generation_config.json").read_bytes())
+    assert config["min_length"] == 1 + 1 + 3  # decoder_start and the token of the language count
+    found, _ = decoding_settings(tmp_path, {}, num_prompt_tokens=2)
+    assert (found["min_length"], found["max_length"]) == (3, decoding.max_length)
 
 
 def characters() -> CharacterSegmenter:

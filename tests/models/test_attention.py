@@ -52,9 +52,11 @@ def test_plain_products_match_kernel_with_repeated_heads(is_causal: bool, key_va
     query, keys, values = heads(query_heads=6, key_value_heads=key_value_heads)
     attn_mask = None if is_causal else torch.tensor([True, True, False, True, False])[None, None, None]
     repeated = [part.repeat_interleave(6 // key_value_heads, dim=1) for part in (keys, values)]
-    expected = attention(query, *repeated, attn_mask, is_causal=is_causal)
-    assert_close(attention(query, keys, values, attn_mask, is_causal=is_causal), expected)
-    assert_close(_weighted_sum(_attention_weights(query, keys, attn_mask, is_causal=is_causal), values), expected)
+    expected = attention(query, *repeated, attn_mask, scale=0.3, is_causal=is_causal)
+    assert_close(attention(query, keys, values, attn_mask, scale=0.3, is_causal=is_causal), expected)
+    assert_close(
+        _weighted_sum(_attention_weights(query, keys, attn_mask, scale=0.3, is_causal=is_causal), values), expected
+    )
 
 
 @pytest.mark.parametrize("is_causal", [False, True])
@@ -62,8 +64,8 @@ def test_plain_products_match_kernel_with_repeated_heads(is_causal: bool, key_va
 def test_plain_products_in_bf16_are_close_to_fp32_kernel(is_causal: bool, key_value_heads: int) -> None:
     query, keys, values = heads(query_heads=4, key_value_heads=key_value_heads)
     attn_mask = None if is_causal else torch.tensor([True, True, False, True, False])[None, None, None]
-    exact = attention(query, keys, values, attn_mask, is_causal=is_causal)
-    in_bf16 = attention(query.bfloat16(), keys.bfloat16(), values.bfloat16(), attn_mask, is_causal=is_causal)
+    exact = attention(query, keys, values, attn_mask, scale=0.3, is_causal=is_causal)
+    in_bf16 = attention(query.bfloat16(), keys.bfloat16(), values.bfloat16(), attn_mask, scale=0.3, is_causal=is_causal)
     assert in_bf16.dtype == torch.bfloat16
     assert_close(in_bf16.float(), exact, atol=0.03, rtol=0.03)
 
@@ -74,10 +76,10 @@ def test_attention_avoids_kernel_for_bf16_and_dropout_on_cpu(monkeypatch: pytest
 
     monkeypatch.setattr(attention_module.functional, "scaled_dot_product_attention", refuse)
     query, keys, values = heads(query_heads=4, key_value_heads=4)
-    attention(query, keys, values, dropout_p=0.1)
-    attention(query.bfloat16(), keys.bfloat16(), values.bfloat16())
+    attention(query, keys, values, scale=0.3, dropout_p=0.1)
+    attention(query.bfloat16(), keys.bfloat16(), values.bfloat16(), scale=0.3)
     with pytest.raises(AssertionError, match="slow path"):
-        attention(query, keys, values)
+        attention(query, keys, values, scale=0.3)
 
 
 @pytest.mark.parametrize("is_causal", [False, True])
@@ -121,3 +123,15 @@ def copy_cross_attention(theirs: nn.MultiheadAttention, ours: CrossAttention) ->
     ours.query.load_state_dict({"weight": weight[:width], "bias": bias[:width]})
     ours.key_value.load_state_dict({"weight": weight[width:], "bias": bias[width:]})
     ours.output.load_state_dict(theirs.out_proj.state_dict())
+
+
+def test_attention_without_scale_equals_scaled_attention_with_smaller_queries() -> None:
+    torch.manual_seed(1)
+    sizes = {"num_heads": 2, "num_kv_heads": 2, "dropout": 0.0}
+    scaled, unscaled = SelfAttention(16, **sizes), SelfAttention(16, **sizes, is_scaled=False)
+    unscaled.load_state_dict(scaled.state_dict())
+    with torch.no_grad():
+        for parameter in (unscaled.query_weight, unscaled.query_key_value.bias[:16]):
+            parameter.mul_(8**-0.5)
+    hidden_states = torch.randn(3, 5, 16)
+    assert_close(unscaled(hidden_states, None), scaled(hidden_states, None))

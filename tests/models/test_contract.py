@@ -64,6 +64,7 @@ SOME = {
         head_width=6,
         bias=False,
         scale_embeddings=False,
+        scale_attention=False,
         tied_embeddings="input",
         output_bias=False,
     ),

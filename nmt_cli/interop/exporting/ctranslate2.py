@@ -112,7 +112,7 @@ def _encoder(specs: Any, settings: TransformerSettings, parameters: UnusedParame
     spec.embeddings[0].weight = parameters.take(source if source in parameters else target)
     _set_ends(spec, settings, parameters, "encoder")
     for index, layer in enumerate(spec.layer):
-        _set_layer(layer, parameters, f"encoder.{index}")
+        _set_layer(layer, settings, parameters, f"encoder.{index}")
     return spec
 
 
@@ -127,7 +127,8 @@ def _decoder(specs: Any, settings: TransformerSettings, parameters: UnusedParame
     _set_ends(spec, settings, parameters, "decoder")
     for index, layer in enumerate(spec.layer):
         name = f"decoder.{index}"
-        _set_layer(layer, parameters, name)
+        _set_layer(layer, settings, parameters, name)
+        _set_scale(layer.attention, settings)
         for linear, part in zip(layer.attention.linear, ("query", "key_value", "output"), strict=True):
             _take_linear(parameters, linear, f"{name}.cross_attention.{part}")
         _take_norm(parameters, layer.attention.layer_norm, f"{name}.cross_attention_residual.norm")
@@ -173,8 +174,9 @@ def _set_ends(spec: Any, settings: TransformerSettings, parameters: UnusedParame
         _take_norm(parameters, spec.layer_norm, f"{side}_norm")
 
 
-def _set_layer(spec: Any, parameters: UnusedParameters, name: str) -> None:
+def _set_layer(spec: Any, settings: TransformerSettings, parameters: UnusedParameters, name: str) -> None:
     """Set what layers of encoder and decoder have in common."""
+    _set_scale(spec.self_attention, settings)
     for linear, part in zip(spec.self_attention.linear, ("query_key_value", "output"), strict=True):
         _take_linear(parameters, linear, f"{name}.self_attention.{part}")
     _take_norm(parameters, spec.self_attention.layer_norm, f"{name}.self_attention_residual.norm")
@@ -188,3 +190,9 @@ def _set_layer(spec: Any, parameters: UnusedParameters, name: str) -> None:
             gate.bias, values.bias = np.split(parameters.take(f"{inner}.bias"), 2)
     else:
         _take_linear(parameters, spec.ffn.linear_0, inner)
+
+
+def _set_scale(spec: Any, settings: TransformerSettings) -> None:
+    """Set the factor on scores of attention, if it is not CTranslate2's default."""
+    if not settings.scale_attention:
+        spec.queries_scale = np.float32(1)

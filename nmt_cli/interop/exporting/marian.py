@@ -140,8 +140,8 @@ def _unsupported(exported: ExportedModel, settings: TransformerSettings) -> Iter
         yield f"model.norm.epsilon: {norm_epsilon(settings):g} instead of {LAYER_NORM_EPSILON:g}"
     if settings.activation not in ACTIVATIONS.values():
         yield f"model.activation: {settings.activation} instead of {' or '.join(ACTIVATIONS.values())}"
-    if not settings.bias or not settings.scale_embeddings:
-        yield "model.bias, model.scale_embeddings: false instead of true"
+    if not (settings.bias and settings.scale_embeddings and settings.scale_attention):
+        yield "model.bias, model.scale_embeddings, model.scale_attention: false instead of true"
     if (settings.key_value_heads or settings.heads) != settings.heads:
         yield f"model.key_value_heads: {settings.key_value_heads} instead of heads, {settings.heads}"
     if settings.attention_head_width * settings.heads != settings.width:

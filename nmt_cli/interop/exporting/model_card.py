@@ -50,6 +50,7 @@ def write_model_card(
         "beam_size": exported.decoding.beam_size,
         "length_penalty": exported.decoding.length_penalty,
         "max_length": exported.max_length,
+        "min_length": exported.decoding.min_length,
         "longest_sentence": exported.longest_sentence,
     }
     text = _TEMPLATES.get_template("model_card.md.j2").render({**values, **usage})

@@ -48,6 +48,7 @@ def t5(config: Config, tensors: TensorSource, each_layer: bool = False) -> Archi
             },
             "tied_embeddings": "all" if is_tied else "input",
             "scale_embeddings": False,
+            "scale_attention": False,
             "output_bias": False,
             **dict.fromkeys(
                 ("dropout", "attention_dropout", "activation_dropout"), config.get("dropout_rate", float, 0.1)
@@ -63,11 +64,7 @@ def t5(config: Config, tensors: TensorSource, each_layer: bool = False) -> Archi
             "feed_forward_residual.norm": (f"{feed_forward}.layer_norm",),
         }
         for ours, theirs in layer_parts(side, f"{side}.block", count, names, "layer."):
-            # T5 does not divide by the square root of the head's width, but nmt does.
-            scales = [settings.attention_head_width**0.5 if name.endswith("Attention.q") else 1.0 for name in theirs]
-            parameters[f"{ours}.weight"] = [
-                Part(f"{name}.weight", scale) for name, scale in zip(theirs, scales, strict=True)
-            ]
+            parameters[f"{ours}.weight"] = [Part(f"{name}.weight") for name in theirs]
         parameters[f"{side}_positions.biases"] = [
             Part(f"{side}.block.{layer}.layer.0.SelfAttention.relative_attention_bias.weight")
             for layer in range(count if each_layer else 1)

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.models.attention import CrossAttention, SelfAttention
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, EncoderOutput, ModelInputs, VocabularySpec
 from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer
 from nmt_cli.models.positions import Positions
@@ -52,10 +53,19 @@ class Transformer(EncoderDecoder):
         self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self._add_output(settings, output_layer, settings.output_bias)
+        if not settings.scale_attention:
+            self._shrink_queries()
         self.uses_all_parameters = self.layer_drop == 0
         # Some 14 vectors of the width in each layer, and 3 of the feed-forward's; decoder layers attend twice.
         layers = settings.encoder_layers + 1.5 * settings.decoder_layers
         self.activations_per_token = round(layers * (14 * width + 3 * settings.feed_forward))
+
+    @torch.no_grad()
+    def _shrink_queries(self) -> None:
+        """Make the first scores of attention as small as if they were scaled."""
+        for module in self.modules():
+            if isinstance(module, SelfAttention | CrossAttention):
+                module.query_weight.mul_(module.head_width**-0.5)
 
     def encode(self, inputs: ModelInputs) -> TransformerEncoderOutput:
         assert inputs.ids is not None

@@ -182,6 +182,7 @@ def new_norm(settings: TransformerSettings) -> nn.Module:
     return norm(settings.width, eps=norm_epsilon(settings))
 
 
-def _attention_sizes(settings: TransformerSettings) -> tuple[int, int, int, float, int, bool]:
+def _attention_sizes(settings: TransformerSettings) -> tuple[int, int, int, float, int, bool, bool]:
     num_kv_heads, head_width = settings.key_value_heads or settings.heads, settings.attention_head_width
-    return settings.width, settings.heads, num_kv_heads, settings.attention_dropout, head_width, settings.bias
+    sizes = settings.width, settings.heads, num_kv_heads, settings.attention_dropout, head_width
+    return *sizes, settings.bias, settings.scale_attention

@@ -87,8 +87,9 @@ def generation_config(exported: ExportedModel) -> dict[str, Any]:
         "bos_token_id": special.bos,
         "eos_token_id": special.eos,
         "decoder_start_token_id": special.decoder_start,
-        # Lengths include decoder_start and eos. Without a forced eos, one more token would take its place.
+        # Lengths include decoder_start and, at most, eos. Without a forced eos, one more token would take its place.
         "max_length": exported.max_length + len(exported.target_prefix) + 2,
+        "min_length": decoding.min_length + len(exported.target_prefix) + 1,
         "forced_eos_token_id": special.eos,
         "num_beams": decoding.beam_size,
         "suppress_tokens": [token for token in exported.suppressed if token not in exported.target_prefix],
