@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.data.prepared import Prepared
-from nmt_cli.devices import autocast, is_out_of_memory, seed_generators
+from nmt_cli.devices import autocast, is_out_of_memory, release_freed_memory, seed_generators
 from nmt_cli.errors import DivergedError, ResourceError
 from nmt_cli.training.data_iterator import UpdateBatches
 from nmt_cli.training.distributed import Distributed, full_tensor, gradient_sync
@@ -76,6 +76,8 @@ def _forward_backward_with_retry(trainer: Trainer, batches: UpdateBatches, seed:
         trainer.optimizers.zero_grad()
         if trainer.device.type == "cuda":
             torch.cuda.empty_cache()
+        else:
+            release_freed_memory()
 
 
 def _forward_backward(trainer: Trainer, batches: UpdateBatches, seed: int) -> Tensor:

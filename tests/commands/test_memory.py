@@ -1,5 +1,6 @@
 """nmt train with little memory: allocations that really fail split the batch or end the run."""
 
+import ctypes
 import resource
 from pathlib import Path
 
@@ -27,9 +28,16 @@ SETTINGS = [
 ]
 """Nothing is random, and another order of summation makes little difference."""
 
+M_MMAP_MAX = -4
+"""Option of mallopt in glibc; 65,536 is its default."""
+
 
 def limit_memory(mebibytes: int) -> None:
-    """Limit how much more memory this process can allocate."""
+    """Limit how much more memory this process can allocate.
+
+    Large blocks are returned to the system as in a new process: earlier tests may have called `keep_freed_memory`.
+    """
+    ctypes.CDLL(None).mallopt(M_MMAP_MAX, 65536)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     max_bytes = pages * resource.getpagesize() + mebibytes * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
