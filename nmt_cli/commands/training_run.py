@@ -2,8 +2,8 @@
 
 import math
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -117,14 +117,19 @@ class TrainingRun:
         if batch_tokens == "auto":
             batch_tokens = find_batch_tokens(trainer, prepared, self._reporter)
         weights = {name: corpus.weight for name, corpus in self._recipe.data.train.items()}
-        updates = iterate_updates(
-            prepared, weights, settings, batch_tokens, seed, trainer.state.data, self._distributed
-        )
-        if trainer.device.type == "cuda":
-            updates = map(UpdateBatches.pinned, updates)
         monitor = TrainingMonitor(trainer)
         log = TrainingLog(trainer, self._journal, monitor, self._reporter)
-        with closing(prefetch(updates)) as prefetched:
+        with ExitStack() as threads:
+            updates: Iterator[UpdateBatches] = threads.enter_context(
+                closing(
+                    iterate_updates(
+                        prepared, weights, settings, batch_tokens, seed, trainer.state.data, self._distributed
+                    )
+                )
+            )
+            if trainer.device.type == "cuda":
+                updates = map(UpdateBatches.pinned, updates)
+            prefetched = threads.enter_context(closing(prefetch(updates)))
             steps = train_steps(trainer, monitor.watch(prefetched), seed)
             return train(steps, trainer, log, self._checkpointer, prepared, decoder, is_stop_requested)
 

@@ -15,6 +15,7 @@ is enough to resume.
 import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from typing import TypeVar
@@ -40,8 +41,6 @@ _BATCHES_PER_UPDATE = 4
 160 updates of 2,048 tokens."""
 _MIN_BATCH_TOKENS = 2048
 """Below this, a CPU trains slowly: at 512 tokens the demo, with its small model, had two thirds of the tokens/s."""
-_MAX_JOIN_SECONDS = 1.0
-"""Longest wait for the thread. Reading a block may take longer, but a daemon does not keep the process alive."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,10 @@ def iterate_updates(
     seed: int,
     start: DataState,
     distributed: Distributed,
-) -> Iterator[UpdateBatches]:
+) -> Generator[UpdateBatches]:
     """Yield this rank's batches of one update after another, without end; each rank gets the same number.
+
+    Close the generator to end the thread that reads blocks in advance.
 
     Args:
         weights: Sampling weight of each training corpus, by name.
@@ -89,12 +90,12 @@ def iterate_updates(
         start: State to resume from, with any number of ranks and any `batch_tokens`.
     """
     blocks = BlockReader(prepared.train, weights, settings.mixing, seed, build_regularizer(prepared, settings))
-    batched = prefetch(_batched_blocks(blocks, seed, start, settings.update_tokens), num_ahead=1)
     names = [corpus.name for corpus in prepared.train]
-    for parts, state in _plan_updates(batched, start.updates_ahead, settings.update_tokens):
-        micro_batches = _micro_batches(parts, distributed, batch_tokens, prepared)
-        num_labels = _num_tokens(parts) - prepared.layout.prompt_length * sum(len(part.rows) for part in parts)
-        yield UpdateBatches(micro_batches, num_labels, _exposure(names, parts), state)
+    with closing(prefetch(_batched_blocks(blocks, seed, start, settings.update_tokens), num_ahead=1)) as batched:
+        for parts, state in _plan_updates(batched, start.updates_ahead, settings.update_tokens):
+            micro_batches = _micro_batches(parts, distributed, batch_tokens, prepared)
+            num_labels = _num_tokens(parts) - prepared.layout.prompt_length * sum(len(part.rows) for part in parts)
+            yield UpdateBatches(micro_batches, num_labels, _exposure(names, parts), state)
 
 
 def build_regularizer(prepared: Prepared, settings: Training) -> SubwordRegularizer | None:
@@ -234,7 +235,8 @@ def _exposure(names: Sequence[str], parts: Sequence[_Part]) -> dict[str, CorpusE
 def prefetch(items: Iterator[T], num_ahead: int = 5) -> Generator[T]:
     """Yield the items of an endless iterator, of which a thread makes up to `num_ahead` in advance.
 
-    Close the generator to end the thread.
+    Close the generator to end the thread, after the item that it is making. Python aborts if it exits while a thread
+    computes with tensors.
     """
     made: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
     free, is_closed = threading.Semaphore(num_ahead), threading.Event()
@@ -258,4 +260,4 @@ def prefetch(items: Iterator[T], num_ahead: int = 5) -> Generator[T]:
     finally:
         is_closed.set()
         free.release()
-        thread.join(_MAX_JOIN_SECONDS)
+        thread.join()

@@ -1,8 +1,9 @@
 """Each pair occurs once per epoch, in updates of the requested size, from any state, on any number of ranks."""
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import count, islice
@@ -59,7 +60,7 @@ def updates(
     distributed: Distributed = ALONE,
     sampling: SubwordSampling | None = None,
     **more: Any,
-) -> Iterator[UpdateBatches]:
+) -> Generator[UpdateBatches]:
     """`more` are settings of the section `training`, and `weights`."""
     weights = {"a": 1.0, "b": 1.0, **more.pop("weights", {})}
     settings = Training.model_validate({"update_tokens": update_tokens, "subword_sampling": sampling, **more})
@@ -293,10 +294,25 @@ def test_prefetch_raises_errors_of_its_thread() -> None:
 
 
 def test_closing_prefetch_ends_its_thread(prepared: Prepared) -> None:
-    made = prefetch(updates(prepared))
-    next(made)
-    made.close()
+    with closing(updates(prepared)) as made, closing(prefetch(made)) as prefetched:
+        next(prefetched)
     assert "prefetch" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_closing_prefetch_waits_for_the_item_under_way() -> None:
+    is_started, made = threading.Event(), []
+
+    def slow() -> Iterator[int]:
+        yield 1
+        is_started.set()
+        time.sleep(1.5)
+        made.append(2)
+        yield 2
+
+    with closing(prefetch(slow())) as prefetched:
+        next(prefetched)
+        assert is_started.wait(10)
+    assert made == [2]
 
 
 @pytest.mark.parametrize("num_ahead", [1, 3])
