@@ -2,7 +2,11 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
+from fork_server import ForkServer
 from hypothesis import HealthCheck, settings
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded
@@ -15,3 +19,11 @@ settings.load_profile("untimed")
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session")
+def fast_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Path of a `python` that starts fast; see `fork_server`."""
+    server = ForkServer(tmp_path_factory.mktemp("server"))
+    yield server.python
+    server.close()

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,10 +23,10 @@ Run = tuple[str, str, str]
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, fast_python: Path) -> Path:
     """A folder with the recipe and Makefile of the guide."""
     folder = tmp_path
-    (folder / "nmt").write_text(f'#!/bin/sh\nexec {sys.executable} -m nmt_cli "$@"\n')
+    (folder / "nmt").write_text(f'#!/bin/sh\nexec {fast_python} -m nmt_cli "$@"\n')
     (folder / "nmt").chmod(0o755)
     (folder / "en-de.yaml").write_text(RECIPE)
     [makefile] = [text for kind, text in BLOCKS if kind == "make"]
@@ -47,7 +46,7 @@ def run_all(project: Path) -> list[Run]:
 
 def run(folder: Path, commands: str) -> str:
     """Return the output of a shell that stops at the first error."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{folder}:{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
     found = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
         cwd=folder,

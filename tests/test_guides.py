@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -35,13 +34,14 @@ training: {{update_tokens: 64, limits: {{updates: 20}}, schedule: {{warmup: 5}},
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, fast_python: Path) -> Path:
     """A folder with what the guide assumes: two small models that share a tokenizer, and a file of lines."""
     folder = tmp_path_factory.mktemp("guide")
     (folder / "in.en").write_text(SOURCES)
     for path, texts in (("train.en", ENGLISH), ("train.de", GERMAN)):
         (folder / path).write_text("".join(f"{one} {other}.\n" for one in texts for other in texts))
-    run(folder, "printf '#!/bin/sh\\nexec %s -m nmt_cli \"$@\"\\n' '" + sys.executable + "' > nmt; chmod +x nmt")
+    (folder / "nmt").write_text(f'#!/bin/sh\nexec {fast_python} -m nmt_cli "$@"\n')
+    (folder / "nmt").chmod(0o755)
     for seed, name in enumerate(("en-de", "en-de-2"), 1):
         (folder / f"{name}.yaml").write_text(RECIPE.format(name=name, seed=seed))
         run(folder, f"nmt preprocess {name}.yaml; nmt train {name}.yaml")
@@ -50,7 +50,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, commands: str) -> str:
     """Return the output of a shell that stops at the first error."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{folder}:{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
     found = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands], cwd=folder, env=environment, capture_output=True, text=True
     )

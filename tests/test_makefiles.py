@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -72,23 +71,21 @@ def write(path: Path, lines: list[str]) -> None:
     path.write_bytes("".join(f"{line}\n" for line in lines).encode())
 
 
-def start(folder: Path) -> "subprocess.Popen[str]":
+def start(folder: Path, python: Path) -> "subprocess.Popen[str]":
     """Start `make -j2` in its own process group."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        ["make", "-j2", f"NMT={sys.executable} -m nmt_cli"],
+        ["make", "-j2", f"NMT={python} -m nmt_cli"],
         cwd=folder,
-        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
+        process_group=0,
     )
 
 
-def make(folder: Path) -> str:
+def make(folder: Path, python: Path) -> str:
     """Run `make -j2`, which must succeed."""
-    with start(folder) as process:
+    with start(folder, python) as process:
         said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     return said
@@ -105,10 +102,10 @@ def times(folder: Path) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, fast_python: Path) -> Path:
     """A project in which make has completed."""
     folder = project(tmp_path_factory.mktemp("makefiles") / "finished")
-    make(folder)
+    make(folder, fast_python)
     return folder
 
 
@@ -121,25 +118,25 @@ def test_make_creates_all_targets(finished: Path) -> None:
 
 
 @pytest.mark.slow
-def test_second_make_does_nothing(finished: Path) -> None:
+def test_second_make_does_nothing(finished: Path, fast_python: Path) -> None:
     before = times(finished)
-    assert "Nothing to be done" in make(finished)
+    assert "Nothing to be done" in make(finished, fast_python)
     assert times(finished) == before
 
 
 @pytest.mark.slow
-def test_edit_without_effect_rebuilds_nothing(finished: Path) -> None:
+def test_edit_without_effect_rebuilds_nothing(finished: Path, fast_python: Path) -> None:
     before = times(finished)
     recipe = finished / "recipes/gru.yaml"
     recipe.write_text(f"# a thought\n{recipe.read_text()}")
-    make(finished)
+    make(finished, fast_python)
     assert times(finished) == before
 
 
 @pytest.mark.slow
-def test_killed_make_resumes_to_the_same_result(finished: Path, tmp_path: Path) -> None:
+def test_killed_make_resumes_to_the_same_result(finished: Path, tmp_path: Path, fast_python: Path) -> None:
     folder = project(tmp_path / "killed")
-    process = start(folder)
+    process = start(folder, fast_python)
     try:
         wait_for(folder / "runs/gru/checkpoints/step_20/manifest.json", process)
     finally:
@@ -147,7 +144,7 @@ def test_killed_make_resumes_to_the_same_result(finished: Path, tmp_path: Path) 
         process.communicate()
     assert not (folder / "runs/gru/evaluation").exists()
 
-    make(folder)
+    make(folder, fast_python)
 
     assert (folder / "out/some.de").read_bytes() == (finished / "out/some.de").read_bytes()
     for name in MODELS:

@@ -64,16 +64,16 @@ main()
 
 
 class PreprocessRun:
-    """nmt preprocess in its own process group. Not forked, because the threads of the segmenter would be missing."""
+    """nmt preprocess in its own process group. Not forked from this process, whose segmenter may have threads."""
 
-    def __init__(self, size: int, processes: int = 1, before: str = "", shard: int = 400) -> None:
+    def __init__(self, python: Path, size: int, processes: int = 1, before: str = "", shard: int = 400) -> None:
         program = PROGRAM.replace("SHARD\n", f"{shard}\n").replace("BEFORE", before)
         setting = f"tokenizer.vocabulary_size={size}"
-        command = [sys.executable, "-c", program, "preprocess", "recipe.yaml", "--set", setting]
+        command = [str(python), "-c", program, "preprocess", "recipe.yaml", "--set", setting]
         command += ["--nproc", str(processes)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment, start_new_session=True)
+        self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment, process_group=0)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"ready\n"
 
@@ -102,11 +102,13 @@ def assert_tidy() -> None:
     assert {path.name for path in Path.cwd().glob("prepared*")} == {"prepared", "prepared.lock"}
 
 
-def test_kill_at_random_moments_leaves_no_valid_partial_data(expected: dict[int, dict[str, bytes]]) -> None:
+def test_kill_at_random_moments_leaves_no_valid_partial_data(
+    expected: dict[int, dict[str, bytes]], fast_python: Path
+) -> None:
     rng, num_finished, num_kills, max_delay = random.Random(1), 0, 0, 1.0
     while num_kills < MIN_KILLS or num_finished < 2:  # however slow the machine is, some runs finish
         size = SIZES[num_finished % 2]
-        forked = PreprocessRun(size, 2 if num_kills % 10 == 9 else 1)
+        forked = PreprocessRun(fast_python, size, 2 if num_kills % 10 == 9 else 1)
         time.sleep(rng.uniform(0, max_delay))
         forked.kill()
         code = forked.exit_code()
@@ -125,7 +127,7 @@ def test_kill_at_random_moments_leaves_no_valid_partial_data(expected: dict[int,
 
 
 def test_kill_at_each_step_leaves_no_valid_partial_data(
-    expected: dict[int, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+    expected: dict[int, dict[str, bytes]], fast_python: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "SHARD_RECORDS", 2000)  # fewer steps
     shutil.rmtree("prepared")
@@ -137,7 +139,7 @@ def test_kill_at_each_step_leaves_no_valid_partial_data(
         shutil.rmtree("prepared")
         shutil.rmtree("prepared.parts", ignore_errors=True)
         shutil.copytree("old", "prepared")
-        forked = PreprocessRun(SIZES[0], before=f"KillAtOperation(Path.cwd(), {operation})", shard=2000)
+        forked = PreprocessRun(fast_python, SIZES[0], before=f"KillAtOperation(Path.cwd(), {operation})", shard=2000)
         code = forked.exit_code()
         assert code in (0, -signal.SIGKILL), forked.stderr
         assert_complete_or_invalid(expected)
@@ -151,9 +153,9 @@ def test_kill_at_each_step_leaves_no_valid_partial_data(
 
 @pytest.mark.parametrize("max_bytes", [300, 30_000])
 def test_full_disk_is_reported_and_keeps_the_previous_data(
-    expected: dict[int, dict[str, bytes]], max_bytes: int
+    expected: dict[int, dict[str, bytes]], fast_python: Path, max_bytes: int
 ) -> None:
-    forked = PreprocessRun(SIZES[0], before=f"limit_file_size({max_bytes})")
+    forked = PreprocessRun(fast_python, SIZES[0], before=f"limit_file_size({max_bytes})")
     assert forked.exit_code() == 5, forked.stderr
     assert forked.stderr.count("nmt: error: ") == 1
     assert "Traceback" not in forked.stderr
@@ -164,7 +166,7 @@ def test_full_disk_is_reported_and_keeps_the_previous_data(
 
 
 def test_killed_worker_stops_the_job_and_shards_are_reused(expected: dict[int, dict[str, bytes]]) -> None:
-    forked = PreprocessRun(SIZES[0], 2, SLOW_SHARDS)
+    forked = PreprocessRun(Path(sys.executable), SIZES[0], 2, SLOW_SHARDS)
     deadline = time.monotonic() + 60
     while len(found := workers(forked.process.pid)) < 2 or not any(Path("prepared.parts").glob("train/digits/0*[0-9]")):
         assert time.monotonic() < deadline
