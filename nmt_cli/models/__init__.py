@@ -5,6 +5,7 @@ from typing import Any
 
 from nmt_cli.models.contract import Model, VocabularySpec
 from nmt_cli.models.encoder_decoder import OutputLayer
+from nmt_cli.models.pointer import PointerGeneratorLayer
 from nmt_cli.models.rnn import Rnn
 from nmt_cli.models.transformer import Transformer
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
@@ -14,9 +15,9 @@ MODELS: dict[type[Any], Callable[[Any, VocabularySpec, type[OutputLayer]], Model
     RnnSettings: Rnn,
 }
 
-OUTPUT_LAYERS: dict[str, type[OutputLayer]] = {"softmax": OutputLayer}
+OUTPUT_LAYERS: dict[str, type[OutputLayer]] = {"softmax": OutputLayer, "pointer_generator": PointerGeneratorLayer}
 
 
 def build(settings: TransformerSettings | RnnSettings, vocabulary: VocabularySpec) -> Model:
     """Return a model with random parameters, drawn from torch's default generator."""
-    return MODELS[type(settings)](settings, vocabulary, OUTPUT_LAYERS[settings.output])
+    return MODELS[type(settings)](settings, vocabulary, OUTPUT_LAYERS[settings.output.type])

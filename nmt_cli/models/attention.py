@@ -121,9 +121,14 @@ class CrossAttention(nn.Module):
         head_width: int | None = None,
         bias: bool = True,
         is_scaled: bool = True,
+        pointing_heads: int | None = None,
     ) -> None:
-        """See SelfAttention."""
+        """See SelfAttention; `pointing_heads` is the number of heads, the first ones, whose mean weights are returned.
+
+        Default: all.
+        """
         super().__init__()
+        self.pointing_heads = pointing_heads or num_heads
         self.head_width, self.num_kv_heads = head_width or width // num_heads, num_kv_heads
         self.scale = self.head_width**-0.5 if is_scaled else 1.0
         self.dropout = dropout
@@ -156,7 +161,7 @@ class CrossAttention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Attend from the newest position of k hypotheses of each sentence, [B·k,D] → [B·k,D].
 
-        Also return the attention weights [B,k,S], the mean over heads, if asked for.
+        Also return the attention weights [B,k,S], the mean over the pointing heads, if asked for.
         """
         query, num_rows, num_kv_heads = self.query(hidden_states), len(encoder_kv.keys), self.num_kv_heads
         sizes = num_rows // num_kv_heads, num_kv_heads, query.size(1) // num_kv_heads
@@ -170,12 +175,14 @@ class CrossAttention(nn.Module):
         if not attention:
             return output, None
         heads_each = sizes[2] // self.head_width
-        return output, weights.view(*sizes[:2], -1, heads_each, weights.size(2)).mean((1, 3))
+        weights = weights.view(*sizes[:2], -1, heads_each, weights.size(2)).transpose(1, 2).flatten(2, 3)
+        return output, weights[:, :, : self.pointing_heads].mean(2)
 
     def weights(self, hidden_states: Tensor, encoder_kv: Tensor, attn_mask: Tensor | None) -> Tensor:
-        """Return the attention weights [B,T,S]: the mean over heads, without dropout."""
+        """Return the attention weights [B,T,S]: the mean over the pointing heads, without dropout."""
         query = _split_heads(self.query(hidden_states), self.head_width)
-        return _attention_weights(query, encoder_kv[0], attn_mask, self.scale).mean(1)
+        weights = _attention_weights(query, encoder_kv[0], attn_mask, self.scale)
+        return weights[:, : self.pointing_heads].mean(1)
 
 
 def attention(

@@ -48,7 +48,7 @@ class ModelInputs:
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     """[B,S,…] beside the ids: factors, sentence_ids, segment_ids, copy_ids."""
     extra_ids: int = 0
-    """E: distinct source words of this batch outside the vocabulary."""
+    """E: ids from V on, which stand for words of a sentence's source outside the vocabulary, numbered in each."""
     prompt: Tensor | None = None
     """[B,P], target tokens before the translation; None: decoder_start."""
 
@@ -193,6 +193,10 @@ class Model(nn.Module, ABC):
 
         Any values whose log-softmax is the distribution. Rows are taken first, so n bounds the memory.
         """
+
+    def copy_probability(self, output: Any) -> Tensor | None:
+        """Return the probability [B,T] of copying a source token after each position; None if the model never does."""
+        return None
 
     def init_cache(self, encoder_output: Any, batch_size: int) -> Any:
         """Return a cache of one empty hypothesis (k = 1) for each sentence."""

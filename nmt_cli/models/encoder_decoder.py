@@ -69,8 +69,11 @@ class EncoderDecoder(Model):
         for column, embeddings in self.embeddings.columns.items():
             names = [name for name, _ in embeddings.named_parameters(f"embeddings.columns.{column}")]
             found += [VocabularyParameter(name, column) for name in names]
-        names = [name for name, _ in self.output.named_parameters() if not name.startswith("resize.")]
+        names = [name for name, _ in self.output.named_parameters() if name.partition(".")[0] in ("projection", "bias")]
         return found + [VocabularyParameter(f"output.{name}", "target") for name in names]
+
+    def copy_probability(self, output: DecoderOutput) -> Tensor | None:
+        return self.output.copy_probability(output)
 
     def _source_columns(self, inputs: ModelInputs) -> SourceColumns | None:
         """Return the columns that the output layer reads; the source ids replace a column that the batch lacks."""
@@ -193,3 +196,7 @@ class OutputLayer(nn.Module):
         if projection is None:
             return linear(hidden_states, embeddings.weight, self.bias)
         return projection(hidden_states)
+
+    def copy_probability(self, output: DecoderOutput) -> Tensor | None:
+        """See Model.copy_probability."""
+        return None

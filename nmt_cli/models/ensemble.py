@@ -61,6 +61,7 @@ class Ensemble(Model):
             search=frozenset.intersection(*(model.capabilities.search for model in models)),
             attention=any(model.capabilities.attention for model in models),
             output="log_probs",
+            copies=any(model.capabilities.copies for model in models),
         )
         super().__init__(models[0].vocabulary, capabilities)
         assert all(model.vocabulary == self.vocabulary for model in models)
@@ -79,18 +80,18 @@ class Ensemble(Model):
             model.decode(each, target, attention)
             for model, each in zip(self._models(), encoder_output.outputs, strict=True)
         )
-        attentions, weights = list[Tensor](), list[float]()
-        for output, log_weight in zip(outputs, self._log_weights, strict=True):
-            if output.cross_attention is not None:
-                weights.append(math.exp(log_weight))
-                attentions.append(output.cross_attention * weights[-1])
-        mean = torch.stack(attentions).sum(0) / sum(weights) if attentions else None
+        mean = self._mean_of_some([output.cross_attention for output in outputs])
         hidden_states = torch.cat([output.hidden_states for output in outputs], dim=-1)
         return EnsembleDecoderOutput(hidden_states, cross_attention=mean, outputs=outputs)
 
     def logits(self, output: EnsembleDecoderOutput, positions: OutputPositions | None = None) -> Tensor:
         each = zip(self._models(), output.outputs, strict=True)
         return self._mean([model.logits(one, positions) for model, one in each])
+
+    def copy_probability(self, output: EnsembleDecoderOutput) -> Tensor | None:
+        """See Model.copy_probability; the mean of the models that copy."""
+        each = zip(self._models(), output.outputs, strict=True)
+        return self._mean_of_some([model.copy_probability(one) for model, one in each])
 
     def init_cache(self, encoder_output: EnsembleEncoderOutput, batch_size: int) -> EnsembleCache:
         each = zip(self._models(), encoder_output.outputs, strict=True)
@@ -102,6 +103,13 @@ class Ensemble(Model):
 
     def _models(self) -> Sequence[Model]:
         return cast("Sequence[Model]", self.models)
+
+    def _mean_of_some(self, values: Sequence[Tensor | None]) -> Tensor | None:
+        """Return the weighted mean of the values of the models that have one."""
+        each = zip(values, map(math.exp, self._log_weights), strict=True)
+        given = [(value, weight) for value, weight in each if value is not None]
+        total = sum(weight for _, weight in given)
+        return torch.stack([value * (weight / total) for value, weight in given]).sum(0) if given else None
 
     def _mean(self, logits: Sequence[Tensor]) -> Tensor:
         """Return the log-probabilities [...,V] of the mean distribution."""

@@ -19,8 +19,6 @@ class PresetSection(Section):
     """Default sizes; each can be overridden. Without preset and sizes, it follows from the data and the limits."""
 
     sizes: ClassVar[dict[str, dict[str, int]]]
-    output: ClassVar[str] = "softmax"
-    """The output layer."""
 
     @classmethod
     def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -111,6 +109,29 @@ PositionSettings = Annotated[
 ]
 
 
+class SoftmaxOutput(Section):
+    """Generate each token from the vocabulary."""
+
+    type: Literal["softmax"] = "softmax"
+    """Type of output layer."""
+
+
+class PointerGenerator(Section):
+    """Generate each token from the vocabulary, or copy one of the source (See et al. 2017; Enarvi et al. 2020)."""
+
+    type: Literal["pointer_generator"]
+    """Type of output layer."""
+    layer: Count | None = None
+    """Transformer: decoder layer, from 1, whose cross-attention points at the source. Default: the last one."""
+    heads: Count | None = None
+    """Transformer: number of its heads that point; they are the first ones, and their mean counts. Default: all."""
+
+
+OutputSettings = Annotated[
+    SoftmaxOutput | PointerGenerator, Field(discriminator="type"), default_tag("type", "softmax")
+]
+
+
 class TransformerSettings(PresetSection):
     """Transformer encoder-decoder (Vaswani et al. 2017)."""
 
@@ -158,6 +179,8 @@ class TransformerSettings(PresetSection):
     """Divide scores of attention by the square root of the head's width. T5 begins with smaller queries instead."""
     output_bias: bool | None = None
     """Add a bias to the output layer. Default: unless it shares its matrix."""
+    output: OutputSettings = SoftmaxOutput()
+    """Output layer."""
     dropout: Rate = 0.1
     """Dropout of embeddings and sublayer outputs."""
     attention_dropout: Rate = 0.1
@@ -173,6 +196,18 @@ class TransformerSettings(PresetSection):
     def attention_head_width(self) -> int:
         """Dimension of each head."""
         return self.head_width or self.width // self.heads
+
+    @property
+    def pointing_layer(self) -> int:
+        """0-based index of the decoder layer whose cross-attention counts: for copying and for word alignments."""
+        given = self.output.layer if isinstance(self.output, PointerGenerator) else None
+        return (given or self.decoder_layers) - 1
+
+    @property
+    def pointing_heads(self) -> int:
+        """Number of heads of that layer whose mean counts: the first ones."""
+        given = self.output.heads if isinstance(self.output, PointerGenerator) else None
+        return given or self.heads
 
     @classmethod
     def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -200,6 +235,10 @@ class TransformerSettings(PresetSection):
             )
         if self.decoder_self_attention == "ssru" and self.positions.type in ("rotary", "relative"):
             yield "decoder_self_attention", f"ssru cannot be combined with {self.positions.type} positions"
+        if self.pointing_layer >= self.decoder_layers:
+            yield "output.layer", f"{self.pointing_layer + 1} is more than decoder_layers ({self.decoder_layers})"
+        if self.pointing_heads > self.heads:
+            yield "output.heads", f"{self.pointing_heads} is more than heads ({self.heads})"
 
 
 class RnnSettings(PresetSection):
@@ -235,6 +274,8 @@ class RnnSettings(PresetSection):
     tied_embeddings: Tying = "all"
     """Share one matrix: `decoder`: target embedding and output layer; `all`: the source embedding too; `input`: the
     embeddings of both sides, but not the output layer."""
+    output: OutputSettings = SoftmaxOutput()
+    """Output layer."""
     dropout: Rate = 0.2
     """Dropout of embeddings, between layers, and before the output layer."""
 
@@ -245,6 +286,12 @@ class RnnSettings(PresetSection):
     def conflicts(self) -> Conflicts:
         if self.input_feeding and self.attention == "none":
             yield "input_feeding", "needs attention, but attention is none"
+        if isinstance(self.output, PointerGenerator):
+            if self.attention == "none":
+                yield "output.type", "pointer_generator needs attention, but attention is none"
+            for key in ("layer", "heads"):
+                if getattr(self.output, key) is not None:
+                    yield ("output", key), "is for a transformer; an rnn has one attention"
 
 
 ModelSettings = Annotated[TransformerSettings | RnnSettings, Field(discriminator="architecture")]

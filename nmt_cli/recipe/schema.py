@@ -41,13 +41,16 @@ class Recipe(Section):
         ties_sides = model.gives("tied_embeddings") and model.tied_embeddings in ("all", "input")
         if learns and ties_sides and not tokenizer.joint:
             yield "model.tied_embeddings", f"{model.tied_embeddings} requires tokenizer.joint: true; or use decoder"
+        if learns and model.output.type == "pointer_generator" and not tokenizer.joint:
+            yield "model.output.type", "pointer_generator requires tokenizer.joint: true, to copy from source to target"
         if training.parallel.type == "fsdp" and getattr(model, "layer_drop", False):
             yield "model.layer_drop", "is not supported with training.parallel.type: fsdp"
-        if training.guided_alignment is not None:
-            if not model.has_attention:
-                yield "training.guided_alignment", "requires attention, but model.attention is none"
-            if not any(getattr(corpus, "alignment", None) for corpus in self.data.train.values()):
-                yield "training.guided_alignment", "requires data.train.NAME.alignment, which no corpus has"
+        for key in ("guided_alignment", "coverage_loss"):
+            if getattr(training, key) is not None and not model.has_attention:
+                yield ("training", key), "requires attention, but model.attention is none"
+        is_aligned = any(getattr(corpus, "alignment", None) for corpus in self.data.train.values())
+        if training.guided_alignment is not None and not is_aligned:
+            yield "training.guided_alignment", "requires data.train.NAME.alignment, which no corpus has"
         yield from self._conflicts_of_names()
         if training.subword_sampling is not None and learns and tokenizer.algorithm not in ("unigram", "bpe"):
             message = f"requires tokenizer.algorithm unigram or bpe, not {tokenizer.algorithm}"

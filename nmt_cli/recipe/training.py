@@ -219,6 +219,13 @@ class GuidedAlignment(Section):
     """Weight of the cross-entropy between alignments and attention (Transformer: last layer, mean over heads)."""
 
 
+class CoverageLoss(Section):
+    """Penalise attention to source tokens that already had attention, against repetitions (See et al. 2017)."""
+
+    weight: Weight = 1.0
+    """Weight of the sum over source tokens of the smaller one of a token's attention and all that it had before."""
+
+
 class Training(Section):
     """How to train the model."""
 
@@ -239,6 +246,7 @@ class Training(Section):
     word_dropout: WordDropout = WordDropout()
     scheduled_sampling: ScheduledSampling | None = None
     guided_alignment: GuidedAlignment | None = None
+    coverage_loss: CoverageLoss | None = None
     gradient_checkpointing: bool = False
     """Recompute layers in the backward pass, not store activations (Chen et al. 2016): less memory, more time."""
     clip_norm: Positive | None = 1.0

@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+COPY_IDS = "copy_ids"
+"""Name of the source column with the target token that each source token is copied as: V + j for the j-th word of a
+sentence that the target vocabulary lacks."""
+
 
 @dataclass(frozen=True)
 class SpecialTokens:

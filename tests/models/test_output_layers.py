@@ -1,18 +1,21 @@
-"""An output layer that copies finds attention and source columns in training and in each step of search."""
+"""The pointer-generator finds attention and source columns in training and in each step of search."""
 
-from typing import ClassVar, Literal
+import itertools
+import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.testing import assert_close
 
-from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, ModelInputs, OutputPositions, VocabularySpec
-from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer
+from nmt_cli.models import build
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
+from nmt_cli.models.encoder_decoder import EncoderDecoder
+from nmt_cli.models.ensemble import Ensemble
 from nmt_cli.models.kernels import Backend
+from nmt_cli.models.pointer import PointerGeneratorLayer
 from nmt_cli.models.rnn import Rnn
-from nmt_cli.models.transformer import Transformer
 from nmt_cli.recipe.model import RnnSettings, TransformerSettings
 
 VOCAB_SIZE, EXTRA_IDS = 12, 2
@@ -20,34 +23,21 @@ VOCABULARY = VocabularySpec(VOCAB_SIZE, VOCAB_SIZE)
 TRANSFORMER = {"architecture": "transformer", "width": 16, "feed_forward": 24, "heads": 4}
 RNN = {"architecture": "rnn", "width": 16, "embedding_width": 12}
 LAYERS = {"encoder_layers": 2, "decoder_layers": 2}
+POINTER = {"type": "pointer_generator"}
 
 
-class CopyingLayer(OutputLayer):
-    """Half of the probability goes to the vocabulary, half by attention to the words of the source."""
-
-    kind: ClassVar[Literal["logits", "log_probs"]] = "log_probs"
-    copies = needs_attention = True
-    source_columns = ("copy_ids",)
-
-    def forward(
-        self, output: DecoderOutput, embeddings: nn.Embedding, positions: OutputPositions | None = None
-    ) -> Tensor:
-        assert output.cross_attention is not None and output.source_columns is not None
-        sentences, length, _ = output.hidden_states.shape
-        positions = positions or OutputPositions.from_index(torch.arange(sentences * length), length)
-        generated = super().forward(output, embeddings, positions).softmax(-1) / 2
-        copied = output.cross_attention.flatten(0, 1)[positions.index] / 2
-        probs = functional.pad(generated, (0, output.source_columns.extra_ids))
-        return probs.scatter_add(1, output.source_columns.columns["copy_ids"][positions.sentence], copied).log()
+def build_copying(settings: TransformerSettings | RnnSettings) -> EncoderDecoder:
+    model = build(settings, VOCABULARY)
+    assert isinstance(model, EncoderDecoder)
+    return model
 
 
 def transformer(**changes: object) -> EncoderDecoder:
-    settings = TransformerSettings.model_validate(TRANSFORMER | LAYERS | changes)
-    return Transformer(settings, VOCABULARY, CopyingLayer)
+    return build_copying(TransformerSettings.model_validate(TRANSFORMER | LAYERS | {"output": POINTER} | changes))
 
 
 def rnn(**changes: object) -> EncoderDecoder:
-    return Rnn(RnnSettings.model_validate(RNN | LAYERS | changes), VOCABULARY, CopyingLayer)
+    return build_copying(RnnSettings.model_validate(RNN | LAYERS | {"output": POINTER} | changes))
 
 
 def new(name: str) -> EncoderDecoder:
@@ -57,12 +47,16 @@ def new(name: str) -> EncoderDecoder:
             return transformer().eval()
         case "grouped":
             return transformer(key_value_heads=2, tied_embeddings="none").eval()
+        case "first":
+            return transformer(key_value_heads=2, output=POINTER | {"layer": 1, "heads": 3}).eval()
+        case "ssru":
+            return transformer(decoder_self_attention="ssru").eval()
         case "rnn":
             return rnn().eval()
     return rnn(input_feeding=True, attention="additive").eval()
 
 
-models = pytest.mark.parametrize("name", ["transformer", "grouped", "rnn", "rnn-fed"])
+models = pytest.mark.parametrize("name", ["transformer", "grouped", "first", "ssru", "rnn", "rnn-fed"])
 
 
 def copying_inputs() -> ModelInputs:
@@ -121,6 +115,77 @@ def test_copied_log_probs_sum_to_one_and_reach_every_parameter(name: str) -> Non
 
 
 @models
+@torch.no_grad()
+def test_log_probs_equal_the_formula(name: str) -> None:
+    model, inputs, target = new(name), copying_inputs(), torch.randint(4, VOCAB_SIZE + EXTRA_IDS, (3, 4))
+    output = model.decode(model.encode(inputs), DecoderInput(target))
+    found, attention = model.logits(output).view(3, 4, -1), output.cross_attention
+    assert attention is not None
+    gates, generated = naive_parts(model, output.hidden_states)
+    assert_close(model.copy_probability(output), gates)
+    for sentence, position, token in itertools.product(range(3), range(4), range(VOCAB_SIZE + EXTRA_IDS)):
+        gate = float(gates[sentence, position])
+        copied = sum(
+            float(attention[sentence, position, index])
+            for index, copy_id in enumerate(inputs.columns["copy_ids"][sentence].tolist())
+            if copy_id == token
+        )
+        probability = gate * copied
+        if token < VOCAB_SIZE:
+            probability += (1 - gate) * float(generated[sentence, position, token])
+        assert math.isclose(float(found[sentence, position, token].exp()), probability, rel_tol=1e-4, abs_tol=1e-7)
+
+
+def naive_parts(model: EncoderDecoder, hidden_states: Tensor) -> tuple[Tensor, Tensor]:
+    """The gate [B,T], and the probabilities [B,T,V] of generating each token."""
+    layer = model.output
+    assert isinstance(layer, PointerGeneratorLayer)
+    weight, bias = model.embeddings.target.weight, torch.zeros(VOCAB_SIZE)
+    if layer.projection is not None:
+        weight, bias = layer.projection.weight, layer.projection.bias
+    logits = layer.resize(hidden_states) @ weight.T + bias
+    gate = (hidden_states * layer.gate.weight[0]).sum(-1) + layer.gate.bias
+    return 1 / (1 + (-gate).exp()), logits.exp() / logits.exp().sum(-1, keepdim=True)
+
+
+def test_words_that_a_sentence_lacks_are_impossible_without_harm_to_gradients() -> None:
+    model, inputs, target = new("transformer"), copying_inputs(), torch.randint(4, VOCAB_SIZE, (3, 4))
+    inputs.columns["copy_ids"].clamp_(max=VOCAB_SIZE)  # no sentence has the second word
+    log_probs = model.logits(model.decode(model.encode(inputs), DecoderInput(target)))
+    assert (log_probs[:, VOCAB_SIZE + 1] == -math.inf).all()
+    functional.cross_entropy(log_probs, target.flatten()).backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
+
+
+def test_pointing_layer_and_heads_change_the_attention() -> None:
+    inputs, target = copying_inputs(), torch.randint(4, VOCAB_SIZE, (3, 4))
+
+    def attention(**pointer: int) -> Tensor:
+        torch.manual_seed(1)
+        model = transformer(output=POINTER | pointer).eval()
+        found = model.decode(model.encode(inputs), DecoderInput(target)).cross_attention
+        assert found is not None
+        return found
+
+    assert_close(attention(), attention(layer=2, heads=4))
+    heads = [attention(heads=count) for count in (1, 2, 3, 4)]
+    assert not any(torch.allclose(one, other) for one, other in itertools.pairwise(heads))
+    assert not torch.allclose(attention(layer=1), attention())
+
+
+def test_ensemble_of_a_copying_and_a_plain_model_is_the_mean() -> None:
+    plain = build(TransformerSettings.model_validate(TRANSFORMER | LAYERS), VOCABULARY).eval()
+    copying, ids = new("rnn"), torch.randint(4, VOCAB_SIZE, (3, 5))
+    ensemble, inputs = Ensemble([copying, plain], [3, 1]), ModelInputs.from_ids(ids)
+    output = ensemble.decode(ensemble.encode(inputs), DecoderInput(ids))
+    one, other = (model.decode(model.encode(inputs), DecoderInput(ids)) for model in (copying, plain))
+    expected = (3 * copying.logits(one).softmax(-1) + plain.logits(other).softmax(-1)) / 4
+    assert_close(ensemble.logits(output).exp(), expected)
+    assert_close(ensemble.copy_probability(output), copying.copy_probability(one))
+    assert ensemble.capabilities.copies
+
+
+@models
 def test_source_ids_stand_in_for_missing_copy_ids(name: str) -> None:
     model, ids = new(name), torch.randint(4, VOCAB_SIZE, (3, 5))
     output = model.decode(model.encode(ModelInputs.from_ids(ids)), DecoderInput(ids))
@@ -130,4 +195,4 @@ def test_source_ids_stand_in_for_missing_copy_ids(name: str) -> None:
 
 def test_output_layer_that_needs_attention_refuses_model_without() -> None:
     with pytest.raises(AssertionError):
-        rnn(attention="none")
+        Rnn(RnnSettings.model_validate(RNN | LAYERS | {"attention": "none"}), VOCABULARY, PointerGeneratorLayer)

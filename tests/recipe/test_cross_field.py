@@ -137,6 +137,12 @@ def test_corpus_names_may_contain_dots(good: str, errors_of: ErrorsOf) -> None:
         (["model.head_width=33", "model.positions.type=rotary"], "model.head_width"),
         (["model.positions={type: relative, buckets: 64, max_distance: 32}"], "model.positions.max_distance"),
         (["tokenizer.joint=false", "model.tied_embeddings=input"], "model.tied_embeddings"),
+        (["model.output={type: pointer_generator, layer: 3}", "model.decoder_layers=2"], "model.output.layer"),
+        (["model.output={type: pointer_generator, heads: 5}", "model.heads=4"], "model.output.heads"),
+        (["model={architecture: rnn, output: {type: pointer_generator, heads: 1}}"], "model.output.heads"),
+        (["model={architecture: rnn, output: {type: pointer_generator}, attention: none}"], "model.output.type"),
+        (["model={architecture: rnn, attention: none}", "training.coverage_loss={}"], "training.coverage_loss"),
+        (["tokenizer.joint=false", "model.output.type=pointer_generator"], "model.output.type"),
     ],
 )
 def test_conflict_of_model_and_training_is_reported_at_its_key(

@@ -85,7 +85,7 @@ class Transformer(EncoderDecoder):
     def decode(
         self, encoder_output: TransformerEncoderOutput, target: DecoderInput, attention: bool = False
     ) -> DecoderOutput:
-        """See Model.decode; attention is that of the last layer, the mean over heads."""
+        """See Model.decode; attention is that of the pointing layer, usually the last, the mean over pointing heads."""
         ids = self._known_ids(target.required_ids("positions", "segment_ids"))
         indices = torch.arange(ids.size(1), device=ids.device) if target.positions is None else target.positions
         positions = self.decoder_positions(indices)
@@ -97,12 +97,14 @@ class Transformer(EncoderDecoder):
         hidden_states = self.dropout(self.decoder_embedding_norm(hidden_states))
         masks = self.decoder_positions.attn_masks(self_attn_mask, ids.size(1), len(self.decoder))
         weights, attention = None, attention or self.output.needs_attention
+        pointing_layer = self.decoder[self.settings.pointing_layer]
         source, source_mask = encoder_output.hidden_states, encoder_output.attn_mask
         for layer, mask in zip(self.decoder, masks, strict=True):
-            with_attention = attention and layer is self.decoder[-1]
-            if with_attention or not self._skips_layer():
+            points = attention and layer is pointing_layer
+            if points or not self._skips_layer():
                 inputs = hidden_states, positions.rotary, mask, source, source_mask
-                hidden_states, weights = self._run(layer, *inputs, with_attention)
+                hidden_states, weights_here = self._run(layer, *inputs, points)
+                weights = weights_here if points else weights
         columns = encoder_output.source_columns
         return DecoderOutput(self.decoder_norm(hidden_states), cross_attention=weights, source_columns=columns)
 
@@ -126,11 +128,16 @@ class Transformer(EncoderDecoder):
             hidden_states = hidden_states + cache.positions.additive[position]
         hidden_states = self.decoder_embedding_norm(hidden_states)
         rotary = None if cache.positions.rotary is None else cache.positions.rotary.at(position)
-        weights, attention = None, self.output.needs_attention
+        weights, attention, pointing_layer = (
+            None,
+            self.output.needs_attention,
+            self.decoder[self.settings.pointing_layer],
+        )
         layers = zip(self._decoder_layers(), cache.self_attention_inputs(), source.by_layer(), strict=True)
         for layer, (past, new), encoder_kv in layers:
-            with_attention = attention and layer is self.decoder[-1]
-            hidden_states, weights = layer.step(hidden_states, rotary, past, new, encoder_kv, with_attention)
+            points = attention and layer is pointing_layer
+            hidden_states, weights_here = layer.step(hidden_states, rotary, past, new, encoder_kv, points)
+            weights = weights_here if points else weights
         if weights is not None:
             weights = weights[:, :, : source.source_length]
         hidden_states = self.decoder_norm(hidden_states).view(*ids.shape, -1)

@@ -41,7 +41,7 @@ class DecoderLayer(nn.Module):
             self.self_attention = Ssru(settings.width, settings.bias)
         else:
             self.self_attention = SelfAttention(*_attention_sizes(settings))
-        self.cross_attention = CrossAttention(*_attention_sizes(settings))
+        self.cross_attention = CrossAttention(*_attention_sizes(settings), settings.pointing_heads)
         self.feed_forward = FeedForward(settings)
         self.self_attention_residual = Residual(settings)
         self.cross_attention_residual = Residual(settings)

@@ -15,6 +15,7 @@ def build_objective(settings: Training, model: Model, unk: int) -> Objective:
         and settings.word_dropout == WordDropout()
         and settings.scheduled_sampling is None
         and settings.guided_alignment is None
+        and settings.coverage_loss is None
     )
     if is_plain:
         return CrossEntropyObjective(model, settings.label_smoothing)

@@ -11,6 +11,7 @@ from torch.autograd.graph import Node
 
 from nmt_cli.data.batches import Batch
 from nmt_cli.models.contract import DecoderOutput, Model, ModelInputs, OutputPositions
+from nmt_cli.text.special_tokens import COPY_IDS
 
 LogitsLoss = Callable[[Sequence[Tensor], Tensor], Tensor]
 """Logits [c,V], one tensor for each pass, and labels [c] → a loss summed over the c positions."""
@@ -53,9 +54,12 @@ class Objective(nn.Module, ABC):
         """Return the loss of a batch: in training mode what is minimised, else plain cross-entropy."""
 
 
-def inputs_of(batch: Batch, ids: Tensor | None = None, repeats: int = 1) -> ModelInputs:
-    """Return the source side of a batch, `repeats` times along the batch dimension; `ids` replace its ids."""
-    columns = batch.source_columns
+def inputs_of(batch: Batch, ids: Tensor | None = None, repeats: int = 1, copies: bool = False) -> ModelInputs:
+    """Return the source side of a batch, `repeats` times along the batch dimension; `ids` replace its ids.
+
+    With `copies`, a model still copies the batch's own tokens.
+    """
+    columns = {COPY_IDS: batch.source, **batch.source_columns} if copies else batch.source_columns
     if repeats > 1:
         columns = {name: column.repeat(repeats, *[1] * (column.dim() - 1)) for name, column in columns.items()}
     return ModelInputs.from_ids(batch.source if ids is None else ids, columns=columns)

@@ -1,4 +1,4 @@
-"""Cross-entropy with what a recipe adds to it in training: consistency, input noise and guided alignment."""
+"""Cross-entropy with what a recipe adds to it in training: consistency, input noise, and losses of attention."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _MIN_ATTENTION = 1e-9
 
 
 class RegularizedObjective(CrossEntropyObjective):
-    """A loss of one or two passes over each batch, with word dropout, scheduled sampling and guided alignment.
+    """A loss of one or two passes over each batch, with word dropout, scheduled sampling and losses of attention.
 
     Two passes are one pass over twice the sentences; dropout and input noise are drawn separately for each. In
     evaluation it is plain cross-entropy.
@@ -37,11 +37,13 @@ class RegularizedObjective(CrossEntropyObjective):
 
     def __init__(self, model: Model, settings: Training, unk: int) -> None:
         super().__init__(model, settings.label_smoothing)
-        self.criterion = _CRITERIA[type(settings.consistency)](settings.label_smoothing, settings.consistency)
+        new_criterion, vocabulary_size = _CRITERIA[type(settings.consistency)], model.vocabulary.target_size
+        self.criterion = new_criterion(settings.label_smoothing, settings.consistency, vocabulary_size)
         self.num_passes = len(self.criterion.cutoff_rates)
         self.word_dropout = settings.word_dropout
         self.sampling = settings.scheduled_sampling
         self.alignment_weight = settings.guided_alignment.weight if settings.guided_alignment else 0.0
+        self.coverage_weight = settings.coverage_loss.weight if settings.coverage_loss else 0.0
         self.unk = unk
 
     def forward(self, batch: Batch) -> LossOutput:
@@ -49,13 +51,15 @@ class RegularizedObjective(CrossEntropyObjective):
             return super().forward(batch)
         output, values = self._decode(batch), dict[str, Tensor]()
         loss = self._loss(output.chunk(self.num_passes), batch, self.criterion)
-        if self.alignment_weight and batch.alignment is not None and output.cross_attention is not None:
-            each = [
-                alignment_loss(batch.alignment, attention)
-                for attention in output.cross_attention.chunk(self.num_passes)
-            ]
+        attentions = () if output.cross_attention is None else output.cross_attention.chunk(self.num_passes)
+        if self.alignment_weight and batch.alignment is not None and attentions:
+            each = [alignment_loss(batch.alignment, attention) for attention in attentions]
             values["guided_alignment"] = torch.stack(each).mean()
             loss = loss + self.alignment_weight * values["guided_alignment"]
+        if self.coverage_weight and attentions:
+            each = [coverage_loss(attention, batch.label_positions) for attention in attentions]
+            values["coverage_loss"] = torch.stack(each).mean()
+            loss = loss + self.coverage_weight * values["coverage_loss"]
         return LossOutput(loss, batch.target_tokens, {name: value.detach() for name, value in values.items()})
 
     def _decode(self, batch: Batch) -> DecoderOutput:
@@ -64,7 +68,7 @@ class RegularizedObjective(CrossEntropyObjective):
         source_mask = source_token_mask(batch, model.vocabulary.special_tokens.eos)
         target_mask = target_token_mask(batch)
         source = self._drop_words([batch.source] * num_passes, source_mask, self.word_dropout.source)
-        encoder_output = model.encode(inputs_of(batch, source, num_passes))
+        encoder_output = model.encode(inputs_of(batch, source, num_passes, copies=model.capabilities.copies))
         ids = batch.decoder_input.repeat(num_passes, 1)
         if (rate := sampling_rate(self.sampling, self.num_updates)) > 0:
             positions = torch.cat(
@@ -72,7 +76,7 @@ class RegularizedObjective(CrossEntropyObjective):
             )
             ids = scheduled_sampling(model, encoder_output, ids, target_mask.repeat(num_passes, 1), positions, rate)
         ids = self._drop_words(ids.chunk(num_passes), target_mask, self.word_dropout.target)
-        needs_attention = self.alignment_weight > 0 and batch.alignment is not None
+        needs_attention = self.coverage_weight > 0 or (self.alignment_weight > 0 and batch.alignment is not None)
         return model.decode(encoder_output, DecoderInput(ids), attention=needs_attention)
 
     def _drop_words(self, passes: Sequence[Tensor], token_mask: Tensor, rate: float) -> Tensor:
@@ -107,11 +111,14 @@ class RDrop:
 
     epsilon: float
     settings: RDropSettings
+    vocabulary_size: int | None = None
     cutoff_rates = (0.0, 0.0)
 
     def __call__(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
-        cross_entropy = sum(label_smoothed_cross_entropy(each, labels, self.epsilon) for each in logits)
-        first, second = map(_log_probs, logits)
+        cross_entropy = sum(
+            label_smoothed_cross_entropy(each, labels, self.epsilon, self.vocabulary_size) for each in logits
+        )
+        first, second = (_log_probs(each, self.vocabulary_size) for each in logits)
         divergence = ((first.exp() - second.exp()) * (first - second)).sum()
         return (cross_entropy + self.settings.weight * divergence / 2) / 2
 
@@ -125,26 +132,29 @@ class SimCut:
 
     epsilon: float
     settings: SimCutSettings
+    vocabulary_size: int | None = None
 
     @property
     def cutoff_rates(self) -> Sequence[float]:
         return 0.0, self.settings.cutoff
 
     def __call__(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
-        cross_entropy = label_smoothed_cross_entropy(logits[0], labels, self.epsilon)
-        full, masked = map(_log_probs, logits)
+        cross_entropy = label_smoothed_cross_entropy(logits[0], labels, self.epsilon, self.vocabulary_size)
+        full, masked = (_log_probs(each, self.vocabulary_size) for each in logits)
         return cross_entropy + self.settings.weight * (full.exp() * (full - masked)).sum()
 
 
-_CRITERIA: dict[type[Any], Callable[[float, Any], Criterion]] = {
+_CRITERIA: dict[type[Any], Callable[[float, Any, int], Criterion]] = {
     RDropSettings: RDrop,
     SimCutSettings: SimCut,
-    type(None): lambda epsilon, _: CrossEntropyCriterion(epsilon),
+    type(None): lambda epsilon, _, vocabulary_size: CrossEntropyCriterion(epsilon, vocabulary_size),
 }
 
 
-def _log_probs(logits: Tensor) -> Tensor:
-    return (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(-1)
+def _log_probs(logits: Tensor, vocabulary_size: int | None) -> Tensor:
+    """Return finite log-probabilities [n,V+E]: very small ones of words that a sentence does not have."""
+    found = (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(-1)
+    return found if vocabulary_size in (None, found.size(1)) else found.clamp_min(torch.finfo(found.dtype).min)
 
 
 def alignment_loss(alignment: TokenAlignment, attention: Tensor) -> Tensor:
@@ -154,3 +164,14 @@ def alignment_loss(alignment: TokenAlignment, attention: Tensor) -> Tensor:
     """
     linked = attention.flatten(0, 1)[alignment.target_positions, alignment.source_positions]
     return -(alignment.weights * linked.float().clamp_min(_MIN_ATTENTION).log()).sum()
+
+
+def coverage_loss(attention: Tensor, label_positions: Tensor) -> Tensor:
+    """Return Σ min(a, c) of attention a [B,T,S] and the coverage c, the sum of a at earlier labelled positions.
+
+    Summed over the labelled positions, indices into B·T, and over the source (See et al. 2017).
+    """
+    has_label = torch.zeros_like(attention[:, :, 0], dtype=torch.bool)
+    has_label.view(-1).index_fill_(0, label_positions, True)
+    attention = attention.float() * has_label.unsqueeze(-1)
+    return torch.minimum(attention, attention.cumsum(1) - attention).sum()
