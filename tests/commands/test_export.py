@@ -27,7 +27,11 @@ def architecture() -> str:
 @pytest.fixture
 def model(recipe: Path) -> Path:
     """A model folder with random weights."""
-    settings = load_recipe(recipe)
+    return random_model(recipe)
+
+
+def random_model(recipe: Path, *overrides: str) -> Path:
+    settings = load_recipe(recipe, overrides)
     tokenizer = Tokenizer.load(settings.data.prepared / "tokenizer")
     weights = dict(build(settings.model, vocabulary_spec(tokenizer)).named_parameters())
     with files.new_folder(Path("model")) as folder:
@@ -59,6 +63,15 @@ def test_export_is_unverified_without_its_program(model: Path, monkeypatch: pyte
     assert result == "unverified: transformers is not installed"
     assert "Unverified: transformers is not installed." in Path("out/README.md").read_text(encoding="utf-8")
     assert describe_path(Path("out")).facts["verification"] == result
+
+
+@pytest.mark.parametrize("to", sorted(FORMATS))
+def test_export_refuses_a_pointer_generator(to: str, recipe: Path) -> None:
+    model = random_model(recipe, "model.output.type=pointer_generator")
+    with pytest.raises(ModelError, match=r"^model\.output\.type: pointer_generator is not supported by "):
+        export(model, to, Path("out"))
+
+    assert not Path("out").exists()
 
 
 @pytest.mark.parametrize("path", ["model", "recipe.yaml", "."])

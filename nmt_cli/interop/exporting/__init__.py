@@ -44,6 +44,8 @@ def export(
     row = FORMATS[to]
     if names := exported.tokenizer.factors.names:
         raise ModelError(f"data.factors: {', '.join(names)}: {row.title} does not support factors")
+    if exported.model.capabilities.copies:
+        raise ModelError(f"model.output.type: pointer_generator is not supported by {row.title}")
     usage = {**row.write(exported, folder), "parameters": count_parameters(exported)}  # verification removes some
     write_model_card(exported, to, row.title, usage, "unverified", folder)  # verification runs its example
     try:

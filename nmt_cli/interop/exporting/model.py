@@ -56,8 +56,6 @@ class ExportedModel:
         settings = self.model.export_settings()
         if settings is None:
             raise ModelError(f"model.architecture: is not supported by {program}; it needs a transformer")
-        if settings.output.type != "softmax":
-            raise ModelError(f"model.output.type: {settings.output.type} is not supported by {program}")
         if is_marian:
             return settings
         if settings.decoder_self_attention == "ssru":
