@@ -21,11 +21,13 @@ from nmt_cli.cli.options import (
     TextShard,
     examples,
 )
+from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
     "nmt backtranslate en-de.yaml --model runs/de-en --text news.de.gz -o data/news",
     "nmt backtranslate en-de.yaml --model runs/de-en --text news.de.gz -o data/news --strategy sampling",
     "nmt backtranslate en-de.yaml --model runs/de-en --text news.de.gz -o data/news --shard 3/8",
+    "nmt backtranslate en-de.yaml --model de-en.yaml --text news.de --source-text news.en --rounds 2 -o data/news",
 )
 _STRATEGIES = {
     "beam": ["strategy=beam"],
@@ -59,6 +61,18 @@ def backtranslate(
     tag: Annotated[
         str, typer.Option(metavar="NAME", help="Tag of the new corpus, so that the model can tell it; empty: none.")
     ] = "bt",
+    rounds: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Train both directions on each other's text first, N - 1 times; see the guide."
+        ),
+    ] = 1,
+    source_text: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--source-text", metavar="FILE", help="Sentences in the source language, for --rounds; repeatable."
+        ),
+    ] = None,
     shard: TextShard = None,
     set_: Overrides = None,
     nproc: Processes = None,
@@ -74,6 +88,7 @@ def backtranslate(
     """
     from nmt_cli.commands.backtranslate import BacktranslateOptions
     from nmt_cli.commands.backtranslate import backtranslate as command
+    from nmt_cli.commands.backtranslation_rounds import Rounds, backtranslate_in_rounds
     from nmt_cli.commands.stdout import write_result
     from nmt_cli.processes import ALL_SHARDS, ShardSpec
 
@@ -81,8 +96,17 @@ def backtranslate(
     options = BacktranslateOptions(
         model, tuple(text), output, (*settings, *(decoding or [])), name, tag or None, min_score
     )
-    shard_spec = ShardSpec.parse(shard) if shard else ALL_SHARDS
-    result = command(recipe, tuple(set_ or []), options, shard_spec, nproc, dry_run, console)
+    given = tuple(set_ or [])
+    if rounds > 1:
+        if shard:
+            raise RecipeError("--shard: is not supported with --rounds; use --nproc")
+        all_rounds = Rounds(rounds, tuple(source_text or []))
+        result = backtranslate_in_rounds(recipe, given, options, all_rounds, nproc, dry_run, console)
+    elif source_text:
+        raise RecipeError("--source-text: has no effect without --rounds; remove it, or add --rounds 2")
+    else:
+        shard_spec = ShardSpec.parse(shard) if shard else ALL_SHARDS
+        result = command(recipe, given, options, shard_spec, nproc, dry_run, console)
     if result is None:
         return
     if json:

@@ -45,6 +45,8 @@ class BacktranslateOptions:
     """Tag of the new corpus; None: none."""
     min_score: float | None = None
     """Minimum score of a translation."""
+    suffix: str | None = None
+    """Ends the names of the new recipe's run and prepared data; None: the name of the corpus."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,9 @@ class _Backtranslation:
         return given_yaml(self._changed_recipe(weights), comments)
 
     def _changed_recipe(self, weights: dict[str, float]) -> Recipe:
-        return with_corpus(self._recipe, self._options.name, self._folder.section(self._options.tag), weights)
+        options = self._options
+        section = self._folder.section(options.tag)
+        return with_corpus(self._recipe, options.name, section, weights, options.suffix or options.name)
 
     def _describe_origin(self) -> dict[str, Any]:
         options = self._options
