@@ -14,6 +14,8 @@ from nmt_cli.cli.options import (
     Json,
     MinScore,
     NewCorpusName,
+    NewFolder,
+    NumBest,
     Overrides,
     Processes,
     Quiet,
@@ -29,6 +31,32 @@ EXAMPLES = examples(
     "nmt backtranslate en-de.yaml --model runs/de-en --text news.de.gz -o data/news --shard 3/8",
     "nmt backtranslate en-de.yaml --model de-en.yaml --text news.de --source-text news.en --rounds 2 -o data/news",
 )
+ReverseModel = Annotated[
+    Path,
+    typer.Option(
+        metavar="MODEL",
+        autocompletion=complete_run,
+        help="A model of the reverse direction: a run, a recipe, a checkpoint or a model folder.",
+    ),
+]
+TargetText = Annotated[
+    list[Path], typer.Option(metavar="FILE", help="Sentences in the target language, one per line; repeatable.")
+]
+SourceText = Annotated[
+    list[Path] | None,
+    typer.Option("--source-text", metavar="FILE", help="Sentences in the source language, for --rounds; repeatable."),
+]
+StrategyOption = Annotated[
+    Literal["beam", "sampling", "top-k"] | None,
+    typer.Option(help="How to search: by beam, sampling, or sampling among 10 tokens; default: as MODEL says."),
+]
+RoundsOption = Annotated[
+    int,
+    typer.Option(metavar="N", min=1, help="Train both directions on each other's text first, N - 1 times."),
+]
+TagOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Tag of the new corpus, so that the model can tell it; empty: none.")
+]
 _STRATEGIES = {
     "beam": ["strategy=beam"],
     "sampling": ["strategy=sampling"],
@@ -38,41 +66,17 @@ _STRATEGIES = {
 
 def backtranslate(
     recipe: RecipePath,
-    model: Annotated[
-        Path,
-        typer.Option(
-            metavar="MODEL",
-            autocompletion=complete_run,
-            help="A model of the reverse direction: a run, a recipe, a checkpoint or a model folder.",
-        ),
-    ],
-    text: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="Sentences in the target language, one per line; repeatable.")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")],
-    strategy: Annotated[
-        Literal["beam", "sampling", "top-k"] | None,
-        typer.Option(help="How to search: by beam, sampling, or sampling among 10 tokens; default: as MODEL says."),
-    ] = None,
-    n_best: Annotated[int, typer.Option("--n-best", metavar="N", min=1, help="Use N translations of each line.")] = 1,
+    model: ReverseModel,
+    text: TargetText,
+    output: NewFolder,
+    strategy: StrategyOption = None,
+    n_best: NumBest = 1,
     decoding: DecodingSettings = None,
     min_score: MinScore = None,
     name: NewCorpusName = "backtranslated",
-    tag: Annotated[
-        str, typer.Option(metavar="NAME", help="Tag of the new corpus, so that the model can tell it; empty: none.")
-    ] = "bt",
-    rounds: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=1, help="Train both directions on each other's text first, N - 1 times; see the guide."
-        ),
-    ] = 1,
-    source_text: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--source-text", metavar="FILE", help="Sentences in the source language, for --rounds; repeatable."
-        ),
-    ] = None,
+    tag: TagOption = "bt",
+    rounds: RoundsOption = 1,
+    source_text: SourceText = None,
     shard: TextShard = None,
     set_: Overrides = None,
     nproc: Processes = None,

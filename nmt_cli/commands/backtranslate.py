@@ -9,7 +9,7 @@ from nmt_cli import console, files
 from nmt_cli.commands.synthesis.corpus_files import CorpusFolder
 from nmt_cli.commands.synthesis.recipes import check_extensible, count_training_pairs, translate_options, with_corpus
 from nmt_cli.commands.synthesis.selection import PairSelection
-from nmt_cli.commands.synthesis.translation_job import MonolingualText, TranslationJob
+from nmt_cli.commands.synthesis.translation_job import MonolingualLines, TranslationJob
 from nmt_cli.commands.synthesis.translations import TranslationParts
 from nmt_cli.commands.translate import raise_on_signals
 from nmt_cli.console import Reporter
@@ -99,7 +99,7 @@ class _Backtranslation:
         overrides = [f"decoding.{setting}" for setting in options.decoding]
         translate = translate_options([options.model], languages, "--model", overrides)
         self._recipe, self._recipe_path, self._options = recipe, recipe_path, options
-        self._job = TranslationJob(MonolingualText(recipe, options.text, data.target_language), translate)
+        self._job = TranslationJob(MonolingualLines(recipe, options.text, data.target_language), translate)
         self._folder = CorpusFolder(options.output, languages[::-1])
         self._changed_recipe({})  # reports an impossible name or tag before any work
 

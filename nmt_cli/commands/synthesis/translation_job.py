@@ -47,7 +47,7 @@ class TextToTranslate(Protocol):
         """Write the selected lines, and their references if there are any."""
 
 
-class MonolingualText:
+class MonolingualLines:
     """Files in one language, the source or the target language of a recipe."""
 
     name = "text"
