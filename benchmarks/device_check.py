@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 from nmt_cli.data.batches import Batch
+from nmt_cli.decoding.logits_processors.building import BatchConstraints
 from nmt_cli.decoding.scoring import score_targets
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.search.strategies import BatchConstraints, BeamStrategy
+from nmt_cli.decoding.search.strategies import BeamStrategy
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.devices import Precision, autocast, describe, peak_memory, pick_device
 from nmt_cli.models import build

@@ -29,7 +29,7 @@ class TranslateSettings(TypedDict, total=False):
     source_language: str | None
     target_language: str | None
     corpus_tag: str | None
-    strategy: Literal["beam", "sampling", "mbr"]
+    strategy: Literal["beam", "sampling", "mbr", "ctc"]
     n_best: int
     length_penalty: float
     max_length_ratio: float

@@ -1,8 +1,11 @@
 """nmt check: problems of a recipe and its text, found before training."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from nmt_cli import console
 from nmt_cli.commands.adapted_recipe import count_parameters_of, model_without_weights, speed_on_device
@@ -10,6 +13,7 @@ from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.commands.starting import with_start
 from nmt_cli.console import Reporter
+from nmt_cli.data.arrays import Integers, RaggedArray
 from nmt_cli.data.checking import DataFinding
 from nmt_cli.data.checking.hyperparameters import (
     TrainingEstimate,
@@ -18,7 +22,13 @@ from nmt_cli.data.checking.hyperparameters import (
     check_vocabulary,
     estimate_training,
 )
-from nmt_cli.data.checking.pairs import LengthHistogram, LengthUnit, check_lengths
+from nmt_cli.data.checking.pairs import (
+    LengthHistogram,
+    LengthUnit,
+    check_lengths,
+    check_upsampling,
+    needed_upsampling,
+)
 from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
 from nmt_cli.data.checking.subwords import CheckTokenizer, check_coverage, find_tokenizer
 from nmt_cli.data.checking.texts import read_texts
@@ -28,6 +38,7 @@ from nmt_cli.evaluation.reachable_scores import check_normalization
 from nmt_cli.models.contract import VocabularySpec
 from nmt_cli.recipe.adapting import TRAINING_KEYS, with_possible_tying
 from nmt_cli.recipe.adapting.training_defaults import TrainingSize, adapt_to_training, efficiency
+from nmt_cli.recipe.model import CtcSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.data_report import CheckReport
 from nmt_cli.training.batch_size import default_batch_tokens
@@ -60,6 +71,8 @@ def check(recipe: Recipe, path: Path, reporter: Reporter = console, *, identify_
         findings += check_normalization(corpus, normalization, recipe.evaluation)
     for each in lengths[: len(texts.train)] if chosen.tokenizer is not None else ():
         findings += check_lengths(each.corpus.name, each.sides, each.longest, chosen.max_length)
+        if isinstance(recipe.model, CtcSettings):
+            findings += check_upsampling(each.corpus.name, each.needed_upsampling, recipe.model.upsampling)
     if chosen.tokenizer is not None:
         for corpus in texts.held_out:
             findings += check_coverage(corpus, chosen.tokenizer, chosen.is_of_sample)
@@ -84,18 +97,24 @@ class _CorpusLengths:
     sides: list[LengthHistogram]
     longest: list[int]
     """Length of the longer side of each pair."""
+    needed_upsampling: Integers
+    """Of each pair, if lengths are in tokens."""
 
 
 def _measure_lengths(corpus: CorpusSample, tokenizer: Tokenizer | None) -> _CorpusLengths:
     """Measure lengths in tokens; in characters without a tokenizer."""
     unit: LengthUnit = "characters" if tokenizer is None else "tokens"
-    rows: list[list[int]] = []
-    for side, lines in corpus.sides.items():
-        chosen = list(evenly_spaced(lines, _MAX_LINES))
-        encode = (lambda texts: texts) if tokenizer is None else getattr(tokenizer, f"encode_{side}")
-        rows.append(list(map(len, encode(chosen))))
+    chosen = {side: list(evenly_spaced(lines, _MAX_LINES)) for side, lines in corpus.sides.items()}
+    needed: Integers = np.empty(0, np.int64)
+    if tokenizer is None:
+        rows = [list(map(len, lines)) for lines in chosen.values()]
+    else:
+        sources, targets = tokenizer.encode_source(chosen["source"]), tokenizer.encode_target(chosen["target"])
+        rows = [list(map(len, sources)), list(map(len, targets))]
+        values = np.fromiter(itertools.chain.from_iterable(targets), np.int64)
+        needed = needed_upsampling(np.array(rows[0]), RaggedArray.of_lengths(np.array(rows[1]), values))
     sides = [LengthHistogram.of(corpus.name, side, unit, row) for side, row in zip(corpus.sides, rows, strict=True)]
-    return _CorpusLengths(corpus, sides, list(map(max, *rows)))
+    return _CorpusLengths(corpus, sides, list(map(max, *rows)), needed)
 
 
 def _training_size(num_train: int, lengths: Sequence[_CorpusLengths]) -> TrainingSize:

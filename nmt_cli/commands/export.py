@@ -16,7 +16,7 @@ from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.interop import exporting
 from nmt_cli.interop.exporting.model import ExportedModel
-from nmt_cli.recipe.decoding import BeamSettings
+from nmt_cli.recipe.decoding import BeamSettings, StepwiseSettings
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.model import LearnedPositions
 from nmt_cli.reporting.container import read_manifest_or_empty
@@ -58,6 +58,8 @@ def export(
     if not is_empty and "exported" not in read_manifest_or_empty(output):
         raise RecipeError(f"{output}: exists and is not an nmt export; choose another folder with --output")
     loaded = load_model(model)
+    if "step" not in loaded.model.capabilities.search:
+        raise ModelError(f"model.architecture: {loaded.config.model.architecture} cannot be exported to any format")
     options = TranslateOptions(source_language=languages[0], target_language=languages[1])
     exported = _exported(loaded, options)
     pairs = _read_pairs(held_out) if held_out else _validation_pairs(loaded)
@@ -107,6 +109,7 @@ def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
 def _decoding(loaded: LoadedModel) -> BeamSettings:
     """Return a beam search without what other programs do not have: checks, and splitting of lines."""
     given = loaded.decoding
+    assert isinstance(given, StepwiseSettings)
     size = given.beam_size if isinstance(given, BeamSettings) else BeamSettings().beam_size
     early_stopping = given.early_stopping if isinstance(given, BeamSettings) else False
     longest = given.max_length or max(_MIN_MAX_LENGTH, 2 * loaded.config.longest_sentence)

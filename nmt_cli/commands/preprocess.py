@@ -1,13 +1,20 @@
 """nmt preprocess: from raw text to a tokenizer and token arrays."""
 
+import numpy as np
+
 from nmt_cli import console
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.console import Reporter
+from nmt_cli.data.checking.pairs import check_upsampling, needed_upsampling
 from nmt_cli.data.preparation.manifest import PreparedSummary, read_prepared_summary
 from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob, check_paths, prepare, remove_leftovers
-from nmt_cli.data.prepared import is_current, open_prepared
+from nmt_cli.data.prepared import Prepared, is_current, open_prepared
+from nmt_cli.recipe.model import CtcSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.data_report import corpora_table, drop_lines
+
+_PAIRS_AT_ONCE = 100_000
+"""Pairs whose tokens are read at once to compare their lengths."""
 
 
 def preprocess(
@@ -47,13 +54,28 @@ def preprocess(
     reporter.table("Corpora: pairs, and subwords of each side", *corpora_table(summary))
     for line in drop_lines(summary):
         reporter.info(line)
-    tokenizer = open_prepared(recipe, pretrained).tokenizer
+    prepared = open_prepared(recipe, pretrained)
+    if isinstance(recipe.model, CtcSettings):
+        _report_upsampling(recipe.model, prepared, reporter)
+    tokenizer = prepared.tokenizer
     if tokenizer.joint:
         reporter.info(f"vocabulary: {tokenizer.source_size:,} subwords for both languages")
     else:
         reporter.info(f"vocabularies: {tokenizer.source_size:,} source and {tokenizer.target_size:,} target subwords")
     reporter.info(f"{folder} is ready")
     return summary
+
+
+def _report_upsampling(settings: CtcSettings, prepared: Prepared, reporter: Reporter) -> None:
+    """Report how many pairs of each corpus a CTC model can neither learn nor score."""
+    corpora = {f"data.train.{corpus.name}": corpus for corpus in prepared.train}
+    for key, corpus in (corpora | {f"data.valid.{name}": each for name, each in prepared.valid.items()}).items():
+        starts = range(0, len(corpus), _PAIRS_AT_ONCE)
+        parts = (corpus.read(np.array([[start, min(start + _PAIRS_AT_ONCE, len(corpus))]])) for start in starts)
+        needed = np.concatenate([needed_upsampling(part.source_lengths, part.targets) for part in parts])
+        for finding in check_upsampling(key, needed, settings.upsampling):
+            report = reporter.warn if finding.level == "warning" else reporter.info
+            report(f"{finding.where}: {finding.message}; {finding.advice}")
 
 
 def _plan(recipe: Recipe, job: PreprocessJob, dry_run: bool) -> str:

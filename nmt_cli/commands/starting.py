@@ -16,6 +16,7 @@ from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.data import Extension, SequenceSettings
+from nmt_cli.recipe.decoding import BeamSettings, CtcSearchSettings
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.model import PresetSection
 from nmt_cli.recipe.schema import Recipe
@@ -53,6 +54,11 @@ def with_start(recipe: Recipe, is_new: bool = False) -> Recipe:
         _check_languages(recipe, config, path)
         model, sequence = config.model, sequence_of(config)
     started = recipe.with_value("model", model).with_value("data.sequence", sequence)
+    if model.search != recipe.decoding.search:
+        suitable = CtcSearchSettings(strategy="ctc") if model.search == "ctc" else BeamSettings()
+        if recipe.gives("decoding"):
+            raise RecipeError(f"decoding.strategy: must be {suitable.strategy} for the model of {path}; set it")
+        started = started.with_value("decoding", suitable)
     for key, value in _given(recipe):
         if not key.startswith(("model.", "data.sequence.")) or (actual := _value_or_none(started, key)) == value:
             continue

@@ -10,6 +10,7 @@ from nmt_cli.decoding.requests import DEFAULT_OPTIONS, TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.recipe.data import Context
+from nmt_cli.recipe.model import CtcSettings
 from nmt_cli.text.checks.checker import Checker
 
 if TYPE_CHECKING:  # a process that only passes options on needs no torch
@@ -125,6 +126,9 @@ def _ensemble(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
                 f"{other.files.folder}: its vocabulary differs from that of {first.files.folder};"
                 " an ensemble needs models trained with the same tokenizer"
             )
+        if _positions_per_token(other.config) != _positions_per_token(first.config):
+            reason = "an ensemble needs CTC models of one model.upsampling, or none"
+            raise ModelError(f"{other.files.folder}: its positions differ from those of {first.files.folder}; {reason}")
         if other.config.context != first.config.context:
             raise ModelError(f"{other.files.folder}: its data.context differs from that of {first.files.folder}")
     return replace(
@@ -134,6 +138,11 @@ def _ensemble(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
             update={"longest_sentence": min(each.config.longest_sentence for each in models)}
         ),
     )
+
+
+def _positions_per_token(config: "ModelConfig") -> int | None:
+    """Return the output positions of each source token; None if the model generates token by token."""
+    return config.model.upsampling if isinstance(config.model, CtcSettings) else None
 
 
 def prepare_for_inference(loaded: "LoadedModel") -> "Precision":

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from nmt_cli.console import OnProgress
+from nmt_cli.decoding.logits_processors.building import BatchConstraints
 from nmt_cli.decoding.logits_processors.phrases import unsatisfied_phrases
 from nmt_cli.decoding.logits_processors.tracker import ContinuationTokens
 from nmt_cli.decoding.scoring import TargetScores, score_targets
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.search.strategies import BatchConstraints, Strategy
+from nmt_cli.decoding.search.strategies import Strategy
 from nmt_cli.decoding.sentences import Constraints, Phrase, SentenceInput
 from nmt_cli.devices import Precision, autocast, is_out_of_memory
 from nmt_cli.errors import ModelError, ResourceError

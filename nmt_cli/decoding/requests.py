@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nmt_cli.data.context import sliding_window
 from nmt_cli.decoding.constraints.glossary import GlossaryEntry, TermMode
+from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.text.normalization import is_blank
 
 
@@ -55,6 +56,21 @@ class TranslateOptions:
 
 
 DEFAULT_OPTIONS = TranslateOptions()
+
+
+def require_support(options: TranslateOptions, strategy: str, can_constrain: bool, has_attention: bool) -> None:
+    """Raise RecipeError if options need constraints, or ModelError if they need word alignments, and there are none."""
+    constraints = {"--glossary": bool(options.glossary), "--bad-words": bool(options.bad_words)}
+    if not can_constrain and (names := _given(constraints)):
+        reason = f"decoding.strategy {strategy}, which predicts all tokens at once"
+        raise RecipeError(f"{names}: not possible with {reason}; remove it, or use another model")
+    alignments = {"--alignment": options.alignment, "--markup": options.markup, "--protect": bool(options.protect)}
+    if not has_attention and (names := _given(alignments)):
+        raise ModelError(f"{names}: needs word alignments, but this model has no attention to the source")
+
+
+def _given(options: Mapping[str, bool]) -> str:
+    return ", ".join(name for name, is_given in options.items() if is_given)
 
 
 @dataclass(frozen=True)

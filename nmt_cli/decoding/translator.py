@@ -30,7 +30,7 @@ from nmt_cli.decoding.repair import (
     decode_hypotheses,
     distinct,
 )
-from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions
+from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions, require_support
 from nmt_cli.decoding.results import TranslatedText, Translation
 from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator
 from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
@@ -39,10 +39,10 @@ from nmt_cli.decoding.segments import DEFAULT_MAX_TOKENS, Segment, SegmentLimits
 from nmt_cli.decoding.sentences import NO_CONSTRAINTS, SentenceInput
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import Precision
-from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.data import Context
-from nmt_cli.recipe.decoding import SearchSettings
+from nmt_cli.recipe.decoding import SearchSettings, StepwiseSettings
 from nmt_cli.recipe.evaluation import Evaluation
 
 
@@ -83,7 +83,8 @@ class Translator:
             evaluation: Settings of the metric that minimum Bayes risk decoding compares candidates with.
 
         Raises:
-            RecipeError: A protected pattern of the options is not a regular expression.
+            RecipeError: A protected pattern of the options is not a regular expression, or the strategy of the settings
+                does not support an option.
             ModelError: The strategy of the settings cannot search with this model, or the model has no attention
                 and the options need word alignments.
         """
@@ -96,7 +97,9 @@ class Translator:
         self.generator = Generator(
             model, suppressed, device, config.precision, continuation_mask(tokenizer), config.source_eos
         )
-        self.constraint_builder = ConstraintBuilder(tokenizer, options, settings.glossary_bonus)
+        require_support(options, settings.strategy, self._strategy.can_constrain, model.capabilities.attention)
+        bonus = settings.glossary_bonus if isinstance(settings, StepwiseSettings) else 0.0
+        self.constraint_builder = ConstraintBuilder(tokenizer, options, bonus)
         self._hard_terms: HardTermSearch | None = None
         if options.glossary and options.glossary_mode == "hard":
             self._hard_terms = HardTermSearch(self.generator, tokenizer, settings)
@@ -105,7 +108,6 @@ class Translator:
         self._decode = self.context.decode if self.context.target_context else tokenizer.decode_target
         self._markup = MarkupTransfer(options) if options.has_masking else None
         self._annotator: Annotator | None = None
-        _check_attention(model, options)
         if options.alignment or options.word_scores or options.has_masking:
             needs_alignment = options.alignment or options.has_masking
             self._annotator = Annotator(
@@ -174,6 +176,9 @@ class Translator:
             if self.context.target_context and (request.prefix or request.required):
                 reason = "this model also translates its context (data.context.target)"
                 raise RecipeError(f"line {line}: cannot have a prefix or required words, because {reason}")
+            if request.has_constraints and not self._strategy.can_constrain:
+                reason = f"decoding.strategy {self.settings.strategy} predicts all tokens at once"
+                raise RecipeError(f"line {line}: cannot have a prefix, required or forbidden words, because {reason}")
             constraints, columns = [NO_CONSTRAINTS] * len(parts), [NO_COLUMNS] * len(parts)
             if self.constraint_builder.is_active or request.has_constraints:
                 constraints = self.constraint_builder.build(request, [(each.start, each.end) for each in parts])
@@ -260,14 +265,6 @@ class Translator:
             annotations = [each.annotation for each in found if each.annotation]
             annotation = self._annotator.join(text, line, starts, annotations)
         return TranslatedText(text, log_probability, score, annotation)
-
-
-def _check_attention(model: Model, options: TranslateOptions) -> None:
-    """Raise ModelError if options need word alignments and the model has no attention."""
-    asked = {"--alignment": options.alignment, "--markup": options.markup, "--protect": bool(options.protect)}
-    names = ", ".join(name for name, is_given in asked.items() if is_given)
-    if names and not model.capabilities.attention:
-        raise ModelError(f"{names}: needs word alignments, but this model has no attention (model.attention: none)")
 
 
 def _in_lines(on_progress: OnProgress, num_lines: int, num_sentences: int) -> OnProgress:

@@ -4,20 +4,22 @@ from collections.abc import Callable
 from typing import Any
 
 from nmt_cli.models.contract import Model, VocabularySpec
+from nmt_cli.models.ctc import Ctc
 from nmt_cli.models.encoder_decoder import OutputLayer
 from nmt_cli.models.pointer import PointerGeneratorLayer
 from nmt_cli.models.rnn import Rnn
 from nmt_cli.models.transformer import Transformer
-from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.recipe.model import CtcSettings, ModelSettings, RnnSettings, TransformerSettings
 
 MODELS: dict[type[Any], Callable[[Any, VocabularySpec, type[OutputLayer]], Model]] = {
     TransformerSettings: Transformer,
     RnnSettings: Rnn,
+    CtcSettings: Ctc,
 }
 
 OUTPUT_LAYERS: dict[str, type[OutputLayer]] = {"softmax": OutputLayer, "pointer_generator": PointerGeneratorLayer}
 
 
-def build(settings: TransformerSettings | RnnSettings, vocabulary: VocabularySpec) -> Model:
+def build(settings: ModelSettings, vocabulary: VocabularySpec) -> Model:
     """Return a model with random parameters, drawn from torch's default generator."""
     return MODELS[type(settings)](settings, vocabulary, OUTPUT_LAYERS[settings.output.type])

@@ -17,7 +17,7 @@ from nmt_cli.models.contract import (
     VocabularySpec,
 )
 from nmt_cli.models.kernels import Backend, Dropout, Linear, LinearFn, initialize, linear, prepare_children
-from nmt_cli.recipe.model import RnnSettings, TransformerSettings, Tying
+from nmt_cli.recipe.model import ModelSettings, Tying
 
 
 class EncoderDecoder(Model):
@@ -30,7 +30,7 @@ class EncoderDecoder(Model):
 
     def __init__(
         self,
-        settings: TransformerSettings | RnnSettings,
+        settings: ModelSettings,
         vocabulary: VocabularySpec,
         output_layer: type["OutputLayer"],
         width: int,
@@ -41,14 +41,18 @@ class EncoderDecoder(Model):
         assert settings.has_attention or not output_layer.needs_attention
         super().__init__(
             vocabulary,
-            Capabilities(attention=settings.has_attention, output=output_layer.kind, copies=output_layer.copies),
+            Capabilities(
+                frozenset([settings.search]),
+                attention=settings.has_attention,
+                output=output_layer.kind,
+                blank=vocabulary.special_tokens.pad if settings.search == "ctc" else None,
+                copies=output_layer.copies,
+            ),
         )
         self.embeddings = Embeddings(vocabulary, width, settings.tied_embeddings, scale=scale, zero_start=zero_start)
         self.dropout = Dropout(settings.dropout)
 
-    def _add_output(
-        self, settings: TransformerSettings | RnnSettings, output_layer: type["OutputLayer"], bias: bool | None = None
-    ) -> None:
+    def _add_output(self, settings: ModelSettings, output_layer: type["OutputLayer"], bias: bool | None = None) -> None:
         """`bias`: whether the output layer has a bias; None: unless it is tied."""
         self.output = output_layer(settings.width, self.embeddings.target, settings.tied_embeddings, bias)
         self.apply(initialize)

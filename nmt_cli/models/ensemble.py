@@ -52,7 +52,8 @@ class Ensemble(Model):
     """Average the token probabilities of models with the same vocabulary.
 
     The weighted mean is arithmetic, as in most toolkits: one model that is sure of a token can bring it in. In a
-    geometric mean each model has a veto.
+    geometric mean each model has a veto. Models of any kinds can be mixed, but CTC models only with others of the same
+    upsampling.
     """
 
     def __init__(self, models: Sequence[Model], weights: Sequence[float] = ()) -> None:
@@ -61,6 +62,7 @@ class Ensemble(Model):
             search=frozenset.intersection(*(model.capabilities.search for model in models)),
             attention=any(model.capabilities.attention for model in models),
             output="log_probs",
+            blank=models[0].capabilities.blank,
             copies=any(model.capabilities.copies for model in models),
         )
         super().__init__(models[0].vocabulary, capabilities)
@@ -82,7 +84,7 @@ class Ensemble(Model):
         )
         mean = self._mean_of_some([output.cross_attention for output in outputs])
         hidden_states = torch.cat([output.hidden_states for output in outputs], dim=-1)
-        return EnsembleDecoderOutput(hidden_states, cross_attention=mean, outputs=outputs)
+        return EnsembleDecoderOutput(hidden_states, outputs[0].lengths, cross_attention=mean, outputs=outputs)
 
     def logits(self, output: EnsembleDecoderOutput, positions: OutputPositions | None = None) -> Tensor:
         each = zip(self._models(), output.outputs, strict=True)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.recipe.model import (
+    LayerSettings,
     LearnedPositions,
     RelativePositions,
     RotaryPositions,
     SinusoidalPositions,
-    TransformerSettings,
 )
 
 
@@ -63,7 +63,7 @@ class PositionalEncoding(NamedTuple):
 class Positions(nn.Module):
     """The positional encoding of one side, with its parameters, if it has any."""
 
-    def __init__(self, settings: TransformerSettings, num_layers: int, is_causal: bool) -> None:
+    def __init__(self, settings: LayerSettings, num_layers: int, is_causal: bool) -> None:
         super().__init__()
         self.settings, self.is_causal = settings.positions, is_causal
         self.width, self.head_width = settings.width, settings.attention_head_width

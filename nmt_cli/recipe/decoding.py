@@ -1,12 +1,12 @@
 """The section `decoding`, and all that may change when a model stands."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, Section, default_tag
+from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, SearchKind, Section, default_tag
 
 _MAX_HYPOTHESES = 1000
 
@@ -19,6 +19,23 @@ class SearchSettings(Section):
     """Number of translations of each line, in formats that show several."""
     length_penalty: Annotated[float, Field(ge=-10, le=10)] = 1.0
     """Rank translations by log-probability / length^length_penalty. A larger value prefers longer translations."""
+    split_sentences_above: Annotated[int, Field(ge=0, le=MAX_COUNT)] | None = 10
+    """Translate lines of more subwords than this sentence by sentence; null: only lines that are too long."""
+    check: bool = True
+    """Check each translation for repetitions, lost numbers and the like, and retry those with problems."""
+    batch_tokens: Count = 8192
+    """Maximum padded source tokens per batch, counted once for each hypothesis."""
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
+    """Precision of matrix products with weights. bf16 and int8 are faster and less exact. int8 is for CPUs only; its
+    rounding depends on the batch."""
+
+    search: ClassVar[SearchKind]
+    """What the strategy needs of a model; see Capabilities.search."""
+
+
+class StepwiseSettings(SearchSettings):
+    """Settings of the strategies that generate a translation token by token."""
+
     max_length_ratio: Annotated[float, Field(gt=0, le=100)] = 2.0
     """Maximum length of a translation in subwords: this many times the length of the source, plus
     `max_length_offset`, rounded up."""
@@ -30,17 +47,10 @@ class SearchSettings(Section):
     """Minimum length of a translation in subwords."""
     no_repeat_ngram_size: Count | None = None
     """Never repeat this many consecutive subwords (Paulus et al. 2018)."""
-    split_sentences_above: Annotated[int, Field(ge=0, le=MAX_COUNT)] | None = 10
-    """Translate lines of more subwords than this sentence by sentence; null: only lines that are too long."""
-    check: bool = True
-    """Check each translation for repetitions, lost numbers and the like, and retry those with problems."""
     glossary_bonus: Annotated[float, Field(ge=0, le=100)] = 3.0
     """Bonus in nats for each use of a term of a soft glossary."""
-    batch_tokens: Count = 8192
-    """Maximum padded source tokens per batch, counted once for each hypothesis."""
-    precision: Literal["fp32", "bf16", "int8"] = "fp32"
-    """Precision of matrix products with weights. bf16 and int8 are faster and less exact. int8 is for CPUs only; its
-    rounding depends on the batch."""
+
+    search: ClassVar[SearchKind] = "step"
 
     def conflicts(self) -> Conflicts:
         if self.max_length is not None and self.min_length > self.max_length:
@@ -51,11 +61,11 @@ class SearchSettings(Section):
         return BeamSettings(**self.shared() | {"beam_size": size, "n_best": n_best})
 
     def shared(self) -> dict[str, Any]:
-        """Return the settings that every strategy has."""
-        return {name: getattr(self, name) for name in SearchSettings.model_fields if name != "strategy"}
+        """Return the settings that every such strategy has."""
+        return {name: getattr(self, name) for name in StepwiseSettings.model_fields if name != "strategy"}
 
 
-class BeamSettings(SearchSettings):
+class BeamSettings(StepwiseSettings):
     """Beam search (Graves 2012; Sutskever et al. 2014). A beam of one is greedy search."""
 
     strategy: Literal["beam"] = "beam"
@@ -89,7 +99,7 @@ class BeamSettings(SearchSettings):
             yield "num_beam_groups", f"beam_size {self.beam_size} is not divisible by {self.num_beam_groups}"
 
 
-class SamplingFilters(SearchSettings):
+class SamplingFilters(StepwiseSettings):
     """Settings of the distribution that tokens are sampled from."""
 
     temperature: Annotated[float, Field(gt=0)] = 1.0
@@ -131,12 +141,37 @@ class MbrSettings(SamplingFilters):
             message = f"{self.n_best} is more than num_candidates, {self.num_candidates}; set more candidates as well"
             yield "n_best", message
         for name, field in SamplingFilters.model_fields.items() if self.candidates_from == "beam" else ():
-            if name not in SearchSettings.model_fields and getattr(self, name) != field.default:
+            if name not in StepwiseSettings.model_fields and getattr(self, name) != field.default:
                 yield name, "has no effect on a beam; remove it, or candidates_from"
 
 
+class CtcSearchSettings(SearchSettings):
+    """Search with a CTC model, which predicts all tokens at once: the best alignment (Graves et al. 2006), or prefix
+    beam search (Graves & Jaitly 2014), which adds the probabilities of all alignments of a translation."""
+
+    strategy: Literal["ctc"]
+    """The search strategy."""
+    beam_size: Annotated[int, Field(ge=1, le=_MAX_HYPOTHESES)] = 1
+    """Number of prefixes kept of each sentence; 1: take the best token at each position, the fastest search."""
+    length_penalty: Annotated[float, Field(ge=-10, le=10)] = 0.0
+    """Rank translations by log-probability / length^length_penalty. A larger value prefers longer translations."""
+
+    search: ClassVar[SearchKind] = "ctc"
+
+    def conflicts(self) -> Conflicts:
+        if self.n_best > self.beam_size:
+            yield "n_best", f"{self.n_best} is more than beam_size, {self.beam_size}; set a larger beam_size as well"
+
+
+def _default_strategy(siblings: Mapping[str, Any]) -> str:
+    """Return the strategy that suits the model of the same recipe."""
+    return "ctc" if getattr(siblings.get("model"), "search", "step") == "ctc" else "beam"
+
+
 Decoding = Annotated[
-    BeamSettings | SamplingSettings | MbrSettings, Field(discriminator="strategy"), default_tag("strategy", "beam")
+    BeamSettings | SamplingSettings | MbrSettings | CtcSearchSettings,
+    Field(discriminator="strategy"),
+    default_tag("strategy", _default_strategy),
 ]
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import Data, TokenizerSettings
-from nmt_cli.recipe.decoding import BeamSettings, Decoding
+from nmt_cli.recipe.decoding import Decoding
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.model import DEFAULT_MODEL, ModelSettings
 from nmt_cli.recipe.section import Conflicts, File, Section
@@ -29,7 +29,7 @@ class Recipe(Section):
     """Architecture and size of the model. With `training.start_from` they are those of that model; only dropout and
     `layer_drop` may differ."""
     training: Training = Training()
-    decoding: Decoding = BeamSettings()
+    decoding: Decoding = Field(default={}, validate_default=True)
     """Search strategy and its settings."""
     evaluation: Evaluation = Evaluation()
 
@@ -47,10 +47,12 @@ class Recipe(Section):
             yield "model.layer_drop", "is not supported with training.parallel.type: fsdp"
         for key in ("guided_alignment", "coverage_loss"):
             if getattr(training, key) is not None and not model.has_attention:
-                yield ("training", key), "requires attention, but model.attention is none"
+                of = "architecture" if model.search == "ctc" else "attention"
+                yield ("training", key), f"requires attention, but model.{of} is {getattr(model, of)}"
         is_aligned = any(getattr(corpus, "alignment", None) for corpus in self.data.train.values())
         if training.guided_alignment is not None and not is_aligned:
             yield "training.guided_alignment", "requires data.train.NAME.alignment, which no corpus has"
+        yield from self._conflicts_of_search()
         yield from self._conflicts_of_names()
         if training.subword_sampling is not None and learns and tokenizer.algorithm not in ("unigram", "bpe"):
             message = f"requires tokenizer.algorithm unigram or bpe, not {tokenizer.algorithm}"
@@ -58,6 +60,25 @@ class Recipe(Section):
         for key in ("subword_sampling", "augmentation"):
             if self.data.factors and getattr(training, key) is not None:
                 yield ("training", key), "is not supported with data.factors"
+
+    def _conflicts_of_search(self) -> Conflicts:
+        """Yield a strategy that does not suit the model, and settings of what a CTC model does not have."""
+        architecture, training, given = self.model.architecture, self.training, self.decoding.strategy
+        if self.decoding.search != self.model.search and self.gives("model"):
+            suitable = "ctc" if self.model.search == "ctc" else "beam, sampling or mbr"
+            yield "decoding.strategy", f"{given} does not suit model.architecture {architecture}; use {suitable}"
+        if self.model.search != "ctc":
+            return
+        settings = {
+            "training.consistency": training.consistency is not None,
+            "training.scheduled_sampling": training.scheduled_sampling is not None,
+            "training.word_dropout.target": training.word_dropout.target > 0,
+            "data.sequence.language_tokens": self.data.sequence.language_tokens,
+            "data.sequence.bos": self.data.sequence.bos,
+        }
+        for key, is_given in settings.items():
+            if is_given:
+                yield key, f"is not supported with model.architecture {architecture}, which reads no target; remove it"
 
     def _conflicts_of_names(self) -> Conflicts:
         """Yield corpora in stages that do not exist, and symbols that are reserved tags."""

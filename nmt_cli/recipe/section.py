@@ -1,7 +1,7 @@
 """The base class of recipe sections and the types of their fields."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     TypeAdapter,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     model_validator,
@@ -94,13 +95,16 @@ class CrossFieldError(ValueError):
         self.key, self.message = key, message
 
 
-def default_tag(key: str, default: str) -> WrapValidator:
-    """Return a validator that fills in the discriminator `key` of a section if it is missing; it is then not given."""
+def default_tag(key: str, default: str | Callable[[Mapping[str, Any]], str]) -> WrapValidator:
+    """Return a validator that fills in the discriminator `key` of a section if it is missing; it is then not given.
 
-    def fill_in(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    `default` may depend on the settings beside the section that precede it.
+    """
+
+    def fill_in(given: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
         if not isinstance(given, dict) or key in given:
             return validate(given)
-        section = validate({key: default} | given)
+        section = validate({key: default if isinstance(default, str) else default(info.data or {})} | given)
         section.model_fields_set.discard(key)
         return section
 
@@ -136,3 +140,6 @@ def _count_or_auto(value: Any, _validate_both: Any) -> Any:
 
 _COUNT: TypeAdapter[int] = TypeAdapter(Count)
 CountOrAuto = Annotated[Count | Literal["auto"], WrapValidator(_count_or_auto)]
+
+SearchKind = Literal["step", "ctc"]
+"""What a search needs of a model: that it predicts token by token, or all tokens at once."""

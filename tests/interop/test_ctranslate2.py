@@ -18,7 +18,8 @@ from torch.testing import assert_close
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenters import BpeSegmenter
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
-from nmt_cli.decoding.search.strategies import BatchConstraints, BeamStrategy
+from nmt_cli.decoding.logits_processors.building import BatchConstraints
+from nmt_cli.decoding.search.strategies import BeamStrategy
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.interop import exporting

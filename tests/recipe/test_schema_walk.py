@@ -10,7 +10,7 @@ from nmt_cli.recipe.loading.schema_walk import (
     sections,
     selected_class,
 )
-from nmt_cli.recipe.model import NormSettings, RnnSettings, TransformerSettings
+from nmt_cli.recipe.model import CtcSettings, NormSettings, RnnSettings, TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Stage
 
@@ -43,7 +43,7 @@ def test_section_classes_accepts_list_indices() -> None:
 
 
 def test_discriminator_key_of_several_classes() -> None:
-    assert section_classes(Recipe, ("model",)) == (TransformerSettings, RnnSettings)
+    assert section_classes(Recipe, ("model",)) == (TransformerSettings, RnnSettings, CtcSettings)
     assert discriminator_key((TransformerSettings, RnnSettings)) == "architecture"
     assert discriminator_key((BeamSettings, SamplingSettings)) == "strategy"
     assert discriminator_value(SamplingSettings, "strategy") == "sampling"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nmt_cli.data.checking import DataFinding
 from nmt_cli.recipe.adapting.training_defaults import TrainingSize, expected_updates
-from nmt_cli.recipe.model import TransformerSettings
+from nmt_cli.recipe.model import LayerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Training
 
@@ -135,7 +135,7 @@ def _check_update_size(recipe: Recipe, size: TrainingSize) -> Iterator[DataFindi
             is_small = update_tokens <= 2 * _MIN_UPDATE_TOKENS
             advice = "more text than this is needed" if is_small else f"try {_MIN_UPDATE_TOKENS}"
         yield DataFinding("warning", "batch", where, message, advice)
-    is_transformer = isinstance(recipe.model, TransformerSettings)
+    is_transformer = isinstance(recipe.model, LayerSettings)
     if update_tokens < _MIN_UPDATE_TOKENS and is_transformer and updates > 10 * _MIN_UPDATES:
         message = f"{update_tokens:,} target tokens are few for one update of a Transformer; gradients will be noisy"
         yield DataFinding("warning", "batch", where, message, "2,000 to 25,000 are usual")

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from nmt_cli.data.arrays import Integers, RaggedArray
 from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, Excerpt, Pair
 from nmt_cli.text.checks.scripts import base_language
@@ -217,3 +218,33 @@ def check_lengths(
         for side in sides
         if side.lengths and side.lengths[len(side.lengths) // 2] > _MAX_MEDIAN
     ]
+
+
+def needed_upsampling(source_lengths: Integers, targets: RaggedArray) -> Integers:
+    """Return the smallest `model.upsampling` with which a CTC model can predict each target.
+
+    It needs a position for each token, and one for a blank between equal tokens.
+
+    Args:
+        source_lengths: Tokens of each source, without the eos that is added.
+    """
+    values, starts, ends = targets.values, targets.offsets[:-1], targets.offsets[1:]
+    num_equal = np.append(0, np.cumsum(values[1:] == values[:-1]))  # up to each token, to the one before it
+    repeats = np.where(ends > starts, num_equal.take(ends - 1, mode="clip") - num_equal.take(starts, mode="clip"), 0)
+    needed: Integers = -(-(targets.lengths + repeats) // (source_lengths + 1))
+    return needed
+
+
+def check_upsampling(name: str, needed: Integers, upsampling: int) -> list[DataFinding]:
+    """Report how many pairs of a corpus have targets that a CTC model cannot predict, given `needed_upsampling`."""
+    num_longer = int((needed > upsampling).sum())
+    if not num_longer:
+        return []
+    message = (
+        f"{percentage(num_longer, len(needed))} of the targets ({num_longer:,}) have more tokens than the upsampled"
+        f" source has positions (model.upsampling: {upsampling})"
+    )
+    is_much = num_longer > _MAX_TOO_LONG * len(needed)
+    enough = int(np.quantile(needed, 1 - _MAX_TOO_LONG, method="higher"))
+    advice = f"they are not learned; raise model.upsampling to {enough}" if is_much else "they are not learned"
+    return [DataFinding("warning" if is_much else "fact", "upsampling", name, message, advice)]

@@ -1,12 +1,14 @@
-"""Teacher forcing: log-probabilities and cross-attention of given translations, token by token."""
+"""Log-probabilities and cross-attention of given translations, token by token."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 from torch import Tensor
 
+from nmt_cli.decoding.scoring.ctc import ctc_token_log_probs, output_log_probs
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, ModelInputs, OutputPositions
 
 _POSITIONS_PER_CHUNK = 1024
@@ -32,12 +34,16 @@ class TargetScores:
 def score_targets(
     model: Model, source: ModelInputs, targets: Sequence[Sequence[int]], attention: bool = False
 ) -> list[TargetScores]:
-    """Score given translations with teacher forcing.
+    """Score given translations with teacher forcing; with a CTC model, by the sum over their alignments.
 
     Args:
         targets: Token ids of each translation, without bos and eos.
         attention: Also return cross-attention.
     """
+    if (blank := model.capabilities.blank) is not None:
+        remaining = iter(targets)
+        parts = [(each, list(islice(remaining, len(each)))) for each in output_log_probs(model, source)]
+        return [TargetScores(found, None) for part in parts for found in ctc_token_log_probs(*part, blank)]
     special_tokens = model.vocabulary.special_tokens
     assert source.ids is not None
     device = source.ids.device

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt_cli.decoding.sentences import Phrase, SentenceInput
 from nmt_cli.models.contract import Model, ModelInputs
-from nmt_cli.recipe.decoding import SearchSettings
+from nmt_cli.recipe.decoding import StepwiseSettings
 
 Score = TypeVar("Score", float, Tensor)
 
@@ -71,7 +71,7 @@ def before_eos(tokens: Iterable[int], eos: int) -> tuple[int, ...]:
     return tuple(itertools.takewhile(lambda token: token != eos, tokens))
 
 
-def max_target_lengths(inputs: ModelInputs, settings: SearchSettings, sentences: Sequence[SentenceInput]) -> Tensor:
+def max_target_lengths(inputs: ModelInputs, settings: StepwiseSettings, sentences: Sequence[SentenceInput]) -> Tensor:
     """Return the maximum number [B] of target tokens, without eos, that the source length allows.
 
     Context lines do not count as source. min_length and max_length override the ratio, and the length that the

@@ -5,26 +5,17 @@ which strategy it has.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
-from torch import Tensor
+import torch
 
-from nmt_cli.decoding.logits_processors.phrases import BadWords, ForcedPhrases, PhraseBoost
-from nmt_cli.decoding.logits_processors.processor import (
-    ForcedPrefix,
-    LogitsProcessor,
-    MinLength,
-    NoRepeatNGram,
-    PrefixCompletions,
-    ProcessorList,
-    SuppressTokens,
-)
-from nmt_cli.decoding.logits_processors.tracker import ContinuationTokens
+from nmt_cli.decoding.logits_processors.building import BatchConstraints, build_processors
+from nmt_cli.decoding.logits_processors.phrases import BadWords, ForcedPhrases
+from nmt_cli.decoding.logits_processors.processor import ProcessorList
 from nmt_cli.decoding.search.beam import beam_search
 from nmt_cli.decoding.search.candidates import CandidateSelector, TopKSelector
 from nmt_cli.decoding.search.constrained import ConstrainedSelector
+from nmt_cli.decoding.search.ctc import ctc_search
 from nmt_cli.decoding.search.diverse import DiverseSelector, merge_groups
 from nmt_cli.decoding.search.hypotheses import Hypothesis, max_target_lengths
 from nmt_cli.decoding.search.reranking import DecodeTokens, mbr_decode, rerank_by_coverage
@@ -32,11 +23,19 @@ from nmt_cli.decoding.search.sampling import sample
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.errors import ModelError
 from nmt_cli.models.contract import Model, ModelInputs
-from nmt_cli.recipe.decoding import BeamSettings, MbrSettings, SamplingFilters, SamplingSettings, SearchSettings
+from nmt_cli.recipe.decoding import (
+    BeamSettings,
+    CtcSearchSettings,
+    MbrSettings,
+    SamplingFilters,
+    SamplingSettings,
+    SearchSettings,
+    StepwiseSettings,
+)
 from nmt_cli.recipe.evaluation import Evaluation
 
-_MAX_RETRY_BEAM = 50
-"""Maximum beam size of a retry; a beam that is larger already stays as it is."""
+_MIN_RETRY_BEAM, _MAX_RETRY_BEAM = 8, 50
+"""Beam size of a retry; a beam that is larger already stays as it is."""
 _RETRY_NGRAM_SIZE = 3
 """Size of the n-grams that a retry does not repeat."""
 _RETRY_SAMPLES = 16
@@ -44,26 +43,13 @@ _RETRY_SAMPLES = 16
 Settings = TypeVar("Settings", bound=SearchSettings)
 
 
-@dataclass(frozen=True)
-class BatchConstraints:
-    """Everything that limits the translations of one batch."""
-
-    sentences: Sequence[SentenceInput]
-    """With the constraints on each translation."""
-    suppress_tokens: Sequence[int] = ()
-    """Target tokens that are never generated."""
-    continuations: ContinuationTokens = field(default_factory=ContinuationTokens)
-    processors: Sequence[LogitsProcessor] = ()
-    """Further processors, applied last."""
-
-
 class Strategy(ABC, Generic[Settings]):
     """A way to search for translations."""
 
     can_force_phrases = True
     """Whether it can search for translations with forced phrases."""
-    capability: Literal["step", "ctc"] = "step"
-    """What it needs of a model."""
+    can_constrain = True
+    """Whether it can search for translations with any constraints."""
 
     def __init__(self, settings: Settings, evaluation: Evaluation | None = None) -> None:
         """`evaluation` sets how a strategy compares candidates, if it does."""
@@ -71,12 +57,14 @@ class Strategy(ABC, Generic[Settings]):
 
     def check(self, model: Model) -> None:
         """Raise ModelError if this strategy cannot search with the model."""
-        if self.capability not in model.capabilities.search:
-            supported = ", ".join(sorted(model.capabilities.search)) or "no search"
-            raise ModelError(
-                f"decoding.strategy: {self.settings.strategy} searches by {self.capability}, but this model supports"
-                f" {supported}; choose another strategy"
+        if self.settings.search not in model.capabilities.search:
+            is_ctc = "ctc" in model.capabilities.search
+            reason, advice = (
+                ("this model predicts all tokens at once (CTC)", "ctc")
+                if is_ctc
+                else ("this model is no CTC model", "beam")
             )
+            raise ModelError(f"decoding.strategy: {self.settings.strategy} is impossible, as {reason}; use {advice}")
 
     @abstractmethod
     def search(self, model: Model, inputs: ModelInputs, constraints: BatchConstraints) -> list[list[Hypothesis]]:
@@ -104,13 +92,9 @@ class Strategy(ABC, Generic[Settings]):
         """Return what is left of the hypotheses of each sentence once their texts are compared."""
         return found
 
+    @abstractmethod
     def retries(self) -> "tuple[Strategy[Any], ...]":
-        """Return the strategies to retry with if a translation looks wrong.
-
-        They are a wider beam, then one that prefers longer translations without repetitions, then sampling with a fixed
-        seed. All that they find is examined, not only the best.
-        """
-        return _retries(self.settings, beam_size=1)
+        """Return the strategies to retry with if a translation looks wrong. All that they find is examined."""
 
 
 class BeamStrategy(Strategy[BeamSettings]):
@@ -175,6 +159,9 @@ class SamplingStrategy(Strategy[SamplingSettings]):
         n_best = self.settings.n_best
         return BeamStrategy(self.settings.beam(max(n_best, BeamSettings().beam_size), n_best))
 
+    def retries(self) -> tuple[Strategy[Any], ...]:
+        return _retries(self.settings, beam_size=1)
+
 
 class MbrStrategy(Strategy[MbrSettings]):
     """Minimum Bayes risk: another strategy finds candidates, and their texts are compared."""
@@ -206,8 +193,35 @@ class MbrStrategy(Strategy[MbrSettings]):
             are_samples=are_samples,
         )
 
+    def retries(self) -> tuple[Strategy[Any], ...]:
+        return _retries(self.settings, beam_size=1)
 
-STRATEGIES: dict[str, type[Strategy[Any]]] = {"beam": BeamStrategy, "sampling": SamplingStrategy, "mbr": MbrStrategy}
+
+class CtcStrategy(Strategy[CtcSearchSettings]):
+    """The best alignments of a CTC model, or prefix beam search."""
+
+    can_force_phrases = can_constrain = False
+
+    def search(self, model: Model, inputs: ModelInputs, constraints: BatchConstraints) -> list[list[Hypothesis]]:
+        assert inputs.ids is not None
+        unused = set(constraints.suppress_tokens) | {model.vocabulary.special_tokens.eos}
+        suppress_tokens = torch.tensor(sorted(unused - {model.capabilities.blank}), device=inputs.ids.device)
+        return ctc_search(model, inputs, self.settings, suppress_tokens)
+
+    def num_hypotheses(self, sentence: SentenceInput) -> int:
+        return self.settings.beam_size
+
+    def retries(self) -> tuple[Strategy[Any], ...]:
+        size = min(max(2 * self.settings.beam_size, _MIN_RETRY_BEAM), _MAX_RETRY_BEAM)
+        return (CtcStrategy(self.settings.model_copy(update={"beam_size": size, "n_best": size})),)
+
+
+STRATEGIES: dict[str, type[Strategy[Any]]] = {
+    "beam": BeamStrategy,
+    "sampling": SamplingStrategy,
+    "mbr": MbrStrategy,
+    "ctc": CtcStrategy,
+}
 
 
 def build_strategy(settings: SearchSettings, evaluation: Evaluation | None = None) -> Strategy[Any]:
@@ -215,8 +229,12 @@ def build_strategy(settings: SearchSettings, evaluation: Evaluation | None = Non
     return STRATEGIES[settings.strategy](settings, evaluation)
 
 
-def _retries(settings: SearchSettings, beam_size: int) -> tuple[Strategy[Any], ...]:
-    size = max(beam_size, min(max(2 * beam_size, 8), _MAX_RETRY_BEAM))
+def _retries(settings: StepwiseSettings, beam_size: int) -> tuple[Strategy[Any], ...]:
+    """Return a wider beam, then one that prefers longer translations without repetitions, then sampling.
+
+    The samples have a fixed seed.
+    """
+    size = max(beam_size, min(max(2 * beam_size, _MIN_RETRY_BEAM), _MAX_RETRY_BEAM))
     # With early_stopping there are enough different hypotheses to choose from.
     wider = settings.beam(size, n_best=size).model_copy(update={"early_stopping": True})
     longer = {
@@ -235,42 +253,3 @@ def _candidate_settings(settings: MbrSettings) -> BeamSettings | SamplingSetting
         return settings.beam(count, n_best=count)
     filters: dict[str, Any] = {name: getattr(settings, name) for name in SamplingFilters.model_fields}
     return SamplingSettings(**filters | {"strategy": "sampling", "n_best": count})
-
-
-def build_processors(
-    settings: SearchSettings,
-    batch: BatchConstraints,
-    eos: int,
-    max_lengths: Tensor,
-    *,
-    may_complete: bool = False,
-) -> ProcessorList:
-    """Return the processors that the settings and the sentences need, in the order in which they are applied.
-
-    Args:
-        max_lengths: [B] maximum target tokens, without eos.
-        may_complete: Whether a hypothesis may complete a bad word and hope for a token that continues it.
-    """
-    constraints, device = [sentence.constraints for sentence in batch.sentences], max_lengths.device
-    processors: list[LogitsProcessor] = [
-        SuppressTokens(batch.suppress_tokens, device),
-        MinLength(settings.min_length, eos),
-    ]
-    forced: ForcedPhrases | None = None
-    if any(each.forced_phrases for each in constraints):
-        forced = ForcedPhrases(constraints, max_lengths, eos, batch.continuations)
-    if settings.no_repeat_ngram_size is not None:
-        processors.append(NoRepeatNGram(settings.no_repeat_ngram_size, forced))
-    if any(each.bad_words for each in constraints):
-        processors.append(BadWords(constraints, batch.continuations, may_complete, device))
-    prefixes = [each.prefix for each in constraints]
-    if any(each.prefix_completions for each in constraints):
-        completions = [each.prefix_completions for each in constraints]
-        processors.append(PrefixCompletions(prefixes, completions, device))
-    if any(prefixes):
-        processors.append(ForcedPrefix(prefixes, device))
-    if forced is not None:
-        processors.append(forced)
-    if any(each.bonuses for each in constraints):
-        processors.append(PhraseBoost(constraints, batch.continuations, device))
-    return ProcessorList([*processors, *batch.processors])

@@ -16,7 +16,8 @@ from nmt_cli.interop.exporting.huggingface.tokenizer import TARGET_TOKENIZER, wr
 from nmt_cli.interop.exporting.model import ExportedModel
 from nmt_cli.models.contract import DecoderInput, ModelInputs
 from nmt_cli.models.rnn import Rnn, RnnCache, RnnEncoderOutput
-from nmt_cli.models.transformer import Transformer, TransformerEncoderOutput
+from nmt_cli.models.transformer import Transformer
+from nmt_cli.models.transformer.encoder import TransformerEncoderOutput
 
 ENCODER, DECODER = "encoder_model.onnx", "decoder_model.onnx"
 _OPSET = 17

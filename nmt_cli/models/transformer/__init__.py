@@ -1,32 +1,22 @@
 """The Transformer encoder-decoder (Vaswani et al. 2017)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import CrossAttention, SelfAttention
-from nmt_cli.models.contract import DecoderInput, DecoderOutput, EncoderOutput, ModelInputs, VocabularySpec
-from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer
+from nmt_cli.models.contract import DecoderInput, DecoderOutput, VocabularySpec
+from nmt_cli.models.encoder_decoder import OutputLayer
 from nmt_cli.models.positions import Positions
 from nmt_cli.models.transformer.cache import DecoderCache, EncoderKeyValues, SelfAttentionCache, SsruCache
+from nmt_cli.models.transformer.encoder import TransformerEncoder, TransformerEncoderOutput, add_positions
 from nmt_cli.models.transformer.layers import DecoderLayer, EncoderLayer, new_norm
 from nmt_cli.recipe.model import TransformerSettings
 
 
-@dataclass(frozen=True)
-class TransformerEncoderOutput(EncoderOutput):
-    """The encoded source."""
-
-    hidden_states: Tensor
-    """[B,S,D]"""
-    attn_mask: Tensor | None
-    """[B,1,1,S], true at tokens; None without padding."""
-
-
-class Transformer(EncoderDecoder):
+class Transformer(TransformerEncoder):
     """Self-attention in the encoder; causal self-attention, or an SSRU, and cross-attention in the decoder.
 
     The decoder supports packed rows.
@@ -60,28 +50,6 @@ class Transformer(EncoderDecoder):
         layers = settings.encoder_layers + 1.5 * settings.decoder_layers
         self.activations_per_token = round(layers * (14 * width + 3 * settings.feed_forward))
 
-    @torch.no_grad()
-    def _shrink_queries(self) -> None:
-        """Make the first scores of attention as small as if they were scaled."""
-        for module in self.modules():
-            if isinstance(module, SelfAttention | CrossAttention):
-                module.query_weight.mul_(module.head_width**-0.5)
-
-    def encode(self, inputs: ModelInputs) -> TransformerEncoderOutput:
-        assert inputs.ids is not None
-        attn_mask, columns = None, self._source_columns(inputs)
-        device, length = inputs.ids.device, inputs.ids.size(1)
-        if inputs.lengths is not None:
-            attn_mask = (torch.arange(length, device=device) < inputs.lengths[:, None])[:, None, None, :]
-        positions = self.encoder_positions(torch.arange(length, device=device))
-        hidden_states = _add_positions(self.embeddings.embed_source(inputs), positions.additive)
-        hidden_states = self.dropout(self.encoder_embedding_norm(hidden_states))
-        masks = self.encoder_positions.attn_masks(attn_mask, length, len(self.encoder))
-        for layer, mask in zip(self.encoder, masks, strict=True):
-            if not self._skips_layer():
-                hidden_states = self._run(layer, hidden_states, positions.rotary, mask)
-        return TransformerEncoderOutput(self.encoder_norm(hidden_states), attn_mask, source_columns=columns)
-
     def decode(
         self, encoder_output: TransformerEncoderOutput, target: DecoderInput, attention: bool = False
     ) -> DecoderOutput:
@@ -93,7 +61,7 @@ class Transformer(EncoderDecoder):
         if target.segment_ids is not None:  # packed rows: [B,1,T,T], true for earlier positions of the same segment
             is_same = target.segment_ids[:, :, None] == target.segment_ids[:, None, :]
             self_attn_mask = is_same.tril().unsqueeze(1)
-        hidden_states = _add_positions(self.embeddings.embed_target(ids), positions.additive)
+        hidden_states = add_positions(self.embeddings.embed_target(ids), positions.additive)
         hidden_states = self.dropout(self.decoder_embedding_norm(hidden_states))
         masks = self.decoder_positions.attn_masks(self_attn_mask, ids.size(1), len(self.decoder))
         weights, attention = None, attention or self.output.needs_attention
@@ -147,13 +115,5 @@ class Transformer(EncoderDecoder):
     def export_settings(self) -> TransformerSettings:
         return self.settings
 
-    def _skips_layer(self) -> bool:
-        """Draw whether to leave out a layer; on the CPU, so that nothing waits for a device."""
-        return self.training and self.layer_drop > 0 and float(torch.rand((), device="cpu")) < self.layer_drop
-
     def _decoder_layers(self) -> Sequence[DecoderLayer]:
         return cast("Sequence[DecoderLayer]", self.decoder)
-
-
-def _add_positions(embeddings: Tensor, positions: Tensor | None) -> Tensor:
-    return embeddings if positions is None else embeddings + positions

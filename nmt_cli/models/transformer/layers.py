@@ -10,13 +10,13 @@ from nmt_cli.models.attention import CrossAttention, KeyValues, SelfAttention
 from nmt_cli.models.kernels import Backend, Dropout, Linear, prepare_children, replace_submodule
 from nmt_cli.models.positions import RotaryCache
 from nmt_cli.models.rnn.layers import Ssru
-from nmt_cli.recipe.model import TransformerSettings
+from nmt_cli.recipe.model import LayerSettings, TransformerSettings
 
 
 class EncoderLayer(nn.Module):
     """Self-attention and feed-forward."""
 
-    def __init__(self, settings: TransformerSettings) -> None:
+    def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
         self.self_attention = SelfAttention(*_attention_sizes(settings))
         self.feed_forward = FeedForward(settings)
@@ -100,7 +100,7 @@ class DecoderLayer(nn.Module):
 class FeedForward(nn.Module):
     """Two linear layers with an activation between them."""
 
-    def __init__(self, settings: TransformerSettings) -> None:
+    def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
         self.activation = settings.activation
         splits = [settings.feed_forward] * (2 if self.activation in GATES else 1)
@@ -136,7 +136,7 @@ GATES = {"swiglu": "silu", "geglu": "gelu", "geglu_tanh": "gelu_tanh"}
 class FeedForwardActivation(nn.Module):
     """The nonlinearity of a feed-forward sublayer, perhaps gated, with dropout."""
 
-    def __init__(self, settings: TransformerSettings) -> None:
+    def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
         self.is_relu, self.is_gated = settings.activation == "relu", settings.activation in GATES
         self.function = ACTIVATIONS[GATES.get(settings.activation, settings.activation)]
@@ -155,7 +155,7 @@ class FeedForwardActivation(nn.Module):
 class Residual(nn.Module):
     """The residual connection around a sublayer: dropout, sum, and a norm before the sublayer or after the sum."""
 
-    def __init__(self, settings: TransformerSettings) -> None:
+    def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
         self.is_pre_norm = settings.norm.position == "pre"
         self.norm = new_norm(settings)
@@ -171,18 +171,18 @@ class Residual(nn.Module):
         return hidden_states if self.is_pre_norm else self.norm(hidden_states)
 
 
-def norm_epsilon(settings: TransformerSettings) -> float:
+def norm_epsilon(settings: LayerSettings) -> float:
     """Return what norms add to the variance, whatever the precision."""
     return settings.norm.epsilon or {"layer": 1e-5, "rms": 1e-6}[settings.norm.type]
 
 
-def new_norm(settings: TransformerSettings) -> nn.Module:
+def new_norm(settings: LayerSettings) -> nn.Module:
     """Return the norm that the settings name."""
     norm = nn.LayerNorm if settings.norm.type == "layer" else nn.RMSNorm
     return norm(settings.width, eps=norm_epsilon(settings))
 
 
-def _attention_sizes(settings: TransformerSettings) -> tuple[int, int, int, float, int, bool, bool]:
+def _attention_sizes(settings: LayerSettings) -> tuple[int, int, int, float, int, bool, bool]:
     num_kv_heads, head_width = settings.key_value_heads or settings.heads, settings.attention_head_width
     sizes = settings.width, settings.heads, num_kv_heads, settings.attention_dropout, head_width
     return *sizes, settings.bias, settings.scale_attention

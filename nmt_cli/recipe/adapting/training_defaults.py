@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from nmt_cli.recipe.adapting import round_to_two_digits, with_defaults
-from nmt_cli.recipe.model import Preset, TransformerSettings
+from nmt_cli.recipe.model import LayerSettings, Preset
 from nmt_cli.recipe.optimization import NoamSettings, PlateauSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Limits, Training
@@ -64,7 +64,7 @@ def adapt_to_training(recipe: Recipe, size: TrainingSize, speed: Callable[[Recip
     tokens_per_second = speed(recipe)
     tokens = _default_update_tokens(recipe.training.limits, size, tokens_per_second)
     recipe = with_defaults(recipe, {"training.update_tokens": tokens})
-    if isinstance(recipe.model, TransformerSettings):
+    if isinstance(recipe.model, LayerSettings):
         recipe = with_defaults(recipe, {"model.dropout": _default_dropout(recipe.training, size, tokens_per_second)})
     updates = expected_updates(recipe.training, size, tokens_per_second)
     if updates <= _SHORT_UPDATES:

@@ -3,6 +3,7 @@
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.training import Training, WordDropout
 from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
+from nmt_cli.training.objectives.ctc import CtcObjective
 from nmt_cli.training.objectives.objective import Objective as Objective
 from nmt_cli.training.objectives.regularized import RegularizedObjective
 
@@ -10,6 +11,8 @@ from nmt_cli.training.objectives.regularized import RegularizedObjective
 def build_objective(settings: Training, model: Model, unk: int) -> Objective:
     """Return the objective of a recipe; `unk` stands for dropped words."""
     model.recompute = settings.gradient_checkpointing
+    if model.capabilities.blank is not None:
+        return CtcObjective(model, settings.label_smoothing, settings.word_dropout.source)
     is_plain = (
         settings.consistency is None
         and settings.word_dropout == WordDropout()

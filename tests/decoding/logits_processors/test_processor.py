@@ -20,9 +20,10 @@ from fake_models import (
 from torch import Tensor
 
 from nmt_cli.decoding.generator import Generator
+from nmt_cli.decoding.logits_processors.building import BatchConstraints
 from nmt_cli.decoding.logits_processors.processor import LogitsProcessor, MinLength, SuppressTokens
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.search.strategies import BatchConstraints, build_strategy
+from nmt_cli.decoding.search.strategies import build_strategy
 from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints, SentenceInput
 from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, SearchSettings
 

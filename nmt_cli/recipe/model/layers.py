@@ -1,11 +1,11 @@
-"""The section `model`: one class for each architecture."""
+"""Settings that several architectures share: presets, layers of Transformers, and output layers."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from nmt_cli.recipe.section import Conflicts, Count, Positive, Rate, Section, default_tag
+from nmt_cli.recipe.section import Conflicts, Count, Positive, Rate, SearchKind, Section, default_tag
 
 Preset = Literal["tiny", "small", "base", "big"]
 Tying = Literal["none", "decoder", "all", "input"]
@@ -19,6 +19,8 @@ class PresetSection(Section):
     """Default sizes; each can be overridden. Without preset and sizes, it follows from the data and the limits."""
 
     sizes: ClassVar[dict[str, dict[str, int]]]
+    search: ClassVar[SearchKind] = "step"
+    """How translations are found; see Capabilities.search."""
 
     @classmethod
     def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -132,37 +134,21 @@ OutputSettings = Annotated[
 ]
 
 
-class TransformerSettings(PresetSection):
-    """Transformer encoder-decoder (Vaswani et al. 2017)."""
+class LayerSettings(PresetSection):
+    """What every Transformer has; subclasses add the number of layers."""
 
-    sizes: ClassVar[dict[str, dict[str, int]]] = {
-        "tiny": {"width": 128, "feed_forward": 256, "encoder_layers": 4, "decoder_layers": 4, "heads": 4},
-        "small": {"width": 256, "feed_forward": 1024, "encoder_layers": 3, "decoder_layers": 3, "heads": 4},
-        "base": {"width": 512, "feed_forward": 2048, "encoder_layers": 6, "decoder_layers": 6, "heads": 8},
-        "big": {"width": 1024, "feed_forward": 4096, "encoder_layers": 6, "decoder_layers": 6, "heads": 16},
-    }
-
-    architecture: Literal["transformer"]
+    architecture: str
     """Model architecture."""
     width: Annotated[int, Field(ge=2, le=16384, multiple_of=2)]
     """Model dimension."""
     feed_forward: Annotated[int, Field(ge=1, le=65536)]
     """Inner dimension of the feed-forward sublayer."""
-    encoder_layers: Annotated[int, Field(ge=1, le=256)]
-    """Number of encoder layers."""
-    decoder_layers: Annotated[int, Field(ge=1, le=256)]
-    """Number of decoder layers."""
     heads: Annotated[int, Field(ge=1, le=256)]
     """Attention heads; must divide `width` unless `head_width` is set."""
     key_value_heads: Count | None = None
     """Heads of keys and values; fewer than `heads`: grouped-query attention (Ainslie et al. 2023). Default: `heads`."""
     head_width: Count | None = None
     """Dimension of each head. Default: `width` / `heads`."""
-    decoder_self_attention: Literal["softmax", "ssru"] = "softmax"
-    """How the decoder reads earlier target tokens: by softmax attention, or by an SSRU (Kim et al. 2019), a recurrent
-    unit whose cost does not grow with the length; with a shallow decoder it is the usual student for CPUs."""
-    decoder_start: Literal["bos", "zeros"] = "bos"
-    """First input of the decoder: the embedding of the token that begins translations, or zeros, as in Marian."""
     activation: Activation = "relu"
     """Activation of the feed-forward sublayer; swiglu, geglu and geglu_tanh are gated (Shazeer 2020)."""
     bias: bool = True
@@ -170,17 +156,12 @@ class TransformerSettings(PresetSection):
     norm: NormSettings = NormSettings()
     positions: PositionSettings = SinusoidalPositions()
     """Positional encoding."""
-    tied_embeddings: Tying = "all"
-    """Share one matrix: `decoder`: target embedding and output layer; `all`: the source embedding too; `input`: the
-    embeddings of both sides, but not the output layer."""
     scale_embeddings: bool = True
     """Multiply embeddings by the square root of `width`."""
     scale_attention: bool = True
     """Divide scores of attention by the square root of the head's width. T5 begins with smaller queries instead."""
     output_bias: bool | None = None
     """Add a bias to the output layer. Default: unless it shares its matrix."""
-    output: OutputSettings = SoftmaxOutput()
-    """Output layer."""
     dropout: Rate = 0.1
     """Dropout of embeddings and sublayer outputs."""
     attention_dropout: Rate = 0.1
@@ -190,24 +171,10 @@ class TransformerSettings(PresetSection):
     layer_drop: Rate = 0.0
     """Probability of skipping each layer in training (LayerDrop, Fan et al. 2020)."""
 
-    has_attention: ClassVar[bool] = True
-
     @property
     def attention_head_width(self) -> int:
         """Dimension of each head."""
         return self.head_width or self.width // self.heads
-
-    @property
-    def pointing_layer(self) -> int:
-        """0-based index of the decoder layer whose cross-attention counts: for copying and for word alignments."""
-        given = self.output.layer if isinstance(self.output, PointerGenerator) else None
-        return (given or self.decoder_layers) - 1
-
-    @property
-    def pointing_heads(self) -> int:
-        """Number of heads of that layer whose mean counts: the first ones."""
-        given = self.output.heads if isinstance(self.output, PointerGenerator) else None
-        return given or self.heads
 
     @classmethod
     def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -233,67 +200,3 @@ class TransformerSettings(PresetSection):
                 "heads" if self.head_width is None else "head_width",
                 f"rotary positions need an even width per head, not {self.attention_head_width}",
             )
-        if self.decoder_self_attention == "ssru" and self.positions.type in ("rotary", "relative"):
-            yield "decoder_self_attention", f"ssru cannot be combined with {self.positions.type} positions"
-        if self.pointing_layer >= self.decoder_layers:
-            yield "output.layer", f"{self.pointing_layer + 1} is more than decoder_layers ({self.decoder_layers})"
-        if self.pointing_heads > self.heads:
-            yield "output.heads", f"{self.pointing_heads} is more than heads ({self.heads})"
-
-
-class RnnSettings(PresetSection):
-    """Recurrent encoder-decoder (Sutskever et al. 2014; Bahdanau et al. 2015; Luong et al. 2015)."""
-
-    sizes: ClassVar[dict[str, dict[str, int]]] = {
-        "tiny": {"width": 128, "embedding_width": 128, "encoder_layers": 1, "decoder_layers": 1},
-        "small": {"width": 256, "embedding_width": 256, "encoder_layers": 1, "decoder_layers": 1},
-        "base": {"width": 512, "embedding_width": 512, "encoder_layers": 2, "decoder_layers": 2},
-        "big": {"width": 1024, "embedding_width": 1024, "encoder_layers": 4, "decoder_layers": 4},
-    }
-
-    architecture: Literal["rnn"]
-    """Model architecture."""
-    cell: Literal["rnn", "gru", "lstm"] = "gru"
-    """Elman's tanh cell, GRU (Cho et al. 2014) or LSTM (Hochreiter & Schmidhuber 1997)."""
-    width: Annotated[int, Field(ge=2, le=16384, multiple_of=2)]
-    """Size of the decoder's state, and of the encoder's (both directions together)."""
-    embedding_width: Annotated[int, Field(ge=1, le=16384)]
-    """Size of embeddings."""
-    encoder_layers: Annotated[int, Field(ge=1, le=64)]
-    """Number of encoder layers."""
-    decoder_layers: Annotated[int, Field(ge=1, le=64)]
-    """Number of decoder layers."""
-    bidirectional: bool = True
-    """Encode the source in both directions."""
-    attention: Literal["none", "additive", "dot", "general"] = "general"
-    """None (final encoder state only), Bahdanau's additive, or Luong's dot-product or general attention."""
-    bridge: Literal["tanh", "copy"] = "tanh"
-    """First states of the decoder: a learned projection of the encoder's final ones, or these themselves."""
-    input_feeding: bool = False
-    """Feed each step's attentional output into the next step (Luong et al. 2015); slower to train."""
-    tied_embeddings: Tying = "all"
-    """Share one matrix: `decoder`: target embedding and output layer; `all`: the source embedding too; `input`: the
-    embeddings of both sides, but not the output layer."""
-    output: OutputSettings = SoftmaxOutput()
-    """Output layer."""
-    dropout: Rate = 0.2
-    """Dropout of embeddings, between layers, and before the output layer."""
-
-    @property
-    def has_attention(self) -> bool:
-        return self.attention != "none"
-
-    def conflicts(self) -> Conflicts:
-        if self.input_feeding and self.attention == "none":
-            yield "input_feeding", "needs attention, but attention is none"
-        if isinstance(self.output, PointerGenerator):
-            if self.attention == "none":
-                yield "output.type", "pointer_generator needs attention, but attention is none"
-            for key in ("layer", "heads"):
-                if getattr(self.output, key) is not None:
-                    yield ("output", key), "is for a transformer; an rnn has one attention"
-
-
-ModelSettings = Annotated[TransformerSettings | RnnSettings, Field(discriminator="architecture")]
-DEFAULT_MODEL = TransformerSettings.model_validate({"architecture": "transformer"})
-"""Stands for the settings of a model that training starts from, until that model is read."""

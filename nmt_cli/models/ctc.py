@@ -1,0 +1,62 @@
+"""Transformer without autoregression, for the CTC loss (Graves et al. 2006; Libovický & Helcl 2018)."""
+
+import torch
+from torch import nn
+
+from nmt_cli.models.contract import DecoderInput, DecoderOutput, VocabularySpec
+from nmt_cli.models.encoder_decoder import OutputLayer
+from nmt_cli.models.kernels import Linear
+from nmt_cli.models.positions import Positions
+from nmt_cli.models.transformer.encoder import TransformerEncoder, TransformerEncoderOutput, add_positions
+from nmt_cli.models.transformer.layers import EncoderLayer, new_norm
+from nmt_cli.recipe.model import CtcSettings
+
+
+class Ctc(TransformerEncoder):
+    """The encoder of a Transformer, upsampling, and more layers, which attend to all positions in both directions.
+
+    Upsampling projects each encoded token to `upsampling` vectors. The blank has the id of pad.
+    """
+
+    def __init__(
+        self, settings: CtcSettings, vocabulary: VocabularySpec, output_layer: type[OutputLayer] = OutputLayer
+    ) -> None:
+        width = settings.width
+        scale = width**0.5 if settings.scale_embeddings else 1.0
+        super().__init__(settings, vocabulary, output_layer, width, scale)
+        self.settings, self.layer_drop = settings, settings.layer_drop
+        self.encoder_positions = Positions(settings, settings.encoder_layers, is_causal=False)
+        self.decoder_positions = Positions(settings, settings.decoder_layers, is_causal=False)
+        self.encoder_embedding_norm = new_norm(settings) if settings.norm.embeddings else nn.Identity()
+        self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
+        self.upsample = Linear(width, settings.upsampling * width, settings.bias, [width] * settings.upsampling)
+        self.decoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.decoder_layers))
+        is_pre_norm = settings.norm.position == "pre"
+        self.encoder_norm, self.decoder_norm = (new_norm(settings) if is_pre_norm else nn.Identity() for _ in range(2))
+        self._add_output(settings, output_layer, settings.output_bias)
+        if not settings.scale_attention:
+            self._shrink_queries()
+        self.uses_all_parameters = self.layer_drop == 0
+        layers = settings.encoder_layers + settings.upsampling * settings.decoder_layers
+        self.activations_per_token = round(layers * (12 * width + 3 * settings.feed_forward))
+
+    def decode(
+        self, encoder_output: TransformerEncoderOutput, target: DecoderInput, attention: bool = False
+    ) -> DecoderOutput:
+        """Predict all positions, [B, upsampling * S, D]; the target has no ids, and there is no cross-attention."""
+        assert target.ids is None, "a CTC model reads no target"
+        attn_mask, rate = encoder_output.attn_mask, self.settings.upsampling
+        upsampled = self.upsample(encoder_output.hidden_states)
+        hidden_states = upsampled.view(len(upsampled), -1, self.settings.width)
+        lengths = None
+        if attn_mask is not None:
+            lengths = rate * attn_mask.sum((1, 2, 3))
+            attn_mask = attn_mask.repeat_interleave(rate, dim=3)
+        length = hidden_states.size(1)
+        positions = self.decoder_positions(torch.arange(length, device=hidden_states.device))
+        hidden_states = self.dropout(add_positions(hidden_states, positions.additive))
+        masks = self.decoder_positions.attn_masks(attn_mask, length, len(self.decoder))
+        for layer, mask in zip(self.decoder, masks, strict=True):
+            if not self._skips_layer():
+                hidden_states = self._run(layer, hidden_states, positions.rotary, mask)
+        return DecoderOutput(self.decoder_norm(hidden_states), lengths, source_columns=encoder_output.source_columns)

@@ -1,0 +1,62 @@
+"""The encoder of a Transformer (Vaswani et al. 2017)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nmt_cli.models.attention import CrossAttention, SelfAttention
+from nmt_cli.models.contract import EncoderOutput, ModelInputs
+from nmt_cli.models.encoder_decoder import EncoderDecoder
+from nmt_cli.models.positions import Positions
+
+
+@dataclass(frozen=True)
+class TransformerEncoderOutput(EncoderOutput):
+    """The encoded source."""
+
+    hidden_states: Tensor
+    """[B,S,D]"""
+    attn_mask: Tensor | None
+    """[B,1,1,S], true at tokens; None without padding."""
+
+
+class TransformerEncoder(EncoderDecoder):
+    """A model that encodes the source by self-attention. Subclasses build its layers."""
+
+    encoder: nn.ModuleList
+    encoder_positions: Positions
+    encoder_embedding_norm: nn.Module
+    encoder_norm: nn.Module
+    layer_drop: float
+
+    @torch.no_grad()
+    def _shrink_queries(self) -> None:
+        """Make the first scores of attention as small as if they were scaled."""
+        for module in self.modules():
+            if isinstance(module, SelfAttention | CrossAttention):
+                module.query_weight.mul_(module.head_width**-0.5)
+
+    def encode(self, inputs: ModelInputs) -> TransformerEncoderOutput:
+        assert inputs.ids is not None
+        attn_mask, columns = None, self._source_columns(inputs)
+        device, length = inputs.ids.device, inputs.ids.size(1)
+        if inputs.lengths is not None:
+            attn_mask = (torch.arange(length, device=device) < inputs.lengths[:, None])[:, None, None, :]
+        positions = self.encoder_positions(torch.arange(length, device=device))
+        hidden_states = add_positions(self.embeddings.embed_source(inputs), positions.additive)
+        hidden_states = self.dropout(self.encoder_embedding_norm(hidden_states))
+        masks = self.encoder_positions.attn_masks(attn_mask, length, len(self.encoder))
+        for layer, mask in zip(self.encoder, masks, strict=True):
+            if not self._skips_layer():
+                hidden_states = self._run(layer, hidden_states, positions.rotary, mask)
+        return TransformerEncoderOutput(self.encoder_norm(hidden_states), attn_mask, source_columns=columns)
+
+    def _skips_layer(self) -> bool:
+        """Draw whether to leave out a layer; on the CPU, so that nothing waits for a device."""
+        return self.training and self.layer_drop > 0 and float(torch.rand((), device="cpu")) < self.layer_drop
+
+
+def add_positions(embeddings: Tensor, positions: Tensor | None) -> Tensor:
+    """Add the encoding of positions, if it is additive, to embeddings."""
+    return embeddings if positions is None else embeddings + positions
