@@ -1,8 +1,9 @@
 """Command line of `nmt compare`."""
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,13 +11,28 @@ from nmt_cli import console
 from nmt_cli.cli.completion import complete_run
 from nmt_cli.cli.formatting import highlight, stdout_width
 from nmt_cli.cli.options import AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
+from nmt_cli.errors import RecipeError
+
+if TYPE_CHECKING:
+    from nmt_cli.evaluation.system_comparison import Comparison
 
 EXAMPLES = examples(
     "nmt compare runs/gru runs/transformer --html comparison.html",
     "nmt compare runs/gru runs/base_seed1 runs/base_seed2 runs/base_seed3 --test test2016",
+    "nmt compare runs/base runs/no_dropout --ablation --format latex",
     "nmt compare old.de new.de --reference test.de --source test.en --method bootstrap",
     "nmt compare runs/gru runs/transformer --set 'evaluation.metrics=[bleu,chrf,ter]' --json",
 )
+
+
+class FormatOption(StrEnum):
+    """Layouts of a comparison."""
+
+    text = "text"
+    markdown = "markdown"
+    latex = "latex"
+    csv = "csv"
+    json = "json"
 
 
 class MethodOption(StrEnum):
@@ -51,6 +67,15 @@ def compare(
             metavar="N", min=1, max=1_000_000, help="Number of resamples; by default 10,000, or 1,000 for bootstrap."
         ),
     ] = None,
+    format: Annotated[
+        FormatOption, typer.Option(help="Layout of the result; the tables mark significant differences as papers do.")
+    ] = FormatOption.text,
+    ablation: Annotated[
+        bool,
+        typer.Option(
+            "--ablation", help="In tables, name systems by the settings that differ from the first, with differences."
+        ),
+    ] = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the comparison as an HTML page with plots.")
     ] = None,
@@ -62,20 +87,30 @@ def compare(
 ) -> None:
     """Compare systems, with significance tests and a breakdown.
 
-    Each system is tested against the first. Runs whose recipes differ only in their seed count as one system.
+    Each system is tested against the first. Runs whose recipes differ only in their seed count as one system, and the
+    folder of nmt train --seeds stands for them.
     """
-    from dataclasses import asdict
-
     from nmt_cli.commands.compare import CompareOptions, compare_systems
     from nmt_cli.commands.stdout import write_result
-    from nmt_cli.reporting.terminal import format_comparison
+
+    layout = FormatOption.json if json else format
+    if ablation and layout in (FormatOption.text, FormatOption.json):
+        raise RecipeError("--ablation: requires --format markdown, latex or csv")
 
     options = CompareOptions(
         test or [], reference or [], source, method.value, resamples, set_ or [], target_language, allow_commands
     )
     comparisons = compare_systems(systems, options, html, console)
-    if json:
-        write_result({name: asdict(each) for name, each in comparisons.items()})
-    else:
+    write_result(_formatted(comparisons, layout, ablation))
+
+
+def _formatted(comparisons: "dict[str, Comparison]", layout: FormatOption, ablation: bool) -> Any:
+    from nmt_cli.reporting.tables.comparison import format_table
+    from nmt_cli.reporting.terminal import format_comparison
+
+    if layout is FormatOption.json:
+        return {name: asdict(each) for name, each in comparisons.items()}
+    if layout is FormatOption.text:
         width = stdout_width()
-        write_result("\n".join(format_comparison(each, width, highlight) for each in comparisons.values()))
+        return "\n".join(format_comparison(each, width, highlight) for each in comparisons.values())
+    return format_table(comparisons, layout.value, ablation)

@@ -1,6 +1,6 @@
 """nmt compare: compare systems on common test sets, with significance tests and a breakdown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,14 @@ from nmt_cli.commands.compared_systems import (
     group_runs,
     open_system,
     run_folders,
+    utility_of,
 )
 from nmt_cli.commands.evaluation_inputs import count_training_words, refuse_commands
+from nmt_cli.commands.model_config import seed_runs
 from nmt_cli.console import Reporter
-from nmt_cli.errors import RecipeError
 from nmt_cli.evaluation.metrics import build_metrics
-from nmt_cli.evaluation.sanity_checks import sanity_checks
+from nmt_cli.evaluation.metrics.metric import Metric
+from nmt_cli.evaluation.sanity_checks import sanity_checks, utility_warning
 from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, PairedTest, SignificanceMethod
 from nmt_cli.evaluation.system_comparison import ComparedTestSet, Comparison, compare
 from nmt_cli.evaluation.tokenizers import for_language
@@ -53,17 +55,17 @@ def compare_systems(
 ) -> dict[str, Comparison]:
     """Compare runs, evaluated sets or files of translations; the first is the baseline.
 
+    The folder of `nmt train --seeds` stands for its runs.
+
     Args:
         page: File to write the comparison to as HTML.
 
     Returns:
         The comparison on each test set that all systems have in common.
     """
-    if len(paths) < 2:
-        raise RecipeError("give at least two runs, evaluated sets or files of translations to compare")
     if page is not None:
         files.require_folder_of(page)
-    compared = [open_system(path) for path in paths]
+    compared = [open_system(run) for path in paths for run in seed_runs(path)]
     recipe = next((system.recipe for system in compared if system.recipe is not None), None)
     settings = _settings(recipe, options.overrides)
     if not options.allow_commands:
@@ -85,11 +87,28 @@ def compare_systems(
         for system, translation in zip(compared, translations, strict=True):
             for warning in sanity_checks(translation.hypotheses, references, metrics):
                 reporter.warn(f"{system.name}: {warning}")
+        for warning in _selection_warnings(compared, name, metrics):
+            reporter.warn(warning)
         comparisons[name] = compare(group_runs(compared, translations), test_set, chosen, test)
     if page is not None:
         write_comparison(comparisons, run_folders(compared), page)
         reporter.info(f"report: {page}")
     return comparisons
+
+
+def _selection_warnings(compared: Sequence[ComparedSystem], test_set: str, metrics: Sequence[Metric]) -> Iterator[str]:
+    """Yield a sentence for each metric that some of the systems were optimised for."""
+    for metric in metrics:
+        utility = [system.name for system in compared if utility_of(system, test_set) == metric.key]
+        if utility:
+            yield utility_warning(metric, ", ".join(utility))
+        recipes = {system.name: system.recipe for system in compared if system.recipe is not None}
+        chosen = [name for name, each in recipes.items() if each.training.validation.metric == metric.key]
+        if chosen and len(chosen) < len(compared):
+            yield (
+                f"{metric.name} chose the checkpoints of {', '.join(chosen)}, but not of the other systems, and favours"
+                " them; judge by another metric, too"
+            )
 
 
 def _settings(recipe: Recipe | None, overrides: Sequence[str]) -> Evaluation:

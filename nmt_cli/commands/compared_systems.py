@@ -15,7 +15,7 @@ from nmt_cli.console import command_line
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.system_comparison import SystemOutput
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.schema import Recipe, SettingChange, changed_settings
 from nmt_cli.reporting.evaluation_files import is_stale_evaluation
 from nmt_cli.runs.directory import HYPOTHESES, SCORES, RunDirectory, find_model
 from nmt_cli.text.lines import read_lines
@@ -58,10 +58,12 @@ class ComparedSystem:
 
     @property
     def name(self) -> str:
-        """Short name, such as that of the run."""
+        """Short name, such as that of the run; one of several seeds has that of their folder, too."""
         if self.run is None:
             return self.path.resolve().name
-        return f"{self.run.resolve().name}@{self.weights}" if self.weights else self.run.resolve().name
+        run = self.run.resolve()
+        name = f"{run.parent.name}/{run.name}" if run in RunDirectory(run.parent).seeds() else run.name
+        return f"{name}@{self.weights}" if self.weights else name
 
     def translations(self, test_set: str) -> TranslatedSet:
         """Return the translations of a test set; a file counts as translations of every test set.
@@ -174,19 +176,25 @@ def decoding_differences(compared: Sequence[ComparedSystem], test_set: str) -> I
 
 
 def group_runs(compared: Sequence[ComparedSystem], translations: Sequence[TranslatedSet]) -> list[SystemOutput]:
-    """Combine runs whose recipes differ only in their seed into one system, unless there is no other system."""
+    """Combine runs whose recipes differ only in their seed into one system."""
     groups: dict[str, list[int]] = {}
     for index, system in enumerate(compared):
         groups.setdefault(_recipe_without_seed(system) or str(index), []).append(index)
-    if len(groups) == 1:
-        groups = {str(index): [index] for index in range(len(compared))}
-    names = _unique_names(compared)
+    names, first = _unique_names(compared), compared[0].recipe
     outputs = []
     for members in groups.values():
-        runs = tuple(names[index] for index in members)
+        runs, recipe = tuple(names[index] for index in members), compared[members[0]].recipe
         name = runs[0] if len(runs) == 1 else f"{_common_name(runs)} ({len(runs)} seeds)"
-        outputs.append(SystemOutput(name, runs, tuple(translations[index].hypotheses for index in members)))
+        changes = [] if first is None or recipe is None else list(_changes(first, recipe))
+        outputs.append(SystemOutput(name, runs, tuple(translations[index].hypotheses for index in members), changes))
     return outputs
+
+
+def _changes(first: Recipe, other: Recipe) -> Iterator[SettingChange]:
+    """Yield the settings in which two systems differ, without names of folders, seeds and evaluation."""
+    for change in changed_settings(first, other):
+        if change.key not in ("run", "seed", "data.prepared") and not change.key.startswith("evaluation."):
+            yield change
 
 
 def run_folders(compared: Sequence[ComparedSystem]) -> dict[str, Path]:
@@ -218,7 +226,7 @@ def _common_name(names: Sequence[str]) -> str:
     """Return the common prefix of names, without separators, digits and the word seed at its end."""
     equal = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
     prefix = "".join(letters[0] for letters in equal).rstrip("-_. 0123456789")
-    return prefix.removesuffix("seed").rstrip("-_. ") or names[0]
+    return prefix.removesuffix("seed").rstrip("-_./ ") or names[0]
 
 
 def _check_same_lines(first: TranslatedSet, second: TranslatedSet) -> None:
@@ -229,6 +237,14 @@ def _check_same_lines(first: TranslatedSet, second: TranslatedSet) -> None:
                 f"{second.path}: line {line}: source or reference differs from {first.path};"
                 " evaluate both on the same files"
             )
+
+
+def utility_of(system: ComparedSystem, test_set: str) -> str | None:
+    """Return the metric that minimum Bayes risk decoding maximised for an evaluated set; None for other searches."""
+    if system.file is not None:
+        return None
+    settings = _decoding_settings(system.sets[test_set])
+    return settings.get("utility") if settings.get("strategy") == "mbr" else None
 
 
 def _decoding_settings(folder: Path) -> dict[str, Any]:

@@ -20,13 +20,14 @@ from nmt_cli.errors import DataError, NmtError
 from nmt_cli.evaluation.breakdown import analyse
 from nmt_cli.evaluation.breakdown.robustness import PERTURBATIONS, Robustness, measure_robustness
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, exact_match, length_ratio
-from nmt_cli.evaluation.metrics.metric import EvaluationTexts
-from nmt_cli.evaluation.sanity_checks import sanity_checks
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts, Metric
+from nmt_cli.evaluation.sanity_checks import sanity_checks, utility_warning
 from nmt_cli.evaluation.significance import with_intervals
 from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.locks import lock
-from nmt_cli.recipe.decoding import AfterTraining
+from nmt_cli.recipe.decoding import AfterTraining, MbrSettings
 from nmt_cli.recipe.loading import override
+from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import (
     EvaluatedSentence,
     EvaluatedTestSet,
@@ -161,11 +162,16 @@ def _score_test_set(model: EvaluatedModel, name: str, test: LoadedTestSet, repor
         scores=with_intervals(statistics, settings),
         exact_match=exact_match(hypotheses, references),
         length_ratio=length_ratio(hypotheses, references),
-        warnings=sanity_checks(hypotheses, references, metrics),
+        warnings=[*sanity_checks(hypotheses, references, metrics), *_utility_warnings(recipe, name, metrics)],
         samples=settings.samples,
         provenance=test.provenance,
     )
     return write_evaluation(folder, evaluated, analysis)
+
+
+def _utility_warnings(recipe: Recipe, name: str, metrics: Sequence[Metric]) -> list[str]:
+    utility = recipe.decoding.utility if isinstance(recipe.decoding, MbrSettings) else None
+    return [utility_warning(metric, name) for metric in metrics if metric.key == utility]
 
 
 def _translate(model: EvaluatedModel, folder: Path, test: LoadedTestSet) -> Sequence[TranslatedText]:

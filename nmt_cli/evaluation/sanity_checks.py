@@ -45,6 +45,14 @@ def sanity_checks(
     return warnings
 
 
+def utility_warning(metric: Metric, translations: str) -> str:
+    """Return the warning about a metric that minimum Bayes risk decoding maximised."""
+    return (
+        f"{metric.name} was the utility by which minimum Bayes risk decoding chose the translations of {translations};"
+        " it rises more than their quality, so judge by another metric"
+    )
+
+
 def _is_many(count: int, total: int) -> bool:
     return count >= _MANY_LINES or 2 * count > total
 

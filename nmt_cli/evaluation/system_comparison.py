@@ -1,13 +1,15 @@
 """Comparison of several systems on one test set: scores, significance, and where they differ."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
 import numpy as np
 
 from nmt_cli.evaluation.breakdown.slices import MAX_EXAMPLES, LineChange, find_slices, most_changed_lines, sort_metric
 from nmt_cli.evaluation.breakdown.words import NgramDifferences, compare_ngrams
+from nmt_cli.evaluation.human_agreement import human_agreement
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
 from nmt_cli.evaluation.metrics.metric import ConfidenceInterval, EvaluationTexts, Metric
 from nmt_cli.evaluation.significance import (
@@ -20,6 +22,7 @@ from nmt_cli.evaluation.significance import (
     seed_p_value,
 )
 from nmt_cli.recipe.evaluation import Evaluation
+from nmt_cli.recipe.schema import SettingChange
 
 _DEFAULT_RESAMPLES = 1000
 """For intervals if the settings disable them: a comparison without intervals would mislead."""
@@ -33,6 +36,8 @@ class SystemOutput:
     runs: tuple[str, ...]
     """Name of the training run of each element of `hypotheses`."""
     hypotheses: tuple[Sequence[str], ...]
+    changes: Sequence[SettingChange] = ()
+    """Settings in which its recipe differs from that of the first system; empty without recipes."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class PairwiseResult:
     """None if the difference is not significant, by either p."""
     verdict: str = ""
     """The result as a sentence."""
+    human_agreement: float | None = None
+    """Percentage of differences of this size whose sign agrees with human judgement; None if it is unknown."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,10 @@ class Comparison:
     pairs: list[SystemPair]
     ngrams: dict[str, NgramDifferences]
     """By system."""
+    changes: dict[str, list[SettingChange]] = field(default_factory=dict)
+    """Settings of each system that differ from those of the first."""
+    sha256: dict[str, str] = field(default_factory=dict)
+    """Of the lines of the source, if it is known, and of each set of references, each line with its line break."""
 
     @property
     def systems(self) -> list[str]:
@@ -142,10 +153,12 @@ def compare(
         sentences=len(test_set.references[0]),
         test=test,
         scores=[score for each in scored for score in _system_scores(each, settings)],
-        results=[result for other in others for result in _pairwise_results(first, other, test)],
+        results=[result for other in others for result in _pairwise_results(first, other, test, settings)],
         slices=_compare_slices(scored, test_set),
         pairs=[_compare_lines(first, other) for other in others],
         ngrams={each.system.name: compare_ngrams(each.texts[0], MAX_EXAMPLES) for each in scored},
+        changes={each.name: list(each.changes) for each in systems},
+        sha256=dict(_hashes(test_set)),
     )
 
 
@@ -158,6 +171,8 @@ def describe_result(result: PairwiseResult, metric: str, sentences: int) -> str:
         count = format_sentence_count(sentences)
         return f"{metric}: no significant difference between {first} and {second} on {count} ({p})"
     winner, loser = (second, first) if better else (first, second)
+    if result.human_agreement is not None:
+        p += f"; human judges agree with {result.human_agreement:.0f} % of such differences"
     return f"{metric}: {winner} is better than {loser} ({p})"
 
 
@@ -204,12 +219,24 @@ def _system_scores(scored: _ScoredSystem, settings: Evaluation) -> Iterator[Syst
         )
 
 
-def _pairwise_results(first: _ScoredSystem, second: _ScoredSystem, test: PairedTest) -> Iterator[PairwiseResult]:
+def _hashes(test_set: ComparedTestSet) -> Iterator[tuple[str, str]]:
+    numbers = range(1, len(test_set.references) + 1)
+    names = ["reference"] if len(test_set.references) == 1 else [f"reference {number}" for number in numbers]
+    texts = [("source", test_set.sources), *zip(names, test_set.references, strict=True)]
+    for name, lines in texts:
+        if lines is not None:
+            yield name, hashlib.sha256("".join(f"{line}\n" for line in lines).encode(errors="replace")).hexdigest()
+
+
+def _pairwise_results(
+    first: _ScoredSystem, second: _ScoredSystem, test: PairedTest, settings: Evaluation
+) -> Iterator[PairwiseResult]:
     for before, after in zip(first.by_metric, second.by_metric, strict=True):
         p = test.p_value(before, after)
         metric, names = before[0].metric, (first.system.name, second.system.name)
         difference, better = score_difference(before, after), is_better(before, after, p)
-        result = PairwiseResult(metric.key, *names, difference, p, seed_p_value(before, after), better)
+        seed_p, agreement = seed_p_value(before, after), human_agreement(metric.key, difference, settings)
+        result = PairwiseResult(metric.key, *names, difference, p, seed_p, better, human_agreement=agreement)
         yield replace(result, verdict=describe_result(result, metric.name, len(before[0].rows)))
 
 

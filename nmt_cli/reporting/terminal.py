@@ -86,6 +86,8 @@ def _format_drop(drop: ScoreDrop) -> str:
 
 def _comparison_lines(comparison: Comparison, width: int | None, highlight: Callable[[str], str]) -> Iterator[str]:
     head = f"{comparison.test_set}: {format_sentence_count(comparison.sentences)}, {comparison.test.description}"
+    if comparison.sha256:
+        head += ", SHA-256 " + ", ".join(f"{digest[:8]} ({name})" for name, digest in comparison.sha256.items())
     yield from wrap(head, width)
     yield ""
     names = {name: name for name in comparison.systems}
@@ -113,6 +115,9 @@ def _score_rows(comparison: Comparison, names: Mapping[str, str]) -> list[list[s
     metrics = {score.metric: score.name for score in comparison.scores}
     cells = {(score.system, score.metric): _score_cell(score) for score in comparison.scores}
     rows = [[names[system], *(cells[system, key] for key in metrics)] for system in comparison.systems]
+    if len(rows) == 1:  # also the runs with each seed
+        by_run = [score.run_scores for score in comparison.scores if score.stdev is not None]
+        rows += [[run, *(format_score(scores[run]) for scores in by_run)] for run in by_run[0]] if by_run else []
     return [["", *metrics.values()], *rows]
 
 
