@@ -11,6 +11,7 @@ import typer
 
 from nmt_cli import __version__, console
 from nmt_cli.cli import (
+    attention,
     backtranslate,
     check,
     compare,
@@ -84,6 +85,7 @@ _GROUPS: dict[str, list[tuple[str, Callable[..., None], str]]] = {
         ("runs", runs.runs, runs.EXAMPLES),
         ("show", show.show, show.EXAMPLES),
         ("report", report.report, report.EXAMPLES),
+        ("attention", attention.attention, attention.EXAMPLES),
         ("help", _show_help, examples("nmt help train")),
     ],
 }

@@ -1,16 +1,20 @@
 """Attention maps of translated lines, by teacher forcing."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
-from nmt_cli.commands.loading import LoadedModel
-from nmt_cli.commands.translators import source_tags
+from nmt_cli.commands.loading import LoadedModel, load_model
+from nmt_cli.commands.translators import open_translator, source_tags
 from nmt_cli.data.tokenizing.tags import SourceTags
-from nmt_cli.decoding.requests import TranslateOptions
+from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.scoring import score_targets
+from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.models.attention import AttentionKind, recorded_attention
 from nmt_cli.models.contract import ModelInputs
+from nmt_cli.reporting.plots.attention import AttentionHeads
 from nmt_cli.reporting.plots.figures import AttentionMap
 
 MAX_SUBWORDS = 80
@@ -38,20 +42,90 @@ def attention_maps(
     return [found for found in maps if found is not None]
 
 
+def attention_heads(
+    path: Path, text: str, translation: str | None, kind: AttentionKind, options: TranslateOptions
+) -> AttentionHeads:
+    """Return the attention of each layer and head for a line, by teacher forcing.
+
+    Args:
+        translation: None to translate the line with the model.
+
+    Raises:
+        DataError: The line is blank, or either side has more subwords than can be drawn.
+        RecipeError: The model has no such attention, or needs source factors or context.
+    """
+    loaded = load_model(path, options.overrides, options.adapter)
+    if loaded.tokenizer.factors.names or loaded.config.context is not None:
+        raise RecipeError(f"{path}: attention of models with source factors or context is not supported")
+    if not text.strip():
+        raise DataError("the line is blank")
+    if translation is None:
+        [translated] = open_translator(options).translate_window([Request(text)])
+        translation = translated.best.text
+    line = _ForcedLine.encode(
+        loaded, source_tags(loaded.config, loaded.tokenizer, options), options.target_language, text, translation
+    )
+    if line.size > MAX_SUBWORDS:
+        raise DataError(f"the line or its translation has {line.size} subwords, more than the {MAX_SUBWORDS} drawn")
+    with recorded_attention(loaded.model, kind) as recorded:
+        (scores,) = score_targets(loaded.model, line.inputs, [line.targets[:-1]], attention=True)
+    weights = [layer[0].float().cpu() for layer in recorded]
+    if not weights and kind == "cross" and scores.cross_attention is not None:  # of an RNN
+        weights = [scores.cross_attention.unsqueeze(0)]
+    if not weights:
+        raise RecipeError(f"{path}: has no {kind} attention")
+    pieces = {"source": line.source_pieces, "input": line.input_pieces, "output": line.output_pieces}
+    rows, columns = {"cross": ("output", "source"), "encoder": ("source", "source"), "decoder": ("input", "input")}[
+        kind
+    ]
+    return AttentionHeads(text, translation, pieces[columns], pieces[rows], [layer.tolist() for layer in weights])
+
+
+@dataclass(frozen=True)
+class _ForcedLine:
+    """A line and its translation as a model reads them by teacher forcing."""
+
+    inputs: ModelInputs
+    targets: list[int]
+    """With eos."""
+    source_pieces: list[str]
+    input_pieces: list[str]
+    """Of the decoder's input: the start or the prompt, then the translation."""
+    output_pieces: list[str]
+    """Of what the decoder predicts at each position."""
+
+    @property
+    def size(self) -> int:
+        """Subwords of the longer side."""
+        return max(len(self.source_pieces), len(self.output_pieces))
+
+    @staticmethod
+    def encode(
+        loaded: LoadedModel, tags: SourceTags, language: str | None, source: str, translation: str
+    ) -> "_ForcedLine":
+        tokenizer, special = loaded.tokenizer, loaded.model.vocabulary.special_tokens
+        sources = [*tags.ids(language), *tokenizer.encode_source([source])[0], special.eos, *tags.suffix]
+        targets = [*tokenizer.encode_target([translation])[0], special.eos]
+        inputs = ModelInputs.from_ids(torch.tensor([sources], device=loaded.device))
+        if prompt := tags.prompt(language):
+            inputs = replace(inputs, prompt=torch.tensor([prompt], device=loaded.device))
+        start = prompt or [special.decoder_start]
+        source_pieces = [tokenizer.source.entries[token] for token in sources]
+        of_input, of_output = (
+            [tokenizer.target.entries[token] for token in ids]
+            for ids in ((*start, *targets[:-1]), (*start[1:], *targets))
+        )
+        return _ForcedLine(inputs, targets, source_pieces, of_input, of_output)
+
+
 def _map(
     loaded: LoadedModel, tags: SourceTags, language: str | None, number: int, source: str, translation: str
 ) -> AttentionMap | None:
-    tokenizer, eos = loaded.tokenizer, loaded.model.vocabulary.special_tokens.eos
-    sources = [*tags.ids(language), *tokenizer.encode_source([source])[0], eos, *tags.suffix]
-    targets = [*tokenizer.encode_target([translation])[0], eos]
-    if max(len(sources), len(targets)) > MAX_SUBWORDS:
+    line = _ForcedLine.encode(loaded, tags, language, source, translation)
+    if line.size > MAX_SUBWORDS:
         return None
-    inputs = ModelInputs.from_ids(torch.tensor([sources], device=loaded.device))
-    if prompt := tags.prompt(language):
-        inputs = replace(inputs, prompt=torch.tensor([prompt], device=loaded.device))
-    (scores,) = score_targets(loaded.model, inputs, [targets[:-1]], attention=True)
+    (scores,) = score_targets(loaded.model, line.inputs, [line.targets[:-1]], attention=True)
     if scores.cross_attention is None:
         return None
-    source_pieces = [tokenizer.source.entries[token] for token in sources]
-    target_pieces = [tokenizer.target.entries[token] for token in targets]
-    return AttentionMap(number, source_pieces, target_pieces, scores.cross_attention.tolist())
+    target_pieces = line.output_pieces[-len(line.targets) :]
+    return AttentionMap(number, line.source_pieces, target_pieces, scores.cross_attention.tolist())

@@ -1,6 +1,9 @@
 """Multi-head attention."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +11,9 @@ from torch.nn import functional
 
 from nmt_cli.models.kernels import Linear, dropout
 from nmt_cli.models.positions import RotaryCache, apply_rotary_emb
+
+AttentionKind = Literal["cross", "encoder", "decoder"]
+"""From target to source, within the source, or within the target."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,17 @@ class SelfAttention(nn.Module):
         rate = self.dropout if self.training else 0.0
         attended = attention(query, key, value, attn_mask, scale=self.scale, is_causal=is_causal, dropout_p=rate)
         return self.output(_merge_heads(attended))
+
+    def head_weights(
+        self,
+        hidden_states: Tensor,
+        rotary: RotaryCache | None,
+        attn_mask: Tensor | None = None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        """Return the attention weights [B,H,T,T] of `forward`, without dropout."""
+        query, key, _ = self._project(hidden_states, rotary)
+        return _attention_weights(query, key, attn_mask, self.scale, is_causal=is_causal)
 
     def step(self, hidden_states: Tensor, rotary: RotaryCache | None, past: KeyValues, new_kv: Tensor) -> Tensor:
         """Attend from the newest position of each hypothesis to all positions up to it.
@@ -180,9 +197,34 @@ class CrossAttention(nn.Module):
 
     def weights(self, hidden_states: Tensor, encoder_kv: Tensor, attn_mask: Tensor | None) -> Tensor:
         """Return the attention weights [B,T,S]: the mean over the pointing heads, without dropout."""
+        return self.head_weights(hidden_states, encoder_kv, attn_mask)[:, : self.pointing_heads].mean(1)
+
+    def head_weights(self, hidden_states: Tensor, encoder_kv: Tensor, attn_mask: Tensor | None) -> Tensor:
+        """Return the attention weights [B,H,T,S] of `forward`, without dropout."""
         query = _split_heads(self.query(hidden_states), self.head_width)
-        weights = _attention_weights(query, encoder_kv[0], attn_mask, self.scale)
-        return weights[:, : self.pointing_heads].mean(1)
+        return _attention_weights(query, encoder_kv[0], attn_mask, self.scale)
+
+
+@contextmanager
+def recorded_attention(model: nn.Module, kind: AttentionKind) -> Iterator[list[Tensor]]:
+    """Yield a list to which each layer of attention that is called in the context adds its weights [B,H,T,S]."""
+    found = list[Tensor]()
+
+    def record(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        assert isinstance(module, SelfAttention | CrossAttention)
+        found.append(module.head_weights(*inputs, **named))
+
+    hooks = [
+        module.register_forward_pre_hook(record, with_kwargs=True)
+        for name, module in model.named_modules()
+        if (isinstance(module, CrossAttention) and kind == "cross")
+        or (isinstance(module, SelfAttention) and name.startswith(f"{kind}."))
+    ]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def attention(

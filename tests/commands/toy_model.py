@@ -1,6 +1,6 @@
 """A model folder as `nmt train` leaves it, made in a moment: the weights are drawn by chance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,8 +16,25 @@ from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
-def save_toy_model(folder: Path, tags: Sequence[str] = (), tying: str = "all", **decoding: object) -> Path:
-    """A Transformer of one layer that says something for each line; further keys are settings of decoding."""
+_TRANSFORMER: Mapping[str, object] = {
+    "architecture": "transformer",
+    "preset": "tiny",
+    "width": 16,
+    "feed_forward": 16,
+    "heads": 2,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+}
+
+
+def save_toy_model(
+    folder: Path,
+    tags: Sequence[str] = (),
+    tying: str = "all",
+    model: Mapping[str, object] = _TRANSFORMER,
+    **decoding: object,
+) -> Path:
+    """A model of one layer that says something for each line; further keys are settings of decoding."""
     corpus = {"toy": {"source": "toy", "target": "toy"}}
     recipe = Recipe.model_validate(
         {
@@ -30,26 +47,17 @@ def save_toy_model(folder: Path, tags: Sequence[str] = (), tying: str = "all", *
                 "valid": corpus,
             },
             "tokenizer": {"vocabulary_size": 28 + len(tags), "byte_fallback": False},
-            "model": {
-                "architecture": "transformer",
-                "preset": "tiny",
-                "width": 16,
-                "feed_forward": 16,
-                "heads": 2,
-                "encoder_layers": 1,
-                "decoder_layers": 1,
-                "tied_embeddings": tying,
-            },
+            "model": {**model, "tied_embeddings": tying},
             "decoding": {"beam_size": 1, "max_length_ratio": 1.0, **decoding},
         }
     )
     lines = [f"{one} {other}" for one in WORDS for other in WORDS]
     tokenizer = Tokenizer.train(recipe.tokenizer, lines, lines, 1, tags)
     torch.manual_seed(1)
-    model = build(recipe.model, vocabulary_spec(tokenizer))
+    built = build(recipe.model, vocabulary_spec(tokenizer))
     with files.new_folder(folder) as unfinished:
         files.write_json(unfinished / CONFIG, config_of(recipe, tokenizer).model_dump(mode="json"))
-        checkpoints.write_tensors(unfinished / WEIGHTS, dict(model.named_parameters()))
+        checkpoints.write_tensors(unfinished / WEIGHTS, dict(built.named_parameters()))
         tokenizer.save(unfinished / TOKENIZER)
         files.write_manifest(unfinished, {"format": 1, "nmt": __version__, "averaged_updates": [1]})
     return folder

@@ -57,7 +57,7 @@ def test_compare_describes_results_in_sentences(references: list[str]) -> None:
         "BLEU: no significant difference between A and C on 80 sentences (p = 0."
     )
     swapped = compare([systems[1], systems[0]], ComparedTestSet("test", [references]), SETTINGS, TEST)
-    assert swapped.results[0].verdict == "BLEU: B is better than A (p = 0.005)"
+    assert swapped.results[0].verdict.startswith("BLEU: B is better than A (p = 0.005")
 
 
 def test_compare_averages_the_runs_of_a_system(references: list[str]) -> None:
