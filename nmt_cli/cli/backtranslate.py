@@ -14,6 +14,8 @@ from nmt_cli.cli.options import (
     Json,
     MinScore,
     NewCorpusName,
+    NewFolder,
+    NumBest,
     Overrides,
     Processes,
     Quiet,
@@ -21,12 +23,40 @@ from nmt_cli.cli.options import (
     TextShard,
     examples,
 )
+from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
     "nmt backtranslate en-de.yaml --model runs/de-en --text news.de.gz -o data/news",
     "nmt backtranslate en-de.yaml --model runs/de-en --text news.de.gz -o data/news --strategy sampling",
     "nmt backtranslate en-de.yaml --model runs/de-en --text news.de.gz -o data/news --shard 3/8",
+    "nmt backtranslate en-de.yaml --model de-en.yaml --text news.de --source-text news.en --rounds 2 -o data/news",
 )
+ReverseModel = Annotated[
+    Path,
+    typer.Option(
+        metavar="MODEL",
+        autocompletion=complete_run,
+        help="A model of the reverse direction: a run, a recipe, a checkpoint or a model folder.",
+    ),
+]
+TargetText = Annotated[
+    list[Path], typer.Option(metavar="FILE", help="Sentences in the target language, one per line; repeatable.")
+]
+SourceText = Annotated[
+    list[Path] | None,
+    typer.Option("--source-text", metavar="FILE", help="Sentences in the source language, for --rounds; repeatable."),
+]
+StrategyOption = Annotated[
+    Literal["beam", "sampling", "top-k"] | None,
+    typer.Option(help="How to search: by beam, sampling, or sampling among 10 tokens; default: as MODEL says."),
+]
+RoundsOption = Annotated[
+    int,
+    typer.Option(metavar="N", min=1, help="Train both directions on each other's text first, N - 1 times."),
+]
+TagOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Tag of the new corpus, so that the model can tell it; empty: none.")
+]
 _STRATEGIES = {
     "beam": ["strategy=beam"],
     "sampling": ["strategy=sampling"],
@@ -36,29 +66,17 @@ _STRATEGIES = {
 
 def backtranslate(
     recipe: RecipePath,
-    model: Annotated[
-        Path,
-        typer.Option(
-            metavar="MODEL",
-            autocompletion=complete_run,
-            help="A model of the reverse direction: a run, a recipe, a checkpoint or a model folder.",
-        ),
-    ],
-    text: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="Sentences in the target language, one per line; repeatable.")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")],
-    strategy: Annotated[
-        Literal["beam", "sampling", "top-k"] | None,
-        typer.Option(help="How to search: by beam, sampling, or sampling among 10 tokens; default: as MODEL says."),
-    ] = None,
-    n_best: Annotated[int, typer.Option("--n-best", metavar="N", min=1, help="Use N translations of each line.")] = 1,
+    model: ReverseModel,
+    text: TargetText,
+    output: NewFolder,
+    strategy: StrategyOption = None,
+    n_best: NumBest = 1,
     decoding: DecodingSettings = None,
     min_score: MinScore = None,
     name: NewCorpusName = "backtranslated",
-    tag: Annotated[
-        str, typer.Option(metavar="NAME", help="Tag of the new corpus, so that the model can tell it; empty: none.")
-    ] = "bt",
+    tag: TagOption = "bt",
+    rounds: RoundsOption = 1,
+    source_text: SourceText = None,
     shard: TextShard = None,
     set_: Overrides = None,
     nproc: Processes = None,
@@ -74,6 +92,7 @@ def backtranslate(
     """
     from nmt_cli.commands.backtranslate import BacktranslateOptions
     from nmt_cli.commands.backtranslate import backtranslate as command
+    from nmt_cli.commands.backtranslation_rounds import Rounds, backtranslate_in_rounds
     from nmt_cli.commands.stdout import write_result
     from nmt_cli.processes import ALL_SHARDS, ShardSpec
 
@@ -81,8 +100,17 @@ def backtranslate(
     options = BacktranslateOptions(
         model, tuple(text), output, (*settings, *(decoding or [])), name, tag or None, min_score
     )
-    shard_spec = ShardSpec.parse(shard) if shard else ALL_SHARDS
-    result = command(recipe, tuple(set_ or []), options, shard_spec, nproc, dry_run, console)
+    given = tuple(set_ or [])
+    if rounds > 1:
+        if shard:
+            raise RecipeError("--shard: is not supported with --rounds; use --nproc")
+        all_rounds = Rounds(rounds, tuple(source_text or []))
+        result = backtranslate_in_rounds(recipe, given, options, all_rounds, nproc, dry_run, console)
+    elif source_text:
+        raise RecipeError("--source-text: has no effect without --rounds; remove it, or add --rounds 2")
+    else:
+        shard_spec = ShardSpec.parse(shard) if shard else ALL_SHARDS
+        result = command(recipe, given, options, shard_spec, nproc, dry_run, console)
     if result is None:
         return
     if json:

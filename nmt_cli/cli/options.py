@@ -109,3 +109,5 @@ MinScore = Annotated[
     ),
 ]
 NewCorpusName = Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the new corpus in the recipe.")]
+NewFolder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")]
+NumBest = Annotated[int, typer.Option("--n-best", metavar="N", min=1, help="Translations of each line.")]

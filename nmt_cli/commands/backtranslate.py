@@ -7,21 +7,18 @@ from typing import Any
 
 from nmt_cli import console, files
 from nmt_cli.commands.synthesis.corpus_files import CorpusFolder
-from nmt_cli.commands.synthesis.monolingual_job import MonolingualJob
 from nmt_cli.commands.synthesis.recipes import check_extensible, count_training_pairs, translate_options, with_corpus
 from nmt_cli.commands.synthesis.selection import PairSelection
+from nmt_cli.commands.synthesis.translation_job import MonolingualLines, TranslationJob
 from nmt_cli.commands.synthesis.translations import TranslationParts
 from nmt_cli.commands.translate import raise_on_signals
 from nmt_cli.console import Reporter
-from nmt_cli.data.filters.monolingual import LineStats, line_drop_reasons
-from nmt_cli.data.preparation.manifest import drop_stats
+from nmt_cli.data.preparation.text_selection import LineStats
 from nmt_cli.data.preparation.work_folder import WorkFolder
 from nmt_cli.data.reading.examples import Examples
-from nmt_cli.errors import DataError, NmtError
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
 from nmt_cli.recipe.loading import given_yaml, load_recipe
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.reporting.data_report import describe_drops
 
 _MAX_REAL_WEIGHT = 8
 """Real pairs are repeated until they are as many as the others, but at most this often in an epoch."""
@@ -45,6 +42,8 @@ class BacktranslateOptions:
     """Tag of the new corpus; None: none."""
     min_score: float | None = None
     """Minimum score of a translation."""
+    suffix: str | None = None
+    """Ends the names of the new recipe's run and prepared data; None: the name of the corpus."""
 
 
 @dataclass(frozen=True)
@@ -100,17 +99,16 @@ class _Backtranslation:
         overrides = [f"decoding.{setting}" for setting in options.decoding]
         translate = translate_options([options.model], languages, "--model", overrides)
         self._recipe, self._recipe_path, self._options = recipe, recipe_path, options
-        self._job = MonolingualJob(recipe, options.text, data.target_language, translate)
+        self._job = TranslationJob(MonolingualLines(recipe, options.text, data.target_language), translate)
         self._folder = CorpusFolder(options.output, languages[::-1])
-
         self._changed_recipe({})  # reports an impossible name or tag before any work
 
     def run(
         self, shard: ShardSpec, processes: int | None, dry_run: bool, reporter: Reporter
     ) -> BacktranslateResult | None:
         self._folder.check()
-        origin, work = self._describe_origin(), WorkFolder(files.target_of(self._options.output))
-        if (manifest := self._current_manifest(origin)) is not None:
+        origin, work = self._origin(self._job.origin), WorkFolder(files.target_of(self._options.output))
+        if (manifest := self._folder.current_manifest(origin)) is not None:
             if not dry_run:
                 work.remove_leftovers()
             reporter.info(f"{self._folder.path} is up to date; nothing to do")
@@ -121,14 +119,11 @@ class _Backtranslation:
             return None
         is_complete = shard == ALL_SHARDS
         with work.locked(None if is_complete else shard):
-            folder = self._job.folder(work.open())
-            parts, stats = self._job.selected(folder, reporter)
-            self._report_lines(stats, reporter)
-            self._job.translate(parts, shard, processes, reporter)
+            selected, parts = self._job.run(work.open(), shard, processes, reporter)
             if not is_complete:
                 reporter.info(f"shard {shard} is ready")
-                return BacktranslateResult(stats.num_read, stats.num_kept, 0, None)
-            self._write(parts, stats, origin, reporter)
+                return BacktranslateResult(selected.stats.num_read, selected.stats.num_kept, 0, None)
+            self._write(parts, selected.stats, origin, reporter)
             work.remove()
         return self._result(self._folder.read_manifest())
 
@@ -136,21 +131,13 @@ class _Backtranslation:
         selection = PairSelection(self._recipe, "source", self._options.min_score)
 
         def describe() -> tuple[str, dict[str, Any]]:
-            if not selection.num_kept:
-                raise DataError(f"{self._folder.path}: 0 usable pairs of {selection.num_read:,}")
-            if self._describe_origin() != origin:
-                raise DataError("an input or the model has changed during the work; run the same command again")
-            contents = {
-                "origin": origin,
-                "lines": {"read": stats.num_read, "kept": stats.num_kept, **stats.drops.to_json()},
-                "pairs": {"read": selection.num_read, "kept": selection.num_kept, **selection.drops.to_json()},
-            }
-            return self._new_recipe(selection.num_kept), contents
+            selection.require_any(self._folder.path)
+            self._folder.require_unchanged(origin, self._origin(self._job.describe_origin()))
+            contents = {"origin": origin, "lines": stats.to_json(), "pairs": selection.stats.to_json()}
+            return self._new_recipe(selection.stats.num_kept), contents
 
         self._folder.write(map(selection.select, _pairs(parts)), describe)
-        drops = drop_stats(selection.drops, selection.reasons)
-        for line in describe_drops(self._options.name, "pairs", selection.num_read, drops):
-            reporter.info(line)
+        selection.report(self._options.name, reporter)
 
     def _new_recipe(self, num_pairs: int) -> str:
         """Return the recipe with the new corpus. Real pairs are repeated to be as many as the others."""
@@ -172,29 +159,18 @@ class _Backtranslation:
         return given_yaml(self._changed_recipe(weights), comments)
 
     def _changed_recipe(self, weights: dict[str, float]) -> Recipe:
-        return with_corpus(self._recipe, self._options.name, self._folder.section(self._options.tag), weights)
+        options = self._options
+        section = self._folder.section(options.tag)
+        return with_corpus(self._recipe, options.name, section, weights, options.suffix or options.name)
 
-    def _describe_origin(self) -> dict[str, Any]:
+    def _origin(self, translations: dict[str, Any]) -> dict[str, Any]:
+        """Return all that the folder depends on."""
         options = self._options
         return {
-            **self._job.describe_origin(),
+            **translations,
             "recipe": self._recipe.model_dump(mode="json", exclude_unset=True),
             "options": {"name": options.name, "tag": options.tag, "min_score": options.min_score},
         }
-
-    def _current_manifest(self, origin: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the manifest of the folder if it is complete and has this origin."""
-        try:
-            manifest = self._folder.read_manifest()
-        except NmtError:
-            return None
-        return manifest if manifest.get("origin") == origin else None
-
-    def _report_lines(self, stats: LineStats, reporter: Reporter) -> None:
-        reasons = line_drop_reasons(self._recipe.data, self._job.language)
-        drops = drop_stats(stats.drops, reasons)
-        for line in describe_drops("text", "lines", stats.num_read, drops):
-            reporter.info(line)
 
     def _result(self, manifest: dict[str, Any]) -> BacktranslateResult:
         lines, pairs = manifest["lines"], manifest["pairs"]

@@ -62,12 +62,27 @@ class CorpusFolder:
         """Return the manifest after verifying all files. DataError if the folder is missing or damaged."""
         return files.read_manifest(self.path, DataError)
 
+    def current_manifest(self, origin: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the manifest if the folder is complete and was made from `origin`."""
+        try:
+            manifest = self.read_manifest()
+        except NmtError:
+            return None
+        return manifest if manifest.get("origin") == origin else None
+
+    def require_unchanged(self, origin: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Raise DataError if an input has changed since the work on the folder began."""
+        changed = ", ".join(key for key in origin if origin[key] != now.get(key))
+        if changed:
+            raise DataError(f"{self.path}: its inputs have changed during the work ({changed}); run it again")
+
     def write(self, pairs: Iterable[Examples], describe: Callable[[], tuple[str, Mapping[str, Any]]]) -> None:
         """Write the folder atomically.
 
         Args:
             pairs: Examples with a column `score`.
-            describe: Called after the last pair; returns the recipe and the contents of the manifest.
+            describe: Called after the last pair; returns the recipe and the contents of the manifest, with
+                their `origin`.
         """
         with files.new_folder(files.target_of(self.path)) as folder:
             with ExitStack() as stack:

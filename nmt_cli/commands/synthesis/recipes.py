@@ -29,11 +29,12 @@ def check_extensible(recipe: Recipe, name: str) -> None:
         raise RecipeError("training.mixing.stages: is not supported; remove it here, and add it to the new recipe")
 
 
-def with_corpus(recipe: Recipe, name: str, corpus: TrainingCorpus, weights: dict[str, float]) -> Recipe:
+def with_corpus(recipe: Recipe, name: str, corpus: TrainingCorpus, weights: dict[str, float], suffix: str) -> Recipe:
     """Return a recipe with another training corpus, and with its own run and prepared data.
 
     Args:
         weights: New weights of other corpora.
+        suffix: Added to the names of run and prepared data.
 
     Raises:
         RecipeError: The name or the tag of the corpus is not possible.
@@ -43,8 +44,8 @@ def with_corpus(recipe: Recipe, name: str, corpus: TrainingCorpus, weights: dict
         key: each.model_copy(update={"weight": weights[key]}) if key in weights else each
         for key, each in data.train.items()
     }
-    changed = recipe.with_value("run", run.with_name(f"{run.name}-{name}"))
-    changed = changed.with_value("data.prepared", data.prepared.with_name(f"{data.prepared.name}-{name}"))
+    changed = recipe.with_value("run", run.with_name(f"{run.name}-{suffix}"))
+    changed = changed.with_value("data.prepared", data.prepared.with_name(f"{data.prepared.name}-{suffix}"))
     changed = changed.with_value("data.train", {**train, name: corpus})
     try:
         return Recipe.model_validate(changed.model_dump(mode="json", exclude_unset=True))

@@ -169,3 +169,42 @@ def test_dry_run_changes_nothing(project: Path) -> None:
 
     assert CliRunner().invoke(app, command).exit_code == 0
     assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_rounds_train_both_directions_on_each_others_text(project: Path) -> None:
+    reverse = Path("recipe.yaml").read_text().replace(".en", ".x").replace(".de", ".en").replace(".x", ".de")
+    reverse = reverse.replace("language: de", "language: x").replace("language: en", "language: de")
+    Path("reverse.yaml").write_text(reverse.replace("language: x", "language: en").replace("run: run", "run: reverse"))
+    write_lines("german", [line[::-1] for line in TEXT])
+    command = [
+        "backtranslate",
+        "recipe.yaml",
+        "--model",
+        "reverse.yaml",
+        "--text",
+        "mono",
+        "-o",
+        "out",
+        "--rounds",
+        "2",
+    ]
+    command += ["--decoding", "max_length=6"]
+
+    assert start_command(command).exit_code() == 2  # no --source-text
+    command += ["--source-text", "german"]
+    assert start_command([*command, "--dry-run"]).exit_code() == 0
+    assert not Path("out-round1").exists()
+    first = start_command(command)
+    assert first.exit_code() == 0, first.stderr
+    expected = contents("out")
+    for name, corpus in (("out-round1", "target.en"), ("out-round1-reverse", "target.de"), ("out", "target.en")):
+        run = load_recipe(Path(name, "recipe.yaml")).run
+        assert (run / "model").exists() == (name != "out")
+        text = TEXT if corpus.endswith("en") else [line[::-1] for line in TEXT]
+        assert set(Path(name, corpus).read_text().split("\n")[:-1]) <= set(text)
+
+    again = start_command(command)
+    assert again.exit_code() == 0
+    assert again.stderr.count("is up to date") >= 3
+    assert contents("out") == expected

@@ -1,15 +1,17 @@
-"""Monolingual text for back-translation and distillation: lines that are worth translating, each once.
+"""The text that models translate for other models: monolingual lines, or the training pairs of a recipe, each once.
 
-The filters of a recipe that can judge one side do so. Lines of the recipe's validation and test sets are dropped, even
-if case, accents or punctuation differ, because a model that has read them scores too well.
+The filters of a recipe that can judge one side do so with lines. Lines of the recipe's validation and test sets are
+dropped, even if case, accents or punctuation differ, because a model that has read them scores too well.
 """
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Self
 
 import numpy as np
 
@@ -18,7 +20,9 @@ from nmt_cli.console import OnProgress
 from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.data.filters.duplicates import OVERLAP, HeldOutKeys, canonical, first_occurrences
 from nmt_cli.data.filters.pipeline import FilterPipeline, KeyFilter, build_filters
-from nmt_cli.data.reading import read_pairs
+from nmt_cli.data.preparation.corpora import corpus_tasks
+from nmt_cli.data.preparation.preparing import held_out_keys
+from nmt_cli.data.reading import read_examples, read_pairs
 from nmt_cli.data.reading.examples import DropCounts, DroppedExample, Examples, Keys, OnError, text_keys
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import Data
@@ -30,8 +34,9 @@ from nmt_cli.recipe.filters import (
     NearDuplicatesFilter,
     ScriptFilter,
 )
+from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import decode_lines, open_text, read_lines
-from nmt_cli.text.normalization import is_blank
+from nmt_cli.text.normalization import is_blank, one_line
 
 _CHUNK_LINES = 8192
 _MAX_HELD_OUT_FRACTION, _MAX_HELD_OUT_LINES = 0.1, 10
@@ -45,6 +50,15 @@ class LineStats:
     num_read: int = 0
     num_kept: int = 0
     drops: DropCounts = field(default_factory=DropCounts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for a manifest."""
+        return {"read": self.num_read, "kept": self.num_kept, **self.drops.to_json()}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """Convert the result of `to_json` back."""
+        return cls(entry["read"], entry["kept"], DropCounts.from_json(entry))
 
 
 def line_filters(data: Data, language: str) -> list[Filter]:
@@ -84,7 +98,7 @@ def select_lines(
     output: Path,
     on_progress: OnProgress = lambda lines: None,
 ) -> LineStats:
-    """Write the lines of files that the filters keep to `output`, in order, unchanged.
+    """Write the lines of files that the filters keep to `output`, in order, not normalised.
 
     Args:
         language: Language of the files, the source or target language of `data`.
@@ -95,40 +109,94 @@ def select_lines(
         DataError: A file cannot be read, has a line that is not UTF-8 (`data.on_error: stop`), or contains a
             validation or test set.
     """
-    held_out = HeldOutLines(data, language)
-    pipeline = FilterPipeline(line_filters(data, language), (language, language), HeldOutKeys.of(), normalization)
-    stats, keys, masks = LineStats(), list[list[Keys]](), list[Booleans]()
-    with (
-        files.disk_errors(output),
-        tempfile.TemporaryDirectory(prefix="lines-", dir=output.parent) as scratch,
-        (Path(scratch) / "lines").open("w+b") as kept,
-    ):
+    held_out, stats = HeldOutLines(data, language), LineStats()
+    filters = line_filters(data, language)
+    pipeline = FilterPipeline(filters, (language, language), HeldOutKeys.of(), normalization)
+    with UniqueText.open([output]) as selected:
         for examples in _read_chunks(paths, data.on_error, stats):
             result = pipeline.apply(examples)
             for reason, indices in result.dropped.items():
                 _drop(stats, reason, examples, indices)
             is_free = held_out.drop(result.kept.sources)
             _drop(stats, OVERLAP, examples, result.indices[~is_free])
-            kept.writelines(f"{examples.sources[index]}\n".encode() for index in result.indices[is_free].tolist())
-            keys.append([each[is_free] for each in result.keys])
-            masks.append(np.ones(int(is_free.sum()), np.bool_))
+            lines = [examples.sources[index] for index in result.indices[is_free].tolist()]
+            selected.add([lines], [each[is_free] for each in result.keys])
             on_progress(len(examples))
         held_out.refuse_sets(paths)
-        for index, each in enumerate(pipeline.key_filters):
-            first = first_occurrences((chunk[index] for chunk in keys), masks, Path(scratch))
-            num_later = sum(int((old & ~new).sum()) for old, new in zip(masks, first, strict=True))
-            stats.drops.add(each.name, num_later, [])
-            masks = first
-        kept.seek(0)
-        _write_first(kept, masks, output)
-    stats.num_kept = sum(int(mask.sum()) for mask in masks)
+        stats.num_kept = selected.write([each.name for each in pipeline.key_filters], stats.drops)
     return stats
 
 
-def _write_first(lines: IO[bytes], masks: Sequence[Booleans], output: Path) -> None:
-    with files.new_file(output) as file:
-        for mask in masks:
-            file.writelines(line for is_kept in mask.tolist() if (line := lines.readline()) and is_kept)
+def select_pairs(
+    recipe: Recipe, sources: Path, targets: Path, on_progress: OnProgress = lambda pairs: None
+) -> LineStats:
+    """Write the pairs of all training corpora that the recipe's filters keep to two files, in order, not normalised.
+
+    Raises:
+        DataError: A file cannot be read, or has an invalid record (`data.on_error: stop`).
+    """
+    data, normalization, stats = recipe.data, recipe.tokenizer.normalization, LineStats()
+    tasks = [task for task in corpus_tasks(recipe) if task.is_training]
+    held_out = held_out_keys(recipe, normalization)
+    with UniqueText.open([sources, targets]) as selected:
+        for task in tasks:
+            name = task.name.partition("/")[2]
+            pipeline = FilterPipeline(data.filters, task.languages, held_out, normalization, name)
+            for examples, drops in read_examples(task.corpus, task.languages, data.on_error):
+                stats.num_read += len(examples) + drops.counts.total()
+                stats.drops.merge(drops)
+                result = pipeline.apply(examples)
+                for reason, indices in result.dropped.items():
+                    _drop(stats, reason, examples, indices)
+                sides, indices = (examples.sources, examples.targets), result.indices.tolist()
+                selected.add([[side[index] for index in indices] for side in sides], result.keys)
+                on_progress(len(examples))
+        stats.num_kept = selected.write([each.name for each in pipeline.key_filters], stats.drops)
+    return stats
+
+
+class UniqueText:
+    """Writes aligned lines to files, without those of which a key occurred before. Memory: 8 bytes for each key."""
+
+    def __init__(self, outputs: Sequence[Path], folder: Path, files: Sequence[IO[bytes]]) -> None:
+        self._outputs, self._folder, self._files = outputs, folder, files
+        self._keys, self._masks = list[list[Keys]](), list[Booleans]()
+
+    @classmethod
+    @contextmanager
+    def open(cls, outputs: Sequence[Path]) -> "Iterator[UniqueText]":
+        """Open temporary files beside the outputs."""
+        with files.disk_errors(outputs[0]), ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lines-", dir=outputs[0].parent))
+            paths = [Path(folder) / str(index) for index in range(len(outputs))]
+            yield cls(outputs, Path(folder), [stack.enter_context(path.open("w+b")) for path in paths])
+
+    def add(self, columns: Sequence[list[str]], keys: list[Keys]) -> None:
+        """Add lines, one list for each file, with the keys of each filter."""
+        for file, lines in zip(self._files, columns, strict=True):
+            file.write("".join(f"{one_line(line)}\n" for line in lines).encode())
+        self._keys.append(keys)
+        self._masks.append(np.ones(len(columns[0]), np.bool_))
+
+    def write(self, reasons: Sequence[str], drops: DropCounts) -> int:
+        """Write the files, and return the number of lines.
+
+        Args:
+            reasons: The name of each filter whose keys were added.
+            drops: Is increased by the lines that are left out.
+        """
+        masks = self._masks
+        for index, reason in enumerate(reasons):
+            first = first_occurrences((keys[index] for keys in self._keys), masks, self._folder)
+            drops.add(reason, sum(int((old & ~new).sum()) for old, new in zip(masks, first, strict=True)), [])
+            masks = first
+        for file, output in zip(self._files, self._outputs, strict=True):
+            file.seek(0)
+            with files.new_file(output) as written:
+                for mask in masks:
+                    lines = [file.readline() for _ in range(len(mask))]
+                    written.writelines(compress(lines, mask.tolist()))
+        return sum(int(mask.sum()) for mask in masks)
 
 
 def _drop(stats: LineStats, reason: str, examples: Examples, indices: Integers) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from minimal_recipe import MINIMAL_RECIPE
 
-from nmt_cli.data.filters import monolingual
-from nmt_cli.data.filters.monolingual import select_lines
+from nmt_cli.data.preparation import text_selection
+from nmt_cli.data.preparation.text_selection import select_lines
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import Data
 
@@ -25,7 +25,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Data:
     return Data.model_validate(given)
 
 
-def select(data: Data, lines: list[str], *more: list[str]) -> tuple[list[str], monolingual.LineStats]:
+def select(data: Data, lines: list[str], *more: list[str]) -> tuple[list[str], text_selection.LineStats]:
     paths = [Path(f"mono{number}") for number in range(1 + len(more))]
     for path, some in zip(paths, (lines, *more), strict=True):
         path.write_bytes("".join(f"{line}\n" for line in some).encode(errors="surrogateescape"))
@@ -34,7 +34,7 @@ def select(data: Data, lines: list[str], *more: list[str]) -> tuple[list[str], m
 
 
 def test_selection_equals_a_plain_loop(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monolingual, "_CHUNK_LINES", 7)
+    monkeypatch.setattr(text_selection, "_CHUNK_LINES", 7)
     rng = random.Random(1)
     held_out = Path("held.de").read_text().split("\n")[:3]
     pool = ["", "  ", "a", "x" * 41, *held_out, held_out[0].upper() + "!", *(f"Zeile {i % 9}" for i in range(20))]
