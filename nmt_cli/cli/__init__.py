@@ -15,6 +15,7 @@ from nmt_cli.cli import (
     backtranslate,
     check,
     compare,
+    distill,
     evaluate,
     export,
     import_model,
@@ -74,7 +75,10 @@ _GROUPS: dict[str, list[tuple[str, Callable[..., None], str]]] = {
         ("sweep", sweep.sweep, sweep.EXAMPLES),
         ("stop", stop.stop, stop.EXAMPLES),
     ],
-    "Improve": [("backtranslate", backtranslate.backtranslate, backtranslate.EXAMPLES)],
+    "Improve": [
+        ("backtranslate", backtranslate.backtranslate, backtranslate.EXAMPLES),
+        ("distill", distill.distill, distill.EXAMPLES),
+    ],
     "Translate": [("translate", translate.translate, translate.EXAMPLES), ("score", score.score, score.EXAMPLES)],
     "Evaluate": [("evaluate", evaluate.evaluate, evaluate.EXAMPLES), ("compare", compare.compare, compare.EXAMPLES)],
     "Models of other toolkits": [

@@ -180,7 +180,7 @@ def test_all_errors_are_reported_in_order_of_lines(good: str, errors_of: ErrorsO
     text = good.replace("run:", "rum:").replace("updates: 100", "updates: ten").replace("preset: tiny", "preset: 3")
     assert errors_of(text + "run: x\nrun: y\n", "training.limit.updates=3") == [
         "r.yaml:1:1: rum: is not a setting; did you mean run?",
-        'r.yaml:14:3: model.preset: must be one of tiny, small, base, big, not "3"',
+        'r.yaml:14:3: model.preset: must be one of tiny, small, base, big, student-tiny, student-base, not "3"',
         'r.yaml:16:12: training.limits.updates: must be an integer, not "ten"',
         "r.yaml:18:1: run: is given twice; the first is on line 17",
         "--set training.limit.updates=3: training.limit: is not a setting; did you mean limits?",

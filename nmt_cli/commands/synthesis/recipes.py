@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -14,6 +15,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.corpora import TrainingCorpus
+from nmt_cli.recipe.model import Preset
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.checks.scripts import base_language
 
@@ -51,6 +53,47 @@ def with_corpus(recipe: Recipe, name: str, corpus: TrainingCorpus, weights: dict
         return Recipe.model_validate(changed.model_dump(mode="json", exclude_unset=True))
     except ValidationError as error:
         raise RecipeError(f"corpus {name} with tag {corpus.tag}: {error.errors()[0]['msg']}") from error
+
+
+_NOT_OF_STUDENTS = {
+    *("start_from", "freeze", "lora", "learning_rate_factors", "mixing", "guided_alignment"),
+    *("consistency", "scheduled_sampling", "word_dropout"),
+}
+"""Keys of `training` that belong to the teacher's parameters or corpora, or only regularise a large model."""
+_MARIAN = {
+    "norm": {"position": "post", "epsilon": 1e-9},
+    "positions": {"spacing": "t2t"},
+    "decoder_start": "zeros",
+}
+"""What Marian can compute; of the positions of the norms, its fork in Firefox has only this one."""
+
+
+def student_recipe(
+    recipe: Recipe, corpus: TrainingCorpus, preset: Preset, decoder: Literal["ssru", "softmax"]
+) -> Recipe:
+    """Return the recipe of a student that is trained on the translations of a teacher.
+
+    Args:
+        decoder: Self-attention of the decoder. With an SSRU, Marian and Bergamot can compute the model.
+
+    Raises:
+        RecipeError: The tokenizer of the recipe is one that an SSRU student cannot be exported with.
+    """
+    if decoder == "ssru" and recipe.gives("tokenizer.joint") and not recipe.tokenizer.joint:
+        raise RecipeError("tokenizer.joint: must be true for a student with --decoder ssru, as Bergamot needs it")
+    given = recipe.model_dump(mode="json", exclude_unset=True)
+    given["run"] = str(recipe.run.with_name(f"{recipe.run.name}-student"))
+    data = recipe.data
+    given["data"] |= {
+        "prepared": str(data.prepared.with_name(f"{data.prepared.name}-student")),
+        "train": {"distilled": corpus.model_dump(mode="json", exclude_unset=True)},
+    }
+    shape = {"decoder_self_attention": "ssru", **_MARIAN} if decoder == "ssru" else {}
+    given["model"] = {"architecture": "transformer", "preset": preset, **shape}
+    training = {key: value for key, value in given.pop("training", {}).items() if key not in _NOT_OF_STUDENTS}
+    given["training"] = training
+    given["decoding"] = {"beam_size": 1}
+    return Recipe.model_validate(given)
 
 
 def count_training_pairs(recipe: Recipe) -> int:

@@ -14,6 +14,7 @@ from nmt_cli.recipe.model.layers import PresetSection as PresetSection
 from nmt_cli.recipe.model.layers import RelativePositions as RelativePositions
 from nmt_cli.recipe.model.layers import RotaryPositions as RotaryPositions
 from nmt_cli.recipe.model.layers import SinusoidalPositions as SinusoidalPositions
+from nmt_cli.recipe.model.layers import SizePreset as SizePreset
 from nmt_cli.recipe.model.layers import SoftmaxOutput as SoftmaxOutput
 from nmt_cli.recipe.model.layers import Tying as Tying
 from nmt_cli.recipe.section import Conflicts, Rate, SearchKind
@@ -27,6 +28,8 @@ class TransformerSettings(LayerSettings):
         "small": {"width": 256, "feed_forward": 1024, "encoder_layers": 3, "decoder_layers": 3, "heads": 4},
         "base": {"width": 512, "feed_forward": 2048, "encoder_layers": 6, "decoder_layers": 6, "heads": 8},
         "big": {"width": 1024, "feed_forward": 4096, "encoder_layers": 6, "decoder_layers": 6, "heads": 16},
+        "student-tiny": {"width": 256, "feed_forward": 1536, "encoder_layers": 6, "decoder_layers": 2, "heads": 8},
+        "student-base": {"width": 512, "feed_forward": 2048, "encoder_layers": 6, "decoder_layers": 2, "heads": 8},
     }
 
     architecture: Literal["transformer"]
@@ -102,6 +105,8 @@ class RnnSettings(PresetSection):
         "big": {"width": 1024, "embedding_width": 1024, "encoder_layers": 4, "decoder_layers": 4},
     }
 
+    preset: SizePreset = "base"
+    """Default sizes; each can be overridden. Without preset and sizes, it follows from the data and the limits."""
     architecture: Literal["rnn"]
     """Model architecture."""
     cell: Literal["rnn", "gru", "lstm"] = "gru"

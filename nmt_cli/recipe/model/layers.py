@@ -7,7 +7,8 @@ from pydantic import Field
 
 from nmt_cli.recipe.section import Conflicts, Count, Positive, Rate, SearchKind, Section, default_tag
 
-Preset = Literal["tiny", "small", "base", "big"]
+SizePreset = Literal["tiny", "small", "base", "big"]
+Preset = Literal[SizePreset, "student-tiny", "student-base"]
 Tying = Literal["none", "decoder", "all", "input"]
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu", "swiglu", "geglu", "geglu_tanh"]
 

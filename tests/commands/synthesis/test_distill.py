@@ -1,0 +1,143 @@
+"""`nmt distill`: the student's corpus and recipe, shards, training, measurement and exports."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sacrebleu.metrics.chrf import CHRF
+from synthesis_project import TEXT, contents, write_lines
+
+from nmt_cli.commands.distill import DistillOptions, DistillResult, distill
+from nmt_cli.commands.synthesis.best_candidates import best_by_chrf, given_pairs
+from nmt_cli.commands.synthesis.recipes import student_recipe
+from nmt_cli.commands.translators import open_translator
+from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.processes import ShardSpec
+from nmt_cli.recipe.corpora import LearnedLines
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.model import TransformerSettings
+from nmt_cli.text.checks.checker import Checker
+
+
+@pytest.fixture(autouse=True)
+def teacher_direction(project: Path) -> None:
+    """Turn the recipe: the model in `reverse` translates as it says."""
+    text = project.read_text().replace("language: de", "language: x").replace("language: en", "language: de")
+    text = text.replace("language: x", "language: en")
+    for name in ("train", "dev", "test"):
+        text = text.replace(f"source: {name}.de, target: {name}.en", f"source: {name}.en, target: {name}.de")
+    project.write_text(text)
+
+
+def run(output: str = "out", shard: str = "1/1", **changes: Any) -> DistillResult:
+    options = {"output": Path(output), "teachers": (Path("reverse"),), "n_best": 4, "trains": False, **changes}
+    found = distill(Path("recipe.yaml"), (), DistillOptions(**options), ShardSpec.parse(shard))
+    assert found is not None
+    return found
+
+
+def written_pairs(output: str = "out") -> list[tuple[str, str]]:
+    sides = [Path(output, name).read_text().removesuffix("\n").split("\n") for name in ("source.en", "target.de")]
+    return list(zip(*sides, strict=True))
+
+
+def test_best_of_the_beam_by_chrf_is_kept(project: Path) -> None:
+    result = run(decoding=("check=false", "max_length=6"))
+
+    options = TranslateOptions(
+        (Path("reverse"),),
+        ("decoding.beam_size=4", "decoding.n_best=4", "decoding.check=false", "decoding.max_length=6"),
+    )
+    translated, metric, check, expected = (
+        open_translator(options).translate(map(Request, TEXT[:8])),
+        CHRF(),
+        Checker("en", "de"),
+        [],
+    )
+    for line, reference in zip(translated, Path("train.de").read_text().split("\n"), strict=False):
+        best = max(line.hypotheses, key=lambda each: metric.sentence_score(each.text, [reference]).score)
+        if not check(line.source, best.text):
+            expected.append((line.source, best.text))
+    assert written_pairs() == expected
+    assert 0 < result.pairs == len(expected)
+
+
+def test_shards_of_pairs_and_text_equal_one_run(project: Path) -> None:
+    text = {"text": (Path("mono"),), "decoding": ("max_length=6",)}
+    run(**text)
+    expected = contents("out")
+    shutil.rmtree("out")
+
+    for shard in ("2/2", "1/2"):
+        assert run(shard=shard, **text).recipe is None
+    run(**text)
+    assert contents("out") == expected
+    assert sorted(path.name for path in Path().glob("out*")) == ["out", "out.lock"]
+
+
+def test_translations_of_any_program_replace_the_teacher(project: Path) -> None:
+    references = Path("train.de").read_text().removesuffix("\n").split("\n")
+    lines = [f"{i} ||| {text} ||| F0= -1" for i, each in enumerate(references) for text in ("six", each, "ten")]
+    write_lines("nbest", lines)
+    write_lines("plain", references)
+
+    run("one", teachers=(), translations=Path("nbest"))
+    run("two", teachers=(), translations=Path("plain"))
+
+    assert written_pairs("one") == written_pairs("two") == list(zip(TEXT[:8], references, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["eins"] * 7, "only 7"),
+        (["eins"] * 9, "more than 8"),
+        (["0 ||| a", "2 ||| b"], "source 0 come"),
+        (["0 ||| a", "b"], "line 2"),
+    ],
+)
+def test_translations_of_other_text_are_refused(project: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        list(given_pairs(load_recipe(project), write_lines("given", lines)))
+
+
+def test_first_of_equally_similar_candidates_is_best() -> None:
+    assert best_by_chrf(["x y", "one two", "one two"], "one two") == (1, 100.0)
+
+
+@pytest.mark.parametrize("changes", [{"teachers": ()}, {"translations": Path("mono")}])
+def test_teacher_and_translations_exclude_each_other(project: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="either --teacher"):
+        run(**changes)
+
+
+@pytest.mark.parametrize("decoder", ["ssru", "softmax"])
+@pytest.mark.parametrize("preset", ["student-tiny", "student-base"])
+def test_students_have_the_sizes_of_their_preset(project: Path, preset: Any, decoder: Any) -> None:
+    corpus = LearnedLines.model_validate({"source": "a", "target": "b"})
+    model = student_recipe(load_recipe(project), corpus, preset, decoder).model
+
+    assert (model.encoder_layers, model.decoder_layers, model.decoder_self_attention) == (6, 2, decoder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("decoder", "formats"), [("ssru", ["bergamot", "marian"]), ("softmax", ["ctranslate2", "onnx"])]
+)
+def test_student_is_trained_measured_and_exported(
+    project: Path, decoder: Any, formats: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"width": 32, "feed_forward": 32, "encoder_layers": 2, "decoder_layers": 2, "heads": 2}
+    monkeypatch.setitem(TransformerSettings.sizes, "student-tiny", sizes)
+    options = {"trains": True, "decoder": decoder, "decoding": ("max_length=6",), "text": (Path("mono"),)}
+    first = run(**options)
+    weights = Path("run-student/model/model.safetensors").read_bytes()
+    again = run(**options)
+
+    assert first.comparison is not None and again.comparison is not None
+    assert [each.name for each in first.comparison.systems] == ["teacher", "student", "student int8"]
+    assert [each.scores for each in first.comparison.systems] == [each.scores for each in again.comparison.systems]
+    assert sorted(path.name for path in first.exports) == [f"out.{name}" for name in formats]
+    assert Path("run-student/model/model.safetensors").read_bytes() == weights
