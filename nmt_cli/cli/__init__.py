@@ -18,6 +18,7 @@ from nmt_cli.cli import (
     distill,
     evaluate,
     export,
+    generate,
     import_model,
     preprocess,
     report,
@@ -79,7 +80,11 @@ _GROUPS: dict[str, list[tuple[str, Callable[..., None], str]]] = {
         ("backtranslate", backtranslate.backtranslate, backtranslate.EXAMPLES),
         ("distill", distill.distill, distill.EXAMPLES),
     ],
-    "Translate": [("translate", translate.translate, translate.EXAMPLES), ("score", score.score, score.EXAMPLES)],
+    "Translate": [
+        ("translate", translate.translate, translate.EXAMPLES),
+        ("generate", generate.generate, generate.EXAMPLES),
+        ("score", score.score, score.EXAMPLES),
+    ],
     "Evaluate": [("evaluate", evaluate.evaluate, evaluate.EXAMPLES), ("compare", compare.compare, compare.EXAMPLES)],
     "Models of other toolkits": [
         ("import", import_model.import_model, import_model.EXAMPLES),

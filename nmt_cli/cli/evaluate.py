@@ -1,5 +1,6 @@
 """Command line of `nmt evaluate`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ from nmt_cli.errors import RecipeError
 
 if TYPE_CHECKING:
     from nmt_cli.commands.evaluate import EvaluationResult
+    from nmt_cli.commands.evaluation_inputs import EvaluatedModel
+    from nmt_cli.commands.perplexity import TextEvaluation
 
 EXAMPLES = examples(
     "nmt evaluate recipe.yaml",
@@ -71,20 +74,20 @@ def evaluate(
     if model is None and (robustness or adapter is not None):
         option = "robustness" if robustness else "adapter"
         raise RecipeError(f"--{option}: requires a MODEL, which translates the test sets")
-    from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files, evaluate_model
+    from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files
     from nmt_cli.commands.evaluation_inputs import open_model
     from nmt_cli.commands.model_config import seed_runs
     from nmt_cli.commands.stdout import write_result
 
     if hypothesis is not None:
         given = TranslationFiles(hypothesis, references, source, target_language)
-        result = evaluate_files(given, set_ or [], console)
-        write_result(result.content["scores"] if json else _as_text(result.name, result))
+        scored = evaluate_files(given, set_ or [], console)
+        write_result(scored.content["scores"] if json else _as_text(scored.name, scored))
     elif model is not None:
         runs, document = seed_runs(model), {}
         for run in runs:
             opened = open_model(run, set_ or [], console, allow_commands, adapter)
-            for result in evaluate_model(opened, tests, robustness, console):
+            for result in _evaluated(opened, tests, robustness, adapter):
                 name = f"{run.name}/{result.name}" if len(runs) > 1 else result.name
                 document[name] = result.as_json()
                 if not json:
@@ -93,7 +96,23 @@ def evaluate(
             write_result(document)
 
 
-def _as_text(name: str, result: "EvaluationResult") -> str:
+def _evaluated(
+    model: "EvaluatedModel", names: list[str], robustness: bool, adapter: Path | None
+) -> "Iterator[EvaluationResult] | Iterator[TextEvaluation]":
+    from nmt_cli.commands.evaluate import evaluate_model
+    from nmt_cli.commands.perplexity import evaluate_language_model
+
+    if not model.recipe.data.is_monolingual:
+        return evaluate_model(model, names, robustness, console)
+    if robustness:
+        raise RecipeError("--robustness: requires a model that translates; this is a language model")
+    return evaluate_language_model(model.model, model.recipe, names, adapter, console)
+
+
+def _as_text(name: str, result: "EvaluationResult | TextEvaluation") -> str:
+    from nmt_cli.commands.perplexity import TextEvaluation
     from nmt_cli.reporting.terminal import format_scores
 
+    if isinstance(result, TextEvaluation):
+        return result.as_text(name)
     return format_scores(name, result.content, result.robustness or (), stdout_width())

@@ -18,6 +18,7 @@ from nmt_cli.cli.options import (
     WordScoresOption,
     examples,
 )
+from nmt_cli.errors import RecipeError
 
 if TYPE_CHECKING:
     from nmt_cli.commands.score import ScoreResult
@@ -26,7 +27,18 @@ EXAMPLES = examples(
     "nmt score runs/en-de --source in.en --target in.de > log-probabilities",
     "paste in.en in.de | nmt score runs/en-de --normalize --format tsv | awk -F'\\t' '$3 > -2'",
     "nmt score runs/en-de --source in.en --target in.de --format jsonl --word-scores",
+    "nmt score runs/plays --target lines.txt",
 )
+
+
+ScoreFormatOption = Annotated[
+    Literal["text", "tsv", "jsonl"],
+    typer.Option("--format", help="Scores only, source<TAB>target<TAB>score, or JSON objects."),
+]
+PairFormatOption = Annotated[
+    Literal["text", "jsonl"],
+    typer.Option("--input-format", help="jsonl: stdin has objects with source, target and, optionally, factors."),
+]
 
 
 def score(
@@ -35,7 +47,9 @@ def score(
         Path | None,
         typer.Option(metavar="FILE", help="Source lines; without files, stdin has lines source<TAB>target."),
     ] = None,
-    target: Annotated[Path | None, typer.Option(metavar="FILE", help="Their translations, line by line.")] = None,
+    target: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Their translations, line by line; or text.")
+    ] = None,
     normalize: Annotated[
         bool,
         typer.Option(
@@ -43,15 +57,9 @@ def score(
             help="Divide by length^decoding.length_penalty, as search does; length in subwords, </s> included.",
         ),
     ] = False,
-    format_: Annotated[
-        Literal["text", "tsv", "jsonl"],
-        typer.Option("--format", help="Scores only, source<TAB>target<TAB>score, or JSON objects."),
-    ] = "text",
+    format_: ScoreFormatOption = "text",
     word_scores: WordScoresOption = False,
-    input_format: Annotated[
-        Literal["text", "jsonl"],
-        typer.Option("--input-format", help="jsonl: stdin has objects with source, target and, optionally, factors."),
-    ] = "text",
+    input_format: PairFormatOption = "text",
     factors: Factors = None,
     source_language: SourceLanguage = None,
     target_language: TargetLanguage = None,
@@ -60,11 +68,13 @@ def score(
     set_: Overrides = None,
     quiet: Quiet = False,
 ) -> None:
-    """Print the log-probability of given translations.
+    """Print the log-probability of given translations, or of lines of text under a language model.
 
     Prints one natural logarithm per pair, in order. It is 0 if both sides are blank, and -inf (JSON: null) if only one
     side is blank or one is longer than 2,500 subwords.
     """
+    from nmt_cli.commands.model_config import named_model
+    from nmt_cli.commands.perplexity import score_text
     from nmt_cli.commands.score import PairInputOptions, ScoreOutputOptions
     from nmt_cli.commands.score import score as command
     from nmt_cli.commands.translating.request_reader import parse_factor_files
@@ -78,9 +88,14 @@ def score(
         corpus_tag=corpus_tag,
         adapter=adapter,
     )
-    input_options = PairInputOptions(input_format, parse_factor_files(factors or []))
     output_options = ScoreOutputOptions(format_, normalize, word_scores)
-    _print(command(options, source, target, output_options, input_options, console))
+    input_options = PairInputOptions(input_format, parse_factor_files(factors or []))
+    if named_model(model[0]).is_language_model:
+        if source is not None or input_options != PairInputOptions():
+            raise RecipeError("--source, --input-format and --factors are for translations, but MODEL scores text")
+        _print(score_text(options, target, output_options, console))
+    else:
+        _print(command(options, source, target, output_options, input_options, console))
 
 
 def _print(result: "ScoreResult") -> None:

@@ -67,9 +67,10 @@ def check(recipe: Recipe, path: Path, reporter: Reporter = console, *, identify_
     size = _training_size(len(texts.train), lengths)
     findings = [*texts.findings, *chosen.findings]
     normalization = pretrained.normalization if pretrained else recipe.tokenizer.normalization
-    for corpus in texts.held_out:
+    is_monolingual = recipe.data.is_monolingual
+    for corpus in texts.held_out if not is_monolingual else ():
         findings += check_normalization(corpus, normalization, recipe.evaluation)
-    for each in lengths[: len(texts.train)] if chosen.tokenizer is not None else ():
+    for each in lengths[: len(texts.train)] if chosen.tokenizer is not None and not is_monolingual else ():
         findings += check_lengths(each.corpus.name, each.sides, each.longest, chosen.max_length)
         if isinstance(recipe.model, CtcSettings):
             findings += check_upsampling(each.corpus.name, each.needed_upsampling, recipe.model.upsampling)
@@ -84,7 +85,11 @@ def check(recipe: Recipe, path: Path, reporter: Reporter = console, *, identify_
     findings += [each for each in of_schedule if each.where not in TRAINING_KEYS or recipe.gives(each.where)]
     findings += check_learning_rate(recipe)
     findings += _check_machine(recipe, plan.estimate if size.num_pairs else None)
-    shown = [histogram for histogram in histograms if not histogram.corpus.startswith("data.test.")]
+    shown = [
+        histogram
+        for histogram in histograms
+        if not histogram.corpus.startswith("data.test.") and not (is_monolingual and histogram.side == "source")
+    ]
     estimate = plan.estimate if size.num_pairs else None
     return CheckReport(str(path), corpora, shown, chosen.origin, estimate, describe(pick_device()), findings)
 

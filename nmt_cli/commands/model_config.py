@@ -12,7 +12,7 @@ from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import Decoding
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, recipe_or_none
-from nmt_cli.recipe.model import ModelSettings
+from nmt_cli.recipe.model import DecoderOnlySettings, ModelSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Count, Language, Section
 from nmt_cli.runs.directory import CONFIG, TOKENIZER, ModelFiles, RunDirectory, find_model
@@ -83,6 +83,13 @@ class NamedModel:
         if self.files.standalone or self.files.run is None:
             return read_config(self.files.folder).context
         return load_recipe(self.files.run.resolved).data.context
+
+    @property
+    def is_language_model(self) -> bool:
+        """Whether it continues text instead of translating."""
+        if self.files.standalone or self.files.run is None:
+            return isinstance(read_config(self.files.folder).model, DecoderOnlySettings)
+        return load_recipe(self.files.run.resolved).data.is_monolingual
 
 
 def seed_runs(path: Path) -> list[Path]:

@@ -51,7 +51,7 @@ def preprocess(
         reporter.info(f"shard {job.shard} is ready")
         return None
     summary = read_prepared_summary(folder)
-    reporter.table("Corpora: pairs, and subwords of each side", *corpora_table(summary))
+    reporter.table(f"Corpora: {recipe.data.unit}, and subwords of each side", *corpora_table(summary))
     for line in drop_lines(summary):
         reporter.info(line)
     prepared = open_prepared(recipe, pretrained)
@@ -59,7 +59,8 @@ def preprocess(
         _report_upsampling(recipe.model, prepared, reporter)
     tokenizer = prepared.tokenizer
     if tokenizer.joint:
-        reporter.info(f"vocabulary: {tokenizer.source_size:,} subwords for both languages")
+        sides = "" if recipe.data.is_monolingual else " for both languages"
+        reporter.info(f"vocabulary: {tokenizer.source_size:,} subwords{sides}")
     else:
         reporter.info(f"vocabularies: {tokenizer.source_size:,} source and {tokenizer.target_size:,} target subwords")
     reporter.info(f"{folder} is ready")

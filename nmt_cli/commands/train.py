@@ -97,7 +97,7 @@ def train(
             given, recipe = recipe, adapted_recipe(recipe, prepared, distributed.world_size)
             refuse_another_experiment(run, recipe, prepared.fingerprint)
             reporter.info(f"{run.path}: {_adapted_values(given, recipe)}")
-            for finding in check_text_size(recipe.training, training_size(prepared)):
+            for finding in check_text_size(recipe, training_size(prepared)):
                 reporter.warn(f"{finding.where}: {finding.message}; {finding.advice}")
         recipe = distributed.all_gather_object(recipe)[0]  # a measured speed differs between ranks
         with memory_errors():
@@ -132,7 +132,7 @@ def _describe(recipe: Recipe, prepared: Prepared, reporter: Reporter) -> None:
     updates = f"{expected_updates(training, size, speed):,.0f}"
     rows = {
         "parameters": f"{count_parameters_of(model_without_weights(recipe, vocabulary)):,}",
-        "sentence pairs": f"{size.num_pairs:,}",
+        recipe.data.unit: f"{size.num_pairs:,}",
         "target tokens per epoch": f"{size.target_tokens:,}",
         "target tokens per update": f"{training.update_tokens:,}",
         "updates per epoch": f"{max(1, round(size.target_tokens / training.update_tokens)):,}",

@@ -144,7 +144,7 @@ class TrainingRun:
             self._reporter.warn("training.precision: this processor has no bf16 instructions; using fp32")
         self._reporter.info(
             f"{self._run.path}: {self._recipe.model.architecture} with {num_parameters:,} parameters{trained},"
-            f" {num_pairs:,} sentence pairs, {describe(trainer.device)}"
+            f" {num_pairs:,} {self._recipe.data.unit}, {describe(trainer.device)}"
             + (f", resuming after update {num_updates:,}" if num_updates else "")
         )
         facts: dict[str, Any] = {"changed": {each.key: each.new for each in changes}} if changes else {}

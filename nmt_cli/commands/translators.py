@@ -59,9 +59,12 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
 
     Raises:
         RecipeError: The options do not fit the model.
+        ModelError: It is a language model.
     """
     from nmt_cli.decoding.translator import InferenceConfig, Translator
 
+    if loaded.model.capabilities.source == "none":
+        raise ModelError(f"{loaded.files.folder}: is a language model, which does not translate; use nmt generate")
     config, settings, tags = loaded.config, loaded.decoding, source_tags(loaded.config, loaded.tokenizer, options)
     _check_context_options(options, config.context)
     if options.has_masking and (names := ", ".join(loaded.tokenizer.factors.names)):

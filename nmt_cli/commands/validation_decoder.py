@@ -19,7 +19,12 @@ from nmt_cli.training.validation import ValidationDecoder
 
 
 def validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device) -> ValidationDecoder:
-    """Translate and score validation sets like `nmt evaluate`, from the raw text, but without repair."""
+    """Translate and score validation sets like `nmt evaluate`, from the raw text, but without repair.
+
+    Text without translations has no scores but those of its loss.
+    """
+    if recipe.data.is_monolingual:
+        return ValidationDecoder(dict.fromkeys(recipe.data.valid, ()), lambda model, lines: [], lambda *_: {})
     data, tokenizer = recipe.data, prepared.tokenizer
     count = 0 if data.context is None else data.context.sentences
     references, sources = {}, {}

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nmt_cli.data.alignments import PaddedTokens, WordLinks, token_links
 from nmt_cli.data.arrays import Array, Integers, RaggedArray
+from nmt_cli.data.packing import PackedRows
 from nmt_cli.data.token_corpus import TokenPairs
 from nmt_cli.recipe.data import SequenceSettings
 from nmt_cli.text.special_tokens import SpecialTokens
@@ -82,12 +83,19 @@ class Batch:
     """Word alignments, if the data has them."""
     source_columns: Mapping[str, Tensor] = field(default_factory=dict)
     """[B,S,…], int64, further values of the source tokens, by name."""
+    positions: Tensor | None = None
+    """[B,T], position of each token in its segment of a packed row; None if each row is one segment."""
 
     def __post_init__(self) -> None:
         assert self.source.size(0) == self.decoder_input.size(0) == len(self.pair_ids)
         assert self.label_positions.numel() == self.labels.numel()
         for column in self.source_columns.values():
             assert column.shape[:2] == self.source.shape
+
+    @property
+    def segment_ids(self) -> Tensor | None:
+        """[B,T], the segment of each token of a packed row; None if each row is one segment."""
+        return None if self.positions is None else (self.positions == 0).cumsum(1)
 
     @property
     def target_tokens(self) -> int:
@@ -119,6 +127,7 @@ class Batch:
             self.pair_ids[first:end],
             None if self.alignment is None else self.alignment.slice(start, stop),
             {name: column[first:end] for name, column in self.source_columns.items()},
+            None if self.positions is None else self.positions[first:end],
         )
 
     def pinned(self) -> "Batch":
@@ -138,6 +147,7 @@ class Batch:
             self.pair_ids,
             None if self.alignment is None else self.alignment.map(function),
             {name: function(column) for name, column in self.source_columns.items()},
+            None if self.positions is None else function(self.positions),
         )
 
 
@@ -192,7 +202,9 @@ def split_sorted(pairs: TokenPairs, indices: Integers, batch_tokens: int) -> lis
 def collate(
     pairs: TokenPairs, indices: Integers, special_tokens: SpecialTokens, layout: SequenceLayout = PLAIN
 ) -> Batch:
-    """Return a batch of pairs that have sources of one length."""
+    """Return a batch of pairs that have sources of one length, or of packed rows."""
+    if isinstance(pairs, PackedRows):
+        return _collate_rows(pairs, indices, special_tokens.pad)
     source_lengths, target_lengths = pairs.source_lengths[indices], pairs.target_lengths[indices]
     assert (source_lengths == source_lengths[0]).all(), "a batch has sources of one length"
     source = np.full((len(indices), source_lengths[0] + 1), special_tokens.eos, np.int64)
@@ -221,6 +233,26 @@ def collate(
         pairs.pair_ids[indices],
         alignment,
         {name: torch.from_numpy(each[:, :end]) for name, each in columns.items()},
+    )
+
+
+def _collate_rows(rows: PackedRows, indices: Integers, pad: int) -> Batch:
+    lengths = rows.targets.lengths[indices]
+    longest = int(lengths.max())
+    is_real = np.arange(longest) < lengths[:, None]
+    inputs, labels, positions = (
+        _gather(each, indices, longest) for each in (rows.targets, rows.labels, rows.positions)
+    )
+    np.putmask(inputs, ~is_real, pad)
+    np.putmask(positions, ~is_real, np.broadcast_to(np.arange(longest), is_real.shape))
+    is_packed = bool((positions[:, 1:] == 0).any())
+    return Batch(
+        torch.empty(len(indices), 0, dtype=torch.int64),
+        torch.from_numpy(inputs),
+        torch.from_numpy(np.flatnonzero(is_real)),
+        torch.from_numpy(labels[is_real]),
+        rows.pair_ids[indices],
+        positions=torch.from_numpy(positions) if is_packed else None,
     )
 
 

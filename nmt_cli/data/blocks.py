@@ -7,21 +7,27 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate
+from typing import Protocol
 
 import numpy as np
 
 from nmt_cli.data.arrays import Integers
+from nmt_cli.data.packing import pack_documents
 from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.data.token_corpus import Spans, TokenCorpus, TokenPairs, concatenate_pairs
 from nmt_cli.recipe.training import Mixing, Stage
+from nmt_cli.text.special_tokens import SpecialTokens
 
 PAIRS_PER_BLOCK = 2**20
 """Some hundred MB, and enough to fill batches of similar lengths."""
 PAIRS_PER_REGULARIZED_BLOCK = 2**17
 """If text is tokenized again: training waits for the first block, which takes seconds."""
+
+TOKENS_PER_BLOCK = 2**23
+"""Of text without translations; packing holds some 50 bytes of each."""
 
 _MAX_SPAN = 1024
 _MIN_SPANS = 64
@@ -40,6 +46,14 @@ class Block:
     """Passes over the data before the block, with fractions."""
     passes_after: float
     """Passes over the data after the block."""
+
+
+class BlockSource(Protocol):
+    """Returns the blocks of each epoch."""
+
+    def read(self, epoch: int, index: int) -> Block | None:
+        """Return a block of an epoch; None if the epoch has fewer blocks."""
+        ...
 
 
 class BlockReader:
@@ -95,6 +109,30 @@ class BlockReader:
         if self._regularizer is None:
             return pairs
         return self._regularizer.regularize(corpus, spans, pairs, [self._seed, name_hash, epoch, index])
+
+
+class PackedBlocks:
+    """The blocks of text without translations, packed into rows; each pass splits documents at other tokens."""
+
+    def __init__(self, blocks: BlockSource, special_tokens: SpecialTokens, length: int, seed: int) -> None:
+        """See `pack_documents`."""
+        self._blocks, self._special_tokens, self._length, self._seed = blocks, special_tokens, length, seed
+
+    def read(self, epoch: int, index: int) -> Block | None:
+        """Return a block, of which each row belongs to the corpus of its first document."""
+        block = self._blocks.read(epoch, index)
+        if block is None:
+            return None
+        seed = [self._seed, epoch, index]
+        rows = pack_documents(block.pairs.targets, self._special_tokens, self._length, seed)
+        first_documents = rows.document_ids.values[rows.targets.offsets[:-1]]
+        return replace(block, pairs=rows, corpus_ids=block.corpus_ids[first_documents])
+
+
+def documents_per_block(corpora: Sequence[TokenCorpus]) -> int:
+    """Return a number of documents of text without translations that is held in memory at once."""
+    tokens_each = sum(corpus.target_tokens for corpus in corpora) / max(1, sum(map(len, corpora)))
+    return max(1, min(PAIRS_PER_BLOCK, round(TOKENS_PER_BLOCK / max(1.0, tokens_each))))
 
 
 def shuffled_spans(num_pairs: int, begin: int, end: int, seed: Sequence[int]) -> Spans:

@@ -3,20 +3,22 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import TypeVar
 
 import numpy as np
 
 from nmt_cli.data.arrays import Array, Integers, starts_of
+from nmt_cli.data.reading.documents import LINE_BREAK
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.recipe.data import Context
+from nmt_cli.text.normalization import normalize_lines
 
 T = TypeVar("T")
 
-TEXT_SEPARATOR = "\x1e"
+TEXT_SEPARATOR = LINE_BREAK
 """Separates the sentences of a line of normalised text, which itself contains no control character."""
 
 EncodeBatch = Callable[[list[str]], tuple[Array, Integers]]
@@ -64,6 +66,34 @@ def encode_joined(
         added[~in_prefix] = separator
     joined = np.insert(ids, np.repeat(starts_of(lengths), num_added), added)
     return joined, np.add.reduceat(lengths + num_added, first_sentences)
+
+
+def encode_documents(vocabulary: Vocabulary, documents: list[str]) -> tuple[Array, Integers]:
+    """Tokenize documents with escaped line breaks, line by line where the segmenter reads single lines.
+
+    Returns:
+        As `encode_joined`.
+    """
+    if vocabulary.segmenter.reads_line_breaks:
+        return vocabulary.encode_batch([document.replace(LINE_BREAK, "\n") for document in documents])
+    return encode_joined(vocabulary.encode_batch, documents, separator=vocabulary.line_break)
+
+
+def decode_document(vocabulary: Vocabulary, ids: Sequence[int]) -> str:
+    """Return the text of a document, with line breaks."""
+    if vocabulary.segmenter.reads_line_breaks:
+        return vocabulary.decode([list(ids)])[0]
+    lines: list[list[int]] = [[]]
+    for i in ids:
+        lines.append([]) if i == vocabulary.line_break else lines[-1].append(i)
+    return "\n".join(vocabulary.decode(lines))
+
+
+def normalize_documents(normalization: str, documents: list[str]) -> list[str]:
+    """Normalise each line of documents with escaped line breaks."""
+    rows = [document.split(LINE_BREAK) for document in documents]
+    lines = iter(normalize_lines(normalization, list(chain.from_iterable(rows))))
+    return [LINE_BREAK.join(islice(lines, len(row))) for row in rows]
 
 
 def sliding_window(

@@ -30,6 +30,8 @@ class Prepared:
     warnings: list[str] = field(default_factory=list)
     """Test sets that the overlap filter did not use."""
     layout: SequenceLayout = PLAIN
+    is_monolingual: bool = False
+    """Whether the corpora are text without translations, which is packed into rows of `max_length` tokens."""
 
     @property
     def max_length(self) -> int:
@@ -92,7 +94,7 @@ def open_prepared(recipe: Recipe, pretrained: Tokenizer | None = None) -> Prepar
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder / files.MANIFEST}: is damaged; run `nmt preprocess` again") from error
     layout = SequenceLayout.of(recipe.data.sequence)
-    return Prepared(tokenizer, train, valid, manifest, warnings, layout)
+    return Prepared(tokenizer, train, valid, manifest, warnings, layout, recipe.data.is_monolingual)
 
 
 def _read_manifest(recipe: Recipe, hash_of: Callable[[Path], str]) -> dict[str, Any]:

@@ -75,10 +75,12 @@ class SelfAttention(nn.Module):
 
         attn_mask may also be a bias of the scores, [B or 1,H,T,T].
         """
-        query, key, value = self._project(hidden_states, rotary)
-        rate = self.dropout if self.training else 0.0
-        attended = attention(query, key, value, attn_mask, scale=self.scale, is_causal=is_causal, dropout_p=rate)
-        return self.output(_merge_heads(attended))
+        return self._attend(*self._project(hidden_states, rotary), attn_mask, is_causal)
+
+    def prefill(self, inputs: Tensor, rotary: RotaryCache | None, attn_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As `forward`, causal unless attn_mask is given; also return keys and values [2,B,K,T,d]."""
+        query, key, value = self._project(inputs, rotary)
+        return self._attend(query, key, value, attn_mask, is_causal=attn_mask is None), torch.stack([key, value])
 
     def head_weights(
         self,
@@ -105,11 +107,8 @@ class SelfAttention(nn.Module):
         """
         projected = self.query_key_value(hidden_states)
         if rotary is not None:
-            query_key, value = torch.split_with_sizes(
-                projected.view(len(projected), -1, self.head_width),
-                [sum(self.head_counts[:2]), self.head_counts[2]],
-                dim=1,
-            )
+            heads, counts = projected.view(len(projected), -1, self.head_width), self.head_counts
+            query_key, value = torch.split_with_sizes(heads, [sum(counts[:2]), counts[2]], dim=1)
             projected = torch.cat([apply_rotary_emb(query_key, rotary), value], dim=1).flatten(1)
         query_width = self.head_counts[0] * self.head_width
         query, key_value = projected.split_with_sizes([query_width, projected.size(1) - query_width], dim=1)
@@ -118,12 +117,16 @@ class SelfAttention(nn.Module):
         attended, _ = decode_attention(query, past, self.scale)
         return self.output(attended.view(len(hidden_states), -1))
 
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor:
+        options: Any = {"is_causal": is_causal, "dropout_p": self.dropout if self.training else 0.0}
+        return self.output(_merge_heads(attention(query, key, value, attn_mask, scale=self.scale, **options)))
+
     def _project(self, hidden_states: Tensor, rotary: RotaryCache | None) -> tuple[Tensor, Tensor, Tensor]:
         heads = _split_heads(self.query_key_value(hidden_states), self.head_width)
         query, key, value = torch.split_with_sizes(heads, self.head_counts, dim=1)
-        if rotary is not None:
-            query, key = apply_rotary_emb(query, rotary), apply_rotary_emb(key, rotary)
-        return query, key, value
+        if rotary is None:
+            return query, key, value
+        return apply_rotary_emb(query, rotary), apply_rotary_emb(key, rotary), value
 
 
 class CrossAttention(nn.Module):

@@ -122,6 +122,28 @@ class TmxCorpus(_CorpusSection):
         return {"file": self.file}
 
 
+class TextCorpus(_CorpusSection):
+    """Text without translations, for a language model: plain, or gzip, bzip2, xz or zstd."""
+
+    format: Literal["text"]
+    """Format of the corpus."""
+    file: File
+    """The text."""
+    separator: Literal["blank_line", "newline", "none"] = "blank_line"
+    """What separates documents, which keep their other line breaks; none: the file is one document."""
+    field: FieldName | None = None
+    """Read JSON Lines instead, of which each object has a document in this field."""
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Files that are read, by key."""
+        return {"file": self.file}
+
+    def conflicts(self) -> Conflicts:
+        if self.field is not None and self.gives("separator"):
+            yield "separator", "has no effect on JSON Lines; remove it, or field"
+
+
 class _TrainingKeys(Section):
     """Keys of a training corpus in any format."""
 
@@ -168,14 +190,18 @@ class LearnedTmx(_TrainingKeys, TmxCorpus):
     """A translation memory (TMX). Each unit with both languages is a pair."""
 
 
-Corpus = Annotated[
-    LinesCorpus | TsvCorpus | JsonlCorpus | TmxCorpus, Field(discriminator="format"), default_tag("format", "lines")
-]
-TrainingCorpus = Annotated[
-    LearnedLines | LearnedTsv | LearnedJsonl | LearnedTmx, Field(discriminator="format"), default_tag("format", "lines")
-]
-AnyCorpus = LinesCorpus | TsvCorpus | JsonlCorpus | TmxCorpus
+class LearnedText(_TrainingKeys, TextCorpus):
+    """Text without translations, for a language model: plain, or gzip, bzip2, xz or zstd."""
+
+
+AnyCorpus = LinesCorpus | TsvCorpus | JsonlCorpus | TmxCorpus | TextCorpus
 """The class of any corpus, including training corpora."""
+Corpus = Annotated[AnyCorpus, Field(discriminator="format"), default_tag("format", "lines")]
+TrainingCorpus = Annotated[
+    LearnedLines | LearnedTsv | LearnedJsonl | LearnedTmx | LearnedText,
+    Field(discriminator="format"),
+    default_tag("format", "lines"),
+]
 
 
 def _as_list(value: Any) -> Any:

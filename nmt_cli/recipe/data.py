@@ -1,11 +1,11 @@
 """The sections `data` and `tokenizer`."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nmt_cli.recipe.corpora import AnyCorpus, Corpus, TestSet, TmxCorpus, TrainingCorpus
+from nmt_cli.recipe.corpora import AnyCorpus, Corpus, TestSet, TextCorpus, TmxCorpus, TrainingCorpus
 from nmt_cli.recipe.filters import DEFAULT_FILTERS, Filter, ScoreFilter
 from nmt_cli.recipe.section import NO_SPACES, RESERVED_TOKEN, Conflicts, Count, File, Language, Name, Section
 
@@ -47,9 +47,9 @@ class Data(Section):
     """The corpora, and where the prepared data is written."""
 
     source_language: Language
-    """Code of the language to translate from, such as `en`."""
+    """Code of the language to translate from, such as `en`. Default for text without translations: target_language."""
     target_language: Language
-    """Code of the language to translate into, such as `de`."""
+    """Code of the language to translate into, such as `de`, or of text without translations."""
     prepared: File
     """Folder that `nmt preprocess` fills with tokenizer, token arrays and normalised text."""
     train: Annotated[dict[Name, TrainingCorpus], Field(min_length=1)]
@@ -61,9 +61,11 @@ class Data(Section):
     on_error: Literal["stop", "skip"] = "stop"
     """What to do if text is not UTF-8, or a line is invalid in its format: stop, or drop the pair and count it."""
     filters: list[Filter] = DEFAULT_FILTERS
-    """Filters of the training corpora, in this order. Pairs with an empty side are always dropped."""
+    """Filters of the training corpora, in this order; none by default for text without translations. Pairs with an
+    empty side are always dropped."""
     max_length: Count = 200
-    """Maximum length of a training sentence, in subwords of either side. Longer pairs are dropped and counted."""
+    """Maximum length of a training sentence, in subwords of either side. Longer pairs are dropped and counted. Text
+    without translations is split into windows of this length, which a language model then reads at once."""
     language_tags: bool = False
     """Put a tag of the target language before each source, for multilingual models."""
     sequence: SequenceSettings = SequenceSettings()
@@ -72,7 +74,27 @@ class Data(Section):
     Their embeddings are added to those of the tokens."""
     context: Context | None = None
 
+    @classmethod
+    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the defaults of text without translations, if that is what the first training corpus has."""
+        corpora = given.get("train")
+        first = next(iter(corpora.values()), None) if isinstance(corpora, dict) else None
+        if not isinstance(first, dict) or first.get("format") != "text" or "target_language" not in given:
+            return {}
+        return {"source_language": given["target_language"], "filters": []}
+
+    @property
+    def is_monolingual(self) -> bool:
+        """Whether the corpora are text without translations."""
+        return isinstance(next(iter(self.train.values())), TextCorpus)
+
+    @property
+    def unit(self) -> str:
+        """What corpora consist of, for messages."""
+        return "documents" if self.is_monolingual else "sentence pairs"
+
     def conflicts(self) -> Conflicts:
+        yield from self._monolingual_conflicts()
         for key, each in self._corpora():
             is_multilingual = self.language_tags or self.sequence.language_tokens
             if each.target_language not in (None, self.target_language) and not is_multilingual:
@@ -93,6 +115,28 @@ class Data(Section):
             if isinstance(settings, ScoreFilter) and settings.command is None and not has_scores:
                 yield ("filters", index, "command"), "is missing: no data.train corpus has scores"
 
+    def _monolingual_conflicts(self) -> Conflicts:
+        for key, each in self._corpora():
+            if isinstance(each, TextCorpus) != self.is_monolingual and key[0] != "test":
+                others = "text, as data.train begins with text" if self.is_monolingual else "a format of pairs"
+                yield (*key, "format"), f"must be {others}; a model learns either text or translations"
+        if not self.is_monolingual:
+            return
+        for name in self.test:
+            yield ("test", name), "test sets have translations; list further texts in data.valid"
+        for name, corpus in self.train.items():
+            if corpus.tag is not None:
+                yield ("train", name, "tag"), "is put before sources, which text does not have"
+        for setting in ("language_tags", "factors", "context"):
+            if getattr(self, setting):
+                yield setting, "is for translations, but data.train is text"
+        if self.sequence != SequenceSettings():
+            yield "sequence", "is for translations, but data.train is text"
+        for index, settings in enumerate(self.filters):
+            if settings.type not in ("duplicates", "near_duplicates", "overlap"):
+                supported = "duplicates, near_duplicates and overlap"
+                yield ("filters", index, "type"), f"{settings.type} is for translations; text can have {supported}"
+
     def _tag_conflicts(self) -> Conflicts:
         reserved = self.reserved_tags
         for name, corpus in self.train.items():
@@ -108,7 +152,7 @@ class Data(Section):
         if self.factors and self.context is not None:
             yield "context", "cannot be combined with data.factors"
         for key, each in self._corpora():
-            given = {} if isinstance(each, TmxCorpus) else each.factors
+            given = {} if isinstance(each, TmxCorpus | TextCorpus) else each.factors
             for factor in given:
                 if factor not in self.factors:
                     yield (*key, "factors", factor), "is not in data.factors; add it there"

@@ -11,7 +11,7 @@ from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import Data, TokenizerSettings
 from nmt_cli.recipe.decoding import Decoding
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.model import DEFAULT_MODEL, ModelSettings
+from nmt_cli.recipe.model import DEFAULT_MODEL, DecoderOnlySettings, ModelSettings
 from nmt_cli.recipe.section import Conflicts, File, Section
 from nmt_cli.recipe.training import Training
 
@@ -37,6 +37,7 @@ class Recipe(Section):
         model, training, tokenizer = self.model, self.training, self.tokenizer
         if not self.gives("model") and training.start_from is None:
             yield "model", "is missing"
+        yield from self._conflicts_of_text()
         learns = tokenizer.path is None and training.start_from is None  # an imported tokenizer is not known yet
         ties_sides = model.gives("tied_embeddings") and model.tied_embeddings in ("all", "input")
         if learns and ties_sides and not tokenizer.joint:
@@ -47,7 +48,7 @@ class Recipe(Section):
             yield "model.layer_drop", "is not supported with training.parallel.type: fsdp"
         for key in ("guided_alignment", "coverage_loss"):
             if getattr(training, key) is not None and not model.has_attention:
-                of = "architecture" if model.search == "ctc" else "attention"
+                of = "attention" if hasattr(model, "attention") else "architecture"
                 yield ("training", key), f"requires attention, but model.{of} is {getattr(model, of)}"
         is_aligned = any(getattr(corpus, "alignment", None) for corpus in self.data.train.values())
         if training.guided_alignment is not None and not is_aligned:
@@ -79,6 +80,24 @@ class Recipe(Section):
         for key, is_given in settings.items():
             if is_given:
                 yield key, f"is not supported with model.architecture {architecture}, which reads no target; remove it"
+
+    def _conflicts_of_text(self) -> Conflicts:
+        """Yield what contradicts corpora without translations."""
+        if not self.data.is_monolingual:
+            if isinstance(self.model, DecoderOnlySettings):
+                yield "model.architecture", "decoder_only needs text: set data.train.NAME.format and that of data.valid"
+            return
+        if self.gives("model") and not isinstance(self.model, DecoderOnlySettings):
+            yield "model.architecture", f"{self.model.architecture} needs translations; text needs decoder_only"
+        if not self.tokenizer.joint:
+            yield "tokenizer.joint", "must be true for text, which has one side"
+        if not self.tokenizer.byte_fallback:
+            yield "tokenizer.byte_fallback", "must be true for text, whose line breaks are bytes"
+        if self.gives("training.validation.metric") and self.training.validation.metric != "loss":
+            yield "training.validation.metric", f"{self.training.validation.metric} needs translations; use loss"
+        for key in ("subword_sampling", "augmentation", "scheduled_sampling", "guided_alignment"):
+            if getattr(self.training, key) is not None:
+                yield ("training", key), "is not supported with text without translations"
 
     def _conflicts_of_names(self) -> Conflicts:
         """Yield corpora in stages that do not exist, and symbols that are reserved tags."""

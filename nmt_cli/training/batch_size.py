@@ -6,6 +6,7 @@ import torch
 from nmt_cli.console import Reporter
 from nmt_cli.data.arrays import RaggedArray
 from nmt_cli.data.batches import Batch, collate
+from nmt_cli.data.packing import pack_documents
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.token_corpus import TokenPairs
 from nmt_cli.devices import autocast, is_out_of_memory
@@ -32,7 +33,7 @@ def find_batch_tokens(trainer: Trainer, prepared: Prepared, reporter: Reporter) 
     num_ranks = trainer.distributed.world_size
     part = trainer.settings.update_tokens // num_ranks
     if num_ranks > 1:  # a rank's part of a batch may have one pair more than its average
-        part += 1 + max(corpus.max_length("target") for corpus in prepared.train)
+        part += 1 + _max_lengths(prepared)[1]
     limit = default_batch_tokens(part, trainer.device)
     if trainer.device.type == "cpu":
         return limit
@@ -49,9 +50,17 @@ def find_batch_tokens(trainer: Trainer, prepared: Prepared, reporter: Reporter) 
     return smallest
 
 
+def _max_lengths(prepared: Prepared) -> tuple[int, int]:
+    """Return the number of tokens of the longest source and of the longest target, or of a row without eos."""
+    if prepared.is_monolingual:
+        return 0, prepared.max_length - 1
+    source, target = (max(corpus.max_length(side) for corpus in prepared.train) for side in ("source", "target"))
+    return source, target
+
+
 def _longest_batch(prepared: Prepared, tokens: int) -> Batch:
     """Return a full batch of pairs with the lengths of the longest source and the longest target."""
-    source, target = (max(corpus.max_length(side) for corpus in prepared.train) for side in ("source", "target"))
+    source, target = _max_lengths(prepared)
     tokenizer = prepared.tokenizer
     sides = [
         RaggedArray(np.array([0, length]), np.full(length, tokenizer.special_tokens.unk)) for length in (source, target)
@@ -60,6 +69,8 @@ def _longest_batch(prepared: Prepared, tokens: int) -> Batch:
     rows = np.zeros(max(1, min(tokens // (target + 1), 2 * tokens // (source + 1))), np.int64)
     columns = {name: np.zeros((source, len(sizes)), np.int64) for name, sizes in tokenizer.source_columns.items()}
     pairs = TokenPairs(sides[0], sides[1], source_columns=columns)
+    if prepared.is_monolingual:
+        pairs = pack_documents(sides[1], tokenizer.special_tokens, target + 1)
     return collate(pairs, rows, tokenizer.special_tokens, prepared.layout)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from nmt_cli.data.arrays import Integers
 from nmt_cli.data.batches import Batch, batch_by_size, collate, split_sorted
-from nmt_cli.data.blocks import Block, BlockReader
+from nmt_cli.data.blocks import Block, BlockReader, BlockSource, PackedBlocks, documents_per_block
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.subword_sampling.regularizer import SubwordRegularizer
 from nmt_cli.recipe.training import Training
@@ -89,7 +89,12 @@ def iterate_updates(
         batch_tokens: Maximum padded target tokens per micro-batch.
         start: State to resume from, with any number of ranks and any `batch_tokens`.
     """
-    blocks = BlockReader(prepared.train, weights, settings.mixing, seed, build_regularizer(prepared, settings))
+    regularizer = build_regularizer(prepared, settings)
+    block_pairs = documents_per_block(prepared.train) if prepared.is_monolingual else None
+    reader = BlockReader(prepared.train, weights, settings.mixing, seed, regularizer, block_pairs)
+    blocks: BlockSource = reader
+    if prepared.is_monolingual:
+        blocks = PackedBlocks(reader, prepared.tokenizer.special_tokens, prepared.max_length, seed)
     names = [corpus.name for corpus in prepared.train]
     with closing(prefetch(_batched_blocks(blocks, seed, start, settings.update_tokens), num_ahead=1)) as batched:
         for parts, state in _plan_updates(batched, start.updates_ahead, settings.update_tokens):
@@ -139,7 +144,7 @@ class _Part:
         return replace(self, rows=first), replace(self, rows=others, start=self.start + num_rows)
 
 
-def _batched_blocks(blocks: BlockReader, seed: int, start: DataState, update_tokens: int) -> Iterator[list[_Part]]:
+def _batched_blocks(blocks: BlockSource, seed: int, start: DataState, update_tokens: int) -> Iterator[list[_Part]]:
     """Yield, without end, the batches of each block: those after `start` of the first block, then all."""
     epoch, index, num_consumed = start.epoch, start.block, start.pairs_consumed
     while True:

@@ -1,5 +1,6 @@
 """Validation: loss and scores of each validation set, computed by all ranks together."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.data.batches import validation_batches
+from nmt_cli.data.packing import pack_documents
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.devices import autocast
 from nmt_cli.models.contract import Model
@@ -17,6 +19,10 @@ from nmt_cli.training.trainer import Trainer
 
 _BATCH_TOKENS = 4096
 """Maximum padded target tokens of a batch; more fit than in training, as no gradient is kept."""
+
+
+_MAX_LOSS = 700.0
+"""In nats; the perplexity of a larger loss is no number."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +50,16 @@ def validate(
         for name in prepared.valid:
             loss = _loss(trainer, prepared, name)
             hypotheses = _translate(trainer.distributed, model, decoder, name)
-            scores[name] = {"loss": loss, **decoder.score(name, hypotheses)}
+            perplexity = {"perplexity": math.exp(min(loss, _MAX_LOSS))} if prepared.is_monolingual else {}
+            scores[name] = {"loss": loss, **perplexity, **decoder.score(name, hypotheses)}
     return scores
 
 
 def _loss(trainer: Trainer, prepared: Prepared, name: str) -> float:
     tokenizer, distributed = prepared.tokenizer, trainer.distributed
     pairs = prepared.valid[name].read_all()
+    if prepared.is_monolingual:
+        pairs = pack_documents(pairs.targets, tokenizer.special_tokens, prepared.max_length)
     batches = list(validation_batches(pairs, _BATCH_TOKENS, tokenizer.special_tokens, prepared.layout))
     total, tokens = 0.0, 0
     with torch.no_grad(), autocast(trainer.device, trainer.settings.precision):

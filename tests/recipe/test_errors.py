@@ -123,14 +123,15 @@ def test_invalid_value_is_reported_with_the_allowed_values(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("model: {}", "model.architecture: is missing; it must be one of transformer, rnn, ctc"),
+        ("model: {}", "model.architecture: is missing; it must be one of transformer, rnn, ctc, decoder_only"),
         (
             "model: {architecture: transfomer}",
-            'model.architecture: must be one of transformer, rnn, ctc, not "transfomer"; did you mean transformer?',
+            "model.architecture: must be one of transformer, rnn, ctc, decoder_only,"
+            ' not "transfomer"; did you mean transformer?',
         ),
         (
             "model: {architecture: rnn, heads: 4}",
-            "model.heads: is a setting of architecture transformer or ctc, not of rnn",
+            "model.heads: is a setting of architecture transformer, ctc or decoder_only, not of rnn",
         ),
         (
             "model: {architecture: rnn, preset: tny}",

@@ -10,7 +10,7 @@ from nmt_cli.recipe.loading.schema_walk import (
     sections,
     selected_class,
 )
-from nmt_cli.recipe.model import CtcSettings, NormSettings, RnnSettings, TransformerSettings
+from nmt_cli.recipe.model import CtcSettings, DecoderOnlySettings, NormSettings, RnnSettings, TransformerSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.training import Stage
 
@@ -27,6 +27,7 @@ def test_section_classes_accepts_names_chosen_by_users() -> None:
         corpora.LearnedTsv,
         corpora.LearnedJsonl,
         corpora.LearnedTmx,
+        corpora.LearnedText,
     )
     assert section_classes(Recipe, ("data", "test", "x")) == (corpora.TestSet,)
     assert section_classes(Recipe, ("model", "norm")) == (NormSettings,)
@@ -43,7 +44,7 @@ def test_section_classes_accepts_list_indices() -> None:
 
 
 def test_discriminator_key_of_several_classes() -> None:
-    assert section_classes(Recipe, ("model",)) == (TransformerSettings, RnnSettings, CtcSettings)
+    assert section_classes(Recipe, ("model",)) == (TransformerSettings, RnnSettings, CtcSettings, DecoderOnlySettings)
     assert discriminator_key((TransformerSettings, RnnSettings)) == "architecture"
     assert discriminator_key((BeamSettings, SamplingSettings)) == "strategy"
     assert discriminator_value(SamplingSettings, "strategy") == "sampling"

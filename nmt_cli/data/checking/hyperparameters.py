@@ -88,7 +88,7 @@ def check_schedule(recipe: Recipe, size: TrainingSize, tokens_per_second: float)
     training = recipe.training
     updates = round(expected_updates(training, size, tokens_per_second))
     return [
-        *check_text_size(training, size),
+        *check_text_size(recipe, size),
         *_check_update_size(recipe, size),
         *_check_warmup(training, updates),
         *_check_limits(training, size, updates),
@@ -117,9 +117,10 @@ def check_learning_rate(recipe: Recipe) -> list[DataFinding]:
     return [DataFinding("warning", "learning rate", where, message, advice)]
 
 
-def check_text_size(settings: Training, size: TrainingSize) -> Iterator[DataFinding]:
-    """Report a corpus that is too small for a new model."""
-    if 0 < size.num_pairs < _MIN_PAIRS and settings.start_from is None:
+def check_text_size(recipe: Recipe, size: TrainingSize) -> Iterator[DataFinding]:
+    """Report a corpus of translations that is too small for a new model."""
+    is_new = recipe.training.start_from is None and not recipe.data.is_monolingual
+    if 0 < size.num_pairs < _MIN_PAIRS and is_new:
         message = f"{size.num_pairs:,} pairs are very few: a new model will hardly learn to translate"
         advice = "add text, or fine-tune a trained model (training.start_from)"
         yield DataFinding("warning", "size", "data.train", message, advice)

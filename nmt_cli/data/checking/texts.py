@@ -76,6 +76,7 @@ def read_texts(data: Data, *, identify_languages: bool = False) -> TextSamples:
             findings.append(DataFinding("error", "files", key, str(error)))
     corpora = [*train, *held_out.values()]
     checks = (*_CHECKS, check_line_languages) if identify_languages else _CHECKS
+    checks = () if data.is_monolingual else checks  # which compare both sides
     findings += [finding for corpus in corpora for check in checks for finding in check(corpus)]
     return TextSamples(train, list(held_out.values()), findings + leaks.findings(data.filters))
 

@@ -30,8 +30,13 @@ class Empty:
     name = "empty"
     description = "a side is empty"
 
+    def __init__(self, is_monolingual: bool = False) -> None:
+        """`is_monolingual`: sources are always empty."""
+        self._is_monolingual = is_monolingual
+
     def __call__(self, examples: Examples) -> Booleans:
-        return _is_visible(examples.sources) & _is_visible(examples.targets)
+        is_kept = _is_visible(examples.targets)
+        return is_kept if self._is_monolingual else is_kept & _is_visible(examples.sources)
 
 
 def _is_visible(lines: list[str]) -> Booleans:

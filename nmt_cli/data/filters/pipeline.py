@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from nmt_cli.data.arrays import Booleans, Integers
+from nmt_cli.data.context import normalize_documents
 from nmt_cli.data.filters.duplicates import OVERLAP, Duplicates, HeldOutKeys, HeldOutOverlap, NearDuplicates
 from nmt_cli.data.filters.parallelism import Empty, Identical, Length, Ratio, Repeats, Script, Unmatched
 from nmt_cli.data.filters.scores import LanguageId, QualityScore
@@ -55,10 +56,10 @@ FILTERS: dict[str, Any] = {
 
 
 def build_filters(
-    filters: Sequence[Filter], languages: tuple[str, str], held_out: HeldOutKeys
+    filters: Sequence[Filter], languages: tuple[str, str], held_out: HeldOutKeys, is_monolingual: bool = False
 ) -> list[LocalFilter | KeyFilter]:
     """Return the filters of a corpus, in order. Pairs with an empty side are always dropped first."""
-    return [Empty(), *(FILTERS[settings.type](settings, languages, held_out) for settings in filters)]
+    return [Empty(is_monolingual), *(FILTERS[settings.type](settings, languages, held_out) for settings in filters)]
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,10 @@ class FilterPipeline:
         held_out: HeldOutKeys,
         normalization: str = "none",
         corpus: str = "",
+        is_monolingual: bool = False,
     ) -> None:
-        built = build_filters(filters, languages, held_out)
+        built = build_filters(filters, languages, held_out, is_monolingual)
+        self._normalize = normalize_documents if is_monolingual else normalize_lines
         self.local_filters = [each for each in built if not isinstance(each, KeyFilter)]
         self.key_filters = [each for each in built if isinstance(each, KeyFilter)]
         self._normalization, self._corpus = normalization, corpus
@@ -106,7 +109,7 @@ class FilterPipeline:
         So key filters see only pairs that no local filter drops, regardless of the order of the list, and one of
         several equal pairs is always kept.
         """
-        sources, targets = (normalize_lines(self._normalization, side) for side in (raw.sources, raw.targets))
+        sources, targets = (self._normalize(self._normalization, side) for side in (raw.sources, raw.targets))
         kept = normalized = Examples(sources, targets, raw.records, raw.columns, self._corpus)
         indices = np.arange(len(raw))
         dropped: dict[str, Integers] = {}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nmt_cli.data.alignments import WordLink, link_arrays, normalized_links, words_of
 from nmt_cli.data.arrays import Booleans, Integers
-from nmt_cli.data.context import TEXT_SEPARATOR, EncodeBatch, encode_joined
+from nmt_cli.data.context import TEXT_SEPARATOR, EncodeBatch, encode_documents, encode_joined
 from nmt_cli.data.factors import FactoredSource, token_factors
 from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.filters.pipeline import FilterPipeline, FilterResult, KeyFilter, build_filters
@@ -58,7 +58,7 @@ class ChunkCleaner:
         if task.name not in self._pipelines:
             filters, name = self._data.filters if task.is_training else [], task.name.partition("/")[2]
             self._pipelines[task.name] = FilterPipeline(
-                filters, task.languages, self._held_out, self._normalization, name
+                filters, task.languages, self._held_out, self._normalization, name, self._data.is_monolingual
             )
         result = self._pipelines[task.name].apply(examples)
         for reason, indices in result.dropped.items():
@@ -68,7 +68,8 @@ class ChunkCleaner:
 
 def drop_reasons(data: Data) -> dict[str, str]:
     """Return the description of each reason to drop a pair, in the order in which the reasons are checked."""
-    filters = build_filters(data.filters, (data.source_language, data.target_language), HeldOutKeys.of())
+    languages = data.source_language, data.target_language
+    filters = build_filters(data.filters, languages, HeldOutKeys.of(), data.is_monolingual)
     return {
         "not_utf8": "a line is not UTF-8",
         "blank": "a line between the records is blank",
@@ -100,7 +101,8 @@ class ChunkEncoder:
     def __call__(self, item: tuple[CorpusTask, RawChunk]) -> EncodedChunk:
         """Encode one chunk."""
         task, chunk = item
-        tokenizer, max_length = self._tokenizer, self._data.max_length if task.is_training else math.inf
+        is_limited = task.is_training and not self._data.is_monolingual
+        tokenizer, max_length = self._tokenizer, self._data.max_length if is_limited else math.inf
         result, drops = self._clean(task, chunk)
         context = self._clean(task, chunk.context)[0] if chunk.context else None
         sources, targets = join_context(result, self._data.context, context)
@@ -113,9 +115,11 @@ class ChunkEncoder:
             added.before_source,
             added.after_source,
         )
-        target = _EncodedLines.of(
-            tokenizer.target.encode_batch, list(compress(targets, fits)), self._separator, added.before_target
-        )
+        targets = list(compress(targets, fits))
+        if self._data.is_monolingual:
+            target = _EncodedLines(targets, *encode_documents(tokenizer.target, targets))
+        else:
+            target = _EncodedLines.of(tokenizer.target.encode_batch, targets, self._separator, added.before_target)
         is_short = np.maximum(source.lengths, target.lengths) <= max_length
         fits[fits] = is_short
         too_long = np.flatnonzero(~fits)

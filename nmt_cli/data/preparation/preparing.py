@@ -17,6 +17,7 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.console import ProgressBar, warn
+from nmt_cli.data.context import normalize_documents
 from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.filters.pipeline import KeyFilter, build_filters
 from nmt_cli.data.filters.scores import unknown_languages
@@ -147,7 +148,10 @@ def held_out_keys(recipe: Recipe, normalization: str) -> HeldOutKeys:
     """Return the keys of the validation and test sets if a filter needs them; else none."""
     if not any(isinstance(each, OverlapFilter) for each in recipe.data.filters):
         return HeldOutKeys.of()
-    normalize = NORMALIZATIONS[normalization]
+    is_monolingual = recipe.data.is_monolingual
+
+    def normalize(text: str) -> str:
+        return normalize_documents(normalization, [text])[0] if is_monolingual else NORMALIZATIONS[normalization](text)
 
     def held_out_sets() -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
         for task in corpus_tasks(recipe):

@@ -17,6 +17,7 @@ from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.preparation.corpora import CorpusTask
 from nmt_cli.data.preparation.encoding import ChunkCleaner, drop_reasons
 from nmt_cli.data.reading import RawChunk, read_chunks
+from nmt_cli.data.reading.documents import LINE_BREAK
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import extend
 from nmt_cli.data.tokenizing.sentencepiece_model import CHARACTER_COVERAGE, MAX_CHARACTERS
@@ -24,7 +25,12 @@ from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.data.tokenizing.vocabulary import FactorValues, Vocabulary
 from nmt_cli.errors import DataError, VocabularySizeError
 from nmt_cli.processes.pool import map_ordered
-from nmt_cli.recipe.adapting.text_defaults import TextSize, default_max_length, default_vocabulary_size
+from nmt_cli.recipe.adapting.text_defaults import (
+    DEFAULT_WINDOW,
+    TextSize,
+    default_max_length,
+    default_vocabulary_size,
+)
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
@@ -113,12 +119,12 @@ def train_tokenizer(
 
     def texts() -> list[Iterator[str]]:
         return [
-            chain(map(itemgetter(side), pairs), _normalized_lines(paths, normalization))
+            chain(_lines_of(map(itemgetter(side), pairs)), _normalized_lines(paths, normalization))
             for side, paths in enumerate((monolingual.source, monolingual.target))
         ]
 
     if pretrained is None:
-        info(f"training the tokenizer on {len(pairs):,} pairs")
+        info(f"training the tokenizer on {len(pairs):,} {recipe.data.unit}")
         tokenizer = train_adapted(recipe, texts, _SEED, 1 / fraction).with_factors(FactorValues.learn(values))
     else:
         source, target = texts()
@@ -179,6 +185,8 @@ def adapted_max_length(recipe: Recipe, tokenizer: Tokenizer, pairs: Sequence[tup
     """Return `data.max_length`, which follows from normalised pairs if the recipe does not give it."""
     if recipe.gives("data.max_length"):
         return recipe.data.max_length
+    if recipe.data.is_monolingual:
+        return DEFAULT_WINDOW
     num_sentences = 1 if recipe.data.context is None else recipe.data.context.sentences + 1
     sources, targets = (
         map(len, vocabulary.encode([pair[side] for pair in pairs]))
@@ -195,6 +203,11 @@ def _text_size(lines: Iterable[str], scale: float) -> TextSize:
             break
         alphabet, covered = alphabet + 1, covered + count
     return TextSize(scale * total, alphabet)
+
+
+def _lines_of(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of documents with escaped line breaks, without empty ones."""
+    return filter(None, chain.from_iterable(text.split(LINE_BREAK) for text in texts))
 
 
 def _normalized_lines(paths: list[Path], normalization: str) -> Iterator[str]:

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from nmt_cli.data.alignments import words_of
+from nmt_cli.data.reading.documents import read_document_chunks, with_escaped_breaks
 from nmt_cli.data.reading.examples import SOURCE_COLUMN, DropCounts, DroppedExample, Examples, OnError
 from nmt_cli.data.reading.raw_chunks import RawChunk, decoded_lines, raw_lines, raw_offset, read_in_lockstep
 from nmt_cli.data.reading.records import InvalidRecordError, check_first_row, has_header, record_fields, record_parser
 from nmt_cli.data.reading.tmx import drop_unpaired
 from nmt_cli.data.reading.tmx import read_chunks as read_tmx_chunks
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.corpora import AnyCorpus, JsonlCorpus, TmxCorpus, TsvCorpus
+from nmt_cli.recipe.corpora import AnyCorpus, JsonlCorpus, TextCorpus, TmxCorpus, TsvCorpus
 from nmt_cli.text.lines import not_utf8_error
 
 _CHUNK_RECORDS = 8192
@@ -33,6 +34,8 @@ def read_chunks(corpus: AnyCorpus, languages: tuple[str, str], max_records: int)
         case TsvCorpus():
             check = partial(check_first_row, corpus, languages)
             yield from read_in_lockstep(corpus.files, max_records, check, has_header(corpus))
+        case TextCorpus():
+            yield from read_document_chunks(corpus, max_records)
         case _:
             yield from read_in_lockstep(corpus.files, max_records)
 
@@ -88,6 +91,11 @@ class _ChunkDecoder:
         match self._corpus:
             case TsvCorpus() | JsonlCorpus():
                 records, columns = self._parsed(self._corpus, records, columns["file"])
+            case TextCorpus(field=None):
+                columns = {"source": [""] * len(records), "target": columns["file"]}
+            case TextCorpus():
+                records, columns = self._parsed(self._corpus, records, columns["file"])
+                columns = {"source": [""] * len(records), "target": list(map(with_escaped_breaks, columns["target"]))}
             case TmxCorpus():
                 records, columns = drop_unpaired(records, columns, self.drops, stops=self._stops)
         if getattr(self._corpus, "factors", None):
@@ -112,6 +120,8 @@ class _ChunkDecoder:
                 rows.append([line.decode() for line in lines])
                 records.append(record)
             except UnicodeDecodeError as error:
+                if self._stops and isinstance(self._corpus, TextCorpus):
+                    raise DataError(f"{self._corpus.file}: document {record:,}: is not UTF-8") from error
                 if self._stops:
                     key = [*chunk.columns][lines.index(error.object)]
                     offset = chunk.offsets[key] + raw_offset(chunk.columns[key], row)
@@ -122,7 +132,7 @@ class _ChunkDecoder:
         return records, _transposed(chunk.columns, rows)
 
     def _parsed(
-        self, corpus: TsvCorpus | JsonlCorpus, records: list[int], lines: list[str]
+        self, corpus: TsvCorpus | JsonlCorpus | TextCorpus, records: list[int], lines: list[str]
     ) -> tuple[list[int], _Columns]:
         """Return the numbers of the lines that are records, and their columns."""
         parse = record_parser(corpus, self._chunk.first_row)

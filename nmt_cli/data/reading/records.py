@@ -11,7 +11,7 @@ from typing import Any
 from nmt_cli.console import warn
 from nmt_cli.data.reading.examples import SOURCE_COLUMN
 from nmt_cli.errors import DataError
-from nmt_cli.recipe.corpora import JsonlCorpus, LearnedJsonl, LearnedTsv, TsvCorpus
+from nmt_cli.recipe.corpora import JsonlCorpus, LearnedJsonl, LearnedTsv, TextCorpus, TsvCorpus
 from nmt_cli.text.json_lines import describe_error
 from nmt_cli.text.lines import not_utf8_error
 
@@ -23,8 +23,10 @@ class InvalidRecordError(Exception):
     """A line is not a record of its format; the message is the reason."""
 
 
-def record_fields(corpus: TsvCorpus | JsonlCorpus) -> dict[str, int | str]:
+def record_fields(corpus: TsvCorpus | JsonlCorpus | TextCorpus) -> dict[str, int | str]:
     """Return the fields of a record by key: the number or name of a column, or the name of a JSON field."""
+    if isinstance(corpus, TextCorpus):
+        return {} if corpus.field is None else {"target": corpus.field}
     fields: dict[str, int | str | None] = {"source": corpus.source, "target": corpus.target}
     if isinstance(corpus, LearnedTsv | LearnedJsonl):
         fields |= {"alignment": corpus.alignment, "score": corpus.score}
@@ -37,7 +39,7 @@ def has_header(corpus: TsvCorpus) -> bool:
     return any(isinstance(column, str) for column in record_fields(corpus).values())
 
 
-def record_parser(corpus: TsvCorpus | JsonlCorpus, first_row: bytes | None) -> Parse:
+def record_parser(corpus: TsvCorpus | JsonlCorpus | TextCorpus, first_row: bytes | None) -> Parse:
     """Return a function that parses the lines of a corpus.
 
     The function raises InvalidRecordError if a line has not enough columns or more than the first, or if it is not a
@@ -49,7 +51,7 @@ def record_parser(corpus: TsvCorpus | JsonlCorpus, first_row: bytes | None) -> P
     Raises:
         DataError: The header of a table lacks a column, or has it twice.
     """
-    if isinstance(corpus, JsonlCorpus):
+    if isinstance(corpus, JsonlCorpus | TextCorpus):
         return _json_parser(corpus)
     assert first_row is not None
     return _table_parser(corpus, first_row)
@@ -135,7 +137,7 @@ def _column_indices(corpus: TsvCorpus, header: bytes | None) -> list[int]:
     return indices
 
 
-def _json_parser(corpus: JsonlCorpus) -> Parse:
+def _json_parser(corpus: JsonlCorpus | TextCorpus) -> Parse:
     paths = [(key, str(name), str(name).split(".")) for key, name in record_fields(corpus).items()]
 
     def parse(line: str) -> tuple[str, ...]:

@@ -69,6 +69,7 @@ class ByteLevelSegmenter:
 
     name: ClassVar[str] = "byte_level_bpe"
     unk = 0
+    reads_line_breaks: ClassVar[bool] = True
 
     def __init__(self, model: bytes) -> None:
         self.model = model

@@ -56,6 +56,8 @@ class Segmenter(Protocol):
     """Serialised form, from which a segmenter is constructed."""
     unk: int
     """Index of the unknown piece."""
+    reads_line_breaks: ClassVar[bool]
+    """Whether it encodes texts of several lines; otherwise each line is encoded alone."""
 
     def __init__(self, model: bytes) -> None: ...
 

@@ -38,6 +38,7 @@ class SentencePieceSegmenter:
     """A segmenter that is stored as a SentencePiece model."""
 
     name: ClassVar[str]
+    reads_line_breaks: ClassVar[bool] = False
     _model_type: ClassVar[ModelType]
     _covers_all: ClassVar[bool] = False
     """Whether all characters or words become pieces, up to the vocabulary size, which the text need not fill."""

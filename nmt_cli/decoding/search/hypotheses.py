@@ -75,9 +75,11 @@ def max_target_lengths(inputs: ModelInputs, settings: StepwiseSettings, sentence
     """Return the maximum number [B] of target tokens, without eos, that the source length allows.
 
     Context lines do not count as source. min_length and max_length override the ratio, and the length that the
-    constraints of a sentence need overrides both.
+    constraints of a sentence need overrides both. Without a source, max_length must be set.
     """
-    assert inputs.ids is not None
+    if inputs.ids is None:
+        assert inputs.prompt is not None and settings.max_length is not None
+        return inputs.prompt.new_full((inputs.batch_size,), settings.max_length)
     batch, padded = inputs.ids.shape
     lengths = inputs.ids.new_full((batch,), padded) if inputs.lengths is None else inputs.lengths
     if any(sentence.num_context_tokens for sentence in sentences):

@@ -42,6 +42,12 @@ class EncoderKeyValues:
         encoder_kv = pad(projected, (0, 0, 0, missing))
         return cls(encoder_kv, pad(encoder_bias, (0, missing), value=-torch.inf), length, source_columns)
 
+    @classmethod
+    def without_source(cls, like: Tensor, num_layers: int, sentences: int, num_kv_heads: int, width: int) -> Self:
+        """Return the keys and values of no source position, for heads of `width`."""
+        encoder_kv = like.new_empty(num_layers, 2, sentences, num_kv_heads, 0, width)
+        return cls(encoder_kv, encoder_kv.new_empty(sentences, num_kv_heads, 1, 0), 0, None)
+
     def by_layer(self) -> list[KeyValues]:
         """Return what each layer's cross-attention reads."""
         keys, values = self.encoder_kv.flatten(2, 3).unbind(1)  # [L,B·K,S,d]
@@ -123,10 +129,18 @@ class SelfAttentionCache(DecoderCache):
         past = _split_by_layer(keys.permute(1, 2, 3, 0), values.permute(1, 2, 0, 3), bias)
         return list(zip(past, self.kv_cache[self.length].unbind(0), strict=True))
 
+    def filled(self, key_values: Sequence[Tensor]) -> Self:
+        """Append the keys and values [2,B,K,T,d] of each layer for a prompt; there is space for it, and k is 1."""
+        end = self.length + key_values[0].size(3)
+        for layer, each in enumerate(key_values):
+            self.kv_cache[self.length : end, layer] = each.permute(3, 0, 1, 2, 4).flatten(3)
+        self.causal_bias[self.length : end] = 0
+        return replace(self, length=end)
+
     def grown(self, capacity: int, positions: Positions) -> Self:
         length, device = self.length, self.kv_cache.device
         kv_cache = _new_cache(self.kv_cache, (capacity, *self.kv_cache.shape[1:]))
-        kv_cache[:length] = self.kv_cache
+        kv_cache[:length] = self.kv_cache[:length]
         causal_bias = torch.full_like(kv_cache[:, 0, 0, 0, 0], -torch.inf)
         causal_bias[:length] = 0
         relative_biases = None

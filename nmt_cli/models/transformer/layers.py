@@ -26,9 +26,34 @@ class EncoderLayer(nn.Module):
     def forward(self, hidden_states: Tensor, rotary: RotaryCache | None, attn_mask: Tensor | None) -> Tensor:
         """Map [B,S,D] → [B,S,D]; attn_mask is that of SelfAttention."""
         attended = self.self_attention(self.self_attention_residual.pre_norm(hidden_states), rotary, attn_mask)
+        return self._finish(hidden_states, attended)
+
+    def _finish(self, hidden_states: Tensor, attended: Tensor) -> Tensor:
         hidden_states = self.self_attention_residual.add(hidden_states, attended)
         transformed = self.feed_forward(self.feed_forward_residual.pre_norm(hidden_states))
         return self.feed_forward_residual.add(hidden_states, transformed)
+
+
+class CausalLayer(EncoderLayer):
+    """Causal self-attention and feed-forward: a layer of a decoder-only model."""
+
+    def forward(self, hidden_states: Tensor, rotary: RotaryCache | None, attn_mask: Tensor | None) -> Tensor:
+        """Map [B,T,D] → [B,T,D]; causal if attn_mask is None, see SelfAttention."""
+        query = self.self_attention_residual.pre_norm(hidden_states)
+        return self._finish(hidden_states, self.self_attention(query, rotary, attn_mask, is_causal=attn_mask is None))
+
+    def prefill(
+        self, hidden_states: Tensor, rotary: RotaryCache | None, attn_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """As `forward`; also return keys and values [2,B,K,T,d]."""
+        query = self.self_attention_residual.pre_norm(hidden_states)
+        attended, key_value = self.self_attention.prefill(query, rotary, attn_mask)
+        return self._finish(hidden_states, attended), key_value
+
+    def step(self, hidden_states: Tensor, rotary: RotaryCache | None, past: KeyValues, new_kv: Tensor) -> Tensor:
+        """Map the newest position of each hypothesis, [n,D] → [n,D]; see SelfAttention.step."""
+        query = self.self_attention_residual.pre_norm(hidden_states)
+        return self._finish(hidden_states, self.self_attention.step(query, rotary, past, new_kv))
 
 
 class DecoderLayer(nn.Module):

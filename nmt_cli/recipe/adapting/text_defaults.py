@@ -18,6 +18,8 @@ _NUM_BYTES, _NUM_SPECIAL = 256, 6
 _LOST_FRACTION = 0.005
 """Fraction of the pairs that may be dropped for their length."""
 _MIN_MAX_LENGTH, _MAX_MAX_LENGTH = 200, 2000
+DEFAULT_WINDOW = 256
+"""Tokens of text without translations that a language model reads at once."""
 
 
 @dataclass(frozen=True)

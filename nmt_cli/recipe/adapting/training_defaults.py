@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from nmt_cli.recipe.adapting import round_to_two_digits, with_defaults
+from nmt_cli.recipe.decoding import SamplingSettings
 from nmt_cli.recipe.model import LayerSettings, Preset
 from nmt_cli.recipe.optimization import NoamSettings, PlateauSettings
 from nmt_cli.recipe.schema import Recipe
@@ -39,6 +40,14 @@ _OPERATIONS = 6
 """Floating-point operations per parameter and target token (Kaplan et al. 2020)."""
 
 
+_LANGUAGE_MODEL = {
+    "training.validation.metric": "loss",
+    "training.label_smoothing": 0.0,
+    "decoding": SamplingSettings(strategy="sampling", top_p=0.95),
+}
+"""Of text without translations: a smoothed model has a higher perplexity, and the most likely text repeats itself."""
+
+
 @dataclass(frozen=True)
 class TrainingSize:
     """Size of the training text of one epoch."""
@@ -59,6 +68,8 @@ def adapt_to_training(recipe: Recipe, size: TrainingSize, speed: Callable[[Recip
         speed: Estimates the speed of training with large updates, in target tokens per second; used with
             limits.minutes.
     """
+    if recipe.data.is_monolingual:
+        recipe = with_defaults(recipe, _LANGUAGE_MODEL)
     if not recipe.model.gives_sizes:
         recipe = _with_preset(recipe, size, speed)
     tokens_per_second = speed(recipe)

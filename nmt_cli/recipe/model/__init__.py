@@ -95,6 +95,26 @@ class CtcSettings(LayerSettings):
     has_attention: ClassVar[bool] = False
 
 
+class DecoderOnlySettings(LayerSettings):
+    """Decoder-only Transformer (Radford et al. 2018): a language model of text without sources."""
+
+    sizes: ClassVar[dict[str, dict[str, int]]] = {
+        "tiny": {"width": 128, "feed_forward": 512, "layers": 4, "heads": 4},
+        "small": {"width": 256, "feed_forward": 1024, "layers": 6, "heads": 4},
+        "base": {"width": 512, "feed_forward": 2048, "layers": 12, "heads": 8},
+        "big": {"width": 1024, "feed_forward": 4096, "layers": 12, "heads": 16},
+    }
+
+    architecture: Literal["decoder_only"]
+    layers: Annotated[int, Field(ge=1, le=256)]
+    """Number of layers."""
+    tied_embeddings: Literal["all", "input"] = "all"
+    """`all`: embeddings and output layer share one matrix; `input`: the output layer has its own."""
+
+    output: ClassVar[SoftmaxOutput] = SoftmaxOutput()
+    has_attention: ClassVar[bool] = False
+
+
 class RnnSettings(PresetSection):
     """Recurrent encoder-decoder (Sutskever et al. 2014; Bahdanau et al. 2015; Luong et al. 2015)."""
 
@@ -150,6 +170,8 @@ class RnnSettings(PresetSection):
                     yield ("output", key), "is for a transformer; an rnn has one attention"
 
 
-ModelSettings = Annotated[TransformerSettings | RnnSettings | CtcSettings, Field(discriminator="architecture")]
+ModelSettings = Annotated[
+    TransformerSettings | RnnSettings | CtcSettings | DecoderOnlySettings, Field(discriminator="architecture")
+]
 DEFAULT_MODEL = TransformerSettings.model_validate({"architecture": "transformer"})
 """Stands for the settings of a model that training starts from, until that model is read."""

@@ -9,13 +9,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nmt_cli.data.batches import Batch
-from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, OutputPositions
+from nmt_cli.models.contract import DecoderOutput, Model, OutputPositions
 from nmt_cli.training.objectives.objective import (
     LogitsLoss,
     LossOutput,
     Objective,
     chunked_loss,
     chunks_by_position,
+    decoder_input_of,
     inputs_of,
 )
 
@@ -28,7 +29,7 @@ class CrossEntropyObjective(Objective):
         self.label_smoothing = label_smoothing
 
     def forward(self, batch: Batch) -> LossOutput:
-        output = self.model.decode(self.model.encode(inputs_of(batch)), DecoderInput(batch.decoder_input))
+        output = self.model.decode(self.model.encode(inputs_of(batch)), decoder_input_of(batch))
         vocabulary_size = self.model.vocabulary.target_size
         criterion = CrossEntropyCriterion(self.label_smoothing if self.training else 0.0, vocabulary_size)
         return LossOutput(self._loss([output], batch, criterion), batch.target_tokens, {})

@@ -25,7 +25,7 @@ def target_token_mask(batch: Batch) -> Tensor:
     has_label.view(-1).index_fill_(0, batch.label_positions, True)
     mask = torch.zeros_like(has_label)
     mask[:, 1:] = has_label[:, 1:] & has_label[:, :-1]
-    return mask
+    return mask if batch.positions is None else mask & (batch.positions > 0)
 
 
 def word_dropout(ids: Tensor, token_mask: Tensor, rate: float, unk: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.autograd.graph import Node
 
 from nmt_cli.data.batches import Batch
-from nmt_cli.models.contract import DecoderOutput, Model, ModelInputs, OutputPositions
+from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model, ModelInputs, OutputPositions
 from nmt_cli.text.special_tokens import COPY_IDS
 
 LogitsLoss = Callable[[Sequence[Tensor], Tensor], Tensor]
@@ -59,10 +59,20 @@ def inputs_of(batch: Batch, ids: Tensor | None = None, repeats: int = 1, copies:
 
     With `copies`, a model still copies the batch's own tokens.
     """
+    if not batch.source.size(1):  # text without translations
+        return ModelInputs(repeats * len(batch.source))
     columns = {COPY_IDS: batch.source, **batch.source_columns} if copies else batch.source_columns
     if repeats > 1:
         columns = {name: column.repeat(repeats, *[1] * (column.dim() - 1)) for name, column in columns.items()}
     return ModelInputs.from_ids(batch.source if ids is None else ids, columns=columns)
+
+
+def decoder_input_of(batch: Batch, ids: Tensor | None = None, repeats: int = 1) -> DecoderInput:
+    """Return what the decoder reads of a batch, `repeats` times along the batch dimension; `ids` replace its ids."""
+    ids = batch.decoder_input if ids is None else ids
+    if batch.positions is None or batch.segment_ids is None:
+        return DecoderInput(ids)
+    return DecoderInput(ids, batch.positions.repeat(repeats, 1), batch.segment_ids.repeat(repeats, 1))
 
 
 def chunked_loss(outputs: Sequence[DecoderOutput], chunk_losses: Iterable[ChunkLoss]) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.data.batches import Batch, TokenAlignment
-from nmt_cli.models.contract import DecoderInput, DecoderOutput, Model
+from nmt_cli.models.contract import DecoderOutput, Model
 from nmt_cli.recipe.training import RDropSettings, SimCutSettings, Training
 from nmt_cli.training.objectives.cross_entropy import (
     CrossEntropyCriterion,
@@ -22,7 +22,7 @@ from nmt_cli.training.objectives.input_noise import (
     target_token_mask,
     word_dropout,
 )
-from nmt_cli.training.objectives.objective import LossOutput, inputs_of
+from nmt_cli.training.objectives.objective import LossOutput, decoder_input_of, inputs_of
 
 _MIN_ATTENTION = 1e-9
 """Attention below this counts as this, so that a link without attention has a finite loss."""
@@ -77,7 +77,7 @@ class RegularizedObjective(CrossEntropyObjective):
             ids = scheduled_sampling(model, encoder_output, ids, target_mask.repeat(num_passes, 1), positions, rate)
         ids = self._drop_words(ids.chunk(num_passes), target_mask, self.word_dropout.target)
         needs_attention = self.coverage_weight > 0 or (self.alignment_weight > 0 and batch.alignment is not None)
-        return model.decode(encoder_output, DecoderInput(ids), attention=needs_attention)
+        return model.decode(encoder_output, decoder_input_of(batch, ids, num_passes), attention=needs_attention)
 
     def _drop_words(self, passes: Sequence[Tensor], token_mask: Tensor, rate: float) -> Tensor:
         """Drop words from the ids [B,·] of each pass, at the rate of word dropout and at the pass's own."""
