@@ -10,7 +10,7 @@ DEMO_LINE := four hundred two thousand seven hundred eleven
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help demo install check format test test-long clean
+.PHONY: help demo install check format test test-long lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -59,6 +59,11 @@ test: check ## run check and the slow tests
 
 test-long: $(VENV)/dev ## run the kills, races and fuzzing, which take an hour; print what they did
 	$(BIN)/pytest -m long -rP
+
+lock: $(VENV)/dev ## write requirements.lock from constraints.txt, with the hashes of all files
+	@$(BIN)/python -m pip install -qq uv
+	$(BIN)/uv --no-config pip compile pyproject.toml --extra dev -c constraints.txt --generate-hashes --universal \
+		--python-version 3.11 --no-header --no-annotate --default-index https://pypi.org/simple -q -o requirements.lock
 
 clean: ## remove the environment and caches; keep data and runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -21,8 +21,9 @@ from nmt_cli.data.prepared import Prepared
 from nmt_cli.devices import describe, environment, has_fast_bf16, limit_memory_growth
 from nmt_cli.errors import DivergedError, ModelError, StoppedError
 from nmt_cli.recipe.schema import Recipe, SettingChange
+from nmt_cli.reporting.run_report.model_card import model_card
 from nmt_cli.runs import checkpoints
-from nmt_cli.runs.directory import CONFIG, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
+from nmt_cli.runs.directory import CONFIG, MODEL_CARD, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
 from nmt_cli.runs.journal import Journal, describe_published, read_summary, update_summary
 from nmt_cli.runs.opening import begin
 from nmt_cli.training.batch_size import find_batch_tokens
@@ -257,7 +258,12 @@ class TrainingRun:
             files.write_json(folder / CONFIG, config_of(self._recipe, tokenizer).model_dump(mode="json"))
             checkpoints.write_tensors(folder / WEIGHTS, weights)
             tokenizer.save(folder / TOKENIZER)
-            files.write_manifest(folder, {"format": 1, "nmt": __version__, "averaged_updates": facts["updates"]})
+            num_parameters = sum(weight.numel() for weight in weights.values())
+            size = num_parameters, state.num_updates, state.data.passes
+            card = model_card(self._recipe, self._prepared, *size, facts)
+            (folder / MODEL_CARD).write_bytes(card.encode())
+            origin = {"format": 1, "nmt": __version__, "licence": self._recipe.licence}
+            files.write_manifest(folder, {**origin, "averaged_updates": facts["updates"]})
         reason, seconds = stop_reason(self._recipe.training, state), round(state.seconds)
         record(self._journal, state, "event", event="published", **facts)
         update_summary(

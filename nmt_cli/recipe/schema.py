@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,10 @@ from nmt_cli.recipe.training import Training
 class Recipe(Section):
     """Data, model, training, decoding and evaluation of one experiment."""
 
+    format: Literal[1] = 1
+    """Version of the keys of recipes; a later version of nmt that changes them has another."""
+    licence: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]{1,64}$")] | None = None
+    """Licence of the published model, such as cc-by-4.0, for its model card."""
     run: File
     """Run directory for checkpoints, training log, model and scores."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
@@ -114,6 +118,7 @@ class Recipe(Section):
 
 _CHANGEABLE = (
     "run",
+    "licence",
     "data.test",
     "training.batch_tokens",
     "training.divergence",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from nmt_cli import files
 from nmt_cli.commands.loading import load_model
@@ -409,3 +410,14 @@ def test_learning_rate_may_change_on_resume_and_is_recorded(recipe: Path, capsys
     rates = {record["update"]: record["learning_rate"] for record in records(run, "train")}
     assert rates[6] == pytest.approx(1e-3 * (4 / 6) ** 0.5)
     assert rates[8] == pytest.approx(5e-4 * (4 / 8) ** 0.5)
+
+
+@pytest.mark.slow
+def test_published_model_has_a_card(recipe: Path) -> None:
+    train(recipe, ["licence=cc-by-4.0", "training.limits.updates=4"])
+    files.read_manifest(Path("run/model"), ModelError)  # includes it
+    _, front, text = Path("run/model/README.md").read_text().split("---\n", 2)
+    assert yaml.safe_load(front)["language"] == ["en", "de"]
+    assert yaml.safe_load(front)["license"] == "cc-by-4.0"
+    assert re.findall(r"^\| digits \| (\d+) \|", text, flags=re.MULTILINE) == ["120"]
+    assert re.search(r"^chrF [\d.]+ on the validation set dev, .* checkpoint of update 4\.", text, flags=re.MULTILINE)
