@@ -16,18 +16,19 @@ _LOGITS_AT_ONCE = 2**24
 
 def output_log_probs(model: Model, inputs: ModelInputs) -> Iterator[Tensor]:
     """Yield the log-probabilities [B',T,V] of some sentences after others, in fp32; padding is surely blank."""
-    output = model.decode(model.encode(inputs), DecoderInput(None))
-    blank, (num_sentences, length, _) = model.capabilities.blank, output.hidden_states.shape
-    device, size = output.hidden_states.device, model.vocabulary.target_size
+    output, blank = model.decode(model.encode(inputs), DecoderInput(None)), model.capabilities.blank
+    num_sentences, length, _ = output.hidden_states.shape
+    size, device = model.vocabulary.target_size, output.hidden_states.device
     count = max(1, _LOGITS_AT_ONCE // (length * size))
-    surely_blank = torch.full((size,), -torch.inf, device=device)
-    surely_blank[blank] = 0
-    for sentences in torch.split(torch.arange(num_sentences, device=device), count):
-        part = output if len(sentences) == num_sentences else output.select(sentences)
-        log_probs = model.logits(part).view(len(sentences), length, size).float().log_softmax(2)
+    for first in range(0, num_sentences, count):
+        part = output
+        if count < num_sentences:
+            part = output.select(torch.arange(first, min(first + count, num_sentences), device=device))
+        log_probs = model.logits(part).view(-1, length, size).float().log_softmax(2)
         if part.lengths is not None:
             is_padding = torch.arange(length, device=device) >= part.lengths[:, None]
-            log_probs = torch.where(is_padding[:, :, None], surely_blank, log_probs)
+            log_probs = log_probs.masked_fill(is_padding[:, :, None], -torch.inf)
+            log_probs[:, :, blank] = log_probs[:, :, blank].masked_fill(is_padding, 0.0)
         yield log_probs
 
 
