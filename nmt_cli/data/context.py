@@ -13,6 +13,7 @@ from nmt_cli.data.reading.documents import LINE_BREAK
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
+from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import Context
 from nmt_cli.text.normalization import normalize_lines
 
@@ -73,9 +74,14 @@ def encode_documents(vocabulary: Vocabulary, documents: list[str]) -> tuple[Arra
 
     Returns:
         As `encode_joined`.
+
+    Raises:
+        ModelError: A document has several lines, and the vocabulary has no line breaks.
     """
     if vocabulary.segmenter.reads_line_breaks:
         return vocabulary.encode_batch([document.replace(LINE_BREAK, "\n") for document in documents])
+    if vocabulary.line_break is None and any(LINE_BREAK in document for document in documents):
+        raise ModelError("the tokenizer has no bytes, so it cannot represent line breaks")
     return encode_joined(vocabulary.encode_batch, documents, separator=vocabulary.line_break)
 
 

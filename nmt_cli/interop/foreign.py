@@ -14,7 +14,7 @@ from torch import Tensor
 from nmt_cli import files
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
-from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.recipe.model import ModelSettings
 
 TOLERANCE = 1e-4
 """Of tensors that are stored although they follow from others."""
@@ -51,7 +51,7 @@ class ForeignModel:
 
     format: str
     """For messages, such as `Hugging Face marian`."""
-    settings: TransformerSettings | RnnSettings
+    settings: ModelSettings
     parameters: Mapping[str, Sequence[Part]]
     """For each parameter of nmt, the tensors that it consists of, one below the other."""
     tensors: TensorSource

@@ -119,12 +119,15 @@ def _scores(program: str, request: Mapping[str, Any]) -> list[list[float]]:
 def _by_transformers(request: Mapping[str, Any]) -> list[list[float]]:
     import transformers
 
-    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(
-        request["folder"], trust_remote_code=False, local_files_only=True, use_safetensors=True, dtype=torch.float32
-    ).eval()
+    options = {"trust_remote_code": False, "local_files_only": True}
+    is_split = transformers.AutoConfig.from_pretrained(request["folder"], **options).is_encoder_decoder
+    kind = transformers.AutoModelForSeq2SeqLM if is_split else transformers.AutoModelForCausalLM
+    model = kind.from_pretrained(request["folder"], use_safetensors=True, dtype=torch.float32, **options).eval()
     before, found = request["before"], []
     for row, target in zip(request["rows"], request["targets"], strict=True):
-        logits = model(input_ids=torch.tensor([row]), decoder_input_ids=torch.tensor([[*before, *target]])).logits[0]
+        ids = torch.tensor([[*before, *target]])
+        inputs = {"input_ids": torch.tensor([row]), "decoder_input_ids": ids} if is_split else {"input_ids": ids}
+        logits = model(**inputs).logits[0]
         chosen = logits[len(before) - 1 :].float().log_softmax(-1)
         found.append(chosen[range(len(target) + 1), [*target, request["eos"]]].tolist())
     return found

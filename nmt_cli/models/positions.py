@@ -29,9 +29,9 @@ class RotaryCache(NamedTuple):
     sin: Tensor
 
     @classmethod
-    def from_positions(cls, positions: Tensor, head_width: int) -> Self:
-        """Return the cosines and sines at positions [...,T]."""
-        angles = positions[..., None] * _inverse_frequencies(head_width, positions, head_width // 2)
+    def from_positions(cls, positions: Tensor, head_width: int, base: float = 10_000.0) -> Self:
+        """Return the cosines and sines at positions [...,T]; see RotaryPositions for `base`."""
+        angles = positions[..., None] * _inverse_frequencies(head_width, positions, head_width // 2, base)
         return cls(angles.cos(), angles.sin())
 
     def at(self, position: int) -> "RotaryCache":
@@ -46,10 +46,10 @@ def apply_rotary_emb(vectors: Tensor, rotary: RotaryCache) -> Tensor:
     return torch.cat(rotated, dim=-1).to(vectors.dtype)
 
 
-def _inverse_frequencies(width: int, positions: Tensor, last_pair: int) -> Tensor:
-    """Return one frequency for each of width/2 pairs, from 1 down to 1/10000 at `last_pair`."""
+def _inverse_frequencies(width: int, positions: Tensor, last_pair: int, base: float = 10_000.0) -> Tensor:
+    """Return one frequency for each of width/2 pairs, from 1 down to 1/base at `last_pair`."""
     pairs = torch.arange(width // 2, dtype=torch.float32, device=positions.device)
-    return torch.exp(pairs * (-math.log(10000) / last_pair))
+    return torch.exp(pairs * (-math.log(base) / last_pair))
 
 
 class PositionalEncoding(NamedTuple):
@@ -86,7 +86,7 @@ class Positions(nn.Module):
             return PositionalEncoding(self.vectors(positions.clamp(max=self.vectors.num_embeddings - 1)))
         if not isinstance(self.settings, RotaryPositions):
             return PositionalEncoding()
-        rotary = RotaryCache.from_positions(positions, self.head_width)
+        rotary = RotaryCache.from_positions(positions, self.head_width, self.settings.base)
         if positions.dim() > 1:  # [B,1,T,d/2], as queries and keys have heads
             rotary = RotaryCache(rotary.cos.unsqueeze(1), rotary.sin.unsqueeze(1))
         return PositionalEncoding(rotary=rotary)

@@ -137,13 +137,10 @@ class Vocabulary:
             if piece.kind == kind and i != self.special_tokens.unk
         }
 
-    @property
-    def line_break(self) -> int:
-        """Id of the byte that ends a line; ModelError if the vocabulary has no bytes."""
-        i = self.ids_by_text(PieceKind.BYTE).get("<0x0A>")
-        if i is None:
-            raise ModelError("the tokenizer has no bytes, so it cannot represent line breaks")
-        return i
+    @cached_property
+    def line_break(self) -> int | None:
+        """Id of the byte that ends a line; None if the vocabulary has no bytes."""
+        return self.ids_by_text(PieceKind.BYTE).get("<0x0A>")
 
     def byte_values(self) -> dict[int, int]:
         """Return the byte that each byte token stands for, by id."""

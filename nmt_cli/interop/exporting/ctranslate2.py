@@ -149,6 +149,7 @@ def _arguments(specs: Any, settings: TransformerSettings) -> dict[str, Any]:
         "relative_attention_bias": settings.positions.type == "relative",
         "rotary_dim": 0 if settings.positions.type == "rotary" else None,
         "rotary_interleave": False,  # pairs are (i, i + d/2)
+        "rotary_base": settings.positions.base if settings.positions.type == "rotary" else 10_000.0,
     }
 
 

@@ -159,11 +159,12 @@ def log_probs(model: Model, row: Sequence[int], before: Sequence[int], target: S
     """Return the log-probabilities [T+1] of the tokens of a target and of eos.
 
     Args:
-        row: The source with all its special tokens.
+        row: The source with all its special tokens; a language model has none.
         before: Target tokens before the target, decoder_start included.
     """
     device = next(model.parameters()).device
-    encoded = model.encode(ModelInputs.from_ids(torch.tensor([row], device=device)))
+    has_source = model.capabilities.source != "none"
+    encoded = model.encode(ModelInputs.from_ids(torch.tensor([row], device=device)) if has_source else ModelInputs(1))
     decoded = model.decode(encoded, DecoderInput(torch.tensor([[*before, *target]], device=device)))
     chosen = model.logits(decoded).float().log_softmax(-1).cpu()[len(before) - 1 :]
     return chosen[range(len(target) + 1), [*target, model.vocabulary.special_tokens.eos]]

@@ -1,4 +1,4 @@
-"""Import of encoder-decoders in the format of Hugging Face transformers (Wolf et al. 2020)."""
+"""Import of encoder-decoders and language models in the format of Hugging Face transformers (Wolf et al. 2020)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +7,12 @@ from pydantic import ValidationError
 
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import ForeignModel, SafetensorsSource, TensorSource, read_object
-from nmt_cli.interop.huggingface import bart, t5
+from nmt_cli.interop.huggingface import bart, decoder_only, t5
 from nmt_cli.interop.huggingface.architecture import Architecture, Config
 from nmt_cli.interop.huggingface.generation import decoding_settings
 from nmt_cli.interop.huggingface.tokenizers import load_tokenizer
 from nmt_cli.interop.huggingface.torch_weights import converted_to_safetensors
+from nmt_cli.recipe.model import DecoderOnlySettings
 
 CONFIG = "config.json"
 
@@ -24,6 +25,7 @@ _FAMILIES: dict[str, Callable[[Config, TensorSource], Architecture]] = {
     "t5": t5.t5,
     "mt5": t5.t5,
     "umt5": t5.umt5,
+    **decoder_only.FAMILIES,
 }
 """By `model_type`."""
 _WITH_LANGUAGE_TOKENS = ("mbart", "m2m_100")
@@ -50,6 +52,18 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
     tensors, warnings = _tensors(folder, scratch)
     found = architecture(config, tensors)
     languages = list(read.tokenizer.source.tags) if config.values["model_type"] in _WITH_LANGUAGE_TOKENS else None
+    if isinstance(found.settings, DecoderOnlySettings):
+        return ForeignModel(
+            f"Hugging Face {config.values['model_type']}",
+            found.settings,
+            found.parameters,
+            tensors,
+            read.tokenizer,
+            config.get("max_position_embeddings", int, config.get("n_positions", int, 2048)),
+            found.redundant,
+            decoding={"strategy": "sampling", "top_p": 0.95},
+            warnings=warnings,
+        )
     begins_with_start = not read.token_order["target_language_first"]
     num_prompt_tokens = int(begins_with_start) + int(languages is not None or read.token_order["bos"])
     decoding, ignored = decoding_settings(folder, config.values, num_prompt_tokens)
@@ -75,11 +89,10 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
 def architecture(config: Config, tensors: TensorSource) -> Architecture:
     """Translate a configuration; ModelError if nmt cannot represent it."""
     family = config.get("model_type", str)
-    if family not in _FAMILIES or config.values.get("is_encoder_decoder") is False:
+    is_split = config.values.get("is_encoder_decoder") is False and family not in decoder_only.FAMILIES
+    if family not in _FAMILIES or is_split:
         known = ", ".join(_FAMILIES)
-        raise ModelError(
-            f"{config.path}: model_type: {family} is not supported; supported encoder-decoders are {known}"
-        )
+        raise ModelError(f"{config.path}: model_type: {family} is not supported; supported are {known}")
     try:
         return _FAMILIES[family](config, tensors)
     except ValidationError as error:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import Part, read_object
-from nmt_cli.recipe.model import TransformerSettings
+from nmt_cli.recipe.model import DecoderOnlySettings, TransformerSettings
 
 _T = TypeVar("_T")
 
@@ -51,7 +51,7 @@ class Config:
 class Architecture:
     """The settings of a model and where its parameters are; see ForeignModel."""
 
-    settings: TransformerSettings
+    settings: TransformerSettings | DecoderOnlySettings
     parameters: Mapping[str, Sequence[Part]]
     redundant: Mapping[str, str | Tensor | None]
 

@@ -125,7 +125,13 @@ def _pegasus(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) ->
 
 
 def _bart(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
-    """Byte-level BPE."""
+    return _byte_level(folder, config, own, None)
+
+
+def _byte_level(
+    folder: Path, config: Mapping[str, Any], own: Mapping[str, Any], special: SpecialTokens | None
+) -> Tokenizer:
+    """Byte-level BPE; special tokens are those of BART by default."""
     path, merges = folder / "vocab.json", folder / "merges.txt"
     if merges.is_file():
         add_prefix_space = bool(own.get("add_prefix_space"))
@@ -140,8 +146,10 @@ def _bart(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> To
     if missing := [piece.text for piece in segmenter.pieces[1:] if piece.text not in ids]:
         raise ModelError(f"{path}: has no entry for {missing[0]!r}, which merges make")
     entries = entries_by_id(path, ids, _size(folder, config, "vocab_size"))
-    special = _special_tokens(folder, config, ids.get("<unk>"))
-    return joint_tokenizer(segmenter, entries, replace(special, bos=_token(folder, config, "bos_token_id")))
+    if special is None:
+        bos = _token(folder, config, "bos_token_id")
+        special = replace(_special_tokens(folder, config, ids.get("<unk>")), bos=bos)
+    return joint_tokenizer(segmenter, entries, special)
 
 
 def _fairseq(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
@@ -201,6 +209,23 @@ def _ids(entries: Iterable[str]) -> dict[str, int]:
     return {entry: i for i, entry in enumerate(entries)}
 
 
+def _llama(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
+    """SentencePiece, or byte-level BPE with the rules of GPT-2."""
+    path = folder / "tokenizer.model"
+    if not path.is_file():
+        return _gpt2(folder, config, own)
+    segmenter = read_sentencepiece(path)
+    entries = entries_by_id(path, _ids(piece.text for piece in segmenter.pieces), _size(folder, config, "vocab_size"))
+    bos, eos = (_token(folder, config, name) for name in ("bos_token_id", "eos_token_id"))
+    return joint_tokenizer(segmenter, entries, SpecialTokens(eos, segmenter.unk, bos, eos, bos))
+
+
+def _gpt2(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
+    """Byte-level BPE, whose text begins with bos, and has no unknown tokens."""
+    bos, eos = (_token(folder, config, name) for name in ("bos_token_id", "eos_token_id"))
+    return _byte_level(folder, config, own, SpecialTokens(eos, eos, bos, eos, bos))
+
+
 _LOADERS: dict[str, Callable[[Path, Mapping[str, Any], Mapping[str, Any]], Tokenizer]] = {
     "marian": _marian,
     "bart": _bart,
@@ -210,6 +235,8 @@ _LOADERS: dict[str, Callable[[Path, Mapping[str, Any], Mapping[str, Any]], Token
     "t5": _t5,
     "mt5": _t5,
     "umt5": _t5,
+    "gpt2": _gpt2,
+    **dict.fromkeys(("llama", "mistral", "qwen2"), _llama),
 }
 """By `model_type`."""
 

@@ -69,6 +69,8 @@ class RotaryPositions(Section):
 
     type: Literal["rotary"]
     """Type of positional encoding."""
+    base: Annotated[float, Field(gt=1, le=1e12)] = 10_000.0
+    """The slowest angle grows by nearly 1/base at each position; larger for long windows (`rope_theta` elsewhere)."""
 
 
 class LearnedPositions(Section):

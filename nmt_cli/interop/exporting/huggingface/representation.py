@@ -97,6 +97,7 @@ def find_representation(
         except ModelError as error:
             misfits[family] = [str(error).removeprefix(f"{CONFIG}: ")]
             continue
+        assert isinstance(found.settings, TransformerSettings), "the classes are encoder-decoders"
         represented = _normalized(found.settings)
         differences = [key for key in wanted if wanted[key] != represented.get(key)]
         misfits[family] = [f"model.{key}: {wanted[key]}, not {represented.get(key)}" for key in differences]
