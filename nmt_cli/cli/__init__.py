@@ -11,6 +11,7 @@ import typer
 
 from nmt_cli import __version__, console
 from nmt_cli.cli import (
+    adapt,
     attention,
     backtranslate,
     check,
@@ -79,6 +80,7 @@ _GROUPS: dict[str, list[tuple[str, Callable[..., None], str]]] = {
     "Improve": [
         ("backtranslate", backtranslate.backtranslate, backtranslate.EXAMPLES),
         ("distill", distill.distill, distill.EXAMPLES),
+        ("adapt", adapt.adapt, adapt.EXAMPLES),
     ],
     "Translate": [
         ("translate", translate.translate, translate.EXAMPLES),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 from torch import Tensor
@@ -124,8 +125,9 @@ def stop_reason(settings: Training, state: TrainState) -> str:
 
 
 def main_score(settings: Training, scores: Mapping[str, Scores]) -> float:
-    """Return the score that ranks checkpoints: `validation.metric` of the first set."""
-    return next(iter(scores.values()))[settings.validation.metric]
+    """Return the score that ranks checkpoints: `validation.metric` of the first set, or its mean over all sets."""
+    values = [each[settings.validation.metric] for each in scores.values()]
+    return values[0] if settings.validation.sets == "first" else fmean(values)
 
 
 def score_sign(settings: Training) -> float:
@@ -134,7 +136,7 @@ def score_sign(settings: Training) -> float:
 
 
 def record_validation(settings: Training, state: TrainState, scores: Mapping[str, Scores]) -> None:
-    """Rank this update among the best by the score of the first set. A score that is not finite is never best.
+    """Rank this update among the best by its main score. A score that is not finite is never best.
 
     Validations during the warm-up do not count towards patience.
     """

@@ -33,6 +33,15 @@ def test_record_validation_prefers_lower_loss() -> None:
     assert validated(3.0, 1.0, 2.0, metric="loss").best == [(1.0, 2), (2.0, 3)]
 
 
+def test_mean_of_all_sets_decides_if_the_settings_say_so() -> None:
+    settings = Training.model_validate({"validation": {"sets": "all"}})
+    state = TrainState()
+    for first, second in ((10.0, 40.0), (20.0, 10.0)):
+        state.num_updates += 1
+        record_validation(settings, state, {"valid": {"bleu": first}, "other": {"bleu": second}})
+    assert state.best == [(25.0, 1), (15.0, 2)]
+
+
 @pytest.mark.parametrize("metric", get_args(MetricName))
 def test_record_validation_prefers_what_is_better_by_the_metric(metric: MetricName) -> None:
     built = None if metric in ("spbleu", "meteor") else build_metrics(Evaluation(metrics=[metric]))[0]

@@ -37,7 +37,7 @@ class MeasuredSystem:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Systems measured on the first validation set of a recipe."""
+    """Systems measured on a validation set of a recipe."""
 
     set_name: str
     sentences: int
@@ -62,10 +62,13 @@ class SideBySide:
         return title, ["", *metrics, "findings", "lines/s", "MB"], rows
 
 
-def measure(recipe: Recipe, systems: dict[str, TranslateOptions], reporter: Reporter) -> SideBySide:
-    """Translate the first validation set of a recipe with each system; the first is the baseline."""
+def measure(
+    recipe: Recipe, systems: dict[str, TranslateOptions], reporter: Reporter, set_name: str | None = None
+) -> SideBySide:
+    """Translate a validation set of a recipe, by default the first, with each system; the first is the baseline."""
     data = recipe.data
-    name, corpus = next(iter(data.valid.items()))
+    name = set_name or next(iter(data.valid))
+    corpus = data.valid[name]
     languages = data.languages_of(corpus)
     pairs = list(read_pairs(corpus, languages, data.on_error))
     sources, references = [source for source, _ in pairs], [[target for _, target in pairs]]

@@ -1,7 +1,9 @@
 """Page section with the curves and events of a run, from its journal."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.plots.curves import BestMarker, Curve, CurveChart, draw_curves
@@ -49,20 +51,29 @@ def learning_curves_section(contents: RunContents) -> PageSection:
 
 
 def best_validation(history: History, recipe: Recipe | None) -> BestValidation | None:
-    """Return the best validation of the first set by the recipe's metric; the first of equal scores.
+    """Return the best validation by the recipe's metric of the first set, or its mean; the first of equal scores.
 
     The validation before training, of the model that it starts from, does not count.
     """
-    name = next(iter(recipe.data.valid if recipe else history.valid), "")
+    names = list(recipe.data.valid if recipe else history.valid)
+    if recipe is None or recipe.training.validation.sets == "first":
+        names = names[:1]
     metric = recipe.training.validation.metric if recipe else "loss"
-    series = history.valid.get(name, {}).get(metric)
+    series = [history.valid[name][metric] for name in names if metric in history.valid.get(name, {})]
     sign = -1.0 if recipe is None or recipe.training.validation.lower_is_better else 1.0
-    scored = [] if series is None else zip(series.values, series.updates, strict=True)
-    pairs = [(value, update) for value, update in scored if value is not None and update]
+    pairs = list(_mean_scores(series)) if len(series) == len(names) > 0 else []
     if not pairs:
         return None
     score, update = max(pairs, key=lambda pair: (sign * pair[0], -pair[1]))
-    return BestValidation(metric, name, update, score)
+    return BestValidation(metric, " and ".join(names), update, score)
+
+
+def _mean_scores(series: Sequence[Series]) -> Iterator[tuple[float, int]]:
+    """Yield the mean score of some sets at each update at which all have one."""
+    for update, *values in zip(series[0].updates, *(each.values for each in series), strict=False):
+        known = [value for value in values if value is not None]
+        if update and len(known) == len(series):
+            yield fmean(known), update
 
 
 def _charts(history: History, best: BestValidation | None) -> list[CurveChart]:
