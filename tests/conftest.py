@@ -9,6 +9,8 @@ import pytest
 from fork_server import ForkServer
 from hypothesis import HealthCheck, settings
 
+from nmt_cli import console
+
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded
 
 # The time of an example depends more on the load of the machine than on the code.
@@ -27,3 +29,10 @@ def fast_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     server = ForkServer(tmp_path_factory.mktemp("server"))
     yield server.python
     server.close()
+
+
+@pytest.fixture(autouse=True)
+def _is_quiet_for_one_test() -> Iterator[None]:
+    """Undo `--quiet`, which holds for the rest of a process."""
+    yield
+    console.set_quiet(False)

@@ -104,11 +104,11 @@ def settings(incomplete: str, command: str = "train") -> list[str]:
 
 
 def test_settings_are_completed() -> None:
-    assert settings("decoding.beam_") == ["decoding.beam_size=", "decoding.beam_size=5"]
+    assert settings("decoding.beam_") == ["decoding.beam_size=", "decoding.beam_size=5", "decoding.beam_size=1"]
     assert settings("decoding.chec") == ["decoding.check=", "decoding.check=true", "decoding.check=false"]
     assert settings("decoding.strategy=s") == ["decoding.strategy=sampling"]
     assert settings("decoding.strategy=", "translate") == [
-        f"decoding.strategy={value}" for value in ("", "beam", "sampling", "mbr")
+        f"decoding.strategy={value}" for value in ("", "beam", "sampling", "mbr", "ctc")
     ]
     assert {"training.limits.updates=", "data.prepared=", "seed=", "model.width="} <= {*settings("")}
     assert all(each.startswith(("decoding.", "evaluation.")) for each in settings("", "translate"))

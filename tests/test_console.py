@@ -8,7 +8,6 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ from nmt_cli import console
 from nmt_cli.errors import DataError
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def restore_verbosity() -> Iterator[None]:
-    yield
-    console.set_quiet(False)
 
 
 @pytest.fixture

@@ -110,9 +110,9 @@ def _evaluated(
 
 
 def _as_text(name: str, result: "EvaluationResult | TextEvaluation") -> str:
-    from nmt_cli.commands.perplexity import TextEvaluation
+    from nmt_cli.commands.evaluate import EvaluationResult
     from nmt_cli.reporting.terminal import format_scores
 
-    if isinstance(result, TextEvaluation):
-        return result.as_text(name)
-    return format_scores(name, result.content, result.robustness or (), stdout_width())
+    if isinstance(result, EvaluationResult):  # torch is not imported to score files
+        return format_scores(name, result.content, result.robustness or (), stdout_width())
+    return result.as_text(name)
