@@ -1,16 +1,16 @@
 """Attention maps of translated lines, by teacher forcing."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from nmt_cli.commands.loading import LoadedModel, load_model
 from nmt_cli.commands.translators import open_translator, source_tags
 from nmt_cli.data.tokenizing.tags import SourceTags
+from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.scoring import score_targets
+from nmt_cli.decoding.sentences import SentenceInput, with_copies
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.models.attention import AttentionKind, recorded_attention
 from nmt_cli.models.contract import ModelInputs
@@ -68,7 +68,7 @@ def attention_heads(
     if line.size > MAX_SUBWORDS:
         raise DataError(f"the line or its translation has {line.size} subwords, more than the {MAX_SUBWORDS} drawn")
     with recorded_attention(loaded.model, kind) as recorded:
-        (scores,) = score_targets(loaded.model, line.inputs, [line.targets[:-1]], attention=True)
+        (scores,) = score_targets(loaded.model, line.inputs, [line.targets], attention=True)
     weights = [layer[0].float().cpu() for layer in recorded]
     if not weights and kind == "cross" and scores.cross_attention is not None:  # of an RNN
         weights = [scores.cross_attention.unsqueeze(0)]
@@ -87,7 +87,7 @@ class _ForcedLine:
 
     inputs: ModelInputs
     targets: list[int]
-    """With eos."""
+    """Without eos."""
     source_pieces: list[str]
     input_pieces: list[str]
     """Of the decoder's input: the start or the prompt, then the translation."""
@@ -104,18 +104,24 @@ class _ForcedLine:
         loaded: LoadedModel, tags: SourceTags, language: str | None, source: str, translation: str
     ) -> "_ForcedLine":
         tokenizer, special = loaded.tokenizer, loaded.model.vocabulary.special_tokens
-        sources = [*tags.ids(language), *tokenizer.encode_source([source])[0], special.eos, *tags.suffix]
-        targets = [*tokenizer.encode_target([translation])[0], special.eos]
-        inputs = ModelInputs.from_ids(torch.tensor([sources], device=loaded.device))
-        if prompt := tags.prompt(language):
-            inputs = replace(inputs, prompt=torch.tensor([prompt], device=loaded.device))
-        start = prompt or [special.decoder_start]
-        source_pieces = [tokenizer.source.entries[token] for token in sources]
+        (tokens,), (targets,) = tokenizer.encode_source([source]), tokenizer.encode_target([translation], oov=True)
+        prompt = tags.prompt(language)
+        sentence = SentenceInput(1, tokens, tags=tags.ids(language), prompt=prompt, suffix=tags.suffix)
+        (sentence,) = with_copies(tokenizer, [sentence], [source])
+        generator, start = Generator(loaded.model, (), loaded.device), prompt or (special.decoder_start,)
+        source_text, target_text = tokenizer.source.text_of, tokenizer.target.text_of
+        around = [list(map(source_text, ids)) for ids in (sentence.tags, (special.eos, *sentence.suffix))]
+        source_pieces = tokenizer.source.encode_as_text([tokenizer.normalize(source)])[0]
         of_input, of_output = (
-            [tokenizer.target.entries[token] for token in ids]
-            for ids in ((*start, *targets[:-1]), (*start[1:], *targets))
+            list(map(target_text, ids)) for ids in ((*start, *targets), (*start[1:], *targets, special.eos))
         )
-        return _ForcedLine(inputs, targets, source_pieces, of_input, of_output)
+        return _ForcedLine(
+            generator.model_inputs([sentence]),
+            list(generator.numbered(sentence, targets)),
+            [*around[0], *source_pieces, *around[1]],
+            of_input,
+            of_output,
+        )
 
 
 def _map(
@@ -124,8 +130,8 @@ def _map(
     line = _ForcedLine.encode(loaded, tags, language, source, translation)
     if line.size > MAX_SUBWORDS:
         return None
-    (scores,) = score_targets(loaded.model, line.inputs, [line.targets[:-1]], attention=True)
+    (scores,) = score_targets(loaded.model, line.inputs, [line.targets], attention=True)
     if scores.cross_attention is None:
         return None
-    target_pieces = line.output_pieces[-len(line.targets) :]
-    return AttentionMap(number, line.source_pieces, target_pieces, scores.cross_attention.tolist())
+    target_pieces, weights = line.output_pieces[-len(line.targets) - 1 :], scores.cross_attention.tolist()
+    return AttentionMap(number, line.source_pieces, target_pieces, weights, scores.copy_probabilities)

@@ -16,7 +16,8 @@ def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
         `tokenizer.path` is not set.
 
     Raises:
-        RecipeError: The tokenizer is not joint, but all embeddings are tied; or it has other factors than the data.
+        RecipeError: The tokenizer is not joint, but all embeddings are tied; it has other factors than the data; or it
+            lacks words that the model copies, and a setting does not allow that.
     """
     path = recipe.tokenizer.path
     if path is None:
@@ -33,6 +34,10 @@ def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
             f"model.tied_embeddings: {tying} requires a joint vocabulary, but {path} has one for each language;"
             " use decoder"
         )
+    if tokenizer.with_copies(recipe.model.output.copies).copies:
+        for key in ("data.context", "training.subword_sampling", "training.augmentation"):
+            if recipe.value(key) is not None:
+                raise RecipeError(f"{key}: cannot be combined with pointer_generator and the vocabulary of {path}")
     if tokenizer.factors.names != recipe.data.factors:
         known, wanted = (", ".join(names) or "none" for names in (tokenizer.factors.names, recipe.data.factors))
         raise RecipeError(

@@ -16,6 +16,7 @@ import numpy as np
 from nmt_cli.data.arrays import Array, Booleans, Integers, RaggedArray, enumerate_ranges, starts_of
 from nmt_cli.data.preparation.shard_files import ALIGNMENT
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.oov import MAX_OOV
 from nmt_cli.text.normalization import INVISIBLE
 
 _LINK = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
@@ -118,7 +119,10 @@ def open_links(folder: Path, num_pairs: int, tokenizer: Tokenizer) -> WordLinks 
     if not ALIGNMENT.exists(folder):
         return None
     rows = ALIGNMENT.open(folder, num_pairs)
-    return WordLinks(rows, tokenizer.source.begins_word, tokenizer.target.begins_word)
+    target = tokenizer.target.begins_word
+    if tokenizer.copies:  # words outside the vocabulary, in place of unk
+        target = np.append(target, np.repeat(target[tokenizer.special_tokens.unk], MAX_OOV))
+    return WordLinks(rows, tokenizer.source.begins_word, target)
 
 
 def concatenate_links(parts: Sequence[tuple[WordLinks | None, int]]) -> WordLinks | None:

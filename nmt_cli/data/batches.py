@@ -12,7 +12,7 @@ from nmt_cli.data.arrays import Array, Integers, RaggedArray
 from nmt_cli.data.packing import PackedRows
 from nmt_cli.data.token_corpus import TokenPairs
 from nmt_cli.recipe.data import SequenceSettings
-from nmt_cli.text.special_tokens import SpecialTokens
+from nmt_cli.text.special_tokens import COPY_IDS, SpecialTokens
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ class Batch:
     """[B,S,…], int64, further values of the source tokens, by name."""
     positions: Tensor | None = None
     """[B,T], position of each token in its segment of a packed row; None if each row is one segment."""
+    extra_ids: int = 0
+    """See ModelInputs."""
 
     def __post_init__(self) -> None:
         assert self.source.size(0) == self.decoder_input.size(0) == len(self.pair_ids)
@@ -128,6 +130,7 @@ class Batch:
             None if self.alignment is None else self.alignment.slice(start, stop),
             {name: column[first:end] for name, column in self.source_columns.items()},
             None if self.positions is None else self.positions[first:end],
+            self.extra_ids,
         )
 
     def pinned(self) -> "Batch":
@@ -148,6 +151,7 @@ class Batch:
             None if self.alignment is None else self.alignment.map(function),
             {name: function(column) for name, column in self.source_columns.items()},
             None if self.positions is None else function(self.positions),
+            self.extra_ids,
         )
 
 
@@ -224,6 +228,10 @@ def collate(
         sides = PaddedTokens(source[:, :-1], source_lengths), PaddedTokens(decoder_input[:, 1:], target_lengths)
         alignment = _align(pairs.links, indices, *sides)
     columns = {name: _column(each, pairs.sources, indices) for name, each in pairs.source_columns.items()}
+    extra_ids = 0
+    if COPY_IDS in columns and pairs.target_size is not None:
+        columns[COPY_IDS][:, -1] = special_tokens.eos
+        extra_ids = max(0, int(columns[COPY_IDS].max()) + 1 - pairs.target_size)
     first, end = int(not layout.decoder_start), source.shape[1] if layout.source_eos else -1
     return Batch(
         torch.from_numpy(source[:, :end]),
@@ -233,6 +241,7 @@ def collate(
         pairs.pair_ids[indices],
         alignment,
         {name: torch.from_numpy(each[:, :end]) for name, each in columns.items()},
+        extra_ids=extra_ids,
     )
 
 

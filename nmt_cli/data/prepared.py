@@ -122,7 +122,7 @@ def _differences(recipe: Recipe, pretrained: Tokenizer | None, manifest: dict[st
     if expected["tokenizer.path"] != prepared.get("tokenizer.path"):
         tokenizer = f"the tokenizer of {path}" if path else "a tokenizer trained on this text"
         return [f"{folder}: was not prepared with {tokenizer}; run `nmt preprocess` with this recipe"]
-    used = prepared | manifest["adapted"]
+    used = {"model.output.type": "softmax"} | prepared | manifest["adapted"]
     return [
         f"{folder}: was prepared with {key} {used.get(key)}, but the recipe says {value}; "
         "run `nmt preprocess` with this recipe"

@@ -33,6 +33,7 @@ class TokenPairs:
         links: WordLinks | None = None,
         pair_ids: Integers | None = None,
         source_columns: Columns = NO_COLUMNS,
+        target_size: int | None = None,
     ) -> None:
         """Hold the pairs.
 
@@ -41,7 +42,9 @@ class TokenPairs:
             links: Word alignments.
             pair_ids: Index of each pair in its corpus, or in all corpora together; default: in these pairs.
             source_columns: Further values of the source tokens, aligned with sources.values.
+            target_size: Number of entries of the target vocabulary; larger ids are words of the source.
         """
+        self.target_size = target_size
         self.sources, self.targets, self.links, self.source_columns = sources, targets, links, source_columns
         self.pair_ids: Integers = np.arange(len(self)) if pair_ids is None else pair_ids
 
@@ -76,7 +79,7 @@ class TokenCorpus:
         self.source_tokens, self.target_tokens = stats.num_tokens("source"), stats.num_tokens("target")
         self._lengths = stats.lengths
         self._edges: Integers = np.cumsum([0, *stats.shard_sizes])
-        self._format = ShardFormat.of(tokenizer)
+        self._format, self._target_size = ShardFormat.of(tokenizer), tokenizer.target_size
         self._shards = [
             _Shard(folder / f"{index:05}", size, tokenizer, self._format)
             for index, size in enumerate(stats.shard_sizes)
@@ -102,8 +105,9 @@ class TokenCorpus:
         columns = {}
         for name, stored in self._format.source_columns.items():
             values = [shard.source_columns[name].slice(one, end).values for shard, one, end in parts]
-            columns[name] = np.concatenate([np.empty((0, stored.width or 1), stored.dtype), *values])
-        return TokenPairs(sources, targets, links, span_indices(spans), columns)
+            shape = (0,) if stored.width is None else (0, stored.width)
+            columns[name] = np.concatenate([np.empty(shape, stored.dtype), *values])
+        return TokenPairs(sources, targets, links, span_indices(spans), columns, self._target_size)
 
     def read_all(self) -> TokenPairs:
         """Return all pairs."""
@@ -178,4 +182,5 @@ def concatenate_pairs(parts: Sequence[TokenPairs], first_ids: Sequence[int]) -> 
         concatenate_links([(part.links, len(part)) for part in parts]),
         np.concatenate([part.pair_ids + first for part, first in zip(parts, first_ids, strict=True)]),
         {name: np.concatenate([part.source_columns[name] for part in parts]) for name in parts[0].source_columns},
+        parts[0].target_size,
     )

@@ -40,17 +40,23 @@ class Tokenizer:
     """
 
     def __init__(
-        self, normalization: str, source: Vocabulary, target: Vocabulary, factors: FactorValues | None = None
+        self,
+        normalization: str,
+        source: Vocabulary,
+        target: Vocabulary,
+        factors: FactorValues | None = None,
+        copies: bool = False,
     ) -> None:
         """Use two vocabularies with the same special tokens, or the same vocabulary twice.
 
         Args:
             normalization: Key in NORMALIZATIONS.
             factors: Known values of the factors of source words.
+            copies: Whether words that the target vocabulary lacks are copied from the source, see `oov`.
         """
         assert source.special_tokens == target.special_tokens
         self.normalization, self.source, self.target = normalization, source, target
-        self.factors = factors or FactorValues()
+        self.factors, self.copies = factors or FactorValues(), copies
         self.special_tokens = source.special_tokens
         self.normalize = NORMALIZATIONS[normalization]
 
@@ -88,13 +94,21 @@ class Tokenizer:
 
     def with_factors(self, factors: FactorValues) -> "Tokenizer":
         """Return the tokenizer with these values of source factors."""
-        return Tokenizer(self.normalization, self.source, self.target, factors)
+        return Tokenizer(self.normalization, self.source, self.target, factors, self.copies)
+
+    def with_copies(self, is_pointing: bool) -> "Tokenizer":
+        """Return the tokenizer of a model that can, or cannot, point at source tokens.
+
+        Words are copied by ids of their own only where the target vocabulary lacks some.
+        """
+        copies = is_pointing and (self.source.has_unknown_text or not self.has_shared_ids)
+        return Tokenizer(self.normalization, self.source, self.target, self.factors, copies)
 
     def with_tags(self, tags: Sequence[str]) -> "Tokenizer":
         """Return the tokenizer with these tags; those that it lacks are appended."""
         source = self.source.with_tags(tags)
         target = source if self.joint else self.target.with_tags(tags)
-        return Tokenizer(self.normalization, source, target, self.factors)
+        return Tokenizer(self.normalization, source, target, self.factors, self.copies)
 
     @property
     def joint(self) -> bool:
@@ -132,6 +146,8 @@ class Tokenizer:
                 digest.update(hashlib.sha256(json_bytes(side.tags)).digest())
         if self.factors.names:
             digest.update(hashlib.sha256(json_bytes([*self.factors.values.items()])).digest())
+        if self.copies:
+            digest.update(b"copies")
         digest.update(json_bytes(asdict(self.special_tokens)))
         return digest.hexdigest()
 
@@ -143,13 +159,29 @@ class Tokenizer:
         """Return the ids of each line, without special tokens. Lines are normalised first, if they are not yet."""
         return self.source.encode([self.normalize(line) for line in lines])
 
-    def encode_target(self, lines: list[str]) -> list[list[int]]:
-        """As `encode_source`, for the target side."""
-        return self.target.encode([self.normalize(line) for line in lines])
+    def encode_target(self, lines: list[str], oov: bool = False) -> list[list[int]]:
+        """As `encode_source`, for the target side.
+
+        Args:
+            oov: Return words outside the vocabulary by ids of their own instead of unk, if the tokenizer copies any.
+        """
+        lines = [self.normalize(line) for line in lines]
+        if oov and self.copies:
+            return list(map(self.target.ids_of_texts, self.target.encode_as_text(lines)))
+        return self.target.encode(lines)
+
+    def encode_copies(self, lines: list[str]) -> list[list[int]]:
+        """Return the target ids, also of words outside the vocabulary, as which the source tokens can be copied."""
+        texts = self.source.encode_as_text([self.normalize(line) for line in lines])
+        return list(map(self.target.ids_of_texts, texts))
 
     def decode_target(self, rows: list[list[int]]) -> list[str]:
         """Return the text of each row, always one line. Special tokens and tags are left out, but unk becomes ⁇."""
-        return [one_line(text) for text in self.target.decode(rows)]
+        texts, size = self.target.decode, self.target_size
+        if any(row and max(row) >= size for row in rows):
+            decode_oov = self.target.decode_oov
+            return [one_line(decode_oov(row) if row and max(row) >= size else texts([row])[0]) for row in rows]
+        return [one_line(text) for text in texts(rows)]
 
     def save(self, folder: Path) -> None:
         """Write into a folder: settings, and for each side the segmenter and the entries of the vocabulary."""
@@ -165,6 +197,7 @@ class Tokenizer:
             "special_tokens": asdict(self.special_tokens),
             "sides": {name: {"segmenter": side.segmenter.name, "tags": side.tags} for name, side in sides.items()},
             "factors": self.factors.values,
+            "copies": self.copies,
         }
         write_json(folder / _SETTINGS, settings)
 
@@ -184,6 +217,7 @@ class Tokenizer:
                 "special_tokens": dict(special),
                 "sides": dict(sides),
                 "factors": factors,
+                **others,
             } if [*sides] in (["joint"], ["source", "target"]):
                 pass
             case _:
@@ -197,7 +231,9 @@ class Tokenizer:
         except ValidationError as error:
             raise ModelError(f"{path}: special_tokens: must be {list(SpecialTokens.__annotations__)}") from error
         vocabularies = [_load_side(folder, name, side, special_tokens) for name, side in sides.items()]
-        return cls(normalization, vocabularies[0], vocabularies[-1], FactorValues(factors))
+        return cls(
+            normalization, vocabularies[0], vocabularies[-1], FactorValues(factors), others.get("copies") is True
+        )
 
 
 def is_sentencepiece(path: Path) -> bool:

@@ -17,7 +17,7 @@ from nmt_cli.decoding.markup.transfer import reinsert_markup
 from nmt_cli.decoding.scoring.annotation import Annotation, AnnotationInput, Annotator, score_texts
 from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
 from nmt_cli.decoding.search.strategies import Strategy
-from nmt_cli.decoding.sentences import SentenceInput
+from nmt_cli.decoding.sentences import SentenceInput, with_copies
 from nmt_cli.errors import ModelError
 from nmt_cli.text.checks import TranslationFinding
 
@@ -217,17 +217,20 @@ class MaskedSearch:
         ]
         rows = self._tokenizer.encode_source([each.text for each in masked])
         indices = [index for index, row in enumerate(rows) if row]
-        found = self._generator.search(
-            [replace(sentences[index], tokens=rows[index]) for index in indices], self._strategy
+        inputs = with_copies(
+            self._tokenizer,
+            [replace(sentences[index], tokens=rows[index]) for index in indices],
+            [masked[index].text for index in indices],
         )
+        found = self._generator.search(inputs, self._strategy)
         best = [hypotheses[0].tokens for hypotheses in found]
         texts = self._tokenizer.decode_target([list(tokens) for tokens in best])
         annotator = Annotator(self._generator, self._tokenizer, self._strategy.settings.batch_tokens, alignment=True)
         try:
             annotations = annotator.annotate(
                 [
-                    AnnotationInput(masked[index].text, replace(sentences[index], tokens=rows[index]), text, tokens)
-                    for index, text, tokens in zip(indices, texts, best, strict=True)
+                    AnnotationInput(masked[index].text, sentence, text, tokens)
+                    for index, sentence, text, tokens in zip(indices, inputs, texts, best, strict=True)
                 ]
             )
         except ModelError:  # no attention

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # statistics can be added up without torch
 OUTPUT_KEYS = frozenset(
     [
         *("source", "hypothesis", "log_probability", "score", "alignment", "word_scores"),
+        "copy_probabilities",
         *("hypotheses", "repaired", "terms", "constraints", "problems"),
     ]
 )
@@ -250,6 +251,8 @@ def _record(found: TranslatedText) -> dict[str, Any]:
         record["alignment"] = [list(link) for link in found.annotation.alignment]
     if found.annotation is not None and found.annotation.word_scores is not None:
         record["word_scores"] = [round(score, 4) for score in found.annotation.word_scores]
+    if found.annotation is not None and found.annotation.copy_probabilities is not None:
+        record["copy_probabilities"] = [[piece, round(each, 4)] for piece, each in found.annotation.copy_probabilities]
     return record
 
 

@@ -1,9 +1,11 @@
 """Input of a search: source sentences as token ids, with the constraints on their translations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 from nmt_cli.data.token_corpus import Columns
+from nmt_cli.data.tokenizer import Tokenizer
 
 Phrase = tuple[int, ...]
 """Consecutive target tokens."""
@@ -77,6 +79,8 @@ class SentenceInput:
     """Target tokens before the translation, equally many for all sentences of a model; none: decoder_start."""
     suffix: tuple[int, ...] = ()
     """Source tokens after eos."""
+    copies: tuple[int, ...] = ()
+    """Target tokens as which `tokens` can be copied, if some words are outside the vocabulary; see `oov`."""
     num_context_tokens: int = 0
     """How many of the tags belong to context lines that are not translated with this one."""
 
@@ -84,3 +88,21 @@ class SentenceInput:
     def source_length(self) -> int:
         """Source tokens that the model reads, eos included."""
         return len(self.tags) + len(self.tokens) + 1 + len(self.suffix)
+
+
+def with_copies(
+    tokenizer: Tokenizer, sentences: Sequence[SentenceInput], texts: Sequence[str], is_needed: bool = False
+) -> Sequence[SentenceInput]:
+    """Return the sentences, given also as text, with the tokens as which theirs can be copied.
+
+    Only if a model copies words outside the vocabulary, or if it `is_needed`. A sentence whose tokens are not those of
+    its text, as part of a very long word, copies none.
+    """
+    if not (tokenizer.copies or is_needed):
+        return sentences
+    unk = tokenizer.special_tokens.unk
+    copied = [tuple(row) for row in tokenizer.encode_copies(list(texts))]
+    return [
+        replace(each, copies=copies if len(copies) == len(each.tokens) else (unk,) * len(each.tokens))
+        for each, copies in zip(sentences, copied, strict=True)
+    ]

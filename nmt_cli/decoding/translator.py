@@ -30,14 +30,14 @@ from nmt_cli.decoding.repair import (
     decode_hypotheses,
     distinct,
 )
-from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions, require_support
+from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions, require_replaceable, require_support
 from nmt_cli.decoding.results import TranslatedText, Translation
 from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator
 from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
 from nmt_cli.decoding.search.strategies import build_strategy
 from nmt_cli.decoding.segments import DEFAULT_MAX_TOKENS, Segment, SegmentLimits, join_segments, split_line
-from nmt_cli.decoding.sentences import NO_CONSTRAINTS, SentenceInput
-from nmt_cli.decoding.windows import windows
+from nmt_cli.decoding.sentences import NO_CONSTRAINTS, SentenceInput, with_copies
+from nmt_cli.decoding.windows import in_lines, windows
 from nmt_cli.devices import Precision
 from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import Model
@@ -94,8 +94,11 @@ class Translator:
         self._limits = SegmentLimits(config.max_tokens, settings.split_sentences_above)
         self.context = DocumentContext(tokenizer, config.context, config.max_tokens)
         suppressed = suppressed_tokens(tokenizer, self.context.separators)
+        self._replaces_unknown = replaces = isinstance(settings, StepwiseSettings) and settings.replace_unknown
+        if replaces:
+            require_replaceable(tokenizer.target.has_unknown_text, tokenizer.copies, model.capabilities.attention)
         self.generator = Generator(
-            model, suppressed, device, config.precision, continuation_mask(tokenizer), config.source_eos
+            model, suppressed, device, config.precision, continuation_mask(tokenizer), config.source_eos, replaces
         )
         require_support(options, settings.strategy, self._strategy.can_constrain, model.capabilities.attention)
         bonus = settings.glossary_bonus if isinstance(settings, StepwiseSettings) else 0.0
@@ -147,9 +150,10 @@ class Translator:
         segments = [
             split_line(line, tokens, self._encode, self._limits) for line, tokens in zip(lines, rows, strict=True)
         ]
-        sentences = self._sentences(requests, segments, first_line)
-        on_progress = _in_lines(on_progress, len(lines), len(sentences))
+        sentences: Sequence[SentenceInput] = self._sentences(requests, segments, first_line)
+        on_progress = in_lines(on_progress, len(lines), len(sentences))
         sources = [line[each.start : each.end] for line, parts in zip(lines, segments, strict=True) for each in parts]
+        sentences = with_copies(self.tokenizer, sentences, sources, self._replaces_unknown)
         if self._hard_terms is not None and any(sentence.constraints.hard_terms for sentence in sentences):
             found = self._hard_terms.search(sentences, sources, self._search, on_progress)
         else:
@@ -201,7 +205,7 @@ class Translator:
                         own_columns,
                         prompt,
                         self.tags.suffix,
-                        num_context_tokens,
+                        num_context_tokens=num_context_tokens,
                     )
                 )
         return found
@@ -265,18 +269,6 @@ class Translator:
             annotations = [each.annotation for each in found if each.annotation]
             annotation = self._annotator.join(text, line, starts, annotations)
         return TranslatedText(text, log_probability, score, annotation)
-
-
-def _in_lines(on_progress: OnProgress, num_lines: int, num_sentences: int) -> OnProgress:
-    """Return a function that takes numbers of finished sentences and reports the same fraction of the lines."""
-    done = 0
-
-    def advance(sentences: int) -> None:
-        nonlocal done
-        before, done = done * num_lines // num_sentences, done + sentences
-        on_progress(done * num_lines // num_sentences - before)
-
-    return advance
 
 
 def _annotate(

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from nmt_cli.console import OnProgress
+
 _Item = TypeVar("_Item")
 
 _MIN_LINES, _MAX_LINES = 32, 2048
@@ -73,3 +75,15 @@ def _sizes() -> Iterator[int]:
     while True:
         yield size
         size = min(2 * size, _MAX_LINES)
+
+
+def in_lines(on_progress: OnProgress, num_lines: int, num_sentences: int) -> OnProgress:
+    """Return a function that takes numbers of finished sentences and reports the same fraction of the lines."""
+    done = 0
+
+    def advance(sentences: int) -> None:
+        nonlocal done
+        before, done = done * num_lines // num_sentences, done + sentences
+        on_progress(done * num_lines // num_sentences - before)
+
+    return advance

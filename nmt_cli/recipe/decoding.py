@@ -47,6 +47,9 @@ class StepwiseSettings(SearchSettings):
     """Minimum length of a translation in subwords."""
     no_repeat_ngram_size: Count | None = None
     """Never repeat this many consecutive subwords (Paulus et al. 2018)."""
+    replace_unknown: bool = False
+    """Generate unknown words, and replace each by the source word with the most attention (Luong et al. 2015). For
+    models with attention whose vocabulary lacks words (`tokenizer.byte_fallback: false`)."""
     glossary_bonus: Annotated[float, Field(ge=0, le=100)] = 3.0
     """Bonus in nats for each use of a term of a soft glossary."""
 

@@ -46,8 +46,8 @@ class Recipe(Section):
         ties_sides = model.gives("tied_embeddings") and model.tied_embeddings in ("all", "input")
         if learns and ties_sides and not tokenizer.joint:
             yield "model.tied_embeddings", f"{model.tied_embeddings} requires tokenizer.joint: true; or use decoder"
-        if learns and model.output.type == "pointer_generator" and not tokenizer.joint:
-            yield "model.output.type", "pointer_generator requires tokenizer.joint: true, to copy from source to target"
+        if model.output.copies and learns:
+            yield from self._conflicts_of_copying()
         if training.parallel.type == "fsdp" and getattr(model, "layer_drop", False):
             yield "model.layer_drop", "is not supported with training.parallel.type: fsdp"
         for key in ("guided_alignment", "coverage_loss"):
@@ -102,6 +102,17 @@ class Recipe(Section):
         for key in ("subword_sampling", "augmentation", "scheduled_sampling", "guided_alignment"):
             if getattr(self.training, key) is not None:
                 yield ("training", key), "is not supported with text without translations"
+
+    def _conflicts_of_copying(self) -> Conflicts:
+        """Yield settings that exclude copying with the tokenizer that the recipe trains."""
+        if self.tokenizer.byte_fallback:
+            if not self.tokenizer.joint:
+                needed = "tokenizer.joint: true, or byte_fallback: false to copy words that the vocabulary lacks"
+                yield "model.output.type", f"pointer_generator requires {needed}"
+            return
+        for key in ("data.context", "training.subword_sampling", "training.augmentation"):
+            if self.value(key) is not None:
+                yield key, "cannot be combined with pointer_generator and tokenizer.byte_fallback: false"
 
     def _conflicts_of_names(self) -> Conflicts:
         """Yield corpora in stages that do not exist, and symbols that are reserved tags."""

@@ -4,12 +4,13 @@ import numpy as np
 import torch
 
 from nmt_cli.console import Reporter
-from nmt_cli.data.arrays import RaggedArray
+from nmt_cli.data.arrays import Integers, RaggedArray
 from nmt_cli.data.batches import Batch, collate
 from nmt_cli.data.packing import pack_documents
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.token_corpus import TokenPairs
 from nmt_cli.devices import autocast, is_out_of_memory
+from nmt_cli.text.special_tokens import COPY_IDS
 from nmt_cli.training.trainer import Trainer
 
 _MIN_TOKENS = 512
@@ -67,8 +68,12 @@ def _longest_batch(prepared: Prepared, tokens: int) -> Batch:
     ]
     # As in batch_by_size, a batch may have twice as many source tokens.
     rows = np.zeros(max(1, min(tokens // (target + 1), 2 * tokens // (source + 1))), np.int64)
-    columns = {name: np.zeros((source, len(sizes)), np.int64) for name, sizes in tokenizer.source_columns.items()}
-    pairs = TokenPairs(sides[0], sides[1], source_columns=columns)
+    columns: dict[str, Integers] = {
+        name: np.zeros((source, len(sizes)), np.int64) for name, sizes in tokenizer.source_columns.items()
+    }
+    if tokenizer.copies:
+        columns[COPY_IDS] = np.arange(tokenizer.target_size, tokenizer.target_size + source)
+    pairs = TokenPairs(sides[0], sides[1], source_columns=columns, target_size=tokenizer.target_size)
     if prepared.is_monolingual:
         pairs = pack_documents(sides[1], tokenizer.special_tokens, target + 1)
     return collate(pairs, rows, tokenizer.special_tokens, prepared.layout)

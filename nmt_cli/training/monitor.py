@@ -95,7 +95,8 @@ class TrainingMonitor:
         for update in updates:
             if self._trainer.state.num_updates < CHECKED_UPDATES[-1]:
                 for each in (each for each in update.micro_batches if not each.is_dummy):
-                    self._token_counts += torch.bincount(each.batch.labels, minlength=len(self._token_counts))
+                    counts = torch.bincount(each.batch.labels, minlength=len(self._token_counts))
+                    self._token_counts += counts[: len(self._token_counts)]  # beyond: copied words
                     self._batches.append(each.batch)
             yield update
 

@@ -67,7 +67,7 @@ def test_export_is_unverified_without_its_program(model: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("to", sorted(FORMATS))
 def test_export_refuses_a_pointer_generator(to: str, recipe: Path) -> None:
-    model = random_model(recipe, "model.output.type=pointer_generator")
+    model = random_model(recipe, "model.output.type=pointer_generator", "training.subword_sampling=null")
     with pytest.raises(ModelError, match=r"^model\.output\.type: pointer_generator is not supported by "):
         export(model, to, Path("out"))
 

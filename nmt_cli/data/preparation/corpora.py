@@ -84,7 +84,10 @@ def data_settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
     data, subwords = recipe.data, recipe.tokenizer.model_dump(mode="json", exclude={"monolingual"})
     if recipe.tokenizer.path is not None:
         subwords = {"path": tokenizer, "extension": subwords["extension"]}
+    has_oov = recipe.tokenizer.path is not None or not (recipe.tokenizer.joint and recipe.tokenizer.byte_fallback)
+    copies = {"model.output.type": "pointer_generator" if recipe.model.output.copies else "softmax"} if has_oov else {}
     found = {f"tokenizer.{key}": value for key, value in subwords.items()} | {
+        **copies,
         "data.max_length": data.max_length,
         "data.train": {name: _reading_settings(corpus) for name, corpus in data.train.items()},
         "data.valid": {name: _reading_settings(corpus) for name, corpus in data.valid.items()},

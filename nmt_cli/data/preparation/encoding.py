@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 
@@ -20,12 +20,14 @@ from nmt_cli.data.preparation.shard_files import ALIGNMENT, RECORD_IDS, TEXT, Sh
 from nmt_cli.data.reading import DropCounts, RawChunk, decode
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.oov import number_oov, numbered
 from nmt_cli.data.tokenizing.tags import SEPARATOR, AddedTokens
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.data import Context, Data
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.normalization import is_blank
+from nmt_cli.text.special_tokens import COPY_IDS
 
 Buffers = dict[str, bytes]
 """Content to append to the files of a shard, by name. Offsets are relative to the chunk and exclude the leading 0."""
@@ -125,13 +127,16 @@ class ChunkEncoder:
         too_long = np.flatnonzero(~fits)
         drops.add("too_long", len(too_long), result.kept.dropped(too_long))
         source, target, pairs = source.select(is_short), target.select(is_short), result.kept.select(fits)
+        copy_ids: Integers = np.empty(0, np.int64)
+        if tokenizer.copies:
+            copy_ids, target = _with_copies(tokenizer, added, source, target)
         buffers = source.buffers(self._format.tokens["source"], TEXT["source"])
         buffers |= target.buffers(self._format.tokens["target"], TEXT["target"])
         raw_indices = result.indices[fits]
         if task.is_aligned:
             buffers |= _alignment_buffers(task, result.raw, pairs, raw_indices, tokenizer)
         if self._format.source_columns:
-            columns = _source_columns(result.raw, pairs, raw_indices, tokenizer, source)
+            columns = {COPY_IDS: copy_ids, **_source_columns(result.raw, pairs, raw_indices, tokenizer, source)}
             for name, stored in self._format.source_columns.items():
                 buffers |= stored.buffers(columns[name])
         if result.keys:
@@ -227,6 +232,20 @@ def _alignment_buffers(
             where = f"{path}: line {pairs.records[row]}"
             raise DataError(f"{where}: {error}; make the alignment from exactly the lines of this corpus") from error
     return ALIGNMENT.buffers(*link_arrays(links))
+
+
+def _with_copies(
+    tokenizer: Tokenizer, added: AddedTokens, source: _EncodedLines, target: _EncodedLines
+) -> tuple[Integers, _EncodedLines]:
+    """Return the copy id of each source token, and the targets with those of words that they copy, see `oov`."""
+    size, unk = tokenizer.target_size, tokenizer.special_tokens.unk
+    copy_ids, tokens = list[int](), list[int]()
+    targets = tokenizer.encode_target(target.lines, oov=True)
+    for copies, row in zip(tokenizer.encode_copies(source.lines), targets, strict=True):
+        numbers = number_oov(copies, size)
+        copy_ids += [*added.before_source, *numbered(copies, numbers, size, unk), *added.after_source]
+        tokens += [*added.before_target, *numbered(row, numbers, size, unk)]
+    return np.array(copy_ids, np.int64), replace(target, tokens=np.array(tokens, np.int32))
 
 
 def _source_columns(

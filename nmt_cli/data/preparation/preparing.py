@@ -196,7 +196,8 @@ def _tokenizer_folder(
         size = max(found.tokenizer.source_size, found.tokenizer.target_size)
         adapted = dict(zip(TEXT_KEYS, (size, found.max_length), strict=True))
         with files.new_folder(folder) as unfinished:
-            found.tokenizer.save(unfinished)
+            tokenizer = found.tokenizer.with_copies(recipe.model.output.copies)
+            tokenizer.save(unfinished)
             num_records = {name: size.num_records for name, size in sizes.items()}
             files.write_json(unfinished / _CORPORA, {"records": num_records, "adapted": adapted})
     return folder

@@ -13,7 +13,9 @@ import numpy as np
 
 from nmt_cli.data.arrays import Array, Integers, RaggedArray
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.oov import MAX_OOV
 from nmt_cli.errors import DataError
+from nmt_cli.text.special_tokens import COPY_IDS
 
 OFFSET_DTYPE = np.dtype("<i8")
 SIDES = ("source", "target")
@@ -84,12 +86,15 @@ class ShardFormat:
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> "ShardFormat":
         """Return the format of data prepared with a tokenizer."""
-        sizes = {"source": tokenizer.source_size, "target": tokenizer.target_size}
+        copied_size = tokenizer.target_size + (MAX_OOV if tokenizer.copies else 0)
+        sizes = {"source": tokenizer.source_size, "target": copied_size}
         tokens = {side: StoredArray(f"{side}.bin", id_dtype(size), f"{side}.offsets") for side, size in sizes.items()}
         columns = {
             name: StoredArray(f"source.{name}.bin", column_dtype(sizes), "source.offsets", width=len(sizes))
             for name, sizes in tokenizer.source_columns.items()
         }
+        if tokenizer.copies:
+            columns[COPY_IDS] = StoredArray(f"source.{COPY_IDS}.bin", id_dtype(copied_size), "source.offsets")
         return cls(tokens, columns)
 
     @property

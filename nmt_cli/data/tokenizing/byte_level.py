@@ -105,6 +105,10 @@ class ByteLevelSegmenter:
         return self._add_prefix_space
 
     @property
+    def unk_is_word(self) -> bool:
+        return False
+
+    @property
     def sentencepiece_model(self) -> bytes | None:
         return None
 
@@ -156,6 +160,9 @@ class ByteLevelSegmenter:
         """Return the text of each row of pieces; bytes that are not UTF-8 become U+FFFD."""
         texts = [b"".join([self._bytes[piece] for piece in row]).decode("utf-8", "replace") for row in rows]
         return [text.removeprefix(" ") for text in texts] if self._add_prefix_space else texts
+
+    def join(self, texts: Sequence[str]) -> str:
+        raise NotImplementedError("no text is unknown to this segmenter")
 
     def byte_fallback(self, text: str) -> list[int]:
         return self.encode_fragments([text])[0]

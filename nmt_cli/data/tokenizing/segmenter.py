@@ -85,6 +85,10 @@ class Segmenter(Protocol):
         """Whether the first piece of a line, too, begins with ▁."""
 
     @property
+    def unk_is_word(self) -> bool:
+        """Whether the unknown piece always stands for one whole word."""
+
+    @property
     def sentencepiece_model(self) -> bytes | None:
         """A SentencePiece model that splits any text in the same way, if there is one."""
 
@@ -99,6 +103,9 @@ class Segmenter(Protocol):
 
     def decode(self, rows: list[list[int]]) -> list[str]:
         """Return the text of each row of pieces."""
+
+    def join(self, texts: Sequence[str]) -> str:
+        """Return the text of a row of pieces that are given as text, as by `surfaces`."""
 
     def byte_fallback(self, text: str) -> list[int]:
         """Return the pieces for characters without a piece of their own: their bytes, or a single unknown piece."""

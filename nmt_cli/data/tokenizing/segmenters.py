@@ -85,6 +85,10 @@ class SentencePieceSegmenter:
         return self._parsed.add_dummy_prefix
 
     @property
+    def unk_is_word(self) -> bool:
+        return False
+
+    @property
     def sentencepiece_model(self) -> bytes | None:
         return self.model
 
@@ -104,6 +108,10 @@ class SentencePieceSegmenter:
     def decode(self, rows: list[list[int]]) -> list[str]:
         texts: list[str] = self._processor.decode(rows)
         return texts
+
+    def join(self, texts: Sequence[str]) -> str:
+        text: str = self._processor.decode_pieces(list(texts))
+        return text
 
     def byte_fallback(self, text: str) -> list[int]:
         pieces = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in text.encode()]
@@ -169,10 +177,7 @@ class ByteSegmenter(CharacterSegmenter):
 
 
 class WordSegmenter(CharacterSegmenter):
-    """Each frequent word is a piece; other words are a space and their bytes.
-
-    SentencePiece itself would map every unknown word to the same unknown piece.
-    """
+    """Each frequent word is a piece; other words are a space and their bytes, or unknown if the model has no bytes."""
 
     name: ClassVar[str] = "word"
     _model_type: ClassVar[ModelType] = "word"
@@ -188,6 +193,10 @@ class WordSegmenter(CharacterSegmenter):
         return super().train(settings, num_special + 1, lines, seed)  # the space is a piece, too
 
     @cached_property
+    def unk_is_word(self) -> bool:
+        return not any(piece.kind == PieceKind.BYTE for piece in self.pieces)
+
+    @cached_property
     def _indices_by_text(self) -> dict[str, list[int]]:
         return {piece.text: [i] for i, piece in enumerate(self.pieces) if piece.kind == PieceKind.NORMAL}
 
@@ -199,9 +208,25 @@ class WordSegmenter(CharacterSegmenter):
             return []
         known = self._indices_by_text
         space, found = known.get(WORD_START, []), list[int]()  # an imported vocabulary may have no space
+        is_unknown = self.unk_is_word
         for word in line.replace(WORD_START, " ").split(" "):
-            found += known.get(WORD_START + word) or [*space, *self.byte_fallback(word)]
+            found += known.get(WORD_START + word) or ([self.unk] if is_unknown else [*space, *self.byte_fallback(word)])
         return found
+
+    def surfaces(self, line: str) -> list[str]:
+        if not self.unk_is_word:
+            return [self.pieces[index].text for index in self._encode_line(line)]
+        return [WORD_START + word for word in line.replace(WORD_START, " ").split(" ")] if line else []
+
+    def decode(self, rows: list[list[int]]) -> list[str]:
+        if not self.unk_is_word:
+            return super().decode(rows)
+        texts = [piece.text for piece in self.pieces]
+        texts[self.unk] = "⁇"
+        return [self.join([texts[piece] for piece in row]) for row in rows]
+
+    def join(self, texts: Sequence[str]) -> str:
+        return " ".join([text.removeprefix(WORD_START) for text in texts]) if self.unk_is_word else super().join(texts)
 
     def encode_fragments(self, texts: list[str]) -> list[list[int]]:
         return self.encode([text.removeprefix(WORD_START) for text in texts])

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt_cli.data.arrays import Booleans, Integers
+from nmt_cli.data.tokenizing.oov import oov_id, oov_text
 from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind, Segmenter
 from nmt_cli.data.tokenizing.segmenters import SEGMENTERS
 from nmt_cli.data.tokenizing.word_cache import WordCache
@@ -49,7 +50,7 @@ class Vocabulary:
         self.special_tokens, self.tags = special_tokens, dict(tags or {})
         self._ids_without_text = (special_tokens.ids - {special_tokens.unk}) | set(self.tags.values())
         not_pieces = special_tokens.ids | set(self.tags.values())
-        ids = {entry: i for i, entry in enumerate(entries) if i not in not_pieces}
+        self._ids_of_entries = ids = {entry: i for i, entry in enumerate(entries) if i not in not_pieces}
         texts = [piece.text for piece in segmenter.pieces]
         self._id_list = [ids.get(text, special_tokens.unk) for text in texts]
         self._id_list[segmenter.unk] = special_tokens.unk
@@ -113,7 +114,9 @@ class Vocabulary:
         pieces = [self.entries[i].lstrip(WORD_START) for i in self.ids_by_text(PieceKind.NORMAL).values()]
         if any(WORD_START in piece for piece in pieces):
             raise ModelError("the tokenizer of this model has tokens that span words, so its words cannot be found")
-        return np.array([len(entry) - len(entry.lstrip(WORD_START)) for entry in self.entries])
+        starts = np.array([len(entry) - len(entry.lstrip(WORD_START)) for entry in self.entries])
+        starts[self.special_tokens.unk] = self.segmenter.unk_is_word
+        return starts
 
     @cached_property
     def begins_word(self) -> Booleans:
@@ -127,6 +130,11 @@ class Vocabulary:
         """Ids of entries that are neither special tokens nor tags, and that no text becomes."""
         pieces, others = enumerate(self._piece_indices), self._ids_without_text | {self.special_tokens.unk}
         return {i for i, piece in pieces if piece == self.segmenter.unk and i not in others}
+
+    def num_word_starts(self, token: int) -> int:
+        """Return how many words begin in a token, which may be a word outside the vocabulary."""
+        text = "" if token < len(self) else self.text_of(token)
+        return len(text) - len(text.lstrip(WORD_START)) if text else int(self.word_starts[token])
 
     def ids_by_text(self, *kinds: PieceKind) -> dict[str, int]:
         """Return the ids of the pieces of some kinds by text, one kind after another."""
@@ -197,6 +205,34 @@ class Vocabulary:
         """Return the text of each row. Special tokens and tags are left out, except unk, which becomes ⁇."""
         piece, without_text = self._piece_indices, self._ids_without_text
         return self.segmenter.decode([[piece[i] for i in row if i not in without_text] for row in rows])
+
+    @property
+    def has_unknown_text(self) -> bool:
+        """Whether some text becomes unk."""
+        return not self.byte_values()
+
+    def encode_as_text(self, lines: list[str]) -> list[list[str]]:
+        """Return the text of each token of each line: that of an entry, or the text that is unknown."""
+        unk, entries, found = self.special_tokens.unk, self.entries, list[list[str]]()
+        for line, row in zip(lines, self.encode(lines), strict=True):
+            surfaces = self.segmenter.surfaces(line) if unk in row else row
+            found.append([str(text) if i == unk else entries[i] for i, text in zip(row, surfaces, strict=True)])
+        return found
+
+    def ids_of_texts(self, texts: Iterable[str]) -> list[int]:
+        """Return the id of the entry with each text, or the id of a word outside the vocabulary."""
+        known, size = self._ids_of_entries, len(self)
+        return [known[text] if text in known else oov_id(text, size) for text in texts]
+
+    def decode_oov(self, row: Sequence[int]) -> str:
+        """Return the text of a row that contains words outside the vocabulary."""
+        unk, unknown = self.special_tokens.unk, WORD_START * self.segmenter.unk_is_word + "⁇"
+        kept = (i for i in row if i not in self._ids_without_text)
+        return self.segmenter.join([unknown if i == unk else self.text_of(i) for i in kept])
+
+    def text_of(self, token: int) -> str:
+        """Return the entry of a token, or the word outside the vocabulary that it is."""
+        return self.entries[token] if token < len(self) else oov_text(token, len(self))
 
 
 def are_tag_ids(tags: Any, num_entries: int, special_tokens: SpecialTokens) -> TypeGuard[dict[str, int]]:

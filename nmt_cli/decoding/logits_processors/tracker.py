@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from nmt_cli.decoding.sentences import Phrase
 
@@ -31,7 +32,15 @@ class ContinuationTokens:
         """`mask` holds one value per target token; empty, if no token continues a word."""
         self.ids = frozenset(token for token, continues in enumerate(mask) if continues)
         self.mask = torch.tensor(mask, device=device) if self.ids else None
-        """[V] on the device; None if there are no such tokens."""
+        """[V] or [V+E] on the device; None if there are no such tokens."""
+
+    def extended(self, extra_ids: int) -> "ContinuationTokens":
+        """Return the same tokens among V+E; the E words that are copied from a source continue none."""
+        if self.mask is None or not extra_ids:
+            return self
+        found = ContinuationTokens()
+        found.ids, found.mask = self.ids, pad(self.mask, (0, extra_ids))
+        return found
 
 
 @dataclass(frozen=True)

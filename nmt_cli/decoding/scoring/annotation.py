@@ -38,6 +38,9 @@ class Annotation:
     alignment: tuple[Link, ...] | None = None
     word_scores: tuple[float, ...] | None = None
     """The log-probability of each word, then of eos."""
+    copy_probabilities: tuple[tuple[str, float], ...] | None = None
+    """Each token, and the probability with which the model copied a source token there, beside the word scores of a
+    model that copies."""
 
 
 class Annotator:
@@ -76,6 +79,7 @@ class Annotator:
                 `text`.
         """
         scores, links, eos_score = [0.0] * len(words_of(text)), dict[Link, None](), 0.0
+        copied = list[tuple[str, float]]()
         for (source_start, target_start), annotation in zip(starts, annotations, strict=True):
             source, target = word_at(line, source_start), word_at(text, target_start)
             links |= {(source + one, target + other): None for one, other in annotation.alignment or ()}
@@ -83,7 +87,8 @@ class Annotator:
             for word, value in enumerate(segment_scores, target):
                 scores[word] += value
             eos_score += segment_eos
-        return self._requested(tuple(links), (*scores, eos_score))
+            copied += annotation.copy_probabilities or ()
+        return self._requested(tuple(links), (*scores, eos_score), copied or None)
 
     def _annotation(self, given: AnnotationInput, scores: TargetScores) -> Annotation:
         target_words = decoded_word_indices(self._tokenizer, given.target, given.tokens)
@@ -93,12 +98,20 @@ class Annotator:
                 raise ModelError("this model has no attention, so it cannot align words")
             source_words = source_word_indices(self._tokenizer, given.source, given.sentence.tokens)
             links = word_alignment(scores.cross_attention, source_words, target_words)
+        copied = None
+        if scores.copy_probabilities is not None:
+            pieces = map(self._tokenizer.target.text_of, given.tokens)
+            copied = list(zip(pieces, scores.copy_probabilities, strict=False))
         return self._requested(
-            tuple(links), sum_word_scores(len(words_of(given.target)), target_words, scores.token_log_probs)
+            tuple(links), sum_word_scores(len(words_of(given.target)), target_words, scores.token_log_probs), copied
         )
 
-    def _requested(self, links: tuple[Link, ...], scores: tuple[float, ...]) -> Annotation:
-        return Annotation(links if self._has_alignment else None, scores if self._has_word_scores else None)
+    def _requested(
+        self, links: tuple[Link, ...], scores: tuple[float, ...], copied: Sequence[tuple[str, float]] | None
+    ) -> Annotation:
+        if not self._has_word_scores:
+            return Annotation(links if self._has_alignment else None)
+        return Annotation(links if self._has_alignment else None, scores, None if copied is None else tuple(copied))
 
 
 def sum_word_scores(
@@ -127,7 +140,7 @@ def score_texts(
     texts: Sequence[str],
 ) -> list[Hypothesis]:
     """Return each text, a translation of the sentence beside it, as a hypothesis scored by teacher forcing."""
-    rows = tokenizer.encode_target(list(texts))
+    rows = tokenizer.encode_target(list(texts), oov=True)
     scores = generator.score(sentences, rows, settings.batch_tokens)
     return [
         Hypothesis(
@@ -196,8 +209,8 @@ def _word_indices(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str, token
 
 def _segmenter_word_indices(vocabulary: Vocabulary, tokens: Sequence[int]) -> list[int]:
     """Return the index of each token's word as the segmenter counts words: by spaces and starts of words."""
-    starts, first = vocabulary.word_starts, int(vocabulary.segmenter.marks_first_word)
-    return [max(0, count - first) for count in accumulate(int(starts[token]) for token in tokens)]
+    first = int(vocabulary.segmenter.marks_first_word)
+    return [max(0, count - first) for count in accumulate(map(vocabulary.num_word_starts, tokens))]
 
 
 def _sum_by_word(weights: Tensor, words: Sequence[Sequence[int]]) -> Tensor:

@@ -14,7 +14,7 @@ from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.scoring.annotation import sum_word_scores, target_word_indices
 from nmt_cli.decoding.scoring.targets import TargetScores
 from nmt_cli.decoding.search.hypotheses import normalize_score
-from nmt_cli.decoding.sentences import SentenceInput
+from nmt_cli.decoding.sentences import SentenceInput, with_copies
 from nmt_cli.recipe.decoding import SearchSettings
 from nmt_cli.text.normalization import is_blank
 
@@ -91,7 +91,7 @@ class Scorer:
             on_progress: Called with the number of pairs of each batch.
         """
         sources = self.tokenizer.encode_source([pair.source for pair in pairs])
-        targets = self.tokenizer.encode_target([pair.target for pair in pairs])
+        targets = self.tokenizer.encode_target([pair.target for pair in pairs], oov=True)
         blank = [
             (not source or is_blank(pair.source), not target or is_blank(pair.target))
             for pair, source, target in zip(pairs, sources, targets, strict=True)
@@ -102,11 +102,12 @@ class Scorer:
             if not any(sides) and max(len(sources[index]), len(targets[index])) <= MAX_SIDE_TOKENS
         ]
         contexts = self._contexts([pairs[index] for index in scorable], [len(sources[index]) for index in scorable])
+        sentences = [
+            self._sentence(first_line + index, pairs[index], sources[index], context)
+            for index, (context, _) in zip(scorable, contexts, strict=True)
+        ]
         scores = self._generator.score(
-            [
-                self._sentence(first_line + index, pairs[index], sources[index], context)
-                for index, (context, _) in zip(scorable, contexts, strict=True)
-            ],
+            with_copies(self.tokenizer, sentences, [pairs[index].source for index in scorable]),
             [[*context, *targets[index]] for index, (_, context) in zip(scorable, contexts, strict=True)],
             self.settings.batch_tokens,
             on_progress=on_progress,

@@ -23,6 +23,8 @@ class TargetScores:
     """[T+1] natural logarithms, eos last."""
     cross_attention: Tensor | None
     """[T+1,S+1] on the CPU; None unless requested, or if the model has no attention."""
+    copy_probabilities: tuple[float, ...] | None = None
+    """[T+1], of copying a source token at each position; None if the model never does."""
 
     @property
     def log_probability(self) -> float:
@@ -62,12 +64,15 @@ def score_targets(
         output = replace(output, hidden_states=hidden_states, cross_attention=weights)
     is_label = torch.arange(max_length, device=device) < torch.tensor(lengths, device=device)[:, None]
     log_probs = iter(_log_probs(model, output, is_label.flatten().nonzero()[:, 0], labels.flatten()))
+    copied = model.copy_probability(output)
+    probabilities = None if copied is None else copied.float().tolist()
     sizes = [source.ids.size(1)] * len(targets) if source.lengths is None else source.lengths.tolist()
     weights = None if output.cross_attention is None or not attention else output.cross_attention.float().cpu()
     return [
         TargetScores(
             tuple(next(log_probs) for _ in range(length)),
             None if weights is None else weights[row, :length, : sizes[row]].clone(),
+            None if probabilities is None else tuple(probabilities[row][:length]),
         )
         for row, length in enumerate(lengths)
     ]

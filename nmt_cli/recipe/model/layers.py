@@ -117,12 +117,17 @@ PositionSettings = Annotated[
 class SoftmaxOutput(Section):
     """Generate each token from the vocabulary."""
 
+    copies: ClassVar[bool] = False
+    """Whether it can copy tokens of the source."""
+
     type: Literal["softmax"] = "softmax"
     """Type of output layer."""
 
 
 class PointerGenerator(Section):
     """Generate each token from the vocabulary, or copy one of the source (See et al. 2017; Enarvi et al. 2020)."""
+
+    copies: ClassVar[bool] = True
 
     type: Literal["pointer_generator"]
     """Type of output layer."""

@@ -130,6 +130,8 @@ class AttentionMap:
     target: Sequence[str]
     weights: Sequence[Sequence[float]]
     """[T,S]; each row sums to 1."""
+    copy_probabilities: Sequence[float] | None = None
+    """[T], of copying a source subword for each target subword; None if the model never does."""
 
 
 def draw_attention(attention: AttentionMap) -> Markup:
@@ -137,6 +139,8 @@ def draw_attention(attention: AttentionMap) -> Markup:
     source, target = (
         [_shorten(piece, _MAX_LABEL_LENGTH) for piece in side] for side in (attention.source, attention.target)
     )
+    if attention.copy_probabilities is not None:
+        target = [f"{piece} {each:.0%}" for piece, each in zip(target, attention.copy_probabilities, strict=True)]
     left, top = (round(_LETTER_WIDTH * max(map(len, side), default=0)) + 10 for side in (target, source))
     max_weight = max((weight for row in attention.weights for weight in row), default=0.0) or 1.0
     return render_html(

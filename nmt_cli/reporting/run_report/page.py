@@ -59,4 +59,5 @@ def _attention_section(attention: AttentionMaps, recipe: Recipe | None) -> PageS
         return empty_section("Attention", attention.reason or "No attention was computed.")
     has_heads = recipe is None or recipe.model.architecture != "rnn"
     maps = [draw_attention(each) for each in attention.maps]
-    return PageSection("Attention", "attention.html.j2", {"maps": maps, "has_heads": has_heads})
+    copies = any(each.copy_probabilities for each in attention.maps)
+    return PageSection("Attention", "attention.html.j2", {"maps": maps, "has_heads": has_heads, "copies": copies})

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -64,7 +65,8 @@ def inputs_of(batch: Batch, ids: Tensor | None = None, repeats: int = 1, copies:
     columns = {COPY_IDS: batch.source, **batch.source_columns} if copies else batch.source_columns
     if repeats > 1:
         columns = {name: column.repeat(repeats, *[1] * (column.dim() - 1)) for name, column in columns.items()}
-    return ModelInputs.from_ids(batch.source if ids is None else ids, columns=columns)
+    inputs = ModelInputs.from_ids(batch.source if ids is None else ids, columns=columns)
+    return replace(inputs, extra_ids=batch.extra_ids) if batch.extra_ids else inputs
 
 
 def decoder_input_of(batch: Batch, ids: Tensor | None = None, repeats: int = 1) -> DecoderInput:

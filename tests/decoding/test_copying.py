@@ -1,0 +1,99 @@
+"""Unknown words: replaced by attention in plain models, copied by pointer-generators, with the probabilities of it."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.decoding.results import format_jsonl
+from nmt_cli.decoding.scoring import score_targets
+from nmt_cli.decoding.translator import Translator
+from nmt_cli.errors import RecipeError
+from nmt_cli.models import build
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.decoding import BeamSettings
+from nmt_cli.recipe.model import RnnSettings
+
+LINES = ["the cat sees a dog", "a dog sees the cat"]
+SOURCES = ["the zebra sees a lion", "yaks", "a dog sees gnus and emus"]
+SETTINGS = TokenizerSettings.model_validate({"algorithm": "word", "byte_fallback": False, "vocabulary_size": 20})
+RNN = {"architecture": "rnn", "width": 16, "embedding_width": 16, "encoder_layers": 1, "decoder_layers": 1}
+
+
+def tokenizer(copies: bool) -> Tokenizer:
+    return Tokenizer.train(SETTINGS, LINES, LINES, 1).with_copies(copies)
+
+
+def model(each: Tokenizer, **changes: Any) -> Model:
+    torch.manual_seed(1)
+    settings = RnnSettings.model_validate({**RNN, "tied_embeddings": "none", **changes})
+    return build(settings, VocabularySpec(each.source_size, each.target_size)).eval()
+
+
+def translator(each: Tokenizer, built: Model, options: TranslateOptions, **decoding: Any) -> Translator:
+    settings = BeamSettings.model_validate({"strategy": "beam", "check": False, "max_length": 6, **decoding})
+    return Translator(built, each, settings, torch.device("cpu"), options=options)
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_unknown_words_are_replaced_by_the_source_word_with_the_most_attention(beam_size: int) -> None:
+    each = tokenizer(copies=False)
+    built, unk = model(each), each.special_tokens.unk
+    with torch.no_grad():
+        built.get_parameter("output.projection.bias")[unk] += 6  # it says hardly anything else
+    translate = translator(each, built, TranslateOptions(), replace_unknown=True, beam_size=beam_size)
+    for source, found in zip(SOURCES, translate.translate(map(Request, SOURCES)), strict=True):
+        words = found.best.text.split()
+        inputs = ModelInputs.from_ids(torch.tensor([[*each.encode_source([source])[0], each.special_tokens.eos]]))
+        known = [f"▁{word}" in each.target.entries for word in words]
+        (tokens,) = each.encode_target([found.best.text])
+        generated = [unk if word in source.split() else token for word, token in zip(words, tokens, strict=True)]
+        (scores,) = score_targets(built, inputs, [generated], attention=True)
+        assert scores.cross_attention is not None
+        best = scores.cross_attention[: len(words), :-1].argmax(1).tolist()
+        for word, token, is_known, position in zip(words, generated, known, best, strict=True):
+            assert word == source.split()[position] if token == unk else is_known
+        assert unk in generated
+        num_scored = len(words) + (not found.is_truncated)
+        assert found.best.log_probability == pytest.approx(sum(scores.token_log_probs[:num_scored]), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "copies", "reason"),
+    [
+        ({"output": {"type": "pointer_generator"}}, True, "copies unknown words itself"),
+        ({"attention": "none"}, False, "has no attention"),
+    ],
+)
+def test_what_cannot_replace_unknown_words_is_refused(changes: dict[str, Any], copies: bool, reason: str) -> None:
+    each = tokenizer(copies)
+    with pytest.raises(RecipeError, match=rf"^decoding\.replace_unknown: .*{reason}"):
+        translator(each, model(each, **changes), TranslateOptions(), replace_unknown=True)
+
+
+def test_models_that_know_every_word_replace_none() -> None:
+    settings = TokenizerSettings.model_validate({"vocabulary_size": 270})
+    each = Tokenizer.train(settings, LINES, LINES, 1)
+    with pytest.raises(RecipeError, match=r"^decoding\.replace_unknown: no word is unknown"):
+        translator(each, model(each), TranslateOptions(), replace_unknown=True)
+
+
+def test_json_has_the_copy_probability_of_each_token() -> None:
+    each = tokenizer(copies=True)
+    built = model(each, output={"type": "pointer_generator"})
+    translate = translator(each, built, TranslateOptions(word_scores=True), beam_size=2)
+    for source, found in zip(SOURCES, translate.translate(map(Request, SOURCES)), strict=True):
+        record = json.loads(format_jsonl(0, found))
+        assert set(record["hypothesis"].split()) <= {*source.split(), *LINES[0].split()}
+        pieces, probabilities = zip(*record["copy_probabilities"], strict=True)
+        assert "".join(pieces).replace("▁", " ").strip() == record["hypothesis"]
+        inputs = ModelInputs.from_ids(torch.tensor([[*each.encode_source([source])[0], each.special_tokens.eos]]))
+        known = [i if i < each.target_size else each.special_tokens.unk for i in each.target.ids_of_texts(pieces)]
+        decoder_input = DecoderInput(torch.tensor([[each.special_tokens.decoder_start, *known[:-1]]]))
+        gates = built.copy_probability(built.decode(built.encode(inputs), decoder_input))
+        assert gates is not None
+        assert gates[0].tolist() == pytest.approx(list(probabilities), abs=1e-4)
