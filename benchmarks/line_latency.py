@@ -3,12 +3,13 @@
     python benchmarks/line_latency.py --source valid.letters --reference valid.phones \
         runs/pronunciation_transformer:beam_size=5 runs/pronunciation_transformer:beam_size=1 runs/pronunciation_ctc
 
-Each MODEL may be followed by settings of decoding. All translate a line in turn, so that a busy machine is equally
-unfair to all. Times are processor time of a single thread: for each line the least of some rounds, and the mean over
-the lines. Errors are the percentage of lines that differ from the reference.
+Each MODEL may be followed by settings of decoding. In each round, each in turn translates all lines. Times are
+processor time of a single thread: for each line the least of all rounds, and the mean over the lines. Errors are the
+percentage of lines that differ from the reference.
 """
 
 import argparse
+import itertools
 import math
 import statistics
 import time
@@ -38,13 +39,12 @@ def main() -> None:
         translators.append(load_translator(path, **{key: _parsed(value) for key, value in pairs}))
     times = [[math.inf] * len(sources) for _ in names]
     errors = [0] * len(names)
-    for is_last in [*[False] * (given.rounds - 1), True]:
+    for round_number, (index, translator) in itertools.product(range(given.rounds), enumerate(translators)):
         for line, (source, reference) in enumerate(zip(sources, references, strict=True)):
-            for index, translator in enumerate(translators):
-                started = time.process_time()
-                (found,) = translator.translate([source])
-                times[index][line] = min(times[index][line], time.process_time() - started)
-                errors[index] += is_last and found.best.text != reference
+            started = time.process_time()
+            (found,) = translator.translate([source])
+            times[index][line] = min(times[index][line], time.process_time() - started)
+            errors[index] += round_number == 0 and found.best.text != reference
     print("| model | search | errors, % | ms per line | relative speed |\n|---|---|--:|--:|--:|")
     means = list(map(statistics.mean, times))
     for (path, options), wrong, mean in zip(names, errors, means, strict=True):
