@@ -20,6 +20,8 @@ EXAMPLES = examples(
     "nmt compare runs/gru runs/transformer --html comparison.html",
     "nmt compare runs/gru runs/base_seed1 runs/base_seed2 runs/base_seed3 --test test2016",
     "nmt compare runs/base runs/no_dropout --ablation --format latex",
+    "nmt compare runs/gru runs/transformer --sheet judge --judgement preference",
+    "nmt compare --sheet judge --returned ann.tsv --returned bob.tsv",
     "nmt compare old.de new.de --reference test.de --source test.en --method bootstrap",
     "nmt compare runs/gru runs/transformer --set 'evaluation.metrics=[bleu,chrf,ter]' --json",
 )
@@ -35,6 +37,13 @@ class FormatOption(StrEnum):
     json = "json"
 
 
+class JudgementOption(StrEnum):
+    """Kinds of judgements on a sheet."""
+
+    direct = "direct"
+    preference = "preference"
+
+
 class MethodOption(StrEnum):
     """Significance tests."""
 
@@ -42,43 +51,68 @@ class MethodOption(StrEnum):
     randomisation = "randomisation"
 
 
+SystemsArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="SYSTEM",
+        autocompletion=complete_run,
+        help="Runs, checkpoints, evaluated test sets or files of translations.",
+    ),
+]
+TestOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Compare only on this test set; repeatable.")
+]
+ResamplesOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, max=1_000_000, help="Number of resamples; by default 10,000, or 1,000 for bootstrap."
+    ),
+]
+AblationOption = Annotated[
+    bool,
+    typer.Option(
+        "--ablation", help="In tables, name systems by the settings that differ from the first, with differences."
+    ),
+]
+HtmlOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also write the comparison as an HTML page with plots.")
+]
+SheetOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Write a blind sheet for human judges to a new folder, and a campaign for Pearmut."
+    ),
+]
+ReturnedOption = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="Analyse sheets that came back, one for each annotator; repeatable."),
+]
+LinesOption = Annotated[int, typer.Option(metavar="N", min=1, help="Lines of a sheet, drawn at random.")]
+ReferenceOption = Annotated[
+    list[Path] | None, typer.Option(metavar="FILE", help="Reference translations of files; repeatable.")
+]
+
+
 def compare(
-    systems: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="SYSTEM",
-            autocompletion=complete_run,
-            help="Runs, checkpoints, evaluated test sets or files of translations.",
-        ),
-    ],
-    test: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Compare only on this test set; repeatable.")
-    ] = None,
-    reference: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Reference translations of files; repeatable.")
-    ] = None,
+    systems: SystemsArgument = None,
+    test: TestOption = None,
+    reference: ReferenceOption = None,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Source lines of files.")] = None,
     method: Annotated[
         MethodOption, typer.Option(help="Approximate randomisation, or paired bootstrap as in sacreBLEU.")
     ] = MethodOption.randomisation,
-    resamples: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, max=1_000_000, help="Number of resamples; by default 10,000, or 1,000 for bootstrap."
-        ),
-    ] = None,
+    resamples: ResamplesOption = None,
     format: Annotated[
         FormatOption, typer.Option(help="Layout of the result; the tables mark significant differences as papers do.")
     ] = FormatOption.text,
-    ablation: Annotated[
-        bool,
-        typer.Option(
-            "--ablation", help="In tables, name systems by the settings that differ from the first, with differences."
-        ),
-    ] = False,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the comparison as an HTML page with plots.")
-    ] = None,
+    ablation: AblationOption = False,
+    html: HtmlOption = None,
+    sheet: SheetOption = None,
+    judgement: Annotated[
+        JudgementOption, typer.Option(help="What judges give on a sheet: scores from 0 to 100, or the better of two.")
+    ] = JudgementOption.direct,
+    lines: LinesOption = 100,
+    returned: ReturnedOption = None,
     target_language: ScoredLanguage = None,
     allow_commands: AllowCommands = False,
     set_: Overrides = None,
@@ -90,6 +124,11 @@ def compare(
     Each system is tested against the first. Runs whose recipes differ only in their seed count as one system, and the
     folder of nmt train --seeds stands for them.
     """
+    if sheet is not None:
+        _use_sheet(sheet, systems or [], test or [], judgement, lines, returned or [], json)
+        return
+    if not systems:
+        raise RecipeError("give runs, evaluated sets or files of translations to compare")
     from nmt_cli.commands.compare import CompareOptions, compare_systems
     from nmt_cli.commands.stdout import write_result
 
@@ -102,6 +141,31 @@ def compare(
     )
     comparisons = compare_systems(systems, options, html, console)
     write_result(_formatted(comparisons, layout, ablation))
+
+
+def _use_sheet(
+    folder: Path,
+    systems: list[Path],
+    test: list[str],
+    judgement: JudgementOption,
+    lines: int,
+    returned: list[Path],
+    json: bool,
+) -> None:
+    """Write a sheet for human judges, or analyse those that came back."""
+    from nmt_cli.commands.annotation_sheets import analyse_sheets, as_json, write_sheet
+    from nmt_cli.commands.stdout import write_result
+    from nmt_cli.reporting.terminal import format_human_evaluation
+
+    if bool(systems) == bool(returned):
+        raise RecipeError("--sheet: give the systems to judge, or the sheets that came back with --returned FILE")
+    if returned:
+        result = analyse_sheets(folder, returned)
+        write_result(as_json(result) if json else format_human_evaluation(result))
+    else:
+        if folder.exists():
+            raise RecipeError(f"{folder}: exists; name a new folder for the sheet")
+        write_sheet(systems, test, folder, judgement.value, lines, console)
 
 
 def _formatted(comparisons: "dict[str, Comparison]", layout: FormatOption, ablation: bool) -> Any:

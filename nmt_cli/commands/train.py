@@ -36,8 +36,8 @@ from nmt_cli.recipe.adapting import TEXT_KEYS, TRAINING_KEYS, has_key
 from nmt_cli.recipe.adapting.training_defaults import expected_updates
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs.curves import require_trackers
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.runs.journal import require_tensorboard
 from nmt_cli.runs.opening import move_aside, refuse_another_experiment, refuse_foreign_folder
 from nmt_cli.training.distributed import init_distributed
 
@@ -59,8 +59,7 @@ def train(
     if run_path is not None:
         recipe = recipe.model_copy(update={"run": run_path})
     recipe = with_start(recipe, is_new=fresh and not is_restarted())
-    if recipe.training.logging.tensorboard:
-        require_tensorboard()
+    require_trackers(recipe.training.logging)
     if dry_run:
         prepared = _open_prepared(recipe)
         _describe(adapted_recipe(recipe, prepared), prepared, reporter)

@@ -53,7 +53,7 @@ class TrainingRun:
     ) -> None:
         self._run, self._recipe, self._prepared, self._distributed = run, recipe, prepared, distributed
         self._reporter = reporter
-        self._journal = Journal(run if distributed.is_primary else None, recipe.training.logging.tensorboard)
+        self._journal = Journal(run if distributed.is_primary else None, recipe.training.logging)
         checkpoint = checkpoints.last_good_checkpoint(run, reporter)
         self._is_new = checkpoint is None
         model = initial_model(recipe, prepared.tokenizer, is_resumed=not self._is_new)

@@ -70,6 +70,10 @@ class Logging(Section):
     """Updates between reports."""
     tensorboard: bool = False
     """Also write TensorBoard events; needs `pip install 'nmt-cli[tensorboard]'`."""
+    wandb: bool = False
+    """Also log to Weights & Biases; needs `pip install 'nmt-cli[wandb]'`."""
+    mlflow: bool = False
+    """Also log to MLflow; needs `pip install 'nmt-cli[mlflow]'`."""
 
 
 class Divergence(Section):
@@ -262,12 +266,10 @@ class Training(Section):
     start_from: File | None = None
     """Fine-tune this run, checkpoint or model: take its parameters, architecture and tokenizer."""
     freeze: list[Pattern] = []
-    """Names or patterns of parameters that are not trained, such as `embeddings.*`. `encoder.*` and `decoder.*` include
-    `encoder_norm` and the like."""
+    """Names or patterns of parameters that are not trained; `encoder.*` and `decoder.*` include `encoder_norm` etc."""
     lora: Lora | None = None
     learning_rate_factors: dict[Pattern, Positive] = {}
-    """Factors on the learning rate of the parameters that match a pattern, such as `{"embeddings.*": 0.1}`; the first
-    pattern that matches applies."""
+    """Factors on the learning rate by pattern of names, such as `{"embeddings.*": 0.1}`; the first match applies."""
     limits: Limits = Limits()
     validation: Validation = Validation()
     checkpoints: Checkpoints = Checkpoints()

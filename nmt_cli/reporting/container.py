@@ -54,7 +54,7 @@ def _is_part_of_run(run: RunDirectory, name: str) -> bool:
         return False
     path = run.path / name
     known = {run.recipe, run.resolved, run.metrics, run.log, run.report, run.lock, run.stop_request}
-    known |= {run.checkpoints, run.tensorboard}
+    known |= {run.checkpoints, run.tensorboard, run.trackers}
     pointers = {run.pointer("last"), run.pointer("best")}
     evaluations = run.evaluation("any").parent
     return path in known | pointers or evaluations in (path, path.parent) or path.parent == run.tensorboard

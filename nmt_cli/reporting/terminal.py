@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from nmt_cli.evaluation.breakdown.robustness import Robustness, ScoreDrop
+from nmt_cli.evaluation.human_judgements import HumanEvaluation
+from nmt_cli.evaluation.significance import SIGNIFICANCE_LEVEL
 from nmt_cli.evaluation.system_comparison import Comparison, SystemScore, format_p_value, format_sentence_count
 from nmt_cli.reporting.rendering import format_score
 
@@ -48,6 +50,28 @@ def format_comparison(
         highlight: Marks the best score of each metric.
     """
     return _join(_comparison_lines(comparison, width, highlight))
+
+
+def format_human_evaluation(result: HumanEvaluation) -> str:
+    """Format judgements by system, tests against the first system, and the agreement of annotators."""
+    rows = [["", "judgements", "mean", *(["z"] if result.kind == "direct" else [])]]
+    for each in result.systems:
+        z = [] if each.z is None else [f"{each.z:+.3f}"]
+        rows.append([each.system, f"{each.judgements:,}", f"{each.mean:.1f}", *z])
+    lines = [f"{result.kind} judgements of {len(result.annotators)} annotators: {', '.join(result.annotators)}", ""]
+    lines += [*_table(rows, None), ""]
+    for pair in result.pairs:
+        winner, loser = (pair.second, pair.first) if pair.difference > 0 else (pair.first, pair.second)
+        verdict = f"{winner} is better than {loser}"
+        if pair.p >= SIGNIFICANCE_LEVEL:
+            verdict = f"no significant difference between {pair.first} and {pair.second}"
+        lines.append(f"{verdict} on {format_sentence_count(pair.lines)} ({format_p_value(pair.p)})")
+    agreement = (
+        "no item was judged twice"
+        if result.agreement is None
+        else (f"Krippendorff's alpha {result.agreement:.2f} on {result.judged_twice:,} items")
+    )
+    return _join([*lines, f"agreement of annotators: {agreement}"])
 
 
 def wrap(text: str, width: int | None, indent: str = _INDENT) -> list[str]:

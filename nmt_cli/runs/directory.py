@@ -62,6 +62,11 @@ class RunDirectory:
         return self.path / "tensorboard"
 
     @property
+    def trackers(self) -> Path:
+        """The names that trackers of experiments have for the run."""
+        return self.path / "trackers.json"
+
+    @property
     def tokenizer(self) -> Path:
         """A copy of the tokenizer, which makes the run self-contained."""
         return self.path / TOKENIZER

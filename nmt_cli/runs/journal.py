@@ -1,26 +1,24 @@
-"""The training log (metrics.jsonl, a JSON object per line), its TensorBoard events, and the summary (run.json)."""
+"""The training log (metrics.jsonl, a JSON object per line), and the summary of a run (run.json)."""
 
-import importlib.util
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nmt_cli import files
-from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.errors import ModelError
+from nmt_cli.recipe.training import Logging
+from nmt_cli.runs.curves import open_trackers
 from nmt_cli.runs.directory import RunDirectory
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 _RECORD_KEYS = frozenset({"time", "update", "epoch", "target_tokens", "kind", "set"})
 """Entries of a record that say what its numbers belong to."""
 
-_CURVE_KEYS = _RECORD_KEYS - {"epoch", "target_tokens"}
+_NO_TRACKERS = Logging()
 _MAX_PLOTTABLE = 1e300
 _MAX_JOURNAL_BYTES = 2**32
 
@@ -36,12 +34,12 @@ class CorpusExposure:
 class Journal:
     """Appends records to metrics.jsonl, one line each, flushed at once. Without a run it writes nothing.
 
-    With `tensorboard`, it also writes their numbers as TensorBoard events.
+    The trackers of the settings are given each record as well.
     """
 
-    def __init__(self, run: RunDirectory | None, tensorboard: bool = False) -> None:
+    def __init__(self, run: RunDirectory | None, settings: Logging = _NO_TRACKERS) -> None:
         self._path = run.metrics if run else None
-        self._curves = TensorBoardWriter(run.tensorboard) if run and tensorboard else None
+        self._trackers = open_trackers(run, settings) if run else []
 
     def rewind(self, update: int) -> None:
         """Drop records after `update`, and lines that a kill left incomplete; training will write them again."""
@@ -56,8 +54,8 @@ class Journal:
                         kept.append(record)
             with files.new_file(self._path) as file:
                 file.writelines(map(_line, kept))
-        if self._curves:
-            self._curves.rewind(update, kept)
+        for tracker in self._trackers:
+            tracker.rewind(update, kept)
 
     def write(self, kind: str, update: int, epoch: float, target_tokens: int, **values: Any) -> None:
         """Add a record of kind train, progress, valid or event. Numbers that are not finite become null."""
@@ -73,52 +71,8 @@ class Journal:
         }
         with files.disk_errors(self._path), files.open_append(self._path) as file:
             file.write(_line(record))
-        if self._curves:
-            self._curves.add(record)
-
-
-def require_tensorboard() -> None:
-    """Raise RecipeError if the package `tensorboard` is not installed."""
-    if importlib.util.find_spec("tensorboard") is None:
-        raise RecipeError(
-            "training.logging.tensorboard: the package tensorboard is not installed; pip install 'nmt-cli[tensorboard]'"
-        )
-
-
-class TensorBoardWriter:
-    """Writes the numbers of journal records as TensorBoard events: `train/loss`, `valid/NAME/bleu`, by update."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._writer: SummaryWriter | None = None
-
-    def rewind(self, update: int, records: Iterable[Mapping[str, Any]]) -> None:
-        """Continue after `update`: TensorBoard drops later events. A new folder starts with the given records."""
-        from torch.utils.tensorboard import SummaryWriter  # optional, and takes a second to import
-
-        is_new = not self._folder.exists()
-        self.close()
-        with files.disk_errors(self._folder):
-            self._writer = SummaryWriter(str(self._folder), purge_step=update + 1)
-        for record in records if is_new else ():
-            self.add(record)
-
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Add the numbers of a record of kind train or valid; others are ignored."""
-        if self._writer is None or record["kind"] not in ("train", "valid"):
-            return
-        prefix = f"{record['kind']}/{record['set']}" if "set" in record else record["kind"]
-        values = {name: value for name, value in record.items() if name not in _CURVE_KEYS}
-        with files.disk_errors(self._folder):
-            for name, value in _flatten(prefix, values):
-                self._writer.add_scalar(name, value, record["update"], record["time"])
-            self._writer.flush()
-
-    def close(self) -> None:
-        """Close the event file."""
-        if self._writer is not None:
-            with files.disk_errors(self._folder):
-                self._writer.close()
+        for tracker in self._trackers:
+            tracker.add(record)
 
 
 def read_summary(run: RunDirectory) -> dict[str, Any]:
@@ -161,15 +115,6 @@ def describe_published(published: Any) -> str:
     if updates[1:]:
         return f"{text}: {metric} {average:.3f}; the best checkpoint has {best:.3f}"
     return f"{text}: {metric} {best:.3f}; the average of the best checkpoints has {average:.3f}"
-
-
-def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield all numbers by name; those of nested entries as `mixture/NAME/pairs`."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(f"{prefix}/{name}", value)
-        elif value is not None:
-            yield f"{prefix}/{name}", value
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
