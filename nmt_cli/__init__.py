@@ -8,7 +8,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _NAMES = {
-    "nmt_cli.api": "evaluate evaluate_texts load_recipe load_translator preprocess read_metrics train",
+    "nmt_cli.api": "attention evaluate evaluate_texts load_recipe load_translator preprocess read_metrics train",
     "nmt_cli.api.settings": "TranslateSettings",
     "nmt_cli.api.translator": "LoadedTranslator",
     "nmt_cli.commands.evaluate": "EvaluationResult",
@@ -18,6 +18,7 @@ _NAMES = {
     "nmt_cli.errors": "DataError DivergedError ModelError NmtError RecipeError ResourceError RunInUseError StoppedError"
     " VocabularySizeError WorkerFailedError",
     "nmt_cli.recipe.schema": "Recipe",
+    "nmt_cli.reporting.plots.attention": "AttentionHeads",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split(" ")}
 

@@ -1,5 +1,6 @@
 """Types of the Python interface, for type checkers; at run time its names are imported when they are first used."""
 
+from nmt_cli.api import attention as attention
 from nmt_cli.api import evaluate as evaluate
 from nmt_cli.api import evaluate_texts as evaluate_texts
 from nmt_cli.api import load_recipe as load_recipe
@@ -25,5 +26,6 @@ from nmt_cli.errors import StoppedError as StoppedError
 from nmt_cli.errors import VocabularySizeError as VocabularySizeError
 from nmt_cli.errors import WorkerFailedError as WorkerFailedError
 from nmt_cli.recipe.schema import Recipe as Recipe
+from nmt_cli.reporting.plots.attention import AttentionHeads as AttentionHeads
 
 __version__: str

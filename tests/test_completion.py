@@ -18,6 +18,7 @@ TYPED = {
     "nmt help sco": "nmt help score",
     "nmt translate runs/en": "nmt translate runs/en-de",
     "nmt train recipe.yaml --set decoding.beam_s": "nmt train recipe.yaml --set decoding.beam_size=",
+    "nmt train recipe.yaml --set decoding.strategy=sam": "nmt train recipe.yaml --set decoding.strategy=sampling",
     "nmt score runs/en-de --set training.see": "nmt score runs/en-de --set training.see",
 }
 """What is typed before the Tab key, and the line after it."""

@@ -56,6 +56,14 @@ def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: py
 
 
 def test_guide_names_everything_that_the_package_provides() -> None:
-    returned = {"LoadedTranslator", "EvaluationResult", "Recipe", "ScoredPair", "TranslatedText", "TranslateSettings"}
+    returned = {
+        "AttentionHeads",
+        "LoadedTranslator",
+        "EvaluationResult",
+        "Recipe",
+        "ScoredPair",
+        "TranslatedText",
+        "TranslateSettings",
+    }
     missing = {name for name in nmt_cli.__all__ if not re.search(rf"\b{name}\b", GUIDE)}
     assert missing <= returned | {"__version__"}

@@ -14,7 +14,9 @@ from nmt_cli.errors import DataError, RecipeError
 if TYPE_CHECKING:  # importing this module must not import torch, which takes seconds
     from nmt_cli.api.translator import LoadedTranslator
     from nmt_cli.commands.evaluate import EvaluationResult
+    from nmt_cli.models.attention import AttentionKind
     from nmt_cli.recipe.schema import Recipe
+    from nmt_cli.reporting.plots.attention import AttentionHeads
 
 
 def load_recipe(path: PathLike, settings: RecipeChanges | None = None) -> "Recipe":
@@ -148,6 +150,23 @@ def load_translator(
     paths, adapter_path = tuple(map(Path, models)), None if adapter is None else Path(adapter)
     options = TranslateOptions(models=paths, weights=tuple(weights), adapter=adapter_path)
     return LoadedTranslator(with_settings(options, settings), on_message)
+
+
+def attention(
+    model: PathLike, line: str, translation: str | None = None, kind: "AttentionKind" = "cross"
+) -> "AttentionHeads":
+    """Return the attention of each layer and head of a model for a line, which a notebook draws.
+
+    Args:
+        translation: None to translate the line with the model.
+        kind: `cross`, from target to source, or the self-attention of `encoder` or `decoder`.
+    """
+    from nmt_cli.commands.attention import attention_heads
+    from nmt_cli.decoding.requests import TranslateOptions
+
+    path = Path(model)
+    with messages(None):
+        return attention_heads(path, line, translation, kind, TranslateOptions((path,)))
 
 
 def _is_flat(references: Sequence[object]) -> bool:

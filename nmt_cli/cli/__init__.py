@@ -32,6 +32,7 @@ from nmt_cli.cli import (
     translate,
 )
 from nmt_cli.cli.formatting import CommandGroup, NmtCommand
+from nmt_cli.cli.man_page import man_page
 from nmt_cli.cli.options import examples
 from nmt_cli.commands.stdout import discard_stdout
 from nmt_cli.errors import NmtError, ResourceError
@@ -58,15 +59,15 @@ app = typer.Typer(
 def _show_help(
     ctx: typer.Context,
     command: Annotated[str | None, typer.Argument(metavar="COMMAND", autocompletion=lambda: [*COMMANDS])] = None,
+    man: Annotated[bool, typer.Option("--man", help="Print a manual page, for man -l.")] = False,
 ) -> None:
     """Show the options and examples of a command."""
-    root = ctx.find_root()
-    if command is None:
-        typer.echo(root.get_help())
-        return
-    group: Any = root.command
-    name, found, _ = group.resolve_command(root, [command])  # raises a usage error with similar names
-    typer.echo(type(ctx)(found, info_name=name, parent=root).get_help())
+    root: Any = ctx.find_root()
+    name, found, context = "nmt", root.command, root
+    if command is not None:
+        inner, found, _ = root.command.resolve_command(root, [command])  # raises a usage error with similar names
+        name, context = f"nmt-{inner}", type(ctx)(found, info_name=inner, parent=root)
+    typer.echo(man_page(name, found, context).rstrip("\n") if man else context.get_help())
 
 
 # In the order of the help page.
@@ -97,7 +98,7 @@ _GROUPS: dict[str, list[tuple[str, Callable[..., None], str]]] = {
         ("show", show.show, show.EXAMPLES),
         ("report", report.report, report.EXAMPLES),
         ("attention", attention.attention, attention.EXAMPLES),
-        ("help", _show_help, examples("nmt help train")),
+        ("help", _show_help, examples("nmt help train", "nmt help --man train | man -l -")),
     ],
 }
 COMMANDS = [name for commands in _GROUPS.values() for name, _, _ in commands]

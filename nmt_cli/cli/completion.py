@@ -5,9 +5,30 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import typer
+from typer import _completion_classes, _completion_shared
 
 _MODEL_COMMANDS = {"import", "score", "translate"}
 """Commands that change only the settings of a finished model."""
+_BASH_SCRIPT = """
+%(complete_func)s() {
+    # Words of the line at spaces only: bash also splits them at = and :.
+    local line="${COMP_LINE:0:COMP_POINT}" words word kept
+    IFS=$' \\t\\n' read -ra words <<< "$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    word="${words[-1]}"
+    local IFS=$'\\n'
+    COMPREPLY=( $( env COMP_WORDS="$line" COMP_CWORD=$((${#words[@]} - 1)) %(autocomplete_var)s=complete_bash $1 ) )
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+    if [[ $word == *=* && $COMP_WORDBREAKS == *=* ]]; then
+        kept="${word%%"${word##*=}"}"
+        COMPREPLY=( "${COMPREPLY[@]#"$kept"}" )
+    fi
+}
+
+complete -o default -F %(complete_func)s %(prog_name)s
+"""
+"""In place of typer's, which does not complete what follows an equals sign."""
+_completion_shared._completion_scripts["bash"] = _completion_classes.BashComplete.source_template = _BASH_SCRIPT
 _MAX_DEPTH = 3
 """Folders between runs/ and a run, itself included."""
 

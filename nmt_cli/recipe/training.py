@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, TypeAdapter
 
 from nmt_cli.recipe.evaluation import ERROR_RATES, MetricName
+from nmt_cli.recipe.logs import Logging
 from nmt_cli.recipe.optimization import (
     AdamWSettings,
     InverseSqrtSettings,
@@ -61,19 +62,6 @@ class Checkpoints(Section):
     keep_best: Count = 3
     """Number of best checkpoints to keep. The average of their parameters, validated once, or the best checkpoint if it
     scores higher, becomes the run's model."""
-
-
-class Logging(Section):
-    """How often to report progress."""
-
-    every: Count = 50
-    """Updates between reports."""
-    tensorboard: bool = False
-    """Also write TensorBoard events; needs `pip install 'nmt-cli[tensorboard]'`."""
-    wandb: bool = False
-    """Also log to Weights & Biases; needs `pip install 'nmt-cli[wandb]'`."""
-    mlflow: bool = False
-    """Also log to MLflow; needs `pip install 'nmt-cli[mlflow]'`."""
 
 
 class Divergence(Section):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nmt_cli import console, files
 from nmt_cli.errors import ModelError, RecipeError, ResourceError
-from nmt_cli.recipe.training import Logging
+from nmt_cli.recipe.logs import Logging
 from nmt_cli.runs.directory import RunDirectory
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 
 from nmt_cli import files
 from nmt_cli.errors import ModelError
-from nmt_cli.recipe.training import Logging
+from nmt_cli.recipe.logs import Logging
 from nmt_cli.runs.curves import open_trackers
 from nmt_cli.runs.directory import RunDirectory
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.errors import RecipeError, ResourceError
-from nmt_cli.recipe.training import Logging
+from nmt_cli.recipe.logs import Logging
 from nmt_cli.runs.curves import require_trackers
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import Journal
@@ -119,7 +119,7 @@ def test_wandb_has_the_curves_of_a_resumed_run(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from test_curves import write_twice
-from nmt_cli.recipe.training import Logging
+from nmt_cli.recipe.logs import Logging
 from nmt_cli.runs.directory import RunDirectory
 write_twice(RunDirectory(Path(sys.argv[1])), Logging(wandb=True))
 import wandb

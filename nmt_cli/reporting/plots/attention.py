@@ -86,6 +86,10 @@ class AttentionHeads:
         )
         return str(svg)
 
+    def _repr_svg_(self) -> str:
+        """Draw itself in a notebook."""
+        return self.as_svg()
+
     def as_png(self) -> bytes:
         """Draw the SVG as PNG. Raises RecipeError if the package resvg-py is not installed."""
         try:
