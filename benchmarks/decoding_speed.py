@@ -4,12 +4,14 @@
     python benchmarks/decoding_speed.py --cores 0 --models small,base --batches 32,64 --precisions fp32,int8 \\
         --peers huggingface,opennmt-py --peer-python huggingface=/opt/hf/bin/python \\
         --peer-python opennmt-py=/opt/onmt/bin/python --rounds 3 --output benchmarks/results/decoding_speed.md
-    python benchmarks/decoding_speed.py --models "" --trained runs/multi30k_transformer   # BLEU by precision
+    python benchmarks/decoding_speed.py --models "" --trained runs/multi30k_transformer   # at natural lengths
 
 All engines do the same work: sentences of Multi30k's test2016, English to German, in 8,000 joint subwords, sorted by
 length and batched; some batches are used, spread evenly over all lengths. Weights are random; the translations of a
 batch are forced to the mean length of their references, eos included. CTranslate2 has our weights, by `nmt export` (on
 a GPU it computes in float16 where we use bf16); other toolkits have models of the same size.
+
+With --trained, a trained model translates test2016 at natural lengths, from lines to lines: what a user sees.
 
 Each engine is a process of its own, pinned to the given cores with as many threads, which loads the model once and then
 answers requests. Engines take turns at each batch size and search, in reverse order in every other round, so that noise
@@ -107,7 +109,7 @@ def main() -> None:
             lines = [*prepared.heading(options.cores, options.rounds), "", *table(results)]
             _write(lines, options.output)
     if options.trained:
-        lines += ["", *cost_of_precisions(options)]
+        lines += ["", *measure_trained(options)]
         _write(lines, options.output)
     print("\n" + "\n".join(lines))
 
@@ -198,12 +200,16 @@ def _answer(askers: dict[str, Asker], name: str, asked: Asked, work: Work) -> An
         return None
 
 
-def cost_of_precisions(options: argparse.Namespace) -> list[str]:
-    """Lines of Markdown: what each precision costs the trained model in BLEU."""
+def measure_trained(options: argparse.Namespace) -> list[str]:
+    """Lines of Markdown: BLEU and speed of the trained model at natural lengths."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        program = [sys.executable, "-m", "benchmarks.decoders.cost", str(options.trained.resolve())]
-        run([*program, str(options.text.resolve()), ",".join(options.precisions)], options.cores, log)
+        program = [sys.executable, "-m", "benchmarks.decoders.trained", str(options.trained.resolve())]
+        run(
+            [*program, str(options.text.resolve()), ",".join(options.precisions), str(options.rounds)],
+            options.cores,
+            log,
+        )
         return log.read_text().rstrip("\n").split("\n")
 
 
@@ -253,7 +259,9 @@ def _estimate(options: argparse.Namespace) -> float:
     models = len(options.models) * len(options.precisions)
     each = sum(_SLOWNESS.get(name, 4.0) for name in options.engines) * options.seconds * (options.rounds + 1)
     total = models * (len(options.searches) * len(options.batches) * each + len(options.engines) * _START_SECONDS)
-    return float(min(total, 60 * options.minutes)) + 120 * len(options.precisions) * bool(options.trained)
+    return float(min(total, 60 * options.minutes)) + 120 * len(options.precisions) * options.rounds * bool(
+        options.trained
+    )
 
 
 def _options() -> argparse.Namespace:
@@ -270,7 +278,7 @@ def _options() -> argparse.Namespace:
     add("--minutes", type=float, default=600.0, help="start no new measurement after this time")
     add("--peers", default="", help=f"some of {','.join(peers)}")
     add("--peer-python", action="append", default=[], metavar="NAME=PATH", help="Python that has the peer; repeatable")
-    add("--trained", type=Path, metavar="MODEL", help="measure BLEU on test2016 in each precision")
+    add("--trained", type=Path, metavar="MODEL", help="measure a trained model on test2016, too")
     add("--text", type=Path, default=REPOSITORY.parent / "shared/data/multi30k", help="folder of Multi30k's *.gz files")
     add("--folder", type=Path, default=REPOSITORY / "runs/decoding_speed", help="folder for data and models")
     add("--output", type=Path, help="write the table to this file")
