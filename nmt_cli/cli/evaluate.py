@@ -15,7 +15,7 @@ from nmt_cli.errors import RecipeError
 if TYPE_CHECKING:
     from nmt_cli.commands.evaluate import EvaluationResult
     from nmt_cli.commands.evaluation_inputs import EvaluatedModel
-    from nmt_cli.commands.perplexity import TextEvaluation
+    from nmt_cli.evaluation.perplexity import TextEvaluation
 
 EXAMPLES = examples(
     "nmt evaluate recipe.yaml",
@@ -100,10 +100,11 @@ def _evaluated(
     model: "EvaluatedModel", names: list[str], robustness: bool, adapter: Path | None
 ) -> "Iterator[EvaluationResult] | Iterator[TextEvaluation]":
     from nmt_cli.commands.evaluate import evaluate_model
-    from nmt_cli.commands.perplexity import evaluate_language_model
 
     if not model.recipe.data.is_monolingual:
         return evaluate_model(model, names, robustness, console)
+    from nmt_cli.commands.perplexity import evaluate_language_model  # imports torch, which takes seconds
+
     if robustness:
         raise RecipeError("--robustness: requires a model that translates; this is a language model")
     return evaluate_language_model(model.model, model.recipe, names, adapter, console)

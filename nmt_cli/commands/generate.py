@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 from nmt_cli import console
-from nmt_cli.commands.language_models import create_text_generator, load_language_model
+from nmt_cli.commands.language_models import create_text_generator
+from nmt_cli.commands.loading import load_language_model
 from nmt_cli.commands.stdout import open_stdout
 from nmt_cli.commands.translating.inputs import InvalidLines, open_input
 from nmt_cli.console import Reporter

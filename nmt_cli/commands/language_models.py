@@ -1,25 +1,11 @@
-"""Loading of language models, to continue and to score text."""
+"""Language models that continue and score text."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from nmt_cli.errors import ModelError
 
 if TYPE_CHECKING:
     from nmt_cli.commands.loading import LoadedModel
     from nmt_cli.decoding.scoring.documents import DocumentScorer
     from nmt_cli.decoding.text_generator import TextGenerator
-
-
-def load_language_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None = None) -> "LoadedModel":
-    """Load a language model; ModelError if the model at `path` is another one. See `load_model`."""
-    from nmt_cli.commands.loading import load_model
-
-    loaded = load_model(path, overrides, adapter)
-    if loaded.model.capabilities.source != "none":
-        raise ModelError(f"{path}: translates sources; use nmt translate, or name a language model")
-    return loaded
 
 
 def create_text_generator(loaded: "LoadedModel") -> "TextGenerator":
@@ -28,6 +14,7 @@ def create_text_generator(loaded: "LoadedModel") -> "TextGenerator":
     from nmt_cli.decoding.constraints.spelling import suppressed_tokens
     from nmt_cli.decoding.text_generator import TextGenerator
 
+    line_break = loaded.tokenizer.target.line_break
     return TextGenerator(
         loaded.model,
         loaded.tokenizer,
@@ -35,7 +22,7 @@ def create_text_generator(loaded: "LoadedModel") -> "TextGenerator":
         loaded.device,
         loaded.config.longest_sentence,
         prepare_for_inference(loaded),
-        tuple(suppressed_tokens(loaded.tokenizer)),
+        tuple(suppressed_tokens(loaded.tokenizer, () if line_break is None else (line_break,))),
     )
 
 

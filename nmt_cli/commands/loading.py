@@ -72,6 +72,14 @@ def load_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None =
     return LoadedModel(model, tokenizer, config, settings.decoding, settings.evaluation, device, found)
 
 
+def load_language_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None = None) -> LoadedModel:
+    """Load a language model; ModelError if the model at `path` is another one. See `load_model`."""
+    loaded = load_model(path, overrides, adapter)
+    if loaded.model.capabilities.source != "none":
+        raise ModelError(f"{path}: translates sources; use nmt translate, or name a language model")
+    return loaded
+
+
 def vocabulary_spec(tokenizer: Tokenizer) -> VocabularySpec:
     """Return what a model must know about a tokenizer."""
     return VocabularySpec(

@@ -4,12 +4,11 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nmt_cli import console
-from nmt_cli.commands.language_models import create_document_scorer, load_language_model
+from nmt_cli.commands.language_models import create_document_scorer
+from nmt_cli.commands.loading import load_language_model
 from nmt_cli.commands.score import ScoreOutputOptions, ScoreResult
 from nmt_cli.commands.stdout import open_stdout
 from nmt_cli.commands.translating.inputs import InvalidLines, open_input
@@ -19,47 +18,8 @@ from nmt_cli.data.reading.documents import LINE_BREAK
 from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.decoding.windows import arriving_windows, windows
 from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.evaluation.perplexity import TextEvaluation
 from nmt_cli.recipe.schema import Recipe
-
-_MAX_NATS = 700.0
-"""The perplexity of a larger loss is no number."""
-
-
-@dataclass(frozen=True)
-class TextEvaluation:
-    """How well a language model predicts a text."""
-
-    name: str
-    documents: int
-    tokens: int
-    """Subwords, with one eos per document."""
-    characters: int
-    """With one for the end of each document."""
-    bytes: int
-    """As `characters`, in UTF-8."""
-    log_probability: float
-    """Natural logarithm."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return counts and measures as plain data."""
-        nats = -self.log_probability
-        return {
-            "documents": self.documents,
-            "tokens": self.tokens,
-            "loss": nats / self.tokens,
-            "perplexity": math.exp(min(nats / self.tokens, _MAX_NATS)),
-            "nats_per_character": nats / self.characters,
-            "bits_per_byte": nats / math.log(2) / self.bytes,
-        }
-
-    def as_text(self, name: str) -> str:
-        """Return the measures as a line that begins with a name."""
-        values = self.as_json()
-        return (
-            f"{name}: perplexity {values['perplexity']:.2f}, {values['loss']:.4f} nats per subword,"
-            f" {values['nats_per_character']:.4f} nats per character, {values['bits_per_byte']:.4f} bits per byte"
-            f" ({self.tokens:,} subwords of {self.documents:,} documents)\n"
-        )
 
 
 def evaluate_language_model(

@@ -10,6 +10,7 @@ from nmt_cli.decoding.requests import DEFAULT_OPTIONS, TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.evaluation.tokenizers import for_language
 from nmt_cli.recipe.data import Context
+from nmt_cli.recipe.decoding import StepwiseSettings
 from nmt_cli.recipe.model import CtcSettings
 from nmt_cli.text.checks.checker import Checker
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # a process that only passes options on needs no torch
     from nmt_cli.commands.model_config import ModelConfig
     from nmt_cli.data.tokenizer import Tokenizer
     from nmt_cli.data.tokenizing.tags import SourceTags
+    from nmt_cli.decoding.logits_processors.processor import LogitsProcessor
     from nmt_cli.decoding.translator import Translator
     from nmt_cli.devices import Precision
 
@@ -75,11 +77,29 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
         loaded.tokenizer,
         settings,
         loaded.device,
-        InferenceConfig(precision, config.longest_sentence, config.context, tags, config.source_eos),
+        InferenceConfig(precision, config.longest_sentence, config.context, tags, config.source_eos, _fusion(loaded)),
         options,
         check=Checker(config.source_language, tags.language) if settings.check else None,
         evaluation=for_language(loaded.evaluation, tags.language),
     )
+
+
+def _fusion(loaded: "LoadedModel") -> "Sequence[LogitsProcessor]":
+    """Return the processor of `decoding.language_model`, if it is given; ModelError if the vocabularies differ."""
+    settings = loaded.decoding.language_model if isinstance(loaded.decoding, StepwiseSettings) else None
+    if settings is None:
+        return ()
+    from nmt_cli.commands.loading import load_language_model
+    from nmt_cli.decoding.logits_processors.fusion import LanguageModelFusion
+
+    own, found = loaded.tokenizer, load_language_model(settings.path)
+    if (found.tokenizer.target.entries, found.tokenizer.special_tokens) != (own.target.entries, own.special_tokens):
+        raise ModelError(
+            f"decoding.language_model.path: {settings.path}: has another vocabulary than {loaded.files.folder};"
+            " prepare its text with tokenizer.path set to the run of the translation model"
+        )
+    prepare_for_inference(replace(found, decoding=loaded.decoding))
+    return (LanguageModelFusion(found.model.to(loaded.device).eval(), settings.weight),)
 
 
 def source_tags(

@@ -20,6 +20,7 @@ from nmt_cli.decoding.constraints.builder import ConstraintBuilder
 from nmt_cli.decoding.constraints.hard_terms import HardTermSearch
 from nmt_cli.decoding.constraints.spelling import continuation_mask, suppressed_tokens
 from nmt_cli.decoding.generator import Generator
+from nmt_cli.decoding.logits_processors.processor import LogitsProcessor
 from nmt_cli.decoding.markup.transfer import MarkupTransfer
 from nmt_cli.decoding.repair import (
     Check,
@@ -60,6 +61,8 @@ class InferenceConfig:
     """Tags before each source."""
     source_eos: bool = True
     """Whether the model reads eos after each source."""
+    processors: Sequence[LogitsProcessor] = ()
+    """Logits processors of each search, applied last."""
 
 
 class Translator:
@@ -97,9 +100,8 @@ class Translator:
         self._replaces_unknown = replaces = isinstance(settings, StepwiseSettings) and settings.replace_unknown
         if replaces:
             require_replaceable(tokenizer.target.has_unknown_text, tokenizer.copies, model.capabilities.attention)
-        self.generator = Generator(
-            model, suppressed, device, config.precision, continuation_mask(tokenizer), config.source_eos, replaces
-        )
+        of_model = config.precision, continuation_mask(tokenizer), config.source_eos, replaces, config.processors
+        self.generator = Generator(model, suppressed, device, *of_model)
         require_support(options, settings.strategy, self._strategy.can_constrain, model.capabilities.attention)
         bonus = settings.glossary_bonus if isinstance(settings, StepwiseSettings) else 0.0
         self.constraint_builder = ConstraintBuilder(tokenizer, options, bonus)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, SearchKind, Section, default_tag
+from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, File, SearchKind, Section, default_tag
 
 _MAX_HYPOTHESES = 1000
 
@@ -33,6 +33,15 @@ class SearchSettings(Section):
     """What the strategy needs of a model; see Capabilities.search."""
 
 
+class LanguageModelSettings(Section):
+    """A language model that helps to choose the tokens of translations (shallow fusion, Gulcehre et al. 2015)."""
+
+    path: File
+    """A run, checkpoint or model of `architecture: decoder_only` with the vocabulary of the target language."""
+    weight: Annotated[float, Field(gt=0, le=10)] = 0.2
+    """Weight of its log-probability of each token, which is added to that of the translation model."""
+
+
 class StepwiseSettings(SearchSettings):
     """Settings of the strategies that generate a translation token by token."""
 
@@ -52,6 +61,8 @@ class StepwiseSettings(SearchSettings):
     models with attention whose vocabulary lacks words (`tokenizer.byte_fallback: false`)."""
     glossary_bonus: Annotated[float, Field(ge=0, le=100)] = 3.0
     """Bonus in nats for each use of a term of a soft glossary."""
+    language_model: LanguageModelSettings | None = None
+    """Not used by validation in training."""
 
     search: ClassVar[SearchKind] = "step"
 

@@ -12,7 +12,8 @@ from foreign_models import LINES, sentencepiece, write_json
 from safetensors.torch import load_file, save_file
 
 from nmt_cli.commands.import_model import import_model
-from nmt_cli.commands.language_models import create_document_scorer, create_text_generator, load_language_model
+from nmt_cli.commands.language_models import create_document_scorer, create_text_generator
+from nmt_cli.commands.loading import load_language_model
 from nmt_cli.data.context import decode_document, encode_documents
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import ForeignModel, SafetensorsSource, check_tensors, converted
