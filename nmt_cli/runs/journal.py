@@ -85,14 +85,23 @@ def read_summary(run: RunDirectory) -> dict[str, Any]:
 
 def read_identity(run: RunDirectory) -> dict[str, str]:
     """Return the hashes of the run's configuration and tokenizer, which its checkpoints repeat; empty if unknown."""
-    summary = read_summary(run) if run.summary.is_file() else {}
+    summary = _read_if_present(run)
     return {key: str(summary[key]) for key in ("config", "tokenizer") if key in summary}
 
 
 def update_summary(run: RunDirectory, **changes: Any) -> None:
     """Change some entries of run.json."""
-    summary = read_summary(run) if run.summary.is_file() else {}
-    files.write_json(run.summary, {**summary, **changes})
+    files.write_json(run.summary, {**_read_if_present(run), **changes})
+
+
+def _read_if_present(run: RunDirectory) -> dict[str, Any]:
+    """Return the contents of run.json, or nothing if it is missing, perhaps since a moment ago."""
+    try:
+        return read_summary(run)
+    except ModelError:
+        if run.summary.exists():
+            raise
+        return {}
 
 
 def describe_published(published: Any) -> str:

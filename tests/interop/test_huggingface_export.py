@@ -100,7 +100,7 @@ def test_export_scores_like_the_model(
     targets = sources[::-1]
     expected = scored(each.model, sources, [tuple(row) for row in targets])
     for found, row in zip(there.score(sources, targets), expected, strict=True):
-        assert found == pytest.approx(row, abs=5e-6 if "t5" in family else 1e-6)
+        assert found == pytest.approx(row, abs=1e-5 if "t5" in family else 1e-6)
 
 
 @pytest.mark.parametrize(("family", "changes"), FAMILIES.values(), ids=FAMILIES.keys())
