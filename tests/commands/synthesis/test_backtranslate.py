@@ -63,12 +63,16 @@ def test_written_recipe_trains_on_both_corpora(project: Path) -> None:
     assert recipe.model == given.model
 
 
-def test_n_best_samples_have_one_pair_each(project: Path) -> None:
-    run(decoding=("strategy=sampling", "n_best=3", "check=false"))
+def test_n_best_samples_are_those_of_translate(project: Path) -> None:
+    settings = ("strategy=sampling", "n_best=3", "check=false")
+    run(decoding=settings)
 
-    targets = [target for _, target in written_pairs()]
-    assert max(targets.count(target) for target in targets) == 3
-    assert len(set(written_pairs())) == len(targets)
+    options = TranslateOptions((Path("reverse"),), tuple(f"decoding.{setting}" for setting in settings))
+    translated, check = open_translator(options).translate(map(Request, TEXT)), Checker("en", "de")
+    pairs = [(found.text, each.source) for each in translated for found in each.hypotheses]
+    expected = [pair for pair in pairs if len(" ".join(pair[0].split())) <= 30 and not check(*pair[::-1])]
+    assert written_pairs() == expected
+    assert len(expected) > len({target for _, target in expected})
 
 
 def test_min_score_drops_worse_translations(project: Path) -> None:
