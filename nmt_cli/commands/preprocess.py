@@ -52,7 +52,7 @@ def preprocess(
         return None
     summary = read_prepared_summary(folder)
     reporter.table(f"Corpora: {recipe.data.unit}, and subwords of each side", *corpora_table(summary))
-    for line in drop_lines(summary):
+    for line in drop_lines(summary, "documents" if recipe.data.is_monolingual else "pairs"):
         reporter.info(line)
     prepared = open_prepared(recipe, pretrained)
     if isinstance(recipe.model, CtcSettings):

@@ -163,21 +163,24 @@ def corpora_table(prepared: PreparedSummary) -> tuple[list[str], list[list[str]]
     return ["corpus", "read", "kept", "source", "target", "mean"], rows
 
 
-def drop_lines(prepared: PreparedSummary) -> Iterator[str]:
-    """Yield how many pairs of each corpus were dropped, and why, with an example each to show a filter's mistakes."""
+def drop_lines(prepared: PreparedSummary, unit: str) -> Iterator[str]:
+    """Yield how many pairs or documents (`unit`) of each corpus were dropped, and why.
+
+    An example of each reason shows mistakes of a filter.
+    """
     for corpus in prepared.corpora:
-        yield from describe_drops(corpus.name, "pairs", corpus.num_read, prepared.drops(corpus))
+        yield from describe_drops(corpus.name, unit, corpus.num_read, prepared.drops(corpus))
 
 
 def describe_drops(name: str, unit: str, num_read: int, drops: Sequence[DropStats]) -> Iterator[str]:
-    """Yield how many pairs or lines (`unit`) of a text were dropped, and why, with an example each; nothing if none."""
+    """Yield how many pairs, lines or documents (`unit`) of a text were dropped, and why, with an example each."""
     if dropped := sum(drop.num_pairs for drop in drops):
         yield f"{name}: {dropped:,} of {num_read:,} {unit} dropped ({dropped / num_read:.2%})"
     for drop in drops:
         yield _truncate(f"{drop.num_pairs:>9,} {drop.num_pairs / num_read:>7.2%}  {drop.description} ({drop.reason})")
         for example in drop.examples[:1]:
             label = f"record {example.record:,}: "
-            for text in dict.fromkeys((example.source, example.target)):  # both are the line if the text has one side
+            for text in (example.source, example.target) if unit == "pairs" else (example.target,):
                 yield _truncate(f"{'':{_INDENT}}{label}{text or '(nothing)'}")
                 label = " " * len(label)
 

@@ -61,7 +61,7 @@ def test_corpora_table_has_a_row_per_corpus(tmp_path: Path) -> None:
 
 
 def test_drop_lines_show_counts_and_an_example(tmp_path: Path) -> None:
-    assert list(drop_lines(summary(tmp_path / "prepared")))[:7] == [
+    assert list(drop_lines(summary(tmp_path / "prepared"), "pairs"))[:7] == [
         "train/large: 3 of 7 pairs dropped (42.86%)",
         "        2  28.57%  a side is empty (empty)",
         "    record 2: (nothing)",
@@ -74,6 +74,6 @@ def test_drop_lines_show_counts_and_an_example(tmp_path: Path) -> None:
 
 def test_drop_lines_are_at_most_80_columns_wide(tmp_path: Path) -> None:
     for number, source in enumerate(("word " * 30, "漢字" * 90, "x" * 66, "x" * 67)):
-        lines = list(drop_lines(summary(tmp_path / str(number), source)))
+        lines = list(drop_lines(summary(tmp_path / str(number), source), "pairs"))
         assert max(map(cell_len, lines)) <= 80
         assert lines[5].endswith("…") == (len(source) > 66)
