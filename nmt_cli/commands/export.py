@@ -84,10 +84,7 @@ def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
         source_tags(config, tokenizer, options),
         DocumentContext(tokenizer, config.context, config.longest_sentence),
     )
-    if tags.suffix or config.target_language_first:
-        raise ModelError(
-            f"{loaded.files.folder}: models with a language after the source, or as decoder_start, cannot be exported"
-        )
+    prompt = tags.prompt()
     documents = loaded.files.folder / SOURCE_DOCUMENTS
     licence = read_manifest_or_empty(loaded.files.folder).get("licence")
     return ExportedModel(
@@ -97,10 +94,12 @@ def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
         _decoding(loaded),
         config.longest_sentence,
         tags.ids(),
-        tags.prompt()[1:],
+        prompt[1:],
         config.language_tokens,
         suppressed_tokens(tokenizer, context.separators),
         config.source_eos,
+        tags.suffix,
+        prompt[0] if config.target_language_first else None,
         licence=licence if isinstance(licence, str) else None,
         documents=documents if documents.is_dir() else None,
     )

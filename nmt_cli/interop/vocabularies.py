@@ -1,26 +1,18 @@
 """Vocabularies of other toolkits, whose ids are kept."""
 
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import sentencepiece
-
-from nmt_cli import files
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.byte_level import ByteLevelSegmenter, serialize_byte_level
 from nmt_cli.data.tokenizing.segmenter import Piece, PieceKind, Segmenter
 from nmt_cli.data.tokenizing.segmenters import SEGMENTERS
-from nmt_cli.data.tokenizing.sentencepiece_model import read_model, serialize_model, serialize_overrides
+from nmt_cli.data.tokenizing.sentencepiece_model import read_model, serialize_pieces, serialize_settings
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError
 from nmt_cli.text.special_tokens import SpecialTokens
 
 _MAX_SIZE = 256 * 2**20
-_UNSUPPORTED_BPE = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
-"""Options of a BPE in `tokenizer.json`."""
 
 
 def read_sentencepiece(path: Path) -> Segmenter:
@@ -43,29 +35,6 @@ def read_merges(path: Path) -> list[list[str]]:
     if wrong := next((merge for merge in merges if len(merge) != 2), None):
         raise ModelError(f"{path}: {' '.join(wrong)!r} is not a pair of pieces")
     return merges
-
-
-def read_byte_level_json(path: Path) -> tuple[ByteLevelSegmenter, dict[str, Any]]:
-    """Read the `tokenizer.json` of a byte-level BPE; return also the ids of its entries.
-
-    Raises:
-        ModelError: The file is missing or damaged, or is of another kind.
-    """
-    match files.read_json(path, ModelError):
-        case {
-            "normalizer": None,
-            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": bool(add_prefix_space), **settings},
-            "model": {"type": "BPE", "vocab": dict(vocabulary), "merges": list(merges), **options},
-            "added_tokens": list(added),
-        } if settings.get("use_regex", True) is True and not any(options.get(name) for name in _UNSUPPORTED_BPE):
-            pass
-        case _:
-            raise ModelError(f"{path}: is not a byte-level BPE with the rules of GPT-2; no other kind is supported")
-    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
-    tokens = {str(each.get("content")): each.get("id") for each in added if isinstance(each, dict)}
-    if not all(isinstance(pair, list) and len(pair) == 2 and all(isinstance(p, str) for p in pair) for pair in pairs):
-        raise ModelError(f"{path}: merges: must be pairs of pieces")
-    return ByteLevelSegmenter(serialize_byte_level(pairs, add_prefix_space)), vocabulary | tokens
 
 
 def vocabulary_of(
@@ -98,30 +67,15 @@ def entries_by_id(path: Path, ids: Mapping[str, Any], size: int) -> list[str]:
 
 def word_segmenter(words: Sequence[str]) -> Segmenter:
     """Return a segmenter of words, each beginning with ▁, for text whose tokens are separated by spaces."""
-    return _segmenter("word", words)
+    return SEGMENTERS["word"](_serialize(words) + serialize_settings("word", remove_extra_whitespaces=True))
 
 
 def character_segmenter(characters: Sequence[str]) -> Segmenter:
     """Return a segmenter of characters that does not mark the first word of a line; spaces are unknown."""
-    segmenter = _segmenter("character", characters)
-    return SEGMENTERS["character"](segmenter.model + serialize_overrides(add_dummy_prefix=False))
+    settings = serialize_settings("character", add_dummy_prefix=False)
+    return SEGMENTERS["character"](_serialize(characters) + settings)
 
 
-def _segmenter(algorithm: str, pieces: Sequence[str]) -> Segmenter:
-    trained = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["a"]),
-        model_writer=trained,
-        model_type={"character": "char"}.get(algorithm, algorithm),
-        vocab_size=2,
-        hard_vocab_limit=False,
-        normalization_rule_name="identity",
-        unk_id=0,
-        unk_surface="⁇",
-        bos_id=-1,
-        eos_id=-1,
-        minloglevel=3,
-    )
-    model = read_model(trained.getvalue())
-    known = [model.pieces[0], *(Piece(piece, -float(i)) for i, piece in enumerate(pieces))]
-    return SEGMENTERS[algorithm](serialize_model(replace(model, pieces=known)))
+def _serialize(pieces: Sequence[str]) -> bytes:
+    known = [Piece("<unk>", 0.0, PieceKind.UNKNOWN), *(Piece(piece, -float(i)) for i, piece in enumerate(pieces))]
+    return serialize_pieces(known)

@@ -16,7 +16,7 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from nmt_cli.data import tokenizer as tokenizer_module
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing import sentencepiece_model
+from nmt_cli.data.tokenizing import sentencepiece_training
 from nmt_cli.data.tokenizing.segmenters import BpeSegmenter
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError, RecipeError
@@ -227,7 +227,7 @@ def test_train_is_deterministic(sentences: Sentences) -> None:
 
 
 def test_train_samples_long_text_by_seed(sentences: Sentences, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sentencepiece_model, "MAX_CHARACTERS", 2000)
+    monkeypatch.setattr(sentencepiece_training, "MAX_CHARACTERS", 2000)
     learned = TokenizerSettings(vocabulary_size=300)
     first, again, other = (Tokenizer.train(learned, sentences(0, 900), [], seed) for seed in (1, 1, 2))
     assert first.fingerprint == again.fingerprint != other.fingerprint

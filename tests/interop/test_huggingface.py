@@ -274,13 +274,15 @@ def test_bart_tokenizer_is_read_from_either_form(tmp_path: Path) -> None:
     vocabulary = json.loads((tmp_path / "vocab.json").read_bytes())
     for name in ("vocab.json", "merges.txt"):
         (tmp_path / name).unlink()
-    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+    with pytest.raises(ModelError, match=r"merges\.txt"):
         load_tokenizer(tmp_path, config)
     content = {
         "normalizer": None,
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
         "model": {"type": "BPE", "vocab": vocabulary, "merges": [*MERGES[:2], "Ġ d"]},
-        "added_tokens": [{"id": size - 1, "content": "<mask>"}],
+        "added_tokens": [{"id": size - 1, "content": "<mask>", "special": True}],
+        "post_processor": {"type": "RobertaProcessing", "cls": ["<s>", 0], "sep": ["</s>", 2]},
+        "decoder": {"type": "ByteLevel"},
     }
     write_json(tmp_path / "tokenizer.json", content)
     assert load_tokenizer(tmp_path, config).tokenizer.fingerprint == tokenizer.fingerprint

@@ -20,7 +20,7 @@ from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.reading.documents import LINE_BREAK
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import extend
-from nmt_cli.data.tokenizing.sentencepiece_model import CHARACTER_COVERAGE, MAX_CHARACTERS
+from nmt_cli.data.tokenizing.sentencepiece_training import CHARACTER_COVERAGE, MAX_CHARACTERS
 from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.data.tokenizing.vocabulary import FactorValues, Vocabulary
 from nmt_cli.errors import DataError, VocabularySizeError

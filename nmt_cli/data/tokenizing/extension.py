@@ -7,7 +7,7 @@ from itertools import chain
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind
-from nmt_cli.data.tokenizing.sentencepiece_model import sample_lines
+from nmt_cli.data.tokenizing.sentencepiece_training import sample_lines
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import TokenizerSettings

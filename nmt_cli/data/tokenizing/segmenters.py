@@ -15,15 +15,17 @@ from nmt_cli.data.tokenizing.byte_level import ByteLevelSegmenter
 from nmt_cli.data.tokenizing.new_pieces import new_characters, new_merges, new_words
 from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind, Segmenter, SubwordSampler
 from nmt_cli.data.tokenizing.sentencepiece_model import (
-    ModelType,
     SentencePieceModel,
     add_word_start_piece,
-    normalized_symbols,
     read_model,
-    sample_lines,
     serialize_model,
     serialize_overrides,
     serialize_pieces,
+)
+from nmt_cli.data.tokenizing.sentencepiece_training import (
+    ModelType,
+    normalized_symbols,
+    sample_lines,
     train_sentencepiece,
 )
 from nmt_cli.errors import ModelError, RecipeError

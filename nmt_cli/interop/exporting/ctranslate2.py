@@ -30,6 +30,7 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
     """
     specs = _import_specs()
     settings, tokenizer = exported.transformer("CTranslate2"), exported.tokenizer
+    exported.require_ordinary_ends("CTranslate2")
     parameters = UnusedParameters(dict(exported.model.named_parameters()))
     spec = specs.TransformerSpec(_encoder(specs, settings, parameters), _decoder(specs, settings, parameters))
     parameters.require_none("CTranslate2")

@@ -98,6 +98,7 @@ class MarianModel:
     def of(cls, exported: ExportedModel, program: str) -> Self:
         """Convert a model; ModelError names whatever `program`, a member of Marian's family, does not support."""
         settings, tokenizer = exported.transformer(program, is_marian=True), exported.tokenizer
+        exported.require_ordinary_ends(program)
         if reasons := list(_unsupported(exported, settings)):
             raise ModelError(f"{'; '.join(reasons)}: not supported by {program}; {RECIPE_ADVICE}")
         parameters = dict(exported.model.named_parameters())

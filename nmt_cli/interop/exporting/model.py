@@ -31,19 +31,41 @@ class ExportedModel:
     source_prefix: tuple[int, ...] = ()
     """Tokens before each source: tags, or the token of the source language."""
     target_prefix: tuple[int, ...] = ()
-    """Tokens of the decoder's input after decoder_start: that of the target language."""
+    """Tokens of the decoder's input after the first: that of the target language."""
     language_tokens: Sequence[str] | None = None
     """Languages with such tokens, which are tags of the tokenizer."""
     suppressed: Sequence[int] = ()
     """Target tokens that are never generated, special tokens included."""
     source_eos: bool = True
     """Whether sources end with eos."""
+    source_suffix: tuple[int, ...] = ()
+    """Tokens after that eos: that of the source language."""
+    decoder_start: int | None = None
+    """First token of the decoder's input: that of the target language. Default: decoder_start of the tokenizer."""
     held_out: tuple[Sequence[str], Sequence[str]] | None = None
     """Parallel lines, by which a format may measure what it quantises."""
     licence: str | None = None
     """Licence of an imported model, as its model card names it."""
     documents: Path | None = None
     """Folder with the licence and the model card of an imported model."""
+
+    @property
+    def after_source(self) -> list[int]:
+        """Tokens after each source, eos included."""
+        return [*([self.tokenizer.special_tokens.eos] if self.source_eos else []), *self.source_suffix]
+
+    @property
+    def prompt(self) -> list[int]:
+        """Tokens of the decoder's input before each translation."""
+        start = self.tokenizer.special_tokens.decoder_start if self.decoder_start is None else self.decoder_start
+        return [start, *self.target_prefix]
+
+    def require_ordinary_ends(self, program: str) -> None:
+        """Raise ModelError if sources end with a token of their language, or translations begin with no other token."""
+        if self.source_suffix or self.decoder_start is not None:
+            raise ModelError(
+                f"a token of a language after the source, or as decoder_start, is not supported by {program}"
+            )
 
     @property
     def max_length(self) -> int:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from nmt_cli import files
 from nmt_cli.errors import ModelError, ResourceError
 from nmt_cli.interop.exporting.huggingface import generation_config
-from nmt_cli.interop.exporting.huggingface.tokenizer import TARGET_TOKENIZER, write_tokenizers
+from nmt_cli.interop.exporting.huggingface.tokenizer import write_tokenizers
 from nmt_cli.interop.exporting.model import ExportedModel
+from nmt_cli.interop.huggingface.tokenizer_json import TARGET_TOKENIZER
 from nmt_cli.models.contract import DecoderInput, ModelInputs
 from nmt_cli.models.rnn import Rnn, RnnCache, RnnEncoderOutput
 from nmt_cli.models.transformer import Transformer
@@ -131,8 +132,8 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
         "is_recurrent": is_recurrent,
         "has_input_feeding": isinstance(model, Rnn) and model.has_input_feeding,
         "width": hidden_states.size(-1),
-        "before": [model.vocabulary.special_tokens.decoder_start, *exported.target_prefix],
-        "num_added": len(exported.source_prefix) + exported.source_eos,
+        "before": exported.prompt,
+        "num_added": len(exported.source_prefix) + len(exported.after_source),
     }
 
 
@@ -184,9 +185,9 @@ class OnnxProgram:
 
     def encode_source(self, lines: list[str]) -> list[list[int]]:
         """See TargetProgram."""
-        start, eos = len(self._exported.source_prefix), int(self._exported.source_eos)
+        start, end = len(self._exported.source_prefix), len(self._exported.after_source)
         rows = [each.ids for each in self._source.encode_batch(lines)]
-        return [row[start : len(row) - eos] for row in rows]
+        return [row[start : len(row) - end] for row in rows]
 
     def decode_target(self, rows: list[list[int]]) -> list[str]:
         """See TargetProgram."""
@@ -198,12 +199,11 @@ class OnnxProgram:
         exported, found = self._exported, []
         special = exported.tokenizer.special_tokens
         for source, target in zip(sources, targets, strict=True):
-            eos = [special.eos] if exported.source_eos else []
             # A line of padding shows that it is masked.
-            row = [*exported.source_prefix, *source, *eos]
+            row = [*exported.source_prefix, *source, *exported.after_source]
             ids = torch.tensor([row + [special.pad] * 2, [special.eos] * (len(row) + 2)])
             mask = torch.tensor([[1] * len(row) + [0] * 2, [1] * (len(row) + 2)])
-            before = [special.decoder_start, *exported.target_prefix]
+            before = exported.prompt
             logits = torch.from_numpy(self._logits(ids, mask, torch.tensor([[*before, *target]] * 2)))[0]
             log_probs = logits[len(before) - 1 :].log_softmax(-1)
             found.append(log_probs[range(len(target) + 1), [*target, special.eos]].tolist())

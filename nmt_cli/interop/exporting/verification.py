@@ -150,9 +150,8 @@ def _score_difference(
 
 def _log_probs(exported: ExportedModel, source: list[int], target: list[int]) -> torch.Tensor:
     """Return the log-probabilities of the tokens of a target and of eos."""
-    special = exported.model.vocabulary.special_tokens
-    row = [*exported.source_prefix, *source, *([special.eos] if exported.source_eos else [])]
-    return log_probs(exported.model, row, [special.decoder_start, *exported.target_prefix], target)
+    row = [*exported.source_prefix, *source, *exported.after_source]
+    return log_probs(exported.model, row, exported.prompt, target)
 
 
 def log_probs(model: Model, row: Sequence[int], before: Sequence[int], target: Sequence[int]) -> torch.Tensor:

@@ -28,8 +28,7 @@ _FAMILIES: dict[str, Callable[[Config, TensorSource], Architecture]] = {
     **decoder_only.FAMILIES,
 }
 """By `model_type`."""
-_WITH_LANGUAGE_TOKENS = ("mbart", "m2m_100")
-_TRANSLATION = ("marian", *_WITH_LANGUAGE_TOKENS)
+_TRANSLATION = ("marian", "mbart", "m2m_100")
 """Families whose lines can be split into sentences; T5 begins lines with the name of the task."""
 
 
@@ -51,7 +50,6 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
     read = load_tokenizer(folder, config.values)
     tensors, warnings = _tensors(folder, scratch)
     found = architecture(config, tensors)
-    languages = list(read.tokenizer.source.tags) if config.values["model_type"] in _WITH_LANGUAGE_TOKENS else None
     if isinstance(found.settings, DecoderOnlySettings):
         return ForeignModel(
             f"Hugging Face {config.values['model_type']}",
@@ -65,8 +63,10 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
             warnings=warnings,
         )
     begins_with_start = not read.token_order["target_language_first"]
-    num_prompt_tokens = int(begins_with_start) + int(languages is not None or read.token_order["bos"])
-    decoding, ignored = decoding_settings(folder, config.values, num_prompt_tokens)
+    num_prompt_tokens = int(begins_with_start) + int(read.language_tokens is not None or read.token_order["bos"])
+    target = read.tokenizer.target
+    not_text = {*target.special_tokens.ids, *target.tags.values(), *target.without_piece, *target.byte_values()}
+    decoding, ignored = decoding_settings(folder, config.values, num_prompt_tokens, not_text)
     if config.values["model_type"] not in _TRANSLATION:
         decoding["split_sentences_above"] = None
     return ForeignModel(
@@ -81,8 +81,9 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
         read.languages,
         decoding,
         [*warnings, *ignored],
-        languages,
-        token_order=read.token_order,
+        read.language_tokens,
+        read.source_eos,
+        read.token_order,
     )
 
 

@@ -1,6 +1,6 @@
 """The generation settings of a Hugging Face model as settings of `decoding`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,18 @@ _NEUTRAL: Mapping[str, Any] = {
 
 
 def decoding_settings(
-    folder: Path, config: Mapping[str, Any], num_prompt_tokens: int
+    folder: Path, config: Mapping[str, Any], num_prompt_tokens: int, not_text: Collection[int] = ()
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the settings of `decoding`, and a warning for each generation setting that nmt does not follow.
 
     Args:
         num_prompt_tokens: Target tokens before each translation, which count towards lengths in transformers. Towards
             the maximum, eos counts, too.
+        not_text: Tokens that nmt never generates, so that they need not be suppressed.
     """
     path = folder / "generation_config.json"
     given = {**config, **(read_object(path) if path.is_file() else {})}
-    pad, penalty = given.get("pad_token_id"), float(given.get("length_penalty") or 1.0)
+    penalty = float(given.get("length_penalty") or 1.0)
     decoding: dict[str, Any] = {"strategy": "beam", "beam_size": 1}
     decoding |= {ours: given[theirs] for theirs, ours in _NAMES.items() if given.get(theirs)}
     decoding["length_penalty"] = penalty if "length_penalty" not in given else float(given["length_penalty"])
@@ -55,6 +56,14 @@ def decoding_settings(
     ignored = [
         f"{path.name}: {name}: {given[name]} is not imported"
         for name, neutral in _NEUTRAL.items()
-        if given.get(name, neutral) != neutral and not (name == "bad_words_ids" and given[name] == [[pad]])
+        if given.get(name, neutral) != neutral and not _is_suppressed(name, given[name], not_text)
     ]
     return decoding, ignored
+
+
+def _is_suppressed(name: str, value: Any, not_text: Collection[int]) -> bool:
+    """Return whether a setting only excludes tokens that are never generated."""
+    tokens = value if name == "suppress_tokens" else []
+    if name == "bad_words_ids":
+        tokens = [word[0] if isinstance(word, list) and len(word) == 1 else None for word in value]
+    return bool(tokens) and all(token in not_text for token in tokens)

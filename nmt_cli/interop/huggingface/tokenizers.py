@@ -1,8 +1,7 @@
 """The tokenizers of Hugging Face models: SentencePiece or byte-level BPE, with the ids of their vocabularies."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,21 @@ from nmt_cli.data.tokenizing.byte_level import ByteLevelSegmenter, piece_text, s
 from nmt_cli.data.tokenizing.segmenter import Segmenter
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import read_object
+from nmt_cli.interop.huggingface import decoder_only
+from nmt_cli.interop.huggingface.fast_tokenizers import load_fast_tokenizer
+from nmt_cli.interop.huggingface.special_tokens import (
+    LANGUAGE,
+    WITH_LANGUAGE_TOKENS,
+    ReadTokenizer,
+    is_language_token,
+    special_tokens,
+    token_id,
+    vocabulary_size,
+)
+from nmt_cli.interop.huggingface.tokenizer_json import TOKENIZER, read_tokenizer_json
 from nmt_cli.interop.vocabularies import (
     entries_by_id,
     joint_tokenizer,
-    read_byte_level_json,
     read_merges,
     read_sentencepiece,
     vocabulary_of,
@@ -23,26 +33,15 @@ from nmt_cli.text.special_tokens import SpecialTokens
 
 _CONFIG = "tokenizer_config.json"
 _SIDES = (("source", "src"), ("target", "tgt"))
-_LANGUAGE_PREFIX = ">>"
-_LANGUAGE = re.compile("[a-z]{2,3}_[A-Z][A-Za-z]{1,3}|__[a-z]{2,3}__")
-"""Tokens of languages in mBART (de_DE), NLLB (deu_Latn) and M2M-100 (__de__)."""
+"""Names of the sides in tokenizer_config.json."""
+_FILES = ("source.spm", "spiece.model", "sentencepiece.bpe.model", "merges.txt")
+"""Of which a folder has one unless `tokenizer.json` is all it has."""
 _MBART_25_LANGUAGES = [
     *("ar_AR", "cs_CZ", "de_DE", "en_XX", "es_XX", "et_EE", "fi_FI", "fr_XX", "gu_IN", "hi_IN", "it_IT", "ja_XX"),
     *("kk_KZ", "ko_KR", "lt_LT", "lv_LV", "my_MM", "ne_NP", "nl_XX", "ro_RO", "ru_RU", "si_LK", "tr_TR", "vi_VN"),
     "zh_CN",
 ]
 """In the order of their ids, as the folders of mBART-25 do not list them."""
-
-
-@dataclass(frozen=True)
-class ReadTokenizer:
-    """The tokenizer of a folder, and how its model uses special tokens."""
-
-    tokenizer: Tokenizer
-    languages: tuple[str | None, str | None]
-    """Source and target language, if they are named."""
-    token_order: Mapping[str, bool]
-    """See ForeignModel."""
 
 
 def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> ReadTokenizer:
@@ -58,6 +57,13 @@ def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> ReadTokenizer:
     family = str(config.get("model_type"))
     if family not in _LOADERS:
         raise ModelError(f"{folder}: model_type: {family} is not supported; supported are {', '.join(_LOADERS)}")
+    path = folder / "generation_config.json"
+    given = {**config, **(read_object(path) if path.is_file() else {})}
+    named = (own.get(f"{side}_lang") or own.get(f"{short}_lang") for side, short in _SIDES)
+    source, target = (language if isinstance(language, str) else None for language in named)
+    has_files = family in decoder_only.FAMILIES or any((folder / name).is_file() for name in _FILES)
+    if (folder / TOKENIZER).is_file() and not has_files:
+        return load_fast_tokenizer(folder, given, (source, target))
     is_mbart_25 = _is_mbart_25(config, own)
     order = {
         "source_language_last": is_mbart_25 or (family == "m2m_100" and bool(own.get("legacy_behaviour"))),
@@ -65,13 +71,10 @@ def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> ReadTokenizer:
         "bos": family == "bart",
     }
     tokenizer = _LOADERS[family](folder, config, own)
-    source, target = (own.get(f"{side}_lang") or own.get(f"{short}_lang") for side, short in _SIDES)
     names = {i: name for name, i in tokenizer.source.tags.items()}
-    path = folder / "generation_config.json"
-    given = {**config, **(read_object(path) if path.is_file() else {})}
     target = target or names.get(given.get("decoder_start_token_id" if is_mbart_25 else "forced_bos_token_id") or -1)
-    languages = (source if isinstance(source, str) else None, target if isinstance(target, str) else None)
-    return ReadTokenizer(tokenizer, languages, order)
+    tokens = list(tokenizer.source.tags) if family in WITH_LANGUAGE_TOKENS else None
+    return ReadTokenizer(tokenizer, (source, target), order, tokens)
 
 
 def _is_mbart_25(config: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
@@ -82,11 +85,11 @@ def _is_mbart_25(config: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
 def _marian(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
     """Two SentencePiece models, and a vocabulary for both languages or for each."""
     names = ["vocab.json", "target_vocab.json"] if own.get("separate_vocabs") else ["vocab.json"]
-    sizes = [_size(folder, config, key) for key in ("vocab_size", "decoder_vocab_size")]
+    sizes = [vocabulary_size(folder, config, key) for key in ("vocab_size", "decoder_vocab_size")]
     entries = [
         entries_by_id(folder / name, read_object(folder / name), size) for name, size in zip(names, sizes, strict=False)
     ]
-    special = _special_tokens(folder, config, entries[0].index("<unk>") if "<unk>" in entries[0] else None)
+    special = special_tokens(folder, config, entries[0].index("<unk>") if "<unk>" in entries[0] else None)
     segmenters = [read_sentencepiece(folder / name) for name in ("source.spm", "target.spm")]
     tags = {f"2{entry[2:-2]}": i for i, entry in enumerate(entries[0]) if is_language_token(entry)}
     source, target = (
@@ -96,20 +99,15 @@ def _marian(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> 
     return Tokenizer("none", source, target)
 
 
-def is_language_token(entry: str) -> bool:
-    """Return whether a vocabulary entry selects a target language, as `>>deu<<` does in OPUS-MT."""
-    return entry.startswith(_LANGUAGE_PREFIX) and entry.endswith("<<") and len(entry) > 4
-
-
 def _t5(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
     """Ids are those of SentencePiece; then come the sentinels, of which the first has the highest id."""
     segmenter = read_sentencepiece(folder / "spiece.model")
     pieces = [piece.text for piece in segmenter.pieces]
     count = own.get("extra_ids", 100)
     sentinels = [f"<extra_id_{i}>" for i in reversed(range(count if isinstance(count, int) else 100))]
-    known = [*pieces, *sentinels][: _size(folder, config, "vocab_size")]
-    entries = entries_by_id(folder / "spiece.model", _ids(known), _size(folder, config, "vocab_size"))
-    return joint_tokenizer(segmenter, entries, _special_tokens(folder, config, segmenter.unk))
+    known = [*pieces, *sentinels][: vocabulary_size(folder, config, "vocab_size")]
+    entries = entries_by_id(folder / "spiece.model", _ids(known), vocabulary_size(folder, config, "vocab_size"))
+    return joint_tokenizer(segmenter, entries, special_tokens(folder, config, segmenter.unk))
 
 
 def _pegasus(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
@@ -120,8 +118,8 @@ def _pegasus(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) ->
         raise ModelError(f"{folder / _CONFIG}: offset: {offset!r} is not supported")
     masks = ["<mask_1>", "<mask_2>", *(f"<unk_{i}>" for i in range(2, offset))]
     known = ["<pad>", "</s>", *masks, *(piece.text for piece in segmenter.pieces[2:])]
-    entries = entries_by_id(folder / "spiece.model", _ids(known), _size(folder, config, "vocab_size"))
-    return joint_tokenizer(segmenter, entries, _special_tokens(folder, config, offset + segmenter.unk))
+    entries = entries_by_id(folder / "spiece.model", _ids(known), vocabulary_size(folder, config, "vocab_size"))
+    return joint_tokenizer(segmenter, entries, special_tokens(folder, config, offset + segmenter.unk))
 
 
 def _bart(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
@@ -135,20 +133,18 @@ def _byte_level(
     path, merges = folder / "vocab.json", folder / "merges.txt"
     if merges.is_file():
         add_prefix_space = bool(own.get("add_prefix_space"))
-        segmenter, known = (
-            ByteLevelSegmenter(serialize_byte_level(read_merges(merges), add_prefix_space)),
-            read_object(path),
-        )
+        segmenter: Segmenter = ByteLevelSegmenter(serialize_byte_level(read_merges(merges), add_prefix_space))
+        ids: dict[str, Any] = {piece_text(entry): i for entry, i in read_object(path).items()}
     else:
-        path = folder / "tokenizer.json"
-        segmenter, known = read_byte_level_json(path)
-    ids = {piece_text(entry): i for entry, i in known.items()}
+        path = folder / TOKENIZER
+        read = read_tokenizer_json(path)
+        segmenter, ids = read.segmenter, {entry: i for i, entry in read.entries.items()}
     if missing := [piece.text for piece in segmenter.pieces[1:] if piece.text not in ids]:
         raise ModelError(f"{path}: has no entry for {missing[0]!r}, which merges make")
-    entries = entries_by_id(path, ids, _size(folder, config, "vocab_size"))
+    entries = entries_by_id(path, ids, vocabulary_size(folder, config, "vocab_size"))
     if special is None:
-        bos = _token(folder, config, "bos_token_id")
-        special = replace(_special_tokens(folder, config, ids.get("<unk>")), bos=bos)
+        bos = token_id(folder, config, "bos_token_id")
+        special = replace(special_tokens(folder, config, ids.get("<unk>")), bos=bos)
     return joint_tokenizer(segmenter, entries, special)
 
 
@@ -175,18 +171,18 @@ def _with_languages(
 ) -> Tokenizer:
     """Return a tokenizer whose tags are the languages, by their codes."""
     added = _ids_of_added_tokens(folder, own, len(ids))
-    if _is_mbart_25(config, own) and not any(map(_LANGUAGE.fullmatch, added)):
+    if _is_mbart_25(config, own) and not any(map(LANGUAGE.fullmatch, added)):
         added |= {token: i for i, token in enumerate(_MBART_25_LANGUAGES, len(ids))}
     tokens = {
         token: i
         for token, i in {**added, **ids}.items()
-        if _LANGUAGE.fullmatch(token) and token not in {piece.text for piece in segmenter.pieces}
+        if LANGUAGE.fullmatch(token) and token not in {piece.text for piece in segmenter.pieces}
     }
     if not tokens:
         raise ModelError(f"{folder}: names no languages in {_CONFIG}, special_tokens_map.json or added_tokens.json")
-    entries = entries_by_id(folder / "vocabulary", {**ids, **tokens}, _size(folder, config, "vocab_size"))
+    entries = entries_by_id(folder / "vocabulary", {**ids, **tokens}, vocabulary_size(folder, config, "vocab_size"))
     tags = {token.strip("_"): i for token, i in tokens.items()}
-    vocabulary = vocabulary_of(segmenter, entries, _special_tokens(folder, config, entries.index("<unk>")), tags)
+    vocabulary = vocabulary_of(segmenter, entries, special_tokens(folder, config, entries.index("<unk>")), tags)
     return Tokenizer("none", vocabulary, vocabulary)
 
 
@@ -201,7 +197,7 @@ def _ids_of_added_tokens(folder: Path, own: Mapping[str, Any], first: int) -> di
     path = folder / "special_tokens_map.json"
     names = (read_object(path) if path.is_file() else own).get("additional_special_tokens")
     listed = [token.get("content") if isinstance(token, dict) else token for token in names or []]
-    languages = [token for token in listed if isinstance(token, str) and _LANGUAGE.fullmatch(token)]
+    languages = [token for token in listed if isinstance(token, str) and LANGUAGE.fullmatch(token)]
     return {token: i for i, token in enumerate(languages, first)} | found
 
 
@@ -215,14 +211,15 @@ def _llama(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> T
     if not path.is_file():
         return _gpt2(folder, config, own)
     segmenter = read_sentencepiece(path)
-    entries = entries_by_id(path, _ids(piece.text for piece in segmenter.pieces), _size(folder, config, "vocab_size"))
-    bos, eos = (_token(folder, config, name) for name in ("bos_token_id", "eos_token_id"))
+    pieces = _ids(piece.text for piece in segmenter.pieces)
+    entries = entries_by_id(path, pieces, vocabulary_size(folder, config, "vocab_size"))
+    bos, eos = (token_id(folder, config, name) for name in ("bos_token_id", "eos_token_id"))
     return joint_tokenizer(segmenter, entries, SpecialTokens(eos, segmenter.unk, bos, eos, bos))
 
 
 def _gpt2(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
     """Byte-level BPE, whose text begins with bos, and has no unknown tokens."""
-    bos, eos = (_token(folder, config, name) for name in ("bos_token_id", "eos_token_id"))
+    bos, eos = (token_id(folder, config, name) for name in ("bos_token_id", "eos_token_id"))
     return _byte_level(folder, config, own, SpecialTokens(eos, eos, bos, eos, bos))
 
 
@@ -239,24 +236,3 @@ _LOADERS: dict[str, Callable[[Path, Mapping[str, Any], Mapping[str, Any]], Token
     **dict.fromkeys(("llama", "mistral", "qwen2"), _llama),
 }
 """By `model_type`."""
-
-
-def _size(folder: Path, config: Mapping[str, Any], key: str) -> int:
-    size = config.get(key, config.get("vocab_size"))
-    if not isinstance(size, int) or not 1 <= size <= 2**22:
-        raise ModelError(f"{folder / 'config.json'}: {key}: must be the number of vocabulary entries, not {size!r}")
-    return size
-
-
-def _special_tokens(folder: Path, config: Mapping[str, Any], unk: int | None) -> SpecialTokens:
-    """Return the special tokens; a model without a start token of its own starts with pad."""
-    pad, eos = (_token(folder, config, name) for name in ("pad_token_id", "eos_token_id"))
-    start = pad if config.get("decoder_start_token_id") is None else _token(folder, config, "decoder_start_token_id")
-    return SpecialTokens(pad, _token(folder, {**config, "<unk>": unk}, "<unk>"), start, eos, start)
-
-
-def _token(folder: Path, config: Mapping[str, Any], name: str) -> int:
-    token = config.get(name)
-    if type(token) is not int or not 0 <= token < _size(folder, config, "vocab_size"):
-        raise ModelError(f"{folder}: {name}: {token!r} is not an entry of the vocabulary")
-    return token

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing import sentencepiece_model
+from nmt_cli.data.tokenizing import sentencepiece_training
 from nmt_cli.data.tokenizing.segmenter import PieceKind
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import TokenizerSettings
@@ -118,9 +118,9 @@ def test_too_small_size_error_names_smallest_size(algorithm: str, least: int) ->
 
 
 def test_sample_lines_is_short_enough_and_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sentencepiece_model, "MAX_CHARACTERS", 30_000)
+    monkeypatch.setattr(sentencepiece_training, "MAX_CHARACTERS", 30_000)
     lines = [f"{number:06}" for number in range(40_000)]
-    found = sentencepiece_model.sample_lines(iter(lines), seed=1)
+    found = sentencepiece_training.sample_lines(iter(lines), seed=1)
     assert 4000 < len(found) <= 5000
     assert found == sorted(set(found)), "in order, and none twice"
     for quarter in range(4):
@@ -129,4 +129,4 @@ def test_sample_lines_is_short_enough_and_uniform(monkeypatch: pytest.MonkeyPatc
 
 
 def test_sample_lines_keeps_short_text() -> None:
-    assert sentencepiece_model.sample_lines(["b", "a", "b"], seed=1) == ["b", "a", "b"]
+    assert sentencepiece_training.sample_lines(["b", "a", "b"], seed=1) == ["b", "a", "b"]

@@ -16,10 +16,11 @@ from nmt_cli.interop.exporting.huggingface.representation import (
     StoredTensors,
     find_representation,
 )
-from nmt_cli.interop.exporting.huggingface.tokenizer import TARGET_TOKENIZER, write_tokenizers
+from nmt_cli.interop.exporting.huggingface.tokenizer import write_tokenizers
 from nmt_cli.interop.exporting.model import ExportedModel
 from nmt_cli.interop.foreign import Part
 from nmt_cli.interop.huggingface.architecture import Architecture
+from nmt_cli.interop.huggingface.tokenizer_json import TARGET_TOKENIZER
 from nmt_cli.runs.checkpoints import write_tensor_stream
 from nmt_cli.runs.directory import CONFIG, WEIGHTS
 
@@ -86,7 +87,7 @@ def generation_config(exported: ExportedModel) -> dict[str, Any]:
         "pad_token_id": special.pad,
         "bos_token_id": special.bos,
         "eos_token_id": special.eos,
-        "decoder_start_token_id": special.decoder_start,
+        "decoder_start_token_id": exported.prompt[0],
         # Lengths include decoder_start and, at most, eos. Without a forced eos, one more token would take its place.
         "max_length": exported.max_length + len(exported.target_prefix) + 2,
         "min_length": decoding.min_length + len(exported.target_prefix) + 1,
@@ -122,7 +123,7 @@ class HuggingFaceProgram:
         """See TargetProgram."""
         exported = self._exported
         rows: list[list[int]] = self._source(lines).input_ids
-        return [row[len(exported.source_prefix) : len(row) - exported.source_eos] for row in rows]
+        return [row[len(exported.source_prefix) : len(row) - len(exported.after_source)] for row in rows]
 
     def decode_target(self, rows: list[list[int]]) -> list[str]:
         """See TargetProgram."""
@@ -134,10 +135,9 @@ class HuggingFaceProgram:
         """See TargetProgram."""
         exported, found = self._exported, []
         special = exported.tokenizer.special_tokens
-        eos = [special.eos] if exported.source_eos else []
         for source, target in zip(sources, targets, strict=True):
-            row = torch.tensor([[*exported.source_prefix, *source, *eos]])
-            before = [special.decoder_start, *exported.target_prefix]
+            row = torch.tensor([[*exported.source_prefix, *source, *exported.after_source]])
+            before = exported.prompt
             logits = self._model(input_ids=row, decoder_input_ids=torch.tensor([[*before, *target]])).logits[0]
             log_probs = logits[len(before) - 1 :].log_softmax(-1)
             found.append(log_probs[range(len(target) + 1), [*target, special.eos]].tolist())

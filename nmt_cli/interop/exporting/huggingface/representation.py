@@ -164,7 +164,7 @@ def _config(
         "pad_token_id": special.pad,
         "bos_token_id": special.bos,
         "eos_token_id": special.eos,
-        "decoder_start_token_id": special.decoder_start,
+        "decoder_start_token_id": exported.prompt[0],
         "forced_eos_token_id": None,
         "tie_word_embeddings": tying in ("all", "decoder"),
     }

@@ -6,7 +6,7 @@ they could otherwise be found in text; no normalised text contains one.
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,21 @@ from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind
 from nmt_cli.data.tokenizing.sentencepiece_model import SentencePieceModel, read_model
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.exporting.huggingface.replacements import LINE_BREAKS, REPLACEMENTS
 from nmt_cli.interop.exporting.model import ExportedModel
+from nmt_cli.interop.huggingface.normalizers import (
+    LINE_BREAKS_TO_SPACES,
+    Normalizers,
+    nmt_normalizers,
+    replacement,
+    space_normalizers,
+)
+from nmt_cli.interop.huggingface.tokenizer_json import BYTE_TOKENS, HIDDEN, TARGET_TOKENIZER
 
-TARGET_TOKENIZER = "target_tokenizer"
-"""Folder of the tokenizer of the target side, if the vocabularies differ."""
-_HIDDEN = "\n"
 _ALGORITHMS = ("unigram", "character", "byte", "bpe")
 
 
 def write_tokenizers(exported: ExportedModel, folder: Path, max_length: int | None) -> Mapping[str, Any]:
-    """Write tokenizer.json and tokenizer_config.json, for the target in a folder of its own if ids differ.
+    """Write tokenizer.json and tokenizer_config.json, for the target in a folder of its own if it differs.
 
     Args:
         max_length: Of a source, in tokens.
@@ -37,10 +41,10 @@ def write_tokenizers(exported: ExportedModel, folder: Path, max_length: int | No
     tokenizer = exported.tokenizer
     prefix = [tokenizer.source.entries[token] for token in exported.source_prefix]
     _write(exported, tokenizer.source, folder, max_length, exported.source_prefix)
-    if not tokenizer.has_shared_ids:
+    if not tokenizer.joint:
         (folder / TARGET_TOKENIZER).mkdir()
         _write(exported, tokenizer.target, folder / TARGET_TOKENIZER, max_length, ())
-    return {"target_tokenizer": None if tokenizer.has_shared_ids else TARGET_TOKENIZER, "prefix": prefix}
+    return {"target_tokenizer": None if tokenizer.joint else TARGET_TOKENIZER, "prefix": prefix}
 
 
 def _write(
@@ -53,7 +57,7 @@ def _write(
         json, names = _sentencepiece_json(side, normalization)
     added = {i: names[i] for i in sorted({*special.ids, *side.tags.values()})}
     json["added_tokens"] = [_added_token(i, name) for i, name in added.items()]
-    json["post_processor"] = _post_processor(names, prefix, special.eos if exported.source_eos else None)
+    json["post_processor"] = _post_processor(names, prefix, exported.after_source)
     files.write_json(folder / "tokenizer.json", json)
     settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -81,14 +85,14 @@ def _byte_level_json(
             names[i] = spelled
     text = {names[i] for i in side.piece_ids.tolist()} - {names[side.special_tokens.unk]}
     hidden = side.special_tokens.ids | set(side.tags.values()) | side.without_piece
-    names = [name + _HIDDEN if i in hidden and name in text else name for i, name in enumerate(names)]
+    names = [name + HIDDEN if i in hidden and name in text else name for i, name in enumerate(names)]
     merges = segmenter.model.decode().removesuffix("\n").split("\n")[1:]
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True}
     json = {
         "version": "1.0",
-        "normalizer": {"type": "Sequence", "normalizers": _nmt_normalizers(normalization)},
+        "normalizer": {"type": "Sequence", "normalizers": nmt_normalizers(normalization)},
         "pre_tokenizer": byte_level | {"add_prefix_space": segmenter.marks_first_word},
-        "decoder": {"type": "Sequence", "decoders": [byte_level, _sub(LINE_BREAKS, " ")]},
+        "decoder": {"type": "Sequence", "decoders": [byte_level, LINE_BREAKS_TO_SPACES]},
         "model": {
             "type": "BPE",
             "unk_token": names[side.special_tokens.unk],
@@ -119,12 +123,12 @@ def _sentencepiece_json(side: Vocabulary, normalization: str) -> tuple[dict[str,
         "decoder": {
             "type": "Sequence",
             "decoders": [
-                _replacement(_HIDDEN, ""),
-                _replacement(WORD_START, " "),
+                replacement(HIDDEN, ""),
+                replacement(WORD_START, " "),
                 {"type": "ByteFallback"},
                 {"type": "Fuse"},
                 {"type": "Strip", "content": " ", "start": int(model.add_dummy_prefix), "stop": 0},
-                _sub(LINE_BREAKS, " "),
+                LINE_BREAKS_TO_SPACES,
             ],
         },
         "model": _bpe(side, names) if segmenter.name == "bpe" else _unigram(side, names),
@@ -141,7 +145,7 @@ def _names(side: Vocabulary, algorithm: str) -> list[str]:
     text = {name for i, name in enumerate(names) if i not in hidden}
     # BPE only finds what its merges make.
     return [
-        name + _HIDDEN if i in hidden and (algorithm != "bpe" or name in text) else name for i, name in enumerate(names)
+        name + HIDDEN if i in hidden and (algorithm != "bpe" or name in text) else name for i, name in enumerate(names)
     ]
 
 
@@ -201,7 +205,7 @@ def _pre_tokenizer(side: Vocabulary, algorithm: str) -> dict[str, Any] | None:
     symbols = sorted(side.ids_by_text(PieceKind.USER_DEFINED), key=len, reverse=True)
     patterns = ["|".join(map(re.escape, symbols))] if symbols else []
     if side.byte_values() and algorithm != "bpe":
-        patterns.append("(?<=<)(?=0x[0-9A-F]{2}>)")
+        patterns.append(BYTE_TOKENS)
     splits = [
         {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
         for pattern in patterns
@@ -209,32 +213,19 @@ def _pre_tokenizer(side: Vocabulary, algorithm: str) -> dict[str, Any] | None:
     return {"type": "Sequence", "pretokenizers": splits} if splits else None
 
 
-def _normalizers(normalization: str, model: SentencePieceModel) -> list[dict[str, Any]]:
+def _normalizers(normalization: str, model: SentencePieceModel) -> Normalizers:
     """Return the normalisation of nmt, then that of the SentencePiece model."""
-    found = _nmt_normalizers(normalization)
+    found = nmt_normalizers(normalization)
     if model.charsmap:
         encoded = base64.b64encode(model.charsmap).decode()
         found.append({"type": "Precompiled", "precompiled_charsmap": encoded})
-    if model.remove_extra_whitespaces:
-        found += [_sub(r"\A +| +\z", ""), _sub(" {2,}", " ")]
-    found.append(_replacement(" ", WORD_START))
-    return found + ([{"type": "Prepend", "prepend": WORD_START}] if model.add_dummy_prefix else [])
+    spaces = space_normalizers(
+        remove_extra_whitespaces=model.remove_extra_whitespaces, add_dummy_prefix=model.add_dummy_prefix
+    )
+    return found + spaces
 
 
-def _nmt_normalizers(normalization: str) -> list[dict[str, Any]]:
-    return [{"type": form} if pattern is None else _sub(pattern, form) for pattern, form in REPLACEMENTS[normalization]]
-
-
-def _sub(pattern: str, content: str) -> dict[str, Any]:
-    return {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
-
-
-def _replacement(text: str, content: str) -> dict[str, Any]:
-    return {"type": "Replace", "pattern": {"String": text}, "content": content}
-
-
-def _post_processor(names: list[str], prefix: tuple[int, ...], eos: int | None) -> dict[str, Any]:
-    after = [] if eos is None else [eos]
+def _post_processor(names: list[str], prefix: Sequence[int], after: Sequence[int]) -> dict[str, Any]:
     single: list[dict[str, Any]] = [{"SpecialToken": {"id": names[i], "type_id": 0}} for i in prefix]
     single.append({"Sequence": {"id": "A", "type_id": 0}})
     single += [{"SpecialToken": {"id": names[i], "type_id": 0}} for i in after]

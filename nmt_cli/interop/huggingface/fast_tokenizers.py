@@ -1,0 +1,109 @@
+"""Tokenizers of folders that have only `tokenizer.json`, which transformers calls fast: exports, and newer models."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.data.tokenizing.tags import SEPARATOR
+from nmt_cli.data.tokenizing.vocabulary import Vocabulary
+from nmt_cli.errors import ModelError
+from nmt_cli.interop.huggingface.special_tokens import (
+    LANGUAGE,
+    WITH_LANGUAGE_TOKENS,
+    ReadTokenizer,
+    is_language_token,
+    special_tokens,
+    token_id,
+    vocabulary_size,
+)
+from nmt_cli.interop.huggingface.tokenizer_json import TARGET_TOKENIZER, TOKENIZER, JsonTokenizer, read_tokenizer_json
+from nmt_cli.interop.vocabularies import entries_by_id
+from nmt_cli.text.special_tokens import SpecialTokens
+
+
+def load_fast_tokenizer(
+    folder: Path, config: Mapping[str, Any], languages: tuple[str | None, str | None]
+) -> ReadTokenizer:
+    """Read `tokenizer.json`, and that of the target side of an export whose sides differ.
+
+    Args:
+        config: The model's configuration and generation settings.
+        languages: Source and target language, if they are named.
+
+    Raises:
+        ModelError: A file is damaged, or the tokenizer is not supported.
+    """
+    paths = [path for path in (folder / TOKENIZER, folder / TARGET_TOKENIZER / TOKENIZER) if path.is_file()]
+    sides = [read_tokenizer_json(path) for path in paths]
+    first, family, start = sides[0], config.get("model_type"), config.get("decoder_start_token_id")
+    tags = _tags(first, config)
+    is_source_last = any(i in tags for i in first.after)
+    is_target_first = start in tags or (family == "mbart" and is_source_last)
+    special = _special_tokens(folder, first, config, is_target_first=is_target_first)
+    added = {*first.before, *first.after}
+    if unknown := added - tags.keys() - {special.bos, special.eos}:
+        raise ModelError(f"{paths[0]}: post_processor: adds {first.entries[min(unknown)]!r}, which is not supported")
+    ids = {name: i for i, name in sorted(tags.items())}
+    vocabularies = [
+        Vocabulary(side.segmenter, _entries(path, side, special, vocabulary_size(folder, config, key)), special, ids)
+        for path, side, key in zip(paths, sides, ("vocab_size", "decoder_vocab_size"), strict=False)
+    ]
+    forced_id = start if is_target_first else config.get("forced_bos_token_id")
+    forced = tags.get(forced_id) if isinstance(forced_id, int) else None
+    has_language_tokens = forced is not None or (family in WITH_LANGUAGE_TOKENS and bool(tags))
+    (source, target), chosen = languages, next((tags[i] for i in sorted(added) if i in tags), None)
+    if has_language_tokens:
+        source, target = source or chosen, target or forced
+    elif chosen is not None:
+        target = target or chosen.removeprefix("2")
+    order = {
+        "source_language_last": is_source_last,
+        "target_language_first": is_target_first,
+        "bos": special.bos in first.before,
+    }
+    return ReadTokenizer(
+        Tokenizer(first.normalization, vocabularies[0], vocabularies[-1]),
+        (source, target),
+        order,
+        [name for name in ids if name != SEPARATOR] if has_language_tokens else None,
+        special.eos in first.after,
+    )
+
+
+def _tags(side: JsonTokenizer, config: Mapping[str, Any]) -> dict[int, str]:
+    """Return the names of tags by id: tokens of languages, and in an export all added tokens that are not special."""
+    tags = {i: name for i in side.added if (name := _language_of(side.entries[i])) is not None}
+    if side.is_exported:
+        special = {config.get(f"{name}_token_id") for name in ("pad", "bos", "eos", "decoder_start")} | {side.unk}
+        tags |= {i: side.entries[i].strip("<>") for i in side.added - special - tags.keys()}
+    return tags
+
+
+def _language_of(entry: str) -> str | None:
+    """Return the tag that a token of a language or a target language becomes; None for other tokens."""
+    if is_language_token(entry):
+        return f"2{entry[2:-2]}"
+    return entry.strip("<>_") if LANGUAGE.fullmatch(entry.strip("<>")) else None
+
+
+def _special_tokens(
+    folder: Path, side: JsonTokenizer, config: Mapping[str, Any], *, is_target_first: bool
+) -> SpecialTokens:
+    """Return the special tokens; decoder_start is not read if the token of a language takes its place."""
+    bos = config.get("bos_token_id")
+    if is_target_first:
+        config = {**config, "decoder_start_token_id": bos or 0}
+    special = special_tokens(folder, config, side.unk)
+    # Other models have a bos that they do not use.
+    is_used = bos is not None and (side.is_exported or bos in side.before)
+    return replace(special, bos=token_id(folder, config, "bos_token_id")) if is_used else special
+
+
+def _entries(path: Path, side: JsonTokenizer, special: SpecialTokens, size: int) -> list[str]:
+    """Return the entries by id. A special token may have the name of a piece."""
+    entries = entries_by_id(path, {entry: i for i, entry in side.entries.items() if i not in special.ids}, size)
+    for i in special.ids & side.entries.keys():
+        entries[i] = side.entries[i]
+    return entries
