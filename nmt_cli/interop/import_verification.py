@@ -6,6 +6,7 @@ That process reads the folder of the model, runs no code of it and downloads not
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata, util
 from pathlib import Path
@@ -17,9 +18,13 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import WORD_START
 from nmt_cli.data.tokenizing.tags import SourceTags
 from nmt_cli.errors import ModelError
+from nmt_cli.interop.exporting.marian import vocabulary_yaml, word_scores
 from nmt_cli.interop.exporting.verification import MAX_DIFFERENCE, log_probs, random_pairs
+from nmt_cli.interop.marian import model_file
 from nmt_cli.models.contract import Model
 
+_PROGRAMS = {"Hugging Face": "transformers", "CTranslate2": "ctranslate2", "Marian": "pymarian"}
+"""Packages, by the first words of the name of a format."""
 _MAX_SECONDS = 1800
 _MAX_WEIGHTS = 4 * 2**30
 """Bytes of a model's parameters; the program needs as much memory, and perhaps twice as much."""
@@ -31,12 +36,12 @@ def program_of(folder: Path, format: str) -> str:
     Raises:
         VerificationSkipped: There is none, it is not installed, or it should not read the folder.
     """
-    program = {"Hugging Face": "transformers", "CTranslate2": "ctranslate2"}.get(format.rpartition(" ")[0] or format)
+    program = _PROGRAMS.get(format.rpartition(" ")[0] or format)
     if program is None:
         raise VerificationSkipped(f"nmt cannot run the program of {format}")
     if util.find_spec(program) is None:
         raise VerificationSkipped(f"{program} is not installed")
-    weights = [*folder.glob("model*.safetensors"), *folder.glob("model.bin")]
+    weights = [path for pattern in ("model*.safetensors", "model.bin", "*.npz") for path in folder.glob(pattern)]
     if not weights:
         raise VerificationSkipped("the model is a pickle, which only nmt reads safely")
     if (size := sum(path.stat().st_size for path in weights)) > _MAX_WEIGHTS:
@@ -76,7 +81,8 @@ def verify_import(
         ours = [log_probs(model, row, before, target) for row, target in zip(rows, targets, strict=True)]
     del model
     request = {"folder": str(folder.resolve()), "rows": rows, "before": before, "targets": targets, "eos": special.eos}
-    theirs = _scores(program, {**request, "names": _names(tokenizer, pairs)})
+    entries = [[*side.entries] for side in (tokenizer.source, tokenizer.target)]
+    theirs = _scores(program, {**request, "names": _names(tokenizer, pairs), "entries": entries})
     if [len(row) for row in theirs] != [len(row) for row in ours]:
         raise VerificationSkipped(f"{program} does not score each token")
     difference = max(float((own - torch.tensor(other)).abs().max()) for own, other in zip(ours, theirs, strict=True))
@@ -140,6 +146,16 @@ def _by_ctranslate2(request: Mapping[str, Any]) -> list[list[float]]:
     return [list(each.log_probs) for each in translator.score_batch(*request["names"])]
 
 
+def _by_marian(request: Mapping[str, Any]) -> list[list[float]]:
+    with tempfile.TemporaryDirectory() as scratch:
+        vocabularies = [Path(scratch) / name for name in ("source.yml", "target.yml")]
+        for path, entries in zip(vocabularies, request["entries"], strict=True):
+            path.write_text(vocabulary_yaml(entries[:-1]), encoding="utf-8")  # the last one is nmt's own pad
+        # Marian adds eos itself.
+        sources = [[request["entries"][0][i] for i in row[:-1]] for row in request["rows"]]
+        return word_scores(model_file(Path(request["folder"]))[0], vocabularies, [sources, request["names"][1]])
+
+
 if __name__ == "__main__":
-    score = {"transformers": _by_transformers, "ctranslate2": _by_ctranslate2}[sys.argv[1]]
-    print(json.dumps(score(json.load(sys.stdin))))
+    scorers = {"transformers": _by_transformers, "ctranslate2": _by_ctranslate2, "pymarian": _by_marian}
+    print(json.dumps(scorers[sys.argv[1]](json.load(sys.stdin))))

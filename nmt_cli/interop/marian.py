@@ -65,7 +65,7 @@ def is_marian(folder: Path) -> bool:
     return any(folder.glob("*.npz"))
 
 
-def _model_file(folder: Path) -> tuple[Path, dict[str, str], Path]:
+def model_file(folder: Path) -> tuple[Path, dict[str, str], Path]:
     """Return the model of a folder, the options of its decoder, and where these are."""
     found = sorted({*folder.glob("*.decoder.yml"), *folder.glob("decoder.yml")})
     models = sorted(folder.glob("*.npz"))
@@ -81,7 +81,7 @@ def _model_file(folder: Path) -> tuple[Path, dict[str, str], Path]:
 
 def load(folder: Path, scratch: Path) -> ForeignModel:
     """Describe the model in a folder; see huggingface.load."""
-    path, decoder, decoder_path = _model_file(folder)
+    path, decoder, decoder_path = model_file(folder)
     tensors = NpzSource(path)
     options = tensors.options()
     is_recurrent = options.get("transformer-decoder-autoreg") == "rnn"

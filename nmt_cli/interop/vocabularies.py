@@ -40,10 +40,13 @@ def read_merges(path: Path) -> list[list[str]]:
 def vocabulary_of(
     segmenter: Segmenter, entries: list[str], special: SpecialTokens, tags: Mapping[str, int]
 ) -> Vocabulary:
-    """Return a vocabulary whose entries may be pieces of another segmenter: they are decoded, but never encoded."""
+    """Return a vocabulary whose entries may be pieces of another segmenter: they are decoded, but never encoded.
+
+    Names such as `<mask>` and `<row_5>` are no text, and never generated.
+    """
     known = {piece.text for piece in segmenter.pieces}
     others = {*special.ids, *tags.values()}
-    missing = [entry for i, entry in enumerate(entries) if i not in others and entry not in known]
+    missing = [entry for i, entry in enumerate(entries) if i not in others and entry not in known and entry[:1] != "<"]
     if segmenter.name == "unigram":  # in BPE, they would change the merges
         segmenter = segmenter.extended([Piece(entry, 0.0, PieceKind.UNUSED) for entry in missing])
     return Vocabulary(segmenter, entries, special, tags)

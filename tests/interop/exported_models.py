@@ -1,5 +1,8 @@
 """Models to export, and what the verification of an export needs."""
 
+import contextlib
+import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,3 +45,13 @@ def translations(each: ExportedModel, lines: list[str]) -> list[str]:
 def export(each: ExportedModel, to: str, folder: Path, lines: tuple[list[str], list[str]] | None = None) -> str:
     """Export and verify, as `nmt export` does."""
     return exporting.export(each, to, folder, lines, lambda sources: translations(each, sources))
+
+
+def run_example_here(folder: Path, lines: Sequence[str]) -> list[str]:
+    """`run_example` in this process, where transformers, which takes seconds to load, is already loaded."""
+    namespace: dict[str, Any] = {}
+    example = (folder / "README.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        exec(example, namespace)
+        found: list[str] = namespace["translate"](list(lines))
+    return found

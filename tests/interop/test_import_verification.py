@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from foreign_models import write_marian, write_nllb
+from foreign_models import write_marian, write_nllb, write_npz
 
 from nmt_cli.commands.import_model import import_model
 from nmt_cli.errors import ModelError
 from nmt_cli.interop import import_verification
 from nmt_cli.reporting.container import read_manifest_or_empty
 
-AREN = Path(__file__).parents[3] / "shared" / "artefacts" / "aren"
+ARTEFACTS = Path(__file__).parents[3] / "shared" / "artefacts"
+AREN, MARIAN = ARTEFACTS / "aren", ARTEFACTS / "marian_opus"
+has_marian = pytest.mark.skipif(not MARIAN.is_dir(), reason=f"{MARIAN}, a model of Marian, is missing")
 
 
 def verification(folder: Path) -> str:
@@ -77,8 +79,8 @@ def test_reason_is_given_if_an_import_is_not_verified(tmp_path: Path, monkeypatc
     monkeypatch.setattr(import_verification.util, "find_spec", lambda name: None)
     with pytest.raises(import_verification.VerificationSkipped, match="transformers is not installed"):
         import_verification.program_of(source, family)
-    with pytest.raises(import_verification.VerificationSkipped, match="Marian"):
-        import_verification.program_of(source, "Marian")
+    with pytest.raises(import_verification.VerificationSkipped, match="g2p_en"):
+        import_verification.program_of(source, "g2p_en")
 
 
 @pytest.mark.slow
@@ -91,3 +93,28 @@ def test_model_of_ctranslate2_is_verified_by_it(tmp_path: Path) -> None:
     shutil.copyfile(AREN / "model.bin", tmp_path / "source" / "model.bin")
     import_model(tmp_path / "source", tmp_path / "model", verify=True)
     assert verification(tmp_path / "model").startswith("verified with ctranslate2")
+
+
+def test_marian_is_given_the_tokens_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_npz(tmp_path / "source")
+    (request,) = [answer(monkeypatch, 0.0)]
+    import_model(tmp_path / "source", tmp_path / "model", verify=True)
+    calls = list[Any]()
+    monkeypatch.setattr(import_verification, "word_scores", lambda *arguments: calls.append(arguments))
+
+    import_verification._by_marian(request[0])
+
+    ((model, _, (sources, targets)),) = calls
+    assert model == tmp_path / "source" / "model.npz"
+    entries = request[0]["entries"][0]
+    assert entries[-1] == "<pad>"
+    assert sources == [[entries[i] for i in row[:-1]] for row in request[0]["rows"]]
+    assert targets == [[entries[i] for i in row] for row in request[0]["targets"]]
+    assert "</s>" not in {token for row in sources for token in row}
+
+
+@has_marian
+def test_marian_itself_verifies_imports(tmp_path: Path) -> None:
+    pytest.importorskip("pymarian", reason="pymarian is not installed")
+    import_model(MARIAN, tmp_path / "model", verify=True)
+    assert verification(tmp_path / "model").startswith("verified with pymarian")

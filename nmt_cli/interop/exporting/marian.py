@@ -174,8 +174,7 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
     write_tokenizer(tokenizer, folder, "Marian")
     names = ["vocab.yml"] * 2 if model.source == model.target else ["source.vocab.yml", "target.vocab.yml"]
     for name, entries in zip(names, (model.source, model.target), strict=True):
-        text = "".join(f"{json.dumps(entry, ensure_ascii=False)}: {i}\n" for i, entry in enumerate(entries))
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(vocabulary_yaml(entries), encoding="utf-8")
     options = np.frombuffer(model_options(model), np.int8)
     tensors: dict[str, Any] = {**model.arrays, OPTIONS: options}
     np.savez(folder / _MODEL, **tensors)
@@ -250,32 +249,52 @@ class MarianProgram:
         return self._text.decode_target(rows)
 
     def score(self, sources: list[list[int]], targets: list[list[int]]) -> list[list[float]]:
-        """See TargetProgram; Marian prints five decimals."""
-        with tempfile.TemporaryDirectory() as scratch:
-            paths = [Path(scratch) / "source", Path(scratch) / "target"]
-            rows = [[*self._before, *row] for row in sources], targets
-            for path, names, each in zip(paths, self._names, rows, strict=True):
-                path.write_text("".join(" ".join(names[i] for i in row) + "\n" for row in each), encoding="utf-8")
-            arguments = ["--model", _MODEL, "--vocabs", *self._vocabularies, "--train-sets", *map(str, paths)]
-            finished = subprocess.run(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "pymarian",
-                    "score",
-                    *arguments,
-                    "--word-scores",
-                    "--cpu-threads",
-                    "1",
-                ],
-                cwd=self._folder,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        if finished.returncode:
-            reasons = [line.partition("Error: ")[2] for line in finished.stderr.split("\n") if "Error: " in line]
-            raise ModelError(f"Marian cannot read the export: {'; '.join(reasons)}")
-        lines = finished.stdout.removesuffix("\n").split("\n")
-        return [[float(score) for score in line.partition("WordScores= ")[2].split()] for line in lines]
+        """See TargetProgram."""
+        rows = [[*self._before, *row] for row in sources], targets
+        tokens = [[[names[i] for i in row] for row in each] for names, each in zip(self._names, rows, strict=True)]
+        return word_scores(self._folder / _MODEL, [self._folder / name for name in self._vocabularies], tokens)
+
+
+def word_scores(
+    model: Path, vocabularies: Sequence[Path], tokens: Sequence[Sequence[Sequence[str]]]
+) -> list[list[float]]:
+    """Return the log-probabilities of the tokens and eos of each target, by Marian, which prints five decimals.
+
+    Args:
+        vocabularies: Of both sides, in YAML.
+        tokens: The names of the tokens of all sources, and of all targets.
+
+    Raises:
+        ModelError: Marian cannot read the model.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = [Path(scratch) / "source", Path(scratch) / "target"]
+        for path, rows in zip(paths, tokens, strict=True):
+            path.write_text("".join(" ".join(row) + "\n" for row in rows), encoding="utf-8")
+        options = [
+            "--model",
+            model,
+            "--vocabs",
+            *vocabularies,
+            "--train-sets",
+            *paths,
+            "--word-scores",
+            "--cpu-threads",
+            1,
+        ]
+        finished = subprocess.run(
+            [sys.executable, "-P", "-m", "pymarian", "score", *map(str, options)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if finished.returncode:
+        reasons = [line.partition("Error: ")[2] for line in finished.stderr.split("\n") if "Error: " in line]
+        raise ModelError(f"Marian cannot read {model}: {'; '.join(reasons)}")
+    lines = finished.stdout.removesuffix("\n").split("\n")
+    return [[float(score) for score in line.partition("WordScores= ")[2].split()] for line in lines]
+
+
+def vocabulary_yaml(entries: Sequence[str]) -> str:
+    """Return a vocabulary in Marian's format."""
+    return "".join(f"{json.dumps(entry, ensure_ascii=False)}: {i}\n" for i, entry in enumerate(entries))
