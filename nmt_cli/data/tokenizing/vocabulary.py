@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from nmt_cli.data.arrays import Booleans, Integers
 from nmt_cli.data.tokenizing.oov import oov_id, oov_text
-from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind, Segmenter
+from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind, Segmenter, WordCache
 from nmt_cli.data.tokenizing.segmenters import SEGMENTERS
-from nmt_cli.data.tokenizing.word_cache import WordCache
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.text.special_tokens import DEFAULT_SPECIAL_TOKENS, SpecialTokens

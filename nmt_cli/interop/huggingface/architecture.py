@@ -10,6 +10,7 @@ from torch import Tensor
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import Part, read_object
 from nmt_cli.recipe.model import DecoderOnlySettings, TransformerSettings
+from nmt_cli.text.special_tokens import SpecialTokens
 
 _T = TypeVar("_T")
 
@@ -64,3 +65,26 @@ def layer_parts(
         for ours, theirs in names.items():
             if side == "decoder" or not ours.startswith("cross_attention"):
                 yield f"{side}.{layer}.{ours}", [f"{prefix}.{layer}.{infix}{name}" for name in theirs]
+
+
+def vocabulary_size(folder: Path, config: Mapping[str, Any], key: str) -> int:
+    """Return the size of a side's vocabulary, by default that of both sides; ModelError if it is not valid."""
+    size = config.get(key, config.get("vocab_size"))
+    if not isinstance(size, int) or not 1 <= size <= 2**22:
+        raise ModelError(f"{folder / 'config.json'}: {key}: must be the number of vocabulary entries, not {size!r}")
+    return size
+
+
+def special_tokens(folder: Path, config: Mapping[str, Any], unk: int | None) -> SpecialTokens:
+    """Return the special tokens; a model without a start token of its own starts with pad."""
+    pad, eos = (token_id(folder, config, name) for name in ("pad_token_id", "eos_token_id"))
+    start = pad if config.get("decoder_start_token_id") is None else token_id(folder, config, "decoder_start_token_id")
+    return SpecialTokens(pad, token_id(folder, {**config, "<unk>": unk}, "<unk>"), start, eos, start)
+
+
+def token_id(folder: Path, config: Mapping[str, Any], name: str) -> int:
+    """Return the id of a token that a configuration names; ModelError if it is not valid."""
+    token = config.get(name)
+    if type(token) is not int or not 0 <= token < vocabulary_size(folder, config, "vocab_size"):
+        raise ModelError(f"{folder}: {name}: {token!r} is not an entry of the vocabulary")
+    return token

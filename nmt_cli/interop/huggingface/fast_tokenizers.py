@@ -1,7 +1,8 @@
 """Tokenizers of folders that have only `tokenizer.json`, which transformers calls fast: exports, and newer models."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,36 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SEPARATOR
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.huggingface.special_tokens import (
-    LANGUAGE,
-    WITH_LANGUAGE_TOKENS,
-    ReadTokenizer,
-    is_language_token,
-    special_tokens,
-    token_id,
-    vocabulary_size,
-)
+from nmt_cli.interop.huggingface.architecture import special_tokens, token_id, vocabulary_size
 from nmt_cli.interop.huggingface.tokenizer_json import TARGET_TOKENIZER, TOKENIZER, JsonTokenizer, read_tokenizer_json
 from nmt_cli.interop.vocabularies import entries_by_id
 from nmt_cli.text.special_tokens import SpecialTokens
+
+_LANGUAGE_PREFIX = ">>"
+LANGUAGE = re.compile("[a-z]{2,3}_[A-Z][A-Za-z]{1,3}|__[a-z]{2,3}__")
+"""Tokens of languages in mBART (de_DE), NLLB (deu_Latn) and M2M-100 (__de__)."""
+WITH_LANGUAGE_TOKENS = ("mbart", "m2m_100")
+"""Families with a token for each language."""
+
+
+@dataclass(frozen=True)
+class ReadTokenizer:
+    """The tokenizer of a folder, and how its model uses special tokens."""
+
+    tokenizer: Tokenizer
+    languages: tuple[str | None, str | None]
+    """Source and target language, if they are named."""
+    token_order: Mapping[str, bool]
+    """See ForeignModel."""
+    language_tokens: list[str] | None
+    """See ForeignModel."""
+    source_eos: bool = True
+    """See ForeignModel."""
+
+
+def is_language_token(entry: str) -> bool:
+    """Return whether a vocabulary entry selects a target language, as `>>deu<<` does in OPUS-MT."""
+    return entry.startswith(_LANGUAGE_PREFIX) and entry.endswith("<<") and len(entry) > 4
 
 
 def load_fast_tokenizer(

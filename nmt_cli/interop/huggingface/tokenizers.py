@@ -10,16 +10,14 @@ from nmt_cli.data.tokenizing.byte_level import ByteLevelSegmenter, piece_text, s
 from nmt_cli.data.tokenizing.segmenter import Segmenter
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import read_object
-from nmt_cli.interop.huggingface import decoder_only
-from nmt_cli.interop.huggingface.fast_tokenizers import load_fast_tokenizer
-from nmt_cli.interop.huggingface.special_tokens import (
+from nmt_cli.interop.huggingface.architecture import special_tokens, token_id, vocabulary_size
+from nmt_cli.interop.huggingface.decoder_only import FAMILIES as DECODER_ONLY
+from nmt_cli.interop.huggingface.fast_tokenizers import (
     LANGUAGE,
     WITH_LANGUAGE_TOKENS,
     ReadTokenizer,
     is_language_token,
-    special_tokens,
-    token_id,
-    vocabulary_size,
+    load_fast_tokenizer,
 )
 from nmt_cli.interop.huggingface.tokenizer_json import TOKENIZER, read_tokenizer_json
 from nmt_cli.interop.vocabularies import (
@@ -61,7 +59,7 @@ def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> ReadTokenizer:
     given = {**config, **(read_object(path) if path.is_file() else {})}
     named = (own.get(f"{side}_lang") or own.get(f"{short}_lang") for side, short in _SIDES)
     source, target = (language if isinstance(language, str) else None for language in named)
-    has_files = family in decoder_only.FAMILIES or any((folder / name).is_file() for name in _FILES)
+    has_files = family in DECODER_ONLY or any((folder / name).is_file() for name in _FILES)
     if (folder / TOKENIZER).is_file() and not has_files:
         return load_fast_tokenizer(folder, given, (source, target))
     is_mbart_25 = _is_mbart_25(config, own)
