@@ -43,6 +43,9 @@ class TranslateSettings(TypedDict, total=False):
     batch_tokens: int
     precision: Literal["fp32", "bf16", "int8"]
     """Only for `load_translator`: it applies to the loaded parameters."""
+    replace_unknown: bool
+    language_model: Mapping[str, object] | None
+    """Its `path` and `weight`."""
     beam_size: int
     early_stopping: bool | Literal["never"]
     coverage_penalty: float

@@ -218,6 +218,7 @@ class CharacterTokenizer:
     special_tokens = DEFAULT_SPECIAL_TOKENS
     target = SimpleNamespace(entries=[], tags={}, without_piece=set(), byte_values=dict, ids_by_text=lambda *kinds: {})
     factors = FactorValues()
+    copies = False
 
     def __init__(self) -> None:
         self.characters: dict[str, int] = {}
