@@ -100,7 +100,11 @@ def prepare(text: Path, folder: Path, models: list[str], cores: str) -> Prepared
             _write_model(name, tokenizer, folder / name)
         exported = folder / f"{name}.ctranslate2"
         if not exported.is_dir() and MODELS[name]["architecture"] == "transformer" and find_spec("ctranslate2"):
-            export(folder / name, "ctranslate2", exported)
+            # Random weights give long translations, so that one line is enough to verify the export.
+            lines = [folder / f"verification.{language}" for language in ("en", "de")]
+            for path in lines:
+                path.write_text("one\n")
+            export(folder / name, "ctranslate2", exported, lines)
     return Prepared(folder, sentences, tokenizer.target_size, pick_device().type)
 
 
