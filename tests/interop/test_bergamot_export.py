@@ -11,7 +11,7 @@ import torch
 from exported_models import export, exported
 from foreign_models import LINES
 from sentencepiece import SentencePieceProcessor
-from test_marian_export import KINDS, deterministic, new_tokenizer
+from test_marian_export import KINDS, POST_NORM, deterministic, new_tokenizer
 
 from nmt_cli.commands.export import export as export_command
 from nmt_cli.commands.import_model import import_model
@@ -137,6 +137,7 @@ def test_files_equal_those_of_marian_byte_by_byte(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"tied_embeddings": "decoder"}, "model.tied_embeddings: all"),
+        ({"norm": {"position": "pre", "epsilon": 1e-9}}, "model.norm.position: pre"),
         ({"positions": {"spacing": "paper"}}, "model.positions: spacing paper"),
     ],
 )
@@ -150,7 +151,7 @@ def test_what_bergamot_lacks_is_refused_by_recipe_key(changes: dict[str, Any], m
 def test_tags_and_missing_lines_are_refused(tmp_path: Path) -> None:
     tokenizer = new_tokenizer()
     with pytest.raises(ModelError, match="--held-out"):
-        export(exported(deterministic(tokenizer), tokenizer), "bergamot", tmp_path)
+        export(exported(deterministic(tokenizer, norm=POST_NORM), tokenizer), "bergamot", tmp_path)
     tagged: Tokenizer = tokenizer.with_tags(["2de"])
     with pytest.raises(ModelError, match="tags before lines: 2de"):
-        export(exported(deterministic(tagged), tagged, held_out=HELD_OUT), "bergamot", tmp_path)
+        export(exported(deterministic(tagged, norm=POST_NORM), tagged, held_out=HELD_OUT), "bergamot", tmp_path)

@@ -46,6 +46,8 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
         raise ModelError(
             "model.tied_embeddings: all and tokenizer.joint: true are needed by Bergamot, with one vocabulary"
         )
+    if model.settings.norm.position != "post":
+        raise ModelError(f"model.norm.position: {model.settings.norm.position} is not supported by Bergamot, only post")
     if tokenizer.source.tags:
         raise ModelError(f"Bergamot does not support tags before lines: {', '.join(tokenizer.source.tags)}")
     if exported.held_out is None:
