@@ -24,7 +24,7 @@ from nmt_cli.recipe.schema import Recipe, SettingChange
 from nmt_cli.reporting.run_report.model_card import model_card
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import CONFIG, MODEL_CARD, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
-from nmt_cli.runs.journal import Journal, describe_published, read_summary, update_summary
+from nmt_cli.runs.journal import Journal, describe_published, read_summary_if_present, update_summary
 from nmt_cli.runs.opening import begin
 from nmt_cli.training.batch_size import find_batch_tokens
 from nmt_cli.training.data_iterator import UpdateBatches, iterate_updates, prefetch
@@ -73,7 +73,7 @@ class TrainingRun:
         """
         run, prepared, reason = self._run, self._prepared, stop_reason(self._recipe.training, self._trainer.state)
         # The status "finished" is written last: without it, a kill may have left work to do or files to remove.
-        if reason and read_summary(run).get("status") == "finished" and self._is_published():
+        if reason and read_summary_if_present(run).get("status") == "finished" and self._is_published():
             self._reporter.info(f"{run.path}: training is finished: {reason}")
             return
         changes = list[SettingChange]()
@@ -155,8 +155,11 @@ class TrainingRun:
     def _score_start(self, decoder: ValidationDecoder) -> None:
         """Score the model that training starts from, once, so that gains and losses on each set are known."""
         trainer = self._trainer
-        has_scores = "start_scores" in (read_summary(self._run) if self._run.summary.is_file() else {})
-        is_due = self._recipe.training.start_from is not None and not trainer.state.num_updates and not has_scores
+        is_due = (
+            self._recipe.training.start_from is not None
+            and not trainer.state.num_updates
+            and "start_scores" not in read_summary_if_present(self._run)
+        )
         if not trainer.distributed.all_gather_object(is_due)[0]:
             return
         scores = validate(trainer, self._prepared, decoder)
@@ -247,7 +250,7 @@ class TrainingRun:
         weights, facts = self._better_weights(decoder)
         if not self._distributed.is_primary:
             return
-        lora, summary = self._recipe.training.lora, read_summary(run)
+        lora, summary = self._recipe.training.lora, read_summary_if_present(run)
         if lora is not None:
             trained = {name for name, each in self._trainer.model.named_parameters() if each.requires_grad}
             base = summary.get("base", {})

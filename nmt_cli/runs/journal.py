@@ -83,18 +83,7 @@ def read_summary(run: RunDirectory) -> dict[str, Any]:
     return summary
 
 
-def read_identity(run: RunDirectory) -> dict[str, str]:
-    """Return the hashes of the run's configuration and tokenizer, which its checkpoints repeat; empty if unknown."""
-    summary = _read_if_present(run)
-    return {key: str(summary[key]) for key in ("config", "tokenizer") if key in summary}
-
-
-def update_summary(run: RunDirectory, **changes: Any) -> None:
-    """Change some entries of run.json."""
-    files.write_json(run.summary, {**_read_if_present(run), **changes})
-
-
-def _read_if_present(run: RunDirectory) -> dict[str, Any]:
+def read_summary_if_present(run: RunDirectory) -> dict[str, Any]:
     """Return the contents of run.json, or nothing if it is missing, perhaps since a moment ago."""
     try:
         return read_summary(run)
@@ -102,6 +91,17 @@ def _read_if_present(run: RunDirectory) -> dict[str, Any]:
         if run.summary.exists():
             raise
         return {}
+
+
+def read_identity(run: RunDirectory) -> dict[str, str]:
+    """Return the hashes of the run's configuration and tokenizer, which its checkpoints repeat; empty if unknown."""
+    summary = read_summary_if_present(run)
+    return {key: str(summary[key]) for key in ("config", "tokenizer") if key in summary}
+
+
+def update_summary(run: RunDirectory, **changes: Any) -> None:
+    """Change some entries of run.json."""
+    files.write_json(run.summary, {**read_summary_if_present(run), **changes})
 
 
 def describe_published(published: Any) -> str:

@@ -14,7 +14,7 @@ from nmt_cli.locks import lock
 from nmt_cli.recipe.loading import load_recipe, resolved_yaml
 from nmt_cli.recipe.schema import Recipe, SettingChange, changed_settings, check_resumable
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.runs.journal import read_summary, update_summary
+from nmt_cli.runs.journal import read_summary, read_summary_if_present, update_summary
 
 
 def refuse_foreign_folder(run: RunDirectory) -> None:
@@ -71,7 +71,7 @@ def begin(
     Args:
         identity: Hashes of the prepared data, the model's configuration, the tokenizer, and the model to start from.
     """
-    before = read_summary(run) if run.summary.is_file() else {}
+    before = read_summary_if_present(run)
     changes = list[SettingChange]()
     if run.saved_updates():
         changes = [each for each in changed_settings(load_recipe(run.resolved), recipe) if each.key != "run"]

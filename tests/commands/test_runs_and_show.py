@@ -49,7 +49,8 @@ def test_runs_watch_repeats_what_fits_on_the_terminal(fake_run: FakeRun) -> None
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 80, 0, 0))
     command = [sys.executable, "-m", "nmt_cli", "runs", "--watch"]
-    with subprocess.Popen(command, stdout=terminal, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+    kept = {name: value for name, value in os.environ.items() if name not in ("LINES", "COLUMNS")}
+    with subprocess.Popen(command, stdout=terminal, env={**kept, "PYTHONPATH": str(ROOT)}) as process:
         os.close(terminal)
         shown = b""
         while shown.count(b"\x1b[H") < 2:
