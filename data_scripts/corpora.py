@@ -1,12 +1,18 @@
-"""Functions of the data scripts: reading text, writing corpora atomically, and one-line errors."""
+"""Functions of the data scripts: options, downloads, reading text, writing corpora atomically, and one-line errors."""
 
+import argparse
 import gzip
 import hashlib
+import http.client
 import os
 import sys
+import urllib.error
+import urllib.request
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+
+TIMEOUT_SECONDS = 60
 
 
 class CorpusError(Exception):
@@ -30,6 +36,46 @@ def run(script: Callable[[], None]) -> None:
         sys.exit(_print_error(f"{name}: stopped; nothing was written", 130))
 
 
+def argument_parser(description: str | None, folder: str) -> argparse.ArgumentParser:
+    """Return a parser with the option `--to`, whose default is a folder."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--to", type=Path, default=Path(folder), metavar="DIR", help="output folder")
+    return parser
+
+
+def add_download_options(parser: argparse.ArgumentParser, files: str, home: str, place: str) -> None:
+    """Add the options `--from`, a folder of the original files, and `--url`, a mirror of `home`."""
+    parser.add_argument(
+        "--from", type=Path, dest="folder", metavar="DIR", help=f"read {files} from this folder instead of downloading"
+    )
+    parser.add_argument("--url", default=home, help=f"URL of the folder {place} of a mirror")
+
+
+def size(text: str) -> int:
+    """Return the number of lines that an option asks for."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def download(url: str) -> bytes:
+    """Return the content of a URL."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        reason = f"the server returned {error.code} {error.reason}"
+    except urllib.error.URLError as error:
+        reason = str(error.reason)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = str(error) or type(error).__name__
+    raise CorpusError(
+        f"{url}: cannot be downloaded ({reason}); "
+        "try again later, or download the files yourself and pass their folder as --from"
+    )
+
+
 def unpacked(content: bytes, name: str) -> bytes:
     """Return the text in the content of a file, which may be gzip."""
     if not content.startswith(b"\x1f\x8b"):
@@ -47,6 +93,14 @@ def lines(text: bytes) -> list[bytes]:
 
 def sha256(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
+
+
+def checked(content: bytes, name: str, expected: str) -> bytes:
+    """Return the text in the content of a file. CorpusError if its hash is not the expected one."""
+    text = unpacked(content, name)
+    if (found := sha256(text)) != expected:
+        raise CorpusError(f"{name}: is not the expected file: its text has the SHA-256 {found}, not {expected}")
+    return text
 
 
 def write(folder: Path, texts: dict[str, bytes]) -> None:

@@ -8,7 +8,6 @@ reads all.anno and all.code, and writes {train,valid,test}.{description,code} to
 that names can be copied; quoted strings stay as they are. The corpus has the MIT licence.
 """
 
-import argparse
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,11 +23,10 @@ TOKEN = re.compile(r"""(?<!\w)'(?:\\.|[^'\\])*'(?!\w)|(?<!\w)"(?:\\.|[^"\\])*"(?
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = corpora.argument_parser(__doc__, "data/django_code")
     parser.add_argument(
         "--from", type=Path, dest="folder", metavar="DIR", required=True, help="folder with all.anno and all.code"
     )
-    parser.add_argument("--to", type=Path, default=Path("data/django_code"), metavar="DIR", help="output folder")
     options = parser.parse_args()
     descriptions, code = (_read(options.folder / name, digest) for name, digest in EXPECTED.items())
     texts = {}
@@ -48,13 +46,11 @@ def separate(description: str) -> str:
 
 
 def _read(path: Path, digest: str) -> list[str]:
-    """Return the lines of a file; CorpusError if it is not the published one."""
+    """Return the lines of a file; CorpusError if it is missing or not the published one."""
     if not path.is_file():
         raise corpora.CorpusError(f"{path}: is missing; clone https://github.com/odashi/ase15-django-dataset")
-    content = path.read_bytes()
-    if corpora.sha256(content) != digest:
-        raise corpora.CorpusError(f"{path}: is not the published file; clone the repository again")
-    return [line.decode() for line in corpora.lines(content)]
+    text = corpora.checked(path.read_bytes(), str(path), digest)
+    return [line.decode() for line in corpora.lines(text)]
 
 
 def _joined(lines: Iterable[str]) -> bytes:

@@ -8,16 +8,11 @@ not downloaded again. --from reads the original files from a folder instead: tra
 test_2016_flickr.en.gz and so on, with or without .gz.
 """
 
-import argparse
-import http.client
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import corpora
 
 HOME = "https://raw.githubusercontent.com/multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw"
-TIMEOUT_SECONDS = 60
 
 ORIGINAL_NAMES = {"train": "train", "valid": "val", "test2016": "test_2016_flickr"}
 
@@ -36,16 +31,8 @@ EXPECTED = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--from",
-        type=Path,
-        dest="folder",
-        metavar="DIR",
-        help="read the original files from this folder instead of downloading",
-    )
-    parser.add_argument("--to", type=Path, default=Path("data/multi30k"), metavar="DIR", help="output folder")
-    parser.add_argument("--url", default=HOME, help="URL of the folder data/task1/raw of a mirror")
+    parser = corpora.argument_parser(__doc__, "data/multi30k")
+    corpora.add_download_options(parser, "the original files", HOME, "data/task1/raw")
     options = parser.parse_args()
     wanted = [name for name, expected in EXPECTED.items() if not _is_there(options.to / name, expected)]
     if not wanted:
@@ -55,28 +42,11 @@ def main() -> None:
     for name in wanted:
         if options.folder is not None:
             path = find(options.folder, _original(name))
-            texts[name] = checked(path.read_bytes(), str(path), EXPECTED[name])
+            texts[name] = corpora.checked(path.read_bytes(), str(path), EXPECTED[name])
         else:
             url = f"{options.url}/{_original(name)}.gz"
-            texts[name] = checked(download(url), url, EXPECTED[name])
+            texts[name] = corpora.checked(corpora.download(url), url, EXPECTED[name])
     corpora.write(options.to, texts)
-
-
-def download(url: str) -> bytes:
-    """Return the content of a URL."""
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
-            return bytes(answer.read())
-    except urllib.error.HTTPError as error:
-        reason = f"the server returned {error.code} {error.reason}"
-    except urllib.error.URLError as error:
-        reason = str(error.reason)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = str(error) or type(error).__name__
-    raise corpora.CorpusError(
-        f"{url}: cannot be downloaded ({reason}); "
-        "try again later, or download the files yourself and pass their folder as --from"
-    )
 
 
 def find(folder: Path, original: str) -> Path:
@@ -85,14 +55,6 @@ def find(folder: Path, original: str) -> Path:
         if path.is_file():
             return path
     raise corpora.CorpusError(f"{folder}: has neither {original}.gz nor {original}")
-
-
-def checked(content: bytes, name: str, expected: str) -> bytes:
-    """Return the text in the content of a file. CorpusError if its hash is not the expected one."""
-    text = corpora.unpacked(content, name)
-    if (found := corpora.sha256(text)) != expected:
-        raise corpora.CorpusError(f"{name}: is not the expected file: its text has the SHA-256 {found}, not {expected}")
-    return text
 
 
 def _original(name: str) -> str:

@@ -8,7 +8,6 @@ writes {train,valid,test}.{en,de} to data/number_words; no number occurs twice. 
 ones first, and the percentage that is correct.
 """
 
-import argparse
 import json
 import random
 from pathlib import Path
@@ -31,12 +30,11 @@ MAX_PAIRS = 500_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=_size, default=30_000, metavar="N", help="training pairs (30000)")
-    parser.add_argument("--valid", type=_size, default=500, metavar="N", help="validation pairs (500)")
-    parser.add_argument("--test", type=_size, default=1_000, metavar="N", help="test pairs (1000)")
+    parser = corpora.argument_parser(__doc__, "data/number_words")
+    parser.add_argument("--train", type=corpora.size, default=30_000, metavar="N", help="training pairs (30000)")
+    parser.add_argument("--valid", type=corpora.size, default=500, metavar="N", help="validation pairs (500)")
+    parser.add_argument("--test", type=corpora.size, default=1_000, metavar="N", help="test pairs (1000)")
     parser.add_argument("--seed", type=int, default=1, help="random seed (1)")
-    parser.add_argument("--to", type=Path, default=Path("data/number_words"), metavar="DIR", help="output folder")
     parser.add_argument("--check", type=Path, metavar="FILE", help="hypotheses.jsonl of nmt evaluate to check")
     options = parser.parse_args()
     if options.check:
@@ -108,13 +106,6 @@ def german(number: int) -> str:
 def _ein(number: int) -> str:
     words = german(number)
     return words.removesuffix("s") if words.endswith("eins") else words
-
-
-def _size(text: str) -> int:
-    size = int(text)
-    if size < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return size
 
 
 if __name__ == "__main__":

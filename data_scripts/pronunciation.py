@@ -9,7 +9,6 @@ each phone is a word. The task's own split is kept. --from is a folder of its ta
 data is from Wiktionary, under CC BY-SA 3.0.
 """
 
-import argparse
 from pathlib import Path
 
 import corpora
@@ -19,9 +18,8 @@ PARTS = {"train": "train", "valid": "dev", "test": "test"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = corpora.argument_parser(__doc__, "data/pronunciation")
     parser.add_argument("--from", type=Path, dest="origin", required=True, metavar="DIR", help="folder of the tables")
-    parser.add_argument("--to", type=Path, default=Path("data/pronunciation"), metavar="DIR", help="output folder")
     parser.add_argument("--languages", nargs="+", metavar="CODE", help="such as fre (default: all in the folder)")
     options = parser.parse_args()
     languages = options.languages or sorted(

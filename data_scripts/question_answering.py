@@ -12,10 +12,8 @@ model cannot know it as a word: it has to find the place in the facts, and copy 
 which words of source and target are the same.
 """
 
-import argparse
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import corpora
 
@@ -36,12 +34,11 @@ MIN_FACTS, MAX_FACTS = 2, 4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=_size, default=20_000, metavar="N", help="training questions (20000)")
-    parser.add_argument("--valid", type=_size, default=500, metavar="N", help="validation questions (500)")
-    parser.add_argument("--test", type=_size, default=1_000, metavar="N", help="test questions (1000)")
+    parser = corpora.argument_parser(__doc__, "data/question_answering")
+    parser.add_argument("--train", type=corpora.size, default=20_000, metavar="N", help="training questions (20000)")
+    parser.add_argument("--valid", type=corpora.size, default=500, metavar="N", help="validation questions (500)")
+    parser.add_argument("--test", type=corpora.size, default=1_000, metavar="N", help="test questions (1000)")
     parser.add_argument("--seed", type=int, default=1, help="random seed (1)")
-    parser.add_argument("--to", type=Path, default=Path("data/question_answering"), metavar="DIR", help="output folder")
     options = parser.parse_args()
     rng, texts = random.Random(options.seed), {}
     names = new_names(rng)
@@ -96,13 +93,6 @@ def links(source: str, answer: str) -> str:
     """
     words = source.split()
     return " ".join(f"{words.index(word)}-{index}" for index, word in enumerate(answer.split()))
-
-
-def _size(text: str) -> int:
-    size = int(text)
-    if size < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return size
 
 
 if __name__ == "__main__":

@@ -22,9 +22,8 @@ Pair = tuple[bytes, bytes]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = corpora.argument_parser(__doc__, "data/tatoeba-en-de")
     parser.add_argument("--from", type=Path, dest="origin", required=True, metavar="PATH", help="export or folder")
-    parser.add_argument("--to", type=Path, default=Path("data/tatoeba-en-de"), metavar="DIR", help="output folder")
     parser.add_argument(
         "--valid", type=_fraction, default=0.012, metavar="FRACTION", help="fraction of validation sentences (0.012)"
     )

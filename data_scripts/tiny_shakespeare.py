@@ -7,11 +7,9 @@ writes {train,valid}.txt to data/tiny_shakespeare: the first 90 % of the charact
 them. Correct files that exist are not downloaded again. --from reads input.txt from a folder instead.
 """
 
-import argparse
 from pathlib import Path
 
 import corpora
-from multi30k import checked, download
 
 ORIGINAL = "input.txt"
 HOME = (
@@ -24,16 +22,8 @@ FRACTION = 0.9
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--from",
-        type=Path,
-        dest="folder",
-        metavar="DIR",
-        help="read input.txt from this folder instead of downloading",
-    )
-    parser.add_argument("--to", type=Path, default=Path("data/tiny_shakespeare"), metavar="DIR", help="output folder")
-    parser.add_argument("--url", default=HOME, help="URL of the folder data/tinyshakespeare of a mirror")
+    parser = corpora.argument_parser(__doc__, "data/tiny_shakespeare")
+    corpora.add_download_options(parser, "input.txt", HOME, "data/tinyshakespeare")
     options = parser.parse_args()
     paths = [options.to / name for name in ("train.txt", "valid.txt")]
     found = b"".join(path.read_bytes() for path in paths if path.is_file())
@@ -46,10 +36,10 @@ def main() -> None:
 def read(folder: Path | None, url: str) -> bytes:
     """Return the original text, from a folder if one is given."""
     if folder is None:
-        return checked(download(f"{url}/{ORIGINAL}"), f"{url}/{ORIGINAL}", EXPECTED)
+        return corpora.checked(corpora.download(f"{url}/{ORIGINAL}"), f"{url}/{ORIGINAL}", EXPECTED)
     if not (folder / ORIGINAL).is_file():
         raise corpora.CorpusError(f"{folder}: has no {ORIGINAL}")
-    return checked((folder / ORIGINAL).read_bytes(), str(folder / ORIGINAL), EXPECTED)
+    return corpora.checked((folder / ORIGINAL).read_bytes(), str(folder / ORIGINAL), EXPECTED)
 
 
 def split(text: bytes) -> dict[str, bytes]:

@@ -46,7 +46,7 @@ def backtranslate_in_rounds(
         options: The model must be a recipe, which is trained again with more text.
 
     Raises:
-        RecipeError: There is no source text, or the model is not a recipe.
+        RecipeError: Source text is missing, or the model is not a recipe.
     """
     reverse_recipe = model = options.model
     if recipe_or_none(reverse_recipe) is None:

@@ -66,7 +66,7 @@ class DistillResult:
     recipe: Path | None = None
     """The recipe of the student; None if its corpus is not complete."""
     comparison: SideBySide | None = None
-    """Teacher and student; None if the student was not trained or there is no teacher."""
+    """Teacher and student; None if the student was not trained, or without a teacher."""
     exports: tuple[Path, ...] = ()
 
 

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 _MAX_NATS = 700.0
-"""The perplexity of a larger loss is no number."""
+"""The exponential of a larger loss is infinite."""
+
+
+def perplexity(loss: float) -> float:
+    """Return the perplexity of a loss in nats per token, always finite."""
+    return math.exp(min(loss, _MAX_NATS))
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class TextEvaluation:
             "documents": self.documents,
             "tokens": self.tokens,
             "loss": nats / self.tokens,
-            "perplexity": math.exp(min(nats / self.tokens, _MAX_NATS)),
+            "perplexity": perplexity(nats / self.tokens),
             "nats_per_character": nats / self.characters,
             "bits_per_byte": nats / math.log(2) / self.bytes,
         }

@@ -43,7 +43,7 @@ class Ctc(TransformerEncoder):
     def decode(
         self, encoder_output: TransformerEncoderOutput, target: DecoderInput, attention: bool = False
     ) -> DecoderOutput:
-        """Predict all positions, [B, upsampling * S, D]; the target has no ids, and there is no cross-attention."""
+        """Predict all positions, [B, upsampling * S, D]; the target has no ids; cross-attention is None."""
         assert target.ids is None, "a CTC model reads no target"
         attn_mask, rate = encoder_output.attn_mask, self.settings.upsampling
         upsampled = self.upsample(encoder_output.hidden_states)

@@ -39,7 +39,7 @@ class DecoderOnly(EncoderDecoder):
         self.activations_per_token = settings.layers * (14 * width + 3 * settings.feed_forward)
 
     def encode(self, inputs: ModelInputs) -> EncoderOutput:
-        """Return nothing, as there is no source."""
+        """Return an empty output: this model has no encoder."""
         assert inputs.ids is None
         return EncoderOutput()
 

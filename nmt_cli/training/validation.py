@@ -1,6 +1,5 @@
 """Validation: loss and scores of each validation set, computed by all ranks together."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,16 +12,13 @@ from nmt_cli.data.batches import validation_batches
 from nmt_cli.data.packing import pack_documents
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.devices import autocast
+from nmt_cli.evaluation.perplexity import perplexity
 from nmt_cli.models.contract import Model
 from nmt_cli.training.distributed import Distributed
 from nmt_cli.training.trainer import Trainer
 
 _BATCH_TOKENS = 4096
 """Maximum padded target tokens of a batch; more fit than in training, as no gradient is kept."""
-
-
-_MAX_LOSS = 700.0
-"""In nats; the perplexity of a larger loss is no number."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +46,8 @@ def validate(
         for name in prepared.valid:
             loss = _loss(trainer, prepared, name)
             hypotheses = _translate(trainer.distributed, model, decoder, name)
-            perplexity = {"perplexity": math.exp(min(loss, _MAX_LOSS))} if prepared.is_monolingual else {}
-            scores[name] = {"loss": loss, **perplexity, **decoder.score(name, hypotheses)}
+            of_text = {"perplexity": perplexity(loss)} if prepared.is_monolingual else {}
+            scores[name] = {"loss": loss, **of_text, **decoder.score(name, hypotheses)}
     return scores
 
 

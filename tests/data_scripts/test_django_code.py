@@ -35,5 +35,5 @@ def test_other_files_are_refused(run_script: RunScript, tmp_path: Path) -> None:
     (tmp_path / "all.anno").write_text("something else\n")
     result = run_script("django_code.py", "--from", tmp_path)
     assert result.returncode == 3
-    assert "all.anno: is not the published file" in result.stderr
+    assert "all.anno: is not the expected file" in result.stderr
     assert not (tmp_path / "data").exists()

@@ -62,7 +62,7 @@ class Strategy(ABC, Generic[Settings]):
             reason, advice = (
                 ("this model predicts all tokens at once (CTC)", "ctc")
                 if is_ctc
-                else ("this model is no CTC model", "beam")
+                else ("this model predicts token by token", "beam")
             )
             raise ModelError(f"decoding.strategy: {self.settings.strategy} is impossible, as {reason}; use {advice}")
 

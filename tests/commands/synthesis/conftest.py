@@ -13,7 +13,7 @@ from nmt_cli.commands.synthesis import translations
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The path of a recipe from German into English, in a new working directory, with `mono` and `reverse` beside it.
 
-    The model in `reverse` is said to translate from English into German. Parts have 16 lines.
+    The recipe of `reverse` names English as its source language and German as its target. Parts have 16 lines.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(translations, "PART_LINES", 16)
