@@ -22,6 +22,8 @@ _HINTS = {
 }
 _SEED = 1
 """Of the lines that are drawn and their order."""
+_COLUMNS = {"direct": ["translation"], "preference": ["translation 1", "translation 2"]}
+"""Columns of the translations of an item."""
 _MAX_VALUES = {"direct": 100.0, "preference": 2.0}
 
 
@@ -88,6 +90,10 @@ def analyse_sheets(folder: Path, returned: Sequence[Path]) -> HumanEvaluation:
         raise DataError(f"{folder / _KEY}: is not the key of a sheet") from error
     if kind not in get_args(JudgementKind):
         raise DataError(f"{folder / _KEY}: unknown kind of judgement")
+    num_shown = len(_COLUMNS[kind])
+    is_valid = all(len(systems) == num_shown and all(isinstance(name, str) for name in systems) for _, systems in shown)
+    if not is_valid or not isinstance(baseline, str):
+        raise DataError(f"{folder / _KEY}: is not the key of a sheet")
     judgements = [each for path in returned for each in _read(path, kind, shown)]
     if not judgements:
         raise DataError(f"{returned[0]}: has no judgements in its last column")
@@ -111,8 +117,7 @@ def _items(
 
 
 def _as_tsv(kind: JudgementKind, items: Sequence[_Item]) -> str:
-    columns = ["translation"] if kind == "direct" else ["translation 1", "translation 2"]
-    rows = [["item", "source", *columns, "judgement"]]
+    rows = [["item", "source", *_COLUMNS[kind], "judgement"]]
     rows += [[str(number), each.source, *each.translations, ""] for number, each in enumerate(items, 1)]
     return "".join("\t".join(cell.replace("\t", " ") for cell in row) + "\n" for row in rows)
 

@@ -1,18 +1,17 @@
 """Judgements by people: scores by system, significance, and agreement between annotators."""
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from statistics import fmean, pstdev
 from typing import Literal
 
 import numpy as np
 
+from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, chunk_sizes, p_value
+
 JudgementKind = Literal["direct", "preference"]
 """Direct assessment of one translation, from 0 to 100; or the better of two, 1 or 2, or 0 if they are equally good."""
-_RESAMPLES = 10_000
 _SEED = 12345
 
 
@@ -63,6 +62,7 @@ class HumanEvaluation:
     systems: list[JudgedSystem]
     """Best first."""
     pairs: list[JudgedPair]
+    """Those with a line in common."""
     agreement: float | None
     """Krippendorff's alpha: 1 for perfect agreement, 0 for chance; None if no item was judged twice."""
     judged_twice: int
@@ -94,31 +94,33 @@ def analyse_judgements(kind: JudgementKind, judgements: Sequence[Judgement], bas
         kind,
         sorted({judgement.annotator for judgement in judgements}),
         sorted(systems, key=lambda each: -each.mean),
-        [_pair(kind, baseline, name, by_line) for name in by_system if name != baseline],
-        krippendorff_alpha(twice, _squared if kind == "direct" else _unequal) if twice else None,
+        [pair for name in by_system if name != baseline and (pair := _pair(kind, baseline, name, by_line)) is not None],
+        krippendorff_alpha(kind, twice) if twice else None,
         len(twice),
     )
 
 
-def krippendorff_alpha(units: Sequence[Sequence[float]], distance: Callable[[float, float], float]) -> float:
+def krippendorff_alpha(kind: JudgementKind, units: Sequence[Sequence[float]]) -> float:
     """Return Krippendorff's alpha, 1 - observed / expected disagreement (Krippendorff 2011).
 
     Args:
+        kind: Direct assessments are interval data, preferences nominal data.
         units: At least two values for each thing that was judged, in any number.
-        distance: 0 for equal values; the squared difference for interval data, 1 for unequal nominal data.
     """
-    values = [value for unit in units for value in unit]
-    observed = sum(sum(distance(*pair) for pair in permutations(unit, 2)) / (len(unit) - 1) for unit in units)
-    expected = sum(distance(*pair) for pair in permutations(values, 2)) / (len(values) - 1)
-    return 1 - observed / expected if expected else 1.0
+    expected = _disagreement(kind, [value for unit in units for value in unit])
+    return 1 - sum(_disagreement(kind, unit) for unit in units) / expected if expected else 1.0
 
 
-def _squared(one: float, other: float) -> float:
-    return (one - other) ** 2
+def _disagreement(kind: JudgementKind, values: Sequence[float]) -> float:
+    """Return the sum of the distances of all ordered pairs, divided by the number of values less 1.
 
-
-def _unequal(one: float, other: float) -> float:
-    return float(one != other)
+    The distance is the squared difference, or 1 for unequal preferences.
+    """
+    count = len(values)
+    if kind == "direct":
+        return 2 * count**2 * float(np.var(values)) / (count - 1)
+    sizes = np.unique(values, return_counts=True)[1]
+    return float(count**2 - (sizes**2).sum()) / (count - 1)
 
 
 def _z_scores(judgements: Sequence[Judgement]) -> list[dict[str, float]]:
@@ -143,18 +145,25 @@ def _wins(judgement: Judgement) -> dict[str, float]:
 
 def _pair(
     kind: JudgementKind, first: str, second: str, by_line: Mapping[str, Mapping[int, Sequence[float]]]
-) -> JudgedPair:
-    """Test the second system against the first: flip the sign of each line's difference at random."""
+) -> JudgedPair | None:
+    """Test the second system against the first: flip the sign of each line's difference at random.
+
+    None if the systems have no line in common.
+    """
     other = by_line[second]
     if kind == "direct":
         base = by_line[first]
-        differences = [fmean(other[line]) - fmean(base[line]) for line in other if line in base]
+        differences = np.array([fmean(other[line]) - fmean(base[line]) for line in other if line in base])
     else:
-        differences = [fmean(scores) for scores in other.values()]
-    if not differences:
-        return JudgedPair(first, second, 0, math.nan, 1.0)
-    values = np.array(differences)
-    signs = np.random.default_rng(_SEED).choice([-1.0, 1.0], (_RESAMPLES, len(values)))
-    exceeds = np.abs((signs * values).mean(1)) >= abs(values.mean()) - 1e-9
-    p = (int(np.count_nonzero(exceeds)) + 1) / (_RESAMPLES + 1)
-    return JudgedPair(first, second, len(values), float(values.mean()), p)
+        differences = np.array([fmean(scores) for scores in other.values()])
+    if not len(differences):
+        return None
+    rng, observed = np.random.default_rng(_SEED), float(differences.mean())
+    means = np.concatenate(
+        [
+            rng.choice([-1.0, 1.0], (rows, len(differences))) @ differences / len(differences)
+            for rows in chunk_sizes(DEFAULT_RESAMPLES["randomisation"], len(differences))
+        ]
+    )
+    p = p_value(np.abs(means) >= abs(observed) - 1e-9)
+    return JudgedPair(first, second, len(differences), observed, p)

@@ -57,7 +57,7 @@ def resampled_scores(statistics: MetricStatistics, resamples: int, seed: int) ->
 def draw_counts(sentences: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """Yield how often each sentence is drawn, in chunks [r,n] of `resamples` rows in total."""
     rng = np.random.default_rng(seed)
-    for rows in _chunk_sizes(resamples, sentences):
+    for rows in chunk_sizes(resamples, sentences):
         drawn = rng.integers(0, sentences, (rows, sentences)) + sentences * np.arange(rows)[:, None]
         yield np.bincount(drawn.ravel(), minlength=rows * sentences).reshape(rows, sentences).astype(np.float64)
 
@@ -82,7 +82,7 @@ def paired_bootstrap(first: SystemRuns, second: SystemRuns, resamples: int, seed
         np.mean([resampled_scores(run, resamples, seed) for run in system], axis=0) for system in (first, second)
     )
     differences = np.abs(second_scores - first_scores)
-    return _p_value(differences - differences.mean() > observed)
+    return p_value(differences - differences.mean() > observed)
 
 
 def approximate_randomisation(first: SystemRuns, second: SystemRuns, resamples: int, seed: int) -> float:
@@ -99,7 +99,7 @@ def approximate_randomisation(first: SystemRuns, second: SystemRuns, resamples: 
     permuted = [_scores_of(pool[0], sums) for sums in _permuted_sums(pool, resamples, seed)]
     differences = np.mean(permuted[len(first) :], axis=0) - np.mean(permuted[: len(first)], axis=0)
     # Ties count: if few sentences differ, many permutations equal the observed assignment.
-    return _p_value(np.abs(differences) >= observed - 1e-9)
+    return p_value(np.abs(differences) >= observed - 1e-9)
 
 
 SIGNIFICANCE_TESTS: dict[SignificanceMethod, Callable[[SystemRuns, SystemRuns, int, int], float]] = {
@@ -173,7 +173,7 @@ def _permuted_sums(pool: SystemRuns, resamples: int, seed: int) -> list[NDArray[
     rng = np.random.default_rng(seed)
     sentences, slots = len(pool[0].rows), range(len(pool))
     chunks: list[list[NDArray[np.float64]]] = [[] for _ in slots]
-    for rows in _chunk_sizes(resamples, sentences * len(pool)):
+    for rows in chunk_sizes(resamples, sentences * len(pool)):
         order = np.argsort(rng.random((rows, sentences, len(pool)), dtype=np.float32), axis=2)
         for slot in slots:
             sums = [(order[:, :, slot] == run).astype(np.float64) @ pool[run].rows for run in slots]
@@ -186,13 +186,13 @@ def _scores_of(statistics: MetricStatistics, sums: NDArray[np.float64]) -> NDArr
     return np.array([statistics.metric.value(row) for row in sums.tolist()])
 
 
-def _chunk_sizes(resamples: int, sentences: int) -> Sequence[int]:
+def chunk_sizes(resamples: int, sentences: int) -> Sequence[int]:
     """Split the resamples into chunks whose sentences fit in memory."""
     max_rows = max(1, _MAX_DRAWN // sentences)
     return [min(max_rows, resamples - start) for start in range(0, resamples, max_rows)]
 
 
-def _p_value(exceeds: NDArray[np.bool_]) -> float:
+def p_value(exceeds: NDArray[np.bool_]) -> float:
     """Return the add-one smoothed share of resamples that exceed the observed difference."""
     return (int(np.count_nonzero(exceeds)) + 1) / (len(exceeds) + 1)
 

@@ -152,7 +152,7 @@ def _settings(
 
 def _scales_attention(tensors: BinarySource, head_width: int) -> bool:
     """Return whether scores are divided by the square root of the head's width, as by default, or left as they are."""
-    default = head_width**-0.5
+    default = max(head_width, 1) ** -0.5
     attentions = [name.removesuffix("/linear_0/weight") for name in _names(tensors) if name.endswith(_QUERIES)]
     scales = {tensors.attributes.get(f"{attention}/queries_scale", default) for attention in attentions}
     if all(math.isclose(scale, default, rel_tol=1e-6) for scale in scales):

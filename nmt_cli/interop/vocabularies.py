@@ -42,7 +42,7 @@ def vocabulary_of(
 ) -> Vocabulary:
     """Return a vocabulary whose entries may be pieces of another segmenter: they are decoded, but never encoded.
 
-    Names such as `<mask>` and `<row_5>` are no text, and never generated.
+    Names such as `<mask>` and `<row_5>` are not text and are never generated.
     """
     known = {piece.text for piece in segmenter.pieces}
     others = {*special.ids, *tags.values()}

@@ -161,7 +161,9 @@ def _chosen(settings: Logging) -> list[str]:
 def _identity(run: RunDirectory, tracker: str, create: Callable[[], str]) -> tuple[str, bool]:
     """Return the tracker's name of a run, which is kept in the run, and whether it is new."""
     known = files.read_json(run.trackers, ModelError) if run.trackers.is_file() else {}
-    if isinstance(known, dict) and isinstance(known.get(tracker), str):
+    if not isinstance(known, dict):
+        raise ModelError(f"{run.trackers}: is not a JSON object; remove it")
+    if isinstance(known.get(tracker), str):
         return known[tracker], False
     created = create()
     files.write_json(run.trackers, {**known, tracker: created})
@@ -170,7 +172,7 @@ def _identity(run: RunDirectory, tracker: str, create: Callable[[], str]) -> tup
 
 def _curves(record: Record) -> Iterator[tuple[str, float]]:
     """Yield the numbers of a record by name; nothing if it is neither of kind train nor valid."""
-    if record["kind"] in ("train", "valid"):
+    if record.get("kind") in ("train", "valid"):
         prefix = f"{record['kind']}/{record['set']}" if "set" in record else record["kind"]
         yield from _flatten(prefix, {name: value for name, value in record.items() if name not in _CURVE_KEYS})
 
@@ -180,7 +182,7 @@ def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, floa
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flatten(f"{prefix}/{name}", value)
-        elif value is not None:
+        elif isinstance(value, int | float):
             yield f"{prefix}/{name}", value
 
 

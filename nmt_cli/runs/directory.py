@@ -130,13 +130,13 @@ class RunDirectory:
         if self.summary.is_file():
             return []
         names = [path.name.removeprefix(_SEED) for path in self.path.glob(f"{_SEED}*")]
-        runs = (self.of_seed(seed) for seed in sorted(int(name) for name in names if name.isdecimal()))
+        runs = (self.of_seed(seed) for seed in sorted({int(name) for name in names if name.isdecimal()}))
         return [run for run in runs if RunDirectory(run).summary.is_file()]
 
     def saved_updates(self) -> list[int]:
         """Return the updates with a checkpoint, in order."""
         names = [path.name.removeprefix(_STEP) for path in self.checkpoints.glob(f"{_STEP}*")]
-        return sorted(int(name) for name in names if name.isdecimal())
+        return sorted({int(name) for name in names if name.isdecimal()})
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def read_summary(run: RunDirectory) -> dict[str, Any]:
 
 
 def read_summary_if_present(run: RunDirectory) -> dict[str, Any]:
-    """Return the contents of run.json, or nothing if it is missing, perhaps since a moment ago."""
+    """Return the contents of run.json; empty if it is missing or is removed while it is read."""
     try:
         return read_summary(run)
     except ModelError:

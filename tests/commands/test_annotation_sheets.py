@@ -88,6 +88,33 @@ def test_invalid_judgements_are_named(value: str, runs: list[Path]) -> None:
         compare(sheet=Path("judge"), returned=[fill("judge/sheet.tsv", "ann.tsv", lambda row: value)])
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "preference"},
+        {"kind": ["direct"]},
+        {"baseline": ["old"]},
+        {"items": [{"line": 1, "systems": []}]},
+        {"items": [{"line": 1, "systems": [["old"]]}]},
+    ],
+)
+def test_damaged_keys_are_refused(changes: dict[str, Any], runs: list[Path]) -> None:
+    compare(runs, sheet=Path("judge"), lines=2)
+    sheet, key = fill("judge/sheet.tsv", "ann.tsv", lambda row: 1), Path("judge/key.json")
+    key.write_text(json.dumps(json.loads(key.read_bytes()) | changes))
+    with pytest.raises(DataError, match=r"^judge/key\.json: "):
+        compare(sheet=Path("judge"), returned=[sheet])
+
+
+def test_partly_filled_sheet_is_strict_json(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    compare(runs, sheet=Path("judge"), lines=2)
+    shown = iter(range(4))
+    sheet = fill("judge/sheet.tsv", "ann.tsv", lambda row: 50 if next(shown) == 0 else "")
+    capsys.readouterr()
+    compare(sheet=Path("judge"), returned=[sheet], json=True)
+    assert json.loads(capsys.readouterr().out)["pairs"] == []
+
+
 def test_sheets_are_refused(runs: list[Path]) -> None:
     for systems, returned in ((runs, [Path("x")]), ([], [])):
         with pytest.raises(RecipeError, match="--sheet: "):

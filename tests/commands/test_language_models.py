@@ -84,6 +84,7 @@ def documents_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     ("settings", "text", "expected"),
     [
         ("", "a b\r\n  c \n\n\n \nd\n", ["a b\nc", "d"]),
+        ("", "a b\n\u3000\nc\nd", ["a b", "c\nd"]),
         (", separator: newline", "a b\n\nc\nd", ["a b", "c", "d"]),
         (", separator: none", "\na b\n\nc\nd\n", ["\na b\n\nc\nd"]),
         (", field: inner.text", '{"inner": {"text": "a b\\n\\n c\\n"}}\n{"inner": {"text": "d"}}\n', ["a b\n\nc", "d"]),

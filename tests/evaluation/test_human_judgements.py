@@ -5,8 +5,6 @@ import pytest
 from nmt_cli.evaluation.human_judgements import (
     Judgement,
     JudgementKind,
-    _squared,
-    _unequal,
     analyse_judgements,
     krippendorff_alpha,
 )
@@ -24,9 +22,9 @@ UNITS = [[float(value) for value in unit if value is not None] for unit in zip(*
 
 def test_krippendorff_alpha_of_the_example_in_the_paper() -> None:
     units = [unit for unit in UNITS if len(unit) > 1]
-    assert krippendorff_alpha(units, _unequal) == pytest.approx(0.743, abs=5e-4)
-    assert krippendorff_alpha(units, _squared) == pytest.approx(0.849, abs=5e-4)
-    assert krippendorff_alpha([[3.0, 3.0], [3.0, 3.0]], _unequal) == 1.0
+    assert krippendorff_alpha("preference", units) == pytest.approx(0.743, abs=5e-4)
+    assert krippendorff_alpha("direct", units) == pytest.approx(0.849, abs=5e-4)
+    assert krippendorff_alpha("preference", [[3.0, 3.0], [3.0, 3.0]]) == 1.0
 
 
 def direct(annotator: str, line: int, system: str, value: float) -> Judgement:
@@ -48,6 +46,11 @@ def test_annotators_who_use_the_scale_differently_weigh_the_same() -> None:
     assert pair.difference > 0
     assert pair.p < 0.001
     assert found.judged_twice == 40
+
+
+def test_systems_without_a_line_in_common_are_not_compared() -> None:
+    judgements = [direct("a", 1, "old", 50), direct("a", 2, "new", 60)]
+    assert analyse_judgements("direct", judgements, "old").pairs == []
 
 
 @pytest.mark.parametrize("kind", ["direct", "preference"])

@@ -10,17 +10,14 @@ import pytest
 import torch
 from foreign_models import LINES, sentencepiece, write_json
 from safetensors.torch import load_file, save_file
+from test_huggingface import read_tiny
 
 from nmt_cli.commands.import_model import import_model
 from nmt_cli.commands.language_models import create_document_scorer, create_text_generator
 from nmt_cli.commands.loading import load_language_model
 from nmt_cli.data.context import decode_document, encode_documents
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.foreign import ForeignModel, SafetensorsSource, check_tensors, converted
-from nmt_cli.interop.huggingface import architecture
-from nmt_cli.interop.huggingface.architecture import Config
-from nmt_cli.models import build
-from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
+from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 
 ARTEFACTS = Path(__file__).parents[3] / "shared" / "artefacts"
 TINY = ARTEFACTS / "hf_tiny" / "gpt2"
@@ -28,17 +25,6 @@ has_tiny = pytest.mark.skipif(not TINY.is_dir(), reason=f"{TINY}, a model with t
 has_gpt2_tokenizer = pytest.mark.skipif(
     not (ARTEFACTS / "gpt2_tokenizer").is_dir(), reason="the tokenizer of GPT-2 is missing"
 )
-
-
-def read(folder: Path, size: int) -> Model:
-    tensors = SafetensorsSource([folder / "model.safetensors"])
-    found = architecture(Config(folder / "config.json"), tensors)
-    model = build(found.settings, VocabularySpec(size, size)).eval()
-    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
-    foreign = ForeignModel("", found.settings, found.parameters, tensors, None, 1, found.redundant)  # type: ignore[arg-type]
-    check_tensors(foreign, shapes)
-    model.load_state_dict(dict(converted(foreign, shapes)))
-    return model
 
 
 @torch.inference_mode()
@@ -49,7 +35,7 @@ def logits(model: Model, ids: torch.Tensor) -> torch.Tensor:
 @has_tiny
 def test_gpt2_logits_equal_the_stored_ones() -> None:
     golden = load_file(TINY / "golden.safetensors")
-    found = logits(read(TINY, 60), golden["input_ids"].long())
+    found = logits(read_tiny(TINY), golden["input_ids"].long())
     is_real = golden["attention_mask"].bool()
     assert (found - golden["logits"])[is_real].abs().max() < 2e-5
 
@@ -61,7 +47,7 @@ def test_names_without_prefix_and_stored_masks_are_accepted(tmp_path: Path) -> N
     masks = {f"h.{layer}.attn.bias": torch.ones(1, 1, 64, 64).tril() for layer in range(2)}
     save_file(tensors | masks, tmp_path / "model.safetensors")
     golden = load_file(TINY / "golden.safetensors")
-    assert (logits(read(tmp_path, 60), golden["input_ids"][:1].long()) - golden["logits"][:1]).abs().max() < 2e-5
+    assert (logits(read_tiny(tmp_path), golden["input_ids"][:1].long()) - golden["logits"][:1]).abs().max() < 2e-5
 
 
 @has_tiny
@@ -71,7 +57,16 @@ def test_settings_that_are_not_supported_are_named(tmp_path: Path, key: str, val
     config = json.loads((TINY / "config.json").read_bytes())
     write_json(tmp_path / "config.json", config | {key: value})
     with pytest.raises(ModelError, match=key):
-        read(tmp_path, 60)
+        read_tiny(tmp_path)
+
+
+def test_llama_without_heads_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    save_transformers(tmp_path, "llama")
+    config = json.loads((tmp_path / "config.json").read_bytes())
+    write_json(tmp_path / "config.json", {**config, "num_attention_heads": 0, "head_dim": None})
+    with pytest.raises(ModelError, match="heads"):
+        import_model(tmp_path, tmp_path / "model")
 
 
 def save_transformers(folder: Path, family: str, **changes: Any) -> Any:
@@ -105,7 +100,7 @@ def test_llama_logits_equal_those_of_transformers(tmp_path: Path, family: str, c
     ids = torch.randint(60, (2, 40))
     with torch.inference_mode():
         expected = theirs(ids).logits
-    assert (logits(read(tmp_path, 60), ids) - expected).abs().max() < 2e-5
+    assert (logits(read_tiny(tmp_path), ids) - expected).abs().max() < 2e-5
 
 
 @pytest.mark.slow

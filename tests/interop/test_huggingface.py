@@ -21,6 +21,7 @@ from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.interop.foreign import ForeignModel, SafetensorsSource, check_tensors, converted
 from nmt_cli.interop.huggingface import architecture
 from nmt_cli.interop.huggingface.architecture import Config
+from nmt_cli.interop.huggingface.generation import decoding_settings
 from nmt_cli.interop.huggingface.tokenizers import load_tokenizer
 from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, VocabularySpec
@@ -166,6 +167,7 @@ def test_unused_missing_or_misshapen_tensors_are_refused(tmp_path: Path) -> None
         {"eos_token_id": -1},
         {"encoder_layers": 10**9},
         {"is_encoder_decoder": False},
+        {"length_penalty": "x"},
     ],
 )
 def test_unsupported_or_hostile_configuration_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -174,6 +176,12 @@ def test_unsupported_or_hostile_configuration_is_refused(tmp_path: Path, changes
     with pytest.raises(ModelError):
         import_model(tmp_path / "source", tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [("suppress_tokens", 5), ("bad_words_ids", 5), ("bad_words_ids", [[[1]]])])
+def test_damaged_generation_settings_are_reported(tmp_path: Path, name: str, value: object) -> None:
+    _, [ignored] = decoding_settings(tmp_path, {name: value}, 0, {1})
+    assert name in ignored
 
 
 def test_pickle_is_read_in_a_child_process_and_gives_the_same_model(tmp_path: Path) -> None:

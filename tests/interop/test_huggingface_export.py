@@ -222,6 +222,9 @@ INCOMPLETE = {
         ({"post_processor": {"type": "BertProcessing"}}, "BertProcessing"),
         ({"added_tokens": [{"id": 9, "content": "x", "special": False}]}, "'x'"),
         ({"added_tokens": 3}, "damaged"),
+        ({"post_processor": {"type": "RobertaProcessing", "cls": ["x", 999], "sep": ["y", 3]}}, "999"),
+        ({"model": {"type": "Unigram", "unk_id": 1, "vocab": [["a", 1e308], ["<unk>", 0]]}}, "damaged|pieces"),
+        ({"model": {**INCOMPLETE, "merges": [["a" * 2000, "b"]]}}, "1024 characters"),
         ({"model": {"type": "Unigram", "unk_id": 1, "vocab": [["<unk>", 0, 0]]}}, "damaged"),
     ],
 )  # fmt: skip

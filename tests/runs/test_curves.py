@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.errors import RecipeError, ResourceError
+from nmt_cli.errors import ModelError, RecipeError, ResourceError
 from nmt_cli.recipe.logs import Logging
-from nmt_cli.runs.curves import require_trackers
+from nmt_cli.runs.curves import _identity, require_trackers
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import Journal
 
@@ -31,6 +31,13 @@ def test_tracker_without_its_package_names_the_extra(name: str, monkeypatch: pyt
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RecipeError, match=rf"^training\.logging\.{name}: .*'nmt-cli\[{name}\]'"):
         require_trackers(Logging.model_validate({name: True}))
+
+
+def test_damaged_trackers_file_is_a_model_error(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.trackers.write_text("[]")
+    with pytest.raises(ModelError, match="is not a JSON object"):
+        _identity(run, "mlflow", lambda: "new")
 
 
 def test_journal_without_tensorboard_writes_no_curves(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def select_lines(
             result = pipeline.apply(examples)
             for reason, indices in result.dropped.items():
                 _drop(stats, reason, examples, indices)
-            is_free = held_out.drop(result.kept.sources)
+            is_free = held_out.not_held_out(result.kept.sources)
             _drop(stats, OVERLAP, examples, result.indices[~is_free])
             lines = [examples.sources[index] for index in result.indices[is_free].tolist()]
             selected.add([lines], [each[is_free] for each in result.keys])
@@ -249,7 +249,7 @@ class HeldOutLines:
         )
         self._found = np.zeros(len(self._held_out.keys["source"]), np.bool_)
 
-    def drop(self, lines: list[str]) -> Booleans:
+    def not_held_out(self, lines: list[str]) -> Booleans:
         """Return which lines are in no set."""
         keys = text_keys([canonical(line) for line in lines], [], "source")
         is_held_out = self._held_out.contains(keys, "source")

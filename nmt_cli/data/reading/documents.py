@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from nmt_cli.data.reading.raw_chunks import MAX_CHUNK_BYTES, RawChunk, raw_lines, read_in_lockstep
 from nmt_cli.recipe.corpora import TextCorpus
+from nmt_cli.text.normalization import is_blank
 
 LINE_BREAK = "\x1e"
 """Stands for a line break in a record. Normalised text contains no control character."""
@@ -36,7 +37,7 @@ def _documents(corpus: TextCorpus) -> Iterator[bytes]:
     lines, escaped = list[bytes](), LINE_BREAK.encode()
     for chunk in read_in_lockstep(corpus.files, _LINES_AT_ONCE):
         for line in raw_lines(chunk.columns["file"]):
-            if line.strip() or corpus.separator == "none":
+            if corpus.separator == "none" or not is_blank(line.decode(errors="replace")):
                 lines.append(line)
             elif lines:
                 yield escaped.join(lines)

@@ -167,12 +167,12 @@ class Vocabulary:
 
     @cached_property
     def _ids_of_unknown(self) -> dict[str, int]:
-        """Ids of entries that are no pieces of the segmenter: unknown to it, but not to a vocabulary for both sides."""
+        """Ids of entries that are not pieces of this segmenter, but of that of the other side of a joint vocabulary."""
         kinds = (PieceKind.NORMAL, PieceKind.USER_DEFINED, PieceKind.BYTE)
         others = {piece.text for piece in self.segmenter.pieces if piece.kind in kinds}
         without_text = self._ids_without_text | {self.special_tokens.unk}
         entries = {entry: i for i, entry in enumerate(self.entries) if i not in without_text and entry not in others}
-        return {entry: i for entry, i in entries.items() if entry[0] != "<"}  # the others are no text
+        return {entry: i for entry, i in entries.items() if entry[:1] != "<"}  # the others are not text
 
     def _ids(self, rows: list[list[int]], lines: Sequence[str] = ()) -> list[list[int]]:
         ids, unk = self._id_list, self.segmenter.unk

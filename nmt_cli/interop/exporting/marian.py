@@ -30,6 +30,8 @@ from nmt_cli.recipe.model import SinusoidalPositions, TransformerSettings
 
 _VERSION = "v1.12.0"
 """Of Marian, whose models have these options."""
+_MAX_SECONDS = 900
+"""Longest time of Marian for scores."""
 _DEFAULT_LENGTH_FACTOR = 3.0
 """Marian's default."""
 _MODEL, _DECODER = "model.npz", "decoder.yml"
@@ -282,12 +284,16 @@ def word_scores(
             "--cpu-threads",
             1,
         ]
-        finished = subprocess.run(
-            [sys.executable, "-P", "-m", "pymarian", "score", *map(str, options)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            finished = subprocess.run(
+                [sys.executable, "-P", "-m", "pymarian", "score", *map(str, options)],
+                capture_output=True,
+                text=True,
+                timeout=_MAX_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ModelError(f"Marian took more than {_MAX_SECONDS} seconds to score {model}") from error
     if finished.returncode:
         reasons = [line.partition("Error: ")[2] for line in finished.stderr.split("\n") if "Error: " in line]
         raise ModelError(f"Marian cannot read {model}: {'; '.join(reasons)}")

@@ -61,7 +61,7 @@ class ExportedModel:
         return [start, *self.target_prefix]
 
     def require_ordinary_ends(self, program: str) -> None:
-        """Raise ModelError if sources end with a token of their language, or translations begin with no other token."""
+        """Raise ModelError if a token of a language follows the source or takes the place of decoder_start."""
         if self.source_suffix or self.decoder_start is not None:
             raise ModelError(
                 f"a token of a language after the source, or as decoder_start, is not supported by {program}"

@@ -94,7 +94,7 @@ def llama(config: Config, tensors: TensorSource) -> Architecture:
             "layers": num_layers,
             "heads": heads,
             "key_value_heads": config.get("num_key_value_heads", int, heads),
-            "head_width": config.get("head_dim", int, width // heads),
+            "head_width": config.get("head_dim", int, width // max(heads, 1)),
             "activation": config.choice("hidden_act", _GATED_ACTIVATIONS, "silu"),
             "bias": has_bias,
             "norm": {"position": "pre", "type": "rms", "epsilon": config.get("rms_norm_eps", float, 1e-6)},
@@ -137,7 +137,7 @@ def _bias(layer: str, tensors: TensorSource) -> Part:
     """Return the bias of a linear layer, or zeros if this layer alone has none."""
     if f"{layer}.bias" in tensors.shapes:
         return Part(f"{layer}.bias")
-    return Part(f"{layer}.bias", constant=torch.zeros(tensors.shapes.get(f"{layer}.weight", (1,))[0]))
+    return Part(f"{layer}.bias", constant=torch.zeros((tensors.shapes.get(f"{layer}.weight") or (1,))[0]))
 
 
 def _rotary_base(config: Config) -> float:

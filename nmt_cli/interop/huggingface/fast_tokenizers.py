@@ -56,7 +56,7 @@ def load_fast_tokenizer(
     """
     paths = [path for path in (folder / TOKENIZER, folder / TARGET_TOKENIZER / TOKENIZER) if path.is_file()]
     sides = [read_tokenizer_json(path) for path in paths]
-    first, family, start = sides[0], config.get("model_type"), config.get("decoder_start_token_id")
+    first, family, start = sides[0], config.get("model_type"), _token(config, "decoder_start")
     tags = _tags(first, config)
     is_source_last = any(i in tags for i in first.after)
     is_target_first = start in tags or (family == "mbart" and is_source_last)
@@ -69,8 +69,8 @@ def load_fast_tokenizer(
         Vocabulary(side.segmenter, _entries(path, side, special, vocabulary_size(folder, config, key)), special, ids)
         for path, side, key in zip(paths, sides, ("vocab_size", "decoder_vocab_size"), strict=False)
     ]
-    forced_id = start if is_target_first else config.get("forced_bos_token_id")
-    forced = tags.get(forced_id) if isinstance(forced_id, int) else None
+    forced_id = start if is_target_first else _token(config, "forced_bos")
+    forced = None if forced_id is None else tags.get(forced_id)
     has_language_tokens = forced is not None or (family in WITH_LANGUAGE_TOKENS and bool(tags))
     (source, target), chosen = languages, next((tags[i] for i in sorted(added) if i in tags), None)
     if has_language_tokens:
@@ -91,11 +91,17 @@ def load_fast_tokenizer(
     )
 
 
+def _token(config: Mapping[str, Any], name: str) -> int | None:
+    """Return the id of a special token; None if the configuration has none, or several."""
+    value = config.get(f"{name}_token_id")
+    return value if type(value) is int else None
+
+
 def _tags(side: JsonTokenizer, config: Mapping[str, Any]) -> dict[int, str]:
     """Return the names of tags by id: tokens of languages, and in an export all added tokens that are not special."""
     tags = {i: name for i in side.added if (name := _language_of(side.entries[i])) is not None}
     if side.is_exported:
-        special = {config.get(f"{name}_token_id") for name in ("pad", "bos", "eos", "decoder_start")} | {side.unk}
+        special = {_token(config, name) for name in ("pad", "bos", "eos", "decoder_start")} | {side.unk}
         tags |= {i: side.entries[i].strip("<>") for i in side.added - special - tags.keys()}
     return tags
 
@@ -111,7 +117,7 @@ def _special_tokens(
     folder: Path, side: JsonTokenizer, config: Mapping[str, Any], *, is_target_first: bool
 ) -> SpecialTokens:
     """Return the special tokens; decoder_start is not read if the token of a language takes its place."""
-    bos = config.get("bos_token_id")
+    bos = _token(config, "bos")
     if is_target_first:
         config = {**config, "decoder_start_token_id": bos or 0}
     special = special_tokens(folder, config, side.unk)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.interop.foreign import read_object
+from nmt_cli.interop.huggingface.architecture import Config
 
 _NAMES = {
     "num_beams": "beam_size",
@@ -46,10 +47,9 @@ def decoding_settings(
     """
     path = folder / "generation_config.json"
     given = {**config, **(read_object(path) if path.is_file() else {})}
-    penalty = float(given.get("length_penalty") or 1.0)
     decoding: dict[str, Any] = {"strategy": "beam", "beam_size": 1}
     decoding |= {ours: given[theirs] for theirs, ours in _NAMES.items() if given.get(theirs)}
-    decoding["length_penalty"] = penalty if "length_penalty" not in given else float(given["length_penalty"])
+    decoding["length_penalty"] = Config(path, given).get("length_penalty", float, 1.0)
     for name, num_others in (("max_length", num_prompt_tokens + 1), ("min_length", num_prompt_tokens)):
         if isinstance(given.get(name), int) and given[name] > num_others:
             decoding[name] = given[name] - num_others
@@ -63,7 +63,8 @@ def decoding_settings(
 
 def _is_suppressed(name: str, value: Any, not_text: Collection[int]) -> bool:
     """Return whether a setting only excludes tokens that are never generated."""
-    tokens = value if name == "suppress_tokens" else []
-    if name == "bad_words_ids":
-        tokens = [word[0] if isinstance(word, list) and len(word) == 1 else None for word in value]
-    return bool(tokens) and all(token in not_text for token in tokens)
+    if name == "bad_words_ids" and isinstance(value, list):
+        value = [word[0] if isinstance(word, list) and len(word) == 1 else None for word in value]
+    elif name != "suppress_tokens":
+        return False
+    return isinstance(value, list) and bool(value) and all(type(token) is int and token in not_text for token in value)

@@ -84,7 +84,7 @@ def nmt_normalizers(normalization: str) -> Normalizers:
 
 
 def split_normalization(steps: Normalizers) -> tuple[str, Normalizers]:
-    """Return the normalisation of nmt with which steps begin, none if with no other, and the steps after it."""
+    """Return the longest normalisation of nmt that the steps begin with, by default `none`, and the other steps."""
     known = {name: nmt_normalizers(name) for name in _REPLACEMENTS}
     found = [name for name, own in known.items() if steps[: len(own)] == own]
     if not found:

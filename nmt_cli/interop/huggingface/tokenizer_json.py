@@ -5,7 +5,6 @@ of GPT-2. Whatever else a file describes is refused.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +49,8 @@ _METASPACE: Mapping[str, Any] = {
 }
 _UNSUPPORTED = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges")
 """Options of BPE."""
+_MAX_PIECE_LENGTH = 1024
+"""In characters; the time to check the merges of a piece is quadratic in its length."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def read_tokenizer_json(path: Path) -> JsonTokenizer:
     content = read_object(path)
     try:
         return _parsed(path, content)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, binascii.Error) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: is damaged: {error!r}") from error
 
 
@@ -107,7 +108,9 @@ def _parsed(path: Path, content: Mapping[str, Any]) -> JsonTokenizer:
         entries[i] = piece_text(entry) if is_byte_level and i not in ids else entry
     if is_byte_level and unk is None:
         unk = named.get("<unk>")
-    before, after = _around(path, content["post_processor"])
+    before, after = _special_tokens_around(path, content["post_processor"])
+    if missing := [i for i in (*before, *after) if i not in names]:
+        raise ModelError(f"{path}: post_processor: adds the token {missing[0]!r}, which is not an entry")
     decoder = content["decoder"] or {}
     is_exported = decoder.get("type") == "Sequence"
     return JsonTokenizer(segmenter, entries, unk, ids, normalization, before, after, is_exported)
@@ -147,7 +150,7 @@ def _sentencepiece(
 
     Args:
         names: By id.
-        others: Ids that are no pieces.
+        others: Ids that are not pieces.
         steps: Normalisation after that of nmt.
     """
     model, splitter = content["model"], content["pre_tokenizer"]
@@ -166,7 +169,7 @@ def _sentencepiece(
         kept = {i: name for i, name in kept.items() if not _BYTE.fullmatch(name)}
     if algorithm == "unigram":
         scores = [float(score) for _, score in model["vocab"]]
-        pieces += [_unigram_piece(name, scores[i], symbols) for i, name in kept.items() if not _is_no_text(name)]
+        pieces += [_unigram_piece(name, scores[i], symbols) for i, name in kept.items() if not _is_unused(name)]
     else:
         pieces += _bpe_pieces(path, list(kept.values()), _merges(model))
     settings = serialize_settings(algorithm, charsmap=charsmap, byte_fallback=has_bytes, **spaces)
@@ -202,8 +205,8 @@ def _symbols(splitter: Any) -> set[str]:
     return {re.sub(r"\\(.)", r"\1", symbol, flags=re.DOTALL) for symbol in escaped}
 
 
-def _is_no_text(name: str) -> bool:
-    """Return whether an entry of an export is not generated either, such as a row without a name."""
+def _is_unused(name: str) -> bool:
+    """Return whether an entry of an export is never generated, such as a row without a name."""
     return name.endswith(HIDDEN) and name.startswith("<")
 
 
@@ -216,6 +219,8 @@ def _unigram_piece(name: str, score: float, symbols: set[str]) -> Piece:
 def _bpe_pieces(path: Path, names: Sequence[str], merges: Sequence[tuple[str, str]]) -> list[Piece]:
     """Return pieces whose scores give the merges: SentencePiece joins any two pieces that make another one."""
     made = [text for text, _ in groupby(left + right for left, right in merges)]
+    if any(len(text) > _MAX_PIECE_LENGTH for text in made):
+        raise ModelError(f"{path}: merges: make pieces of more than {_MAX_PIECE_LENGTH} characters")
     pieces = [*made, *(name for name in names if len(name) == 1)]
     known, expected = set(pieces), set[tuple[str, str]]()
     for text in made:
@@ -226,7 +231,7 @@ def _bpe_pieces(path: Path, names: Sequence[str], merges: Sequence[tuple[str, st
     return [Piece(text, -float(rank)) for rank, text in enumerate(pieces)]
 
 
-def _around(path: Path, post_processor: Any) -> tuple[list[int], list[int]]:
+def _special_tokens_around(path: Path, post_processor: Any) -> tuple[list[int], list[int]]:
     """Return the tokens before and after each text."""
     match post_processor:
         case None | {"type": "ByteLevel"}:

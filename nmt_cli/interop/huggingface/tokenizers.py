@@ -33,7 +33,7 @@ _CONFIG = "tokenizer_config.json"
 _SIDES = (("source", "src"), ("target", "tgt"))
 """Names of the sides in tokenizer_config.json."""
 _FILES = ("source.spm", "spiece.model", "sentencepiece.bpe.model", "merges.txt")
-"""Of which a folder has one unless `tokenizer.json` is all it has."""
+"""Files of tokenizers; a folder without any of them has only `tokenizer.json`."""
 _MBART_25_LANGUAGES = [
     *("ar_AR", "cs_CZ", "de_DE", "en_XX", "es_XX", "et_EE", "fi_FI", "fr_XX", "gu_IN", "hi_IN", "it_IT", "ja_XX"),
     *("kk_KZ", "ko_KR", "lt_LT", "lv_LV", "my_MM", "ne_NP", "nl_XX", "ro_RO", "ru_RU", "si_LK", "tr_TR", "vi_VN"),
