@@ -59,7 +59,7 @@ class Engine:
 
 def main(model: Path, text: Path, precisions: list[str], num_rounds: int) -> None:
     """Print BLEU on test2016 and speed of both engines in each precision, with beam 5 and greedily."""
-    [references] = [_lines(text / "test_2016_flickr.de.gz")]
+    references = _lines(text / "test_2016_flickr.de.gz")
     rows, signature = [_row(_COLUMNS), _row([":--"] * 3 + ["--:"] * 3)], ""
     exact = dict[tuple[str, str], float]()
     for search in _SEARCHES:
@@ -83,8 +83,12 @@ def main(model: Path, text: Path, precisions: list[str], num_rounds: int) -> Non
 def serve(name: str, model: Path, text: Path, search: str, precision: str) -> None:
     """Translate test2016 for each line on stdin; see `Engine`."""
     console.set_quiet(True)
-    translate = {"nmt": _ours, "ctranslate2": _ctranslate2}[name](model, _SEARCHES[search], precision)
     sources = _lines(text / "test_2016_flickr.en.gz")
+    translate = (
+        _ours(model, _SEARCHES[search], precision)
+        if name == "nmt"
+        else _ctranslate2(model, text, _SEARCHES[search], precision)
+    )
     translate(sources[:100])
     for _ in sys.stdin:
         started = time.process_time()
@@ -110,12 +114,15 @@ def _ours(model: Path, beam_size: int, precision: str) -> Translate:
     return lambda lines: [translation.best.text for translation in translator.translate(map(Request, lines))]
 
 
-def _ctranslate2(model: Path, beam_size: int, precision: str) -> Translate:
+def _ctranslate2(model: Path, text: Path, beam_size: int, precision: str) -> Translate:
     import ctranslate2
 
     loaded = load_model(model)
     with tempfile.TemporaryDirectory() as folder:
-        export(model, "ctranslate2", Path(folder) / "model")
+        held_out = [Path(folder, f"valid.{language}") for language in ("en", "de")]
+        for path in held_out:
+            path.write_bytes(gzip.decompress((text / f"val.{path.suffix[1:]}.gz").read_bytes()))
+        export(model, "ctranslate2", Path(folder) / "model", held_out)
         compute = {"fp32": "float32", "int8": "int8"}[precision]
         threads = torch.get_num_threads()
         translator = ctranslate2.Translator(f"{folder}/model", compute_type=compute, intra_threads=threads)

@@ -18,7 +18,8 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import WORD_START
 from nmt_cli.data.tokenizing.tags import SourceTags
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.exporting.marian import vocabulary_yaml, word_scores
+from nmt_cli.interop.exporting.marian import vocabulary_yaml
+from nmt_cli.interop.exporting.marian_program import word_scores
 from nmt_cli.interop.exporting.verification import MAX_DIFFERENCE, log_probs, random_pairs
 from nmt_cli.interop.marian import model_file
 from nmt_cli.models.contract import Model

@@ -18,7 +18,7 @@ from nmt_cli.commands.import_model import import_model
 from nmt_cli.commands.loading import load_model
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.exporting.marian import MarianProgram
+from nmt_cli.interop.exporting.marian_program import MarianProgram
 from nmt_cli.interop.exporting.verification import _log_probs
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model, VocabularySpec

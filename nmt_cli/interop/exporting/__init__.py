@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.exporting import bergamot, ctranslate2, huggingface, marian, onnx
+from nmt_cli.interop.exporting.marian_program import MarianProgram
 from nmt_cli.interop.exporting.model import ExportedModel, ExportFormat
 from nmt_cli.interop.exporting.model_card import count_parameters, write_model_card
 from nmt_cli.interop.exporting.verification import Translate, verify
@@ -13,7 +14,7 @@ from nmt_cli.interop.exporting.verification import Translate, verify
 FORMATS: dict[str, ExportFormat] = {
     "ctranslate2": ExportFormat("CTranslate2", "ctranslate2", ctranslate2.write, ctranslate2.CTranslate2Program),
     "bergamot": ExportFormat("Bergamot", "fxtranslate", bergamot.write, bergamot.BergamotProgram),
-    "marian": ExportFormat("Marian", "pymarian", marian.write, marian.MarianProgram),
+    "marian": ExportFormat("Marian", "pymarian", marian.write, MarianProgram),
     "huggingface": ExportFormat(
         "Hugging Face transformers", "transformers", huggingface.write, huggingface.HuggingFaceProgram
     ),

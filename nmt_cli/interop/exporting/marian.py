@@ -1,9 +1,6 @@
 """Export of a Transformer to Marian (Junczys-Dowmunt et al. 2018): npz, vocabularies and the options of its decoder."""
 
 import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +12,9 @@ import numpy.typing as npt
 from nmt_cli import __version__
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.exporting.model import ExportedModel, as_array
-from nmt_cli.interop.exporting.sentencepiece_files import ExportedText, token_names, write_tokenizer
+from nmt_cli.interop.exporting.sentencepiece_files import token_names, write_tokenizer
 from nmt_cli.interop.foreign import Part
-from nmt_cli.interop.marian_files import OPTIONS, read_yaml
+from nmt_cli.interop.marian_files import OPTIONS
 from nmt_cli.interop.marian_parameters import (
     ACTIVATIONS,
     IMPOSSIBLE,
@@ -30,11 +27,9 @@ from nmt_cli.recipe.model import SinusoidalPositions, TransformerSettings
 
 _VERSION = "v1.12.0"
 """Of Marian, whose models have these options."""
-_MAX_SECONDS = 900
-"""Longest time of Marian for scores."""
 _DEFAULT_LENGTH_FACTOR = 3.0
 """Marian's default."""
-_MODEL, _DECODER = "model.npz", "decoder.yml"
+MODEL_FILE, DECODER_FILE = "model.npz", "decoder.yml"
 _FIXED_OPTIONS = {
     "type": "transformer",
     "bert-train-type-embeddings": True,
@@ -179,9 +174,9 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
         (folder / name).write_text(vocabulary_yaml(entries), encoding="utf-8")
     options = np.frombuffer(model_options(model), np.int8)
     tensors: dict[str, Any] = {**model.arrays, OPTIONS: options}
-    np.savez(folder / _MODEL, **tensors)
-    decoder = {"relative-paths": True, "models": [_MODEL], "vocabs": names, **search_options(exported)}
-    (folder / _DECODER).write_text(as_yaml(decoder), encoding="utf-8")
+    np.savez(folder / MODEL_FILE, **tensors)
+    decoder = {"relative-paths": True, "models": [MODEL_FILE], "vocabs": names, **search_options(exported)}
+    (folder / DECODER_FILE).write_text(as_yaml(decoder), encoding="utf-8")
     return {"normalization": tokenizer.normalization, "before": [model.source[i] for i in exported.source_prefix]}
 
 
@@ -231,74 +226,6 @@ def search_options(exported: ExportedModel) -> dict[str, Any]:
 def as_yaml(options: Mapping[str, Any]) -> str:
     """Return options as YAML, sorted by name."""
     return "".join(f"{name}: {json.dumps(value)}\n" for name, value in sorted(options.items()))
-
-
-class MarianProgram:
-    """An export, loaded by Marian from Python, and SentencePiece."""
-
-    def __init__(self, exported: ExportedModel, folder: Path) -> None:
-        import pymarian  # noqa: F401
-
-        names = token_names(exported.tokenizer)
-        self._folder, self._text, self._names = folder, ExportedText(exported.tokenizer, folder, *names), names
-        self._before = exported.source_prefix
-        self._vocabularies = read_yaml((folder / _DECODER).read_bytes(), _DECODER)["vocabs"].split("\n")
-
-    def encode_source(self, lines: list[str]) -> list[list[int]]:
-        return self._text.encode_source(lines)
-
-    def decode_target(self, rows: list[list[int]]) -> list[str]:
-        return self._text.decode_target(rows)
-
-    def score(self, sources: list[list[int]], targets: list[list[int]]) -> list[list[float]]:
-        """See TargetProgram."""
-        rows = [[*self._before, *row] for row in sources], targets
-        tokens = [[[names[i] for i in row] for row in each] for names, each in zip(self._names, rows, strict=True)]
-        return word_scores(self._folder / _MODEL, [self._folder / name for name in self._vocabularies], tokens)
-
-
-def word_scores(
-    model: Path, vocabularies: Sequence[Path], tokens: Sequence[Sequence[Sequence[str]]]
-) -> list[list[float]]:
-    """Return the log-probabilities of the tokens and eos of each target, by Marian, which prints five decimals.
-
-    Args:
-        vocabularies: Of both sides, in YAML.
-        tokens: The names of the tokens of all sources, and of all targets.
-
-    Raises:
-        ModelError: Marian cannot read the model.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        paths = [Path(scratch) / "source", Path(scratch) / "target"]
-        for path, rows in zip(paths, tokens, strict=True):
-            path.write_text("".join(" ".join(row) + "\n" for row in rows), encoding="utf-8")
-        options = [
-            "--model",
-            model,
-            "--vocabs",
-            *vocabularies,
-            "--train-sets",
-            *paths,
-            "--word-scores",
-            "--cpu-threads",
-            1,
-        ]
-        try:
-            finished = subprocess.run(
-                [sys.executable, "-P", "-m", "pymarian", "score", *map(str, options)],
-                capture_output=True,
-                text=True,
-                timeout=_MAX_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ModelError(f"Marian took more than {_MAX_SECONDS} seconds to score {model}") from error
-    if finished.returncode:
-        reasons = [line.partition("Error: ")[2] for line in finished.stderr.split("\n") if "Error: " in line]
-        raise ModelError(f"Marian cannot read {model}: {'; '.join(reasons)}")
-    lines = finished.stdout.removesuffix("\n").split("\n")
-    return [[float(score) for score in line.partition("WordScores= ")[2].split()] for line in lines]
 
 
 def vocabulary_yaml(entries: Sequence[str]) -> str:
