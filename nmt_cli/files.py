@@ -70,8 +70,20 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         _sync(path.parent)
 
 
+def beside(path: Path, ending: str) -> Path:
+    """Return the path with `ending` added to its name; for `.` or `..`, to that of the folder that it stands for.
+
+    Raises:
+        RecipeError: The path is the root folder, or the ending contains a slash.
+    """
+    named = path if path.name not in ("", "..") else path.resolve()
+    if not named.name or "/" in ending:
+        raise RecipeError(f"{path}: a name beside it cannot end in {ending}; choose another")
+    return named.with_name(f"{named.name}{ending}")
+
+
 def require_folder_of(path: Path) -> None:
-    """Raise RecipeError if the folder that is to contain an output does not exist; its name may be misspelt."""
+    """Raise RecipeError if the folder that is to contain an output file does not exist; its name may be misspelt."""
     if not path.parent.is_dir():
         raise RecipeError(f"{path}: the folder {path.parent} does not exist; create it, or name another file")
 
@@ -88,9 +100,16 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
+def require_name(path: Path) -> None:
+    """Raise RecipeError if a folder to write is `.` or the like, which cannot be replaced."""
+    if path.name in ("", ".."):
+        raise RecipeError(f"{path}: is the folder {path.resolve()}, which cannot be replaced; name a new folder")
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Write a folder atomically: it replaces any older one after all of it is on disk."""
+    require_name(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _unfinished(path, is_folder=True) as (unfinished, _):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nmt_cli import files
-from nmt_cli.errors import DataError, ModelError, ResourceError
+from nmt_cli.errors import DataError, ModelError, RecipeError, ResourceError
 
 ROOT = Path(__file__).parents[1]
 
@@ -308,3 +308,21 @@ def test_leftovers_lists_temporary_files_and_folders_of_a_target(tmp_path: Path)
         assert sorted(files.leftovers(tmp_path)) == sorted([unfinished, tmp_path / "other.nmt-0123abcd.tmp"])
     assert files.leftovers(tmp_path, "folder") == []
     assert files.leftovers(tmp_path / "nowhere") == []
+
+
+def test_name_beside_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert files.beside(Path("a/run"), "-bt") == Path("a/run-bt")
+    assert files.beside(Path(), ".lock") == tmp_path.with_name(f"{tmp_path.name}.lock")
+    assert files.beside(Path(".."), ".lock") == tmp_path.parent.with_name(f"{tmp_path.parent.name}.lock")
+    for path, ending in ((Path("/"), ".lock"), (Path("run"), "-a/b")):
+        with pytest.raises(RecipeError, match="cannot end in"):
+            files.beside(path, ending)
+
+
+def test_working_directory_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (Path(), Path("..")):
+        with pytest.raises(RecipeError, match="cannot be replaced"), files.new_folder(path):
+            raise AssertionError

@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from nmt_cli import console, files
 from nmt_cli.commands.loading import config_of_model
-from nmt_cli.commands.model_config import ModelConfig, NamedModel, named_model
+from nmt_cli.commands.model_config import ModelConfig, named_model
+from nmt_cli.commands.synthesis.inherited import inherited_settings, recipe_of
 from nmt_cli.commands.synthesis.side_by_side import SideBySide, measure
 from nmt_cli.commands.synthesis.training import prepare_and_train
 from nmt_cli.commands.translate import raise_on_signals
@@ -17,9 +16,9 @@ from nmt_cli.console import Reporter
 from nmt_cli.data.preparation.corpora import check_file, corpus_tasks
 from nmt_cli.data.preparation.tokenizer_training import measure_corpora
 from nmt_cli.decoding.requests import TranslateOptions
-from nmt_cli.errors import DataError, RecipeError
+from nmt_cli.errors import DataError
 from nmt_cli.recipe.corpora import AnyCorpus
-from nmt_cli.recipe.loading import given_yaml, load_recipe, override
+from nmt_cli.recipe.loading import given_yaml, recipe_from_settings
 from nmt_cli.recipe.schema import Recipe
 
 Method = Literal["lora", "all"]
@@ -30,8 +29,6 @@ _PATIENCE = 5
 _PAIRS_PER_UPDATE, _MIN_EVERY = 100, 50
 """The model is validated about once per epoch, assuming this many pairs in an update, but not more often than this."""
 _DOMAIN, _GENERAL = "domain", "general"
-_KEPT_OF_DATA = ("filters", "language_tags", "context")
-"""Settings of the model's run that its text must have, too."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +86,8 @@ def adapt(
         RecipeError: The options do not fit together, or do not fit the model.
         DataError: A file is missing, or the folder contains the recipe of something else.
     """
-    files.require_folder_of(options.output)
-    named = named_model(model)
-    recipe, comments = _new_recipe(model, named, options)
-    recipe = override(recipe, overrides) if overrides else recipe
-    path = options.output / "recipe.yaml"
+    recipe, comments = _new_recipe(model, overrides, options, reporter)
+    path = _recipe_path(options)
     text = given_yaml(recipe, comments)
     if dry_run:
         reporter.info(f"would write {path}:")
@@ -119,9 +113,16 @@ def _write(path: Path, text: str) -> None:
         raise DataError(f"{path}: differs from the recipe of these options; {advice}")
 
 
-def _new_recipe(model: Path, named: NamedModel, options: AdaptOptions) -> tuple[Recipe, Mapping[tuple[str, ...], str]]:
+def _recipe_path(options: AdaptOptions) -> Path:
+    return options.output / "recipe.yaml"
+
+
+def _new_recipe(
+    model: Path, overrides: Sequence[str], options: AdaptOptions, reporter: Reporter
+) -> tuple[Recipe, Mapping[tuple[str, ...], str]]:
     """Return the recipe and its comments."""
-    config, original = config_of_model(named.files), _recipe_of(named)
+    named, path = named_model(model), str(_recipe_path(options))
+    config, original = config_of_model(named.files), recipe_of(named)
     general = {} if options.general is None else {_GENERAL: _pair(*options.general)}
     general_valid = None if options.general_valid is None else _pair(*options.general_valid)
     if original is not None:
@@ -131,17 +132,16 @@ def _new_recipe(model: Path, named: NamedModel, options: AdaptOptions) -> tuple[
         general = {}
     general = {f"{_GENERAL}-{name}" if name == _DOMAIN else name: each for name, each in general.items()}
     settings = _settings(model, config, options, {_DOMAIN: _pair(*options.corpus), **general}, general_valid)
-    if original is not None:
-        kept = original.data.model_dump(mode="json", exclude_defaults=True)
-        settings["data"] |= {key: kept[key] for key in _KEPT_OF_DATA if key in kept}
-    recipe = _validated(settings)
-    factor, sizes = _general_factor(recipe)
+    for section, inherited in inherited_settings(named, config, reporter).items():
+        settings[section] = settings.get(section, {}) | inherited
+    factor, sizes = _general_factor(recipe_from_settings(settings, path))
     settings["training"]["validation"]["every"] = max(
         _MIN_EVERY, (1 + bool(general)) * sizes[_DOMAIN] // _PAIRS_PER_UPDATE
     )
     for name in general:
         settings["data"]["train"][name] |= {"weight": factor * settings["data"]["train"][name].get("weight", 1.0)}
-    return _validated(settings), _comments(model, options, general, sizes, general_valid is not None)
+    recipe = recipe_from_settings(settings, path, overrides)
+    return recipe, _comments(model, options, general, sizes, general_valid is not None)
 
 
 def _settings(
@@ -168,9 +168,7 @@ def _settings(
         "train": {name: dict(each) for name, each in train.items()},
         "valid": valid,
     }
-    decoding = config.decoding.model_dump(mode="json", exclude_defaults=True)
-    settings = {"run": str(options.output / "run"), "data": data, "training": training}
-    return settings | ({"decoding": decoding} if decoding else {})
+    return {"run": str(options.output / "run"), "data": data, "training": training}
 
 
 def _comments(
@@ -180,7 +178,7 @@ def _comments(
     sizes: Mapping[str, int],
     has_general_valid: bool,
 ) -> dict[tuple[str, ...], str]:
-    path = options.output / "recipe.yaml"
+    path = _recipe_path(options)
     head = f"{model}, adapted to a domain; written by nmt adapt.\nnmt preprocess {path} && nmt train {path}"
     found = {
         (): head,
@@ -204,14 +202,6 @@ def _general_factor(recipe: Recipe) -> tuple[float, dict[str, int]]:
     return round(min(1.0, own / others), 4) if others else 1.0, sizes
 
 
-def _recipe_of(named: NamedModel) -> Recipe | None:
-    """Return the recipe with which a model was trained; None if it belongs to no run."""
-    if named.recipe is not None:
-        return named.recipe
-    run = named.files.run
-    return load_recipe(run.resolved) if run is not None and run.resolved.is_file() else None
-
-
 def _existing(corpora: Mapping[str, AnyCorpus]) -> dict[str, dict[str, Any]]:
     """Return the corpora whose files exist, without defaults."""
     return {
@@ -226,11 +216,3 @@ def _pair(source: Path, target: Path) -> dict[str, Any]:
     for path in (source, target):
         check_file(path)
     return {"source": str(source), "target": str(target)}
-
-
-def _validated(settings: Mapping[str, Any]) -> Recipe:
-    try:
-        return Recipe.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RecipeError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -94,7 +94,7 @@ class _Backtranslation:
 
     def __init__(self, recipe: Recipe, recipe_path: Path, options: BacktranslateOptions) -> None:
         data = recipe.data
-        check_extensible(recipe, options.name)
+        check_extensible(recipe, options.name, options.tag)
         languages = (data.target_language, data.source_language)
         overrides = [f"decoding.{setting}" for setting in options.decoding]
         translate = translate_options([options.model], languages, "--model", overrides)

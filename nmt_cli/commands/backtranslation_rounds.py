@@ -11,7 +11,7 @@ The last round is an ordinary back-translation with the last reverse model.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nmt_cli import console
+from nmt_cli import console, files
 from nmt_cli.commands.backtranslate import BacktranslateOptions, BacktranslateResult, backtranslate
 from nmt_cli.commands.synthesis.training import prepare_and_train
 from nmt_cli.console import Reporter
@@ -55,7 +55,7 @@ def backtranslate_in_rounds(
         raise RecipeError("--rounds: needs --source-text, which is translated for the reverse model")
 
     def make(direction: Path, text: tuple[Path, ...], suffix: str) -> BacktranslateResult | None:
-        output = options.output.with_name(options.output.name + suffix)
+        output = files.beside(options.output, suffix)
         changed = replace(options, model=model, text=text, output=output, suffix=f"{options.name}{suffix}")
         given = overrides if direction == recipe else ()
         return backtranslate(direction, given, changed, processes=processes, dry_run=dry_run, reporter=reporter)

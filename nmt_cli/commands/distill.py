@@ -109,7 +109,7 @@ class _Distillation:
 
     def __init__(self, recipe: Recipe, recipe_path: Path, options: DistillOptions) -> None:
         data = recipe.data
-        check_extensible(recipe, "")
+        check_extensible(recipe)
         if bool(options.teachers) == (options.translations is not None):
             raise RecipeError("give either --teacher MODEL or --translations FILE")
         if options.text and not options.teachers:
@@ -187,7 +187,7 @@ class _Distillation:
         """Export the student into folders beside the output. A format that cannot be written is reported."""
         done = []
         for name in EXPORTS[self._options.decoder]:
-            folder = self._folder.path.with_name(f"{self._folder.path.name}.{name}")
+            folder = files.beside(self._folder.path, f".{name}")
             try:
                 verification = export(run, name, folder)
             except NmtError as error:

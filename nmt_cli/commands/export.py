@@ -53,7 +53,7 @@ def export(
         RecipeError: The folder is neither empty nor an export.
         ModelError: The format cannot hold the model, or the export does not agree with it.
     """
-    files.require_folder_of(output)
+    files.require_name(output)
     is_empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not is_empty and "exported" not in read_manifest_or_empty(output):
         raise RecipeError(f"{output}: exists and is not an nmt export; choose another folder with --output")

@@ -64,6 +64,7 @@ def import_model(
         ModelError: The format is not known, the model is damaged, something in it cannot be represented, or it
             differs from what its own program computes.
     """
+    files.require_name(output)
     is_empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not is_empty and "imported" not in read_manifest_or_empty(output):
         raise RecipeError(f"{output}: exists and is not an imported model; choose another folder with --output")

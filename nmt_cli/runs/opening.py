@@ -33,9 +33,10 @@ def move_aside(run: RunDirectory, reporter: Reporter) -> None:
     if not run.path.exists():
         return
     path = files.target_of(run.path)
+    files.require_name(path)
     with lock(run.lock):
         index = 1
-        while (aside := path.with_name(f"{path.name}.old{index}")).exists():
+        while (aside := files.beside(path, f".old{index}")).exists():
             index += 1
         with files.disk_errors(path):
             path.rename(aside)

@@ -47,7 +47,7 @@ class CorpusFolder:
 
     def check(self) -> None:
         """Raise DataError if the path is anything but an empty folder or one that `write` made."""
-        files.require_folder_of(self.path)
+        files.require_name(self.path)
         is_empty = self.path.is_dir() and not any(self.path.iterdir())
         if not self.path.exists() or is_empty:
             return

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from nmt_cli import files
 from nmt_cli.commands.loading import config_of_model
 from nmt_cli.commands.model_config import named_model
 from nmt_cli.commands.translators import source_tags
@@ -17,11 +18,20 @@ from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.corpora import TrainingCorpus
 from nmt_cli.recipe.model import Preset
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.section import Name
 from nmt_cli.text.checks.scripts import base_language
 
 
-def check_extensible(recipe: Recipe, name: str) -> None:
-    """Raise RecipeError if a corpus of this name, made by a model, cannot be added to a recipe."""
+def check_extensible(recipe: Recipe, name: str | None = None, tag: str | None = None) -> None:
+    """Raise RecipeError if a corpus made by a model cannot be added to a recipe.
+
+    Args:
+        name: Of the corpus; None if it replaces all others.
+        tag: Of the corpus; None if it has none.
+    """
+    for option, value in (("--name", name), ("--tag", tag)):
+        if value is not None and not _is_name(value):
+            raise RecipeError(f"{option} {value}: must be a plain name of letters, digits, - and _, such as news-2016")
     if name in recipe.data.train:
         raise RecipeError(f"--name {name}: data.train already has a corpus {name}; choose another name")
     for key, is_set in (("data.factors", recipe.data.factors), ("data.context", recipe.data.context)):
@@ -29,6 +39,14 @@ def check_extensible(recipe: Recipe, name: str) -> None:
             raise RecipeError(f"{key}: is not supported; text that a model makes from single lines has none")
     if recipe.training.mixing.stages:
         raise RecipeError("training.mixing.stages: is not supported; remove it here, and add it to the new recipe")
+
+
+def _is_name(text: str) -> bool:
+    try:
+        TypeAdapter(Name).validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def with_corpus(recipe: Recipe, name: str, corpus: TrainingCorpus, weights: dict[str, float], suffix: str) -> Recipe:
@@ -46,8 +64,8 @@ def with_corpus(recipe: Recipe, name: str, corpus: TrainingCorpus, weights: dict
         key: each.model_copy(update={"weight": weights[key]}) if key in weights else each
         for key, each in data.train.items()
     }
-    changed = recipe.with_value("run", run.with_name(f"{run.name}-{suffix}"))
-    changed = changed.with_value("data.prepared", data.prepared.with_name(f"{data.prepared.name}-{suffix}"))
+    changed = recipe.with_value("run", files.beside(run, f"-{suffix}"))
+    changed = changed.with_value("data.prepared", files.beside(data.prepared, f"-{suffix}"))
     changed = changed.with_value("data.train", {**train, name: corpus})
     try:
         return Recipe.model_validate(changed.model_dump(mode="json", exclude_unset=True))
@@ -82,10 +100,10 @@ def student_recipe(
     if decoder == "ssru" and recipe.gives("tokenizer.joint") and not recipe.tokenizer.joint:
         raise RecipeError("tokenizer.joint: must be true for a student with --decoder ssru, as Bergamot needs it")
     given = recipe.model_dump(mode="json", exclude_unset=True)
-    given["run"] = str(recipe.run.with_name(f"{recipe.run.name}-student"))
+    given["run"] = str(files.beside(recipe.run, "-student"))
     data = recipe.data
     given["data"] |= {
-        "prepared": str(data.prepared.with_name(f"{data.prepared.name}-student")),
+        "prepared": str(files.beside(data.prepared, "-student")),
         "train": {"distilled": corpus.model_dump(mode="json", exclude_unset=True)},
     }
     shape = {"decoder_self_attention": "ssru", **_MARIAN} if decoder == "ssru" else {}

@@ -98,7 +98,7 @@ class Sidecar:
     @property
     def path(self) -> Path:
         """The file of the description."""
-        return self.output.with_name(self.output.name + ".nmt.json")
+        return files.beside(self.output, ".nmt.json")
 
     def is_up_to_date(self) -> bool:
         """Return whether the output exists unchanged and has this origin."""

@@ -117,6 +117,7 @@ def check_paths(recipe: Recipe) -> None:
     for path in input_files(recipe).values():
         check_file(path)
     folder = recipe.data.prepared
+    files.require_name(folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
@@ -183,7 +184,7 @@ def _tokenizer_folder(
     folder = work / f"{TOKENIZER}-{_hash({'settings': settings, 'inputs': inputs, 'format': FORMAT_VERSION})[:16]}"
     if folder.exists():
         return folder
-    with lock_when_free(folder.with_name(folder.name + ".lock"), "waiting for another job to train the tokenizer"):
+    with lock_when_free(files.beside(folder, ".lock"), "waiting for another job to train the tokenizer"):
         if folder.exists():
             return folder
         tasks = corpus_tasks(recipe)

@@ -27,7 +27,7 @@ class WorkFolder:
     @property
     def path(self) -> Path:
         """The folder."""
-        return self.target.with_name(self.target.name + ".parts")
+        return files.beside(self.target, ".parts")
 
     def open(self) -> Path:
         """Create the folder if necessary and return its path. DataError if another program made it."""
@@ -42,7 +42,7 @@ class WorkFolder:
     @contextmanager
     def locked(self, shard: ShardSpec | None = None) -> Iterator[None]:
         """Lock the target: exclusively, or shared with the jobs of other shards if this one only makes a shard."""
-        with lock(self.target.with_name(self.target.name + ".lock"), shared=shard is not None), ExitStack() as stack:
+        with lock(files.beside(self.target, ".lock"), shared=shard is not None), ExitStack() as stack:
             if shard is not None:
                 stack.enter_context(lock(self.open() / f"{shard.index}-of-{shard.count}.lock"))
             yield

@@ -1,5 +1,6 @@
 """Load recipes from YAML and command-line overrides, report every error with its location, and write recipes."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,6 +53,16 @@ def override(settings: _Root, overrides: Sequence[str]) -> _Root:
     location = Location(" ".join(f"--set {option}" for option in overrides))
     document = Document(settings.model_dump(mode="json", exclude_defaults=True), {(): location})  # defaults may adapt
     return _validate_with_overrides(type(settings), document, overrides)
+
+
+def recipe_from_settings(settings: Mapping[str, Any], name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Return the recipe with these settings and overrides.
+
+    Args:
+        settings: As in a YAML file.
+        name: What messages call it, such as the file that it will be written to.
+    """
+    return _validate_with_overrides(Recipe, Document(copy.deepcopy(dict(settings)), {(): Location(name)}), overrides)
 
 
 def resolved_yaml(recipe: Recipe) -> str:

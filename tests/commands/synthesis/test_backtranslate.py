@@ -144,13 +144,15 @@ def test_text_that_contains_a_test_set_is_refused(project: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["--name", "real"], 2, "--name real"),
-        (["--name", "a b"], 2, "corpus a b"),
+        (["--name", "a b"], 2, "--name a b"),
+        (["--name", "a/b"], 2, "--name a/b"),
+        (["--tag", "a b"], 2, "--tag a b"),
         (["--tag", "unk"], 2, "unk"),
         (["--decoding", "beam=3"], 2, "decoding.beam"),
         (["--shard", "4/3"], 2, "--shard 4/3"),
         (["--text", "none"], 3, "none: does not exist"),
         (["--output", "dev.en"], 3, "dev.en"),
-        (["--output", "no/out"], 2, "no/out"),
+        (["--output", "."], 2, ".: is the folder"),
         (["--set", "data.source_language=fr"], 2, "--model reverse: must translate from en into fr"),
         (["--set", "data.context={}"], 2, "data.context"),
     ],
@@ -165,6 +167,18 @@ def test_impossible_wishes_are_one_line(project: Path, arguments: list[str], cod
     assert forked.exit_code() == code
     assert forked.stderr.count("nmt: error:") == 1
     assert message in forked.stderr
+
+
+def test_folders_around_the_output_are_created(project: Path) -> None:
+    assert run(output="new/out").recipe == Path("new/out/recipe.yaml")
+
+
+def test_run_in_the_working_directory_gets_a_run_beside_it(project: Path) -> None:
+    project.write_text(project.read_text().replace("run: run", "run: ."))
+    result = run()
+
+    assert result.recipe is not None
+    assert load_recipe(result.recipe).run == Path.cwd().with_name(f"{Path.cwd().name}-backtranslated")
 
 
 def test_dry_run_changes_nothing(project: Path) -> None:
