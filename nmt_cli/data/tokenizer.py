@@ -163,10 +163,10 @@ class Tokenizer:
         """As `encode_source`, for the target side.
 
         Args:
-            oov: Return words outside the vocabulary by ids of their own instead of unk, if the tokenizer copies any.
+            oov: Return words outside the vocabulary by ids of their own instead of unk.
         """
         lines = [self.normalize(line) for line in lines]
-        if oov and self.copies:
+        if oov and (self.copies or self.target.has_unknown_text):
             return list(map(self.target.ids_of_texts, self.target.encode_as_text(lines)))
         return self.target.encode(lines)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.console import OnProgress
-from nmt_cli.data.tokenizing.oov import number_oov, numbered
+from nmt_cli.data.tokenizing.oov import copies_of_added, number_oov, numbered
 from nmt_cli.decoding.batching import in_batches
 from nmt_cli.decoding.logits_processors.building import BatchConstraints
 from nmt_cli.decoding.logits_processors.phrases import unsatisfied_phrases
@@ -156,9 +156,14 @@ class Generator:
         self, inputs: ModelInputs, batch: Sequence[SentenceInput], padding: Sequence[Sequence[int]]
     ) -> ModelInputs:
         """Return the inputs with the copy ids [B,S] of the sentences."""
-        eos, size = self.model.vocabulary.special_tokens.eos, self.model.vocabulary.target_size
+        special, size = self.model.vocabulary.special_tokens, self.model.vocabulary.target_size
         rows = [
-            [*each.tags, *self.numbered(each, each.copies), eos, *each.suffix, *pad]
+            [
+                *copies_of_added(each.tags, special),
+                *self.numbered(each, each.copies),
+                *copies_of_added((special.eos, *each.suffix), special),
+                *pad,
+            ]
             for each, pad in zip(batch, padding, strict=True)
         ]
         copy_ids = torch.tensor(rows, device=self.device)
@@ -166,11 +171,15 @@ class Generator:
         return replace(inputs, columns={**inputs.columns, COPY_IDS: copy_ids}, extra_ids=extra_ids)
 
     def numbered(self, sentence: SentenceInput, tokens: Sequence[int]) -> Sequence[int]:
-        """Return target tokens with the numbers that words outside the vocabulary have in a batch."""
+        """Return target tokens with the numbers that words outside the vocabulary have in a batch.
+
+        A model that copies none of them reads unk instead.
+        """
         size, unk = self.model.vocabulary.target_size, self.model.vocabulary.special_tokens.unk
         if not tokens or max(tokens) < size:
             return tokens
-        return numbered(tokens, number_oov(sentence.copies, size), size, unk)
+        numbers = number_oov(sentence.copies, size) if self.model.capabilities.copies else {}
+        return numbered(tokens, numbers, size, unk)
 
     def _without_unknown(
         self, sentences: Sequence[SentenceInput], found: list[list[Hypothesis]], batch_tokens: int

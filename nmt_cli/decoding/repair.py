@@ -221,6 +221,7 @@ class MaskedSearch:
             self._tokenizer,
             [replace(sentences[index], tokens=rows[index]) for index in indices],
             [masked[index].text for index in indices],
+            is_needed=any(each.copies for each in sentences),
         )
         found = self._generator.search(inputs, self._strategy)
         best = [hypotheses[0].tokens for hypotheses in found]

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.generator import Generator
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.results import format_jsonl
 from nmt_cli.decoding.scoring import score_targets
+from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import RecipeError
 from nmt_cli.models import build
@@ -17,6 +19,7 @@ from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, Vocabulary
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import RnnSettings
+from nmt_cli.text.checks import TranslationFinding
 
 LINES = ["the cat sees a dog", "a dog sees the cat"]
 SOURCES = ["the zebra sees a lion", "yaks", "a dog sees gnus and emus"]
@@ -42,9 +45,7 @@ def translator(each: Tokenizer, built: Model, options: TranslateOptions, **decod
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_unknown_words_are_replaced_by_the_source_word_with_the_most_attention(beam_size: int) -> None:
     each = tokenizer(copies=False)
-    built, unk = model(each), each.special_tokens.unk
-    with torch.no_grad():
-        built.get_parameter("output.projection.bias")[unk] += 6  # it says hardly anything else
+    built, unk = saying_unk(each), each.special_tokens.unk
     translate = translator(each, built, TranslateOptions(), replace_unknown=True, beam_size=beam_size)
     for source, found in zip(SOURCES, translate.translate(map(Request, SOURCES)), strict=True):
         words = found.best.text.split()
@@ -60,6 +61,42 @@ def test_unknown_words_are_replaced_by_the_source_word_with_the_most_attention(b
         assert unk in generated
         num_scored = len(words) + (not found.is_truncated)
         assert found.best.log_probability == pytest.approx(sum(scores.token_log_probs[:num_scored]), abs=1e-4)
+
+
+def saying_unk(each: Tokenizer) -> Model:
+    """A plain model that hardly generates anything but unk."""
+    built = model(each)
+    with torch.no_grad():
+        built.get_parameter("output.projection.bias")[each.special_tokens.unk] += 6
+    return built
+
+
+def test_translations_with_replaced_words_are_aligned_and_scored() -> None:
+    each = tokenizer(copies=False)
+    options = TranslateOptions(alignment=True, word_scores=True)
+    translate = translator(each, saying_unk(each), options, replace_unknown=True)
+    translations = list(translate.translate(map(Request, SOURCES)))
+    assert any("yaks" in found.best.text for found in translations)
+    for found in translations:
+        words, annotation = found.best.text.split(), found.best.annotation
+        assert annotation is not None and annotation.alignment is not None and annotation.word_scores is not None
+        assert len(annotation.word_scores) == len(words) + 1
+        if not found.is_truncated:
+            assert sum(annotation.word_scores) == pytest.approx(found.best.log_probability, abs=1e-4)
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+def test_lost_words_outside_the_vocabulary_of_a_plain_model_are_reinserted(replaces: bool) -> None:
+    each = tokenizer(copies=False)
+
+    def lost(source: str, output: str) -> tuple[TranslationFinding, ...]:
+        return () if "4711" in output else (TranslationFinding("number", "4711 is lost", "4711"),)
+
+    settings = BeamSettings.model_validate({"max_length": 4, "replace_unknown": replaces})
+    translate = Translator(saying_unk(each), each, settings, torch.device("cpu"), check=lost)
+    (found,) = translate.translate([Request("4711 4711 gnus")])
+    assert found.best.text.split().count("4711") == 2
+    assert ("gnus" in found.best.text) == replaces
 
 
 @pytest.mark.parametrize(
@@ -97,3 +134,19 @@ def test_json_has_the_copy_probability_of_each_token() -> None:
         gates = built.copy_probability(built.decode(built.encode(inputs), decoder_input))
         assert gates is not None
         assert gates[0].tolist() == pytest.approx(list(probabilities), abs=1e-4)
+
+
+def test_tags_are_not_copied_as_words_of_the_target_vocabulary() -> None:
+    """With separate vocabularies, a tag's id is that of another target token, or beyond the vocabulary."""
+    settings = SETTINGS.model_copy(update={"joint": False})
+    each = Tokenizer.train(settings, [*LINES, "cows eat"], ["ein Hund"], 1).with_copies(True).with_tags(["2de"])
+    tag, special = each.tag_id("2de"), each.special_tokens
+    assert tag >= each.target_size
+    generator = Generator(model(each, output={"type": "pointer_generator"}), (), torch.device("cpu"))
+    tokens = each.encode_source(["a Hund"])[0]
+    copied = each.encode_copies(["a Hund"])[0]
+    sentence = SentenceInput(1, tokens, tags=(special.bos, tag), copies=tuple(copied), suffix=(tag,))
+    inputs = generator.model_inputs([sentence])
+    expected = [special.bos, special.unk, each.target_size, copied[1], special.eos, special.unk]
+    assert inputs.columns["copy_ids"].tolist() == [expected]
+    assert inputs.extra_ids == 1

@@ -20,7 +20,7 @@ from nmt_cli.data.preparation.shard_files import ALIGNMENT, RECORD_IDS, TEXT, Sh
 from nmt_cli.data.reading import DropCounts, RawChunk, decode
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.oov import number_oov, numbered
+from nmt_cli.data.tokenizing.oov import copies_of_added, number_oov, numbered
 from nmt_cli.data.tokenizing.tags import SEPARATOR, AddedTokens
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import DataError
@@ -240,10 +240,13 @@ def _with_copies(
     """Return the copy id of each source token, and the targets with those of words that they copy, see `oov`."""
     size, unk = tokenizer.target_size, tokenizer.special_tokens.unk
     copy_ids, tokens = list[int](), list[int]()
+    before, after = (
+        copies_of_added(each, tokenizer.special_tokens) for each in (added.before_source, added.after_source)
+    )
     targets = tokenizer.encode_target(target.lines, oov=True)
     for copies, row in zip(tokenizer.encode_copies(source.lines), targets, strict=True):
         numbers = number_oov(copies, size)
-        copy_ids += [*added.before_source, *numbered(copies, numbers, size, unk), *added.after_source]
+        copy_ids += [*before, *numbered(copies, numbers, size, unk), *after]
         tokens += [*added.before_target, *numbered(row, numbers, size, unk)]
     return np.array(copy_ids, np.int64), replace(target, tokens=np.array(tokens, np.int32))
 

@@ -7,6 +7,8 @@ integer of any size, which needs no table. Arrays and tensors hold V + j for the
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
+from nmt_cli.text.special_tokens import SpecialTokens
+
 MAX_OOV = 2**15
 """Words outside the vocabulary that a source may have; further ones cannot be copied."""
 
@@ -31,3 +33,11 @@ def number_oov(copy_ids: Iterable[int], vocabulary_size: int) -> dict[int, int]:
 def numbered(tokens: Iterable[int], numbers: Mapping[int, int], vocabulary_size: int, unk: int) -> list[int]:
     """Return tokens with the numbers of words outside the vocabulary; unk for a word that the source does not have."""
     return [token if token < vocabulary_size else numbers.get(token, unk) for token in tokens]
+
+
+def copies_of_added(tokens: Iterable[int], special_tokens: SpecialTokens) -> list[int]:
+    """Return the target tokens as which tokens around the text of a source can be copied: unk for tags.
+
+    The id of a tag is one of the source vocabulary; in that of the target it may be a word, or lie beyond it.
+    """
+    return [token if token in special_tokens.ids else special_tokens.unk for token in tokens]

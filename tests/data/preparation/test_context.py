@@ -9,6 +9,9 @@ from preparing import MakeRecipe, Sentences, changed, prepared
 from nmt_cli.data.context import TEXT_SEPARATOR
 from nmt_cli.data.preparation import shards
 from nmt_cli.data.prepared import Prepared
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.recipe.data import TokenizerSettings
+from nmt_cli.recipe.schema import Recipe
 
 
 def documents(sentences: Sentences) -> list[tuple[str, str]]:
@@ -105,6 +108,18 @@ def test_tags_precede_source_tokens_but_not_the_text(make_recipe: MakeRecipe, la
         for number, (source, target) in enumerate(zip(corpus.read_text()[0], corpus.read_text()[1], strict=True)):
             assert tokens.sources[number].tolist() == [*corpus.prefix, *made.tokenizer.encode_source([source])[0]]
             assert tokens.targets[number].tolist() == made.tokenizer.encode_target([target])[0]
+
+
+def test_tags_are_not_copied_as_words_of_the_target_vocabulary(make_recipe: MakeRecipe) -> None:
+    recipe = changed(make_recipe(), language_tags=True)
+    model = {"architecture": "rnn", "preset": "tiny", "output": {"type": "pointer_generator"}}
+    recipe = Recipe.model_validate(recipe.model_dump() | {"tokenizer": {"path": "other"}, "model": model})
+    settings = TokenizerSettings.model_validate({"algorithm": "word", "byte_fallback": False, "joint": False})
+    tokenizer = Tokenizer.train(settings, ["a b c"], ["d"], seed=1).with_tags(["2bb"]).with_copies(True)
+    pairs = prepared(recipe, tokenizer).valid["corpus"].read_all()
+    for pair, first in enumerate(pairs.sources.offsets[:-1].tolist()):
+        assert pairs.sources[pair][0] == tokenizer.tag_id("2bb")
+        assert pairs.source_columns["copy_ids"][first] == tokenizer.special_tokens.unk
 
 
 def prefix_of(made: Prepared, name: str) -> list[int]:
