@@ -106,6 +106,7 @@ def _run(settings: dict[str, Any], options: argparse.Namespace, num_pairs: int, 
         "valid": {"dev": sides["valid"]},
         "test": {"dev": dict(sides["valid"])},
     }
+    recipe["evaluation"] = {"metrics": ["bleu", "chrf"]}
     for section, values in settings.items():
         recipe[section] = {**recipe.get(section, {}), **values}
     recipe.setdefault("training", {})["limits"] = {"minutes": options.minutes}
@@ -114,7 +115,7 @@ def _run(settings: dict[str, Any], options: argparse.Namespace, num_pairs: int, 
     for command in ("preprocess", "train", "evaluate"):
         _nmt(folder, command, str(path))
     scores = json.loads((folder / "run/evaluation/dev/scores.json").read_text())
-    chrf = next(entry["score"] for entry in scores["scores"] if entry["name"].startswith("chrF"))
+    chrf = next(entry["score"] for entry in scores["scores"] if entry["name"] == "chrF2")
     summary = json.loads((folder / "run/run.json").read_text())
     shutil.rmtree(folder / "run/checkpoints")
     return {"chrf": chrf, "updates": summary["update"], "seconds": summary["seconds"]}

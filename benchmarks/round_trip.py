@@ -15,7 +15,7 @@ from pathlib import Path
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import RecipeError
 from nmt_cli.evaluation.metrics import score
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.text.lines import read_lines
@@ -40,7 +40,9 @@ def best_scores(lines: list[str], after: list[str], language: str) -> str:
     changed = sum(one != other for one, other in zip(lines, after, strict=True))
     if not changed:
         return "0.00 | 100.00 | 100.00"
-    bleu, chrf = (each.value for each in score(after, [lines], for_language(Evaluation(), language)))
+    bleu, chrf = (
+        each.value for each in score(after, [lines], for_language(Evaluation(metrics=["bleu", "chrf"]), language))
+    )
     return f"{100 * changed / len(lines):.2f} | {bleu:.2f} | {chrf:.2f}"
 
 

@@ -113,7 +113,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, fast_python: Path) -> Pat
 def test_make_creates_all_targets(finished: Path) -> None:
     for name in MODELS:
         content = json.loads((finished / "runs" / name / "evaluation/test/scores.json").read_bytes())
-        assert [score["name"] for score in content["scores"]] == ["BLEU", "chrF2"]
+        assert [score["name"] for score in content["scores"]] == ["BLEU", "chrF2++"]
     assert (finished / "out/some.de").read_bytes().count(b"\n") == 3
 
 

@@ -23,7 +23,7 @@ from nmt_cli.evaluation.metrics.metric import Metric
 from nmt_cli.evaluation.sanity_checks import sanity_checks, utility_warning
 from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, PairedTest, SignificanceMethod
 from nmt_cli.evaluation.system_comparison import ComparedTestSet, Comparison, compare
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import override, recipe_or_none

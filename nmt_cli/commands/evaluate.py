@@ -23,7 +23,7 @@ from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, exact_
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, Metric
 from nmt_cli.evaluation.sanity_checks import sanity_checks, utility_warning
 from nmt_cli.evaluation.significance import with_intervals
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.locks import lock
 from nmt_cli.recipe.decoding import AfterTraining, MbrSettings
 from nmt_cli.recipe.loading import override

@@ -20,7 +20,7 @@ from nmt_cli.decoding.requests import Request, TranslateOptions, in_documents, p
 from nmt_cli.decoding.results import TranslatedText
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.evaluation.breakdown.words import count_words
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.corpora import AnyCorpus, TestSet
 from nmt_cli.recipe.data import Data
 from nmt_cli.recipe.evaluation import Evaluation

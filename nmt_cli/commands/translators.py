@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nmt_cli import console
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import StepwiseSettings
 from nmt_cli.recipe.model import CtcSettings

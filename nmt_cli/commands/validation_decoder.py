@@ -11,8 +11,8 @@ from nmt_cli.data.reading import read_all
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions, in_documents, plain_requests
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics
-from nmt_cli.evaluation.metrics.metric import EvaluationTexts
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.metrics.metric import EvaluationTexts, Metric
+from nmt_cli.evaluation.target_language import default_metrics, for_language
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.training.validation import ValidationDecoder
@@ -34,11 +34,7 @@ def validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device)
         requests = plain_requests(examples.sources, examples.source_columns, each.target_language)
         references[name] = [examples.targets]
         sources[name] = [(languages, request) for request in in_documents(requests, count)]
-    names = [name for name in dict.fromkeys(["bleu", "chrf", recipe.training.validation.metric]) if name != "loss"]
-    settings = recipe.evaluation.model_copy(update={"metrics": names, "external": {}})
-    metrics = {
-        name: build_metrics(for_language(settings, data.languages_of(each)[1])) for name, each in data.valid.items()
-    }
+    metrics = {name: _metrics(recipe, data.languages_of(each)[1]) for name, each in data.valid.items()}
 
     config, has_tokens = config_of(recipe, tokenizer), data.sequence.language_tokens
 
@@ -60,3 +56,11 @@ def validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device)
         return {each.metric.key: each.value for each in compute_statistics(texts, metrics[name])}
 
     return ValidationDecoder(sources, translate, scores)
+
+
+def _metrics(recipe: Recipe, language: str) -> list[Metric]:
+    """Return the default metrics of a target language and the one that decides."""
+    names = dict.fromkeys([*default_metrics(language), recipe.training.validation.metric])
+    metrics = [name for name in names if name != "loss"]
+    settings = recipe.evaluation.model_copy(update={"metrics": metrics, "external": {}})
+    return build_metrics(for_language(settings, language))

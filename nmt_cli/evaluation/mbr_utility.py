@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sacrebleu.metrics.chrf import CHRF
 
 from nmt_cli.evaluation.metrics.sacrebleu import bleu_with
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.evaluation import Evaluation
 
 UtilityMatrix = npt.NDArray[np.float64]

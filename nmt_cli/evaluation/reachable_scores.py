@@ -3,7 +3,7 @@
 from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
 from nmt_cli.evaluation.metrics import score
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.text.normalization import normalize_lines
 
@@ -22,7 +22,7 @@ def check_normalization(corpus: CorpusSample, normalization: str, settings: Eval
     num_changed = sum(one != other for one, other in zip(references, normalized, strict=True))
     if not num_changed:
         return []
-    settings = settings.model_copy(update={"metrics": ["bleu", "chrf"], "external": {}})
+    settings = settings.model_copy(update={"metrics": None, "external": {}})
     scores = score(normalized, [references], for_language(settings, corpus.languages[1]))
     highest = " and ".join(f"{each.name} {each.value:.2f}" for each in scores)
     message = (

@@ -40,7 +40,8 @@ def sanity_checks(
     if names and not has_spaces_between_words(expected):
         warnings.append(
             f"the references have no spaces between words, but {names} split{'s' * (' and ' not in names)} at spaces;"
-            " give the right target language, or set evaluation.bleu_tokenizer and ter_tokenizer to char"
+            " give the right target language, or set evaluation.bleu_tokenizer and ter_tokenizer to char, and use chrf"
+            " instead of chrf++"
         )
     return warnings
 

@@ -41,8 +41,9 @@ class ExternalMetric(Section):
 class Evaluation(Section):
     """Scoring of translations."""
 
-    metrics: Annotated[list[MetricName], Field(min_length=1)] = ["bleu", "chrf"]
-    """Metrics to compute; docs/evaluating.md describes them and the packages that some need."""
+    metrics: Annotated[list[MetricName], Field(min_length=1)] | None = None
+    """Metrics to compute; docs/evaluating.md describes them and the packages that some need. Default: bleu and chrf++,
+    or bleu and chrf for scripts without spaces between words."""
     external: dict[Name, ExternalMetric] = {}
     """Further metrics, computed by external programs, by name."""
     bleu_tokenizer: Literal[

@@ -39,8 +39,8 @@ class Validation(Section):
     every: Count = 1000
     """Updates between validations."""
     metric: MetricName | Literal["loss"] = "bleu"
-    """Metric that decides which checkpoint is best: loss, or a name of evaluation.metrics. BLEU and chrF are always
-    computed."""
+    """Metric that decides which checkpoint is best: loss, or a name of evaluation.metrics. The default metrics of
+    evaluation.metrics are always computed."""
     sets: Literal["first", "all"] = "first"
     """Validation sets whose score decides: the first one, or the mean of all."""
     patience: Count | None = 10

@@ -13,7 +13,7 @@ from nmt_cli.runs.journal import CorpusExposure
 from nmt_cli.training.optimization.schedule import plateau_factor
 
 Scores = Mapping[str, float]
-"""Loss, BLEU and chrF of one validation set, by name."""
+"""Loss, BLEU, chrF++ and the like of one validation set, by name."""
 
 
 @dataclass(frozen=True)

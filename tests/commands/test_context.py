@@ -113,7 +113,7 @@ def test_a_task_that_only_the_line_before_solves(
 
     capsys.readouterr()
     evaluate(Path("recipe.yaml"), ["test"])
-    assert "chrF2 100.00" in capsys.readouterr().out
+    assert "chrF2++ 100.00" in capsys.readouterr().out
 
 
 @pytest.mark.slow

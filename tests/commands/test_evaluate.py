@@ -187,7 +187,7 @@ def test_files_are_scored_without_a_model(workspace: Workspace, capsys: pytest.C
 
     printed = capsys.readouterr().out.split("\n")
     assert printed[0].startswith("out.de  BLEU ")
-    assert [line.split()[1] for line in printed[1:-1]] == ["chrF2"]
+    assert [line.split()[1] for line in printed[1:-1]] == ["chrF2++"]
     assert not (workspace.folder / "run").exists()
 
 

@@ -192,13 +192,13 @@ def test_what_cannot_keep_them_is_refused(tmp_path: Path) -> None:
 
 def test_a_test_set_is_evaluated_with_its_factors(capsys: pytest.CaptureFixture[str]) -> None:
     evaluate(Path("recipe.yaml"), ["test"], robustness=True)
-    assert "chrF2 100.00" in capsys.readouterr().out
+    assert "chrF2++ 100.00" in capsys.readouterr().out
     report(Path("run"), Path("report.html"))
     Path("test.pos").write_text(Path("test.pos").read_text().replace("N", "V"))
     evaluate(Path("recipe.yaml"), ["test", "dev"])
     printed = capsys.readouterr().out
-    assert "test  chrF2 100.00" not in printed
-    assert "dev  chrF2 100.00" in printed
+    assert "test  chrF2++ 100.00" not in printed
+    assert "dev  chrF2++ 100.00" in printed
 
 
 def test_a_test_set_with_too_few_is_told_by_its_file() -> None:

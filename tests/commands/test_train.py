@@ -286,7 +286,7 @@ def test_validation_score_equals_that_of_its_checkpoint(recipe: Path, decay: str
         translation.best.text for translation in translator.translate(map(Request, read_lines(Path("dev.en"))))
     ]
     found = score(hypotheses, [list(read_lines(Path("dev.de")))], loaded.config.evaluation)
-    assert [record["bleu"], record["chrf"]] == pytest.approx([each.value for each in found], abs=1e-9)
+    assert [record["bleu"], record["chrf++"]] == pytest.approx([each.value for each in found], abs=1e-9)
 
 
 @pytest.mark.slow

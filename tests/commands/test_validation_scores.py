@@ -15,12 +15,12 @@ each_architecture = pytest.mark.parametrize(
 )
 
 UPDATES = 12
-NAMES = {"BLEU": "bleu", "chrF2": "chrf", "PER": "per"}
+NAMES = {"BLEU": "bleu", "chrF2": "chrf", "chrF2++": "chrf++", "PER": "per"}
 
 
 SETTINGS = {
-    "plain": [],
-    "bf16 and ema": ["training.precision=bf16", "training.ema_decay=0.5"],
+    "plain": ["training.validation.metric=chrf++"],
+    "bf16 and ema": ["training.precision=bf16", "training.ema_decay=0.5", "training.validation.metric=bleu"],
     "another metric and language": [
         "data.target_language=zh",
         "training.validation.metric=per",

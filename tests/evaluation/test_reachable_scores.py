@@ -9,7 +9,7 @@ from nmt_cli.data.checking.sampling import CorpusSample, sample_corpus
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.evaluation.reachable_scores import check_normalization
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.text.normalization import normalize_lines

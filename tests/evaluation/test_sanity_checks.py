@@ -4,7 +4,7 @@ import pytest
 
 from nmt_cli.evaluation.metrics import build_metrics
 from nmt_cli.evaluation.sanity_checks import sanity_checks
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.evaluation import Evaluation
 
 REFERENCES = ["Ein Hund läuft.", "Zwei Kinder spielen im Park."] * 100
@@ -66,10 +66,11 @@ def test_hypotheses_may_be_empty_where_references_are() -> None:
 
 def test_metrics_that_split_at_spaces_cause_a_warning_for_text_without_spaces() -> None:
     lines = ["我们今天去公园。", "好的。"]
-    settings = Evaluation(metrics=["bleu", "chrf", "ter"])
+    settings = Evaluation(metrics=["bleu", "chrf", "chrf++", "ter"])
     [warning] = sanity_checks(lines, [lines], build_metrics(settings))
-    assert "BLEU and TER" in warning
-    assert sanity_checks(lines, [lines], build_metrics(for_language(settings, "zh"))) == []
+    assert "BLEU and chrF2++ and TER" in warning
+    suitable = for_language(settings.model_copy(update={"metrics": ["bleu", "chrf", "ter"]}), "zh")
+    assert sanity_checks(lines, [lines], build_metrics(suitable)) == []
     assert sanity_checks(REFERENCES, [REFERENCES], build_metrics(settings)) == []
 
 

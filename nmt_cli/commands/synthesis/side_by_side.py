@@ -12,7 +12,7 @@ from nmt_cli.data.reading import read_pairs
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, PairedTest
 from nmt_cli.evaluation.system_comparison import ComparedTestSet, Comparison, SystemOutput, compare
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import WEIGHTS
 from nmt_cli.text.checks.checker import Checker

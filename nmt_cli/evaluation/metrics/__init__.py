@@ -6,6 +6,7 @@ from nmt_cli.errors import DataError
 from nmt_cli.evaluation.metrics import sacrebleu, sentence_metrics
 from nmt_cli.evaluation.metrics.external import external_metric
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, Metric, MetricScore, MetricStatistics
+from nmt_cli.evaluation.target_language import default_metrics
 from nmt_cli.recipe.evaluation import Evaluation
 
 METRICS: dict[str, Callable[[Evaluation], Metric]] = {
@@ -31,7 +32,7 @@ def build_metrics(settings: Evaluation) -> list[Metric]:
     Raises:
         RecipeError: A program, package or model that a metric needs is missing.
     """
-    built_in = [METRICS[key](settings) for key in dict.fromkeys(settings.metrics)]
+    built_in = [METRICS[key](settings) for key in dict.fromkeys(settings.metrics or default_metrics(None))]
     return [*built_in, *(external_metric(name, program) for name, program in settings.external.items())]
 
 

@@ -15,7 +15,7 @@ from sacrebleu.utils import SACREBLEU_DIR
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, StatisticsArray
-from nmt_cli.evaluation.tokenizers import are_installed, for_language
+from nmt_cli.evaluation.target_language import are_installed, for_language
 from nmt_cli.recipe.evaluation import Evaluation
 
 
@@ -72,7 +72,7 @@ def chrf(_settings: Evaluation) -> SacrebleuMetric:
 
 def chrf_plus_plus(_settings: Evaluation) -> SacrebleuMetric:
     """chrF++: chrF with word unigrams and bigrams (Popović 2017)."""
-    return SacrebleuMetric("chrf++", "chrF2++", CHRF(word_order=2))
+    return SacrebleuMetric("chrf++", "chrF2++", CHRF(word_order=2), splits_at_spaces=True)
 
 
 def ter(settings: Evaluation) -> SacrebleuMetric:

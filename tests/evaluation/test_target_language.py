@@ -1,4 +1,4 @@
-"""BLEU, TER and symbol error rates split text as suits the target language."""
+"""The default metrics suit the target language; BLEU, TER and symbol error rates split its text."""
 
 import importlib.util
 
@@ -7,7 +7,7 @@ from sacrebleu.metrics import BLEU, TER
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.evaluation.metrics import build_metrics, score
-from nmt_cli.evaluation.tokenizers import for_language
+from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.evaluation import Evaluation, MetricName
 
 METRICS: list[MetricName] = ["bleu", "ter", "per"]
@@ -46,6 +46,20 @@ def test_auto_follows_the_target_language(
     assert (found.bleu_tokenizer, found.ter_tokenizer) == (bleu, ter)
 
 
+@pytest.mark.parametrize(
+    ("language", "chrf"),
+    [
+        *(("de", "chrf++"), ("ko", "chrf++"), ("vi", "chrf++"), ("xx", "chrf++"), (None, "chrf++")),
+        *(("zh", "chrf"), ("yue_Hant", "chrf"), ("ja", "chrf"), ("tha", "chrf"), ("mya_Mymr", "chrf"), ("bo", "chrf")),
+    ],
+)
+def test_default_metrics_have_words_only_in_scripts_with_spaces(language: str | None, chrf: str) -> None:
+    found = for_language(Evaluation(), language)
+    assert found.metrics == ["bleu", chrf]
+    signature = score(["a b"], [["a b"]], found)[1].signature
+    assert ("nw:2" in signature) == (chrf == "chrf++")
+
+
 @pytest.mark.parametrize(("language", "tokenizer"), [("ja", "ja-mecab"), ("ko", "ko-mecab")])
 def test_auto_uses_mecab_if_its_packages_are_installed(
     monkeypatch: pytest.MonkeyPatch, language: str, tokenizer: str
@@ -57,8 +71,8 @@ def test_auto_uses_mecab_if_its_packages_are_installed(
         build_metrics(Evaluation(bleu_tokenizer=tokenizer))
 
 
-def test_a_given_tokenizer_is_kept() -> None:
-    given = Evaluation(bleu_tokenizer="char", ter_tokenizer="tercom")
+def test_given_tokenizers_and_metrics_are_kept() -> None:
+    given = Evaluation(metrics=["chrf++"], bleu_tokenizer="char", ter_tokenizer="tercom")
     assert for_language(given, "zh") == given
 
 
