@@ -6,11 +6,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nmt_cli import files
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
 from nmt_cli.interop import opus_packages
-from nmt_cli.interop.foreign import ForeignModel, Part, read_object
+from nmt_cli.interop.foreign import ForeignModel, Part
 from nmt_cli.interop.marian_files import NpzSource, read_yaml
 from nmt_cli.interop.marian_parameters import (
     ACTIVATIONS,
@@ -19,9 +18,13 @@ from nmt_cli.interop.marian_parameters import (
     OUTPUT,
     parameter_parts,
 )
-from nmt_cli.interop.vocabularies import entries_by_id, read_sentencepiece, vocabulary_of
+from nmt_cli.interop.vocabularies import (
+    entries_by_id,
+    exported_normalization,
+    read_sentencepiece,
+    vocabulary_of,
+)
 from nmt_cli.recipe.model import TransformerSettings
-from nmt_cli.text.normalization import NORMALIZATIONS
 from nmt_cli.text.special_tokens import SpecialTokens
 
 _LONGEST_SENTENCE = 200
@@ -208,8 +211,4 @@ def _tokenizer(folder: Path, vocabularies: Sequence[str], decoder: Path) -> Toke
 def _normalization(folder: Path) -> str:
     """Return the normalisation before SentencePiece: that of OPUS-MT's scripts, or that of a model exported by nmt."""
     name = opus_packages.normalization_of(folder)
-    if name == "none" and (folder / files.MANIFEST).is_file():
-        name = read_object(folder / files.MANIFEST).get("normalization", name)
-    if name not in NORMALIZATIONS:
-        raise ModelError(f"{folder / files.MANIFEST}: normalization: {name!r} is not known")
-    return str(name)
+    return exported_normalization(folder) if name == "none" else name

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nmt_cli import files
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import Piece, PieceKind, Segmenter
 from nmt_cli.data.tokenizing.segmenters import SEGMENTERS
 from nmt_cli.data.tokenizing.sentencepiece_model import read_model, serialize_pieces, serialize_settings
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError
+from nmt_cli.interop.foreign import read_object
+from nmt_cli.text.normalization import NORMALIZATIONS
 from nmt_cli.text.special_tokens import SpecialTokens
 
 _MAX_SIZE = 256 * 2**20
@@ -35,6 +38,15 @@ def read_merges(path: Path) -> list[list[str]]:
     if wrong := next((merge for merge in merges if len(merge) != 2), None):
         raise ModelError(f"{path}: {' '.join(wrong)!r} is not a pair of pieces")
     return merges
+
+
+def exported_normalization(folder: Path) -> str:
+    """Return the normalisation before SentencePiece that an export of nmt names, else `none`."""
+    path = folder / files.MANIFEST
+    name = read_object(path).get("normalization", "none") if path.is_file() else "none"
+    if name not in NORMALIZATIONS:
+        raise ModelError(f"{path}: normalization: {name!r} is not known")
+    return str(name)
 
 
 def vocabulary_of(

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +52,12 @@ def run_example_here(folder: Path, lines: Sequence[str]) -> list[str]:
     """`run_example` in this process, where transformers, which takes seconds to load, is already loaded."""
     namespace: dict[str, Any] = {}
     example = (folder / "README.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
-    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
-        exec(example, namespace)
-        found: list[str] = namespace["translate"](list(lines))
+    sys.path.append(str(folder))  # for the export's own normalization.py
+    try:
+        with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+            exec(example, namespace)
+            found: list[str] = namespace["translate"](list(lines))
+    finally:
+        sys.path.remove(str(folder))
+        sys.modules.pop("normalization", None)
     return found

@@ -65,14 +65,20 @@ def write_npz(
     tying: Sequence[str] = ("-all",),
     norm: str = "post",
     languages: Sequence[str] = (),
+    target_lines: Sequence[str] = LINES,
     **options: str,
 ) -> None:
-    """Write a random model in Marian's own format, with one layer on each side and a vocabulary of 60 pieces."""
+    """Write a random model in Marian's own format, with one layer on each side and 60 pieces of each side.
+
+    With other `target_lines`, the vocabulary of both sides lacks a piece of each, as in OPUS-MT.
+    """
     folder.mkdir()
-    model = sentencepiece(60)
-    for name in ("source.spm", "target.spm"):
+    models = [sentencepiece(60, lines) for lines in (LINES, target_lines)]
+    for name, model in zip(("source.spm", "target.spm"), models, strict=True):
         (folder / name).write_bytes(model)
-    pieces = ["</s>", "<unk>", *(piece.text for piece in read_model(model).pieces[3:])]
+    missing = -1 if models[0] != models[1] else None
+    sides = [read_model(model).pieces[3:missing] for model in models]
+    pieces = ["</s>", "<unk>", *dict.fromkeys(piece.text for side in sides for piece in side)]
     pieces += [f">>{language}<<" for language in languages]
     vocabulary = "".join(f"{json.dumps(piece)}: {i}\n" for i, piece in enumerate(pieces))
     (folder / "vocab.yml").write_text(vocabulary, encoding="utf-8")

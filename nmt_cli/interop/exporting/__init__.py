@@ -9,7 +9,7 @@ from nmt_cli.interop.exporting import bergamot, ctranslate2, huggingface, marian
 from nmt_cli.interop.exporting.marian_program import MarianProgram
 from nmt_cli.interop.exporting.model import ExportedModel, ExportFormat
 from nmt_cli.interop.exporting.model_card import count_parameters, write_model_card
-from nmt_cli.interop.exporting.verification import Translate, verify
+from nmt_cli.interop.exporting.verification import MAX_DIFFERENCE, Translate, verify
 
 FORMATS: dict[str, ExportFormat] = {
     "ctranslate2": ExportFormat("CTranslate2", "ctranslate2", ctranslate2.write, ctranslate2.CTranslate2Program),
@@ -54,6 +54,7 @@ def export(
     except (ImportError, metadata.PackageNotFoundError):
         result = f"unverified: {row.package} is not installed"
     else:
-        result = str(verify(exported, program, f"{row.package} {version}", folder, held_out, translate))
+        bound = usage.get("max_difference", MAX_DIFFERENCE)
+        result = str(verify(exported, program, f"{row.package} {version}", folder, held_out, translate, bound))
     write_model_card(exported, to, row.title, usage, result, folder)
     return result

@@ -31,7 +31,7 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
     specs = _import_specs()
     settings, tokenizer = exported.transformer("CTranslate2"), exported.tokenizer
     exported.require_ordinary_ends("CTranslate2")
-    parameters = UnusedParameters(dict(exported.model.named_parameters()))
+    parameters = UnusedParameters(exported.parameters())
     spec = specs.TransformerSpec(_encoder(specs, settings, parameters), _decoder(specs, settings, parameters))
     parameters.require_none("CTranslate2")
     write_tokenizer(tokenizer, folder, "CTranslate2")

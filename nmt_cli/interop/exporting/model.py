@@ -11,9 +11,12 @@ from torch import Tensor
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
+from nmt_cli.interop.marian_parameters import IMPOSSIBLE
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.decoding import BeamSettings
 from nmt_cli.recipe.model import TransformerSettings
+
+_TARGET = "embeddings.target.weight"
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,27 @@ class ExportedModel:
         if settings.decoder_self_attention == "ssru":
             raise ModelError(f"model.decoder_self_attention: ssru is not supported by {program}, only by Marian")
         start = self.model.vocabulary.special_tokens.decoder_start
-        if settings.decoder_start == "zeros" and self.model.get_parameter("embeddings.target.weight")[start].any():
+        if settings.decoder_start == "zeros" and self.parameters()[_TARGET][start].any():
             raise ModelError(f"model.decoder_start: zeros is not supported by {program}, only by Marian")
         return settings
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Return the parameters by name.
+
+        With `decoder_start: zeros`, the vector of decoder_start is zero, as the model computes it, if that does not
+        change its probability: the output layer is another, or its bias excludes the token.
+        """
+        parameters: dict[str, Tensor] = dict(self.model.named_parameters())
+        settings = self.model.export_settings()
+        if settings is None or settings.decoder_start != "zeros":
+            return parameters
+        start, bias = self.model.vocabulary.special_tokens.decoder_start, parameters.get("output.bias")
+        is_excluded = bias is not None and bool(bias[start] < IMPOSSIBLE / 2)
+        if settings.tied_embeddings in ("none", "input") or is_excluded:
+            vectors = parameters[_TARGET].detach().clone()
+            vectors[start] = 0
+            parameters[_TARGET] = vectors
+        return parameters
 
 
 class TargetProgram(Protocol):

@@ -65,6 +65,7 @@ def verify(
     folder: Path,
     held_out: tuple[Sequence[str], Sequence[str]] | None,
     translate: Translate,
+    max_difference: float = MAX_DIFFERENCE,
 ) -> Verification:
     """Compare an export with its model: tokens, log-probabilities, and the translations of the model card's example.
 
@@ -73,6 +74,7 @@ def verify(
         name: The program's name and version.
         held_out: Parallel lines. Without them, lines are made of random tokens.
         translate: Translates as the export should. It may change the model, which is not used afterwards.
+        max_difference: Of the log-probability of a token.
 
     Raises:
         ModelError: Tokens or log-probabilities differ, or the example fails.
@@ -85,7 +87,7 @@ def verify(
     rows = tokenizer.encode_source(list(sources)), tokenizer.encode_target(list(targets))
     fitting = [pair for pair in zip(*rows, strict=True) if max(map(len, pair)) <= exported.longest_sentence]
     fitting = [*fitting[:_NUM_PAIRS], *random_pairs(exported.tokenizer)]
-    difference = _score_difference(exported, program, fitting)
+    difference = _score_difference(exported, program, fitting, max_difference)
     lines = [line for line, row in zip(sources, rows[0], strict=True) if len(row) <= exported.longest_sentence]
     theirs = run_example(folder, lines)
     ours = translate(lines)
@@ -126,9 +128,12 @@ def _check_tokens(exported: ExportedModel, program: TargetProgram, lines: list[s
 
 @torch.inference_mode()
 def _score_difference(
-    exported: ExportedModel, program: TargetProgram, pairs: Sequence[tuple[list[int], list[int]]]
+    exported: ExportedModel,
+    program: TargetProgram,
+    pairs: Sequence[tuple[list[int], list[int]]],
+    max_difference: float,
 ) -> float | None:
-    """Return the largest difference of the log-probabilities of tokens; ModelError if it is not small."""
+    """Return the largest difference of the log-probabilities of tokens; ModelError if it exceeds the maximum."""
     sources, targets = ([pair[side] for pair in pairs] for side in range(2))
     found = program.score(sources, targets)
     if found is None:
@@ -139,7 +144,7 @@ def _score_difference(
         if len(ours) != len(theirs):
             raise ModelError(f"the export scores {len(theirs)} tokens of a translation of {len(ours)}")
         difference = float((ours - torch.tensor(theirs)).abs().max())
-        if not difference <= MAX_DIFFERENCE:
+        if not difference <= max_difference:
             raise ModelError(
                 f"the export differs from the model by {difference:.2g} in the log-probability of a token; please"
                 " report the recipe's section `model`"

@@ -22,6 +22,7 @@ from nmt_cli.interop.huggingface.fast_tokenizers import (
 from nmt_cli.interop.huggingface.tokenizer_json import TOKENIZER, read_tokenizer_json
 from nmt_cli.interop.vocabularies import (
     entries_by_id,
+    exported_normalization,
     joint_tokenizer,
     read_merges,
     read_sentencepiece,
@@ -94,7 +95,7 @@ def _marian(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> 
         vocabulary_of(segmenter, rows, special, tags if rows is entries[0] else {})
         for segmenter, rows in zip(segmenters, (entries[0], entries[-1]), strict=True)
     )
-    return Tokenizer("none", source, target)
+    return Tokenizer(exported_normalization(folder), source, target)
 
 
 def _t5(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:

@@ -1,5 +1,6 @@
 """Export to a folder of Hugging Face transformers (Wolf et al. 2020)."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from nmt_cli import files
 from nmt_cli.errors import ModelError
+from nmt_cli.interop.exporting.huggingface import marian_tokenizer
 from nmt_cli.interop.exporting.huggingface.representation import (
     HEAD,
     PROGRAM,
@@ -18,11 +20,17 @@ from nmt_cli.interop.exporting.huggingface.representation import (
 )
 from nmt_cli.interop.exporting.huggingface.tokenizer import write_tokenizers
 from nmt_cli.interop.exporting.model import ExportedModel
+from nmt_cli.interop.exporting.verification import MAX_DIFFERENCE
 from nmt_cli.interop.foreign import Part
 from nmt_cli.interop.huggingface.architecture import Architecture
 from nmt_cli.interop.huggingface.tokenizer_json import TARGET_TOKENIZER
+from nmt_cli.interop.marian_parameters import LAYER_NORM_EPSILON
+from nmt_cli.models.transformer.layers import norm_epsilon
 from nmt_cli.runs.checkpoints import write_tensor_stream
 from nmt_cli.runs.directory import CONFIG, WEIGHTS
+
+_MARIAN_DIFFERENCE = 1e-3
+"""Of log-probabilities of models with Marian's epsilon, 1e-9, for which transformers uses 1e-5."""
 
 
 def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
@@ -34,13 +42,17 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
     files.write_json(folder / "generation_config.json", generation_config(exported))
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     write_tensor_stream(folder / WEIGHTS, shapes, tensors.items(), {"format": "pt"})
-    usage = write_tokenizers(exported, folder, config.get("max_position_embeddings"))
-    return {**usage, "class_name": config["architectures"][0], "eos": special.eos}
+    if config["model_type"] == "marian" and marian_tokenizer.is_held(exported):
+        usage = marian_tokenizer.write_marian_tokenizer(exported, folder, config["max_position_embeddings"])
+    else:
+        usage = write_tokenizers(exported, folder, config.get("max_position_embeddings"))
+    bound = _MARIAN_DIFFERENCE if norm_epsilon(settings) == LAYER_NORM_EPSILON else MAX_DIFFERENCE
+    return {**usage, "class_name": config["architectures"][0], "eos": special.eos, "max_difference": bound}
 
 
 def _tensors(exported: ExportedModel, found: Architecture, stored: StoredTensors) -> Iterator[tuple[str, Tensor]]:
     """Yield all tensors of the file. Each parameter is used, and split into the tensors that an import would join."""
-    parameters, written = dict(exported.model.named_parameters()), dict[str, Tensor]()
+    parameters, written = exported.parameters(), dict[str, Tensor]()
     if "output.projection.weight" not in parameters and HEAD in stored.shapes:
         parameters["output.projection.weight"] = parameters["embeddings.target.weight"]
     for name, parameter in parameters.items():
@@ -114,20 +126,25 @@ class HuggingFaceProgram:
 
         transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self._model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
-        self._source = transformers.AutoTokenizer.from_pretrained(folder)
+        with warnings.catch_warnings(action="ignore"):  # MarianTokenizer recommends a package that it does not use
+            self._source = transformers.AutoTokenizer.from_pretrained(folder)
         target = folder / TARGET_TOKENIZER
         self._target = transformers.AutoTokenizer.from_pretrained(target) if target.is_dir() else self._source
         self._exported = exported
+        self._is_marian = (folder / marian_tokenizer.FILE).is_file()
 
     def encode_source(self, lines: list[str]) -> list[list[int]]:
         """See TargetProgram."""
         exported = self._exported
+        if self._is_marian:
+            lines = [marian_tokenizer.text_of_source(exported, line) for line in lines]
         rows: list[list[int]] = self._source(lines).input_ids
         return [row[len(exported.source_prefix) : len(row) - len(exported.after_source)] for row in rows]
 
     def decode_target(self, rows: list[list[int]]) -> list[str]:
         """See TargetProgram."""
-        texts: list[str] = self._target.batch_decode(rows, skip_special_tokens=True)
+        options = {"use_source_tokenizer": False} if self._is_marian else {}
+        texts: list[str] = self._target.batch_decode(rows, skip_special_tokens=True, **options)
         return texts
 
     @torch.inference_mode()

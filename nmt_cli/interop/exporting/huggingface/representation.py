@@ -16,6 +16,7 @@ from nmt_cli.errors import ModelError
 from nmt_cli.interop.exporting.model import ExportedModel
 from nmt_cli.interop.huggingface import architecture
 from nmt_cli.interop.huggingface.architecture import Architecture, Config
+from nmt_cli.interop.marian_parameters import LAYER_NORM_EPSILON
 from nmt_cli.models.positions import sinusoidal_encoding
 from nmt_cli.models.transformer.layers import norm_epsilon
 from nmt_cli.recipe.model import LearnedPositions, RelativePositions, SinusoidalPositions, TransformerSettings
@@ -90,6 +91,8 @@ def find_representation(
         wanted = _normalized(settings)
         if wanted["tied_embeddings"] == "decoder" and family != "marian":
             wanted["tied_embeddings"] = "none"  # the output layer is a copy
+        if family == "marian" and wanted["norm.epsilon"] == LAYER_NORM_EPSILON:
+            del wanted["norm.epsilon"]  # transformers computes all models of Marian with its default
         config = _config(family, cls, exported, settings, wanted["tied_embeddings"])
         stored = _stored_tensors(cls, exported, settings, wanted)
         try:

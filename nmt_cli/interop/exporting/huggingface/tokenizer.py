@@ -44,7 +44,7 @@ def write_tokenizers(exported: ExportedModel, folder: Path, max_length: int | No
     if not tokenizer.joint:
         (folder / TARGET_TOKENIZER).mkdir()
         _write(exported, tokenizer.target, folder / TARGET_TOKENIZER, max_length, ())
-    return {"target_tokenizer": None if tokenizer.joint else TARGET_TOKENIZER, "prefix": prefix}
+    return {"target_tokenizer": None if tokenizer.joint else TARGET_TOKENIZER, "prefix": prefix, "normalization": None}
 
 
 def _write(
