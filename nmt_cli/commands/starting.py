@@ -18,6 +18,7 @@ from nmt_cli.models.contract import Model
 from nmt_cli.recipe.data import Extension, SequenceSettings
 from nmt_cli.recipe.decoding import BeamSettings, CtcSearchSettings
 from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.loading.parsing import dotted_key
 from nmt_cli.recipe.model import PresetSection
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Section
@@ -38,7 +39,7 @@ def with_start(recipe: Recipe, is_new: bool = False) -> Recipe:
         is_new: Whether a new run replaces one with checkpoints.
 
     Raises:
-        RecipeError: A setting contradicts the model.
+        RecipeError: A setting contradicts the model, or is not possible with it.
     """
     path, run = recipe.training.start_from, RunDirectory(recipe.run)
     if path is None:
@@ -67,6 +68,9 @@ def with_start(recipe: Recipe, is_new: bool = False) -> Recipe:
         if is_resumed and type(recipe.model) is not type(started.model):
             return recipe  # which is refused, because the run has another model
         started = started.with_value(key, value)
+    for conflict, message in started.conflicts():
+        conflict_key = conflict if isinstance(conflict, str) else dotted_key(conflict)
+        raise RecipeError(f"{conflict_key}: {message} (the model is that of training.start_from: {path})")
     changes_ends = sequence.source_language_last or sequence.target_language_first
     if recipe.training.guided_alignment is not None and changes_ends:
         raise RecipeError(f"training.guided_alignment: is not supported by {path}, whose language tokens end sources")

@@ -104,6 +104,25 @@ def test_settings_that_contradict_the_model_are_refused(recipe: Path, override: 
         with_start(load_recipe(recipe, overrides))
 
 
+@pytest.mark.parametrize(
+    ("changes", "override", "message"),
+    [
+        (
+            {"architecture": "rnn", "attention": "none"},
+            "coverage_loss={}",
+            r"^training\.coverage_loss: requires attention",
+        ),
+        ({"architecture": "transformer", "layer_drop": 0.1}, "parallel={type: fsdp}", r"^model\.layer_drop: is not"),
+    ],
+)
+def test_settings_that_are_impossible_with_the_model_are_refused(
+    recipe: Path, changes: dict[str, object], override: str, message: str
+) -> None:
+    save_toy_model(Path("other"), model={"preset": "tiny", **changes})
+    with pytest.raises(RecipeError, match=f"{message}.*start_from: other"):
+        with_start(load_recipe(recipe, ["training.start_from=other", f"training.{override}"]))
+
+
 def test_adapters_start_at_the_model_and_are_all_that_is_trained(recipe: Path) -> None:
     settings, base = prepared(recipe, LORA), load_model(Path("base"))
     model = initial_model(settings, base.tokenizer)
