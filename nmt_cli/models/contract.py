@@ -80,6 +80,14 @@ class DecoderInput:
             raise NotImplementedError("this model's decoder needs target ids")
         return self.ids
 
+    @property
+    def segment_mask(self) -> Tensor | None:
+        """The mask of packed rows [B,1,T,T], true for earlier positions of the same segment; None: not packed."""
+        if self.segment_ids is None:
+            return None
+        is_same = self.segment_ids[:, :, None] == self.segment_ids[:, None, :]
+        return is_same.tril().unsqueeze(1)
+
 
 class OutputPositions(NamedTuple):
     """Some of the B·T positions of a decoder output."""

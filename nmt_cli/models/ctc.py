@@ -22,9 +22,8 @@ class Ctc(TransformerEncoder):
         self, settings: CtcSettings, vocabulary: VocabularySpec, output_layer: type[OutputLayer] = OutputLayer
     ) -> None:
         width = settings.width
-        scale = width**0.5 if settings.scale_embeddings else 1.0
-        super().__init__(settings, vocabulary, output_layer, width, scale)
-        self.settings, self.layer_drop = settings, settings.layer_drop
+        super().__init__(settings, vocabulary, output_layer)
+        self.settings = settings
         self.encoder_positions = Positions(settings, settings.encoder_layers, is_causal=False)
         self.decoder_positions = Positions(settings, settings.decoder_layers, is_causal=False)
         self.encoder_embedding_norm = new_norm(settings) if settings.norm.embeddings else nn.Identity()
@@ -32,11 +31,9 @@ class Ctc(TransformerEncoder):
         self.upsample = Linear(width, settings.upsampling * width, settings.bias, [width] * settings.upsampling)
         self.decoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.decoder_layers))
         is_pre_norm = settings.norm.position == "pre"
-        self.encoder_norm, self.decoder_norm = (new_norm(settings) if is_pre_norm else nn.Identity() for _ in range(2))
-        self._add_output(settings, output_layer, settings.output_bias)
-        if not settings.scale_attention:
-            self._shrink_queries()
-        self.uses_all_parameters = self.layer_drop == 0
+        self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
+        self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
+        self._add_layer_output(settings, output_layer)
         layers = settings.encoder_layers + settings.upsampling * settings.decoder_layers
         self.activations_per_token = round(layers * (12 * width + 3 * settings.feed_forward))
 

@@ -8,35 +8,33 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, EncoderOutput, ModelInputs, VocabularySpec
-from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer
+from nmt_cli.models.encoder_decoder import OutputLayer
 from nmt_cli.models.positions import PositionalEncoding, Positions
 from nmt_cli.models.transformer.cache import EncoderKeyValues, SelfAttentionCache
 from nmt_cli.models.transformer.layers import CausalLayer, new_norm
+from nmt_cli.models.transformer.model import TransformerModel
 from nmt_cli.recipe.model import DecoderOnlySettings
 
 _MIN_CAPACITY = 64
 """Tokens that a cache first has space for."""
 
 
-class DecoderOnly(EncoderDecoder):
+class DecoderOnly(TransformerModel):
     """Causal self-attention over the target alone; it supports packed rows."""
 
     def __init__(
         self, settings: DecoderOnlySettings, vocabulary: VocabularySpec, output_layer: type[OutputLayer] = OutputLayer
     ) -> None:
-        width = settings.width
-        super().__init__(settings, vocabulary, output_layer, width, width**0.5 if settings.scale_embeddings else 1.0)
+        super().__init__(settings, vocabulary, output_layer)
         self.capabilities = replace(self.capabilities, source="none")
         self.settings = settings
         self.positions = Positions(settings, settings.layers, is_causal=True)
         self.embedding_norm = new_norm(settings) if settings.norm.embeddings else nn.Identity()
-        self.layer_drop = settings.layer_drop
         self.decoder = nn.ModuleList(CausalLayer(settings) for _ in range(settings.layers))
         self.decoder_norm = new_norm(settings) if settings.norm.position == "pre" else nn.Identity()
-        self._add_output(settings, output_layer, settings.output_bias)
-        self.uses_all_parameters = self.layer_drop == 0
+        self._add_layer_output(settings, output_layer)
         # As in the encoder of the encoder-decoder.
-        self.activations_per_token = settings.layers * (14 * width + 3 * settings.feed_forward)
+        self.activations_per_token = settings.layers * (14 * settings.width + 3 * settings.feed_forward)
 
     def encode(self, inputs: ModelInputs) -> EncoderOutput:
         """Return an empty output: this model has no encoder."""
@@ -46,13 +44,9 @@ class DecoderOnly(EncoderDecoder):
     def decode(self, encoder_output: EncoderOutput, target: DecoderInput, attention: bool = False) -> DecoderOutput:
         ids = target.required_ids("positions", "segment_ids")
         indices = torch.arange(ids.size(1), device=ids.device) if target.positions is None else target.positions
-        attn_mask = None
-        if target.segment_ids is not None:  # packed rows: [B,1,T,T], true for earlier positions of the same segment
-            is_same = target.segment_ids[:, :, None] == target.segment_ids[:, None, :]
-            attn_mask = is_same.tril().unsqueeze(1)
         positions = self.positions(indices)
         hidden_states = self._embedded(ids, positions)
-        masks = self.positions.attn_masks(attn_mask, ids.size(1), len(self.decoder))
+        masks = self.positions.attn_masks(target.segment_mask, ids.size(1), len(self.decoder))
         for layer, mask in zip(self.decoder, masks, strict=True):
             if not self._skips_layer():
                 hidden_states = self._run(layer, hidden_states, positions.rotary, mask)
@@ -101,10 +95,6 @@ class DecoderOnly(EncoderDecoder):
         vectors = vectors if positions.additive is None else vectors + positions.additive
         embedded: Tensor = self.dropout(self.embedding_norm(vectors))
         return embedded
-
-    def _skips_layer(self) -> bool:
-        """Draw whether to leave out a layer; on the CPU, so that nothing waits for a device."""
-        return self.training and self.layer_drop > 0 and float(torch.rand((), device="cpu")) < self.layer_drop
 
     def _layers(self) -> Sequence[CausalLayer]:
         return cast("Sequence[CausalLayer]", self.decoder)

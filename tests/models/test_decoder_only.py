@@ -54,6 +54,16 @@ def empty_cache(model: Model, sentences: int) -> object:
     return model.init_cache(model.encode(ModelInputs(sentences)), sentences)
 
 
+def test_unscaled_attention_begins_like_scaled_attention() -> None:
+    ids, found = random_ids(2, 9), list[Tensor]()
+    for is_scaled in (True, False):
+        torch.manual_seed(1)
+        settings = {"architecture": "decoder_only", **SIZES, "scale_attention": is_scaled}
+        model = build(DecoderOnlySettings.model_validate(settings), VocabularySpec(VOCAB_SIZE, VOCAB_SIZE)).eval()
+        found.append(whole_logits(model, ids))
+    assert_close(found[0], found[1])
+
+
 @models
 def test_steps_give_the_logits_of_whole_sequences(changes: dict[str, object]) -> None:
     model, ids = new(changes), random_ids(2, 80)  # longer than the first capacity of a cache

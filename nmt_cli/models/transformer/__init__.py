@@ -26,26 +26,20 @@ class Transformer(TransformerEncoder):
         self, settings: TransformerSettings, vocabulary: VocabularySpec, output_layer: type[OutputLayer] = OutputLayer
     ) -> None:
         width = settings.width
-        scale = width**0.5 if settings.scale_embeddings else 1.0
-        super().__init__(settings, vocabulary, output_layer, width, scale, settings.decoder_start == "zeros")
+        super().__init__(settings, vocabulary, output_layer, zero_start=settings.decoder_start == "zeros")
         self.settings = settings
         self.encoder_positions = Positions(settings, settings.encoder_layers, is_causal=False)
         self.decoder_positions = Positions(settings, settings.decoder_layers, is_causal=True)
-        has_norms = settings.norm.embeddings
-        self.encoder_embedding_norm, self.decoder_embedding_norm = (
-            new_norm(settings) if has_norms else nn.Identity() for _ in range(2)
-        )
-        self.layer_drop = settings.layer_drop
+        has_embedding_norms = settings.norm.embeddings
+        self.encoder_embedding_norm = new_norm(settings) if has_embedding_norms else nn.Identity()
+        self.decoder_embedding_norm = new_norm(settings) if has_embedding_norms else nn.Identity()
         self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
         # Post-norm layers end with a norm of their own.
         is_pre_norm = settings.norm.position == "pre"
         self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
-        self._add_output(settings, output_layer, settings.output_bias)
-        if not settings.scale_attention:
-            self._shrink_queries()
-        self.uses_all_parameters = self.layer_drop == 0
+        self._add_layer_output(settings, output_layer)
         # Some 14 vectors of the width in each layer, and 3 of the feed-forward's; decoder layers attend twice.
         layers = settings.encoder_layers + 1.5 * settings.decoder_layers
         self.activations_per_token = round(layers * (14 * width + 3 * settings.feed_forward))
@@ -57,14 +51,11 @@ class Transformer(TransformerEncoder):
         ids = self._known_ids(target.required_ids("positions", "segment_ids"))
         indices = torch.arange(ids.size(1), device=ids.device) if target.positions is None else target.positions
         positions = self.decoder_positions(indices)
-        self_attn_mask = None
-        if target.segment_ids is not None:  # packed rows: [B,1,T,T], true for earlier positions of the same segment
-            is_same = target.segment_ids[:, :, None] == target.segment_ids[:, None, :]
-            self_attn_mask = is_same.tril().unsqueeze(1)
         hidden_states = add_positions(self.embeddings.embed_target(ids), positions.additive)
         hidden_states = self.dropout(self.decoder_embedding_norm(hidden_states))
-        masks = self.decoder_positions.attn_masks(self_attn_mask, ids.size(1), len(self.decoder))
-        weights, attention = None, attention or self.output.needs_attention
+        masks = self.decoder_positions.attn_masks(target.segment_mask, ids.size(1), len(self.decoder))
+        weights = None
+        attention = attention or self.output.needs_attention
         pointing_layer = self.decoder[self.settings.pointing_layer]
         source, source_mask = encoder_output.hidden_states, encoder_output.attn_mask
         for layer, mask in zip(self.decoder, masks, strict=True):
@@ -96,11 +87,9 @@ class Transformer(TransformerEncoder):
             hidden_states = hidden_states + cache.positions.additive[position]
         hidden_states = self.decoder_embedding_norm(hidden_states)
         rotary = None if cache.positions.rotary is None else cache.positions.rotary.at(position)
-        weights, attention, pointing_layer = (
-            None,
-            self.output.needs_attention,
-            self.decoder[self.settings.pointing_layer],
-        )
+        weights = None
+        attention = self.output.needs_attention
+        pointing_layer = self.decoder[self.settings.pointing_layer]
         layers = zip(self._decoder_layers(), cache.self_attention_inputs(), source.by_layer(), strict=True)
         for layer, (past, new), encoder_kv in layers:
             points = attention and layer is pointing_layer

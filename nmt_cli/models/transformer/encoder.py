@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import CrossAttention, SelfAttention
 from nmt_cli.models.contract import EncoderOutput, ModelInputs
-from nmt_cli.models.encoder_decoder import EncoderDecoder
 from nmt_cli.models.positions import Positions
+from nmt_cli.models.transformer.model import TransformerModel
 
 
 @dataclass(frozen=True)
@@ -21,21 +20,13 @@ class TransformerEncoderOutput(EncoderOutput):
     """[B,1,1,S], true at tokens; None without padding."""
 
 
-class TransformerEncoder(EncoderDecoder):
+class TransformerEncoder(TransformerModel):
     """A model that encodes the source by self-attention. Subclasses build its layers."""
 
     encoder: nn.ModuleList
     encoder_positions: Positions
     encoder_embedding_norm: nn.Module
     encoder_norm: nn.Module
-    layer_drop: float
-
-    @torch.no_grad()
-    def _shrink_queries(self) -> None:
-        """Make the first scores of attention as small as if they were scaled."""
-        for module in self.modules():
-            if isinstance(module, SelfAttention | CrossAttention):
-                module.query_weight.mul_(module.head_width**-0.5)
 
     def encode(self, inputs: ModelInputs) -> TransformerEncoderOutput:
         assert inputs.ids is not None
@@ -51,10 +42,6 @@ class TransformerEncoder(EncoderDecoder):
             if not self._skips_layer():
                 hidden_states = self._run(layer, hidden_states, positions.rotary, mask)
         return TransformerEncoderOutput(self.encoder_norm(hidden_states), attn_mask, source_columns=columns)
-
-    def _skips_layer(self) -> bool:
-        """Draw whether to leave out a layer; on the CPU, so that nothing waits for a device."""
-        return self.training and self.layer_drop > 0 and float(torch.rand((), device="cpu")) < self.layer_drop
 
 
 def add_positions(embeddings: Tensor, positions: Tensor | None) -> Tensor:
