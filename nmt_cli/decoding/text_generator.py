@@ -83,21 +83,24 @@ class TextGenerator:
 
         Args:
             index: 1-based index of the prompt, for random draws.
-            on_text: Called with parts of the only continuation while it is made; with several, or with a beam, at
-                the end.
+            on_text: Called with parts of the continuation: while it is made in a search for a single hypothesis, else
+                at the end.
 
         Raises:
             ModelError: The logits are not finite.
+            ValueError: `on_text` is given and `n_best` is not 1.
         """
+        if on_text is not None and self.settings.n_best != 1:
+            raise ValueError("on_text needs n_best 1: several continuations have no common text")
         escaped = prompt.replace("\r\n", "\n").replace("\n", LINE_BREAK)
         text = normalize_documents(self.tokenizer.normalization, [escaped])[0]
         ids, _ = encode_documents(self.tokenizer.target, [text])
         first = [self.tokenizer.special_tokens.decoder_start, *ids.tolist()]
         stream = None if on_text is None else _Stream(self._decode, first, on_text)
-        found = self._search(first, self._max_length, index, 0, stream)
+        found = self._search(first, (), index, 0, stream)
         finished = [self._continued(first, each, index, stream) for each in found]
         continuations = [self._continuation(first, each) for each in finished]
-        if stream is not None and continuations:
+        if stream is not None:
             stream.finish(continuations[0].text)
         return continuations
 
@@ -106,34 +109,42 @@ class TextGenerator:
         round = 0
         while not hypothesis.has_eos and len(hypothesis.tokens) < self._max_length:
             round += 1
-            rest = self._max_length - len(hypothesis.tokens)
-            (more, *_) = self._search([*prompt, *hypothesis.tokens], rest, index, round, stream, n_best=1)
+            (more, *_) = self._search(prompt, hypothesis.tokens, index, round, stream, n_best=1)
             tokens, log_prob = hypothesis.tokens + more.tokens, hypothesis.log_probability + more.log_probability
             score = normalize_score(log_prob, len(tokens) + more.has_eos, self.settings.length_penalty)
             hypothesis = Hypothesis(tokens, log_prob, score, more.has_eos)
         return hypothesis
 
     def _search(
-        self, before: list[int], max_length: int, index: int, round: int, stream: "_Stream | None", n_best: int = 0
+        self,
+        prompt: list[int],
+        generated: tuple[int, ...],
+        index: int,
+        round: int,
+        stream: "_Stream | None",
+        n_best: int = 0,
     ) -> list[Hypothesis]:
-        """Return hypotheses for the tokens after `before` that fit into one window."""
+        """Return hypotheses for the tokens after the prompt and those generated, as many as fit into one window."""
+        before = [*prompt, *generated]
         if len(before) >= self.window:
             before = before[-max(1, self.window // 2) :]
-        max_length = min(max_length, self.window - len(before) + 1)
-        changes: dict[str, Any] = {"max_length": max_length, "min_length": min(self.settings.min_length, max_length)}
+        max_length = min(self._max_length - len(generated), self.window - len(before) + 1)
+        min_length = max(0, self.settings.min_length - len(generated))  # may exceed max_length: then there is no eos
+        changes: dict[str, Any] = {"max_length": max_length, "min_length": min_length}
         changes |= {"n_best": n_best} if n_best else {}
         changes |= {"seed": self.settings.seed + round} if hasattr(self.settings, "seed") else {}
         strategy = build_strategy(self.settings.model_copy(update=changes))
         inputs = ModelInputs(1, prompt=torch.tensor([before], device=self._device))
-        processors = () if stream is None else (stream,)
-        constraints = BatchConstraints([SentenceInput(index, [])], self._suppress_tokens, processors=processors)
+        sentence = SentenceInput(index, [])
+        processors = () if stream is None or strategy.num_hypotheses(sentence) > 1 else (stream,)
+        constraints = BatchConstraints([sentence], self._suppress_tokens, processors=processors)
         with autocast(self._device, self._precision):
             (found,) = strategy.search(self.model, inputs, constraints)
         if not found:
             raise ModelError(f"prompt {index}: the logits are not finite; the model is damaged or has diverged")
-        if stream is not None:
-            stream.extend(found[0].tokens)
         (ranked,) = strategy.rerank([found], lambda rows: [self._decode(row) for row in rows])
+        if stream is not None:
+            stream.extend(ranked[0].tokens)
         return ranked
 
     def _continuation(self, prompt: list[int], hypothesis: Hypothesis) -> Continuation:
@@ -147,15 +158,14 @@ class TextGenerator:
 
 
 class _Stream(StatelessProcessor):
-    """Passes the text of the only hypothesis on while it grows; changes no score."""
+    """Passes the text of the only hypothesis of a search on while it grows; changes no score."""
 
     def __init__(self, decode: Callable[[list[int]], str], prompt: list[int], on_text: OnText) -> None:
         self._decode, self._tokens, self._on_text = decode, prompt, on_text
         self._prompt_length, self._written = len(decode(prompt)), 0
 
     def __call__(self, scores: Tensor, prefixes: Tensor, state: None) -> tuple[Tensor, None]:
-        if prefixes.size(1) == 1:
-            self._write(self._decode([*self._tokens, *prefixes[0, 0, 1:].tolist()]))
+        self._write(self._decode([*self._tokens, *prefixes[0, 0, 1:].tolist()]))
         return scores, None
 
     def extend(self, tokens: tuple[int, ...]) -> None:

@@ -71,8 +71,8 @@ class StepwiseSettings(SearchSettings):
             yield "min_length", f"{self.min_length} is more than max_length, {self.max_length}"
 
     def beam(self, size: int, n_best: int) -> "BeamSettings":
-        """Return the settings of an ordinary beam search with the same shared settings."""
-        return BeamSettings(**self.shared() | {"beam_size": size, "n_best": n_best})
+        """Return the settings of an ordinary beam search with the same shared settings, which are valid already."""
+        return BeamSettings.model_construct(**self.shared() | {"beam_size": size, "n_best": n_best})
 
     def shared(self) -> dict[str, Any]:
         """Return the settings that every such strategy has."""

@@ -199,6 +199,34 @@ def test_generation_goes_on_beyond_the_window(trained: Path) -> None:
     assert greedy.text.startswith(decode_document(generator.tokenizer.target, tokens[1:]))
 
 
+def test_minimum_length_counts_all_windows(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ["decoding={strategy: beam, beam_size: 1, min_length: 20, max_length: 90}"]
+    generator = create_text_generator(load_language_model(trained / "run", settings))
+    model, eos = generator.model, generator.tokenizer.special_tokens.eos
+    step = model.step
+
+    def preferring_eos(ids: torch.Tensor, cache: object) -> tuple[torch.Tensor, object]:
+        logits, cache = step(ids, cache)
+        logits[..., eos] += 1000
+        return logits, cache
+
+    monkeypatch.setattr(model, "step", preferring_eos)
+    (found,) = generator.generate("one")
+    assert (found.tokens, found.has_eos) == (20, True)
+
+
+def test_several_hypotheses_are_not_streamed(trained: Path) -> None:
+    """Only the chosen candidate is passed on, at the end; of several continuations none is."""
+    settings = ["decoding={strategy: mbr, num_candidates: 3, temperature: 2.0, max_length: 40, min_length: 40}"]
+    generator, parts = create_text_generator(load_language_model(trained / "run", settings)), list[str]()
+    (found,) = generator.generate("one", on_text=parts.append)
+    assert parts == [found.text]
+    settings = ["decoding={strategy: sampling, n_best: 2}"]
+    generator = create_text_generator(load_language_model(trained / "run", settings))
+    with pytest.raises(ValueError, match="n_best 1"):
+        generator.generate("one", on_text=parts.append)
+
+
 def test_generate_prints_continuations(trained: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     run, options = str(trained / "run"), ["--set", "decoding.max_length=8"]
     nmt("generate", run, "--prompt", "one", *options)

@@ -138,6 +138,10 @@ def test_invalid_value_is_reported_with_the_allowed_values(
             'model.preset: must be one of tiny, small, base, big, not "tny"; did you mean tiny?',
         ),
         (
+            "model: {architecture: decoder_only, preset: student-base}",
+            'model.preset: must be one of tiny, small, base, big, not "student-base"',
+        ),
+        (
             "model: rnn",
             "model: must be a section of settings such as architecture, preset or width,"
             ' not "rnn"; write {architecture: rnn}',

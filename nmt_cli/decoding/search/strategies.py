@@ -212,7 +212,7 @@ class CtcStrategy(Strategy[CtcSearchSettings]):
         return self.settings.beam_size
 
     def retries(self) -> tuple[Strategy[Any], ...]:
-        size = min(max(2 * self.settings.beam_size, _MIN_RETRY_BEAM), _MAX_RETRY_BEAM)
+        size = _retry_beam(self.settings.beam_size)
         return (CtcStrategy(self.settings.model_copy(update={"beam_size": size, "n_best": size})),)
 
 
@@ -229,12 +229,17 @@ def build_strategy(settings: SearchSettings, evaluation: Evaluation | None = Non
     return STRATEGIES[settings.strategy](settings, evaluation)
 
 
+def _retry_beam(beam_size: int) -> int:
+    """Return the beam size of a retry, at least that of the first search."""
+    return max(beam_size, min(max(2 * beam_size, _MIN_RETRY_BEAM), _MAX_RETRY_BEAM))
+
+
 def _retries(settings: StepwiseSettings, beam_size: int) -> tuple[Strategy[Any], ...]:
     """Return a wider beam, then one that prefers longer translations without repetitions, then sampling.
 
     The samples have a fixed seed.
     """
-    size = max(beam_size, min(max(2 * beam_size, _MIN_RETRY_BEAM), _MAX_RETRY_BEAM))
+    size = _retry_beam(beam_size)
     # With early_stopping there are enough different hypotheses to choose from.
     wider = settings.beam(size, n_best=size).model_copy(update={"early_stopping": True})
     longer = {
@@ -247,9 +252,9 @@ def _retries(settings: StepwiseSettings, beam_size: int) -> tuple[Strategy[Any],
 
 
 def _candidate_settings(settings: MbrSettings) -> BeamSettings | SamplingSettings:
-    """Return the settings of the search for candidates."""
+    """Return the settings of the search for candidates, without validating them again."""
     count = settings.num_candidates
     if settings.candidates_from == "beam":
         return settings.beam(count, n_best=count)
     filters: dict[str, Any] = {name: getattr(settings, name) for name in SamplingFilters.model_fields}
-    return SamplingSettings(**filters | {"strategy": "sampling", "n_best": count})
+    return SamplingSettings.model_construct(**filters | {"strategy": "sampling", "n_best": count})

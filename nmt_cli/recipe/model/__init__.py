@@ -105,6 +105,8 @@ class DecoderOnlySettings(LayerSettings):
         "big": {"width": 1024, "feed_forward": 4096, "layers": 12, "heads": 16},
     }
 
+    preset: SizePreset = "base"
+    """Default sizes; each can be overridden. Without preset and sizes, it follows from the data and the limits."""
     architecture: Literal["decoder_only"]
     layers: Annotated[int, Field(ge=1, le=256)]
     """Number of layers."""

@@ -25,9 +25,10 @@ class PresetSection(Section):
 
     @classmethod
     def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the sizes of the preset."""
-        preset = given.get("preset", cls.model_fields["preset"].default)
-        return cls.sizes.get(preset, {}) if isinstance(preset, str) else {}
+        """Return the sizes of the preset, or of the default one, so that an unknown preset is the only error."""
+        default = cls.model_fields["preset"].default
+        preset = given.get("preset", default)
+        return cls.sizes[preset if isinstance(preset, str) and preset in cls.sizes else default]
 
     @property
     def gives_sizes(self) -> bool:

@@ -57,6 +57,13 @@ def test_prefix_beam_search_without_pruning_finds_all_translations_in_order(seed
         assert found == sorted(known, key=known.__getitem__, reverse=True)
 
 
+@pytest.mark.parametrize(("beam_size", "expected"), [(1, 8), (10, 20), (40, 50), (100, 100)])
+def test_a_retry_never_has_a_smaller_beam(beam_size: int, expected: int) -> None:
+    settings = CtcSearchSettings(strategy="ctc", beam_size=beam_size)
+    (retry,) = build_strategy(settings).retries()
+    assert (retry.settings.beam_size, retry.settings.n_best) == (expected, expected)
+
+
 @pytest.mark.parametrize("beam_size", [1, 2, 3, 5])
 def test_pruned_prefix_beam_search_equals_a_plain_one(beam_size: int) -> None:
     log_probs = random_log_probs(7, 8, 7, 5, scale=1.5)
