@@ -22,6 +22,7 @@ from nmt_cli.devices import memory_errors, release_freed_memory
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.recipe.decoding import AfterTraining
 from nmt_cli.recipe.loading import override
+from nmt_cli.text.lines import require_utf8
 
 _OPTIONS = [each.name for each in fields(TranslateOptions) if each.name in TranslateSettings.__annotations__]
 """The settings that are not those of `decoding`."""
@@ -154,8 +155,4 @@ def _checked(text: str, line: int) -> str:
     """Return a text. DataError if the command line could not read it as a line."""
     if "\n" in text:
         raise DataError(f"line {line}: contains a line break; give each line by itself")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"line {line}: contains an unpaired surrogate (\\ud800 to \\udfff)") from error
-    return text
+    return require_utf8(text, f"line {line}")

@@ -133,6 +133,7 @@ def translate(
     from nmt_cli.decoding.constraints.glossary import read_glossary, read_phrases
     from nmt_cli.decoding.requests import TranslateOptions
     from nmt_cli.processes import ALL_SHARDS, ShardSpec
+    from nmt_cli.text.lines import argument_text
 
     options = TranslateOptions(
         models=tuple(model),
@@ -144,7 +145,7 @@ def translate(
         alignment=alignment,
         word_scores=word_scores,
         markup=markup is not None,
-        protect=tuple(protect or []),
+        protect=tuple(argument_text(each, "--protect") for each in protect or []),
         source_language=source_language,
         target_language=target_language,
         corpus_tag=corpus_tag,

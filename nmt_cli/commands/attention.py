@@ -16,6 +16,7 @@ from nmt_cli.models.attention import AttentionKind, recorded_attention
 from nmt_cli.models.contract import ModelInputs
 from nmt_cli.reporting.plots.attention import AttentionHeads
 from nmt_cli.reporting.plots.figures import AttentionMap
+from nmt_cli.text.lines import argument_text
 
 MAX_SUBWORDS = 80
 """Maximum subwords of either side; larger maps would be unreadable."""
@@ -51,9 +52,11 @@ def attention_heads(
         translation: None to translate the line with the model.
 
     Raises:
-        DataError: The line is blank, or either side has more subwords than can be drawn.
+        DataError: The line is blank, or either side is not UTF-8 or has more subwords than can be drawn.
         RecipeError: The model has no such attention, or needs source factors or context.
     """
+    argument_text(text, "the line")
+    argument_text(translation or "", "the translation")
     loaded = load_model(path, options.overrides, options.adapter)
     if loaded.tokenizer.factors.names or loaded.config.context is not None:
         raise RecipeError(f"{path}: attention of models with source factors or context is not supported")

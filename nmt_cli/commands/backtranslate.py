@@ -101,7 +101,7 @@ class _Backtranslation:
         self._recipe, self._recipe_path, self._options = recipe, recipe_path, options
         self._job = TranslationJob(MonolingualLines(recipe, options.text, data.target_language), translate)
         self._folder = CorpusFolder(options.output, languages[::-1])
-        self._changed_recipe({})  # reports an impossible name or tag before any work
+        self._changed_recipe({})  # reports an impossible name before any work
 
     def run(
         self, shard: ShardSpec, processes: int | None, dry_run: bool, reporter: Reporter

@@ -178,7 +178,7 @@ class _Distillation:
             return None
         from nmt_cli.devices import pick_device
 
-        systems = {"teacher": TranslateOptions(self._options.teachers), "student": TranslateOptions((run,))}
+        systems = {"teacher": self._teacher_options(()), "student": TranslateOptions((run,))}
         if pick_device().type == "cpu":
             systems["student int8"] = TranslateOptions((run,), ("decoding.precision=int8",))
         return measure(self._recipe, systems, reporter)

@@ -12,6 +12,7 @@ from nmt_cli.commands.loading import load_language_model
 from nmt_cli.commands.stdout import open_stdout
 from nmt_cli.commands.translating.inputs import InvalidLines, open_input
 from nmt_cli.console import Reporter
+from nmt_cli.text.lines import argument_text
 
 if TYPE_CHECKING:
     from nmt_cli.decoding.text_generator import Continuation
@@ -49,8 +50,10 @@ def generate(
         adapter: A run with an adapter, or the folder of one.
 
     Raises:
+        DataError: The prompt is not UTF-8.
         ModelError: It is not a language model.
     """
+    argument_text(prompt or "", "--prompt")
     generator = create_text_generator(load_language_model(model, overrides, adapter))
     result, is_single = GenerateResult(), generator.settings.n_best == 1
     with open_stdout() as stream:

@@ -86,8 +86,8 @@ def begin(
         nmt=__version__,
         status="running",
         started=before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        command=["nmt", *sys.argv[1:]],
-        folder=str(Path.cwd()),
+        command=["nmt", *map(files.utf8_name, sys.argv[1:])],
+        folder=files.utf8_name(str(Path.cwd())),
         **identity,
         environment=dict(environment),
     )

@@ -60,6 +60,20 @@ def decode_lines(stream: IO[bytes], name: str, on_replaced: Callable[[int], None
             yield line.decode(errors="replace")
 
 
+def require_utf8(text: str, where: str, problem: str = "an unpaired surrogate (\\ud800 to \\udfff)") -> str:
+    """Return text that can be written in UTF-8. DataError if it cannot; its message begins with `where`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: contains {problem}") from error
+    return text
+
+
+def argument_text(text: str, name: str) -> str:
+    """Return the text of a command-line argument. DataError if its bytes were not UTF-8."""
+    return require_utf8(text, name, "bytes that are not UTF-8")
+
+
 @contextmanager
 def open_text(path: Path, *, accepts_xml: bool = False) -> Iterator[IO[bytes]]:
     """Open a file for reading bytes. Compression (gzip, bzip2, xz, zstd) is detected by content, not by name.

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nmt_cli.commands.loading import config_of_model
 from nmt_cli.commands.model_config import named_model
 from nmt_cli.commands.translators import open_translator
 from nmt_cli.console import Reporter
-from nmt_cli.data.reading import read_pairs
-from nmt_cli.decoding.requests import Request, TranslateOptions
+from nmt_cli.data.reading import read_all
+from nmt_cli.decoding.requests import Request, TranslateOptions, in_documents, plain_requests
 from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, PairedTest
 from nmt_cli.evaluation.system_comparison import ComparedTestSet, Comparison, SystemOutput, compare
 from nmt_cli.evaluation.target_language import for_language
@@ -70,13 +71,14 @@ def measure(
     name = set_name or next(iter(data.valid))
     corpus = data.valid[name]
     languages = data.languages_of(corpus)
-    pairs = list(read_pairs(corpus, languages, data.on_error))
-    sources, references = [source for source, _ in pairs], [[target for _, target in pairs]]
+    examples = read_all(corpus, languages, data.on_error)
+    sources, references = examples.sources, [examples.targets]
+    requests = plain_requests(sources, examples.source_columns, corpus.target_language)
     settings = for_language(recipe.evaluation, languages[1])
     outputs, speeds = {}, {}
     for system, options in systems.items():
         reporter.info(f"measuring {system}")
-        outputs[system], speeds[system] = _translate(options, sources)
+        outputs[system], speeds[system] = _translate(_with_languages(options, languages), requests)
     test = PairedTest("randomisation", DEFAULT_RESAMPLES["randomisation"], settings.seed)
     compared = [SystemOutput(system, (system,), (lines,)) for system, lines in outputs.items()]
     comparison = compare(compared, ComparedTestSet(name, references, sources), settings, test)
@@ -91,17 +93,24 @@ def measure(
         )
         for system, options in systems.items()
     ]
-    return SideBySide(name, len(pairs), measured, [result.verdict for result in comparison.results])
+    return SideBySide(name, len(sources), measured, [result.verdict for result in comparison.results])
 
 
-def _translate(options: TranslateOptions, sources: Sequence[str]) -> tuple[list[str], float]:
+def _with_languages(options: TranslateOptions, languages: tuple[str, str]) -> TranslateOptions:
+    """Return the options with the languages of a set, if the models have a token for each language."""
+    if config_of_model(named_model(options.models[0]).files).language_tokens is None:
+        return options
+    return replace(options, source_language=languages[0], target_language=languages[1])
+
+
+def _translate(options: TranslateOptions, lines: Sequence[Request]) -> tuple[list[str], float]:
     """Return the translations, and the lines per second from lines to lines, without loading."""
     translator = open_translator(options)
-    requests = [Request(source) for source in sources]
+    requests = list(in_documents(lines, translator.context.size))
     list(translator.translate(requests[:_WARM_UP_LINES]))
     started = time.perf_counter()
-    lines = [each.best.text for each in translator.translate(requests)]
-    return lines, len(lines) / (time.perf_counter() - started)
+    texts = [each.best.text for each in translator.translate(requests)]
+    return texts, len(texts) / (time.perf_counter() - started)
 
 
 def _scores(comparison: Comparison, system: str) -> dict[str, float]:

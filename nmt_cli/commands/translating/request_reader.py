@@ -10,7 +10,7 @@ from nmt_cli.decoding.requests import Request, in_documents
 from nmt_cli.decoding.results import OUTPUT_KEYS
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.text.json_lines import JsonLineError, Member, parse_members
-from nmt_cli.text.lines import read_lines
+from nmt_cli.text.lines import read_lines, require_utf8
 from nmt_cli.text.normalization import is_blank
 from nmt_cli.text.word_boundaries import count_phrase
 
@@ -98,7 +98,7 @@ def parse_factors(value: Any, location: str) -> dict[str, str]:
     """Return the factors of a JSON object. DataError with the location if they are not strings by name."""
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         raise DataError(f'{location}: factors: must be an object of strings, such as {{"pos": "DET NOUN"}}')
-    return {name: _encodable(each, f"{location}: factors") for name, each in value.items()}
+    return {name: require_utf8(each, f"{location}: factors") for name, each in value.items()}
 
 
 def parse_object(line: str, location: str) -> dict[str, Member]:
@@ -116,22 +116,14 @@ def parse_string(record: Mapping[str, Member], key: str, location: str) -> str:
     value = record[key].value if key in record else None
     if not isinstance(value, str):
         raise DataError(f'{location}: is not an object with a string "{key}"')
-    return _encodable(value, f"{location}: {key}")
-
-
-def _encodable(text: str, location: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{location}: contains an unpaired surrogate (\\ud800 to \\udfff)") from error
-    return text
+    return require_utf8(value, f"{location}: {key}")
 
 
 def _parse_request(line: str, location: str) -> Request:
     record = parse_object(line, location)
     text = parse_string(record, "source", location)
     prefix = record["prefix"].value if "prefix" in record else ""
-    if not isinstance(prefix, str) or "\n" in _encodable(prefix, f"{location}: prefix"):
+    if not isinstance(prefix, str) or "\n" in require_utf8(prefix, f"{location}: prefix"):
         raise DataError(f"{location}: prefix: must be a string without line breaks")
     required, forbidden = (
         _parse_strings(record[key].value, f"{location}: {key}") if key in record else ()
@@ -144,14 +136,14 @@ def _parse_request(line: str, location: str) -> Request:
             )
     factors = parse_factors(record["factors"].value, location) if "factors" in record else {}
     others = () if is_blank(line) else record.keys() - _INPUT_KEYS - OUTPUT_KEYS
-    extra = {_encodable(key, location): member.raw for key, member in record.items() if key in others}
+    extra = {require_utf8(key, location): member.raw for key, member in record.items() if key in others}
     return Request(text, prefix, required, forbidden, extra=extra, factors=factors)
 
 
 def _parse_strings(value: Any, location: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise DataError(f"{location}: must be a list of strings")
-    return tuple(_encodable(each, location) for each in value)
+    return tuple(require_utf8(each, location) for each in value)
 
 
 def _add_prefixes(requests: Iterable[Request], name: str, first_line: int, path: Path) -> Iterator[Request]:

@@ -141,7 +141,7 @@ class HashCache:
 
     def of(self, path: Path) -> str:
         """Return the SHA-256 of a file, from the cache if possible."""
-        entry = self._entries.get(str(path.resolve()))
+        entry = self._entries.get(_key(path))
         if isinstance(entry, list) and entry[:-1] == _fingerprint(path):
             return str(entry[-1])
         digest = files.sha256(path)
@@ -151,7 +151,7 @@ class HashCache:
 
     def cache_hash(self, path: Path, digest: str) -> None:
         """Cache the hash of a file for its present state."""
-        self._entries[str(path.resolve())] = [*_fingerprint(path), digest]
+        self._entries[_key(path)] = [*_fingerprint(path), digest]
         self._is_changed = True
 
     def save(self) -> None:
@@ -159,6 +159,10 @@ class HashCache:
         if self._is_changed:
             with suppress(NmtError):
                 files.write_json(self._path, self._entries)
+
+
+def _key(path: Path) -> str:
+    return files.utf8_name(str(path.resolve()))
 
 
 def _fingerprint(path: Path) -> list[int]:

@@ -1,6 +1,7 @@
 """Load recipes from YAML and command-line overrides, report every error with its location, and write recipes."""
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,7 +93,17 @@ def given_yaml(recipe: Recipe, comments: Mapping[tuple[str, ...], str]) -> str:
 
 
 def _comment_lines(comment: str, indent: str) -> list[str]:
-    return [f"{indent}# {line}" for line in comment.split("\n")] if comment else []
+    """Return the lines of a comment. Characters of file names that YAML does not allow are escaped."""
+    lines = comment.split("\n") if comment else []
+    return [f"{indent}# {_NOT_IN_COMMENTS.sub(_escaped, line)}" for line in lines]
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape", "surrogatepass").decode()
+
+
+_NOT_IN_COMMENTS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""Line breaks of YAML, and characters that it does not allow."""
 
 
 class _Dumper(yaml.SafeDumper):
