@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import DryRun, Json, ModelPath, NewFolder, Overrides, Quiet, examples
+from nmt_cli.cli.options import (
+    DryRun,
+    Json,
+    ModelPath,
+    NewFolder,
+    Overrides,
+    Processes,
+    Quiet,
+    examples,
+    refuse_ignored,
+)
 
 EXAMPLES = examples(
     "nmt adapt runs/en-de --corpus medical.en medical.de --valid dev.en dev.de -o adapted/medical",
@@ -53,6 +63,7 @@ def adapt(
     method: AdaptMethodOption = "all",
     no_train: Annotated[bool, typer.Option("--no-train", help="Only write the recipe.")] = False,
     set_: Overrides = None,
+    nproc: Processes = None,
     dry_run: DryRun = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -62,6 +73,7 @@ def adapt(
     FOLDER gets recipe.yaml, an ordinary recipe for fine-tuning, the prepared data and the run. Rerun the same command
     to resume after an interruption.
     """
+    refuse_ignored({"--general": general if no_mixing else None}, "with --no-mixing")
     from nmt_cli.commands.adapt import AdaptOptions
     from nmt_cli.commands.adapt import adapt as command
     from nmt_cli.commands.stdout import write_result
@@ -76,7 +88,7 @@ def adapt(
         method=method,
         trains=not no_train,
     )
-    result = command(model, set_ or [], options, dry_run, console)
+    result = command(model, set_ or [], options, nproc, dry_run, console)
     if result is None:
         return
     for comparison in result.comparisons:

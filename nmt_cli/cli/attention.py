@@ -1,13 +1,22 @@
 """Arguments of `nmt attention`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import Adapter, Json, ModelPath, Overrides, Quiet, SourceLanguage, TargetLanguage, examples
+from nmt_cli.cli.options import (
+    Adapter,
+    Json,
+    ModelPath,
+    Overrides,
+    Quiet,
+    SourceLanguage,
+    TargetLanguage,
+    examples,
+    refuse_ignored,
+)
 from nmt_cli.errors import RecipeError
 
 EXAMPLES = examples(
@@ -18,14 +27,6 @@ EXAMPLES = examples(
 )
 
 
-class KindOption(StrEnum):
-    """Kinds of attention."""
-
-    cross = "cross"
-    encoder = "encoder"
-    decoder = "decoder"
-
-
 def attention(
     model: ModelPath,
     line: Annotated[str, typer.Argument(metavar="LINE", help="Source line.")],
@@ -33,8 +34,9 @@ def attention(
         str | None, typer.Option(metavar="TEXT", help="Translation to look at; default: that of the model.")
     ] = None,
     kind: Annotated[
-        KindOption, typer.Option(help="From translation to source, within the source, or within the translation.")
-    ] = KindOption.cross,
+        Literal["cross", "encoder", "decoder"],
+        typer.Option(help="From translation to source, within the source, or within the translation."),
+    ] = "cross",
     layer: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only this layer, from 1.")] = None,
     head: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only this head, from 1.")] = None,
     output: Annotated[
@@ -52,6 +54,7 @@ def attention(
     On the terminal, the mean over the heads of the last layer, unless a layer or head is chosen; files and JSON have
     all layers and heads. Darker cells mean more attention.
     """
+    refuse_ignored({"--json": json and output is not None}, "with --output; name a .json file there")
     suffix = output.suffix.lower() if output is not None else ""
     if output is not None and suffix not in (".svg", ".png", ".json"):
         raise RecipeError(f"{output}: the name must end in .svg, .png or .json")
@@ -69,7 +72,7 @@ def attention(
         source_language=source_language,
         target_language=target_language,
     )
-    every = attention_heads(model, line, translation, kind.value, options)
+    every = attention_heads(model, line, translation, kind, options)
     chosen = every.selected(layer, head)
     if output is not None:
         if suffix == ".png":

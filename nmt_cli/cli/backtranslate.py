@@ -94,7 +94,7 @@ def backtranslate(
     from nmt_cli.commands.backtranslate import backtranslate as command
     from nmt_cli.commands.backtranslation_rounds import Rounds, backtranslate_in_rounds
     from nmt_cli.commands.stdout import write_result
-    from nmt_cli.processes import ALL_SHARDS, ShardSpec
+    from nmt_cli.processes import ShardSpec
 
     settings = [*(_STRATEGIES[strategy] if strategy else []), *([f"n_best={n_best}"] if n_best > 1 else [])]
     options = BacktranslateOptions(
@@ -109,7 +109,7 @@ def backtranslate(
     elif source_text:
         raise RecipeError("--source-text: has no effect without --rounds; remove it, or add --rounds 2")
     else:
-        shard_spec = ShardSpec.parse(shard) if shard else ALL_SHARDS
+        shard_spec = ShardSpec.parse_or_all(shard)
         result = command(recipe, given, options, shard_spec, nproc, dry_run, console)
     if result is None:
         return

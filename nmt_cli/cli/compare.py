@@ -1,16 +1,15 @@
 """Command line of `nmt compare`."""
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from nmt_cli import console
 from nmt_cli.cli.completion import complete_run
 from nmt_cli.cli.formatting import highlight, stdout_width
-from nmt_cli.cli.options import AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
+from nmt_cli.cli.options import AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples, refuse_ignored
 from nmt_cli.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -27,30 +26,10 @@ EXAMPLES = examples(
 )
 
 
-class FormatOption(StrEnum):
-    """Layouts of a comparison."""
-
-    text = "text"
-    markdown = "markdown"
-    latex = "latex"
-    csv = "csv"
-    json = "json"
-
-
-class JudgementOption(StrEnum):
-    """Kinds of judgements on a sheet."""
-
-    direct = "direct"
-    preference = "preference"
-
-
-class MethodOption(StrEnum):
-    """Significance tests."""
-
-    bootstrap = "bootstrap"
-    randomisation = "randomisation"
-
-
+Layout = Literal["text", "markdown", "latex", "csv", "json"]
+Judgement = Literal["direct", "preference"]
+_LINES = 100
+"""Lines of a sheet by default."""
 SystemsArgument = Annotated[
     list[Path] | None,
     typer.Argument(
@@ -99,19 +78,20 @@ def compare(
     reference: ReferenceOption = None,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Source lines of files.")] = None,
     method: Annotated[
-        MethodOption, typer.Option(help="Approximate randomisation, or paired bootstrap as in sacreBLEU.")
-    ] = MethodOption.randomisation,
+        Literal["bootstrap", "randomisation"],
+        typer.Option(help="Approximate randomisation, or paired bootstrap as in sacreBLEU."),
+    ] = "randomisation",
     resamples: ResamplesOption = None,
     format: Annotated[
-        FormatOption, typer.Option(help="Layout of the result; the tables mark significant differences as papers do.")
-    ] = FormatOption.text,
+        Layout, typer.Option(help="Layout of the result; the tables mark significant differences as papers do.")
+    ] = "text",
     ablation: AblationOption = False,
     html: HtmlOption = None,
     sheet: SheetOption = None,
     judgement: Annotated[
-        JudgementOption, typer.Option(help="What judges give on a sheet: scores from 0 to 100, or the better of two.")
-    ] = JudgementOption.direct,
-    lines: LinesOption = 100,
+        Judgement, typer.Option(help="What judges give on a sheet: scores from 0 to 100, or the better of two.")
+    ] = "direct",
+    lines: LinesOption = _LINES,
     returned: ReturnedOption = None,
     target_language: ScoredLanguage = None,
     allow_commands: AllowCommands = False,
@@ -124,20 +104,37 @@ def compare(
     Each system is tested against the first. Runs whose recipes differ only in their seed count as one system, and the
     folder of nmt train --seeds stands for them.
     """
+    for_sheets = {"--returned": returned, "--judgement": judgement != "direct", "--lines": lines != _LINES}
     if sheet is not None:
+        scoring = {
+            "--reference": reference,
+            "--source": source,
+            "--method": method != "randomisation",
+            "--resamples": resamples,
+            "--format": format != "text",
+            "--ablation": ablation,
+            "--html": html,
+            "--target-language": target_language,
+            "--allow-commands": allow_commands,
+            "--set": set_,
+        }
+        refuse_ignored(scoring, "with --sheet")
         _use_sheet(sheet, systems or [], test or [], judgement, lines, returned or [], json)
         return
+    refuse_ignored(for_sheets, "without --sheet")
     if not systems:
         raise RecipeError("give runs, evaluated sets or files of translations to compare")
     from nmt_cli.commands.compare import CompareOptions, compare_systems
     from nmt_cli.commands.stdout import write_result
 
-    layout = FormatOption.json if json else format
-    if ablation and layout in (FormatOption.text, FormatOption.json):
+    if json and format not in ("text", "json"):
+        raise RecipeError(f"--json: is another layout than --format {format}; remove one of them")
+    layout: Layout = "json" if json else format
+    if ablation and layout in ("text", "json"):
         raise RecipeError("--ablation: requires --format markdown, latex or csv")
 
     options = CompareOptions(
-        test or [], reference or [], source, method.value, resamples, set_ or [], target_language, allow_commands
+        test or [], reference or [], source, method, resamples, set_ or [], target_language, allow_commands
     )
     comparisons = compare_systems(systems, options, html, console)
     write_result(_formatted(comparisons, layout, ablation))
@@ -147,7 +144,7 @@ def _use_sheet(
     folder: Path,
     systems: list[Path],
     test: list[str],
-    judgement: JudgementOption,
+    judgement: Judgement,
     lines: int,
     returned: list[Path],
     json: bool,
@@ -160,21 +157,25 @@ def _use_sheet(
     if bool(systems) == bool(returned):
         raise RecipeError("--sheet: give the systems to judge, or the sheets that came back with --returned FILE")
     if returned:
+        refuse_ignored(
+            {"--test": test, "--judgement": judgement != "direct", "--lines": lines != _LINES}, "with --returned"
+        )
         result = analyse_sheets(folder, returned)
         write_result(as_json(result) if json else format_human_evaluation(result))
     else:
+        refuse_ignored({"--json": json}, "without --returned")
         if folder.exists():
             raise RecipeError(f"{folder}: exists; name a new folder for the sheet")
-        write_sheet(systems, test, folder, judgement.value, lines, console)
+        write_sheet(systems, test, folder, judgement, lines, console)
 
 
-def _formatted(comparisons: "dict[str, Comparison]", layout: FormatOption, ablation: bool) -> Any:
+def _formatted(comparisons: "dict[str, Comparison]", layout: Layout, ablation: bool) -> Any:
     from nmt_cli.reporting.tables.comparison import format_table
     from nmt_cli.reporting.terminal import format_comparison
 
-    if layout is FormatOption.json:
+    if layout == "json":
         return {name: asdict(each) for name, each in comparisons.items()}
-    if layout is FormatOption.text:
+    if layout == "text":
         width = stdout_width()
         return "\n".join(format_comparison(each, width, highlight) for each in comparisons.values())
-    return format_table(comparisons, layout.value, ablation)
+    return format_table(comparisons, layout, ablation)

@@ -21,6 +21,7 @@ from nmt_cli.cli.options import (
     RecipePath,
     TextShard,
     examples,
+    refuse_ignored,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ EXAMPLES = examples(
     "nmt distill en-de.yaml --translations nbest.de -o data/student",
 )
 
+_N_BEST = 8
+"""Translations of each source by default."""
 Teachers = Annotated[
     list[Path] | None,
     typer.Option(
@@ -68,7 +71,7 @@ def distill(
     teacher: Teachers = None,
     translations: TranslationsFile = None,
     text: MoreText = None,
-    n_best: NumBest = 8,
+    n_best: NumBest = _N_BEST,
     decoding: DecodingSettings = None,
     min_score: MinScore = None,
     student: StudentOption = "student-tiny",
@@ -89,10 +92,12 @@ def distill(
     student's corpus and recipe.yaml. Then the student is trained, measured beside the teacher on the first validation
     set, and exported into FOLDER.FORMAT. Rerun the same command to resume after an interruption.
     """
+    if translations is not None:
+        refuse_ignored({"--shard": shard, "--decoding": decoding, "--n-best": n_best != _N_BEST}, "with --translations")
     from nmt_cli.commands.distill import DistillOptions
     from nmt_cli.commands.distill import distill as command
     from nmt_cli.commands.stdout import write_result
-    from nmt_cli.processes import ALL_SHARDS, ShardSpec
+    from nmt_cli.processes import ShardSpec
 
     options = DistillOptions(
         output,
@@ -106,7 +111,7 @@ def distill(
         decoder,
         trains=not no_train,
     )
-    shard_spec = ShardSpec.parse(shard) if shard else ALL_SHARDS
+    shard_spec = ShardSpec.parse_or_all(shard)
     result = command(recipe, tuple(set_ or []), options, shard_spec, nproc, dry_run, console)
     if result is None:
         return

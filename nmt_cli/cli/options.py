@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from nmt_cli import console
 from nmt_cli.cli.completion import complete_run, complete_setting
+from nmt_cli.errors import RecipeError
 
 
 def examples(*commands: str) -> str:
@@ -14,14 +16,24 @@ def examples(*commands: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
+def refuse_ignored(options: Mapping[str, object], reason: str) -> None:
+    """Raise RecipeError, naming the first option that is given, as it has no effect for this reason.
+
+    Args:
+        options: By name, whether it is given, or its value if it is none by default.
+    """
+    for name, given in options.items():
+        if given:
+            raise RecipeError(f"{name}: has no effect {reason}; remove it")
+
+
 MAX_PROCESSES = 1024
+_MODEL = "A run, a recipe, a checkpoint or a model folder."
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file of the experiment.")]
 ModelPath = Annotated[
     Path,
-    typer.Argument(
-        metavar="MODEL", autocompletion=complete_run, help="A run directory, a recipe, a checkpoint or a model folder."
-    ),
+    typer.Argument(metavar="MODEL", autocompletion=complete_run, help=_MODEL),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -80,7 +92,7 @@ ModelPaths = Annotated[
     typer.Argument(
         metavar="MODEL",
         autocompletion=complete_run,
-        help="Run directories, recipes, checkpoints or model folders; several form an ensemble.",
+        help="Runs, recipes, checkpoints or model folders; several form an ensemble.",
     ),
 ]
 Adapter = Annotated[

@@ -132,7 +132,7 @@ def translate(
     from nmt_cli.commands.translating.request_reader import InputOptions, parse_factor_files
     from nmt_cli.decoding.constraints.glossary import read_glossary, read_phrases
     from nmt_cli.decoding.requests import TranslateOptions
-    from nmt_cli.processes import ALL_SHARDS, ShardSpec
+    from nmt_cli.processes import ShardSpec
     from nmt_cli.text.lines import argument_text
 
     options = TranslateOptions(
@@ -152,7 +152,7 @@ def translate(
         adapter=adapter,
     )
     input_options = InputOptions(input_format, prefix, parse_factor_files(factors or []))
-    shard_spec = ShardSpec.parse(shard) if shard else ALL_SHARDS
+    shard_spec = ShardSpec.parse_or_all(shard)
     _print(command(options, input_, output, format_, nproc, shard_spec, input_options, console), output)
 
 

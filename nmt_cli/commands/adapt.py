@@ -69,6 +69,7 @@ def adapt(
     model: Path,
     overrides: Sequence[str],
     options: AdaptOptions,
+    processes: int | None = None,
     dry_run: bool = False,
     reporter: Reporter = console,
 ) -> AdaptResult | None:
@@ -78,6 +79,7 @@ def adapt(
 
     Args:
         overrides: Changes of the recipe that is written, as KEY=VALUE.
+        processes: Number of processes that train; None: one per GPU, else one.
 
     Returns:
         None after a dry run.
@@ -96,7 +98,7 @@ def adapt(
     _write(path, text)
     if not options.trains:
         return AdaptResult(path, recipe.run)
-    run = prepare_and_train(path, reporter)
+    run = prepare_and_train(path, processes, reporter)
     systems = {"before": TranslateOptions((model,)), "after": TranslateOptions((run,))}
     with raise_on_signals():
         comparisons = tuple(measure(recipe, systems, reporter, name) for name in recipe.data.valid)

@@ -14,7 +14,8 @@ from nmt_cli.errors import ModelError
 from nmt_cli.recipe.optimization import Lora
 from nmt_cli.runs.checkpoints import read_tensors, write_tensors
 from nmt_cli.runs.directory import ADAPTER_CONFIG, ADAPTER_WEIGHTS, WEIGHTS, find_adapter
-from nmt_cli.training.optimization.lora import merge_adapters
+from nmt_cli.training.optimization.lora import is_adapter, merge_adapters
+from nmt_cli.training.optimization.parameter_names import matches
 
 _FORMAT = 1
 
@@ -23,6 +24,8 @@ def base_identity(path: Path) -> dict[str, str]:
     """Return hashes of the parameters and the tokenizer of a model, to which an adapter belongs."""
     named = named_model(path)
     manifest = files.read_manifest(named.files.folder, ModelError)
+    if WEIGHTS not in manifest["files"]:
+        raise ModelError(f"{named.files.folder / files.MANIFEST}: is damaged; it does not list {WEIGHTS}")
     return {
         "parameters": manifest["files"][WEIGHTS]["sha256"],
         "tokenizer": Tokenizer.load(named.tokenizer).fingerprint,
@@ -45,10 +48,13 @@ def with_adapter(weights: Mapping[str, Tensor], model: Path, adapter: Path) -> d
         adapter: A run with an adapter, or the folder of one.
 
     Raises:
-        ModelError: The adapter is damaged, or belongs to another model.
+        ModelError: The adapter or the model is damaged, or the adapter belongs to another model.
     """
     folder = find_adapter(adapter)
-    files.read_manifest(folder, ModelError)
+    listed = files.read_manifest(folder, ModelError)["files"]
+    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+        if name not in listed:
+            raise ModelError(f"{folder / files.MANIFEST}: is damaged; it does not list {name}")
     match files.read_json(folder / ADAPTER_CONFIG, ModelError):
         case {"format": 1, "base": {"parameters": str(parameters), "tokenizer": str(tokenizer)}, "lora": settings}:
             pass
@@ -61,4 +67,9 @@ def with_adapter(weights: Mapping[str, Tensor], model: Path, adapter: Path) -> d
         lora = TypeAdapter(Lora).validate_python(settings)
     except ValidationError as error:
         raise ModelError(f"{folder / ADAPTER_CONFIG}: lora: {error.errors()[0]['msg']}") from error
-    return merge_adapters({**weights, **read_tensors(folder / ADAPTER_WEIGHTS)}, lora)
+    path = folder / ADAPTER_WEIGHTS
+    tensors = read_tensors(path)
+    for name in tensors:
+        if not is_adapter(name) and not (name in weights and any(matches(name, each) for each in lora.also_train)):
+            raise ModelError(f"{path}: has the parameter {name}, which is not one that this adapter may replace")
+    return merge_adapters({**weights, **tensors}, lora, path)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from nmt_cli import files
-from nmt_cli.commands.compared_systems import common_test_sets, open_system
-from nmt_cli.commands.model_config import seed_runs
+from nmt_cli.commands.compared_systems import common_test_sets, one_of_each_system, open_systems
 from nmt_cli.console import Reporter, command_line
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.human_judgements import HumanEvaluation, Judgement, JudgementKind, analyse_judgements
@@ -45,13 +44,19 @@ def write_sheet(
 ) -> None:
     """Write a blind, shuffled sheet as TSV and HTML, a campaign for Pearmut, and the key.
 
+    Of runs that differ only in their seed, the first is judged.
+
     Args:
         num_lines: Lines of the test set that are drawn at random.
     """
-    compared = [open_system(run) for path in paths for run in seed_runs(path)]
+    opened = open_systems(paths)
+    compared = one_of_each_system(opened)
     names = [system.name for system in compared]
     if len(set(names)) < max(len(names), 2):
         raise RecipeError("--sheet: give at least two systems with different names")
+    for system in opened:
+        if system not in compared:
+            reporter.info(f"{system.name}: is not shown, as another seed of this system is")
     sets = common_test_sets(compared, test)
     if len(sets) > 1:
         raise RecipeError(f"--sheet: name one test set with --test: {', '.join(sets)}")

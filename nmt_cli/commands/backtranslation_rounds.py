@@ -43,6 +43,7 @@ def backtranslate_in_rounds(
     command to resume after an interruption.
 
     Args:
+        processes: Number of processes that translate, and that train; None: one per GPU, else one.
         options: The model must be a recipe, which is trained again with more text.
 
     Raises:
@@ -73,6 +74,6 @@ def backtranslate_in_rounds(
         ):
             result = make(direction, text, end)
             assert result is not None and result.recipe is not None
-            model = prepare_and_train(result.recipe, reporter)
+            model = prepare_and_train(result.recipe, processes, reporter)
     reporter.info(f"round {rounds.count} of {rounds.count}")
     return make(recipe, options.text, "")

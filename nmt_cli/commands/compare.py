@@ -11,12 +11,11 @@ from nmt_cli.commands.compared_systems import (
     common_test_sets,
     decoding_differences,
     group_runs,
-    open_system,
+    open_systems,
     run_folders,
     utility_of,
 )
 from nmt_cli.commands.evaluation_inputs import count_training_words, refuse_commands
-from nmt_cli.commands.model_config import seed_runs
 from nmt_cli.console import Reporter
 from nmt_cli.evaluation.metrics import build_metrics
 from nmt_cli.evaluation.metrics.metric import Metric
@@ -65,7 +64,7 @@ def compare_systems(
     """
     if page is not None:
         files.require_folder_of(page)
-    compared = [open_system(run) for path in paths for run in seed_runs(path)]
+    compared = open_systems(paths)
     recipe = next((system.recipe for system in compared if system.recipe is not None), None)
     settings = _settings(recipe, options.overrides)
     if not options.allow_commands:

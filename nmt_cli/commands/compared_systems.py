@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from nmt_cli import files
 from nmt_cli.commands.evaluation_inputs import read_parallel
+from nmt_cli.commands.model_config import NamedModel, seed_runs
 from nmt_cli.console import command_line
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.evaluation.system_comparison import SystemOutput
@@ -97,6 +98,10 @@ def open_system(path: Path) -> ComparedSystem:
     if not path.exists():
         raise RecipeError(f"{path}: does not exist; give runs, evaluated sets or files of translations")
     found = find_model(path)
+    recipe = None if found.run is None else load_recipe(found.run.resolved)
+    if NamedModel(found, None).is_language_model if recipe is None else recipe.data.is_monolingual:
+        advice = "compare the perplexities that nmt evaluate and nmt score print"
+        raise RecipeError(f"{path}: is a language model, which has no translations; {advice}")
     if found.run is None:
         raise RecipeError(f"{path}: does not belong to a run; translate with it and compare the files")
     is_final = found.folder.resolve() == found.run.model.resolve()
@@ -108,7 +113,25 @@ def open_system(path: Path) -> ComparedSystem:
             sets[name] = folder
     if not sets:
         raise DataError(f"{path}: no test set has been evaluated yet; run {command_line('nmt', 'evaluate', path)}")
-    return ComparedSystem(path, sets, None, load_recipe(found.run.resolved), weights, found.run.path)
+    return ComparedSystem(path, sets, None, recipe, weights, found.run.path)
+
+
+def open_systems(paths: Sequence[Path]) -> list[ComparedSystem]:
+    """Open systems; the folder of `nmt train --seeds` stands for its runs. RecipeError if a run is given twice."""
+    opened = [open_system(run) for path in paths for run in seed_runs(path)]
+    runs = [(system.run.resolve(), system.weights, system.path) for system in opened if system.run is not None]
+    for index, (*model, path) in enumerate(runs):
+        if any(model == other for *other, _ in runs[:index]):
+            raise RecipeError(f"{path}: is given twice, which would count as another seed; remove one")
+    return opened
+
+
+def one_of_each_system(compared: Sequence[ComparedSystem]) -> list[ComparedSystem]:
+    """Return the first of those systems that differ only in their seed."""
+    groups = dict[str, ComparedSystem]()
+    for index, system in enumerate(compared):
+        groups.setdefault(_recipe_without_seed(system) or f"file {index}", system)
+    return list(groups.values())
 
 
 def common_test_sets(compared: Sequence[ComparedSystem], names: Sequence[str]) -> list[str]:

@@ -85,7 +85,7 @@ def distill(
 
     Args:
         shard: The part of the text to translate. Only all shards together write the folder.
-        processes: Number of processes that translate; None: one per GPU, else one.
+        processes: Number of processes that translate, and that train; None: one per GPU, else one.
 
     Returns:
         None after a dry run.
@@ -98,7 +98,7 @@ def distill(
         result = work.write(shard, processes, dry_run, reporter)
     if result is None or result.recipe is None or not options.trains:
         return result
-    run = prepare_and_train(result.recipe, reporter)
+    run = prepare_and_train(result.recipe, processes, reporter)
     with raise_on_signals():
         comparison = work.measure(run, reporter)
         return DistillResult(result.pairs, result.recipe, comparison, work.export(run, reporter))

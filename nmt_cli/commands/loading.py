@@ -61,7 +61,7 @@ def load_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None =
         raise ModelError(f"{named.tokenizer}: does not match the model in {found.folder}, which has another vocabulary")
     weights = map_tensors(found.folder / WEIGHTS, _large_matrices(config.model, config.vocabulary))
     if not found.standalone and found.run and (lora := load_recipe(found.run.resolved).training.lora):
-        weights = merge_adapters(weights, lora)
+        weights = merge_adapters(weights, lora, found.folder / WEIGHTS)
     if adapter is not None:
         weights = with_adapter(weights, path, adapter)
     model = build_with_weights(config.model, config.vocabulary, weights, found.folder / WEIGHTS)

@@ -256,7 +256,7 @@ class TrainingRun:
             base = summary.get("base", {})
             if base.get("tokenizer") == tokenizer.fingerprint:
                 write_adapter(run.adapter, {name: weights[name] for name in sorted(trained)}, lora, base)
-            weights = merge_adapters(weights, lora)
+            weights = merge_adapters(weights, lora, run.adapter)
         with files.new_folder(run.model) as folder:
             files.write_json(folder / CONFIG, config_of(self._recipe, tokenizer).model_dump(mode="json"))
             checkpoints.write_tensors(folder / WEIGHTS, weights)

@@ -27,6 +27,11 @@ class ShardSpec:
             raise RecipeError(f"--shard {text}: is not I/N with I from 1 to N, such as 2/8")
         return shard
 
+    @classmethod
+    def parse_or_all(cls, text: str | None) -> Self:
+        """Parse `I/N`; None stands for all of the work."""
+        return cls(1, 1) if text is None else cls.parse(text)
+
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from test_compare import GOOD, POOR, SOURCES, write, write_run
 
-from nmt_cli.cli.compare import JudgementOption, compare
+from nmt_cli.cli.compare import compare
 from nmt_cli.errors import DataError, RecipeError
 
 
@@ -59,7 +59,7 @@ def test_direct_sheet_is_blind_and_comes_back(runs: list[Path], capsys: pytest.C
 
 
 def test_preference_sheet_shows_both_in_random_order(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
-    compare(runs, sheet=Path("judge"), judgement=JudgementOption.preference)
+    compare(runs, sheet=Path("judge"), judgement="preference")
     _, *items = rows("judge/sheet.tsv")
     assert 5 < sum(row[2] in GOOD for row in items) < 25
     sheet = fill("judge/sheet.tsv", "ann.tsv", lambda row: 1 if row[2] in GOOD else 2)
@@ -113,6 +113,36 @@ def test_partly_filled_sheet_is_strict_json(runs: list[Path], capsys: pytest.Cap
     capsys.readouterr()
     compare(sheet=Path("judge"), returned=[sheet], json=True)
     assert json.loads(capsys.readouterr().out)["pairs"] == []
+
+
+def test_seeds_are_one_system(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (2, 3):
+        write_run(f"seeds/seed_{seed}", POOR, seed, width=32)
+    compare([*runs, write_run("other_seed", GOOD, seed=5, width=128), Path("seeds")], sheet=Path("judge"), lines=2)
+    shown = {name for item in json.loads(Path("judge/key.json").read_text())["items"] for name in item["systems"]}
+
+    assert shown == {"old", "new", "seeds/seed_2"}
+    printed = capsys.readouterr().err
+    assert "other_seed: is not shown" in printed
+    assert "seeds/seed_3: is not shown" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"sheet": Path("judge"), "html": Path("x.html")}, "--html"),
+        ({"sheet": Path("judge"), "set_": ["seed=1"]}, "--set"),
+        ({"sheet": Path("judge"), "resamples": 5}, "--resamples"),
+        ({"sheet": Path("judge"), "json": True}, "--json"),
+        ({"lines": 5}, "--lines"),
+        ({"judgement": "preference"}, "--judgement"),
+        ({"returned": [Path("x")]}, "--returned"),
+    ],
+)
+def test_options_without_effect_are_refused(options: dict[str, Any], name: str, runs: list[Path]) -> None:
+    with pytest.raises(RecipeError, match=f"^{name}: has no effect"):
+        compare(runs, **options)
+    assert not Path("judge").exists()
 
 
 def test_sheets_are_refused(runs: list[Path]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy_model import save_toy_model
 
-from nmt_cli.cli.attention import KindOption, attention
+from nmt_cli.cli.attention import attention
 from nmt_cli.commands.attention import attention_maps
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.translators import open_translator
@@ -43,7 +43,7 @@ def test_cross_attention_has_the_mean_that_reports_draw(model: Path, capsys: pyt
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])
 def test_self_attention_is_of_one_side(model: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    found = shown(model, capsys, kind=KindOption(kind), translation="four one")
+    found = shown(model, capsys, kind=kind, translation="four one")
     assert found["rows"] == found["columns"]
     weights = torch.tensor(found["weights"])
     assert weights.shape[2:] == (len(found["rows"]),) * 2
@@ -98,4 +98,4 @@ def test_attention_of_a_recurrent_model(tmp_path: Path, capsys: pytest.CaptureFi
     found = shown(model, capsys, translation="four")
     assert [len(heads) for heads in found["weights"]] == [1]
     with pytest.raises(RecipeError, match="no encoder attention"):
-        attention(model, LINE, translation="four", kind=KindOption.encoder)
+        attention(model, LINE, translation="four", kind="encoder")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nmt_cli import files
-from nmt_cli.cli.compare import FormatOption, compare
+from nmt_cli.cli.compare import compare
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.recipe.loading import resolved_yaml
 from nmt_cli.recipe.schema import Recipe
@@ -96,6 +96,31 @@ def test_compare_combines_seeds_of_one_recipe(capsys: pytest.CaptureFixture[str]
     assert list(found["scores"][2]["run_scores"]) == ["base_seed1", "base_seed2", "base_seed3"]
 
 
+def test_compare_refuses_a_run_that_is_given_twice() -> None:
+    run = write_run("runs/base/seed_1", GOOD)
+    write_run("runs/base/seed_2", GOOD, 2)
+    for other in (run, run / "evaluation/test", Path("runs/base"), run / "model"):
+        with pytest.raises(RecipeError, match="is given twice"):
+            compare([run, other])
+
+
+def test_compare_refuses_two_layouts() -> None:
+    with pytest.raises(RecipeError, match="--json: is another layout than --format latex"):
+        compare([write_run("one", GOOD)], format="latex", json=True)
+
+
+def test_compare_of_a_language_model_names_another_way() -> None:
+    text = {"format": "text", "file": "x"}
+    data = {"target_language": "en", "prepared": "p", "train": {"a": text}, "valid": {"a": text}}
+    model = {"architecture": "decoder_only", "preset": "tiny"}
+    run = write_run("model", GOOD)
+    training = {"validation": {"metric": "loss"}}
+    recipe = Recipe.model_validate({"run": "model", "data": data, "model": model, "training": training})
+    (run / "resolved.yaml").write_text(resolved_yaml(recipe))
+    with pytest.raises(RecipeError, match=r"^model: is a language model.* nmt evaluate"):
+        compare([run])
+
+
 def test_compare_gives_mean_and_deviation_of_the_folder_of_several_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     for seed, hypotheses in ((1, GOOD), (2, POOR), (10, GOOD)):
         write_run(f"runs/base/seed_{seed}", hypotheses, seed)
@@ -127,7 +152,7 @@ def test_compare_records_the_hashes_of_the_test_set(capsys: pytest.CaptureFixtur
 
 def test_compare_names_the_settings_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
     runs = [write_run("one", POOR), write_run("two", GOOD, width=128, seed=3)]
-    compare(runs, ablation=True, format=FormatOption.markdown)
+    compare(runs, ablation=True, format="markdown")
     table = capsys.readouterr().out
     assert re.search(r"^\| one \| [\d.]+ \| [\d.]+ \|$", table, flags=re.MULTILINE)
     assert re.search(r"^\| model\.width 64 → 128 \| \*\*[\d.]+ \(\+[\d.]+\)‡\*\* \|", table, flags=re.MULTILINE)
@@ -209,7 +234,7 @@ def test_compare_rejects_invalid_systems(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(DataError, match=r"empty\.de: "):
         compared([write("empty.de", []), Path("empty.de")], capsys, reference=[reference])
     with pytest.raises(DataError, match=r"^run: .*--test other"):
-        compared([run, run], capsys, test=["other"])
+        compared([run, file], capsys, test=["other"])
     Path("folder").mkdir()
     with pytest.raises(ModelError, match=r"^folder: "):
         compared([run, Path("folder")], capsys)

@@ -10,9 +10,13 @@ from nmt_cli.processes.pool import available_cores
 from nmt_cli.recipe.loading import load_recipe
 
 
-def prepare_and_train(recipe: Path, reporter: Reporter) -> Path:
-    """Return the run of a recipe. What is complete is not repeated, and an interrupted run is resumed."""
+def prepare_and_train(recipe: Path, processes: int | None, reporter: Reporter) -> Path:
+    """Return the run of a recipe. What is complete is not repeated, and an interrupted run is resumed.
+
+    Args:
+        processes: Number of processes that train; None: one per GPU, else one.
+    """
     loaded = load_recipe(recipe)
     preprocess(loaded, ALL_WORK, available_cores(), reporter=reporter)
-    train(recipe, reporter=reporter)
+    train(recipe, processes=processes, reporter=reporter)
     return loaded.run

@@ -1,10 +1,12 @@
 """Low-rank adaptation (LoRA, Hu et al. 2022): W + alpha / rank · B A, where only A and B are trained."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.errors import ModelError
 from nmt_cli.models.contract import Model
 from nmt_cli.models.kernels import Linear, linear
 from nmt_cli.recipe.optimization import Lora
@@ -56,12 +58,26 @@ def is_adapter(name: str) -> bool:
     return name.endswith((_A, _B))
 
 
-def merge_adapters(parameters: Mapping[str, Tensor], settings: Lora) -> dict[str, Tensor]:
-    """Return the parameters without adapters, each added to the matrix of its layer; sums are exact to fp32."""
+def merge_adapters(parameters: Mapping[str, Tensor], settings: Lora, source: Path) -> dict[str, Tensor]:
+    """Return the parameters without adapters, each added to the matrix of its layer; sums are exact to fp32.
+
+    Args:
+        source: File or folder of the adapters, for messages.
+
+    Raises:
+        ModelError: An adapter is incomplete, or does not fit its layer.
+    """
     merged = {name: weight for name, weight in parameters.items() if not is_adapter(name)}
-    for name, a in parameters.items():
-        if name.endswith(_A):
-            layer = name.removesuffix(_A)
-            weight, product = merged[f"{layer}.weight"], parameters[f"{layer}{_B}"].double() @ a.double()
-            merged[f"{layer}.weight"] = (weight.double() + settings.alpha / settings.rank * product).to(weight.dtype)
+    for layer in dict.fromkeys(name.removesuffix(_A).removesuffix(_B) for name in parameters if is_adapter(name)):
+        weight, a, b = (merged.get(f"{layer}.weight"), *(parameters.get(f"{layer}{end}") for end in (_A, _B)))
+        rank = settings.rank
+        if weight is None or a is None or b is None or weight.dim() != 2:
+            raise ModelError(f"{source}: the adapter of {layer} is incomplete, or of another model")
+        if (b.shape, a.shape) != ((weight.shape[0], rank), (rank, weight.shape[1])):
+            raise ModelError(
+                f"{source}: the adapter of {layer} has the shapes {tuple(b.shape)} and {tuple(a.shape)}, which do not"
+                f" fit its rank, {rank}, or its matrix, {tuple(weight.shape)}"
+            )
+        product = b.double() @ a.double()
+        merged[f"{layer}.weight"] = (weight.double() + settings.alpha / rank * product).to(weight.dtype)
     return merged
