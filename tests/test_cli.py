@@ -204,7 +204,6 @@ class Stopper:
     [
         ["translate", "m", "-i", "in", "-o"],
         ["report", "run", "-o"],
-        ["export", "m", "--to", "ctranslate2", "-o"],
         ["compare", "a", "b", "--html"],
     ],
 )
