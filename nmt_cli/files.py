@@ -161,11 +161,6 @@ def write_json(path: Path, value: Any) -> None:
         file.write(json_bytes(value))
 
 
-def utf8_name(text: str) -> str:
-    """Return a file name or argument as text that JSON can contain: bytes that are not UTF-8 become escapes."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 def json_bytes(value: Any) -> bytes:
     """Return indented strict JSON, without NaN."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

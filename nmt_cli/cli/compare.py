@@ -27,7 +27,17 @@ EXAMPLES = examples(
 
 
 Layout = Literal["text", "markdown", "latex", "csv", "json"]
-Judgement = Literal["direct", "preference"]
+FormatOption = Annotated[
+    Layout, typer.Option(help="Layout of the result; the tables mark significant differences as papers do.")
+]
+MethodOption = Annotated[
+    Literal["bootstrap", "randomisation"],
+    typer.Option(help="Approximate randomisation, or paired bootstrap as in sacreBLEU."),
+]
+JudgementOption = Annotated[
+    Literal["direct", "preference"],
+    typer.Option(help="What judges give on a sheet: scores from 0 to 100, or the better of two."),
+]
 _LINES = 100
 """Lines of a sheet by default."""
 SystemsArgument = Annotated[
@@ -77,20 +87,13 @@ def compare(
     test: TestOption = None,
     reference: ReferenceOption = None,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Source lines of files.")] = None,
-    method: Annotated[
-        Literal["bootstrap", "randomisation"],
-        typer.Option(help="Approximate randomisation, or paired bootstrap as in sacreBLEU."),
-    ] = "randomisation",
+    method: MethodOption = "randomisation",
     resamples: ResamplesOption = None,
-    format: Annotated[
-        Layout, typer.Option(help="Layout of the result; the tables mark significant differences as papers do.")
-    ] = "text",
+    format: FormatOption = "text",
     ablation: AblationOption = False,
     html: HtmlOption = None,
     sheet: SheetOption = None,
-    judgement: Annotated[
-        Judgement, typer.Option(help="What judges give on a sheet: scores from 0 to 100, or the better of two.")
-    ] = "direct",
+    judgement: JudgementOption = "direct",
     lines: LinesOption = _LINES,
     returned: ReturnedOption = None,
     target_language: ScoredLanguage = None,
@@ -127,12 +130,7 @@ def compare(
     from nmt_cli.commands.compare import CompareOptions, compare_systems
     from nmt_cli.commands.stdout import write_result
 
-    if json and format not in ("text", "json"):
-        raise RecipeError(f"--json: is another layout than --format {format}; remove one of them")
-    layout: Layout = "json" if json else format
-    if ablation and layout in ("text", "json"):
-        raise RecipeError("--ablation: requires --format markdown, latex or csv")
-
+    layout = _layout(format, json, ablation)
     options = CompareOptions(
         test or [], reference or [], source, method, resamples, set_ or [], target_language, allow_commands
     )
@@ -140,11 +138,20 @@ def compare(
     write_result(_formatted(comparisons, layout, ablation))
 
 
+def _layout(format: Layout, json: bool, ablation: bool) -> Layout:
+    if json and format not in ("text", "json"):
+        raise RecipeError(f"--json: is another layout than --format {format}; remove one of them")
+    layout: Layout = "json" if json else format
+    if ablation and layout in ("text", "json"):
+        raise RecipeError("--ablation: requires --format markdown, latex or csv")
+    return layout
+
+
 def _use_sheet(
     folder: Path,
     systems: list[Path],
     test: list[str],
-    judgement: Judgement,
+    judgement: Literal["direct", "preference"],
     lines: int,
     returned: list[Path],
     json: bool,

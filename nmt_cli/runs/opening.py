@@ -15,6 +15,7 @@ from nmt_cli.recipe.loading import load_recipe, resolved_yaml
 from nmt_cli.recipe.schema import Recipe, SettingChange, changed_settings, check_resumable
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import read_summary, read_summary_if_present, update_summary
+from nmt_cli.text.lines import utf8_name
 
 
 def refuse_foreign_folder(run: RunDirectory) -> None:
@@ -86,8 +87,8 @@ def begin(
         nmt=__version__,
         status="running",
         started=before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        command=["nmt", *map(files.utf8_name, sys.argv[1:])],
-        folder=files.utf8_name(str(Path.cwd())),
+        command=["nmt", *map(utf8_name, sys.argv[1:])],
+        folder=utf8_name(str(Path.cwd())),
         **identity,
         environment=dict(environment),
     )

@@ -69,6 +69,11 @@ def require_utf8(text: str, where: str, problem: str = "an unpaired surrogate (\
     return text
 
 
+def utf8_name(text: str) -> str:
+    """Return a file name or argument as text that JSON can contain: bytes that are not UTF-8 become escapes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def argument_text(text: str, name: str) -> str:
     """Return the text of a command-line argument. DataError if its bytes were not UTF-8."""
     return require_utf8(text, name, "bytes that are not UTF-8")

@@ -14,6 +14,7 @@ from nmt_cli.recipe.corpora import AnyCorpus, LinesCorpus
 from nmt_cli.recipe.data import SequenceSettings
 from nmt_cli.recipe.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.text.lines import utf8_name
 
 ADAPTED = "to follow the text"
 """Stands for the value of a setting that the recipe does not give."""
@@ -162,7 +163,7 @@ class HashCache:
 
 
 def _key(path: Path) -> str:
-    return files.utf8_name(str(path.resolve()))
+    return utf8_name(str(path.resolve()))
 
 
 def _fingerprint(path: Path) -> list[int]:
