@@ -25,6 +25,7 @@ from nmt_cli.cli import (
     report,
     runs,
     score,
+    shortlist,
     show,
     stop,
     sweep,
@@ -82,6 +83,7 @@ _GROUPS: dict[str, list[tuple[str, Callable[..., None], str]]] = {
         ("backtranslate", backtranslate.backtranslate, backtranslate.EXAMPLES),
         ("distill", distill.distill, distill.EXAMPLES),
         ("adapt", adapt.adapt, adapt.EXAMPLES),
+        ("shortlist", shortlist.shortlist, shortlist.EXAMPLES),
     ],
     "Translate": [
         ("translate", translate.translate, translate.EXAMPLES),

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from nmt_cli.errors import RecipeError
+
 if TYPE_CHECKING:
     from nmt_cli.commands.loading import LoadedModel
     from nmt_cli.decoding.scoring.documents import DocumentScorer
@@ -14,6 +16,8 @@ def create_text_generator(loaded: "LoadedModel") -> "TextGenerator":
     from nmt_cli.decoding.constraints.spelling import suppressed_tokens
     from nmt_cli.decoding.text_generator import TextGenerator
 
+    if getattr(loaded.decoding, "shortlist", False):
+        raise RecipeError("decoding.shortlist: needs a source, which a language model does not have")
     line_break = loaded.tokenizer.target.line_break
     return TextGenerator(
         loaded.model,

@@ -13,6 +13,8 @@ from torch.overrides import TorchFunctionMode
 from nmt_cli import files
 from nmt_cli.commands.adapters import with_adapter
 from nmt_cli.commands.model_config import ModelConfig, named_model, read_config
+from nmt_cli.console import command_line
+from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import language_tokens
 from nmt_cli.devices import pick_device
@@ -23,10 +25,10 @@ from nmt_cli.models.kernels import MAX_SMALL_WEIGHT, Linear
 from nmt_cli.recipe.decoding import AfterTraining, SearchSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override
-from nmt_cli.recipe.model import ModelSettings
+from nmt_cli.recipe.model import DecoderOnlySettings, ModelSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.checkpoints import map_tensors
-from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS, ModelFiles
+from nmt_cli.runs.directory import CONFIG, SHORTLIST, TOKENIZER, WEIGHTS, ModelFiles
 from nmt_cli.training.optimization.lora import merge_adapters
 
 
@@ -175,6 +177,29 @@ def config_of_model(found: ModelFiles) -> ModelConfig:
         if manifest.get(key, identity[key]) != identity[key]:
             raise ModelError(f"{source}: has changed since {found.folder} was trained; restore it")
     return config_of(recipe, tokenizer)
+
+
+def require_restrictable(config: ModelConfig) -> None:
+    """Raise ModelError if the output of a model cannot be restricted to some tokens."""
+    if isinstance(config.model, DecoderOnlySettings):
+        reason = "needs a source, which a language model does not have"
+    elif config.model.search == "ctc":
+        reason = "is not supported by CTC models"
+    elif config.model.output.copies:
+        reason = "is not supported by pointer_generator, which copies words from outside the vocabulary"
+    else:
+        return
+    raise ModelError(f"decoding.shortlist: {reason}")
+
+
+def open_shortlist(found: ModelFiles, config: ModelConfig, tokenizer: Tokenizer) -> Shortlist:
+    """Return the shortlist of a model; ModelError if it has none, or cannot be restricted to one."""
+    require_restrictable(config)
+    path = found.folder / SHORTLIST
+    if not path.exists():
+        command = command_line("nmt", "shortlist", found.folder)
+        raise ModelError(f"decoding.shortlist: {found.folder} has no shortlist; make one with {command}")
+    return Shortlist.load(path, tokenizer)
 
 
 class _SkipInitialization(TorchFunctionMode):

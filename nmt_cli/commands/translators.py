@@ -63,6 +63,7 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
         RecipeError: The options do not fit the model.
         ModelError: It is a language model.
     """
+    from nmt_cli.commands.loading import open_shortlist
     from nmt_cli.decoding.translator import InferenceConfig, Translator
 
     if loaded.model.capabilities.source == "none":
@@ -77,11 +78,23 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
         loaded.tokenizer,
         settings,
         loaded.device,
-        InferenceConfig(precision, config.longest_sentence, config.context, tags, config.source_eos, _fusion(loaded)),
+        InferenceConfig(
+            precision,
+            config.longest_sentence,
+            config.context,
+            tags,
+            config.source_eos,
+            _fusion(loaded),
+            open_shortlist(loaded.files, config, loaded.tokenizer) if _uses_shortlist(loaded) else None,
+        ),
         options,
         check=Checker(config.source_language, tags.language) if settings.check else None,
         evaluation=for_language(loaded.evaluation, tags.language),
     )
+
+
+def _uses_shortlist(loaded: "LoadedModel") -> bool:
+    return isinstance(loaded.decoding, StepwiseSettings) and loaded.decoding.shortlist
 
 
 def _fusion(loaded: "LoadedModel") -> "Sequence[LogitsProcessor]":
@@ -183,7 +196,7 @@ def prepare_for_inference(loaded: "LoadedModel") -> "Precision":
         precision = "fp32"
     limit_memory_growth()
     keep_freed_memory()
-    backend = Backend(precision)
+    backend = Backend(precision, keeps_rows=_uses_shortlist(loaded))
     if backend.is_useful:
         loaded.model.prepare_for_inference(backend)
     return "fp32"

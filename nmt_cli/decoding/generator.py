@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.console import OnProgress
+from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.tokenizing.oov import copies_of_added, number_oov, numbered
 from nmt_cli.decoding.batching import in_batches
 from nmt_cli.decoding.logits_processors.building import BatchConstraints
@@ -18,6 +19,7 @@ from nmt_cli.decoding.logits_processors.processor import LogitsProcessor
 from nmt_cli.decoding.logits_processors.tracker import ContinuationTokens
 from nmt_cli.decoding.scoring import TargetScores, score_targets
 from nmt_cli.decoding.search.hypotheses import Hypothesis
+from nmt_cli.decoding.search.restriction import MAX_SOURCE_TOKENS, Restriction
 from nmt_cli.decoding.search.strategies import Strategy
 from nmt_cli.decoding.sentences import Constraints, Phrase, SentenceInput
 from nmt_cli.devices import Precision, autocast
@@ -52,6 +54,8 @@ class Generator:
             processors: Applied in each search, after all others.
         """
         self._replace_unknown, self._processors = replace_unknown, processors
+        self.shortlist: Shortlist | None = None
+        """Restricts the target tokens of each search; None: all of them are possible."""
         self.model, self.device, self.precision = model, device, precision
         kept = {model.vocabulary.special_tokens.unk} if replace_unknown else set[int]()
         self._suppress_tokens, self._source_eos = [i for i in suppress_tokens if i not in kept], source_eos
@@ -75,12 +79,14 @@ class Generator:
         if not strategy.can_force_phrases and any(each.constraints.forced_phrases for each in sentences):
             return self._search_separately(sentences, strategy, on_progress)
         self.model.eval()
-        sizes = [strategy.memory_tokens(sentence) for sentence in sentences]
+        sizes, budget = [strategy.memory_tokens(sentence) for sentence in sentences], strategy.settings.batch_tokens
+        if self.shortlist is not None:
+            budget = min(budget, MAX_SOURCE_TOKENS * min(map(strategy.num_hypotheses, sentences), default=1))
         found = in_batches(
             partial(self._search, strategy=strategy),
             sentences,
             sizes,
-            strategy.settings.batch_tokens,
+            budget,
             lambda sentence: _out_of_memory(sentence, "lower decoding.beam_size, or use a larger machine"),
             on_progress,
         )
@@ -231,12 +237,19 @@ class Generator:
         return [next(found_forced) if flag else next(found_others) for flag in has_forced]
 
     def _search(self, batch: list[SentenceInput], strategy: Strategy[Any]) -> list[list[Hypothesis]]:
-        inputs = self.model_inputs(batch)
-        continuations = self._continuations.extended(inputs.extra_ids)
-        constraints = BatchConstraints(batch, self._suppress_tokens, continuations, self._processors)
-        with autocast(self.device, self.precision):
-            found = strategy.search(self.model, inputs, constraints)
+        model, restriction = self.model, None
+        constraints = BatchConstraints(batch, self._suppress_tokens, self._continuations, self._processors)
+        if self.shortlist is not None:
+            restriction = Restriction(self.shortlist, model, batch, self.device)
+            model, constraints = restriction.model, restriction.constraints(constraints)
+        inputs = self.model_inputs(constraints.sentences)
         if inputs.extra_ids:
+            constraints = replace(constraints, continuations=self._continuations.extended(inputs.extra_ids))
+        with autocast(self.device, self.precision):
+            found = strategy.search(model, inputs, constraints)
+        if restriction is not None:
+            found = restriction.restored(found)
+        elif inputs.extra_ids:
             found = [self._unnumbered(sentence, each) for sentence, each in zip(batch, found, strict=True)]
         return [
             self._relax_if_unsatisfied(sentence, hypotheses, strategy)

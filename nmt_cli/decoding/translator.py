@@ -13,6 +13,7 @@ import torch
 from nmt_cli.console import OnProgress
 from nmt_cli.data.context import DocumentContext
 from nmt_cli.data.factors import segment_factors
+from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.token_corpus import NO_COLUMNS
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import NO_TAGS, SourceTags
@@ -63,6 +64,8 @@ class InferenceConfig:
     """Whether the model reads eos after each source."""
     processors: Sequence[LogitsProcessor] = ()
     """Logits processors of each search, applied last."""
+    shortlist: Shortlist | None = None
+    """Restricts the target tokens of each search."""
 
 
 class Translator:
@@ -100,8 +103,9 @@ class Translator:
         self._replaces_unknown = replaces = isinstance(settings, StepwiseSettings) and settings.replace_unknown
         if replaces:
             require_replaceable(tokenizer.target.has_unknown_text, tokenizer.copies, model.capabilities.attention)
-        of_model = config.precision, continuation_mask(tokenizer), config.source_eos, replaces, config.processors
-        self.generator = Generator(model, suppressed, device, *of_model)
+        of_model = config.precision, continuation_mask(tokenizer), config.source_eos, replaces
+        self.generator = Generator(model, suppressed, device, *of_model, config.processors)
+        self.generator.shortlist = config.shortlist
         require_support(options, settings.strategy, self._strategy.can_constrain, model.capabilities.attention)
         bonus = settings.glossary_bonus if isinstance(settings, StepwiseSettings) else 0.0
         self.constraint_builder = ConstraintBuilder(tokenizer, options, bonus)

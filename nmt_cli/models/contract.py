@@ -228,6 +228,16 @@ class Model(nn.Module, ABC):
             logits, cache = self.step(column, cache)
         return logits, cache
 
+    def with_target_tokens(self, tokens: Tensor) -> "Model":
+        """Return a model with the same parameters that predicts only some target tokens, for search.
+
+        Its target vocabulary, which ids and logits refer to, are those tokens, in their order.
+
+        Args:
+            tokens: [n] target ids, ascending and with all special tokens.
+        """
+        raise NotImplementedError("this model predicts all tokens")
+
     def prepare_for_inference(self, backend: Backend) -> None:
         """Replace layers by prepacked functions, in place; afterwards the model can be neither trained nor saved."""
         prepare_children(self, backend)

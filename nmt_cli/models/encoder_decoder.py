@@ -1,6 +1,7 @@
 """The base of encoder-decoders, with embeddings and output layer."""
 
-from typing import ClassVar, Literal
+import copy
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,19 @@ from nmt_cli.models.contract import (
     VocabularyParameter,
     VocabularySpec,
 )
-from nmt_cli.models.kernels import Backend, Dropout, Linear, LinearFn, initialize, linear, prepare_children
+from nmt_cli.models.kernels import (
+    Backend,
+    Dropout,
+    Linear,
+    LinearFn,
+    initialize,
+    linear,
+    prepare_children,
+    unpacked,
+)
 from nmt_cli.recipe.model import ModelSettings, Tying
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class EncoderDecoder(Model):
@@ -66,6 +78,15 @@ class EncoderDecoder(Model):
         self.output.prepack(self.embeddings.target, backend)
         prepare_children(self, backend)
 
+    @torch.no_grad()
+    def with_target_tokens(self, tokens: Tensor) -> "EncoderDecoder":
+        """See Model.with_target_tokens."""
+        model = _view(self)
+        model.vocabulary = self.vocabulary.with_target_tokens(tokens.tolist())
+        model.embeddings = self.embeddings.with_target_tokens(tokens)
+        model.output = self.output.with_target_tokens(tokens, self.embeddings.target)
+        return model
+
     def vocabulary_parameters(self) -> list[VocabularyParameter]:
         found = [VocabularyParameter("embeddings.target.weight", "target")]
         if self.embeddings.source is not None:
@@ -86,6 +107,13 @@ class EncoderDecoder(Model):
         if inputs.ids is None or not names:
             return None
         return SourceColumns({name: inputs.columns.get(name, inputs.ids) for name in names}, inputs.extra_ids)
+
+
+def _view(module: AnyModule) -> AnyModule:
+    """Return a module with the same parameters and submodules, which can be replaced in it alone."""
+    view = copy.copy(module)
+    view._modules, view._parameters = dict(module._modules), dict(module._parameters)
+    return view
 
 
 def sentence_indices(hypothesis_indices: Tensor, beam_size: int, num_sentences: int) -> Tensor | None:
@@ -115,6 +143,7 @@ class Embeddings(nn.Module):
         """`zero_start`: whether the target embedding of decoder_start is zero, whatever its row in the matrix."""
         super().__init__()
         self.zero_id = vocabulary.special_tokens.decoder_start if zero_start else None
+        self.target_tokens: Tensor | None = None
         is_shared = tying in ("all", "input")
         if is_shared and vocabulary.source_size != vocabulary.target_size:
             raise RecipeError(
@@ -140,8 +169,15 @@ class Embeddings(nn.Module):
 
     def embed_target(self, ids: Tensor) -> Tensor:
         """Embed target ids [B,T] → [B,T,D]."""
+        ids = ids if self.target_tokens is None else self.target_tokens[ids]
         vectors = self._scaled(self.target(ids))
         return vectors if self.zero_id is None else vectors.masked_fill((ids == self.zero_id).unsqueeze(-1), 0)
+
+    def with_target_tokens(self, tokens: Tensor) -> "Embeddings":
+        """Return the same embeddings for target ids that are indices into `tokens`."""
+        embeddings = _view(self)
+        embeddings.target_tokens = tokens
+        return embeddings
 
     def _scaled(self, vectors: Tensor) -> Tensor:
         return vectors if self.scale == 1 else vectors * self.scale
@@ -178,15 +214,32 @@ class OutputLayer(nn.Module):
         self.projection = None if is_tied else Linear(width, size, bias is not False)
         self.bias = nn.Parameter(torch.zeros(size)) if is_tied and bias else None
         self.prepacked: LinearFn | None = None
+        self._pack_rows = unpacked
+        self._rows: tuple[Tensor, Tensor | None] | None = None
         is_narrower = is_tied and width != embedding_width
         self.resize = Linear(width, embedding_width, bias=False) if is_narrower else nn.Identity()
 
     def prepack(self, embeddings: nn.Embedding, backend: Backend) -> None:
         """Prepack the matrix for inference."""
+        weight, bias = self._parameters_of(embeddings)
+        self.prepacked, self._pack_rows = backend.linear(weight, bias), backend.rows
+        self._rows = (weight, bias) if backend.keeps_rows else None
+        self.projection = None
+
+    def with_target_tokens(self, tokens: Tensor, embeddings: nn.Embedding) -> "OutputLayer":
+        """Return the layer of some tokens [n]."""
+        assert not self.copies
+        weight, bias = self._rows or self._parameters_of(embeddings)
+        layer = _view(self)
+        layer.prepacked = self._pack_rows(weight[tokens], None if bias is None else bias[tokens])
+        layer.projection = None
+        return layer
+
+    def _parameters_of(self, embeddings: nn.Embedding) -> tuple[Tensor, Tensor | None]:
+        """Return matrix and bias."""
         if self.projection is None:
-            self.prepacked = backend.linear(embeddings.weight, self.bias)
-        else:
-            self.prepacked, self.projection = backend.linear(self.projection.weight, self.projection.bias), None
+            return embeddings.weight, self.bias
+        return self.projection.weight, self.projection.bias
 
     def forward(
         self, output: DecoderOutput, embeddings: nn.Embedding, positions: OutputPositions | None = None

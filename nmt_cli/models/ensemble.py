@@ -103,6 +103,11 @@ class Ensemble(Model):
         steps = [model.step(ids, each) for model, each in zip(self._models(), cache.caches, strict=True)]
         return self._mean([logits for logits, _ in steps]), EnsembleCache(tuple(each for _, each in steps))
 
+    def with_target_tokens(self, tokens: Tensor) -> "Ensemble":
+        """See Model.with_target_tokens."""
+        weights = list(map(math.exp, self._log_weights))
+        return Ensemble([model.with_target_tokens(tokens) for model in self._models()], weights)
+
     def _models(self) -> Sequence[Model]:
         return cast("Sequence[Model]", self.models)
 

@@ -35,6 +35,9 @@ MAX_SMALL_WEIGHT = 2**18
 _EXPECTED_ROWS = 32
 """Rows of inputs that oneDNN packs for; the layout of the weights hardly depends on it."""
 
+_MIN_QUANTIZED_ROWS = 16
+"""Rows of inputs from which quantising a matrix for one batch costs less than it saves."""
+
 _MIN_WIDE_OUTPUTS = 4096
 """From this number of outputs, such as a vocabulary's, oneDNN's int8 product is up to twice as fast as FBGEMM's."""
 
@@ -167,12 +170,18 @@ class Backend:
     output, inputs one for all, measured on the fly.
     """
 
-    def __init__(self, precision: InferencePrecision) -> None:
-        """Raise RecipeError if this torch has no int8 products for this processor."""
+    def __init__(self, precision: InferencePrecision, keeps_rows: bool = False) -> None:
+        """Raise RecipeError if this torch has no int8 products for this processor.
+
+        `keeps_rows`: whether output layers keep their matrices, too, for `Model.with_target_tokens`.
+        """
         supported = torch.backends.quantized.supported_engines
         if precision == "int8" and not any(engine in supported for engine in _ENGINES):
             raise RecipeError("decoding.precision: this torch has no int8 products for this processor; use fp32")
         self._pack = {"fp32": _prepacked, "bf16": _prepacked_bf16, "int8": _quantized}[precision]
+        self.rows = {"fp32": unpacked, "bf16": _prepacked_bf16, "int8": _lazily_quantized}[precision]
+        """Returns the product with a matrix that is used for one batch only."""
+        self.keeps_rows = keeps_rows
         self._packed: MutableMapping[Tensor, dict[tuple[int, bool], LinearFn]] = WeakIdKeyDictionary()
         self.is_useful = precision == "int8" or _HAS_ONEDNN
         """Whether packed layers are faster than torch's own."""
@@ -237,13 +246,32 @@ def _by_onednn(weight: Tensor, bias: Tensor | None, relu: bool) -> LinearFn:
     return lambda inputs: multiply(inputs, packed, bias, activation, [], "")
 
 
-def _prepacked_bf16(weight: Tensor, bias: Tensor | None, relu: bool) -> LinearFn:
+def unpacked(weight: Tensor, bias: Tensor | None) -> LinearFn:
+    """torch's own product, for which nothing is prepared."""
+    return lambda inputs: functional.linear(inputs, weight, bias)
+
+
+def _lazily_quantized(weight: Tensor, bias: Tensor | None) -> LinearFn:
+    """A product of 8-bit integers for many rows, which pay for the quantisation; of fp32 for few."""
+    quantized: LinearFn | None = None
+
+    def multiply(inputs: Tensor) -> Tensor:
+        nonlocal quantized
+        if inputs.numel() < _MIN_QUANTIZED_ROWS * inputs.size(-1):
+            return functional.linear(inputs, weight, bias)
+        quantized = quantized or _quantized(weight, bias)
+        return quantized(inputs)
+
+    return multiply
+
+
+def _prepacked_bf16(weight: Tensor, bias: Tensor | None, relu: bool = False) -> LinearFn:
     """A product in bf16, between fp32 inputs and outputs."""
     product = _by_onednn(weight.bfloat16(), None if bias is None else bias.bfloat16(), relu)
     return lambda inputs: product(inputs.bfloat16()).float()
 
 
-def _quantized(weight: Tensor, bias: Tensor | None, relu: bool) -> LinearFn:
+def _quantized(weight: Tensor, bias: Tensor | None, relu: bool = False) -> LinearFn:
     """A product of 8-bit integers, between fp32 inputs and outputs."""
     supported = torch.backends.quantized.supported_engines
     usable = [engine for engine in _ENGINES if engine in supported]

@@ -63,12 +63,17 @@ class StepwiseSettings(SearchSettings):
     """Bonus in nats for each use of a term of a soft glossary."""
     language_model: LanguageModelSettings | None = None
     """Not used by validation in training."""
+    shortlist: bool = False
+    """Only consider the subwords that the model's shortlist gives for each source, which is faster with a large
+    vocabulary; `nmt shortlist` makes it. Not used by validation in training."""
 
     search: ClassVar[SearchKind] = "step"
 
     def conflicts(self) -> Conflicts:
         if self.max_length is not None and self.min_length > self.max_length:
             yield "min_length", f"{self.min_length} is more than max_length, {self.max_length}"
+        if self.shortlist and self.language_model is not None:
+            yield "shortlist", "cannot be combined with language_model"
 
     def beam(self, size: int, n_best: int) -> "BeamSettings":
         """Return the settings of an ordinary beam search with the same shared settings, which are valid already."""

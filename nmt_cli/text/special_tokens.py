@@ -1,7 +1,9 @@
 """Special tokens and sizes of a vocabulary."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Self
 
 COPY_IDS = "copy_ids"
 """Name of the source column with the target token that each source token is copied as: V + j for the j-th word of a
@@ -42,3 +44,8 @@ class VocabularySpec:
     special_tokens: SpecialTokens = DEFAULT_SPECIAL_TOKENS
     columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """For each source column that the model embeds, the number of ids of each of its values; id 0 stands for none."""
+
+    def with_target_tokens(self, tokens: Sequence[int]) -> Self:
+        """Return the vocabulary of some target ids, ascending and with all special tokens; each is called its index."""
+        special = {name: bisect_left(tokens, token) for name, token in asdict(self.special_tokens).items()}
+        return replace(self, target_size=len(tokens), special_tokens=SpecialTokens(**special))

@@ -347,6 +347,35 @@ def test_sentence_indices_after_repeating_sentences() -> None:
     assert kept.tolist() == [0, 0, 1, 1]
 
 
+@some_models
+@pytest.mark.parametrize("precision", [None, "fp32", "int8", pytest.param("bf16", marks=needs_bf16)])
+def test_model_of_some_target_tokens_predicts_like_the_whole(
+    settings: Settings, precision: InferencePrecision | None
+) -> None:
+    model, target, tokens = new(settings), torch.randint(6, (9, 5)), torch.tensor([0, 1, 2, 3, 7, 11])
+    if model.capabilities.copies:
+        pytest.skip("copies words from outside the vocabulary")
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    encoder_output = model.encode(inputs(random_ids(9, 4), torch.tensor([4, 1, 3] * 3)))
+    expected = model.logits(model.decode(encoder_output, DecoderInput(tokens[target]))).view(9, 5, VOCAB_SIZE)
+    if precision is not None:
+        model.prepare_for_inference(Backend(precision, keeps_rows=True))
+
+    some = model.with_target_tokens(tokens)
+
+    cache, steps = some.init_cache(encoder_output, 9), []
+    for ids in target.split(1, dim=1):
+        logits, cache = some.step(ids, cache)
+        steps.append(logits)
+    tolerance = 1e-5 if precision in (None, "fp32") else 0.2
+    assert_close(torch.cat(steps, dim=1), expected[..., tokens], atol=tolerance, rtol=1e-4)
+    assert some.vocabulary.target_size == 6
+    assert some.vocabulary.special_tokens == model.vocabulary.special_tokens
+    assert model.vocabulary.target_size == VOCAB_SIZE
+    if precision is None:
+        assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
+
+
 def new(settings: Settings) -> Model:
     torch.manual_seed(1)
     model = build(settings, VOCABULARY).eval()

@@ -42,6 +42,10 @@ class ContinuationTokens:
         found.ids, found.mask = self.ids, pad(self.mask, (0, extra_ids))
         return found
 
+    def of(self, tokens: Tensor) -> "ContinuationTokens":
+        """Return those among some tokens [n], under their indices."""
+        return self if self.mask is None else ContinuationTokens(self.mask[tokens].tolist(), tokens.device)
+
 
 @dataclass(frozen=True)
 class PhraseAutomaton:
