@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from nmt_cli.errors import NmtError
+from nmt_cli.errors import NmtError, StoppedError
 
 OnProgress = Callable[[int], object]
 """Called with the number of items that have been completed since the last call."""
@@ -37,6 +37,8 @@ _COLOURED = [
     (re.compile(r"\(best so far\)$"), 32),  # green
 ]
 """Parts of messages, and their ANSI colours on a terminal."""
+_MIN_SECONDS, _MIN_FRACTION = 30, 0.1
+"""Time after which, or fraction of the items at which, the estimated time left is shown."""
 _LOG_WIDTH = 120
 """Columns of a table where the output has no width of its own."""
 
@@ -107,6 +109,9 @@ def log_to(file: IO[bytes]) -> Iterator[None]:
     outer, _log_file = _log_file, file
     try:
         yield
+    except StoppedError as error:
+        log(str(error))
+        raise
     except NmtError as error:
         log("\n".join(_error_lines(str(error))))
         raise
@@ -217,11 +222,15 @@ class ProgressBar:
             info(f"{self.description}: {self.done:,}{of_total} {self.unit}" + (f", {left} left" if left else ""))
 
     def time_left(self) -> str:
-        """Return the estimated time left at the average speed so far, such as 1:23:45; empty while unknown."""
-        done = self.done - self._initial
-        if not self.total or done <= 0:
+        """Return the estimated time left at the average speed so far, such as 1:23:45.
+
+        Empty while it is unknown: processes and caches start slowly, so that the first estimates are far too long.
+        """
+        done, elapsed = self.done - self._initial, time.monotonic() - self._started
+        is_early = elapsed < _MIN_SECONDS and done < _MIN_FRACTION * ((self.total or 0) - self._initial)
+        if not self.total or done <= 0 or is_early:
             return ""
-        return duration((time.monotonic() - self._started) / done * (self.total - self.done))
+        return duration(elapsed / done * (self.total - self.done))
 
 
 progress_bar = ProgressBar  # as a function of `Reporter`

@@ -120,6 +120,14 @@ def test_time_left_ignores_items_of_earlier_run(clock: list[float]) -> None:
         assert progress.time_left() == "1:30"
 
 
+def test_time_left_is_hidden_while_the_start_distorts_it(clock: list[float]) -> None:
+    with console.ProgressBar("reading", "lines", total=1000) as progress:
+        for seconds, shown in ((10, ""), (10, ""), (10, "16:10")):
+            clock[0] += seconds
+            progress.advance(10)
+            assert progress.time_left() == shown
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (3600, "1:00:00"), (86400, "24:00:00"), (-1, "0:00")],

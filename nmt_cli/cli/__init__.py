@@ -36,7 +36,7 @@ from nmt_cli.cli.formatting import CommandGroup, NmtCommand
 from nmt_cli.cli.man_page import man_page
 from nmt_cli.cli.options import examples
 from nmt_cli.commands.stdout import discard_stdout
-from nmt_cli.errors import NmtError, ResourceError
+from nmt_cli.errors import NmtError, ResourceError, StoppedError
 
 app = typer.Typer(
     name="nmt",
@@ -95,7 +95,7 @@ _GROUPS: dict[str, list[tuple[str, Callable[..., None], str]]] = {
         ("import", import_model.import_model, import_model.EXAMPLES),
         ("export", export.export, export.EXAMPLES),
     ],
-    "Look": [
+    "Inspect": [
         ("runs", runs.runs, runs.EXAMPLES),
         ("show", show.show, show.EXAMPLES),
         ("report", report.report, report.EXAMPLES),
@@ -130,7 +130,9 @@ def main() -> None:
     try:
         app(prog_name="nmt")
     except NmtError as error:
-        if str(error):
+        if str(error) and isinstance(error, StoppedError):  # as it was asked to
+            console.write_line(f"nmt: {error}")
+        elif str(error):
             console.error(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:

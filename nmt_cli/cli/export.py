@@ -1,31 +1,23 @@
 """Command line of `nmt export`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.options import ModelPath, Quiet, SourceLanguage, TargetLanguage, examples
+from nmt_cli.cli.options import ModelPath, NewFolder, Quiet, SourceLanguage, TargetLanguage, examples
 
 EXAMPLES = examples("nmt export runs/en-de --to ctranslate2 -o en-de.ctranslate2")
 
 
-class ExportFormatName(StrEnum):
-    """Export formats."""
-
-    bergamot = "bergamot"
-    ctranslate2 = "ctranslate2"
-    huggingface = "huggingface"
-    marian = "marian"
-    onnx = "onnx"
-
-
 def export(
     model: ModelPath,
-    to: Annotated[ExportFormatName, typer.Option("--to", help="Format of the exported model.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")],
+    to: Annotated[
+        Literal["bergamot", "ctranslate2", "huggingface", "marian", "onnx"],
+        typer.Option("--to", help="Format of the exported model."),
+    ],
+    output: NewFolder,
     held_out: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
@@ -44,6 +36,6 @@ def export(
     """
     from nmt_cli.commands.export import export as command
 
-    verification = command(model, to.value, output, held_out or (), (source_language, target_language))
+    verification = command(model, to, output, held_out or (), (source_language, target_language))
     console.info(f"{output}: {verification}")
-    console.info(f"{output}: exported for {to.value}; see its README.md for usage")
+    console.info(f"{output}: exported for {to}; see its README.md for usage")

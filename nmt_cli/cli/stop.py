@@ -1,5 +1,9 @@
 """Command line of `nmt stop`."""
 
+from typing import Annotated
+
+import typer
+
 from nmt_cli import console
 from nmt_cli.cli.options import Quiet, RunPath, examples
 
@@ -8,6 +12,14 @@ EXAMPLES = examples("nmt stop runs/en-de", "nmt stop recipe.yaml")
 
 def stop(
     run: RunPath,
+    timeout: Annotated[
+        int,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Give up if a process on another machine has written nothing for this time: it may have died.",
+        ),
+    ] = 600,
     quiet: Quiet = False,
 ) -> None:
     """Stop the training of a run, which saves a checkpoint first.
@@ -17,4 +29,4 @@ def stop(
     """
     from nmt_cli.commands.stop import stop as command
 
-    command(run, console)
+    command(run, console, timeout)

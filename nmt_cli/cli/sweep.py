@@ -42,16 +42,11 @@ def sweep(
     Each combination is a run in the folder. Rerun the same command to resume; in another shell, or on another machine
     that shares the folder, it takes the combinations that are left. Prints a row for each run, best first.
     """
-    from nmt_cli.commands.experiments import TrialResult, list_trials, read_trial
+    from nmt_cli.commands.experiments import list_trials, row_of_trial
     from nmt_cli.commands.experiments import sweep as command
     from nmt_cli.commands.stdout import write_result
     from nmt_cli.reporting.tables.sweep import format_sweep, ranked
 
     trials = list_trials(recipe, set_, run, random)
-    results = (
-        [TrialResult(trial, read_trial(trial)) for trial in trials]
-        if dry_run
-        else list(command(recipe, trials, nproc, console))
-    )
-    rows = ranked([(each.trial.run, each.trial.settings, each.run, each.error) for each in results])
+    rows = ranked(map(row_of_trial, trials) if dry_run else command(recipe, trials, nproc, console))
     write_result([row.as_json() for row in rows] if json else format_sweep(rows, stdout_width()))

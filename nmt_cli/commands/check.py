@@ -41,6 +41,7 @@ from nmt_cli.recipe.adapting.training_defaults import TrainingSize, adapt_to_tra
 from nmt_cli.recipe.model import CtcSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.data_report import CheckReport
+from nmt_cli.text.artefacts import TOKENISED
 from nmt_cli.training.batch_size import default_batch_tokens
 
 _MAX_LINES = 5000
@@ -65,7 +66,9 @@ def check(recipe: Recipe, path: Path, reporter: Reporter = console, *, identify_
     lengths = [_measure_lengths(corpus, chosen.tokenizer) for corpus in corpora]
     histograms = [histogram for each in lengths for histogram in each.sides]
     size = _training_size(len(texts.train), lengths)
-    findings = [*texts.findings, *chosen.findings]
+    is_tokenised = recipe.evaluation.bleu_tokenizer == "none"  # such as code, which is scored as it is
+    findings = [each for each in texts.findings if not (is_tokenised and each.advice == TOKENISED.remedy)]
+    findings += chosen.findings
     normalization = pretrained.normalization if pretrained else recipe.tokenizer.normalization
     is_monolingual = recipe.data.is_monolingual
     for corpus in texts.held_out if not is_monolingual else ():
@@ -76,7 +79,7 @@ def check(recipe: Recipe, path: Path, reporter: Reporter = console, *, identify_
             findings += check_upsampling(each.corpus.name, each.needed_upsampling, recipe.model.upsampling)
     if chosen.tokenizer is not None:
         for corpus in texts.held_out:
-            findings += check_coverage(corpus, chosen.tokenizer, chosen.is_of_sample)
+            findings += check_coverage(corpus, chosen.tokenizer, chosen.is_of_sample, recipe.model.output.copies)
     if recipe.gives("tokenizer.vocabulary_size") and not chosen.findings:
         findings += check_vocabulary(recipe, size, chosen.vocabulary_size)
     has_final_size = pretrained is not None or recipe.tokenizer.algorithm == "byte"

@@ -14,7 +14,8 @@ from nmt_cli.devices import is_rank
 from nmt_cli.errors import DivergedError, NmtError, RecipeError, ResourceError, RunInUseError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
-from nmt_cli.reporting.run_list import ListedRun, list_run
+from nmt_cli.reporting.run_list import list_run
+from nmt_cli.reporting.tables.sweep import SweepRow
 from nmt_cli.runs.directory import RunDirectory
 
 _MAX_TRIALS = 1000
@@ -42,16 +43,6 @@ class Trial:
     overrides: Sequence[str]
     """All settings as KEY=VALUE."""
     run: Path
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """A trial with its run, and the error that ended it, if any."""
-
-    trial: Trial
-    run: ListedRun | None
-    """None if it has not been started."""
-    error: str = ""
 
 
 def train_seeds(
@@ -103,10 +94,8 @@ def list_trials(
     return trials
 
 
-def sweep(
-    recipe_path: Path, trials: Sequence[Trial], processes: int | None, reporter: Reporter
-) -> Iterator[TrialResult]:
-    """Train each trial that is not finished, and yield its result.
+def sweep(recipe_path: Path, trials: Sequence[Trial], processes: int | None, reporter: Reporter) -> Iterator[SweepRow]:
+    """Train each trial that is not finished, and yield its row of the table.
 
     A trial that diverges, runs out of memory or is trained by another process does not stop the others.
     """
@@ -122,12 +111,17 @@ def sweep(
         except (DivergedError, ResourceError, RunInUseError) as caught:
             error = str(caught)
             reporter.warn(error)
-        yield TrialResult(trial, read_trial(trial), error)
+        yield row_of_trial(trial, error)
 
 
-def read_trial(trial: Trial) -> ListedRun | None:
-    """Return the run of a trial as it is now; None if there is none yet."""
-    return list_run(trial.run) if RunDirectory(trial.run).summary.is_file() else None
+def row_of_trial(trial: Trial, error: str = "") -> SweepRow:
+    """Return the row of a trial as its run is now.
+
+    Args:
+        error: What ended the run, if it did not finish.
+    """
+    run = list_run(trial.run) if RunDirectory(trial.run).summary.is_file() else None
+    return SweepRow(trial.run, trial.settings, run, error)
 
 
 def _folder_of_runs(recipe_path: Path, overrides: Sequence[str], run_path: Path | None) -> RunDirectory:

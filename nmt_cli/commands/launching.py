@@ -81,7 +81,8 @@ def catch_stop_signals(reporter: Reporter) -> Iterator[Callable[[], signal.Signa
         received.append(signal.Signals(number))
         for each in handlers:
             signal.signal(each, signal.SIG_DFL)
-        reporter.info("stopping after this update; send the signal again to stop at once")
+        again = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
+        reporter.info(f"stopping after this update{again}")
 
     def first_signal() -> signal.Signals | None:
         if not received and is_rank() and os.getppid() != parent:

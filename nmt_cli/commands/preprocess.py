@@ -51,20 +51,30 @@ def preprocess(
         reporter.info(f"shard {job.shard} is ready")
         return None
     summary = read_prepared_summary(folder)
-    reporter.table(f"Corpora: {recipe.data.unit}, and subwords of each side", *corpora_table(summary))
-    for line in drop_lines(summary, "documents" if recipe.data.is_monolingual else "pairs"):
+    is_monolingual, token_unit = recipe.data.is_monolingual, _token_unit(recipe)
+    title = f"{recipe.data.unit.capitalize()} of each corpus, and their {token_unit}"
+    reporter.table(title, *corpora_table(summary, is_monolingual))
+    for line in drop_lines(summary, "documents" if is_monolingual else "pairs"):
         reporter.info(line)
     prepared = open_prepared(recipe, pretrained)
     if isinstance(recipe.model, CtcSettings):
         _report_upsampling(recipe.model, prepared, reporter)
     tokenizer = prepared.tokenizer
     if tokenizer.joint:
-        sides = "" if recipe.data.is_monolingual else " for both languages"
-        reporter.info(f"vocabulary: {tokenizer.source_size:,} subwords{sides}")
+        sides = "" if is_monolingual else " for both languages"
+        reporter.info(f"vocabulary: {tokenizer.source_size:,} {token_unit}{sides}")
     else:
-        reporter.info(f"vocabularies: {tokenizer.source_size:,} source and {tokenizer.target_size:,} target subwords")
+        reporter.info(
+            f"vocabularies: {tokenizer.source_size:,} source and {tokenizer.target_size:,} target {token_unit}"
+        )
     reporter.info(f"{folder} is ready")
     return summary
+
+
+def _token_unit(recipe: Recipe) -> str:
+    """Return what tokens are, for messages."""
+    units = {"word": "words", "character": "characters", "byte": "bytes"}
+    return "tokens" if recipe.tokenizer.path is not None else units.get(recipe.tokenizer.algorithm, "subwords")
 
 
 def _report_upsampling(settings: CtcSettings, prepared: Prepared, reporter: Reporter) -> None:

@@ -153,14 +153,14 @@ def _format_bytes(number: float) -> str:
     return f"{number:.1f} GB"
 
 
-def corpora_table(prepared: PreparedSummary) -> tuple[list[str], list[list[str]]]:
-    """Return the columns and rows of a table with the pairs and subwords of each corpus."""
+def corpora_table(prepared: PreparedSummary, is_monolingual: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Return the columns and rows of a table with the pairs or documents, and the tokens, of each corpus."""
     rows = []
     for corpus in prepared.corpora:
-        tokens = [corpus.num_tokens(side) for side in SIDES]
+        tokens = [corpus.num_tokens(side) for side in SIDES[is_monolingual:]]
         means = " → ".join(f"{count / corpus.num_kept:.1f}" for count in tokens)
         rows.append([corpus.name, f"{corpus.num_read:,}", f"{corpus.num_kept:,}", *map(_short_count, tokens), means])
-    return ["corpus", "read", "kept", "source", "target", "mean"], rows
+    return ["corpus", "read", "kept", *(["tokens"] if is_monolingual else ["source", "target"]), "mean"], rows
 
 
 def drop_lines(prepared: PreparedSummary, unit: str) -> Iterator[str]:

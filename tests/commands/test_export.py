@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 from nmt_cli import files
-from nmt_cli.cli.export import ExportFormatName
+from nmt_cli.cli.export import export as export_command
 from nmt_cli.commands.export import export
 from nmt_cli.commands.loading import config_of, vocabulary_spec
 from nmt_cli.data.tokenizer import Tokenizer
@@ -52,7 +53,8 @@ def test_export_replaces_older_export(model: Path) -> None:
 
 
 def test_command_line_has_all_formats() -> None:
-    assert [each.value for each in ExportFormatName] == sorted(FORMATS)
+    choices = get_args(get_args(get_type_hints(export_command, include_extras=True)["to"])[0])
+    assert list(choices) == sorted(FORMATS)
 
 
 def test_export_is_unverified_without_its_program(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from fake_runs import FakeRun, write_run
 
 from nmt_cli import console, files
 from nmt_cli.commands.stop import stop
-from nmt_cli.errors import ModelError, ResourceError
+from nmt_cli.errors import ModelError, ResourceError, RunInUseError
 
 os_open = os.open
 
@@ -67,6 +67,19 @@ def test_stop_waits_for_a_process_on_another_machine(running: FakeRun, monkeypat
     monkeypatch.setattr(time, "sleep", other_machine)
     stop(running.path, console)
     assert requests == [True, True]
+
+
+def test_stop_does_not_wait_for_a_dead_process_on_another_machine(
+    running: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.run.lock.write_text("process 7 on elsewhere")
+    for path in (running.run.metrics, running.run.log, running.run.summary, running.run.checkpoints):
+        if path.exists():
+            os.utime(path, (0, time.time() - 3700))
+    monkeypatch.setattr("nmt_cli.commands.stop._MIN_SECONDS", 0)
+    with pytest.raises(RunInUseError, match=r"process 7 on elsewhere has written nothing for 1:01:4\d; .*remove "):
+        stop(running.path, console)
+    assert running.run.stop_request.exists()
 
 
 def test_stop_reports_a_folder_that_cannot_be_written(running: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,12 @@ def test_corpora_table_has_a_row_per_corpus(tmp_path: Path) -> None:
     assert rows[1] == ["train/small", "4", "1", "2", "2", "2.0 → 2.0"]
 
 
+def test_corpora_table_of_text_has_one_side(tmp_path: Path) -> None:
+    columns, rows = corpora_table(summary(tmp_path / "prepared"), is_monolingual=True)
+    assert columns == ["corpus", "read", "kept", "tokens", "mean"]
+    assert rows[1] == ["train/small", "4", "1", "2", "2.0"]
+
+
 def test_drop_lines_show_counts_and_an_example(tmp_path: Path) -> None:
     assert list(drop_lines(summary(tmp_path / "prepared"), "pairs"))[:7] == [
         "train/large: 3 of 7 pairs dropped (42.86%)",

@@ -95,28 +95,31 @@ def _prepared_tokenizer(recipe: Recipe) -> Tokenizer | None:
     return found if matches and (is_of_size or not recipe.gives("tokenizer.vocabulary_size")) else None
 
 
-def check_coverage(corpus: CorpusSample, tokenizer: Tokenizer, is_of_sample: bool = False) -> list[DataFinding]:
+def check_coverage(
+    corpus: CorpusSample, tokenizer: Tokenizer, is_of_sample: bool = False, copies: bool = False
+) -> list[DataFinding]:
     """Check the fraction of unknown and byte-fallback tokens on each side.
 
     Args:
         is_of_sample: Whether the tokenizer was trained on a part of the text.
+        copies: Whether the model copies unknown words, so that they may be many.
     """
     findings, factor = list[DataFinding](), _SAMPLE_FACTOR if is_of_sample else 1.0
     for side, code in zip(("source", "target"), corpus.languages, strict=True):
         vocabulary: Vocabulary = getattr(tokenizer, side)
         lines = [tokenizer.normalize(line) for line in evenly_spaced(corpus.sides[side], _MAX_LINES)]
         unk = tokenizer.special_tokens.unk
-        findings += _check_side(corpus.name, f"{side} ({code})", vocabulary, lines, unk, factor)
+        findings += _check_side(corpus.name, f"{side} ({code})", vocabulary, lines, None if copies else unk, factor)
     return findings
 
 
 def _check_side(
-    name: str, side: str, vocabulary: Vocabulary, lines: list[str], unk: int, factor: float
+    name: str, side: str, vocabulary: Vocabulary, lines: list[str], unk: int | None, factor: float
 ) -> list[DataFinding]:
     tokens = _count_tokens(vocabulary, lines)
     if not tokens or not any(letter.isalpha() for letter in _known_characters(vocabulary)):
         return []  # no text, or a tokenizer of bytes only
-    num_unknown, num_bytes = tokens[unk], _num_bytes(vocabulary, tokens)
+    num_unknown, num_bytes = 0 if unk is None else tokens[unk], _num_bytes(vocabulary, tokens)
     unknown = _unknown_characters(vocabulary, lines)
     quoted = " ".join(letter for letter in unknown[:_MAX_QUOTED] if letter.isprintable())
     examples = f", such as {quoted}" if quoted else ""

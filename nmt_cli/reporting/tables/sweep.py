@@ -22,7 +22,9 @@ class SweepRow:
     path: Path
     settings: Mapping[str, str]
     run: ListedRun | None
+    """None if it has not been started."""
     error: str
+    """What ended the run, if it did not finish."""
 
     @property
     def status(self) -> str:
@@ -36,9 +38,9 @@ class SweepRow:
         return {"run": path, "settings": dict(self.settings), "status": self.status, **run, "error": self.error or None}
 
 
-def ranked(results: Iterable[tuple[Path, Mapping[str, str], ListedRun | None, str]]) -> list[SweepRow]:
-    """Return a row for each result, the best validation score first; those without a score are last."""
-    return sorted((SweepRow(*result) for result in results), key=_rank)
+def ranked(rows: Iterable[SweepRow]) -> list[SweepRow]:
+    """Return the rows, the best validation score first; those without a score are last."""
+    return sorted(rows, key=_rank)
 
 
 def format_sweep(rows: Sequence[SweepRow], width: int | None = None) -> str:
