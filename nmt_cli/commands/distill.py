@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from nmt_cli import console, files
 from nmt_cli.commands.export import export
+from nmt_cli.commands.shortlist import has_shortlist, write_shortlist
 from nmt_cli.commands.synthesis.best_candidates import given_pairs, monolingual_pairs, teacher_pairs
 from nmt_cli.commands.synthesis.corpus_files import CorpusFolder
 from nmt_cli.commands.synthesis.recipes import check_extensible, student_recipe, translate_options
@@ -79,7 +80,8 @@ def distill(
     dry_run: bool = False,
     reporter: Reporter = console,
 ) -> DistillResult | None:
-    """Write the corpus and the recipe of a student; train it, measure it beside its teacher, and export it.
+    """Write the corpus and the recipe of a student; train it, give it a shortlist, measure it beside its teacher, and
+    export it.
 
     What is complete and would become the same is not repeated. An interrupted job continues where it was.
 
@@ -100,6 +102,8 @@ def distill(
         return result
     run = prepare_and_train(result.recipe, processes, reporter)
     with raise_on_signals():
+        if not has_shortlist(run):
+            write_shortlist(run, reporter=reporter)
         comparison = work.measure(run, reporter)
         return DistillResult(result.pairs, result.recipe, comparison, work.export(run, reporter))
 
@@ -173,14 +177,16 @@ class _Distillation:
         return DistillResult(selection.stats.num_kept, self._folder.recipe)
 
     def measure(self, run: Path, reporter: Reporter) -> SideBySide | None:
-        """Translate the first validation set with the teacher, and greedily with the student, in fp32 and int8."""
+        """Translate the first validation set with the teacher, and greedily with the student: fp32, int8, shortlist."""
         if not self._options.teachers:
             return None
         from nmt_cli.devices import pick_device
 
         systems = {"teacher": self._teacher_options(()), "student": TranslateOptions((run,))}
         if pick_device().type == "cpu":
-            systems["student int8"] = TranslateOptions((run,), ("decoding.precision=int8",))
+            int8 = ("decoding.precision=int8",)
+            systems["student int8"] = TranslateOptions((run,), int8)
+            systems["student int8 shortlist"] = TranslateOptions((run,), (*int8, "decoding.shortlist=true"))
         return measure(self._recipe, systems, reporter)
 
     def export(self, run: Path, reporter: Reporter) -> tuple[Path, ...]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from nmt_cli import __version__, files
 from nmt_cli.commands.evaluation_inputs import read_parallel
-from nmt_cli.commands.loading import LoadedModel, load_model
+from nmt_cli.commands.loading import LoadedModel, load_model, open_shortlist
 from nmt_cli.commands.translators import create_translator, source_tags
 from nmt_cli.data.context import DocumentContext
 from nmt_cli.data.reading.corpora import read_pairs
+from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.decoding.constraints.spelling import suppressed_tokens
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.errors import DataError, ModelError, RecipeError
@@ -20,7 +21,7 @@ from nmt_cli.recipe.decoding import BeamSettings, StepwiseSettings
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.model import LearnedPositions
 from nmt_cli.reporting.container import read_manifest_or_empty
-from nmt_cli.runs.directory import SOURCE_DOCUMENTS
+from nmt_cli.runs.directory import SHORTLIST, SOURCE_DOCUMENTS
 
 _MAX_HELD_OUT = 1000
 """Lines that are read to verify an export; fewer are used."""
@@ -28,6 +29,9 @@ _MAX_HELD_OUT = 1000
 _MIN_MAX_LENGTH = 200
 """Subwords that a translation may have, at least."""
 _MAX_RATIO = 100.0
+
+_WITH_SHORTLIST = {"bergamot"}
+"""Formats that hold a shortlist."""
 
 HeldOut = tuple[list[str], list[str]]
 
@@ -68,7 +72,9 @@ def export(
 
         def translate(lines: list[str]) -> list[str]:
             """Translate without nmt's limit that depends on the source."""
-            decoding = exported.decoding.model_copy(update={"max_length_ratio": _MAX_RATIO})
+            has_shortlist = to in _WITH_SHORTLIST and exported.shortlist is not None
+            changes = {"max_length_ratio": _MAX_RATIO, "shortlist": has_shortlist}
+            decoding = exported.decoding.model_copy(update=changes)
             translator = create_translator(replace(loaded, decoding=decoding), options)
             return [each.best.text for each in translator.translate(map(Request, lines))]
 
@@ -100,9 +106,15 @@ def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
         config.source_eos,
         tags.suffix,
         prompt[0] if config.target_language_first else None,
+        shortlist=_shortlist(loaded),
         licence=licence if isinstance(licence, str) else None,
         documents=documents if documents.is_dir() else None,
     )
+
+
+def _shortlist(loaded: LoadedModel) -> Shortlist | None:
+    has_one = (loaded.files.folder / SHORTLIST).exists()
+    return open_shortlist(loaded.files, loaded.config, loaded.tokenizer) if has_one else None
 
 
 def _decoding(loaded: LoadedModel) -> BeamSettings:

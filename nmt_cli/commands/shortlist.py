@@ -88,6 +88,11 @@ def write_shortlist(
     return ShortlistResult(str(path), len(sources), *_describe(shortlist, sources, targets, tokenizer))
 
 
+def has_shortlist(model: Path) -> bool:
+    """Return whether a run, recipe or model folder has a shortlist."""
+    return (named_model(model).files.folder / SHORTLIST).exists()
+
+
 def _publish(shortlist: Shortlist, path: Path, tokenizer: Tokenizer) -> None:
     """Write a shortlist into its model folder. At any moment, the folder's manifest fits the files that it lists."""
     manifest = files.read_json(path.parent / files.MANIFEST, ModelError)

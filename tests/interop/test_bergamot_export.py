@@ -2,6 +2,7 @@
 
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +16,13 @@ from test_marian_export import KINDS, POST_NORM, deterministic, new_tokenizer
 
 from nmt_cli.commands.export import export as export_command
 from nmt_cli.commands.import_model import import_model
+from nmt_cli.data.arrays import RaggedArray
+from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.exporting.bergamot import activation_scales
 from nmt_cli.interop.exporting.model import ExportedModel
+from nmt_cli.interop.exporting.verification import run_example
 from nmt_cli.models.contract import DecoderInput, ModelInputs
 
 STUDENT = Path(__file__).parents[3] / "shared" / "artefacts" / "marian_student"
@@ -111,6 +115,43 @@ def test_scales_are_those_of_the_largest_activations(each: ExportedModel) -> Non
     assert scales["none"] == scales["Wemb"] == pytest.approx(127 / largest)
     assert scales["decoder_l1_rnn_W"] == scales["decoder_l1_rnn_Wf"] != scales["decoder_l2_rnn_W"]
     assert len(scales) == 2 + 2 * 6 + 2 * 8  # encoder layers have 6 matrices, decoder layers 8
+
+
+@pytest.fixture(scope="module")
+def with_shortlist(each: ExportedModel) -> ExportedModel:
+    size = each.tokenizer.target_size
+    rows = RaggedArray(2 * np.arange(size + 1), np.stack([np.arange(size), np.arange(size)[::-1]], 1).flatten())
+    return replace(each, shortlist=Shortlist(rows, np.array([9, 7, 1, 8]), size))
+
+
+def test_shortlist_refers_to_rows(with_shortlist: ExportedModel, tmp_path: Path) -> None:
+    shortlist, special = with_shortlist.shortlist, with_shortlist.tokenizer.special_tokens
+    assert shortlist is not None
+    export(with_shortlist, "bergamot", tmp_path)
+    content = (tmp_path / "lex.s2t.bin").read_bytes()
+    magic, _, num_first, best, num_offsets, num_targets = struct.unpack_from("<6Q", content)
+    offsets = np.frombuffer(content, "<u8", num_offsets, 48)
+    targets = np.frombuffer(content, "<u4", num_targets, 48 + 8 * num_offsets)
+    assert len(content) == 48 + 8 * num_offsets + 4 * num_targets
+    assert (magic, num_first, best, num_offsets) == (0xF11A48D5013417F5, 5, 2, shortlist.target_size + 1)
+    embeddings = with_shortlist.model.get_parameter("embeddings.target.weight").detach().numpy()
+    stored = read_binary(tmp_path / "model.bin")["Wemb"]
+    rows = np.frombuffer(stored.content, "<f4")[: embeddings.size].reshape(embeddings.shape)
+    ids = [int(np.flatnonzero((embeddings == row).all(1))[0]) for row in rows]  # nmt's, of each row
+    assert ids[:5] == [special.eos, special.unk, 9, 7, 8]
+    for row, source in enumerate(ids):
+        found = targets[int(offsets[row]) : int(offsets[row + 1])]
+        assert sorted(found) == found.tolist()
+        assert {ids[target] for target in found} == set(shortlist.translations[source].tolist())
+    assert 'shortlist: ["lex.s2t.bin", false]' in (tmp_path / "config.yml").read_text()
+
+
+def test_firefox_reads_the_shortlist(with_shortlist: ExportedModel, tmp_path: Path) -> None:
+    pytest.importorskip("fxtranslate")
+    assert "verified with fxtranslate" in export(with_shortlist, "bergamot", tmp_path, HELD_OUT)
+    (tmp_path / "lex.s2t.bin").write_bytes((tmp_path / "lex.s2t.bin").read_bytes()[:-4])
+    with pytest.raises(ModelError, match=r"out of range|shortlist"):
+        run_example(tmp_path, LINES)
 
 
 @pytest.mark.skipif(not STUDENT.is_dir(), reason=f"{STUDENT}, a model with Marian's .bin file, is missing")

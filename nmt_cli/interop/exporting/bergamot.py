@@ -15,6 +15,7 @@ import sentencepiece
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.tokenizing.segmenter import Piece, PieceKind
 from nmt_cli.data.tokenizing.sentencepiece_model import read_model, serialize_model
 from nmt_cli.errors import ModelError
@@ -26,6 +27,7 @@ from nmt_cli.models.contract import DecoderInput, ModelInputs
 from nmt_cli.text import normalization
 
 _EXACT, _QUANTIZED, _VOCABULARY = "model.bin", "model.intgemm.alphas.bin", "vocab.spm"
+_SHORTLIST = "lex.s2t.bin"
 _ALIGNMENT = 256
 _FLOAT32, _INT8, _INTGEMM8 = 0x404, 0x101, 0x4101
 """Types of tensors in a .bin file; the last is that of Bergamot, and unknown to Marian."""
@@ -33,6 +35,8 @@ _LARGEST = 127.0
 _EMBEDDINGS, _BIAS = "Wemb", "decoder_ff_logit_out_b"
 _SCALE = "_QuantMultA"
 _NUM_CALIBRATION_PAIRS = 200
+_SHORTLIST_MAGIC = 0xF11A48D5013417F5
+_UINT64 = 2**64 - 1
 
 
 def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
@@ -74,8 +78,11 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
         "alignment": "soft",
         "quiet": True,
     }
+    if exported.shortlist is not None:
+        (folder / _SHORTLIST).write_bytes(binary_shortlist(exported.shortlist, order, len(_first_rows(exported))))
+        options["shortlist"] = [_SHORTLIST, False]  # false: without checking the whole file
     (folder / "config.yml").write_text(as_yaml(options), encoding="utf-8")
-    return {"normalization": tokenizer.normalization}
+    return {"normalization": tokenizer.normalization, "shortlist": _SHORTLIST if exported.shortlist else None}
 
 
 def to_binary(arrays: Arrays, scales: Mapping[str, float] | None = None) -> bytes:
@@ -105,6 +112,31 @@ def to_binary(arrays: Arrays, scales: Mapping[str, float] | None = None) -> byte
     head += names + b"".join(struct.pack(f"<{len(shape)}i", *shape) for _, shape, _, _ in tensors)
     padding = -(len(head) + 8) % _ALIGNMENT
     return b"".join([head, struct.pack("<Q", padding), bytes(padding), *contents])
+
+
+def binary_shortlist(shortlist: Shortlist, order: Sequence[int], num_first: int) -> bytes:
+    """Return the content of a shortlist file: for each source id, the ascending target ids of its translations.
+
+    Args:
+        order: nmt's id of each row.
+        num_first: Number of rows that any translation may contain.
+    """
+    new_ids = np.empty(len(order), np.int64)
+    new_ids[order] = np.arange(len(order))
+    rows = [np.sort(new_ids[shortlist.translations[i]]) for i in order]
+    counts = np.array(list(map(len, rows)), np.int64)
+    sizes = num_first, counts.max(), len(order) + 1, counts.sum()
+    body = struct.pack("<4Q", *sizes) + np.append(0, np.cumsum(counts)).astype("<u8").tobytes()
+    body += np.concatenate(rows).astype("<u4").tobytes()
+    return struct.pack("<2Q", _SHORTLIST_MAGIC, _checksum(body)) + body
+
+
+def _checksum(content: bytes) -> int:
+    """Return Marian's hash of 64-bit words; bytes after the last of them do not count."""
+    found = 0
+    for value in np.frombuffer(content, "<u8", len(content) // 8).tolist():
+        found ^= (value + 0x9E3779B9 + (found << 6) + (found >> 2)) & _UINT64
+    return found
 
 
 def _quantized(matrix: npt.NDArray[Any]) -> bytes:
@@ -155,11 +187,18 @@ def _scale(largest: float) -> float:
     return _LARGEST / largest
 
 
-def _order(exported: ExportedModel, model: MarianModel) -> list[int]:
-    """Return nmt's id of each row: Bergamot expects </s> and <unk> first."""
+def _first_rows(exported: ExportedModel) -> list[int]:
+    """Return nmt's id of the first rows, where Bergamot expects </s>, <unk> and the frequent tokens."""
     special = exported.tokenizer.special_tokens
-    first = [special.eos, special.unk]
-    return [*first, *(i for i in range(len(model.source)) if i not in first)]
+    frequent = [] if exported.shortlist is None else exported.shortlist.frequent.tolist()
+    return [special.eos, special.unk, *(i for i in frequent if i not in special.ids)]
+
+
+def _order(exported: ExportedModel, model: MarianModel) -> list[int]:
+    """Return nmt's id of each row."""
+    first = _first_rows(exported)
+    others = set(range(len(model.source))).difference(first)
+    return [*first, *sorted(others)]
 
 
 def _vocabulary(exported: ExportedModel, model: MarianModel, order: list[int]) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.marian_parameters import IMPOSSIBLE
@@ -47,6 +48,8 @@ class ExportedModel:
     """First token of the decoder's input: that of the target language. Default: decoder_start of the tokenizer."""
     held_out: tuple[Sequence[str], Sequence[str]] | None = None
     """Parallel lines, by which a format may measure what it quantises."""
+    shortlist: Shortlist | None = None
+    """The target tokens that translations of source tokens may contain."""
     licence: str | None = None
     """Licence of an imported model, as its model card names it."""
     documents: Path | None = None
