@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -68,6 +69,22 @@ def test_lock_file_has_the_constraints_and_hashes() -> None:
     for name, version in re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE):
         assert locked.get(re.sub(r"[-_.]+", "-", name).lower(), version) == version, name
     assert {"torch", "numpy", "sentencepiece", "sacrebleu"} <= locked.keys()
+
+
+def test_every_requirement_of_development_is_pinned_and_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    required, pending = set(project["dependencies"]), ["dev"]
+    while pending:
+        for requirement in extras[pending.pop()]:
+            own = re.fullmatch(r"nmt-cli\[(.*)\]", requirement)
+            pending += own[1].split(",") if own else []
+            required |= set() if own else {requirement}
+    names = {re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", each)[0]).lower() for each in required}
+    assert {"torch", "nbclient", "onnx"} <= names
+    for file in ("constraints.txt", "requirements.lock"):
+        pinned = re.findall(r"^([\w.-]+)==", (ROOT / file).read_text(), flags=re.MULTILINE)
+        assert names <= {re.sub(r"[-_.]+", "-", each).lower() for each in pinned}, file
 
 
 def test_citation_names_this_version() -> None:
