@@ -127,7 +127,8 @@ def _refuse_commands(settings: Evaluation, paths: Sequence[Path], overrides: Seq
     recipes = [recipe for path in paths if (recipe := recipe_or_none(path)) is not None]
     known = [metric.command for recipe in recipes for metric in recipe.evaluation.external.values()]
     unknown = {name: metric for name, metric in settings.external.items() if metric.command not in known}
-    refuse_commands(settings.model_copy(update={"external": unknown}), overrides, paths[0])
+    comet = None if settings.comet in [recipe.evaluation.comet for recipe in recipes] else settings.comet
+    refuse_commands(settings.model_copy(update={"external": unknown, "comet": comet}), overrides, paths[0])
 
 
 def _tags(compared: Sequence[ComparedSystem], name: str, count: int) -> list[str] | None:

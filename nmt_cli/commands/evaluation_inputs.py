@@ -102,17 +102,14 @@ def open_model(
 
 def refuse_commands(evaluation: Evaluation, overrides: Sequence[str], source: Path) -> None:
     """Raise RecipeError if the settings, read from `source`, have programs that no override has set."""
-    for name, metric in evaluation.external.items():
-        keys = (
-            "evaluation",
-            "evaluation.external",
-            f"evaluation.external.{name}",
-            f"evaluation.external.{name}.command",
-        )
+    for name, command in evaluation.programs().items():
+        section = "evaluation.external" if name.startswith("evaluation.external") else name
+        keys = ("evaluation", section, name, f"{name}.command")
         if not any(override.startswith(f"{key}=") for key in keys for override in overrides):
+            empty = "'evaluation.external={}'" if section != name else f"{name}=null"
             raise RecipeError(
-                f"{source}: evaluation.external.{name}: would run {shlex.join(metric.command)}; name your recipe"
-                " instead of the run, or add --allow-commands if you trust the run, or --set 'evaluation.external={}'"
+                f"{source}: {name}: would run {shlex.join(command)}; name your recipe"
+                f" instead of the run, or add --allow-commands if you trust the run, or --set {empty}"
             )
 
 

@@ -272,7 +272,7 @@ class TrainingRun:
         update_summary(
             run, status="finished", reason=reason, update=state.num_updates, seconds=seconds, published=facts
         )
-        options = ["--allow-commands"] if self._recipe.evaluation.external else []  # the user's own recipe names them
+        options = ["--allow-commands"] if self._recipe.evaluation.programs() else []  # the user's own recipe names them
         self._reporter.info(
             f"finished after {duration(state.seconds)}: {reason}\n"
             f"{run.model}: {describe_published(facts)}\n"

@@ -62,5 +62,5 @@ def _metrics(recipe: Recipe, language: str) -> list[Metric]:
     """Return the default metrics of a target language and the one that decides."""
     names = dict.fromkeys([*default_metrics(language), recipe.training.validation.metric])
     metrics = [name for name in names if name != "loss"]
-    settings = recipe.evaluation.model_copy(update={"metrics": metrics, "external": {}})
+    settings = recipe.evaluation.model_copy(update={"metrics": metrics, "comet": None, "external": {}})
     return build_metrics(for_language(settings, language))

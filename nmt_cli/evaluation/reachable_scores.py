@@ -22,7 +22,7 @@ def check_normalization(corpus: CorpusSample, normalization: str, settings: Eval
     num_changed = sum(one != other for one, other in zip(references, normalized, strict=True))
     if not num_changed:
         return []
-    settings = settings.model_copy(update={"metrics": None, "external": {}})
+    settings = settings.model_copy(update={"metrics": None, "comet": None, "external": {}})
     scores = score(normalized, [references], for_language(settings, corpus.languages[1]))
     highest = " and ".join(f"{each.name} {each.value:.2f}" for each in scores)
     message = (

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Name, Positive, Section
+from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, File, Name, Positive, Section
 
 MetricName = Literal[
     "bleu", "spbleu", "chrf", "chrf++", "ter", "rouge1", "rouge2", "rougeL", "meteor", "exact_match", "wer", "per"
@@ -38,12 +38,29 @@ class ExternalMetric(Section):
         return command
 
 
+class CometMetric(Section):
+    """A COMET model (Rei et al. 2020) that was downloaded before; nmt downloads nothing."""
+
+    path: File
+    """Its checkpoint: a .ckpt file in a folder beside `hparams.yaml`. Reading it can run any code that it contains."""
+    python: File | None = None
+    """Python of an environment with the package unbabel-comet. Default: that of nmt, with the extra `comet`."""
+    batch_size: Count = 16
+    """Sentences per batch."""
+    gpus: Annotated[int, Field(ge=0, le=1)] = 0
+    """Number of GPUs to use."""
+    timeout: Positive = 3600
+    """Maximum run time in seconds."""
+
+
 class Evaluation(Section):
     """Scoring of translations."""
 
     metrics: Annotated[list[MetricName], Field(min_length=1)] | None = None
     """Metrics to compute; docs/evaluating.md describes them and the packages that some need. Default: bleu and chrf++,
     or bleu and chrf for scripts without spaces between words."""
+    comet: CometMetric | None = None
+    """Also compute COMET."""
     external: dict[Name, ExternalMetric] = {}
     """Further metrics, computed by external programs, by name."""
     bleu_tokenizer: Literal[
@@ -63,7 +80,16 @@ class Evaluation(Section):
     samples: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 10
     """Number of translations shown in the report."""
 
+    def programs(self) -> dict[str, list[str]]:
+        """Return the command of each program that scoring runs, by key; COMET's is abbreviated."""
+        commands = {f"evaluation.external.{name}": metric.command for name, metric in self.external.items()}
+        if self.comet is not None:
+            commands["evaluation.comet"] = [str(self.comet.python or "python"), str(self.comet.path)]
+        return commands
+
     def conflicts(self) -> Conflicts:
+        if self.comet is not None and "comet" in self.external:
+            yield ("external", "comet"), "has the name of evaluation.comet; choose another"
         for name in self.external:
             if name in get_args(MetricName):
                 yield ("external", name), "is the name of a built-in metric; choose another"

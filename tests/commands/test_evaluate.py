@@ -16,13 +16,13 @@ from nmt_cli import console, files
 from nmt_cli.cli.evaluate import evaluate
 from nmt_cli.commands.compare import CompareOptions, compare_systems
 from nmt_cli.commands.evaluate import EvaluationResult, evaluate_model
-from nmt_cli.commands.evaluation_inputs import EvaluatedModel, open_model
+from nmt_cli.commands.evaluation_inputs import EvaluatedModel, open_model, refuse_commands
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.results import TranslatedText
 from nmt_cli.errors import DataError, ModelError, RecipeError, RunInUseError
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.locks import lock
-from nmt_cli.recipe.evaluation import Evaluation
+from nmt_cli.recipe.evaluation import CometMetric, Evaluation
 from nmt_cli.recipe.loading import resolved_yaml
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting import evaluation_files
@@ -534,6 +534,16 @@ def test_program_in_a_compared_run_is_not_run(run_with_command: Path, workspace:
         compare_systems(allowed, options, None, console)
         assert Path("canary").exists()
         Path("canary").unlink()
+
+
+def test_comet_model_that_a_run_names_is_not_read() -> None:
+    evaluation = Evaluation(comet=CometMetric(path=Path("evil.ckpt"), python=Path("evil")))
+    for overrides in ([], ["evaluation.comet.path=mine.ckpt"], ["evaluation.external={}"]):
+        with pytest.raises(
+            RecipeError, match=r"evaluation\.comet: would run evil evil\.ckpt; .*evaluation\.comet=null"
+        ):
+            refuse_commands(evaluation, overrides, Path("run/resolved.yaml"))
+    refuse_commands(evaluation, ["evaluation.comet={path: mine.ckpt}"], Path("run/resolved.yaml"))
 
 
 def test_test_set_that_is_a_pipe_is_refused(workspace: Workspace) -> None:

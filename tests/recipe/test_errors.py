@@ -108,7 +108,7 @@ def test_key_in_wrong_section_is_reported_with_the_right_section(name: str, good
         (
             "evaluation.bananas=1",
             "is not a setting; the settings here are"
-            " metrics, external, bleu_tokenizer, ter_tokenizer, spbleu_tokenizer, resamples, seed, samples",
+            " metrics, comet, external, bleu_tokenizer, ter_tokenizer, spbleu_tokenizer, resamples, seed, samples",
         ),
         ("evaluation.metrics=[]", "must have at least 1, not 0"),
     ],

@@ -18,7 +18,7 @@ from nmt_cli.recipe.training import Stage
 def test_sections_are_in_the_order_of_the_schema() -> None:
     found = list(sections(Recipe))
     assert found[:5] == [(), ("data",), ("data", "train", "NAME"), ("data", "valid", "NAME"), ("data", "test", "NAME")]
-    assert found[-2:] == [("evaluation",), ("evaluation", "external", "NAME")]
+    assert found[-3:] == [("evaluation",), ("evaluation", "comet"), ("evaluation", "external", "NAME")]
 
 
 def test_section_classes_accepts_names_chosen_by_users() -> None:

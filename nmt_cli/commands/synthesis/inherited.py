@@ -60,9 +60,9 @@ def _data(data: Data, source: Path | None, reporter: Reporter) -> dict[str, Any]
 
 def _evaluation(evaluation: Evaluation, source: Path | None, reporter: Reporter) -> dict[str, Any]:
     if source is not None:
-        for name, metric in evaluation.external.items():
-            _warn(f"{source}: evaluation.external.{name}", shlex.join(metric.command), reporter)
-        evaluation = evaluation.model_copy(update={"external": {}})
+        for name, command in evaluation.programs().items():
+            _warn(f"{source}: {name}", shlex.join(command), reporter)
+        evaluation = evaluation.model_copy(update={"external": {}, "comet": None})
     return evaluation.model_dump(mode="json", exclude_defaults=True)
 
 

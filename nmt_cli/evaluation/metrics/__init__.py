@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from nmt_cli.errors import DataError
 from nmt_cli.evaluation.metrics import sacrebleu, sentence_metrics
+from nmt_cli.evaluation.metrics.comet import comet_metric
 from nmt_cli.evaluation.metrics.external import external_metric
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, Metric, MetricScore, MetricStatistics
 from nmt_cli.evaluation.target_language import default_metrics
@@ -27,13 +28,14 @@ METRICS: dict[str, Callable[[Evaluation], Metric]] = {
 
 
 def build_metrics(settings: Evaluation) -> list[Metric]:
-    """Build the metrics of the settings in their order, followed by external ones.
+    """Build the metrics of the settings in their order, followed by COMET and external ones if they are given.
 
     Raises:
         RecipeError: A program, package or model that a metric needs is missing.
     """
     built_in = [METRICS[key](settings) for key in dict.fromkeys(settings.metrics or default_metrics(None))]
-    return [*built_in, *(external_metric(name, program) for name, program in settings.external.items())]
+    comet = [] if settings.comet is None else [comet_metric(settings.comet)]
+    return [*built_in, *comet, *(external_metric(name, program) for name, program in settings.external.items())]
 
 
 def compute_statistics(texts: EvaluationTexts, metrics: Sequence[Metric]) -> list[MetricStatistics]:

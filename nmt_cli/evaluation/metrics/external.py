@@ -32,21 +32,23 @@ def external_metric(name: str, settings: ExternalMetric) -> MeanMetric:
         )
 
     def score_sentences(texts: EvaluationTexts) -> list[float]:
-        return run_program(name, settings, texts)
+        return run_program(f"evaluation.external.{name}", settings, texts)
 
     signature = f"external:{name.replace('|', '_').replace(':', '_')}"
     return MeanMetric(name, name, score_sentences, signature, settings.lower_is_better)
 
 
-def run_program(name: str, settings: ExternalMetric, texts: EvaluationTexts) -> list[float]:
+def run_program(key: str, settings: ExternalMetric, texts: EvaluationTexts) -> list[float]:
     """Run the program and return one number per sentence.
+
+    Args:
+        key: The metric in a recipe, for messages.
 
     Raises:
         RecipeError: The program cannot be started, or needs sources that are not known.
         DataError: The program failed or did not print one number per line.
         ResourceError: The program exceeded its timeout.
     """
-    key = f"evaluation.external.{name}"
     if texts.sources is None and any("{source}" in argument for argument in settings.command):
         raise RecipeError(f"{key}: its command needs the source lines; give them with --source FILE")
     with disk_errors(Path("temporary folder")), tempfile.TemporaryDirectory(prefix="nmt-metric-") as folder:

@@ -22,27 +22,27 @@ def program(code: str, *arguments: str, timeout: float = 60) -> ExternalMetric:
 
 
 def numbers(printed: str) -> list[float]:
-    return run_program("mine", program(f"print({printed!r})"), TEXTS)
+    return run_program("evaluation.external.mine", program(f"print({printed!r})"), TEXTS)
 
 
 def test_program_receives_one_file_per_side() -> None:
     code = "import sys, json; print(json.dumps([float(len(open(p, 'rb').read())) for p in sys.argv[1:]]))"
     sides = [TEXTS.hypotheses, TEXTS.references[0], TEXTS.sources or []]
     expected = [len("".join(f"{line}\n" for line in side).encode()) for side in sides]
-    assert run_program("mine", program(code, "{reference}", "{source}"), TEXTS) == expected
+    assert run_program("evaluation.external.mine", program(code, "{reference}", "{source}"), TEXTS) == expected
 
 
 def test_reference_argument_is_repeated_for_each_set() -> None:
     texts = EvaluationTexts(["a", "b", "c"], [["x"] * 3, ["yy"] * 3])
     code = "import sys; [print(len(open(argument[6:]).readline())) for argument in sys.argv[2:]]; print(len(sys.argv))"
-    assert run_program("mine", program(code, "--ref={reference}"), texts) == [2, 3, 4]
+    assert run_program("evaluation.external.mine", program(code, "--ref={reference}"), texts) == [2, 3, 4]
 
 
 def test_command_is_not_run_by_a_shell(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     arguments = [f"; touch {trap}", f"$(touch {trap})", f"`touch {trap}`", "{0.real}", "%s"]
     code = f"import sys; print([int(sys.argv[2:] == {arguments})] * 3)"
-    assert run_program("mine", program(code, *arguments), TEXTS) == [1, 1, 1]
+    assert run_program("evaluation.external.mine", program(code, *arguments), TEXTS) == [1, 1, 1]
     assert not trap.exists()
 
 
@@ -81,7 +81,7 @@ def test_run_program_rejects_output_without_one_number_per_line(printed: str, me
 def test_run_program_reports_the_last_line_of_a_failed_program() -> None:
     failing = program("import sys; print('much\\nno GPU here', file=sys.stderr); sys.exit(3)")
     with pytest.raises(DataError, match=r"^evaluation\.external\.mine: .*\b3: no GPU here$"):
-        run_program("mine", failing, TEXTS)
+        run_program("evaluation.external.mine", failing, TEXTS)
 
 
 def test_build_metrics_rejects_a_missing_program() -> None:
@@ -95,7 +95,7 @@ def test_run_program_rejects_a_program_that_cannot_be_started(tmp_path: Path) ->
     path.write_bytes(b"neither script nor program")
     path.chmod(0o755)
     with pytest.raises(RecipeError, match=r"^evaluation\.external\.mine: .*broken"):
-        run_program("mine", ExternalMetric(command=[str(path), "{hypothesis}"]), TEXTS)
+        run_program("evaluation.external.mine", ExternalMetric(command=[str(path), "{hypothesis}"]), TEXTS)
 
 
 def test_timeout_kills_the_program_and_its_children(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_timeout_kills_the_program_and_its_children(tmp_path: Path) -> None:
     child = f"import time\nfor _ in range(600): open({str(alive)!r}, 'a').write('x'); time.sleep(0.05)"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     with pytest.raises(ResourceError, match=r"\b2 .*evaluation\.external\.mine\.timeout"):
-        run_program("mine", program(code, timeout=2), TEXTS)
+        run_program("evaluation.external.mine", program(code, timeout=2), TEXTS)
     time.sleep(0.3)
     size = alive.stat().st_size if alive.exists() else 0
     time.sleep(0.3)
@@ -112,7 +112,7 @@ def test_timeout_kills_the_program_and_its_children(tmp_path: Path) -> None:
 
 def test_run_program_requires_sources_for_the_placeholder() -> None:
     with pytest.raises(RecipeError, match="--source"):
-        run_program("mine", program("print(1)", "{source}"), EvaluationTexts(["a"], [["b"]]))
+        run_program("evaluation.external.mine", program("print(1)", "{source}"), EvaluationTexts(["a"], [["b"]]))
 
 
 def test_external_metric_scores_like_any_other() -> None:
@@ -125,5 +125,5 @@ def test_external_metric_scores_like_any_other() -> None:
 def test_failure_message_is_one_line() -> None:
     failing = program("raise ValueError('a\\nb')")
     with pytest.raises(NmtError) as caught:
-        run_program("mine", failing, TEXTS)
+        run_program("evaluation.external.mine", failing, TEXTS)
     assert "\n" not in str(caught.value)
