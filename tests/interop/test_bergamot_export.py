@@ -20,6 +20,7 @@ from nmt_cli.data.arrays import RaggedArray
 from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
+from nmt_cli.interop.exporting import bergamot
 from nmt_cli.interop.exporting.bergamot import activation_scales
 from nmt_cli.interop.exporting.model import ExportedModel
 from nmt_cli.interop.exporting.verification import run_example
@@ -124,7 +125,10 @@ def with_shortlist(each: ExportedModel) -> ExportedModel:
     return replace(each, shortlist=Shortlist(rows, np.array([9, 7, 1, 8]), size))
 
 
-def test_shortlist_refers_to_rows(with_shortlist: ExportedModel, tmp_path: Path) -> None:
+def test_shortlist_refers_to_rows(
+    with_shortlist: ExportedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bergamot, "_MIN_SHORTLIST_VOCABULARY", 80)
     shortlist, special = with_shortlist.shortlist, with_shortlist.tokenizer.special_tokens
     assert shortlist is not None
     export(with_shortlist, "bergamot", tmp_path)
@@ -146,8 +150,18 @@ def test_shortlist_refers_to_rows(with_shortlist: ExportedModel, tmp_path: Path)
     assert 'shortlist: ["lex.s2t.bin", false]' in (tmp_path / "config.yml").read_text()
 
 
-def test_firefox_reads_the_shortlist(with_shortlist: ExportedModel, tmp_path: Path) -> None:
+def test_small_vocabulary_gets_no_shortlist(with_shortlist: ExportedModel, folder: Path, tmp_path: Path) -> None:
+    export(with_shortlist, "bergamot", tmp_path)
+    assert not (tmp_path / "lex.s2t.bin").exists()
+    for name in ("config.yml", "model.bin", "README.md"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_firefox_reads_the_shortlist(
+    with_shortlist: ExportedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("fxtranslate")
+    monkeypatch.setattr(bergamot, "_MIN_SHORTLIST_VOCABULARY", 80)
     assert "verified with fxtranslate" in export(with_shortlist, "bergamot", tmp_path, HELD_OUT)
     (tmp_path / "lex.s2t.bin").write_bytes((tmp_path / "lex.s2t.bin").read_bytes()[:-4])
     with pytest.raises(ModelError, match=r"out of range|shortlist"):

@@ -37,6 +37,8 @@ _SCALE = "_QuantMultA"
 _NUM_CALIBRATION_PAIRS = 200
 _SHORTLIST_MAGIC = 0xF11A48D5013417F5
 _UINT64 = 2**64 - 1
+_MIN_SHORTLIST_VOCABULARY = 500
+"""Entries from which a shortlist helps. Engines fill its tokens up to a multiple of eight, if as many are left."""
 
 
 def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
@@ -78,11 +80,11 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
         "alignment": "soft",
         "quiet": True,
     }
-    if exported.shortlist is not None:
-        (folder / _SHORTLIST).write_bytes(binary_shortlist(exported.shortlist, order, len(_first_rows(exported))))
+    if (shortlist := _shortlist(exported)) is not None:
+        (folder / _SHORTLIST).write_bytes(binary_shortlist(shortlist, order, len(_first_rows(exported))))
         options["shortlist"] = [_SHORTLIST, False]  # false: without checking the whole file
     (folder / "config.yml").write_text(as_yaml(options), encoding="utf-8")
-    return {"normalization": tokenizer.normalization, "shortlist": _SHORTLIST if exported.shortlist else None}
+    return {"normalization": tokenizer.normalization, "shortlist": _SHORTLIST if shortlist else None}
 
 
 def to_binary(arrays: Arrays, scales: Mapping[str, float] | None = None) -> bytes:
@@ -187,10 +189,16 @@ def _scale(largest: float) -> float:
     return _LARGEST / largest
 
 
+def _shortlist(exported: ExportedModel) -> Shortlist | None:
+    """Return the shortlist, unless the vocabulary is too small for one."""
+    return exported.shortlist if exported.tokenizer.target_size >= _MIN_SHORTLIST_VOCABULARY else None
+
+
 def _first_rows(exported: ExportedModel) -> list[int]:
     """Return nmt's id of the first rows, where Bergamot expects </s>, <unk> and the frequent tokens."""
     special = exported.tokenizer.special_tokens
-    frequent = [] if exported.shortlist is None else exported.shortlist.frequent.tolist()
+    shortlist = _shortlist(exported)
+    frequent = [] if shortlist is None else shortlist.frequent.tolist()
     return [special.eos, special.unk, *(i for i in frequent if i not in special.ids)]
 
 
