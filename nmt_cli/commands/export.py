@@ -3,21 +3,26 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from nmt_cli import __version__, files
 from nmt_cli.commands.evaluation_inputs import read_parallel
+from nmt_cli.commands.language_models import create_text_generator
 from nmt_cli.commands.loading import LoadedModel, load_model, open_shortlist
 from nmt_cli.commands.translators import create_translator, source_tags
 from nmt_cli.data.context import DocumentContext
 from nmt_cli.data.reading.corpora import read_pairs
+from nmt_cli.data.reading.documents import LINE_BREAK
 from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.decoding.constraints.spelling import suppressed_tokens
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.interop import exporting
+from nmt_cli.interop.exporting import language_models
+from nmt_cli.interop.exporting.language_models import NUM_NEW_TOKENS
 from nmt_cli.interop.exporting.model import ExportedModel
-from nmt_cli.recipe.decoding import BeamSettings, StepwiseSettings
+from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, StepwiseSettings
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.model import LearnedPositions
 from nmt_cli.reporting.container import read_manifest_or_empty
@@ -46,8 +51,8 @@ def export(
     """Write `model` in format `to` into the folder `output` atomically, replacing an older export.
 
     Args:
-        held_out: Two parallel files by which the export is verified. Default: the validation data of the run, else
-            random tokens.
+        held_out: Two parallel files by which the export is verified; a language model, by the second. Default: the
+            validation data of the run, else random tokens.
         languages: Source and target language, of a model with several.
 
     Returns:
@@ -65,10 +70,15 @@ def export(
     if "step" not in loaded.model.capabilities.search:
         raise ModelError(f"model.architecture: {loaded.config.model.architecture} cannot be exported to any format")
     options = TranslateOptions(source_language=languages[0], target_language=languages[1])
-    exported = _exported(loaded, options)
     pairs = _read_pairs(held_out) if held_out else _validation_pairs(loaded)
-    exported = replace(exported, held_out=pairs)
     with files.new_folder(files.target_of(output)) as folder:
+        if loaded.model.capabilities.source == "none":
+            exported = _exported_language_model(loaded)
+            documents = None if pairs is None else [text.replace(LINE_BREAK, "\n") for text in pairs[1]]
+            result = language_models.export(exported, to, folder, documents, partial(_continue, loaded))
+            _write_manifest(folder, to, exported, result)
+            return result
+        exported = replace(_exported(loaded, options), held_out=pairs)
 
         def translate(lines: list[str]) -> list[str]:
             """Translate without nmt's limit that depends on the source."""
@@ -79,9 +89,13 @@ def export(
             return [each.best.text for each in translator.translate(map(Request, lines))]
 
         result = exporting.export(exported, to, folder, pairs, translate)
-        facts = {"normalization": exported.tokenizer.normalization, "verification": result}
-        files.write_manifest(folder, {"format": 1, "nmt": __version__, "exported": to, **facts})
+        _write_manifest(folder, to, exported, result)
     return result
+
+
+def _write_manifest(folder: Path, to: str, exported: ExportedModel, result: str) -> None:
+    facts = {"normalization": exported.tokenizer.normalization, "verification": result}
+    files.write_manifest(folder, {"format": 1, "nmt": __version__, "exported": to, **facts})
 
 
 def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
@@ -91,22 +105,30 @@ def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
         DocumentContext(tokenizer, config.context, config.longest_sentence),
     )
     prompt = tags.prompt()
-    documents = loaded.files.folder / SOURCE_DOCUMENTS
+    return replace(
+        _described(loaded, None, _decoding(loaded)),
+        languages=(tags.source_language or config.source_language, tags.language),
+        source_prefix=tags.ids(),
+        target_prefix=prompt[1:],
+        language_tokens=config.language_tokens,
+        suppressed=suppressed_tokens(tokenizer, context.separators),
+        source_eos=config.source_eos,
+        source_suffix=tags.suffix,
+        decoder_start=prompt[0] if config.target_language_first else None,
+        shortlist=_shortlist(loaded),
+    )
+
+
+def _described(loaded: LoadedModel, max_length: int | None, decoding: BeamSettings) -> ExportedModel:
+    """Return a model with its licence and documents."""
+    config, documents = loaded.config, loaded.files.folder / SOURCE_DOCUMENTS
     licence = read_manifest_or_empty(loaded.files.folder).get("licence")
     return ExportedModel(
         loaded.model,
-        tokenizer,
-        (tags.source_language or config.source_language, tags.language),
-        _decoding(loaded),
+        loaded.tokenizer,
+        (config.source_language, config.target_language),
+        decoding if max_length is None else decoding.model_copy(update={"max_length": max_length}),
         config.longest_sentence,
-        tags.ids(),
-        prompt[1:],
-        config.language_tokens,
-        suppressed_tokens(tokenizer, context.separators),
-        config.source_eos,
-        tags.suffix,
-        prompt[0] if config.target_language_first else None,
-        shortlist=_shortlist(loaded),
         licence=licence if isinstance(licence, str) else None,
         documents=documents if documents.is_dir() else None,
     )
@@ -115,6 +137,24 @@ def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
 def _shortlist(loaded: LoadedModel) -> Shortlist | None:
     has_one = (loaded.files.folder / SHORTLIST).exists()
     return open_shortlist(loaded.files, loaded.config, loaded.tokenizer) if has_one else None
+
+
+def _exported_language_model(loaded: LoadedModel) -> ExportedModel:
+    window, given, line_break = loaded.config.longest_sentence, loaded.decoding, loaded.tokenizer.target.line_break
+    assert isinstance(given, StepwiseSettings)
+    decoding = given.beam(given.beam_size if isinstance(given, BeamSettings) else 1, 1)
+    return replace(
+        _described(loaded, given.max_length or window, decoding),
+        suppressed=suppressed_tokens(loaded.tokenizer, () if line_break is None else (line_break,)),
+        sampling=given if isinstance(given, SamplingSettings) else None,
+    )
+
+
+def _continue(loaded: LoadedModel, prompts: list[str]) -> list[str]:
+    """Continue prompts by greedy search."""
+    decoding = BeamSettings(beam_size=1, max_length=NUM_NEW_TOKENS)
+    generator = create_text_generator(replace(loaded, decoding=decoding))
+    return [generator.generate(prompt)[0].text for prompt in prompts]
 
 
 def _decoding(loaded: LoadedModel) -> BeamSettings:

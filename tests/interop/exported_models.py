@@ -48,7 +48,7 @@ def export(each: ExportedModel, to: str, folder: Path, lines: tuple[list[str], l
     return exporting.export(each, to, folder, lines, lambda sources: translations(each, sources))
 
 
-def run_example_here(folder: Path, lines: Sequence[str]) -> list[str]:
+def run_example_here(folder: Path, lines: Sequence[str], call: str = "translate({})") -> list[str]:
     """`run_example` in this process, where transformers, which takes seconds to load, is already loaded."""
     namespace: dict[str, Any] = {}
     example = (folder / "README.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
@@ -56,7 +56,7 @@ def run_example_here(folder: Path, lines: Sequence[str]) -> list[str]:
     try:
         with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
             exec(example, namespace)
-            found: list[str] = namespace["translate"](list(lines))
+            found: list[str] = eval(call.format("lines"), namespace | {"lines": list(lines)})
     finally:
         sys.path.remove(str(folder))
         sys.modules.pop("normalization", None)

@@ -205,7 +205,7 @@ def test_exported_folder_is_imported_and_exported_again_with_equal_bits(
 
 INCOMPLETE = {
     "type": "BPE",
-    "unk_token": "<unk>\n",
+    "unk_token": "<unk>\r",
     "vocab": {"a": 4, "b": 5, "ab": 6, "ba": 7, "aba": 8},
     "merges": ["a b", "b a", "ab a"],
 }

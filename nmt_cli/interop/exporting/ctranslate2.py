@@ -13,7 +13,13 @@ from nmt_cli.interop.exporting.model import ExportedModel, UnusedParameters, as_
 from nmt_cli.interop.exporting.sentencepiece_files import ExportedText, token_names, write_tokenizer
 from nmt_cli.models.positions import sinusoidal_encoding
 from nmt_cli.models.transformer.layers import GATES, norm_epsilon
-from nmt_cli.recipe.model import LearnedPositions, RelativePositions, SinusoidalPositions, TransformerSettings
+from nmt_cli.recipe.model import (
+    LayerSettings,
+    LearnedPositions,
+    RelativePositions,
+    SinusoidalPositions,
+    TransformerSettings,
+)
 
 MAX_POSITIONS = 2048
 """Size of the table of sinusoidal positions: CTranslate2 refuses longer sentences."""
@@ -28,7 +34,7 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
         ModelError: CTranslate2 does not support the model, its tokenizer or one of its parameters.
         ResourceError: CTranslate2 is not installed.
     """
-    specs = _import_specs()
+    specs = import_specs()
     settings, tokenizer = exported.transformer("CTranslate2"), exported.tokenizer
     exported.require_ordinary_ends("CTranslate2")
     parameters = UnusedParameters(exported.parameters())
@@ -83,7 +89,8 @@ class CTranslate2Program:
         return [each.log_probs[len(self._target_prefix) :] for each in found]
 
 
-def _import_specs() -> Any:
+def import_specs() -> Any:
+    """Import the specifications of CTranslate2; ResourceError if it is not installed."""
     try:
         from ctranslate2 import specs
     except ImportError as error:
@@ -91,14 +98,23 @@ def _import_specs() -> Any:
     return specs
 
 
-def _take_linear(parameters: UnusedParameters, spec: Any, name: str) -> None:
+def take_linear(parameters: UnusedParameters, spec: Any, name: str) -> None:
     """Copy a linear layer, which may have no bias."""
     spec.weight = parameters.take(f"{name}.weight")
     if f"{name}.bias" in parameters:
         spec.bias = parameters.take(f"{name}.bias")
 
 
-def _take_norm(parameters: UnusedParameters, spec: Any, name: str) -> None:
+def take_output(parameters: UnusedParameters, spec: Any) -> None:
+    """Copy the output layer of a decoder, which may be tied to the embeddings that it has."""
+    spec.projection.weight = spec.embeddings.weight
+    if "output.projection.weight" in parameters:
+        take_linear(parameters, spec.projection, "output.projection")
+    elif "output.bias" in parameters:
+        spec.projection.bias = parameters.take("output.bias")
+
+
+def take_norm(parameters: UnusedParameters, spec: Any, name: str) -> None:
     """Copy a norm; RMSNorm has no bias."""
     spec.gamma = parameters.take(f"{name}.weight")
     if hasattr(spec, "beta"):
@@ -107,37 +123,33 @@ def _take_norm(parameters: UnusedParameters, spec: Any, name: str) -> None:
 
 def _encoder(specs: Any, settings: TransformerSettings, parameters: UnusedParameters) -> Any:
     spec = specs.TransformerEncoderSpec(
-        settings.encoder_layers, multi_query_attention=settings.key_value_heads == 1, **_arguments(specs, settings)
+        settings.encoder_layers, multi_query_attention=settings.key_value_heads == 1, **layer_arguments(specs, settings)
     )
     source, target = "embeddings.source.weight", "embeddings.target.weight"
     spec.embeddings[0].weight = parameters.take(source if source in parameters else target)
-    _set_ends(spec, settings, parameters, "encoder")
+    set_ends(spec, settings, parameters, "encoder_")
     for index, layer in enumerate(spec.layer):
-        _set_layer(layer, settings, parameters, f"encoder.{index}")
+        set_layer(layer, settings, parameters, f"encoder.{index}")
     return spec
 
 
 def _decoder(specs: Any, settings: TransformerSettings, parameters: UnusedParameters) -> Any:
-    spec = specs.TransformerDecoderSpec(settings.decoder_layers, **_arguments(specs, settings))
+    spec = specs.TransformerDecoderSpec(settings.decoder_layers, **layer_arguments(specs, settings))
     spec.embeddings.weight = parameters.take("embeddings.target.weight")
-    spec.projection.weight = spec.embeddings.weight
-    if "output.projection.weight" in parameters:
-        _take_linear(parameters, spec.projection, "output.projection")
-    elif "output.bias" in parameters:
-        spec.projection.bias = parameters.take("output.bias")
-    _set_ends(spec, settings, parameters, "decoder")
+    take_output(parameters, spec)
+    set_ends(spec, settings, parameters, "decoder_")
     for index, layer in enumerate(spec.layer):
         name = f"decoder.{index}"
-        _set_layer(layer, settings, parameters, name)
+        set_layer(layer, settings, parameters, name)
         _set_scale(layer.attention, settings)
         for linear, part in zip(layer.attention.linear, ("query", "key_value", "output"), strict=True):
-            _take_linear(parameters, linear, f"{name}.cross_attention.{part}")
-        _take_norm(parameters, layer.attention.layer_norm, f"{name}.cross_attention_residual.norm")
+            take_linear(parameters, linear, f"{name}.cross_attention.{part}")
+        take_norm(parameters, layer.attention.layer_norm, f"{name}.cross_attention_residual.norm")
     return spec
 
 
-def _arguments(specs: Any, settings: TransformerSettings) -> dict[str, Any]:
-    """Return the arguments that encoder and decoder share."""
+def layer_arguments(specs: Any, settings: LayerSettings) -> dict[str, Any]:
+    """Return the arguments that encoders, decoders and language models share."""
     return {
         "num_heads": settings.heads,
         "num_heads_kv": settings.key_value_heads,
@@ -154,9 +166,16 @@ def _arguments(specs: Any, settings: TransformerSettings) -> dict[str, Any]:
     }
 
 
-def _set_ends(spec: Any, settings: TransformerSettings, parameters: UnusedParameters, side: str) -> None:
-    """Set the positions of a side, and the norms before and after its layers."""
-    positions, name = settings.positions, f"{side}_positions"
+def set_ends(
+    spec: Any, settings: LayerSettings, parameters: UnusedParameters, prefix: str, norm: str | None = None
+) -> None:
+    """Set the positions of a side, and the norms before and after its layers.
+
+    Args:
+        prefix: Of the names of parameters.
+        norm: Name of the last norm, by default with that prefix.
+    """
+    positions, name = settings.positions, f"{prefix}positions"
     spec.scale_embeddings = settings.scale_embeddings  # by the square root of the width
     if isinstance(positions, SinusoidalPositions):
         table = sinusoidal_encoding(torch.arange(MAX_POSITIONS), settings.width, positions)
@@ -171,30 +190,30 @@ def _set_ends(spec: Any, settings: TransformerSettings, parameters: UnusedParame
             layer.self_attention.relative_attention_bias = tables[index % len(tables)]
             layer.self_attention.relative_attention_max_distance = np.int32(positions.max_distance)
     if settings.norm.embeddings:
-        _take_norm(parameters, spec.layernorm_embedding, f"{side}_embedding_norm")
+        take_norm(parameters, spec.layernorm_embedding, f"{prefix}embedding_norm")
     if settings.norm.position == "pre":
-        _take_norm(parameters, spec.layer_norm, f"{side}_norm")
+        take_norm(parameters, spec.layer_norm, norm or f"{prefix}norm")
 
 
-def _set_layer(spec: Any, settings: TransformerSettings, parameters: UnusedParameters, name: str) -> None:
+def set_layer(spec: Any, settings: LayerSettings, parameters: UnusedParameters, name: str) -> None:
     """Set what layers of encoder and decoder have in common."""
     _set_scale(spec.self_attention, settings)
     for linear, part in zip(spec.self_attention.linear, ("query_key_value", "output"), strict=True):
-        _take_linear(parameters, linear, f"{name}.self_attention.{part}")
-    _take_norm(parameters, spec.self_attention.layer_norm, f"{name}.self_attention_residual.norm")
-    _take_norm(parameters, spec.ffn.layer_norm, f"{name}.feed_forward_residual.norm")
+        take_linear(parameters, linear, f"{name}.self_attention.{part}")
+    take_norm(parameters, spec.self_attention.layer_norm, f"{name}.self_attention_residual.norm")
+    take_norm(parameters, spec.ffn.layer_norm, f"{name}.feed_forward_residual.norm")
     inner = f"{name}.feed_forward.inner"
-    _take_linear(parameters, spec.ffn.linear_1, f"{name}.feed_forward.outer")
+    take_linear(parameters, spec.ffn.linear_1, f"{name}.feed_forward.outer")
     if hasattr(spec.ffn, "linear_0_noact"):
         gate, values = spec.ffn.linear_0, spec.ffn.linear_0_noact
         gate.weight, values.weight = np.split(parameters.take(f"{inner}.weight"), 2)
         if f"{inner}.bias" in parameters:
             gate.bias, values.bias = np.split(parameters.take(f"{inner}.bias"), 2)
     else:
-        _take_linear(parameters, spec.ffn.linear_0, inner)
+        take_linear(parameters, spec.ffn.linear_0, inner)
 
 
-def _set_scale(spec: Any, settings: TransformerSettings) -> None:
+def _set_scale(spec: Any, settings: LayerSettings) -> None:
     """Set the factor on scores of attention, if it is not CTranslate2's default."""
     if not settings.scale_attention:
         spec.queries_scale = np.float32(1)

@@ -28,7 +28,7 @@ def write_model_card(
     """Write README.md, and the licence and model card of an imported model.
 
     Args:
-        name: The format; its template `NAME.md.j2` has the example, the first block of Python.
+        name: Of the template `NAME.md.j2`, which has the example, the first block of Python.
         title: Title of the format.
         usage: Values of that template; `parameters`, if the model no longer has all of them.
         verification: Result, as a sentence without a full stop.
@@ -39,6 +39,7 @@ def write_model_card(
     values = {
         "format": name,
         "title": title,
+        "is_language_model": False,
         "languages": [code for code in dict.fromkeys((source, target)) if code != _UNKNOWN],
         "source_language": source,
         "target_language": target,

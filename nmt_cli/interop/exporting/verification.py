@@ -16,7 +16,7 @@ from nmt_cli.interop.exporting.model import ExportedModel, TargetProgram
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 from nmt_cli.text.normalization import is_blank
 
-_ODD_LINES = (
+ODD_LINES = (
     "A line to translate.", "  two  spaces ", "\u200ba\u200bb\u200b", "\ufeffa\ufeffb", "\x01a\x01b\tc", "▁a▁b",
     "a\xa0b\u3000c", "10² ½ ﬁ Ａ，。", "e\u0301 é \u09dc กำ", "„a“ ‘b’ – ''c'' ( d ) 5 %",
     "👩\u200d👧 <unk> </s> <0x0A>", "",
@@ -28,7 +28,8 @@ MAX_DIFFERENCE = 1e-4
 """Of log-probabilities: more than rounding, much less than the effect of any parameter."""
 _MAX_SECONDS = 3600
 _PATH = "import sys; sys.path.append('')"  # for the export's own normalization.py
-_RUN = "import json, sys; print(json.dumps(translate(json.load(sys.stdin))))"
+_INPUT = "json.load(sys.stdin)"
+_RUN = "import json, sys; print(json.dumps({}))"
 
 Translate = Callable[[list[str]], list[str]]
 
@@ -47,7 +48,7 @@ class Verification:
     """Lines with equal translations."""
 
     def __str__(self) -> str:
-        found = f"tokens of {self.num_lines + len(_ODD_LINES)} lines are equal"
+        found = f"tokens of {self.num_lines + len(ODD_LINES)} lines are equal"
         if self.max_difference is not None:
             found += (
                 f", log-probabilities of {self.num_pairs} pairs differ by at most {self.max_difference:.1e},"
@@ -83,7 +84,7 @@ def verify(
     pairs = [pair for pair in zip(sources, targets, strict=True) if not any(map(is_blank, pair))][:_NUM_LINES]
     sources, targets = ([pair[side] for pair in pairs] for side in range(2))
     tokenizer = exported.tokenizer
-    _check_tokens(exported, program, [*_ODD_LINES, *sources])
+    _check_tokens(exported, program, [*ODD_LINES, *sources])
     rows = tokenizer.encode_source(list(sources)), tokenizer.encode_target(list(targets))
     fitting = [pair for pair in zip(*rows, strict=True) if max(map(len, pair)) <= exported.longest_sentence]
     fitting = [*fitting[:_NUM_PAIRS], *random_pairs(exported.tokenizer)]
@@ -95,11 +96,15 @@ def verify(
     return Verification(name, len(fitting), difference, len(lines), num_equal)
 
 
-def run_example(folder: Path, lines: Sequence[str]) -> list[str]:
-    """Translate lines by `translate` of the example in an export's model card, in a process of its own."""
+def run_example(folder: Path, lines: Sequence[str], call: str = "translate({})") -> list[str]:
+    """Translate lines by `translate` of the example in an export's model card, in a process of its own.
+
+    Args:
+        call: The function that is called, with a place for the lines.
+    """
     example = (folder / "README.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
     finished = subprocess.run(
-        [sys.executable, "-P", "-c", f"{_PATH}\n{example}\n{_RUN}"],
+        [sys.executable, "-P", "-c", f"{_PATH}\n{example}\n{_RUN.format(call.format(_INPUT))}"],
         input=json.dumps(list(lines)),
         cwd=folder,
         capture_output=True,
@@ -138,9 +143,16 @@ def _score_difference(
     found = program.score(sources, targets)
     if found is None:
         return None
+    expected = [_log_probs(exported, source, target) for source, target in pairs]
+    return check_scores(expected, found, max_difference)
+
+
+def check_scores(
+    expected: Sequence[torch.Tensor], found: Sequence[Sequence[float]], max_difference: float = MAX_DIFFERENCE
+) -> float:
+    """Return the largest difference of the log-probabilities of tokens; ModelError if it exceeds the maximum."""
     largest = 0.0
-    for source, target, theirs in zip(sources, targets, found, strict=True):
-        ours = _log_probs(exported, source, target)
+    for ours, theirs in zip(expected, found, strict=True):
         if len(ours) != len(theirs):
             raise ModelError(f"the export scores {len(theirs)} tokens of a translation of {len(ours)}")
         difference = float((ours - torch.tensor(theirs)).abs().max())

@@ -12,7 +12,7 @@ from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.huggingface.architecture import special_tokens, token_id, vocabulary_size
 from nmt_cli.interop.huggingface.tokenizer_json import TARGET_TOKENIZER, TOKENIZER, JsonTokenizer, read_tokenizer_json
-from nmt_cli.interop.vocabularies import entries_by_id
+from nmt_cli.interop.vocabularies import entries_by_id, exported_normalization
 from nmt_cli.text.special_tokens import SpecialTokens
 
 _LANGUAGE_PREFIX = ">>"
@@ -89,6 +89,18 @@ def load_fast_tokenizer(
         [name for name in ids if name != SEPARATOR] if has_language_tokens else None,
         special.eos in first.after,
     )
+
+
+def load_exported_language_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
+    """Read `tokenizer.json` of a language model that nmt has exported; ModelError as `load_fast_tokenizer`."""
+    path = folder / TOKENIZER
+    side = read_tokenizer_json(path)
+    pad, bos, eos = (token_id(folder, config, f"{name}_token_id") for name in ("pad", "bos", "eos"))
+    special = SpecialTokens(pad, eos if side.unk is None else side.unk, bos, eos, bos)
+    tags = {side.entries[i].strip("<>"): i for i in sorted(side.added - special.ids)}
+    entries = _entries(path, side, special, vocabulary_size(folder, config, "vocab_size"))
+    vocabulary = Vocabulary(side.segmenter, entries, special, tags)
+    return Tokenizer(exported_normalization(folder), vocabulary, vocabulary)
 
 
 def _token(config: Mapping[str, Any], name: str) -> int | None:

@@ -100,6 +100,17 @@ def space_normalizers(*, remove_extra_whitespaces: bool, add_dummy_prefix: bool)
     return [*removed, replacement(" ", WORD_START), *prefix]
 
 
+def document_normalizers(*, remove_extra_whitespaces: bool, add_dummy_prefix: bool) -> Normalizers:
+    """Return the steps of a SentencePiece model without charsmap that reads each line of a document by itself."""
+    removed = [substitution(r"(?<=\n) +|\A +| +(?=\n)| +\z", ""), EXTRA_SPACES] if remove_extra_whitespaces else []
+    prefix = [
+        {"type": "Prepend", "prepend": WORD_START},
+        replacement("\n", f"\n{WORD_START}"),
+        substitution(rf"(\A|(?<=\n)){WORD_START}(?=\n|\z)", ""),  # an empty line has no tokens
+    ]
+    return [*removed, *(prefix if add_dummy_prefix else []), replacement(" ", WORD_START)]
+
+
 def substitution(pattern: str, content: str) -> dict[str, Any]:
     """Return the step that replaces what matches a pattern."""
     return {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}

@@ -21,6 +21,7 @@ from nmt_cli.interop.foreign import read_object
 from nmt_cli.interop.huggingface.normalizers import (
     EXTRA_SPACES,
     Normalizers,
+    document_normalizers,
     space_normalizers,
     split_normalization,
     substitution,
@@ -29,7 +30,7 @@ from nmt_cli.interop.huggingface.normalizers import (
 TOKENIZER = "tokenizer.json"
 TARGET_TOKENIZER = "target_tokenizer"
 """Folder of the tokenizer of the target side, in exports whose sides have tokenizers of their own."""
-HIDDEN = "\n"
+HIDDEN = "\r"
 """End of the names of entries that text could otherwise become, in exports; no normalised text contains it."""
 BYTE_TOKENS = "(?<=<)(?=0x[0-9A-F]{2}>)"
 """Where text that looks like the token of a byte is split, in exports."""
@@ -184,7 +185,7 @@ def _spaces(steps: Normalizers, splitter: Any, *, has_charsmap: bool) -> dict[st
     for removes_extra in (False, True):
         for adds_prefix in (False, True):
             spaces = {"remove_extra_whitespaces": removes_extra, "add_dummy_prefix": adds_prefix}
-            if steps == space_normalizers(**spaces):
+            if steps in (space_normalizers(**spaces), document_normalizers(**spaces)):
                 return spaces
     parts = splitter["pretokenizers"] if splitter and splitter["type"] == "Sequence" else [splitter]
     is_metaspace = bool(parts[-1]) and all(_METASPACE.get(key) == value for key, value in parts[-1].items())

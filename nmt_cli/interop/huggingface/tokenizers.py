@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nmt_cli import files
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.byte_level import ByteLevelSegmenter, piece_text, serialize_byte_level
 from nmt_cli.data.tokenizing.segmenter import Segmenter
@@ -17,6 +18,7 @@ from nmt_cli.interop.huggingface.fast_tokenizers import (
     WITH_LANGUAGE_TOKENS,
     ReadTokenizer,
     is_language_token,
+    load_exported_language_tokenizer,
     load_fast_tokenizer,
 )
 from nmt_cli.interop.huggingface.tokenizer_json import TOKENIZER, read_tokenizer_json
@@ -205,7 +207,7 @@ def _ids(entries: Iterable[str]) -> dict[str, int]:
 
 
 def _llama(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
-    """SentencePiece, or byte-level BPE with the rules of GPT-2."""
+    """SentencePiece, or as GPT-2."""
     path = folder / "tokenizer.model"
     if not path.is_file():
         return _gpt2(folder, config, own)
@@ -217,7 +219,9 @@ def _llama(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> T
 
 
 def _gpt2(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> Tokenizer:
-    """Byte-level BPE, whose text begins with bos, and has no unknown tokens."""
+    """Byte-level BPE, whose text begins with bos, and has no unknown tokens; or the tokenizer of an export of nmt."""
+    if not (folder / "merges.txt").is_file() and (folder / files.MANIFEST).is_file():
+        return load_exported_language_tokenizer(folder, config)
     bos, eos = (token_id(folder, config, name) for name in ("bos_token_id", "eos_token_id"))
     return _byte_level(folder, config, own, SpecialTokens(eos, eos, bos, eos, bos))
 

@@ -19,7 +19,13 @@ from nmt_cli.interop.huggingface.architecture import Architecture, Config
 from nmt_cli.interop.marian_parameters import LAYER_NORM_EPSILON
 from nmt_cli.models.positions import sinusoidal_encoding
 from nmt_cli.models.transformer.layers import norm_epsilon
-from nmt_cli.recipe.model import LearnedPositions, RelativePositions, SinusoidalPositions, TransformerSettings
+from nmt_cli.recipe.model import (
+    DecoderOnlySettings,
+    LearnedPositions,
+    RelativePositions,
+    SinusoidalPositions,
+    TransformerSettings,
+)
 from nmt_cli.runs.directory import CONFIG, WEIGHTS
 
 PROGRAM = "Hugging Face transformers"
@@ -88,7 +94,7 @@ def find_representation(
     """
     misfits = dict[str, list[str]]()
     for family, cls in _CLASSES.items():
-        wanted = _normalized(settings)
+        wanted = normalized(settings)
         if wanted["tied_embeddings"] == "decoder" and family != "marian":
             wanted["tied_embeddings"] = "none"  # the output layer is a copy
         if family == "marian" and wanted["norm.epsilon"] == LAYER_NORM_EPSILON:
@@ -101,7 +107,7 @@ def find_representation(
             misfits[family] = [str(error).removeprefix(f"{CONFIG}: ")]
             continue
         assert isinstance(found.settings, TransformerSettings), "the classes are encoder-decoders"
-        represented = _normalized(found.settings)
+        represented = normalized(found.settings)
         differences = [key for key in wanted if wanted[key] != represented.get(key)]
         misfits[family] = [f"model.{key}: {wanted[key]}, not {represented.get(key)}" for key in differences]
         misfits[family] += _special_misfits(family, cls, exported, wanted)
@@ -132,7 +138,7 @@ def _special_misfits(family: str, cls: _Class, exported: ExportedModel, wanted: 
         yield "model.positions.each_layer: True, not False"
 
 
-def _normalized(settings: TransformerSettings) -> dict[str, Any]:
+def normalized(settings: TransformerSettings | DecoderOnlySettings) -> dict[str, Any]:
     """Return the settings that decide what a model computes, by key, with all defaults filled in."""
     values = settings.model_dump(exclude={*_IRRELEVANT, "norm", "positions"})
     values |= {f"norm.{key}": value for key, value in settings.norm.model_dump().items()}

@@ -20,6 +20,7 @@ from nmt_cli.interop.exporting.model import ExportedModel
 from nmt_cli.interop.huggingface.normalizers import (
     LINE_BREAKS_TO_SPACES,
     Normalizers,
+    document_normalizers,
     nmt_normalizers,
     replacement,
     space_normalizers,
@@ -39,25 +40,46 @@ def write_tokenizers(exported: ExportedModel, folder: Path, max_length: int | No
         ModelError: The format cannot hold the tokenizer.
     """
     tokenizer = exported.tokenizer
-    prefix = [tokenizer.source.entries[token] for token in exported.source_prefix]
-    _write(exported, tokenizer.source, folder, max_length, exported.source_prefix)
+    prefix, after, names = exported.source_prefix, exported.after_source, tokenizer.source.entries
+    write_tokenizer_json(tokenizer.source, folder, tokenizer.normalization, max_length, prefix, after)
     if not tokenizer.joint:
         (folder / TARGET_TOKENIZER).mkdir()
-        _write(exported, tokenizer.target, folder / TARGET_TOKENIZER, max_length, ())
-    return {"target_tokenizer": None if tokenizer.joint else TARGET_TOKENIZER, "prefix": prefix, "normalization": None}
+        target = folder / TARGET_TOKENIZER
+        write_tokenizer_json(tokenizer.target, target, tokenizer.normalization, max_length, (), after)
+    return {
+        "target_tokenizer": None if tokenizer.joint else TARGET_TOKENIZER,
+        "prefix": [names[token] for token in prefix],
+        "normalization": None,
+    }
 
 
-def _write(
-    exported: ExportedModel, side: Vocabulary, folder: Path, max_length: int | None, prefix: tuple[int, ...]
-) -> None:
-    special, segmenter, normalization = side.special_tokens, side.segmenter, exported.tokenizer.normalization
+def write_tokenizer_json(
+    side: Vocabulary,
+    folder: Path,
+    normalization: str | None,
+    max_length: int | None,
+    before: Sequence[int],
+    after: Sequence[int],
+) -> list[str]:
+    """Write tokenizer.json and tokenizer_config.json; return the names of the entries, by id.
+
+    Args:
+        normalization: Key in NORMALIZATIONS; None: text is documents of normalised lines.
+        max_length: Of a text, in tokens.
+        before: Special tokens before each text.
+        after: The same, after it.
+
+    Raises:
+        ModelError: The format cannot hold the tokenizer.
+    """
+    special, segmenter = side.special_tokens, side.segmenter
     if isinstance(segmenter, ByteLevelSegmenter):
         json, names = _byte_level_json(side, segmenter, normalization)
     else:
         json, names = _sentencepiece_json(side, normalization)
     added = {i: names[i] for i in sorted({*special.ids, *side.tags.values()})}
     json["added_tokens"] = [_added_token(i, name) for i, name in added.items()]
-    json["post_processor"] = _post_processor(names, prefix, exported.after_source)
+    json["post_processor"] = _post_processor(names, before, after)
     files.write_json(folder / "tokenizer.json", json)
     settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -73,10 +95,11 @@ def _write(
     if max_length is not None:
         settings["model_max_length"] = max_length
     files.write_json(folder / "tokenizer_config.json", settings)
+    return names
 
 
 def _byte_level_json(
-    side: Vocabulary, segmenter: ByteLevelSegmenter, normalization: str
+    side: Vocabulary, segmenter: ByteLevelSegmenter, normalization: str | None
 ) -> tuple[dict[str, Any], list[str]]:
     """Return a tokenizer of byte-level BPE, and the names of its entries."""
     names = list(side.entries)
@@ -90,9 +113,9 @@ def _byte_level_json(
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True}
     json = {
         "version": "1.0",
-        "normalizer": {"type": "Sequence", "normalizers": nmt_normalizers(normalization)},
+        "normalizer": None if normalization is None else _sequence(nmt_normalizers(normalization)),
         "pre_tokenizer": byte_level | {"add_prefix_space": segmenter.marks_first_word},
-        "decoder": {"type": "Sequence", "decoders": [byte_level, LINE_BREAKS_TO_SPACES]},
+        "decoder": {"type": "Sequence", "decoders": [byte_level, *_line_breaks(normalization)]},
         "model": {
             "type": "BPE",
             "unk_token": names[side.special_tokens.unk],
@@ -103,7 +126,18 @@ def _byte_level_json(
     return json, names
 
 
-def _sentencepiece_json(side: Vocabulary, normalization: str) -> tuple[dict[str, Any], list[str]]:
+def _sequence(steps: Normalizers) -> dict[str, Any]:
+    return {"type": "Sequence", "normalizers": steps}
+
+
+def _line_breaks(normalization: str | None, marks_lines: bool = False) -> list[dict[str, Any]]:
+    """Return the last steps of a decoder; a document has several lines, perhaps with a mark before each."""
+    if normalization is not None:
+        return [LINE_BREAKS_TO_SPACES]
+    return [replacement("\n ", "\n")] if marks_lines else []
+
+
+def _sentencepiece_json(side: Vocabulary, normalization: str | None) -> tuple[dict[str, Any], list[str]]:
     """Return a tokenizer that does what SentencePiece does, and the names of its entries."""
     segmenter = side.segmenter
     content = segmenter.sentencepiece_model
@@ -118,7 +152,7 @@ def _sentencepiece_json(side: Vocabulary, normalization: str) -> tuple[dict[str,
     names = _names(side, segmenter.name)
     json = {
         "version": "1.0",
-        "normalizer": {"type": "Sequence", "normalizers": _normalizers(normalization, model)},
+        "normalizer": _sequence(_normalizers(normalization, model)),
         "pre_tokenizer": _pre_tokenizer(side, segmenter.name),
         "decoder": {
             "type": "Sequence",
@@ -128,7 +162,7 @@ def _sentencepiece_json(side: Vocabulary, normalization: str) -> tuple[dict[str,
                 {"type": "ByteFallback"},
                 {"type": "Fuse"},
                 {"type": "Strip", "content": " ", "start": int(model.add_dummy_prefix), "stop": 0},
-                LINE_BREAKS_TO_SPACES,
+                *_line_breaks(normalization, marks_lines=model.add_dummy_prefix),
             ],
         },
         "model": _bpe(side, names) if segmenter.name == "bpe" else _unigram(side, names),
@@ -213,8 +247,14 @@ def _pre_tokenizer(side: Vocabulary, algorithm: str) -> dict[str, Any] | None:
     return {"type": "Sequence", "pretokenizers": splits} if splits else None
 
 
-def _normalizers(normalization: str, model: SentencePieceModel) -> Normalizers:
+def _normalizers(normalization: str | None, model: SentencePieceModel) -> Normalizers:
     """Return the normalisation of nmt, then that of the SentencePiece model."""
+    if normalization is None:
+        if model.charsmap:
+            raise ModelError("the tokenizer cannot be exported: its SentencePiece model normalises line breaks, too")
+        return document_normalizers(
+            remove_extra_whitespaces=model.remove_extra_whitespaces, add_dummy_prefix=model.add_dummy_prefix
+        )
     found = nmt_normalizers(normalization)
     if model.charsmap:
         encoded = base64.b64encode(model.charsmap).decode()
