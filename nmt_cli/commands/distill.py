@@ -11,7 +11,12 @@ from nmt_cli.commands.export import export
 from nmt_cli.commands.shortlist import has_shortlist, write_shortlist
 from nmt_cli.commands.synthesis.best_candidates import given_pairs, monolingual_pairs, teacher_pairs
 from nmt_cli.commands.synthesis.corpus_files import CorpusFolder
-from nmt_cli.commands.synthesis.recipes import check_extensible, student_recipe, translate_options
+from nmt_cli.commands.synthesis.recipes import (
+    check_extensible,
+    split_student_overrides,
+    student_recipe,
+    translate_options,
+)
 from nmt_cli.commands.synthesis.selection import PairSelection
 from nmt_cli.commands.synthesis.side_by_side import SideBySide, measure
 from nmt_cli.commands.synthesis.training import prepare_and_train
@@ -86,6 +91,7 @@ def distill(
     What is complete and would become the same is not repeated. An interrupted job continues where it was.
 
     Args:
+        overrides: Changes of the recipe; in the sections `model`, `training` and `decoding`, of the student's alone.
         shard: The part of the text to translate. Only all shards together write the folder.
         processes: Number of processes that translate, and that train; None: one per GPU, else one.
 
@@ -95,7 +101,8 @@ def distill(
     Raises:
         RecipeError: The options do not fit the recipe or the models.
     """
-    work = _Distillation(load_recipe(recipe_path, overrides), recipe_path, options)
+    of_recipe, of_student = split_student_overrides(overrides)
+    work = _Distillation(load_recipe(recipe_path, of_recipe), recipe_path, options, of_student)
     with raise_on_signals():
         result = work.write(shard, processes, dry_run, reporter)
     if result is None or result.recipe is None or not options.trains:
@@ -111,7 +118,7 @@ def distill(
 class _Distillation:
     """Distillation of one recipe."""
 
-    def __init__(self, recipe: Recipe, recipe_path: Path, options: DistillOptions) -> None:
+    def __init__(self, recipe: Recipe, recipe_path: Path, options: DistillOptions, of_student: Sequence[str]) -> None:
         data = recipe.data
         check_extensible(recipe)
         if bool(options.teachers) == (options.translations is not None):
@@ -123,7 +130,8 @@ class _Distillation:
         self._recipe, self._recipe_path, self._options = recipe, recipe_path, options
         self._languages = (data.source_language, data.target_language)
         self._folder = CorpusFolder(options.output, self._languages)
-        self._student = student_recipe(recipe, self._folder.section(), options.student, options.decoder)
+        shape = options.student, options.decoder
+        self._student = student_recipe(recipe, self._folder.section(), *shape, of_student)
         self._jobs = list[TranslationJob]()
         if options.teachers:
             best = [f"decoding.{setting}" for setting in ("strategy=beam", "n_best=1", *options.decoding)]

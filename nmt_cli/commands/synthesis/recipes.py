@@ -16,6 +16,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.corpora import TrainingCorpus
+from nmt_cli.recipe.loading import recipe_from_settings
 from nmt_cli.recipe.model import Preset
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Name
@@ -78,6 +79,7 @@ _NOT_OF_STUDENTS = {
     *("consistency", "scheduled_sampling", "word_dropout"),
 }
 """Keys of `training` that belong to the teacher's parameters or corpora, or only regularise a large model."""
+_STUDENT_SECTIONS = {"model", "training", "decoding"}
 _MARIAN = {
     "norm": {"position": "post", "epsilon": 1e-9},
     "positions": {"spacing": "t2t"},
@@ -87,15 +89,21 @@ _MARIAN = {
 
 
 def student_recipe(
-    recipe: Recipe, corpus: TrainingCorpus, preset: Preset, decoder: Literal["ssru", "softmax"]
+    recipe: Recipe,
+    corpus: TrainingCorpus,
+    preset: Preset,
+    decoder: Literal["ssru", "softmax"],
+    overrides: Sequence[str] = (),
 ) -> Recipe:
     """Return the recipe of a student that is trained on the translations of a teacher.
 
     Args:
         decoder: Self-attention of the decoder. With an SSRU, Marian and Bergamot can compute the model.
+        overrides: Changes of the student's recipe.
 
     Raises:
-        RecipeError: The tokenizer of the recipe is one that an SSRU student cannot be exported with.
+        RecipeError: The tokenizer of the recipe is one that an SSRU student cannot be exported with, or an override is
+            not valid.
     """
     if decoder == "ssru" and recipe.gives("tokenizer.joint") and not recipe.tokenizer.joint:
         raise RecipeError("tokenizer.joint: must be true for a student with --decoder ssru, as Bergamot needs it")
@@ -111,7 +119,13 @@ def student_recipe(
     training = {key: value for key, value in given.pop("training", {}).items() if key not in _NOT_OF_STUDENTS}
     given["training"] = training
     given["decoding"] = {"beam_size": 1}
-    return Recipe.model_validate(given)
+    return recipe_from_settings(given, "the student's recipe", overrides)
+
+
+def split_student_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the overrides of the given recipe, and those of the sections that a student has of its own."""
+    of_student = [each for each in overrides if each.partition(".")[0].partition("=")[0] in _STUDENT_SECTIONS]
+    return [each for each in overrides if each not in of_student], of_student
 
 
 def count_training_pairs(recipe: Recipe) -> int:

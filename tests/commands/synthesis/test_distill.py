@@ -31,9 +31,9 @@ def teacher_direction(project: Path) -> None:
     project.write_text(text)
 
 
-def run(output: str = "out", shard: str = "1/1", **changes: Any) -> DistillResult:
+def run(output: str = "out", shard: str = "1/1", overrides: tuple[str, ...] = (), **changes: Any) -> DistillResult:
     options = {"output": Path(output), "teachers": (Path("reverse"),), "n_best": 4, "trains": False, **changes}
-    found = distill(Path("recipe.yaml"), (), DistillOptions(**options), ShardSpec.parse(shard))
+    found = distill(Path("recipe.yaml"), overrides, DistillOptions(**options), ShardSpec.parse(shard))
     assert found is not None
     return found
 
@@ -120,6 +120,23 @@ def test_students_have_the_sizes_of_their_preset(project: Path, preset: Any, dec
     model = student_recipe(load_recipe(project), corpus, preset, decoder).model
 
     assert (model.encoder_layers, model.decoder_layers, model.decoder_self_attention) == (6, 2, decoder)
+
+
+def test_overrides_of_model_training_and_search_are_those_of_the_student(project: Path) -> None:
+    changes = (
+        "model.decoder_layers=1",
+        "training.word_dropout={source: 0.1}",
+        "decoding.beam_size=2",
+        "decoding.check=false",
+    )
+    found = run(decoding=("max_length=6",), overrides=("run=renamed", *changes))
+
+    assert found.recipe is not None
+    student = load_recipe(found.recipe)
+    assert (student.run.name, student.model.decoder_layers) == ("renamed-student", 1)
+    assert student.training.word_dropout.source == 0.1 and student.decoding.beam_size == 2
+    with pytest.raises(RecipeError, match=r"model\.decoder_layer"):
+        run(overrides=("model.decoder_layer=1",))
 
 
 @pytest.mark.slow
