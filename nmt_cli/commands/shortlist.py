@@ -106,8 +106,23 @@ def _publish(shortlist: Shortlist, path: Path, tokenizer: Tokenizer) -> None:
 
 
 def _read_corpus(paths: Sequence[Path], tokenizer: Tokenizer) -> Rows:
-    sources, targets = read_parallel(paths)
+    """Return the text of two files in subwords, or a sample of it."""
+    texts = read_parallel(paths)
+    sources, targets = _encoded(texts, _NUM_CHECKED, tokenizer)
+    mean = float((sources.lengths * targets.lengths).mean())
+    return _encoded(texts, int(_MAX_TOKEN_PAIRS / max(1.0, mean)), tokenizer)
+
+
+def _encoded(texts: Sequence[Sequence[str]], count: int, tokenizer: Tokenizer) -> Rows:
+    """Return at most `count` pairs of lines, at equal distances, in subwords."""
+    sources, targets = ([text[line] for line in _spaced(len(text), count)] for text in texts)
     return _ragged(tokenizer.encode_source(sources)), _ragged(tokenizer.encode_target(targets))
+
+
+def _spaced(size: int, count: int) -> list[int]:
+    """Return at most `count` indices below `size`, at equal distances."""
+    indices: list[int] = np.linspace(0, size - 1, min(size, max(1, count))).astype(int).tolist()
+    return indices
 
 
 def _ragged(rows: Sequence[Sequence[int]]) -> RaggedArray:
@@ -135,7 +150,7 @@ def _token_pairs(corpus: TokenCorpus) -> int:
 def _sample(corpus: TokenCorpus, fraction: float) -> TokenPairs:
     """Return a part of a corpus, in spans at equal distances."""
     count = -(-len(corpus) // _SPAN)
-    kept = np.linspace(0, count - 1, max(1, round(count * fraction))).astype(int)[:count] * _SPAN
+    kept = np.array(_spaced(count, round(count * fraction)), np.int64) * _SPAN
     return corpus.read(np.stack([kept, np.minimum(kept + _SPAN, len(corpus))], axis=1))
 
 
@@ -143,7 +158,7 @@ def _describe(
     shortlist: Shortlist, sources: RaggedArray, targets: RaggedArray, tokenizer: Tokenizer
 ) -> tuple[float, float]:
     """Return the mean size of the shortlists of sentences, and the fraction of target tokens that they contain."""
-    rows = np.unique(np.linspace(0, len(sources) - 1, _NUM_CHECKED).astype(int)).tolist()
+    rows = _spaced(len(sources), _NUM_CHECKED)
     special = tokenizer.special_tokens.ids
     sizes = contained = total = 0
     for row in rows:

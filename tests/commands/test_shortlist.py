@@ -10,6 +10,7 @@ import torch
 from toy_model import WORDS, save_toy_model
 
 from nmt_cli import files
+from nmt_cli.commands import shortlist
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.shortlist import ShortlistOptions, write_shortlist
 from nmt_cli.commands.translators import open_translator
@@ -83,6 +84,12 @@ def test_command_replaces_a_shortlist_and_keeps_the_rest(model: Path, corpus: li
     assert after == before
     write_shortlist(model, corpus)
     assert (model / SHORTLIST).read_bytes() == first
+
+
+def test_large_corpus_is_sampled(model: Path, corpus: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortlist, "_MAX_TOKEN_PAIRS", 100)
+
+    assert 1 < write_shortlist(model, corpus).sentences < 50
 
 
 def test_model_without_a_shortlist_names_the_command(model: Path) -> None:
