@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from nmt_cli.models.contract import DecoderOutput, OutputPositions
 from nmt_cli.models.encoder_decoder import OutputLayer
-from nmt_cli.models.kernels import Linear
+from nmt_cli.models.kernels import Linear, at_least_fp32
 from nmt_cli.recipe.model import Tying
 from nmt_cli.text.special_tokens import COPY_IDS
 
@@ -41,12 +41,12 @@ class PointerGeneratorLayer(OutputLayer):
         if positions is None:
             index = torch.arange(sentences * length, device=output.hidden_states.device)
             positions = OutputPositions.from_index(index, length)
-        generated = _exact(super().forward(output, embeddings, positions)).log_softmax(-1)
+        generated = at_least_fp32(super().forward(output, embeddings, positions)).log_softmax(-1)
         hidden_states = output.hidden_states.flatten(0, 1).index_select(0, positions.index)
-        attention = _exact(output.cross_attention.flatten(0, 1).index_select(0, positions.index))
+        attention = at_least_fp32(output.cross_attention.flatten(0, 1).index_select(0, positions.index))
         return _mixture(
             generated,
-            _exact(self.gate(hidden_states)),
+            at_least_fp32(self.gate(hidden_states)),
             attention,
             output.source_columns.columns[COPY_IDS].index_select(0, positions.sentence),
             output.source_columns.extra_ids,
@@ -54,7 +54,7 @@ class PointerGeneratorLayer(OutputLayer):
 
     def copy_probability(self, output: DecoderOutput) -> Tensor:
         """Return the gate p [B,T]."""
-        return _exact(self.gate(output.hidden_states)).squeeze(-1).sigmoid()
+        return at_least_fp32(self.gate(output.hidden_states)).squeeze(-1).sigmoid()
 
 
 def _mixture(generated: Tensor, gate: Tensor, attention: Tensor, copy_ids: Tensor, extra_ids: int) -> Tensor:
@@ -81,8 +81,3 @@ def _mixture(generated: Tensor, gate: Tensor, attention: Tensor, copy_ids: Tenso
     is_repeated = first != torch.arange(copy_ids.size(1), device=copy_ids.device)
     columns = copy_ids.masked_fill(is_repeated, size)
     return log_probs.scatter(1, columns, torch.logaddexp(log_probs.gather(1, columns), copied))[:, :size]
-
-
-def _exact(values: Tensor) -> Tensor:
-    """Return values in fp32 at least."""
-    return values if values.dtype == torch.float64 else values.float()

@@ -210,14 +210,16 @@ class GuidedAlignment(Section):
     """Train attention on the word alignments of the data (Chen et al. 2016)."""
 
     weight: Weight = 0.05
-    """Weight of the cross-entropy between alignments and attention (Transformer: last layer, mean over heads)."""
+    """Weight of the cross-entropy between alignments and attention; in a Transformer the mean over the heads of the
+    last layer, or over those heads of the layer that a pointer-generator points with."""
 
 
 class CoverageLoss(Section):
     """Penalise attention to source tokens that already had attention, against repetitions (See et al. 2017)."""
 
     weight: Weight = 1.0
-    """Weight of the sum over source tokens of the smaller one of a token's attention and all that it had before."""
+    """Weight of Σ min(a, c) over source tokens: a is the attention of a target token to a source token, in the layer
+    and heads that `guided_alignment` uses, and c the sum of the attention of all earlier target tokens to it."""
 
 
 class Training(Section):

@@ -40,12 +40,13 @@ _OPERATIONS = 6
 """Floating-point operations per parameter and target token (Kaplan et al. 2020)."""
 
 
-_LANGUAGE_MODEL = {
+_LANGUAGE_MODEL_DEFAULTS = {
     "training.validation.metric": "loss",
     "training.label_smoothing": 0.0,
     "decoding": SamplingSettings(strategy="sampling", top_p=0.95),
 }
-"""Of text without translations: a smoothed model has a higher perplexity, and the most likely text repeats itself."""
+"""Defaults for text without translations. Label smoothing would raise the perplexity; text is sampled, because beam
+search repeats itself."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def adapt_to_training(recipe: Recipe, size: TrainingSize, speed: Callable[[Recip
             limits.minutes.
     """
     if recipe.data.is_monolingual:
-        recipe = with_defaults(recipe, _LANGUAGE_MODEL)
+        recipe = with_defaults(recipe, _LANGUAGE_MODEL_DEFAULTS)
     if not recipe.model.gives_sizes:
         recipe = _with_preset(recipe, size, speed)
     tokens_per_second = speed(recipe)

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from nmt_cli.data.batches import Batch
 from nmt_cli.models.contract import DecoderOutput, Model, OutputPositions
+from nmt_cli.models.kernels import at_least_fp32
 from nmt_cli.training.objectives.objective import (
     LogitsLoss,
     LossOutput,
@@ -70,7 +71,7 @@ def label_smoothed_cross_entropy(
 class _LabelSmoothedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, epsilon: float, vocabulary_size: int | None) -> Tensor:
-        exact = logits if logits.dtype == torch.float64 else logits.float()
+        exact = at_least_fp32(logits)
         probs = exact.softmax(-1)
         # The largest probability is never so small that its logarithm is inexact, so the log-sum is exact too.
         log_sums = exact.amax(-1) - probs.amax(-1).log()

@@ -15,7 +15,9 @@ from nmt_cli.training.objectives.objective import ChunkLoss, LossOutput, Objecti
 class CtcObjective(Objective):
     """The negative log-probability of each target, the sum over all of its alignments, in nats, without eos.
 
-    Targets that have no alignment, as they are longer than the upsampled source, do not count.
+    Label smoothing takes (1 - ε) of it, and adds ε times the mean negative log-probability of a token, summed over all
+    output positions. The log-probability of targets that have no alignment, as they are longer than the upsampled
+    source, counts as 0; their tokens are counted like others.
     """
 
     def __init__(self, model: Model, label_smoothing: float, word_dropout: float) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nmt_cli.data.batches import Batch, TokenAlignment
 from nmt_cli.models.contract import DecoderOutput, Model
+from nmt_cli.models.kernels import at_least_fp32
 from nmt_cli.recipe.training import RDropSettings, SimCutSettings, Training
 from nmt_cli.training.objectives.cross_entropy import (
     CrossEntropyCriterion,
@@ -153,14 +154,14 @@ _CRITERIA: dict[type[Any], Callable[[float, Any, int], Criterion]] = {
 
 def _log_probs(logits: Tensor, vocabulary_size: int | None) -> Tensor:
     """Return finite log-probabilities [n,V+E]: very small ones of words that a sentence does not have."""
-    found = (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(-1)
+    found = at_least_fp32(logits).log_softmax(-1)
     return found if vocabulary_size in (None, found.size(1)) else found.clamp_min(torch.finfo(found.dtype).min)
 
 
 def alignment_loss(alignment: TokenAlignment, attention: Tensor) -> Tensor:
     """Return the cross-entropy between the links of a batch and attention [B,T,S], in nats (Chen et al. 2016).
 
-    Summed over the target words with links.
+    Summed over the target tokens with links; the links of each share its weight of 1.
     """
     linked = attention.flatten(0, 1)[alignment.target_positions, alignment.source_positions]
     return -(alignment.weights * linked.float().clamp_min(_MIN_ATTENTION).log()).sum()
