@@ -69,15 +69,6 @@ def require_support(options: TranslateOptions, strategy: str, can_constrain: boo
         raise ModelError(f"{names}: needs word alignments, but this model has no attention to the source")
 
 
-def require_replaceable(has_unknown_text: bool, copies: bool, has_attention: bool) -> None:
-    """Raise RecipeError if a model cannot replace unknown words by its attention."""
-    reason = "no word is unknown to this model"
-    if has_unknown_text:
-        reason = "this model copies unknown words itself" if copies else "this model has no attention"
-    if not has_unknown_text or copies or not has_attention:
-        raise RecipeError(f"decoding.replace_unknown: {reason}; remove the key")
-
-
 def _given(options: Mapping[str, bool]) -> str:
     return ", ".join(name for name, is_given in options.items() if is_given)
 

@@ -13,7 +13,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.logits_processors.building import BatchConstraints
 from nmt_cli.decoding.logits_processors.processor import StatelessProcessor
 from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
-from nmt_cli.decoding.search.strategies import build_strategy
+from nmt_cli.decoding.search.strategies import build_strategy, replaces_unknown
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.devices import Precision, autocast
 from nmt_cli.errors import ModelError, RecipeError
@@ -72,6 +72,11 @@ class TextGenerator:
         """
         build_strategy(settings).check(model)
         assert isinstance(settings, StepwiseSettings), "the strategy has been checked"
+        replaces_unknown(settings, tokenizer, model)  # raises RecipeError if it is set: this model knows all text
+        if settings.language_model is not None:
+            raise RecipeError(
+                "decoding.language_model: is for translations; this model generates alone, remove the key"
+            )
         if getattr(settings, "coverage_penalty", 0):
             raise RecipeError("decoding.coverage_penalty: needs attention to a source, which a language model lacks")
         self.model, self.tokenizer, self.settings, self.window = model.eval(), tokenizer, settings, window

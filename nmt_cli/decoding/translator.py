@@ -32,11 +32,11 @@ from nmt_cli.decoding.repair import (
     decode_hypotheses,
     distinct,
 )
-from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions, require_replaceable, require_support
+from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions, require_support
 from nmt_cli.decoding.results import TranslatedText, Translation
 from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator
 from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
-from nmt_cli.decoding.search.strategies import build_strategy
+from nmt_cli.decoding.search.strategies import build_strategy, replaces_unknown
 from nmt_cli.decoding.segments import DEFAULT_MAX_TOKENS, Segment, SegmentLimits, join_segments, split_line
 from nmt_cli.decoding.sentences import NO_CONSTRAINTS, SentenceInput, with_copies
 from nmt_cli.decoding.windows import in_lines, windows
@@ -100,11 +100,17 @@ class Translator:
         self._limits = SegmentLimits(config.max_tokens, settings.split_sentences_above)
         self.context = DocumentContext(tokenizer, config.context, config.max_tokens)
         suppressed = suppressed_tokens(tokenizer, self.context.separators)
-        self._replaces_unknown = replaces = isinstance(settings, StepwiseSettings) and settings.replace_unknown
-        if replaces:
-            require_replaceable(tokenizer.target.has_unknown_text, tokenizer.copies, model.capabilities.attention)
-        of_model = config.precision, continuation_mask(tokenizer), config.source_eos, replaces
-        self.generator = Generator(model, suppressed, device, *of_model, config.processors)
+        self._replaces_unknown = replaces_unknown(settings, tokenizer, model)
+        self.generator = Generator(
+            model,
+            suppressed,
+            device,
+            precision=config.precision,
+            continuation_mask=continuation_mask(tokenizer),
+            source_eos=config.source_eos,
+            replace_unknown=self._replaces_unknown,
+            processors=config.processors,
+        )
         self.generator.shortlist = config.shortlist
         require_support(options, settings.strategy, self._strategy.can_constrain, model.capabilities.attention)
         bonus = settings.glossary_bonus if isinstance(settings, StepwiseSettings) else 0.0
@@ -119,8 +125,9 @@ class Translator:
         self._annotator: Annotator | None = None
         if options.alignment or options.word_scores or options.has_masking:
             needs_alignment = options.alignment or options.has_masking
+            batch_tokens, word_scores = settings.batch_tokens, options.word_scores
             self._annotator = Annotator(
-                self.generator, tokenizer, settings.batch_tokens, needs_alignment, options.word_scores
+                self.generator, tokenizer, batch_tokens, alignment=needs_alignment, word_scores=word_scores
             )
         self._repair: Repair | None = None
         if check is not None:
@@ -159,7 +166,7 @@ class Translator:
         sentences: Sequence[SentenceInput] = self._sentences(requests, segments, first_line)
         on_progress = in_lines(on_progress, len(lines), len(sentences))
         sources = [line[each.start : each.end] for line, parts in zip(lines, segments, strict=True) for each in parts]
-        sentences = with_copies(self.tokenizer, sentences, sources, self._replaces_unknown)
+        sentences = with_copies(self.tokenizer, sentences, sources, is_needed=self._replaces_unknown)
         if self._hard_terms is not None and any(sentence.constraints.hard_terms for sentence in sentences):
             found = self._hard_terms.search(sentences, sources, self._search, on_progress)
         else:
@@ -201,16 +208,15 @@ class Translator:
                 prompt = self.tags.prompt(request.target_language)
             num_context_tokens = 0 if self.context.target_context else len(context)
             for part, constraint, own_columns in zip(parts, constraints, columns, strict=True):
-                all_tags = (*tags, *context)
                 found.append(
                     SentenceInput(
                         line,
                         part.tokens,
-                        constraint,
-                        all_tags,
-                        own_columns,
-                        prompt,
-                        self.tags.suffix,
+                        constraints=constraint,
+                        tags=(*tags, *context),
+                        columns=own_columns,
+                        prompt=prompt,
+                        suffix=self.tags.suffix,
                         num_context_tokens=num_context_tokens,
                     )
                 )

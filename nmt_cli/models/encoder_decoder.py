@@ -125,6 +125,11 @@ def sentence_indices(hypothesis_indices: Tensor, beam_size: int, num_sentences: 
     return None if len(hypothesis_indices) == num_sentences else hypothesis_indices[:, 0] // beam_size
 
 
+def at_least_fp32(values: Tensor) -> Tensor:
+    """Return values in fp32, or unchanged if they are more exact."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 class Embeddings(nn.Module):
     """Token embeddings of both sides; one matrix for both if the recipe ties all.
 

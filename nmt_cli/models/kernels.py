@@ -240,11 +240,6 @@ def _prepacked(weight: Tensor, bias: Tensor | None, relu: bool) -> LinearFn:
     return lambda inputs: single_row(inputs) if inputs.numel() == inputs.size(-1) else many_rows(inputs)
 
 
-def at_least_fp32(values: Tensor) -> Tensor:
-    """Return values in fp32, or unchanged if they are more exact."""
-    return values if values.dtype == torch.float64 else values.float()
-
-
 def _by_onednn(weight: Tensor, bias: Tensor | None, relu: bool) -> LinearFn:
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, _EXPECTED_ROWS)
     multiply, activation = torch.ops.mkldnn._linear_pointwise.default._op, "relu" if relu else "none"

@@ -227,6 +227,13 @@ def test_several_hypotheses_are_not_streamed(trained: Path) -> None:
         generator.generate("one", on_text=parts.append)
 
 
+@pytest.mark.parametrize("setting", ["replace_unknown=true", "language_model={path: run}", "coverage_penalty=0.1"])
+def test_settings_of_the_search_for_translations_are_refused(trained: Path, setting: str) -> None:
+    settings = ["decoding={strategy: beam}", f"decoding.{setting}"]
+    with pytest.raises(RecipeError, match=rf"^decoding\.{setting.partition('=')[0]}: "):
+        create_text_generator(load_language_model(trained / "run", settings))
+
+
 def test_generate_prints_continuations(trained: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     run, options = str(trained / "run"), ["--set", "decoding.max_length=8"]
     nmt("generate", run, "--prompt", "one", *options)

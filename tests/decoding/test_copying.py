@@ -103,7 +103,7 @@ def test_lost_words_outside_the_vocabulary_of_a_plain_model_are_reinserted(repla
     ("changes", "copies", "reason"),
     [
         ({"output": {"type": "pointer_generator"}}, True, "copies unknown words itself"),
-        ({"attention": "none"}, False, "has no attention"),
+        ({"attention": "none"}, False, "has no attention to a source"),
     ],
 )
 def test_what_cannot_replace_unknown_words_is_refused(changes: dict[str, Any], copies: bool, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""The logits processors that the settings of a search and the constraints of a batch need."""
+"""Building of logits processors from the settings of a search and the constraints of a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ def build_processors(
 
     Args:
         max_lengths: [B] maximum target tokens, without eos.
-        may_complete: Whether a hypothesis may complete a bad word and hope for a token that continues it.
+        may_complete: Whether a hypothesis may complete a bad word, which its next token must then continue.
     """
     constraints, device = [sentence.constraints for sentence in batch.sentences], max_lengths.device
     processors: list[LogitsProcessor] = [

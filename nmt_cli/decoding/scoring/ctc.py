@@ -11,11 +11,11 @@ from torch.nn import functional
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 
 _LOGITS_AT_ONCE = 2**24
-"""Logits of all positions are held of as many sentences as this allows, and of at least one."""
+"""Maximum number of logits in memory at a time, unless a single sentence has more."""
 
 
 def output_log_probs(model: Model, inputs: ModelInputs) -> Iterator[Tensor]:
-    """Yield the log-probabilities [B',T,V] of some sentences after others, in fp32; padding is surely blank."""
+    """Yield log-probabilities [B',T,V] in fp32, a part of the sentences at a time; padding is blank with certainty."""
     output, blank = model.decode(model.encode(inputs), DecoderInput(None)), model.capabilities.blank
     num_sentences, length, _ = output.hidden_states.shape
     size, device = model.vocabulary.target_size, output.hidden_states.device
@@ -49,8 +49,8 @@ def ctc_log_probabilities(log_probs: Tensor, targets: Sequence[Sequence[int]], b
 def ctc_token_log_probs(log_probs: Tensor, targets: Sequence[Sequence[int]], blank: int) -> list[tuple[float, ...]]:
     """Return the log-probability of each token of each target, one for each sentence, given those before it; eos last.
 
-    That of a token is the probability of all translations that begin with it and the tokens before it, divided by that
-    of all translations that begin with the tokens before it. So the product of all is the probability of the target.
+    P(token | prefix) = P(translations that begin with prefix and token) / P(translations that begin with prefix), so
+    the product over all tokens is the probability of the target.
 
     Args:
         log_probs: [B,T,V]
@@ -87,5 +87,5 @@ def _padded(targets: Sequence[Sequence[int]], blank: int) -> Tensor:
 
 
 def _ratio(before: float, after: float) -> float:
-    """Return the log-probability of a token, given those of what it is added to and of what results."""
+    """Return the log-probability of a token, from those of the prefixes before and after it."""
     return -math.inf if after == -math.inf else min(after - before, 0.0)

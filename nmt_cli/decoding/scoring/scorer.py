@@ -19,7 +19,7 @@ from nmt_cli.recipe.decoding import SearchSettings
 from nmt_cli.text.normalization import is_blank
 
 MAX_SIDE_TOKENS = 2500
-"""Subwords of a longer side are not scored: such a pair is no sentence with its translation."""
+"""Maximum subwords of a side. Longer pairs are not scored: they are not a sentence and its translation."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ScoredPair:
 
     pair: ScoringPair
     log_probability: float
-    """Natural logarithm, eos included; -inf for a pair that no model is asked about."""
+    """Natural logarithm, eos included; see `Scorer.score_window` for blank and overlong sides."""
     length: int
     """Target subwords, eos included."""
     score: float
@@ -82,9 +82,9 @@ class Scorer:
     ) -> list[ScoredPair]:
         """Score pairs together. Their context is given to the model, but not scored.
 
-        As in translation, a blank line becomes a blank one for certain, and only a blank line does: the
-        log-probability is 0 where both sides are blank, and -inf where one is. It is -inf, too, where a side is longer
-        than MAX_SIDE_TOKENS.
+        The model scores only pairs with text on both sides. The log-probability is 0 if both sides are blank, as a
+        blank line is always translated as a blank line. It is -inf if one side is blank, or longer than
+        MAX_SIDE_TOKENS.
 
         Args:
             first_line: Line number of the first pair, for messages.
@@ -124,7 +124,11 @@ class Scorer:
     def _contexts(
         self, pairs: Sequence[ScoringPair], lengths: Sequence[int]
     ) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """Return the tokens before source and target of each pair, by the number of its source tokens."""
+        """Return the tokens before source and target of each pair.
+
+        Args:
+            lengths: Source tokens of each pair, which limit its context.
+        """
         fitting = self._context.fit([[each.source for each in pair.context] for pair in pairs], lengths)
         kept = [pair.context[len(pair.context) - len(rows) :] for pair, rows in zip(pairs, fitting, strict=True)]
         lines = list(dict.fromkeys(each.target for context in kept for each in context))

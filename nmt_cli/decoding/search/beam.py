@@ -193,7 +193,7 @@ def _hypotheses(
         [
             Hypothesis(before_eos(row, eos), log_prob, score, has_eos)
             for row, log_prob, score in zip(*sentence, strict=True)
-            if score > -torch.inf  # neither a free place nor NaN
+            if score > -torch.inf  # false for free places, and for NaN
         ]
         for sentence in columns
     ]

@@ -62,13 +62,14 @@ def _rank(
         chosen = log_probs if len(rows) == len(candidates) else log_probs[rows]
         targets = [candidates[row][rank] for row in rows]
         for row, tokens, value in zip(rows, targets, ctc_log_probabilities(chosen, targets, blank), strict=True):
-            score = normalize_score(value, len(tokens) + 1, settings.length_penalty)
-            ranked[row] += [Hypothesis(tokens, value, score)] if value > -torch.inf else []  # nor NaN
+            if value > -torch.inf:  # false for NaN, too
+                score = normalize_score(value, len(tokens) + 1, settings.length_penalty)
+                ranked[row].append(Hypothesis(tokens, value, score))
     return [best_first(hypotheses)[: settings.n_best] for hypotheses in ranked]
 
 
 def best_paths(log_probs: Tensor, blank: int) -> list[tuple[int, ...]]:
-    """Collapse the most probable alignment of each sentence that is not empty.
+    """Return the translation of each sentence's most probable alignment that has a token.
 
     Args:
         log_probs: [B,T,V]
@@ -86,9 +87,10 @@ def best_paths(log_probs: Tensor, blank: int) -> list[tuple[int, ...]]:
 
 
 def prefix_beam_search(log_probs: Tensor, blank: int, beam_size: int) -> list[list[tuple[int, ...]]]:
-    """Return the most probable translations of each sentence, at most `beam_size`, best first.
+    """Return at most `beam_size` translations of each sentence, the best that the search finds, best first.
 
-    The empty translation is left out if there are others.
+    They are the most probable ones if the beam keeps every prefix. The empty translation is left out if there are
+    others.
 
     Args:
         log_probs: [B,T,V]

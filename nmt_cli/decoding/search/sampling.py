@@ -68,7 +68,7 @@ def sample(
         [
             Hypothesis(before_eos(row, eos), log_prob, score, is_complete)
             for row, log_prob, score, is_complete in zip(*sentence, strict=True)
-            if log_prob > -torch.inf  # not NaN
+            if log_prob > -torch.inf  # false for NaN, too
         ]
         for sentence in zip(
             tokens[:, :, 1:].tolist(), log_probs.tolist(), scores.tolist(), has_eos.tolist(), strict=True

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.logits_processors.building import BatchConstraints, build_processors
 from nmt_cli.decoding.logits_processors.phrases import BadWords, ForcedPhrases
 from nmt_cli.decoding.logits_processors.processor import ProcessorList
@@ -21,7 +22,7 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis, max_target_lengths
 from nmt_cli.decoding.search.reranking import DecodeTokens, mbr_decode, rerank_by_coverage
 from nmt_cli.decoding.search.sampling import sample
 from nmt_cli.decoding.sentences import SentenceInput
-from nmt_cli.errors import ModelError
+from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import (
     BeamSettings,
@@ -57,14 +58,13 @@ class Strategy(ABC, Generic[Settings]):
 
     def check(self, model: Model) -> None:
         """Raise ModelError if this strategy cannot search with the model."""
-        if self.settings.search not in model.capabilities.search:
-            is_ctc = "ctc" in model.capabilities.search
-            reason, advice = (
-                ("this model predicts all tokens at once (CTC)", "ctc")
-                if is_ctc
-                else ("this model predicts token by token", "beam")
-            )
-            raise ModelError(f"decoding.strategy: {self.settings.strategy} is impossible, as {reason}; use {advice}")
+        if self.settings.search in model.capabilities.search:
+            return
+        if "ctc" in model.capabilities.search:
+            reason = "predicts all tokens at once (CTC); use ctc"
+        else:
+            reason = "predicts token by token; use beam, sampling or mbr"
+        raise ModelError(f"decoding.strategy: {self.settings.strategy} does not suit this model, which {reason}")
 
     @abstractmethod
     def search(self, model: Model, inputs: ModelInputs, constraints: BatchConstraints) -> list[list[Hypothesis]]:
@@ -227,6 +227,21 @@ STRATEGIES: dict[str, type[Strategy[Any]]] = {
 def build_strategy(settings: SearchSettings, evaluation: Evaluation | None = None) -> Strategy[Any]:
     """Return the strategy that the settings name."""
     return STRATEGIES[settings.strategy](settings, evaluation)
+
+
+def replaces_unknown(settings: SearchSettings, tokenizer: Tokenizer, model: Model) -> bool:
+    """Return whether the settings replace unknown words; RecipeError if there are none, or the model cannot."""
+    if not isinstance(settings, StepwiseSettings) or not settings.replace_unknown:
+        return False
+    if not tokenizer.target.has_unknown_text:
+        reason = "no word is unknown to this model"
+    elif tokenizer.copies:
+        reason = "this model copies unknown words itself"
+    elif not model.capabilities.attention:
+        reason = "this model has no attention to a source"
+    else:
+        return True
+    raise RecipeError(f"decoding.replace_unknown: {reason}; remove the key")
 
 
 def _retry_beam(beam_size: int) -> int:

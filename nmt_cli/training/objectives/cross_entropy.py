@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from nmt_cli.data.batches import Batch
 from nmt_cli.models.contract import DecoderOutput, Model, OutputPositions
-from nmt_cli.models.kernels import at_least_fp32
+from nmt_cli.models.encoder_decoder import at_least_fp32
 from nmt_cli.training.objectives.objective import (
     LogitsLoss,
     LossOutput,

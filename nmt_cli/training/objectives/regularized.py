@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nmt_cli.data.batches import Batch, TokenAlignment
 from nmt_cli.models.contract import DecoderOutput, Model
-from nmt_cli.models.kernels import at_least_fp32
+from nmt_cli.models.encoder_decoder import at_least_fp32
 from nmt_cli.recipe.training import RDropSettings, SimCutSettings, Training
 from nmt_cli.training.objectives.cross_entropy import (
     CrossEntropyCriterion,
