@@ -124,11 +124,7 @@ class Translator:
         self._markup = MarkupTransfer(options) if options.has_masking else None
         self._annotator: Annotator | None = None
         if options.alignment or options.word_scores or options.has_masking:
-            needs_alignment = options.alignment or options.has_masking
-            batch_tokens, word_scores = settings.batch_tokens, options.word_scores
-            self._annotator = Annotator(
-                self.generator, tokenizer, batch_tokens, alignment=needs_alignment, word_scores=word_scores
-            )
+            self._annotator = Annotator.for_options(options, self.generator, tokenizer, settings.batch_tokens)
         self._repair: Repair | None = None
         if check is not None:
             can_mask = not self.context.target_context

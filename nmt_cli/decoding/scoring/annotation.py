@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from nmt_cli.data.alignments import normalized_indices, overlapping_indices, wor
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.decoding.generator import Generator
+from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.decoding.scoring.targets import TargetScores
 from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
 from nmt_cli.decoding.sentences import SentenceInput
@@ -56,6 +58,14 @@ class Annotator:
     ) -> None:
         self._generator, self._tokenizer, self._batch_tokens = generator, tokenizer, batch_tokens
         self._has_alignment, self._has_word_scores = alignment, word_scores
+
+    @classmethod
+    def for_options(
+        cls, options: TranslateOptions, generator: Generator, tokenizer: Tokenizer, batch_tokens: int
+    ) -> Self:
+        """Return what annotates as the options of a translation need; masked markup needs alignments, too."""
+        has_alignment = options.alignment or options.has_masking
+        return cls(generator, tokenizer, batch_tokens, alignment=has_alignment, word_scores=options.word_scores)
 
     def annotate(self, inputs: Sequence[AnnotationInput]) -> list[Annotation]:
         """Annotate each translation.
