@@ -3,11 +3,13 @@
     python data_scripts/tatoeba.py --from deu-eng.zip
     python data_scripts/tatoeba.py --from deu.txt --valid 0.01 --test 0.01
     python data_scripts/tatoeba.py --from folder
+    python data_scripts/tatoeba.py --from deu-eng.zip --to data/course --max-words 8 --train 10000
 
 writes {train,valid,test}.{en,de} to data/tatoeba-en-de. The export is that of manythings.org/anki: English, German and
 authors, separated by tabs; zip, text or gzip. A folder must contain aligned files with one sentence per line, such as
 a.en and a.de, or a.en.gz and a.de.gz; all of them are read. The split of a pair depends only on its English sentence:
-no English sentence is in two splits, and each stays in its split when the export grows.
+no English sentence is in two splits, and each stays in its split when the export grows. --max-words leaves out pairs
+with a longer English sentence; --train keeps training pairs that look randomly chosen but are always the same.
 """
 
 import argparse
@@ -30,27 +32,42 @@ def main() -> None:
     parser.add_argument(
         "--test", type=_fraction, default=0.012, metavar="FRACTION", help="fraction of test sentences (0.012)"
     )
+    parser.add_argument("--train", type=corpora.size, metavar="N", help="training pairs to keep (all)")
+    parser.add_argument("--max-words", type=corpora.size, metavar="N", help="words of an English sentence (any number)")
     options = parser.parse_args()
     if options.valid + options.test >= 1:
         parser.error("--valid and --test leave no training sentences; their sum must be less than 1")
     pairs = list(read_folder(options.origin) if options.origin.is_dir() else read_export(options.origin))
-    texts = split(pairs, options.valid, options.test)
+    if options.max_words:
+        pairs = [pair for pair in pairs if len(pair[0].split()) <= options.max_words]
+    texts = split(pairs, options.valid, options.test, options.train)
     for name, text in texts.items():
         if not text:
             raise corpora.CorpusError(f"{options.origin}: has too few sentences; {name} would be empty")
     corpora.write(options.to, texts)
 
 
-def split(pairs: list[Pair], valid_fraction: float, test_fraction: float) -> dict[str, bytes]:
-    """Return the text of each output file."""
-    texts = {f"{part}.{language}": bytearray() for part in ("train", "valid", "test") for language in ("en", "de")}
-    for english, german in pairs:
-        position = _hash_fraction(english)
-        in_test = valid_fraction <= position < valid_fraction + test_fraction
-        part = "valid" if position < valid_fraction else "test" if in_test else "train"
-        texts[f"{part}.en"] += english + b"\n"
-        texts[f"{part}.de"] += german + b"\n"
-    return {name: bytes(text) for name, text in texts.items()}
+def split(pairs: list[Pair], valid_fraction: float, test_fraction: float, num_train: int | None) -> dict[str, bytes]:
+    """Return the text of each output file, with at most `num_train` training pairs.
+
+    Raises:
+        CorpusError: There are fewer training pairs.
+    """
+    positions = [_hash_fraction(english) for english, _ in pairs]
+    end = valid_fraction + test_fraction
+    train = sorted((index for index, position in enumerate(positions) if position >= end), key=positions.__getitem__)
+    if num_train is not None and num_train > len(train):
+        raise corpora.CorpusError(f"there are {len(train):,} training pairs, fewer than --train {num_train}")
+    parts = {
+        "train": sorted(train[:num_train]),
+        "valid": [index for index, position in enumerate(positions) if position < valid_fraction],
+        "test": [index for index, position in enumerate(positions) if valid_fraction <= position < end],
+    }
+    return {
+        f"{part}.{language}": b"".join(pairs[index][side] + b"\n" for index in indices)
+        for part, indices in parts.items()
+        for side, language in enumerate(("en", "de"))
+    }
 
 
 def read_export(path: Path) -> Iterator[Pair]:

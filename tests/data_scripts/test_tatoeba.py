@@ -55,6 +55,23 @@ def test_splits_are_stable_when_the_export_grows(run_script: RunScript, tmp_path
     assert all(set(old[part]) < set(new[part]) for part in old)
 
 
+def test_a_part_of_the_short_pairs_is_kept(run_script: RunScript, tmp_path: Path) -> None:
+    long = "".join(f"A sentence of six words {number}.\tLang {number}.\n" for number in range(200))
+    (tmp_path / "deu.txt").write_text(export(300) + long)
+    options = ["--from", "deu.txt", "--valid", "0.1", "--test", "0.1", "--max-words", "2"]
+    for name, size in (("all", []), ("some", ["--train", "100"]), ("fewer", ["--train", "50"])):
+        assert run_script("tatoeba.py", *options, *size, "--to", name).returncode == 0
+    every, some, fewer = (parts(tmp_path / name) for name in ("all", "some", "fewer"))
+    assert not any(german.startswith("Lang") for pairs in every.values() for _, german in pairs)
+    assert (len(some["train"]), len(fewer["train"])) == (100, 50)
+    assert set(fewer["train"]) < set(some["train"]) < set(every["train"])
+    assert some["train"] == [pair for pair in every["train"] if pair in some["train"]]
+    assert [some[part] for part in ("valid", "test")] == [every[part] for part in ("valid", "test")]
+    result = run_script("tatoeba.py", *options, "--train", "9999")
+    assert result.returncode == 3
+    assert "fewer than --train 9999" in result.stderr
+
+
 def test_every_export_format_gives_the_same_files(run_script: RunScript, tmp_path: Path) -> None:
     text = export(400).encode()
     (tmp_path / "deu.txt").write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
