@@ -121,7 +121,7 @@ def _adapted_values(given: Recipe, recipe: Recipe) -> str:
     """Return the values of the adapted defaults, for a message."""
     keys = [key for key in (*TEXT_KEYS, *TRAINING_KEYS) if has_key(recipe, key) and not given.gives(key)]
     if all(map(given.model.gives, given.model.sizes["base"])):
-        keys.remove("model.preset")  # has no effect
+        keys = [key for key in keys if key != "model.preset"]  # which has no effect
     return "defaults for this data: " + ", ".join(f"{key} {recipe.value(key)}" for key in keys)
 
 
