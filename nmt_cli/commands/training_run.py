@@ -83,6 +83,11 @@ class TrainingRun:
             base = {} if path is None or not self._is_new else {"base": base_identity(path)}
             save = prepared.tokenizer.save
             changes = begin(run, self._recipe, recipe_path, identity | base, save, environment(), self._reporter)
+            if base and self._recipe.training.lora and base["base"]["tokenizer"] != prepared.tokenizer.fingerprint:
+                self._reporter.warn(
+                    f"training.lora: the vocabulary extends that of {path}, so the run will have a merged model, but no"
+                    " adapter"
+                )
         limit_memory_growth()
         decoder = validation_decoder(self._recipe, prepared, self._trainer.device)
         with catch_stop_signals(self._reporter) as received_signal:

@@ -16,7 +16,7 @@ from nmt_cli.errors import DataError, ModelError, NmtError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.reporting.container import ancestor, container_of, read_manifest_or_empty
 from nmt_cli.reporting.evaluation_files import read_evaluation
-from nmt_cli.reporting.model_facts import model_facts
+from nmt_cli.reporting.model_facts import adapter_facts, adapters_of, is_adapter_folder, model_facts, parameter_facts
 from nmt_cli.reporting.run_list import describe_score, format_size, list_run, list_runs, live_facts, resume_command
 from nmt_cli.runs.directory import CONFIG, HYPOTHESES, SCORES, STATE, TOKENIZER, WEIGHTS, RunDirectory, count_parameters
 from nmt_cli.runs.journal import describe_published, read_journal, read_summary
@@ -98,6 +98,7 @@ def _run(path: Path) -> Description:
     facts |= _recipe_facts(run.resolved)
     facts["checkpoints"] = ", ".join(f"{update:,}" for update in updates) or "none"
     facts["model"] = (describe_published(summary.get("published")) or "yes") if run.model.is_dir() else "not yet"
+    facts |= adapters_of(run)
     facts |= {f"{score.name} on {name}": describe_score(score) for name, score in listed.scores.items()}
     facts["size"] = format_size(listed.bytes)
     if listed.live is not None:
@@ -122,13 +123,18 @@ def _checkpoint(path: Path) -> Description:
         facts = {label: _count(state[key]) for key, label in labels.items() if isinstance(state.get(key), int | float)}
         if isinstance(state.get("seconds"), int | float):
             facts["training time"] = duration(state["seconds"])
-    return Description("checkpoint", facts | _parameter_facts(path), _translate_command(path), [path])
+    return Description("checkpoint", facts | parameter_facts(path), _translate_command(path), [path])
 
 
 def _model(path: Path) -> Description:
     config, manifest = (files.read_json(path / name, ModelError) for name in (CONFIG, files.MANIFEST))
     facts = model_facts(config, manifest, path / TOKENIZER)
-    return Description("model", facts | _parameter_facts(path), _translate_command(path), [path])
+    return Description("model", facts | parameter_facts(path), _translate_command(path), [path])
+
+
+def _adapter(path: Path) -> Description:
+    advice = f"{command_line('nmt', 'translate', 'MODEL', '--adapter', path)} < in.txt > out.txt"
+    return Description("adapter", adapter_facts(path), advice, [path])
 
 
 def _translate_command(path: Path) -> str:
@@ -235,13 +241,6 @@ def _recipe_facts(path: Path) -> dict[str, str]:
     }
 
 
-def _parameter_facts(folder: Path) -> dict[str, str]:
-    try:
-        return {"parameters": f"{count_parameters(folder / WEIGHTS):,}"}
-    except ModelError:
-        return {"parameters": "cannot be read"}
-
-
 def _first_record(path: Path) -> dict[str, Any]:
     """Return the first line as a JSON object; empty if it is not one."""
     try:
@@ -276,6 +275,7 @@ _FOLDERS: list[tuple[Callable[[Path], bool], Callable[[Path], Description]]] = [
     (lambda path: RunDirectory(path).summary.is_file(), _run),
     (lambda path: "exported" in read_manifest_or_empty(path), _export),  # it may have files with names of nmt's
     (lambda path: (path / CONFIG).is_file() and (path / WEIGHTS).is_file(), _model),
+    (is_adapter_folder, _adapter),
     (lambda path: (path / STATE).is_file() and (path / WEIGHTS).is_file(), _checkpoint),
     (lambda path: read_manifest_or_empty(path).get("kind") == MANIFEST_KIND, _prepared),
     (Tokenizer.is_saved_in, _tokenizer),

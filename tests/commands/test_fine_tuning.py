@@ -25,6 +25,7 @@ from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.reporting.inspection import describe_path
 from nmt_cli.runs.checkpoints import read_tensors
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import read_journal, read_summary
@@ -188,6 +189,33 @@ def test_parameters_that_are_also_trained_belong_to_the_adapter(recipe: Path) ->
     changed = merged.get_parameter("embeddings.target.weight")
     assert not torch.equal(changed, load_model(Path("base")).model.cpu().get_parameter("embeddings.target.weight"))
     assert torch.equal(changed, load_model(Path("run")).model.cpu().get_parameter("embeddings.target.weight"))
+
+
+def test_adapter_is_described(recipe: Path) -> None:
+    prepared(recipe, LORA)
+    train(recipe, [LORA, "training.limits.updates=2"])
+
+    adapter, run = (describe_path(Path(path)) for path in ("run/adapter", "run"))
+
+    assert adapter.kind == "adapter"
+    assert (adapter.facts["rank"], adapter.facts["targets"]) == ("2", "*attention*, decoder.*")
+    assert int(adapter.facts["parameters"].replace(",", "")) > 0
+    assert adapter.facts["base"].startswith("base, model with parameters of SHA-256 ")
+    assert run.facts["adapter"].startswith("rank 2; alpha 3.0; targets *attention*, decoder.*; parameters ")
+
+
+def test_extended_vocabulary_leaves_no_adapter_as_training_says(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_data([f"{line} ññ ñañ" for line in LINES])
+    overrides = [LORA, "tokenizer={path: base, extension: {pieces: 3}}", "training.limits.updates=2"]
+    prepared(recipe, *overrides)
+
+    train(recipe, overrides)
+
+    assert "training.lora: the vocabulary extends that of base" in capsys.readouterr().err
+    with pytest.raises(ModelError, match=r"^run: is a run without an adapter; .* run/model$"):
+        load_model(Path("base"), adapter=Path("run"))
 
 
 def test_new_subwords_of_a_marian_model_leave_old_rows_as_they_were(recipe: Path) -> None:
