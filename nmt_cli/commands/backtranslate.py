@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt_cli import console, files
+from nmt_cli import console
 from nmt_cli.commands.synthesis.corpus_files import CorpusFolder
+from nmt_cli.commands.synthesis.folder_job import up_to_date, write_folder
 from nmt_cli.commands.synthesis.recipes import check_extensible, count_training_pairs, translate_options, with_corpus
 from nmt_cli.commands.synthesis.selection import PairSelection
 from nmt_cli.commands.synthesis.translation_job import MonolingualLines, TranslationJob
@@ -14,7 +15,6 @@ from nmt_cli.commands.synthesis.translations import TranslationParts
 from nmt_cli.commands.translate import raise_on_signals
 from nmt_cli.console import Reporter
 from nmt_cli.data.preparation.text_selection import LineStats
-from nmt_cli.data.preparation.work_folder import WorkFolder
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
 from nmt_cli.recipe.loading import given_yaml, load_recipe
@@ -107,25 +107,26 @@ class _Backtranslation:
         self, shard: ShardSpec, processes: int | None, dry_run: bool, reporter: Reporter
     ) -> BacktranslateResult | None:
         self._folder.check()
-        origin, work = self._origin(self._job.origin), WorkFolder(files.target_of(self._options.output))
-        if (manifest := self._folder.current_manifest(origin)) is not None:
-            if not dry_run:
-                work.remove_leftovers()
-            reporter.info(f"{self._folder.path} is up to date; nothing to do")
-            return self._result(manifest)
+        origin = self._origin(self._job.origin)
+        if (manifest := up_to_date(self._folder, origin, dry_run, reporter)) is not None:
+            return None if dry_run else self._result(manifest)
         plan = f"{', '.join(map(str, self._options.text))} with {self._options.model} for {self._folder.path}"
         reporter.info(f"{'would translate' if dry_run else 'translating'} {plan}")
         if dry_run:
+            self._job.report_count(reporter)
             return None
-        is_complete = shard == ALL_SHARDS
-        with work.locked(None if is_complete else shard):
-            selected, parts = self._job.run(work.open(), shard, processes, reporter)
-            if not is_complete:
-                reporter.info(f"shard {shard} is ready")
-                return BacktranslateResult(selected.stats.num_read, selected.stats.num_kept, 0, None)
-            self._write(parts, selected.stats, origin, reporter)
-            work.remove()
-        return self._result(self._folder.read_manifest())
+        translated, manifest = write_folder(
+            self._folder,
+            origin,
+            shard,
+            lambda work: [self._job.run(work, shard, processes, reporter)],
+            lambda done: self._write(done[0][1], done[0][0].stats, origin, reporter),
+            reporter,
+        )
+        if manifest is not None:
+            return self._result(manifest)
+        stats = translated[0][0].stats
+        return BacktranslateResult(stats.num_read, stats.num_kept, 0, None)
 
     def _write(self, parts: TranslationParts, stats: LineStats, origin: dict[str, Any], reporter: Reporter) -> None:
         selection = PairSelection(self._recipe, "source", self._options.min_score)

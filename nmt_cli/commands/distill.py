@@ -1,6 +1,5 @@
 """nmt distill: train a small, fast student on the translations of a teacher, measure both, and export the student."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from nmt_cli.commands.export import export
 from nmt_cli.commands.shortlist import has_shortlist, write_shortlist
 from nmt_cli.commands.synthesis.best_candidates import given_pairs, monolingual_pairs, teacher_pairs
 from nmt_cli.commands.synthesis.corpus_files import CorpusFolder
+from nmt_cli.commands.synthesis.folder_job import up_to_date, write_folder
 from nmt_cli.commands.synthesis.recipes import (
     check_extensible,
     split_student_overrides,
@@ -20,11 +20,16 @@ from nmt_cli.commands.synthesis.recipes import (
 from nmt_cli.commands.synthesis.selection import PairSelection
 from nmt_cli.commands.synthesis.side_by_side import SideBySide, measure
 from nmt_cli.commands.synthesis.training import prepare_and_train
-from nmt_cli.commands.synthesis.translation_job import MonolingualLines, TrainingPairs, TranslationJob
+from nmt_cli.commands.synthesis.translation_job import (
+    MonolingualLines,
+    SelectedText,
+    TrainingPairs,
+    TranslationJob,
+)
+from nmt_cli.commands.synthesis.translations import TranslationParts
 from nmt_cli.commands.translate import raise_on_signals
 from nmt_cli.console import Reporter
 from nmt_cli.data.preparation.corpora import check_file, file_identity, input_files
-from nmt_cli.data.preparation.work_folder import WorkFolder
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.errors import NmtError, RecipeError
@@ -146,32 +151,36 @@ class _Distillation:
     def write(self, shard: ShardSpec, processes: int | None, dry_run: bool, reporter: Reporter) -> DistillResult | None:
         """Translate, select, and write the folder, unless it is up to date."""
         self._folder.check()
-        origin, work = self._origin(), WorkFolder(files.target_of(self._options.output))
-        if (manifest := self._folder.current_manifest(origin)) is not None:
-            if not dry_run:
-                work.remove_leftovers()
-            reporter.info(f"{self._folder.path} is up to date")
+        origin = self._origin()
+        if (manifest := up_to_date(self._folder, origin, dry_run, reporter)) is not None:
             return None if dry_run else DistillResult(manifest["pairs"]["kept"], self._folder.recipe)
         teacher = ", ".join(map(str, self._options.teachers)) or self._options.translations
         verb = "would distil" if dry_run else "distilling"
         reporter.info(f"{verb} {teacher} into {self._folder.path}, for {self._student.run}")
         if dry_run:
+            for job in self._jobs:
+                job.report_count(reporter)
             return None
-        is_complete = shard == ALL_SHARDS
-        with work.locked(None if is_complete else shard):
-            done = [job.run(work.open(), shard, processes, reporter) for job in self._jobs]
-            if not is_complete:
-                reporter.info(f"shard {shard} is ready")
-                return DistillResult(0)
-            pairs = [teacher_pairs(*done[0])] if done else []
-            pairs += [monolingual_pairs(parts) for _, parts in done[1:]]
-            if self._options.translations is not None:
-                pairs.append(given_pairs(self._recipe, self._options.translations))
-            return self._write(itertools.chain.from_iterable(pairs), origin, work, reporter)
+        _, manifest = write_folder(
+            self._folder,
+            origin,
+            shard,
+            lambda work: [job.run(work, shard, processes, reporter) for job in self._jobs],
+            lambda done: self._write(self._pairs(done), origin, reporter),
+            reporter,
+        )
+        return DistillResult(0) if manifest is None else DistillResult(manifest["pairs"]["kept"], self._folder.recipe)
 
-    def _write(
-        self, pairs: Iterator[Examples], origin: dict[str, Any], work: WorkFolder, reporter: Reporter
-    ) -> DistillResult:
+    def _pairs(self, done: Sequence[tuple[SelectedText, TranslationParts]]) -> Iterator[Examples]:
+        """Yield the pairs of the corpus, given what each job has translated."""
+        if done:
+            yield from teacher_pairs(*done[0])
+        for _, parts in done[1:]:
+            yield from monolingual_pairs(parts)
+        if self._options.translations is not None:
+            yield from given_pairs(self._recipe, self._options.translations)
+
+    def _write(self, pairs: Iterator[Examples], origin: dict[str, Any], reporter: Reporter) -> None:
         selection = PairSelection(self._recipe, "target", self._options.min_score)
 
         def describe() -> tuple[str, dict[str, Any]]:
@@ -181,8 +190,6 @@ class _Distillation:
 
         self._folder.write(map(selection.select, pairs), describe)
         selection.report("distilled", reporter)
-        work.remove()
-        return DistillResult(selection.stats.num_kept, self._folder.recipe)
 
     def measure(self, run: Path, reporter: Reporter) -> SideBySide | None:
         """Translate the first validation set with the teacher, and greedily with the student: fp32, int8, shortlist."""

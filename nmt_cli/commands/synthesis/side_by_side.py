@@ -54,13 +54,13 @@ class SideBySide:
                 each.name,
                 *(f"{each.scores[metric]:.2f}" for metric in metrics),
                 f"{each.findings:,}",
-                f"{each.lines_per_second:,.1f}",
-                f"{each.megabytes:,.1f}",
+                _rounded(each.lines_per_second),
+                _rounded(each.megabytes),
             ]
             for each in self.systems
         ]
-        title = f"{self.set_name}, {self.sentences:,} sentences"
-        return title, ["", *metrics, "findings", "lines/s", "MB"], rows
+        title = f"Validation set {self.set_name}, {self.sentences:,} sentences"
+        return title, ["", *metrics, "flagged lines", "lines/s", "MB"], rows
 
 
 def measure(
@@ -111,6 +111,10 @@ def _translate(options: TranslateOptions, lines: Sequence[Request]) -> tuple[lis
     started = time.perf_counter()
     texts = [each.best.text for each in translator.translate(requests)]
     return texts, len(texts) / (time.perf_counter() - started)
+
+
+def _rounded(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"
 
 
 def _scores(comparison: Comparison, system: str) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Select text and translate it, in a work folder in which a later job continues."""
 
 import hashlib
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,8 @@ from nmt_cli.processes import ShardSpec
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.data_report import describe_drops
 
+_MAX_COUNTED_BYTES = 500_000_000
+"""Size of the files up to which a dry run reads them; it takes about a minute."""
 _LINES, _REFERENCES, _STATS = "lines", "references", "stats.json"
 
 
@@ -39,6 +42,10 @@ class TextToTranslate(Protocol):
     """In messages and as the name of its folder, such as `text`."""
     reasons: Mapping[str, str]
     """The description of each reason to drop a line or pair, in the order in which the reasons are checked."""
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files of the text."""
 
     def describe_origin(self) -> dict[str, Any]:
         """Return all that the selected lines depend on, as JSON. DataError if a file is missing."""
@@ -55,6 +62,10 @@ class MonolingualLines:
     def __init__(self, recipe: Recipe, paths: tuple[Path, ...], language: str) -> None:
         self._recipe, self._paths, self._language = recipe, paths, language
         self.reasons: Mapping[str, str] = line_drop_reasons(recipe.data, language)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        return self._paths
 
     def describe_origin(self) -> dict[str, Any]:
         data = self._recipe.data
@@ -82,6 +93,10 @@ class TrainingPairs:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self.reasons: Mapping[str, str] = drop_reasons(recipe.data)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        return [path for corpus in self._recipe.data.train.values() for path in corpus.files.values()]
 
     def describe_origin(self) -> dict[str, Any]:
         inputs = {name: file_identity(path) for name, path in input_files(self._recipe).items()}
@@ -142,6 +157,16 @@ class TranslationJob:
         with reporter.progress_bar("translating", "lines", num_lines, done) as bar:
             parts.translate(missing, self.options, processes, bar.advance)
         return selected, parts
+
+    def report_count(self, reporter: Reporter) -> None:
+        """Report how many lines would be translated, which are counted unless the text is very large."""
+        with tempfile.TemporaryDirectory(prefix="nmt-") as folder, reporter.progress_bar("reading", self._unit) as bar:
+            size = sum(path.stat().st_size for path in self.text.files)
+            if size > _MAX_COUNTED_BYTES:
+                reporter.info(f"{self.text.name}: {size / 1e9:.1f} GB, too much to count the {self._unit} in a dry run")
+                return
+            stats = self.text.select(Path(folder) / _LINES, Path(folder) / _REFERENCES, bar.advance)
+        reporter.info(f"{self.text.name}: {stats.num_kept:,} of {stats.num_read:,} {self._unit} would be translated")
 
     def _selected(self, folder: Path, reporter: Reporter) -> SelectedText:
         """Return the selected text. The first job selects it, and all others wait for it."""

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from nmt_cli.cli import app
 from nmt_cli.commands.backtranslate import BacktranslateOptions, BacktranslateResult, backtranslate
 from nmt_cli.commands.preprocess import preprocess
+from nmt_cli.commands.synthesis.translation_job import TranslationJob
 from nmt_cli.commands.translators import open_translator
 from nmt_cli.data.prepared import open_prepared
 from nmt_cli.decoding.requests import Request, TranslateOptions
@@ -185,8 +186,26 @@ def test_dry_run_changes_nothing(project: Path) -> None:
     before = sorted(Path().rglob("*"))
     command = ["backtranslate", "recipe.yaml", "--model", "reverse", "--text", "mono", "-o", "out", "--dry-run"]
 
-    assert CliRunner().invoke(app, command).exit_code == 0
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0
+    assert f"text: {len(TEXT)} of {len(TEXT)} lines would be translated" in result.stderr
     assert sorted(Path().rglob("*")) == before
+
+
+def test_folder_that_another_job_has_written_meanwhile_is_kept(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = run()
+    monkeypatch.setattr("nmt_cli.commands.backtranslate.up_to_date", lambda *_: None)
+    monkeypatch.setattr(TranslationJob, "run", lambda *_: pytest.fail("the text was translated again"))
+
+    assert run() == expected
+
+
+def test_dry_run_of_a_finished_folder_has_no_result(project: Path) -> None:
+    run()
+    options = BacktranslateOptions(Path("reverse"), (Path("mono"),), Path("out"))
+    assert backtranslate(project, (), options, dry_run=True) is None
 
 
 @pytest.mark.slow
