@@ -19,7 +19,7 @@ from nmt_cli.decoding.logits_processors.processor import LogitsProcessor
 from nmt_cli.decoding.logits_processors.tracker import ContinuationTokens
 from nmt_cli.decoding.scoring import TargetScores, score_targets
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.search.restriction import MAX_SOURCE_TOKENS, Restriction
+from nmt_cli.decoding.search.restriction import Restriction
 from nmt_cli.decoding.search.strategies import Strategy
 from nmt_cli.decoding.sentences import Constraints, Phrase, SentenceInput
 from nmt_cli.devices import Precision, autocast
@@ -79,14 +79,12 @@ class Generator:
         if not strategy.can_force_phrases and any(each.constraints.forced_phrases for each in sentences):
             return self._search_separately(sentences, strategy, on_progress)
         self.model.eval()
-        sizes, budget = [strategy.memory_tokens(sentence) for sentence in sentences], strategy.settings.batch_tokens
-        if self.shortlist is not None:
-            budget = min(budget, MAX_SOURCE_TOKENS * min(map(strategy.num_hypotheses, sentences), default=1))
+        sizes = [strategy.memory_tokens(sentence) for sentence in sentences]
         found = in_batches(
             partial(self._search, strategy=strategy),
             sentences,
             sizes,
-            budget,
+            strategy.settings.batch_tokens,
             lambda sentence: _out_of_memory(sentence, "lower decoding.beam_size, or use a larger machine"),
             on_progress,
         )

@@ -15,6 +15,7 @@ from simulated_cuda import MixedDevicesError, SimulatedDevice, simulated_cuda, w
 from toy_model import WORDS, save_toy_model
 
 from nmt_cli.cli import main
+from nmt_cli.commands.shortlist import write_shortlist
 from nmt_cli.commands.train import train
 from nmt_cli.models.transformer import Transformer
 from nmt_cli.runs.directory import RunDirectory
@@ -104,6 +105,16 @@ def test_forbidden_words_and_prefixes_synchronise_once_per_step(nmt: Run) -> Non
     Path("prefixes.txt").write_text("".join(f"{line.split()[0]}\n" for line in LINES))
     files = ("--bad-words", "forbidden.txt", "--prefix", "prefixes.txt")
     assert_bounded(nmt("translate", "toy", "-i", "in.txt", "--nproc", "1", "--no-check", *files))
+
+
+@pytest.mark.parametrize("changes", [["beam_size=4", "coverage_penalty=0.2"], ["strategy=sampling"]])
+def test_shortlist_does_not_mix_devices(changes: list[str], nmt: Run) -> None:
+    Path("forbidden.txt").write_text("two\nthree four\n")
+    write_shortlist(Path("toy"), (Path("in.txt"), Path("in.txt")))
+    options = ("--bad-words", "forbidden.txt", *settings("shortlist=true", *changes))
+    walk = nmt("translate", "toy", "-i", "in.txt", "--nproc", "1", "--no-check", *options)
+    assert walk.output.count("\n") == len(LINES)
+    assert_bounded(walk, per_window=30)
 
 
 @pytest.mark.parametrize("mode", ["soft", "hard"])

@@ -17,9 +17,6 @@ from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import Phrase, SentenceInput
 from nmt_cli.models.contract import Model
 
-MAX_SOURCE_TOKENS = 2048
-"""Maximum padded source tokens of a batch: the more sentences, the more tokens their translations may contain."""
-
 
 class Restriction:
     """The target tokens of one batch, and the ids that they have in its search."""
@@ -30,10 +27,10 @@ class Restriction:
         special = model.vocabulary.special_tokens
         sources = [(*each.tags, *each.tokens, special.eos, *each.suffix) for each in sentences]
         required = {token for each in sentences for phrase in _required(each) for token in phrase}
-        tokens = torch.from_numpy(shortlist.target_tokens(sources, required | special.ids)).to(device)
-        self.model = model.with_target_tokens(tokens)
+        tokens = shortlist.target_tokens(sources, required | special.ids)
+        self._tokens, self._tensor = tokens.tolist(), torch.from_numpy(tokens).to(device)
+        self.model = model.with_target_tokens(self._tensor)
         """Predicts these tokens alone."""
-        self._tensor, self._tokens = tokens, tokens.tolist()
         self._known = frozenset(self._tokens)
 
     def constraints(self, batch: BatchConstraints) -> BatchConstraints:
