@@ -66,7 +66,13 @@ def run(folder: Path, *arguments: str) -> None:
 
 def environment() -> dict[str, str]:
     """Return what the rounding of sums depends on."""
-    return {"torch": torch.__version__, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+    processor = Path("/proc/cpuinfo")
+    lines = processor.read_text().splitlines() if processor.exists() else []
+    vendor = next(
+        (line.partition(": ")[2] for line in lines if line.startswith("vendor_id")), ""
+    )  # MKL looks at it, too
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {"torch": torch.__version__, "cpu_capability": capability, "vendor": vendor}
 
 
 def record() -> None:
