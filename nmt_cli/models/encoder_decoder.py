@@ -21,12 +21,12 @@ from nmt_cli.models.kernels import (
     Backend,
     Dropout,
     Linear,
-    LinearFn,
     initialize,
     linear,
     prepare_children,
     unpacked,
 )
+from nmt_cli.models.kernels.int8 import LinearFn
 from nmt_cli.recipe.model import ModelSettings, Tying
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from nmt_cli.devices import has_fast_bf16
 from nmt_cli.errors import RecipeError
 from nmt_cli.models import kernels
-from nmt_cli.models.kernels import Backend, Dropout, InferencePrecision, Linear, dropout, linear
+from nmt_cli.models.kernels import Backend, Dropout, InferencePrecision, Linear, dropout, int8, linear
 
 needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="a processor that multiplies bf16")
 
@@ -101,9 +101,19 @@ def test_quantising_restores_the_engine() -> None:
 
 
 def test_int8_without_an_engine_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_ENGINES", ())
+    monkeypatch.setattr(int8, "_ENGINES", ())
     with pytest.raises(RecipeError, match=r"decoding\.precision"):
         Backend("int8")
+
+
+@pytest.mark.parametrize("has_amx", [False, True])
+@pytest.mark.parametrize("rows", [1, int8._MIN_TILE_ROWS - 1, int8._MIN_TILE_ROWS])
+def test_all_engines_quantise_alike(rows: int, has_amx: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8, "_HAS_AMX", has_amx)
+    inputs, weight, bias = torch.randn(rows, 64), torch.randn(48, 64), torch.randn(48)
+    expected = functional.linear(inputs, weight, bias).relu()
+    found = int8.quantized(weight, bias, relu=True)(inputs)
+    assert_close(found, expected, atol=0.5, rtol=0.0)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])

@@ -10,7 +10,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from torch.utils.checkpoint import checkpoint
 
-from nmt_cli.models.kernels import Backend, Dropout, Linear, LinearFn, linear
+from nmt_cli.models.kernels import Backend, Dropout, Linear, linear
+from nmt_cli.models.kernels.int8 import LinearFn
 from nmt_cli.models.positions import RotaryCache
 from nmt_cli.recipe.model import RnnSettings
 

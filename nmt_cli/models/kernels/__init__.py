@@ -1,7 +1,6 @@
 """Linear layers and dropout that are fast on a CPU, in training and, prepacked or quantised, in inference."""
 
 import time
-import warnings
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from torch.nn import functional
 from torch.utils.weak import WeakIdKeyDictionary
 
 from nmt_cli.errors import RecipeError
+from nmt_cli.models.kernels.int8 import MAX_SMALL_WEIGHT, LinearFn, lazily_quantized, quantized, usable_engines
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
@@ -25,28 +25,10 @@ _PROBE_SIZE = {"cpu": 512, "cuda": 8192}
 
 _DROPOUT_LEVELS = 2**16
 
-LinearFn = Callable[[Tensor], Tensor]
-"""Multiplies inputs [..., I] by fixed weights. Not a module: calling one costs as much as a small product."""
-
 InferencePrecision = Literal["fp32", "bf16", "int8"]
 
-MAX_SMALL_WEIGHT = 2**18
-"""Elements up to which a call of oneDNN takes longer than torch's own product of a single row."""
 _EXPECTED_ROWS = 32
 """Rows of inputs that oneDNN packs for; the layout of the weights hardly depends on it."""
-
-_MIN_QUANTIZED_ROWS = 16
-"""Rows of inputs from which quantising a matrix for one batch costs less than it saves."""
-
-_MIN_WIDE_OUTPUTS = 4096
-"""From this number of outputs, such as a vocabulary's, oneDNN's int8 product is up to twice as fast as FBGEMM's."""
-
-_INT8 = torch.ops.quantized.linear_dynamic.default._op
-_INT8_RELU = torch.ops.quantized.linear_relu_dynamic.default._op
-"""The ops below torch's Python wrapper, which inspects each argument and takes as long as a product."""
-
-_ENGINES = ("x86", "onednn", "fbgemm", "qnnpack")
-"""torch's int8 engines, fastest first."""
 
 
 class Linear(nn.Linear):
@@ -175,11 +157,10 @@ class Backend:
 
         `keeps_rows`: whether output layers keep their matrices, too, for `Model.with_target_tokens`.
         """
-        supported = torch.backends.quantized.supported_engines
-        if precision == "int8" and not any(engine in supported for engine in _ENGINES):
+        if precision == "int8" and not usable_engines():
             raise RecipeError("decoding.precision: this torch has no int8 products for this processor; use fp32")
-        self._pack = {"fp32": _prepacked, "bf16": _prepacked_bf16, "int8": _quantized}[precision]
-        self.rows = {"fp32": unpacked, "bf16": _prepacked_bf16, "int8": _lazily_quantized}[precision]
+        self._pack = {"fp32": _prepacked, "bf16": _prepacked_bf16, "int8": quantized}[precision]
+        self.rows = {"fp32": unpacked, "bf16": _prepacked_bf16, "int8": lazily_quantized}[precision]
         """Returns the product with a matrix that is used for one batch only."""
         self.keeps_rows = keeps_rows
         self._packed: MutableMapping[Tensor, dict[tuple[int, bool], LinearFn]] = WeakIdKeyDictionary()
@@ -251,48 +232,7 @@ def unpacked(weight: Tensor, bias: Tensor | None) -> LinearFn:
     return lambda inputs: functional.linear(inputs, weight, bias)
 
 
-def _lazily_quantized(weight: Tensor, bias: Tensor | None) -> LinearFn:
-    """A product of 8-bit integers for many rows, which pay for the quantisation; of fp32 for few."""
-    quantized: LinearFn | None = None
-
-    def multiply(inputs: Tensor) -> Tensor:
-        nonlocal quantized
-        if inputs.numel() < _MIN_QUANTIZED_ROWS * inputs.size(-1):
-            return functional.linear(inputs, weight, bias)
-        quantized = quantized or _quantized(weight, bias)
-        return quantized(inputs)
-
-    return multiply
-
-
 def _prepacked_bf16(weight: Tensor, bias: Tensor | None, relu: bool = False) -> LinearFn:
     """A product in bf16, between fp32 inputs and outputs."""
     product = _by_onednn(weight.bfloat16(), None if bias is None else bias.bfloat16(), relu)
     return lambda inputs: product(inputs.bfloat16()).float()
-
-
-def _quantized(weight: Tensor, bias: Tensor | None, relu: bool = False) -> LinearFn:
-    """A product of 8-bit integers, between fp32 inputs and outputs."""
-    supported = torch.backends.quantized.supported_engines
-    usable = [engine for engine in _ENGINES if engine in supported]
-    is_wide = len(weight) >= _MIN_WIDE_OUTPUTS and "onednn" in supported
-    before, torch.backends.quantized.engine = torch.backends.quantized.engine, "onednn" if is_wide else usable[0]
-    try:
-        packed = torch.ops.quantized.linear_prepack(_quantized_weight(weight), bias)
-    finally:
-        torch.backends.quantized.engine = before
-    multiply = _INT8_RELU if relu else _INT8
-    # Without these instructions, sums of 8-bit products can overflow.
-    reduce_range = not torch.cpu._is_vnni_supported()
-    return lambda inputs: multiply(inputs, packed, reduce_range)
-
-
-def _quantized_weight(weight: Tensor) -> Tensor:
-    """Quantise a weight [O,I] to signed 8-bit integers, with a scale per output."""
-    largest = torch.maximum(weight.amax(1), -weight.amin(1))  # without a copy of the weight, as `abs` makes
-    scales = (largest / 127).clamp_min(torch.finfo(torch.float32).tiny)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "torch.quantize_per", UserWarning)  # the product takes nothing else yet
-        return torch.quantize_per_channel(
-            weight, scales.double(), torch.zeros(len(weight), dtype=torch.long), axis=0, dtype=torch.qint8
-        )
