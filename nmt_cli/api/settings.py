@@ -46,6 +46,7 @@ class TranslateSettings(TypedDict, total=False):
     replace_unknown: bool
     language_model: Mapping[str, object] | None
     """Its `path` and `weight`."""
+    shortlist: bool
     beam_size: int
     early_stopping: bool | Literal["never"]
     coverage_penalty: float
