@@ -21,8 +21,7 @@ from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model, VocabularySpec
-from nmt_cli.models.kernels import Linear
-from nmt_cli.models.kernels.int8 import MAX_SMALL_WEIGHT
+from nmt_cli.models.kernels import MAX_SMALL_WEIGHT, Linear
 from nmt_cli.recipe.decoding import AfterTraining, SearchSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.utils.weak import WeakIdKeyDictionary
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.models.kernels.int8 import MAX_SMALL_WEIGHT, LinearFn, lazily_quantized, quantized, usable_engines
+from nmt_cli.models.kernels.int8 import LinearFn, lazily_quantized, quantized, usable_engines
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
@@ -27,6 +27,8 @@ _DROPOUT_LEVELS = 2**16
 
 InferencePrecision = Literal["fp32", "bf16", "int8"]
 
+MAX_SMALL_WEIGHT = 2**18
+"""Elements up to which a call of oneDNN takes longer than torch's own product of a single row."""
 _EXPECTED_ROWS = 32
 """Rows of inputs that oneDNN packs for; the layout of the weights hardly depends on it."""
 

@@ -10,9 +10,6 @@ from torch.nn import functional
 LinearFn = Callable[[Tensor], Tensor]
 """Multiplies inputs [..., I] by fixed weights. Not a module: calling one costs as much as a small product."""
 
-MAX_SMALL_WEIGHT = 2**18
-"""Elements up to which a call of oneDNN takes longer than other products of few rows."""
-
 _MIN_QUANTIZED_ROWS = 16
 """Rows of inputs from which quantising a matrix for one batch costs less than it saves."""
 
@@ -20,8 +17,8 @@ _MIN_WIDE_OUTPUTS = 4096
 """From this number of outputs, such as a vocabulary's, oneDNN's int8 product is up to twice as fast as FBGEMM's."""
 _HAS_AMX = torch.cpu._is_amx_tile_supported()
 """Whether oneDNN's int8 product of many rows is up to four times as fast as FBGEMM's (measured on an Intel Xeon)."""
-_MIN_TILE_ROWS = 16
-"""Rows of inputs from which that is so with a small weight."""
+_MIN_TILE_ROWS, _MAX_TWICE = 16, 2**21
+"""Rows of inputs from which that is so, and elements of a weight up to which it is kept for both products."""
 
 _INT8 = torch.ops.quantized.linear_dynamic.default._op
 _INT8_RELU = torch.ops.quantized.linear_relu_dynamic.default._op
@@ -44,7 +41,7 @@ def quantized(weight: Tensor, bias: Tensor | None, relu: bool = False) -> Linear
     if "onednn" not in engines or not (is_wide or _HAS_AMX):
         return _product(engines[0], values, bias, relu)
     many_rows = _product("onednn", values, bias, relu)
-    if is_wide or weight.numel() > MAX_SMALL_WEIGHT:
+    if is_wide or weight.numel() > _MAX_TWICE:
         return many_rows
     few_rows = _product(engines[0], values, bias, relu)
     return lambda inputs: (few_rows if inputs.numel() < _MIN_TILE_ROWS * inputs.size(-1) else many_rows)(inputs)
