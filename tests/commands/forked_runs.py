@@ -97,10 +97,12 @@ def start_command(arguments: list[str], before: Callable[[], object] = lambda: N
 
 
 def wait_for(condition: Callable[[], bool], forked: ForkedRun, timeout: float = 120) -> None:
-    """Wait until a condition holds while nmt is running."""
+    """Wait until a condition holds while nmt is running; end nmt if it does not hold in time."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, forked.stderr
+        if time.monotonic() > deadline:
+            forked.kill(signal.SIGKILL)
+            raise AssertionError(forked.stderr)
         assert Path(f"/proc/{forked.process}/stat").read_text().rpartition(")")[2].split()[0] != "Z", forked.stderr
         time.sleep(0.001)
 
