@@ -110,7 +110,7 @@ def log_to(file: IO[bytes]) -> Iterator[None]:
     try:
         yield
     except StoppedError as error:
-        log(str(error))
+        log(f"nmt: {error}" if str(error) else "")
         raise
     except NmtError as error:
         log("\n".join(_error_lines(str(error))))

@@ -9,6 +9,7 @@ from nmt_cli.data.checking.pairs import check_upsampling, needed_upsampling
 from nmt_cli.data.preparation.manifest import PreparedSummary, read_prepared_summary
 from nmt_cli.data.preparation.preparing import ALL_WORK, PreprocessJob, check_paths, prepare, remove_leftovers
 from nmt_cli.data.prepared import Prepared, is_current, open_prepared
+from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.recipe.model import CtcSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.data_report import corpora_table, drop_lines
@@ -51,12 +52,12 @@ def preprocess(
         reporter.info(f"shard {job.shard} is ready")
         return None
     summary = read_prepared_summary(folder)
-    is_monolingual, token_unit = recipe.data.is_monolingual, _token_unit(recipe)
+    prepared = open_prepared(recipe, pretrained)
+    is_monolingual, token_unit = recipe.data.is_monolingual, _token_unit(prepared.tokenizer)
     title = f"{recipe.data.unit.capitalize()} of each corpus, and their {token_unit}"
     reporter.table(title, *corpora_table(summary, is_monolingual))
     for line in drop_lines(summary, "documents" if is_monolingual else "pairs"):
         reporter.info(line)
-    prepared = open_prepared(recipe, pretrained)
     if isinstance(recipe.model, CtcSettings):
         _report_upsampling(recipe.model, prepared, reporter)
     tokenizer = prepared.tokenizer
@@ -71,10 +72,10 @@ def preprocess(
     return summary
 
 
-def _token_unit(recipe: Recipe) -> str:
+def _token_unit(tokenizer: Tokenizer) -> str:
     """Return what tokens are, for messages."""
     units = {"word": "words", "character": "characters", "byte": "bytes"}
-    return "tokens" if recipe.tokenizer.path is not None else units.get(recipe.tokenizer.algorithm, "subwords")
+    return units.get(tokenizer.target.segmenter.name, "subwords")
 
 
 def _report_upsampling(settings: CtcSettings, prepared: Prepared, reporter: Reporter) -> None:

@@ -83,7 +83,7 @@ def test_signal_at_any_moment_saves(recipe: Path, moment: str, signum: signal.Si
     forked = start("stopped", SHORT, before=signal_at(moment, signum))
     assert forked.exit_code() == code, forked.stderr
     update = json.loads(Path("stopped/checkpoints/last.json").read_bytes())["update"]
-    assert re.search(rf"nmt: error: .*{signum.name} .*update {update}; ", forked.stderr)
+    assert re.search(rf"nmt: stopped by {signum.name} .*update {update}; ", forked.stderr)
     assert json.loads(Path("stopped/run.json").read_bytes())["status"] == "stopped"
     assert_resumes(recipe)
 

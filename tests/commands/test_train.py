@@ -166,7 +166,7 @@ def test_run_stopped_by_signal_saves_and_resumes(recipe: Path) -> None:
     process.send_signal(signal.SIGTERM)
     stderr = process.communicate(timeout=60)[1]
     assert process.returncode == 143
-    assert re.search("nmt: error: .*SIGTERM.*update", stderr)
+    assert re.search("nmt: stopped by SIGTERM.*update", stderr)
     assert json.loads(Path("stopped/run.json").read_bytes())["status"] == "stopped"
 
     train(recipe, settings, Path("stopped"))

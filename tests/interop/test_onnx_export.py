@@ -55,7 +55,7 @@ def test_export_scores_like_the_model(name: str, tokenizer: Tokenizer, tmp_path:
     sources = tokenizer.encode_source(LINES[:3])
     expected = scored(each.model, sources, [tuple(row) for row in sources[::-1]])
     for found, row in zip(there.score(sources, sources[::-1]), expected, strict=True):
-        assert found == pytest.approx(row, abs=2e-5 if name == "t5" else 5e-6)
+        assert found == pytest.approx(row, abs=4e-5 if name == "t5" else 5e-6)
 
 
 @pytest.mark.slow

@@ -177,7 +177,7 @@ def test_signal_ends_all_processes_with_whole_lines(processes: int, number: sign
         (os.killpg if to_all else os.kill)(process.pid, number)
         assert process.wait(60) == 128 + number
         assert process.stdout.read() == b""
-        assert re.fullmatch(rf"nmt: error: .*{number.name}\n", process.stderr.read().removeprefix(SHOUTS).decode())
+        assert re.fullmatch(rf"nmt: stopped by {number.name}\n", process.stderr.read().removeprefix(SHOUTS).decode())
         wait_until_all_have_ended(process.pid)
 
 
