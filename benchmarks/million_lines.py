@@ -34,13 +34,8 @@ from typing import IO
 
 import torch
 
-from nmt_cli import __version__, files
-from nmt_cli.commands.loading import config_of, vocabulary_spec
-from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.models import build
-from nmt_cli.recipe.schema import Recipe
-from nmt_cli.runs import checkpoints
-from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
+from nmt_cli import __version__
+from random_model import save_random_model
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 SETTINGS = {"beam_size": 1, "batch_tokens": 50_000, "max_length_ratio": 0.1}
@@ -126,28 +121,15 @@ def head() -> list[str]:
 
 
 def save_model(folder: Path) -> Path:
-    """A model folder as a training leaves it, with weights drawn by chance."""
-    corpus = {"numbers": {"source": "numbers", "target": "numbers"}}
+    """Write a model of one layer."""
     sizes = {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
-    data = {"source_language": "en", "target_language": "de", "prepared": "numbers", "train": corpus, "valid": corpus}
-    recipe = Recipe.model_validate(
-        {
-            "run": "numbers",
-            "data": data,
-            "tokenizer": {"vocabulary_size": 28, "byte_fallback": False},
-            "model": {"architecture": "transformer", "preset": "tiny", **sizes},
-            "decoding": SETTINGS,
-        }
-    )
     texts = [f"{one} {other}" for one in WORDS for other in WORDS]
-    tokenizer = Tokenizer.train(recipe.tokenizer, texts, texts, seed=1)
-    torch.manual_seed(1)
-    model = build(recipe.model, vocabulary_spec(tokenizer))
-    with files.new_folder(folder) as unfinished:
-        files.write_json(unfinished / CONFIG, config_of(recipe, tokenizer).model_dump(mode="json"))
-        checkpoints.write_tensors(unfinished / WEIGHTS, dict(model.named_parameters()))
-        tokenizer.save(unfinished / TOKENIZER)
-        files.write_manifest(unfinished, {"format": 1, "nmt": __version__})
+    settings = {
+        "tokenizer": {"vocabulary_size": 28, "byte_fallback": False},
+        "model": {"architecture": "transformer", "preset": "tiny", **sizes},
+        "decoding": SETTINGS,
+    }
+    save_random_model(folder, texts, texts, settings)
     return folder
 
 

@@ -15,24 +15,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from sacrebleu.metrics.bleu import BLEU
 
-from nmt_cli import __version__, files
-from nmt_cli.commands.loading import config_of, vocabulary_spec
 from nmt_cli.commands.model_config import named_model
 from nmt_cli.commands.shortlist import ShortlistOptions, write_shortlist
 from nmt_cli.commands.translators import open_translator
-from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.models import build
-from nmt_cli.recipe.schema import Recipe
-from nmt_cli.runs import checkpoints
-from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
 from nmt_cli.text.lines import read_lines
+from random_model import save_random_model
 
 SEARCHES = {"greedy": ("beam_size=1",), "beam 5": ("beam_size=5",)}
 PRECISIONS = ("fp32", "int8")
@@ -56,7 +49,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         models = {preset: Path(scratch) / preset for preset in filter(None, chosen.random.split(","))}
         for preset, folder in models.items():
-            save_random_model(folder, preset, chosen.vocabulary, chosen.corpus)
+            settings = {
+                "tokenizer": {"vocabulary_size": chosen.vocabulary, "algorithm": "bpe"},
+                "model": {"architecture": "transformer", "preset": preset, "tied_embeddings": "all"},
+            }
+            save_random_model(folder, *(list(read_lines(path)) for path in chosen.corpus), settings)
         if chosen.model is not None:
             models["trained"] = Path(shutil.copytree(named_model(chosen.model).files.folder, Path(scratch) / "trained"))
         for name, folder in models.items():
@@ -110,33 +107,6 @@ def translate(translator: Translator, windows: list[list[str]]) -> tuple[float, 
 def bleu(hypotheses: list[str], references: list[str]) -> float:
     """Return BLEU with sacreBLEU's defaults."""
     return float(BLEU().corpus_score(hypotheses, [references]).score)
-
-
-def save_random_model(folder: Path, preset: str, size: int, corpus: list[Path]) -> None:
-    """Write a model of random weights with a tokenizer learned from the corpus."""
-    data: dict[str, Any] = {"toy": {"source": str(corpus[0]), "target": str(corpus[1])}}
-    recipe = Recipe.model_validate(
-        {
-            "run": str(folder),
-            "data": {
-                "source_language": "en",
-                "target_language": "de",
-                "prepared": str(folder),
-                "train": data,
-                "valid": data,
-            },
-            "tokenizer": {"vocabulary_size": size, "algorithm": "bpe"},
-            "model": {"architecture": "transformer", "preset": preset, "tied_embeddings": "all"},
-        }
-    )
-    tokenizer = Tokenizer.train(recipe.tokenizer, read_lines(corpus[0]), read_lines(corpus[1]), 1)
-    torch.manual_seed(1)
-    model = build(recipe.model, vocabulary_spec(tokenizer))
-    with files.new_folder(folder) as unfinished:
-        files.write_json(unfinished / CONFIG, config_of(recipe, tokenizer).model_dump(mode="json"))
-        checkpoints.write_tensors(unfinished / WEIGHTS, dict(model.named_parameters()))
-        tokenizer.save(unfinished / TOKENIZER)
-        files.write_manifest(unfinished, {"format": 1, "nmt": __version__, "averaged_updates": [1]})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,36 @@
+"""Write a model folder with random weights, as a training leaves one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nmt_cli import __version__, files
+from nmt_cli.commands.loading import config_of, vocabulary_spec
+from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.models import build
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.runs import checkpoints
+from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
+
+
+def save_random_model(
+    folder: Path, sources: Sequence[str], targets: Sequence[str], settings: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Write a model from English into German, with a tokenizer learned from lines of both languages.
+
+    Args:
+        settings: Sections `tokenizer`, `model` and so on of its recipe.
+    """
+    corpus = {"corpus": {"source": "source", "target": "target"}}
+    data = {"source_language": "en", "target_language": "de", "prepared": "prepared", "train": corpus, "valid": corpus}
+    recipe = Recipe.model_validate({"run": str(folder), "data": data, **settings})
+    tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, seed=1)
+    torch.manual_seed(1)
+    model = build(recipe.model, vocabulary_spec(tokenizer))
+    with files.new_folder(folder) as unfinished:
+        files.write_json(unfinished / CONFIG, config_of(recipe, tokenizer).model_dump(mode="json"))
+        checkpoints.write_tensors(unfinished / WEIGHTS, dict(model.named_parameters()))
+        tokenizer.save(unfinished / TOKENIZER)
+        files.write_manifest(unfinished, {"format": 1, "nmt": __version__, "averaged_updates": [1]})
