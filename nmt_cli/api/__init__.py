@@ -87,7 +87,7 @@ def evaluate(
     Args:
         tests: Names of test or validation sets; empty for all test sets.
         robustness: Also translate the test sets with capitals, typos and without final punctuation.
-        allow_commands: Run the programs of `evaluation.external` even if they come from a run.
+        allow_commands: Run the programs of `evaluation.external` and `evaluation.comet` even if they come from a run.
     """
     from nmt_cli.commands.evaluate import evaluate_model
     from nmt_cli.commands.evaluation_inputs import open_model
@@ -166,7 +166,7 @@ def attention(
 
     path = Path(model)
     with messages(None):
-        return attention_heads(path, line, translation, kind, TranslateOptions((path,)))
+        return attention_heads(line, translation, kind, TranslateOptions((path,)))
 
 
 def _is_flat(references: Sequence[object]) -> bool:

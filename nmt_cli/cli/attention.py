@@ -72,7 +72,7 @@ def attention(
         source_language=source_language,
         target_language=target_language,
     )
-    every = attention_heads(model, line, translation, kind, options)
+    every = attention_heads(line, translation, kind, options)
     chosen = every.selected(layer, head)
     if output is not None:
         if suffix == ".png":

@@ -96,7 +96,7 @@ def backtranslate(
     from nmt_cli.commands.stdout import write_result
     from nmt_cli.processes import ShardSpec
 
-    settings = [*(_STRATEGIES[strategy] if strategy else []), *([f"n_best={n_best}"] if n_best > 1 else [])]
+    settings = [*(_STRATEGIES[strategy] if strategy else []), f"n_best={n_best}"]
     options = BacktranslateOptions(
         model, tuple(text), output, (*settings, *(decoding or [])), name, tag or None, min_score
     )

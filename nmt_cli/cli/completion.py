@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 import typer
 from typer import _completion_classes, _completion_shared
 
-_MODEL_COMMANDS = {"import", "score", "translate"}
+_MODEL_COMMANDS = {"attention", "compare", "generate", "import", "score", "translate"}
 """Commands that change only the settings of a finished model."""
 _BASH_SCRIPT = """
 %(complete_func)s() {

@@ -1,6 +1,7 @@
 """Command line of `nmt evaluate`."""
 
 from collections.abc import Iterator
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,6 +79,7 @@ def evaluate(
     from nmt_cli.commands.evaluation_inputs import open_model
     from nmt_cli.commands.model_config import seed_runs
     from nmt_cli.commands.stdout import write_result
+    from nmt_cli.recipe.loading import recipe_or_none
 
     if hypothesis is not None:
         given = TranslationFiles(hypothesis, references, source, target_language)
@@ -85,8 +87,10 @@ def evaluate(
         write_result(scored.content["scores"] if json else _as_text(scored.name, scored))
     elif model is not None:
         runs, document = seed_runs(model), {}
+        recipe = recipe_or_none(model)
         for run in runs:
-            opened = open_model(run, set_ or [], console, allow_commands, adapter)
+            path, of_run = (run, []) if recipe is None or run == model else (model, [f"run={dumps(str(run))}"])
+            opened = open_model(path, [*(set_ or []), *of_run], console, allow_commands, adapter)
             for result in _evaluated(opened, tests, robustness, adapter):
                 name = f"{run.name}/{result.name}" if len(runs) > 1 else result.name
                 document[name] = result.as_json()

@@ -72,7 +72,10 @@ Quiet = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 AllowCommands = Annotated[
     bool,
-    typer.Option("--allow-commands", help="Run the programs of evaluation.external even if they come from a run."),
+    typer.Option(
+        "--allow-commands",
+        help="Run evaluation.external and evaluation.comet even if they come from a run.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")]
 SourceLanguage = Annotated[

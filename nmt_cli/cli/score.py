@@ -17,8 +17,8 @@ from nmt_cli.cli.options import (
     TargetLanguage,
     WordScoresOption,
     examples,
+    refuse_ignored,
 )
-from nmt_cli.errors import RecipeError
 
 if TYPE_CHECKING:
     from nmt_cli.commands.score import ScoreResult
@@ -91,8 +91,9 @@ def score(
     output_options = ScoreOutputOptions(format_, normalize, word_scores)
     input_options = PairInputOptions(input_format, parse_factor_files(factors or []))
     if named_model(model[0]).is_language_model:
-        if source is not None or input_options != PairInputOptions():
-            raise RecipeError("--source, --input-format and --factors are for translations, but MODEL scores text")
+        of_pairs = {"--source": source, "--input-format": input_format != "text", "--factors": factors}
+        languages = {"--source-language": source_language, "--target-language": target_language}
+        refuse_ignored({**of_pairs, **languages, "--corpus-tag": corpus_tag}, "with a language model")
         _print(score_text(options, target, output_options, console))
     else:
         _print(command(options, source, target, output_options, input_options, console))

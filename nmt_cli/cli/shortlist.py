@@ -54,4 +54,4 @@ def shortlist(
         f"{result.path}: {result.mean_size:,.0f} subwords for a sentence on average, with {result.coverage:.2%} of"
         " those of the references"
     )
-    console.info(f"next: nmt translate {model} --set decoding.shortlist=true")
+    console.info(f"next: {console.command_line('nmt', 'translate', model, '--set', 'decoding.shortlist=true')}")

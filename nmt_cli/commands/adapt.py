@@ -20,6 +20,7 @@ from nmt_cli.errors import DataError
 from nmt_cli.recipe.corpora import AnyCorpus
 from nmt_cli.recipe.loading import given_yaml, recipe_from_settings
 from nmt_cli.recipe.schema import Recipe
+from nmt_cli.text.lines import argument_text
 
 Method = Literal["lora", "all"]
 
@@ -123,7 +124,7 @@ def _new_recipe(
     model: Path, overrides: Sequence[str], options: AdaptOptions, reporter: Reporter
 ) -> tuple[Recipe, Mapping[tuple[str, ...], str]]:
     """Return the recipe and its comments."""
-    named, path = named_model(model), str(_recipe_path(options))
+    named, path = named_model(model), argument_text(str(_recipe_path(options)), "--output")
     config, original = config_of_model(named.files), recipe_of(named)
     general = {} if options.general is None else {_GENERAL: _pair(*options.general)}
     general_valid = None if options.general_valid is None else _pair(*options.general_valid)
@@ -141,7 +142,8 @@ def _new_recipe(
         _MIN_EVERY, (1 + bool(general)) * sizes[_DOMAIN] // _PAIRS_PER_UPDATE
     )
     for name in general:
-        settings["data"]["train"][name] |= {"weight": factor * settings["data"]["train"][name].get("weight", 1.0)}
+        given = settings["data"]["train"][name]
+        given["weight"] = float(f"{factor * given.get('weight', 1.0):.4g}")
     recipe = recipe_from_settings(settings, path, overrides)
     return recipe, _comments(model, options, general, sizes, general_valid is not None)
 
@@ -201,7 +203,7 @@ def _general_factor(recipe: Recipe) -> tuple[float, dict[str, int]]:
     sizes = {name.removeprefix("train/"): size.num_records for name, size in measure_corpora(tasks).items()}
     own = sizes[_DOMAIN]
     others = sum(sizes.values()) - own
-    return round(min(1.0, own / others), 4) if others else 1.0, sizes
+    return min(1.0, own / others) if others else 1.0, sizes
 
 
 def _existing(corpora: Mapping[str, AnyCorpus]) -> dict[str, dict[str, Any]]:

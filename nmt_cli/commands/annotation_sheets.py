@@ -24,6 +24,8 @@ _SEED = 1
 _COLUMNS = {"direct": ["translation"], "preference": ["translation 1", "translation 2"]}
 """Columns of the translations of an item."""
 _MAX_VALUES = {"direct": 100.0, "preference": 2.0}
+_MAX_DIGITS = 9
+"""Of the number of an item; Python refuses to read very long ones."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ def analyse_sheets(folder: Path, returned: Sequence[Path]) -> HumanEvaluation:
     is_valid = all(len(systems) == num_shown and all(isinstance(name, str) for name in systems) for _, systems in shown)
     if not is_valid or not isinstance(baseline, str):
         raise DataError(f"{folder / _KEY}: is not the key of a sheet")
+    if len({path.stem for path in returned}) < len(returned):
+        raise RecipeError("--returned: two sheets have the same name; name each file after its annotator")
     judgements = [each for path in returned for each in _read(path, kind, shown)]
     if not judgements:
         raise DataError(f"{returned[0]}: has no judgements in its last column")
@@ -143,7 +147,7 @@ def _read(path: Path, kind: JudgementKind, shown: Sequence[tuple[int, tuple[str,
         item, value = cells[0].strip(), cells[-1].strip()
         if number == 1 or not value or len(cells) < 2:
             continue
-        if not item.isdecimal() or not 1 <= int(item) <= len(shown):
+        if not item.isdecimal() or len(item) > _MAX_DIGITS or not 1 <= int(item) <= len(shown):
             raise DataError(f"{path}: line {number}: {item or 'the first column'} is not an item of the sheet")
         try:
             judged = float(value.replace(",", "."))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from nmt_cli.commands.loading import LoadedModel, load_model
 from nmt_cli.commands.translators import open_translator, source_tags
@@ -44,12 +43,13 @@ def attention_maps(
 
 
 def attention_heads(
-    path: Path, text: str, translation: str | None, kind: AttentionKind, options: TranslateOptions
+    text: str, translation: str | None, kind: AttentionKind, options: TranslateOptions
 ) -> AttentionHeads:
     """Return the attention of each layer and head for a line, by teacher forcing.
 
     Args:
         translation: None to translate the line with the model.
+        options: Of one model.
 
     Raises:
         DataError: The line is blank, or either side is not UTF-8 or has more subwords than can be drawn.
@@ -57,6 +57,7 @@ def attention_heads(
     """
     argument_text(text, "the line")
     argument_text(translation or "", "the translation")
+    [path] = options.models
     loaded = load_model(path, options.overrides, options.adapter)
     if loaded.tokenizer.factors.names or loaded.config.context is not None:
         raise RecipeError(f"{path}: attention of models with source factors or context is not supported")

@@ -15,7 +15,8 @@ from nmt_cli.commands.compared_systems import (
     run_folders,
     utility_of,
 )
-from nmt_cli.commands.evaluation_inputs import count_training_words, refuse_commands
+from nmt_cli.commands.evaluation_inputs import count_training_words
+from nmt_cli.commands.programs import refuse_programs
 from nmt_cli.console import Reporter
 from nmt_cli.evaluation.metrics import build_metrics
 from nmt_cli.evaluation.metrics.metric import Metric
@@ -46,7 +47,7 @@ class CompareOptions:
     target_language: str | None = None
     """Selects the tokenizers of metrics; by default that of the recipe."""
     allow_commands: bool = False
-    """Whether the programs of `evaluation.external` may be run if they come from a run."""
+    """Whether the programs of `evaluation.external` and `evaluation.comet` may be run if they come from a run."""
 
 
 def compare_systems(
@@ -68,7 +69,7 @@ def compare_systems(
     recipe = next((system.recipe for system in compared if system.recipe is not None), None)
     settings = _settings(recipe, options.overrides)
     if not options.allow_commands:
-        _refuse_commands(settings, paths, options.overrides)
+        _refuse_programs(settings, paths, options.overrides)
     build_metrics(settings)  # reports missing dependencies before any work
     test = PairedTest(options.method, options.resamples or DEFAULT_RESAMPLES[options.method], settings.seed)
     word_counts = None if recipe is None else count_training_words(recipe, reporter)
@@ -122,13 +123,13 @@ def _target_language(recipe: Recipe | None, test_set: str) -> str | None:
     return recipe.data.target_language if each is None else recipe.data.languages_of(each)[1]
 
 
-def _refuse_commands(settings: Evaluation, paths: Sequence[Path], overrides: Sequence[str]) -> None:
+def _refuse_programs(settings: Evaluation, paths: Sequence[Path], overrides: Sequence[str]) -> None:
     """Raise RecipeError if the settings have programs that are neither in a given recipe nor in an override."""
     recipes = [recipe for path in paths if (recipe := recipe_or_none(path)) is not None]
     known = [metric.command for recipe in recipes for metric in recipe.evaluation.external.values()]
     unknown = {name: metric for name, metric in settings.external.items() if metric.command not in known}
     comet = None if settings.comet in [recipe.evaluation.comet for recipe in recipes] else settings.comet
-    refuse_commands(settings.model_copy(update={"external": unknown, "comet": comet}), overrides, paths[0])
+    refuse_programs(settings.model_copy(update={"external": unknown, "comet": comet}), overrides, paths[0])
 
 
 def _tags(compared: Sequence[ComparedSystem], name: str, count: int) -> list[str] | None:

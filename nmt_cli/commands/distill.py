@@ -32,7 +32,7 @@ from nmt_cli.console import Reporter
 from nmt_cli.data.preparation.corpora import check_file, file_identity, input_files
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.decoding.requests import TranslateOptions
-from nmt_cli.errors import NmtError, RecipeError
+from nmt_cli.errors import NmtError, RecipeError, StoppedError
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
 from nmt_cli.recipe.loading import given_yaml, load_recipe
 from nmt_cli.recipe.schema import Recipe
@@ -211,6 +211,8 @@ class _Distillation:
             folder = files.beside(self._folder.path, f".{name}")
             try:
                 verification = export(run, name, folder)
+            except StoppedError:
+                raise
             except NmtError as error:
                 reporter.warn(f"{name}: {error}")
                 continue

@@ -1,7 +1,6 @@
 """Inputs of an evaluation: the model, the test sets of its recipe, and word counts of its training text."""
 
 import hashlib
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt_cli import __version__, files
+from nmt_cli.commands.model_config import named_model
+from nmt_cli.commands.programs import refuse_programs
 from nmt_cli.console import Reporter
 from nmt_cli.data.alignments import words_of
 from nmt_cli.data.factors import check_count
@@ -70,22 +71,26 @@ def open_model(
     """Open the model of a recipe, run, checkpoint or model folder. Its weights are loaded when first needed.
 
     Args:
-        allow_commands: Whether the programs of `evaluation.external` may be run if they come from a run.
+        allow_commands: Whether programs that only a run names may be run.
         adapter: A run with an adapter, or the folder of one. Its scores have a folder of their own.
 
     Raises:
         ModelError: There is no model, or it does not belong to a run.
-        RecipeError: `evaluation.external` of a run has programs that are not allowed.
+        RecipeError: The settings of a run name programs that are not allowed.
     """
     found, recipe = _find_model(path, overrides)
     if not allow_commands and found.run is not None and recipe_or_none(path) is None:
-        refuse_commands(recipe.evaluation, overrides, found.run.resolved)
+        refuse_programs(recipe.evaluation, overrides, found.run.resolved)
     manifest = found.folder / files.MANIFEST
     content = files.read_json(manifest, ModelError)
     assert found.run is not None
     found.run.refuse_links()
     run, is_final = found.run, found.folder.resolve() == found.run.model.resolve()
     suffix, sha256 = "" if is_final else f"@{found.folder.name}", files.sha256(manifest)
+    language_model = getattr(recipe.decoding, "language_model", None)
+    if language_model is not None:
+        other = files.sha256(named_model(language_model.path).files.folder / files.MANIFEST)
+        sha256 = hashlib.sha256(f"{sha256} {other}".encode()).hexdigest()
     if adapter is not None:
         adapter_hash = files.sha256(find_adapter(adapter) / files.MANIFEST)
         suffix, sha256 = f"{suffix}+{adapter_hash[:8]}", hashlib.sha256(f"{sha256} {adapter_hash}".encode()).hexdigest()
@@ -98,19 +103,6 @@ def open_model(
         folder=lambda name: run.evaluation(f"{name}{suffix}"),
         translate=_translate_lazily(found.folder, recipe, reporter, adapter),
     )
-
-
-def refuse_commands(evaluation: Evaluation, overrides: Sequence[str], source: Path) -> None:
-    """Raise RecipeError if the settings, read from `source`, have programs that no override has set."""
-    for name, command in evaluation.programs().items():
-        section = "evaluation.external" if name.startswith("evaluation.external") else name
-        keys = ("evaluation", section, name, f"{name}.command")
-        if not any(override.startswith(f"{key}=") for key in keys for override in overrides):
-            empty = "'evaluation.external={}'" if section != name else f"{name}=null"
-            raise RecipeError(
-                f"{source}: {name}: would run {shlex.join(command)}; name your recipe"
-                f" instead of the run, or add --allow-commands if you trust the run, or --set {empty}"
-            )
 
 
 def _find_model(path: Path, overrides: Sequence[str]) -> tuple[ModelFiles, Recipe]:

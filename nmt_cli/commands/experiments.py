@@ -11,7 +11,14 @@ from pathlib import Path
 from nmt_cli.commands.preprocess import preprocess
 from nmt_cli.console import Reporter, command_line
 from nmt_cli.devices import is_rank
-from nmt_cli.errors import DivergedError, NmtError, RecipeError, ResourceError, RunInUseError
+from nmt_cli.errors import (
+    DivergedError,
+    NmtError,
+    RecipeError,
+    ResourceError,
+    RunInUseError,
+    WorkerFailedError,
+)
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.run_list import list_run
@@ -22,7 +29,9 @@ _MAX_TRIALS = 1000
 _RANDOM_SEED = 1
 """Of the order of trials; the same for all sweeps, so that rerunning a command resumes it."""
 _DATA_KEYS = ("data.", "tokenizer.")
-_MAX_NAME_LENGTH = 200
+_MAX_NAME_BYTES = 200
+_EXIT_CODES_OF_TRIALS = {error.exit_code for error in (DivergedError, ResourceError, RunInUseError)}
+"""Exit codes of errors that concern one trial only."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +117,11 @@ def sweep(recipe_path: Path, trials: Sequence[Trial], processes: int | None, rep
             if any(key.startswith(_DATA_KEYS) for key in trial.settings):
                 preprocess(load_recipe(recipe_path, trial.overrides), reporter=reporter)
             train(recipe_path, trial.overrides, trial.run, processes=processes, reporter=reporter)
-        except (DivergedError, ResourceError, RunInUseError) as caught:
-            error = str(caught)
-            reporter.warn(error)
+        except (DivergedError, ResourceError, RunInUseError, WorkerFailedError) as caught:
+            if caught.exit_code not in _EXIT_CODES_OF_TRIALS:
+                raise
+            error = str(caught) or "failed in another process, which printed why"
+            reporter.warn(f"{trial.run}: {error}")
         yield row_of_trial(trial, error)
 
 
@@ -155,7 +166,7 @@ def _name(settings: Mapping[str, str]) -> str:
     last = [key.rpartition(".")[2] for key in settings]
     keys = {key: short if last.count(short) == 1 else key for key, short in zip(settings, last, strict=True)}
     name = ",".join(f"{keys[key]}={value}" for key, value in settings.items())
-    return re.sub(r"[^\w.,=+-]", "-", name)[:_MAX_NAME_LENGTH]
+    return re.sub(r"[^\w.,=+-]", "-", name).encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
 
 
 def _split_setting(text: str) -> tuple[str, list[str]]:

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from nmt_cli.errors import RecipeError
-
 if TYPE_CHECKING:
     from nmt_cli.commands.loading import LoadedModel
     from nmt_cli.decoding.scoring.documents import DocumentScorer
@@ -12,12 +10,13 @@ if TYPE_CHECKING:
 
 def create_text_generator(loaded: "LoadedModel") -> "TextGenerator":
     """Create a generator. On a CPU this changes the model, which must not be used for anything else afterwards."""
-    from nmt_cli.commands.translators import prepare_for_inference
+    from nmt_cli.commands.loading import require_restrictable
+    from nmt_cli.commands.translators import prepare_for_inference, uses_shortlist
     from nmt_cli.decoding.constraints.spelling import suppressed_tokens
     from nmt_cli.decoding.text_generator import TextGenerator
 
-    if getattr(loaded.decoding, "shortlist", False):
-        raise RecipeError("decoding.shortlist: needs a source, which a language model does not have")
+    if uses_shortlist(loaded):
+        require_restrictable(loaded.config)
     line_break = loaded.tokenizer.target.line_break
     return TextGenerator(
         loaded.model,

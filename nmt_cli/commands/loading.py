@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from nmt_cli import files
 from nmt_cli.commands.adapters import with_adapter
-from nmt_cli.commands.model_config import ModelConfig, named_model, read_config
+from nmt_cli.commands.model_config import ModelConfig, named_model, read_config, settings_after_training
 from nmt_cli.console import command_line
 from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.tokenizer import Tokenizer
@@ -22,9 +22,9 @@ from nmt_cli.errors import ModelError
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model, VocabularySpec
 from nmt_cli.models.kernels import MAX_SMALL_WEIGHT, Linear
-from nmt_cli.recipe.decoding import AfterTraining, SearchSettings
+from nmt_cli.recipe.decoding import SearchSettings
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.loading import load_recipe, override
+from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.model import DecoderOnlySettings, ModelSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.checkpoints import map_tensors
@@ -68,8 +68,7 @@ def load_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None =
         weights = with_adapter(weights, path, adapter)
     model = build_with_weights(config.model, config.vocabulary, weights, found.folder / WEIGHTS)
     device = pick_device()
-    given = named.recipe or config
-    settings = override(AfterTraining(decoding=given.decoding, evaluation=given.evaluation), overrides)
+    settings = settings_after_training(named, overrides)
     model = model.to(device).eval()
     return LoadedModel(model, tokenizer, config, settings.decoding, settings.evaluation, device, found)
 

@@ -1,5 +1,6 @@
 """A model on disk, without its weights: where its files are, and its configuration."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,9 +10,9 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from nmt_cli import files
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import Context
-from nmt_cli.recipe.decoding import Decoding
+from nmt_cli.recipe.decoding import AfterTraining, Decoding
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.loading import load_recipe, recipe_or_none
+from nmt_cli.recipe.loading import load_recipe, override, recipe_or_none
 from nmt_cli.recipe.model import DecoderOnlySettings, ModelSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Count, Language, Section
@@ -96,6 +97,18 @@ def seed_runs(path: Path) -> list[Path]:
     """Return the runs of `nmt train --seeds` in a folder, or in that of a recipe; the path itself if there are none."""
     recipe = recipe_or_none(path)
     return RunDirectory(path if recipe is None else recipe.run).seeds() or [path]
+
+
+def settings_after_training(named: NamedModel, overrides: Sequence[str] = ()) -> AfterTraining:
+    """Return the settings of search and evaluation of the recipe that names a model, or else of the model."""
+    given: Recipe | ModelConfig
+    if named.recipe is not None:
+        given = named.recipe
+    elif named.files.standalone or named.files.run is None:
+        given = read_config(named.files.folder)
+    else:
+        given = load_recipe(named.files.run.resolved)
+    return override(AfterTraining(decoding=given.decoding, evaluation=given.evaluation), overrides)
 
 
 def named_model(path: Path) -> NamedModel:

@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nmt_cli import console
@@ -38,7 +39,7 @@ def evaluate_language_model(
     for name in names:
         if name not in valid:
             raise RecipeError(f"--test {name}: the recipe has no such set in data.valid; it has {', '.join(valid)}")
-    loaded = load_language_model(folder, adapter=adapter)
+    loaded = replace(load_language_model(folder, adapter=adapter), decoding=recipe.decoding)
     scorer = create_document_scorer(loaded)
     for name in dict.fromkeys(names or valid):
         examples = read_all(valid[name], recipe.data.languages_of(valid[name]), recipe.data.on_error)

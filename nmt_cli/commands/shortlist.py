@@ -20,6 +20,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.runs.directory import SHORTLIST, TOKENIZER, ModelFiles
+from nmt_cli.text.lines import utf8_name
 
 _MAX_TOKEN_PAIRS = 100_000_000
 """Pairs of tokens in one sentence that are counted; of a larger corpus, a sample."""
@@ -85,7 +86,7 @@ def write_shortlist(
     shortlist = make_shortlist(sources, targets, tokenizer, options.best, options.min_probability, options.frequent)
     path = found.folder / SHORTLIST
     _publish(shortlist, path, tokenizer)
-    return ShortlistResult(str(path), len(sources), *_describe(shortlist, sources, targets, tokenizer))
+    return ShortlistResult(utf8_name(str(path)), len(sources), *_describe(shortlist, sources, targets, tokenizer))
 
 
 def has_shortlist(model: Path) -> bool:

@@ -85,7 +85,7 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
             tags,
             config.source_eos,
             _fusion(loaded),
-            open_shortlist(loaded.files, config, loaded.tokenizer) if _uses_shortlist(loaded) else None,
+            open_shortlist(loaded.files, config, loaded.tokenizer) if uses_shortlist(loaded) else None,
         ),
         options,
         check=Checker(config.source_language, tags.language) if settings.check else None,
@@ -93,7 +93,8 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
     )
 
 
-def _uses_shortlist(loaded: "LoadedModel") -> bool:
+def uses_shortlist(loaded: "LoadedModel") -> bool:
+    """Return whether the search of a model is restricted to its shortlist."""
     return isinstance(loaded.decoding, StepwiseSettings) and loaded.decoding.shortlist
 
 
@@ -196,7 +197,7 @@ def prepare_for_inference(loaded: "LoadedModel") -> "Precision":
         precision = "fp32"
     limit_memory_growth()
     keep_freed_memory()
-    backend = Backend(precision, keeps_rows=_uses_shortlist(loaded))
+    backend = Backend(precision, keeps_rows=uses_shortlist(loaded))
     if backend.is_useful:
         loaded.model.prepare_for_inference(backend)
     return "fp32"

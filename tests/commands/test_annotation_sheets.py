@@ -154,3 +154,19 @@ def test_sheets_are_refused(runs: list[Path]) -> None:
     Path("judge").mkdir()
     with pytest.raises(RecipeError, match=r"^judge: exists"):
         compare(runs, sheet=Path("judge"))
+
+
+def test_sheets_of_two_annotators_need_two_names(runs: list[Path]) -> None:
+    compare(runs, sheet=Path("judge"), lines=2)
+    for folder in ("ann", "bob"):
+        Path(folder).mkdir()
+    returned = [fill("judge/sheet.tsv", f"{folder}/judgements.tsv", lambda row: "50") for folder in ("ann", "bob")]
+    with pytest.raises(RecipeError, match="same name"):
+        compare(sheet=Path("judge"), returned=returned)
+
+
+def test_item_with_thousands_of_digits_is_named(runs: list[Path]) -> None:
+    compare(runs, sheet=Path("judge"), lines=2)
+    Path("ann.tsv").write_text(f"item\tjudgement\n{'1' * 5000}\t50\n")
+    with pytest.raises(DataError, match="is not an item"):
+        compare(sheet=Path("judge"), returned=[Path("ann.tsv")])

@@ -16,7 +16,8 @@ from nmt_cli import console, files
 from nmt_cli.cli.evaluate import evaluate
 from nmt_cli.commands.compare import CompareOptions, compare_systems
 from nmt_cli.commands.evaluate import EvaluationResult, evaluate_model
-from nmt_cli.commands.evaluation_inputs import EvaluatedModel, open_model, refuse_commands
+from nmt_cli.commands.evaluation_inputs import EvaluatedModel, open_model
+from nmt_cli.commands.programs import refuse_programs
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.results import TranslatedText
 from nmt_cli.errors import DataError, ModelError, RecipeError, RunInUseError
@@ -542,8 +543,12 @@ def test_comet_model_that_a_run_names_is_not_read() -> None:
         with pytest.raises(
             RecipeError, match=r"evaluation\.comet: would run evil evil\.ckpt; .*evaluation\.comet=null"
         ):
-            refuse_commands(evaluation, overrides, Path("run/resolved.yaml"))
-    refuse_commands(evaluation, ["evaluation.comet={path: mine.ckpt}"], Path("run/resolved.yaml"))
+            refuse_programs(evaluation, overrides, Path("run/resolved.yaml"))
+    refuse_programs(evaluation, ["evaluation.comet={path: mine.ckpt}"], Path("run/resolved.yaml"))
+    both = ["evaluation.comet.path=mine.ckpt", "evaluation.comet.python=mine"]
+    refuse_programs(evaluation, both, Path("run/resolved.yaml"))
+    of_user = Evaluation(comet=CometMetric(path=Path("mine.ckpt")))
+    refuse_programs(of_user, ["evaluation.comet.path=mine.ckpt"], Path("run/resolved.yaml"))
 
 
 def test_test_set_that_is_a_pipe_is_refused(workspace: Workspace) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from minimal_recipe import MINIMAL_RECIPE
 
+from nmt_cli import console
 from nmt_cli.cli.evaluate import evaluate
 from nmt_cli.cli.sweep import sweep
 from nmt_cli.cli.train import train
 from nmt_cli.commands.experiments import list_trials
-from nmt_cli.errors import RecipeError
+from nmt_cli.commands.experiments import sweep as sweep_trials
+from nmt_cli.errors import DivergedError, RecipeError, WorkerFailedError
 from nmt_cli.locks import lock
 from nmt_cli.recipe.loading import load_recipe
 
@@ -140,3 +142,19 @@ def test_several_runs_are_not_put_into_a_run(unprepared: Path, monkeypatch: pyte
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(RecipeError, match="torchrun"):
         train(unprepared, run=Path("other"), seeds="1,2")
+
+
+@pytest.mark.parametrize(("exit_code", "goes_on"), [(DivergedError.exit_code, True), (RecipeError.exit_code, False)])
+def test_trial_that_fails_in_another_process_does_not_stop_a_sweep(
+    exit_code: int, goes_on: bool, unprepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise WorkerFailedError(exit_code)
+
+    monkeypatch.setattr("nmt_cli.commands.train.train", fail)
+    rows = sweep_trials(unprepared, list_trials(unprepared, ["seed=1,2"]), 2, console)
+    if goes_on:
+        assert [bool(row.error) for row in rows] == [True, True]
+    else:
+        with pytest.raises(WorkerFailedError):
+            next(rows)

@@ -8,8 +8,9 @@ from typing import Any
 
 from nmt_cli import __version__, files
 from nmt_cli.data.reading.examples import Examples
-from nmt_cli.errors import DataError, NmtError
+from nmt_cli.errors import DataError
 from nmt_cli.recipe.corpora import LearnedLines
+from nmt_cli.text.lines import argument_text
 
 _KIND = "training text made by nmt"
 """Value of `kind` in the manifest."""
@@ -46,14 +47,15 @@ class CorpusFolder:
         return LearnedLines.model_validate(given | ({"tag": tag} if tag else {}))
 
     def check(self) -> None:
-        """Raise DataError if the path is anything but an empty folder or one that `write` made."""
+        """Raise DataError if the path is anything but an empty folder or one that `write` made, or is not UTF-8."""
+        argument_text(str(self.path), "--output")  # the recipe contains it
         files.require_name(self.path)
         is_empty = self.path.is_dir() and not any(self.path.iterdir())
         if not self.path.exists() or is_empty:
             return
         try:
             kind = files.read_json(self.path / files.MANIFEST).get("kind")
-        except (NmtError, AttributeError):
+        except (DataError, AttributeError):
             kind = None
         if kind != _KIND:
             raise DataError(f"{self.path}: contains files not written by this command; choose another --output")
@@ -66,7 +68,7 @@ class CorpusFolder:
         """Return the manifest if the folder is complete and was made from `origin`."""
         try:
             manifest = self.read_manifest()
-        except NmtError:
+        except DataError:
             return None
         return manifest if manifest.get("origin") == origin else None
 

@@ -133,7 +133,7 @@ class TranslationJob:
         options = self.options
         return {
             **self.text.describe_origin(),
-            "models": [describe_model(path) for path in options.models],
+            "models": [describe_model(path, options.overrides) for path in options.models],
             "weights": list(options.weights),
             "overrides": list(options.overrides),
             "languages": [options.source_language, options.target_language],

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nmt_cli import __version__, files
-from nmt_cli.commands.model_config import named_model
+from nmt_cli.commands.model_config import named_model, settings_after_training
 from nmt_cli.commands.stdout import open_stdout
 from nmt_cli.commands.translating.inputs import ByteRange, Input
 from nmt_cli.commands.translating.request_reader import InputOptions
@@ -162,15 +162,19 @@ def _describe_origin(
             "bytes": byte_range.stop - byte_range.start,
             "sha256": byte_range.sha256(),
         },
-        "models": [describe_model(path) for path in options.pop("models")],
+        "models": [describe_model(path, factory.options.overrides) for path in options.pop("models")],
         "options": _as_json(options | {name: _describe_list(options[name]) for name in ("glossary", "bad_words")}),
         "format": factory.format,
         "input_options": _as_json({each.name: getattr(input_options, each.name) for each in fields(input_options)}),
     }
 
 
-def describe_model(path: Path) -> Origin:
-    """Return hashes of all files that decide what a model translates, and the search settings of its recipe."""
+def describe_model(path: Path, overrides: Sequence[str] = ()) -> Origin:
+    """Return hashes of all files that decide what a model translates, and the search settings of its recipe.
+
+    Args:
+        overrides: Changes of these settings, which may name a language model.
+    """
     named = named_model(path)
     found = named.files
     files.read_json(found.folder / files.MANIFEST, ModelError)  # raises for a model without a manifest
@@ -180,6 +184,9 @@ def describe_model(path: Path) -> Origin:
     description: dict[str, Any] = {part.name: files.sha256(part) for part in parts}
     if named.recipe is not None:
         description["decoding"] = named.recipe.decoding.model_dump(mode="json")
+    language_model = getattr(settings_after_training(named, overrides).decoding, "language_model", None)
+    if language_model is not None:
+        description["language_model"] = describe_model(language_model.path)
     return description
 
 

@@ -23,10 +23,10 @@ def comet_metric(settings: CometMetric) -> MeanMetric:
         RecipeError: The model or the package is missing.
     """
     key = "evaluation.comet"
-    checkpoint = settings.path
+    checkpoint, folder = settings.path, settings.path.absolute().parent.parent
     if not checkpoint.is_file():
         raise RecipeError(f"{key}.path: {checkpoint}: is not a file; give the .ckpt file of a downloaded model")
-    if not (checkpoint.absolute().parents[1] / "hparams.yaml").is_file():
+    if not (folder / "hparams.yaml").is_file():
         raise RecipeError(f"{key}.path: {checkpoint}: has no hparams.yaml in the folder above its own")
     if settings.python is None:
         try:
@@ -44,5 +44,5 @@ def comet_metric(settings: CometMetric) -> MeanMetric:
     def score_sentences(texts: EvaluationTexts) -> list[float]:
         return [100 * score for score in run_program(key, program, texts)]
 
-    model = checkpoint.absolute().parents[1].name.replace("|", "_").replace(":", "_")
+    model = folder.name.replace("|", "_").replace(":", "_")
     return MeanMetric("comet", "COMET", score_sentences, f"model:{model}")

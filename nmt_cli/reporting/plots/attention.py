@@ -6,13 +6,13 @@ from statistics import fmean
 from typing import Any
 
 from nmt_cli.errors import RecipeError
+from nmt_cli.reporting.plots.figures import MAX_LABEL_LENGTH, shorten
 from nmt_cli.reporting.rendering import render_html
 from nmt_cli.text.lines import escape_invisible
 
 Weights = Sequence[Sequence[float]]
 """[T,S]"""
 _CELL, _GAP, _TITLE, _LETTER_WIDTH = 16, 18, 18, 7.0
-_MAX_LABEL_LENGTH = 16
 _SHADES = " ░▒▓█"
 _PNG_ZOOM = 2
 
@@ -65,7 +65,7 @@ class AttentionHeads:
 
     def as_svg(self) -> str:
         """Draw a panel for each head, with a row of panels for each layer."""
-        rows, columns = ([_shorten(piece) for piece in side] for side in (self.rows, self.columns))
+        rows, columns = ([shorten(piece, MAX_LABEL_LENGTH) for piece in side] for side in (self.rows, self.columns))
         left, top = (round(_LETTER_WIDTH * max(map(len, side))) + 10 for side in (rows, columns))
         width, height = left + _CELL * len(columns) + _GAP, _TITLE + top + _CELL * len(rows) + _GAP
         panels = [
@@ -116,7 +116,3 @@ class AttentionHeads:
 
 def _shade(weight: float) -> str:
     return _SHADES[min(round(weight * len(_SHADES)), len(_SHADES) - 1)]
-
-
-def _shorten(piece: str) -> str:
-    return piece if len(piece) <= _MAX_LABEL_LENGTH else f"{piece[: _MAX_LABEL_LENGTH - 1]}…"

@@ -24,7 +24,7 @@ _INTERVAL_LEFT, _INTERVAL_TOP, _ROW_HEIGHT = 12, 10, 42
 _CELL_SIZE = 18
 _LETTER_WIDTH = 7.2
 """Approximate pixels of a letter of the labels."""
-_MAX_LABEL_LENGTH, _MAX_SYSTEM_LENGTH = 16, 28
+MAX_LABEL_LENGTH, _MAX_SYSTEM_LENGTH = 16, 28
 _MIN_OPACITY = 0.08
 """Of the smallest weight that is drawn, which can still be seen."""
 _MIN_FRACTION = 1 / 32
@@ -110,7 +110,7 @@ def draw_intervals(scores: Sequence["SystemScore"], colors: Mapping[str, int]) -
     return render_html(
         "intervals.svg.j2",
         scores=scores,
-        labels=[_shorten(score.system, _MAX_SYSTEM_LENGTH) for score in scores],
+        labels=[shorten(score.system, _MAX_SYSTEM_LENGTH) for score in scores],
         colors=[colors[score.system] for score in scores],
         width=_WIDTH,
         height=bottom + 26,
@@ -137,7 +137,7 @@ class AttentionMap:
 def draw_attention(attention: AttentionMap) -> Markup:
     """Draw a figure with source subwords from left to right and target subwords from top to bottom."""
     source, target = (
-        [_shorten(piece, _MAX_LABEL_LENGTH) for piece in side] for side in (attention.source, attention.target)
+        [shorten(piece, MAX_LABEL_LENGTH) for piece in side] for side in (attention.source, attention.target)
     )
     if attention.copy_probabilities is not None:
         target = [f"{piece} {each:.0%}" for piece, each in zip(target, attention.copy_probabilities, strict=True)]
@@ -159,5 +159,6 @@ def draw_attention(attention: AttentionMap) -> Markup:
     )
 
 
-def _shorten(text: str, max_length: int) -> str:
+def shorten(text: str, max_length: int) -> str:
+    """Return a label of at most `max_length` characters; … stands for what is left out."""
     return text if len(text) <= max_length else text[: max_length - 1] + "…"

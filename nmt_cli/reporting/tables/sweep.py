@@ -28,7 +28,7 @@ class SweepRow:
 
     @property
     def status(self) -> str:
-        """Status of the run, or the beginning of the error that ended it."""
+        """Status of the run; "not started" if there is none."""
         return "not started" if self.run is None else self.run.status
 
     def as_json(self) -> dict[str, Any]:

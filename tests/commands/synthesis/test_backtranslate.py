@@ -154,6 +154,7 @@ def test_text_that_contains_a_test_set_is_refused(project: Path) -> None:
         (["--text", "none"], 3, "none: does not exist"),
         (["--output", "dev.en"], 3, "dev.en"),
         (["--output", "."], 2, ".: is the folder"),
+        (["--output", "new\udcff"], 3, "--output: contains bytes that are not UTF-8"),
         (["--set", "data.source_language=fr"], 2, "--model reverse: must translate from en into fr"),
         (["--set", "data.context={}"], 2, "data.context"),
     ],

@@ -16,13 +16,16 @@ from shouting import Shouting
 
 from nmt_cli import files
 from nmt_cli.commands import translate as command
+from nmt_cli.commands.model_config import ModelConfig
 from nmt_cli.commands.translate import translate
+from nmt_cli.commands.translating.outputs import describe_model
 from nmt_cli.commands.translating.request_reader import InputOptions
 from nmt_cli.decoding.constraints.glossary import read_glossary, read_phrases
 from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.decoding.results import TranslationStats
 from nmt_cli.errors import ModelError, NmtError
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
+from nmt_cli.text.special_tokens import SpecialTokens, VocabularySpec
 
 MODEL = TranslateOptions((Path("model"),))
 
@@ -38,8 +41,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_model(name: str, weights: int) -> None:
+    config = ModelConfig.model_validate(
+        {
+            "format": 1,
+            "source_language": "en",
+            "target_language": "de",
+            "vocabulary": VocabularySpec(9, 9, SpecialTokens(0, 1, 2, 3, 2)),
+            "model": {"architecture": "transformer", "preset": "tiny"},
+            "decoding": {},
+            "evaluation": {},
+            "longest_sentence": weights,
+        }
+    )
     with files.new_folder(Path(name)) as model:
-        files.write_json(model / "config.json", weights)
+        files.write_json(model / "config.json", config.model_dump(mode="json"))
         files.write_manifest(model, {})
 
 
@@ -239,3 +254,13 @@ def test_devices_have_no_sidecar() -> None:
 def test_missing_model_is_reported() -> None:
     with pytest.raises(ModelError, match=r"^nowhere: "):
         translate(TranslateOptions((Path("nowhere"),)), Path("in"), Path("out"), processes=1)
+
+
+def test_language_model_of_the_search_is_part_of_the_model() -> None:
+    write_model("lm", 1)
+    settings = ["decoding.language_model={path: lm}"]
+    before = describe_model(Path("model"), settings)
+    assert describe_model(Path("model"), settings) == before != describe_model(Path("model"))
+
+    write_model("lm", 2)
+    assert describe_model(Path("model"), settings) != before
