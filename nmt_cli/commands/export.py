@@ -135,8 +135,7 @@ def _described(loaded: LoadedModel, max_length: int | None, decoding: BeamSettin
 
 
 def _shortlist(loaded: LoadedModel) -> Shortlist | None:
-    has_one = (loaded.files.folder / SHORTLIST).exists()
-    return open_shortlist(loaded.files, loaded.config, loaded.tokenizer) if has_one else None
+    return open_shortlist(loaded) if (loaded.files.folder / SHORTLIST).exists() else None
 
 
 def _exported_language_model(loaded: LoadedModel) -> ExportedModel:

@@ -16,7 +16,7 @@ def create_text_generator(loaded: "LoadedModel") -> "TextGenerator":
     from nmt_cli.decoding.text_generator import TextGenerator
 
     if uses_shortlist(loaded):
-        require_restrictable(loaded.config)
+        require_restrictable(loaded.model.capabilities)
     line_break = loaded.tokenizer.target.line_break
     return TextGenerator(
         loaded.model,

@@ -20,12 +20,12 @@ from nmt_cli.data.tokenizing.tags import language_tokens
 from nmt_cli.devices import pick_device
 from nmt_cli.errors import ModelError
 from nmt_cli.models import build
-from nmt_cli.models.contract import Model, VocabularySpec
+from nmt_cli.models.contract import Capabilities, Model, VocabularySpec
 from nmt_cli.models.kernels import MAX_SMALL_WEIGHT, Linear
 from nmt_cli.recipe.decoding import SearchSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.recipe.model import DecoderOnlySettings, ModelSettings
+from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.checkpoints import map_tensors
 from nmt_cli.runs.directory import CONFIG, SHORTLIST, TOKENIZER, WEIGHTS, ModelFiles
@@ -178,27 +178,36 @@ def config_of_model(found: ModelFiles) -> ModelConfig:
     return config_of(recipe, tokenizer)
 
 
-def require_restrictable(config: ModelConfig) -> None:
+def capabilities_of(config: ModelConfig) -> Capabilities:
+    """Return what the model of a configuration can do, without allocating its parameters."""
+    with torch.device("meta"), _SkipInitialization():
+        return build(config.model, config.vocabulary).capabilities
+
+
+def require_restrictable(capabilities: Capabilities) -> None:
     """Raise ModelError if the output of a model cannot be restricted to some tokens."""
-    if isinstance(config.model, DecoderOnlySettings):
+    if capabilities.source == "none":
         reason = "needs a source, which a language model does not have"
-    elif config.model.search == "ctc":
+    elif capabilities.blank is not None:
         reason = "is not supported by CTC models"
-    elif config.model.output.copies:
+    elif capabilities.copies:
         reason = "is not supported by pointer_generator, which copies words from outside the vocabulary"
     else:
         return
     raise ModelError(f"decoding.shortlist: {reason}")
 
 
-def open_shortlist(found: ModelFiles, config: ModelConfig, tokenizer: Tokenizer) -> Shortlist:
-    """Return the shortlist of a model; ModelError if it has none, or cannot be restricted to one."""
-    require_restrictable(config)
-    path = found.folder / SHORTLIST
-    if not path.exists():
-        command = command_line("nmt", "shortlist", found.folder)
-        raise ModelError(f"decoding.shortlist: {found.folder} has no shortlist; make one with {command}")
-    return Shortlist.load(path, tokenizer)
+def open_shortlist(loaded: LoadedModel) -> Shortlist:
+    """Return the shortlist of a model; ModelError if it has none, or cannot be restricted to one.
+
+    That of an ensemble is the shortlist of its first model.
+    """
+    require_restrictable(loaded.model.capabilities)
+    folder = loaded.files.folder
+    if not (folder / SHORTLIST).exists():
+        command = command_line("nmt", "shortlist", folder)
+        raise ModelError(f"decoding.shortlist: {folder} has no shortlist; make one with {command}")
+    return Shortlist.load(folder / SHORTLIST, loaded.tokenizer)
 
 
 class _SkipInitialization(TorchFunctionMode):

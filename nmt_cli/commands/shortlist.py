@@ -8,7 +8,7 @@ import numpy as np
 
 from nmt_cli import console, files
 from nmt_cli.commands.evaluation_inputs import read_parallel
-from nmt_cli.commands.loading import config_of_model, require_restrictable
+from nmt_cli.commands.loading import capabilities_of, config_of_model, require_restrictable
 from nmt_cli.commands.model_config import named_model
 from nmt_cli.console import Reporter
 from nmt_cli.data.arrays import RaggedArray
@@ -77,7 +77,7 @@ def write_shortlist(
     if not found.standalone:
         raise ModelError(f"{found.folder}: is a checkpoint; shortlists are for the model of a finished run")
     config = config_of_model(found)
-    require_restrictable(config)
+    require_restrictable(capabilities_of(config))
     tokenizer = Tokenizer.load(found.folder / TOKENIZER)
     sources, targets = _read_corpus(corpus, tokenizer) if corpus else _training_data(found, tokenizer)
     if not len(sources.values) or not len(targets.values):

@@ -85,7 +85,7 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
             tags,
             config.source_eos,
             _fusion(loaded),
-            open_shortlist(loaded.files, config, loaded.tokenizer) if uses_shortlist(loaded) else None,
+            open_shortlist(loaded) if uses_shortlist(loaded) else None,
         ),
         options,
         check=Checker(config.source_language, tags.language) if settings.check else None,
@@ -153,10 +153,13 @@ def _check_context_options(options: TranslateOptions, context: Context | None) -
 
 
 def _ensemble(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "LoadedModel":
-    """Combine models; ModelError if they do not have the same vocabulary and context."""
+    """Combine models; ModelError if one is a language model, or they differ in their vocabulary or context."""
     from nmt_cli.models.ensemble import Ensemble
 
     first = models[0]
+    for each in models:
+        if each.model.capabilities.source == "none":
+            raise ModelError(f"{each.files.folder}: is a language model; an ensemble needs models that translate")
     for other in models[1:]:
         if other.tokenizer.fingerprint != first.tokenizer.fingerprint:
             raise ModelError(

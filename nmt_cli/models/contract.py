@@ -246,6 +246,10 @@ class Model(nn.Module, ABC):
         """Return the parameters with a row per vocabulary entry: embeddings, output layer and its bias."""
         raise NotImplementedError("this model is not trained")
 
+    def adaptable_layers(self) -> list[str]:
+        """Return the names of the linear layers that adapters are for unless a recipe names others."""
+        raise NotImplementedError("this model is not trained")
+
     def fused_parameters(self) -> dict[str, Sequence[int]]:
         """Return the parameters that hold several matrices, one below the other, with the number of rows of each."""
         layers = ((name, layer) for name, layer in self.named_modules() if isinstance(layer, Linear))

@@ -97,6 +97,10 @@ class EncoderDecoder(Model):
         names = [name for name, _ in self.output.named_parameters() if name.partition(".")[0] in ("projection", "bias")]
         return found + [VocabularyParameter(f"output.{name}", "target") for name in names]
 
+    def adaptable_layers(self) -> list[str]:
+        names = [name for name, layer in self.named_modules() if isinstance(layer, Linear)]
+        return [name for name in names if not name.startswith("output.")]
+
     def copy_probability(self, output: DecoderOutput) -> Tensor | None:
         return self.output.copy_probability(output)
 

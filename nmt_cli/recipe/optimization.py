@@ -185,7 +185,7 @@ class Lora(Section):
     """Rank of each product."""
     alpha: Positive = 16.0
     """The products are multiplied by alpha / rank."""
-    targets: Annotated[list[Pattern], Field(min_length=1)] = ["encoder.*", "decoder.*"]
-    """Names or patterns of the linear layers to adapt, such as `*attention*`."""
+    targets: Annotated[list[Pattern], Field(min_length=1)] | None = None
+    """Names or patterns of the linear layers to adapt, such as `*attention*`. Default: all but the output layer."""
     also_train: list[Pattern] = []
     """Names or patterns of parameters to train in full as well, such as `embeddings.*` for new vocabulary entries."""

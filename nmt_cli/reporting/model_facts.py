@@ -59,11 +59,13 @@ def is_adapter_folder(folder: Path) -> bool:
 def adapter_facts(folder: Path) -> dict[str, str]:
     """Describe an adapter by its settings; ModelError if they cannot be read."""
     match files.read_json(folder / ADAPTER_CONFIG, ModelError):
-        case {"base": {"parameters": str(parameters)}, "lora": {"rank": int(rank), "targets": list(targets), **others}}:
+        case {"base": {"parameters": str(parameters)}, "lora": {"rank": int(rank), **others}}:
             pass
         case _:
             raise ModelError(f"{folder / ADAPTER_CONFIG}: is not an adapter of this version of nmt")
-    facts = {"rank": str(rank), "alpha": str(others.get("alpha")), "targets": ", ".join(map(str, targets))}
+    facts = {"rank": str(rank), "alpha": str(others.get("alpha"))}
+    if isinstance(targets := others.get("targets"), list):
+        facts["targets"] = ", ".join(map(str, targets))
     if isinstance(also_trained := others.get("also_train"), list) and also_trained:
         facts["trained in full"] = ", ".join(map(str, also_trained))
     facts["parameters"] = f"{count_parameters(folder / ADAPTER_WEIGHTS):,}"

@@ -142,6 +142,22 @@ def test_adapters_start_at_the_model_and_are_all_that_is_trained(recipe: Path) -
     assert read_journal(run.metrics).valid["old"]["loss"].updates == [0, 2, 4]
 
 
+def test_default_adapters_of_an_rnn_are_trained_and_applied(recipe: Path) -> None:
+    save_toy_model(Path("rnn"), model={"architecture": "rnn", "preset": "tiny", "width": 8, "embedding_width": 8})
+    overrides = ["training.start_from=rnn", "training.lora={rank: 2}", "training.optimizer.learning_rate=0.1"]
+    prepared(recipe, *overrides)
+    train(recipe, overrides)
+
+    merged = read_tensors(Path("run/model/model.safetensors"))
+    changed = {
+        name for name, weight in read_tensors(Path("rnn/model.safetensors")).items() if (weight != merged[name]).any()
+    }
+    assert changed == {"attention.key.weight", "bridges.0.weight", "combine.weight"}
+    loaded = load_model(Path("rnn"), adapter=Path("run"))
+    assert all(torch.equal(merged[name], weight) for name, weight in loaded.model.cpu().named_parameters())
+    assert "targets" not in describe_path(Path("run/adapter")).facts
+
+
 def test_merged_adapters_compute_what_unmerged_ones_do(recipe: Path) -> None:
     prepared(recipe, LORA)
     train(recipe, [LORA, "training.optimizer.learning_rate=0.1", "training.checkpoints.keep_best=1"])

@@ -295,6 +295,11 @@ def test_language_model_helps_to_translate(
         outputs.append(capfdbinary.readouterr().out)
     nmt("translate", "translator", "-i", "in.txt", "--no-check")
     assert outputs[0] == capfdbinary.readouterr().out != outputs[1]
+    for members in (("translator", "run"), ("run", "translator"), ("run", "run")):
+        with pytest.raises(
+            ModelError, match=r"^run/model: is a language model; an ensemble needs models that translate$"
+        ):
+            nmt("translate", *members, "-i", "in.txt")
     for path, message in ((trained / "run", "another vocabulary"), ("translator", "name a language model")):
         with pytest.raises(ModelError, match=message):
             nmt("translate", "translator", "-i", "in.txt", "--set", f"decoding.language_model={{path: {path}}}")

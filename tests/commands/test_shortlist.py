@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_model import WORDS, save_toy_model
+from toy_model import TRANSFORMER, WORDS, save_toy_model
 
 from nmt_cli import files
 from nmt_cli.commands import shortlist
@@ -144,6 +144,16 @@ def test_models_that_cannot_be_restricted_are_refused_by_name(
 
     with pytest.raises(ModelError, match=f"decoding.shortlist: {reason}"):
         write_shortlist(model, corpus)
+
+
+def test_ensemble_with_a_model_that_copies_has_no_shortlist(model: Path, corpus: list[Path], tmp_path: Path) -> None:
+    write_shortlist(model, corpus)
+    copying = save_toy_model(tmp_path / "copying", model=TRANSFORMER | {"output": {"type": "pointer_generator"}})
+
+    for models in ((model, copying), (copying, model)):
+        options = TranslateOptions(models, ("decoding.shortlist=true",))
+        with pytest.raises(ModelError, match=r"^decoding\.shortlist: is not supported by pointer_generator"):
+            open_translator(options)
 
 
 def test_shortlist_cannot_be_combined_with_a_language_model(model: Path, corpus: list[Path]) -> None:

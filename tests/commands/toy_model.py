@@ -16,7 +16,7 @@ from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
-_TRANSFORMER: Mapping[str, object] = {
+TRANSFORMER: dict[str, object] = {
     "architecture": "transformer",
     "preset": "tiny",
     "width": 16,
@@ -31,7 +31,7 @@ def save_toy_model(
     folder: Path,
     tags: Sequence[str] = (),
     tying: str = "all",
-    model: Mapping[str, object] = _TRANSFORMER,
+    model: Mapping[str, object] = TRANSFORMER,
     **decoding: object,
 ) -> Path:
     """A model of one layer that says something for each line; further keys are settings of decoding."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.errors import ModelError
+from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models.contract import Model
 from nmt_cli.models.kernels import Linear, linear
 from nmt_cli.recipe.optimization import Lora
@@ -38,10 +38,15 @@ def add_adapters(model: Model, settings: Lora) -> None:
     Draws from torch's default generator.
 
     Raises:
-        RecipeError: A pattern matches no layer, or no parameter.
+        RecipeError: A pattern matches no layer, or no parameter, or the model has no layer to adapt.
     """
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, Linear)}
-    chosen = [matching_names(list(layers), pattern, "training.lora.targets") for pattern in settings.targets]
+    if settings.targets is None:
+        chosen = [model.adaptable_layers()]
+        if not chosen[0]:
+            raise RecipeError("training.lora: this model has no linear layers to adapt; train all parameters instead")
+    else:
+        chosen = [matching_names(list(layers), pattern, "training.lora.targets") for pattern in settings.targets]
     names = [name for name, _ in model.named_parameters()]
     for parameter in model.parameters():
         parameter.requires_grad_(False)
