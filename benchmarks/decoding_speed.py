@@ -35,13 +35,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from decoders import CTRANSLATE2, DECODERS, OURS
 from decoders.asking import Answer, Asked, Asker, AskError, batches_of
 from decoders.preparing import MODELS, Prepared, prepare
+from markdown_table import table_row
 from peers.child import REPOSITORY, count_cores, run
 
 _SEARCHES = {"greedy": 1, "beam5": 5}
@@ -204,7 +205,7 @@ def measure_trained(options: argparse.Namespace) -> list[str]:
     """Lines of Markdown: BLEU and speed of the trained model at natural lengths."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        program = [sys.executable, "-m", "benchmarks.decoders.trained", str(options.trained.resolve())]
+        program = [sys.executable, "benchmarks/trained_model.py", str(options.trained.resolve())]
         run(
             [*program, str(options.text.resolve()), ",".join(options.precisions), str(options.rounds)],
             options.cores,
@@ -219,7 +220,7 @@ def table(results: list[Result]) -> list[str]:
         (work, name): statistics.median(each.rate for each in results if (each.work, each.engine) == (work, name))
         for work, name in dict.fromkeys((result.work, result.engine) for result in results)
     }
-    lines = [_row(_COLUMNS), _row(_COLUMNS.values())]
+    lines = [table_row(_COLUMNS), table_row(_COLUMNS.values())]
     for work, name in sorted(rates, key=lambda key: _order(results, key[0])):
         same = [result for result in results if (result.work, result.engine) == (work, name)]
         in_fp32 = replace(work, precision="fp32")
@@ -240,7 +241,7 @@ def table(results: list[Result]) -> list[str]:
             f"{same[0].start.wall:.1f}",
             f"{same[0].start.cpu:.1f}",
         ]
-        lines.append(_row(cells))
+        lines.append(table_row(cells))
     return lines
 
 
@@ -248,10 +249,6 @@ def _order(results: list[Result], work: Work) -> int:
     """Sort key: group by model, search and batch size, in the order of measurement."""
     alike = [(result.work.model, result.work.search, result.work.batch) for result in results]
     return alike.index((work.model, work.search, work.batch))
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _estimate(options: argparse.Namespace) -> float:

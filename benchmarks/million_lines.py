@@ -34,6 +34,7 @@ from typing import IO
 
 import torch
 
+from markdown_table import table_row
 from nmt_cli import __version__
 from random_model import save_random_model
 
@@ -81,7 +82,7 @@ class Result:
             f"{self.first:.1f}",
             f"{self.given_before_first:,}",
         ]
-        return f"| {' | '.join(cells)} |"
+        return table_row(cells)
 
 
 def main() -> None:

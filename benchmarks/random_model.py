@@ -1,4 +1,4 @@
-"""Write a model folder with random weights, as a training leaves one."""
+"""Write model folders with random weights."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from nmt_cli import __version__, files
-from nmt_cli.commands.loading import config_of, vocabulary_spec
+from nmt_cli.commands.loading import config_of
+from nmt_cli.commands.model_config import ModelConfig
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.models import build
 from nmt_cli.recipe.schema import Recipe
@@ -27,10 +28,15 @@ def save_random_model(
     data = {"source_language": "en", "target_language": "de", "prepared": "prepared", "train": corpus, "valid": corpus}
     recipe = Recipe.model_validate({"run": str(folder), "data": data, **settings})
     tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, seed=1)
+    write_random_model(folder, config_of(recipe, tokenizer), tokenizer)
+
+
+def write_random_model(folder: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:
+    """Write a model with random weights, always the same, and its tokenizer."""
     torch.manual_seed(1)
-    model = build(recipe.model, vocabulary_spec(tokenizer))
+    model = build(config.model, config.vocabulary)
     with files.new_folder(folder) as unfinished:
-        files.write_json(unfinished / CONFIG, config_of(recipe, tokenizer).model_dump(mode="json"))
+        files.write_json(unfinished / CONFIG, config.model_dump(mode="json"))
         checkpoints.write_tensors(unfinished / WEIGHTS, dict(model.named_parameters()))
         tokenizer.save(unfinished / TOKENIZER)
         files.write_manifest(unfinished, {"format": 1, "nmt": __version__, "averaged_updates": [1]})

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from sacrebleu.metrics.bleu import BLEU
 
+from markdown_table import table_row
 from nmt_cli.commands.model_config import named_model
 from nmt_cli.commands.shortlist import ShortlistOptions, write_shortlist
 from nmt_cli.commands.translators import open_translator
@@ -68,7 +69,7 @@ def main() -> None:
                 print("| search | precision | batches | alone | batches, short | alone, short | BLEU | short |")
                 print("|:--|:--|--:|--:|--:|--:|--:|--:|", flush=True)
                 for row in measure(folder, test, chosen.rounds, chosen.alone, is_random=name != "trained"):
-                    print(f"| {' | '.join(row)} |", flush=True)
+                    print(table_row(row), flush=True)
 
 
 def measure(folder: Path, test: list[list[str]], rounds: int, alone: int, *, is_random: bool) -> Iterator[list[str]]:

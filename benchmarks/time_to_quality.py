@@ -22,7 +22,6 @@ everywhere, tied embeddings), Adam, a learning rate that falls with the square r
 """
 
 import argparse
-import gzip
 import json
 import shutil
 import time
@@ -33,7 +32,9 @@ from typing import Any
 import yaml
 from sacrebleu.metrics.bleu import BLEU
 
+from markdown_table import table_row
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.text.lines import read_lines
 from peers import PEERS
 from peers.child import REPOSITORY, Child, Journal, run
 from peers.contract import Corpus, System, Work
@@ -109,7 +110,7 @@ def _ours(corpus: Corpus, folder: Path, options: argparse.Namespace) -> Outcome:
     translate = command("translate", folder / "run", "-i", source, "-o", output, "--set", "decoding.beam_size=5")
     run(translate, options.cores, folder / "translate.log")
     tokens = max(record["target_tokens"] for record in records)
-    return _scored(OURS, preparation, training, tokens, _lines(output), options)
+    return _scored(OURS, preparation, training, tokens, list(read_lines(output)), options)
 
 
 def _peer(name: str, corpus: Corpus, folder: Path, options: argparse.Namespace) -> Outcome:
@@ -144,10 +145,10 @@ def _peer(name: str, corpus: Corpus, folder: Path, options: argparse.Namespace) 
         training = child.seconds()
     tokenizer = Tokenizer.load(corpus.prepared / "tokenizer")
     source, output = folder / "test.source", folder / "test.output"
-    rows = tokenizer.encode_source(_lines(options.source))
+    rows = tokenizer.encode_source(list(read_lines(options.source)))
     source.write_text("".join(f"{line}\n" for line in as_pieces(tokenizer, rows)))
     run(system.translation(work, folder, source, output), options.cores, folder / "translate.log")
-    return _scored(name, preparation, training, tokens, from_pieces(tokenizer, _lines(output)), options)
+    return _scored(name, preparation, training, tokens, from_pieces(tokenizer, list(read_lines(output))), options)
 
 
 def _watch(child: Child, journal: Journal, system: System, seconds: float) -> int:
@@ -167,7 +168,7 @@ def _scored(
     system: str, preparation: float, training: float, tokens: int, hypotheses: list[str], options: argparse.Namespace
 ) -> Outcome:
     metric = BLEU()
-    found = metric.corpus_score(hypotheses, [_lines(options.reference)])
+    found = metric.corpus_score(hypotheses, [list(read_lines(options.reference))])
     ratio = found.sys_len / found.ref_len
     return Outcome(system, preparation, training, tokens, found.score, ratio, str(metric.get_signature()))
 
@@ -187,7 +188,7 @@ def _table(outcomes: list[Outcome]) -> list[str]:
             f"{outcome.bleu:.2f}",
             f"{outcome.length_ratio:.2f}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(table_row(cells))
     return lines
 
 
@@ -198,14 +199,8 @@ def _shorten(corpus: Corpus, pairs: int) -> None:
         path.write_bytes(b"".join(line + b"\n" for line in path.read_bytes().split(b"\n")[:pairs]))
 
 
-def _lines(path: Path) -> list[str]:
-    """Lines of a text, packed or not."""
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return content.decode().removesuffix("\n").split("\n")
-
-
 def _plain(path: Path, copy: Path) -> Path:
-    copy.write_text("".join(f"{line}\n" for line in _lines(path)))
+    copy.write_text("".join(f"{line}\n" for line in read_lines(path)))
     return copy
 
 

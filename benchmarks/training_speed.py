@@ -35,10 +35,11 @@ import json
 import shutil
 import statistics
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from markdown_table import table_row
 from peers import PEERS
 from peers.child import REPOSITORY, Child, ChildError, Speed, count_cores, measure, run
 from peers.contract import MODELS, Corpus, System, Work
@@ -184,7 +185,7 @@ def table(results: list[Result]) -> list[str]:
         )
         for work, name in dict.fromkeys((result.work, result.system) for result in results)
     }
-    lines = [_row(_COLUMNS), _row(_COLUMNS.values())]
+    lines = [table_row(_COLUMNS), table_row(_COLUMNS.values())]
     for work in works:
         fastest_in_fp32 = _fastest_peer(work, "fp32", rates)
         fastest = _fastest_peer(work, work.precision, rates) or fastest_in_fp32
@@ -205,12 +206,8 @@ def table(results: list[Result]) -> list[str]:
                 f"{rates[work, name] / fastest:.2f}" if fastest else "",
                 f"{rates[work, name] / fastest_in_fp32:.2f}" if fastest_in_fp32 else "",
             ]
-            lines.append(_row(cells))
+            lines.append(table_row(cells))
     return lines
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _fastest_peer(work: Work, precision: str, rates: dict[tuple[Work, str], float]) -> float | None:

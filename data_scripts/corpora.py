@@ -9,7 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 TIMEOUT_SECONDS = 60
@@ -89,6 +89,11 @@ def unpacked(content: bytes, name: str) -> bytes:
 def lines(text: bytes) -> list[bytes]:
     """Return the lines of a text. Only a line feed ends a line."""
     return text.removesuffix(b"\n").split(b"\n") if text else []
+
+
+def joined(lines: Iterable[str]) -> bytes:
+    """Return a text of lines."""
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def sha256(text: bytes) -> str:

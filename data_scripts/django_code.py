@@ -9,7 +9,6 @@ that names can be copied; quoted strings stay as they are. The corpus has the MI
 """
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import corpora
@@ -31,8 +30,8 @@ def main() -> None:
     descriptions, code = (_read(options.folder / name, digest) for name, digest in EXPECTED.items())
     texts = {}
     for name, (first, end) in SETS.items():
-        texts[f"{name}.description"] = _joined(separate(line) for line in descriptions[first:end])
-        texts[f"{name}.code"] = _joined(" ".join(line.split()) for line in code[first:end])
+        texts[f"{name}.description"] = corpora.joined(separate(line) for line in descriptions[first:end])
+        texts[f"{name}.code"] = corpora.joined(" ".join(line.split()) for line in code[first:end])
     corpora.write(options.to, texts)
 
 
@@ -51,10 +50,6 @@ def _read(path: Path, digest: str) -> list[str]:
         raise corpora.CorpusError(f"{path}: is missing; clone https://github.com/odashi/ase15-django-dataset")
     text = corpora.checked(path.read_bytes(), str(path), digest)
     return [line.decode() for line in corpora.lines(text)]
-
-
-def _joined(lines: Iterable[str]) -> bytes:
-    return "".join(f"{line}\n" for line in lines).encode()
 
 
 if __name__ == "__main__":

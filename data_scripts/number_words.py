@@ -47,8 +47,8 @@ def main() -> None:
     texts = {}
     for name, size in sizes.items():
         chosen = [next(numbers) for _ in range(size)]
-        texts[f"{name}.en"] = "".join(f"{english(number)}\n" for number in chosen).encode()
-        texts[f"{name}.de"] = "".join(f"{german(number)}\n" for number in chosen).encode()
+        texts[f"{name}.en"] = corpora.joined(map(english, chosen))
+        texts[f"{name}.de"] = corpora.joined(map(german, chosen))
     corpora.write(options.to, texts)
 
 

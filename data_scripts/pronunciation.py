@@ -47,7 +47,7 @@ def read_table(path: Path) -> tuple[bytes, bytes]:
             raise corpora.CorpusError(f"{path}:{number}: must be a word, a tab and its pronunciation") from error
         letters.append(" ".join(word.replace(" ", "")))
         phones.append(" ".join(pronunciation.split()))
-    return tuple("".join(f"{each}\n" for each in side).encode() for side in (letters, phones))
+    return corpora.joined(letters), corpora.joined(phones)
 
 
 if __name__ == "__main__":

@@ -45,9 +45,9 @@ def main() -> None:
     for name, size in (("train", options.train), ("valid", options.valid), ("test", options.test)):
         known = [next(names) for _ in range(max(20, min(size, 5000)))]
         examples = [question(rng, known) for _ in range(size)]
-        texts[f"{name}.facts"] = "".join(f"{source}\n" for source, _ in examples).encode()
-        texts[f"{name}.answer"] = "".join(f"{answer}\n" for _, answer in examples).encode()
-        texts[f"{name}.links"] = "".join(f"{links(source, answer)}\n" for source, answer in examples).encode()
+        texts[f"{name}.facts"] = corpora.joined(source for source, _ in examples)
+        texts[f"{name}.answer"] = corpora.joined(answer for _, answer in examples)
+        texts[f"{name}.links"] = corpora.joined(links(*example) for example in examples)
     corpora.write(options.to, texts)
 
 

@@ -3,7 +3,8 @@
     python data_scripts/tatoeba.py --from deu-eng.zip
     python data_scripts/tatoeba.py --from deu.txt --valid 0.01 --test 0.01
     python data_scripts/tatoeba.py --from folder
-    python data_scripts/tatoeba.py --from deu-eng.zip --to data/course --max-words 8 --train 10000
+    python data_scripts/tatoeba.py --from deu-eng.zip --to data/course \\
+        --max-words 6 --train 10000 --valid 0.005 --test 0.005
 
 writes {train,valid,test}.{en,de} to data/tatoeba-en-de. The export is that of manythings.org/anki: English, German and
 authors, separated by tabs; zip, text or gzip. A folder must contain aligned files with one sentence per line, such as

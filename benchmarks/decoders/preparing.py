@@ -1,7 +1,6 @@
 """Prepare the input of all engines: sentences in subwords, and models with random weights."""
 
 import contextlib
-import gzip
 import json
 import platform
 import time
@@ -21,12 +20,11 @@ from nmt_cli.commands.loading import vocabulary_spec
 from nmt_cli.commands.model_config import ModelConfig
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import describe, pick_device
-from nmt_cli.models import build
 from nmt_cli.recipe.decoding import BeamSettings, Evaluation
 from nmt_cli.recipe.model import ModelSettings
-from nmt_cli.runs.checkpoints import write_tensors
-from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
+from nmt_cli.text.lines import read_lines
 from peers.corpora import multi30k
+from random_model import write_random_model
 
 MODELS: dict[str, dict[str, Any]] = {
     "small": {"architecture": "transformer", "preset": "small"},
@@ -86,10 +84,10 @@ def prepare(text: Path, folder: Path, models: list[str], cores: str) -> Prepared
     """Create what does not exist yet."""
     corpus = multi30k(text, folder / "multi30k", cores)
     tokenizer = Tokenizer.load(corpus.prepared / "tokenizer")
-    sides = (tokenizer.encode_source, tokenizer.encode_target)
+    sides = {"en": tokenizer.encode_source, "de": tokenizer.encode_target}
+    texts = {language: list(read_lines(text / f"test_2016_flickr.{language}.gz")) for language in sides}
     rows = [
-        [[*row, tokenizer.special_tokens.eos] for row in encode(_lines(text / f"test_2016_flickr.{language}.gz"))]
-        for encode, language in zip(sides, ("en", "de"), strict=True)
+        [[*row, tokenizer.special_tokens.eos] for row in encode(texts[language])] for language, encode in sides.items()
     ]
     (folder / "sentences.json").write_text(json.dumps(rows[0]))
     sentences = [
@@ -109,30 +107,20 @@ def prepare(text: Path, folder: Path, models: list[str], cores: str) -> Prepared
 
 
 def _write_model(name: str, tokenizer: Tokenizer, place: Path) -> None:
-    settings, vocabulary = _settings(name), vocabulary_spec(tokenizer)
-    torch.manual_seed(1)
     config = ModelConfig(
         format=1,
         source_language="en",
         target_language="de",
-        vocabulary=vocabulary,
-        model=settings,
+        vocabulary=vocabulary_spec(tokenizer),
+        model=_settings(name),
         decoding=BeamSettings(),
         evaluation=Evaluation(),
     )
-    with files.new_folder(place) as folder:
-        files.write_json(folder / CONFIG, config.model_dump(mode="json"))
-        write_tensors(folder / WEIGHTS, dict(build(settings, vocabulary).named_parameters()))
-        tokenizer.save(folder / TOKENIZER)
-        files.write_manifest(folder, {"format": 1})
+    write_random_model(place, config, tokenizer)
 
 
 def _settings(name: str) -> Any:
     return TypeAdapter(ModelSettings).validate_python(MODELS[name])
-
-
-def _lines(path: Path) -> list[str]:
-    return gzip.decompress(path.read_bytes()).decode().split("\n")[:-1]
 
 
 def _processor() -> str:

@@ -216,7 +216,8 @@ class _Distillation:
             except NmtError as error:
                 reporter.warn(f"{name}: {error}")
                 continue
-            reporter.info(f"{folder}: {verification}")
+            megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+            reporter.info(f"{folder}, {megabytes:.1f} MB: {verification}")
             done.append(folder)
         return tuple(done)
 

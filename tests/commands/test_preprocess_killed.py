@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from preparing import contents
+from process_state import is_alive
 
 from nmt_cli.commands.preprocess import preprocess
 from nmt_cli.data.preparation import shards
@@ -199,10 +200,3 @@ def workers(process: int) -> list[int]:
             if parent == process and b"spawn_main" in (path / "cmdline").read_bytes():
                 found.append(int(path.name))
     return sorted(found)
-
-
-def is_alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from process_state import is_alive
 from upper_casing import UpperCasing, failing_factory
 
 from nmt_cli.errors import DataError, NmtError, ResourceError
@@ -180,10 +181,3 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     while any(is_alive(worker) for worker in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def is_alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

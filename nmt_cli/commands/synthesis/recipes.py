@@ -76,9 +76,9 @@ def with_corpus(recipe: Recipe, name: str, corpus: TrainingCorpus, weights: dict
 
 _NOT_OF_STUDENTS = {
     *("start_from", "freeze", "lora", "learning_rate_factors", "mixing", "guided_alignment"),
-    *("consistency", "scheduled_sampling", "word_dropout"),
+    *("optimizer", "schedule", "consistency", "scheduled_sampling", "word_dropout"),
 }
-"""Keys of `training` that belong to the teacher's parameters or corpora, or only regularise a large model."""
+"""Keys of `training` that belong to the teacher's parameters, size or corpora, or only regularise a large model."""
 _STUDENT_SECTIONS = {"model", "training", "decoding"}
 _MARIAN = {
     "norm": {"position": "post", "epsilon": 1e-9},

@@ -33,7 +33,7 @@ class MeasuredSystem:
     """Translations in which the checker finds a problem."""
     lines_per_second: float
     megabytes: float
-    """Size of the parameters on disk."""
+    """Size of the parameters on disk, which is the same in all precisions of the search."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class SideBySide:
             for each in self.systems
         ]
         title = f"Validation set {self.set_name}, {self.sentences:,} sentences"
-        return title, ["", *metrics, "flagged lines", "lines/s", "MB"], rows
+        return title, ["", *metrics, "flagged lines", "lines/s", "MB on disk"], rows
 
 
 def measure(

@@ -122,6 +122,14 @@ def test_students_have_the_sizes_of_their_preset(project: Path, preset: Any, dec
     assert (model.encoder_layers, model.decoder_layers, model.decoder_self_attention) == (6, 2, decoder)
 
 
+def test_student_has_optimizer_and_schedule_of_its_own(project: Path) -> None:
+    corpus = LearnedLines.model_validate({"source": "a", "target": "b"})
+    settings = ("training.optimizer.learning_rate=0.123", "training.schedule={type: cosine}")
+    student = student_recipe(load_recipe(project, settings), corpus, "student-tiny", "ssru")
+
+    assert not student.gives("training.optimizer") and not student.gives("training.schedule")
+
+
 def test_overrides_of_model_training_and_search_are_those_of_the_student(project: Path) -> None:
     changes = (
         "model.decoder_layers=1",

@@ -1,6 +1,6 @@
 """Measure a trained model from lines to lines, at natural lengths: BLEU and speed, beside CTranslate2.
 
-    python -m benchmarks.decoders.trained MODEL FOLDER-OF-MULTI30K fp32,int8 ROUNDS
+    python benchmarks/trained_model.py MODEL FOLDER-OF-MULTI30K fp32,int8 ROUNDS
 
 prints lines of Markdown. The lines are test2016. Both engines have the same weights and settings of the search, each in
 a process of its own; they take turns, and figures are medians over rounds, in processor time without loading. The
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from markdown_table import table_row
 from nmt_cli import console
 from nmt_cli.commands.export import export
 from nmt_cli.commands.loading import load_model
@@ -29,7 +30,8 @@ from nmt_cli.commands.translators import open_translator
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.devices import pick_device
 from nmt_cli.evaluation.metrics import score
-from nmt_cli.recipe.decoding import Evaluation
+from nmt_cli.recipe.evaluation import Evaluation
+from nmt_cli.text.lines import read_lines
 
 MAX_LOSS = 0.3
 """Maximum loss of BLEU in int8."""
@@ -59,8 +61,8 @@ class Engine:
 
 def main(model: Path, text: Path, precisions: list[str], num_rounds: int) -> None:
     """Print BLEU on test2016 and speed of both engines in each precision, with beam 5 and greedily."""
-    references = _lines(text / "test_2016_flickr.de.gz")
-    rows, signature = [_row(_COLUMNS), _row([":--"] * 3 + ["--:"] * 3)], ""
+    references = list(read_lines(text / "test_2016_flickr.de.gz"))
+    rows, signature = [table_row(_COLUMNS), table_row([":--"] * 3 + ["--:"] * 3)], ""
     exact = dict[tuple[str, str], float]()
     for search in _SEARCHES:
         for precision in dict.fromkeys(["fp32", *precisions]):
@@ -75,7 +77,7 @@ def main(model: Path, text: Path, precisions: list[str], num_rounds: int) -> Non
                 loss = exact.setdefault((search, engine.name), bleu.value) - bleu.value
                 verdict = f" (loss over {MAX_LOSS})" if loss > MAX_LOSS else ""
                 figures = (f"{bleu.value:.2f}{verdict}", f"{len(references) / each:.0f}", f"{seconds[-1] / each:.2f}")
-                rows.append(_row((search, precision, engine.name, *figures)))
+                rows.append(table_row((search, precision, engine.name, *figures)))
     print(f"{model.name} on Multi30k's test2016, natural lengths, from lines to lines ({signature}):\n")
     print("\n".join(rows))
 
@@ -83,7 +85,7 @@ def main(model: Path, text: Path, precisions: list[str], num_rounds: int) -> Non
 def serve(name: str, model: Path, text: Path, search: str, precision: str) -> None:
     """Translate test2016 for each line on stdin; see `Engine`."""
     console.set_quiet(True)
-    sources = _lines(text / "test_2016_flickr.en.gz")
+    sources = list(read_lines(text / "test_2016_flickr.en.gz"))
     translate = (
         _ours(model, _SEARCHES[search], precision)
         if name == "nmt"
@@ -103,7 +105,7 @@ def _engines(precision: str) -> list[str]:
 
 
 def _start(name: str, model: Path, text: Path, search: str, precision: str) -> Engine:
-    command = [sys.executable, "-m", "benchmarks.decoders.trained", "--serve", name, str(model), str(text)]
+    command = [sys.executable, __file__, "--serve", name, str(model), str(text)]
     pipe = subprocess.PIPE
     return Engine(name, subprocess.Popen([*command, search, precision], stdin=pipe, stdout=pipe, text=True))
 
@@ -141,14 +143,6 @@ def _ctranslate2(model: Path, text: Path, beam_size: int, precision: str) -> Tra
         return loaded.tokenizer.decode_target(rows)
 
     return translate
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _lines(path: Path) -> list[str]:
-    return gzip.decompress(path.read_bytes()).decode().split("\n")[:-1]
 
 
 if __name__ == "__main__":
