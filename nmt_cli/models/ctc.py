@@ -1,21 +1,22 @@
 """Transformer without autoregression, for the CTC loss (Graves et al. 2006; Libovický & Helcl 2018)."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, VocabularySpec
 from nmt_cli.models.encoder_decoder import OutputLayer
 from nmt_cli.models.kernels import Linear
 from nmt_cli.models.positions import Positions
 from nmt_cli.models.transformer.encoder import TransformerEncoder, TransformerEncoderOutput, add_positions
-from nmt_cli.models.transformer.layers import EncoderLayer, new_norm
+from nmt_cli.models.transformer.layers import DecoderLayer, EncoderLayer, new_norm
 from nmt_cli.recipe.model import CtcSettings
 
 
 class Ctc(TransformerEncoder):
     """The encoder of a Transformer, upsampling, and more layers, which attend to all positions in both directions.
 
-    Upsampling projects each encoded token to `upsampling` vectors. The blank has the id of pad.
+    Upsampling projects each encoded token to `upsampling` vectors. The blank has the id of pad. The layers after it may
+    attend to the encoded source as well. Glancing training replaces vectors by the embeddings of revealed tokens.
     """
 
     def __init__(
@@ -29,12 +30,16 @@ class Ctc(TransformerEncoder):
         self.encoder_embedding_norm = new_norm(settings) if settings.norm.embeddings else nn.Identity()
         self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
         self.upsample = Linear(width, settings.upsampling * width, settings.bias, [width] * settings.upsampling)
-        self.decoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.decoder_layers))
+        self.decoder = nn.ModuleList(
+            DecoderLayer(settings, is_causal=False) if settings.cross_attention else EncoderLayer(settings)
+            for _ in range(settings.decoder_layers)
+        )
         is_pre_norm = settings.norm.position == "pre"
         self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
         self._add_layer_output(settings, output_layer)
-        layers = settings.encoder_layers + settings.upsampling * settings.decoder_layers
+        decoder_layers = settings.decoder_layers * (1.5 if settings.cross_attention else 1)
+        layers = settings.encoder_layers + settings.upsampling * decoder_layers
         self.activations_per_token = round(layers * (12 * width + 3 * settings.feed_forward))
 
     def decode(
@@ -43,8 +48,7 @@ class Ctc(TransformerEncoder):
         """Predict all positions, [B, upsampling * S, D]; the target has no ids; cross-attention is None."""
         assert target.ids is None, "a CTC model reads no target"
         attn_mask, rate = encoder_output.attn_mask, self.settings.upsampling
-        upsampled = self.upsample(encoder_output.hidden_states)
-        hidden_states = upsampled.view(len(upsampled), -1, self.settings.width)
+        hidden_states = self._upsampled(encoder_output, target)
         lengths = None
         if attn_mask is not None:
             lengths = rate * attn_mask.sum((1, 2, 3))
@@ -53,7 +57,21 @@ class Ctc(TransformerEncoder):
         positions = self.decoder_positions(torch.arange(length, device=hidden_states.device))
         hidden_states = self.dropout(add_positions(hidden_states, positions.additive))
         masks = self.decoder_positions.attn_masks(attn_mask, length, len(self.decoder))
+        source = encoder_output.hidden_states, encoder_output.attn_mask, False
         for layer, mask in zip(self.decoder, masks, strict=True):
-            if not self._skips_layer():
+            if self._skips_layer():
+                continue
+            if self.settings.cross_attention:
+                hidden_states, _ = self._run(layer, hidden_states, positions.rotary, mask, *source)
+            else:
                 hidden_states = self._run(layer, hidden_states, positions.rotary, mask)
         return DecoderOutput(self.decoder_norm(hidden_states), lengths, source_columns=encoder_output.source_columns)
+
+    def _upsampled(self, encoder_output: TransformerEncoderOutput, target: DecoderInput) -> Tensor:
+        """Return the decoder's input [B, upsampling * S, D], without positions."""
+        projected = self.upsample(encoder_output.hidden_states)
+        hidden_states: Tensor = projected.view(len(projected), -1, self.settings.width)
+        if target.revealed is None:
+            return hidden_states
+        revealed = self.embeddings.embed_target(target.revealed.clamp(min=0))
+        return torch.where((target.revealed >= 0).unsqueeze(-1), revealed, hidden_states)

@@ -73,6 +73,8 @@ class Recipe(Section):
             suitable = "ctc" if self.model.search == "ctc" else "beam, sampling or mbr"
             yield "decoding.strategy", f"{given} does not suit model.architecture {architecture}; use {suitable}"
         if self.model.search != "ctc":
+            if training.glancing is not None and (self.gives("model") or training.start_from is None):
+                yield "training.glancing", f"requires model.architecture ctc, not {architecture}"
             return
         settings = {
             "training.consistency": training.consistency is not None,

@@ -87,6 +87,7 @@ def _forward_backward(trainer: Trainer, batches: UpdateBatches, seed: int) -> Te
     # After ranks have exchanged gradients, or shards of parameters, a single rank cannot start again.
     trainer.can_retry = distributed.world_size == 1 or settings.parallel.type == "ddp"
     trainer.objective.num_updates = update
+    trainer.objective.fraction_done = trainer.state.fraction_done(settings.limits)
     for micro_batch in batches.micro_batches:
         limit = trainer.max_tokens_that_fit
         pieces = micro_batch.batch.split(limit) if limit else [micro_batch.batch]

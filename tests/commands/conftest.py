@@ -34,6 +34,8 @@ MODELS = {
     "feed_forward: 16, heads: 2}",
     "rnn": "{architecture: rnn, preset: tiny, encoder_layers: 1, decoder_layers: 1, width: 16, embedding_width: 8, "
     "attention: additive, input_feeding: true}",
+    "ctc": "{architecture: ctc, preset: tiny, encoder_layers: 1, decoder_layers: 1, width: 16, feed_forward: 16, "
+    "heads: 2, upsampling: 3, cross_attention: true}",
 }
 """The smallest models of each architecture that have all parts."""
 ENGLISH = ["one", "two", "three", "four", "five"]

@@ -106,6 +106,26 @@ def test_toy_task_is_learned_and_all_commands_work_or_refuse(folder: Path) -> No
     assert isinstance(load_model(Path("run")).decoding, CtcSearchSettings)
 
 
+@pytest.mark.slow
+def test_toy_task_is_learned_with_glancing(folder: Path) -> None:
+    torch.set_num_threads(1)
+    settings = {"model.cross_attention": True, "training.glancing": {}}
+    api.preprocess("recipe.yaml", settings=settings)
+    api.train("recipe.yaml", settings=settings)
+    (result,) = api.evaluate("run", ["test"])
+    assert max(result.values.values()) >= 99
+    sources, expected = zip(*pairs(100, 4), strict=True)
+    with api.load_translator("run") as translator:
+        found = translator.translate(sources)
+        assert sum(each.best.text == other for each, other in zip(found, expected, strict=True)) >= 98
+        wide = translator.translate(sources, beam_size=5)
+        assert sum(one.best.text == other.best.text for one, other in zip(found, wide, strict=True)) >= 98
+        scores = translator.score([(each.source, each.best.text) for each in wide])
+        values = [each.best.log_probability for each in wide]
+        assert [each.log_probability for each in scores] == pytest.approx(values, abs=1e-3)
+        refuse(translator)
+
+
 def refuse(translator: LoadedTranslator) -> None:
     """Check that what CTC cannot offer is refused in one line that names it."""
     for settings, name in (

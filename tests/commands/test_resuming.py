@@ -79,6 +79,12 @@ def test_stopped_run_is_bit_identical_with_scheduled_sampling(recipe: Path, monk
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["ctc"])
+def test_stopped_run_is_bit_identical_with_glancing(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_bit_identical_if_stopped(monkeypatch, [*SHORT, "training.glancing={ratio: 1.0, final_ratio: 0.5}"])
+
+
+@pytest.mark.slow
 @only_transformer
 def test_stopped_run_trains_on_the_same_pairs(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs: list[int] = []

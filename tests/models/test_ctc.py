@@ -22,6 +22,8 @@ SETTINGS = {
     "post": {"norm": {"position": "post", "embeddings": True}, "positions": {"type": "learned", "length": 40}},
     "modern": {"norm": {"type": "rms"}, "positions": {"type": "rotary"}, "activation": "swiglu", "key_value_heads": 2},
     "relative": {"positions": {"type": "relative", "buckets": 8, "max_distance": 20}, "bias": False, "upsampling": 1},
+    "cross": {"cross_attention": True, "upsampling": 3},
+    "cross-post": {"cross_attention": True, "norm": {"position": "post"}, "positions": {"type": "rotary"}},
 }
 all_models = pytest.mark.parametrize("changes", SETTINGS.values(), ids=SETTINGS.keys())
 
@@ -121,6 +123,39 @@ def test_every_parameter_gets_a_gradient_which_recomputing_does_not_change(chang
         model.zero_grad()
     assert [name for name, gradient in gradients[0].items() if gradient is None or not gradient.any()] == []
     assert all(torch.equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
+
+
+@all_models
+def test_revealed_tokens_replace_the_inputs_of_their_positions(changes: dict[str, object]) -> None:
+    model, source = new(changes), inputs(random_ids(2, 4), torch.tensor([4, 3]))
+    encoder_output, rate = model.encode(source), int(changes.get("upsampling", 2))  # type: ignore[call-overload]
+    none = torch.full((2, 4 * rate), -1)
+
+    def decoded(revealed: Tensor | None) -> Tensor:
+        return model.decode(encoder_output, DecoderInput(None, revealed=revealed)).hidden_states
+
+    assert torch.equal(decoded(none), decoded(None))
+    some = none.clone()
+    some[0, 1], some[1, 2] = 5, 0  # a token, and the blank
+    assert (decoded(some) - decoded(None)).abs().amax(2)[:, : 3 * rate].min() > 1e-6
+    other = some.clone()
+    other[1, 2] = 7
+    assert torch.equal(decoded(some)[0], decoded(other)[0])
+    assert not torch.allclose(decoded(some)[1, : 3 * rate], decoded(other)[1, : 3 * rate])
+    everything = random_ids(2, 4 * rate)
+    assert_close(decoded(everything)[0], decoded(everything[[0, 0]])[0])
+
+
+def test_cross_attention_alone_reads_the_source_if_all_is_revealed() -> None:
+    revealed, source = random_ids(1, 8), random_ids(1, 4)
+    changed = (source + 1) % VOCAB_SIZE
+    for has_cross_attention in (False, True):
+        model = new({"cross_attention": has_cross_attention})
+        one, other = (
+            model.decode(model.encode(inputs(ids)), DecoderInput(None, revealed=revealed)).hidden_states
+            for ids in (source, changed)
+        )
+        assert torch.equal(one, other) != has_cross_attention
 
 
 def test_vocabulary_parameters_follow_the_tying() -> None:

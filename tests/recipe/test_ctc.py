@@ -59,6 +59,41 @@ def test_settings_that_ctc_cannot_offer_are_refused(key: str, value: Any, report
     assert reported in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (0.5, 0.3)),
+        ({"ratio": 0.2}, (0.2, 0.2)),
+        ({"final_ratio": 0.9}, (0.9, 0.9)),
+        ({"ratio": 1.0, "final_ratio": 0.0}, (1.0, 0.0)),
+    ],
+)
+def test_ratios_of_glancing_fit_each_other(given: dict[str, float], expected: tuple[float, float]) -> None:
+    glancing = Recipe.model_validate(with_setting("training.glancing", given)).training.glancing
+    assert glancing is not None
+    assert (glancing.ratio, glancing.final_ratio) == expected
+
+
+@pytest.mark.parametrize("given", [{"ratio": 0.2, "final_ratio": 0.3}, {"ratio": 1.1}, {"ratio": "half"}])
+def test_wrong_ratios_of_glancing_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"ratio"):
+        Recipe.model_validate(with_setting("training.glancing", given))
+
+
+@pytest.mark.parametrize("model", [{"architecture": "transformer"}, {"architecture": "rnn"}])
+def test_glancing_is_refused_for_other_models(model: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=rf"training\.glancing: requires .* ctc, not {model['architecture']}"):
+        Recipe.model_validate(MINIMAL_RECIPE | {"model": model, "training": {"glancing": {}}})
+
+
+def test_glancing_is_judged_by_the_model_to_start_from() -> None:
+    given = {key: value for key, value in MINIMAL_RECIPE.items() if key != "model"}
+    recipe = Recipe.model_validate(given | {"training": {"glancing": {}, "start_from": "pretrained"}})
+    started = recipe.with_value("model", Recipe.model_validate(MINIMAL_RECIPE).model)
+    assert "training.glancing" in dict(started.conflicts())
+    assert not [*Recipe.model_validate(CTC | {"training": {"glancing": {}}}).conflicts()]
+
+
 def test_ctc_search_is_refused_for_other_models() -> None:
     with pytest.raises(ValidationError, match=r"decoding\.strategy: ctc does not suit model\.architecture transformer"):
         Recipe.model_validate(MINIMAL_RECIPE | {"decoding": {"strategy": "ctc"}})

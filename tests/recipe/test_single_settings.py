@@ -29,6 +29,7 @@ IMPOSSIBLE_ALONE = {
     "tokenizer.extension",
     "tokenizer.extension.pieces",
     "training.lora",
+    "training.glancing",  # for CTC models
     "training.guided_alignment",
     "training.subword_sampling",
 }

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from shards import written
 from tiny import CPU, batch, tiny_model, tiny_trainer, update_of
+from tiny_ctc import tiny_ctc
 from torch import Tensor
 
 from nmt_cli.data.batches import Batch
@@ -24,11 +25,12 @@ from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.devices import Rank
 from nmt_cli.recipe.data import TokenizerSettings
-from nmt_cli.recipe.training import Training
+from nmt_cli.recipe.training import Glancing, Training
 from nmt_cli.training.data_iterator import UpdateBatches, iterate_updates
 from nmt_cli.training.distributed import Distributed, init_distributed
 from nmt_cli.training.loop import train_steps
 from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective
+from nmt_cli.training.objectives.ctc import CtcObjective
 from nmt_cli.training.objectives.objective import LossOutput
 from nmt_cli.training.train_state import DataState
 from nmt_cli.training.trainer import Trainer
@@ -81,13 +83,26 @@ def make_updates(trainer: Trainer) -> list[tuple[float, float]]:
     return [(float(stats.loss), stats.gradient_norm) for _, stats in zip(UPDATES, steps, strict=False)]
 
 
+def cross_entropy_trainer(distributed: Distributed, **settings: object) -> Trainer:
+    return tiny_trainer(distributed=distributed, **SETTINGS, **settings)
+
+
+def glancing_trainer(distributed: Distributed, **settings: object) -> Trainer:
+    """With dropout: all random draws follow from the index of the batch."""
+    objective = CtcObjective(tiny_ctc(dropout=0.2, cross_attention=True), 0.1, 0.0, Glancing())
+    return Trainer(objective, 8, Training.model_validate({**SETTINGS, **settings}), CPU, distributed)
+
+
 @pytest.mark.parametrize("sharding", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
-def test_two_ranks_make_the_same_updates_as_one(sharding: str, tmp_path: Path) -> None:
-    alone = tiny_trainer(**SETTINGS)
+@pytest.mark.parametrize("new_trainer", [cross_entropy_trainer, glancing_trainer])
+def test_two_ranks_make_the_same_updates_as_one(
+    sharding: str, new_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    alone = new_trainer(Distributed())
     expected = torch.tensor(make_updates(alone))
 
     def train(distributed: Distributed) -> dict[str, Tensor]:
-        trainer = tiny_trainer(distributed=distributed, parallel={"type": sharding}, **SETTINGS)
+        trainer = new_trainer(distributed, parallel={"type": sharding})
         figures = make_updates(trainer)
         return trainer.model_state() | {"figures": torch.tensor(figures)}
 

@@ -88,6 +88,15 @@ def test_random_draws_follow_from_seed_and_update_only() -> None:
     assert same(straight.model, again.model)
 
 
+def test_objective_knows_how_much_of_the_training_is_done() -> None:
+    made, found = tiny_trainer(limits={"updates": 4}), list[tuple[int, float]]()
+    steps = train_steps(made, iter([update_of(batch([[4, 5]]))] * 3), seed=1)
+    for _ in range(3):
+        next(steps)
+        found.append((made.objective.num_updates, made.objective.fraction_done))
+    assert found == [(0, 0.0), (1, 0.25), (2, 0.5)]
+
+
 def test_batches_of_an_update_have_different_random_draws() -> None:
     """With equal draws, two equal batches would give the same update as one."""
     twice, once = tiny_trainer(dropout=0.5), tiny_trainer(dropout=0.5)

@@ -10,7 +10,7 @@ from nmt_cli.models.attention import CrossAttention, KeyValues, SelfAttention
 from nmt_cli.models.kernels import Backend, Dropout, Linear, prepare_children, replace_submodule
 from nmt_cli.models.positions import RotaryCache
 from nmt_cli.models.rnn.layers import Ssru
-from nmt_cli.recipe.model import LayerSettings, TransformerSettings
+from nmt_cli.recipe.model import CtcSettings, LayerSettings, TransformerSettings
 
 
 class EncoderLayer(nn.Module):
@@ -57,10 +57,11 @@ class CausalLayer(EncoderLayer):
 
 
 class DecoderLayer(nn.Module):
-    """Causal self-attention, or an SSRU, then cross-attention and feed-forward."""
+    """Self-attention, causal or in both directions, or an SSRU, then cross-attention and feed-forward."""
 
-    def __init__(self, settings: TransformerSettings) -> None:
+    def __init__(self, settings: TransformerSettings | CtcSettings, *, is_causal: bool = True) -> None:
         super().__init__()
+        self.is_causal = is_causal
         self.self_attention: SelfAttention | Ssru
         if settings.decoder_self_attention == "ssru":
             self.self_attention = Ssru(settings.width, settings.bias)
@@ -83,13 +84,13 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Map whole targets [B,T,D] → [B,T,D], and cross-attention [B,T,S] if asked for.
 
-        Self-attention is causal if self_attn_mask is None; see SelfAttention.
+        Self-attention of a causal layer is causal if self_attn_mask is None; see SelfAttention.
         """
         attended = self.self_attention(
             self.self_attention_residual.pre_norm(hidden_states),
             rotary,
             self_attn_mask,
-            is_causal=self_attn_mask is None,
+            is_causal=self.is_causal and self_attn_mask is None,
         )
         hidden_states = self.self_attention_residual.add(hidden_states, attended)
         encoder_kv = self.cross_attention.project_kv(encoder_hidden_states)

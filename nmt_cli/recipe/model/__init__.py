@@ -87,12 +87,17 @@ class CtcSettings(LayerSettings):
     upsampling: Annotated[int, Field(ge=1, le=64)] = 2
     """Output positions of each source token, its eos included. No translation can have more tokens, counting one more
     between two equal ones."""
+    cross_attention: bool = False
+    """Add attention to the encoded source to the layers after the upsampling, as in the decoder of a Transformer.
+    Recommended with `training.glancing`, which replaces some of their inputs."""
     tied_embeddings: Literal["decoder", "all"] = "all"
     """`all`: source embedding and output layer share one matrix; `decoder`: they do not."""
 
     output: ClassVar[SoftmaxOutput] = SoftmaxOutput()
     search: ClassVar[SearchKind] = "ctc"
     has_attention: ClassVar[bool] = False
+    decoder_self_attention: ClassVar[Literal["softmax"]] = "softmax"
+    pointing_heads: ClassVar[None] = None
 
 
 class DecoderOnlySettings(LayerSettings):

@@ -12,7 +12,7 @@ def build_objective(settings: Training, model: Model, unk: int) -> Objective:
     """Return the objective of a recipe; `unk` stands for dropped words."""
     model.recompute = settings.gradient_checkpointing
     if model.capabilities.blank is not None:
-        return CtcObjective(model, settings.label_smoothing, settings.word_dropout.source)
+        return CtcObjective(model, settings.label_smoothing, settings.word_dropout.source, settings.glancing)
     is_plain = (
         settings.consistency is None
         and settings.word_dropout == WordDropout()

@@ -43,6 +43,8 @@ class Objective(nn.Module, ABC):
 
     num_updates = 0
     """Optimizer updates made so far, for what changes in training; the loop sets it before each update."""
+    fraction_done = 0.0
+    """Completed fraction of the training, in [0,1], likewise."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()

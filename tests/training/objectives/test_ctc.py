@@ -6,16 +6,13 @@ import pytest
 import torch
 from ctc_oracle import BLANK, TableCtc, probabilities, random_log_probs
 from tiny import batch
+from tiny_ctc import outcome, tiny_ctc
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from nmt_cli.models import build
-from nmt_cli.models.contract import Model, VocabularySpec
-from nmt_cli.recipe.model import CtcSettings
 from nmt_cli.recipe.training import Training, WordDropout
 from nmt_cli.training.objectives import build_objective, objective
 from nmt_cli.training.objectives.ctc import CtcObjective
-from nmt_cli.training.objectives.objective import LossOutput
 
 
 class LearnedTable(TableCtc):
@@ -24,13 +21,6 @@ class LearnedTable(TableCtc):
     def __init__(self, table: Tensor) -> None:
         super().__init__(table)
         self.table = nn.Parameter(table)
-
-
-def tiny_ctc(**changes: object) -> Model:
-    torch.manual_seed(1)
-    sizes = {"width": 8, "feed_forward": 8, "encoder_layers": 1, "decoder_layers": 1, "heads": 2}
-    settings = CtcSettings.model_validate({"architecture": "ctc", **sizes, **changes})
-    return build(settings, VocabularySpec(9, 9))
 
 
 def test_loss_is_the_log_probability_of_the_targets() -> None:
@@ -71,12 +61,6 @@ def test_chunks_change_neither_loss_nor_gradients(size: int, monkeypatch: pytest
     found = outcome(CtcObjective(tiny_ctc().eval(), 0.0, 0.0), pairs)
     assert_close(found[0].sum, expected[0].sum)
     assert_close(found[1], expected[1])
-
-
-def outcome(ctc: CtcObjective, pairs: object) -> tuple[LossOutput, dict[str, Tensor]]:
-    loss = ctc(pairs)
-    loss.sum.backward()
-    return loss, {name: weight.grad for name, weight in ctc.named_parameters() if weight.grad is not None}
 
 
 def test_recipe_with_word_dropout_changes_sources_in_training() -> None:

@@ -1,6 +1,5 @@
 """The section `training`, except optimizer, schedule and adapters."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter
@@ -16,10 +15,16 @@ from nmt_cli.recipe.optimization import (
     PlateauSettings,
     Schedule,
 )
-from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, CountOrAuto, File, Name, Positive, Rate, Section
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
+from nmt_cli.recipe.section import Conflicts, Count, CountOrAuto, File, Name, Positive, Rate, Section
+from nmt_cli.recipe.training.objectives import Consistency as Consistency
+from nmt_cli.recipe.training.objectives import CoverageLoss as CoverageLoss
+from nmt_cli.recipe.training.objectives import Glancing as Glancing
+from nmt_cli.recipe.training.objectives import GuidedAlignment as GuidedAlignment
+from nmt_cli.recipe.training.objectives import Probability as Probability
+from nmt_cli.recipe.training.objectives import RDropSettings as RDropSettings
+from nmt_cli.recipe.training.objectives import ScheduledSampling as ScheduledSampling
+from nmt_cli.recipe.training.objectives import SimCutSettings as SimCutSettings
+from nmt_cli.recipe.training.objectives import WordDropout as WordDropout
 
 
 class Limits(Section):
@@ -149,79 +154,6 @@ class SubwordSampling(Section):
             yield (), "must sample source or target; leave the section out to sample neither"
 
 
-class RDropSettings(Section):
-    """R-Drop (Liang et al. 2021): two passes with different dropout must agree; twice the work and memory."""
-
-    type: Literal["r_drop"]
-    """Kind of consistency."""
-    weight: Weight = 5.0
-    """Weight of the Kullback-Leibler divergence of the two distributions, the mean of both directions."""
-
-
-class SimCutSettings(Section):
-    """SimCut (Gao et al. 2022): a pass with hidden words must agree with the full one; twice the work and memory."""
-
-    type: Literal["simcut"]
-    """Kind of consistency."""
-    weight: Weight = 3.0
-    """Weight of the Kullback-Leibler divergence from the full pass to the other."""
-    cutoff: Rate = 0.05
-    """Probability that a word of the source or the target is hidden from the second pass."""
-
-
-Consistency = Annotated[RDropSettings | SimCutSettings, Field(discriminator="type")]
-
-
-class WordDropout(Section):
-    """Replace words by `<unk>` in training (Gal & Ghahramani 2016; Sennrich et al. 2016)."""
-
-    source: Rate = 0.0
-    """Probability of replacing each source word."""
-    target: Rate = 0.0
-    """Probability of replacing each word that the decoder reads; it must still be predicted."""
-
-
-class ScheduledSampling(Section):
-    """Replace some words that the decoder reads by its own predictions (Bengio et al. 2015).
-
-    The predictions come from a pass of the decoder over the true words (Duckworth et al. 2019; Mihaylova & Martins
-    2019). The probability grows linearly. Keep it small: the labels stay the true words.
-    """
-
-    max_rate: Rate = 0.25
-    """Probability of replacing each word after `end`."""
-    start: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
-    """Update at which the probability begins to grow."""
-    end: Count = 20_000
-    """Update at which it reaches `max_rate`."""
-
-    @classmethod
-    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the usual number of updates between `start` and `end`."""
-        start = given.get("start")
-        return {"end": cls.model_fields["end"].default + start} if type(start) is int and start >= 0 else {}
-
-    def conflicts(self) -> Conflicts:
-        if self.end <= self.start:
-            yield "end", f"{self.end} must be greater than start ({self.start})"
-
-
-class GuidedAlignment(Section):
-    """Train attention on the word alignments of the data (Chen et al. 2016)."""
-
-    weight: Weight = 0.05
-    """Weight of the cross-entropy between alignments and attention; in a Transformer the mean over the heads of the
-    last layer, or over those heads of the layer that a pointer-generator points with."""
-
-
-class CoverageLoss(Section):
-    """Penalise attention to source tokens that already had attention, against repetitions (See et al. 2017)."""
-
-    weight: Weight = 1.0
-    """Weight of Σ min(a, c) over source tokens: a is the attention of a target token to a source token, in the layer
-    and heads that `guided_alignment` uses, and c the sum of the attention of all earlier target tokens to it."""
-
-
 class Training(Section):
     """How to train the model."""
 
@@ -243,6 +175,7 @@ class Training(Section):
     scheduled_sampling: ScheduledSampling | None = None
     guided_alignment: GuidedAlignment | None = None
     coverage_loss: CoverageLoss | None = None
+    glancing: Glancing | None = None
     gradient_checkpointing: bool = False
     """Recompute layers in the backward pass, not store activations (Chen et al. 2016): less memory, more time."""
     clip_norm: Positive | None = 1.0
